@@ -1,0 +1,167 @@
+"""All that a user implements to import a new API: `ImportSource` once, `Importable` once.
+
+Everything here is plain: no database session, no limiter, no Dagster. Requests are built, never sent.
+"""
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+
+import httpx
+from sqlalchemy import String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from import_pipeline.errors import ContractError, SettingError
+from import_pipeline.settings import SourceSettings, variable_prefix
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retry:
+    """How often an item is tried and the seconds between the tries; the last delay serves all further ones."""
+
+    tries: int = 5
+    backoff: tuple[float, ...] = (30.0, 60.0, 120.0, 240.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connector:
+    """How the API is reached. `base_url` is what relative requests are joined to, and the only origin ever asked."""
+
+    base_url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    auth: httpx.Auth | None = field(default=None, repr=False)
+    timeout: float = 30.0  #: seconds for a whole request, body included
+
+
+@runtime_checkable
+class Importable(Protocol):
+    """A row of the user's own table. It needs a unique `external_id`; tracking stays outside of it."""
+
+    external_id: Any
+
+    def populate(self, detail: Mapping[str, Any]) -> None:
+        """Take the detail's values over; raise ValueError, TypeError or KeyError to reject the payload for good."""
+        ...
+
+    def detail_request(self) -> httpx.Request | None:
+        """The request for this item's details, relative to the connector's base URL; None: the list had it all."""
+        ...
+
+
+class ImportableMixin:
+    """The one column that an importable needs, for declarative classes that have no reason to write it themselves."""
+
+    external_id: Mapped[str] = mapped_column(String(255), unique=True)
+
+
+class ImportSource(ABC):
+    """One remote collection: how to list it, how to read what comes, how fast it may be asked.
+
+    Implement `name`, `model`, `list_request`, `items`, `has_next_page` and `stub`; the rest has defaults.
+    """
+
+    name: ClassVar[str]
+    model: ClassVar[type[Any]]  #: the importable's mapped class
+
+    limits: str = ""  #: tiers in the notation of `limits`, all of which hold at once; empty: none
+    per_page: int = 100
+    concurrency: int = 10  #: detail requests in flight at most
+    overlap: bool = True  #: False: everything is discovered before the first detail
+    retry: Retry = Retry()
+    timeout: float = 30.0  #: seconds for a whole request
+    lease: float = 60.0  #: seconds without a heartbeat after which an import counts as dead
+    wait: float = 300.0  #: seconds that a re-import of chosen items waits for a running import
+    max_pause: timedelta = timedelta(hours=6)  #: a longer pause asked for by the server ends the import
+    base_url: str = ""
+    slots: str = "0,3,6,9,12,15,18,21"  #: hours or times of the day at which an import is due
+    time_zone: str = "UTC"
+
+    @property
+    def api(self) -> str:
+        """What the limits belong to; sources that name the same api share permits and pauses."""
+        return self.name
+
+    @abstractmethod
+    def list_request(self, page: int, per_page: int) -> httpx.Request:
+        """The request for a page of the list, from page 1, relative to the connector's base URL."""
+
+    @abstractmethod
+    def items(self, list_response: httpx.Response) -> Iterable[Mapping[str, Any]]:
+        """The items on a page, in their order."""
+
+    @abstractmethod
+    def has_next_page(self, list_response: httpx.Response) -> bool:
+        """Whether the list goes on after this page."""
+
+    @abstractmethod
+    def stub(self, item: Mapping[str, Any]) -> Importable:
+        """A new, unsaved importable with its `external_id` and whatever the list item already tells."""
+
+    def next_request(self, response: httpx.Response, page: int) -> httpx.Request | None:
+        """The request after this page, None at the end. The default counts pages; override it for cursors or links."""
+        return self.list_request(page + 1, self.per_page) if self.has_next_page(response) else None
+
+    def detail(self, response: httpx.Response) -> Mapping[str, Any]:
+        """The item's details in an answer of status 200; raise ValueError to reject it for good."""
+        body = response.json()
+        if not isinstance(body, Mapping):
+            raise ValueError(f"expected a JSON object, got {type(body).__name__}")
+        return body
+
+    def total(self, list_response: httpx.Response) -> int | None:
+        """How many items the list has in all, where a page tells."""
+        return None
+
+    def version(self, item: Mapping[str, Any]) -> str | None:
+        """A fingerprint of the list item (an `updated_at`, say): while it stays, no detail is fetched. None: always."""
+        return None
+
+    def is_rate_limited(self, response: httpx.Response) -> bool:
+        """Whether an answer that is no 429 means the same (a 403, or a 200 with an error in its body)."""
+        return False
+
+    def connector(self, settings: SourceSettings) -> Connector:
+        """How the API is reached; the default takes base URL, bearer token and timeout from the settings."""
+        if not self.base_url:
+            raise SettingError(
+                f"{variable_prefix(self.name)}BASE_URL", "an address such as https://api.example.com", "nothing"
+            )
+        headers = {"Authorization": f"Bearer {settings.token}"} if settings.token else {}
+        return Connector(base_url=self.base_url, headers=headers, timeout=self.timeout)
+
+    def configured(self, settings: SourceSettings) -> Self:
+        """A copy on which what the environment says stands in place of the class's own values."""
+        source = copy.copy(self)
+        for name in ("limits", "per_page", "concurrency", "overlap", "timeout", "lease", "wait", "base_url"):
+            if (value := getattr(settings, name)) is not None:
+                setattr(source, name, value)
+        if settings.max_pause is not None:
+            source.max_pause = timedelta(seconds=settings.max_pause)
+        if settings.tries is not None:
+            source.retry = replace(source.retry, tries=settings.tries)
+        if settings.backoff is not None:
+            source.retry = replace(source.retry, backoff=settings.backoff)
+        return source
+
+
+def check_source(source: object) -> ImportSource:
+    """The source itself, or a ContractError that says which part of the contract it misses."""
+    if not isinstance(source, ImportSource):
+        raise ContractError(repr(source), "class", "an instance of ImportSource", type(source).__name__)
+    label = type(source).__name__
+    name = getattr(source, "name", None)
+    if not isinstance(name, str) or not name.isidentifier():
+        raise ContractError(label, "name", "a name of letters, digits and underscores, such as items", repr(name))
+    model = getattr(source, "model", None)
+    if not hasattr(model, "__mapper__"):
+        raise ContractError(name, "model", "a class mapped by SQLAlchemy", repr(model))
+    for method in ("populate", "detail_request"):
+        if not callable(getattr(model, method, None)):
+            raise ContractError(name, f"model.{method}", "a method (see Importable)", "nothing")
+    column = model.__mapper__.columns.get("external_id")  # type: ignore[union-attr]
+    if column is None:
+        raise ContractError(name, "model.external_id", "a column with a unique constraint", "nothing")
+    return source

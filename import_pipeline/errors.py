@@ -1,0 +1,148 @@
+"""Every error that a user of this package can meet.
+
+    ImportPipelineError
+    ├── UsageError                  the caller must change something; exit status 2
+    │   ├── SettingError            a setting cannot be read
+    │   ├── SourceNotFound          no source of that name, or the list of sources cannot be loaded
+    │   ├── ContractError           a source or an importable does not do what the contract says
+    │   ├── ImportNotFound          no import of that id
+    │   └── SchemaError             the database's tables do not fit this version
+    ├── InvalidTransition           a status may not become that other status
+    ├── ImportAlreadyRunning        another import of the source runs
+    ├── LeaseLost                   somebody else has taken this import over
+    ├── ApiBlocked                  the API asks for a longer pause than the caller would wait
+    ├── ImportStopped               an import ended before its items did
+    │   ├── ImportCancelled         because a person wished it
+    │   └── ImportFailed            because going on makes no sense
+    ├── Unavailable                 a server that is needed does not answer
+    │   ├── DatabaseUnavailable
+    │   └── LimiterUnavailable
+    └── ItemError                   one item cannot be imported (now)
+        ├── ItemRejected            it never will be: 404, 410, a payload that the importable refuses
+        └── ItemRetryable           a later try may do: timeouts, 5xx, broken connections
+
+Data that a program may want stands in attributes; the text says what is, what was expected and what to do.
+"""
+
+from datetime import datetime
+
+
+class ImportPipelineError(Exception):
+    """The root of all errors raised on purpose by this package."""
+
+
+class UsageError(ImportPipelineError):
+    """The caller must change something before a new try can work."""
+
+
+class SettingError(UsageError):
+    """A setting cannot be read: its name, what was expected, what it got (masked where it is a secret)."""
+
+    def __init__(self, name: str, expected: str, got: str) -> None:
+        super().__init__(f"{name}: expected {expected}, got {got}")
+        self.name = name
+        self.expected = expected
+
+
+class SourceNotFound(UsageError):
+    """No source of that name is listed, or the list cannot be loaded."""
+
+
+class ContractError(UsageError):
+    """A user's implementation does not do what the contract says; names source, method and expectation."""
+
+    def __init__(self, source: str, method: str, expected: str, got: str) -> None:
+        super().__init__(f"{source}.{method}: expected {expected}, got {got}")
+        self.source = source
+        self.method = method
+
+
+class ImportNotFound(UsageError):
+    """No import of that id is known."""
+
+
+class SchemaError(UsageError):
+    """The tables in the database do not fit this version of the package."""
+
+
+class InvalidTransition(ImportPipelineError):
+    """A status may not become that other status (anymore)."""
+
+    def __init__(self, what: str, wanted: str, found: str) -> None:
+        super().__init__(f"{what} cannot become {wanted}: it is {found}")
+        self.wanted = wanted
+        self.found = found
+
+
+class ImportAlreadyRunning(ImportPipelineError):
+    """Another import of the source runs; `import_id`, `since` and `run_id` tell which."""
+
+    def __init__(
+        self,
+        source: str,
+        *,
+        import_id: int,
+        since: datetime,
+        where: str,
+        run_id: str | None,
+        takeover_at: datetime,
+    ) -> None:
+        in_run = f" in Dagster run {run_id}" if run_id else ""
+        super().__init__(
+            f"{source}: import {import_id} is running since {since:%Y-%m-%d %H:%M:%S} UTC on {where}{in_run}. "
+            f"Wait for it, or cancel it; if it is dead it can be taken over at {takeover_at:%H:%M:%S} UTC"
+        )
+        self.source = source
+        self.import_id = import_id
+        self.since = since
+        self.run_id = run_id
+        self.takeover_at = takeover_at
+
+
+class LeaseLost(ImportPipelineError):
+    """Another process has taken this import over; nothing that this one still holds may be written."""
+
+
+class ApiBlocked(ImportPipelineError):
+    """The API asks for a longer pause than the caller is willing to wait; `until` is its end (aware, UTC)."""
+
+    def __init__(self, api: str, until: datetime) -> None:
+        super().__init__(f"{api}: the API asks for a pause until {until:%Y-%m-%d %H:%M:%S} UTC")
+        self.api = api
+        self.until = until
+
+
+class ImportStopped(ImportPipelineError):
+    """An import ends before all its items did."""
+
+
+class ImportCancelled(ImportStopped):
+    """A person wished the import to end."""
+
+
+class ImportFailed(ImportStopped):
+    """Going on makes no sense: the reason says why and what to do."""
+
+
+class Unavailable(ImportPipelineError):
+    """A server that is needed does not answer."""
+
+
+class DatabaseUnavailable(Unavailable):
+    """The tracking database cannot be reached."""
+
+
+class LimiterUnavailable(Unavailable):
+    """The limiter's store cannot be reached; nothing is sent until it can."""
+
+
+class ItemError(ImportPipelineError):
+    """One item cannot be imported (now)."""
+
+
+class ItemRejected(ItemError):
+    """No further try can help."""
+
+
+class ItemRetryable(ItemError):
+    """A later try may succeed."""

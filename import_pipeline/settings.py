@@ -1,0 +1,336 @@
+"""The one table of settings, and the one place that reads the environment.
+
+`load_settings()` reads the environment and, beneath it, a `.env` file in the current folder. Everything else takes the
+`Settings` object. Per-source settings are named after the source: `ITEMS_LIMITS` belongs to the source `items`.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+
+from import_pipeline.errors import SettingError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting(Generic[T]):
+    """One row of the table: how a variable is read and what it means.
+
+    `expected` completes the sentence "expected …, got …". A secret's value never appears in an error.
+    """
+
+    name: str
+    parse: Callable[[str], T]
+    expected: str
+    default: str
+    meaning: str
+    secret: bool = False
+
+    def read(self, environment: Mapping[str, str], prefix: str = "") -> T | None:
+        """The parsed value, or None where the variable is absent or empty; raises SettingError."""
+        name = prefix + self.name
+        raw = environment.get(name, "").strip()
+        if not raw:
+            return None
+        try:
+            return self.parse(raw)
+        except ValueError as error:
+            raise SettingError(
+                name, self.expected, "a value that is not shown" if self.secret else repr(raw)
+            ) from error
+
+
+def _port(raw: str) -> int:
+    port = int(raw)
+    if not 0 < port < 65536:
+        raise ValueError(raw)
+    return port
+
+
+def _positive(raw: str) -> int:
+    number = int(raw)
+    if number < 1:
+        raise ValueError(raw)
+    return number
+
+
+def _seconds(raw: str) -> float:
+    seconds = float(raw)
+    if not 0 < seconds < 10**9:
+        raise ValueError(raw)
+    return seconds
+
+
+def _delays(raw: str) -> tuple[float, ...]:
+    delays = tuple(float(part) for part in raw.split(","))
+    if any(not 0 <= delay < 10**9 for delay in delays):
+        raise ValueError(raw)
+    return delays
+
+
+def _flag(raw: str) -> bool:
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if raw.lower() not in words:
+        raise ValueError(raw)
+    return words[raw.lower()]
+
+
+def _http_url(raw: str) -> str:
+    parts = urlsplit(raw)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(raw)
+    if parts.port == 0:
+        raise ValueError(raw)
+    return raw.rstrip("/")
+
+
+def _redis_url(raw: str) -> str:
+    if urlsplit(raw).scheme not in {"redis", "rediss", "unix"}:
+        raise ValueError(raw)
+    return raw
+
+
+def _sources(raw: str) -> str:
+    if not re.fullmatch(r"[\w.]+:\w+", raw):
+        raise ValueError(raw)
+    return raw
+
+
+def _limits(raw: str) -> str:
+    from limits import parse_many
+
+    parse_many(raw)
+    return raw
+
+
+def database_url(raw: str) -> str:
+    """The SQLAlchemy address with its driver named; ValueError for another database than SQLite or Postgres.
+
+    SQLAlchemy 2.1 takes psycopg 3 for a plain `postgresql://`, dagster-postgres needs psycopg2: one driver for both.
+    """
+    scheme, separator, rest = raw.partition("://")
+    if not separator:
+        raise ValueError(raw)
+    if scheme in {"postgres", "postgresql", "postgresql+psycopg2"}:
+        return f"postgresql+psycopg2://{rest}"
+    if scheme == "sqlite":
+        return raw
+    raise ValueError(raw)
+
+
+SETTINGS: tuple[Setting[Any], ...] = (
+    Setting(
+        name="IMPORT_PIPELINE_HOME",
+        parse=lambda raw: Path(raw).expanduser().resolve(),
+        expected="a folder",
+        default=".import_pipeline beside dagster.yaml, else in the current folder",
+        meaning="the one folder that holds all state: databases, Dagster's storage and logs",
+    ),
+    Setting(
+        name="IMPORT_PIPELINE_SOURCES",
+        parse=_sources,
+        expected="module:NAME, such as my_sources:SOURCES",
+        default="import_pipeline.sources:SOURCES",
+        meaning="the list of sources",
+    ),
+    Setting(
+        name="DATABASE_URL",
+        parse=database_url,
+        expected="postgresql://user:password@host/name or sqlite:///path",
+        default="SQLite in the state folder",
+        meaning="the database of tracking, of your tables and of Dagster",
+        secret=True,
+    ),
+    Setting(
+        name="REDIS_URL",
+        parse=_redis_url,
+        expected="redis://host:6379/0, rediss://… or unix://…",
+        default="SQLite in the state folder (one machine)",
+        meaning="the store of the shared limits; needed as soon as two machines share them",
+        secret=True,
+    ),
+    Setting(
+        name="SOURCE_API_PORT",
+        parse=_port,
+        expected="a port from 1 to 65535",
+        default="8000",
+        meaning="the demo API's port in `up` and `demo`",
+    ),
+    Setting(
+        name="DAGSTER_PORT",
+        parse=_port,
+        expected="a port from 1 to 65535",
+        default="3000",
+        meaning="the port of Dagster's UI in `up`",
+    ),
+)
+
+SOURCE_SETTINGS: tuple[Setting[Any], ...] = (
+    Setting(
+        name="BASE_URL",
+        parse=_http_url,
+        expected="an address such as https://api.example.com",
+        default="the source's own",
+        meaning="where the API is",
+    ),
+    Setting(name="TOKEN", parse=str, expected="a token", default="none", meaning="sent as a bearer token", secret=True),
+    Setting(
+        name="LIMITS",
+        parse=_limits,
+        expected="tiers such as '500/20 second; 2000/100 second'",
+        default="the source's own",
+        meaning="the rate limits, all of which hold at once",
+    ),
+    Setting(
+        name="CONCURRENCY",
+        parse=_positive,
+        expected="a whole number from 1",
+        default="10",
+        meaning="detail requests in flight at most",
+    ),
+    Setting(
+        name="PER_PAGE",
+        parse=_positive,
+        expected="a whole number from 1",
+        default="100",
+        meaning="items asked for per list page",
+    ),
+    Setting(
+        name="TIMEOUT", parse=_seconds, expected="seconds above 0", default="30", meaning="seconds for a whole request"
+    ),
+    Setting(
+        name="TRIES",
+        parse=_positive,
+        expected="a whole number from 1",
+        default="5",
+        meaning="tries per item before it has failed for good",
+    ),
+    Setting(
+        name="BACKOFF",
+        parse=_delays,
+        expected="seconds separated by commas, such as 30,60,120,240",
+        default="30,60,120,240",
+        meaning="seconds between the tries of an item",
+    ),
+    Setting(
+        name="OVERLAP",
+        parse=_flag,
+        expected="true or false",
+        default="true",
+        meaning="false: everything is discovered before the first detail",
+    ),
+    Setting(
+        name="LEASE",
+        parse=_seconds,
+        expected="seconds above 0",
+        default="60",
+        meaning="seconds without a heartbeat after which an import counts as dead",
+    ),
+    Setting(
+        name="WAIT",
+        parse=_seconds,
+        expected="seconds above 0",
+        default="300",
+        meaning="seconds that a re-import of chosen items waits for a running import",
+    ),
+    Setting(
+        name="MAX_PAUSE",
+        parse=_seconds,
+        expected="seconds above 0",
+        default="21600",
+        meaning="a longer pause asked for by the server ends the import",
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceSettings:
+    """What the environment says of one source; None where it says nothing."""
+
+    base_url: str | None = None
+    token: str | None = field(default=None, repr=False)
+    limits: str | None = None
+    concurrency: int | None = None
+    per_page: int | None = None
+    timeout: float | None = None
+    tries: int | None = None
+    backoff: tuple[float, ...] | None = None
+    overlap: bool | None = None
+    lease: float | None = None
+    wait: float | None = None
+    max_pause: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that the environment decides, read once."""
+
+    home: Path
+    sources: str = "import_pipeline.sources:SOURCES"
+    database_url: str = field(repr=False)
+    redis_url: str | None = field(default=None, repr=False)
+    source_api_port: int = 8000
+    dagster_port: int = 3000
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_postgres(self) -> bool:
+        """Whether the tracking database is Postgres."""
+        return self.database_url.startswith("postgresql")
+
+    @property
+    def limits_path(self) -> Path:
+        """The embedded limiter's file."""
+        return self.home / "limits.db"
+
+    def source(self, name: str) -> SourceSettings:
+        """The settings of the source of that name; raises SettingError."""
+        prefix = variable_prefix(name)
+        return SourceSettings(
+            **{setting.name.lower(): setting.read(self.environment, prefix) for setting in SOURCE_SETTINGS}
+        )
+
+
+def variable_prefix(source: str) -> str:
+    """`my-items` -> `MY_ITEMS_`."""
+    return re.sub(r"\W", "_", source).upper() + "_"
+
+
+def default_home(folder: Path) -> Path:
+    """The state folder: beside the nearest dagster.yaml at or above the folder, else in the folder."""
+    for candidate in (folder, *folder.parents):
+        if (candidate / "dagster.yaml").is_file():
+            return candidate / ".import_pipeline"
+    return folder / ".import_pipeline"
+
+
+def load_settings(environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Settings:
+    """Read the environment and the folder's `.env`; the environment wins. Raises SettingError.
+
+    Both arguments default to the process's own.
+    """
+    folder = folder or Path.cwd()
+    given = os.environ if environment is None else environment
+    from_file = {name: value or "" for name, value in dotenv_values(folder / ".env").items()}
+    merged = {**from_file, **given}
+    values = {setting.name: setting.read(merged) for setting in SETTINGS}
+    home = values["IMPORT_PIPELINE_HOME"] or default_home(folder)
+    defaults = {
+        "sources": values["IMPORT_PIPELINE_SOURCES"],
+        "redis_url": values["REDIS_URL"],
+        "source_api_port": values["SOURCE_API_PORT"],
+        "dagster_port": values["DAGSTER_PORT"],
+    }
+    return Settings(
+        home=home,
+        database_url=values["DATABASE_URL"] or f"sqlite:///{home / 'import_pipeline.db'}",
+        environment=merged,
+        **{name: value for name, value in defaults.items() if value is not None},
+    )
