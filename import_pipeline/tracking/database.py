@@ -1,0 +1,105 @@
+"""The tracking database: SQLite or Postgres behind one engine."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from import_pipeline.errors import DatabaseUnavailable
+
+#: Seconds that a writer waits for another one's transaction on SQLite, and for a connection on Postgres.
+BUSY_TIMEOUT_SECONDS = 20
+
+
+class Database:
+    """One engine. `write()` and `read()` give a connection inside a transaction that is committed at the end."""
+
+    def __init__(self, url: str) -> None:
+        self.url = make_url(url)
+        self.engine = _sqlite_engine(url) if self.is_sqlite else _postgres_engine(url)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is a file."""
+        return self.url.get_backend_name() == "sqlite"
+
+    def __repr__(self) -> str:
+        return f"Database({self.url.render_as_string(hide_password=True)})"
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that may write. On SQLite it takes the writer's place at once, so that it never has to give up.
+
+        Raises DatabaseUnavailable when the server does not answer or the file cannot be written.
+        """
+        with self._translated(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads: one moment's view, blocking nobody."""
+        with self._translated(), self.engine.connect() as connection:
+            with connection.execution_options(read_only=True).begin():
+                yield connection
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except OperationalError as error:
+            raise DatabaseUnavailable(self._sentence(error)) from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise DatabaseUnavailable(self._sentence(error)) from error
+            raise
+
+    def _sentence(self, error: DBAPIError) -> str:
+        what = str(error.orig).strip().splitlines()[0] if error.orig else type(error).__name__
+        where = self.url.render_as_string(hide_password=True)
+        return f"the tracking database {where} does not answer: {what}. Check DATABASE_URL and the server"
+
+
+def _sqlite_engine(url: str) -> Engine:
+    path = make_url(url).database
+    if path and path != ":memory:" and not path.startswith("file:"):
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DatabaseUnavailable(f"the folder of {path} cannot be made: {error.strerror}") from error
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None  # the driver would begin by itself, and too late
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        read_only = connection.get_execution_options().get("read_only", False)
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgres_engine(url: str) -> Engine:
+    return create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_size=4,
+        max_overflow=4,
+        pool_timeout=BUSY_TIMEOUT_SECONDS,
+        connect_args={
+            "connect_timeout": 10,
+            "application_name": "import_pipeline",
+            "options": "-c timezone=UTC -c lock_timeout=20s",
+        },
+    )
