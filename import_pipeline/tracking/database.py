@@ -42,9 +42,9 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads: one moment's view, blocking nobody."""
-        with self._translated(), self.engine.connect() as connection:
-            with connection.execution_options(read_only=True).begin():
-                yield connection
+        reader = self.engine.execution_options(read_only=True)
+        with self._translated(), reader.begin() as connection:
+            yield connection
 
     def close(self) -> None:
         """Give all connections back."""
