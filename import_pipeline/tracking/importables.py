@@ -1,0 +1,141 @@
+"""Writing the user's own rows: insert or update by external_id, on both databases alike."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
+
+from sqlalchemy import Column, Connection, Table, delete, select
+from sqlalchemy import inspect as mapping_of
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import OperationalError, StatementError
+from sqlalchemy.orm import Session
+
+from import_pipeline.contracts import Importable
+from import_pipeline.tracking.tables import source_items
+
+#: How many ids go into one IN (…).
+CHUNK = 500
+
+
+def insert_into(connection: Connection, table: Any) -> Any:
+    """The dialect's INSERT, which knows ON CONFLICT."""
+    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
+
+
+def chunks(values: Sequence[Any], size: int = CHUNK) -> Iterable[Sequence[Any]]:
+    """The values in pieces of at most that size."""
+    return (values[start : start + size] for start in range(0, len(values), size))
+
+
+def table_of(model: type[Any]) -> Table:
+    """The mapped table."""
+    return cast("Table", model.__table__)
+
+
+def load(connection: Connection, model: type[Any], external_ids: Sequence[str]) -> dict[str, Importable]:
+    """The stored rows of those ids as detached objects of the user's class."""
+    found: dict[str, Importable] = {}
+    with Session(bind=connection, expire_on_commit=False) as session:
+        for some in chunks(external_ids):
+            for importable in session.scalars(select(model).where(model.external_id.in_(some))):
+                found[str(importable.external_id)] = importable
+        session.expunge_all()
+    return found
+
+
+def ids(connection: Connection, model: type[Any], external_ids: Sequence[str]) -> dict[str, str]:
+    """external_id -> primary key as text, of the rows that are stored."""
+    key = mapping_of(model).primary_key
+    found: dict[str, str] = {}
+    for some in chunks(external_ids):
+        for row in connection.execute(select(model.external_id, *key).where(model.external_id.in_(some))):
+            found[str(row[0])] = ",".join(str(part) for part in row[1:])
+    return found
+
+
+def upsert(connection: Connection, model: type[Any], importables: Sequence[Importable]) -> list[tuple[Importable, str]]:
+    """Insert or update by external_id. Returns what the database refused, each with its reason; all else is stored.
+
+    Only attributes that were set are written, so that a stub leaves the details alone.
+    """
+    try:
+        with connection.begin_nested():
+            _upsert(connection, model, importables)
+    except StatementError as error:
+        if _is_outage(error):
+            raise
+        return _upsert_one_by_one(connection, model, importables)
+    return []
+
+
+def _upsert_one_by_one(
+    connection: Connection, model: type[Any], importables: Sequence[Importable]
+) -> list[tuple[Importable, str]]:
+    """The slow way, for a batch with a bad row: the others must not suffer."""
+    refused = []
+    for importable in importables:
+        try:
+            with connection.begin_nested():
+                _upsert(connection, model, [importable])
+        except StatementError as error:
+            if _is_outage(error):
+                raise
+            sentence = str(error.orig).strip().splitlines()[0]
+            refused.append((importable, f"the table {table_of(model).name} refuses the row: {sentence}"))
+    return refused
+
+
+def _is_outage(error: StatementError) -> bool:
+    return isinstance(error, OperationalError) or bool(getattr(error, "connection_invalidated", False))
+
+
+def _upsert(connection: Connection, model: type[Any], importables: Sequence[Importable]) -> None:
+    by_columns: dict[frozenset[str], list[dict[str, Any]]] = defaultdict(list)
+    for importable in importables:
+        values = _values(model, importable)
+        by_columns[frozenset(values)].append(values)
+    for rows in by_columns.values():
+        statement = insert_into(connection, table_of(model))
+        changed = {name: statement.excluded[name] for name in rows[0] if name != "external_id"}
+        if changed:
+            changed |= _on_update(table_of(model), changed)
+            statement = statement.on_conflict_do_update(index_elements=["external_id"], set_=changed)
+        else:
+            statement = statement.on_conflict_do_nothing(index_elements=["external_id"])
+        connection.execute(statement, rows)
+
+
+def _values(model: type[Any], importable: Importable) -> dict[str, Any]:
+    """Column name -> value, of the attributes that were set; a primary key that the database gives is left out."""
+    mapper = mapping_of(model)
+    state = vars(importable)
+    values = {}
+    for attribute in mapper.column_attrs:
+        if attribute.key not in state:
+            continue
+        column = attribute.columns[0]
+        if isinstance(column, Column) and not (column.primary_key and column.name != "external_id"):
+            values[column.name] = state[attribute.key]
+    return values
+
+
+def _on_update(table: Table, changed: Mapping[str, Any]) -> dict[str, Any]:
+    """What `onupdate=` promises, which ON CONFLICT DO UPDATE leaves out."""
+    promised = {}
+    for column in table.columns:
+        default = column.onupdate
+        if default is None or column.name in changed:
+            continue
+        if default.is_callable:
+            promised[column.name] = default.arg(None)  # type: ignore[attr-defined]
+        elif default.is_scalar or default.is_clause_element:
+            promised[column.name] = default.arg  # type: ignore[attr-defined]
+    return promised
+
+
+def forget(connection: Connection, source: str, model: type[Any]) -> int:
+    """Delete the rows that this source has imported and its versions, nothing else; returns how many rows."""
+    mine = select(source_items.c.external_id).where(source_items.c.source == source)
+    deleted = connection.execute(delete(model).where(model.external_id.in_(mine))).rowcount
+    connection.execute(delete(source_items).where(source_items.c.source == source))
+    return int(deleted)

@@ -1,0 +1,316 @@
+"""Every statement on import rows. With `pages` and `claims`, the only code that writes tracking rows: the ledger.
+
+Functions take a connection inside a transaction, so that what belongs together is written together. Whatever a worker
+writes is guarded by its `Lease`: a process that was frozen and replaced meanwhile gets LeaseLost and changes nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, Update, func, insert, select, update
+
+from import_pipeline.errors import ImportNotFound, LeaseLost
+from import_pipeline.rules.status import ImportKind, ImportStatus, ItemStatus, Trigger, check_transition, sources_of
+from import_pipeline.tracking.process import Worker
+from import_pipeline.tracking.tables import import_item_statuses, imports
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportRow:
+    """One import as the database has it; times are aware UTC."""
+
+    id: int
+    source: str
+    importable_type: str
+    kind: ImportKind
+    trigger: Trigger
+    status: ImportStatus
+    slot_at: datetime | None
+    scheduled_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    cancelled_at: datetime | None
+    items_count: int | None
+    items_imported_count: int
+    items_unchanged_count: int
+    items_failed_count: int
+    requests_count: int
+    rate_limit_hits_count: int
+    rate_limit_sleeps_count: int
+    total_sleep_seconds: float
+    finalize_attempts: int
+    last_finalize_attempt_at: datetime | None
+    heartbeat_at: datetime | None
+    host: str | None
+    pid: int | None
+    dagster_run_id: str | None
+    resumes: int
+    fence: int
+    run_requested_at: datetime | None
+    checkpoint: Mapping[str, Any] | None
+    blocked_until: datetime | None
+    cancel_requested_at: datetime | None
+    requested_by: str | None
+    retry_of: int | None
+    incomplete_reason: str | None
+    failure_reason: str | None
+    metadata: Mapping[str, Any]
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewImport:
+    """What is known of an import before it starts. `metadata` may hold `limit` (items) and `only` (external ids)."""
+
+    source: str
+    importable_type: str
+    kind: ImportKind
+    trigger: Trigger
+    slot_at: datetime | None = None
+    scheduled_at: datetime | None = None
+    requested_by: str | None = None
+    retry_of: int | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lease:
+    """The right of one worker to write to one import, as long as nobody has taken it over."""
+
+    import_id: int
+    fence: int
+    worker: str  #: the worker's id, as in `claimed_by`
+    seconds: float  #: how long a claim holds without being renewed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pulse:
+    """What a worker's heartbeat brings along: requests and hits since the last one, sleeps since the import began."""
+
+    requests: int = 0
+    hits: int = 0
+    sleeps: int = 0
+    slept_seconds: float = 0.0
+    blocked_until: datetime | None = None
+
+
+def _row(row: Row[Any]) -> ImportRow:
+    values = dict(row._mapping)
+    kinds = {
+        "kind": ImportKind(values["kind"]),
+        "trigger": Trigger(values["trigger"]),
+        "status": ImportStatus(values["status"]),
+    }
+    return ImportRow(**values | kinds)
+
+
+def _rows(connection: Connection, statement: Select[Any]) -> list[ImportRow]:
+    return [_row(row) for row in connection.execute(statement)]
+
+
+def get(connection: Connection, import_id: int) -> ImportRow:
+    """The import of that id; raises ImportNotFound."""
+    row = connection.execute(select(imports).where(imports.c.id == import_id)).one_or_none()
+    if row is None:
+        raise ImportNotFound(
+            f"import {import_id}: there is none of this id; `import-pipeline list` shows those there are"
+        )
+    return _row(row)
+
+
+def running(connection: Connection, source: str) -> ImportRow | None:
+    """The source's running import, if there is one."""
+    found = _rows(
+        connection, select(imports).where(imports.c.source == source, imports.c.status == ImportStatus.RUNNING)
+    )
+    return found[0] if found else None
+
+
+def latest(
+    connection: Connection,
+    *,
+    source: str | None = None,
+    statuses: Sequence[ImportStatus] = (),
+    limit: int = 20,
+    offset: int = 0,
+) -> list[ImportRow]:
+    """Imports from the newest on."""
+    statement = select(imports).order_by(imports.c.id.desc()).limit(limit).offset(offset)
+    if source is not None:
+        statement = statement.where(imports.c.source == source)
+    if statuses:
+        statement = statement.where(imports.c.status.in_(statuses))
+    return _rows(connection, statement)
+
+
+def create(connection: Connection, new: NewImport, now: datetime) -> ImportRow:
+    """A scheduled import. A second one of the same source and slot raises sqlalchemy's IntegrityError."""
+    values = {
+        "source": new.source,
+        "importable_type": new.importable_type,
+        "kind": new.kind,
+        "trigger": new.trigger,
+        "slot_at": new.slot_at,
+        "scheduled_at": new.scheduled_at or now,
+        "requested_by": new.requested_by,
+        "retry_of": new.retry_of,
+        "metadata": dict(new.metadata),
+        "created_at": now,
+        "updated_at": now,
+    }
+    return _row(connection.execute(insert(imports).values(values).returning(imports)).one())
+
+
+def start(connection: Connection, import_id: int, worker: Worker, now: datetime, run_id: str | None) -> ImportRow:
+    """scheduled -> running, for this worker.
+
+    Raises InvalidTransition, and sqlalchemy's IntegrityError while another import of the source runs.
+    """
+    started = connection.execute(
+        update(imports)
+        .where(imports.c.id == import_id, imports.c.status.in_(sources_of(ImportStatus.RUNNING)))
+        .values(status=ImportStatus.RUNNING, started_at=now, **_owner(worker, now, run_id))
+        .returning(imports)
+    ).one_or_none()
+    if started is None:
+        check_transition(f"import {import_id}", get(connection, import_id).status, ImportStatus.RUNNING)
+        raise LeaseLost(f"import {import_id} was started by another process at the same moment")
+    return _row(started)
+
+
+def take_over(connection: Connection, found: ImportRow, worker: Worker, now: datetime, run_id: str | None) -> ImportRow:
+    """Continue a running import whose worker is gone: its claims are released, whatever it still sends is refused.
+
+    Raises LeaseLost where somebody else was faster.
+    """
+    taken = connection.execute(
+        update(imports)
+        .where(
+            imports.c.id == found.id,
+            imports.c.fence == found.fence,
+            imports.c.status == ImportStatus.RUNNING,
+        )
+        .values(resumes=imports.c.resumes + 1, blocked_until=None, **_owner(worker, now, run_id))
+        .returning(imports)
+    ).one_or_none()
+    if taken is None:
+        raise LeaseLost(f"import {found.id} was taken over by another process at the same moment")
+    connection.execute(_released(found.id))
+    return _row(taken)
+
+
+def _owner(worker: Worker, now: datetime, run_id: str | None) -> dict[str, Any]:
+    return {
+        "fence": imports.c.fence + 1,
+        "host": worker.host,
+        "pid": worker.pid,
+        "dagster_run_id": run_id,
+        "heartbeat_at": now,
+        "updated_at": now,
+    }
+
+
+def _released(import_id: int) -> Update:
+    statuses = import_item_statuses
+    return (
+        update(statuses)
+        .where(statuses.c.import_id == import_id, statuses.c.status == ItemStatus.PROCESSING)
+        .values(status=ItemStatus.PENDING, claimed_by=None, lease_expires_at=None)
+    )
+
+
+def guarded(lease: Lease) -> Update:
+    """An UPDATE of the lease's import that finds no row once another process has taken it over or it has ended."""
+    return update(imports).where(
+        imports.c.id == lease.import_id,
+        imports.c.fence == lease.fence,
+        imports.c.status == ImportStatus.RUNNING,
+    )
+
+
+def write(connection: Connection, lease: Lease, now: datetime, **values: Any) -> None:
+    """Write those columns of the lease's import and its heartbeat; raises LeaseLost."""
+    statement = guarded(lease).values(heartbeat_at=now, updated_at=now, **values)
+    if connection.execute(statement).rowcount != 1:
+        raise LeaseLost(f"import {lease.import_id} has ended or was taken over by another process")
+
+
+def beat(connection: Connection, lease: Lease, now: datetime, pulse: Pulse) -> ImportRow:
+    """The heartbeat: renews the lease of import and claims, adds the counters. Returns the row; raises LeaseLost."""
+    row = connection.execute(
+        guarded(lease)
+        .values(
+            heartbeat_at=now,
+            updated_at=now,
+            requests_count=imports.c.requests_count + pulse.requests,
+            rate_limit_hits_count=imports.c.rate_limit_hits_count + pulse.hits,
+            rate_limit_sleeps_count=_greatest(connection, imports.c.rate_limit_sleeps_count, pulse.sleeps),
+            total_sleep_seconds=_greatest(connection, imports.c.total_sleep_seconds, pulse.slept_seconds),
+            blocked_until=pulse.blocked_until,
+        )
+        .returning(imports)
+    ).one_or_none()
+    if row is None:
+        raise LeaseLost(f"import {lease.import_id} has ended or was taken over by another process")
+    statuses = import_item_statuses
+    connection.execute(
+        update(statuses)
+        .where(
+            statuses.c.import_id == lease.import_id,
+            statuses.c.status == ItemStatus.PROCESSING,
+            statuses.c.claimed_by == lease.worker,
+        )
+        .values(lease_expires_at=now + timedelta(seconds=lease.seconds))
+    )
+    return _row(row)
+
+
+def _greatest(connection: Connection, *values: Any) -> Any:
+    # SQLite's max() of several arguments is what everybody else calls greatest().
+    return func.max(*values) if connection.dialect.name == "sqlite" else func.greatest(*values)
+
+
+def end(
+    connection: Connection,
+    lease: Lease,
+    now: datetime,
+    status: ImportStatus,
+    *,
+    failure_reason: str | None = None,
+    incomplete_reason: str | None = None,
+) -> None:
+    """running -> completed, failed or cancelled; what the worker still held is pending again. Raises LeaseLost."""
+    ended = {"status": status, "ended_at": now, "blocked_until": None}
+    if status is ImportStatus.CANCELLED:
+        ended["cancelled_at"] = now
+    write(connection, lease, now, **ended, failure_reason=failure_reason, incomplete_reason=incomplete_reason)
+    connection.execute(_released(lease.import_id))
+
+
+def leave(connection: Connection, lease: Lease, now: datetime) -> None:
+    """Stop working on an import that stays running, so that another process may go on with it at once."""
+    write(connection, lease, now, host=None, pid=None)
+    connection.execute(_released(lease.import_id))
+
+
+def cancel_scheduled(connection: Connection, import_id: int, now: datetime, reason: str) -> bool:
+    """scheduled -> cancelled; False where it is no longer scheduled."""
+    statement = (
+        update(imports)
+        .where(imports.c.id == import_id, imports.c.status == ImportStatus.SCHEDULED)
+        .values(status=ImportStatus.CANCELLED, cancelled_at=now, ended_at=now, failure_reason=reason, updated_at=now)
+    )
+    return connection.execute(statement).rowcount == 1
+
+
+def wish_cancel(connection: Connection, import_id: int, now: datetime) -> bool:
+    """Ask the worker of a running import to stop; False where it does not run (anymore)."""
+    statement = (
+        update(imports)
+        .where(imports.c.id == import_id, imports.c.status == ImportStatus.RUNNING)
+        .values(cancel_requested_at=func.coalesce(imports.c.cancel_requested_at, now), updated_at=now)
+    )
+    return connection.execute(statement).rowcount == 1

@@ -1,0 +1,101 @@
+"""What the ledger can tell of an import's items. Reading only; every statement walks an index."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, and_, func, or_, select
+
+from import_pipeline.rules.status import ItemStatus
+from import_pipeline.tracking.tables import import_item_statuses as statuses
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailedItem:
+    """A failed item as people want to see it."""
+
+    external_id: str
+    reason: str
+    failure_count: int
+    last_failed_at: datetime | None
+    next_attempt_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remaining:
+    """What is left to do of an import."""
+
+    pending: int
+    processing: int
+    waiting: int  #: failed, with a next attempt
+    next_attempt_at: datetime | None  #: the earliest of those
+
+    @property
+    def unfinished(self) -> int:
+        """Items that are neither completed nor failed for good."""
+        return self.pending + self.processing + self.waiting
+
+
+def remaining(connection: Connection, import_id: int) -> Remaining:
+    """What is left to do, counted along an index."""
+    waiting = and_(statuses.c.status == ItemStatus.FAILED, statuses.c.next_attempt_at.is_not(None))
+    rows = connection.execute(
+        select(
+            statuses.c.status,
+            func.count(),
+            func.count(statuses.c.next_attempt_at),
+            func.min(statuses.c.next_attempt_at),
+        )
+        .where(statuses.c.import_id == import_id)
+        .where(or_(statuses.c.status.in_([ItemStatus.PENDING, ItemStatus.PROCESSING]), waiting))
+        .group_by(statuses.c.status)
+    ).all()
+    counts = {row[0]: row for row in rows}
+    failed = counts.get(ItemStatus.FAILED)
+    return Remaining(
+        pending=counts[ItemStatus.PENDING][1] if ItemStatus.PENDING in counts else 0,
+        processing=counts[ItemStatus.PROCESSING][1] if ItemStatus.PROCESSING in counts else 0,
+        waiting=failed[2] if failed else 0,
+        next_attempt_at=failed[3] if failed else None,
+    )
+
+
+def count(connection: Connection, import_id: int) -> int:
+    """How many items this import knows of."""
+    return connection.scalar(select(func.count()).where(statuses.c.import_id == import_id)) or 0
+
+
+def failures(connection: Connection, import_id: int, limit: int = 100) -> list[FailedItem]:
+    """The failed items, those that have failed for good first."""
+    rows = connection.execute(
+        select(statuses)
+        .where(statuses.c.import_id == import_id, statuses.c.status == ItemStatus.FAILED)
+        .order_by(statuses.c.next_attempt_at.is_not(None), statuses.c.id)
+        .limit(limit)
+    )
+    return [
+        FailedItem(
+            external_id=row.external_id,
+            reason=row.failure_reason or "",
+            failure_count=row.failure_count,
+            last_failed_at=row.last_failed_at,
+            next_attempt_at=row.next_attempt_at,
+        )
+        for row in rows
+    ]
+
+
+def finished(
+    connection: Connection, import_id: int, after_status_id: int, limit: int
+) -> list[tuple[int, str, datetime]]:
+    """(status id, external id, when) of imported items by id, for a report that goes on where it was."""
+    rows = connection.execute(
+        select(statuses.c.id, statuses.c.external_id, statuses.c.completed_at)
+        .where(
+            statuses.c.import_id == import_id,
+            statuses.c.status == ItemStatus.COMPLETED,
+            statuses.c.id > after_status_id,
+        )
+        .order_by(statuses.c.id)
+        .limit(limit)
+    )
+    return [(row.id, row.external_id, row.completed_at) for row in rows]

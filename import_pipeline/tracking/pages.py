@@ -1,0 +1,141 @@
+"""Discovery's half of the ledger: a list page in one transaction, or the chosen items of a selection."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from import_pipeline.contracts import Importable
+from import_pipeline.rules.status import ItemStatus
+from import_pipeline.tracking import importables, versions
+from import_pipeline.tracking.importables import insert_into
+from import_pipeline.tracking.imports import ImportRow, Lease, write
+from import_pipeline.tracking.items import count
+from import_pipeline.tracking.tables import import_item_statuses as statuses
+from import_pipeline.tracking.tables import imports
+
+
+@dataclass(frozen=True, kw_only=True)
+class Discovered:
+    """One item of a list page. `importable` is None where the source could not read it; `problem` says why."""
+
+    external_id: str
+    importable: Importable | None
+    version: str | None = None
+    whole: bool = False  #: nothing is left to fetch
+    problem: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """A list page to store, with where to go on after it."""
+
+    items: Sequence[Discovered]
+    checkpoint: Mapping[str, Any]
+    total: int | None = None
+
+
+def store_page(
+    connection: Connection, row: ImportRow, lease: Lease, model: type[Any], page: Page, now: datetime
+) -> int:
+    """Store a page: stubs, item rows, versions, checkpoint, counters. Returns how many items were new to this import.
+
+    Raises LeaseLost.
+    """
+    readable = {item.external_id: item for item in page.items if item.importable is not None}
+    refused = importables.upsert(
+        connection, model, [item.importable for item in readable.values() if item.importable is not None]
+    )
+    problems = {str(importable.external_id): reason for importable, reason in refused}
+    problems |= {item.external_id: item.problem for item in page.items if item.problem is not None}
+    stored = importables.ids(connection, model, list(readable))
+    known = versions.known(connection, row.source, list(readable))
+    unique = {item.external_id: item for item in page.items}
+    inserted = _insert_statuses(
+        connection,
+        [_status_row(row, item, stored, problems, known, now) for item in unique.values()],
+    )
+    seen = [item for item in readable.values() if item.external_id not in problems]
+    versions.remember(connection, row, {item.external_id: item.version if item.whole else None for item in seen})
+    write(
+        connection,
+        lease,
+        now,
+        checkpoint=dict(page.checkpoint),
+        items_count=page.total if page.total is not None else imports.c.items_count,
+        items_imported_count=imports.c.items_imported_count + inserted["imported"],
+        items_unchanged_count=imports.c.items_unchanged_count + inserted["unchanged"],
+        items_failed_count=imports.c.items_failed_count + inserted["failed"],
+    )
+    return inserted["new"]
+
+
+def _status_row(
+    row: ImportRow,
+    item: Discovered,
+    stored: Mapping[str, str],
+    problems: Mapping[str, str | None],
+    known: Mapping[str, str],
+    now: datetime,
+) -> dict[str, Any]:
+    problem = problems.get(item.external_id)
+    unchanged = item.version is not None and known.get(item.external_id) == item.version
+    done = problem is None and (item.whole or unchanged)
+    status = ItemStatus.FAILED if problem else ItemStatus.COMPLETED if done else ItemStatus.PENDING
+    metadata: dict[str, Any] = {} if item.version is None else {"version": item.version}
+    if unchanged:
+        metadata["unchanged"] = True
+    return {
+        "import_id": row.id,
+        "importable_type": row.importable_type,
+        "importable_id": stored.get(item.external_id),
+        "external_id": item.external_id,
+        "status": status,
+        "failure_count": 1 if problem else 0,
+        "failure_reason": problem,
+        "last_failed_at": now if problem else None,
+        "completed_at": now if done else None,
+        "metadata": metadata,
+    }
+
+
+def _insert_statuses(connection: Connection, rows: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """Insert what this import has not seen yet; returns the counts by outcome."""
+    counts = {"new": 0, "imported": 0, "unchanged": 0, "failed": 0}
+    if not rows:
+        return counts
+    statement = insert_into(connection, statuses).on_conflict_do_nothing(
+        index_elements=["import_id", "importable_type", "external_id"]
+    )
+    by_id = {row["external_id"]: row for row in rows}
+    for (external_id,) in connection.execute(statement.returning(statuses.c.external_id), list(rows)):
+        row = by_id[external_id]
+        counts["new"] += 1
+        if row["status"] is ItemStatus.FAILED:
+            counts["failed"] += 1
+        elif row["status"] is ItemStatus.COMPLETED:
+            counts["unchanged" if row["metadata"].get("unchanged") else "imported"] += 1
+    return counts
+
+
+def select_items(
+    connection: Connection, row: ImportRow, lease: Lease, external_ids: Sequence[str], now: datetime
+) -> None:
+    """The items of a selection, as pending. Raises LeaseLost."""
+    unique = list(dict.fromkeys(external_ids))
+    _insert_statuses(
+        connection,
+        [
+            {
+                "import_id": row.id,
+                "importable_type": row.importable_type,
+                "external_id": external_id,
+                "status": ItemStatus.PENDING,
+                "metadata": {},
+            }
+            for external_id in unique
+        ],
+    )
+    write(connection, lease, now, items_count=count(connection, row.id), checkpoint={"complete": True})
