@@ -1,0 +1,52 @@
+"""What an answer means for the request that asked. No I/O: the loops obey the verdicts."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from http import HTTPStatus
+
+
+class Verdict(StrEnum):
+    """What to do about an answer that is no rate limit."""
+
+    READ = "read"  #: its body holds what was asked for
+    AGAIN = "again"  #: a later try may do
+    REJECT = "reject"  #: no further try can help; only this item is concerned
+    STOP = "stop"  #: nothing further will work, whatever is asked
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """A verdict and, unless it is READ, its reason for people."""
+
+    verdict: Verdict
+    reason: str = ""
+
+
+#: Statuses below 500 that a later try may cure (RFC 9110, 15.5.9; RFC 8470, 5.2).
+TRANSIENT = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY})
+
+
+def judge(status: int) -> Judgement:
+    """The verdict on an answer's status."""
+    if 200 <= status < 300 and status not in {HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT}:
+        return Judgement(verdict=Verdict.READ)
+    name = phrase(status)
+    if status == HTTPStatus.UNAUTHORIZED:
+        return Judgement(verdict=Verdict.STOP, reason=f"the API answers {name}: check the token (…_TOKEN)")
+    if status == HTTPStatus.FORBIDDEN:
+        return Judgement(verdict=Verdict.STOP, reason=f"the API answers {name}: this token may not read the source")
+    if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
+        return Judgement(verdict=Verdict.REJECT, reason=f"the API answers {name}: it has no such item (anymore)")
+    if status >= 500 or status in TRANSIENT:
+        return Judgement(verdict=Verdict.AGAIN, reason=f"the API answers {name}")
+    if 300 <= status < 400:
+        return Judgement(verdict=Verdict.REJECT, reason=f"the API answers {name}: redirects are not followed")
+    return Judgement(verdict=Verdict.REJECT, reason=f"the API answers {name}, expected 200 with a body")
+
+
+def phrase(status: int) -> str:
+    """`404 Not Found`."""
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
