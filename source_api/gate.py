@@ -1,0 +1,121 @@
+"""The way in and out, as pure ASGI middleware: delays, token, throttle, rate headers, statistics.
+
+delay before -> token (401) -> the throttle counts (429) -> delay after -> the application answers
+"""
+
+import math
+import secrets
+from collections.abc import Awaitable, Callable
+from random import Random
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from source_api.options import Options
+from source_api.stats import Stats, Visit
+from source_api.throttle import Standing, Throttle, Verdict
+
+#: neither counted nor throttled, nor asked for a token
+FREE_PATHS = frozenset({"/health", "/_stats", "/_log", "/_reset"})
+
+
+class Gate:
+    """Lets requests in and watches the answers go out.
+
+    `clock` is monotonic and counts arrivals; `wall_clock` gives the epoch seconds of
+    X-RateLimit-Reset; `sleep` carries out delays; `random` draws the jitter. All in seconds.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        options: Options,
+        throttle: Throttle,
+        stats: Stats,
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
+        random: Random,
+    ) -> None:
+        self._app = app
+        self._options = options
+        self._throttle = throttle
+        self._stats = stats
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._sleep = sleep
+        self._random = random
+        self._credentials = None if options.token is None else f"Bearer {options.token}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request (or the lifespan, which passes through)."""
+        if scope["type"] != "http" or scope["path"] in FREE_PATHS:
+            await self._app(scope, receive, send)
+            return
+        visit = self._stats.begin(scope["path"])
+        try:
+            await self._pass(visit, scope, receive, send)
+        finally:
+            self._stats.end(visit)
+
+    async def _pass(self, visit: Visit, scope: Scope, receive: Receive, send: Send) -> None:
+        headers: list[tuple[bytes, bytes]] = []
+
+        async def send_and_record(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._stats.answer(visit, message["status"])
+                message["headers"] = [*message["headers"], *headers]
+            await send(message)
+
+        await self._delay(self._options.delay_before_ms)
+        credentials = Headers(scope=scope).get("authorization")
+        if self._credentials is not None and not self._knows(credentials):
+            await unauthorized(scope, receive, send_and_record)
+            return
+        now = self._clock()
+        verdict = self._throttle.arrive(credentials or address(scope), now)
+        if verdict.standing is not None and self._options.rate_headers:
+            headers += rate_headers(verdict.standing, epoch=self._wall_clock())
+        if verdict.admitted:
+            self._stats.admit(visit, now)
+        await self._delay(self._options.delay_after_ms)
+        answer = self._app if verdict.admitted else too_many_requests(verdict, say_when=self._options.retry_after)
+        await answer(scope, receive, send_and_record)
+
+    async def _delay(self, milliseconds: float) -> None:
+        if milliseconds or self._options.jitter_ms:
+            await self._sleep((milliseconds + self._random.uniform(0, self._options.jitter_ms)) / 1000)
+
+    def _knows(self, credentials: str | None) -> bool:
+        return self._credentials is not None and secrets.compare_digest(
+            (credentials or "").encode("latin-1"), self._credentials
+        )
+
+
+def address(scope: Scope) -> str:
+    """The client's IP address; empty where the transport tells none."""
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
+def rate_headers(standing: Standing, *, epoch: float) -> list[tuple[bytes, bytes]]:
+    """The X-RateLimit headers; Reset is the second by which a taken place is free again."""
+    return [
+        (b"x-ratelimit-limit", b"%d" % standing.limit),
+        (b"x-ratelimit-remaining", b"%d" % standing.remaining),
+        (b"x-ratelimit-reset", b"%d" % math.ceil(epoch + standing.reset)),
+    ]
+
+
+def too_many_requests(verdict: Verdict, *, say_when: bool) -> JSONResponse:
+    """The refusal of the throttle."""
+    return JSONResponse(
+        {"message": "Too Many Attempts.", "retry_after": verdict.retry_after},
+        status_code=429,
+        headers={"Retry-After": str(verdict.retry_after)} if say_when else None,
+    )
+
+
+unauthorized = JSONResponse({"message": "Unauthenticated."}, status_code=401, headers={"WWW-Authenticate": "Bearer"})

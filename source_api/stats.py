@@ -1,0 +1,88 @@
+"""What the server saw: counts, and a log of the arrivals that were let in.
+
+Requests to `/health`, `/_stats`, `/_log` and `/_reset` are not seen at all.
+"""
+
+from collections import Counter, deque
+from dataclasses import dataclass
+from typing import Any
+
+LOG_LENGTH = 1_000_000  # about 150 MB; older arrivals are forgotten
+DETAIL_PREFIX = "/api/items/"
+
+
+@dataclass(kw_only=True, slots=True)
+class Visit:
+    """One request. `arrived` is None until it is let in, `status` until an answer begins."""
+
+    path: str
+    arrived: float | None = None
+    status: int | None = None
+
+
+class Stats:
+    """Counts since the start or the last reset. Times are seconds on the server's monotonic clock."""
+
+    def __init__(self) -> None:
+        self._in_flight = 0
+        self.forget()
+
+    def forget(self) -> None:
+        """Starts counting afresh; requests in flight stay in flight."""
+        self._requests = 0
+        self._admitted = 0
+        self._unanswered = 0
+        self._peak = self._in_flight
+        self._statuses: Counter[int] = Counter()
+        self._details: Counter[str] = Counter()
+        self._log: deque[Visit] = deque(maxlen=LOG_LENGTH)
+        self._first: float | None = None
+        self._last: float | None = None
+
+    def begin(self, path: str) -> Visit:
+        """A request has come in."""
+        self._requests += 1
+        self._in_flight += 1
+        self._peak = max(self._peak, self._in_flight)
+        return Visit(path=path)
+
+    def admit(self, visit: Visit, now: float) -> None:
+        """The throttle has let it in."""
+        visit.arrived = now
+        self._admitted += 1
+        self._first = now if self._first is None else self._first
+        self._last = now
+        self._log.append(visit)
+        if visit.path.startswith(DETAIL_PREFIX):
+            self._details[visit.path.removeprefix(DETAIL_PREFIX)] += 1
+
+    def answer(self, visit: Visit, status: int) -> None:
+        """Its answer begins."""
+        visit.status = status
+        self._statuses[status] += 1
+
+    def end(self, visit: Visit) -> None:
+        """It is over, with an answer or without."""
+        self._in_flight -= 1
+        self._unanswered += visit.status is None
+
+    def summary(self) -> dict[str, Any]:
+        """What `GET /_stats` answers."""
+        details = self._details.total()
+        return {
+            "requests": self._requests,
+            "admitted": self._admitted,
+            "details": details,
+            "by_status": {str(status): self._statuses[status] for status in sorted(self._statuses)},
+            "rate_limited": self._statuses[429],
+            "unanswered": self._unanswered,
+            "first_admitted": self._first,
+            "last_admitted": self._last,
+            "repeated_details": {number: times for number, times in self._details.items() if times > 1},
+            "in_flight": self._in_flight,
+            "peak_concurrency": self._peak,
+        }
+
+    def log(self) -> list[tuple[float | None, str, int | None]]:
+        """What `GET /_log` answers: [seconds, path, status] of every arrival let in, oldest first."""
+        return [(visit.arrived, visit.path, visit.status) for visit in self._log]
