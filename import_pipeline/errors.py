@@ -13,6 +13,7 @@
     ├── ApiBlocked                  the API asks for a longer pause than the caller would wait
     ├── ImportStopped               an import ended before its items did
     │   ├── ImportCancelled         because a person wished it
+    │   ├── ImportInterrupted       because its process was told to end; the next run goes on with it
     │   └── ImportFailed            because going on makes no sense
     ├── Unavailable                 a server that is needed does not answer
     │   ├── DatabaseUnavailable
@@ -118,6 +119,10 @@ class ImportStopped(ImportPipelineError):
 
 class ImportCancelled(ImportStopped):
     """A person wished the import to end."""
+
+
+class ImportInterrupted(ImportStopped):
+    """The process was told to end. The import stays running without a worker, and the next run goes on with it."""
 
 
 class ImportFailed(ImportStopped):

@@ -321,7 +321,8 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: Path | N
     from_file = {name: value or "" for name, value in dotenv_values(folder / ".env").items()}
     merged = {**from_file, **given}
     values = {setting.name: setting.read(merged) for setting in SETTINGS}
-    home = values["IMPORT_PIPELINE_HOME"] or default_home(folder)
+    # Where DAGSTER_HOME names the folder of dagster.yaml, state lies beside it whatever the current folder is.
+    home = values["IMPORT_PIPELINE_HOME"] or default_home(Path(merged.get("DAGSTER_HOME") or folder).resolve())
     defaults = {
         "sources": values["IMPORT_PIPELINE_SOURCES"],
         "redis_url": values["REDIS_URL"],

@@ -13,7 +13,7 @@ from httpx_aiohttp import AiohttpTransport
 async def send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     """Keep aiohttp from sending a request again when a kept-alive connection breaks: that one would have no permit.
 
-    aiohttp repeats on these two errors (RFC 9112, 9.3.1, allows it); as another one of its errors they reach the caller.
+    aiohttp repeats on these two errors (RFC 9112, 9.3.1, allows it); as a third one they reach the caller.
     """
     try:
         return await handler(request)

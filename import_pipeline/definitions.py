@@ -1,0 +1,13 @@
+"""Dagster's entry point: the listed sources, joined."""
+
+import dagster as dg
+
+from import_pipeline.defs.build import join_definitions
+from import_pipeline.importer.sources import load_sources
+from import_pipeline.settings import load_settings
+
+
+@dg.definitions
+def definitions() -> dg.Definitions:
+    """What `IMPORT_PIPELINE_SOURCES` lists, as Dagster sees it."""
+    return join_definitions(load_sources(load_settings()))

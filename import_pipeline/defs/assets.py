@@ -1,0 +1,64 @@
+"""The assets of a source: what was discovered, what was enriched."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from import_pipeline.contracts import ImportSource
+from import_pipeline.defs import checks, metadata, names
+from import_pipeline.defs.execution import Execution
+from import_pipeline.defs.resources import RateLimitedApiResource
+
+
+def item_partitions(source: ImportSource) -> dg.DynamicPartitionsDefinition:
+    """One partition per item, named after the source; discovery adds the keys."""
+    return dg.DynamicPartitionsDefinition(name=source.name)
+
+
+def build_assets(source: ImportSource) -> dg.AssetsDefinition:
+    """Both assets, computed by one op, so that enrichment starts while discovery still pages."""
+
+    @dg.multi_asset(
+        name=names.operation(source.name),
+        specs=[_discovered(source), _enriched(source)],
+        check_specs=checks.specs(names.enriched(source.name)),
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        required_resource_keys={names.resource(source.name)},
+        op_tags={names.IMPORT_SOURCE_TAG: source.name},
+    )
+    def discover_and_enrich(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        api: RateLimitedApiResource = getattr(context.resources, names.resource(source.name))
+        yield from Execution(context, source, api).events()
+
+    return discover_and_enrich
+
+
+def _discovered(source: ImportSource) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        names.discovered(source.name),
+        description=f"The list of {source.name}: a stub and a tracking row per item, page by page.",
+        skippable=True,
+        group_name=source.name,
+        kinds={"python", "api"},
+        metadata=metadata.of_source(source),
+    )
+
+
+def _enriched(source: ImportSource) -> dg.AssetSpec:
+    table = source.model.__table__
+    return dg.AssetSpec(
+        names.enriched(source.name),
+        description=(
+            f"The details of {source.name} in the table {table.name}, one partition per item. "
+            "A run without partitions imports everything; a run with some imports those again."
+        ),
+        deps=[names.discovered(source.name)],
+        partitions_def=item_partitions(source),
+        skippable=True,
+        group_name=source.name,
+        kinds={"python", "table"},
+        metadata=metadata.of_source(source)
+        | metadata.of_table(table.name, metadata.columns_of(table), uri=f"table:{table.name}"),
+    )

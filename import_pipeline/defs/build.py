@@ -1,0 +1,37 @@
+"""A source becomes Dagster definitions; nothing in here knows any source by name."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from import_pipeline.contracts import ImportSource
+from import_pipeline.defs import names
+from import_pipeline.defs.assets import build_assets
+from import_pipeline.defs.resources import RateLimitedApiResource
+from import_pipeline.defs.tracking_assets import tracking_specs
+
+
+def build_import_definitions(source: ImportSource, api: RateLimitedApiResource | None = None) -> dg.Definitions:
+    """The assets, their job and their resource. The resource's configuration, where given, wins over the settings."""
+    assets = build_assets(source)
+    job = dg.define_asset_job(
+        names.job(source.name),
+        selection=[names.discovered(source.name), names.enriched(source.name)],
+        description=f"Import all of {source.name}: the list, then the details.",
+        executor_def=dg.in_process_executor,
+        tags={names.IMPORT_SOURCE_TAG: source.name},
+    )
+    return dg.Definitions(
+        assets=[assets],
+        jobs=[job],
+        resources={names.resource(source.name): api or RateLimitedApiResource()},
+        executor=dg.in_process_executor,
+    )
+
+
+def join_definitions(sources: Sequence[ImportSource]) -> dg.Definitions:
+    """The definitions of all sources, and the tracking tables that they share."""
+    return dg.Definitions.merge(
+        *(build_import_definitions(source) for source in sources),
+        dg.Definitions(assets=tracking_specs()),
+    )

@@ -1,0 +1,44 @@
+"""The checks of an import: specs for the definition, results for the run."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from import_pipeline.importer.summary import ImportSummary
+
+ALL_IMPORTED = "all_items_imported"
+NO_RATE_LIMIT_HITS = "no_unexpected_429"
+COUNTS_AGREE = "counts_agree_with_the_source"
+NOTHING_FAILED = "nothing_failed_for_good"
+
+
+def specs(asset: str) -> list[dg.AssetCheckSpec]:
+    """What is checked at the end of every import."""
+    meanings = {
+        ALL_IMPORTED: "Every item of the import was imported or is unchanged.",
+        NO_RATE_LIMIT_HITS: "The API never answered 429: the limits are right and nobody else uses them up.",
+        COUNTS_AGREE: "As many items were found as the API's list says it has.",
+        NOTHING_FAILED: "No item ran out of tries or was rejected.",
+    }
+    return [dg.AssetCheckSpec(name=name, asset=asset, description=text) for name, text in meanings.items()]
+
+
+def results(asset: str, summary: ImportSummary) -> Iterator[dg.AssetCheckResult]:
+    """The same, answered with numbers."""
+    done = summary.items_imported_count + summary.items_unchanged_count
+    yield _result(
+        asset, ALL_IMPORTED, done == (summary.items_count or 0), imported=done, total=summary.items_count or 0
+    )
+    yield _result(
+        asset, NO_RATE_LIMIT_HITS, summary.rate_limit_hits_count == 0, warn=True, hits=summary.rate_limit_hits_count
+    )
+    yield _result(
+        asset, COUNTS_AGREE, summary.incomplete_reason is None, reason=summary.incomplete_reason or "they agree"
+    )
+    yield _result(asset, NOTHING_FAILED, summary.items_failed_count == 0, warn=True, failed=summary.items_failed_count)
+
+
+def _result(asset: str, name: str, passed: bool, *, warn: bool = False, **metadata: Any) -> dg.AssetCheckResult:  # noqa: FBT001 (the verdict itself)
+    severity = dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR
+    return dg.AssetCheckResult(asset_key=asset, check_name=name, passed=passed, severity=severity, metadata=metadata)

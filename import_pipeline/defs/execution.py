@@ -1,0 +1,131 @@
+"""One Dagster run of an import: which import it carries out, and how the outcome becomes events."""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import dagster as dg
+
+from import_pipeline.contracts import ImportSource
+from import_pipeline.defs import checks, metadata, names
+from import_pipeline.defs.report import Report
+from import_pipeline.defs.resources import RateLimitedApiResource
+from import_pipeline.defs.runs import end_as_cancelled, is_cancelled, report_dead_run
+from import_pipeline.errors import ImportAlreadyRunning, ImportInterrupted, InvalidTransition, LeaseLost
+from import_pipeline.importer.installation import Installation, open_installation
+from import_pipeline.importer.run import Run, carry_out
+from import_pipeline.importer.start import prepare
+from import_pipeline.importer.summary import ImportSummary
+from import_pipeline.rules.status import ImportKind, ImportStatus, Trigger
+from import_pipeline.tracking import imports
+from import_pipeline.tracking.history import importable_type
+from import_pipeline.tracking.imports import NewImport
+
+
+class Execution:
+    """What the op does, step by step. Its events are yielded at the end: nothing is in flight by then."""
+
+    def __init__(self, context: dg.AssetExecutionContext, declared: ImportSource, api: RateLimitedApiResource) -> None:
+        self.context = context
+        self.name = declared.name
+        self.api = api
+        self.chosen = sorted(context.partition_keys) if context.has_partition_key_range else _single(context)
+        selected = {key.to_user_string() for key in context.selected_asset_keys}
+        self.wants_details = names.enriched(self.name) in selected
+        self.is_selection = bool(self.chosen)
+        self.wants_list = names.discovered(self.name) in selected
+
+    def events(self) -> Iterator[Any]:
+        """Carry the import out and report what came of it. An import that is somebody else's ends the run well."""
+        with open_installation() as installation:
+            source = self.api.configured_source(installation.source(self.name), installation)
+            try:
+                import_id = self._import_id(installation, source)
+                summary, report = self._carry_out(installation, source, import_id)
+            except (ImportAlreadyRunning, InvalidTransition, LeaseLost) as error:
+                if self.chosen:
+                    raise dg.Failure(description=str(error)) from error
+                self.context.log.info("Nothing to do for this run: %s", error)
+                return
+            report.finish()
+            yield from self._outcome(summary, source)
+
+    def _import_id(self, installation: Installation, source: ImportSource) -> int:
+        """The import named by the run's tag, else one that begins now."""
+        tag = self.context.run.tags.get(names.IMPORT_ID_TAG)
+        if tag is not None:
+            return int(tag)
+        kind = ImportKind.SELECTION if self.chosen else ImportKind.FULL if self.wants_details else ImportKind.DISCOVERY
+        new = NewImport(
+            source=source.name,
+            importable_type=importable_type(source.model),
+            kind=kind,
+            trigger=Trigger.UI,
+            metadata={"only": self.chosen} if self.chosen else {},
+        )
+        deadline = time.monotonic() + (source.wait if self.chosen else 0.0)
+        while True:
+            try:
+                return prepare(installation.database, source, new, installation.clock).id
+            except ImportAlreadyRunning as error:
+                if time.monotonic() >= deadline:
+                    raise
+                self.context.log.info("Waiting for the running import: %s", error)
+                time.sleep(1.0)
+
+    def _carry_out(
+        self, installation: Installation, source: ImportSource, import_id: int
+    ) -> tuple[ImportSummary, Report]:
+        with installation.database.read() as connection:
+            row = imports.get(connection, import_id)
+        self.is_selection = row.kind is ImportKind.SELECTION
+        before = row.dagster_run_id
+        if before and before != self.context.run_id:
+            report_dead_run(self.context.instance, before, f"Its worker is gone; run {self.context.run_id} goes on.")
+        report = Report(self.context, source.name, self._materialization)
+        run = Run(
+            installation=installation,
+            source=source,
+            run_id=self.context.run_id,
+            listener=report,
+            is_cancelled=lambda: is_cancelled(self.context.instance, self.context.run_id),
+            connect=lambda: self.api.open(source, installation),
+            on_api=report.opened,
+        )
+        report.start()
+        try:
+            return carry_out(run, import_id), report
+        except ImportInterrupted as error:
+            report.finish()
+            self.context.log.info("Import %s: %s", import_id, error)
+            raise dg.DagsterExecutionInterruptedError from error
+        except BaseException:
+            report.finish()
+            raise
+
+    def _materialization(self, external_id: str) -> dg.AssetMaterialization:
+        return dg.AssetMaterialization(asset_key=names.enriched(self.name), partition=external_id)
+
+    def _outcome(self, summary: ImportSummary, source: ImportSource) -> Iterator[Any]:
+        """Materializations and checks of an import that completed; the end of the run for one that did not."""
+        figures = metadata.of_summary(summary)
+        self.context.log.info("Import %s of %s %s.", summary.import_id, summary.source, summary.status)
+        if summary.status == ImportStatus.CANCELLED:
+            end_as_cancelled(self.context.instance, self.context.run_id)
+            raise dg.DagsterExecutionInterruptedError(summary.failure_reason or "cancelled")
+        if summary.status != ImportStatus.COMPLETED:
+            raise dg.Failure(description=summary.failure_reason, metadata=figures)
+        if self.chosen and summary.items_failed_count:
+            # A materialization here would speak for all chosen partitions, the failed ones too.
+            raise dg.Failure(description=f"{summary.items_failed_count} items failed", metadata=figures)
+        if self.wants_list and not self.is_selection:
+            yield dg.MaterializeResult(asset_key=names.discovered(self.name), metadata=figures)
+        if self.wants_details:
+            yield dg.MaterializeResult(asset_key=names.enriched(self.name), metadata=figures)
+            for result in checks.results(names.enriched(self.name), summary):
+                if dg.AssetCheckKey(result.asset_key, result.check_name) in self.context.selected_asset_check_keys:
+                    yield result
+
+
+def _single(context: dg.AssetExecutionContext) -> Sequence[str]:
+    return [context.partition_key] if context.has_partition_key else []

@@ -1,0 +1,65 @@
+"""The figures of an import as Dagster's metadata: the same keys everywhere, the unit in the key."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from import_pipeline.contracts import ImportSource
+from import_pipeline.importer.summary import ImportSummary
+
+
+def of_summary(summary: ImportSummary) -> dict[str, dg.MetadataValue[Any]]:
+    """The most telling first: the run's page cuts at six. Every number becomes a line over time."""
+    numbers = {
+        "items_imported": summary.items_imported_count,
+        "items_failed": summary.items_failed_count,
+        "duration_seconds": summary.duration_seconds,
+        "ideal_ratio": summary.ideal_ratio,
+        "rate_limit_hits": summary.rate_limit_hits_count,
+        "items_unchanged": summary.items_unchanged_count,
+        "items_total": summary.items_count,
+        "requests": summary.requests_count,
+        "sleeps": summary.rate_limit_sleeps_count,
+        "sleeping_seconds": summary.total_sleep_seconds,
+        "active_seconds": summary.active_seconds,
+        "ideal_seconds": summary.ideal_seconds,
+        "efficiency_percent": summary.efficiency,
+        "items_per_second": _rate(summary),
+        "import_id": summary.import_id,
+    }
+    metadata = {key: _number(value) for key, value in numbers.items() if value is not None}
+    for key in ("incomplete_reason", "failure_reason"):
+        if text := getattr(summary, key):
+            metadata[key] = dg.MetadataValue.text(text)
+    return metadata
+
+
+def _number(value: float) -> dg.MetadataValue[Any]:
+    return dg.MetadataValue.int(value) if isinstance(value, int) else dg.MetadataValue.float(value)
+
+
+def _rate(summary: ImportSummary) -> float | None:
+    done = summary.items_imported_count + summary.items_unchanged_count
+    return round(done / summary.duration_seconds, 2) if summary.duration_seconds else None
+
+
+def of_table(name: str, columns: Mapping[str, str], uri: str) -> dict[str, Any]:
+    """Where a table is and what its columns are; the URI holds no password."""
+    return {
+        "dagster/table_name": name,
+        "dagster/uri": uri,
+        "dagster/column_schema": dg.TableSchema(
+            columns=[dg.TableColumn(name=column, type=kind) for column, kind in columns.items()]
+        ),
+    }
+
+
+def columns_of(table: Any) -> dict[str, str]:
+    """Column name -> type in words, of a SQLAlchemy table."""
+    return {column.name: str(column.type).lower() for column in table.columns}
+
+
+def of_source(source: ImportSource) -> dict[str, str]:
+    """What the source says of itself."""
+    return {"limits": source.limits or "none", "importable": source.model.__name__, "api": source.api}

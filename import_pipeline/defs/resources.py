@@ -1,0 +1,35 @@
+"""The API as a Dagster resource: every request of an import goes through it."""
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+
+import dagster as dg
+
+from import_pipeline.contracts import ImportSource
+from import_pipeline.importer.api import Api, open_api
+from import_pipeline.importer.installation import Installation
+
+
+class RateLimitedApiResource(dg.ConfigurableResource):  # type: ignore[misc]
+    """An httpx client under limits that all workers share.
+
+    What is left empty comes from the settings, and from the source where they are silent. Tokens are given by the
+    settings only: configuration is shown in the UI.
+    """
+
+    base_url: str | None = None
+    limits: str | None = None  #: tiers such as "500/20 second; 2000/100 second"
+    concurrency: int | None = None  #: detail requests in flight at most
+    timeout: float | None = None  #: seconds for a whole request
+
+    def configured_source(self, source: ImportSource, installation: Installation) -> ImportSource:
+        """The source with this resource's configuration applied."""
+        settings = replace(
+            installation.settings.source(source.name),
+            **{name: value for name, value in self.model_dump().items() if value is not None},
+        )
+        return source.configured(settings)
+
+    def open(self, source: ImportSource, installation: Installation) -> AbstractAsyncContextManager[Api]:
+        """Connect. To be entered on the event loop that sends the requests."""
+        return open_api(source, installation.settings, installation.clock)

@@ -1,0 +1,25 @@
+"""What an import and its Dagster run tell each other about ending."""
+
+import dagster as dg
+
+CANCELLED = frozenset({dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED})
+
+
+def is_cancelled(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether somebody terminated the run, as opposed to its process having been told to end."""
+    run = instance.get_run_by_id(run_id)
+    return run is not None and run.status in CANCELLED
+
+
+def end_as_cancelled(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Let a run whose import was cancelled end as cancelled itself, not as failed."""
+    run = instance.get_run_by_id(run_id)
+    if run is not None and run.status not in CANCELLED:
+        instance.report_run_canceling(run, "The import was cancelled.")
+
+
+def report_dead_run(instance: dg.DagsterInstance, run_id: str, reason: str) -> None:
+    """End a run whose worker is gone: it would stay started for ever, and hold its place in the queue."""
+    run = instance.get_run_by_id(run_id)
+    if run is not None and not run.is_finished:
+        instance.report_run_failed(run, reason)

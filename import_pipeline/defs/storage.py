@@ -1,0 +1,69 @@
+"""Dagster's own state, beside ours: on Postgres where DATABASE_URL names one, else in the state folder.
+
+`dagster.yaml` can name a fixed folder or an environment variable that must be set, but has no words for "the folder
+that the settings say". Hence these three classes, which hand out Dagster's own. `DagsterStorage` and its kind are what
+`dagster.yaml` accepts under these keys; Dagster exports them from private modules only, and this is the one place of
+ours that imports those.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from dagster._core.storage.base_storage import DagsterStorage
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
+from dagster._core.storage.root import LocalArtifactStorage
+from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
+from dagster._serdes import ConfigurableClass, ConfigurableClassData
+from dagster_postgres import DagsterPostgresStorage
+
+from import_pipeline.settings import load_settings
+
+
+class Storage(DagsterStorage, ConfigurableClass):
+    """Runs, events, schedules: Dagster's Postgres storage or its SQLite storage."""
+
+    @classmethod
+    def config_type(cls) -> Mapping[str, Any]:
+        """There is nothing to configure here: the settings say it all."""
+        return {}
+
+    @classmethod
+    def from_config_value(  # type: ignore[override]  # a factory: Dagster accepts any storage from it
+        cls, inst_data: ConfigurableClassData | None, config_value: Any
+    ) -> DagsterStorage:
+        """The storage that the settings ask for."""
+        settings = load_settings()
+        if settings.is_postgres:
+            return DagsterPostgresStorage(postgres_url=settings.database_url, inst_data=inst_data)
+        folder = settings.home / "dagster" / "storage"
+        return DagsterSqliteStorage.from_local(str(folder), inst_data=inst_data)
+
+
+class ComputeLogs(LocalComputeLogManager):
+    """What runs print, in the state folder."""
+
+    @classmethod
+    def config_type(cls) -> Mapping[str, Any]:
+        """There is nothing to configure here: the settings say it all."""
+        return {}
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:
+        """Logs below the state folder."""
+        return cls(base_dir=str(load_settings().home / "dagster" / "logs"), inst_data=inst_data)
+
+
+class ArtifactStorage(LocalArtifactStorage):
+    """Dagster's scratch space, in the state folder."""
+
+    @classmethod
+    def config_type(cls) -> Mapping[str, Any]:
+        """There is nothing to configure here: the settings say it all."""
+        return {}
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:
+        """Files below the state folder."""
+        folder = load_settings().home / "dagster"
+        folder.mkdir(parents=True, exist_ok=True)
+        return cls(base_dir=str(folder), inst_data=inst_data)

@@ -1,0 +1,99 @@
+"""The source's API as an import uses it: one client, behind the shared limits, for one origin only."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+
+from import_pipeline.clock import Clock
+from import_pipeline.contracts import ImportSource
+from import_pipeline.errors import ImportFailed
+from import_pipeline.ratelimit import Limiter, RateLimitedTransport, Usage, open_permits, parse_tiers
+from import_pipeline.ratelimit.connections import open_connections
+from import_pipeline.settings import Settings
+
+TOO_MANY_REQUESTS = 429
+
+
+@dataclass
+class Tally:
+    """What was sent through a transport since it was opened."""
+
+    requests: int = 0
+    answers: int = 0
+    hits: int = 0  #: answers of status 429
+
+    def observe(self, status: int | None) -> None:
+        """Count a request and its answer; None stands for one that got none."""
+        self.requests += 1
+        self.answers += status is not None
+        self.hits += status == TOO_MANY_REQUESTS
+
+
+class Api:
+    """Sends the source's requests, as the limits of its api allow."""
+
+    def __init__(self, client: httpx.AsyncClient, limiter: Limiter, tally: Tally, deadline: float) -> None:
+        self.client = client
+        self.limiter = limiter
+        self.tally = tally
+        self._deadline = deadline
+
+    def join(self, request: httpx.Request) -> httpx.Request:
+        """The source's request as the client sends it: absolute, with base headers.
+
+        Raises ImportFailed where it would leave the source's origin: a next link must not carry the token elsewhere.
+        """
+        joined = self.client.build_request(
+            request.method,
+            request.url,
+            headers={name: value for name, value in request.headers.items() if name.lower() != "host"},
+            content=request.read(),
+        )
+        base = self.client.base_url
+        if (joined.url.scheme, joined.url.host, joined.url.port) != (base.scheme, base.host, base.port):
+            raise ImportFailed(
+                f"the next page would be asked from {joined.url.scheme}://{joined.url.netloc.decode()}, "
+                f"expected the source's own origin {base.scheme}://{base.netloc.decode()}"
+            )
+        return joined
+
+    async def send(self, request: httpx.Request, *, first: bool = False) -> httpx.Response:
+        """The answer, fully read; never a rate limit's. `first` goes before all other waiting requests."""
+        joined = self.join(request)
+        joined.extensions["import_pipeline"] = {"first": first, "deadline": self._deadline}
+        return await self.client.send(joined)
+
+    async def usage(self) -> Usage:
+        """The api's counters, shared by all processes."""
+        return await self.limiter.usage()
+
+
+@asynccontextmanager
+async def open_api(
+    source: ImportSource, settings: Settings, clock: Clock, transport: httpx.AsyncBaseTransport | None = None
+) -> AsyncIterator[Api]:
+    """Connect to the source's API. A transport that is given takes the place of real connections (in tests)."""
+    connector = source.connector(settings.source(source.name))
+    permits = open_permits(settings.redis_url, settings.limits_path)
+    limiter = Limiter(source.api, parse_tiers(source.limits), permits, clock=clock, patience=source.max_pause)
+    tally = Tally()
+    inner = transport or open_connections(limit=max(100, source.concurrency))
+    limited = RateLimitedTransport(
+        inner,
+        limiter,
+        is_rate_limited=source.is_rate_limited,
+        observe=tally.observe,
+        deadline=connector.timeout,
+    )
+    client = httpx.AsyncClient(
+        base_url=connector.base_url,
+        headers={"User-Agent": "import-pipeline", "Accept": "application/json", **connector.headers},
+        auth=connector.auth,
+        transport=limited,
+        follow_redirects=False,
+        timeout=connector.timeout,
+    )
+    async with limiter, client:
+        yield Api(client, limiter, tally, connector.timeout)

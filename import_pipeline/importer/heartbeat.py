@@ -1,0 +1,78 @@
+"""The heartbeat: a thread of its own, so that a busy event loop never looks like a dead process."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from import_pipeline.clock import Clock
+from import_pipeline.errors import DatabaseUnavailable, ImportCancelled, ImportPipelineError, LeaseLost
+from import_pipeline.tracking import imports
+from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.imports import Lease, Pulse
+
+#: Seconds between two beats at most; a person's wish to cancel is read with each.
+INTERVAL_SECONDS = 1.0
+
+
+class Heartbeat:
+    """Renews the lease, adds the counters and reads wishes, every second (or four times in a short lease).
+
+    `pulse` gives totals since this process began. `on_end` is called once, from the thread, when the work must stop:
+    with LeaseLost, ImportCancelled, or DatabaseUnavailable once the lease has run out unrenewed.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        lease: Lease,
+        clock: Clock,
+        *,
+        pulse: Callable[[], Pulse],
+        on_end: Callable[[ImportPipelineError], None],
+    ) -> None:
+        self._database = database
+        self._lease = lease
+        self._clock = clock
+        self._pulse = pulse
+        self._on_end = on_end
+        self._sent = Pulse()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="import-heartbeat", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def beat(self) -> None:
+        """One beat; raises what ends the work."""
+        total = self._pulse()
+        change = replace(total, requests=total.requests - self._sent.requests, hits=total.hits - self._sent.hits)
+        with self._database.write() as connection:
+            row = imports.beat(connection, self._lease, self._clock.now(), change)
+        self._sent = total
+        if row.cancel_requested_at is not None:
+            raise ImportCancelled(f"cancelled by wish of {row.requested_by or 'a person'}")
+
+    def _run(self) -> None:
+        interval = min(INTERVAL_SECONDS, self._lease.seconds / 4)
+        renewed_at = self._clock.now()
+        while not self._stop.wait(interval):
+            try:
+                self.beat()
+                renewed_at = self._clock.now()
+            except DatabaseUnavailable as error:
+                if self._clock.now() - renewed_at > timedelta(seconds=self._lease.seconds):
+                    self._on_end(error)
+                    return
+            except (LeaseLost, ImportCancelled) as error:
+                self._on_end(error)
+                return

@@ -1,0 +1,50 @@
+"""One installation: its settings, its sources, its database. What every action and every door begins with."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from import_pipeline.clock import Chance, Clock, SystemClock, system_chance
+from import_pipeline.contracts import ImportSource
+from import_pipeline.importer.sources import find_source, load_sources
+from import_pipeline.settings import Settings, load_settings
+from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.schema import upgrade
+from import_pipeline.tracking.user_tables import ensure_table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Installation:
+    """Settings, the listed sources with their settings applied, and the tracking database with its tables."""
+
+    settings: Settings
+    sources: tuple[ImportSource, ...]
+    database: Database
+    clock: Clock = field(default_factory=SystemClock)
+    chance: Chance = system_chance
+
+    def source(self, name: str) -> ImportSource:
+        """The source of that name, its table in place. Raises SourceNotFound, SchemaError, DatabaseUnavailable."""
+        source = find_source(self.sources, name)
+        ensure_table(self.database, source.model)
+        return source
+
+
+@contextmanager
+def open_installation(
+    settings: Settings | None = None,
+    sources: list[ImportSource] | None = None,
+    clock: Clock | None = None,
+) -> Iterator[Installation]:
+    """Read the settings, load the sources, connect, and bring the tracking tables up to date.
+
+    Sources that are given are taken as they are, in place of the listed ones. Raises UsageError or DatabaseUnavailable.
+    """
+    settings = settings or load_settings()
+    listed = load_sources(settings) if sources is None else sources
+    database = Database(settings.database_url)
+    try:
+        upgrade(database)
+        yield Installation(settings=settings, sources=tuple(listed), database=database, clock=clock or SystemClock())
+    finally:
+        database.close()

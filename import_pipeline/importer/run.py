@@ -1,0 +1,243 @@
+"""Carrying out one import from its start to its end: both phases, the heartbeat, the signals, the outcome."""
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+
+from import_pipeline.contracts import ImportSource
+from import_pipeline.errors import (
+    ApiBlocked,
+    ContractError,
+    DatabaseUnavailable,
+    ImportCancelled,
+    ImportFailed,
+    ImportInterrupted,
+    ImportPipelineError,
+    LeaseLost,
+    LimiterUnavailable,
+    SettingError,
+)
+from import_pipeline.importer.api import Api, open_api
+from import_pipeline.importer.discover import discover
+from import_pipeline.importer.enrich import enrich
+from import_pipeline.importer.finalize import complete, end
+from import_pipeline.importer.heartbeat import Heartbeat
+from import_pipeline.importer.installation import Installation
+from import_pipeline.importer.start import begin, lease_of
+from import_pipeline.importer.summary import ImportSummary, summarize
+from import_pipeline.importer.work import Listener, Silence, Work
+from import_pipeline.ratelimit import Usage
+from import_pipeline.rules.status import ImportKind, ImportStatus
+from import_pipeline.tracking import importables, imports, pages
+from import_pipeline.tracking.imports import ImportRow, Lease, Pulse
+from import_pipeline.tracking.process import Worker, this_process
+
+#: What ends an import as failed, with its message as the reason.
+FATAL = (ImportFailed, ContractError, SettingError, ApiBlocked, LimiterUnavailable)
+
+
+@dataclass(kw_only=True)
+class Run:
+    """How an import is to be carried out by this process.
+
+    `is_cancelled` is asked when the process is told to end: whether somebody wished the import cancelled, or only this
+    process stopped. `connect` opens the API; the default does it by the source's settings.
+    """
+
+    installation: Installation
+    source: ImportSource
+    run_id: str | None = None
+    listener: Listener = field(default_factory=Silence)
+    is_cancelled: Callable[[], bool] = lambda: False
+    connect: Callable[[], AbstractAsyncContextManager[Api]] | None = None
+    worker: Worker = field(default_factory=this_process)
+    on_api: Callable[[Api], None] = lambda api: None  #: told once, when the API is open
+
+
+def carry_out(run: Run, import_id: int) -> ImportSummary:
+    """Start or take over the import and see it to its end. The summary tells whether it completed.
+
+    Raises ImportAlreadyRunning, InvalidTransition or LeaseLost where the import is (now) somebody else's;
+    ImportInterrupted when the process was told to end, with the import left for the next run; DatabaseUnavailable.
+    """
+    installation = run.installation
+    row = begin(installation.database, run.source, import_id, run.worker, installation.clock, run.run_id)
+    lease = lease_of(row, run.source, run.worker)
+    handed_over = False
+    try:
+        asyncio.run(_interruptible(run, row, lease))
+        complete(installation.database, row, lease, installation.clock.now())
+    except ImportCancelled as error:
+        end(installation.database, lease, installation.clock.now(), ImportStatus.CANCELLED, str(error))
+    except FATAL as error:
+        end(installation.database, lease, installation.clock.now(), ImportStatus.FAILED, str(error))
+    except (LeaseLost, DatabaseUnavailable):
+        handed_over = True
+        raise
+    finally:
+        # After an end this finds nothing; after a crash of ours or an interrupt it lets the next run begin at once.
+        if not handed_over:
+            _leave(installation, lease)
+    with installation.database.read() as connection:
+        return summarize(imports.get(connection, import_id), run.source.limits, installation.clock.now())
+
+
+def _leave(installation: Installation, lease: Lease) -> None:
+    with suppress(LeaseLost), installation.database.write() as connection:
+        imports.leave(connection, lease, installation.clock.now())
+
+
+async def _interruptible(run: Run, row: ImportRow, lease: Lease) -> None:
+    """Work until done, or until a signal or the heartbeat says to stop; then raise what it said."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    said: list[ImportPipelineError] = []
+
+    def stop(error: ImportPipelineError) -> None:
+        if not said and task is not None:
+            said.append(error)
+            task.cancel()
+
+    def interrupt() -> None:
+        cancelled = run.is_cancelled()
+        stop(ImportCancelled("its Dagster run was terminated") if cancelled else ImportInterrupted(INTERRUPTED))
+
+    with _signals(loop, interrupt):
+        try:
+            await _work(run, row, lease, lambda error: loop.call_soon_threadsafe(stop, error))
+        except asyncio.CancelledError:
+            if said:
+                raise said[0] from None
+            raise
+        except BaseExceptionGroup as group:
+            raise _leaf(group) from group
+
+
+INTERRUPTED = "the process was told to end; the import is kept as it is, and the next run goes on with it"
+
+
+@contextmanager
+def _signals(loop: asyncio.AbstractEventLoop, interrupt: Callable[[], None]) -> Iterator[None]:
+    """SIGINT and SIGTERM interrupt, as long as this lasts and where this is the main thread.
+
+    Dagster's own handlers raise inside whatever runs, which asyncio may swallow; so they are put back afterwards only.
+    """
+    if threading.current_thread() is not threading.main_thread() or os.name == "nt":
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        loop.add_signal_handler(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)
+
+
+def _leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first error of ours in a group, else the first of all."""
+    leaves = [_leaf(error) if isinstance(error, BaseExceptionGroup) else error for error in group.exceptions]
+    return next((error for error in leaves if isinstance(error, ImportPipelineError)), leaves[0])
+
+
+async def _work(run: Run, row: ImportRow, lease: Lease, on_end: Callable[[ImportPipelineError], None]) -> None:
+    installation = run.installation
+    connect = run.connect or partial(open_api, run.source, installation.settings, installation.clock)
+    async with connect() as api:
+        run.on_api(api)
+        work = Work(
+            source=run.source,
+            database=installation.database,
+            row=row,
+            lease=lease,
+            api=api,
+            clock=installation.clock,
+            chance=installation.chance,
+            listener=run.listener,
+        )
+        meter = Meter(api, row)
+        heartbeat = Heartbeat(installation.database, lease, installation.clock, pulse=meter.pulse, on_end=on_end)
+        try:
+            await meter.start(work)
+            with heartbeat:
+                watcher = asyncio.create_task(meter.watch(work))
+                try:
+                    await _phases(work)
+                finally:
+                    watcher.cancel()
+        finally:
+            work.close()
+            with suppress(LeaseLost, DatabaseUnavailable, ImportCancelled, LimiterUnavailable):
+                await meter.read()
+                heartbeat.beat()
+
+
+class Meter:
+    """The import's share of the api's counters: what they say now, less what they said when it began."""
+
+    def __init__(self, api: Api, row: ImportRow) -> None:
+        self._api = api
+        self._sleeps_before = row.metadata.get("sleeps_before")
+        self._slept_before = row.metadata.get("slept_before")
+        self._usage: Usage | None = None
+
+    async def start(self, work: Work) -> None:
+        """Read the counters; remember them with the import when it begins."""
+        usage = await self.read()
+        if self._sleeps_before is None:
+            self._sleeps_before, self._slept_before = usage.sleeps, usage.slept_seconds
+            metadata = work.option | {"sleeps_before": usage.sleeps, "slept_before": usage.slept_seconds}
+            await work.write(imports.write, work.lease, work.clock.now(), metadata=metadata)
+
+    async def read(self) -> Usage:
+        """Read the counters now."""
+        self._usage = await self._api.usage()
+        return self._usage
+
+    async def watch(self, work: Work) -> None:
+        """Read them every second."""
+        while True:
+            await work.clock.sleep(1.0)
+            with suppress(LimiterUnavailable):  # those who wait for permits meet it too, and decide
+                await self.read()
+
+    def pulse(self) -> Pulse:
+        """What the heartbeat writes."""
+        if self._usage is None:
+            return Pulse()
+        return Pulse(
+            requests=self._api.tally.requests,
+            hits=self._api.tally.hits,
+            sleeps=max(0, self._usage.sleeps - (self._sleeps_before or 0)),
+            slept_seconds=max(0.0, self._usage.slept_seconds - (self._slept_before or 0.0)),
+            blocked_until=self._usage.paused_until,
+        )
+
+
+async def _phases(work: Work) -> None:
+    """What the import's kind asks for."""
+    if work.option.get("fresh") and work.row.checkpoint is None:
+        await work.write(importables.forget, work.source.name, work.source.model)
+    if work.row.kind is ImportKind.SELECTION:
+        if work.row.checkpoint is None:
+            chosen = list(work.option.get("only", []))
+            await work.write(pages.select_items, work.row, work.lease, chosen, work.clock.now())
+            await work.aside(lambda: work.listener.page_stored(chosen))
+        work.discovered = True
+        await enrich(work)
+    elif work.row.kind is ImportKind.DISCOVERY:
+        await discover(work)
+    elif work.source.overlap:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(discover(work))
+            group.create_task(enrich(work))
+    else:
+        await discover(work)
+        await enrich(work)

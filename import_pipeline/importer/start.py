@@ -1,0 +1,124 @@
+"""Getting hold of an import: a new one, a scheduled one, or one whose worker is gone."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from import_pipeline.clock import Clock
+from import_pipeline.contracts import ImportSource
+from import_pipeline.errors import ImportAlreadyRunning, LeaseLost
+from import_pipeline.rules.liveness import Liveness
+from import_pipeline.rules.status import ImportKind, ImportStatus
+from import_pipeline.tracking import events, imports
+from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.imports import ImportRow, Lease, NewImport
+from import_pipeline.tracking.process import Worker, is_alive
+
+#: How often an import is taken over before it counts as hopeless.
+MAX_RESUMES = 3
+
+
+def liveness(row: ImportRow, lease_seconds: float) -> Liveness:
+    """What can be told from here of the worker of a running import."""
+    heartbeat_at = row.heartbeat_at or row.started_at or row.created_at
+    alive = None
+    if row.host is not None and row.pid is not None:
+        alive = is_alive(row.host, row.pid, seen_at=heartbeat_at)
+    return Liveness(
+        heartbeat_at=heartbeat_at,
+        lease_seconds=lease_seconds,
+        has_owner=row.pid is not None,
+        process_alive=alive,
+    )
+
+
+def prepare(database: Database, source: ImportSource, new: NewImport, clock: Clock) -> ImportRow:
+    """The import that a run asked for now is to carry out: the dead one that can go on, else a new scheduled one.
+
+    Raises ImportAlreadyRunning where a living one, or one of another kind, is in the way.
+    """
+    now = clock.now()
+    with database.write() as connection:
+        found = imports.running(connection, source.name)
+        if found is None or _gave_up(connection, source, found, now):
+            return imports.create(connection, new, now)
+        if new.kind is ImportKind.SELECTION or not liveness(found, source.lease).is_dead(now):
+            raise already_running(source, found)
+        return found
+
+
+def begin(
+    database: Database, source: ImportSource, import_id: int, worker: Worker, clock: Clock, run_id: str | None
+) -> ImportRow:
+    """Start the scheduled import, or take it over where its worker is gone; it is this worker's then.
+
+    Raises ImportAlreadyRunning, InvalidTransition, or LeaseLost where another process was faster.
+    """
+    now = clock.now()
+    try:
+        with database.write() as connection:
+            found = imports.get(connection, import_id)
+            if found.status is ImportStatus.RUNNING:
+                return _take_over(connection, source, found, worker, now, run_id)
+            return _start(connection, source, found, worker, now, run_id)
+    except IntegrityError:
+        # The partial unique index spoke: another process started an import of this source since.
+        with database.read() as connection:
+            other = imports.running(connection, source.name)
+        if other is None:
+            raise LeaseLost(f"{source.name}: another import ran at the same moment and has ended; try again") from None
+        raise already_running(source, other) from None
+
+
+def lease_of(row: ImportRow, source: ImportSource, worker: Worker) -> Lease:
+    """The right to write that comes with having started or taken over the import."""
+    return Lease(import_id=row.id, fence=row.fence, worker=worker.id, seconds=source.lease)
+
+
+def already_running(source: ImportSource, row: ImportRow) -> ImportAlreadyRunning:
+    """The error that says which import is in the way."""
+    return ImportAlreadyRunning(
+        source.name,
+        import_id=row.id,
+        since=row.started_at or row.created_at,
+        where=f"{row.host or 'no host'}, process {row.pid or 'none'}",
+        run_id=row.dagster_run_id,
+        takeover_at=liveness(row, source.lease).takeover_at(),
+    )
+
+
+def _start(
+    connection: Connection, source: ImportSource, row: ImportRow, worker: Worker, now: datetime, run_id: str | None
+) -> ImportRow:
+    other = imports.running(connection, source.name)
+    if other is not None:
+        raise already_running(source, other)
+    started = imports.start(connection, row.id, worker, now, run_id)
+    events.note(connection, row.id, now, "import_started", f"Started by process {worker.pid} on {worker.host}.")
+    return started
+
+
+def _take_over(
+    connection: Connection, source: ImportSource, row: ImportRow, worker: Worker, now: datetime, run_id: str | None
+) -> ImportRow:
+    if not liveness(row, source.lease).is_dead(now):
+        raise already_running(source, row)
+    taken = imports.take_over(connection, row, worker, now, run_id)
+    sentence = (
+        f"Process {worker.pid} on {worker.host} goes on; "
+        f"the worker before it is gone (resume {taken.resumes} of {MAX_RESUMES})."
+    )
+    events.note(connection, row.id, now, "import_resumed", sentence, run_before=row.dagster_run_id)
+    return taken
+
+
+def _gave_up(connection: Connection, source: ImportSource, row: ImportRow, now: datetime) -> bool:
+    """Whether a dead import has been resumed so often that it ends here, as failed."""
+    if row.resumes < MAX_RESUMES or not liveness(row, source.lease).is_dead(now):
+        return False
+    reason = f"it was resumed {row.resumes} times and its worker was gone each time"
+    lease = Lease(import_id=row.id, fence=row.fence, worker="", seconds=source.lease)
+    imports.end(connection, lease, now, ImportStatus.FAILED, failure_reason=reason)
+    events.note(connection, row.id, now, "import_failed", f"Failed: {reason}.")
+    return True

@@ -1,0 +1,75 @@
+"""What an import came to: the figures of `run --json`, `show --json` and of Dagster's metadata."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from import_pipeline.ratelimit import parse_tiers
+from import_pipeline.rules.forecast import minimum_seconds
+from import_pipeline.rules.progress import active_seconds, efficiency
+from import_pipeline.rules.status import ENDED, ImportStatus
+from import_pipeline.tracking.imports import ImportRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportSummary:
+    """One import in numbers. Durations are seconds; `ideal_ratio` and `efficiency` are None where they say nothing."""
+
+    import_id: int
+    source: str
+    status: str
+    items_count: int | None
+    items_imported_count: int
+    items_unchanged_count: int
+    items_failed_count: int
+    requests_count: int
+    rate_limit_hits_count: int
+    rate_limit_sleeps_count: int
+    total_sleep_seconds: float
+    duration_seconds: float
+    active_seconds: float
+    ideal_seconds: float  #: the least time in which the limits allow that many requests
+    ideal_ratio: float | None  #: duration / ideal
+    efficiency: float | None  #: per cent
+    incomplete_reason: str | None
+    failure_reason: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, in the order above."""
+        return asdict(self)
+
+    @property
+    def exit_status(self) -> int:
+        """0 all imported; 3 completed, but with failed items or incomplete; 4 failed, cancelled or not ended."""
+        if self.status != ImportStatus.COMPLETED:
+            return 4
+        return 3 if self.items_failed_count or self.incomplete_reason else 0
+
+
+def summarize(row: ImportRow, limits: str, now: datetime) -> ImportSummary:
+    """The figures of an import as they stand; the duration of one that runs grows until `now`."""
+    until = row.ended_at if row.status in ENDED and row.ended_at else now
+    duration = (until - row.started_at).total_seconds() if row.started_at else 0.0
+    slept = min(row.total_sleep_seconds, duration)
+    ideal = minimum_seconds(row.requests_count, parse_tiers(limits))
+    ratio = efficiency(row.rate_limit_hits_count, row.rate_limit_sleeps_count)
+    return ImportSummary(
+        import_id=row.id,
+        source=row.source,
+        status=row.status.value,
+        items_count=row.items_count,
+        items_imported_count=row.items_imported_count,
+        items_unchanged_count=row.items_unchanged_count,
+        items_failed_count=row.items_failed_count,
+        requests_count=row.requests_count,
+        rate_limit_hits_count=row.rate_limit_hits_count,
+        rate_limit_sleeps_count=row.rate_limit_sleeps_count,
+        total_sleep_seconds=round(slept, 3),
+        duration_seconds=round(duration, 3),
+        active_seconds=round(active_seconds(duration, slept), 3),
+        ideal_seconds=round(ideal, 3),
+        ideal_ratio=round(duration / ideal, 4) if ideal > 0 and row.status in ENDED else None,
+        efficiency=None if ratio is None else round(ratio, 1),
+        incomplete_reason=row.incomplete_reason,
+        failure_reason=row.failure_reason,
+    )

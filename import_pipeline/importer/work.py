@@ -1,0 +1,79 @@
+"""What the actions of one import share while it runs."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+from import_pipeline.clock import Chance, Clock
+from import_pipeline.contracts import ImportSource
+from import_pipeline.importer.api import Api
+from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.imports import ImportRow, Lease
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Listener(Protocol):
+    """Who wants to hear of progress while it happens. Called in the writer's thread, after the commit."""
+
+    def page_stored(self, external_ids: Sequence[str]) -> None:
+        """A list page is stored."""
+        ...
+
+    def items_stored(self, external_ids: Sequence[str]) -> None:
+        """Those items' details are stored."""
+        ...
+
+
+class Silence:
+    """The listener that nobody listens with."""
+
+    def page_stored(self, external_ids: Sequence[str]) -> None:
+        """A list page is stored."""
+
+    def items_stored(self, external_ids: Sequence[str]) -> None:
+        """Those items' details are stored."""
+
+
+@dataclass(kw_only=True)
+class Work:
+    """One import in progress: its row and lease, its API, and the one thread that writes for it."""
+
+    source: ImportSource
+    database: Database
+    row: ImportRow
+    lease: Lease
+    api: Api
+    clock: Clock
+    chance: Chance
+    listener: Listener = field(default_factory=Silence)
+    discovered: bool = False  #: whether the list has been read to its end
+    stirred: asyncio.Event = field(default_factory=asyncio.Event)  #: there may be something new to claim
+    _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "import-writer"))
+
+    async def write(self, action: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a ledger function in a transaction of its own, on the writer's thread; the event loop goes on."""
+
+        def transaction() -> T:
+            with self.database.write() as connection:
+                return action(connection, *args, **kwargs)
+
+        return await self.aside(transaction)
+
+    async def aside(self, call: Callable[[], T]) -> T:
+        """Run a blocking call on the writer's thread, in the order of the calls."""
+        return await asyncio.get_running_loop().run_in_executor(self._writer, call)
+
+    def close(self) -> None:
+        """Wait for what is being written."""
+        self._writer.shutdown(wait=True)
+
+    @property
+    def option(self) -> dict[str, Any]:
+        """What was asked for when the import was created: `limit`, `only`, `fresh`."""
+        return dict(self.row.metadata)
