@@ -1,0 +1,167 @@
+"""The commands, as one list; each is a few lines that call an action and print what it returned."""
+
+import json
+from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import Any
+
+import click
+from rich.console import Console
+
+from import_pipeline.cli import screen
+from import_pipeline.cli.demo import demo
+from import_pipeline.cli.doctor import doctor
+from import_pipeline.cli.live import LiveDisplay
+from import_pipeline.cli.up import up
+from import_pipeline.importer.installation import Installation, open_installation
+from import_pipeline.importer.plan import plan_import
+from import_pipeline.importer.start import prepare
+from import_pipeline.importer.summary import ImportSummary, summarize
+from import_pipeline.rules.status import ImportKind, ImportStatus, Trigger
+from import_pipeline.tracking import events, imports, items
+from import_pipeline.tracking.history import importable_type
+from import_pipeline.tracking.imports import NewImport
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+
+
+@click.command()
+@click.argument("source")
+@click.option("--fresh", is_flag=True, help="First forget this source's versions and imported rows.")
+@click.option("--limit", type=click.IntRange(1), help="Import only the first so many items of the list.")
+@click.option("--only", help="Import only the items of these ids, separated by commas; the list is not read.")
+@click.option("--yes", is_flag=True, help="Do not ask before something is deleted.")
+@as_json
+def run(source: str, fresh: bool, limit: int | None, only: str | None, yes: bool, as_json: bool) -> int:
+    """Import SOURCE now, in this process, as a run of its Dagster job.
+
+    An import whose process is gone is gone on with. While another one runs, this ends with status 4.
+    """
+    if only and (limit or fresh):
+        raise click.UsageError("--only cannot be given together with --limit or --fresh")
+    if fresh and not yes:
+        click.confirm(f"Delete all rows that {source} has imported, and import them anew?", abort=True, err=True)
+    ids = [part.strip() for part in (only or "").split(",") if part.strip()]
+    with open_installation() as installation:
+        summary = carry_out_here(installation, source, fresh=fresh, limit=limit, ids=ids, show=not as_json)
+        if as_json:
+            click.echo(json.dumps(summary.as_json()))
+        else:
+            screen.print_summary(Console(), summary, _failed(installation, summary.import_id))
+    return summary.exit_status
+
+
+def carry_out_here(
+    installation: Installation,
+    source_name: str,
+    *,
+    fresh: bool = False,
+    limit: int | None = None,
+    ids: list[str] | None = None,
+    show: bool = True,
+) -> ImportSummary:
+    """Create or take over the import and see its Dagster run to the end, with a live display where people look."""
+    source = installation.source(source_name)
+    options: dict[str, Any] = {"fresh": fresh or None, "limit": limit, "only": ids or None}
+    new = NewImport(
+        source=source.name,
+        importable_type=importable_type(source.model),
+        kind=ImportKind.SELECTION if ids else ImportKind.FULL,
+        trigger=Trigger.CLI,
+        metadata={name: value for name, value in options.items() if value is not None},
+    )
+    row = prepare(installation.database, source, new, installation.clock)
+    display = LiveDisplay(installation, source, row.id) if show else nullcontext()
+    try:
+        with display:
+            from import_pipeline.defs.launch import run_in_process
+
+            run_in_process(installation.settings, installation.sources, source.name, row.id)
+    finally:
+        _drop_if_unstarted(installation, row.id)
+    with installation.database.read() as connection:
+        return summarize(imports.get(connection, row.id), source.limits, installation.clock.now())
+
+
+def _drop_if_unstarted(installation: Installation, import_id: int) -> None:
+    """Another import won the race, or Dagster could not start the run: nobody will ever start this one."""
+    with installation.database.write() as connection:
+        imports.cancel_scheduled(
+            connection, import_id, installation.clock.now(), "its run ended before it could start the import"
+        )
+
+
+def _failed(installation: Installation, import_id: int) -> list[items.FailedItem]:
+    with installation.database.read() as connection:
+        return items.failures(connection, import_id)
+
+
+@click.command("list")
+@click.option("--source", help="Only imports of this source.")
+@click.option("--status", type=click.Choice([status.value for status in ImportStatus]), help="Only these.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many.")
+@as_json
+def list_imports(source: str | None, status: str | None, limit: int, as_json: bool) -> None:
+    """List imports, the newest first."""
+    with open_installation() as installation:
+        statuses = [ImportStatus(status)] if status else []
+        with installation.database.read() as connection:
+            rows = imports.latest(connection, source=source, statuses=statuses, limit=limit)
+        limits = {each.name: each.limits for each in installation.sources}
+        now = installation.clock.now()
+        summaries = [summarize(row, limits.get(row.source, ""), now) for row in rows]
+        if as_json:
+            click.echo(json.dumps({"imports": [summary.as_json() for summary in summaries]}))
+        else:
+            screen.print_list(Console(), list(zip(rows, summaries, strict=True)))
+
+
+@click.command()
+@click.argument("import_id", type=int, metavar="ID")
+@click.option("--watch", is_flag=True, help="Follow it until it ends.")
+@as_json
+def show(import_id: int, watch: bool, as_json: bool) -> None:
+    """Show the import of that ID: its figures, its failed items with their reasons, its events."""
+    with open_installation() as installation:
+        with installation.database.read() as connection:
+            row = imports.get(connection, import_id)
+        source = next((each for each in installation.sources if each.name == row.source), None)
+        if watch and source is not None and row.status in {ImportStatus.RUNNING, ImportStatus.SCHEDULED}:
+            with LiveDisplay(installation, source, import_id) as display:
+                display.wait()
+        with installation.database.read() as connection:
+            row = imports.get(connection, import_id)
+            failed = items.failures(connection, import_id)
+            happened = events.latest(connection, import_id)
+        summary = summarize(row, source.limits if source else "", installation.clock.now())
+        if as_json:
+            click.echo(json.dumps(screen.details(row, summary, failed, happened)))
+        else:
+            screen.print_details(Console(), row, summary, failed, happened)
+
+
+@click.command()
+@click.argument("source")
+@as_json
+def plan(source: str, as_json: bool) -> None:
+    """Tell what an import of SOURCE would cost: requests, and the least time that the limits allow.
+
+    Asks the API for one list page.
+    """
+    with open_installation() as installation:
+        planned = plan_import(installation, installation.source(source))
+        if as_json:
+            click.echo(json.dumps(planned.as_json()))
+        else:
+            screen.print_plan(Console(), planned)
+
+
+COMMANDS: Mapping[str, click.Command] = {
+    "run": run,
+    "list": list_imports,
+    "show": show,
+    "plan": plan,
+    "doctor": doctor,
+    "up": up,
+    "demo": demo,
+}

@@ -1,0 +1,54 @@
+"""`up`: everything at once on this machine, until Ctrl-C."""
+
+import os
+import signal
+import threading
+
+import click
+from rich.console import Console
+
+from import_pipeline.cli.processes import Servers, require_free_port
+from import_pipeline.errors import ImportPipelineError
+from import_pipeline.settings import Settings, load_settings
+
+BASE_URL = "ITEMS_BASE_URL"
+
+
+@click.command()
+def up() -> int:
+    """Serve the demo API and the Dagster UI with its daemon, until Ctrl-C."""
+    settings = load_settings()
+    require_free_port(settings.source_api_port, "SOURCE_API_PORT")
+    require_free_port(settings.dagster_port, "DAGSTER_PORT")
+    environment = dict(os.environ)
+    demo_url = f"http://127.0.0.1:{settings.source_api_port}"
+    environment.setdefault(BASE_URL, settings.environment.get(BASE_URL) or demo_url)
+    # One state folder for all, wherever Dagster's processes look from.
+    environment["IMPORT_PIPELINE_HOME"] = str(settings.home)
+    _prepare(settings, environment)
+    servers = Servers(environment=environment)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        servers.start("the demo API", "source_api", "--port", str(settings.source_api_port))
+        servers.start(
+            "Dagster", "dagster", "dev", "-m", "import_pipeline.definitions", "--port", str(settings.dagster_port)
+        )
+        console = Console(stderr=True)
+        console.print(f"Demo API    {demo_url}")
+        console.print(f"Dagster UI  http://127.0.0.1:{settings.dagster_port}")
+        console.print("Ctrl-C stops both.")
+        while not stop.wait(0.5):
+            if (name := servers.ended()) is not None:
+                raise ImportPipelineError(f"{name} has ended by itself; its last lines above say why")
+    finally:
+        servers.stop()
+    return 0
+
+
+def _prepare(settings: Settings, environment: dict[str, str]) -> None:
+    """Dagster's processes shall use the same instance as our commands do."""
+    from import_pipeline.defs.instance import instance_folder
+
+    environment.setdefault("DAGSTER_HOME", str(instance_folder(settings)))

@@ -1,0 +1,15 @@
+"""The lock under which tables are made and changed."""
+
+from sqlalchemy import Connection, text
+
+#: Any number that nobody else uses: "import_p" as eight bytes.
+SCHEMA_LOCK_KEY = int.from_bytes(b"import_p", "big")
+
+
+def schema_lock(connection: Connection) -> None:
+    """Wait until no other process changes tables, until the transaction ends.
+
+    Postgres has locks by number; on SQLite a writing transaction is alone anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": SCHEMA_LOCK_KEY})
