@@ -1,0 +1,76 @@
+"""What every test can ask for: real servers, fresh databases, an environment without the developer's own settings."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from import_pipeline.settings import SETTINGS
+from import_pipeline_tests.servers import PostgresServer, RedisServer
+
+#: Beginnings of variables that would change what the tests do.
+OUTSIDE = ("IMPORT_PIPELINE_", "ITEMS_", "PANEL_", "SOURCE_API_", "DAGSTER_")
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """The event loop that async tests run in."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def clean_environment() -> Iterator[None]:
+    """No setting reaches the tests from outside, nor their processes from a `.env` beside the code."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            if name.startswith(OUTSIDE):
+                patch.delenv(name)
+        for setting in SETTINGS:
+            patch.setenv(setting.name, "")  # counts as absent, and wins over a `.env`
+        yield
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The test's own state folder, named by IMPORT_PIPELINE_HOME; nothing has made it yet."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("IMPORT_PIPELINE_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A running Postgres, shared by this worker's tests: who stops one makes their own."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A running Valkey, shared by this worker's tests: who stops one makes their own."""
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The address of a fresh, empty Postgres database."""
+    url = postgres_server.create_database()
+    yield url
+    postgres_server.drop_database(url)
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """The address of an empty Redis-compatible store."""
+    redis_server.flush()
+    return redis_server.url()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a fresh, empty database: the test runs once on each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'tracking.db'}"
+    return str(request.getfixturevalue("postgres_url"))

