@@ -35,7 +35,9 @@ def _misfit(connection: Connection, table: Table) -> str | None:
     missing = [column.name for column in table.columns if column.name not in there]
     if missing:
         return f"the table {table.name} has no column {', '.join(missing)}"
-    unique: list[list[str | None]] = [each["column_names"] for each in inspector.get_unique_constraints(table.name, schema=table.schema)]
+    unique: list[list[str | None]] = [
+        each["column_names"] for each in inspector.get_unique_constraints(table.name, schema=table.schema)
+    ]
     unique += [
         each["column_names"] for each in inspector.get_indexes(table.name, schema=table.schema) if each["unique"]
     ]
