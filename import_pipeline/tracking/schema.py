@@ -1,64 +1,132 @@
-"""The tracking tables' migrations. They run by themselves at first use, under a lock.
+"""The tracking tables' versions: bringing a database up to date at first use, whoever else does the same just now."""
 
-The version table has a name of its own: Dagster's storage keeps its `alembic_version` in the same database.
-"""
-
-from functools import cache
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+from weakref import WeakSet
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, column, inspect, select, table
+from sqlalchemy.exc import DBAPIError, InternalError, ProgrammingError
 
 from import_pipeline.errors import SchemaError
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.locks import schema_lock
+from import_pipeline.tracking.tables import tracking_metadata
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+#: Of our own name: Dagster's storage keeps its `alembic_version` in the same database.
 VERSION_TABLE = "import_pipeline_version"
+#: The newest migration. Known here so that Alembic (half a second) is imported only where there is something to do.
+HEAD = "0001"
+
+_up_to_date: WeakSet[Database] = WeakSet()
+# Alembic keeps the current migration in module globals.
+_alembic_lock = threading.Lock()
 
 
-def upgrade(database: Database, revision: str = "head") -> None:
-    """Bring the tables up to date; one query where they are. Raises SchemaError and DatabaseUnavailable."""
+def upgrade(database: Database) -> None:
+    """Run the migrations that are pending; cheap when there are none.
+
+    Raises SchemaError where the tables are of a newer version or cannot be made, and DatabaseUnavailable.
+    """
+    if database in _up_to_date:
+        return
     with database.read() as connection:
         found = current(connection)
-    if found == _scripts().get_current_head() and revision == "head":
-        return
-    with database.write() as connection:
-        schema_lock(connection)
-        _check_known(current(connection))
-        command.upgrade(_config(connection), revision)
+    if found != HEAD:
+        with _migrating(database) as (connection, config):
+            from alembic import command
+
+            _check(connection, config, database)
+            command.upgrade(config, "head")
+    _up_to_date.add(database)
 
 
-def downgrade(database: Database, revision: str) -> None:
-    """Go back to a revision, `base` for none; what later revisions have added is lost."""
-    with database.write() as connection:
-        schema_lock(connection)
-        command.downgrade(_config(connection), revision)
+def downgrade(database: Database, revision: str = "base") -> None:
+    """Undo migrations down to that revision, losing what their tables hold."""
+    with _migrating(database) as (_, config):
+        from alembic import command
+
+        command.downgrade(config, revision)
+    _up_to_date.discard(database)
 
 
 def current(connection: Connection) -> str | None:
-    """The revision of the tables in this database; None where there are none yet."""
-    return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+    """The revision that the database is at; None before the first migration."""
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    return connection.execute(select(column("version_num")).select_from(table(VERSION_TABLE))).scalar()
 
 
-def _check_known(found: str | None) -> None:
-    known = {script.revision for script in _scripts().walk_revisions()}
+@contextmanager
+def refusals(database: Database, what: str) -> Iterator[None]:
+    """Tell a database's refusal to make tables in a sentence: SchemaError."""
+    try:
+        yield
+    except (ProgrammingError, InternalError) as error:
+        raise SchemaError(
+            f"{what} cannot be made in {address(database)}: {_first_line(error)}. "
+            "Give the database's user the right to create tables, or name another database in DATABASE_URL"
+        ) from error
+
+
+def address(database: Database) -> str:
+    """Where the database is, without its password."""
+    return database.url.render_as_string(hide_password=True)
+
+
+@contextmanager
+def _migrating(database: Database) -> Iterator[tuple[Connection, "Config"]]:
+    with (
+        _alembic_lock,
+        _quiet(),
+        refusals(database, "the tracking tables"),
+        database.write() as connection,
+    ):
+        schema_lock(connection)
+        from alembic.config import Config
+
+        config = Config()
+        folder = str(Path(__file__).parent / "migrations")
+        config.set_main_option("script_location", folder.replace("%", "%%"))
+        config.attributes["connection"] = connection
+        yield connection, config
+
+
+def _check(connection: Connection, config: "Config", database: Database) -> None:
+    from alembic.script import ScriptDirectory
+
+    found = current(connection)
+    known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
     if found is not None and found not in known:
         raise SchemaError(
-            f"the tracking tables have revision {found}, which this version of import_pipeline does not know: "
-            "expected one of its own; install the newer version that has made them"
+            f"the tracking tables in {address(database)} are of version {found}, made by a newer import_pipeline; "
+            f"this one knows versions up to {HEAD}. Update import_pipeline, or name another database in DATABASE_URL"
+        )
+    strangers = sorted(set(inspect(connection).get_table_names()) & set(tracking_metadata.tables))
+    if found is None and strangers:
+        raise SchemaError(
+            f"{address(database)} has a table {strangers[0]} already that import_pipeline did not make. "
+            "Rename it, or name another database in DATABASE_URL"
         )
 
 
-@cache
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory(str(Path(__file__).parent / "migrations"))
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Alembic's progress messages; a person who imports items did not ask for them."""
+    logger = logging.getLogger("alembic")
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
-def _config(connection: Connection) -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.attributes["connection"] = connection
-    return config
+def _first_line(error: DBAPIError) -> str:
+    return str(error.orig).strip().splitlines()[0]
