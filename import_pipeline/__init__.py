@@ -1,0 +1,44 @@
+"""Bring every item of a rate-limited API into your database, again and again, without babysitting it.
+
+What a user needs stands here; everything is loaded when it is first asked for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from import_pipeline.contracts import Connector, Importable, ImportableMixin, ImportSource, Retry
+    from import_pipeline.importer.api import open_api
+    from import_pipeline.importer.python import run_import
+    from import_pipeline.importer.summary import ImportSummary
+    from import_pipeline.tracking.history import HasImportStatus
+
+__all__ = [
+    "Connector",
+    "HasImportStatus",
+    "ImportSource",
+    "ImportSummary",
+    "Importable",
+    "ImportableMixin",
+    "Retry",
+    "open_api",
+    "run_import",
+]
+
+_HOMES = {
+    "Connector": "contracts",
+    "HasImportStatus": "tracking.history",
+    "ImportSource": "contracts",
+    "ImportSummary": "importer.summary",
+    "Importable": "contracts",
+    "ImportableMixin": "contracts",
+    "Retry": "contracts",
+    "open_api": "importer.api",
+    "run_import": "importer.python",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

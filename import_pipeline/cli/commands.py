@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from contextlib import nullcontext
-from typing import Any
 
 import click
 from rich.console import Console
@@ -15,12 +14,10 @@ from import_pipeline.cli.live import LiveDisplay
 from import_pipeline.cli.up import up
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.plan import plan_import
-from import_pipeline.importer.start import prepare
+from import_pipeline.importer.start import new_import, prepare
 from import_pipeline.importer.summary import ImportSummary, summarize
-from import_pipeline.rules.status import ImportKind, ImportStatus, Trigger
+from import_pipeline.rules.status import ImportStatus, Trigger
 from import_pipeline.tracking import events, imports, items
-from import_pipeline.tracking.history import importable_type
-from import_pipeline.tracking.imports import NewImport
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 
@@ -62,14 +59,7 @@ def carry_out_here(
 ) -> ImportSummary:
     """Create or take over the import and see its Dagster run to the end, with a live display where people look."""
     source = installation.source(source_name)
-    options: dict[str, Any] = {"fresh": fresh or None, "limit": limit, "only": ids or None}
-    new = NewImport(
-        source=source.name,
-        importable_type=importable_type(source.model),
-        kind=ImportKind.SELECTION if ids else ImportKind.FULL,
-        trigger=Trigger.CLI,
-        metadata={name: value for name, value in options.items() if value is not None},
-    )
+    new = new_import(source, Trigger.CLI, fresh=fresh, limit=limit, only=ids or ())
     row = prepare(installation.database, source, new, installation.clock)
     display = LiveDisplay(installation, source, row.id) if show else nullcontext()
     try:

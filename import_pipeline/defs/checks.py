@@ -39,6 +39,11 @@ def results(asset: str, summary: ImportSummary) -> Iterator[dg.AssetCheckResult]
     yield _result(asset, NOTHING_FAILED, summary.items_failed_count == 0, warn=True, failed=summary.items_failed_count)
 
 
-def _result(asset: str, name: str, passed: bool, *, warn: bool = False, **metadata: Any) -> dg.AssetCheckResult:  # noqa: FBT001 (the verdict itself)
+def keys(asset: str) -> list[dg.AssetCheckKey]:
+    """In the order of the results."""
+    return [spec.key for spec in specs(asset)]
+
+
+def _result(asset: str, name: str, passed: bool, *, warn: bool = False, **metadata: Any) -> dg.AssetCheckResult:
     severity = dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR
     return dg.AssetCheckResult(asset_key=asset, check_name=name, passed=passed, severity=severity, metadata=metadata)

@@ -11,15 +11,14 @@ from import_pipeline.defs import checks, metadata, names
 from import_pipeline.defs.report import Report
 from import_pipeline.defs.resources import RateLimitedApiResource
 from import_pipeline.defs.runs import end_as_cancelled, is_cancelled, report_dead_run
+from import_pipeline.defs.tracking_assets import tracking_events
 from import_pipeline.errors import ImportAlreadyRunning, ImportInterrupted, InvalidTransition, LeaseLost
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.run import Run, carry_out
-from import_pipeline.importer.start import prepare
+from import_pipeline.importer.start import new_import, prepare
 from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.rules.status import ImportKind, ImportStatus, Trigger
 from import_pipeline.tracking import imports
-from import_pipeline.tracking.history import importable_type
-from import_pipeline.tracking.imports import NewImport
 
 
 class Execution:
@@ -47,22 +46,21 @@ class Execution:
                     raise dg.Failure(description=str(error)) from error
                 self.context.log.info("Nothing to do for this run: %s", error)
                 return
-            report.finish()
-            yield from self._outcome(summary, source)
+            if self.chosen and summary.exit_status == 0:
+                report.stop()  # the output speaks for all chosen partitions
+            else:
+                report.finish()
+            for event in tracking_events(installation.database, summary):
+                self.context.log_event(event)
+            yield from self._outcome(summary)
 
     def _import_id(self, installation: Installation, source: ImportSource) -> int:
         """The import named by the run's tag, else one that begins now."""
         tag = self.context.run.tags.get(names.IMPORT_ID_TAG)
         if tag is not None:
             return int(tag)
-        kind = ImportKind.SELECTION if self.chosen else ImportKind.FULL if self.wants_details else ImportKind.DISCOVERY
-        new = NewImport(
-            source=source.name,
-            importable_type=importable_type(source.model),
-            kind=kind,
-            trigger=Trigger.UI,
-            metadata={"only": self.chosen} if self.chosen else {},
-        )
+        kind = ImportKind.FULL if self.wants_details else ImportKind.DISCOVERY
+        new = new_import(source, Trigger.UI, kind=kind, only=self.chosen)
         deadline = time.monotonic() + (source.wait if self.chosen else 0.0)
         while True:
             try:
@@ -92,21 +90,20 @@ class Execution:
             connect=lambda: self.api.open(source, installation),
             on_api=report.opened,
         )
-        report.start()
+        if not self.chosen:
+            report.start()
         try:
             return carry_out(run, import_id), report
         except ImportInterrupted as error:
-            report.finish()
             self.context.log.info("Import %s: %s", import_id, error)
             raise dg.DagsterExecutionInterruptedError from error
-        except BaseException:
-            report.finish()
-            raise
+        finally:
+            report.stop()
 
     def _materialization(self, external_id: str) -> dg.AssetMaterialization:
         return dg.AssetMaterialization(asset_key=names.enriched(self.name), partition=external_id)
 
-    def _outcome(self, summary: ImportSummary, source: ImportSource) -> Iterator[Any]:
+    def _outcome(self, summary: ImportSummary) -> Iterator[Any]:
         """Materializations and checks of an import that completed; the end of the run for one that did not."""
         figures = metadata.of_summary(summary)
         self.context.log.info("Import %s of %s %s.", summary.import_id, summary.source, summary.status)
@@ -122,8 +119,9 @@ class Execution:
             yield dg.MaterializeResult(asset_key=names.discovered(self.name), metadata=figures)
         if self.wants_details:
             yield dg.MaterializeResult(asset_key=names.enriched(self.name), metadata=figures)
-            for result in checks.results(names.enriched(self.name), summary):
-                if dg.AssetCheckKey(result.asset_key, result.check_name) in self.context.selected_asset_check_keys:
+            asset = names.enriched(self.name)
+            for key, result in zip(checks.keys(asset), checks.results(asset, summary), strict=True):
+                if key in self.context.selected_asset_check_keys:
                     yield result
 
 

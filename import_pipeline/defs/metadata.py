@@ -35,6 +35,12 @@ def of_summary(summary: ImportSummary) -> dict[str, dg.MetadataValue[Any]]:
     return metadata
 
 
+def summary_table(summary: ImportSummary) -> dg.MetadataValue[Any]:
+    """The figures as a table for people."""
+    rows = [f"| {name.replace('_', ' ')} | {value} |" for name, value in summary.as_json().items() if value is not None]
+    return dg.MetadataValue.md("\n".join(["| figure | value |", "| --- | --- |", *rows]))
+
+
 def _number(value: float) -> dg.MetadataValue[Any]:
     return dg.MetadataValue.int(value) if isinstance(value, int) else dg.MetadataValue.float(value)
 

@@ -36,7 +36,7 @@ class Report:
         self._thread = threading.Thread(target=self._run, name="dagster-report", daemon=True)
 
     def start(self) -> None:
-        """Begin to report; from here on `finish()` must be called."""
+        """Begin to report while the import goes on; from here on `finish()` or `stop()` must be called."""
         self._thread.start()
 
     def opened(self, api: Api) -> None:
@@ -51,10 +51,15 @@ class Report:
         """Report the items when there is time."""
         self._waiting.extend(external_ids)
 
+    def stop(self) -> None:
+        """Stop reporting; what is left is left to `finish()`."""
+        self._ending.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
     def finish(self) -> None:
         """Report all that is left, on the caller's time. Afterwards the op may yield."""
-        self._ending.set()
-        self._thread.join()
+        self.stop()
         while self._waiting:
             self._report_one()
 

@@ -10,7 +10,7 @@ from import_pipeline.importer.api import Api, open_api
 from import_pipeline.importer.installation import Installation
 
 
-class RateLimitedApiResource(dg.ConfigurableResource):  # type: ignore[misc]
+class RateLimitedApiResource(dg.ConfigurableResource[None]):
     """An httpx client under limits that all workers share.
 
     What is left empty comes from the settings, and from the source where they are silent. Tokens are given by the

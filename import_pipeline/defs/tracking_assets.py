@@ -1,9 +1,13 @@
 """The tracking tables as assets: shown beside what they track, reported at the end of every import."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 
 from import_pipeline.defs import metadata, names
-from import_pipeline.tracking import tables
+from import_pipeline.importer.summary import ImportSummary
+from import_pipeline.tracking import imports, tables
+from import_pipeline.tracking.database import Database
 
 DESCRIPTIONS = {
     names.IMPORTS: "One row per import: what it covers, where it stands, its counters, and why it ended.",
@@ -24,3 +28,16 @@ def tracking_specs() -> list[dg.AssetSpec]:
         )
         for name, table in by_name.items()
     ]
+
+
+def tracking_events(database: Database, summary: ImportSummary) -> Iterator[dg.AssetMaterialization]:
+    """What an import has left in the tables: its figures, and how many rows there are now."""
+    with database.read() as connection:
+        counts = imports.row_counts(connection)
+    figures = metadata.of_summary(summary)
+    for name, count in zip((names.IMPORTS, names.ITEM_STATUSES), counts, strict=True):
+        yield dg.AssetMaterialization(
+            asset_key=name,
+            description=f"Import {summary.import_id} of {summary.source}: {summary.status}",
+            metadata={"dagster/row_count": count, **figures, "summary": metadata.summary_table(summary)},
+        )

@@ -31,7 +31,7 @@ class Heartbeat:
         clock: Clock,
         *,
         pulse: Callable[[], Pulse],
-        on_end: Callable[[ImportPipelineError], None],
+        on_end: Callable[[ImportPipelineError], object],
     ) -> None:
         self._database = database
         self._lease = lease

@@ -147,7 +147,7 @@ def _leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return next((error for error in leaves if isinstance(error, ImportPipelineError)), leaves[0])
 
 
-async def _work(run: Run, row: ImportRow, lease: Lease, on_end: Callable[[ImportPipelineError], None]) -> None:
+async def _work(run: Run, row: ImportRow, lease: Lease, on_end: Callable[[ImportPipelineError], object]) -> None:
     installation = run.installation
     connect = run.connect or partial(open_api, run.source, installation.settings, installation.clock)
     async with connect() as api:

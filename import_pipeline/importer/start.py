@@ -1,5 +1,6 @@
 """Getting hold of an import: a new one, a scheduled one, or one whose worker is gone."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -9,9 +10,10 @@ from import_pipeline.clock import Clock
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportAlreadyRunning, LeaseLost
 from import_pipeline.rules.liveness import Liveness
-from import_pipeline.rules.status import ImportKind, ImportStatus
+from import_pipeline.rules.status import ImportKind, ImportStatus, Trigger
 from import_pipeline.tracking import events, imports
 from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.history import importable_type
 from import_pipeline.tracking.imports import ImportRow, Lease, NewImport
 from import_pipeline.tracking.process import Worker, is_alive
 
@@ -30,6 +32,26 @@ def liveness(row: ImportRow, lease_seconds: float) -> Liveness:
         lease_seconds=lease_seconds,
         has_owner=row.pid is not None,
         process_alive=alive,
+    )
+
+
+def new_import(
+    source: ImportSource,
+    trigger: Trigger,
+    *,
+    kind: ImportKind = ImportKind.FULL,
+    fresh: bool = False,
+    limit: int | None = None,
+    only: Sequence[str] = (),
+) -> NewImport:
+    """An import of the source as it was asked for; chosen ids make it a selection."""
+    asked = {"fresh": fresh or None, "limit": limit, "only": list(only) or None}
+    return NewImport(
+        source=source.name,
+        importable_type=importable_type(source.model),
+        kind=ImportKind.SELECTION if only else kind,
+        trigger=trigger,
+        metadata={name: value for name, value in asked.items() if value is not None},
     )
 
 

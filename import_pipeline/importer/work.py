@@ -4,9 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
-
-from sqlalchemy import Connection
+from typing import Any, Protocol, TypeVar
 
 from import_pipeline.clock import Chance, Clock
 from import_pipeline.contracts import ImportSource
@@ -14,7 +12,6 @@ from import_pipeline.importer.api import Api
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.imports import ImportRow, Lease
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -56,7 +53,7 @@ class Work:
     stirred: asyncio.Event = field(default_factory=asyncio.Event)  #: there may be something new to claim
     _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "import-writer"))
 
-    async def write(self, action: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def write(self, action: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Run a ledger function in a transaction of its own, on the writer's thread; the event loop goes on."""
 
         def transaction() -> T:

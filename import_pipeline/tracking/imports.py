@@ -146,6 +146,12 @@ def latest(
     return _rows(connection, statement)
 
 
+def row_counts(connection: Connection) -> tuple[int, int]:
+    """How many imports there are, and how many item rows they have made (by their own count: no item row is read)."""
+    row = connection.execute(select(func.count(), func.coalesce(func.sum(imports.c.items_count), 0))).one()
+    return int(row[0]), int(row[1])
+
+
 def create(connection: Connection, new: NewImport, now: datetime) -> ImportRow:
     """A scheduled import. A second one of the same source and slot raises sqlalchemy's IntegrityError."""
     values = {

@@ -36,10 +36,10 @@ def _misfit(connection: Connection, table: Table) -> str | None:
     if missing:
         return f"the table {table.name} has no column {', '.join(missing)}"
     unique: list[list[str | None]] = [
-        each["column_names"] for each in inspector.get_unique_constraints(table.name, schema=table.schema)
+        [*each["column_names"]] for each in inspector.get_unique_constraints(table.name, schema=table.schema)
     ]
     unique += [
-        each["column_names"] for each in inspector.get_indexes(table.name, schema=table.schema) if each["unique"]
+        [*each["column_names"]] for each in inspector.get_indexes(table.name, schema=table.schema) if each["unique"]
     ]
     unique.append([*inspector.get_pk_constraint(table.name, schema=table.schema)["constrained_columns"]])
     if ["external_id"] not in unique:
