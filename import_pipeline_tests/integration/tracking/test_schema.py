@@ -1,7 +1,6 @@
 """The migrations: what they make is what tables.py says, and they run by themselves, once, beside Dagster's own."""
 
 import logging
-import multiprocessing
 import subprocess
 import sys
 
@@ -17,6 +16,7 @@ from import_pipeline.tracking import schema
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.schema import HEAD, VERSION_TABLE, current, downgrade, upgrade
 from import_pipeline.tracking.tables import tracking_metadata
+from import_pipeline_tests.together import together
 
 OURS = {*tracking_metadata.tables, VERSION_TABLE}
 
@@ -120,29 +120,18 @@ def test_alembic_logs_nothing_and_its_logger_is_left_as_it_was(database, caplog)
     assert logging.getLogger("alembic").level == logging.NOTSET
 
 
-def _upgrade_together(url, barrier, answers):
+def _upgraded(url):
     database = Database(url)
-    barrier.wait()
     try:
         upgrade(database)
         with database.read() as connection:
-            answers.put(current(connection))
-    except Exception as error:  # noqa: BLE001 - the parent compares what went wrong
-        answers.put(repr(error))
+            return current(connection)
     finally:
         database.close()
 
 
 def test_ten_processes_may_upgrade_at_once(database_url):
-    spawn = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    barrier, answers = spawn.Barrier(10), spawn.SimpleQueue()
-    processes = [spawn.Process(target=_upgrade_together, args=(database_url, barrier, answers)) for _ in range(10)]
-    for process in processes:
-        process.start()
-    said = [answers.get() for _ in processes]
-    for process in processes:
-        process.join()
-    assert said == [HEAD] * 10
+    assert together(10, _upgraded, database_url) == [HEAD] * 10
 
 
 def test_a_newer_database_is_refused_and_left_alone(database):

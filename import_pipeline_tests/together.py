@@ -1,0 +1,28 @@
+"""The same action in several processes at the same moment."""
+
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+#: What the processes would otherwise import one by one.
+PRELOAD = [
+    "alembic.autogenerate",
+    "alembic.command",
+    "import_pipeline.sources.items",
+    "import_pipeline.tracking.user_tables",
+    "psycopg2",
+    "pytest",
+]
+
+
+def together(count: int, action: Callable[..., Any], *arguments: Any) -> list[Any]:
+    """What each of `count` processes got from `action(*arguments)`; an error of one of them is raised here.
+
+    They wait for each other before they begin. The action is a function at the top of a module.
+    """
+    context = multiprocessing.get_context("forkserver")  # a fork of a process with threads may hang
+    context.set_forkserver_preload(PRELOAD)
+    barrier = context.Barrier(count)
+    with ProcessPoolExecutor(count, mp_context=context, initializer=barrier.wait) as pool:
+        return [future.result() for future in [pool.submit(action, *arguments) for _ in range(count)]]
