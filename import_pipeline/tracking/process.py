@@ -1,39 +1,57 @@
 """Which process works on an import, and whether it still exists."""
 
+import hashlib
 import os
 import socket
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
-#: Clock ticks and boot times are coarse: a process counts as another one only if it began that much later.
+#: Clock ticks are coarse and clocks are set: a process counts as another one only if it began that much later.
 COARSENESS = timedelta(seconds=2)
+PROC = Path("/proc")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Worker:
     """One process at work. The id is new with each start, so that a reused pid is never mistaken for it."""
 
-    id: str = field(default_factory=lambda: uuid.uuid4().hex)
-    host: str = field(default_factory=socket.gethostname)
-    pid: int = field(default_factory=os.getpid)
+    id: str  #: unique, hexadecimal
+    host: str  #: see `machine`
+    pid: int
+
+
+def this_process() -> Worker:
+    """This process: the same at every call, and another one after a fork."""
+    return _worker(os.getpid())
 
 
 @cache
-def this_process() -> Worker:
-    """This process, the same at every call."""
-    return Worker()
+def _worker(pid: int) -> Worker:
+    return Worker(id=uuid.uuid4().hex, host=machine(), pid=pid)
 
 
-def is_alive(host: str, pid: int, *, seen_at: datetime) -> bool | None:
-    """Whether the process that was seen under this pid at that time still exists; None for another host's.
+@cache
+def machine() -> str:
+    """The host's name and a mark of the set of processes that its pids belong to, as in `build-7/3fa91c`.
 
-    A process that began after it was seen has only inherited the number.
+    The name alone is not enough: containers may share their host's, and laptops are often named alike. The mark
+    changes with every boot, after which nobody is taken for alive or dead before the lease ends.
     """
-    if host != socket.gethostname():
+    marks = [_read(PROC / "sys/kernel/random/boot_id") or f"{uuid.getnode():x}", _pid_namespace()]
+    return f"{socket.gethostname()}/{hashlib.sha256(' '.join(marks).encode()).hexdigest()[:6]}"
+
+
+def is_alive(host: str, pid: int, *, seen_at: datetime, proc: Path = PROC) -> bool | None:
+    """Whether the process that was seen under this pid at that time still exists; None for another machine's.
+
+    A process that began after it was seen has only inherited the number. Where there is no /proc, whoever has the
+    number now counts.
+    """
+    if host != machine():
         return None
     try:
         os.kill(pid, 0)
@@ -41,31 +59,36 @@ def is_alive(host: str, pid: int, *, seen_at: datetime) -> bool | None:
         return False
     except PermissionError:
         pass  # it exists, and belongs to somebody else
-    if _is_zombie(pid):
+    stat = _stat(pid, proc)
+    if stat[:1] == ["Z"]:  # dead, but its parent has not looked yet
         return False
-    began = started_at(pid)
+    began = _began(stat)
     return began is None or began <= seen_at + COARSENESS
 
 
-def started_at(pid: int) -> datetime | None:
-    """When the process began; None where the platform does not tell (proc_pid_stat(5), field 22)."""
-    try:
-        ticks = int(_stat(pid)[19])
-        uptime = float(Path("/proc/uptime").read_text().split()[0])
-    except (OSError, IndexError, ValueError):
+def _began(stat: list[str]) -> datetime | None:
+    """When the process began; None where the platform does not tell. Field 22 counts clock ticks since boot."""
+    if len(stat) < 20:
         return None
-    age = uptime - ticks / os.sysconf("SC_CLK_TCK")
+    # Not /proc/uptime, which may be a container's own while the ticks are the host's.
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(stat[19]) / os.sysconf("SC_CLK_TCK")
     return datetime.fromtimestamp(time.time() - age, UTC)
 
 
-def _is_zombie(pid: int) -> bool:
-    """Dead, but its parent has not looked yet."""
+def _stat(pid: int, proc: Path) -> list[str]:
+    """proc_pid_stat(5) from the third field on; the second is a name in brackets that may hold anything."""
+    return _read(proc / str(pid) / "stat").rpartition(")")[2].split()
+
+
+def _read(path: Path) -> str:
     try:
-        return _stat(pid)[0] == "Z"
-    except (OSError, IndexError):
-        return False
+        return path.read_text(errors="replace").strip()
+    except OSError:
+        return ""
 
 
-def _stat(pid: int) -> list[str]:
-    """The fields from the third on; the second is a name in brackets that may hold anything."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+def _pid_namespace() -> str:
+    try:
+        return str((PROC / "self/ns/pid").readlink())
+    except OSError:
+        return ""
