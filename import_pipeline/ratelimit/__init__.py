@@ -1,0 +1,24 @@
+"""Shared rate limits: permits from one store for all processes, as an httpx transport.
+
+async with Limiter("my-api", parse_tiers("500/20 second"), open_permits(None, Path("limits.db"))) as limiter:
+    async with httpx.AsyncClient(transport=RateLimitedTransport(httpx.AsyncHTTPTransport(), limiter)) as client:
+        ...
+"""
+
+from import_pipeline.ratelimit.dispatcher import Permit
+from import_pipeline.ratelimit.exchange import Permits
+from import_pipeline.ratelimit.limiter import Limiter, TierUsage, Usage
+from import_pipeline.ratelimit.storage import open_permits
+from import_pipeline.ratelimit.tiers import parse_tiers
+from import_pipeline.ratelimit.transport import RateLimitedTransport
+
+__all__ = [
+    "Limiter",
+    "Permit",
+    "Permits",
+    "RateLimitedTransport",
+    "TierUsage",
+    "Usage",
+    "open_permits",
+    "parse_tiers",
+]

@@ -1,0 +1,85 @@
+"""The one conversation with a store of permits: settle some, ask for some, in one atomic step.
+
+All times in here are whole microseconds, ages and waits count from the store's now. What the step does is in
+`exchange.lua` for Redis, and in `rule.py` for the stores inside of Python.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+SECOND = 1_000_000
+
+
+class Outcome(StrEnum):
+    """What became of a permit."""
+
+    ANSWERED = "a"  #: an answer came, `age` ago: the place is taken until a window after it
+    UNUSED = "u"  #: nothing was sent: the place is free again
+    REFUSED = "r"  #: the server said "too many", `age` ago, and to wait for `wait`: not counted there, all pause
+    FLYING = "f"  #: told again to a store that lost it: it can still arrive for `wait`
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settled:
+    """A permit and its outcome."""
+
+    permit: str
+    outcome: Outcome
+    age: int = 0
+    wait: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """A permit that is asked for. Its request can arrive for `lifetime` after it may start, and no longer."""
+
+    permit: str
+    lifetime: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ask:
+    """What one process tells and wants at once."""
+
+    api: str
+    process: str  #: a name of its own for each asking limiter, so that the store can tell it what it missed
+    tiers: tuple[tuple[int, int], ...]  #: (amount, window)
+    settled: tuple[Settled, ...] = ()
+    wanted: tuple[Wanted, ...] = ()
+    look_ahead: int = 30_000  #: permits that come free within this are given now, with the moment of their start
+    count: bool = False  #: whether to count the places taken in each tier, for display
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exchange:
+    """What the store answers."""
+
+    starts: tuple[int, ...]  #: when each granted permit may start, in the order of the asking, from now
+    wait: int  #: when to ask again for those not granted, from now
+    pause: int  #: what is left of the shared pause
+    probing: bool  #: whether the pause's end is still to be tried, by one request alone
+    lost: bool  #: whether the store has forgotten what this process knows
+    hits: int  #: answers of "too many" since the store began
+    sleeps: int  #: intervals in which a wanted permit was refused
+    slept: int  #: their sum, up to now
+    learned: int = 1_000_000  #: the part of the tiers' amounts that the server seems to grant, in millionths
+    used: tuple[int, ...] = ()  #: places taken in each tier, where they were to be counted
+
+
+class StoreError(Exception):
+    """The store did not answer, or not in time. What it did with the ask is unknown."""
+
+
+class Permits(Protocol):
+    """A store of permits, shared by all processes that open it."""
+
+    blocks: bool  #: whether an exchange waits for I/O, and so belongs into a thread
+
+    def exchange(self, ask: Ask) -> Exchange:
+        """One atomic step; raises StoreError."""
+        ...
+
+    def close(self) -> None:
+        """Close what is open; the next step opens it again."""
+        ...

@@ -1,0 +1,104 @@
+"""What all processes share about an api besides its stamps: the clock, the pause, the probe after it, the sleep.
+
+Pure: every function takes the state and the moment, all in microseconds. `exchange.lua` does the same in Redis.
+"""
+
+from dataclasses import dataclass
+
+from import_pipeline.ratelimit.exchange import SECOND
+
+GAP = SECOND  #: a sleep goes on when somebody is refused again within this after its end
+POLL = SECOND // 20  #: how often those who wait look whether the probe was answered
+REJOIN = 2 * SECOND  #: what a store that lost its stamps waits for the processes that know them
+WHOLE = 1_000_000  #: the learned part of the tiers' amounts is in millionths
+
+
+@dataclass(slots=True)
+class Shared:
+    """The state of one api. All moments are on the store's own clock."""
+
+    offset: int = 0  #: what the store's clock is ahead of the machine's
+    seen: int = 0  #: the last moment that anybody was told
+    epoch: int = 0  #: when the store began to know of this api
+    hold: int = 0  #: nobody sends before, since stamps are being told again
+    pause: int = 0  #: nobody sends before, since the server said so
+    probing: int = 0  #: 0: the pause is over; 1: one request has to try; 2: it is under way
+    probe_until: int = 0  #: when that request can no longer arrive
+    hits: int = 0
+    sleeps: int = 0
+    slept: int = 0  #: up to `sleep_until`
+    sleep_until: int = 0  #: when the sleep that goes on is expected to end, or the last one ended
+    asleep: int = 0  #: 1 from a refusal to the next grant
+    keep: int = 0  #: the longest window
+    learned: int = WHOLE
+    probe: str = ""
+
+
+def tick(shared: Shared, raw: int) -> int:
+    """The store's now for a machine's clock of `raw`: it never goes back, it stands still instead."""
+    now = max(raw + shared.offset, shared.seen)
+    shared.offset, shared.seen = now - raw, now
+    return now
+
+
+def begin(shared: Shared, raw: int, epoch: int, seen: int) -> tuple[int, bool]:
+    """The store's now, and whether it lost what the asking process knows from an `epoch`, up to the moment `seen`.
+
+    A store that was emptied or set back waits until every living process has told again what it knows.
+    """
+    rolled_back = seen > shared.seen
+    lost = epoch > 0 and (rolled_back or epoch != shared.epoch)
+    now = tick(shared, raw)
+    if not shared.epoch or (rolled_back and epoch == shared.epoch):
+        shared.epoch, shared.hold = now, 0
+    if lost and not shared.hold:
+        shared.hold = now + REJOIN
+    return now, lost
+
+
+def extended(pause: int, now: int, wait: int) -> tuple[int, int]:
+    """The pause after a wish to wait from now on, and how much longer that is: extended, never shortened."""
+    until = max(pause, now + wait)
+    return until, until - max(pause, min(now, until))
+
+
+def fall_asleep(shared: Shared, now: int, until: int) -> None:
+    """Somebody is refused until then. Overlapping sleeps are one: each second counts once."""
+    start = max(now, shared.sleep_until)
+    if shared.asleep and now <= shared.sleep_until + GAP:
+        start = shared.sleep_until
+    elif until > start:
+        shared.sleeps += 1
+    if until > start:
+        shared.slept += until - start
+        shared.sleep_until, shared.asleep = until, 1
+
+
+def wake(shared: Shared, start: int) -> None:
+    """Somebody may send from `start` on: the sleep, if any, ends there and not when it was expected to."""
+    if shared.asleep and start <= shared.sleep_until + GAP:
+        shared.slept += start - shared.sleep_until
+        shared.sleep_until = start
+    shared.asleep = 0
+
+
+def slept(shared: Shared, now: int) -> int:
+    """The time slept until now, without what is still to come."""
+    return shared.slept - max(0, shared.sleep_until - now)
+
+
+def refuse(shared: Shared, now: int, until: int) -> None:
+    """The server refused a request: all pause, and one request tries first afterwards."""
+    shared.hits += 1
+    shared.pause, _ = extended(shared.pause, now, until - now)
+    if shared.pause > now:
+        shared.probing = 1
+        fall_asleep(shared, now, shared.pause)
+
+
+def blocked_until(shared: Shared, now: int) -> int:
+    """The moment before which nobody may send, whatever the tiers say; not after now: nothing is in the way."""
+    until = max(shared.pause, shared.hold)
+    if shared.probing == 2:
+        until = max(until, min(shared.probe_until, now + POLL))
+    return until

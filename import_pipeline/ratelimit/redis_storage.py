@@ -1,0 +1,96 @@
+"""The store of permits for any number of machines: one script call in Redis or Valkey, on the server's clock."""
+
+import time
+from collections.abc import Callable
+from importlib.resources import files
+from urllib.parse import quote
+
+from limits.storage import RedisStorage
+from redis import Redis, RedisError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from import_pipeline.ratelimit.exchange import Ask, Exchange, StoreError
+
+SCRIPT = files("import_pipeline.ratelimit").joinpath("exchange.lua").read_text()
+#: Nothing is sent without a permit, so a store that does not answer soon must be noticed soon.
+COMMAND_SECONDS = 0.5
+
+
+class RedisPermits(RedisStorage):
+    """`limits`' own Redis storage under the schemes `permits+redis` (…), and a store of permits. Thread-safe."""
+
+    STORAGE_SCHEME = ["permits+redis", "permits+rediss", "permits+unix"]
+    PREFIX = "import_pipeline"
+    blocks = True
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        command_seconds: float = COMMAND_SECONDS,
+        key_prefix: str = PREFIX,
+        wrap_exceptions: bool = False,
+    ) -> None:
+        # The client is given whole: `limits` passes options through untyped, and a retry is an object.
+        self._client = Redis.from_url(
+            uri.removeprefix("permits+"),
+            socket_timeout=command_seconds,
+            socket_connect_timeout=command_seconds,
+            retry=Retry(NoBackoff(), 0),  # the dispatcher tries again, with what it knows by then
+        )
+        super().__init__(
+            uri.removeprefix("permits+"),
+            connection_pool=self._client.connection_pool,
+            key_prefix=key_prefix,
+            wrap_exceptions=wrap_exceptions,
+        )
+        self._script = self._client.register_script(SCRIPT)
+        self._monotonic = monotonic
+        self._known: dict[tuple[str, str], tuple[int, int, float]] = {}  # -> epoch, moment last seen, when it was asked
+
+    def exchange(self, ask: Ask) -> Exchange:
+        """One atomic step; raises StoreError."""
+        asked_at = self._monotonic()
+        epoch, seen, before = self._known.get((ask.api, ask.process), (0, 0, asked_at))
+        elapsed = int((asked_at - before) * 1_000_000)
+        try:
+            reply = self._script(keys=self.keys(ask.api), args=arguments(ask, epoch, seen, elapsed))
+        except RedisError as error:
+            raise StoreError(f"the Redis of the limits: {error}") from error
+        now, epoch, wait, pause, probing, lost, hits, sleeps, slept, learned, counted, *rest = map(int, reply)
+        self._known[ask.api, ask.process] = (epoch, now, asked_at)
+        return Exchange(
+            starts=tuple(rest[counted:]),
+            wait=wait,
+            pause=pause,
+            probing=probing > 0,
+            lost=lost > 0,
+            hits=hits,
+            sleeps=sleeps,
+            slept=slept,
+            learned=learned,
+            used=tuple(rest[:counted]),
+        )
+
+    def keys(self, api: str) -> list[str]:
+        """The keys of an api. What stands in braces decides the cluster's node: both live on one."""
+        tag = "{" + quote(api, safe="") + "}"
+        return [self.prefixed_key(f"{tag}:permits"), self.prefixed_key(f"{tag}:state")]
+
+    def close(self) -> None:
+        """Close all connections; the next step opens one again."""
+        self._client.connection_pool.disconnect()
+
+
+def arguments(ask: Ask, epoch: int, seen: int, elapsed: int) -> list[str | int]:
+    """The script's arguments, in the order that its head tells."""
+    flat: list[str | int] = [ask.look_ahead, int(ask.count), epoch, seen, elapsed, len(ask.tiers), len(ask.settled)]
+    for amount, window in ask.tiers:
+        flat += [amount, window]
+    for settled in ask.settled:
+        flat += [settled.permit, settled.outcome.value, settled.age, settled.wait]
+    for wanted in ask.wanted:
+        flat += [wanted.permit, wanted.lifetime]
+    return flat

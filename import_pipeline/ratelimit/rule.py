@@ -1,0 +1,125 @@
+"""The exchange itself, for stores inside of Python; `exchange.lua` is the same rule for Redis.
+
+A permit occupies its place in a tier from its grant until a window after its answer. A server counts a request when it
+arrives, somewhere between the two: so no stretch of a window's length sees more arrivals than the tier allows.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from import_pipeline.ratelimit.exchange import Ask, Exchange, Outcome
+from import_pipeline.ratelimit.pause import (
+    POLL,
+    WHOLE,
+    Shared,
+    blocked_until,
+    fall_asleep,
+    refuse,
+    slept,
+    wake,
+)
+
+
+class Stamps(Protocol):
+    """Per permit the latest moment at which the server can have counted its request."""
+
+    def put(self, permit: str, moment: int) -> None:
+        """Add a permit, or move it."""
+        ...
+
+    def remove(self, permit: str) -> None:
+        """Forget a permit, if it is there."""
+        ...
+
+    def newest(self, skip: int, count: int) -> Sequence[int]:
+        """That many moments, newest first, after skipping some."""
+        ...
+
+    def later_than(self, moment: int) -> int:
+        """How many are later."""
+        ...
+
+    def forget(self, until: int) -> None:
+        """Drop all that are not later."""
+        ...
+
+
+def exchange(shared: Shared, stamps: Stamps, ask: Ask, now: int, *, lost: bool = False) -> Exchange:
+    """Settle, then grant what the pause and all tiers allow; changes `shared` and `stamps`."""
+    shared.keep = max(shared.keep, *(window for _, window in ask.tiers), 0)
+    settle(shared, stamps, ask, now)
+    stamps.forget(now - shared.keep)
+    starts, wait = grant(shared, stamps, ask, now)
+    return Exchange(
+        starts=tuple(start - now for start in starts),
+        wait=wait,
+        pause=max(0, shared.pause - now),
+        probing=shared.probing > 0,
+        lost=lost,
+        hits=shared.hits,
+        sleeps=shared.sleeps,
+        slept=slept(shared, now),
+        learned=shared.learned,
+        used=tuple(stamps.later_than(now - window) for _, window in ask.tiers) if ask.count else (),
+    )
+
+
+def settle(shared: Shared, stamps: Stamps, ask: Ask, now: int) -> None:
+    """Take in what became of permits."""
+    for each in ask.settled:
+        if each.outcome is Outcome.ANSWERED or each.outcome is Outcome.FLYING:
+            if ask.tiers:
+                stamps.put(each.permit, now - each.age + each.wait)
+            if each.permit == shared.probe and each.outcome is Outcome.ANSWERED:
+                shared.probing, shared.probe = 0, ""
+            continue
+        stamps.remove(each.permit)
+        if each.permit == shared.probe:
+            shared.probing, shared.probe = 1, ""
+        if each.outcome is Outcome.REFUSED:
+            refuse(shared, now, now - each.age + each.wait)
+
+
+def grant(shared: Shared, stamps: Stamps, ask: Ask, now: int) -> tuple[list[int], int]:
+    """The moments at which permits may start, and when to ask again for the rest (from now; 0: there is no rest)."""
+    until = blocked_until(shared, now)
+    if not ask.wanted or until > now:
+        if ask.wanted:
+            fall_asleep(shared, now, until)
+        return [], max(0, until - now)
+    wanted = ask.wanted[:1] if shared.probing else ask.wanted
+    starts = first_starts(stamps, ask.tiers, len(wanted), now, shared.learned)
+    granted = [start for start in starts if start <= now + ask.look_ahead]
+    for each, start in zip(wanted, granted, strict=False):
+        if ask.tiers:
+            stamps.put(each.permit, start + each.lifetime)
+    if granted:
+        wake(shared, granted[0])
+        if shared.probing:
+            shared.probing, shared.probe = 2, wanted[0].permit
+            shared.probe_until = granted[0] + wanted[0].lifetime
+    if len(granted) == len(ask.wanted):
+        return granted, 0
+    free = starts[len(granted)] if len(granted) < len(starts) else now + POLL
+    fall_asleep(shared, now, free)
+    return granted, max(0, free - ask.look_ahead - now)
+
+
+def first_starts(
+    stamps: Stamps, tiers: Sequence[tuple[int, int]], asked: int, now: int, learned: int = WHOLE
+) -> list[int]:
+    """The earliest moment for each of so many permits: in every tier, a window after the n-th newest before it.
+
+    One that can still arrive frees its place a window from now at the earliest.
+    """
+    starts = [now] * asked
+    for amount, window in tiers:
+        places = max(1, amount * learned // WHOLE)
+        reach = min(asked, places)
+        newest = stamps.newest(places - reach, reach)
+        for j in range(asked):
+            if j >= places:
+                starts[j] = max(starts[j], now + window)
+            elif reach - 1 - j < len(newest):
+                starts[j] = max(starts[j], min(newest[reach - 1 - j], now) + window)
+    return starts

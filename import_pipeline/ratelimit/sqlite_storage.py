@@ -1,0 +1,210 @@
+"""The embedded store of permits: one SQLite file, for any number of processes on one machine.
+
+Moments are on the machine's monotonic clock, which no one can set. It starts again at boot: the store's own clock then
+goes on where it stood (the time between is lost, which only makes the limits stricter).
+"""
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from limits.storage import Storage
+
+from import_pipeline.ratelimit.exchange import Ask, Exchange, StoreError
+from import_pipeline.ratelimit.pause import Shared, begin
+from import_pipeline.ratelimit.rule import exchange
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS permits (api TEXT, permit TEXT, moment INTEGER NOT NULL, PRIMARY KEY (api, permit))
+    WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS permits_by_moment ON permits (api, moment);
+CREATE TABLE IF NOT EXISTS apis (api TEXT PRIMARY KEY, boot TEXT NOT NULL, shared TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS counters (key TEXT PRIMARY KEY, amount INTEGER NOT NULL, expires REAL NOT NULL);
+"""
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def monotonic_micros() -> int:
+    """Microseconds since boot, sleep of the machine included where the system can tell."""
+    return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)) // 1000
+
+
+def boot_id() -> str:
+    """A name for the time since the machine's start; empty where the system has none."""
+    return BOOT_ID.read_text().strip() if BOOT_ID.exists() else ""
+
+
+class SQLitePermits(Storage):
+    """A storage of `limits` under the scheme `permits+sqlite`, and a store of permits. Thread-safe; opens lazily."""
+
+    STORAGE_SCHEME = ["permits+sqlite"]
+    blocks = True
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        wrap_exceptions: bool = False,
+        micros: Callable[[], int] = monotonic_micros,
+        boot: Callable[[], str] = boot_id,
+        patience: float = 5.0,
+        **options: float | str | bool,
+    ) -> None:
+        super().__init__(uri, wrap_exceptions=wrap_exceptions, **options)
+        self._path = Path(unquote(urlsplit(uri).path))
+        self._micros, self._boot = micros, boot
+        self._patience = patience  # seconds to wait for another process's step
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._known: dict[tuple[str, str], tuple[int, int]] = {}  # (api, process) -> epoch and moment last seen
+
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        """What the store raises when it does not work."""
+        return sqlite3.Error
+
+    def exchange(self, ask: Ask) -> Exchange:
+        """One atomic step; raises StoreError."""
+        try:
+            with self._transaction() as connection:
+                return self._exchange(connection, ask)
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(f"{self._path}: {error}") from error
+
+    def _exchange(self, connection: sqlite3.Connection, ask: Ask) -> Exchange:
+        shared, boot = self._load(connection, ask.api)
+        raw = self._micros()
+        if boot != self._boot():
+            shared.offset = shared.seen
+        epoch, seen = self._known.get((ask.api, ask.process), (0, 0))
+        now, lost = begin(shared, raw, epoch, seen)
+        result = exchange(shared, SQLiteStamps(connection, ask.api), ask, now, lost=lost)
+        self._store(connection, ask.api, shared)
+        self._known[ask.api, ask.process] = (shared.epoch, now)
+        return result
+
+    def _load(self, connection: sqlite3.Connection, api: str) -> tuple[Shared, str]:
+        row = connection.execute("SELECT shared, boot FROM apis WHERE api = ?", (api,)).fetchone()
+        return (Shared(**json.loads(row[0])), row[1]) if row else (Shared(), self._boot())
+
+    def _store(self, connection: sqlite3.Connection, api: str, shared: Shared) -> None:
+        connection.execute(
+            "INSERT INTO apis (api, boot, shared) VALUES (?, ?, ?)"
+            " ON CONFLICT (api) DO UPDATE SET boot = excluded.boot, shared = excluded.shared",
+            (api, self._boot(), json.dumps(asdict(shared))),
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            connection = self._connection = self._connection or self._open()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    def _open(self) -> sqlite3.Connection:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(self._path, timeout=self._patience, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may take the last steps, but then nobody sends
+        connection.executescript(SCHEMA)
+        return connection
+
+    def close(self) -> None:
+        """Close the file; the next step opens it again."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        """Count, for the other strategies of `limits`."""
+        now = time.time()
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM counters WHERE expires <= ?", (now,))
+            row = connection.execute(
+                "INSERT INTO counters (key, amount, expires) VALUES (?, ?, ?)"
+                " ON CONFLICT (key) DO UPDATE SET amount = amount + excluded.amount RETURNING amount",
+                (key, amount, now + expiry),
+            ).fetchone()
+            return int(row[0])
+
+    def get(self, key: str) -> int:
+        """The count under a key."""
+        return int(self._counter(key)[0])
+
+    def get_expiry(self, key: str) -> float:
+        """When the count under a key ends, in seconds since 1970."""
+        return self._counter(key)[1]
+
+    def _counter(self, key: str) -> tuple[int, float]:
+        with self._transaction() as connection:
+            row = connection.execute(
+                "SELECT amount, expires FROM counters WHERE key = ? AND expires > ?", (key, time.time())
+            ).fetchone()
+        return (row[0], row[1]) if row else (0, time.time())
+
+    def check(self) -> bool:
+        """Whether the file can be written to."""
+        try:
+            with self._transaction():
+                return True
+        except (sqlite3.Error, OSError):
+            return False
+
+    def reset(self) -> int | None:
+        """Forget everything."""
+        with self._transaction() as connection:
+            counts: list[int] = [
+                connection.execute(f"DELETE FROM {table}").rowcount  # noqa: S608  names of our own tables
+                for table in ("permits", "apis", "counters")
+            ]
+            return sum(counts)
+
+    def clear(self, key: str) -> None:
+        """Forget a key."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM counters WHERE key = ?", (key,))
+
+
+class SQLiteStamps:
+    """The stamps of one api within a transaction."""
+
+    def __init__(self, connection: sqlite3.Connection, api: str) -> None:
+        self._connection, self._api = connection, api
+
+    def put(self, permit: str, moment: int) -> None:
+        """Add a permit, or move it."""
+        self._connection.execute("INSERT OR REPLACE INTO permits VALUES (?, ?, ?)", (self._api, permit, moment))
+
+    def remove(self, permit: str) -> None:
+        """Forget a permit, if it is there."""
+        self._connection.execute("DELETE FROM permits WHERE api = ? AND permit = ?", (self._api, permit))
+
+    def newest(self, skip: int, count: int) -> Sequence[int]:
+        """That many moments, newest first, after skipping some."""
+        rows = self._connection.execute(
+            "SELECT moment FROM permits WHERE api = ? ORDER BY moment DESC LIMIT ? OFFSET ?", (self._api, count, skip)
+        )
+        return [moment for (moment,) in rows]
+
+    def later_than(self, moment: int) -> int:
+        """How many are later."""
+        row = self._connection.execute(
+            "SELECT count(*) FROM permits WHERE api = ? AND moment > ?", (self._api, moment)
+        ).fetchone()
+        return int(row[0])
+
+    def forget(self, until: int) -> None:
+        """Drop all that are not later."""
+        self._connection.execute("DELETE FROM permits WHERE api = ? AND moment <= ?", (self._api, until))

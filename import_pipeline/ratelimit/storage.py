@@ -1,0 +1,19 @@
+"""Opening the store of permits, and its address in the notation of `limits`."""
+
+from pathlib import Path
+from urllib.parse import quote
+
+from import_pipeline.ratelimit.exchange import Permits
+from import_pipeline.ratelimit.redis_storage import RedisPermits
+from import_pipeline.ratelimit.sqlite_storage import SQLitePermits
+
+
+def storage_uri(redis_url: str | None, sqlite_path: Path) -> str:
+    """What `limits.storage.storage_from_string` opens the same store by."""
+    return f"permits+{redis_url}" if redis_url else f"permits+sqlite://{quote(str(sqlite_path.absolute()))}"
+
+
+def open_permits(redis_url: str | None, sqlite_path: Path) -> Permits:
+    """The store in Redis where there is an address, else the embedded one. It connects at the first use."""
+    uri = storage_uri(redis_url, sqlite_path)
+    return RedisPermits(uri) if redis_url else SQLitePermits(uri)

@@ -1,0 +1,150 @@
+"""The limiter as an httpx transport: every request through it takes a permit, and refusals are waited out in here."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Any
+
+import httpx
+
+from import_pipeline.ratelimit.dispatcher import Permit
+from import_pipeline.ratelimit.limiter import Limiter
+from import_pipeline.rules.signals import is_refusal, wait_asked_for
+
+#: Bytes of a body, as sent and as unpacked.
+LARGEST_BODY = 64 * 1024 * 1024
+#: Failures after which nothing can have been sent.
+NEVER_SENT = (httpx.ConnectError, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+
+
+class RateLimitedTransport(httpx.AsyncBaseTransport):
+    """Wraps another transport; any httpx client or SDK that takes a transport can use it.
+
+    Answers come with their whole body. One that says "too many requests" pauses everybody who shares the limiter; the
+    request is sent again afterwards, unless its body cannot be. ApiBlocked is raised when the pause exceeds the
+    limiter's patience. Each request may take `deadline` seconds from its permit to the end of its body.
+    `request.extensions["import_pipeline"]` may hold `first` (go before all that wait) and `deadline`.
+    `observe` is called for every request sent, with the answer's status or None.
+    """
+
+    def __init__(
+        self,
+        inner: httpx.AsyncBaseTransport,
+        limiter: Limiter,
+        *,
+        is_rate_limited: Callable[[httpx.Response], bool] | None = None,
+        observe: Callable[[int | None], None] | None = None,
+        deadline: float = 30.0,
+        largest_body: int = LARGEST_BODY,
+    ) -> None:
+        self._inner = inner
+        self._limiter = limiter
+        self._is_rate_limited = is_rate_limited
+        self._observe = observe or (lambda _: None)
+        self._deadline = deadline
+        self._largest_body = largest_body
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """The first answer that is no refusal."""
+        wishes: dict[str, Any] = request.extensions.get("import_pipeline", {})
+        deadline = wishes.get("deadline") or self._deadline
+        while True:
+            permit = await self._limiter.acquire(deadline, first=bool(wishes.get("first")))
+            if permit.expires - self._limiter.clock.monotonic() < deadline / 2:
+                self._limiter.unused(permit)  # this process stood still; the permit may not last for the request
+                continue
+            response, refused = await self._send(request, permit)
+            if not refused or not isinstance(request.stream, httpx.ByteStream):
+                return response
+
+    async def aclose(self) -> None:
+        """Close the wrapped transport. The limiter is closed by whoever opened it."""
+        await self._inner.aclose()
+
+    async def _send(self, request: httpx.Request, permit: Permit) -> tuple[httpx.Response, bool]:
+        """The answer, and whether it is a refusal; the permit is settled."""
+        status: int | None = None
+        try:
+            async with asyncio.timeout(permit.expires - self._limiter.clock.monotonic()) as timer:
+                answer = await self._inner.handle_async_request(request)
+                status = answer.status_code
+                return await self._settle(request, permit, answer)
+        except NEVER_SENT:
+            self._limiter.unused(permit)
+            raise
+        except TimeoutError as error:
+            if not timer.expired():
+                raise
+            # It may still be on its way: the permit keeps its place until it no longer can be.
+            raise httpx.ReadTimeout(f"no whole answer within {permit.expires - permit.start:g} s") from error
+        finally:
+            self._observe(status)
+
+    async def _settle(
+        self, request: httpx.Request, permit: Permit, answer: httpx.Response
+    ) -> tuple[httpx.Response, bool]:
+        """Settle the permit as of the answer's head, and read the body."""
+        limiter, body, refused = self._limiter, b"", is_refusal(answer.status_code, answer.headers)
+        arrived = limiter.clock.monotonic()
+        if refused:
+            limiter.refused(permit, wait_asked_for(answer.headers, now=limiter.clock.now()))
+            with suppress(httpx.TransportError):  # nobody needs it whole
+                body = await self._body(answer)
+        else:
+            if self._is_rate_limited is None:
+                limiter.answered(permit, arrived)
+            try:
+                body = await self._body(answer)
+                refused = self._is_refused_by_source(request, answer, body)
+                if refused:
+                    limiter.refused(permit, wait_asked_for(answer.headers, now=limiter.clock.now()))
+            finally:
+                if not permit.settled:
+                    limiter.answered(permit, arrived)
+        stream = httpx.ByteStream(body)
+        response = httpx.Response(
+            answer.status_code, headers=answer.headers, stream=stream, extensions=answer.extensions
+        )
+        return response, refused
+
+    def _is_refused_by_source(self, request: httpx.Request, answer: httpx.Response, body: bytes) -> bool:
+        if self._is_rate_limited is None:
+            return False
+        whole = httpx.Response(answer.status_code, headers=answer.headers, content=body, request=request)
+        return self._is_rate_limited(whole)
+
+    async def _body(self, answer: httpx.Response) -> bytes:
+        """The whole body as it was sent; it may be neither too long nor unpack to something that is."""
+        raw = _Tee(answer.stream, self._largest_body)
+        try:
+            if "content-encoding" not in answer.headers:
+                async for _ in raw:
+                    pass
+            else:
+                unpacked = 0
+                reader = httpx.Response(answer.status_code, headers=answer.headers, stream=raw)
+                async for chunk in reader.aiter_bytes():
+                    unpacked += len(chunk)
+                    if unpacked > self._largest_body:
+                        raise httpx.ReadError(f"the body unpacks to more than {self._largest_body:,} bytes")
+        finally:
+            await answer.aclose()
+        return b"".join(raw.chunks)
+
+
+class _Tee(httpx.AsyncByteStream):
+    """Another stream, kept while it is read, up to a number of bytes."""
+
+    def __init__(self, inner: object, most: int) -> None:
+        if not isinstance(inner, httpx.AsyncByteStream):
+            raise TypeError(f"expected an answer that streams asynchronously, got {type(inner).__name__}")
+        self._inner, self._most, self._length = inner, most, 0
+        self.chunks: list[bytes] = []
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._inner:
+            self._length += len(chunk)
+            if self._length > self._most:
+                raise httpx.ReadError(f"the body is longer than {self._most:,} bytes")
+            self.chunks.append(chunk)
+            yield chunk

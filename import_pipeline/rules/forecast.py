@@ -1,0 +1,91 @@
+"""The least time that so many requests take under the tiers: the measure of every import, and its ETA."""
+
+from collections import deque
+from collections.abc import Sequence
+
+from limits import RateLimitItem
+
+Tier = tuple[int, float]  #: amount, window in seconds
+
+
+def minimum_seconds(requests: int, tiers: Sequence[RateLimitItem], history: Sequence[float] = ()) -> float:
+    """Seconds from now to the last of so many requests, each sent at the first moment that all tiers allow.
+
+    `history`: when earlier requests were sent, in seconds from now (zero or less); without it all windows are empty.
+    """
+    if requests < 1 or not tiers:
+        return 0.0
+    pairs = sorted((float(tier.get_expiry()), tier.amount) for tier in tiers)
+    plain = [(amount, window) for window, amount in pairs]
+    longest = plain[-1][1]
+    recent = sorted(moment for moment in history if moment > -longest)
+    return _last_send(requests, plain, recent) if recent else _from_empty(requests - 1, plain)
+
+
+def ideal_ratio(actual_seconds: float, ideal_seconds: float) -> float | None:
+    """How many times the least possible time it took; None where there is no least time."""
+    return actual_seconds / ideal_seconds if ideal_seconds > 0 else None
+
+
+def eta(
+    requests: int, tiers: Sequence[RateLimitItem], history: Sequence[float] = (), per_second: float | None = None
+) -> float:
+    """Seconds until so many more requests are answered: what the limits need, or the pace seen so far if slower."""
+    at_that_pace = requests / per_second if per_second else 0.0
+    return max(minimum_seconds(requests, tiers, history), at_that_pace)
+
+
+def _from_empty(index: int, tiers: Sequence[Tier]) -> float:
+    """When the request of that index (from 0) is sent, all windows being empty at 0."""
+    if not tiers:
+        return 0.0
+    (amount, window), inner = tiers[-1], tiers[:-1]
+    if index < amount:
+        return _from_empty(index, inner)
+    # Where every shorter window is empty again when the longest frees its first place, all repeats from there.
+    repeats = all(
+        _from_empty(amount - places, inner) + length <= window for places, length in inner if places <= amount
+    )
+    if repeats and all(places <= amount for places, _ in inner):
+        rounds, rest = divmod(index, amount)
+        return rounds * window + _from_empty(rest, inner)
+    return _last_send(index + 1, tiers, [])
+
+
+def _last_send(requests: int, tiers: Sequence[Tier], history: Sequence[float]) -> float:
+    """The same, step by step; requests that are sent at one moment are one step."""
+    moments = deque((moment, 1) for moment in history)
+    #: For each tier: the sends that are in its window, as (moment, count), and their number.
+    logs = [deque(moments) for _ in tiers]
+    counts = [len(history)] * len(tiers)
+    now = 0.0
+    while True:
+        room = requests
+        for place, (amount, window) in enumerate(tiers):
+            log = logs[place]
+            while log and log[0][0] + window <= now:
+                counts[place] -= log.popleft()[1]
+            room = min(room, amount - counts[place])
+        if room > 0:
+            requests -= room
+            if not requests:
+                return now
+            for place, log in enumerate(logs):
+                log.append((now, room))
+                counts[place] += room
+        # The next moment at which every full tier has a place again.
+        now = max(
+            (_frees_at(logs[place], counts[place] - amount, window) for place, (amount, window) in enumerate(tiers)),
+            default=now,
+        )
+
+
+def _frees_at(log: Sequence[tuple[float, int]], surplus: int, window: float) -> float:
+    """When a window holds fewer than its amount, `surplus` being how many it holds above; zero and less: now."""
+    if surplus < 0:
+        return float("-inf")
+    for moment, count in log:
+        surplus -= count
+        if surplus < 0:
+            return moment + window
+    raise AssertionError("a window holds no fewer than were counted")

@@ -1,0 +1,162 @@
+"""What tests of your own source need: time that you move, answers that you write, permits without a store.
+
+clock = FakeClock()
+transport = CannedTransport({"/api/items/1": {"id": 1}, "/api/items/2": httpx.Response(404)})
+async with Limiter("items", parse_tiers("5/10 second"), MemoryPermits(clock), clock=clock) as limiter:
+    client = httpx.AsyncClient(transport=RateLimitedTransport(transport, limiter), base_url="https://api.test")
+"""
+
+import asyncio
+import heapq
+from bisect import bisect_right, insort
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+
+from import_pipeline.clock import Clock, SystemClock
+from import_pipeline.ratelimit.exchange import SECOND, Ask, Exchange
+from import_pipeline.ratelimit.pause import Shared, begin
+from import_pipeline.ratelimit.rule import exchange
+
+#: Turns of the event loop after which nothing but sleepers is taken to be left. Only a task that is itself on its way
+#: through many turns would be overtaken by time.
+IDLE_TURNS = 50
+
+
+class FakeClock:
+    """A clock that stands still until all that use it sleep: then it jumps to the first who wants to wake up.
+
+    Nothing waits in real time. `sleeps` lists what was slept, in order of the asking. `advance()` moves it by hand.
+    """
+
+    def __init__(self, now: datetime = datetime(2030, 1, 1, tzinfo=UTC)) -> None:
+        self._start = now
+        self._elapsed = 0.0
+        self._wake_ups: list[tuple[float, int]] = []
+        self._count = 0
+        self.sleeps: list[float] = []
+
+    def now(self) -> datetime:
+        """The wall-clock time: aware, UTC."""
+        return self._start + timedelta(seconds=self._elapsed)
+
+    def monotonic(self) -> float:
+        """Seconds since the clock was made."""
+        return self._elapsed
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass; whoever sleeps less than that wakes up at the next turn of the event loop."""
+        self._elapsed += seconds
+
+    async def sleep(self, seconds: float) -> None:
+        """Return when the clock has moved that far."""
+        self.sleeps.append(seconds)
+        self._count += 1
+        wake_up = (self._elapsed + max(0.0, seconds), self._count)
+        heapq.heappush(self._wake_ups, wake_up)
+        try:
+            while True:
+                for _ in range(IDLE_TURNS):
+                    await asyncio.sleep(0)
+                    if self._elapsed >= wake_up[0]:
+                        return
+                if self._wake_ups[0] == wake_up:
+                    self._elapsed = max(self._elapsed, wake_up[0])
+                    return
+        finally:
+            self._wake_ups.remove(wake_up)
+            heapq.heapify(self._wake_ups)
+
+
+Answer = httpx.Response | Exception | Mapping[str, Any] | list[Any]
+
+
+class CannedTransport(httpx.AsyncBaseTransport):
+    """Answers from a table by path, with or without its query; or from a function of the request.
+
+    A mapping or a list is sent as JSON, an exception raised, a response sent as it is. A function is called anew for
+    every request, and so may answer differently each time. Unknown paths are a 404. `requests` lists all that came.
+    """
+
+    def __init__(self, answers: Mapping[str, Answer] | Callable[[httpx.Request], Answer]) -> None:
+        self._answers = answers
+        self.requests: list[httpx.Request] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """The canned answer."""
+        self.requests.append(request)
+        if callable(self._answers):
+            answer = self._answers(request)
+        else:
+            known, missing = self._answers, httpx.Response(404, json={"message": f"no answer for {request.url.path}"})
+            answer = known.get(request.url.raw_path.decode(), known.get(request.url.path, missing))
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, httpx.Response):  # a fresh one each time, since a response is read only once
+            return httpx.Response(answer.status_code, headers=answer.headers, stream=httpx.ByteStream(answer.content))
+        return httpx.Response(200, json=answer)
+
+
+class MemoryPermits:
+    """Permits that live in this object alone: the same rule as the real stores, on any clock."""
+
+    blocks = False
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock: Clock = clock or SystemClock()
+        self._apis: dict[str, tuple[Shared, MemoryStamps]] = {}
+        self._known: dict[tuple[str, str], tuple[int, int]] = {}
+
+    def exchange(self, ask: Ask) -> Exchange:
+        """One atomic step."""
+        shared, stamps = self._apis.setdefault(ask.api, (Shared(), MemoryStamps()))
+        epoch, seen = self._known.get((ask.api, ask.process), (0, 0))
+        # A moment of zero would mean "never seen".
+        now, lost = begin(shared, 1 + round(self._clock.monotonic() * SECOND), epoch, seen)
+        result = exchange(shared, stamps, ask, now, lost=lost)
+        self._known[ask.api, ask.process] = (shared.epoch, now)
+        return result
+
+    def forget(self) -> None:
+        """Lose everything, as a store does that is emptied."""
+        self._apis.clear()
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class MemoryStamps:
+    """Stamps in a sorted list."""
+
+    def __init__(self) -> None:
+        self._moments: list[int] = []
+        self._by_permit: dict[str, int] = {}
+
+    def put(self, permit: str, moment: int) -> None:
+        """Add a permit, or move it."""
+        self.remove(permit)
+        self._by_permit[permit] = moment
+        insort(self._moments, moment)
+
+    def remove(self, permit: str) -> None:
+        """Forget a permit, if it is there."""
+        moment = self._by_permit.pop(permit, None)
+        if moment is not None:
+            self._moments.remove(moment)
+
+    def newest(self, skip: int, count: int) -> Sequence[int]:
+        """That many moments, newest first, after skipping some."""
+        return self._moments[::-1][skip : skip + count]
+
+    def later_than(self, moment: int) -> int:
+        """How many are later."""
+        return len(self._moments) - bisect_right(self._moments, moment)
+
+    def forget(self, until: int) -> None:
+        """Drop all that are not later."""
+        over = bisect_right(self._moments, until)
+        if over:
+            del self._moments[:over]
+            self._by_permit = {permit: moment for permit, moment in self._by_permit.items() if moment > until}
