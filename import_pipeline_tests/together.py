@@ -9,8 +9,10 @@ from typing import Any
 PRELOAD = [
     "alembic.autogenerate",
     "alembic.command",
+    "hypothesis",
     "import_pipeline.sources.items",
     "import_pipeline.tracking.user_tables",
+    "import_pipeline_tests.servers",
     "psycopg2",
     "pytest",
 ]

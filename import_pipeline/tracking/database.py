@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from import_pipeline.errors import DatabaseUnavailable
@@ -59,7 +59,8 @@ class Database:
         except OperationalError as error:
             raise DatabaseUnavailable(self._sentence(error)) from error
         except DBAPIError as error:
-            if error.connection_invalidated:
+            # The bare class is what SQLite raises for a damaged file, and for one that is no database.
+            if error.connection_invalidated or type(error) is DatabaseError:
                 raise DatabaseUnavailable(self._sentence(error)) from error
             raise
 

@@ -5,11 +5,12 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.orm import object_session
+from sqlalchemy.orm import Session, object_mapper, object_session
 
 from import_pipeline.errors import UsageError
 from import_pipeline.rules.status import ItemStatus
-from import_pipeline.tracking.tables import import_item_statuses as statuses
+from import_pipeline.tracking.importables import table_of
+from import_pipeline.tracking.tables import import_item_statuses
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +27,8 @@ class ItemHistory:
 
 
 def importable_type(model: type[Any]) -> str:
-    """What tracking calls the user's class: its table's name, which outlives renamed modules."""
-    return str(model.__table__.name)
+    """What tracking calls the user's class: its table's name (with a schema, if it has one), which outlives modules."""
+    return table_of(model).fullname
 
 
 class HasImportStatus:
@@ -40,30 +41,26 @@ class HasImportStatus:
         session = object_session(self)
         if session is None:
             raise UsageError(
-                f"{type(self).__name__}.statuses: expected a row that belongs to a session, got a loose one"
+                f"{type(self).__name__}.statuses: expected a row that belongs to a session, got one of none. "
+                "Ask before the session is closed, or add the row to one"
             )
-        rows = session.execute(
-            select(statuses)
-            .where(
-                statuses.c.importable_type == importable_type(type(self)),
-                statuses.c.external_id == str(self.external_id),
-            )
-            .order_by(statuses.c.id.desc())
-            .limit(limit)
-        )
-        return [
-            ItemHistory(
-                import_id=row.import_id,
-                status=ItemStatus(row.status),
-                failure_count=row.failure_count,
-                failure_reason=row.failure_reason,
-                last_failed_at=row.last_failed_at,
-                next_attempt_at=row.next_attempt_at,
-                completed_at=row.completed_at,
-            )
-            for row in rows
-        ]
+        return self._statuses(session, limit)
 
     def latest_status(self) -> ItemHistory | None:
         """What the latest import that knew the row says of it; None for a row that was never imported."""
         return next(iter(self.statuses(limit=1)), None)
+
+    def _statuses(self, session: Session, limit: int) -> list[ItemHistory]:
+        columns = import_item_statuses.c
+        statement = (
+            select(*(columns[name] for name in ItemHistory.__dataclass_fields__))
+            .where(
+                columns.importable_type == importable_type(type(self)),
+                columns.external_id == str(self.external_id),
+            )
+            .order_by(columns.id.desc())
+            .limit(limit)
+        )
+        # A session may hold several databases: the tracking is in the row's own.
+        rows = session.execute(statement, bind_arguments={"mapper": object_mapper(self)})
+        return [ItemHistory(**{**row._mapping, "status": ItemStatus(row.status)}) for row in rows]
