@@ -31,6 +31,7 @@ class RedisPermits(RedisStorage):
         monotonic: Callable[[], float] = time.monotonic,
         command_seconds: float = COMMAND_SECONDS,
         key_prefix: str = PREFIX,
+        script: str = SCRIPT,
         wrap_exceptions: bool = False,
     ) -> None:
         # The client is given whole: `limits` passes options through untyped, and a retry is an object.
@@ -46,7 +47,7 @@ class RedisPermits(RedisStorage):
             key_prefix=key_prefix,
             wrap_exceptions=wrap_exceptions,
         )
-        self._script = self._client.register_script(SCRIPT)
+        self._script = self._client.register_script(script)
         self._monotonic = monotonic
         self._known: dict[tuple[str, str], tuple[int, int, float]] = {}  # -> epoch, moment last seen, when it was asked
 
@@ -78,6 +79,10 @@ class RedisPermits(RedisStorage):
         """The keys of an api. What stands in braces decides the cluster's node: both live on one."""
         tag = "{" + quote(api, safe="") + "}"
         return [self.prefixed_key(f"{tag}:permits"), self.prefixed_key(f"{tag}:state")]
+
+    def clear(self, key: str) -> None:
+        """Forget a key: a counter of other strategies, or an api."""
+        self.get_connection().delete(self.prefixed_key(key), *self.keys(key))
 
     def close(self) -> None:
         """Close all connections; the next step opens one again."""

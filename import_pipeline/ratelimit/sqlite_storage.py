@@ -172,9 +172,11 @@ class SQLitePermits(Storage):
             return sum(counts)
 
     def clear(self, key: str) -> None:
-        """Forget a key."""
+        """Forget a key: a counter of other strategies, or an api."""
         with self._transaction() as connection:
             connection.execute("DELETE FROM counters WHERE key = ?", (key,))
+            connection.execute("DELETE FROM permits WHERE api = ?", (key,))
+            connection.execute("DELETE FROM apis WHERE api = ?", (key,))
 
 
 class SQLiteStamps:

@@ -1,0 +1,86 @@
+"""The permits as a strategy of `limits`, for programs that already speak its interface.
+
+    limiter = ResponseClockedRateLimiter(storage_from_string("permits+redis://localhost:6379"))
+    limiter.hit(parse("500/20 second"), "my-api")
+
+`hit()` knows no answer, so a hit counts from its own moment: an exact sliding window for all processes, on the store's
+clock. What a request's delay makes of that is only covered by `Limiter`.
+"""
+
+import os
+import time
+from typing import Protocol, cast
+
+from limits import RateLimitItem
+from limits.storage import Storage
+from limits.strategies import STRATEGIES, RateLimiter
+from limits.util import WindowStats
+
+from import_pipeline.ratelimit.exchange import SECOND, Ask, Exchange, Outcome, Settled, Wanted
+
+NAME = "response-clocked"
+
+
+class _Store(Protocol):
+    def exchange(self, ask: Ask) -> Exchange: ...
+
+
+class ResponseClockedRateLimiter(RateLimiter):
+    """Needs a storage under one of the schemes `permits+redis`, `permits+rediss`, `permits+unix`, `permits+sqlite`."""
+
+    def __init__(self, storage: Storage) -> None:
+        if not hasattr(storage, "exchange"):
+            raise NotImplementedError(f"{type(storage).__name__} is no store of permits: open one as permits+redis://…")
+        super().__init__(storage)
+        self._store = cast(_Store, storage)
+        self._process = os.urandom(6).hex()
+        self._count = 0
+
+    def hit(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
+        """Take `cost` places, or none."""
+        names = []
+        for _ in range(cost):
+            self._count += 1
+            names.append(f"{self._process}{self._count:x}")
+        wanted = tuple(Wanted(permit=name, lifetime=SECOND) for name in names)
+        granted = len(self._exchange(item, identifiers, wanted=wanted).starts)
+        outcome = Outcome.ANSWERED if granted == cost else Outcome.UNUSED
+        settled = tuple(Settled(permit=name, outcome=outcome) for name in names[:granted])
+        if settled:
+            self._exchange(item, identifiers, settled=settled)
+        return granted == cost
+
+    def test(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
+        """Whether `cost` places are free."""
+        return self.get_window_stats(item, *identifiers).remaining >= cost
+
+    def get_window_stats(self, item: RateLimitItem, *identifiers: str) -> WindowStats:
+        """The places left, and when the window is empty at the latest if nobody takes any more."""
+        (used,) = self._exchange(item, identifiers).used
+        return WindowStats(time.time() + (item.get_expiry() if used else 0), max(0, item.amount - used))
+
+    def _exchange(
+        self,
+        item: RateLimitItem,
+        identifiers: tuple[str, ...],
+        *,
+        wanted: tuple[Wanted, ...] = (),
+        settled: tuple[Settled, ...] = (),
+    ) -> Exchange:
+        return self._store.exchange(
+            Ask(
+                api=item.key_for(*identifiers),
+                process=self._process,
+                tiers=((item.amount, item.get_expiry() * SECOND),),
+                wanted=wanted,
+                settled=settled,
+                look_ahead=0,
+                count=True,
+            )
+        )
+
+
+def register() -> None:
+    """Let `limits` find the strategy under its name, for tools that choose strategies by name."""
+    strategies = cast(dict[str, type[RateLimiter]], STRATEGIES)
+    strategies[NAME] = ResponseClockedRateLimiter
