@@ -1,0 +1,101 @@
+"""Slots: the wall-clock times at which an import of a source is due.
+
+A slot is due on every day, at the first moment at which the clocks of its zone show its time or a later one. So a time
+that a change of the clocks skips comes at the moment of the change, and one that a change repeats comes once, the first
+time. Slots that a change brings together are one slot.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+EXPECTED = "hours or times of the day, such as 0,3,6 or 09:30,12:00"
+_ONE = re.compile(r"(\d{1,2})(?::(\d{2}))?", re.ASCII)
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slots:
+    """Times of the day in a time zone; instants that come out are aware, in UTC."""
+
+    times: tuple[time, ...]  #: at least one, rising, without zone
+    zone: ZoneInfo
+
+    def next_after(self, instant: datetime) -> datetime:
+        """The first slot later than the instant."""
+        return next(moment for moment in self._upwards(instant) if moment > instant)
+
+    def latest_at(self, instant: datetime) -> datetime:
+        """The last slot that is not later than the instant: a slot's own moment finds that slot."""
+        return next(moment for moment in self._downwards(instant) if moment <= instant)
+
+    def between(self, after: datetime, until: datetime) -> list[datetime]:
+        """The slots later than the one instant and not later than the other, rising."""
+        found = []
+        moment = self.next_after(after)
+        while moment <= until:
+            found.append(moment)
+            moment = self.next_after(moment)
+        return found
+
+    def on(self, day: date) -> list[datetime]:
+        """The moments of a day's slots, one for each time, rising; a change of the clocks may make several equal."""
+        return sorted(_moment(datetime.combine(day, at), self.zone) for at in self.times)
+
+    def _upwards(self, instant: datetime) -> Iterator[datetime]:
+        # From the day before: whoever skips a whole day has that day's slots at the beginning of the next one.
+        day = instant.astimezone(self.zone).date() - _DAY
+        while True:
+            yield from self.on(day)
+            day += _DAY
+
+    def _downwards(self, instant: datetime) -> Iterator[datetime]:
+        day = instant.astimezone(self.zone).date() + _DAY
+        while True:
+            yield from reversed(self.on(day))
+            day -= _DAY
+
+
+def parse_slots(text: str, time_zone: str) -> Slots:
+    """Read `0,3,6` or `09:30,12:00` in a zone such as Europe/Berlin; ValueError says what was expected."""
+    return Slots(times=_times(text), zone=_zone(time_zone))
+
+
+def _times(text: str) -> tuple[time, ...]:
+    try:
+        return tuple(sorted({_time(part.strip()) for part in text.split(",")}))
+    except ValueError:
+        raise ValueError(f"expected {EXPECTED}, got {text!r}") from None
+
+
+def _time(text: str) -> time:
+    found = _ONE.fullmatch(text)
+    if found is None:
+        raise ValueError(text)
+    return time(int(found[1]), int(found[2] or 0))
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # unknown; no name at all; the name of a folder of zones
+        raise ValueError(f"expected a time zone such as Europe/Berlin, got {name!r}") from None
+
+
+def _moment(wall: datetime, zone: ZoneInfo) -> datetime:
+    """The first moment at which the zone's clocks show that time or a later one."""
+    first = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
+    if first.astimezone(zone).replace(tzinfo=None) == wall:
+        return first
+    # The clocks never show it. Read as before the change it lies after the change, and the other way round (PEP 495).
+    before, after = wall.replace(tzinfo=zone, fold=1).astimezone(UTC), first
+    old = before.astimezone(zone).utcoffset()
+    while after - before > timedelta(seconds=1):
+        middle = before + timedelta(seconds=(after - before) // timedelta(seconds=2))
+        if middle.astimezone(zone).utcoffset() == old:
+            before = middle
+        else:
+            after = middle
+    return after
