@@ -18,6 +18,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+# As a script this folder comes first on the path, where limits.py would hide the library of that name.
+sys.path[0] = str(Path(__file__).parent.parent)
+
 import click
 import httpx
 

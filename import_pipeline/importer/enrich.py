@@ -22,6 +22,8 @@ from import_pipeline.tracking import claims, importables, items
 from import_pipeline.tracking.claims import Claim, Done, Failure
 from import_pipeline.tracking.items import Remaining
 
+#: Items claimed ahead. A claim costs a transaction, so fetchers are not served one by one.
+CLAIMS_PER_FETCHER = 5
 #: Seconds between two looks for claims whose lease ran out, when nothing else is left to do.
 PATIENCE_SECONDS = 1.0
 
@@ -40,7 +42,10 @@ class Enrichment:
     def __init__(self, work: Work) -> None:
         self.work = work
         self.breaker = Breaker()
-        self._ready: asyncio.Queue[tuple[Claim, Importable]] = asyncio.Queue(work.source.concurrency)
+        self._ready: asyncio.Queue[tuple[Claim, Importable]] = asyncio.Queue()
+        self._stock = CLAIMS_PER_FETCHER * work.source.concurrency
+        self._retries = True  #: whether an item may wait for a retry: one of ours, or an earlier process's
+        self._taken = asyncio.Event()  #: a fetcher has taken an item
         self._fetched: asyncio.Queue[Fetched] = asyncio.Queue()
 
     async def run(self) -> None:
@@ -57,12 +62,15 @@ class Enrichment:
         while True:
             self.work.stirred.clear()
             listed = self.work.discovered  # read before the claim: a page that comes after it has stirred us
-            room = self._ready.maxsize - self._ready.qsize()
-            claimed = await self._claim(room)
+            claimed = await self._claim(self._stock - self._ready.qsize())
             for pair in claimed:
-                await self._ready.put(pair)
+                self._ready.put_nowait(pair)
+            while self._ready.qsize() > self._stock // 2:
+                await self._taken.wait()
+                self._taken.clear()
             if not claimed:
                 left = await self.work.write(items.remaining, self.work.row.id)
+                self._retries = left.waiting > 0
                 if listed and left.unfinished == 0:
                     return
                 await self._wait(left)
@@ -71,7 +79,7 @@ class Enrichment:
         work = self.work
 
         def take(connection: Connection) -> list[tuple[Claim, Importable]]:
-            taken = claims.claim(connection, work.lease, limit, work.clock.now())
+            taken = claims.claim(connection, work.lease, limit, work.clock.now(), retries=self._retries)
             rows = importables.load(connection, work.source.model, [claim.external_id for claim in taken])
             return [(claim, rows.get(claim.external_id) or self._blank(claim.external_id)) for claim in taken]
 
@@ -101,6 +109,7 @@ class Enrichment:
         """One fetcher."""
         while True:
             claim, importable = await self._ready.get()
+            self._taken.set()
             result = await self._import(claim, importable)
             stored = asyncio.get_running_loop().create_future()
             self._fetched.put_nowait(Fetched(result=result, stored=stored))
@@ -182,12 +191,12 @@ class Enrichment:
 
         def store(connection: Connection) -> list[Failure]:
             now = work.clock.now()
-            refused = claims.complete(connection, work.row, work.lease, work.source.model, done, now) if done else []
-            if failed or refused:
-                claims.fail(connection, work.lease, [*failed, *refused], now)
-            return refused
+            if failed:
+                claims.fail(connection, work.lease, failed, now)
+            return claims.complete(connection, work.row, work.lease, work.source.model, done, now) if done else []
 
         refused = await work.write(store)
+        self._retries = self._retries or any(failure.next_attempt_at for failure in failed)
         refused_ids = {failure.claim.status_id for failure in refused}
         stored = [each.claim.external_id for each in done if each.claim.status_id not in refused_ids]
         if stored:

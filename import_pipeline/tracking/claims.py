@@ -14,7 +14,7 @@ from sqlalchemy import Connection, and_, bindparam, select, update
 from import_pipeline.contracts import Importable
 from import_pipeline.rules.status import ItemStatus
 from import_pipeline.tracking import importables, versions
-from import_pipeline.tracking.imports import ImportRow, Lease, write
+from import_pipeline.tracking.imports import ImportRow, Lease, hold, write
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import imports
 
@@ -47,20 +47,20 @@ class Failure:
     next_attempt_at: datetime | None
 
 
-def claim(connection: Connection, lease: Lease, limit: int, now: datetime) -> list[Claim]:
+def claim(connection: Connection, lease: Lease, limit: int, now: datetime, *, retries: bool = True) -> list[Claim]:
     """Take up to that many items: due retries first, then pending ones, then those whose lease ran out.
 
-    Raises LeaseLost.
+    `retries=False` spares the look for due retries where the caller knows that there can be none. Raises LeaseLost.
     """
-    write(connection, lease, now)
+    hold(connection, lease)
     due = and_(statuses.c.status == ItemStatus.FAILED, statuses.c.next_attempt_at <= now)
     pending = statuses.c.status == ItemStatus.PENDING
     expired = and_(statuses.c.status == ItemStatus.PROCESSING, statuses.c.lease_expires_at < now)
     claims: list[Claim] = []
-    for condition in (due, pending, expired):
+    for condition in (due, pending) if retries else (pending,):
         if len(claims) < limit:
             claims += _take(connection, lease, condition, limit - len(claims), now)
-    return claims
+    return claims or _take(connection, lease, expired, limit, now)
 
 
 def _take(connection: Connection, lease: Lease, condition: Any, limit: int, now: datetime) -> list[Claim]:
@@ -99,48 +99,42 @@ def _take(connection: Connection, lease: Lease, condition: Any, limit: int, now:
 def complete(
     connection: Connection, row: ImportRow, lease: Lease, model: type[Any], done: Sequence[Done], now: datetime
 ) -> list[Failure]:
-    """Store details: the user's rows, the item rows, versions, counters. Returns the rows that the table refused.
+    """Store details: the item rows, the user's rows, versions, counters. Returns what the user's table refused.
 
-    Raises LeaseLost. Claims that this worker no longer holds are passed over.
+    What was refused has failed for good. Raises LeaseLost. Claims that this worker no longer holds are passed over.
     """
-    mine = _mine(connection, lease, [each.claim for each in done])
+    mine = _mark_completed(connection, lease, [each.claim for each in done], now)
     held = [each for each in done if each.claim.status_id in mine]
-    refused = {
+    reasons = {
         id(importable): reason
         for importable, reason in importables.upsert(connection, model, [each.importable for each in held])
     }
-    stored = [each for each in held if id(each.importable) not in refused]
-    _mark_completed(connection, model, stored, now)
-    versions.remember(connection, row, {each.claim.external_id: each.claim.version for each in stored})
-    write(connection, lease, now, items_imported_count=imports.c.items_imported_count + len(stored))
-    return [
-        Failure(claim=each.claim, reason=refused[id(each.importable)], next_attempt_at=None)
+    stored = [each.claim for each in held if id(each.importable) not in reasons]
+    refused = [
+        Failure(claim=each.claim, reason=reasons[id(each.importable)], next_attempt_at=None)
         for each in held
-        if id(each.importable) in refused
+        if id(each.importable) in reasons
     ]
-
-
-def _mine(connection: Connection, lease: Lease, claims: Sequence[Claim]) -> set[int]:
-    """Those claims that this worker still holds, locked until the transaction ends."""
-    return set(
-        connection.scalars(
-            select(statuses.c.id)
-            .where(
-                statuses.c.id.in_([each.status_id for each in claims]),
-                statuses.c.claimed_by == lease.worker,
-                statuses.c.status == ItemStatus.PROCESSING,
-            )
-            .with_for_update()
-        )
+    _mark_failed(connection, refused, now)
+    _link(connection, model, [claim for claim in stored if not claim.linked])
+    # Discovery has seen the others already.
+    news = {claim.external_id: claim.version for claim in stored if claim.version is not None or not claim.linked}
+    versions.remember(connection, row, news)
+    write(
+        connection,
+        lease,
+        now,
+        items_imported_count=imports.c.items_imported_count + len(stored),
+        items_failed_count=imports.c.items_failed_count + len(refused),
     )
+    return refused
 
 
-def _mark_completed(connection: Connection, model: type[Any], stored: Sequence[Done], now: datetime) -> None:
-    if not stored:
-        return
-    connection.execute(
+def _mark_completed(connection: Connection, lease: Lease, claims: Sequence[Claim], now: datetime) -> set[int]:
+    """Complete those that this worker still holds; returns which."""
+    done = connection.scalars(
         update(statuses)
-        .where(statuses.c.id.in_([each.claim.status_id for each in stored]))
+        .where(*_held(lease, claims))
         .values(
             status=ItemStatus.COMPLETED,
             completed_at=now,
@@ -148,8 +142,18 @@ def _mark_completed(connection: Connection, model: type[Any], stored: Sequence[D
             lease_expires_at=None,
             failure_reason=None,
         )
+        .returning(statuses.c.id)
     )
-    _link(connection, model, [each.claim for each in stored if not each.claim.linked])
+    return set(done)
+
+
+def _held(lease: Lease, claims: Sequence[Claim]) -> tuple[Any, ...]:
+    """The condition that finds those claims that are still this worker's."""
+    return (
+        statuses.c.id.in_([each.status_id for each in claims]),
+        statuses.c.claimed_by == lease.worker,
+        statuses.c.status == ItemStatus.PROCESSING,
+    )
 
 
 def _link(connection: Connection, model: type[Any], claims: Sequence[Claim]) -> None:
@@ -165,12 +169,16 @@ def _link(connection: Connection, model: type[Any], claims: Sequence[Claim]) -> 
 
 def fail(connection: Connection, lease: Lease, failures: Sequence[Failure], now: datetime) -> None:
     """Store failed tries. Raises LeaseLost. Claims that this worker no longer holds are passed over."""
-    for_good = 0
-    mine = _mine(connection, lease, [failure.claim for failure in failures])
+    held = _held(lease, [failure.claim for failure in failures])
+    mine = set(connection.scalars(select(statuses.c.id).where(*held).with_for_update()))
+    own = [failure for failure in failures if failure.claim.status_id in mine]
+    _mark_failed(connection, own, now)
+    for_good = sum(failure.next_attempt_at is None for failure in own)
+    write(connection, lease, now, items_failed_count=imports.c.items_failed_count + for_good)
+
+
+def _mark_failed(connection: Connection, failures: Sequence[Failure], now: datetime) -> None:
     for failure in failures:
-        if failure.claim.status_id not in mine:
-            continue
-        for_good += failure.next_attempt_at is None
         connection.execute(
             update(statuses)
             .where(statuses.c.id == failure.claim.status_id)
@@ -180,8 +188,8 @@ def fail(connection: Connection, lease: Lease, failures: Sequence[Failure], now:
                 failure_reason=failure.reason,
                 last_failed_at=now,
                 next_attempt_at=failure.next_attempt_at,
+                completed_at=None,
                 claimed_by=None,
                 lease_expires_at=None,
             )
         )
-    write(connection, lease, now, items_failed_count=imports.c.items_failed_count + for_good)

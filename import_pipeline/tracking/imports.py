@@ -237,6 +237,15 @@ def guarded(lease: Lease) -> Update:
     )
 
 
+def hold(connection: Connection, lease: Lease) -> None:
+    """Make sure that the lease still stands, and that it does until the transaction ends; raises LeaseLost."""
+    mine = select(imports.c.id).where(
+        imports.c.id == lease.import_id, imports.c.fence == lease.fence, imports.c.status == ImportStatus.RUNNING
+    )
+    if connection.scalar(mine.with_for_update(read=True)) is None:
+        raise LeaseLost(f"import {lease.import_id} has ended or was taken over by another process")
+
+
 def write(connection: Connection, lease: Lease, now: datetime, **values: Any) -> None:
     """Write those columns of the lease's import and its heartbeat; raises LeaseLost."""
     statement = guarded(lease).values(heartbeat_at=now, updated_at=now, **values)
