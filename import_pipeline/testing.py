@@ -113,11 +113,13 @@ class MemoryPermits:
         """One atomic step."""
         shared, stamps = self._apis.setdefault(ask.api, (Shared(), MemoryStamps()))
         epoch, seen = self._known.get((ask.api, ask.process), (0, 0))
-        # A moment of zero would mean "never seen".
-        now, lost = begin(shared, 1 + round(self._clock.monotonic() * SECOND), epoch, seen)
+        now, lost = begin(shared, self._micros(), epoch, seen)
         result = exchange(shared, stamps, ask, now, lost=lost)
         self._known[ask.api, ask.process] = (shared.epoch, now)
         return result
+
+    def _micros(self) -> int:
+        return 1 + round(self._clock.monotonic() * SECOND)  # a moment of zero would mean "never seen"
 
     def forget(self) -> None:
         """Lose everything, as a store does that is emptied."""

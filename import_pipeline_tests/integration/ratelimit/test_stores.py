@@ -1,0 +1,53 @@
+"""Redis, SQLite and the rule in Python mean the same: the same asks get the same answers."""
+
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from redis import Redis
+
+from import_pipeline.ratelimit.exchange import SECOND, Ask, Outcome, Settled, StoreError, Wanted
+from import_pipeline.ratelimit.redis_storage import RedisPermits
+from import_pipeline.ratelimit.sqlite_storage import SQLitePermits
+from import_pipeline_tests.permits import (
+    TIERS,
+    FakeTimeMemory,
+    FakeTimeRedis,
+    Player,
+    Step,
+    VirtualTime,
+    sqlite_store,
+    steps,
+)
+from import_pipeline_tests.servers import RedisServer
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(played=steps)
+def test_redis_answers_as_the_rule_in_python(redis_server: RedisServer, played: list[Step]) -> None:
+    """Grants, waits, pauses, probes, sleeps and counts are equal at every step."""
+    redis_server.flush()
+    time = VirtualTime()
+    redis = FakeTimeRedis(redis_server.url(), time)
+    player = Player(time, [FakeTimeMemory(time), redis])
+    for step in played:
+        _, (expected, result) = player.play(step)
+        assert result == expected
+    redis.close()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(played=steps)
+def test_sqlite_answers_as_the_rule_in_python(tmp_path: Path, played: list[Step]) -> None:
+    """The same, through a file that is closed and opened again between steps of different processes."""
+    time = VirtualTime()
+    path = tmp_path / f"{uuid4().hex}.db"
+    sqlite = sqlite_store(path, time)
+    player = Player(time, [FakeTimeMemory(time), sqlite])
+    for step in played:
+        if step.process == 2:
+            sqlite.close()
+        _, (expected, result) = player.play(step)
+        assert result == expected
+    sqlite.close()
