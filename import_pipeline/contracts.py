@@ -15,7 +15,7 @@ from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from import_pipeline.errors import ContractError, SettingError
-from import_pipeline.settings import SourceSettings, variable_prefix
+from import_pipeline.settings import SOURCE_SETTINGS, SourceSettings, variable_prefix
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,4 +164,20 @@ def check_source(source: object) -> ImportSource:
     column = model.__mapper__.columns.get("external_id")  # type: ignore[union-attr]
     if column is None:
         raise ContractError(name, "model.external_id", "a column with a unique constraint", "nothing")
+    _check_values(source)
     return source
+
+
+def _check_values(source: ImportSource) -> None:
+    """A value written into the class must be one that its setting would accept."""
+    settings = {setting.name.lower(): setting for setting in SOURCE_SETTINGS}
+    values = {name: getattr(source, name) for name in ("per_page", "concurrency", "timeout", "lease", "wait")}
+    values |= {"limits": source.limits} if source.limits != "" else {}
+    for name, value in [*values.items(), ("retry.tries", source.retry.tries)]:
+        setting = settings[name.removeprefix("retry.")]
+        try:
+            is_good = setting.parse(str(value)) == value
+        except ValueError:
+            is_good = False
+        if not is_good:
+            raise ContractError(source.name, name, setting.expected, repr(value))

@@ -42,9 +42,11 @@ class Setting(Generic[T]):
         try:
             return self.parse(raw)
         except ValueError as error:
-            raise SettingError(
-                name, self.expected, "a value that is not shown" if self.secret else repr(raw)
-            ) from error
+            raise SettingError(name, self.expected, self._shown(raw)) from error
+
+    def _shown(self, raw: str) -> str:
+        # An address may hold a password even where it is no secret as a whole.
+        return "a value that is not shown" if self.secret else repr(re.sub(r"//[^/\s]*@", "//***@", raw))
 
 
 def _port(raw: str) -> int:
@@ -92,13 +94,21 @@ def _http_url(raw: str) -> str:
 
 
 def _redis_url(raw: str) -> str:
-    if urlsplit(raw).scheme not in {"redis", "rediss", "unix"}:
+    parts = urlsplit(raw)
+    if parts.scheme not in {"redis", "rediss", "unix"} or parts.port == 0:
         raise ValueError(raw)
     return raw
 
 
+def _folder(raw: str) -> Path:
+    try:
+        return Path(raw).expanduser().resolve()
+    except RuntimeError as error:  # ~ of a user that there is not
+        raise ValueError(raw) from error
+
+
 def _sources(raw: str) -> str:
-    if not re.fullmatch(r"[\w.]+:\w+", raw):
+    if not re.fullmatch(r"\w+(\.\w+)*:\w+", raw):
         raise ValueError(raw)
     return raw
 
@@ -106,7 +116,8 @@ def _sources(raw: str) -> str:
 def _limits(raw: str) -> str:
     from limits import parse_many
 
-    parse_many(raw)
+    if any(tier.amount < 1 for tier in parse_many(raw)):
+        raise ValueError(raw)  # would never let a request through
     return raw
 
 
@@ -114,21 +125,27 @@ def database_url(raw: str) -> str:
     """The SQLAlchemy address with its driver named; ValueError for another database than SQLite or Postgres.
 
     SQLAlchemy 2.1 takes psycopg 3 for a plain `postgresql://`, dagster-postgres needs psycopg2: one driver for both.
+    A database in memory is refused: each of our threads would see its own.
     """
-    scheme, separator, rest = raw.partition("://")
-    if not separator:
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    scheme, _, rest = raw.partition("://")
+    if scheme in {"postgres", "postgresql"}:
+        raw = f"postgresql+psycopg2://{rest}"
+    try:
+        url = make_url(raw)
+    except ArgumentError as error:
+        raise ValueError(raw) from error
+    if url.drivername not in {"postgresql+psycopg2", "sqlite"} or (url.database or ":memory:") == ":memory:":
         raise ValueError(raw)
-    if scheme in {"postgres", "postgresql", "postgresql+psycopg2"}:
-        return f"postgresql+psycopg2://{rest}"
-    if scheme == "sqlite":
-        return raw
-    raise ValueError(raw)
+    return raw
 
 
 SETTINGS: tuple[Setting[Any], ...] = (
     Setting(
         name="IMPORT_PIPELINE_HOME",
-        parse=lambda raw: Path(raw).expanduser().resolve(),
+        parse=_folder,
         expected="a folder",
         default=".import_pipeline beside dagster.yaml, else in the current folder",
         meaning="the one folder that holds all state: databases, Dagster's storage and logs",

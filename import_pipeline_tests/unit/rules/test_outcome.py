@@ -1,0 +1,42 @@
+"""What an answer's status means."""
+
+import pytest
+
+from import_pipeline.rules.outcome import Judgement, Verdict, judge, phrase
+
+READ, AGAIN, REJECT, STOP = Verdict.READ, Verdict.AGAIN, Verdict.REJECT, Verdict.STOP
+
+JUDGEMENTS = [
+    (200, READ, ""),
+    (201, READ, ""),
+    (203, READ, ""),
+    (206, READ, ""),
+    (204, REJECT, "the API answers 204 No Content, expected 200 with a body"),
+    (205, REJECT, "the API answers 205 Reset Content, expected 200 with a body"),
+    (301, REJECT, "the API answers 301 Moved Permanently: redirects are not followed"),
+    (307, REJECT, "the API answers 307 Temporary Redirect: redirects are not followed"),
+    (400, REJECT, "the API answers 400 Bad Request, expected 200 with a body"),
+    (401, STOP, "the API answers 401 Unauthorized: check the token (…_TOKEN)"),
+    (403, STOP, "the API answers 403 Forbidden: this token may not read the source"),
+    (404, REJECT, "the API answers 404 Not Found: it has no such item (anymore)"),
+    (408, AGAIN, "the API answers 408 Request Timeout"),
+    (410, REJECT, "the API answers 410 Gone: it has no such item (anymore)"),
+    (422, REJECT, "the API answers 422 Unprocessable Entity, expected 200 with a body"),
+    (425, AGAIN, "the API answers 425 Too Early"),
+    (500, AGAIN, "the API answers 500 Internal Server Error"),
+    (502, AGAIN, "the API answers 502 Bad Gateway"),
+    (503, AGAIN, "the API answers 503 Service Unavailable"),
+    (504, AGAIN, "the API answers 504 Gateway Timeout"),
+    (520, AGAIN, "the API answers 520"),
+    (599, AGAIN, "the API answers 599"),
+]
+
+
+@pytest.mark.parametrize(("status", "verdict", "reason"), JUDGEMENTS)
+def test_a_status_is_read_tried_again_rejected_or_ends_everything(status, verdict, reason):
+    assert judge(status) == Judgement(verdict=verdict, reason=reason)
+
+
+@pytest.mark.parametrize(("status", "text"), [(404, "404 Not Found"), (599, "599"), (799, "799")])
+def test_a_status_is_called_by_its_usual_phrase(status, text):
+    assert phrase(status) == text

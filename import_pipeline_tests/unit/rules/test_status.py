@@ -1,0 +1,90 @@
+"""Which status may follow which, and what is derived from them."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from import_pipeline.errors import InvalidTransition
+from import_pipeline.rules.status import (
+    ENDED,
+    ITEM_TRANSITIONS,
+    ImportStatus,
+    ItemStatus,
+    check_transition,
+    is_failed_for_good,
+    is_overdue,
+    sources_of,
+)
+
+SCHEDULED, RUNNING, COMPLETED, FAILED, CANCELLED = ImportStatus
+NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
+
+ALLOWED = {(SCHEDULED, RUNNING), (SCHEDULED, CANCELLED), (RUNNING, COMPLETED), (RUNNING, FAILED), (RUNNING, CANCELLED)}
+
+
+@pytest.mark.parametrize("found", ImportStatus)
+@pytest.mark.parametrize("wanted", ImportStatus)
+def test_an_import_takes_the_allowed_steps_and_no_other(found, wanted):
+    if (found, wanted) in ALLOWED:
+        check_transition("import 7", found, wanted)
+        return
+    with pytest.raises(InvalidTransition) as refused:
+        check_transition("import 7", found, wanted)
+    assert str(refused.value) == f"import 7 cannot become {wanted}: it is {found}"
+    assert (refused.value.wanted, refused.value.found) == (wanted, found)
+
+
+@pytest.mark.parametrize(
+    ("target", "sources"),
+    [
+        (SCHEDULED, set()),
+        (RUNNING, {SCHEDULED}),
+        (COMPLETED, {RUNNING}),
+        (FAILED, {RUNNING}),
+        (CANCELLED, {SCHEDULED, RUNNING}),
+    ],
+)
+def test_what_may_become_a_status_is_read_off_the_same_table(target, sources):
+    assert sources_of(target) == sources
+
+
+def test_completed_failed_and_cancelled_imports_stay_as_they_are():
+    assert {COMPLETED, FAILED, CANCELLED} == ENDED
+
+
+def test_an_item_takes_these_steps():
+    assert {status.value: {following.value for following in after} for status, after in ITEM_TRANSITIONS.items()} == {
+        "pending": {"processing"},
+        "processing": {"completed", "failed", "pending"},
+        "failed": {"processing"},
+        "completed": set(),
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "scheduled_at", "overdue"),
+    [
+        (SCHEDULED, NOW - timedelta(microseconds=1), True),
+        (SCHEDULED, NOW, False),
+        (SCHEDULED, NOW + timedelta(hours=3), False),
+        (SCHEDULED, None, False),
+        (RUNNING, NOW - timedelta(hours=3), False),
+        (CANCELLED, NOW - timedelta(hours=3), False),
+    ],
+)
+def test_overdue_is_scheduled_in_the_past_and_not_started(status, scheduled_at, overdue):
+    assert is_overdue(status, scheduled_at, NOW) is overdue
+
+
+@pytest.mark.parametrize(
+    ("status", "next_attempt_at", "for_good"),
+    [
+        (ItemStatus.FAILED, None, True),
+        (ItemStatus.FAILED, NOW, False),
+        (ItemStatus.PENDING, None, False),
+        (ItemStatus.PROCESSING, None, False),
+        (ItemStatus.COMPLETED, None, False),
+    ],
+)
+def test_an_item_without_a_next_attempt_has_failed_for_good(status, next_attempt_at, for_good):
+    assert is_failed_for_good(status, next_attempt_at) is for_good

@@ -1,0 +1,195 @@
+"""What a user implements: checked in sentences, and configured by the environment."""
+
+import json
+from datetime import timedelta
+
+import httpx
+import pytest
+from sqlalchemy import MetaData, String
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from import_pipeline.contracts import Connector, Importable, ImportableMixin, ImportSource, Retry, check_source
+from import_pipeline.errors import ContractError, SettingError
+from import_pipeline.settings import SourceSettings
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData()
+
+
+class Thing(ImportableMixin, Base):
+    __tablename__ = "things"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+    def populate(self, detail):
+        pass
+
+    def detail_request(self):
+        return None
+
+
+class Mute(ImportableMixin, Base):
+    __tablename__ = "mutes"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+    def populate(self, detail):
+        pass
+
+
+class Nameless(Base):
+    __tablename__ = "nameless"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    label: Mapped[str] = mapped_column(String(20))
+
+    def populate(self, detail):
+        pass
+
+    def detail_request(self):
+        return None
+
+
+class Things(ImportSource):
+    name = "things"
+    model = Thing
+
+    def list_request(self, page, per_page):
+        return httpx.Request("GET", "/things", params={"page": page, "size": per_page})
+
+    def items(self, list_response):
+        return list_response.json()["things"]
+
+    def has_next_page(self, list_response):
+        return list_response.json()["more"]
+
+    def stub(self, item):
+        return Thing(external_id=item["id"])
+
+
+def source(**attributes):
+    """Things with other class attributes."""
+    return type("Things", (Things,), attributes)()
+
+
+NAME = "a name of letters, digits and underscores, such as items"
+
+MISTAKES = [
+    (Things, "<class '{module}.Things'>.class: expected an instance of ImportSource, got ABCMeta"),
+    ("things", "'things'.class: expected an instance of ImportSource, got str"),
+    (source(name=None), f"Things.name: expected {NAME}, got None"),
+    (source(name="order-lines"), f"Things.name: expected {NAME}, got 'order-lines'"),
+    (source(name=""), f"Things.name: expected {NAME}, got ''"),
+    (source(model=None), "things.model: expected a class mapped by SQLAlchemy, got None"),
+    (source(model=dict), "things.model: expected a class mapped by SQLAlchemy, got <class 'dict'>"),
+    (source(model=Mute), "things.model.detail_request: expected a method (see Importable), got nothing"),
+    (source(model=Nameless), "things.model.external_id: expected a column with a unique constraint, got nothing"),
+    (source(limits="500/20"), "things.limits: expected tiers such as '500/20 second; 2000/100 second', got '500/20'"),
+    (
+        source(limits="0/second"),
+        "things.limits: expected tiers such as '500/20 second; 2000/100 second', got '0/second'",
+    ),
+    (source(concurrency=0), "things.concurrency: expected a whole number from 1, got 0"),
+    (source(per_page="100"), "things.per_page: expected a whole number from 1, got '100'"),
+    (source(retry=Retry(tries=0)), "things.retry.tries: expected a whole number from 1, got 0"),
+    (source(timeout=0), "things.timeout: expected seconds above 0, got 0"),
+    (source(lease=-1.0), "things.lease: expected seconds above 0, got -1.0"),
+]
+
+
+@pytest.mark.parametrize(("mistake", "sentence"), MISTAKES)
+def test_a_mistake_is_a_sentence_that_names_source_part_and_expectation(mistake, sentence):
+    with pytest.raises(ContractError) as refused:
+        check_source(mistake)
+    assert str(refused.value) == sentence.format(module=__name__)
+
+
+def test_a_source_that_keeps_the_contract_is_returned_as_it_is():
+    things = Things()
+    assert check_source(things) is things
+    assert isinstance(Thing(), Importable)
+
+
+def test_a_source_that_leaves_a_method_out_cannot_be_made():
+    with pytest.raises(TypeError, match=r"abstract method .?has_next_page"):
+        type("Half", (ImportSource,), {name: vars(Things)[name] for name in ("list_request", "items", "stub")})()
+
+
+def test_what_a_user_leaves_out_has_a_default():
+    things = Things()
+    page = httpx.Response(200, json={"things": [], "more": True})
+    named = ("api", "limits", "per_page", "concurrency", "overlap", "retry", "timeout", "lease", "wait", "base_url")
+    assert {name: getattr(things, name) for name in named} == {
+        "api": "things",
+        "limits": "",
+        "per_page": 100,
+        "concurrency": 10,
+        "overlap": True,
+        "retry": Retry(tries=5, backoff=(30.0, 60.0, 120.0, 240.0)),
+        "timeout": 30.0,
+        "lease": 60.0,
+        "wait": 300.0,
+        "base_url": "",
+    }
+    assert things.max_pause == timedelta(hours=6)
+    assert (things.total(page), things.version({}), things.is_rate_limited(page)) == (None, None, False)
+
+
+def test_pages_are_counted_as_long_as_there_is_a_next_one():
+    things = source(per_page=15)
+    following = things.next_request(httpx.Response(200, json={"more": True}), 3)
+    assert str(following.url) == "/things?page=4&size=15"
+    assert things.next_request(httpx.Response(200, json={"more": False}), 4) is None
+
+
+def test_a_detail_is_a_json_object():
+    assert Things().detail(httpx.Response(200, json={"id": 1})) == {"id": 1}
+    for body in ([1, 2], "text", None, 17):
+        with pytest.raises(ValueError, match=f"expected a JSON object, got {type(body).__name__}"):
+            Things().detail(httpx.Response(200, text=json.dumps(body)))
+
+
+def test_the_default_connector_takes_address_token_and_timeout_from_the_settings():
+    things = source(base_url="https://api.example.com", timeout=5.0)
+    assert things.connector(SourceSettings()) == Connector(base_url="https://api.example.com", timeout=5.0)
+    assert things.connector(SourceSettings(token="planted-secret")) == Connector(
+        base_url="https://api.example.com", headers={"Authorization": "Bearer planted-secret"}, timeout=5.0
+    )
+    assert "planted-secret" not in repr(things.connector(SourceSettings(token="planted-secret")))
+
+
+def test_a_source_without_an_address_says_which_setting_gives_one():
+    with pytest.raises(SettingError) as refused:
+        Things().connector(SourceSettings())
+    assert str(refused.value) == "THINGS_BASE_URL: expected an address such as https://api.example.com, got nothing"
+
+
+def test_the_environment_wins_over_the_class_on_a_copy():
+    things = source(base_url="https://api.example.com", retry=Retry(tries=4, backoff=(1.0,)))
+    configured = things.configured(
+        SourceSettings(
+            base_url="http://localhost",
+            limits="5/second",
+            concurrency=3,
+            per_page=15,
+            timeout=2.0,
+            tries=2,
+            overlap=False,
+            lease=5.0,
+            wait=1.0,
+            max_pause=60.0,
+        )
+    )
+    assert vars(configured) == {
+        "base_url": "http://localhost",
+        "limits": "5/second",
+        "concurrency": 3,
+        "per_page": 15,
+        "timeout": 2.0,
+        "retry": Retry(tries=2, backoff=(1.0,)),
+        "overlap": False,
+        "lease": 5.0,
+        "wait": 1.0,
+        "max_pause": timedelta(seconds=60),
+    }
+    assert things.configured(SourceSettings(backoff=(0.0, 9.0))).retry == Retry(tries=4, backoff=(0.0, 9.0))
+    assert vars(things) == {}
+    assert vars(things.configured(SourceSettings())) == {}

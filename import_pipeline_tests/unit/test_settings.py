@@ -1,0 +1,289 @@
+"""The environment is read at one place; what it says wrongly is one sentence."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from import_pipeline.errors import SettingError
+from import_pipeline.settings import (
+    SETTINGS,
+    SOURCE_SETTINGS,
+    Settings,
+    SourceSettings,
+    default_home,
+    load_settings,
+    variable_prefix,
+)
+
+ROOT = Path(__file__).parents[2]
+SECRET = "planted-secret"
+
+FOLDER = "a folder"
+SOURCES = "module:NAME, such as my_sources:SOURCES"
+DATABASE = "postgresql://user:password@host/name or sqlite:///path"
+REDIS = "redis://host:6379/0, rediss://… or unix://…"
+PORT = "a port from 1 to 65535"
+BASE_URL = "an address such as https://api.example.com"
+LIMITS = "tiers such as '500/20 second; 2000/100 second'"
+NUMBER = "a whole number from 1"
+SECONDS = "seconds above 0"
+DELAYS = "seconds separated by commas, such as 30,60,120,240"
+HIDDEN = "a value that is not shown"
+
+BAD_VALUES = [
+    ("IMPORT_PIPELINE_HOME", "a\0b", FOLDER, r"'a\x00b'"),
+    ("IMPORT_PIPELINE_HOME", "~nobody-of-that-name/state", FOLDER, "'~nobody-of-that-name/state'"),
+    ("IMPORT_PIPELINE_SOURCES", "my_sources", SOURCES, "'my_sources'"),
+    ("IMPORT_PIPELINE_SOURCES", "my-sources:SOURCES", SOURCES, "'my-sources:SOURCES'"),
+    ("IMPORT_PIPELINE_SOURCES", ".sources:SOURCES", SOURCES, "'.sources:SOURCES'"),
+    ("IMPORT_PIPELINE_SOURCES", "my..sources:SOURCES", SOURCES, "'my..sources:SOURCES'"),
+    ("DATABASE_URL", "items.db", DATABASE, HIDDEN),
+    ("DATABASE_URL", "mysql://user@host/name", DATABASE, HIDDEN),
+    ("DATABASE_URL", "postgresql+asyncpg://user@host/name", DATABASE, HIDDEN),
+    ("DATABASE_URL", "postgresql://user@host:port/name", DATABASE, HIDDEN),
+    ("DATABASE_URL", "postgresql://user@host", DATABASE, HIDDEN),
+    ("DATABASE_URL", "sqlite://", DATABASE, HIDDEN),
+    ("DATABASE_URL", "sqlite:///:memory:", DATABASE, HIDDEN),
+    ("REDIS_URL", "localhost:6379", REDIS, HIDDEN),
+    ("REDIS_URL", "redis://localhost:port", REDIS, HIDDEN),
+    ("SOURCE_API_PORT", "0", PORT, "'0'"),
+    ("SOURCE_API_PORT", "http", PORT, "'http'"),
+    ("DAGSTER_PORT", "65536", PORT, "'65536'"),
+    ("ITEMS_BASE_URL", "api.example.com", BASE_URL, "'api.example.com'"),
+    ("ITEMS_BASE_URL", "ftp://api.example.com", BASE_URL, "'ftp://api.example.com'"),
+    ("ITEMS_BASE_URL", "http://", BASE_URL, "'http://'"),
+    ("ITEMS_BASE_URL", f"http://me:{SECRET}@api.example.com:99999", BASE_URL, "'http://***@api.example.com:99999'"),
+    ("ITEMS_LIMITS", "500/20", LIMITS, "'500/20'"),
+    ("ITEMS_LIMITS", "plenty", LIMITS, "'plenty'"),
+    ("ITEMS_LIMITS", "0/second", LIMITS, "'0/second'"),
+    ("ITEMS_CONCURRENCY", "0", NUMBER, "'0'"),
+    ("ITEMS_CONCURRENCY", "many", NUMBER, "'many'"),
+    ("ITEMS_PER_PAGE", "-1", NUMBER, "'-1'"),
+    ("ITEMS_PER_PAGE", "1.5", NUMBER, "'1.5'"),
+    ("ITEMS_TIMEOUT", "0", SECONDS, "'0'"),
+    ("ITEMS_TIMEOUT", "nan", SECONDS, "'nan'"),
+    ("ITEMS_TIMEOUT", "inf", SECONDS, "'inf'"),
+    ("ITEMS_TRIES", "0", NUMBER, "'0'"),
+    ("ITEMS_BACKOFF", "30;60", DELAYS, "'30;60'"),
+    ("ITEMS_BACKOFF", "30,,60", DELAYS, "'30,,60'"),
+    ("ITEMS_BACKOFF", "-1", DELAYS, "'-1'"),
+    ("ITEMS_BACKOFF", "nan", DELAYS, "'nan'"),
+    ("ITEMS_OVERLAP", "maybe", "true or false", "'maybe'"),
+    ("ITEMS_LEASE", "1 minute", SECONDS, "'1 minute'"),
+    ("ITEMS_WAIT", "-5", SECONDS, "'-5'"),
+    ("ITEMS_MAX_PAUSE", "1e12", SECONDS, "'1e12'"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "expected", "got"), BAD_VALUES)
+def test_a_bad_value_is_one_sentence_that_names_the_variable_what_was_expected_and_what_it_got(
+    name, value, expected, got, tmp_path
+):
+    with pytest.raises(SettingError) as refused:
+        load_settings({name: value}, tmp_path).source("items")
+    assert str(refused.value) == f"{name}: expected {expected}, got {got}"
+    assert (refused.value.name, refused.value.expected) == (name, expected)
+
+
+def test_every_setting_that_can_be_wrong_has_a_bad_value_above():
+    declared = {setting.name for setting in SETTINGS} | {f"ITEMS_{setting.name}" for setting in SOURCE_SETTINGS}
+    assert declared - {name for name, *_ in BAD_VALUES} == {"ITEMS_TOKEN"}  # any text may be a token
+
+
+def test_an_empty_environment_means_the_defaults(tmp_path):
+    settings = load_settings({}, tmp_path)
+    assert settings == Settings(
+        home=tmp_path / ".import_pipeline",
+        sources="import_pipeline.sources:SOURCES",
+        database_url=f"sqlite:///{tmp_path}/.import_pipeline/import_pipeline.db",
+        redis_url=None,
+        source_api_port=8000,
+        dagster_port=3000,
+        environment={},
+    )
+    assert settings.source("items") == SourceSettings()
+    assert not settings.is_postgres
+    assert settings.limits_path == tmp_path / ".import_pipeline" / "limits.db"
+
+
+def test_empty_values_count_as_absent(tmp_path):
+    names = [setting.name for setting in SETTINGS] + [f"ITEMS_{setting.name}" for setting in SOURCE_SETTINGS]
+    empty = load_settings(dict.fromkeys(names, "  "), tmp_path)
+    assert (empty.home, empty.database_url) == (
+        load_settings({}, tmp_path).home,
+        load_settings({}, tmp_path).database_url,
+    )
+    assert empty.source("items") == SourceSettings()
+
+
+def test_everything_can_be_set(tmp_path):
+    environment = {
+        "IMPORT_PIPELINE_HOME": str(tmp_path / "state"),
+        "IMPORT_PIPELINE_SOURCES": "my_sources:SOURCES",
+        "DATABASE_URL": "postgresql://user:p%23ss@host/name",
+        "REDIS_URL": "redis://localhost:6379/0",
+        "SOURCE_API_PORT": "8001",
+        "DAGSTER_PORT": "3001",
+        "ITEMS_BASE_URL": "https://api.example.com/v2/",
+        "ITEMS_TOKEN": "token",
+        "ITEMS_LIMITS": "50/2 second; 200/10 second",
+        "ITEMS_CONCURRENCY": "4",
+        "ITEMS_PER_PAGE": "15",
+        "ITEMS_TIMEOUT": "2.5",
+        "ITEMS_TRIES": "3",
+        "ITEMS_BACKOFF": "0, 0.5,10",
+        "ITEMS_OVERLAP": "No",
+        "ITEMS_LEASE": "5",
+        "ITEMS_WAIT": "1",
+        "ITEMS_MAX_PAUSE": "60",
+    }
+    settings = load_settings(environment, tmp_path)
+    assert settings == Settings(
+        home=tmp_path / "state",
+        sources="my_sources:SOURCES",
+        database_url="postgresql+psycopg2://user:p%23ss@host/name",
+        redis_url="redis://localhost:6379/0",
+        source_api_port=8001,
+        dagster_port=3001,
+        environment=environment,
+    )
+    assert settings.is_postgres
+    assert settings.source("items") == SourceSettings(
+        base_url="https://api.example.com/v2",
+        token="token",
+        limits="50/2 second; 200/10 second",
+        concurrency=4,
+        per_page=15,
+        timeout=2.5,
+        tries=3,
+        backoff=(0.0, 0.5, 10.0),
+        overlap=False,
+        lease=5.0,
+        wait=1.0,
+        max_pause=60.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ("postgresql://user@host/name", "postgresql+psycopg2://user@host/name"),
+        ("postgres://user@host:5432/name", "postgresql+psycopg2://user@host:5432/name"),
+        ("postgresql+psycopg2://user@host/name", "postgresql+psycopg2://user@host/name"),
+        ("postgresql:///name?host=/var/run", "postgresql+psycopg2:///name?host=/var/run"),
+        ("sqlite:///items.db", "sqlite:///items.db"),
+        ("sqlite:////tmp/items.db", "sqlite:////tmp/items.db"),
+    ],
+)
+def test_a_database_is_reached_by_the_driver_that_dagster_uses_too(given, taken, tmp_path):
+    assert load_settings({"DATABASE_URL": given}, tmp_path).database_url == taken
+
+
+@pytest.mark.parametrize(
+    ("word", "meaning"),
+    [
+        ("1", True),
+        ("true", True),
+        ("YES", True),
+        ("on", True),
+        ("0", False),
+        ("False", False),
+        ("no", False),
+        ("off", False),
+    ],
+)
+def test_a_flag_is_any_usual_word(word, meaning, tmp_path):
+    assert load_settings({"ITEMS_OVERLAP": word}, tmp_path).source("items").overlap is meaning
+
+
+@pytest.mark.parametrize(
+    ("source", "prefix"),
+    [("items", "ITEMS_"), ("line_items", "LINE_ITEMS_"), ("LineItems", "LINEITEMS_"), ("a-b", "A_B_")],
+)
+def test_settings_of_a_source_bear_its_name(source, prefix, tmp_path):
+    assert variable_prefix(source) == prefix
+    environment = {f"{prefix}PER_PAGE": "7", "OTHERS_PER_PAGE": "9"}
+    assert load_settings(environment, tmp_path).source(source) == SourceSettings(per_page=7)
+
+
+def test_a_bad_value_of_one_source_is_no_concern_of_another(tmp_path):
+    settings = load_settings({"ORDERS_TRIES": "none"}, tmp_path)
+    assert settings.source("items") == SourceSettings()
+    with pytest.raises(SettingError, match="ORDERS_TRIES"):
+        settings.source("orders")
+
+
+def test_a_file_named_env_is_read_and_the_environment_wins(tmp_path):
+    (tmp_path / ".env").write_text(
+        "ITEMS_PER_PAGE=15\nITEMS_TRIES=2\nITEMS_LIMITS='5/second; 9/2 second'\nITEMS_TOKEN\n"
+    )
+    settings = load_settings({"ITEMS_TRIES": "3"}, tmp_path)
+    assert settings.source("items") == SourceSettings(per_page=15, tries=3, limits="5/second; 9/2 second")
+
+
+def test_a_bad_value_in_the_file_is_the_same_sentence(tmp_path):
+    (tmp_path / ".env").write_text("DAGSTER_PORT=three thousand\n")
+    with pytest.raises(SettingError) as refused:
+        load_settings({}, tmp_path)
+    assert str(refused.value) == f"DAGSTER_PORT: expected {PORT}, got 'three thousand'"
+
+
+def test_the_process_s_own_environment_and_folder_are_the_default(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ITEMS_PER_PAGE", "16")
+    (tmp_path / ".env").write_text("ITEMS_TRIES=2\n")
+    assert load_settings().source("items") == SourceSettings(per_page=16, tries=2)
+
+
+def test_state_lies_beside_the_nearest_dagster_yaml(tmp_path):
+    inner = tmp_path / "project" / "inner"
+    inner.mkdir(parents=True)
+    assert default_home(inner) == inner / ".import_pipeline"
+    (tmp_path / "project" / "dagster.yaml").touch()
+    assert default_home(inner) == tmp_path / "project" / ".import_pipeline"
+    assert load_settings({"DAGSTER_HOME": str(inner)}, tmp_path).home == tmp_path / "project" / ".import_pipeline"
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"DATABASE_URL": f"mysql://me:{SECRET}@host/name"},
+        {"REDIS_URL": f"http://:{SECRET}@host"},
+        {"ITEMS_BASE_URL": f"ftp://me:{SECRET}@host/path"},
+        {"ITEMS_BASE_URL": f"https://{SECRET}@host:0"},
+    ],
+)
+def test_a_secret_is_in_no_error(environment, tmp_path):
+    with pytest.raises(SettingError) as refused:
+        load_settings(environment, tmp_path).source("items")
+    assert SECRET not in str(refused.value)
+
+
+def test_a_secret_is_in_no_repr(tmp_path):
+    environment = {
+        "DATABASE_URL": f"postgresql://me:{SECRET}@host/name",
+        "REDIS_URL": f"redis://:{SECRET}@host",
+        "ITEMS_TOKEN": SECRET,
+    }
+    settings = load_settings(environment, tmp_path)
+    assert SECRET not in repr(settings) + repr(settings.source("items"))
+
+
+def test_the_dataclasses_have_a_field_for_every_row_of_the_table():
+    assert {field.name.upper() for field in fields(SourceSettings)} == {setting.name for setting in SOURCE_SETTINGS}
+    shared = {field.name for field in fields(Settings)} - {"environment"}
+    assert shared == {setting.name.lower().removeprefix("import_pipeline_") for setting in SETTINGS}
+
+
+def test_the_readme_has_every_setting_with_its_meaning_and_default():
+    rows = re.findall(r"^\| `([A-Z_]+)` \| (.+) \| (.+) \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    declared = [(setting.name, setting.meaning, setting.default) for setting in SETTINGS]
+    declared += [(f"ITEMS_{setting.name}", setting.meaning, setting.default) for setting in SOURCE_SETTINGS]
+    assert rows == declared
+
+
+def test_the_readme_shows_the_whole_file_of_the_example_source():
+    blocks = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert (ROOT / "import_pipeline" / "sources" / "items.py").read_text() in blocks
