@@ -70,6 +70,7 @@ class ImportSource(ABC):
     per_page: int = 100
     concurrency: int = 10  #: detail requests in flight at most
     overlap: bool = True  #: False: everything is discovered before the first detail
+    conditional: bool = False  #: details are asked for with the ETag of their last answer; 304 counts as unchanged
     retry: Retry = Retry()
     timeout: float = 30.0  #: seconds for a whole request
     lease: float = 60.0  #: seconds without a heartbeat after which an import counts as dead

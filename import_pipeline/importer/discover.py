@@ -56,12 +56,12 @@ class Checkpoint:
 async def discover(work: Work) -> None:
     """Read the list from the checkpoint to its end. Raises ImportFailed or ContractError."""
     checkpoint = Checkpoint.read(work.row.checkpoint)
-    while not checkpoint.complete:
+    while not checkpoint.complete and not work.stopping.is_set():
         request = _request_at(work, checkpoint)
         response = await _fetch(work, request, checkpoint.page + 1)
         checkpoint = await _store(work, response, checkpoint)
         work.stirred.set()
-    work.discovered = True
+    work.discovered = checkpoint.complete
     work.stirred.set()
 
 

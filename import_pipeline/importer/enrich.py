@@ -5,20 +5,16 @@ item only when its last one is stored: so a crash repeats at most as many reques
 """
 
 import asyncio
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
 
-import httpx
 from sqlalchemy import Connection
 
 from import_pipeline.contracts import Importable
-from import_pipeline.errors import ImportFailed, ItemRejected, ItemRetryable
-from import_pipeline.importer.discover import BAD_PAYLOAD, describe
+from import_pipeline.errors import ImportFailed
+from import_pipeline.importer.fetch import fetch_item
 from import_pipeline.importer.work import Work
-from import_pipeline.rules.backoff import retry_delay
 from import_pipeline.rules.breaker import Breaker
-from import_pipeline.rules.outcome import Verdict, judge
-from import_pipeline.tracking import claims, importables, items
+from import_pipeline.tracking import claims, importables, items, versions
 from import_pipeline.tracking.claims import Claim, Done, Failure
 from import_pipeline.tracking.items import Remaining
 
@@ -45,15 +41,28 @@ class Enrichment:
         self._ready: asyncio.Queue[tuple[Claim, Importable]] = asyncio.Queue()
         self._stock = CLAIMS_PER_FETCHER * work.source.concurrency
         self._retries = True  #: whether an item may wait for a retry: one of ours, or an earlier process's
+        self._busy = 0  #: fetchers with an item that is not stored yet
+        self._idle = asyncio.Event()  #: the last of them has none any more
         self._taken = asyncio.Event()  #: a fetcher has taken an item
         self._fetched: asyncio.Queue[Fetched] = asyncio.Queue()
 
     async def run(self) -> None:
-        """Fetch until nothing is left. Raises ImportFailed, LeaseLost, or what the stores raise."""
+        """Fetch until nothing is left, or until the work is to stop: then what is in flight is still stored.
+
+        Raises ImportFailed, LeaseLost, or what the stores raise.
+        """
         async with asyncio.TaskGroup() as group:
             helpers = [group.create_task(self._write())]
             helpers += [group.create_task(self._fetch()) for _ in range(self.work.source.concurrency)]
-            await self._feed()
+            feeder = group.create_task(self._feed())
+            stopper = asyncio.create_task(self.work.stopping.wait())
+            try:
+                await asyncio.wait({feeder, stopper}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                stopper.cancel()
+            feeder.cancel()
+            while self._busy:
+                await self._idle.wait()
             for helper in helpers:
                 helper.cancel()
 
@@ -80,7 +89,12 @@ class Enrichment:
 
         def take(connection: Connection) -> list[tuple[Claim, Importable]]:
             taken = claims.claim(connection, work.lease, limit, work.clock.now(), retries=self._retries)
-            rows = importables.load(connection, work.source.model, [claim.external_id for claim in taken])
+            ids = [claim.external_id for claim in taken]
+            rows = importables.load(connection, work.source.model, ids)
+            if work.source.conditional:
+                # Only what is stored may stay as it is.
+                tags = versions.etags(connection, work.source.name, list(rows))
+                taken = [replace(claim, etag=tags.get(claim.external_id)) for claim in taken]
             return [(claim, rows.get(claim.external_id) or self._blank(claim.external_id)) for claim in taken]
 
         return await work.write(take)
@@ -107,70 +121,18 @@ class Enrichment:
 
     async def _fetch(self) -> None:
         """One fetcher."""
-        while True:
+        while not self.work.stopping.is_set():
             claim, importable = await self._ready.get()
             self._taken.set()
-            result = await self._import(claim, importable)
+            self._busy += 1
+            self._idle.clear()
+            result = await fetch_item(self.work, claim, importable)
             stored = asyncio.get_running_loop().create_future()
             self._fetched.put_nowait(Fetched(result=result, stored=stored))
             await stored
-
-    async def _import(self, claim: Claim, importable: Importable) -> Done | Failure:
-        """Fetch and read one item. Raises ImportFailed when the API says that no request will work."""
-        try:
-            await self._read(importable)
-        except ItemRejected as error:
-            return Failure(claim=claim, reason=str(error), next_attempt_at=None)
-        except ItemRetryable as error:
-            return Failure(claim=claim, reason=str(error), next_attempt_at=self._next_attempt(claim))
-        return Done(claim=claim, importable=importable)
-
-    async def _read(self, importable: Importable) -> None:
-        """Send the item's request and let the importable take the answer over. Raises ItemError or ImportFailed."""
-        name = type(importable).__name__
-        try:
-            request = importable.detail_request()
-        except BAD_PAYLOAD as error:
-            raise ItemRejected(f"{name}.detail_request fails: {type(error).__name__}: {error}") from error
-        if request is None:
-            raise ItemRejected(f"{name}.detail_request gives no request: the item comes whole from the list only")
-        response = await self._ask(request)
-        judgement = judge(response.status_code)
-        match judgement.verdict:
-            case Verdict.STOP:
-                raise ImportFailed(judgement.reason)
-            case Verdict.REJECT:
-                raise ItemRejected(judgement.reason)
-            case Verdict.AGAIN:
-                raise ItemRetryable(judgement.reason)
-        try:
-            detail = self.work.source.detail(response)
-        except BAD_PAYLOAD as error:
-            raise ItemRejected(f"the detail's body is not what was expected: {error}") from error
-        try:
-            importable.populate(detail)
-        except BAD_PAYLOAD as error:
-            what = f"no {error}" if isinstance(error, KeyError) else str(error)
-            raise ItemRejected(f"{name}.populate rejects the detail: {what}") from error
-
-    async def _ask(self, request: httpx.Request) -> httpx.Response:
-        """The answer. A connection that breaks is tried once more at once: servers close idle ones at any time."""
-        for last in (False, True):
-            try:
-                return await self.work.api.send(request)
-            except httpx.ReadError as error:
-                if last:
-                    raise ItemRetryable(describe(error, self.work.source.timeout)) from error
-            except httpx.TransportError as error:
-                raise ItemRetryable(describe(error, self.work.source.timeout)) from error
-        raise AssertionError("unreachable")
-
-    def _next_attempt(self, claim: Claim) -> datetime | None:
-        failures = claim.failure_count + 1
-        retry = self.work.source.retry
-        if failures >= retry.tries:
-            return None
-        return self.work.clock.now() + retry_delay(failures, retry.backoff, self.work.chance())
+            self._busy -= 1
+            if not self._busy:
+                self._idle.set()
 
     async def _write(self) -> None:
         """The writer: whatever has come while it wrote is its next batch."""

@@ -2,12 +2,17 @@
 
 from datetime import datetime
 
+from sqlalchemy import Connection
+
 from import_pipeline.errors import ImportFailed
 from import_pipeline.rules.progress import incomplete_reason
 from import_pipeline.rules.status import ImportKind, ImportStatus
-from import_pipeline.tracking import events, imports, items
+from import_pipeline.tracking import events, imports, items, versions
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.imports import ImportRow, Lease
+
+#: A larger share of a source's items does not vanish at once without a person's word.
+MOST_GONE = 0.2
 
 
 def complete(database: Database, row: ImportRow, lease: Lease, now: datetime) -> None:
@@ -26,6 +31,8 @@ def complete(database: Database, row: ImportRow, lease: Lease, now: datetime) ->
             reason = incomplete_reason(
                 items.count(connection, row.id), checkpoint.get("total"), checkpoint.get("stopped")
             )
+        if row.kind is not ImportKind.SELECTION and reason is None and "limit" not in row.metadata:
+            _mark_gone(connection, row, now)
         imports.end(connection, lease, now, ImportStatus.COMPLETED, incomplete_reason=reason)
         sentence = (
             f"Completed: {current.items_imported_count} imported, {current.items_unchanged_count} unchanged, "
@@ -34,6 +41,20 @@ def complete(database: Database, row: ImportRow, lease: Lease, now: datetime) ->
         events.note(
             connection, row.id, now, "import_completed", sentence + (f" Incomplete: {reason}." if reason else "")
         )
+
+
+def _mark_gone(connection: Connection, row: ImportRow, now: datetime) -> None:
+    """Mark the items that the list no longer has; their rows stay."""
+    gone = versions.mark_gone(connection, row, now, MOST_GONE)
+    if not gone.count:
+        return
+    sentence = f"{gone.count} items are no longer in the list; they are marked as gone, their rows stay."
+    if not gone.marked:
+        sentence = (
+            f"{gone.count} items, more than {MOST_GONE:.0%} of all, are no longer in the list. They are not marked as "
+            f"gone: if that is right, say so with `import-pipeline finalize {row.id} --mark-gone`."
+        )
+    events.note(connection, row.id, now, "items_gone" if gone.marked else "items_gone_unconfirmed", sentence)
 
 
 def end(database: Database, lease: Lease, now: datetime, status: ImportStatus, reason: str) -> None:

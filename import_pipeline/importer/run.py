@@ -93,15 +93,21 @@ def _leave(installation: Installation, lease: Lease) -> None:
 
 
 async def _interruptible(run: Run, row: ImportRow, lease: Lease) -> None:
-    """Work until done, or until a signal or the heartbeat says to stop; then raise what it said."""
+    """Work until done, or until a signal or the heartbeat says to stop; then raise what it said.
+
+    What is in flight then gets a moment to be answered and stored; nothing new is begun.
+    """
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
+    stopping = asyncio.Event()
     said: list[ImportPipelineError] = []
 
     def stop(error: ImportPipelineError) -> None:
-        if not said and task is not None:
-            said.append(error)
-            task.cancel()
+        if said or task is None:
+            return
+        said.append(error)
+        stopping.set()
+        loop.call_later(0.0 if isinstance(error, LeaseLost) else GRACE_SECONDS, task.cancel)
 
     def interrupt() -> None:
         cancelled = run.is_cancelled()
@@ -109,15 +115,18 @@ async def _interruptible(run: Run, row: ImportRow, lease: Lease) -> None:
 
     with _signals(loop, interrupt):
         try:
-            await _work(run, row, lease, lambda error: loop.call_soon_threadsafe(stop, error))
+            await _work(run, row, lease, stopping, lambda error: loop.call_soon_threadsafe(stop, error))
         except asyncio.CancelledError:
-            if said:
-                raise said[0] from None
-            raise
+            if not said:
+                raise
         except BaseExceptionGroup as group:
             raise _leaf(group) from group
+    if said:
+        raise said[0] from None
 
 
+#: How long answers in flight are waited for when the work is to stop; a wish to cancel is to end it within 2 s.
+GRACE_SECONDS = 0.5
 INTERRUPTED = "the process was told to end; the import is kept as it is, and the next run goes on with it"
 
 
@@ -147,7 +156,13 @@ def _leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return next((error for error in leaves if isinstance(error, ImportPipelineError)), leaves[0])
 
 
-async def _work(run: Run, row: ImportRow, lease: Lease, on_end: Callable[[ImportPipelineError], object]) -> None:
+async def _work(
+    run: Run,
+    row: ImportRow,
+    lease: Lease,
+    stopping: asyncio.Event,
+    on_end: Callable[[ImportPipelineError], object],
+) -> None:
     installation = run.installation
     connect = run.connect or partial(open_api, run.source, installation.settings, installation.clock)
     async with connect() as api:
@@ -161,6 +176,7 @@ async def _work(run: Run, row: ImportRow, lease: Lease, on_end: Callable[[Import
             clock=installation.clock,
             chance=installation.chance,
             listener=run.listener,
+            stopping=stopping,
         )
         meter = Meter(api, row)
         heartbeat = Heartbeat(installation.database, lease, installation.clock, pulse=meter.pulse, on_end=on_end)
@@ -193,7 +209,11 @@ class Meter:
         usage = await self.read()
         if self._sleeps_before is None:
             self._sleeps_before, self._slept_before = usage.sleeps, usage.slept_seconds
-            metadata = work.option | {"sleeps_before": usage.sleeps, "slept_before": usage.slept_seconds}
+            metadata = work.option | {
+                "limits": work.source.limits,  # those of this import: settings change
+                "sleeps_before": usage.sleeps,
+                "slept_before": usage.slept_seconds,
+            }
             await work.write(imports.write, work.lease, work.clock.now(), metadata=metadata)
 
     async def read(self) -> Usage:

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -20,15 +21,42 @@ def load_sources(settings: Settings) -> list[ImportSource]:
         sys.path.append(here)  # a user's own file is found where the command is given, as `python -m` would
     try:
         module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise SourceNotFound(
-            f"IMPORT_PIPELINE_SOURCES: no module {error.name!r} is found from {here}; "
-            f"expected module:NAME, got {settings.sources}"
-        ) from error
+    except Exception as error:  # noqa: BLE001 (a user's file may raise anything while it is imported)
+        raise _unloadable(settings.sources, module_name, error) from error
     listed = getattr(module, attribute, None)
     if listed is None:
         raise SourceNotFound(f"IMPORT_PIPELINE_SOURCES: the module {module_name} has no {attribute}")
     return configure(listed, settings)
+
+
+def _unloadable(setting: str, module_name: str, error: Exception) -> SourceNotFound:
+    """The sentence for a module that cannot be imported: it is not there, or something in it is wrong, and where."""
+    absent = error.name if isinstance(error, ModuleNotFoundError) else None
+    if absent is not None and f"{module_name}.".startswith(f"{absent}."):
+        return SourceNotFound(
+            f"IMPORT_PIPELINE_SOURCES: no module {absent!r} is found from {Path.cwd()}; "
+            f"expected module:NAME, got {setting}"
+        )
+    return SourceNotFound(
+        f"IMPORT_PIPELINE_SOURCES: the module {module_name} cannot be imported: "
+        f"{type(error).__name__}: {_message(error)} ({_place(module_name, error)})"
+    )
+
+
+def _message(error: Exception) -> str:
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    return " ".join(text.split())
+
+
+def _place(module_name: str, error: Exception) -> str:
+    """The file and line at fault: the deepest that belongs to the user's package, not to a library that it called."""
+    if isinstance(error, SyntaxError) and error.filename is not None:
+        return f"{error.filename}, line {error.lineno}"
+    package = module_name.partition(".")[0]
+    frames = list(traceback.walk_tb(error.__traceback__))
+    theirs = [each for each in frames if str(each[0].f_globals.get("__name__")).partition(".")[0] == package]
+    frame, line = (theirs or frames)[-1]
+    return f"{frame.f_code.co_filename}, line {line}"
 
 
 def configure(listed: object, settings: Settings) -> list[ImportSource]:

@@ -47,11 +47,14 @@ class ImportSummary:
 
 
 def summarize(row: ImportRow, limits: str, now: datetime) -> ImportSummary:
-    """The figures of an import as they stand; the duration of one that runs grows until `now`."""
+    """The figures of an import as they stand; the duration of one that runs grows until `now`.
+
+    `limits` serve where the import has not begun; after that its own count.
+    """
     until = row.ended_at if row.status in ENDED and row.ended_at else now
     duration = (until - row.started_at).total_seconds() if row.started_at else 0.0
     slept = min(row.total_sleep_seconds, duration)
-    ideal = minimum_seconds(row.requests_count, parse_tiers(limits))
+    ideal = minimum_seconds(row.requests_count, parse_tiers(row.metadata.get("limits", limits)))
     ratio = efficiency(row.rate_limit_hits_count, row.rate_limit_sleeps_count)
     return ImportSummary(
         import_id=row.id,

@@ -51,6 +51,7 @@ class Work:
     listener: Listener = field(default_factory=Silence)
     discovered: bool = False  #: whether the list has been read to its end
     stirred: asyncio.Event = field(default_factory=asyncio.Event)  #: there may be something new to claim
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)  #: nothing further shall be asked for
     _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "import-writer"))
 
     async def write(self, action: Callable[..., T], *args: Any, **kwargs: Any) -> T:

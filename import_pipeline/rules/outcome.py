@@ -9,6 +9,7 @@ class Verdict(StrEnum):
     """What to do about an answer that is no rate limit."""
 
     READ = "read"  #: its body holds what was asked for
+    UNCHANGED = "unchanged"  #: what we have is still right; only a conditional request is answered so
     AGAIN = "again"  #: a later try may do
     REJECT = "reject"  #: no further try can help; only this item is concerned
     STOP = "stop"  #: nothing further will work, whatever is asked
@@ -16,7 +17,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """A verdict and, unless it is READ, its reason for people."""
+    """A verdict and, unless all is well, its reason for people."""
 
     verdict: Verdict
     reason: str = ""
@@ -30,6 +31,8 @@ def judge(status: int) -> Judgement:
     """The verdict on an answer's status."""
     if 200 <= status < 300 and status not in {HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT}:
         return Judgement(verdict=Verdict.READ)
+    if status == HTTPStatus.NOT_MODIFIED:
+        return Judgement(verdict=Verdict.UNCHANGED)
     name = phrase(status)
     if status == HTTPStatus.UNAUTHORIZED:
         return Judgement(verdict=Verdict.STOP, reason=f"the API answers {name}: check the token (…_TOKEN)")

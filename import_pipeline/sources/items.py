@@ -39,8 +39,9 @@ class ImportedItem(ImportableMixin, HasImportStatus, Base):
         self.name = str(detail["name"])
         self.description = detail.get("description")
         self.price = Decimal(str(detail["price"]))
-        self.source_created_at = _moment(detail.get("created_at"))
-        self.source_updated_at = _moment(detail.get("updated_at"))
+        for name in ("created_at", "updated_at"):
+            text = detail.get(name)
+            setattr(self, f"source_{name}", None if text is None else datetime.fromisoformat(text))
 
 
 class ItemsSource(ImportSource):
@@ -68,10 +69,10 @@ class ItemsSource(ImportSource):
         """What the list tells already."""
         return ImportedItem(external_id=str(item["id"]), name=item.get("name"))
 
+    def version(self, item: Mapping[str, Any]) -> str | None:
+        """While updated_at stays, the details are not fetched again."""
+        return item.get("updated_at")
+
     def total(self, list_response: httpx.Response) -> int | None:
         """Every page tells it."""
         return list_response.json().get("total")  # type: ignore[no-any-return]
-
-
-def _moment(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)

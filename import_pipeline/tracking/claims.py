@@ -17,6 +17,7 @@ from import_pipeline.tracking import importables, versions
 from import_pipeline.tracking.imports import ImportRow, Lease, hold, write
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import imports
+from import_pipeline.tracking.versions import Seen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,15 +28,18 @@ class Claim:
     external_id: str
     failure_count: int
     version: str | None = None
+    etag: str | None = None  #: of the item's last answer, for sources that ask conditionally
     linked: bool = True  #: whether the item row knows the primary key of the user's row
 
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """A claimed item whose details were read into its importable."""
+    """A claimed item whose details were read into its importable, or are the ones that it has already."""
 
     claim: Claim
     importable: Importable
+    etag: str | None = None
+    unchanged: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,24 +111,32 @@ def complete(
     held = [each for each in done if each.claim.status_id in mine]
     reasons = {
         id(importable): reason
-        for importable, reason in importables.upsert(connection, model, [each.importable for each in held])
+        for importable, reason in importables.upsert(
+            connection, model, [each.importable for each in held if not each.unchanged]
+        )
     }
-    stored = [each.claim for each in held if id(each.importable) not in reasons]
+    stored = [each for each in held if id(each.importable) not in reasons]
     refused = [
         Failure(claim=each.claim, reason=reasons[id(each.importable)], next_attempt_at=None)
         for each in held
         if id(each.importable) in reasons
     ]
     _mark_failed(connection, refused, now)
-    _link(connection, model, [claim for claim in stored if not claim.linked])
+    _link(connection, model, [each.claim for each in stored if not each.claim.linked])
     # Discovery has seen the others already.
-    news = {claim.external_id: claim.version for claim in stored if claim.version is not None or not claim.linked}
+    news = [
+        Seen(external_id=each.claim.external_id, version=each.claim.version, etag=each.etag)
+        for each in stored
+        if each.claim.version or each.etag or not each.claim.linked
+    ]
     versions.remember(connection, row, news)
+    unchanged = sum(each.unchanged for each in stored)
     write(
         connection,
         lease,
         now,
-        items_imported_count=imports.c.items_imported_count + len(stored),
+        items_imported_count=imports.c.items_imported_count + len(stored) - unchanged,
+        items_unchanged_count=imports.c.items_unchanged_count + unchanged,
         items_failed_count=imports.c.items_failed_count + len(refused),
     )
     return refused

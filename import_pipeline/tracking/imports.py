@@ -199,7 +199,8 @@ def take_over(connection: Connection, found: ImportRow, worker: Worker, now: dat
             imports.c.fence == found.fence,
             imports.c.status == ImportStatus.RUNNING,
         )
-        .values(resumes=imports.c.resumes + 1, blocked_until=None, **_owner(worker, now, run_id))
+        # A worker that left in order is no sign of trouble.
+        .values(resumes=imports.c.resumes + (found.pid is not None), blocked_until=None, **_owner(worker, now, run_id))
         .returning(imports)
     ).one_or_none()
     if taken is None:

@@ -15,6 +15,7 @@ from import_pipeline.tracking.imports import ImportRow, Lease, write
 from import_pipeline.tracking.items import count
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import imports
+from import_pipeline.tracking.versions import Seen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,11 @@ def store_page(
         [_status_row(row, item, stored, problems, known, now) for item in unique.values()],
     )
     seen = [item for item in readable.values() if item.external_id not in problems]
-    versions.remember(connection, row, {item.external_id: item.version if item.whole else None for item in seen})
+    versions.remember(
+        connection,
+        row,
+        [Seen(external_id=item.external_id, version=item.version if item.whole else None) for item in seen],
+    )
     write(
         connection,
         lease,

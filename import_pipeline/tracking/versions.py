@@ -1,12 +1,31 @@
-"""What is known of an item across imports: the version whose details are stored, and who saw it last."""
+"""What is known of an item across imports: which version is stored, who saw it last, whether it is gone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, update
 
 from import_pipeline.tracking.importables import chunks, insert_into
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.tables import source_items
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """An item that an import met. Version and tag are given only where the details that bear them are stored."""
+
+    external_id: str
+    version: str | None = None
+    etag: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gone:
+    """Items that a complete list no longer has."""
+
+    count: int
+    marked: bool  #: False where they are too many to be believed without a person's word
 
 
 def known(connection: Connection, source: str, external_ids: Sequence[str]) -> dict[str, str]:
@@ -20,9 +39,20 @@ def known(connection: Connection, source: str, external_ids: Sequence[str]) -> d
     return found
 
 
-def remember(connection: Connection, row: ImportRow, versions: Mapping[str, str | None]) -> None:
-    """The import saw those items; a version that is given is the one whose details are stored."""
-    if not versions:
+def etags(connection: Connection, source: str, external_ids: Sequence[str]) -> dict[str, str]:
+    """external_id -> the tag of the answer whose details are stored."""
+    found: dict[str, str] = {}
+    for some in chunks(external_ids):
+        rows = select(source_items.c.external_id, source_items.c.etag).where(
+            source_items.c.source == source, source_items.c.external_id.in_(some), source_items.c.etag.is_not(None)
+        )
+        found |= {row.external_id: row.etag for row in connection.execute(rows)}
+    return found
+
+
+def remember(connection: Connection, row: ImportRow, seen: Sequence[Seen]) -> None:
+    """The import met those items."""
+    if not seen:
         return
     statement = insert_into(connection, source_items)
     statement = statement.on_conflict_do_update(
@@ -31,6 +61,7 @@ def remember(connection: Connection, row: ImportRow, versions: Mapping[str, str 
             "last_import_id": row.id,
             "gone_at": None,
             "version": func.coalesce(statement.excluded.version, source_items.c.version),
+            "etag": func.coalesce(statement.excluded.etag, source_items.c.etag),
         },
     )
     connection.execute(
@@ -38,11 +69,28 @@ def remember(connection: Connection, row: ImportRow, versions: Mapping[str, str 
         [
             {
                 "source": row.source,
-                "external_id": external_id,
-                "version": version,
+                "external_id": item.external_id,
+                "version": item.version,
+                "etag": item.etag,
                 "first_import_id": row.id,
                 "last_import_id": row.id,
             }
-            for external_id, version in versions.items()
+            for item in seen
         ],
     )
+
+
+def mark_gone(connection: Connection, row: ImportRow, now: datetime, most_share: float) -> Gone:
+    """Mark what a complete list no longer has. More than that share of all at once is only counted.
+
+    Call it after a complete discovery only: an import that saw half of the list would mark the other half.
+    """
+    present = (source_items.c.source == row.source, source_items.c.gone_at.is_(None))
+    missing = source_items.c.last_import_id != row.id
+    total = connection.scalar(select(func.count()).where(*present)) or 0
+    count = connection.scalar(select(func.count()).where(*present, missing)) or 0
+    if count > most_share * total:
+        return Gone(count=count, marked=False)
+    if count:
+        connection.execute(update(source_items).where(*present, missing).values(gone_at=now))
+    return Gone(count=count, marked=True)

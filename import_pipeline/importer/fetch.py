@@ -1,0 +1,90 @@
+"""One item: its request, its answer, its details in the user's row."""
+
+from datetime import datetime
+
+import httpx
+
+from import_pipeline.contracts import Importable
+from import_pipeline.errors import ImportFailed, ItemRejected, ItemRetryable
+from import_pipeline.importer.discover import BAD_PAYLOAD, describe
+from import_pipeline.importer.work import Work
+from import_pipeline.rules.backoff import retry_delay
+from import_pipeline.rules.outcome import Verdict, judge
+from import_pipeline.tracking.claims import Claim, Done, Failure
+
+
+async def fetch_item(work: Work, claim: Claim, importable: Importable) -> Done | Failure:
+    """Fetch and read one item. Raises ImportFailed when the API says that no request will work."""
+    try:
+        request = _request(work, claim, importable)
+        response = await _ask(work, request)
+        unchanged = _read(work, response, importable)
+    except ItemRejected as error:
+        return Failure(claim=claim, reason=str(error), next_attempt_at=None)
+    except ItemRetryable as error:
+        return Failure(claim=claim, reason=str(error), next_attempt_at=_next_attempt(work, claim))
+    etag = response.headers.get("ETag") if work.source.conditional else None
+    return Done(claim=claim, importable=importable, etag=etag, unchanged=unchanged)
+
+
+def _request(work: Work, claim: Claim, importable: Importable) -> httpx.Request:
+    """The item's request, conditional where its last answer bore a tag. Raises ItemRejected."""
+    name = type(importable).__name__
+    try:
+        request = importable.detail_request()
+    except BAD_PAYLOAD as error:
+        raise ItemRejected(f"{name}.detail_request fails: {type(error).__name__}: {error}") from error
+    if request is None:
+        raise ItemRejected(f"{name}.detail_request gives no request: the item comes whole from the list only")
+    if claim.etag is not None:
+        request.headers["If-None-Match"] = claim.etag  # RFC 9110, 13.1.2
+    return request
+
+
+def _read(work: Work, response: httpx.Response, importable: Importable) -> bool:
+    """Let the importable take the answer over; True where it says that nothing has changed.
+
+    Raises ItemError or ImportFailed.
+    """
+    judgement = judge(response.status_code)
+    match judgement.verdict:
+        case Verdict.STOP:
+            raise ImportFailed(judgement.reason)
+        case Verdict.REJECT:
+            raise ItemRejected(judgement.reason)
+        case Verdict.AGAIN:
+            raise ItemRetryable(judgement.reason)
+        case Verdict.UNCHANGED:
+            return True
+    try:
+        detail = work.source.detail(response)
+    except BAD_PAYLOAD as error:
+        raise ItemRejected(f"the detail's body is not what was expected: {error}") from error
+    try:
+        importable.populate(detail)
+    except BAD_PAYLOAD as error:
+        what = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise ItemRejected(f"{type(importable).__name__}.populate rejects the detail: {what}") from error
+    return False
+
+
+async def _ask(work: Work, request: httpx.Request) -> httpx.Response:
+    """The answer. A connection that breaks is tried once more at once: servers close idle ones at any time."""
+    try:
+        return await work.api.send(request)
+    except httpx.ReadError:
+        pass
+    except httpx.TransportError as error:
+        raise ItemRetryable(describe(error, work.source.timeout)) from error
+    try:
+        return await work.api.send(request)
+    except httpx.TransportError as error:
+        raise ItemRetryable(describe(error, work.source.timeout)) from error
+
+
+def _next_attempt(work: Work, claim: Claim) -> datetime | None:
+    failures = claim.failure_count + 1
+    retry = work.source.retry
+    if failures >= retry.tries:
+        return None
+    return work.clock.now() + retry_delay(failures, retry.backoff, work.chance())

@@ -1,0 +1,89 @@
+"""What people wish for, when, why, and what became of it. Wishes for a run wait for the sensor."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import Connection, insert, select, update
+
+from import_pipeline.tracking.tables import import_requests as requests
+
+
+class Wish(StrEnum):
+    """What can be wished for."""
+
+    NEW = "new"  #: an extra import now; the schedule stays
+    RESCHEDULE = "reschedule"  #: the next slot's import now; that slot is spent
+    CANCEL = "cancel"  #: the end of a scheduled or running import
+    RETRY = "retry"  #: the failed or unfinished items of an import, again
+    DELETE = "delete"  #: an ended import's rows gone; what it imported stays
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One wish."""
+
+    id: int
+    source: str
+    wish: Wish
+    import_id: int | None
+    fresh: bool
+    requested_by: str | None
+    reason: str | None
+    requested_at: datetime
+
+
+def ask(
+    connection: Connection,
+    source: str,
+    wish: Wish,
+    now: datetime,
+    *,
+    import_id: int | None = None,
+    fresh: bool = False,
+    requested_by: str | None = None,
+    reason: str | None = None,
+) -> int:
+    """Write a wish down; returns its id."""
+    statement = insert(requests).values(
+        source=source,
+        wish=wish,
+        import_id=import_id,
+        fresh=fresh,
+        requested_by=requested_by,
+        reason=reason,
+        requested_at=now,
+    )
+    return int(connection.execute(statement.returning(requests.c.id)).scalar_one())
+
+
+def waiting(connection: Connection, source: str) -> list[Request]:
+    """The source's wishes that nobody has seen to yet, the oldest first."""
+    rows = connection.execute(
+        select(requests).where(requests.c.source == source, requests.c.handled_at.is_(None)).order_by(requests.c.id)
+    )
+    return [
+        Request(
+            id=row.id,
+            source=row.source,
+            wish=Wish(row.wish),
+            import_id=row.import_id,
+            fresh=row.fresh,
+            requested_by=row.requested_by,
+            reason=row.reason,
+            requested_at=row.requested_at,
+        )
+        for row in rows
+    ]
+
+
+def answer(
+    connection: Connection, request_id: int, now: datetime, outcome: str, result_import_id: int | None = None
+) -> bool:
+    """Record what became of a wish; False where somebody else has seen to it."""
+    statement = (
+        update(requests)
+        .where(requests.c.id == request_id, requests.c.handled_at.is_(None))
+        .values(handled_at=now, outcome=outcome, result_import_id=result_import_id)
+    )
+    return connection.execute(statement).rowcount == 1
