@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from import_pipeline.cli.commands import COMMANDS
-from import_pipeline.errors import ImportPipelineError, UsageError
+from import_pipeline.errors import ImportInterrupted, ImportPipelineError, SettingError, UsageError
 from import_pipeline.ratelimit.redaction import redact
 
 USAGE, NOT_DONE, INTERRUPTED = 2, 4, 130
@@ -34,14 +34,19 @@ def main(arguments: list[str] | None = None) -> Any:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except SettingError as error:
+        _fail(str(error), USAGE, masked=True)
     except UsageError as error:
         _fail(str(error), USAGE)
+    except ImportInterrupted as error:
+        _fail(str(error), INTERRUPTED)
     except ImportPipelineError as error:
         _fail(str(error), NOT_DONE)
     except KeyboardInterrupt:
         _fail("interrupted", INTERRUPTED)
 
 
-def _fail(sentence: str, status: int) -> None:
-    click.echo(f"import-pipeline: {redact(sentence)}", err=True)
+def _fail(sentence: str, status: int, *, masked: bool = False) -> None:
+    """`masked`: it holds no secret, but an example that looks like one."""
+    click.echo(f"import-pipeline: {sentence if masked else redact(sentence)}", err=True)
     sys.exit(status)

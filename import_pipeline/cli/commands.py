@@ -1,23 +1,25 @@
 """The commands, as one list; each is a few lines that call an action and print what it returned."""
 
 import json
+import sys
 from collections.abc import Mapping
-from contextlib import nullcontext
 
 import click
-from rich.console import Console
 
 from import_pipeline.cli import screen
 from import_pipeline.cli.demo import demo
 from import_pipeline.cli.doctor import doctor
+from import_pipeline.cli.foreground import carry_out_here
 from import_pipeline.cli.live import LiveDisplay
 from import_pipeline.cli.up import up
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.plan import plan_import
-from import_pipeline.importer.start import new_import, prepare
 from import_pipeline.importer.summary import ImportSummary, summarize
-from import_pipeline.rules.status import ImportStatus, Trigger
+from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import events, imports, items
+
+#: What both databases can look for.
+LARGEST_ID = 2**63 - 1
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 
@@ -34,51 +36,33 @@ def run(source: str, fresh: bool, limit: int | None, only: str | None, yes: bool
 
     An import whose process is gone is gone on with. While another one runs, this ends with status 4.
     """
-    if only and (limit or fresh):
+    if only is not None and (limit or fresh):
         raise click.UsageError("--only cannot be given together with --limit or --fresh")
-    if fresh and not yes:
-        click.confirm(f"Delete all rows that {source} has imported, and import them anew?", abort=True, err=True)
     ids = [part.strip() for part in (only or "").split(",") if part.strip()]
+    if only is not None and not ids:
+        raise click.UsageError("--only: expected ids separated by commas, got none")
     with open_installation() as installation:
-        summary = carry_out_here(installation, source, fresh=fresh, limit=limit, ids=ids, show=not as_json)
+        if fresh and not yes:
+            _confirm(installation.source(source).model.__table__.name)
+        summary = carry_out_here(installation, source, fresh=fresh, limit=limit, only=ids, show=not as_json)
         if as_json:
             click.echo(json.dumps(summary.as_json()))
         else:
-            screen.print_summary(Console(), summary, _failed(installation, summary.import_id))
+            screen.print_summary(screen.open_console(), summary, _failed(installation, summary.import_id))
+    if summary.failure_reason:
+        click.echo(f"import-pipeline: {summary.source}: import {summary.import_id} {_ending(summary)}", err=True)
     return summary.exit_status
 
 
-def carry_out_here(
-    installation: Installation,
-    source_name: str,
-    *,
-    fresh: bool = False,
-    limit: int | None = None,
-    ids: list[str] | None = None,
-    show: bool = True,
-) -> ImportSummary:
-    """Create or take over the import and see its Dagster run to the end, with a live display where people look."""
-    source = installation.source(source_name)
-    new = new_import(source, Trigger.CLI, fresh=fresh, limit=limit, only=ids or ())
-    row = prepare(installation.database, source, new, installation.clock)
-    display = LiveDisplay(installation, source, row.id) if show else nullcontext()
-    try:
-        with display:
-            from import_pipeline.defs.launch import run_in_process
-
-            run_in_process(installation.settings, installation.sources, source.name, row.id)
-    finally:
-        _drop_if_unstarted(installation, row.id)
-    with installation.database.read() as connection:
-        return summarize(imports.get(connection, row.id), source.limits, installation.clock.now())
+def _ending(summary: ImportSummary) -> str:
+    """Completed imports have no such reason."""
+    return f"{'was cancelled' if summary.status == ImportStatus.CANCELLED else 'failed'}: {summary.failure_reason}"
 
 
-def _drop_if_unstarted(installation: Installation, import_id: int) -> None:
-    """Another import won the race, or Dagster could not start the run: nobody will ever start this one."""
-    with installation.database.write() as connection:
-        imports.cancel_scheduled(
-            connection, import_id, installation.clock.now(), "its run ended before it could start the import"
-        )
+def _confirm(table: str) -> None:
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"--fresh deletes all rows of the table {table}; say --yes where nobody can be asked")
+    click.confirm(f"Delete all rows of the table {table}, and import them anew?", abort=True, err=True)
 
 
 def _failed(installation: Installation, import_id: int) -> list[items.FailedItem]:
@@ -103,11 +87,11 @@ def list_imports(source: str | None, status: str | None, limit: int, as_json: bo
         if as_json:
             click.echo(json.dumps({"imports": [summary.as_json() for summary in summaries]}))
         else:
-            screen.print_list(Console(), list(zip(rows, summaries, strict=True)))
+            screen.print_list(screen.open_console(), list(zip(rows, summaries, strict=True)), list(limits))
 
 
 @click.command()
-@click.argument("import_id", type=int, metavar="ID")
+@click.argument("import_id", type=click.IntRange(1, LARGEST_ID), metavar="ID")
 @click.option("--watch", is_flag=True, help="Follow it until it ends.")
 @as_json
 def show(import_id: int, watch: bool, as_json: bool) -> None:
@@ -127,7 +111,7 @@ def show(import_id: int, watch: bool, as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps(screen.details(row, summary, failed, happened)))
         else:
-            screen.print_details(Console(), row, summary, failed, happened)
+            screen.print_details(screen.open_console(), row, summary, failed, happened)
 
 
 @click.command()
@@ -143,7 +127,7 @@ def plan(source: str, as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps(planned.as_json()))
         else:
-            screen.print_plan(Console(), planned)
+            screen.print_plan(screen.open_console(), planned)
 
 
 COMMANDS: Mapping[str, click.Command] = {

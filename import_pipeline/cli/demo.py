@@ -7,6 +7,7 @@ import click
 from rich.console import Console
 
 from import_pipeline.cli import screen
+from import_pipeline.cli.foreground import carry_out_here
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.settings import Settings, load_settings
@@ -20,12 +21,10 @@ def demo() -> int:
     """Start the demo API, import its 400 items under 50 requests/2 s and 200/10 s, and tell how it went."""
     from source_api.process import serve
 
-    console = Console()
-    console.print(f"A demo API with 400 items allows {LIMITS}; 4 list pages and 400 details take at least 20 s.")
+    console = screen.open_console()
+    screen.say(console, f"A demo API with 400 items allows {LIMITS}; 4 list pages and 400 details take at least 20 s.")
     with serve("--limits", LIMITS) as url:
         settings = _settings(url)
-        from import_pipeline.cli.commands import carry_out_here
-
         with open_installation(settings) as installation:
             summary = carry_out_here(installation, SOURCE)
     screen.print_summary(console, summary, ())
@@ -43,7 +42,7 @@ def _settings(url: str) -> Settings:
 
 def _where_to_look(console: Console, settings: Settings, summary: ImportSummary) -> None:
     console.print()
-    console.print(f"The imported rows are in the table imported_items; all state lies in {settings.home}.")
+    screen.say(console, f"The imported rows are in the table imported_items; all state lies in {settings.home}.")
     console.print(f"  import-pipeline show {summary.import_id}   this import, its events and failures")
     console.print("  import-pipeline list     all imports")
     console.print("  make up                  the Dagster UI, with this run in it")

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 import click
-from rich.console import Console
 from rich.markup import escape
 
+from import_pipeline.cli import screen
 from import_pipeline.clock import SystemClock
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportPipelineError
@@ -19,6 +19,7 @@ from import_pipeline.ratelimit import Limiter, open_permits, parse_tiers
 from import_pipeline.ratelimit.redaction import redact
 from import_pipeline.rules.outcome import Verdict, judge
 from import_pipeline.settings import Settings, load_settings
+from import_pipeline.tracking.schema import address
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +40,10 @@ def doctor(as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps({"healthy": healthy, "findings": [asdict(finding) for finding in findings]}))
     else:
-        console = Console()
+        console = screen.open_console()
         for finding in findings:
             mark = "[green]ok[/green]  " if finding.ok else "[red]FAIL[/red]"
-            console.print(f"{mark} {finding.name}: {escape(finding.message)}")
+            screen.say(console, f"{mark} {finding.name}: {escape(finding.message)}")
     return 0 if healthy else 4
 
 
@@ -54,9 +55,15 @@ def _findings() -> Iterator[Finding]:
         return
     yield Finding(name="settings", ok=True, message=f"state lies in {settings.home}")
     yield _look("sources", lambda: _sources(settings))
-    yield _look("database", lambda: _database(settings))
+    database = _look("database", lambda: _database(settings))
+    yield database
     yield _look("limiter store", lambda: _store(settings))
-    yield _look("Dagster", lambda: _dagster(settings))
+    if settings.is_postgres and not database.ok:
+        yield Finding(name="Dagster", ok=False, message="its storage lies in the database that does not answer")
+    else:
+        yield _look("Dagster", lambda: _dagster(settings))
+    if not database.ok:
+        return  # a source is asked under the limits, with its table in place
     try:
         sources = load_sources(settings)
     except ImportPipelineError:
@@ -78,7 +85,9 @@ def _sources(settings: Settings) -> str:
 
 def _database(settings: Settings) -> str:
     with open_installation(settings, []) as installation:
-        return f"{'Postgres' if settings.is_postgres else 'SQLite'}, tables up to date: {installation.database!r}"
+        return (
+            f"{'Postgres' if settings.is_postgres else 'SQLite'}, tables up to date: {address(installation.database)}"
+        )
 
 
 def _store(settings: Settings) -> str:

@@ -6,10 +6,9 @@ import time
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from import_pipeline.cli.screen import seconds
+from import_pipeline.cli.screen import open_console, say, seconds
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import DatabaseUnavailable
 from import_pipeline.importer.installation import Installation
@@ -30,7 +29,7 @@ class LiveDisplay:
         self._installation = installation
         self._source = source
         self._import_id = import_id
-        self._console = Console(stderr=True)
+        self._console = open_console(sys.stderr)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="live-display", daemon=True)
 
@@ -93,20 +92,27 @@ class LiveDisplay:
         return row.status in ENDED
 
     def _tell(self) -> None:
-        told_at = 0.0
+        told_at = time.monotonic()
         while not self._stop.wait(REFRESH_SECONDS):
-            if time.monotonic() - told_at < LINE_SECONDS or (read := self._read()) is None:
+            if (read := self._read()) is None:
                 continue
-            told_at = time.monotonic()
             row, summary = read
-            total = "?" if summary.items_count is None else summary.items_count
-            self._console.print(
-                f"{row.source} {row.status.value}: {done(summary)} of {total} items after "
-                f"{seconds(summary.duration_seconds)}, {remark(row, summary, self._installation)}",
-                highlight=False,
-            )
-            if row.status in ENDED:
+            ended = row.status in ENDED
+            if row.started_at is not None and (ended or time.monotonic() - told_at >= LINE_SECONDS):
+                told_at = time.monotonic()
+                say(self._console, line(row, summary, self._installation))
+            if ended:
                 return
+
+
+def line(row: ImportRow, summary: ImportSummary, installation: Installation) -> str:
+    """How far the import is, where no bar can be drawn."""
+    total = "?" if summary.items_count is None else summary.items_count
+    parts = [
+        f"{done(summary)} of {total} items after {seconds(summary.duration_seconds)}",
+        remark(row, summary, installation),
+    ]
+    return f"{row.source} {row.status.value}: {', '.join(filter(None, parts))}"
 
 
 def done(summary: ImportSummary) -> int:

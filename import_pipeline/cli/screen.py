@@ -1,9 +1,11 @@
 """What the commands print for people, and the objects behind `show --json`. Times are shown in the local zone."""
 
+import os
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.markup import escape
@@ -11,11 +13,26 @@ from rich.table import Table
 
 from import_pipeline.importer.plan import Plan
 from import_pipeline.importer.summary import ImportSummary
+from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.items import FailedItem
 
 COLORS = {"completed": "green", "running": "cyan", "failed": "red", "cancelled": "yellow", "scheduled": "blue"}
+#: Columns where no terminal says how many it has.
+PIPE_WIDTH = 120
 Event = tuple[datetime, str, str]
+
+
+def open_console(stream: TextIO | None = None) -> Console:
+    """A console on that stream (standard output); a pipe is not cut to the 80 columns of a small terminal."""
+    stream = stream or sys.stdout
+    is_free = not stream.isatty() and "COLUMNS" not in os.environ
+    return Console(file=stream, width=PIPE_WIDTH if is_free else None, highlight=False)
+
+
+def say(console: Console, text: str) -> None:
+    """A line of prose: the terminal wraps it, a pipe gets it whole."""
+    console.print(text, soft_wrap=True)
 
 
 def moment(at: datetime | None) -> str:
@@ -25,12 +42,17 @@ def moment(at: datetime | None) -> str:
 
 def seconds(value: float) -> str:
     """`4.2 s`, `3 min 20 s`, `2 h 05 min`."""
-    if value < 60:
+    if value < 59.95:
         return f"{value:.1f} s"
     minutes, rest = divmod(round(value), 60)
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def count(number: int, what: str) -> str:
+    """`1 request`, `2 requests`."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def status(text: str) -> str:
@@ -51,68 +73,96 @@ def items(summary: ImportSummary) -> str:
 
 
 def time_used(summary: ImportSummary) -> str:
-    """How long it took, of which it waited, against the least that the limits allow."""
-    text = (
-        f"{seconds(summary.duration_seconds)} "
-        f"({seconds(summary.active_seconds)} active, {seconds(summary.total_sleep_seconds)} waiting for permits)"
+    """How long it took, and how much of that it waited."""
+    return (
+        f"{seconds(summary.duration_seconds)}: {seconds(summary.active_seconds)} active, "
+        f"{seconds(summary.total_sleep_seconds)} waiting for permits"
     )
-    if summary.ideal_ratio is not None:
-        text += f", {summary.ideal_ratio:.3f} x the least that the limits allow ({seconds(summary.ideal_seconds)})"
-    return text
+
+
+def _facts() -> Table:
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    return table
 
 
 def print_summary(console: Console, summary: ImportSummary, failed: Sequence[FailedItem]) -> None:
-    """What an import came to."""
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    """What an import came to. Why it failed, where it did, is the command's last sentence."""
+    table = _facts()
+    _add_figures(table, summary)
+    console.print(table)
+    print_failed(console, failed, summary.items_failed_count, shown=10, import_id=summary.import_id)
+
+
+def _add_figures(table: Table, summary: ImportSummary) -> None:
     table.add_row("import", f"{summary.import_id} of {summary.source}: {status(summary.status)}")
     table.add_row("items", items(summary))
     table.add_row("time", time_used(summary))
+    if summary.ideal_ratio is not None:
+        least = seconds(summary.ideal_seconds)
+        table.add_row("", f"{summary.ideal_ratio:.3f} x the least that the limits allow, {least}")
     table.add_row(
         "requests",
-        f"{summary.requests_count}, of which {summary.rate_limit_hits_count} answered 429; "
-        f"{summary.rate_limit_sleeps_count} waits for permits",
+        f"{summary.requests_count}, {summary.rate_limit_hits_count} x 429, "
+        f"{count(summary.rate_limit_sleeps_count, 'wait')} for permits",
     )
-    for name, reason in (("failed", summary.failure_reason), ("incomplete", summary.incomplete_reason)):
-        if reason:
-            table.add_row(f"[red]{name}[/red]", escape(reason))
-    console.print(table)
-    print_failed(console, failed, shown=10, import_id=summary.import_id)
+    if summary.incomplete_reason:
+        table.add_row("[red]incomplete[/red]", escape(summary.incomplete_reason))
 
 
-def print_failed(console: Console, failed: Sequence[FailedItem], *, shown: int, import_id: int) -> None:
-    """The failed items with their reasons."""
+def print_failed(
+    console: Console, failed: Sequence[FailedItem], in_all: int, *, shown: int, import_id: int | None = None
+) -> None:
+    """The failed items with their reasons; an item that waits for its next try is no failed one yet."""
     if not failed:
         return
-    table = Table("item", "tries", "next try", "reason", title="Failed items", title_justify="left")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("failed item", "tries", "next try"):
+        table.add_column(name, overflow="fold")
+    table.add_column("reason", overflow="fold", ratio=1)
     for item in failed[:shown]:
-        again = moment(item.next_attempt_at) if item.next_attempt_at else "none: failed for good"
+        again = moment(item.next_attempt_at) if item.next_attempt_at else "none"
         table.add_row(escape(item.external_id), str(item.failure_count), again, escape(item.reason))
+    console.print()
     console.print(table)
-    if len(failed) > shown:
-        console.print(f"and {len(failed) - shown} more: import-pipeline show {import_id}")
+    if (more := max(in_all, len(failed)) - len(failed[:shown])) > 0:
+        hint = f": import-pipeline show {import_id}" if import_id is not None else ""
+        say(console, f"and {more} more{hint}")
 
 
-def print_list(console: Console, rows: Sequence[tuple[ImportRow, ImportSummary]]) -> None:
-    """Imports as a table."""
+def print_list(console: Console, rows: Sequence[tuple[ImportRow, ImportSummary]], sources: Sequence[str]) -> None:
+    """Imports as a table; a narrow terminal gets fewer columns instead of broken ones."""
     if not rows:
-        console.print("No imports yet. Start one with: import-pipeline run items")
+        say(console, f"No imports. Start one with: import-pipeline run {next(iter(sources), 'SOURCE')}")
         return
-    table = Table("id", "source", "kind", "status", "started", "items", "duration", "429s", "x ideal")
+    wide = console.width >= 100
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("id", "source", *(["kind"] if wide else []), "status", "started"):
+        table.add_column(name, justify="right" if name == "id" else "left", no_wrap=True)
+    for name in ("imported", "failed", "time", "429s", *(["x least time"] if wide else [])):
+        table.add_column(name, justify="right", no_wrap=True)
     for row, summary in rows:
-        ratio = "-" if summary.ideal_ratio is None else f"{summary.ideal_ratio:.3f}"
-        started = row.started_at or row.scheduled_at
-        table.add_row(
-            str(row.id),
-            row.source,
-            row.kind.value,
-            status(row.status.value),
-            moment(started),
-            items(summary),
-            seconds(summary.duration_seconds),
-            str(summary.rate_limit_hits_count),
-            ratio,
-        )
+        table.add_row(*_cells(row, summary, wide=wide))
     console.print(table)
+
+
+def _cells(row: ImportRow, summary: ImportSummary, *, wide: bool) -> list[str]:
+    ratio = "-" if summary.ideal_ratio is None else f"{summary.ideal_ratio:.3f}"
+    started = row.started_at or row.scheduled_at
+    total = "?" if summary.items_count is None else summary.items_count
+    return [
+        str(row.id),
+        row.source,
+        *([row.kind.value] if wide else []),
+        status(row.status.value),
+        moment(started) if wide else moment(started)[:16],
+        f"{summary.items_imported_count + summary.items_unchanged_count}/{total}",
+        str(summary.items_failed_count),
+        seconds(summary.duration_seconds),
+        str(summary.rate_limit_hits_count),
+        *([ratio] if wide else []),
+    ]
 
 
 def details(
@@ -148,30 +198,43 @@ def print_details(
     happened: Sequence[Event],
 ) -> None:
     """One import, whole."""
-    print_summary(console, summary, ())
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table = _facts()
+    _add_figures(table, summary)
+    if summary.failure_reason:
+        table.add_row("[red]reason[/red]", escape(summary.failure_reason))
     table.add_row("kind", f"{row.kind.value}, started by {row.trigger.value}")
     table.add_row("started", moment(row.started_at))
     table.add_row("ended", moment(row.ended_at))
     if row.blocked_until:
         table.add_row("paused until", moment(row.blocked_until))
+    if row.status is ImportStatus.RUNNING:
+        table.add_row("worker", _worker(row))
     table.add_row("Dagster run", row.dagster_run_id or "-")
     console.print(table)
-    print_failed(console, failed, shown=100, import_id=row.id)
+    print_failed(console, failed, summary.items_failed_count, shown=len(failed))
+    console.print()
     for at, _, message in happened:
-        console.print(f"{moment(at)}  {escape(message)}")
+        say(console, f"{moment(at)}  {escape(message)}")
+
+
+def _worker(row: ImportRow) -> str:
+    if row.pid is None:
+        return f"none: `import-pipeline run {row.source}` goes on with it"
+    return f"process {row.pid} on {escape(row.host or '-')}, last heard of at {moment(row.heartbeat_at)}"
 
 
 def print_plan(console: Console, planned: Plan) -> None:
     """The cost of an import in a few lines."""
     if planned.requests_count is None or planned.ideal_seconds is None:
-        console.print(f"The list of {planned.source} does not tell how many items it has: no forecast is possible.")
+        say(console, f"The list of {planned.source} does not tell how many items it has: no forecast is possible.")
         return
-    console.print(
-        f"{planned.items_count} items of {planned.source}: {planned.list_requests} list pages and "
-        f"{planned.detail_requests} details, {planned.requests_count} requests in all."
+    say(
+        console,
+        f"{count(planned.items_count or 0, 'item')} of {planned.source}: "
+        f"{count(planned.list_requests or 0, 'list page')} and {count(planned.detail_requests or 0, 'detail')}, "
+        f"{count(planned.requests_count, 'request')} in all.",
     )
     if planned.limits:
-        console.print(f"Under {planned.limits} that takes at least {seconds(planned.ideal_seconds)}.")
+        say(console, f"Under {planned.limits} that takes at least {seconds(planned.ideal_seconds)}.")
     else:
-        console.print("No limits are set: it takes as long as the API needs to answer.")
+        say(console, "No limits are set: it takes as long as the API needs to answer.")

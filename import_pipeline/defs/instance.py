@@ -2,10 +2,14 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+import yaml  # type: ignore[import-untyped]  # its stubs are a package of their own
 
+from import_pipeline.errors import SettingError, UsageError
 from import_pipeline.settings import Settings
 
 FILE = "dagster.yaml"
@@ -14,9 +18,11 @@ FILE = "dagster.yaml"
 def instance_folder(settings: Settings) -> Path:
     """The folder whose dagster.yaml counts: DAGSTER_HOME, else the nearest at or above the current folder.
 
-    Where there is none, as outside a checkout, ours is laid into the state folder.
+    Where there is none, as outside a checkout, ours is laid into the state folder. Raises SettingError.
     """
     if home := os.environ.get("DAGSTER_HOME"):
+        if not Path(home).is_absolute() or not Path(home).is_dir():
+            raise SettingError("DAGSTER_HOME", f"the whole path of the folder that holds {FILE}", repr(home))
         return Path(home)
     here = Path.cwd()
     for folder in (here, *here.parents):
@@ -35,6 +41,14 @@ def packaged_file() -> Path:
     return beside if beside.is_file() else Path(__file__).parents[2] / FILE
 
 
-def open_instance(settings: Settings) -> dg.DagsterInstance:
-    """The instance, to be used as a context manager."""
-    return dg.DagsterInstance.from_config(str(instance_folder(settings)))
+@contextmanager
+def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """The instance. Raises UsageError where it is configured wrongly, DatabaseUnavailable."""
+    folder = instance_folder(settings)
+    try:
+        instance = dg.DagsterInstance.from_config(str(folder))
+    except (dg.DagsterError, yaml.YAMLError) as error:
+        problem = " ".join(str(error).split())
+        raise UsageError(f"{folder / FILE} is not what Dagster expects of it: {problem}") from error
+    with instance:
+        yield instance

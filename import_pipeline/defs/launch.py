@@ -1,6 +1,10 @@
 """Running an import's Dagster job in this process: the run, its logs and its events are in the UI afterwards."""
 
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+import dagster as dg
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
@@ -10,10 +14,19 @@ from import_pipeline.settings import Settings
 
 #: Our own display speaks; Dagster's log lines go to its event log only.
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+PLACE = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
 
 
-def run_in_process(settings: Settings, sources: Sequence[ImportSource], source: str, import_id: int) -> str:
-    """Carry the import out through its job and return the run's id. What came of it stands in the import's row."""
+@dataclass(frozen=True, kw_only=True)
+class FinishedRun:
+    """A run that is over. What came of its import stands in the import's row."""
+
+    run_id: str
+    error: str | None  #: what broke it and where, in a sentence; None where it ended on purpose
+
+
+def run_in_process(settings: Settings, sources: Sequence[ImportSource], source: str, import_id: int) -> FinishedRun:
+    """Carry the import out through its job, see it to its end."""
     definitions = join_definitions(sources)
     with open_instance(settings) as instance:
         result = definitions.resolve_job_def(names.job(source)).execute_in_process(
@@ -22,4 +35,16 @@ def run_in_process(settings: Settings, sources: Sequence[ImportSource], source: 
             raise_on_error=False,
             run_config=QUIET,
         )
-        return str(result.run_id)
+        return FinishedRun(run_id=result.run_id, error=_what_broke(result.all_events))
+
+
+def _what_broke(events: Sequence[dg.DagsterEvent]) -> str | None:
+    """The first error that is not ours to raise: `dg.Failure` and interrupts have no cause, others are wrapped."""
+    for event in events:
+        error = event.step_failure_data.error if event.is_step_failure else None
+        cause = error.cause if error is not None else None
+        if cause is not None:
+            places = PLACE.findall("".join(cause.stack[-1:]))
+            where = "".join(f" ({file}, line {line})" for file, line in places)
+            return " ".join(cause.message.split()) + where
+    return None

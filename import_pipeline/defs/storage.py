@@ -15,8 +15,11 @@ from dagster._core.storage.root import LocalArtifactStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
+from dagster_postgres.utils import DagsterPostgresException
+from sqlalchemy import make_url
 
-from import_pipeline.settings import load_settings
+from import_pipeline.errors import DatabaseUnavailable
+from import_pipeline.settings import Settings, load_settings
 
 
 class Storage(DagsterStorage, ConfigurableClass):
@@ -31,12 +34,24 @@ class Storage(DagsterStorage, ConfigurableClass):
     def from_config_value(  # type: ignore[override]  # a factory: Dagster accepts any storage from it
         cls, inst_data: ConfigurableClassData | None, config_value: Any
     ) -> DagsterStorage:
-        """The storage that the settings ask for."""
+        """The storage that the settings ask for. Raises DatabaseUnavailable."""
         settings = load_settings()
         if settings.is_postgres:
-            return DagsterPostgresStorage(postgres_url=settings.database_url, inst_data=inst_data)
+            return _postgres_storage(settings, inst_data)
         folder = settings.home / "dagster" / "storage"
         return DagsterSqliteStorage.from_local(str(folder), inst_data=inst_data)
+
+
+def _postgres_storage(settings: Settings, inst_data: ConfigurableClassData | None) -> DagsterStorage:
+    """It connects, and tries again for seconds, before it says that it cannot."""
+    try:
+        return DagsterPostgresStorage(postgres_url=settings.database_url, inst_data=inst_data)
+    except DagsterPostgresException as error:
+        where = make_url(settings.database_url).render_as_string(hide_password=True)
+        cause = str(error.__cause__ or error).strip().splitlines()[0]
+        raise DatabaseUnavailable(
+            f"Dagster's storage in {where} does not answer: {cause}. Check DATABASE_URL and the server"
+        ) from error
 
 
 class ComputeLogs(LocalComputeLogManager):

@@ -21,7 +21,7 @@ def load_sources(settings: Settings) -> list[ImportSource]:
         sys.path.append(here)  # a user's own file is found where the command is given, as `python -m` would
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # noqa: BLE001 (a user's file may raise anything while it is imported)
+    except Exception as error:  # a user's file may raise anything while it is imported
         raise _unloadable(settings.sources, module_name, error) from error
     listed = getattr(module, attribute, None)
     if listed is None:

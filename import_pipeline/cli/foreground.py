@@ -1,0 +1,97 @@
+"""Carrying an import out in this process, through its Dagster job, in sight of whoever started it."""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+import click
+
+from import_pipeline.cli.live import LiveDisplay
+from import_pipeline.contracts import ImportSource
+from import_pipeline.errors import ImportAlreadyRunning, ImportFailed, ImportInterrupted
+from import_pipeline.importer.installation import Installation
+from import_pipeline.importer.start import already_running, liveness, new_import, prepare
+from import_pipeline.importer.summary import ImportSummary, summarize
+from import_pipeline.rules.status import ImportStatus, Trigger
+from import_pipeline.tracking import imports
+from import_pipeline.tracking.imports import ImportRow
+
+
+def carry_out_here(
+    installation: Installation,
+    source_name: str,
+    *,
+    fresh: bool = False,
+    limit: int | None = None,
+    only: Sequence[str] = (),
+    show: bool = True,
+) -> ImportSummary:
+    """Create or take over the import and see its Dagster run to the end, with a live display where people look.
+
+    Raises ImportAlreadyRunning where another import is in the way, ImportInterrupted or ImportFailed where this one
+    did not come to an end: the next run goes on with it.
+    """
+    source = installation.source(source_name)
+    _refuse_second(installation, source)
+    # After the refusal, which is at once; before the row, so that a second command finds it running soon after.
+    from import_pipeline.defs.launch import run_in_process
+
+    new = new_import(source, Trigger.CLI, fresh=fresh, limit=limit, only=only)
+    row = prepare(installation.database, source, new, installation.clock)
+    if row.status is ImportStatus.RUNNING:
+        _tell_resumed(row, asked_otherwise=bool(fresh or limit))
+    try:
+        with LiveDisplay(installation, source, row.id) if show else nullcontext():
+            finished = run_in_process(installation.settings, installation.sources, source.name, row.id)
+    finally:
+        unstarted = _drop_if_unstarted(installation, row.id)
+    with installation.database.read() as connection:
+        row = imports.get(connection, row.id)
+        other = imports.running(connection, source.name)
+    if unstarted:
+        raise _in_between(source, other, finished.error)
+    if row.status is ImportStatus.RUNNING:
+        raise _not_ended(source, row, finished.run_id, finished.error)
+    return summarize(row, source.limits, installation.clock.now())
+
+
+def _refuse_second(installation: Installation, source: ImportSource) -> None:
+    with installation.database.read() as connection:
+        found = imports.running(connection, source.name)
+    if found is not None and not liveness(found, source.lease).is_dead(installation.clock.now()):
+        raise already_running(source, found)
+
+
+def _tell_resumed(row: ImportRow, *, asked_otherwise: bool) -> None:
+    ignored = "; --fresh and --limit do not change it" if asked_otherwise else ""
+    click.echo(f"Import {row.id} of {row.source} was left behind by its process: going on with it{ignored}.", err=True)
+
+
+def _drop_if_unstarted(installation: Installation, import_id: int) -> bool:
+    """Another import won the race, or Dagster could not start the run: nobody will ever start this one."""
+    with installation.database.write() as connection:
+        return imports.cancel_scheduled(
+            connection, import_id, installation.clock.now(), "its run ended before it could start the import"
+        )
+
+
+def _in_between(
+    source: ImportSource, other: ImportRow | None, error: str | None
+) -> ImportAlreadyRunning | ImportFailed:
+    if other is not None:
+        return already_running(source, other)
+    if error is not None:
+        return ImportFailed(f"{source.name}: its Dagster run broke before the import began: {error}")
+    return ImportFailed(f"{source.name}: another import ran at the same moment; `import-pipeline list` shows it")
+
+
+def _not_ended(
+    source: ImportSource, row: ImportRow, run_id: str, error: str | None
+) -> ImportAlreadyRunning | ImportFailed | ImportInterrupted:
+    if row.dagster_run_id != run_id:
+        return already_running(source, row)
+    kept = "What is done is kept, and the next run goes on with it"
+    if error is not None:
+        return ImportFailed(
+            f"{source.name}: import {row.id} broke off: {error}. {kept}; Dagster run {run_id} tells more"
+        )
+    return ImportInterrupted(f"{source.name}: import {row.id} was interrupted. {kept}")
