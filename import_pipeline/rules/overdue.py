@@ -1,0 +1,225 @@
+"""What is to be done about a source's imports now: the scheduling rules, from rows and an instant to decisions.
+
+The sensor and the CLI apply the decisions in their order, each by a guarded statement: whoever comes second finds
+nothing left to do. Every look ends with exactly one Start, Resume, Fail, End or Wait.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from import_pipeline.rules.liveness import Liveness
+from import_pipeline.rules.slots import Slots
+from import_pipeline.rules.status import ImportStatus, Trigger
+
+#: How often an import is taken over before it counts as hopeless.
+MAX_RESUMES = 3
+#: How long a run that was asked for may take to start before another one is asked for.
+RUN_START = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportState:
+    """What the rules need to know of an import. Times are aware."""
+
+    id: int
+    status: ImportStatus
+    trigger: Trigger
+    slot_at: datetime | None  #: None outside the slots
+    scheduled_at: datetime
+    run_requested_at: datetime | None = None
+    resumes: int = 0
+    blocked_until: datetime | None = None  #: the end of a long pause that the API asked for
+    cancel_requested_at: datetime | None = None  #: also where its Dagster run was terminated, which means the same
+    run_id: str | None = None  #: of the Dagster run that works on it
+    run_is_gone: bool = False  #: that run has ended, or nobody knows it
+    liveness: Liveness | None = None  #: of a running one's worker; None counts as alive
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether it waits for nothing but its start."""
+        return self.status is ImportStatus.SCHEDULED and self.scheduled_at <= now
+
+    def is_wished(self) -> bool:
+        """Whether a person asked for it: a stopped schedule does not hold it back."""
+        return self.slot_at is None or self.trigger is Trigger.RESCHEDULE
+
+    def is_starting(self, now: datetime) -> bool:
+        """Whether somebody asked for its run, or was about to carry it out, so recently that it may yet start."""
+        asked = self.run_requested_at
+        if asked is None and self.trigger in {Trigger.CLI, Trigger.UI}:
+            asked = self.scheduled_at  # made by the process that is going to carry it out
+        return asked is not None and now - asked < RUN_START
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """Something to do, with its reason in a sentence for people."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule(Decision):
+    """Make the scheduled import of a slot."""
+
+    slot_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cancel(Decision):
+    """Cancel a scheduled import."""
+
+    import_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start(Decision):
+    """Ask for a run of a scheduled import."""
+
+    import_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resume(Decision):
+    """Ask for a run that goes on with a running import; the Dagster run before it is reported as failed first."""
+
+    import_id: int
+    dead_run_id: str | None
+    counts: bool  #: towards MAX_RESUMES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fail(Decision):
+    """End a running import that has no worker as failed; its Dagster run is reported as failed, too."""
+
+    import_id: int
+    dead_run_id: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class End(Decision):
+    """End a running import that has no worker as cancelled: nobody else reads the wish."""
+
+    import_id: int
+    dead_run_id: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wait(Decision):
+    """Nothing can start now."""
+
+
+def decide(
+    imports: Sequence[ImportState], slots: Slots, now: datetime, *, schedule_is_on: bool = True
+) -> list[Decision]:
+    """The rules applied to one source.
+
+    Expects all its imports that are scheduled or running, and of the ended ones those of slots that are yet to come.
+    """
+    decisions: list[Decision] = []
+    if schedule_is_on:
+        decisions += _removed_slots(imports, slots, now)
+        decisions += _older_overdue(imports, now)
+        decisions += _next_slot(imports, slots, now)
+    return [*decisions, _start(imports, slots, now, schedule_is_on=schedule_is_on)]
+
+
+def next_slots_import(imports: Sequence[ImportState], now: datetime) -> ImportState | None:
+    """The import that RESCHEDULE moves to now: the scheduled one of the next slot."""
+    coming = [one for one in imports if _is_coming(one, now)]
+    return min(coming, key=lambda one: one.scheduled_at, default=None)
+
+
+def _is_coming(one: ImportState, now: datetime) -> bool:
+    return one.status is ImportStatus.SCHEDULED and one.slot_at is not None and one.scheduled_at > now
+
+
+def _removed_slots(imports: Sequence[ImportState], slots: Slots, now: datetime) -> Iterator[Cancel]:
+    """The slots or their zone were changed since the import was scheduled."""
+    for one in imports:
+        if one.slot_at is not None and _is_coming(one, now) and slots.latest_at(one.slot_at) != one.slot_at:
+            yield Cancel(import_id=one.id, reason=f"The schedule no longer has a slot at {_text(one.slot_at)}.")
+
+
+def _overdue(imports: Sequence[ImportState], now: datetime) -> list[tuple[datetime, ImportState]]:
+    """The due imports of slots, the earliest slot first."""
+    due = [(one.slot_at, one) for one in imports if one.slot_at is not None and one.is_due(now)]
+    return sorted(due, key=lambda pair: pair[0])
+
+
+def _older_overdue(imports: Sequence[ImportState], now: datetime) -> Iterator[Cancel]:
+    """Rule 3: of several overdue slots only the latest is worth an import, unless an older one is about to start."""
+    overdue = _overdue(imports, now)
+    for slot_at, one in overdue[:-1]:
+        if not one.is_starting(now):
+            reason = f"The slot of {_text(slot_at)} was missed; the one of {_text(overdue[-1][0])} takes its place."
+            yield Cancel(import_id=one.id, reason=reason)
+
+
+def _next_slot(imports: Sequence[ImportState], slots: Slots, now: datetime) -> Iterator[Schedule]:
+    """Rule 1: the next slot that is not spent has its import."""
+    known = {one.slot_at: one for one in imports if one.slot_at is not None}
+    slot_at = slots.next_after(now)
+    while slot_at in known and not _is_coming(known[slot_at], now):
+        slot_at = slots.next_after(slot_at)
+    if slot_at not in known:
+        yield Schedule(slot_at=slot_at, reason=f"The next slot is {_text(slot_at)}.")
+
+
+def _start(imports: Sequence[ImportState], slots: Slots, now: datetime, *, schedule_is_on: bool) -> Decision:
+    """Rules 2, 4, 5 and 8: what starts, or what it waits for."""
+    running = next((one for one in imports if one.status is ImportStatus.RUNNING), None)
+    if running is not None:
+        return _running(running, now)
+    due = _in_turn(imports, now, schedule_is_on=schedule_is_on)
+    starting = next((one for one in due if one.is_starting(now)), None)
+    if starting is not None:
+        return Wait(reason=f"Import {starting.id} is about to start.")
+    if due:
+        first = due[0]
+        what = "was asked for" if first.is_wished() else f"is due since {_text(first.scheduled_at)}"
+        return Start(import_id=first.id, reason=f"Import {first.id} {what}.")
+    if not schedule_is_on:
+        return Wait(reason="The schedule is stopped, and nobody has asked for an import.")
+    return Wait(reason=f"Nothing is due before {_text(slots.next_after(now))}.")
+
+
+def _in_turn(imports: Sequence[ImportState], now: datetime, *, schedule_is_on: bool) -> list[ImportState]:
+    """What is due: people's wishes from the oldest on, then the latest overdue slot; what is about to start stays."""
+    wishes = [one for one in imports if one.slot_at is None and one.is_due(now)]
+    overdue = [one for _, one in reversed(_overdue(imports, now)) if schedule_is_on or one.is_wished()]
+    return [*sorted(wishes, key=lambda one: (one.scheduled_at, one.id)), *overdue]
+
+
+def _running(one: ImportState, now: datetime) -> Decision:
+    """Rules 4, 6 and 7: a running import goes on, is resumed, or ends."""
+    if not one.run_is_gone and (one.liveness is None or not one.liveness.is_dead(now)):
+        return Wait(reason=f"Import {one.id} is running.")
+    if one.cancel_requested_at is not None:
+        reason = f"Import {one.id} was to be cancelled, and its worker is gone."
+        return End(import_id=one.id, dead_run_id=one.run_id, reason=reason)
+    if one.blocked_until is not None and one.blocked_until > now:
+        return Wait(reason=f"Import {one.id} pauses until {_text(one.blocked_until)}, as the API asked.")
+    if _was_asked_since(one, now):
+        return Wait(reason=f"Import {one.id} is about to go on in another run.")
+    # A worker that left in order (told to end, or for a long pause) is no sign of a hopeless import.
+    counts = one.liveness is None or one.liveness.has_owner
+    if not counts:
+        reason = f"Import {one.id} goes on: its worker has left it to another one."
+    elif one.resumes < MAX_RESUMES:
+        reason = f"Import {one.id} goes on: its worker is gone (resume {one.resumes + 1} of {MAX_RESUMES})."
+    else:
+        reason = f"Import {one.id} was resumed {one.resumes} times and its worker was gone each time."
+        return Fail(import_id=one.id, dead_run_id=one.run_id, reason=reason)
+    return Resume(import_id=one.id, dead_run_id=one.run_id, counts=counts, reason=reason)
+
+
+def _was_asked_since(one: ImportState, now: datetime) -> bool:
+    """Whether a run was asked for after the worker's last sign of life; the request it began with does not count."""
+    asked = one.run_requested_at
+    seen = one.liveness.heartbeat_at if one.liveness is not None else None
+    return asked is not None and now - asked < RUN_START and (seen is None or asked > seen)
+
+
+def _text(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
