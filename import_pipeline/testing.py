@@ -36,6 +36,7 @@ class FakeClock:
         self._elapsed = 0.0
         self._wake_ups: list[tuple[float, int]] = []
         self._count = 0
+        self._changes = 0  # wake-ups and new sleepers: after each, all others look around anew
         self.sleeps: list[float] = []
 
     def now(self) -> datetime:
@@ -49,25 +50,34 @@ class FakeClock:
     def advance(self, seconds: float) -> None:
         """Let time pass; whoever sleeps less than that wakes up at the next turn of the event loop."""
         self._elapsed += seconds
+        self._changes += 1
 
     async def sleep(self, seconds: float) -> None:
-        """Return when the clock has moved that far."""
+        """Return when the clock has moved that far; zero and less give way to other tasks once."""
         self.sleeps.append(seconds)
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
         self._count += 1
-        wake_up = (self._elapsed + max(0.0, seconds), self._count)
+        self._changes += 1
+        wake_up = (self._elapsed + seconds, self._count)
         heapq.heappush(self._wake_ups, wake_up)
         try:
-            while True:
-                for _ in range(IDLE_TURNS):
-                    await asyncio.sleep(0)
-                    if self._elapsed >= wake_up[0]:
-                        return
-                if self._wake_ups[0] == wake_up:
-                    self._elapsed = max(self._elapsed, wake_up[0])
-                    return
+            while self._elapsed < wake_up[0]:
+                if await self._all_is_quiet() and self._wake_ups[0] == wake_up:
+                    self.advance(wake_up[0] - self._elapsed)
+                    self._elapsed = max(self._elapsed, wake_up[0])  # the sum may fall short by a rounding
         finally:
             self._wake_ups.remove(wake_up)
             heapq.heapify(self._wake_ups)
+
+    async def _all_is_quiet(self) -> bool:
+        before = self._changes
+        for _ in range(IDLE_TURNS):
+            await asyncio.sleep(0)
+            if self._changes != before:
+                return False
+        return True
 
 
 Answer = httpx.Response | Exception | Mapping[str, Any] | list[Any]

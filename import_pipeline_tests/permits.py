@@ -129,7 +129,7 @@ class Player:
 
 
 class Reference:
-    """The tiers' rule at its plainest: a permit may start when, in every window before it, fewer than n others count."""
+    """The tiers' rule at its plainest: it may start when every window before it holds fewer than n."""
 
     def __init__(self) -> None:
         self.stamps: dict[str, int] = {}

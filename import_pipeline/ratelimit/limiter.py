@@ -106,6 +106,9 @@ class Limiter:
         Raises ApiBlocked when the shared pause exceeds the patience, LimiterUnavailable when the store stays away.
         """
         while True:
+            blocked = self._blocked(self._paused_until - self.clock.monotonic())
+            if blocked is not None:
+                raise blocked
             if not self.tiers and self.clock.monotonic() < self._free_until:
                 now = self.clock.monotonic()
                 return Permit(name="", start=now, expires=now + deadline, shared=False)
@@ -192,10 +195,12 @@ class Limiter:
         self._free_until = 0.0 if result.pause or result.probing else now + FREE_FOR
         if result.pause:
             self._paused_until = max(self._paused_until, now + result.pause / SECOND)
-        pause = timedelta(microseconds=result.pause)
-        if self._patience is None or pause <= self._patience:
+        return self._blocked(result.pause / SECOND)
+
+    def _blocked(self, pause: float) -> ApiBlocked | None:
+        if self._patience is None or pause <= self._patience.total_seconds():
             return None
-        return ApiBlocked(self.api, self.clock.now() + pause)
+        return ApiBlocked(self.api, self.clock.now() + timedelta(seconds=pause))
 
     def _unreachable(self, error: StoreError) -> LimiterUnavailable:
         return LimiterUnavailable(f"the limits of {self.api} cannot be shared, so nothing is sent: {error}")

@@ -1,5 +1,6 @@
 """Tiers: from the notation of `limits` to the few that bind."""
 
+import math
 from collections.abc import Sequence
 
 from limits import RateLimitItem, parse_many
@@ -26,12 +27,15 @@ def parse_tiers(text: str, name: str = "limits") -> tuple[RateLimitItem, ...]:
 
 
 def normalised(tiers: Sequence[RateLimitItem]) -> tuple[RateLimitItem, ...]:
-    """Sorted by window, without every tier that another one implies.
-
-    A tier is implied by one that allows no more in a window at least as long.
-    """
+    """Sorted by window, without every tier that another one implies."""
     binding: list[RateLimitItem] = []
-    for tier in sorted(set(tiers), key=lambda each: (-each.get_expiry(), each.amount)):
-        if not binding or tier.amount < binding[-1].amount:
-            binding.append(tier)
-    return tuple(reversed(binding))
+    for tier in sorted(set(tiers), key=lambda each: (each.get_expiry(), each.amount)):
+        if not any(implies(other, tier) for other in binding):
+            binding = [other for other in binding if not implies(tier, other)] + [tier]
+    return tuple(binding)
+
+
+def implies(one: RateLimitItem, other: RateLimitItem) -> bool:
+    """Whether whoever keeps the one keeps the other: so many of its windows cover the other's."""
+    windows = math.ceil(other.get_expiry() / one.get_expiry())
+    return one.amount * windows <= other.amount

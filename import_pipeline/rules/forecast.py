@@ -42,11 +42,9 @@ def _from_empty(index: int, tiers: Sequence[Tier]) -> float:
     (amount, window), inner = tiers[-1], tiers[:-1]
     if index < amount:
         return _from_empty(index, inner)
-    # Where every shorter window is empty again when the longest frees its first place, all repeats from there.
-    repeats = all(
-        _from_empty(amount - places, inner) + length <= window for places, length in inner if places <= amount
-    )
-    if repeats and all(places <= amount for places, _ in inner):
+    # Where all shorter windows are empty again when the longest frees its first place, all repeats from there.
+    last = _from_empty(amount - 1, inner)
+    if all(last + length <= window for _, length in inner):
         rounds, rest = divmod(index, amount)
         return rounds * window + _from_empty(rest, inner)
     return _last_send(index + 1, tiers, [])

@@ -3,15 +3,9 @@
 from pathlib import Path
 from uuid import uuid4
 
-import pytest
 from hypothesis import HealthCheck, given, settings
-from redis import Redis
 
-from import_pipeline.ratelimit.exchange import SECOND, Ask, Outcome, Settled, StoreError, Wanted
-from import_pipeline.ratelimit.redis_storage import RedisPermits
-from import_pipeline.ratelimit.sqlite_storage import SQLitePermits
 from import_pipeline_tests.permits import (
-    TIERS,
     FakeTimeMemory,
     FakeTimeRedis,
     Player,

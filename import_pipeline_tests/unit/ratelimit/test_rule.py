@@ -142,7 +142,7 @@ def test_all_tiers_or_none() -> None:
 
 
 def test_the_wait_is_read_off_the_place_that_comes_free() -> None:
-    """Two places per ten seconds, answered at 1 s and at 4 s: the waits end at 11 s and at 14 s, less the look-ahead."""
+    """Two places per ten seconds, answered at 1 and 4 s: the waits end at 11 and 14 s, less the look-ahead."""
     time = VirtualTime()
     store = FakeTimeMemory(time)
     tiers = ((2, 10 * SECOND),)

@@ -1,0 +1,274 @@
+"""The limiter of one process, on a clock that jumps and with permits in memory."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from limits import RateLimitItem
+
+from import_pipeline.errors import ApiBlocked, LimiterUnavailable
+from import_pipeline.ratelimit import Limiter, Permit, Permits, TierUsage, parse_tiers
+from import_pipeline.ratelimit.exchange import Ask, Exchange, StoreError
+from import_pipeline.testing import FakeClock, MemoryPermits
+
+pytestmark = pytest.mark.anyio
+TIERS = parse_tiers("3/10 second")
+
+
+def limiter_on(
+    clock: FakeClock,
+    permits: Permits | None = None,
+    tiers: tuple[RateLimitItem, ...] = TIERS,
+    patience: timedelta | None = None,
+) -> Limiter:
+    store = permits or MemoryPermits(clock)
+    return Limiter("x", tiers, store, clock=clock, patience=patience, chance=lambda: 0.0)
+
+
+async def ask_and_answer(limiter: Limiter, log: list[float], latency: float = 0.5, *, first: bool = False) -> None:
+    permit = await limiter.acquire(first=first)
+    log.append(round(limiter.clock.monotonic(), 2))
+    await limiter.clock.sleep(latency)
+    limiter.answered(permit)
+
+
+async def test_places_come_free_a_window_after_the_answer() -> None:
+    clock, log = FakeClock(), list[float]()
+    async with limiter_on(clock) as limiter, asyncio.TaskGroup() as group:
+        for _ in range(7):
+            group.create_task(ask_and_answer(limiter, log))
+    assert log == [0, 0, 0, 10.5, 10.5, 10.5, 21.0]
+
+
+async def test_two_processes_share_the_places_and_nobody_starves() -> None:
+    clock, logs = FakeClock(), ([], [])  # type: tuple[list[float], list[float]]
+    permits = MemoryPermits(clock)
+    async with limiter_on(clock, permits) as one, limiter_on(clock, permits) as other, asyncio.TaskGroup() as group:
+        for _ in range(15):
+            group.create_task(ask_and_answer(one, logs[0]))
+            group.create_task(ask_and_answer(other, logs[1]))
+    together = sorted(logs[0] + logs[1])
+    assert all(later - earlier >= 10.5 for earlier, later in zip(together, together[3:], strict=False))
+    assert together[-1] == pytest.approx(9 * 10.5, abs=0.5)
+
+
+async def test_first_goes_before_all_that_wait() -> None:
+    clock, order = FakeClock(), list[str]()
+
+    async def ask(name: str, *, first: bool) -> None:
+        limiter.answered(await limiter.acquire(first=first))
+        order.append(name)
+
+    async with limiter_on(clock, tiers=parse_tiers("1/10 second")) as limiter, asyncio.TaskGroup() as group:
+        for name in ("a", "b", "c", "d1", "d2"):
+            group.create_task(ask(name, first=name.startswith("d")))
+            await asyncio.sleep(0)
+    assert order.index("d1") < order.index("d2") < order.index("b") < order.index("c")
+
+
+async def test_usage_tells_what_all_processes_did() -> None:
+    clock = FakeClock()
+    permits = MemoryPermits(clock)
+    async with limiter_on(clock, permits) as limiter, limiter_on(clock, permits) as other:
+        first, second = await limiter.acquire(), await limiter.acquire()
+        limiter.answered(first)
+        limiter.refused(second, timedelta(seconds=30))
+        await clock.sleep(1)
+        usage = await other.usage()
+        assert (usage.hits, usage.sleeps, usage.slept_seconds) == (1, 1, pytest.approx(1))
+        assert usage.paused_until == pytest.approx(clock.now() + timedelta(seconds=29), abs=timedelta(milliseconds=1))
+        assert usage.tiers == (TierUsage(amount=3, seconds=10, used=1),)
+
+
+async def test_a_pause_beyond_the_patience_is_raised_to_all_that_wait_and_that_come() -> None:
+    clock = FakeClock()
+    async with limiter_on(clock, patience=timedelta(minutes=1)) as limiter:
+        permit = await limiter.acquire()
+        limiter.refused(permit, timedelta(hours=2))
+        with pytest.raises(ApiBlocked) as caught:
+            await limiter.acquire()
+        assert caught.value.until == pytest.approx(clock.now() + timedelta(hours=2), abs=timedelta(seconds=1))
+        with pytest.raises(ApiBlocked):
+            await limiter.acquire()
+
+
+async def test_a_pause_within_the_patience_is_waited_for_whole() -> None:
+    clock = FakeClock()
+    async with limiter_on(clock, patience=timedelta(minutes=1)) as limiter:
+        limiter.refused(await limiter.acquire(), timedelta(seconds=42))
+        await limiter.acquire()
+        assert 42 <= clock.monotonic() < 42.1
+
+
+@pytest.mark.parametrize(("tiers", "expected"), [(TIERS, 10), ((), 1)])
+async def test_a_refusal_without_a_hint_means_the_shortest_window(
+    tiers: tuple[RateLimitItem, ...], expected: float
+) -> None:
+    clock = FakeClock()
+    async with limiter_on(clock, tiers=tiers) as limiter:
+        limiter.refused(await limiter.acquire())
+        await limiter.acquire()
+        assert clock.monotonic() == pytest.approx(expected, abs=0.1)
+
+
+async def test_without_tiers_only_the_pause_is_shared() -> None:
+    """A hundred permits at once and hardly an ask; a refusal in one process stops the other within a second."""
+    clock = FakeClock()
+    permits = MemoryPermits(clock)
+    async with limiter_on(clock, permits, ()) as limiter, limiter_on(clock, permits, ()) as other:
+        for _ in range(100):
+            limiter.answered(await limiter.acquire())
+        assert (clock.monotonic(), limiter.asks) == (0, 1)
+        await other.acquire()
+        limiter.refused(await limiter.acquire(), timedelta(seconds=20))
+        await clock.sleep(1)
+        probe = await other.acquire()
+        assert clock.monotonic() == pytest.approx(20, abs=0.1)
+        waiting = asyncio.create_task(limiter.acquire())
+        await clock.sleep(1)
+        assert not waiting.done()
+        other.answered(probe)
+        await waiting
+
+
+async def test_a_cancelled_wait_gives_its_permit_back() -> None:
+    clock = FakeClock()
+    async with limiter_on(clock, tiers=parse_tiers("1/10 second")) as limiter:
+        held = await limiter.acquire()
+        waiting = asyncio.create_task(limiter.acquire())
+        await clock.sleep(0.1)
+        waiting.cancel()
+        limiter.unused(held)
+        before = clock.monotonic()
+        await limiter.acquire()
+        assert clock.monotonic() - before < 0.1
+
+
+async def test_cancelled_at_the_moment_of_the_grant_gives_it_back_too() -> None:
+    clock = FakeClock()
+    async with limiter_on(clock, tiers=parse_tiers("1/10 second")) as limiter:
+        task = asyncio.create_task(limiter.acquire())
+        while (await limiter.usage()).tiers[0].used == 0:
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await limiter.acquire()
+        assert clock.monotonic() < 0.1
+
+
+async def test_blocked_for_tells_gaps_only_while_tasks_wait() -> None:
+    clock = FakeClock()
+    async with limiter_on(clock, tiers=parse_tiers("1/10 second")) as limiter:
+        assert limiter.blocked_for() == 0
+        limiter.answered(await limiter.acquire())
+        assert limiter.blocked_for() == 0
+        waiting = asyncio.create_task(limiter.acquire())
+        await clock.sleep(1)
+        assert 0.9 < limiter.blocked_for() <= 9
+        waiting.cancel()
+        await clock.sleep(1)
+        assert limiter.blocked_for() == 0
+
+
+class FlakyPermits(MemoryPermits):
+    """A store that answers only while `up`; what it did before an error stays done."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock)
+        self.up = True
+        self.asks: list[Ask] = []
+
+    def exchange(self, ask: Ask) -> Exchange:
+        self.asks.append(ask)
+        result = super().exchange(ask)
+        if not self.up:
+            raise StoreError("connection refused")
+        return result
+
+
+async def test_nothing_is_granted_while_the_store_is_away() -> None:
+    clock = FakeClock()
+    permits = FlakyPermits(clock)
+    async with limiter_on(clock, permits) as limiter:
+        permits.up = False
+        waiting = asyncio.create_task(limiter.acquire())
+        await clock.sleep(5)
+        assert not waiting.done()
+        permits.up = True
+        assert isinstance(await waiting, Permit)
+        assert clock.monotonic() == pytest.approx(5, abs=0.3)
+
+
+async def test_permits_that_an_unheard_answer_granted_are_given_back() -> None:
+    """The store did its step and the answer got lost: those names come back as unused, and new ones are asked for."""
+    clock = FakeClock()
+    permits = FlakyPermits(clock)
+    async with limiter_on(clock, permits, parse_tiers("1/10 second")) as limiter:
+        permits.up = False
+        waiting = asyncio.create_task(limiter.acquire())
+        await clock.sleep(0.1)
+        permits.up = True
+        await waiting
+        assert clock.monotonic() < 1
+
+
+async def test_a_store_that_stays_away_is_an_error_after_the_patience() -> None:
+    clock = FakeClock()
+    permits = FlakyPermits(clock)
+    permits.up = False
+    async with limiter_on(clock, permits) as limiter:
+        with pytest.raises(LimiterUnavailable, match="connection refused"):
+            await limiter.acquire()
+        assert clock.monotonic() == pytest.approx(30, abs=0.5)
+        with pytest.raises(LimiterUnavailable):
+            await limiter.usage()
+        with pytest.raises(LimiterUnavailable):
+            await limiter.acquire()
+        assert clock.monotonic() == pytest.approx(30, abs=1)
+
+
+async def test_an_emptied_store_is_told_again_what_still_counts() -> None:
+    clock, log = FakeClock(), list[float]()
+    permits = MemoryPermits(clock)
+    async with limiter_on(clock, permits) as limiter:
+        limiter.answered(await limiter.acquire())
+        flying = await limiter.acquire()
+        limiter.answered(await limiter.acquire())
+        await clock.sleep(4)
+        permits.forget()
+        assert (await limiter.usage()).tiers[0].used == 0
+        await clock.sleep(0.1)
+        assert (await limiter.usage()).tiers[0].used == 3
+        limiter.answered(flying)
+        await ask_and_answer(limiter, log)
+    assert log == [pytest.approx(10, abs=0.1)]
+
+
+async def test_no_more_than_one_ask_per_request() -> None:
+    clock, log = FakeClock(), list[float]()
+    async with limiter_on(clock, tiers=parse_tiers("20/2 second; 50/10 second")) as limiter:
+
+        async def worker() -> None:
+            for _ in range(20):
+                await ask_and_answer(limiter, log, 0.03)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(10):
+                group.create_task(worker())
+    assert len(log) == 200
+    assert limiter.asks <= 200
+
+
+async def test_a_closed_limiter_says_so() -> None:
+    limiter = limiter_on(FakeClock())
+    with pytest.raises(RuntimeError, match="async with"):
+        await limiter.acquire()
+
+
+async def test_leaving_tells_the_last_answers() -> None:
+    clock = FakeClock()
+    permits = FlakyPermits(clock)
+    async with limiter_on(clock, permits) as limiter:
+        limiter.answered(await limiter.acquire())
+    assert [len(ask.settled) for ask in permits.asks] == [0, 1]

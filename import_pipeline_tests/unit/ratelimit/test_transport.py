@@ -1,0 +1,260 @@
+"""The transport: refusals are waited out in here, answers come whole, permits always find their way back."""
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from import_pipeline.errors import ApiBlocked
+from import_pipeline.ratelimit import Limiter, RateLimitedTransport, parse_tiers
+from import_pipeline.testing import Answer, CannedTransport, FakeClock, MemoryPermits
+
+pytestmark = pytest.mark.anyio
+
+
+@asynccontextmanager
+async def client_of(
+    inner: httpx.AsyncBaseTransport,
+    clock: FakeClock,
+    tiers: str = "5/10 second",
+    patience: float | None = None,
+    **options: Any,
+) -> AsyncIterator[tuple[httpx.AsyncClient, Limiter]]:
+    wait = None if patience is None else timedelta(seconds=patience)
+    permits = MemoryPermits(clock)
+    async with Limiter("x", parse_tiers(tiers), permits, clock=clock, patience=wait, chance=lambda: 0.0) as limiter:
+        transport = RateLimitedTransport(inner, limiter, **options)
+        async with httpx.AsyncClient(transport=transport, base_url="https://api.test") as client:
+            yield client, limiter
+
+
+def in_turn(*answers: Answer) -> CannedTransport:
+    """These answers one after the other, the last one for ever."""
+    left = list(answers)
+    return CannedTransport(lambda _: left.pop(0) if len(left) > 1 else left[0])
+
+
+def too_many(**headers: str) -> httpx.Response:
+    return httpx.Response(429, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+
+@pytest.mark.parametrize(
+    ("refusal", "expected"),
+    [
+        (too_many(retry_after="7"), 7),
+        (too_many(date="Tue, 01 Jan 2030 00:00:00 GMT", retry_after="Tue, 01 Jan 2030 00:00:09 GMT"), 9),
+        (too_many(x_ratelimit_remaining="0", x_ratelimit_reset="3"), 3),
+        (too_many(), 10),  # the shortest window
+        (too_many(retry_after="0"), 1),
+        (too_many(retry_after="-5"), 1),
+        (too_many(retry_after="soon"), 10),
+        (httpx.Response(503, headers={"Retry-After": "4"}), 4),
+    ],
+)
+async def test_a_refusal_is_waited_out_and_the_request_sent_again(refusal: httpx.Response, expected: float) -> None:
+    clock, seen = FakeClock(), list[int | None]()
+    async with client_of(in_turn(refusal, {"id": 1}), clock, observe=seen.append) as (client, limiter):
+        response = await client.get("/items/1")
+        assert (response.json(), seen) == ({"id": 1}, [refusal.status_code, 200])
+        assert expected <= clock.monotonic() < expected + 0.1
+        assert (await limiter.usage()).hits == 1
+
+
+async def test_a_503_without_a_wait_is_an_answer_like_any_other() -> None:
+    clock = FakeClock()
+    async with client_of(in_turn(httpx.Response(503)), clock) as (client, _):
+        assert (await client.get("/")).status_code == 503
+        assert clock.monotonic() < 0.1
+
+
+async def test_ten_refusals_in_a_row_use_up_nothing_of_the_callers() -> None:
+    clock = FakeClock()
+    async with client_of(in_turn(*[too_many(retry_after="2")] * 10, {}), clock) as (client, limiter):
+        assert (await client.get("/")).status_code == 200
+        assert (await limiter.usage()).hits == 10
+
+
+async def test_the_sources_own_signal_counts_as_a_refusal() -> None:
+    """A 200 with an error in its body; the hook gets a response that can be read."""
+    clock = FakeClock()
+    transport = in_turn({"error": "slow down"}, {"id": 1})
+    is_limit = lambda response: "error" in response.json()  # noqa: E731
+    async with client_of(transport, clock, is_rate_limited=is_limit) as (client, limiter):
+        assert (await client.get("/")).json() == {"id": 1}
+        assert clock.monotonic() >= 10
+        assert (await limiter.usage()).hits == 1
+
+
+async def test_a_longer_pause_than_the_patience_is_raised() -> None:
+    clock = FakeClock()
+    async with client_of(in_turn(too_many(retry_after="3600")), clock, patience=60) as (client, _):
+        with pytest.raises(ApiBlocked, match="x: the API asks for a pause until 2030-01-01 01:00:00 UTC"):
+            await client.get("/")
+
+
+async def test_a_body_that_cannot_be_sent_again_is_not() -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield b"once"
+
+    clock = FakeClock()
+    transport = in_turn(too_many(retry_after="3"), {})
+    async with client_of(transport, clock) as (client, limiter):
+        assert (await client.post("/", content=body())).status_code == 429
+        assert len(transport.requests) == 1
+        assert (await client.post("/", content=b"again")).status_code == 200
+        assert clock.monotonic() >= 3
+
+
+async def test_while_a_pause_runs_nobody_sends_and_one_request_goes_first() -> None:
+    clock = FakeClock()
+    sent: list[float] = []
+
+    def answer(_: httpx.Request) -> Answer:
+        sent.append(round(clock.monotonic(), 2))
+        return too_many(retry_after="5") if len(sent) == 3 else {}
+
+    async with client_of(CannedTransport(answer), clock, "50/10 second") as (client, _), asyncio.TaskGroup() as group:
+        for delay in range(8):
+
+            async def get(delay: float) -> None:
+                await clock.sleep(delay)
+                await client.get("/")
+
+            group.create_task(get(delay))
+    assert sent[:3] == [0, 1, 2]
+    assert 7 <= sent[3] < sent[4]
+    assert len(sent) == 9
+
+
+async def test_every_request_gives_up_at_its_deadline_and_keeps_its_place_for_as_long_as_it_can_arrive() -> None:
+    class Hanging(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    clock, seen = FakeClock(), list[int | None]()
+    async with client_of(Hanging(), clock, "1/10 second", deadline=0.05, observe=seen.append) as (client, limiter):
+        with pytest.raises(httpx.ReadTimeout, match=r"no whole answer within 0\.05 s"):
+            await client.get("/")
+        assert seen == [None]
+        await limiter.acquire()
+        assert clock.monotonic() == pytest.approx(12.05, abs=0.1)
+
+
+@pytest.mark.parametrize("error", [httpx.ConnectError("refused"), httpx.PoolTimeout("full")])
+async def test_what_was_never_sent_takes_no_place(error: Exception) -> None:
+    clock = FakeClock()
+    async with client_of(in_turn(error), clock, "1/10 second") as (client, limiter):
+        with pytest.raises(type(error)):
+            await client.get("/")
+        await limiter.acquire()
+        assert clock.monotonic() < 0.1
+
+
+async def test_a_connection_that_breaks_may_have_brought_the_request_there() -> None:
+    clock = FakeClock()
+    async with client_of(in_turn(httpx.ReadError("reset")), clock, "1/10 second", deadline=3.0) as (client, limiter):
+        with pytest.raises(httpx.ReadError):
+            await client.get("/")
+        await limiter.acquire()
+        assert clock.monotonic() == pytest.approx(15, abs=0.1)
+
+
+async def test_wishes_travel_with_the_request() -> None:
+    clock = FakeClock()
+    transport = CannedTransport(lambda request: {"path": request.url.path})
+    async with client_of(transport, clock, "1/10 second") as (client, _), asyncio.TaskGroup() as group:
+        for path in ("/a", "/b", "/c"):
+            group.create_task(client.get(path))
+            await asyncio.sleep(0)
+        wishes = {"import_pipeline": {"first": True}}
+        group.create_task(client.get("/page", extensions=wishes))
+    paths = [request.url.path for request in transport.requests]
+    assert paths.index("/page") < paths.index("/b") < paths.index("/c")
+
+
+class Streamed(httpx.AsyncByteStream):
+    def __init__(self, *chunks: bytes) -> None:
+        self.chunks = chunks
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self.chunks:
+            yield chunk
+
+
+class Raw(httpx.AsyncBaseTransport):
+    """Answers with a stream, as a network does."""
+
+    def __init__(self, stream: httpx.AsyncByteStream, **headers: str) -> None:
+        self.stream, self.headers = stream, {name.replace("_", "-"): value for name, value in headers.items()}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers=self.headers, stream=self.stream)
+
+
+@pytest.mark.parametrize(
+    ("inner", "message"),
+    [
+        (Raw(Streamed(*[b"x" * 400] * 3)), "longer than 1,000 bytes"),
+        (Raw(Streamed(gzip.compress(b"x" * 100_000)), content_encoding="gzip"), "unpacks to more than 1,000 bytes"),
+    ],
+)
+async def test_bodies_are_capped_as_sent_and_as_unpacked(inner: Raw, message: str) -> None:
+    clock = FakeClock()
+    async with client_of(inner, clock, largest_body=1000) as (client, limiter):
+        with pytest.raises(httpx.ReadError, match=message):
+            await client.get("/")
+        await clock.sleep(10)
+        assert (await limiter.usage()).tiers[0].used == 0  # it counted from its head, and no longer
+
+
+async def test_a_packed_body_reaches_the_client_as_it_was() -> None:
+    inner = Raw(Streamed(gzip.compress(b'{"id": 1}')), content_encoding="gzip")
+    async with client_of(inner, FakeClock()) as (client, _):
+        assert (await client.get("/")).json() == {"id": 1}
+        async with client.stream("GET", "/") as response:
+            assert b"".join([chunk async for chunk in response.aiter_raw()]) == inner.stream.chunks[0]  # type: ignore[attr-defined]
+
+
+async def test_cancelled_in_flight_it_keeps_its_place_cancelled_before_it_does_not() -> None:
+    class Slow(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            await clock.sleep(2)
+            return httpx.Response(200)
+
+    clock = FakeClock()
+    async with client_of(Slow(), clock, "2/10 second") as (client, limiter):
+        flying, other = asyncio.create_task(client.get("/")), asyncio.create_task(client.get("/"))
+        waiting = asyncio.create_task(client.get("/"))
+        await clock.sleep(1)
+        flying.cancel()
+        waiting.cancel()
+        await asyncio.wait([flying, other, waiting])
+        await clock.sleep(5)
+        assert (await limiter.usage()).tiers[0].used == 2
+        await clock.sleep(10)
+        assert (await limiter.usage()).tiers[0].used == 1  # the cancelled one can arrive for 30 seconds
+
+
+async def test_a_process_that_stood_still_sends_on_a_fresh_permit() -> None:
+    """Frozen between the grant and the sending, for longer than half of the deadline: the old permit may be over."""
+
+    class Frozen(FakeClock):
+        async def sleep(self, seconds: float) -> None:
+            await super().sleep(seconds)
+            if seconds == 0.01:
+                self.advance(25)
+
+    clock = Frozen()
+    transport = in_turn({})
+    async with client_of(transport, clock) as (client, limiter):
+        permits = await limiter.acquire()
+        limiter.unused(permits)
+        clock.advance(25)
+        assert (await client.get("/")).status_code == 200
+        assert len(transport.requests) == 1
