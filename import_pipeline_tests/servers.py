@@ -83,7 +83,7 @@ def free_port() -> int:
 class Server(ABC):
     """A process that listens on `port`. Use it as a context manager, or call `start()` and in the end `remove()`."""
 
-    last_resort: ClassVar[str] = "KILL"  #: the signal by which the watcher ends the server and its children
+    crash: ClassVar[signal.Signals] = signal.SIGKILL  #: ends the server and its children at once, saving nothing
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -91,7 +91,7 @@ class Server(ABC):
         self._process: subprocess.Popen[bytes] | None = None
         self._has_served = False
         self._watcher = subprocess.Popen(
-            ["/bin/sh", "-c", WATCHER, "watcher", self.last_resort, str(self.folder)],
+            ["/bin/sh", "-c", WATCHER, "watcher", self.crash.name[3:], str(self.folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -169,7 +169,7 @@ class Server(ABC):
 
     def kill(self) -> None:
         """End it at once, as a crash would."""
-        self._end(signal.SIGKILL)
+        self._end(self.crash)
 
     def remove(self) -> None:
         """End it for good and remove its data."""
@@ -182,7 +182,11 @@ class Server(ABC):
     def _end(self, how: signal.Signals) -> None:
         if self._process is not None:
             self._process.send_signal(how)
-            self._process.wait(STOP_SECONDS)
+            try:
+                self._process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:  # a test may have stopped it with SIGSTOP
+                self._process.kill()
+                self._process.wait(STOP_SECONDS)
             self._process = None
             self._tell_watcher("")
 
@@ -207,7 +211,7 @@ class Server(ABC):
 class PostgresServer(Server):
     """Postgres with the superuser `postgres`; a password is asked for, and nothing is flushed to the disk."""
 
-    last_resort = "QUIT"
+    crash = signal.SIGQUIT  # "immediate shutdown": a killed postmaster's children would go on for a moment
     options: ClassVar[dict[str, str]] = {
         "listen_addresses": "127.0.0.1",
         "unix_socket_directories": "",
