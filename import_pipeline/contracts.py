@@ -15,6 +15,7 @@ from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from import_pipeline.errors import ContractError, SettingError
+from import_pipeline.rules.slots import Slots, parse_slots
 from import_pipeline.settings import SOURCE_SETTINGS, SourceSettings, variable_prefix
 
 
@@ -55,6 +56,21 @@ class ImportableMixin:
     """The one column that an importable needs, for declarative classes that have no reason to write it themselves."""
 
     external_id: Mapped[str] = mapped_column(String(255), unique=True)
+
+
+#: What a setting of the same name replaces.
+_COPIED = (
+    "limits",
+    "per_page",
+    "concurrency",
+    "overlap",
+    "timeout",
+    "slots",
+    "time_zone",
+    "lease",
+    "wait",
+    "base_url",
+)
 
 
 class ImportSource(ABC):
@@ -136,7 +152,7 @@ class ImportSource(ABC):
     def configured(self, settings: SourceSettings) -> Self:
         """A copy on which what the environment says stands in place of the class's own values."""
         source = copy.copy(self)
-        for name in ("limits", "per_page", "concurrency", "overlap", "timeout", "lease", "wait", "base_url"):
+        for name in _COPIED:
             if (value := getattr(settings, name)) is not None:
                 setattr(source, name, value)
         if settings.max_pause is not None:
@@ -145,7 +161,23 @@ class ImportSource(ABC):
             source.retry = replace(source.retry, tries=settings.tries)
         if settings.backoff is not None:
             source.retry = replace(source.retry, backoff=settings.backoff)
+        if settings.slots is not None or settings.time_zone is not None:
+            source._check_slots(settings)
         return source
+
+    @property
+    def timetable(self) -> Slots:
+        """The times at which an import is due; ValueError where they cannot be read."""
+        return parse_slots(self.slots, self.time_zone)
+
+    def _check_slots(self, settings: SourceSettings) -> None:
+        """Raise SettingError for slots or a zone that the environment got wrong."""
+        for name, read in (("SLOTS", (self.slots, "UTC")), ("TIME_ZONE", ("0", self.time_zone))):
+            try:
+                parse_slots(*read)
+            except ValueError as error:
+                expected, _, got = str(error).removeprefix("expected ").rpartition(", got ")
+                raise SettingError(variable_prefix(self.name) + name, expected, got) from error
 
 
 def check_source(source: object) -> ImportSource:

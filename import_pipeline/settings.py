@@ -244,6 +244,20 @@ SOURCE_SETTINGS: tuple[Setting[Any], ...] = (
         meaning="false: everything is discovered before the first detail",
     ),
     Setting(
+        name="SLOTS",
+        parse=str,
+        expected="hours or times of the day, such as 0,3,6 or 09:30,12:00",
+        default="0,3,6,9,12,15,18,21",
+        meaning="the times of the day at which an import is due",
+    ),
+    Setting(
+        name="TIME_ZONE",
+        parse=str,
+        expected="a time zone such as Europe/Berlin",
+        default="UTC",
+        meaning="the zone of those times",
+    ),
+    Setting(
         name="LEASE",
         parse=_seconds,
         expected="seconds above 0",
@@ -280,6 +294,8 @@ class SourceSettings:
     tries: int | None = None
     backoff: tuple[float, ...] | None = None
     overlap: bool | None = None
+    slots: str | None = None
+    time_zone: str | None = None
     lease: float | None = None
     wait: float | None = None
     max_pause: float | None = None

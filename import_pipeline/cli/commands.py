@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import click
 
 from import_pipeline.cli import screen
+from import_pipeline.cli.control import CONTROL
 from import_pipeline.cli.demo import demo
 from import_pipeline.cli.doctor import doctor
 from import_pipeline.cli.foreground import carry_out_here
@@ -135,6 +136,7 @@ COMMANDS: Mapping[str, click.Command] = {
     "list": list_imports,
     "show": show,
     "plan": plan,
+    **CONTROL,
     "doctor": doctor,
     "up": up,
     "demo": demo,

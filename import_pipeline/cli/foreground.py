@@ -12,7 +12,7 @@ from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.start import already_running, liveness, new_import, prepare
 from import_pipeline.importer.summary import ImportSummary, summarize
 from import_pipeline.rules.status import ImportStatus, Trigger
-from import_pipeline.tracking import imports
+from import_pipeline.tracking import imports, scheduling
 from import_pipeline.tracking.imports import ImportRow
 
 
@@ -33,12 +33,19 @@ def carry_out_here(
     source = installation.source(source_name)
     _refuse_second(installation, source)
     # After the refusal, which is at once; before the row, so that a second command finds it running soon after.
-    from import_pipeline.defs.launch import run_in_process
+    import import_pipeline.defs.launch  # noqa: F401
 
     new = new_import(source, Trigger.CLI, fresh=fresh, limit=limit, only=only)
     row = prepare(installation.database, source, new, installation.clock)
     if row.status is ImportStatus.RUNNING:
         _tell_resumed(row, asked_otherwise=bool(fresh or limit))
+    return see_through(installation, source, row, show=show)
+
+
+def see_through(installation: Installation, source: ImportSource, row: ImportRow, *, show: bool) -> ImportSummary:
+    """Carry out an import that is scheduled or was left behind. Raises what `carry_out_here` raises."""
+    from import_pipeline.defs.launch import run_in_process
+
     try:
         with LiveDisplay(installation, source, row.id) if show else nullcontext():
             finished = run_in_process(installation.settings, installation.sources, source.name, row.id)
@@ -69,7 +76,7 @@ def _tell_resumed(row: ImportRow, *, asked_otherwise: bool) -> None:
 def _drop_if_unstarted(installation: Installation, import_id: int) -> bool:
     """Another import won the race, or Dagster could not start the run: nobody will ever start this one."""
     with installation.database.write() as connection:
-        return imports.cancel_scheduled(
+        return scheduling.cancel_scheduled(
             connection, import_id, installation.clock.now(), "its run ended before it could start the import"
         )
 

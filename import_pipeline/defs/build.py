@@ -7,12 +7,17 @@ import dagster as dg
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
 from import_pipeline.defs.assets import build_assets
+from import_pipeline.defs.automation import build_schedule, build_sensor
 from import_pipeline.defs.resources import RateLimitedApiResource
 from import_pipeline.defs.tracking_assets import tracking_specs
+from import_pipeline.defs.wish_jobs import build_cancel_job, build_request_job
 
 
 def build_import_definitions(source: ImportSource, api: RateLimitedApiResource | None = None) -> dg.Definitions:
-    """The assets, their job and their resource. The resource's configuration, where given, wins over the settings."""
+    """The assets, their jobs, schedule, sensor and resource.
+
+    The resource's configuration, where given, wins over the settings.
+    """
     assets = build_assets(source)
     job = dg.define_asset_job(
         names.job(source.name),
@@ -23,7 +28,9 @@ def build_import_definitions(source: ImportSource, api: RateLimitedApiResource |
     )
     return dg.Definitions(
         assets=[assets],
-        jobs=[job],
+        jobs=[job, build_request_job(source), build_cancel_job(source)],
+        schedules=[build_schedule(source)],
+        sensors=[build_sensor(source)],
         resources={names.resource(source.name): api or RateLimitedApiResource()},
         executor=dg.in_process_executor,
     )

@@ -2,6 +2,7 @@
 
 IMPORT_SOURCE_TAG = "import_source"  #: one run per value at a time (dagster.yaml)
 IMPORT_ID_TAG = "import_id"  #: the import that a run carries out
+REASON_TAG = "import_reason"  #: why the run was asked for
 
 IMPORTS = "imports"
 ITEM_STATUSES = "import_item_statuses"
@@ -30,3 +31,23 @@ def job(source: str) -> str:
 def resource(source: str) -> str:
     """The source's API as a resource."""
     return f"{source}_api"
+
+
+def schedule(source: str) -> str:
+    """The schedule at the slots."""
+    return f"{source}_slots"
+
+
+def sensor(source: str) -> str:
+    """The sensor that applies the rules."""
+    return f"{source}_sensor"
+
+
+def request_job(source: str) -> str:
+    """The job that asks for an import."""
+    return f"request_{source}_import"
+
+
+def cancel_job(source: str) -> str:
+    """The job that cancels the running import."""
+    return f"cancel_{source}_import"

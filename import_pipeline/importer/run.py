@@ -247,9 +247,7 @@ async def _phases(work: Work) -> None:
         await work.write(importables.forget, work.source.name, work.source.model)
     if work.row.kind is ImportKind.SELECTION:
         if work.row.checkpoint is None:
-            chosen = list(work.option.get("only", []))
-            await work.write(pages.select_items, work.row, work.lease, chosen, work.clock.now())
-            await work.aside(lambda: work.listener.page_stored(chosen))
+            await _select(work)
         work.discovered = True
         await enrich(work)
     elif work.row.kind is ImportKind.DISCOVERY:
@@ -261,3 +259,13 @@ async def _phases(work: Work) -> None:
     else:
         await discover(work)
         await enrich(work)
+
+
+async def _select(work: Work) -> None:
+    """The chosen items: those that were named, or what another import has left undone."""
+    if work.row.retry_of is not None:
+        await work.write(pages.select_unfinished, work.row, work.lease, work.row.retry_of, work.clock.now())
+        return
+    chosen = list(work.option.get("only", []))
+    await work.write(pages.select_items, work.row, work.lease, chosen, work.clock.now())
+    await work.aside(lambda: work.listener.page_stored(chosen))

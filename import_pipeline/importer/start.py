@@ -10,15 +10,13 @@ from import_pipeline.clock import Clock
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportAlreadyRunning, LeaseLost
 from import_pipeline.rules.liveness import Liveness
+from import_pipeline.rules.overdue import MAX_RESUMES
 from import_pipeline.rules.status import ImportKind, ImportStatus, Trigger
 from import_pipeline.tracking import events, imports
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.history import importable_type
 from import_pipeline.tracking.imports import ImportRow, Lease, NewImport
 from import_pipeline.tracking.process import Worker, is_alive
-
-#: How often an import is taken over before it counts as hopeless.
-MAX_RESUMES = 3
 
 
 def liveness(row: ImportRow, lease_seconds: float) -> Liveness:
@@ -43,14 +41,22 @@ def new_import(
     fresh: bool = False,
     limit: int | None = None,
     only: Sequence[str] = (),
+    retry_of: int | None = None,
+    slot_at: datetime | None = None,
+    scheduled_at: datetime | None = None,
+    by: str | None = None,
 ) -> NewImport:
-    """An import of the source as it was asked for; chosen ids make it a selection."""
+    """An import of the source as it was asked for; chosen ids, or another import's leftovers, make it a selection."""
     asked = {"fresh": fresh or None, "limit": limit, "only": list(only) or None}
     return NewImport(
         source=source.name,
         importable_type=importable_type(source.model),
-        kind=ImportKind.SELECTION if only else kind,
+        kind=ImportKind.SELECTION if only or retry_of else kind,
         trigger=trigger,
+        slot_at=slot_at,
+        scheduled_at=slot_at or scheduled_at,
+        requested_by=by,
+        retry_of=retry_of,
         metadata={name: value for name, value in asked.items() if value is not None},
     )
 

@@ -1,11 +1,13 @@
 -- Settles permits of one api and grants new ones, in one atomic step. rule.py does the same in Python. Microseconds.
 -- KEYS  stamps: permit -> the latest moment at which the server can have counted it; state: what all processes share
--- ARGV  look_ahead, count, epoch and moment last seen by this process, elapsed there since, #tiers, #settled,
---       (amount, window)..., (permit, outcome, age, wait)..., (permit, lifetime)...
+-- ARGV  look_ahead, count, epoch and moment last seen by this process, elapsed there since, told, quickest, samples,
+--       #tiers, #settled, (amount, window)..., (permit, outcome, age, wait)..., (permit, lifetime)...
 local STAMPS, STATE = KEYS[1], KEYS[2]
 local SLACK, GAP, POLL, REJOIN, WEEK = 250000, 1000000, 50000, 2000000, 604800000
+local WHOLE, LEAST, RELAX_AFTER, PERIOD, SAMPLES, LONGEST_CREDITED = 1000000, 100000, 600000000, 60000000, 20, 10000000
 local FIELDS = {'offset', 'seen', 'epoch', 'hold', 'pause', 'probing', 'probe_until', 'hits', 'sleeps', 'slept',
-                'sleep_until', 'asleep', 'keep', 'learned'}
+                'sleep_until', 'asleep', 'keep', 'learned', 'relax_at', 'told', 'told_at', 'quickest',
+                'quickest_before', 'samples', 'samples_before', 'turned', 'strict_until'}
 local max, min = math.max, math.min
 local at = 0
 local function text() at = at + 1; return ARGV[at] end
@@ -15,8 +17,9 @@ local function exact(n) return string.format('%.0f', n) end
 local s = {}
 for i, value in ipairs(redis.call('HMGET', STATE, unpack(FIELDS))) do s[FIELDS[i]] = tonumber(value or 0) end
 local probe = redis.call('HGET', STATE, 'probe') or ''
-if s.learned == 0 then s.learned = 1000000 end
+if s.epoch == 0 then s.learned, s.told = WHOLE, WHOLE end
 local look_ahead, count, epoch, seen, elapsed = number(), number(), number(), number(), number()
+local told, quickest, samples = number(), number(), number()
 local tiers, settled, wanted = {}, {}, {}
 local n_tiers, n_settled = number(), number()
 for i = 1, n_tiers do tiers[i] = {number(), number()} end
@@ -50,12 +53,37 @@ local function wake(start)
   s.asleep = 0
 end
 
+-- What the server's behaviour teaches.
+for _, tier in ipairs(tiers) do s.keep = max(s.keep, tier[2]) end
+if s.learned < WHOLE and now >= s.relax_at then
+  s.learned, s.relax_at = min(WHOLE, s.learned + math.floor(s.learned / 20)), now + s.keep
+end
+if told > 0 and (told <= s.told or now >= s.told_at + max(PERIOD, s.keep)) then s.told, s.told_at = told, now end
+if now >= s.turned + PERIOD then
+  local fresh = now < s.turned + 2 * PERIOD
+  s.quickest_before, s.samples_before = fresh and s.quickest or 0, fresh and s.samples or 0
+  s.quickest, s.samples, s.turned = 0, 0, now
+end
+if samples > 0 then
+  s.quickest = s.quickest == 0 and quickest or min(s.quickest, quickest)
+  s.samples = s.samples + samples
+end
+local function tighten(moment)
+  local part = LEAST
+  for _, tier in ipairs(tiers) do
+    local admitted = redis.call('ZCOUNT', STAMPS, '(' .. exact(moment - tier[2]), '+inf')
+    part = max(part, math.floor(admitted * WHOLE / tier[1]))
+  end
+  s.learned = min(s.learned, part)
+  s.relax_at = now + max(RELAX_AFTER, 10 * s.keep)
+  s.strict_until = s.relax_at
+end
+
 local furthest = 0
 local function stamp(permit, score)
   if n_tiers > 0 then redis.call('ZADD', STAMPS, exact(score), permit) end
   furthest = max(furthest, score)
 end
-for _, tier in ipairs(tiers) do s.keep = max(s.keep, tier[2]) end
 for _, each in ipairs(settled) do
   local permit, outcome, age, wait = each[1], each[2], each[3], each[4]
   if outcome == 'a' then
@@ -65,16 +93,23 @@ for _, each in ipairs(settled) do
     stamp(permit, now + wait)
   else
     redis.call('ZREM', STAMPS, permit)
-    if permit == probe then s.probing, probe = 1, '' end
-  end
-  if outcome == 'r' then
-    s.hits = s.hits + 1
-    local till = now - age + wait
-    if till > s.pause then s.pause = till end
-    if s.pause > now then s.probing = 1; sleep_until(s.pause) end
+    local tried = permit == probe
+    if tried then s.probing, probe = 1, '' end
+    if outcome == 'r' then
+      s.hits, s.pause = s.hits + 1, max(s.pause, now - age + wait)
+      if s.pause > now then s.probing = 1; sleep_until(s.pause) end
+      if n_tiers > 0 and not tried then tighten(now - age) end
+    end
   end
 end
 redis.call('ZREMRANGEBYSCORE', STAMPS, '-inf', exact(now - s.keep))
+
+local portion, credit = min(s.learned, s.told), 0
+if s.samples + s.samples_before >= SAMPLES and now >= s.strict_until then
+  local least = min(s.quickest > 0 and s.quickest or s.quickest_before,
+                    s.quickest_before > 0 and s.quickest_before or s.quickest)
+  credit = max(0, least - max(10000, math.floor(least / 10)))
+end
 
 -- The moment at which the j-th wanted permit may start: in every tier, a window after the n-th newest before it.
 local asked = #wanted
@@ -84,7 +119,8 @@ if s.probing > 0 then asked = min(asked, 1) end
 local start, granted = {}, {}
 for j = 1, asked do start[j] = now end
 for _, tier in ipairs(tiers) do
-  local amount, window = max(1, math.floor(tier[1] * s.learned / 1000000)), tier[2]
+  local amount, window = max(1, math.floor(tier[1] * portion / WHOLE)), tier[2]
+  if window <= LONGEST_CREDITED then window = window - min(credit, math.floor(window / 4)) end
   local reach = min(asked, amount)
   local newest = reach > 0 and redis.call('ZREVRANGE', STAMPS, amount - reach, amount - 1, 'WITHSCORES') or {}
   for j = 1, asked do
@@ -129,7 +165,7 @@ if furthest > 0 then
   redis.call('PEXPIRE', STAMPS, exact(60000 + math.ceil((max(0, newest - now) + s.keep) / 1000)))
 end
 local reply = {now, s.epoch, wait, max(0, s.pause - now), s.probing, lost and 1 or 0, s.hits, s.sleeps,
-               s.slept - max(0, s.sleep_until - now), s.learned, #used}
+               s.slept - max(0, s.sleep_until - now), portion, #used}
 for _, n in ipairs(used) do reply[#reply + 1] = n end
 for _, offset in ipairs(granted) do reply[#reply + 1] = offset end
 return reply

@@ -47,6 +47,9 @@ class Ask:
     tiers: tuple[tuple[int, int], ...]  #: (amount, window)
     settled: tuple[Settled, ...] = ()
     wanted: tuple[Wanted, ...] = ()
+    told: int = 0  #: the part of the tiers' amounts that the server's headers named, in millionths; 0: none
+    quickest: int = 0  #: the shortest time from sending to answer among the settled, of so many `samples`
+    samples: int = 0
     look_ahead: int = 30_000  #: permits that come free within this are given now, with the moment of their start
     count: bool = False  #: whether to count the places taken in each tier, for display
 
@@ -63,7 +66,7 @@ class Exchange:
     hits: int  #: answers of "too many" since the store began
     sleeps: int  #: intervals in which a wanted permit was refused
     slept: int  #: their sum, up to now
-    learned: int = 1_000_000  #: the part of the tiers' amounts that the server seems to grant, in millionths
+    part: int = 1_000_000  #: the part of the tiers' amounts that the server seems to grant, in millionths
     used: tuple[int, ...] = ()  #: places taken in each tier, where they were to be counted
 
 

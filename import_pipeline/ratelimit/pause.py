@@ -30,7 +30,16 @@ class Shared:
     sleep_until: int = 0  #: when the sleep that goes on is expected to end, or the last one ended
     asleep: int = 0  #: 1 from a refusal to the next grant
     keep: int = 0  #: the longest window
-    learned: int = WHOLE
+    learned: int = WHOLE  #: the part of the tiers' amounts that refusals left, in millionths
+    relax_at: int = 0  #: when more may be tried
+    told: int = WHOLE  #: the part that the server's headers name
+    told_at: int = 0
+    quickest: int = 0  #: the quickest answer of this period, 0: none
+    quickest_before: int = 0
+    samples: int = 0
+    samples_before: int = 0
+    turned: int = 0  #: when the period began
+    strict_until: int = 0  #: no credit for delays before
     probe: str = ""
 
 

@@ -60,7 +60,7 @@ class RedisPermits(RedisStorage):
             reply = self._script(keys=self.keys(ask.api), args=arguments(ask, epoch, seen, elapsed))
         except RedisError as error:
             raise StoreError(f"the Redis of the limits: {error}") from error
-        now, epoch, wait, pause, probing, lost, hits, sleeps, slept, learned, counted, *rest = map(int, reply)
+        now, epoch, wait, pause, probing, lost, hits, sleeps, slept, part, counted, *rest = map(int, reply)
         self._known[ask.api, ask.process] = (epoch, now, asked_at)
         return Exchange(
             starts=tuple(rest[counted:]),
@@ -71,7 +71,7 @@ class RedisPermits(RedisStorage):
             hits=hits,
             sleeps=sleeps,
             slept=slept,
-            learned=learned,
+            part=part,
             used=tuple(rest[:counted]),
         )
 
@@ -91,7 +91,8 @@ class RedisPermits(RedisStorage):
 
 def arguments(ask: Ask, epoch: int, seen: int, elapsed: int) -> list[str | int]:
     """The script's arguments, in the order that its head tells."""
-    flat: list[str | int] = [ask.look_ahead, int(ask.count), epoch, seen, elapsed, len(ask.tiers), len(ask.settled)]
+    flat: list[str | int] = [ask.look_ahead, int(ask.count), epoch, seen, elapsed, ask.told, ask.quickest, ask.samples]
+    flat += [len(ask.tiers), len(ask.settled)]
     for amount, window in ask.tiers:
         flat += [amount, window]
     for settled in ask.settled:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from import_pipeline.ratelimit.exchange import Ask, Exchange, Outcome
+from import_pipeline.ratelimit.learning import credit, effective_window, hear, measure, part, relax, tighten
 from import_pipeline.ratelimit.pause import (
     POLL,
     WHOLE,
@@ -47,6 +48,9 @@ class Stamps(Protocol):
 def exchange(shared: Shared, stamps: Stamps, ask: Ask, now: int, *, lost: bool = False) -> Exchange:
     """Settle, then grant what the pause and all tiers allow; changes `shared` and `stamps`."""
     shared.keep = max(shared.keep, *(window for _, window in ask.tiers), 0)
+    relax(shared, now)
+    hear(shared, now, ask.told)
+    measure(shared, now, ask.quickest, ask.samples)
     settle(shared, stamps, ask, now)
     stamps.forget(now - shared.keep)
     starts, wait = grant(shared, stamps, ask, now)
@@ -59,7 +63,7 @@ def exchange(shared: Shared, stamps: Stamps, ask: Ask, now: int, *, lost: bool =
         hits=shared.hits,
         sleeps=shared.sleeps,
         slept=slept(shared, now),
-        learned=shared.learned,
+        part=part(shared),
         used=tuple(stamps.later_than(now - window) for _, window in ask.tiers) if ask.count else (),
     )
 
@@ -74,10 +78,14 @@ def settle(shared: Shared, stamps: Stamps, ask: Ask, now: int) -> None:
                 shared.probing, shared.probe = 0, ""
             continue
         stamps.remove(each.permit)
-        if each.permit == shared.probe:
+        tried = each.permit == shared.probe
+        if tried:
             shared.probing, shared.probe = 1, ""
         if each.outcome is Outcome.REFUSED:
             refuse(shared, now, now - each.age + each.wait)
+            if ask.tiers and not tried:  # after a pause the windows have emptied, and say nothing
+                admitted = [stamps.later_than(now - each.age - window) for _, window in ask.tiers]
+                tighten(shared, now, admitted, ask.tiers)
 
 
 def grant(shared: Shared, stamps: Stamps, ask: Ask, now: int) -> tuple[list[int], int]:
@@ -88,7 +96,7 @@ def grant(shared: Shared, stamps: Stamps, ask: Ask, now: int) -> tuple[list[int]
             fall_asleep(shared, now, until)
         return [], max(0, until - now)
     wanted = ask.wanted[:1] if shared.probing else ask.wanted
-    starts = first_starts(stamps, ask.tiers, len(wanted), now, shared.learned)
+    starts = first_starts(stamps, in_effect(shared, ask.tiers, now), len(wanted), now)
     granted = [start for start in starts if start <= now + ask.look_ahead]
     for each, start in zip(wanted, granted, strict=False):
         if ask.tiers:
@@ -105,16 +113,19 @@ def grant(shared: Shared, stamps: Stamps, ask: Ask, now: int) -> tuple[list[int]
     return granted, max(0, free - ask.look_ahead - now)
 
 
-def first_starts(
-    stamps: Stamps, tiers: Sequence[tuple[int, int]], asked: int, now: int, learned: int = WHOLE
-) -> list[int]:
+def in_effect(shared: Shared, tiers: Sequence[tuple[int, int]], now: int) -> list[tuple[int, int]]:
+    """The tiers as what was learned changes them."""
+    portion, credited = part(shared), credit(shared, now)
+    return [(max(1, amount * portion // WHOLE), effective_window(window, credited)) for amount, window in tiers]
+
+
+def first_starts(stamps: Stamps, tiers: Sequence[tuple[int, int]], asked: int, now: int) -> list[int]:
     """The earliest moment for each of so many permits: in every tier, a window after the n-th newest before it.
 
     One that can still arrive frees its place a window from now at the earliest.
     """
     starts = [now] * asked
-    for amount, window in tiers:
-        places = max(1, amount * learned // WHOLE)
+    for places, window in tiers:
         reach = min(asked, places)
         newest = stamps.newest(places - reach, reach)
         for j in range(asked):

@@ -6,20 +6,15 @@ from typing import Any, cast
 
 from sqlalchemy import Column, Connection, Table, delete, select
 from sqlalchemy import inspect as mapping_of
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError, StatementError
 from sqlalchemy.orm import Session
 
 from import_pipeline.contracts import Importable
+from import_pipeline.tracking.dialect import insert_into
 from import_pipeline.tracking.tables import source_items
 
 #: How many ids go into one IN (…).
 CHUNK = 500
-
-
-def insert_into(connection: Connection, table: Any) -> Any:
-    """The dialect's INSERT, which knows ON CONFLICT."""
-    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
 
 
 def chunks(values: Sequence[Any], size: int = CHUNK) -> Iterable[Sequence[Any]]:

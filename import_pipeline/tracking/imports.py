@@ -12,7 +12,14 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, Update, func, insert, select, update
 
 from import_pipeline.errors import ImportNotFound, LeaseLost
-from import_pipeline.rules.status import ImportKind, ImportStatus, ItemStatus, Trigger, check_transition, sources_of
+from import_pipeline.rules.status import (
+    ImportKind,
+    ImportStatus,
+    ItemStatus,
+    Trigger,
+    check_transition,
+    sources_of,
+)
 from import_pipeline.tracking.process import Worker
 from import_pipeline.tracking.tables import import_item_statuses, imports
 
@@ -107,7 +114,8 @@ def _row(row: Row[Any]) -> ImportRow:
     return ImportRow(**values | kinds)
 
 
-def _rows(connection: Connection, statement: Select[Any]) -> list[ImportRow]:
+def rows(connection: Connection, statement: Select[Any]) -> list[ImportRow]:
+    """The rows of a SELECT over the whole table."""
     return [_row(row) for row in connection.execute(statement)]
 
 
@@ -123,7 +131,7 @@ def get(connection: Connection, import_id: int) -> ImportRow:
 
 def running(connection: Connection, source: str) -> ImportRow | None:
     """The source's running import, if there is one."""
-    found = _rows(
+    found = rows(
         connection, select(imports).where(imports.c.source == source, imports.c.status == ImportStatus.RUNNING)
     )
     return found[0] if found else None
@@ -143,7 +151,7 @@ def latest(
         statement = statement.where(imports.c.source == source)
     if statuses:
         statement = statement.where(imports.c.status.in_(statuses))
-    return _rows(connection, statement)
+    return rows(connection, statement)
 
 
 def row_counts(connection: Connection) -> tuple[int, int]:
@@ -200,7 +208,9 @@ def take_over(connection: Connection, found: ImportRow, worker: Worker, now: dat
             imports.c.status == ImportStatus.RUNNING,
         )
         # A worker that left in order is no sign of trouble.
-        .values(resumes=imports.c.resumes + (found.pid is not None), blocked_until=None, **_owner(worker, now, run_id))
+        .values(
+            resumes=imports.c.resumes + int(found.pid is not None), blocked_until=None, **_owner(worker, now, run_id)
+        )
         .returning(imports)
     ).one_or_none()
     if taken is None:
@@ -312,21 +322,15 @@ def leave(connection: Connection, lease: Lease, now: datetime) -> None:
     connection.execute(_released(lease.import_id))
 
 
-def cancel_scheduled(connection: Connection, import_id: int, now: datetime, reason: str) -> bool:
-    """scheduled -> cancelled; False where it is no longer scheduled."""
-    statement = (
-        update(imports)
-        .where(imports.c.id == import_id, imports.c.status == ImportStatus.SCHEDULED)
-        .values(status=ImportStatus.CANCELLED, cancelled_at=now, ended_at=now, failure_reason=reason, updated_at=now)
-    )
-    return connection.execute(statement).rowcount == 1
-
-
-def wish_cancel(connection: Connection, import_id: int, now: datetime) -> bool:
+def wish_cancel(connection: Connection, import_id: int, now: datetime, by: str | None = None) -> bool:
     """Ask the worker of a running import to stop; False where it does not run (anymore)."""
     statement = (
         update(imports)
         .where(imports.c.id == import_id, imports.c.status == ImportStatus.RUNNING)
-        .values(cancel_requested_at=func.coalesce(imports.c.cancel_requested_at, now), updated_at=now)
+        .values(
+            cancel_requested_at=func.coalesce(imports.c.cancel_requested_at, now),
+            requested_by=func.coalesce(by, imports.c.requested_by),
+            updated_at=now,
+        )
     )
     return connection.execute(statement).rowcount == 1

@@ -1,9 +1,9 @@
-"""What the ledger can tell of an import's items. Reading only; every statement walks an index."""
+"""What the ledger can tell of an import's items; every statement walks an index."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, and_, func, or_, select, update
 
 from import_pipeline.rules.status import ItemStatus
 from import_pipeline.tracking.tables import import_item_statuses as statuses
@@ -59,6 +59,12 @@ def remaining(connection: Connection, import_id: int) -> Remaining:
     )
 
 
+def unfinished(connection: Connection, import_id: int) -> int:
+    """How many items are not completed: failed, or never done."""
+    undone = (statuses.c.import_id == import_id, statuses.c.status != ItemStatus.COMPLETED)
+    return connection.scalar(select(func.count()).where(*undone)) or 0
+
+
 def count(connection: Connection, import_id: int) -> int:
     """How many items this import knows of."""
     return connection.scalar(select(func.count()).where(statuses.c.import_id == import_id)) or 0
@@ -99,3 +105,18 @@ def finished(
         .limit(limit)
     )
     return [(row.id, row.external_id, row.completed_at) for row in rows]
+
+
+def close_failed(connection: Connection, import_id: int, failed_before: datetime) -> int:
+    """Plan no further try of items whose last one is that long ago; returns how many. For imports without a worker."""
+    statement = (
+        update(statuses)
+        .where(
+            statuses.c.import_id == import_id,
+            statuses.c.status == ItemStatus.FAILED,
+            statuses.c.next_attempt_at.is_not(None),
+            statuses.c.last_failed_at < failed_before,
+        )
+        .values(next_attempt_at=None)
+    )
+    return connection.execute(statement).rowcount

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, insert, literal, select
 
 from import_pipeline.contracts import Importable
 from import_pipeline.rules.status import ItemStatus
 from import_pipeline.tracking import importables, versions
-from import_pipeline.tracking.importables import insert_into
+from import_pipeline.tracking.dialect import insert_into
 from import_pipeline.tracking.imports import ImportRow, Lease, write
 from import_pipeline.tracking.items import count
 from import_pipeline.tracking.tables import import_item_statuses as statuses
@@ -143,4 +143,18 @@ def select_items(
             for external_id in unique
         ],
     )
+    write(connection, lease, now, items_count=count(connection, row.id), checkpoint={"complete": True})
+
+
+def select_unfinished(connection: Connection, row: ImportRow, lease: Lease, of_import: int, now: datetime) -> None:
+    """The items of another import that failed for good or were left undone, as pending. Raises LeaseLost."""
+    undone = select(
+        literal(row.id),
+        statuses.c.importable_type,
+        statuses.c.importable_id,
+        statuses.c.external_id,
+        statuses.c.metadata,
+    ).where(statuses.c.import_id == of_import, statuses.c.status != ItemStatus.COMPLETED)
+    columns = ["import_id", "importable_type", "importable_id", "external_id", "metadata"]
+    connection.execute(insert(statuses).from_select(columns, undone))
     write(connection, lease, now, items_count=count(connection, row.id), checkpoint={"complete": True})

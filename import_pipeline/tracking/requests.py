@@ -77,13 +77,16 @@ def waiting(connection: Connection, source: str) -> list[Request]:
     ]
 
 
-def answer(
-    connection: Connection, request_id: int, now: datetime, outcome: str, result_import_id: int | None = None
-) -> bool:
-    """Record what became of a wish; False where somebody else has seen to it."""
+def take(connection: Connection, request_id: int, now: datetime) -> bool:
+    """The right to see to a wish; False where somebody else has taken it."""
     statement = (
-        update(requests)
-        .where(requests.c.id == request_id, requests.c.handled_at.is_(None))
-        .values(handled_at=now, outcome=outcome, result_import_id=result_import_id)
+        update(requests).where(requests.c.id == request_id, requests.c.handled_at.is_(None)).values(handled_at=now)
     )
     return connection.execute(statement).rowcount == 1
+
+
+def answer(connection: Connection, request_id: int, outcome: str, result_import_id: int | None = None) -> None:
+    """Record what became of a wish, in a sentence, and the import that came of it."""
+    connection.execute(
+        update(requests).where(requests.c.id == request_id).values(outcome=outcome, result_import_id=result_import_id)
+    )

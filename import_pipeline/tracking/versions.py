@@ -6,7 +6,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select, update
 
-from import_pipeline.tracking.importables import chunks, insert_into
+from import_pipeline.tracking.dialect import insert_into
+from import_pipeline.tracking.importables import chunks
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.tables import source_items
 

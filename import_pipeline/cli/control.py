@@ -1,0 +1,188 @@
+"""Commands that steer: ask for imports, cancel, retry, delete, and keep house."""
+
+import getpass
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import click
+
+from import_pipeline.cli import timetable
+from import_pipeline.cli.foreground import see_through
+from import_pipeline.importer import upkeep, wishes
+from import_pipeline.importer.installation import Installation, open_installation
+from import_pipeline.importer.schedule import tick
+from import_pipeline.rules.status import ImportStatus
+from import_pipeline.tracking import imports
+from import_pipeline.tracking.requests import Wish
+
+SLOTS_SHOWN = 3
+UNENDED = (ImportStatus.SCHEDULED, ImportStatus.RUNNING)
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+reason = click.option("--reason", help="Why; it is kept with the wish.")
+yes = click.option("--yes", is_flag=True, help="Do not ask before something is lost.")
+
+
+def _who() -> str:
+    """Who gives the command, as the system knows them."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return "somebody at the command line"
+
+
+def _tell(sentence: str, as_json: bool, **values: Any) -> None:
+    click.echo(json.dumps({"message": sentence, **values}) if as_json else sentence)
+
+
+@click.command()
+@click.argument("source")
+@click.option("--fresh", is_flag=True, help="The import first forgets this source's versions and imported rows.")
+@reason
+@yes
+@as_json
+def request(source: str, fresh: bool, reason: str | None, yes: bool, as_json: bool) -> None:
+    """Ask for an extra import of SOURCE now. The sensor starts it within seconds; the schedule stays as it is."""
+    if fresh and not yes:
+        click.confirm(f"Delete all rows that {source} has imported, and import them anew?", abort=True, err=True)
+    with open_installation() as installation:
+        found = installation.source(source)
+        wish = wishes.ask(installation, found, Wish.NEW, fresh=fresh, by=_who(), reason=reason)
+        _tell(
+            f"Wish {wish} is written down: the sensor starts an import of {source} within seconds.", as_json, wish=wish
+        )
+
+
+@click.command()
+@click.argument("source")
+@reason
+@as_json
+def reschedule(source: str, reason: str | None, as_json: bool) -> None:
+    """Move the next slot's import of SOURCE to now. Its slot is spent; the one after it stays."""
+    with open_installation() as installation:
+        found = installation.source(source)
+        wish = wishes.ask(installation, found, Wish.RESCHEDULE, by=_who(), reason=reason)
+        _tell(f"Wish {wish} is written down: the sensor starts the next slot's import now.", as_json, wish=wish)
+
+
+@click.command()
+@click.argument("source")
+@as_json
+def schedule(source: str, as_json: bool) -> None:
+    """Show the schedule of SOURCE: its slots, and what is scheduled, running or waiting."""
+    with open_installation() as installation:
+        found = installation.source(source)
+        now = installation.clock.now()
+        with installation.database.read() as connection:
+            rows = imports.latest(connection, source=source, statuses=UNENDED, limit=100)
+        coming = found.timetable.between(now, now + timedelta(days=1))[:SLOTS_SHOWN]
+        if as_json:
+            click.echo(json.dumps(timetable.as_json(found, coming, rows, now)))
+        else:
+            timetable.show(found, coming, rows, now)
+
+
+@click.command("start-scheduled")
+@click.argument("source")
+@as_json
+def start_scheduled(source: str, as_json: bool) -> int:
+    """Apply the scheduling rules to SOURCE once, and carry out here what is due: for cron, where no sensor runs."""
+    status = 0
+    with open_installation() as installation:
+        found = installation.source(source)
+        result = tick(installation, found)
+        summaries = []
+        for launch in result.launches:
+            with installation.database.read() as connection:
+                row = imports.get(connection, launch.import_id)
+            summary = see_through(installation, found, row, show=not as_json)
+            summaries.append(summary.as_json())
+            status = max(status, summary.exit_status)
+        _tell(" ".join(result.sentences), as_json, imports=summaries)
+    return status
+
+
+@click.command()
+@click.argument("import_id", type=int, metavar="ID")
+@reason
+@yes
+@as_json
+def cancel(import_id: int, reason: str | None, yes: bool, as_json: bool) -> None:
+    """Cancel the scheduled or running import of that ID. What it imported is kept."""
+    if not yes:
+        click.confirm(f"Cancel import {import_id}?", abort=True, err=True)
+    with open_installation() as installation:
+        _tell(wishes.cancel(installation, import_id, by=_who(), reason=reason), as_json, import_id=import_id)
+
+
+@click.command()
+@click.argument("import_id", type=int, metavar="ID")
+@reason
+@as_json
+def retry(import_id: int, reason: str | None, as_json: bool) -> None:
+    """Import again what the import of that ID has left failed or undone. The sensor starts it within seconds."""
+    with open_installation() as installation:
+        made = wishes.retry(installation, import_id, by=_who(), reason=reason)
+        _tell(
+            f"Import {made.id} retries what import {import_id} has left; the sensor starts it within seconds.",
+            as_json,
+            import_id=made.id,
+        )
+
+
+@click.command()
+@click.argument("import_id", type=int, metavar="ID")
+@reason
+@yes
+@as_json
+def delete(import_id: int, reason: str | None, yes: bool, as_json: bool) -> None:
+    """Delete the ended import of that ID, with its item rows and events. What it imported stays."""
+    if not yes:
+        click.confirm(f"Delete import {import_id} with all its item rows and events?", abort=True, err=True)
+    with open_installation() as installation:
+        wishes.delete(installation, import_id, by=_who(), reason=reason)
+        _tell(f"Import {import_id} is deleted.", as_json, import_id=import_id)
+
+
+@click.command()
+@click.argument("import_id", type=int, metavar="ID")
+@click.option("--mark-gone", is_flag=True, help="Confirm that what its list no longer had is gone, however much it is.")
+@as_json
+def finalize(import_id: int, mark_gone: bool, as_json: bool) -> None:
+    """End the running import of that ID whose worker is gone, if it has nothing left to do."""
+    with open_installation() as installation:
+        _tell(_finalized(installation, import_id, mark_gone=mark_gone), as_json, import_id=import_id)
+
+
+def _finalized(installation: Installation, import_id: int, *, mark_gone: bool) -> str:
+    if mark_gone:
+        return f"{upkeep.confirm_gone(installation, import_id)} items are marked as gone."
+    return upkeep.finalize(installation, import_id).sentence
+
+
+@click.command()
+@click.option("--days", type=click.IntRange(0), required=True, help="Imports that ended so many days ago.")
+@yes
+@as_json
+def prune(days: int, yes: bool, as_json: bool) -> None:
+    """Drop the item rows of old imports, failed ones excepted. Import rows and imported data stay."""
+    if not yes:
+        click.confirm(f"Drop the item rows of imports that ended over {days} days ago?", abort=True, err=True)
+    with open_installation() as installation:
+        dropped = upkeep.prune(installation, days)
+        _tell(f"{dropped} item rows are dropped.", as_json, dropped=dropped)
+
+
+CONTROL: Mapping[str, click.Command] = {
+    "request": request,
+    "reschedule": reschedule,
+    "schedule": schedule,
+    "start-scheduled": start_scheduled,
+    "cancel": cancel,
+    "retry": retry,
+    "delete": delete,
+    "finalize": finalize,
+    "prune": prune,
+}

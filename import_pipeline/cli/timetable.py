@@ -1,0 +1,60 @@
+"""The schedule of a source on the screen."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from rich.table import Table
+
+from import_pipeline.cli.screen import moment, open_console, say, status
+from import_pipeline.contracts import ImportSource
+from import_pipeline.rules.status import is_overdue
+from import_pipeline.tracking.imports import ImportRow
+
+
+def as_json(
+    source: ImportSource, coming: Sequence[datetime], rows: Sequence[ImportRow], now: datetime
+) -> dict[str, Any]:
+    """Slots and open imports as plain values."""
+    return {
+        "source": source.name,
+        "slots": source.slots,
+        "time_zone": source.time_zone,
+        "next_slots": [slot.isoformat() for slot in coming],
+        "imports": [
+            {
+                "import_id": row.id,
+                "status": row.status.value,
+                "overdue": is_overdue(row.status, row.scheduled_at, now),
+                "trigger": row.trigger.value,
+                "scheduled_at": row.scheduled_at.isoformat() if row.scheduled_at else None,
+                "slot_at": row.slot_at.isoformat() if row.slot_at else None,
+            }
+            for row in rows
+        ],
+    }
+
+
+def show(source: ImportSource, coming: Sequence[datetime], rows: Sequence[ImportRow], now: datetime) -> None:
+    """For people."""
+    console = open_console()
+    say(console, f"{source.name} is due at {source.slots} ({source.time_zone}).")
+    say(console, f"The next slots: {', '.join(f'{moment(slot)} ({distance(slot - now)})' for slot in coming)}.")
+    if not rows:
+        say(
+            console,
+            "No import is scheduled yet: the sensor does that while `import-pipeline up` or `dagster dev` runs.",
+        )
+        return
+    table = Table("id", "status", "started by", "scheduled for", "slot")
+    for row in rows:
+        word = "overdue" if is_overdue(row.status, row.scheduled_at, now) else row.status.value
+        table.add_row(str(row.id), status(word), row.trigger.value, moment(row.scheduled_at), moment(row.slot_at))
+    console.print(table)
+
+
+def distance(ahead: timedelta) -> str:
+    """`in 2 h 05 min`, `3 min ago`."""
+    minutes = round(abs(ahead.total_seconds()) / 60)
+    text = f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"in {text}" if ahead >= timedelta(0) else f"{text} ago"

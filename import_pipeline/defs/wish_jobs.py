@@ -1,0 +1,87 @@
+"""Jobs for the launchpad: asking for an import, cancelling the running one."""
+
+from typing import Literal
+
+import dagster as dg
+
+from import_pipeline.contracts import ImportSource
+from import_pipeline.defs import names
+from import_pipeline.importer import wishes
+from import_pipeline.importer.installation import open_installation
+from import_pipeline.tracking import imports
+from import_pipeline.tracking.requests import Wish
+
+
+class RequestConfig(dg.Config):
+    """What is asked for. `new`: an extra import now, the schedule stays. `reschedule`: the next slot's import now."""
+
+    mode: Literal["new", "reschedule"] = "new"
+    fresh: bool = False
+    reason: str = ""
+
+
+class CancelConfig(dg.Config):
+    """Why the running import is to end."""
+
+    reason: str = ""
+
+
+def build_request_job(source: ImportSource) -> dg.JobDefinition:
+    """Writes the wish down; the sensor starts the import within seconds."""
+    name = source.name
+
+    @dg.op(name=f"write_down_request_for_{name}", description="Write the wish down; the sensor sees to it.")
+    def write_down(context: dg.OpExecutionContext, config: RequestConfig) -> None:
+        with open_installation() as installation:
+            found = installation.source(name)
+            wish = wishes.ask(
+                installation,
+                found,
+                Wish(config.mode),
+                fresh=config.fresh,
+                by=_who(context),
+                reason=config.reason or None,
+            )
+        context.log.info("Wish %s is written down; the sensor sees to it within seconds.", wish)
+
+    @dg.job(
+        name=names.request_job(name),
+        executor_def=dg.in_process_executor,
+        description=f"Ask for an import of {name}: an extra one now (new), or the next slot's now (reschedule).",
+    )
+    def request() -> None:
+        write_down()
+
+    return request
+
+
+def build_cancel_job(source: ImportSource) -> dg.JobDefinition:
+    """Ends the running import within two seconds; what it imported is kept."""
+    name = source.name
+
+    @dg.op(name=f"cancel_running_import_of_{name}", description="Write the wish to cancel into the import's row.")
+    def cancel_running(context: dg.OpExecutionContext, config: CancelConfig) -> None:
+        with open_installation() as installation:
+            installation.source(name)
+            with installation.database.read() as connection:
+                running = imports.running(connection, name)
+            if running is None:
+                context.log.info("No import of %s is running.", name)
+                return
+            sentence = wishes.cancel(installation, running.id, by=_who(context), reason=config.reason or None)
+        context.log.info(sentence)
+
+    @dg.job(
+        name=names.cancel_job(name),
+        executor_def=dg.in_process_executor,
+        description=f"Cancel the running import of {name}. What it imported is kept.",
+    )
+    def cancel() -> None:
+        cancel_running()
+
+    return cancel
+
+
+def _who(context: dg.OpExecutionContext) -> str:
+    """The user whom Dagster names, where it knows one."""
+    return context.run.tags.get("user", "a person in the Dagster UI")

@@ -1,0 +1,121 @@
+"""Applying the scheduling rules: what the sensor, the schedule and the command line do, all in the same way.
+
+Each decision is carried out by one guarded statement, so any number of ticks at once start an import once.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from import_pipeline.contracts import ImportSource
+from import_pipeline.importer.installation import Installation
+from import_pipeline.importer.start import liveness, new_import
+from import_pipeline.importer.wishes import see_to
+from import_pipeline.rules.overdue import (
+    RUN_START,
+    Cancel,
+    Decision,
+    End,
+    Fail,
+    ImportState,
+    Resume,
+    Schedule,
+    Start,
+    decide,
+)
+from import_pipeline.rules.status import ImportStatus, Trigger
+from import_pipeline.tracking import events, imports, requests, scheduling
+from import_pipeline.tracking.imports import ImportRow, Lease
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """A run to ask for. The Dagster run that worked on the import before is to be reported as failed first."""
+
+    import_id: int
+    reason: str
+    dead_run_id: str | None = None
+
+
+@dataclass(kw_only=True)
+class Tick:
+    """What a look at a source came to: runs to launch, dead runs to report, and all that was decided, in sentences."""
+
+    launches: list[Launch] = field(default_factory=list)
+    dead_run_ids: list[str] = field(default_factory=list)
+    sentences: list[str] = field(default_factory=list)
+
+
+def tick(
+    installation: Installation,
+    source: ImportSource,
+    *,
+    schedule_is_on: bool = True,
+    run_is_gone: Callable[[str], bool] = lambda run_id: False,
+) -> Tick:
+    """See to people's wishes, apply the rules, and say which runs to launch."""
+    now = installation.clock.now()
+    result = Tick()
+    with installation.database.write() as connection:
+        for request in requests.waiting(connection, source.name):
+            outcome = see_to(connection, source, request, now)
+            if outcome is not None:
+                result.sentences.append(outcome)
+        states = [_state(row, source, run_is_gone) for row in scheduling.open_ones(connection, source.name, now)]
+        for decision in decide(states, source.timetable, now, schedule_is_on=schedule_is_on):
+            _apply(connection, source, decision, now, result)
+    return result
+
+
+def _state(row: ImportRow, source: ImportSource, run_is_gone: Callable[[str], bool]) -> ImportState:
+    running = row.status is ImportStatus.RUNNING
+    return ImportState(
+        id=row.id,
+        status=row.status,
+        trigger=row.trigger,
+        slot_at=row.slot_at,
+        scheduled_at=row.scheduled_at or row.created_at,
+        run_requested_at=row.run_requested_at,
+        resumes=row.resumes,
+        blocked_until=row.blocked_until,
+        cancel_requested_at=row.cancel_requested_at,
+        run_id=row.dagster_run_id,
+        run_is_gone=running and row.dagster_run_id is not None and run_is_gone(row.dagster_run_id),
+        liveness=liveness(row, source.lease) if running else None,
+    )
+
+
+def _apply(connection: Connection, source: ImportSource, decision: Decision, now: datetime, result: Tick) -> None:
+    """Carry one decision out; what somebody else has done meanwhile is left out without a word."""
+    match decision:
+        case Schedule(slot_at=slot_at):
+            if not scheduling.create_slot(connection, new_import(source, Trigger.SCHEDULE, slot_at=slot_at), now):
+                return
+        case Cancel(import_id=import_id, reason=reason):
+            if not scheduling.cancel_scheduled(connection, import_id, now, reason):
+                return
+            events.note(connection, import_id, now, "import_cancelled", reason)
+        case Start(import_id=import_id, reason=reason):
+            if not scheduling.claim_run(connection, import_id, now, RUN_START):
+                return
+            result.launches.append(Launch(import_id=import_id, reason=reason))
+        case Resume(import_id=import_id, dead_run_id=dead_run_id, reason=reason):
+            if not scheduling.claim_run(connection, import_id, now, RUN_START):
+                return
+            result.launches.append(Launch(import_id=import_id, reason=reason, dead_run_id=dead_run_id))
+        case Fail(import_id=import_id) | End(import_id=import_id):
+            _end(connection, source, decision, now, result)
+    result.sentences.append(decision.reason)
+
+
+def _end(connection: Connection, source: ImportSource, decision: Fail | End, now: datetime, result: Tick) -> None:
+    """End a running import that has no worker."""
+    row = imports.get(connection, decision.import_id)
+    status = ImportStatus.FAILED if isinstance(decision, Fail) else ImportStatus.CANCELLED
+    lease = Lease(import_id=row.id, fence=row.fence, worker="", seconds=source.lease)
+    imports.end(connection, lease, now, status, failure_reason=decision.reason)
+    events.note(connection, row.id, now, f"import_{status}", decision.reason)
+    if decision.dead_run_id:
+        result.dead_run_ids.append(decision.dead_run_id)

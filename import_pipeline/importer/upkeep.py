@@ -1,0 +1,88 @@
+"""Keeping house: ending imports that nobody works on, and dropping old item rows."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from import_pipeline.errors import UsageError
+from import_pipeline.importer.finalize import complete
+from import_pipeline.importer.installation import Installation
+from import_pipeline.importer.start import liveness
+from import_pipeline.rules.status import ImportStatus
+from import_pipeline.tracking import events, imports, items, pruning, versions
+from import_pipeline.tracking.imports import Lease
+from import_pipeline.tracking.tables import imports as table
+
+#: A failed item that no worker holds is closed by `finalize` when its last try is that long ago.
+CLOSE_AFTER = timedelta(minutes=5)
+#: Item rows deleted in one transaction; readers and writers go on in between.
+BATCH = 5000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finalized:
+    """What `finalize` found and did, in a sentence."""
+
+    ended: bool
+    sentence: str
+
+
+def finalize(installation: Installation, import_id: int) -> Finalized:
+    """End a running import that has no worker and nothing left to do; say what is left otherwise.
+
+    Failed items whose last try is over five minutes old are closed as failed for good. Raises ImportNotFound, and
+    UsageError for an import that does not run or that somebody works on.
+    """
+    now = installation.clock.now()
+    with installation.database.write() as connection:
+        row = imports.get(connection, import_id)
+        if row.status is not ImportStatus.RUNNING:
+            raise UsageError(f"import {import_id} is {row.status}: expected a running one")
+        lease_seconds = next((each.lease for each in installation.sources if each.name == row.source), 60.0)
+        if not liveness(row, lease_seconds).is_dead(now):
+            raise UsageError(f"import {import_id} has a living worker, which ends it itself")
+        lease = Lease(import_id=row.id, fence=row.fence, worker="", seconds=lease_seconds)
+        counted = {"finalize_attempts": table.c.finalize_attempts + 1, "last_finalize_attempt_at": now}
+        closed = items.close_failed(connection, import_id, now - CLOSE_AFTER)
+        counted["items_failed_count"] = table.c.items_failed_count + closed
+        imports.write(connection, lease, now, **counted)
+        if closed:
+            events.note(connection, import_id, now, "items_closed", f"{closed} items have failed for good.")
+        left = items.remaining(connection, import_id)
+        discovered = bool((row.checkpoint or {}).get("complete"))
+    if left.unfinished or not discovered:
+        what = f"{left.unfinished} items are unfinished" if discovered else "its list was not read to the end"
+        return Finalized(ended=False, sentence=f"Import {import_id}: {what}; `run {row.source}` goes on with it.")
+    complete(installation.database, row, lease, now)
+    return Finalized(ended=True, sentence=f"Import {import_id} is completed.")
+
+
+def confirm_gone(installation: Installation, import_id: int) -> int:
+    """Mark what the import's list no longer had, however much it is; returns how many items.
+
+    Raises ImportNotFound, and UsageError for an import that did not see its whole list.
+    """
+    now = installation.clock.now()
+    with installation.database.write() as connection:
+        row = imports.get(connection, import_id)
+        if row.status is not ImportStatus.COMPLETED or row.incomplete_reason or "limit" in row.metadata:
+            raise UsageError(f"import {import_id} did not see its whole list: nothing can be told to be gone by it")
+        if imports.latest(connection, source=row.source, limit=1)[0].id != import_id:
+            raise UsageError(f"import {import_id} is not the latest of {row.source}: expected that one")
+        gone = versions.mark_gone(connection, row, now, most_share=1.0)
+        events.note(connection, import_id, now, "items_gone", f"{gone.count} items are marked as gone, as confirmed.")
+    return gone.count
+
+
+def prune(installation: Installation, days: int) -> int:
+    """Drop the item rows of imports that ended so many days ago, failed ones excepted; returns how many rows.
+
+    Import rows, their counters and events stay, and so does all that was imported.
+    """
+    before = installation.clock.now() - timedelta(days=days)
+    dropped = 0
+    while True:
+        with installation.database.write() as connection:
+            batch = pruning.drop_batch(connection, before, BATCH)
+        dropped += batch
+        if batch < BATCH:
+            return dropped

@@ -1,0 +1,154 @@
+"""What people wish for: written down with who, when and why, and carried out once.
+
+NEW and RESCHEDULE wait for the sensor (or `start-scheduled`), which is what launches runs. CANCEL, RETRY and DELETE
+change rows only and happen at once; they are written down all the same.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from import_pipeline.contracts import ImportSource
+from import_pipeline.errors import InvalidTransition, UsageError
+from import_pipeline.importer.installation import Installation
+from import_pipeline.importer.start import new_import
+from import_pipeline.rules.status import ENDED, ImportStatus, Trigger
+from import_pipeline.tracking import events, imports, items, requests, scheduling
+from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.requests import Request, Wish
+
+
+def ask(
+    installation: Installation,
+    source: ImportSource,
+    wish: Wish,
+    *,
+    fresh: bool = False,
+    by: str | None = None,
+    reason: str | None = None,
+) -> int:
+    """Write down a wish for a run (NEW or RESCHEDULE); returns the wish's id."""
+    if wish not in {Wish.NEW, Wish.RESCHEDULE}:
+        raise UsageError(f"{wish}: expected new or reschedule; the other wishes name an import")
+    now = installation.clock.now()
+    with installation.database.write() as connection:
+        return requests.ask(connection, source.name, wish, now, fresh=fresh, requested_by=by, reason=reason)
+
+
+def see_to(connection: Connection, source: ImportSource, request: Request, now: datetime) -> str | None:
+    """Carry a wish for a run out; returns what became of it, None where somebody else has seen to it."""
+    if not requests.take(connection, request.id, now):
+        return None
+    made = (
+        _new(connection, source, request, now)
+        if request.wish is Wish.NEW
+        else _reschedule(connection, source, request, now)
+    )
+    outcome = f"Import {made} was asked for by {request.requested_by or 'somebody'}."
+    requests.answer(connection, request.id, outcome, made)
+    return outcome
+
+
+def _new(connection: Connection, source: ImportSource, request: Request, now: datetime) -> int:
+    """An extra import, due since it was asked for."""
+    new = new_import(
+        source, Trigger.REQUEST, fresh=request.fresh, scheduled_at=request.requested_at, by=request.requested_by
+    )
+    made = imports.create(connection, new, now)
+    events.note(connection, made.id, now, "import_requested", f"Asked for by {request.requested_by or 'somebody'}.")
+    return made.id
+
+
+def _reschedule(connection: Connection, source: ImportSource, request: Request, now: datetime) -> int:
+    """The next slot's import, now; its slot is spent. Where no slot is filled yet, the next one is filled first."""
+    coming = [
+        row
+        for row in scheduling.open_ones(connection, source.name, now)
+        if row.status is ImportStatus.SCHEDULED and row.slot_at and row.scheduled_at and row.scheduled_at > now
+    ]
+    if not coming:
+        spent = {row.slot_at for row in scheduling.open_ones(connection, source.name, now)}
+        slot_at = source.timetable.next_after(now)
+        while slot_at in spent:
+            slot_at = source.timetable.next_after(slot_at)
+        scheduling.create_slot(connection, new_import(source, Trigger.SCHEDULE, slot_at=slot_at), now)
+        return _reschedule(connection, source, request, now)
+    row = min(coming, key=lambda each: each.scheduled_at or now)
+    scheduling.reschedule(connection, row.id, now, request.requested_by)
+    sentence = f"Moved from {row.slot_at:%Y-%m-%d %H:%M} UTC to now by {request.requested_by or 'somebody'}."
+    events.note(connection, row.id, now, "import_rescheduled", sentence)
+    return row.id
+
+
+def cancel(installation: Installation, import_id: int, *, by: str | None = None, reason: str | None = None) -> str:
+    """End a scheduled import at once; a running one ends as soon as its worker reads the wish, within two seconds.
+
+    Returns what happens, in a sentence. Raises ImportNotFound, and InvalidTransition for an import that has ended.
+    """
+    now = installation.clock.now()
+    who = by or "a person"
+    with installation.database.write() as connection:
+        row = imports.get(connection, import_id)
+        if scheduling.cancel_scheduled(connection, import_id, now, f"cancelled by {who}"):
+            sentence = f"Import {import_id} was scheduled and is cancelled."
+        elif imports.wish_cancel(connection, import_id, now, by):
+            sentence = f"Import {import_id} is running; it ends within two seconds. What it imported is kept."
+        else:
+            raise InvalidTransition(f"import {import_id}", ImportStatus.CANCELLED, row.status)
+        events.note(connection, import_id, now, "cancel_requested", f"To be cancelled: {reason or 'wished by ' + who}.")
+        _write_down(connection, row, Wish.CANCEL, now, sentence, by=by, reason=reason)
+    return sentence
+
+
+def retry(installation: Installation, import_id: int, *, by: str | None = None, reason: str | None = None) -> ImportRow:
+    """Schedule an import of the items that another one has left failed or undone; it is due now.
+
+    Raises ImportNotFound, and UsageError where that import has not ended or has left nothing.
+    """
+    now = installation.clock.now()
+    with installation.database.write() as connection:
+        row = imports.get(connection, import_id)
+        if row.status not in ENDED:
+            raise UsageError(f"import {import_id} is {row.status}: expected one that has ended; cancel it first")
+        left = items.unfinished(connection, import_id)
+        if not left:
+            raise UsageError(f"import {import_id} has left nothing failed or undone: there is nothing to retry")
+        source = next((each for each in installation.sources if each.name == row.source), None)
+        if source is None:
+            raise UsageError(f"import {import_id} belongs to the source {row.source}, which is not listed any more")
+        new = new_import(source, Trigger.RETRY, retry_of=import_id, scheduled_at=now, by=by)
+        made = imports.create(connection, new, now)
+        sentence = f"Import {made.id} retries {left} items of import {import_id}."
+        events.note(connection, made.id, now, "import_requested", sentence)
+        _write_down(connection, row, Wish.RETRY, now, sentence, by=by, reason=reason, result=made.id)
+        return made
+
+
+def delete(installation: Installation, import_id: int, *, by: str | None = None, reason: str | None = None) -> None:
+    """Delete an ended import with its item rows and events; what it imported stays.
+
+    Raises ImportNotFound, and UsageError where it has not ended.
+    """
+    now = installation.clock.now()
+    with installation.database.write() as connection:
+        row = imports.get(connection, import_id)
+        if not scheduling.delete_ended(connection, import_id):
+            raise UsageError(f"import {import_id} is {row.status}: expected one that has ended; cancel it first")
+        _write_down(connection, row, Wish.DELETE, now, f"Import {import_id} is deleted.", by=by, reason=reason)
+
+
+def _write_down(
+    connection: Connection,
+    row: ImportRow,
+    wish: Wish,
+    now: datetime,
+    outcome: str,
+    *,
+    by: str | None,
+    reason: str | None,
+    result: int | None = None,
+) -> None:
+    """Keep a wish that was carried out at once."""
+    asked = requests.ask(connection, row.source, wish, now, import_id=row.id, requested_by=by, reason=reason)
+    requests.take(connection, asked, now)
+    requests.answer(connection, asked, outcome, result)

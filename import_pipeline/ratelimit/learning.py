@@ -1,0 +1,73 @@
+"""What the server's behaviour teaches about the tiers. It only ever makes them stricter than configured, but for one
+thing: in short windows, a measured part of the network's delay is given back.
+
+Pure, on the shared state, in microseconds. `exchange.lua` does the same in Redis.
+"""
+
+from collections.abc import Sequence
+
+from import_pipeline.ratelimit.exchange import SECOND
+from import_pipeline.ratelimit.pause import WHOLE, Shared
+
+LEAST = WHOLE // 10  #: a server that grants less than this of what is configured is blamed on something else
+RELAX_AFTER = 600 * SECOND  #: how long nothing is tried again after a refusal, or ten of the longest windows
+PERIOD = 60 * SECOND  #: the quickest answer of this period and the one before it counts
+SAMPLES = 20  #: answers before their delay is believed
+LONGEST_CREDITED = 10 * SECOND  #: windows in which the delay matters
+
+
+def tighten(shared: Shared, now: int, admitted: Sequence[int], tiers: Sequence[tuple[int, int]]) -> None:
+    """A request was refused, when `admitted` others stood in each tier's window: that is what the server grants.
+
+    Which tier refused is not told. It is the fullest one, and what it grants less than configured, all may.
+    """
+    parts = [count * WHOLE // amount for count, (amount, _) in zip(admitted, tiers, strict=True)]
+    shared.learned = min(shared.learned, max(LEAST, *parts))
+    shared.relax_at = shared.strict_until = now + max(RELAX_AFTER, 10 * shared.keep)
+
+
+def relax(shared: Shared, now: int) -> None:
+    """Long after the last refusal, try a twentieth more, once per longest window."""
+    if shared.learned < WHOLE and now >= shared.relax_at:
+        shared.learned = min(WHOLE, shared.learned + shared.learned // 20)
+        shared.relax_at = now + shared.keep
+
+
+def hear(shared: Shared, now: int, told: int) -> None:
+    """The server names limits that are this part of those configured: the least of late counts."""
+    if told and (told <= shared.told or now >= shared.told_at + max(PERIOD, shared.keep)):
+        shared.told, shared.told_at = told, now
+
+
+def part(shared: Shared) -> int:
+    """The part of the tiers' amounts that is used, in millionths."""
+    return min(shared.learned, shared.told)
+
+
+def measure(shared: Shared, now: int, quickest: int, samples: int) -> None:
+    """So many answers came, the quickest after this time from sending to answer."""
+    if now >= shared.turned + PERIOD:
+        fresh = now < shared.turned + 2 * PERIOD
+        shared.quickest_before = shared.quickest if fresh else 0
+        shared.samples_before = shared.samples if fresh else 0
+        shared.quickest, shared.samples, shared.turned = 0, 0, now
+    if samples:
+        shared.quickest = min(shared.quickest or quickest, quickest)
+        shared.samples += samples
+
+
+def credit(shared: Shared, now: int) -> int:
+    """How much earlier than a window after an answer the next request may start.
+
+    The server counted some time before its answer reached us, and will count the next one some time after it starts.
+    Together that is a round trip, so never less than the quickest one, less a tenth for what was not seen yet.
+    """
+    if shared.samples + shared.samples_before < SAMPLES or now < shared.strict_until:
+        return 0
+    least = min(quickest for quickest in (shared.quickest, shared.quickest_before) if quickest)
+    return max(0, least - max(SECOND // 100, least // 10))
+
+
+def effective_window(window: int, credited: int) -> int:
+    """The window counted from an answer's moment."""
+    return window - min(credited, window // 4) if window <= LONGEST_CREDITED else window
