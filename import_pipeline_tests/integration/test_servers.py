@@ -11,8 +11,8 @@ import pytest
 import redis
 from sqlalchemy import create_engine, text
 
-from import_pipeline_tests import servers
-from import_pipeline_tests.servers import PostgresServer, RedisServer, ServerMissing
+from import_pipeline_tests.server import ServerMissing, package
+from import_pipeline_tests.servers import PostgresServer, RedisServer
 
 
 def scalar(url, statement):
@@ -76,7 +76,7 @@ def test_a_server_ends_with_its_test_process_even_when_that_is_killed(kind):
 
 def test_a_missing_server_fails_and_says_what_to_install():
     with pytest.raises(ServerMissing) as caught:
-        servers._package("no_such_server", "no-such-server")
+        package("no_such_server", "no-such-server")
     assert str(caught.value) == (
         "these tests need a real server: install no-such-server (`make install`, or pip install no-such-server)"
     )
