@@ -107,6 +107,7 @@ def complete(
 
     What was refused has failed for good. Raises LeaseLost. Claims that this worker no longer holds are passed over.
     """
+    hold(connection, lease, to_write=True)
     mine = _mark_completed(connection, lease, [each.claim for each in done], now)
     held = [each for each in done if each.claim.status_id in mine]
     reasons = {
@@ -181,6 +182,7 @@ def _link(connection: Connection, model: type[Any], claims: Sequence[Claim]) -> 
 
 def fail(connection: Connection, lease: Lease, failures: Sequence[Failure], now: datetime) -> None:
     """Store failed tries. Raises LeaseLost. Claims that this worker no longer holds are passed over."""
+    hold(connection, lease, to_write=True)
     held = _held(lease, [failure.claim for failure in failures])
     mine = set(connection.scalars(select(statuses.c.id).where(*held).with_for_update()))
     own = [failure for failure in failures if failure.claim.status_id in mine]

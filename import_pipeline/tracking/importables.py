@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Column, Connection, Table, delete, select
+from sqlalchemy import Column, Connection, String, Table, delete, select
 from sqlalchemy import inspect as mapping_of
 from sqlalchemy.exc import OperationalError, StatementError
 from sqlalchemy.orm import Session
@@ -13,6 +13,8 @@ from import_pipeline.contracts import Importable
 from import_pipeline.tracking.dialect import insert_into
 from import_pipeline.tracking.tables import source_items
 
+#: What a row that cannot be stored raises: the database's refusal, or the driver's (a zero byte, half a character).
+REFUSALS = (StatementError, ValueError, TypeError, OverflowError)
 #: How many ids go into one IN (…).
 CHUNK = 500
 
@@ -56,7 +58,7 @@ def upsert(connection: Connection, model: type[Any], importables: Sequence[Impor
     try:
         with connection.begin_nested():
             _upsert(connection, model, importables)
-    except StatementError as error:
+    except REFUSALS as error:
         if _is_outage(error):
             raise
         return _upsert_one_by_one(connection, model, importables)
@@ -72,15 +74,16 @@ def _upsert_one_by_one(
         try:
             with connection.begin_nested():
                 _upsert(connection, model, [importable])
-        except StatementError as error:
+        except REFUSALS as error:
             if _is_outage(error):
                 raise
-            sentence = str(error.orig).strip().splitlines()[0]
+            cause = error.orig if isinstance(error, StatementError) else error
+            sentence = (str(cause).strip() or type(cause).__name__).splitlines()[0]
             refused.append((importable, f"the table {table_of(model).name} refuses the row: {sentence}"))
     return refused
 
 
-def _is_outage(error: StatementError) -> bool:
+def _is_outage(error: Exception) -> bool:
     return isinstance(error, OperationalError) or bool(getattr(error, "connection_invalidated", False))
 
 
@@ -131,6 +134,8 @@ def _on_update(table: Table, changed: Mapping[str, Any]) -> dict[str, Any]:
 def forget(connection: Connection, source: str, model: type[Any]) -> int:
     """Delete the rows that this source has imported and its versions, nothing else; returns how many rows."""
     mine = select(source_items.c.external_id).where(source_items.c.source == source)
-    deleted = connection.execute(delete(model).where(model.external_id.in_(mine))).rowcount
+    column = table_of(model).c.external_id
+    as_text = column if isinstance(column.type, String) else column.cast(String)
+    deleted = connection.execute(delete(model).where(as_text.in_(mine))).rowcount
     connection.execute(delete(source_items).where(source_items.c.source == source))
     return int(deleted)

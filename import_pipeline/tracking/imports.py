@@ -248,12 +248,16 @@ def guarded(lease: Lease) -> Update:
     )
 
 
-def hold(connection: Connection, lease: Lease) -> None:
-    """Make sure that the lease still stands, and that it does until the transaction ends; raises LeaseLost."""
+def hold(connection: Connection, lease: Lease, *, to_write: bool = False) -> None:
+    """Make sure that the lease still stands, and that it does until the transaction ends; raises LeaseLost.
+
+    Whoever will write the import's row too says so: the row is locked before its items everywhere, since two
+    transactions that lock in different orders wait for each other.
+    """
     mine = select(imports.c.id).where(
         imports.c.id == lease.import_id, imports.c.fence == lease.fence, imports.c.status == ImportStatus.RUNNING
     )
-    if connection.scalar(mine.with_for_update(read=True)) is None:
+    if connection.scalar(mine.with_for_update(read=not to_write, key_share=to_write)) is None:
         raise LeaseLost(f"import {lease.import_id} has ended or was taken over by another process")
 
 

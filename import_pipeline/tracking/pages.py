@@ -11,7 +11,7 @@ from import_pipeline.contracts import Importable
 from import_pipeline.rules.status import ItemStatus
 from import_pipeline.tracking import importables, versions
 from import_pipeline.tracking.dialect import insert_into
-from import_pipeline.tracking.imports import ImportRow, Lease, write
+from import_pipeline.tracking.imports import ImportRow, Lease, hold, write
 from import_pipeline.tracking.items import count
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import imports
@@ -45,24 +45,26 @@ def store_page(
 
     Raises LeaseLost.
     """
+    hold(connection, lease, to_write=True)
     readable = {item.external_id: item for item in page.items if item.importable is not None}
+    known = _known(connection, row, model, readable)
     refused = importables.upsert(
         connection, model, [item.importable for item in readable.values() if item.importable is not None]
     )
     problems = {str(importable.external_id): reason for importable, reason in refused}
     problems |= {item.external_id: item.problem for item in page.items if item.problem is not None}
     stored = importables.ids(connection, model, list(readable))
-    known = versions.known(connection, row.source, list(readable))
     unique = {item.external_id: item for item in page.items}
     inserted = _insert_statuses(
         connection,
         [_status_row(row, item, stored, problems, known, now) for item in unique.values()],
     )
-    seen = [item for item in readable.values() if item.external_id not in problems]
+    whole = {item.external_id: item.version for item in readable.values() if item.whole}
     versions.remember(
         connection,
         row,
-        [Seen(external_id=item.external_id, version=item.version if item.whole else None) for item in seen],
+        # What the table refuses is not gone from the list, but nor is its version stored.
+        [Seen(external_id=each, version=None if each in problems else whole.get(each)) for each in readable],
     )
     write(
         connection,
@@ -75,6 +77,14 @@ def store_page(
         items_failed_count=imports.c.items_failed_count + inserted["failed"],
     )
     return inserted["new"]
+
+
+def _known(connection: Connection, row: ImportRow, model: type[Any], found: Mapping[str, Discovered]) -> dict[str, str]:
+    """The versions whose details are stored, as long as the rows are: what the user has deleted is imported again."""
+    with_version = [external_id for external_id, item in found.items() if item.version is not None]
+    known = versions.known(connection, row.source, with_version)
+    there = importables.ids(connection, model, list(known))
+    return {external_id: version for external_id, version in known.items() if external_id in there}
 
 
 def _status_row(

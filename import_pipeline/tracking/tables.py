@@ -57,6 +57,17 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class Sentence(TypeDecorator[str]):
+    """Text that may quote an answer of an API: what no database stores (a zero byte, half a character) is replaced."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """The text as every database takes it."""
+        return None if value is None else value.encode(errors="replace").decode().replace("\0", "?")
+
+
 # SQLite numbers rows by itself only for a primary key of exactly the type INTEGER.
 BigKey = BigInteger().with_variant(Integer, "sqlite")
 
@@ -105,8 +116,8 @@ imports = Table(
     Column("cancel_requested_at", UtcDateTime),
     Column("requested_by", String(200)),
     Column("retry_of", BigInteger),
-    Column("incomplete_reason", Text),
-    Column("failure_reason", Text),
+    Column("incomplete_reason", Sentence),
+    Column("failure_reason", Sentence),
     _json(),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
@@ -134,7 +145,7 @@ import_item_statuses = Table(
     Column("status", String(20), nullable=False, server_default=ItemStatus.PENDING),
     Column("failure_count", Integer, nullable=False, server_default=text("0")),
     Column("last_failed_at", UtcDateTime),
-    Column("failure_reason", Text),
+    Column("failure_reason", Sentence),
     Column("next_attempt_at", UtcDateTime),  # of a failed item; null: failed for good
     Column("claimed_by", String(64)),
     Column("lease_expires_at", UtcDateTime),
@@ -163,8 +174,8 @@ source_items = Table(
     tracking_metadata,
     Column("source", String(100), primary_key=True),
     Column("external_id", String(255), primary_key=True),
-    Column("version", Text),  # of the details that were imported last, null: never
-    Column("etag", Text),
+    Column("version", Sentence),  # of the details that were imported last, null: never
+    Column("etag", Sentence),
     Column("first_import_id", BigInteger, nullable=False),
     Column("last_import_id", BigInteger, nullable=False),
     Column("gone_at", UtcDateTime),
@@ -178,7 +189,7 @@ import_events = Table(
     Column("import_id", ForeignKey(imports.c.id, ondelete="CASCADE"), nullable=False),
     Column("at", UtcDateTime, nullable=False),
     Column("action", String(60), nullable=False),  # stable, for programs
-    Column("message", Text, nullable=False),  # a sentence, for people
+    Column("message", Sentence, nullable=False),  # a sentence, for people
     _json(),
 )
 Index("ix_import_events_import", import_events.c.import_id, import_events.c.id)
