@@ -166,6 +166,11 @@ class MemoryStamps:
         """How many are later."""
         return len(self._moments) - bisect_right(self._moments, moment)
 
+    def first_after(self, moment: int) -> int | None:
+        """The oldest that is later."""
+        index = bisect_right(self._moments, moment)
+        return self._moments[index] if index < len(self._moments) else None
+
     def forget(self, until: int) -> None:
         """Drop all that are not later."""
         over = bisect_right(self._moments, until)

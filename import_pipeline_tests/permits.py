@@ -68,12 +68,14 @@ class Step:
     lifetime: int
     picks: Sequence[tuple[int, Outcome, int, int]]
     tiered: bool = True
+    told: int = 0
+    quickest: int = 0
 
 
 gaps = st.one_of(
     st.integers(0, 50_000),
     st.integers(0, 3 * SECOND),
-    st.sampled_from([0, 1, LOOK_AHEAD, 2 * SECOND, 2 * SECOND - LOOK_AHEAD, 10 * SECOND, 40 * SECOND]),
+    st.sampled_from([0, 1, LOOK_AHEAD, 2 * SECOND, 2 * SECOND - LOOK_AHEAD, 10 * SECOND, 40 * SECOND, 700 * SECOND]),
 )
 picks = st.tuples(
     st.integers(0, 20),
@@ -90,6 +92,8 @@ steps = st.lists(
         lifetime=st.sampled_from([SECOND, 5 * SECOND, 32 * SECOND]),
         picks=st.lists(picks, max_size=4),
         tiered=st.sampled_from([True, True, True, False]),
+        told=st.sampled_from([0, 0, 0, 0, 400_000, 700_001, 1_000_000]),
+        quickest=st.sampled_from([0, 1, 30_000, 200_000, 5 * SECOND]),
     ),
     max_size=25,
 )
@@ -122,6 +126,9 @@ class Player:
             wanted=tuple(Wanted(permit=name, lifetime=step.lifetime) for name in names),
             look_ahead=LOOK_AHEAD,
             count=True,
+            told=step.told,
+            quickest=step.quickest,
+            samples=7 if step.quickest else 0,
         )
         results = [store.exchange(ask) for store in self.stores]
         self.out += names[: len(results[0].starts)]

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from limits import RateLimitItem
 
@@ -29,6 +29,7 @@ class Permit:
     name: str
     start: float
     expires: float
+    sent: float | None = None  #: when the sending began, where that is known
     shared: bool = True  #: False where there are no tiers: nobody but this process knows of it
     settled: bool = False
 
@@ -72,6 +73,7 @@ class Dispatcher:
     latest: Exchange | None = None
     next_ask: float = 0.0
     blocked_until: float = 0.0  #: when the next permit can come while tasks wait, for other threads to read
+    told: int = 0  #: the least part of our tiers that the server's headers named since the last ask, in millionths
     asks: int = 0
     _process: str = field(default_factory=lambda: os.urandom(6).hex())
     _count: int = 0
@@ -79,6 +81,7 @@ class Dispatcher:
     _others: deque[Waiter] = field(default_factory=deque)
     _settled: list[Answered] = field(default_factory=list)
     _told_again: list[Settled] = field(default_factory=list)
+    _delays: list[float] = field(default_factory=list)
     _flush_at: float = 0.0
     _failing_since: float | None = None
     _closing: bool = False
@@ -103,6 +106,8 @@ class Dispatcher:
         permit.settled = True
         if outcome is Outcome.ANSWERED:
             self._memory.answered(permit.name, moment)
+            if permit.sent is not None:
+                self._delays.append(moment - permit.sent)
         else:
             self._memory.gone(permit.name)
         now = self.clock.monotonic()
@@ -195,12 +200,13 @@ class Dispatcher:
         for waiter in waiters:
             self._count += 1
             waiter.name = f"{self._process}{self._count:x}"
-        question = self.ask()
-        return Ask(
-            api=self.api,
-            process=self._process,
-            tiers=question.tiers,
-            look_ahead=question.look_ahead,
+        delays, self._delays = self._delays, []
+        told, self.told = self.told, 0
+        return replace(
+            self.ask(),
+            told=told,
+            quickest=int(min(delays, default=0.0) * SECOND),
+            samples=len(delays),
             settled=(*self._told_again, *(each.at(now) for each in self._settled)),
             wanted=tuple(
                 Wanted(permit=waiter.name, lifetime=int((waiter.deadline + MARGIN) * SECOND)) for waiter in waiters

@@ -4,9 +4,10 @@
 --       #tiers, #settled, (amount, window)..., (permit, outcome, age, wait)..., (permit, lifetime)...
 local STAMPS, STATE = KEYS[1], KEYS[2]
 local SLACK, GAP, POLL, REJOIN, WEEK = 250000, 1000000, 50000, 2000000, 604800000
-local WHOLE, LEAST, RELAX_AFTER, PERIOD, SAMPLES, LONGEST_CREDITED = 1000000, 100000, 600000000, 60000000, 20, 10000000
+local WHOLE, LEAST, EARLY, LATE, RELAX_AFTER = 1000000, 100000, 250000, 1250000, 120000000
+local PERIOD, SAMPLES, LONGEST_CREDITED = 60000000, 20, 10000000
 local FIELDS = {'offset', 'seen', 'epoch', 'hold', 'pause', 'probing', 'probe_until', 'hits', 'sleeps', 'slept',
-                'sleep_until', 'asleep', 'keep', 'learned', 'relax_at', 'told', 'told_at', 'quickest',
+                'sleep_until', 'asleep', 'keep', 'learned', 'relax_at', 'weak', 'told', 'told_at', 'quickest',
                 'quickest_before', 'samples', 'samples_before', 'turned', 'strict_until'}
 local max, min = math.max, math.min
 local at = 0
@@ -56,7 +57,8 @@ end
 -- What the server's behaviour teaches.
 for _, tier in ipairs(tiers) do s.keep = max(s.keep, tier[2]) end
 if s.learned < WHOLE and now >= s.relax_at then
-  s.learned, s.relax_at = min(WHOLE, s.learned + math.floor(s.learned / 20)), now + s.keep
+  s.learned = s.weak == 1 and WHOLE or min(WHOLE, s.learned + math.floor(s.learned / 20))
+  s.relax_at, s.weak = now + s.keep, 0
 end
 if told > 0 and (told <= s.told or now >= s.told_at + max(PERIOD, s.keep)) then s.told, s.told_at = told, now end
 if now >= s.turned + PERIOD then
@@ -68,14 +70,19 @@ if samples > 0 then
   s.quickest = s.quickest == 0 and quickest or min(s.quickest, quickest)
   s.samples = s.samples + samples
 end
-local function tighten(moment)
-  local part = LEAST
+local function tighten(moment, wait)
+  local certain, fullest = -1, 0
   for _, tier in ipairs(tiers) do
-    local admitted = redis.call('ZCOUNT', STAMPS, '(' .. exact(moment - tier[2]), '+inf')
-    part = max(part, math.floor(admitted * WHOLE / tier[1]))
+    local since = '(' .. exact(moment - tier[2])
+    local part = math.floor(redis.call('ZCOUNT', STAMPS, since, '+inf') * WHOLE / tier[1])
+    local oldest = redis.call('ZRANGEBYSCORE', STAMPS, since, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2] or moment
+    local frees_in = min(tonumber(oldest) - moment, 0) + tier[2]
+    fullest = max(fullest, part)
+    if frees_in - EARLY <= wait and wait <= frees_in + LATE then certain = max(certain, part) end
   end
-  s.learned = min(s.learned, part)
-  s.relax_at = now + max(RELAX_AFTER, 10 * s.keep)
+  local part = max(LEAST, certain >= 0 and certain or fullest)
+  if part < s.learned then s.learned, s.weak = part, (certain < 0 and now < s.epoch + s.keep) and 1 or 0 end
+  s.relax_at = s.weak == 1 and s.epoch + s.keep or now + max(RELAX_AFTER, 5 * s.keep)
   s.strict_until = s.relax_at
 end
 
@@ -98,7 +105,7 @@ for _, each in ipairs(settled) do
     if outcome == 'r' then
       s.hits, s.pause = s.hits + 1, max(s.pause, now - age + wait)
       if s.pause > now then s.probing = 1; sleep_until(s.pause) end
-      if n_tiers > 0 and not tried then tighten(now - age) end
+      if n_tiers > 0 and not tried then tighten(now - age, wait) end
     end
   end
 end

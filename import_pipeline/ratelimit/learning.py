@@ -5,32 +5,48 @@ Pure, on the shared state, in microseconds. `exchange.lua` does the same in Redi
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from import_pipeline.ratelimit.exchange import SECOND
 from import_pipeline.ratelimit.pause import WHOLE, Shared
 
 LEAST = WHOLE // 10  #: a server that grants less than this of what is configured is blamed on something else
-RELAX_AFTER = 600 * SECOND  #: how long nothing is tried again after a refusal, or ten of the longest windows
+RELAX_AFTER = 120 * SECOND  #: how long nothing more is tried after a refusal, or five of the longest windows
+EARLY, LATE = SECOND // 4, SECOND + SECOND // 4  #: a wait is told in whole seconds, rounded up, and travels a while
 PERIOD = 60 * SECOND  #: the quickest answer of this period and the one before it counts
 SAMPLES = 20  #: answers before their delay is believed
 LONGEST_CREDITED = 10 * SECOND  #: windows in which the delay matters
 
 
-def tighten(shared: Shared, now: int, admitted: Sequence[int], tiers: Sequence[tuple[int, int]]) -> None:
-    """A request was refused, when `admitted` others stood in each tier's window: that is what the server grants.
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A tier's window as a refused request met it."""
 
-    Which tier refused is not told. It is the fullest one, and what it grants less than configured, all may.
+    part: int  #: of the tier's amount that was taken, in millionths
+    frees_in: int  #: when our oldest request leaves it; the whole window where it holds none
+
+
+def tighten(shared: Shared, now: int, wait: int, windows: Sequence[Window]) -> None:
+    """A request was refused a moment ago, with a wish to wait, when so many others stood in each tier's window.
+
+    That many are what the server grants, of the fullest tier, and of all tiers in the same proportion. If the wait is
+    the one until our own oldest request leaves, it is that tier for certain. Otherwise, while a window reaches back to
+    before this store began, others may have filled it: that evidence is dropped when no window does anymore.
     """
-    parts = [count * WHOLE // amount for count, (amount, _) in zip(admitted, tiers, strict=True)]
-    shared.learned = min(shared.learned, max(LEAST, *parts))
-    shared.relax_at = shared.strict_until = now + max(RELAX_AFTER, 10 * shared.keep)
+    certain = [each.part for each in windows if each.frees_in - EARLY <= wait <= each.frees_in + LATE]
+    part = max(LEAST, *(certain or [each.part for each in windows]))
+    weak = not certain and now < shared.epoch + shared.keep
+    if part < shared.learned:
+        shared.learned, shared.weak = part, int(weak)
+    again = shared.epoch + shared.keep if shared.weak else now + max(RELAX_AFTER, 5 * shared.keep)
+    shared.relax_at = shared.strict_until = again
 
 
 def relax(shared: Shared, now: int) -> None:
     """Long after the last refusal, try a twentieth more, once per longest window."""
     if shared.learned < WHOLE and now >= shared.relax_at:
-        shared.learned = min(WHOLE, shared.learned + shared.learned // 20)
-        shared.relax_at = now + shared.keep
+        shared.learned = WHOLE if shared.weak else min(WHOLE, shared.learned + shared.learned // 20)
+        shared.relax_at, shared.weak = now + shared.keep, 0
 
 
 def hear(shared: Shared, now: int, told: int) -> None:

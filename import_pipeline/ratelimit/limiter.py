@@ -15,9 +15,11 @@ from import_pipeline.ratelimit.dispatcher import Dispatcher, Permit
 from import_pipeline.ratelimit.exchange import SECOND, Exchange, Outcome, Permits, StoreError
 from import_pipeline.ratelimit.tiers import normalised
 from import_pipeline.rules.backoff import pause_after
+from import_pipeline.rules.signals import Standing, part_of
 
 #: Without tiers every request is free; this is how long the absence of a pause is believed, in seconds.
 FREE_FOR = 1.0
+MILLION = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +144,13 @@ class Limiter:
         self._free_until = 0.0
         self._paused_until = max(self._paused_until, now + pause)
         self._dispatcher.settle(permit, Outcome.REFUSED, now, pause)
+
+    def hear(self, told: Sequence[Standing]) -> None:
+        """The server named its limits. Lower ones than ours slow everybody down; higher ones change nothing."""
+        part = part_of(told, [(tier.amount, tier.get_expiry()) for tier in self.tiers])
+        if part is not None:
+            millionths = max(1, min(MILLION, int(part * MILLION)))
+            self._dispatcher.told = min(self._dispatcher.told or millionths, millionths)
 
     async def usage(self) -> Usage:
         """The shared counters now; raises LimiterUnavailable."""

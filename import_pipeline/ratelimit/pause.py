@@ -32,6 +32,7 @@ class Shared:
     keep: int = 0  #: the longest window
     learned: int = WHOLE  #: the part of the tiers' amounts that refusals left, in millionths
     relax_at: int = 0  #: when more may be tried
+    weak: int = 0  #: 1: somebody may have sent before this store began; then all may be tried again
     told: int = WHOLE  #: the part that the server's headers name
     told_at: int = 0
     quickest: int = 0  #: the quickest answer of this period, 0: none

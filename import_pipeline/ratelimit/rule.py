@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from import_pipeline.ratelimit.exchange import Ask, Exchange, Outcome
-from import_pipeline.ratelimit.learning import credit, effective_window, hear, measure, part, relax, tighten
+from import_pipeline.ratelimit.learning import Window, credit, effective_window, hear, measure, part, relax, tighten
 from import_pipeline.ratelimit.pause import (
     POLL,
     WHOLE,
@@ -38,6 +38,10 @@ class Stamps(Protocol):
 
     def later_than(self, moment: int) -> int:
         """How many are later."""
+        ...
+
+    def first_after(self, moment: int) -> int | None:
+        """The oldest that is later."""
         ...
 
     def forget(self, until: int) -> None:
@@ -84,8 +88,14 @@ def settle(shared: Shared, stamps: Stamps, ask: Ask, now: int) -> None:
         if each.outcome is Outcome.REFUSED:
             refuse(shared, now, now - each.age + each.wait)
             if ask.tiers and not tried:  # after a pause the windows have emptied, and say nothing
-                admitted = [stamps.later_than(now - each.age - window) for _, window in ask.tiers]
-                tighten(shared, now, admitted, ask.tiers)
+                tighten(shared, now, each.wait, [met(stamps, tier, now - each.age) for tier in ask.tiers])
+
+
+def met(stamps: Stamps, tier: tuple[int, int], moment: int) -> Window:
+    """What a request that was refused at that moment met in a tier's window."""
+    amount, window = tier
+    count, oldest = stamps.later_than(moment - window), stamps.first_after(moment - window)
+    return Window(count * WHOLE // amount, window if oldest is None else min(oldest - moment, 0) + window)
 
 
 def grant(shared: Shared, stamps: Stamps, ask: Ask, now: int) -> tuple[list[int], int]:

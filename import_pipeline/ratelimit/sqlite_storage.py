@@ -207,6 +207,13 @@ class SQLiteStamps:
         ).fetchone()
         return int(row[0])
 
+    def first_after(self, moment: int) -> int | None:
+        """The oldest that is later."""
+        (oldest,) = self._connection.execute(
+            "SELECT min(moment) FROM permits WHERE api = ? AND moment > ?", (self._api, moment)
+        ).fetchone()
+        return None if oldest is None else int(oldest)
+
     def forget(self, until: int) -> None:
         """Drop all that are not later."""
         self._connection.execute("DELETE FROM permits WHERE api = ? AND moment <= ?", (self._api, until))

@@ -9,10 +9,12 @@ import httpx
 
 from import_pipeline.ratelimit.dispatcher import Permit
 from import_pipeline.ratelimit.limiter import Limiter
-from import_pipeline.rules.signals import is_refusal, wait_asked_for
+from import_pipeline.rules.signals import is_refusal, standings, wait_asked_for
 
 #: Bytes of a body, as sent and as unpacked.
 LARGEST_BODY = 64 * 1024 * 1024
+#: Limits are read from the headers of the first answers, then from every so many.
+ALL_READ, EVERY = 50, 10
 #: Failures after which nothing can have been sent.
 NEVER_SENT = (httpx.ConnectError, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
@@ -43,6 +45,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         self._observe = observe or (lambda _: None)
         self._deadline = deadline
         self._largest_body = largest_body
+        self._answers = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The first answer that is no refusal."""
@@ -66,6 +69,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         status: int | None = None
         try:
             async with asyncio.timeout(permit.expires - self._limiter.clock.monotonic()) as timer:
+                permit.sent = self._limiter.clock.monotonic()
                 answer = await self._inner.handle_async_request(request)
                 status = answer.status_code
                 return await self._settle(request, permit, answer)
@@ -86,6 +90,9 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         """Settle the permit as of the answer's head, and read the body."""
         limiter, body, refused = self._limiter, b"", is_refusal(answer.status_code, answer.headers)
         arrived = limiter.clock.monotonic()
+        self._answers += 1
+        if refused or self._answers <= ALL_READ or self._answers % EVERY == 0:
+            limiter.hear(standings(answer.headers, now=limiter.clock.now()))
         if refused:
             limiter.refused(permit, wait_asked_for(answer.headers, now=limiter.clock.now()))
             with suppress(httpx.TransportError):  # nobody needs it whole

@@ -1,7 +1,8 @@
 """What a server's headers say about its limits. Pure: everything unreadable is None, never an error."""
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -75,6 +76,25 @@ def wait_asked_for(headers: Mapping[str, str], *, now: datetime) -> timedelta | 
 def standings(headers: Mapping[str, str], *, now: datetime) -> list[Standing]:
     """Everything that the headers tell: the IETF's RateLimit (and -Policy), else the X-RateLimit-… of many APIs."""
     return ietf_standings(headers) or x_rate_limit(headers, now=now)
+
+
+def part_of(told: Sequence[Standing], tiers: Sequence[tuple[int, float]]) -> float | None:
+    """The least part of our tiers (amount, seconds) that the limits told by a server are; None: it tells nothing.
+
+    A limit whose window is told belongs to the tier of that window, another one to the tier nearest in amount (of two
+    equally near the larger). More than ours is 1.0: it never raises what is configured.
+    """
+    parts = []
+    for standing in told:
+        limit, window = standing.limit, standing.window
+        if not limit or not tiers:
+            continue
+        if window is not None:
+            parts += [limit / amount for amount, seconds in tiers if seconds == window.total_seconds()]
+        else:
+            nearest = min(tiers, key=lambda tier: (round(abs(math.log(limit / tier[0])), 9), -tier[0]))
+            parts.append(limit / nearest[0])
+    return min(1.0, *parts) if parts else None
 
 
 def x_rate_limit(headers: Mapping[str, str], *, now: datetime) -> list[Standing]:

@@ -6,8 +6,6 @@ from import_pipeline.ratelimit.exchange import SECOND, Ask, Exchange, Outcome, S
 from import_pipeline.ratelimit.pause import REJOIN, Shared, begin, extended, tick
 from import_pipeline_tests.permits import FakeTimeMemory, VirtualTime
 
-TIERS = ((2, 10 * SECOND),)
-
 
 @pytest.mark.parametrize(
     ("pause", "now", "wait", "expected"),
@@ -27,7 +25,8 @@ def test_a_pause_is_extended_and_never_shortened(pause: int, now: int, wait: int
 class Story:
     """Asks of named processes at moments in seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, amount: int = 2) -> None:
+        self.tiers = ((amount, 10 * SECOND),)
         self.time = VirtualTime()
         self.start = self.time.now
         self.store = FakeTimeMemory(self.time)
@@ -35,7 +34,7 @@ class Story:
     def at(self, moment: float, process: str, names: str = "", *settled: Settled) -> Exchange:
         self.time.now = self.start + round(moment * SECOND)
         wanted = tuple(Wanted(permit=name, lifetime=30 * SECOND) for name in names)
-        return self.store.exchange(Ask(api="x", process=process, tiers=TIERS, wanted=wanted, settled=settled))
+        return self.store.exchange(Ask(api="x", process=process, tiers=self.tiers, wanted=wanted, settled=settled))
 
 
 def refused(permit: str, wait: float) -> Settled:
@@ -60,7 +59,7 @@ def test_seconds_of_overlapping_pauses_count_once() -> None:
 
 def test_nobody_sends_in_a_pause_and_one_request_tries_first() -> None:
     """After the pause one process gets one permit; the others wait for its answer, then for the tiers alone."""
-    story = Story()
+    story = Story(200)
     story.at(0, "1", "ab")
     story.at(1, "1", "", refused("a", 4), answered("b"))
     assert story.at(4.999, "2", "cd").starts == ()
@@ -69,11 +68,11 @@ def test_nobody_sends_in_a_pause_and_one_request_tries_first() -> None:
     assert story.at(5.01, "2", "gh").starts == ()
     assert story.at(5.05, "1", "", answered("e")).probing is False
     freed = story.at(11, "2", "ij")
-    assert (freed.starts, freed.probing) == ((0,), False)
+    assert (freed.starts, freed.probing) == ((0, 0), False)
 
 
 def test_a_refused_probe_pauses_again_and_a_lost_one_is_replaced() -> None:
-    story = Story()
+    story = Story(200)
     story.at(0, "1", "a")
     story.at(0, "1", "", refused("a", 1))
     assert story.at(1, "1", "b").starts == (0,)
@@ -85,7 +84,7 @@ def test_a_refused_probe_pauses_again_and_a_lost_one_is_replaced() -> None:
 
 
 def test_an_unused_probe_is_given_to_the_next() -> None:
-    story = Story()
+    story = Story(200)
     story.at(0, "1", "a")
     story.at(0, "1", "", refused("a", 1))
     story.at(1, "1", "b")

@@ -10,6 +10,7 @@ from import_pipeline.rules.signals import (
     Standing,
     answered_at,
     is_refusal,
+    part_of,
     reset_in,
     retry_after,
     standings,
@@ -150,3 +151,25 @@ def test_what_counts_as_a_refusal(status: int, headers: dict[str, str], expected
 )
 def test_the_wait_after_a_refusal(headers: dict[str, str], expected: timedelta | None) -> None:
     assert wait_asked_for(httpx.Headers(headers), now=NOW) == expected
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ([], None),
+        ([Standing(remaining=3)], None),
+        ([Standing(limit=0)], None),
+        ([Standing(limit=50)], 1.0),
+        ([Standing(limit=40)], 0.8),
+        ([Standing(limit=160)], 0.8),
+        ([Standing(limit=25)], 0.5),
+        ([Standing(limit=100)], 0.5),  # as near to 50 as to 200
+        ([Standing(limit=60)], 1.0),  # more than ours in the nearest tier
+        ([Standing(limit=5000)], 1.0),
+        ([Standing(limit=40), Standing(limit=100)], 0.5),
+        ([Standing(limit=30, window=seconds(10))], 0.15),  # the window decides
+        ([Standing(limit=30, window=seconds(3600))], None),  # of a tier that we do not have
+    ],
+)
+def test_what_part_of_our_tiers_a_server_tells(told: list[Standing], expected: float | None) -> None:
+    assert part_of(told, [(50, 2), (200, 10)]) == expected
