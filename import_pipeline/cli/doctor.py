@@ -57,12 +57,13 @@ def _findings() -> Iterator[Finding]:
     yield _look("sources", lambda: _sources(settings))
     database = _look("database", lambda: _database(settings))
     yield database
-    yield _look("limiter store", lambda: _store(settings))
+    store = _look("limiter store", lambda: _store(settings))
+    yield store
     if settings.is_postgres and not database.ok:
         yield Finding(name="Dagster", ok=False, message="its storage lies in the database that does not answer")
     else:
         yield _look("Dagster", lambda: _dagster(settings))
-    if not database.ok:
+    if not (database.ok and store.ok):
         return  # a source is asked under the limits, with its table in place
     try:
         sources = load_sources(settings)

@@ -10,6 +10,7 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
 from import_pipeline.defs.build import join_definitions
 from import_pipeline.defs.instance import open_instance
+from import_pipeline.defs.storage import ComputeLogs
 from import_pipeline.settings import Settings
 
 #: Our own display speaks; Dagster's log lines go to its event log only.
@@ -29,6 +30,8 @@ def run_in_process(settings: Settings, sources: Sequence[ImportSource], source: 
     """Carry the import out through its job, see it to its end."""
     definitions = join_definitions(sources)
     with open_instance(settings) as instance:
+        if isinstance(instance.compute_log_manager, ComputeLogs):
+            instance.compute_log_manager.captures = False
         result = definitions.resolve_job_def(names.job(source)).execute_in_process(
             instance=instance,
             tags={names.IMPORT_ID_TAG: str(import_id)},
@@ -39,12 +42,12 @@ def run_in_process(settings: Settings, sources: Sequence[ImportSource], source: 
 
 
 def _what_broke(events: Sequence[dg.DagsterEvent]) -> str | None:
-    """The first error that is not ours to raise: `dg.Failure` and interrupts have no cause, others are wrapped."""
+    """The first error that nobody raised on purpose: Dagster wraps those, unlike `dg.Failure` and interrupts."""
     for event in events:
         error = event.step_failure_data.error if event.is_step_failure else None
-        cause = error.cause if error is not None else None
-        if cause is not None:
-            places = PLACE.findall("".join(cause.stack[-1:]))
-            where = "".join(f" ({file}, line {line})" for file, line in places)
-            return " ".join(cause.message.split()) + where
+        if error is None or error.cause is None or error.cls_name != dg.DagsterExecutionStepExecutionError.__name__:
+            continue
+        places = PLACE.findall("".join(error.cause.stack[-1:]))
+        where = "".join(f" ({file}, line {line})" for file, line in places)
+        return " ".join(error.cause.message.split()) + where
     return None

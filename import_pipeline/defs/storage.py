@@ -6,10 +6,13 @@ that the settings say". Hence these three classes, which hand out Dagster's own.
 ours that imports those.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Self
 
 from dagster._core.storage.base_storage import DagsterStorage
+from dagster._core.storage.compute_log_manager import CapturedLogContext
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
@@ -55,7 +58,26 @@ def _postgres_storage(settings: Settings, inst_data: ConfigurableClassData | Non
 
 
 class ComputeLogs(LocalComputeLogManager):
-    """What runs print, in the state folder."""
+    """What runs print, in the state folder.
+
+    Dagster captures it by turning the process's output into files that child processes read aloud. In a command that
+    people look at, that hides the terminal from the progress bar, and Ctrl-C makes those children shout.
+    """
+
+    captures: bool = True  #: False: what the process prints is left to whoever looks at it
+
+    @contextmanager
+    def capture_logs(self, log_key: Sequence[str]) -> Iterator[CapturedLogContext]:
+        """As long as this lasts, if at all."""
+        if self.captures:
+            with super().capture_logs(log_key) as context:
+                yield context
+            return
+        yield CapturedLogContext(log_key)
+        # The UI waits for this file before it says that nothing was printed.
+        complete = Path(self.complete_artifact_path(log_key))  # type: ignore[no-untyped-call]
+        complete.parent.mkdir(parents=True, exist_ok=True)
+        complete.touch()
 
     @classmethod
     def config_type(cls) -> Mapping[str, Any]:

@@ -1,0 +1,146 @@
+"""Running commands as a user does, and reading what they leave behind."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from sqlalchemy import create_engine, text
+
+#: Longer than anything here may take on a busy machine.
+PATIENCE_SECONDS = 60.0
+BIN = Path(sys.executable).parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """What a command said, and how it ended."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The last line of the output."""
+        return json.loads(self.out.splitlines()[-1])
+
+    @property
+    def sentence(self) -> str:
+        """The one sentence on standard error; fails where there is more or less."""
+        lines = self.err.strip().splitlines()
+        assert len(lines) == 1, self.err
+        assert lines[0].startswith("import-pipeline: "), self.err
+        return lines[0].removeprefix("import-pipeline: ")
+
+
+class Started:
+    """A command that still runs, in a process group of its own."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self.process.poll() is None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to its whole group, as a terminal does."""
+        os.killpg(self.process.pid, number)
+
+    def end(self) -> Ended:
+        """Wait for it, and see what it said."""
+        out, err = self.process.communicate(timeout=PATIENCE_SECONDS)
+        return checked(Ended(status=self.process.returncode, out=out, err=err))
+
+
+class CommandLine:
+    """A program beside the Python that runs the tests; `import-pipeline` unless another one is named."""
+
+    def __init__(self, folder: Path, program: str = "import-pipeline") -> None:
+        self.folder = folder
+        self.environment: dict[str, str] = {}
+        self.program = [str(BIN / program)]
+        self._started: list[Started] = []
+
+    def run(self, *arguments: str, status: int | None = 0, **environment: str) -> Ended:
+        """Give the command and wait for its end; it must end with that status, None allows any."""
+        ended = self.start(*arguments, **environment).end()
+        assert status in {None, ended.status}, ended
+        return ended
+
+    def start(self, *arguments: str, **environment: str) -> Started:
+        """Give the command and go on."""
+        process = subprocess.Popen(
+            [*self.program, *arguments],
+            cwd=self.folder,
+            env={**os.environ, **self.environment, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self._started.append(Started(process))
+        return self._started[-1]
+
+    def end_all(self) -> None:
+        """Kill what a failed test has left behind."""
+        for started in self._started:
+            if started.is_running:
+                started.signal(signal.SIGKILL)
+                started.process.communicate()
+
+
+def checked(ended: Ended) -> Ended:
+    """No command ever shows a traceback."""
+    assert "Traceback" not in ended.out + ended.err, ended.out + ended.err
+    return ended
+
+
+def eventually(happens: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:
+    """Look again and again until it is so; returns what the look gave."""
+    deadline = time.monotonic() + seconds
+    while not (seen := happens()):
+        assert time.monotonic() < deadline, f"never happened: {what}"
+        time.sleep(0.05)
+    return seen
+
+
+def stats(url: str) -> Mapping[str, Any]:
+    """What the demo API has seen."""
+    return dict(httpx.get(f"{url}/_stats").json())
+
+
+def some_details(url: str, number: int) -> None:
+    """Wait until so many details were asked for."""
+    eventually(lambda: stats(url)["details"] >= number, f"{number} details asked for")
+
+
+def rows(database: str, statement: str) -> list[dict[str, Any]]:
+    """The rows of a query."""
+    engine = create_engine(database)
+    try:
+        with engine.connect() as connection:
+            return [dict(row._mapping) for row in connection.execute(text(statement))]
+    finally:
+        engine.dispose()
+
+
+def tracking(home: Path) -> str:
+    """The address of the embedded database."""
+    return f"sqlite:///{home / 'import_pipeline.db'}"
+
+
+def words(output: str) -> str:
+    """The output without its layout, to look for phrases that may be wrapped."""
+    return re.sub(r"\s+", " ", output)
