@@ -6,8 +6,8 @@ import dagster as dg
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
-from import_pipeline.defs.runs import report_dead_run
-from import_pipeline.importer.installation import open_installation
+from import_pipeline.defs.runs import fate_of, report_dead_run
+from import_pipeline.importer.installation import open_for
 from import_pipeline.importer.schedule import Tick, tick
 from import_pipeline.rules.slots import Slots
 
@@ -59,14 +59,13 @@ def _launches(
     declared: ImportSource, instance: dg.DagsterInstance, *, schedule_is_on: bool
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Apply the rules: a run request per import to start or to go on with, else the reasons why there is none."""
-    with open_installation() as installation:
-        source = installation.source(declared.name)
+    with open_for(declared) as (installation, source):
         result = tick(
-            installation, source, schedule_is_on=schedule_is_on, run_is_gone=lambda run_id: _is_gone(instance, run_id)
+            installation, source, schedule_is_on=schedule_is_on, fate_of=lambda run_id: fate_of(instance, run_id)
         )
     _report_dead(instance, result)
     for launch in result.launches:
-        yield dg.RunRequest(tags={names.IMPORT_ID_TAG: str(launch.import_id), names.REASON_TAG: launch.reason})
+        yield dg.RunRequest(tags={names.IMPORT_ID_TAG: str(launch.import_id)})
     if not result.launches:
         yield dg.SkipReason(" ".join(result.sentences))
 
@@ -80,12 +79,6 @@ def _report_dead(instance: dg.DagsterInstance, result: Tick) -> None:
         report_dead_run(instance, run_id, "Its worker is gone, and its import has ended.")
 
 
-def _is_gone(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Whether the run has ended without its import, or is not known (any more)."""
-    run = instance.get_run_by_id(run_id)
-    return run is None or run.is_finished
-
-
 def schedule_is_on(instance: dg.DagsterInstance, name: str) -> bool:
     """Whether nobody has stopped the schedule in the UI; one that was never touched runs."""
     states = [
@@ -97,5 +90,10 @@ def schedule_is_on(instance: dg.DagsterInstance, name: str) -> bool:
 
 
 def crons(slots: Slots) -> Sequence[str]:
-    """The slots as cron lines; changes of the clocks are seen to by the rules, whatever a line makes of them."""
-    return [f"{at.minute} {at.hour} * * *" for at in slots.times]
+    """The slots as cron lines, one per minute of the hour.
+
+    Changes of the clocks are seen to by the rules, whatever a line makes of them.
+    """
+    minutes = sorted({at.minute for at in slots.times})
+    hours = {minute: ",".join(str(at.hour) for at in slots.times if at.minute == minute) for minute in minutes}
+    return [f"{minute} {hours[minute]} * * *" for minute in minutes]

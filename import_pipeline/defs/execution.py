@@ -13,7 +13,7 @@ from import_pipeline.defs.resources import RateLimitedApiResource
 from import_pipeline.defs.runs import end_as_cancelled, is_cancelled, report_dead_run
 from import_pipeline.defs.tracking_assets import tracking_events
 from import_pipeline.errors import ImportAlreadyRunning, ImportInterrupted, InvalidTransition, LeaseLost
-from import_pipeline.importer.installation import Installation, open_installation
+from import_pipeline.importer.installation import Installation, open_for
 from import_pipeline.importer.run import Run, carry_out
 from import_pipeline.importer.start import new_import, prepare
 from import_pipeline.importer.summary import ImportSummary
@@ -26,6 +26,7 @@ class Execution:
 
     def __init__(self, context: dg.AssetExecutionContext, declared: ImportSource, api: RateLimitedApiResource) -> None:
         self.context = context
+        self.declared = declared
         self.name = declared.name
         self.api = api
         self.chosen = sorted(context.partition_keys) if context.has_partition_key_range else _single(context)
@@ -36,8 +37,8 @@ class Execution:
 
     def events(self) -> Iterator[Any]:
         """Carry the import out and report what came of it. An import that is somebody else's ends the run well."""
-        with open_installation() as installation:
-            source = self.api.configured_source(installation.source(self.name), installation)
+        with open_for(self.declared) as (installation, listed):
+            source = self.api.configured_source(listed, installation)
             try:
                 import_id = self._import_id(installation, source)
                 summary, report = self._carry_out(installation, source, import_id)

@@ -2,7 +2,6 @@
 
 IMPORT_SOURCE_TAG = "import_source"  #: one run per value at a time (dagster.yaml)
 IMPORT_ID_TAG = "import_id"  #: the import that a run carries out
-REASON_TAG = "import_reason"  #: why the run was asked for
 
 IMPORTS = "imports"
 ITEM_STATUSES = "import_item_statuses"

@@ -2,7 +2,19 @@
 
 import dagster as dg
 
+from import_pipeline.importer.schedule import RunFate
+
 CANCELLED = frozenset({dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED})
+
+
+def fate_of(instance: dg.DagsterInstance, run_id: str) -> RunFate:
+    """What became of the run, as far as Dagster knows."""
+    run = instance.get_run_by_id(run_id)
+    if run is None:
+        return RunFate.GONE
+    if run.status is dg.DagsterRunStatus.CANCELED:
+        return RunFate.CANCELLED
+    return RunFate.GONE if run.is_finished else RunFate.ALIVE
 
 
 def is_cancelled(instance: dg.DagsterInstance, run_id: str) -> bool:

@@ -7,7 +7,7 @@ import dagster as dg
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
 from import_pipeline.importer import wishes
-from import_pipeline.importer.installation import open_installation
+from import_pipeline.importer.installation import open_for
 from import_pipeline.tracking import imports
 from import_pipeline.tracking.requests import Wish
 
@@ -32,8 +32,7 @@ def build_request_job(source: ImportSource) -> dg.JobDefinition:
 
     @dg.op(name=f"write_down_request_for_{name}", description="Write the wish down; the sensor sees to it.")
     def write_down(context: dg.OpExecutionContext, config: RequestConfig) -> None:
-        with open_installation() as installation:
-            found = installation.source(name)
+        with open_for(source) as (installation, found):
             wish = wishes.ask(
                 installation,
                 found,
@@ -61,8 +60,7 @@ def build_cancel_job(source: ImportSource) -> dg.JobDefinition:
 
     @dg.op(name=f"cancel_running_import_of_{name}", description="Write the wish to cancel into the import's row.")
     def cancel_running(context: dg.OpExecutionContext, config: CancelConfig) -> None:
-        with open_installation() as installation:
-            installation.source(name)
+        with open_for(source) as (installation, _):
             with installation.database.read() as connection:
                 running = imports.running(connection, name)
             if running is None:

@@ -6,10 +6,12 @@ Each decision is carried out by one guarded statement, so any number of ticks at
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum, auto
 
 from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
+from import_pipeline.errors import LeaseLost
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.start import liveness, new_import
 from import_pipeline.importer.wishes import see_to
@@ -28,6 +30,14 @@ from import_pipeline.rules.overdue import (
 from import_pipeline.rules.status import ImportStatus, Trigger
 from import_pipeline.tracking import events, imports, requests, scheduling
 from import_pipeline.tracking.imports import ImportRow, Lease
+
+
+class RunFate(Enum):
+    """What became of the Dagster run that works on an import."""
+
+    ALIVE = auto()  #: it goes on, as far as Dagster knows
+    GONE = auto()  #: it has ended, or nobody knows it
+    CANCELLED = auto()  #: somebody terminated it, which is a wish to cancel its import
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,24 +63,36 @@ def tick(
     source: ImportSource,
     *,
     schedule_is_on: bool = True,
-    run_is_gone: Callable[[str], bool] = lambda run_id: False,
+    fate_of: Callable[[str], RunFate] = lambda run_id: RunFate.ALIVE,
 ) -> Tick:
     """See to people's wishes, apply the rules, and say which runs to launch."""
     now = installation.clock.now()
     result = Tick()
+    with installation.database.read() as connection:
+        running = imports.running(connection, source.name)
+    # Dagster is asked before the transaction: it may take its time.
+    run_id = running.dagster_run_id if running is not None else None
+    fate = fate_of(run_id) if run_id is not None else RunFate.ALIVE
     with installation.database.write() as connection:
         for request in requests.waiting(connection, source.name):
             outcome = see_to(connection, source, request, now)
             if outcome is not None:
                 result.sentences.append(outcome)
-        states = [_state(row, source, run_is_gone) for row in scheduling.open_ones(connection, source.name, now)]
+        rows = scheduling.open_ones(connection, source.name, now)
+        states = [_state(row, source, fate if _same(row, running) else RunFate.ALIVE, now) for row in rows]
         for decision in decide(states, source.timetable, now, schedule_is_on=schedule_is_on):
             _apply(connection, source, decision, now, result)
     return result
 
 
-def _state(row: ImportRow, source: ImportSource, run_is_gone: Callable[[str], bool]) -> ImportState:
+def _same(row: ImportRow, seen: ImportRow | None) -> bool:
+    """Whether the row still has the worker that it had when Dagster was asked."""
+    return seen is not None and (row.id, row.fence) == (seen.id, seen.fence)
+
+
+def _state(row: ImportRow, source: ImportSource, fate: RunFate, now: datetime) -> ImportState:
     running = row.status is ImportStatus.RUNNING
+    terminated = now if fate is RunFate.CANCELLED else None
     return ImportState(
         id=row.id,
         status=row.status,
@@ -80,9 +102,9 @@ def _state(row: ImportRow, source: ImportSource, run_is_gone: Callable[[str], bo
         run_requested_at=row.run_requested_at,
         resumes=row.resumes,
         blocked_until=row.blocked_until,
-        cancel_requested_at=row.cancel_requested_at,
+        cancel_requested_at=row.cancel_requested_at or terminated,
         run_id=row.dagster_run_id,
-        run_is_gone=running and row.dagster_run_id is not None and run_is_gone(row.dagster_run_id),
+        run_is_gone=fate is not RunFate.ALIVE,
         liveness=liveness(row, source.lease) if running else None,
     )
 
@@ -100,22 +122,29 @@ def _apply(connection: Connection, source: ImportSource, decision: Decision, now
         case Start(import_id=import_id, reason=reason):
             if not scheduling.claim_run(connection, import_id, now, RUN_START):
                 return
+            events.note(connection, import_id, now, "run_requested", reason)
             result.launches.append(Launch(import_id=import_id, reason=reason))
         case Resume(import_id=import_id, dead_run_id=dead_run_id, reason=reason):
             if not scheduling.claim_run(connection, import_id, now, RUN_START):
                 return
+            events.note(connection, import_id, now, "run_requested", reason)
             result.launches.append(Launch(import_id=import_id, reason=reason, dead_run_id=dead_run_id))
         case Fail(import_id=import_id) | End(import_id=import_id):
-            _end(connection, source, decision, now, result)
+            if not _end(connection, source, decision, now, result):
+                return
     result.sentences.append(decision.reason)
 
 
-def _end(connection: Connection, source: ImportSource, decision: Fail | End, now: datetime, result: Tick) -> None:
-    """End a running import that has no worker."""
+def _end(connection: Connection, source: ImportSource, decision: Fail | End, now: datetime, result: Tick) -> bool:
+    """End a running import that has no worker; False where somebody else was faster."""
     row = imports.get(connection, decision.import_id)
     status = ImportStatus.FAILED if isinstance(decision, Fail) else ImportStatus.CANCELLED
     lease = Lease(import_id=row.id, fence=row.fence, worker="", seconds=source.lease)
-    imports.end(connection, lease, now, status, failure_reason=decision.reason)
+    try:
+        imports.end(connection, lease, now, status, failure_reason=decision.reason)
+    except LeaseLost:
+        return False
     events.note(connection, row.id, now, f"import_{status}", decision.reason)
     if decision.dead_run_id:
         result.dead_run_ids.append(decision.dead_run_id)
+    return True
