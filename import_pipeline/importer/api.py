@@ -54,7 +54,7 @@ class Api:
         base = self.client.base_url
         if (joined.url.scheme, joined.url.host, joined.url.port) != (base.scheme, base.host, base.port):
             raise ImportFailed(
-                f"the next page would be asked from {joined.url.scheme}://{joined.url.netloc.decode()}, "
+                f"a request would go to {joined.url.scheme}://{joined.url.netloc.decode()}, "
                 f"expected the source's own origin {base.scheme}://{base.netloc.decode()}"
             )
         return joined

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
+from sqlalchemy import Connection
 
 from import_pipeline.contracts import Importable
 from import_pipeline.errors import ContractError, ImportFailed
@@ -20,8 +21,18 @@ from import_pipeline.tracking.pages import Discovered, Page
 
 #: How often the list is read again when it shifts under our hands, before the import ends as incomplete.
 MAX_PASSES = 3
+#: So many pages in a row with nothing but items of earlier pages: the list goes in circles.
+MAX_STALE_PAGES = 3
 #: What a source's own code raises when a payload is not what it expected.
-BAD_PAYLOAD = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+BAD_PAYLOAD = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    httpx.InvalidURL,
+)
 MAX_EXTERNAL_ID = 255
 
 
@@ -31,12 +42,14 @@ class Checkpoint:
 
     page: int = 0
     passes: int = 1
-    next_url: str | None = None  #: None: page one, or no further page
+    next_url: str | None = None  #: None: page one, no further page, or one that its address alone does not tell
     next_method: str = "GET"
     fingerprint: str = ""  #: of the last page's ids
     total: int | None = None
     seen: int = 0  #: items on the pages of this pass
-    shifted: bool = False  #: the total changed during this pass, or an item came twice
+    shifted: bool = False  #: the total changed during this pass
+    repeated: bool = False  #: an item came twice in the first pass
+    stale: int = 0  #: pages in a row without a new item, in the first pass
     stopped: str | None = None  #: why discovery ended before the list did
     complete: bool = False
 
@@ -45,7 +58,8 @@ class Checkpoint:
         """The checkpoint as stored; a new one where there is none, or none that can be gone on from."""
         checkpoint = cls(**stored) if stored else cls()
         lost = checkpoint.next_url is None and not checkpoint.complete
-        return cls(passes=checkpoint.passes) if lost else checkpoint
+        # What was read before would look as if it came twice, so it counts as another pass.
+        return cls(passes=checkpoint.passes + (checkpoint.page > 0)) if lost else checkpoint
 
     def dump(self) -> dict[str, Any]:
         """As stored: without an address that holds a secret, at the price of reading the list anew after a crash."""
@@ -56,37 +70,33 @@ class Checkpoint:
 async def discover(work: Work) -> None:
     """Read the list from the checkpoint to its end. Raises ImportFailed or ContractError."""
     checkpoint = Checkpoint.read(work.row.checkpoint)
+    request = None if checkpoint.next_url is None else httpx.Request(checkpoint.next_method, checkpoint.next_url)
     while not checkpoint.complete and not work.stopping.is_set():
-        request = _request_at(work, checkpoint)
+        if request is None:
+            request = work.source.list_request(1, work.source.per_page)
         response = await _fetch(work, request, checkpoint.page + 1)
-        checkpoint = await _store(work, response, checkpoint)
+        checkpoint, request = await _store(work, response, checkpoint)
         work.stirred.set()
     work.discovered = checkpoint.complete
     work.stirred.set()
-
-
-def _request_at(work: Work, checkpoint: Checkpoint) -> httpx.Request:
-    if checkpoint.next_url is None:
-        return work.source.list_request(1, work.source.per_page)
-    return httpx.Request(checkpoint.next_method, checkpoint.next_url)
 
 
 async def _fetch(work: Work, request: httpx.Request, page: int) -> httpx.Response:
     """The page's answer; tried as often as the source's retry allows. Raises ImportFailed."""
     failures = 0
     while True:
-        reason = ""
         try:
             response = await work.api.send(request, first=True)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) and work.api.tally.answers == 0:
                 raise ImportFailed(unreachable(work, error)) from error
             reason = describe(error, work.source.timeout)
         else:
             judgement = judge(response.status_code)
-            if judgement.verdict is Verdict.READ and (problem := _unreadable(work, response)) is None:
+            problem = _unreadable(work, response) if judgement.verdict is Verdict.READ else judgement.reason
+            if problem is None:
                 return response
-            reason = judgement.reason or f"its body is not what {work.source.name}.items expects: {problem}"
+            reason = problem
             if judgement.verdict in {Verdict.STOP, Verdict.REJECT}:
                 raise ImportFailed(f"list page {page}: {reason}")
         failures += 1
@@ -95,14 +105,14 @@ async def _fetch(work: Work, request: httpx.Request, page: int) -> httpx.Respons
         await work.clock.sleep(retry_delay(failures, work.source.retry.backoff, work.chance()).total_seconds())
 
 
-def unreachable(work: Work, error: httpx.TransportError) -> str:
+def unreachable(work: Work, error: httpx.RequestError) -> str:
     """The sentence for an API that has never answered."""
     base = redact(str(work.api.client.base_url))
     what = redact(str(error)) or type(error).__name__
     return f"the API at {base} cannot be reached: {what}. Check its address and that it runs"
 
 
-def describe(error: httpx.TransportError, timeout: float) -> str:
+def describe(error: httpx.RequestError, timeout: float) -> str:
     """A request's failure in words, without secrets."""
     if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
         return f"no answer within {timeout:g} s"
@@ -115,22 +125,27 @@ def _unreadable(work: Work, response: httpx.Response) -> str | None:
             pass
         work.source.has_next_page(response)
     except BAD_PAYLOAD as error:
-        return f"{type(error).__name__}: {error}"
+        return f"its body is not what {work.source.name}.items expects: {type(error).__name__}: {error}"
     return None
 
 
-async def _store(work: Work, response: httpx.Response, before: Checkpoint) -> Checkpoint:
-    """Store a page with the checkpoint after it, in one transaction."""
+async def _store(work: Work, response: httpx.Response, before: Checkpoint) -> tuple[Checkpoint, httpx.Request | None]:
+    """Store a page with the checkpoint after it, in one transaction. Returns that and the next request."""
     found = [_discovered(work, item, f"page {before.page + 1}, item {n}") for n, item in _numbered(work, response)]
     limit = work.option.get("limit")
-    after = _advance(work, response, before, [item.external_id for item in found])
+    after, request = _advance(work, response, before, [item.external_id for item in found])
     if limit is not None and before.seen + len(found) >= limit:
         found = found[: limit - before.seen]
         after = replace(after, complete=True, next_url=None, seen=limit, total=None)
-    page = Page(items=found, checkpoint=after.dump(), total=after.total)
-    new = await work.write(pages.store_page, work.row, work.lease, work.source.model, page, work.clock.now())
+
+    def store(connection: Connection) -> Checkpoint:
+        page = Page(items=found, checkpoint=after.dump(), total=after.total)
+        new = pages.store_page(connection, work.row, work.lease, work.source.model, page, work.clock.now())
+        return _settle(connection, work, after, new=new, found=len({item.external_id for item in found}))
+
+    settled = await work.write(store)
     await work.aside(lambda: _tell(work, found))
-    return await _settle(work, before, after, new)
+    return settled, (request if settled.page else None)
 
 
 def _tell(work: Work, found: list[Discovered]) -> None:
@@ -143,34 +158,40 @@ def _numbered(work: Work, response: httpx.Response) -> list[tuple[int, Any]]:
     return list(enumerate(work.source.items(response), start=1))
 
 
-async def _settle(work: Work, before: Checkpoint, after: Checkpoint, new: int) -> Checkpoint:
-    """Decide at the end of a pass whether the list stood still; correct the number of items when it did."""
-    if after.complete and _must_read_again(work, before, after):
-        after = Checkpoint(passes=after.passes + 1, total=after.total)
-        await work.write(_save, work, after)
-    elif after.complete:
-        await work.write(_save_count, work, after)
+def _settle(connection: Connection, work: Work, stored: Checkpoint, *, new: int, found: int) -> Checkpoint:
+    """Decide whether the list goes in circles, and at the end of a pass whether it stood still.
+
+    `new` of the `found` items of the page had not been seen before. Corrects the number of items at the end.
+    """
+    after = replace(stored, stale=0)
+    if after.passes == 1 and new < found:
+        after = replace(after, repeated=True, stale=0 if new else stored.stale + 1)
+        if after.stale >= MAX_STALE_PAGES and not after.complete:
+            stopped = f"the list repeats itself: the {after.stale} pages up to {after.page} have no new items"
+            after = replace(after, complete=True, next_url=None, stopped=stopped)
+    count = item_rows.count(connection, work.row.id) if after.complete else None
+    if count is not None and _must_read_again(work, after, count):
+        after, count = Checkpoint(passes=after.passes + 1, total=after.total), None
+    corrected = {} if count is None else {"items_count": count}
+    if corrected or after != stored:
+        write(connection, work.lease, work.clock.now(), checkpoint=after.dump(), **corrected)
     return after
 
 
-def _must_read_again(work: Work, before: Checkpoint, after: Checkpoint) -> bool:
-    """Whether items may have slid past us: the total moved while we paged, or the pages held fewer than it says."""
+def _must_read_again(work: Work, after: Checkpoint, count: int) -> bool:
+    """Whether items may have slid past us: the total moved while we paged, or the pages held fewer than it says.
+
+    A list that tells no total tells only by items that come twice.
+    """
     if after.stopped or work.option.get("limit") is not None or after.passes >= MAX_PASSES:
         return False
-    return after.shifted or (after.total is not None and after.seen < after.total)
+    return after.shifted or (after.repeated if after.total is None else count < after.total)
 
 
-def _save(connection: Any, work: Work, checkpoint: Checkpoint) -> None:
-    write(connection, work.lease, work.clock.now(), checkpoint=checkpoint.dump())
-
-
-def _save_count(connection: Any, work: Work, checkpoint: Checkpoint) -> None:
-    count = item_rows.count(connection, work.row.id)
-    write(connection, work.lease, work.clock.now(), items_count=count, checkpoint=checkpoint.dump())
-
-
-def _advance(work: Work, response: httpx.Response, before: Checkpoint, ids: list[str]) -> Checkpoint:
-    """The checkpoint after a page: where the next one is, or that there is none."""
+def _advance(
+    work: Work, response: httpx.Response, before: Checkpoint, ids: list[str]
+) -> tuple[Checkpoint, httpx.Request | None]:
+    """The checkpoint after a page, and the request for the next one, if there is one."""
     fingerprint = hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16]
     total = _total(work, response)
     moved = before.page > 0 and total != before.total
@@ -183,19 +204,28 @@ def _advance(work: Work, response: httpx.Response, before: Checkpoint, ids: list
         shifted=before.shifted or moved,
     )
     if not ids:
-        return replace(after, complete=True, next_url=None)
+        return replace(after, complete=True, next_url=None), None
     if fingerprint == before.fingerprint and not moved:
         stopped = f"the list repeats itself: page {after.page} has the same items as the page before it"
-        return replace(after, complete=True, next_url=None, stopped=stopped)
-    request = work.source.next_request(response, after.page)
+        return replace(after, complete=True, next_url=None, stopped=stopped), None
+    try:
+        request = work.source.next_request(response, after.page)
+    except BAD_PAYLOAD as error:
+        got = f"{type(error).__name__}: {error}"
+        raise ContractError(work.source.name, "next_request", "a request, or None", got) from error
     if request is None:
-        return replace(after, complete=True, next_url=None)
+        return replace(after, complete=True, next_url=None), None
     url = str(work.api.join(request).url)
-    return replace(after, next_url=url, next_method=request.method)
+    is_told_by_address = not request.read() and set(request.headers) <= {"host"}
+    return replace(after, next_url=url if is_told_by_address else None, next_method=request.method), request
 
 
 def _total(work: Work, response: httpx.Response) -> int | None:
-    total = work.source.total(response)
+    try:
+        total = work.source.total(response)
+    except BAD_PAYLOAD as error:
+        got = f"{type(error).__name__}: {error}"
+        raise ContractError(work.source.name, "total", "a whole number from 0, or None", got) from error
     if total is not None and (not isinstance(total, int) or total < 0):
         raise ContractError(work.source.name, "total", "a whole number from 0, or None", repr(total))
     return total
@@ -213,12 +243,22 @@ def _discovered(work: Work, item: Any, place: str) -> Discovered:
     if not isinstance(importable, work.source.model):
         raise ContractError(name, "stub", f"a {work.source.model.__name__}", type(importable).__name__)
     external_id = "" if importable.external_id is None else str(importable.external_id)
-    if not 0 < len(external_id) <= MAX_EXTERNAL_ID:
+    if not 0 < len(external_id) <= MAX_EXTERNAL_ID or not _is_storable(external_id):
         problem = f"{name}.stub: expected an external_id of 1 to {MAX_EXTERNAL_ID} characters, got {external_id[:40]!r}"
         return Discovered(external_id=f"({place})", importable=None, problem=problem)
+    try:
+        whole = importable.detail_request() is None
+    except BAD_PAYLOAD as error:
+        problem = f"{type(importable).__name__}.detail_request fails: {type(error).__name__}: {error}"
+        return Discovered(external_id=external_id, importable=None, problem=problem)
     return Discovered(
         external_id=external_id,
         importable=importable,
         version=None if version is None else str(version),
-        whole=importable.detail_request() is None,
+        whole=whole,
     )
+
+
+def _is_storable(text: str) -> bool:
+    """Whether every database takes the text: no zero byte, no half of a surrogate pair."""
+    return "\0" not in text and text.encode(errors="replace").decode() == text

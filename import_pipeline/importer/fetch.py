@@ -6,10 +6,11 @@ import httpx
 
 from import_pipeline.contracts import Importable
 from import_pipeline.errors import ImportFailed, ItemRejected, ItemRetryable
-from import_pipeline.importer.discover import BAD_PAYLOAD, describe
+from import_pipeline.importer.discover import BAD_PAYLOAD, describe, unreachable
 from import_pipeline.importer.work import Work
 from import_pipeline.rules.backoff import retry_delay
 from import_pipeline.rules.outcome import Verdict, judge
+from import_pipeline.rules.status import ImportKind
 from import_pipeline.tracking.claims import Claim, Done, Failure
 
 
@@ -18,7 +19,7 @@ async def fetch_item(work: Work, claim: Claim, importable: Importable) -> Done |
     try:
         request = _request(work, claim, importable)
         response = await _ask(work, request)
-        unchanged = _read(work, response, importable)
+        unchanged = _read(work, claim, response, importable)
     except ItemRejected as error:
         return Failure(claim=claim, reason=str(error), next_attempt_at=None)
     except ItemRetryable as error:
@@ -41,7 +42,7 @@ def _request(work: Work, claim: Claim, importable: Importable) -> httpx.Request:
     return request
 
 
-def _read(work: Work, response: httpx.Response, importable: Importable) -> bool:
+def _read(work: Work, claim: Claim, response: httpx.Response, importable: Importable) -> bool:
     """Let the importable take the answer over; True where it says that nothing has changed.
 
     Raises ItemError or ImportFailed.
@@ -54,6 +55,8 @@ def _read(work: Work, response: httpx.Response, importable: Importable) -> bool:
             raise ItemRejected(judgement.reason)
         case Verdict.AGAIN:
             raise ItemRetryable(judgement.reason)
+        case Verdict.UNCHANGED if claim.etag is None:
+            raise ItemRejected(judgement.reason)
         case Verdict.UNCHANGED:
             return True
     try:
@@ -74,11 +77,14 @@ async def _ask(work: Work, request: httpx.Request) -> httpx.Response:
         return await work.api.send(request)
     except httpx.ReadError:
         pass
-    except httpx.TransportError as error:
+    except httpx.RequestError as error:
+        never_answered = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) and work.api.tally.answers == 0
+        if never_answered and work.row.kind is ImportKind.SELECTION:  # else discovery says it
+            raise ImportFailed(unreachable(work, error)) from error
         raise ItemRetryable(describe(error, work.source.timeout)) from error
     try:
         return await work.api.send(request)
-    except httpx.TransportError as error:
+    except httpx.RequestError as error:
         raise ItemRetryable(describe(error, work.source.timeout)) from error
 
 

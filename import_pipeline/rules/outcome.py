@@ -31,9 +31,9 @@ def judge(status: int) -> Judgement:
     """The verdict on an answer's status."""
     if 200 <= status < 300 and status not in {HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT}:
         return Judgement(verdict=Verdict.READ)
-    if status == HTTPStatus.NOT_MODIFIED:
-        return Judgement(verdict=Verdict.UNCHANGED)
     name = phrase(status)
+    if status == HTTPStatus.NOT_MODIFIED:
+        return Judgement(verdict=Verdict.UNCHANGED, reason=f"the API answers {name}, which nobody asked for")
     if status == HTTPStatus.UNAUTHORIZED:
         return Judgement(verdict=Verdict.STOP, reason=f"the API answers {name}: check the token (…_TOKEN)")
     if status == HTTPStatus.FORBIDDEN:

@@ -1,0 +1,127 @@
+"""What tests of whole imports share: servers in a thread, settings, a look at the outcome."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import httpx
+import uvicorn
+from sqlalchemy import select
+from starlette.applications import Starlette
+
+from import_pipeline.importer.api import open_api
+from import_pipeline.importer.installation import open_installation
+from import_pipeline.importer.run import Run, carry_out
+from import_pipeline.importer.sources import configure
+from import_pipeline.importer.start import new_import, prepare
+from import_pipeline.rules.status import Trigger
+from import_pipeline.settings import load_settings
+from import_pipeline.sources.items import ImportedItem
+from import_pipeline.tracking import imports, items
+from import_pipeline.tracking.database import Database
+from source_api.app import create_app
+from source_api.options import Options
+from source_api.server import DemoServer, listen
+
+#: Many requests, no waiting: what is not about limits shall not meet any.
+FREE = "100000/1 second"
+QUICK = {"ITEMS_LIMITS": FREE, "ITEMS_TIMEOUT": "0.5", "ITEMS_TRIES": "3", "ITEMS_BACKOFF": "0.05"}
+
+
+@contextmanager
+def served(app: Starlette, *, demo: bool = False) -> Iterator[str]:
+    """The application on a free port, served by a thread; yields its address."""
+    ready = threading.Event()
+    with listen("127.0.0.1", 0) as listener:
+        if demo:
+            server: uvicorn.Server = DemoServer(app, started=ready.set)
+        else:
+            server = uvicorn.Server(uvicorn.Config(app, log_config=None, log_level="critical", ws="none"))
+            ready.set()
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            assert ready.wait(20)
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(20)
+
+
+@contextmanager
+def demo_api(**options: Any) -> Iterator[str]:
+    """The demo API with those options (see `source_api.Options`) and no limits."""
+    with served(create_app(Options(**{"limits": "none", **options})), demo=True) as url:
+        yield url
+
+
+def settings(home, url, **environment):
+    """Settings of `items` against that address."""
+    return load_settings(
+        {"IMPORT_PIPELINE_HOME": str(home), "ITEMS_BASE_URL": url, **QUICK, **environment}, home.parent
+    )
+
+
+def environment_of(home, url, **environment):
+    """The same for another process."""
+    return {"IMPORT_PIPELINE_HOME": str(home), "ITEMS_BASE_URL": url, **QUICK, **environment}
+
+
+def import_through(connected_to, source, settings, **wishes):
+    """Carry out an import of the source over the transport, through the limiter as always."""
+    with open_installation(settings, configure([source], settings)) as installation:
+        found = installation.source(source.name)
+        row = prepare(installation.database, found, new_import(found, Trigger.CLI, **wishes), installation.clock)
+        connect = partial(open_api, found, settings, installation.clock, connected_to)
+        return carry_out(Run(installation=installation, source=found, connect=connect), row.id)
+
+
+@contextmanager
+def tracking(settings):
+    """A connection to the tracking database."""
+    database = Database(settings.database_url)
+    try:
+        with database.read() as connection:
+            yield connection
+    finally:
+        database.close()
+
+
+def latest(settings):
+    """The newest import's row."""
+    with tracking(settings) as connection:
+        return imports.latest(connection, limit=1)[0]
+
+
+def reasons(settings, import_id=None):
+    """external_id -> why it failed, of the newest import."""
+    with tracking(settings) as connection:
+        import_id = import_id or imports.latest(connection, limit=1)[0].id
+        return {each.external_id: each.reason for each in items.failures(connection, import_id)}
+
+
+def rows(settings, model=ImportedItem):
+    """The user's rows by external id."""
+    with tracking(settings) as connection:
+        found = connection.execute(select(model.__table__)).mappings().all()
+        by_id = {row["external_id"]: dict(row) for row in found}
+        assert len(by_id) == len(found)
+        return by_id
+
+
+def log(url):
+    """The paths that the demo API was asked for, in their order."""
+    return [path for _, path, _ in httpx.get(f"{url}/_log").json()]
+
+
+def counts(summary):
+    """Status and counters."""
+    return (
+        summary.status,
+        summary.items_count,
+        summary.items_imported_count,
+        summary.items_unchanged_count,
+        summary.items_failed_count,
+    )
