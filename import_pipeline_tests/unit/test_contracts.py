@@ -1,7 +1,7 @@
 """What a user implements: checked in sentences, and configured by the environment."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -11,6 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from import_pipeline.contracts import Connector, Importable, ImportableMixin, ImportSource, Retry, check_source
 from import_pipeline.errors import ContractError, SettingError
 from import_pipeline.settings import SourceSettings
+from import_pipeline.sources.items import ItemsSource
 
 
 class Base(DeclarativeBase):
@@ -193,3 +194,22 @@ def test_the_environment_wins_over_the_class_on_a_copy():
     assert things.configured(SourceSettings(backoff=(0.0, 9.0))).retry == Retry(tries=4, backoff=(0.0, 9.0))
     assert vars(things) == {}
     assert vars(things.configured(SourceSettings())) == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"slots": "25"}, "ITEMS_SLOTS: expected hours or times of the day, such as 0,3,6 or 09:30,12:00, got '25'"),
+        ({"time_zone": "Mars"}, "ITEMS_TIME_ZONE: expected a time zone such as Europe/Berlin, got 'Mars'"),
+    ],
+)
+def test_slots_and_zone_of_the_environment_are_read_when_the_source_takes_them_over(given, sentence):
+    with pytest.raises(SettingError) as refused:
+        ItemsSource().configured(SourceSettings(**given))
+    assert str(refused.value) == sentence
+
+
+def test_a_source_has_its_timetable_in_its_zone():
+    source = ItemsSource().configured(SourceSettings(slots="09:30,12:00", time_zone="Europe/Berlin"))
+    moment = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
+    assert source.timetable.next_after(moment) == datetime(2026, 11, 24, 8, 30, tzinfo=UTC)
