@@ -24,6 +24,13 @@ def require_free_port(port: int, setting: str) -> None:
             raise UsageError(f"port {port} is taken: stop what uses it, or set {setting} to another port") from error
 
 
+def listens(port: int) -> bool:
+    """Whether something accepts connections there."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @dataclass(kw_only=True)
 class Servers:
     """The servers of one command, each in a process group of its own, so that a signal reaches its workers too."""

@@ -2,12 +2,14 @@
 
 import os
 import signal
+import sys
 import threading
+from collections.abc import Mapping
 
 import click
-from rich.console import Console
 
-from import_pipeline.cli.processes import Servers, require_free_port
+from import_pipeline.cli.processes import Servers, listens, require_free_port
+from import_pipeline.cli.screen import open_console, say
 from import_pipeline.errors import ImportPipelineError
 from import_pipeline.settings import Settings, load_settings
 
@@ -22,7 +24,7 @@ def up() -> int:
     require_free_port(settings.dagster_port, "DAGSTER_PORT")
     environment = dict(os.environ)
     demo_url = f"http://127.0.0.1:{settings.source_api_port}"
-    environment.setdefault(BASE_URL, settings.environment.get(BASE_URL) or demo_url)
+    environment[BASE_URL] = settings.environment.get(BASE_URL) or demo_url
     # One state folder for all, wherever Dagster's processes look from.
     environment["IMPORT_PIPELINE_HOME"] = str(settings.home)
     _prepare(settings, environment)
@@ -35,16 +37,24 @@ def up() -> int:
         servers.start(
             "Dagster", "dagster", "dev", "-m", "import_pipeline.definitions", "--port", str(settings.dagster_port)
         )
-        console = Console(stderr=True)
-        console.print(f"Demo API    {demo_url}")
-        console.print(f"Dagster UI  http://127.0.0.1:{settings.dagster_port}")
-        console.print("Ctrl-C stops both.")
-        while not stop.wait(0.5):
-            if (name := servers.ended()) is not None:
-                raise ImportPipelineError(f"{name} has ended by itself; its last lines above say why")
+        _serve(servers, stop, {"Demo API": settings.source_api_port, "Dagster UI": settings.dagster_port})
     finally:
         servers.stop()
     return 0
+
+
+def _serve(servers: Servers, stop: threading.Event, ports: Mapping[str, int]) -> None:
+    """Say the addresses as soon as all answer; then wait for the end."""
+    console = open_console(sys.stderr)
+    told = False
+    while not stop.wait(0.2):
+        if (name := servers.ended()) is not None:
+            raise ImportPipelineError(f"{name} has ended by itself; its last lines above say why")
+        if not told and all(map(listens, ports.values())):
+            told = True
+            for server, port in ports.items():
+                say(console, f"{server:10}  http://127.0.0.1:{port}")
+            say(console, "Ctrl-C stops both.")
 
 
 def _prepare(settings: Settings, environment: dict[str, str]) -> None:

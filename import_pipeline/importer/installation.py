@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from import_pipeline.clock import Chance, Clock, SystemClock, system_chance
 from import_pipeline.contracts import ImportSource
-from import_pipeline.importer.sources import find_source, load_sources
+from import_pipeline.importer.sources import configure, find_source, load_sources
 from import_pipeline.settings import Settings, load_settings
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.schema import upgrade
@@ -48,3 +48,14 @@ def open_installation(
         yield Installation(settings=settings, sources=tuple(listed), database=database, clock=clock or SystemClock())
     finally:
         database.close()
+
+
+@contextmanager
+def open_for(declared: ImportSource) -> Iterator[tuple[Installation, ImportSource]]:
+    """The installation of one source, listed by the settings or not, and the source with its settings applied.
+
+    For what was built around a source, such as its Dagster definitions. Raises UsageError or DatabaseUnavailable.
+    """
+    settings = load_settings()
+    with open_installation(settings, configure([declared], settings)) as installation:
+        yield installation, installation.source(declared.name)

@@ -1,6 +1,7 @@
-"""What acceptance tests look through: commands, files, databases and addresses; nothing of ours is called in process."""
+"""What acceptance tests look through: commands, files, databases, addresses; nothing of ours is called in process."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,3 +40,17 @@ def command(folder: Path, home: Path) -> Iterator[CommandLine]:
     line = CommandLine(folder)
     yield line
     line.end_all()
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the repository as a clone has it: commands given in it may leave nothing behind."""
+    here = Path(__file__).parents[2]
+    kept = [*here.glob("*.yaml"), *here.glob("*.toml"), *here.glob("*.md"), here / "LICENSE"]
+    copy = tmp_path_factory.mktemp("clone") / "checkout"
+    copy.mkdir()
+    for path in kept:
+        shutil.copy(path, copy)
+    for package in ("import_pipeline", "source_api"):
+        shutil.copytree(here / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
+    return copy

@@ -1,0 +1,266 @@
+"""Dagster's own commands, UI and daemon in a checkout, with nothing set but the API's address and a state folder."""
+
+import re
+import signal
+from pathlib import Path
+
+import dagster as dg
+import httpx
+import pytest
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from import_pipeline import ImportableMixin, ImportSource
+from import_pipeline.defs.build import build_import_definitions
+from import_pipeline.defs.resources import RateLimitedApiResource
+from import_pipeline_tests.acceptance.outside import (
+    BIN,
+    CommandLine,
+    answers,
+    eventually,
+    far_slot,
+    free_port,
+    processes_of,
+    rows,
+    some_details,
+    stats,
+    tracking,
+)
+from source_api.process import serve
+
+DEFINITIONS = ("-m", "import_pipeline.definitions")
+CHECKS = {"all_items_imported", "no_unexpected_429", "counts_agree_with_the_source", "nothing_failed_for_good"}
+
+
+@pytest.fixture
+def dagster(checkout, home):
+    """The `dagster` command, given at the top of the checkout."""
+    line = CommandLine(checkout, str(BIN / "dagster"))
+    line.environment = {"PYTHONPATH": str(checkout), "ITEMS_SLOTS": far_slot()}
+    yield line
+    line.end_all()
+
+
+@pytest.fixture
+def instance(checkout, home, monkeypatch):
+    """The instance that those commands write to."""
+    monkeypatch.chdir(checkout)
+    with dg.DagsterInstance.from_config(str(checkout)) as opened:
+        yield opened
+
+
+def contents(folder: Path):
+    """Every file and what is in it."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def own_warnings(text):
+    """Warnings that are not about Dagster's own commands: it wants `dg` to be used instead of them."""
+    return [
+        line for line in text.splitlines() if re.search(r"\w*Warning\b", line) and "SupersessionWarning" not in line
+    ]
+
+
+def events_of(instance, run_id, kind):
+    """The run's events of that kind."""
+    return [entry.dagster_event for entry in instance.all_logs(run_id, of_type=kind)]
+
+
+def test_the_documented_commands_work_at_the_top_of_a_checkout_and_leave_it_as_it_was(
+    dagster, instance, checkout, home
+):
+    before = contents(checkout)
+    with serve("--items", "20", "--limits", "none") as url:
+        dagster.environment |= {"ITEMS_BASE_URL": url}
+        said = [dagster.run("definitions", "validate", "-w", "workspace.yaml")]
+        said += [dagster.run("job", "execute", *DEFINITIONS, "-j", "import_items")]
+        assert stats(url)["details"] == 20
+        one = ("--select", "enriched_items", "--partition", "17")
+        said += [dagster.run("asset", "materialize", *DEFINITIONS, *one)]
+        assert stats(url)["repeated_details"] == {"17": 2}
+        said += [dagster.run("asset", "materialize", *DEFINITIONS, "--select", "discovered_items")]
+        assert stats(url)["details"] == 21
+    assert contents(checkout) == before
+    assert [own_warnings(each.out + each.err) for each in said] == [[], [], [], []]
+    kinds = rows(tracking(home), "SELECT kind, status FROM imports WHERE kind != 'scheduled' ORDER BY id")
+    assert [(row["kind"], row["status"]) for row in kinds] == [
+        ("full", "completed"),
+        ("selection", "completed"),
+        ("discovery", "completed"),
+    ]
+    check_the_events(instance)
+
+
+def check_the_events(instance):
+    discovery, selection, full = instance.get_runs()
+    assert {run.status for run in (discovery, selection, full)} == {dg.DagsterRunStatus.SUCCESS}
+    assert (full.job_name, full.tags["import_source"]) == ("import_items", "items")
+    everything = {str(number) for number in range(1, 21)}
+    assert set(instance.get_dynamic_partitions("items")) == everything
+    assert instance.get_materialized_partitions(dg.AssetKey("enriched_items")) == everything
+    told = events_of(instance, full.run_id, dg.DagsterEventType.ASSET_MATERIALIZATION)
+    by_asset = {}
+    for event in told:
+        by_asset.setdefault(event.asset_key.to_user_string(), []).append(event)
+    assert {name: len(events) for name, events in by_asset.items()} == {
+        "discovered_items": 1,
+        "enriched_items": 21,
+        "imports": 1,
+        "import_item_statuses": 1,
+    }
+    figures = by_asset["discovered_items"][0].materialization.metadata
+    assert (figures["items_imported"].value, figures["items_failed"].value, figures["requests"].value) == (20, 0, 21)
+    counted = {
+        name: by_asset[name][0].materialization.metadata["dagster/row_count"].value
+        for name in by_asset
+        if "import" in name
+    }
+    assert counted == {"imports": 1, "import_item_statuses": 20}
+    checks = [
+        event.asset_check_evaluation_data
+        for event in events_of(instance, full.run_id, dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+    ]
+    assert {check.check_name: check.passed for check in checks} == dict.fromkeys(CHECKS, True)
+    of_selection = events_of(instance, selection.run_id, dg.DagsterEventType.ASSET_MATERIALIZATION)
+    assert [e.partition for e in of_selection if e.asset_key == dg.AssetKey("enriched_items")] == ["17"]
+
+
+def test_an_import_that_fails_is_a_failed_run_with_its_reason(dagster, instance):
+    ended = dagster.run(
+        "job", "execute", *DEFINITIONS, "-j", "import_items", status=1, ITEMS_BASE_URL="http://127.0.0.1:9"
+    )
+    assert "the API at http://127.0.0.1:9 cannot be reached" in ended.out + ended.err
+    [run] = instance.get_runs()
+    assert run.status is dg.DagsterRunStatus.FAILURE
+    [failure] = events_of(instance, run.run_id, dg.DagsterEventType.STEP_FAILURE)
+    assert failure.step_failure_data.user_failure_data.description.startswith(
+        "the API at http://127.0.0.1:9 cannot be reached: "
+    )
+
+
+class Base(DeclarativeBase):
+    """A user's own tables."""
+
+
+class Thing(ImportableMixin, Base):
+    """A user's own row."""
+
+    __tablename__ = "things"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    price: Mapped[str | None]
+
+    def detail_request(self):
+        return httpx.Request("GET", f"/api/items/{self.external_id}")
+
+    def populate(self, detail):
+        self.price = detail["price"]
+
+
+class Things(ImportSource):
+    """A user's own source, listed in no setting."""
+
+    name = "things"
+    model = Thing
+
+    def list_request(self, page, per_page):
+        return httpx.Request("GET", "/api/items", params={"page": page, "perPage": per_page})
+
+    def items(self, list_response):
+        return list_response.json()["data"]
+
+    def has_next_page(self, list_response):
+        return list_response.json()["next_page_url"] is not None
+
+    def stub(self, item):
+        return Thing(external_id=str(item["id"]))
+
+
+def test_a_users_own_source_becomes_definitions_with_a_configured_resource(home):
+    with (
+        serve("--items", "8", "--limits", "5/1 second", "--token", "mine") as url,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("THINGS_TOKEN", "mine")
+        api = RateLimitedApiResource(base_url=url, limits="5/1 second", concurrency=3, timeout=10)
+        definitions = build_import_definitions(Things(), api)
+        dg.Definitions.validate_loadable(definitions)
+        with dg.DagsterInstance.ephemeral() as instance:
+            result = definitions.resolve_job_def("import_things").execute_in_process(instance=instance)
+            assert result.success
+            assert len(instance.get_materialized_partitions(dg.AssetKey("enriched_things"))) == 8
+        assert (stats(url)["details"], stats(url)["rate_limited"]) == (8, 0)
+    assert rows(tracking(home), "SELECT count(price) AS prices FROM things") == [{"prices": 8}]
+    [row] = rows(tracking(home), "SELECT source, requests_count, rate_limit_sleeps_count FROM imports")
+    assert (row["source"], row["requests_count"]) == ("things", 9)
+    assert row["rate_limit_sleeps_count"] > 0
+
+
+LAUNCH = """mutation($job: String!) { launchRun(executionParams: {
+  selector: {repositoryLocationName: "import_pipeline", repositoryName: "__repository__", jobName: $job}
+  runConfigData: {} }) { __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+TERMINATE = """mutation($id: String!) { terminateRun(runId: $id) {
+  __typename ... on TerminateRunFailure { message } ... on PythonError { message } } }"""
+STATUS = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
+
+
+class DagsterUi:
+    """What a person does in the browser, by its own interface."""
+
+    def __init__(self, address):
+        self.address = address
+
+    def ask(self, query, **variables):
+        answer = httpx.post(f"{self.address}/graphql", json={"query": query, "variables": variables}, timeout=30).json()
+        assert "errors" not in answer, answer
+        return answer["data"]
+
+    def launch(self, job):
+        launched = self.ask(LAUNCH, job=job)["launchRun"]
+        assert launched["__typename"] == "LaunchRunSuccess", launched
+        return launched["run"]["runId"]
+
+    def status(self, run_id):
+        return self.ask(STATUS, id=run_id)["runOrError"]["status"]
+
+    def wait_for(self, run_id, status):
+        eventually(lambda: self.status(run_id) == status, f"run {run_id} is {status}, it is {self.status(run_id)}")
+
+
+@pytest.fixture
+def dev(dagster, home):
+    """`dagster dev`, with its UI and its daemon."""
+    port = free_port()
+
+    def start(url):
+        dagster.environment |= {"ITEMS_BASE_URL": url, "ITEMS_CONCURRENCY": "2", "ITEMS_LIMITS": "1000/1 second"}
+        started = dagster.start("dev", "--port", str(port))
+        address = f"http://127.0.0.1:{port}"
+        eventually(lambda: answers(f"{address}/server_info"), "dagster dev serves its UI")
+        return started, DagsterUi(address)
+
+    return start
+
+
+def test_runs_of_the_ui_wait_for_each_other_and_a_terminated_one_cancels_its_import(dev, home):
+    with serve("--items", "30", "--limits", "none", "--delay-after", "400") as url:
+        process, ui = dev(url)
+        first = ui.launch("import_items")
+        some_details(url, 2)
+        second = ui.launch("import_items")
+        eventually(lambda: ui.status(second) == "QUEUED", "the second run waits")
+        assert ui.status(first) == "STARTED"
+        assert ui.ask(TERMINATE, id=first)["terminateRun"]["__typename"] == "TerminateRunSuccess"
+        ui.wait_for(first, "CANCELED")
+        [cancelled] = rows(
+            tracking(home), f"SELECT status, failure_reason FROM imports WHERE dagster_run_id = '{first}'"
+        )
+        assert cancelled == {"status": "cancelled", "failure_reason": "its Dagster run was terminated"}
+        ui.wait_for(second, "SUCCESS")
+        [completed] = rows(tracking(home), f"SELECT * FROM imports WHERE dagster_run_id = '{second}'")
+        assert completed["status"] == "completed"
+        assert completed["items_imported_count"] + completed["items_unchanged_count"] == 30
+        assert (
+            completed["started_at"] > rows(tracking(home), "SELECT ended_at FROM imports WHERE id = 1")[0]["ended_at"]
+        )
+        process.signal(signal.SIGINT)
+        process.end()
+    eventually(lambda: not processes_of(home), "all of dagster dev has ended")

@@ -1,0 +1,133 @@
+"""The package as others install it: from a wheel, without the checkout, with a source in a file of their own."""
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from import_pipeline_tests.acceptance.outside import CommandLine, rows, tracking, words
+from source_api.process import serve
+
+OWN_SOURCE = '''
+"""A user's own source, in one file."""
+
+import httpx
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from import_pipeline import ImportableMixin, ImportSource
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Book(ImportableMixin, Base):
+    __tablename__ = "books"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str | None]
+
+    def detail_request(self):
+        return httpx.Request("GET", f"/api/items/{self.external_id}")
+
+    def populate(self, detail):
+        self.title = detail["name"]
+
+
+class Books(ImportSource):
+    name = "books"
+    model = Book
+
+    def list_request(self, page, per_page):
+        return httpx.Request("GET", "/api/items", params={"page": page, "perPage": per_page})
+
+    def items(self, list_response):
+        return list_response.json()["data"]
+
+    def has_next_page(self, list_response):
+        return list_response.json()["next_page_url"] is not None
+
+    def stub(self, item):
+        return Book(external_id=str(item["id"]))
+
+
+SOURCES = [Books()]
+'''
+
+
+def call(*arguments: str, folder: Path) -> None:
+    done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built by pip, or by uv where the environment has no pip."""
+    folder = tmp_path_factory.mktemp("wheel")
+    if importlib.util.find_spec("pip"):
+        pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(folder))
+        call(*pip, str(checkout), folder=folder)
+    else:
+        uv = ("uv", "build", "--quiet", "--wheel", "--no-build-isolation", "--python", sys.executable)
+        call(*uv, "-o", str(folder), str(checkout), folder=folder)
+    [built] = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with nothing but the package: its dependencies are those of the tests."""
+    folder = tmp_path_factory.mktemp("installed") / "packages"
+    if importlib.util.find_spec("pip"):
+        pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder))
+    else:
+        pip = ("uv", "pip", "install", "--quiet", "--python", sys.executable, "--no-deps", "--target", str(folder))
+    call(*pip, str(wheel), folder=folder.parent)
+    return folder
+
+
+@pytest.fixture
+def users(installed: Path, folder: Path, home: Path):
+    """The installed console script, in a folder with a user's own source."""
+    script = next(path for path in (installed / "bin" / "import-pipeline",) if path.is_file())
+    line = CommandLine(folder, sys.executable, str(script))
+    line.environment = {"PYTHONPATH": str(installed), "IMPORT_PIPELINE_SOURCES": "my_sources:SOURCES"}
+    (folder / "my_sources.py").write_text(OWN_SOURCE)
+    yield line
+    line.end_all()
+
+
+def test_the_wheel_holds_everything_that_is_not_python(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert names >= {
+        "import_pipeline/py.typed",
+        "import_pipeline/ratelimit/exchange.lua",
+        "import_pipeline/defs/dagster.yaml",
+        "import_pipeline/tracking/migrations/env.py",
+        "source_api/app.py",
+    }
+    versions = [name for name in names if name.startswith("import_pipeline/tracking/migrations/versions/0")]
+    assert versions, "the migrations are missing"
+    tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
+    assert tops == {"import_pipeline", "source_api"}
+
+
+def test_nothing_of_the_checkout_is_needed_to_import_a_users_own_source(users, installed, folder, home):
+    assert "Bring every item of a rate-limited API into your database" in words(users.run("--help").out)
+    where = "import import_pipeline, source_api; print(import_pipeline.__file__, source_api.__file__)"
+    found = CommandLine(folder, sys.executable, "-c", where).run(PYTHONPATH=str(installed)).out.split()
+    assert [Path(path).parents[1] for path in found] == [installed, installed]
+    module = CommandLine(folder, sys.executable, "-m", "import_pipeline")
+    assert "Commands:" in module.run("--help", PYTHONPATH=str(installed)).out
+    with serve("--items", "6", "--limits", "none") as url:
+        users.environment |= {"BOOKS_BASE_URL": url, "BOOKS_LIMITS": "100/1 second"}
+        assert f"source books: answers at {url}, " in users.run("doctor").out
+        summary = users.run("run", "books", "--json").json
+    assert (summary["source"], summary["status"], summary["items_imported_count"]) == ("books", "completed", 6)
+    assert rows(tracking(home), "SELECT count(title) AS titles FROM books") == [{"titles": 6}]
+    assert sorted(path.name for path in folder.iterdir()) == ["my_sources.py"]
+    assert (home / "dagster" / "dagster.yaml").is_file()
+    shutil.rmtree(home)

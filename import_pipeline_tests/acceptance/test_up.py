@@ -1,0 +1,60 @@
+"""`up` and `demo`: everything at once on one machine."""
+
+import signal
+import socket
+
+import pytest
+
+from import_pipeline_tests.acceptance.outside import (
+    answers,
+    eventually,
+    far_slot,
+    free_port,
+    processes_of,
+    rows,
+    tracking,
+    words,
+)
+
+
+def test_up_serves_the_demo_api_and_the_dagster_ui_until_ctrl_c(command, home):
+    api, ui = free_port(), free_port()
+    up = command.start("up", SOURCE_API_PORT=str(api), DAGSTER_PORT=str(ui), ITEMS_SLOTS=far_slot())
+    eventually(lambda: answers(f"http://127.0.0.1:{api}/api/items"), "the demo API answers")
+    eventually(lambda: answers(f"http://127.0.0.1:{ui}/"), "the Dagster UI answers")
+    up.process.send_signal(signal.SIGINT)
+    ended = up.end()
+    assert ended.status == 0, ended
+    assert f"Demo API    http://127.0.0.1:{api}\n" in ended.err
+    assert f"Dagster UI  http://127.0.0.1:{ui}\n" in ended.err
+    assert "Traceback" not in ended.out + ended.err
+    eventually(lambda: not processes_of(home), "every server has ended")
+
+
+@pytest.mark.parametrize("setting", ["SOURCE_API_PORT", "DAGSTER_PORT"])
+def test_up_refuses_a_port_that_is_taken(command, setting):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        ports = {"SOURCE_API_PORT": str(free_port()), "DAGSTER_PORT": str(free_port())}
+        ended = command.run("up", status=2, **ports | {setting: str(port)})
+    assert ended.sentence == f"port {port} is taken: stop what uses it, or set {setting} to another port"
+
+
+def test_the_demo_imports_all_of_its_items_under_its_limits(command, home):
+    ended = command.run("demo")
+    text = words(ended.out)
+    assert "400 of 400 imported" in text
+    assert "404, 0 x 429" in text
+    assert "x the least that the limits allow, 20.0 s" in text
+    assert "import-pipeline show 1" in text
+    [row] = rows(tracking(home), "SELECT status, requests_count, rate_limit_hits_count FROM imports")
+    assert row == {"status": "completed", "requests_count": 404, "rate_limit_hits_count": 0}
+    assert rows(tracking(home), "SELECT count(DISTINCT external_id) AS items FROM imported_items") == [{"items": 400}]
+
+
+@pytest.mark.nightly
+def test_a_second_demo_makes_no_duplicates(command, home):
+    for _ in range(2):
+        command.run("demo")
+    assert rows(tracking(home), "SELECT count(*) AS items FROM imported_items") == [{"items": 400}]
+    assert len(rows(tracking(home), "SELECT id FROM imports WHERE status = 'completed'")) == 2
