@@ -1,11 +1,16 @@
 """What the tests of the limiter share: sequences of asks, a reference model, stores on one virtual clock."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import httpx
 from hypothesis import strategies as st
 
+from import_pipeline.ratelimit import Limiter, RateLimitedTransport, open_permits, parse_tiers
+from import_pipeline.ratelimit.connections import open_connections
 from import_pipeline.ratelimit.exchange import SECOND, Ask, Exchange, Outcome, Permits, Settled, Wanted
 from import_pipeline.ratelimit.redis_storage import SCRIPT, RedisPermits
 from import_pipeline.ratelimit.sqlite_storage import SQLitePermits
@@ -162,3 +167,29 @@ class Reference:
                 self.stamps[each.permit] = now - each.age
         for wanted, start in zip(ask.wanted, starts, strict=False):
             self.stamps[wanted.permit] = now + start + wanted.lifetime
+
+
+async def send_all(url: str, redis_url: str | None, sqlite_path: str, tiers: str, requests: int) -> list[int]:
+    """The statuses that one process gets, refusals included, with ten workers."""
+    statuses: list[int] = []
+    permits = open_permits(redis_url, Path(sqlite_path))
+
+    def observe(status: int | None) -> None:
+        statuses.append(status or 0)
+
+    async with Limiter("api", parse_tiers(tiers), permits) as limiter:
+        transport = RateLimitedTransport(open_connections(limit=10), limiter, observe=observe)
+        async with httpx.AsyncClient(transport=transport, base_url=url) as client:
+            left = iter(range(requests))
+
+            async def worker() -> None:
+                for number in left:
+                    await client.get(f"/api/items/{number % 9 + 1}")
+
+            await asyncio.gather(*(worker() for _ in range(10)))
+    return statuses
+
+
+def send_all_here(*arguments: Any) -> list[int]:
+    """The same as the action of a process."""
+    return asyncio.run(send_all(*arguments))

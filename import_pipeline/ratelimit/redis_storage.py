@@ -81,7 +81,8 @@ class RedisPermits(RedisStorage):
         return [self.prefixed_key(f"{tag}:permits"), self.prefixed_key(f"{tag}:state")]
 
     def clear(self, key: str) -> None:
-        """Forget a key: a counter of other strategies, or an api."""
+        """Forget a key: a counter of other strategies, or an api. On purpose, so it is not told again."""
+        self._known = {known: what for known, what in self._known.items() if known[0] != key}
         self.get_connection().delete(self.prefixed_key(key), *self.keys(key))
 
     def close(self) -> None:

@@ -172,7 +172,8 @@ class SQLitePermits(Storage):
             return sum(counts)
 
     def clear(self, key: str) -> None:
-        """Forget a key: a counter of other strategies, or an api."""
+        """Forget a key: a counter of other strategies, or an api. On purpose, so it is not told again."""
+        self._known = {known: what for known, what in self._known.items() if known[0] != key}
         with self._transaction() as connection:
             connection.execute("DELETE FROM counters WHERE key = ?", (key,))
             connection.execute("DELETE FROM permits WHERE api = ?", (key,))

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from import_pipeline.errors import ApiBlocked
 from import_pipeline.ratelimit import Limiter, RateLimitedTransport, parse_tiers
+from import_pipeline.ratelimit.exchange import Ask, Exchange
 from import_pipeline.testing import Answer, CannedTransport, FakeClock, MemoryPermits
 
 pytestmark = pytest.mark.anyio
@@ -103,7 +105,7 @@ async def test_a_body_that_cannot_be_sent_again_is_not() -> None:
 
     clock = FakeClock()
     transport = in_turn(too_many(retry_after="3"), {})
-    async with client_of(transport, clock) as (client, limiter):
+    async with client_of(transport, clock) as (client, _):
         assert (await client.post("/", content=body())).status_code == 429
         assert len(transport.requests) == 1
         assert (await client.post("/", content=b"again")).status_code == 200
@@ -242,19 +244,20 @@ async def test_cancelled_in_flight_it_keeps_its_place_cancelled_before_it_does_n
 
 
 async def test_a_process_that_stood_still_sends_on_a_fresh_permit() -> None:
-    """Frozen between the grant and the sending, for longer than half of the deadline: the old permit may be over."""
+    """Frozen between the grant and the sending for more than half of the deadline: the permit may not last."""
 
-    class Frozen(FakeClock):
-        async def sleep(self, seconds: float) -> None:
-            await super().sleep(seconds)
-            if seconds == 0.01:
-                self.advance(25)
+    class Freezing(MemoryPermits):
+        def exchange(self, ask: Ask) -> Exchange:
+            result = super().exchange(ask)
+            return replace(result, starts=tuple(start - 20_000_000 for start in result.starts)) if first() else result
 
-    clock = Frozen()
-    transport = in_turn({})
-    async with client_of(transport, clock) as (client, limiter):
-        permits = await limiter.acquire()
-        limiter.unused(permits)
-        clock.advance(25)
-        assert (await client.get("/")).status_code == 200
-        assert len(transport.requests) == 1
+    turns = iter([True])
+
+    def first() -> bool:
+        return next(turns, False)
+
+    clock, transport = FakeClock(), in_turn({})
+    async with Limiter("x", parse_tiers("5/10 second"), Freezing(clock), clock=clock) as limiter:
+        async with httpx.AsyncClient(transport=RateLimitedTransport(transport, limiter)) as client:
+            assert (await client.get("https://api.test/")).status_code == 200
+        assert (limiter.asks, len(transport.requests)) == (2, 1)

@@ -47,7 +47,7 @@ def test_known_figures_come_at_once(requests: int, tiers: list[RateLimitItem], e
 
 
 small_tiers = st.lists(
-    st.builds(lambda amount, window: RateLimitItemPerSecond(amount, window), st.integers(1, 7), st.integers(1, 9)),
+    st.builds(RateLimitItemPerSecond, st.integers(1, 7), st.integers(1, 9)),
     min_size=1,
     max_size=3,
 )

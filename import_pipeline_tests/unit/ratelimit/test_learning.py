@@ -1,0 +1,159 @@
+"""What the server's behaviour teaches: worked examples against servers that are stricter than configured."""
+
+import pytest
+
+from import_pipeline.ratelimit.exchange import SECOND, Ask, Exchange, Outcome, Settled, Wanted
+from import_pipeline.ratelimit.learning import PERIOD, RELAX_AFTER, SAMPLES, credit, effective_window, hear, measure
+from import_pipeline.ratelimit.pause import WHOLE, Shared
+from import_pipeline_tests.permits import FakeTimeMemory, VirtualTime
+
+CONFIGURED = ((50, 2 * SECOND), (200, 10 * SECOND))
+
+
+class Story:
+    """One process that asks for permits and settles them at moments in seconds."""
+
+    def __init__(self) -> None:
+        self.time = VirtualTime()
+        self.start = self.time.now
+        self.store = FakeTimeMemory(self.time)
+        self.count = 0
+
+    def at(self, moment: float, wanted: int = 0, *settled: Settled) -> list[str]:
+        self.time.now = self.start + round(moment * SECOND)
+        names = [f"p{self.count + number}" for number in range(wanted)]
+        self.count += wanted
+        ask = Ask(
+            api="x",
+            process="1",
+            tiers=CONFIGURED,
+            settled=settled,
+            wanted=tuple(Wanted(permit=name, lifetime=30 * SECOND) for name in names),
+            count=True,
+        )
+        self.result: Exchange = self.store.exchange(ask)
+        return names[: len(self.result.starts)]
+
+
+def answered(*permits: str) -> list[Settled]:
+    return [Settled(permit=permit, outcome=Outcome.ANSWERED) for permit in permits]
+
+
+def refused(*permits: str, wait: float) -> list[Settled]:
+    return [Settled(permit=permit, outcome=Outcome.REFUSED, wait=round(wait * SECOND)) for permit in permits]
+
+
+def test_a_lower_limit_is_learned_from_those_in_flight_at_the_first_refusal() -> None:
+    """The server grants 40 of 50 and asks to wait until our first request leaves: all tiers shrink to 80%."""
+    story = Story()
+    burst = story.at(0, 50)
+    story.at(0.05, 0, *answered(*burst[:40]), *refused(*burst[40:], wait=2))
+    assert (story.result.part, story.result.hits) == (800_000, 10)
+    (probe,) = story.at(2.1, 50)
+    assert len(story.at(2.2, 50, *answered(probe))) == 39
+    assert story.result.part == 800_000
+
+
+def test_places_that_others_took_before_we_came_are_not_held_against_the_server() -> None:
+    """Ten of 40 are let in, and the wait fits no request of ours: it is believed only until all such have left."""
+    story = Story()
+    burst = story.at(0, 40)
+    story.at(0.05, 0, *answered(*burst[:10]), *refused(*burst[10:], wait=5))
+    assert story.result.part == 200_000
+    (probe,) = story.at(5.1, 5)
+    story.at(5.2, 0, *answered(probe))
+    story.at(10.1)
+    assert story.result.part == WHOLE
+
+
+def test_what_was_learned_is_tried_again_slowly() -> None:
+    story = Story()
+    burst = story.at(0, 50)
+    story.at(0.05, 0, *answered(*burst[:40]), *refused(*burst[40:], wait=2))
+    learned_at = 0.05
+    until = learned_at + RELAX_AFTER / SECOND
+    story.at(until - 0.01)
+    assert story.result.part == 800_000
+    story.at(until + 0.01)
+    assert story.result.part == 840_000
+    story.at(until + 9)
+    assert story.result.part == 840_000
+    for step in range(10):
+        story.at(until + 10.1 * (step + 1))
+    assert story.result.part == WHOLE
+
+
+def test_a_refused_probe_teaches_nothing() -> None:
+    """After a pause the windows have emptied: that others still stand in the server's is no lower limit."""
+    story = Story()
+    burst = story.at(0, 50)
+    story.at(0.05, 0, *answered(*burst[:45]), *refused(*burst[45:], wait=2))
+    (probe,) = story.at(2.1, 5)
+    story.at(2.2, 0, *refused(probe, wait=1))
+    assert story.result.part == 900_000
+
+
+def test_never_below_a_tenth() -> None:
+    story = Story()
+    burst = story.at(0, 50)
+    story.at(0.05, 0, *refused(*burst, wait=2))
+    assert story.result.part == 100_000
+
+
+@pytest.mark.parametrize(
+    ("heard", "expected"),
+    [
+        ([(0, 800_000)], 800_000),
+        ([(0, 800_000), (1, WHOLE)], 800_000),  # another of its limits, which is as configured
+        ([(0, 800_000), (1, 600_000), (2, 700_000)], 600_000),
+        ([(0, 800_000), (61, WHOLE)], WHOLE),  # nothing lower was told for a while
+        ([(0, 0)], WHOLE),
+    ],
+)
+def test_the_least_that_headers_told_of_late_counts(heard: list[tuple[int, int]], expected: int) -> None:
+    shared = Shared()
+    for moment, told in heard:
+        hear(shared, moment * SECOND, told)
+    assert shared.told == expected
+
+
+@pytest.mark.parametrize(
+    ("quickest", "samples", "strict", "expected"),
+    [
+        (200_000, SAMPLES, False, 180_000),  # less a tenth
+        (200_000, SAMPLES - 1, False, 0),
+        (200_000, SAMPLES, True, 0),
+        (50_000, SAMPLES, False, 40_000),  # less ten milliseconds at least
+        (8_000, SAMPLES, False, 0),
+    ],
+)
+def test_the_delay_that_never_varies_is_credited(quickest: int, samples: int, strict: bool, expected: int) -> None:
+    shared = Shared(strict_until=10 * SECOND if strict else 0)
+    measure(shared, SECOND, quickest, samples)
+    assert credit(shared, SECOND) == expected
+
+
+def test_the_quickest_answer_counts_for_a_period_and_the_next() -> None:
+    shared = Shared()
+    measure(shared, PERIOD, 100_000, SAMPLES)
+    measure(shared, PERIOD + 1, 300_000, SAMPLES)
+    assert credit(shared, PERIOD + 1) == 90_000
+    measure(shared, 2 * PERIOD, 300_000, SAMPLES)
+    assert credit(shared, 2 * PERIOD) == 90_000
+    measure(shared, 3 * PERIOD, 300_000, SAMPLES)
+    assert credit(shared, 3 * PERIOD) == 270_000
+    measure(shared, 9 * PERIOD, 0, 0)
+    assert credit(shared, 9 * PERIOD) == 0
+
+
+@pytest.mark.parametrize(
+    ("window", "credited", "expected"),
+    [
+        (SECOND, 180_000, 820_000),
+        (SECOND, 400_000, 750_000),  # a quarter at most
+        (10 * SECOND, 180_000, 9_820_000),
+        (20 * SECOND, 180_000, 20 * SECOND),  # not worth a risk
+    ],
+)
+def test_the_credit_shortens_short_windows(window: int, credited: int, expected: int) -> None:
+    assert effective_window(window, credited) == expected
