@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 from sqlalchemy import Connection
 
-from import_pipeline.contracts import Importable
+from import_pipeline.contracts import Importable, ImportSource
 from import_pipeline.errors import ContractError, ImportFailed
 from import_pipeline.importer.work import Work
 from import_pipeline.ratelimit.redaction import redact
@@ -123,7 +123,8 @@ def _unreadable(work: Work, response: httpx.Response) -> str | None:
     try:
         for _ in work.source.items(response):
             pass
-        work.source.has_next_page(response)
+        if type(work.source).next_request is ImportSource.next_request:  # else nobody asks it
+            work.source.has_next_page(response)
     except BAD_PAYLOAD as error:
         return f"its body is not what {work.source.name}.items expects: {type(error).__name__}: {error}"
     return None
