@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -19,6 +20,9 @@ from import_pipeline.importer.start import new_import, prepare
 from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.rules.status import ImportKind, ImportStatus, Trigger
 from import_pipeline.tracking import imports
+
+#: The longest pause that a run in the background sleeps through.
+PATIENCE = timedelta(minutes=1)
 
 
 class Execution:
@@ -79,16 +83,20 @@ class Execution:
             row = imports.get(connection, import_id)
         self.is_selection = row.kind is ImportKind.SELECTION
         before = row.dagster_run_id
-        if before and before != self.context.run_id:
-            report_dead_run(self.context.instance, before, f"Its worker is gone; run {self.context.run_id} goes on.")
+        if before and before != self.context.run.run_id:
+            report_dead_run(
+                self.context.instance, before, f"Its worker is gone; run {self.context.run.run_id} goes on."
+            )
+        # A run that nobody waits for does not sleep through a long pause: the sensor goes on with the import after it.
+        patience = None if names.FOREGROUND_TAG in self.context.run.tags else PATIENCE
         report = Report(self.context, source.name, self._materialization)
         run = Run(
             installation=installation,
             source=source,
-            run_id=self.context.run_id,
+            run_id=self.context.run.run_id,
             listener=report,
-            is_cancelled=lambda: is_cancelled(self.context.instance, self.context.run_id),
-            connect=lambda: self.api.open(source, installation),
+            is_cancelled=lambda: is_cancelled(self.context.instance, self.context.run.run_id),
+            connect=lambda: self.api.open(source, installation, patience),
             on_api=report.opened,
         )
         if not self.chosen:
@@ -107,9 +115,12 @@ class Execution:
     def _outcome(self, summary: ImportSummary) -> Iterator[Any]:
         """Materializations and checks of an import that completed; the end of the run for one that did not."""
         figures = metadata.of_summary(summary)
+        if summary.status == ImportStatus.RUNNING:
+            self.context.log.info("Import %s pauses as the API asked; the sensor goes on with it.", summary.import_id)
+            return
         self.context.log.info("Import %s of %s %s.", summary.import_id, summary.source, summary.status)
         if summary.status == ImportStatus.CANCELLED:
-            end_as_cancelled(self.context.instance, self.context.run_id)
+            end_as_cancelled(self.context.instance, self.context.run.run_id)
             raise dg.DagsterExecutionInterruptedError(summary.failure_reason or "cancelled")
         if summary.status != ImportStatus.COMPLETED:
             raise dg.Failure(description=summary.failure_reason, metadata=figures)

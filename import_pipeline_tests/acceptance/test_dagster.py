@@ -81,7 +81,7 @@ def test_the_documented_commands_work_at_the_top_of_a_checkout_and_leave_it_as_i
         assert stats(url)["details"] == 21
     assert contents(checkout) == before
     assert [own_warnings(each.out + each.err) for each in said] == [[], [], [], []]
-    kinds = rows(tracking(home), "SELECT kind, status FROM imports WHERE kind != 'scheduled' ORDER BY id")
+    kinds = rows(tracking(home), "SELECT kind, status FROM imports ORDER BY id")
     assert [(row["kind"], row["status"]) for row in kinds] == [
         ("full", "completed"),
         ("selection", "completed"),
@@ -194,8 +194,9 @@ def test_a_users_own_source_becomes_definitions_with_a_configured_resource(home)
     assert row["rate_limit_sleeps_count"] > 0
 
 
-LAUNCH = """mutation($job: String!) { launchRun(executionParams: {
-  selector: {repositoryLocationName: "import_pipeline", repositoryName: "__repository__", jobName: $job}
+REPOSITORIES = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name location { name } } } } }"
+LAUNCH = """mutation($location: String!, $repository: String!, $job: String!) { launchRun(executionParams: {
+  selector: {repositoryLocationName: $location, repositoryName: $repository, jobName: $job}
   runConfigData: {} }) { __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
 TERMINATE = """mutation($id: String!) { terminateRun(runId: $id) {
   __typename ... on TerminateRunFailure { message } ... on PythonError { message } } }"""
@@ -213,8 +214,13 @@ class DagsterUi:
         assert "errors" not in answer, answer
         return answer["data"]
 
+    def repositories(self):
+        return self.ask(REPOSITORIES)["repositoriesOrError"]["nodes"]
+
     def launch(self, job):
-        launched = self.ask(LAUNCH, job=job)["launchRun"]
+        [found] = eventually(self.repositories, "the definitions are loaded")
+        where = {"location": found["location"]["name"], "repository": found["name"]}
+        launched = self.ask(LAUNCH, job=job, **where)["launchRun"]
         assert launched["__typename"] == "LaunchRunSuccess", launched
         return launched["run"]["runId"]
 
@@ -240,6 +246,12 @@ def dev(dagster, home):
     return start
 
 
+def import_of(home, run_id):
+    """The import that the run carried out."""
+    [row] = rows(tracking(home), f"SELECT * FROM imports WHERE dagster_run_id = '{run_id}'")
+    return row
+
+
 def test_runs_of_the_ui_wait_for_each_other_and_a_terminated_one_cancels_its_import(dev, home):
     with serve("--items", "30", "--limits", "none", "--delay-after", "400") as url:
         process, ui = dev(url)
@@ -250,17 +262,13 @@ def test_runs_of_the_ui_wait_for_each_other_and_a_terminated_one_cancels_its_imp
         assert ui.status(first) == "STARTED"
         assert ui.ask(TERMINATE, id=first)["terminateRun"]["__typename"] == "TerminateRunSuccess"
         ui.wait_for(first, "CANCELED")
-        [cancelled] = rows(
-            tracking(home), f"SELECT status, failure_reason FROM imports WHERE dagster_run_id = '{first}'"
-        )
-        assert cancelled == {"status": "cancelled", "failure_reason": "its Dagster run was terminated"}
+        cancelled = import_of(home, first)
+        assert (cancelled["status"], cancelled["failure_reason"]) == ("cancelled", "its Dagster run was terminated")
         ui.wait_for(second, "SUCCESS")
-        [completed] = rows(tracking(home), f"SELECT * FROM imports WHERE dagster_run_id = '{second}'")
+        completed = import_of(home, second)
         assert completed["status"] == "completed"
         assert completed["items_imported_count"] + completed["items_unchanged_count"] == 30
-        assert (
-            completed["started_at"] > rows(tracking(home), "SELECT ended_at FROM imports WHERE id = 1")[0]["ended_at"]
-        )
+        assert completed["started_at"] > cancelled["ended_at"], "it has waited"
         process.signal(signal.SIGINT)
         process.end()
     eventually(lambda: not processes_of(home), "all of dagster dev has ended")

@@ -20,13 +20,16 @@ from import_pipeline_tests.acceptance.outside import (
 def test_up_serves_the_demo_api_and_the_dagster_ui_until_ctrl_c(command, home):
     api, ui = free_port(), free_port()
     up = command.start("up", SOURCE_API_PORT=str(api), DAGSTER_PORT=str(ui), ITEMS_SLOTS=far_slot())
-    eventually(lambda: answers(f"http://127.0.0.1:{api}/api/items"), "the demo API answers")
-    eventually(lambda: answers(f"http://127.0.0.1:{ui}/"), "the Dagster UI answers")
+    said = []
+    while not said or "Ctrl-C stops both." not in said[-1]:
+        said.append(up.process.stderr.readline())
+        assert said[-1], said
+    assert said[-3:-1] == [f"Demo API    http://127.0.0.1:{api}\n", f"Dagster UI  http://127.0.0.1:{ui}\n"]
+    for address in (f"http://127.0.0.1:{api}/api/items", f"http://127.0.0.1:{ui}/"):
+        eventually(lambda address=address: answers(address), f"{address} answers")
     up.process.send_signal(signal.SIGINT)
     ended = up.end()
     assert ended.status == 0, ended
-    assert f"Demo API    http://127.0.0.1:{api}\n" in ended.err
-    assert f"Dagster UI  http://127.0.0.1:{ui}\n" in ended.err
     assert "Traceback" not in ended.out + ended.err
     eventually(lambda: not processes_of(home), "every server has ended")
 
