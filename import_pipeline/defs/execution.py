@@ -116,7 +116,7 @@ class Execution:
         """Materializations and checks of an import that completed; the end of the run for one that did not."""
         figures = metadata.of_summary(summary)
         if summary.status == ImportStatus.RUNNING:
-            self.context.log.info("Import %s pauses as the API asked; the sensor goes on with it.", summary.import_id)
+            self.context.log.info("Import %s pauses as the API asked, then goes on.", summary.import_id)
             return
         self.context.log.info("Import %s of %s %s.", summary.import_id, summary.source, summary.status)
         if summary.status == ImportStatus.CANCELLED:

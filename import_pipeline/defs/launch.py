@@ -34,7 +34,7 @@ def run_in_process(settings: Settings, sources: Sequence[ImportSource], source: 
             instance.compute_log_manager.captures = False
         result = definitions.resolve_job_def(names.job(source)).execute_in_process(
             instance=instance,
-            tags={names.IMPORT_ID_TAG: str(import_id)},
+            tags={names.IMPORT_ID_TAG: str(import_id), names.FOREGROUND_TAG: "true"},
             raise_on_error=False,
             run_config=QUIET,
         )

@@ -2,6 +2,7 @@
 
 IMPORT_SOURCE_TAG = "import_source"  #: one run per value at a time (dagster.yaml)
 IMPORT_ID_TAG = "import_id"  #: the import that a run carries out
+FOREGROUND_TAG = "import_foreground"  #: a person waits for the run
 
 IMPORTS = "imports"
 ITEM_STATUSES = "import_item_statuses"

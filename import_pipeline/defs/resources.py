@@ -2,6 +2,7 @@
 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from datetime import timedelta
 
 import dagster as dg
 
@@ -30,6 +31,8 @@ class RateLimitedApiResource(dg.ConfigurableResource[None]):
         )
         return source.configured(settings)
 
-    def open(self, source: ImportSource, installation: Installation) -> AbstractAsyncContextManager[Api]:
-        """Connect. To be entered on the event loop that sends the requests."""
-        return open_api(source, installation.settings, installation.clock)
+    def open(
+        self, source: ImportSource, installation: Installation, patience: timedelta | None = None
+    ) -> AbstractAsyncContextManager[Api]:
+        """Connect. To be entered on the event loop that sends the requests. `patience`: see `open_api`."""
+        return open_api(source, installation.settings, installation.clock, patience=patience)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import httpx
 
@@ -72,12 +73,20 @@ class Api:
 
 @asynccontextmanager
 async def open_api(
-    source: ImportSource, settings: Settings, clock: Clock, transport: httpx.AsyncBaseTransport | None = None
+    source: ImportSource,
+    settings: Settings,
+    clock: Clock,
+    transport: httpx.AsyncBaseTransport | None = None,
+    patience: timedelta | None = None,
 ) -> AsyncIterator[Api]:
-    """Connect to the source's API. A transport that is given takes the place of real connections (in tests)."""
+    """Connect to the source's API. A transport that is given takes the place of real connections (in tests).
+
+    `patience` is the longest pause that requests wait for; a longer one raises ApiBlocked. None: as the source allows.
+    """
     connector = source.connector(settings.source(source.name))
     permits = open_permits(settings.redis_url, settings.limits_path)
-    limiter = Limiter(source.api, parse_tiers(source.limits), permits, clock=clock, patience=source.max_pause)
+    longest = min(source.max_pause, patience or source.max_pause)
+    limiter = Limiter(source.api, parse_tiers(source.limits), permits, clock=clock, patience=longest)
     tally = Tally()
     inner = transport or open_connections(limit=max(100, source.concurrency))
     limited = RateLimitedTransport(

@@ -9,7 +9,7 @@ import httpx
 from sqlalchemy import Connection
 
 from import_pipeline.contracts import Importable, ImportSource
-from import_pipeline.errors import ContractError, ImportFailed
+from import_pipeline.errors import ApiBlocked, ContractError, ImportFailed
 from import_pipeline.importer.work import Work
 from import_pipeline.ratelimit.redaction import redact
 from import_pipeline.rules.backoff import retry_delay
@@ -68,10 +68,17 @@ class Checkpoint:
 
 
 async def discover(work: Work) -> None:
-    """Read the list from the checkpoint to its end. Raises ImportFailed or ContractError."""
+    """Read the list from the checkpoint to its end. What makes that impossible asks the whole work to stop."""
+    try:
+        await _discover(work)
+    except (ApiBlocked, ImportFailed, ContractError) as error:
+        work.stop.ask(error)
+
+
+async def _discover(work: Work) -> None:
     checkpoint = Checkpoint.read(work.row.checkpoint)
     request = None if checkpoint.next_url is None else httpx.Request(checkpoint.next_method, checkpoint.next_url)
-    while not checkpoint.complete and not work.stopping.is_set():
+    while not checkpoint.complete and not work.stop.asked.is_set():
         if request is None:
             request = work.source.list_request(1, work.source.per_page)
         response = await _fetch(work, request, checkpoint.page + 1)

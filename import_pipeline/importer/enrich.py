@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from import_pipeline.contracts import Importable
-from import_pipeline.errors import ImportFailed
+from import_pipeline.errors import ApiBlocked, ImportFailed
 from import_pipeline.importer.fetch import fetch_item
 from import_pipeline.importer.work import Work
 from import_pipeline.rules.breaker import Breaker
@@ -49,13 +49,13 @@ class Enrichment:
     async def run(self) -> None:
         """Fetch until nothing is left, or until the work is to stop: then what is in flight is still stored.
 
-        Raises ImportFailed, LeaseLost, or what the stores raise.
+        Raises LeaseLost, or what the stores raise.
         """
         async with asyncio.TaskGroup() as group:
             helpers = [group.create_task(self._write())]
             helpers += [group.create_task(self._fetch()) for _ in range(self.work.source.concurrency)]
             feeder = group.create_task(self._feed())
-            stopper = asyncio.create_task(self.work.stopping.wait())
+            stopper = asyncio.create_task(self.work.stop.asked.wait())
             try:
                 await asyncio.wait({feeder, stopper}, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -120,19 +120,25 @@ class Enrichment:
             sleeper.cancel()
 
     async def _fetch(self) -> None:
-        """One fetcher."""
-        while not self.work.stopping.is_set():
+        """One fetcher. An answer after which no request makes sense asks the whole work to stop."""
+        while not self.work.stop.asked.is_set():
             claim, importable = await self._ready.get()
             self._taken.set()
             self._busy += 1
             self._idle.clear()
-            result = await fetch_item(self.work, claim, importable)
-            stored = asyncio.get_running_loop().create_future()
-            self._fetched.put_nowait(Fetched(result=result, stored=stored))
-            await stored
+            try:
+                await self._bring(await fetch_item(self.work, claim, importable))
+            except (ApiBlocked, ImportFailed) as error:
+                self.work.stop.ask(error)
             self._busy -= 1
             if not self._busy:
                 self._idle.set()
+
+    async def _bring(self, result: Done | Failure) -> None:
+        """Hand a result to the writer, and wait until it is stored."""
+        stored = asyncio.get_running_loop().create_future()
+        self._fetched.put_nowait(Fetched(result=result, stored=stored))
+        await stored
 
     async def _write(self) -> None:
         """The writer: whatever has come while it wrote is its next batch."""
@@ -170,7 +176,7 @@ class Enrichment:
             self.breaker.succeeded()
         for failure in failed:
             if (reason := self.breaker.failed(failure.claim.external_id, failure.reason)) is not None:
-                raise ImportFailed(reason)
+                self.work.stop.ask(ImportFailed(reason))
 
 
 async def enrich(work: Work) -> None:

@@ -30,15 +30,15 @@ from import_pipeline.importer.heartbeat import Heartbeat
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.start import begin, lease_of
 from import_pipeline.importer.summary import ImportSummary, summarize
-from import_pipeline.importer.work import Listener, Silence, Work
+from import_pipeline.importer.work import GRACE_SECONDS, Listener, Silence, Stop, Work
 from import_pipeline.ratelimit import Usage
 from import_pipeline.rules.status import ImportKind, ImportStatus
-from import_pipeline.tracking import importables, imports, pages
+from import_pipeline.tracking import events, importables, imports, pages
 from import_pipeline.tracking.imports import ImportRow, Lease, Pulse
 from import_pipeline.tracking.process import Worker, this_process
 
 #: What ends an import as failed, with its message as the reason.
-FATAL = (ImportFailed, ContractError, SettingError, ApiBlocked, LimiterUnavailable)
+FATAL = (ImportFailed, ContractError, SettingError, LimiterUnavailable)
 
 
 @dataclass(kw_only=True)
@@ -46,7 +46,8 @@ class Run:
     """How an import is to be carried out by this process.
 
     `is_cancelled` is asked when the process is told to end: whether somebody wished the import cancelled, or only this
-    process stopped. `connect` opens the API; the default does it by the source's settings.
+    process stopped. `connect` opens the API; the default does it by the source's settings. Where it does so with less
+    patience than the source has, a longer pause leaves the import to another run, which goes on when it is over.
     """
 
     installation: Installation
@@ -74,6 +75,8 @@ def carry_out(run: Run, import_id: int) -> ImportSummary:
         complete(installation.database, row, lease, installation.clock.now())
     except ImportCancelled as error:
         end(installation.database, lease, installation.clock.now(), ImportStatus.CANCELLED, str(error))
+    except ApiBlocked as error:
+        _pause(run, lease, error)
     except FATAL as error:
         end(installation.database, lease, installation.clock.now(), ImportStatus.FAILED, str(error))
     except (LeaseLost, DatabaseUnavailable):
@@ -87,46 +90,51 @@ def carry_out(run: Run, import_id: int) -> ImportSummary:
         return summarize(imports.get(connection, import_id), run.source.limits, installation.clock.now())
 
 
+def _pause(run: Run, lease: Lease, error: ApiBlocked) -> None:
+    """Leave the import running without a worker until the pause is over, or end it where that is too long."""
+    installation, now = run.installation, run.installation.clock.now()
+    if error.until - now > run.source.max_pause:
+        reason = f"{error}, longer than the source allows (MAX_PAUSE, {run.source.max_pause})"
+        end(installation.database, lease, now, ImportStatus.FAILED, reason)
+        return
+    with installation.database.write() as connection:
+        imports.write(connection, lease, now, blocked_until=error.until)
+        events.note(connection, lease.import_id, now, "import_paused", f"Paused: {error}; then another run goes on.")
+
+
 def _leave(installation: Installation, lease: Lease) -> None:
     with suppress(LeaseLost), installation.database.write() as connection:
         imports.leave(connection, lease, installation.clock.now())
 
 
 async def _interruptible(run: Run, row: ImportRow, lease: Lease) -> None:
-    """Work until done, or until a signal or the heartbeat says to stop; then raise what it said.
+    """Work until done, or until a signal, the heartbeat or an answer asks to stop; then raise the reason.
 
     What is in flight then gets a moment to be answered and stored; nothing new is begun.
     """
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
-    stopping = asyncio.Event()
-    said: list[ImportPipelineError] = []
-
-    def stop(error: ImportPipelineError) -> None:
-        if said or task is None:
-            return
-        said.append(error)
-        stopping.set()
-        loop.call_later(0.0 if isinstance(error, LeaseLost) else GRACE_SECONDS, task.cancel)
+    stop = Stop(lambda seconds: loop.call_later(seconds, task.cancel) if task is not None else None)
 
     def interrupt() -> None:
         cancelled = run.is_cancelled()
-        stop(ImportCancelled("its Dagster run was terminated") if cancelled else ImportInterrupted(INTERRUPTED))
+        stop.ask(ImportCancelled("its Dagster run was terminated") if cancelled else ImportInterrupted(INTERRUPTED))
+
+    def end_soon(error: ImportPipelineError) -> None:
+        loop.call_soon_threadsafe(stop.ask, error, 0.0 if isinstance(error, LeaseLost) else GRACE_SECONDS)
 
     with _signals(loop, interrupt):
         try:
-            await _work(run, row, lease, stopping, lambda error: loop.call_soon_threadsafe(stop, error))
+            await _work(run, row, lease, stop, end_soon)
         except asyncio.CancelledError:
-            if not said:
+            if stop.reason is None:
                 raise
         except BaseExceptionGroup as group:
             raise _leaf(group) from group
-    if said:
-        raise said[0] from None
+    if stop.reason is not None:
+        raise stop.reason from None
 
 
-#: How long answers in flight are waited for when the work is to stop; a wish to cancel is to end it within 2 s.
-GRACE_SECONDS = 0.5
 INTERRUPTED = "the process was told to end; the import is kept as it is, and the next run goes on with it"
 
 
@@ -160,7 +168,7 @@ async def _work(
     run: Run,
     row: ImportRow,
     lease: Lease,
-    stopping: asyncio.Event,
+    stop: Stop,
     on_end: Callable[[ImportPipelineError], object],
 ) -> None:
     installation = run.installation
@@ -176,7 +184,7 @@ async def _work(
             clock=installation.clock,
             chance=installation.chance,
             listener=run.listener,
-            stopping=stopping,
+            stop=stop,
         )
         meter = Meter(api, row)
         heartbeat = Heartbeat(installation.database, lease, installation.clock, pulse=meter.pulse, on_end=on_end)

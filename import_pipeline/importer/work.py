@@ -8,11 +8,15 @@ from typing import Any, Protocol, TypeVar
 
 from import_pipeline.clock import Chance, Clock
 from import_pipeline.contracts import ImportSource
+from import_pipeline.errors import ImportPipelineError
 from import_pipeline.importer.api import Api
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.imports import ImportRow, Lease
 
 T = TypeVar("T")
+
+#: How long answers in flight are waited for when the work is to end; a wish to cancel is to end it within 2 s.
+GRACE_SECONDS = 0.5
 
 
 class Listener(Protocol):
@@ -37,6 +41,25 @@ class Silence:
         """Those items' details are stored."""
 
 
+class Stop:
+    """The wish that the work ends: the first reason counts. Nothing new is begun after it.
+
+    `cut` is called once, with the seconds that answers in flight are still waited for.
+    """
+
+    def __init__(self, cut: Callable[[float], object]) -> None:
+        self.asked = asyncio.Event()
+        self.reason: ImportPipelineError | None = None
+        self._cut = cut
+
+    def ask(self, reason: ImportPipelineError, grace_seconds: float = GRACE_SECONDS) -> None:
+        """Ask for it, on the event loop."""
+        if self.reason is None:
+            self.reason = reason
+            self.asked.set()
+            self._cut(grace_seconds)
+
+
 @dataclass(kw_only=True)
 class Work:
     """One import in progress: its row and lease, its API, and the one thread that writes for it."""
@@ -48,10 +71,10 @@ class Work:
     api: Api
     clock: Clock
     chance: Chance
+    stop: Stop
     listener: Listener = field(default_factory=Silence)
     discovered: bool = False  #: whether the list has been read to its end
     stirred: asyncio.Event = field(default_factory=asyncio.Event)  #: there may be something new to claim
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)  #: nothing further shall be asked for
     _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "import-writer"))
 
     async def write(self, action: Callable[..., T], *args: Any, **kwargs: Any) -> T:
