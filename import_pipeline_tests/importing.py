@@ -1,6 +1,9 @@
 """What tests of whole imports share: servers in a thread, settings, a look at the outcome."""
 
+import multiprocessing
+import multiprocessing.context
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -11,6 +14,8 @@ import uvicorn
 from sqlalchemy import select
 from starlette.applications import Starlette
 
+from import_pipeline import run_import
+from import_pipeline.errors import ImportPipelineError
 from import_pipeline.importer.api import open_api
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.run import Run, carry_out
@@ -21,6 +26,7 @@ from import_pipeline.settings import load_settings
 from import_pipeline.sources.items import ImportedItem
 from import_pipeline.tracking import imports, items
 from import_pipeline.tracking.database import Database
+from import_pipeline_tests.together import PRELOAD
 from source_api.app import create_app
 from source_api.options import Options
 from source_api.server import DemoServer, listen
@@ -67,6 +73,44 @@ def settings(home, url, **environment):
 def environment_of(home, url, **environment):
     """The same for another process."""
     return {"IMPORT_PIPELINE_HOME": str(home), "ITEMS_BASE_URL": url, **QUICK, **environment}
+
+
+@contextmanager
+def importing(configured, source="items"):
+    """`run_import` in a process of its own, which is gone when the block ends."""
+    context = multiprocessing.get_context("forkserver")  # a fork of a process with threads may hang
+    context.set_forkserver_preload([*PRELOAD, __name__])
+    process = Apart(context, configured, source)
+    process.start()
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.join(60)
+
+
+class Apart(multiprocessing.context.ForkServerProcess):
+    """A process that imports, and at last tells how that ended."""
+
+    def __init__(self, context, configured, source):
+        self.told, tell = context.Pipe(duplex=False)
+        super().__init__(target=_import_apart, args=(configured, source, tell))
+
+
+def _import_apart(configured, source, tell):
+    warnings.simplefilter("error")
+    try:
+        run_import(source, settings=configured)
+    except ImportPipelineError as error:
+        tell.send(f"{type(error).__name__}: {error}")
+    else:
+        tell.send(None)
+
+
+def ending_of(process):
+    """The error that the process ended with; None for an import that completed."""
+    assert process.told.poll(60)
+    return process.told.recv()
 
 
 def import_through(connected_to, source, settings, **wishes):

@@ -1,0 +1,200 @@
+"""Processes that are killed, frozen, told to end; imports that are cancelled."""
+
+import os
+import signal
+import threading
+import time
+
+import httpx
+import pytest
+from sqlalchemy import update
+
+from import_pipeline import run_import
+from import_pipeline.errors import ImportAlreadyRunning
+from import_pipeline.rules.status import ImportStatus
+from import_pipeline.tracking import events, imports
+from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.tables import imports as imports_table
+from import_pipeline_tests.importing import (
+    counts,
+    demo_api,
+    ending_of,
+    importing,
+    latest,
+    log,
+    rows,
+    settings,
+    tracking,
+)
+
+LONG = 30.0  # seconds; only what is broken takes them
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + LONG
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return found
+
+
+def wait_until_asked(url, times, path="/api/items/"):
+    wait_for(lambda: sum(each.startswith(path) for each in log(url)) >= times)
+
+
+def actions(configured):
+    with tracking(configured) as connection:
+        return [action for _, action, _ in events.latest(connection, imports.latest(connection, limit=1)[0].id)]
+
+
+def test_an_import_that_was_killed_while_it_read_the_list_goes_on_at_its_page(home):
+    wishes = {"ITEMS_PER_PAGE": "5", "ITEMS_OVERLAP": "false"}
+    with demo_api(items=40, delay_after_ms=60) as url:
+        configured = settings(home, url, **wishes)
+        with importing(configured) as process:
+            wait_until_asked(url, 4, "/api/items")
+            process.kill()
+            process.join(LONG)
+        pages = latest(configured).checkpoint["page"]
+        summary = run_import("items", settings=configured)
+        asked = log(url)
+    assert pages >= 2
+    assert (summary.import_id, counts(summary)) == (1, ("completed", 40, 40, 0, 0))
+    assert 8 <= asked.count("/api/items") <= 9  # one was in flight
+    assert (latest(configured).resumes, actions(configured)) == (
+        1,
+        ["import_started", "import_resumed", "import_completed"],
+    )
+
+
+def test_an_import_that_was_killed_while_it_fetched_details_repeats_at_most_those_in_flight(home, database_url):
+    wishes = {"ITEMS_CONCURRENCY": "5", "DATABASE_URL": database_url}
+    with demo_api(items=100, delay_after_ms=30) as url:
+        configured = settings(home, url, **wishes)
+        with importing(configured) as process:
+            wait_until_asked(url, 30)
+            process.kill()
+            process.join(LONG)
+        assert latest(configured).status is ImportStatus.RUNNING
+        summary = run_import("items", settings=configured)
+        seen = httpx.get(f"{url}/_stats").json()
+    assert (summary.import_id, counts(summary)) == (1, ("completed", 100, 100, 0, 0))
+    assert len(seen["repeated_details"]) <= 5
+    assert set(seen["repeated_details"].values()) <= {2}
+    assert log_of_pages(seen) == 1
+
+
+def log_of_pages(seen):
+    return seen["admitted"] - seen["details"]
+
+
+def test_a_running_import_is_in_the_way_of_a_second_one(home):
+    with demo_api(items=50, delay_after_ms=50) as url:
+        configured = settings(home, url)
+        with importing(configured) as process:
+            wait_until_asked(url, 1)
+            asked = len(log(url))
+            began = time.monotonic()
+            with pytest.raises(ImportAlreadyRunning) as refused:
+                run_import("items", settings=configured)
+            assert time.monotonic() - began < 2
+            row = latest(configured)
+            assert (refused.value.import_id, refused.value.since) == (1, row.started_at)
+            assert f"process {process.pid}. Wait for it, or cancel it" in str(refused.value)
+            assert ending_of(process) is None
+        assert asked < len(log(url)) == 51
+
+
+def test_a_process_that_was_frozen_beyond_its_lease_changes_nothing_when_it_wakes_up(home):
+    wishes = {"ITEMS_LEASE": "1", "ITEMS_CONCURRENCY": "4"}
+    with demo_api(items=60, delay_after_ms=40) as url:
+        configured = settings(home, url, **wishes)
+        with importing(configured) as process:
+            wait_until_asked(url, 12)
+            os.kill(process.pid, signal.SIGSTOP)
+            with pytest.raises(ImportAlreadyRunning):
+                run_import("items", settings=configured)
+            heartbeat = latest(configured).heartbeat_at
+            wait_for(lambda: latest_age(configured, heartbeat) > 1.1)
+            summary = run_import("items", settings=configured)
+            before = (latest(configured), rows(configured), actions(configured))
+            os.kill(process.pid, signal.SIGCONT)
+            ending = ending_of(process)
+        assert (latest(configured), rows(configured), actions(configured)) == before
+    assert (summary.import_id, counts(summary)) == (1, ("completed", 60, 60, 0, 0))
+    assert ending == "LeaseLost: import 1 has ended or was taken over by another process"
+
+
+def latest_age(configured, heartbeat):
+    return time.time() - heartbeat.timestamp()
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_a_process_that_is_told_to_end_leaves_the_import_to_the_next_one(home, ending):
+    with demo_api(items=60, delay_after_ms=40) as url:
+        configured = settings(home, url)
+        with importing(configured) as process:
+            wait_until_asked(url, 12)
+            os.kill(process.pid, ending)
+            told_at = time.monotonic()
+            assert ending_of(process).startswith("ImportInterrupted: the process was told to end")
+            assert time.monotonic() - told_at < 2
+        left = latest(configured)
+        assert (left.status, left.host, left.pid) == (ImportStatus.RUNNING, None, None)
+        summary = run_import("items", settings=configured)
+        seen = httpx.get(f"{url}/_stats").json()
+    assert (summary.import_id, counts(summary)) == (1, ("completed", 60, 60, 0, 0))
+    assert (seen["repeated_details"], latest(configured).resumes) == ({}, 0)
+
+
+def test_a_wish_to_cancel_ends_the_import_within_two_seconds_and_keeps_what_is_imported(home, database_url):
+    with demo_api(items=400, delay_after_ms=50) as url:
+        configured = settings(home, url, ITEMS_CONCURRENCY="3", DATABASE_URL=database_url)
+        ended = []
+        thread = threading.Thread(target=lambda: ended.append(run_import("items", settings=configured)))
+        thread.start()
+        wait_until_asked(url, 12)
+        change(configured, update(imports_table).values(cancel_requested_at=latest(configured).started_at))
+        wished_at = time.monotonic()
+        thread.join(LONG)
+        assert time.monotonic() - wished_at < 2
+        asked = len(log(url))
+        [summary] = ended
+        row = latest(configured)
+    assert (summary.status, summary.exit_status) == ("cancelled", 4)
+    assert summary.failure_reason == "cancelled by wish of a person"
+    assert row.cancelled_at == row.ended_at
+    assert 9 <= summary.items_imported_count < 100
+    with_details = [number for number, item in rows(configured).items() if item["price"] is not None]
+    assert len(with_details) == summary.items_imported_count
+    assert asked == summary.requests_count
+
+
+def change(configured, statement):
+    database = Database(configured.database_url)
+    with database.write() as connection:
+        connection.execute(statement)
+    database.close()
+
+
+def test_an_import_whose_process_dies_again_and_again_is_given_up(home):
+    with demo_api(items=60, delay_after_ms=100) as url:
+        configured = settings(home, url)
+        with importing(configured) as process:
+            wait_until_asked(url, 3)
+            process.kill()
+            process.join(LONG)
+        change(configured, update(imports_table).values(resumes=2))
+        with importing(configured) as process:
+            wait_until_asked(url, 20)
+            process.kill()
+            process.join(LONG)
+        assert (latest(configured).id, latest(configured).resumes) == (1, 3)
+        summary = run_import("items", settings=configured, limit=1)
+    assert (summary.import_id, summary.status) == (2, "completed")
+    with tracking(configured) as connection:
+        given_up = imports.get(connection, 1)
+    assert (given_up.status, given_up.failure_reason) == (
+        ImportStatus.FAILED,
+        "it was resumed 3 times and its worker was gone each time",
+    )
