@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from import_pipeline.ratelimit import Limiter, RateLimitedTransport, open_permits, parse_tiers
 from import_pipeline.ratelimit.connections import open_connections
-from import_pipeline.ratelimit.exchange import SECOND, Ask, Exchange, Outcome, Permits, Settled, Wanted
+from import_pipeline.ratelimit.exchange import SECOND, Ask, Exchange, Outcome, Permits, Settled, Sighting, Wanted
 from import_pipeline.ratelimit.redis_storage import SCRIPT, RedisPermits
 from import_pipeline.ratelimit.sqlite_storage import SQLitePermits
 from import_pipeline.testing import FakeClock, MemoryPermits
@@ -75,6 +75,7 @@ class Step:
     tiered: bool = True
     told: int = 0
     quickest: int = 0
+    sightings: Sequence[Sighting] = ()
 
 
 gaps = st.one_of(
@@ -99,6 +100,10 @@ steps = st.lists(
         tiered=st.sampled_from([True, True, True, False]),
         told=st.sampled_from([0, 0, 0, 0, 400_000, 700_001, 1_000_000]),
         quickest=st.sampled_from([0, 1, 30_000, 200_000, 5 * SECOND]),
+        sightings=st.lists(
+            st.builds(Sighting, tier=st.integers(0, 1), used=st.integers(0, 6), age=st.integers(0, 3 * SECOND)),
+            max_size=2,
+        ),
     ),
     max_size=25,
 )
@@ -134,6 +139,7 @@ class Player:
             told=step.told,
             quickest=step.quickest,
             samples=7 if step.quickest else 0,
+            sightings=tuple(step.sightings) if step.tiered else (),
         )
         results = [store.exchange(ask) for store in self.stores]
         self.out += names[: len(results[0].starts)]

@@ -11,11 +11,22 @@ from dataclasses import dataclass, field, replace
 from limits import RateLimitItem
 
 from import_pipeline.clock import Chance, Clock
-from import_pipeline.ratelimit.exchange import SECOND, Ask, Exchange, Outcome, Permits, Settled, StoreError, Wanted
+from import_pipeline.ratelimit.exchange import (
+    SECOND,
+    Ask,
+    Exchange,
+    Outcome,
+    Permits,
+    Settled,
+    Sighting,
+    StoreError,
+    Wanted,
+)
 from import_pipeline.ratelimit.memory import Memory
 
 LOOK_AHEAD = 0.03  #: seconds; permits that come free within are given out with the moment of their start
-FLUSH = 0.05  #: seconds; answers are told after this at the latest, since others wait for their places
+#: Seconds: answers are told after a twentieth of the shortest window at the latest, since others wait for their places.
+SOONEST_FLUSH, LATEST_FLUSH = 0.05, 0.25
 LOOK_AGAIN = 2.0  #: seconds; the longest without asking while somebody waits for a tier: a place may come free early
 TRY_AGAIN = 0.25  #: seconds between asks while the store does not answer
 MARGIN = 2.0  #: seconds that a request may take to arrive after its sender has given up
@@ -81,6 +92,7 @@ class Dispatcher:
     _others: deque[Waiter] = field(default_factory=deque)
     _settled: list[Answered] = field(default_factory=list)
     _told_again: list[Settled] = field(default_factory=list)
+    _sightings: dict[int, tuple[int, float]] = field(default_factory=dict)
     _delays: list[float] = field(default_factory=list)
     _flush_at: float = 0.0
     _failing_since: float | None = None
@@ -88,9 +100,12 @@ class Dispatcher:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _thread: ThreadPoolExecutor | None = None
     _memory: Memory = field(init=False)
+    _flush: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self._memory = Memory(max((tier.get_expiry() for tier in self.tiers), default=0))
+        windows = [tier.get_expiry() for tier in self.tiers]
+        self._memory = Memory(max(windows, default=0))
+        self._flush = max(SOONEST_FLUSH, min(LATEST_FLUSH, min(windows, default=0) / 20))
 
     # What waiting tasks call
 
@@ -112,11 +127,15 @@ class Dispatcher:
             self._memory.gone(permit.name)
         now = self.clock.monotonic()
         if not self._settled:
-            self._flush_at = now + FLUSH
+            self._flush_at = now + self._flush
         if outcome is not Outcome.ANSWERED:
             self._flush_at = now
         self._settled.append(Answered(permit.name, outcome, moment, wait))
         self._wake.set()
+
+    def sighted(self, tier: int, used: int, sent: float) -> None:
+        """The server told that so many places of a tier were taken, for a request sent at that moment."""
+        self._sightings[tier] = (used, sent)
 
     # The one task
 
@@ -202,11 +221,16 @@ class Dispatcher:
             waiter.name = f"{self._process}{self._count:x}"
         delays, self._delays = self._delays, []
         told, self.told = self.told, 0
+        sightings, self._sightings = self._sightings, {}
         return replace(
             self.ask(),
             told=told,
             quickest=int(min(delays, default=0.0) * SECOND),
             samples=len(delays),
+            sightings=tuple(
+                Sighting(tier=tier, used=used, age=int(max(0.0, now - sent) * SECOND))
+                for tier, (used, sent) in sightings.items()
+            ),
             settled=(*self._told_again, *(each.at(now) for each in self._settled)),
             wanted=tuple(
                 Wanted(permit=waiter.name, lifetime=int((waiter.deadline + MARGIN) * SECOND)) for waiter in waiters

@@ -1,9 +1,9 @@
 -- Settles permits of one api and grants new ones, in one atomic step. rule.py does the same in Python. Microseconds.
 -- KEYS  stamps: permit -> the latest moment at which the server can have counted it; state: what all processes share
 -- ARGV  look_ahead, count, epoch and moment last seen by this process, elapsed there since, told, quickest, samples,
---       #tiers, #settled, (amount, window)..., (permit, outcome, age, wait)..., (permit, lifetime)...
+--       #tiers, #settled, #sightings, (amount, window)..., (tier, used, age)..., (permit, outcome, age, wait)..., (permit, lifetime)...
 local STAMPS, STATE = KEYS[1], KEYS[2]
-local SLACK, GAP, POLL, REJOIN, WEEK = 250000, 1000000, 50000, 2000000, 604800000
+local SLACK, GAP, POLL, REJOIN, FRESH, WEEK = 250000, 1000000, 50000, 2000000, 2000000, 604800000
 local WHOLE, LEAST, EARLY, LATE, RELAX_AFTER = 1000000, 100000, 250000, 1250000, 120000000
 local PERIOD, SAMPLES, LONGEST_CREDITED = 60000000, 20, 10000000
 local FIELDS = {'offset', 'seen', 'epoch', 'hold', 'pause', 'probing', 'probe_until', 'hits', 'sleeps', 'slept',
@@ -21,9 +21,10 @@ local probe = redis.call('HGET', STATE, 'probe') or ''
 if s.epoch == 0 then s.learned, s.told = WHOLE, WHOLE end
 local look_ahead, count, epoch, seen, elapsed = number(), number(), number(), number(), number()
 local told, quickest, samples = number(), number(), number()
-local tiers, settled, wanted = {}, {}, {}
-local n_tiers, n_settled = number(), number()
+local tiers, settled, sightings, wanted = {}, {}, {}, {}
+local n_tiers, n_settled, n_sightings = number(), number(), number()
 for i = 1, n_tiers do tiers[i] = {number(), number()} end
+for i = 1, n_sightings do sightings[i] = {number(), number(), number()} end
 for i = 1, n_settled do settled[i] = {text(), text(), number(), number()} end
 while at < #ARGV do wanted[#wanted + 1] = {text(), number()} end
 
@@ -91,6 +92,16 @@ local function stamp(permit, score)
   if n_tiers > 0 then redis.call('ZADD', STAMPS, exact(score), permit) end
   furthest = max(furthest, score)
 end
+-- Where the server counts more than all that we can have sent, somebody else uses the key.
+for _, each in ipairs(sightings) do
+  local tier, used, age = tiers[each[1]], each[2], each[3]
+  if age <= FRESH then
+    local ours = redis.call('ZCOUNT', STAMPS, '(' .. exact(now - age - tier[2]), '+inf')
+    for n = 0, min(used, tier[1]) - ours - 1 do
+      stamp('other ' .. exact(now) .. ' ' .. (each[1] - 1) .. ' ' .. n, now)
+    end
+  end
+end
 for _, each in ipairs(settled) do
   local permit, outcome, age, wait = each[1], each[2], each[3], each[4]
   if outcome == 'a' then
@@ -109,7 +120,7 @@ for _, each in ipairs(settled) do
     end
   end
 end
-redis.call('ZREMRANGEBYSCORE', STAMPS, '-inf', exact(now - s.keep))
+redis.call('ZREMRANGEBYSCORE', STAMPS, '-inf', exact(now - s.keep - FRESH))
 
 local portion, credit = min(s.learned, s.told), 0
 if s.samples + s.samples_before >= SAMPLES and now >= s.strict_until then

@@ -39,6 +39,15 @@ class Wanted:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Sighting:
+    """What an answer's headers told: so many places of that tier were taken when its request arrived."""
+
+    tier: int  #: the tier's place among the asking process's own
+    used: int
+    age: int  #: since the request was sent
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Ask:
     """What one process tells and wants at once."""
 
@@ -50,6 +59,7 @@ class Ask:
     told: int = 0  #: the part of the tiers' amounts that the server's headers named, in millionths; 0: none
     quickest: int = 0  #: the shortest time from sending to answer among the settled, of so many `samples`
     samples: int = 0
+    sightings: tuple[Sighting, ...] = ()
     look_ahead: int = 30_000  #: permits that come free within this are given now, with the moment of their start
     count: bool = False  #: whether to count the places taken in each tier, for display
 

@@ -15,7 +15,7 @@ from import_pipeline.ratelimit.dispatcher import Dispatcher, Permit
 from import_pipeline.ratelimit.exchange import SECOND, Exchange, Outcome, Permits, StoreError
 from import_pipeline.ratelimit.tiers import normalised
 from import_pipeline.rules.backoff import pause_after
-from import_pipeline.rules.signals import Standing, part_of
+from import_pipeline.rules.signals import Standing, part_of, used_of
 
 #: Without tiers every request is free; this is how long the absence of a pause is believed, in seconds.
 FREE_FOR = 1.0
@@ -145,12 +145,19 @@ class Limiter:
         self._paused_until = max(self._paused_until, now + pause)
         self._dispatcher.settle(permit, Outcome.REFUSED, now, pause)
 
-    def hear(self, told: Sequence[Standing]) -> None:
-        """The server named its limits. Lower ones than ours slow everybody down; higher ones change nothing."""
-        part = part_of(told, [(tier.amount, tier.get_expiry()) for tier in self.tiers])
+    def hear(self, told: Sequence[Standing], permit: Permit) -> None:
+        """The server named its limits in the answer to that permit's request.
+
+        Lower ones than ours slow everybody down, higher ones change nothing. What it counts beyond our own requests
+        was somebody else with the same key, and takes our places too.
+        """
+        tiers = [(tier.amount, tier.get_expiry()) for tier in self.tiers]
+        part = part_of(told, tiers)
         if part is not None:
             millionths = max(1, min(MILLION, int(part * MILLION)))
             self._dispatcher.told = min(self._dispatcher.told or millionths, millionths)
+        for place, used in used_of(told, tiers).items():
+            self._dispatcher.sighted(place, used, permit.start if permit.sent is None else permit.sent)
 
     async def usage(self) -> Usage:
         """The shared counters now; raises LimiterUnavailable."""

@@ -93,9 +93,11 @@ class RedisPermits(RedisStorage):
 def arguments(ask: Ask, epoch: int, seen: int, elapsed: int) -> list[str | int]:
     """The script's arguments, in the order that its head tells."""
     flat: list[str | int] = [ask.look_ahead, int(ask.count), epoch, seen, elapsed, ask.told, ask.quickest, ask.samples]
-    flat += [len(ask.tiers), len(ask.settled)]
+    flat += [len(ask.tiers), len(ask.settled), len(ask.sightings)]
     for amount, window in ask.tiers:
         flat += [amount, window]
+    for sighting in ask.sightings:
+        flat += [sighting.tier + 1, sighting.used, sighting.age]
     for settled in ask.settled:
         flat += [settled.permit, settled.outcome.value, settled.age, settled.wait]
     for wanted in ask.wanted:

@@ -7,7 +7,7 @@ arrives, somewhere between the two: so no stretch of a window's length sees more
 from collections.abc import Sequence
 from typing import Protocol
 
-from import_pipeline.ratelimit.exchange import Ask, Exchange, Outcome
+from import_pipeline.ratelimit.exchange import SECOND, Ask, Exchange, Outcome
 from import_pipeline.ratelimit.learning import Window, credit, effective_window, hear, measure, part, relax, tighten
 from import_pipeline.ratelimit.pause import (
     POLL,
@@ -19,6 +19,8 @@ from import_pipeline.ratelimit.pause import (
     slept,
     wake,
 )
+
+FRESH = 2 * SECOND  #: how old a sighting may be; stamps are kept that much longer than the longest window
 
 
 class Stamps(Protocol):
@@ -55,8 +57,9 @@ def exchange(shared: Shared, stamps: Stamps, ask: Ask, now: int, *, lost: bool =
     relax(shared, now)
     hear(shared, now, ask.told)
     measure(shared, now, ask.quickest, ask.samples)
+    count_others(stamps, ask, now)
     settle(shared, stamps, ask, now)
-    stamps.forget(now - shared.keep)
+    stamps.forget(now - shared.keep - FRESH)
     starts, wait = grant(shared, stamps, ask, now)
     return Exchange(
         starts=tuple(start - now for start in starts),
@@ -70,6 +73,19 @@ def exchange(shared: Shared, stamps: Stamps, ask: Ask, now: int, *, lost: bool =
         part=part(shared),
         used=tuple(stamps.later_than(now - window) for _, window in ask.tiers) if ask.count else (),
     )
+
+
+def count_others(stamps: Stamps, ask: Ask, now: int) -> None:
+    """Where a server counts more than all that we can have sent, somebody else uses the key: stamp those as well.
+
+    Every request of ours that it can have counted stands in the window as of the moment of sending.
+    """
+    for each in ask.sightings:
+        amount, window = ask.tiers[each.tier]
+        if each.age <= FRESH:
+            others = min(each.used, amount) - stamps.later_than(now - each.age - window)
+            for number in range(others):
+                stamps.put(f"other {now} {each.tier} {number}", now)
 
 
 def settle(shared: Shared, stamps: Stamps, ask: Ask, now: int) -> None:

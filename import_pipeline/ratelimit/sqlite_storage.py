@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -27,6 +27,7 @@ CREATE INDEX IF NOT EXISTS permits_by_moment ON permits (api, moment);
 CREATE TABLE IF NOT EXISTS apis (api TEXT PRIMARY KEY, boot TEXT NOT NULL, shared TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS counters (key TEXT PRIMARY KEY, amount INTEGER NOT NULL, expires REAL NOT NULL);
 """
+SHARED = [field.name for field in fields(Shared)]
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -59,6 +60,7 @@ class SQLitePermits(Storage):
         super().__init__(uri, wrap_exceptions=wrap_exceptions, **options)
         self._path = Path(unquote(urlsplit(uri).path))
         self._micros, self._boot = micros, boot
+        self._booted = ""
         self._patience = patience  # seconds to wait for another process's step
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
@@ -78,27 +80,32 @@ class SQLitePermits(Storage):
             raise StoreError(f"{self._path}: {error}") from error
 
     def _exchange(self, connection: sqlite3.Connection, ask: Ask) -> Exchange:
-        shared, boot = self._load(connection, ask.api)
+        shared, stamps, boot = self._load(connection, ask.api)
         raw = self._micros()
-        if boot != self._boot():
+        if boot != self._booted:
             shared.offset = shared.seen
         epoch, seen = self._known.get((ask.api, ask.process), (0, 0))
         now, lost = begin(shared, raw, epoch, seen)
-        result = exchange(shared, SQLiteStamps(connection, ask.api), ask, now, lost=lost)
-        self._store(connection, ask.api, shared)
+        result = exchange(shared, stamps, ask, now, lost=lost)
+        self._store(connection, ask.api, shared, stamps)
         self._known[ask.api, ask.process] = (shared.epoch, now)
         return result
 
-    def _load(self, connection: sqlite3.Connection, api: str) -> tuple[Shared, str]:
+    def _load(self, connection: sqlite3.Connection, api: str) -> tuple[Shared, "SQLiteStamps", str]:
         row = connection.execute("SELECT shared, boot FROM apis WHERE api = ?", (api,)).fetchone()
-        return (Shared(**json.loads(row[0])), row[1]) if row else (Shared(), self._boot())
+        if not row:
+            return Shared(), SQLiteStamps(connection, api, 0), self._booted
+        known = json.loads(row[0])
+        # Another version of this package may know more or less.
+        shared = Shared(**{name: known[name] for name in SHARED if name in known})
+        stamps = SQLiteStamps(connection, api, known.get("stamps", 0))
+        if "stamps" not in known:
+            stamps.total = stamps.later_than(0)
+        return shared, stamps, row[1]
 
-    def _store(self, connection: sqlite3.Connection, api: str, shared: Shared) -> None:
-        connection.execute(
-            "INSERT INTO apis (api, boot, shared) VALUES (?, ?, ?)"
-            " ON CONFLICT (api) DO UPDATE SET boot = excluded.boot, shared = excluded.shared",
-            (api, self._boot(), json.dumps(asdict(shared))),
-        )
+    def _store(self, connection: sqlite3.Connection, api: str, shared: Shared, stamps: "SQLiteStamps") -> None:
+        known = {name: getattr(shared, name) for name in SHARED} | {"stamps": stamps.total}
+        connection.execute("INSERT OR REPLACE INTO apis VALUES (?, ?, ?)", (api, self._booted, json.dumps(known)))
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -113,6 +120,7 @@ class SQLitePermits(Storage):
                     connection.execute("ROLLBACK")
 
     def _open(self) -> sqlite3.Connection:
+        self._booted = self._boot()
         self._path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(self._path, timeout=self._patience, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA journal_mode = WAL")
@@ -181,40 +189,50 @@ class SQLitePermits(Storage):
 
 
 class SQLiteStamps:
-    """The stamps of one api within a transaction."""
+    """The stamps of one api within a transaction. Their number is kept, since SQLite would have to count."""
 
-    def __init__(self, connection: sqlite3.Connection, api: str) -> None:
-        self._connection, self._api = connection, api
+    def __init__(self, connection: sqlite3.Connection, api: str, total: int) -> None:
+        self._execute, self._api, self.total = connection.execute, api, total
 
     def put(self, permit: str, moment: int) -> None:
         """Add a permit, or move it."""
-        self._connection.execute("INSERT OR REPLACE INTO permits VALUES (?, ?, ?)", (self._api, permit, moment))
+        moved = self._execute("UPDATE permits SET moment = ? WHERE api = ? AND permit = ?", (moment, self._api, permit))
+        if not moved.rowcount:
+            self._execute("INSERT INTO permits VALUES (?, ?, ?)", (self._api, permit, moment))
+            self.total += 1
 
     def remove(self, permit: str) -> None:
         """Forget a permit, if it is there."""
-        self._connection.execute("DELETE FROM permits WHERE api = ? AND permit = ?", (self._api, permit))
+        self.total -= self._execute("DELETE FROM permits WHERE api = ? AND permit = ?", (self._api, permit)).rowcount
 
     def newest(self, skip: int, count: int) -> Sequence[int]:
         """That many moments, newest first, after skipping some."""
-        rows = self._connection.execute(
-            "SELECT moment FROM permits WHERE api = ? ORDER BY moment DESC LIMIT ? OFFSET ?", (self._api, count, skip)
+        count = min(count, self.total - skip)
+        if count <= 0:
+            return []
+        newest_first = skip <= self.total // 2  # skipping means walking: begin at the nearer end
+        order, walk = ("DESC", skip) if newest_first else ("ASC", self.total - skip - count)
+        rows = self._execute(
+            f"SELECT moment FROM permits WHERE api = ? ORDER BY moment {order} LIMIT ? OFFSET ?",  # noqa: S608  one of two words
+            (self._api, count, walk),
         )
-        return [moment for (moment,) in rows]
+        moments = [moment for (moment,) in rows]
+        return moments if newest_first else moments[::-1]
 
     def later_than(self, moment: int) -> int:
         """How many are later."""
-        row = self._connection.execute(
+        (count,) = self._execute(
             "SELECT count(*) FROM permits WHERE api = ? AND moment > ?", (self._api, moment)
         ).fetchone()
-        return int(row[0])
+        return int(count)
 
     def first_after(self, moment: int) -> int | None:
         """The oldest that is later."""
-        (oldest,) = self._connection.execute(
+        (oldest,) = self._execute(
             "SELECT min(moment) FROM permits WHERE api = ? AND moment > ?", (self._api, moment)
         ).fetchone()
         return None if oldest is None else int(oldest)
 
     def forget(self, until: int) -> None:
         """Drop all that are not later."""
-        self._connection.execute("DELETE FROM permits WHERE api = ? AND moment <= ?", (self._api, until))
+        self.total -= self._execute("DELETE FROM permits WHERE api = ? AND moment <= ?", (self._api, until)).rowcount

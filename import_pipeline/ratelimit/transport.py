@@ -13,8 +13,8 @@ from import_pipeline.rules.signals import is_refusal, standings, wait_asked_for
 
 #: Bytes of a body, as sent and as unpacked.
 LARGEST_BODY = 64 * 1024 * 1024
-#: Limits are read from the headers of the first answers, then from every so many.
-ALL_READ, EVERY = 50, 10
+#: Headers in which a server tells its limits; one of them at least is there then.
+TELLING = ("x-ratelimit-limit", "x-rate-limit-limit", "ratelimit", "ratelimit-limit", "ratelimit-policy")
 #: Failures after which nothing can have been sent.
 NEVER_SENT = (httpx.ConnectError, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
@@ -45,7 +45,6 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         self._observe = observe or (lambda _: None)
         self._deadline = deadline
         self._largest_body = largest_body
-        self._answers = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The first answer that is no refusal."""
@@ -90,9 +89,8 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         """Settle the permit as of the answer's head, and read the body."""
         limiter, body, refused = self._limiter, b"", is_refusal(answer.status_code, answer.headers)
         arrived = limiter.clock.monotonic()
-        self._answers += 1
-        if refused or self._answers <= ALL_READ or self._answers % EVERY == 0:
-            limiter.hear(standings(answer.headers, now=limiter.clock.now()))
+        if limiter.tiers and any(name in answer.headers for name in TELLING):
+            limiter.hear(standings(answer.headers, now=limiter.clock.now()), permit)
         if refused:
             limiter.refused(permit, wait_asked_for(answer.headers, now=limiter.clock.now()))
             with suppress(httpx.TransportError):  # nobody needs it whole

@@ -97,6 +97,18 @@ def part_of(told: Sequence[Standing], tiers: Sequence[tuple[int, float]]) -> flo
     return min(1.0, *parts) if parts else None
 
 
+def used_of(told: Sequence[Standing], tiers: Sequence[tuple[int, float]]) -> dict[int, int]:
+    """How many places a server says are taken, by the place of the tier: only where it tells of exactly that tier."""
+    used = {}
+    for standing in told:
+        limit, remaining, window = standing.limit, standing.remaining, standing.window
+        for place, (amount, seconds) in enumerate(tiers):
+            same_window = window is None or window.total_seconds() == seconds
+            if limit == amount and remaining is not None and same_window:
+                used[place] = max(0, amount - remaining)
+    return used
+
+
 def x_rate_limit(headers: Mapping[str, str], *, now: datetime) -> list[Standing]:
     """X-RateLimit-Limit, -Remaining and -Reset; the reset is a moment in seconds or milliseconds, or a duration."""
     found = Standing(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from import_pipeline.ratelimit.exchange import SECOND, Ask, Exchange, Outcome, Settled, Wanted
+from import_pipeline.ratelimit.exchange import SECOND, Ask, Exchange, Outcome, Settled, Sighting, Wanted
 from import_pipeline.ratelimit.learning import PERIOD, RELAX_AFTER, SAMPLES, credit, effective_window, hear, measure
 from import_pipeline.ratelimit.pause import WHOLE, Shared
 from import_pipeline_tests.permits import FakeTimeMemory, VirtualTime
@@ -19,7 +19,7 @@ class Story:
         self.store = FakeTimeMemory(self.time)
         self.count = 0
 
-    def at(self, moment: float, wanted: int = 0, *settled: Settled) -> list[str]:
+    def at(self, moment: float, wanted: int = 0, *settled: Settled, sightings: tuple[Sighting, ...] = ()) -> list[str]:
         self.time.now = self.start + round(moment * SECOND)
         names = [f"p{self.count + number}" for number in range(wanted)]
         self.count += wanted
@@ -30,6 +30,7 @@ class Story:
             settled=settled,
             wanted=tuple(Wanted(permit=name, lifetime=30 * SECOND) for name in names),
             count=True,
+            sightings=sightings,
         )
         self.result: Exchange = self.store.exchange(ask)
         return names[: len(self.result.starts)]
@@ -98,6 +99,28 @@ def test_never_below_a_tenth() -> None:
     burst = story.at(0, 50)
     story.at(0.05, 0, *refused(*burst, wait=2))
     assert story.result.part == 100_000
+
+
+def test_what_others_with_the_key_sent_takes_our_places() -> None:
+    """The server counts 30 of 50 where we can have sent 10: 20 were others', and only 20 places are left."""
+    story = Story()
+    burst = story.at(0, 10)
+    seen = Sighting(tier=0, used=30, age=round(0.1 * SECOND))
+    story.at(0.1, 0, *answered(*burst), sightings=(seen,))
+    assert story.result.used == (30, 30)
+    story.at(0.1, 0, sightings=(seen,))
+    assert story.result.used == (30, 30)  # they are counted once
+    assert len(story.at(0.2, 50)) == 20
+    story.at(1, 0, sightings=(Sighting(tier=0, used=50, age=3 * SECOND),))
+    assert story.result.used == (50, 50)
+
+
+def test_what_left_our_window_since_the_sending_is_no_others() -> None:
+    story = Story()
+    burst = story.at(0, 10)
+    story.at(0.1, 0, *answered(*burst))
+    story.at(2.15, 0, sightings=(Sighting(tier=0, used=10, age=round(0.2 * SECOND)),))
+    assert story.result.used == (0, 10)
 
 
 @pytest.mark.parametrize(

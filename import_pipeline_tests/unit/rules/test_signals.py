@@ -14,6 +14,7 @@ from import_pipeline.rules.signals import (
     reset_in,
     retry_after,
     standings,
+    used_of,
     wait_asked_for,
 )
 
@@ -173,3 +174,19 @@ def test_the_wait_after_a_refusal(headers: dict[str, str], expected: timedelta |
 )
 def test_what_part_of_our_tiers_a_server_tells(told: list[Standing], expected: float | None) -> None:
     assert part_of(told, [(50, 2), (200, 10)]) == expected
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ([Standing(limit=50, remaining=20)], {0: 30}),
+        ([Standing(limit=200, remaining=0), Standing(limit=50, remaining=50)], {0: 0, 1: 200}),
+        ([Standing(limit=50)], {}),
+        ([Standing(limit=60, remaining=1)], {}),  # no tier of ours
+        ([Standing(limit=50, remaining=60)], {0: 0}),
+        ([Standing(limit=50, remaining=1, window=seconds(60))], {}),
+        ([Standing(limit=50, remaining=1, window=seconds(2))], {0: 49}),
+    ],
+)
+def test_what_a_server_counts_in_our_tiers(told: list[Standing], expected: dict[int, int]) -> None:
+    assert used_of(told, [(50, 2), (200, 10)]) == expected
