@@ -63,6 +63,7 @@ _COPIED = (
     "limits",
     "per_page",
     "concurrency",
+    "ceiling",
     "overlap",
     "timeout",
     "slots",
@@ -84,7 +85,8 @@ class ImportSource(ABC):
 
     limits: str = ""  #: tiers in the notation of `limits`, all of which hold at once; empty: none
     per_page: int = 100
-    concurrency: int = 10  #: detail requests in flight at most
+    concurrency: int = 10  #: detail requests in flight to begin with
+    ceiling: int = 100  #: detail requests in flight at most, where answers are slow and the limits allow more
     overlap: bool = True  #: False: everything is discovered before the first detail
     conditional: bool = False  #: details are asked for with the ETag of their last answer; 304 counts as unchanged
     retry: Retry = Retry()

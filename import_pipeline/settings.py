@@ -210,7 +210,14 @@ SOURCE_SETTINGS: tuple[Setting[Any], ...] = (
         parse=_positive,
         expected="a whole number from 1",
         default="10",
-        meaning="detail requests in flight at most",
+        meaning="detail requests in flight, to begin with",
+    ),
+    Setting(
+        name="CEILING",
+        parse=_positive,
+        expected="a whole number from 1",
+        default="100",
+        meaning="detail requests in flight at most, where answers are slow and the limits allow more",
     ),
     Setting(
         name="PER_PAGE",
@@ -289,6 +296,7 @@ class SourceSettings:
     token: str | None = field(default=None, repr=False)
     limits: str | None = None
     concurrency: int | None = None
+    ceiling: int | None = None
     per_page: int | None = None
     timeout: float | None = None
     tries: int | None = None

@@ -42,6 +42,8 @@ def _settings(url: str) -> Settings:
 
 def _where_to_look(console: Console, settings: Settings, summary: ImportSummary) -> None:
     console.print()
+    if summary.items_unchanged_count:
+        screen.say(console, "What has not changed since the last import was not fetched again, only listed.")
     screen.say(console, f"The imported rows are in the table imported_items; all state lies in {settings.home}.")
     console.print(f"  import-pipeline show {summary.import_id}   this import, its events and failures")
     console.print("  import-pipeline list     all imports")

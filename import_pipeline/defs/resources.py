@@ -20,7 +20,7 @@ class RateLimitedApiResource(dg.ConfigurableResource[None]):
 
     base_url: str | None = None
     limits: str | None = None  #: tiers such as "500/20 second; 2000/100 second"
-    concurrency: int | None = None  #: detail requests in flight at most
+    concurrency: int | None = None  #: detail requests in flight, to begin with
     timeout: float | None = None  #: seconds for a whole request
 
     def configured_source(self, source: ImportSource, installation: Installation) -> ImportSource:

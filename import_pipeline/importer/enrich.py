@@ -5,6 +5,7 @@ item only when its last one is stored: so a crash repeats at most as many reques
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
@@ -39,8 +40,9 @@ class Enrichment:
         self.work = work
         self.breaker = Breaker()
         self._ready: asyncio.Queue[tuple[Claim, Importable]] = asyncio.Queue()
-        self._stock = CLAIMS_PER_FETCHER * work.source.concurrency
         self._retries = True  #: whether an item may wait for a retry: one of ours, or an earlier process's
+        self._fetchers = 0
+        self._add_fetcher: Callable[[], None] = lambda: None  #: set while the phase runs
         self._busy = 0  #: fetchers with an item that is not stored yet
         self._idle = asyncio.Event()  #: the last of them has none any more
         self._taken = asyncio.Event()  #: a fetcher has taken an item
@@ -53,7 +55,9 @@ class Enrichment:
         """
         async with asyncio.TaskGroup() as group:
             helpers = [group.create_task(self._write())]
-            helpers += [group.create_task(self._fetch()) for _ in range(self.work.source.concurrency)]
+            self._add_fetcher = lambda: helpers.append(group.create_task(self._fetch()))
+            for _ in range(self.work.source.concurrency):
+                self._grow()
             feeder = group.create_task(self._feed())
             stopper = asyncio.create_task(self.work.stop.asked.wait())
             try:
@@ -71,10 +75,10 @@ class Enrichment:
         while True:
             self.work.stirred.clear()
             listed = self.work.discovered  # read before the claim: a page that comes after it has stirred us
-            claimed = await self._claim(self._stock - self._ready.qsize())
+            claimed = await self._claim(self._stock() - self._ready.qsize())
             for pair in claimed:
                 self._ready.put_nowait(pair)
-            while self._ready.qsize() > self._stock // 2:
+            while self._ready.qsize() > self._stock() // 2:
                 await self._taken.wait()
                 self._taken.clear()
             if not claimed:
@@ -83,6 +87,10 @@ class Enrichment:
                 if listed and left.unfinished == 0:
                     return
                 await self._wait(left)
+
+    def _stock(self) -> int:
+        """How many items are claimed ahead."""
+        return CLAIMS_PER_FETCHER * self._fetchers
 
     async def _claim(self, limit: int) -> list[tuple[Claim, Importable]]:
         work = self.work
@@ -126,6 +134,7 @@ class Enrichment:
             self._taken.set()
             self._busy += 1
             self._idle.clear()
+            self._follow_latency()
             try:
                 await self._bring(await fetch_item(self.work, claim, importable))
             except (ApiBlocked, ImportFailed) as error:
@@ -133,6 +142,19 @@ class Enrichment:
             self._busy -= 1
             if not self._busy:
                 self._idle.set()
+
+    def _follow_latency(self) -> None:
+        """One fetcher more while permits wait unused: all have an item, and none waits for a permit.
+
+        So there are as many as permit rate x latency asks for. Without limits nobody knows how many the API bears.
+        """
+        api, source = self.work.api, self.work.source
+        if source.limits and self._busy == self._fetchers < source.ceiling and not api.limiter.blocked_for():
+            self._grow()
+
+    def _grow(self) -> None:
+        self._fetchers += 1
+        self._add_fetcher()
 
     async def _bring(self, result: Done | Failure) -> None:
         """Hand a result to the writer, and wait until it is stored."""

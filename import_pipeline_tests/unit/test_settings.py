@@ -60,6 +60,7 @@ BAD_VALUES = [
     ("ITEMS_LIMITS", "0/second", LIMITS, "'0/second'"),
     ("ITEMS_CONCURRENCY", "0", NUMBER, "'0'"),
     ("ITEMS_CONCURRENCY", "many", NUMBER, "'many'"),
+    ("ITEMS_CEILING", "0", NUMBER, "'0'"),
     ("ITEMS_PER_PAGE", "-1", NUMBER, "'-1'"),
     ("ITEMS_PER_PAGE", "1.5", NUMBER, "'1.5'"),
     ("ITEMS_TIMEOUT", "0", SECONDS, "'0'"),
