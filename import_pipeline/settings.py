@@ -100,6 +100,22 @@ def _redis_url(raw: str) -> str:
     return raw
 
 
+def _token(raw: str) -> str:
+    if len(raw) < 16 or not (raw.isascii() and raw.isprintable()) or " " in raw:
+        raise ValueError(raw)
+    return raw
+
+
+def _host(raw: str) -> str:
+    if not re.fullmatch(r"[\w.:-]+", raw):
+        raise ValueError(raw)
+    return raw
+
+
+def _hosts(raw: str) -> tuple[str, ...]:
+    return tuple(_host(part.strip()).lower() for part in raw.split(",") if part.strip())
+
+
 def _folder(raw: str) -> Path:
     try:
         return Path(raw).expanduser().resolve()
@@ -186,6 +202,42 @@ SETTINGS: tuple[Setting[Any], ...] = (
         expected="a port from 1 to 65535",
         default="3000",
         meaning="the port of Dagster's UI in `up`",
+    ),
+    Setting(
+        name="DAGSTER_URL",
+        parse=_http_url,
+        expected="an address such as https://dagster.example.com",
+        default="http://127.0.0.1: and DAGSTER_PORT",
+        meaning="where the panel's links to Dagster runs lead",
+    ),
+    Setting(
+        name="PANEL_HOST",
+        parse=_host,
+        expected="a name or address to listen on, such as 127.0.0.1 or 0.0.0.0",
+        default="127.0.0.1",
+        meaning="where the panel listens; any other than this machine alone demands PANEL_TOKEN",
+    ),
+    Setting(
+        name="PANEL_PORT",
+        parse=_port,
+        expected="a port from 1 to 65535",
+        default="3001",
+        meaning="the panel's port",
+    ),
+    Setting(
+        name="PANEL_TOKEN",
+        parse=_token,
+        expected="at least 16 letters, digits or signs without a space",
+        default="none",
+        meaning="what the panel asks for at login, or as a bearer token",
+        secret=True,
+    ),
+    Setting(
+        name="PANEL_HOSTS",
+        parse=_hosts,
+        expected="names separated by commas, such as imports.example.com",
+        default="none",
+        meaning="names that the panel is asked for by besides its addresses, behind a proxy say",
     ),
 )
 
@@ -319,6 +371,11 @@ class Settings:
     redis_url: str | None = field(default=None, repr=False)
     source_api_port: int = 8000
     dagster_port: int = 3000
+    dagster_url: str | None = None
+    panel_host: str = "127.0.0.1"
+    panel_port: int = 3001
+    panel_token: str | None = field(default=None, repr=False)
+    panel_hosts: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
@@ -369,6 +426,11 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: Path | N
         "redis_url": values["REDIS_URL"],
         "source_api_port": values["SOURCE_API_PORT"],
         "dagster_port": values["DAGSTER_PORT"],
+        "dagster_url": values["DAGSTER_URL"],
+        "panel_host": values["PANEL_HOST"],
+        "panel_port": values["PANEL_PORT"],
+        "panel_token": values["PANEL_TOKEN"],
+        "panel_hosts": values["PANEL_HOSTS"],
     }
     return Settings(
         home=home,

@@ -51,6 +51,12 @@ BAD_VALUES = [
     ("SOURCE_API_PORT", "0", PORT, "'0'"),
     ("SOURCE_API_PORT", "http", PORT, "'http'"),
     ("DAGSTER_PORT", "65536", PORT, "'65536'"),
+    ("DAGSTER_URL", "dagster.example.com", "an address such as https://dagster.example.com", "'dagster.example.com'"),
+    ("PANEL_HOST", "http://here", "a name or address to listen on, such as 127.0.0.1 or 0.0.0.0", "'http://here'"),
+    ("PANEL_PORT", "-1", PORT, "'-1'"),
+    ("PANEL_TOKEN", "short", "at least 16 letters, digits or signs without a space", HIDDEN),
+    ("PANEL_TOKEN", "a token with some spaces", "at least 16 letters, digits or signs without a space", HIDDEN),
+    ("PANEL_HOSTS", "a.example, b/c", "names separated by commas, such as imports.example.com", "'a.example, b/c'"),
     ("ITEMS_BASE_URL", "api.example.com", BASE_URL, "'api.example.com'"),
     ("ITEMS_BASE_URL", "ftp://api.example.com", BASE_URL, "'ftp://api.example.com'"),
     ("ITEMS_BASE_URL", "http://", BASE_URL, "'http://'"),
@@ -129,6 +135,11 @@ def test_everything_can_be_set(tmp_path):
         "REDIS_URL": "redis://localhost:6379/0",
         "SOURCE_API_PORT": "8001",
         "DAGSTER_PORT": "3001",
+        "DAGSTER_URL": "https://dagster.example.com/",
+        "PANEL_HOST": "0.0.0.0",
+        "PANEL_PORT": "3002",
+        "PANEL_TOKEN": "sixteen-letters!",
+        "PANEL_HOSTS": "Imports.example.com, 10.0.0.1",
         "ITEMS_BASE_URL": "https://api.example.com/v2/",
         "ITEMS_TOKEN": "token",
         "ITEMS_LIMITS": "50/2 second; 200/10 second",
@@ -150,6 +161,11 @@ def test_everything_can_be_set(tmp_path):
         redis_url="redis://localhost:6379/0",
         source_api_port=8001,
         dagster_port=3001,
+        dagster_url="https://dagster.example.com",
+        panel_host="0.0.0.0",
+        panel_port=3002,
+        panel_token="sixteen-letters!",
+        panel_hosts=("imports.example.com", "10.0.0.1"),
         environment=environment,
     )
     assert settings.is_postgres
@@ -268,6 +284,7 @@ def test_a_secret_is_in_no_repr(tmp_path):
     environment = {
         "DATABASE_URL": f"postgresql://me:{SECRET}@host/name",
         "REDIS_URL": f"redis://:{SECRET}@host",
+        "PANEL_TOKEN": f"{SECRET}-{SECRET}",
         "ITEMS_TOKEN": SECRET,
     }
     settings = load_settings(environment, tmp_path)

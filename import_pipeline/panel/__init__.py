@@ -1,0 +1,1 @@
+"""The page for operators: what imports do, how long they still take, and the buttons to act."""
