@@ -237,7 +237,7 @@ def dev(dagster, home):
     port = free_port()
 
     def start(url):
-        dagster.environment |= {"ITEMS_BASE_URL": url, "ITEMS_CONCURRENCY": "2", "ITEMS_LIMITS": "1000/1 second"}
+        dagster.environment |= {"ITEMS_BASE_URL": url, "ITEMS_LIMITS": "5/1 second"}
         started = dagster.start("dev", "--port", str(port))
         address = f"http://127.0.0.1:{port}"
         eventually(lambda: answers(f"{address}/server_info"), "dagster dev serves its UI")
@@ -253,7 +253,7 @@ def import_of(home, run_id):
 
 
 def test_runs_of_the_ui_wait_for_each_other_and_a_terminated_one_cancels_its_import(dev, home):
-    with serve("--items", "30", "--limits", "none", "--delay-after", "400") as url:
+    with serve("--items", "30", "--limits", "none") as url:
         process, ui = dev(url)
         first = ui.launch("import_items")
         some_details(url, 2)
