@@ -71,7 +71,7 @@ if samples > 0 then
   s.quickest = s.quickest == 0 and quickest or min(s.quickest, quickest)
   s.samples = s.samples + samples
 end
-local function tighten(moment, wait)
+local function tighten(moment, wait, again)
   local certain, fullest = -1, 0
   for _, tier in ipairs(tiers) do
     local since = '(' .. exact(moment - tier[2])
@@ -82,6 +82,9 @@ local function tighten(moment, wait)
     if frees_in - EARLY <= wait and wait <= frees_in + LATE then certain = max(certain, part) end
   end
   local part = max(LEAST, certain >= 0 and certain or fullest)
+  if again and s.learned < WHOLE then
+    part = max(LEAST, min(part, s.learned - math.floor(s.learned / 10)))
+  end
   if part < s.learned then s.learned, s.weak = part, (certain < 0 and now < s.epoch + s.keep) and 1 or 0 end
   s.relax_at = s.weak == 1 and s.epoch + s.keep or now + max(RELAX_AFTER, 5 * s.keep)
   s.strict_until = s.relax_at
@@ -114,9 +117,10 @@ for _, each in ipairs(settled) do
     local tried = permit == probe
     if tried then s.probing, probe = 1, '' end
     if outcome == 'r' then
+      local again = s.pause <= now
       s.hits, s.pause = s.hits + 1, max(s.pause, now - age + wait)
       if s.pause > now then s.probing = 1; sleep_until(s.pause) end
-      if n_tiers > 0 and not tried then tighten(now - age, wait) end
+      if n_tiers > 0 and not tried then tighten(now - age, wait, again) end
     end
   end
 end

@@ -26,20 +26,24 @@ class Window:
     frees_in: int  #: when our oldest request leaves it; the whole window where it holds none
 
 
-def tighten(shared: Shared, now: int, wait: int, windows: Sequence[Window]) -> None:
+def tighten(shared: Shared, now: int, wait: int, windows: Sequence[Window], *, again: bool) -> None:
     """A request was refused a moment ago, with a wish to wait, when so many others stood in each tier's window.
 
     That many are what the server grants, of the fullest tier, and of all tiers in the same proportion. If the wait is
     the one until our own oldest request leaves, it is that tier for certain. Otherwise, while a window reaches back to
     before this store began, others may have filled it: that evidence is dropped when no window does anymore.
+    `again`: it is no request that was in flight when the last pause began. What was learned then was not enough, since
+    others come and go: it shrinks by a tenth at least.
     """
     certain = [each.part for each in windows if each.frees_in - EARLY <= wait <= each.frees_in + LATE]
     part = max(LEAST, *(certain or [each.part for each in windows]))
+    if again and shared.learned < WHOLE:
+        part = max(LEAST, min(part, shared.learned - shared.learned // 10))
     weak = not certain and now < shared.epoch + shared.keep
     if part < shared.learned:
         shared.learned, shared.weak = part, int(weak)
-    again = shared.epoch + shared.keep if shared.weak else now + max(RELAX_AFTER, 5 * shared.keep)
-    shared.relax_at = shared.strict_until = again
+    then = shared.epoch + shared.keep if shared.weak else now + max(RELAX_AFTER, 5 * shared.keep)
+    shared.relax_at = shared.strict_until = then
 
 
 def relax(shared: Shared, now: int) -> None:

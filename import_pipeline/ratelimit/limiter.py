@@ -40,6 +40,7 @@ class Usage:
     slept_seconds: float  #: their sum, each second counted once; pauses included
     paused_until: datetime | None  #: the shared pause's end (aware, UTC)
     tiers: tuple[TierUsage, ...] = ()
+    part: float = 1.0  #: of the tiers' amounts that is in use: below 1, the server was found to grant less
 
 
 class Limiter:
@@ -165,7 +166,11 @@ class Limiter:
             result = await self._dispatcher.talk(self._dispatcher.ask(count=True))
         except StoreError as error:
             raise self._unreachable(error) from error
+        finally:
+            if self._task is None:  # asked from outside of `async with`
+                self._dispatcher.release()
         return Usage(
+            part=result.part / MILLION,
             hits=result.hits,
             sleeps=result.sleeps,
             slept_seconds=result.slept / SECOND,

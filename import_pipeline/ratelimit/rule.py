@@ -102,9 +102,11 @@ def settle(shared: Shared, stamps: Stamps, ask: Ask, now: int) -> None:
         if tried:
             shared.probing, shared.probe = 1, ""
         if each.outcome is Outcome.REFUSED:
+            again = shared.pause <= now
             refuse(shared, now, now - each.age + each.wait)
             if ask.tiers and not tried:  # after a pause the windows have emptied, and say nothing
-                tighten(shared, now, each.wait, [met(stamps, tier, now - each.age) for tier in ask.tiers])
+                windows = [met(stamps, tier, now - each.age) for tier in ask.tiers]
+                tighten(shared, now, each.wait, windows, again=again)
 
 
 def met(stamps: Stamps, tier: tuple[int, int], moment: int) -> Window:

@@ -84,6 +84,18 @@ def test_what_was_learned_is_tried_again_slowly() -> None:
     assert story.result.part == WHOLE
 
 
+def test_a_second_refusal_after_the_pause_tightens_further() -> None:
+    """Others come and go: each new episode takes a tenth at least, those in flight at its beginning do not."""
+    story = Story()
+    burst = story.at(0, 50)
+    story.at(0.05, 0, *answered(*burst[:48]), *refused(*burst[48:], wait=2))
+    assert story.result.part == 960_000
+    (probe,) = story.at(2.1, 5)
+    second = story.at(2.2, 50, *answered(probe))
+    story.at(2.3, 0, *answered(*second[:45]), *refused(*second[45:47], wait=2))
+    assert story.result.part == 864_000
+
+
 def test_a_refused_probe_teaches_nothing() -> None:
     """After a pause the windows have emptied: that others still stand in the server's is no lower limit."""
     story = Story()
