@@ -330,10 +330,9 @@ def test_lists_and_plans_are_printed_for_people_and_for_programs(command):
         assert re.search(r"1 +items .*completed +\d{4}-\d\d-\d\d \d\d:\d\d.* 5/5 +0 +\d\.\d s +0", table)
 
 
-def test_doctor_finds_a_healthy_installation_healthy(command, stores):
-    settings, _ = stores
+def test_doctor_finds_a_healthy_installation_healthy(command, postgres_url, redis_url):
     with serve("--items", "5", "--limits", "none") as url:
-        told = command.run("doctor", ITEMS_BASE_URL=url, **settings)
+        told = command.run("doctor", ITEMS_BASE_URL=url, DATABASE_URL=postgres_url, REDIS_URL=redis_url)
     assert [line[:4] for line in told.out.splitlines()] == ["ok  "] * 6
     assert f"source items: answers at {url}, 5 items, limits 500/20 second; 2000/100 second" in told.out
     assert "only-for-tests" not in told.out
@@ -342,29 +341,30 @@ def test_doctor_finds_a_healthy_installation_healthy(command, stores):
 @pytest.mark.parametrize(
     ("settings", "unhealthy"),
     [
-        ({"ITEMS_LIMITS": "5"}, {"sources": "ITEMS_LIMITS: expected tiers"}),
         ({"SOURCE_API_PORT": "x"}, {"settings": "SOURCE_API_PORT: expected a port"}),
-        ({"IMPORT_PIPELINE_SOURCES": "mine:X"}, {"sources": "no module 'mine' is found"}),
+        (
+            {"ITEMS_LIMITS": "5", "REDIS_URL": "redis://:passw0rd@127.0.0.1:9/0", "DAGSTER_HOME": "FOLDER"},
+            {
+                "sources": "ITEMS_LIMITS: expected tiers",
+                "limiter store": "127.0.0.1:9",
+                "Dagster": "is not what Dagster expects of it",
+            },
+        ),
+        (
+            {"DATABASE_URL": "postgresql://me:passw0rd@127.0.0.1:9/x", "IMPORT_PIPELINE_SOURCES": "mine:X"},
+            {
+                "sources": "no module 'mine' is found",
+                "database": "Connection refused",
+                "Dagster": "its storage lies in the database",
+            },
+        ),
         ({"ITEMS_BASE_URL": "http://127.0.0.1:9"}, {"source items": "the API at http://127.0.0.1:9 cannot be reached"}),
-        (
-            {"REDIS_URL": "redis://:passw0rd@127.0.0.1:9/0"},
-            {"limiter store": "127.0.0.1:9"},
-        ),
-        (
-            {"DATABASE_URL": "postgresql://me:passw0rd@127.0.0.1:9/x"},
-            {"database": "Connection refused", "Dagster": "its storage lies in the database"},
-        ),
-        (
-            {"DAGSTER_HOME": "FOLDER", "ITEMS_BASE_URL": "http://127.0.0.1:9"},
-            {"Dagster": "is not what Dagster expects of it", "source items": "cannot be reached"},
-        ),
     ],
 )
 def test_doctor_says_what_is_wrong(command, folder, settings, unhealthy):
-    (folder / "dagster.yaml").write_text("storage: nonsense\n")
+    if "DAGSTER_HOME" in settings:
+        (folder / "dagster.yaml").write_text("storage: nonsense\n")
     given = {name: value.replace("FOLDER", str(folder)) for name, value in settings.items()}
-    if "DAGSTER_HOME" not in given:
-        (folder / "dagster.yaml").unlink()
     told = command.run("doctor", "--json", status=4, **given)
     assert told.json["healthy"] is False
     found = {finding["name"]: finding["message"] for finding in told.json["findings"] if not finding["ok"]}
