@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import re
 import signal
 import socket
@@ -97,6 +98,26 @@ class CommandLine:
         )
         self._started.append(Started(process))
         return self._started[-1]
+
+    def run_on_terminal(self, *arguments: str, columns: int = 100) -> str:
+        """Give the command at a terminal; returns everything that was drawn there."""
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen(
+            [*self.program, *arguments],
+            cwd=self.folder,
+            env={**os.environ, **self.environment, "TERM": "xterm", "COLUMNS": str(columns)},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+        os.close(theirs)
+        drawn = b""
+        with suppress(OSError), open(ours, "rb", buffering=0) as terminal:  # Linux ends it with an error
+            while part := terminal.read(4096):
+                drawn += part
+        assert process.wait(PATIENCE_SECONDS) == 0, drawn
+        return drawn.decode()
 
     def end_all(self) -> None:
         """Kill what a failed test has left behind."""

@@ -387,3 +387,12 @@ def test_a_watcher_sees_an_import_to_its_end(command):
     assert watched.status == 0
     assert re.search(r"items completed: 30 of 30 items after \d\.\d s", watched.err)
     assert "30 of 30 imported" in watched.out
+
+
+def test_a_terminal_shows_a_bar_that_moves(command):
+    with serve("--items", "8", "--limits", "none") as url:
+        command.environment = {"ITEMS_BASE_URL": url, "ITEMS_LIMITS": "4/1 second"}
+        drawn = command.run_on_terminal("run", "items")
+    assert "items running" in drawn
+    assert len(set(re.findall(r"[1-8]/8\b", drawn))) >= 2
+    assert "8 of 8 imported" in drawn
