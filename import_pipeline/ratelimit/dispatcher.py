@@ -116,6 +116,11 @@ class Dispatcher:
         self._wake.set()
         return waiter
 
+    def withdraw(self, waiter: Waiter) -> None:
+        """Leave the line."""
+        waiter.granted.cancel()
+        self._wake.set()
+
     def settle(self, permit: Permit, outcome: Outcome, moment: float, wait: float = 0.0) -> None:
         """Remember the outcome for the next step; what frees a place or concerns all is told at once."""
         permit.settled = True
@@ -278,8 +283,10 @@ class Dispatcher:
         error = self.heard(result)
         if error is not None:
             self.fail(error)
-        # Half a look-ahead later, permits come in handfuls; chance decides between processes, so that none starves.
         wait = result.wait / SECOND
-        later = min(wait, LOOK_AGAIN) if not result.pause else wait
-        self.next_ask = now + later + (LOOK_AHEAD / 2 * self.chance() if result.wait else 0.0)
+        # Chance decides between processes, so that none starves. A tier's place is given a look-ahead before it comes
+        # free: whoever asks half of that later gets a handful at once, still in time. A pause knows no such thing.
+        lot = LOOK_AHEAD / 4 * self.chance()
+        later = wait + lot if result.pause else min(wait, LOOK_AGAIN) + LOOK_AHEAD / 2 + lot
+        self.next_ask = now + (later if result.wait else 0.0)
         self.blocked_until = self.next_ask if len(result.starts) < len(waiters) else 0.0

@@ -207,7 +207,7 @@ class Limiter:
             if granted.done() and not granted.cancelled() and granted.exception() is None:
                 self.unused(granted.result())
             else:
-                granted.cancel()
+                self._dispatcher.withdraw(waiter)
             raise
         return permit
 
