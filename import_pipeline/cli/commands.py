@@ -102,7 +102,7 @@ def show(import_id: int, watch: bool, as_json: bool) -> None:
             row = imports.get(connection, import_id)
         source = next((each for each in installation.sources if each.name == row.source), None)
         if watch and source is not None and row.status in {ImportStatus.RUNNING, ImportStatus.SCHEDULED}:
-            with LiveDisplay(installation, source, import_id) as display:
+            with LiveDisplay(installation, import_id) as display:
                 display.wait()
         with installation.database.read() as connection:
             row = imports.get(connection, import_id)

@@ -47,7 +47,7 @@ def see_through(installation: Installation, source: ImportSource, row: ImportRow
     from import_pipeline.defs.launch import run_in_process
 
     try:
-        with LiveDisplay(installation, source, row.id) if show else nullcontext():
+        with LiveDisplay(installation, row.id) if show else nullcontext():
             finished = run_in_process(installation.settings, installation.sources, source.name, row.id)
     finally:
         unstarted = _drop_if_unstarted(installation, row.id)

@@ -9,13 +9,11 @@ from typing import Self
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from import_pipeline.cli.screen import open_console, say, seconds
-from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import DatabaseUnavailable
+from import_pipeline.importer.gauges import Gauges
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.summary import ImportSummary, summarize
-from import_pipeline.rules.status import ENDED
-from import_pipeline.tracking import imports
-from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.importer.look import follow
+from import_pipeline.importer.monitor import ImportView, Outlook
 
 REFRESH_SECONDS = 0.25
 #: Between two lines where no terminal draws a bar.
@@ -25,10 +23,10 @@ LINE_SECONDS = 5.0
 class LiveDisplay:
     """A bar on a terminal, a line every few seconds elsewhere; from a thread of its own, while this context lasts."""
 
-    def __init__(self, installation: Installation, source: ImportSource, import_id: int) -> None:
+    def __init__(self, installation: Installation, import_id: int) -> None:
         self._installation = installation
-        self._source = source
         self._import_id = import_id
+        self._gauges = Gauges(settings=installation.settings, clock=installation.clock)
         self._console = open_console(sys.stderr)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="live-display", daemon=True)
@@ -52,14 +50,13 @@ class LiveDisplay:
             self._draw()
         else:
             self._tell()
+        self._gauges.close()
 
-    def _read(self) -> tuple[ImportRow, ImportSummary] | None:
+    def _read(self) -> tuple[ImportView, Outlook | None] | None:
         try:
-            with self._installation.database.read() as connection:
-                row = imports.get(connection, self._import_id)
+            return follow(self._installation, self._import_id, self._gauges)
         except DatabaseUnavailable:
             return None
-        return row, summarize(row, self._source.limits, self._installation.clock.now())
 
     def _draw(self) -> None:
         columns = (
@@ -79,56 +76,53 @@ class LiveDisplay:
         """Draw what the rows say; True when the import has ended."""
         if (read := self._read()) is None:
             return False
-        row, summary = read
-        if row.started_at is None:
+        view, outlook = read
+        if view.row.started_at is None:
             return False
         progress.update(
             bar,
-            description=f"{row.source} {row.status.value}",
-            total=summary.items_count,
-            completed=done(summary),
-            remark=remark(row, summary, self._installation),
+            description=f"{view.row.source} {view.row.status.value}",
+            total=view.row.items_count,
+            completed=view.done,
+            remark=remark(view, outlook, self._installation),
         )
-        return row.status in ENDED
+        return view.has_ended
 
     def _tell(self) -> None:
         told_at = time.monotonic()
         while not self._stop.wait(REFRESH_SECONDS):
             if (read := self._read()) is None:
                 continue
-            row, summary = read
-            ended = row.status in ENDED
-            if row.started_at is not None and (ended or time.monotonic() - told_at >= LINE_SECONDS):
+            view, outlook = read
+            if view.row.started_at is not None and (view.has_ended or time.monotonic() - told_at >= LINE_SECONDS):
                 told_at = time.monotonic()
-                say(self._console, line(row, summary, self._installation))
-            if ended:
+                say(self._console, line(view, outlook, self._installation))
+            if view.has_ended:
                 return
 
 
-def line(row: ImportRow, summary: ImportSummary, installation: Installation) -> str:
+def line(view: ImportView, outlook: Outlook | None, installation: Installation) -> str:
     """How far the import is, where no bar can be drawn."""
-    total = "?" if summary.items_count is None else summary.items_count
+    total = "?" if view.row.items_count is None else view.row.items_count
     parts = [
-        f"{done(summary)} of {total} items after {seconds(summary.duration_seconds)}",
-        remark(row, summary, installation),
+        f"{view.done} of {total} items after {seconds(view.figures.duration_seconds)}",
+        remark(view, outlook, installation),
     ]
-    return f"{row.source} {row.status.value}: {', '.join(filter(None, parts))}"
+    return f"{view.row.source} {view.row.status.value}: {', '.join(filter(None, parts))}"
 
 
-def done(summary: ImportSummary) -> int:
-    """Items that need no more work."""
-    return summary.items_imported_count + summary.items_unchanged_count + summary.items_failed_count
-
-
-def remark(row: ImportRow, summary: ImportSummary, installation: Installation) -> str:
-    """Rate, failures and pauses in a few words."""
+def remark(view: ImportView, outlook: Outlook | None, installation: Installation) -> str:
+    """Rate, time left, failures and pauses in a few words."""
     parts = []
-    if summary.duration_seconds > 1:
-        parts.append(f"{done(summary) / summary.duration_seconds:.1f} items/s")
-    if summary.items_failed_count:
-        parts.append(f"{summary.items_failed_count} failed")
-    if summary.rate_limit_hits_count:
-        parts.append(f"{summary.rate_limit_hits_count} x 429")
-    if row.blocked_until is not None and (left := (row.blocked_until - installation.clock.now()).total_seconds()) > 0:
-        parts.append(f"paused by the API for {seconds(left)}")
+    if view.figures.duration_seconds > 1:
+        parts.append(f"{view.items_per_second or 0:.1f} items/s")
+    if outlook is not None and outlook.eta_seconds is not None and view.done:
+        parts.append(f"{seconds(outlook.eta_seconds)} left")
+    if view.figures.items_failed_count:
+        parts.append(f"{view.figures.items_failed_count} failed")
+    if view.figures.rate_limit_hits_count:
+        parts.append(f"{view.figures.rate_limit_hits_count} x 429")
+    if view.paused_until is not None:
+        left = (view.paused_until - installation.clock.now()).total_seconds()
+        parts.append(f"paused by the API for {seconds(max(0.0, left))}")
     return ", ".join(parts)

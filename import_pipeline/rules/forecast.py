@@ -1,5 +1,6 @@
 """The least time that so many requests take under the tiers: the measure of every import, and its ETA."""
 
+import math
 from collections import deque
 from collections.abc import Sequence
 
@@ -33,6 +34,56 @@ def eta(
     """Seconds until so many more requests are answered: what the limits need, or the pace seen so far if slower."""
     at_that_pace = requests / per_second if per_second else 0.0
     return max(minimum_seconds(requests, tiers, history), at_that_pace)
+
+
+#: Requests that are simulated one by one; further ones are taken to go at the slowest tier's rate.
+MOST_SIMULATED = 10_000
+#: Steps that the longest window's history is told in: finer ones change the forecast by less than it can be right.
+STEPS = 200
+
+
+def remaining_seconds(
+    requests: int,
+    tiers: Sequence[RateLimitItem],
+    history: Sequence[float] = (),
+    *,
+    paused_seconds: float = 0.0,
+    per_second: float | None = None,
+) -> float:
+    """`eta` for a display: cheap for any number of requests, and with the pause that has to pass first."""
+    if requests < 1:
+        return 0.0
+    step = max((tier.get_expiry() for tier in tiers), default=0) / STEPS
+    coarse = [math.ceil(moment / step) * step - paused_seconds for moment in history] if step else []
+    simulated = min(requests, MOST_SIMULATED)
+    rate = min((tier.amount / tier.get_expiry() for tier in tiers), default=math.inf)
+    needed = minimum_seconds(simulated, tiers, coarse) + (requests - simulated) / rate
+    return paused_seconds + max(needed, requests / per_second if per_second else 0.0)
+
+
+def fitted(moments: Sequence[float], used: Sequence[tuple[float, int]], *, all_sent: bool = True) -> list[float]:
+    """The history that fits what the limiter counts: `used` places per window, shortest window first.
+
+    `moments` are the sends that are known of, in seconds from now (zero or less). Where the limiter counts more, others
+    are spread evenly over the time in which they must have been sent. Where it counts fewer, some are left out unless
+    all of them are known to have been sent: then the count is only a moment old.
+    """
+    known = sorted((moment for moment in moments if moment <= 0), reverse=True)
+    result: list[float] = []
+    newest, counted = 0.0, 0
+    for window, count in used:
+        band = [moment for moment in known if -window < moment <= newest]
+        missing = max(0, count - counted) - len(band)
+        if missing < 0 and not all_sent:
+            wanted = len(band) + missing
+            band = [band[place * len(band) // wanted] for place in range(wanted)]
+        elif missing > 0:
+            # What is not known of yet in the shortest window is mostly what was sent last and is not stored.
+            oldest = band[0] if band and not result and newest == 0.0 else -window
+            band += [newest + (oldest - newest) * place / missing for place in range(missing)]
+        result += band
+        newest, counted = -window, max(counted, count)
+    return sorted(result)
 
 
 def _from_empty(index: int, tiers: Sequence[Tier]) -> float:

@@ -1,5 +1,8 @@
 """How far an import is, and how well it used the limits. Plain numbers in, plain numbers out."""
 
+import math
+from enum import StrEnum
+
 
 def percent_done(done: int, total: int | None) -> float | None:
     """Per cent of the items that need no more work; None while the total is unknown."""
@@ -25,3 +28,46 @@ def incomplete_reason(discovered: int, total: int | None, stopped_early: str | N
     if total is not None and discovered < total:
         return f"the list says {total} items, {discovered} were found on its pages"
     return None
+
+
+class Grade(StrEnum):
+    """An efficiency in a word."""
+
+    EXCELLENT = "excellent"  #: over 90 per cent
+    FAIR = "fair"  #: 50 to 90
+    POOR = "poor"  #: under 50
+
+
+def grade(percent: float | None) -> Grade | None:
+    """The word for an efficiency; None where there is nothing to grade."""
+    if percent is None:
+        return None
+    if percent > 90:
+        return Grade.EXCELLENT
+    return Grade.FAIR if percent >= 50 else Grade.POOR
+
+
+def requests_left(
+    *,
+    total: int | None,
+    seen: int,
+    unfinished: int,
+    unchanged: int,
+    per_page: int,
+    listed: bool,
+    details: bool = True,
+) -> int | None:
+    """How many requests an import still has to send: pages of the list, and details; None while nobody can know.
+
+    `seen` items were found so far, `unfinished` of them need details still, `unchanged` never did. Of the items that
+    are yet to be found, the same part is taken to be unchanged. `listed`: the list was read to its end. `details`:
+    False where only the list is wanted.
+    """
+    if listed:
+        return unfinished if details else 0
+    if total is None:
+        return None
+    unseen = max(0, total - seen)
+    changed = 1.0 if not seen else 1.0 - unchanged / seen
+    pages = max(1, math.ceil(unseen / per_page))
+    return pages + (unfinished + math.ceil(unseen * changed) if details else 0)

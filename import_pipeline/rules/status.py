@@ -58,6 +58,8 @@ ITEM_TRANSITIONS: Mapping[ItemStatus, frozenset[ItemStatus]] = {
     ItemStatus.FAILED: frozenset({ItemStatus.PROCESSING}),
     ItemStatus.COMPLETED: frozenset(),
 }
+#: What people see in place of `scheduled` once the time is past; in no row.
+OVERDUE = "overdue"
 ENDED = frozenset(status for status, following in IMPORT_TRANSITIONS.items() if not following)
 
 
@@ -75,6 +77,11 @@ def check_transition(what: str, found: ImportStatus, wanted: ImportStatus) -> No
 def is_overdue(status: ImportStatus, scheduled_at: datetime | None, now: datetime) -> bool:
     """Scheduled, its time in the past, not started."""
     return status is ImportStatus.SCHEDULED and scheduled_at is not None and scheduled_at < now
+
+
+def shown_status(status: ImportStatus, scheduled_at: datetime | None, now: datetime) -> str:
+    """The status as people see it: `overdue` is told apart from `scheduled`."""
+    return OVERDUE if is_overdue(status, scheduled_at, now) else status.value
 
 
 def is_failed_for_good(status: ItemStatus, next_attempt_at: datetime | None) -> bool:

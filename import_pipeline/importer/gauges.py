@@ -1,0 +1,65 @@
+"""The limiters' counters for those who only look: no permit is asked for, and a second look soon costs nothing."""
+
+import os
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from import_pipeline.clock import Clock
+from import_pipeline.contracts import ImportSource
+from import_pipeline.ratelimit import Permits, TierUsage, Usage, open_permits, parse_tiers
+from import_pipeline.ratelimit.exchange import SECOND, Ask, StoreError
+from import_pipeline.settings import Settings
+
+#: Seconds for which counters that were read are shown again: any number of people cost the store one step.
+FRESH_SECONDS = 0.25
+#: Seconds for which a store that did not answer is left alone.
+SILENT_SECONDS = 5.0
+
+
+@dataclass(kw_only=True)
+class Gauges:
+    """The counters of every api, read at most four times a second each. Thread-safe; close it at the end."""
+
+    settings: Settings
+    clock: Clock
+    _permits: Permits | None = None
+    _read: dict[tuple[str, str], tuple[float, Usage | None]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _name: str = field(default_factory=lambda: f"gauge-{os.urandom(4).hex()}")
+
+    def usage(self, source: ImportSource, limits: str | None = None) -> Usage | None:
+        """The counters of the source's api under those limits (its own); None where the store does not answer."""
+        limits = source.limits if limits is None else limits
+        with self._lock:
+            now = self.clock.monotonic()
+            read_at, usage = self._read.get((source.api, limits), (-SILENT_SECONDS, None))
+            if now - read_at >= (SILENT_SECONDS if usage is None else FRESH_SECONDS):
+                usage = None
+                with suppress(StoreError):
+                    usage = self._ask(source.api, limits)
+                self._read[source.api, limits] = (now, usage)
+            return usage
+
+    def close(self) -> None:
+        """Close the store; the next look opens it again."""
+        with self._lock:
+            if self._permits is not None:
+                self._permits.close()
+
+    def _ask(self, api: str, limits: str) -> Usage:
+        self._permits = self._permits or open_permits(self.settings.redis_url, self.settings.limits_path)
+        tiers = parse_tiers(limits)
+        windows = tuple((tier.amount, tier.get_expiry() * SECOND) for tier in tiers)
+        result = self._permits.exchange(Ask(api=api, process=self._name, tiers=windows, count=True))
+        return Usage(
+            hits=result.hits,
+            sleeps=result.sleeps,
+            slept_seconds=result.slept / SECOND,
+            paused_until=self.clock.now() + timedelta(microseconds=result.pause) if result.pause else None,
+            tiers=tuple(
+                TierUsage(amount=tier.amount, seconds=tier.get_expiry(), used=used)
+                for tier, used in zip(tiers, result.used, strict=True)
+            ),
+        )

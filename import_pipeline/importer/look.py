@@ -1,0 +1,148 @@
+"""Looking at imports: the few reads that a display needs, each bounded, and what the view model makes of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from import_pipeline.contracts import ImportSource
+from import_pipeline.importer.gauges import Gauges
+from import_pipeline.importer.installation import Installation
+from import_pipeline.importer.monitor import ImportView, Outlook, moments_wanted, outlook_of, view_of
+from import_pipeline.ratelimit import Usage
+from import_pipeline.tracking import events, imports, items, watch
+from import_pipeline.tracking.watch import FailureGroup, Filter
+
+#: The finished items that are read at most: more tell no more than these.
+MOST_MOMENTS = 3_000
+SHOWN_FAILURES = 50
+PAGE_SIZE = 25
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """One import, closely."""
+
+    view: ImportView
+    outlook: Outlook | None  #: of a running one
+    usage: Usage | None  #: the api's counters; None once it has ended, and where their store does not answer
+    groups: Sequence[FailureGroup]
+    failures: Sequence[items.FailedItem]
+    events: Sequence[tuple[datetime, str, str]]
+    finished_at: Sequence[datetime]
+    unfinished: int  #: items that a retry would take over
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """A page of imports, and what stands around it."""
+
+    views: Sequence[ImportView]
+    total: int
+    counts: dict[tuple[str, str], int]  #: (source, status) -> how many
+    wishes: Sequence[tuple[str, str, datetime]]
+
+
+def source_of(installation: Installation, name: str) -> ImportSource | None:
+    """The listed source of that name; None where it is not listed any more."""
+    return next((each for each in installation.sources if each.name == name), None)
+
+
+def look_at_all(
+    installation: Installation, which: Filter, *, sort: str = "scheduled", descending: bool = True, page: int = 1
+) -> Listing:
+    """The imports of a page, counted from 1. Raises DatabaseUnavailable."""
+    now = installation.clock.now()
+    limits = {source.name: source.limits for source in installation.sources}
+    with installation.database.read() as connection:
+        total = watch.how_many(connection, which, now)
+        found = watch.find(
+            connection,
+            which,
+            now,
+            sort=sort,
+            descending=descending,
+            limit=PAGE_SIZE,
+            offset=(page - 1) * PAGE_SIZE,
+        )
+        return Listing(
+            views=[view_of(row, limits.get(row.source, ""), now) for row in found],
+            total=total,
+            counts=watch.counts(connection, now),
+            wishes=watch.waiting_wishes(connection),
+        )
+
+
+def look_at(installation: Installation, import_id: int, gauges: Gauges) -> Look:
+    """One import with its failures and events. Raises ImportNotFound, DatabaseUnavailable."""
+    now = installation.clock.now()
+    with installation.database.read() as connection:
+        view = _view(connection, installation, import_id, now)
+        usage = _usage(installation, view, gauges)
+        failed = view.row.items_failed_count or view.is_running
+        finished = watch.finished_at(connection, import_id, MOST_MOMENTS)
+        return Look(
+            view=view,
+            outlook=_outlook(connection, installation, view, finished, usage, now),
+            usage=usage,
+            groups=watch.failures_by_reason(connection, import_id) if failed else [],
+            failures=items.failures(connection, import_id, SHOWN_FAILURES) if failed else [],
+            events=events.latest(connection, import_id),
+            finished_at=finished,
+            unfinished=items.unfinished(connection, import_id) if view.has_ended else 0,
+        )
+
+
+def follow(installation: Installation, import_id: int, gauges: Gauges) -> tuple[ImportView, Outlook | None]:
+    """One import's figures and its outlook, for a bar. Raises ImportNotFound, DatabaseUnavailable."""
+    now = installation.clock.now()
+    with installation.database.read() as connection:
+        view = _view(connection, installation, import_id, now)
+        if not view.is_running:
+            return view, None
+        wanted = min(MOST_MOMENTS, moments_wanted(_limits(installation, view)))
+        finished = watch.finished_at(connection, import_id, wanted)
+        usage = _usage(installation, view, gauges)
+        return view, _outlook(connection, installation, view, finished, usage, now)
+
+
+def _usage(installation: Installation, view: ImportView, gauges: Gauges) -> Usage | None:
+    """The counters of the import's api; those of an import that has ended are somebody else's by now."""
+    source = source_of(installation, view.row.source)
+    if source is None or view.has_ended:
+        return None
+    return gauges.usage(source, _limits(installation, view))
+
+
+def _view(connection: Connection, installation: Installation, import_id: int, now: datetime) -> ImportView:
+    row = imports.get(connection, import_id)
+    source = source_of(installation, row.source)
+    return view_of(row, source.limits if source else "", now)
+
+
+def _limits(installation: Installation, view: ImportView) -> str:
+    source = source_of(installation, view.row.source)
+    return str(view.row.metadata.get("limits", source.limits if source else ""))
+
+
+def _outlook(
+    connection: Connection,
+    installation: Installation,
+    view: ImportView,
+    finished: Sequence[datetime],
+    usage: Usage | None,
+    now: datetime,
+) -> Outlook | None:
+    if not view.is_running:
+        return None
+    source = source_of(installation, view.row.source)
+    return outlook_of(
+        view,
+        items.remaining(connection, view.row.id),
+        limits=_limits(installation, view),
+        per_page=source.per_page if source else 100,
+        finished_at=finished,
+        usage=usage,
+        now=now,
+    )

@@ -1,0 +1,168 @@
+"""What is shown of an import wherever people look. Pure functions: rows and counters in, figures out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from import_pipeline.importer.summary import ImportSummary, summarize
+from import_pipeline.ratelimit import TierUsage, Usage, parse_tiers
+from import_pipeline.rules.forecast import fitted, remaining_seconds
+from import_pipeline.rules.progress import Grade, grade, percent_done, requests_left
+from import_pipeline.rules.status import ENDED, ImportKind, ImportStatus, shown_status
+from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.items import Remaining
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportView:
+    """One import as a row of a list shows it. Durations are seconds; they stand still once it has ended."""
+
+    row: ImportRow
+    figures: ImportSummary
+    status: str  #: as people see it: `overdue` apart from `scheduled`
+    done: int  #: items that need no more work
+    percent: float | None
+    items_per_second: float | None
+    grade: Grade | None  #: of the efficiency
+    paused_until: datetime | None  #: the end of a pause that the API asked for, while that is to come
+    due_in_seconds: float | None  #: until its time, below zero after it
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing of it will change any more."""
+        return self.row.status in ENDED
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is under way."""
+        return self.row.status is ImportStatus.RUNNING
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """What is left of a running import, and how long that takes at the least."""
+
+    requests_left: int | None  #: None: the list does not tell how many items it has
+    retries_waiting: int  #: failed items that will be tried again
+    next_attempt_at: datetime | None
+    eta_seconds: float | None
+    ends_at: datetime | None
+
+
+def view_of(row: ImportRow, limits: str, now: datetime) -> ImportView:
+    """An import as its row tells it; `limits` serve where it has not begun."""
+    figures = summarize(row, limits, now)
+    done = row.items_imported_count + row.items_unchanged_count + row.items_failed_count
+    due_at = row.scheduled_at or row.created_at
+    paused = row.blocked_until if row.status is ImportStatus.RUNNING else None
+    return ImportView(
+        row=row,
+        figures=figures,
+        status=shown_status(row.status, row.scheduled_at, now),
+        done=done,
+        percent=percent_done(done, row.items_count),
+        items_per_second=done / figures.duration_seconds if done and figures.duration_seconds > 0 else None,
+        grade=grade(figures.efficiency),
+        paused_until=paused if paused is not None and paused > now else None,
+        due_in_seconds=(due_at - now).total_seconds(),
+    )
+
+
+def outlook_of(
+    view: ImportView,
+    remaining: Remaining,
+    *,
+    limits: str,
+    per_page: int,
+    finished_at: Sequence[datetime],
+    usage: Usage | None,
+    now: datetime,
+) -> Outlook:
+    """The rest of a running import: what the limits need for it, or the pace of its active time if that is slower.
+
+    `finished_at`: when its latest items were finished, which tells where in their windows the tiers stand; with
+    `usage` also what other processes took of them.
+    """
+    row, figures = view.row, view.figures
+    paused = [until for until in (view.paused_until, usage and usage.paused_until) if until and until > now]
+    left = _requests_left(row, remaining, per_page)
+    eta = None
+    if left is not None:
+        # What was finished without a request is not told apart; the number of requests is known.
+        moments = [(moment - now).total_seconds() for moment in finished_at[: row.requests_count]]
+        used = [(float(tier.seconds), tier.used) for tier in usage.tiers] if usage else []
+        eta = remaining_seconds(
+            left,
+            parse_tiers(row.metadata.get("limits", limits)),
+            fitted(moments, used, all_sent=not row.items_unchanged_count) if used else moments,
+            paused_seconds=max(((until - now).total_seconds() for until in paused), default=0.0),
+            per_second=row.requests_count / figures.active_seconds if figures.active_seconds > 0 else None,
+        )
+        if remaining.waiting and remaining.next_attempt_at is not None:
+            eta = max(eta, (remaining.next_attempt_at - now).total_seconds())
+    return Outlook(
+        requests_left=left,
+        retries_waiting=remaining.waiting,
+        next_attempt_at=remaining.next_attempt_at,
+        eta_seconds=eta,
+        ends_at=None if eta is None else now + timedelta(seconds=eta),
+    )
+
+
+def moments_wanted(limits: str) -> int:
+    """How many of the latest finished items tell all that the tiers still count."""
+    return max((tier.amount for tier in parse_tiers(limits)), default=0)
+
+
+def _requests_left(row: ImportRow, remaining: Remaining, per_page: int) -> int | None:
+    checkpoint = row.checkpoint or {}
+    limit = row.metadata.get("limit")
+    total = row.items_count if limit is None or row.items_count is None else min(row.items_count, int(limit))
+    return requests_left(
+        total=total,
+        seen=int(checkpoint.get("seen", 0)),
+        unfinished=remaining.unfinished,
+        unchanged=row.items_unchanged_count,
+        per_page=per_page,
+        listed=bool(checkpoint.get("complete")),
+        details=row.kind is not ImportKind.DISCOVERY,
+    )
+
+
+def left_of(tier: TierUsage) -> int:
+    """Permits that the tier would still give now."""
+    return max(0, tier.amount - tier.used)
+
+
+def as_json(view: ImportView, outlook: Outlook | None = None) -> dict[str, Any]:
+    """Plain values, for programs: the figures of `run --json`, and what is derived beside them."""
+    row = view.row
+    told = view.figures.as_json() | {
+        "status": view.status,
+        "kind": row.kind.value,
+        "trigger": row.trigger.value,
+        "percent": view.percent,
+        "items_per_second": view.items_per_second,
+        "grade": view.grade,
+        "scheduled_at": _iso(row.scheduled_at),
+        "started_at": _iso(row.started_at),
+        "ended_at": _iso(row.ended_at),
+        "paused_until": _iso(view.paused_until),
+        "dagster_run_id": row.dagster_run_id,
+        "requested_by": row.requested_by,
+        "retry_of": row.retry_of,
+    }
+    if outlook is not None:
+        told |= {
+            "requests_left": outlook.requests_left,
+            "retries_waiting": outlook.retries_waiting,
+            "next_attempt_at": _iso(outlook.next_attempt_at),
+            "eta_seconds": None if outlook.eta_seconds is None else round(outlook.eta_seconds, 1),
+            "ends_at": _iso(outlook.ends_at),
+        }
+    return told
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None

@@ -1,0 +1,152 @@
+"""What those who watch ask of the tracking rows: a page of imports, failures by reason, when items were finished.
+
+Everything is bounded: a look at an import of a million items reads no more than one at a thousand.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, func, select
+
+from import_pipeline.rules.status import OVERDUE, ImportStatus, ItemStatus
+from import_pipeline.tracking.imports import ImportRow, rows
+from import_pipeline.tracking.tables import import_item_statuses as statuses
+from import_pipeline.tracking.tables import import_requests, imports
+
+#: Failed items that are grouped by their reasons; of more, only these.
+MOST_GROUPED = 5_000
+#: What a list may be sorted by.
+SORTABLE: Mapping[str, ColumnElement[Any]] = {
+    "id": imports.c.id,
+    "source": imports.c.source,
+    "status": imports.c.status,
+    "scheduled": func.coalesce(imports.c.scheduled_at, imports.c.created_at),
+    "items": func.coalesce(imports.c.items_count, -1),
+    "failed": imports.c.items_failed_count,
+    "hits": imports.c.rate_limit_hits_count,
+    "sleeping": imports.c.total_sleep_seconds,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """Which imports: all where nothing is said. `status` may be `overdue`; `scheduled` then leaves those out."""
+
+    source: str | None = None
+    status: str | None = None
+
+    def clauses(self, now: datetime) -> list[ColumnElement[bool]]:
+        """As a WHERE."""
+        found: list[ColumnElement[bool]] = []
+        if self.source is not None:
+            found.append(imports.c.source == self.source)
+        overdue = and_(imports.c.status == ImportStatus.SCHEDULED, imports.c.scheduled_at < now)
+        if self.status == OVERDUE:
+            found.append(overdue)
+        elif self.status == ImportStatus.SCHEDULED:
+            found += [imports.c.status == self.status, imports.c.scheduled_at >= now]
+        elif self.status is not None:
+            found.append(imports.c.status == self.status)
+        return found
+
+
+def find(
+    connection: Connection,
+    which: Filter,
+    now: datetime,
+    *,
+    sort: str = "scheduled",
+    descending: bool = True,
+    limit: int = 25,
+    offset: int = 0,
+) -> list[ImportRow]:
+    """A page of imports; `sort` is a key of SORTABLE. The same order at every look: the id decides between equals."""
+    column = SORTABLE[sort]
+    order = (column.desc(), imports.c.id.desc()) if descending else (column.asc(), imports.c.id.asc())
+    # Sorted by few columns first: whole rows are wide.
+    page = select(imports.c.id).where(*which.clauses(now)).order_by(*order).limit(limit).offset(offset)
+    return rows(connection, select(imports).where(imports.c.id.in_(page)).order_by(*order))
+
+
+def how_many(connection: Connection, which: Filter, now: datetime) -> int:
+    """How many imports there are of those."""
+    return connection.scalar(select(func.count()).select_from(imports).where(*which.clauses(now))) or 0
+
+
+def counts(connection: Connection, now: datetime) -> dict[tuple[str, str], int]:
+    """(source, status) -> how many imports, `overdue` apart from `scheduled`."""
+    grouped = select(imports.c.source, imports.c.status, func.count()).group_by(imports.c.source, imports.c.status)
+    found = {(source, str(status)): int(number) for source, status, number in connection.execute(grouped)}
+    overdue = select(imports.c.source, func.count()).where(*Filter(status=OVERDUE).clauses(now))
+    for source, number in connection.execute(overdue.group_by(imports.c.source)):
+        found[source, OVERDUE] = number
+        found[source, ImportStatus.SCHEDULED] -= number
+    return found
+
+
+def waiting_wishes(connection: Connection) -> list[tuple[str, str, datetime]]:
+    """(source, wish, since when) of wishes for a run that the sensor has not seen to yet."""
+    found = select(import_requests).where(import_requests.c.handled_at.is_(None)).order_by(import_requests.c.id)
+    return [(row.source, row.wish, row.requested_at) for row in connection.execute(found.limit(20))]
+
+
+def finished_at(connection: Connection, import_id: int, limit: int) -> list[datetime]:
+    """When the items that were finished last were finished; the newest first, more or less."""
+    statement = (
+        select(statuses.c.completed_at)
+        .where(
+            statuses.c.import_id == import_id,
+            statuses.c.status == ItemStatus.COMPLETED,
+            statuses.c.next_attempt_at.is_(None),
+        )
+        # Items are taken in the order of their ids. Named in full, so that the index serves on both databases.
+        .order_by(statuses.c.next_attempt_at.desc(), statuses.c.id.desc())
+        .limit(limit)
+    )
+    return [moment for (moment,) in connection.execute(statement) if moment is not None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailureGroup:
+    """Items that failed for the same reason."""
+
+    reason: str
+    count: int
+    waiting: int  #: those of them that will be tried again
+    next_attempt_at: datetime | None
+    example: str  #: the external id of one of them
+
+
+def failures_by_reason(connection: Connection, import_id: int, limit: int = 20) -> list[FailureGroup]:
+    """The most frequent reasons, over the first failed items."""
+    failed = (
+        select(statuses.c.failure_reason, statuses.c.next_attempt_at, statuses.c.external_id)
+        .where(statuses.c.import_id == import_id, statuses.c.status == ItemStatus.FAILED)
+        .limit(MOST_GROUPED)
+        .subquery()
+    )
+    number = func.count().label("number")
+    grouped = (
+        select(
+            failed.c.failure_reason,
+            number,
+            func.count(failed.c.next_attempt_at).label("waiting"),
+            func.min(failed.c.next_attempt_at).label("next_attempt_at"),
+            func.min(failed.c.external_id).label("example"),
+        )
+        .group_by(failed.c.failure_reason)
+        .order_by(number.desc(), failed.c.failure_reason)
+        .limit(limit)
+    )
+    return [
+        FailureGroup(
+            reason=row.failure_reason or "",
+            count=row.number,
+            waiting=row.waiting,
+            next_attempt_at=row.next_attempt_at,
+            example=row.example,
+        )
+        for row in connection.execute(grouped)
+    ]
