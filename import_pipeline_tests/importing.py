@@ -33,7 +33,14 @@ from source_api.server import DemoServer, listen
 
 #: Many requests, no waiting: what is not about limits shall not meet any.
 FREE = "100000/1 second"
-QUICK = {"ITEMS_LIMITS": FREE, "ITEMS_TIMEOUT": "0.5", "ITEMS_TRIES": "3", "ITEMS_BACKOFF": "0.05"}
+#: Short waits, and never more requests in flight than `concurrency`.
+QUICK = {
+    "ITEMS_LIMITS": FREE,
+    "ITEMS_CEILING": "1",
+    "ITEMS_TIMEOUT": "0.5",
+    "ITEMS_TRIES": "3",
+    "ITEMS_BACKOFF": "0.05",
+}
 
 
 @contextmanager

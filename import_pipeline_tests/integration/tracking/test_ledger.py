@@ -13,7 +13,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from import_pipeline.contracts import ImportableMixin
 from import_pipeline.errors import ImportNotFound, InvalidTransition, LeaseLost
 from import_pipeline.rules.status import ImportKind, ImportStatus, ItemStatus, Trigger
-from import_pipeline.tracking import claims, importables, imports, items, pages
+from import_pipeline.tracking import claims, importables, imports, items, pages, scheduling
 from import_pipeline.tracking.claims import Done, Failure
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.imports import Lease, NewImport, Pulse
@@ -210,7 +210,7 @@ def test_an_import_that_has_ended_takes_no_further_step(database, ended):
         do(database, imports.end, lease, at(2), ImportStatus.COMPLETED)
     with pytest.raises(LeaseLost):
         do(database, imports.take_over, before, BOB, at(2), None)
-    assert not do(database, imports.cancel_scheduled, row.id, at(2), "no need")
+    assert not do(database, scheduling.cancel_scheduled, row.id, at(2), "no need")
     assert not do(database, imports.wish_cancel, row.id, at(2))
     assert current(database, row) == before
 
@@ -219,12 +219,12 @@ def test_a_running_import_is_not_started_again(database):
     row, _ = begun(database)
     with pytest.raises(InvalidTransition, match="cannot become running: it is running"):
         do(database, imports.start, row.id, BOB, at(1), None)
-    assert not do(database, imports.cancel_scheduled, row.id, at(1), "no need")
+    assert not do(database, scheduling.cancel_scheduled, row.id, at(1), "no need")
 
 
 def test_a_scheduled_import_is_cancelled_with_its_reason(database):
     row = scheduled(database)
-    assert do(database, imports.cancel_scheduled, row.id, at(1), "a later one is due")
+    assert do(database, scheduling.cancel_scheduled, row.id, at(1), "a later one is due")
     after = current(database, row)
     assert (after.status, after.cancelled_at, after.ended_at) == (ImportStatus.CANCELLED, at(1), at(1))
     assert after.failure_reason == "a later one is due"
