@@ -1,0 +1,35 @@
+"""What a process remembers of its own requests."""
+
+from import_pipeline.ratelimit.exchange import SECOND, Outcome, Settled
+from import_pipeline.ratelimit.memory import Memory
+
+
+def answered(permit: str, age: float) -> Settled:
+    return Settled(permit=permit, outcome=Outcome.ANSWERED, age=round(age * SECOND))
+
+
+def test_everything_that_still_counts_is_told_again() -> None:
+    """Answered ones with their age, flying ones with the time they have left, expired ones as of their expiry."""
+    memory = Memory(longest_window=10)
+    for permit, latest in (("a", 32), ("b", 33), ("c", 34), ("d", 35), ("e", 36)):
+        memory.granted(permit, latest)
+    memory.answered("a", 1)
+    memory.answered("b", 25)
+    memory.gone("c")
+    flying = Settled(permit="e", outcome=Outcome.FLYING, wait=SECOND // 2)
+    assert memory.told_again(35.5 - 1) == [
+        answered("b", 9.5),
+        Settled(permit="d", outcome=Outcome.FLYING, wait=SECOND // 2),
+        Settled(permit="e", outcome=Outcome.FLYING, wait=SECOND + SECOND // 2),
+    ]
+    assert memory.told_again(35.5) == [answered("d", 0.5), flying]
+
+
+def test_what_no_longer_counts_is_forgotten() -> None:
+    memory = Memory(longest_window=10)
+    for number in range(1000):
+        memory.granted(f"{number}", number + 1)
+        memory.answered(f"{number}", number)
+    memory.granted("never answered", 900)
+    memory.tidy(1000)
+    assert (len(memory._answered), len(memory._flying)) == (11, 0)
