@@ -14,7 +14,9 @@ from import_pipeline.contracts import Importable
 from import_pipeline.errors import ApiBlocked, ImportFailed
 from import_pipeline.importer.fetch import fetch_item
 from import_pipeline.importer.work import Work
+from import_pipeline.ratelimit import parse_tiers
 from import_pipeline.rules.breaker import Breaker
+from import_pipeline.rules.concurrency import in_flight, mean_latency
 from import_pipeline.tracking import claims, importables, items, versions
 from import_pipeline.tracking.claims import Claim, Done, Failure
 from import_pipeline.tracking.items import Remaining
@@ -41,6 +43,8 @@ class Enrichment:
         self.breaker = Breaker()
         self._ready: asyncio.Queue[tuple[Claim, Importable]] = asyncio.Queue()
         self._retries = True  #: whether an item may wait for a retry: one of ours, or an earlier process's
+        self._tiers = parse_tiers(work.source.limits)
+        self._latency: float | None = None  #: seconds that an answer takes, a running mean
         self._fetchers = 0
         self._add_fetcher: Callable[[], None] = lambda: None  #: set while the phase runs
         self._busy = 0  #: fetchers with an item that is not stored yet
@@ -134,23 +138,28 @@ class Enrichment:
             self._taken.set()
             self._busy += 1
             self._idle.clear()
-            self._follow_latency()
             try:
-                await self._bring(await fetch_item(self.work, claim, importable))
+                await self._bring(await self._timed(claim, importable))
             except (ApiBlocked, ImportFailed) as error:
                 self.work.stop.ask(error)
             self._busy -= 1
             if not self._busy:
                 self._idle.set()
 
-    def _follow_latency(self) -> None:
-        """One fetcher more while permits wait unused: all have an item, and none waits for a permit.
+    async def _timed(self, claim: Claim, importable: Importable) -> Done | Failure:
+        """Fetch an item. How long answers take, waits for permits apart, decides how many fetchers there are."""
+        limiter, clock = self.work.api.limiter, self.work.clock
+        waits, began = limiter.blocked_for(), clock.monotonic()
+        result = await fetch_item(self.work, claim, importable)
+        if not waits and not limiter.blocked_for():
+            self._latency = mean_latency(self._latency, clock.monotonic() - began)
+            if self._fetchers < self._wanted(self._latency):
+                self._grow()
+        return result
 
-        So there are as many as permit rate x latency asks for. Without limits nobody knows how many the API bears.
-        """
-        api, source = self.work.api, self.work.source
-        if source.limits and self._busy == self._fetchers < source.ceiling and not api.limiter.blocked_for():
-            self._grow()
+    def _wanted(self, latency_seconds: float) -> int:
+        source = self.work.source
+        return in_flight(self._tiers, latency_seconds, least=source.concurrency, most=source.ceiling)
 
     def _grow(self) -> None:
         self._fetchers += 1

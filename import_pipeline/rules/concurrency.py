@@ -1,0 +1,27 @@
+"""How many detail requests should be in flight: as many as the limits allow in the time that an answer takes."""
+
+import math
+from collections.abc import Sequence
+
+from limits import RateLimitItem
+
+#: Above permit rate x latency, so that the burst at a window's start is used.
+HEADROOM = 2.0
+#: The weight of the newest answer in the running mean of latencies.
+NEWEST = 0.2
+
+
+def in_flight(tiers: Sequence[RateLimitItem], latency_seconds: float, *, least: int, most: int) -> int:
+    """Permit rate x latency with some headroom, within bounds.
+
+    Never fewer than `least`, which counts more than `most`. Without tiers `least`: nobody knows what the API bears.
+    """
+    if not tiers:
+        return least
+    rate = min(tier.amount / tier.get_expiry() for tier in tiers)
+    return max(least, min(most, math.ceil(HEADROOM * rate * latency_seconds)))
+
+
+def mean_latency(mean_seconds: float | None, newest_seconds: float) -> float:
+    """The running mean with the newest answer in it."""
+    return newest_seconds if mean_seconds is None else mean_seconds + NEWEST * (newest_seconds - mean_seconds)
