@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
-from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
+from import_pipeline import values
 from import_pipeline.errors import SettingError
 
 T = TypeVar("T")
@@ -49,133 +49,24 @@ class Setting(Generic[T]):
         return "a value that is not shown" if self.secret else repr(re.sub(r"//[^/\s]*@", "//***@", raw))
 
 
-def _port(raw: str) -> int:
-    port = int(raw)
-    if not 0 < port < 65536:
-        raise ValueError(raw)
-    return port
-
-
-def _positive(raw: str) -> int:
-    number = int(raw)
-    if number < 1:
-        raise ValueError(raw)
-    return number
-
-
-def _seconds(raw: str) -> float:
-    seconds = float(raw)
-    if not 0 < seconds < 10**9:
-        raise ValueError(raw)
-    return seconds
-
-
-def _delays(raw: str) -> tuple[float, ...]:
-    delays = tuple(float(part) for part in raw.split(","))
-    if any(not 0 <= delay < 10**9 for delay in delays):
-        raise ValueError(raw)
-    return delays
-
-
-def _flag(raw: str) -> bool:
-    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-    if raw.lower() not in words:
-        raise ValueError(raw)
-    return words[raw.lower()]
-
-
-def _http_url(raw: str) -> str:
-    parts = urlsplit(raw)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(raw)
-    if parts.port == 0:
-        raise ValueError(raw)
-    return raw.rstrip("/")
-
-
-def _redis_url(raw: str) -> str:
-    parts = urlsplit(raw)
-    if parts.scheme not in {"redis", "rediss", "unix"} or parts.port == 0:
-        raise ValueError(raw)
-    return raw
-
-
-def _token(raw: str) -> str:
-    if len(raw) < 16 or not (raw.isascii() and raw.isprintable()) or " " in raw:
-        raise ValueError(raw)
-    return raw
-
-
-def _host(raw: str) -> str:
-    if not re.fullmatch(r"[\w.:-]+", raw):
-        raise ValueError(raw)
-    return raw
-
-
-def _hosts(raw: str) -> tuple[str, ...]:
-    return tuple(_host(part.strip()).lower() for part in raw.split(",") if part.strip())
-
-
-def _folder(raw: str) -> Path:
-    try:
-        return Path(raw).expanduser().resolve()
-    except RuntimeError as error:  # ~ of a user that there is not
-        raise ValueError(raw) from error
-
-
-def _sources(raw: str) -> str:
-    if not re.fullmatch(r"\w+(\.\w+)*:\w+", raw):
-        raise ValueError(raw)
-    return raw
-
-
-def _limits(raw: str) -> str:
-    from limits import parse_many
-
-    if any(tier.amount < 1 for tier in parse_many(raw)):
-        raise ValueError(raw)  # would never let a request through
-    return raw
-
-
-def database_url(raw: str) -> str:
-    """The SQLAlchemy address with its driver named; ValueError for another database than SQLite or Postgres.
-
-    SQLAlchemy 2.1 takes psycopg 3 for a plain `postgresql://`, dagster-postgres needs psycopg2: one driver for both.
-    A database in memory is refused: each of our threads would see its own.
-    """
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    scheme, _, rest = raw.partition("://")
-    if scheme in {"postgres", "postgresql"}:
-        raw = f"postgresql+psycopg2://{rest}"
-    try:
-        url = make_url(raw)
-    except ArgumentError as error:
-        raise ValueError(raw) from error
-    if url.drivername not in {"postgresql+psycopg2", "sqlite"} or (url.database or ":memory:") == ":memory:":
-        raise ValueError(raw)
-    return raw
-
-
 SETTINGS: tuple[Setting[Any], ...] = (
     Setting(
         name="IMPORT_PIPELINE_HOME",
-        parse=_folder,
+        parse=values.folder,
         expected="a folder",
         default=".import_pipeline beside dagster.yaml, else in the current folder",
         meaning="the one folder that holds all state: databases, Dagster's storage and logs",
     ),
     Setting(
         name="IMPORT_PIPELINE_SOURCES",
-        parse=_sources,
+        parse=values.sources,
         expected="module:NAME, such as my_sources:SOURCES",
         default="import_pipeline.sources:SOURCES",
         meaning="the list of sources",
     ),
     Setting(
         name="DATABASE_URL",
-        parse=database_url,
+        parse=values.database_url,
         expected="postgresql://user:password@host/name or sqlite:///path",
         default="SQLite in the state folder",
         meaning="the database of tracking, of your tables and of Dagster",
@@ -183,7 +74,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     ),
     Setting(
         name="REDIS_URL",
-        parse=_redis_url,
+        parse=values.redis_url,
         expected="redis://host:6379/0, rediss://… or unix://…",
         default="SQLite in the state folder (one machine)",
         meaning="the store of the shared limits; needed as soon as two machines share them",
@@ -191,42 +82,42 @@ SETTINGS: tuple[Setting[Any], ...] = (
     ),
     Setting(
         name="SOURCE_API_PORT",
-        parse=_port,
+        parse=values.port,
         expected="a port from 1 to 65535",
         default="8000",
         meaning="the demo API's port in `up` and `demo`",
     ),
     Setting(
         name="DAGSTER_PORT",
-        parse=_port,
+        parse=values.port,
         expected="a port from 1 to 65535",
         default="3000",
         meaning="the port of Dagster's UI in `up`",
     ),
     Setting(
         name="DAGSTER_URL",
-        parse=_http_url,
+        parse=values.http_url,
         expected="an address such as https://dagster.example.com",
         default="http://127.0.0.1: and DAGSTER_PORT",
         meaning="where the panel's links to Dagster runs lead",
     ),
     Setting(
         name="PANEL_HOST",
-        parse=_host,
+        parse=values.host,
         expected="a name or address to listen on, such as 127.0.0.1 or 0.0.0.0",
         default="127.0.0.1",
         meaning="where the panel listens; any other than this machine alone demands PANEL_TOKEN",
     ),
     Setting(
         name="PANEL_PORT",
-        parse=_port,
+        parse=values.port,
         expected="a port from 1 to 65535",
         default="3001",
         meaning="the panel's port",
     ),
     Setting(
         name="PANEL_TOKEN",
-        parse=_token,
+        parse=values.token,
         expected="at least 16 letters, digits or signs without a space",
         default="none",
         meaning="what the panel asks for at login, or as a bearer token",
@@ -234,7 +125,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     ),
     Setting(
         name="PANEL_HOSTS",
-        parse=_hosts,
+        parse=values.hosts,
         expected="names separated by commas, such as imports.example.com",
         default="none",
         meaning="names that the panel is asked for by besides its addresses, behind a proxy say",
@@ -244,60 +135,71 @@ SETTINGS: tuple[Setting[Any], ...] = (
 SOURCE_SETTINGS: tuple[Setting[Any], ...] = (
     Setting(
         name="BASE_URL",
-        parse=_http_url,
+        parse=values.http_url,
         expected="an address such as https://api.example.com",
         default="the source's own",
         meaning="where the API is",
     ),
-    Setting(name="TOKEN", parse=str, expected="a token", default="none", meaning="sent as a bearer token", secret=True),
+    Setting(
+        name="TOKEN",
+        parse=values.bearer,
+        expected="a token of printable ASCII characters",
+        default="none",
+        meaning="sent as a bearer token",
+        secret=True,
+    ),
     Setting(
         name="LIMITS",
-        parse=_limits,
+        parse=values.limits,
         expected="tiers such as '500/20 second; 2000/100 second'",
         default="the source's own",
         meaning="the rate limits, all of which hold at once",
     ),
     Setting(
         name="CONCURRENCY",
-        parse=_positive,
+        parse=values.positive,
         expected="a whole number from 1",
         default="10",
         meaning="detail requests in flight, to begin with",
     ),
     Setting(
         name="CEILING",
-        parse=_positive,
+        parse=values.positive,
         expected="a whole number from 1",
         default="100",
         meaning="detail requests in flight at most, where answers are slow and the limits allow more",
     ),
     Setting(
         name="PER_PAGE",
-        parse=_positive,
+        parse=values.positive,
         expected="a whole number from 1",
         default="100",
         meaning="items asked for per list page",
     ),
     Setting(
-        name="TIMEOUT", parse=_seconds, expected="seconds above 0", default="30", meaning="seconds for a whole request"
+        name="TIMEOUT",
+        parse=values.seconds,
+        expected="seconds above 0",
+        default="30",
+        meaning="seconds for a whole request",
     ),
     Setting(
         name="TRIES",
-        parse=_positive,
+        parse=values.positive,
         expected="a whole number from 1",
         default="5",
         meaning="tries per item before it has failed for good",
     ),
     Setting(
         name="BACKOFF",
-        parse=_delays,
+        parse=values.delays,
         expected="seconds separated by commas, such as 30,60,120,240",
         default="30,60,120,240",
         meaning="seconds between the tries of an item",
     ),
     Setting(
         name="OVERLAP",
-        parse=_flag,
+        parse=values.flag,
         expected="true or false",
         default="true",
         meaning="false: everything is discovered before the first detail",
@@ -318,21 +220,21 @@ SOURCE_SETTINGS: tuple[Setting[Any], ...] = (
     ),
     Setting(
         name="LEASE",
-        parse=_seconds,
+        parse=values.seconds,
         expected="seconds above 0",
         default="60",
         meaning="seconds without a heartbeat after which an import counts as dead",
     ),
     Setting(
         name="WAIT",
-        parse=_seconds,
+        parse=values.seconds,
         expected="seconds above 0",
         default="300",
         meaning="seconds that a re-import of chosen items waits for a running import",
     ),
     Setting(
         name="MAX_PAUSE",
-        parse=_seconds,
+        parse=values.seconds,
         expected="seconds above 0",
         default="21600",
         meaning="a longer pause asked for by the server ends the import",

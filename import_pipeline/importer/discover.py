@@ -99,7 +99,7 @@ async def _fetch(work: Work, request: httpx.Request, page: int) -> httpx.Respons
                 raise ImportFailed(unreachable(work, error)) from error
             reason = describe(error, work.source.timeout)
         else:
-            judgement = judge(response.status_code)
+            judgement = judge(response.status_code, setting=work.token_setting)
             problem = _unreadable(work, response) if judgement.verdict is Verdict.READ else judgement.reason
             if problem is None:
                 return response
@@ -115,15 +115,19 @@ async def _fetch(work: Work, request: httpx.Request, page: int) -> httpx.Respons
 def unreachable(work: Work, error: httpx.RequestError) -> str:
     """The sentence for an API that has never answered."""
     base = redact(str(work.api.client.base_url))
-    what = redact(str(error)) or type(error).__name__
-    return f"the API at {base} cannot be reached: {what}. Check its address and that it runs"
+    return f"the API at {base} cannot be reached: {in_words(error)}. Check its address and that it runs"
+
+
+def in_words(error: Exception) -> str:
+    """A connection's failure without secrets, and without what only aiohttp's authors understand."""
+    return redact(str(error)).replace(" ssl:default", "") or type(error).__name__
 
 
 def describe(error: httpx.RequestError, timeout: float) -> str:
     """A request's failure in words, without secrets."""
     if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
         return f"no answer within {timeout:g} s"
-    return redact(str(error)) or type(error).__name__
+    return in_words(error)
 
 
 def _unreadable(work: Work, response: httpx.Response) -> str | None:

@@ -47,7 +47,7 @@ def _read(work: Work, claim: Claim, response: httpx.Response, importable: Import
 
     Raises ItemError or ImportFailed.
     """
-    judgement = judge(response.status_code)
+    judgement = judge(response.status_code, setting=work.token_setting)
     match judgement.verdict:
         case Verdict.STOP:
             raise ImportFailed(judgement.reason)

@@ -9,11 +9,13 @@ import httpx
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportFailed
 from import_pipeline.importer.api import open_api
+from import_pipeline.importer.discover import in_words
 from import_pipeline.importer.installation import Installation
 from import_pipeline.ratelimit import parse_tiers
 from import_pipeline.ratelimit.redaction import redact
 from import_pipeline.rules.forecast import minimum_seconds
 from import_pipeline.rules.outcome import Verdict, judge
+from import_pipeline.settings import variable_prefix
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +38,7 @@ class Plan:
 def plan_import(installation: Installation, source: ImportSource) -> Plan:
     """Ask for one list page and compute the rest. Raises ImportFailed where the API does not answer as it should."""
     response = asyncio.run(first_page(installation, source))
-    judgement = judge(response.status_code)
+    judgement = judge(response.status_code, setting=variable_prefix(source.name) + "TOKEN")
     if judgement.verdict is not Verdict.READ:
         raise ImportFailed(f"list page 1: {judgement.reason}")
     total = source.total(response)
@@ -74,5 +76,4 @@ async def first_page(installation: Installation, source: ImportSource) -> httpx.
             return await api.send(source.list_request(1, source.per_page), first=True)
         except httpx.TransportError as error:
             base = redact(str(api.client.base_url))
-            what = redact(str(error)) or type(error).__name__
-            raise ImportFailed(f"the API at {base} cannot be reached: {what}") from error
+            raise ImportFailed(f"the API at {base} cannot be reached: {in_words(error)}") from error

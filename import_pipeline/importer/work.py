@@ -10,6 +10,7 @@ from import_pipeline.clock import Chance, Clock
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportPipelineError
 from import_pipeline.importer.api import Api
+from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.imports import ImportRow, Lease
 
@@ -93,6 +94,11 @@ class Work:
     def close(self) -> None:
         """Wait for what is being written."""
         self._writer.shutdown(wait=True)
+
+    @property
+    def token_setting(self) -> str:
+        """The name of the setting that holds the source's token."""
+        return variable_prefix(self.source.name) + "TOKEN"
 
     @property
     def option(self) -> dict[str, Any]:

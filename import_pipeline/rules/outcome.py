@@ -27,15 +27,15 @@ class Judgement:
 TRANSIENT = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY})
 
 
-def judge(status: int) -> Judgement:
-    """The verdict on an answer's status."""
+def judge(status: int, *, setting: str = "…_TOKEN") -> Judgement:
+    """The verdict on an answer's status; the setting is named where its token is refused."""
     if 200 <= status < 300 and status not in {HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT}:
         return Judgement(verdict=Verdict.READ)
     name = phrase(status)
     if status == HTTPStatus.NOT_MODIFIED:
         return Judgement(verdict=Verdict.UNCHANGED, reason=f"the API answers {name}, which nobody asked for")
     if status == HTTPStatus.UNAUTHORIZED:
-        return Judgement(verdict=Verdict.STOP, reason=f"the API answers {name}: check the token (…_TOKEN)")
+        return Judgement(verdict=Verdict.STOP, reason=f"the API answers {name}: check the token ({setting})")
     if status == HTTPStatus.FORBIDDEN:
         return Judgement(verdict=Verdict.STOP, reason=f"the API answers {name}: this token may not read the source")
     if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:

@@ -1,0 +1,134 @@
+"""How the text of a setting becomes a value. Every function raises ValueError for a text that it cannot read."""
+
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+
+def port(raw: str) -> int:
+    """From 1 to 65535."""
+    number = int(raw)
+    if not 0 < number < 65536:
+        raise ValueError(raw)
+    return number
+
+
+def positive(raw: str) -> int:
+    """A whole number from 1."""
+    number = int(raw)
+    if number < 1:
+        raise ValueError(raw)
+    return number
+
+
+def seconds(raw: str) -> float:
+    """A duration above 0."""
+    number = float(raw)
+    if not 0 < number < 10**9:
+        raise ValueError(raw)
+    return number
+
+
+def delays(raw: str) -> tuple[float, ...]:
+    """Seconds separated by commas, none negative."""
+    numbers = tuple(float(part) for part in raw.split(","))
+    if any(not 0 <= number < 10**9 for number in numbers):
+        raise ValueError(raw)
+    return numbers
+
+
+def flag(raw: str) -> bool:
+    """true, yes, on, 1 or false, no, off, 0."""
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if raw.lower() not in words:
+        raise ValueError(raw)
+    return words[raw.lower()]
+
+
+def http_url(raw: str) -> str:
+    """An address whose host and port make sense."""
+    parts = urlsplit(raw)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(raw)
+    if parts.port == 0:
+        raise ValueError(raw)
+    return raw.rstrip("/")
+
+
+def redis_url(raw: str) -> str:
+    """What the redis library can connect to."""
+    parts = urlsplit(raw)
+    if parts.scheme not in {"redis", "rediss", "unix"} or parts.port == 0:
+        raise ValueError(raw)
+    return raw
+
+
+def token(raw: str) -> str:
+    """A secret long enough not to be guessed: 16 printable characters or more."""
+    if len(raw) < 16 or not (raw.isascii() and raw.isprintable()) or " " in raw:
+        raise ValueError(raw)
+    return raw
+
+
+def bearer(raw: str) -> str:
+    """What a header can carry."""
+    if not (raw.isascii() and raw.isprintable()):
+        raise ValueError(raw)
+    return raw
+
+
+def host(raw: str) -> str:
+    """A host name or an address."""
+    if not re.fullmatch(r"[\w.:-]+", raw):
+        raise ValueError(raw)
+    return raw
+
+
+def hosts(raw: str) -> tuple[str, ...]:
+    """Host names separated by commas."""
+    return tuple(host(part.strip()).lower() for part in raw.split(",") if part.strip())
+
+
+def folder(raw: str) -> Path:
+    """A folder, `~` expanded."""
+    try:
+        return Path(raw).expanduser().resolve()
+    except RuntimeError as error:  # ~ of a user that there is not
+        raise ValueError(raw) from error
+
+
+def sources(raw: str) -> str:
+    """`module:NAME`."""
+    if not re.fullmatch(r"\w+(\.\w+)*:\w+", raw):
+        raise ValueError(raw)
+    return raw
+
+
+def limits(raw: str) -> str:
+    """Tiers in the notation of `limits`."""
+    from limits import parse_many
+
+    if any(tier.amount < 1 for tier in parse_many(raw)):
+        raise ValueError(raw)  # would never let a request through
+    return raw
+
+
+def database_url(raw: str) -> str:
+    """The SQLAlchemy address with its driver named; ValueError for another database than SQLite or Postgres.
+
+    SQLAlchemy 2.1 takes psycopg 3 for a plain `postgresql://`, dagster-postgres needs psycopg2: one driver for both.
+    A database in memory is refused: each of our threads would see its own.
+    """
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    scheme, _, rest = raw.partition("://")
+    if scheme in {"postgres", "postgresql"}:
+        raw = f"postgresql+psycopg2://{rest}"
+    try:
+        url = make_url(raw)
+    except ArgumentError as error:
+        raise ValueError(raw) from error
+    if url.drivername not in {"postgresql+psycopg2", "sqlite"} or (url.database or ":memory:") == ":memory:":
+        raise ValueError(raw)
+    return raw
