@@ -127,7 +127,7 @@ def test_an_api_that_cannot_be_reached_ends_the_import_with_a_sentence(home, onl
 
 UNFINISHED = "JSONDecodeError: Unterminated string starting at: line 1 column 19 (char 18)"
 FATAL = [
-    ({"token": "right"}, "list page 1: the API answers 401 Unauthorized: check the token (…_TOKEN)"),
+    ({"token": "right"}, "list page 1: the API answers 401 Unauthorized: check the token (ITEMS_TOKEN)"),
     (
         {"faults": ("page:2=status:403",)},
         "list page 2: the API answers 403 Forbidden: this token may not read the source",
@@ -147,7 +147,7 @@ FATAL = [
         {"faults": ("page:2=garbage",)},
         f"list page 2: its body is not what items.items expects: {UNFINISHED}, 3 times",
     ),
-    ({"faults": ("4=status:401",)}, "the API answers 401 Unauthorized: check the token (…_TOKEN)"),
+    ({"faults": ("4=status:401",)}, "the API answers 401 Unauthorized: check the token (ITEMS_TOKEN)"),
 ]
 
 

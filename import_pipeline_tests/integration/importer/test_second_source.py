@@ -97,7 +97,7 @@ def test_a_wrong_token_ends_the_import_and_is_shown_nowhere(home):
     with library(limits=PLENTY) as server:
         configured = settings(home, server.url, BOOKS_TOKEN="planted-secret")
         summary = run_import("books", settings=configured)
-    assert summary.failure_reason == "list page 1: the API answers 401 Unauthorized: check the token (…_TOKEN)"
+    assert summary.failure_reason == "list page 1: the API answers 401 Unauthorized: check the token (BOOKS_TOKEN)"
     assert b"planted-secret" not in b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
 
 
