@@ -12,6 +12,7 @@ from import_pipeline.cli.demo import demo
 from import_pipeline.cli.doctor import doctor
 from import_pipeline.cli.foreground import carry_out_here
 from import_pipeline.cli.live import LiveDisplay
+from import_pipeline.cli.panel import panel
 from import_pipeline.cli.up import up
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.plan import plan_import
@@ -138,6 +139,7 @@ COMMANDS: Mapping[str, click.Command] = {
     "plan": plan,
     **CONTROL,
     "doctor": doctor,
+    "panel": panel,
     "up": up,
     "demo": demo,
 }

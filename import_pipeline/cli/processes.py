@@ -1,5 +1,6 @@
 """Servers that a command starts and stops again: the demo API, Dagster's UI and daemon."""
 
+import errno
 import os
 import signal
 import socket
@@ -14,21 +15,28 @@ from import_pipeline.errors import UsageError
 STOP_SECONDS = 15.0
 
 
-def require_free_port(port: int, setting: str) -> None:
+def require_free_port(port: int, setting: str, host: str = "127.0.0.1") -> None:
     """Raise UsageError where something listens already: a second server would not say so."""
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((host, port))
         except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise UsageError(f"nothing can listen on {host}, port {port}: {error.strerror}") from error
             raise UsageError(f"port {port} is taken: stop what uses it, or set {setting} to another port") from error
 
 
-def listens(port: int) -> bool:
+def listens(port: int, host: str = "127.0.0.1") -> bool:
     """Whether something accepts connections there."""
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((host, port)) == 0
+
+
+def url(host: str, port: int) -> str:
+    """The address of a server; IPv6 in its brackets."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 @dataclass(kw_only=True)

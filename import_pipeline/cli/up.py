@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 import click
 
-from import_pipeline.cli.processes import Servers, listens, require_free_port
+from import_pipeline.cli.panel import local_host, open_door
+from import_pipeline.cli.processes import Servers, listens, require_free_port, url
 from import_pipeline.cli.screen import open_console, say
 from import_pipeline.errors import ImportPipelineError
 from import_pipeline.settings import Settings, load_settings
@@ -18,10 +19,12 @@ BASE_URL = "ITEMS_BASE_URL"
 
 @click.command()
 def up() -> int:
-    """Serve the demo API and the Dagster UI with its daemon, until Ctrl-C."""
+    """Serve the demo API, the Dagster UI with its daemon, and the panel, until Ctrl-C."""
     settings = load_settings()
     require_free_port(settings.source_api_port, "SOURCE_API_PORT")
     require_free_port(settings.dagster_port, "DAGSTER_PORT")
+    open_door(settings)
+    require_free_port(settings.panel_port, "PANEL_PORT", settings.panel_host)
     environment = dict(os.environ)
     demo_url = f"http://127.0.0.1:{settings.source_api_port}"
     environment[BASE_URL] = settings.environment.get(BASE_URL) or demo_url
@@ -37,24 +40,34 @@ def up() -> int:
         servers.start(
             "Dagster", "dagster", "dev", "-m", "import_pipeline.definitions", "--port", str(settings.dagster_port)
         )
-        _serve(servers, stop, {"Demo API": settings.source_api_port, "Dagster UI": settings.dagster_port})
+        servers.start("the panel", "import_pipeline", "panel", "--quiet")
+        local = "127.0.0.1"
+        _serve(
+            servers,
+            stop,
+            {
+                "Demo API": (local, settings.source_api_port),
+                "Dagster UI": (local, settings.dagster_port),
+                "Panel": (local_host(settings), settings.panel_port),
+            },
+        )
     finally:
         servers.stop()
     return 0
 
 
-def _serve(servers: Servers, stop: threading.Event, ports: Mapping[str, int]) -> None:
+def _serve(servers: Servers, stop: threading.Event, addresses: Mapping[str, tuple[str, int]]) -> None:
     """Say the addresses as soon as all answer; then wait for the end."""
     console = open_console(sys.stderr)
     told = False
     while not stop.wait(0.2):
         if (name := servers.ended()) is not None:
             raise ImportPipelineError(f"{name} has ended by itself; its last lines above say why")
-        if not told and all(map(listens, ports.values())):
+        if not told and all(listens(port, host) for host, port in addresses.values()):
             told = True
-            for server, port in ports.items():
-                say(console, f"{server:10}  http://127.0.0.1:{port}")
-            say(console, "Ctrl-C stops both.")
+            for server, (host, port) in addresses.items():
+                say(console, f"{server:10}  {url(host, port)}")
+            say(console, "Ctrl-C stops all.")
 
 
 def _prepare(settings: Settings, environment: dict[str, str]) -> None:

@@ -150,3 +150,9 @@ def failures_by_reason(connection: Connection, import_id: int, limit: int = 20) 
         )
         for row in connection.execute(grouped)
     ]
+
+
+def latest_begun(connection: Connection, source: str) -> int | None:
+    """The id of the source's running import, else of the one that began last."""
+    begun = select(imports.c.id).where(imports.c.source == source, imports.c.started_at.is_not(None))
+    return connection.scalar(begun.order_by(imports.c.id.desc()).limit(1))

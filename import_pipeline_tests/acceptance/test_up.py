@@ -21,7 +21,7 @@ def test_up_serves_the_demo_api_and_the_dagster_ui_until_ctrl_c(command, home):
     api, ui = free_port(), free_port()
     up = command.start("up", SOURCE_API_PORT=str(api), DAGSTER_PORT=str(ui), ITEMS_SLOTS=far_slot())
     said = []
-    while not said or "Ctrl-C stops both." not in said[-1]:
+    while not said or "Ctrl-C stops all." not in said[-1]:
         said.append(up.process.stderr.readline())
         assert said[-1], said
     assert said[-3:-1] == [f"Demo API    http://127.0.0.1:{api}\n", f"Dagster UI  http://127.0.0.1:{ui}\n"]

@@ -1,0 +1,54 @@
+"""`panel`: the page for operators, until Ctrl-C."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from import_pipeline.cli.processes import require_free_port, url
+from import_pipeline.cli.screen import open_console, say
+from import_pipeline.importer.installation import open_installation
+from import_pipeline.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from import_pipeline.panel.security import Door
+
+
+@click.command()
+@click.option("--quiet", is_flag=True, help="Do not say the address.")
+def panel(quiet: bool) -> int:
+    """Serve the page that shows imports and lets people run, cancel, retry and delete them, until Ctrl-C."""
+    import uvicorn
+
+    from import_pipeline.panel.app import create_panel
+
+    settings = load_settings()
+    door = open_door(settings)
+    require_free_port(settings.panel_port, "PANEL_PORT", settings.panel_host)
+    with open_installation(settings) as installation:
+        config = uvicorn.Config(
+            create_panel(installation, door),
+            host=settings.panel_host,
+            port=settings.panel_port,
+            log_level="warning",  # no line per request
+            ws="none",
+            server_header=False,
+            proxy_headers=False,  # nobody's word about where a request came from
+            timeout_graceful_shutdown=3,
+        )
+        if not quiet:
+            say(open_console(sys.stderr), f"Panel  {url(local_host(settings), settings.panel_port)}  Ctrl-C stops it.")
+        uvicorn.Server(config).run()
+    return 0
+
+
+def open_door(settings: Settings) -> "Door":
+    """Who may enter. Raises SettingError where the settings would leave the panel open to other machines."""
+    from import_pipeline.panel.security import Door
+
+    return Door.of(settings)
+
+
+def local_host(settings: Settings) -> str:
+    """The host by which this machine finds the panel."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.panel_host, settings.panel_host)  # noqa: S104

@@ -1,0 +1,87 @@
+"""What people do in the panel: POST only, from the panel's own forms, through the same wishes as the command line."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from import_pipeline.importer import wishes
+from import_pipeline.panel.panel import panel_of
+from import_pipeline.panel.security import LOGIN, LOGIN_SECONDS, cookie, local_path, read_form
+from import_pipeline.tracking.requests import Wish
+
+WHO = "somebody in the panel"
+#: Seconds that a wrong token costs.
+WRONG_TOKEN_SECONDS = 0.5
+Form = Mapping[str, str]
+
+
+def action(carry_out: Callable[[Request, Form], str]) -> Callable[[Request], Awaitable[Response]]:
+    """An endpoint that reads the form, refuses a foreign one, carries it out, and leads on to the address returned."""
+
+    async def endpoint(request: Request) -> Response:
+        form = await read_form(request, panel_of(request).door)
+        return RedirectResponse(await run_in_threadpool(carry_out, request, form), 303)
+
+    return endpoint
+
+
+@action
+def run(request: Request, form: Form) -> str:
+    """NEW or RESCHEDULE."""
+    installation = panel_of(request).installation
+    source = installation.source(form.get("source", ""))
+    wish = Wish.RESCHEDULE if form.get("mode") == Wish.RESCHEDULE else Wish.NEW
+    fresh = wish is Wish.NEW and form.get("fresh") == "yes"
+    wishes.ask(installation, source, wish, fresh=fresh, by=WHO, reason=_reason(form))
+    return f"/?done={wish}"
+
+
+@action
+def cancel(request: Request, form: Form) -> str:
+    """Cancel a scheduled or running import."""
+    import_id = request.path_params["import_id"]
+    wishes.cancel(panel_of(request).installation, import_id, by=WHO, reason=_reason(form))
+    return f"/imports/{import_id}?done=cancel"
+
+
+@action
+def retry(request: Request, form: Form) -> str:
+    """Schedule an import of what another one has left."""
+    made = wishes.retry(panel_of(request).installation, request.path_params["import_id"], by=WHO, reason=_reason(form))
+    return f"/imports/{made.id}?done=retry"
+
+
+@action
+def delete(request: Request, form: Form) -> str:
+    """Delete an ended import."""
+    wishes.delete(panel_of(request).installation, request.path_params["import_id"], by=WHO, reason=_reason(form))
+    return "/?done=delete"
+
+
+def _reason(form: Form) -> str | None:
+    return form.get("reason", "").strip()[:500] or None
+
+
+async def log_in(request: Request) -> Response:
+    """A cookie for who knows the token."""
+    panel = panel_of(request)
+    form = await read_form(request, panel.door)
+    wanted = local_path(form.get("next", "/"))
+    clock = panel.installation.clock
+    if not panel.door.is_token(form.get("token", "").strip()):
+        await clock.sleep(WRONG_TOKEN_SECONDS)
+        return panel.draw(request, "login.html", {"wanted": wanted, "failed": True}, 403)
+    answer = RedirectResponse(wanted, 303)
+    until = int(clock.now().timestamp()) + LOGIN_SECONDS
+    answer.headers.append("set-cookie", cookie(LOGIN, panel.door.login_cookie(until), request.scope, LOGIN_SECONDS))
+    return answer
+
+
+async def log_out(request: Request) -> Response:
+    """Forget the cookie."""
+    await read_form(request, panel_of(request).door)
+    answer = RedirectResponse("/login", 303)
+    answer.headers.append("set-cookie", cookie(LOGIN, "", request.scope, 0))
+    return answer

@@ -1,0 +1,55 @@
+"""The panel as one application: its routes, as a list, and what they share."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from import_pipeline.importer.installation import Installation
+from import_pipeline.panel import actions, feeds, pages
+from import_pipeline.panel.panel import Panel
+from import_pipeline.panel.security import Door, Guard
+
+STATIC = Path(__file__).parent / "static"
+
+ROUTES = [
+    Route("/", pages.show_list, methods=["GET"]),
+    Route("/imports/{import_id:int}", pages.show_import, methods=["GET"]),
+    Route("/run", pages.confirm_run, methods=["GET"]),
+    Route("/run", actions.run, methods=["POST"]),
+    Route("/imports/{import_id:int}/{action:str}", pages.confirm, methods=["GET"]),
+    Route("/imports/{import_id:int}/cancel", actions.cancel, methods=["POST"]),
+    Route("/imports/{import_id:int}/retry", actions.retry, methods=["POST"]),
+    Route("/imports/{import_id:int}/delete", actions.delete, methods=["POST"]),
+    Route("/login", pages.login, methods=["GET"]),
+    Route("/login", actions.log_in, methods=["POST"]),
+    Route("/logout", actions.log_out, methods=["POST"]),
+    Route("/api/imports", feeds.list_imports, methods=["GET"]),
+    Route("/api/imports/{import_id:int}", feeds.one_import, methods=["GET"]),
+    Route("/metrics", feeds.metrics, methods=["GET"]),
+    Mount("/static", StaticFiles(directory=STATIC)),
+]
+
+
+def create_panel(installation: Installation, door: Door | None = None) -> Starlette:
+    """The panel of an installation. Raises SettingError where its settings would leave it open to other machines."""
+    door = door or Door.of(installation.settings)
+    panel = Panel(installation=installation, door=door)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        yield
+        panel.gauges.close()
+
+    app = Starlette(
+        routes=ROUTES,
+        lifespan=lifespan,
+        middleware=[Middleware(Guard, door=door, clock=installation.clock)],
+        exception_handlers=pages.PROBLEMS,
+    )
+    app.state.panel = panel
+    return app

@@ -1,0 +1,146 @@
+"""The same figures for programs: JSON, and Prometheus' text format."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from import_pipeline.importer.look import follow, look_at, look_at_all
+from import_pipeline.importer.monitor import ImportView, Outlook, as_json
+from import_pipeline.panel.panel import Panel, panel_of
+from import_pipeline.panel.views import Query
+from import_pipeline.rules.status import ImportStatus
+from import_pipeline.tracking import watch
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def list_imports(request: Request) -> Response:
+    """A page of imports: the list's own parameters."""
+    panel = panel_of(request)
+    query = Query.read(request.query_params, [source.name for source in panel.installation.sources])
+    listing = look_at_all(
+        panel.installation, query.filter, sort=query.sort, descending=query.descending, page=query.page
+    )
+    told = {"total": listing.total, "page": query.page, "imports": [as_json(view) for view in listing.views]}
+    return JSONResponse(_masked(panel, told))
+
+
+def one_import(request: Request) -> Response:
+    """One import with its outlook, permits, failures by reason and events."""
+    panel = panel_of(request)
+    look = look_at(panel.installation, request.path_params["import_id"], panel.gauges)
+    told = as_json(look.view, look.outlook) | {
+        "tiers": [{"amount": tier.amount, "seconds": tier.seconds, "used": tier.used} for tier in look.usage.tiers]
+        if look.usage
+        else None,
+        "failures": [
+            {"reason": group.reason, "count": group.count, "waiting": group.waiting, "example": group.example}
+            for group in look.groups
+        ],
+        "events": [{"at": at.isoformat(), "action": action, "message": said} for at, action, said in look.events],
+    }
+    return JSONResponse(_masked(panel, told))
+
+
+def _masked(panel: Panel, value: Any) -> Any:
+    """The same without secrets in any text."""
+    if isinstance(value, str):
+        return panel.masked(value)
+    if isinstance(value, dict):
+        return {name: _masked(panel, each) for name, each in value.items()}
+    return [_masked(panel, each) for each in value] if isinstance(value, list) else value
+
+
+def metrics(request: Request) -> Response:
+    """What a Prometheus server scrapes. Labels are sources, statuses and tiers: there are few of them."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Figures(panel_of(request)))
+    return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE})
+
+
+#: name -> (meaning, figure of the latest import)
+LATEST: dict[str, tuple[str, str]] = {
+    "import_items": ("Items that the latest import has in all", "items_count"),
+    "import_items_imported": ("Items that the latest import has imported", "items_imported_count"),
+    "import_items_unchanged": ("Items that the latest import has found unchanged", "items_unchanged_count"),
+    "import_items_failed": ("Items that have failed for good in the latest import", "items_failed_count"),
+    "import_requests": ("Requests that the latest import has sent", "requests_count"),
+    "import_rate_limit_hits": ("Answers of 429 in the latest import", "rate_limit_hits_count"),
+    "import_rate_limit_sleeps": ("Waits for permits in the latest import", "rate_limit_sleeps_count"),
+    "import_sleeping_seconds": ("Seconds that the latest import has waited for permits", "total_sleep_seconds"),
+    "import_active_seconds": ("Seconds that the latest import did not wait", "active_seconds"),
+    "import_duration_seconds": ("Seconds from the latest import's start to its end, or to now", "duration_seconds"),
+    "import_ideal_ratio": ("Duration of the latest import / the least that the limits allow", "ideal_ratio"),
+}
+PREFIX = "import_pipeline_"
+
+
+class Figures:
+    """A collector of prometheus-client: reads when it is scraped, keeps nothing."""
+
+    def __init__(self, panel: Panel) -> None:
+        self._panel = panel
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """All metrics."""
+        yield from self._imports()
+        latest = [(name, *follow(self._panel.installation, each, self._panel.gauges)) for name, each in self._latest()]
+        for metric, (meaning, figure) in LATEST.items():
+            values = [(name, getattr(view.figures, figure)) for name, view, _ in latest]
+            yield _family(metric, meaning, values)
+        yield _family("import_running", "1 while an import of the source runs", _running(latest))
+        left = [(name, outlook.eta_seconds) for name, _, outlook in latest if outlook is not None]
+        yield _family("import_left_seconds", "Seconds that the running import still takes at the least", left)
+        yield from self._permits()
+
+    def _imports(self) -> Iterator[GaugeMetricFamily]:
+        installation = self._panel.installation
+        family = GaugeMetricFamily(f"{PREFIX}imports", "Imports by status", labels=["source", "status"])
+        now = installation.clock.now()
+        with installation.database.read() as connection:
+            counted = watch.counts(connection, now)
+        for (source, status), number in sorted(counted.items()):
+            family.add_metric([source, status], number)
+        yield family
+
+    def _latest(self) -> Iterator[tuple[str, int]]:
+        """(source, id) of each source's latest import that has begun."""
+        installation = self._panel.installation
+        with installation.database.read() as connection:
+            for source in installation.sources:
+                begun = watch.latest_begun(connection, source.name)
+                if begun is not None:
+                    yield source.name, begun
+
+    def _permits(self) -> Iterator[GaugeMetricFamily]:
+        used = GaugeMetricFamily(f"{PREFIX}permits_used", "Places taken in a tier", labels=["api", "tier"])
+        most = GaugeMetricFamily(f"{PREFIX}permits_limit", "Places that a tier has", labels=["api", "tier"])
+        paused = GaugeMetricFamily(f"{PREFIX}paused_seconds", "Seconds left of the API's pause", labels=["api"])
+        now = self._panel.installation.clock.now()
+        for source in {each.api: each for each in self._panel.installation.sources}.values():
+            usage = self._panel.gauges.usage(source)
+            if usage is None:
+                continue
+            for tier in usage.tiers:
+                labels = [source.api, f"{tier.amount}/{tier.seconds}s"]
+                used.add_metric(labels, tier.used)
+                most.add_metric(labels, tier.amount)
+            left = (usage.paused_until - now).total_seconds() if usage.paused_until else 0.0
+            paused.add_metric([source.api], max(0.0, left))
+        yield from (used, most, paused)
+
+
+def _running(latest: list[tuple[str, ImportView, Outlook | None]]) -> list[tuple[str, float | None]]:
+    return [(name, float(view.row.status is ImportStatus.RUNNING)) for name, view, _ in latest]
+
+
+def _family(name: str, meaning: str, values: list[tuple[str, float | None]]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"{PREFIX}{name}", meaning, labels=["source"])
+    for source, value in values:
+        if value is not None:
+            family.add_metric([source], value)
+    return family

@@ -1,0 +1,93 @@
+"""What the panel's pages share: the installation, the door, the limiters' gauges, the templates."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import quote, urlsplit
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from sqlalchemy import make_url
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.templating import Jinja2Templates
+
+from import_pipeline.importer.gauges import Gauges
+from import_pipeline.importer.installation import Installation
+from import_pipeline.panel.security import Door
+from import_pipeline.panel.views import FILTERS
+from import_pipeline.ratelimit.redaction import redact
+from import_pipeline.settings import Settings
+
+TEMPLATES = Path(__file__).parent / "templates"
+#: A shorter secret would mask half of the page, and hides nothing.
+LEAST_SECRET = 4
+#: The script asks by this header for what changes of a page, without what stands around it.
+FRAGMENT = "x-panel-fragment"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """One panel; every page and action gets at it through its request."""
+
+    installation: Installation
+    door: Door
+
+    @cached_property
+    def gauges(self) -> Gauges:
+        """The limiters' counters."""
+        return Gauges(settings=self.installation.settings, clock=self.installation.clock)
+
+    @cached_property
+    def templates(self) -> Jinja2Templates:
+        """The templates: everything that is drawn is escaped, what is missing is an error."""
+        environment = Environment(
+            loader=FileSystemLoader(TEMPLATES),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        environment.filters.update(FILTERS)
+        environment.filters["masked"] = self.masked
+        return Jinja2Templates(env=environment)
+
+    @cached_property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be shown, whatever text an API or a driver puts it into."""
+        return tuple(_secrets_of(self.installation.settings, [each.name for each in self.installation.sources]))
+
+    def masked(self, text: str) -> str:
+        """The text without secrets."""
+        return redact(text, self.secrets)
+
+    def run_url(self, run_id: str | None) -> str | None:
+        """The page of a Dagster run."""
+        settings = self.installation.settings
+        address = settings.dagster_url or f"http://127.0.0.1:{settings.dagster_port}"
+        return f"{address}/runs/{quote(run_id, safe='')}" if run_id else None
+
+    def draw(self, request: Request, template: str, context: dict[str, Any], status: int = 200) -> Response:
+        """A page, or only what changes of it where the script asks."""
+        shared = {
+            "fragment": FRAGMENT in request.headers,
+            "csrf": self.door.form_token(request.state.session),
+            "can_log_out": self.door.token is not None,
+            "now": self.installation.clock.now(),
+        }
+        answer = self.templates.TemplateResponse(request, template, shared | context, status)
+        answer.headers["vary"] = FRAGMENT
+        return answer
+
+
+def panel_of(request: Request) -> Panel:
+    """The panel that the request is for."""
+    return cast(Panel, request.app.state.panel)
+
+
+def _secrets_of(settings: Settings, sources: list[str]) -> Iterator[str]:
+    tokens = [settings.panel_token, *(settings.source(name).token for name in sources)]
+    passwords = [make_url(settings.database_url).password]
+    passwords.append(urlsplit(settings.redis_url).password if settings.redis_url else None)
+    yield from (str(secret) for secret in (*tokens, *passwords) if secret and len(str(secret)) >= LEAST_SECRET)

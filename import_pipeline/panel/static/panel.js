@@ -1,0 +1,102 @@
+// Makes the panel live: refreshes what changes, shows confirmations as dialogs and times in the reader's own zone.
+// Everything works without it, as plain links and forms.
+"use strict";
+
+const FRAGMENT = { "X-Panel-Fragment": "1" };
+const LONGEST_WAIT = 10000;
+
+const zoned = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+
+function localise(root) {
+  for (const element of root.querySelectorAll("time[datetime]")) {
+    const at = new Date(element.dateTime);
+    element.title = element.textContent.trim();
+    element.textContent = zoned.format(at);
+  }
+}
+
+// Changes the old tree into the new one, touching only what differs: focus, selection and open details stay.
+function morph(old, fresh) {
+  for (const { name, value } of fresh.attributes) {
+    if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  }
+  for (const { name } of [...old.attributes]) {
+    if (!fresh.hasAttribute(name) && !(name === "open" && old.localName === "details")) old.removeAttribute(name);
+  }
+  const children = [...fresh.childNodes];
+  const known = new Map([...old.children].filter((each) => each.id).map((each) => [each.id, each]));
+  children.forEach((child, place) => {
+    let present = old.childNodes[place];
+    if (child.id && known.has(child.id) && present !== known.get(child.id)) {
+      old.insertBefore(known.get(child.id), present ?? null);
+      present = known.get(child.id);
+    }
+    if (!present) old.append(child);
+    else if (!alike(present, child)) present.replaceWith(child);
+    else if (child.nodeType === Node.ELEMENT_NODE) morph(present, child);
+    else if (present.data !== child.data) present.data = child.data;
+  });
+  while (old.childNodes.length > children.length) old.lastChild.remove();
+}
+
+function alike(one, other) {
+  return one.nodeType === other.nodeType && one.nodeName === other.nodeName && (one.id || "") === (other.id || "");
+}
+
+async function fragment(url) {
+  const answer = await fetch(url, { headers: FRAGMENT, cache: "no-store", credentials: "same-origin" });
+  if (answer.status === 401) location.reload();
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const main = page.querySelector("main");
+  if (!main || answer.status >= 500) throw new Error(`no page at ${url}`);
+  localise(main);
+  return document.adoptNode(main);
+}
+
+let waited = 0;
+
+async function refresh() {
+  const main = document.getElementById("main");
+  const offline = document.getElementById("offline");
+  if (document.hidden) return document.addEventListener("visibilitychange", refresh, { once: true });
+  try {
+    morph(main, await fragment(location.href.split("#")[0]));
+    offline.hidden = true;
+    waited = 0;
+  } catch {
+    offline.hidden = false;
+    waited = Math.min(LONGEST_WAIT, (waited || 500) * 2);
+  }
+  plan();
+}
+
+function plan() {
+  const wait = Number(document.getElementById("main").dataset.refresh || 0);
+  if (wait || waited) setTimeout(refresh, Math.max(wait, waited));
+}
+
+async function ask(link) {
+  const dialog = document.getElementById("dialog");
+  try {
+    const content = await fragment(link.href);
+    dialog.replaceChildren(...content.childNodes);
+    dialog.showModal();
+  } catch {
+    location.assign(link.href);
+  }
+}
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  if (link.hasAttribute("data-dialog")) {
+    event.preventDefault();
+    ask(link);
+  } else if (link.hasAttribute("data-close") && link.closest("dialog")) {
+    event.preventDefault();
+    link.closest("dialog").close();
+  }
+});
+
+localise(document);
+plan();

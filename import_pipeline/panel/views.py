@@ -1,0 +1,258 @@
+"""What the templates draw, from what was looked at. Pure functions; the words are in `words`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from import_pipeline.importer.look import PAGE_SIZE, Listing, Look
+from import_pipeline.importer.monitor import ImportView, left_of
+from import_pipeline.panel import words
+from import_pipeline.rules.status import ENDED, OVERDUE, ImportKind, ImportStatus
+from import_pipeline.tracking.watch import SORTABLE, Filter
+
+#: The statuses in the order of the tabs, with the name of each one's icon.
+ICONS: Mapping[str, str] = {
+    ImportStatus.RUNNING: "running",
+    ImportStatus.SCHEDULED: "scheduled",
+    OVERDUE: "overdue",
+    ImportStatus.COMPLETED: "completed",
+    ImportStatus.FAILED: "failed",
+    ImportStatus.CANCELLED: "cancelled",
+}
+COLUMNS: Mapping[str, str] = {
+    "id": "Import",
+    "status": "Status",
+    "scheduled": "Scheduled for",
+    "items": "Items",
+    "sleeping": "Duration",
+    "hits": "Rate limits",
+}
+KINDS: Mapping[ImportKind, str] = {
+    ImportKind.FULL: "everything",
+    ImportKind.DISCOVERY: "only the list",
+    ImportKind.SELECTION: "chosen items",
+}
+REFRESH, IDLE_REFRESH = 1000, 5000  #: milliseconds between two looks of the script
+MOST_BARS = 60
+FILTERS: Mapping[str, Callable[..., str]] = {
+    "duration": words.duration,
+    "relative": words.relative,
+    "moment": words.moment,
+    "number": words.number,
+    "plural": words.plural,
+    "percent": words.percent,
+    "window": words.window,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """What a list's address asks for; what is not known is left out."""
+
+    source: str | None = None
+    status: str | None = None
+    sort: str = "scheduled"
+    descending: bool = True
+    page: int = 1
+
+    @classmethod
+    def read(cls, asked: Mapping[str, str], sources: Sequence[str]) -> "Query":
+        """From an address's parameters, which anybody may have written."""
+        sort = asked.get("sort", "-scheduled")
+        column = sort.removeprefix("-")
+        page = asked.get("page", "1")
+        return cls(
+            source=asked.get("source") if asked.get("source") in sources else None,
+            status=asked.get("status") if asked.get("status") in ICONS else None,
+            sort=column if column in SORTABLE else "scheduled",
+            descending=sort.startswith("-") or column not in SORTABLE,
+            page=int(page) if page.isascii() and page.isdecimal() and 0 < int(page[:9]) < 10**6 else 1,
+        )
+
+    @property
+    def filter(self) -> Filter:
+        """The part that a query to the database filters by."""
+        return Filter(source=self.source, status=self.status)
+
+    def link(self, **changed: Any) -> str:
+        """The address of the same list with something else; back to the first page unless that is what changes."""
+        values = {"source": self.source, "status": self.status, "page": 1} | changed
+        sort = values.pop("sort", f"{'-' if self.descending else ''}{self.sort}")
+        values["sort"] = None if sort == "-scheduled" else sort
+        values["page"] = None if values["page"] == 1 else values["page"]
+        kept = {name: values[name] for name in ("source", "status", "sort", "page") if values[name] is not None}
+        return f"/?{urlencode(kept)}" if kept else "/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """A tab, a column's head, a page: an address, its text, whether it is the one shown."""
+
+    url: str
+    text: str
+    count: int | None = None
+    current: bool = False
+    icon: str = ""
+    order: str = ""  #: ascending, descending or empty, for a column
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A stretch of a bar, in per cent."""
+
+    name: str
+    start: float
+    size: float
+
+
+def progress_parts(view: ImportView) -> list[Part]:
+    """A progress bar: imported, unchanged and failed, one after the other."""
+    row, total = view.row, view.row.items_count
+    counted = (
+        ("imported", row.items_imported_count),
+        ("unchanged", row.items_unchanged_count),
+        ("failed", row.items_failed_count),
+    )
+    return _stretches(counted, max(total or 0, view.done))
+
+
+def duration_parts(view: ImportView) -> list[Part]:
+    """How a duration divides into active and sleeping."""
+    figures = view.figures
+    counted = (("active", figures.active_seconds), ("sleeping", figures.total_sleep_seconds))
+    return _stretches(counted, figures.duration_seconds)
+
+
+def _stretches(counted: Sequence[tuple[str, float]], whole: float) -> list[Part]:
+    parts, start = [], 0.0
+    for name, size in counted:
+        share = 100.0 * size / whole if whole else 0.0
+        if share:
+            parts.append(Part(name=name, start=round(start, 2), size=round(share, 2)))
+        start += share
+    return parts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """Items finished per second, as bars in a field of 100 x 100."""
+
+    bars: tuple[tuple[float, float, float, float], ...]  #: x, y, width, height
+    most: float  #: items per second of the highest bar
+    seconds: float  #: from the first bar's beginning to the last one's end
+
+
+def chart_of(finished_at: Sequence[datetime], until: datetime) -> Chart | None:
+    """The latest items as bars that end at `until`; None where there are too few for a shape."""
+    ages = sorted(age for at in finished_at if (age := (until - at).total_seconds()) >= 0)
+    if len(ages) < 2:
+        return None
+    width = max(1.0, -(-ages[-1] // MOST_BARS))
+    number = int(ages[-1] // width) + 1
+    counts = [0] * number
+    for age in ages:
+        counts[number - 1 - int(age // width)] += 1
+    most = max(counts)
+    step = 100.0 / number
+    heights = [round(100.0 * count / most, 2) for count in counts]
+    bars = tuple(
+        (round(place * step, 2), round(100 - height, 2), round(step * 0.86, 2), height)
+        for place, height in enumerate(heights)
+        if height
+    )
+    return Chart(bars=bars, most=most / width, seconds=number * width)
+
+
+def list_page(listing: Listing, query: Query, sources: Sequence[str]) -> dict[str, Any]:
+    """The context of the list."""
+    numbers: dict[str, int] = {}
+    for (source, status), number in listing.counts.items():
+        if query.source in {None, source}:
+            numbers[status] = numbers.get(status, 0) + number
+    statuses = [Link(url=query.link(status=None), text="all", count=sum(numbers.values()), current=not query.status)]
+    statuses += [
+        Link(
+            url=query.link(status=status),
+            text=str(status),
+            count=numbers.get(status, 0),
+            icon=icon,
+            current=query.status == status,
+        )
+        for status, icon in ICONS.items()
+    ]
+    busy = numbers.get(ImportStatus.RUNNING, 0) or numbers.get(OVERDUE, 0) or listing.wishes
+    return {
+        "views": listing.views,
+        "total": listing.total,
+        "statuses": statuses,
+        "sources": _sources(query, sources),
+        "columns": [_column(query, name, text) for name, text in COLUMNS.items()],
+        "pages": _pages(query, listing.total),
+        "wishes": listing.wishes,
+        "query": query,
+        "refresh": REFRESH if busy else IDLE_REFRESH,
+    } | _drawing()
+
+
+def _drawing() -> dict[str, Any]:
+    return {
+        "progress_parts": progress_parts,
+        "duration_parts": duration_parts,
+        "left_of": left_of,
+        "icons": ICONS,
+        "kinds": KINDS,
+    }
+
+
+def _sources(query: Query, sources: Sequence[str]) -> list[Link]:
+    """Tabs for sources, where there are several."""
+    if len(sources) < 2:
+        return []
+    tabs = [Link(url=query.link(source=None), text="all sources", current=query.source is None)]
+    return tabs + [Link(url=query.link(source=each), text=each, current=query.source == each) for each in sources]
+
+
+def _column(query: Query, name: str, text: str) -> Link:
+    current = query.sort == name
+    descending = not query.descending if current else True
+    order = ("descending" if query.descending else "ascending") if current else ""
+    return Link(url=query.link(sort=f"{'-' if descending else ''}{name}"), text=text, current=current, order=order)
+
+
+def _pages(query: Query, total: int) -> list[Link]:
+    """The pages around the one shown, the first and the last; none where one page holds all."""
+    last = max(1, -(-total // PAGE_SIZE))
+    if last == 1 and query.page == 1:
+        return []
+    shown = sorted({1, last, *range(max(1, query.page - 2), min(last, query.page + 2) + 1)})
+    return [Link(url=query.link(page=page), text=str(page), current=page == query.page) for page in shown]
+
+
+def import_page(look: Look, run_url: str | None, now: datetime) -> dict[str, Any]:
+    """The context of one import's page."""
+    view = look.view
+    return {
+        "view": view,
+        "row": view.row,
+        "figures": view.figures,
+        "outlook": look.outlook,
+        "usage": look.usage,
+        "groups": look.groups,
+        "failures": look.failures,
+        "events": list(reversed(look.events)),
+        "chart": chart_of(look.finished_at, view.row.ended_at or now),
+        "unfinished": look.unfinished,
+        "run_url": run_url,
+        "actions": allowed(look),
+        "refresh": 0 if view.has_ended else REFRESH if view.is_running else IDLE_REFRESH,
+    } | _drawing()
+
+
+def allowed(look: Look) -> tuple[str, ...]:
+    """What can be done with the import now."""
+    status = look.view.row.status
+    if status not in ENDED:
+        return ("cancel",) if look.view.row.cancel_requested_at is None else ()
+    return ("retry", "delete") if look.unfinished else ("delete",)

@@ -1,0 +1,60 @@
+"""Times, durations and numbers as people read them."""
+
+from datetime import datetime, timedelta
+
+NOTHING = "\N{EN DASH}"
+
+
+def duration(seconds: float) -> str:
+    """`4.2 s`, `3 min 20 s`, `2 h 05 min`, `3 d 4 h`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+
+
+def relative(seconds: float | None) -> str:
+    """`in 2 h`, `3 min ago`, `now`: in the largest unit that fits."""
+    if seconds is None:
+        return ""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        number = round(abs(seconds) / length)
+        if number >= 1 and (unit != "d" or number >= 2):
+            return f"in {number} {unit}" if seconds > 0 else f"{number} {unit} ago"
+    return "now"
+
+
+def moment(at: datetime | None) -> str:
+    """`2030-01-31 09:00:00 UTC`; the script shows the reader's own zone in its place."""
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else NOTHING
+
+
+def number(value: float | None) -> str:
+    """`12,345`; a dash for none."""
+    return NOTHING if value is None else f"{value:,}"
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """`1 item`, `2 items`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def percent(value: float | None) -> str:
+    """`41 %`; never 100 before all is done."""
+    if value is None:
+        return NOTHING
+    return "100 %" if value >= 100 else f"{min(99, int(value))} %"
+
+
+def window(seconds: int) -> str:
+    """A tier's window: `20 s`, `1 min`, `1 h`."""
+    whole = timedelta(seconds=seconds)
+    for unit, length in (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("min", timedelta(minutes=1))):
+        if whole >= length and not whole % length:
+            return f"{whole // length} {unit}"
+    return f"{seconds} s"
