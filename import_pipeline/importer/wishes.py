@@ -74,7 +74,8 @@ def _reschedule(connection: Connection, source: ImportSource, request: Request, 
         scheduling.create_slot(connection, new_import(source, Trigger.SCHEDULE, slot_at=slot_at), now)
         return _reschedule(connection, source, request, now)
     row = min(coming, key=lambda each: each.scheduled_at or now)
-    scheduling.reschedule(connection, row.id, now, request.requested_by)
+    if not scheduling.reschedule(connection, row.id, now, request.requested_by):
+        return _reschedule(connection, source, request, now)  # somebody has cancelled or moved it at this moment
     sentence = f"Moved from {row.slot_at:%Y-%m-%d %H:%M} UTC to now by {request.requested_by or 'somebody'}."
     events.note(connection, row.id, now, "import_rescheduled", sentence)
     return row.id
@@ -127,14 +128,25 @@ def retry(installation: Installation, import_id: int, *, by: str | None = None, 
 def delete(installation: Installation, import_id: int, *, by: str | None = None, reason: str | None = None) -> None:
     """Delete an ended import with its item rows and events; what it imported stays.
 
-    Raises ImportNotFound, and UsageError where it has not ended.
+    Raises ImportNotFound, and UsageError where it has not ended, or where its rows are still needed.
     """
     now = installation.clock.now()
     with installation.database.write() as connection:
         row = imports.get(connection, import_id)
+        _refuse_if_needed(connection, row, now)
         if not scheduling.delete_ended(connection, import_id):
             raise UsageError(f"import {import_id} is {row.status}: expected one that has ended; cancel it first")
         _write_down(connection, row, Wish.DELETE, now, f"Import {import_id} is deleted.", by=by, reason=reason)
+
+
+def _refuse_if_needed(connection: Connection, row: ImportRow, now: datetime) -> None:
+    """The row of a coming slot tells that the slot is spent; a retry that has not begun finds its items in the rows."""
+    if row.status in ENDED and row.slot_at is not None and row.slot_at > now:
+        slot = f"the slot of {row.slot_at:%Y-%m-%d %H:%M} UTC"
+        raise UsageError(f"import {row.id} keeps {slot} from being filled again: delete it after that")
+    retry_id = scheduling.open_retry_of(connection, row.id)
+    if retry_id is not None:
+        raise UsageError(f"import {retry_id} retries what import {row.id} has left: delete it after that one has ended")
 
 
 def _write_down(

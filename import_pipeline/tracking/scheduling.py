@@ -40,6 +40,12 @@ def open_ones(connection: Connection, source: str, now: datetime) -> list[Import
     )
 
 
+def open_retry_of(connection: Connection, import_id: int) -> int | None:
+    """The scheduled or running import that retries what that one has left, if there is one."""
+    unended = imports.c.status.in_([ImportStatus.SCHEDULED, ImportStatus.RUNNING])
+    return connection.scalar(select(imports.c.id).where(imports.c.retry_of == import_id, unended).limit(1))
+
+
 def claim_run(connection: Connection, import_id: int, now: datetime, again_after: timedelta) -> bool:
     """The right to ask for a run of the import; False where somebody else has asked so recently."""
     asked = imports.c.run_requested_at

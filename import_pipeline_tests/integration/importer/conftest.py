@@ -1,0 +1,23 @@
+"""A life of imports on each kind of database, for tests that ask nothing of any API."""
+
+import pytest
+
+from import_pipeline_tests.life import Life, empty, tracking_database
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def shared_database(request, tmp_path_factory):
+    """One database of each kind for all tests of a module."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('life') / 'tracking.db'}"
+    else:
+        url = request.getfixturevalue("postgres_server").create_database()
+    with tracking_database(url) as database:
+        yield database
+
+
+@pytest.fixture
+def life(shared_database):
+    """Ten in the morning of a day on which nothing has happened yet."""
+    empty(shared_database)
+    return Life(shared_database)

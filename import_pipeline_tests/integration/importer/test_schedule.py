@@ -1,0 +1,194 @@
+"""A tick on real rows: slots filled, missed, changed and stopped; workers that are gone."""
+
+from datetime import timedelta
+
+import pytest
+
+from import_pipeline.errors import ImportAlreadyRunning, LeaseLost
+from import_pipeline.importer import wishes
+from import_pipeline.importer.schedule import Launch, RunFate
+from import_pipeline.tracking import imports
+from import_pipeline_tests.life import (
+    BOB,
+    CANCELLED,
+    COMPLETED,
+    FAILED,
+    RUNNING,
+    TEN,
+    Life,
+    at,
+    items_source,
+)
+
+
+def ids_of(result):
+    return [launch.import_id for launch in result.launches]
+
+
+def numbered(life, *hours):
+    """Scheduled imports of those slots of today, by hour."""
+    return {hour: life.slot(at(hour)) for hour in hours}
+
+
+def test_a_tick_makes_the_import_of_the_next_slot_once(life):
+    for _ in range(3):
+        result = life.tick()
+        assert result.launches == []
+        assert list(life.story().values()) == [("schedule", "scheduled", at(12))]
+    assert result.sentences == ["Nothing is due before 2030-06-01 12:00 UTC."]
+    [row] = life.all()
+    assert (row.scheduled_at, row.created_at, row.items_count) == (at(12), TEN, None)
+
+
+def test_a_due_import_is_launched_once_and_again_when_nothing_came_of_it(life):
+    number = numbered(life, 9)[9]
+    first = life.tick()
+    reason = f"Import {number} is due since 2030-06-01 09:00 UTC."
+    assert first.launches == [Launch(import_id=number, reason=reason)]
+    assert first.sentences == ["The next slot is 2030-06-01 12:00 UTC.", reason]
+    life.go_on(seconds=59)
+    assert life.tick().launches == []
+    life.go_on(seconds=1)
+    assert life.tick().launches == first.launches
+    assert life.actions(number) == ["run_requested", "run_requested"]
+
+
+def test_after_a_downtime_the_latest_slot_starts_and_the_older_ones_are_cancelled_with_the_reason(life):
+    number = numbered(life, 3, 6, 9)
+    assert [launch.import_id for launch in life.tick().launches] == [number[9]]
+    for hour in (3, 6):
+        row = life.get(number[hour])
+        assert (row.status, row.cancelled_at, row.ended_at, row.started_at) == (CANCELLED, TEN, TEN, None)
+        assert row.failure_reason == (
+            f"The slot of 2030-06-01 0{hour}:00 UTC was missed; the one of 2030-06-01 09:00 UTC takes its place."
+        )
+        assert life.actions(number[hour]) == ["import_cancelled"]
+    assert life.get(number[9] + 1).slot_at == at(12)
+
+
+def test_what_is_due_waits_for_the_running_import(life):
+    number = numbered(life, 9, 12)
+    hand = life.launch()
+    life.go_on(hours=2)
+    hand.beat()
+    waiting = life.tick()
+    assert (waiting.launches, waiting.sentences[-1]) == ([], f"Import {number[9]} is running.")
+    with pytest.raises(ImportAlreadyRunning, match=f"import {number[9]} is running since"):
+        life.begin(number[12], BOB)
+    hand.import_all("1", "2")
+    assert [launch.import_id for launch in life.tick().launches] == [number[12]]
+    assert [row.slot_at for row in life.all()] == [at(9), at(12), at(15)]
+
+
+def test_a_slot_that_was_spent_before_its_time_is_not_filled_again(life):
+    number = numbered(life, 12)[12]
+    life.begin(number).import_all("1")
+    life.tick()
+    life.go_on(hours=2)
+    assert life.tick().launches == []
+    assert [(row.status.value, row.slot_at) for row in life.all()] == [("completed", at(12)), ("scheduled", at(15))]
+
+
+def test_changed_slots_cancel_what_was_planned_for_the_old_ones(life):
+    numbers = numbered(life, 9, 12)
+    changed = Life(life.database, source=items_source(slots="10:30"))
+    result = changed.tick()
+    assert [launch.import_id for launch in result.launches] == [numbers[9]], "what is overdue is still worth it"
+    assert result.sentences[0] == "The schedule no longer has a slot at 2030-06-01 12:00 UTC."
+    assert life.get(numbers[12]).status is CANCELLED
+    assert changed.all()[-1].slot_at == TEN + timedelta(minutes=30)
+
+
+def test_a_stopped_schedule_starts_no_slot_and_touches_none(life):
+    numbered(life, 6, 9)
+    before = life.story()
+    result = life.tick(schedule_is_on=False)
+    assert (result.launches, life.story()) == ([], before)
+    assert result.sentences == ["The schedule is stopped, and nobody has asked for an import."]
+    assert len(life.tick().launches) == 1
+
+
+def test_a_worker_whose_lease_ran_out_is_replaced_three_times_then_the_import_has_failed(life):
+    number = numbered(life, 9)[9]
+    hand = life.launch(run_id="run-0")
+    hand.discover("1", "2", "3")
+    hand.succeed(hand.claim(1))
+    for resume in (1, 2, 3):
+        held = hand.claim(1)
+        life.go_on(seconds=59)
+        assert life.tick().launches == []
+        life.go_on(seconds=1)
+        result = life.tick()
+        assert result.launches == [
+            Launch(
+                import_id=number,
+                reason=f"Import {number} goes on: its worker is gone (resume {resume} of 3).",
+                dead_run_id=f"run-{resume - 1}",
+            )
+        ]
+        assert life.tick().launches == [], "somebody has asked already"
+        before, hand = hand, life.begin(number, BOB, run_id=f"run-{resume}")
+        with pytest.raises(LeaseLost):
+            before.succeed(held)
+        assert life.get(number).resumes == resume
+    life.go_on(seconds=60)
+    result = life.tick()
+    assert (result.launches, result.dead_run_ids) == ([], ["run-3"])
+    row = life.get(number)
+    reason = f"Import {number} was resumed 3 times and its worker was gone each time."
+    assert (row.status, row.failure_reason, row.ended_at) == (FAILED, reason, life.now)
+    assert life.item_counts(number) == {"completed": 1, "pending": 2}
+    with pytest.raises(LeaseLost):
+        hand.beat()
+
+
+FATES = {
+    "alive": (RunFate.ALIVE, False, [], "is running."),
+    "gone": (RunFate.GONE, False, ["run"], "goes on: its worker is gone (resume 1 of 3)."),
+    "terminated": (RunFate.CANCELLED, False, [], "was to be cancelled, and its worker is gone."),
+    "gone, and to be cancelled": (RunFate.GONE, True, [], "was to be cancelled, and its worker is gone."),
+}
+
+
+@pytest.mark.parametrize(("fate", "wished", "resumed", "sentence"), FATES.values(), ids=FATES)
+def test_what_dagster_knows_of_the_run_decides_at_once(life, fate, wished, resumed, sentence):
+    number = numbered(life, 9)[9]
+    life.launch(run_id="run")
+    life.go_on(seconds=2)
+    if wished:
+        wishes.cancel(life.installation, number, by="Ada")
+    asked = []
+
+    def fate_of(run_id):
+        asked.append(run_id)
+        return fate
+
+    result = life.tick(fate_of=fate_of)
+    assert asked == ["run"]
+    assert [launch.dead_run_id for launch in result.launches] == resumed
+    assert result.sentences[-1] == f"Import {number} {sentence}"
+    ends = "cancelled" in sentence
+    assert life.get(number).status is (CANCELLED if ends else RUNNING)
+    assert result.dead_run_ids == (["run"] if ends else [])
+
+
+def test_a_pause_is_waited_for_and_going_on_after_it_counts_as_no_resume(life):
+    number = numbered(life, 9)[9]
+    hand = life.launch(run_id="run")
+    hand.discover("1")
+    life.do(imports.write, hand.lease, life.now, blocked_until=at(11))
+    hand.leave()
+    gone = {"fate_of": lambda run_id: RunFate.GONE}
+    life.go_on(minutes=59)
+    waiting = life.tick(**gone)
+    assert (waiting.launches, waiting.sentences[-1]) == (
+        [],
+        f"Import {number} pauses until 2030-06-01 11:00 UTC, as the API asked.",
+    )
+    life.go_on(minutes=1)
+    assert ids_of(life.tick(**gone)) == [number]
+    hand = life.begin(number, BOB)
+    hand.succeed(hand.claim())
+    hand.complete()
+    row = life.get(number)
+    assert (row.status, row.resumes, row.blocked_until) == (COMPLETED, 0, None)

@@ -1,0 +1,254 @@
+"""What people wish for, on real rows: carried out once, with who, when and why kept."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from import_pipeline.errors import ImportCancelled, ImportNotFound, InvalidTransition, UsageError
+from import_pipeline.importer import wishes
+from import_pipeline.importer.heartbeat import Heartbeat
+from import_pipeline.importer.schedule import RunFate
+from import_pipeline.rules.status import ImportKind, ImportStatus
+from import_pipeline.sources.items import ImportedItem
+from import_pipeline.tracking import scheduling
+from import_pipeline.tracking.imports import Pulse
+from import_pipeline.tracking.requests import Wish
+from import_pipeline_tests.life import BOB, CANCELLED, COMPLETED, FAILED, RUNNING, TEN, at
+
+WHO = {"by": "Ada", "reason": "the boss asked"}
+
+
+def ask(life, wish, **more):
+    return wishes.ask(life.installation, life.source, wish, **{**WHO, **more})
+
+
+def launched(result):
+    return [launch.import_id for launch in result.launches]
+
+
+def written_down(life, **expected):
+    """The only wish, with what everybody's has in common taken for granted."""
+    [wish] = life.wishes()
+    common = {"source": "items", "requested_by": "Ada", "reason": "the boss asked", "requested_at": TEN, "fresh": False}
+    shown = {name: wish[name] for name in {*common, *expected}}
+    assert shown == common | expected
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_new_is_an_extra_import_and_leaves_the_schedule_as_it_is(life, fresh):
+    life.tick()
+    before = life.story()
+    wish = ask(life, Wish.NEW, fresh=fresh)
+    written_down(life, id=wish, wish="new", fresh=fresh, handled_at=None, outcome=None, result_import_id=None)
+    life.go_on(seconds=5)
+    result = life.tick()
+    [number] = launched(result)
+    assert life.story() == before | {number: ("request", "scheduled", None)}
+    assert result.sentences == [f"Import {number} was asked for by Ada.", f"Import {number} was asked for."]
+    row = life.get(number)
+    assert (row.scheduled_at, row.created_at, row.requested_by) == (TEN, life.now, "Ada")
+    assert row.metadata == ({"fresh": True} if fresh else {})
+    outcome = f"Import {number} was asked for by Ada."
+    written_down(life, fresh=fresh, handled_at=life.now, outcome=outcome, result_import_id=number)
+    assert life.actions(number) == ["import_requested", "run_requested"]
+    assert launched(life.tick()) == []
+
+
+def test_wishes_go_before_slots_the_oldest_first_and_cancel_none(life):
+    slot = life.slot(at(9))
+    for who in ("Ada", "Bob", "Cy"):
+        ask(life, Wish.NEW, by=who)
+        life.go_on(seconds=1)
+    seen = []
+    for _ in range(4):
+        hand = life.launch()
+        seen.append((hand.row.requested_by, hand.row.slot_at))
+        hand.import_all("1")
+        life.go_on(seconds=1)
+    assert seen == [("Ada", None), ("Bob", None), ("Cy", None), (None, at(9))]
+    assert [status for _, status, slot_at in life.story().values() if slot_at != at(12)] == ["completed"] * 4
+    assert life.get(slot).status is COMPLETED
+
+
+def test_a_stopped_schedule_holds_no_wish_back(life):
+    life.slot(at(9))
+    ask(life, Wish.NEW)
+    [number] = launched(life.tick(schedule_is_on=False))
+    assert life.get(number).slot_at is None
+
+
+@pytest.mark.parametrize("schedule_is_on", [True, False])
+def test_reschedule_spends_the_next_slot_and_the_one_after_it_is_filled(life, schedule_is_on):
+    on = {"schedule_is_on": schedule_is_on}
+    life.tick(**on)
+    ask(life, Wish.RESCHEDULE)
+    [number] = launched(life.tick(**on))
+    row = life.get(number)
+    assert (row.trigger, row.slot_at, row.scheduled_at, row.requested_by) == ("reschedule", at(12), TEN, "Ada")
+    outcome = f"Import {number} was asked for by Ada."
+    written_down(life, wish="reschedule", handled_at=TEN, outcome=outcome, result_import_id=number)
+    assert life.actions(number) == ["import_rescheduled", "run_requested"]
+    life.begin(number).import_all("1")
+    life.go_on(hours=2)
+    at_its_slot = life.tick(**on)
+    assert at_its_slot.launches == [], "its slot is spent"
+    slots = [row.slot_at for row in life.all()]
+    assert slots == ([at(12), at(15)] if schedule_is_on else [at(12)])
+    life.go_on(hours=3)
+    assert len(life.tick(**on).launches) == schedule_is_on
+
+
+def test_a_second_reschedule_spends_the_slot_after_it(life):
+    for _ in range(2):
+        ask(life, Wish.RESCHEDULE)
+        life.tick()
+    assert [(row.trigger.value, row.slot_at) for row in life.all()] == [
+        ("reschedule", at(12)),
+        ("reschedule", at(15)),
+        ("schedule", at(18)),
+    ]
+
+
+@pytest.mark.parametrize("wish", [Wish.CANCEL, Wish.RETRY, Wish.DELETE])
+def test_a_wish_that_names_no_import_is_refused(life, wish):
+    with pytest.raises(UsageError, match=f"^{wish}: expected new or reschedule"):
+        ask(life, wish)
+
+
+def test_a_scheduled_import_is_cancelled_at_once_and_its_slot_stays_empty(life):
+    life.tick()
+    [row] = life.all()
+    sentence = wishes.cancel(life.installation, row.id, **WHO)
+    assert sentence == f"Import {row.id} was scheduled and is cancelled."
+    cancelled = life.get(row.id)
+    assert (cancelled.status, cancelled.cancelled_at, cancelled.ended_at) == (CANCELLED, TEN, TEN)
+    assert cancelled.failure_reason == "cancelled by Ada"
+    written_down(life, wish="cancel", import_id=row.id, handled_at=TEN, outcome=sentence)
+    assert life.actions(row.id) == ["cancel_requested"]
+    life.tick()
+    assert [row.slot_at for row in life.all()] == [at(12), at(15)]
+    with pytest.raises(InvalidTransition):
+        wishes.cancel(life.installation, row.id)
+
+
+def test_a_running_import_is_told_to_end_and_ends_without_a_worker_too(life):
+    life.slot(at(9))
+    hand = life.launch(run_id="run")
+    hand.discover("1", "2")
+    hand.succeed(hand.claim(1))
+    assert wishes.cancel(life.installation, hand.row.id, **WHO).endswith("What it imported is kept.")
+    heartbeat = Heartbeat(life.database, hand.lease, life.clock, pulse=Pulse, on_end=lambda error: None)
+    with pytest.raises(ImportCancelled, match="cancelled by wish of Ada"):
+        heartbeat.beat()
+    result = life.tick(fate_of=lambda run_id: RunFate.GONE)
+    assert (launched(result), result.dead_run_ids) == ([], ["run"])
+    row = life.get(hand.row.id)
+    assert (row.status, row.items_imported_count) == (CANCELLED, 1)
+    assert life.item_counts(row.id) == {"completed": 1, "pending": 1}
+    assert launched(life.tick(fate_of=lambda run_id: RunFate.GONE)) == [], "it is not resumed"
+
+
+def broken_import(life):
+    """One item of each outcome: done, failed for good, failed with a next try, never tried."""
+    life.slot(at(9))
+    hand = life.launch()
+    hand.discover("done", "bad", "waiting", "untried")
+    hand.succeed(hand.claim(1))
+    hand.fail(hand.claim(1))
+    hand.fail(hand.claim(1), again=timedelta(minutes=1))
+    return hand
+
+
+def test_a_retry_takes_what_failed_or_was_not_done_and_nothing_else(life):
+    broken = broken_import(life)
+    broken.end(FAILED)
+    made = wishes.retry(life.installation, broken.row.id, **WHO)
+    assert (made.kind, made.trigger, made.status) == (ImportKind.SELECTION, "retry", ImportStatus.SCHEDULED)
+    assert (made.retry_of, made.slot_at, made.scheduled_at, made.requested_by) == (broken.row.id, None, TEN, "Ada")
+    sentence = f"Import {made.id} retries 3 items of import {broken.row.id}."
+    what = {"wish": "retry", "import_id": broken.row.id, "handled_at": TEN, "result_import_id": made.id}
+    written_down(life, **what, outcome=sentence)
+    with pytest.raises(UsageError, match=f"^import {made.id} retries what import {broken.row.id} has left"):
+        wishes.delete(life.installation, broken.row.id)
+    hand = life.launch(BOB)
+    assert hand.row.id == made.id
+    hand.select()
+    taken = hand.claim()
+    assert {(each.external_id, each.failure_count, each.version) for each in taken} == {
+        ("bad", 0, "1"),
+        ("waiting", 0, "1"),
+        ("untried", 0, "1"),
+    }
+    hand.succeed(taken)
+    hand.complete()
+    row = life.get(made.id)
+    assert (row.status, row.items_count, row.items_imported_count) == (COMPLETED, 3, 3)
+
+
+def all_done(life):
+    life.slot(at(9))
+    hand = life.launch()
+    hand.import_all("1")
+    return hand.row.id
+
+
+REFUSED = {
+    "an import that runs": (lambda life: broken_import(life).row.id, "is running: expected one that has ended"),
+    "one that left nothing": (all_done, "has left nothing failed or undone"),
+}
+
+
+@pytest.mark.parametrize(("make", "sentence"), REFUSED.values(), ids=REFUSED)
+def test_a_retry_of_nothing_is_refused(life, make, sentence):
+    number = make(life)
+    with pytest.raises(UsageError, match=f"^import {number} {sentence}"):
+        wishes.retry(life.installation, number)
+    assert life.wishes() == []
+
+
+@pytest.mark.parametrize("action", [wishes.cancel, wishes.retry, wishes.delete])
+def test_an_import_that_is_not_there_is_said_to_be_missing(life, action):
+    with pytest.raises(ImportNotFound, match="import 424242: there is none"):
+        action(life.installation, 424242)
+
+
+@pytest.mark.parametrize("ended", [COMPLETED, FAILED, CANCELLED])
+def test_an_ended_import_is_deleted_and_what_it_imported_stays(life, ended):
+    hand = broken_import(life)
+    hand.succeed(hand.claim())
+    if ended is COMPLETED:
+        life.go_on(minutes=1)
+        hand.succeed(hand.claim())
+        hand.complete()
+    else:
+        hand.end(ended)
+    wishes.delete(life.installation, hand.row.id, **WHO)
+    with pytest.raises(ImportNotFound):
+        life.get(hand.row.id)
+    assert (life.item_counts(hand.row.id), life.actions(hand.row.id)) == ({}, [])
+    with life.database.read() as connection:
+        assert connection.scalar(select(func.count()).select_from(ImportedItem)) == 4
+    assert [wish["outcome"] for wish in life.wishes()] == [f"Import {hand.row.id} is deleted."]
+
+
+def test_an_import_that_has_not_ended_is_not_deleted(life):
+    scheduled = life.slot(at(12))
+    running = broken_import(life).row.id
+    for number, status in ((scheduled, "scheduled"), (running, RUNNING)):
+        with pytest.raises(UsageError, match=f"^import {number} is {status}: expected one that has ended"):
+            wishes.delete(life.installation, number)
+        assert life.get(number).status == status
+
+
+def test_an_import_whose_slot_is_yet_to_come_is_kept_since_the_slot_would_be_filled_again(life):
+    number = life.slot(at(12))
+    life.do(scheduling.cancel_scheduled, number, life.now, "not today")
+    with pytest.raises(UsageError, match=f"^import {number} keeps the slot of 2030-06-01 12:00 UTC"):
+        wishes.delete(life.installation, number)
+    life.tick()
+    assert [row.slot_at for row in life.all()] == [at(12), at(15)]
+    life.go_on(hours=2)
+    wishes.delete(life.installation, number)
+    life.tick()
+    assert [row.slot_at for row in life.all()] == [at(15)]

@@ -1,0 +1,195 @@
+"""The life of imports by hand: a clock that tests move, workers on paper, every step an action or a ledger function.
+
+Nothing is asked of any API, and nothing waits.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import delete, func, select
+
+from import_pipeline.importer.finalize import complete, end
+from import_pipeline.importer.installation import Installation
+from import_pipeline.importer.schedule import tick
+from import_pipeline.importer.start import begin, lease_of, new_import
+from import_pipeline.rules.status import ImportStatus, ItemStatus, Trigger
+from import_pipeline.settings import SourceSettings, load_settings
+from import_pipeline.sources.items import ImportedItem, ItemsSource
+from import_pipeline.testing import FakeClock
+from import_pipeline.tracking import claims, events, imports, pages, scheduling
+from import_pipeline.tracking.claims import Done, Failure
+from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.pages import Discovered, Page
+from import_pipeline.tracking.process import Worker
+from import_pipeline.tracking.schema import upgrade
+from import_pipeline.tracking.tables import import_item_statuses, import_requests, tracking_metadata
+from import_pipeline.tracking.user_tables import ensure_table
+
+#: Between the slots of nine and of noon.
+TEN = datetime(2030, 6, 1, 10, tzinfo=UTC)
+ADA = Worker(id="ada", host="elsewhere", pid=1)  # of another machine: only its heartbeat tells of it
+BOB = Worker(id="bob", host="elsewhere", pid=2)
+
+
+def at(hour, day=1):
+    return datetime(2030, 6, day, hour, tzinfo=UTC)
+
+
+def items_source(**settings):
+    """The example's source, with slots every three hours of UTC unless the settings say otherwise."""
+    return ItemsSource().configured(SourceSettings(**settings))
+
+
+class Life:
+    """An installation whose time is the test's own."""
+
+    def __init__(self, database, now=TEN, source=None):
+        self.database = database
+        self.clock = FakeClock(now)
+        self.source = source or items_source()
+        settings = load_settings({"DATABASE_URL": "sqlite:///unused", "IMPORT_PIPELINE_HOME": "/unused"}, Path("/"))
+        self.installation = Installation(
+            settings=settings, sources=(self.source,), database=database, clock=self.clock, chance=lambda: 0.5
+        )
+
+    @property
+    def now(self):
+        return self.clock.now()
+
+    def go_on(self, **passed):
+        """Let time pass."""
+        self.clock.advance(timedelta(**passed).total_seconds())
+
+    def do(self, action, *arguments, **options):
+        """A ledger function in a transaction of its own."""
+        with self.database.write() as connection:
+            return action(connection, *arguments, **options)
+
+    def tick(self, **options):
+        return tick(self.installation, self.source, **options)
+
+    def slot(self, moment):
+        """The scheduled import of that slot, as an earlier tick has left it."""
+        assert self.do(scheduling.create_slot, new_import(self.source, Trigger.SCHEDULE, slot_at=moment), self.now)
+        return self.all()[-1].id
+
+    def begin(self, import_id, worker=ADA, run_id=None):
+        return Hand(self, begin(self.database, self.source, import_id, worker, self.clock, run_id), worker)
+
+    def launch(self, worker=ADA, run_id=None):
+        """Tick, and begin what is to be launched."""
+        [launched] = self.tick().launches
+        return self.begin(launched.import_id, worker, run_id)
+
+    def get(self, import_id):
+        with self.database.read() as connection:
+            return imports.get(connection, import_id)
+
+    def all(self):
+        with self.database.read() as connection:
+            return imports.latest(connection, limit=100_000)[::-1]
+
+    def story(self):
+        """id -> trigger, status and slot of every import."""
+        return {row.id: (row.trigger.value, row.status.value, row.slot_at) for row in self.all()}
+
+    def actions(self, import_id):
+        with self.database.read() as connection:
+            return [action for _, action, _ in events.latest(connection, import_id)]
+
+    def wishes(self):
+        """What is kept of every wish."""
+        with self.database.read() as connection:
+            return [dict(row._mapping) for row in connection.execute(select(import_requests))]
+
+    def item_counts(self, import_id):
+        """How many items of an import are in each status."""
+        columns = import_item_statuses.c
+        with self.database.read() as connection:
+            counted = (
+                select(columns.status, func.count()).where(columns.import_id == import_id).group_by(columns.status)
+            )
+            return {ItemStatus(status): count for status, count in connection.execute(counted)}
+
+
+class Hand:
+    """A worker's work on one import, step by step."""
+
+    def __init__(self, life, row, worker):
+        self.life = life
+        self.row = row
+        self.lease = lease_of(row, life.source, worker)
+
+    def discover(self, *ids, done=True, versions=True, page=1):
+        """Store a page of the list; `done` tells that it was the last one."""
+        found = [
+            Discovered(external_id=each, importable=ImportedItem(external_id=each), version="1" if versions else None)
+            for each in ids
+        ]
+        checkpoint = {"page": page, "complete": done}
+        page = Page(items=found, checkpoint=checkpoint, total=len(ids) if done else None)
+        return self.life.do(pages.store_page, self.row, self.lease, ImportedItem, page, self.life.now)
+
+    def select(self):
+        """The items of a retry."""
+        self.life.do(pages.select_unfinished, self.row, self.lease, self.row.retry_of, self.life.now)
+
+    def beat(self):
+        self.life.do(imports.beat, self.lease, self.life.now, imports.Pulse())
+
+    def claim(self, limit=100):
+        return self.life.do(claims.claim, self.lease, limit, self.life.now)
+
+    def succeed(self, taken):
+        done = [Done(claim=each, importable=ImportedItem(external_id=each.external_id, name="a")) for each in taken]
+        self.life.do(claims.complete, self.row, self.lease, ImportedItem, done, self.life.now)
+
+    def fail(self, taken, again=None):
+        """A failed try of each; `again` is how long until the next one, None for no other."""
+        next_attempt_at = None if again is None else self.life.now + again
+        failed = [Failure(claim=each, reason="boom", next_attempt_at=next_attempt_at) for each in taken]
+        self.life.do(claims.fail, self.lease, failed, self.life.now)
+
+    def complete(self):
+        complete(self.life.database, self.row, self.lease, self.life.now)
+
+    def end(self, status, reason="so it went"):
+        end(self.life.database, self.lease, self.life.now, status, reason)
+
+    def leave(self):
+        self.life.do(imports.leave, self.lease, self.life.now)
+
+    def import_all(self, *ids):
+        """A whole import that goes well."""
+        self.discover(*ids)
+        self.succeed(self.claim())
+        self.complete()
+
+
+@contextmanager
+def tracking_database(url) -> Iterator[Database]:
+    """A database with all tables in place."""
+    database = Database(url)
+    try:
+        upgrade(database)
+        ensure_table(database, ImportedItem)
+        yield database
+    finally:
+        database.close()
+
+
+def empty(database):
+    """Forget everything: making the tables anew takes longer than a test."""
+    with database.write() as connection:
+        for table in (*reversed(tracking_metadata.sorted_tables), ImportedItem.__table__):
+            connection.execute(delete(table))
+
+
+RUNNING, COMPLETED, FAILED, CANCELLED = (
+    ImportStatus.RUNNING,
+    ImportStatus.COMPLETED,
+    ImportStatus.FAILED,
+    ImportStatus.CANCELLED,
+)
