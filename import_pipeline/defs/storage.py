@@ -19,6 +19,7 @@ from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 from dagster_postgres.utils import DagsterPostgresException
+from filelock import FileLock
 from sqlalchemy import make_url
 
 from import_pipeline.errors import DatabaseUnavailable
@@ -42,7 +43,10 @@ class Storage(DagsterStorage, ConfigurableClass):
         if settings.is_postgres:
             return _postgres_storage(settings, inst_data)
         folder = settings.home / "dagster" / "storage"
-        return DagsterSqliteStorage.from_local(str(folder), inst_data=inst_data)
+        folder.mkdir(parents=True, exist_ok=True)
+        # Dagster's tables are made without a lock: of two first processes one would find them half there.
+        with FileLock(folder / "creation.lock"):
+            return DagsterSqliteStorage.from_local(str(folder), inst_data=inst_data)
 
 
 def _postgres_storage(settings: Settings, inst_data: ConfigurableClassData | None) -> DagsterStorage:
