@@ -122,13 +122,12 @@ class Hand:
         self.row = row
         self.lease = lease_of(row, life.source, worker)
 
-    def discover(self, *ids, done=True, versions=True, page=1):
-        """Store a page of the list; `done` tells that it was the last one."""
+    def discover(self, *ids, done=True, stopped=None, version="1"):
+        """Store a page of the list; `done` tells that it was the last one, `stopped` why the list broke off there."""
         found = [
-            Discovered(external_id=each, importable=ImportedItem(external_id=each), version="1" if versions else None)
-            for each in ids
+            Discovered(external_id=each, importable=ImportedItem(external_id=each), version=version) for each in ids
         ]
-        checkpoint = {"page": page, "complete": done}
+        checkpoint = {"page": 1, "complete": done, "stopped": stopped}
         page = Page(items=found, checkpoint=checkpoint, total=len(ids) if done else None)
         return self.life.do(pages.store_page, self.row, self.lease, ImportedItem, page, self.life.now)
 

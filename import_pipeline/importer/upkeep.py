@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from import_pipeline.errors import UsageError
+from import_pipeline.errors import LeaseLost, UsageError
 from import_pipeline.importer.finalize import complete
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.start import liveness
-from import_pipeline.rules.status import ImportStatus
+from import_pipeline.rules.status import ImportKind, ImportStatus
 from import_pipeline.tracking import events, imports, items, pruning, versions
 from import_pipeline.tracking.imports import Lease
 from import_pipeline.tracking.tables import imports as table
@@ -29,8 +29,8 @@ class Finalized:
 def finalize(installation: Installation, import_id: int) -> Finalized:
     """End a running import that has no worker and nothing left to do; say what is left otherwise.
 
-    Failed items whose last try is over five minutes old are closed as failed for good. Raises ImportNotFound, and
-    UsageError for an import that does not run or that somebody works on.
+    Failed items whose last try is over five minutes old are closed as failed for good. Raises ImportNotFound,
+    UsageError for an import that does not run or that somebody works on, and LeaseLost where somebody begins to.
     """
     now = installation.clock.now()
     with installation.database.write() as connection:
@@ -41,16 +41,23 @@ def finalize(installation: Installation, import_id: int) -> Finalized:
         if not liveness(row, lease_seconds).is_dead(now):
             raise UsageError(f"import {import_id} has a living worker, which ends it itself")
         lease = Lease(import_id=row.id, fence=row.fence, worker="", seconds=lease_seconds)
-        counted = {"finalize_attempts": table.c.finalize_attempts + 1, "last_finalize_attempt_at": now}
         closed = items.close_failed(connection, import_id, now - CLOSE_AFTER)
-        counted["items_failed_count"] = table.c.items_failed_count + closed
-        imports.write(connection, lease, now, **counted)
+        counted = imports.guarded(lease).values(  # without a heartbeat: this is no worker
+            finalize_attempts=table.c.finalize_attempts + 1,
+            last_finalize_attempt_at=now,
+            items_failed_count=table.c.items_failed_count + closed,
+            updated_at=now,
+        )
+        if connection.execute(counted).rowcount != 1:
+            raise LeaseLost(f"import {import_id} was taken over by another process at this moment")
         if closed:
             events.note(connection, import_id, now, "items_closed", f"{closed} items have failed for good.")
-        left = items.remaining(connection, import_id)
+        unfinished = items.remaining(connection, import_id).unfinished
+        if row.kind is ImportKind.DISCOVERY:
+            unfinished = 0  # the list was all that it wanted
         discovered = bool((row.checkpoint or {}).get("complete"))
-    if left.unfinished or not discovered:
-        what = f"{left.unfinished} items are unfinished" if discovered else "its list was not read to the end"
+    if unfinished or not discovered:
+        what = f"{unfinished} items are unfinished" if discovered else "its list was not read to the end"
         return Finalized(ended=False, sentence=f"Import {import_id}: {what}; `run {row.source}` goes on with it.")
     complete(installation.database, row, lease, now)
     return Finalized(ended=True, sentence=f"Import {import_id} is completed.")
@@ -64,16 +71,17 @@ def confirm_gone(installation: Installation, import_id: int) -> int:
     now = installation.clock.now()
     with installation.database.write() as connection:
         row = imports.get(connection, import_id)
-        if row.status is not ImportStatus.COMPLETED or row.incomplete_reason or "limit" in row.metadata:
+        partial = row.kind is ImportKind.SELECTION or row.incomplete_reason or "limit" in row.metadata
+        if row.status is not ImportStatus.COMPLETED or partial:
             raise UsageError(f"import {import_id} did not see its whole list: nothing can be told to be gone by it")
-        if imports.latest(connection, source=row.source, limit=1)[0].id != import_id:
+        if versions.seen_since(connection, row):
             raise UsageError(f"import {import_id} is not the latest of {row.source}: expected that one")
         gone = versions.mark_gone(connection, row, now, most_share=1.0)
         events.note(connection, import_id, now, "items_gone", f"{gone.count} items are marked as gone, as confirmed.")
     return gone.count
 
 
-def prune(installation: Installation, days: int) -> int:
+def prune(installation: Installation, days: int, batch: int = BATCH) -> int:
     """Drop the item rows of imports that ended so many days ago, failed ones excepted; returns how many rows.
 
     Import rows, their counters and events stay, and so does all that was imported.
@@ -82,7 +90,7 @@ def prune(installation: Installation, days: int) -> int:
     dropped = 0
     while True:
         with installation.database.write() as connection:
-            batch = pruning.drop_batch(connection, before, BATCH)
-        dropped += batch
-        if batch < BATCH:
+            some = pruning.drop_batch(connection, before, batch)
+        dropped += some
+        if some < batch:
             return dropped

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select, update
 from import_pipeline.tracking.dialect import insert_into
 from import_pipeline.tracking.importables import chunks
 from import_pipeline.tracking.imports import ImportRow
-from import_pipeline.tracking.tables import source_items
+from import_pipeline.tracking.tables import imports, source_items
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +79,12 @@ def remember(connection: Connection, row: ImportRow, seen: Sequence[Seen]) -> No
             for item in seen
         ],
     )
+
+
+def seen_since(connection: Connection, row: ImportRow) -> bool:
+    """Whether another import of the source began after that one: what it met tells of it, not of the earlier one."""
+    later = (imports.c.source == row.source, imports.c.id != row.id, imports.c.started_at >= row.started_at)
+    return connection.scalar(select(imports.c.id).where(*later).limit(1)) is not None
 
 
 def mark_gone(connection: Connection, row: ImportRow, now: datetime, most_share: float) -> Gone:

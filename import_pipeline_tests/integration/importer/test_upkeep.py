@@ -1,0 +1,207 @@
+"""Housekeeping on real rows: imports that nobody works on are ended, gone items confirmed, old item rows dropped."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from import_pipeline.errors import UsageError
+from import_pipeline.importer import upkeep
+from import_pipeline.importer.start import new_import, prepare
+from import_pipeline.rules.status import ImportKind, ItemStatus, Trigger
+from import_pipeline.tracking.tables import source_items
+from import_pipeline_tests.life import BOB, CANCELLED, COMPLETED, FAILED, RUNNING, at
+
+
+def begun(life, worker=BOB, **wishes):
+    """An import that runs now."""
+    new = new_import(life.source, Trigger.CLI, **wishes)
+    return life.begin(prepare(life.database, life.source, new, life.clock).id, worker)
+
+
+def finalize(life, hand):
+    return upkeep.finalize(life.installation, hand.row.id)
+
+
+def test_an_import_with_nothing_left_to_do_is_completed_in_place_of_its_worker(life):
+    hand = begun(life)
+    hand.discover("1", "2")
+    hand.succeed(hand.claim(1))
+    hand.fail(hand.claim())
+    life.go_on(minutes=2)
+    found = finalize(life, hand)
+    assert (found.ended, found.sentence) == (True, f"Import {hand.row.id} is completed.")
+    row = life.get(hand.row.id)
+    assert (row.status, row.items_imported_count, row.items_failed_count) == (COMPLETED, 1, 1)
+    assert (row.finalize_attempts, row.last_finalize_attempt_at) == (1, life.now)
+
+
+def test_a_failed_item_that_nobody_holds_is_closed_five_minutes_after_its_last_try(life):
+    hand = begun(life)
+    hand.discover("1", "2")
+    hand.fail(hand.claim(1), again=timedelta(hours=1))
+    hand.succeed(hand.claim())
+    for minutes in (2, 2):
+        life.go_on(minutes=minutes)
+        found = finalize(life, hand)
+        assert (found.ended, life.get(hand.row.id).status) == (False, RUNNING)
+        assert found.sentence == f"Import {hand.row.id}: 1 items are unfinished; `run items` goes on with it."
+    life.go_on(minutes=2)
+    assert finalize(life, hand).ended
+    row = life.get(hand.row.id)
+    assert (row.status, row.items_imported_count, row.items_failed_count) == (COMPLETED, 1, 1)
+    assert row.finalize_attempts == 3
+    assert life.actions(row.id) == ["import_started", "items_closed", "import_completed"]
+
+
+def test_an_import_of_the_list_alone_needs_no_details_to_be_completed(life):
+    hand = begun(life, kind=ImportKind.DISCOVERY)
+    hand.discover("1", "2")
+    life.go_on(minutes=2)
+    assert finalize(life, hand).ended
+    assert life.item_counts(hand.row.id) == {ItemStatus.PENDING: 2}
+
+
+LEFT = {
+    "a list that was not read to the end": (False, False, "its list was not read to the end"),
+    "items that were not tried": (True, False, "1 items are unfinished"),
+    "items that somebody held": (True, True, "1 items are unfinished"),
+}
+
+
+@pytest.mark.parametrize(("discovered", "held", "what"), LEFT.values(), ids=LEFT)
+def test_what_is_left_to_do_is_said_and_somebody_goes_on_with_it(life, discovered, held, what):
+    hand = begun(life)
+    hand.discover("1", "2", done=discovered)
+    hand.succeed(hand.claim(1 if discovered else 2))
+    if held:
+        hand.claim()
+    life.go_on(minutes=2)
+    found = finalize(life, hand)
+    assert (found.ended, found.sentence) == (
+        False,
+        f"Import {hand.row.id}: {what}; `run items` goes on with it.",
+    )
+    [launch] = life.tick().launches
+    assert launch.import_id == hand.row.id, "looking after it is no sign of a worker"
+    life.begin(hand.row.id)
+
+
+def test_an_import_that_somebody_works_on_ends_itself(life):
+    hand = begun(life)
+    hand.import_all("1")
+    with pytest.raises(UsageError, match=f"^import {hand.row.id} is completed: expected a running one"):
+        finalize(life, hand)
+    living = begun(life)
+    with pytest.raises(UsageError, match=f"^import {living.row.id} has a living worker, which ends it itself"):
+        finalize(life, living)
+    assert life.get(living.row.id).finalize_attempts == 0
+
+
+def gone(life):
+    """external id -> when it was marked as gone."""
+    columns = source_items.c
+    with life.database.read() as connection:
+        rows = connection.execute(select(columns.external_id, columns.gone_at).where(columns.gone_at.is_not(None)))
+        return {row.external_id: row.gone_at for row in rows}
+
+
+def numbers(upto):
+    return [str(number) for number in range(1, upto + 1)]
+
+
+def test_what_the_list_no_longer_has_is_marked_and_comes_back_with_it(life):
+    begun(life).import_all(*numbers(10))
+    life.go_on(hours=1)
+    second = begun(life)
+    second.import_all(*numbers(8))
+    assert gone(life) == {"9": life.now, "10": life.now}
+    assert "items_gone" in life.actions(second.row.id)
+    begun(life).import_all(*numbers(9))
+    assert list(gone(life)) == ["10"]
+
+
+UNSEEN = {
+    "an incomplete list": ({}, {"stopped": "the list repeats itself"}, COMPLETED),
+    "a list of which only so many items were wanted": ({"limit": 8}, {}, COMPLETED),
+    "chosen items": ({"only": numbers(8)}, {}, COMPLETED),
+    "an import that failed": ({}, {}, FAILED),
+    "an import that was cancelled": ({}, {}, CANCELLED),
+}
+
+
+@pytest.mark.parametrize(("wishes", "page", "ends"), UNSEEN.values(), ids=UNSEEN)
+def test_only_a_list_that_was_seen_whole_tells_what_is_gone(life, wishes, page, ends):
+    begun(life).import_all(*numbers(10))
+    life.go_on(minutes=1)
+    hand = begun(life, **wishes)
+    hand.discover(*numbers(8), **page)
+    hand.succeed(hand.claim())
+    if ends is COMPLETED:
+        hand.complete()
+    else:
+        hand.end(ends)
+    assert (life.get(hand.row.id).status, gone(life)) == (ends, {})
+    with pytest.raises(UsageError, match=f"^import {hand.row.id} did not see its whole list"):
+        upkeep.confirm_gone(life.installation, hand.row.id)
+    assert gone(life) == {}
+
+
+def test_more_than_a_fifth_is_gone_only_when_a_person_says_so(life):
+    begun(life).import_all(*numbers(10))
+    life.go_on(minutes=1)
+    hand = begun(life)
+    hand.import_all(*numbers(7))
+    assert gone(life) == {}
+    assert "items_gone_unconfirmed" in life.actions(hand.row.id)
+    life.go_on(minutes=1)
+    life.tick()  # makes a scheduled import, which says nothing of what is gone
+    assert upkeep.confirm_gone(life.installation, hand.row.id) == 3
+    assert gone(life) == dict.fromkeys(("8", "9", "10"), life.now)
+    assert life.actions(hand.row.id)[-1] == "items_gone"
+
+
+def test_an_import_before_the_latest_one_says_nothing_of_what_is_gone_now(life):
+    begun(life).import_all(*numbers(10))
+    early = begun(life)
+    early.import_all(*numbers(7))
+    life.go_on(minutes=1)
+    waited_long = life.slot(at(9))
+    begun(life).import_all(*numbers(10))
+    with pytest.raises(UsageError, match=f"^import {early.row.id} is not the latest of items"):
+        upkeep.confirm_gone(life.installation, early.row.id)
+    life.go_on(minutes=1)
+    last = life.begin(waited_long)
+    last.import_all(*numbers(7))
+    assert upkeep.confirm_gone(life.installation, last.row.id) == 3
+
+
+def test_old_item_rows_are_dropped_in_batches_and_failed_ones_kept(life):
+    def prune(days):
+        return upkeep.prune(life.installation, days, batch=4)
+
+    old = begun(life)
+    old.discover(*numbers(12))
+    old.fail(old.claim(2))
+    old.succeed(old.claim())
+    old.complete()
+    life.go_on(days=2)
+    cancelled = begun(life)
+    cancelled.discover(*numbers(3), version="2")
+    cancelled.end(CANCELLED)
+    running = begun(life)
+    running.discover("new")
+    before = life.all()
+    assert prune(2) == 0
+    life.go_on(hours=1)
+    assert prune(2) == 10
+    assert prune(2) == 0
+    assert life.item_counts(old.row.id) == {ItemStatus.FAILED: 2}
+    assert (life.item_counts(cancelled.row.id), life.item_counts(running.row.id)) == (
+        {ItemStatus.PENDING: 3},
+        {ItemStatus.PENDING: 1},
+    )
+    assert life.all() == before
+    life.go_on(days=5)
+    assert prune(0) == 3
+    assert life.item_counts(running.row.id) == {ItemStatus.PENDING: 1}
