@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from import_pipeline.importer.look import PAGE_SIZE, Listing, Look
 from import_pipeline.importer.monitor import ImportView, left_of
 from import_pipeline.panel import words
+from import_pipeline.ratelimit import TierUsage
 from import_pipeline.rules.status import ENDED, OVERDUE, ImportKind, ImportStatus
 from import_pipeline.tracking.watch import SORTABLE, Filter
 
@@ -36,6 +37,7 @@ KINDS: Mapping[ImportKind, str] = {
 }
 REFRESH, IDLE_REFRESH = 1000, 5000  #: milliseconds between two looks of the script
 MOST_BARS = 60
+LEAST_SEEN = 0.7  #: per cent of a bar
 FILTERS: Mapping[str, Callable[..., str]] = {
     "duration": words.duration,
     "relative": words.relative,
@@ -125,12 +127,19 @@ def duration_parts(view: ImportView) -> list[Part]:
     return _stretches(counted, figures.duration_seconds)
 
 
+def gauge_parts(tier: TierUsage) -> list[Part]:
+    """A gauge: the permits that a tier has left."""
+    return _stretches((("left", left_of(tier)),), tier.amount)
+
+
 def _stretches(counted: Sequence[tuple[str, float]], whole: float) -> list[Part]:
     parts, start = [], 0.0
     for name, size in counted:
         share = 100.0 * size / whole if whole else 0.0
+        # What has failed is seen however little it is.
+        shown = max(share, LEAST_SEEN) if name == "failed" and share else share
         if share:
-            parts.append(Part(name=name, start=round(start, 2), size=round(share, 2)))
+            parts.append(Part(name=name, start=round(min(start, 100.0 - shown), 2), size=round(shown, 2)))
         start += share
     return parts
 
@@ -200,6 +209,7 @@ def _drawing() -> dict[str, Any]:
     return {
         "progress_parts": progress_parts,
         "duration_parts": duration_parts,
+        "gauge_parts": gauge_parts,
         "left_of": left_of,
         "icons": ICONS,
         "kinds": KINDS,

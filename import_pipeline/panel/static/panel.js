@@ -5,13 +5,16 @@
 const FRAGMENT = { "X-Panel-Fragment": "1" };
 const LONGEST_WAIT = 10000;
 
-const zoned = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const clock = { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" };
+const thisYear = new Intl.DateTimeFormat(undefined, clock);
+const otherYear = new Intl.DateTimeFormat(undefined, { year: "numeric", ...clock });
 
 function localise(root) {
   for (const element of root.querySelectorAll("time[datetime]")) {
     const at = new Date(element.dateTime);
     element.title = element.textContent.trim();
-    element.textContent = zoned.format(at);
+    const format = at.getFullYear() === new Date().getFullYear() ? thisYear : otherYear;
+    element.textContent = format.format(at);
   }
 }
 
