@@ -9,6 +9,8 @@ from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
+from sqlalchemy import Connection
+
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import (
     ApiBlocked,
@@ -252,7 +254,7 @@ class Meter:
 async def _phases(work: Work) -> None:
     """What the import's kind asks for."""
     if work.option.get("fresh") and work.row.checkpoint is None:
-        await work.write(importables.forget, work.source.name, work.source.model)
+        await work.write(_forget, work)
     if work.row.kind is ImportKind.SELECTION:
         if work.row.checkpoint is None:
             await _select(work)
@@ -267,6 +269,12 @@ async def _phases(work: Work) -> None:
     else:
         await discover(work)
         await enrich(work)
+
+
+def _forget(connection: Connection, work: Work) -> None:
+    """Forget what the source has imported. Raises LeaseLost: a successor's rows are not ours to delete."""
+    imports.hold(connection, work.lease)
+    importables.forget(connection, work.source.name, work.source.model)
 
 
 async def _select(work: Work) -> None:
