@@ -3,7 +3,7 @@
 Each decision is carried out by one guarded statement, so any number of ticks at once start an import once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
@@ -81,7 +81,7 @@ def tick(
         rows = scheduling.open_ones(connection, source.name, now)
         states = [_state(row, source, fate if _same(row, running) else RunFate.ALIVE, now) for row in rows]
         for decision in decide(states, source.timetable, now, schedule_is_on=schedule_is_on):
-            _apply(connection, source, decision, now, result)
+            _apply(connection, source, decision, {row.id: row for row in rows}, now, result)
     return result
 
 
@@ -109,8 +109,15 @@ def _state(row: ImportRow, source: ImportSource, fate: RunFate, now: datetime) -
     )
 
 
-def _apply(connection: Connection, source: ImportSource, decision: Decision, now: datetime, result: Tick) -> None:
-    """Carry one decision out; what somebody else has done meanwhile is left out without a word."""
+def _apply(
+    connection: Connection,
+    source: ImportSource,
+    decision: Decision,
+    seen: Mapping[int, ImportRow],
+    now: datetime,
+    result: Tick,
+) -> None:
+    """Carry one decision out; where the import is no longer as it was seen, it is left out without a word."""
     match decision:
         case Schedule(slot_at=slot_at):
             if not scheduling.create_slot(connection, new_import(source, Trigger.SCHEDULE, slot_at=slot_at), now):
@@ -120,24 +127,25 @@ def _apply(connection: Connection, source: ImportSource, decision: Decision, now
                 return
             events.note(connection, import_id, now, "import_cancelled", reason)
         case Start(import_id=import_id, reason=reason):
-            if not scheduling.claim_run(connection, import_id, now, RUN_START):
+            if not scheduling.claim_run(connection, seen[import_id], now, RUN_START):
                 return
             events.note(connection, import_id, now, "run_requested", reason)
             result.launches.append(Launch(import_id=import_id, reason=reason))
         case Resume(import_id=import_id, dead_run_id=dead_run_id, reason=reason):
-            if not scheduling.claim_run(connection, import_id, now, RUN_START):
+            if not scheduling.claim_run(connection, seen[import_id], now, RUN_START):
                 return
             events.note(connection, import_id, now, "run_requested", reason)
             result.launches.append(Launch(import_id=import_id, reason=reason, dead_run_id=dead_run_id))
         case Fail(import_id=import_id) | End(import_id=import_id):
-            if not _end(connection, source, decision, now, result):
+            if not _end(connection, source, decision, seen[import_id], now, result):
                 return
     result.sentences.append(decision.reason)
 
 
-def _end(connection: Connection, source: ImportSource, decision: Fail | End, now: datetime, result: Tick) -> bool:
+def _end(
+    connection: Connection, source: ImportSource, decision: Fail | End, row: ImportRow, now: datetime, result: Tick
+) -> bool:
     """End a running import that has no worker; False where somebody else was faster."""
-    row = imports.get(connection, decision.import_id)
     status = ImportStatus.FAILED if isinstance(decision, Fail) else ImportStatus.CANCELLED
     lease = Lease(import_id=row.id, fence=row.fence, worker="", seconds=source.lease)
     try:

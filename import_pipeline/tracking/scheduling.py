@@ -46,14 +46,15 @@ def open_retry_of(connection: Connection, import_id: int) -> int | None:
     return connection.scalar(select(imports.c.id).where(imports.c.retry_of == import_id, unended).limit(1))
 
 
-def claim_run(connection: Connection, import_id: int, now: datetime, again_after: timedelta) -> bool:
-    """The right to ask for a run of the import; False where somebody else has asked so recently."""
+def claim_run(connection: Connection, seen: ImportRow, now: datetime, again_after: timedelta) -> bool:
+    """The right to ask for a run of the import; False where somebody else has asked so recently, or works on it now."""
     asked = imports.c.run_requested_at
     statement = (
         update(imports)
         .where(
-            imports.c.id == import_id,
-            imports.c.status.in_([ImportStatus.SCHEDULED, ImportStatus.RUNNING]),
+            imports.c.id == seen.id,
+            imports.c.status == seen.status,
+            imports.c.fence == seen.fence,
             or_(asked.is_(None), asked <= now - again_after, asked <= imports.c.heartbeat_at),
         )
         .values(run_requested_at=now, updated_at=now)

@@ -1,0 +1,187 @@
+"""Many ticks, runs and workers at the same moment: whatever they race for is got by one of them.
+
+A race is one source's import for which all contenders reach at once: each ticks, begins what it was told to launch, and
+tries to begin the import without being told, as a person at the launchpad may. They meet the races in the same order,
+and whoever finds one decided is through with it sooner, so that they stay together.
+"""
+
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import timedelta
+
+import pytest
+
+from import_pipeline.errors import ImportAlreadyRunning, InvalidTransition, LeaseLost
+from import_pipeline.importer import wishes
+from import_pipeline.importer.start import begin, new_import
+from import_pipeline.rules.status import ImportStatus, Trigger
+from import_pipeline.tracking import claims, imports, requests, scheduling
+from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.process import Worker
+from import_pipeline.tracking.requests import Wish
+from import_pipeline_tests.life import ADA, TEN, Life, at, items_source
+from import_pipeline_tests.together import together
+
+CONTENDERS = 4
+FEW, MANY = 250, 1000  # races of each pair of database and contenders; 1,000 in all, 4,000 at night
+
+
+def source_of(race):
+    source = items_source()
+    source.name = f"items_{race}"
+    return source
+
+
+def a_due_slot(connection, source):
+    return slot(connection, source, 9)
+
+
+def missed_slots(connection, source):
+    for hour in (3, 6):
+        slot(connection, source, hour)
+    return slot(connection, source, 9)
+
+
+def a_dead_worker(connection, source):
+    number = slot(connection, source, 9)
+    imports.start(connection, number, ADA, TEN - timedelta(hours=1), "dead")
+    return number
+
+
+def a_wish(connection, source):
+    requests.ask(connection, source.name, Wish.NEW, TEN, requested_by="Ada")
+
+
+def a_moved_slot(connection, source):
+    requests.ask(connection, source.name, Wish.RESCHEDULE, TEN, requested_by="Ada")
+    return slot(connection, source, 12)
+
+
+def nothing_but_a_wish_to_move(connection, source):
+    requests.ask(connection, source.name, Wish.RESCHEDULE, TEN, requested_by="Ada")
+
+
+def slot(connection, source, hour):
+    assert scheduling.create_slot(connection, new_import(source, Trigger.SCHEDULE, slot_at=at(hour)), TEN)
+    return imports.latest(connection, source=source.name, limit=1)[0].id
+
+
+KINDS = (a_due_slot, missed_slots, a_dead_worker, a_wish, a_moved_slot, nothing_but_a_wish_to_move)
+
+
+def prepared(life, races):
+    """Lay the races out; returns the import that each is about, None where a tick is to make it."""
+    with life.database.write() as connection:
+        return [KINDS[race % len(KINDS)](connection, source_of(race)) for race in range(races)]
+
+
+def contend(database, targets, name):
+    """One contender's way through all races; returns what it launched and what it began."""
+    worker = Worker(id=name, host="elsewhere", pid=1)
+    life = Life(database)
+    launched, begun = [], []
+    for race, target in enumerate(targets):
+        life.source = source_of(race)
+        asked = [launch.import_id for launch in life.tick().launches]
+        launched += asked
+        for number in {*asked, target} - {None}:
+            try:
+                begin(database, life.source, number, worker, life.clock, name)
+            except (ImportAlreadyRunning, InvalidTransition, LeaseLost):
+                continue
+            begun.append(number)
+    return launched, begun
+
+
+def contend_apart(url, targets):
+    """The same in a process of its own."""
+    with closing(Database(url)) as database:
+        return contend(database, targets, threading.current_thread().name)
+
+
+def threads(life, targets):
+    barrier = threading.Barrier(CONTENDERS)
+    with ThreadPoolExecutor(CONTENDERS, initializer=barrier.wait) as pool:
+        names = [f"thread {number}" for number in range(CONTENDERS)]
+        return list(pool.map(lambda name: contend(life.database, targets, name), names))
+
+
+def processes(life, targets):
+    url = life.database.url.render_as_string(hide_password=False)
+    return together(CONTENDERS, contend_apart, url, targets)
+
+
+@pytest.mark.parametrize("races", [FEW, pytest.param(MANY, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("contenders", [threads, processes])
+def test_whatever_is_raced_for_is_started_once(life, contenders, races):
+    targets = prepared(life, races)
+    got = contenders(life, targets)
+    launched = Counter(number for asked, _ in got for number in asked)
+    begun = Counter(number for _, begins in got for number in begins)
+    rows = life.all()
+    running = [row for row in rows if row.status is ImportStatus.RUNNING]
+    assert sorted(row.source for row in running) == sorted(source_of(race).name for race in range(races))
+    assert begun == Counter(row.id for row in running)
+    assert set(launched.values()) == {1}
+    assert set(launched) <= set(begun)
+    assert {row.fence for row in running} == {1, 2}, "2 where a worker was replaced"
+    by_source = Counter(row.source for row in rows if row.slot_at is None)
+    assert set(by_source.values()) == {1}, "a wish makes one import"
+    slots = Counter((row.source, row.slot_at) for row in rows if row.slot_at is not None)
+    assert set(slots.values()) == {1}
+    future = {row.source for row in rows if row.status is ImportStatus.SCHEDULED}
+    assert len(future) == races
+    assert {wish["outcome"] is None for wish in life.wishes()} == {False}
+    for row in running:
+        noted = Counter(life.actions(row.id))
+        assert (noted["import_started"] + noted["import_resumed"], noted["run_requested"]) == (1, launched[row.id])
+
+
+def test_an_import_that_is_cancelled_while_it_starts_either_runs_or_is_cancelled(life):
+    numbers = [slot_of(life, race) for race in range(100)]
+    barrier = threading.Barrier(2)
+
+    def start(race):
+        barrier.wait()
+        try:
+            begin(life.database, source_of(race), numbers[race], ADA, life.clock, None)
+        except (InvalidTransition, LeaseLost):
+            return "cancelled"
+        return "running"
+
+    def cancel(race):
+        barrier.wait()
+        return wishes.cancel(life.installation, numbers[race], by="Ada")
+
+    with ThreadPoolExecutor(2) as pool:
+        for race, number in enumerate(numbers):
+            started, cancelled = pool.submit(start, race), pool.submit(cancel, race)
+            row = life.get(number) if cancelled.result() and started.result() else None
+            assert row.status == started.result()
+            assert (row.cancel_requested_at is not None) == (row.status is ImportStatus.RUNNING)
+            assert ("is running" in cancelled.result()) == (row.status is ImportStatus.RUNNING)
+
+
+def slot_of(life, race):
+    with life.database.write() as connection:
+        return slot(connection, source_of(race), 9)
+
+
+def test_each_item_is_claimed_once_by_workers_of_one_import(life):
+    life.slot(at(9))
+    hand = life.launch()
+    hand.discover(*(str(number) for number in range(400)))
+    barrier = threading.Barrier(CONTENDERS)
+
+    def work(_):
+        barrier.wait()
+        mine = []
+        while taken := life.do(claims.claim, hand.lease, 7, life.now):
+            mine += [claim.external_id for claim in taken]
+        return mine
+
+    with ThreadPoolExecutor(CONTENDERS) as pool:
+        got = [item for mine in pool.map(work, range(CONTENDERS)) for item in mine]
+    assert (len(got), len(set(got))) == (400, 400)
