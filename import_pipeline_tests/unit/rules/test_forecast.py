@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from limits import RateLimitItem, RateLimitItemPerSecond, parse_many
 
-from import_pipeline.rules.forecast import eta, ideal_ratio, minimum_seconds
+from import_pipeline.rules.forecast import eta, fitted, ideal_ratio, minimum_seconds, remaining_seconds
 
 REAL = parse_many("500/20 second; 2000/100 second")
 SCALED = parse_many("50/2 second; 200/10 second")
@@ -77,3 +77,43 @@ def test_the_eta_is_the_slower_of_the_limits_and_the_pace() -> None:
     assert eta(501, REAL) == 20
     assert eta(501, REAL, per_second=10) == 50.1
     assert eta(501, REAL, per_second=1000) == 20
+
+
+@pytest.mark.parametrize(
+    ("moments", "used", "history"),
+    [
+        ([], [], []),
+        ([-1.0, -2.0], [(10.0, 2)], [-2.0, -1.0]),
+        # More were sent than are known: since the latest that is known.
+        ([-1.0, -2.0], [(10.0, 4)], [-2.0, -1.0, -0.5, 0.0]),
+        # Somebody else has sent them, at any time.
+        ([], [(10.0, 2)], [-5.0, 0.0]),
+        # What the longer window alone holds was sent before the shorter one.
+        ([-1.0], [(10.0, 1), (100.0, 3)], [-55.0, -10.0, -1.0]),
+        ([-1.0, 5.0, -200.0], [(10.0, 1), (100.0, 1)], [-1.0]),
+    ],
+)
+def test_the_history_fits_what_the_limiter_counts(moments, used, history):
+    assert fitted(moments, used) == history
+
+
+def test_what_needed_no_request_is_left_out_of_the_history():
+    assert fitted([-1.0, -2.0, -3.0, -4.0], [(10.0, 2)], all_sent=False) == [-3.0, -1.0]
+    assert len(fitted([-1.0, -2.0, -3.0, -4.0], [(10.0, 2)])) == 4
+
+
+def test_the_rest_takes_what_the_limits_need_after_the_pause_or_the_pace_seen_so_far():
+    tiers = SCALED
+    full = [-0.5] * 50
+    assert remaining_seconds(0, tiers, full) == 0.0
+    assert remaining_seconds(1, tiers, full) == pytest.approx(1.5, abs=0.06)
+    assert remaining_seconds(1, tiers, full, paused_seconds=1.0) == pytest.approx(1.5, abs=0.06)
+    assert remaining_seconds(1, tiers, full, paused_seconds=60.0) == 60.0
+    assert remaining_seconds(100, tiers, per_second=10.0) == 10.0
+    assert remaining_seconds(100, (), per_second=10.0) == 10.0
+    assert remaining_seconds(100, ()) == 0.0
+
+
+def test_a_million_requests_are_forecast_at_once_and_well():
+    tiers = REAL
+    assert remaining_seconds(1_000_000, tiers) == pytest.approx(minimum_seconds(1_000_000, tiers), rel=0.003)

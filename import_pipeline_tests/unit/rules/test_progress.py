@@ -2,7 +2,14 @@
 
 import pytest
 
-from import_pipeline.rules.progress import active_seconds, efficiency, incomplete_reason, percent_done
+from import_pipeline.rules.progress import (
+    active_seconds,
+    efficiency,
+    grade,
+    incomplete_reason,
+    percent_done,
+    requests_left,
+)
 
 
 @pytest.mark.parametrize(
@@ -46,3 +53,37 @@ def test_efficiency_is_the_share_of_waits_that_nobody_had_to_force(hits, sleeps,
 )
 def test_an_import_that_saw_less_than_there_is_says_so(discovered, total, stopped, reason):
     assert incomplete_reason(discovered, total, stopped) == reason
+
+
+@pytest.mark.parametrize(
+    ("percent", "word"),
+    [
+        (None, None),
+        (100.0, "excellent"),
+        (90.1, "excellent"),
+        (90.0, "fair"),
+        (50.0, "fair"),
+        (49.9, "poor"),
+        (0.0, "poor"),
+    ],
+)
+def test_an_efficiency_has_a_word(percent, word):
+    assert grade(percent) == word
+
+
+@pytest.mark.parametrize(
+    ("known", "left"),
+    [
+        ({"total": None, "listed": False}, None),
+        ({"total": 400, "listed": False}, 4 + 400),
+        ({"total": 400, "seen": 100, "unfinished": 80, "listed": False}, 3 + 80 + 300),
+        ({"total": 400, "seen": 100, "unfinished": 5, "unchanged": 90, "listed": False}, 3 + 5 + 30),
+        ({"total": 400, "seen": 400, "unfinished": 9, "listed": False}, 1 + 9),
+        ({"total": 400, "seen": 400, "unfinished": 9, "listed": True}, 9),
+        ({"total": None, "seen": 50, "unfinished": 9, "listed": True}, 9),
+        ({"total": 400, "seen": 100, "unfinished": 100, "listed": False, "details": False}, 3),
+        ({"total": 400, "seen": 400, "unfinished": 400, "listed": True, "details": False}, 0),
+    ],
+)
+def test_what_is_left_are_pages_and_details(known, left):
+    assert requests_left(**{"seen": 0, "unfinished": 0, "unchanged": 0, "per_page": 100} | known) == left

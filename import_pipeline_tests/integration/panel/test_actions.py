@@ -1,0 +1,199 @@
+"""Every action: what it does to the rows, where it leads, and who is refused."""
+
+from datetime import timedelta
+
+import pytest
+
+from import_pipeline.panel.security import HEADERS, LOGIN, SESSION
+from import_pipeline.tracking import imports, requests
+from import_pipeline_tests.panels import HOST, add_import, add_items, open_panel
+from import_pipeline_tests.rows import NOON
+
+pytestmark = pytest.mark.anyio
+TOKEN = "sixteen-letters!"
+ENDED = {"status": "completed", "started_at": NOON - timedelta(seconds=30), "ended_at": NOON}
+
+
+def row(panel, import_id):
+    with panel.installation.database.read() as connection:
+        return imports.get(connection, import_id)
+
+
+def wishes(panel):
+    with panel.installation.database.read() as connection:
+        return [(wish.wish, wish.fresh, wish.reason) for wish in requests.waiting(connection, "items")]
+
+
+@pytest.mark.parametrize(
+    ("form", "leads_to", "wish"),
+    [
+        ({"mode": "new"}, "/?done=new", ("new", False, None)),
+        ({"mode": "new", "fresh": "yes", "reason": " why "}, "/?done=new", ("new", True, "why")),
+        ({"mode": "reschedule"}, "/?done=reschedule", ("reschedule", False, None)),
+        ({"mode": "reschedule", "fresh": "yes"}, "/?done=reschedule", ("reschedule", False, None)),
+    ],
+)
+async def test_run_import_writes_the_wish_down(home, form, leads_to, wish):
+    async with open_panel(home) as panel:
+        answer = await panel.post("/run", {"source": "items", **form})
+        assert (answer.status_code, answer.headers["location"]) == (303, leads_to)
+        assert wishes(panel) == [wish]
+        page = await panel.get(leads_to)
+        assert panel.drawn.context["said"] != ""
+        assert "start-scheduled items" in page.text
+
+
+async def test_cancel_retry_and_delete(home):
+    async with open_panel(home) as panel:
+        scheduled = add_import(panel.installation)
+        assert (await panel.post(f"/imports/{scheduled}/cancel")).headers["location"] == (
+            f"/imports/{scheduled}?done=cancel"
+        )
+        assert row(panel, scheduled).status == "cancelled"
+        running = add_import(panel.installation, status="running", started_at=NOON)
+        await panel.post(f"/imports/{running}/cancel")
+        assert row(panel, running).cancel_requested_at == NOON
+        ended = add_import(panel.installation, **ENDED, items_failed_count=1)
+        add_items(panel.installation, ended, {"status": "failed"})
+        made = (await panel.post(f"/imports/{ended}/retry")).headers["location"]
+        assert row(panel, int(made.removeprefix("/imports/").partition("?")[0])).retry_of == ended
+        assert (await panel.post(f"/imports/{ended}/delete")).headers["location"] == "/?done=delete"
+        assert (await panel.get(f"/imports/{ended}")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/imports/1/cancel", 409), ("/imports/1/retry", 409), ("/imports/99/delete", 404), ("/imports/2/delete", 409)],
+)
+async def test_what_cannot_be_done_is_a_page_that_says_why(home, path, status):
+    async with open_panel(home) as panel:
+        add_import(panel.installation, **ENDED)
+        add_import(panel.installation)
+        answer = await panel.post(path)
+        assert (answer.status_code, panel.drawn.template) == (status, "problem.html")
+
+
+async def test_an_unknown_source_is_refused(home):
+    async with open_panel(home) as panel:
+        assert (await panel.post("/run", {"source": "orders"})).status_code == 409
+        assert wishes(panel) == []
+
+
+ACTIONS = ["/run", "/imports/1/cancel", "/imports/1/retry", "/imports/1/delete", "/login", "/logout"]
+
+
+@pytest.mark.parametrize("path", ACTIONS)
+@pytest.mark.parametrize(
+    ("form", "headers", "status"),
+    [
+        ({}, {"origin": "http://evil.example.com"}, 403),
+        ({}, {"origin": "null"}, 403),
+        ({}, {"origin": ""}, 403),  # it says nothing at all of where it comes from
+        ({}, {"origin": "", "sec_fetch_site": "cross-site"}, 403),
+        ({"csrf": ""}, {}, 403),
+        ({"csrf": "0" * 64}, {}, 403),
+        ({}, {"content_type": "text/plain"}, 415),
+        ({"reason": "x" * 20_000}, {}, 413),
+        ({}, {"host": "evil.example.com", "origin": "http://evil.example.com"}, 421),
+    ],
+)
+async def test_a_foreign_form_does_nothing(home, path, form, headers, status):
+    async with open_panel(home) as panel:
+        add_import(panel.installation)
+        answer = await panel.post(path, {"source": "items", "mode": "new", **form}, **headers)
+        assert answer.status_code == status
+        assert row(panel, 1).status == "scheduled"
+        assert wishes(panel) == []
+
+
+async def test_another_session_s_token_is_no_use(home):
+    async with open_panel(home) as panel:
+        await panel.get("/run")
+        stolen = panel.drawn.context["csrf"]
+        panel.client.cookies.clear()
+        await panel.get("/run")
+        assert panel.drawn.context["csrf"] != stolen
+        assert (await panel.post("/run", {"source": "items", "csrf": stolen})).status_code == 403
+
+
+@pytest.mark.parametrize("path", ACTIONS[:4])
+async def test_a_link_does_nothing(home, path):
+    async with open_panel(home) as panel:
+        add_import(panel.installation)
+        assert (await panel.get(path)).status_code == 200  # only asks whether it shall be
+        assert (await panel.client.put(path)).status_code == 405
+        assert row(panel, 1).status == "scheduled"
+        assert wishes(panel) == []
+
+
+@pytest.mark.parametrize("path", ["/", "/run", "/login", "/nothing", "/api/imports", "/metrics", "/static/panel.js"])
+async def test_every_answer_has_the_headers(home, path):
+    async with open_panel(home) as panel:
+        answer = await panel.get(path)
+        assert {name: answer.headers[name] for name in HEADERS} == HEADERS
+        policy = answer.headers["content-security-policy"]
+        assert "unsafe" not in policy
+        assert "frame-ancestors 'none'" in policy
+        assert answer.headers["cache-control"] == ("no-cache" if path.startswith("/static/") else "no-store")
+
+
+@pytest.mark.parametrize("path", ["/", "/run", "/imports/1", "/imports/1/cancel", "/login"])
+async def test_no_page_has_a_script_or_style_of_its_own(home, path):
+    async with open_panel(home) as panel:
+        add_import(panel.installation)
+        text = (await panel.get(path)).text
+        assert "<style" not in text
+        assert " style=" not in text
+        assert " on" not in {part[:3] for part in text.split("<")}
+        assert text.count("<script") == text.count('<script src="/static/panel.js"') == 1
+
+
+async def test_the_session_s_cookie_is_set_once(home):
+    async with open_panel(home) as panel:
+        first = await panel.get("/")
+        assert first.headers["set-cookie"].startswith(f"{SESSION}=")
+        assert first.headers["set-cookie"].endswith("; Path=/; HttpOnly; SameSite=Strict")
+        assert "set-cookie" not in (await panel.get("/")).headers
+
+
+async def test_with_a_token_nothing_is_shown_before_the_login(home):
+    async with open_panel(home, PANEL_HOST="0.0.0.0", PANEL_TOKEN=TOKEN) as panel:
+        add_import(panel.installation)
+        answer = await panel.get("/imports/1?done=new")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/login?next=%2Fimports%2F1%3Fdone%3Dnew")
+        for path in ("/api/imports", "/metrics", "/api/imports/1"):
+            answer = await panel.get(path)
+            assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+        assert (await panel.get("/", **{"X-Panel-Fragment": "1"})).status_code == 401
+        assert (await panel.post("/imports/1/cancel")).status_code == 401
+        assert row(panel, 1).status == "scheduled"
+        assert (await panel.get("/static/panel.css")).status_code == 200
+        assert (await panel.get("/api/imports", Authorization=f"Bearer {TOKEN}")).status_code == 200
+
+
+async def test_the_login_is_remembered_and_forgotten(home):
+    async with open_panel(home, PANEL_HOST="0.0.0.0", PANEL_TOKEN=TOKEN) as panel:
+        await panel.get("/login")
+        wrong = await panel.post("/login", {"token": "wrong"})
+        assert (wrong.status_code, panel.drawn.context["failed"]) == (403, True)
+        assert panel.installation.clock.sleeps == [0.5]
+        right = await panel.post("/login", {"token": TOKEN, "next": "/imports/7"})
+        assert (right.status_code, right.headers["location"]) == (303, "/imports/7")
+        assert TOKEN not in right.headers["set-cookie"]
+        assert (await panel.get("/")).status_code == 200
+        assert panel.drawn.context["can_log_out"]
+        panel.installation.clock.advance(13 * 3600)
+        assert (await panel.get("/")).status_code == 303
+        await panel.get("/login")
+        await panel.post("/login", {"token": TOKEN, "next": "//evil.example.com"})
+        await panel.get("/")
+        await panel.post("/logout")
+        assert LOGIN not in panel.client.cookies
+        assert (await panel.get("/")).status_code == 303
+
+
+async def test_the_host_is_checked_on_every_page(home):
+    async with open_panel(home) as panel:
+        for path in ("/", "/login", "/static/panel.js", "/metrics"):
+            assert (await panel.get(path, Host="evil.example.com")).status_code == 421
+            assert (await panel.get(path, Host=HOST)).status_code == 200

@@ -1,0 +1,83 @@
+"""The same figures for programs."""
+
+from datetime import timedelta
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from import_pipeline_tests.panels import add_event, add_import, add_items, open_panel
+from import_pipeline_tests.rows import NOON
+
+pytestmark = pytest.mark.anyio
+RUNNING = {
+    "status": "running",
+    "started_at": NOON - timedelta(seconds=10),
+    "items_count": 10,
+    "items_imported_count": 4,
+    "items_failed_count": 1,
+    "requests_count": 6,
+    "rate_limit_hits_count": 2,
+    "total_sleep_seconds": 8.0,
+    "checkpoint": {"seen": 10, "complete": True},
+}
+
+
+async def test_imports_as_json(home):
+    async with open_panel(home) as panel:
+        overdue = add_import(panel.installation, scheduled_at=NOON - timedelta(minutes=1))
+        running = add_import(panel.installation, **RUNNING)
+        told = (await panel.get("/api/imports?sort=id")).json()
+        assert (told["total"], told["page"]) == (2, 1)
+        assert [(each["import_id"], each["status"]) for each in told["imports"]] == [
+            (overdue, "overdue"),
+            (running, "running"),
+        ]
+        assert told["imports"][1]["percent"] == 50.0
+        assert (await panel.get("/api/imports?status=failed")).json()["imports"] == []
+
+
+async def test_one_import_as_json(home):
+    async with open_panel(home, ITEMS_LIMITS="5/10 second") as panel:
+        running = add_import(panel.installation, **RUNNING)
+        again = {"status": "failed", "failure_reason": "503", "next_attempt_at": NOON + timedelta(seconds=30)}
+        add_items(panel.installation, running, again, *[{}] * 4)
+        add_event(panel.installation, running, "It began.")
+        told = (await panel.get(f"/api/imports/{running}")).json()
+        assert told["failures"] == [{"reason": "503", "count": 1, "waiting": 1, "example": "0"}]
+        assert told["tiers"] == [{"amount": 5, "seconds": 10, "used": 0}]
+        assert told["events"] == [{"at": "2030-01-01T12:00:00+00:00", "action": "said", "message": "It began."}]
+        assert (told["requests_left"], told["retries_waiting"], told["eta_seconds"]) == (5, 1, 30.0)
+
+
+async def test_metrics_in_prometheus_text_format(home):
+    async with open_panel(home, ITEMS_LIMITS="5/10 second; 20/1 minute") as panel:
+        add_import(panel.installation, **RUNNING | {"status": "completed", "ended_at": NOON})
+        add_import(panel.installation, **RUNNING)
+        add_import(panel.installation, scheduled_at=NOON - timedelta(minutes=1))
+        answer = await panel.get("/metrics")
+        assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+        samples = {
+            (sample.name.removeprefix("import_pipeline_"), *sample.labels.values()): sample.value
+            for family in text_string_to_metric_families(answer.text)
+            for sample in family.samples
+        }
+        assert {key: value for key, value in samples.items() if key[0] == "imports"} == {
+            ("imports", "items", "completed"): 1,
+            ("imports", "items", "running"): 1,
+            ("imports", "items", "overdue"): 1,
+            ("imports", "items", "scheduled"): 0,
+        }
+        assert samples["import_running", "items"] == 1
+        assert samples["import_items_failed", "items"] == 1
+        assert samples["import_rate_limit_hits", "items"] == 2
+        assert samples["import_sleeping_seconds", "items"] == 8
+        assert samples["permits_limit", "items", "5/10s"] == 5
+        assert samples["permits_used", "items", "20/60s"] == 0
+        assert samples["paused_seconds", "items"] == 0
+        assert ("import_ideal_ratio", "items") not in samples  # known at the end only
+
+
+async def test_metrics_of_nothing(home):
+    async with open_panel(home) as panel:
+        families = list(text_string_to_metric_families((await panel.get("/metrics")).text))
+        assert next(each for each in families if each.name == "import_pipeline_imports").samples == []

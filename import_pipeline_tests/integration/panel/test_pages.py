@@ -1,0 +1,180 @@
+"""Each page: its template and what is given to it."""
+
+from datetime import timedelta
+
+import pytest
+
+from import_pipeline_tests.panels import add_event, add_import, add_items, open_panel
+from import_pipeline_tests.rows import NOON
+
+pytestmark = pytest.mark.anyio
+SECRET = "planted-secret-17"
+ENDED = {
+    "status": "completed",
+    "started_at": NOON - timedelta(seconds=30),
+    "ended_at": NOON - timedelta(seconds=10),
+    "items_count": 3,
+    "items_imported_count": 1,
+    "items_failed_count": 2,
+}
+
+
+async def test_the_list_is_empty_at_first_and_says_what_to_do(home):
+    async with open_panel(home) as panel:
+        answer = await panel.get("/")
+        assert (answer.status_code, panel.drawn.template) == (200, "list.html")
+        assert (panel.drawn.context["views"], panel.drawn.context["total"]) == ([], 0)
+        assert "No imports yet." in answer.text
+        await panel.get("/?status=failed")
+        assert panel.drawn.context["query"].status == "failed"
+
+
+async def test_the_list_filters_sorts_and_pages(home):
+    async with open_panel(home) as panel:
+        due = [add_import(panel.installation, scheduled_at=NOON + timedelta(hours=n), slot_at=None) for n in (-1, 1)]
+        ended = [add_import(panel.installation, **ENDED, rate_limit_hits_count=n) for n in range(30)]
+
+        async def shown(path):
+            await panel.get(path)
+            return [view.row.id for view in panel.drawn.context["views"]]
+
+        assert (await shown("/"))[0] == due[1]  # what comes first
+        assert await shown("/?status=overdue") == [due[0]]
+        assert await shown("/?status=scheduled") == [due[1]]
+        assert await shown("/?status=completed&sort=-hits") == ended[:4:-1]
+        assert await shown("/?status=completed&sort=-hits&page=2") == ended[4::-1]
+        assert await shown("/?status=completed&page=9") == []
+        assert await shown("/?source=orders") == await shown("/")  # no such source
+        assert [tab.count for tab in panel.drawn.context["statuses"]] == [32, 0, 1, 1, 30, 0, 0]
+
+
+async def test_an_import_s_page_has_it_all(home):
+    async with open_panel(home, DAGSTER_URL="https://dagster.example.com") as panel:
+        ended = add_import(panel.installation, **ENDED, dagster_run_id="ab/c", failure_reason=None)
+        failed = {"status": "failed", "failure_count": 1, "failure_reason": "404"}
+        add_items(panel.installation, ended, failed, failed, {"status": "completed", "completed_at": NOON})
+        add_event(panel.installation, ended, "It began.")
+        answer = await panel.get(f"/imports/{ended}")
+        context = panel.drawn.context
+        assert (answer.status_code, panel.drawn.template) == (200, "import.html")
+        assert [(group.reason, group.count) for group in context["groups"]] == [("404", 2)]
+        assert [item.external_id for item in context["failures"]] == ["0", "1"]
+        assert [said for _, _, said in context["events"]] == ["It began."]
+        assert (context["actions"], context["unfinished"]) == (("retry", "delete"), 2)
+        assert context["run_url"] == "https://dagster.example.com/runs/ab%2Fc"
+        assert context["refresh"] == 0  # it will not change any more
+        assert (context["outlook"], context["usage"]) == (None, None)
+        assert 'data-refresh="' not in answer.text
+
+
+async def test_a_running_import_is_shown_with_its_permits_and_time_left(home):
+    async with open_panel(home, ITEMS_LIMITS="5/10 second") as panel:
+        running = add_import(
+            panel.installation,
+            status="running",
+            started_at=NOON - timedelta(seconds=5),
+            items_count=10,
+            items_imported_count=4,
+            requests_count=5,
+            checkpoint={"seen": 10, "complete": True},
+        )
+        add_items(panel.installation, running, *[{"status": "pending"}] * 6)
+        answer = await panel.get(f"/imports/{running}")
+        context = panel.drawn.context
+        assert context["refresh"] == 1000
+        assert [(tier.amount, tier.seconds, tier.used) for tier in context["usage"].tiers] == [(5, 10, 0)]
+        assert context["outlook"].requests_left == 6
+        assert context["outlook"].eta_seconds == pytest.approx(10, abs=0.2)
+        assert 'role="meter"' in answer.text
+
+
+async def test_the_script_gets_only_what_changes(home):
+    async with open_panel(home) as panel:
+        whole = await panel.get("/")
+        part = await panel.get("/", **{"X-Panel-Fragment": "1"})
+        assert whole.text.startswith("<!doctype html>")
+        assert part.text.startswith("<main ")
+        assert part.headers["vary"] == "x-panel-fragment"
+        assert part.text.strip() in whole.text.replace("  <main", "<main").replace("  </main", "</main")
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "template"),
+    [
+        ("/imports/99", 404, "problem.html"),
+        ("/imports/99/cancel", 404, "problem.html"),
+        ("/nothing", 404, "problem.html"),
+        ("/api/imports/99", 404, ""),
+        ("/run", 200, "run.html"),
+        ("/login", 200, "login.html"),
+    ],
+)
+async def test_the_other_pages(home, path, status, template):
+    async with open_panel(home) as panel:
+        answer = await panel.get(path)
+        assert (answer.status_code, panel.drawn.template) == (status, template)
+
+
+async def test_a_confirmation_says_what_cannot_be_done(home):
+    async with open_panel(home) as panel:
+        ended = add_import(panel.installation, **ENDED)
+        answer = await panel.get(f"/imports/{ended}/cancel")
+        assert (panel.drawn.template, panel.drawn.context["is_allowed"]) == ("confirm.html", False)
+        assert "<form" not in answer.text
+        assert (await panel.get(f"/imports/{ended}/explode")).status_code == 404
+
+
+async def test_a_database_that_does_not_answer_is_a_page_that_says_so(home):
+    async with open_panel(home) as panel:
+        panel.installation.database.close()
+        for path in home.glob("import_pipeline.db*"):
+            path.unlink()
+        (home / "import_pipeline.db").write_bytes(b"no database at all, whatever its name says" * 50)
+        answer = await panel.get("/")
+        assert (answer.status_code, panel.drawn.template) == (503, "problem.html")
+        assert (await panel.get("/api/imports")).status_code == 503
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "'; DROP TABLE imports; --",
+    "</main><a href=javascript:alert(1)>",
+    "{{ 7 * 7 }}{% raw %}",
+    "\u202egnp.exe\N{PILE OF POO}",
+]
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+async def test_nothing_from_outside_is_more_than_text(home, hostile):
+    async with open_panel(home) as panel:
+        broken = ENDED | {"status": "failed"}
+        reasons = {"failure_reason": hostile, "incomplete_reason": hostile, "requested_by": hostile, "host": hostile}
+        ended = add_import(panel.installation, **broken, **reasons, dagster_run_id=hostile[:64])
+        add_items(panel.installation, ended, {"status": "failed", "external_id": hostile, "failure_reason": hostile})
+        add_event(panel.installation, ended, hostile)
+        for path in (
+            "/",
+            f"/imports/{ended}",
+            f"/imports/{ended}/delete",
+            f"/?status={hostile}",
+            f"/login?next={hostile}",
+        ):
+            text = (await panel.get(path)).text
+            assert "<script>alert" not in text
+            assert "<img" not in text
+            assert "javascript:" not in text.replace("&lt;/main&gt;&lt;a href=javascript:alert(1)&gt;", "")
+            assert text.count("</main>") == 1
+            assert "49{%" not in text
+
+
+async def test_no_secret_is_shown_anywhere(home):
+    async with open_panel(home, ITEMS_TOKEN=SECRET) as panel:
+        told = f"GET https://me:{SECRET}@api.test/items?api_key=hidden-key failed: Bearer hidden-bearer {SECRET}"
+        ended = add_import(panel.installation, **ENDED, failure_reason=told, incomplete_reason=told)
+        add_items(panel.installation, ended, {"status": "failed", "external_id": told[:255], "failure_reason": told})
+        add_event(panel.installation, ended, told)
+        for path in ("/", f"/imports/{ended}", "/api/imports", f"/api/imports/{ended}", "/metrics"):
+            text = (await panel.get(path)).text
+            for secret in (SECRET, "hidden-key", "hidden-bearer"):
+                assert secret not in text, path

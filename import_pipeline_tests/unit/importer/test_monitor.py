@@ -1,0 +1,137 @@
+"""What is shown of an import, from its row and the limiter's counters."""
+
+from datetime import timedelta
+
+import pytest
+
+from import_pipeline.importer.monitor import as_json, left_of, outlook_of, view_of
+from import_pipeline.ratelimit import TierUsage, Usage
+from import_pipeline.rules.status import ImportKind, ImportStatus
+from import_pipeline.tracking.items import Remaining
+from import_pipeline_tests.rows import NOON, an_import
+
+LIMITS = "50/2 second; 200/10 second"
+HALF_WAY = an_import(
+    status=ImportStatus.RUNNING,
+    started_at=NOON,
+    items_count=400,
+    items_imported_count=194,
+    items_failed_count=6,
+    requests_count=204,
+    rate_limit_sleeps_count=9,
+    rate_limit_hits_count=1,
+    total_sleep_seconds=8.0,
+    checkpoint={"seen": 400, "complete": True},
+)
+
+
+def after(seconds):
+    return NOON + timedelta(seconds=seconds)
+
+
+def test_a_running_import_in_figures():
+    view = view_of(HALF_WAY, LIMITS, after(10))
+    assert (view.status, view.done, view.percent, view.items_per_second) == ("running", 200, 50.0, 20.0)
+    figures = view.figures
+    assert (figures.duration_seconds, figures.active_seconds, figures.total_sleep_seconds) == (10.0, 2.0, 8.0)
+    assert (figures.efficiency, view.grade) == (90.0, "fair")
+    assert view.is_running
+    assert not view.has_ended
+
+
+@pytest.mark.parametrize(
+    ("row", "status", "due_in"),
+    [
+        (an_import(), "scheduled", 60.0),
+        (an_import(scheduled_at=after(-61)), "overdue", -1.0),
+        (an_import(scheduled_at=after(-61), status=ImportStatus.CANCELLED), "cancelled", -1.0),
+    ],
+)
+def test_overdue_is_derived(row, status, due_in):
+    view = view_of(row, LIMITS, after(-60))
+    assert (view.status, view.due_in_seconds) == (status, due_in)
+    assert (view.percent, view.items_per_second, view.grade) == (None, None, None)
+
+
+def test_the_duration_stops_at_the_end():
+    ended = an_import(status=ImportStatus.COMPLETED, started_at=NOON, ended_at=after(20), total_sleep_seconds=15.0)
+    views = [view_of(ended, LIMITS, after(seconds)) for seconds in (20, 3600)]
+    assert [(each.figures.duration_seconds, each.figures.active_seconds) for each in views] == [(20.0, 5.0)] * 2
+
+
+def test_a_pause_is_shown_while_it_is_to_come_and_the_import_runs():
+    paused = an_import(status=ImportStatus.RUNNING, started_at=NOON, blocked_until=after(30))
+    assert view_of(paused, LIMITS, after(10)).paused_until == after(30)
+    assert view_of(paused, LIMITS, after(30)).paused_until is None
+    assert view_of(an_import(blocked_until=after(30)), LIMITS, after(10)).paused_until is None
+
+
+def remaining(pending=200, waiting=0, next_attempt_at=None):
+    return Remaining(pending=pending, processing=0, waiting=waiting, next_attempt_at=next_attempt_at)
+
+
+def outlook(row=HALF_WAY, now=10, **changed):
+    usage = Usage(
+        hits=1,
+        sleeps=9,
+        slept_seconds=8.0,
+        paused_until=changed.pop("paused_until", None),
+        tiers=(TierUsage(amount=50, seconds=2, used=4), TierUsage(amount=200, seconds=10, used=200)),
+    )
+    values = {"limits": LIMITS, "per_page": 100, "finished_at": [], "usage": usage, "now": after(now)}
+    return outlook_of(
+        view_of(row, LIMITS, after(now)),
+        values.pop("remaining", changed.pop("remaining", remaining())),
+        **values | changed,
+    )
+
+
+def test_the_time_left_is_what_the_limits_need_from_where_they_stand():
+    # The long window is full: 49 places each come free in 0.5, 2.5, 4.5 and 6.5 s. The other 4 were taken within the
+    # last 2 s, as the short window tells, so the last of them is free in 10 s.
+    finished = [after(seconds) for seconds in (0.5, 2.5, 4.5, 6.5) for _ in range(49)]
+    found = outlook(finished_at=finished)
+    assert found.requests_left == 200
+    assert found.eta_seconds == pytest.approx(10.0, abs=0.1)
+    assert found.ends_at == after(10 + found.eta_seconds)
+    assert outlook(finished_at=finished, remaining=remaining(196)).eta_seconds == pytest.approx(6.5, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("changed", "left", "at_least", "at_most"),
+    [
+        ({"remaining": remaining(0)}, 0, 0, 0),
+        ({"remaining": remaining(0, waiting=1, next_attempt_at=after(100))}, 1, 90, 90),
+        ({"paused_until": after(70)}, 200, 60, 75),
+        ({"usage": None}, 200, 2, 20),
+        ({"row": an_import(status=ImportStatus.RUNNING, started_at=NOON)}, None, None, None),
+    ],
+)
+def test_retries_pauses_and_what_nobody_knows(changed, left, at_least, at_most):
+    found = outlook(**changed)
+    assert found.requests_left == left
+    if at_least is None:
+        assert (found.eta_seconds, found.ends_at) == (None, None)
+    else:
+        assert at_least <= found.eta_seconds <= at_most
+
+
+def test_a_limit_on_items_limits_what_is_left():
+    row = an_import(status=ImportStatus.RUNNING, started_at=NOON, items_count=400, metadata={"limit": 50})
+    assert outlook(row=row, remaining=remaining(0)).requests_left == 1 + 50
+    listing = an_import(status=ImportStatus.RUNNING, started_at=NOON, items_count=400, kind=ImportKind.DISCOVERY)
+    assert outlook(row=listing, remaining=remaining(0)).requests_left == 4
+
+
+def test_a_tier_that_holds_more_than_it_may_has_nothing_left():
+    assert left_of(TierUsage(amount=50, seconds=2, used=10)) == 40
+    assert left_of(TierUsage(amount=50, seconds=2, used=60)) == 0
+
+
+def test_programs_get_plain_values():
+    view = view_of(HALF_WAY, LIMITS, after(10))
+    told = as_json(view, outlook())
+    assert (told["import_id"], told["status"], told["percent"], told["grade"]) == (7, "running", 50.0, "fair")
+    assert told["started_at"] == "2030-01-01T12:00:00+00:00"
+    assert told["requests_left"] == 200
+    assert "requests_left" not in as_json(view)

@@ -1,0 +1,58 @@
+"""Times, durations and numbers as people read them."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from import_pipeline.panel import words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "0.0 s"),
+        (4.24, "4.2 s"),
+        (9.96, "10 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min"),
+        (200, "3 min 20 s"),
+        (7500, "2 h 05 min"),
+        (400_000, "4 d 15 h"),
+    ],
+)
+def test_a_duration(seconds, text):
+    assert words.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, ""),
+        (0.2, "now"),
+        (1, "in 1 s"),
+        (-3, "3 s ago"),
+        (7200, "in 2 h"),
+        (-90, "2 min ago"),
+        (-86_400, "24 h ago"),
+        (400_000, "in 5 d"),
+    ],
+)
+def test_a_moment_seen_from_now(seconds, text):
+    assert words.relative(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, words.NOTHING), (0, "0 %"), (0.9, "0 %"), (41.5, "41 %"), (99.99, "99 %"), (100.0, "100 %")],
+)
+def test_per_cent_are_never_100_before_all_is_done(value, text):
+    assert words.percent(value) == text
+
+
+def test_the_other_words():
+    assert words.moment(datetime(2030, 1, 31, 9, tzinfo=UTC)) == "2030-01-31 09:00:00 UTC"
+    assert words.moment(None) == words.NOTHING
+    assert [words.number(each) for each in (None, 0, 12345)] == [words.NOTHING, "0", "12,345"]
+    assert [words.plural(each, "item") for each in (0, 1, 2000)] == ["0 items", "1 item", "2,000 items"]
+    assert words.plural(2, "retry", "retries") == "2 retries"
+    assert [words.window(each) for each in (20, 60, 90, 3600, 86_400)] == ["20 s", "1 min", "90 s", "1 h", "1 d"]
