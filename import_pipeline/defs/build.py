@@ -10,7 +10,7 @@ from import_pipeline.defs.assets import build_assets
 from import_pipeline.defs.automation import build_schedule, build_sensor
 from import_pipeline.defs.resources import RateLimitedApiResource
 from import_pipeline.defs.tracking_assets import tracking_specs
-from import_pipeline.defs.wish_jobs import build_cancel_job, build_request_job
+from import_pipeline.defs.wish_jobs import build_cancel_job, build_request_job, build_retry_job
 
 
 def build_import_definitions(source: ImportSource, api: RateLimitedApiResource | None = None) -> dg.Definitions:
@@ -28,7 +28,7 @@ def build_import_definitions(source: ImportSource, api: RateLimitedApiResource |
     )
     return dg.Definitions(
         assets=[assets],
-        jobs=[job, build_request_job(source), build_cancel_job(source)],
+        jobs=[job, build_request_job(source), build_cancel_job(source), build_retry_job(source)],
         schedules=[build_schedule(source)],
         sensors=[build_sensor(source)],
         resources={names.resource(source.name): api or RateLimitedApiResource()},

@@ -51,3 +51,8 @@ def request_job(source: str) -> str:
 def cancel_job(source: str) -> str:
     """The job that cancels the running import."""
     return f"cancel_{source}_import"
+
+
+def retry_job(source: str) -> str:
+    """The job that imports again what an import has left."""
+    return f"retry_{source}_import"

@@ -1,4 +1,4 @@
-"""Jobs for the launchpad: asking for an import, cancelling the running one."""
+"""Jobs for the launchpad: asking for an import, cancelling the running one, retrying what one has left."""
 
 from typing import Literal
 
@@ -7,7 +7,8 @@ import dagster as dg
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
 from import_pipeline.importer import wishes
-from import_pipeline.importer.installation import open_for
+from import_pipeline.importer.installation import Installation, open_for
+from import_pipeline.rules.status import ENDED
 from import_pipeline.tracking import imports
 from import_pipeline.tracking.requests import Wish
 
@@ -23,6 +24,13 @@ class RequestConfig(dg.Config):
 class CancelConfig(dg.Config):
     """Why the running import is to end."""
 
+    reason: str = ""
+
+
+class RetryConfig(dg.Config):
+    """Which import's failed or undone items are imported again; 0 means the latest that has ended."""
+
+    import_id: int = 0
     reason: str = ""
 
 
@@ -78,6 +86,37 @@ def build_cancel_job(source: ImportSource) -> dg.JobDefinition:
         cancel_running()
 
     return cancel
+
+
+def build_retry_job(source: ImportSource) -> dg.JobDefinition:
+    """Schedules an import of what another one has left; the sensor starts it within seconds."""
+    name = source.name
+
+    @dg.op(name=f"retry_leftovers_of_{name}", description="Schedule an import of the failed and undone items.")
+    def retry_leftovers(context: dg.OpExecutionContext, config: RetryConfig) -> None:
+        with open_for(source) as (installation, _):
+            import_id = config.import_id or _latest_ended(installation, name)
+            if import_id is None:
+                context.log.info("No import of %s has ended yet.", name)
+                return
+            made = wishes.retry(installation, import_id, by=_who(context), reason=config.reason or None)
+        context.log.info("Import %s retries what import %s has left.", made.id, import_id)
+
+    @dg.job(
+        name=names.retry_job(name),
+        executor_def=dg.in_process_executor,
+        description=f"Import again what an import of {name} has left failed or undone.",
+    )
+    def retry() -> None:
+        retry_leftovers()
+
+    return retry
+
+
+def _latest_ended(installation: Installation, source: str) -> int | None:
+    with installation.database.read() as connection:
+        rows = imports.latest(connection, source=source, statuses=sorted(ENDED), limit=1)
+    return rows[0].id if rows else None
 
 
 def _who(context: dg.OpExecutionContext) -> str:
