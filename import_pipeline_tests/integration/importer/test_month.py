@@ -1,0 +1,34 @@
+"""A month passes: whatever happens, imports run one at a time, each slot once, and all of them end."""
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from import_pipeline_tests.life import tracking_database
+from import_pipeline_tests.month import Month
+
+
+def live_through(database, examples, steps):
+    """Run so many different months; what is found is told by the steps that lead to it."""
+    run_state_machine_as_test(
+        lambda: Month(database),
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            print_blob=False,
+        ),
+    )
+
+
+def test_a_month_on_sqlite(tmp_path):
+    with tracking_database(f"sqlite:///{tmp_path / 'tracking.db'}") as database:
+        live_through(database, examples=15, steps=60)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1200)
+def test_many_long_months(database_url):
+    with tracking_database(database_url) as database:
+        live_through(database, examples=100, steps=200)
