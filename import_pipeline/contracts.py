@@ -206,7 +206,9 @@ def check_source(source: object) -> ImportSource:
 def _check_values(source: ImportSource) -> None:
     """A value written into the class must be one that its setting would accept."""
     settings = {setting.name.lower(): setting for setting in SOURCE_SETTINGS}
-    values = {name: getattr(source, name) for name in ("per_page", "concurrency", "timeout", "lease", "wait")}
+    values = {
+        name: getattr(source, name) for name in ("per_page", "concurrency", "ceiling", "timeout", "lease", "wait")
+    }
     values |= {"limits": source.limits} if source.limits != "" else {}
     for name, value in [*values.items(), ("retry.tries", source.retry.tries)]:
         setting = settings[name.removeprefix("retry.")]

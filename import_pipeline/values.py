@@ -4,6 +4,9 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
+#: Each is a task and a connection; beyond that, more processes do better.
+MOST_IN_FLIGHT = 1000
+
 
 def port(raw: str) -> int:
     """From 1 to 65535."""
@@ -17,6 +20,14 @@ def positive(raw: str) -> int:
     """A whole number from 1."""
     number = int(raw)
     if number < 1:
+        raise ValueError(raw)
+    return number
+
+
+def in_flight(raw: str) -> int:
+    """A number of requests at once that one process can carry."""
+    number = positive(raw)
+    if number > MOST_IN_FLIGHT:
         raise ValueError(raw)
     return number
 

@@ -88,7 +88,7 @@ MISTAKES = [
         source(limits="0/second"),
         "things.limits: expected tiers such as '500/20 second; 2000/100 second', got '0/second'",
     ),
-    (source(concurrency=0), "things.concurrency: expected a whole number from 1, got 0"),
+    (source(concurrency=0), "things.concurrency: expected a whole number from 1 to 1000, got 0"),
     (source(per_page="100"), "things.per_page: expected a whole number from 1, got '100'"),
     (source(retry=Retry(tries=0)), "things.retry.tries: expected a whole number from 1, got 0"),
     (source(timeout=0), "things.timeout: expected seconds above 0, got 0"),

@@ -28,6 +28,7 @@ PORT = "a port from 1 to 65535"
 BASE_URL = "an address such as https://api.example.com"
 LIMITS = "tiers such as '500/20 second; 2000/100 second'"
 NUMBER = "a whole number from 1"
+IN_FLIGHT = "a whole number from 1 to 1000"
 SECONDS = "seconds above 0"
 DELAYS = "seconds separated by commas, such as 30,60,120,240"
 HIDDEN = "a value that is not shown"
@@ -65,9 +66,10 @@ BAD_VALUES = [
     ("ITEMS_LIMITS", "500/20", LIMITS, "'500/20'"),
     ("ITEMS_LIMITS", "plenty", LIMITS, "'plenty'"),
     ("ITEMS_LIMITS", "0/second", LIMITS, "'0/second'"),
-    ("ITEMS_CONCURRENCY", "0", NUMBER, "'0'"),
-    ("ITEMS_CONCURRENCY", "many", NUMBER, "'many'"),
-    ("ITEMS_CEILING", "0", NUMBER, "'0'"),
+    ("ITEMS_CONCURRENCY", "0", IN_FLIGHT, "'0'"),
+    ("ITEMS_CONCURRENCY", "10000000", IN_FLIGHT, "'10000000'"),
+    ("ITEMS_CONCURRENCY", "many", IN_FLIGHT, "'many'"),
+    ("ITEMS_CEILING", "0", IN_FLIGHT, "'0'"),
     ("ITEMS_PER_PAGE", "-1", NUMBER, "'-1'"),
     ("ITEMS_PER_PAGE", "1.5", NUMBER, "'1.5'"),
     ("ITEMS_TIMEOUT", "0", SECONDS, "'0'"),
