@@ -172,7 +172,7 @@ def test_an_interrupt_keeps_the_import_for_the_next_run(command):
     [
         ("ITEMS_LIMITS", "500/20", "ITEMS_LIMITS: expected tiers such as '500/20 second; 2000/100 second'"),
         ("ITEMS_BASE_URL", "example.com", "ITEMS_BASE_URL: expected an address such as https://api.example.com"),
-        ("ITEMS_CONCURRENCY", "0", "ITEMS_CONCURRENCY: expected a whole number from 1, got '0'"),
+        ("ITEMS_CONCURRENCY", "0", "ITEMS_CONCURRENCY: expected a whole number from 1 to 1000, got '0'"),
         ("ITEMS_TIMEOUT", "soon", "ITEMS_TIMEOUT: expected seconds above 0, got 'soon'"),
         ("ITEMS_BACKOFF", "1,x", "ITEMS_BACKOFF: expected seconds separated by commas"),
         ("ITEMS_OVERLAP", "perhaps", "ITEMS_OVERLAP: expected true or false, got 'perhaps'"),
