@@ -1,6 +1,7 @@
 """`panel`: the page for operators, until Ctrl-C."""
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -38,7 +39,8 @@ def panel(quiet: bool) -> int:
         )
         if not quiet:
             say(open_console(sys.stderr), f"Panel  {url(local_host(settings), settings.panel_port)}  Ctrl-C stops it.")
-        uvicorn.Server(config).run()
+        with suppress(KeyboardInterrupt):  # uvicorn stops in order and then hands the signal on
+            uvicorn.Server(config).run()
     return 0
 
 

@@ -11,7 +11,7 @@ from import_pipeline.importer.gauges import Gauges
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.monitor import ImportView, Outlook, moments_wanted, outlook_of, view_of
 from import_pipeline.ratelimit import Usage
-from import_pipeline.tracking import events, imports, items, watch
+from import_pipeline.tracking import events, imports, items, scheduling, watch
 from import_pipeline.tracking.watch import FailureGroup, Filter
 
 #: The finished items that are read at most: more tell no more than these.
@@ -32,6 +32,7 @@ class Look:
     events: Sequence[tuple[datetime, str, str]]
     finished_at: Sequence[datetime]
     unfinished: int  #: items that a retry would take over
+    retried_by: int | None  #: the import that does so already and has not ended
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +92,7 @@ def look_at(installation: Installation, import_id: int, gauges: Gauges) -> Look:
             events=events.latest(connection, import_id),
             finished_at=finished,
             unfinished=items.unfinished(connection, import_id) if view.has_ended else 0,
+            retried_by=scheduling.open_retry_of(connection, import_id),
         )
 
 

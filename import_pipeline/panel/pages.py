@@ -59,7 +59,8 @@ def confirm(request: Request) -> Response:
     if action not in {"cancel", "retry", "delete"}:
         raise HTTPException(404)
     context = {"view": look.view, "row": look.view.row, "action": action, "unfinished": look.unfinished}
-    return panel.draw(request, "confirm.html", context | {"is_allowed": action in allowed(look)})
+    can = allowed(look, panel.installation.clock.now())
+    return panel.draw(request, "confirm.html", context | {"is_allowed": action in can})
 
 
 def login(request: Request) -> Response:

@@ -255,14 +255,18 @@ def import_page(look: Look, run_url: str | None, now: datetime) -> dict[str, Any
         "chart": chart_of(look.finished_at, view.row.ended_at or now),
         "unfinished": look.unfinished,
         "run_url": run_url,
-        "actions": allowed(look),
+        "actions": allowed(look, now),
+        "retried_by": look.retried_by,
         "refresh": 0 if view.has_ended else REFRESH if view.is_running else IDLE_REFRESH,
     } | _drawing()
 
 
-def allowed(look: Look) -> tuple[str, ...]:
-    """What can be done with the import now."""
-    status = look.view.row.status
-    if status not in ENDED:
-        return ("cancel",) if look.view.row.cancel_requested_at is None else ()
-    return ("retry", "delete") if look.unfinished else ("delete",)
+def allowed(look: Look, now: datetime) -> tuple[str, ...]:
+    """What can be done with the import now; the wishes themselves refuse the rest, and say why."""
+    row = look.view.row
+    if row.status not in ENDED:
+        return ("cancel",) if row.cancel_requested_at is None else ()
+    if look.retried_by is not None:
+        return ()
+    is_kept = row.slot_at is not None and row.slot_at > now  # its row tells that the slot is spent
+    return (*(("retry",) if look.unfinished else ()), *(() if is_kept else ("delete",)))

@@ -1,10 +1,11 @@
 """The panel in a real browser, over real imports."""
 
-import json
+import signal
 import time
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, expect
@@ -13,8 +14,15 @@ from import_pipeline_tests.acceptance.outside import CommandLine, answers, event
 from import_pipeline_tests.browser import open_browser
 from import_pipeline_tests.importing import demo_api
 
-SLOW = "12/1 second"
-PAGES = ("/", "/imports/{failed}", "/run", "/imports/{failed}/delete", "/imports/{failed}/retry", "/imports/999")
+PAGES = (
+    "/",
+    "/login",
+    "/imports/{failed}",
+    "/run",
+    "/imports/{failed}/delete",
+    "/imports/{failed}/retry",
+    "/imports/999",
+)
 
 
 @pytest.fixture(scope="module")
@@ -61,16 +69,18 @@ class Stage:
         ended = self.command.run("run", "items", "--json", *arguments, status=status, ITEMS_LIMITS=limits)
         return ended.json["import_id"]
 
-    def start_slowly(self):
-        """An import that takes some seconds; returns the command and the import's id."""
-        before = self.latest()
-        started = self.command.start("run", "items", "--fresh", "--yes", ITEMS_LIMITS=SLOW)
-        eventually(lambda: self.latest() != before and self.latest()["status"] == "running", "the import runs")
+    def start_slowly(self, per_second):
+        """An import of 60 items at that rate; returns the command and the import's id."""
+        before = self.latest()["import_id"]
+        limits = f"{per_second}/1 second"
+        started = self.command.start("run", "items", "--fresh", "--yes", ITEMS_LIMITS=limits)
+        eventually(lambda: self.latest()["import_id"] != before, "the import is there")
+        eventually(lambda: self.latest()["status"] == "running", "the import runs")
         return started, self.latest()["import_id"]
 
     def latest(self):
-        listed = json.loads(self.command.run("list", "--limit", "1", "--json").out)["imports"]
-        return listed[0] if listed else None
+        listed = httpx.get(f"{self.panel}/api/imports?sort=-id").json()["imports"]
+        return listed[0] if listed else {"import_id": 0}
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +142,7 @@ def value(bar):
 
 def test_list_and_import_refresh_by_themselves_until_the_import_has_ended(stage, visit):
     visitor = visit()
-    started, running = stage.start_slowly()
+    started, running = stage.start_slowly(10)
     listed = progress(visitor.page, f"Progress of import {running}")
     expect(listed).to_be_attached(timeout=10_000)  # the list has found it by itself
     page = visitor.open(f"/imports/{running}")
@@ -184,7 +194,7 @@ def test_new_and_reschedule_are_asked_for_in_a_dialog_and_carried_out(stage, vis
 
 
 def test_a_running_import_is_cancelled_after_a_confirmation(stage, visit):
-    started, running = stage.start_slowly()
+    started, running = stage.start_slowly(3)
     page = visit().go(f"/imports/{running}")
     page.get_by_role("link", name="Cancel import").click()
     page.get_by_role("dialog").get_by_role("link", name="Back").click()
@@ -251,6 +261,22 @@ def test_the_keyboard_is_enough(stage, visit):
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_be_hidden()
     expect(run).to_be_focused()
+
+
+def test_the_panel_says_where_it_is_and_stops_at_ctrl_c(command):
+    port = free_port()
+    panel = command.start("panel", PANEL_PORT=str(port))
+    assert panel.process.stderr.readline() == f"Panel  http://127.0.0.1:{port}  Ctrl-C stops it.\n"
+    eventually(lambda: answers(f"http://127.0.0.1:{port}"), "the panel answers")
+    ended = command.run("panel", status=2, PANEL_PORT=str(port))
+    assert ended.sentence == f"port {port} is taken: stop what uses it, or set PANEL_PORT to another port"
+    panel.signal(signal.SIGINT)
+    assert (panel.end().status, answers(f"http://127.0.0.1:{port}")) == (0, False)
+
+
+def test_other_machines_are_let_in_with_a_token_only(command):
+    refused = command.run("panel", status=2, PANEL_HOST="0.0.0.0").sentence
+    assert refused.startswith("PANEL_TOKEN: expected a token, since PANEL_HOST 0.0.0.0 lets other machines in")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -17,15 +17,20 @@ from import_pipeline_tests.acceptance.outside import (
 )
 
 
-def test_up_serves_the_demo_api_and_the_dagster_ui_until_ctrl_c(command, home):
-    api, ui = free_port(), free_port()
-    up = command.start("up", SOURCE_API_PORT=str(api), DAGSTER_PORT=str(ui), ITEMS_SLOTS=far_slot())
+def test_up_serves_the_demo_api_the_dagster_ui_and_the_panel_until_ctrl_c(command, home):
+    api, ui, panel = free_port(), free_port(), free_port()
+    ports = {"SOURCE_API_PORT": str(api), "DAGSTER_PORT": str(ui), "PANEL_PORT": str(panel)}
+    up = command.start("up", **ports, ITEMS_SLOTS=far_slot())
     said = []
     while not said or "Ctrl-C stops all." not in said[-1]:
         said.append(up.process.stderr.readline())
         assert said[-1], said
-    assert said[-3:-1] == [f"Demo API    http://127.0.0.1:{api}\n", f"Dagster UI  http://127.0.0.1:{ui}\n"]
-    for address in (f"http://127.0.0.1:{api}/api/items", f"http://127.0.0.1:{ui}/"):
+    assert said[-4:-1] == [
+        f"Demo API    http://127.0.0.1:{api}\n",
+        f"Dagster UI  http://127.0.0.1:{ui}\n",
+        f"Panel       http://127.0.0.1:{panel}\n",
+    ]
+    for address in (f"http://127.0.0.1:{api}/api/items", f"http://127.0.0.1:{ui}/", f"http://127.0.0.1:{panel}/"):
         eventually(lambda address=address: answers(address), f"{address} answers")
     up.process.send_signal(signal.SIGINT)
     ended = up.end()
@@ -34,11 +39,11 @@ def test_up_serves_the_demo_api_and_the_dagster_ui_until_ctrl_c(command, home):
     eventually(lambda: not processes_of(home), "every server has ended")
 
 
-@pytest.mark.parametrize("setting", ["SOURCE_API_PORT", "DAGSTER_PORT"])
+@pytest.mark.parametrize("setting", ["SOURCE_API_PORT", "DAGSTER_PORT", "PANEL_PORT"])
 def test_up_refuses_a_port_that_is_taken(command, setting):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        ports = {"SOURCE_API_PORT": str(free_port()), "DAGSTER_PORT": str(free_port())}
+        ports = {name: str(free_port()) for name in ("SOURCE_API_PORT", "DAGSTER_PORT", "PANEL_PORT")}
         ended = command.run("up", status=2, **ports | {setting: str(port)})
     assert ended.sentence == f"port {port} is taken: stop what uses it, or set {setting} to another port"
 

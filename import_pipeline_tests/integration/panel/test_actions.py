@@ -56,7 +56,10 @@ async def test_cancel_retry_and_delete(home):
         ended = add_import(panel.installation, **ENDED, items_failed_count=1)
         add_items(panel.installation, ended, {"status": "failed"})
         made = (await panel.post(f"/imports/{ended}/retry")).headers["location"]
-        assert row(panel, int(made.removeprefix("/imports/").partition("?")[0])).retry_of == ended
+        retrying = int(made.removeprefix("/imports/").partition("?")[0])
+        assert row(panel, retrying).retry_of == ended
+        assert (await panel.post(f"/imports/{ended}/delete")).status_code == 409  # its rows are needed yet
+        await panel.post(f"/imports/{retrying}/cancel")
         assert (await panel.post(f"/imports/{ended}/delete")).headers["location"] == "/?done=delete"
         assert (await panel.get(f"/imports/{ended}")).status_code == 404
 

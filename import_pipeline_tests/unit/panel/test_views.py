@@ -143,16 +143,19 @@ def test_pages_around_the_one_shown(total, page, shown):
 
 
 @pytest.mark.parametrize(
-    ("row", "unfinished", "actions"),
+    ("row", "unfinished", "retried_by", "actions"),
     [
-        (an_import(), 0, ("cancel",)),
-        (an_import(status=ImportStatus.RUNNING), 0, ("cancel",)),
-        (an_import(status=ImportStatus.RUNNING, cancel_requested_at=NOON), 0, ()),
-        (an_import(status=ImportStatus.COMPLETED), 0, ("delete",)),
-        (an_import(status=ImportStatus.FAILED), 3, ("retry", "delete")),
+        (an_import(), 0, None, ("cancel",)),
+        (an_import(status=ImportStatus.RUNNING), 0, None, ("cancel",)),
+        (an_import(status=ImportStatus.RUNNING, cancel_requested_at=NOON), 0, None, ()),
+        (an_import(status=ImportStatus.COMPLETED), 0, None, ("delete",)),
+        (an_import(status=ImportStatus.FAILED), 3, None, ("retry", "delete")),
+        (an_import(status=ImportStatus.FAILED), 3, 8, ()),
+        (an_import(status=ImportStatus.FAILED, slot_at=NOON), 3, None, ("retry", "delete")),
+        (an_import(status=ImportStatus.CANCELLED, slot_at=NOON + timedelta(hours=1)), 0, None, ()),
     ],
 )
-def test_only_what_can_be_done_is_offered(row, unfinished, actions):
+def test_only_what_can_be_done_is_offered(row, unfinished, retried_by, actions):
     look = Look(
         view=view_of(row, "", NOON),
         outlook=None,
@@ -162,5 +165,6 @@ def test_only_what_can_be_done_is_offered(row, unfinished, actions):
         events=[],
         finished_at=[],
         unfinished=unfinished,
+        retried_by=retried_by,
     )
-    assert allowed(look) == actions
+    assert allowed(look, NOON) == actions
