@@ -28,8 +28,11 @@ def show_list(request: Request) -> Response:
     panel = panel_of(request)
     sources = [source.name for source in panel.installation.sources]
     query = Query.read(request.query_params, sources)
-    listing = look_at_all(
-        panel.installation, query.filter, sort=query.sort, descending=query.descending, page=query.page
+    listing = panel.look(
+        request,
+        lambda: look_at_all(
+            panel.installation, query.filter, sort=query.sort, descending=query.descending, page=query.page
+        ),
     )
     return panel.draw(request, "list.html", list_page(listing, query, sources) | _said(request))
 
@@ -37,7 +40,8 @@ def show_list(request: Request) -> Response:
 def show_import(request: Request) -> Response:
     """One import."""
     panel = panel_of(request)
-    look = look_at(panel.installation, request.path_params["import_id"], panel.gauges)
+    import_id = request.path_params["import_id"]
+    look = panel.look(request, lambda: look_at(panel.installation, import_id, panel.gauges))
     context = import_page(look, panel.run_url(look.view.row.dagster_run_id), panel.installation.clock.now())
     return panel.draw(request, "import.html", context | _said(request))
 

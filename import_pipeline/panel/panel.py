@@ -1,10 +1,11 @@
 """What the panel's pages share: the installation, the door, the limiters' gauges, the templates."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import quote, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -13,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.templating import Jinja2Templates
 
+from import_pipeline.clock import Clock
 from import_pipeline.importer.gauges import Gauges
 from import_pipeline.importer.installation import Installation
 from import_pipeline.panel.security import Door
@@ -20,11 +22,32 @@ from import_pipeline.panel.views import FILTERS
 from import_pipeline.ratelimit.redaction import redact
 from import_pipeline.settings import Settings
 
+T = TypeVar("T")
+#: Less than a refresh, so that each shows something new.
+GLANCE_SECONDS = 0.5
 TEMPLATES = Path(__file__).parent / "templates"
 #: A shorter secret would mask half of the page, and hides nothing.
 LEAST_SECRET = 4
 #: The script asks by this header for what changes of a page, without what stands around it.
 FRAGMENT = "x-panel-fragment"
+
+
+@dataclass(kw_only=True)
+class Glances:
+    """What was looked at a moment ago serves everybody's next refresh: ten people who watch cost as much as two."""
+
+    clock: Clock
+    _seen: dict[Hashable, tuple[float, Any]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def recent(self, what: Hashable, look: Callable[[], T]) -> T:
+        """The last glance at it, or a new one where that is too old."""
+        with self._lock:
+            now = self.clock.monotonic()
+            self._seen = {key: kept for key, kept in self._seen.items() if now - kept[0] < GLANCE_SECONDS}
+            if what not in self._seen:
+                self._seen[what] = (now, look())
+            return cast(T, self._seen[what][1])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +61,17 @@ class Panel:
     def gauges(self) -> Gauges:
         """The limiters' counters."""
         return Gauges(settings=self.installation.settings, clock=self.installation.clock)
+
+    @cached_property
+    def glances(self) -> Glances:
+        """What the script's refreshes share."""
+        return Glances(clock=self.installation.clock)
+
+    def look(self, request: Request, look: Callable[[], T]) -> T:
+        """What a page shows: a glance a moment old where the script refreshes, a new one for who opens the page."""
+        if FRAGMENT not in request.headers:
+            return look()
+        return self.glances.recent((request.url.path, request.url.query), look)
 
     @cached_property
     def templates(self) -> Jinja2Templates:
