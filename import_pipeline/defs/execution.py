@@ -11,7 +11,7 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import checks, metadata, names
 from import_pipeline.defs.report import Report
 from import_pipeline.defs.resources import RateLimitedApiResource
-from import_pipeline.defs.runs import end_as_cancelled, is_cancelled, report_dead_run
+from import_pipeline.defs.runs import end_as_cancelled, is_cancelled, report_dead_run, was_given_up
 from import_pipeline.defs.tracking_assets import tracking_events
 from import_pipeline.errors import ImportAlreadyRunning, ImportInterrupted, InvalidTransition, LeaseLost
 from import_pipeline.importer.installation import Installation, open_for
@@ -47,7 +47,7 @@ class Execution:
                 import_id = self._import_id(installation, source)
                 summary, report = self._carry_out(installation, source, import_id)
             except (ImportAlreadyRunning, InvalidTransition, LeaseLost) as error:
-                if self.chosen:
+                if self.chosen or was_given_up(self.context.instance, self.context.run.run_id):
                     raise dg.Failure(description=str(error)) from error
                 self.context.log.info("Nothing to do for this run: %s", error)
                 return

@@ -35,3 +35,9 @@ def report_dead_run(instance: dg.DagsterInstance, run_id: str, reason: str) -> N
     run = instance.get_run_by_id(run_id)
     if run is not None and not run.is_finished:
         instance.report_run_failed(run, reason)
+
+
+def was_given_up(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether the run was reported as failed while its process was frozen: it shall not end as a success after that."""
+    run = instance.get_run_by_id(run_id)
+    return run is not None and run.status is dg.DagsterRunStatus.FAILURE

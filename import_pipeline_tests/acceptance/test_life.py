@@ -1,0 +1,131 @@
+"""The life of imports through a real `dagster dev`: what is due, wished for, cancelled, killed."""
+
+import os
+import signal
+import statistics
+
+import pytest
+
+from import_pipeline_tests.acceptance.dev import Dev, hours_ago, moment
+from import_pipeline_tests.acceptance.outside import eventually, stats
+
+pytestmark = pytest.mark.timeout(300)  # the first test's time includes the start of dagster dev
+REQUEST, CANCEL = "write_down_request_for_items", "cancel_running_import_of_items"
+
+
+@pytest.fixture(scope="module")
+def dev(checkout, tmp_path_factory):
+    """One for all tests of this module."""
+    living = Dev(checkout, tmp_path_factory.mktemp("dev"))
+    living.start()
+    yield living
+    living.stop()
+    living.dagster.end_all()
+
+
+def overdue(dev, slot_at):
+    columns = "source, importable_type, kind, trigger, status, slot_at, scheduled_at, created_at, updated_at"
+    values = ("items", "imported_items", "full", "schedule", "scheduled", *[slot_at] * 4)
+    dev.execute(f"INSERT INTO imports ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", *values)
+
+
+def test_of_three_overdue_slots_the_latest_runs_and_two_are_cancelled(dev):
+    dev.wait_for("slot_at IS NOT NULL", "the next slot's import")
+    with dev.serving("--items", "5"):
+        slots = [hours_ago(hours) for hours in (9, 6, 3)]
+        for slot_at in slots:
+            overdue(dev, slot_at)
+        last = dev.wait_for(f"slot_at = '{slots[2]}' AND started_at IS NOT NULL")
+        row = dev.ended(last["id"], "completed")
+    assert (row["items_imported_count"], row["trigger"]) == (5, "schedule")
+    missed = dev.imports(f"slot_at IN ('{slots[0]}', '{slots[1]}')")
+    assert [(each["status"], each["started_at"]) for each in missed] == [("cancelled", None)] * 2
+    assert [each["failure_reason"] for each in missed] == [
+        f"The slot of {slot_at[:16]} UTC was missed; the one of {slots[2][:16]} UTC takes its place."
+        for slot_at in slots[:2]
+    ]
+    assert len(dev.imports("status = 'scheduled'")) == 1
+
+
+def test_new_from_the_launchpad_and_reschedule_from_the_command_line_run_one_after_the_other(dev):
+    [planned] = dev.imports("status = 'scheduled'")
+    with dev.serving("--items", "5"):
+        dev.command.run("reschedule", "items", "--reason", "the boss asked")
+        dev.launch("request_items_import", **{REQUEST: {"mode": "new", "fresh": False, "reason": "a look"}})
+        moved = dev.ended(planned["id"], "completed")
+        new = dev.wait_for("trigger = 'request'")
+        new = dev.ended(new["id"], "completed")
+    assert (moved["trigger"], moved["slot_at"]) == ("reschedule", planned["slot_at"])
+    assert (new["slot_at"], new["requested_by"]) == (None, "a person in the Dagster UI")
+    first, second = sorted([moved, new], key=lambda row: row["started_at"])
+    assert first["ended_at"] < second["started_at"]
+    reasons = dev.query("SELECT wish, reason, result_import_id FROM import_requests ORDER BY wish")
+    assert [tuple(wish.values()) for wish in reasons] == [
+        ("new", "a look", new["id"]),
+        ("reschedule", "the boss asked", moved["id"]),
+    ]
+    [following] = dev.imports("status = 'scheduled'")
+    assert following["slot_at"] > planned["slot_at"]
+
+
+def new_import(dev, *options):
+    """Ask for an import; returns it as soon as it has begun."""
+    before = max([row["id"] for row in dev.imports()], default=0)
+    dev.command.run("request", "items", "--yes", *options)
+    return dev.wait_for(f"id > {before} AND started_at IS NOT NULL")
+
+
+def test_a_killed_run_is_resumed_by_the_sensor(dev, record_property):
+    with dev.serving("--items", "40", "--delay-after", "300"):
+        row = new_import(dev, "--fresh")
+        eventually(lambda: dev.details() >= 10, "some details were asked for")
+        os.kill(dev.row(row["id"])["pid"], signal.SIGKILL)
+        killed, asked = dev.requests_at()[-1], dev.details()
+        eventually(lambda: dev.details() > asked, "it goes on")
+        resumed_after = dev.requests_at()[asked + 1] - killed
+        done = dev.ended(row["id"], "completed")
+        twice = len(stats(dev.api)["repeated_details"])
+    assert (done["items_imported_count"], done["resumes"]) == (40, 1)
+    record_property("seconds_to_resume", resumed_after)
+    record_property("details_fetched_twice", twice)
+    assert twice <= 3, "at most those that were in flight"
+    eventually(lambda: sorted(dev.runs(row["id"]).values()) == ["FAILURE", "SUCCESS"], "the dead run has failed")
+
+
+def test_an_import_is_cancelled_from_the_launchpad_and_its_rest_retried_from_the_command_line(dev, record_property):
+    with dev.serving("--items", "90", "--delay-after", "400"):
+        row = new_import(dev, "--fresh")
+        [wish] = dev.query(f"SELECT requested_at FROM import_requests WHERE result_import_id = {row['id']}")
+        eventually(lambda: dev.details() >= 5, "some details were asked for")
+        to_first = dev.requests_at()[0] - moment(wish["requested_at"])
+        dev.launch("cancel_items_import", **{CANCEL: {"reason": "wrong day"}})
+        cancelled = dev.ended(row["id"], "cancelled")
+        wished_at = moment(cancelled["cancel_requested_at"])
+        to_last = dev.requests_at()[-1] - wished_at
+        to_end = moment(cancelled["ended_at"]) - wished_at
+    left = 90 - cancelled["items_imported_count"]
+    eventually(lambda: set(dev.runs(row["id"]).values()) == {"CANCELED"}, "its run is cancelled")
+    with dev.serving("--items", "90", "--delay-after", "0"):
+        told = dev.command.run("retry", str(row["id"]), "--json").json
+        retried = dev.ended(told["import_id"], "completed")
+        assert dev.details() == retried["items_imported_count"] == left > 0
+    assert (retried["kind"], retried["retry_of"]) == ("selection", row["id"])
+    record_property("seconds_from_new_to_first_request", to_first)
+    record_property("seconds_from_cancel_to_last_request", to_last)
+    record_property("seconds_from_cancel_to_end", to_end)
+    assert to_last < 2
+    assert to_end < 2
+    assert to_first < 20
+
+
+@pytest.mark.nightly
+def test_new_sends_its_first_request_within_ten_seconds_in_the_median_of_five(dev, record_property):
+    seconds = []
+    for _ in range(5):
+        with dev.serving("--items", "1"):
+            row = new_import(dev)
+            [wish] = dev.query(f"SELECT requested_at FROM import_requests WHERE result_import_id = {row['id']}")
+            dev.ended(row["id"], "completed")
+            seconds.append(dev.requests_at()[0] - moment(wish["requested_at"]))
+    record_property("seconds_from_new_to_first_request", seconds)
+    assert statistics.median(seconds) < 10
