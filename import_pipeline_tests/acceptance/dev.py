@@ -3,6 +3,7 @@
 import os
 import signal
 import sqlite3
+import subprocess
 import time
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ import httpx
 from import_pipeline_tests.acceptance.outside import (
     BIN,
     CommandLine,
+    Started,
     answers,
     eventually,
     far_slot,
@@ -58,7 +60,20 @@ class Dev:
         self.dagster.environment = self.command.environment = environment
 
     def start(self):
-        self.process = self.dagster.start("dev", "--port", self.ui.rpartition(":")[2])
+        """Start it, and wait until its UI knows the definitions."""
+        # Not into a pipe: what nobody reads fills it, and then whoever prints waits.
+        with (self.home.parent / "dagster.log").open("a") as said:
+            process = subprocess.Popen(
+                [*self.dagster.program, "dev", "--port", self.ui.rpartition(":")[2]],
+                cwd=self.dagster.folder,
+                env={**os.environ, **self.dagster.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+                text=True,
+            )
+        self.process = Started(process)
         eventually(lambda: answers(f"{self.ui}/server_info"), "dagster dev serves its UI")
         eventually(lambda: self.ask(REPOSITORIES)["repositoriesOrError"]["nodes"], "the definitions are loaded")
 
@@ -67,6 +82,14 @@ class Dev:
             self.process.signal(signal.SIGINT)
             self.process.end()
         eventually(lambda: not processes_of(self.home), "all of dagster dev has ended")
+
+    def end(self):
+        """Whatever has happened, leave no process behind."""
+        try:
+            self.stop()
+        finally:
+            for pid in processes_of(self.home):
+                os.kill(pid, signal.SIGKILL)
 
     def kill(self):
         """As a power cut would: the servers, the daemon, the workers, all at once."""

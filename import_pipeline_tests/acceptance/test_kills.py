@@ -61,8 +61,7 @@ def dev(checkout, tmp_path):
     """One that a test may kill."""
     living = Dev(checkout, tmp_path)
     yield living
-    living.stop()
-    living.dagster.end_all()
+    living.end()
 
 
 def begun(dev, details):

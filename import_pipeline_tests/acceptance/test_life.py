@@ -17,10 +17,11 @@ REQUEST, CANCEL = "write_down_request_for_items", "cancel_running_import_of_item
 def dev(checkout, tmp_path_factory):
     """One for all tests of this module."""
     living = Dev(checkout, tmp_path_factory.mktemp("dev"))
-    living.start()
-    yield living
-    living.stop()
-    living.dagster.end_all()
+    try:
+        living.start()
+        yield living
+    finally:
+        living.end()
 
 
 def overdue(dev, slot_at):
