@@ -252,7 +252,6 @@ def import_of(home, run_id):
     return row
 
 
-@pytest.mark.nightly  # test_life.py launches, cancels and resumes through a real daemon in every run
 def test_runs_of_the_ui_wait_for_each_other_and_a_terminated_one_cancels_its_import(dev, home):
     with serve("--items", "30", "--limits", "none") as url:
         process, ui = dev(url)
