@@ -311,6 +311,13 @@ def default_home(folder: Path) -> Path:
     return folder / ".import_pipeline"
 
 
+def _check_home(home: Path) -> None:
+    """Raise SettingError for a folder that means another one, or nothing, in the address of a database."""
+    if "?" in str(home) or re.search(r"%[0-9A-Fa-f]{2}", str(home)):
+        expected = "a folder whose whole path has no question mark and no escape such as %20"
+        raise SettingError("IMPORT_PIPELINE_HOME", expected, repr(str(home)))
+
+
 def load_settings(environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Settings:
     """Read the environment and the folder's `.env`; the environment wins. Raises SettingError.
 
@@ -323,6 +330,7 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: Path | N
     values = {setting.name: setting.read(merged) for setting in SETTINGS}
     # Where DAGSTER_HOME names the folder of dagster.yaml, state lies beside it whatever the current folder is.
     home = values["IMPORT_PIPELINE_HOME"] or default_home(Path(merged.get("DAGSTER_HOME") or folder).resolve())
+    _check_home(home)
     defaults = {
         "sources": values["IMPORT_PIPELINE_SOURCES"],
         "redis_url": values["REDIS_URL"],

@@ -78,6 +78,11 @@ def _look(name: str, check: Callable[[], str]) -> Finding:
         return Finding(name=name, ok=True, message=check())
     except ImportPipelineError as error:
         return Finding(name=name, ok=False, message=redact(str(error)))
+    except OSError as error:
+        message = (
+            f"{error.filename or 'the state folder'}: {error.strerror}. Check who may write to IMPORT_PIPELINE_HOME"
+        )
+        return Finding(name=name, ok=False, message=message)
 
 
 def _sources(settings: Settings) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import InvalidTransition, UsageError
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.start import new_import
+from import_pipeline.importer.start import liveness, new_import
 from import_pipeline.rules.status import ENDED, ImportStatus, Trigger
 from import_pipeline.tracking import events, imports, items, requests, scheduling
 from import_pipeline.tracking.imports import ImportRow
@@ -84,6 +84,8 @@ def _reschedule(connection: Connection, source: ImportSource, request: Request, 
 def cancel(installation: Installation, import_id: int, *, by: str | None = None, reason: str | None = None) -> str:
     """End a scheduled import at once; a running one ends as soon as its worker reads the wish, within two seconds.
 
+    One whose worker is gone is ended by the next tick of the sensor, or by `start-scheduled`.
+
     Returns what happens, in a sentence. Raises ImportNotFound, and InvalidTransition for an import that has ended.
     """
     now = installation.clock.now()
@@ -94,11 +96,21 @@ def cancel(installation: Installation, import_id: int, *, by: str | None = None,
             sentence = f"Import {import_id} was scheduled and is cancelled."
         elif imports.wish_cancel(connection, import_id, now, by):
             sentence = f"Import {import_id} is running; it ends within two seconds. What it imported is kept."
+            if _has_no_worker(installation, row, now):
+                # Not ended here: whoever ends it must also tell Dagster that its run is dead.
+                ends = f"the sensor, or `start-scheduled {row.source}`, ends it"
+                sentence = f"Import {import_id} has no worker any more; {ends}. What it imported is kept."
         else:
             raise InvalidTransition(f"import {import_id}", ImportStatus.CANCELLED, row.status)
         events.note(connection, import_id, now, "cancel_requested", f"To be cancelled: {reason or 'wished by ' + who}.")
         _write_down(connection, row, Wish.CANCEL, now, sentence, by=by, reason=reason)
     return sentence
+
+
+def _has_no_worker(installation: Installation, row: ImportRow, now: datetime) -> bool:
+    """Whether nobody would read a wish. Of a source that is not listed any more the default lease is assumed."""
+    seconds = next((each.lease for each in installation.sources if each.name == row.source), ImportSource.lease)
+    return liveness(row, seconds).is_dead(now)
 
 
 def retry(installation: Installation, import_id: int, *, by: str | None = None, reason: str | None = None) -> ImportRow:

@@ -23,6 +23,9 @@ from import_pipeline.rules.status import (
 from import_pipeline.tracking.process import Worker
 from import_pipeline.tracking.tables import import_item_statuses, imports
 
+#: What a database can hold as an id; it refuses to look for more.
+BIGGEST_ID = 2**63 - 1
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImportRow:
@@ -121,7 +124,9 @@ def rows(connection: Connection, statement: Select[Any]) -> list[ImportRow]:
 
 def get(connection: Connection, import_id: int) -> ImportRow:
     """The import of that id; raises ImportNotFound."""
-    row = connection.execute(select(imports).where(imports.c.id == import_id)).one_or_none()
+    row = None
+    if import_id <= BIGGEST_ID:
+        row = connection.execute(select(imports).where(imports.c.id == import_id)).one_or_none()
     if row is None:
         raise ImportNotFound(
             f"import {import_id}: there is none of this id; `import-pipeline list` shows those there are"

@@ -309,3 +309,14 @@ def test_the_readme_has_every_setting_with_its_meaning_and_default():
 def test_the_readme_shows_the_whole_file_of_the_example_source():
     blocks = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
     assert (ROOT / "import_pipeline" / "sources" / "items.py").read_text() in blocks
+
+
+@pytest.mark.parametrize("name", ["a%20b", "a?b"])
+def test_a_state_folder_that_a_databases_address_would_misread_is_refused(name, tmp_path):
+    with pytest.raises(SettingError, match="no question mark and no escape such as %20"):
+        load_settings({"IMPORT_PIPELINE_HOME": str(tmp_path / name)}, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a b", "100%", "a#b", "ü"])
+def test_other_odd_names_of_a_state_folder_are_taken(name, tmp_path):
+    assert load_settings({"IMPORT_PIPELINE_HOME": str(tmp_path / name)}, tmp_path).home == tmp_path / name

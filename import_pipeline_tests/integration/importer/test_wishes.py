@@ -149,6 +149,19 @@ def test_a_running_import_is_told_to_end_and_ends_without_a_worker_too(life):
     assert launched(life.tick(fate_of=lambda run_id: RunFate.GONE)) == [], "it is not resumed"
 
 
+def test_nobody_is_promised_two_seconds_by_an_import_without_a_worker(life):
+    life.slot(at(9))
+    hand = life.launch()
+    hand.discover("1")
+    hand.leave()
+    assert wishes.cancel(life.installation, hand.row.id, **WHO) == (
+        f"Import {hand.row.id} has no worker any more; the sensor, or `start-scheduled items`, ends it. "
+        "What it imported is kept."
+    )
+    life.tick()
+    assert life.get(hand.row.id).status is CANCELLED
+
+
 def broken_import(life):
     """One item of each outcome: done, failed for good, failed with a next try, never tried."""
     life.slot(at(9))

@@ -194,9 +194,11 @@ def test_an_import_goes_from_scheduled_to_running_to_its_end(database):
     )
 
 
-def test_an_import_that_is_not_there_is_said_to_be_missing(database):
-    with database.read() as connection, pytest.raises(ImportNotFound, match="import 7: there is none of this id"):
-        imports.get(connection, 7)
+@pytest.mark.parametrize("import_id", [7, 10**22])
+def test_an_import_that_is_not_there_is_said_to_be_missing(database, import_id):
+    sentence = f"import {import_id}: there is none of this id"
+    with database.read() as connection, pytest.raises(ImportNotFound, match=sentence):
+        imports.get(connection, import_id)
 
 
 @pytest.mark.parametrize("ended", [ImportStatus.COMPLETED, ImportStatus.FAILED, ImportStatus.CANCELLED])
