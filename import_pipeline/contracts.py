@@ -66,6 +66,7 @@ _COPIED = (
     "ceiling",
     "overlap",
     "timeout",
+    "max_body",
     "slots",
     "time_zone",
     "lease",
@@ -91,6 +92,8 @@ class ImportSource(ABC):
     conditional: bool = False  #: details are asked for with the ETag of their last answer; 304 counts as unchanged
     retry: Retry = Retry()
     timeout: float = 30.0  #: seconds for a whole request
+    max_body: int = 16 * 1024 * 1024  #: bytes of an answer, packed and unpacked; a longer one is refused
+    max_depth: int = 100  #: levels of an answer's JSON; one that nests deeper is refused
     lease: float = 60.0  #: seconds without a heartbeat after which an import counts as dead
     wait: float = 300.0  #: seconds that a re-import of chosen items waits for a running import
     max_pause: timedelta = timedelta(hours=6)  #: a longer pause asked for by the server ends the import
@@ -207,7 +210,8 @@ def _check_values(source: ImportSource) -> None:
     """A value written into the class must be one that its setting would accept."""
     settings = {setting.name.lower(): setting for setting in SOURCE_SETTINGS}
     values = {
-        name: getattr(source, name) for name in ("per_page", "concurrency", "ceiling", "timeout", "lease", "wait")
+        name: getattr(source, name)
+        for name in ("per_page", "concurrency", "ceiling", "timeout", "max_body", "lease", "wait")
     }
     values |= {"limits": source.limits} if source.limits != "" else {}
     for name, value in [*values.items(), ("retry.tries", source.retry.tries)]:

@@ -184,6 +184,13 @@ SOURCE_SETTINGS: tuple[Setting[Any], ...] = (
         meaning="seconds for a whole request",
     ),
     Setting(
+        name="MAX_BODY",
+        parse=values.positive,
+        expected="a whole number from 1",
+        default="16777216",
+        meaning="bytes of an answer, packed and unpacked; a longer one is refused",
+    ),
+    Setting(
         name="TRIES",
         parse=values.positive,
         expected="a whole number from 1",
@@ -253,6 +260,7 @@ class SourceSettings:
     ceiling: int | None = None
     per_page: int | None = None
     timeout: float | None = None
+    max_body: int | None = None
     tries: int | None = None
     backoff: tuple[float, ...] | None = None
     overlap: bool | None = None

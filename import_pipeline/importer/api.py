@@ -95,6 +95,8 @@ async def open_api(
         is_rate_limited=source.is_rate_limited,
         observe=tally.observe,
         deadline=connector.timeout,
+        largest_body=source.max_body,
+        deepest_json=source.max_depth,
     )
     client = httpx.AsyncClient(
         base_url=connector.base_url,

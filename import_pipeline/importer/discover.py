@@ -11,9 +11,11 @@ from sqlalchemy import Connection
 from import_pipeline.contracts import Importable, ImportSource
 from import_pipeline.errors import ApiBlocked, ContractError, ImportFailed
 from import_pipeline.importer.work import Work
+from import_pipeline.ratelimit import BodyRefused
 from import_pipeline.ratelimit.redaction import redact
 from import_pipeline.rules.backoff import retry_delay
 from import_pipeline.rules.outcome import Verdict, judge
+from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking import items as item_rows
 from import_pipeline.tracking import pages
 from import_pipeline.tracking.imports import write
@@ -94,6 +96,8 @@ async def _fetch(work: Work, request: httpx.Request, page: int) -> httpx.Respons
     while True:
         try:
             response = await work.api.send(request, first=True)
+        except BodyRefused as error:
+            raise ImportFailed(f"list page {page}: {refused(work, error)}") from error
         except httpx.RequestError as error:
             if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) and work.api.tally.answers == 0:
                 raise ImportFailed(unreachable(work, error)) from error
@@ -121,6 +125,12 @@ def unreachable(work: Work, error: httpx.RequestError) -> str:
 def in_words(error: Exception) -> str:
     """A connection's failure without secrets, and without what only aiohttp's authors understand."""
     return redact(str(error)).replace(" ssl:default", "") or type(error).__name__
+
+
+def refused(work: Work, error: BodyRefused) -> str:
+    """Why a body was not read, and what would let it pass."""
+    setting, source = f"{variable_prefix(work.source.name)}MAX_BODY", type(work.source).__name__
+    return f"{error}. If that is right for this API, raise {setting} or {source}.max_depth"
 
 
 def describe(error: httpx.RequestError, timeout: float) -> str:

@@ -6,8 +6,9 @@ import httpx
 
 from import_pipeline.contracts import Importable
 from import_pipeline.errors import ImportFailed, ItemRejected, ItemRetryable
-from import_pipeline.importer.discover import BAD_PAYLOAD, describe, unreachable
+from import_pipeline.importer.discover import BAD_PAYLOAD, describe, refused, unreachable
 from import_pipeline.importer.work import Work
+from import_pipeline.ratelimit import BodyRefused
 from import_pipeline.rules.backoff import retry_delay
 from import_pipeline.rules.outcome import Verdict, judge
 from import_pipeline.rules.status import ImportKind
@@ -72,11 +73,16 @@ def _read(work: Work, claim: Claim, response: httpx.Response, importable: Import
 
 
 async def _ask(work: Work, request: httpx.Request) -> httpx.Response:
-    """The answer. A connection that breaks is tried once more at once: servers close idle ones at any time."""
+    """The answer. A connection that breaks is tried once more at once: servers close idle ones at any time.
+
+    Raises ItemError or ImportFailed.
+    """
     try:
         return await work.api.send(request)
     except httpx.ReadError:
         pass
+    except BodyRefused as error:
+        raise ItemRejected(refused(work, error)) from error
     except httpx.RequestError as error:
         never_answered = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) and work.api.tally.answers == 0
         if never_answered and work.row.kind is ImportKind.SELECTION:  # else discovery says it
@@ -84,6 +90,8 @@ async def _ask(work: Work, request: httpx.Request) -> httpx.Response:
         raise ItemRetryable(describe(error, work.source.timeout)) from error
     try:
         return await work.api.send(request)
+    except BodyRefused as error:
+        raise ItemRejected(refused(work, error)) from error
     except httpx.RequestError as error:
         raise ItemRetryable(describe(error, work.source.timeout)) from error
 

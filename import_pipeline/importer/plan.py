@@ -77,3 +77,5 @@ async def first_page(installation: Installation, source: ImportSource) -> httpx.
         except httpx.TransportError as error:
             base = redact(str(api.client.base_url))
             raise ImportFailed(f"the API at {base} cannot be reached: {in_words(error)}") from error
+        except httpx.DecodingError as error:
+            raise ImportFailed(f"list page 1: {in_words(error)}") from error

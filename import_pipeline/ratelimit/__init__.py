@@ -10,9 +10,10 @@ from import_pipeline.ratelimit.exchange import Permits
 from import_pipeline.ratelimit.limiter import Limiter, TierUsage, Usage
 from import_pipeline.ratelimit.storage import open_permits
 from import_pipeline.ratelimit.tiers import parse_tiers
-from import_pipeline.ratelimit.transport import RateLimitedTransport
+from import_pipeline.ratelimit.transport import BodyRefused, RateLimitedTransport
 
 __all__ = [
+    "BodyRefused",
     "Limiter",
     "Permit",
     "Permits",

@@ -13,7 +13,8 @@ from httpx_aiohttp import AiohttpTransport
 async def send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     """Keep aiohttp from sending a request again when a kept-alive connection breaks: that one would have no permit.
 
-    aiohttp repeats on these two errors (RFC 9112, 9.3.1, allows it); as a third one they reach the caller.
+    aiohttp repeats on these two errors (RFC 9112, 9.3.1, allows it); as a third one they reach the caller. So does
+    what is no HTTP, which httpx's errors have no other word for.
     """
     try:
         return await handler(request)
@@ -21,6 +22,8 @@ async def send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandl
         raise  # nothing was sent
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
         raise aiohttp.ClientPayloadError(f"the connection broke before the answer came: {error}") from error
+    except aiohttp.ClientResponseError as error:
+        raise aiohttp.ClientPayloadError(f"the answer cannot be read: {error.message.splitlines()[0]}") from error
 
 
 def open_connections(limit: int, *, verify: ssl.SSLContext | bool = True) -> httpx.AsyncBaseTransport:

@@ -9,22 +9,30 @@ import httpx
 
 from import_pipeline.ratelimit.dispatcher import Permit
 from import_pipeline.ratelimit.limiter import Limiter
+from import_pipeline.rules.nesting import nests_deeper
 from import_pipeline.rules.signals import is_refusal, standings, wait_asked_for
 
 #: Bytes of a body, as sent and as unpacked.
 LARGEST_BODY = 64 * 1024 * 1024
+#: Levels of arrays and objects in a JSON body; Python's parser itself gives up at some hundreds.
+DEEPEST_JSON = 100
 #: Headers in which a server tells its limits; one of them at least is there then.
 TELLING = ("x-ratelimit-limit", "x-rate-limit-limit", "ratelimit", "ratelimit-limit", "ratelimit-policy")
 #: Failures after which nothing can have been sent.
 NEVER_SENT = (httpx.ConnectError, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 
+class BodyRefused(httpx.DecodingError):
+    """A body is too long, unpacks to too much or nests too deeply; a second request would bring the same."""
+
+
 class RateLimitedTransport(httpx.AsyncBaseTransport):
     """Wraps another transport; any httpx client or SDK that takes a transport can use it.
 
-    Answers come with their whole body. One that says "too many requests" pauses everybody who shares the limiter; the
-    request is sent again afterwards, unless its body cannot be. ApiBlocked is raised when the pause exceeds the
-    limiter's patience. Each request may take `deadline` seconds from its permit to the end of its body.
+    Answers come with their whole body; BodyRefused is raised for one that would eat the machine. An answer that says
+    "too many requests" pauses everybody who shares the limiter; the request is sent again afterwards, unless its body
+    cannot be. ApiBlocked is raised when the pause exceeds the limiter's patience. Each request may take `deadline`
+    seconds from its permit to the end of its body.
     `request.extensions["import_pipeline"]` may hold `first` (go before all that wait) and `deadline`.
     `observe` is called for every request sent, with the answer's status or None.
     """
@@ -38,6 +46,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         observe: Callable[[int | None], None] | None = None,
         deadline: float = 30.0,
         largest_body: int = LARGEST_BODY,
+        deepest_json: int = DEEPEST_JSON,
     ) -> None:
         self._inner = inner
         self._limiter = limiter
@@ -45,6 +54,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         self._observe = observe or (lambda _: None)
         self._deadline = deadline
         self._largest_body = largest_body
+        self._deepest_json = deepest_json
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The first answer that is no refusal."""
@@ -93,7 +103,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
             limiter.hear(standings(answer.headers, now=limiter.clock.now()), permit)
         if refused:
             limiter.refused(permit, wait_asked_for(answer.headers, now=limiter.clock.now()))
-            with suppress(httpx.TransportError):  # nobody needs it whole
+            with suppress(httpx.RequestError):  # nobody needs it whole
                 body = await self._body(answer)
         else:
             if self._is_rate_limited is None:
@@ -119,22 +129,36 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         return self._is_rate_limited(whole)
 
     async def _body(self, answer: httpx.Response) -> bytes:
-        """The whole body as it was sent; it may be neither too long nor unpack to something that is."""
+        """The whole body as it was sent, once it is known to be neither too long nor too deep, however it is packed."""
         raw = _Tee(answer.stream, self._largest_body)
         try:
-            if "content-encoding" not in answer.headers:
-                async for _ in raw:
-                    pass
-            else:
-                unpacked = 0
-                reader = httpx.Response(answer.status_code, headers=answer.headers, stream=raw)
-                async for chunk in reader.aiter_bytes():
-                    unpacked += len(chunk)
-                    if unpacked > self._largest_body:
-                        raise httpx.ReadError(f"the body unpacks to more than {self._largest_body:,} bytes")
+            text = b"".join([chunk async for chunk in self._unpacked(answer, raw)])
         finally:
             await answer.aclose()
-        return b"".join(raw.chunks)
+        body = b"".join(raw.chunks)
+        if answer.headers.get("content-encoding", "").strip().lower() == "gzip" and _breaks_off(body, len(text)):
+            raise httpx.ReadError("the packed body breaks off")
+        if nests_deeper(text, self._deepest_json):
+            raise BodyRefused(f"the body's JSON nests more than {self._deepest_json} levels deep")
+        return body
+
+    async def _unpacked(self, answer: httpx.Response, raw: "_Tee") -> AsyncIterator[bytes]:
+        if "content-encoding" not in answer.headers:
+            async for chunk in raw:
+                yield chunk
+            return
+        length = 0
+        reader = httpx.Response(answer.status_code, headers=answer.headers, stream=raw)
+        async for chunk in reader.aiter_bytes():
+            length += len(chunk)
+            if length > self._largest_body:
+                raise BodyRefused(f"the body unpacks to more than {self._largest_body:,} bytes")
+            yield chunk
+
+
+def _breaks_off(packed: bytes, length: int) -> bool:
+    """Whether gzip's last four bytes tell another length than what was unpacked (RFC 1952, 2.3.1)."""
+    return bool(packed) and int.from_bytes(packed[-4:], "little") != length % 2**32
 
 
 class _Tee(httpx.AsyncByteStream):
@@ -150,6 +174,6 @@ class _Tee(httpx.AsyncByteStream):
         async for chunk in self._inner:
             self._length += len(chunk)
             if self._length > self._most:
-                raise httpx.ReadError(f"the body is longer than {self._most:,} bytes")
+                raise BodyRefused(f"the body is longer than {self._most:,} bytes")
             self.chunks.append(chunk)
             yield chunk

@@ -75,6 +75,7 @@ BAD_VALUES = [
     ("ITEMS_TIMEOUT", "0", SECONDS, "'0'"),
     ("ITEMS_TIMEOUT", "nan", SECONDS, "'nan'"),
     ("ITEMS_TIMEOUT", "inf", SECONDS, "'inf'"),
+    ("ITEMS_MAX_BODY", "16M", NUMBER, "'16M'"),
     ("ITEMS_TRIES", "0", NUMBER, "'0'"),
     ("ITEMS_BACKOFF", "30;60", DELAYS, "'30;60'"),
     ("ITEMS_BACKOFF", "30,,60", DELAYS, "'30,,60'"),

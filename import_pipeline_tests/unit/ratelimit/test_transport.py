@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from import_pipeline.errors import ApiBlocked
-from import_pipeline.ratelimit import Limiter, RateLimitedTransport, parse_tiers
+from import_pipeline.ratelimit import BodyRefused, Limiter, RateLimitedTransport, parse_tiers
 from import_pipeline.ratelimit.exchange import Ask, Exchange
 from import_pipeline.testing import Answer, CannedTransport, FakeClock, MemoryPermits
 
@@ -204,15 +204,39 @@ class Raw(httpx.AsyncBaseTransport):
     [
         (Raw(Streamed(*[b"x" * 400] * 3)), "longer than 1,000 bytes"),
         (Raw(Streamed(gzip.compress(b"x" * 100_000)), content_encoding="gzip"), "unpacks to more than 1,000 bytes"),
+        (Raw(Streamed(b"[" * 101)), "nests more than 100 levels deep"),
+        (Raw(Streamed(gzip.compress(b'{"a":' * 101)), content_encoding="gzip"), "nests more than 100 levels deep"),
     ],
 )
-async def test_bodies_are_capped_as_sent_and_as_unpacked(inner: Raw, message: str) -> None:
+async def test_bodies_are_capped_as_sent_and_as_unpacked_in_length_and_depth(inner: Raw, message: str) -> None:
     clock = FakeClock()
     async with client_of(inner, clock, largest_body=1000) as (client, limiter):
-        with pytest.raises(httpx.ReadError, match=message):
+        with pytest.raises(BodyRefused, match=message):
             await client.get("/")
         await clock.sleep(10)
         assert (await limiter.usage()).tiers[0].used == 0  # it counted from its head, and no longer
+
+
+@pytest.mark.parametrize("cut", [1, 8, 12])
+async def test_a_packed_body_that_breaks_off_is_a_broken_connection(cut: int) -> None:
+    inner = Raw(Streamed(gzip.compress(b'{"id": 1}' * 9)[:-cut]), content_encoding="gzip")
+    async with client_of(inner, FakeClock()) as (client, _):
+        with pytest.raises(httpx.ReadError, match="the packed body breaks off"):
+            await client.get("/")
+
+
+async def test_a_refusal_whose_body_cannot_be_unpacked_is_waited_out_all_the_same() -> None:
+    class Broken(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if clock.monotonic() > 1:
+                return httpx.Response(200, stream=Streamed(b"{}"))
+            headers = {"Content-Encoding": "gzip", "Retry-After": "4"}
+            return httpx.Response(429, headers=headers, stream=Streamed(b"no gzip"))
+
+    clock = FakeClock()
+    async with client_of(Broken(), clock) as (client, _):
+        assert (await client.get("/")).json() == {}
+        assert clock.monotonic() >= 4
 
 
 async def test_a_packed_body_reaches_the_client_as_it_was() -> None:

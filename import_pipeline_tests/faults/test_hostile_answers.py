@@ -1,0 +1,116 @@
+"""Answers that mean harm, from a real server: each becomes its item's failure with a reason, and nothing grows."""
+
+import gzip
+import os
+import subprocess
+import sys
+
+import pytest
+
+from import_pipeline import run_import
+from import_pipeline_tests.hostile import bomb, drip, drip_head, endless, good, hostile, reset, short
+from import_pipeline_tests.importing import environment_of, latest, reasons, rows, settings
+
+PACKED = "Content-Encoding: gzip"
+BOMB = bomb(200)
+DETAIL = b'{"id": 1, "name": "n", "price": "1.00"}'
+CAP = " If that is right for this API, raise ITEMS_MAX_BODY or ItemsSource.max_depth"
+NO_ANSWER = "no answer within 1.5 s"
+#: Bytes beyond what an honest import takes: two bodies of 1 MB and what a parser makes of them, with room to spare.
+ROOM = 64 * 1024 * 1024
+
+TRICKS = {
+    "honest": (good, None),
+    "endless": (endless, "the body is longer than 1,048,576 bytes." + CAP),
+    "huge": (lambda line: line.body(b'"' + b"x" * 1_048_576), "the body is longer than 1,048,576 bytes." + CAP),
+    "bomb": (
+        lambda line: line.body(BOMB, PACKED),
+        "the body unpacks to more than 1,048,576 bytes." + CAP,
+    ),
+    "deep": (lambda line: line.body(b"[" * 100_000), "the body's JSON nests more than 100 levels deep." + CAP),
+    "deep-objects": (
+        lambda line: line.body(b'{"a":' * 100_000 + b"1" + b"}" * 100_000),
+        "the body's JSON nests more than 100 levels deep." + CAP,
+    ),
+    "deep-packed": (
+        lambda line: line.body(gzip.compress(b"[" * 100_000 + b"]" * 100_000), PACKED),
+        "the body's JSON nests more than 100 levels deep." + CAP,
+    ),
+    "drip": (drip, NO_ANSWER),
+    "drip-head": (drip_head, NO_ANSWER),
+    "short": (short, "payload is not completed"),
+    "reset": (reset, "reset by peer"),
+    "cut": (lambda line: line.body(gzip.compress(DETAIL * 50)[:-30], PACKED), "the packed body breaks off"),
+    "no-gzip": (lambda line: line.body(DETAIL, PACKED), "incorrect header check"),
+    "no-http": (lambda line: line.say(b"garbage\r\n\r\n"), "the answer cannot be read"),
+    "fat-head": (lambda line: line.body(DETAIL, "X-Fat: " + "x" * 100_000), "the answer cannot be read"),
+    "lying-length": (lambda line: line.say(b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n"), "cannot be read"),
+    "closed": (lambda line: None, "the connection broke before the answer came"),
+}
+
+
+#: Imports twice, from an honest server and from a hostile one; prints the bytes by which the second grew the process.
+PROGRAM = """
+import os, resource, sys
+from import_pipeline import run_import
+from import_pipeline.settings import load_settings
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+run_import("items", settings=load_settings({**os.environ, "ITEMS_BASE_URL": sys.argv[1]}))
+before = peak()
+run_import("items", settings=load_settings({**os.environ, "ITEMS_BASE_URL": sys.argv[2]}))
+print(peak() - before)
+"""
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory):
+    """(reasons by item, rows by item, the import's row, bytes by which the importing process grew)"""
+    home = tmp_path_factory.mktemp("hostile") / "home"
+    options = {
+        "ITEMS_MAX_BODY": "1048576",
+        "ITEMS_TIMEOUT": "1.5",
+        "ITEMS_TRIES": "1",
+        "ITEMS_BACKOFF": "0.01",
+        "ITEMS_CEILING": "4",
+        "ITEMS_CONCURRENCY": "4",
+    }
+    with hostile({"honest": good}) as url, hostile({name: trick for name, (trick, _) in TRICKS.items()}) as bad_url:
+        environment = {**os.environ, **environment_of(home, url, **options)}
+        command = [sys.executable, "-c", PROGRAM, url, bad_url]
+        said = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
+    assert said.returncode == 0, said.stderr
+    configured = settings(home, bad_url)
+    return reasons(configured), rows(configured), latest(configured), int(said.stdout)
+
+
+@pytest.mark.parametrize("name", TRICKS)
+def test_it_is_the_items_own_failure_with_its_reason(outcome, name):
+    expected = TRICKS[name][1]
+    found = outcome[0].get(name)
+    assert found == expected or expected in found
+
+
+def test_all_else_is_imported(outcome):
+    _, imported, row, _ = outcome
+    assert imported["honest"]["name"] == "n"
+    assert (row.status, row.items_imported_count, row.items_failed_count) == ("completed", 1, len(TRICKS) - 1)
+
+
+def test_what_the_answers_could_have_become_is_never_held(outcome):
+    """2 GB of JSON, and 200 MB out of a bomb of 200 KB."""
+    assert outcome[3] < ROOM
+
+
+@pytest.mark.parametrize(
+    ("page", "reason"),
+    [
+        (endless, "list page 1: the body is longer than 1,048,576 bytes." + CAP),
+        (lambda line: line.body(BOMB, PACKED), "list page 1: the body unpacks to more than 1,048,576 bytes." + CAP),
+        (lambda line: line.body(b"[" * 100_000), "list page 1: the body's JSON nests more than 100 levels deep." + CAP),
+    ],
+)
+def test_a_hostile_list_ends_the_import_with_the_reason(home, page, reason):
+    with hostile({}, page=page) as url:
+        summary = run_import("items", settings=settings(home, url, ITEMS_MAX_BODY="1048576", ITEMS_BACKOFF="0.01"))
+    assert (summary.status, summary.failure_reason) == ("failed", reason)

@@ -1,0 +1,132 @@
+"""A server that means harm: it answers with whatever bytes it is told to, at whatever pace, over a plain socket."""
+
+import json
+import socket
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from struct import pack
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+#: The name of the trick that is played on who asks for the list.
+PAGE = "(page)"
+#: A connection that is closed so is reset: what was sent may be lost on its way.
+RESET = pack("ii", 1, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """The open connection that a trick plays with."""
+
+    connection: socket.socket
+    closing: threading.Event
+
+    def say(self, *parts: bytes, pause: float = 0.0) -> None:
+        """Send parts, with a pause after each; ends early when the client has had enough."""
+        with suppress(OSError):
+            for part in parts:
+                self.connection.sendall(part)
+                if pause and self.closing.wait(pause):
+                    return
+
+    def body(self, body: bytes, *headers: str) -> None:
+        """A whole answer."""
+        more = "".join(f"{header}\r\n" for header in headers).encode()
+        self.say(HEAD + more + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+
+
+Trick = Callable[[Line], None]
+
+
+def bomb(megabytes: int) -> bytes:
+    """That many megabytes of a JSON string, packed a thousand times smaller."""
+    packer, part = zlib.compressobj(wbits=31), b"x" * 1024 * 1024
+    return b"".join([packer.compress(b'"'), *(packer.compress(part) for _ in range(megabytes)), packer.flush()])
+
+
+def endless(line: Line) -> None:
+    """JSON that never ends, as fast as it is taken."""
+    line.say(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+    chunk = b"10000\r\n" + b'"x": "y", ' * 6553 + b"      \r\n"
+    line.say(b"1\r\n{\r\n", *(chunk for _ in range(32_768)))  # 2 GB
+
+
+def drip(line: Line) -> None:
+    """A byte now and then, for ever."""
+    line.say(HEAD + b"Content-Length: 1000\r\n\r\n", *[b" "] * 1000, pause=0.05)
+
+
+def drip_head(line: Line) -> None:
+    """Not even the head comes to its end."""
+    line.say(*[b"HTTP/1.1 200 OK\r\n"], *[b"X"] * 1000, pause=0.05)
+
+
+def short(line: Line) -> None:
+    """Fewer bytes than Content-Length promises."""
+    line.say(HEAD + b'Content-Length: 1000\r\n\r\n{"id": 1}')
+
+
+def reset(line: Line) -> None:
+    """Half a body, then the connection is reset."""
+    line.say(HEAD + b'Content-Length: 1000\r\n\r\n{"id": ')
+    line.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+
+
+@contextmanager
+def hostile(tricks: dict[str, Trick], page: Trick | None = None) -> Iterator[str]:
+    """Serve a list of items, whose ids are the tricks' names; asked for an item's details, it plays its trick.
+
+    `page` is the trick that it plays when asked for the list.
+    """
+    tricks = tricks | {PAGE: page or partial(_page, list(tricks))}
+    closing = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serving = threading.Thread(target=_accept, args=(listener, tricks, closing))
+        serving.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            closing.set()
+            with suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            serving.join(20)
+
+
+def _accept(listener: socket.socket, tricks: dict[str, Trick], closing: threading.Event) -> None:
+    threads = []
+    while not closing.is_set():
+        with suppress(OSError):
+            connection, _ = listener.accept()
+            thread = threading.Thread(target=_answer, args=(connection, tricks, closing))
+            thread.start()
+            threads.append(thread)
+    for thread in threads:
+        thread.join(20)
+
+
+def _answer(connection: socket.socket, tricks: dict[str, Trick], closing: threading.Event) -> None:
+    """One request, one answer: then the connection is closed."""
+    line = Line(connection=connection, closing=closing)
+    with connection, suppress(OSError):
+        connection.settimeout(20)
+        asked = b""
+        while b"\r\n\r\n" not in asked:
+            part = connection.recv(65536)
+            if not part:
+                return
+            asked += part
+        path = asked.split(b" ")[1].decode()
+        tricks[PAGE if path.startswith("/api/items?") else path.rpartition("/")[2]](line)
+
+
+def _page(names: list[str], line: Line) -> None:
+    page = {"data": [{"id": name} for name in names], "current_page": 1, "last_page": 1, "total": len(names)}
+    line.body(json.dumps(page).encode(), "Connection: close")
+
+
+def good(line: Line) -> None:
+    """What an honest server would have answered."""
+    line.body(b'{"id": 1, "name": "n", "price": "1.00"}', "Connection: close")
