@@ -96,6 +96,7 @@ def cancel(installation: Installation, import_id: int, *, by: str | None = None,
             sentence = f"Import {import_id} was scheduled and is cancelled."
         elif imports.wish_cancel(connection, import_id, now, by):
             sentence = f"Import {import_id} is running; it ends within two seconds. What it imported is kept."
+            row = imports.get(connection, import_id)  # it may have started since it was read
             if _has_no_worker(installation, row, now):
                 # Not ended here: whoever ends it must also tell Dagster that its run is dead.
                 ends = f"the sensor, or `start-scheduled {row.source}`, ends it"
