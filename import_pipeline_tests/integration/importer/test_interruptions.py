@@ -70,7 +70,7 @@ def test_an_import_that_was_killed_while_it_read_the_list_goes_on_at_its_page(ho
 
 
 def test_an_import_that_was_killed_while_it_fetched_details_repeats_at_most_those_in_flight(home, database_url):
-    wishes = {"ITEMS_CONCURRENCY": "5", "DATABASE_URL": database_url}
+    wishes = {"ITEMS_CONCURRENCY": "5", "ITEMS_CEILING": "5", "DATABASE_URL": database_url}
     with demo_api(items=100, delay_after_ms=30) as url:
         configured = settings(home, url, **wishes)
         with importing(configured) as process:
