@@ -134,6 +134,25 @@ Index(
 )
 Index("ix_imports_source_status", imports.c.source, imports.c.status, imports.c.scheduled_at)
 
+import_shards = Table(
+    "import_shards",
+    tracking_metadata,
+    Column("import_id", ForeignKey(imports.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),  # from 2 on: the import's own run is the first
+    Column("fence", Integer, nullable=False, server_default=text("0")),  # grows with every process that takes it
+    Column("worker", String(64)),  # as in claimed_by
+    Column("host", String(255)),
+    Column("pid", Integer),  # null: nobody works as this shard
+    Column("dagster_run_id", String(64)),
+    Column("run_requested_at", UtcDateTime),
+    Column("launches", Integer, nullable=False, server_default=text("0")),  # runs asked for since one left in order
+    Column("started_at", UtcDateTime),
+    Column("heartbeat_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),  # null: it is to work, or would be
+    _counter("requests_count"),
+    _counter("rate_limit_hits_count"),
+)
+
 import_item_statuses = Table(
     "import_item_statuses",
     tracking_metadata,

@@ -3,6 +3,7 @@
 import logging
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -12,10 +13,12 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from import_pipeline.errors import SchemaError
-from import_pipeline.tracking import schema
+from import_pipeline.rules.status import ImportKind, Trigger
+from import_pipeline.tracking import imports, schema
 from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.imports import NewImport
 from import_pipeline.tracking.schema import HEAD, VERSION_TABLE, current, downgrade, upgrade
-from import_pipeline.tracking.tables import tracking_metadata
+from import_pipeline.tracking.tables import import_shards, tracking_metadata
 from import_pipeline_tests.together import together
 
 OURS = {*tracking_metadata.tables, VERSION_TABLE}
@@ -86,6 +89,22 @@ def test_upgrade_downgrade_upgrade_ends_where_it_began(database):
     assert catalog(database) == first
     with database.read() as connection:
         assert current(connection) == HEAD
+
+
+def test_the_table_of_shards_comes_and_goes_while_imports_stay(database):
+    upgrade(database)
+    first = catalog(database)
+    new = NewImport(source="items", importable_type="items", kind=ImportKind.FULL, trigger=Trigger.CLI)
+    with database.write() as connection:
+        row = imports.create(connection, new, datetime(2030, 6, 1, tzinfo=UTC))
+        connection.execute(import_shards.insert().values(import_id=row.id, number=2))
+    downgrade(database, "0001")
+    assert tables(database) == OURS - {"import_shards"}
+    upgrade(database)
+    assert catalog(database) == first
+    with database.read() as connection:
+        assert imports.get(connection, row.id) == row
+        assert connection.execute(import_shards.select()).all() == []
 
 
 def test_the_constant_head_is_the_newest_migration():
