@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from import_pipeline.contracts import Connector, Importable, ImportableMixin, ImportSource, Retry
+    from import_pipeline.contracts import Connector, Importable, ImportableMixin, ImportSource, Retry, path_segment
     from import_pipeline.importer.api import open_api
     from import_pipeline.importer.python import run_import
     from import_pipeline.importer.summary import ImportSummary
@@ -22,6 +22,7 @@ __all__ = [
     "ImportableMixin",
     "Retry",
     "open_api",
+    "path_segment",
     "run_import",
 ]
 
@@ -34,6 +35,7 @@ _HOMES = {
     "ImportableMixin": "contracts",
     "Retry": "contracts",
     "open_api": "importer.api",
+    "path_segment": "contracts",
     "run_import": "importer.python",
 }
 

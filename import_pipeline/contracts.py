@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+from urllib.parse import quote
 
 import httpx
 from sqlalchemy import String
@@ -50,6 +51,17 @@ class Importable(Protocol):
     def detail_request(self) -> httpx.Request | None:
         """The request for this item's details, relative to the connector's base URL; None: the list had it all."""
         ...
+
+
+def path_segment(external_id: object) -> str:
+    """The id as one segment of an address's path, whatever characters it has.
+
+    Raises ValueError for `.` and `..`: every client takes them for a folder (RFC 3986, 5.2.4).
+    """
+    text = str(external_id)
+    if text in {".", ".."}:
+        raise ValueError(f"{text!r} cannot be asked for: in an address it means a folder")
+    return quote(text, safe="")
 
 
 class ImportableMixin:

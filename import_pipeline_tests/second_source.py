@@ -6,13 +6,12 @@ is paged by Link headers. All three sources share one api and so its limits.
 
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 from sqlalchemy import String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from import_pipeline import HasImportStatus, ImportableMixin, ImportSource
+from import_pipeline import HasImportStatus, ImportableMixin, ImportSource, path_segment
 from import_pipeline.sources.items import ItemsSource
 
 LIMITS = "50/1 second; 100/3 second"
@@ -33,7 +32,7 @@ class Book(ImportableMixin, HasImportStatus, Base):
 
     def detail_request(self) -> httpx.Request:
         """GET /v1/books/{id}, relative to the base URL, in which any character may stand."""
-        return httpx.Request("GET", f"books/{quote(self.external_id, safe='')}")
+        return httpx.Request("GET", f"books/{path_segment(self.external_id)}")
 
     def populate(self, detail: Mapping[str, Any]) -> None:
         """Take over the details."""

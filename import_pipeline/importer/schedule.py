@@ -26,6 +26,7 @@ from import_pipeline.rules.overdue import (
     Schedule,
     Start,
     decide,
+    missed_slots,
 )
 from import_pipeline.rules.status import ImportStatus, Trigger
 from import_pipeline.tracking import events, imports, requests, scheduling
@@ -78,11 +79,21 @@ def tick(
             outcome = see_to(connection, source, request, now)
             if outcome is not None:
                 result.sentences.append(outcome)
-        rows = scheduling.open_ones(connection, source.name, now)
-        states = [_state(row, source, fate if _same(row, running) else RunFate.ALIVE, now) for row in rows]
+        rows, states = _look(connection, source, running, fate, now)
+        for missed in missed_slots(states, source.timetable, now) if schedule_is_on else []:
+            _apply(connection, source, missed, {}, now, result)
+            rows, states = _look(connection, source, running, fate, now)
         for decision in decide(states, source.timetable, now, schedule_is_on=schedule_is_on):
             _apply(connection, source, decision, {row.id: row for row in rows}, now, result)
     return result
+
+
+def _look(
+    connection: Connection, source: ImportSource, running: ImportRow | None, fate: RunFate, now: datetime
+) -> tuple[list[ImportRow], list[ImportState]]:
+    """What the rules look at; `fate` is that of the worker that `running` had when Dagster was asked."""
+    rows = scheduling.open_ones(connection, source.name, now)
+    return rows, [_state(row, source, fate if _same(row, running) else RunFate.ALIVE, now) for row in rows]
 
 
 def _same(row: ImportRow, seen: ImportRow | None) -> bool:

@@ -16,6 +16,8 @@ from import_pipeline.rules.status import ImportStatus, Trigger
 MAX_RESUMES = 3
 #: How long a run that was asked for may take to start before another one is asked for.
 RUN_START = timedelta(seconds=60)
+#: So many of the slots that a downtime has passed over are told of in the history: one day's, by default.
+MOST_MISSED = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +124,23 @@ def decide(
         decisions += _older_overdue(imports, now)
         decisions += _next_slot(imports, slots, now)
     return [*decisions, _start(imports, slots, now, schedule_is_on=schedule_is_on)]
+
+
+def missed_slots(imports: Sequence[ImportState], slots: Slots, now: datetime) -> list[Schedule]:
+    """The slots that have passed unseen since the last one that has its import, the earliest first; the latest few.
+
+    To be filled before `decide` is asked: then the latest of them starts, and the others are cancelled with the
+    reason. A downtime is told by what it has left: a slot's import that is due, and none for a slot to come.
+    """
+    if not _overdue(imports, now):
+        return []
+    known = max(one.slot_at for one in imports if one.slot_at is not None)
+    missed: list[datetime] = []
+    slot_at = slots.latest_at(now)
+    while slot_at > known and len(missed) < MOST_MISSED:
+        missed.append(slot_at)
+        slot_at = slots.latest_at(slot_at - timedelta(microseconds=1))
+    return [Schedule(slot_at=each, reason=f"The slot of {_text(each)} passed unseen.") for each in reversed(missed)]
 
 
 def next_slots_import(imports: Sequence[ImportState], now: datetime) -> ImportState | None:

@@ -4,13 +4,12 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 from sqlalchemy import DateTime, Numeric, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from import_pipeline.contracts import ImportableMixin, ImportSource
+from import_pipeline.contracts import ImportableMixin, ImportSource, path_segment
 from import_pipeline.tracking.history import HasImportStatus
 
 
@@ -32,7 +31,7 @@ class ImportedItem(ImportableMixin, HasImportStatus, Base):
 
     def detail_request(self) -> httpx.Request:
         """GET /api/items/{id}"""
-        return httpx.Request("GET", f"/api/items/{quote(self.external_id, safe='')}")
+        return httpx.Request("GET", f"/api/items/{path_segment(self.external_id)}")
 
     def populate(self, detail: Mapping[str, Any]) -> None:
         """Take over the detail's fields; name and price must be there."""

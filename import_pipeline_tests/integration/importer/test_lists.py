@@ -268,6 +268,15 @@ def test_an_item_whose_request_cannot_be_built_fails_alone(home):
     assert reason.startswith("Item.detail_request fails: InvalidURL: Invalid non-printable ASCII character in URL")
 
 
+def test_an_id_that_means_a_folder_fails_alone_and_says_so(home):
+    summary, configured = take(Shelf(["..", "...", "."]), home)
+    assert counts(summary) == ("completed", 3, 1, 0, 2)
+    sentence = (
+        "ImportedItem.detail_request fails: ValueError: {!r} cannot be asked for: in an address it means a folder"
+    )
+    assert reasons(configured) == {each: sentence.format(each) for each in (".", "..")}
+
+
 def test_a_body_that_does_not_unpack_is_tried_again(home):
     shelf, good = Shelf(["1", "2"]), gzip.compress(json.dumps(detail("1")).encode())
     bodies = [b"no gzip at all", good]

@@ -66,6 +66,34 @@ def test_after_a_downtime_the_latest_slot_starts_and_the_older_ones_are_cancelle
     assert life.get(number[9] + 1).slot_at == at(12)
 
 
+def test_slots_that_a_downtime_passed_over_are_in_the_history(life):
+    """Only the first of them had its import when everything went down."""
+    number = numbered(life, 12)[12]
+    life.go_on(hours=10)
+    result = life.tick()
+    [latest] = ids_of(result)
+    assert [(row.id, row.status.value, row.slot_at) for row in life.all()] == [
+        (number, "cancelled", at(12)),
+        (number + 1, "cancelled", at(15)),
+        (latest, "scheduled", at(18)),
+        (latest + 1, "scheduled", at(21)),
+    ]
+    assert life.get(number + 1).failure_reason == (
+        "The slot of 2030-06-01 15:00 UTC was missed; the one of 2030-06-01 18:00 UTC takes its place."
+    )
+    assert result.sentences[:2] == [f"The slot of 2030-06-01 {hour}:00 UTC passed unseen." for hour in (15, 18)]
+    before = life.story()
+    assert (life.tick().launches, life.story()) == ([], before)
+
+
+def test_a_stopped_schedule_fills_no_slot_that_has_passed(life):
+    numbered(life, 12)
+    life.go_on(hours=10)
+    before = life.story()
+    life.tick(schedule_is_on=False)
+    assert life.story() == before
+
+
 def test_what_is_due_waits_for_the_running_import(life):
     number = numbered(life, 9, 12)
     hand = life.launch()

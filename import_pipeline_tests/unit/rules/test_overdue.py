@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from import_pipeline.rules.liveness import Liveness
 from import_pipeline.rules.overdue import (
     MAX_RESUMES,
+    MOST_MISSED,
     Cancel,
     End,
     Fail,
@@ -20,6 +21,7 @@ from import_pipeline.rules.overdue import (
     Start,
     Wait,
     decide,
+    missed_slots,
     next_slots_import,
 )
 from import_pipeline.rules.slots import parse_slots
@@ -187,6 +189,41 @@ TABLE = {
 )
 def test_the_rules(imports, decisions):
     assert decide(imports, SLOTS, NOW) == decisions
+
+
+@pytest.mark.parametrize(
+    ("imports", "missed"),
+    [
+        pytest.param([], [], id="the first look of all"),
+        pytest.param([slot(1, 9)], [], id="the due slot is the latest"),
+        pytest.param([slot(1, 3)], [at(6), at(9)], id="two slots went by after the one that was planned"),
+        pytest.param([slot(1, 3), slot(2, 6)], [at(9)], id="one of them is filled"),
+        pytest.param([slot(1, 3), NEXT], [], id="somebody has looked since"),
+        pytest.param([running(1, 0), slot(2, 3)], [at(6), at(9)], id="an import was running when all went down"),
+        pytest.param([running(1, 0)], [], id="nothing is due: the schedule was stopped"),
+        pytest.param([wish(1)], [], id="a request is no slot"),
+        pytest.param([slot(1, 12, scheduled_at=NOW, trigger=Trigger.RESCHEDULE)], [], id="a coming slot is spent"),
+    ],
+)
+def test_slots_that_passed_unseen_are_told(imports, missed):
+    assert [one.slot_at for one in missed_slots(imports, SLOTS, NOW)] == missed
+
+
+@given(hours=st.integers(min_value=0, max_value=24 * 40))
+def test_after_any_downtime_the_history_tells_the_latest_slots_without_a_gap(hours):
+    planned = [slot(1, 12)]
+    now = at(12) + timedelta(hours=hours)
+    missed = [one.slot_at for one in missed_slots(planned, SLOTS, now)]
+    assert missed == SLOTS.between(at(12), now)[-MOST_MISSED:]
+    filled = [
+        *planned,
+        *(replace(planned[0], id=n, slot_at=each, scheduled_at=each) for n, each in enumerate(missed, 2)),
+    ]
+    assert missed_slots(filled, SLOTS, now) == []
+    started = [one for one in decide(filled, SLOTS, now) if isinstance(one, Start)]
+    assert [one.import_id for one in started] == [len(filled)]
+    cancelled = [one.import_id for one in decide(filled, SLOTS, now) if isinstance(one, Cancel)]
+    assert cancelled == [one.id for one in filled[:-1]]
 
 
 STOPPED = Wait(reason="The schedule is stopped, and nobody has asked for an import.")
