@@ -83,6 +83,7 @@ _COPIED = (
     "time_zone",
     "lease",
     "wait",
+    "max_outage",
     "base_url",
 )
 
@@ -109,6 +110,7 @@ class ImportSource(ABC):
     lease: float = 60.0  #: seconds without a heartbeat after which an import counts as dead
     wait: float = 300.0  #: seconds that a re-import of chosen items waits for a running import
     max_pause: timedelta = timedelta(hours=6)  #: a longer pause asked for by the server ends the import
+    max_outage: float = 120.0  #: seconds; an API that does not answer for longer ends the import
     base_url: str = ""
     slots: str = "0,3,6,9,12,15,18,21"  #: hours or times of the day at which an import is due
     time_zone: str = "UTC"
@@ -221,10 +223,8 @@ def check_source(source: object) -> ImportSource:
 def _check_values(source: ImportSource) -> None:
     """A value written into the class must be one that its setting would accept."""
     settings = {setting.name.lower(): setting for setting in SOURCE_SETTINGS}
-    values = {
-        name: getattr(source, name)
-        for name in ("per_page", "concurrency", "ceiling", "timeout", "max_body", "lease", "wait")
-    }
+    numbers = ("per_page", "concurrency", "ceiling", "timeout", "max_body", "lease", "wait", "max_outage")
+    values = {name: getattr(source, name) for name in numbers}
     values |= {"limits": source.limits} if source.limits != "" else {}
     for name, value in [*values.items(), ("retry.tries", source.retry.tries)]:
         setting = settings[name.removeprefix("retry.")]

@@ -240,6 +240,13 @@ SOURCE_SETTINGS: tuple[Setting[Any], ...] = (
         meaning="seconds that a re-import of chosen items waits for a running import",
     ),
     Setting(
+        name="MAX_OUTAGE",
+        parse=values.seconds,
+        expected="seconds above 0",
+        default="120",
+        meaning="seconds for which an API that stops answering is waited for; after that the import ends",
+    ),
+    Setting(
         name="MAX_PAUSE",
         parse=values.seconds,
         expected="seconds above 0",
@@ -268,6 +275,7 @@ class SourceSettings:
     time_zone: str | None = None
     lease: float | None = None
     wait: float | None = None
+    max_outage: float | None = None
     max_pause: float | None = None
 
 

@@ -3,12 +3,13 @@
 import sys
 import threading
 import time
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from import_pipeline.cli.screen import open_console, say, seconds
+from import_pipeline.cli.screen import count, open_console, say, seconds
 from import_pipeline.errors import DatabaseUnavailable
 from import_pipeline.importer.gauges import Gauges
 from import_pipeline.importer.installation import Installation
@@ -111,9 +112,19 @@ def line(view: ImportView, outlook: Outlook | None, installation: Installation) 
     return f"{view.row.source} {view.row.status.value}: {', '.join(filter(None, parts))}"
 
 
+def _waits(outlook: Outlook, now: datetime) -> list[str]:
+    """What the import waits for, except permits."""
+    if outlook.waits_for is not None and outlook.waits_until is not None:
+        return [f"{outlook.waits_for}: tries again in {seconds(max(0.0, (outlook.waits_until - now).total_seconds()))}"]
+    if outlook.retries_waiting and outlook.next_attempt_at is not None and outlook.next_attempt_at > now:
+        until = seconds((outlook.next_attempt_at - now).total_seconds())
+        return [f"{count(outlook.retries_waiting, 'item')} to be tried again, the next in {until}"]
+    return []
+
+
 def remark(view: ImportView, outlook: Outlook | None, installation: Installation) -> str:
     """Rate, time left, failures and pauses in a few words."""
-    parts = []
+    parts = _waits(outlook, installation.clock.now()) if outlook is not None else []
     if view.figures.duration_seconds > 1:
         parts.append(f"{view.items_per_second or 0:.1f} items/s")
     if outlook is not None and outlook.eta_seconds is not None and view.done:

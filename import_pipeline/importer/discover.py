@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from import_pipeline.contracts import Importable, ImportSource
 from import_pipeline.errors import ApiBlocked, ContractError, ImportFailed
+from import_pipeline.importer.outage import ask, describe
 from import_pipeline.importer.work import Work
 from import_pipeline.ratelimit import BodyRefused
 from import_pipeline.ratelimit.redaction import redact
@@ -95,12 +96,10 @@ async def _fetch(work: Work, request: httpx.Request, page: int) -> httpx.Respons
     failures = 0
     while True:
         try:
-            response = await work.api.send(request, first=True)
+            response = await ask(work, request, first=True)
         except BodyRefused as error:
             raise ImportFailed(f"list page {page}: {refused(work, error)}") from error
         except httpx.RequestError as error:
-            if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) and work.api.tally.answers == 0:
-                raise ImportFailed(unreachable(work, error)) from error
             reason = describe(error, work.source.timeout)
         else:
             judgement = judge(response.status_code, setting=work.token_setting)
@@ -113,31 +112,15 @@ async def _fetch(work: Work, request: httpx.Request, page: int) -> httpx.Respons
         failures += 1
         if failures >= work.source.retry.tries:
             raise ImportFailed(f"list page {page}: {reason}, {failures} times")
-        await work.clock.sleep(retry_delay(failures, work.source.retry.backoff, work.chance()).total_seconds())
-
-
-def unreachable(work: Work, error: httpx.RequestError) -> str:
-    """The sentence for an API that has never answered."""
-    base = redact(str(work.api.client.base_url))
-    return f"the API at {base} cannot be reached: {in_words(error)}. Check its address and that it runs"
-
-
-def in_words(error: Exception) -> str:
-    """A connection's failure without secrets, and without what only aiohttp's authors understand."""
-    return redact(str(error)).replace(" ssl:default", "") or type(error).__name__
+        seconds = retry_delay(failures, work.source.retry.backoff, work.chance()).total_seconds()
+        await work.tell_wait(f"list page {page}: {reason}", seconds)
+        await work.clock.sleep(seconds)
 
 
 def refused(work: Work, error: BodyRefused) -> str:
     """Why a body was not read, and what would let it pass."""
     setting, source = f"{variable_prefix(work.source.name)}MAX_BODY", type(work.source).__name__
     return f"{error}. If that is right for this API, raise {setting} or {source}.max_depth"
-
-
-def describe(error: httpx.RequestError, timeout: float) -> str:
-    """A request's failure in words, without secrets."""
-    if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
-        return f"no answer within {timeout:g} s"
-    return in_words(error)
 
 
 def _unreadable(work: Work, response: httpx.Response) -> str | None:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from import_pipeline.contracts import Importable
 from import_pipeline.errors import ApiBlocked, ImportFailed
 from import_pipeline.importer.fetch import fetch_item
+from import_pipeline.importer.gate import Gate
 from import_pipeline.importer.work import Work
 from import_pipeline.ratelimit import parse_tiers
 from import_pipeline.rules.breaker import Breaker
@@ -40,7 +41,8 @@ class Enrichment:
 
     def __init__(self, work: Work) -> None:
         self.work = work
-        self.breaker = Breaker()
+        self.breaker = Breaker(work.source.max_outage)
+        self._hold = Gate(work.clock, work.chance, work.tell_wait)  #: closed while the breaker is open
         self._ready: asyncio.Queue[tuple[Claim, Importable]] = asyncio.Queue()
         self._retries = True  #: whether an item may wait for a retry: one of ours, or an earlier process's
         self._tiers = parse_tiers(work.source.limits)
@@ -139,7 +141,8 @@ class Enrichment:
             self._busy += 1
             self._idle.clear()
             try:
-                await self._bring(await self._timed(claim, importable))
+                async with self._hold.turn():  # until it is stored: that is what opens a closed gate
+                    await self._bring(await self._timed(claim, importable))
             except (ApiBlocked, ImportFailed) as error:
                 self.work.stop.ask(error)
             self._busy -= 1
@@ -149,9 +152,10 @@ class Enrichment:
     async def _timed(self, claim: Claim, importable: Importable) -> Done | Failure:
         """Fetch an item. How long answers take, waits for permits apart, decides how many fetchers there are."""
         limiter, clock = self.work.api.limiter, self.work.clock
-        waits, began = limiter.blocked_for(), clock.monotonic()
+        gate, closings = self.work.gate, self.work.gate.closings
+        waits, began = limiter.blocked_for() or gate.closed_for is not None, clock.monotonic()
         result = await fetch_item(self.work, claim, importable)
-        if not waits and not limiter.blocked_for():
+        if not waits and not limiter.blocked_for() and gate.closings == closings:
             self._latency = mean_latency(self._latency, clock.monotonic() - began)
             if self._fetchers < self._wanted(self._latency):
                 self._grow()
@@ -200,14 +204,24 @@ class Enrichment:
         stored = [each.claim.external_id for each in done if each.claim.status_id not in refused_ids]
         if stored:
             work.listener.items_stored(stored)
-        self._judge(stored, [*failed, *refused])
+        await self._judge(stored, [*failed, *refused])
 
-    def _judge(self, stored: list[str], failed: list[Failure]) -> None:
+    async def _judge(self, stored: list[str], failed: list[Failure]) -> None:
+        """Hold back while nothing works, go on when something does, end when it takes too long."""
+        work = self.work
         if stored:
             self.breaker.succeeded()
         for failure in failed:
-            if (reason := self.breaker.failed(failure.claim.external_id, failure.reason)) is not None:
-                self.work.stop.ask(ImportFailed(reason))
+            end = self.breaker.failed(
+                failure.claim.external_id, failure.reason, work.clock.monotonic(), may_pass=failure.may_pass
+            )
+            if end is not None:
+                work.stop.ask(ImportFailed(end))
+        if self.breaker.is_open:
+            self._hold.close(f"the last items all failed ({failed[-1].reason})" if failed else "the last items failed")
+        elif (seconds := self._hold.closed_for) is not None:
+            self._hold.open()
+            await work.note("import_goes_on", f"Details come again after {seconds:.0f} s.")
 
 
 async def enrich(work: Work) -> None:

@@ -6,12 +6,12 @@ import httpx
 
 from import_pipeline.contracts import Importable
 from import_pipeline.errors import ImportFailed, ItemRejected, ItemRetryable
-from import_pipeline.importer.discover import BAD_PAYLOAD, describe, refused, unreachable
+from import_pipeline.importer.discover import BAD_PAYLOAD, refused
+from import_pipeline.importer.outage import ask, describe
 from import_pipeline.importer.work import Work
 from import_pipeline.ratelimit import BodyRefused
 from import_pipeline.rules.backoff import retry_delay
 from import_pipeline.rules.outcome import Verdict, judge
-from import_pipeline.rules.status import ImportKind
 from import_pipeline.tracking.claims import Claim, Done, Failure
 
 
@@ -24,7 +24,7 @@ async def fetch_item(work: Work, claim: Claim, importable: Importable) -> Done |
     except ItemRejected as error:
         return Failure(claim=claim, reason=str(error), next_attempt_at=None)
     except ItemRetryable as error:
-        return Failure(claim=claim, reason=str(error), next_attempt_at=_next_attempt(work, claim))
+        return Failure(claim=claim, reason=str(error), next_attempt_at=_next_attempt(work, claim), may_pass=True)
     etag = response.headers.get("ETag") if work.source.conditional else None
     return Done(claim=claim, importable=importable, etag=etag, unchanged=unchanged)
 
@@ -78,18 +78,15 @@ async def _ask(work: Work, request: httpx.Request) -> httpx.Response:
     Raises ItemError or ImportFailed.
     """
     try:
-        return await work.api.send(request)
+        return await ask(work, request)
     except httpx.ReadError:
         pass
     except BodyRefused as error:
         raise ItemRejected(refused(work, error)) from error
     except httpx.RequestError as error:
-        never_answered = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) and work.api.tally.answers == 0
-        if never_answered and work.row.kind is ImportKind.SELECTION:  # else discovery says it
-            raise ImportFailed(unreachable(work, error)) from error
         raise ItemRetryable(describe(error, work.source.timeout)) from error
     try:
-        return await work.api.send(request)
+        return await ask(work, request)
     except BodyRefused as error:
         raise ItemRejected(refused(work, error)) from error
     except httpx.RequestError as error:

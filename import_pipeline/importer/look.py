@@ -146,5 +146,6 @@ def _outlook(
         per_page=source.per_page if source else 100,
         finished_at=finished,
         usage=usage,
+        waiting=events.waiting(connection, view.row.id, now),
         now=now,
     )

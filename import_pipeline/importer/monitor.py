@@ -48,6 +48,8 @@ class Outlook:
     next_attempt_at: datetime | None
     eta_seconds: float | None
     ends_at: datetime | None
+    waits_for: str | None = None  #: why it stands still, where it does
+    waits_until: datetime | None = None
 
 
 def view_of(row: ImportRow, limits: str, now: datetime) -> ImportView:
@@ -78,11 +80,12 @@ def outlook_of(
     finished_at: Sequence[datetime],
     usage: Usage | None,
     now: datetime,
+    waiting: tuple[str, datetime] | None = None,
 ) -> Outlook:
     """The rest of a running import: what the limits need for it, or the pace of its active time if that is slower.
 
     `finished_at`: when its latest items were finished, which tells where in their windows the tiers stand; with
-    `usage` also what other processes took of them.
+    `usage` also what other processes took of them. `waiting`: why and until when it stands still.
     """
     row, figures = view.row, view.figures
     paused = [until for until in (view.paused_until, usage and usage.paused_until) if until and until > now]
@@ -107,6 +110,8 @@ def outlook_of(
         next_attempt_at=remaining.next_attempt_at,
         eta_seconds=eta,
         ends_at=None if eta is None else now + timedelta(seconds=eta),
+        waits_for=waiting[0] if waiting else None,
+        waits_until=waiting[1] if waiting else None,
     )
 
 
@@ -160,6 +165,8 @@ def as_json(view: ImportView, outlook: Outlook | None = None) -> dict[str, Any]:
             "next_attempt_at": _iso(outlook.next_attempt_at),
             "eta_seconds": None if outlook.eta_seconds is None else round(outlook.eta_seconds, 1),
             "ends_at": _iso(outlook.ends_at),
+            "waits_for": outlook.waits_for,
+            "waits_until": _iso(outlook.waits_until),
         }
     return told
 

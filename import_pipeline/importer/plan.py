@@ -9,8 +9,8 @@ import httpx
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportFailed
 from import_pipeline.importer.api import open_api
-from import_pipeline.importer.discover import in_words
 from import_pipeline.importer.installation import Installation
+from import_pipeline.importer.outage import in_words
 from import_pipeline.ratelimit import parse_tiers
 from import_pipeline.ratelimit.redaction import redact
 from import_pipeline.rules.forecast import minimum_seconds

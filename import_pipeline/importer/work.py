@@ -4,13 +4,16 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
 from import_pipeline.clock import Chance, Clock
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportPipelineError
 from import_pipeline.importer.api import Api
+from import_pipeline.importer.gate import Gate
 from import_pipeline.settings import variable_prefix
+from import_pipeline.tracking import events
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.imports import ImportRow, Lease
 
@@ -76,7 +79,11 @@ class Work:
     listener: Listener = field(default_factory=Silence)
     discovered: bool = False  #: whether the list has been read to its end
     stirred: asyncio.Event = field(default_factory=asyncio.Event)  #: there may be something new to claim
+    gate: Gate = field(init=False)  #: closed while the API cannot be reached
     _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "import-writer"))
+
+    def __post_init__(self) -> None:
+        self.gate = Gate(self.clock, self.chance, self.tell_wait)
 
     async def write(self, action: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Run a ledger function in a transaction of its own, on the writer's thread; the event loop goes on."""
@@ -90,6 +97,18 @@ class Work:
     async def aside(self, call: Callable[[], T]) -> T:
         """Run a blocking call on the writer's thread, in the order of the calls."""
         return await asyncio.get_running_loop().run_in_executor(self._writer, call)
+
+    async def note(self, action: str, message: str, **metadata: Any) -> None:
+        """Record what happens to the import."""
+        await self.write(events.note, self.row.id, self.clock.now(), action, message, **metadata)
+
+    async def tell_wait(self, reason: str, seconds: float) -> None:
+        """Say why the import stands still for so long, before it does; a moment needs no word."""
+        if seconds < 1:
+            return
+        until = self.clock.now() + timedelta(seconds=seconds)
+        message = f"{reason[:1].upper()}{reason[1:]}; tries again in {seconds:.0f} s."
+        await self.note(events.WAITS, message, reason=reason, until=until.isoformat())
 
     def close(self) -> None:
         """Wait for what is being written."""

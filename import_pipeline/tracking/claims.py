@@ -49,6 +49,7 @@ class Failure:
     claim: Claim
     reason: str
     next_attempt_at: datetime | None
+    may_pass: bool = False  #: whether it could have gone well at another moment, as far as the answer tells
 
 
 def claim(connection: Connection, lease: Lease, limit: int, now: datetime, *, retries: bool = True) -> list[Claim]:

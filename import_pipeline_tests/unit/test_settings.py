@@ -84,6 +84,7 @@ BAD_VALUES = [
     ("ITEMS_OVERLAP", "maybe", "true or false", "'maybe'"),
     ("ITEMS_LEASE", "1 minute", SECONDS, "'1 minute'"),
     ("ITEMS_WAIT", "-5", SECONDS, "'-5'"),
+    ("ITEMS_MAX_OUTAGE", "0", SECONDS, "'0'"),
     ("ITEMS_MAX_PAUSE", "1e12", SECONDS, "'1e12'"),
 ]
 

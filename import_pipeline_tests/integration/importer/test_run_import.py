@@ -1,5 +1,6 @@
 """`run_import` end to end: the demo API, real databases, the whole importer."""
 
+import re
 from dataclasses import replace
 from decimal import Decimal
 
@@ -165,17 +166,23 @@ def test_a_list_page_that_fails_and_then_works_is_no_trouble(home):
     assert (counts(summary), summary.requests_count) == (("completed", 20, 20, 0, 0), 25)
 
 
-def test_an_import_whose_last_fifty_items_all_fail_alike_ends_and_leaves_the_others(home):
-    with demo_api(items=100, faults=tuple(f"{number}=status:500" for number in range(11, 101))) as url:
-        configured = settings(home, url, ITEMS_TRIES="5", ITEMS_BACKOFF="60", ITEMS_OVERLAP="false")
+ENDLESS = [
+    ("status:500", "11 items|12 items", "the API answers 500 Internal Server Error", 10 + 10 + 2),
+    ("status:404", "5[0-9] items", "the API answers 404 Not Found: it has no such item (anymore)", 10 + 50 + 10),
+]
+
+
+@pytest.mark.parametrize(("fault", "number", "reason", "most"), ENDLESS, ids=["trouble", "rejections"])
+def test_an_import_of_nothing_but_failures_ends_and_leaves_the_others(home, fault, number, reason, most):
+    with demo_api(items=100, faults=tuple(f"{number}={fault}" for number in range(11, 101))) as url:
+        patience = {"ITEMS_MAX_OUTAGE": "0.9", "ITEMS_CONCURRENCY": "1"}
+        configured = settings(home, url, ITEMS_TRIES="5", ITEMS_BACKOFF="60", ITEMS_OVERLAP="false", **patience)
         summary = run_import("items", settings=configured)
         asked = log(url)
-    assert summary.failure_reason == (
-        "the last 50 items all failed in the same way (the API answers 500 Internal Server Error); "
-        "the others are left for a retry"
-    )
-    assert (summary.status, summary.items_imported_count, summary.items_failed_count) == ("failed", 10, 0)
-    assert len(asked) <= 1 + 10 + 50 + 10  # and those in flight
+    sentence = rf"the last ({number}) all failed, also after a wait of 1 s \({re.escape(reason)}\); the others are .*"
+    assert re.fullmatch(sentence, summary.failure_reason)
+    assert (summary.status, summary.items_imported_count) == ("failed", 10)
+    assert len(asked) <= 1 + most
 
 
 def test_a_limit_imports_the_first_items_of_the_list(home):

@@ -1,39 +1,72 @@
-"""Going on makes no sense when everything fails in the same way."""
+"""Holding back, and at last ending, when everything fails."""
 
 import pytest
 
 from import_pipeline.rules.breaker import Breaker
 
-BOOM, NO_ANSWER = "the API answers 500 Internal Server Error", "no answer within 30 s"
-VERDICT = f"the last 3 items all failed in the same way ({BOOM}); the others are left for a retry"
+BOOM, NO_ANSWER, GONE = "the API answers 500", "no answer within 30 s", "the API answers 404"
 
-OK = None
+
+def opened_by(events, patience=100.0):
+    """The number of the event that opens it: (item, reason, moment, may pass), or None for a success."""
+    breaker, opened = Breaker(patience), None
+    for number, event in enumerate(events):
+        if event is None:
+            breaker.succeeded()
+        else:
+            breaker.failed(*event[:3], may_pass=event[3])
+        opened = number if breaker.is_open and opened is None else opened
+    return opened
+
+
+def failures(number, reason=BOOM, *, may_pass=True, start=0, moment=0.0):
+    return [(str(start + n), reason, moment, may_pass) for n in range(number)]
+
+
 HISTORIES = [
-    ("three items in a row that fail alike", [("1", BOOM), ("2", BOOM), ("3", BOOM)], [None, None, VERDICT]),
-    ("the same item thrice", [("1", BOOM), ("1", BOOM), ("1", BOOM)], [None, None, None]),
-    ("a success between them", [("1", BOOM), ("2", BOOM), OK, ("3", BOOM)], [None, None, None, None]),
+    ("nine items in trouble", failures(9), None),
+    ("ten items in trouble", failures(10), 9),
+    ("one item, again and again", failures(1) * 20, None),
+    ("trouble of several kinds", failures(5) + failures(5, NO_ANSWER, start=5), 9),
+    ("a success between them", [*failures(9), None, *failures(9)], None),
+    ("a rejection between them", [*failures(9), *failures(1, GONE, may_pass=False), *failures(9)], None),
+    ("49 rejections alike", failures(49, GONE, may_pass=False), None),
+    ("50 rejections alike", failures(50, GONE, may_pass=False), 49),
     (
-        "another reason between them",
-        [("1", BOOM), ("2", BOOM), ("3", NO_ANSWER), ("4", BOOM), ("5", BOOM), ("6", BOOM)],
-        [None, None, None, None, None, VERDICT],
-    ),
-    (
-        "a success, then three more",
-        [("1", BOOM), OK, ("1", BOOM), ("2", BOOM), ("3", BOOM)],
-        [None, None, None, None, VERDICT],
+        "rejections for different reasons",
+        failures(49, GONE, may_pass=False) + failures(49, "no 'price'", may_pass=False, start=49),
+        None,
     ),
 ]
 
 
 @pytest.mark.parametrize(
-    ("history", "said"), [history[1:] for history in HISTORIES], ids=[each[0] for each in HISTORIES]
+    ("history", "opened"), [history[1:] for history in HISTORIES], ids=[each[0] for each in HISTORIES]
 )
-def test_it_says_why_to_end_when_different_items_fail_alike_without_a_success(history, said):
-    breaker = Breaker(threshold=3)
-    assert [breaker.succeeded() if event is OK else breaker.failed(*event) for event in history] == said
+def test_it_opens_when_different_items_fail_without_a_success(history, opened):
+    assert opened_by(history) == opened
 
 
-def test_it_takes_fifty_items():
-    breaker = Breaker()
-    said = [breaker.failed(str(number), BOOM) for number in range(50)]
-    assert said == [None] * 49 + [VERDICT.replace("last 3", "last 50")]
+def test_a_success_closes_it():
+    breaker = Breaker(100)
+    for failure in failures(10):
+        breaker.failed(*failure[:3], may_pass=True)
+    assert breaker.is_open
+    breaker.succeeded()
+    assert not breaker.is_open
+
+
+@pytest.mark.parametrize(
+    ("number", "may_pass", "patience", "lasts"),
+    [(10, True, 100.0, 100.0), (50, False, 100.0, 10.0), (50, False, 3.0, 3.0)],
+    ids=["trouble", "rejections", "rejections and little patience"],
+)
+def test_it_ends_the_import_by_time_and_never_by_number_alone(number, may_pass, patience, lasts):
+    breaker = Breaker(patience)
+    at_once = [breaker.failed(str(n), BOOM, 5.0, may_pass=may_pass) for n in range(number * 3)]
+    assert set(at_once) == {None}
+    assert breaker.failed("next", BOOM, 5.0 + lasts - 0.1, may_pass=may_pass) is None
+    assert breaker.failed("last", BOOM, 5.0 + lasts, may_pass=may_pass) == (
+        f"the last {number * 3 + 2} items all failed, also after a wait of {lasts:.0f} s ({BOOM}); "
+        "the others are left for a retry"
+    )

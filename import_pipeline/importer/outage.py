@@ -1,0 +1,76 @@
+"""Asking an API that may be gone for a while.
+
+What cannot be connected to was never asked, so no item uses up a try by it: everybody waits until it is back. An API
+that has never answered is not waited for: its address is wrong, or nobody has started it.
+"""
+
+import httpx
+
+from import_pipeline.errors import ImportFailed
+from import_pipeline.importer.work import Work
+from import_pipeline.ratelimit.redaction import redact
+from import_pipeline.rules.status import ImportKind
+
+UNREACHABLE = (httpx.ConnectError, httpx.ConnectTimeout)
+
+
+async def ask(work: Work, request: httpx.Request, *, first: bool = False) -> httpx.Response:
+    """The answer, whatever its status; `first` goes before all other waiting requests.
+
+    Raises httpx.RequestError for a request that was sent and failed, ImportFailed for an API that is gone.
+    """
+    while True:
+        try:
+            async with work.gate.turn():
+                response = await work.api.send(request, first=first)
+        except UNREACHABLE as error:
+            if not _is_known(work):
+                raise ImportFailed(unreachable(work, error)) from error
+            work.gate.close(f"the API cannot be reached ({in_words(error)})")
+            _check_patience(work, error)
+        except httpx.RequestError as error:
+            _check_patience(work, error)
+            raise
+        else:
+            await _reopen(work)
+            return response
+
+
+async def _reopen(work: Work) -> None:
+    seconds = work.gate.closed_for
+    if seconds is not None:
+        work.gate.open()
+        await work.note("import_goes_on", f"The API answers again after {seconds:.0f} s.")
+
+
+def _is_known(work: Work) -> bool:
+    """Whether the API has answered this import before, if only to the process before this one."""
+    row = work.row
+    listed = row.kind is not ImportKind.SELECTION and row.checkpoint is not None
+    return work.api.tally.answers > 0 or listed or row.items_imported_count > 0
+
+
+def _check_patience(work: Work, error: httpx.RequestError) -> None:
+    """Raise ImportFailed where the API has been gone for longer than the source waits."""
+    seconds = work.gate.closed_for
+    if seconds is not None and seconds >= work.source.max_outage:
+        reason = f"the API has not answered for {seconds:.0f} s: {describe(error, work.source.timeout)}"
+        raise ImportFailed(f"{reason}. What is done is kept; what is left can be retried") from error
+
+
+def unreachable(work: Work, error: httpx.RequestError) -> str:
+    """The sentence for an API that has never answered."""
+    base = redact(str(work.api.client.base_url))
+    return f"the API at {base} cannot be reached: {in_words(error)}. Check its address and that it runs"
+
+
+def in_words(error: Exception) -> str:
+    """A connection's failure without secrets, and without what only aiohttp's authors understand."""
+    return redact(str(error)).replace(" ssl:default", "") or type(error).__name__
+
+
+def describe(error: httpx.RequestError, timeout: float) -> str:
+    """A request's failure in words, without secrets."""
+    if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
+        return f"no answer within {timeout:g} s"
+    return in_words(error)

@@ -1,0 +1,70 @@
+"""An API that is gone for a while, or for good, in the middle of an import."""
+
+import time
+
+import httpx
+
+from import_pipeline.sources.items import ItemsSource
+from import_pipeline.testing import CannedTransport
+from import_pipeline.tracking import events
+from import_pipeline_tests.importing import counts, import_through, settings, tracking
+
+REFUSED = "Cannot connect to host api.test:80"
+LISTED = {"current_page": 1, "last_page": 1, "total": 40, "data": [{"id": number} for number in range(1, 41)]}
+
+
+class Outage:
+    """The demo API's answers, and so many refused connections at the `begins`-th detail request and after it."""
+
+    def __init__(self, begins, seconds, failure):
+        self.begins, self.seconds, self.failure = begins, seconds, failure
+        self.details = 0
+        self.over_at = None
+
+    def __call__(self, request):
+        if request.url.path == "/api/items":
+            return LISTED
+        if self.over_at is None or time.monotonic() >= self.over_at:
+            self.details += 1
+        if self.details == self.begins and self.over_at is None:
+            self.over_at = time.monotonic() + self.seconds
+        if self.over_at is not None and time.monotonic() < self.over_at:
+            return self.failure() if callable(self.failure) else self.failure
+        return {"id": 1, "name": "a", "price": "1.00"}
+
+
+def imported(home, outage, **environment):
+    """The summary and the story of an import through that outage."""
+    configured = settings(home, "http://api.test", **{"ITEMS_CEILING": "10", **environment})
+    summary = import_through(CannedTransport(outage), ItemsSource(), configured)
+    with tracking(configured) as connection:
+        happened = events.latest(connection, summary.import_id)
+    return summary, [(action, message) for _, action, message in happened]
+
+
+def test_refused_connections_use_up_no_try_and_the_import_goes_on_by_itself(home):
+    outage = Outage(20, 0.9, lambda: httpx.ConnectError(REFUSED))
+    summary, story = imported(home, outage, ITEMS_TRIES="1")
+    assert counts(summary) == ("completed", 40, 40, 0, 0)
+    assert [action for action, _ in story] == ["import_started", "import_waits", "import_goes_on", "import_completed"]
+    assert story[1][1] == f"The API cannot be reached ({REFUSED}); tries again in 1 s."
+    assert story[2][1] == "The API answers again after 1 s."
+
+
+def test_a_storm_of_errors_costs_a_try_of_those_in_flight_and_holds_the_others_back(home):
+    outage = Outage(15, 0.9, httpx.Response(503))
+    summary, story = imported(home, outage, ITEMS_TRIES="2")
+    assert counts(summary) == ("completed", 40, 40, 0, 0)
+    assert [action for action, _ in story] == ["import_started", "import_waits", "import_goes_on", "import_completed"]
+    assert story[1][1] == ("The last items all failed (the API answers 503 Service Unavailable); tries again in 1 s.")
+    assert summary.requests_count <= 41 + 20  # ten in flight, and ten more before it was known
+
+
+def test_an_api_that_is_gone_ends_the_import_with_the_reason(home):
+    outage = Outage(20, 3600, lambda: httpx.ConnectError(REFUSED))
+    summary, story = imported(home, outage, ITEMS_MAX_OUTAGE="0.8")
+    assert (summary.status, summary.items_imported_count, summary.items_failed_count) == ("failed", 19, 0)
+    assert summary.failure_reason == (
+        f"the API has not answered for 1 s: {REFUSED}. What is done is kept; what is left can be retried"
+    )
+    assert story[-1] == ("import_failed", f"Failed: {summary.failure_reason}.")
