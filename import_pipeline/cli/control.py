@@ -97,7 +97,7 @@ def start_scheduled(source: str, as_json: bool) -> int:
         for launch in result.launches:
             with installation.database.read() as connection:
                 row = imports.get(connection, launch.import_id)
-            summary = see_through(installation, found, row, show=not as_json)
+            summary = see_through(installation, found, row, show=not as_json, is_ours=False)
             summaries.append(summary.as_json())
             status = max(status, summary.exit_status)
         _tell(" ".join(result.sentences), as_json, imports=summaries)

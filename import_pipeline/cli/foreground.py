@@ -9,7 +9,7 @@ from import_pipeline.cli.live import LiveDisplay
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportAlreadyRunning, ImportFailed, ImportInterrupted
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.start import already_running, liveness, new_import, prepare
+from import_pipeline.importer.start import already_running, is_what_was_asked, liveness, new_import, prepare
 from import_pipeline.importer.summary import ImportSummary, summarize
 from import_pipeline.rules.status import ImportStatus, Trigger
 from import_pipeline.tracking import imports, scheduling
@@ -27,8 +27,9 @@ def carry_out_here(
 ) -> ImportSummary:
     """Create or take over the import and see its Dagster run to the end, with a live display where people look.
 
-    Raises ImportAlreadyRunning where another import is in the way, ImportInterrupted or ImportFailed where this one
-    did not come to an end: the next run goes on with it.
+    A dead import that does something else than is asked for is gone on with first. Raises ImportAlreadyRunning where
+    another import is in the way, ImportInterrupted or ImportFailed where this one did not come to an end: the next run
+    goes on with it.
     """
     source = installation.source(source_name)
     _refuse_second(installation, source)
@@ -36,21 +37,31 @@ def carry_out_here(
     import import_pipeline.defs.launch  # noqa: F401
 
     new = new_import(source, Trigger.CLI, fresh=fresh, limit=limit, only=only)
-    row = prepare(installation.database, source, new, installation.clock)
-    if row.status is ImportStatus.RUNNING:
-        _tell_resumed(row, asked_otherwise=bool(fresh or limit))
-    return see_through(installation, source, row, show=show)
+    while True:
+        row = prepare(installation.database, source, new, installation.clock)
+        is_asked = is_what_was_asked(row, new)
+        if row.status is ImportStatus.RUNNING:
+            _tell_resumed(row, is_asked=is_asked)
+        summary = see_through(installation, source, row, show=show)
+        if is_asked:
+            return summary
+        _tell_done(summary)
 
 
-def see_through(installation: Installation, source: ImportSource, row: ImportRow, *, show: bool) -> ImportSummary:
-    """Carry out an import that is scheduled or was left behind. Raises what `carry_out_here` raises."""
+def see_through(
+    installation: Installation, source: ImportSource, row: ImportRow, *, show: bool, is_ours: bool = True
+) -> ImportSummary:
+    """Carry out an import that is scheduled or was left behind. Raises what `carry_out_here` raises.
+
+    One that cannot be started is cancelled if `is_ours`, made by this process; else it stays scheduled.
+    """
     from import_pipeline.defs.launch import run_in_process
 
     try:
         with LiveDisplay(installation, row.id) if show else nullcontext():
             finished = run_in_process(installation.settings, installation.sources, source.name, row.id)
     finally:
-        unstarted = _drop_if_unstarted(installation, row.id)
+        unstarted = _drop_if_unstarted(installation, row.id, is_ours=is_ours)
     with installation.database.read() as connection:
         row = imports.get(connection, row.id)
         other = imports.running(connection, source.name)
@@ -68,14 +79,25 @@ def _refuse_second(installation: Installation, source: ImportSource) -> None:
         raise already_running(source, found)
 
 
-def _tell_resumed(row: ImportRow, *, asked_otherwise: bool) -> None:
-    ignored = "; --fresh and --limit do not change it" if asked_otherwise else ""
-    click.echo(f"Import {row.id} of {row.source} was left behind by its process: going on with it{ignored}.", err=True)
+def _tell_resumed(row: ImportRow, *, is_asked: bool) -> None:
+    first = "" if is_asked else f" first (it is a {row.kind} import); then comes what you have asked for"
+    click.echo(f"Import {row.id} of {row.source} was left behind by its process: going on with it{first}.", err=True)
 
 
-def _drop_if_unstarted(installation: Installation, import_id: int) -> bool:
-    """Another import won the race, or Dagster could not start the run: nobody will ever start this one."""
+def _tell_done(summary: ImportSummary) -> None:
+    done = f"{summary.items_imported_count} imported, {summary.items_failed_count} failed"
+    why = f": {summary.failure_reason}" if summary.failure_reason else ""
+    click.echo(
+        f"Import {summary.import_id} of {summary.source} {summary.status} ({done}){why}. Now what you have asked for.",
+        err=True,
+    )
+
+
+def _drop_if_unstarted(installation: Installation, import_id: int, *, is_ours: bool) -> bool:
+    """Another import won the race, or Dagster could not start the run: nobody else will ever start one of ours."""
     with installation.database.write() as connection:
+        if not is_ours:
+            return scheduling.give_back(connection, import_id, installation.clock.now())
         return scheduling.cancel_scheduled(
             connection, import_id, installation.clock.now(), "its run ended before it could start the import"
         )

@@ -16,7 +16,7 @@ from import_pipeline.defs.tracking_assets import tracking_events
 from import_pipeline.errors import ImportAlreadyRunning, ImportInterrupted, InvalidTransition, LeaseLost
 from import_pipeline.importer.installation import Installation, open_for
 from import_pipeline.importer.run import Run, carry_out
-from import_pipeline.importer.start import new_import, prepare
+from import_pipeline.importer.start import already_running, is_what_was_asked, new_import, prepare
 from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.rules.status import ImportKind, ImportStatus, Trigger
 from import_pipeline.tracking import imports
@@ -69,12 +69,23 @@ class Execution:
         deadline = time.monotonic() + (source.wait if self.chosen else 0.0)
         while True:
             try:
-                return prepare(installation.database, source, new, installation.clock).id
+                row = prepare(installation.database, source, new, installation.clock)
             except ImportAlreadyRunning as error:
                 if time.monotonic() >= deadline:
                     raise
                 self.context.log.info("Waiting for the running import: %s", error)
                 time.sleep(1.0)
+                continue
+            if is_what_was_asked(row, new):
+                return row.id
+            self.context.log.info("Import %s was left behind by its process: going on with it first.", row.id)
+            summary, report = self._carry_out(installation, source, row.id)
+            report.finish()
+            if is_cancelled(self.context.instance, self.context.run.run_id):
+                raise dg.DagsterExecutionInterruptedError("cancelled")
+            if summary.status == ImportStatus.RUNNING:  # it pauses as the API asked
+                raise already_running(source, row)
+            self.context.log.info("Import %s of %s %s.", summary.import_id, summary.source, summary.status)
 
     def _carry_out(
         self, installation: Installation, source: ImportSource, import_id: int

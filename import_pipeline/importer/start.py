@@ -10,13 +10,13 @@ from import_pipeline.clock import Clock
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportAlreadyRunning, LeaseLost
 from import_pipeline.rules.liveness import Liveness
-from import_pipeline.rules.overdue import MAX_RESUMES
+from import_pipeline.rules.overdue import MAX_RESUMES, RUN_START
 from import_pipeline.rules.status import ImportKind, ImportStatus, Trigger
-from import_pipeline.tracking import events, imports
+from import_pipeline.tracking import events, imports, scheduling
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.history import importable_type
 from import_pipeline.tracking.imports import ImportRow, Lease, NewImport
-from import_pipeline.tracking.process import Worker, is_alive
+from import_pipeline.tracking.process import Worker, is_alive, this_process
 
 
 def liveness(row: ImportRow, lease_seconds: float) -> Liveness:
@@ -61,19 +61,63 @@ def new_import(
     )
 
 
-def prepare(database: Database, source: ImportSource, new: NewImport, clock: Clock) -> ImportRow:
-    """The import that a run asked for now is to carry out: the dead one that can go on, else a new scheduled one.
+def prepare(
+    database: Database, source: ImportSource, new: NewImport, clock: Clock, worker: Worker | None = None
+) -> ImportRow:
+    """The import that a run asked for now is to carry out: the dead one that can go on, else a scheduled one.
 
-    Raises ImportAlreadyRunning where a living one, or one of another kind, is in the way.
+    A dead one may do something else than was asked (`is_what_was_asked`): then it comes first, and after it whoever
+    asked prepares again. The scheduled one is new, or was left by a process that did not live to start it. Raises
+    ImportAlreadyRunning where a living one is in the way.
     """
-    now = clock.now()
+    now, starter = clock.now(), worker or this_process()
     with database.write() as connection:
         found = imports.running(connection, source.name)
         if found is None or _gave_up(connection, source, found, now):
-            return imports.create(connection, new, now)
-        if new.kind is ImportKind.SELECTION or not liveness(found, source.lease).is_dead(now):
+            return _adopted(connection, new, starter, now) or imports.create(connection, new, now, starter)
+        if not liveness(found, source.lease).is_dead(now):
             raise already_running(source, found)
         return found
+
+
+def is_what_was_asked(found: ImportRow, new: NewImport) -> bool:
+    """Whether the found import, once it is done, has done what the new one was to do: at least as much of it."""
+    asked, has = new.metadata, found.metadata
+    return (
+        (found.kind, found.retry_of, has.get("only")) == (new.kind, new.retry_of, asked.get("only"))
+        and has.get("limit") in {None, asked.get("limit")}
+        and bool(has.get("fresh")) >= bool(asked.get("fresh"))
+    )
+
+
+def _adopted(connection: Connection, new: NewImport, starter: Worker, now: datetime) -> ImportRow | None:
+    """The scheduled import that a process made and did not live to start, if it is the one asked for now.
+
+    Others of that kind are cancelled: nobody would ever start them where no sensor runs.
+    """
+    adopted = None
+    for row in scheduling.made_by_starters(connection, new.source):
+        if not _is_orphaned(row, now):
+            continue
+        gone = f"process {row.pid or 'unknown'} on {row.host or 'an unknown host'} was gone before it began the import"
+        if adopted is None and is_what_was_asked(row, new):
+            if scheduling.adopt(connection, row, starter, now):
+                events.note(connection, row.id, now, "import_adopted", f"Process {starter.pid} carries it out: {gone}.")
+                adopted = imports.get(connection, row.id)
+        elif scheduling.cancel_scheduled(connection, row.id, now, gone):
+            events.note(connection, row.id, now, "import_cancelled", f"Cancelled: {gone}.")
+    return adopted
+
+
+def _is_orphaned(row: ImportRow, now: datetime) -> bool:
+    """Whether the process that was to carry a scheduled import out is gone, and nobody else is about to."""
+    made_at = row.scheduled_at or row.created_at
+    if row.run_requested_at is not None and now - row.run_requested_at < RUN_START:
+        return False
+    alive = None
+    if row.host is not None and row.pid is not None:
+        alive = is_alive(row.host, row.pid, seen_at=made_at)
+    return now - made_at >= RUN_START if alive is None else not alive
 
 
 def begin(

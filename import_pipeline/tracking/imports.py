@@ -165,8 +165,11 @@ def row_counts(connection: Connection) -> tuple[int, int]:
     return int(row[0]), int(row[1])
 
 
-def create(connection: Connection, new: NewImport, now: datetime) -> ImportRow:
-    """A scheduled import. A second one of the same source and slot raises sqlalchemy's IntegrityError."""
+def create(connection: Connection, new: NewImport, now: datetime, starter: Worker | None = None) -> ImportRow:
+    """A scheduled import; `starter` is the process that is about to carry it out, where it is made for that.
+
+    A second one of the same source and slot raises sqlalchemy's IntegrityError.
+    """
     values = {
         "source": new.source,
         "importable_type": new.importable_type,
@@ -177,6 +180,8 @@ def create(connection: Connection, new: NewImport, now: datetime) -> ImportRow:
         "requested_by": new.requested_by,
         "retry_of": new.retry_of,
         "metadata": dict(new.metadata),
+        "host": starter.host if starter else None,
+        "pid": starter.pid if starter else None,
         "created_at": now,
         "updated_at": now,
     }

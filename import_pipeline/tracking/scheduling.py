@@ -10,6 +10,7 @@ from sqlalchemy import Connection, delete, or_, select, update
 from import_pipeline.rules.status import ENDED, ImportStatus, Trigger
 from import_pipeline.tracking.dialect import insert_into
 from import_pipeline.tracking.imports import ImportRow, NewImport, rows
+from import_pipeline.tracking.process import Worker
 from import_pipeline.tracking.tables import imports
 
 
@@ -58,6 +59,39 @@ def claim_run(connection: Connection, seen: ImportRow, now: datetime, again_afte
             or_(asked.is_(None), asked <= now - again_after, asked <= imports.c.heartbeat_at),
         )
         .values(run_requested_at=now, updated_at=now)
+    )
+    return connection.execute(statement).rowcount == 1
+
+
+def give_back(connection: Connection, import_id: int, now: datetime) -> bool:
+    """A run that was asked for could not start the import: another one may be asked for at once. False if it did."""
+    statement = (
+        update(imports)
+        .where(imports.c.id == import_id, imports.c.status == ImportStatus.SCHEDULED)
+        .values(run_requested_at=None, updated_at=now)
+    )
+    return connection.execute(statement).rowcount == 1
+
+
+def made_by_starters(connection: Connection, source: str) -> list[ImportRow]:
+    """Scheduled imports that were made by the processes that were to carry them out, the newest first."""
+    made = imports.c.trigger.in_([Trigger.CLI, Trigger.UI])
+    scheduled = (imports.c.source == source, imports.c.status == ImportStatus.SCHEDULED, imports.c.slot_at.is_(None))
+    return rows(connection, select(imports).where(*scheduled, made).order_by(imports.c.id.desc()))
+
+
+def adopt(connection: Connection, seen: ImportRow, starter: Worker, now: datetime) -> bool:
+    """Another process is about to carry the scheduled import out; False where it is no longer as it was seen."""
+    asked = imports.c.run_requested_at
+    statement = (
+        update(imports)
+        .where(
+            imports.c.id == seen.id,
+            imports.c.status == ImportStatus.SCHEDULED,
+            imports.c.updated_at == seen.updated_at,
+            asked.is_(None) if seen.run_requested_at is None else asked == seen.run_requested_at,
+        )
+        .values(host=starter.host, pid=starter.pid, scheduled_at=now, run_requested_at=None, updated_at=now)
     )
     return connection.execute(statement).rowcount == 1
 

@@ -1,0 +1,136 @@
+"""Imports whose process died before it could start them, and dead ones that do something else than is asked for now."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from import_pipeline import run_import
+from import_pipeline.importer.installation import open_installation
+from import_pipeline.importer.start import begin, is_what_was_asked, new_import, prepare
+from import_pipeline.rules.status import ImportKind, Trigger
+from import_pipeline.tracking import imports, scheduling
+from import_pipeline.tracking.process import Worker, machine, this_process
+from import_pipeline_tests.importing import counts, demo_api, settings, tracking
+from import_pipeline_tests.importing import rows as user_rows
+
+
+@pytest.fixture(scope="module")
+def dead():
+    """A process of this machine that is gone."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return Worker(id="dead", host=machine(), pid=process.pid)
+
+
+def wish(life, **asked):
+    return new_import(life.source, Trigger.CLI, **asked)
+
+
+def made(life, starter, **asked):
+    """The scheduled import that a `run` made."""
+    return life.do(imports.create, wish(life, **asked), life.now, starter).id
+
+
+def prepared(life, **asked):
+    return prepare(life.database, life.source, wish(life, **asked), life.clock).id
+
+
+def test_a_run_goes_on_with_the_import_that_a_killed_one_made(life, dead):
+    orphan = made(life, dead)
+    assert prepared(life) == orphan
+    row = life.get(orphan)
+    assert (row.host, row.pid, row.status) == (machine(), this_process().pid, "scheduled")
+    assert life.actions(orphan) == ["import_adopted"]
+    assert prepared(life) != orphan  # it is about to be started by a living process
+
+
+def test_an_orphan_that_is_not_what_is_asked_for_is_cancelled_with_the_reason(life, dead):
+    orphan = made(life, dead, only=["3"])
+    assert prepared(life) != orphan
+    row = life.get(orphan)
+    assert row.status == "cancelled"
+    assert row.failure_reason == f"process {dead.pid} on {machine()} was gone before it began the import"
+
+
+def test_an_import_of_another_machine_is_an_orphan_after_a_minute_only(life):
+    orphan = made(life, Worker(id="x", host="elsewhere", pid=1))
+    first = prepared(life)
+    assert first != orphan
+    life.do(scheduling.cancel_scheduled, first, life.now, "not needed")
+    life.go_on(seconds=60)
+    assert prepared(life) == orphan
+
+
+def test_an_orphan_whose_run_was_asked_for_by_the_sensor_is_left_to_that_run(life, dead):
+    orphan = made(life, dead)
+    life.go_on(seconds=61)
+    assert [launch.import_id for launch in life.tick().launches] == [orphan]
+    assert prepared(life) != orphan
+
+
+def test_slots_and_requests_are_nobodys_orphans(life):
+    slot = life.slot(life.now)
+    life.go_on(minutes=5)
+    assert prepared(life) != slot
+    assert life.get(slot).status == "scheduled"
+
+
+def test_of_runs_at_the_same_moment_one_goes_on_with_the_orphan(life, dead):
+    orphan = made(life, dead)
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(lambda _: prepared(life), range(6)))
+    assert found.count(orphan) == 1
+    assert len(set(found)) == 6
+
+
+def test_a_run_that_loses_the_race_gives_its_import_back(life):
+    slot = life.slot(life.now)
+    assert [launch.import_id for launch in life.tick().launches] == [slot]
+    assert life.do(scheduling.give_back, slot, life.now)
+    assert [launch.import_id for launch in life.tick().launches] == [slot]  # at once, not after a minute
+    life.begin(slot)
+    assert not life.do(scheduling.give_back, slot, life.now)
+
+
+ASKED = [
+    ({}, {}, True),
+    ({"fresh": True}, {}, True),
+    ({}, {"fresh": True}, False),
+    ({"limit": 5}, {}, False),
+    ({"limit": 5}, {"limit": 5}, True),
+    ({}, {"limit": 5}, True),
+    ({"only": ["3"]}, {}, False),
+    ({"only": ["3"]}, {"only": ["3"]}, True),
+    ({"only": ["3"]}, {"only": ["4"]}, False),
+    ({}, {"only": ["3"]}, False),
+    ({"kind": ImportKind.DISCOVERY}, {}, False),
+    ({"retry_of": 1}, {}, False),
+]
+
+
+@pytest.mark.parametrize(("found", "asked", "is_it"), ASKED)
+def test_a_found_import_is_what_was_asked_if_it_does_all_of_it(life, found, asked, is_it):
+    row = life.get(made(life, None, **found))
+    assert is_what_was_asked(row, wish(life, **asked)) is is_it
+
+
+def left_behind(configured, worker, **asked):
+    """A running import whose worker is gone."""
+    with open_installation(configured) as installation:
+        source = installation.source("items")
+        row = prepare(installation.database, source, new_import(source, Trigger.CLI, **asked), installation.clock)
+        begin(installation.database, source, row.id, worker, installation.clock, None)
+
+
+def test_a_dead_selection_is_gone_on_with_before_the_full_import_that_was_asked_for(home, dead):
+    with demo_api(items=20) as url:
+        configured = settings(home, url)
+        left_behind(configured, dead, only=["3", "4"])
+        summary = run_import("items", settings=configured)
+    with tracking(configured) as connection:
+        story = [(row.kind, row.status, row.items_imported_count) for row in imports.latest(connection)[::-1]]
+    assert story == [("selection", "completed", 2), ("full", "completed", 20)]
+    assert (summary.import_id, counts(summary)) == (2, ("completed", 20, 20, 0, 0))
+    assert len(user_rows(configured)) == 20
