@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Update, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, Update, func, insert, select, update
 
 from import_pipeline.errors import ImportNotFound, LeaseLost
 from import_pipeline.rules.status import (
@@ -21,7 +21,7 @@ from import_pipeline.rules.status import (
     sources_of,
 )
 from import_pipeline.tracking.process import Worker
-from import_pipeline.tracking.tables import import_item_statuses, imports
+from import_pipeline.tracking.tables import import_item_statuses, import_shards, imports
 
 #: What a database can hold as an id; it refuses to look for more.
 BIGGEST_ID = 2**63 - 1
@@ -91,9 +91,10 @@ class Lease:
     """The right of one worker to write to one import, as long as nobody has taken it over."""
 
     import_id: int
-    fence: int
+    fence: int  #: the import's, or the shard's
     worker: str  #: the worker's id, as in `claimed_by`
     seconds: float  #: how long a claim holds without being renewed
+    shard: int | None = None  #: the number of the shard that the worker is; None: it carries out the import itself
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,7 +209,7 @@ def start(connection: Connection, import_id: int, worker: Worker, now: datetime,
 def take_over(connection: Connection, found: ImportRow, worker: Worker, now: datetime, run_id: str | None) -> ImportRow:
     """Continue a running import whose worker is gone: its claims are released, whatever it still sends is refused.
 
-    Raises LeaseLost where somebody else was faster.
+    What shards hold stays theirs. Raises LeaseLost where somebody else was faster.
     """
     taken = connection.execute(
         update(imports)
@@ -225,7 +226,9 @@ def take_over(connection: Connection, found: ImportRow, worker: Worker, now: dat
     ).one_or_none()
     if taken is None:
         raise LeaseLost(f"import {found.id} was taken over by another process at the same moment")
-    connection.execute(_released(found.id))
+    shards = import_shards
+    held = select(shards.c.worker).where(shards.c.import_id == found.id, shards.c.pid.is_not(None))
+    connection.execute(released(found.id, import_item_statuses.c.claimed_by.not_in(held)))
     return _row(taken)
 
 
@@ -240,11 +243,12 @@ def _owner(worker: Worker, now: datetime, run_id: str | None) -> dict[str, Any]:
     }
 
 
-def _released(import_id: int) -> Update:
+def released(import_id: int, *which: ColumnElement[bool]) -> Update:
+    """An UPDATE that makes claimed items pending again."""
     statuses = import_item_statuses
     return (
         update(statuses)
-        .where(statuses.c.import_id == import_id, statuses.c.status == ItemStatus.PROCESSING)
+        .where(statuses.c.import_id == import_id, statuses.c.status == ItemStatus.PROCESSING, *which)
         .values(status=ItemStatus.PENDING, claimed_by=None, lease_expires_at=None)
     )
 
@@ -253,8 +257,19 @@ def guarded(lease: Lease) -> Update:
     """An UPDATE of the lease's import that finds no row once another process has taken it over or it has ended."""
     return update(imports).where(
         imports.c.id == lease.import_id,
-        imports.c.fence == lease.fence,
+        imports.c.fence == lease.fence if lease.shard is None else _place(lease).exists(),
         imports.c.status == ImportStatus.RUNNING,
+    )
+
+
+def _place(lease: Lease) -> Select[Any]:
+    """The row of a shard's lease, as long as that stands."""
+    shards = import_shards
+    return select(shards.c.number).where(
+        shards.c.import_id == lease.import_id,
+        shards.c.number == lease.shard,
+        shards.c.fence == lease.fence,
+        shards.c.ended_at.is_(None),
     )
 
 
@@ -264,37 +279,54 @@ def hold(connection: Connection, lease: Lease, *, to_write: bool = False) -> Non
     Whoever will write the import's row too says so: the row is locked before its items everywhere, since two
     transactions that lock in different orders wait for each other.
     """
-    mine = select(imports.c.id).where(
-        imports.c.id == lease.import_id, imports.c.fence == lease.fence, imports.c.status == ImportStatus.RUNNING
-    )
-    if connection.scalar(mine.with_for_update(read=not to_write, key_share=to_write)) is None:
-        raise LeaseLost(f"import {lease.import_id} has ended or was taken over by another process")
+    mine = select(imports.c.id).where(imports.c.id == lease.import_id, imports.c.status == ImportStatus.RUNNING)
+    if lease.shard is None:
+        mine = mine.where(imports.c.fence == lease.fence)
+    locked = connection.scalar(mine.with_for_update(read=not to_write, key_share=to_write))
+    # A shard's own row is read after the lock: whoever takes its place locks the import first, too.
+    if locked is None or (lease.shard is not None and connection.scalar(_place(lease)) is None):
+        raise lost(lease)
+
+
+def lost(lease: Lease) -> LeaseLost:
+    """The error of a lease that no longer stands."""
+    what = f"import {lease.import_id}" if lease.shard is None else f"shard {lease.shard} of import {lease.import_id}"
+    return LeaseLost(f"{what} has ended or was taken over by another process")
 
 
 def write(connection: Connection, lease: Lease, now: datetime, **values: Any) -> None:
-    """Write those columns of the lease's import and its heartbeat; raises LeaseLost."""
-    statement = guarded(lease).values(heartbeat_at=now, updated_at=now, **values)
+    """Write those columns of the lease's import, and its heartbeat where that is the worker's; raises LeaseLost."""
+    heartbeat = {} if lease.shard is not None else {"heartbeat_at": now}
+    statement = guarded(lease).values(updated_at=now, **heartbeat, **values)
     if connection.execute(statement).rowcount != 1:
-        raise LeaseLost(f"import {lease.import_id} has ended or was taken over by another process")
+        raise lost(lease)
 
 
 def beat(connection: Connection, lease: Lease, now: datetime, pulse: Pulse) -> ImportRow:
     """The heartbeat: renews the lease of import and claims, adds the counters. Returns the row; raises LeaseLost."""
     row = connection.execute(
         guarded(lease)
-        .values(
-            heartbeat_at=now,
-            updated_at=now,
-            requests_count=imports.c.requests_count + pulse.requests,
-            rate_limit_hits_count=imports.c.rate_limit_hits_count + pulse.hits,
-            rate_limit_sleeps_count=_greatest(connection, imports.c.rate_limit_sleeps_count, pulse.sleeps),
-            total_sleep_seconds=_greatest(connection, imports.c.total_sleep_seconds, pulse.slept_seconds),
-            blocked_until=pulse.blocked_until,
-        )
+        .values(heartbeat_at=now, updated_at=now, blocked_until=pulse.blocked_until, **counted(connection, pulse))
         .returning(imports)
     ).one_or_none()
     if row is None:
-        raise LeaseLost(f"import {lease.import_id} has ended or was taken over by another process")
+        raise lost(lease)
+    renew_claims(connection, lease, now)
+    return _row(row)
+
+
+def counted(connection: Connection, pulse: Pulse) -> dict[str, Any]:
+    """The import's counters with the pulse added, for an UPDATE."""
+    return {
+        "requests_count": imports.c.requests_count + pulse.requests,
+        "rate_limit_hits_count": imports.c.rate_limit_hits_count + pulse.hits,
+        "rate_limit_sleeps_count": _greatest(connection, imports.c.rate_limit_sleeps_count, pulse.sleeps),
+        "total_sleep_seconds": _greatest(connection, imports.c.total_sleep_seconds, pulse.slept_seconds),
+    }
+
+
+def renew_claims(connection: Connection, lease: Lease, now: datetime) -> None:
+    """Let what the worker holds stay its own for another lease."""
     statuses = import_item_statuses
     connection.execute(
         update(statuses)
@@ -305,7 +337,6 @@ def beat(connection: Connection, lease: Lease, now: datetime, pulse: Pulse) -> I
         )
         .values(lease_expires_at=now + timedelta(seconds=lease.seconds))
     )
-    return _row(row)
 
 
 def _greatest(connection: Connection, *values: Any) -> Any:
@@ -327,13 +358,13 @@ def end(
     if status is ImportStatus.CANCELLED:
         ended["cancelled_at"] = now
     write(connection, lease, now, **ended, failure_reason=failure_reason, incomplete_reason=incomplete_reason)
-    connection.execute(_released(lease.import_id))
+    connection.execute(released(lease.import_id))
 
 
 def leave(connection: Connection, lease: Lease, now: datetime) -> None:
     """Stop working on an import that stays running, so that another process may go on with it at once."""
     write(connection, lease, now, host=None, pid=None)
-    connection.execute(_released(lease.import_id))
+    connection.execute(released(lease.import_id, import_item_statuses.c.claimed_by == lease.worker))
 
 
 def wish_cancel(connection: Connection, import_id: int, now: datetime, by: str | None = None) -> bool:

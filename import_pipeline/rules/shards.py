@@ -1,0 +1,117 @@
+"""What is to be done about an import's shards: pure functions, from rows and an instant to decisions.
+
+Workers are numbered: 1 is the run that carries out the import, 2 and up are its shards.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+
+from import_pipeline.rules.liveness import Liveness
+from import_pipeline.rules.overdue import MAX_RESUMES, RUN_START
+
+#: The number of the worker that carries out the import itself.
+LEAD = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardState:
+    """What the rules need to know of a shard. Times are aware."""
+
+    number: int
+    launches: int = 0  #: runs asked for since one left in order
+    run_requested_at: datetime | None = None
+    run_is_queued: bool = False  #: a run that was asked for is known to Dagster and has not ended
+    has_ended: bool = False  #: it has nothing more to do
+    run_id: str | None = None  #: of the Dagster run that works, or worked last, as this shard
+    liveness: Liveness | None = None  #: of its worker; None: nobody works as it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sharded:
+    """A running import that several runs are to enrich."""
+
+    wanted: int  #: workers in all
+    is_listed: bool  #: a page of its list is stored: there is something to share
+    items_left: int | None  #: None: the list does not tell
+    enough_for_one: int  #: items that one worker has in its hands at once
+    is_cancelled: bool = False  #: somebody wished it
+    blocked_until: datetime | None = None  #: the end of a pause that the API asked for
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bury:
+    """Take the place from a worker that is gone; its Dagster run is reported as failed."""
+
+    number: int
+    dead_run_id: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchShard:
+    """Ask for a run of the shard."""
+
+    number: int
+
+
+def decide_shards(one: Sharded, shards: Sequence[ShardState], now: datetime) -> list[Bury | LaunchShard]:
+    """Which places are taken from the dead, and which shards are launched, for the first time or again."""
+    known = {shard.number: shard for shard in shards}
+    buried = list(_dead(shards, now))
+    if not _is_worth_more(one, now):
+        return [*buried]
+    numbers = range(LEAD + 1, one.wanted + 1)
+    launched = [LaunchShard(number=number) for number in numbers if _may_launch(known.get(number), now)]
+    return [*buried, *launched]
+
+
+def _dead(shards: Sequence[ShardState], now: datetime) -> Iterator[Bury]:
+    for shard in shards:
+        if shard.liveness is not None and shard.liveness.is_dead(now):
+            yield Bury(number=shard.number, dead_run_id=shard.run_id)
+
+
+def _is_worth_more(one: Sharded, now: datetime) -> bool:
+    """Whether another worker would find something to do, and may do it."""
+    if one.is_cancelled or not one.is_listed:
+        return False
+    if one.blocked_until is not None and one.blocked_until > now:
+        return False
+    return one.items_left is None or one.items_left > one.enough_for_one
+
+
+def _may_launch(shard: ShardState | None, now: datetime) -> bool:
+    """Whether nobody works as the shard, is about to, or has tried so often that it counts as hopeless."""
+    if shard is None:
+        return True
+    if shard.has_ended or shard.run_is_queued or shard.launches > MAX_RESUMES:
+        return False
+    if shard.liveness is not None:
+        return shard.liveness.is_dead(now)
+    return not _may_yet_begin(shard, now)
+
+
+def _may_yet_begin(shard: ShardState, now: datetime) -> bool:
+    """Whether a run was asked for a moment ago."""
+    asked = shard.run_requested_at
+    return shard.launches > 0 and asked is not None and now - asked < RUN_START
+
+
+class Turn(Enum):
+    """What a worker does that finds nothing left to do."""
+
+    LEAVE = auto()  #: somebody else ends the import
+    WAIT = auto()  #: others still have to leave
+    END = auto()  #: it is the last one: it ends the import
+
+
+def turn_of(me: int, others: Mapping[int, bool]) -> Turn:
+    """Of those that live, the one of the lowest number waits for the others, and ends the import.
+
+    `others`: number -> whether it lives and has not left.
+    """
+    living = [number for number, lives in others.items() if lives and number != me]
+    if any(number < me for number in living):
+        return Turn.LEAVE
+    return Turn.WAIT if living else Turn.END

@@ -1,0 +1,175 @@
+"""Every statement on shards: the places of the further runs that enrich an import beside the one that carries it out.
+
+A place is asked for, taken, and given back or lost. As everywhere in the ledger, the import's row is locked first.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, func, select, update
+
+from import_pipeline.rules.status import ENDED
+from import_pipeline.tracking import imports
+from import_pipeline.tracking.dialect import insert_into
+from import_pipeline.tracking.imports import ImportRow, Lease, Pulse
+from import_pipeline.tracking.process import Worker
+from import_pipeline.tracking.tables import import_item_statuses as statuses
+from import_pipeline.tracking.tables import import_shards as shards
+from import_pipeline.tracking.tables import imports as table
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardRow:
+    """One shard as the database has it; times are aware UTC."""
+
+    import_id: int
+    number: int  #: from 2 on: the run that carries out the import is the first worker
+    fence: int
+    worker: str | None
+    host: str | None
+    pid: int | None  #: None: nobody works as this shard
+    dagster_run_id: str | None
+    run_requested_at: datetime | None
+    launches: int  #: runs asked for since one left in order
+    started_at: datetime | None
+    heartbeat_at: datetime | None
+    ended_at: datetime | None  #: it has nothing more to do
+    requests_count: int
+    rate_limit_hits_count: int
+
+
+def of_import(connection: Connection, import_id: int) -> list[ShardRow]:
+    """The import's shards that were ever asked for, by number."""
+    found = connection.execute(select(shards).where(shards.c.import_id == import_id).order_by(shards.c.number))
+    return [ShardRow(**row._mapping) for row in found]
+
+
+def left_behind(connection: Connection, source: str) -> list[ShardRow]:
+    """Shards of the source's ended imports whose worker has not given its place back."""
+    held = (
+        select(shards)
+        .join(table, table.c.id == shards.c.import_id)
+        .where(shards.c.pid.is_not(None), table.c.source == source, table.c.status.in_(ENDED))
+    )
+    return [ShardRow(**row._mapping) for row in connection.execute(held)]
+
+
+def ask(connection: Connection, import_id: int, number: int, now: datetime, seen: ShardRow | None) -> bool:
+    """The right to ask for a run of the shard; False where somebody has asked since it was seen, or works as it."""
+    if seen is None:
+        new = insert_into(connection, shards).values(
+            import_id=import_id, number=number, run_requested_at=now, launches=1
+        )
+        return connection.execute(new.on_conflict_do_nothing()).rowcount == 1
+    free = (_is(seen), shards.c.pid.is_(None), shards.c.ended_at.is_(None), shards.c.launches == seen.launches)
+    asked = update(shards).where(*free).values(run_requested_at=now, launches=shards.c.launches + 1)
+    return connection.execute(asked).rowcount == 1
+
+
+def begin(
+    connection: Connection, import_id: int, number: int, worker: Worker, now: datetime, run_id: str | None
+) -> ShardRow | None:
+    """Take the shard's place, for this worker; None where somebody works as it, or it has nothing more to do."""
+    _lock(connection, import_id)
+    owner = {
+        "worker": worker.id,
+        "host": worker.host,
+        "pid": worker.pid,
+        "dagster_run_id": run_id,
+        "heartbeat_at": now,
+    }
+    new = insert_into(connection, shards).values(
+        import_id=import_id, number=number, launches=1, fence=1, started_at=now, **owner
+    )
+    taken = new.on_conflict_do_update(
+        index_elements=["import_id", "number"],
+        set_={"fence": shards.c.fence + 1, "started_at": func.coalesce(shards.c.started_at, now), **owner},
+        where=and_(shards.c.pid.is_(None), shards.c.ended_at.is_(None)),
+    )
+    row = connection.execute(taken.returning(shards)).one_or_none()
+    return None if row is None else ShardRow(**row._mapping)
+
+
+def beat(connection: Connection, lease: Lease, now: datetime, pulse: Pulse) -> ImportRow:
+    """A shard's heartbeat: renews its lease and its claims, adds its counters. Returns the import; raises LeaseLost."""
+    counted = imports.guarded(lease).values(updated_at=now, **imports.counted(connection, pulse))
+    if connection.execute(counted).rowcount != 1:
+        raise imports.lost(lease)
+    _add(connection, lease, pulse, heartbeat_at=now)
+    imports.renew_claims(connection, lease, now)
+    return imports.get(connection, lease.import_id)
+
+
+def settle(connection: Connection, lease: Lease, now: datetime, pulse: Pulse) -> None:
+    """Count what was requested until the end, even where the import has ended before; not where the place is lost."""
+    _lock(connection, lease.import_id)
+    if _add(connection, lease, pulse):
+        counted = imports.counted(connection, pulse)
+        connection.execute(update(table).where(table.c.id == lease.import_id).values(updated_at=now, **counted))
+
+
+def leave(connection: Connection, lease: Lease, now: datetime, *, for_good: bool, in_order: bool) -> bool:
+    """Give the place back and release what its worker holds; False where it was lost before.
+
+    `for_good`: the shard has nothing more to do. `in_order`: that its worker goes is no sign of trouble.
+    """
+    _lock(connection, lease.import_id)
+    values: dict[str, Any] = {"pid": None, "worker": None, "heartbeat_at": now}
+    if for_good:
+        values["ended_at"] = now
+    if in_order:
+        values["launches"] = 0
+    if connection.execute(update(shards).where(_held(lease)).values(values)).rowcount != 1:
+        return False
+    _release(connection, lease.import_id, lease.worker)
+    return True
+
+
+def bury(connection: Connection, seen: ShardRow) -> bool:
+    """Take the place from a worker that is gone and release what it held; False where that has changed since."""
+    _lock(connection, seen.import_id)
+    gone = update(shards).where(_is(seen), shards.c.pid.is_not(None))
+    if connection.execute(gone.values(fence=shards.c.fence + 1, pid=None, worker=None)).rowcount != 1:
+        return False
+    if seen.worker is not None:
+        _release(connection, seen.import_id, seen.worker)
+    return True
+
+
+def _lock(connection: Connection, import_id: int) -> None:
+    """Lock the import's row, as every writer does first, whatever its status."""
+    connection.execute(select(table.c.id).where(table.c.id == import_id).with_for_update(key_share=True))
+
+
+def _release(connection: Connection, import_id: int, worker: str) -> None:
+    connection.execute(imports.released(import_id, statuses.c.claimed_by == worker))
+
+
+def _is(seen: ShardRow) -> ColumnElement[bool]:
+    """The row as it was seen: nobody has taken it since."""
+    return and_(shards.c.import_id == seen.import_id, shards.c.number == seen.number, shards.c.fence == seen.fence)
+
+
+def _held(lease: Lease) -> ColumnElement[bool]:
+    """The row of a lease whose place has not been lost."""
+    return and_(
+        shards.c.import_id == lease.import_id,
+        shards.c.number == lease.shard,
+        shards.c.fence == lease.fence,
+        shards.c.ended_at.is_(None),
+    )
+
+
+def _add(connection: Connection, lease: Lease, pulse: Pulse, **values: Any) -> bool:
+    """Add to the shard's own counters; False where its place is lost."""
+    added = (
+        update(shards)
+        .where(_held(lease))
+        .values(
+            requests_count=shards.c.requests_count + pulse.requests,
+            rate_limit_hits_count=shards.c.rate_limit_hits_count + pulse.hits,
+            **values,
+        )
+    )
+    return connection.execute(added).rowcount == 1

@@ -1,0 +1,111 @@
+"""Which shards are launched, when, how often; who ends an import that several work on."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from import_pipeline.rules.liveness import Liveness
+from import_pipeline.rules.shards import Bury, LaunchShard, Sharded, ShardState, Turn, decide_shards, turn_of
+from import_pipeline_tests.rows import NOON
+
+FOUR = Sharded(wanted=4, is_listed=True, items_left=1000, enough_for_one=10)
+
+
+def seconds_ago(seconds):
+    return NOON - timedelta(seconds=seconds)
+
+
+def seen(seconds, alive=None):
+    """A worker whose last heartbeat is that old."""
+    return Liveness(heartbeat_at=seconds_ago(seconds), lease_seconds=60, has_owner=True, process_alive=alive)
+
+
+WORKING = ShardState(number=2, launches=1, run_requested_at=seconds_ago(300), run_id="b", liveness=seen(1))
+#: what is known of shard 2 -> what is decided about it
+CASES = {
+    "never asked for": (None, [LaunchShard(number=2)]),
+    "at work": (WORKING, []),
+    "frozen shorter than its lease": (replace(WORKING, liveness=seen(59)), []),
+    "silent for a lease": (
+        replace(WORKING, liveness=seen(60)),
+        [Bury(number=2, dead_run_id="b"), LaunchShard(number=2)],
+    ),
+    "its process is gone": (
+        replace(WORKING, liveness=seen(1, alive=False)),
+        [Bury(number=2, dead_run_id="b"), LaunchShard(number=2)],
+    ),
+    "gone, and so were three before it": (
+        replace(WORKING, liveness=seen(60), launches=4),
+        [Bury(number=2, dead_run_id="b")],
+    ),
+    "gone for the third time": (
+        replace(WORKING, liveness=seen(60), launches=3),
+        [Bury(number=2, dead_run_id="b"), LaunchShard(number=2)],
+    ),
+    "asked for a moment ago": (ShardState(number=2, launches=1, run_requested_at=seconds_ago(59)), []),
+    "asked for, and nothing came of it": (
+        ShardState(number=2, launches=1, run_requested_at=seconds_ago(60)),
+        [LaunchShard(number=2)],
+    ),
+    "waiting in Dagster's queue": (
+        ShardState(number=2, launches=1, run_requested_at=seconds_ago(600), run_is_queued=True),
+        [],
+    ),
+    "it left in order": (
+        ShardState(number=2, launches=0, run_requested_at=seconds_ago(5), run_id="b"),
+        [LaunchShard(number=2)],
+    ),
+    "it has nothing more to do": (ShardState(number=2, has_ended=True, run_requested_at=seconds_ago(600)), []),
+}
+
+
+@pytest.mark.parametrize(("shard", "decided"), CASES.values(), ids=CASES)
+def test_a_shard_is_launched_where_nobody_works_as_it_or_is_about_to(shard, decided):
+    assert decide_shards(replace(FOUR, wanted=2), [shard] if shard else [], NOON) == decided
+
+
+def test_all_further_shards_are_launched_at_once():
+    assert decide_shards(FOUR, [], NOON) == [LaunchShard(number=2), LaunchShard(number=3), LaunchShard(number=4)]
+    assert decide_shards(FOUR, [WORKING], NOON) == [LaunchShard(number=3), LaunchShard(number=4)]
+
+
+NOT_WORTH_IT = {
+    "one worker is enough": replace(FOUR, wanted=1),
+    "no page of the list is stored": replace(FOUR, is_listed=False),
+    "the one at work has the rest in its hands": replace(FOUR, items_left=10),
+    "somebody wished it cancelled": replace(FOUR, is_cancelled=True),
+    "the api asked for a pause": replace(FOUR, blocked_until=NOON + timedelta(seconds=1)),
+}
+
+
+@pytest.mark.parametrize("one", NOT_WORTH_IT.values(), ids=NOT_WORTH_IT)
+def test_no_shard_is_launched_where_it_would_find_nothing_to_do(one):
+    assert decide_shards(one, [], NOON) == []
+
+
+def test_the_dead_are_buried_even_where_nobody_takes_their_place():
+    dead = replace(WORKING, number=3, liveness=seen(60), run_id="c")
+    assert decide_shards(replace(FOUR, items_left=0), [WORKING, dead], NOON) == [Bury(number=3, dead_run_id="c")]
+
+
+def test_shards_go_on_after_a_pause_and_while_the_list_does_not_tell_how_long_it_is():
+    after = replace(FOUR, wanted=2, blocked_until=NOON, items_left=None)
+    assert decide_shards(after, [], NOON) == [LaunchShard(number=2)]
+
+
+#: me, (others that live) -> what I do with nothing left
+TURNS = {
+    "alone": (1, {}, Turn.END),
+    "the lead waits for its shards": (1, {2: True, 3: False}, Turn.WAIT),
+    "the lead is the last": (1, {2: False, 3: False}, Turn.END),
+    "a shard leaves the end to the lead": (3, {1: True, 2: False}, Turn.LEAVE),
+    "of two shards without a lead the first waits": (2, {1: False, 3: True}, Turn.WAIT),
+    "and the second leaves": (3, {1: False, 2: True}, Turn.LEAVE),
+    "the last shard ends it": (3, {1: False, 2: False, 3: True}, Turn.END),
+}
+
+
+@pytest.mark.parametrize(("me", "others", "turn"), TURNS.values(), ids=TURNS)
+def test_the_living_worker_of_the_lowest_number_ends_the_import(me, others, turn):
+    assert turn_of(me, others) is turn
