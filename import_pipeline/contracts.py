@@ -17,7 +17,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from import_pipeline.errors import ContractError, SettingError
 from import_pipeline.rules.slots import Slots, parse_slots
-from import_pipeline.settings import SOURCE_SETTINGS, SourceSettings, variable_prefix
+from import_pipeline.settings import SOURCE_SETTINGS, Setting, SourceSettings, variable_prefix
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,3 +234,14 @@ def _check_values(source: ImportSource) -> None:
             is_good = False
         if not is_good:
             raise ContractError(source.name, name, setting.expected, repr(value))
+    _check_address(source, settings["base_url"])
+
+
+def _check_address(source: ImportSource, setting: Setting[str]) -> None:
+    """Raise ContractError for a base URL that is none, or that holds a password, which it does not quote."""
+    try:
+        if source.base_url:
+            setting.parse(source.base_url)
+    except ValueError as error:
+        expected = f"{setting.expected}: headers and auth belong into `connector`"
+        raise ContractError(source.name, "base_url", expected, setting.shown(source.base_url)) from error

@@ -42,11 +42,13 @@ class Setting(Generic[T]):
         try:
             return self.parse(raw)
         except ValueError as error:
-            raise SettingError(name, self.expected, self._shown(raw)) from error
+            raise SettingError(name, self.expected, self.shown(raw)) from error
 
-    def _shown(self, raw: str) -> str:
-        # An address may hold a password even where it is no secret as a whole.
-        return "a value that is not shown" if self.secret else repr(re.sub(r"//[^/\s]*@", "//***@", raw))
+    def shown(self, raw: str) -> str:
+        """The value as an error quotes it. An address may hold a password even where it is no secret as a whole."""
+        if self.secret:
+            return "a value that is not shown"
+        return repr(re.sub(r"(?<=[?&#]).*", "***", re.sub(r"//.*@", "//***@", raw)))
 
 
 SETTINGS: tuple[Setting[Any], ...] = (
@@ -97,7 +99,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     Setting(
         name="DAGSTER_URL",
         parse=values.http_url,
-        expected="an address such as https://dagster.example.com",
+        expected="an address such as https://dagster.example.com, with no password and no query in it",
         default="http://127.0.0.1: and DAGSTER_PORT",
         meaning="where the panel's links to Dagster runs lead",
     ),
@@ -136,7 +138,7 @@ SOURCE_SETTINGS: tuple[Setting[Any], ...] = (
     Setting(
         name="BASE_URL",
         parse=values.http_url,
-        expected="an address such as https://api.example.com",
+        expected="an address such as https://api.example.com, with no password and no query in it",
         default="the source's own",
         meaning="where the API is",
     ),
@@ -151,7 +153,7 @@ SOURCE_SETTINGS: tuple[Setting[Any], ...] = (
     Setting(
         name="LIMITS",
         parse=values.limits,
-        expected="tiers such as '500/20 second; 2000/100 second'",
+        expected="tiers such as '500/20 second; 2000/100 second', none longer than a year",
         default="the source's own",
         meaning="the rate limits, all of which hold at once",
     ),

@@ -6,6 +6,9 @@ from urllib.parse import urlsplit
 
 #: Each is a task and a connection; beyond that, more processes do better.
 MOST_IN_FLIGHT = 1000
+#: More is no limit, and would not be counted exactly.
+MOST_PERMITS = 10**9
+LONGEST_WINDOW_SECONDS = 366 * 86400
 
 
 def port(raw: str) -> int:
@@ -57,11 +60,13 @@ def flag(raw: str) -> bool:
 
 
 def http_url(raw: str) -> str:
-    """An address whose host and port make sense."""
+    """An address whose host and port make sense, and that holds no secret: it is shown, and joined to paths."""
     parts = urlsplit(raw)
+    if "@" in parts.netloc or parts.query or parts.fragment or re.search(r"\s", raw):
+        raise ValueError(raw)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError(raw)
-    if parts.port == 0:
+    if parts.port == 0 or parts.netloc.endswith(":"):
         raise ValueError(raw)
     return raw.rstrip("/")
 
@@ -119,8 +124,11 @@ def limits(raw: str) -> str:
     """Tiers in the notation of `limits`."""
     from limits import parse_many
 
-    if any(tier.amount < 1 for tier in parse_many(raw)):
-        raise ValueError(raw)  # would never let a request through
+    for tier in parse_many(raw):
+        if tier.amount < 1:
+            raise ValueError(raw)  # would never let a request through
+        if tier.amount > MOST_PERMITS or tier.get_expiry() > LONGEST_WINDOW_SECONDS:
+            raise ValueError(raw)
     return raw
 
 

@@ -36,8 +36,13 @@ def say(console: Console, text: str) -> None:
 
 
 def moment(at: datetime | None) -> str:
-    """A time as the reader's clock shows it."""
-    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if at else "-"
+    """A time as the reader's clock shows it, and the name of its zone."""
+    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z") if at else "-"
+
+
+def short_moment(at: datetime | None) -> str:
+    """The same to the minute, for narrow columns."""
+    return at.astimezone().strftime("%Y-%m-%d %H:%M %Z") if at else "-"
 
 
 def seconds(value: float) -> str:
@@ -107,6 +112,12 @@ def _add_figures(table: Table, summary: ImportSummary) -> None:
         f"{summary.requests_count}, {summary.rate_limit_hits_count} x 429, "
         f"{count(summary.rate_limit_sleeps_count, 'wait')} for permits",
     )
+    if summary.items_gone_count:
+        table.add_row("gone", f"{count(summary.items_gone_count, 'item')} no longer in the list, marked; the rows stay")
+    if summary.items_gone_unconfirmed_count:
+        confirm = f"import-pipeline finalize {summary.import_id} --mark-gone"
+        missing = f"{count(summary.items_gone_unconfirmed_count, 'item')} no longer in the list: too many to be marked"
+        table.add_row("[red]gone?[/red]", f"{missing} as gone by themselves. If that is right: {confirm}")
     if summary.incomplete_reason:
         table.add_row("[red]incomplete[/red]", escape(summary.incomplete_reason))
 
@@ -156,7 +167,7 @@ def _cells(row: ImportRow, summary: ImportSummary, *, wide: bool) -> list[str]:
         row.source,
         *([row.kind.value] if wide else []),
         status(row.status.value),
-        moment(started) if wide else moment(started)[:16],
+        moment(started) if wide else short_moment(started),
         f"{summary.items_imported_count + summary.items_unchanged_count}/{total}",
         str(summary.items_failed_count),
         seconds(summary.duration_seconds),
@@ -225,15 +236,20 @@ def _worker(row: ImportRow) -> str:
 
 def print_plan(console: Console, planned: Plan) -> None:
     """The cost of an import in a few lines."""
+    unknown = f"The list of {planned.source} does not tell how many items it has"
     if planned.requests_count is None or planned.ideal_seconds is None:
-        say(console, f"The list of {planned.source} does not tell how many items it has: no forecast is possible.")
+        say(console, f"{unknown}, and no import has read it to its end yet: no forecast is possible.")
         return
+    if planned.estimated_from is not None:
+        say(console, f"{unknown}. This is what import {planned.estimated_from} found:")
     say(
         console,
         f"{count(planned.items_count or 0, 'item')} of {planned.source}: "
         f"{count(planned.list_requests or 0, 'list page')} and {count(planned.detail_requests or 0, 'detail')}, "
         f"{count(planned.requests_count, 'request')} in all.",
     )
+    if planned.details_may_be_fewer:
+        say(console, "Details that have not changed since the last import are not fetched again.")
     if planned.limits:
         say(console, f"Under {planned.limits} that takes at least {seconds(planned.ideal_seconds)}.")
     else:

@@ -32,7 +32,7 @@ def complete(database: Database, row: ImportRow, lease: Lease, now: datetime) ->
                 items.count(connection, row.id), checkpoint.get("total"), checkpoint.get("stopped")
             )
         if row.kind is not ImportKind.SELECTION and reason is None and "limit" not in row.metadata:
-            _mark_gone(connection, row, now)
+            _mark_gone(connection, current, lease, now)
         imports.end(connection, lease, now, ImportStatus.COMPLETED, incomplete_reason=reason)
         sentence = (
             f"Completed: {current.items_imported_count} imported, {current.items_unchanged_count} unchanged, "
@@ -43,7 +43,7 @@ def complete(database: Database, row: ImportRow, lease: Lease, now: datetime) ->
         )
 
 
-def _mark_gone(connection: Connection, row: ImportRow, now: datetime) -> None:
+def _mark_gone(connection: Connection, row: ImportRow, lease: Lease, now: datetime) -> None:
     """Mark the items that the list no longer has; their rows stay."""
     gone = versions.mark_gone(connection, row, now, MOST_GONE)
     if not gone.count:
@@ -54,6 +54,8 @@ def _mark_gone(connection: Connection, row: ImportRow, now: datetime) -> None:
             f"{gone.count} items, more than {MOST_GONE:.0%} of all, are no longer in the list. They are not marked as "
             f"gone: if that is right, say so with `import-pipeline finalize {row.id} --mark-gone`."
         )
+    told = {"gone" if gone.marked else "gone_unconfirmed": gone.count}
+    imports.write(connection, lease, now, metadata=dict(row.metadata) | told)
     events.note(connection, row.id, now, "items_gone" if gone.marked else "items_gone_unconfirmed", sentence)
 
 

@@ -1,6 +1,7 @@
 """What an import would cost, before it is started."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,12 +16,20 @@ from import_pipeline.ratelimit import parse_tiers
 from import_pipeline.ratelimit.redaction import redact
 from import_pipeline.rules.forecast import minimum_seconds
 from import_pipeline.rules.outcome import Verdict, judge
+from import_pipeline.rules.status import ImportKind, ImportStatus
 from import_pipeline.settings import variable_prefix
+from import_pipeline.tracking import imports
+
+#: How many completed imports are looked at for one that read the whole list.
+LOOKED_THROUGH = 50
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The cost of a full import. Numbers are None where the list does not tell how many items it has."""
+    """The cost of a full import. Numbers are None where neither the list nor an import tells how many items there are.
+
+    Every detail counts: what an import will find unchanged is not known before it has read the list.
+    """
 
     source: str
     limits: str
@@ -29,6 +38,8 @@ class Plan:
     detail_requests: int | None
     requests_count: int | None
     ideal_seconds: float | None  #: the least time that the limits allow, from empty windows
+    estimated_from: int | None = None  #: the import that the number of items was taken from; None: the list tells it
+    details_may_be_fewer: bool = False  #: whether the source tells what has not changed
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -43,8 +54,11 @@ def plan_import(installation: Installation, source: ImportSource) -> Plan:
         raise ImportFailed(f"list page 1: {judgement.reason}")
     total = source.total(response)
     on_page = list(source.items(response))
-    if total is None and not source.has_next_page(response):
+    if total is None and source.next_request(response, 1) is None:
         total = len(on_page)
+    estimated_from = None
+    if total is None:
+        estimated_from, total = _last_full(installation, source)
     if total is None:
         return Plan(
             source=source.name,
@@ -55,6 +69,22 @@ def plan_import(installation: Installation, source: ImportSource) -> Plan:
             requests_count=None,
             ideal_seconds=None,
         )
+    return _priced(source, on_page, total, estimated_from)
+
+
+def _last_full(installation: Installation, source: ImportSource) -> tuple[int | None, int | None]:
+    """The latest import that read the whole list, and how many items it found; twice None where there is none."""
+    with installation.database.read() as connection:
+        ended = imports.latest(connection, source=source.name, statuses=[ImportStatus.COMPLETED], limit=LOOKED_THROUGH)
+    for row in ended:
+        whole = row.kind is not ImportKind.SELECTION and row.incomplete_reason is None and "limit" not in row.metadata
+        if whole and row.items_count is not None:
+            return row.id, row.items_count
+    return None, None
+
+
+def _priced(source: ImportSource, on_page: Sequence[Mapping[str, Any]], total: int, estimated_from: int | None) -> Plan:
+    """The plan for so many items, of which the first page holds those."""
     pages = max(1, -(-total // max(1, len(on_page))))
     whole = bool(on_page) and source.stub(on_page[0]).detail_request() is None
     details = 0 if whole else total
@@ -66,6 +96,8 @@ def plan_import(installation: Installation, source: ImportSource) -> Plan:
         detail_requests=details,
         requests_count=pages + details,
         ideal_seconds=round(minimum_seconds(pages + details, parse_tiers(source.limits)), 3),
+        estimated_from=estimated_from,
+        details_may_be_fewer=not whole and type(source).version is not ImportSource.version,
     )
 
 

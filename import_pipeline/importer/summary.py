@@ -31,6 +31,8 @@ class ImportSummary:
     ideal_seconds: float  #: the least time in which the limits allow that many requests
     ideal_ratio: float | None  #: duration / ideal
     efficiency: float | None  #: per cent
+    items_gone_count: int  #: items that the list no longer had, and that were marked so
+    items_gone_unconfirmed_count: int  #: the same, but too many to be marked without a person's word
     incomplete_reason: str | None
     failure_reason: str | None
 
@@ -73,6 +75,8 @@ def summarize(row: ImportRow, limits: str, now: datetime) -> ImportSummary:
         ideal_seconds=round(ideal, 3),
         ideal_ratio=round(duration / ideal, 4) if ideal > 0 and row.status in ENDED else None,
         efficiency=None if ratio is None else round(ratio, 1),
+        items_gone_count=row.metadata.get("gone", 0),
+        items_gone_unconfirmed_count=row.metadata.get("gone_unconfirmed", 0),
         incomplete_reason=row.incomplete_reason,
         failure_reason=row.failure_reason,
     )

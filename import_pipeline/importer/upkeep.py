@@ -77,6 +77,8 @@ def confirm_gone(installation: Installation, import_id: int) -> int:
         if versions.seen_since(connection, row):
             raise UsageError(f"import {import_id} is not the latest of {row.source}: expected that one")
         gone = versions.mark_gone(connection, row, now, most_share=1.0)
+        told = dict(row.metadata) | {"gone": gone.count, "gone_unconfirmed": 0}
+        connection.execute(table.update().where(table.c.id == import_id).values(metadata=told, updated_at=now))
         events.note(connection, import_id, now, "items_gone", f"{gone.count} items are marked as gone, as confirmed.")
     return gone.count
 

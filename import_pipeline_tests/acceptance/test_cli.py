@@ -171,6 +171,8 @@ def test_an_interrupt_keeps_the_import_for_the_next_run(command):
     ("setting", "value", "sentence"),
     [
         ("ITEMS_LIMITS", "500/20", "ITEMS_LIMITS: expected tiers such as '500/20 second; 2000/100 second'"),
+        ("ITEMS_LIMITS", "1/99999999999 day", "ITEMS_LIMITS: expected tiers such as '500/20 second; 2000/100 second'"),
+        ("ITEMS_BASE_URL", "http://me:secret@host", "ITEMS_BASE_URL: expected an address such as https://api.example"),
         ("ITEMS_BASE_URL", "example.com", "ITEMS_BASE_URL: expected an address such as https://api.example.com"),
         ("ITEMS_CONCURRENCY", "0", "ITEMS_CONCURRENCY: expected a whole number from 1 to 1000, got '0'"),
         ("ITEMS_TIMEOUT", "soon", "ITEMS_TIMEOUT: expected seconds above 0, got 'soon'"),
@@ -309,6 +311,7 @@ def test_lists_and_plans_are_printed_for_people_and_for_programs(command):
         command.environment = {"ITEMS_BASE_URL": url, "ITEMS_LIMITS": "4/1 second"}
         assert command.run("plan", "items").out == (
             "5 items of items: 1 list page and 5 details, 6 requests in all.\n"
+            "Details that have not changed since the last import are not fetched again.\n"
             "Under 4/1 second that takes at least 1.0 s.\n"
         )
         planned = command.run("plan", "items", "--json").json

@@ -73,6 +73,7 @@ def source(**attributes):
 
 NAME = "a name of letters, digits and underscores, such as items"
 
+EXPECTED_LIMITS = "expected tiers such as '500/20 second; 2000/100 second', none longer than a year"
 MISTAKES = [
     (Things, "<class '{module}.Things'>.class: expected an instance of ImportSource, got ABCMeta"),
     ("things", "'things'.class: expected an instance of ImportSource, got str"),
@@ -83,10 +84,13 @@ MISTAKES = [
     (source(model=dict), "things.model: expected a class mapped by SQLAlchemy, got <class 'dict'>"),
     (source(model=Mute), "things.model.detail_request: expected a method (see Importable), got nothing"),
     (source(model=Nameless), "things.model.external_id: expected a column with a unique constraint, got nothing"),
-    (source(limits="500/20"), "things.limits: expected tiers such as '500/20 second; 2000/100 second', got '500/20'"),
+    (
+        source(limits="500/20"),
+        f"things.limits: {EXPECTED_LIMITS}, got '500/20'",
+    ),
     (
         source(limits="0/second"),
-        "things.limits: expected tiers such as '500/20 second; 2000/100 second', got '0/second'",
+        f"things.limits: {EXPECTED_LIMITS}, got '0/second'",
     ),
     (source(concurrency=0), "things.concurrency: expected a whole number from 1 to 1000, got 0"),
     (source(per_page="100"), "things.per_page: expected a whole number from 1, got '100'"),

@@ -25,8 +25,8 @@ SOURCES = "module:NAME, such as my_sources:SOURCES"
 DATABASE = "postgresql://user:password@host/name or sqlite:///path"
 REDIS = "redis://host:6379/0, rediss://… or unix://…"
 PORT = "a port from 1 to 65535"
-BASE_URL = "an address such as https://api.example.com"
-LIMITS = "tiers such as '500/20 second; 2000/100 second'"
+BASE_URL = "an address such as https://api.example.com, with no password and no query in it"
+LIMITS = "tiers such as '500/20 second; 2000/100 second', none longer than a year"
 NUMBER = "a whole number from 1"
 IN_FLIGHT = "a whole number from 1 to 1000"
 SECONDS = "seconds above 0"
@@ -52,7 +52,7 @@ BAD_VALUES = [
     ("SOURCE_API_PORT", "0", PORT, "'0'"),
     ("SOURCE_API_PORT", "http", PORT, "'http'"),
     ("DAGSTER_PORT", "65536", PORT, "'65536'"),
-    ("DAGSTER_URL", "dagster.example.com", "an address such as https://dagster.example.com", "'dagster.example.com'"),
+    ("DAGSTER_URL", "dagster.example.com", BASE_URL.replace("api.", "dagster."), "'dagster.example.com'"),
     ("PANEL_HOST", "http://here", "a name or address to listen on, such as 127.0.0.1 or 0.0.0.0", "'http://here'"),
     ("PANEL_PORT", "-1", PORT, "'-1'"),
     ("PANEL_TOKEN", "short", "at least 16 letters, digits or signs without a space", HIDDEN),
@@ -62,10 +62,18 @@ BAD_VALUES = [
     ("ITEMS_BASE_URL", "ftp://api.example.com", BASE_URL, "'ftp://api.example.com'"),
     ("ITEMS_BASE_URL", "http://", BASE_URL, "'http://'"),
     ("ITEMS_BASE_URL", f"http://me:{SECRET}@api.example.com:99999", BASE_URL, "'http://***@api.example.com:99999'"),
+    ("ITEMS_BASE_URL", f"https://me:{SECRET}@api.example.com", BASE_URL, "'https://***@api.example.com'"),
+    ("ITEMS_BASE_URL", f"https://me:/{SECRET}@api.example.com", BASE_URL, "'https://***@api.example.com'"),
+    ("ITEMS_BASE_URL", f"https://api.example.com/?key={SECRET}", BASE_URL, "'https://api.example.com/?***'"),
+    ("ITEMS_BASE_URL", f"https://api.example.com/#{SECRET}", BASE_URL, "'https://api.example.com/#***'"),
+    ("ITEMS_BASE_URL", "https://api example.com", BASE_URL, "'https://api example.com'"),
     ("ITEMS_TOKEN", "gehe\u00ebim", "a token of printable ASCII characters", HIDDEN),
     ("ITEMS_LIMITS", "500/20", LIMITS, "'500/20'"),
     ("ITEMS_LIMITS", "plenty", LIMITS, "'plenty'"),
     ("ITEMS_LIMITS", "0/second", LIMITS, "'0/second'"),
+    ("ITEMS_LIMITS", "1/99999999999 day", LIMITS, "'1/99999999999 day'"),
+    ("ITEMS_LIMITS", "1/367 day", LIMITS, "'1/367 day'"),
+    ("ITEMS_LIMITS", "99999999999/day", LIMITS, "'99999999999/day'"),
     ("ITEMS_CONCURRENCY", "0", IN_FLIGHT, "'0'"),
     ("ITEMS_CONCURRENCY", "10000000", IN_FLIGHT, "'10000000'"),
     ("ITEMS_CONCURRENCY", "many", IN_FLIGHT, "'many'"),

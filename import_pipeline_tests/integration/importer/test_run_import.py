@@ -55,6 +55,8 @@ def test_everything_is_imported_and_imported_again_without_a_second_row(api, hom
         "ideal_seconds": 0,
         "ideal_ratio": None,
         "efficiency": None,
+        "items_gone_count": 0,
+        "items_gone_unconfirmed_count": 0,
         "incomplete_reason": None,
         "failure_reason": None,
     }

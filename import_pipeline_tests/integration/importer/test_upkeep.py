@@ -8,6 +8,7 @@ from sqlalchemy import select
 from import_pipeline.errors import UsageError
 from import_pipeline.importer import upkeep
 from import_pipeline.importer.start import new_import, prepare
+from import_pipeline.importer.summary import summarize
 from import_pipeline.rules.status import ImportKind, ItemStatus, Trigger
 from import_pipeline.tracking.tables import source_items
 from import_pipeline_tests.life import BOB, CANCELLED, COMPLETED, FAILED, RUNNING, at
@@ -147,6 +148,12 @@ def test_only_a_list_that_was_seen_whole_tells_what_is_gone(life, wishes, page, 
     assert gone(life) == {}
 
 
+def told_gone(life, hand):
+    """What the import's summary tells of what its list no longer had: marked, and waiting for a person's word."""
+    summary = summarize(life.get(hand.row.id), "", life.now)
+    return summary.items_gone_count, summary.items_gone_unconfirmed_count
+
+
 def test_more_than_a_fifth_is_gone_only_when_a_person_says_so(life):
     begun(life).import_all(*numbers(10))
     life.go_on(minutes=1)
@@ -154,11 +161,13 @@ def test_more_than_a_fifth_is_gone_only_when_a_person_says_so(life):
     hand.import_all(*numbers(7))
     assert gone(life) == {}
     assert "items_gone_unconfirmed" in life.actions(hand.row.id)
+    assert told_gone(life, hand) == (0, 3)
     life.go_on(minutes=1)
     life.tick()  # makes a scheduled import, which says nothing of what is gone
     assert upkeep.confirm_gone(life.installation, hand.row.id) == 3
     assert gone(life) == dict.fromkeys(("8", "9", "10"), life.now)
     assert life.actions(hand.row.id)[-1] == "items_gone"
+    assert told_gone(life, hand) == (3, 0)
 
 
 def test_an_import_before_the_latest_one_says_nothing_of_what_is_gone_now(life):

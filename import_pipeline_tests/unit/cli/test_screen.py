@@ -1,0 +1,75 @@
+"""What the commands print for people."""
+
+import io
+import time
+from datetime import UTC, datetime
+
+import pytest
+from rich.console import Console
+
+from import_pipeline.cli.screen import moment, print_plan, print_summary, short_moment
+from import_pipeline.importer.plan import Plan
+from import_pipeline.importer.summary import summarize
+from import_pipeline_tests.rows import NOON, an_import
+
+
+@pytest.fixture
+def zone(monkeypatch):
+    """The local zone, as a function that sets it."""
+
+    def local(name):
+        monkeypatch.setenv("TZ", name)
+        time.tzset()
+
+    yield local
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "shown"),
+    [
+        ("UTC", datetime(2026, 11, 24, 12, 5, 9, tzinfo=UTC), "2026-11-24 12:05:09 UTC"),
+        ("Europe/Berlin", datetime(2026, 11, 24, 12, 5, 9, tzinfo=UTC), "2026-11-24 13:05:09 CET"),
+        ("Europe/Berlin", datetime(2026, 7, 24, 12, 5, 9, tzinfo=UTC), "2026-07-24 14:05:09 CEST"),
+    ],
+)
+def test_times_are_those_of_the_readers_clock_and_name_its_zone(zone, name, at, shown):
+    zone(name)
+    assert moment(at) == shown
+    assert short_moment(at) == shown.replace(":09", "")
+
+
+def printed(show, *arguments):
+    console = Console(file=io.StringIO(), width=120, highlight=False)
+    show(console, *arguments)
+    return " ".join(console.file.getvalue().split())
+
+
+def test_a_summary_tells_what_the_list_no_longer_has_and_how_to_confirm_it():
+    few = summarize(an_import(metadata={"gone": 2}), "", NOON)
+    assert "gone 2 items no longer in the list, marked; the rows stay" in printed(print_summary, few, [])
+    many = summarize(an_import(metadata={"gone_unconfirmed": 90}), "", NOON)
+    told = printed(print_summary, many, [])
+    assert "gone? 90 items no longer in the list: too many to be marked as gone by themselves." in told
+    assert "If that is right: import-pipeline finalize 7 --mark-gone" in told
+    assert "gone" not in printed(print_summary, summarize(an_import(), "", NOON), [])
+
+
+PLAN = {"source": "items", "limits": "", "list_requests": None, "detail_requests": None, "ideal_seconds": None}
+
+
+def test_a_plan_says_what_is_not_known_and_what_it_is_taken_from():
+    unknown = Plan(**PLAN, items_count=None, requests_count=None)
+    says_nothing = "The list of items does not tell how many items it has"
+    assert printed(print_plan, unknown) == (
+        f"{says_nothing}, and no import has read it to its end yet: no forecast is possible."
+    )
+    known = {"list_requests": 3, "detail_requests": 25, "ideal_seconds": 2.0, "limits": "10/1 second"}
+    taken = Plan(**PLAN | known, items_count=25, requests_count=28, estimated_from=4, details_may_be_fewer=True)
+    assert printed(print_plan, taken) == (
+        f"{says_nothing}. This is what import 4 found: "
+        "25 items of items: 3 list pages and 25 details, 28 requests in all. "
+        "Details that have not changed since the last import are not fetched again. "
+        "Under 10/1 second that takes at least 2.0 s."
+    )
