@@ -1,11 +1,11 @@
-# make install | demo | up | test | check | nightly | lock
+# make install | demo | up | test | check | nightly | audit | lock
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: install demo up test check nightly lock clean
+.PHONY: install demo up test check nightly audit lock clean
 install: $(VENV)/installed
 
 # The stamp is newer than the lock exactly when what the lock names is installed.
@@ -40,9 +40,16 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+# Known vulnerabilities of everything that is locked; what cannot be looked up counts as a failure.
+audit: install
+	$(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r requirements.lock -r deploy/requirements.lock
+
+# Two locks: everything for work on the project, and what a production image holds.
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+    --custom-compile-command "make lock"
 lock:
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
-	    --extra test --extra check --extra dev --custom-compile-command "make lock" -o requirements.lock pyproject.toml
+	$(LOCK) --extra test --extra check --extra build --extra dev -o requirements.lock pyproject.toml
+	$(LOCK) --extra build --extra k8s -c requirements.lock -o deploy/requirements.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) .import_pipeline

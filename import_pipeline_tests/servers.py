@@ -85,6 +85,10 @@ class PostgresServer(Server):
         """SQLAlchemy's address of a database."""
         return f"postgresql+psycopg2://postgres:{password}@127.0.0.1:{self.port}/{database}"
 
+    def program(self, name: str) -> Path:
+        """One of the programs that came with the server."""
+        return self._binaries / name
+
     def create_database(self) -> str:
         """A new, empty database; returns its address."""
         name = f"test_{os.getpid()}_{next(self._numbers)}"

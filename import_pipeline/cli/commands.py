@@ -12,6 +12,7 @@ from import_pipeline.cli.demo import demo
 from import_pipeline.cli.doctor import doctor
 from import_pipeline.cli.foreground import carry_out_here
 from import_pipeline.cli.live import LiveDisplay
+from import_pipeline.cli.migrate import migrate
 from import_pipeline.cli.panel import panel
 from import_pipeline.cli.up import up
 from import_pipeline.importer.installation import Installation, open_installation
@@ -139,6 +140,7 @@ COMMANDS: Mapping[str, click.Command] = {
     "plan": plan,
     **CONTROL,
     "doctor": doctor,
+    "migrate": migrate,
     "panel": panel,
     "up": up,
     "demo": demo,

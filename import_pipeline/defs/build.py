@@ -12,6 +12,8 @@ from import_pipeline.defs.resources import RateLimitedApiResource
 from import_pipeline.defs.tracking_assets import tracking_specs
 from import_pipeline.defs.wish_jobs import build_cancel_job, build_request_job, build_retry_job
 
+MAX_RETRIES_TAG = "dagster/max_retries"
+
 
 def build_import_definitions(source: ImportSource, api: RateLimitedApiResource | None = None) -> dg.Definitions:
     """The assets, their jobs, schedule, sensor and resource.
@@ -24,7 +26,8 @@ def build_import_definitions(source: ImportSource, api: RateLimitedApiResource |
         selection=[names.discovered(source.name), names.enriched(source.name)],
         description=f"Import all of {source.name}: the list, then the details.",
         executor_def=dg.in_process_executor,
-        tags={names.IMPORT_SOURCE_TAG: source.name},
+        # Dagster's own retries stay off, whatever an instance says: the sensor goes on with what is unfinished.
+        tags={names.IMPORT_SOURCE_TAG: source.name, MAX_RETRIES_TAG: "0"},
     )
     return dg.Definitions(
         assets=[assets],

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
+import dagster as dg
 from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.compute_log_manager import CapturedLogContext
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
@@ -22,7 +23,7 @@ from dagster_postgres.utils import DagsterPostgresException
 from filelock import FileLock
 from sqlalchemy import make_url
 
-from import_pipeline.errors import DatabaseUnavailable
+from import_pipeline.errors import DatabaseUnavailable, SettingError
 from import_pipeline.settings import Settings, load_settings
 
 
@@ -31,17 +32,19 @@ class Storage(DagsterStorage, ConfigurableClass):
 
     @classmethod
     def config_type(cls) -> Mapping[str, Any]:
-        """There is nothing to configure here: the settings say it all."""
-        return {}
+        """`postgres_only`: without a Postgres in the settings nothing starts. All else the settings say."""
+        return {"postgres_only": dg.Field(bool, default_value=False)}
 
     @classmethod
     def from_config_value(  # type: ignore[override]  # a factory: Dagster accepts any storage from it
         cls, inst_data: ConfigurableClassData | None, config_value: Any
     ) -> DagsterStorage:
-        """The storage that the settings ask for. Raises DatabaseUnavailable."""
+        """The storage that the settings ask for. Raises SettingError or DatabaseUnavailable."""
         settings = load_settings()
         if settings.is_postgres:
             return _postgres_storage(settings, inst_data)
+        if config_value["postgres_only"]:
+            raise SettingError("DATABASE_URL", "postgresql://…, since this dagster.yaml is for production", "SQLite")
         folder = settings.home / "dagster" / "storage"
         folder.mkdir(parents=True, exist_ok=True)
         # Dagster's tables are made without a lock: of two first processes one would find them half there.

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, column, inspect, select, table
 from sqlalchemy.exc import DBAPIError, InternalError, ProgrammingError
 
 from import_pipeline.errors import SchemaError
+from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.locks import schema_lock
 from import_pipeline.tracking.tables import tracking_metadata
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 VERSION_TABLE = "import_pipeline_version"
 #: The newest migration. Known here so that Alembic (half a second) is imported only where there is something to do.
 HEAD = "0002"
+
+#: Before the first migration.
+BASE = "base"
 
 _up_to_date: WeakSet[Database] = WeakSet()
 # Alembic keeps the current migration in module globals.
@@ -48,12 +52,32 @@ def upgrade(database: Database) -> None:
 
 
 def downgrade(database: Database, revision: str = "base") -> None:
-    """Undo migrations down to that revision, losing what their tables hold."""
-    with _migrating(database) as (_, config):
+    """Undo migrations down to that revision, losing what only later ones can hold.
+
+    Raises SchemaError for a revision that this version does not know or that the database is not beyond, and while an
+    import runs.
+    """
+    with _migrating(database) as (connection, config):
         from alembic import command
 
+        _check(connection, config, database)
+        _check_idle(connection)
+        found, known = current(connection), revisions(config)
+        at = known.index(found) if found else -1
+        if revision != BASE and revision not in known[: at + 1]:
+            raise SchemaError(
+                f"the tracking tables cannot go back to {revision}: expected one of "
+                f"{', '.join([BASE, *known[: at + 1]])}; they are at {found or 'nothing yet'}"
+            )
         command.downgrade(config, revision)
     _up_to_date.discard(database)
+
+
+def revisions(config: "Config") -> list[str]:
+    """All revisions, the oldest first."""
+    from alembic.script import ScriptDirectory
+
+    return [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()][::-1]
 
 
 def current(connection: Connection) -> str | None:
@@ -71,7 +95,8 @@ def refusals(database: Database, what: str) -> Iterator[None]:
     except (ProgrammingError, InternalError) as error:
         raise SchemaError(
             f"{what} cannot be made in {address(database)}: {_first_line(error)}. "
-            "Give the database's user the right to create tables, or name another database in DATABASE_URL"
+            "Give the database's user the right to create tables, let one that has it run `import-pipeline migrate` "
+            "before, or name another database in DATABASE_URL"
         ) from error
 
 
@@ -99,11 +124,8 @@ def _migrating(database: Database) -> Iterator[tuple[Connection, "Config"]]:
 
 
 def _check(connection: Connection, config: "Config", database: Database) -> None:
-    from alembic.script import ScriptDirectory
-
     found = current(connection)
-    known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
-    if found is not None and found not in known:
+    if found is not None and found not in revisions(config):
         raise SchemaError(
             f"the tracking tables in {address(database)} are of version {found}, made by a newer import_pipeline; "
             f"this one knows versions up to {HEAD}. Update import_pipeline, or name another database in DATABASE_URL"
@@ -113,6 +135,21 @@ def _check(connection: Connection, config: "Config", database: Database) -> None
         raise SchemaError(
             f"{address(database)} has a table {strangers[0]} already that import_pipeline did not make. "
             "Rename it, or name another database in DATABASE_URL"
+        )
+
+
+def _check_idle(connection: Connection) -> None:
+    """Raise SchemaError while an import runs: its process holds the tables to be what they are."""
+    if current(connection) is None:
+        return
+    table = tracking_metadata.tables["imports"]
+    running = connection.execute(
+        select(table.c.id, table.c.source).where(table.c.status == ImportStatus.RUNNING).order_by(table.c.id)
+    ).first()
+    if running is not None:
+        raise SchemaError(
+            f"import {running.id} of {running.source} is running: cancel it or wait for its end, and stop Dagster, "
+            "before its tables are changed"
         )
 
 

@@ -17,7 +17,7 @@ from import_pipeline.rules.status import ImportKind, Trigger
 from import_pipeline.tracking import imports, schema
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.imports import NewImport
-from import_pipeline.tracking.schema import HEAD, VERSION_TABLE, current, downgrade, upgrade
+from import_pipeline.tracking.schema import HEAD, VERSION_TABLE, current, downgrade, revisions, upgrade
 from import_pipeline.tracking.tables import import_shards, tracking_metadata
 from import_pipeline_tests.together import together
 
@@ -107,10 +107,87 @@ def test_the_table_of_shards_comes_and_goes_while_imports_stay(database):
         assert connection.execute(import_shards.select()).all() == []
 
 
+def all_revisions():
+    config = Config()
+    config.set_main_option("script_location", "import_pipeline:tracking/migrations")
+    return revisions(config)
+
+
+#: Rows of every table of the first revision, as it knows them.
+IMPORT = (
+    'INSERT INTO imports (id, source, importable_type, kind, "trigger", status, created_at, updated_at, checkpoint) '
+    "VALUES (1, 'items', 'Item', 'full', 'cli', 'completed', '2030-01-01 00:00:00', '2030-01-01 00:00:00', '{}')"
+)
+ROWS = [
+    IMPORT,
+    "INSERT INTO import_item_statuses (import_id, importable_type, external_id, status, failure_reason) "
+    "VALUES (1, 'Item', 'a', 'failed', '404'), (1, 'Item', 'b', 'completed', NULL)",
+    "INSERT INTO source_items (source, external_id, version, first_import_id, last_import_id) "
+    "VALUES ('items', 'b', 'v1', 1, 1)",
+    "INSERT INTO import_events (import_id, at, action, message) VALUES (1, '2030-01-01 00:00:00', 'ended', 'Done.')",
+    "INSERT INTO import_requests (source, wish, requested_at) VALUES ('items', 'new', '2030-01-01 00:00:00')",
+]
+TABLES = ("imports", "import_item_statuses", "source_items", "import_events", "import_requests")
+
+
+def contents(database, columns):
+    """table -> its rows, as those columns of it tell."""
+    with database.read() as connection:
+        return {
+            name: [dict(row._mapping) for row in connection.execute(text(f"SELECT {names} FROM {name} ORDER BY 1, 2"))]
+            for name, names in columns.items()
+        }
+
+
+@pytest.mark.parametrize("revision", all_revisions())
+def test_an_upgrade_keeps_all_rows_and_so_does_the_way_back(database, revision):
+    """From each revision to the newest and back again, with data: nothing that the older one can hold is lost."""
+    upgrade(database)
+    downgrade(database, revision)
+    before = catalog(database)
+    with database.write() as connection:
+        for statement in ROWS:
+            connection.execute(text(statement))
+        inspector = inspect(connection)
+        columns = {name: ", ".join(f'"{each["name"]}"' for each in inspector.get_columns(name)) for name in TABLES}
+    rows = contents(database, columns)
+    assert [len(found) for found in rows.values()] == [1, 2, 1, 1, 1]
+    upgrade(database)
+    assert contents(database, columns) == rows
+    downgrade(database, revision)
+    assert (contents(database, columns), catalog(database)) == (rows, before)
+    upgrade(database)
+    assert contents(database, columns) == rows
+
+
+def test_tables_do_not_go_back_while_an_import_runs(database):
+    upgrade(database)
+    with database.write() as connection:
+        connection.execute(text(IMPORT.replace("'completed'", "'running'")))
+    with pytest.raises(SchemaError) as caught:
+        downgrade(database)
+    assert str(caught.value) == (
+        "import 1 of items is running: cancel it or wait for its end, and stop Dagster, before its tables are changed"
+    )
+    with database.read() as connection:
+        assert current(connection) == HEAD
+
+
+@pytest.mark.parametrize("revision", ["0999", "head", ""])
+def test_tables_go_back_to_known_revisions_only(database, revision):
+    upgrade(database)
+    with pytest.raises(SchemaError) as caught:
+        downgrade(database, revision)
+    known = ", ".join(["base", *all_revisions()])
+    assert str(caught.value) == (
+        f"the tracking tables cannot go back to {revision}: expected one of {known}; they are at {HEAD}"
+    )
+
+
 def test_the_constant_head_is_the_newest_migration():
     config = Config()
     config.set_main_option("script_location", "import_pipeline:tracking/migrations")
-    assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+    assert ScriptDirectory.from_config(config).get_heads() == [HEAD] == all_revisions()[-1:]
 
 
 def test_a_second_upgrade_of_the_same_database_asks_nothing(database):
@@ -195,7 +272,8 @@ def test_a_user_who_may_not_create_tables_is_told_so(postgres_server, postgres_u
     database.close()
     assert str(caught.value) == (
         f"the tracking tables cannot be made in {schema.address(database)}: permission denied for schema public. "
-        "Give the database's user the right to create tables, or name another database in DATABASE_URL"
+        "Give the database's user the right to create tables, let one that has it run `import-pipeline migrate` "
+        "before, or name another database in DATABASE_URL"
     )
     assert "planted-secret" not in str(caught.value)
 

@@ -1,0 +1,67 @@
+"""`migrate`: everything that needs the right to make or change tables, so that nothing else needs it."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from import_pipeline.importer.installation import open_installation
+from import_pipeline.settings import Settings, load_settings
+from import_pipeline.tracking import schema
+from import_pipeline.tracking.database import Database
+
+
+@click.command()
+@click.option("--to", "revision", help="Go back to that revision of the tracking tables (base: drop them).")
+@click.option("--yes", is_flag=True, help="Do not ask before something is lost.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+def migrate(revision: str | None, yes: bool, as_json: bool) -> None:
+    """Make or update all tables: tracking, the sources' own where they are absent, Dagster's.
+
+    Every command does so by itself where its database user may. Run this as one who may, and the rest as one who may
+    only read and write rows. With --to, before an older import_pipeline is installed again, this one undoes what it
+    changed; what only the newer tables can hold is lost.
+    """
+    settings = load_settings()
+    if revision is None:
+        sentence, found = _forward(settings)
+    else:
+        if not yes:
+            click.confirm(f"Undo the migrations after {revision}, with what only they can hold?", abort=True, err=True)
+        sentence, found = _back(settings, revision)
+    click.echo(json.dumps({"message": sentence, "revision": found}) if as_json else sentence)
+
+
+def _forward(settings: Settings) -> tuple[str, str | None]:
+    with open_installation(settings) as installation:
+        for source in installation.sources:
+            installation.source(source.name)  # makes its table
+        where = schema.address(installation.database)
+    from import_pipeline.defs.instance import open_instance
+
+    with open_instance(settings) as instance:
+        instance.get_runs_count()
+    return f"All tables in {where} are up to date: tracking at {schema.HEAD}.", schema.HEAD
+
+
+def _back(settings: Settings, revision: str) -> tuple[str, str | None]:
+    with _opened(settings) as database:
+        schema.downgrade(database, revision)
+        with database.read() as connection:
+            found = schema.current(connection)
+    sentence = (
+        f"The tracking tables in {schema.address(database)} are back at {found or 'nothing'}. Install the version of "
+        "import_pipeline that belongs to them now: this one brings them forward again at its first use."
+    )
+    return sentence, found
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[Database]:
+    """The database as it is, nothing brought up to date."""
+    database = Database(settings.database_url)
+    try:
+        yield database
+    finally:
+        database.close()
