@@ -1,8 +1,9 @@
-"""Dagster's entry point: the listed sources, joined."""
+"""Dagster's entry point: the listed sources, joined, and what comes after their imports."""
 
 import dagster as dg
 
 from import_pipeline.defs.build import join_definitions
+from import_pipeline.examples.application_items import after_items
 from import_pipeline.importer.sources import load_sources
 from import_pipeline.settings import load_settings
 
@@ -10,4 +11,5 @@ from import_pipeline.settings import load_settings
 @dg.definitions
 def definitions() -> dg.Definitions:
     """What `IMPORT_PIPELINE_SOURCES` lists, as Dagster sees it."""
-    return join_definitions(load_sources(load_settings()))
+    sources = load_sources(load_settings())
+    return dg.Definitions.merge(join_definitions(sources), after_items(sources))

@@ -3,6 +3,7 @@
 IMPORT_SOURCE_TAG = "import_source"  #: one run per value at a time (dagster.yaml)
 IMPORT_ID_TAG = "import_id"  #: the import that a run carries out
 FOREGROUND_TAG = "import_foreground"  #: a person waits for the run
+COMPLETED_TAG = "completed_imports"  #: the imports that a run of what comes after them follows
 
 IMPORTS = "imports"
 ITEM_STATUSES = "import_item_statuses"
@@ -41,6 +42,11 @@ def schedule(source: str) -> str:
 def sensor(source: str) -> str:
     """The sensor that applies the rules."""
     return f"{source}_sensor"
+
+
+def sequel_sensor(source: str) -> str:
+    """The sensor that materializes what comes after an import."""
+    return f"{source}_sequel_sensor"
 
 
 def request_job(source: str) -> str:

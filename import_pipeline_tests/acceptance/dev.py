@@ -33,6 +33,8 @@ LAUNCH = """mutation($location: String!, $repository: String!, $job: String!, $c
   ... on RunConfigValidationInvalid { errors { message } } } }"""
 TERMINATE = "mutation($id: String!) { terminateRun(runId: $id) { __typename } }"
 RUNS = "{ runsOrError { ... on Runs { results { runId jobName status tags { key value } } } } }"
+MATERIALIZED = """query($path: [String!]!) { assetOrError(assetKey: {path: $path}) { ... on Asset {
+  assetMaterializations(limit: 1) { metadataEntries { label ... on IntMetadataEntry { intValue } } } } } }"""
 #: What every server here has in common: answers that take their time, so that something is in flight.
 SLOWLY = ("--limits", "none", "--delay-after", "150")
 
@@ -129,6 +131,21 @@ class Dev:
         """run id -> status, of all runs of that import."""
         tag = {"key": "import_id", "value": str(import_id)}
         return {run["runId"]: run["status"] for run in self.ask(RUNS)["runsOrError"]["results"] if tag in run["tags"]}
+
+    def sequels(self):
+        """status and followed imports of every run that makes application rows, the latest first."""
+        runs = [
+            (run["status"], tag["value"])
+            for run in self.ask(RUNS)["runsOrError"]["results"]
+            for tag in run["tags"]
+            if tag["key"] == "completed_imports"
+        ]
+        return [(status, [int(each) for each in followed.split(",")]) for status, followed in runs]
+
+    def materialized(self, asset):
+        """The figures of the asset's latest materialization."""
+        [told] = self.ask(MATERIALIZED, path=[asset])["assetOrError"]["assetMaterializations"]
+        return {entry["label"]: entry["intValue"] for entry in told["metadataEntries"] if "intValue" in entry}
 
     # What stands in the tables
 

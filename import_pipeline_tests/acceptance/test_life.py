@@ -94,7 +94,7 @@ def test_a_killed_run_is_resumed_by_the_sensor(dev, record_property):
 
 
 def test_an_import_is_cancelled_from_the_launchpad_and_its_rest_retried_from_the_command_line(dev, record_property):
-    with dev.serving("--items", "90", "--delay-after", "400"):
+    with dev.serving("--items", "300", "--delay-after", "400"):
         row = new_import(dev, "--fresh")
         [wish] = dev.query(f"SELECT requested_at FROM import_requests WHERE result_import_id = {row['id']}")
         eventually(lambda: dev.details() >= 5, "some details were asked for")
@@ -104,13 +104,19 @@ def test_an_import_is_cancelled_from_the_launchpad_and_its_rest_retried_from_the
         wished_at = moment(cancelled["cancel_requested_at"])
         to_last = dev.requests_at()[-1] - wished_at
         to_end = moment(cancelled["ended_at"]) - wished_at
-    left = 90 - cancelled["items_imported_count"]
+    left = 300 - cancelled["items_imported_count"]
     eventually(lambda: set(dev.runs(row["id"]).values()) == {"CANCELED"}, "its run is cancelled")
-    with dev.serving("--items", "90", "--delay-after", "0"):
+    with dev.serving("--items", "300", "--delay-after", "0"):
         told = dev.command.run("retry", str(row["id"]), "--json").json
         retried = dev.ended(told["import_id"], "completed")
         assert dev.details() == retried["items_imported_count"] == left > 0
     assert (retried["kind"], retried["retry_of"]) == ("selection", row["id"])
+    eventually(lambda: ("SUCCESS", [retried["id"]]) in dev.sequels(), "the application's rows follow the retry")
+    assert dev.materialized("items")["rows_written"] == left, "its items only"
+    followed = {import_id for _, import_ids in dev.sequels() for import_id in import_ids}
+    assert followed <= {each["id"] for each in dev.imports("status = 'completed'")}
+    whole = [each["id"] for each in dev.imports("status = 'completed' AND kind = 'full'")]
+    assert set(whole[-1:]) <= followed, "and the tests before this one"
     record_property("seconds_from_new_to_first_request", to_first)
     record_property("seconds_from_cancel_to_last_request", to_last)
     record_property("seconds_from_cancel_to_end", to_end)
