@@ -10,7 +10,7 @@ import httpx
 from import_pipeline.clock import Clock
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportFailed
-from import_pipeline.ratelimit import Limiter, RateLimitedTransport, Usage, open_permits, parse_tiers
+from import_pipeline.ratelimit import Limiter, Permits, RateLimitedTransport, Usage, open_permits, parse_tiers
 from import_pipeline.ratelimit.connections import open_connections
 from import_pipeline.settings import Settings
 
@@ -78,13 +78,16 @@ async def open_api(
     clock: Clock,
     transport: httpx.AsyncBaseTransport | None = None,
     patience: timedelta | None = None,
+    permits: Permits | None = None,
 ) -> AsyncIterator[Api]:
     """Connect to the source's API. A transport that is given takes the place of real connections (in tests).
+
+    So does a store of permits, of the one that the settings name.
 
     `patience` is the longest pause that requests wait for; a longer one raises ApiBlocked. None: as the source allows.
     """
     connector = source.connector(settings.source(source.name))
-    permits = open_permits(settings.redis_url, settings.limits_path)
+    permits = permits or open_permits(settings.redis_url, settings.limits_path)
     longest = min(source.max_pause, patience or source.max_pause)
     limiter = Limiter(source.api, parse_tiers(source.limits), permits, clock=clock, patience=longest)
     tally = Tally()

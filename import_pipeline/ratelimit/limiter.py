@@ -60,7 +60,7 @@ class Limiter:
         clock: Clock | None = None,
         patience: timedelta | None = None,
         shortest_pause: timedelta = timedelta(seconds=1),
-        store_patience: timedelta = timedelta(seconds=30),
+        store_patience: timedelta = timedelta(seconds=60),
         chance: Chance = system_chance,
     ) -> None:
         self.api = api

@@ -13,8 +13,11 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from import_pipeline.errors import DatabaseUnavailable
 
-#: Seconds that a writer waits for another one's transaction on SQLite, and for a connection on Postgres.
-BUSY_TIMEOUT_SECONDS = 20
+#: Seconds that a writer waits for another one's transaction, and for a connection on Postgres. Half of the default
+#: lease: a heartbeat that waited so long still comes in time.
+BUSY_TIMEOUT_SECONDS = 30
+#: Postgres' code for a statement that writes where only reading is allowed: a replica, or a primary that became one.
+READ_ONLY = "25006"
 
 
 class Database:
@@ -60,7 +63,8 @@ class Database:
             raise DatabaseUnavailable(self._sentence(error)) from error
         except DBAPIError as error:
             # The bare class is what SQLite raises for a damaged file, and for one that is no database.
-            if error.connection_invalidated or type(error) is DatabaseError:
+            bare = type(error) is DatabaseError
+            if error.connection_invalidated or bare or getattr(error.orig, "pgcode", None) == READ_ONLY:
                 raise DatabaseUnavailable(self._sentence(error)) from error
             raise
 
@@ -121,6 +125,6 @@ def _postgres_engine(url: str) -> Engine:
         connect_args={
             "connect_timeout": 10,
             "application_name": "import_pipeline",
-            "options": "-c timezone=UTC -c lock_timeout=20s",
+            "options": f"-c timezone=UTC -c lock_timeout={BUSY_TIMEOUT_SECONDS}s",
         },
     )

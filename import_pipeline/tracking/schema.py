@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from sqlalchemy import Connection, column, inspect, select, table
-from sqlalchemy.exc import DBAPIError, InternalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from import_pipeline.errors import SchemaError
 from import_pipeline.rules.status import ImportStatus
@@ -92,7 +92,7 @@ def refusals(database: Database, what: str) -> Iterator[None]:
     """Tell a database's refusal to make tables in a sentence: SchemaError."""
     try:
         yield
-    except (ProgrammingError, InternalError) as error:
+    except ProgrammingError as error:
         raise SchemaError(
             f"{what} cannot be made in {address(database)}: {_first_line(error)}. "
             "Give the database's user the right to create tables, let one that has it run `import-pipeline migrate` "

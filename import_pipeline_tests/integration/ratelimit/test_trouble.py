@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -18,6 +17,7 @@ from import_pipeline.ratelimit.redis_storage import RedisPermits
 from import_pipeline_tests.permits import FakeTimeRedis, VirtualTime, sqlite_store
 from import_pipeline_tests.server import free_port
 from import_pipeline_tests.servers import RedisServer
+from import_pipeline_tests.slow_proxy import SlowProxy
 
 TIERS = parse_tiers("5/3 second")
 WINDOWS = ((5, 10 * SECOND),)
@@ -108,41 +108,6 @@ def test_a_slow_redis_only_costs_time(own_redis: RedisServer) -> None:
         assert len(permits.exchange(ask("abcde")).starts) == 5
         assert permits.exchange(ask("f")).starts == ()
         permits.close()
-
-
-class SlowProxy:
-    """Passes bytes on after a delay, in both directions at once."""
-
-    def __init__(self, target: int, delay: float) -> None:
-        self._target, self._delay = target, delay
-        self._server = socket.create_server(("127.0.0.1", 0))
-
-    def __enter__(self) -> int:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return int(self._server.getsockname()[1])
-
-    def __exit__(self, *_: object) -> None:
-        self._server.close()
-
-    def _accept(self) -> None:
-        try:
-            while True:
-                client, _ = self._server.accept()
-                target = socket.create_connection(("127.0.0.1", self._target))
-                for source, sink, delay in ((client, target, 0.0), (target, client, self._delay)):
-                    threading.Thread(target=self._pass, args=(source, sink, delay), daemon=True).start()
-        except OSError:
-            return
-
-    def _pass(self, source: socket.socket, sink: socket.socket, delay: float) -> None:
-        try:
-            while data := source.recv(65536):
-                time.sleep(delay)
-                sink.sendall(data)
-        except OSError:
-            pass
-        finally:
-            sink.close()
 
 
 @pytest.mark.parametrize("step", [3600, -3600], ids=["an hour ahead", "an hour back"])

@@ -1,0 +1,17 @@
+"""What tests of faults share."""
+
+import subprocess
+import sys
+import uuid
+
+import pytest
+
+from import_pipeline.tracking.process import Worker, machine
+
+
+@pytest.fixture(scope="session")
+def dead_worker():
+    """A worker whose process is gone, so that nobody waits for its lease."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return Worker(id=uuid.uuid4().hex, host=machine(), pid=process.pid)

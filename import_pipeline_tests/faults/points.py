@@ -1,0 +1,182 @@
+"""Named points of an import at which something can go wrong, without a word of it in the product.
+
+The database's points come from SQLAlchemy's own events, the permits' and the requests' from a store and a transport
+that are passed in. A small import passes two hundred of them; `Points` counts them, and at one of them it strikes.
+"""
+
+import re
+import threading
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from sqlalchemy import Connection, Engine, event
+
+from import_pipeline.importer.api import Api, open_api
+from import_pipeline.importer.installation import open_installation
+from import_pipeline.importer.run import Run, carry_out
+from import_pipeline.importer.sources import configure
+from import_pipeline.importer.start import new_import, prepare
+from import_pipeline.importer.summary import ImportSummary
+from import_pipeline.ratelimit import open_permits
+from import_pipeline.ratelimit.connections import open_connections
+from import_pipeline.ratelimit.exchange import Ask, Exchange, Permits
+from import_pipeline.rules.status import Trigger
+from import_pipeline.settings import Settings
+from import_pipeline.sources.items import ItemsSource
+from import_pipeline.tracking.process import Worker, this_process
+
+#: The status that a statement gives to item rows -> the step of the import that it belongs to.
+STEPS = {"processing": "claim", "completed": "marked", "failed": "failed", "pending": "released"}
+#: The beginning of a statement -> the step.
+OTHER_STEPS = {
+    "INSERT INTO import_item_statuses": "page",
+    "INSERT INTO imported_items": "written",
+    "UPDATE import_item_statuses SET lease_expires_at": "lease renewed",
+}
+
+
+@dataclass
+class Points:
+    """Counts what an import passes; at the `at`-th point of those that `counts` it calls `strike`, once.
+
+    `strike` gets the point's name, and the database's connection where it has one.
+
+    A point before a statement bears its step's name, one before the end of a transaction "… commit", one after it
+    "… committed". `passed` lists them all, `struck` is the one that was struck at.
+    """
+
+    at: int = 0
+    strike: Callable[[str, Connection | None], object] = lambda point, connection: None
+    counts: Callable[[str], bool] = lambda name: True
+    passed: list[str] = field(default_factory=list)
+    struck: str | None = None
+    _count: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def reach(self, name: str, connection: Connection | None = None) -> None:
+        """Pass a point."""
+        with self._lock:
+            self.passed.append(name)
+            counted = self.counts(name)
+            self._count += counted
+            hit = counted and self._count == self.at
+            if hit:
+                self.struck = name
+        if hit:
+            self.strike(name, connection)
+
+
+def step_of(statement: str, parameters: Any) -> str:
+    """What a statement does for an import; the verb where it is nothing that has a name."""
+    text = " ".join(statement.split())
+    for beginning, step in OTHER_STEPS.items():
+        if text.startswith(beginning):
+            return step
+    status = _status_set(text, parameters)
+    return STEPS.get(status, "statement") if text.startswith("UPDATE import_item_statuses") else "statement"
+
+
+def _status_set(text: str, parameters: Any) -> str:
+    """The value of `SET status=`, the first column that such a statement sets."""
+    if isinstance(parameters, list):
+        parameters = parameters[0]
+    if not re.search(r" SET status=", text) or not parameters:
+        return ""
+    return str(parameters["status"] if isinstance(parameters, dict) else parameters[0])
+
+
+def watch(engine: Engine, points: Points) -> None:
+    """Make the engine's statements and transactions pass the points."""
+
+    def execute(_: Any, statement: str, parameters: Any, context: Any) -> None:
+        step = step_of(statement, parameters)
+        if step != "statement":
+            context.root_connection.info["step"] = step
+        points.reach(step, context.root_connection)
+
+    def execute_bare(_: Any, statement: str, context: Any) -> None:
+        execute(None, statement, (), context)
+
+    def commit(connection: Connection) -> None:
+        points.reach(f"{connection.info.get('step', 'transaction')} commit", connection)
+
+    def checked_in(_: Any, record: Any) -> None:
+        points.reach(f"{record.info.pop('step', 'transaction')} committed")
+
+    event.listen(engine, "do_execute", execute)
+    event.listen(engine, "do_executemany", execute)
+    event.listen(engine, "do_execute_no_params", execute_bare)
+    event.listen(engine, "commit", commit)
+    event.listen(engine, "checkin", checked_in)
+
+
+@dataclass
+class WatchedTransport(httpx.AsyncBaseTransport):
+    """The connections, with a point before and after each request."""
+
+    inner: httpx.AsyncBaseTransport
+    points: Points
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send it on."""
+        self.points.reach("sent")
+        response = await self.inner.handle_async_request(request)
+        self.points.reach("received")
+        return response
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self.inner.aclose()
+
+
+@dataclass
+class WatchedPermits:
+    """The store of permits, with a point before and after each step."""
+
+    inner: Permits
+    points: Points
+
+    @property
+    def blocks(self) -> bool:
+        """As the store within."""
+        return self.inner.blocks
+
+    def exchange(self, ask: Ask) -> Exchange:
+        """Pass it on."""
+        self.points.reach("permit")
+        result = self.inner.exchange(ask)
+        self.points.reach("permit given")
+        return result
+
+    def close(self) -> None:
+        """Close the store within."""
+        self.inner.close()
+
+
+def import_past(
+    points: Points,
+    configured: Settings,
+    worker: Worker | None = None,
+    on_begin: Callable[[Connection], None] | None = None,
+) -> ImportSummary:
+    """Import the demo API's items, past all points but those of the first look at the tables.
+
+    `on_begin` is told at the beginning of each transaction.
+    """
+    with open_installation(configured, configure([ItemsSource()], configured)) as installation:
+        source = installation.source("items")
+        watch(installation.database.engine, points)
+        if on_begin is not None:
+            event.listen(installation.database.engine, "begin", on_begin)
+
+        def connect() -> AbstractAsyncContextManager[Api]:
+            transport = WatchedTransport(open_connections(limit=100), points)
+            permits = WatchedPermits(open_permits(configured.redis_url, configured.limits_path), points)
+            return open_api(source, configured, installation.clock, transport, permits=permits)
+
+        row = prepare(installation.database, source, new_import(source, Trigger.CLI), installation.clock)
+        run = Run(installation=installation, source=source, connect=connect, worker=worker or this_process())
+        return carry_out(run, row.id)

@@ -1,0 +1,79 @@
+"""What must be so after any fault, once an import has completed: nothing lost, nothing twice, no 429 of our own."""
+
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import islice
+
+import httpx
+from sqlalchemy import select
+
+from import_pipeline.rules.status import ImportStatus, ItemStatus
+from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.tables import import_item_statuses, imports
+from import_pipeline_tests.importing import rows, tracking
+from import_pipeline_tests.life import empty
+from source_api.items import seeded
+from source_api.options import Options
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """What the promise came to. All but the last two are to be zero."""
+
+    lost: int  #: items of the API whose details are not in our table as the API tells them now
+    duplicates: int  #: rows beyond one per item: of the user's table, or of an import
+    unfinished: int  #: item rows of completed imports that are not completed
+    miscounted: int  #: items by which a completed import's counters differ from its rows
+    running: int  #: imports that nobody has ended
+    hits: int  #: answers of status 429
+    repeated: int  #: detail requests beyond one per item
+
+
+def kept(configured, url, *, items) -> Kept:
+    """Compare the demo API's items with ours, and look at what it saw."""
+    seen = httpx.get(f"{url}/_stats").json()
+    stored = rows(configured)  # fails where an external_id is there twice
+    with tracking(configured) as connection:
+        found = connection.execute(select(import_item_statuses)).mappings().all()
+        all_imports = connection.execute(select(imports)).mappings().all()
+    completed = {row["id"]: row for row in all_imports if row["status"] == ImportStatus.COMPLETED}
+    of_completed = [row for row in found if row["import_id"] in completed]
+    done = Counter(row["import_id"] for row in of_completed if row["status"] == ItemStatus.COMPLETED)
+    counted = {key: row["items_imported_count"] + row["items_unchanged_count"] for key, row in completed.items()}
+    repeated = seen["repeated_details"].values()
+    return Kept(
+        lost=sum(not _is_stored(stored, item) for item in islice(seeded(Options().seed), items)),
+        duplicates=len(found) - len({(row["import_id"], row["external_id"]) for row in found}) + len(stored) - items,
+        unfinished=len(of_completed) - done.total(),
+        miscounted=sum(abs(counted[each] - done[each]) for each in completed),
+        hits=seen["rate_limited"],
+        running=sum(row["status"] == ImportStatus.RUNNING for row in all_imports),
+        repeated=sum(repeated) - len(repeated),
+    )
+
+
+def _is_stored(stored, item) -> bool:
+    """Whether our row has the details of the demo API's item."""
+    number, name, description, price, *_ = item
+    row = stored.get(str(number), {})
+    return (row.get("name"), row.get("description"), row.get("price")) == (name, description, Decimal(price))
+
+
+def assert_kept(configured, url, *, items, most_repeated=0, most_hits=0) -> Kept:
+    """The promise; what may be repeated is what was in flight."""
+    found = kept(configured, url, items=items)
+    assert (found.lost, found.duplicates, found.unfinished, found.miscounted, found.running) == (0, 0, 0, 0, 0), found
+    assert found.hits <= most_hits, found
+    assert found.repeated <= most_repeated, found
+    return found
+
+
+def start_over(configured, url) -> None:
+    """Forget every import and every permit, on both sides."""
+    with closing(Database(configured.database_url)) as database:
+        empty(database)
+    httpx.post(f"{url}/_reset")
+    for path in configured.limits_path.parent.glob(f"{configured.limits_path.name}*"):
+        path.unlink()

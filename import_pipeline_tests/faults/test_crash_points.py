@@ -1,0 +1,123 @@
+"""kill -9 at every named point of an import: whoever goes on loses nothing and stores nothing twice.
+
+The API is as strict as its limits say, and the next run begins at once: what the dead one had sent still counts.
+"""
+
+import multiprocessing
+import os
+import signal
+from itertools import count
+
+import pytest
+
+from import_pipeline import run_import
+from import_pipeline_tests.faults.points import Points, import_past
+from import_pipeline_tests.faults.promise import assert_kept, start_over
+from import_pipeline_tests.importing import demo_api, settings
+from import_pipeline_tests.life import tracking_database
+from import_pipeline_tests.together import PRELOAD
+
+ITEMS, IN_FLIGHT = 6, 2
+LIMITS = "10/1 second"
+NAMED = [
+    "page",
+    "page commit",
+    "page committed",
+    "claim",
+    "claim commit",
+    "claim committed",
+    "permit",
+    "permit given",
+    "sent",
+    "received",
+    "marked",
+    "written",
+    "written commit",
+    "written committed",
+    "lease renewed",
+    "lease renewed commit",
+    "lease renewed committed",
+    "released",
+    "released commit",
+    "released committed",
+]
+#: The ends of all other transactions that write: the import's begin and end among them.
+UNNAMED = ["transaction commit", "transaction committed"]
+#: The points of a day's run; by night each is met as often as an import comes there.
+BY_DAY = ["page commit", "claim committed", "sent", "written commit"]
+
+
+@pytest.fixture(scope="module")
+def api():
+    """A strict demo API of two pages."""
+    with demo_api(items=ITEMS, limits=LIMITS) as url:
+        yield url
+
+
+@pytest.fixture
+def configured(home, api, database_url):
+    """Settings of an import that no run has touched yet, its tables in place."""
+    with tracking_database(database_url):
+        pass
+    return settings(
+        home,
+        api,
+        DATABASE_URL=database_url,
+        ITEMS_LIMITS=LIMITS,
+        ITEMS_PER_PAGE="3",
+        ITEMS_CONCURRENCY=str(IN_FLIGHT),
+        ITEMS_CEILING=str(IN_FLIGHT),
+        ITEMS_TIMEOUT="5",
+    )
+
+
+def killed_at(configured, at, point):
+    """Import in a process that is killed at that point when it comes there for the `at`-th time.
+
+    Returns the point's name, None where it did not come there so often.
+    """
+    context = multiprocessing.get_context("forkserver")  # a fork of a process with threads may hang
+    context.set_forkserver_preload([*PRELOAD, __name__])
+    told, tell = context.Pipe(duplex=False)
+    process = context.Process(target=_import_and_die, args=(configured, at, point, tell))
+    process.start()
+    process.join(60)
+    assert process.exitcode in {0, -signal.SIGKILL}
+    return told.recv() if process.exitcode else None
+
+
+def _import_and_die(configured, at, point, tell):
+    def die(met, _):
+        tell.send(met)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    import_past(Points(at=at, strike=die, counts=lambda met: met == point), configured)
+
+
+def assert_the_next_run_completes(configured, api):
+    summary = run_import("items", settings=configured)
+    assert (summary.status, summary.items_count, summary.items_failed_count) == ("completed", ITEMS, 0)
+    return assert_kept(configured, api, items=ITEMS, most_repeated=IN_FLIGHT)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("point", BY_DAY)
+def test_a_kill_at_a_named_point_loses_and_doubles_nothing(configured, api, point):
+    start_over(configured, api)
+    assert killed_at(configured, 1, point) == point
+    assert_the_next_run_completes(configured, api)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1200)
+def test_a_kill_at_any_point_loses_and_doubles_nothing(configured, api, record_property):
+    repeated = {}
+    for point in (*NAMED, *UNNAMED):
+        for at in count(1):
+            start_over(configured, api)
+            if killed_at(configured, at, point) is None:
+                break
+            repeated[point, at] = assert_the_next_run_completes(configured, api).repeated
+    record_property("points", len(repeated))
+    record_property("most_repeated", max(repeated.values()))
+    assert {point for point, _ in repeated} == {*NAMED, *UNNAMED}

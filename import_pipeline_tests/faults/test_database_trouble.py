@@ -1,0 +1,172 @@
+"""The database restarts, is locked, full or read-only while an import runs: it waits, or ends with a sentence."""
+
+import time
+from contextlib import closing, contextmanager
+from itertools import count
+
+import pytest
+from sqlalchemy import text
+
+from import_pipeline import run_import
+from import_pipeline.errors import DatabaseUnavailable
+from import_pipeline.tracking.database import Database
+from import_pipeline_tests.acceptance.outside import some_details, stats
+from import_pipeline_tests.faults.points import Points, import_past
+from import_pipeline_tests.faults.promise import assert_kept, start_over
+from import_pipeline_tests.importing import demo_api, ending_of, importing, latest, settings
+from import_pipeline_tests.life import tracking_database
+from import_pipeline_tests.servers import PostgresServer
+
+ITEMS, IN_FLIGHT = 60, 4
+WISHES = {
+    "ITEMS_CONCURRENCY": str(IN_FLIGHT),
+    "ITEMS_CEILING": str(IN_FLIGHT),
+    "ITEMS_PER_PAGE": "20",
+    "ITEMS_TIMEOUT": "10",
+}
+
+
+@pytest.fixture(scope="module")
+def api():
+    """A demo API that takes its time."""
+    with demo_api(items=ITEMS, delay_after_ms=30) as url:
+        yield url
+
+
+@pytest.fixture
+def configured(home, api, database_url):
+    """Settings of an import that no run has touched yet, its tables in place."""
+    return prepared(home, api, database_url)
+
+
+def prepared(home, api, database_url):
+    with tracking_database(database_url):
+        pass
+    configured = settings(home, api, DATABASE_URL=database_url, **WISHES)
+    start_over(configured, api)
+    return configured
+
+
+def assert_the_next_run_completes(configured, api):
+    summary = run_import("items", settings=configured)
+    assert (summary.status, summary.items_count, summary.items_failed_count) == ("completed", ITEMS, 0)
+    return assert_kept(configured, api, items=ITEMS, most_repeated=IN_FLIGHT)
+
+
+@pytest.fixture
+def own_postgres():
+    """A server that the test may kill."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("away_seconds", [0, 10])
+def test_a_postgres_that_is_killed_and_restarted_in_the_middle(home, api, own_postgres, away_seconds):
+    configured = prepared(home, api, own_postgres.create_database())
+    with importing(configured) as process:
+        some_details(api, 10)
+        own_postgres.kill()
+        time.sleep(away_seconds)
+        own_postgres.start()
+        ending = ending_of(process)
+    assert ending.startswith("DatabaseUnavailable: the tracking database postgresql")
+    assert latest(configured).status == "running"
+    assert_the_next_run_completes(configured, api)
+
+
+def replica(url):
+    """From now on only a reader, as a primary after a failover; whoever is connected has to connect anew."""
+    name = url.rpartition("/")[2]
+    with closing(Database(url)) as database, database.write() as connection:
+        connection.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = on"))
+        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"
+        connection.execute(text(f"{others} AND pid <> pg_backend_pid()"), {"name": name})
+
+
+def primary(url):
+    """As it was."""
+    name = url.rpartition("/")[2]
+    with closing(Database(url)) as database, database.engine.connect() as connection:
+        connection.execute(text("SET TRANSACTION READ WRITE"))
+        connection.execute(text(f"ALTER DATABASE {name} RESET default_transaction_read_only"))
+        connection.commit()
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_a_postgres_that_becomes_read_only_in_the_middle(configured, api):
+    with importing(configured) as process:
+        some_details(api, 10)
+        replica(configured.database_url)
+        ending = ending_of(process)
+    assert ending.startswith("DatabaseUnavailable: the tracking database postgresql")
+    with pytest.raises(DatabaseUnavailable, match=r"cannot execute .* in a read-only transaction"):
+        run_import("items", settings=configured)
+    primary(configured.database_url)
+    assert_the_next_run_completes(configured, api)
+
+
+def test_a_file_that_may_only_be_read_is_one_sentence_and_nothing_is_asked_for(configured, api, home):
+    if not configured.database_url.startswith("sqlite"):
+        replica(configured.database_url)
+        read_only = configured
+    else:
+        path = configured.database_url.removeprefix("sqlite:///")
+        read_only = settings(home, api, DATABASE_URL=f"sqlite:///file:{path}?mode=ro&uri=true", **WISHES)
+    with pytest.raises(DatabaseUnavailable, match=r"read-?only"):
+        run_import("items", settings=read_only)
+    assert stats(api)["requests"] == 0
+
+
+@contextmanager
+def locked(database):
+    """Nobody else writes meanwhile."""
+    with database.write() as connection:
+        if not database.is_sqlite:
+            connection.execute(text("LOCK TABLE imports IN EXCLUSIVE MODE"))
+        yield
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("lock_seconds", [1, 20])
+def test_a_database_that_is_locked_for_a_while_is_waited_for(configured, api, lock_seconds, record_property):
+    with importing(configured) as process, closing(Database(configured.database_url)) as database:
+        some_details(api, 10)
+        with locked(database):
+            time.sleep(0.3)
+            before = stats(api)["requests"]
+            time.sleep(lock_seconds)
+            assert stats(api)["requests"] - before <= 1, "what cannot be stored is not asked for"
+        assert ending_of(process) is None
+    record_property("kept", assert_kept(configured, api, items=ITEMS))
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_disk_that_is_full_after_any_number_of_pages(configured, api, dead_worker, record_property):
+    with closing(Database(configured.database_url)) as database, database.read() as connection:
+        used = connection.scalar(text("PRAGMA page_count"))
+    full = 0
+    for spare in count():
+        start_over(configured, api)
+        ending = with_pages(configured, dead_worker, used + spare)
+        if ending == "completed":
+            break
+        assert ending.endswith("database or disk is full. Check DATABASE_URL and the server")
+        full += 1
+        assert_the_next_run_completes(configured, api)
+    record_property("sizes", full)
+    assert full > 3
+
+
+def with_pages(configured, worker, most):
+    """Import into a file that may grow to that many pages; how that ends."""
+
+    def limit(connection):
+        connection.execute(text(f"PRAGMA max_page_count = {most}"))
+
+    try:
+        return import_past(Points(), configured, worker, on_begin=limit).status
+    except DatabaseUnavailable as error:
+        return str(error)

@@ -1,0 +1,71 @@
+"""The store of the limits goes away, comes back empty or is slow while an import runs: it waits, and no 429 comes."""
+
+import time
+
+import pytest
+
+from import_pipeline_tests.acceptance.outside import some_details, stats
+from import_pipeline_tests.faults.promise import assert_kept
+from import_pipeline_tests.importing import demo_api, ending_of, importing, latest, settings
+from import_pipeline_tests.servers import RedisServer
+from import_pipeline_tests.slow_proxy import SlowProxy
+
+ITEMS, IN_FLIGHT = 60, 4
+LIMITS = "25/1 second"
+WISHES = {
+    "ITEMS_LIMITS": LIMITS,
+    "ITEMS_CONCURRENCY": str(IN_FLIGHT),
+    "ITEMS_CEILING": str(IN_FLIGHT),
+    "ITEMS_TIMEOUT": "10",
+}
+
+
+@pytest.fixture
+def own_redis():
+    """A server that the test may kill."""
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def api():
+    """A strict demo API."""
+    with demo_api(items=ITEMS, limits=LIMITS, delay_after_ms=10) as url:
+        yield url
+
+
+@pytest.mark.parametrize("away_seconds", [1, pytest.param(30, marks=pytest.mark.nightly)])
+def test_an_import_waits_for_a_redis_that_comes_back_empty(home, api, own_redis, away_seconds, record_property):
+    configured = settings(home, api, REDIS_URL=own_redis.url(), **WISHES)
+    with importing(configured) as process:
+        some_details(api, 25)
+        own_redis.kill()
+        time.sleep(0.6)
+        before = stats(api)["requests"]
+        time.sleep(away_seconds)
+        assert stats(api)["requests"] == before, "nothing is sent without a permit"
+        own_redis.start()
+        assert ending_of(process) is None
+    record_property("kept", assert_kept(configured, api, items=ITEMS))
+
+
+@pytest.mark.nightly
+def test_an_emptied_redis_is_told_what_still_counts(home, api, own_redis, record_property):
+    configured = settings(home, api, REDIS_URL=own_redis.url(), **WISHES)
+    with importing(configured) as process:
+        for asked in (10, 25, 45):
+            some_details(api, asked)
+            own_redis.flush()
+        assert ending_of(process) is None
+    record_property("kept", assert_kept(configured, api, items=ITEMS))
+
+
+@pytest.mark.nightly
+def test_a_slow_redis_costs_time_only(home, api, own_redis, record_property):
+    with SlowProxy(own_redis.port, delay=0.2) as port:
+        configured = settings(home, api, REDIS_URL=f"redis://127.0.0.1:{port}/0", **WISHES)
+        with importing(configured) as process:
+            assert ending_of(process) is None
+    row = latest(configured)
+    record_property("seconds", (row.ended_at - row.started_at).total_seconds())
+    record_property("kept", assert_kept(configured, api, items=ITEMS))

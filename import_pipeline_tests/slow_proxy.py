@@ -1,0 +1,40 @@
+"""A slow line to a server, for tests of what that costs."""
+
+import socket
+import threading
+import time
+
+
+class SlowProxy:
+    """Passes bytes on after a delay, in both directions at once."""
+
+    def __init__(self, target: int, delay: float) -> None:
+        self._target, self._delay = target, delay
+        self._server = socket.create_server(("127.0.0.1", 0))
+
+    def __enter__(self) -> int:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return int(self._server.getsockname()[1])
+
+    def __exit__(self, *_: object) -> None:
+        self._server.close()
+
+    def _accept(self) -> None:
+        try:
+            while True:
+                client, _ = self._server.accept()
+                target = socket.create_connection(("127.0.0.1", self._target))
+                for source, sink, delay in ((client, target, 0.0), (target, client, self._delay)):
+                    threading.Thread(target=self._pass, args=(source, sink, delay), daemon=True).start()
+        except OSError:
+            return
+
+    def _pass(self, source: socket.socket, sink: socket.socket, delay: float) -> None:
+        try:
+            while data := source.recv(65536):
+                time.sleep(delay)
+                sink.sendall(data)
+        except OSError:
+            pass
+        finally:
+            sink.close()
