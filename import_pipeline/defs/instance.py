@@ -52,3 +52,19 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
         raise UsageError(f"{folder / FILE} is not what Dagster expects of it: {problem}") from error
     with instance:
         yield instance
+
+
+def why_unfit(instance: dg.DagsterInstance) -> list[str]:
+    """What in its dagster.yaml would let Dagster and our sensor get in each other's way, each with how to mend it."""
+    notes = []
+    if instance.run_retries_enabled and instance.run_retries_max_retries:
+        notes.append(
+            "its run_retries are on: our sensor goes on with imports by itself, set run_retries.enabled to false"
+        )
+    if instance.run_monitoring_enabled and instance.run_monitoring_max_resume_run_attempts:
+        notes.append(
+            "its run_monitoring resumes runs: our sensor does that by itself, set max_resume_run_attempts to 0"
+        )
+    if not isinstance(instance.run_coordinator, dg.QueuedRunCoordinator):
+        notes.append("it has no run queue: two runs of a source start at once, and one of them has nothing to do")
+    return notes

@@ -333,11 +333,29 @@ def test_lists_and_plans_are_printed_for_people_and_for_programs(command):
         assert re.search(r"1 +items .*completed +\d{4}-\d\d-\d\d \d\d:\d\d.* 5/5 +0 +\d\.\d s +0", table)
 
 
-def test_doctor_finds_a_healthy_installation_healthy(command, postgres_url, redis_url):
+def test_doctor_finds_a_healthy_installation_healthy_and_notes_what_will_not_last(command, postgres_url, redis_url):
+    """The test's Redis keeps nothing, its role is a superuser, and no daemon runs."""
     with serve("--items", "5", "--limits", "none") as url:
         told = command.run("doctor", ITEMS_BASE_URL=url, DATABASE_URL=postgres_url, REDIS_URL=redis_url)
-    assert [line[:4] for line in told.out.splitlines()] == ["ok  "] * 6
+    lines = [line.split(" ", 1) for line in told.out.splitlines()]
+    named = [(mark, said.strip().partition(":")[0]) for mark, said in lines]
+    assert named == [
+        ("ok", "settings"),
+        ("ok", "sources"),
+        ("ok", "database"),
+        ("note", "database"),
+        ("ok", "limiter store"),
+        ("note", "limiter store"),
+        ("ok", "Dagster"),
+        ("note", "Dagster"),
+        ("ok", "disk"),
+        ("ok", "panel"),
+        ("ok", "source items"),
+    ]
     assert f"source items: answers at {url}, 5 items, limits 500/20 second; 2000/100 second" in told.out
+    assert "the role postgres is a superuser" in told.out
+    assert "set appendonly to yes" in told.out
+    assert "no daemon has given a sign of life yet" in told.out
     assert "only-for-tests" not in told.out
 
 
@@ -345,6 +363,10 @@ def test_doctor_finds_a_healthy_installation_healthy(command, postgres_url, redi
     ("settings", "unhealthy"),
     [
         ({"SOURCE_API_PORT": "x"}, {"settings": "SOURCE_API_PORT: expected a port"}),
+        (
+            {"PANEL_HOST": "0.0.0.0", "ITEMS_BASE_URL": "http://127.0.0.1:9"},
+            {"panel": "PANEL_TOKEN: expected a token", "source items": "cannot be reached"},
+        ),
         (
             {"ITEMS_LIMITS": "5", "REDIS_URL": "redis://:passw0rd@127.0.0.1:9/0", "DAGSTER_HOME": "FOLDER"},
             {

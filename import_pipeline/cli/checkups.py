@@ -1,0 +1,156 @@
+"""What `doctor` looks at, one function each: what it found well, with notes on what will not last.
+
+Each raises an ImportPipelineError whose text says how to mend what does not work.
+"""
+
+import asyncio
+import shutil
+import time
+from dataclasses import dataclass
+
+from import_pipeline.cli.panel import local_host, open_door
+from import_pipeline.cli.processes import url
+from import_pipeline.clock import SystemClock
+from import_pipeline.contracts import ImportSource
+from import_pipeline.errors import DatabaseUnavailable, ImportPipelineError, LimiterUnavailable, SchemaError
+from import_pipeline.importer.installation import Installation, open_installation
+from import_pipeline.importer.plan import first_page
+from import_pipeline.importer.sources import load_sources
+from import_pipeline.ratelimit import Limiter, open_permits, parse_tiers
+from import_pipeline.ratelimit.inspection import inspect_redis, weaknesses
+from import_pipeline.ratelimit.redaction import redact
+from import_pipeline.rules.outcome import Verdict, judge
+from import_pipeline.settings import Settings
+from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.inspection import is_superuser, is_writable, missing_rights, server_seconds
+from import_pipeline.tracking.schema import HEAD, address
+
+#: Clocks that differ by more than this make slots and leases surprising.
+MOST_SKEW_SECONDS = 2.0
+#: Free bytes below which nothing works for long, and below which somebody should look.
+NO_SPACE, LITTLE_SPACE = 50 * 1024**2, 1024**3
+#: Dagster's daemon gives a sign of life every 30 s.
+DAEMON_SECONDS = 120.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What is well, and what will not always be."""
+
+    message: str
+    notes: tuple[str, ...] = ()
+
+
+def skew(theirs: float | None, ours: float, whose: str) -> list[str]:
+    """The note on two clocks, both in seconds since 1970, that do not agree."""
+    if theirs is None or abs(theirs - ours) <= MOST_SKEW_SECONDS:
+        return []
+    direction = "behind" if theirs > ours else "ahead of"
+    return [
+        f"this machine's clock is {abs(theirs - ours):.0f} s {direction} {whose}: slots start early or late, and dead "
+        "imports are told from living ones by it. Let both be set by NTP"
+    ]
+
+
+def sources(settings: Settings) -> Told:
+    """Whether the list of sources can be loaded."""
+    return Told(message=f"{', '.join(source.name for source in load_sources(settings))} ({settings.sources})")
+
+
+def database(settings: Settings) -> Told:
+    """Whether it answers, has the tables of this version, and lets us work with them."""
+    with open_installation(settings, []) as installation:
+        found = installation.database
+        if not is_writable(found):
+            raise DatabaseUnavailable(
+                f"{address(found)} lets nobody write: name the primary in DATABASE_URL, or end its "
+                "default_transaction_read_only"
+            )
+        if missing := missing_rights(found):
+            raise SchemaError(f"{_role(found)} lacks {_some(missing)}. Grant them: deploy/postgres-roles.sql shows how")
+        notes = skew(server_seconds(found), time.time(), "the database's")
+        if is_superuser(found):
+            notes.append(f"{_role(found)} is a superuser: use a role that only works with rows, see deploy/README.md")
+        kind = "Postgres" if settings.is_postgres else "SQLite"
+        return Told(message=f"{kind}, tables up to date ({HEAD}): {address(found)}", notes=tuple(notes))
+
+
+def _role(found: Database) -> str:
+    return f"the role {found.url.username}"
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+def store(settings: Settings) -> Told:
+    """Whether the limits' store answers, and will keep what it is told."""
+
+    async def look() -> None:
+        permits = open_permits(settings.redis_url, settings.limits_path)
+        async with Limiter("doctor", parse_tiers(""), permits, clock=SystemClock()) as limiter:
+            await limiter.usage()
+
+    asyncio.run(look())
+    if not settings.redis_url:
+        return Told(message=f"SQLite, for this machine only: {settings.limits_path}")
+    state = inspect_redis(settings.redis_url)
+    if state.replicated:
+        raise LimiterUnavailable(f"{redact(settings.redis_url)}: {weaknesses(state)[0]}")
+    notes = [*weaknesses(state), *skew(state.seconds, time.time(), "Redis's")]
+    return Told(message=f"Redis answers: {redact(settings.redis_url)}", notes=tuple(notes))
+
+
+def dagster(settings: Settings) -> Told:
+    """Whether its instance opens, and whether a daemon lives to run schedule, sensor and queue."""
+    from import_pipeline.defs.instance import instance_folder, open_instance, why_unfit
+
+    with open_instance(settings) as instance:
+        runs = instance.get_runs_count()
+        beats = [beat.timestamp for beat in instance.get_daemon_heartbeats().values()]
+        notes = why_unfit(instance)
+    silent = time.time() - max(beats, default=0.0)
+    if silent > DAEMON_SECONDS:
+        since = f"for {silent / 60:.0f} min" if beats else "yet"
+        notes.append(
+            f"no daemon has given a sign of life {since}: slots and requests wait until `make up`, `dagster dev` or "
+            "`dagster-daemon run` is started"
+        )
+    alive = "" if silent > DAEMON_SECONDS else ", its daemon is alive"
+    where = instance_folder(settings) / "dagster.yaml"
+    return Told(message=f"{runs} runs{alive}; configured by {where}", notes=tuple(notes))
+
+
+def disk(settings: Settings) -> Told:
+    """Whether the state folder's disk has room."""
+    there = next(folder for folder in (settings.home, *settings.home.parents) if folder.exists())
+    free = shutil.disk_usage(there).free
+    message = f"{free / 1024**3:,.1f} GB free for {settings.home}"
+    if free < NO_SPACE:
+        raise ImportPipelineError(f"{message}: make room, or name another folder in IMPORT_PIPELINE_HOME")
+    notes = [f"{message} is little: make room, or prune old imports"] if free < LITTLE_SPACE else []
+    return Told(message=message, notes=tuple(notes))
+
+
+def panel(settings: Settings) -> Told:
+    """Whether the panel would open, and to whom."""
+    open_door(settings)
+    where = url(local_host(settings), settings.panel_port)
+    return Told(message=f"{where}, {'with' if settings.panel_token else 'without'} a token")
+
+
+def source(settings: Settings, listed: ImportSource) -> Told:
+    """Ask for one list page."""
+    with open_installation(settings, [listed]) as installation:
+        return Told(message=_first_page(installation, installation.source(listed.name)))
+
+
+def _first_page(installation: Installation, listed: ImportSource) -> str:
+    response = asyncio.run(first_page(installation, listed))
+    judgement = judge(response.status_code)
+    if judgement.verdict is not Verdict.READ:
+        raise ImportPipelineError(judgement.reason)
+    total = listed.total(response)
+    count = "an unknown number of" if total is None else total
+    return f"answers at {listed.base_url}, {count} items, limits {listed.limits or 'none'}"

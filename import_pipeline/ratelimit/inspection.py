@@ -1,0 +1,66 @@
+"""What is wrong with a Redis that keeps the limits, before it shows: asked of the server itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from redis import Redis, RedisError
+
+from import_pipeline.errors import LimiterUnavailable
+from import_pipeline.ratelimit.redaction import redact
+
+ANSWER_SECONDS = 3.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedisState:
+    """What INFO and TIME tell; `save` is None where the server does not let us ask."""
+
+    seconds: float  #: the server's clock, since 1970
+    evicts: bool  #: whether it may throw keys out when its memory is full
+    policy: str
+    appends: bool  #: whether each write goes to a file at once
+    save: str | None  #: when snapshots are written; empty: never
+    replicated: bool  #: whether it is a replica, which takes no writes
+
+
+def inspect_redis(url: str) -> RedisState:
+    """Ask the server. Raises LimiterUnavailable."""
+    try:
+        with Redis.from_url(url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS) as client:
+            seconds, microseconds = client.time()
+            info: Mapping[str, Any] = client.info()
+            return RedisState(
+                seconds=seconds + microseconds / 1_000_000,
+                evicts=info.get("maxmemory", 0) > 0 and info.get("maxmemory_policy") != "noeviction",
+                policy=str(info.get("maxmemory_policy")),
+                appends=bool(info.get("aof_enabled")),
+                save=_save(client),
+                replicated=info.get("role") == "slave",
+            )
+    except RedisError as error:
+        raise LimiterUnavailable(redact(f"the Redis of the limits: {error}. Check REDIS_URL and the server")) from error
+
+
+def _save(client: "Redis") -> str | None:
+    try:
+        return str(client.config_get("save").get("save", ""))
+    except RedisError:  # hosted servers often forbid CONFIG
+        return None
+
+
+def weaknesses(state: RedisState) -> list[str]:
+    """What will go wrong some day, each with how to mend it."""
+    found = []
+    if state.replicated:
+        found.append("it is a replica: name the primary in REDIS_URL, nothing can be written here")
+    if state.evicts:
+        found.append(
+            f"its maxmemory-policy {state.policy} may throw permits out, which would let too many requests through: "
+            "set it to noeviction"
+        )
+    if not state.appends and state.save == "":
+        found.append(
+            "it forgets everything at a restart, after which imports wait a whole window: set appendonly to yes"
+        )
+    return found

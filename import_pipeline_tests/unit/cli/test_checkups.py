@@ -1,0 +1,47 @@
+"""What doctor makes of what it was told."""
+
+import pytest
+
+from import_pipeline.cli.checkups import skew
+from import_pipeline.ratelimit.inspection import RedisState, weaknesses
+
+SOUND = {
+    "seconds": 0.0,
+    "evicts": False,
+    "policy": "noeviction",
+    "appends": True,
+    "save": "3600 1",
+    "replicated": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "note"),
+    [
+        (None, None),
+        (1001.9, None),
+        (998.1, None),
+        (1300.0, "this machine's clock is 300 s behind Redis's:"),
+        (990.0, "this machine's clock is 10 s ahead of Redis's:"),
+    ],
+)
+def test_clocks_that_disagree_are_told_and_which_one_is_ahead(theirs, note):
+    found = skew(theirs, 1000.0, "Redis's")
+    assert (found == []) if note is None else found[0].startswith(note)
+
+
+@pytest.mark.parametrize(
+    ("state", "mended_by"),
+    [
+        ({}, []),
+        ({"evicts": True, "policy": "allkeys-lru"}, ["set it to noeviction"]),
+        ({"appends": False, "save": ""}, ["set appendonly to yes"]),
+        ({"appends": False}, []),
+        ({"appends": False, "save": None}, []),
+        ({"replicated": True}, ["name the primary in REDIS_URL"]),
+    ],
+)
+def test_a_redis_that_will_forget_is_told_with_how_to_mend_it(state, mended_by):
+    found = weaknesses(RedisState(**SOUND | state))
+    assert len(found) == len(mended_by)
+    assert all(part in note for note, part in zip(found, mended_by, strict=True))
