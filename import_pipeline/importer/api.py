@@ -35,10 +35,18 @@ class Tally:
 class Api:
     """Sends the source's requests, as the limits of its api allow."""
 
-    def __init__(self, client: httpx.AsyncClient, limiter: Limiter, tally: Tally, deadline: float) -> None:
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        transport: httpx.AsyncBaseTransport,
+        limiter: Limiter,
+        tally: Tally,
+        deadline: float,
+    ) -> None:
         self.client = client
         self.limiter = limiter
         self.tally = tally
+        self._transport = transport
         self._deadline = deadline
 
     def join(self, request: httpx.Request) -> httpx.Request:
@@ -49,7 +57,7 @@ class Api:
         joined = self.client.build_request(
             request.method,
             request.url,
-            headers={name: value for name, value in request.headers.items() if name.lower() != "host"},
+            headers=[(name, value) for name, value in request.headers.raw if name.lower() != b"host"],
             content=request.read(),
         )
         base = self.client.base_url
@@ -64,7 +72,15 @@ class Api:
         """The answer, fully read; never a rate limit's. `first` goes before all other waiting requests."""
         joined = self.join(request)
         joined.extensions["import_pipeline"] = {"first": first, "deadline": self._deadline}
-        return await self.client.send(joined)
+        if self.client.auth is not None or joined.url.userinfo:
+            return await self.client.send(joined)
+        # All else that the client adds (redirects, hooks, a log line) is off; it would cost as much as the limiter.
+        response = await self._transport.handle_async_request(joined)
+        response.request = joined
+        await response.aread()
+        if "set-cookie" in response.headers:
+            self.client.cookies.extract_cookies(response)
+        return response
 
     async def usage(self) -> Usage:
         """The api's counters, shared by all processes."""
@@ -110,4 +126,4 @@ async def open_api(
         timeout=connector.timeout,
     )
     async with limiter, client:
-        yield Api(client, limiter, tally, connector.timeout)
+        yield Api(client, limited, limiter, tally, connector.timeout)

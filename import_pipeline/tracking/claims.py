@@ -12,11 +12,11 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, select, update
 
 from import_pipeline.contracts import Importable
-from import_pipeline.rules.status import ItemStatus
-from import_pipeline.tracking import importables, versions
-from import_pipeline.tracking.imports import ImportRow, Lease, hold, write
+from import_pipeline.rules.status import ImportKind, ItemStatus
+from import_pipeline.tracking import importables, outcomes, versions
+from import_pipeline.tracking.imports import ImportRow, Lease, hold
+from import_pipeline.tracking.outcomes import Outcomes
 from import_pipeline.tracking.tables import import_item_statuses as statuses
-from import_pipeline.tracking.tables import imports
 from import_pipeline.tracking.versions import Seen
 
 
@@ -52,42 +52,91 @@ class Failure:
     may_pass: bool = False  #: whether it could have gone well at another moment, as far as the answer tells
 
 
+def _taking(condition: Any) -> Any:
+    free = (
+        select(statuses.c.id)
+        .where(statuses.c.import_id == bindparam("of_import"), condition)
+        .order_by(statuses.c.next_attempt_at, statuses.c.id)
+        .limit(bindparam("most"))
+        .with_for_update(skip_locked=True)
+        .scalar_subquery()
+    )
+    return (
+        update(statuses)
+        .where(statuses.c.id.in_(free))
+        .values(
+            status=ItemStatus.PROCESSING,
+            claimed_by=bindparam("worker"),
+            lease_expires_at=bindparam("until"),
+            next_attempt_at=None,
+        )
+        .returning(
+            statuses.c.id,
+            statuses.c.external_id,
+            statuses.c.failure_count,
+            statuses.c.importable_id,
+            statuses.c.metadata,
+        )
+    )
+
+
+# The statements of every batch are built once: building one takes longer than carrying it out.
+_TAKE_DUE = _taking(and_(statuses.c.status == ItemStatus.FAILED, statuses.c.next_attempt_at <= bindparam("now")))
+_TAKE_PENDING = _taking(statuses.c.status == ItemStatus.PENDING)
+_TAKE_EXPIRED = _taking(
+    and_(statuses.c.status == ItemStatus.PROCESSING, statuses.c.lease_expires_at < bindparam("now"))
+)
+#: The condition that finds those claims that are still this worker's.
+_HELD = and_(
+    statuses.c.id.in_(bindparam("held", expanding=True)),
+    statuses.c.claimed_by == bindparam("worker"),
+    statuses.c.status == ItemStatus.PROCESSING,
+)
+_FIND_HELD = select(statuses.c.id).where(_HELD).with_for_update()
+_MARK_COMPLETED = (
+    update(statuses)
+    .where(_HELD)
+    .values(
+        status=ItemStatus.COMPLETED,
+        completed_at=bindparam("now"),
+        claimed_by=None,
+        lease_expires_at=None,
+        failure_reason=None,
+    )
+    .returning(statuses.c.id)
+)
+_MARK_FAILED = (
+    update(statuses)
+    .where(statuses.c.id == bindparam("of_status"))
+    .values(
+        status=ItemStatus.FAILED,
+        failure_count=bindparam("failures"),
+        failure_reason=bindparam("reason"),
+        last_failed_at=bindparam("now"),
+        next_attempt_at=bindparam("next"),
+        completed_at=None,
+        claimed_by=None,
+        lease_expires_at=None,
+    )
+)
+
+
 def claim(connection: Connection, lease: Lease, limit: int, now: datetime, *, retries: bool = True) -> list[Claim]:
     """Take up to that many items: due retries first, then pending ones, then those whose lease ran out.
 
     `retries=False` spares the look for due retries where the caller knows that there can be none. Raises LeaseLost.
     """
     hold(connection, lease)
-    due = and_(statuses.c.status == ItemStatus.FAILED, statuses.c.next_attempt_at <= now)
-    pending = statuses.c.status == ItemStatus.PENDING
-    expired = and_(statuses.c.status == ItemStatus.PROCESSING, statuses.c.lease_expires_at < now)
     claims: list[Claim] = []
-    for condition in (due, pending) if retries else (pending,):
+    for taking in (_TAKE_DUE, _TAKE_PENDING) if retries else (_TAKE_PENDING,):
         if len(claims) < limit:
-            claims += _take(connection, lease, condition, limit - len(claims), now)
-    return claims or _take(connection, lease, expired, limit, now)
+            claims += _take(connection, lease, taking, limit - len(claims), now)
+    return claims or _take(connection, lease, _TAKE_EXPIRED, limit, now)
 
 
-def _take(connection: Connection, lease: Lease, condition: Any, limit: int, now: datetime) -> list[Claim]:
-    free = (
-        select(statuses.c.id)
-        .where(statuses.c.import_id == lease.import_id, condition)
-        .order_by(statuses.c.next_attempt_at, statuses.c.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-        .scalar_subquery()
-    )
-    taken = connection.execute(
-        update(statuses)
-        .where(statuses.c.id.in_(free))
-        .values(
-            status=ItemStatus.PROCESSING,
-            claimed_by=lease.worker,
-            lease_expires_at=now + timedelta(seconds=lease.seconds),
-            next_attempt_at=None,
-        )
-        .returning(statuses)
-    )
+def _take(connection: Connection, lease: Lease, taking: Any, limit: int, now: datetime) -> list[Claim]:
+    until = now + timedelta(seconds=lease.seconds)
+    values = {"of_import": lease.import_id, "worker": lease.worker, "most": limit, "now": now, "until": until}
     claims = [
         Claim(
             status_id=row.id,
@@ -96,7 +145,7 @@ def _take(connection: Connection, lease: Lease, condition: Any, limit: int, now:
             version=row.metadata.get("version"),
             linked=row.importable_id is not None,
         )
-        for row in taken
+        for row in connection.execute(taking, values)
     ]
     return sorted(claims, key=lambda each: each.status_id)
 
@@ -108,9 +157,10 @@ def complete(
 
     What was refused has failed for good. Raises LeaseLost. Claims that this worker no longer holds are passed over.
     """
-    hold(connection, lease, to_write=True)
-    mine = _mark_completed(connection, lease, [each.claim for each in done], now)
-    held = [each for each in done if each.claim.status_id in mine]
+    # Counted before it is known to be so: the import's row is to be locked first anyway, and nearly always it is so.
+    expected = _outcomes(done)
+    outcomes.add(connection, lease, now, expected)
+    held = _mark_completed(connection, lease, done, now)
     reasons = {
         id(importable): reason
         for importable, reason in importables.upsert(
@@ -125,49 +175,36 @@ def complete(
     ]
     _mark_failed(connection, refused, now)
     _link(connection, model, [each.claim for each in stored if not each.claim.linked])
-    # Discovery has seen the others already.
-    news = [
-        Seen(external_id=each.claim.external_id, version=each.claim.version, etag=each.etag)
-        for each in stored
-        if each.claim.version or each.etag or not each.claim.linked
-    ]
-    versions.remember(connection, row, news)
-    unchanged = sum(each.unchanged for each in stored)
-    write(
-        connection,
-        lease,
-        now,
-        items_imported_count=imports.c.items_imported_count + len(stored) - unchanged,
-        items_unchanged_count=imports.c.items_unchanged_count + unchanged,
-        items_failed_count=imports.c.items_failed_count + len(refused),
-    )
+    _remember(connection, row, stored)
+    if len(stored) < len(done):
+        outcomes.add(connection, lease, now, _outcomes(stored, failed=len(refused)) - expected)
     return refused
 
 
-def _mark_completed(connection: Connection, lease: Lease, claims: Sequence[Claim], now: datetime) -> set[int]:
-    """Complete those that this worker still holds; returns which."""
-    done = connection.scalars(
-        update(statuses)
-        .where(*_held(lease, claims))
-        .values(
-            status=ItemStatus.COMPLETED,
-            completed_at=now,
-            claimed_by=None,
-            lease_expires_at=None,
-            failure_reason=None,
-        )
-        .returning(statuses.c.id)
-    )
-    return set(done)
+def _outcomes(done: Sequence[Done], failed: int = 0) -> Outcomes:
+    unchanged = sum(each.unchanged for each in done)
+    return Outcomes(imported=len(done) - unchanged, unchanged=unchanged, failed=failed)
 
 
-def _held(lease: Lease, claims: Sequence[Claim]) -> tuple[Any, ...]:
-    """The condition that finds those claims that are still this worker's."""
-    return (
-        statuses.c.id.in_([each.status_id for each in claims]),
-        statuses.c.claimed_by == lease.worker,
-        statuses.c.status == ItemStatus.PROCESSING,
-    )
+def _mark_completed(connection: Connection, lease: Lease, done: Sequence[Done], now: datetime) -> list[Done]:
+    """Complete those that this worker still holds; returns them."""
+    values = {"held": [each.claim.status_id for each in done], "worker": lease.worker, "now": now}
+    mine = set(connection.scalars(_MARK_COMPLETED, values))
+    return [each for each in done if each.claim.status_id in mine]
+
+
+def _remember(connection: Connection, row: ImportRow, stored: Sequence[Done]) -> None:
+    """Write the versions of what is stored. What came from the list was met by this import already."""
+    chosen = row.kind is ImportKind.SELECTION
+    news = [
+        Seen(external_id=each.claim.external_id, version=each.claim.version, etag=each.etag)
+        for each in stored
+        if each.claim.version or each.etag or chosen
+    ]
+    if chosen:
+        versions.remember(connection, row, news)
+    else:
+        versions.store_versions(connection, row, news)
 
 
 def _link(connection: Connection, model: type[Any], claims: Sequence[Claim]) -> None:
@@ -184,27 +221,23 @@ def _link(connection: Connection, model: type[Any], claims: Sequence[Claim]) -> 
 def fail(connection: Connection, lease: Lease, failures: Sequence[Failure], now: datetime) -> None:
     """Store failed tries. Raises LeaseLost. Claims that this worker no longer holds are passed over."""
     hold(connection, lease, to_write=True)
-    held = _held(lease, [failure.claim for failure in failures])
-    mine = set(connection.scalars(select(statuses.c.id).where(*held).with_for_update()))
+    values = {"held": [failure.claim.status_id for failure in failures], "worker": lease.worker}
+    mine = set(connection.scalars(_FIND_HELD, values))
     own = [failure for failure in failures if failure.claim.status_id in mine]
     _mark_failed(connection, own, now)
-    for_good = sum(failure.next_attempt_at is None for failure in own)
-    write(connection, lease, now, items_failed_count=imports.c.items_failed_count + for_good)
+    outcomes.add(connection, lease, now, Outcomes(failed=sum(failure.next_attempt_at is None for failure in own)))
 
 
 def _mark_failed(connection: Connection, failures: Sequence[Failure], now: datetime) -> None:
-    for failure in failures:
-        connection.execute(
-            update(statuses)
-            .where(statuses.c.id == failure.claim.status_id)
-            .values(
-                status=ItemStatus.FAILED,
-                failure_count=failure.claim.failure_count + 1,
-                failure_reason=failure.reason,
-                last_failed_at=now,
-                next_attempt_at=failure.next_attempt_at,
-                completed_at=None,
-                claimed_by=None,
-                lease_expires_at=None,
-            )
-        )
+    rows = [
+        {
+            "of_status": failure.claim.status_id,
+            "failures": failure.claim.failure_count + 1,
+            "reason": failure.reason,
+            "now": now,
+            "next": failure.next_attempt_at,
+        }
+        for failure in failures
+    ]
+    if rows:
+        connection.execute(_MARK_FAILED, rows)

@@ -2,15 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, lru_cache
 from typing import Any, cast
 
 from sqlalchemy import Column, Connection, String, Table, delete, select
 from sqlalchemy import inspect as mapping_of
 from sqlalchemy.exc import OperationalError, StatementError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Mapper, Session
 
 from import_pipeline.contracts import Importable
-from import_pipeline.tracking.dialect import insert_into
+from import_pipeline.tracking.dialect import insert_for
 from import_pipeline.tracking.tables import source_items
 
 #: What a row that cannot be stored raises: the database's refusal, or the driver's (a zero byte, half a character).
@@ -88,33 +89,43 @@ def _is_outage(error: Exception) -> bool:
 
 
 def _upsert(connection: Connection, model: type[Any], importables: Sequence[Importable]) -> None:
-    by_columns: dict[frozenset[str], list[dict[str, Any]]] = defaultdict(list)
+    columns = _columns(mapping_of(model))
+    by_columns: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
     for importable in importables:
-        values = _values(model, importable)
-        by_columns[frozenset(values)].append(values)
-    for rows in by_columns.values():
-        statement = insert_into(connection, table_of(model))
-        changed = {name: statement.excluded[name] for name in rows[0] if name != "external_id"}
-        if changed:
-            changed |= _on_update(table_of(model), changed)
-            statement = statement.on_conflict_do_update(index_elements=["external_id"], set_=changed)
-        else:
-            statement = statement.on_conflict_do_nothing(index_elements=["external_id"])
-        connection.execute(statement, rows)
+        state = vars(importable)
+        values = {name: state[key] for key, name in columns if key in state}
+        by_columns[tuple(values)].append(values)
+    for names, rows in by_columns.items():
+        connection.execute(_upserting(connection.dialect.name, table_of(model), names), rows)
 
 
-def _values(model: type[Any], importable: Importable) -> dict[str, Any]:
-    """Column name -> value, of the attributes that were set; a primary key that the database gives is left out."""
-    mapper = mapping_of(model)
-    state = vars(importable)
-    values = {}
-    for attribute in mapper.column_attrs:
-        if attribute.key not in state:
-            continue
-        column = attribute.columns[0]
-        if isinstance(column, Column) and not (column.primary_key and column.name != "external_id"):
-            values[column.name] = state[attribute.key]
-    return values
+@cache
+def _columns(mapper: Mapper[Any]) -> list[tuple[str, str]]:
+    """(attribute, column) of all that is written; a primary key that the database gives is left out."""
+    return [
+        (attribute.key, column.name)
+        for attribute in mapper.column_attrs
+        if isinstance(column := attribute.columns[0], Column)
+        and (column.name == "external_id" or not column.primary_key)
+    ]
+
+
+def _upserting(dialect: str, table: Table, names: tuple[str, ...]) -> Any:
+    changes = any(column.onupdate is not None and column.onupdate.is_callable for column in table.columns)
+    return (_build_upsert if changes else _built_upsert)(dialect, table, names)
+
+
+def _build_upsert(dialect: str, table: Table, names: tuple[str, ...]) -> Any:
+    statement = insert_for(dialect, table)
+    changed = {name: statement.excluded[name] for name in names if name != "external_id"}
+    if not changed:
+        return statement.on_conflict_do_nothing(index_elements=["external_id"])
+    changed |= _on_update(table, changed)
+    return statement.on_conflict_do_update(index_elements=["external_id"], set_=changed)
+
+
+#: Kept where the statement is the same each time.
+_built_upsert = lru_cache(maxsize=256)(_build_upsert)
 
 
 def _on_update(table: Table, changed: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,9 +7,10 @@ writes is guarded by its `Lease`: a process that was frozen and replaced meanwhi
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Update, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, Update, bindparam, func, insert, select, update
 
 from import_pipeline.errors import ImportNotFound, LeaseLost
 from import_pipeline.rules.status import (
@@ -279,13 +280,19 @@ def hold(connection: Connection, lease: Lease, *, to_write: bool = False) -> Non
     Whoever will write the import's row too says so: the row is locked before its items everywhere, since two
     transactions that lock in different orders wait for each other.
     """
-    mine = select(imports.c.id).where(imports.c.id == lease.import_id, imports.c.status == ImportStatus.RUNNING)
-    if lease.shard is None:
-        mine = mine.where(imports.c.fence == lease.fence)
-    locked = connection.scalar(mine.with_for_update(read=not to_write, key_share=to_write))
+    values = {"of_import": lease.import_id} | ({"of_fence": lease.fence} if lease.shard is None else {})
+    locked = connection.scalar(_holding(is_shard=lease.shard is not None, to_write=to_write), values)
     # A shard's own row is read after the lock: whoever takes its place locks the import first, too.
     if locked is None or (lease.shard is not None and connection.scalar(_place(lease)) is None):
         raise lost(lease)
+
+
+@cache
+def _holding(*, is_shard: bool, to_write: bool) -> Select[Any]:
+    mine = select(imports.c.id).where(imports.c.id == bindparam("of_import"), imports.c.status == ImportStatus.RUNNING)
+    if not is_shard:
+        mine = mine.where(imports.c.fence == bindparam("of_fence"))
+    return mine.with_for_update(read=not to_write, key_share=to_write)
 
 
 def lost(lease: Lease) -> LeaseLost:

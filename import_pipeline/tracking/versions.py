@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+from typing import Any
 
 from sqlalchemy import Connection, func, select, update
 
-from import_pipeline.tracking.dialect import insert_into
+from import_pipeline.tracking.dialect import insert_for
 from import_pipeline.tracking.importables import chunks
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.tables import imports, source_items
@@ -53,20 +55,19 @@ def etags(connection: Connection, source: str, external_ids: Sequence[str]) -> d
 
 def remember(connection: Connection, row: ImportRow, seen: Sequence[Seen]) -> None:
     """The import met those items."""
+    _store(connection, row, seen, met=True)
+
+
+def store_versions(connection: Connection, row: ImportRow, seen: Sequence[Seen]) -> None:
+    """The same for items that the import has met before: only versions and tags, which no index holds."""
+    _store(connection, row, seen, met=False)
+
+
+def _store(connection: Connection, row: ImportRow, seen: Sequence[Seen], *, met: bool) -> None:
     if not seen:
         return
-    statement = insert_into(connection, source_items)
-    statement = statement.on_conflict_do_update(
-        index_elements=["source", "external_id"],
-        set_={
-            "last_import_id": row.id,
-            "gone_at": None,
-            "version": func.coalesce(statement.excluded.version, source_items.c.version),
-            "etag": func.coalesce(statement.excluded.etag, source_items.c.etag),
-        },
-    )
     connection.execute(
-        statement,
+        _storing(connection.dialect.name, met=met),
         [
             {
                 "source": row.source,
@@ -79,6 +80,19 @@ def remember(connection: Connection, row: ImportRow, seen: Sequence[Seen]) -> No
             for item in seen
         ],
     )
+
+
+@cache
+def _storing(dialect: str, *, met: bool) -> Any:
+    statement = insert_for(dialect, source_items)
+    new = statement.excluded
+    changed: dict[str, Any] = {
+        "version": func.coalesce(new.version, source_items.c.version),
+        "etag": func.coalesce(new.etag, source_items.c.etag),
+    }
+    if met:
+        changed |= {"last_import_id": new.last_import_id, "gone_at": None}
+    return statement.on_conflict_do_update(index_elements=["source", "external_id"], set_=changed)
 
 
 def seen_since(connection: Connection, row: ImportRow) -> bool:
