@@ -7,7 +7,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from import_pipeline.contracts import Connector, Importable, ImportableMixin, ImportSource, Retry, path_segment
+    from import_pipeline.contracts import (
+        Connector,
+        Importable,
+        ImportableMixin,
+        ImportSource,
+        Notice,
+        Retry,
+        path_segment,
+    )
     from import_pipeline.importer.api import open_api
     from import_pipeline.importer.python import run_import
     from import_pipeline.importer.summary import ImportSummary
@@ -20,6 +28,7 @@ __all__ = [
     "ImportSummary",
     "Importable",
     "ImportableMixin",
+    "Notice",
     "Retry",
     "open_api",
     "path_segment",
@@ -33,6 +42,7 @@ _HOMES = {
     "ImportSummary": "importer.summary",
     "Importable": "contracts",
     "ImportableMixin": "contracts",
+    "Notice": "contracts",
     "Retry": "contracts",
     "open_api": "importer.api",
     "path_segment": "contracts",

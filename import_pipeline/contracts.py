@@ -7,7 +7,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 from urllib.parse import quote
 
@@ -53,6 +53,27 @@ class Importable(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """Something that people should know of an import. `id` stays the same where it has to be told twice."""
+
+    id: str
+    occasion: str  #: failed, incomplete or blocked
+    source: str
+    import_id: int
+    reason: str  #: a sentence, without secrets
+    at: datetime
+
+    @property
+    def text(self) -> str:
+        """All in a sentence."""
+        return f"{self.source}, import {self.import_id}: {self.reason}"
+
+    def as_json(self) -> dict[str, Any]:
+        """What is sent to a web address; chat services show `text`."""
+        return {"text": self.text, **vars(self), "at": self.at.isoformat()}
+
+
 def path_segment(external_id: object) -> str:
     """The id as one segment of an address's path, whatever characters it has.
 
@@ -85,6 +106,7 @@ _COPIED = (
     "wait",
     "max_outage",
     "base_url",
+    "notify_url",
 )
 
 
@@ -112,6 +134,7 @@ class ImportSource(ABC):
     max_pause: timedelta = timedelta(hours=6)  #: a longer pause asked for by the server ends the import
     max_outage: float = 120.0  #: seconds; an API that does not answer for longer ends the import
     base_url: str = ""
+    notify_url: str = ""  #: where notices of failed, incomplete and blocked imports are posted as JSON; empty: nowhere
     slots: str = "0,3,6,9,12,15,18,21"  #: hours or times of the day at which an import is due
     time_zone: str = "UTC"
 
@@ -158,6 +181,12 @@ class ImportSource(ABC):
     def is_rate_limited(self, response: httpx.Response) -> bool:
         """Whether an answer that is no 429 means the same (a 403, or a 200 with an error in its body)."""
         return False
+
+    def notify(self, notice: Notice) -> None:  # noqa: B027 - nobody has to write one
+        """Tell people of an import that has failed, is incomplete or is blocked; the default leaves it to `notify_url`.
+
+        It has four seconds. What it raises is noted, and it is called again later, five times at most.
+        """
 
     def connector(self, settings: SourceSettings) -> Connector:
         """How the API is reached; the default takes base URL, bearer token and timeout from the settings."""

@@ -255,6 +255,14 @@ SOURCE_SETTINGS: tuple[Setting[Any], ...] = (
         default="21600",
         meaning="a longer pause asked for by the server ends the import",
     ),
+    Setting(
+        name="NOTIFY_URL",
+        parse=values.hook_url,
+        expected="an address such as https://hooks.example.com/imports",
+        default="none",
+        meaning="where notices of failed, incomplete and blocked imports are posted as JSON",
+        secret=True,
+    ),
 )
 
 
@@ -279,6 +287,7 @@ class SourceSettings:
     wait: float | None = None
     max_outage: float | None = None
     max_pause: float | None = None
+    notify_url: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -71,6 +71,16 @@ def http_url(raw: str) -> str:
     return raw.rstrip("/")
 
 
+def hook_url(raw: str) -> str:
+    """An address to post to; its path and query may be secret."""
+    parts = urlsplit(raw)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc or re.search(r"\s", raw):
+        raise ValueError(raw)
+    if parts.port == 0 or parts.netloc.endswith(":"):
+        raise ValueError(raw)
+    return raw
+
+
 def redis_url(raw: str) -> str:
     """What the redis library can connect to."""
     parts = urlsplit(raw)

@@ -12,6 +12,7 @@ from import_pipeline.cli import timetable
 from import_pipeline.cli.foreground import see_through
 from import_pipeline.importer import upkeep, wishes
 from import_pipeline.importer.installation import Installation, open_installation
+from import_pipeline.importer.notify import tell_people
 from import_pipeline.importer.schedule import tick
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import imports
@@ -100,6 +101,7 @@ def start_scheduled(source: str, as_json: bool) -> int:
             summary = see_through(installation, found, row, show=not as_json, is_ours=False)
             summaries.append(summary.as_json())
             status = max(status, summary.exit_status)
+        tell_people(installation, found)
         _tell(" ".join(result.sentences), as_json, imports=summaries)
     return status
 

@@ -8,6 +8,7 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
 from import_pipeline.defs.runs import fate_of, report_dead_run
 from import_pipeline.importer.installation import open_for
+from import_pipeline.importer.notify import tell_people
 from import_pipeline.importer.schedule import Tick, tick
 from import_pipeline.rules.slots import Slots
 
@@ -65,6 +66,8 @@ def _launches(
         result = tick(
             installation, source, schedule_is_on=schedule_is_on, fate_of=lambda run_id: fate_of(instance, run_id)
         )
+        if not result.launches:  # no import waits for it
+            tell_people(installation, source)
     _report_dead(instance, result)
     for launch in result.launches:
         yield dg.RunRequest(tags={names.IMPORT_ID_TAG: str(launch.import_id)})

@@ -41,6 +41,8 @@ def complete(database: Database, row: ImportRow, lease: Lease, now: datetime) ->
         events.note(
             connection, row.id, now, "import_completed", sentence + (f" Incomplete: {reason}." if reason else "")
         )
+        if reason:
+            events.note(connection, row.id, now, "import_incomplete", f"Incomplete: {reason}.")
 
 
 def _mark_gone(connection: Connection, row: ImportRow, lease: Lease, now: datetime) -> None:

@@ -30,6 +30,7 @@ from import_pipeline.importer.enrich import enrich
 from import_pipeline.importer.finalize import complete, end
 from import_pipeline.importer.heartbeat import Heartbeat
 from import_pipeline.importer.installation import Installation
+from import_pipeline.importer.notify import tell_people
 from import_pipeline.importer.start import begin, lease_of
 from import_pipeline.importer.summary import ImportSummary, summarize
 from import_pipeline.importer.work import GRACE_SECONDS, Listener, Silence, Stop, Work
@@ -88,6 +89,7 @@ def carry_out(run: Run, import_id: int) -> ImportSummary:
         # After an end this finds nothing; after a crash of ours or an interrupt it lets the next run begin at once.
         if not handed_over:
             _leave(installation, lease)
+    tell_people(installation, run.source)
     with installation.database.read() as connection:
         return summarize(imports.get(connection, import_id), run.source.limits, installation.clock.now())
 

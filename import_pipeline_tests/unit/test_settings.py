@@ -33,7 +33,14 @@ SECONDS = "seconds above 0"
 DELAYS = "seconds separated by commas, such as 30,60,120,240"
 HIDDEN = "a value that is not shown"
 
+HOOK = "an address such as https://hooks.example.com/imports"
+
 BAD_VALUES = [
+    ("ITEMS_NOTIFY_URL", "hooks.example.com/imports", HOOK, HIDDEN),
+    ("ITEMS_NOTIFY_URL", "ftp://hooks.example.com", HOOK, HIDDEN),
+    ("ITEMS_NOTIFY_URL", "https://me:password@hooks.example.com", HOOK, HIDDEN),
+    ("ITEMS_NOTIFY_URL", "https://hooks.example.com:0/", HOOK, HIDDEN),
+    ("ITEMS_NOTIFY_URL", "https://hooks.example.com/a b", HOOK, HIDDEN),
     ("IMPORT_PIPELINE_HOME", "a\0b", FOLDER, r"'a\x00b'"),
     ("IMPORT_PIPELINE_HOME", "~nobody-of-that-name/state", FOLDER, "'~nobody-of-that-name/state'"),
     ("IMPORT_PIPELINE_SOURCES", "my_sources", SOURCES, "'my_sources'"),
@@ -284,6 +291,8 @@ def test_state_lies_beside_the_nearest_dagster_yaml(tmp_path):
         {"REDIS_URL": f"http://:{SECRET}@host"},
         {"ITEMS_BASE_URL": f"ftp://me:{SECRET}@host/path"},
         {"ITEMS_BASE_URL": f"https://{SECRET}@host:0"},
+        {"ITEMS_NOTIFY_URL": f"https://me:{SECRET}@hooks.example.com/"},
+        {"ITEMS_NOTIFY_URL": f"hooks.example.com/{SECRET}"},
     ],
 )
 def test_a_secret_is_in_no_error(environment, tmp_path):
@@ -298,6 +307,7 @@ def test_a_secret_is_in_no_repr(tmp_path):
         "REDIS_URL": f"redis://:{SECRET}@host",
         "PANEL_TOKEN": f"{SECRET}-{SECRET}",
         "ITEMS_TOKEN": SECRET,
+        "ITEMS_NOTIFY_URL": f"https://hooks.example.com/{SECRET}?key={SECRET}",
     }
     settings = load_settings(environment, tmp_path)
     assert SECRET not in repr(settings) + repr(settings.source("items"))

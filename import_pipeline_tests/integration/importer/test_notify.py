@@ -1,0 +1,269 @@
+"""People are told of imports that failed, are incomplete or are blocked: once, and whatever their server does."""
+
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+
+from sqlalchemy import select
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+
+from import_pipeline import run_import
+from import_pipeline.errors import ApiBlocked
+from import_pipeline.importer import notify, upkeep
+from import_pipeline.importer.notify import tell_people
+from import_pipeline.importer.run import Run, _pause
+from import_pipeline.rules.notices import TRIES
+from import_pipeline.sources.items import ItemsSource
+from import_pipeline.tracking import notices
+from import_pipeline.tracking.tables import import_events
+from import_pipeline_tests.acceptance.outside import free_port
+from import_pipeline_tests.importing import served, settings
+from import_pipeline_tests.life import CANCELLED, FAILED, TEN, items_source
+
+SECRET = "planted-secret"
+
+
+class Ear:
+    """A server that people read. `answer` is what it says to the next one who tells it something."""
+
+    def __init__(self, status=204, headers=None):
+        self.heard, self.status, self.headers = [], status, headers
+        self.app = Starlette(routes=[Route("/{path:path}", self.hear, methods=["POST", "GET"])])
+
+    async def hear(self, request):
+        told = await request.json() if request.method == "POST" else request.method
+        self.heard.append((request.url.path, request.headers.get("idempotency-key"), told))
+        return Response(status_code=self.status, headers=self.headers)
+
+
+@contextmanager
+def listening(life, ear):
+    with served(ear.app) as url:
+        life.source = items_source(notify_url=f"{url}/hook/{SECRET}")
+        yield url
+
+
+def started(life):
+    life.go_on(hours=3)
+    return life.begin(life.slot(life.now))
+
+
+def failed(life, reason="boom"):
+    hand = started(life)
+    hand.end(FAILED, reason)
+    return hand.row.id
+
+
+def tell(life, seconds=5.0):
+    return tell_people(life.installation, life.source, seconds)
+
+
+def marks(life):
+    """state, tries and problem of every event that was told, or was to be."""
+    with life.database.read() as connection:
+        told = [row.metadata for row in connection.execute(select(import_events).order_by(import_events.c.id))]
+    return [(*each["notice"].split(" ")[:2], each.get("notice_problem")) for each in told if "notice" in each]
+
+
+def test_a_failed_import_is_told_once(life):
+    ear = Ear()
+    with listening(life, ear):
+        number = failed(life)
+        assert [tell(life), tell(life)] == [1, 0]
+    [(path, key, told)] = ear.heard
+    assert path == f"/hook/{SECRET}"
+    assert told == {
+        "text": f"items, import {number}: Failed: boom.",
+        "id": key,
+        "occasion": "failed",
+        "source": "items",
+        "import_id": number,
+        "reason": "Failed: boom.",
+        "at": life.now.isoformat(),
+    }
+    assert marks(life) == [("sent", "1", None)]
+
+
+def test_what_is_told_and_what_is_not(life):
+    ear = Ear()
+    with listening(life, ear):
+        hand = started(life)
+        hand.discover("1", stopped="the list repeats itself")
+        hand.succeed(hand.claim())
+        hand.complete()
+        started(life).import_all("1")
+        started(life).end(CANCELLED)
+        blocked = started(life)
+        run = Run(installation=life.installation, source=life.source)
+        _pause(run, blocked.lease, ApiBlocked("items", life.now + timedelta(hours=1)))
+        assert tell(life) == 2
+    assert [(told["occasion"], told["import_id"]) for _, _, told in ear.heard] == [
+        ("incomplete", hand.row.id),
+        ("blocked", blocked.row.id),
+    ]
+
+
+def test_an_import_that_the_sensor_or_finalize_has_ended_is_told(life):
+    ear = Ear()
+    with listening(life, ear):
+        hopeless = started(life)
+        for _ in range(3):
+            life.go_on(seconds=61)
+            hopeless = life.launch()
+        life.go_on(seconds=61)
+        assert life.tick().launches == []
+        left = started(life)
+        left.discover("1", stopped="the list repeats itself")
+        left.succeed(left.claim())
+        left.leave()
+        assert upkeep.finalize(life.installation, left.row.id).ended
+        assert tell(life) == 2
+    assert [(told["occasion"], told["import_id"]) for _, _, told in ear.heard] == [
+        ("failed", hopeless.row.id),
+        ("incomplete", left.row.id),
+    ]
+
+
+def test_many_processes_tell_it_once(life):
+    ear = Ear()
+    with listening(life, ear), ThreadPoolExecutor(8) as pool:
+        failed(life)
+        barrier = threading.Barrier(8)
+
+        def at_once(_):
+            barrier.wait()
+            return tell(life)
+
+        assert sum(pool.map(at_once, range(8))) == 1
+    assert len(ear.heard) == 1
+
+
+def test_a_server_that_is_down_is_told_later_and_not_for_ever(life):
+    port = free_port()
+    life.source = items_source(notify_url=f"http://127.0.0.1:{port}/{SECRET}")
+    number = failed(life)
+    failed(life)
+    assert [tell(life), tell(life)] == [0, 0]
+    assert marks(life) == [("failed", "1", "ConnectError"), ("failed", "1", "ConnectError")]
+    for minutes in (1, 2, 4, 8, 16, 32):
+        life.go_on(minutes=minutes)
+        assert [tell(life), tell(life)] == [0, 0]
+    assert {(state, tries) for state, tries, _ in marks(life)} == {("failed", str(TRIES))}
+    assert life.get(number).status is FAILED
+    ear = Ear()
+    with listening(life, ear):
+        another = failed(life)
+        assert tell(life) == 1
+    assert [told["import_id"] for _, _, told in ear.heard] == [another]
+
+
+def test_a_server_that_is_up_again_hears_it(life):
+    ear = Ear(status=500)
+    with listening(life, ear):
+        failed(life)
+        assert tell(life) == 0
+        assert marks(life) == [("failed", "1", "the address answers 500")]
+        ear.status = 200
+        life.go_on(seconds=59)
+        assert tell(life) == 0
+        life.go_on(seconds=1)
+        assert tell(life) == 1
+    assert len({key for _, key, _ in ear.heard}) == 1
+
+
+def test_nobody_waits_for_a_server_that_hangs(life):
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        life.source = items_source(notify_url=f"http://127.0.0.1:{deaf.getsockname()[1]}/")
+        failed(life)
+        before = time.monotonic()
+        assert tell(life, 0.2) == 0
+        assert time.monotonic() - before < 2
+    [(state, tries, problem)] = marks(life)
+    assert (state, tries) == ("failed", "1")
+    assert problem in {"ReadTimeout", "did not return within 0.2 s"}
+
+
+def test_no_redirect_is_followed(life):
+    elsewhere = Ear()
+    with served(elsewhere.app) as other, listening(life, Ear(307, {"Location": f"{other}/stolen"})):
+        failed(life)
+        assert tell(life) == 0
+    assert (elsewhere.heard, marks(life)) == ([], [("failed", "1", "the address answers 307")])
+
+
+def test_a_process_that_died_while_it_told_is_replaced_and_the_id_stays(life):
+    ear = Ear()
+    with listening(life, ear):
+        failed(life)
+        [event] = life.do(notices.due, "items", life.now)
+        assert life.do(notices.move, event, event.mark.begin(life.now))
+        assert tell(life) == 0
+        life.go_on(seconds=60)
+        assert tell(life) == 1
+        assert not life.do(notices.move, replace(event, mark=event.mark.begin(TEN)), event.mark), "it came too late"
+    assert [key for _, key, _ in ear.heard] == [f"items-{event.id}"]
+    assert marks(life) == [("sent", "2", None)]
+
+
+def test_what_was_long_ago_is_no_news_and_no_secret_is_told_or_kept(life):
+    ear = Ear()
+    with listening(life, ear):
+        failed(life, "of old")
+        life.go_on(days=2)
+        number = failed(life, f"https://user:{SECRET}@api.test/?token={SECRET} broke")
+        assert tell(life) == 1
+    [(_, _, told)] = ear.heard
+    assert told["import_id"] == number
+    assert SECRET not in str(told)
+    assert SECRET not in repr(life.source.configured(life.installation.settings.source("items")))
+
+
+def with_hook(hook):
+    return type("Spoken", (ItemsSource,), {"notify": lambda self, notice: hook(notice)})()
+
+
+def test_a_function_is_called_and_what_it_raises_harms_nobody(life):
+    calls = []
+
+    def hook(notice):
+        calls.append((notice.occasion, notice.import_id))
+        if len(calls) == 1:
+            raise KeyError(SECRET)
+
+    life.source = with_hook(hook)
+    number = failed(life)
+    assert tell(life) == 0
+    assert marks(life) == [("failed", "1", "KeyError")]
+    life.go_on(minutes=1)
+    assert tell(life) == 1
+    assert calls == [("failed", number)] * 2
+
+
+def test_nobody_waits_for_a_function_that_hangs(life):
+    released = threading.Event()
+    life.source = with_hook(lambda notice: released.wait(30))
+    failed(life)
+    assert tell(life, 0.1) == 0
+    assert marks(life) == [("failed", "1", "did not return within 0.1 s")]
+    released.set()
+
+
+def test_without_a_hook_nothing_is_read_or_marked(life):
+    failed(life)
+    assert (tell(life), marks(life)) == (0, [])
+
+
+def test_an_import_tells_at_its_own_end(home):
+    ear = Ear()
+    with served(ear.app) as url:
+        configured = settings(home, "http://127.0.0.1:9", ITEMS_NOTIFY_URL=f"{url}/")
+        summary = run_import("items", settings=configured)
+    [(_, _, told)] = ear.heard
+    assert (summary.status, told["reason"]) == ("failed", f"Failed: {summary.failure_reason}.")
+    assert notify.SECONDS < 5
