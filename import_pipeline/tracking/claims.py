@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, select, update
+from sqlalchemy import Connection, and_, bindparam, or_, select, update
 
 from import_pipeline.contracts import Importable
 from import_pipeline.rules.status import ImportKind, ItemStatus
@@ -81,7 +81,14 @@ def _taking(condition: Any) -> Any:
 
 
 # The statements of every batch are built once: building one takes longer than carrying it out.
-_TAKE_DUE = _taking(and_(statuses.c.status == ItemStatus.FAILED, statuses.c.next_attempt_at <= bindparam("now")))
+_TAKE_DUE = _taking(
+    and_(
+        statuses.c.status == ItemStatus.FAILED,
+        statuses.c.next_attempt_at.is_not(None),
+        # What failed in the future shows that the clock was set back: its next try could be hours away.
+        or_(statuses.c.next_attempt_at <= bindparam("now"), statuses.c.last_failed_at > bindparam("now")),
+    )
+)
 _TAKE_PENDING = _taking(statuses.c.status == ItemStatus.PENDING)
 _TAKE_EXPIRED = _taking(
     and_(statuses.c.status == ItemStatus.PROCESSING, statuses.c.lease_expires_at < bindparam("now"))

@@ -1,0 +1,92 @@
+"""An API that sends us elsewhere: our token goes to its own origin, and nowhere else."""
+
+import httpx
+import pytest
+
+from import_pipeline.sources.items import ImportedItem, ItemsSource
+from import_pipeline.testing import CannedTransport
+from import_pipeline_tests.importing import counts, import_through, reasons, settings
+
+URL = "https://api.test"
+TOKEN = "s3cret-of-ours"
+ELSEWHERE = [
+    "https://evil.test/api/items/1",
+    "http://169.254.169.254/latest/meta-data/",
+    "http://api.test/api/items/1",
+    "//evil.test/api/items/1",
+    "https://api.test:8443/api/items/1",
+    "https://api.test@evil.test/",
+    "file:///etc/passwd",
+]
+
+
+def page(request):
+    data = [{"id": number} for number in range(1, len(ELSEWHERE) + 1)]
+    return {"current_page": 1, "last_page": 1, "total": len(data), "data": data}
+
+
+class Origins(CannedTransport):
+    """Canned answers, and the origins to which the token went."""
+
+    @property
+    def seen(self):
+        assert all(request.headers["Authorization"] == f"Bearer {TOKEN}" for request in self.requests)
+        return {f"{request.url.scheme}://{request.url.netloc.decode()}" for request in self.requests}
+
+
+def take(transport, home, source=None, **wishes):
+    configured = settings(home, URL, ITEMS_TOKEN=TOKEN)
+    return import_through(transport, source or ItemsSource(), configured, **wishes), configured
+
+
+@pytest.mark.parametrize("status", [302, 308])
+def test_no_redirect_of_a_detail_is_followed(home, status):
+    def answer(request):
+        number = request.url.path.rpartition("/")[2]
+        if number == "items":
+            return page(request)
+        return httpx.Response(status, headers={"Location": ELSEWHERE[int(number) - 1]})
+
+    transport = Origins(answer)
+    summary, configured = take(transport, home)
+    assert counts(summary) == ("completed", len(ELSEWHERE), 0, 0, len(ELSEWHERE))
+    assert set(reasons(configured).values()) == {
+        f"the API answers {status} {httpx.codes.get_reason_phrase(status)}: redirects are not followed"
+    }
+    assert (transport.seen, len(transport.requests)) == ({URL}, 1 + len(ELSEWHERE))
+
+
+@pytest.mark.parametrize("location", ELSEWHERE[:2])
+def test_no_redirect_of_the_list_is_followed(home, location):
+    transport = Origins(lambda request: httpx.Response(302, headers={"Location": location}))
+    summary, _ = take(transport, home)
+    assert summary.status == "failed"
+    assert summary.failure_reason == "list page 1: the API answers 302 Found: redirects are not followed"
+    assert (transport.seen, len(transport.requests)) == ({URL}, 1)
+
+
+class Pointed(ItemsSource):
+    """Takes the details' addresses from the list, as many APIs tell them."""
+
+    class Item(ImportedItem):
+        def detail_request(self):
+            return httpx.Request("GET", self.name)
+
+    model = Item
+
+    def stub(self, item):
+        return self.Item(external_id=str(item["id"]), name=item["url"])
+
+
+@pytest.mark.parametrize("address", ELSEWHERE[:4])
+def test_no_detail_is_asked_for_elsewhere(home, address):
+    def answer(request):
+        return {"current_page": 1, "last_page": 1, "total": 1, "data": [{"id": 1, "url": address}]}
+
+    transport = Origins(answer)
+    summary, _ = take(transport, home, Pointed())
+    assert transport.seen == {URL}
+    assert summary.items_imported_count == 0
+    if not address.startswith("//"):  # which is read as a path
+        assert summary.status == "failed"
+        assert summary.failure_reason.endswith(f"expected the source's own origin {URL}")
