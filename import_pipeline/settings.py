@@ -15,6 +15,7 @@ from dotenv import dotenv_values
 
 from import_pipeline import values
 from import_pipeline.errors import SettingError
+from import_pipeline.redaction import keep
 
 T = TypeVar("T")
 
@@ -39,6 +40,8 @@ class Setting(Generic[T]):
         raw = environment.get(name, "").strip()
         if not raw:
             return None
+        if self.secret or "://" in raw:
+            keep(raw)
         try:
             return self.parse(raw)
         except ValueError as error:

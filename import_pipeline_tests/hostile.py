@@ -118,8 +118,8 @@ def _answer(connection: socket.socket, tricks: dict[str, Trick], closing: thread
             if not part:
                 return
             asked += part
-        path = asked.split(b" ")[1].decode()
-        tricks[PAGE if path.startswith("/api/items?") else path.rpartition("/")[2]](line)
+        path, _, query = asked.split(b" ")[1].decode().partition("?")
+        tricks[PAGE if path == "/api/items" and query else path.rpartition("/")[2]](line)
 
 
 def _page(names: list[str], line: Line) -> None:

@@ -4,7 +4,6 @@ Exit statuses: 0 all is well; 2 something must be changed first; 3 completed, bu
 4 failed, cancelled, or somebody else's; 130 interrupted.
 """
 
-import logging
 import sys
 from typing import Any
 
@@ -12,7 +11,7 @@ import click
 
 from import_pipeline.cli.commands import COMMANDS
 from import_pipeline.errors import ImportInterrupted, ImportPipelineError, SettingError, UsageError
-from import_pipeline.ratelimit.redaction import redact
+from import_pipeline.redaction import mask_logs, masking, redact
 
 USAGE, NOT_DONE, INTERRUPTED = 2, 4, 130
 
@@ -25,10 +24,10 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> Any:
     """Run a command; every error of ours is one sentence on standard error."""
-    # httpx tells each request with its full address, secrets and all.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    mask_logs()
     try:
-        sys.exit(cli.main(args=arguments, standalone_mode=False) or 0)
+        with masking():
+            sys.exit(cli.main(args=arguments, standalone_mode=False) or 0)
     except click.exceptions.Abort:
         _fail("interrupted", INTERRUPTED)
     except click.ClickException as error:

@@ -18,7 +18,7 @@ from import_pipeline.importer.plan import first_page
 from import_pipeline.importer.sources import load_sources
 from import_pipeline.ratelimit import Limiter, open_permits, parse_tiers
 from import_pipeline.ratelimit.inspection import inspect_redis, weaknesses
-from import_pipeline.ratelimit.redaction import redact
+from import_pipeline.redaction import redact
 from import_pipeline.rules.outcome import Verdict, judge
 from import_pipeline.settings import Settings
 from import_pipeline.tracking.database import Database

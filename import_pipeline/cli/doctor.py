@@ -12,7 +12,7 @@ from import_pipeline.cli import checkups, screen
 from import_pipeline.cli.checkups import Told
 from import_pipeline.errors import ImportPipelineError
 from import_pipeline.importer.sources import load_sources
-from import_pipeline.ratelimit.redaction import redact
+from import_pipeline.redaction import redact
 from import_pipeline.settings import Settings, load_settings
 
 
@@ -107,6 +107,6 @@ def _look(name: str, check: Callable[[], Told]) -> Iterator[Finding]:
         message = f"{what}. Check who may write to IMPORT_PIPELINE_HOME"
         yield Finding(name=name, level=Level.FAIL, message=message)
     else:
-        yield Finding(name=name, level=Level.OK, message=told.message)
+        yield Finding(name=name, level=Level.OK, message=redact(told.message))
         for note in told.notes:
-            yield Finding(name=name, level=Level.NOTE, message=note)
+            yield Finding(name=name, level=Level.NOTE, message=redact(note))

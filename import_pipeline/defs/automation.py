@@ -10,6 +10,7 @@ from import_pipeline.defs.runs import fate_of, report_dead_run
 from import_pipeline.importer.installation import open_for
 from import_pipeline.importer.notify import tell_people
 from import_pipeline.importer.schedule import Tick, tick
+from import_pipeline.redaction import masking
 from import_pipeline.rules.slots import Slots
 
 #: How often the sensor looks: as often as Dagster's daemon does.
@@ -62,7 +63,7 @@ def _launches(
     declared: ImportSource, instance: dg.DagsterInstance, *, schedule_is_on: bool
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Apply the rules: a run request per import to start or to go on with, else the reasons why there is none."""
-    with open_for(declared) as (installation, source):
+    with masking(), open_for(declared) as (installation, source):
         result = tick(
             installation, source, schedule_is_on=schedule_is_on, fate_of=lambda run_id: fate_of(instance, run_id)
         )

@@ -18,6 +18,7 @@ from import_pipeline.importer.installation import Installation, open_for
 from import_pipeline.importer.run import Run, carry_out
 from import_pipeline.importer.start import already_running, is_what_was_asked, new_import, prepare
 from import_pipeline.importer.summary import ImportSummary
+from import_pipeline.redaction import masking
 from import_pipeline.rules.status import ImportKind, ImportStatus, Trigger
 from import_pipeline.tracking import imports
 
@@ -41,7 +42,7 @@ class Execution:
 
     def events(self) -> Iterator[Any]:
         """Carry the import out and report what came of it. An import that is somebody else's ends the run well."""
-        with open_for(self.declared) as (installation, listed):
+        with masking(), open_for(self.declared) as (installation, listed):
             source = self.api.configured_source(listed, installation)
             try:
                 import_id = self._import_id(installation, source)

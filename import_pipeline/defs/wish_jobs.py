@@ -8,6 +8,7 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
 from import_pipeline.importer import wishes
 from import_pipeline.importer.installation import Installation, open_for
+from import_pipeline.redaction import masking
 from import_pipeline.rules.status import ENDED
 from import_pipeline.tracking import imports
 from import_pipeline.tracking.requests import Wish
@@ -40,7 +41,7 @@ def build_request_job(source: ImportSource) -> dg.JobDefinition:
 
     @dg.op(name=f"write_down_request_for_{name}", description="Write the wish down; the sensor sees to it.")
     def write_down(context: dg.OpExecutionContext, config: RequestConfig) -> None:
-        with open_for(source) as (installation, found):
+        with masking(), open_for(source) as (installation, found):
             wish = wishes.ask(
                 installation,
                 found,
@@ -68,7 +69,7 @@ def build_cancel_job(source: ImportSource) -> dg.JobDefinition:
 
     @dg.op(name=f"cancel_running_import_of_{name}", description="Write the wish to cancel into the import's row.")
     def cancel_running(context: dg.OpExecutionContext, config: CancelConfig) -> None:
-        with open_for(source) as (installation, _):
+        with masking(), open_for(source) as (installation, _):
             with installation.database.read() as connection:
                 running = imports.running(connection, name)
             if running is None:
@@ -94,7 +95,7 @@ def build_retry_job(source: ImportSource) -> dg.JobDefinition:
 
     @dg.op(name=f"retry_leftovers_of_{name}", description="Schedule an import of the failed and undone items.")
     def retry_leftovers(context: dg.OpExecutionContext, config: RetryConfig) -> None:
-        with open_for(source) as (installation, _):
+        with masking(), open_for(source) as (installation, _):
             import_id = config.import_id or _latest_ended(installation, name)
             if import_id is None:
                 context.log.info("No import of %s has ended yet.", name)

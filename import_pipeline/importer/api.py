@@ -12,6 +12,7 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportFailed
 from import_pipeline.ratelimit import Limiter, Permits, RateLimitedTransport, Usage, open_permits, parse_tiers
 from import_pipeline.ratelimit.connections import open_connections
+from import_pipeline.redaction import keep, keep_headers
 from import_pipeline.settings import Settings
 
 TOO_MANY_REQUESTS = 429
@@ -60,6 +61,8 @@ class Api:
             headers=[(name, value) for name, value in request.headers.raw if name.lower() != b"host"],
             content=request.read(),
         )
+        if joined.url.userinfo:  # aiohttp refuses it beside an Authorization header
+            joined.url = joined.url.copy_with(userinfo=b"")
         base = self.client.base_url
         if (joined.url.scheme, joined.url.host, joined.url.port) != (base.scheme, base.host, base.port):
             raise ImportFailed(
@@ -72,7 +75,7 @@ class Api:
         """The answer, fully read; never a rate limit's. `first` goes before all other waiting requests."""
         joined = self.join(request)
         joined.extensions["import_pipeline"] = {"first": first, "deadline": self._deadline}
-        if self.client.auth is not None or joined.url.userinfo:
+        if self.client.auth is not None:
             return await self.client.send(joined)
         # All else that the client adds (redirects, hooks, a log line) is off; it would cost as much as the limiter.
         response = await self._transport.handle_async_request(joined)
@@ -103,6 +106,8 @@ async def open_api(
     `patience` is the longest pause that requests wait for; a longer one raises ApiBlocked. None: as the source allows.
     """
     connector = source.connector(settings.source(source.name))
+    keep(connector.base_url)
+    keep_headers(connector.headers)
     permits = permits or open_permits(settings.redis_url, settings.limits_path)
     longest = min(source.max_pause, patience or source.max_pause)
     limiter = Limiter(source.api, parse_tiers(source.limits), permits, clock=clock, patience=longest)
@@ -118,12 +123,18 @@ async def open_api(
         deepest_json=source.max_depth,
     )
     client = httpx.AsyncClient(
-        base_url=connector.base_url,
+        base_url=httpx.URL(connector.base_url).copy_with(userinfo=b""),
         headers={"User-Agent": "import-pipeline", "Accept": "application/json", **connector.headers},
-        auth=connector.auth,
+        auth=connector.auth or _auth_in(connector.base_url),
         transport=limited,
         follow_redirects=False,
         timeout=connector.timeout,
     )
     async with limiter, client:
         yield Api(client, limited, limiter, tally, connector.timeout)
+
+
+def _auth_in(address: str) -> httpx.BasicAuth | None:
+    """What `https://user:password@…` asks for."""
+    url = httpx.URL(address)
+    return httpx.BasicAuth(url.username, url.password) if url.userinfo else None

@@ -11,9 +11,10 @@ from sqlalchemy import Connection
 from import_pipeline.contracts import Importable, ImportSource
 from import_pipeline.errors import ApiBlocked, ContractError, ImportFailed
 from import_pipeline.importer.outage import ask, describe
+from import_pipeline.importer.quoting import reading
 from import_pipeline.importer.work import Work
 from import_pipeline.ratelimit import BodyRefused
-from import_pipeline.ratelimit.redaction import redact
+from import_pipeline.redaction import meet_text, redact
 from import_pipeline.rules.backoff import retry_delay
 from import_pipeline.rules.outcome import Verdict, judge
 from import_pipeline.settings import variable_prefix
@@ -85,7 +86,8 @@ async def _discover(work: Work) -> None:
         if request is None:
             request = work.source.list_request(1, work.source.per_page)
         response = await _fetch(work, request, checkpoint.page + 1)
-        checkpoint, request = await _store(work, response, checkpoint)
+        with reading(response):
+            checkpoint, request = await _store(work, response, checkpoint)
         work.stirred.set()
     work.discovered = checkpoint.complete
     work.stirred.set()
@@ -125,10 +127,11 @@ def refused(work: Work, error: BodyRefused) -> str:
 
 def _unreadable(work: Work, response: httpx.Response) -> str | None:
     try:
-        for _ in work.source.items(response):
-            pass
-        if type(work.source).next_request is ImportSource.next_request:  # else nobody asks it
-            work.source.has_next_page(response)
+        with reading(response):
+            for _ in work.source.items(response):
+                pass
+            if type(work.source).next_request is ImportSource.next_request:  # else nobody asks it
+                work.source.has_next_page(response)
     except BAD_PAYLOAD as error:
         return f"its body is not what {work.source.name}.items expects: {type(error).__name__}: {error}"
     return None
@@ -243,6 +246,7 @@ def _discovered(work: Work, item: Any, place: str) -> Discovered:
         importable: Importable = work.source.stub(item)
         version = work.source.version(item)
     except BAD_PAYLOAD as error:
+        meet_text(repr(item))
         problem = f"{name}.stub rejects the list item: {type(error).__name__}: {error}"
         return Discovered(external_id=f"({place})", importable=None, problem=problem)
     if not isinstance(importable, work.source.model):

@@ -8,6 +8,7 @@ from import_pipeline.contracts import Importable
 from import_pipeline.errors import ImportFailed, ItemRejected, ItemRetryable
 from import_pipeline.importer.discover import BAD_PAYLOAD, refused
 from import_pipeline.importer.outage import ask, describe
+from import_pipeline.importer.quoting import reading
 from import_pipeline.importer.work import Work
 from import_pipeline.ratelimit import BodyRefused
 from import_pipeline.rules.backoff import retry_delay
@@ -20,7 +21,8 @@ async def fetch_item(work: Work, claim: Claim, importable: Importable) -> Done |
     try:
         request = _request(work, claim, importable)
         response = await _ask(work, request)
-        unchanged = _read(work, claim, response, importable)
+        with reading(response):
+            unchanged = _read(work, claim, response, importable)
     except ItemRejected as error:
         return Failure(claim=claim, reason=str(error), next_attempt_at=None)
     except ItemRetryable as error:

@@ -11,7 +11,7 @@ import httpx
 
 from import_pipeline.contracts import ImportSource, Notice
 from import_pipeline.importer.installation import Installation
-from import_pipeline.ratelimit.redaction import redact
+from import_pipeline.redaction import redact
 from import_pipeline.rules.notices import OCCASIONS
 from import_pipeline.tracking import notices
 from import_pipeline.tracking.notices import Event

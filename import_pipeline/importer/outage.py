@@ -8,7 +8,7 @@ import httpx
 
 from import_pipeline.errors import ImportFailed
 from import_pipeline.importer.work import Work
-from import_pipeline.ratelimit.redaction import redact
+from import_pipeline.redaction import redact
 from import_pipeline.rules.status import ImportKind
 
 UNREACHABLE = (httpx.ConnectError, httpx.ConnectTimeout)

@@ -13,7 +13,7 @@ from import_pipeline.importer.api import open_api
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.outage import in_words
 from import_pipeline.ratelimit import parse_tiers
-from import_pipeline.ratelimit.redaction import redact
+from import_pipeline.redaction import redact
 from import_pipeline.rules.forecast import minimum_seconds
 from import_pipeline.rules.outcome import Verdict, judge
 from import_pipeline.rules.status import ImportKind, ImportStatus

@@ -1,15 +1,14 @@
 """What the panel's pages share: the installation, the door, the limiters' gauges, the templates."""
 
 import threading
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from sqlalchemy import make_url
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.templating import Jinja2Templates
@@ -19,15 +18,12 @@ from import_pipeline.importer.gauges import Gauges
 from import_pipeline.importer.installation import Installation
 from import_pipeline.panel.security import Door
 from import_pipeline.panel.views import FILTERS
-from import_pipeline.ratelimit.redaction import redact
-from import_pipeline.settings import Settings
+from import_pipeline.redaction import redact
 
 T = TypeVar("T")
 #: Less than a refresh, so that each shows something new.
 GLANCE_SECONDS = 0.5
 TEMPLATES = Path(__file__).parent / "templates"
-#: A shorter secret would mask half of the page, and hides nothing.
-LEAST_SECRET = 4
 #: The script asks by this header for what changes of a page, without what stands around it.
 FRAGMENT = "x-panel-fragment"
 
@@ -87,14 +83,9 @@ class Panel:
         environment.filters["masked"] = self.masked
         return Jinja2Templates(env=environment)
 
-    @cached_property
-    def secrets(self) -> tuple[str, ...]:
-        """What must never be shown, whatever text an API or a driver puts it into."""
-        return tuple(_secrets_of(self.installation.settings, [each.name for each in self.installation.sources]))
-
     def masked(self, text: str) -> str:
-        """The text without secrets."""
-        return redact(text, self.secrets)
+        """The text without secrets; rows may be older than what is known of them."""
+        return redact(text)
 
     def run_url(self, run_id: str | None) -> str | None:
         """The page of a Dagster run."""
@@ -118,10 +109,3 @@ class Panel:
 def panel_of(request: Request) -> Panel:
     """The panel that the request is for."""
     return cast(Panel, request.app.state.panel)
-
-
-def _secrets_of(settings: Settings, sources: list[str]) -> Iterator[str]:
-    tokens = [settings.panel_token, *(settings.source(name).token for name in sources)]
-    passwords = [make_url(settings.database_url).password]
-    passwords.append(urlsplit(settings.redis_url).password if settings.redis_url else None)
-    yield from (str(secret) for secret in (*tokens, *passwords) if secret and len(str(secret)) >= LEAST_SECRET)

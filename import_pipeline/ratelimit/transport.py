@@ -9,6 +9,7 @@ import httpx
 
 from import_pipeline.ratelimit.dispatcher import Permit
 from import_pipeline.ratelimit.limiter import Limiter
+from import_pipeline.redaction import meet_request
 from import_pipeline.rules.nesting import nests_deeper
 from import_pipeline.rules.signals import is_refusal, standings, wait_asked_for
 
@@ -60,6 +61,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         """The first answer that is no refusal."""
         wishes: dict[str, Any] = request.extensions.get("import_pipeline", {})
         deadline = wishes.get("deadline") or self._deadline
+        meet_request(str(request.url), request.headers.items())
         while True:
             permit = await self._limiter.acquire(deadline, first=bool(wishes.get("first")))
             if permit.expires - self._limiter.clock.monotonic() < deadline / 2:

@@ -23,6 +23,7 @@ from sqlalchemy import (
     text,
 )
 
+from import_pipeline.redaction import redact
 from import_pipeline.rules.status import ImportStatus, ItemStatus
 
 tracking_metadata = MetaData(
@@ -57,8 +58,8 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-class Sentence(TypeDecorator[str]):
-    """Text that may quote an answer of an API: what no database stores (a zero byte, half a character) is replaced."""
+class Storable(TypeDecorator[str]):
+    """Text of an API: what no database stores (a zero byte, half a character) is replaced."""
 
     impl = Text
     cache_ok = True
@@ -66,6 +67,16 @@ class Sentence(TypeDecorator[str]):
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """The text as every database takes it."""
         return None if value is None else value.encode(errors="replace").decode().replace("\0", "?")
+
+
+class Sentence(Storable):
+    """Text for people that may quote an API: secrets in it are masked."""
+
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """The text without secrets."""
+        return super().process_bind_param(value if value is None else redact(value), dialect)
 
 
 # SQLite numbers rows by itself only for a primary key of exactly the type INTEGER.
@@ -193,8 +204,8 @@ source_items = Table(
     tracking_metadata,
     Column("source", String(100), primary_key=True),
     Column("external_id", String(255), primary_key=True),
-    Column("version", Sentence),  # of the details that were imported last, null: never
-    Column("etag", Sentence),
+    Column("version", Storable),  # of the details that were imported last, null: never
+    Column("etag", Storable),
     Column("first_import_id", BigInteger, nullable=False),
     Column("last_import_id", BigInteger, nullable=False),
     Column("gone_at", UtcDateTime),
@@ -222,10 +233,10 @@ import_requests = Table(
     Column("import_id", BigInteger),  # the import it speaks of
     Column("fresh", Boolean, nullable=False, server_default=text("false")),
     Column("requested_by", String(200)),
-    Column("reason", Text),
+    Column("reason", Sentence),
     Column("requested_at", UtcDateTime, nullable=False),
     Column("handled_at", UtcDateTime),
-    Column("outcome", Text),
+    Column("outcome", Sentence),
     Column("result_import_id", BigInteger),  # the import that came of it
     _json(),
 )

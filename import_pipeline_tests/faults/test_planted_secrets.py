@@ -1,0 +1,161 @@
+"""Secrets in the address, in headers and in bodies, and requests that fail in every way: nobody reads them anywhere."""
+
+import json
+from functools import partial
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from import_pipeline_tests.acceptance.outside import CommandLine
+from import_pipeline_tests.hostile import drip, hostile, reset
+from import_pipeline_tests.panels import open_panel
+from import_pipeline_tests.planted import SECRETS
+
+ROOT = Path(__file__).parents[2]
+#: What an unkind API repeats: all that it was sent, and a secret of its own.
+ECHO = {"session_token": SECRETS["body of an answer"], "echo": list(SECRETS.values())}
+BODY = json.dumps(ECHO).encode()
+LOCATION = f"Location: http://importer:{SECRETS['password of the address']}@127.0.0.1/?{SECRETS['token']}"
+
+
+def answer(line, *, status, body=BODY, head=""):
+    """An answer of that status that repeats every secret."""
+    cookie = f"Set-Cookie: session={SECRETS['body of an answer']}"
+    lines = [f"HTTP/1.1 {status} Whatever", cookie, f"Content-Length: {len(body)}", "Connection: close"]
+    line.say("\r\n".join([*lines, *filter(None, [head]), "", ""]).encode() + body)
+
+
+def broken(line):
+    """JSON that breaks off after all that must not be told."""
+    line.body(BODY[:-1], "Connection: close")
+
+
+#: One import meets all of these: each is its item's own failure.
+ITEMS = {
+    "missing": partial(answer, status=404),
+    "busy": partial(answer, status=500),
+    "odd": partial(answer, status=418),
+    "moved": partial(answer, status=302, head=LOCATION),
+    "picky": lambda line: line.body(BODY, "Connection: close"),
+    "broken": broken,
+    "reset": reset,
+    "slow": drip,
+    "unaskable": broken,
+    "unreadable": broken,
+}
+#: Each of these ends its import.
+ENDINGS = {
+    "no-401": partial(answer, status=401),
+    "no-403": partial(answer, status=403),
+    "crash": lambda line: line.body(BODY, "Connection: close"),
+    "crash-chained": lambda line: line.body(BODY, "Connection: close"),
+}
+
+
+def unkind_list(line):
+    """A page that is none, and repeats what a list request holds."""
+    echo = [secret for where, secret in SECRETS.items() if where != "header of a request"]
+    line.body(json.dumps(ECHO | {"echo": echo}).encode(), "Connection: close")
+
+
+@pytest.fixture
+def command(tmp_path, home):
+    """The command, with the source full of secrets, and with everything logged."""
+    line = CommandLine(tmp_path)
+    line.environment = {
+        "PYTHONPATH": str(ROOT),
+        "IMPORT_PIPELINE_SOURCES": "import_pipeline_tests.planted:SOURCES",
+        "PLANTED_TOKEN": SECRETS["token"],
+        "PLANTED_LOG": str(tmp_path / "all.log"),
+        "PLANTED_LIMITS": "100000/1 second",
+        "PLANTED_TRIES": "2",
+        "PLANTED_BACKOFF": "0.01",
+        "PLANTED_TIMEOUT": "1",
+    }
+    yield line
+    line.end_all()
+
+
+def address(url):
+    """The API's address, with user and password."""
+    return url.replace("://", f"://importer:{quote(SECRETS['password of the address'], safe='')}@")
+
+
+def tells(text: str | bytes) -> list[str]:
+    """Which secrets stand in it, as they are or as an address would hold them."""
+    data = text if isinstance(text, bytes) else text.encode()
+    return [
+        where for where, secret in SECRETS.items() if secret.encode() in data or quote(secret, safe="").encode() in data
+    ]
+
+
+async def look_everywhere(command, said, folder, monkeypatch):
+    """Commands, files, databases, logs, pages: what tells, with what it tells."""
+    seen = {"run, output": said.out, "run, errors": said.err}
+    for arguments in (["show", "1"], ["list", "--json"], ["doctor"]):
+        shown = command.run(*arguments, status=None)
+        seen[" ".join(arguments)] = shown.out + shown.err
+    for path in folder.rglob("*"):
+        if path.is_file():
+            seen[str(path)] = path.read_bytes()
+    for name, value in command.environment.items():
+        monkeypatch.setenv(name, value)
+    async with open_panel(folder / "home", **command.environment) as visit:
+        for path in ("/", "/imports/1", "/api/imports", "/api/imports/1", "/metrics"):
+            page = await visit.get(path)
+            assert page.status_code == 200, path
+            seen[f"panel {path}"] = page.text
+    return {where: found for where, text in seen.items() if (found := tells(text))}
+
+
+@pytest.mark.anyio
+async def test_no_failure_of_an_item_tells_a_secret(command, tmp_path, monkeypatch):
+    with hostile(ITEMS) as url:
+        command.environment["PLANTED_BASE_URL"] = address(url)
+        said = command.run("run", "planted", status=3)
+        assert await look_everywhere(command, said, tmp_path, monkeypatch) == {}
+    shown = command.run("show", "1", "--json")
+    assert tells(shown.out) == []
+    failures = {each["external_id"]: each["reason"] for each in shown.json["failures"]}
+    assert len(failures) == len(ITEMS)
+    assert failures["picky"] == (
+        "Telltale.populate rejects the detail: picky: not with {'session_token': '***', 'echo': [" + ECHOED + "]}, nor "
+        "*** *** *** *** *** ***"
+    )
+    logged = (tmp_path / "all.log").read_text()
+    assert '/api/items/missing?api_key=*** "HTTP/1.1 404' in logged
+
+
+ECHOED = ", ".join(["'***'"] * len(SECRETS))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "ending",
+    [pytest.param(name, marks=[] if name == "crash" else pytest.mark.nightly) for name in ENDINGS],
+)
+async def test_no_end_of_an_import_tells_a_secret(command, tmp_path, monkeypatch, ending):
+    with hostile({ending: ENDINGS[ending]}) as url:
+        command.environment["PLANTED_BASE_URL"] = address(url)
+        said = command.run("run", "planted", status=4)
+        assert await look_everywhere(command, said, tmp_path, monkeypatch) == {}
+
+
+@pytest.mark.anyio
+@pytest.mark.nightly
+@pytest.mark.parametrize("page", [unkind_list, broken, ENDINGS["no-401"], reset])
+async def test_no_list_that_fails_tells_a_secret(command, tmp_path, monkeypatch, page):
+    with hostile({}, page=page) as url:
+        command.environment["PLANTED_BASE_URL"] = address(url)
+        said = command.run("run", "planted", status=4)
+        assert await look_everywhere(command, said, tmp_path, monkeypatch) == {}
+
+
+@pytest.mark.anyio
+@pytest.mark.nightly
+async def test_no_refused_connection_tells_a_secret(command, tmp_path, monkeypatch):
+    command.environment["PLANTED_BASE_URL"] = address("http://127.0.0.1:9")
+    said = command.run("run", "planted", status=4)
+    assert "the API at http://127.0.0.1:9 cannot be reached" in said.err
+    assert await look_everywhere(command, said, tmp_path, monkeypatch) == {}

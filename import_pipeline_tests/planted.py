@@ -1,0 +1,101 @@
+"""A source full of secrets, whose own code tells them in every error; and a log that keeps all that anybody says."""
+
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from import_pipeline import Connector, ImportableMixin, ImportSource
+from import_pipeline.settings import SourceSettings
+
+#: What is planted, and where.
+SECRETS = {
+    "password of the address": "pw-4bd1c0ffee5e77",
+    "parameter of the address": "param-90be1ab61d03f2",
+    "token": "token-2f8c6de0a911b4",
+    "header of the connector": "partner-7715dafe0c62aa",
+    "header of a request": "request-b3308c1de95f64",
+    "body of an answer": "answer-5c0d9e12f7ab38",
+}
+
+
+class Base(DeclarativeBase):
+    """The tables of this module."""
+
+
+class Telltale(ImportableMixin, Base):
+    """Refuses everything, and says aloud what it was given."""
+
+    __tablename__ = "telltales"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+    def detail_request(self) -> httpx.Request:
+        """A request with a secret in its address and in a header."""
+        if self.external_id == "unaskable":
+            raise ValueError(f"cannot ask with {os.environ['PLANTED_TOKEN']}")
+        headers = {"X-Auth-Token": SECRETS["header of a request"]}
+        return httpx.Request("GET", f"/api/items/{self.external_id}?{_query()}", headers=headers)
+
+    def populate(self, detail: Mapping[str, Any]) -> None:
+        """Fail as the detail asks for, quoting all of it."""
+        try:
+            raise LookupError(f"looked through {detail}")
+        except LookupError:
+            if self.external_id == "crash":
+                raise RuntimeError(f"cannot live with {', '.join(detail['echo'])}") from None
+            if self.external_id == "crash-chained":
+                raise RuntimeError("cannot live with it")  # noqa: B904  # what it came of is in the traceback
+            raise ValueError(f"{self.external_id}: not with {detail}, nor {' '.join(detail['echo'])}") from None
+
+
+class PlantedSource(ImportSource):
+    """Secrets in the address, in headers, in parameters."""
+
+    name = "planted"
+    model = Telltale
+
+    def connector(self, settings: SourceSettings) -> Connector:
+        """The token goes where no rule expects it."""
+        headers = {"X-Partner": SECRETS["header of the connector"], "X-Mine": f"Token {settings.token}"}
+        return Connector(base_url=self.base_url, headers=headers, timeout=self.timeout)
+
+    def list_request(self, page: int, per_page: int) -> httpx.Request:
+        """A page."""
+        return httpx.Request("GET", f"/api/items?page={page}&{_query()}")
+
+    def items(self, list_response: httpx.Response) -> Iterable[Mapping[str, Any]]:
+        """The items; a list that is told to fail fails aloud."""
+        body = list_response.json()
+        if "echo" in body:
+            raise ValueError(f"no list, but {body}")
+        found: list[Mapping[str, Any]] = body["data"]
+        return found
+
+    def has_next_page(self, list_response: httpx.Response) -> bool:
+        """One page is all."""
+        return False
+
+    def stub(self, item: Mapping[str, Any]) -> Telltale:
+        """An id."""
+        if item["id"] == "unreadable":
+            raise ValueError(f"cannot read {item} with {os.environ['PLANTED_TOKEN']}")
+        return Telltale(external_id=item["id"])
+
+
+def _query() -> str:
+    return f"api_key={SECRETS['parameter of the address']}"
+
+
+def sources() -> list[ImportSource]:
+    """The source, in a process where a user has asked to log everything there is."""
+    if path := os.environ.get("PLANTED_LOG"):
+        logging.basicConfig(level=logging.DEBUG, filename=Path(path), force=True)
+    return [PlantedSource()]
+
+
+SOURCES = sources()

@@ -1,0 +1,159 @@
+"""Secrets never leave in a URL, a header or a log line."""
+
+import io
+import logging
+import traceback
+
+import httpx
+import pytest
+
+from import_pipeline.redaction import (
+    MOST_MET,
+    Secrets,
+    keep,
+    mask_logs,
+    masking,
+    meet_request,
+    meet_text,
+    redact,
+    redact_headers,
+    secrets_of_address,
+)
+from import_pipeline.testing import CannedTransport
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ""),
+        ("nothing to hide: page=2&per_page=100", "nothing to hide: page=2&per_page=100"),
+        ("https://api.test/items?page=2", "https://api.test/items?page=2"),
+        ("https://bob:hunter2@api.test/x", "https://***@api.test/x"),
+        ("https://token@api.test/x", "https://***@api.test/x"),
+        ("redis://:hunter2@cache:6379/0", "redis://***@cache:6379/0"),
+        ("postgresql+psycopg2://u:p%40ss@db/x failed", "postgresql+psycopg2://***@db/x failed"),
+        ("GET https://a.test/x?token=abc&page=2", "GET https://a.test/x?token=***&page=2"),
+        ("https://a.test/x?page=2&api_key=abc#top", "https://a.test/x?page=2&api_key=***#top"),
+        ("https://a.test/x?X-Amz-Signature=abc&b=1", "https://a.test/x?X-Amz-Signature=***&b=1"),
+        ("https://a.test/x?access_token=a.b-c&client_secret=s", "https://a.test/x?access_token=***&client_secret=***"),
+        ("https://a.test/x?monkey=1&keyword=2", "https://a.test/x?monkey=1&keyword=2"),
+        ("Authorization: Bearer abc.def-ghi", "Authorization: Bearer ***"),
+        ('{"api_key": "a\\"b", "id": 7}', '{"api_key": "***", "id": 7}'),
+        ("{'session_token': 'a', 'code': 'A1'}", "{'session_token': '***', 'code': 'A1'}"),
+        ('{"password": "it breaks of', '{"password": "***'),
+        ("mail to bob@example.com about https://a.test", "mail to bob@example.com about https://a.test"),
+    ],
+)
+def test_texts(text: str, expected: str) -> None:
+    assert redact(text) == expected
+
+
+def test_known_secrets_are_masked_wherever_they_stand() -> None:
+    assert redact("id=s3cret-and-more, s3cret", ["s3cret", "s3cret-and-more", ""]) == "id=***, ***"
+
+
+def test_headers() -> None:
+    headers = {"Authorization": "Bearer x", "X-Api-Key": "x", "Cookie": "a=b", "Accept": "text/plain", "X-Mine": "s3c"}
+    masked = {"Authorization": "***", "X-Api-Key": "***", "Cookie": "***", "Accept": "text/plain", "X-Mine": "***"}
+    assert redact_headers(headers, ["s3c"]) == masked
+
+
+def test_what_is_kept_is_masked_in_every_form() -> None:
+    secrets = Secrets()
+    secrets.keep(["p@ss/word with more"])
+    assert secrets.mask("p@ss/word with more, p%40ss%2Fword%20with%20more") == "***, ***"
+
+
+def test_a_short_secret_is_masked_only_where_it_stands_alone() -> None:
+    secrets = Secrets()
+    secrets.keep(["test", "abc"])
+    assert secrets.mask("test (test) tests contest abc") == "*** (***) tests contest abc"
+
+
+def test_what_was_met_long_ago_is_forgotten_and_what_is_kept_is_not() -> None:
+    secrets = Secrets()
+    secrets.keep(["kept-for-ever-and-ever"])
+    secrets.meet(f"met-number-{number:05}" for number in range(MOST_MET + 1))
+    said = secrets.mask("kept-for-ever-and-ever met-number-00500")
+    assert said == "*** ***"
+    secrets.meet(f"met-later-on-{number:05}" for number in range(MOST_MET))
+    assert secrets.mask("kept-for-ever-and-ever met-number-00500") == "*** met-number-00500"
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("https://api.test/items?page=2", []),
+        ("https://bob:hunter2@api.test/x?sig=abc&page=1", ["hunter2", "abc"]),
+        ("https://0123456789abcdef:x-oauth@api.test/x", ["x-oauth", "0123456789abcdef"]),
+        ("postgresql://importer-of-items:hunter2@db/x", ["hunter2"]),
+        ("http://[broken", []),
+    ],
+)
+def test_what_is_secret_in_an_address(address: str, expected: list[str]) -> None:
+    assert list(secrets_of_address(address)) == expected
+
+
+def test_what_requests_and_bodies_hold_under_telling_names_is_known_afterwards() -> None:
+    meet_request(
+        "https://a.test/?access_key=met-in-a-query", [("X-Api-Key", "met-in-a-header"), ("Accept", "all/of-it")]
+    )
+    meet_request("https://a.test/", [("Authorization", "Custom met-after-a-scheme")])
+    meet_text('{"client_secret": "met-in-a-field", "name": "no secret here"')
+    meet_text("grant=x&refresh_token=met-in-a-form")
+    met = ["met-in-a-query", "met-in-a-header", "met-after-a-scheme", "met-in-a-field", "met-in-a-form"]
+    assert [redact(f"told: {secret}") for secret in met] == ["told: ***"] * len(met)
+    assert redact("all/of-it, no secret here") == "all/of-it, no secret here"
+
+
+@pytest.mark.anyio
+async def test_the_line_that_httpx_logs_is_tamed(caplog: pytest.LogCaptureFixture) -> None:
+    keep("kept-by-the-log-test")
+    mask_logs()
+    caplog.set_level(logging.INFO, "httpx")
+    async with httpx.AsyncClient(transport=CannedTransport({})) as client:
+        await client.get("https://bob:hunter2@api.test/kept-by-the-log-test?token=abc&page=2")
+    assert "GET https://***@api.test/***?token=***&page=2" in caplog.text
+
+
+def test_tracebacks_are_masked_too() -> None:
+    keep("kept-by-the-traceback-test")
+    mask_logs()
+    written = io.StringIO()
+    handler, logger = logging.StreamHandler(written), logging.getLogger("test.redaction")
+    logger.addHandler(handler)
+    try:
+        raise ValueError("kept-by-the-traceback-test in https://u:p@api.test")
+    except ValueError:
+        logger.exception("it broke")
+    finally:
+        logger.removeHandler(handler)
+    assert "ValueError: *** in https://***@api.test" in written.getvalue()
+
+
+def test_a_line_that_cannot_be_made_is_left_to_logging() -> None:
+    mask_logs()
+    record = logging.getLogger("test").makeRecord("test", logging.INFO, "x.py", 1, "%d", ("x",), None)
+    assert record.args == ("x",)
+
+
+def test_an_error_that_tells_a_secret_leaves_as_a_copy_with_its_name_and_its_cause() -> None:
+    def user_code() -> None:
+        try:
+            raise LookupError("https://u:p@api.test")
+        except LookupError:
+            raise RuntimeError("all is lost")  # noqa: B904  # the context counts too
+
+    with pytest.raises(Exception, match="all is lost") as caught, masking():
+        user_code()
+    told = "".join(traceback.format_exception(caught.value))
+    assert "LookupError: https://***@api.test" in told
+    assert "RuntimeError: all is lost" in told
+    assert "in user_code" in told
+
+
+def test_an_error_without_secrets_leaves_as_it_is() -> None:
+    error = ValueError("nothing to hide")
+    with pytest.raises(ValueError, match="nothing") as caught, masking():
+        raise error
+    assert caught.value is error
