@@ -182,6 +182,10 @@ class ImportSource(ABC):
         """Whether an answer that is no 429 means the same (a 403, or a 200 with an error in its body)."""
         return False
 
+    def cost(self, request: httpx.Request) -> int:
+        """How many places of every limit a request takes, from 1: what the API calls its weight, points or cost."""
+        return 1
+
     def notify(self, notice: Notice) -> None:  # noqa: B027 - nobody has to write one
         """Tell people of an import that has failed, is incomplete or is blocked; the default leaves it to `notify_url`.
 

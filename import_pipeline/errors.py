@@ -5,6 +5,7 @@
     │   ├── SettingError            a setting cannot be read
     │   ├── SourceNotFound          no source of that name, or the list of sources cannot be loaded
     │   ├── ContractError           a source or an importable does not do what the contract says
+    │   ├── CostTooHigh             a request costs more than a limit has room for
     │   ├── ImportNotFound          no import of that id
     │   └── SchemaError             the database's tables do not fit this version
     ├── InvalidTransition           a status may not become that other status
@@ -56,6 +57,10 @@ class ContractError(UsageError):
         super().__init__(f"{source}.{method}: expected {expected}, got {got}")
         self.source = source
         self.method = method
+
+
+class CostTooHigh(UsageError):
+    """A request costs more places than a whole window of its limits has, or fewer than one."""
 
 
 class ImportNotFound(UsageError):

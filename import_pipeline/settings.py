@@ -156,9 +156,9 @@ SOURCE_SETTINGS: tuple[Setting[Any], ...] = (
     Setting(
         name="LIMITS",
         parse=values.limits,
-        expected="tiers such as '500/20 second; 2000/100 second', none longer than a year",
+        expected="tiers of up to a year such as '500/20 second; 2000/100 second; 20 concurrent', or the word none",
         default="the source's own",
-        meaning="the rate limits, all of which hold at once",
+        meaning="the rate limits, all of which hold at once; none: they are learned",
     ),
     Setting(
         name="CONCURRENCY",

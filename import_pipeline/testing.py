@@ -18,7 +18,7 @@ import httpx
 from import_pipeline.clock import Clock, SystemClock
 from import_pipeline.ratelimit.exchange import SECOND, Ask, Exchange
 from import_pipeline.ratelimit.pause import Shared, begin
-from import_pipeline.ratelimit.rule import exchange
+from import_pipeline.ratelimit.rule import Book, exchange
 
 #: Turns of the event loop after which nothing but sleepers is taken to be left. Only a task that is itself on its way
 #: through many turns would be overtaken by time.
@@ -116,15 +116,15 @@ class MemoryPermits:
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock: Clock = clock or SystemClock()
-        self._apis: dict[str, tuple[Shared, MemoryStamps]] = {}
+        self._apis: dict[str, tuple[Shared, MemoryStamps, MemoryStamps]] = {}
         self._known: dict[tuple[str, str], tuple[int, int]] = {}
 
     def exchange(self, ask: Ask) -> Exchange:
         """One atomic step."""
-        shared, stamps = self._apis.setdefault(ask.api, (Shared(), MemoryStamps()))
+        shared, stamps, flying = self._apis.setdefault(ask.api, (Shared(), MemoryStamps(), MemoryStamps()))
         epoch, seen = self._known.get((ask.api, ask.process), (0, 0))
-        now, lost = begin(shared, self._micros(), epoch, seen)
-        result = exchange(shared, stamps, ask, now, lost=lost)
+        now, lost, emptied = begin(shared, self._micros(), epoch, seen)
+        result = exchange(Book(shared, stamps, flying), ask, now, lost=lost, emptied=emptied)
         self._known[ask.api, ask.process] = (shared.epoch, now)
         return result
 
@@ -157,6 +157,10 @@ class MemoryStamps:
         moment = self._by_permit.pop(permit, None)
         if moment is not None:
             self._moments.remove(moment)
+
+    def moment(self, permit: str) -> int | None:
+        """Where a permit stands, if it is there."""
+        return self._by_permit.get(permit)
 
     def newest(self, skip: int, count: int) -> Sequence[int]:
         """That many moments, newest first, after skipping some."""

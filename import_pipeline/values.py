@@ -131,15 +131,28 @@ def sources(raw: str) -> str:
 
 
 def limits(raw: str) -> str:
-    """Tiers in the notation of `limits`."""
+    """Tiers in the notation of `limits`, and `20 concurrent`; empty for `none`."""
     from limits import parse_many
 
-    for tier in parse_many(raw):
+    if raw.lower() == "none":
+        return ""
+    amounts, _ = split_limits(raw)
+    for tier in parse_many(amounts) if amounts else ():
         if tier.amount < 1:
             raise ValueError(raw)  # would never let a request through
         if tier.amount > MOST_PERMITS or tier.get_expiry() > LONGEST_WINDOW_SECONDS:
             raise ValueError(raw)
     return raw
+
+
+def split_limits(raw: str) -> tuple[str, int]:
+    """The part that is in the notation of `limits`, and how many requests may be in flight at once; 0: any number."""
+    parts = [part.strip() for part in re.split(r"[;,|\n]", raw) if part.strip()]
+    if not parts:
+        raise ValueError(raw)
+    found = [re.fullmatch(r"([1-9]\d{0,8}) concurrent", part, re.IGNORECASE) for part in parts]
+    amounts = [part for part, match in zip(parts, found, strict=True) if not match]
+    return "; ".join(amounts), min((int(match[1]) for match in found if match), default=0)
 
 
 def database_url(raw: str) -> str:

@@ -11,13 +11,26 @@ from hypothesis import strategies as st
 
 from import_pipeline.ratelimit import Limiter, RateLimitedTransport, open_permits, parse_tiers
 from import_pipeline.ratelimit.connections import open_connections
-from import_pipeline.ratelimit.exchange import SECOND, Ask, Exchange, Outcome, Permits, Settled, Sighting, Wanted
+from import_pipeline.ratelimit.exchange import (
+    SECOND,
+    Ask,
+    Counted,
+    Exchange,
+    Named,
+    Outcome,
+    Permits,
+    Settled,
+    Sighting,
+    Wanted,
+)
 from import_pipeline.ratelimit.redis_storage import SCRIPT, RedisPermits
 from import_pipeline.ratelimit.sqlite_storage import SQLitePermits
 from import_pipeline.testing import FakeClock, MemoryPermits
 
 LOOK_AHEAD = 30_000
 TIERS = ((3, 2 * SECOND), (5, 10 * SECOND))
+DAY = 86_400 * SECOND
+LONG_TIERS = (*TIERS, (9, DAY), (11, 3 * DAY))
 
 
 @dataclass
@@ -72,7 +85,11 @@ class Step:
     wanted: int
     lifetime: int
     picks: Sequence[tuple[int, Outcome, int, int]]
-    tiered: bool = True
+    tiers: tuple[tuple[int, int], ...] = TIERS
+    concurrent: int = 0
+    costs: Sequence[int] = (1,)
+    named: Sequence[Named] = ()
+    counted: Sequence[Counted] = ()
     told: int = 0
     quickest: int = 0
     sightings: Sequence[Sighting] = ()
@@ -82,10 +99,11 @@ gaps = st.one_of(
     st.integers(0, 50_000),
     st.integers(0, 3 * SECOND),
     st.sampled_from([0, 1, LOOK_AHEAD, 2 * SECOND, 2 * SECOND - LOOK_AHEAD, 10 * SECOND, 40 * SECOND, 700 * SECOND]),
+    st.sampled_from([0, 0, DAY // 100, DAY // 2, DAY, 4 * DAY]),
 )
 picks = st.tuples(
     st.integers(0, 20),
-    st.sampled_from([Outcome.ANSWERED, Outcome.ANSWERED, Outcome.ANSWERED, Outcome.UNUSED, Outcome.REFUSED]),
+    st.sampled_from([*3 * [Outcome.ANSWERED], Outcome.UNUSED, Outcome.REFUSED, Outcome.FLYING]),
     st.integers(0, 200_000),
     st.sampled_from([0, 1, SECOND, 3 * SECOND, 15 * SECOND]),
 )
@@ -97,7 +115,21 @@ steps = st.lists(
         wanted=st.integers(0, 7),
         lifetime=st.sampled_from([SECOND, 5 * SECOND, 32 * SECOND]),
         picks=st.lists(picks, max_size=4),
-        tiered=st.sampled_from([True, True, True, False]),
+        tiers=st.sampled_from([TIERS, TIERS, LONG_TIERS, LONG_TIERS, ()]),
+        concurrent=st.sampled_from([0, 0, 0, 2, 4]),
+        costs=st.lists(st.sampled_from([1, 1, 1, 2, 3]), min_size=1, max_size=4),
+        named=st.lists(
+            st.builds(
+                Named,
+                limit=st.integers(1, 9),
+                used=st.integers(0, 9),
+                reset=st.sampled_from([0, SECOND, 7 * SECOND + 1]),
+                window=st.sampled_from([0, 0, 5 * SECOND, DAY]),
+                age=st.integers(0, 100_000),
+            ),
+            max_size=1,
+        ),
+        counted=st.lists(st.builds(Counted, places=st.integers(1, 3), age=st.integers(0, DAY)), max_size=1),
         told=st.sampled_from([0, 0, 0, 0, 400_000, 700_001, 1_000_000]),
         quickest=st.sampled_from([0, 1, 30_000, 200_000, 5 * SECOND]),
         sightings=st.lists(
@@ -115,7 +147,7 @@ class Player:
 
     time: VirtualTime
     stores: Sequence[Permits]
-    out: list[str] = field(default_factory=list)
+    out: list[tuple[str, int]] = field(default_factory=list)  #: permits and their costs
     count: int = 0
 
     def play(self, step: Step) -> tuple[Ask, list[Exchange]]:
@@ -123,59 +155,80 @@ class Player:
         settled = []
         for index, outcome, age, wait in step.picks:
             if self.out:
-                permit = self.out.pop(index % len(self.out))
-                waits = wait if outcome is Outcome.REFUSED else 0
-                settled.append(Settled(permit=permit, outcome=outcome, age=age, wait=waits))
+                permit, cost = self.out.pop(index % len(self.out))
+                waits = 0 if outcome in (Outcome.ANSWERED, Outcome.UNUSED) else wait
+                settled.append(Settled(permit=permit, cost=cost, outcome=outcome, age=age, wait=waits))
+                if outcome is Outcome.FLYING:
+                    self.out.append((permit, cost))
         names = [f"p{self.count + number}" for number in range(step.wanted)]
+        costs = [step.costs[number % len(step.costs)] for number in range(step.wanted)]
         self.count += step.wanted
         ask = Ask(
             api="an {api} with/odd characters",
             process=f"process {step.process}",
-            tiers=TIERS if step.tiered else (),
+            tiers=step.tiers,
+            concurrent=step.concurrent,
+            named=tuple(step.named),
+            counted=tuple(step.counted),
             settled=tuple(settled),
-            wanted=tuple(Wanted(permit=name, lifetime=step.lifetime) for name in names),
+            wanted=tuple(
+                Wanted(permit=name, lifetime=step.lifetime, cost=cost) for name, cost in zip(names, costs, strict=True)
+            ),
             look_ahead=LOOK_AHEAD,
             count=True,
             told=step.told,
             quickest=step.quickest,
             samples=7 if step.quickest else 0,
-            sightings=tuple(step.sightings) if step.tiered else (),
+            sightings=tuple(step.sightings) if step.tiers else (),
         )
         results = [store.exchange(ask) for store in self.stores]
-        self.out += names[: len(results[0].starts)]
+        self.out += list(zip(names, costs, strict=True))[: len(results[0].starts)]
         return ask, results
 
 
 class Reference:
-    """The tiers' rule at its plainest: it may start when every window before it holds fewer than n."""
+    """The rules at their plainest: it may start when every window before it holds at most n less its cost.
 
-    def __init__(self) -> None:
-        self.stamps: dict[str, int] = {}
+    Long tiers are counted to the moment in here, and not in hundredths.
+    """
 
-    def starts(self, wanted: int, now: int) -> list[int]:
-        counted = [min(stamp, now) for stamp in self.stamps.values()]  # what still flies counts as now, at best
+    def __init__(self, tiers: Sequence[tuple[int, int]] = TIERS, concurrent: int = 0) -> None:
+        self.tiers, self.concurrent = tiers, concurrent
+        self.stamps: dict[str, tuple[int, int]] = {}  #: (moment, cost)
+        self.flying: dict[str, int] = {}
+
+    def starts(self, wanted: Sequence[Wanted], now: int) -> list[int]:
+        counted = [(min(stamp, now), cost) for stamp, cost in self.stamps.values()]  # what still flies counts as now
+        landing = sum(moment > now for moment in self.flying.values())
         granted: list[int] = []
-        for _ in range(wanted):
-            moments = sorted(
-                {now, *(stamp + window for stamp in counted for _, window in TIERS if stamp + window > now)}
+        for each in wanted:
+            moments = sorted({now, *(s + window for s, _ in counted for _, window in self.tiers if s + window > now)})
+            start = next(
+                at
+                for at in moments
+                if all(sum(c for s, c in counted if s > at - w) + each.cost <= n for n, w in self.tiers)
             )
-            start = next(at for at in moments if all(sum(s > at - w for s in counted) < n for n, w in TIERS))
-            if start > now + LOOK_AHEAD:
+            is_full = self.concurrent and landing + len(granted) >= self.concurrent
+            if start > now + LOOK_AHEAD or is_full:
                 break
             granted.append(start)
-            counted.append(now)
+            counted.append((now, each.cost))
         return granted
 
     def settle(self, ask: Ask, starts: Sequence[int], now: int) -> None:
         for each in ask.settled:
             self.stamps.pop(each.permit, None)
+            self.flying.pop(each.permit, None)
             if each.outcome is Outcome.ANSWERED:
-                self.stamps[each.permit] = now - each.age
+                self.stamps[each.permit] = (now - each.age, each.cost)
         for wanted, start in zip(ask.wanted, starts, strict=False):
-            self.stamps[wanted.permit] = now + start + wanted.lifetime
+            self.stamps[wanted.permit] = (now + start + wanted.lifetime, wanted.cost)
+            self.flying[wanted.permit] = now + start + wanted.lifetime
 
 
-async def send_all(url: str, redis_url: str | None, sqlite_path: str, tiers: str, requests: int) -> list[int]:
+async def send_all(
+    url: str, redis_url: str | None, sqlite_path: str, tiers: str, requests: int, cost: int = 1
+) -> list[int]:
     """The statuses that one process gets, refusals included, with ten workers."""
     statuses: list[int] = []
     permits = open_permits(redis_url, Path(sqlite_path))
@@ -184,7 +237,7 @@ async def send_all(url: str, redis_url: str | None, sqlite_path: str, tiers: str
         statuses.append(status or 0)
 
     async with Limiter("api", parse_tiers(tiers), permits) as limiter:
-        transport = RateLimitedTransport(open_connections(limit=10), limiter, observe=observe)
+        transport = RateLimitedTransport(open_connections(limit=10), limiter, observe=observe, cost=lambda _: cost)
         async with httpx.AsyncClient(transport=transport, base_url=url) as client:
             left = iter(range(requests))
 

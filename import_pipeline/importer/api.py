@@ -9,7 +9,7 @@ import httpx
 
 from import_pipeline.clock import Clock
 from import_pipeline.contracts import ImportSource
-from import_pipeline.errors import ImportFailed
+from import_pipeline.errors import ContractError, ImportFailed
 from import_pipeline.ratelimit import Limiter, Permits, RateLimitedTransport, Usage, open_permits, parse_tiers
 from import_pipeline.ratelimit.connections import open_connections
 from import_pipeline.redaction import keep, keep_headers
@@ -25,12 +25,36 @@ class Tally:
     requests: int = 0
     answers: int = 0
     hits: int = 0  #: answers of status 429
+    weighed: int = 0  #: requests whose cost was asked for: each once, however often it is sent
+    places: int = 0  #: what they cost
 
     def observe(self, status: int | None) -> None:
         """Count a request and its answer; None stands for one that got none."""
         self.requests += 1
         self.answers += status is not None
         self.hits += status == TOO_MANY_REQUESTS
+
+    @property
+    def mean_cost(self) -> float:
+        """What a request cost so far."""
+        return self.places / self.weighed if self.weighed else 1.0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The source's own cost of a request, checked and counted."""
+
+    source: ImportSource
+    tally: Tally
+
+    def __call__(self, request: httpx.Request) -> int:
+        """The places that it takes; raises ContractError for what is no whole number from 1."""
+        cost = self.source.cost(request)
+        if not isinstance(cost, int) or cost < 1:
+            raise ContractError(self.source.name, "cost", "a whole number from 1", repr(cost))
+        self.tally.weighed += 1
+        self.tally.places += cost
+        return cost
 
 
 class Api:
@@ -118,6 +142,7 @@ async def open_api(
         limiter,
         is_rate_limited=source.is_rate_limited,
         observe=tally.observe,
+        cost=Cost(source, tally),
         deadline=connector.timeout,
         largest_body=source.max_body,
         deepest_json=source.max_depth,

@@ -4,12 +4,12 @@ import os
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 from import_pipeline.clock import Clock
 from import_pipeline.contracts import ImportSource
-from import_pipeline.ratelimit import Permits, TierUsage, Usage, open_permits, parse_tiers
+from import_pipeline.ratelimit import Permits, Usage, open_permits, parse_tiers
 from import_pipeline.ratelimit.exchange import SECOND, Ask, StoreError
+from import_pipeline.ratelimit.usage import usage_of
 from import_pipeline.settings import Settings
 
 #: Seconds for which counters that were read are shown again: any number of people cost the store one step.
@@ -52,14 +52,5 @@ class Gauges:
         self._permits = self._permits or open_permits(self.settings.redis_url, self.settings.limits_path)
         tiers = parse_tiers(limits)
         windows = tuple((tier.amount, tier.get_expiry() * SECOND) for tier in tiers)
-        result = self._permits.exchange(Ask(api=api, process=self._name, tiers=windows, count=True))
-        return Usage(
-            hits=result.hits,
-            sleeps=result.sleeps,
-            slept_seconds=result.slept / SECOND,
-            paused_until=self.clock.now() + timedelta(microseconds=result.pause) if result.pause else None,
-            tiers=tuple(
-                TierUsage(amount=tier.amount, seconds=tier.get_expiry(), used=used)
-                for tier, used in zip(tiers, result.used, strict=True)
-            ),
-        )
+        ask = Ask(api=api, process=self._name, tiers=windows, concurrent=tiers.concurrent, count=True)
+        return usage_of(self._permits.exchange(ask), tiers, self.clock.now())

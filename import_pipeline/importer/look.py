@@ -114,7 +114,8 @@ def _usage(installation: Installation, view: ImportView, gauges: Gauges) -> Usag
     source = source_of(installation, view.row.source)
     if source is None or view.has_ended:
         return None
-    return gauges.usage(source, _limits(installation, view))
+    is_learned = view.row.metadata.get("limits_learned")
+    return gauges.usage(source, "" if is_learned else _limits(installation, view))
 
 
 def _view(connection: Connection, installation: Installation, import_id: int, now: datetime) -> ImportView:

@@ -1,5 +1,6 @@
 """What is shown of an import wherever people look. Pure functions: rows and counters in, figures out."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -95,12 +96,13 @@ def outlook_of(
         # What was finished without a request is not told apart; the number of requests is known.
         moments = [(moment - now).total_seconds() for moment in finished_at[: row.requests_count]]
         used = [(float(tier.seconds), tier.used) for tier in usage.tiers] if usage else []
+        mean_cost = row.metadata.get("mean_cost", 1)
         eta = remaining_seconds(
-            left,
+            math.ceil(left * mean_cost),
             parse_tiers(row.metadata.get("limits", limits)),
             fitted(moments, used, all_sent=not row.items_unchanged_count) if used else moments,
             paused_seconds=max(((until - now).total_seconds() for until in paused), default=0.0),
-            per_second=row.requests_count / figures.active_seconds if figures.active_seconds > 0 else None,
+            per_second=row.requests_count * mean_cost / figures.active_seconds if figures.active_seconds > 0 else None,
         )
         if remaining.waiting and remaining.next_attempt_at is not None:
             eta = max(eta, (remaining.next_attempt_at - now).total_seconds())

@@ -86,8 +86,11 @@ def _last_full(installation: Installation, source: ImportSource) -> tuple[int | 
 def _priced(source: ImportSource, on_page: Sequence[Mapping[str, Any]], total: int, estimated_from: int | None) -> Plan:
     """The plan for so many items, of which the first page holds those."""
     pages = max(1, -(-total // max(1, len(on_page))))
-    whole = bool(on_page) and source.stub(on_page[0]).detail_request() is None
+    detail = source.stub(on_page[0]).detail_request() if on_page else None
+    whole = bool(on_page) and detail is None
     details = 0 if whole else total
+    places = pages * source.cost(source.list_request(1, source.per_page))
+    places += details * (source.cost(detail) if detail is not None else 1)
     return Plan(
         source=source.name,
         limits=source.limits,
@@ -95,7 +98,7 @@ def _priced(source: ImportSource, on_page: Sequence[Mapping[str, Any]], total: i
         list_requests=pages,
         detail_requests=details,
         requests_count=pages + details,
-        ideal_seconds=round(minimum_seconds(pages + details, parse_tiers(source.limits)), 3),
+        ideal_seconds=round(minimum_seconds(places, parse_tiers(source.limits)), 3),
         estimated_from=estimated_from,
         details_may_be_fewer=not whole and type(source).version is not ImportSource.version,
     )

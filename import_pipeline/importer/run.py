@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -35,6 +36,7 @@ from import_pipeline.importer.start import begin, lease_of
 from import_pipeline.importer.summary import ImportSummary, summarize
 from import_pipeline.importer.work import GRACE_SECONDS, Listener, Silence, Stop, Work
 from import_pipeline.ratelimit import Usage
+from import_pipeline.ratelimit.usage import in_notation
 from import_pipeline.rules.status import ImportKind, ImportStatus
 from import_pipeline.tracking import events, importables, imports, pages
 from import_pipeline.tracking.imports import ImportRow, Lease, Pulse
@@ -198,6 +200,9 @@ async def _work(
                 watcher = asyncio.create_task(meter.watch(work))
                 try:
                     await _phases(work)
+                    with suppress(LimiterUnavailable):
+                        await meter.read()
+                    await meter.note(work)
                 finally:
                     watcher.cancel()
         finally:
@@ -214,6 +219,7 @@ class Meter:
         self._api = api
         self._sleeps_before = row.metadata.get("sleeps_before")
         self._slept_before = row.metadata.get("slept_before")
+        self._facts: dict[str, Any] = {}
         self._usage: Usage | None = None
 
     async def start(self, work: Work) -> None:
@@ -239,6 +245,19 @@ class Meter:
             await work.clock.sleep(1.0)
             with suppress(LimiterUnavailable):  # those who wait for permits meet it too, and decide
                 await self.read()
+            await self.note(work)
+
+    async def note(self, work: Work) -> None:
+        """Keep with the import what the least possible time depends on: limits that were learned, and costs."""
+        facts: dict[str, Any] = {}
+        if self._usage is not None and self._usage.is_learned:
+            facts = {"limits": in_notation(self._usage), "limits_learned": True}
+        if (mean_cost := round(self._api.tally.mean_cost, 3)) != 1:
+            facts["mean_cost"] = mean_cost
+        if facts != self._facts:
+            row = await work.write(imports.get, work.row.id)
+            await work.write(imports.write, work.lease, work.clock.now(), metadata={**row.metadata, **facts})
+            self._facts = facts
 
     def pulse(self) -> Pulse:
         """What the heartbeat writes."""

@@ -56,7 +56,8 @@ def summarize(row: ImportRow, limits: str, now: datetime) -> ImportSummary:
     until = row.ended_at if row.status in ENDED and row.ended_at else now
     duration = (until - row.started_at).total_seconds() if row.started_at else 0.0
     slept = min(row.total_sleep_seconds, duration)
-    ideal = minimum_seconds(row.requests_count, parse_tiers(row.metadata.get("limits", limits)))
+    places = round(row.requests_count * row.metadata.get("mean_cost", 1))
+    ideal = minimum_seconds(places, parse_tiers(row.metadata.get("limits", limits)))
     ratio = efficiency(row.rate_limit_hits_count, row.rate_limit_sleeps_count)
     return ImportSummary(
         import_id=row.id,

@@ -129,6 +129,9 @@ class Figures:
                 labels = [source.api, f"{tier.amount}/{tier.seconds}s"]
                 used.add_metric(labels, tier.used)
                 most.add_metric(labels, tier.amount)
+            if usage.concurrent is not None and usage.in_flight is not None:
+                used.add_metric([source.api, "concurrent"], usage.in_flight)
+                most.add_metric([source.api, "concurrent"], usage.concurrent)
             left = (usage.paused_until - now).total_seconds() if usage.paused_until else 0.0
             paused.add_metric([source.api], max(0.0, left))
         yield from (used, most, paused)

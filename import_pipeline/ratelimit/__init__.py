@@ -7,10 +7,11 @@ async with Limiter("my-api", parse_tiers("500/20 second"), open_permits(None, Pa
 
 from import_pipeline.ratelimit.dispatcher import Permit
 from import_pipeline.ratelimit.exchange import Permits
-from import_pipeline.ratelimit.limiter import Limiter, TierUsage, Usage
+from import_pipeline.ratelimit.limiter import Limiter
 from import_pipeline.ratelimit.storage import open_permits
 from import_pipeline.ratelimit.tiers import parse_tiers
 from import_pipeline.ratelimit.transport import BodyRefused, RateLimitedTransport
+from import_pipeline.ratelimit.usage import TierUsage, Usage
 
 __all__ = [
     "BodyRefused",

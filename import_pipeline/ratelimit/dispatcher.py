@@ -14,7 +14,9 @@ from import_pipeline.clock import Chance, Clock
 from import_pipeline.ratelimit.exchange import (
     SECOND,
     Ask,
+    Counted,
     Exchange,
+    Named,
     Outcome,
     Permits,
     Settled,
@@ -22,6 +24,7 @@ from import_pipeline.ratelimit.exchange import (
     StoreError,
     Wanted,
 )
+from import_pipeline.ratelimit.hundredths import is_long
 from import_pipeline.ratelimit.memory import Memory
 
 LOOK_AHEAD = 0.03  #: seconds; permits that come free within are given out with the moment of their start
@@ -30,7 +33,8 @@ SOONEST_FLUSH, LATEST_FLUSH = 0.05, 0.25
 LOOK_AGAIN = 2.0  #: seconds; the longest without asking while somebody waits for a tier: a place may come free early
 TRY_AGAIN = 0.25  #: seconds between asks while the store does not answer
 MARGIN = 2.0  #: seconds that a request may take to arrive after its sender has given up
-MOST_AT_ONCE = 256  #: permits asked for in one step
+MOST_AT_ONCE = 256  #: places asked for in one step, if the first permit needs no more
+FREE_MEMORY = 3600.0  #: seconds; where no limits are known, requests are remembered for them to be found
 
 
 @dataclass(slots=True, eq=False)
@@ -41,7 +45,8 @@ class Permit:
     start: float
     expires: float
     sent: float | None = None  #: when the sending began, where that is known
-    shared: bool = True  #: False where there are no tiers: nobody but this process knows of it
+    cost: int = 1  #: the places that it takes in every tier
+    shared: bool = True  #: False where no limits are known: nobody but this process knows of it
     settled: bool = False
 
 
@@ -50,6 +55,7 @@ class Waiter:
     """A task that waits for a permit."""
 
     deadline: float
+    cost: int
     granted: asyncio.Future[Permit]
     name: str = ""
 
@@ -59,14 +65,20 @@ class Answered:
     """A settled permit with the moment of its settling on this process's clock."""
 
     permit: str
+    cost: int
     outcome: Outcome
     moment: float
     wait: float = 0.0
 
     def at(self, now: float) -> Settled:
         """The same as the store wants to hear it."""
-        age, wait = max(0.0, now - self.moment), self.wait
-        return Settled(permit=self.permit, outcome=self.outcome, age=int(age * SECOND), wait=int(wait * SECOND + 0.5))
+        return Settled(
+            permit=self.permit,
+            outcome=self.outcome,
+            age=int(max(0.0, now - self.moment) * SECOND),
+            wait=int(self.wait * SECOND + 0.5),
+            cost=self.cost,
+        )
 
 
 @dataclass(slots=True)
@@ -75,6 +87,7 @@ class Dispatcher:
 
     api: str
     tiers: Sequence[RateLimitItem]
+    concurrent: int
     permits: Permits
     clock: Clock
     chance: Chance
@@ -86,12 +99,15 @@ class Dispatcher:
     blocked_until: float = 0.0  #: when the next permit can come while tasks wait, for other threads to read
     told: int = 0  #: the least part of our tiers that the server's headers named since the last ask, in millionths
     asks: int = 0
+    is_telling: bool = False  #: whether the store is told of every permit; not where no limits are known
     _process: str = field(default_factory=lambda: os.urandom(6).hex())
     _count: int = 0
     _first: deque[Waiter] = field(default_factory=deque)
     _others: deque[Waiter] = field(default_factory=deque)
     _settled: list[Answered] = field(default_factory=list)
     _told_again: list[Settled] = field(default_factory=list)
+    _counted_again: list[Counted] = field(default_factory=list)
+    _named: dict[int, tuple[Named, float]] = field(default_factory=dict)
     _sightings: dict[int, tuple[int, float]] = field(default_factory=dict)
     _delays: list[float] = field(default_factory=list)
     _flush_at: float = 0.0
@@ -104,14 +120,23 @@ class Dispatcher:
 
     def __post_init__(self) -> None:
         windows = [tier.get_expiry() for tier in self.tiers]
-        self._memory = Memory(max(windows, default=0))
+        short = [tier.get_expiry() for tier in self.tiers if not is_long(tier.amount, tier.get_expiry() * SECOND)]
+        self.is_telling = bool(self.tiers) or self.concurrent > 0
+        self._memory = Memory(max(short, default=0.0 if self.is_telling else FREE_MEMORY), max(windows, default=0.0))
         self._flush = max(SOONEST_FLUSH, min(LATEST_FLUSH, min(windows, default=0) / 20))
 
     # What waiting tasks call
 
-    def wait_for_permit(self, deadline: float, *, first: bool) -> Waiter:
+    def free_permit(self, deadline: float, cost: int) -> Permit:
+        """A permit that nobody is asked for, since no limits are known."""
+        now = self.clock.monotonic()
+        permit = Permit(name=self._next_name(), start=now, expires=now + deadline, cost=cost, shared=False)
+        self._memory.granted(permit.name, cost, permit.expires + MARGIN)
+        return permit
+
+    def wait_for_permit(self, deadline: float, cost: int, *, first: bool) -> Waiter:
         """Stand in the line; `first` goes before all that do not."""
-        waiter = Waiter(deadline=deadline, granted=asyncio.get_running_loop().create_future())
+        waiter = Waiter(deadline=deadline, cost=cost, granted=asyncio.get_running_loop().create_future())
         (self._first if first else self._others).append(waiter)
         self._wake.set()
         return waiter
@@ -125,18 +150,31 @@ class Dispatcher:
         """Remember the outcome for the next step; what frees a place or concerns all is told at once."""
         permit.settled = True
         if outcome is Outcome.ANSWERED:
-            self._memory.answered(permit.name, moment)
+            self._memory.answered(permit.name, permit.cost, moment)
             if permit.sent is not None:
                 self._delays.append(moment - permit.sent)
         else:
             self._memory.gone(permit.name)
+        if outcome is Outcome.REFUSED:
+            self._tell()
+        if not self.is_telling and not permit.shared:
+            return
         now = self.clock.monotonic()
         if not self._settled:
             self._flush_at = now + self._flush
-        if outcome is not Outcome.ANSWERED:
+        if outcome is not Outcome.ANSWERED or (self.concurrent and (self._first or self._others)):
             self._flush_at = now
-        self._settled.append(Answered(permit.name, outcome, moment, wait))
+        self._settled.append(Answered(permit.name, permit.cost, outcome, moment, wait))
         self._wake.set()
+
+    def named(self, limits: Sequence[Named]) -> None:
+        """An answer that came now named these limits, and none is configured."""
+        now = self.clock.monotonic()
+        self._named.update((each.limit, (each, now)) for each in limits)
+        if self.latest is None or not self.latest.found:
+            self._tell()
+            self._flush_at = now
+            self._wake.set()
 
     def sighted(self, tier: int, used: int, sent: float) -> None:
         """The server told that so many places of a tier were taken, for a request sent at that moment."""
@@ -150,7 +188,7 @@ class Dispatcher:
             await self._until_due()
             if not self._closing:
                 await self._step()
-        if self._settled:
+        if self._settled or self._named:
             with suppress(StoreError):
                 await self.talk(self._ask([]))
 
@@ -174,7 +212,9 @@ class Dispatcher:
         else:
             result = self.permits.exchange(ask)
         if result.lost:
-            self._told_again = self._memory.told_again(self.clock.monotonic())
+            now = self.clock.monotonic()
+            self._told_again = self._memory.told_again(now)
+            self._counted_again = self._memory.counted_again(now) if result.emptied else []
             self._flush_at = 0.0
             self._wake.set()
         return result
@@ -188,8 +228,24 @@ class Dispatcher:
 
     def ask(self, *, count: bool = False) -> Ask:
         """A question only: nothing settled, nothing wanted."""
-        windows = tuple((tier.amount, tier.get_expiry() * SECOND) for tier in self.tiers)
-        return Ask(api=self.api, process=self._process, tiers=windows, look_ahead=int(LOOK_AHEAD * SECOND), count=count)
+        return Ask(
+            api=self.api,
+            process=self._process,
+            tiers=tuple((tier.amount, tier.get_expiry() * SECOND) for tier in self.tiers),
+            concurrent=self.concurrent,
+            look_ahead=int(LOOK_AHEAD * SECOND),
+            count=count,
+        )
+
+    def _tell(self) -> None:
+        """From now on the store is told of every permit, beginning with those of late."""
+        if not self.is_telling:
+            self.is_telling = True
+            self._told_again = self._memory.told_again(self.clock.monotonic())
+
+    def _next_name(self) -> str:
+        self._count += 1
+        return f"{self._process}{self._count:x}"
 
     async def _until_due(self) -> None:
         while not self._closing:
@@ -209,7 +265,8 @@ class Dispatcher:
         self._wake.set()
 
     def _due(self) -> float:
-        due = self._flush_at if self._settled or self._told_again else float("inf")
+        is_new = self._named and not (self.latest and self.latest.found)
+        due = self._flush_at if self._settled or self._told_again or is_new else float("inf")
         self._first = deque(waiter for waiter in self._first if not waiter.granted.done())
         self._others = deque(waiter for waiter in self._others if not waiter.granted.done())
         if not self._first and not self._others:
@@ -222,11 +279,11 @@ class Dispatcher:
     def _ask(self, waiters: Sequence[Waiter]) -> Ask:
         now = self.clock.monotonic()
         for waiter in waiters:
-            self._count += 1
-            waiter.name = f"{self._process}{self._count:x}"
+            waiter.name = self._next_name()
         delays, self._delays = self._delays, []
         told, self.told = self.told, 0
         sightings, self._sightings = self._sightings, {}
+        named, self._named = self._named, {}
         return replace(
             self.ask(),
             told=told,
@@ -236,31 +293,46 @@ class Dispatcher:
                 Sighting(tier=tier, used=used, age=int(max(0.0, now - sent) * SECOND))
                 for tier, (used, sent) in sightings.items()
             ),
+            named=tuple(replace(each, age=int(max(0.0, now - moment) * SECOND)) for each, moment in named.values()),
+            counted=tuple(self._counted_again),
             settled=(*self._told_again, *(each.at(now) for each in self._settled)),
             wanted=tuple(
-                Wanted(permit=waiter.name, lifetime=int((waiter.deadline + MARGIN) * SECOND)) for waiter in waiters
+                Wanted(permit=waiter.name, lifetime=int((waiter.deadline + MARGIN) * SECOND), cost=waiter.cost)
+                for waiter in waiters
             ),
         )
 
     async def _step(self) -> None:
-        waiters = [waiter for waiter in (*self._first, *self._others) if not waiter.granted.done()][:MOST_AT_ONCE]
+        waiters = self._next_waiters()
         ask = self._ask(waiters)
         told, self._settled = self._settled, []
         told_again, self._told_again = self._told_again, []
+        counted_again, self._counted_again = self._counted_again, []
         try:
             result = await self.talk(ask)
         except StoreError as error:
             self._settled = [*told, *self._settled]
             self._told_again = [*told_again, *self._told_again]
+            self._counted_again = counted_again
             self._store_failed(waiters, error)
             return
         self._failing_since = None
         self._hand_out(waiters, result)
 
+    def _next_waiters(self) -> list[Waiter]:
+        waiters, places = list[Waiter](), 0
+        for waiter in (*self._first, *self._others):
+            if not waiter.granted.done():
+                places += waiter.cost
+                if waiters and places > MOST_AT_ONCE:
+                    break
+                waiters.append(waiter)
+        return waiters
+
     def _store_failed(self, waiters: Sequence[Waiter], error: StoreError) -> None:
         now = self.clock.monotonic()
         # It may have granted them all the same; those names are not used again.
-        self._settled += [Answered(waiter.name, Outcome.UNUSED, now) for waiter in waiters]
+        self._settled += [Answered(waiter.name, waiter.cost, Outcome.UNUSED, now) for waiter in waiters]
         self._failing_since = now if self._failing_since is None else self._failing_since
         self.next_ask = self.blocked_until = now + TRY_AGAIN
         if now - self._failing_since >= self.store_patience:
@@ -269,12 +341,21 @@ class Dispatcher:
     def _hand_out(self, waiters: Sequence[Waiter], result: Exchange) -> None:
         now = self.clock.monotonic()
         self.latest = result
+        if not self.tiers and not self.concurrent:
+            if result.found or result.pause or result.probing:
+                self._tell()
+            elif not (self._settled or self._told_again or self._named):
+                self.is_telling = False
         for waiter, start in zip(waiters, result.starts, strict=False):
             begin = now + start / SECOND
-            shared = bool(self.tiers) or result.probing
-            permit = Permit(name=waiter.name, start=begin, expires=begin + waiter.deadline, shared=shared)
-            if self.tiers:
-                self._memory.granted(permit.name, permit.expires + MARGIN)
+            permit = Permit(
+                name=waiter.name,
+                start=begin,
+                expires=begin + waiter.deadline,
+                cost=waiter.cost,
+                shared=self.is_telling,
+            )
+            self._memory.granted(permit.name, permit.cost, permit.expires + MARGIN)
             if waiter.granted.done():
                 self.settle(permit, Outcome.UNUSED, now)
             else:

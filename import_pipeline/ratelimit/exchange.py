@@ -1,7 +1,7 @@
 """The one conversation with a store of permits: settle some, ask for some, in one atomic step.
 
 All times in here are whole microseconds, ages and waits count from the store's now. What the step does is in
-`exchange.lua` for Redis, and in `rule.py` for the stores inside of Python.
+`lua/` for Redis, and in `rule.py` for the stores inside of Python.
 """
 
 from dataclasses import dataclass
@@ -28,6 +28,7 @@ class Settled:
     outcome: Outcome
     age: int = 0
     wait: int = 0
+    cost: int = 1  #: the places that were given to it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +37,7 @@ class Wanted:
 
     permit: str
     lifetime: int
+    cost: int = 1  #: the places that it takes in every tier but that of concurrency
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +47,25 @@ class Sighting:
     tier: int  #: the tier's place among the asking process's own
     used: int
     age: int  #: since the request was sent
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Named:
+    """A limit that an answer's headers named, for an api of which none is configured."""
+
+    limit: int
+    used: int  #: places taken when its request arrived
+    reset: int  #: from the answer until the first of them comes free, at least
+    window: int = 0  #: 0: not told
+    age: int = 0  #: since the answer
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counted:
+    """Told again to a store that lost it: so many places of long tiers were taken that long ago."""
+
+    places: int
+    age: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +81,9 @@ class Ask:
     quickest: int = 0  #: the shortest time from sending to answer among the settled, of so many `samples`
     samples: int = 0
     sightings: tuple[Sighting, ...] = ()
+    named: tuple[Named, ...] = ()
+    counted: tuple[Counted, ...] = ()
+    concurrent: int = 0  #: requests in flight at most, over all processes; 0: any number
     look_ahead: int = 30_000  #: permits that come free within this are given now, with the moment of their start
     count: bool = False  #: whether to count the places taken in each tier, for display
 
@@ -73,11 +97,14 @@ class Exchange:
     pause: int  #: what is left of the shared pause
     probing: bool  #: whether the pause's end is still to be tried, by one request alone
     lost: bool  #: whether the store has forgotten what this process knows
+    emptied: bool  #: whether it has forgotten all of that, and not only the latest
     hits: int  #: answers of "too many" since the store began
     sleeps: int  #: intervals in which a wanted permit was refused
     slept: int  #: their sum, up to now
     part: int = 1_000_000  #: the part of the tiers' amounts that the server seems to grant, in millionths
-    used: tuple[int, ...] = ()  #: places taken in each tier, where they were to be counted
+    found: tuple[tuple[int, int], ...] = ()  #: (amount, window) of tiers that were learned, none being configured
+    flying: int = 0  #: requests in flight, where their number is limited
+    used: tuple[int, ...] = ()  #: places taken in each tier, or learned tier, where they were to be counted
 
 
 class StoreError(Exception):

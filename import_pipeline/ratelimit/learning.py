@@ -1,7 +1,7 @@
 """What the server's behaviour teaches about the tiers. It only ever makes them stricter than configured, but for one
 thing: in short windows, a measured part of the network's delay is given back.
 
-Pure, on the shared state, in microseconds. `exchange.lua` does the same in Redis.
+Pure, on the shared state, in microseconds. `lua/` does the same in Redis.
 """
 
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ def relax(shared: Shared, now: int) -> None:
     """Long after the last refusal, try a twentieth more, once per longest window."""
     if shared.learned < WHOLE and now >= shared.relax_at:
         shared.learned = WHOLE if shared.weak else min(WHOLE, shared.learned + shared.learned // 20)
-        shared.relax_at, shared.weak = now + shared.keep, 0
+        shared.relax_at, shared.weak = now + (shared.keep or PERIOD), 0
 
 
 def hear(shared: Shared, now: int, told: int) -> None:

@@ -2,45 +2,24 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
 from limits import RateLimitItem
 
 from import_pipeline.clock import Chance, Clock, SystemClock, system_chance
-from import_pipeline.errors import ApiBlocked, LimiterUnavailable
+from import_pipeline.errors import ApiBlocked, CostTooHigh, LimiterUnavailable
 from import_pipeline.ratelimit.dispatcher import Dispatcher, Permit
-from import_pipeline.ratelimit.exchange import SECOND, Exchange, Outcome, Permits, StoreError
-from import_pipeline.ratelimit.tiers import normalised
+from import_pipeline.ratelimit.exchange import SECOND, Exchange, Named, Outcome, Permits, StoreError
+from import_pipeline.ratelimit.tiers import Tiers, normalised
+from import_pipeline.ratelimit.usage import MILLION, Usage, usage_of
 from import_pipeline.rules.backoff import pause_after
 from import_pipeline.rules.signals import Standing, part_of, used_of
 
-#: Without tiers every request is free; this is how long the absence of a pause is believed, in seconds.
+#: Without limits every request is free; this is how long the absence of a pause is believed, in seconds.
 FREE_FOR = 1.0
-MILLION = 1_000_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class TierUsage:
-    """How much of a tier is taken."""
-
-    amount: int
-    seconds: int
-    used: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Usage:
-    """The api's counters, shared by all processes and ever growing: callers take differences."""
-
-    hits: int  #: answers of "too many requests"
-    sleeps: int  #: intervals in which a wanted permit was refused, over all processes
-    slept_seconds: float  #: their sum, each second counted once; pauses included
-    paused_until: datetime | None  #: the shared pause's end (aware, UTC)
-    tiers: tuple[TierUsage, ...] = ()
-    part: float = 1.0  #: of the tiers' amounts that is in use: below 1, the server was found to grant less
+LONGEST_WINDOW = timedelta(days=31)  #: a longer one that a header names is no window, but a mistake
 
 
 class Limiter:
@@ -64,7 +43,8 @@ class Limiter:
         chance: Chance = system_chance,
     ) -> None:
         self.api = api
-        self.tiers = normalised(tiers)
+        self.concurrent = tiers.concurrent if isinstance(tiers, Tiers) else 0
+        self.tiers = Tiers(normalised(tiers), self.concurrent)
         self.clock: Clock = clock or SystemClock()
         self._chance = chance
         self._patience = patience
@@ -73,6 +53,7 @@ class Limiter:
         self._dispatcher = Dispatcher(
             api=api,
             tiers=self.tiers,
+            concurrent=self.concurrent,
             permits=permits,
             clock=self.clock,
             chance=chance,
@@ -103,19 +84,20 @@ class Limiter:
             self._task = None
             self._dispatcher.release()
 
-    async def acquire(self, deadline: float = 30.0, *, first: bool = False) -> Permit:
-        """Wait for a permit. Its request must be over `deadline` seconds after the permit's start.
+    async def acquire(self, deadline: float = 30.0, *, first: bool = False, cost: int = 1) -> Permit:
+        """Wait for a permit of `cost` places in every tier; its request is over `deadline` seconds after its start.
 
-        Raises ApiBlocked when the shared pause exceeds the patience, LimiterUnavailable when the store stays away.
+        Raises ApiBlocked when the shared pause exceeds the patience, LimiterUnavailable when the store stays away,
+        CostTooHigh for a request that no window has room for.
         """
+        self._check_cost(cost)
         while True:
             blocked = self._blocked(self._paused_until - self.clock.monotonic())
             if blocked is not None:
                 raise blocked
-            if not self.tiers and self.clock.monotonic() < self._free_until:
-                now = self.clock.monotonic()
-                return Permit(name="", start=now, expires=now + deadline, shared=False)
-            permit = await self._next_permit(deadline, first=first)
+            if self.clock.monotonic() < self._free_until:
+                return self._dispatcher.free_permit(deadline, cost)
+            permit = await self._next_permit(deadline, cost, first=first)
             if self.clock.monotonic() >= self._paused_until:
                 return permit
             self.unused(permit)  # a pause began meanwhile
@@ -123,12 +105,12 @@ class Limiter:
     def answered(self, permit: Permit, at: float | None = None) -> None:
         """An answer came, now or at that moment of the clock: the server has counted the request by then."""
         self._refusals = 0
-        if permit.shared and not permit.settled:
+        if not permit.settled:
             self._dispatcher.settle(permit, Outcome.ANSWERED, self.clock.monotonic() if at is None else at)
 
     def unused(self, permit: Permit) -> None:
         """Nothing was sent and nothing will be: the place is free for somebody else."""
-        if permit.shared and not permit.settled:
+        if not permit.settled:
             self._dispatcher.settle(permit, Outcome.UNUSED, self.clock.monotonic())
 
     def refused(self, permit: Permit, wait: timedelta | None = None) -> None:
@@ -150,8 +132,11 @@ class Limiter:
         """The server named its limits in the answer to that permit's request.
 
         Lower ones than ours slow everybody down, higher ones change nothing. What it counts beyond our own requests
-        was somebody else with the same key, and takes our places too.
+        was somebody else with the same key, and takes our places too. Where none is configured they are ours.
         """
+        if not self.tiers:
+            self._take_over(told)
+            return
         tiers = [(tier.amount, tier.get_expiry()) for tier in self.tiers]
         part = part_of(told, tiers)
         if part is not None:
@@ -169,17 +154,7 @@ class Limiter:
         finally:
             if self._task is None:  # asked from outside of `async with`
                 self._dispatcher.release()
-        return Usage(
-            part=result.part / MILLION,
-            hits=result.hits,
-            sleeps=result.sleeps,
-            slept_seconds=result.slept / SECOND,
-            paused_until=self.clock.now() + timedelta(microseconds=result.pause) if result.pause else None,
-            tiers=tuple(
-                TierUsage(amount=tier.amount, seconds=tier.get_expiry(), used=used)
-                for tier, used in zip(self.tiers, result.used, strict=True)
-            ),
-        )
+        return usage_of(result, self.tiers, self.clock.now())
 
     def blocked_for(self) -> float:
         """Seconds until the next permit can come while tasks wait; 0.0 when permits are free or nobody waits.
@@ -193,10 +168,39 @@ class Limiter:
         """Steps taken with the store so far."""
         return self._dispatcher.asks
 
-    async def _next_permit(self, deadline: float, *, first: bool) -> Permit:
+    def _check_cost(self, cost: int) -> None:
+        if cost < 1:
+            raise CostTooHigh(f"a request of {self.api} costs {cost}: expected a whole number from 1")
+        narrowest = min(self.tiers, key=lambda tier: tier.amount, default=None)
+        if narrowest is not None and cost > narrowest.amount:
+            raise CostTooHigh(
+                f"a request of {self.api} costs {cost}, and its limit of {narrowest} has no room for that: "
+                "raise the limit or lower cost(request)"
+            )
+
+    def _take_over(self, told: Sequence[Standing]) -> None:
+        limits = []
+        for each in told:
+            if not each.limit or not timedelta(0) < (each.window or each.reset or timedelta(0)) <= LONGEST_WINDOW:
+                continue
+            used = each.limit - min(each.limit, each.limit if each.remaining is None else each.remaining)
+            reset = (each.reset or timedelta()) - timedelta(seconds=1 if each.is_moment else 0)
+            limits.append(
+                Named(
+                    limit=each.limit,
+                    used=used,
+                    reset=max(0, reset // timedelta(microseconds=1)),
+                    window=(each.window or timedelta()) // timedelta(microseconds=1),
+                )
+            )
+        if limits:
+            self._free_until = 0.0
+            self._dispatcher.named(limits)
+
+    async def _next_permit(self, deadline: float, cost: int, *, first: bool) -> Permit:
         if self._task is None or self._task.done():
             raise RuntimeError(f"the limiter of {self.api} is not open: use it in `async with limiter:`")
-        waiter = self._dispatcher.wait_for_permit(deadline, first=first)
+        waiter = self._dispatcher.wait_for_permit(deadline, cost, first=first)
         try:
             permit = await waiter.granted
             delay = permit.start - self.clock.monotonic()
@@ -213,7 +217,8 @@ class Limiter:
 
     def _heard(self, result: Exchange) -> ApiBlocked | None:
         now = self.clock.monotonic()
-        self._free_until = 0.0 if result.pause or result.probing else now + FREE_FOR
+        is_free = bool(result.starts) and not self._dispatcher.is_telling
+        self._free_until = now + FREE_FOR if is_free else 0.0
         if result.pause:
             self._paused_until = max(self._paused_until, now + result.pause / SECOND)
         return self._blocked(result.pause / SECOND)

@@ -1,9 +1,9 @@
 """What all processes share about an api besides its stamps: the clock, the pause, the probe after it, the sleep.
 
-Pure: every function takes the state and the moment, all in microseconds. `exchange.lua` does the same in Redis.
+Pure: every function takes the state and the moment, all in microseconds. `lua/` does the same in Redis.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from import_pipeline.ratelimit.exchange import SECOND
 
@@ -41,7 +41,11 @@ class Shared:
     samples_before: int = 0
     turned: int = 0  #: when the period began
     strict_until: int = 0  #: no credit for delays before
+    before: int = 0  #: the epoch that this one goes on from, where the store was set back
+    refused_at: int = 0  #: when the server refused a request without any tier being known; 0: it did not
     probe: str = ""
+    found: list[list[int]] = field(default_factory=list)  #: (amount, window, last sign of it) of each learned tier
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)  #: places of long tiers, see hundredths.py
 
 
 def tick(shared: Shared, raw: int) -> int:
@@ -51,19 +55,20 @@ def tick(shared: Shared, raw: int) -> int:
     return now
 
 
-def begin(shared: Shared, raw: int, epoch: int, seen: int) -> tuple[int, bool]:
-    """The store's now, and whether it lost what the asking process knows from an `epoch`, up to the moment `seen`.
+def begin(shared: Shared, raw: int, epoch: int, seen: int) -> tuple[int, bool, bool]:
+    """The store's now, whether it lost what the asking process knows from an `epoch` up to `seen`, and whether all.
 
     A store that was emptied or set back waits until every living process has told again what it knows.
     """
     rolled_back = seen > shared.seen
     lost = epoch > 0 and (rolled_back or epoch != shared.epoch)
     now = tick(shared, raw)
+    emptied = lost and epoch not in (shared.epoch, shared.before)
     if not shared.epoch or (rolled_back and epoch == shared.epoch):
-        shared.epoch, shared.hold = now, 0
+        shared.before, shared.epoch, shared.hold = shared.epoch, now, 0
     if lost and not shared.hold:
         shared.hold = now + REJOIN
-    return now, lost
+    return now, lost, emptied
 
 
 def extended(pause: int, now: int, wait: int) -> tuple[int, int]:

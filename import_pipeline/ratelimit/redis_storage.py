@@ -12,7 +12,8 @@ from redis.retry import Retry
 
 from import_pipeline.ratelimit.exchange import Ask, Exchange, StoreError
 
-SCRIPT = files("import_pipeline.ratelimit").joinpath("exchange.lua").read_text()
+PARTS = ("1_state", "2_found", "3_places", "4_learning", "5_settle", "6_grant", "7_store")
+SCRIPT = "".join(files("import_pipeline.ratelimit").joinpath(f"lua/{part}.lua").read_text() for part in PARTS)
 #: Nothing is sent without a permit, so a store that does not answer soon must be noticed soon.
 COMMAND_SECONDS = 0.5
 
@@ -60,25 +61,30 @@ class RedisPermits(RedisStorage):
             reply = self._script(keys=self.keys(ask.api), args=arguments(ask, epoch, seen, elapsed))
         except RedisError as error:
             raise StoreError(f"the Redis of the limits: {error}") from error
-        now, epoch, wait, pause, probing, lost, hits, sleeps, slept, part, counted, *rest = map(int, reply)
+        now, epoch, wait, pause, probing, lost, emptied, *rest = map(int, reply)
+        hits, sleeps, slept, part, flying, found, counted, *rest = rest
         self._known[ask.api, ask.process] = (epoch, now, asked_at)
+        tiers, rest = rest[: 2 * found], rest[2 * found :]
         return Exchange(
             starts=tuple(rest[counted:]),
             wait=wait,
             pause=pause,
             probing=probing > 0,
             lost=lost > 0,
+            emptied=emptied > 0,
             hits=hits,
             sleeps=sleeps,
             slept=slept,
             part=part,
+            found=tuple(zip(tiers[::2], tiers[1::2], strict=True)),
+            flying=flying,
             used=tuple(rest[:counted]),
         )
 
     def keys(self, api: str) -> list[str]:
-        """The keys of an api. What stands in braces decides the cluster's node: both live on one."""
+        """The keys of an api. What stands in braces decides the cluster's node: all live on one."""
         tag = "{" + quote(api, safe="") + "}"
-        return [self.prefixed_key(f"{tag}:permits"), self.prefixed_key(f"{tag}:state")]
+        return [self.prefixed_key(f"{tag}:{what}") for what in ("permits", "state", "flying", "counts")]
 
     def clear(self, key: str) -> None:
         """Forget a key: a counter of other strategies, or an api. On purpose, so it is not told again."""
@@ -93,13 +99,17 @@ class RedisPermits(RedisStorage):
 def arguments(ask: Ask, epoch: int, seen: int, elapsed: int) -> list[str | int]:
     """The script's arguments, in the order that its head tells."""
     flat: list[str | int] = [ask.look_ahead, int(ask.count), epoch, seen, elapsed, ask.told, ask.quickest, ask.samples]
-    flat += [len(ask.tiers), len(ask.settled), len(ask.sightings)]
+    flat += [ask.concurrent, len(ask.tiers), len(ask.sightings), len(ask.named), len(ask.counted), len(ask.settled)]
     for amount, window in ask.tiers:
         flat += [amount, window]
     for sighting in ask.sightings:
         flat += [sighting.tier + 1, sighting.used, sighting.age]
+    for named in ask.named:
+        flat += [named.limit, named.used, named.reset, named.window, named.age]
+    for counted in ask.counted:
+        flat += [counted.places, counted.age]
     for settled in ask.settled:
-        flat += [settled.permit, settled.outcome.value, settled.age, settled.wait]
+        flat += [settled.permit, settled.outcome.value, settled.age, settled.wait, settled.cost]
     for wanted in ask.wanted:
-        flat += [wanted.permit, wanted.lifetime]
+        flat += [wanted.permit, wanted.lifetime, wanted.cost]
     return flat

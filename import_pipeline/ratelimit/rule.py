@@ -1,13 +1,15 @@
-"""The exchange itself, for stores inside of Python; `exchange.lua` is the same rule for Redis.
+"""The exchange itself, for stores inside of Python; `lua/` holds the same rule for Redis.
 
-A permit occupies its place in a tier from its grant until a window after its answer. A server counts a request when it
+A permit occupies its places in a tier from its grant until a window after its answer. A server counts a request when it
 arrives, somewhere between the two: so no stretch of a window's length sees more arrivals than the tier allows.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import replace
+from itertools import accumulate, takewhile
 
-from import_pipeline.ratelimit.exchange import SECOND, Ask, Exchange, Outcome
+from import_pipeline.ratelimit import found, hundredths
+from import_pipeline.ratelimit.exchange import SECOND, Ask, Exchange, Outcome, Settled
 from import_pipeline.ratelimit.learning import Window, credit, effective_window, hear, measure, part, relax, tighten
 from import_pipeline.ratelimit.pause import (
     POLL,
@@ -19,116 +21,176 @@ from import_pipeline.ratelimit.pause import (
     slept,
     wake,
 )
+from import_pipeline.ratelimit.stamps import Stamps, places
 
 FRESH = 2 * SECOND  #: how old a sighting may be; stamps are kept that much longer than the longest window
 
 
-class Stamps(Protocol):
-    """Per permit the latest moment at which the server can have counted its request."""
+class Book:
+    """What is known of an api's permits: stamps, those in flight, and the counts of long tiers."""
 
-    def put(self, permit: str, moment: int) -> None:
-        """Add a permit, or move it."""
-        ...
+    def __init__(self, shared: Shared, stamps: Stamps, flying: Stamps) -> None:
+        self.shared, self.stamps, self.flying = shared, stamps, flying
+        self._long: list[int] = []
 
-    def remove(self, permit: str) -> None:
-        """Forget a permit, if it is there."""
-        ...
+    def use(self, tiers: Sequence[tuple[int, int]]) -> None:
+        """Count in these tiers' windows from now on."""
+        self._long = sorted({window for amount, window in tiers if hundredths.is_long(amount, window)})
 
-    def newest(self, skip: int, count: int) -> Sequence[int]:
-        """That many moments, newest first, after skipping some."""
-        ...
+    def put(self, permit: str, cost: int, moment: int) -> None:
+        """Let a permit's places be taken at a moment, or move them there."""
+        for place in places(permit, cost):
+            self._leave(place)
+            self.stamps.put(place, moment)
+            for window in self._long:
+                hundredths.add(self.shared.counts, window, moment, 1)
 
-    def later_than(self, moment: int) -> int:
-        """How many are later."""
-        ...
+    def remove(self, permit: str, cost: int) -> None:
+        """Let a permit's places be free."""
+        for place in places(permit, cost):
+            self._leave(place)
+            self.stamps.remove(place)
 
-    def first_after(self, moment: int) -> int | None:
-        """The oldest that is later."""
-        ...
+    def taken(self, amount: int, window: int, since: int) -> int:
+        """How many places of a tier are taken, of those later than a moment where it tells moments apart."""
+        if hundredths.is_long(amount, window):
+            return hundredths.taken(self.shared.counts, window)
+        return self.stamps.later_than(since)
 
-    def forget(self, until: int) -> None:
-        """Drop all that are not later."""
-        ...
+    def _leave(self, place: str) -> None:
+        if self._long and (moment := self.stamps.moment(place)) is not None:
+            for window in self._long:
+                hundredths.add(self.shared.counts, window, moment, -1)
 
 
-def exchange(shared: Shared, stamps: Stamps, ask: Ask, now: int, *, lost: bool = False) -> Exchange:
-    """Settle, then grant what the pause and all tiers allow; changes `shared` and `stamps`."""
-    shared.keep = max(shared.keep, *(window for _, window in ask.tiers), 0)
+def exchange(book: Book, ask: Ask, now: int, *, lost: bool = False, emptied: bool = False) -> Exchange:
+    """Settle, then grant what the pause and all tiers allow; changes what is known."""
+    shared, stamps = book.shared, book.stamps
+    is_learning = not ask.tiers
+    if is_learning:
+        found.learn(shared, stamps, ask, now)
+        ask = replace(ask, tiers=found.tiers(shared))
+    hundredths.forget(shared.counts, now)
+    book.use(ask.tiers)
+    short = [window for amount, window in ask.tiers if not hundredths.is_long(amount, window)]
+    shared.keep = max(shared.keep, *short, 0)
     relax(shared, now)
     hear(shared, now, ask.told)
     measure(shared, now, ask.quickest, ask.samples)
-    count_others(stamps, ask, now)
-    settle(shared, stamps, ask, now)
+    count_others(book, ask, now)
+    count_again(book, ask, now)
+    settle(book, ask, now, is_learning=is_learning)
+    if is_learning:
+        ask = replace(ask, tiers=found.tiers(shared))
+        book.use(ask.tiers)
     stamps.forget(now - shared.keep - FRESH)
-    starts, wait = grant(shared, stamps, ask, now)
+    if ask.concurrent:
+        book.flying.forget(now)
+    starts, wait = grant(book, ask, now)
     return Exchange(
         starts=tuple(start - now for start in starts),
         wait=wait,
         pause=max(0, shared.pause - now),
         probing=shared.probing > 0,
         lost=lost,
+        emptied=emptied,
         hits=shared.hits,
         sleeps=shared.sleeps,
         slept=slept(shared, now),
         part=part(shared),
-        used=tuple(stamps.later_than(now - window) for _, window in ask.tiers) if ask.count else (),
+        found=ask.tiers if is_learning else (),
+        flying=book.flying.later_than(now) if ask.concurrent else 0,
+        used=tuple(book.taken(*tier, now - tier[1]) for tier in ask.tiers) if ask.count else (),
     )
 
 
-def count_others(stamps: Stamps, ask: Ask, now: int) -> None:
-    """Where a server counts more than all that we can have sent, somebody else uses the key: stamp those as well.
+def count_others(book: Book, ask: Ask, now: int) -> None:
+    """Where a server counts more than all that we can have sent, somebody else uses the key: count those as well.
 
     Every request of ours that it can have counted stands in the window as of the moment of sending.
     """
     for each in ask.sightings:
         amount, window = ask.tiers[each.tier]
         if each.age <= FRESH:
-            others = min(each.used, amount) - stamps.later_than(now - each.age - window)
+            others = min(each.used, amount) - book.taken(amount, window, now - each.age - window)
+            if others > 0 and hundredths.is_long(amount, window):
+                hundredths.add(book.shared.counts, window, now, others)
+                continue
             for number in range(others):
-                stamps.put(f"other {now} {each.tier} {number}", now)
+                book.put(f"other {now} {each.tier} {number}", 1, now)
 
 
-def settle(shared: Shared, stamps: Stamps, ask: Ask, now: int) -> None:
-    """Take in what became of permits."""
+def count_again(book: Book, ask: Ask, now: int) -> None:
+    """What a store that was emptied is told of long tiers."""
+    for amount, window in ask.tiers:
+        if hundredths.is_long(amount, window):
+            for each in ask.counted:
+                hundredths.add(book.shared.counts, window, now - each.age, each.places)
+
+
+def settle(book: Book, ask: Ask, now: int, *, is_learning: bool) -> None:
+    """Take in what became of permits. `is_learning`: no tiers are configured, so refusals tell which there are."""
+    shared = book.shared
     for each in ask.settled:
+        if ask.concurrent:
+            book.flying.remove(each.permit)
         if each.outcome is Outcome.ANSWERED or each.outcome is Outcome.FLYING:
-            if ask.tiers:
-                stamps.put(each.permit, now - each.age + each.wait)
+            moment = now - each.age + each.wait
+            if ask.tiers or (is_learning and shared.refused_at):
+                book.put(each.permit, each.cost, moment)
+            if ask.concurrent and each.outcome is Outcome.FLYING:
+                book.flying.put(each.permit, moment)
             if each.permit == shared.probe and each.outcome is Outcome.ANSWERED:
                 shared.probing, shared.probe = 0, ""
+                if is_learning and shared.refused_at:
+                    found.discover(shared, book.stamps, moment, now)
             continue
-        stamps.remove(each.permit)
+        book.remove(each.permit, each.cost)
         tried = each.permit == shared.probe
         if tried:
             shared.probing, shared.probe = 1, ""
         if each.outcome is Outcome.REFUSED:
-            again = shared.pause <= now
-            refuse(shared, now, now - each.age + each.wait)
-            if ask.tiers and not tried:  # after a pause the windows have emptied, and say nothing
-                windows = [met(stamps, tier, now - each.age) for tier in ask.tiers]
-                tighten(shared, now, each.wait, windows, again=again)
+            refused(book, ask, each, now, tried=tried)
 
 
-def met(stamps: Stamps, tier: tuple[int, int], moment: int) -> Window:
+def refused(book: Book, ask: Ask, each: Settled, now: int, *, tried: bool) -> None:
+    """The server refused a request: all pause, and what it admitted before is learned."""
+    shared, moment = book.shared, now - each.age
+    again = shared.pause <= now
+    refuse(shared, now, moment + each.wait)
+    if ask.tiers and not tried:  # after a pause the windows have emptied, and say nothing
+        windows = [met(book, tier, moment) for tier in ask.tiers]
+        tighten(shared, now, each.wait, windows, again=again)
+
+
+def met(book: Book, tier: tuple[int, int], moment: int) -> Window:
     """What a request that was refused at that moment met in a tier's window."""
     amount, window = tier
-    count, oldest = stamps.later_than(moment - window), stamps.first_after(moment - window)
-    return Window(count * WHOLE // amount, window if oldest is None else min(oldest - moment, 0) + window)
+    taken = book.taken(amount, window, moment - window)
+    if hundredths.is_long(amount, window):
+        free = hundredths.first_free(book.shared.counts, window)
+        return Window(taken * WHOLE // amount, window if free is None else free - moment)
+    oldest = book.stamps.first_after(moment - window)
+    return Window(taken * WHOLE // amount, window if oldest is None else min(oldest - moment, 0) + window)
 
 
-def grant(shared: Shared, stamps: Stamps, ask: Ask, now: int) -> tuple[list[int], int]:
+def grant(book: Book, ask: Ask, now: int) -> tuple[list[int], int]:
     """The moments at which permits may start, and when to ask again for the rest (from now; 0: there is no rest)."""
+    shared = book.shared
     until = blocked_until(shared, now)
     if not ask.wanted or until > now:
         if ask.wanted:
             fall_asleep(shared, now, until)
         return [], max(0, until - now)
     wanted = ask.wanted[:1] if shared.probing else ask.wanted
-    starts = first_starts(stamps, in_effect(shared, ask.tiers, now), len(wanted), now)
-    granted = [start for start in starts if start <= now + ask.look_ahead]
+    starts = first_starts(book, in_effect(shared, ask, now), [each.cost for each in wanted], now)
+    starts = list(map(max, starts, first_landings(book.flying, ask.concurrent, len(wanted), now)))
+    granted = list(takewhile(lambda start: start <= now + ask.look_ahead, starts))
     for each, start in zip(wanted, granted, strict=False):
-        if ask.tiers:
-            stamps.put(each.permit, start + each.lifetime)
+        if ask.tiers or shared.refused_at:
+            book.put(each.permit, each.cost, start + each.lifetime)
+        if ask.concurrent:
+            book.flying.put(each.permit, start + each.lifetime)
     if granted:
         wake(shared, granted[0])
         if shared.probing:
@@ -141,24 +203,49 @@ def grant(shared: Shared, stamps: Stamps, ask: Ask, now: int) -> tuple[list[int]
     return granted, max(0, free - ask.look_ahead - now)
 
 
-def in_effect(shared: Shared, tiers: Sequence[tuple[int, int]], now: int) -> list[tuple[int, int]]:
-    """The tiers as what was learned changes them."""
-    portion, credited = part(shared), credit(shared, now)
-    return [(max(1, amount * portion // WHOLE), effective_window(window, credited)) for amount, window in tiers]
+def in_effect(shared: Shared, ask: Ask, now: int) -> list[tuple[int, int, bool]]:
+    """The tiers' amounts and windows as what was learned changes them, and which are counted in hundredths.
 
-
-def first_starts(stamps: Stamps, tiers: Sequence[tuple[int, int]], asked: int, now: int) -> list[int]:
-    """The earliest moment for each of so many permits: in every tier, a window after the n-th newest before it.
-
-    One that can still arrive frees its place a window from now at the earliest.
+    A request that costs more than what is left of an amount needs the whole window to itself.
     """
-    starts = [now] * asked
-    for places, window in tiers:
-        reach = min(asked, places)
-        newest = stamps.newest(places - reach, reach)
-        for j in range(asked):
-            if j >= places:
-                starts[j] = max(starts[j], now + window)
-            elif reach - 1 - j < len(newest):
-                starts[j] = max(starts[j], min(newest[reach - 1 - j], now) + window)
+    portion, credited = part(shared), credit(shared, now)
+    dearest = max(each.cost for each in ask.wanted)
+    return [
+        (
+            max(dearest, amount * portion // WHOLE),
+            effective_window(window, credited),
+            hundredths.is_long(amount, window),
+        )
+        for amount, window in ask.tiers
+    ]
+
+
+def first_starts(book: Book, tiers: Sequence[tuple[int, int, bool]], costs: Sequence[int], now: int) -> list[int]:
+    """The earliest moment for each of so many permits: when the last of its places is free in every tier."""
+    starts = [now] * len(costs)
+    last_places = [end - 1 for end in accumulate(costs)]
+    for amount, window, is_long in tiers:
+        asked = last_places[-1] + 1
+        if is_long:
+            moments = hundredths.starts(book.shared.counts, amount, window, asked, now)
+        else:
+            moments = place_starts(book.stamps, amount, window, asked, now)
+        starts = [max(start, moments[last]) for start, last in zip(starts, last_places, strict=True)]
     return starts
+
+
+def place_starts(stamps: Stamps, amount: int, window: int, asked: int, now: int) -> list[int]:
+    """The earliest moment for each of so many places: a window after the n-th newest before it.
+
+    One that can still arrive comes free a window from now at the earliest.
+    """
+    reach = min(asked, amount)
+    newest = stamps.newest(amount - reach, reach)
+    starts = [now] * (reach - len(newest)) + [max(now, min(moment, now) + window) for moment in reversed(newest)]
+    return starts + [now + window] * (asked - reach)
+
+
+def first_landings(flying: Stamps, most: int, asked: int, now: int) -> list[int]:
+    """When each of so many permits may start by the number of those in flight: nobody knows when one will land."""
+    free = max(0, most - flying.later_than(now)) if most else asked
+    return [now] * min(free, asked) + [now + POLL] * (asked - min(free, asked))

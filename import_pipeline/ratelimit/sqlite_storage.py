@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from limits.storage import Storage
 
 from import_pipeline.ratelimit.exchange import Ask, Exchange, StoreError
 from import_pipeline.ratelimit.pause import Shared, begin
-from import_pipeline.ratelimit.rule import exchange
+from import_pipeline.ratelimit.rule import Book, exchange
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS permits (api TEXT, permit TEXT, moment INTEGER NOT NULL, PRIMARY KEY (api, permit))
@@ -27,6 +28,7 @@ CREATE INDEX IF NOT EXISTS permits_by_moment ON permits (api, moment);
 CREATE TABLE IF NOT EXISTS apis (api TEXT PRIMARY KEY, boot TEXT NOT NULL, shared TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS counters (key TEXT PRIMARY KEY, amount INTEGER NOT NULL, expires REAL NOT NULL);
 """
+IN_FLIGHT = "\tin flight"  #: under an api's name and this stand its permits in flight, where their number is limited
 SHARED = [field.name for field in fields(Shared)]
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -80,31 +82,37 @@ class SQLitePermits(Storage):
             raise StoreError(f"{self._path}: {error}") from error
 
     def _exchange(self, connection: sqlite3.Connection, ask: Ask) -> Exchange:
-        shared, stamps, boot = self._load(connection, ask.api)
+        shared, stamps, flying, boot = self._load(connection, ask.api)
         raw = self._micros()
         if boot != self._booted:
             shared.offset = shared.seen
         epoch, seen = self._known.get((ask.api, ask.process), (0, 0))
-        now, lost = begin(shared, raw, epoch, seen)
-        result = exchange(shared, stamps, ask, now, lost=lost)
-        self._store(connection, ask.api, shared, stamps)
+        now, lost, emptied = begin(shared, raw, epoch, seen)
+        result = exchange(Book(shared, stamps, flying), ask, now, lost=lost, emptied=emptied)
+        self._store(connection, ask.api, shared, stamps, flying)
         self._known[ask.api, ask.process] = (shared.epoch, now)
         return result
 
-    def _load(self, connection: sqlite3.Connection, api: str) -> tuple[Shared, "SQLiteStamps", str]:
+    def _load(self, connection: sqlite3.Connection, api: str) -> tuple[Shared, "SQLiteStamps", "SQLiteStamps", str]:
         row = connection.execute("SELECT shared, boot FROM apis WHERE api = ?", (api,)).fetchone()
-        if not row:
-            return Shared(), SQLiteStamps(connection, api, 0), self._booted
-        known = json.loads(row[0])
+        known: dict[str, Any] = json.loads(row[0]) if row else {"stamps": 0}
         # Another version of this package may know more or less.
         shared = Shared(**{name: known[name] for name in SHARED if name in known})
         stamps = SQLiteStamps(connection, api, known.get("stamps", 0))
         if "stamps" not in known:
             stamps.total = stamps.later_than(0)
-        return shared, stamps, row[1]
+        flying = SQLiteStamps(connection, api + IN_FLIGHT, known.get("flying", 0))
+        return shared, stamps, flying, row[1] if row else self._booted
 
-    def _store(self, connection: sqlite3.Connection, api: str, shared: Shared, stamps: "SQLiteStamps") -> None:
-        known = {name: getattr(shared, name) for name in SHARED} | {"stamps": stamps.total}
+    def _store(
+        self,
+        connection: sqlite3.Connection,
+        api: str,
+        shared: Shared,
+        stamps: "SQLiteStamps",
+        flying: "SQLiteStamps",
+    ) -> None:
+        known = {name: getattr(shared, name) for name in SHARED} | {"stamps": stamps.total, "flying": flying.total}
         connection.execute("INSERT OR REPLACE INTO apis VALUES (?, ?, ?)", (api, self._booted, json.dumps(known)))
 
     @contextmanager
@@ -184,7 +192,7 @@ class SQLitePermits(Storage):
         self._known = {known: what for known, what in self._known.items() if known[0] != key}
         with self._transaction() as connection:
             connection.execute("DELETE FROM counters WHERE key = ?", (key,))
-            connection.execute("DELETE FROM permits WHERE api = ?", (key,))
+            connection.execute("DELETE FROM permits WHERE api IN (?, ?)", (key, key + IN_FLIGHT))
             connection.execute("DELETE FROM apis WHERE api = ?", (key,))
 
 
@@ -204,6 +212,11 @@ class SQLiteStamps:
     def remove(self, permit: str) -> None:
         """Forget a permit, if it is there."""
         self.total -= self._execute("DELETE FROM permits WHERE api = ? AND permit = ?", (self._api, permit)).rowcount
+
+    def moment(self, permit: str) -> int | None:
+        """Where a permit stands, if it is there."""
+        row = self._execute("SELECT moment FROM permits WHERE api = ? AND permit = ?", (self._api, permit)).fetchone()
+        return row and int(row[0])
 
     def newest(self, skip: int, count: int) -> Sequence[int]:
         """That many moments, newest first, after skipping some."""

@@ -1,29 +1,47 @@
-"""Tiers: from the notation of `limits` to the few that bind."""
+"""Tiers: from the notation of `limits` to the few that bind, and the number of requests that may be in flight."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Self
 
 from limits import RateLimitItem, parse_many
 
 from import_pipeline.errors import SettingError
+from import_pipeline.values import split_limits
 
-EXPECTED = "tiers such as '500/20 second; 2000/100 second', or nothing"
+EXPECTED = "tiers such as '500/20 second; 2000/100 second; 20 concurrent', or nothing"
 
 
-def parse_tiers(text: str, name: str = "limits") -> tuple[RateLimitItem, ...]:
+class Tiers(tuple[RateLimitItem, ...]):
+    """The tiers that bind, shortest window first; all that reckons with windows takes them as any tuple.
+
+    `concurrent`: how many requests may be in flight at once over all processes; 0: any number.
+    """
+
+    concurrent: int
+
+    def __new__(cls, tiers: Iterable[RateLimitItem] = (), concurrent: int = 0) -> Self:
+        """Tuples are made here."""
+        made = super().__new__(cls, tiers)
+        made.concurrent = concurrent
+        return made
+
+
+def parse_tiers(text: str, name: str = "limits") -> Tiers:
     """The tiers in a text, shortest window first, without those that another one implies; empty: no limit.
 
     Raises SettingError, in which `name` says where the text stands.
     """
     if not text.strip():
-        return ()
+        return Tiers()
     try:
-        tiers = parse_many(text.strip().rstrip(";,|"))
+        amounts, concurrent = split_limits(text)
+        tiers = parse_many(amounts) if amounts else []
     except ValueError as error:
         raise SettingError(name, EXPECTED, repr(text)) from error
     if any(tier.amount < 1 for tier in tiers):
         raise SettingError(name, f"{EXPECTED}, each of at least one request", repr(text))
-    return normalised(tiers)
+    return Tiers(normalised(tiers), concurrent)
 
 
 def normalised(tiers: Sequence[RateLimitItem]) -> tuple[RateLimitItem, ...]:

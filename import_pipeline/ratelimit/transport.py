@@ -11,7 +11,7 @@ from import_pipeline.ratelimit.dispatcher import Permit
 from import_pipeline.ratelimit.limiter import Limiter
 from import_pipeline.redaction import meet_request
 from import_pipeline.rules.nesting import nests_deeper
-from import_pipeline.rules.signals import is_refusal, standings, wait_asked_for
+from import_pipeline.rules.signals import answered_at, is_refusal, standings, wait_asked_for
 
 #: Bytes of a body, as sent and as unpacked.
 LARGEST_BODY = 64 * 1024 * 1024
@@ -34,7 +34,8 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
     "too many requests" pauses everybody who shares the limiter; the request is sent again afterwards, unless its body
     cannot be. ApiBlocked is raised when the pause exceeds the limiter's patience. Each request may take `deadline`
     seconds from its permit to the end of its body.
-    `request.extensions["import_pipeline"]` may hold `first` (go before all that wait) and `deadline`.
+    `cost` tells how many places a request takes in every tier; without it each takes one.
+    `request.extensions["import_pipeline"]` may hold `first` (go before all that wait), `deadline` and `cost`.
     `observe` is called for every request sent, with the answer's status or None.
     """
 
@@ -45,6 +46,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         *,
         is_rate_limited: Callable[[httpx.Response], bool] | None = None,
         observe: Callable[[int | None], None] | None = None,
+        cost: Callable[[httpx.Request], int] | None = None,
         deadline: float = 30.0,
         largest_body: int = LARGEST_BODY,
         deepest_json: int = DEEPEST_JSON,
@@ -53,6 +55,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         self._limiter = limiter
         self._is_rate_limited = is_rate_limited
         self._observe = observe or (lambda _: None)
+        self._cost = cost or (lambda _: 1)
         self._deadline = deadline
         self._largest_body = largest_body
         self._deepest_json = deepest_json
@@ -62,8 +65,9 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         wishes: dict[str, Any] = request.extensions.get("import_pipeline", {})
         deadline = wishes.get("deadline") or self._deadline
         meet_request(str(request.url), request.headers.items())
+        cost = wishes.get("cost") or self._cost(request)
         while True:
-            permit = await self._limiter.acquire(deadline, first=bool(wishes.get("first")))
+            permit = await self._limiter.acquire(deadline, first=bool(wishes.get("first")), cost=cost)
             if permit.expires - self._limiter.clock.monotonic() < deadline / 2:
                 self._limiter.unused(permit)  # this process stood still; the permit may not last for the request
                 continue
@@ -101,14 +105,15 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         """Settle the permit as of the answer's head, and read the body."""
         limiter, body, refused = self._limiter, b"", is_refusal(answer.status_code, answer.headers)
         arrived = limiter.clock.monotonic()
-        if limiter.tiers and any(name in answer.headers for name in TELLING):
-            limiter.hear(standings(answer.headers, now=limiter.clock.now()), permit)
+        if any(name in answer.headers for name in TELLING):
+            date = answered_at(answer.headers, otherwise=limiter.clock.now())
+            limiter.hear(standings(answer.headers, now=date), permit)
         if refused:
             limiter.refused(permit, wait_asked_for(answer.headers, now=limiter.clock.now()))
             with suppress(httpx.RequestError):  # nobody needs it whole
                 body = await self._body(answer)
         else:
-            if self._is_rate_limited is None:
+            if self._is_rate_limited is None and not limiter.concurrent:  # until it is read, a request is in flight
                 limiter.answered(permit, arrived)
             try:
                 body = await self._body(answer)

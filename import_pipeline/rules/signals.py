@@ -22,6 +22,7 @@ class Standing:
     limit: int | None = None  #: requests per window
     remaining: int | None = None
     reset: timedelta | None = None  #: until the window is over, or a place is free
+    is_moment: bool = False  #: whether the reset was told as a moment: then rounding makes it up to a second too long
     window: timedelta | None = None
 
 
@@ -111,10 +112,12 @@ def used_of(told: Sequence[Standing], tiers: Sequence[tuple[int, float]]) -> dic
 
 def x_rate_limit(headers: Mapping[str, str], *, now: datetime) -> list[Standing]:
     """X-RateLimit-Limit, -Remaining and -Reset; the reset is a moment in seconds or milliseconds, or a duration."""
+    reset = _named(headers, "reset")
     found = Standing(
         limit=_whole(_named(headers, "limit")),
         remaining=_whole(_named(headers, "remaining")),
-        reset=reset_in(_named(headers, "reset"), now=now),
+        reset=reset_in(reset, now=now),
+        is_moment=bool(re.fullmatch(r"\s*\d{10,}(\.\d+)?\s*", reset or "")),
     )
     return [found] if found != Standing() else []
 

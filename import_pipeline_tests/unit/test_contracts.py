@@ -73,7 +73,9 @@ def source(**attributes):
 
 NAME = "a name of letters, digits and underscores, such as items"
 
-EXPECTED_LIMITS = "expected tiers such as '500/20 second; 2000/100 second', none longer than a year"
+EXPECTED_LIMITS = (
+    "expected tiers of up to a year such as '500/20 second; 2000/100 second; 20 concurrent', or the word none"
+)
 MISTAKES = [
     (Things, "<class '{module}.Things'>.class: expected an instance of ImportSource, got ABCMeta"),
     ("things", "'things'.class: expected an instance of ImportSource, got str"),

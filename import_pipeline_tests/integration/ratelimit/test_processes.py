@@ -1,11 +1,14 @@
 """Real processes, a real strict server, a real store: no 429, whatever dies in between."""
 
 import multiprocessing
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 
+from import_pipeline.ratelimit import open_permits
+from import_pipeline.ratelimit.exchange import SECOND, Ask, Wanted
 from import_pipeline_tests.permits import send_all_here
 from import_pipeline_tests.together import together
 from source_api.process import serve
@@ -27,6 +30,68 @@ def test_three_processes_share_the_limits(store: str | None, tmp_path: Path) -> 
     assert [set(each) for each in statuses] == [{200}] * 3
     assert (stats["admitted"], stats["rate_limited"]) == (33, 0)
     assert 5 <= stats["last_admitted"] - stats["first_admitted"] < 6
+
+
+def test_a_request_of_three_places_leaves_room_for_a_third_of_them(store: str | None, tmp_path: Path) -> None:
+    """11 requests of two processes under 15/2 s: five at once, five after two seconds, the last one after four."""
+    with serve("--limits", "none", "--delay-before", "20") as url:
+        path = str(tmp_path / "limits.db")
+        together(2, send_all_here, url, store, path, "15/2 second", 6, 3)
+        arrivals = [at for at, _, _ in httpx.get(f"{url}/_log").json()]
+    assert all(later - earlier >= 2 for earlier, later in zip(arrivals, arrivals[5:], strict=False))
+    assert 4 <= arrivals[-1] - arrivals[0] < 5
+
+
+def test_all_processes_together_have_no_more_in_flight_than_allowed(store: str | None, tmp_path: Path) -> None:
+    """Three processes of ten workers, four requests at once: the server never sees a fifth, and is always busy."""
+    with serve("--limits", "none", "--delay-after", "50") as url:
+        path = str(tmp_path / "limits.db")
+        statuses = together(3, send_all_here, url, store, path, "4 concurrent", 40)
+        stats = httpx.get(f"{url}/_stats").json()
+    assert [set(each) for each in statuses] == [{200}] * 3
+    assert stats["peak_concurrency"] == 4
+    # 120 requests of 50 ms, four at a time, are 1.5 s; each place changes hands through the store.
+    assert stats["last_admitted"] - stats["first_admitted"] < 6
+
+
+def test_the_places_of_a_killed_process_come_free(tmp_path: Path) -> None:
+    """It held both; nobody answers for them any more, and they end with their requests' deadline."""
+    permits = open_permits(None, tmp_path / "limits.db")
+    wanted = tuple(Wanted(permit=name, lifetime=SECOND) for name in "ab")
+    assert permits.exchange(Ask(api="api", process="dead", tiers=(), concurrent=2, wanted=wanted)).starts == (0, 0)
+    permits.close()
+    with serve("--limits", "none") as url:
+        began = time.monotonic()
+        assert send_all_here(url, None, str(tmp_path / "limits.db"), "2 concurrent", 3) == [200] * 3
+    assert time.monotonic() - began >= 0.9
+
+
+@pytest.mark.parametrize(
+    ("options", "most_refused"), [(("--no-headers",), 60), ((), 0)], ids=["probed", "told in headers"]
+)
+@pytest.mark.parametrize(
+    ("each", "store"),
+    [
+        (33, "sqlite"),
+        pytest.param(75, "sqlite", marks=pytest.mark.nightly),
+        pytest.param(75, "redis", marks=pytest.mark.nightly),
+    ],
+    indirect=["store"],
+)
+def test_limits_that_nobody_configured_are_learned(
+    options: tuple[str, ...], most_refused: int, each: int, store: str | None, tmp_path: Path
+) -> None:
+    """Two processes of ten workers, a server with two tiers: a few refusals at first, or none where headers tell."""
+    limits = "25/1 second; 60/4 second"
+    path = str(tmp_path / "limits.db")
+    with serve("--limits", limits, "--delay-before", "20", *options) as url:
+        together(2, send_all_here, url, store, path, "", each)
+        first = httpx.get(f"{url}/_stats").json()
+        send_all_here(url, store, path, "", each // 2)
+        later = httpx.get(f"{url}/_stats").json()
+    assert later["admitted"] == 2 * each + each // 2
+    assert first["rate_limited"] <= most_refused
+    assert later["rate_limited"] - first["rate_limited"] <= most_refused / 3
 
 
 def test_one_that_is_killed_takes_its_places_with_it(tmp_path: Path) -> None:

@@ -6,9 +6,10 @@ from datetime import timedelta
 import pytest
 from limits import RateLimitItem
 
-from import_pipeline.errors import ApiBlocked, LimiterUnavailable
+from import_pipeline.errors import ApiBlocked, CostTooHigh, LimiterUnavailable
 from import_pipeline.ratelimit import Limiter, Permit, Permits, TierUsage, parse_tiers
 from import_pipeline.ratelimit.exchange import Ask, Exchange, StoreError
+from import_pipeline.rules.signals import Standing
 from import_pipeline.testing import FakeClock, MemoryPermits
 
 pytestmark = pytest.mark.anyio
@@ -129,6 +130,78 @@ async def test_without_tiers_only_the_pause_is_shared() -> None:
         assert not waiting.done()
         other.answered(probe)
         await waiting
+
+
+async def test_a_request_that_costs_more_takes_more_places_or_none() -> None:
+    clock, log = FakeClock(), list[float]()
+    async with limiter_on(clock, tiers=parse_tiers("5/10 second")) as limiter:
+        for cost in (2, 2, 2, 1, 4):
+            permit = await limiter.acquire(cost=cost)
+            log.append(round(clock.monotonic(), 1))
+            limiter.answered(permit)
+        assert (await limiter.usage()).tiers[0].used == 4
+    assert log == [0, 0, 10, 10, 20]
+
+
+@pytest.mark.parametrize(("cost", "reason"), [(6, r"costs 6.*5 per 10 second.*cost\(request\)"), (0, "from 1")])
+async def test_a_cost_that_no_window_has_room_for_is_refused(cost: int, reason: str) -> None:
+    async with limiter_on(FakeClock(), tiers=parse_tiers("5/10 second; 40/100 second")) as limiter:
+        with pytest.raises(CostTooHigh, match=reason):
+            await limiter.acquire(cost=cost)
+
+
+async def test_the_number_of_requests_in_flight_is_shared() -> None:
+    """Two processes, three requests of a second each at once: seven take three seconds, and nobody polls much."""
+    clock, log = FakeClock(), list[float]()
+    permits = MemoryPermits(clock)
+    tiers = parse_tiers("3 concurrent")
+    one, other = limiter_on(clock, permits, tiers), limiter_on(clock, permits, tiers)
+    async with one, other, asyncio.TaskGroup() as group:
+        for number in range(7):
+            group.create_task(ask_and_answer((one, other)[number % 2], log, 1.0))
+        await clock.sleep(0.5)
+        usage = await one.usage()
+        assert (usage.in_flight, usage.concurrent, usage.tiers) == (3, 3, ())
+    assert log == [0, 0, 0, *[pytest.approx(1, abs=0.2)] * 3, pytest.approx(2, abs=0.3)]
+
+
+async def test_limits_named_by_headers_are_shared_and_shown() -> None:
+    """One process hears that there are 5 per 10 s and tells its three requests; the other has two places left."""
+    clock, log = FakeClock(), list[float]()
+    permits = MemoryPermits(clock)
+    async with limiter_on(clock, permits, ()) as one, limiter_on(clock, permits, ()) as other:
+        for _ in range(3):
+            permit = await one.acquire()
+            one.answered(permit)
+        one.hear([Standing(limit=5, remaining=2, window=timedelta(seconds=10))], permit)
+        await clock.sleep(1.1)
+        usage = await other.usage()
+        assert (usage.is_learned, usage.tiers) == (True, (TierUsage(amount=5, seconds=10, used=3),))
+        async with asyncio.TaskGroup() as group:
+            for _ in range(3):
+                group.create_task(ask_and_answer(other, log, 0))
+    assert log == [1.1, 1.1, pytest.approx(10, abs=0.1)]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        Standing(remaining=3, window=timedelta(seconds=10)),
+        Standing(limit=5, remaining=2),
+        Standing(limit=5, remaining=2, reset=timedelta(0)),
+        Standing(limit=5, remaining=2, reset=timedelta(days=366), is_moment=True),
+        Standing(limit=0, window=timedelta(seconds=10)),
+    ],
+)
+async def test_a_limit_without_a_sensible_window_is_no_limit(told: Standing) -> None:
+    clock = FakeClock()
+    async with limiter_on(clock, tiers=()) as limiter:
+        permit = await limiter.acquire()
+        limiter.answered(permit)
+        limiter.hear([told], permit)
+        for _ in range(20):
+            limiter.answered(await limiter.acquire())
+        assert (clock.monotonic(), (await limiter.usage()).tiers) == (0, ())
 
 
 async def test_a_cancelled_wait_gives_its_permit_back() -> None:

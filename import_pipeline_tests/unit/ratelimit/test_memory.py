@@ -10,11 +10,11 @@ def answered(permit: str, age: float) -> Settled:
 
 def test_everything_that_still_counts_is_told_again() -> None:
     """Answered ones with their age, flying ones with the time they have left, expired ones as of their expiry."""
-    memory = Memory(longest_window=10)
+    memory = Memory(10)
     for permit, latest in (("a", 32), ("b", 33), ("c", 34), ("d", 35), ("e", 36)):
-        memory.granted(permit, latest)
-    memory.answered("a", 1)
-    memory.answered("b", 25)
+        memory.granted(permit, 1, latest)
+    memory.answered("a", 1, 1)
+    memory.answered("b", 1, 25)
     memory.gone("c")
     flying = Settled(permit="e", outcome=Outcome.FLYING, wait=SECOND // 2)
     assert memory.told_again(35.5 - 1) == [
@@ -26,10 +26,10 @@ def test_everything_that_still_counts_is_told_again() -> None:
 
 
 def test_what_no_longer_counts_is_forgotten() -> None:
-    memory = Memory(longest_window=10)
+    memory = Memory(10)
     for number in range(1000):
-        memory.granted(f"{number}", number + 1)
-        memory.answered(f"{number}", number)
-    memory.granted("never answered", 900)
+        memory.granted(f"{number}", 1, number + 1)
+        memory.answered(f"{number}", 1, number)
+    memory.granted("never answered", 1, 900)
     memory.tidy(1000)
     assert (len(memory._answered), len(memory._flying)) == (11, 0)

@@ -30,7 +30,34 @@ def test_the_tiers_that_bind(text: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["500", "500/20", "500/20 fortnights", "0/1 second", "5/1 second; nothing", "-1/second"]
+    ("text", "tiers", "concurrent"),
+    [
+        ("20 concurrent", "", 20),
+        ("500/20 second; 20 concurrent", "500/20 second", 20),
+        ("20 Concurrent, 5/second|7 concurrent", "5/second", 7),
+        ("5/second", "5/second", 0),
+    ],
+)
+def test_requests_in_flight_are_a_tier_too(text: str, tiers: str, concurrent: int) -> None:
+    read = parse_tiers(text)
+    assert (read, read.concurrent) == (tuple(parse_many(tiers) if tiers else ()), concurrent)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0 concurrent",
+        "-1 concurrent",
+        "concurrent",
+        "2.5 concurrent",
+        ";",
+        "500",
+        "500/20",
+        "500/20 fortnights",
+        "0/1 second",
+        "5/1 second; nothing",
+        "-1/second",
+    ],
 )
 def test_what_cannot_be_read_is_named(text: str) -> None:
     with pytest.raises(SettingError) as caught:

@@ -92,7 +92,7 @@ def test_a_reset_is_a_duration_or_a_moment(header: str | None, expected: timedel
         ({"X-RateLimit-Limit": "a lot"}, []),
         (
             {"X-RateLimit-Limit": "500", "X-RateLimit-Remaining": "3", "X-RateLimit-Reset": str(EPOCH + 9)},
-            [Standing(limit=500, remaining=3, reset=seconds(9))],
+            [Standing(limit=500, remaining=3, reset=seconds(9), is_moment=True)],
         ),
         ({"X-Rate-Limit-Limit": "500"}, [Standing(limit=500)]),
         ({"X-RateLimit-Limit": "100, 100;w=60"}, [Standing(limit=100)]),

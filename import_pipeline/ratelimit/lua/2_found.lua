@@ -1,0 +1,86 @@
+-- Tiers of an api for which none is configured: named by the server's headers, or found by being refused (found.py).
+local LASTS, MOST_FOUND, LOOK_BACK, LONGEST_LOOK, JOIN = 86400 * SECOND, 6, 10, 3600 * SECOND, 500000
+local RELAX_AFTER = 120 * SECOND
+local found, newly_long = {}, {}
+for amount, window, sign in string.gmatch(redis.call('HGET', STATE, 'found') or '', '(%d+):(%d+):(%d+)') do
+  found[#found + 1] = {tonumber(amount), tonumber(window), tonumber(sign)}
+end
+local function later_than(moment) return redis.call('ZCOUNT', STAMPS, '(' .. exact(moment), '+inf') end
+local function first_after(moment)
+  return tonumber(redis.call('ZRANGEBYSCORE', STAMPS, '(' .. exact(moment), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2])
+end
+
+local function whole(window) return max(SECOND, floor(window / SECOND) * SECOND) end
+local function is_implied(amount, window)
+  for _, tier in ipairs(found) do
+    if tier[1] * ceil(window / tier[2]) <= amount then return true end
+  end
+  return false
+end
+local function enter(amount, window, is_named, used)
+  if is_named and #found == 0 then s.hold = max(s.hold, now + JOIN) end
+  for _, tier in ipairs(found) do
+    if is_named and tier[1] == amount then
+      tier[2], tier[3] = max(tier[2], window), now
+      return true
+    end
+    if not is_named and tier[2] == window then
+      local is_less = amount < tier[1]
+      tier[1], tier[3] = min(tier[1], amount), now
+      return is_less
+    end
+  end
+  if is_implied(amount, window) then return false end
+  found[#found + 1] = {amount, window, now}
+  newly_long[#newly_long + 1] = {amount, window, used}
+  if #found > MOST_FOUND then table.remove(found, 1) end
+  return true
+end
+
+local function discover(moment)
+  local refused_at = s.refused_at
+  s.refused_at = 0
+  local since = moment - LOOK_BACK * max(0, moment - refused_at)
+  local admitted = redis.call('ZREVRANGEBYSCORE', STAMPS, exact(refused_at), '(' .. exact(since), 'WITHSCORES')
+  if #admitted == 0 then admitted = {'', refused_at} end
+  local best, best_window = 0, 1
+  for n = 1, #admitted / 2 do
+    local window = moment - tonumber(admitted[2 * n])
+    if n * best_window >= best * window and not is_implied(n, whole(window)) then best, best_window = n, window end
+  end
+  if best == 0 or not enter(best, whole(best_window), false, best) then
+    s.learned = max(LEAST, s.learned - floor(s.learned / 10))
+    s.relax_at = now + max(RELAX_AFTER, 5 * s.keep)
+  end
+end
+
+if not configured then
+  for i = #found, 1, -1 do
+    if now >= found[i][3] + LASTS then table.remove(found, i) end
+  end
+  for _, each in ipairs(named) do
+    local limit, used, reset, window, age = unpack(each)
+    if window == 0 and reset > 0 then
+      local oldest = used > 0 and redis.call('ZREVRANGE', STAMPS, used - 1, used - 1, 'WITHSCORES')[2]
+      local since = oldest and max(0, now - age - tonumber(oldest)) or 0
+      window = whole(reset + since)
+    end
+    if window > 0 then enter(limit, window, true, used) end
+  end
+  local refused_at, longest_wait
+  for _, each in ipairs(settled) do
+    if each.outcome == 'r' then
+      refused_at, longest_wait = min(refused_at or now, now - each.age), max(longest_wait or 0, each.wait)
+    end
+  end
+  if refused_at then
+    if s.refused_at == 0 then s.refused_at = refused_at end
+    s.keep = max(s.keep, min(LONGEST_LOOK, LOOK_BACK * (now - s.refused_at + longest_wait)))
+  end
+end
+local function use_found()
+  if configured then return end
+  tiers = {}
+  for i, tier in ipairs(found) do tiers[i] = {tier[1], tier[2]} end
+end
+use_found()

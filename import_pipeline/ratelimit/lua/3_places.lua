@@ -1,0 +1,77 @@
+-- Long tiers are counted in hundredths of their window (hundredths.py), all others by the stamp of each place.
+local DAY, MOST_STAMPS, LEAST_WINDOW = 86400 * SECOND, 10000, 600 * SECOND
+local taken, changed_counts, long = {}, {}, {}
+local function hundredth(window, moment)
+  local length = ceil(window / 100)
+  return (moment - moment % length) / length
+end
+local function frees_at(window, n) return (n + 1) * ceil(window / 100) + window end
+local function add(window, moment, places)
+  local n = hundredth(window, moment)
+  local left = (taken[window][n] or 0) + places
+  taken[window][n] = left > 0 and left or nil
+  changed_counts[exact(window) .. ':' .. exact(n)] = max(left, 0)
+end
+
+local function is_long(amount, window)
+  return window >= DAY or (amount > MOST_STAMPS and window >= LEAST_WINDOW)
+end
+local function load_counts(of_window)
+  local known = redis.call('HGETALL', COUNTS)
+  for i = 1, #known, 2 do
+    local window, n = string.match(known[i], '(%d+):(%-?%d+)')
+    window, n = tonumber(window), tonumber(n)
+    if frees_at(window, n) <= now then changed_counts[known[i]] = 0
+    elseif window == of_window then taken[window][n] = tonumber(known[i + 1]) end
+  end
+end
+local function count_in_tiers()
+  for _, tier in ipairs(tiers) do
+    tier.is_long = is_long(tier[1], tier[2])
+    if tier.is_long and not taken[tier[2]] then
+      taken[tier[2]] = {}
+      long[#long + 1] = tier[2]
+      s.longest = max(s.longest, tier[2])
+      load_counts(tier[2])
+    end
+  end
+  for _, each in ipairs(newly_long) do
+    if is_long(each[1], each[2]) and taken[each[2]] then add(each[2], now, each[3]) end
+  end
+  newly_long = {}
+end
+count_in_tiers()
+local function taken_of(tier, since)
+  if not tier.is_long then return later_than(since) end
+  local sum = 0
+  for _, places in pairs(taken[tier[2]]) do sum = sum + places end
+  return sum
+end
+local function oldest_first(window)
+  local order = {}
+  for n in pairs(taken[window]) do order[#order + 1] = n end
+  table.sort(order)
+  return order
+end
+
+local furthest, stamping = 0, false
+local function leave(place)
+  local moment = #long > 0 and tonumber(redis.call('ZSCORE', STAMPS, place) or nil)
+  if moment then
+    for _, window in ipairs(long) do add(window, moment, -1) end
+  end
+end
+local function put_place(place, moment)
+  leave(place)
+  redis.call('ZADD', STAMPS, exact(moment), place)
+  furthest = max(furthest, moment)
+  for _, window in ipairs(long) do add(window, moment, 1) end
+end
+local function each_place(permit, cost, act, moment)
+  act(permit, moment)
+  for n = 1, cost - 1 do act(permit .. '+' .. n, moment) end
+end
+local function put(permit, cost, moment) each_place(permit, cost, put_place, moment) end
+local function remove(permit, cost)
+  each_place(permit, cost, function(place) leave(place); redis.call('ZREM', STAMPS, place) end)
+end

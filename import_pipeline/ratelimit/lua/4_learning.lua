@@ -1,0 +1,62 @@
+-- What the server's behaviour teaches (learning.py).
+local EARLY, LATE = 250000, 1250000
+local PERIOD, SAMPLES, LONGEST_CREDITED = 60000000, 20, 10000000
+for _, tier in ipairs(tiers) do
+  if not tier.is_long then s.keep = max(s.keep, tier[2]) end
+end
+if s.learned < WHOLE and now >= s.relax_at then
+  s.learned = s.weak == 1 and WHOLE or min(WHOLE, s.learned + floor(s.learned / 20))
+  s.relax_at, s.weak = now + (s.keep > 0 and s.keep or PERIOD), 0
+end
+if told > 0 and (told <= s.told or now >= s.told_at + max(PERIOD, s.keep)) then s.told, s.told_at = told, now end
+if now >= s.turned + PERIOD then
+  local fresh = now < s.turned + 2 * PERIOD
+  s.quickest_before, s.samples_before = fresh and s.quickest or 0, fresh and s.samples or 0
+  s.quickest, s.samples, s.turned = 0, 0, now
+end
+if samples > 0 then
+  s.quickest = s.quickest == 0 and quickest or min(s.quickest, quickest)
+  s.samples = s.samples + samples
+end
+
+local function met(tier, moment)
+  local part = floor(taken_of(tier, moment - tier[2]) * WHOLE / tier[1])
+  if tier.is_long then
+    local oldest = oldest_first(tier[2])[1]
+    return part, oldest and frees_at(tier[2], oldest) - moment or tier[2]
+  end
+  return part, min((first_after(moment - tier[2]) or moment) - moment, 0) + tier[2]
+end
+local function tighten(moment, wait, again)
+  local certain, fullest = -1, 0
+  for _, tier in ipairs(tiers) do
+    local part, frees_in = met(tier, moment)
+    fullest = max(fullest, part)
+    if frees_in - EARLY <= wait and wait <= frees_in + LATE then certain = max(certain, part) end
+  end
+  local part = max(LEAST, certain >= 0 and certain or fullest)
+  if again and s.learned < WHOLE then
+    part = max(LEAST, min(part, s.learned - floor(s.learned / 10)))
+  end
+  if part < s.learned then s.learned, s.weak = part, (certain < 0 and now < s.epoch + s.keep) and 1 or 0 end
+  s.relax_at = s.weak == 1 and s.epoch + s.keep or now + max(RELAX_AFTER, 5 * s.keep)
+  s.strict_until = s.relax_at
+end
+
+-- Where the server counts more than all that we can have sent, somebody else uses the key.
+for _, each in ipairs(sightings) do
+  local tier, used, age = tiers[each[1]], each[2], each[3]
+  if age <= FRESH then
+    local others = min(used, tier[1]) - taken_of(tier, now - age - tier[2])
+    if tier.is_long then
+      if others > 0 then add(tier[2], now, others) end
+    else
+      for n = 0, others - 1 do put('other ' .. exact(now) .. ' ' .. (each[1] - 1) .. ' ' .. n, 1, now) end
+    end
+  end
+end
+for _, tier in ipairs(tiers) do
+  if tier.is_long then
+    for _, each in ipairs(counted) do add(tier[2], now - each[2], each[1]) end
+  end
+end

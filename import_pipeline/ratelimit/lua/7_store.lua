@@ -1,0 +1,38 @@
+-- Everything back into its keys, each with its expiry.
+local flying = concurrent > 0 and redis.call('ZCOUNT', FLYING, '(' .. exact(now), '+inf') or 0
+local used = {}
+for i, tier in ipairs(tiers) do
+  if count == 1 then used[i] = taken_of(tier, now - tier[2]) end
+end
+local tiers_found = {}
+for i, tier in ipairs(found) do
+  tiers_found[i] = exact(tier[1]) .. ':' .. exact(tier[2]) .. ':' .. exact(tier[3])
+end
+local changed = {'probe', probe, 'found', table.concat(tiers_found, ';')}
+for _, field in ipairs(FIELDS) do
+  changed[#changed + 1] = field
+  changed[#changed + 1] = exact(s[field])
+end
+redis.call('HSET', STATE, unpack(changed))
+redis.call('PEXPIRE', STATE, exact(WEEK + ceil((max(0, s.pause - now) + s.keep + 2 * s.longest) / 1000)))
+if furthest > 0 then
+  local newest = tonumber(redis.call('ZREVRANGE', STAMPS, 0, 0, 'WITHSCORES')[2] or now)
+  redis.call('PEXPIRE', STAMPS, exact(60000 + ceil((max(0, newest - now) + s.keep) / 1000)))
+end
+if flying > 0 then
+  local last_landing = tonumber(redis.call('ZREVRANGE', FLYING, 0, 0, 'WITHSCORES')[2])
+  redis.call('PEXPIRE', FLYING, exact(60000 + ceil((last_landing - now) / 1000)))
+end
+for field, places in pairs(changed_counts) do
+  if places > 0 then redis.call('HSET', COUNTS, field, exact(places)) else redis.call('HDEL', COUNTS, field) end
+end
+if #long > 0 then redis.call('PEXPIRE', COUNTS, exact(60000 + ceil(2 * s.longest / 1000))) end
+
+local reply = {now, s.epoch, wait, max(0, s.pause - now), s.probing, lost and 1 or 0, emptied and 1 or 0, s.hits,
+               s.sleeps, s.slept - max(0, s.sleep_until - now), portion, flying, configured and 0 or #found, #used}
+if not configured then
+  for _, tier in ipairs(found) do reply[#reply + 1] = tier[1]; reply[#reply + 1] = tier[2] end
+end
+for _, n in ipairs(used) do reply[#reply + 1] = n end
+for _, offset in ipairs(granted) do reply[#reply + 1] = offset end
+return reply

@@ -1,0 +1,131 @@
+"""Limits of an api for which none is configured: what headers name, and what refusals tell."""
+
+from import_pipeline.ratelimit.exchange import SECOND, Ask, Exchange, Named, Outcome, Settled, Wanted
+from import_pipeline.ratelimit.found import LASTS
+from import_pipeline_tests.permits import FakeTimeMemory, VirtualTime
+
+
+class Story:
+    """One process without configured limits, at moments in seconds."""
+
+    def __init__(self) -> None:
+        self.time = VirtualTime()
+        self.start = self.time.now
+        self.store = FakeTimeMemory(self.time)
+        self.count = 0
+
+    def at(self, moment: float, wanted: int = 0, *settled: Settled, named: tuple[Named, ...] = ()) -> list[str]:
+        self.time.now = self.start + round(moment * SECOND)
+        names = [f"p{self.count + number}" for number in range(wanted)]
+        self.count += wanted
+        ask = Ask(
+            api="x",
+            process="1",
+            tiers=(),
+            settled=settled,
+            wanted=tuple(Wanted(permit=name, lifetime=30 * SECOND) for name in names),
+            named=named,
+            count=True,
+        )
+        self.result: Exchange = self.store.exchange(ask)
+        return names[: len(self.result.starts)]
+
+    def tell(self, moment: float, count: int) -> list[Settled]:
+        """Requests that were answered at that moment without anybody having been asked."""
+        self.count += count
+        age = self.time.now - self.start - round(moment * SECOND)
+        return [Settled(permit=f"free{self.count - n}", outcome=Outcome.ANSWERED, age=age) for n in range(count)]
+
+
+def refused(permit: str, wait: float) -> Settled:
+    return Settled(permit=permit, outcome=Outcome.REFUSED, wait=round(wait * SECOND))
+
+
+def test_a_burst_and_the_wait_after_it_are_the_window() -> None:
+    """Fifty were admitted at once, the next was refused and told to wait until two seconds after: 50 per 2 s."""
+    story = Story()
+    story.time.now = story.start + SECOND // 10
+    story.at(0.1, 0, *story.tell(0.02, 50), refused("late", 2))
+    assert (story.result.found, story.result.pause) == ((), 2 * SECOND)
+    (probe,) = story.at(2.1, 9)
+    story.at(2.15, 0, Settled(permit=probe, outcome=Outcome.ANSWERED))
+    assert story.result.found == ((50, 2 * SECOND),)
+    assert len(story.at(2.2, 90)) == 49  # the probe has a place already
+
+
+def test_a_second_tier_is_found_beside_the_first() -> None:
+    story = Story()
+    story.time.now = story.start + SECOND // 10
+    story.at(0.1, 0, *story.tell(0.02, 50), refused("late", 2))
+    (probe,) = story.at(2.1, 9)
+    story.at(2.15, 0, Settled(permit=probe, outcome=Outcome.ANSWERED))
+    for moment, number in ((2.2, 49), (4.4, 50), (6.6, 50)):
+        burst = story.at(moment, 50)
+        assert len(burst) == number
+        story.at(moment + 0.1, 0, *(Settled(permit=name, outcome=Outcome.ANSWERED) for name in burst))
+    (late,) = story.at(8.8, 1)
+    story.at(8.9, 0, refused(late, 1.3))
+    (probe,) = story.at(10.3, 9)
+    story.at(10.35, 0, Settled(permit=probe, outcome=Outcome.ANSWERED))
+    assert story.result.found == ((50, 2 * SECOND), (200, 10 * SECOND))
+
+
+def test_what_was_found_is_never_raised_and_shrinks_when_it_was_not_enough() -> None:
+    story = Story()
+    story.time.now = story.start + SECOND // 10
+    story.at(0.1, 0, *story.tell(0.02, 20), refused("late", 2))
+    (probe,) = story.at(2.1, 1)
+    story.at(2.15, 0, Settled(permit=probe, outcome=Outcome.ANSWERED))
+    assert (story.result.found, story.result.part) == (((20, 2 * SECOND),), 1_000_000)
+    began = 10.0
+    for _ in range(3):
+        burst = story.at(began, 30)
+        story.at(began + 0.02, 0, *(Settled(permit=name, outcome=Outcome.ANSWERED) for name in burst[1:]))
+        story.at(began + 0.1, 0, refused(burst[0], 2))
+        (probe,) = story.at(began + 2.1, 1)
+        story.at(began + 2.15, 0, Settled(permit=probe, outcome=Outcome.ANSWERED))
+        began += 10
+    ((amount, window),) = story.result.found
+    assert (amount, window) <= (20, 2 * SECOND)
+    assert len(story.at(began + 10, 50)) < 17
+
+
+def test_headers_name_the_limit_and_its_window() -> None:
+    story = Story()
+    story.at(0, 0, named=(Named(limit=50, used=1, reset=2 * SECOND),))
+    assert story.result.found == ((50, 2 * SECOND),)
+    assert story.at(0.4, 1) == []  # the others have half a second to tell what they sent
+    assert len(story.at(0.6, 60)) == 50
+
+
+def test_a_reset_is_reckoned_from_the_oldest_request_that_is_counted() -> None:
+    """Ten are counted, the first of which was answered at 0.2 s; at 3.2 s its place comes free in 7 s: ten seconds."""
+    story = Story()
+    story.at(0, 0, named=(Named(limit=200, used=1, reset=9 * SECOND),))
+    story.at(0.2, 0, *[Settled(permit=f"p{n}", outcome=Outcome.ANSWERED) for n in range(10)])
+    story.at(3.2, 0, named=(Named(limit=200, used=10, reset=7 * SECOND),))
+    assert story.result.found == ((200, 10 * SECOND),)
+
+
+def test_a_window_that_is_told_is_believed_at_once() -> None:
+    story = Story()
+    story.at(0, 0, named=(Named(limit=100, used=0, reset=0, window=60 * SECOND), Named(limit=5, used=5, reset=0)))
+    assert story.result.found == ((100, 60 * SECOND),)
+
+
+def test_a_limit_of_which_nothing_was_heard_for_a_day_is_forgotten() -> None:
+    story = Story()
+    story.at(0, 0, named=(Named(limit=50, used=1, reset=2 * SECOND),))
+    story.at(LASTS / SECOND - 1)
+    assert story.result.found == ((50, 2 * SECOND),)
+    story.at(LASTS / SECOND)
+    assert story.result.found == ()
+
+
+def test_a_first_request_that_is_refused_means_one_per_wait() -> None:
+    story = Story()
+    (first,) = story.at(0, 1)
+    story.at(0.1, 0, refused(first, 5))
+    (probe,) = story.at(5.1, 1)
+    story.at(5.2, 0, Settled(permit=probe, outcome=Outcome.ANSWERED))
+    assert story.result.found == ((1, 5 * SECOND),)

@@ -1,0 +1,80 @@
+"""Long tiers: counted in hundredths of their window."""
+
+import pytest
+
+from import_pipeline.ratelimit.exchange import SECOND, Ask, Exchange, Outcome, Settled, Wanted
+from import_pipeline.ratelimit.hundredths import DAY, Counts, add, first_free, forget, is_long, starts, taken
+from import_pipeline_tests.permits import FakeTimeMemory, VirtualTime
+
+MONTH = 30 * DAY
+
+
+@pytest.mark.parametrize(
+    ("amount", "window", "expected"),
+    [
+        (5_000, 3_600 * SECOND, False),
+        (20_000, 3_600 * SECOND, True),  # that many stamps would be kept
+        (20_000, 100 * SECOND, False),
+        (100, DAY, True),
+        (1_000_000, MONTH, True),
+    ],
+)
+def test_what_is_long(amount: int, window: int, expected: bool) -> None:
+    assert is_long(amount, window) is expected
+
+
+def test_a_place_is_free_when_its_whole_hundredth_has_left_the_window() -> None:
+    counts: Counts = {}
+    for hour in (1, 1, 5):
+        add(counts, DAY, hour * DAY // 24, 1)
+    assert (taken(counts, DAY), first_free(counts, DAY)) == (3, DAY + 5 * DAY // 100)  # 1 h is in the fifth of 14.4 min
+    later = DAY + 21 * DAY // 100  # 5 h is in the twenty-first
+    assert list(starts(counts, 4, DAY, 4, 6 * DAY // 24)) == [6 * DAY // 24, DAY + DAY // 20, DAY + DAY // 20, later]
+    forget(counts, DAY + DAY // 20)
+    assert taken(counts, DAY) == 1
+
+
+def test_what_is_given_back_is_not_counted() -> None:
+    counts: Counts = {}
+    add(counts, DAY, 5, 2)
+    add(counts, DAY, 6, -1)
+    add(counts, DAY, 7, -1)
+    add(counts, DAY, DAY, -1)
+    assert (taken(counts, DAY), first_free(counts, DAY)) == (0, None)
+
+
+def test_a_million_a_month_is_kept_in_a_hundred_numbers_and_never_exceeded() -> None:
+    """Two months of a thousand requests every ten minutes: 288,000 in all, of 100,000 a month."""
+    time = VirtualTime()
+    store = FakeTimeMemory(time)
+    tiers = ((2_000, 60 * SECOND), (100_000, MONTH))
+    granted: list[tuple[int, int]] = []
+    for turn in range(60 * 24):
+        time.now += 3_600 * SECOND
+        names = [f"{turn}.{number}" for number in range(200)]
+        wanted = tuple(Wanted(permit=name, lifetime=30 * SECOND) for name in names)
+        result = store.exchange(Ask(api="x", process="1", tiers=tiers, wanted=wanted, count=True))
+        granted.append((time.now, len(result.starts)))
+        settled = tuple(Settled(permit=name, outcome=Outcome.ANSWERED) for name in names[: len(result.starts)])
+        store.exchange(Ask(api="x", process="1", tiers=tiers, settled=settled))
+    shared, stamps, _ = store._apis["x"]
+    assert len(shared.counts[str(MONTH)]) <= 102
+    assert stamps.later_than(0) <= 200
+    within = [sum(n for at, n in granted if since < at <= since + MONTH) for since, _ in granted]
+    assert max(within) == 100_000
+    assert sum(n for _, n in granted) == 200_000
+
+
+def test_a_store_that_was_emptied_is_told_the_counts() -> None:
+    """Places that only the day counts any more are not remembered one by one, but their number is."""
+    time = VirtualTime()
+    store = FakeTimeMemory(time)
+
+    def ask(**wishes: object) -> Exchange:
+        return store.exchange(Ask(api="x", process="1", tiers=((5, DAY),), count=True, **wishes))  # type: ignore[arg-type]
+
+    ask(wanted=(Wanted(permit="a", lifetime=SECOND),))
+    store.forget()
+    time.now += SECOND
+    result = ask()
+    assert (result.lost, result.emptied, result.used) == (True, True, (0,))
