@@ -4,21 +4,38 @@ clock = FakeClock()
 transport = CannedTransport({"/api/items/1": {"id": 1}, "/api/items/2": httpx.Response(404)})
 async with Limiter("items", parse_tiers("5/10 second"), MemoryPermits(clock), clock=clock) as limiter:
     client = httpx.AsyncClient(transport=RateLimitedTransport(transport, limiter), base_url="https://api.test")
+
+rehearsal = rehearse(OrdersSource(), CannedTransport(answer), tmp_path)   # a whole import, without any API
+assert rehearsal.rows["17"]["name"] == "lamp"
 """
 
 import asyncio
 import heapq
 from bisect import bisect_right, insort
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
+from sqlalchemy import select
 
 from import_pipeline.clock import Clock, SystemClock
+from import_pipeline.contracts import ImportSource
+from import_pipeline.importer.api import open_api
+from import_pipeline.importer.installation import open_installation
+from import_pipeline.importer.run import Run, carry_out
+from import_pipeline.importer.sources import configure
+from import_pipeline.importer.start import new_import, prepare
+from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.ratelimit.exchange import SECOND, Ask, Exchange
 from import_pipeline.ratelimit.pause import Shared, begin
 from import_pipeline.ratelimit.rule import Book, exchange
+from import_pipeline.rules.status import Trigger
+from import_pipeline.settings import load_settings, variable_prefix
+from import_pipeline.tracking import items
 
 #: Turns of the event loop after which nothing but sleepers is taken to be left. Only a task that is itself on its way
 #: through many turns would be overtaken by time.
@@ -181,3 +198,34 @@ class MemoryStamps:
         if over:
             del self._moments[:over]
             self._by_permit = {permit: moment for permit, moment in self._by_permit.items() if moment > until}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rehearsal:
+    """What came of a rehearsed import."""
+
+    summary: ImportSummary
+    rows: Mapping[str, Mapping[str, Any]]  #: external id -> the row's columns
+    failures: Mapping[str, str]  #: external id -> why it failed for good
+
+
+def rehearse(source: ImportSource, transport: httpx.AsyncBaseTransport, folder: Path) -> Rehearsal:
+    """A whole import of the source with answers from the transport, into a database in that folder.
+
+    Nothing is asked of any API: the base URL is https://api.test. Limits and the delays between tries are as good as
+    none. Not to be called from a coroutine. Raises ContractError where the source does not keep its contract.
+    """
+    prefix = variable_prefix(source.name)
+    quick = {"BASE_URL": "https://api.test", "LIMITS": "100000/1 second", "BACKOFF": "0.01"}
+    environment = {"IMPORT_PIPELINE_HOME": str(folder)} | {prefix + name: value for name, value in quick.items()}
+    settings = load_settings(environment, folder)
+    with open_installation(settings, configure([source], settings)) as installation:
+        found = installation.source(source.name)
+        row = prepare(installation.database, found, new_import(found, Trigger.CLI), installation.clock)
+        connect = partial(open_api, found, settings, installation.clock, transport)
+        summary = carry_out(Run(installation=installation, source=found, connect=connect), row.id)
+        with installation.database.read() as connection:
+            stored = connection.execute(select(found.model.__table__)).mappings().all()
+            failed = items.failures(connection, row.id, limit=len(stored) + (summary.items_count or 0))
+    rows = {str(each["external_id"]): dict(each) for each in stored}
+    return Rehearsal(summary=summary, rows=rows, failures={each.external_id: each.reason for each in failed})

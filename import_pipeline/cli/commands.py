@@ -13,6 +13,7 @@ from import_pipeline.cli.doctor import doctor
 from import_pipeline.cli.foreground import carry_out_here
 from import_pipeline.cli.live import LiveDisplay
 from import_pipeline.cli.migrate import migrate
+from import_pipeline.cli.new_source import new_source
 from import_pipeline.cli.panel import panel
 from import_pipeline.cli.up import up
 from import_pipeline.importer.installation import Installation, open_installation
@@ -139,6 +140,7 @@ COMMANDS: Mapping[str, click.Command] = {
     "show": show,
     "plan": plan,
     **CONTROL,
+    "new-source": new_source,
     "doctor": doctor,
     "migrate": migrate,
     "panel": panel,

@@ -1,0 +1,74 @@
+"""`new-source`: the one file of a new source, and a test of it that passes as it is."""
+
+import importlib.util
+import json
+import keyword
+import re
+from importlib import resources
+from pathlib import Path
+from string import Template
+
+import click
+
+from import_pipeline.errors import UsageError
+from import_pipeline.settings import SETTINGS, SOURCE_SETTINGS, variable_prefix
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
+
+
+@click.command("new-source")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+def new_source(name: str, as_json: bool) -> None:
+    """Write NAME.py, a source to be adapted to your API, and test_NAME.py into the current folder.
+
+    Nothing is overwritten. The test passes as it is.
+    """
+    written = write_source(name, Path.cwd())
+    if as_json:
+        click.echo(json.dumps({"written": [str(path) for path in written]}))
+        return
+    click.echo(f"Written: {' and '.join(path.name for path in written)}. Adapt them to your API, then:")
+    click.echo(f"  pytest {written[1].name}")
+    click.echo(f"  export IMPORT_PIPELINE_SOURCES={name}:SOURCES")
+    click.echo(f"  import-pipeline doctor && import-pipeline run {name}")
+
+
+def write_source(name: str, folder: Path) -> tuple[Path, Path]:
+    """Write both files; returns their paths. Raises UsageError for a name that will not do, or files that are there."""
+    source, test = folder / f"{name}.py", folder / f"test_{name}.py"
+    _check_name(name)
+    for path in (source, test):
+        if path.exists():
+            raise UsageError(f"{path.name} is there already, and nothing is overwritten: take another name or folder")
+    _check_place(name)
+    values = {"name": name, "title": "".join(part.capitalize() for part in name.split("_"))}
+    for path, template in ((source, "source.txt"), (test, "test_source.txt")):
+        text = resources.files("import_pipeline.cli").joinpath("templates", template).read_text("utf-8")
+        _write(path, Template(text).substitute(values))
+    return source, test
+
+
+def _check_name(name: str) -> None:
+    if not NAME.fullmatch(name) or keyword.iskeyword(name):
+        raise UsageError(
+            f"{name!r}: expected a name of small letters, digits and underscores, 50 at most, such as orders"
+        )
+    ours = {setting.name for setting in SETTINGS}
+    for setting in SOURCE_SETTINGS:
+        if (variable := variable_prefix(name) + setting.name) in ours:
+            raise UsageError(f"{name}: its setting {variable} means something else already; take another name")
+
+
+def _check_place(name: str) -> None:
+    """A file of that name would hide a module that others import."""
+    if importlib.util.find_spec(name) is not None:
+        raise UsageError(f"{name}: an installed module has that name; take another one, such as {name}_source")
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from error

@@ -1,0 +1,50 @@
+"""Which files `new-source` writes, and which names it refuses."""
+
+import pytest
+
+from import_pipeline.cli.new_source import write_source
+from import_pipeline.errors import UsageError
+
+NAME = "expected a name of small letters, digits and underscores, 50 at most, such as orders"
+REFUSED = [
+    ("", f"'': {NAME}"),
+    ("Orders", f"'Orders': {NAME}"),
+    ("2orders", f"'2orders': {NAME}"),
+    ("my-orders", f"'my-orders': {NAME}"),
+    ("../orders", f"'../orders': {NAME}"),
+    ("class", f"'class': {NAME}"),
+    ("o" * 51, f"'{'o' * 51}': {NAME}"),
+    ("panel", "panel: its setting PANEL_TOKEN means something else already; take another name"),
+    ("json", "json: an installed module has that name; take another one, such as json_source"),
+    ("httpx", "httpx: an installed module has that name; take another one, such as httpx_source"),
+]
+
+
+@pytest.mark.parametrize(("name", "sentence"), REFUSED)
+def test_a_name_that_will_not_do_is_refused_and_nothing_is_written(tmp_path, name, sentence):
+    with pytest.raises(UsageError) as refused:
+        write_source(name, tmp_path)
+    assert str(refused.value) == sentence
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("there", ["late_orders.py", "test_late_orders.py"])
+def test_nothing_is_overwritten(tmp_path, there):
+    (tmp_path / there).write_text("mine")
+    with pytest.raises(UsageError, match=f"^{there} is there already, and nothing is overwritten: "):
+        write_source("late_orders", tmp_path)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(there, "mine")]
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path):
+    with pytest.raises(UsageError, match=r"late_orders\.py cannot be written: No such file or directory$"):
+        write_source("late_orders", tmp_path / "nowhere")
+
+
+def test_the_file_bears_the_name_everywhere(tmp_path):
+    source, test = write_source("late_orders", tmp_path)
+    assert (source.name, test.name) == ("late_orders.py", "test_late_orders.py")
+    assert "class LateOrdersSource(ImportSource):" in source.read_text()
+    assert "SOURCES = [LateOrdersSource()]" in source.read_text()
+    assert "from late_orders import LateOrdersSource" in test.read_text()
+    assert "$" not in source.read_text() + test.read_text()
