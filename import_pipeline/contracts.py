@@ -97,6 +97,7 @@ _COPIED = (
     "per_page",
     "concurrency",
     "ceiling",
+    "shards",
     "overlap",
     "timeout",
     "max_body",
@@ -123,6 +124,7 @@ class ImportSource(ABC):
     per_page: int = 100
     concurrency: int = 10  #: detail requests in flight to begin with
     ceiling: int = 100  #: detail requests in flight at most, where answers are slow and the limits allow more
+    shards: int = 1  #: runs that work on one import at once
     overlap: bool = True  #: False: everything is discovered before the first detail
     conditional: bool = False  #: details are asked for with the ETag of their last answer; 304 counts as unchanged
     retry: Retry = Retry()
@@ -256,7 +258,7 @@ def check_source(source: object) -> ImportSource:
 def _check_values(source: ImportSource) -> None:
     """A value written into the class must be one that its setting would accept."""
     settings = {setting.name.lower(): setting for setting in SOURCE_SETTINGS}
-    numbers = ("per_page", "concurrency", "ceiling", "timeout", "max_body", "lease", "wait", "max_outage")
+    numbers = ("per_page", "concurrency", "ceiling", "shards", "timeout", "max_body", "lease", "wait", "max_outage")
     values = {name: getattr(source, name) for name in numbers}
     values |= {"limits": source.limits} if source.limits != "" else {}
     for name, value in [*values.items(), ("retry.tries", source.retry.tries)]:

@@ -175,6 +175,13 @@ SOURCE_SETTINGS: tuple[Setting[Any], ...] = (
         meaning="detail requests in flight at most, where answers are slow and the limits allow more",
     ),
     Setting(
+        name="SHARDS",
+        parse=values.workers,
+        expected="a whole number from 1 to 100",
+        default="1",
+        meaning="runs that work on one import at once",
+    ),
+    Setting(
         name="PER_PAGE",
         parse=values.positive,
         expected="a whole number from 1",
@@ -278,6 +285,7 @@ class SourceSettings:
     limits: str | None = None
     concurrency: int | None = None
     ceiling: int | None = None
+    shards: int | None = None
     per_page: int | None = None
     timeout: float | None = None
     max_body: int | None = None

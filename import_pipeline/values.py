@@ -9,6 +9,8 @@ MOST_IN_FLIGHT = 1000
 #: More is no limit, and would not be counted exactly.
 MOST_PERMITS = 10**9
 LONGEST_WINDOW_SECONDS = 366 * 86400
+#: Runs that work on one import at once.
+MOST_WORKERS = 100
 
 
 def port(raw: str) -> int:
@@ -31,6 +33,14 @@ def in_flight(raw: str) -> int:
     """A number of requests at once that one process can carry."""
     number = positive(raw)
     if number > MOST_IN_FLIGHT:
+        raise ValueError(raw)
+    return number
+
+
+def workers(raw: str) -> int:
+    """A number of runs at once that a database and a scheduler can carry."""
+    number = positive(raw)
+    if number > MOST_WORKERS:
         raise ValueError(raw)
     return number
 

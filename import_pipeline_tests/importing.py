@@ -19,6 +19,7 @@ from import_pipeline.errors import ImportPipelineError
 from import_pipeline.importer.api import open_api
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.run import Run, carry_out
+from import_pipeline.importer.shard_run import carry_out_shard
 from import_pipeline.importer.sources import configure
 from import_pipeline.importer.start import new_import, prepare
 from import_pipeline.rules.status import Trigger
@@ -96,12 +97,31 @@ def importing(configured, source="items"):
         process.join(60)
 
 
-class Apart(multiprocessing.context.ForkServerProcess):
-    """A process that imports, and at last tells how that ended."""
+@contextmanager
+def sharing(configured, *numbers, source="items"):
+    """Processes that work as those shards of the running import; they are gone when the block ends."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([*PRELOAD, __name__])
+    processes = [Apart(context, configured, source, number) for number in numbers]
+    for process in processes:
+        process.start()
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.join(60)
 
-    def __init__(self, context, configured, source):
+
+class Apart(multiprocessing.context.ForkServerProcess):
+    """A process that imports, or works as a shard of that number, and at last tells how that ended."""
+
+    def __init__(self, context, configured, source, shard=None):
         self.told, tell = context.Pipe(duplex=False)
-        super().__init__(target=_import_apart, args=(configured, source, tell))
+        if shard is None:
+            super().__init__(target=_import_apart, args=(configured, source, tell))
+        else:
+            super().__init__(target=_share_apart, args=(configured, source, shard, tell))
 
 
 def _import_apart(configured, source, tell):
@@ -114,8 +134,22 @@ def _import_apart(configured, source, tell):
         tell.send(None)
 
 
+def _share_apart(configured, source, number, tell):
+    warnings.simplefilter("error")
+    with open_installation(configured) as installation:
+        found = installation.source(source)
+        with installation.database.read() as connection:
+            row = imports.running(connection, source)
+        try:
+            ending = carry_out_shard(Run(installation=installation, source=found), row.id, number)
+        except ImportPipelineError as error:
+            tell.send(f"{type(error).__name__}: {error}")
+        else:
+            tell.send(ending)
+
+
 def ending_of(process):
-    """The error that the process ended with; None for an import that completed."""
+    """The error that the process ended with; else what a shard has done, and None for an import that completed."""
     assert process.told.poll(60)
     return process.told.recv()
 

@@ -26,6 +26,8 @@ from import_pipeline.tracking.items import Remaining
 CLAIMS_PER_FETCHER = 5
 #: Seconds between two looks for claims whose lease ran out, when nothing else is left to do.
 PATIENCE_SECONDS = 1.0
+#: The same where other workers do something at any moment.
+SHARED_PATIENCE_SECONDS = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +95,7 @@ class Enrichment:
                 if listed and left.unfinished == 0:
                     return
                 await self._wait(left)
+                await self.work.look_for_end_of_list()
 
     def _stock(self) -> int:
         """How many items are claimed ahead."""
@@ -122,7 +125,7 @@ class Enrichment:
     async def _wait(self, left: Remaining) -> None:
         """Until a page is stored, a retry is due, or it is time to look for lost claims."""
         now = self.work.clock.now()
-        seconds = PATIENCE_SECONDS
+        seconds = PATIENCE_SECONDS if self.work.workers == 1 else SHARED_PATIENCE_SECONDS
         if left.processing == 0 and left.next_attempt_at is not None and left.pending == 0:
             seconds = (left.next_attempt_at - now).total_seconds()
         waiter = asyncio.create_task(self.work.stirred.wait())

@@ -9,7 +9,7 @@ from typing import Self
 
 from import_pipeline.clock import Clock
 from import_pipeline.errors import DatabaseUnavailable, ImportCancelled, ImportPipelineError, LeaseLost
-from import_pipeline.tracking import imports
+from import_pipeline.tracking import imports, shards
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.imports import Lease, Pulse
 
@@ -55,12 +55,26 @@ class Heartbeat:
     def beat(self) -> None:
         """One beat; raises what ends the work."""
         total = self._pulse()
-        change = replace(total, requests=total.requests - self._sent.requests, hits=total.hits - self._sent.hits)
+        beat = imports.beat if self._lease.shard is None else shards.beat
         with self._database.write() as connection:
-            row = imports.beat(connection, self._lease, self._clock.now(), change)
+            row = beat(connection, self._lease, self._clock.now(), self._since(total))
         self._sent = total
         if row.cancel_requested_at is not None:
             raise ImportCancelled(f"cancelled by wish of {row.requested_by or 'a person'}")
+
+    def settle(self) -> None:
+        """The last beat; raises what ends the work. What a shard requested counts even where the import has ended."""
+        try:
+            self.beat()
+        except LeaseLost:
+            if self._lease.shard is not None:
+                with self._database.write() as connection:
+                    shards.settle(connection, self._lease, self._clock.now(), self._since(self._pulse()))
+            raise
+
+    def _since(self, total: Pulse) -> Pulse:
+        """What has come since the last beat."""
+        return replace(total, requests=total.requests - self._sent.requests, hits=total.hits - self._sent.hits)
 
     def _run(self) -> None:
         interval = min(INTERVAL_SECONDS, self._lease.seconds / 4)

@@ -4,11 +4,11 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -31,16 +31,18 @@ from import_pipeline.importer.enrich import enrich
 from import_pipeline.importer.finalize import complete, end
 from import_pipeline.importer.heartbeat import Heartbeat
 from import_pipeline.importer.installation import Installation
+from import_pipeline.importer.meter import Meter
 from import_pipeline.importer.notify import tell_people
+from import_pipeline.importer.roster import last_word, outlast, workers_of
 from import_pipeline.importer.start import begin, lease_of
 from import_pipeline.importer.summary import ImportSummary, summarize
 from import_pipeline.importer.work import GRACE_SECONDS, Listener, Silence, Stop, Work
-from import_pipeline.ratelimit import Usage
-from import_pipeline.ratelimit.usage import in_notation
 from import_pipeline.rules.status import ImportKind, ImportStatus
 from import_pipeline.tracking import events, importables, imports, pages
-from import_pipeline.tracking.imports import ImportRow, Lease, Pulse
+from import_pipeline.tracking.imports import ImportRow, Lease
 from import_pipeline.tracking.process import Worker, this_process
+
+T = TypeVar("T")
 
 #: What ends an import as failed, with its message as the reason.
 FATAL = (ImportFailed, ContractError, SettingError, LimiterUnavailable)
@@ -76,9 +78,11 @@ def carry_out(run: Run, import_id: int) -> ImportSummary:
     lease = lease_of(row, run.source, run.worker)
     handed_over = False
     try:
-        asyncio.run(_interruptible(run, row, lease))
+        asyncio.run(interruptible(run, row, lease, _phases))
         complete(installation.database, row, lease, installation.clock.now())
     except ImportCancelled as error:
+        if workers_of(row, run.source) > 1:
+            asyncio.run(last_word(installation, row, lease))
         end(installation.database, lease, installation.clock.now(), ImportStatus.CANCELLED, str(error))
     except ApiBlocked as error:
         _pause(run, lease, error)
@@ -113,8 +117,8 @@ def _leave(installation: Installation, lease: Lease) -> None:
         imports.leave(connection, lease, installation.clock.now())
 
 
-async def _interruptible(run: Run, row: ImportRow, lease: Lease) -> None:
-    """Work until done, or until a signal, the heartbeat or an answer asks to stop; then raise the reason.
+async def interruptible(run: Run, row: ImportRow, lease: Lease, phases: Callable[[Work], Awaitable[T]]) -> T:
+    """Work until the phases are done, or until a signal, the heartbeat or an answer asks to stop; raise that reason.
 
     What is in flight then gets a moment to be answered and stored; nothing new is begun.
     """
@@ -131,7 +135,7 @@ async def _interruptible(run: Run, row: ImportRow, lease: Lease) -> None:
 
     with _signals(loop, interrupt):
         try:
-            await _work(run, row, lease, stop, end_soon)
+            result = await _work(run, row, lease, stop, end_soon, phases)
         except asyncio.CancelledError:
             if stop.reason is None:
                 raise
@@ -139,6 +143,7 @@ async def _interruptible(run: Run, row: ImportRow, lease: Lease) -> None:
             raise _leaf(group) from group
     if stop.reason is not None:
         raise stop.reason from None
+    return result
 
 
 INTERRUPTED = "the process was told to end; the import is kept as it is, and the next run goes on with it"
@@ -176,7 +181,8 @@ async def _work(
     lease: Lease,
     stop: Stop,
     on_end: Callable[[ImportPipelineError], object],
-) -> None:
+    phases: Callable[[Work], Awaitable[T]],
+) -> T:
     installation = run.installation
     connect = run.connect or partial(open_api, run.source, installation.settings, installation.clock)
     async with connect() as api:
@@ -191,6 +197,7 @@ async def _work(
             chance=installation.chance,
             listener=run.listener,
             stop=stop,
+            workers=workers_of(row, run.source),
         )
         meter = Meter(api, row)
         heartbeat = Heartbeat(installation.database, lease, installation.clock, pulse=meter.pulse, on_end=on_end)
@@ -199,77 +206,18 @@ async def _work(
             with heartbeat:
                 watcher = asyncio.create_task(meter.watch(work))
                 try:
-                    await _phases(work)
+                    result = await phases(work)
                     with suppress(LimiterUnavailable):
                         await meter.read()
                     await meter.note(work)
+                    return result
                 finally:
                     watcher.cancel()
         finally:
             work.close()
             with suppress(LeaseLost, DatabaseUnavailable, ImportCancelled, LimiterUnavailable):
                 await meter.read()
-                heartbeat.beat()
-
-
-class Meter:
-    """The import's share of the api's counters: what they say now, less what they said when it began."""
-
-    def __init__(self, api: Api, row: ImportRow) -> None:
-        self._api = api
-        self._sleeps_before = row.metadata.get("sleeps_before")
-        self._slept_before = row.metadata.get("slept_before")
-        self._facts: dict[str, Any] = {}
-        self._usage: Usage | None = None
-
-    async def start(self, work: Work) -> None:
-        """Read the counters; remember them with the import when it begins."""
-        usage = await self.read()
-        if self._sleeps_before is None:
-            self._sleeps_before, self._slept_before = usage.sleeps, usage.slept_seconds
-            metadata = work.option | {
-                "limits": work.source.limits,  # those of this import: settings change
-                "sleeps_before": usage.sleeps,
-                "slept_before": usage.slept_seconds,
-            }
-            await work.write(imports.write, work.lease, work.clock.now(), metadata=metadata)
-
-    async def read(self) -> Usage:
-        """Read the counters now."""
-        self._usage = await self._api.usage()
-        return self._usage
-
-    async def watch(self, work: Work) -> None:
-        """Read them every second."""
-        while True:
-            await work.clock.sleep(1.0)
-            with suppress(LimiterUnavailable):  # those who wait for permits meet it too, and decide
-                await self.read()
-            await self.note(work)
-
-    async def note(self, work: Work) -> None:
-        """Keep with the import what the least possible time depends on: limits that were learned, and costs."""
-        facts: dict[str, Any] = {}
-        if self._usage is not None and self._usage.is_learned:
-            facts = {"limits": in_notation(self._usage), "limits_learned": True}
-        if (mean_cost := round(self._api.tally.mean_cost, 3)) != 1:
-            facts["mean_cost"] = mean_cost
-        if facts != self._facts:
-            row = await work.write(imports.get, work.row.id)
-            await work.write(imports.write, work.lease, work.clock.now(), metadata={**row.metadata, **facts})
-            self._facts = facts
-
-    def pulse(self) -> Pulse:
-        """What the heartbeat writes."""
-        if self._usage is None:
-            return Pulse()
-        return Pulse(
-            requests=self._api.tally.requests,
-            hits=self._api.tally.hits,
-            sleeps=max(0, self._usage.sleeps - (self._sleeps_before or 0)),
-            slept_seconds=max(0.0, self._usage.slept_seconds - (self._slept_before or 0.0)),
-            blocked_until=self._usage.paused_until,
-        )
+                heartbeat.settle()
 
 
 async def _phases(work: Work) -> None:
@@ -290,6 +238,8 @@ async def _phases(work: Work) -> None:
     else:
         await discover(work)
         await enrich(work)
+    if work.workers > 1:
+        await outlast(work)
 
 
 def _forget(connection: Connection, work: Work) -> None:

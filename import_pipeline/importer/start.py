@@ -41,13 +41,14 @@ def new_import(
     fresh: bool = False,
     limit: int | None = None,
     only: Sequence[str] = (),
+    shards: int | None = None,
     retry_of: int | None = None,
     slot_at: datetime | None = None,
     scheduled_at: datetime | None = None,
     by: str | None = None,
 ) -> NewImport:
     """An import of the source as it was asked for; chosen ids, or another import's leftovers, make it a selection."""
-    asked = {"fresh": fresh or None, "limit": limit, "only": list(only) or None}
+    asked = {"fresh": fresh or None, "limit": limit, "only": list(only) or None, "shards": shards}
     return NewImport(
         source=source.name,
         importable_type=importable_type(source.model),

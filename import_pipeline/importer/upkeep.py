@@ -6,7 +6,7 @@ from datetime import timedelta
 from import_pipeline.errors import LeaseLost, UsageError
 from import_pipeline.importer.finalize import complete
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.start import liveness
+from import_pipeline.importer.roster import living
 from import_pipeline.rules.status import ImportKind, ImportStatus
 from import_pipeline.tracking import events, imports, items, pruning, versions
 from import_pipeline.tracking.imports import Lease
@@ -38,7 +38,7 @@ def finalize(installation: Installation, import_id: int) -> Finalized:
         if row.status is not ImportStatus.RUNNING:
             raise UsageError(f"import {import_id} is {row.status}: expected a running one")
         lease_seconds = next((each.lease for each in installation.sources if each.name == row.source), 60.0)
-        if not liveness(row, lease_seconds).is_dead(now):
+        if any(living(connection, import_id, lease_seconds, now).values()):
             raise UsageError(f"import {import_id} has a living worker, which ends it itself")
         lease = Lease(import_id=row.id, fence=row.fence, worker="", seconds=lease_seconds)
         closed = items.close_failed(connection, import_id, now - CLOSE_AFTER)

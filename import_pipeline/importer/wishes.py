@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import InvalidTransition, UsageError
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.start import liveness, new_import
+from import_pipeline.importer.roster import living
+from import_pipeline.importer.start import new_import
 from import_pipeline.rules.status import ENDED, ImportStatus, Trigger
 from import_pipeline.tracking import events, imports, items, requests, scheduling
 from import_pipeline.tracking.imports import ImportRow
@@ -24,15 +25,18 @@ def ask(
     wish: Wish,
     *,
     fresh: bool = False,
+    shards: int | None = None,
     by: str | None = None,
     reason: str | None = None,
 ) -> int:
-    """Write down a wish for a run (NEW or RESCHEDULE); returns the wish's id."""
+    """Write down a wish for a run (NEW or RESCHEDULE); returns the wish's id. `shards`: else as the source says."""
     if wish not in {Wish.NEW, Wish.RESCHEDULE}:
         raise UsageError(f"{wish}: expected new or reschedule; the other wishes name an import")
     now = installation.clock.now()
     with installation.database.write() as connection:
-        return requests.ask(connection, source.name, wish, now, fresh=fresh, requested_by=by, reason=reason)
+        return requests.ask(
+            connection, source.name, wish, now, fresh=fresh, requested_by=by, reason=reason, shards=shards
+        )
 
 
 def see_to(connection: Connection, source: ImportSource, request: Request, now: datetime) -> str | None:
@@ -52,7 +56,12 @@ def see_to(connection: Connection, source: ImportSource, request: Request, now: 
 def _new(connection: Connection, source: ImportSource, request: Request, now: datetime) -> int:
     """An extra import, due since it was asked for."""
     new = new_import(
-        source, Trigger.REQUEST, fresh=request.fresh, scheduled_at=request.requested_at, by=request.requested_by
+        source,
+        Trigger.REQUEST,
+        fresh=request.fresh,
+        shards=request.shards,
+        scheduled_at=request.requested_at,
+        by=request.requested_by,
     )
     made = imports.create(connection, new, now)
     events.note(connection, made.id, now, "import_requested", f"Asked for by {request.requested_by or 'somebody'}.")
@@ -97,7 +106,7 @@ def cancel(installation: Installation, import_id: int, *, by: str | None = None,
         elif imports.wish_cancel(connection, import_id, now, by):
             sentence = f"Import {import_id} is running; it ends within two seconds. What it imported is kept."
             row = imports.get(connection, import_id)  # it may have started since it was read
-            if _has_no_worker(installation, row, now):
+            if _has_no_worker(connection, installation, row, now):
                 # Not ended here: whoever ends it must also tell Dagster that its run is dead.
                 ends = f"the sensor, or `start-scheduled {row.source}`, ends it"
                 sentence = f"Import {import_id} has no worker any more; {ends}. What it imported is kept."
@@ -108,10 +117,10 @@ def cancel(installation: Installation, import_id: int, *, by: str | None = None,
     return sentence
 
 
-def _has_no_worker(installation: Installation, row: ImportRow, now: datetime) -> bool:
+def _has_no_worker(connection: Connection, installation: Installation, row: ImportRow, now: datetime) -> bool:
     """Whether nobody would read a wish. Of a source that is not listed any more the default lease is assumed."""
     seconds = next((each.lease for each in installation.sources if each.name == row.source), ImportSource.lease)
-    return liveness(row, seconds).is_dead(now)
+    return not any(living(connection, row.id, seconds, now).values())
 
 
 def retry(installation: Installation, import_id: int, *, by: str | None = None, reason: str | None = None) -> ImportRow:

@@ -13,7 +13,7 @@ from import_pipeline.errors import ImportPipelineError
 from import_pipeline.importer.api import Api
 from import_pipeline.importer.gate import Gate
 from import_pipeline.settings import variable_prefix
-from import_pipeline.tracking import events
+from import_pipeline.tracking import events, imports
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.imports import ImportRow, Lease
 
@@ -77,6 +77,7 @@ class Work:
     chance: Chance
     stop: Stop
     listener: Listener = field(default_factory=Silence)
+    workers: int = 1  #: runs that are to work on the import at once, this one included
     discovered: bool = False  #: whether the list has been read to its end
     stirred: asyncio.Event = field(default_factory=asyncio.Event)  #: there may be something new to claim
     gate: Gate = field(init=False)  #: closed while the API cannot be reached
@@ -110,6 +111,11 @@ class Work:
         message = f"{reason[:1].upper()}{reason[1:]}; tries again in {seconds:.0f} s."
         await self.note(events.WAITS, message, reason=reason, until=until.isoformat())
 
+    async def look_for_end_of_list(self) -> None:
+        """Ask the database whether the list has been read to its end, where another worker reads it."""
+        if self.lease.shard is not None and not self.discovered:
+            self.discovered = is_listed(await self.write(imports.get, self.row.id))
+
     def close(self) -> None:
         """Wait for what is being written."""
         self._writer.shutdown(wait=True)
@@ -123,3 +129,8 @@ class Work:
     def option(self) -> dict[str, Any]:
         """What was asked for when the import was created: `limit`, `only`, `fresh`."""
         return dict(self.row.metadata)
+
+
+def is_listed(row: ImportRow) -> bool:
+    """Whether the import's list has been read to its end, or its items were chosen."""
+    return bool((row.checkpoint or {}).get("complete"))

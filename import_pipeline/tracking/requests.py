@@ -30,6 +30,7 @@ class Request:
     fresh: bool
     requested_by: str | None
     reason: str | None
+    shards: int | None  #: runs that are to work on it at once; None: as the source says
     requested_at: datetime
 
 
@@ -43,6 +44,7 @@ def ask(
     fresh: bool = False,
     requested_by: str | None = None,
     reason: str | None = None,
+    shards: int | None = None,
 ) -> int:
     """Write a wish down; returns its id."""
     statement = insert(requests).values(
@@ -53,6 +55,7 @@ def ask(
         requested_by=requested_by,
         reason=reason,
         requested_at=now,
+        metadata={} if shards is None else {"shards": shards},
     )
     return int(connection.execute(statement.returning(requests.c.id)).scalar_one())
 
@@ -71,6 +74,7 @@ def waiting(connection: Connection, source: str) -> list[Request]:
             fresh=row.fresh,
             requested_by=row.requested_by,
             reason=row.reason,
+            shards=row.metadata.get("shards"),
             requested_at=row.requested_at,
         )
         for row in rows

@@ -85,6 +85,7 @@ BAD_VALUES = [
     ("ITEMS_CONCURRENCY", "10000000", IN_FLIGHT, "'10000000'"),
     ("ITEMS_CONCURRENCY", "many", IN_FLIGHT, "'many'"),
     ("ITEMS_CEILING", "0", IN_FLIGHT, "'0'"),
+    ("ITEMS_SHARDS", "101", "a whole number from 1 to 100", "'101'"),
     ("ITEMS_PER_PAGE", "-1", NUMBER, "'-1'"),
     ("ITEMS_PER_PAGE", "1.5", NUMBER, "'1.5'"),
     ("ITEMS_TIMEOUT", "0", SECONDS, "'0'"),

@@ -1,0 +1,79 @@
+"""The import's share of its api's counters."""
+
+from contextlib import suppress
+from typing import Any
+
+from import_pipeline.errors import LimiterUnavailable
+from import_pipeline.importer.api import Api
+from import_pipeline.importer.work import Work
+from import_pipeline.ratelimit import Usage
+from import_pipeline.ratelimit.usage import in_notation
+from import_pipeline.tracking import imports
+from import_pipeline.tracking.imports import ImportRow, Pulse
+
+
+class Meter:
+    """The import's share of the api's counters: what they say now, less what they said when it began."""
+
+    def __init__(self, api: Api, row: ImportRow) -> None:
+        self._api = api
+        self._sleeps_before = row.metadata.get("sleeps_before")
+        self._slept_before = row.metadata.get("slept_before")
+        self._facts: dict[str, Any] = {}
+        self._usage: Usage | None = None
+
+    async def start(self, work: Work) -> None:
+        """Read the counters; remember them with the import when it begins."""
+        usage = await self.read()
+        if self._sleeps_before is None and work.lease.shard is None:
+            self._sleeps_before, self._slept_before = usage.sleeps, usage.slept_seconds
+            metadata = work.option | {
+                "limits": work.source.limits,  # those of this import: settings change
+                "sleeps_before": usage.sleeps,
+                "slept_before": usage.slept_seconds,
+            }
+            if work.workers > 1:
+                metadata["shards"] = work.workers
+            await work.write(imports.write, work.lease, work.clock.now(), metadata=metadata)
+
+    async def read(self) -> Usage:
+        """Read the counters now."""
+        self._usage = await self._api.usage()
+        return self._usage
+
+    async def watch(self, work: Work) -> None:
+        """Read them every second."""
+        while True:
+            await work.clock.sleep(1.0)
+            with suppress(LimiterUnavailable):  # those who wait for permits meet it too, and decide
+                await self.read()
+            await self.note(work)
+
+    async def note(self, work: Work) -> None:
+        """Keep with the import what the least possible time depends on: limits that were learned, and costs.
+
+        Only one process does so: what a shard knows the others know as well.
+        """
+        if work.lease.shard is not None:
+            return
+        facts: dict[str, Any] = {}
+        if self._usage is not None and self._usage.is_learned:
+            facts = {"limits": in_notation(self._usage), "limits_learned": True}
+        if (mean_cost := round(self._api.tally.mean_cost, 3)) != 1:
+            facts["mean_cost"] = mean_cost
+        if facts != self._facts:
+            row = await work.write(imports.get, work.row.id)
+            await work.write(imports.write, work.lease, work.clock.now(), metadata={**row.metadata, **facts})
+            self._facts = facts
+
+    def pulse(self) -> Pulse:
+        """What the heartbeat writes."""
+        if self._usage is None or self._sleeps_before is None:
+            return Pulse(requests=self._api.tally.requests, hits=self._api.tally.hits)
+        return Pulse(
+            requests=self._api.tally.requests,
+            hits=self._api.tally.hits,
+            sleeps=max(0, self._usage.sleeps - self._sleeps_before),
+            slept_seconds=max(0.0, self._usage.slept_seconds - (self._slept_before or 0.0)),
+            blocked_until=self._usage.paused_until,
+        )

@@ -1,0 +1,153 @@
+"""Working as a shard: one more process that enriches an import which another one carries out.
+
+A shard does not read the list and does not judge the import: trouble of its own ends nobody's work but its own. Only
+where it is the last living worker it ends the import: completed, or cancelled as somebody wished.
+"""
+
+import asyncio
+from dataclasses import dataclass, replace
+
+from import_pipeline.errors import (
+    ApiBlocked,
+    DatabaseUnavailable,
+    ImportCancelled,
+    ImportInterrupted,
+    LeaseLost,
+    UsageError,
+)
+from import_pipeline.importer.enrich import enrich
+from import_pipeline.importer.finalize import complete, end
+from import_pipeline.importer.notify import tell_people
+from import_pipeline.importer.roster import last_word, outlast, shard_liveness
+from import_pipeline.importer.run import FATAL, Run, interruptible
+from import_pipeline.importer.work import Work, is_listed
+from import_pipeline.rules.shards import LEAD, Turn
+from import_pipeline.rules.status import ImportStatus
+from import_pipeline.tracking import events, imports, shards
+from import_pipeline.tracking.imports import ImportRow, Lease
+from import_pipeline.tracking.shards import ShardRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardEnding:
+    """What a shard has done: its own row, the import's, and whether it was the one that ended the import."""
+
+    shard: ShardRow
+    row: ImportRow
+    ended_it: bool
+    dead_run_id: str | None  #: of the worker that had its place before and was gone
+
+
+def carry_out_shard(run: Run, import_id: int, number: int) -> ShardEnding:
+    """Enrich the import as its shard of that number (from 2 on) until nothing is left.
+
+    Raises LeaseLost where the place is somebody else's or the import does not run; what stops this process or keeps it
+    from working (ImportInterrupted, SettingError, …): the place is free again then.
+    """
+    row, seat, dead_run_id = _take_place(run, import_id, number)
+    place = _Place(run, row, seat)
+    ended_it = place.work()
+    if ended_it:
+        tell_people(run.installation, run.source)
+    with run.installation.database.read() as connection:
+        [shard] = [each for each in shards.of_import(connection, import_id) if each.number == number]
+        return ShardEnding(
+            shard=shard, row=imports.get(connection, import_id), ended_it=ended_it, dead_run_id=dead_run_id
+        )
+
+
+def _take_place(run: Run, import_id: int, number: int) -> tuple[ImportRow, ShardRow, str | None]:
+    """The import, the shard, and the Dagster run of a worker that was gone from its place."""
+    if number <= LEAD:
+        raise UsageError(f"shard {number}: expected a number from {LEAD + 1} on")
+    now = run.installation.clock.now()
+    with run.installation.database.write() as connection:
+        row = imports.get(connection, import_id)
+        if row.status is not ImportStatus.RUNNING:
+            raise LeaseLost(f"import {import_id} is {row.status}: a shard joins a running one")
+        before = {each.number: each for each in shards.of_import(connection, import_id)}.get(number)
+        alive = shard_liveness(before, run.source.lease) if before is not None else None
+        dead = before if alive is not None and alive.is_dead(now) else None
+        if dead is not None:
+            shards.bury(connection, dead)
+        seat = shards.begin(connection, import_id, number, run.worker, now, run.run_id)
+        if seat is None:
+            raise LeaseLost(f"shard {number} of import {import_id} is at work elsewhere, or has nothing more to do")
+        sentence = f"Shard {number} begun by process {run.worker.pid} on {run.worker.host}."
+        events.note(connection, import_id, now, "shard_started", sentence)
+    return row, seat, dead.dagster_run_id if dead else None
+
+
+class _Place:
+    """A shard's place, while this process works as it."""
+
+    def __init__(self, run: Run, row: ImportRow, seat: ShardRow) -> None:
+        self.run = run
+        self.row = row
+        self.lease = Lease(
+            import_id=row.id, fence=seat.fence, worker=run.worker.id, seconds=run.source.lease, shard=seat.number
+        )
+
+    def work(self) -> bool:
+        """Work, give the place back, and tell whether the import was ended here."""
+        # A terminated run of a shard ends that shard, not the import.
+        run = replace(self.run, is_cancelled=lambda: False)
+        ended_it, for_good, handed_over = False, False, False
+        trouble: str | None = "it broke off"
+        try:
+            turn = asyncio.run(interruptible(run, self.row, self.lease, _share))
+            ended_it = turn is Turn.END and self._complete()
+            for_good, trouble = True, None
+        except ImportCancelled as error:
+            ended_it = self._cancel(error)
+            for_good, trouble = True, None
+        except LeaseLost:  # the import has ended, or the place was taken: then it is not ours to give back
+            for_good, trouble = True, None
+        except ApiBlocked:
+            trouble = None
+        except ImportInterrupted:
+            for_good, trouble = self.run.is_cancelled(), None
+            raise
+        except FATAL as error:
+            trouble = str(error)
+            raise
+        except DatabaseUnavailable:
+            handed_over = True
+            raise
+        finally:
+            if not handed_over:
+                self._leave(for_good=for_good, trouble=trouble)
+        return ended_it
+
+    def _complete(self) -> bool:
+        try:
+            complete(self.run.installation.database, self.row, self.lease, self.run.installation.clock.now())
+        except LeaseLost:
+            return False
+        return True
+
+    def _cancel(self, error: ImportCancelled) -> bool:
+        installation = self.run.installation
+        if asyncio.run(last_word(installation, self.row, self.lease)) is not Turn.END:
+            return False
+        try:
+            end(installation.database, self.lease, installation.clock.now(), ImportStatus.CANCELLED, str(error))
+        except LeaseLost:
+            return False
+        return True
+
+    def _leave(self, *, for_good: bool, trouble: str | None) -> None:
+        """Give the place back, and tell of trouble."""
+        now = self.run.installation.clock.now()
+        with self.run.installation.database.write() as connection:
+            left = shards.leave(connection, self.lease, now, for_good=for_good, in_order=trouble is None)
+            if left and trouble is not None:
+                sentence = f"Shard {self.lease.shard} stopped: {trouble}. The others go on."
+                events.note(connection, self.row.id, now, "shard_stopped", sentence)
+
+
+async def _share(work: Work) -> Turn:
+    """A shard's one phase."""
+    work.discovered = is_listed(work.row)
+    await enrich(work)
+    return await outlast(work)

@@ -1,0 +1,125 @@
+"""Looking after the shards of a source's running import: launched, launched again, taken from the dead."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from import_pipeline.contracts import ImportSource
+from import_pipeline.importer.installation import Installation
+from import_pipeline.importer.roster import shard_liveness, workers_of
+from import_pipeline.importer.work import is_listed
+from import_pipeline.rules.overdue import RUN_START
+from import_pipeline.rules.shards import Bury, Sharded, ShardState, decide_shards
+from import_pipeline.rules.status import ImportStatus
+from import_pipeline.tracking import events, imports, shards
+from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.shards import ShardRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardLaunch:
+    """A run of a shard to ask for."""
+
+    import_id: int
+    number: int
+
+
+@dataclass(kw_only=True)
+class ShardTick:
+    """What a look came to: runs to launch, and Dagster runs whose worker is gone."""
+
+    launches: list[ShardLaunch] = field(default_factory=list)
+    dead_run_ids: list[str] = field(default_factory=list)
+
+
+def look_after(
+    installation: Installation,
+    source: ImportSource,
+    is_queued: Callable[[int, int], bool] = lambda import_id, number: False,
+) -> ShardTick:
+    """Apply the rules to the shards of the running import, and bury what ended imports have left.
+
+    `is_queued(import_id, number)`: whether a run of that shard is known that is yet to begin.
+    """
+    database, now = installation.database, installation.clock.now()
+    result = ShardTick()
+    with database.read() as connection:
+        row = imports.running(connection, source.name)
+        behind = shards.left_behind(connection, source.name)
+        found = shards.of_import(connection, row.id) if row is not None and workers_of(row, source) > 1 else []
+    # Dagster is asked before the transaction: it may take its time.
+    queued = {each.number for each in found if _is_overdue(each, now) and is_queued(each.import_id, each.number)}
+    if behind:
+        with database.write() as connection:
+            for seen in behind:
+                alive = shard_liveness(seen, source.lease)
+                if alive is not None and alive.is_dead(now):
+                    _bury(connection, seen, now, result)
+    if row is not None and workers_of(row, source) > 1:
+        with database.write() as connection:
+            _apply(connection, source, row.id, queued, now, result)
+    return result
+
+
+def _is_overdue(shard: ShardRow, now: datetime) -> bool:
+    """Whether a run was asked for that should have begun by now."""
+    asked = shard.run_requested_at
+    return shard.pid is None and shard.ended_at is None and asked is not None and now - asked >= RUN_START
+
+
+def _apply(
+    connection: Connection, source: ImportSource, import_id: int, queued: set[int], now: datetime, result: ShardTick
+) -> None:
+    row = imports.get(connection, import_id)
+    if row.status is not ImportStatus.RUNNING:
+        return
+    seen = {each.number: each for each in shards.of_import(connection, import_id)}
+    for decision in decide_shards(_sharded(row, source), _states(list(seen.values()), source, queued), now):
+        number = decision.number
+        if isinstance(decision, Bury):
+            if _bury(connection, seen[number], now, result):
+                seen[number] = replace(seen[number], fence=seen[number].fence + 1, pid=None)
+        elif shards.ask(connection, import_id, number, now, seen.get(number)):
+            sentence = f"Shard {number} of {workers_of(row, source)} is asked for."
+            events.note(connection, import_id, now, "shard_requested", sentence)
+            result.launches.append(ShardLaunch(import_id=import_id, number=number))
+
+
+def _sharded(row: ImportRow, source: ImportSource) -> Sharded:
+    done = row.items_imported_count + row.items_unchanged_count + row.items_failed_count
+    return Sharded(
+        wanted=workers_of(row, source),
+        is_listed=row.checkpoint is not None if source.overlap else is_listed(row),
+        items_left=None if row.items_count is None else row.items_count - done,
+        enough_for_one=source.concurrency,
+        is_cancelled=row.cancel_requested_at is not None,
+        blocked_until=row.blocked_until,
+    )
+
+
+def _states(found: Sequence[ShardRow], source: ImportSource, queued: set[int]) -> list[ShardState]:
+    return [
+        ShardState(
+            number=each.number,
+            launches=each.launches,
+            run_requested_at=each.run_requested_at,
+            run_is_queued=each.number in queued,
+            has_ended=each.ended_at is not None,
+            run_id=each.dagster_run_id,
+            liveness=shard_liveness(each, source.lease),
+        )
+        for each in found
+    ]
+
+
+def _bury(connection: Connection, seen: ShardRow, now: datetime, result: ShardTick) -> bool:
+    """Take the place from the dead; what it held goes to the others at once. False where somebody was faster."""
+    if not shards.bury(connection, seen):
+        return False
+    sentence = f"Shard {seen.number} is gone (process {seen.pid} on {seen.host}); the others do what it held."
+    events.note(connection, seen.import_id, now, "shard_lost", sentence)
+    if seen.dagster_run_id is not None:
+        result.dead_run_ids.append(seen.dagster_run_id)
+    return True

@@ -1,0 +1,153 @@
+"""Looking after shards on real rows: launched once, again when they die, buried with their import."""
+
+import pytest
+
+from import_pipeline.errors import LeaseLost, UsageError
+from import_pipeline.importer import upkeep, wishes
+from import_pipeline.importer.run import Run
+from import_pipeline.importer.shard_run import carry_out_shard
+from import_pipeline.importer.shards import ShardLaunch, look_after
+from import_pipeline.tracking import imports, shards
+from import_pipeline.tracking.process import Worker
+from import_pipeline.tracking.requests import Wish
+from import_pipeline_tests.life import BOB, CANCELLED, Life, items_source
+
+IDS = [str(number) for number in range(1, 101)]
+
+
+@pytest.fixture
+def life(life):
+    """The same, of a source whose imports three runs are to share."""
+    return Life(life.database, source=items_source(shards=3))
+
+
+@pytest.fixture
+def hand(life):
+    """The run that carries out an import of a hundred items."""
+    started = life.begin(life.slot(life.now), run_id="lead")
+    started.discover(*IDS)
+    return started
+
+
+def look(life, queued=()):
+    return look_after(life.installation, life.source, lambda import_id, number: number in queued)
+
+
+def launched(life, queued=()):
+    return [launch.number for launch in look(life, queued).launches]
+
+
+def join(hand, number=2, worker=BOB):
+    row = hand.life.do(shards.begin, hand.row.id, number, worker, hand.life.now, f"run {number}")
+    return imports.Lease(import_id=hand.row.id, fence=row.fence, worker=worker.id, seconds=60, shard=number)
+
+
+def test_the_shards_are_launched_once_when_the_first_page_is_stored(life):
+    hand = life.begin(life.slot(life.now))
+    assert look(life).launches == []
+    hand.discover(*IDS, done=False)
+    assert look(life).launches == [ShardLaunch(import_id=hand.row.id, number=number) for number in (2, 3)]
+    assert launched(life) == []
+    assert life.actions(hand.row.id)[-2:] == ["shard_requested"] * 2
+
+
+def test_what_never_began_is_asked_for_again_unless_dagster_still_has_it(hand, life):
+    assert launched(life) == [2, 3]
+    life.go_on(seconds=60)
+    assert launched(life, queued=(2,)) == [3]
+    life.go_on(seconds=60)
+    assert launched(life) == [2, 3]
+
+
+def test_a_strict_source_shares_its_import_only_when_everything_is_listed(life):
+    strict = Life(life.database, source=items_source(shards=3, overlap=False))
+    hand = strict.begin(strict.slot(strict.now))
+    hand.discover(*IDS, done=False)
+    assert launched(strict) == []
+    hand.discover(*IDS)
+    assert launched(strict) == [2, 3]
+
+
+def test_an_import_that_one_run_does_alone_asks_for_no_other(life):
+    alone = Life(life.database)
+    hand = alone.begin(alone.slot(alone.now))
+    hand.discover(*IDS)
+    assert launched(alone) == []
+    with alone.database.read() as connection:
+        assert shards.of_import(connection, hand.row.id) == []
+
+
+def test_a_dead_shard_is_buried_reported_and_launched_again(hand, life):
+    look(life)
+    lease = join(hand)
+    life.go_on(seconds=59)
+    life.do(shards.beat, lease, life.now, imports.Pulse())
+    hand.beat()
+    assert look(life).dead_run_ids == []
+    life.go_on(seconds=60)
+    hand.beat()
+    found = look(life)
+    assert (found.dead_run_ids, [launch.number for launch in found.launches]) == (["run 2"], [2, 3])
+    with pytest.raises(LeaseLost):
+        life.do(shards.beat, lease, life.now, imports.Pulse())
+    assert "shard_lost" in life.actions(hand.row.id)
+
+
+def test_a_shard_that_dies_again_and_again_is_given_up_after_three_resumes(hand, life):
+    launches = []
+    for _ in range(6):
+        launches.append(2 in launched(life))
+        if launches[-1]:
+            join(hand, worker=Worker(id=f"bob {len(launches)}", host="elsewhere", pid=2))
+        life.go_on(seconds=61)
+        hand.beat()
+    assert launches == [True] * 4 + [False] * 2
+
+
+def test_what_an_ended_import_has_left_is_buried_and_reported_once(hand, life):
+    look(life)
+    join(hand)
+    hand.end(CANCELLED)
+    assert look(life).dead_run_ids == []
+    life.go_on(seconds=60)
+    assert look(life).dead_run_ids == ["run 2"]
+    assert look(life).dead_run_ids == []
+
+
+def test_shards_of_a_request_win_over_the_source_s(life):
+    wishes.ask(life.installation, life.source, Wish.NEW, shards=5, by="ada")
+    hand = life.launch()
+    hand.discover(*IDS)
+    assert launched(life) == [2, 3, 4, 5]
+
+
+def a_run(life):
+    return Run(installation=life.installation, source=life.source, worker=BOB)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_shards_are_numbered_from_two_on(hand, life, number):
+    with pytest.raises(UsageError, match=f"shard {number}: expected a number from 2 on"):
+        carry_out_shard(a_run(life), hand.row.id, number)
+
+
+def test_a_shard_joins_only_a_running_import_and_only_a_free_place(hand, life):
+    join(hand)
+    with pytest.raises(LeaseLost, match=r"shard 2 of import .* is at work elsewhere, or has nothing more to do"):
+        carry_out_shard(a_run(life), hand.row.id, 2)
+    hand.end(CANCELLED)
+    with pytest.raises(LeaseLost, match=r"is cancelled: a shard joins a running one"):
+        carry_out_shard(a_run(life), hand.row.id, 3)
+
+
+def test_finalize_and_cancel_know_that_shards_live(hand, life):
+    look(life)
+    lease = join(hand)
+    life.go_on(seconds=59)
+    life.do(shards.beat, lease, life.now, imports.Pulse())
+    life.go_on(seconds=2)
+    with pytest.raises(UsageError, match="has a living worker"):
+        upkeep.finalize(life.installation, hand.row.id)
+    assert "ends within two seconds" in wishes.cancel(life.installation, hand.row.id)
+    life.go_on(seconds=60)
+    assert upkeep.finalize(life.installation, hand.row.id).ended is False
