@@ -23,6 +23,7 @@ class Line:
 
     connection: socket.socket
     closing: threading.Event
+    asked: bytes  #: the request, as it came
 
     def say(self, *parts: bytes, pause: float = 0.0) -> None:
         """Send parts, with a pause after each; ends early when the client has had enough."""
@@ -109,7 +110,6 @@ def _accept(listener: socket.socket, tricks: dict[str, Trick], closing: threadin
 
 def _answer(connection: socket.socket, tricks: dict[str, Trick], closing: threading.Event) -> None:
     """One request, one answer: then the connection is closed."""
-    line = Line(connection=connection, closing=closing)
     with connection, suppress(OSError):
         connection.settimeout(20)
         asked = b""
@@ -119,6 +119,7 @@ def _answer(connection: socket.socket, tricks: dict[str, Trick], closing: thread
                 return
             asked += part
         path, _, query = asked.split(b" ")[1].decode().partition("?")
+        line = Line(connection=connection, closing=closing, asked=asked)
         tricks[PAGE if path == "/api/items" and query else path.rpartition("/")[2]](line)
 
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
@@ -152,6 +153,8 @@ async def open_api(
         headers={"User-Agent": "import-pipeline", "Accept": "application/json", **connector.headers},
         auth=connector.auth or _auth_in(connector.base_url),
         transport=limited,
+        # A server could make every further request longer by a cookie per answer.
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         follow_redirects=False,
         timeout=connector.timeout,
     )

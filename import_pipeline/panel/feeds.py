@@ -93,6 +93,8 @@ class Figures:
             values = [(name, getattr(view.figures, figure)) for name, view, _ in latest]
             yield _family(metric, meaning, values)
         yield _family("import_running", "1 while an import of the source runs", _running(latest))
+        yield _family("import_heartbeat_timestamp_seconds", "Last sign of life of the running import", _beats(latest))
+        yield self._completed()
         left = [(name, outlook.eta_seconds) for name, _, outlook in latest if outlook is not None]
         yield _family("import_left_seconds", "Seconds that the running import still takes at the least", left)
         yield from self._permits()
@@ -107,6 +109,13 @@ class Figures:
             family.add_metric([source, status], number)
         yield family
 
+    def _completed(self) -> GaugeMetricFamily:
+        installation = self._panel.installation
+        with installation.database.read() as connection:
+            ends = [(each.name, watch.latest_completed(connection, each.name)) for each in installation.sources]
+        values = [(name, None if end is None else end.timestamp()) for name, end in ends]
+        return _family("import_completed_timestamp_seconds", "When a full import last completed", values)
+
     def _latest(self) -> Iterator[tuple[str, int]]:
         """(source, id) of each source's latest import that has begun."""
         installation = self._panel.installation
@@ -120,9 +129,11 @@ class Figures:
         used = GaugeMetricFamily(f"{PREFIX}permits_used", "Places taken in a tier", labels=["api", "tier"])
         most = GaugeMetricFamily(f"{PREFIX}permits_limit", "Places that a tier has", labels=["api", "tier"])
         paused = GaugeMetricFamily(f"{PREFIX}paused_seconds", "Seconds left of the API's pause", labels=["api"])
+        up = GaugeMetricFamily(f"{PREFIX}limiter_up", "1 while the store of the limits answers", labels=["api"])
         now = self._panel.installation.clock.now()
         for source in {each.api: each for each in self._panel.installation.sources}.values():
             usage = self._panel.gauges.usage(source)
+            up.add_metric([source.api], float(usage is not None))
             if usage is None:
                 continue
             for tier in usage.tiers:
@@ -134,11 +145,16 @@ class Figures:
                 most.add_metric([source.api, "concurrent"], usage.concurrent)
             left = (usage.paused_until - now).total_seconds() if usage.paused_until else 0.0
             paused.add_metric([source.api], max(0.0, left))
-        yield from (used, most, paused)
+        yield from (up, used, most, paused)
 
 
 def _running(latest: list[tuple[str, ImportView, Outlook | None]]) -> list[tuple[str, float | None]]:
     return [(name, float(view.row.status is ImportStatus.RUNNING)) for name, view, _ in latest]
+
+
+def _beats(latest: list[tuple[str, ImportView, Outlook | None]]) -> list[tuple[str, float | None]]:
+    running = [(name, view.row.heartbeat_at) for name, view, _ in latest if view.row.status is ImportStatus.RUNNING]
+    return [(name, None if at is None else at.timestamp()) for name, at in running]
 
 
 def _family(name: str, meaning: str, values: list[tuple[str, float | None]]) -> GaugeMetricFamily:

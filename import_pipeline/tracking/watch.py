@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
-from import_pipeline.rules.status import OVERDUE, ImportStatus, ItemStatus
+from import_pipeline.rules.status import OVERDUE, ImportKind, ImportStatus, ItemStatus
 from import_pipeline.tracking.imports import ImportRow, rows
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import import_requests, imports
@@ -84,6 +84,13 @@ def counts(connection: Connection, now: datetime) -> dict[tuple[str, str], int]:
         found[source, OVERDUE] = number
         found[source, ImportStatus.SCHEDULED] -= number
     return found
+
+
+def latest_completed(connection: Connection, source: str) -> datetime | None:
+    """When a full import of the source last ended well; None: never."""
+    complete = (imports.c.status == ImportStatus.COMPLETED, imports.c.kind == ImportKind.FULL)
+    statement = select(imports.c.ended_at).where(imports.c.source == source, *complete)
+    return connection.execute(statement.order_by(imports.c.ended_at.desc()).limit(1)).scalar()
 
 
 def waiting_wishes(connection: Connection) -> list[tuple[str, str, datetime]]:

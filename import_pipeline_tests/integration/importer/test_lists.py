@@ -150,6 +150,8 @@ class Linked(ItemsSource):
         ("http://api.test/api/items?page=2", "http://api.test"),
         ("https://api.test:8443/api/items", "https://api.test:8443"),
         ("https://api.test@evil.test/", "https://evil.test"),
+        ("http://169.254.169.254/latest/meta-data", "http://169.254.169.254"),
+        ("https://127.0.0.1/api/items", "https://127.0.0.1"),
     ],
 )
 def test_a_next_page_elsewhere_is_not_asked_for(home, following, there):

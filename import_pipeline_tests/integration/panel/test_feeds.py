@@ -1,10 +1,14 @@
 """The same figures for programs."""
 
+import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from import_pipeline.rules.status import ImportStatus
 from import_pipeline_tests.panels import add_event, add_import, add_items, open_panel
 from import_pipeline_tests.rows import NOON
 
@@ -19,7 +23,9 @@ RUNNING = {
     "rate_limit_hits_count": 2,
     "total_sleep_seconds": 8.0,
     "checkpoint": {"seen": 10, "complete": True},
+    "heartbeat_at": NOON - timedelta(seconds=5),
 }
+RULES = Path(__file__).parents[3] / "deploy" / "prometheus-rules.yaml"
 
 
 async def test_imports_as_json(home):
@@ -68,6 +74,9 @@ async def test_metrics_in_prometheus_text_format(home):
             ("imports", "items", "scheduled"): 0,
         }
         assert samples["import_running", "items"] == 1
+        assert samples["import_completed_timestamp_seconds", "items"] == NOON.timestamp()
+        assert samples["import_heartbeat_timestamp_seconds", "items"] == NOON.timestamp() - 5
+        assert samples["limiter_up", "items"] == 1
         assert samples["import_items_failed", "items"] == 1
         assert samples["import_rate_limit_hits", "items"] == 2
         assert samples["import_sleeping_seconds", "items"] == 8
@@ -75,6 +84,36 @@ async def test_metrics_in_prometheus_text_format(home):
         assert samples["permits_used", "items", "20/60s"] == 0
         assert samples["paused_seconds", "items"] == 0
         assert ("import_ideal_ratio", "items") not in samples  # known at the end only
+
+
+async def test_alerts_ask_for_what_is_served_and_say_what_is_the_matter(home):
+    async with open_panel(home, ITEMS_LIMITS="5/10 second") as panel:
+        add_import(panel.installation, **RUNNING | {"status": "completed", "ended_at": NOON})
+        ended = (await panel.get("/metrics")).text
+        add_import(panel.installation, **RUNNING)
+        running = (await panel.get("/metrics")).text
+    served = {line.partition(" ")[0] for line in (ended + running).splitlines() if not line.startswith("#")}
+    names = {series.partition("{")[0] for series in served}
+    statuses = {*ImportStatus, "overdue"}
+    [group] = yaml.safe_load(RULES.read_text())["groups"]
+    for rule in group["rules"]:
+        asked = re.findall(r"import_pipeline_\w+", rule["expr"])
+        assert asked, rule
+        assert set(asked) <= names, rule
+        assert set(re.findall(r'status="(\w+)"', rule["expr"])) <= statuses, rule
+        assert rule["labels"]["severity"] in {"page", "ticket"}
+        assert rule["annotations"].keys() == {"summary", "description"}
+        told_of = set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]))
+        given = {
+            label for series in served if series.startswith(f"{asked[0]}{{") for label in re.findall(r"(\w+)=", series)
+        }
+        assert told_of <= given, rule
+
+
+async def test_metrics_of_a_limiter_that_does_not_answer(home):
+    async with open_panel(home, REDIS_URL="redis://127.0.0.1:9/0") as panel:
+        told = (await panel.get("/metrics")).text
+        assert 'import_pipeline_limiter_up{api="items"} 0.0' in told.splitlines()
 
 
 async def test_metrics_of_nothing(home):

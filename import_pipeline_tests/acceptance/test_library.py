@@ -1,0 +1,46 @@
+"""An empty Dagster project that follows docs/packaging.md to the letter."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from import_pipeline_tests.acceptance.outside import BIN, CommandLine, rows, tracking
+from source_api.process import serve
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "packaging.md"
+
+
+def write_project(folder):
+    """The blocks of the document that begin with a file's name, as those files."""
+    for name, text in re.findall(r"^```python\n# (\S+)\n(.*?)^```$", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL):
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    [config] = re.findall(r"^```yaml\n(.*?)^```$", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
+    (folder / "dagster.yaml").write_text(config)
+
+
+@pytest.mark.nightly
+def test_an_empty_project_imports_with_what_the_document_says(command, folder, home):
+    write_project(folder)
+    with serve("--items", "6", "--limits", "none") as url:
+        environment = {
+            "IMPORT_PIPELINE_SOURCES": "shop.sources:SOURCES",
+            "ORDERS_BASE_URL": url,
+            "DAGSTER_HOME": str(folder),
+            "PYTHONPATH": str(folder),
+        }
+        dagster = CommandLine(folder, str(BIN / "dagster"))
+        dagster.environment = command.environment = environment
+        told = dagster.run("definitions", "validate", "-m", "shop.definitions")
+        assert "All code locations passed validation" in told.out + told.err
+        dagster.run("job", "execute", "-m", "shop.definitions", "-j", "import_orders")
+        summary = command.run("run", "orders", "--json").json
+        doctor = command.run("doctor").out
+    assert (summary["status"], summary["items_imported_count"]) == ("completed", 6)
+    assert rows(tracking(home), "SELECT count(customer) AS customers FROM orders") == [{"customers": 6}]
+    assert rows(tracking(home), "SELECT status FROM imports") == [{"status": "completed"}] * 2
+    assert "run queue" not in doctor
+    assert "run_retries" not in doctor
+    dagster.end_all()
