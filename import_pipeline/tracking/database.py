@@ -127,6 +127,7 @@ def _postgres_engine(url: str) -> Engine:
         pool_size=4,
         max_overflow=4,
         pool_timeout=BUSY_TIMEOUT_SECONDS,
+        executemany_mode="values_plus_batch",  # else each row of an upsert or update is a round trip of its own
         connect_args={
             "connect_timeout": 10,
             "application_name": "import_pipeline",
