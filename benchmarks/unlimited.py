@@ -1,5 +1,6 @@
 """The example source without its limits."""
 
+from import_pipeline.rules.partitions import buckets
 from import_pipeline.sources.items import ItemsSource
 
 
@@ -9,4 +10,11 @@ class UnlimitedItems(ItemsSource):
     limits = ""
 
 
+class InBuckets(UnlimitedItems):
+    """The same, 500 items to a partition."""
+
+    partitions = buckets(500)
+
+
 SOURCES = [UnlimitedItems()]
+IN_BUCKETS = [InBuckets()]

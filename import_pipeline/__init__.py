@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from import_pipeline.importer.api import open_api
     from import_pipeline.importer.python import run_import
     from import_pipeline.importer.summary import ImportSummary
+    from import_pipeline.rules.partitions import buckets, per_item
     from import_pipeline.tracking.history import HasImportStatus
 
 __all__ = [
@@ -30,8 +31,10 @@ __all__ = [
     "ImportableMixin",
     "Notice",
     "Retry",
+    "buckets",
     "open_api",
     "path_segment",
+    "per_item",
     "run_import",
 ]
 
@@ -44,8 +47,10 @@ _HOMES = {
     "ImportableMixin": "contracts",
     "Notice": "contracts",
     "Retry": "contracts",
+    "buckets": "rules.partitions",
     "open_api": "importer.api",
     "path_segment": "contracts",
+    "per_item": "rules.partitions",
     "run_import": "importer.python",
 }
 

@@ -16,6 +16,7 @@ from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from import_pipeline.errors import ContractError, SettingError
+from import_pipeline.rules.partitions import Partitions, per_item
 from import_pipeline.rules.slots import Slots, parse_slots
 from import_pipeline.settings import SOURCE_SETTINGS, Setting, SourceSettings, variable_prefix
 
@@ -139,6 +140,7 @@ class ImportSource(ABC):
     notify_url: str = ""  #: where notices of failed, incomplete and blocked imports are posted as JSON; empty: nowhere
     slots: str = "0,3,6,9,12,15,18,21"  #: hours or times of the day at which an import is due
     time_zone: str = "UTC"
+    partitions: Partitions = per_item  #: Dagster's: `per_item`, or `buckets(500)` for sources of over 10,000 items
 
     @property
     def api(self) -> str:
@@ -269,11 +271,13 @@ def _check_values(source: ImportSource) -> None:
             is_good = False
         if not is_good:
             raise ContractError(source.name, name, setting.expected, repr(value))
+    if not isinstance(source.partitions, Partitions):
+        raise ContractError(source.name, "partitions", "per_item or buckets(500)", repr(source.partitions))
     _check_address(source, settings["base_url"])
 
 
 def _check_address(source: ImportSource, setting: Setting[str]) -> None:
-    """Raise ContractError for a base URL that is none, or that holds a password, which it does not quote."""
+    """Raise ContractError for a base URL that is none; a password in it is not quoted."""
     try:
         if source.base_url:
             setting.parse(source.base_url)

@@ -102,7 +102,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     Setting(
         name="DAGSTER_URL",
         parse=values.http_url,
-        expected="an address such as https://dagster.example.com, with no password and no query in it",
+        expected="an address such as https://dagster.example.com, with no query in it",
         default="http://127.0.0.1: and DAGSTER_PORT",
         meaning="where the panel's links to Dagster runs lead",
     ),
@@ -141,7 +141,7 @@ SOURCE_SETTINGS: tuple[Setting[Any], ...] = (
     Setting(
         name="BASE_URL",
         parse=values.http_url,
-        expected="an address such as https://api.example.com, with no password and no query in it",
+        expected="an address such as https://api.example.com, with no query in it",
         default="the source's own",
         meaning="where the API is",
     ),

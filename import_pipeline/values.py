@@ -70,9 +70,9 @@ def flag(raw: str) -> bool:
 
 
 def http_url(raw: str) -> str:
-    """An address whose host and port make sense, and that holds no secret: it is shown, and joined to paths."""
+    """An address whose host and port make sense, and that paths can be joined to."""
     parts = urlsplit(raw)
-    if "@" in parts.netloc or parts.query or parts.fragment or re.search(r"\s", raw):
+    if parts.query or parts.fragment or re.search(r"\s", raw):
         raise ValueError(raw)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError(raw)

@@ -8,12 +8,14 @@ import dagster as dg
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import checks, metadata, names
 from import_pipeline.defs.execution import Execution
+from import_pipeline.defs.partitions import item_partitions
 from import_pipeline.defs.resources import RateLimitedApiResource
 
 
-def item_partitions(source: ImportSource) -> dg.DynamicPartitionsDefinition:
-    """One partition per item, named after the source; discovery adds the keys."""
-    return dg.DynamicPartitionsDefinition(name=source.name)
+class ImportConfig(dg.Config):
+    """What a run without partitions imports: these ids again, or everything where none is named."""
+
+    only: list[str] = []
 
 
 def build_assets(source: ImportSource) -> dg.AssetsDefinition:
@@ -28,9 +30,9 @@ def build_assets(source: ImportSource) -> dg.AssetsDefinition:
         required_resource_keys={names.resource(source.name)},
         op_tags={names.IMPORT_SOURCE_TAG: source.name},
     )
-    def discover_and_enrich(context: dg.AssetExecutionContext) -> Iterator[Any]:
+    def discover_and_enrich(context: dg.AssetExecutionContext, config: ImportConfig) -> Iterator[Any]:
         api: RateLimitedApiResource = getattr(context.resources, names.resource(source.name))
-        yield from Execution(context, source, api).events()
+        yield from Execution(context, source, api, config.only).events()
 
     return discover_and_enrich
 
@@ -46,12 +48,17 @@ def _discovered(source: ImportSource) -> dg.AssetSpec:
     )
 
 
+def _partitions(source: ImportSource) -> str:
+    size = source.partitions.size
+    return "one partition per item" if size is None else f"{size} items to a partition, in the order of their discovery"
+
+
 def _enriched(source: ImportSource) -> dg.AssetSpec:
     table = source.model.__table__
     return dg.AssetSpec(
         names.enriched(source.name),
         description=(
-            f"The details of {source.name} in the table {table.name}, one partition per item. "
+            f"The details of {source.name} in the table {table.name}, {_partitions(source)}. "
             "A run without partitions imports everything; a run with some imports those again."
         ),
         deps=[names.discovered(source.name)],

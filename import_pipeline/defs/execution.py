@@ -9,9 +9,11 @@ import dagster as dg
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import checks, metadata, names
+from import_pipeline.defs.partitions import ToldByBucket, ToldByItem
 from import_pipeline.defs.report import Report
 from import_pipeline.defs.resources import RateLimitedApiResource
 from import_pipeline.defs.runs import end_as_cancelled, is_cancelled, report_dead_run, was_given_up
+from import_pipeline.defs.storage import store_materializations
 from import_pipeline.defs.tracking_assets import tracking_events
 from import_pipeline.errors import ImportAlreadyRunning, ImportInterrupted, InvalidTransition, LeaseLost
 from import_pipeline.importer.installation import Installation, open_for
@@ -19,6 +21,7 @@ from import_pipeline.importer.run import Run, carry_out
 from import_pipeline.importer.start import already_running, is_what_was_asked, new_import, prepare
 from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.redaction import masking
+from import_pipeline.rules.partitions import joined, range_of
 from import_pipeline.rules.status import ImportKind, ImportStatus, Trigger
 from import_pipeline.tracking import imports
 
@@ -29,7 +32,13 @@ PATIENCE = timedelta(minutes=1)
 class Execution:
     """What the op does, step by step. Its events are yielded at the end: nothing is in flight by then."""
 
-    def __init__(self, context: dg.AssetExecutionContext, declared: ImportSource, api: RateLimitedApiResource) -> None:
+    def __init__(
+        self,
+        context: dg.AssetExecutionContext,
+        declared: ImportSource,
+        api: RateLimitedApiResource,
+        only: Sequence[str] = (),
+    ) -> None:
         self.context = context
         self.declared = declared
         self.name = declared.name
@@ -37,7 +46,8 @@ class Execution:
         self.chosen = sorted(context.partition_keys) if context.has_partition_key_range else _single(context)
         selected = {key.to_user_string() for key in context.selected_asset_keys}
         self.wants_details = names.enriched(self.name) in selected
-        self.is_selection = bool(self.chosen)
+        self.only = list(only)
+        self.is_selection = bool(self.chosen or self.only)
         self.wants_list = names.discovered(self.name) in selected
 
     def events(self) -> Iterator[Any]:
@@ -48,7 +58,7 @@ class Execution:
                 import_id = self._import_id(installation, source)
                 summary, report = self._carry_out(installation, source, import_id)
             except (ImportAlreadyRunning, InvalidTransition, LeaseLost) as error:
-                if self.chosen or was_given_up(self.context.instance, self.context.run.run_id):
+                if self.is_selection or was_given_up(self.context.instance, self.context.run.run_id):
                     raise dg.Failure(description=str(error)) from error
                 self.context.log.info("Nothing to do for this run: %s", error)
                 return
@@ -66,8 +76,8 @@ class Execution:
         if tag is not None:
             return int(tag)
         kind = ImportKind.FULL if self.wants_details else ImportKind.DISCOVERY
-        new = new_import(source, Trigger.UI, kind=kind, only=self.chosen)
-        deadline = time.monotonic() + (source.wait if self.chosen else 0.0)
+        new = new_import(source, Trigger.UI, kind=kind, **self._choice(source))
+        deadline = time.monotonic() + (source.wait if self.is_selection else 0.0)
         while True:
             try:
                 row = prepare(installation.database, source, new, installation.clock)
@@ -88,6 +98,17 @@ class Execution:
                 raise already_running(source, row)
             self.context.log.info("Import %s of %s %s.", summary.import_id, summary.source, summary.status)
 
+    def _choice(self, source: ImportSource) -> dict[str, Any]:
+        """What was chosen: the partitions of the run, or the ids of its configuration."""
+        if self.chosen and self.only:
+            raise dg.Failure(description="Choose items by partitions or by the configuration's `only`, not by both.")
+        if not self.chosen or source.partitions.size is None:
+            return {"only": self.chosen or self.only}
+        try:
+            return {"numbers": joined(range_of(key) for key in self.chosen)}
+        except ValueError as error:
+            raise dg.Failure(description=f"{names.enriched(self.name)}: {error}.") from error
+
     def _carry_out(
         self, installation: Installation, source: ImportSource, import_id: int
     ) -> tuple[ImportSummary, Report]:
@@ -101,7 +122,7 @@ class Execution:
             )
         # A run that nobody waits for does not sleep through a long pause: the sensor goes on with the import after it.
         patience = None if names.FOREGROUND_TAG in self.context.run.tags else PATIENCE
-        report = Report(self.context, source.name, self._materialization)
+        report = self._report(installation, source, import_id)
         run = Run(
             installation=installation,
             source=source,
@@ -121,6 +142,19 @@ class Execution:
         finally:
             report.stop()
 
+    def _report(self, installation: Installation, source: ImportSource, import_id: int) -> Report:
+        """What Dagster is told while the import goes on."""
+        instance, run, asset = self.context.instance, self.context.run, names.enriched(self.name)
+        partitions = names.partitions(self.name, in_buckets=source.partitions.size is not None)
+        by_item = source.partitions.size is None
+        return Report(
+            ToldByItem(self._materialization)
+            if by_item
+            else ToldByBucket(asset, source, installation.database, import_id),
+            add=lambda keys: instance.add_dynamic_partitions(partitions, list(keys)),
+            store=lambda events: store_materializations(instance, run, names.operation(self.name), events),
+        )
+
     def _materialization(self, external_id: str) -> dg.AssetMaterialization:
         return dg.AssetMaterialization(asset_key=names.enriched(self.name), partition=external_id)
 
@@ -136,7 +170,7 @@ class Execution:
             raise dg.DagsterExecutionInterruptedError(summary.failure_reason or "cancelled")
         if summary.status != ImportStatus.COMPLETED:
             raise dg.Failure(description=summary.failure_reason, metadata=figures)
-        if self.chosen and summary.items_failed_count:
+        if self.is_selection and summary.items_failed_count:
             # A materialization here would speak for all chosen partitions, the failed ones too.
             raise dg.Failure(description=f"{summary.items_failed_count} items failed", metadata=figures)
         if self.wants_list and not self.is_selection:

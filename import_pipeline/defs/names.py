@@ -15,8 +15,13 @@ def discovered(source: str) -> str:
 
 
 def enriched(source: str) -> str:
-    """The asset of phase two, partitioned by item."""
+    """The asset of phase two, partitioned by item or by bucket."""
     return f"enriched_{source}"
+
+
+def partitions(source: str, *, in_buckets: bool) -> str:
+    """The dynamic partitions set of the enriched asset: its keys are items, or buckets of items."""
+    return f"{source}_buckets" if in_buckets else source
 
 
 def operation(source: str) -> str:

@@ -6,12 +6,17 @@ that the settings say". Hence these three classes, which hand out Dagster's own.
 ours that imports those.
 """
 
+import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 import dagster as dg
+from dagster._core.definitions.dependency import NodeHandle
+from dagster._core.events import StepMaterializationData
+from dagster._core.execution.plan.handle import StepHandle
 from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.compute_log_manager import CapturedLogContext
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
@@ -62,6 +67,36 @@ def _postgres_storage(settings: Settings, inst_data: ConfigurableClassData | Non
         raise DatabaseUnavailable(
             f"Dagster's storage in {where} does not answer: {cause}. Check DATABASE_URL and the server"
         ) from error
+
+
+def store_materializations(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, step: str, materializations: Sequence[dg.AssetMaterialization]
+) -> None:
+    """Write the events of a run's step in one batch, where the storage has batches: Postgres does, SQLite does not.
+
+    `log_event` would write one by one, through every log handler, and keep each in memory until the step yields.
+    """
+    now = time.time()
+    entries = [
+        dg.EventLogEntry(  # type: ignore[no-untyped-call]
+            error_info=None,
+            level=logging.DEBUG,
+            user_message="",
+            run_id=run.run_id,
+            timestamp=now,
+            step_key=step,
+            job_name=run.job_name,
+            dagster_event=dg.DagsterEvent(
+                event_type_value=dg.DagsterEventType.ASSET_MATERIALIZATION.value,
+                job_name=run.job_name,
+                step_handle=StepHandle(node_handle=NodeHandle(step, None)),
+                event_specific_data=StepMaterializationData(each),
+                message=f"Materialized value {each.asset_key.to_user_string()}, partition {each.partition}.",
+            ),
+        )
+        for each in materializations
+    ]
+    instance.event_log_storage.store_event_batch(entries)
 
 
 class ComputeLogs(LocalComputeLogManager):

@@ -19,7 +19,7 @@ from import_pipeline.rules.backoff import retry_delay
 from import_pipeline.rules.outcome import Verdict, judge
 from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking import items as item_rows
-from import_pipeline.tracking import pages
+from import_pipeline.tracking import numbers, pages
 from import_pipeline.tracking.imports import write
 from import_pipeline.tracking.pages import Discovered, Page
 
@@ -149,6 +149,8 @@ async def _store(work: Work, response: httpx.Response, before: Checkpoint) -> tu
     def store(connection: Connection) -> Checkpoint:
         page = Page(items=found, checkpoint=after.dump(), total=after.total)
         new = pages.store_page(connection, work.row, work.lease, work.source.model, page, work.clock.now())
+        if work.source.partitions.size is not None:
+            numbers.number(connection, work.source.name, [item.external_id for item in found])
         return _settle(connection, work, after, new=new, found=len({item.external_id for item in found}))
 
     settled = await work.write(store)

@@ -249,9 +249,12 @@ def _forget(connection: Connection, work: Work) -> None:
 
 
 async def _select(work: Work) -> None:
-    """The chosen items: those that were named, or what another import has left undone."""
+    """The chosen items: those that were named, those of some buckets, or what another import has left undone."""
     if work.row.retry_of is not None:
         await work.write(pages.select_unfinished, work.row, work.lease, work.row.retry_of, work.clock.now())
+        return
+    if ranges := work.option.get("numbers"):
+        await work.write(pages.select_numbered, work.row, work.lease, ranges, work.clock.now())
         return
     chosen = list(work.option.get("only", []))
     await work.write(pages.select_items, work.row, work.lease, chosen, work.clock.now())

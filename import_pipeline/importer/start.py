@@ -42,17 +42,28 @@ def new_import(
     limit: int | None = None,
     only: Sequence[str] = (),
     shards: int | None = None,
+    numbers: Sequence[tuple[int, int]] = (),
     retry_of: int | None = None,
     slot_at: datetime | None = None,
     scheduled_at: datetime | None = None,
     by: str | None = None,
 ) -> NewImport:
-    """An import of the source as it was asked for; chosen ids, or another import's leftovers, make it a selection."""
-    asked = {"fresh": fresh or None, "limit": limit, "only": list(only) or None, "shards": shards}
+    """An import of the source as it was asked for.
+
+    Chosen ids, ranges of numbers (of buckets), or another import's leftovers make it a selection.
+    """
+    ranges = [list(each) for each in numbers]
+    asked = {
+        "fresh": fresh or None,
+        "limit": limit,
+        "only": list(only) or None,
+        "numbers": ranges or None,
+        "shards": shards,
+    }
     return NewImport(
         source=source.name,
         importable_type=importable_type(source.model),
-        kind=ImportKind.SELECTION if only or retry_of else kind,
+        kind=ImportKind.SELECTION if only or ranges or retry_of else kind,
         trigger=trigger,
         slot_at=slot_at,
         scheduled_at=slot_at or scheduled_at,
@@ -85,7 +96,8 @@ def is_what_was_asked(found: ImportRow, new: NewImport) -> bool:
     """Whether the found import, once it is done, has done what the new one was to do: at least as much of it."""
     asked, has = new.metadata, found.metadata
     return (
-        (found.kind, found.retry_of, has.get("only")) == (new.kind, new.retry_of, asked.get("only"))
+        (found.kind, found.retry_of) == (new.kind, new.retry_of)
+        and (has.get("only"), has.get("numbers")) == (asked.get("only"), asked.get("numbers"))
         and has.get("limit") in {None, asked.get("limit")}
         and bool(has.get("fresh")) >= bool(asked.get("fresh"))
     )

@@ -14,7 +14,7 @@ from import_pipeline.tracking.dialect import insert_into
 from import_pipeline.tracking.imports import ImportRow, Lease, hold, write
 from import_pipeline.tracking.items import count
 from import_pipeline.tracking.tables import import_item_statuses as statuses
-from import_pipeline.tracking.tables import imports
+from import_pipeline.tracking.tables import imports, source_items
 from import_pipeline.tracking.versions import Seen
 
 
@@ -153,6 +153,23 @@ def select_items(
             for external_id in unique
         ],
     )
+    write(connection, lease, now, items_count=count(connection, row.id), checkpoint={"complete": True})
+
+
+def select_numbered(
+    connection: Connection, row: ImportRow, lease: Lease, ranges: Sequence[tuple[int, int]], now: datetime
+) -> None:
+    """The source's items whose numbers lie in those ranges, ends included, as pending. Raises LeaseLost."""
+    for first, last in ranges:
+        members = select(
+            literal(row.id), literal(row.importable_type), source_items.c.external_id, literal(ItemStatus.PENDING.value)
+        ).where(
+            source_items.c.source == row.source,
+            source_items.c.number.between(first, last),
+            source_items.c.gone_at.is_(None),
+        )
+        columns = ["import_id", "importable_type", "external_id", "status"]
+        connection.execute(insert(statuses).from_select(columns, members.order_by(source_items.c.number)))
     write(connection, lease, now, items_count=count(connection, row.id), checkpoint={"complete": True})
 
 

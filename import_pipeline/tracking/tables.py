@@ -209,8 +209,10 @@ source_items = Table(
     Column("first_import_id", BigInteger, nullable=False),
     Column("last_import_id", BigInteger, nullable=False),
     Column("gone_at", UtcDateTime),
+    Column("number", BigInteger),  # in the order of meeting, where the source has partitions in buckets
 )
 Index("ix_source_items_last_import", source_items.c.source, source_items.c.last_import_id)
+Index("ix_source_items_number", source_items.c.source, source_items.c.number)
 
 import_events = Table(
     "import_events",

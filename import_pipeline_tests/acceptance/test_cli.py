@@ -172,7 +172,11 @@ def test_an_interrupt_keeps_the_import_for_the_next_run(command):
     [
         ("ITEMS_LIMITS", "500/20", "ITEMS_LIMITS: expected tiers such as '500/20 second; 2000/100 second'"),
         ("ITEMS_LIMITS", "1/99999999999 day", "ITEMS_LIMITS: expected tiers such as '500/20 second; 2000/100 second'"),
-        ("ITEMS_BASE_URL", "http://me:secret@host", "ITEMS_BASE_URL: expected an address such as https://api.example"),
+        (
+            "ITEMS_BASE_URL",
+            "http://me:secret@host?x=1",
+            "ITEMS_BASE_URL: expected an address such as https://api.example",
+        ),
         ("ITEMS_BASE_URL", "example.com", "ITEMS_BASE_URL: expected an address such as https://api.example.com"),
         ("ITEMS_CONCURRENCY", "0", "ITEMS_CONCURRENCY: expected a whole number from 1 to 1000, got '0'"),
         ("ITEMS_TIMEOUT", "soon", "ITEMS_TIMEOUT: expected seconds above 0, got 'soon'"),

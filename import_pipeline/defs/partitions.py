@@ -1,0 +1,102 @@
+"""The partitions of a source's details: one per item, or buckets. Which there are, and what is to be told of each."""
+
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import dagster as dg
+
+from import_pipeline.contracts import ImportSource
+from import_pipeline.defs import names
+from import_pipeline.rules.partitions import range_of
+from import_pipeline.tracking import numbers
+from import_pipeline.tracking.database import Database
+
+
+def item_partitions(source: ImportSource) -> dg.DynamicPartitionsDefinition:
+    """One partition per item or per bucket of items; discovery adds the keys."""
+    return dg.DynamicPartitionsDefinition(name=names.partitions(source.name, in_buckets=bool(source.partitions.size)))
+
+
+class Told(Protocol):
+    """What Dagster is still to be told of an import's items."""
+
+    def keys_of(self, external_ids: Sequence[str]) -> Sequence[str]:
+        """The partitions of items that a page has brought."""
+        ...
+
+    def take(self, external_ids: Sequence[str]) -> None:
+        """Those items' details are stored."""
+        ...
+
+    def due(self, most: int, *, last: bool) -> list[dg.AssetMaterialization]:
+        """Up to that many materializations that can be reported now; `last`: no more items will come."""
+        ...
+
+
+class ToldByItem:
+    """One materialization per item."""
+
+    def __init__(self, materialization: Callable[[str], dg.AssetMaterialization]) -> None:
+        self._materialization = materialization
+        self._waiting: deque[str] = deque()
+
+    def keys_of(self, external_ids: Sequence[str]) -> Sequence[str]:
+        """Each is its own."""
+        return external_ids
+
+    def take(self, external_ids: Sequence[str]) -> None:
+        """Report them when there is time."""
+        self._waiting.extend(external_ids)
+
+    def due(self, most: int, *, last: bool) -> list[dg.AssetMaterialization]:
+        """The oldest, in their order."""
+        return [self._materialization(self._waiting.popleft()) for _ in range(min(most, len(self._waiting)))]
+
+
+class ToldByBucket:
+    """One materialization per bucket: when it is full, or when nothing more will come, with what the ledger says."""
+
+    def __init__(self, asset: str, source: ImportSource, database: Database, import_id: int) -> None:
+        self._asset = asset
+        self._source = source
+        self._database = database
+        self._import_id = import_id
+        self._arrived: deque[Sequence[str]] = deque()
+        self._stored: Counter[str] = Counter()  #: bucket -> items since it was told of last
+
+    def keys_of(self, external_ids: Sequence[str]) -> Sequence[str]:
+        """The buckets of those items; one that no list has brought has none."""
+        with self._database.read() as connection:
+            found = numbers.numbers_of(connection, self._source.name, external_ids)
+        return list(
+            dict.fromkeys(self._source.partitions.key_of(found[each]) for each in external_ids if each in found)
+        )
+
+    def take(self, external_ids: Sequence[str]) -> None:
+        """Count them when there is time."""
+        self._arrived.append(external_ids)
+
+    def due(self, most: int, *, last: bool) -> list[dg.AssetMaterialization]:
+        """The buckets that are full, and at last all that have any."""
+        self._count()
+        size = self._source.partitions.size or 1
+        full = [key for key, number in self._stored.items() if last or number >= size][:most]
+        for key in full:
+            del self._stored[key]
+        return [self._materialization(key) for key in full]
+
+    def _count(self) -> None:
+        some: list[str] = []
+        while self._arrived:
+            some += self._arrived.popleft()
+        if some:
+            with self._database.read() as connection:
+                found = numbers.numbers_of(connection, self._source.name, some)
+            self._stored.update(self._source.partitions.key_of(number) for number in found.values())
+
+    def _materialization(self, key: str) -> dg.AssetMaterialization:
+        with self._database.read() as connection:
+            tally = numbers.tally(connection, self._import_id, self._source.name, *range_of(key))
+        metadata = {"items_imported": tally.completed, "items_failed": tally.failed, "import_id": self._import_id}
+        return dg.AssetMaterialization(asset_key=self._asset, partition=key, metadata=metadata)

@@ -1,0 +1,118 @@
+"""Items numbered for good, re-imported by their numbers, and told to Dagster bucket by bucket."""
+
+import dagster as dg
+import pytest
+
+from import_pipeline import buckets, run_import
+from import_pipeline.defs.build import build_import_definitions
+from import_pipeline.importer.start import new_import
+from import_pipeline.rules.status import ItemStatus, Trigger
+from import_pipeline.sources.items import ItemsSource
+from import_pipeline.tracking import imports, numbers, pages
+from import_pipeline_tests.importing import demo_api, environment_of, log, settings, tracking
+
+
+class Bucketed(ItemsSource):
+    """The example, ten items to a partition."""
+
+    partitions = buckets(10)
+
+
+def begun(life, **asked):
+    return life.begin(life.do(imports.create, new_import(life.source, Trigger.CLI, **asked), life.now).id)
+
+
+def numbered(life, *ids):
+    life.do(numbers.number, "items", ids)
+    with life.database.read() as connection:
+        return numbers.numbers_of(connection, "items", ids)
+
+
+def test_items_keep_the_numbers_they_got_when_they_were_first_met(life):
+    hand = begun(life)
+    hand.discover("b", "a", "c")
+    assert numbered(life, "b", "a") == {"b": 1, "a": 2}
+    assert numbered(life, "c", "a", "unknown") == {"a": 2, "c": 3}
+    hand.discover("d", "a")
+    assert numbered(life, "a", "d", "b") == {"b": 1, "a": 2, "d": 4}
+
+
+def test_items_are_chosen_by_their_numbers_and_gone_ones_left_out(life):
+    first = begun(life)
+    first.import_all(*"abcdefghij")
+    numbered(life, *"abcdefghij")
+    second = begun(life)
+    second.import_all(*"abcdefghj")  # i is gone
+    third = begun(life, numbers=[(2, 3), (8, 10)])
+    life.do(pages.select_numbered, third.row, third.lease, third.row.metadata["numbers"], life.now)
+    assert life.get(third.row.id).items_count == 4
+    assert sorted(each.external_id for each in third.claim()) == ["b", "c", "h", "j"]
+
+
+def test_a_tally_counts_what_became_of_the_items_of_some_numbers(life):
+    hand = begun(life)
+    hand.discover(*"abcdef")
+    numbered(life, *"abcdef")
+    taken = {each.external_id: each for each in hand.claim()}
+    hand.succeed([taken["a"], taken["b"], taken["e"]])
+    hand.fail([taken["c"]])
+    with life.database.read() as connection:
+        tally = numbers.tally(connection, hand.row.id, "items", 1, 4)
+    assert (tally, life.item_counts(hand.row.id)[ItemStatus.PROCESSING]) == (numbers.Tally(completed=2, failed=1), 2)
+
+
+@pytest.fixture
+def job(home, monkeypatch):
+    """The job of the bucketed source against the demo API, and the instance that it runs in."""
+    definitions = build_import_definitions(Bucketed())
+    dg.Definitions.validate_loadable(definitions)
+    with demo_api(items=25, faults=("7=status:404",)) as url, dg.DagsterInstance.ephemeral() as instance:
+        for name, value in environment_of(home, url, ITEMS_PER_PAGE="8").items():
+            monkeypatch.setenv(name, value)
+        yield url, definitions.resolve_job_def("import_items"), instance
+
+
+FIRST, SECOND, THIRD = "000000001-000000010", "000000011-000000020", "000000021-000000030"
+
+
+def told(instance, run_id):
+    """bucket -> (items imported, items failed), as the run has materialized them."""
+    entries = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    found = [entry.dagster_event for entry in entries if entry.dagster_event.partition]
+    figures = {event.partition: event.materialization.metadata for event in found}
+    return {
+        bucket: (metadata["items_imported"].value, metadata["items_failed"].value)
+        for bucket, metadata in figures.items()
+        if "items_failed" in metadata
+    }
+
+
+def test_a_source_in_buckets_is_told_bucket_by_bucket_and_imported_again_by_one_or_by_ids(home, job):
+    url, job, instance = job
+    full = job.execute_in_process(instance=instance)
+    assert full.success
+    assert set(instance.get_dynamic_partitions("items_buckets")) == {FIRST, SECOND, THIRD}
+    assert told(instance, full.run_id) == {FIRST: (9, 1), SECOND: (10, 0), THIRD: (5, 0)}
+    assert instance.get_materialized_partitions(dg.AssetKey("enriched_items")) == {FIRST, SECOND, THIRD}
+
+    before = len(log(url))
+    selected = job.get_subset(asset_selection={dg.AssetKey("enriched_items")})
+    again = selected.execute_in_process(instance=instance, partition_key=SECOND)
+    assert again.success
+    assert sorted(log(url)[before:]) == sorted(f"/api/items/{number}" for number in range(11, 21))
+
+    before = len(log(url))
+    config = {"ops": {"discover_and_enrich_items": {"config": {"only": ["3", "25"]}}}}
+    chosen = job.execute_in_process(instance=instance, run_config=config)
+    assert chosen.success
+    assert sorted(log(url)[before:]) == ["/api/items/25", "/api/items/3"]
+    assert told(instance, chosen.run_id) == {FIRST: (1, 0), THIRD: (1, 0)}
+
+
+def test_the_same_import_without_dagster_numbers_the_items_too(home):
+    with demo_api(items=12, faults=("5=status:404",)) as url:
+        configured = settings(home, url, ITEMS_PER_PAGE="5")
+        run_import("items", settings=configured, sources=[Bucketed()])
+    with tracking(configured) as connection:
+        found = numbers.numbers_of(connection, "items", [str(number) for number in range(1, 13)])
+    assert found == {str(number): number for number in range(1, 13)}
