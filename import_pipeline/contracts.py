@@ -127,6 +127,7 @@ class ImportSource(ABC):
     ceiling: int = 100  #: detail requests in flight at most, where answers are slow and the limits allow more
     shards: int = 1  #: runs that work on one import at once
     overlap: bool = True  #: False: everything is discovered before the first detail
+    read_twice: bool = False  #: the list is read until two readings agree, so that no change while paging goes unseen
     conditional: bool = False  #: details are asked for with the ETag of their last answer; 304 counts as unchanged
     retry: Retry = Retry()
     timeout: float = 30.0  #: seconds for a whole request

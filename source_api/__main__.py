@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from source_api.drift import Order
 from source_api.errors import BadOption
 from source_api.options import Options
 from source_api.server import run
@@ -21,6 +22,11 @@ Faults, each of them only the first N times with *N behind it:
   22=body:[1,2]        status 200 with this body
   20=hang   21=drop    no answer; the connection closed without one
   page:2=status:500*1  the same for page 2 of the list
+
+\b
+Changes of the list, each after a page was served for the first time:
+  2=delete    after page 2 the list's first item is gone
+  2=insert*3  after page 2 there are three new items, at its head with --order newest, else at its end
 
 \b
 Outside of the throttle, for tests and benchmarks:
@@ -48,6 +54,13 @@ Outside of the throttle, for tests and benchmarks:
 @click.option("--delay-after", "delay_after_ms", default=0.0, metavar="MS", help="Wait before the answer.")
 @click.option("--jitter", "jitter_ms", default=0.0, metavar="MS", help="At most this much more, at each of the two.")
 @click.option("--fault", "faults", multiple=True, metavar="ID=WHAT", help="Trouble on request, see below; repeatable.")
+@click.option(
+    "--order",
+    default=DEFAULTS["order"].value,
+    type=click.Choice(Order, case_sensitive=False),
+    help="Which items the list has first.",
+)
+@click.option("--drift", "drifts", multiple=True, metavar="PAGE=WHAT", help="Change the list, see below; repeatable.")
 @click.option("--token", metavar="SECRET", help="Answer 401 unless this bearer token comes along.")
 @click.option(
     "--no-headers",

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from source_api.drift import Change, Drifts
 from source_api.faults import Fault, FaultKind, Faults, Place
 from source_api.gate import Gate
 from source_api.items import ItemStore
@@ -33,7 +34,8 @@ class Api:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self.items = ItemStore(options.database, count=options.items, seed=options.seed)
+        self.items = ItemStore(options.database, count=options.items, seed=options.seed, order=options.order)
+        self.drifts = Drifts(options.parsed_drifts)
         self.faults = Faults(options.parsed_faults)
         self.stats = Stats()
         self.throttle = Throttle(options.tiers, options.window)
@@ -70,7 +72,11 @@ class Api:
             return self.trouble(fault)
         data = self.items.short_items(skip=asked.skip, limit=asked.per_page)
         path = str(request.url.replace(query=""))
-        return JSONResponse(paginated(data, asked=asked, total=self.items.total, path=path))
+        answer = JSONResponse(paginated(data, asked=asked, total=self.items.total, path=path))
+        for drift in self.drifts.after(asked.page):
+            change = self.items.delete_first if drift.change is Change.DELETE else self.items.insert
+            change(drift.count)
+        return answer
 
     async def home(self, request: Request) -> Response:
         """What this is."""

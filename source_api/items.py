@@ -1,7 +1,7 @@
 """The items and their SQLite database: rows from a seed, one by its id, a page of them."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from source_api.drift import Order
 from source_api.errors import BadOption
 
 KINDS = ("Quiet", "Amber", "Nordic", "Folding", "Brushed", "Crème", "Little", "Hand-made", "Sturdy", "Île-de-Ré")
@@ -94,8 +95,10 @@ def _time(epoch: int) -> str:
 class ItemStore:
     """The items in SQLite. Reads see at once what another process changes in the file."""
 
-    def __init__(self, database: Path | None, *, count: int, seed: int) -> None:
+    def __init__(self, database: Path | None, *, count: int, seed: int, order: Order = Order.OLDEST) -> None:
         self._known: Extent | None = None
+        self._seed = seed
+        self._newest_first = order is Order.NEWEST
         self._engine = sa.create_engine(
             sa.URL.create("sqlite", database=str(database) if database else None),
             poolclass=sa.StaticPool,
@@ -127,8 +130,14 @@ class ItemStore:
     def _prepare(self) -> None:
         columns = API_ITEMS.c
         detail = sa.select(*(columns[name] for name in DETAIL)).where(columns.id == sa.bindparam("id"))
-        page = sa.select(*(columns[name] for name in SHORT)).where(columns.id >= sa.bindparam("first"))
-        page = page.order_by(columns.id).limit(sa.bindparam("limit")).offset(sa.bindparam("skip"))
+        first: sa.BindParameter[int] = sa.bindparam("first")
+        page = sa.select(*(columns[name] for name in SHORT))
+        page = page.where(columns.id <= first if self._newest_first else columns.id >= first)
+        page = (
+            page.order_by(columns.id.desc() if self._newest_first else columns.id)
+            .limit(sa.bindparam("limit"))
+            .offset(sa.bindparam("skip"))
+        )
         extent = sa.select(sa.func.count(), sa.func.min(columns.id), sa.func.max(columns.id))
         self._detail = str(detail.compile(self._engine))
         self._page = str(page.compile(self._engine))
@@ -160,13 +169,29 @@ class ItemStore:
         return None
 
     def short_items(self, *, skip: int, limit: int) -> list[dict[str, Any]]:
-        """A stretch of the list, by id, in short form."""
+        """A stretch of the list, in its order, in short form."""
         extent = self._extent()
         if skip >= extent.total:
             return []
         # Without gaps the first id is known, and a late page costs no more than an early one.
-        first, skip = (extent.first_id + skip, 0) if extent.gapless else (extent.first_id, skip)
+        head, step = (extent.last_id, -1) if self._newest_first else (extent.first_id, 1)
+        first, skip = (head + step * skip, 0) if extent.gapless else (head, skip)
         return [dict(zip(SHORT, row, strict=True)) for row in self._rows(self._page, first, limit, skip)]
+
+    def insert(self, count: int) -> None:
+        """New items, with the ids after the last one."""
+        last = self._extent().last_id
+        self._write(sa.insert(API_ITEMS), list(islice(seeded(self._seed), last, last + count)))
+
+    def delete_first(self, count: int) -> None:
+        """The list's first items are gone."""
+        gone = [(item["id"],) for item in self.short_items(skip=0, limit=count)]
+        self._write(sa.delete(API_ITEMS).where(API_ITEMS.c.id == sa.bindparam("gone")), gone)
+
+    def _write(self, statement: sa.Insert | sa.Delete, rows: Sequence[tuple[Any, ...]]) -> None:
+        self._cursor.executemany(str(statement.compile(self._engine)), rows)
+        self._connection.commit()
+        self._known = None  # our own changes do not show in data_version
 
     def close(self) -> None:
         """Lets go of the database."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from source_api.drift import Drift, Order, parse_drift
 from source_api.errors import BadOption
 from source_api.faults import Fault, parse_fault
 from source_api.throttle import Tier, WindowKind, parse_tiers
@@ -24,6 +25,8 @@ class Options:
     delay_after_ms   wait between the arrival and the answer
     jitter_ms        at most this much more, uniformly, at each of the two
     faults           trouble on request (see source_api.faults)
+    order            which items come first in the list
+    drifts           changes of the list while it is paged (see source_api.drift)
     token            answers 401 unless `Authorization: Bearer TOKEN` comes along; None asks for none
     rate_headers     send X-RateLimit-Limit, -Remaining and -Reset
     retry_after      send Retry-After with a 429
@@ -38,6 +41,8 @@ class Options:
     delay_after_ms: float = 0
     jitter_ms: float = 0
     faults: tuple[str, ...] = ()
+    order: Order = Order.OLDEST
+    drifts: tuple[str, ...] = ()
     token: str | None = None
     rate_headers: bool = True
     retry_after: bool = True
@@ -52,7 +57,7 @@ class Options:
         if self.token is not None and not (self.token.isascii() and self.token.isprintable() and self.token):
             # The value is a secret, even a wrong one.
             raise BadOption("--token", expected="printable ASCII characters", got="something else")
-        _ = self.tiers, self.parsed_faults
+        _ = self.tiers, self.parsed_faults, self.parsed_drifts
 
     @cached_property
     def tiers(self) -> tuple[Tier, ...]:
@@ -63,6 +68,11 @@ class Options:
     def parsed_faults(self) -> tuple[Fault, ...]:
         """The faults, parsed."""
         return tuple(map(parse_fault, self.faults))
+
+    @cached_property
+    def parsed_drifts(self) -> tuple[Drift, ...]:
+        """The changes, parsed."""
+        return tuple(map(parse_drift, self.drifts))
 
     def __repr__(self) -> str:
         """Leaves the token out: reprs end up in logs."""

@@ -27,6 +27,8 @@ from import_pipeline.tracking.pages import Discovered, Page
 MAX_PASSES = 3
 #: So many pages in a row with nothing but items of earlier pages: the list goes in circles.
 MAX_STALE_PAGES = 3
+#: A list that goes on after twice its total and so many pages more has no end.
+MORE_PAGES = 10
 #: What a source's own code raises when a payload is not what it expected.
 BAD_PAYLOAD = (
     ValueError,
@@ -49,9 +51,13 @@ class Checkpoint:
     next_url: str | None = None  #: None: page one, no further page, or one that its address alone does not tell
     next_method: str = "GET"
     fingerprint: str = ""  #: of the last page's ids
+    digest: str = ""  #: of all pages of this pass
+    digest_before: str = ""  #: of the pass before
     total: int | None = None
     seen: int = 0  #: items on the pages of this pass
     shifted: bool = False  #: the total changed during this pass
+    shrunk: bool = False  #: the total fell during this pass: items may have slid onto pages that were read already
+    sound: bool = False  #: in a pass before it did not
     repeated: bool = False  #: an item came twice in the first pass
     stale: int = 0  #: pages in a row without a new item, in the first pass
     stopped: str | None = None  #: why discovery ended before the list did
@@ -181,7 +187,11 @@ def _settle(connection: Connection, work: Work, stored: Checkpoint, *, new: int,
             after = replace(after, complete=True, next_url=None, stopped=stopped)
     count = item_rows.count(connection, work.row.id) if after.complete else None
     if count is not None and _must_read_again(work, after, count):
-        after, count = Checkpoint(passes=after.passes + 1, total=after.total), None
+        sound = after.sound or not after.shrunk
+        after = Checkpoint(passes=after.passes + 1, total=after.total, digest_before=after.digest, sound=sound)
+        count = None
+    elif after.complete and not after.stopped and work.option.get("limit") is None:
+        after = replace(after, stopped=_unrest(work, after))
     corrected = {} if count is None else {"items_count": count}
     if corrected or after != stored:
         write(connection, work.lease, work.clock.now(), checkpoint=after.dump(), **corrected)
@@ -195,7 +205,21 @@ def _must_read_again(work: Work, after: Checkpoint, count: int) -> bool:
     """
     if after.stopped or work.option.get("limit") is not None or after.passes >= MAX_PASSES:
         return False
-    return after.shifted or (after.repeated if after.total is None else count < after.total)
+    return after.shifted or _differs(work, after) or (after.repeated if after.total is None else count < after.total)
+
+
+def _differs(work: Work, after: Checkpoint) -> bool:
+    """Whether a source that wants two readings that agree has not had them yet."""
+    return work.source.read_twice and after.digest != after.digest_before
+
+
+def _unrest(work: Work, after: Checkpoint) -> str | None:
+    """Why the last reading of the list proves nothing; None where it does."""
+    if _differs(work, after):
+        return f"the list was another one each of the {after.passes} times that it was read"
+    if after.shrunk and not after.sound:
+        return f"items were taken out of the list each of the {after.passes} times that it was read"
+    return None
 
 
 def _advance(
@@ -205,18 +229,24 @@ def _advance(
     fingerprint = hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16]
     total = _total(work, response)
     moved = before.page > 0 and total != before.total
+    fell = moved and total is not None and before.total is not None and total < before.total
     after = replace(
         before,
         page=before.page + 1,
         fingerprint=fingerprint,
+        digest=hashlib.sha256((before.digest + fingerprint).encode()).hexdigest()[:16],
         total=total,
         seen=before.seen + len(ids),
         shifted=before.shifted or moved,
+        shrunk=before.shrunk or fell,
     )
     if not ids:
         return replace(after, complete=True, next_url=None), None
     if fingerprint == before.fingerprint and not moved:
         stopped = f"the list repeats itself: page {after.page} has the same items as the page before it"
+        return replace(after, complete=True, next_url=None, stopped=stopped), None
+    if total is not None and after.seen > 2 * total + MORE_PAGES * work.source.per_page:
+        stopped = f"the list goes on after {after.seen} items, although it says that it has {total}"
         return replace(after, complete=True, next_url=None, stopped=stopped), None
     try:
         request = work.source.next_request(response, after.page)

@@ -135,6 +135,59 @@ def test_an_endless_list_ends_with_its_first_empty_page(home):
     assert shelf.pages == [1, 2, 3]
 
 
+def test_short_pages_are_no_end_of_the_list(home):
+    pages = {1: [1], 2: [2, 3], 3: [4], 4: []}
+
+    def answer(request):
+        if request.url.path != "/api/items":
+            return detail(request.url.path.rpartition("/")[2])
+        page = int(request.url.params["page"])
+        return {"data": [{"id": each} for each in pages[page]], "current_page": page, "last_page": 4, "total": 4}
+
+    summary, configured = take(answer, home)
+    assert (counts(summary), summary.incomplete_reason) == (("completed", 4, 4, 0, 0), None)
+    assert sorted(rows(configured)) == ["1", "2", "3", "4"]
+
+
+def test_a_list_without_end_whose_items_are_always_new_ends_as_incomplete(home):
+    asked = []
+
+    def answer(request):
+        if request.url.path != "/api/items":
+            return detail(request.url.path.rpartition("/")[2])
+        page = int(request.url.params["page"])
+        asked.append(page)
+        data = [{"id": 10 * page + each} for each in range(10)]
+        return {"data": data, "current_page": page, "last_page": page + 1, "total": 50}
+
+    source = type("Small", (ItemsSource,), {"per_page": 10})()
+    summary, _ = take(answer, home, source)
+    assert summary.incomplete_reason == "the list goes on after 210 items, although it says that it has 50"
+    assert (counts(summary), asked) == (("completed", 210, 210, 0, 0), list(range(1, 22)))
+
+
+def test_a_list_that_loses_items_each_time_that_it_is_read_is_incomplete(home):
+    shelf = Shelf(range(1, 16), between={2: remove_first, 7: remove_first, 12: remove_first})
+    summary, _ = take(shelf, home)
+    assert summary.status == "completed"
+    assert summary.incomplete_reason == "items were taken out of the list each of the 3 times that it was read"
+
+
+def test_a_list_that_has_lost_nothing_in_one_reading_is_complete(home):
+    shelf = Shelf(range(1, 16), between={2: remove_first, 7: insert_first, 13: remove_first})
+    summary, _ = take(shelf, home)
+    assert (summary.status, summary.incomplete_reason) == ("completed", None)
+
+
+def test_a_list_that_never_comes_to_rest_is_incomplete_where_two_readings_shall_agree(home):
+    def swap(ids):
+        ids.append(ids.pop(0) + 100)
+
+    source = type("Careful", (ItemsSource,), {"read_twice": True})()
+    summary, _ = take(Shelf(range(1, 10), between={2: swap, 5: swap, 8: swap}), home, source)
+    assert summary.incomplete_reason == "the list was another one each of the 3 times that it was read"
+
+
 class Linked(ItemsSource):
     """Follows whatever the answer says; what numbered pages need is not in it."""
 
