@@ -108,6 +108,7 @@ _COPIED = (
     "wait",
     "max_outage",
     "base_url",
+    "prune_days",
     "notify_url",
 )
 
@@ -138,6 +139,7 @@ class ImportSource(ABC):
     max_pause: timedelta = timedelta(hours=6)  #: a longer pause asked for by the server ends the import
     max_outage: float = 120.0  #: seconds; an API that does not answer for longer ends the import
     base_url: str = ""
+    prune_days: float | None = None  #: the sensor drops item rows of imports that ended so long ago; None: never
     notify_url: str = ""  #: where notices of failed, incomplete and blocked imports are posted as JSON; empty: nowhere
     slots: str = "0,3,6,9,12,15,18,21"  #: hours or times of the day at which an import is due
     time_zone: str = "UTC"

@@ -266,6 +266,13 @@ SOURCE_SETTINGS: tuple[Setting[Any], ...] = (
         meaning="a longer pause asked for by the server ends the import",
     ),
     Setting(
+        name="PRUNE_DAYS",
+        parse=values.days,
+        expected="days above 0",
+        default="never",
+        meaning="days after which the sensor drops the item rows of an ended import, failed ones excepted",
+    ),
+    Setting(
         name="NOTIFY_URL",
         parse=values.hook_url,
         expected="an address such as https://hooks.example.com/imports",
@@ -298,6 +305,7 @@ class SourceSettings:
     wait: float | None = None
     max_outage: float | None = None
     max_pause: float | None = None
+    prune_days: float | None = None
     notify_url: str | None = field(default=None, repr=False)
 
 

@@ -53,6 +53,14 @@ def seconds(raw: str) -> float:
     return number
 
 
+def days(raw: str) -> float:
+    """An age in days that a date can go back."""
+    number = seconds(raw)
+    if number > 100_000:
+        raise ValueError(raw)
+    return number
+
+
 def delays(raw: str) -> tuple[float, ...]:
     """Seconds separated by commas, none negative."""
     numbers = tuple(float(part) for part in raw.split(","))

@@ -10,6 +10,7 @@ from import_pipeline.defs.runs import fate_of, report_dead_run
 from import_pipeline.importer.installation import open_for
 from import_pipeline.importer.notify import tell_people
 from import_pipeline.importer.schedule import Tick, tick
+from import_pipeline.importer.upkeep import prune_by_age
 from import_pipeline.redaction import masking
 from import_pipeline.rules.slots import Slots
 
@@ -69,6 +70,7 @@ def _launches(
         )
         if not result.launches:  # no import waits for it
             tell_people(installation, source)
+            prune_by_age(installation, source)
     _report_dead(instance, result)
     for launch in result.launches:
         yield dg.RunRequest(tags={names.IMPORT_ID_TAG: str(launch.import_id)})

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import LeaseLost, UsageError
 from import_pipeline.importer.finalize import complete
 from import_pipeline.importer.installation import Installation
@@ -16,6 +17,8 @@ from import_pipeline.tracking.tables import imports as table
 CLOSE_AFTER = timedelta(minutes=5)
 #: Item rows deleted in one transaction; readers and writers go on in between.
 BATCH = 5000
+#: Of them the sensor does so many at each of its ticks.
+BATCHES_PER_TICK = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,16 +86,39 @@ def confirm_gone(installation: Installation, import_id: int) -> int:
     return gone.count
 
 
-def prune(installation: Installation, days: int, batch: int = BATCH) -> int:
+def prune(
+    installation: Installation,
+    days: float,
+    batch: int = BATCH,
+    *,
+    source: str | None = None,
+    most_batches: int | None = None,
+) -> int:
     """Drop the item rows of imports that ended so many days ago, failed ones excepted; returns how many rows.
 
-    Import rows, their counters and events stay, and so does all that was imported.
+    Each batch is a transaction of its own, so that readers and writers wait for none. Import rows, their counters and
+    events stay, and so does all that was imported; what the kept items failed of is summed up in an event.
+    `most_batches` leaves the rest to the next call.
     """
-    before = installation.clock.now() - timedelta(days=days)
-    dropped = 0
-    while True:
+    now = installation.clock.now()
+    sources = None if source is None else [source]
+    dropped, batches = 0, 0
+    while most_batches is None or batches < most_batches:
+        with installation.database.read() as connection:
+            import_id = pruning.next_import(connection, now - timedelta(days=days), sources)
+        if import_id is None:
+            break
         with installation.database.write() as connection:
-            some = pruning.drop_batch(connection, before, batch)
+            some = pruning.drop_batch(connection, import_id, batch)
+            if some < batch:
+                pruning.conclude(connection, import_id, now)
         dropped += some
-        if some < batch:
-            return dropped
+        batches += 1
+    return dropped
+
+
+def prune_by_age(installation: Installation, source: ImportSource) -> int:
+    """Some of what the source's `prune_days` asks for: as much as a sensor has time for. Returns how many rows."""
+    if source.prune_days is None:
+        return 0
+    return prune(installation, source.prune_days, source=source.name, most_batches=BATCHES_PER_TICK)

@@ -1,18 +1,62 @@
-"""Dropping item rows that nobody needs any more, in batches."""
+"""Dropping item rows that nobody needs any more: import by import, in small batches along an index."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 
 from import_pipeline.rules.status import ENDED, ItemStatus
+from import_pipeline.tracking import events
+from import_pipeline.tracking.tables import import_events, imports
 from import_pipeline.tracking.tables import import_item_statuses as statuses
-from import_pipeline.tracking.tables import imports
+
+#: The event of an import whose item rows are dropped; its metadata say how many, and why the kept ones failed.
+PRUNED = "items_pruned"
+#: Reasons in that summary at most, the most frequent ones first.
+MOST_REASONS = 20
+#: What is dropped: all but what failed.
+DROPPED = (ItemStatus.COMPLETED, ItemStatus.PENDING, ItemStatus.PROCESSING)
 
 
-def drop_batch(connection: Connection, ended_before: datetime, size: int) -> int:
-    """Drop up to that many item rows of imports that ended before; failed ones stay. Returns how many it were."""
-    old = select(imports.c.id).where(imports.c.status.in_(ENDED), imports.c.ended_at < ended_before)
-    batch = (
-        select(statuses.c.id).where(statuses.c.import_id.in_(old), statuses.c.status != ItemStatus.FAILED).limit(size)
+def next_import(connection: Connection, ended_before: datetime, sources: Sequence[str] | None = None) -> int | None:
+    """The oldest import that ended before and was not pruned yet; of those sources only, where they are given."""
+    done = select(import_events.c.id).where(import_events.c.import_id == imports.c.id, import_events.c.action == PRUNED)
+    old = select(imports.c.id).where(
+        imports.c.status.in_(ENDED), imports.c.ended_at < ended_before, imports.c.started_at.is_not(None)
     )
-    return connection.execute(delete(statuses).where(statuses.c.id.in_(batch))).rowcount
+    if sources is not None:
+        old = old.where(imports.c.source.in_(sources))
+    return connection.scalar(old.where(~done.exists()).order_by(imports.c.id).limit(1))
+
+
+def drop_batch(connection: Connection, import_id: int, size: int) -> int:
+    """Drop up to that many item rows of the import; failed ones stay. Returns how many it were."""
+    dropped = 0
+    for status in DROPPED:  # one after the other: each is a stretch of the index that serves claims
+        batch = (
+            select(statuses.c.id)
+            .where(statuses.c.import_id == import_id, statuses.c.status == status)
+            .order_by(statuses.c.next_attempt_at, statuses.c.id)
+            .limit(size - dropped)
+        )
+        if dropped < size:
+            dropped += connection.execute(delete(statuses).where(statuses.c.id.in_(batch))).rowcount
+    return dropped
+
+
+def conclude(connection: Connection, import_id: int, now: datetime) -> None:
+    """Note that the import is pruned, with what its kept items failed of; nothing where it is deleted meanwhile."""
+    there = select(imports.c.id).where(imports.c.id == import_id).with_for_update(read=True, key_share=True)
+    if connection.scalar(there) is None:
+        return
+    number = func.count()
+    grouped = (
+        select(statuses.c.failure_reason, number)
+        .where(statuses.c.import_id == import_id, statuses.c.status == ItemStatus.FAILED)
+        .group_by(statuses.c.failure_reason)
+        .order_by(number.desc(), statuses.c.failure_reason)
+        .limit(MOST_REASONS)
+    )
+    failures = {reason or "": count for reason, count in connection.execute(grouped)}
+    sentence = "The rows of its items are dropped by age" + ("; the failed ones are kept." if failures else ".")
+    events.note(connection, import_id, now, PRUNED, sentence, failures=failures)

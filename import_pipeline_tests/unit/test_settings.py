@@ -30,6 +30,7 @@ LIMITS = "tiers of up to a year such as '500/20 second; 2000/100 second; 20 conc
 NUMBER = "a whole number from 1"
 IN_FLIGHT = "a whole number from 1 to 1000"
 SECONDS = "seconds above 0"
+DAYS = "days above 0"
 DELAYS = "seconds separated by commas, such as 30,60,120,240"
 HIDDEN = "a value that is not shown"
 
@@ -100,6 +101,7 @@ BAD_VALUES = [
     ("ITEMS_LEASE", "1 minute", SECONDS, "'1 minute'"),
     ("ITEMS_WAIT", "-5", SECONDS, "'-5'"),
     ("ITEMS_MAX_OUTAGE", "0", SECONDS, "'0'"),
+    ("ITEMS_PRUNE_DAYS", "0", DAYS, "'0'"),
     ("ITEMS_MAX_PAUSE", "1e12", SECONDS, "'1e12'"),
 ]
 

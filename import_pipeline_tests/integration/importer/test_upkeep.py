@@ -1,5 +1,6 @@
 """Housekeeping on real rows: imports that nobody works on are ended, gone items confirmed, old item rows dropped."""
 
+import copy
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,8 @@ from import_pipeline.importer import upkeep
 from import_pipeline.importer.start import new_import, prepare
 from import_pipeline.importer.summary import summarize
 from import_pipeline.rules.status import ImportKind, ItemStatus, Trigger
-from import_pipeline.tracking.tables import source_items
+from import_pipeline.tracking import pruning
+from import_pipeline.tracking.tables import import_events, source_items
 from import_pipeline_tests.life import BOB, CANCELLED, COMPLETED, FAILED, RUNNING, at
 
 
@@ -211,6 +213,21 @@ def test_old_item_rows_are_dropped_in_batches_and_failed_ones_kept(life):
         {ItemStatus.PENDING: 1},
     )
     assert life.all() == before
+    with life.database.read() as connection:
+        found = connection.execute(select(import_events).where(import_events.c.action == pruning.PRUNED)).all()
+    assert [(event.import_id, event.metadata) for event in found] == [(old.row.id, {"failures": {"boom": 2}})]
     life.go_on(days=5)
     assert prune(0) == 3
     assert life.item_counts(running.row.id) == {ItemStatus.PENDING: 1}
+
+
+def test_a_source_may_have_its_old_item_rows_dropped_bit_by_bit(life):
+    for _ in range(3):
+        begun(life).import_all("1", "2")
+    life.go_on(days=3)
+    keeps, drops = copy.copy(life.source), copy.copy(life.source)
+    drops.prune_days = 2
+    assert upkeep.prune_by_age(life.installation, keeps) == 0
+    # An import takes at least one batch, and each call does two.
+    assert [upkeep.prune_by_age(life.installation, drops) for _ in range(3)] == [4, 2, 0]
+    assert upkeep.prune(life.installation, 2, source="another") == 0
