@@ -11,6 +11,10 @@ from import_pipeline.ratelimit.usage import in_notation
 from import_pipeline.tracking import imports
 from import_pipeline.tracking.imports import ImportRow, Pulse
 
+SECONDS_BETWEEN_READS = 1.0
+#: How often the first reading is tried again.
+FIRST_READS = 2
+
 
 class Meter:
     """The import's share of the api's counters: what they say now, less what they said when it began."""
@@ -24,7 +28,7 @@ class Meter:
 
     async def start(self, work: Work) -> None:
         """Read the counters; remember them with the import when it begins."""
-        usage = await self.read()
+        usage = await self._first_read(work)
         if self._sleeps_before is None and work.lease.shard is None:
             self._sleeps_before, self._slept_before = usage.sleeps, usage.slept_seconds
             metadata = work.option | {
@@ -36,6 +40,14 @@ class Meter:
                 metadata["shards"] = work.workers
             await work.write(imports.write, work.lease, work.clock.now(), metadata=metadata)
 
+    async def _first_read(self, work: Work) -> Usage:
+        """A store that is just being restarted ends no import; one whose address is wrong is told of soon."""
+        for _ in range(FIRST_READS):
+            with suppress(LimiterUnavailable):
+                return await self.read()
+            await work.clock.sleep(SECONDS_BETWEEN_READS)
+        return await self.read()
+
     async def read(self) -> Usage:
         """Read the counters now."""
         self._usage = await self._api.usage()
@@ -44,7 +56,7 @@ class Meter:
     async def watch(self, work: Work) -> None:
         """Read them every second."""
         while True:
-            await work.clock.sleep(1.0)
+            await work.clock.sleep(SECONDS_BETWEEN_READS)
             with suppress(LimiterUnavailable):  # those who wait for permits meet it too, and decide
                 await self.read()
             await self.note(work)

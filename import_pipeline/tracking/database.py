@@ -68,10 +68,20 @@ class Database:
                 raise DatabaseUnavailable(self._sentence(error)) from error
             raise
 
-    def _sentence(self, error: DBAPIError) -> str:
+    def _sentence(self, last: DBAPIError) -> str:
+        error = _first_failure(last)
         what = str(error.orig).strip().splitlines()[0] if error.orig else type(error).__name__
         where = self.url.render_as_string(hide_password=True)
         return f"the tracking database {where} does not answer: {what}. Check DATABASE_URL and the server"
+
+
+def _first_failure(error: DBAPIError) -> DBAPIError:
+    """What the others followed from: SQLite gives a transaction up when the disk is full, then misses its savepoint."""
+    found, each = error, error.__context__
+    while each is not None:
+        found = each if isinstance(each, OperationalError) else found
+        each = each.__context__
+    return found
 
 
 def _sqlite_engine(url: str) -> Engine:

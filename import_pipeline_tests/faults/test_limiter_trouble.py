@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from import_pipeline import run_import
 from import_pipeline_tests.acceptance.outside import some_details, stats
 from import_pipeline_tests.faults.promise import assert_kept
 from import_pipeline_tests.importing import demo_api, ending_of, importing, latest, settings
@@ -69,3 +70,34 @@ def test_a_slow_redis_costs_time_only(home, api, own_redis, record_property):
     row = latest(configured)
     record_property("seconds", (row.ended_at - row.started_at).total_seconds())
     record_property("kept", assert_kept(configured, api, items=ITEMS))
+
+
+@pytest.mark.nightly
+def test_everything_is_killed_and_started_again_at_once(home, api, record_property):
+    """The file of the limits is what is left, and it knows what was sent."""
+    configured = settings(home, api, **WISHES)
+    with importing(configured) as process:
+        some_details(api, 35)
+        process.kill()
+        process.join(20)
+    assert_the_next_run_completes(configured, api, record_property, most_hits=0)
+
+
+@pytest.mark.nightly
+def test_everything_is_killed_with_the_memory_of_a_redis_that_keeps_none(home, api, own_redis, record_property):
+    """Nobody is left who knows what was sent: those in flight may meet a refusal, once."""
+    configured = settings(home, api, REDIS_URL=own_redis.url(), **WISHES)
+    with importing(configured) as process:
+        some_details(api, 35)
+        process.kill()
+        process.join(20)
+        own_redis.kill()
+        own_redis.start()
+    assert_the_next_run_completes(configured, api, record_property, most_hits=IN_FLIGHT)
+
+
+def assert_the_next_run_completes(configured, api, record_property, most_hits):
+    summary = run_import("items", settings=configured)
+    assert (summary.status, summary.items_failed_count) == ("completed", 0)
+    found = assert_kept(configured, api, items=ITEMS, most_repeated=IN_FLIGHT, most_hits=most_hits)
+    record_property("kept", found)
