@@ -25,9 +25,13 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> Any:
     """Run a command; every error of ours is one sentence on standard error."""
     mask_logs()
+    with masking():  # outside: what it raises instead of an error is of no class that is known here
+        _main(arguments)
+
+
+def _main(arguments: list[str] | None) -> None:
     try:
-        with masking():
-            sys.exit(cli.main(args=arguments, standalone_mode=False) or 0)
+        sys.exit(cli.main(args=arguments, standalone_mode=False) or 0)
     except click.exceptions.Abort:
         _fail("interrupted", INTERRUPTED)
     except click.ClickException as error:
