@@ -27,6 +27,11 @@ def test_a_month_on_sqlite(tmp_path):
         live_through(database, examples=15, steps=60)
 
 
+def test_a_short_month_on_postgres(postgres_server):
+    with tracking_database(postgres_server.create_database()) as database:
+        live_through(database, examples=4, steps=40)
+
+
 @pytest.mark.nightly
 @pytest.mark.timeout(1200)
 def test_many_long_months(database_url):
