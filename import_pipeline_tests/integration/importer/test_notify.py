@@ -9,9 +9,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy import select
-from starlette.applications import Starlette
-from starlette.responses import Response
-from starlette.routing import Route
 
 from import_pipeline import run_import
 from import_pipeline.errors import ApiBlocked
@@ -23,23 +20,11 @@ from import_pipeline.sources.items import ItemsSource
 from import_pipeline.tracking import notices
 from import_pipeline.tracking.tables import import_events
 from import_pipeline_tests.acceptance.outside import free_port
+from import_pipeline_tests.ear import Ear
 from import_pipeline_tests.importing import served, settings
 from import_pipeline_tests.life import CANCELLED, FAILED, TEN, items_source
 
 SECRET = "planted-secret"
-
-
-class Ear:
-    """A server that people read. `answer` is what it says to the next one who tells it something."""
-
-    def __init__(self, status=204, headers=None):
-        self.heard, self.status, self.headers = [], status, headers
-        self.app = Starlette(routes=[Route("/{path:path}", self.hear, methods=["POST", "GET"])])
-
-    async def hear(self, request):
-        told = await request.json() if request.method == "POST" else request.method
-        self.heard.append((request.url.path, request.headers.get("idempotency-key"), told))
-        return Response(status_code=self.status, headers=self.headers)
 
 
 @contextmanager

@@ -1,0 +1,84 @@
+"""What the sensors ask for and do, evaluated as the daemon does it, after real imports."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from import_pipeline import run_import
+from import_pipeline.defs.automation import build_sensor
+from import_pipeline.examples.application_items import after_items
+from import_pipeline.sources.items import ItemsSource
+from import_pipeline_tests.acceptance.outside import far_slot, rows, tracking
+from import_pipeline_tests.ear import Ear
+from import_pipeline_tests.importing import FREE, demo_api, served
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def instance(home):
+    """Ours, as dagster.yaml says; its state lies in the test's own folder."""
+    with dg.DagsterInstance.from_config(str(ROOT)) as opened:
+        yield opened
+
+
+@pytest.fixture(autouse=True)
+def items_settings(home, monkeypatch):
+    monkeypatch.setenv("ITEMS_LIMITS", FREE)
+    monkeypatch.setenv("ITEMS_SLOTS", far_slot())
+    monkeypatch.setenv("ITEMS_BASE_URL", "http://127.0.0.1:9")
+    return monkeypatch
+
+
+class Sequel:
+    """The example's asset and sensor; the cursor is kept between two looks."""
+
+    def __init__(self, instance):
+        self.instance, self.cursor = instance, None
+        definitions = after_items([ItemsSource()])
+        [self.asset], [self.sensor] = definitions.assets, definitions.sensors
+
+    def look(self):
+        """Which imports it follows now, as the tag of the run that it asks for; None where there are none."""
+        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor)
+        evaluated = self.sensor.evaluate_tick(context)
+        self.cursor = evaluated.cursor or self.cursor
+        tags = [request.tags["completed_imports"] for request in evaluated.run_requests]
+        assert len(tags) <= 1
+        return tags[0] if tags else None
+
+    def materialize(self, followed):
+        """How many rows the run writes."""
+        result = dg.materialize([self.asset], instance=self.instance, tags={"completed_imports": followed or ""})
+        [told] = result.asset_materializations_for_node("items")
+        return told.metadata["rows_written"].value
+
+
+def test_the_example_follows_completed_imports_with_their_items(home, instance, items_settings):
+    sequel = Sequel(instance)
+    assert sequel.look() is None
+    with demo_api(items=4, faults=("3=status:404*1",)) as url:
+        items_settings.setenv("ITEMS_BASE_URL", url)
+        assert run_import("items").items_failed_count == 1
+        assert (sequel.look(), sequel.look()) == ("1", None)
+        assert sequel.materialize("1") == 3
+        assert run_import("items", only=["3"]).status == "completed"
+        assert sequel.look() == "2"
+        assert sequel.materialize("2") == 1
+    items_settings.setenv("ITEMS_BASE_URL", "http://127.0.0.1:9")
+    assert run_import("items").status == "failed"
+    assert sequel.look() is None
+    assert sequel.materialize(None) == 4, "a person means everything"
+    stored = rows(tracking(home), "SELECT external_id, price_cents > 0 AS has_price FROM items ORDER BY external_id")
+    assert [tuple(row.values()) for row in stored] == [(each, 1) for each in "1234"]
+
+
+def test_the_sensor_tells_people_of_what_no_worker_could(instance, items_settings):
+    assert run_import("items").status == "failed"
+    ear, look = Ear(), build_sensor(ItemsSource())
+    with served(ear.app) as url:
+        items_settings.setenv("ITEMS_NOTIFY_URL", f"{url}/hook")
+        for _ in range(2):
+            look.evaluate_tick(dg.build_sensor_context(instance=instance))
+    assert [(path, told["occasion"], told["import_id"]) for path, _, told in ear.heard] == [("/hook", "failed", 1)]
