@@ -53,4 +53,4 @@ def open_door(settings: Settings) -> "Door":
 
 def local_host(settings: Settings) -> str:
     """The host by which this machine finds the panel."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.panel_host, settings.panel_host)  # noqa: S104
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.panel_host, settings.panel_host)  # noqa: S104  it is looked up, not listened on

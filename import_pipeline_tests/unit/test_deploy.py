@@ -150,7 +150,7 @@ def read(unit):
 SPOKEN = {
     ("import-pipeline", "panel"): {"--quiet"},
     ("import-pipeline", "migrate"): set(),
-    ("dagster", "code-server", "start"): {"-h", "-p", "-m"},
+    ("dagster", "api", "grpc"): {"-h", "-p", "-m"},
     ("dagster-webserver",): {"-h", "-p", "--grpc-host", "--grpc-port"},
     ("dagster-daemon", "run"): {"--grpc-host", "--grpc-port"},
 }
