@@ -113,7 +113,7 @@ def processes(life, targets):
     return together(CONTENDERS, contend_apart, url, targets)
 
 
-@pytest.mark.parametrize("races", [FEW, pytest.param(MANY, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("races", [FEW, pytest.param(MANY, marks=[pytest.mark.nightly, pytest.mark.timeout(1200)])])
 @pytest.mark.parametrize("contenders", [threads, processes])
 def test_whatever_is_raced_for_is_started_once(life, contenders, races):
     targets = prepared(life, races)
