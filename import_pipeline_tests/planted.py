@@ -62,7 +62,8 @@ class PlantedSource(ImportSource):
     def connector(self, settings: SourceSettings) -> Connector:
         """The token goes where no rule expects it."""
         headers = {"X-Partner": SECRETS["header of the connector"], "X-Mine": f"Token {settings.token}"}
-        return Connector(base_url=self.base_url, headers=headers, timeout=self.timeout)
+        base_url = self.base_url.replace("://", f"://importer:{SECRETS['password of the address']}@")
+        return Connector(base_url=base_url, headers=headers, timeout=self.timeout)
 
     def list_request(self, page: int, per_page: int) -> httpx.Request:
         """A page."""

@@ -77,11 +77,6 @@ def command(tmp_path, home):
     line.end_all()
 
 
-def address(url):
-    """The API's address, with user and password."""
-    return url.replace("://", f"://importer:{quote(SECRETS['password of the address'], safe='')}@")
-
-
 def tells(text: str | bytes) -> list[str]:
     """Which secrets stand in it, as they are or as an address would hold them."""
     data = text if isinstance(text, bytes) else text.encode()
@@ -112,7 +107,7 @@ async def look_everywhere(command, said, folder, monkeypatch):
 @pytest.mark.anyio
 async def test_no_failure_of_an_item_tells_a_secret(command, tmp_path, monkeypatch):
     with hostile(ITEMS) as url:
-        command.environment["PLANTED_BASE_URL"] = address(url)
+        command.environment["PLANTED_BASE_URL"] = url
         said = command.run("run", "planted", status=3)
         assert await look_everywhere(command, said, tmp_path, monkeypatch) == {}
     shown = command.run("show", "1", "--json")
@@ -137,7 +132,7 @@ ECHOED = ", ".join(["'***'"] * len(SECRETS))
 )
 async def test_no_end_of_an_import_tells_a_secret(command, tmp_path, monkeypatch, ending):
     with hostile({ending: ENDINGS[ending]}) as url:
-        command.environment["PLANTED_BASE_URL"] = address(url)
+        command.environment["PLANTED_BASE_URL"] = url
         said = command.run("run", "planted", status=4)
         assert await look_everywhere(command, said, tmp_path, monkeypatch) == {}
 
@@ -147,7 +142,7 @@ async def test_no_end_of_an_import_tells_a_secret(command, tmp_path, monkeypatch
 @pytest.mark.parametrize("page", [unkind_list, broken, ENDINGS["no-401"], reset])
 async def test_no_list_that_fails_tells_a_secret(command, tmp_path, monkeypatch, page):
     with hostile({}, page=page) as url:
-        command.environment["PLANTED_BASE_URL"] = address(url)
+        command.environment["PLANTED_BASE_URL"] = url
         said = command.run("run", "planted", status=4)
         assert await look_everywhere(command, said, tmp_path, monkeypatch) == {}
 
@@ -155,7 +150,7 @@ async def test_no_list_that_fails_tells_a_secret(command, tmp_path, monkeypatch,
 @pytest.mark.anyio
 @pytest.mark.nightly
 async def test_no_refused_connection_tells_a_secret(command, tmp_path, monkeypatch):
-    command.environment["PLANTED_BASE_URL"] = address("http://127.0.0.1:9")
+    command.environment["PLANTED_BASE_URL"] = "http://127.0.0.1:9"
     said = command.run("run", "planted", status=4)
     assert "the API at http://127.0.0.1:9 cannot be reached" in said.err
     assert await look_everywhere(command, said, tmp_path, monkeypatch) == {}
