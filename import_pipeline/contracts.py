@@ -138,6 +138,7 @@ class ImportSource(ABC):
     wait: float = 300.0  #: seconds that a re-import of chosen items waits for a running import
     max_pause: timedelta = timedelta(hours=6)  #: a longer pause asked for by the server ends the import
     max_outage: float = 120.0  #: seconds; an API that does not answer for longer ends the import
+    owners: tuple[str, ...] = ()  #: who answers for it, for Dagster: `team:data` or mail addresses
     base_url: str = ""
     prune_days: float | None = None  #: the sensor drops item rows of imports that ended so long ago; None: never
     notify_url: str = ""  #: where notices of failed, incomplete and blocked imports are posted as JSON; empty: nowhere

@@ -11,5 +11,6 @@ from import_pipeline.settings import load_settings
 @dg.definitions
 def definitions() -> dg.Definitions:
     """What `IMPORT_PIPELINE_SOURCES` lists, as Dagster sees it."""
-    sources = load_sources(load_settings())
-    return dg.Definitions.merge(join_definitions(sources), after_items(sources))
+    settings = load_settings()
+    sources = load_sources(settings)
+    return dg.Definitions.merge(join_definitions(sources, settings), after_items(sources))

@@ -107,6 +107,13 @@ SETTINGS: tuple[Setting[Any], ...] = (
         meaning="where the panel's links to Dagster runs lead",
     ),
     Setting(
+        name="PANEL_URL",
+        parse=values.http_url,
+        expected="an address such as https://imports.example.com",
+        default="http://127.0.0.1: and PANEL_PORT",
+        meaning="where links from Dagster's pages to the panel lead",
+    ),
+    Setting(
         name="PANEL_HOST",
         parse=values.host,
         expected="a name or address to listen on, such as 127.0.0.1 or 0.0.0.0",
@@ -320,6 +327,7 @@ class Settings:
     source_api_port: int = 8000
     dagster_port: int = 3000
     dagster_url: str | None = None
+    panel_url: str | None = None
     panel_host: str = "127.0.0.1"
     panel_port: int = 3001
     panel_token: str | None = field(default=None, repr=False)
@@ -383,6 +391,7 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: Path | N
         "source_api_port": values["SOURCE_API_PORT"],
         "dagster_port": values["DAGSTER_PORT"],
         "dagster_url": values["DAGSTER_URL"],
+        "panel_url": values["PANEL_URL"],
         "panel_host": values["PANEL_HOST"],
         "panel_port": values["PANEL_PORT"],
         "panel_token": values["PANEL_TOKEN"],

@@ -1,6 +1,7 @@
 """The assets of a source: what was discovered, what was enriched."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -9,7 +10,11 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import checks, metadata, names
 from import_pipeline.defs.execution import Execution
 from import_pipeline.defs.partitions import item_partitions
+from import_pipeline.defs.places import Places
 from import_pipeline.defs.resources import RateLimitedApiResource
+
+#: What a slot's import may take before its assets count as late.
+GRACE = timedelta(hours=1)
 
 
 class ImportConfig(dg.Config):
@@ -18,12 +23,12 @@ class ImportConfig(dg.Config):
     only: list[str] = []
 
 
-def build_assets(source: ImportSource) -> dg.AssetsDefinition:
+def build_assets(source: ImportSource, places: Places) -> dg.AssetsDefinition:
     """Both assets, computed by one op, so that enrichment starts while discovery still pages."""
 
     @dg.multi_asset(
         name=names.operation(source.name),
-        specs=[_discovered(source), _enriched(source)],
+        specs=[_discovered(source, places), _enriched(source, places)],
         check_specs=checks.specs(names.enriched(source.name)),
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -32,19 +37,22 @@ def build_assets(source: ImportSource) -> dg.AssetsDefinition:
     )
     def discover_and_enrich(context: dg.AssetExecutionContext, config: ImportConfig) -> Iterator[Any]:
         api: RateLimitedApiResource = getattr(context.resources, names.resource(source.name))
-        yield from Execution(context, source, api, config.only).events()
+        yield from Execution(context, source, api, places, config.only).events()
 
     return discover_and_enrich
 
 
-def _discovered(source: ImportSource) -> dg.AssetSpec:
+def _discovered(source: ImportSource, places: Places) -> dg.AssetSpec:
     return dg.AssetSpec(
         names.discovered(source.name),
         description=f"The list of {source.name}: a stub and a tracking row per item, page by page.",
         skippable=True,
         group_name=source.name,
         kinds={"python", "api"},
-        metadata=metadata.of_source(source),
+        owners=list(source.owners),
+        tags={names.IMPORT_SOURCE_TAG: source.name},
+        freshness_policy=_freshness(source),
+        metadata=metadata.of_source(source, places),
     )
 
 
@@ -53,7 +61,7 @@ def _partitions(source: ImportSource) -> str:
     return "one partition per item" if size is None else f"{size} items to a partition, in the order of their discovery"
 
 
-def _enriched(source: ImportSource) -> dg.AssetSpec:
+def _enriched(source: ImportSource, places: Places) -> dg.AssetSpec:
     table = source.model.__table__
     return dg.AssetSpec(
         names.enriched(source.name),
@@ -65,7 +73,16 @@ def _enriched(source: ImportSource) -> dg.AssetSpec:
         partitions_def=item_partitions(source),
         skippable=True,
         group_name=source.name,
-        kinds={"python", "table"},
-        metadata=metadata.of_source(source)
-        | metadata.of_table(table.name, metadata.columns_of(table), uri=f"table:{table.name}"),
+        kinds={"python", places.kind},
+        owners=list(source.owners),
+        tags={names.IMPORT_SOURCE_TAG: source.name},
+        freshness_policy=_freshness(source),
+        metadata=metadata.of_source(source, places)
+        | metadata.of_table(table.name, metadata.columns_of(table), uri=places.table(table.name)),
     )
+
+
+def _freshness(source: ImportSource) -> dg.FreshnessPolicy:
+    """Late when a slot has brought nothing within its grace, stale when the one after it has not either."""
+    gap = source.timetable.longest_gap
+    return dg.FreshnessPolicy.time_window(warn_window=gap + GRACE, fail_window=2 * gap + GRACE)

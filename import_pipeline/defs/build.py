@@ -8,19 +8,23 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
 from import_pipeline.defs.assets import build_assets
 from import_pipeline.defs.automation import build_schedule, build_sensor
+from import_pipeline.defs.places import places_of
 from import_pipeline.defs.resources import RateLimitedApiResource
 from import_pipeline.defs.tracking_assets import tracking_specs
 from import_pipeline.defs.wish_jobs import build_cancel_job, build_request_job, build_retry_job
+from import_pipeline.settings import Settings, load_settings
 
 MAX_RETRIES_TAG = "dagster/max_retries"
 
 
-def build_import_definitions(source: ImportSource, api: RateLimitedApiResource | None = None) -> dg.Definitions:
+def build_import_definitions(
+    source: ImportSource, api: RateLimitedApiResource | None = None, settings: Settings | None = None
+) -> dg.Definitions:
     """The assets, their jobs, schedule, sensor and resource.
 
-    The resource's configuration, where given, wins over the settings.
+    The resource's configuration, where given, wins over the settings, which default to the environment's.
     """
-    assets = build_assets(source)
+    assets = build_assets(source, places_of(settings or load_settings()))
     job = dg.define_asset_job(
         names.job(source.name),
         selection=[names.discovered(source.name), names.enriched(source.name)],
@@ -39,9 +43,10 @@ def build_import_definitions(source: ImportSource, api: RateLimitedApiResource |
     )
 
 
-def join_definitions(sources: Sequence[ImportSource]) -> dg.Definitions:
+def join_definitions(sources: Sequence[ImportSource], settings: Settings | None = None) -> dg.Definitions:
     """The definitions of all sources, and the tracking tables that they share."""
+    settings = settings or load_settings()
     return dg.Definitions.merge(
-        *(build_import_definitions(source) for source in sources),
-        dg.Definitions(assets=tracking_specs()),
+        *(build_import_definitions(source, settings=settings) for source in sources),
+        dg.Definitions(assets=tracking_specs(places_of(settings))),
     )

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -10,16 +11,20 @@ import dagster as dg
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import checks, metadata, names
 from import_pipeline.defs.partitions import ToldByBucket, ToldByItem
+from import_pipeline.defs.places import Places
+from import_pipeline.defs.progress import observations
 from import_pipeline.defs.report import Report
 from import_pipeline.defs.resources import RateLimitedApiResource
 from import_pipeline.defs.runs import end_as_cancelled, is_cancelled, report_dead_run, was_given_up
 from import_pipeline.defs.storage import store_materializations
 from import_pipeline.defs.tracking_assets import tracking_events
 from import_pipeline.errors import ImportAlreadyRunning, ImportInterrupted, InvalidTransition, LeaseLost
+from import_pipeline.importer.gauges import Gauges
 from import_pipeline.importer.installation import Installation, open_for
 from import_pipeline.importer.run import Run, carry_out
 from import_pipeline.importer.start import already_running, is_what_was_asked, new_import, prepare
 from import_pipeline.importer.summary import ImportSummary
+from import_pipeline.importer.work import StoredItem
 from import_pipeline.redaction import masking
 from import_pipeline.rules.partitions import joined, range_of
 from import_pipeline.rules.status import ImportKind, ImportStatus, Trigger
@@ -37,12 +42,14 @@ class Execution:
         context: dg.AssetExecutionContext,
         declared: ImportSource,
         api: RateLimitedApiResource,
+        places: Places,
         only: Sequence[str] = (),
     ) -> None:
         self.context = context
         self.declared = declared
         self.name = declared.name
         self.api = api
+        self.places = places
         self.chosen = sorted(context.partition_keys) if context.has_partition_key_range else _single(context)
         selected = {key.to_user_string() for key in context.selected_asset_keys}
         self.wants_details = names.enriched(self.name) in selected
@@ -66,14 +73,15 @@ class Execution:
                 report.stop()  # the output speaks for all chosen partitions
             else:
                 report.finish()
-            for event in tracking_events(installation.database, summary):
+            for event in tracking_events(installation.database, summary, self.places):
                 self.context.log_event(event)
             yield from self._outcome(summary)
 
     def _import_id(self, installation: Installation, source: ImportSource) -> int:
         """The import named by the run's tag, else one that begins now."""
-        tag = self.context.run.tags.get(names.IMPORT_ID_TAG)
-        if tag is not None:
+        tags, run_id = self.context.run.tags, self.context.run.run_id
+        tag = tags.get(names.IMPORT_ID_TAG)
+        if tag is not None and tags.get(names.MADE_BY_TAG, run_id) == run_id:
             return int(tag)
         kind = ImportKind.FULL if self.wants_details else ImportKind.DISCOVERY
         new = new_import(source, Trigger.UI, kind=kind, **self._choice(source))
@@ -88,6 +96,8 @@ class Execution:
                 time.sleep(1.0)
                 continue
             if is_what_was_asked(row, new):
+                made = {names.IMPORT_ID_TAG: str(row.id), names.MADE_BY_TAG: run_id}
+                self.context.instance.add_run_tags(run_id, made)
                 return row.id
             self.context.log.info("Import %s was left behind by its process: going on with it first.", row.id)
             summary, report = self._carry_out(installation, source, row.id)
@@ -122,7 +132,8 @@ class Execution:
             )
         # A run that nobody waits for does not sleep through a long pause: the sensor goes on with the import after it.
         patience = None if names.FOREGROUND_TAG in self.context.run.tags else PATIENCE
-        report = self._report(installation, source, import_id)
+        gauges = Gauges(settings=installation.settings, clock=installation.clock)
+        report = self._report(installation, source, import_id, gauges)
         run = Run(
             installation=installation,
             source=source,
@@ -141,26 +152,37 @@ class Execution:
             raise dg.DagsterExecutionInterruptedError from error
         finally:
             report.stop()
+            gauges.close()
 
-    def _report(self, installation: Installation, source: ImportSource, import_id: int) -> Report:
+    def _report(self, installation: Installation, source: ImportSource, import_id: int, gauges: Gauges) -> Report:
         """What Dagster is told while the import goes on."""
         instance, run, asset = self.context.instance, self.context.run, names.enriched(self.name)
         partitions = names.partitions(self.name, in_buckets=source.partitions.size is not None)
         by_item = source.partitions.size is None
+
+        def observe() -> None:
+            for observation in observations(installation, gauges, import_id):
+                self.context.log_event(observation)
+
         return Report(
-            ToldByItem(self._materialization)
+            ToldByItem(partial(self._materialization, import_id))
             if by_item
             else ToldByBucket(asset, source, installation.database, import_id),
             add=lambda keys: instance.add_dynamic_partitions(partitions, list(keys)),
             store=lambda events: store_materializations(instance, run, names.operation(self.name), events),
+            observe=observe,
         )
 
-    def _materialization(self, external_id: str) -> dg.AssetMaterialization:
-        return dg.AssetMaterialization(asset_key=names.enriched(self.name), partition=external_id)
+    def _materialization(self, import_id: int, item: StoredItem) -> dg.AssetMaterialization:
+        return dg.AssetMaterialization(
+            asset_key=names.enriched(self.name),
+            partition=item.external_id,
+            metadata=metadata.of_item(item, import_id),
+        )
 
     def _outcome(self, summary: ImportSummary) -> Iterator[Any]:
         """Materializations and checks of an import that completed; the end of the run for one that did not."""
-        figures = metadata.of_summary(summary)
+        figures = metadata.of_summary(summary) | metadata.link_to(self.places, summary.import_id)
         if summary.status == ImportStatus.RUNNING:
             self.context.log.info("Import %s pauses as the API asked, then goes on.", summary.import_id)
             return

@@ -28,7 +28,7 @@ class FinishedRun:
 
 def run_in_process(settings: Settings, sources: Sequence[ImportSource], source: str, import_id: int) -> FinishedRun:
     """Carry the import out through its job, see it to its end."""
-    definitions = join_definitions(sources)
+    definitions = join_definitions(sources, settings)
     with open_instance(settings) as instance:
         if isinstance(instance.compute_log_manager, ComputeLogs):
             instance.compute_log_manager.captures = False

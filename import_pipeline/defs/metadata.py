@@ -6,7 +6,10 @@ from typing import Any
 import dagster as dg
 
 from import_pipeline.contracts import ImportSource
+from import_pipeline.defs.places import Places
+from import_pipeline.importer.monitor import ImportView, Outlook
 from import_pipeline.importer.summary import ImportSummary
+from import_pipeline.importer.work import StoredItem
 
 
 def of_summary(summary: ImportSummary) -> dict[str, dg.MetadataValue[Any]]:
@@ -42,7 +45,7 @@ def summary_table(summary: ImportSummary) -> dg.MetadataValue[Any]:
 
 
 def _number(value: float) -> dg.MetadataValue[Any]:
-    return dg.MetadataValue.int(value) if isinstance(value, int) else dg.MetadataValue.float(value)
+    return dg.MetadataValue.int(value) if isinstance(value, int) else dg.MetadataValue.float(round(value, 3))
 
 
 def _rate(summary: ImportSummary) -> float | None:
@@ -66,6 +69,44 @@ def columns_of(table: Any) -> dict[str, str]:
     return {column.name: str(column.type).lower() for column in table.columns}
 
 
-def of_source(source: ImportSource) -> dict[str, str]:
+def link_to(places: Places, import_id: int) -> dict[str, dg.MetadataValue[Any]]:
+    """The import's page in the panel."""
+    return {"panel": dg.MetadataValue.url(places.import_page(import_id))}
+
+
+def of_progress(view: ImportView, outlook: Outlook | None) -> dict[str, dg.MetadataValue[Any]]:
+    """How far a running import is; the keys of its end where they mean the same."""
+    figures = view.figures
+    numbers = {
+        "percent": view.percent,
+        "items_imported": figures.items_imported_count,
+        "items_failed": figures.items_failed_count,
+        "items_per_second": view.items_per_second,
+        "eta_seconds": outlook.eta_seconds if outlook else None,
+        "rate_limit_hits": figures.rate_limit_hits_count,
+        "sleeping_seconds": figures.total_sleep_seconds,
+        "items_total": figures.items_count,
+    }
+    return {key: _number(value) for key, value in numbers.items() if value is not None}
+
+
+def of_item(item: StoredItem, import_id: int) -> dict[str, dg.MetadataValue[Any]]:
+    """What it took to import one item; an item that came whole with the list took no request."""
+    numbers = {
+        "tries": item.tries,
+        "request_seconds": item.request_seconds,
+        "http_status": item.http_status,
+        "import_id": import_id,
+    }
+    return {key: _number(value) for key, value in numbers.items() if value is not None}
+
+
+def of_source(source: ImportSource, places: Places) -> dict[str, Any]:
     """What the source says of itself."""
-    return {"limits": source.limits or "none", "importable": source.model.__name__, "api": source.api}
+    return {
+        "limits": source.limits or "none",
+        "slots": f"{source.slots} ({source.time_zone})",
+        "importable": source.model.__name__,
+        "api": source.api,
+        "panel": dg.MetadataValue.url(places.imports_of(source.name)),
+    }

@@ -2,6 +2,7 @@
 
 IMPORT_SOURCE_TAG = "import_source"  #: one run per value at a time (dagster.yaml)
 IMPORT_ID_TAG = "import_id"  #: the import that a run carries out
+MADE_BY_TAG = "import_made_by"  #: the run that made that import; a re-execution of the run makes its own
 FOREGROUND_TAG = "import_foreground"  #: a person waits for the run
 COMPLETED_TAG = "completed_imports"  #: the imports that a run of what comes after them follows
 

@@ -8,6 +8,7 @@ import dagster as dg
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
+from import_pipeline.importer.work import StoredItem
 from import_pipeline.rules.partitions import range_of
 from import_pipeline.tracking import numbers
 from import_pipeline.tracking.database import Database
@@ -25,7 +26,7 @@ class Told(Protocol):
         """The partitions of items that a page has brought."""
         ...
 
-    def take(self, external_ids: Sequence[str]) -> None:
+    def take(self, items: Sequence[StoredItem]) -> None:
         """Those items' details are stored."""
         ...
 
@@ -37,17 +38,17 @@ class Told(Protocol):
 class ToldByItem:
     """One materialization per item."""
 
-    def __init__(self, materialization: Callable[[str], dg.AssetMaterialization]) -> None:
+    def __init__(self, materialization: Callable[[StoredItem], dg.AssetMaterialization]) -> None:
         self._materialization = materialization
-        self._waiting: deque[str] = deque()
+        self._waiting: deque[StoredItem] = deque()
 
     def keys_of(self, external_ids: Sequence[str]) -> Sequence[str]:
         """Each is its own."""
         return external_ids
 
-    def take(self, external_ids: Sequence[str]) -> None:
+    def take(self, items: Sequence[StoredItem]) -> None:
         """Report them when there is time."""
-        self._waiting.extend(external_ids)
+        self._waiting.extend(items)
 
     def due(self, most: int, *, last: bool) -> list[dg.AssetMaterialization]:
         """The oldest, in their order."""
@@ -73,9 +74,9 @@ class ToldByBucket:
             dict.fromkeys(self._source.partitions.key_of(found[each]) for each in external_ids if each in found)
         )
 
-    def take(self, external_ids: Sequence[str]) -> None:
+    def take(self, items: Sequence[StoredItem]) -> None:
         """Count them when there is time."""
-        self._arrived.append(external_ids)
+        self._arrived.append([item.external_id for item in items])
 
     def due(self, most: int, *, last: bool) -> list[dg.AssetMaterialization]:
         """The buckets that are full, and at last all that have any."""

@@ -1,7 +1,8 @@
 """Dagster's report of an import: partitions page by page, materializations in the gaps of the limiter, many at once.
 
 The tracking tables are the truth. The report costs up to 20 ms of CPU per event, so it never runs while permits are
-free: a limited import pays nothing for it, an unlimited one is over before the rest of it is written.
+free: a limited import pays nothing for it, an unlimited one is over before the rest of it is written. In the same gaps,
+every few seconds, it observes how far the import is.
 """
 
 import threading
@@ -11,7 +12,9 @@ from collections.abc import Callable, Sequence
 import dagster as dg
 
 from import_pipeline.defs.partitions import Told
+from import_pipeline.defs.progress import OBSERVE_SECONDS
 from import_pipeline.importer.api import Api
+from import_pipeline.importer.work import StoredItem
 
 #: A gap shorter than this is not worth an event.
 SHORTEST_GAP_SECONDS = 0.06
@@ -25,7 +28,7 @@ MOST_AT_ONCE = 500
 class Report:
     """A listener that passes on to Dagster what the ledger has stored. `finish()` writes what is left.
 
-    `add` makes partitions, `store` writes materializations, `told` says which.
+    `add` makes partitions, `store` writes materializations, `told` says which; `observe` tells how far the import is.
     """
 
     def __init__(
@@ -34,12 +37,15 @@ class Report:
         *,
         add: Callable[[Sequence[str]], None],
         store: Callable[[Sequence[dg.AssetMaterialization]], None],
+        observe: Callable[[], None],
     ) -> None:
         self._told = told
         self._add = add
         self._store = store
         self._pace = FIRST_PACE_SECONDS  #: seconds per event, as the last write went
         self._api: Api | None = None
+        self._observe = observe
+        self._observed_at = time.monotonic()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dagster-report", daemon=True)
 
@@ -56,9 +62,9 @@ class Report:
         if keys := self._told.keys_of(external_ids):
             self._add(keys)
 
-    def items_stored(self, external_ids: Sequence[str]) -> None:
+    def items_stored(self, items: Sequence[StoredItem]) -> None:
         """Report the items when there is time."""
-        self._told.take(external_ids)
+        self._told.take(items)
 
     def stop(self) -> None:
         """Stop reporting; what is left is left to `finish()`."""
@@ -76,7 +82,10 @@ class Report:
         while not self._ending.is_set():
             gap = self._api.limiter.blocked_for() if self._api else 0.0
             fits = max(1, min(MOST_AT_ONCE, int(gap / self._pace)))
-            if gap <= SHORTEST_GAP_SECONDS or not self._write(fits, last=False):
+            if gap > SHORTEST_GAP_SECONDS and time.monotonic() - self._observed_at >= OBSERVE_SECONDS:
+                self._observed_at = time.monotonic()
+                self._observe()
+            elif gap <= SHORTEST_GAP_SECONDS or not self._write(fits, last=False):
                 self._ending.wait(LOOK_AGAIN_SECONDS)
 
     def _write(self, most: int, *, last: bool) -> bool:

@@ -12,7 +12,7 @@ from import_pipeline.contracts import Importable, ImportSource
 from import_pipeline.errors import ApiBlocked, ContractError, ImportFailed
 from import_pipeline.importer.outage import ask, describe
 from import_pipeline.importer.quoting import reading
-from import_pipeline.importer.work import Work
+from import_pipeline.importer.work import StoredItem, Work
 from import_pipeline.ratelimit import BodyRefused
 from import_pipeline.redaction import meet_text, redact
 from import_pipeline.rules.backoff import retry_delay
@@ -167,7 +167,7 @@ async def _store(work: Work, response: httpx.Response, before: Checkpoint) -> tu
 def _tell(work: Work, found: list[Discovered]) -> None:
     readable = [item for item in found if item.importable is not None]
     work.listener.page_stored([item.external_id for item in readable])
-    work.listener.items_stored([item.external_id for item in readable if item.whole])
+    work.listener.items_stored([StoredItem(external_id=item.external_id) for item in readable if item.whole])
 
 
 def _numbered(work: Work, response: httpx.Response) -> list[tuple[int, Any]]:

@@ -5,7 +5,7 @@ item only when its last one is stored: so a crash repeats at most as many reques
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
@@ -14,7 +14,7 @@ from import_pipeline.contracts import Importable
 from import_pipeline.errors import ApiBlocked, ImportFailed
 from import_pipeline.importer.fetch import fetch_item
 from import_pipeline.importer.gate import Gate
-from import_pipeline.importer.work import Work
+from import_pipeline.importer.work import StoredItem, Work
 from import_pipeline.ratelimit import parse_tiers
 from import_pipeline.rules.breaker import Breaker
 from import_pipeline.rules.concurrency import in_flight, mean_latency
@@ -204,12 +204,21 @@ class Enrichment:
         refused = await work.write(store)
         self._retries = self._retries or any(failure.next_attempt_at for failure in failed)
         refused_ids = {failure.claim.status_id for failure in refused}
-        stored = [each.claim.external_id for each in done if each.claim.status_id not in refused_ids]
+        stored = [
+            StoredItem(
+                external_id=each.claim.external_id,
+                tries=each.claim.failure_count + 1,
+                request_seconds=each.request_seconds,
+                http_status=each.http_status,
+            )
+            for each in done
+            if each.claim.status_id not in refused_ids
+        ]
         if stored:
             work.listener.items_stored(stored)
         await self._judge(stored, [*failed, *refused])
 
-    async def _judge(self, stored: list[str], failed: list[Failure]) -> None:
+    async def _judge(self, stored: Sequence[StoredItem], failed: list[Failure]) -> None:
         """Hold back while nothing works, go on when something does, end when it takes too long."""
         work = self.work
         if stored:

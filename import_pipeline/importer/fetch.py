@@ -10,7 +10,7 @@ from import_pipeline.importer.discover import BAD_PAYLOAD, refused
 from import_pipeline.importer.outage import ask, describe
 from import_pipeline.importer.quoting import reading
 from import_pipeline.importer.work import Work
-from import_pipeline.ratelimit import BodyRefused
+from import_pipeline.ratelimit import SECONDS, BodyRefused
 from import_pipeline.rules.backoff import retry_delay
 from import_pipeline.rules.outcome import Verdict, judge
 from import_pipeline.tracking.claims import Claim, Done, Failure
@@ -28,7 +28,14 @@ async def fetch_item(work: Work, claim: Claim, importable: Importable) -> Done |
     except ItemRetryable as error:
         return Failure(claim=claim, reason=str(error), next_attempt_at=_next_attempt(work, claim), may_pass=True)
     etag = response.headers.get("ETag") if work.source.conditional else None
-    return Done(claim=claim, importable=importable, etag=etag, unchanged=unchanged)
+    return Done(
+        claim=claim,
+        importable=importable,
+        etag=etag,
+        unchanged=unchanged,
+        request_seconds=response.extensions.get(SECONDS),
+        http_status=response.status_code,
+    )
 
 
 def _request(work: Work, claim: Claim, importable: Importable) -> httpx.Request:

@@ -23,6 +23,16 @@ T = TypeVar("T")
 GRACE_SECONDS = 0.5
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredItem:
+    """An item whose details are stored, and what that took; an item that the list brought whole took no try."""
+
+    external_id: str
+    tries: int = 0
+    request_seconds: float | None = None  #: from its sending to the head of its answer
+    http_status: int | None = None
+
+
 class Listener(Protocol):
     """Who wants to hear of progress while it happens. Called in the writer's thread, after the commit."""
 
@@ -30,7 +40,7 @@ class Listener(Protocol):
         """A list page is stored."""
         ...
 
-    def items_stored(self, external_ids: Sequence[str]) -> None:
+    def items_stored(self, items: Sequence[StoredItem]) -> None:
         """Those items' details are stored."""
         ...
 
@@ -41,7 +51,7 @@ class Silence:
     def page_stored(self, external_ids: Sequence[str]) -> None:
         """A list page is stored."""
 
-    def items_stored(self, external_ids: Sequence[str]) -> None:
+    def items_stored(self, items: Sequence[StoredItem]) -> None:
         """Those items' details are stored."""
 
 

@@ -10,10 +10,11 @@ from import_pipeline.ratelimit.exchange import Permits
 from import_pipeline.ratelimit.limiter import Limiter
 from import_pipeline.ratelimit.storage import open_permits
 from import_pipeline.ratelimit.tiers import parse_tiers
-from import_pipeline.ratelimit.transport import BodyRefused, RateLimitedTransport
+from import_pipeline.ratelimit.transport import SECONDS, BodyRefused, RateLimitedTransport
 from import_pipeline.ratelimit.usage import TierUsage, Usage
 
 __all__ = [
+    "SECONDS",
     "BodyRefused",
     "Limiter",
     "Permit",

@@ -23,6 +23,10 @@ TELLING = ("x-ratelimit-limit", "x-rate-limit-limit", "ratelimit", "ratelimit-li
 NEVER_SENT = (httpx.ConnectError, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 
+#: The extension of an answer that tells how long it took from the request's sending to its head.
+SECONDS = "import_pipeline_seconds"
+
+
 class BodyRefused(httpx.DecodingError):
     """A body is too long, unpacks to too much or nests too deeply; a second request would bring the same."""
 
@@ -125,7 +129,10 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
                     limiter.answered(permit, arrived)
         stream = httpx.ByteStream(body)
         response = httpx.Response(
-            answer.status_code, headers=answer.headers, stream=stream, extensions=answer.extensions
+            answer.status_code,
+            headers=answer.headers,
+            stream=stream,
+            extensions=answer.extensions | {SECONDS: arrived - (permit.sent or permit.start)},
         )
         return response, refused
 

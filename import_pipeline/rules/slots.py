@@ -44,6 +44,13 @@ class Slots:
         """The moments of a day's slots, one for each time, rising; a change of the clocks may make several equal."""
         return sorted(_moment(datetime.combine(day, at), self.zone) for at in self.times)
 
+    @property
+    def longest_gap(self) -> timedelta:
+        """The longest time between two slots that follow each other, as the clock on the wall shows it."""
+        minutes = [at.hour * 60 + at.minute for at in self.times]
+        following = [*minutes[1:], minutes[0] + 24 * 60]
+        return timedelta(minutes=max(after - before for before, after in zip(minutes, following, strict=True)))
+
     def _upwards(self, instant: datetime) -> Iterator[datetime]:
         # From the day before: whoever skips a whole day has that day's slots at the beginning of the next one.
         day = instant.astimezone(self.zone).date() - _DAY

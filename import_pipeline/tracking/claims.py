@@ -40,6 +40,8 @@ class Done:
     importable: Importable
     etag: str | None = None
     unchanged: bool = False
+    request_seconds: float | None = None
+    http_status: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

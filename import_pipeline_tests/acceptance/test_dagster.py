@@ -92,6 +92,7 @@ def test_the_documented_commands_work_at_the_top_of_a_checkout_and_leave_it_as_i
 
 def check_the_events(instance):
     discovery, selection, full = instance.get_runs()
+    assert [run.tags["import_id"] for run in (discovery, selection, full)] == ["3", "2", "1"]
     assert {run.status for run in (discovery, selection, full)} == {dg.DagsterRunStatus.SUCCESS}
     assert (full.job_name, full.tags["import_source"]) == ("import_items", "items")
     everything = {str(number) for number in range(1, 21)}
@@ -107,6 +108,14 @@ def check_the_events(instance):
         "imports": 1,
         "import_item_statuses": 1,
     }
+    item = next(event.materialization for event in by_asset["enriched_items"] if event.partition == "17")
+    assert {key: value.value for key, value in item.metadata.items() if key != "request_seconds"} == {
+        "tries": 1,
+        "http_status": 200,
+        "import_id": 1,
+    }
+    assert 0 < item.metadata["request_seconds"].value < 60
+    assert by_asset["imports"][0].materialization.metadata["panel"].value == "http://127.0.0.1:3001/imports/1"
     figures = by_asset["discovered_items"][0].materialization.metadata
     assert (figures["items_imported"].value, figures["items_failed"].value, figures["requests"].value) == (20, 0, 21)
     counted = {

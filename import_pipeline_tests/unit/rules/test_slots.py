@@ -220,3 +220,11 @@ def test_what_is_no_time_zone_is_told(zone):
     expected = f"expected a time zone such as Europe/Berlin, got {zone!r}"
     with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
         parse_slots("0", zone)
+
+
+@pytest.mark.parametrize(
+    ("slots", "hours"),
+    [("0,3,6,9,12,15,18,21", 3), ("9", 24), ("09:30,12:00", 21.5), ("6,7,22", 15), ("0,12", 12)],
+)
+def test_the_longest_gap_reaches_over_midnight(slots, hours):
+    assert parse_slots(slots, "UTC").longest_gap == timedelta(hours=hours)
