@@ -15,6 +15,7 @@ from dotenv import dotenv_values
 
 from import_pipeline import values
 from import_pipeline.errors import SettingError
+from import_pipeline.logs import Form
 from import_pipeline.redaction import keep
 
 T = TypeVar("T")
@@ -68,6 +69,13 @@ SETTINGS: tuple[Setting[Any], ...] = (
         expected="module:NAME, such as my_sources:SOURCES",
         default="import_pipeline.sources:SOURCES",
         meaning="the list of sources",
+    ),
+    Setting(
+        name="IMPORT_PIPELINE_LOGS",
+        parse=Form,
+        expected="text or json",
+        default="none but the panel's, as text",
+        meaning="log lines on standard error, in place of a progress bar: for people, or one JSON object a line",
     ),
     Setting(
         name="DATABASE_URL",
@@ -322,6 +330,7 @@ class Settings:
 
     home: Path
     sources: str = "import_pipeline.sources:SOURCES"
+    logs: Form | None = None
     database_url: str = field(repr=False)
     redis_url: str | None = field(default=None, repr=False)
     source_api_port: int = 8000
@@ -387,6 +396,7 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: Path | N
     _check_home(home)
     defaults = {
         "sources": values["IMPORT_PIPELINE_SOURCES"],
+        "logs": values["IMPORT_PIPELINE_LOGS"],
         "redis_url": values["REDIS_URL"],
         "source_api_port": values["SOURCE_API_PORT"],
         "dagster_port": values["DAGSTER_PORT"],

@@ -58,7 +58,7 @@ def see_through(
     from import_pipeline.defs.launch import run_in_process
 
     try:
-        with LiveDisplay(installation, row.id) if show else nullcontext():
+        with LiveDisplay(installation, row.id) if show and installation.settings.logs is None else nullcontext():
             finished = run_in_process(installation.settings, installation.sources, source.name, row.id)
     finally:
         unstarted = _drop_if_unstarted(installation, row.id, is_ours=is_ours)

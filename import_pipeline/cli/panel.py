@@ -9,6 +9,7 @@ import click
 from import_pipeline.cli.processes import require_free_port, url
 from import_pipeline.cli.screen import open_console, say
 from import_pipeline.importer.installation import open_installation
+from import_pipeline.logs import Form, set_up
 from import_pipeline.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def panel(quiet: bool) -> int:
     settings = load_settings()
     door = open_door(settings)
     require_free_port(settings.panel_port, "PANEL_PORT", settings.panel_host)
+    set_up(settings.logs or Form.TEXT)
     with open_installation(settings) as installation:
         config = uvicorn.Config(
             create_panel(installation, door),

@@ -78,7 +78,7 @@ def _enriched(source: ImportSource, places: Places) -> dg.AssetSpec:
         tags={names.IMPORT_SOURCE_TAG: source.name},
         freshness_policy=_freshness(source),
         metadata=metadata.of_source(source, places)
-        | metadata.of_table(table.name, metadata.columns_of(table), uri=places.table(table.name)),
+        | metadata.of_table(table.name, table, uri=places.table(table.name)),
     )
 
 

@@ -15,6 +15,7 @@ from import_pipeline.defs.places import Places
 from import_pipeline.defs.progress import observations
 from import_pipeline.defs.report import Report
 from import_pipeline.defs.resources import RateLimitedApiResource
+from import_pipeline.defs.run_log import told_to_dagster
 from import_pipeline.defs.runs import end_as_cancelled, is_cancelled, report_dead_run, was_given_up
 from import_pipeline.defs.storage import store_materializations
 from import_pipeline.defs.tracking_assets import tracking_events
@@ -25,6 +26,7 @@ from import_pipeline.importer.run import Run, carry_out
 from import_pipeline.importer.start import already_running, is_what_was_asked, new_import, prepare
 from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.importer.work import StoredItem
+from import_pipeline.logs import tell
 from import_pipeline.redaction import masking
 from import_pipeline.rules.partitions import joined, range_of
 from import_pipeline.rules.status import ImportKind, ImportStatus, Trigger
@@ -59,7 +61,7 @@ class Execution:
 
     def events(self) -> Iterator[Any]:
         """Carry the import out and report what came of it. An import that is somebody else's ends the run well."""
-        with masking(), open_for(self.declared) as (installation, listed):
+        with masking(), told_to_dagster(self.context), open_for(self.declared) as (installation, listed):
             source = self.api.configured_source(listed, installation)
             try:
                 import_id = self._import_id(installation, source)
@@ -67,7 +69,7 @@ class Execution:
             except (ImportAlreadyRunning, InvalidTransition, LeaseLost) as error:
                 if self.is_selection or was_given_up(self.context.instance, self.context.run.run_id):
                     raise dg.Failure(description=str(error)) from error
-                self.context.log.info("Nothing to do for this run: %s", error)
+                tell("nothing_to_do", f"Nothing to do for this run: {error}.", source=self.name)
                 return
             if self.chosen and summary.exit_status == 0:
                 report.stop()  # the output speaks for all chosen partitions
@@ -92,21 +94,21 @@ class Execution:
             except ImportAlreadyRunning as error:
                 if time.monotonic() >= deadline:
                     raise
-                self.context.log.info("Waiting for the running import: %s", error)
+                tell("run_waits", f"Waiting for the running import: {error}.", source=self.name)
                 time.sleep(1.0)
                 continue
             if is_what_was_asked(row, new):
                 made = {names.IMPORT_ID_TAG: str(row.id), names.MADE_BY_TAG: run_id}
                 self.context.instance.add_run_tags(run_id, made)
                 return row.id
-            self.context.log.info("Import %s was left behind by its process: going on with it first.", row.id)
+            sentence = f"Import {row.id} was left behind by its process: going on with it first."
+            tell("run_goes_on_first", sentence, import_id=row.id, source=self.name)
             summary, report = self._carry_out(installation, source, row.id)
             report.finish()
             if is_cancelled(self.context.instance, self.context.run.run_id):
                 raise dg.DagsterExecutionInterruptedError("cancelled")
             if summary.status == ImportStatus.RUNNING:  # it pauses as the API asked
                 raise already_running(source, row)
-            self.context.log.info("Import %s of %s %s.", summary.import_id, summary.source, summary.status)
 
     def _choice(self, source: ImportSource) -> dict[str, Any]:
         """What was chosen: the partitions of the run, or the ids of its configuration."""
@@ -148,7 +150,7 @@ class Execution:
         try:
             return carry_out(run, import_id), report
         except ImportInterrupted as error:
-            self.context.log.info("Import %s: %s", import_id, error)
+            tell("import_interrupted", f"Interrupted: {error}.", import_id=import_id, source=self.name)
             raise dg.DagsterExecutionInterruptedError from error
         finally:
             report.stop()
@@ -184,9 +186,7 @@ class Execution:
         """Materializations and checks of an import that completed; the end of the run for one that did not."""
         figures = metadata.of_summary(summary) | metadata.link_to(self.places, summary.import_id)
         if summary.status == ImportStatus.RUNNING:
-            self.context.log.info("Import %s pauses as the API asked, then goes on.", summary.import_id)
             return
-        self.context.log.info("Import %s of %s %s.", summary.import_id, summary.source, summary.status)
         if summary.status == ImportStatus.CANCELLED:
             end_as_cancelled(self.context.instance, self.context.run.run_id)
             raise dg.DagsterExecutionInterruptedError(summary.failure_reason or "cancelled")

@@ -1,9 +1,9 @@
 """The figures of an import as Dagster's metadata: the same keys everywhere, the unit in the key."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
+from sqlalchemy import Table
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs.places import Places
@@ -53,20 +53,27 @@ def _rate(summary: ImportSummary) -> float | None:
     return round(done / summary.duration_seconds, 2) if summary.duration_seconds else None
 
 
-def of_table(name: str, columns: Mapping[str, str], uri: str) -> dict[str, Any]:
+def of_table(name: str, table: Table, uri: str) -> dict[str, Any]:
     """Where a table is and what its columns are; the URI holds no password."""
     return {
         "dagster/table_name": name,
         "dagster/uri": uri,
         "dagster/column_schema": dg.TableSchema(
-            columns=[dg.TableColumn(name=column, type=kind) for column, kind in columns.items()]
+            columns=[
+                dg.TableColumn(
+                    name=column.name,
+                    type=str(column.type).lower(),
+                    description=column.comment,
+                    constraints=dg.TableColumnConstraints(
+                        nullable=bool(column.nullable),
+                        unique=bool(column.unique),
+                        other=["primary key"] if column.primary_key else [],
+                    ),
+                )
+                for column in table.columns
+            ]
         ),
     }
-
-
-def columns_of(table: Any) -> dict[str, str]:
-    """Column name -> type in words, of a SQLAlchemy table."""
-    return {column.name: str(column.type).lower() for column in table.columns}
 
 
 def link_to(places: Places, import_id: int) -> dict[str, dg.MetadataValue[Any]]:

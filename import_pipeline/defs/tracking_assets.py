@@ -25,7 +25,7 @@ def tracking_specs(places: Places) -> list[dg.AssetSpec]:
             description=DESCRIPTIONS[name],
             group_name="tracking",
             kinds={places.kind},
-            metadata=metadata.of_table(name, metadata.columns_of(table), uri=places.table(name))
+            metadata=metadata.of_table(name, table, uri=places.table(name))
             | {"panel": dg.MetadataValue.url(places.panel)},
         )
         for name, table in by_name.items()

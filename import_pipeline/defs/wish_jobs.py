@@ -3,6 +3,7 @@
 from typing import Literal
 
 import dagster as dg
+from pydantic import Field
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
@@ -17,22 +18,24 @@ from import_pipeline.tracking.requests import Wish
 class RequestConfig(dg.Config):
     """What is asked for. `new`: an extra import now, the schedule stays. `reschedule`: the next slot's import now."""
 
-    mode: Literal["new", "reschedule"] = "new"
-    fresh: bool = False
-    reason: str = ""
+    mode: Literal["new", "reschedule"] = Field(
+        "new", description="new: an extra import now, the schedule stays; reschedule: the next slot's import now"
+    )
+    fresh: bool = Field(False, description="First forget what was imported, so that everything is fetched anew")
+    reason: str = Field("", description="Why, for the import's history")
 
 
 class CancelConfig(dg.Config):
     """Why the running import is to end."""
 
-    reason: str = ""
+    reason: str = Field("", description="Why, for the import's history")
 
 
 class RetryConfig(dg.Config):
     """Which import's failed or undone items are imported again; 0 means the latest that has ended."""
 
-    import_id: int = 0
-    reason: str = ""
+    import_id: int = Field(0, description="The import; 0: the latest that has ended")
+    reason: str = Field("", description="Why, for the import's history")
 
 
 def build_request_job(source: ImportSource) -> dg.JobDefinition:

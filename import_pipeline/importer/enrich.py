@@ -5,6 +5,7 @@ item only when its last one is stored: so a crash repeats at most as many reques
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,11 +16,13 @@ from import_pipeline.errors import ApiBlocked, ImportFailed
 from import_pipeline.importer.fetch import fetch_item
 from import_pipeline.importer.gate import Gate
 from import_pipeline.importer.work import StoredItem, Work
+from import_pipeline.logs import tell
 from import_pipeline.ratelimit import parse_tiers
 from import_pipeline.rules.breaker import Breaker
 from import_pipeline.rules.concurrency import in_flight, mean_latency
 from import_pipeline.tracking import claims, importables, items, versions
 from import_pipeline.tracking.claims import Claim, Done, Failure
+from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.items import Remaining
 
 #: Items claimed ahead. A claim costs a transaction, so fetchers are not served one by one.
@@ -223,6 +226,8 @@ class Enrichment:
         work = self.work
         if stored:
             self.breaker.succeeded()
+        if failed:
+            tell_failed(work.row, failed)
         for failure in failed:
             end = self.breaker.failed(
                 failure.claim.external_id, failure.reason, work.clock.monotonic(), may_pass=failure.may_pass
@@ -234,6 +239,17 @@ class Enrichment:
         elif (seconds := self._hold.closed_for) is not None:
             self._hold.open()
             await work.note("import_goes_on", f"Details come again after {seconds:.0f} s.")
+
+
+def tell_failed(row: ImportRow, failed: Sequence[Failure]) -> None:
+    """One line for the failures of a batch, with the first of its reasons."""
+    for_good = sum(failure.next_attempt_at is None for failure in failed)
+    first = failed[0]
+    sentence = (
+        f"{len(failed)} tries failed, {for_good} of them for good; item {first.claim.external_id}: {first.reason}."
+    )
+    level = logging.WARNING if for_good else logging.INFO
+    tell("items_failed", sentence, level=level, import_id=row.id, source=row.source, count=len(failed), lost=for_good)
 
 
 async def enrich(work: Work) -> None:

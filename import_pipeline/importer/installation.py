@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from import_pipeline.clock import Chance, Clock, SystemClock, system_chance
 from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.sources import configure, find_source, load_sources
+from import_pipeline.logs import set_up
 from import_pipeline.redaction import mask_logs
 from import_pipeline.settings import Settings, load_settings
 from import_pipeline.tracking.database import Database
@@ -43,6 +44,8 @@ def open_installation(
     """
     mask_logs()
     settings = settings or load_settings()
+    if settings.logs is not None:
+        set_up(settings.logs)
     listed = load_sources(settings) if sources is None else sources
     database = Database(settings.database_url)
     try:

@@ -1,6 +1,7 @@
 """The limiter of one api as a program uses it: acquire a permit, send, settle."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from datetime import timedelta
 from types import TracebackType
@@ -10,6 +11,7 @@ from limits import RateLimitItem
 
 from import_pipeline.clock import Chance, Clock, SystemClock, system_chance
 from import_pipeline.errors import ApiBlocked, CostTooHigh, LimiterUnavailable
+from import_pipeline.logs import tell
 from import_pipeline.ratelimit.dispatcher import Dispatcher, Permit
 from import_pipeline.ratelimit.exchange import SECOND, Exchange, Named, Outcome, Permits, StoreError
 from import_pipeline.ratelimit.tiers import Tiers, normalised
@@ -119,11 +121,14 @@ class Limiter:
         None: it said nothing. Zero or less is no hint either.
         """
         now = self.clock.monotonic()
-        if now >= self._paused_until:  # what was in flight when the pause began is no second refusal
-            self._refusals += 1
+        is_first = now >= self._paused_until  # what was in flight when the pause began is no second refusal
+        self._refusals += is_first
         pause = pause_after(
             wait, self._refusals, shortest=self._shortest, floor=self._floor, chance=self._chance()
         ).total_seconds()
+        if is_first:
+            sentence = f"The API {self.api} says that there are too many requests: everybody pauses for {pause:.1f} s."
+            tell("rate_limit_hit", sentence, level=logging.WARNING, api=self.api, seconds=round(pause, 3))
         self._free_until = 0.0
         self._paused_until = max(self._paused_until, now + pause)
         self._dispatcher.settle(permit, Outcome.REFUSED, now, pause)

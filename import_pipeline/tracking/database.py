@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,14 @@ from import_pipeline.errors import DatabaseUnavailable
 BUSY_TIMEOUT_SECONDS = 30
 #: Postgres' code for a statement that writes where only reading is allowed: a replica, or a primary that became one.
 READ_ONLY = "25006"
+
+#: Under this name a connection keeps what is to be done once its transaction is committed.
+AFTERWARDS = "import_pipeline_afterwards"
+
+
+def when_committed(connection: Connection, call: Callable[[], None]) -> None:
+    """Call it after the transaction of `Database.write()`; never, where that is rolled back."""
+    connection.info.setdefault(AFTERWARDS, []).append(call)
 
 
 class Database:
@@ -42,7 +50,11 @@ class Database:
         Raises DatabaseUnavailable when the server does not answer or the file cannot be written.
         """
         with self._translated(), self.engine.begin() as connection:
+            afterwards: list[Callable[[], None]] = []
+            connection.info[AFTERWARDS] = afterwards
             yield connection
+        for call in afterwards:
+            call()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -1,21 +1,26 @@
 """What happened to an import, in sentences."""
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
-from import_pipeline.tracking.tables import import_events
+from import_pipeline.logs import tell
+from import_pipeline.tracking.database import when_committed
+from import_pipeline.tracking.tables import import_events, imports
 
 #: What an import does while it stands still; the event's `until` and `reason` say for how long and why.
 WAITS = "import_waits"
 
 
 def note(connection: Connection, import_id: int, now: datetime, action: str, message: str, **metadata: Any) -> None:
-    """Record what happened, as a sentence for people and a stable action for programs."""
+    """Record what happened, as a sentence for people and a stable action for programs; logged once it is committed."""
     connection.execute(
         insert(import_events).values(import_id=import_id, at=now, action=action, message=message, metadata=metadata)
     )
+    source = connection.scalar(select(imports.c.source).where(imports.c.id == import_id))
+    when_committed(connection, partial(tell, action, message, import_id=import_id, source=source))
 
 
 def latest(connection: Connection, import_id: int, limit: int = 100) -> list[tuple[datetime, str, str]]:

@@ -95,6 +95,8 @@ def check_the_events(instance):
     assert [run.tags["import_id"] for run in (discovery, selection, full)] == ["3", "2", "1"]
     assert {run.status for run in (discovery, selection, full)} == {dg.DagsterRunStatus.SUCCESS}
     assert (full.job_name, full.tags["import_source"]) == ("import_items", "items")
+    said = [entry.user_message for entry in instance.all_logs(full.run_id) if not entry.is_dagster_event]
+    assert [re.search(r"\[(\w+)\]$", sentence)[1] for sentence in said] == ["import_started", "import_completed"]
     everything = {str(number) for number in range(1, 21)}
     assert set(instance.get_dynamic_partitions("items")) == everything
     assert instance.get_materialized_partitions(dg.AssetKey("enriched_items")) == everything

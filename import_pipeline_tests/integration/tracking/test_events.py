@@ -1,0 +1,50 @@
+"""What happened to an import is logged under the same action, once it is a fact."""
+
+import logging
+
+import pytest
+
+from import_pipeline.tracking import events
+from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.schema import upgrade
+from import_pipeline_tests.panels import add_import
+from import_pipeline_tests.rows import NOON
+
+
+class Rolled(Exception):
+    """The transaction is given up."""
+
+
+@pytest.fixture
+def database(tmp_path):
+    """A database with its tables."""
+    opened = Database(f"sqlite:///{tmp_path / 'tracking.db'}")
+    upgrade(opened)
+    yield opened
+    opened.close()
+
+
+class Holder:
+    """What `add_import` takes for an installation."""
+
+    def __init__(self, database):
+        self.database = database
+
+
+def note_in_vain(database, import_id):
+    """An event that never was."""
+    with database.write() as connection:
+        events.note(connection, import_id, NOON, "import_started", "Started in vain.")
+        raise Rolled
+
+
+def test_an_event_is_logged_after_its_transaction_and_not_if_that_is_rolled_back(database, caplog):
+    caplog.set_level(logging.INFO, "import_pipeline")
+    import_id = add_import(Holder(database))
+    with pytest.raises(Rolled):
+        note_in_vain(database, import_id)
+    with database.write() as connection:
+        events.note(connection, import_id, NOON, "import_resumed", "Resumed.")
+        assert caplog.records == []
+    told = [(record.action, record.getMessage(), record.fields) for record in caplog.records]
+    assert told == [("import_resumed", "Resumed.", {"import_id": import_id, "source": "items"})]
