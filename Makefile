@@ -1,11 +1,11 @@
-# make install | demo | up | test | check | nightly | audit | lock
+# make install | demo | up | test | check | nightly | audit | bench-install | lock
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: install demo up test check nightly audit lock clean
+.PHONY: install demo up test check nightly audit bench-install lock clean
 install: $(VENV)/installed
 
 # The stamp is newer than the lock exactly when what the lock names is installed.
@@ -47,6 +47,14 @@ audit: install
 # Two locks: everything for work on the project, and what a production image holds.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
     --custom-compile-command "make lock"
+# What the limiter is compared with; nothing else needs it.
+bench-install: install
+ifneq ($(UV),)
+	$(UV) pip install --quiet --python $(BIN)/python 'pyrate-limiter>=4.5,<5' 'aiolimiter>=1.3,<2' 'tenacity>=9,<10'
+else
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pyrate-limiter>=4.5,<5' 'aiolimiter>=1.3,<2' 'tenacity>=9,<10'
+endif
+
 lock:
 	$(LOCK) --extra test --extra check --extra build --extra dev -o requirements.lock pyproject.toml
 	$(LOCK) --extra build --extra k8s -c requirements.lock -o deploy/requirements.lock pyproject.toml

@@ -1,10 +1,12 @@
 """How close to the theoretical minimum is the limiter, and how many 429s does it get?
 
     python benchmarks/limits.py [--quick] [--runs N] [--storage redis|sqlite] [--cell TEXT]
+    python benchmarks/limits.py soak
 
 Every run starts a strict demo API, sends k x n + 1 requests (so that draining the last burst is not counted) from one
 or more processes of ten workers, and compares the time from the first to the last arrival with the least possible one.
-All share the machine's cores. Runs are appended to benchmarks/results/limits.jsonl; a cell that has enough is not run.
+All share the machine's cores. Runs are appended to benchmarks/results/limits.jsonl, one of each row before the second
+of any; a row that has enough is not run again, so that a table can be continued. Peers take part if installed.
 """
 
 import sys
@@ -14,153 +16,26 @@ HERE = Path(__file__).resolve().parent
 if __package__ in (None, ""):  # run as a file: this folder's limits.py must not hide the library of that name
     sys.path[0] = str(HERE.parent)
 
+import importlib.util
 import json
-import multiprocessing
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import click
-import httpx
 
-from benchmarks.limits_clients import Task, process
-from import_pipeline.ratelimit import open_permits, parse_tiers
+from benchmarks.limits_cells import Cell, cells, quick_cells
+from benchmarks.limits_peers import PEERS
+from benchmarks.limits_runs import run, store
+from import_pipeline.ratelimit import open_permits
 from import_pipeline.ratelimit.exchange import SECOND, Ask, Outcome, Settled, Wanted
-from import_pipeline.rules.forecast import minimum_seconds
-from import_pipeline_tests.servers import RedisServer
-from source_api.process import serve
 
 RESULTS = HERE / "results" / "limits.jsonl"
-SCALED = "50/2 second; 200/10 second"
-REAL = "500/20 second; 2000/100 second"
-SHORT = "10/1 second"
-WORKERS = 10
-PEERS = ("plain limits", "script", "pacer")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """A row of the table. Delays are milliseconds, before the arrival is counted and again before the answer."""
-
-    tiers: str = SCALED
-    requests: int = 1001
-    processes: int = 1
-    delay: int = 0
-    jitter: int = 0
-    storage: str = "redis"
-    client: str = "ours"
-    server_tiers: str = ""  #: where the server is stricter than the client believes
-    headers: bool = False  #: whether the server tells its limits
-    workers: int = WORKERS
-
-    def __str__(self) -> str:
-        extra = f", server {self.server_tiers}" if self.server_tiers else ""
-        told = ", told in headers" if self.headers else ""
-        return (
-            f"{self.client}, {self.storage}, {self.tiers}, {self.requests} requests, {self.processes} processes, "
-            f"{self.delay}+{self.jitter} ms{extra}{told}"
-        )
-
-    @property
-    def minimum(self) -> float:
-        """The least possible seconds from the first to the last arrival."""
-        return minimum_seconds(self.requests, parse_tiers(self.server_tiers or self.tiers))
-
-
-def cells(storage: str) -> list[Cell]:
-    """The whole table: ours, then peers on the same server."""
-    latencies = ((0, 0), (20, 50), (100, 50))
-    ours = [
-        Cell(processes=processes, delay=delay, jitter=jitter, storage=storage)
-        for delay, jitter in latencies
-        for processes in (1, 4, 8)
-    ]
-    ours += [
-        Cell(tiers=REAL, requests=2501, processes=4, delay=20, jitter=50, storage=storage),
-        Cell(tiers=SHORT, requests=301, processes=1, delay=100, storage=storage),
-        Cell(tiers=SHORT, requests=301, processes=4, delay=100, storage=storage),
-        Cell(server_tiers="40/2 second; 160/10 second", requests=801, processes=4, delay=20, storage=storage),
-        Cell(
-            server_tiers="40/2 second; 160/10 second",
-            requests=801,
-            processes=4,
-            delay=20,
-            storage=storage,
-            headers=True,
-        ),
-    ]
-    peers = [Cell(processes=1, delay=20, jitter=50, storage=storage, client=client) for client in PEERS]
-    peers += [Cell(processes=4, delay=20, jitter=50, storage=storage, client=client) for client in PEERS[:2]]
-    return ours + peers
-
-
-def quick_cells(storage: str) -> list[Cell]:
-    """A minute: one process, four processes, and the peer that ours is built on."""
-    common: dict[str, Any] = {"requests": 401, "delay": 20, "jitter": 50, "storage": storage}
-    return [
-        Cell(processes=1, **common),
-        Cell(processes=4, **common),
-        Cell(processes=4, client="plain limits", **common),
-    ]
-
-
-def run(cell: Cell, redis_url: str | None) -> dict[str, Any]:
-    """One run of a cell against a fresh server."""
-    options = ["--limits", cell.server_tiers or cell.tiers, "--delay-before", str(cell.delay)]
-    options += ["--delay-after", str(cell.delay), "--jitter", str(cell.jitter)]
-    options += [] if cell.headers else ["--no-headers"]
-    with serve(*options) as url, tempfile.TemporaryDirectory() as folder:
-        task = Task(
-            client=cell.client,
-            url=url,
-            tiers=cell.tiers,
-            redis_url=redis_url,
-            sqlite_path=str(Path(folder) / "limits.db"),
-            workers=cell.workers,
-        )
-        counters = run_processes(task, cell)
-        stats = httpx.get(f"{url}/_stats").json()
-    measured = stats["last_admitted"] - stats["first_admitted"]
-    sent = [counter["sent"] for counter in counters]
-    return {
-        "cell": asdict(cell),
-        "measured_seconds": round(measured, 3),
-        "minimum_seconds": cell.minimum,
-        "ratio": round(measured / cell.minimum, 5),
-        "rate_limited": stats["rate_limited"],
-        "admitted": stats["admitted"],
-        "asks_per_request": round(sum(counter.get("asks", 0) for counter in counters) / cell.requests, 3),
-        "cpu_ms_per_request": round(1000 * sum(counter["cpu"] for counter in counters) / cell.requests, 3),
-        "shares": sorted(int(each) for each in sent),
-    }
-
-
-def run_processes(task: Task, cell: Cell) -> list[dict[str, float]]:
-    """Start the processes together and wait for what they counted."""
-    context = multiprocessing.get_context("spawn")
-    left, results = context.Value("i", cell.requests), context.Queue()
-    start = context.Barrier(cell.processes)
-    children = [context.Process(target=process, args=(task, left, start, results)) for _ in range(cell.processes)]
-    for child in children:
-        child.start()
-    counters = [results.get(timeout=cell.minimum * 5 + 120) for _ in children]
-    for child in children:
-        child.join()
-    return counters
-
-
-@contextmanager
-def store(storage: str) -> Iterator[str | None]:
-    """The address of an own, empty Redis-compatible server; None for SQLite."""
-    if storage == "sqlite":
-        yield None
-        return
-    with RedisServer() as server:
-        yield server.url()
+MODULES = {"pyrate-limiter": "pyrate_limiter", "pyrate-limiter in SQLite": "pyrate_limiter"}
+HEADING = " median  range              429s per run    calls  CPU ms  (calls to the store and CPU per request)"
+SOAK = Cell(tiers="2000/1 second; 8000/5 second", requests=100_001, processes=2, workers=50, most_runs=1)
 
 
 def cost_of_a_permit(storage: str, at_once: int, rounds: int = 2000) -> float:
@@ -180,12 +55,28 @@ def cost_of_a_permit(storage: str, at_once: int, rounds: int = 2000) -> float:
     return spent / rounds / at_once * 1e6
 
 
+def installed_peers() -> list[str]:
+    """Those that this environment has; the others are named."""
+    known = {peer: MODULES.get(peer, peer) for peer in PEERS if peer not in ("plain limits", "pacer")}
+    missing = sorted(peer for peer, module in known.items() if importlib.util.find_spec(module) is None)
+    if missing:
+        click.echo(f"not installed, so not compared: {', '.join(missing)} (make bench-install)")
+    return [peer for peer in PEERS if peer not in missing]
+
+
 def earlier_runs(cell: Cell) -> list[dict[str, Any]]:
     """The runs of that cell that stand in the results file."""
     if not RESULTS.exists():
         return []
     rows = [json.loads(line) for line in RESULTS.read_text().splitlines()]
     return [row for row in rows if row["cell"] == asdict(cell)]
+
+
+def keep(row: dict[str, Any]) -> None:
+    """Append a run to the results."""
+    RESULTS.parent.mkdir(exist_ok=True)
+    with RESULTS.open("a") as results:
+        results.write(json.dumps(row) + "\n")
 
 
 def line(cell: Cell, rows: list[dict[str, Any]]) -> str:
@@ -199,29 +90,61 @@ def line(cell: Cell, rows: list[dict[str, Any]]) -> str:
     )
 
 
-@click.command()
+def run_once(cell: Cell) -> dict[str, Any]:
+    """One run with a store of its own."""
+    with store(cell.storage) as redis_url:
+        return run(cell, redis_url)
+
+
+@click.group(invoke_without_command=True)
 @click.option("--quick", is_flag=True, help="Three cells, one run each.")
 @click.option("--runs", default=5, show_default=True, help="Runs per cell, counting those in the results file.")
 @click.option("--storage", default="redis", type=click.Choice(["redis", "sqlite"]), show_default=True)
 @click.option("--cell", "wanted", default="", help="Only cells whose name contains this.")
 @click.option("--cost/--no-cost", default=True, help="Measure the cost of a permit first.")
-def main(*, quick: bool, runs: int, storage: str, wanted: str, cost: bool) -> None:
-    """Run the table, one line per cell."""
+@click.pass_context
+def main(context: click.Context, *, quick: bool, runs: int, storage: str, wanted: str, cost: bool) -> None:
+    """Run the table: every run as it ends, then the whole."""
+    if context.invoked_subcommand is not None:
+        return
     if cost:
-        each = ", ".join(f"{cost_of_a_permit(storage, n):.0f} us at {n} at once" for n in (1, 10))
-        click.echo(f"a permit in {storage}: {each}")
-    click.echo(" median  range              429s per run    calls  CPU ms  (calls to the store and CPU per request)")
-    for cell in quick_cells(storage) if quick else cells(storage):
-        if wanted not in str(cell):
-            continue
-        rows = [] if quick else earlier_runs(cell)
-        while len(rows) < (1 if quick else runs):
-            with store(storage) as redis_url:
-                rows.append(run(cell, redis_url))
-            RESULTS.parent.mkdir(exist_ok=True)
-            with RESULTS.open("a") as results:
-                results.write(json.dumps(rows[-1]) + "\n")
-        click.echo(line(cell, rows))
+        for each in ("redis", "sqlite"):
+            spent = ", ".join(f"{cost_of_a_permit(each, n):.0f} us at {n} at once" for n in (1, 10))
+            click.echo(f"a permit in {each}: {spent}")
+    table = quick_cells(storage) if quick else cells(storage, installed_peers())
+    table = [cell for cell in table if wanted in str(cell)]
+    known = {cell: [] if quick else earlier_runs(cell) for cell in table}
+    click.echo(HEADING)
+    for turn in range(1 if quick else runs):
+        for cell in table:
+            if len(known[cell]) <= turn < cell.most_runs:
+                known[cell].append(run_once(cell))
+                keep(known[cell][-1])
+                click.echo(line(cell, known[cell][-1:]))
+    click.echo(f"\nThe whole table\n{HEADING}")
+    for cell, rows in known.items():
+        if rows:
+            click.echo(line(cell, rows))
+
+
+@main.command()
+@click.option("--storage", default="redis", type=click.Choice(["redis", "sqlite"]), show_default=True)
+@click.option("--requests", default=SOAK.requests, show_default=True)
+def soak(*, storage: str, requests: int) -> None:
+    """A hundred thousand requests against a fast strict server: no 429, and memory that does not grow."""
+    cell = Cell(
+        tiers=SOAK.tiers,
+        requests=requests,
+        processes=SOAK.processes,
+        workers=SOAK.workers,
+        storage=storage,
+        most_runs=1,
+    )
+    row = run_once(cell)
+    keep(row)
+    click.echo(f"{HEADING}\n{line(cell, [row])}")
+    for early, late in row["rss_mb"]:
+        click.echo(f"memory of a process: {early} MB at 10,000 requests, {late} MB at the end")
 
 
 if __name__ == "__main__":
