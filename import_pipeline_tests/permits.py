@@ -179,6 +179,7 @@ class Player:
             told=step.told,
             quickest=step.quickest,
             samples=7 if step.quickest else 0,
+            spent=8 * step.quickest,
             sightings=tuple(step.sightings) if step.tiers else (),
         )
         results = [store.exchange(ask) for store in self.stores]

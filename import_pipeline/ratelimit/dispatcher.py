@@ -44,7 +44,7 @@ class Permit:
     name: str
     start: float
     expires: float
-    sent: float | None = None  #: when the sending began, where that is known
+    sent: float | None = None  #: when the sending began, where that is known and no connection had to be made first
     cost: int = 1  #: the places that it takes in every tier
     shared: bool = True  #: False where no limits are known: nobody but this process knows of it
     settled: bool = False
@@ -289,6 +289,7 @@ class Dispatcher:
             told=told,
             quickest=int(min(delays, default=0.0) * SECOND),
             samples=len(delays),
+            spent=int(sum(delays) * SECOND),
             sightings=tuple(
                 Sighting(tier=tier, used=used, age=int(max(0.0, now - sent) * SECOND))
                 for tier, (used, sent) in sightings.items()

@@ -80,6 +80,7 @@ class Ask:
     told: int = 0  #: the part of the tiers' amounts that the server's headers named, in millionths; 0: none
     quickest: int = 0  #: the shortest time from sending to answer among the settled, of so many `samples`
     samples: int = 0
+    spent: int = 0  #: what they took together
     sightings: tuple[Sighting, ...] = ()
     named: tuple[Named, ...] = ()
     counted: tuple[Counted, ...] = ()

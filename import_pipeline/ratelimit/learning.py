@@ -6,6 +6,7 @@ Pure, on the shared state, in microseconds. `lua/` does the same in Redis.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isqrt
 
 from import_pipeline.ratelimit.exchange import SECOND
 from import_pipeline.ratelimit.pause import WHOLE, Shared
@@ -64,28 +65,33 @@ def part(shared: Shared) -> int:
     return min(shared.learned, shared.told)
 
 
-def measure(shared: Shared, now: int, quickest: int, samples: int) -> None:
-    """So many answers came, the quickest after this time from sending to answer."""
+def measure(shared: Shared, now: int, quickest: int, samples: int, spent: int) -> None:
+    """So many answers came, the quickest after this time from sending to answer, and all after that much together."""
     if now >= shared.turned + PERIOD:
         fresh = now < shared.turned + 2 * PERIOD
         shared.quickest_before = shared.quickest if fresh else 0
         shared.samples_before = shared.samples if fresh else 0
-        shared.quickest, shared.samples, shared.turned = 0, 0, now
+        shared.spent_before = shared.spent if fresh else 0
+        shared.quickest, shared.samples, shared.spent, shared.turned = 0, 0, 0, now
     if samples:
         shared.quickest = min(shared.quickest or quickest, quickest)
         shared.samples += samples
+        shared.spent += spent
 
 
 def credit(shared: Shared, now: int) -> int:
     """How much earlier than a window after an answer the next request may start.
 
     The server counted some time before its answer reached us, and will count the next one some time after it starts.
-    Together that is a round trip, so never less than the quickest one, less a tenth for what was not seen yet.
+    Together that is a round trip, so never less than the quickest that there can be. The quickest one seen comes the
+    closer to that, the more there were and the less they differ; a tenth is left for what changes.
     """
-    if shared.samples + shared.samples_before < SAMPLES or now < shared.strict_until:
+    samples = shared.samples + shared.samples_before
+    if samples < SAMPLES or now < shared.strict_until:
         return 0
     least = min(quickest for quickest in (shared.quickest, shared.quickest_before) if quickest)
-    return max(0, least - max(SECOND // 100, least // 10))
+    spread = max(0, (shared.spent + shared.spent_before) // samples - least)
+    return max(0, least - max(SECOND // 100, least // 10, 4 * spread // isqrt(samples)))
 
 
 def effective_window(window: int, credited: int) -> int:

@@ -39,6 +39,8 @@ class Shared:
     quickest_before: int = 0
     samples: int = 0
     samples_before: int = 0
+    spent: int = 0  #: what all answers of this period took together
+    spent_before: int = 0
     turned: int = 0  #: when the period began
     strict_until: int = 0  #: no credit for delays before
     before: int = 0  #: the epoch that this one goes on from, where the store was set back

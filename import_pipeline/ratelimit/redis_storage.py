@@ -99,7 +99,15 @@ class RedisPermits(RedisStorage):
 def arguments(ask: Ask, epoch: int, seen: int, elapsed: int) -> list[str | int]:
     """The script's arguments, in the order that its head tells."""
     flat: list[str | int] = [ask.look_ahead, int(ask.count), epoch, seen, elapsed, ask.told, ask.quickest, ask.samples]
-    flat += [ask.concurrent, len(ask.tiers), len(ask.sightings), len(ask.named), len(ask.counted), len(ask.settled)]
+    flat += [
+        ask.spent,
+        ask.concurrent,
+        len(ask.tiers),
+        len(ask.sightings),
+        len(ask.named),
+        len(ask.counted),
+        len(ask.settled),
+    ]
     for amount, window in ask.tiers:
         flat += [amount, window]
     for sighting in ask.sightings:

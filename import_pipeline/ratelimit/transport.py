@@ -63,6 +63,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         self._deadline = deadline
         self._largest_body = largest_body
         self._deepest_json = deepest_json
+        self._in_flight = self._most_in_flight = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The first answer that is no refusal."""
@@ -86,9 +87,12 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
     async def _send(self, request: httpx.Request, permit: Permit) -> tuple[httpx.Response, bool]:
         """The answer, and whether it is a refusal; the permit is settled."""
         status: int | None = None
+        if self._in_flight < self._most_in_flight:  # one of the connections made before is free
+            permit.sent = self._limiter.clock.monotonic()
+        self._in_flight += 1
+        self._most_in_flight = max(self._most_in_flight, self._in_flight)
         try:
             async with asyncio.timeout(permit.expires - self._limiter.clock.monotonic()) as timer:
-                permit.sent = self._limiter.clock.monotonic()
                 answer = await self._inner.handle_async_request(request)
                 status = answer.status_code
                 return await self._settle(request, permit, answer)
@@ -101,6 +105,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
             # It may still be on its way: the permit keeps its place until it no longer can be.
             raise httpx.ReadTimeout(f"no whole answer within {permit.expires - permit.start:g} s") from error
         finally:
+            self._in_flight -= 1
             self._observe(status)
 
     async def _settle(

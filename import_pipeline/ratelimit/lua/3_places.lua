@@ -54,15 +54,15 @@ local function oldest_first(window)
   return order
 end
 
-local furthest, stamping = 0, false
+local furthest = 0
 local function leave(place)
-  local moment = #long > 0 and tonumber(redis.call('ZSCORE', STAMPS, place) or nil)
+  local moment = tonumber(redis.call('ZSCORE', STAMPS, place) or nil)
   if moment then
     for _, window in ipairs(long) do add(window, moment, -1) end
   end
 end
 local function put_place(place, moment)
-  leave(place)
+  if #long > 0 then leave(place) end
   redis.call('ZADD', STAMPS, exact(moment), place)
   furthest = max(furthest, moment)
   for _, window in ipairs(long) do add(window, moment, 1) end
@@ -71,7 +71,9 @@ local function each_place(permit, cost, act, moment)
   act(permit, moment)
   for n = 1, cost - 1 do act(permit .. '+' .. n, moment) end
 end
-local function put(permit, cost, moment) each_place(permit, cost, put_place, moment) end
+local function put(permit, cost, moment)
+  if cost == 1 then put_place(permit, moment) else each_place(permit, cost, put_place, moment) end
+end
 local function remove(permit, cost)
-  each_place(permit, cost, function(place) leave(place); redis.call('ZREM', STAMPS, place) end)
+  each_place(permit, cost, function(place) if #long > 0 then leave(place) end; redis.call('ZREM', STAMPS, place) end)
 end

@@ -12,11 +12,12 @@ if told > 0 and (told <= s.told or now >= s.told_at + max(PERIOD, s.keep)) then 
 if now >= s.turned + PERIOD then
   local fresh = now < s.turned + 2 * PERIOD
   s.quickest_before, s.samples_before = fresh and s.quickest or 0, fresh and s.samples or 0
-  s.quickest, s.samples, s.turned = 0, 0, now
+  s.spent_before = fresh and s.spent or 0
+  s.quickest, s.samples, s.spent, s.turned = 0, 0, 0, now
 end
 if samples > 0 then
   s.quickest = s.quickest == 0 and quickest or min(s.quickest, quickest)
-  s.samples = s.samples + samples
+  s.samples, s.spent = s.samples + samples, s.spent + spent
 end
 
 local function met(tier, moment)

@@ -1,9 +1,11 @@
 -- The moments at which the wanted permits may start: in every tier, when the last of a permit's places is free.
 local portion, credit = min(s.learned, s.told), 0
-if s.samples + s.samples_before >= SAMPLES and now >= s.strict_until then
+local all_samples = s.samples + s.samples_before
+if all_samples >= SAMPLES and now >= s.strict_until then
   local least = min(s.quickest > 0 and s.quickest or s.quickest_before,
                     s.quickest_before > 0 and s.quickest_before or s.quickest)
-  credit = max(0, least - max(10000, floor(least / 10)))
+  local spread = max(0, floor((s.spent + s.spent_before) / all_samples) - least)
+  credit = max(0, least - max(10000, floor(least / 10), floor(4 * spread / floor(math.sqrt(all_samples)))))
 end
 
 local asked = #wanted

@@ -153,31 +153,35 @@ def test_the_least_that_headers_told_of_late_counts(heard: list[tuple[int, int]]
 
 
 @pytest.mark.parametrize(
-    ("quickest", "samples", "strict", "expected"),
+    ("quickest", "mean", "samples", "strict", "expected"),
     [
-        (200_000, SAMPLES, False, 180_000),  # less a tenth
-        (200_000, SAMPLES - 1, False, 0),
-        (200_000, SAMPLES, True, 0),
-        (50_000, SAMPLES, False, 40_000),  # less ten milliseconds at least
-        (8_000, SAMPLES, False, 0),
+        (200_000, 205_000, SAMPLES, False, 180_000),  # less a tenth
+        (200_000, 205_000, SAMPLES - 1, False, 0),
+        (200_000, 205_000, SAMPLES, True, 0),
+        (50_000, 50_000, SAMPLES, False, 40_000),  # less ten milliseconds at least
+        (8_000, 8_000, SAMPLES, False, 0),
+        (30_000, 90_000, 50, False, 0),  # they differ much, and are few: a quicker one may come
+        (45_000, 90_000, 1_000, False, 35_000),  # they differ much, but are many
     ],
 )
-def test_the_delay_that_never_varies_is_credited(quickest: int, samples: int, strict: bool, expected: int) -> None:
+def test_the_delay_that_never_varies_is_credited(
+    quickest: int, mean: int, samples: int, strict: bool, expected: int
+) -> None:
     shared = Shared(strict_until=10 * SECOND if strict else 0)
-    measure(shared, SECOND, quickest, samples)
+    measure(shared, SECOND, quickest, samples, mean * samples)
     assert credit(shared, SECOND) == expected
 
 
 def test_the_quickest_answer_counts_for_a_period_and_the_next() -> None:
     shared = Shared()
-    measure(shared, PERIOD, 100_000, SAMPLES)
-    measure(shared, PERIOD + 1, 300_000, SAMPLES)
+    measure(shared, PERIOD, 100_000, SAMPLES, 100_000 * SAMPLES)
+    measure(shared, PERIOD + 1, 120_000, SAMPLES, 120_000 * SAMPLES)
     assert credit(shared, PERIOD + 1) == 90_000
-    measure(shared, 2 * PERIOD, 300_000, SAMPLES)
+    measure(shared, 2 * PERIOD, 110_000, SAMPLES, 110_000 * SAMPLES)
     assert credit(shared, 2 * PERIOD) == 90_000
-    measure(shared, 3 * PERIOD, 300_000, SAMPLES)
-    assert credit(shared, 3 * PERIOD) == 270_000
-    measure(shared, 9 * PERIOD, 0, 0)
+    measure(shared, 3 * PERIOD, 110_000, SAMPLES, 110_000 * SAMPLES)
+    assert credit(shared, 3 * PERIOD) == 99_000
+    measure(shared, 9 * PERIOD, 0, 0, 0)
     assert credit(shared, 9 * PERIOD) == 0
 
 
