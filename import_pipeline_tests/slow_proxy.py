@@ -6,10 +6,11 @@ import time
 
 
 class SlowProxy:
-    """Passes bytes on after a delay, in both directions at once."""
+    """Passes bytes on after a delay, in both directions at once; into nowhere while it is dead."""
 
     def __init__(self, target: int, delay: float) -> None:
         self._target, self._delay = target, delay
+        self.is_dead = threading.Event()
         self._server = socket.create_server(("127.0.0.1", 0))
 
     def __enter__(self) -> int:
@@ -33,7 +34,8 @@ class SlowProxy:
         try:
             while data := source.recv(65536):
                 time.sleep(delay)
-                sink.sendall(data)
+                if not self.is_dead.is_set():
+                    sink.sendall(data)
         except OSError:
             pass
         finally:

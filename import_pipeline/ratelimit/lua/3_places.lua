@@ -54,7 +54,7 @@ local function oldest_first(window)
   return order
 end
 
-local furthest = 0
+local has_put = false
 local function leave(place)
   local moment = tonumber(redis.call('ZSCORE', STAMPS, place) or nil)
   if moment then
@@ -64,7 +64,7 @@ end
 local function put_place(place, moment)
   if #long > 0 then leave(place) end
   redis.call('ZADD', STAMPS, exact(moment), place)
-  furthest = max(furthest, moment)
+  has_put = true
   for _, window in ipairs(long) do add(window, moment, 1) end
 end
 local function each_place(permit, cost, act, moment)

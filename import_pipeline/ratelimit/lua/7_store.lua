@@ -1,4 +1,5 @@
--- Everything back into its keys, each with its expiry.
+-- Everything back into its keys, each with the same expiry. They are worth something for the longest window only; but a
+-- clock that is set an hour ahead must not make one of them expire without the others, or nobody would notice.
 local flying = concurrent > 0 and redis.call('ZCOUNT', FLYING, '(' .. exact(now), '+inf') or 0
 local used = {}
 for i, tier in ipairs(tiers) do
@@ -14,19 +15,14 @@ for _, field in ipairs(FIELDS) do
   changed[#changed + 1] = exact(s[field])
 end
 redis.call('HSET', STATE, unpack(changed))
-redis.call('PEXPIRE', STATE, exact(WEEK + ceil((max(0, s.pause - now) + s.keep + 2 * s.longest) / 1000)))
-if furthest > 0 then
-  local newest = tonumber(redis.call('ZREVRANGE', STAMPS, 0, 0, 'WITHSCORES')[2] or now)
-  redis.call('PEXPIRE', STAMPS, exact(60000 + ceil((max(0, newest - now) + s.keep) / 1000)))
-end
-if flying > 0 then
-  local last_landing = tonumber(redis.call('ZREVRANGE', FLYING, 0, 0, 'WITHSCORES')[2])
-  redis.call('PEXPIRE', FLYING, exact(60000 + ceil((last_landing - now) / 1000)))
-end
+local expiry = exact(WEEK + ceil((max(0, s.pause - now) + s.keep + 2 * s.longest) / 1000))
+redis.call('PEXPIRE', STATE, expiry)
+if has_put then redis.call('PEXPIRE', STAMPS, expiry) end
+if flying > 0 then redis.call('PEXPIRE', FLYING, expiry) end
 for field, places in pairs(changed_counts) do
   if places > 0 then redis.call('HSET', COUNTS, field, exact(places)) else redis.call('HDEL', COUNTS, field) end
 end
-if #long > 0 then redis.call('PEXPIRE', COUNTS, exact(60000 + ceil(2 * s.longest / 1000))) end
+if #long > 0 then redis.call('PEXPIRE', COUNTS, expiry) end
 
 local reply = {now, s.epoch, wait, max(0, s.pause - now), s.probing, lost and 1 or 0, emptied and 1 or 0, s.hits,
                s.sleeps, s.slept - max(0, s.sleep_until - now), portion, flying, configured and 0 or #found, #used}
