@@ -17,7 +17,7 @@ from import_pipeline_tests.permits import (
 from import_pipeline_tests.servers import RedisServer
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(played=steps)
 def test_redis_answers_as_the_rule_in_python(redis_server: RedisServer, played: list[Step]) -> None:
     """Grants, waits, pauses, probes, sleeps and counts are equal at every step."""
@@ -31,7 +31,7 @@ def test_redis_answers_as_the_rule_in_python(redis_server: RedisServer, played: 
     redis.close()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(played=steps)
 def test_sqlite_answers_as_the_rule_in_python(tmp_path: Path, played: list[Step]) -> None:
     """The same, through a file that is closed and opened again between steps of different processes."""

@@ -136,7 +136,7 @@ SPAN = [datetime.fromisoformat(day) for day in ("1900-01-01", "2200-01-01")]
 moments = st.datetimes(*SPAN, timezones=st.sampled_from(ZONES))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(moments=st.lists(moments, min_size=1, max_size=20))
 def test_times_come_back_as_the_same_moments_in_utc(database, moments):
     with database.write() as connection:

@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from import_pipeline.rules.nesting import nests_deeper
@@ -21,7 +21,6 @@ def depth_of(value: object) -> int:
     return 0 if inner is None else 1 + max(map(depth_of, inner), default=0)
 
 
-@settings(deadline=None)  # a busy machine stands still at times
 @given(value=VALUES)
 def test_it_is_what_the_parsed_value_has(value: object) -> None:
     depth, text = depth_of(value), json.dumps(value).encode()

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from import_pipeline.rules.liveness import Liveness
@@ -326,7 +326,6 @@ happenings = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(happenings=happenings)
 def test_whatever_happens_one_runs_the_next_slot_is_planned_and_everything_ends(happenings):
     world = World()

@@ -6,7 +6,7 @@ from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from import_pipeline.contracts import ImportSource
@@ -83,7 +83,6 @@ def test_an_instant_lies_between_two_neighbouring_slots(slots, instant):
 
 
 @given(case=slots_and_a_change())
-@settings(deadline=None)
 def test_around_a_change_of_the_clocks_neighbours_agree_too(case):
     slots, instant = case
     before, after = slots.latest_at(instant), slots.next_after(instant)
@@ -92,7 +91,6 @@ def test_around_a_change_of_the_clocks_neighbours_agree_too(case):
 
 
 @given(case=slots_and_a_change())
-@settings(deadline=None)
 def test_around_a_change_of_the_clocks_slots_are_what_a_look_at_the_clock_tells(case):
     slots, middle = case
     after, until = middle - 2 * DAY, middle + 2 * DAY
