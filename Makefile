@@ -56,7 +56,7 @@ else
 endif
 
 lock:
-	$(LOCK) --extra test --extra check --extra build --extra dev -o requirements.lock pyproject.toml
+	$(LOCK) --extra test --extra check --extra build --extra dev --extra celery -o requirements.lock pyproject.toml
 	$(LOCK) --extra build --extra k8s -c requirements.lock -o deploy/requirements.lock pyproject.toml
 
 clean:

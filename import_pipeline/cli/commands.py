@@ -20,7 +20,7 @@ from import_pipeline.importer.installation import Installation, open_installatio
 from import_pipeline.importer.plan import plan_import
 from import_pipeline.importer.summary import ImportSummary, summarize
 from import_pipeline.rules.status import ImportStatus
-from import_pipeline.tracking import events, imports, items
+from import_pipeline.tracking import events, imports, items, shards
 
 #: What both databases can look for.
 LARGEST_ID = 2**63 - 1
@@ -111,11 +111,12 @@ def show(import_id: int, watch: bool, as_json: bool) -> None:
             row = imports.get(connection, import_id)
             failed = items.failures(connection, import_id)
             happened = events.latest(connection, import_id)
+            places = shards.of_import(connection, import_id)
         summary = summarize(row, source.limits if source else "", installation.clock.now())
         if as_json:
-            click.echo(json.dumps(screen.details(row, summary, failed, happened)))
+            click.echo(json.dumps(screen.details(row, summary, failed, happened, places)))
         else:
-            screen.print_details(screen.open_console(), row, summary, failed, happened)
+            screen.print_details(screen.open_console(), row, summary, failed, happened, places)
 
 
 @click.command()

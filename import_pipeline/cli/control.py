@@ -17,6 +17,7 @@ from import_pipeline.importer.schedule import tick
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import imports
 from import_pipeline.tracking.requests import Wish
+from import_pipeline.values import MOST_WORKERS
 
 SLOTS_SHOWN = 3
 UNENDED = (ImportStatus.SCHEDULED, ImportStatus.RUNNING)
@@ -41,16 +42,17 @@ def _tell(sentence: str, as_json: bool, **values: Any) -> None:
 @click.command()
 @click.argument("source")
 @click.option("--fresh", is_flag=True, help="The import first forgets this source's versions and imported rows.")
+@click.option("--shards", type=click.IntRange(1, MOST_WORKERS), help="How many runs share it; else as the source says.")
 @reason
 @yes
 @as_json
-def request(source: str, fresh: bool, reason: str | None, yes: bool, as_json: bool) -> None:
+def request(source: str, fresh: bool, shards: int | None, reason: str | None, yes: bool, as_json: bool) -> None:
     """Ask for an extra import of SOURCE now. The sensor starts it within seconds; the schedule stays as it is."""
     if fresh and not yes:
         click.confirm(f"Delete all rows that {source} has imported, and import them anew?", abort=True, err=True)
     with open_installation() as installation:
         found = installation.source(source)
-        wish = wishes.ask(installation, found, Wish.NEW, fresh=fresh, by=_who(), reason=reason)
+        wish = wishes.ask(installation, found, Wish.NEW, fresh=fresh, shards=shards, by=_who(), reason=reason)
         _tell(
             f"Wish {wish} is written down: the sensor starts an import of {source} within seconds.", as_json, wish=wish
         )

@@ -16,6 +16,7 @@ from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.items import FailedItem
+from import_pipeline.tracking.shards import ShardRow
 
 COLORS = {"completed": "green", "running": "cyan", "failed": "red", "cancelled": "yellow", "scheduled": "blue"}
 #: Columns where no terminal says how many it has.
@@ -177,7 +178,11 @@ def _cells(row: ImportRow, summary: ImportSummary, *, wide: bool) -> list[str]:
 
 
 def details(
-    row: ImportRow, summary: ImportSummary, failed: Sequence[FailedItem], happened: Sequence[Event]
+    row: ImportRow,
+    summary: ImportSummary,
+    failed: Sequence[FailedItem],
+    happened: Sequence[Event],
+    places: Sequence[ShardRow],
 ) -> dict[str, Any]:
     """Everything that `show` tells, as plain values."""
     return summary.as_json() | {
@@ -189,6 +194,18 @@ def details(
         "blocked_until": _iso(row.blocked_until),
         "dagster_run_id": row.dagster_run_id,
         "resumes": row.resumes,
+        "shards": [
+            {
+                "number": place.number,
+                "host": place.host,
+                "pid": place.pid,
+                "dagster_run_id": place.dagster_run_id,
+                "heartbeat_at": _iso(place.heartbeat_at),
+                "ended_at": _iso(place.ended_at),
+                "requests_count": place.requests_count,
+            }
+            for place in places
+        ],
         "failures": [
             asdict(item) | {"last_failed_at": _iso(item.last_failed_at), "next_attempt_at": _iso(item.next_attempt_at)}
             for item in failed
@@ -207,6 +224,7 @@ def print_details(
     summary: ImportSummary,
     failed: Sequence[FailedItem],
     happened: Sequence[Event],
+    places: Sequence[ShardRow],
 ) -> None:
     """One import, whole."""
     table = _facts()
@@ -221,6 +239,8 @@ def print_details(
     if row.status is ImportStatus.RUNNING:
         table.add_row("worker", _worker(row))
     table.add_row("Dagster run", row.dagster_run_id or "-")
+    for place in places:
+        table.add_row(f"shard {place.number}", _shard(place, is_running=row.status is ImportStatus.RUNNING))
     console.print(table)
     print_failed(console, failed, summary.items_failed_count, shown=len(failed))
     console.print()
@@ -232,6 +252,13 @@ def _worker(row: ImportRow) -> str:
     if row.pid is None:
         return f"none: `import-pipeline run {row.source}` goes on with it"
     return f"process {row.pid} on {escape(row.host or '-')}, last heard of at {moment(row.heartbeat_at)}"
+
+
+def _shard(place: ShardRow, *, is_running: bool) -> str:
+    where = "asked for" if is_running and place.ended_at is None else "has ended"
+    if is_running and place.pid is not None:
+        where = f"process {place.pid} on {escape(place.host or '-')}, last heard of at {moment(place.heartbeat_at)}"
+    return f"{where}, {count(place.requests_count, 'request')}, Dagster run {place.dagster_run_id or '-'}"
 
 
 def print_plan(console: Console, planned: Plan) -> None:

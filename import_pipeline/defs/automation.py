@@ -1,15 +1,17 @@
 """The schedule and the sensor of a source. Both apply the same rules; who claims an import first asks for its run."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import dagster as dg
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
-from import_pipeline.defs.runs import fate_of, report_dead_run
+from import_pipeline.defs.runs import fate_of, is_queued, report_dead_run
 from import_pipeline.importer.installation import open_for
 from import_pipeline.importer.notify import tell_people
 from import_pipeline.importer.schedule import Tick, tick
+from import_pipeline.importer.shards import look_after
 from import_pipeline.importer.upkeep import prune_by_age
 from import_pipeline.redaction import masking
 from import_pipeline.rules.slots import Slots
@@ -40,12 +42,12 @@ def build_schedule(source: ImportSource) -> dg.ScheduleDefinition:
     return at_the_slots
 
 
-def build_sensor(source: ImportSource) -> dg.SensorDefinition:
-    """Looks every few seconds: due slots, wishes, imports whose worker is gone."""
+def build_sensor(source: ImportSource, jobs: Sequence[Any]) -> dg.SensorDefinition:
+    """Looks every few seconds: due slots, wishes, imports whose worker is gone, shards. Launches those jobs."""
 
     @dg.sensor(
         name=names.sensor(source.name),
-        job_name=names.job(source.name),
+        jobs=jobs,
         minimum_interval_seconds=SHORTEST_INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
@@ -55,7 +57,12 @@ def build_sensor(source: ImportSource) -> dg.SensorDefinition:
     )
     def look(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         instance = context.instance
-        yield from _launches(source, instance, schedule_is_on=schedule_is_on(instance, names.schedule(source.name)))
+        requests = [
+            *_launches(source, instance, schedule_is_on=schedule_is_on(instance, names.schedule(source.name))),
+            *_shard_launches(source, instance),
+        ]
+        launches = [each for each in requests if isinstance(each, dg.RunRequest)]
+        yield from launches or requests
 
     return look
 
@@ -73,9 +80,25 @@ def _launches(
             prune_by_age(installation, source)
     _report_dead(instance, result)
     for launch in result.launches:
-        yield dg.RunRequest(tags={names.IMPORT_ID_TAG: str(launch.import_id)})
+        yield dg.RunRequest(job_name=names.job(declared.name), tags={names.IMPORT_ID_TAG: str(launch.import_id)})
     if not result.launches:
         yield dg.SkipReason(" ".join(result.sentences))
+
+
+def _shard_launches(declared: ImportSource, instance: dg.DagsterInstance) -> Iterator[dg.RunRequest]:
+    """A run request per shard that is to begin, or to begin again."""
+    with masking(), open_for(declared) as (installation, source):
+        result = look_after(
+            installation, source, lambda import_id, number: is_queued(instance, _shard_tags(import_id, number))
+        )
+    for run_id in result.dead_run_ids:
+        report_dead_run(instance, run_id, "Its worker is gone; other runs do what it held.")
+    for launch in result.launches:
+        yield dg.RunRequest(job_name=names.shard_job(declared.name), tags=_shard_tags(launch.import_id, launch.number))
+
+
+def _shard_tags(import_id: int, number: int) -> dict[str, str]:
+    return {names.IMPORT_ID_TAG: str(import_id), names.IMPORT_SHARD_TAG: str(number)}
 
 
 def _report_dead(instance: dg.DagsterInstance, result: Tick) -> None:

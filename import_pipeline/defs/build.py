@@ -10,11 +10,10 @@ from import_pipeline.defs.assets import build_assets
 from import_pipeline.defs.automation import build_schedule, build_sensor
 from import_pipeline.defs.places import places_of
 from import_pipeline.defs.resources import RateLimitedApiResource
+from import_pipeline.defs.shards import build_shard_job
 from import_pipeline.defs.tracking_assets import tracking_specs
 from import_pipeline.defs.wish_jobs import build_cancel_job, build_request_job, build_retry_job
 from import_pipeline.settings import Settings, load_settings
-
-MAX_RETRIES_TAG = "dagster/max_retries"
 
 
 def build_import_definitions(
@@ -31,14 +30,16 @@ def build_import_definitions(
         description=f"Import all of {source.name}: the list, then the details.",
         executor_def=dg.in_process_executor,
         # Dagster's own retries stay off, whatever an instance says: the sensor goes on with what is unfinished.
-        tags={names.IMPORT_SOURCE_TAG: source.name, MAX_RETRIES_TAG: "0"},
+        tags={names.IMPORT_SOURCE_TAG: source.name, names.MAX_RETRIES_TAG: "0"},
     )
+    resource = api or RateLimitedApiResource()
+    shard_job = build_shard_job(source, resource)
     return dg.Definitions(
         assets=[assets],
-        jobs=[job, build_request_job(source), build_cancel_job(source), build_retry_job(source)],
+        jobs=[job, shard_job, build_request_job(source), build_cancel_job(source), build_retry_job(source)],
         schedules=[build_schedule(source)],
-        sensors=[build_sensor(source)],
-        resources={names.resource(source.name): api or RateLimitedApiResource()},
+        sensors=[build_sensor(source, [job, shard_job])],
+        resources={names.resource(source.name): resource},
         executor=dg.in_process_executor,
     )
 

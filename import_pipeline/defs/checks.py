@@ -39,6 +39,18 @@ def results(asset: str, summary: ImportSummary) -> Iterator[dg.AssetCheckResult]
     yield _result(asset, NOTHING_FAILED, summary.items_failed_count == 0, warn=True, failed=summary.items_failed_count)
 
 
+def evaluations(asset: str, summary: ImportSummary) -> Iterator[dg.AssetCheckEvaluation]:
+    """The same as events, for a run that does not compute the asset."""
+    for result in results(asset, summary):
+        yield dg.AssetCheckEvaluation(
+            asset_key=dg.AssetKey(asset),
+            check_name=result.check_name or "",
+            passed=result.passed,
+            severity=result.severity,
+            metadata=result.metadata,
+        )
+
+
 def keys(asset: str) -> list[dg.AssetCheckKey]:
     """In the order of the results."""
     return [spec.key for spec in specs(asset)]

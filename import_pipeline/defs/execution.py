@@ -3,21 +3,18 @@
 import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 import dagster as dg
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import checks, metadata, names
-from import_pipeline.defs.partitions import ToldByBucket, ToldByItem
 from import_pipeline.defs.places import Places
 from import_pipeline.defs.progress import observations
-from import_pipeline.defs.report import Report
+from import_pipeline.defs.report import Report, report_for
 from import_pipeline.defs.resources import RateLimitedApiResource
 from import_pipeline.defs.run_log import told_to_dagster
 from import_pipeline.defs.runs import end_as_cancelled, is_cancelled, report_dead_run, was_given_up
-from import_pipeline.defs.storage import store_materializations
 from import_pipeline.defs.tracking_assets import tracking_events
 from import_pipeline.errors import ImportAlreadyRunning, ImportInterrupted, InvalidTransition, LeaseLost
 from import_pipeline.importer.gauges import Gauges
@@ -25,7 +22,6 @@ from import_pipeline.importer.installation import Installation, open_for
 from import_pipeline.importer.run import Run, carry_out
 from import_pipeline.importer.start import already_running, is_what_was_asked, new_import, prepare
 from import_pipeline.importer.summary import ImportSummary
-from import_pipeline.importer.work import StoredItem
 from import_pipeline.logs import tell
 from import_pipeline.redaction import masking
 from import_pipeline.rules.partitions import joined, range_of
@@ -135,7 +131,20 @@ class Execution:
         # A run that nobody waits for does not sleep through a long pause: the sensor goes on with the import after it.
         patience = None if names.FOREGROUND_TAG in self.context.run.tags else PATIENCE
         gauges = Gauges(settings=installation.settings, clock=installation.clock)
-        report = self._report(installation, source, import_id, gauges)
+
+        def observe() -> None:
+            for observation in observations(installation, gauges, import_id):
+                self.context.log_event(observation)
+
+        report = report_for(
+            self.context.instance,
+            self.context.run,
+            names.operation(self.name),
+            source,
+            installation.database,
+            import_id,
+            observe,
+        )
         run = Run(
             installation=installation,
             source=source,
@@ -155,32 +164,6 @@ class Execution:
         finally:
             report.stop()
             gauges.close()
-
-    def _report(self, installation: Installation, source: ImportSource, import_id: int, gauges: Gauges) -> Report:
-        """What Dagster is told while the import goes on."""
-        instance, run, asset = self.context.instance, self.context.run, names.enriched(self.name)
-        partitions = names.partitions(self.name, in_buckets=source.partitions.size is not None)
-        by_item = source.partitions.size is None
-
-        def observe() -> None:
-            for observation in observations(installation, gauges, import_id):
-                self.context.log_event(observation)
-
-        return Report(
-            ToldByItem(partial(self._materialization, import_id))
-            if by_item
-            else ToldByBucket(asset, source, installation.database, import_id),
-            add=lambda keys: instance.add_dynamic_partitions(partitions, list(keys)),
-            store=lambda events: store_materializations(instance, run, names.operation(self.name), events),
-            observe=observe,
-        )
-
-    def _materialization(self, import_id: int, item: StoredItem) -> dg.AssetMaterialization:
-        return dg.AssetMaterialization(
-            asset_key=names.enriched(self.name),
-            partition=item.external_id,
-            metadata=metadata.of_item(item, import_id),
-        )
 
     def _outcome(self, summary: ImportSummary) -> Iterator[Any]:
         """Materializations and checks of an import that completed; the end of the run for one that did not."""

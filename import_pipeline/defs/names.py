@@ -3,8 +3,11 @@
 IMPORT_SOURCE_TAG = "import_source"  #: one run per value at a time (dagster.yaml)
 IMPORT_ID_TAG = "import_id"  #: the import that a run carries out
 MADE_BY_TAG = "import_made_by"  #: the run that made that import; a re-execution of the run makes its own
+IMPORT_SHARD_TAG = "import_shard"  #: the number of the shard that a run works as, from 2 on
 FOREGROUND_TAG = "import_foreground"  #: a person waits for the run
 COMPLETED_TAG = "completed_imports"  #: the imports that a run of what comes after them follows
+
+MAX_RETRIES_TAG = "dagster/max_retries"  #: Dagster's own
 
 IMPORTS = "imports"
 ITEM_STATUSES = "import_item_statuses"
@@ -33,6 +36,16 @@ def operation(source: str) -> str:
 def job(source: str) -> str:
     """The job of one import."""
     return f"import_{source}"
+
+
+def shard_job(source: str) -> str:
+    """The job of one more run at an import."""
+    return f"enrich_{source}_shard"
+
+
+def shard_operation(source: str) -> str:
+    """The op of that job; a job may not bear the same name."""
+    return f"enrich_{source}_as_shard"
 
 
 def resource(source: str) -> str:

@@ -11,10 +11,14 @@ from collections.abc import Callable, Sequence
 
 import dagster as dg
 
-from import_pipeline.defs.partitions import Told
+from import_pipeline.contracts import ImportSource
+from import_pipeline.defs import metadata, names
+from import_pipeline.defs.partitions import Told, ToldByBucket, ToldByItem
 from import_pipeline.defs.progress import OBSERVE_SECONDS
+from import_pipeline.defs.storage import store_materializations
 from import_pipeline.importer.api import Api
 from import_pipeline.importer.work import StoredItem
+from import_pipeline.tracking.database import Database
 
 #: A gap shorter than this is not worth an event.
 SHORTEST_GAP_SECONDS = 0.06
@@ -96,3 +100,29 @@ class Report:
             self._store(events)
             self._pace = (time.monotonic() - began) / len(events)
         return bool(events)
+
+
+def report_for(
+    instance: dg.DagsterInstance,
+    run: dg.DagsterRun,
+    step: str,
+    source: ImportSource,
+    database: Database,
+    import_id: int,
+    observe: Callable[[], None],
+) -> Report:
+    """What a step of a run tells of its work on an import, in the source's partitions."""
+    asset, in_buckets = names.enriched(source.name), source.partitions.size is not None
+    partitions = names.partitions(source.name, in_buckets=in_buckets)
+
+    def materialization(item: StoredItem) -> dg.AssetMaterialization:
+        found = metadata.of_item(item, import_id)
+        return dg.AssetMaterialization(asset_key=asset, partition=item.external_id, metadata=found)
+
+    by_bucket = ToldByBucket(asset, source, database, import_id)
+    return Report(
+        by_bucket if in_buckets else ToldByItem(materialization),
+        add=lambda keys: instance.add_dynamic_partitions(partitions, list(keys)),
+        store=lambda events: store_materializations(instance, run, step, events),
+        observe=observe,
+    )

@@ -13,7 +13,7 @@ LEFT_OUT = frozenset({"items_failed"})
 
 
 @contextmanager
-def told_to_dagster(context: dg.AssetExecutionContext) -> Iterator[None]:
+def told_to_dagster(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Iterator[None]:
     """As long as this lasts, what the program says in this process is said in the run's log too."""
     handler = _ToRun(context)
     level = LOGGER.level
@@ -27,7 +27,7 @@ def told_to_dagster(context: dg.AssetExecutionContext) -> Iterator[None]:
 
 
 class _ToRun(logging.Handler):
-    def __init__(self, context: dg.AssetExecutionContext) -> None:
+    def __init__(self, context: dg.AssetExecutionContext | dg.OpExecutionContext) -> None:
         super().__init__()
         self._log = context.log
 

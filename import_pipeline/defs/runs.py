@@ -1,9 +1,12 @@
 """What an import and its Dagster run tell each other about ending."""
 
+from collections.abc import Mapping
+
 import dagster as dg
 
 from import_pipeline.importer.schedule import RunFate
 
+WAITING = (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING)
 CANCELLED = frozenset({dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED})
 
 
@@ -15,6 +18,11 @@ def fate_of(instance: dg.DagsterInstance, run_id: str) -> RunFate:
     if run.status is dg.DagsterRunStatus.CANCELED:
         return RunFate.CANCELLED
     return RunFate.GONE if run.is_finished else RunFate.ALIVE
+
+
+def is_queued(instance: dg.DagsterInstance, tags: Mapping[str, str]) -> bool:
+    """Whether a run with those tags is yet to begin."""
+    return bool(instance.get_runs(dg.RunsFilter(tags=tags, statuses=WAITING), limit=1))
 
 
 def is_cancelled(instance: dg.DagsterInstance, run_id: str) -> bool:

@@ -13,6 +13,7 @@ from import_pipeline.redaction import masking
 from import_pipeline.rules.status import ENDED
 from import_pipeline.tracking import imports
 from import_pipeline.tracking.requests import Wish
+from import_pipeline.values import MOST_WORKERS
 
 
 class RequestConfig(dg.Config):
@@ -22,6 +23,7 @@ class RequestConfig(dg.Config):
         "new", description="new: an extra import now, the schedule stays; reschedule: the next slot's import now"
     )
     fresh: bool = Field(False, description="First forget what was imported, so that everything is fetched anew")
+    shards: int = Field(0, ge=0, le=MOST_WORKERS, description="Runs that share a new import; 0: as the source says")
     reason: str = Field("", description="Why, for the import's history")
 
 
@@ -50,6 +52,7 @@ def build_request_job(source: ImportSource) -> dg.JobDefinition:
                 found,
                 Wish(config.mode),
                 fresh=config.fresh,
+                shards=config.shards or None,
                 by=_who(context),
                 reason=config.reason or None,
             )

@@ -11,7 +11,8 @@ from import_pipeline.importer.gauges import Gauges
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.monitor import ImportView, Outlook, moments_wanted, outlook_of, view_of
 from import_pipeline.ratelimit import Usage
-from import_pipeline.tracking import events, imports, items, scheduling, watch
+from import_pipeline.tracking import events, imports, items, scheduling, shards, watch
+from import_pipeline.tracking.shards import ShardRow
 from import_pipeline.tracking.watch import FailureGroup, Filter
 
 #: The finished items that are read at most: more tell no more than these.
@@ -33,6 +34,7 @@ class Look:
     finished_at: Sequence[datetime]
     unfinished: int  #: items that a retry would take over
     retried_by: int | None  #: the import that does so already and has not ended
+    shards: Sequence[ShardRow] = ()  #: further runs that work on it, or did
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +95,7 @@ def look_at(installation: Installation, import_id: int, gauges: Gauges) -> Look:
             finished_at=finished,
             unfinished=items.unfinished(connection, import_id) if view.has_ended else 0,
             retried_by=scheduling.open_retry_of(connection, import_id),
+            shards=shards.of_import(connection, import_id),
         )
 
 

@@ -35,6 +35,7 @@ class ShardEnding:
     shard: ShardRow
     row: ImportRow
     ended_it: bool
+    was_cancelled: bool  #: it left because somebody wished the import cancelled
     dead_run_id: str | None  #: of the worker that had its place before and was gone
 
 
@@ -52,7 +53,11 @@ def carry_out_shard(run: Run, import_id: int, number: int) -> ShardEnding:
     with run.installation.database.read() as connection:
         [shard] = [each for each in shards.of_import(connection, import_id) if each.number == number]
         return ShardEnding(
-            shard=shard, row=imports.get(connection, import_id), ended_it=ended_it, dead_run_id=dead_run_id
+            shard=shard,
+            row=imports.get(connection, import_id),
+            ended_it=ended_it,
+            was_cancelled=place.was_cancelled,
+            dead_run_id=dead_run_id,
         )
 
 
@@ -70,7 +75,9 @@ def _take_place(run: Run, import_id: int, number: int) -> tuple[ImportRow, Shard
         dead = before if alive is not None and alive.is_dead(now) else None
         if dead is not None:
             shards.bury(connection, dead)
-        seat = shards.begin(connection, import_id, number, run.worker, now, run.run_id)
+        # Several shards may work in one process; each holds its own items.
+        worker = replace(run.worker, id=f"{run.worker.id}-{number}")
+        seat = shards.begin(connection, import_id, number, worker, now, run.run_id)
         if seat is None:
             raise LeaseLost(f"shard {number} of import {import_id} is at work elsewhere, or has nothing more to do")
         sentence = f"Shard {number} begun by process {run.worker.pid} on {run.worker.host}."
@@ -84,8 +91,9 @@ class _Place:
     def __init__(self, run: Run, row: ImportRow, seat: ShardRow) -> None:
         self.run = run
         self.row = row
+        self.was_cancelled = False
         self.lease = Lease(
-            import_id=row.id, fence=seat.fence, worker=run.worker.id, seconds=run.source.lease, shard=seat.number
+            import_id=row.id, fence=seat.fence, worker=seat.worker or "", seconds=run.source.lease, shard=seat.number
         )
 
     def work(self) -> bool:
@@ -99,6 +107,7 @@ class _Place:
             ended_it = turn is Turn.END and self._complete()
             for_good, trouble = True, None
         except ImportCancelled as error:
+            self.was_cancelled = True
             ended_it = self._cancel(error)
             for_good, trouble = True, None
         except LeaseLost:  # the import has ended, or the place was taken: then it is not ours to give back

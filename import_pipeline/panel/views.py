@@ -257,6 +257,7 @@ def import_page(look: Look, run_url: str | None, now: datetime) -> dict[str, Any
         "run_url": run_url,
         "actions": allowed(look, now),
         "retried_by": look.retried_by,
+        "shards": look.shards,
         "refresh": 0 if view.has_ended else REFRESH if view.is_running else IDLE_REFRESH,
     } | _drawing()
 

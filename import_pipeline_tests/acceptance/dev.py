@@ -76,8 +76,10 @@ class Dev:
                 text=True,
             )
         self.process = Started(process)
-        eventually(lambda: answers(f"{self.ui}/server_info"), "dagster dev serves its UI")
-        eventually(lambda: self.ask(REPOSITORIES)["repositoriesOrError"]["nodes"], "the definitions are loaded")
+        eventually(lambda: answers(f"{self.ui}/server_info"), "dagster dev serves its UI", seconds=240)
+        eventually(
+            lambda: self.ask(REPOSITORIES)["repositoriesOrError"]["nodes"], "the definitions are loaded", seconds=240
+        )
 
     def stop(self):
         if self.process.is_running:

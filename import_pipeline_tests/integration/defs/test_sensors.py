@@ -6,9 +6,14 @@ import dagster as dg
 import pytest
 
 from import_pipeline import run_import
-from import_pipeline.defs.automation import build_sensor
+from import_pipeline.defs.build import build_import_definitions
 from import_pipeline.examples.application_items import after_items
+from import_pipeline.importer.installation import open_for
+from import_pipeline.importer.start import lease_of, new_import
+from import_pipeline.rules.status import Trigger
 from import_pipeline.sources.items import ItemsSource
+from import_pipeline.tracking import imports
+from import_pipeline.tracking.process import this_process
 from import_pipeline_tests.acceptance.outside import far_slot, rows, tracking
 from import_pipeline_tests.ear import Ear
 from import_pipeline_tests.importing import FREE, demo_api, served
@@ -76,9 +81,29 @@ def test_the_example_follows_completed_imports_with_their_items(home, instance, 
 
 def test_the_sensor_tells_people_of_what_no_worker_could(instance, items_settings):
     assert run_import("items").status == "failed"
-    ear, look = Ear(), build_sensor(ItemsSource())
+    ear = Ear()
+    [look] = build_import_definitions(ItemsSource()).sensors or []
     with served(ear.app) as url:
         items_settings.setenv("ITEMS_NOTIFY_URL", f"{url}/hook")
         for _ in range(2):
             look.evaluate_tick(dg.build_sensor_context(instance=instance))
     assert [(path, told["occasion"], told["import_id"]) for path, _, told in ear.heard] == [("/hook", "failed", 1)]
+
+
+def test_the_sensor_asks_for_runs_of_shards_that_the_queue_does_not_hold_back(instance, items_settings):
+    items_settings.setenv("ITEMS_SHARDS", "3")
+    [look] = build_import_definitions(ItemsSource()).sensors or []
+    source = ItemsSource()
+    with open_for(source) as (installation, found), installation.database.write() as connection:
+        now = installation.clock.now()
+        made = imports.create(connection, new_import(found, Trigger.CLI), now)
+        row = imports.start(connection, made.id, this_process(), now, None)
+        lease = lease_of(row, found, this_process())
+        imports.write(connection, lease, now, checkpoint={"page": 1}, items_count=1000)
+    first, second = [look.evaluate_tick(dg.build_sensor_context(instance=instance)) for _ in range(2)]
+    assert [(each.job_name, each.tags["import_id"], each.tags["import_shard"]) for each in first.run_requests] == [
+        ("enrich_items_shard", "1", "2"),
+        ("enrich_items_shard", "1", "3"),
+    ]
+    assert all("import_source" not in each.tags for each in first.run_requests)
+    assert second.run_requests == []

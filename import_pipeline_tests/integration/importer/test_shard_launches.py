@@ -1,12 +1,19 @@
 """Looking after shards on real rows: launched once, again when they die, buried with their import."""
 
-import pytest
+import io
 
+import pytest
+from rich.console import Console
+
+from import_pipeline.cli import screen
 from import_pipeline.errors import LeaseLost, UsageError
 from import_pipeline.importer import upkeep, wishes
+from import_pipeline.importer.gauges import Gauges
+from import_pipeline.importer.look import look_at
 from import_pipeline.importer.run import Run
 from import_pipeline.importer.shard_run import carry_out_shard
 from import_pipeline.importer.shards import ShardLaunch, look_after
+from import_pipeline.importer.summary import summarize
 from import_pipeline.tracking import imports, shards
 from import_pipeline.tracking.process import Worker
 from import_pipeline.tracking.requests import Wish
@@ -151,3 +158,28 @@ def test_finalize_and_cancel_know_that_shards_live(hand, life):
     assert "ends within two seconds" in wishes.cancel(life.installation, hand.row.id)
     life.go_on(seconds=60)
     assert upkeep.finalize(life.installation, hand.row.id).ended is False
+
+
+def test_whoever_looks_sees_which_shards_work(hand, life):
+    look(life)
+    lease = join(hand)
+    life.do(shards.beat, lease, life.now, imports.Pulse(requests=7))
+    with life.database.read() as connection:
+        row = imports.get(connection, hand.row.id)
+        found = shards.of_import(connection, row.id)
+    summary = summarize(row, "", life.now)
+    told = screen.details(row, summary, [], [], found)["shards"]
+    assert [(each["number"], each["pid"], each["dagster_run_id"], each["requests_count"]) for each in told] == [
+        (2, BOB.pid, "run 2", 7),
+        (3, None, None, 0),
+    ]
+    console = Console(file=io.StringIO(), width=200)
+    screen.print_details(console, row, summary, [], [], found)
+    lines = console.file.getvalue().splitlines()
+    [second, third] = [line.rstrip().split(maxsplit=2)[2] for line in lines if line.startswith("shard ")]
+    assert second.startswith("process 2 on elsewhere, last heard of at ")
+    assert second.endswith(", 7 requests, Dagster run run 2")
+    assert third == "asked for, 0 requests, Dagster run -"
+    hand.end(CANCELLED)
+    gauges = Gauges(settings=life.installation.settings, clock=life.clock)
+    assert look_at(life.installation, row.id, gauges).shards == found

@@ -4,6 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from import_pipeline.tracking import shards
+from import_pipeline.tracking.process import Worker
 from import_pipeline_tests.panels import add_event, add_import, add_items, open_panel
 from import_pipeline_tests.rows import NOON
 
@@ -65,6 +67,18 @@ async def test_an_import_s_page_has_it_all(home):
         assert context["refresh"] == 0  # it will not change any more
         assert (context["outlook"], context["usage"]) == (None, None)
         assert 'data-refresh="' not in answer.text
+
+
+async def test_the_shards_of_an_import_are_shown(home):
+    async with open_panel(home) as panel:
+        running = add_import(panel.installation, status="running", started_at=NOON, host="a", pid=1, heartbeat_at=NOON)
+        with panel.installation.database.write() as connection:
+            shards.ask(connection, running, 3, NOON, None)
+            shards.begin(connection, running, 2, Worker(id="w", host="machine-b", pid=42), NOON, None)
+        answer = await panel.get(f"/imports/{running}")
+        assert [shard.number for shard in panel.drawn.context["shards"]] == [2, 3]
+        assert "process 42 on machine-b" in answer.text
+        assert "asked for" in answer.text
 
 
 async def test_a_running_import_is_shown_with_its_permits_and_time_left(home):

@@ -1,0 +1,143 @@
+"""A Dagster run that works as a shard: one more worker at an import that another run carries out."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from import_pipeline.contracts import ImportSource
+from import_pipeline.defs import checks, metadata, names
+from import_pipeline.defs.execution import PATIENCE
+from import_pipeline.defs.places import places_of
+from import_pipeline.defs.report import Report, report_for
+from import_pipeline.defs.resources import RateLimitedApiResource
+from import_pipeline.defs.run_log import told_to_dagster
+from import_pipeline.defs.runs import end_as_cancelled, is_cancelled, report_dead_run, was_given_up
+from import_pipeline.defs.tracking_assets import tracking_events
+from import_pipeline.errors import ImportInterrupted, ImportPipelineError, LeaseLost
+from import_pipeline.importer.installation import Installation, open_for
+from import_pipeline.importer.run import Run
+from import_pipeline.importer.shard_run import ShardEnding, carry_out_shard
+from import_pipeline.importer.summary import ImportSummary, summarize
+from import_pipeline.logs import tell
+from import_pipeline.redaction import masking
+from import_pipeline.rules.status import ImportKind, ImportStatus
+
+
+def build_shard_job(source: ImportSource, api: RateLimitedApiResource) -> dg.JobDefinition:
+    """The job of a shard. It has no tag that the queue limits to one per source.
+
+    Its resources are bound here: where Dagster binds those of a sensor's job, it copies the sensor and warns of itself.
+    """
+    name = source.name
+
+    @dg.op(
+        name=names.shard_operation(name),
+        required_resource_keys={names.resource(name)},
+        description="Take items that nobody else has taken, until none is left.",
+    )
+    def enrich_as_shard(context: dg.OpExecutionContext) -> None:
+        ShardExecution(context, source, getattr(context.resources, names.resource(name))).carry_out()
+
+    @dg.job(
+        name=names.shard_job(name),
+        executor_def=dg.in_process_executor,
+        description=f"Work as one more run on the running import of {name}. The sensor launches it, with its tags.",
+        resource_defs={names.resource(name): api, "io_manager": dg.mem_io_manager},
+        tags={names.MAX_RETRIES_TAG: "0"},
+    )
+    def enrich_shard() -> None:
+        enrich_as_shard()
+
+    return enrich_shard
+
+
+class ShardExecution:
+    """What the op does, step by step."""
+
+    def __init__(self, context: dg.OpExecutionContext, declared: ImportSource, api: RateLimitedApiResource) -> None:
+        self.context = context
+        self.declared = declared
+        self.enriched = names.enriched(declared.name)
+        self.api = api
+
+    def carry_out(self) -> None:
+        """Work as the shard that the tags name; a place that is somebody else's ends the run well."""
+        import_id, number = self._tag(names.IMPORT_ID_TAG), self._tag(names.IMPORT_SHARD_TAG)
+        with masking(), told_to_dagster(self.context), open_for(self.declared) as (installation, listed):
+            source = self.api.configured_source(listed, installation)
+            step = names.shard_operation(source.name)
+            report = report_for(
+                self.context.instance,
+                self.context.run,
+                step,
+                source,
+                installation.database,
+                import_id,
+                lambda: None,  # the import's own run observes it
+            )
+            report.start()
+            try:
+                ending = carry_out_shard(self._run(installation, source, report), import_id, number)
+            except LeaseLost as error:
+                tell("nothing_to_do", f"Nothing to do for this run: {error}.", import_id=import_id, source=source.name)
+                return
+            except ImportInterrupted as error:
+                tell("shard_interrupted", f"Interrupted: {error}.", import_id=import_id, source=source.name)
+                raise dg.DagsterExecutionInterruptedError from error
+            except ImportPipelineError as error:
+                raise dg.Failure(description=f"{error}. The import goes on without this run") from error
+            finally:
+                report.stop()
+            report.finish()
+            self._outcome(installation, source, ending)
+
+    def _tag(self, name: str) -> int:
+        value = self.context.run.tags.get(name, "")
+        if not value.isdecimal():
+            expected = f"expected the tag {name} with a number, got {value or 'none'}"
+            raise dg.Failure(description=f"{expected}: the sensor launches this job where runs are to share an import")
+        return int(value)
+
+    def _run(self, installation: Installation, source: ImportSource, report: Report) -> Run:
+        instance, run_id = self.context.instance, self.context.run.run_id
+        return Run(
+            installation=installation,
+            source=source,
+            run_id=run_id,
+            listener=report,
+            is_cancelled=lambda: is_cancelled(instance, run_id),
+            connect=lambda: self.api.open(source, installation, PATIENCE),
+            on_api=report.opened,
+        )
+
+    def _outcome(self, installation: Installation, source: ImportSource, ending: ShardEnding) -> None:
+        """Tell what was done; of an import that was ended here also what its own run would have told."""
+        instance, run_id, row, shard = self.context.instance, self.context.run.run_id, ending.row, ending.shard
+        if ending.dead_run_id is not None and ending.dead_run_id != run_id:
+            report_dead_run(instance, ending.dead_run_id, f"Its worker is gone; run {run_id} has its place.")
+        if was_given_up(instance, run_id):
+            raise dg.Failure(description="It was silent for longer than its lease, and others did what it held.")
+        sentence = f"Shard {shard.number} has sent {shard.requests_count} requests; the import is {row.status}."
+        tell("shard_ended", sentence, import_id=row.id, source=source.name)
+        if ending.ended_it:
+            if row.dagster_run_id is not None:
+                report_dead_run(instance, row.dagster_run_id, f"Its worker is gone; shard {shard.number} did the rest.")
+            summary = summarize(row, source.limits, installation.clock.now())
+            places = places_of(installation.settings)
+            for event in (*tracking_events(installation.database, summary, places), *self._completion(ending, summary)):
+                self.context.log_event(event)  # type: ignore[arg-type]  # it takes a check's evaluation, too
+        if ending.was_cancelled or row.status is ImportStatus.CANCELLED:
+            end_as_cancelled(instance, run_id)
+            raise dg.DagsterExecutionInterruptedError(row.failure_reason or "cancelled")
+
+    def _completion(
+        self, ending: ShardEnding, summary: ImportSummary
+    ) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
+        """The assets and checks of a completed import."""
+        if ending.row.status is not ImportStatus.COMPLETED:
+            return
+        figures = metadata.of_summary(summary)
+        if ending.row.kind is not ImportKind.SELECTION:
+            yield dg.AssetMaterialization(asset_key=names.discovered(self.declared.name), metadata=figures)
+        yield dg.AssetMaterialization(asset_key=self.enriched, metadata=figures)
+        yield from checks.evaluations(self.enriched, summary)
