@@ -22,6 +22,7 @@ from import_pipeline.rules.breaker import Breaker
 from import_pipeline.rules.concurrency import in_flight, mean_latency
 from import_pipeline.tracking import claims, importables, items, versions
 from import_pipeline.tracking.claims import Claim, Done, Failure
+from import_pipeline.tracking.importables import RowsRefused
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.items import Remaining
 
@@ -198,13 +199,16 @@ class Enrichment:
         failed = [each.result for each in batch if isinstance(each.result, Failure)]
         work = self.work
 
-        def store(connection: Connection) -> list[Failure]:
-            now = work.clock.now()
+        def store(connection: Connection, *, at_once: bool) -> list[Failure]:
+            now, model = work.clock.now(), work.source.model
             if failed:
                 claims.fail(connection, work.lease, failed, now)
-            return claims.complete(connection, work.row, work.lease, work.source.model, done, now) if done else []
+            return claims.complete(connection, work.row, work.lease, model, done, now, at_once=at_once) if done else []
 
-        refused = await work.write(store)
+        try:
+            refused = await work.write(store, at_once=True)
+        except RowsRefused:
+            refused = await work.write(store, at_once=False)
         self._retries = self._retries or any(failure.next_attempt_at for failure in failed)
         refused_ids = {failure.claim.status_id for failure in refused}
         stored = [

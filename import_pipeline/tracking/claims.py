@@ -160,22 +160,30 @@ def _take(connection: Connection, lease: Lease, taking: Any, limit: int, now: da
 
 
 def complete(
-    connection: Connection, row: ImportRow, lease: Lease, model: type[Any], done: Sequence[Done], now: datetime
+    connection: Connection,
+    row: ImportRow,
+    lease: Lease,
+    model: type[Any],
+    done: Sequence[Done],
+    now: datetime,
+    *,
+    at_once: bool = False,
 ) -> list[Failure]:
     """Store details: the item rows, the user's rows, versions, counters. Returns what the user's table refused.
 
     What was refused has failed for good. Raises LeaseLost. Claims that this worker no longer holds are passed over.
+    `at_once` raises RowsRefused instead, after which the transaction is to be repeated without it.
     """
     # Counted before it is known to be so: the import's row is to be locked first anyway, and nearly always it is so.
     expected = _outcomes(done)
     outcomes.add(connection, lease, now, expected)
     held = _mark_completed(connection, lease, done, now)
-    reasons = {
-        id(importable): reason
-        for importable, reason in importables.upsert(
-            connection, model, [each.importable for each in held if not each.unchanged]
-        )
-    }
+    changed = [each.importable for each in held if not each.unchanged]
+    reasons: dict[int, str] = {}
+    if at_once:
+        importables.upsert_at_once(connection, model, changed)
+    else:
+        reasons |= {id(each): reason for each, reason in importables.upsert(connection, model, changed)}
     stored = [each for each in held if id(each.importable) not in reasons]
     refused = [
         Failure(claim=each.claim, reason=reasons[id(each.importable)], next_attempt_at=None)

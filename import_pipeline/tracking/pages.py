@@ -12,7 +12,7 @@ from import_pipeline.rules.status import ItemStatus
 from import_pipeline.tracking import importables, versions
 from import_pipeline.tracking.dialect import insert_into
 from import_pipeline.tracking.imports import ImportRow, Lease, hold, write
-from import_pipeline.tracking.items import count
+from import_pipeline.tracking.items import UNDONE, count
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import imports, source_items
 from import_pipeline.tracking.versions import Seen
@@ -181,7 +181,7 @@ def select_unfinished(connection: Connection, row: ImportRow, lease: Lease, of_i
         statuses.c.importable_id,
         statuses.c.external_id,
         statuses.c.metadata,
-    ).where(statuses.c.import_id == of_import, statuses.c.status != ItemStatus.COMPLETED)
+    ).where(statuses.c.import_id == of_import, statuses.c.status.in_(UNDONE))
     columns = ["import_id", "importable_type", "importable_id", "external_id", "metadata"]
     connection.execute(insert(statuses).from_select(columns, undone))
     write(connection, lease, now, items_count=count(connection, row.id), checkpoint={"complete": True})

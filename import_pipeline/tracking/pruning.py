@@ -7,6 +7,7 @@ from sqlalchemy import Connection, delete, func, select
 
 from import_pipeline.rules.status import ENDED, ItemStatus
 from import_pipeline.tracking import events
+from import_pipeline.tracking.importables import chunks
 from import_pipeline.tracking.tables import import_events, imports
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 
@@ -39,8 +40,9 @@ def drop_batch(connection: Connection, import_id: int, size: int) -> int:
             .order_by(statuses.c.next_attempt_at, statuses.c.id)
             .limit(size - dropped)
         )
-        if dropped < size:
-            dropped += connection.execute(delete(statuses).where(statuses.c.id.in_(batch))).rowcount
+        # Named one by one: for a subquery Postgres may prefer to read the whole table.
+        for ids in chunks(list(connection.scalars(batch)) if dropped < size else []):
+            dropped += connection.execute(delete(statuses).where(statuses.c.id.in_(ids))).rowcount
     return dropped
 
 

@@ -107,11 +107,15 @@ def mark_gone(connection: Connection, row: ImportRow, now: datetime, most_share:
     Call it after a complete discovery only: an import that saw half of the list would mark the other half.
     """
     present = (source_items.c.source == row.source, source_items.c.gone_at.is_(None))
-    missing = source_items.c.last_import_id != row.id
-    total = connection.scalar(select(func.count()).where(*present)) or 0
-    count = connection.scalar(select(func.count()).where(*present, missing)) or 0
-    if count > most_share * total:
+    last = source_items.c.last_import_id
+    # Before and after it, not "other than": so that an index leads past all that is still there.
+    missing = [(*present, last < row.id), (*present, last > row.id)]
+    count = sum(connection.scalar(select(func.count()).where(*each)) or 0 for each in missing)
+    if not count:
+        return Gone(count=0, marked=True)
+    seen = connection.scalar(select(func.count()).where(source_items.c.source == row.source, last == row.id)) or 0
+    if count > most_share * (seen + count):
         return Gone(count=count, marked=False)
-    if count:
-        connection.execute(update(source_items).where(*present, missing).values(gone_at=now))
+    for each in missing:
+        connection.execute(update(source_items).where(*each).values(gone_at=now))
     return Gone(count=count, marked=True)

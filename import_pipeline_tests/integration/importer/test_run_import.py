@@ -232,3 +232,16 @@ def test_an_empty_list_is_a_complete_import(home):
     with demo_api(items=0) as url:
         summary = run_import("items", settings=settings(home, url))
     assert (counts(summary), summary.exit_status, summary.requests_count) == (("completed", 0, 0, 0, 0), 0, 1)
+
+
+def test_a_detail_that_the_table_refuses_fails_alone(home, database_url):
+    with demo_api(items=20, faults=('7=body:{"name": "a", "price": 1, "description": {}}',)) as url:
+        configured = settings(home, url, DATABASE_URL=database_url, ITEMS_TIMEOUT="20")
+        summary = run_import("items", settings=configured)
+        asked = log(url)
+    assert counts(summary) == ("completed", 20, 19, 0, 1)
+    [(external_id, reason)] = reasons(configured).items()
+    assert external_id == "7"
+    assert reason.startswith("the table imported_items refuses the row: ")
+    assert (rows(configured)["7"]["price"], rows(configured)["8"]["price"] is None) == (None, False)
+    assert len(set(asked)) == len(asked) == 21

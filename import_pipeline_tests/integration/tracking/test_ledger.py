@@ -512,6 +512,10 @@ def test_a_row_that_the_table_refuses_fails_alone(database, reason):
     discover(database, row, lease, *map(stub, ["a", "bad", "c"]))
     taken = claim(database, lease)
     done = [*details(taken[:1]), *details(taken[1:2], **bad), *details(taken[2:])]
+    if refusing:
+        with pytest.raises(importables.RowsRefused):
+            do(database, claims.complete, row, lease, Thing, done, NOON, at_once=True)
+        assert counted(database, row) == ((0, 0, 0),) * 2
     refused = do(database, claims.complete, row, lease, Thing, done, NOON)
     assert [failure.claim.external_id for failure in refused] == refusing
     assert all(failure.reason.startswith("the table things refuses the row: ") for failure in refused)
