@@ -72,4 +72,4 @@ def test_an_import_goes_on_when_the_clock_is_set(home, jump, record_property):
             )
             summary = carry_out(run, row.id)
         assert counts(summary) == ("completed", ITEMS, ITEMS, 0, 0)
-        record_property("kept", assert_kept(configured, url, items=ITEMS, most_repeated=2 + 1 + 3 + 1 + 3))
+        record_property("kept", str(assert_kept(configured, url, items=ITEMS, most_repeated=2 + 1 + 3 + 1 + 3)))

@@ -139,7 +139,7 @@ def test_a_database_that_is_locked_for_a_while_is_waited_for(configured, api, lo
             time.sleep(lock_seconds)
             assert stats(api)["requests"] - before <= 1, "what cannot be stored is not asked for"
         assert ending_of(process) is None
-    record_property("kept", assert_kept(configured, api, items=ITEMS))
+    record_property("kept", str(assert_kept(configured, api, items=ITEMS)))
 
 
 @pytest.mark.nightly
