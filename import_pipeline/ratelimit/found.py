@@ -13,6 +13,7 @@ LASTS = 86_400 * SECOND  #: how long a tier is believed in after the last sign o
 MOST = 6  #: tiers that are remembered
 LONGEST_LOOK = 3600 * SECOND
 LOOK_BACK = 10  #: a window is not longer than so many times the wait after a refusal
+ROUNDING = SECOND // 4  #: a reset is told in whole seconds, rounded up, and travels a while
 JOIN = SECOND // 2  #: when a first tier is learned, all wait that long for the others to tell what they sent
 
 
@@ -21,6 +22,8 @@ def learn(shared: Shared, stamps: Stamps, ask: Ask, now: int) -> None:
     shared.found = [tier for tier in shared.found if now < tier[2] + LASTS]
     for each in ask.named:
         window = each.window or window_of(each, stamps, now)
+        if each.used >= each.limit:
+            shared.named_full_at = now - each.age
         if window:
             enter(shared, each.limit, window, now, each.used, named=True)
     refusals = [each for each in ask.settled if each.outcome is Outcome.REFUSED]
@@ -28,6 +31,8 @@ def learn(shared: Shared, stamps: Stamps, ask: Ask, now: int) -> None:
         shared.refused_at = shared.refused_at or min(now - each.age for each in refusals)
         look_back = LOOK_BACK * (now - shared.refused_at + max(each.wait for each in refusals))
         shared.keep = max(shared.keep, min(LONGEST_LOOK, look_back))
+    longest = max((window for _, window, _ in shared.found), default=0)
+    shared.keep = max(shared.keep, min(LONGEST_LOOK, LOOK_BACK * longest))  # a longer tier is found by what was before
 
 
 def window_of(named: Named, stamps: Stamps, now: int) -> int:
@@ -39,23 +44,25 @@ def window_of(named: Named, stamps: Stamps, now: int) -> int:
         return 0
     oldest = stamps.newest(named.used - 1, 1) if named.used else ()
     since = max(0, now - named.age - oldest[0]) if oldest else 0
-    return whole(named.reset + since)
+    return max(SECOND, named.reset + since)
 
 
 def enter(shared: Shared, amount: int, window: int, now: int, used: int, *, named: bool = False) -> bool:
     """Remember a tier; False: others imply it already.
 
-    A limit that is named again with a longer window has that one. One that was found is never raised.
+    A limit that is named again with a longer window has that one, if it is surely longer. One that was found is never
+    raised; found again, it is a tenth less at least.
     """
     if named and not shared.found:
         shared.hold = max(shared.hold, now + JOIN)
     for tier in shared.found:
         if named and tier[0] == amount:
-            tier[1], tier[2] = max(tier[1], window), now
+            tier[1], tier[2] = max(tier[1], whole(window - ROUNDING) if window % SECOND else window), now
             return True
         if not named and tier[1] == window:
-            is_less, tier[0], tier[2] = amount < tier[0], min(tier[0], amount), now
-            return is_less
+            tier[0], tier[2] = max(1, min(amount, tier[0] - max(1, tier[0] // 10))), now
+            return True
+    window = whole(window)
     if is_implied(shared, amount, window):
         return False
     shared.found = [*shared.found, [amount, window, now]][-MOST:]
@@ -72,6 +79,8 @@ def discover(shared: Shared, stamps: Stamps, moment: int, now: int) -> None:
     obstacle. If there is none, a tenth less of all is tried from now on.
     """
     refused_at, shared.refused_at = shared.refused_at, 0
+    if shared.named_full_at >= refused_at:
+        return  # the refusal itself named the tier that was full
     since = moment - LOOK_BACK * max(0, moment - refused_at)
     admitted = [each for each in stamps.newest(0, stamps.later_than(since)) if each <= refused_at] or [refused_at]
     best, best_window = 0, 1

@@ -45,6 +45,7 @@ class Shared:
     strict_until: int = 0  #: no credit for delays before
     before: int = 0  #: the epoch that this one goes on from, where the store was set back
     refused_at: int = 0  #: when the server refused a request without any tier being known; 0: it did not
+    named_full_at: int = 0  #: when headers last named a learned tier of which nothing was left
     probe: str = ""
     found: list[list[int]] = field(default_factory=list)  #: (amount, window, last sign of it) of each learned tier
     counts: dict[str, dict[str, int]] = field(default_factory=dict)  #: places of long tiers, see hundredths.py

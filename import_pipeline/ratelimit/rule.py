@@ -150,15 +150,18 @@ def settle(book: Book, ask: Ask, now: int, *, is_learning: bool) -> None:
         if tried:
             shared.probing, shared.probe = 1, ""
         if each.outcome is Outcome.REFUSED:
-            refused(book, ask, each, now, tried=tried)
+            refused(book, ask, each, now, teaches=not tried and not is_learning)
 
 
-def refused(book: Book, ask: Ask, each: Settled, now: int, *, tried: bool) -> None:
-    """The server refused a request: all pause, and what it admitted before is learned."""
+def refused(book: Book, ask: Ask, each: Settled, now: int, *, teaches: bool) -> None:
+    """The server refused a request: all pause, and what it admitted before is held against the configured tiers.
+
+    A probe teaches nothing: after a pause the windows have emptied. Tiers that were learned have their own way.
+    """
     shared, moment = book.shared, now - each.age
     again = shared.pause <= now
     refuse(shared, now, moment + each.wait)
-    if ask.tiers and not tried:  # after a pause the windows have emptied, and say nothing
+    if teaches:
         windows = [met(book, tier, moment) for tier in ask.tiers]
         tighten(shared, now, each.wait, windows, again=again)
 

@@ -12,7 +12,7 @@ local WHOLE, LEAST = 1000000, 100000
 local FIELDS = {'offset', 'seen', 'epoch', 'hold', 'pause', 'probing', 'probe_until', 'hits', 'sleeps', 'slept',
                 'sleep_until', 'asleep', 'keep', 'learned', 'relax_at', 'weak', 'told', 'told_at', 'quickest',
                 'quickest_before', 'samples', 'samples_before', 'turned', 'strict_until', 'before', 'refused_at',
-                'longest', 'spent', 'spent_before'}
+                'longest', 'spent', 'spent_before', 'named_full_at'}
 local max, min, floor, ceil = math.max, math.min, math.floor, math.ceil
 local at = 0
 local function text() at = at + 1; return ARGV[at] end

@@ -1,6 +1,6 @@
 -- Tiers of an api for which none is configured: named by the server's headers, or found by being refused (found.py).
 local LASTS, MOST_FOUND, LOOK_BACK, LONGEST_LOOK, JOIN = 86400 * SECOND, 6, 10, 3600 * SECOND, 500000
-local RELAX_AFTER = 120 * SECOND
+local RELAX_AFTER, ROUNDING = 120 * SECOND, 250000
 local found, newly_long = {}, {}
 for amount, window, sign in string.gmatch(redis.call('HGET', STATE, 'found') or '', '(%d+):(%d+):(%d+)') do
   found[#found + 1] = {tonumber(amount), tonumber(window), tonumber(sign)}
@@ -21,15 +21,15 @@ local function enter(amount, window, is_named, used)
   if is_named and #found == 0 then s.hold = max(s.hold, now + JOIN) end
   for _, tier in ipairs(found) do
     if is_named and tier[1] == amount then
-      tier[2], tier[3] = max(tier[2], window), now
+      tier[2], tier[3] = max(tier[2], window % SECOND > 0 and whole(window - ROUNDING) or window), now
       return true
     end
     if not is_named and tier[2] == window then
-      local is_less = amount < tier[1]
-      tier[1], tier[3] = min(tier[1], amount), now
-      return is_less
+      tier[1], tier[3] = max(1, min(amount, tier[1] - max(1, floor(tier[1] / 10)))), now
+      return true
     end
   end
+  window = whole(window)
   if is_implied(amount, window) then return false end
   found[#found + 1] = {amount, window, now}
   newly_long[#newly_long + 1] = {amount, window, used}
@@ -40,6 +40,7 @@ end
 local function discover(moment)
   local refused_at = s.refused_at
   s.refused_at = 0
+  if s.named_full_at >= refused_at then return end
   local since = moment - LOOK_BACK * max(0, moment - refused_at)
   local admitted = redis.call('ZREVRANGEBYSCORE', STAMPS, exact(refused_at), '(' .. exact(since), 'WITHSCORES')
   if #admitted == 0 then admitted = {'', refused_at} end
@@ -63,8 +64,9 @@ if not configured then
     if window == 0 and reset > 0 then
       local oldest = used > 0 and redis.call('ZREVRANGE', STAMPS, used - 1, used - 1, 'WITHSCORES')[2]
       local since = oldest and max(0, now - age - tonumber(oldest)) or 0
-      window = whole(reset + since)
+      window = max(SECOND, reset + since)
     end
+    if used >= limit then s.named_full_at = now - age end
     if window > 0 then enter(limit, window, true, used) end
   end
   local refused_at, longest_wait
@@ -77,6 +79,9 @@ if not configured then
     if s.refused_at == 0 then s.refused_at = refused_at end
     s.keep = max(s.keep, min(LONGEST_LOOK, LOOK_BACK * (now - s.refused_at + longest_wait)))
   end
+end
+if not configured then
+  for _, tier in ipairs(found) do s.keep = max(s.keep, min(LONGEST_LOOK, LOOK_BACK * tier[2])) end
 end
 local function use_found()
   if configured then return end

@@ -22,7 +22,7 @@ for _, each in ipairs(settled) do
       local again = s.pause <= now
       s.hits, s.pause = s.hits + 1, max(s.pause, now - each.age + each.wait)
       if s.pause > now then s.probing = 1; sleep_until(s.pause) end
-      if #tiers > 0 and not tried then tighten(now - each.age, each.wait, again) end
+      if configured and not tried then tighten(now - each.age, each.wait, again) end
     end
   end
 end
