@@ -130,6 +130,7 @@ class ImportSource(ABC):
     overlap: bool = True  #: False: everything is discovered before the first detail
     read_twice: bool = False  #: the list is read until two readings agree, so that no change while paging goes unseen
     conditional: bool = False  #: details are asked for with the ETag of their last answer; 304 counts as unchanged
+    keep_payloads: bool = False  #: the beginning of an answer that made an item fail is kept with it, secrets masked
     retry: Retry = Retry()
     timeout: float = 30.0  #: seconds for a whole request
     max_body: int = 16 * 1024 * 1024  #: bytes of an answer, packed and unpacked; a longer one is refused

@@ -58,6 +58,7 @@ class PlantedSource(ImportSource):
 
     name = "planted"
     model = Telltale
+    keep_payloads = True
 
     def connector(self, settings: SourceSettings) -> Connector:
         """The token goes where no rule expects it."""

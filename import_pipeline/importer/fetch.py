@@ -8,7 +8,7 @@ from import_pipeline.contracts import Importable
 from import_pipeline.errors import ImportFailed, ItemRejected, ItemRetryable
 from import_pipeline.importer.discover import BAD_PAYLOAD, refused
 from import_pipeline.importer.outage import ask, describe
-from import_pipeline.importer.quoting import reading
+from import_pipeline.importer.quoting import quoted, reading
 from import_pipeline.importer.work import Work
 from import_pipeline.ratelimit import SECONDS, BodyRefused
 from import_pipeline.rules.backoff import retry_delay
@@ -18,15 +18,17 @@ from import_pipeline.tracking.claims import Claim, Done, Failure
 
 async def fetch_item(work: Work, claim: Claim, importable: Importable) -> Done | Failure:
     """Fetch and read one item. Raises ImportFailed when the API says that no request will work."""
+    response = None
     try:
         request = _request(work, claim, importable)
         response = await _ask(work, request)
         with reading(response):
             unchanged = _read(work, claim, response, importable)
     except ItemRejected as error:
-        return Failure(claim=claim, reason=str(error), next_attempt_at=None)
+        return Failure(claim=claim, reason=str(error), next_attempt_at=None, payload=_kept(work, response))
     except ItemRetryable as error:
-        return Failure(claim=claim, reason=str(error), next_attempt_at=_next_attempt(work, claim), may_pass=True)
+        again, payload = _next_attempt(work, claim), _kept(work, response)
+        return Failure(claim=claim, reason=str(error), next_attempt_at=again, payload=payload, may_pass=True)
     etag = response.headers.get("ETag") if work.source.conditional else None
     return Done(
         claim=claim,
@@ -36,6 +38,11 @@ async def fetch_item(work: Work, claim: Claim, importable: Importable) -> Done |
         request_seconds=response.extensions.get(SECONDS),
         http_status=response.status_code,
     )
+
+
+def _kept(work: Work, response: httpx.Response | None) -> str | None:
+    """What is kept of the answer by which the item failed, where the source wants it and there was one."""
+    return quoted(response) if work.source.keep_payloads and response is not None else None
 
 
 def _request(work: Work, claim: Claim, importable: Importable) -> httpx.Request:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, and_, bindparam, or_, select, update
 
 from import_pipeline.contracts import Importable
 from import_pipeline.rules.status import ImportKind, ItemStatus
-from import_pipeline.tracking import importables, outcomes, versions
+from import_pipeline.tracking import importables, items, outcomes, versions
 from import_pipeline.tracking.imports import ImportRow, Lease, hold
 from import_pipeline.tracking.outcomes import Outcomes
 from import_pipeline.tracking.tables import import_item_statuses as statuses
@@ -51,6 +51,7 @@ class Failure:
     claim: Claim
     reason: str
     next_attempt_at: datetime | None
+    payload: str | None = None  #: what is kept of the answer, without secrets
     may_pass: bool = False  #: whether it could have gone well at another moment, as far as the answer tells
 
 
@@ -123,6 +124,7 @@ _MARK_FAILED = (
         failure_reason=bindparam("reason"),
         last_failed_at=bindparam("now"),
         next_attempt_at=bindparam("next"),
+        metadata=bindparam("kept"),
         completed_at=None,
         claimed_by=None,
         lease_expires_at=None,
@@ -253,8 +255,15 @@ def _mark_failed(connection: Connection, failures: Sequence[Failure], now: datet
             "reason": failure.reason,
             "now": now,
             "next": failure.next_attempt_at,
+            "kept": _kept(failure),
         }
         for failure in failures
     ]
     if rows:
         connection.execute(_MARK_FAILED, rows)
+
+
+def _kept(failure: Failure) -> dict[str, str]:
+    """The row's metadata: a claimed item's version, and what there is of the answer to its last try."""
+    kept = {"version": failure.claim.version, items.PAYLOAD: failure.payload}
+    return {name: text for name, text in kept.items() if text is not None}

@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, func, or_, select, update
+from sqlalchemy import Connection, func, select, update
 
 from import_pipeline.rules.status import ItemStatus
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 
 #: What is not completed, named so that an index leads to it.
 UNDONE = (ItemStatus.PENDING, ItemStatus.PROCESSING, ItemStatus.FAILED)
+#: Where an item row's metadata keep the answer by which it failed.
+PAYLOAD = "payload"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +23,7 @@ class FailedItem:
     failure_count: int
     last_failed_at: datetime | None
     next_attempt_at: datetime | None
+    payload: str | None = None  #: the beginning of the answer, where the source keeps it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,27 +42,19 @@ class Remaining:
 
 
 def remaining(connection: Connection, import_id: int) -> Remaining:
-    """What is left to do, counted along an index."""
-    waiting = and_(statuses.c.status == ItemStatus.FAILED, statuses.c.next_attempt_at.is_not(None))
-    rows = connection.execute(
-        select(
-            statuses.c.status,
-            func.count(),
-            func.count(statuses.c.next_attempt_at),
-            func.min(statuses.c.next_attempt_at),
+    """What is left to do. Counted along an index, each status for itself: that is several times cheaper than groups."""
+    waiting = (statuses.c.status == ItemStatus.FAILED, statuses.c.next_attempt_at.is_not(None))
+    counted = [
+        select(what).where(statuses.c.import_id == import_id, *which).scalar_subquery()
+        for what, which in (
+            (func.count(), (statuses.c.status == ItemStatus.PENDING,)),
+            (func.count(), (statuses.c.status == ItemStatus.PROCESSING,)),
+            (func.count(), waiting),
+            (func.min(statuses.c.next_attempt_at), waiting),
         )
-        .where(statuses.c.import_id == import_id)
-        .where(or_(statuses.c.status.in_([ItemStatus.PENDING, ItemStatus.PROCESSING]), waiting))
-        .group_by(statuses.c.status)
-    ).all()
-    counts = {row[0]: row for row in rows}
-    failed = counts.get(ItemStatus.FAILED)
-    return Remaining(
-        pending=counts[ItemStatus.PENDING][1] if ItemStatus.PENDING in counts else 0,
-        processing=counts[ItemStatus.PROCESSING][1] if ItemStatus.PROCESSING in counts else 0,
-        waiting=failed[2] if failed else 0,
-        next_attempt_at=failed[3] if failed else None,
-    )
+    ]
+    pending, processing, retries, next_attempt_at = connection.execute(select(*counted)).one()
+    return Remaining(pending=pending, processing=processing, waiting=retries, next_attempt_at=next_attempt_at)
 
 
 def unfinished(connection: Connection, import_id: int) -> int:
@@ -88,6 +83,7 @@ def failures(connection: Connection, import_id: int, limit: int = 100) -> list[F
             failure_count=row.failure_count,
             last_failed_at=row.last_failed_at,
             next_attempt_at=row.next_attempt_at,
+            payload=row.metadata.get(PAYLOAD),
         )
         for row in rows
     ]

@@ -114,6 +114,14 @@ async def test_no_failure_of_an_item_tells_a_secret(command, tmp_path, monkeypat
     assert tells(shown.out) == []
     failures = {each["external_id"]: each["reason"] for each in shown.json["failures"]}
     assert len(failures) == len(ITEMS)
+    payloads = {each["external_id"]: each["payload"] for each in shown.json["failures"]}
+    assert payloads["picky"] == json.dumps({"session_token": "***", "echo": ["***"] * len(SECRETS)})
+    assert {name for name, payload in payloads.items() if payload is None} == {
+        "(page 1, item 10)",
+        "reset",
+        "slow",
+        "unaskable",
+    }
     assert failures["picky"] == (
         "Telltale.populate rejects the detail: picky: not with {'session_token': '***', 'echo': [" + ECHOED + "]}, nor "
         "*** *** *** *** *** ***"

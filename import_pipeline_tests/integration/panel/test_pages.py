@@ -53,7 +53,7 @@ async def test_the_list_filters_sorts_and_pages(home):
 async def test_an_import_s_page_has_it_all(home):
     async with open_panel(home, DAGSTER_URL="https://dagster.example.com") as panel:
         ended = add_import(panel.installation, **ENDED, dagster_run_id="ab/c", failure_reason=None)
-        failed = {"status": "failed", "failure_count": 1, "failure_reason": "404"}
+        failed = {"status": "failed", "failure_count": 1, "failure_reason": "404", "metadata": {"payload": '{"a": 1}'}}
         add_items(panel.installation, ended, failed, failed, {"status": "completed", "completed_at": NOON})
         add_event(panel.installation, ended, "It began.")
         answer = await panel.get(f"/imports/{ended}")
@@ -61,6 +61,7 @@ async def test_an_import_s_page_has_it_all(home):
         assert (answer.status_code, panel.drawn.template) == (200, "import.html")
         assert [(group.reason, group.count) for group in context["groups"]] == [("404", 2)]
         assert [item.external_id for item in context["failures"]] == ["0", "1"]
+        assert answer.text.count("<pre>{&#34;a&#34;: 1}</pre>") == 2
         assert [said for _, _, said in context["events"]] == ["It began."]
         assert (context["actions"], context["unfinished"]) == (("retry", "delete"), 2)
         assert context["run_url"] == "https://dagster.example.com/runs/ab%2Fc"
@@ -165,7 +166,8 @@ async def test_nothing_from_outside_is_more_than_text(home, hostile):
         broken = ENDED | {"status": "failed"}
         reasons = {"failure_reason": hostile, "incomplete_reason": hostile, "requested_by": hostile, "host": hostile}
         ended = add_import(panel.installation, **broken, **reasons, dagster_run_id=hostile[:64])
-        add_items(panel.installation, ended, {"status": "failed", "external_id": hostile, "failure_reason": hostile})
+        failed = {"status": "failed", "external_id": hostile, "failure_reason": hostile}
+        add_items(panel.installation, ended, failed | {"metadata": {"payload": hostile}})
         add_event(panel.installation, ended, hostile)
         for path in (
             "/",
@@ -186,7 +188,8 @@ async def test_no_secret_is_shown_anywhere(home):
     async with open_panel(home, ITEMS_TOKEN=SECRET) as panel:
         told = f"GET https://me:{SECRET}@api.test/items?api_key=hidden-key failed: Bearer hidden-bearer {SECRET}"
         ended = add_import(panel.installation, **ENDED, failure_reason=told, incomplete_reason=told)
-        add_items(panel.installation, ended, {"status": "failed", "external_id": told[:255], "failure_reason": told})
+        failed = {"status": "failed", "external_id": told[:255], "failure_reason": told}
+        add_items(panel.installation, ended, failed | {"metadata": {"payload": told}})
         add_event(panel.installation, ended, told)
         for path in ("/", f"/imports/{ended}", "/api/imports", f"/api/imports/{ended}", "/metrics"):
             text = (await panel.get(path)).text
