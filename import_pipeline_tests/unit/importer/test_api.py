@@ -1,0 +1,39 @@
+"""What a request costs, by the source's own word."""
+
+from typing import Any, cast
+
+import httpx
+import pytest
+
+from import_pipeline.contracts import ImportSource
+from import_pipeline.errors import ContractError
+from import_pipeline.importer.api import Cost, Tally
+
+
+class Weighed:
+    """Just enough of a source."""
+
+    name = "items"
+
+    def __init__(self, cost: Any) -> None:
+        self._cost = cost
+
+    def cost(self, request: httpx.Request) -> Any:
+        return self._cost
+
+
+def cost_of(value: Any, tally: Tally) -> int:
+    return Cost(cast(ImportSource, Weighed(value)), tally)(httpx.Request("GET", "https://api.test/"))
+
+
+def test_costs_are_counted_once_for_each_request() -> None:
+    tally = Tally()
+    assert [cost_of(value, tally) for value in (1, 5, 3)] == [1, 5, 3]
+    assert tally.mean_cost == 3
+    assert Tally().mean_cost == 1
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, "2", None])
+def test_a_cost_that_is_none_names_the_source_and_the_method(value: Any) -> None:
+    with pytest.raises(ContractError, match=r"items\.cost: expected a whole number from 1, got"):
+        cost_of(value, Tally())
