@@ -6,7 +6,9 @@ Each raises an ImportPipelineError whose text says how to mend what does not wor
 import asyncio
 import shutil
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from import_pipeline.cli.panel import local_host, open_door
 from import_pipeline.cli.processes import url
@@ -20,7 +22,7 @@ from import_pipeline.ratelimit import Limiter, open_permits, parse_tiers
 from import_pipeline.ratelimit.inspection import inspect_redis, weaknesses
 from import_pipeline.redaction import redact
 from import_pipeline.rules.outcome import Verdict, judge
-from import_pipeline.settings import Settings
+from import_pipeline.settings import SETTINGS, SOURCE_SETTINGS, Settings, variable_prefix
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.inspection import is_superuser, is_writable, missing_rights, server_seconds
 from import_pipeline.tracking.schema import HEAD, address
@@ -29,6 +31,8 @@ from import_pipeline.tracking.schema import HEAD, address
 MOST_SKEW_SECONDS = 2.0
 #: Free bytes below which nothing works for long, and below which somebody should look.
 NO_SPACE, LITTLE_SPACE = 50 * 1024**2, 1024**3
+#: How alike (0 to 1) two names are of which one is taken for a slip of the other.
+NEARLY = 0.87
 #: Dagster's daemon gives a sign of life every 30 s.
 DAEMON_SECONDS = 120.0
 
@@ -53,8 +57,17 @@ def skew(theirs: float | None, ours: float, whose: str) -> list[str]:
 
 
 def sources(settings: Settings) -> Told:
-    """Whether the list of sources can be loaded."""
-    return Told(message=f"{', '.join(source.name for source in load_sources(settings))} ({settings.sources})")
+    """Whether the list of sources can be loaded; with notes on variables that look like settings, and are none."""
+    names = [source.name for source in load_sources(settings)]
+    return Told(message=f"{', '.join(names)} ({settings.sources})", notes=tuple(mistyped(settings.environment, names)))
+
+
+def mistyped(variables: Iterable[str], sources: Iterable[str]) -> list[str]:
+    """A note on each variable that is nearly one of our settings: nothing reads it. Values are not told."""
+    theirs = (variable_prefix(source) + setting.name for source in sources for setting in SOURCE_SETTINGS)
+    known = {*(setting.name for setting in SETTINGS), *theirs}
+    near = {name: get_close_matches(name, known, n=1, cutoff=NEARLY) for name in sorted({*variables} - known)}
+    return [f"{name} is set, but no such setting is known: {found[0]}?" for name, found in near.items() if found]
 
 
 def database(settings: Settings) -> Told:

@@ -1,12 +1,12 @@
 """The commands, as one list; each is a few lines that call an action and print what it returned."""
 
 import json
-import sys
 from collections.abc import Mapping
 
 import click
 
 from import_pipeline.cli import screen
+from import_pipeline.cli.consent import ask, yes
 from import_pipeline.cli.control import CONTROL
 from import_pipeline.cli.demo import demo
 from import_pipeline.cli.doctor import doctor
@@ -33,7 +33,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON o
 @click.option("--fresh", is_flag=True, help="First forget this source's versions and imported rows.")
 @click.option("--limit", type=click.IntRange(1), help="Import only the first so many items of the list.")
 @click.option("--only", help="Import only the items of these ids, separated by commas; the list is not read.")
-@click.option("--yes", is_flag=True, help="Do not ask before something is deleted.")
+@yes
 @as_json
 def run(source: str, fresh: bool, limit: int | None, only: str | None, yes: bool, as_json: bool) -> int:
     """Import SOURCE now, in this process, as a run of its Dagster job.
@@ -47,7 +47,8 @@ def run(source: str, fresh: bool, limit: int | None, only: str | None, yes: bool
         raise click.UsageError("--only: expected ids separated by commas, got none")
     with open_installation() as installation:
         if fresh and not yes:
-            _confirm(installation.source(source).model.__table__.name)
+            table = installation.source(source).model.__table__.name
+            ask(f"Delete all rows of the table {table}, and import them anew?")
         summary = carry_out_here(installation, source, fresh=fresh, limit=limit, only=ids, show=not as_json)
         if as_json:
             click.echo(json.dumps(summary.as_json()))
@@ -61,12 +62,6 @@ def run(source: str, fresh: bool, limit: int | None, only: str | None, yes: bool
 def _ending(summary: ImportSummary) -> str:
     """Completed imports have no such reason."""
     return f"{'was cancelled' if summary.status == ImportStatus.CANCELLED else 'failed'}: {summary.failure_reason}"
-
-
-def _confirm(table: str) -> None:
-    if not sys.stdin.isatty():
-        raise click.UsageError(f"--fresh deletes all rows of the table {table}; say --yes where nobody can be asked")
-    click.confirm(f"Delete all rows of the table {table}, and import them anew?", abort=True, err=True)
 
 
 def _failed(installation: Installation, import_id: int) -> list[items.FailedItem]:

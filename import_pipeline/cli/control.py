@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from import_pipeline.cli import timetable
+from import_pipeline.cli.consent import ask, yes
 from import_pipeline.cli.foreground import see_through
 from import_pipeline.importer import upkeep, wishes
 from import_pipeline.importer.installation import Installation, open_installation
@@ -24,7 +25,6 @@ UNENDED = (ImportStatus.SCHEDULED, ImportStatus.RUNNING)
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 reason = click.option("--reason", help="Why; it is kept with the wish.")
-yes = click.option("--yes", is_flag=True, help="Do not ask before something is lost.")
 
 
 def _who() -> str:
@@ -48,10 +48,10 @@ def _tell(sentence: str, as_json: bool, **values: Any) -> None:
 @as_json
 def request(source: str, fresh: bool, shards: int | None, reason: str | None, yes: bool, as_json: bool) -> None:
     """Ask for an extra import of SOURCE now. The sensor starts it within seconds; the schedule stays as it is."""
-    if fresh and not yes:
-        click.confirm(f"Delete all rows that {source} has imported, and import them anew?", abort=True, err=True)
     with open_installation() as installation:
         found = installation.source(source)
+        if fresh and not yes:
+            ask(f"Delete all rows that {source} has imported, and import them anew?")
         wish = wishes.ask(installation, found, Wish.NEW, fresh=fresh, shards=shards, by=_who(), reason=reason)
         _tell(
             f"Wish {wish} is written down: the sensor starts an import of {source} within seconds.", as_json, wish=wish
@@ -108,6 +108,13 @@ def start_scheduled(source: str, as_json: bool) -> int:
     return status
 
 
+def _ask_about(installation: Installation, import_id: int, question: str) -> None:
+    """Nobody is asked about an import that there is not."""
+    with installation.database.read() as connection:
+        imports.get(connection, import_id)
+    ask(question)
+
+
 @click.command()
 @click.argument("import_id", type=int, metavar="ID")
 @reason
@@ -115,9 +122,9 @@ def start_scheduled(source: str, as_json: bool) -> int:
 @as_json
 def cancel(import_id: int, reason: str | None, yes: bool, as_json: bool) -> None:
     """Cancel the scheduled or running import of that ID. What it imported is kept."""
-    if not yes:
-        click.confirm(f"Cancel import {import_id}?", abort=True, err=True)
     with open_installation() as installation:
+        if not yes:
+            _ask_about(installation, import_id, f"Cancel import {import_id}?")
         _tell(wishes.cancel(installation, import_id, by=_who(), reason=reason), as_json, import_id=import_id)
 
 
@@ -143,9 +150,9 @@ def retry(import_id: int, reason: str | None, as_json: bool) -> None:
 @as_json
 def delete(import_id: int, reason: str | None, yes: bool, as_json: bool) -> None:
     """Delete the ended import of that ID, with its item rows and events. What it imported stays."""
-    if not yes:
-        click.confirm(f"Delete import {import_id} with all its item rows and events?", abort=True, err=True)
     with open_installation() as installation:
+        if not yes:
+            _ask_about(installation, import_id, f"Delete import {import_id} with all its item rows and events?")
         wishes.delete(installation, import_id, by=_who(), reason=reason)
         _tell(f"Import {import_id} is deleted.", as_json, import_id=import_id)
 
@@ -173,7 +180,7 @@ def _finalized(installation: Installation, import_id: int, *, mark_gone: bool) -
 def prune(days: int, yes: bool, as_json: bool) -> None:
     """Drop the item rows of old imports, failed ones excepted. Import rows and imported data stay."""
     if not yes:
-        click.confirm(f"Drop the item rows of imports that ended over {days} days ago?", abort=True, err=True)
+        ask(f"Drop the item rows of imports that ended over {days} days ago?")
     with open_installation() as installation:
         dropped = upkeep.prune(installation, days)
         _tell(f"{dropped} item rows are dropped.", as_json, dropped=dropped)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import click
 
+from import_pipeline.cli.consent import ask, yes
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.settings import Settings, load_settings
 from import_pipeline.tracking import schema
@@ -14,7 +15,7 @@ from import_pipeline.tracking.database import Database
 
 @click.command()
 @click.option("--to", "revision", help="Go back to that revision of the tracking tables (base: drop them).")
-@click.option("--yes", is_flag=True, help="Do not ask before something is lost.")
+@yes
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def migrate(revision: str | None, yes: bool, as_json: bool) -> None:
     """Make or update all tables: tracking, the sources' own where they are absent, Dagster's.
@@ -28,7 +29,7 @@ def migrate(revision: str | None, yes: bool, as_json: bool) -> None:
         sentence, found = _forward(settings)
     else:
         if not yes:
-            click.confirm(f"Undo the migrations after {revision}, with what only they can hold?", abort=True, err=True)
+            ask(f"Undo the migrations after {revision}, with what only they can hold?")
         sentence, found = _back(settings, revision)
     click.echo(json.dumps({"message": sentence, "revision": found}) if as_json else sentence)
 

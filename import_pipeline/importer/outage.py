@@ -4,13 +4,18 @@ What cannot be connected to was never asked, so no item uses up a try by it: eve
 that has never answered is not waited for: its address is wrong, or nobody has started it.
 """
 
+import re
+
 import httpx
 
 from import_pipeline.errors import ImportFailed
 from import_pipeline.importer.work import Work
 from import_pipeline.redaction import redact
 from import_pipeline.rules.status import ImportKind
+from import_pipeline.settings import variable_prefix
 
+#: Where one address refused, aiohttp tells it a second time, as a tuple.
+_ONLY_ADDRESS = re.compile(r" \[Connect call failed \([^()]*\)\]")
 UNREACHABLE = (httpx.ConnectError, httpx.ConnectTimeout)
 
 
@@ -25,7 +30,7 @@ async def ask(work: Work, request: httpx.Request, *, first: bool = False) -> htt
                 response = await work.api.send(request, first=first)
         except UNREACHABLE as error:
             if not _is_known(work):
-                raise ImportFailed(unreachable(work, error)) from error
+                raise ImportFailed(unreachable(work.source.name, work.api.client.base_url, error)) from error
             work.gate.close(f"the API cannot be reached ({in_words(error)})")
             _check_patience(work, error)
         except httpx.RequestError as error:
@@ -58,15 +63,15 @@ def _check_patience(work: Work, error: httpx.RequestError) -> None:
         raise ImportFailed(f"{reason}. What is done is kept; what is left can be retried") from error
 
 
-def unreachable(work: Work, error: httpx.RequestError) -> str:
-    """The sentence for an API that has never answered."""
-    base = redact(str(work.api.client.base_url))
-    return f"the API at {base} cannot be reached: {in_words(error)}. Check its address and that it runs"
+def unreachable(source: str, base_url: httpx.URL, error: httpx.RequestError) -> str:
+    """The sentence for a source's API that has never answered."""
+    address = f"its address ({variable_prefix(source)}BASE_URL)"
+    return f"the API at {redact(str(base_url))} cannot be reached: {in_words(error)}. Check {address} and that it runs"
 
 
 def in_words(error: Exception) -> str:
     """A connection's failure without secrets, and without what only aiohttp's authors understand."""
-    return redact(str(error)).replace(" ssl:default", "") or type(error).__name__
+    return redact(_ONLY_ADDRESS.sub("", str(error))).replace(" ssl:default", "") or type(error).__name__
 
 
 def describe(error: httpx.RequestError, timeout: float) -> str:

@@ -11,9 +11,8 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportFailed
 from import_pipeline.importer.api import open_api
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.outage import in_words
+from import_pipeline.importer.outage import in_words, unreachable
 from import_pipeline.ratelimit import parse_tiers
-from import_pipeline.redaction import redact
 from import_pipeline.rules.forecast import minimum_seconds
 from import_pipeline.rules.outcome import Verdict, judge
 from import_pipeline.rules.status import ImportKind, ImportStatus
@@ -110,7 +109,6 @@ async def first_page(installation: Installation, source: ImportSource) -> httpx.
         try:
             return await api.send(source.list_request(1, source.per_page), first=True)
         except httpx.TransportError as error:
-            base = redact(str(api.client.base_url))
-            raise ImportFailed(f"the API at {base} cannot be reached: {in_words(error)}") from error
+            raise ImportFailed(unreachable(source.name, api.client.base_url, error)) from error
         except httpx.DecodingError as error:
             raise ImportFailed(f"list page 1: {in_words(error)}") from error

@@ -237,7 +237,15 @@ def test_what_is_not_there_is_said_in_a_sentence(command, arguments, sentence):
     [
         (["run", "items", "--only", ","], "--only: expected ids separated by commas, got none"),
         (["run", "items", "--only", "3", "--limit", "2"], "--only cannot be given together with --limit or --fresh"),
-        (["run", "items", "--fresh"], "--fresh deletes all rows of the table imported_items; say --yes"),
+        (
+            ["run", "items", "--fresh"],
+            "Delete all rows of the table imported_items, and import them anew? Nobody can be",
+        ),
+        (["request", "items", "--fresh"], "import them anew? Nobody can be asked here: say --yes"),
+        (["request", "itmes", "--fresh"], "itmes: no such source; known are: items"),
+        (["prune", "--days", "3"], "Nobody can be asked here: say --yes"),
+        (["cancel", "9"], "import 9: there is none of this id"),
+        (["delete", "9"], "import 9: there is none of this id"),
         (["run", "items", "--limit", "0"], "0 is not in the range x>=1"),
         (["show", "9" * 30], "is not in the range"),
     ],
@@ -254,7 +262,8 @@ def test_an_import_that_cannot_work_fails_with_its_reason(command, home, trouble
         environment, reason = {
             "nobody listens": (
                 {"ITEMS_BASE_URL": "http://127.0.0.1:9"},
-                "the API at http://127.0.0.1:9 cannot be reached: ",
+                "the API at http://127.0.0.1:9 cannot be reached: Cannot connect to host 127.0.0.1:9. "
+                "Check its address (ITEMS_BASE_URL) and that it runs",
             ),
             "the token is wrong": (
                 {"ITEMS_BASE_URL": url, "ITEMS_TOKEN": "a-wrong-one"},

@@ -2,7 +2,7 @@
 
 import pytest
 
-from import_pipeline.cli.checkups import skew
+from import_pipeline.cli.checkups import mistyped, skew
 from import_pipeline.ratelimit.inspection import RedisState, weaknesses
 
 SOUND = {
@@ -45,3 +45,31 @@ def test_a_redis_that_will_forget_is_told_with_how_to_mend_it(state, mended_by):
     found = weaknesses(RedisState(**SOUND | state))
     assert len(found) == len(mended_by)
     assert all(part in note for note, part in zip(found, mended_by, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("ITEMS_LIMIT", "ITEMS_LIMITS"),
+        ("ITEM_TOKEN", "ITEMS_TOKEN"),
+        ("ITEMS_BACKOFFS", "ITEMS_BACKOFF"),
+        ("DATABSE_URL", "DATABASE_URL"),
+    ],
+)
+def test_a_variable_that_is_nearly_a_setting_is_told(variable, meant):
+    [note] = mistyped([variable, "PATH", "ITEMS_TRIES"], ["items"])
+    assert note == f"{variable} is set, but no such setting is known: {meant}?"
+
+
+def test_settings_and_the_variables_of_others_are_not_told():
+    others = [
+        "PATH",
+        "HOME",
+        "DAGSTER_HOME",
+        "ORDERS_LIMITS",
+        "ITEMS_EU_TRIES",
+        "ITEMS_LIMITS",
+        "PGPASSWORD",
+        "PANEL_HOSTS",
+    ]
+    assert mistyped(others, ["items", "orders", "items_eu"]) == []
