@@ -88,7 +88,8 @@ def adopt(connection: Connection, seen: ImportRow, starter: Worker, now: datetim
         .where(
             imports.c.id == seen.id,
             imports.c.status == ImportStatus.SCHEDULED,
-            imports.c.updated_at == seen.updated_at,
+            imports.c.host.is_not_distinct_from(seen.host),
+            imports.c.pid.is_not_distinct_from(seen.pid),  # the one before us has put its own here
             asked.is_(None) if seen.run_requested_at is None else asked == seen.run_requested_at,
         )
         .values(host=starter.host, pid=starter.pid, scheduled_at=now, run_requested_at=None, updated_at=now)
