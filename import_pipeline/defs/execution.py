@@ -179,7 +179,8 @@ class Execution:
             # A materialization here would speak for all chosen partitions, the failed ones too.
             raise dg.Failure(description=f"{summary.items_failed_count} items failed", metadata=figures)
         if self.wants_list and not self.is_selection:
-            yield dg.MaterializeResult(asset_key=names.discovered(self.name), metadata=figures)
+            version = dg.DataVersion(names.LIST_VERSION)
+            yield dg.MaterializeResult(asset_key=names.discovered(self.name), metadata=figures, data_version=version)
         if self.wants_details:
             yield dg.MaterializeResult(asset_key=names.enriched(self.name), metadata=figures)
             asset = names.enriched(self.name)

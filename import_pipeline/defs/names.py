@@ -9,6 +9,10 @@ COMPLETED_TAG = "completed_imports"  #: the imports that a run of what comes aft
 
 MAX_RETRIES_TAG = "dagster/max_retries"  #: Dagster's own
 
+#: The data version of every list; an asset without one counts as having this. A list that was read again makes no
+#: item's details out of date: which of them are, `ImportSource.version` tells.
+LIST_VERSION = "INITIAL"
+
 IMPORTS = "imports"
 ITEM_STATUSES = "import_item_statuses"
 
@@ -21,6 +25,16 @@ def discovered(source: str) -> str:
 def enriched(source: str) -> str:
     """The asset of phase two, partitioned by item or by bucket."""
     return f"enriched_{source}"
+
+
+def made_from(source: str, run_id: str) -> dict[str, str]:
+    """The tags by which Dagster knows of what a run made a materialization; else it goes by what came last."""
+    listed = discovered(source)
+    return {
+        "dagster/code_version": run_id,  # as Dagster itself puts it where the code has none
+        f"dagster/input_data_version/{listed}": LIST_VERSION,
+        f"dagster/input_event_pointer/{listed}": "NULL",
+    }
 
 
 def partitions(source: str, *, in_buckets: bool) -> str:

@@ -1,7 +1,7 @@
 """The partitions of a source's details: one per item, or buckets. Which there are, and what is to be told of each."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import dagster as dg
@@ -58,11 +58,14 @@ class ToldByItem:
 class ToldByBucket:
     """One materialization per bucket: when it is full, or when nothing more will come, with what the ledger says."""
 
-    def __init__(self, asset: str, source: ImportSource, database: Database, import_id: int) -> None:
+    def __init__(
+        self, asset: str, source: ImportSource, database: Database, import_id: int, tags: Mapping[str, str]
+    ) -> None:
         self._asset = asset
         self._source = source
         self._database = database
         self._import_id = import_id
+        self._tags = tags
         self._arrived: deque[Sequence[str]] = deque()
         self._stored: Counter[str] = Counter()  #: bucket -> items since it was told of last
 
@@ -100,4 +103,4 @@ class ToldByBucket:
         with self._database.read() as connection:
             tally = numbers.tally(connection, self._import_id, self._source.name, *range_of(key))
         metadata = {"items_imported": tally.completed, "items_failed": tally.failed, "import_id": self._import_id}
-        return dg.AssetMaterialization(asset_key=self._asset, partition=key, metadata=metadata)
+        return dg.AssetMaterialization(asset_key=self._asset, partition=key, metadata=metadata, tags=self._tags)

@@ -115,11 +115,13 @@ def report_for(
     asset, in_buckets = names.enriched(source.name), source.partitions.size is not None
     partitions = names.partitions(source.name, in_buckets=in_buckets)
 
+    tags = names.made_from(source.name, run.run_id)
+
     def materialization(item: StoredItem) -> dg.AssetMaterialization:
         found = metadata.of_item(item, import_id)
-        return dg.AssetMaterialization(asset_key=asset, partition=item.external_id, metadata=found)
+        return dg.AssetMaterialization(asset_key=asset, partition=item.external_id, metadata=found, tags=tags)
 
-    by_bucket = ToldByBucket(asset, source, database, import_id)
+    by_bucket = ToldByBucket(asset, source, database, import_id, tags)
     return Report(
         by_bucket if in_buckets else ToldByItem(materialization),
         add=lambda keys: instance.add_dynamic_partitions(partitions, list(keys)),

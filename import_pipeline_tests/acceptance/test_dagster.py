@@ -2,6 +2,7 @@
 
 import re
 import signal
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -171,6 +172,7 @@ class Things(ImportSource):
 
     name = "things"
     model = Thing
+    owners = ("team:data", "ada@example.com")
 
     def list_request(self, page, per_page):
         return httpx.Request("GET", "/api/items", params={"page": page, "perPage": per_page})
@@ -194,15 +196,37 @@ def test_a_users_own_source_becomes_definitions_with_a_configured_resource(home)
         api = RateLimitedApiResource(base_url=url, limits="5/1 second", concurrency=3, timeout=10)
         definitions = build_import_definitions(Things(), api)
         dg.Definitions.validate_loadable(definitions)
+        check_what_the_assets_say(definitions)
         with dg.DagsterInstance.ephemeral() as instance:
             result = definitions.resolve_job_def("import_things").execute_in_process(instance=instance)
             assert result.success
             assert len(instance.get_materialized_partitions(dg.AssetKey("enriched_things"))) == 8
+            tags = instance.get_run_by_id(result.run_id).tags
+            assert (tags["import_source"], tags["import_id"], tags["import_made_by"]) == ("things", "1", result.run_id)
         assert (stats(url)["details"], stats(url)["rate_limited"]) == (8, 0)
     assert rows(tracking(home), "SELECT count(price) AS prices FROM things") == [{"prices": 8}]
     [row] = rows(tracking(home), "SELECT source, requests_count, rate_limit_sleeps_count FROM imports")
     assert (row["source"], row["requests_count"]) == ("things", 9)
     assert row["rate_limit_sleeps_count"] > 0
+
+
+def check_what_the_assets_say(definitions):
+    """Whose they are, when they count as late, where the panel shows them, which columns the table has."""
+    spec = definitions.resolve_assets_def("enriched_things").specs_by_key[dg.AssetKey("enriched_things")]
+    listed = definitions.resolve_assets_def("discovered_things").specs_by_key[dg.AssetKey("discovered_things")]
+    for each in (spec, listed):
+        assert list(each.owners) == ["team:data", "ada@example.com"]
+        assert each.freshness_policy == dg.FreshnessPolicy.time_window(
+            warn_window=timedelta(hours=4), fail_window=timedelta(hours=7)
+        )
+        assert each.metadata["panel"].value == "http://127.0.0.1:3001/?source=things"
+    columns = spec.metadata["dagster/column_schema"].columns
+    assert [(column.name, column.type, column.constraints.nullable) for column in columns] == [
+        ("id", "integer", False),
+        ("price", "varchar", True),
+        ("external_id", "varchar(255)", False),
+    ]
+    assert [column.name for column in columns if column.constraints.unique] == ["external_id"]
 
 
 REPOSITORIES = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name location { name } } } } }"
@@ -211,6 +235,11 @@ LAUNCH = """mutation($location: String!, $repository: String!, $job: String!) { 
   runConfigData: {} }) { __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
 TERMINATE = """mutation($id: String!) { terminateRun(runId: $id) {
   __typename ... on TerminateRunFailure { message } ... on PythonError { message } } }"""
+REEXECUTE = """mutation($id: String!) {
+  launchRunReexecution(reexecutionParams: {parentRunId: $id, strategy: ALL_STEPS}) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+STALE = """{ assetNodeOrError(assetKey: {path: ["enriched_items"]}) { ... on AssetNode {
+  partitionKeys staleStatusByPartition } } }"""
 STATUS = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
 
 
@@ -234,6 +263,16 @@ class DagsterUi:
         launched = self.ask(LAUNCH, job=job, **where)["launchRun"]
         assert launched["__typename"] == "LaunchRunSuccess", launched
         return launched["run"]["runId"]
+
+    def launch_again(self, run_id):
+        launched = self.ask(REEXECUTE, id=run_id)["launchRunReexecution"]
+        assert launched["__typename"] == "LaunchRunSuccess", launched
+        return launched["run"]["runId"]
+
+    def staleness(self):
+        """Partition -> MISSING, STALE (the UI says unsynced) or FRESH."""
+        found = self.ask(STALE)["assetNodeOrError"]
+        return dict(zip(found["partitionKeys"], found["staleStatusByPartition"], strict=True))
 
     def status(self, run_id):
         return self.ask(STATUS, id=run_id)["runOrError"]["status"]
@@ -263,8 +302,8 @@ def import_of(home, run_id):
     return row
 
 
-def test_runs_of_the_ui_wait_for_each_other_and_a_terminated_one_cancels_its_import(dev, home):
-    with serve("--items", "30", "--limits", "none") as url:
+def test_runs_of_the_ui_wait_for_each_other_and_a_terminated_one_cancels_its_import(dev, home, instance):
+    with serve("--items", "40", "--limits", "none") as url:
         process, ui = dev(url)
         first = ui.launch("import_items")
         some_details(url, 2)
@@ -278,8 +317,30 @@ def test_runs_of_the_ui_wait_for_each_other_and_a_terminated_one_cancels_its_imp
         ui.wait_for(second, "SUCCESS")
         completed = import_of(home, second)
         assert completed["status"] == "completed"
-        assert completed["items_imported_count"] + completed["items_unchanged_count"] == 30
+        assert completed["items_imported_count"] + completed["items_unchanged_count"] == 40
         assert completed["started_at"] > cancelled["ended_at"], "it has waited"
+        check_the_observations(instance, second, completed["id"])
+        third = ui.launch_again(second)
+        ui.wait_for(third, "SUCCESS")
+        own = import_of(home, third)
+        assert (own["id"], own["items_unchanged_count"]) == (completed["id"] + 1, 40), "an import of its own"
+        assert ui.staleness() == {str(number): "FRESH" for number in range(1, 41)}, "a list read again changes none"
         process.signal(signal.SIGINT)
         process.end()
     eventually(lambda: not processes_of(home), "all of dagster dev has ended")
+
+
+def check_the_observations(instance, run_id, import_id):
+    """How far an import of more than five seconds was, on what it fills."""
+    observed = [
+        event.asset_observation_data.asset_observation
+        for event in events_of(instance, run_id, dg.DagsterEventType.ASSET_OBSERVATION)
+    ]
+    assert {each.asset_key.to_user_string() for each in observed} == {"enriched_items", "imports"}
+    for each in observed:
+        figures = {key: value.value for key, value in each.metadata.items()}
+        done = figures["items_imported"]
+        assert (figures["items_total"], figures["items_failed"]) == (40, 0)
+        assert 0 < done < 40
+        assert figures["eta_seconds"] > 0
+        assert re.fullmatch(rf"Import {import_id}: \d+ of 40 items", each.description)
