@@ -150,7 +150,7 @@ def print_list(console: Console, rows: Sequence[tuple[ImportRow, ImportSummary]]
         return
     wide = console.width >= 100
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in ("id", "source", *(["kind"] if wide else []), "status", "started"):
+    for name in ("id", "source", *(["kind"] if wide else []), "status", "started or due"):
         table.add_column(name, justify="right" if name == "id" else "left", no_wrap=True)
     for name in ("imported", "failed", "time", "429s", *(["x least time"] if wide else [])):
         table.add_column(name, justify="right", no_wrap=True)
@@ -160,20 +160,27 @@ def print_list(console: Console, rows: Sequence[tuple[ImportRow, ImportSummary]]
 
 
 def _cells(row: ImportRow, summary: ImportSummary, *, wide: bool) -> list[str]:
-    ratio = "-" if summary.ideal_ratio is None else f"{summary.ideal_ratio:.3f}"
-    started = row.started_at or row.scheduled_at
-    total = "?" if summary.items_count is None else summary.items_count
+    when = row.started_at or row.scheduled_at
+    figures = _figures(summary) if row.started_at else ["-"] * 5
     return [
         str(row.id),
         row.source,
         *([row.kind.value] if wide else []),
         status(row.status.value),
-        moment(started) if wide else short_moment(started),
+        moment(when) if wide else short_moment(when),
+        *(figures if wide else figures[:-1]),
+    ]
+
+
+def _figures(summary: ImportSummary) -> list[str]:
+    """Of an import that has begun; one that has not has none."""
+    total = "?" if summary.items_count is None else summary.items_count
+    return [
         f"{summary.items_imported_count + summary.items_unchanged_count}/{total}",
         str(summary.items_failed_count),
         seconds(summary.duration_seconds),
         str(summary.rate_limit_hits_count),
-        *([ratio] if wide else []),
+        "-" if summary.ideal_ratio is None else f"{summary.ideal_ratio:.3f}",
     ]
 
 

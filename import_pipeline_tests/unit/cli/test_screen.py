@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from import_pipeline.cli.screen import moment, print_plan, print_summary, short_moment
+from import_pipeline.cli.screen import moment, print_list, print_plan, print_summary, short_moment
 from import_pipeline.importer.plan import Plan
 from import_pipeline.importer.summary import summarize
+from import_pipeline.rules.status import ImportStatus
 from import_pipeline_tests.rows import NOON, an_import
 
 
@@ -54,6 +55,15 @@ def test_a_summary_tells_what_the_list_no_longer_has_and_how_to_confirm_it():
     assert "gone? 90 items no longer in the list: too many to be marked as gone by themselves." in told
     assert "If that is right: import-pipeline finalize 7 --mark-gone" in told
     assert "gone" not in printed(print_summary, summarize(an_import(), "", NOON), [])
+
+
+def test_an_import_that_has_not_begun_is_listed_when_it_is_due_and_without_figures():
+    row = an_import(status=ImportStatus.SCHEDULED, started_at=None, ended_at=None, items_count=None)
+    told = printed(print_list, [(row, summarize(row, "", NOON))], ["items"])
+    assert "started or due" in told
+    assert told.endswith(f"scheduled {moment(row.scheduled_at)} - - - - -")
+    begun = an_import(started_at=NOON, status=ImportStatus.RUNNING, ended_at=None)
+    assert " - - " not in printed(print_list, [(begun, summarize(begun, "", NOON))], ["items"])
 
 
 PLAN = {"source": "items", "limits": "", "list_requests": None, "detail_requests": None, "ideal_seconds": None}
