@@ -16,9 +16,8 @@ from import_pipeline.importer.upkeep import prune_by_age
 from import_pipeline.redaction import masking
 from import_pipeline.rules.slots import Slots
 
-#: How often the sensor looks: as often as Dagster's daemon does.
-SENSOR_SECONDS = 5
-#: The daemon passes over a sensor whose last tick began a moment less than this ago, so that 5 would often mean 10.
+#: The sensor looks as often as Dagster's daemon does, every five seconds. The daemon passes over one whose last tick
+#: began a moment less than this ago, so that 5 would often mean 10.
 SHORTEST_INTERVAL_SECONDS = 3
 
 
@@ -51,8 +50,8 @@ def build_sensor(source: ImportSource, jobs: Sequence[Any]) -> dg.SensorDefiniti
         minimum_interval_seconds=SHORTEST_INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            f"Every {SENSOR_SECONDS} s: fills the next slot of {source.name}, starts what is due or asked for, goes "
-            "on with imports whose worker is gone, cancels missed slots. Each tick says what it decided and why."
+            f"Every few seconds: fills the next slot of {source.name}, starts what is due or asked for, goes on with "
+            "imports whose worker is gone, cancels missed slots. Each tick says what it decided and why."
         ),
     )
     def look(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:

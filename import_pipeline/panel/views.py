@@ -154,9 +154,9 @@ class Chart:
 
 
 def chart_of(finished_at: Sequence[datetime], until: datetime) -> Chart | None:
-    """The latest items as bars that end at `until`; None where there are too few for a shape."""
+    """The latest items as bars that end at `until`; None where there are too few for a shape, or it took no time."""
     ages = sorted(age for at in finished_at if (age := (until - at).total_seconds()) >= 0)
-    if len(ages) < 2:
+    if len(ages) < 2 or ages[-1] < 1:
         return None
     width = max(1.0, -(-ages[-1] // MOST_BARS))
     number = int(ages[-1] // width) + 1

@@ -91,6 +91,7 @@ def test_the_chart_counts_items_per_second_and_ends_now():
     assert (chart.most, chart.seconds) == (3.0, 4.0)
     assert [(x, height) for x, _, _, height in chart.bars] == [(0.0, 66.67), (50.0, 100.0), (75.0, 33.33)]
     assert chart_of([NOON], now) is None
+    assert chart_of([now - timedelta(seconds=0.4), now - timedelta(seconds=0.1)], now) is None
     long = chart_of([NOON - timedelta(hours=2), NOON, NOON], now)
     assert len(long.bars) == 2
     assert long.seconds == pytest.approx(7210, abs=130)
