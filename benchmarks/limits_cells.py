@@ -41,7 +41,10 @@ class Cell:
 
     @property
     def minimum(self) -> float:
-        """The least possible seconds from the first to the last arrival; of an import, to its last answer."""
+        """The least possible seconds from the first to the last arrival.
+
+        Of an import, no detail is known before page one is answered: all but that page come that much later.
+        """
         requests = PAGES + DETAILS if self.whole_import else self.requests
         latency = (2 * self.delay + self.jitter) / 1000 if self.whole_import else 0.0
         return minimum_seconds(requests, parse_tiers(self.server_tiers or self.tiers)) + latency

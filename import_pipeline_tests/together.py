@@ -17,6 +17,9 @@ PRELOAD = [
     "pytest",
 ]
 
+#: In each process of a pool: where its task waits for those of the others.
+meeting: list[Any] = []
+
 
 def together(count: int, action: Callable[..., Any], *arguments: Any) -> list[Any]:
     """What each of `count` processes got from `action(*arguments)`; an error of one of them is raised here.
@@ -26,5 +29,15 @@ def together(count: int, action: Callable[..., Any], *arguments: Any) -> list[An
     context = multiprocessing.get_context("forkserver")  # a fork of a process with threads may hang
     context.set_forkserver_preload(PRELOAD)
     barrier = context.Barrier(count)
-    with ProcessPoolExecutor(count, mp_context=context, initializer=barrier.wait) as pool:
-        return [future.result() for future in [pool.submit(action, *arguments) for _ in range(count)]]
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_meet_at, initargs=(barrier,)) as pool:
+        return [future.result() for future in [pool.submit(_begin, action, *arguments) for _ in range(count)]]
+
+
+def _meet_at(barrier: Any) -> None:
+    meeting.append(barrier)
+
+
+def _begin(action: Callable[..., Any], *arguments: Any) -> Any:
+    """Waits in the task itself: a quick process would else take the task of one that is slow to start."""
+    meeting[0].wait()
+    return action(*arguments)
