@@ -74,9 +74,9 @@ def test_everything_is_imported_and_imported_again_without_a_second_row(api, hom
 
 
 def test_the_limits_may_be_shared_through_redis(api, home, redis_url):
-    configured = settings(home, api, REDIS_URL=redis_url, ITEMS_LIMITS="150/1 second")
-    summary = run_import("items", settings=configured)
-    assert counts(summary) == ("completed", 400, 400, 0, 0)
+    configured = settings(home, api, REDIS_URL=redis_url, ITEMS_LIMITS="60/2 second")
+    summary = run_import("items", limit=100, settings=configured)
+    assert counts(summary) == ("completed", 100, 100, 0, 0)
     assert summary.duration_seconds >= summary.ideal_seconds > 1
     assert (summary.rate_limit_sleeps_count > 0, summary.efficiency) == (True, 100.0)
     assert not configured.limits_path.exists()
@@ -125,7 +125,7 @@ def test_an_api_that_cannot_be_reached_ends_the_import_with_a_sentence(home, onl
     summary = run_import("items", settings=settings(home, url, ITEMS_BACKOFF="60"), only=only)
     assert (summary.status, summary.exit_status, summary.items_imported_count) == ("failed", 4, 0)
     assert summary.failure_reason.startswith(f"the API at {url} cannot be reached: ")
-    assert summary.failure_reason.endswith("Check its address and that it runs")
+    assert summary.failure_reason.endswith("Check its address (ITEMS_BASE_URL) and that it runs")
 
 
 UNFINISHED = "JSONDecodeError: Unterminated string starting at: line 1 column 19 (char 18)"

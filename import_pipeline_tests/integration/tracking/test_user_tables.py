@@ -210,7 +210,8 @@ def test_a_user_who_may_not_create_tables_is_told_so(postgres_url):
     visitor.close()
     assert str(caught.value) == (
         f"Thing: the table things cannot be made in {address(visitor)}: permission denied for schema public. "
-        "Give the database's user the right to create tables, or name another database in DATABASE_URL"
+        "Give the database's user the right to create tables, let one that has it run `import-pipeline migrate` "
+        "before, or name another database in DATABASE_URL"
     )
     assert "planted-secret" not in str(caught.value)
 
