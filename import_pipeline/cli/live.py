@@ -7,7 +7,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Self
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from import_pipeline.cli.screen import count, open_console, say, seconds
 from import_pipeline.errors import DatabaseUnavailable
@@ -65,11 +65,11 @@ class LiveDisplay:
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
-            TimeElapsedColumn(),
+            TextColumn("{task.fields[elapsed]}", style="yellow"),  # the import's, not the watcher's
             TextColumn("{task.fields[remark]}"),
         )
         with Progress(*columns, console=self._console, transient=True) as progress:
-            bar = progress.add_task("starting", total=None, remark="")
+            bar = progress.add_task("starting", total=None, elapsed="", remark="")
             while not self._update(progress, bar) and not self._stop.wait(REFRESH_SECONDS):
                 pass
 
@@ -85,6 +85,7 @@ class LiveDisplay:
             description=f"{view.row.source} {view.row.status.value}",
             total=view.row.items_count,
             completed=view.done,
+            elapsed=seconds(view.figures.duration_seconds),
             remark=remark(view, outlook, self._installation),
         )
         return view.has_ended
