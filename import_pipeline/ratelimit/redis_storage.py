@@ -60,7 +60,7 @@ class RedisPermits(RedisStorage):
         try:
             reply = self._script(keys=self.keys(ask.api), args=arguments(ask, epoch, seen, elapsed))
         except RedisError as error:
-            raise StoreError(f"the Redis of the limits: {error}") from error
+            raise StoreError(f"the Redis of the limits: {error} Check REDIS_URL and the server") from error
         now, epoch, wait, pause, probing, lost, emptied, *rest = map(int, reply)
         hits, sleeps, slept, part, flying, found, counted, *rest = rest
         self._known[ask.api, ask.process] = (epoch, now, asked_at)

@@ -1,0 +1,41 @@
+"""Asking a person before something is lost."""
+
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+ASK = "import sys; from import_pipeline.cli import consent; consent.ask('Delete it?'); print('deleted')"
+#: The same as a command that may end early.
+COMMAND = f"import sys, click; sys.exit(click.command()(lambda: exec({ASK!r})).main([], standalone_mode=False) or 0)"
+
+
+def answered(answer: str | None) -> tuple[int, str]:
+    """The status of a command that asks on a terminal, or without one, and all that it said."""
+    terminal, stdin = pty.openpty() if answer is not None else (None, subprocess.DEVNULL)
+    try:
+        if terminal is not None:
+            os.write(terminal, f"{answer}\n".encode())
+        done = subprocess.run([sys.executable, "-c", COMMAND], stdin=stdin, capture_output=True, text=True, check=False)
+    finally:
+        for each in (terminal, stdin):
+            if each is not None and each >= 0:
+                os.close(each)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "says"),
+    [("y", 0, "deleted"), ("n", 4, "Nothing was changed."), ("", 4, "Nothing was changed.")],
+)
+def test_only_a_yes_is_a_yes(answer: str, status: int, says: str) -> None:
+    got, said = answered(answer)
+    assert (got, says in said, "deleted" in said) == (status, True, status == 0)
+
+
+def test_where_nobody_can_be_asked_nothing_is_done() -> None:
+    got, said = answered(None)
+    assert got != 0
+    assert "Delete it? Nobody can be asked here: say --yes" in said
