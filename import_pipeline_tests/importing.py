@@ -38,7 +38,7 @@ FREE = "100000/1 second"
 QUICK = {
     "ITEMS_LIMITS": FREE,
     "ITEMS_CEILING": "1",
-    "ITEMS_TIMEOUT": "0.5",
+    "ITEMS_TIMEOUT": "10",
     "ITEMS_TRIES": "3",
     "ITEMS_BACKOFF": "0.05",
 }

@@ -199,8 +199,9 @@ def test_an_import_whose_process_dies_again_and_again_is_given_up(home):
             process.kill()
             process.join(LONG)
         change(configured, update(imports_table).values(resumes=2))
+        asked = len(log(url))
         with importing(configured) as process:
-            wait_until_asked(url, 20)
+            wait_until_asked(url, asked + 3)
             process.kill()
             process.join(LONG)
         assert (latest(configured).id, latest(configured).resumes) == (1, 3)

@@ -87,7 +87,7 @@ TROUBLE = {
     "5=garbage": (
         "the detail's body is not what was expected: Unterminated string starting at: line 1 column 19 (char 18)"
     ),
-    "7=hang": "no answer within 0.5 s",
+    "7=hang": "no answer within 1 s",
     "9=body:[1,2]": "the detail's body is not what was expected: expected a JSON object, got list",
     '11=body:{"name":"no price"}': "ImportedItem.populate rejects the detail: no 'price'",
     "13=drop": "the connection broke before the answer came: Server disconnected",
@@ -100,7 +100,7 @@ HARMLESS = ("21=status:500*2", "23=hang*1", "25=drop*1", "27=status:429:1*1")
 
 def test_trouble_with_some_items_is_recorded_with_its_reason_and_no_other_suffers(home):
     with demo_api(items=40, faults=(*TROUBLE, *HARMLESS)) as url:
-        configured = settings(home, url)
+        configured = settings(home, url, ITEMS_TIMEOUT="1")
         summary = run_import("items", settings=configured)
         asked = log(url)
     bad = {fault.partition("=")[0]: reason for fault, reason in TROUBLE.items()}
@@ -141,7 +141,7 @@ FATAL = [
         {"faults": ("page:2=status:304",)},
         "list page 2: the API answers 304 Not Modified, which nobody asked for, 3 times",
     ),
-    ({"faults": ("page:1=hang",)}, "list page 1: no answer within 0.5 s, 3 times"),
+    ({"faults": ("page:1=hang",)}, "list page 1: no answer within 1 s, 3 times"),
     (
         {"faults": ("page:1=body:{}",)},
         "list page 1: its body is not what items.items expects: KeyError: 'data', 3 times",
@@ -157,7 +157,7 @@ FATAL = [
 @pytest.mark.parametrize(("options", "reason"), FATAL, ids=[reason[:60] for _, reason in FATAL])
 def test_what_makes_going_on_senseless_ends_the_import_with_its_reason(home, options, reason):
     with demo_api(items=20, **options) as url:
-        configured = settings(home, url, ITEMS_PER_PAGE="10", ITEMS_TOKEN="wrong")
+        configured = settings(home, url, ITEMS_PER_PAGE="10", ITEMS_TOKEN="wrong", ITEMS_TIMEOUT="1")
         summary = run_import("items", settings=configured)
     assert (summary.status, summary.exit_status, summary.failure_reason) == ("failed", 4, reason)
 
