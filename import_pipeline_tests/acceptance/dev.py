@@ -95,6 +95,7 @@ class Dev:
         finally:
             for pid in processes_of(self.home):
                 os.kill(pid, signal.SIGKILL)
+            self.process.process.wait()
 
     def kill(self):
         """As a power cut would: the servers, the daemon, the workers, all at once."""

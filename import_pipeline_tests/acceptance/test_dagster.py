@@ -1,7 +1,6 @@
 """Dagster's own commands, UI and daemon in a checkout, with nothing set but the API's address and a state folder."""
 
 import re
-import signal
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from import_pipeline_tests.acceptance.outside import (
     eventually,
     far_slot,
     free_port,
-    processes_of,
     rows,
     some_details,
     stats,
@@ -288,10 +286,10 @@ def dev(dagster, home):
 
     def start(url):
         dagster.environment |= {"ITEMS_BASE_URL": url, "ITEMS_LIMITS": "5/1 second"}
-        started = dagster.start("dev", "--port", str(port))
+        dagster.start("dev", "--port", str(port))
         address = f"http://127.0.0.1:{port}"
         eventually(lambda: answers(f"{address}/server_info"), "dagster dev serves its UI")
-        return started, DagsterUi(address)
+        return DagsterUi(address)
 
     return start
 
@@ -304,7 +302,7 @@ def import_of(home, run_id):
 
 def test_runs_of_the_ui_wait_for_each_other_and_a_terminated_one_cancels_its_import(dev, home, instance):
     with serve("--items", "40", "--limits", "none") as url:
-        process, ui = dev(url)
+        ui = dev(url)
         first = ui.launch("import_items")
         some_details(url, 2)
         second = ui.launch("import_items")
@@ -325,9 +323,6 @@ def test_runs_of_the_ui_wait_for_each_other_and_a_terminated_one_cancels_its_imp
         own = import_of(home, third)
         assert (own["id"], own["items_unchanged_count"]) == (completed["id"] + 1, 40), "an import of its own"
         assert ui.staleness() == {str(number): "FRESH" for number in range(1, 41)}, "a list read again changes none"
-        process.signal(signal.SIGINT)
-        process.end()
-    eventually(lambda: not processes_of(home), "all of dagster dev has ended")
 
 
 def check_the_observations(instance, run_id, import_id):
