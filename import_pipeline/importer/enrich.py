@@ -19,7 +19,7 @@ from import_pipeline.importer.work import StoredItem, Work
 from import_pipeline.logs import tell
 from import_pipeline.ratelimit import parse_tiers
 from import_pipeline.rules.breaker import Breaker
-from import_pipeline.rules.concurrency import in_flight, mean_latency
+from import_pipeline.rules.concurrency import in_flight, mean_latency, too_many
 from import_pipeline.tracking import claims, importables, items, versions
 from import_pipeline.tracking.claims import Claim, Done, Failure
 from import_pipeline.tracking.importables import RowsRefused
@@ -66,8 +66,14 @@ class Enrichment:
         Raises LeaseLost, or what the stores raise.
         """
         async with asyncio.TaskGroup() as group:
-            helpers = [group.create_task(self._write())]
-            self._add_fetcher = lambda: helpers.append(group.create_task(self._fetch()))
+            writer, fetchers = group.create_task(self._write()), set[asyncio.Task[None]]()
+
+            def add_fetcher() -> None:
+                fetcher = group.create_task(self._fetch())
+                fetchers.add(fetcher)
+                fetcher.add_done_callback(fetchers.discard)
+
+            self._add_fetcher = add_fetcher
             for _ in range(self.work.source.concurrency):
                 self._grow()
             feeder = group.create_task(self._feed())
@@ -79,8 +85,8 @@ class Enrichment:
             feeder.cancel()
             while self._busy:
                 await self._idle.wait()
-            for helper in helpers:
-                helper.cancel()
+            for each in (writer, *fetchers):
+                each.cancel()
 
     async def _feed(self) -> None:
         """Claim items for the fetchers as long as there are any, or any may come."""
@@ -141,8 +147,11 @@ class Enrichment:
             sleeper.cancel()
 
     async def _fetch(self) -> None:
-        """One fetcher. An answer after which no request makes sense asks the whole work to stop."""
-        while not self.work.stop.asked.is_set():
+        """One fetcher. An answer after which no request makes sense asks the whole work to stop.
+
+        It ends between two items when there are more fetchers than answers so fast have use for.
+        """
+        while not (self.work.stop.asked.is_set() or self._is_one_too_many()):
             claim, importable = await self._ready.get()
             self._taken.set()
             self._busy += 1
@@ -155,6 +164,7 @@ class Enrichment:
             self._busy -= 1
             if not self._busy:
                 self._idle.set()
+        self._fetchers -= 1
 
     async def _timed(self, claim: Claim, importable: Importable) -> Done | Failure:
         """Fetch an item. How long answers take, waits for permits apart, decides how many fetchers there are."""
@@ -171,6 +181,9 @@ class Enrichment:
     def _wanted(self, latency_seconds: float) -> int:
         source = self.work.source
         return in_flight(self._tiers, latency_seconds, least=source.concurrency, most=source.ceiling)
+
+    def _is_one_too_many(self) -> bool:
+        return self._latency is not None and too_many(self._fetchers, self._wanted(self._latency))
 
     def _grow(self) -> None:
         self._fetchers += 1

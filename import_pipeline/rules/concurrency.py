@@ -7,6 +7,8 @@ from limits import RateLimitItem
 
 #: Above permit rate x latency, so that the burst at a window's start is used.
 HEADROOM = 2.0
+#: As many times what is wanted is put up with: latency that wavers moves nobody.
+SURPLUS = 1.5
 #: The weight of the newest answer in the running mean of latencies.
 NEWEST = 0.2
 
@@ -20,6 +22,11 @@ def in_flight(tiers: Sequence[RateLimitItem], latency_seconds: float, *, least: 
         return least
     rate = min(tier.amount / tier.get_expiry() for tier in tiers)
     return max(least, min(most, math.ceil(HEADROOM * rate * latency_seconds)))
+
+
+def too_many(fetchers: int, wanted: int) -> bool:
+    """Whether one of them should go, now that answers come so fast that permits are what is waited for."""
+    return fetchers > SURPLUS * wanted
 
 
 def mean_latency(mean_seconds: float | None, newest_seconds: float) -> float:
