@@ -10,11 +10,14 @@ PRELOAD = [
     "alembic.autogenerate",
     "alembic.command",
     "hypothesis",
+    "import_pipeline.cli",
+    "import_pipeline.defs.launch",
     "import_pipeline.sources.items",
     "import_pipeline.tracking.user_tables",
     "import_pipeline_tests.servers",
     "psycopg2",
     "pytest",
+    "source_api.__main__",
 ]
 
 #: In each process of a pool: where its task waits for those of the others.

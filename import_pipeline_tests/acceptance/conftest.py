@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from import_pipeline_tests.acceptance.outside import CommandLine
+from import_pipeline_tests.acceptance.outside import SCRIPT, CommandLine
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -38,6 +38,14 @@ def folder(tmp_path: Path) -> Path:
 def command(folder: Path, home: Path) -> Iterator[CommandLine]:
     """`import-pipeline`, with an empty state folder."""
     line = CommandLine(folder)
+    yield line
+    line.end_all()
+
+
+@pytest.fixture
+def script(folder: Path, home: Path) -> Iterator[CommandLine]:
+    """The same as the script that is installed: for what serves until it is stopped, and starts others."""
+    line = CommandLine(folder, *SCRIPT)
     yield line
     line.end_all()
 

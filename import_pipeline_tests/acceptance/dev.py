@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 
 from import_pipeline_tests.acceptance.outside import (
-    BIN,
+    DAGSTER,
     CommandLine,
     Started,
     answers,
@@ -23,7 +23,7 @@ from import_pipeline_tests.acceptance.outside import (
     stats,
     tracking,
 )
-from source_api.process import serve
+from import_pipeline_tests.loaded import serve
 
 REPOSITORIES = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name location { name } } } } }"
 LAUNCH = """mutation($location: String!, $repository: String!, $job: String!, $config: RunConfigData!) {
@@ -57,7 +57,7 @@ class Dev:
             "ITEMS_SLOTS": far_slot(),
             **settings,
         }
-        self.dagster = CommandLine(checkout, str(BIN / "dagster"))
+        self.dagster = CommandLine(checkout, *DAGSTER)
         self.command = CommandLine(folder)
         self.dagster.environment = self.command.environment = environment
 

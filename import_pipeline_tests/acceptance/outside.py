@@ -19,9 +19,15 @@ from typing import Any
 import httpx
 from sqlalchemy import create_engine, text
 
+from import_pipeline_tests.loaded import Loaded
+
 #: Longer than anything here may take on a busy machine.
 PATIENCE_SECONDS = 60.0
 BIN = Path(sys.executable).parent
+#: Programs to give to a CommandLine, as they are installed.
+DAGSTER = (str(BIN / "dagster"),)
+SCRIPT = (str(BIN / "import-pipeline"),)
+OURS = "import_pipeline.cli"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +55,7 @@ class Ended:
 class Started:
     """A command that still runs, in a process group of its own."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str] | Loaded) -> None:
         self.process = process
 
     @property
@@ -68,28 +74,32 @@ class Started:
 
 
 class CommandLine:
-    """A program; the `import-pipeline` beside the Python that runs the tests, unless another one is given."""
+    """A program; without one `import-pipeline`, as it is once it has loaded what it imports."""
 
     def __init__(self, folder: Path, *program: str) -> None:
         self.folder = folder
         self.environment: dict[str, str] = {}
-        self.program = list(program) or [str(BIN / "import-pipeline")]
+        self.program = program
         self._started: list[Started] = []
 
     def run(self, *arguments: str, status: int | None = 0, **environment: str) -> Ended:
         """Give the command and wait for its end; it must end with that status, None allows any."""
         ended = self.start(*arguments, **environment).end()
         # No command of ours shows a traceback; Dagster's commands do, of errors that are told on purpose too.
-        assert self.program[0].endswith("dagster") or "Traceback" not in ended.out + ended.err, ended
+        assert self.program == DAGSTER or "Traceback" not in ended.out + ended.err, ended
         assert status in {None, ended.status}, ended
         return ended
 
     def start(self, *arguments: str, **environment: str) -> Started:
         """Give the command and go on."""
+        environment = {**os.environ, **self.environment, **environment}
+        if not self.program:
+            self._started.append(Started(Loaded(OURS, arguments, folder=self.folder, environment=environment)))
+            return self._started[-1]
         process = subprocess.Popen(
             [*self.program, *arguments],
             cwd=self.folder,
-            env={**os.environ, **self.environment, **environment},
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -102,28 +112,24 @@ class CommandLine:
     def run_on_terminal(self, *arguments: str, columns: int = 100) -> str:
         """Give the command at a terminal; returns everything that was drawn there."""
         ours, theirs = pty.openpty()
-        process = subprocess.Popen(
-            [*self.program, *arguments],
-            cwd=self.folder,
-            env={**os.environ, **self.environment, "TERM": "xterm", "COLUMNS": str(columns)},
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-        )
+        environment = {**os.environ, **self.environment, "TERM": "xterm", "COLUMNS": str(columns)}
+        process = Loaded(OURS, arguments, folder=self.folder, environment=environment, terminal=theirs)
         os.close(theirs)
         drawn = b""
         with suppress(OSError), open(ours, "rb", buffering=0) as terminal:  # Linux ends it with an error
             while part := terminal.read(4096):
                 drawn += part
-        assert process.wait(PATIENCE_SECONDS) == 0, drawn
+        process.communicate(PATIENCE_SECONDS)
+        assert process.returncode == 0, drawn
         return drawn.decode()
 
     def end_all(self) -> None:
         """Kill what a failed test has left behind."""
         for started in self._started:
             if started.is_running:
-                started.signal(signal.SIGKILL)
+                started.process.send_signal(signal.SIGKILL)  # it may have no group yet
+                with suppress(ProcessLookupError):
+                    started.signal(signal.SIGKILL)
                 started.process.communicate()
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 
 from import_pipeline_tests.acceptance.outside import eventually, rows, some_details, stats, tracking, words
-from source_api.process import serve
+from import_pipeline_tests.loaded import serve
 
 FIGURES = {
     "import_id",

@@ -13,7 +13,7 @@ from import_pipeline import ImportableMixin, ImportSource
 from import_pipeline.defs.build import build_import_definitions
 from import_pipeline.defs.resources import RateLimitedApiResource
 from import_pipeline_tests.acceptance.outside import (
-    BIN,
+    DAGSTER,
     CommandLine,
     answers,
     eventually,
@@ -24,7 +24,7 @@ from import_pipeline_tests.acceptance.outside import (
     stats,
     tracking,
 )
-from source_api.process import serve
+from import_pipeline_tests.loaded import serve
 
 DEFINITIONS = ("-m", "import_pipeline.definitions")
 CHECKS = {"all_items_imported", "no_unexpected_429", "counts_agree_with_the_source", "nothing_failed_for_good"}
@@ -33,7 +33,7 @@ CHECKS = {"all_items_imported", "no_unexpected_429", "counts_agree_with_the_sour
 @pytest.fixture
 def dagster(checkout, home):
     """The `dagster` command, given at the top of the checkout."""
-    line = CommandLine(checkout, str(BIN / "dagster"))
+    line = CommandLine(checkout, *DAGSTER)
     line.environment = {"PYTHONPATH": str(checkout), "ITEMS_SLOTS": far_slot()}
     yield line
     line.end_all()

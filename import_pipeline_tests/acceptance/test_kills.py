@@ -12,7 +12,7 @@ import pytest
 
 from import_pipeline_tests.acceptance.dev import Dev, moment
 from import_pipeline_tests.acceptance.outside import eventually, rows, stats, tracking
-from source_api.process import serve
+from import_pipeline_tests.loaded import serve
 
 pytestmark = pytest.mark.timeout(300)  # dagster dev starts up to twice in a test
 EVERY_ITEM_FAILS = [option for number in range(1, 6) for option in ("--fault", f"{number}=status:500")]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from import_pipeline_tests.acceptance.outside import BIN, CommandLine, rows, tracking
-from source_api.process import serve
+from import_pipeline_tests.acceptance.outside import DAGSTER, CommandLine, rows, tracking
+from import_pipeline_tests.loaded import serve
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "packaging.md"
 
@@ -31,7 +31,7 @@ def test_an_empty_project_imports_with_what_the_document_says(command, folder, h
             "DAGSTER_HOME": str(folder),
             "PYTHONPATH": str(folder),
         }
-        dagster = CommandLine(folder, str(BIN / "dagster"))
+        dagster = CommandLine(folder, *DAGSTER)
         dagster.environment = command.environment = environment
         told = dagster.run("definitions", "validate", "-m", "shop.definitions")
         assert "All code locations passed validation" in told.out + told.err

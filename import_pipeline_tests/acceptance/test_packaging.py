@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from import_pipeline_tests.acceptance.outside import CommandLine, rows, tracking, words
-from source_api.process import serve
+from import_pipeline_tests.loaded import serve
 
 OWN_SOURCE = '''
 """A user's own source, in one file."""

@@ -17,10 +17,10 @@ from import_pipeline_tests.acceptance.outside import (
 )
 
 
-def test_up_serves_the_demo_api_the_dagster_ui_and_the_panel_until_ctrl_c(command, home):
+def test_up_serves_the_demo_api_the_dagster_ui_and_the_panel_until_ctrl_c(script, home):
     api, ui, panel = free_port(), free_port(), free_port()
     ports = {"SOURCE_API_PORT": str(api), "DAGSTER_PORT": str(ui), "PANEL_PORT": str(panel)}
-    up = command.start("up", **ports, ITEMS_SLOTS=far_slot())
+    up = script.start("up", **ports, ITEMS_SLOTS=far_slot())
     said = []
     while not said or "Ctrl-C stops all." not in said[-1]:
         said.append(up.process.stderr.readline())
@@ -48,8 +48,8 @@ def test_up_refuses_a_port_that_is_taken(command, setting):
     assert ended.sentence == f"port {port} is taken: stop what uses it, or set {setting} to another port"
 
 
-def test_the_demo_imports_all_of_its_items_under_its_limits(command, home):
-    ended = command.run("demo")
+def test_the_demo_imports_all_of_its_items_under_its_limits(script, home):
+    ended = script.run("demo")
     text = words(ended.out)
     assert "400 of 400 imported" in text
     assert "404, 0 x 429" in text

@@ -19,7 +19,7 @@ LISTED = {
 
 
 class ChangingApi(httpx.AsyncBaseTransport):
-    """Details take 80 ms at first, then next to nothing; the first of the last ones stay until all who fetch are there."""
+    """Details take 80 ms at first, then next to nothing; the first of the last ones see all who fetch."""
 
     def __init__(self):
         self.details = self.in_flight = self.last_answers = 0

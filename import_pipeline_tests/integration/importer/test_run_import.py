@@ -10,8 +10,8 @@ import pytest
 from import_pipeline import run_import
 from import_pipeline.errors import SourceNotFound
 from import_pipeline_tests.importing import counts, demo_api, log, reasons, rows, settings
+from import_pipeline_tests.loaded import serve
 from import_pipeline_tests.server import free_port
-from source_api.process import serve
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ import pytest
 
 from import_pipeline.ratelimit import open_permits
 from import_pipeline.ratelimit.exchange import SECOND, Ask, Wanted
+from import_pipeline_tests.loaded import serve
 from import_pipeline_tests.permits import send_all_here
 from import_pipeline_tests.together import together
-from source_api.process import serve
 
 TIERS = "10/1 second; 30/5 second"
 

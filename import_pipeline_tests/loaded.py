@@ -1,0 +1,138 @@
+"""Commands in processes of their own, forked from one that has loaded all that they import.
+
+Loading takes longer than most commands do. What a test sees is the same: arguments, environment, folder, terminal,
+signals, exit status. That the installed scripts begin as these do is seen where `up`, the demo and the wheel are tried.
+"""
+
+import multiprocessing
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from multiprocessing.reduction import DupFd
+from pathlib import Path
+from typing import Any
+
+from import_pipeline_tests.together import PRELOAD
+
+ADDRESS = re.compile(r"http://\S+")
+#: Until a server that is told to end has ended.
+FAREWELL_SECONDS = 20
+
+
+class Loaded:
+    """`main()` of a module as a command, in a session of its own. It has the part of Popen's interface that tests use.
+
+    Output goes to files, which nobody needs to read lest they fill up; or all three streams to a terminal.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        arguments: Sequence[str],
+        *,
+        folder: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        terminal: int | None = None,
+    ) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(PRELOAD)
+        self._said = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115 - until it has ended
+        self.args = [module, *arguments]
+        with open(os.devnull, "rb") as nothing:
+            streams = [nothing.fileno(), *(said.fileno() for said in self._said)]
+            self._process = _Fork(
+                context, streams if terminal is None else [terminal] * 3, str(folder or Path.cwd()), self.args
+            )
+            self._process.environment = dict(os.environ if environment is None else environment)
+            self._process.start()
+        self.pid = self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def send_signal(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit status; that of a signal is negative."""
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
+        return self._process.exitcode
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """What it has said on both streams, as soon as it has ended; once."""
+        self.wait(timeout)
+        out, err = self.said(1), self.said(2)
+        for said in self._said:
+            said.close()
+        return out, err
+
+    def said(self, stream: int) -> str:
+        """What it has said on that stream until now."""
+        file = self._said[stream - 1].fileno()
+        # Not by reading on: whoever writes shares the position.
+        return os.pread(file, os.fstat(file).st_size, 0).decode()
+
+
+class _Fork(multiprocessing.context.ForkServerProcess):
+    """The process; what it needs of its maker is passed on when it starts."""
+
+    environment: Mapping[str, str]
+
+    def __init__(self, context: Any, streams: Sequence[int], folder: str, command: Sequence[str]) -> None:
+        super().__init__()
+        self._streams, self._folder, self._command = streams, folder, command
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_streams": [DupFd(stream) for stream in self._streams]}
+
+    def run(self) -> None:
+        os.setsid()
+        for number, stream in enumerate(self._streams):
+            copy = stream.detach()
+            os.dup2(copy, number)
+            os.close(copy)
+        sys.stdin, sys.stdout, sys.stderr = (
+            open(number, "r" if number == 0 else "w", encoding="utf-8", buffering=1, closefd=False)  # noqa: SIM115
+            for number in range(3)
+        )
+        os.chdir(self._folder)
+        os.environ.clear()
+        os.environ.update(self.environment)
+        time.tzset()
+        module, *arguments = self._command
+        sys.argv = [module, *arguments]
+        sys.path[:] = [path for path in sys.path if path]
+        import_module(module).main()
+
+
+@contextmanager
+def serve(*options: str) -> Iterator[str]:
+    """`python -m source_api` with these options on a free port; yields its address."""
+    server = Loaded("source_api.__main__", ["--port", "0", *options])
+    try:
+        deadline = time.monotonic() + FAREWELL_SECONDS
+        while (found := ADDRESS.search(server.said(1))) is None:
+            assert server.poll() is None, server.said(2)
+            assert time.monotonic() < deadline, "no word from it"
+            time.sleep(0.005)
+        yield found[0]
+    finally:
+        server.send_signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(FAREWELL_SECONDS)
+        server.send_signal(signal.SIGKILL)
+        server.communicate()
