@@ -1,8 +1,10 @@
 """The database restarts, is locked, full or read-only while an import runs: it waits, or ends with a sentence."""
 
+import os
 import sqlite3
+import subprocess
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from itertools import count
 
 import pytest
@@ -157,6 +159,60 @@ def test_a_disk_that_is_full_after_any_number_of_pages(configured, api, dead_wor
         assert_the_next_run_completes(configured, api)
     record_property("sizes", full)
     assert full >= 3
+
+
+class SmallDisk(PostgresServer):
+    """A server whose data lies on a small disk of its own, in memory. Only root may mount one."""
+
+    size_mb = 160
+
+    def prepare(self):
+        assert os.geteuid() == 0, "a small disk has to be mounted for this test: run it as root"
+        mount("mount", "-t", "tmpfs", "-o", f"size={self.size_mb}m,mode=755", "small-disk", str(self.folder))
+        super().prepare()
+
+    def remove(self):
+        self.stop()
+        mount("umount", str(self.folder))
+        super().remove()
+
+    def fill(self):
+        """Leave no room; what a program has no room for is an error of the disk from now on."""
+        with (self.folder / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
+            while ballast.write(bytes(4096)):
+                pass
+
+    def make_room(self):
+        (self.folder / "ballast").unlink()
+
+
+def mount(*command):
+    subprocess.run(command, check=True)
+
+
+@pytest.fixture
+def small_disk():
+    with SmallDisk() as server:
+        yield server
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("details", [0, 1, 150, 300])
+def test_a_disk_that_is_really_full_under_postgres(home, small_disk, details):
+    """So many items that their rows need more room, wherever it is full."""
+    items = 600
+    with demo_api(items=items, delay_after_ms=10) as api:
+        configured = prepared(home, api, small_disk.create_database())
+        with importing(configured) as process:
+            some_details(api, details)
+            small_disk.fill()
+            ending = ending_of(process)
+        assert ending is not None, "there was room for everything"
+        assert ending.startswith("DatabaseUnavailable: the tracking database postgresql")
+        assert "No space left on device" in ending
+        small_disk.make_room()
+        assert run_import("items", settings=configured).status == "completed"
+        assert_kept(configured, api, items=items, most_repeated=IN_FLIGHT)
 
 
 def pages_in_use(configured):
