@@ -68,7 +68,7 @@ def celery(checkout, tmp_path, redis_url):
 
 def test_an_import_is_shared_by_two_celery_workers_and_survives_the_death_of_one(celery):
     with (
-        celery.serving("--items", "600", "--delay-after", "400"),
+        celery.serving("--items", "900", "--delay-after", "400"),
         celery.worker("first") as first,
         celery.worker("second"),
     ):
@@ -79,7 +79,7 @@ def test_an_import_is_shared_by_two_celery_workers_and_survives_the_death_of_one
         os.killpg(first.pid, signal.SIGKILL)
         eventually(lambda: celery.row(number)["ended_at"], "the other worker has done the rest", seconds=200)
         done, seen = celery.row(number), stats(celery.api)
-    assert (done["status"], done["items_imported_count"], done["rate_limit_hits_count"]) == ("completed", 600, 0)
+    assert (done["status"], done["items_imported_count"], done["rate_limit_hits_count"]) == ("completed", 900, 0)
     assert len(seen["repeated_details"]) <= 2 * 3, "at most what two runs had in flight"
     [events] = celery.query("SELECT count(*) AS ends FROM import_events WHERE action = 'import_completed'")
     assert events["ends"] == 1
