@@ -1,107 +1,168 @@
-"""Makes the README's pictures of the panel anew, from real imports of the demo API: `python docs/screenshots.py`."""
+"""Takes pictures of the panel, from imports of the demo API.
 
-import os
-import subprocess
+`python docs/screenshots.py` makes the README's three anew. `python docs/screenshots.py --all FOLDER` takes every page
+in every state, light and dark, narrow and wide, and an index.html that shows them side by side.
+"""
+
+import argparse
+import itertools
+import secrets
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
+from stage import HALF_WAY, LIMITS, a_panel, full_panel, readme_panel
 
-from import_pipeline_tests.acceptance.outside import free_port
 from import_pipeline_tests.browser import open_browser
-from source_api.process import serve
 
 IMAGES = Path(__file__).parent / "images"
-LIMITS = "50/2 second; 200/10 second"
-FAULTS = ["7=status:404", "9=status:410", "12=body:{}", "15=status:404"]
-#: Seconds after the slow import's start at which it is taken: 200 of 400 items.
-HALF_WAY = 11.0
-
-
-class Panel:
-    """A panel over a state folder of its own."""
-
-    def __init__(self, folder: str, api: str) -> None:
-        port = str(free_port())
-        self.address = f"http://127.0.0.1:{port}"
-        settings = {"IMPORT_PIPELINE_HOME": folder, "ITEMS_BASE_URL": api, "PANEL_PORT": port, "ITEMS_BACKOFF": "2"}
-        self._environment = {**os.environ, **settings}
-        self._folder = folder
-
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
-        """A command of ours, quietly."""
-        return subprocess.Popen(  # noqa: S603 (our own interpreter and fixed arguments)
-            [sys.executable, "-m", "import_pipeline", *arguments],
-            env=self._environment | environment,
-            cwd=self._folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-
-    def imports(self, status: str = "") -> list[dict[str, Any]]:
-        """The imports, the newest first; none while the panel does not answer yet."""
-        try:
-            return list(httpx.get(f"{self.address}/api/imports?sort=-id&status={status}").json()["imports"])
-        except httpx.TransportError:
-            return []
-
-    def wait_for(self, number: int, status: str = "") -> list[dict[str, Any]]:
-        """Until there are so many imports."""
-        while len(found := self.imports(status)) < number:
-            time.sleep(0.1)
-        return found
+SCHEMES = ("light", "dark")
+WIDTHS = (1400, 400)
+#: What is at stake is what a person sees first: bars move to their places within this.
+SETTLED_MILLISECONDS = 600
 
 
 @contextmanager
-def running_panel() -> Iterator[Panel]:
-    """A panel with some imports behind it and one to come."""
-    faults = [part for fault in FAULTS for part in ("--fault", fault)]
-    with tempfile.TemporaryDirectory() as folder, serve("--limits", LIMITS, *faults) as api:
-        panel = Panel(folder, api)
-        server = panel.start("panel", "--quiet")
-        try:
-            panel.start("run", "items", "--limit", "120", ITEMS_LIMITS=LIMITS).wait()
-            panel.start("run", "items", "--only", "3,17,40", ITEMS_LIMITS=LIMITS).wait()
-            panel.start("reschedule", "items").wait()
-            panel.start("start-scheduled", "items", ITEMS_LIMITS=LIMITS).wait()
-            panel.start("start-scheduled", "items", ITEMS_LIMITS=LIMITS).wait()
-            yield panel
-        finally:
-            server.terminate()
-            server.wait()
+def opened(browser: Browser, url: str, *, width: int, height: int, scheme: Any) -> Iterator[Page]:
+    """A page as one visitor sees it."""
+    size: Any = {"width": width, "height": height}
+    context = browser.new_context(viewport=size, color_scheme=scheme, locale="en-GB", timezone_id="UTC")
+    try:
+        page = context.new_page()
+        page.goto(url)
+        page.wait_for_timeout(SETTLED_MILLISECONDS)
+        yield page
+    finally:
+        context.close()
 
 
-def take(browser: Browser, url: str, name: str, *, width: int, height: int, scheme: Any) -> None:
-    """One picture."""
-    context = browser.new_context(
-        viewport={"width": width, "height": height}, color_scheme=scheme, locale="en-GB", timezone_id="UTC"
-    )
-    page = context.new_page()
-    page.goto(url)
-    page.wait_for_timeout(600)  # bars move to their places
-    page.screenshot(path=IMAGES / f"{name}.png")
-    context.close()
+def take_for_readme(browser: Browser) -> None:
+    """The list and one import while it runs, and one with failures on a narrow screen."""
 
+    def take(path: str, name: str, *, width: int, height: int, scheme: str) -> None:
+        with opened(browser, panel.address + path, width=width, height=height, scheme=scheme) as page:
+            page.screenshot(path=IMAGES / f"{name}.png")
 
-def main() -> None:
-    """Three pictures: the list and one import while it runs, and one with failures on a narrow screen."""
     IMAGES.mkdir(exist_ok=True)
-    with running_panel() as panel, open_browser() as browser:
+    with readme_panel() as panel:
         failed = next(each["import_id"] for each in panel.imports() if each["items_failed_count"])
         slow = panel.start("run", "items", "--fresh", "--yes", ITEMS_LIMITS=LIMITS)
         running = panel.wait_for(1, "running")[0]["import_id"]
         time.sleep(HALF_WAY)
-        take(browser, panel.address, "panel-list", width=1280, height=620, scheme="light")
-        take(browser, f"{panel.address}/imports/{running}", "panel-import", width=1280, height=780, scheme="dark")
-        take(browser, f"{panel.address}/imports/{failed}", "panel-narrow", width=400, height=780, scheme="light")
+        take("/", "panel-list", width=1280, height=620, scheme="light")
+        take(f"/imports/{running}", "panel-import", width=1280, height=780, scheme="dark")
+        take(f"/imports/{failed}", "panel-narrow", width=400, height=780, scheme="light")
         slow.wait()
 
 
+def press(*names: str) -> Callable[[Page], None]:
+    """Follow these links or open these details, one after the other."""
+
+    def act(page: Page) -> None:
+        for name in names:
+            page.get_by_role("link", name=name).or_(page.locator("summary", has_text=name)).first.click()
+            page.wait_for_timeout(SETTLED_MILLISECONDS)
+
+    return act
+
+
+def as_it_is(page: Page) -> None:
+    """Do nothing."""
+
+
+def lose_the_panel(page: Page) -> None:
+    """As if its server were gone."""
+    page.route("**/*", lambda route: route.abort())
+    page.locator("#offline").wait_for()
+
+
+def take_all(browser: Browser, folder: Path) -> None:
+    """Every page in every state."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with full_panel() as (panel, ids):
+        detail = {name: f"/imports/{number}" for name, number in ids.items()}
+        take_each(browser, folder, panel.address, while_it_runs(detail))
+        take_each(browser, folder, panel.address, afterwards(detail))
+        panel.wait_for_pause(ids["running"])
+        take_each(browser, folder, panel.address, {"import-paused": (detail["running"], as_it_is)})
+    with a_panel(PANEL_TOKEN=secrets.token_hex()) as panel:
+        take_each(browser, folder, panel.address, {"login": ("/", as_it_is)})
+    with a_panel() as panel:
+        take_each(browser, folder, panel.address, {"list-empty": ("/", as_it_is)})
+    show_side_by_side(folder)
+
+
+Scenes = Mapping[str, tuple[str, Callable[[Page], None]]]
+
+
+def while_it_runs(detail: Mapping[str, str]) -> Scenes:
+    """name -> path, and what is done there, of the running import."""
+    return {
+        "import-running": (detail["running"], as_it_is),
+        "list": ("/", as_it_is),
+        "dialog-cancel": (detail["running"], press("Cancel import")),
+    }
+
+
+def afterwards(detail: Mapping[str, str]) -> Scenes:
+    """name -> path, and what is done there, of what stays as it is."""
+    return {
+        **{f"import-{name}": (path, as_it_is) for name, path in detail.items() if name != "running"},
+        "import-failures-open": (detail["failures"], press("The items", "What the API answered")),
+        "list-page-2": ("/?page=2", as_it_is),
+        "list-filtered": ("/?source=items&status=failed", as_it_is),
+        "list-nothing": ("/?source=books", as_it_is),
+        "list-sorted": ("/?sort=-hits&status=completed", as_it_is),
+        "list-offline": ("/", lose_the_panel),
+        "dialog-run": ("/", press("Run import")),
+        "dialog-run-more": ("/?source=items", press("Run import", "More")),
+        "dialog-retry": (detail["failures"], press("Retry")),
+        "dialog-delete": (detail["completed"], press("Delete")),
+        "page-run": ("/run", as_it_is),
+        "page-not-possible": (detail["completed"] + "/cancel", as_it_is),
+        "page-not-found": ("/imports/999999", as_it_is),
+    }
+
+
+def take_each(browser: Browser, folder: Path, address: str, scenes: Scenes) -> None:
+    """Each scene, light and dark, wide and narrow."""
+    for (name, (path, act)), scheme, width in itertools.product(scenes.items(), SCHEMES, WIDTHS):
+        with opened(browser, address + path, width=width, height=900, scheme=scheme) as page:
+            act(page)
+            # A dialog stands in the window; a long page is taken whole.
+            page.screenshot(path=folder / f"{name}.{scheme}.{width}.png", full_page=not name.startswith("dialog"))
+
+
+def show_side_by_side(folder: Path) -> None:
+    """An index.html of all pictures, a scene a row."""
+    scenes = sorted({path.name.split(".")[0] for path in folder.glob("*.png")})
+    rows = [
+        f"<h2>{scene}</h2><p>"
+        + " ".join(
+            f'<img src="{scene}.{scheme}.{width}.png" style="width:{width // 3}px" alt="{scheme}, {width} pixels">'
+            for scheme, width in itertools.product(SCHEMES, WIDTHS)
+        )
+        + "</p>"
+        for scene in scenes
+    ]
+    (folder / "index.html").write_text("<!doctype html><title>The panel</title>" + "".join(rows))
+
+
+def main() -> None:
+    """What was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--all", type=Path, metavar="FOLDER", help="take every page in every state into this folder")
+    asked = parser.parse_args()
+    with open_browser() as browser:
+        if asked.all:
+            take_all(browser, asked.all)
+        else:
+            take_for_readme(browser)
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

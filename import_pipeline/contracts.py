@@ -89,7 +89,7 @@ def path_segment(external_id: object) -> str:
 class ImportableMixin:
     """The one column that an importable needs, for declarative classes that have no reason to write it themselves."""
 
-    external_id: Mapped[str] = mapped_column(String(255), unique=True)
+    external_id: Mapped[str] = mapped_column(String(255), unique=True, doc="The id by which the API knows it.")
 
 
 #: What a setting of the same name replaces.

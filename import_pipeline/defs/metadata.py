@@ -63,7 +63,7 @@ def of_table(name: str, table: Table, uri: str) -> dict[str, Any]:
                 dg.TableColumn(
                     name=column.name,
                     type=str(column.type).lower(),
-                    description=column.comment,
+                    description=column.doc or column.comment,
                     constraints=dg.TableColumnConstraints(
                         nullable=bool(column.nullable),
                         unique=bool(column.unique),

@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from import_pipeline.errors import ImportFailed
 from import_pipeline.rules.progress import incomplete_reason
-from import_pipeline.rules.status import ImportKind, ImportStatus
+from import_pipeline.rules.status import ImportKind, ImportStatus, said_of_end
 from import_pipeline.tracking import events, imports, items, versions
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.imports import ImportRow, Lease
@@ -65,4 +65,4 @@ def end(database: Database, lease: Lease, now: datetime, status: ImportStatus, r
     """End the import as failed or cancelled; its unfinished items stay pending. Raises LeaseLost."""
     with database.write() as connection:
         imports.end(connection, lease, now, status, failure_reason=reason)
-        events.note(connection, lease.import_id, now, f"import_{status}", f"{status.capitalize()}: {reason}.")
+        events.note(connection, lease.import_id, now, f"import_{status}", said_of_end(reason, status))

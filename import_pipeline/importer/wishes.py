@@ -141,7 +141,7 @@ def retry(installation: Installation, import_id: int, *, by: str | None = None, 
             raise UsageError(f"import {import_id} belongs to the source {row.source}, which is not listed any more")
         new = new_import(source, Trigger.RETRY, retry_of=import_id, scheduled_at=now, by=by)
         made = imports.create(connection, new, now)
-        sentence = f"Import {made.id} retries {left} items of import {import_id}."
+        sentence = f"Import {made.id} retries {left:,} items of import {import_id}."
         events.note(connection, made.id, now, "import_requested", sentence)
         _write_down(connection, row, Wish.RETRY, now, sentence, by=by, reason=reason, result=made.id)
         return made

@@ -72,7 +72,7 @@ async def log_in(request: Request) -> Response:
     clock = panel.installation.clock
     if not panel.door.is_token(form.get("token", "").strip()):
         await clock.sleep(WRONG_TOKEN_SECONDS)
-        return panel.draw(request, "login.html", {"wanted": wanted, "failed": True}, 403)
+        return panel.draw(request, "login.html", {"wanted": wanted, "failed": True, "can_log_out": False}, 403)
     answer = RedirectResponse(wanted, 303)
     until = int(clock.now().timestamp()) + LOGIN_SECONDS
     answer.headers.append("set-cookie", cookie(LOGIN, panel.door.login_cookie(until), request.scope, LOGIN_SECONDS))

@@ -11,7 +11,7 @@ from import_pipeline.errors import ImportNotFound, InvalidTransition, Unavailabl
 from import_pipeline.importer.look import look_at, look_at_all
 from import_pipeline.panel.panel import panel_of
 from import_pipeline.panel.security import FOR_PROGRAMS, local_path
-from import_pipeline.panel.views import Query, allowed, import_page, list_page
+from import_pipeline.panel.views import Query, import_page, list_page, why_not
 
 #: What is said after an action; the address names one of these, never a text.
 DONE: Mapping[str, str] = {
@@ -63,14 +63,14 @@ def confirm(request: Request) -> Response:
     if action not in {"cancel", "retry", "delete"}:
         raise HTTPException(404)
     context = {"view": look.view, "row": look.view.row, "action": action, "unfinished": look.unfinished}
-    can = allowed(look, panel.installation.clock.now())
-    return panel.draw(request, "confirm.html", context | {"is_allowed": action in can})
+    reason = why_not(action, look, panel.installation.clock.now())
+    return panel.draw(request, "confirm.html", context | {"why_not": reason})
 
 
 def login(request: Request) -> Response:
     """Ask for the token."""
     wanted = local_path(request.query_params.get("next", "/"))
-    return panel_of(request).draw(request, "login.html", {"wanted": wanted, "failed": False})
+    return panel_of(request).draw(request, "login.html", {"wanted": wanted, "failed": False, "can_log_out": False})
 
 
 def _said(request: Request) -> dict[str, Any]:

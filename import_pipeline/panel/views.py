@@ -10,7 +10,7 @@ from import_pipeline.importer.look import PAGE_SIZE, Listing, Look
 from import_pipeline.importer.monitor import ImportView, left_of
 from import_pipeline.panel import words
 from import_pipeline.ratelimit import TierUsage
-from import_pipeline.rules.status import ENDED, OVERDUE, ImportKind, ImportStatus
+from import_pipeline.rules.status import ENDED, OVERDUE, ImportKind, ImportStatus, Trigger, said_of_end
 from import_pipeline.tracking.watch import SORTABLE, Filter
 
 #: The statuses in the order of the tabs, with the name of each one's icon.
@@ -35,6 +35,14 @@ KINDS: Mapping[ImportKind, str] = {
     ImportKind.DISCOVERY: "only the list",
     ImportKind.SELECTION: "chosen items",
 }
+TRIGGERS: Mapping[Trigger, str] = {
+    Trigger.SCHEDULE: "schedule",
+    Trigger.REQUEST: "request",
+    Trigger.RESCHEDULE: "reschedule",
+    Trigger.CLI: "command line",
+    Trigger.UI: "Dagster",
+    Trigger.RETRY: "retry",
+}
 REFRESH, IDLE_REFRESH = 1000, 5000  #: milliseconds between two looks of the script
 MOST_BARS = 60
 LEAST_SEEN = 0.7  #: per cent of a bar
@@ -46,6 +54,7 @@ FILTERS: Mapping[str, Callable[..., str]] = {
     "plural": words.plural,
     "percent": words.percent,
     "window": words.window,
+    "ending": said_of_end,
 }
 
 
@@ -213,6 +222,7 @@ def _drawing() -> dict[str, Any]:
         "left_of": left_of,
         "icons": ICONS,
         "kinds": KINDS,
+        "triggers": TRIGGERS,
     }
 
 
@@ -271,3 +281,17 @@ def allowed(look: Look, now: datetime) -> tuple[str, ...]:
         return ()
     is_kept = row.slot_at is not None and row.slot_at > now  # its row tells that the slot is spent
     return (*(("retry",) if look.unfinished else ()), *(() if is_kept else ("delete",)))
+
+
+def why_not(action: str, look: Look, now: datetime) -> str | None:
+    """Why an action is not allowed now, as the end of a sentence; None where it is."""
+    if action in allowed(look, now):
+        return None
+    row = look.view.row
+    if action == "cancel":
+        return "it has ended already" if row.status in ENDED else "it is to be cancelled already"
+    if row.status not in ENDED:
+        return f"it can be {'retried' if action == 'retry' else 'deleted'} once it has ended"
+    if look.retried_by is not None:
+        return f"import {look.retried_by} retries it"
+    return "it has left nothing to retry" if action == "retry" else "it tells that its slot is spent, which is to come"

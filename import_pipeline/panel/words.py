@@ -19,12 +19,12 @@ def duration(seconds: float) -> str:
 
 
 def relative(seconds: float | None) -> str:
-    """`in 2 h`, `3 min ago`, `now`: in the largest unit that fits."""
+    """`in 2 h`, `44 min ago`, `now`: in the largest unit of which there is a whole one."""
     if seconds is None:
         return ""
     for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
         number = round(abs(seconds) / length)
-        if number >= 1 and (unit != "d" or number >= 2):
+        if abs(seconds) >= 0.99 * length and (unit != "d" or number >= 2):
             return f"in {number} {unit}" if seconds > 0 else f"{number} {unit} ago"
     return "now"
 

@@ -87,3 +87,9 @@ def shown_status(status: ImportStatus, scheduled_at: datetime | None, now: datet
 def is_failed_for_good(status: ItemStatus, next_attempt_at: datetime | None) -> bool:
     """Whether no further try of the item is planned."""
     return status is ItemStatus.FAILED and next_attempt_at is None
+
+
+def said_of_end(reason: str, status: str) -> str:
+    """How and why an import ended: `Failed: the token is refused.`; `Cancelled by wish of Ada.`"""
+    said = reason if reason.lower().startswith(status) else f"{status}: {reason}"
+    return said[:1].upper() + said[1:] + ("" if said.endswith((".", "!", "?")) else ".")

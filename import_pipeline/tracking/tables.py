@@ -83,55 +83,84 @@ class Sentence(Storable):
 BigKey = BigInteger().with_variant(Integer, "sqlite")
 
 
-def _counter(name: str) -> Column[int]:
-    return Column(name, BigInteger, nullable=False, server_default=text("0"))
+def _counter(name: str, doc: str | None = None) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default=text("0"), doc=doc)
 
 
-def _json() -> Column[Any]:
-    return Column("metadata", JSON, nullable=False, server_default=text("'{}'"))
+def _json(doc: str | None = None) -> Column[Any]:
+    return Column("metadata", JSON, nullable=False, server_default=text("'{}'"), doc=doc)
+
+
+# What `doc` says of a column stands in Dagster's catalog; no database is told.
 
 
 imports = Table(
     "imports",
     tracking_metadata,
-    Column("id", BigKey, primary_key=True),
-    Column("source", String(100), nullable=False),
-    Column("importable_type", String(200), nullable=False),
-    Column("kind", String(20), nullable=False),
-    Column("trigger", String(20), nullable=False),
-    Column("status", String(20), nullable=False, server_default=ImportStatus.SCHEDULED),
-    Column("slot_at", UtcDateTime),  # null for requests
-    Column("scheduled_at", UtcDateTime),
-    Column("started_at", UtcDateTime),
-    Column("ended_at", UtcDateTime),
-    Column("cancelled_at", UtcDateTime),
-    Column("items_count", BigInteger),  # null before page one; corrected when discovery ends
-    _counter("items_imported_count"),
-    _counter("items_unchanged_count"),
-    _counter("items_failed_count"),  # failed for good
-    _counter("requests_count"),
-    _counter("rate_limit_hits_count"),
-    _counter("rate_limit_sleeps_count"),
-    Column("total_sleep_seconds", Float, nullable=False, server_default=text("0")),
-    Column("finalize_attempts", Integer, nullable=False, server_default=text("0")),
-    Column("last_finalize_attempt_at", UtcDateTime),
-    Column("heartbeat_at", UtcDateTime),
-    Column("host", String(255)),
-    Column("pid", Integer),
-    Column("dagster_run_id", String(64)),
-    Column("resumes", Integer, nullable=False, server_default=text("0")),
-    Column("fence", Integer, nullable=False, server_default=text("0")),  # grows with every process that takes over
-    Column("run_requested_at", UtcDateTime),
-    Column("checkpoint", JSON(none_as_null=True)),  # null until page one is stored
-    Column("blocked_until", UtcDateTime),
-    Column("cancel_requested_at", UtcDateTime),
-    Column("requested_by", String(200)),
-    Column("retry_of", BigInteger),
-    Column("incomplete_reason", Sentence),
-    Column("failure_reason", Sentence),
-    _json(),
-    Column("created_at", UtcDateTime, nullable=False),
-    Column("updated_at", UtcDateTime, nullable=False),
+    Column("id", BigKey, primary_key=True, doc="The import's number."),
+    Column("source", String(100), nullable=False, doc="The name of the source."),
+    Column("importable_type", String(200), nullable=False, doc="The name of the class whose rows it fills."),
+    Column("kind", String(20), nullable=False, doc="full, discovery (only the list) or selection (chosen items)."),
+    Column(
+        "trigger", String(20), nullable=False, doc="What started it: schedule, request, reschedule, cli, ui or retry."
+    ),
+    Column(
+        "status",
+        String(20),
+        nullable=False,
+        server_default=ImportStatus.SCHEDULED,
+        doc="scheduled, running, completed, failed or cancelled.",
+    ),
+    Column("slot_at", UtcDateTime, doc="The slot it belongs to; null for requests."),
+    Column("scheduled_at", UtcDateTime, doc="When it is due; a RESCHEDULE moves it to now."),
+    Column("started_at", UtcDateTime, doc="When its first worker began."),
+    Column("ended_at", UtcDateTime, doc="When it was completed, failed or cancelled."),
+    Column("cancelled_at", UtcDateTime, doc="When it was cancelled."),
+    Column("items_count", BigInteger, doc="Items in the list; null before page one, corrected when discovery ends."),
+    _counter("items_imported_count", "Items whose details were stored."),
+    _counter("items_unchanged_count", "Items whose version has not changed, so that no details were fetched."),
+    _counter("items_failed_count", "Items that failed for good."),
+    _counter("requests_count", "Requests sent, repeated ones among them."),
+    _counter("rate_limit_hits_count", "Answers by which the API refused for its limits, such as 429."),
+    _counter("rate_limit_sleeps_count", "Waits for a permit or for the API's pause."),
+    Column(
+        "total_sleep_seconds",
+        Float,
+        nullable=False,
+        server_default=text("0"),
+        doc="Seconds in which all workers waited so; each second counts once.",
+    ),
+    Column("finalize_attempts", Integer, nullable=False, server_default=text("0"), doc="How often its end was tried."),
+    Column("last_finalize_attempt_at", UtcDateTime, doc="When its end was tried last."),
+    Column("heartbeat_at", UtcDateTime, doc="The latest sign of life of its worker."),
+    Column("host", String(255), doc="The machine of its worker."),
+    Column("pid", Integer, doc="The process of its worker; null: nobody works on it."),
+    Column("dagster_run_id", String(64), doc="The Dagster run that carries it out."),
+    Column(
+        "resumes", Integer, nullable=False, server_default=text("0"), doc="How often another process went on with it."
+    ),
+    Column(
+        "fence",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        doc="Grows with every process that takes over, so that older ones cannot write.",
+    ),
+    Column("run_requested_at", UtcDateTime, doc="When a Dagster run was asked for."),
+    Column(
+        "checkpoint",
+        JSON(none_as_null=True),
+        doc="Where discovery goes on after a crash; null until page one is stored.",
+    ),
+    Column("blocked_until", UtcDateTime, doc="The end of a long pause that the API asked for."),
+    Column("cancel_requested_at", UtcDateTime, doc="When somebody asked for its end."),
+    Column("requested_by", String(200), doc="Who asked for it."),
+    Column("retry_of", BigInteger, doc="The import whose failed or undone items it takes over."),
+    Column("incomplete_reason", Sentence, doc="Why it holds less than the list promises."),
+    Column("failure_reason", Sentence, doc="Why it failed or was cancelled."),
+    _json("Anything else that is known of it."),
+    Column("created_at", UtcDateTime, nullable=False, doc="When the row was made."),
+    Column("updated_at", UtcDateTime, nullable=False, doc="When the row was changed last."),
     UniqueConstraint("source", "slot_at"),
 )
 
@@ -167,20 +196,26 @@ import_shards = Table(
 import_item_statuses = Table(
     "import_item_statuses",
     tracking_metadata,
-    Column("id", BigKey, primary_key=True),
-    Column("import_id", ForeignKey(imports.c.id, ondelete="CASCADE"), nullable=False),
-    Column("importable_type", String(200), nullable=False),
-    Column("importable_id", String(200)),  # null until stored
-    Column("external_id", String(255), nullable=False),
-    Column("status", String(20), nullable=False, server_default=ItemStatus.PENDING),
-    Column("failure_count", Integer, nullable=False, server_default=text("0")),
-    Column("last_failed_at", UtcDateTime),
-    Column("failure_reason", Sentence),
-    Column("next_attempt_at", UtcDateTime),  # of a failed item; null: failed for good
-    Column("claimed_by", String(64)),
-    Column("lease_expires_at", UtcDateTime),
-    Column("completed_at", UtcDateTime),
-    _json(),
+    Column("id", BigKey, primary_key=True, doc="The row's number."),
+    Column("import_id", ForeignKey(imports.c.id, ondelete="CASCADE"), nullable=False, doc="The import."),
+    Column("importable_type", String(200), nullable=False, doc="The name of the class of the item's row."),
+    Column("importable_id", String(200), doc="The primary key of the item's row; null until stored."),
+    Column("external_id", String(255), nullable=False, doc="The id by which the API knows the item."),
+    Column(
+        "status",
+        String(20),
+        nullable=False,
+        server_default=ItemStatus.PENDING,
+        doc="pending, processing, completed or failed.",
+    ),
+    Column("failure_count", Integer, nullable=False, server_default=text("0"), doc="How many tries have failed."),
+    Column("last_failed_at", UtcDateTime, doc="When the latest try failed."),
+    Column("failure_reason", Sentence, doc="Why the latest try failed."),
+    Column("next_attempt_at", UtcDateTime, doc="When a failed item is tried again; null: failed for good."),
+    Column("claimed_by", String(64), doc="The worker that holds it."),
+    Column("lease_expires_at", UtcDateTime, doc="When others may take it from its worker."),
+    Column("completed_at", UtcDateTime, doc="When it was imported or found unchanged."),
+    _json("Anything else that is known of it."),
     UniqueConstraint("import_id", "importable_type", "external_id"),
 )
 # Serves claims (status, then what is due first) and counts by status without a look at the rows.

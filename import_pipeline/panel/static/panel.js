@@ -10,6 +10,8 @@ const thisYear = new Intl.DateTimeFormat(undefined, clock);
 const otherYear = new Intl.DateTimeFormat(undefined, { year: "numeric", ...clock });
 
 function localise(root) {
+  const zone = document.getElementById("zone");
+  if (zone) zone.textContent = thisYear.resolvedOptions().timeZone;
   for (const element of root.querySelectorAll("time[datetime]")) {
     const at = new Date(element.dateTime);
     element.title = element.textContent.trim();

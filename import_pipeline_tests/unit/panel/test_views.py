@@ -15,6 +15,7 @@ from import_pipeline.panel.views import (
     gauge_parts,
     list_page,
     progress_parts,
+    why_not,
 )
 from import_pipeline.ratelimit import TierUsage
 from import_pipeline.rules.status import ImportStatus
@@ -143,6 +144,20 @@ def test_pages_around_the_one_shown(total, page, shown):
     assert [link.text for link in list_page(listing(total=total), Query(page=page), SOURCES)["pages"]] == shown
 
 
+def a_look(row, unfinished, retried_by):
+    return Look(
+        view=view_of(row, "", NOON),
+        outlook=None,
+        usage=None,
+        groups=[],
+        failures=[],
+        events=[],
+        finished_at=[],
+        unfinished=unfinished,
+        retried_by=retried_by,
+    )
+
+
 @pytest.mark.parametrize(
     ("row", "unfinished", "retried_by", "actions"),
     [
@@ -157,15 +172,34 @@ def test_pages_around_the_one_shown(total, page, shown):
     ],
 )
 def test_only_what_can_be_done_is_offered(row, unfinished, retried_by, actions):
-    look = Look(
-        view=view_of(row, "", NOON),
-        outlook=None,
-        usage=None,
-        groups=[],
-        failures=[],
-        events=[],
-        finished_at=[],
-        unfinished=unfinished,
-        retried_by=retried_by,
-    )
+    look = a_look(row, unfinished, retried_by)
     assert allowed(look, NOON) == actions
+    assert {action for action in ("cancel", "retry", "delete") if why_not(action, look, NOON) is None} == set(actions)
+
+
+@pytest.mark.parametrize(
+    ("action", "row", "unfinished", "retried_by", "reason"),
+    [
+        ("cancel", an_import(status=ImportStatus.FAILED), 0, None, "it has ended already"),
+        (
+            "cancel",
+            an_import(status=ImportStatus.RUNNING, cancel_requested_at=NOON),
+            0,
+            None,
+            "it is to be cancelled already",
+        ),
+        ("retry", an_import(), 0, None, "it can be retried once it has ended"),
+        ("delete", an_import(), 0, None, "it can be deleted once it has ended"),
+        ("retry", an_import(status=ImportStatus.COMPLETED), 0, None, "it has left nothing to retry"),
+        ("delete", an_import(status=ImportStatus.FAILED), 3, 8, "import 8 retries it"),
+        (
+            "delete",
+            an_import(status=ImportStatus.CANCELLED, slot_at=NOON + timedelta(hours=1)),
+            0,
+            None,
+            "it tells that its slot is spent, which is to come",
+        ),
+    ],
+)
+def test_why_something_cannot_be_done(action, row, unfinished, retried_by, reason):
+    assert why_not(action, a_look(row, unfinished, retried_by), NOON) == reason

@@ -33,6 +33,8 @@ def test_a_duration(seconds, text):
         (-3, "3 s ago"),
         (7200, "in 2 h"),
         (-90, "2 min ago"),
+        (-44 * 60, "44 min ago"),
+        (3599.6, "in 1 h"),
         (-86_400, "24 h ago"),
         (400_000, "in 5 d"),
     ],

@@ -13,6 +13,7 @@ from import_pipeline.rules.status import (
     check_transition,
     is_failed_for_good,
     is_overdue,
+    said_of_end,
     sources_of,
 )
 
@@ -88,3 +89,15 @@ def test_overdue_is_scheduled_in_the_past_and_not_started(status, scheduled_at, 
 )
 def test_an_item_without_a_next_attempt_has_failed_for_good(status, next_attempt_at, for_good):
     assert is_failed_for_good(status, next_attempt_at) is for_good
+
+
+@pytest.mark.parametrize(
+    ("reason", "status", "text"),
+    [
+        ("the token is refused", "failed", "Failed: the token is refused."),
+        ("cancelled by wish of Ada", "cancelled", "Cancelled by wish of Ada."),
+        ("Its lease was lost. Why?", "failed", "Failed: Its lease was lost. Why?"),
+    ],
+)
+def test_how_and_why_an_import_ended(reason, status, text):
+    assert said_of_end(reason, status) == text
