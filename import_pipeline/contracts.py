@@ -96,6 +96,7 @@ class ImportableMixin:
 _COPIED = (
     "limits",
     "per_page",
+    "max_pages",
     "concurrency",
     "ceiling",
     "shards",
@@ -124,6 +125,7 @@ class ImportSource(ABC):
 
     limits: str = ""  #: tiers in the notation of `limits`, all of which hold at once; empty: none
     per_page: int = 100
+    max_pages: int = 100_000  #: list pages, where no lasting total is told; after more the list counts as endless
     concurrency: int = 10  #: detail requests in flight to begin with
     ceiling: int = 100  #: detail requests in flight at most, where answers are slow and the limits allow more
     shards: int = 1  #: runs that work on one import at once
@@ -265,7 +267,18 @@ def check_source(source: object) -> ImportSource:
 def _check_values(source: ImportSource) -> None:
     """A value written into the class must be one that its setting would accept."""
     settings = {setting.name.lower(): setting for setting in SOURCE_SETTINGS}
-    numbers = ("per_page", "concurrency", "ceiling", "shards", "timeout", "max_body", "lease", "wait", "max_outage")
+    numbers = (
+        "per_page",
+        "max_pages",
+        "concurrency",
+        "ceiling",
+        "shards",
+        "timeout",
+        "max_body",
+        "lease",
+        "wait",
+        "max_outage",
+    )
     values = {name: getattr(source, name) for name in numbers}
     values |= {"limits": source.limits} if source.limits != "" else {}
     for name, value in [*values.items(), ("retry.tries", source.retry.tries)]:

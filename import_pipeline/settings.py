@@ -204,6 +204,13 @@ SOURCE_SETTINGS: tuple[Setting[Any], ...] = (
         meaning="items asked for per list page",
     ),
     Setting(
+        name="MAX_PAGES",
+        parse=values.positive,
+        expected="a whole number from 1",
+        default="100000",
+        meaning="list pages, where the list tells no lasting total; after more it counts as endless",
+    ),
+    Setting(
         name="TIMEOUT",
         parse=values.seconds,
         expected="seconds above 0",
@@ -309,6 +316,7 @@ class SourceSettings:
     ceiling: int | None = None
     shards: int | None = None
     per_page: int | None = None
+    max_pages: int | None = None
     timeout: float | None = None
     max_body: int | None = None
     tries: int | None = None

@@ -255,6 +255,11 @@ def _advance(
         raise ContractError(work.source.name, "next_request", "a request, or None", got) from error
     if request is None:
         return replace(after, complete=True, next_url=None), None
+    # A total that stays ends the list by the rule above, however many pages it needs.
+    if after.page >= work.source.max_pages and (total is None or after.shifted):
+        setting = f"{variable_prefix(work.source.name)}MAX_PAGES"
+        stopped = f"the list goes on after {after.page:,} pages; if that is right for this API, raise {setting}"
+        return replace(after, complete=True, next_url=None, stopped=stopped), None
     url = str(work.api.join(request).url)
     is_told_by_address = not request.read() and set(request.headers) <= {"host"}
     return replace(after, next_url=url if is_told_by_address else None, next_method=request.method), request

@@ -90,6 +90,7 @@ BAD_VALUES = [
     ("ITEMS_SHARDS", "101", "a whole number from 1 to 100", "'101'"),
     ("ITEMS_PER_PAGE", "-1", NUMBER, "'-1'"),
     ("ITEMS_PER_PAGE", "1.5", NUMBER, "'1.5'"),
+    ("ITEMS_MAX_PAGES", "0", NUMBER, "'0'"),
     ("ITEMS_TIMEOUT", "0", SECONDS, "'0'"),
     ("ITEMS_TIMEOUT", "nan", SECONDS, "'nan'"),
     ("ITEMS_TIMEOUT", "inf", SECONDS, "'inf'"),

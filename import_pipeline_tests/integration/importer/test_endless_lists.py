@@ -1,0 +1,110 @@
+"""Lists that repeat themselves, go in circles or have no end: ended as incomplete, with the reason."""
+
+import pytest
+
+from import_pipeline.sources.items import ItemsSource
+from import_pipeline_tests.importing import counts
+from import_pipeline_tests.shelf import Shelf, detail, insert_first, take
+
+
+def test_a_page_that_comes_again_ends_the_list_as_incomplete(home):
+    shelf = Shelf(range(1, 100))
+
+    def answer(request):
+        body = shelf(request)
+        return shelf.page(min(2, shelf.pages[-1])) | {"last_page": 999} if "data" in body else body
+
+    summary, _ = take(answer, home)
+    assert counts(summary) == ("completed", 6, 6, 0, 0)
+    assert summary.incomplete_reason == "the list repeats itself: page 3 has the same items as the page before it"
+    assert shelf.pages == [1, 2, 3]
+
+
+def test_a_list_that_goes_in_circles_ends_as_incomplete(home):
+    shelf = Shelf(range(1, 7), tells_total=False)
+
+    def answer(request):
+        body = shelf(request)
+        return shelf.page(1 + (shelf.pages[-1] - 1) % 2) | {"last_page": 999} if "data" in body else body
+
+    summary, _ = take(answer, home)
+    assert counts(summary) == ("completed", 6, 6, 0, 0)
+    assert summary.incomplete_reason == "the list repeats itself: the 3 pages up to 5 have no new items"
+    assert shelf.pages == [1, 2, 3, 4, 5]
+
+
+def test_an_endless_list_ends_with_its_first_empty_page(home):
+    shelf = Shelf(range(1, 7))
+
+    def answer(request):
+        body = shelf(request)
+        return body | {"last_page": 10**9} if "data" in body else body
+
+    summary, _ = take(answer, home)
+    assert (counts(summary), summary.incomplete_reason) == (("completed", 6, 6, 0, 0), None)
+    assert shelf.pages == [1, 2, 3]
+
+
+def test_a_list_without_end_whose_items_are_always_new_ends_as_incomplete(home):
+    asked = []
+
+    def answer(request):
+        if request.url.path != "/api/items":
+            return detail(request.url.path.rpartition("/")[2])
+        page = int(request.url.params["page"])
+        asked.append(page)
+        data = [{"id": 10 * page + each} for each in range(10)]
+        return {"data": data, "current_page": page, "last_page": page + 1, "total": 50}
+
+    source = type("Small", (ItemsSource,), {"per_page": 10})()
+    summary, _ = take(answer, home, source)
+    assert summary.incomplete_reason == "the list goes on after 210 items, although it says that it has 50"
+    assert (counts(summary), asked) == (("completed", 210, 210, 0, 0), list(range(1, 22)))
+
+
+def unending(pages, *, total):
+    """A list of new items for ever, three a page, that tells that total on each page; notes the pages asked for."""
+
+    def answer(request):
+        if request.url.path != "/api/items":
+            return detail(request.url.path.rpartition("/")[2])
+        page = int(request.url.params["page"])
+        pages.append(page)
+        data = [{"id": 3 * page + each} for each in range(3)]
+        return {"data": data, "current_page": page, "last_page": page + 1, "total": total(page)}
+
+    return answer
+
+
+@pytest.mark.parametrize("total", [lambda page: None, lambda page: 3 * page], ids=["no total", "a total that grows"])
+def test_a_list_of_new_items_for_ever_ends_as_incomplete_after_the_most_pages(home, total):
+    pages = []
+    summary, _ = take(unending(pages, total=total), home, ITEMS_MAX_PAGES="4")
+    assert (counts(summary), summary.exit_status) == (("completed", 12, 12, 0, 0), 3)
+    assert summary.incomplete_reason == (
+        "the list goes on after 4 pages; if that is right for this API, raise ITEMS_MAX_PAGES"
+    )
+    assert pages == [1, 2, 3, 4]
+
+
+def test_a_list_that_has_no_end_in_a_later_reading_ends_as_incomplete_too(home):
+    shelf = Shelf(range(1, 10), between={2: insert_first}, tells_total=False)
+
+    def answer(request):
+        body = shelf(request)
+        if "data" not in body or len(shelf.pages) <= 4:
+            return body
+        return shelf.page(1 + (shelf.pages[-1] - 1) % 2) | {"last_page": 999}
+
+    summary, _ = take(answer, home, ITEMS_MAX_PAGES="6")
+    assert counts(summary) == ("completed", 10, 10, 0, 0)
+    assert summary.incomplete_reason.startswith("the list goes on after 6 pages")
+    assert shelf.pages == [1, 2, 3, 4, 1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("tells_total", [True, False], ids=["that tells its total", "of just so many pages"])
+def test_an_honest_list_is_read_to_its_end(home, tells_total):
+    shelf = Shelf(range(1, 10), tells_total=tells_total)
+    summary, _ = take(shelf, home, ITEMS_MAX_PAGES="2" if tells_total else "3")
+    assert (counts(summary), summary.incomplete_reason) == (("completed", 9, 9, 0, 0), None)
+    assert shelf.pages == [1, 2, 3]

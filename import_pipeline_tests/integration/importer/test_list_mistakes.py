@@ -1,0 +1,116 @@
+"""Sources that misread a list and items that cannot be read: a sentence with the place, and nobody else suffers."""
+
+import gzip
+import json
+
+import httpx
+import pytest
+
+from import_pipeline.sources.items import ImportedItem, ItemsSource
+from import_pipeline.testing import CannedTransport
+from import_pipeline_tests.importing import counts, reasons, rows
+from import_pipeline_tests.shelf import Shelf, detail, take
+
+
+def broken(method, error):
+    def fail(*_):
+        raise error
+
+    return type("Broken", (ItemsSource,), {method: fail})()
+
+
+MISTAKES = [
+    ("next_request", KeyError("next"), "items.next_request: expected a request, or None, got KeyError: 'next'"),
+    ("total", TypeError("no number"), "items.total: expected a whole number from 0, or None, got TypeError: no number"),
+]
+
+
+@pytest.mark.parametrize(("method", "error", "sentence"), MISTAKES)
+def test_a_mistake_of_the_source_ends_the_import_with_its_place(home, method, error, sentence):
+    summary, _ = take(Shelf(range(9)), home, broken(method, error))
+    assert (summary.status, summary.failure_reason) == ("failed", sentence)
+
+
+@pytest.mark.parametrize("total", ["12", -1, 1.5])
+def test_a_total_that_is_none_ends_the_import_with_its_place(home, total):
+    source = type("Odd", (ItemsSource,), {"total": lambda self, response: total})()
+    summary, _ = take(Shelf(range(9)), home, source)
+    assert summary.failure_reason == f"items.total: expected a whole number from 0, or None, got {total!r}"
+
+
+def test_a_stub_of_another_class_ends_the_import_with_its_place(home):
+    source = type("Odd", (ItemsSource,), {"stub": lambda self, item: item})()
+    summary, _ = take(Shelf(range(9)), home, source)
+    assert summary.failure_reason == "items.stub: expected a ImportedItem, got dict"
+
+
+def test_a_list_item_that_cannot_be_read_fails_by_its_place_and_no_other_suffers(home):
+    data = [{"id": 1}, {"name": "no id"}, "no object", {"id": "x" * 256}, {"id": "a\0b"}, {"id": "\ud800"}, {"id": 7}]
+
+    def answer(request):
+        if request.url.path != "/api/items":
+            return detail(request.url.path.rpartition("/")[2])
+        return httpx.Response(200, content=json.dumps({"data": data, "current_page": 1, "last_page": 1, "total": 7}))
+
+    summary, configured = take(answer, home)
+    assert (counts(summary), summary.exit_status) == (("completed", 7, 2, 0, 5), 3)
+    expected = "items.stub: expected an external_id of 1 to 255 characters, got"
+    assert reasons(configured) == {
+        "(page 1, item 2)": "items.stub rejects the list item: KeyError: 'id'",
+        "(page 1, item 3)": "items.stub rejects the list item: TypeError: string indices must be integers, not 'str'",
+        "(page 1, item 4)": f"{expected} '{'x' * 40}'",
+        "(page 1, item 5)": f"{expected} 'a\\x00b'",
+        "(page 1, item 6)": f"{expected} '\\ud800'",
+    }
+    assert sorted(rows(configured)) == ["1", "7"]
+
+
+class Careless(ItemsSource):
+    """Its details are asked for without quoting, and elsewhere for one."""
+
+    class Item(ImportedItem):
+        def detail_request(self):
+            return httpx.Request("GET", f"/api/items/{self.external_id}")
+
+    model = Item
+
+    def stub(self, item):
+        return self.Item(external_id=item["id"], name="n")
+
+
+def test_an_item_whose_request_cannot_be_built_fails_alone(home):
+    summary, configured = take(Shelf(["1", "a\nb", "3"]), home, Careless())
+    assert counts(summary) == ("completed", 3, 2, 0, 1)
+    [(external_id, reason)] = reasons(configured).items()
+    assert external_id == "a\nb"
+    assert reason.startswith("Item.detail_request fails: InvalidURL: Invalid non-printable ASCII character in URL")
+
+
+def test_an_id_that_means_a_folder_fails_alone_and_says_so(home):
+    summary, configured = take(Shelf(["..", "...", "."]), home)
+    assert counts(summary) == ("completed", 3, 1, 0, 2)
+    sentence = (
+        "ImportedItem.detail_request fails: ValueError: {!r} cannot be asked for: in an address it means a folder"
+    )
+    assert reasons(configured) == {each: sentence.format(each) for each in (".", "..")}
+
+
+def test_a_body_that_does_not_unpack_is_tried_again(home):
+    shelf, good = Shelf(["1", "2"]), gzip.compress(json.dumps(detail("1")).encode())
+    bodies = [b"no gzip at all", good]
+
+    def answer(request):
+        if request.url.path != "/api/items/1":
+            return shelf(request)
+        headers = {"Content-Encoding": "gzip"}
+        return httpx.Response(200, headers=headers, stream=httpx.ByteStream(bodies.pop(0)))
+
+    class Raw(CannedTransport):
+        """Answers as they are: the canned ones are unpacked."""
+
+        async def handle_async_request(self, request):
+            found = answer(request)
+            return found if isinstance(found, httpx.Response) else httpx.Response(200, json=found)
+
+    summary, _ = take(Raw({}), home)
+    assert (counts(summary), bodies) == (("completed", 2, 2, 0, 0), [])

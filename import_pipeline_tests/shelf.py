@@ -1,0 +1,50 @@
+"""A list that is answered by a function and changes while it is read, and an import from it."""
+
+from import_pipeline.sources.items import ItemsSource
+from import_pipeline.testing import CannedTransport
+from import_pipeline_tests.importing import import_through, settings
+
+URL = "https://api.test"
+
+
+class Shelf:
+    """A list of ids that changes while it is read: `between[n]` is called once, before its n-th request is answered."""
+
+    def __init__(self, ids, *, size=3, between=None, tells_total=True):
+        self.ids, self.size, self.tells_total = list(ids), size, tells_total
+        self.between = dict(between or {})
+        self.pages = []
+
+    def __call__(self, request):
+        if request.url.path != "/api/items":
+            return detail(request.url.path.rpartition("/")[2])
+        self.pages.append(int(request.url.params["page"]))
+        if change := self.between.pop(len(self.pages), None):
+            change(self.ids)
+        return self.page(self.pages[-1])
+
+    def page(self, number):
+        chosen = self.ids[(number - 1) * self.size : number * self.size]
+        body = {"data": [{"id": each, "name": "n"} for each in chosen], "current_page": number}
+        body["last_page"] = -(-len(self.ids) // self.size)
+        return body | ({"total": len(self.ids)} if self.tells_total else {})
+
+
+def detail(item_id):
+    return {"id": item_id, "name": "n", "price": "1.00"}
+
+
+def take(transport, home, source=None, **variables):
+    """The summary of an import from that list, and the settings by which to look at the outcome."""
+    configured = settings(home, URL, **variables)
+    if not isinstance(transport, CannedTransport):
+        transport = CannedTransport(transport)
+    return import_through(transport, source or ItemsSource(), configured), configured
+
+
+def remove_first(ids):
+    ids.pop(0)
+
+
+def insert_first(ids):
+    ids.insert(0, 0)
