@@ -1,7 +1,8 @@
-"""Takes pictures of the panel, from imports of the demo API.
+"""Takes pictures of the panel and of Dagster's pages, from imports of the demo API.
 
 `python docs/screenshots.py` makes the README's three anew. `python docs/screenshots.py --all FOLDER` takes every page
-in every state, light and dark, narrow and wide, and an index.html that shows them side by side.
+of the panel in every state, light and dark, narrow and wide, and an index.html that shows them side by side.
+`--dagster FOLDER` takes Dagster's pages.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from dagster_pages import take_dagster
 from playwright.sync_api import Browser, Page
 from stage import HALF_WAY, LIMITS, a_panel, full_panel, readme_panel
 
@@ -22,7 +24,7 @@ from import_pipeline_tests.browser import open_browser
 IMAGES = Path(__file__).parent / "images"
 SCHEMES = ("light", "dark")
 WIDTHS = (1400, 400)
-#: What is at stake is what a person sees first: bars move to their places within this.
+#: Bars move to their places within this.
 SETTLED_MILLISECONDS = 600
 
 
@@ -156,11 +158,14 @@ def main() -> None:
     """What was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--all", type=Path, metavar="FOLDER", help="take every page in every state into this folder")
+    parser.add_argument("--dagster", type=Path, metavar="FOLDER", help="take Dagster's pages into this folder")
     asked = parser.parse_args()
     with open_browser() as browser:
         if asked.all:
             take_all(browser, asked.all)
-        else:
+        if asked.dagster:
+            take_dagster(browser, asked.dagster)
+        if not asked.all and not asked.dagster:
             take_for_readme(browser)
 
 

@@ -38,7 +38,7 @@ def as_json(
 def show(source: ImportSource, coming: Sequence[datetime], rows: Sequence[ImportRow], now: datetime) -> None:
     """For people."""
     console = open_console()
-    say(console, f"{source.name} is due at {source.slots} ({source.time_zone}).")
+    say(console, f"{source.name} is due at {source.timetable}.")
     say(console, f"The next slots: {', '.join(f'{moment(slot)} ({distance(slot - now)})' for slot in coming)}.")
     if not rows:
         say(

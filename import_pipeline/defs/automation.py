@@ -31,12 +31,12 @@ def build_schedule(source: ImportSource) -> dg.ScheduleDefinition:
         execution_timezone=source.time_zone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=(
-            f"Imports {source.name} at {source.slots} ({source.time_zone}). Of several missed slots only the latest "
-            "runs. Stop it to stop the slots; what people ask for goes on."
+            f"Imports {source.name} at {source.timetable}. Of several missed slots only the latest runs. "
+            "Stop it to stop the slots; what people ask for goes on."
         ),
     )
     def at_the_slots(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        yield from _launches(source, context.instance, schedule_is_on=True)
+        yield from _launches(source, context, schedule_is_on=True)
 
     return at_the_slots
 
@@ -57,7 +57,7 @@ def build_sensor(source: ImportSource, jobs: Sequence[Any]) -> dg.SensorDefiniti
     def look(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         instance = context.instance
         requests = [
-            *_launches(source, instance, schedule_is_on=schedule_is_on(instance, names.schedule(source.name))),
+            *_launches(source, context, schedule_is_on=schedule_is_on(instance, names.schedule(source.name))),
             *_shard_launches(source, instance),
         ]
         launches = [each for each in requests if isinstance(each, dg.RunRequest)]
@@ -67,9 +67,16 @@ def build_sensor(source: ImportSource, jobs: Sequence[Any]) -> dg.SensorDefiniti
 
 
 def _launches(
-    declared: ImportSource, instance: dg.DagsterInstance, *, schedule_is_on: bool
+    declared: ImportSource,
+    context: dg.ScheduleEvaluationContext | dg.SensorEvaluationContext,
+    *,
+    schedule_is_on: bool,
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Apply the rules: a run request per import to start or to go on with, else the reasons why there is none."""
+    """Apply the rules: a run request per import to start or to go on with, else the reasons why there is none.
+
+    A tick that asks for runs shows no reason in the UI, hence its log; one that asks for none would fill the disk.
+    """
+    instance = context.instance
     with masking(), open_for(declared) as (installation, source):
         result = tick(
             installation, source, schedule_is_on=schedule_is_on, fate_of=lambda run_id: fate_of(instance, run_id)
@@ -78,6 +85,9 @@ def _launches(
             tell_people(installation, source)
             prune_by_age(installation, source)
     _report_dead(instance, result)
+    if result.launches:
+        for sentence in result.sentences:
+            context.log.info(sentence)
     for launch in result.launches:
         yield dg.RunRequest(job_name=names.job(declared.name), tags={names.IMPORT_ID_TAG: str(launch.import_id)})
     if not result.launches:
@@ -119,11 +129,12 @@ def schedule_is_on(instance: dg.DagsterInstance, name: str) -> bool:
     return all(state.status.value != "STOPPED" for state in states)
 
 
-def crons(slots: Slots) -> Sequence[str]:
-    """The slots as cron lines, one per minute of the hour.
+def crons(slots: Slots) -> str | Sequence[str]:
+    """The slots as a cron line, or as several where they differ in the minute of the hour.
 
     Changes of the clocks are seen to by the rules, whatever a line makes of them.
     """
     minutes = sorted({at.minute for at in slots.times})
     hours = {minute: ",".join(str(at.hour) for at in slots.times if at.minute == minute) for minute in minutes}
-    return [f"{minute} {hours[minute]} * * *" for minute in minutes]
+    lines = [f"{minute} {hours[minute]} * * *" for minute in minutes]
+    return lines[0] if len(lines) == 1 else lines

@@ -112,7 +112,7 @@ def of_source(source: ImportSource, places: Places) -> dict[str, Any]:
     """What the source says of itself."""
     return {
         "limits": source.limits or "none",
-        "slots": f"{source.slots} ({source.time_zone})",
+        "slots": str(source.timetable),
         "importable": source.model.__name__,
         "api": source.api,
         "panel": dg.MetadataValue.url(places.imports_of(source.name)),

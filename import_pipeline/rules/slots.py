@@ -23,6 +23,10 @@ class Slots:
     times: tuple[time, ...]  #: at least one, rising, without zone
     zone: ZoneInfo
 
+    def __str__(self) -> str:
+        """`09:30, 12:00 (Europe/Berlin)`"""
+        return f"{', '.join(f'{at:%H:%M}' for at in self.times)} ({self.zone.key})"
+
     def next_after(self, instant: datetime) -> datetime:
         """The first slot later than the instant."""
         return next(moment for moment in self._upwards(instant) if moment > instant)

@@ -1,5 +1,6 @@
 """What the sensors ask for and do, evaluated as the daemon does it, after real imports."""
 
+import logging
 from pathlib import Path
 
 import dagster as dg
@@ -8,12 +9,14 @@ import pytest
 from import_pipeline import run_import
 from import_pipeline.defs.build import build_import_definitions
 from import_pipeline.examples.application_items import after_items
+from import_pipeline.importer import wishes
 from import_pipeline.importer.installation import open_for
 from import_pipeline.importer.start import lease_of, new_import
 from import_pipeline.rules.status import Trigger
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.tracking import imports
 from import_pipeline.tracking.process import this_process
+from import_pipeline.tracking.requests import Wish
 from import_pipeline_tests.acceptance.outside import far_slot, rows, tracking
 from import_pipeline_tests.ear import Ear
 from import_pipeline_tests.importing import FREE, demo_api, served
@@ -88,6 +91,32 @@ def test_the_sensor_tells_people_of_what_no_worker_could(instance, items_setting
         for _ in range(2):
             look.evaluate_tick(dg.build_sensor_context(instance=instance))
     assert [(path, told["occasion"], told["import_id"]) for path, _, told in ear.heard] == [("/hook", "failed", 1)]
+
+
+class Told(logging.Handler):
+    """Keeps the lines of a log."""
+
+    def __init__(self):
+        super().__init__()
+        self.lines = []
+
+    def emit(self, record):
+        self.lines.append(record.getMessage())
+
+
+def test_a_tick_that_asks_for_a_run_tells_why_in_its_log(instance):
+    [look] = build_import_definitions(ItemsSource()).sensors or []
+    told, quiet = Told(), Told()
+    with open_for(ItemsSource()) as (installation, source):
+        wishes.ask(installation, source, Wish.NEW, by="Ada")
+    contexts = [dg.build_sensor_context(instance=instance) for _ in range(2)]
+    for context, handler in zip(contexts, (told, quiet), strict=True):
+        context.log.addHandler(handler)
+    asking, waiting = [look.evaluate_tick(context) for context in contexts]
+    assert [request.job_name for request in asking.run_requests] == ["import_items"]
+    assert any("Ada" in line for line in told.lines), told.lines
+    assert (waiting.run_requests, quiet.lines) == ([], [])
+    assert waiting.skip_message
 
 
 def test_the_sensor_asks_for_runs_of_shards_that_the_queue_does_not_hold_back(instance, items_settings):

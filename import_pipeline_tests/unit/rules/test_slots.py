@@ -226,3 +226,7 @@ def test_what_is_no_time_zone_is_told(zone):
 )
 def test_the_longest_gap_reaches_over_midnight(slots, hours):
     assert parse_slots(slots, "UTC").longest_gap == timedelta(hours=hours)
+
+
+def test_slots_are_shown_as_times_with_their_zone():
+    assert str(parse_slots("12,9:30", "Europe/Berlin")) == "09:30, 12:00 (Europe/Berlin)"
