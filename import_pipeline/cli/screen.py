@@ -80,9 +80,10 @@ def items(summary: ImportSummary) -> str:
 
 def time_used(summary: ImportSummary) -> str:
     """How long it took, and how much of that it waited."""
+    away = f", {seconds(summary.away_seconds)} without a process" if summary.away_seconds else ""
     return (
         f"{seconds(summary.duration_seconds)}: {seconds(summary.active_seconds)} active, "
-        f"{seconds(summary.total_sleep_seconds)} waiting for permits"
+        f"{seconds(summary.total_sleep_seconds)} waiting for permits{away}"
     )
 
 

@@ -1,6 +1,7 @@
 """The import's share of its api's counters."""
 
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 from import_pipeline.errors import LimiterUnavailable
@@ -8,8 +9,9 @@ from import_pipeline.importer.api import Api
 from import_pipeline.importer.work import Work
 from import_pipeline.ratelimit import Usage
 from import_pipeline.ratelimit.usage import in_notation
+from import_pipeline.rules.progress import away_seconds
 from import_pipeline.tracking import imports
-from import_pipeline.tracking.imports import ImportRow, Pulse
+from import_pipeline.tracking.imports import AWAY_SECONDS, RESUMED_AFTER, ImportRow, Pulse
 
 SECONDS_BETWEEN_READS = 1.0
 #: How often the first reading is tried again.
@@ -29,16 +31,29 @@ class Meter:
     async def start(self, work: Work) -> None:
         """Read the counters; remember them with the import when it begins."""
         usage = await self._first_read(work)
-        if self._sleeps_before is None and work.lease.shard is None:
+        if work.lease.shard is not None:
+            return
+        metadata = work.option
+        if self._sleeps_before is None:
             self._sleeps_before, self._slept_before = usage.sleeps, usage.slept_seconds
-            metadata = work.option | {
+            metadata |= {
                 "limits": work.source.limits,  # those of this import: settings change
                 "sleeps_before": usage.sleeps,
                 "slept_before": usage.slept_seconds,
             }
             if work.workers > 1:
                 metadata["shards"] = work.workers
+        if heard_at := metadata.pop(RESUMED_AFTER, None):
+            away = self._away_seconds(work.row, datetime.fromisoformat(heard_at), usage)
+            metadata[AWAY_SECONDS] = round(metadata.get(AWAY_SECONDS, 0.0) + away, 3)
+        if metadata != work.option:
             await work.write(imports.write, work.lease, work.clock.now(), metadata=metadata)
+
+    def _away_seconds(self, row: ImportRow, heard_at: datetime, usage: Usage) -> float:
+        """The time for which nobody worked on the import that was taken over."""
+        taken_at = row.heartbeat_at or heard_at
+        slept = usage.slept_seconds - (self._slept_before or 0.0) - row.total_sleep_seconds
+        return away_seconds((taken_at - heard_at).total_seconds(), slept)
 
     async def _first_read(self, work: Work) -> Usage:
         """A store that is just being restarted ends no import; one whose address is wrong is told of soon."""

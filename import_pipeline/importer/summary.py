@@ -8,7 +8,7 @@ from import_pipeline.ratelimit import parse_tiers
 from import_pipeline.rules.forecast import minimum_seconds
 from import_pipeline.rules.progress import active_seconds, efficiency
 from import_pipeline.rules.status import ENDED, ImportStatus
-from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.imports import AWAY_SECONDS, ImportRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,7 @@ class ImportSummary:
     total_sleep_seconds: float
     duration_seconds: float
     active_seconds: float
+    away_seconds: float  #: in which no process worked on it: after a crash, or from one run to the next
     ideal_seconds: float  #: the least time in which the limits allow that many requests
     ideal_ratio: float | None  #: duration / ideal
     efficiency: float | None  #: per cent
@@ -56,6 +57,7 @@ def summarize(row: ImportRow, limits: str, now: datetime) -> ImportSummary:
     until = row.ended_at if row.status in ENDED and row.ended_at else now
     duration = (until - row.started_at).total_seconds() if row.started_at else 0.0
     slept = min(row.total_sleep_seconds, duration)
+    away = min(row.metadata.get(AWAY_SECONDS, 0.0), duration - slept)
     places = round(row.requests_count * row.metadata.get("mean_cost", 1))
     ideal = minimum_seconds(places, parse_tiers(row.metadata.get("limits", limits)))
     ratio = efficiency(row.rate_limit_hits_count, row.rate_limit_sleeps_count)
@@ -72,7 +74,8 @@ def summarize(row: ImportRow, limits: str, now: datetime) -> ImportSummary:
         rate_limit_sleeps_count=row.rate_limit_sleeps_count,
         total_sleep_seconds=round(slept, 3),
         duration_seconds=round(duration, 3),
-        active_seconds=round(active_seconds(duration, slept), 3),
+        active_seconds=round(active_seconds(duration, slept, away), 3),
+        away_seconds=round(away, 3),
         ideal_seconds=round(ideal, 3),
         ideal_ratio=round(duration / ideal, 4) if ideal > 0 and row.status in ENDED else None,
         efficiency=None if ratio is None else round(ratio, 1),

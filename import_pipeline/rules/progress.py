@@ -11,9 +11,17 @@ def percent_done(done: int, total: int | None) -> float | None:
     return 100.0 if total <= 0 else min(100.0, 100.0 * done / total)
 
 
-def active_seconds(duration_seconds: float, sleep_seconds: float) -> float:
-    """The time that an import did not spend waiting for permits; sleep never exceeds the duration."""
-    return max(0.0, duration_seconds - sleep_seconds)
+def active_seconds(duration_seconds: float, sleep_seconds: float, away_seconds: float) -> float:
+    """The time that an import spent neither waiting for permits nor away, without a process; never below zero."""
+    return max(0.0, duration_seconds - sleep_seconds - away_seconds)
+
+
+def away_seconds(silence_seconds: float, slept_seconds: float) -> float:
+    """The time without a process between its last sign of life and the next one's start, sleep that is counted aside.
+
+    A wait that a dead process had begun is counted as sleep up to the end that it was to have.
+    """
+    return max(0.0, silence_seconds - max(0.0, slept_seconds))
 
 
 def efficiency(hits: int, sleeps: int) -> float | None:

@@ -24,6 +24,9 @@ from import_pipeline.rules.status import (
 from import_pipeline.tracking.process import Worker
 from import_pipeline.tracking.tables import import_item_statuses, import_shards, imports
 
+#: In an import's metadata: seconds in which no process worked on it, and the last sign of life before a take-over
+#: whose time is not counted yet.
+AWAY_SECONDS, RESUMED_AFTER = "away_seconds", "resumed_after"
 #: What a database can hold as an id; it refuses to look for more.
 BIGGEST_ID = 2**63 - 1
 
@@ -219,9 +222,12 @@ def take_over(connection: Connection, found: ImportRow, worker: Worker, now: dat
             imports.c.fence == found.fence,
             imports.c.status == ImportStatus.RUNNING,
         )
-        # A worker that left in order is no sign of trouble.
         .values(
-            resumes=imports.c.resumes + int(found.pid is not None), blocked_until=None, **_owner(worker, now, run_id)
+            # A worker that left in order is no sign of trouble.
+            resumes=imports.c.resumes + int(found.pid is not None),
+            blocked_until=None,
+            metadata=_resumed(found),
+            **_owner(worker, now, run_id),
         )
         .returning(imports)
     ).one_or_none()
@@ -231,6 +237,12 @@ def take_over(connection: Connection, found: ImportRow, worker: Worker, now: dat
     held = select(shards.c.worker).where(shards.c.import_id == found.id, shards.c.pid.is_not(None))
     connection.execute(released(found.id, import_item_statuses.c.claimed_by.not_in(held)))
     return _row(taken)
+
+
+def _resumed(found: ImportRow) -> dict[str, Any]:
+    """The import's metadata with the last sign of life, until the new worker has counted the time since then."""
+    heard_at = found.heartbeat_at or found.started_at
+    return {**({} if heard_at is None else {RESUMED_AFTER: heard_at.isoformat()}), **found.metadata}
 
 
 def _owner(worker: Worker, now: datetime, run_id: str | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from contextlib import closing
+from datetime import timedelta
 
 import httpx
 import pytest
@@ -84,6 +85,27 @@ def test_an_import_that_was_killed_while_it_fetched_details_repeats_at_most_thos
     assert len(seen["repeated_details"]) <= 5
     assert set(seen["repeated_details"].values()) <= {2}
     assert log_of_pages(seen) == 1
+
+
+def test_the_time_in_which_no_process_worked_on_an_import_is_neither_active_nor_slept(home):
+    with demo_api(items=30, delay_after_ms=30) as url:
+        configured = settings(home, url)
+        with importing(configured) as process:
+            wait_until_asked(url, 5)
+            process.kill()
+            process.join(LONG)
+        dead, hour = latest(configured), timedelta(hours=1)
+        change(
+            configured,
+            update(imports_table).values(started_at=dead.started_at - hour, heartbeat_at=dead.heartbeat_at - hour),
+        )
+        summary = run_import("items", settings=configured)
+    assert counts(summary) == ("completed", 30, 30, 0, 0)
+    assert 3600 <= summary.away_seconds < 3600 + LONG
+    parts = summary.active_seconds + summary.total_sleep_seconds + summary.away_seconds
+    assert summary.active_seconds < LONG
+    assert parts == pytest.approx(summary.duration_seconds, abs=0.01)
+    assert "resumed_after" not in latest(configured).metadata
 
 
 def log_of_pages(seen):

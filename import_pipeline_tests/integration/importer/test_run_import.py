@@ -52,6 +52,7 @@ def test_everything_is_imported_and_imported_again_without_a_second_row(api, hom
         "total_sleep_seconds": 0,
         "duration_seconds": 0,
         "active_seconds": 0,
+        "away_seconds": 0,
         "ideal_seconds": 0,
         "ideal_ratio": None,
         "efficiency": None,

@@ -2,6 +2,7 @@
 
 import io
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -55,6 +56,13 @@ def test_a_summary_tells_what_the_list_no_longer_has_and_how_to_confirm_it():
     assert "gone? 90 items no longer in the list: too many to be marked as gone by themselves." in told
     assert "If that is right: import-pipeline finalize 7 --mark-gone" in told
     assert "gone" not in printed(print_summary, summarize(an_import(), "", NOON), [])
+
+
+def test_a_summary_tells_the_time_without_a_process_where_there_was_any():
+    whole = replace(summarize(an_import(), "", NOON), duration_seconds=90.0, active_seconds=30.0)
+    assert "without a process" not in printed(print_summary, whole, [])
+    told = printed(print_summary, replace(whole, duration_seconds=120.0, away_seconds=30.0), [])
+    assert "30.0 s active, 0.0 s waiting for permits, 30.0 s without a process" in told
 
 
 def test_an_import_that_has_not_begun_is_listed_when_it_is_due_and_without_figures():

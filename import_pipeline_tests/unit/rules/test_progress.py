@@ -4,6 +4,7 @@ import pytest
 
 from import_pipeline.rules.progress import (
     active_seconds,
+    away_seconds,
     efficiency,
     grade,
     incomplete_reason,
@@ -29,10 +30,20 @@ def test_the_share_of_items_that_need_no_more_work(done, total, percent):
 
 
 @pytest.mark.parametrize(
-    ("duration", "sleep", "active"), [(20.0, 5.0, 15.0), (20.0, 0.0, 20.0), (20.0, 20.5, 0.0), (0.0, 0.0, 0.0)]
+    ("duration", "sleep", "away", "active"),
+    [(20.0, 5.0, 0.0, 15.0), (20.0, 5.0, 12.0, 3.0), (20.0, 0.0, 0.0, 20.0), (20.0, 20.5, 0.0, 0.0), (0, 0, 0, 0)],
 )
-def test_the_active_time_is_what_was_not_slept(duration, sleep, active):
-    assert active_seconds(duration, sleep) == active
+def test_the_active_time_is_what_was_neither_slept_nor_without_a_process(duration, sleep, away, active):
+    assert active_seconds(duration, sleep, away) == active
+
+
+@pytest.mark.parametrize(
+    ("silence", "slept", "away"),
+    [(60.0, 0.0, 60.0), (60.0, 18.0, 42.0), (60.0, 90.0, 0.0), (-5.0, 0.0, 0.0), (60.0, -1.0, 60.0)],
+    ids=["nobody waited", "who died had waited", "a pause", "the clock was set back", "the counters were lost"],
+)
+def test_the_time_without_a_process_is_counted_as_sleep_as_far_as_a_wait_was_to_last(silence, slept, away):
+    assert away_seconds(silence, slept) == away
 
 
 @pytest.mark.parametrize(("hits", "sleeps", "percent"), [(0, 0, None), (0, 8, 100.0), (8, 0, 0.0), (1, 3, 75.0)])
