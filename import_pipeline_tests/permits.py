@@ -76,6 +76,48 @@ def sqlite_store(path: Path, time: VirtualTime, boot: Callable[[], str] = lambda
     return SQLitePermits(f"permits+sqlite://{path}", micros=time.micros, boot=boot)
 
 
+class Story:
+    """One process that asks for permits and settles them at moments in seconds."""
+
+    def __init__(self, tiers: tuple[tuple[int, int], ...] = ()) -> None:
+        self.tiers = tiers
+        self.time = VirtualTime()
+        self.start = self.time.now
+        self.store = FakeTimeMemory(self.time)
+        self.count = 0
+
+    def at(
+        self,
+        moment: float,
+        wanted: int = 0,
+        *settled: Settled,
+        named: tuple[Named, ...] = (),
+        sightings: tuple[Sighting, ...] = (),
+    ) -> list[str]:
+        """The permits that were granted then."""
+        self.time.now = self.start + round(moment * SECOND)
+        names = [f"p{self.count + number}" for number in range(wanted)]
+        self.count += wanted
+        ask = Ask(
+            api="x",
+            process="1",
+            tiers=self.tiers,
+            settled=settled,
+            wanted=tuple(Wanted(permit=name, lifetime=30 * SECOND) for name in names),
+            named=named,
+            sightings=sightings,
+            count=True,
+        )
+        self.result: Exchange = self.store.exchange(ask)
+        return names[: len(self.result.starts)]
+
+    def tell(self, moment: float, count: int) -> list[Settled]:
+        """Requests that were answered at that moment without anybody having been asked."""
+        self.count += count
+        age = self.time.now - self.start - round(moment * SECOND)
+        return [Settled(permit=f"free{self.count - n}", outcome=Outcome.ANSWERED, age=age) for n in range(count)]
+
+
 @dataclass(frozen=True)
 class Step:
     """One ask of one process: so long after the last one, with picks from the permits that are still out."""

@@ -1,40 +1,8 @@
 """Limits of an api for which none is configured: what headers name, and what refusals tell."""
 
-from import_pipeline.ratelimit.exchange import SECOND, Ask, Exchange, Named, Outcome, Settled, Wanted
+from import_pipeline.ratelimit.exchange import SECOND, Named, Outcome, Settled
 from import_pipeline.ratelimit.found import LASTS
-from import_pipeline_tests.permits import FakeTimeMemory, VirtualTime
-
-
-class Story:
-    """One process without configured limits, at moments in seconds."""
-
-    def __init__(self) -> None:
-        self.time = VirtualTime()
-        self.start = self.time.now
-        self.store = FakeTimeMemory(self.time)
-        self.count = 0
-
-    def at(self, moment: float, wanted: int = 0, *settled: Settled, named: tuple[Named, ...] = ()) -> list[str]:
-        self.time.now = self.start + round(moment * SECOND)
-        names = [f"p{self.count + number}" for number in range(wanted)]
-        self.count += wanted
-        ask = Ask(
-            api="x",
-            process="1",
-            tiers=(),
-            settled=settled,
-            wanted=tuple(Wanted(permit=name, lifetime=30 * SECOND) for name in names),
-            named=named,
-            count=True,
-        )
-        self.result: Exchange = self.store.exchange(ask)
-        return names[: len(self.result.starts)]
-
-    def tell(self, moment: float, count: int) -> list[Settled]:
-        """Requests that were answered at that moment without anybody having been asked."""
-        self.count += count
-        age = self.time.now - self.start - round(moment * SECOND)
-        return [Settled(permit=f"free{self.count - n}", outcome=Outcome.ANSWERED, age=age) for n in range(count)]
+from import_pipeline_tests.permits import Story
 
 
 def refused(permit: str, wait: float) -> Settled:

@@ -2,38 +2,12 @@
 
 import pytest
 
-from import_pipeline.ratelimit.exchange import SECOND, Ask, Exchange, Outcome, Settled, Sighting, Wanted
+from import_pipeline.ratelimit.exchange import SECOND, Outcome, Settled, Sighting
 from import_pipeline.ratelimit.learning import PERIOD, RELAX_AFTER, SAMPLES, credit, effective_window, hear, measure
 from import_pipeline.ratelimit.pause import WHOLE, Shared
-from import_pipeline_tests.permits import FakeTimeMemory, VirtualTime
+from import_pipeline_tests.permits import Story
 
 CONFIGURED = ((50, 2 * SECOND), (200, 10 * SECOND))
-
-
-class Story:
-    """One process that asks for permits and settles them at moments in seconds."""
-
-    def __init__(self) -> None:
-        self.time = VirtualTime()
-        self.start = self.time.now
-        self.store = FakeTimeMemory(self.time)
-        self.count = 0
-
-    def at(self, moment: float, wanted: int = 0, *settled: Settled, sightings: tuple[Sighting, ...] = ()) -> list[str]:
-        self.time.now = self.start + round(moment * SECOND)
-        names = [f"p{self.count + number}" for number in range(wanted)]
-        self.count += wanted
-        ask = Ask(
-            api="x",
-            process="1",
-            tiers=CONFIGURED,
-            settled=settled,
-            wanted=tuple(Wanted(permit=name, lifetime=30 * SECOND) for name in names),
-            count=True,
-            sightings=sightings,
-        )
-        self.result: Exchange = self.store.exchange(ask)
-        return names[: len(self.result.starts)]
 
 
 def answered(*permits: str) -> list[Settled]:
@@ -46,7 +20,7 @@ def refused(*permits: str, wait: float) -> list[Settled]:
 
 def test_a_lower_limit_is_learned_from_those_in_flight_at_the_first_refusal() -> None:
     """The server grants 40 of 50 and asks to wait until our first request leaves: all tiers shrink to 80%."""
-    story = Story()
+    story = Story(CONFIGURED)
     burst = story.at(0, 50)
     story.at(0.05, 0, *answered(*burst[:40]), *refused(*burst[40:], wait=2))
     assert (story.result.part, story.result.hits) == (800_000, 10)
@@ -57,7 +31,7 @@ def test_a_lower_limit_is_learned_from_those_in_flight_at_the_first_refusal() ->
 
 def test_places_that_others_took_before_we_came_are_not_held_against_the_server() -> None:
     """Ten of 40 are let in, and the wait fits no request of ours: it is believed only until all such have left."""
-    story = Story()
+    story = Story(CONFIGURED)
     burst = story.at(0, 40)
     story.at(0.05, 0, *answered(*burst[:10]), *refused(*burst[10:], wait=5))
     assert story.result.part == 200_000
@@ -68,7 +42,7 @@ def test_places_that_others_took_before_we_came_are_not_held_against_the_server(
 
 
 def test_what_was_learned_is_tried_again_slowly() -> None:
-    story = Story()
+    story = Story(CONFIGURED)
     burst = story.at(0, 50)
     story.at(0.05, 0, *answered(*burst[:40]), *refused(*burst[40:], wait=2))
     learned_at = 0.05
@@ -86,7 +60,7 @@ def test_what_was_learned_is_tried_again_slowly() -> None:
 
 def test_a_second_refusal_after_the_pause_tightens_further() -> None:
     """Others come and go: each new episode takes a tenth at least, those in flight at its beginning do not."""
-    story = Story()
+    story = Story(CONFIGURED)
     burst = story.at(0, 50)
     story.at(0.05, 0, *answered(*burst[:48]), *refused(*burst[48:], wait=2))
     assert story.result.part == 960_000
@@ -98,7 +72,7 @@ def test_a_second_refusal_after_the_pause_tightens_further() -> None:
 
 def test_a_refused_probe_teaches_nothing() -> None:
     """After a pause the windows have emptied: that others still stand in the server's is no lower limit."""
-    story = Story()
+    story = Story(CONFIGURED)
     burst = story.at(0, 50)
     story.at(0.05, 0, *answered(*burst[:45]), *refused(*burst[45:], wait=2))
     (probe,) = story.at(2.1, 5)
@@ -107,7 +81,7 @@ def test_a_refused_probe_teaches_nothing() -> None:
 
 
 def test_never_below_a_tenth() -> None:
-    story = Story()
+    story = Story(CONFIGURED)
     burst = story.at(0, 50)
     story.at(0.05, 0, *refused(*burst, wait=2))
     assert story.result.part == 100_000
@@ -115,7 +89,7 @@ def test_never_below_a_tenth() -> None:
 
 def test_what_others_with_the_key_sent_takes_our_places() -> None:
     """The server counts 30 of 50 where we can have sent 10: 20 were others', and only 20 places are left."""
-    story = Story()
+    story = Story(CONFIGURED)
     burst = story.at(0, 10)
     seen = Sighting(tier=0, used=30, age=round(0.1 * SECOND))
     story.at(0.1, 0, *answered(*burst), sightings=(seen,))
@@ -128,7 +102,7 @@ def test_what_others_with_the_key_sent_takes_our_places() -> None:
 
 
 def test_what_left_our_window_since_the_sending_is_no_others() -> None:
-    story = Story()
+    story = Story(CONFIGURED)
     burst = story.at(0, 10)
     story.at(0.1, 0, *answered(*burst))
     story.at(2.15, 0, sightings=(Sighting(tier=0, used=10, age=round(0.2 * SECOND)),))

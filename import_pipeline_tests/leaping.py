@@ -1,0 +1,144 @@
+"""Whole processes of the limiter against a simulated server, on a loop whose time leaps to whatever comes next."""
+
+import asyncio
+import selectors
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from random import Random
+from typing import Any, TypeVar
+
+import httpx
+
+from import_pipeline.ratelimit import Limiter, RateLimitedTransport, parse_tiers
+from import_pipeline.rules.forecast import minimum_seconds
+from import_pipeline.testing import MemoryPermits
+from source_api.gate import rate_headers
+from source_api.throttle import Throttle, WindowKind
+from source_api.throttle import parse_tiers as server_tiers
+
+Result = TypeVar("Result")
+
+
+class LeapingSelector(selectors.SelectSelector):
+    """Waits for nothing: the time that a loop wants to wait has passed at once."""
+
+    now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if not ready:
+            if timeout is None:
+                raise RuntimeError("everything waits, and nothing will happen")
+            self.now += timeout
+        return ready
+
+
+class LeapingLoop(asyncio.SelectorEventLoop):
+    """An event loop in virtual time, for programs without I/O and threads."""
+
+    def __init__(self) -> None:
+        self._leaping = LeapingSelector()
+        super().__init__(self._leaping)
+
+    def time(self) -> float:
+        return self._leaping.now
+
+
+def leap(program: Coroutine[Any, Any, Result]) -> Result:
+    """Run a program in virtual time."""
+    with asyncio.Runner(loop_factory=LeapingLoop) as runner:
+        return runner.run(program)
+
+
+class LoopClock:
+    """The clock of the loop that runs."""
+
+    def now(self) -> datetime:
+        return datetime(2030, 1, 1, tzinfo=UTC) + timedelta(seconds=self.monotonic())
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+Delay = Callable[[], float]
+
+
+@dataclass(kw_only=True)
+class SimulatedServer(httpx.AsyncBaseTransport):
+    """A server that counts strictly, and tells its limits as the demo API does: Reset and Date in whole seconds."""
+
+    limits: str
+    before: Delay  #: seconds from the sending to the counting
+    after: Delay  #: seconds from the counting to the answer's head
+    tells: bool = True
+    kind: WindowKind = WindowKind.SLIDING
+    epoch: float = 1_900_000_000.0  #: its wall clock when the loop's time was 0
+    date_turns: float = 0.0  #: when it first looks at its clock for Date; it does so once a second
+    date_every: float = 0.0  #: seconds between those looks; 0: it looks for every answer
+    admitted: list[float] = field(default_factory=list)
+    refused: int = 0
+
+    def __post_init__(self) -> None:
+        self._throttle = Throttle(server_tiers(self.limits), self.kind)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        time = asyncio.get_running_loop().time
+        await asyncio.sleep(self.before())
+        now = time()
+        verdict = self._throttle.arrive("client", now)
+        headers = {}
+        if self.tells and verdict.standing is not None:
+            told = rate_headers(verdict.standing, epoch=self.epoch + now)
+            headers |= {name.decode(): value.decode() for name, value in told}
+        if verdict.admitted:
+            self.admitted.append(now)
+        else:
+            self.refused += 1
+            headers["retry-after"] = str(verdict.retry_after)
+        await asyncio.sleep(self.after())
+        headers["date"] = self.date(time())
+        return httpx.Response(200 if verdict.admitted else 429, headers=headers, stream=httpx.ByteStream(b"{}"))
+
+    def date(self, now: float) -> str:
+        """What it writes for Date."""
+        looked = now - (now - self.date_turns) % self.date_every if self.date_every else now
+        return format_datetime(datetime.fromtimestamp(int(self.epoch + looked), tz=UTC), usegmt=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """How a simulated run went."""
+
+    ratio: float  #: from the first to the last request that was let in, to the least possible
+    refused: int
+    found: tuple[tuple[int, int], ...]  #: tiers that were learned at its end, in seconds
+
+
+async def send_all(
+    server: SimulatedServer, random: Random, *, limits: str, requests: int, processes: int, workers: int = 10
+) -> Course:
+    """So many processes of so many workers send requests as they are let; all have started within 50 ms."""
+    clock, left = LoopClock(), iter(range(requests))
+    permits = MemoryPermits(clock)
+
+    async def process() -> tuple[tuple[int, int], ...]:
+        await asyncio.sleep(random.uniform(0, 0.05))
+        async with Limiter("api", parse_tiers(limits), permits, clock=clock, chance=random.random) as limiter:
+            async with httpx.AsyncClient(transport=RateLimitedTransport(server, limiter)) as client:
+
+                async def worker() -> None:
+                    for _ in left:
+                        await client.get("http://api.test/")
+
+                await asyncio.gather(*(worker() for _ in range(workers)))
+            usage = await limiter.usage()
+            return tuple((tier.amount, tier.seconds) for tier in usage.tiers)
+
+    found = await asyncio.gather(*(process() for _ in range(processes)))
+    least = minimum_seconds(requests, parse_tiers(server.limits))
+    return Course(ratio=(server.admitted[-1] - server.admitted[0]) / least, refused=server.refused, found=found[-1])

@@ -1,0 +1,48 @@
+"""Whole processes of the limiter, transport included, against a strict server: in virtual time, over many networks."""
+
+from random import Random
+
+import pytest
+
+from import_pipeline_tests.leaping import SimulatedServer, leap, send_all
+from source_api.throttle import WindowKind
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_known_limits_are_used_to_the_full_and_never_exceeded(seed: int) -> None:
+    """One to four processes, up to 70 ms before and after the counting: no 429, and hardly more than the least time."""
+    random = Random(seed)
+    fixed = random.choice([0.0, 0.02])
+    server = SimulatedServer(
+        limits="50/2 second; 200/10 second",
+        before=lambda: fixed + random.uniform(0, 0.05),
+        after=lambda: fixed + random.uniform(0, 0.05),
+        kind=list(WindowKind)[seed % 2],
+    )
+    course = leap(send_all(server, random, limits=server.limits, requests=401, processes=1 + seed % 4))
+    assert (len(server.admitted), course.refused) == (401, 0)
+    assert 1.0 <= course.ratio < 1.015
+
+
+@pytest.mark.parametrize(("processes", "most"), [(1, 1.05), (4, 1.06)])
+def test_short_windows_lose_less_than_their_round_trips(processes: int, most: float) -> None:
+    """10/1 s at 200 ms: a round trip in every window would be 1.2 times the least time."""
+    random = Random(processes)
+    server = SimulatedServer(
+        limits="10/1 second",
+        before=lambda: 0.1 + random.uniform(0, 0.004),
+        after=lambda: 0.1 + random.uniform(0, 0.004),
+        tells=False,
+    )
+    course = leap(send_all(server, random, limits=server.limits, requests=301, processes=processes))
+    assert (len(server.admitted), course.refused) == (301, 0)
+    assert course.ratio < most
+
+
+def test_limits_that_headers_name_are_learned() -> None:
+    """The server writes Date anew for every answer, and the first request comes within a second: both are taken up."""
+    random = Random(1)
+    server = SimulatedServer(limits="40/2 second; 160/10 second", before=lambda: 0.02, after=lambda: 0.02)
+    server.epoch += 0.3
+    course = leap(send_all(server, random, limits="", requests=401, processes=4))
+    assert course.found == ((40, 2), (160, 10))
