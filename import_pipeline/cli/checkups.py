@@ -9,6 +9,9 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
+
+from dotenv.parser import parse_stream
 
 from import_pipeline.cli.panel import local_host, open_door
 from import_pipeline.cli.processes import url
@@ -53,6 +56,31 @@ def skew(theirs: float | None, ours: float, whose: str) -> list[str]:
     return [
         f"this machine's clock is {abs(theirs - ours):.0f} s {direction} {whose}: slots start early or late, and dead "
         "imports are told from living ones by it. Let both be set by NTP"
+    ]
+
+
+def state(settings: Settings) -> Told:
+    """Where state lies; with notes on what the `.env` file of this folder says twice."""
+    return Told(message=f"state lies in {settings.home}", notes=tuple(given_twice(Path.cwd() / ".env")))
+
+
+def given_twice(file: Path) -> list[str]:
+    """A note on each variable that the file gives more than once: the last one counts. Values are not told."""
+    if not file.is_file():
+        return []
+    lines: dict[str, list[int]] = {}
+    with file.open(encoding="utf-8") as stream:
+        for binding in parse_stream(stream):
+            if binding.key is not None:
+                # Blank lines before it belong to what the parser found.
+                text = binding.original.string
+                blank = text[: len(text) - len(text.lstrip())].count("\n")
+                lines.setdefault(binding.key, []).append(binding.original.line + blank)
+    return [
+        f"{name} is given {len(found)} times in {file}, in the lines {', '.join(map(str, found))}: the last one "
+        "counts. Delete the others"
+        for name, found in lines.items()
+        if len(found) > 1
     ]
 
 

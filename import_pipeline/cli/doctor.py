@@ -66,7 +66,7 @@ def _findings() -> Iterator[Finding]:
     except ImportPipelineError as error:
         yield Finding(name="settings", level=Level.FAIL, message=str(error))
         return
-    yield Finding(name="settings", level=Level.OK, message=f"state lies in {settings.home}")
+    yield from _look("settings", lambda: checkups.state(settings))
     yield from _look("sources", lambda: checkups.sources(settings))
     database = list(_look("database", lambda: checkups.database(settings)))
     yield from database

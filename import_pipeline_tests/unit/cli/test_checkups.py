@@ -2,7 +2,7 @@
 
 import pytest
 
-from import_pipeline.cli.checkups import mistyped, skew
+from import_pipeline.cli.checkups import given_twice, mistyped, skew
 from import_pipeline.ratelimit.inspection import RedisState, weaknesses
 
 SOUND = {
@@ -73,3 +73,15 @@ def test_settings_and_the_variables_of_others_are_not_told():
         "PANEL_HOSTS",
     ]
     assert mistyped(others, ["items", "orders", "items_eu"]) == []
+
+
+def test_a_variable_that_env_gives_twice_is_told_with_its_lines_and_without_its_values(tmp_path):
+    file = tmp_path / ".env"
+    assert given_twice(file) == []
+    file.write_text(
+        "# ITEMS_TOKEN=none\n\nITEMS_TOKEN=secret-one\nPANEL_PORT=3001\n\n\nexport ITEMS_TOKEN='secret\ntwo'\n"
+        "ITEMS_TRIES=1\nITEMS_TOKEN=secret-three\n"
+    )
+    assert given_twice(file) == [
+        f"ITEMS_TOKEN is given 3 times in {file}, in the lines 3, 7, 10: the last one counts. Delete the others"
+    ]
