@@ -15,6 +15,9 @@ from import_pipeline.errors import ImportPipelineError
 from import_pipeline.settings import Settings, load_settings
 
 BASE_URL = "ITEMS_BASE_URL"
+#: The advice of `dagster dev` to use `dg dev`, which is of no use to who has typed neither. A filter of its category
+#: would have to be imported before Python has a path for it.
+DEV_IS_SUPERSEDED = "ignore:Function `dev_command` is superseded:FutureWarning"
 
 
 @click.command()
@@ -30,6 +33,7 @@ def up() -> int:
     environment[BASE_URL] = settings.environment.get(BASE_URL) or demo_url
     # One state folder for all, wherever Dagster's processes look from.
     environment["IMPORT_PIPELINE_HOME"] = str(settings.home)
+    environment["PYTHONWARNINGS"] = ",".join(filter(None, [environment.get("PYTHONWARNINGS"), DEV_IS_SUPERSEDED]))
     _prepare(settings, environment)
     servers = Servers(environment=environment)
     stop = threading.Event()
@@ -38,7 +42,9 @@ def up() -> int:
     try:
         servers.start("the demo API", "source_api", "--port", str(settings.source_api_port))
         servers.start(
-            "Dagster", "dagster", "dev", "-m", "import_pipeline.definitions", "--port", str(settings.dagster_port)
+            "Dagster",
+            *("dagster", "dev", "-m", "import_pipeline.definitions", "--port", str(settings.dagster_port)),
+            *("--log-level", "warning"),  # the sensor's look every five seconds is on its page
         )
         servers.start("the panel", "import_pipeline", "panel", "--quiet")
         local = "127.0.0.1"
