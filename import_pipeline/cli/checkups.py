@@ -38,6 +38,8 @@ NO_SPACE, LITTLE_SPACE = 50 * 1024**2, 1024**3
 NEARLY = 0.87
 #: Dagster's daemon gives a sign of life every 30 s.
 DAEMON_SECONDS = 120.0
+#: What starts one.
+DAEMONS = "`make up`, `dagster dev` or `dagster-daemon run`"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,22 +147,36 @@ def store(settings: Settings) -> Told:
 
 def dagster(settings: Settings) -> Told:
     """Whether its instance opens, and whether a daemon lives to run schedule, sensor and queue."""
-    from import_pipeline.defs.instance import instance_folder, open_instance, why_unfit
+    from import_pipeline.defs.instance import daemon_heard_at, instance_folder, open_instance, why_unfit
 
     with open_instance(settings) as instance:
         runs = instance.get_runs_count()
-        beats = [beat.timestamp for beat in instance.get_daemon_heartbeats().values()]
+        silent = silence(daemon_heard_at(instance), time.time())
         notes = why_unfit(instance)
-    silent = time.time() - max(beats, default=0.0)
-    if silent > DAEMON_SECONDS:
-        since = f"for {silent / 60:.0f} min" if beats else "yet"
-        notes.append(
-            f"no daemon has given a sign of life {since}: slots and requests wait until `make up`, `dagster dev` or "
-            "`dagster-daemon run` is started"
-        )
-    alive = "" if silent > DAEMON_SECONDS else ", its daemon is alive"
+    if silent is not None:
+        notes.append(f"{silent}: slots and requests wait until {DAEMONS} is started")
+    alive = "" if silent else ", its daemon is alive"
     where = instance_folder(settings) / "dagster.yaml"
     return Told(message=f"{runs} runs{alive}; configured by {where}", notes=tuple(notes))
+
+
+def silence(heard_at: float | None, now: float) -> str | None:
+    """For how long no daemon has been heard, both in seconds since 1970; None where one lives."""
+    if heard_at is None:
+        return "no daemon has given a sign of life yet"
+    silent = now - heard_at
+    return f"no daemon has given a sign of life for {silent / 60:.0f} min" if silent > DAEMON_SECONDS else None
+
+
+def daemon_silence(settings: Settings) -> str | None:
+    """The same of the instance that Dagster's commands use here; None also where that does not open."""
+    from import_pipeline.defs.instance import daemon_heard_at, open_instance
+
+    try:
+        with open_instance(settings) as instance:
+            return silence(daemon_heard_at(instance), time.time())
+    except (ImportPipelineError, OSError):
+        return None  # `doctor` says what is wrong with it
 
 
 def disk(settings: Settings) -> Told:

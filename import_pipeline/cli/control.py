@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from import_pipeline.cli import timetable
+from import_pipeline.cli.checkups import DAEMONS, daemon_silence
 from import_pipeline.cli.consent import ask, yes
 from import_pipeline.cli.foreground import see_through
 from import_pipeline.importer import upkeep, wishes
@@ -35,6 +36,17 @@ def _who() -> str:
         return "somebody at the command line"
 
 
+def _when(installation: Installation, source: str, promise: str) -> str:
+    """The promise where a daemon lives to keep it; else what a wish waits for, and what carries it out at once."""
+    silent = daemon_silence(installation.settings)
+    if silent is None:
+        return promise
+    return (
+        f"{silent}, so it waits until {DAEMONS} is started; `import-pipeline start-scheduled {source}` carries it "
+        "out here and now"
+    )
+
+
 def _tell(sentence: str, as_json: bool, **values: Any) -> None:
     click.echo(json.dumps({"message": sentence, **values}) if as_json else sentence)
 
@@ -53,9 +65,8 @@ def request(source: str, fresh: bool, shards: int | None, reason: str | None, ye
         if fresh and not yes:
             ask(f"Delete all rows that {source} has imported, and import them anew?")
         wish = wishes.ask(installation, found, Wish.NEW, fresh=fresh, shards=shards, by=_who(), reason=reason)
-        _tell(
-            f"Wish {wish} is written down: the sensor starts an import of {source} within seconds.", as_json, wish=wish
-        )
+        when = _when(installation, source, f"the sensor starts an import of {source} within seconds")
+        _tell(f"Wish {wish} is written down: {when}.", as_json, wish=wish)
 
 
 @click.command()
@@ -67,7 +78,8 @@ def reschedule(source: str, reason: str | None, as_json: bool) -> None:
     with open_installation() as installation:
         found = installation.source(source)
         wish = wishes.ask(installation, found, Wish.RESCHEDULE, by=_who(), reason=reason)
-        _tell(f"Wish {wish} is written down: the sensor starts the next slot's import now.", as_json, wish=wish)
+        when = _when(installation, source, "the sensor starts the next slot's import now")
+        _tell(f"Wish {wish} is written down: {when}.", as_json, wish=wish)
 
 
 @click.command()
@@ -136,11 +148,8 @@ def retry(import_id: int, reason: str | None, as_json: bool) -> None:
     """Import again what the import of that ID has left failed or undone. The sensor starts it within seconds."""
     with open_installation() as installation:
         made = wishes.retry(installation, import_id, by=_who(), reason=reason)
-        _tell(
-            f"Import {made.id} retries what import {import_id} has left; the sensor starts it within seconds.",
-            as_json,
-            import_id=made.id,
-        )
+        when = _when(installation, made.source, "the sensor starts it within seconds")
+        _tell(f"Import {made.id} retries what import {import_id} has left: {when}.", as_json, import_id=made.id)
 
 
 @click.command()

@@ -54,6 +54,11 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
+def daemon_heard_at(instance: dg.DagsterInstance) -> float | None:
+    """When one of Dagster's daemons gave its last sign of life, in seconds since 1970; None: never."""
+    return max((beat.timestamp for beat in instance.get_daemon_heartbeats().values()), default=None)
+
+
 def why_unfit(instance: dg.DagsterInstance) -> list[str]:
     """What in its dagster.yaml would let Dagster and our sensor get in each other's way, each with how to mend it."""
     notes = []

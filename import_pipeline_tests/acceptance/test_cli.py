@@ -434,3 +434,16 @@ def test_a_terminal_shows_a_bar_that_moves(command):
     assert "items running" in drawn
     assert len(set(re.findall(r"[1-8]/8\b", drawn))) >= 2
     assert "8 of 8 imported" in drawn
+
+
+def test_a_wish_that_no_daemon_lives_to_carry_out_names_what_does_so_at_once(command):
+    with serve("--items", "3", "--limits", "none") as url:
+        command.environment = {"ITEMS_BASE_URL": url}
+        told = words(command.run("request", "items").out).strip()
+        assert told == (
+            "Wish 1 is written down: no daemon has given a sign of life yet, so it waits until `make up`, `dagster "
+            "dev` or `dagster-daemon run` is started; `import-pipeline start-scheduled items` "
+            "carries it out here and now."
+        )
+        done = command.run("start-scheduled", "items", "--json").json["imports"]
+    assert [(each["status"], each["items_imported_count"]) for each in done] == [("completed", 3)]

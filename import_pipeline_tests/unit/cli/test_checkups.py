@@ -2,7 +2,7 @@
 
 import pytest
 
-from import_pipeline.cli.checkups import given_twice, mistyped, skew
+from import_pipeline.cli.checkups import given_twice, mistyped, silence, skew
 from import_pipeline.ratelimit.inspection import RedisState, weaknesses
 
 SOUND = {
@@ -85,3 +85,16 @@ def test_a_variable_that_env_gives_twice_is_told_with_its_lines_and_without_its_
     assert given_twice(file) == [
         f"ITEMS_TOKEN is given 3 times in {file}, in the lines 3, 7, 10: the last one counts. Delete the others"
     ]
+
+
+@pytest.mark.parametrize(
+    ("heard_at", "told"),
+    [
+        (None, "no daemon has given a sign of life yet"),
+        (1000.0, None),
+        (880.0, None),
+        (700.0, "no daemon has given a sign of life for 5 min"),
+    ],
+)
+def test_a_daemon_is_silent_after_two_minutes(heard_at, told):
+    assert silence(heard_at, 1000.0) == told
