@@ -4,7 +4,7 @@ import asyncio
 import selectors
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.utils import format_datetime
 from random import Random
 from typing import Any, TypeVar
@@ -52,11 +52,18 @@ def leap(program: Coroutine[Any, Any, Result]) -> Result:
         return runner.run(program)
 
 
+#: 2030-01-01, in seconds since 1970
+YEAR_2030 = 1_893_456_000.0
+
+
+@dataclass(frozen=True)
 class LoopClock:
     """The clock of the loop that runs."""
 
+    epoch: float = YEAR_2030  #: the wall clock when the loop's time was 0
+
     def now(self) -> datetime:
-        return datetime(2030, 1, 1, tzinfo=UTC) + timedelta(seconds=self.monotonic())
+        return datetime.fromtimestamp(self.epoch + self.monotonic(), tz=UTC)
 
     def monotonic(self) -> float:
         return asyncio.get_running_loop().time()
@@ -77,7 +84,7 @@ class SimulatedServer(httpx.AsyncBaseTransport):
     after: Delay  #: seconds from the counting to the answer's head
     tells: bool = True
     kind: WindowKind = WindowKind.SLIDING
-    epoch: float = 1_900_000_000.0  #: its wall clock when the loop's time was 0
+    epoch: float = YEAR_2030  #: its wall clock when the loop's time was 0
     date_turns: float = 0.0  #: when it first looks at its clock for Date; it does so once a second
     date_every: float = 0.0  #: seconds between those looks; 0: it looks for every answer
     admitted: list[float] = field(default_factory=list)
@@ -120,10 +127,17 @@ class Course:
 
 
 async def send_all(
-    server: SimulatedServer, random: Random, *, limits: str, requests: int, processes: int, workers: int = 10
+    server: SimulatedServer,
+    random: Random,
+    *,
+    limits: str,
+    requests: int,
+    processes: int,
+    workers: int = 10,
+    epoch: float = YEAR_2030,
 ) -> Course:
     """So many processes of so many workers send requests as they are let; all have started within 50 ms."""
-    clock, left = LoopClock(), iter(range(requests))
+    clock, left = LoopClock(epoch), iter(range(requests))
     permits = MemoryPermits(clock)
 
     async def process() -> tuple[tuple[int, int], ...]:

@@ -26,6 +26,12 @@ class Standing:
     window: timedelta | None = None
 
 
+#: A Date is at most that much earlier than its sending: cut off to a second, and looked at once in one by many servers.
+DATE_IS_LATE = timedelta(seconds=2)
+#: What an answer may take on its way, and clocks that are kept right may differ.
+TRANSIT = timedelta(milliseconds=100)
+
+
 def retry_after(header: str | None, *, now: datetime) -> timedelta | None:
     """The wait that a Retry-After header asks for (RFC 9110, 10.2.3); None when absent or unreadable.
 
@@ -50,6 +56,15 @@ def answered_at(headers: Mapping[str, str], *, otherwise: datetime) -> datetime:
     except ValueError:
         return otherwise
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def is_ours_right(headers: Mapping[str, str], *, now: datetime) -> bool:
+    """Whether the Date header is what a server with our clock would write.
+
+    Then ours is taken, since it tells more than whole seconds: a moment less a late Date is up to two seconds too long.
+    """
+    date = answered_at(headers, otherwise=now)
+    return -TRANSIT <= now - date <= DATE_IS_LATE + TRANSIT
 
 
 def is_refusal(status: int, headers: Mapping[str, str]) -> bool:

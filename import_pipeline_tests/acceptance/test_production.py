@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from import_pipeline_tests.acceptance.outside import (
+    SCRIPT,
     CommandLine,
     answers,
     eventually,
@@ -91,7 +92,7 @@ def started(command, home):
     """`up`, its output in a file: what nobody reads fills a pipe, and then whoever prints waits."""
     with (home.parent / "up.log").open("w") as said:
         return subprocess.Popen(
-            [*command.program, "up"],
+            [*SCRIPT, "up"],
             cwd=command.folder,
             env={**os.environ, **command.environment},
             stdin=subprocess.DEVNULL,

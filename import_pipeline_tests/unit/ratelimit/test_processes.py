@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from import_pipeline_tests.leaping import SimulatedServer, leap, send_all
+from import_pipeline_tests.leaping import YEAR_2030, SimulatedServer, leap, send_all
 from source_api.throttle import WindowKind
 
 
@@ -39,10 +39,29 @@ def test_short_windows_lose_less_than_their_round_trips(processes: int, most: fl
     assert course.ratio < most
 
 
-def test_limits_that_headers_name_are_learned() -> None:
+@pytest.mark.parametrize("looks_every", [0.0, 1.01])
+@pytest.mark.parametrize("seed", range(5))
+def test_limits_that_headers_name_are_learned_and_used_to_the_full(seed: int, looks_every: float) -> None:
+    """Wherever in a second it begins, whether the server looks at its clock for every Date or once a second."""
+    random = Random(seed)
+    epoch = YEAR_2030 + random.uniform(0.1, 0.95)
+    server = SimulatedServer(
+        limits="40/2 second; 160/10 second",
+        before=lambda: 0.02 + random.uniform(0, 0.01),
+        after=lambda: 0.02 + random.uniform(0, 0.01),
+        epoch=epoch,
+        date_turns=-random.random(),
+        date_every=looks_every,
+    )
+    course = leap(send_all(server, random, limits="", requests=401, processes=1 + seed % 4, epoch=epoch))
+    assert course.found == ((40, 2), (160, 10))
+    assert course.refused == 0
+    assert course.ratio < 1.02
+
+
+def test_a_clock_that_is_minutes_wrong_is_not_used_where_date_tells_better() -> None:
     """The server writes Date anew for every answer, and the first request comes within a second: both are taken up."""
     random = Random(1)
     server = SimulatedServer(limits="40/2 second; 160/10 second", before=lambda: 0.02, after=lambda: 0.02)
-    server.epoch += 0.3
-    course = leap(send_all(server, random, limits="", requests=401, processes=4))
+    course = leap(send_all(server, random, limits="", requests=401, processes=4, epoch=YEAR_2030 + 200.3))
     assert course.found == ((40, 2), (160, 10))

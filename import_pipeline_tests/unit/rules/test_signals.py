@@ -1,6 +1,7 @@
 """What servers say about their limits, as tables of cases."""
 
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import httpx
 import pytest
@@ -9,6 +10,7 @@ from import_pipeline.rules.signals import (
     LONGEST,
     Standing,
     answered_at,
+    is_ours_right,
     is_refusal,
     part_of,
     reset_in,
@@ -190,3 +192,17 @@ def test_what_part_of_our_tiers_a_server_tells(told: list[Standing], expected: f
 )
 def test_what_a_server_counts_in_our_tiers(told: list[Standing], expected: dict[int, int]) -> None:
     assert used_of(told, [(50, 2), (200, 10)]) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds_after_date", "right"),
+    [(-30, False), (-0.2, False), (-0.05, True), (0, True), (0.999, True), (2.05, True), (2.2, False), (30, False)],
+)
+def test_our_clock_is_taken_where_date_is_what_a_server_of_our_time_writes(seconds_after_date, right):
+    headers = {"date": format_datetime(NOW.replace(microsecond=0), usegmt=True)}
+    ours = NOW.replace(microsecond=0) + timedelta(seconds=seconds_after_date)
+    assert is_ours_right(headers, now=ours) is right
+
+
+def test_without_a_date_there_is_no_clock_but_ours():
+    assert is_ours_right({}, now=NOW)
