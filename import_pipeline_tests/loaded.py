@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from multiprocessing import forkserver
 from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,14 @@ from import_pipeline_tests.together import PRELOAD
 ADDRESS = re.compile(r"http://\S+")
 #: Until a server that is told to end has ended.
 FAREWELL_SECONDS = 20
+
+
+def load() -> multiprocessing.context.ForkServerContext:
+    """Start the process that loads everything, with the environment of now, where it does not run yet."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    forkserver.ensure_running()
+    return context
 
 
 class Loaded:
@@ -41,8 +50,7 @@ class Loaded:
         environment: Mapping[str, str] | None = None,
         terminal: int | None = None,
     ) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(PRELOAD)
+        context = load()
         self._said = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115 - until it has ended
         self.args = [module, *arguments]
         with open(os.devnull, "rb") as nothing:

@@ -35,9 +35,12 @@ def migrate(revision: str | None, yes: bool, as_json: bool) -> None:
 
 
 def _forward(settings: Settings) -> tuple[str, str | None]:
+    from import_pipeline.examples.application_items import ensure_tables
+
     with open_installation(settings) as installation:
         for source in installation.sources:
             installation.source(source.name)  # makes its table
+        ensure_tables(installation)
         where = schema.address(installation.database)
     from import_pipeline.defs.instance import open_instance
 

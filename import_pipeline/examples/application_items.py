@@ -13,7 +13,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from import_pipeline.contracts import ImportableMixin, ImportSource
 from import_pipeline.defs import names
 from import_pipeline.defs.downstream import build_sequel_sensor, completed_imports
-from import_pipeline.importer.installation import open_for
+from import_pipeline.importer.installation import Installation, open_for
 from import_pipeline.sources.items import ImportedItem
 from import_pipeline.tracking.completed import items_of
 from import_pipeline.tracking.dialect import insert_into
@@ -57,9 +57,19 @@ def _carry_over(connection: Connection, *chosen: object) -> int:
     )
 
 
+def ensure_tables(installation: Installation) -> None:
+    """Make the example's table where its source is listed; for one who may, before those who may not."""
+    if _source(installation.sources) is not None:
+        ensure_table(installation.database, Item)
+
+
+def _source(sources: Sequence[ImportSource]) -> ImportSource | None:
+    return next((each for each in sources if each.model is ImportedItem), None)
+
+
 def after_items(sources: Sequence[ImportSource]) -> dg.Definitions:
     """The asset `items` and its sensor, where the example's source is listed; nothing otherwise."""
-    source = next((each for each in sources if each.model is ImportedItem), None)
+    source = _source(sources)
     if source is None:
         return dg.Definitions()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from import_pipeline_tests.acceptance.outside import SCRIPT, CommandLine
+from import_pipeline_tests.loaded import load
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,6 +24,7 @@ def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         patch.setenv("PYTHONPYCACHEPREFIX", str(folder / "bytecode"))
         patch.delenv("COLUMNS", raising=False)
+        load()  # now: it shall not look like a process of the first test, whose state folder it would be told
         yield
 
 

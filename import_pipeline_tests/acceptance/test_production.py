@@ -69,11 +69,13 @@ def test_up_runs_imports_on_postgres_and_redis_as_a_role_that_may_not_change_tab
     eventually(lambda: answers(f"http://127.0.0.1:{panel}/"), "the panel answers")
     eventually(lambda: imports(app) == ["completed", "scheduled"], "the daemon has run the import")
     assert rows(psycopg2(app), "SELECT count(*) AS items FROM imported_items") == [{"items": 400}]
+    made = "SELECT count(*) AS items FROM items"
+    eventually(lambda: rows(psycopg2(app), made) == [{"items": 400}], "the application's own rows have followed")
     assert answers(f"http://127.0.0.1:{ui}/")
 
     # Where all of it lies: two versions of tables side by side in Postgres, permits in Redis, nothing in files.
     run = "SELECT status FROM runs"
-    eventually(lambda: rows(psycopg2(app), run) == [{"status": "SUCCESS"}], "the run has reported all items")
+    eventually(lambda: rows(psycopg2(app), run) == [{"status": "SUCCESS"}] * 2, "both runs have ended well")
     versions = rows(
         psycopg2(app), "SELECT version_num FROM import_pipeline_version UNION SELECT version_num FROM alembic_version"
     )
