@@ -22,7 +22,7 @@ from import_pipeline.errors import ImportAlreadyRunning, ImportNotFound, Invalid
 from import_pipeline.importer import upkeep, wishes
 from import_pipeline.importer.schedule import RunFate
 from import_pipeline.rules.status import ENDED, ImportKind, ImportStatus, ItemStatus
-from import_pipeline.tracking import imports, items
+from import_pipeline.tracking import items, leases
 from import_pipeline.tracking.requests import Wish
 from import_pipeline.tracking.tables import import_item_statuses
 from import_pipeline_tests.life import (
@@ -189,7 +189,7 @@ class Month(RuleBasedStateMachine):
         """Told to end, or to come back when a pause is over."""
         if hours:
             until = self.life.now + timedelta(hours=hours)
-            self.life.do(imports.write, self.hand.lease, self.life.now, blocked_until=until)
+            self.life.do(leases.write, self.hand.lease, self.life.now, blocked_until=until)
         self.hand.leave()
         self.fate(RunFate.GONE)
         self.hand = None

@@ -20,7 +20,7 @@ from import_pipeline.rules.outcome import Verdict, judge
 from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking import items as item_rows
 from import_pipeline.tracking import numbers, pages
-from import_pipeline.tracking.imports import write
+from import_pipeline.tracking.leases import write
 from import_pipeline.tracking.pages import Discovered, Page
 
 #: How often the list is read again when it shifts under our hands, before the import ends as incomplete.

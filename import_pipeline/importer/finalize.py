@@ -7,9 +7,10 @@ from sqlalchemy import Connection
 from import_pipeline.errors import ImportFailed
 from import_pipeline.rules.progress import incomplete_reason
 from import_pipeline.rules.status import ImportKind, ImportStatus, said_of_end
-from import_pipeline.tracking import events, imports, items, versions
+from import_pipeline.tracking import events, imports, items, leases, versions
 from import_pipeline.tracking.database import Database
-from import_pipeline.tracking.imports import ImportRow, Lease
+from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.leases import Lease
 
 #: A larger share of a source's items does not vanish at once without a person's word.
 MOST_GONE = 0.2
@@ -57,7 +58,7 @@ def _mark_gone(connection: Connection, row: ImportRow, lease: Lease, now: dateti
             f"gone: if that is right, say so with `import-pipeline finalize {row.id} --mark-gone`."
         )
     told = {"gone" if gone.marked else "gone_unconfirmed": gone.count}
-    imports.write(connection, lease, now, metadata=dict(row.metadata) | told)
+    leases.write(connection, lease, now, metadata=dict(row.metadata) | told)
     events.note(connection, row.id, now, "items_gone" if gone.marked else "items_gone_unconfirmed", sentence)
 
 

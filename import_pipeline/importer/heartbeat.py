@@ -11,7 +11,8 @@ from import_pipeline.clock import Clock
 from import_pipeline.errors import DatabaseUnavailable, ImportCancelled, ImportPipelineError, LeaseLost
 from import_pipeline.tracking import imports, shards
 from import_pipeline.tracking.database import Database
-from import_pipeline.tracking.imports import Lease, Pulse
+from import_pipeline.tracking.imports import Pulse
+from import_pipeline.tracking.leases import Lease
 
 #: Seconds between two beats at most; a person's wish to cancel is read with each.
 INTERVAL_SECONDS = 1.0

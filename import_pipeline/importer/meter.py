@@ -10,7 +10,7 @@ from import_pipeline.importer.work import Work
 from import_pipeline.ratelimit import Usage
 from import_pipeline.ratelimit.usage import in_notation
 from import_pipeline.rules.progress import away_seconds
-from import_pipeline.tracking import imports
+from import_pipeline.tracking import imports, leases
 from import_pipeline.tracking.imports import AWAY_SECONDS, RESUMED_AFTER, ImportRow, Pulse
 
 SECONDS_BETWEEN_READS = 1.0
@@ -47,7 +47,7 @@ class Meter:
             away = self._away_seconds(work.row, datetime.fromisoformat(heard_at), usage)
             metadata[AWAY_SECONDS] = round(metadata.get(AWAY_SECONDS, 0.0) + away, 3)
         if metadata != work.option:
-            await work.write(imports.write, work.lease, work.clock.now(), metadata=metadata)
+            await work.write(leases.write, work.lease, work.clock.now(), metadata=metadata)
 
     def _away_seconds(self, row: ImportRow, heard_at: datetime, usage: Usage) -> float:
         """The time for which nobody worked on the import that was taken over."""
@@ -90,7 +90,7 @@ class Meter:
             facts["mean_cost"] = mean_cost
         if facts != self._facts:
             row = await work.write(imports.get, work.row.id)
-            await work.write(imports.write, work.lease, work.clock.now(), metadata={**row.metadata, **facts})
+            await work.write(leases.write, work.lease, work.clock.now(), metadata={**row.metadata, **facts})
             self._facts = facts
 
     def pulse(self) -> Pulse:

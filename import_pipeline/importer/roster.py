@@ -12,7 +12,8 @@ from import_pipeline.rules.liveness import Liveness
 from import_pipeline.rules.shards import LEAD, Turn, turn_of
 from import_pipeline.rules.status import ImportKind
 from import_pipeline.tracking import imports, shards
-from import_pipeline.tracking.imports import ImportRow, Lease
+from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.process import is_alive
 from import_pipeline.tracking.shards import ShardRow
 

@@ -38,8 +38,9 @@ from import_pipeline.importer.start import begin, lease_of
 from import_pipeline.importer.summary import ImportSummary, summarize
 from import_pipeline.importer.work import GRACE_SECONDS, Listener, Silence, Stop, Work
 from import_pipeline.rules.status import ImportKind, ImportStatus
-from import_pipeline.tracking import events, importables, imports, pages
-from import_pipeline.tracking.imports import ImportRow, Lease
+from import_pipeline.tracking import events, importables, imports, leases, pages
+from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.process import Worker, this_process
 
 T = TypeVar("T")
@@ -108,7 +109,7 @@ def _pause(run: Run, lease: Lease, error: ApiBlocked) -> None:
         end(installation.database, lease, now, ImportStatus.FAILED, reason)
         return
     with installation.database.write() as connection:
-        imports.write(connection, lease, now, blocked_until=error.until)
+        leases.write(connection, lease, now, blocked_until=error.until)
         events.note(connection, lease.import_id, now, "import_paused", f"Paused: {error}; then another run goes on.")
 
 
@@ -244,7 +245,7 @@ async def _phases(work: Work) -> None:
 
 def _forget(connection: Connection, work: Work) -> None:
     """Forget what the source has imported. Raises LeaseLost: a successor's rows are not ours to delete."""
-    imports.hold(connection, work.lease)
+    leases.hold(connection, work.lease)
     importables.forget(connection, work.source.name, work.source.model)
 
 

@@ -30,7 +30,8 @@ from import_pipeline.rules.overdue import (
 )
 from import_pipeline.rules.status import ImportStatus, Trigger
 from import_pipeline.tracking import events, imports, requests, scheduling
-from import_pipeline.tracking.imports import ImportRow, Lease
+from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.leases import Lease
 
 
 class RunFate(Enum):

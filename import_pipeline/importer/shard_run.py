@@ -24,7 +24,8 @@ from import_pipeline.importer.work import Work, is_listed
 from import_pipeline.rules.shards import LEAD, Turn
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import events, imports, shards
-from import_pipeline.tracking.imports import ImportRow, Lease
+from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.shards import ShardRow
 
 

@@ -15,7 +15,8 @@ from import_pipeline.rules.status import ImportKind, ImportStatus, Trigger
 from import_pipeline.tracking import events, imports, scheduling
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.history import importable_type
-from import_pipeline.tracking.imports import ImportRow, Lease, NewImport
+from import_pipeline.tracking.imports import ImportRow, NewImport
+from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.process import Worker, is_alive, this_process
 
 

@@ -9,8 +9,8 @@ from import_pipeline.importer.finalize import complete
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.roster import living
 from import_pipeline.rules.status import ImportKind, ImportStatus
-from import_pipeline.tracking import events, imports, items, pruning, versions
-from import_pipeline.tracking.imports import Lease
+from import_pipeline.tracking import events, imports, items, leases, pruning, versions
+from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.tables import imports as table
 
 #: A failed item that no worker holds is closed by `finalize` when its last try is that long ago.
@@ -45,7 +45,7 @@ def finalize(installation: Installation, import_id: int) -> Finalized:
             raise UsageError(f"import {import_id} has a living worker, which ends it itself")
         lease = Lease(import_id=row.id, fence=row.fence, worker="", seconds=lease_seconds)
         closed = items.close_failed(connection, import_id, now - CLOSE_AFTER)
-        counted = imports.guarded(lease).values(  # without a heartbeat: this is no worker
+        counted = leases.guarded(lease).values(  # without a heartbeat: this is no worker
             finalize_attempts=table.c.finalize_attempts + 1,
             last_finalize_attempt_at=now,
             items_failed_count=table.c.items_failed_count + closed,

@@ -15,7 +15,8 @@ from import_pipeline.importer.gate import Gate
 from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking import events, imports
 from import_pipeline.tracking.database import Database
-from import_pipeline.tracking.imports import ImportRow, Lease
+from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.leases import Lease
 
 T = TypeVar("T")
 

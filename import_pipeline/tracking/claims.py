@@ -14,7 +14,8 @@ from sqlalchemy import Connection, and_, bindparam, or_, select, update
 from import_pipeline.contracts import Importable
 from import_pipeline.rules.status import ImportKind, ItemStatus
 from import_pipeline.tracking import importables, items, outcomes, versions
-from import_pipeline.tracking.imports import ImportRow, Lease, hold
+from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.leases import Lease, hold
 from import_pipeline.tracking.outcomes import Outcomes
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.versions import Seen

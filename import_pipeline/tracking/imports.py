@@ -1,26 +1,25 @@
 """Every statement on import rows. With `pages` and `claims`, the only code that writes tracking rows: the ledger.
 
 Functions take a connection inside a transaction, so that what belongs together is written together. Whatever a worker
-writes is guarded by its `Lease`: a process that was frozen and replaced meanwhile gets LeaseLost and changes nothing.
+writes is guarded by its lease.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from functools import cache
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Update, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, func, insert, select, update
 
 from import_pipeline.errors import ImportNotFound, LeaseLost
 from import_pipeline.rules.status import (
     ImportKind,
     ImportStatus,
-    ItemStatus,
     Trigger,
     check_transition,
     sources_of,
 )
+from import_pipeline.tracking.leases import Lease, guarded, lost, released, renew_claims, write
 from import_pipeline.tracking.process import Worker
 from import_pipeline.tracking.tables import import_item_statuses, import_shards, imports
 
@@ -88,17 +87,6 @@ class NewImport:
     requested_by: str | None = None
     retry_of: int | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lease:
-    """The right of one worker to write to one import, as long as nobody has taken it over."""
-
-    import_id: int
-    fence: int  #: the import's, or the shard's
-    worker: str  #: the worker's id, as in `claimed_by`
-    seconds: float  #: how long a claim holds without being renewed
-    shard: int | None = None  #: the number of the shard that the worker is; None: it carries out the import itself
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,71 +244,6 @@ def _owner(worker: Worker, now: datetime, run_id: str | None) -> dict[str, Any]:
     }
 
 
-def released(import_id: int, *which: ColumnElement[bool]) -> Update:
-    """An UPDATE that makes claimed items pending again."""
-    statuses = import_item_statuses
-    return (
-        update(statuses)
-        .where(statuses.c.import_id == import_id, statuses.c.status == ItemStatus.PROCESSING, *which)
-        .values(status=ItemStatus.PENDING, claimed_by=None, lease_expires_at=None)
-    )
-
-
-def guarded(lease: Lease) -> Update:
-    """An UPDATE of the lease's import that finds no row once another process has taken it over or it has ended."""
-    return update(imports).where(
-        imports.c.id == lease.import_id,
-        imports.c.fence == lease.fence if lease.shard is None else _place(lease).exists(),
-        imports.c.status == ImportStatus.RUNNING,
-    )
-
-
-def _place(lease: Lease) -> Select[Any]:
-    """The row of a shard's lease, as long as that stands."""
-    shards = import_shards
-    return select(shards.c.number).where(
-        shards.c.import_id == lease.import_id,
-        shards.c.number == lease.shard,
-        shards.c.fence == lease.fence,
-        shards.c.ended_at.is_(None),
-    )
-
-
-def hold(connection: Connection, lease: Lease, *, to_write: bool = False) -> None:
-    """Make sure that the lease still stands, and that it does until the transaction ends; raises LeaseLost.
-
-    Whoever will write the import's row too says so: the row is locked before its items everywhere, since two
-    transactions that lock in different orders wait for each other.
-    """
-    values = {"of_import": lease.import_id} | ({"of_fence": lease.fence} if lease.shard is None else {})
-    locked = connection.scalar(_holding(is_shard=lease.shard is not None, to_write=to_write), values)
-    # A shard's own row is read after the lock: whoever takes its place locks the import first, too.
-    if locked is None or (lease.shard is not None and connection.scalar(_place(lease)) is None):
-        raise lost(lease)
-
-
-@cache
-def _holding(*, is_shard: bool, to_write: bool) -> Select[Any]:
-    mine = select(imports.c.id).where(imports.c.id == bindparam("of_import"), imports.c.status == ImportStatus.RUNNING)
-    if not is_shard:
-        mine = mine.where(imports.c.fence == bindparam("of_fence"))
-    return mine.with_for_update(read=not to_write, key_share=to_write)
-
-
-def lost(lease: Lease) -> LeaseLost:
-    """The error of a lease that no longer stands."""
-    what = f"import {lease.import_id}" if lease.shard is None else f"shard {lease.shard} of import {lease.import_id}"
-    return LeaseLost(f"{what} has ended or was taken over by another process")
-
-
-def write(connection: Connection, lease: Lease, now: datetime, **values: Any) -> None:
-    """Write those columns of the lease's import, and its heartbeat where that is the worker's; raises LeaseLost."""
-    heartbeat = {} if lease.shard is not None else {"heartbeat_at": now}
-    statement = guarded(lease).values(updated_at=now, **heartbeat, **values)
-    if connection.execute(statement).rowcount != 1:
-        raise lost(lease)
-
-
 def beat(connection: Connection, lease: Lease, now: datetime, pulse: Pulse) -> ImportRow:
     """The heartbeat: renews the lease of import and claims, adds the counters. Returns the row; raises LeaseLost."""
     row = connection.execute(
@@ -342,20 +265,6 @@ def counted(connection: Connection, pulse: Pulse) -> dict[str, Any]:
         "rate_limit_sleeps_count": _greatest(connection, imports.c.rate_limit_sleeps_count, pulse.sleeps),
         "total_sleep_seconds": _greatest(connection, imports.c.total_sleep_seconds, pulse.slept_seconds),
     }
-
-
-def renew_claims(connection: Connection, lease: Lease, now: datetime) -> None:
-    """Let what the worker holds stay its own for another lease."""
-    statuses = import_item_statuses
-    connection.execute(
-        update(statuses)
-        .where(
-            statuses.c.import_id == lease.import_id,
-            statuses.c.status == ItemStatus.PROCESSING,
-            statuses.c.claimed_by == lease.worker,
-        )
-        .values(lease_expires_at=now + timedelta(seconds=lease.seconds))
-    )
 
 
 def _greatest(connection: Connection, *values: Any) -> Any:

@@ -14,7 +14,7 @@ from import_pipeline.tracking.tables import source_items
 def number(connection: Connection, source: str, external_ids: Sequence[str]) -> None:
     """Number those of the known items that have none yet, in their order.
 
-    Call it where the source's running import is held (`imports.hold`): then nobody else gives numbers now.
+    Call it where the source's running import is held (`leases.hold`): then nobody else gives numbers now.
     """
     unnumbered = set[str]()
     for some in chunks(external_ids):

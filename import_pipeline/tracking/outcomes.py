@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, update
 
 from import_pipeline.rules.status import ImportStatus
-from import_pipeline.tracking.imports import Lease, hold, lost
+from import_pipeline.tracking.leases import Lease, hold, lost
 from import_pipeline.tracking.tables import imports
 
 

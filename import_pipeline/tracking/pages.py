@@ -11,8 +11,9 @@ from import_pipeline.contracts import Importable
 from import_pipeline.rules.status import ItemStatus
 from import_pipeline.tracking import importables, versions
 from import_pipeline.tracking.dialect import insert_into
-from import_pipeline.tracking.imports import ImportRow, Lease, hold, write
+from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.items import UNDONE, count
+from import_pipeline.tracking.leases import Lease, hold, write
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import imports, source_items
 from import_pipeline.tracking.versions import Seen

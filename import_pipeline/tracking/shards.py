@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, func, select, update
 
 from import_pipeline.rules.status import ENDED
-from import_pipeline.tracking import imports
+from import_pipeline.tracking import imports, leases
 from import_pipeline.tracking.dialect import insert_into
-from import_pipeline.tracking.imports import ImportRow, Lease, Pulse
+from import_pipeline.tracking.imports import ImportRow, Pulse
+from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.process import Worker
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import import_shards as shards
@@ -93,11 +94,11 @@ def begin(
 
 def beat(connection: Connection, lease: Lease, now: datetime, pulse: Pulse) -> ImportRow:
     """A shard's heartbeat: renews its lease and its claims, adds its counters. Returns the import; raises LeaseLost."""
-    counted = imports.guarded(lease).values(updated_at=now, **imports.counted(connection, pulse))
+    counted = leases.guarded(lease).values(updated_at=now, **imports.counted(connection, pulse))
     if connection.execute(counted).rowcount != 1:
-        raise imports.lost(lease)
+        raise leases.lost(lease)
     _add(connection, lease, pulse, heartbeat_at=now)
-    imports.renew_claims(connection, lease, now)
+    leases.renew_claims(connection, lease, now)
     return imports.get(connection, lease.import_id)
 
 
@@ -143,7 +144,7 @@ def _lock(connection: Connection, import_id: int) -> None:
 
 
 def _release(connection: Connection, import_id: int, worker: str) -> None:
-    connection.execute(imports.released(import_id, statuses.c.claimed_by == worker))
+    connection.execute(leases.released(import_id, statuses.c.claimed_by == worker))
 
 
 def _is(seen: ShardRow) -> ColumnElement[bool]:

@@ -14,7 +14,7 @@ from import_pipeline.importer.installation import open_for
 from import_pipeline.importer.start import lease_of, new_import
 from import_pipeline.rules.status import Trigger
 from import_pipeline.sources.items import ItemsSource
-from import_pipeline.tracking import imports
+from import_pipeline.tracking import imports, leases
 from import_pipeline.tracking.process import this_process
 from import_pipeline.tracking.requests import Wish
 from import_pipeline_tests.acceptance.outside import far_slot, rows, tracking
@@ -128,7 +128,7 @@ def test_the_sensor_asks_for_runs_of_shards_that_the_queue_does_not_hold_back(in
         made = imports.create(connection, new_import(found, Trigger.CLI), now)
         row = imports.start(connection, made.id, this_process(), now, None)
         lease = lease_of(row, found, this_process())
-        imports.write(connection, lease, now, checkpoint={"page": 1}, items_count=1000)
+        leases.write(connection, lease, now, checkpoint={"page": 1}, items_count=1000)
     first, second = [look.evaluate_tick(dg.build_sensor_context(instance=instance)) for _ in range(2)]
     assert [(each.job_name, each.tags["import_id"], each.tags["import_shard"]) for each in first.run_requests] == [
         ("enrich_items_shard", "1", "2"),

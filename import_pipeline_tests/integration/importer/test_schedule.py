@@ -7,7 +7,7 @@ import pytest
 from import_pipeline.errors import ImportAlreadyRunning, LeaseLost
 from import_pipeline.importer import wishes
 from import_pipeline.importer.schedule import Launch, RunFate
-from import_pipeline.tracking import imports
+from import_pipeline.tracking import leases
 from import_pipeline_tests.life import (
     BOB,
     CANCELLED,
@@ -204,7 +204,7 @@ def test_a_pause_is_waited_for_and_going_on_after_it_counts_as_no_resume(life):
     number = numbered(life, 9)[9]
     hand = life.launch(run_id="run")
     hand.discover("1")
-    life.do(imports.write, hand.lease, life.now, blocked_until=at(11))
+    life.do(leases.write, hand.lease, life.now, blocked_until=at(11))
     hand.leave()
     gone = {"fate_of": lambda run_id: RunFate.GONE}
     life.go_on(minutes=59)

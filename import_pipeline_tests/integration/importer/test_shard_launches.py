@@ -14,7 +14,7 @@ from import_pipeline.importer.run import Run
 from import_pipeline.importer.shard_run import carry_out_shard
 from import_pipeline.importer.shards import ShardLaunch, look_after
 from import_pipeline.importer.summary import summarize
-from import_pipeline.tracking import imports, shards
+from import_pipeline.tracking import imports, leases, shards
 from import_pipeline.tracking.process import Worker
 from import_pipeline.tracking.requests import Wish
 from import_pipeline_tests.life import BOB, CANCELLED, Life, items_source
@@ -46,7 +46,7 @@ def launched(life, queued=()):
 
 def join(hand, number=2, worker=BOB):
     row = hand.life.do(shards.begin, hand.row.id, number, worker, hand.life.now, f"run {number}")
-    return imports.Lease(import_id=hand.row.id, fence=row.fence, worker=worker.id, seconds=60, shard=number)
+    return leases.Lease(import_id=hand.row.id, fence=row.fence, worker=worker.id, seconds=60, shard=number)
 
 
 def test_the_shards_are_launched_once_when_the_first_page_is_stored(life):

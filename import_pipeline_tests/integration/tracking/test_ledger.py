@@ -13,11 +13,12 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from import_pipeline.contracts import ImportableMixin
 from import_pipeline.errors import ImportNotFound, InvalidTransition, LeaseLost
 from import_pipeline.rules.status import ImportKind, ImportStatus, ItemStatus, Trigger
-from import_pipeline.tracking import claims, importables, imports, items, pages, scheduling
+from import_pipeline.tracking import claims, importables, imports, items, leases, pages, scheduling
 from import_pipeline.tracking.claims import Done, Failure
 from import_pipeline.tracking.database import Database
-from import_pipeline.tracking.imports import Lease, NewImport, Pulse
+from import_pipeline.tracking.imports import NewImport, Pulse
 from import_pipeline.tracking.items import FailedItem, Remaining
+from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.pages import Discovered, Page
 from import_pipeline.tracking.process import Worker
 from import_pipeline.tracking.schema import upgrade
@@ -316,7 +317,7 @@ STALE_WRITES = {
     "a heartbeat": lambda connection, row, lease, taken: imports.beat(connection, lease, at(9), Pulse(requests=5)),
     "an end": lambda connection, row, lease, taken: imports.end(connection, lease, at(9), ImportStatus.COMPLETED),
     "a leave": lambda connection, row, lease, taken: imports.leave(connection, lease, at(9)),
-    "a note of its own": lambda connection, row, lease, taken: imports.write(connection, lease, at(9), metadata={}),
+    "a note of its own": lambda connection, row, lease, taken: leases.write(connection, lease, at(9), metadata={}),
 }
 
 

@@ -12,7 +12,8 @@ from import_pipeline.tracking import claims, imports, items, pruning, versions, 
 from import_pipeline.tracking.claims import Done, Failure
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.history import importable_type
-from import_pipeline.tracking.imports import Lease, NewImport, Pulse
+from import_pipeline.tracking.imports import NewImport, Pulse
+from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.pages import Discovered, Page, select_unfinished, store_page
 from import_pipeline.tracking.process import Worker
 from import_pipeline.tracking.schema import upgrade

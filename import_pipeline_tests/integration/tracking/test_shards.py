@@ -8,7 +8,8 @@ from import_pipeline.rules.status import ItemStatus
 from import_pipeline.sources.items import ImportedItem
 from import_pipeline.tracking import claims, imports, scheduling, shards
 from import_pipeline.tracking.claims import Done
-from import_pipeline.tracking.imports import Lease, Pulse
+from import_pipeline.tracking.imports import Pulse
+from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.process import Worker
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline_tests.life import BOB, CANCELLED
