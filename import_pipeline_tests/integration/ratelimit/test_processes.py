@@ -74,8 +74,8 @@ def test_the_places_of_a_killed_process_come_free(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "most_refused"),
-    [(("--no-headers",), 60), pytest.param((), 0, marks=pytest.mark.nightly)],
+    ("options", "most_refused", "most_later"),
+    [(("--no-headers",), 60, 20), pytest.param((), 10, 0, marks=pytest.mark.nightly)],
     ids=["probed", "told in headers"],
 )
 @pytest.mark.parametrize(
@@ -88,9 +88,13 @@ def test_the_places_of_a_killed_process_come_free(tmp_path: Path) -> None:
     indirect=["store"],
 )
 def test_limits_that_nobody_configured_are_learned(
-    options: tuple[str, ...], most_refused: int, each: int, store: str | None, tmp_path: Path
+    options: tuple[str, ...], most_refused: int, most_later: int, each: int, store: str | None, tmp_path: Path
 ) -> None:
-    """Two processes of ten workers, a server with two tiers: a few refusals at first, or none where headers tell."""
+    """Two processes of ten workers, a server with two tiers: a few refusals at first.
+
+    Headers name the tier that is nearest to full: the second one not before the third burst, when 20 requests are in
+    flight and it has 10 places left. Afterwards it is known.
+    """
     limits = "25/1 second; 60/4 second"
     path = str(tmp_path / "limits.db")
     with serve("--limits", limits, "--delay-before", "20", *options) as url:
@@ -100,7 +104,7 @@ def test_limits_that_nobody_configured_are_learned(
         later = httpx.get(f"{url}/_stats").json()
     assert later["admitted"] == 2 * each + each // 2
     assert first["rate_limited"] <= most_refused
-    assert later["rate_limited"] - first["rate_limited"] <= most_refused / 3
+    assert later["rate_limited"] - first["rate_limited"] <= most_later
 
 
 def test_one_that_is_killed_takes_its_places_with_it(tmp_path: Path) -> None:
