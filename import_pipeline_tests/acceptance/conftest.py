@@ -4,10 +4,11 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from import_pipeline_tests.acceptance.outside import SCRIPT, CommandLine
+from import_pipeline_tests.acceptance.outside import DAGSTER, SCRIPT, CommandLine, far_slot
 from import_pipeline_tests.loaded import load
 
 
@@ -64,3 +65,22 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for package in ("import_pipeline", "source_api"):
         shutil.copytree(here / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
     return copy
+
+
+@pytest.fixture
+def dagster(checkout: Path, home: Path) -> Iterator[CommandLine]:
+    """The `dagster` command, given at the top of the checkout."""
+    line = CommandLine(checkout, *DAGSTER)
+    line.environment = {"PYTHONPATH": str(checkout), "ITEMS_SLOTS": far_slot()}
+    yield line
+    line.end_all()
+
+
+@pytest.fixture
+def instance(checkout: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The instance that those commands write to."""
+    from dagster import DagsterInstance  # takes two seconds, and few tests look at it
+
+    monkeypatch.chdir(checkout)
+    with DagsterInstance.from_config(str(checkout)) as opened:
+        yield opened

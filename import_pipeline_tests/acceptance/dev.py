@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 
+from import_pipeline_tests.acceptance.dagster_ui import DagsterUi
 from import_pipeline_tests.acceptance.outside import (
     DAGSTER,
     CommandLine,
     Started,
-    answers,
     eventually,
     far_slot,
     free_port,
@@ -25,16 +25,6 @@ from import_pipeline_tests.acceptance.outside import (
 )
 from import_pipeline_tests.loaded import serve
 
-REPOSITORIES = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name location { name } } } } }"
-LAUNCH = """mutation($location: String!, $repository: String!, $job: String!, $config: RunConfigData!) {
-  launchRun(executionParams: { runConfigData: $config
-    selector: {repositoryLocationName: $location, repositoryName: $repository, jobName: $job} }) {
-  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
-  ... on RunConfigValidationInvalid { errors { message } } } }"""
-TERMINATE = "mutation($id: String!) { terminateRun(runId: $id) { __typename } }"
-RUNS = "{ runsOrError { ... on Runs { results { runId jobName status tags { key value } } } } }"
-MATERIALIZED = """query($path: [String!]!) { assetOrError(assetKey: {path: $path}) { ... on Asset {
-  assetMaterializations(limit: 1) { metadataEntries { label ... on IntMetadataEntry { intValue } } } } } }"""
 #: What every server here has in common: answers that take their time, so that something is in flight.
 SLOWLY = ("--limits", "none", "--delay-after", "150")
 
@@ -44,7 +34,7 @@ class Dev:
 
     def __init__(self, checkout, folder, **settings):
         self.home = folder / "state"  # not the test's own: what else a test starts is not to be killed with it
-        self.ui = f"http://127.0.0.1:{free_port()}"
+        self.ui = DagsterUi(f"http://127.0.0.1:{free_port()}")
         self.api = f"http://127.0.0.1:{free_port()}"
         environment = {
             "PYTHONPATH": str(checkout),
@@ -66,7 +56,7 @@ class Dev:
         # Not into a pipe: what nobody reads fills it, and then whoever prints waits.
         with (self.home.parent / "dagster.log").open("a") as said:
             process = subprocess.Popen(
-                [*self.dagster.program, "dev", "--port", self.ui.rpartition(":")[2]],
+                [*self.dagster.program, "dev", "--port", self.ui.address.rpartition(":")[2]],
                 cwd=self.dagster.folder,
                 env={**os.environ, **self.dagster.environment},
                 stdin=subprocess.DEVNULL,
@@ -76,10 +66,7 @@ class Dev:
                 text=True,
             )
         self.process = Started(process)
-        eventually(lambda: answers(f"{self.ui}/server_info"), "dagster dev serves its UI", seconds=240)
-        eventually(
-            lambda: self.ask(REPOSITORIES)["repositoriesOrError"]["nodes"], "the definitions are loaded", seconds=240
-        )
+        self.ui.wait(seconds=240)
 
     def stop(self):
         if self.process.is_running:
@@ -111,47 +98,6 @@ class Dev:
                 yield
             finally:
                 eventually(lambda: not self.imports("status = 'running'"), "the running import has ended")
-
-    # What a person does in the browser, by its own interface
-
-    def ask(self, query, **variables):
-        answer = httpx.post(f"{self.ui}/graphql", json={"query": query, "variables": variables}, timeout=30).json()
-        assert "errors" not in answer, answer
-        return answer["data"]
-
-    def launch(self, job, **op_config):
-        """Launch a job, with the configuration of its one op; returns the run's id."""
-        [found] = self.ask(REPOSITORIES)["repositoriesOrError"]["nodes"]
-        where = {"location": found["location"]["name"], "repository": found["name"]}
-        config = {"ops": {op: {"config": values} for op, values in op_config.items()}} if op_config else {}
-        launched = self.ask(LAUNCH, job=job, config=config, **where)["launchRun"]
-        assert launched["__typename"] == "LaunchRunSuccess", launched
-        return launched["run"]["runId"]
-
-    def terminate(self, run_id):
-        assert self.ask(TERMINATE, id=run_id)["terminateRun"]["__typename"] == "TerminateRunSuccess"
-
-    def runs(self, import_id):
-        """run id -> status, of all runs of that import."""
-        tag = {"key": "import_id", "value": str(import_id)}
-        return {run["runId"]: run["status"] for run in self.ask(RUNS)["runsOrError"]["results"] if tag in run["tags"]}
-
-    def sequels(self):
-        """status and followed imports of every run that makes application rows, the latest first."""
-        runs = [
-            (run["status"], tag["value"])
-            for run in self.ask(RUNS)["runsOrError"]["results"]
-            for tag in run["tags"]
-            if tag["key"] == "completed_imports"
-        ]
-        return [(status, [int(each) for each in followed.split(",")]) for status, followed in runs]
-
-    def materialized(self, asset):
-        """The figures of the asset's latest materialization."""
-        [told] = self.ask(MATERIALIZED, path=[asset])["assetOrError"]["assetMaterializations"]
-        return {entry["label"]: entry["intValue"] for entry in told["metadataEntries"] if "intValue" in entry}
-
-    # What stands in the tables
 
     def query(self, statement):
         return rows(tracking(self.home), statement)

@@ -197,6 +197,11 @@ def tracking(home: Path) -> str:
     return f"sqlite:///{home / 'import_pipeline.db'}"
 
 
+def events_of(instance: Any, run_id: str, kind: Any) -> list[Any]:
+    """The events of that kind of one of Dagster's runs."""
+    return [entry.dagster_event for entry in instance.all_logs(run_id, of_type=kind)]
+
+
 def words(output: str) -> str:
     """The output without its layout, to look for phrases that may be wrapped."""
     return re.sub(r"\s+", " ", output)

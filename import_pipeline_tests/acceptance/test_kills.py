@@ -90,7 +90,7 @@ def test_a_schedule_starts_an_import_by_itself_at_its_slot(dev, record_property)
         done = dev.ended(row["id"], "completed")
         record_property("seconds_from_slot_to_first_request", dev.requests_at()[0] - slot.timestamp())
     assert 0 <= moment(done["started_at"]) - slot.timestamp() < 30
-    assert len(dev.runs(row["id"])) == 1
+    assert len(dev.ui.runs(row["id"])) == 1
 
 
 @pytest.mark.nightly
@@ -110,8 +110,8 @@ def test_a_killed_installation_goes_on_when_it_is_started_again(dev, record_prop
     assert twice <= 3
     row = dev.row(number)
     assert (row["items_imported_count"], row["resumes"]) == (80, 1)
-    eventually(lambda: sorted(dev.runs(number).values()) == ["FAILURE", "SUCCESS"], "the dead run has failed")
-    assert dev.runs(number)[killed["dagster_run_id"]] == "FAILURE"
+    eventually(lambda: sorted(dev.ui.runs(number).values()) == ["FAILURE", "SUCCESS"], "the dead run has failed")
+    assert dev.ui.runs(number)[killed["dagster_run_id"]] == "FAILURE"
 
 
 @pytest.mark.nightly
@@ -131,7 +131,7 @@ def test_a_worker_that_was_frozen_beyond_its_lease_changes_nothing_when_it_wakes
     assert (row["items_imported_count"], row["resumes"]) == (80, 1)
     # A run ends a moment after its import.
     ended = {frozen["dagster_run_id"]: "FAILURE", row["dagster_run_id"]: "SUCCESS"}
-    eventually(lambda: dev.runs(number) == ended, "both runs have ended")
+    eventually(lambda: dev.ui.runs(number) == ended, "both runs have ended")
 
 
 def freeze(pid, home):
@@ -167,13 +167,13 @@ def test_an_import_whose_run_was_terminated_is_cancelled_and_not_resumed(dev):
     with dev.serving("--items", "200"):
         number = begun(dev, 10)
         run_id = dev.row(number)["dagster_run_id"]
-        dev.terminate(run_id)
+        dev.ui.terminate(run_id)
         dev.ended(number, "cancelled")
-        eventually(lambda: dev.runs(number) == {run_id: "CANCELED"}, "its run is cancelled")
+        eventually(lambda: dev.ui.runs(number) == {run_id: "CANCELED"}, "its run is cancelled")
         asked = dev.details()
         dev.command.run("request", "items")
         following = dev.wait_for(f"id > {number} AND trigger = 'request' AND started_at IS NOT NULL")
-        assert dev.runs(number) == {run_id: "CANCELED"}, "the sensor has looked, and asked for no other run"
+        assert dev.ui.runs(number) == {run_id: "CANCELED"}, "the sensor has looked, and asked for no other run"
         dev.command.run("cancel", str(following["id"]), "--yes")
         dev.ended(following["id"], "cancelled")
         assert asked < 200

@@ -52,7 +52,7 @@ def test_new_from_the_launchpad_and_reschedule_from_the_command_line_run_one_aft
     [planned] = dev.imports("status = 'scheduled'")
     with dev.serving("--items", "5"):
         dev.command.run("reschedule", "items", "--reason", "the boss asked")
-        dev.launch("request_items_import", **{REQUEST: {"mode": "new", "fresh": False, "reason": "a look"}})
+        dev.ui.launch("request_items_import", **{REQUEST: {"mode": "new", "fresh": False, "reason": "a look"}})
         moved = dev.ended(planned["id"], "completed")
         new = dev.wait_for("trigger = 'request'")
         new = dev.ended(new["id"], "completed")
@@ -90,7 +90,7 @@ def test_a_killed_run_is_resumed_by_the_sensor(dev, record_property):
     record_property("seconds_to_resume", resumed_after)
     record_property("details_fetched_twice", twice)
     assert twice <= 3, "at most those that were in flight"
-    eventually(lambda: sorted(dev.runs(row["id"]).values()) == ["FAILURE", "SUCCESS"], "the dead run has failed")
+    eventually(lambda: sorted(dev.ui.runs(row["id"]).values()) == ["FAILURE", "SUCCESS"], "the dead run has failed")
 
 
 def test_an_import_is_cancelled_from_the_launchpad_and_its_rest_retried_from_the_command_line(dev, record_property):
@@ -99,21 +99,21 @@ def test_an_import_is_cancelled_from_the_launchpad_and_its_rest_retried_from_the
         [wish] = dev.query(f"SELECT requested_at FROM import_requests WHERE result_import_id = {row['id']}")
         eventually(lambda: dev.details() >= 5, "some details were asked for")
         to_first = dev.requests_at()[0] - moment(wish["requested_at"])
-        dev.launch("cancel_items_import", **{CANCEL: {"reason": "wrong day"}})
+        dev.ui.launch("cancel_items_import", **{CANCEL: {"reason": "wrong day"}})
         cancelled = dev.ended(row["id"], "cancelled")
         wished_at = moment(cancelled["cancel_requested_at"])
         to_last = dev.requests_at()[-1] - wished_at
         to_end = moment(cancelled["ended_at"]) - wished_at
     left = 300 - cancelled["items_imported_count"]
-    eventually(lambda: set(dev.runs(row["id"]).values()) == {"CANCELED"}, "its run is cancelled")
+    eventually(lambda: set(dev.ui.runs(row["id"]).values()) == {"CANCELED"}, "its run is cancelled")
     with dev.serving("--items", "300", "--delay-after", "0"):
         told = dev.command.run("retry", str(row["id"]), "--json").json
         retried = dev.ended(told["import_id"], "completed")
         assert dev.details() == retried["items_imported_count"] == left > 0
     assert (retried["kind"], retried["retry_of"]) == ("selection", row["id"])
-    eventually(lambda: ("SUCCESS", [retried["id"]]) in dev.sequels(), "the application's rows follow the retry")
-    assert dev.materialized("items")["rows_written"] == left, "its items only"
-    followed = {import_id for _, import_ids in dev.sequels() for import_id in import_ids}
+    eventually(lambda: ("SUCCESS", [retried["id"]]) in dev.ui.sequels(), "the application's rows follow the retry")
+    assert dev.ui.materialized("items")["rows_written"] == left, "its items only"
+    followed = {import_id for _, import_ids in dev.ui.sequels() for import_id in import_ids}
     assert followed <= {each["id"] for each in dev.imports("status = 'completed'")}
     whole = [each["id"] for each in dev.imports("status = 'completed' AND kind = 'full'")]
     assert set(whole[-1:]) <= followed, "and the tests before this one"

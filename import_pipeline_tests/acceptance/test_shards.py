@@ -40,7 +40,7 @@ def at_work(dev, number):
 def tags(dev, number):
     """What the runs of the import are tagged with, and how each has ended."""
     query = "{ runsOrError { ... on Runs { results { runId jobName status tags { key value } } } } }"
-    runs = dev.ask(query)["runsOrError"]["results"]
+    runs = dev.ui.ask(query)["runsOrError"]["results"]
     found = [(run, {tag["key"]: tag["value"] for tag in run["tags"]}) for run in runs]
     return sorted(
         (run["jobName"], each.get("import_source", ""), each.get("import_shard", ""), run["status"])
@@ -80,18 +80,18 @@ def test_a_killed_shard_is_launched_again_and_its_run_has_failed(dev):
         "one has failed",
         seconds=120,
     )
-    assert dev.runs(number)[killed["dagster_run_id"]] == "FAILURE"
+    assert dev.ui.runs(number)[killed["dagster_run_id"]] == "FAILURE"
 
 
 def test_a_terminated_shard_leaves_for_good_and_the_others_go_on(dev):
     with dev.serving("--items", "250", *SLOWLY):
         number = begun(dev, "--shards", "2", shards=(2,))
         run_id = at_work(dev, number)[2]["dagster_run_id"]
-        dev.terminate(run_id)
-        eventually(lambda: dev.runs(number)[run_id] == "CANCELED", "the shard's run is cancelled")
+        dev.ui.terminate(run_id)
+        eventually(lambda: dev.ui.runs(number)[run_id] == "CANCELED", "the shard's run is cancelled")
         done = dev.ended(number, "completed")
     assert done["items_imported_count"] == 250
-    eventually(lambda: sorted(dev.runs(number).values()) == ["CANCELED", "SUCCESS"], "the other run has ended well")
+    eventually(lambda: sorted(dev.ui.runs(number).values()) == ["CANCELED", "SUCCESS"], "the other run has ended well")
 
 
 def test_a_cancelled_import_ends_with_all_its_runs(dev):
@@ -99,6 +99,6 @@ def test_a_cancelled_import_ends_with_all_its_runs(dev):
         number = begun(dev)
         dev.command.run("cancel", str(number), "--yes")
         dev.ended(number, "cancelled")
-        eventually(lambda: set(dev.runs(number).values()) == {"CANCELED"}, "all three runs are cancelled")
+        eventually(lambda: set(dev.ui.runs(number).values()) == {"CANCELED"}, "all three runs are cancelled")
         asked = dev.details()
     assert asked < 900

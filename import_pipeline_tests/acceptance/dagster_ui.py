@@ -1,0 +1,94 @@
+"""What a person does in Dagster's UI, by its own interface."""
+
+import httpx
+
+from import_pipeline_tests.acceptance.outside import PATIENCE_SECONDS, answers, eventually
+
+REPOSITORIES = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name location { name } } } } }"
+LAUNCH = """mutation($location: String!, $repository: String!, $job: String!, $config: RunConfigData!) {
+  launchRun(executionParams: { runConfigData: $config
+    selector: {repositoryLocationName: $location, repositoryName: $repository, jobName: $job} }) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
+  ... on RunConfigValidationInvalid { errors { message } } } }"""
+REEXECUTE = """mutation($id: String!) {
+  launchRunReexecution(reexecutionParams: {parentRunId: $id, strategy: ALL_STEPS}) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+TERMINATE = """mutation($id: String!) { terminateRun(runId: $id) {
+  __typename ... on TerminateRunFailure { message } ... on PythonError { message } } }"""
+STATUS = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
+RUNS = "{ runsOrError { ... on Runs { results { runId jobName status tags { key value } } } } }"
+MATERIALIZED = """query($path: [String!]!) { assetOrError(assetKey: {path: $path}) { ... on Asset {
+  assetMaterializations(limit: 1) { metadataEntries { label ... on IntMetadataEntry { intValue } } } } } }"""
+STALE = """query($path: [String!]!) { assetNodeOrError(assetKey: {path: $path}) { ... on AssetNode {
+  partitionKeys staleStatusByPartition } } }"""
+
+
+class DagsterUi:
+    """The UI at that address."""
+
+    def __init__(self, address):
+        self.address = address
+
+    def wait(self, seconds=PATIENCE_SECONDS):
+        """Until it serves, and knows the definitions."""
+        eventually(lambda: answers(f"{self.address}/server_info"), "dagster dev serves its UI", seconds)
+        eventually(self.repositories, "the definitions are loaded", seconds)
+
+    def ask(self, query, **variables):
+        answer = httpx.post(f"{self.address}/graphql", json={"query": query, "variables": variables}, timeout=30).json()
+        assert "errors" not in answer, answer
+        return answer["data"]
+
+    def repositories(self):
+        return self.ask(REPOSITORIES)["repositoriesOrError"]["nodes"]
+
+    def launch(self, job, **op_config):
+        """Launch a job, with the configuration of its one op; returns the run's id."""
+        [found] = self.repositories()
+        where = {"location": found["location"]["name"], "repository": found["name"]}
+        config = {"ops": {op: {"config": values} for op, values in op_config.items()}} if op_config else {}
+        return _launched(self.ask(LAUNCH, job=job, config=config, **where)["launchRun"])
+
+    def launch_again(self, run_id):
+        """Re-execute all of a run; returns the new run's id."""
+        return _launched(self.ask(REEXECUTE, id=run_id)["launchRunReexecution"])
+
+    def terminate(self, run_id):
+        terminated = self.ask(TERMINATE, id=run_id)["terminateRun"]
+        assert terminated["__typename"] == "TerminateRunSuccess", terminated
+
+    def status(self, run_id):
+        return self.ask(STATUS, id=run_id)["runOrError"]["status"]
+
+    def wait_for(self, run_id, status):
+        eventually(lambda: self.status(run_id) == status, f"run {run_id} is {status}, it is {self.status(run_id)}")
+
+    def runs(self, import_id):
+        """run id -> status, of all runs of that import."""
+        tag = {"key": "import_id", "value": str(import_id)}
+        return {run["runId"]: run["status"] for run in self.ask(RUNS)["runsOrError"]["results"] if tag in run["tags"]}
+
+    def sequels(self):
+        """status and followed imports of every run that makes application rows, the latest first."""
+        runs = [
+            (run["status"], tag["value"])
+            for run in self.ask(RUNS)["runsOrError"]["results"]
+            for tag in run["tags"]
+            if tag["key"] == "completed_imports"
+        ]
+        return [(status, [int(each) for each in followed.split(",")]) for status, followed in runs]
+
+    def materialized(self, asset):
+        """The figures of the asset's latest materialization."""
+        [told] = self.ask(MATERIALIZED, path=[asset])["assetOrError"]["assetMaterializations"]
+        return {entry["label"]: entry["intValue"] for entry in told["metadataEntries"] if "intValue" in entry}
+
+    def staleness(self, asset):
+        """Partition -> MISSING, STALE (the UI says unsynced) or FRESH."""
+        found = self.ask(STALE, path=[asset])["assetNodeOrError"]
+        return dict(zip(found["partitionKeys"], found["staleStatusByPartition"], strict=True))
+
+
+def _launched(answer):
+    assert answer["__typename"] == "LaunchRunSuccess", answer
+    return answer["run"]["runId"]

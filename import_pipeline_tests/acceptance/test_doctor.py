@@ -1,0 +1,72 @@
+"""`import-pipeline doctor` finds what is healthy healthy, and names what is not."""
+
+import pytest
+
+from import_pipeline_tests.loaded import serve
+
+
+def test_doctor_finds_a_healthy_installation_healthy_and_notes_what_will_not_last(command, postgres_url, redis_url):
+    """The test's Redis keeps nothing, its role is a superuser, and no daemon runs."""
+    with serve("--items", "5", "--limits", "none") as url:
+        told = command.run("doctor", ITEMS_BASE_URL=url, DATABASE_URL=postgres_url, REDIS_URL=redis_url)
+    lines = [line.split(" ", 1) for line in told.out.splitlines()]
+    named = [(mark, said.strip().partition(":")[0]) for mark, said in lines]
+    assert named == [
+        ("ok", "settings"),
+        ("ok", "sources"),
+        ("ok", "database"),
+        ("note", "database"),
+        ("ok", "limiter store"),
+        ("note", "limiter store"),
+        ("ok", "Dagster"),
+        ("note", "Dagster"),
+        ("ok", "disk"),
+        ("ok", "panel"),
+        ("ok", "source items"),
+    ]
+    assert f"source items: answers at {url}, 5 items, limits 500/20 second; 2000/100 second" in told.out
+    assert "the role postgres is a superuser" in told.out
+    assert "set appendonly to yes" in told.out
+    assert "no daemon has given a sign of life yet" in told.out
+    assert "only-for-tests" not in told.out
+
+
+@pytest.mark.parametrize(
+    ("settings", "unhealthy"),
+    [
+        ({"SOURCE_API_PORT": "x"}, {"settings": "SOURCE_API_PORT: expected a port"}),
+        (
+            {"PANEL_HOST": "0.0.0.0", "ITEMS_BASE_URL": "http://127.0.0.1:9"},
+            {"panel": "PANEL_TOKEN: expected a token", "source items": "cannot be reached"},
+        ),
+        (
+            {"ITEMS_LIMITS": "5", "REDIS_URL": "redis://:passw0rd@127.0.0.1:9/0", "DAGSTER_HOME": "FOLDER"},
+            {
+                "sources": "ITEMS_LIMITS: expected tiers",
+                "limiter store": "127.0.0.1:9",
+                "Dagster": "is not what Dagster expects of it",
+            },
+        ),
+        (
+            {"DATABASE_URL": "postgresql://me:passw0rd@127.0.0.1:9/x", "IMPORT_PIPELINE_SOURCES": "mine:X"},
+            {
+                "sources": "no module 'mine' is found",
+                "database": "Connection refused",
+                "Dagster": "its storage lies in the database",
+            },
+        ),
+        ({"ITEMS_BASE_URL": "http://127.0.0.1:9"}, {"source items": "the API at http://127.0.0.1:9 cannot be reached"}),
+    ],
+)
+def test_doctor_says_what_is_wrong(command, folder, settings, unhealthy):
+    if "DAGSTER_HOME" in settings:
+        (folder / "dagster.yaml").write_text("storage: nonsense\n")
+    given = {name: value.replace("FOLDER", str(folder)) for name, value in settings.items()}
+    told = command.run("doctor", "--json", status=4, **given)
+    assert told.json["healthy"] is False
+    found = {finding["name"]: finding["message"] for finding in told.json["findings"] if not finding["ok"]}
+    assert found.keys() == unhealthy.keys()
+    for name, part in unhealthy.items():
+        assert part in found[name]
+    assert "passw0rd" not in told.out + told.err
+    assert told.err == ""

@@ -1,0 +1,57 @@
+"""What `import-pipeline` tells people, on a terminal and elsewhere, and programs."""
+
+import re
+
+from import_pipeline_tests.acceptance.outside import words
+from import_pipeline_tests.loaded import serve
+
+
+def test_lists_and_plans_are_printed_for_people_and_for_programs(command):
+    assert command.run("list").out == "No imports. Start one with: import-pipeline run items\n"
+    assert command.run("list", "--json").json == {"imports": []}
+    with serve("--items", "5", "--limits", "4/1 second") as url:
+        command.environment = {"ITEMS_BASE_URL": url, "ITEMS_LIMITS": "4/1 second"}
+        assert command.run("plan", "items").out == (
+            "5 items of items: 1 list page and 5 details, 6 requests in all.\n"
+            "Details that have not changed since the last import are not fetched again.\n"
+            "Under 4/1 second that takes at least 1.0 s.\n"
+        )
+        planned = command.run("plan", "items", "--json").json
+        assert (planned["items_count"], planned["requests_count"], planned["ideal_seconds"]) == (5, 6, 1.0)
+        told = command.run("run", "items")
+    assert "5 of 5 imported" in told.out
+    assert re.search(r"requests +6, 0 x 429", told.out)
+    assert re.search(r"1\.\d+ x the least that the limits allow, 1\.0 s", told.out)
+    # The limits that were felt then count, not those that are set now.
+    command.environment = {"ITEMS_LIMITS": "4000/1 second"}
+    [listed] = command.run("list", "--json").json["imports"]
+    assert listed["ideal_seconds"] == 1.0
+    assert command.run("show", "1", "--json").json["events"][-1]["action"] == "import_completed"
+    wide, narrow = command.run("list").out, command.run("list", COLUMNS="80").out
+    assert "x least time" in wide
+    assert all(len(line) <= 80 for line in narrow.splitlines())
+    for table in (wide, narrow):
+        assert len(table.splitlines()) == 2
+        assert re.search(r"1 +items .*completed +\d{4}-\d\d-\d\d \d\d:\d\d.* 5/5 +0 +\d\.\d s +0", table)
+
+
+def test_a_terminal_shows_a_bar_that_moves(command):
+    with serve("--items", "8", "--limits", "none") as url:
+        command.environment = {"ITEMS_BASE_URL": url, "ITEMS_LIMITS": "4/1 second"}
+        drawn = command.run_on_terminal("run", "items")
+    assert "items running" in drawn
+    assert len(set(re.findall(r"[1-8]/8\b", drawn))) >= 2
+    assert "8 of 8 imported" in drawn
+
+
+def test_a_wish_that_no_daemon_lives_to_carry_out_names_what_does_so_at_once(command):
+    with serve("--items", "3", "--limits", "none") as url:
+        command.environment = {"ITEMS_BASE_URL": url}
+        told = words(command.run("request", "items").out).strip()
+        assert told == (
+            "Wish 1 is written down: no daemon has given a sign of life yet, so it waits until `make up`, `dagster "
+            "dev` or `dagster-daemon run` is started; `import-pipeline start-scheduled items` "
+            "carries it out here and now."
+        )
+        done = command.run("start-scheduled", "items", "--json").json["imports"]
+    assert [(each["status"], each["items_imported_count"]) for each in done] == [("completed", 3)]

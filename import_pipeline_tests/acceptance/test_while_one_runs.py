@@ -1,0 +1,95 @@
+"""While an import runs: a second command, a watcher, a kill, an interrupt."""
+
+import re
+import signal
+from datetime import datetime
+
+from import_pipeline_tests.acceptance.outside import eventually, rows, some_details, stats, tracking
+from import_pipeline_tests.acceptance.slow import ITEMS, PACE, slow_api
+
+
+def test_a_second_command_names_the_running_import_and_ends_at_once(command, home):
+    with slow_api() as url:
+        command.environment = {"ITEMS_BASE_URL": url, "ITEMS_LIMITS": PACE}
+        first = command.start("run", "items", "--json")
+        some_details(url, 1)
+        second = command.run("run", "items", "--json", status=4)
+        assert first.is_running
+        running = rows(tracking(home), "SELECT * FROM imports")
+        assert len(running) == 1, "a refused command leaves no import behind"
+        since = datetime.fromisoformat(running[0]["started_at"]).strftime("%Y-%m-%d %H:%M:%S")
+        assert f"import 1 is running since {since} UTC" in second.sentence
+        assert f"Dagster run {running[0]['dagster_run_id']}" in second.sentence
+        assert second.out == ""
+        assert first.end().json["items_imported_count"] == ITEMS
+        assert stats(url)["repeated_details"] == {}
+
+
+def test_of_two_commands_given_at_the_same_moment_one_imports(command):
+    with slow_api() as url:
+        command.environment = {"ITEMS_BASE_URL": url, "ITEMS_LIMITS": PACE}
+        both = [command.start("run", "items", "--json") for _ in range(2)]
+        ended = sorted((each.end() for each in both), key=lambda each: each.status)
+        assert [each.status for each in ended] == [0, 4]
+        assert re.search(r"import \d+ is running since .* in Dagster run [0-9a-f-]{36}", ended[1].sentence)
+        assert stats(url)["repeated_details"] == {}
+        assert ended[0].json["items_imported_count"] == ITEMS
+
+
+def repeated_requests(url):
+    """Requests for items that had been asked for before."""
+    return sum(times - 1 for times in stats(url)["repeated_details"].values())
+
+
+def test_after_a_kill_the_next_run_goes_on_with_the_same_import(command, home):
+    with slow_api() as url:
+        command.environment = {"ITEMS_BASE_URL": url, "ITEMS_LIMITS": PACE}
+        killed = command.start("run", "items", "--json")
+        some_details(url, 12)
+        killed.signal(signal.SIGKILL)
+        killed.end()
+        in_flight = stats(url)["peak_concurrency"]
+        dead_run = rows(tracking(home), "SELECT dagster_run_id FROM imports")[0]["dagster_run_id"]
+        assert "1 of items: running" in command.run("show", "1").out
+        resumed = command.run("run", "items", "--json")
+        assert "Import 1 of items was left behind by its process: going on with it." in resumed.err
+        assert (resumed.json["import_id"], resumed.json["status"]) == (1, "completed")
+        assert resumed.json["items_imported_count"] == ITEMS
+        assert repeated_requests(url) <= in_flight <= 6
+    shown = command.run("show", "1", "--json").json
+    assert shown["resumes"] == 1
+    assert [event["action"] for event in shown["events"]] == ["import_started", "import_resumed", "import_completed"]
+    runs = f"sqlite:///{home / 'dagster' / 'storage' / 'history' / 'runs.db'}"
+    statuses = {row["run_id"]: row["status"] for row in rows(runs, "SELECT run_id, status FROM runs")}
+    assert statuses == {dead_run: "FAILURE", shown["dagster_run_id"]: "SUCCESS"}
+
+
+def test_an_interrupt_keeps_the_import_for_the_next_run(command):
+    with slow_api() as url:
+        command.environment = {"ITEMS_BASE_URL": url, "ITEMS_LIMITS": PACE}
+        interrupted = command.start("run", "items")
+        some_details(url, 6)
+        interrupted.signal(signal.SIGINT)
+        ended = interrupted.end()
+        assert ended.status == 130
+        assert ended.err.endswith(
+            "import-pipeline: items: import 1 was interrupted. What is done is kept, and the next run goes on with it\n"
+        )
+        assert "none: `import-pipeline run items` goes on with it" in command.run("show", "1").out
+        resumed = command.run("run", "items", "--json").json
+        assert (resumed["import_id"], resumed["status"], resumed["items_imported_count"]) == (1, "completed", ITEMS)
+        assert repeated_requests(url) == 0, "what is in flight is waited for"
+
+
+def test_a_watcher_sees_an_import_to_its_end(command):
+    with slow_api() as url:
+        command.environment = {"ITEMS_BASE_URL": url, "ITEMS_LIMITS": PACE}
+        running = command.start("run", "items", "--json")
+        some_details(url, 1)
+        watcher = command.start("show", "1", "--watch")
+        eventually(lambda: not watcher.is_running, "the watcher has ended")
+        running.end()
+        watched = watcher.end()
+    assert watched.status == 0
+    assert re.search(r"items completed: 30 of 30 items after \d\.\d s", watched.err)
+    assert "30 of 30 imported" in watched.out
