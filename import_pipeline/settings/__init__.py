@@ -1,0 +1,21 @@
+"""The one table of settings, and the one place that reads the environment.
+
+`load_settings()` reads the environment and, beneath it, a `.env` file in the current folder. Everything else takes the
+`Settings` object. Per-source settings are named after the source: `ITEMS_LIMITS` belongs to the source `items`.
+"""
+
+from import_pipeline.settings.environment import default_home, load_settings
+from import_pipeline.settings.installation import SETTINGS, Settings
+from import_pipeline.settings.setting import Setting
+from import_pipeline.settings.source import SOURCE_SETTINGS, SourceSettings, variable_prefix
+
+__all__ = [
+    "SETTINGS",
+    "SOURCE_SETTINGS",
+    "Setting",
+    "Settings",
+    "SourceSettings",
+    "default_home",
+    "load_settings",
+    "variable_prefix",
+]

@@ -1,0 +1,47 @@
+"""The one place that reads the environment."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from import_pipeline.errors import SettingError
+from import_pipeline.settings.installation import SETTINGS, Settings
+
+
+def default_home(folder: Path) -> Path:
+    """The state folder: beside the nearest dagster.yaml at or above the folder, else in the folder."""
+    for candidate in (folder, *folder.parents):
+        if (candidate / "dagster.yaml").is_file():
+            return candidate / ".import_pipeline"
+    return folder / ".import_pipeline"
+
+
+def _check_home(home: Path) -> None:
+    """Raise SettingError for a folder that means another one, or nothing, in the address of a database."""
+    if "?" in str(home) or re.search(r"%[0-9A-Fa-f]{2}", str(home)):
+        expected = "a folder whose whole path has no question mark and no escape such as %20"
+        raise SettingError("IMPORT_PIPELINE_HOME", expected, repr(str(home)))
+
+
+def load_settings(environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Settings:
+    """Read the environment and the folder's `.env`; the environment wins. Raises SettingError.
+
+    Both arguments default to the process's own.
+    """
+    folder = folder or Path.cwd()
+    given = os.environ if environment is None else environment
+    from_file = {name: value or "" for name, value in dotenv_values(folder / ".env").items()}
+    merged = {**from_file, **given}
+    read = {setting.name.removeprefix("IMPORT_PIPELINE_").lower(): setting.read(merged) for setting in SETTINGS}
+    # Where DAGSTER_HOME names the folder of dagster.yaml, state lies beside it whatever the current folder is.
+    home = read.pop("home") or default_home(Path(merged.get("DAGSTER_HOME") or folder).resolve())
+    _check_home(home)
+    return Settings(
+        home=home,
+        database_url=read.pop("database_url") or f"sqlite:///{home / 'import_pipeline.db'}",
+        environment=merged,
+        **{name: value for name, value in read.items() if value is not None},
+    )

@@ -1,0 +1,145 @@
+"""The settings of an installation: the table, and everything that the environment decides."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from import_pipeline import values
+from import_pipeline.logs import Form
+from import_pipeline.settings.setting import Setting
+from import_pipeline.settings.source import SOURCE_SETTINGS, SourceSettings, variable_prefix
+
+SETTINGS: tuple[Setting[Any], ...] = (
+    Setting(
+        name="IMPORT_PIPELINE_HOME",
+        parse=values.folder,
+        expected="a folder",
+        default=".import_pipeline beside dagster.yaml, else in the current folder",
+        meaning="the one folder that holds all state: databases, Dagster's storage and logs",
+    ),
+    Setting(
+        name="IMPORT_PIPELINE_SOURCES",
+        parse=values.sources,
+        expected="module:NAME, such as my_sources:SOURCES",
+        default="import_pipeline.sources:SOURCES",
+        meaning="the list of sources",
+    ),
+    Setting(
+        name="IMPORT_PIPELINE_LOGS",
+        parse=Form,
+        expected="text or json",
+        default="none but the panel's, as text",
+        meaning="log lines on standard error, in place of a progress bar: for people, or one JSON object a line",
+    ),
+    Setting(
+        name="DATABASE_URL",
+        parse=values.database_url,
+        expected="postgresql://user:password@host/name or sqlite:///path",
+        default="SQLite in the state folder",
+        meaning="the database of tracking, of your tables and of Dagster",
+        secret=True,
+    ),
+    Setting(
+        name="REDIS_URL",
+        parse=values.redis_url,
+        expected="redis://host:6379/0, rediss://… or unix://…",
+        default="SQLite in the state folder (one machine)",
+        meaning="the store of the shared limits; needed as soon as two machines share them",
+        secret=True,
+    ),
+    Setting(
+        name="SOURCE_API_PORT",
+        parse=values.port,
+        expected="a port from 1 to 65535",
+        default="8000",
+        meaning="the demo API's port in `up` and `demo`",
+    ),
+    Setting(
+        name="DAGSTER_PORT",
+        parse=values.port,
+        expected="a port from 1 to 65535",
+        default="3000",
+        meaning="the port of Dagster's UI in `up`",
+    ),
+    Setting(
+        name="DAGSTER_URL",
+        parse=values.http_url,
+        expected="an address such as https://dagster.example.com, with no query in it",
+        default="http://127.0.0.1: and DAGSTER_PORT",
+        meaning="where the panel's links to Dagster runs lead",
+    ),
+    Setting(
+        name="PANEL_URL",
+        parse=values.http_url,
+        expected="an address such as https://imports.example.com",
+        default="http://127.0.0.1: and PANEL_PORT",
+        meaning="where links from Dagster's pages to the panel lead",
+    ),
+    Setting(
+        name="PANEL_HOST",
+        parse=values.host,
+        expected="a name or address to listen on, such as 127.0.0.1 or 0.0.0.0",
+        default="127.0.0.1",
+        meaning="where the panel listens; any other than this machine alone demands PANEL_TOKEN",
+    ),
+    Setting(
+        name="PANEL_PORT",
+        parse=values.port,
+        expected="a port from 1 to 65535",
+        default="3001",
+        meaning="the panel's port",
+    ),
+    Setting(
+        name="PANEL_TOKEN",
+        parse=values.token,
+        expected="at least 16 letters, digits or signs without a space",
+        default="none",
+        meaning="what the panel asks for at login, or as a bearer token",
+        secret=True,
+    ),
+    Setting(
+        name="PANEL_HOSTS",
+        parse=values.hosts,
+        expected="names separated by commas, such as imports.example.com",
+        default="none",
+        meaning="names that the panel is asked for by besides its addresses, behind a proxy say",
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that the environment decides, read once."""
+
+    home: Path
+    sources: str = "import_pipeline.sources:SOURCES"
+    logs: Form | None = None
+    database_url: str = field(repr=False)
+    redis_url: str | None = field(default=None, repr=False)
+    source_api_port: int = 8000
+    dagster_port: int = 3000
+    dagster_url: str | None = None
+    panel_url: str | None = None
+    panel_host: str = "127.0.0.1"
+    panel_port: int = 3001
+    panel_token: str | None = field(default=None, repr=False)
+    panel_hosts: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_postgres(self) -> bool:
+        """Whether the tracking database is Postgres."""
+        return self.database_url.startswith("postgresql")
+
+    @property
+    def limits_path(self) -> Path:
+        """The embedded limiter's file."""
+        return self.home / "limits.db"
+
+    def source(self, name: str) -> SourceSettings:
+        """The settings of the source of that name; raises SettingError."""
+        prefix = variable_prefix(name)
+        return SourceSettings(
+            **{setting.name.lower(): setting.read(self.environment, prefix) for setting in SOURCE_SETTINGS}
+        )

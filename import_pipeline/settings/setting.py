@@ -1,0 +1,45 @@
+"""One row of the table of settings: how a variable is read, and how it is told where it is wrong."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from import_pipeline.errors import SettingError
+from import_pipeline.redaction import keep
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting(Generic[T]):
+    """One row of the table: how a variable is read and what it means.
+
+    `expected` completes the sentence "expected …, got …". A secret's value never appears in an error.
+    """
+
+    name: str
+    parse: Callable[[str], T]
+    expected: str
+    default: str
+    meaning: str
+    secret: bool = False
+
+    def read(self, environment: Mapping[str, str], prefix: str = "") -> T | None:
+        """The parsed value, or None where the variable is absent or empty; raises SettingError."""
+        name = prefix + self.name
+        raw = environment.get(name, "").strip()
+        if not raw:
+            return None
+        if self.secret or "://" in raw:
+            keep(raw)
+        try:
+            return self.parse(raw)
+        except ValueError as error:
+            raise SettingError(name, self.expected, self.shown(raw)) from error
+
+    def shown(self, raw: str) -> str:
+        """The value as an error quotes it. An address may hold a password even where it is no secret as a whole."""
+        if self.secret:
+            return "a value that is not shown"
+        return repr(re.sub(r"(?<=[?&#]).*", "***", re.sub(r"//.*@", "//***@", raw)))

@@ -1,0 +1,192 @@
+"""The settings of a source: the table, and what the environment says of one source."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from import_pipeline import values
+from import_pipeline.settings.setting import Setting
+
+SOURCE_SETTINGS: tuple[Setting[Any], ...] = (
+    Setting(
+        name="BASE_URL",
+        parse=values.http_url,
+        expected="an address such as https://api.example.com, with no query in it",
+        default="the source's own",
+        meaning="where the API is",
+    ),
+    Setting(
+        name="TOKEN",
+        parse=values.bearer,
+        expected="a token of printable ASCII characters",
+        default="none",
+        meaning="sent as a bearer token",
+        secret=True,
+    ),
+    Setting(
+        name="LIMITS",
+        parse=values.limits,
+        expected="tiers of up to a year such as '500/20 second; 2000/100 second; 20 concurrent', or the word none",
+        default="the source's own",
+        meaning="the rate limits, all of which hold at once; none: they are learned",
+    ),
+    Setting(
+        name="CONCURRENCY",
+        parse=values.in_flight,
+        expected="a whole number from 1 to 1000",
+        default="10",
+        meaning="detail requests in flight, to begin with",
+    ),
+    Setting(
+        name="CEILING",
+        parse=values.in_flight,
+        expected="a whole number from 1 to 1000",
+        default="100",
+        meaning="detail requests in flight at most, where answers are slow and the limits allow more",
+    ),
+    Setting(
+        name="SHARDS",
+        parse=values.workers,
+        expected="a whole number from 1 to 100",
+        default="1",
+        meaning="runs that work on one import at once",
+    ),
+    Setting(
+        name="PER_PAGE",
+        parse=values.positive,
+        expected="a whole number from 1",
+        default="100",
+        meaning="items asked for per list page",
+    ),
+    Setting(
+        name="MAX_PAGES",
+        parse=values.positive,
+        expected="a whole number from 1",
+        default="100000",
+        meaning="list pages, where the list tells no lasting total; after more it counts as endless",
+    ),
+    Setting(
+        name="TIMEOUT",
+        parse=values.seconds,
+        expected="seconds above 0",
+        default="30",
+        meaning="seconds for a whole request",
+    ),
+    Setting(
+        name="MAX_BODY",
+        parse=values.positive,
+        expected="a whole number from 1",
+        default="16777216",
+        meaning="bytes of an answer, packed and unpacked; a longer one is refused",
+    ),
+    Setting(
+        name="TRIES",
+        parse=values.positive,
+        expected="a whole number from 1",
+        default="5",
+        meaning="tries per item before it has failed for good",
+    ),
+    Setting(
+        name="BACKOFF",
+        parse=values.delays,
+        expected="seconds separated by commas, such as 30,60,120,240",
+        default="30,60,120,240",
+        meaning="seconds between the tries of an item",
+    ),
+    Setting(
+        name="OVERLAP",
+        parse=values.flag,
+        expected="true or false",
+        default="true",
+        meaning="false: everything is discovered before the first detail",
+    ),
+    Setting(
+        name="SLOTS",
+        parse=str,
+        expected="hours or times of the day, such as 0,3,6 or 09:30,12:00",
+        default="0,3,6,9,12,15,18,21",
+        meaning="the times of the day at which an import is due",
+    ),
+    Setting(
+        name="TIME_ZONE",
+        parse=str,
+        expected="a time zone such as Europe/Berlin",
+        default="UTC",
+        meaning="the zone of those times",
+    ),
+    Setting(
+        name="LEASE",
+        parse=values.seconds,
+        expected="seconds above 0",
+        default="60",
+        meaning="seconds without a heartbeat after which an import counts as dead",
+    ),
+    Setting(
+        name="WAIT",
+        parse=values.seconds,
+        expected="seconds above 0",
+        default="300",
+        meaning="seconds that a re-import of chosen items waits for a running import",
+    ),
+    Setting(
+        name="MAX_OUTAGE",
+        parse=values.seconds,
+        expected="seconds above 0",
+        default="120",
+        meaning="seconds for which an API that stops answering is waited for; after that the import ends",
+    ),
+    Setting(
+        name="MAX_PAUSE",
+        parse=values.seconds,
+        expected="seconds above 0",
+        default="21600",
+        meaning="a longer pause asked for by the server ends the import",
+    ),
+    Setting(
+        name="PRUNE_DAYS",
+        parse=values.days,
+        expected="days above 0",
+        default="never",
+        meaning="days after which the sensor drops the item rows of an ended import, failed ones excepted",
+    ),
+    Setting(
+        name="NOTIFY_URL",
+        parse=values.hook_url,
+        expected="an address such as https://hooks.example.com/imports",
+        default="none",
+        meaning="where notices of failed, incomplete and blocked imports are posted as JSON",
+        secret=True,
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceSettings:
+    """What the environment says of one source; None where it says nothing."""
+
+    base_url: str | None = None
+    token: str | None = field(default=None, repr=False)
+    limits: str | None = None
+    concurrency: int | None = None
+    ceiling: int | None = None
+    shards: int | None = None
+    per_page: int | None = None
+    max_pages: int | None = None
+    timeout: float | None = None
+    max_body: int | None = None
+    tries: int | None = None
+    backoff: tuple[float, ...] | None = None
+    overlap: bool | None = None
+    slots: str | None = None
+    time_zone: str | None = None
+    lease: float | None = None
+    wait: float | None = None
+    max_outage: float | None = None
+    max_pause: float | None = None
+    prune_days: float | None = None
+    notify_url: str | None = field(default=None, repr=False)
+
+
+def variable_prefix(source: str) -> str:
+    """`my-items` -> `MY_ITEMS_`."""
+    return re.sub(r"\W", "_", source).upper() + "_"
