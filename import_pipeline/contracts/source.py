@@ -1,24 +1,21 @@
-"""All that a user implements to import a new API: `ImportSource` once, `Importable` once.
-
-Everything here is plain: no database session, no limiter, no Dagster. Requests are built, never sent.
-"""
+"""What a user says of one remote collection."""
 
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import Any, ClassVar, Protocol, Self, runtime_checkable
-from urllib.parse import quote
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, ClassVar, Self
 
 import httpx
-from sqlalchemy import String
-from sqlalchemy.orm import Mapped, mapped_column
 
-from import_pipeline.errors import ContractError, SettingError
+from import_pipeline.contracts.connector import Connector
+from import_pipeline.contracts.importable import Importable
+from import_pipeline.contracts.notice import Notice
+from import_pipeline.errors import SettingError
 from import_pipeline.rules.partitions import Partitions, per_item
 from import_pipeline.rules.slots import Slots, parse_slots
-from import_pipeline.settings import SOURCE_SETTINGS, Setting, SourceSettings, variable_prefix
+from import_pipeline.settings import SourceSettings, variable_prefix
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,69 +24,6 @@ class Retry:
 
     tries: int = 5
     backoff: tuple[float, ...] = (30.0, 60.0, 120.0, 240.0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Connector:
-    """How the API is reached. `base_url` is what relative requests are joined to, and the only origin ever asked."""
-
-    base_url: str
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    auth: httpx.Auth | None = field(default=None, repr=False)
-    timeout: float = 30.0  #: seconds for a whole request, body included
-
-
-@runtime_checkable
-class Importable(Protocol):
-    """A row of the user's own table. It needs a unique `external_id`; tracking stays outside of it."""
-
-    external_id: Any
-
-    def populate(self, detail: Mapping[str, Any]) -> None:
-        """Take the detail's values over; raise ValueError, TypeError or KeyError to reject the payload for good."""
-        ...
-
-    def detail_request(self) -> httpx.Request | None:
-        """The request for this item's details, relative to the connector's base URL; None: the list had it all."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Notice:
-    """Something that people should know of an import. `id` stays the same where it has to be told twice."""
-
-    id: str
-    occasion: str  #: failed, incomplete or blocked
-    source: str
-    import_id: int
-    reason: str  #: a sentence, without secrets
-    at: datetime
-
-    @property
-    def text(self) -> str:
-        """All in a sentence."""
-        return f"{self.source}, import {self.import_id}: {self.reason}"
-
-    def as_json(self) -> dict[str, Any]:
-        """What is sent to a web address; chat services show `text`."""
-        return {"text": self.text, **vars(self), "at": self.at.isoformat()}
-
-
-def path_segment(external_id: object) -> str:
-    """The id as one segment of an address's path, whatever characters it has.
-
-    Raises ValueError for `.` and `..`: every client takes them for a folder (RFC 3986, 5.2.4).
-    """
-    text = str(external_id)
-    if text in {".", ".."}:
-        raise ValueError(f"{text!r} cannot be asked for: in an address it means a folder")
-    return quote(text, safe="")
-
-
-class ImportableMixin:
-    """The one column that an importable needs, for declarative classes that have no reason to write it themselves."""
-
-    external_id: Mapped[str] = mapped_column(String(255), unique=True, doc="The id by which the API knows it.")
 
 
 #: What a setting of the same name replaces.
@@ -241,64 +175,3 @@ class ImportSource(ABC):
             except ValueError as error:
                 expected, _, got = str(error).removeprefix("expected ").rpartition(", got ")
                 raise SettingError(variable_prefix(self.name) + name, expected, got) from error
-
-
-def check_source(source: object) -> ImportSource:
-    """The source itself, or a ContractError that says which part of the contract it misses."""
-    if not isinstance(source, ImportSource):
-        raise ContractError(repr(source), "class", "an instance of ImportSource", type(source).__name__)
-    label = type(source).__name__
-    name = getattr(source, "name", None)
-    if not isinstance(name, str) or not name.isidentifier():
-        raise ContractError(label, "name", "a name of letters, digits and underscores, such as items", repr(name))
-    model = getattr(source, "model", None)
-    if not hasattr(model, "__mapper__"):
-        raise ContractError(name, "model", "a class mapped by SQLAlchemy", repr(model))
-    for method in ("populate", "detail_request"):
-        if not callable(getattr(model, method, None)):
-            raise ContractError(name, f"model.{method}", "a method (see Importable)", "nothing")
-    column = model.__mapper__.columns.get("external_id")  # type: ignore[union-attr]
-    if column is None:
-        raise ContractError(name, "model.external_id", "a column with a unique constraint", "nothing")
-    _check_values(source)
-    return source
-
-
-def _check_values(source: ImportSource) -> None:
-    """A value written into the class must be one that its setting would accept."""
-    settings = {setting.name.lower(): setting for setting in SOURCE_SETTINGS}
-    numbers = (
-        "per_page",
-        "max_pages",
-        "concurrency",
-        "ceiling",
-        "shards",
-        "timeout",
-        "max_body",
-        "lease",
-        "wait",
-        "max_outage",
-    )
-    values = {name: getattr(source, name) for name in numbers}
-    values |= {"limits": source.limits} if source.limits != "" else {}
-    for name, value in [*values.items(), ("retry.tries", source.retry.tries)]:
-        setting = settings[name.removeprefix("retry.")]
-        try:
-            is_good = setting.parse(str(value)) == value
-        except ValueError:
-            is_good = False
-        if not is_good:
-            raise ContractError(source.name, name, setting.expected, repr(value))
-    if not isinstance(source.partitions, Partitions):
-        raise ContractError(source.name, "partitions", "per_item or buckets(500)", repr(source.partitions))
-    _check_address(source, settings["base_url"])
-
-
-def _check_address(source: ImportSource, setting: Setting[str]) -> None:
-    """Raise ContractError for a base URL that is none; a password in it is not quoted."""
-    try:
-        if source.base_url:
-            setting.parse(source.base_url)
-    except ValueError as error:
-        expected = f"{setting.expected}: headers and auth belong into `connector`"
-        raise ContractError(source.name, "base_url", expected, setting.shown(source.base_url)) from error

@@ -1,0 +1,21 @@
+"""All that a user implements to import a new API: `ImportSource` once, `Importable` once.
+
+Everything here is plain: no database session, no limiter, no Dagster. Requests are built, never sent.
+"""
+
+from import_pipeline.contracts.check import check_source
+from import_pipeline.contracts.connector import Connector
+from import_pipeline.contracts.importable import Importable, ImportableMixin, path_segment
+from import_pipeline.contracts.notice import Notice
+from import_pipeline.contracts.source import ImportSource, Retry
+
+__all__ = [
+    "Connector",
+    "ImportSource",
+    "Importable",
+    "ImportableMixin",
+    "Notice",
+    "Retry",
+    "check_source",
+    "path_segment",
+]

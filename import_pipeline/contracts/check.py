@@ -1,0 +1,69 @@
+"""Whether a source keeps the contract, said before anything is asked or stored."""
+
+from import_pipeline.contracts.source import ImportSource
+from import_pipeline.errors import ContractError
+from import_pipeline.rules.partitions import Partitions
+from import_pipeline.settings import SOURCE_SETTINGS, Setting
+
+#: Attributes that a setting of the same name may replace, and that must be what it would accept.
+_NUMBERS = (
+    "per_page",
+    "max_pages",
+    "concurrency",
+    "ceiling",
+    "shards",
+    "timeout",
+    "max_body",
+    "lease",
+    "wait",
+    "max_outage",
+)
+
+
+def check_source(source: object) -> ImportSource:
+    """The source itself, or a ContractError that says which part of the contract it misses."""
+    if not isinstance(source, ImportSource):
+        raise ContractError(repr(source), "class", "an instance of ImportSource", type(source).__name__)
+    label = type(source).__name__
+    name = getattr(source, "name", None)
+    if not isinstance(name, str) or not name.isidentifier():
+        raise ContractError(label, "name", "a name of letters, digits and underscores, such as items", repr(name))
+    model = getattr(source, "model", None)
+    if not hasattr(model, "__mapper__"):
+        raise ContractError(name, "model", "a class mapped by SQLAlchemy", repr(model))
+    for method in ("populate", "detail_request"):
+        if not callable(getattr(model, method, None)):
+            raise ContractError(name, f"model.{method}", "a method (see Importable)", "nothing")
+    column = model.__mapper__.columns.get("external_id")  # type: ignore[union-attr]
+    if column is None:
+        raise ContractError(name, "model.external_id", "a column with a unique constraint", "nothing")
+    _check_values(source)
+    return source
+
+
+def _check_values(source: ImportSource) -> None:
+    """A value written into the class must be one that its setting would accept."""
+    settings = {setting.name.lower(): setting for setting in SOURCE_SETTINGS}
+    values = {name: getattr(source, name) for name in _NUMBERS}
+    values |= {"limits": source.limits} if source.limits != "" else {}
+    for name, value in [*values.items(), ("retry.tries", source.retry.tries)]:
+        setting = settings[name.removeprefix("retry.")]
+        try:
+            is_good = setting.parse(str(value)) == value
+        except ValueError:
+            is_good = False
+        if not is_good:
+            raise ContractError(source.name, name, setting.expected, repr(value))
+    if not isinstance(source.partitions, Partitions):
+        raise ContractError(source.name, "partitions", "per_item or buckets(500)", repr(source.partitions))
+    _check_address(source, settings["base_url"])
+
+
+def _check_address(source: ImportSource, setting: Setting[str]) -> None:
+    """Raise ContractError for a base URL that is none; a password in it is not quoted."""
+    try:
+        if source.base_url:
+            setting.parse(source.base_url)
+    except ValueError as error:
+        expected = f"{setting.expected}: headers and auth belong into `connector`"
+        raise ContractError(source.name, "base_url", expected, setting.shown(source.base_url)) from error
