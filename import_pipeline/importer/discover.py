@@ -154,7 +154,8 @@ async def _store(work: Work, response: httpx.Response, before: Checkpoint) -> tu
 
     def store(connection: Connection) -> Checkpoint:
         page = Page(items=found, checkpoint=after.dump(), total=after.total)
-        new = pages.store_page(connection, work.row, work.lease, work.source.model, page, work.clock.now())
+        sent = work.uncounted.take(connection)
+        new = pages.store_page(connection, work.row, work.lease, work.source.model, page, work.clock.now(), sent)
         if work.source.partitions.size is not None:
             numbers.number(connection, work.source.name, [item.external_id for item in found])
         return _settle(connection, work, after, new=new, found=len({item.external_id for item in found}))

@@ -215,8 +215,11 @@ class Enrichment:
         def store(connection: Connection, *, at_once: bool) -> list[Failure]:
             now, model = work.clock.now(), work.source.model
             if failed:
-                claims.fail(connection, work.lease, failed, now)
-            return claims.complete(connection, work.row, work.lease, model, done, now, at_once=at_once) if done else []
+                claims.fail(connection, work.lease, failed, now, work.uncounted.take(connection))
+            if not done:
+                return []
+            sent = work.uncounted.take(connection)
+            return claims.complete(connection, work.row, work.lease, model, done, now, sent=sent, at_once=at_once)
 
         try:
             refused = await work.write(store, at_once=True)

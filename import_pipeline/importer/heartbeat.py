@@ -2,14 +2,15 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
+from sqlalchemy import Connection
+
 from import_pipeline.clock import Clock
 from import_pipeline.errors import DatabaseUnavailable, ImportCancelled, ImportPipelineError, LeaseLost
-from import_pipeline.tracking import imports, shards
+from import_pipeline.tracking import imports, leases, shards
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.imports import Pulse
 from import_pipeline.tracking.leases import Lease
@@ -21,8 +22,8 @@ INTERVAL_SECONDS = 1.0
 class Heartbeat:
     """Renews the lease, adds the counters and reads wishes, every second (or four times in a short lease).
 
-    `pulse` gives totals since this process began. `on_end` is called once, from the thread, when the work must stop:
-    with LeaseLost, ImportCancelled, or DatabaseUnavailable once the lease has run out unrenewed.
+    `pulse` gives what the transaction of a beat is to count along. `on_end` is called once, from the thread, when the
+    work must stop: with LeaseLost, ImportCancelled, or DatabaseUnavailable once the lease has run out unrenewed.
     """
 
     def __init__(
@@ -31,7 +32,7 @@ class Heartbeat:
         lease: Lease,
         clock: Clock,
         *,
-        pulse: Callable[[], Pulse],
+        pulse: Callable[[Connection], Pulse],
         on_end: Callable[[ImportPipelineError], object],
     ) -> None:
         self._database = database
@@ -39,7 +40,6 @@ class Heartbeat:
         self._clock = clock
         self._pulse = pulse
         self._on_end = on_end
-        self._sent = Pulse()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="import-heartbeat", daemon=True)
 
@@ -55,11 +55,11 @@ class Heartbeat:
 
     def beat(self) -> None:
         """One beat; raises what ends the work."""
-        total = self._pulse()
         beat = imports.beat if self._lease.shard is None else shards.beat
         with self._database.write() as connection:
-            row = beat(connection, self._lease, self._clock.now(), self._since(total))
-        self._sent = total
+            # First, lest items that are being stored come before the requests that were sent for them.
+            leases.hold(connection, self._lease, to_write=True)
+            row = beat(connection, self._lease, self._clock.now(), self._pulse(connection))
         if row.cancel_requested_at is not None:
             raise ImportCancelled(f"cancelled by wish of {row.requested_by or 'a person'}")
 
@@ -70,12 +70,8 @@ class Heartbeat:
         except LeaseLost:
             if self._lease.shard is not None:
                 with self._database.write() as connection:
-                    shards.settle(connection, self._lease, self._clock.now(), self._since(self._pulse()))
+                    shards.settle(connection, self._lease, self._clock.now(), self._pulse(connection))
             raise
-
-    def _since(self, total: Pulse) -> Pulse:
-        """What has come since the last beat."""
-        return replace(total, requests=total.requests - self._sent.requests, hits=total.hits - self._sent.hits)
 
     def _run(self) -> None:
         interval = min(INTERVAL_SECONDS, self._lease.seconds / 4)

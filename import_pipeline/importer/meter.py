@@ -12,6 +12,7 @@ from import_pipeline.ratelimit.usage import in_notation
 from import_pipeline.rules.progress import away_seconds
 from import_pipeline.tracking import imports, leases
 from import_pipeline.tracking.imports import AWAY_SECONDS, RESUMED_AFTER, ImportRow, Pulse
+from import_pipeline.tracking.sent import Sent
 
 SECONDS_BETWEEN_READS = 1.0
 #: How often the first reading is tried again.
@@ -93,13 +94,12 @@ class Meter:
             await work.write(leases.write, work.lease, work.clock.now(), metadata={**row.metadata, **facts})
             self._facts = facts
 
-    def pulse(self) -> Pulse:
-        """What the heartbeat writes."""
+    def pulse(self, sent: Sent) -> Pulse:
+        """What the heartbeat writes, with the requests that it counts along."""
         if self._usage is None or self._sleeps_before is None:
-            return Pulse(requests=self._api.tally.requests, hits=self._api.tally.hits)
+            return Pulse(**vars(sent))
         return Pulse(
-            requests=self._api.tally.requests,
-            hits=self._api.tally.hits,
+            **vars(sent),
             sleeps=max(0, self._usage.sleeps - self._sleeps_before),
             slept_seconds=max(0.0, self._usage.slept_seconds - (self._slept_before or 0.0)),
             blocked_until=self._usage.paused_until,

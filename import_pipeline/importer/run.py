@@ -201,7 +201,13 @@ async def _work(
             workers=workers_of(row, run.source),
         )
         meter = Meter(api, row)
-        heartbeat = Heartbeat(installation.database, lease, installation.clock, pulse=meter.pulse, on_end=on_end)
+        heartbeat = Heartbeat(
+            installation.database,
+            lease,
+            installation.clock,
+            pulse=lambda connection: meter.pulse(work.uncounted.take(connection)),
+            on_end=on_end,
+        )
         try:
             await meter.start(work)
             with heartbeat:

@@ -12,6 +12,7 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportPipelineError
 from import_pipeline.importer.api import Api
 from import_pipeline.importer.gate import Gate
+from import_pipeline.importer.uncounted import Uncounted
 from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking import events, imports
 from import_pipeline.tracking.database import Database
@@ -92,10 +93,12 @@ class Work:
     discovered: bool = False  #: whether the list has been read to its end
     stirred: asyncio.Event = field(default_factory=asyncio.Event)  #: there may be something new to claim
     gate: Gate = field(init=False)  #: closed while the API cannot be reached
+    uncounted: Uncounted = field(init=False)  #: what was sent and is to be counted with the next thing that is stored
     _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "import-writer"))
 
     def __post_init__(self) -> None:
         self.gate = Gate(self.clock, self.chance, self.tell_wait)
+        self.uncounted = Uncounted(self.api.tally)
 
     async def write(self, action: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Run a ledger function in a transaction of its own, on the writer's thread; the event loop goes on."""

@@ -17,6 +17,7 @@ from import_pipeline.tracking import importables, items, outcomes, versions
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease, hold
 from import_pipeline.tracking.outcomes import Outcomes
+from import_pipeline.tracking.sent import NOTHING, Sent
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.versions import Seen
 
@@ -170,16 +171,18 @@ def complete(
     done: Sequence[Done],
     now: datetime,
     *,
+    sent: Sent = NOTHING,
     at_once: bool = False,
 ) -> list[Failure]:
     """Store details: the item rows, the user's rows, versions, counters. Returns what the user's table refused.
 
     What was refused has failed for good. Raises LeaseLost. Claims that this worker no longer holds are passed over.
-    `at_once` raises RowsRefused instead, after which the transaction is to be repeated without it.
+    `sent` is counted along. `at_once` raises RowsRefused instead, after which the transaction is to be repeated
+    without it.
     """
     # Counted before it is known to be so: the import's row is to be locked first anyway, and nearly always it is so.
     expected = _outcomes(done)
-    outcomes.add(connection, lease, now, expected)
+    outcomes.add(connection, lease, now, expected, sent)
     held = _mark_completed(connection, lease, done, now)
     changed = [each.importable for each in held if not each.unchanged]
     reasons: dict[int, str] = {}
@@ -238,14 +241,20 @@ def _link(connection: Connection, model: type[Any], claims: Sequence[Claim]) -> 
     )
 
 
-def fail(connection: Connection, lease: Lease, failures: Sequence[Failure], now: datetime) -> None:
-    """Store failed tries. Raises LeaseLost. Claims that this worker no longer holds are passed over."""
+def fail(
+    connection: Connection, lease: Lease, failures: Sequence[Failure], now: datetime, sent: Sent = NOTHING
+) -> None:
+    """Store failed tries. Raises LeaseLost. Claims that this worker no longer holds are passed over.
+
+    `sent` is counted along.
+    """
     hold(connection, lease, to_write=True)
     values = {"held": [failure.claim.status_id for failure in failures], "worker": lease.worker}
     mine = set(connection.scalars(_FIND_HELD, values))
     own = [failure for failure in failures if failure.claim.status_id in mine]
     _mark_failed(connection, own, now)
-    outcomes.add(connection, lease, now, Outcomes(failed=sum(failure.next_attempt_at is None for failure in own)))
+    lost = sum(failure.next_attempt_at is None for failure in own)
+    outcomes.add(connection, lease, now, Outcomes(failed=lost), sent)
 
 
 def _mark_failed(connection: Connection, failures: Sequence[Failure], now: datetime) -> None:

@@ -3,7 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,18 @@ BUSY_TIMEOUT_SECONDS = 30
 #: Postgres' code for a statement that writes where only reading is allowed: a replica, or a primary that became one.
 READ_ONLY = "25006"
 
-#: Under this name a connection keeps what is to be done once its transaction is committed.
-AFTERWARDS = "import_pipeline_afterwards"
+#: Under these names a connection keeps what is to be done once its transaction is committed, or is rolled back.
+AFTERWARDS, OTHERWISE = "import_pipeline_afterwards", "import_pipeline_otherwise"
 
 
 def when_committed(connection: Connection, call: Callable[[], None]) -> None:
     """Call it after the transaction of `Database.write()`; never, where that is rolled back."""
     connection.info.setdefault(AFTERWARDS, []).append(call)
+
+
+def when_rolled_back(connection: Connection, call: Callable[[], None]) -> None:
+    """Call it where the transaction of `Database.write()` is rolled back."""
+    connection.info[OTHERWISE].callback(call)
 
 
 class Database:
@@ -49,10 +54,12 @@ class Database:
 
         Raises DatabaseUnavailable when the server does not answer or the file cannot be written.
         """
-        with self._translated(), self.engine.begin() as connection:
-            afterwards: list[Callable[[], None]] = []
-            connection.info[AFTERWARDS] = afterwards
-            yield connection
+        afterwards: list[Callable[[], None]] = []
+        with ExitStack() as otherwise:
+            with self._translated(), self.engine.begin() as connection:
+                connection.info.update({AFTERWARDS: afterwards, OTHERWISE: otherwise})
+                yield connection
+            otherwise.pop_all()
         for call in afterwards:
             call()
 

@@ -19,8 +19,10 @@ from import_pipeline.rules.status import (
     check_transition,
     sources_of,
 )
+from import_pipeline.tracking import sent
 from import_pipeline.tracking.leases import Lease, guarded, lost, released, renew_claims, write
 from import_pipeline.tracking.process import Worker
+from import_pipeline.tracking.sent import Sent
 from import_pipeline.tracking.tables import import_item_statuses, import_shards, imports
 
 #: In an import's metadata: seconds in which no process worked on it, and the last sign of life before a take-over
@@ -90,11 +92,9 @@ class NewImport:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pulse:
-    """What a worker's heartbeat brings along: requests and hits since the last one, sleeps since the import began."""
+class Pulse(Sent):
+    """What a worker's heartbeat brings along: requests that are not counted yet, sleeps since the import began."""
 
-    requests: int = 0
-    hits: int = 0
     sleeps: int = 0
     slept_seconds: float = 0.0
     blocked_until: datetime | None = None
@@ -259,9 +259,7 @@ def beat(connection: Connection, lease: Lease, now: datetime, pulse: Pulse) -> I
 
 def counted(connection: Connection, pulse: Pulse) -> dict[str, Any]:
     """The import's counters with the pulse added, for an UPDATE."""
-    return {
-        "requests_count": imports.c.requests_count + pulse.requests,
-        "rate_limit_hits_count": imports.c.rate_limit_hits_count + pulse.hits,
+    return sent.counted(pulse) | {
         "rate_limit_sleeps_count": _greatest(connection, imports.c.rate_limit_sleeps_count, pulse.sleeps),
         "total_sleep_seconds": _greatest(connection, imports.c.total_sleep_seconds, pulse.slept_seconds),
     }

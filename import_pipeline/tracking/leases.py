@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Update, bindparam, select, update
+from sqlalchemy import ColumnElement, Connection, Select, Update, and_, bindparam, select, update
 
 from import_pipeline.errors import LeaseLost
 from import_pipeline.rules.status import ImportStatus, ItemStatus
@@ -45,15 +45,19 @@ def guarded(lease: Lease) -> Update:
     )
 
 
-def _place(lease: Lease) -> Select[Any]:
+def place_of(lease: Lease) -> ColumnElement[bool]:
     """The row of a shard's lease, as long as that stands."""
     shards = import_shards
-    return select(shards.c.number).where(
+    return and_(
         shards.c.import_id == lease.import_id,
         shards.c.number == lease.shard,
         shards.c.fence == lease.fence,
         shards.c.ended_at.is_(None),
     )
+
+
+def _place(lease: Lease) -> Select[Any]:
+    return select(import_shards.c.number).where(place_of(lease))
 
 
 def hold(connection: Connection, lease: Lease, *, to_write: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""The counters of an import's items: they move in the transaction of the rows that they count."""
+"""The counters of an import's items and requests: they move in the transaction of the rows that they count."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, update
 
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking.leases import Lease, hold, lost
+from import_pipeline.tracking.sent import NOTHING, Sent, add_to_shard
 from import_pipeline.tracking.tables import imports
 
 
@@ -38,16 +39,20 @@ _COUNT_SHARDS = (
         items_imported_count=imports.c.items_imported_count + bindparam("imported"),
         items_unchanged_count=imports.c.items_unchanged_count + bindparam("unchanged"),
         items_failed_count=imports.c.items_failed_count + bindparam("failed"),
+        requests_count=imports.c.requests_count + bindparam("requests"),
+        rate_limit_hits_count=imports.c.rate_limit_hits_count + bindparam("hits"),
     )
 )
 _COUNT = _COUNT_SHARDS.where(imports.c.fence == bindparam("of_fence")).values(heartbeat_at=bindparam("now"))
 
 
-def add(connection: Connection, lease: Lease, now: datetime, outcomes: Outcomes) -> None:
+def add(connection: Connection, lease: Lease, now: datetime, outcomes: Outcomes, sent: Sent = NOTHING) -> None:
     """Add to the counters of the lease's import, and lock its row until the transaction ends; raises LeaseLost."""
-    values: Mapping[str, Any] = {"of_import": lease.import_id, "now": now, **vars(outcomes)}
+    values: Mapping[str, Any] = {"of_import": lease.import_id, "now": now, **vars(outcomes), **vars(sent)}
     if lease.shard is not None:
         hold(connection, lease, to_write=True)
         connection.execute(_COUNT_SHARDS, values)
+        if sent.requests:
+            add_to_shard(connection, lease, sent)
     elif connection.execute(_COUNT, {**values, "of_fence": lease.fence}).rowcount != 1:
         raise lost(lease)

@@ -14,6 +14,7 @@ from import_pipeline.tracking.dialect import insert_into
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.items import UNDONE, count
 from import_pipeline.tracking.leases import Lease, hold, write
+from import_pipeline.tracking.sent import NOTHING, Sent, counted
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import imports, source_items
 from import_pipeline.tracking.versions import Seen
@@ -40,11 +41,17 @@ class Page:
 
 
 def store_page(
-    connection: Connection, row: ImportRow, lease: Lease, model: type[Any], page: Page, now: datetime
+    connection: Connection,
+    row: ImportRow,
+    lease: Lease,
+    model: type[Any],
+    page: Page,
+    now: datetime,
+    sent: Sent = NOTHING,
 ) -> int:
     """Store a page: stubs, item rows, versions, checkpoint, counters. Returns how many items were new to this import.
 
-    Raises LeaseLost.
+    `sent` is counted along. Raises LeaseLost.
     """
     hold(connection, lease, to_write=True)
     readable = {item.external_id: item for item in page.items if item.importable is not None}
@@ -76,6 +83,7 @@ def store_page(
         items_imported_count=imports.c.items_imported_count + inserted["imported"],
         items_unchanged_count=imports.c.items_unchanged_count + inserted["unchanged"],
         items_failed_count=imports.c.items_failed_count + inserted["failed"],
+        **counted(sent),
     )
     return inserted["new"]
 

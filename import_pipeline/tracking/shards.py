@@ -15,6 +15,7 @@ from import_pipeline.tracking.dialect import insert_into
 from import_pipeline.tracking.imports import ImportRow, Pulse
 from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.process import Worker
+from import_pipeline.tracking.sent import add_to_shard
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import import_shards as shards
 from import_pipeline.tracking.tables import imports as table
@@ -97,7 +98,7 @@ def beat(connection: Connection, lease: Lease, now: datetime, pulse: Pulse) -> I
     counted = leases.guarded(lease).values(updated_at=now, **imports.counted(connection, pulse))
     if connection.execute(counted).rowcount != 1:
         raise leases.lost(lease)
-    _add(connection, lease, pulse, heartbeat_at=now)
+    add_to_shard(connection, lease, pulse, heartbeat_at=now)
     leases.renew_claims(connection, lease, now)
     return imports.get(connection, lease.import_id)
 
@@ -105,7 +106,7 @@ def beat(connection: Connection, lease: Lease, now: datetime, pulse: Pulse) -> I
 def settle(connection: Connection, lease: Lease, now: datetime, pulse: Pulse) -> None:
     """Count what was requested until the end, even where the import has ended before; not where the place is lost."""
     _lock(connection, lease.import_id)
-    if _add(connection, lease, pulse):
+    if add_to_shard(connection, lease, pulse):
         counted = imports.counted(connection, pulse)
         connection.execute(update(table).where(table.c.id == lease.import_id).values(updated_at=now, **counted))
 
@@ -121,7 +122,7 @@ def leave(connection: Connection, lease: Lease, now: datetime, *, for_good: bool
         values["ended_at"] = now
     if in_order:
         values["launches"] = 0
-    if connection.execute(update(shards).where(_held(lease)).values(values)).rowcount != 1:
+    if connection.execute(update(shards).where(leases.place_of(lease)).values(values)).rowcount != 1:
         return False
     _release(connection, lease.import_id, lease.worker)
     return True
@@ -150,27 +151,3 @@ def _release(connection: Connection, import_id: int, worker: str) -> None:
 def _is(seen: ShardRow) -> ColumnElement[bool]:
     """The row as it was seen: nobody has taken it since."""
     return and_(shards.c.import_id == seen.import_id, shards.c.number == seen.number, shards.c.fence == seen.fence)
-
-
-def _held(lease: Lease) -> ColumnElement[bool]:
-    """The row of a lease whose place has not been lost."""
-    return and_(
-        shards.c.import_id == lease.import_id,
-        shards.c.number == lease.shard,
-        shards.c.fence == lease.fence,
-        shards.c.ended_at.is_(None),
-    )
-
-
-def _add(connection: Connection, lease: Lease, pulse: Pulse, **values: Any) -> bool:
-    """Add to the shard's own counters; False where its place is lost."""
-    added = (
-        update(shards)
-        .where(_held(lease))
-        .values(
-            requests_count=shards.c.requests_count + pulse.requests,
-            rate_limit_hits_count=shards.c.rate_limit_hits_count + pulse.hits,
-            **values,
-        )
-    )
-    return connection.execute(added).rowcount == 1

@@ -8,12 +8,13 @@ import os
 import signal
 from itertools import count
 
+import httpx
 import pytest
 
 from import_pipeline import run_import
 from import_pipeline_tests.faults.points import Points, import_past
 from import_pipeline_tests.faults.promise import assert_kept, start_over
-from import_pipeline_tests.importing import demo_api, settings
+from import_pipeline_tests.importing import demo_api, latest, settings
 from import_pipeline_tests.life import tracking_database
 from import_pipeline_tests.together import PRELOAD
 
@@ -106,6 +107,17 @@ def test_a_kill_at_a_named_point_loses_and_doubles_nothing(configured, api, poin
     start_over(configured, api)
     assert killed_at(configured, 1, point) == point
     assert_the_next_run_completes(configured, api)
+
+
+@pytest.mark.parametrize("at", [1, 3])
+def test_what_a_killed_process_has_sent_is_counted_with_what_it_stored(configured, api, at):
+    start_over(configured, api)
+    assert killed_at(configured, at, "written committed") == "written committed"
+    row = latest(configured)
+    brought = row.items_imported_count + row.checkpoint["page"]
+    assert brought > at
+    sent = httpx.get(f"{api}/_stats").json()["admitted"]
+    assert brought <= row.requests_count <= sent <= row.requests_count + IN_FLIGHT + 1, "details, and a page"
 
 
 @pytest.mark.nightly

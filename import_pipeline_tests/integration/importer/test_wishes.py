@@ -138,7 +138,7 @@ def test_a_running_import_is_told_to_end_and_ends_without_a_worker_too(life):
     hand.discover("1", "2")
     hand.succeed(hand.claim(1))
     assert wishes.cancel(life.installation, hand.row.id, **WHO).endswith("What it imported is kept.")
-    heartbeat = Heartbeat(life.database, hand.lease, life.clock, pulse=Pulse, on_end=lambda error: None)
+    heartbeat = Heartbeat(life.database, hand.lease, life.clock, pulse=lambda _: Pulse(), on_end=lambda _: None)
     with pytest.raises(ImportCancelled, match="cancelled by wish of Ada"):
         heartbeat.beat()
     result = life.tick(fate_of=lambda run_id: RunFate.GONE)

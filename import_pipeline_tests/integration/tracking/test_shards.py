@@ -11,6 +11,7 @@ from import_pipeline.tracking.claims import Done
 from import_pipeline.tracking.imports import Pulse
 from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.process import Worker
+from import_pipeline.tracking.sent import NOTHING, Sent
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline_tests.life import BOB, CANCELLED
 
@@ -38,9 +39,9 @@ def claim(hand, lease, limit=4):
     return hand.life.do(claims.claim, lease, limit, hand.life.now)
 
 
-def succeed(hand, lease, taken):
+def succeed(hand, lease, taken, sent=NOTHING):
     done = [Done(claim=each, importable=ImportedItem(external_id=each.external_id, name="a")) for each in taken]
-    return hand.life.do(claims.complete, hand.row, lease, ImportedItem, done, hand.life.now)
+    return hand.life.do(claims.complete, hand.row, lease, ImportedItem, done, hand.life.now, sent=sent)
 
 
 def ids(taken):
@@ -87,6 +88,15 @@ def test_a_shard_s_heartbeat_counts_and_keeps_its_claims_but_is_no_sign_of_life_
     assert taken.external_id not in ids(hand.claim())
     hand.life.go_on(seconds=11)
     assert ids(hand.claim()) == {taken.external_id}
+
+
+def test_requests_are_counted_with_what_they_brought_for_the_import_and_for_each_shard(hand):
+    leases = [join(hand), join(hand, CARL, 3)]
+    for requests, lease in enumerate(leases, start=4):
+        succeed(hand, lease, claim(hand, lease), Sent(requests=requests, hits=1))
+    row = hand.life.get(hand.row.id)
+    assert (row.items_imported_count, row.requests_count, row.rate_limit_hits_count) == (8, 9, 2)
+    assert [(each.requests_count, each.rate_limit_hits_count) for each in all_of(hand)] == [(4, 1), (5, 1)]
 
 
 def test_sleeps_are_those_of_the_api_however_many_tell_of_them(hand):

@@ -1,0 +1,92 @@
+"""Requests are counted once each, whoever writes: not lost by a rollback, and never after the items they brought."""
+
+import threading
+
+import pytest
+
+from import_pipeline.importer.api import Tally
+from import_pipeline.importer.heartbeat import Heartbeat
+from import_pipeline.importer.uncounted import Uncounted
+from import_pipeline.sources.items import ImportedItem
+from import_pipeline.tracking import claims
+from import_pipeline.tracking.claims import Done
+from import_pipeline.tracking.imports import Pulse
+from import_pipeline.tracking.sent import Sent
+
+ITEMS = 200
+
+
+class Rolled(Exception):
+    """The transaction is given up."""
+
+
+@pytest.fixture
+def hand(life):
+    """The run that carries out an import."""
+    started = life.begin(life.slot(life.now))
+    started.discover(*map(str, range(ITEMS)))
+    return started
+
+
+def take_in_vain(database, uncounted):
+    """Requests whose counting is rolled back."""
+    with database.write() as connection:
+        assert uncounted.take(connection) == Sent(requests=2, hits=1)
+        raise Rolled
+
+
+def test_what_is_taken_is_gone_and_what_was_taken_in_vain_is_there_again(life):
+    tally = Tally()
+    uncounted = Uncounted(tally)
+    tally.observe(200)
+    tally.observe(429)
+    with pytest.raises(Rolled):
+        take_in_vain(life.database, uncounted)
+    assert life.do(uncounted.take) == Sent(requests=2, hits=1)
+    tally.observe(None)
+    assert life.do(uncounted.take) == Sent(requests=1)
+    assert life.do(uncounted.take) == Sent()
+
+
+def test_heartbeats_count_nothing_twice_and_let_no_item_come_before_its_request(hand):
+    life, tally = hand.life, Tally()
+    uncounted = Uncounted(tally)
+    seen, over = [], threading.Event()
+    heartbeat = Heartbeat(
+        life.database,
+        hand.lease,
+        life.clock,
+        pulse=lambda connection: Pulse(**vars(uncounted.take(connection))),
+        on_end=lambda error: None,
+    )
+
+    def beat():
+        while not over.is_set():
+            heartbeat.beat()
+
+    def look():
+        while not over.is_set():
+            row = life.get(hand.row.id)
+            seen.append(row.requests_count - row.items_imported_count)
+
+    def store(connection, done):
+        sent = uncounted.take(connection)
+        claims.complete(connection, hand.row, hand.lease, ImportedItem, done, life.now, sent=sent)
+
+    others = [threading.Thread(target=target) for target in (beat, look)]
+    for each in others:
+        each.start()
+    try:
+        while taken := hand.claim(2):
+            for each in taken:
+                tally.observe(200)
+                done = [Done(claim=each, importable=ImportedItem(external_id=each.external_id, name="a"))]
+                life.do(store, done)
+    finally:
+        over.set()
+        for each in others:
+            each.join()
+    row = life.get(hand.row.id)
+    assert (row.items_imported_count, row.requests_count) == (ITEMS, ITEMS)
+    assert len(seen) > 1
+    assert min(seen) >= 0
