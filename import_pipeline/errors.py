@@ -143,7 +143,11 @@ class DatabaseUnavailable(Unavailable):
 
 
 class LimiterUnavailable(Unavailable):
-    """The limiter's store cannot be reached; nothing is sent until it can."""
+    """The limiter's store cannot be reached; nothing is sent until it can. `said` is what the store itself told."""
+
+    def __init__(self, message: str, said: str | None = None) -> None:
+        super().__init__(message)
+        self.said = said or message
 
 
 class ItemError(ImportPipelineError):

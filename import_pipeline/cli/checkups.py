@@ -135,7 +135,10 @@ def store(settings: Settings) -> Told:
         async with Limiter("doctor", parse_tiers(""), permits, clock=SystemClock()) as limiter:
             await limiter.usage()
 
-    asyncio.run(look())
+    try:
+        asyncio.run(look())
+    except LimiterUnavailable as error:  # only the limits of an api that nobody has are its own words
+        raise LimiterUnavailable(redact(error.said)) from error
     if not settings.redis_url:
         return Told(message=f"SQLite, for this machine only: {settings.limits_path}")
     state = inspect_redis(settings.redis_url)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,9 @@ from import_pipeline.importer.summary import ImportSummary, summarize
 from import_pipeline.rules.status import ImportStatus, Trigger
 from import_pipeline.tracking import imports, scheduling
 from import_pipeline.tracking.imports import ImportRow
+
+if TYPE_CHECKING:
+    from import_pipeline.defs.launch import FinishedRun
 
 
 def carry_out_here(
@@ -68,7 +72,7 @@ def see_through(
     if unstarted:
         raise _in_between(source, other, finished.error)
     if row.status is ImportStatus.RUNNING:
-        raise _not_ended(source, row, finished.run_id, finished.error)
+        raise _not_ended(source, row, finished)
     return summarize(row, source.limits, installation.clock.now())
 
 
@@ -114,13 +118,16 @@ def _in_between(
 
 
 def _not_ended(
-    source: ImportSource, row: ImportRow, run_id: str, error: str | None
+    source: ImportSource, row: ImportRow, finished: "FinishedRun"
 ) -> ImportAlreadyRunning | ImportFailed | ImportInterrupted:
-    if row.dagster_run_id != run_id:
+    if row.dagster_run_id != finished.run_id:
         return already_running(source, row)
     kept = "What is done is kept, and the next run goes on with it"
-    if error is not None:
+    if finished.error is not None:
         return ImportFailed(
-            f"{source.name}: import {row.id} broke off: {error}. {kept}; Dagster run {run_id} tells more"
+            f"{source.name}: import {row.id} broke off: {finished.error}. {kept}; "
+            f"Dagster run {finished.run_id} tells more"
         )
+    if finished.said is not None:  # it has said what it waits for, and who goes on
+        return ImportFailed(f"{source.name}: {finished.said}")
     return ImportInterrupted(f"{source.name}: import {row.id} was interrupted. {kept}")

@@ -115,6 +115,8 @@ def line(view: ImportView, outlook: Outlook | None, installation: Installation) 
 
 def _waits(outlook: Outlook, now: datetime) -> list[str]:
     """What the import waits for, except permits."""
+    if outlook.waits_for is not None and outlook.waits_until is None:
+        return [f"{outlook.waits_for}; nothing is sent until it is back"]
     if outlook.waits_for is not None and outlook.waits_until is not None:
         return [f"{outlook.waits_for}: tries again in {seconds(max(0.0, (outlook.waits_until - now).total_seconds()))}"]
     if outlook.retries_waiting and outlook.next_attempt_at is not None and outlook.next_attempt_at > now:

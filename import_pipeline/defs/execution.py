@@ -16,7 +16,13 @@ from import_pipeline.defs.resources import RateLimitedApiResource
 from import_pipeline.defs.run_log import told_to_dagster
 from import_pipeline.defs.runs import end_as_cancelled, is_cancelled, report_dead_run, was_given_up
 from import_pipeline.defs.tracking_assets import tracking_events
-from import_pipeline.errors import ImportAlreadyRunning, ImportInterrupted, InvalidTransition, LeaseLost
+from import_pipeline.errors import (
+    ImportAlreadyRunning,
+    ImportInterrupted,
+    InvalidTransition,
+    LeaseLost,
+    LimiterUnavailable,
+)
 from import_pipeline.importer.gauges import Gauges
 from import_pipeline.importer.installation import Installation, open_for
 from import_pipeline.importer.run import Run, carry_out
@@ -67,6 +73,8 @@ class Execution:
                     raise dg.Failure(description=str(error)) from error
                 tell("nothing_to_do", f"Nothing to do for this run: {error}.", source=self.name)
                 return
+            except LimiterUnavailable as error:
+                raise dg.Failure(description=str(error), allow_retries=False) from error
             if self.chosen and summary.exit_status == 0:
                 report.stop()  # the output speaks for all chosen partitions
             else:

@@ -24,6 +24,7 @@ class FinishedRun:
 
     run_id: str
     error: str | None  #: what broke it and where, in a sentence; None where it ended on purpose
+    said: str | None = None  #: why it failed on purpose
 
 
 def run_in_process(settings: Settings, sources: Sequence[ImportSource], source: str, import_id: int) -> FinishedRun:
@@ -38,7 +39,9 @@ def run_in_process(settings: Settings, sources: Sequence[ImportSource], source: 
             raise_on_error=False,
             run_config=QUIET,
         )
-        return FinishedRun(run_id=result.run_id, error=_what_broke(result.all_events))
+        return FinishedRun(
+            run_id=result.run_id, error=_what_broke(result.all_events), said=_what_it_said(result.all_events)
+        )
 
 
 def _what_broke(events: Sequence[dg.DagsterEvent]) -> str | None:
@@ -51,3 +54,9 @@ def _what_broke(events: Sequence[dg.DagsterEvent]) -> str | None:
         where = "".join(f" ({file}, line {line})" for file, line in places)
         return " ".join(error.cause.message.split()) + where
     return None
+
+
+def _what_it_said(events: Sequence[dg.DagsterEvent]) -> str | None:
+    """The description of the first `dg.Failure`."""
+    failures = [event.step_failure_data.user_failure_data for event in events if event.is_step_failure]
+    return next((failure.description for failure in failures if failure is not None), None)

@@ -17,6 +17,8 @@ from import_pipeline.redaction import keep, keep_headers
 from import_pipeline.settings import Settings
 
 TOO_MANY_REQUESTS = 429
+#: A store that is restarted or replaced is back by then.
+STORE_PATIENCE = timedelta(minutes=1)
 
 
 @dataclass
@@ -123,19 +125,28 @@ async def open_api(
     transport: httpx.AsyncBaseTransport | None = None,
     patience: timedelta | None = None,
     permits: Permits | None = None,
+    store_patience: timedelta = STORE_PATIENCE,
 ) -> AsyncIterator[Api]:
     """Connect to the source's API. A transport that is given takes the place of real connections (in tests).
 
     So does a store of permits, of the one that the settings name.
 
     `patience` is the longest pause that requests wait for; a longer one raises ApiBlocked. None: as the source allows.
+    A store that does not answer is waited for as long as `store_patience`; then LimiterUnavailable is raised.
     """
     connector = source.connector(settings.source(source.name))
     keep(connector.base_url)
     keep_headers(connector.headers)
     permits = permits or open_permits(settings.redis_url, settings.limits_path)
     longest = min(source.max_pause, patience or source.max_pause)
-    limiter = Limiter(source.api, parse_tiers(source.limits), permits, clock=clock, patience=longest)
+    limiter = Limiter(
+        source.api,
+        parse_tiers(source.limits),
+        permits,
+        clock=clock,
+        patience=longest,
+        store_patience=store_patience,
+    )
     tally = Tally()
     inner = transport or open_connections(limit=max(100, source.concurrency))
     limited = RateLimitedTransport(

@@ -9,7 +9,7 @@ import httpx
 from sqlalchemy import Connection
 
 from import_pipeline.contracts import Importable, ImportSource
-from import_pipeline.errors import ApiBlocked, ContractError, ImportFailed
+from import_pipeline.errors import ApiBlocked, ContractError, ImportFailed, LimiterUnavailable
 from import_pipeline.importer.outage import ask, describe
 from import_pipeline.importer.quoting import reading
 from import_pipeline.importer.work import StoredItem, Work
@@ -81,7 +81,7 @@ async def discover(work: Work) -> None:
     """Read the list from the checkpoint to its end. What makes that impossible asks the whole work to stop."""
     try:
         await _discover(work)
-    except (ApiBlocked, ImportFailed, ContractError) as error:
+    except (ApiBlocked, ContractError, ImportFailed, LimiterUnavailable) as error:
         work.stop.ask(error)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from import_pipeline.contracts import Importable
-from import_pipeline.errors import ApiBlocked, ImportFailed
+from import_pipeline.errors import ApiBlocked, ImportFailed, LimiterUnavailable
 from import_pipeline.importer.fetch import fetch_item
 from import_pipeline.importer.gate import Gate
 from import_pipeline.importer.work import StoredItem, Work
@@ -159,7 +159,7 @@ class Enrichment:
             try:
                 async with self._hold.turn():  # until it is stored: that is what opens a closed gate
                     await self._bring(await self._timed(claim, importable))
-            except (ApiBlocked, ImportFailed) as error:
+            except (ApiBlocked, ImportFailed, LimiterUnavailable) as error:
                 self.work.stop.ask(error)
             self._busy -= 1
             if not self._busy:

@@ -6,6 +6,7 @@ from typing import Any
 
 from import_pipeline.errors import LimiterUnavailable
 from import_pipeline.importer.api import Api
+from import_pipeline.importer.standstill import Standstill
 from import_pipeline.importer.work import Work
 from import_pipeline.ratelimit import Usage
 from import_pipeline.ratelimit.usage import in_notation
@@ -17,6 +18,13 @@ from import_pipeline.tracking.sent import Sent
 SECONDS_BETWEEN_READS = 1.0
 #: How often the first reading is tried again.
 FIRST_READS = 2
+#: With the import since the store has first answered it.
+SLEEPS_BEFORE = "sleeps_before"
+
+
+def has_begun(row: ImportRow) -> bool:
+    """Whether the store of the limits has ever answered the import."""
+    return SLEEPS_BEFORE in row.metadata
 
 
 class Meter:
@@ -24,7 +32,7 @@ class Meter:
 
     def __init__(self, api: Api, row: ImportRow) -> None:
         self._api = api
-        self._sleeps_before = row.metadata.get("sleeps_before")
+        self._sleeps_before = row.metadata.get(SLEEPS_BEFORE)
         self._slept_before = row.metadata.get("slept_before")
         self._facts: dict[str, Any] = {}
         self._usage: Usage | None = None
@@ -39,7 +47,7 @@ class Meter:
             self._sleeps_before, self._slept_before = usage.sleeps, usage.slept_seconds
             metadata |= {
                 "limits": work.source.limits,  # those of this import: settings change
-                "sleeps_before": usage.sleeps,
+                SLEEPS_BEFORE: usage.sleeps,
                 "slept_before": usage.slept_seconds,
             }
             if work.workers > 1:
@@ -70,11 +78,17 @@ class Meter:
         return self._usage
 
     async def watch(self, work: Work) -> None:
-        """Read them every second."""
+        """Read them every second, and tell of a store that does not answer."""
+        standstill = Standstill(work)
         while True:
             await work.clock.sleep(SECONDS_BETWEEN_READS)
-            with suppress(LimiterUnavailable):  # those who wait for permits meet it too, and decide
+            try:
                 await self.read()
+            except LimiterUnavailable as error:  # those who wait for permits meet it too, and decide
+                if work.lease.shard is None:
+                    await standstill.silent(error)
+            else:
+                await standstill.answered()
             await self.note(work)
 
     async def note(self, work: Work) -> None:

@@ -50,7 +50,7 @@ class Outlook:
     eta_seconds: float | None
     ends_at: datetime | None
     waits_for: str | None = None  #: why it stands still, where it does
-    waits_until: datetime | None = None
+    waits_until: datetime | None = None  #: None: until what it waits for is back
 
 
 def view_of(row: ImportRow, limits: str, now: datetime) -> ImportView:
@@ -81,18 +81,19 @@ def outlook_of(
     finished_at: Sequence[datetime],
     usage: Usage | None,
     now: datetime,
-    waiting: tuple[str, datetime] | None = None,
+    waiting: tuple[str, datetime | None] | None = None,
 ) -> Outlook:
     """The rest of a running import: what the limits need for it, or the pace of its active time if that is slower.
 
     `finished_at`: when its latest items were finished, which tells where in their windows the tiers stand; with
-    `usage` also what other processes took of them. `waiting`: why and until when it stands still.
+    `usage` also what other processes took of them. `waiting`: why and until when it stands still; where nobody knows
+    until when, nobody knows either how long the rest takes.
     """
     row, figures = view.row, view.figures
     paused = [until for until in (view.paused_until, usage and usage.paused_until) if until and until > now]
     left = _requests_left(row, remaining, per_page)
     eta = None
-    if left is not None:
+    if left is not None and (waiting is None or waiting[1] is not None):
         # What was finished without a request is not told apart; the number of requests is known.
         moments = [(moment - now).total_seconds() for moment in finished_at[: row.requests_count]]
         used = [(float(tier.seconds), tier.used) for tier in usage.tiers] if usage else []

@@ -26,8 +26,8 @@ def run_import(
     `fresh` first forgets the source's versions and imported rows, `limit` stops after so many items of the list, `only`
     imports just those ids. A dead import that does something else is gone on with first. Settings default to the
     environment, sources to those that the settings name. The summary's status tells whether the import completed,
-    failed or was cancelled. Raises UsageError, ImportAlreadyRunning, ImportInterrupted (SIGINT, SIGTERM: the next call
-    goes on with it) or DatabaseUnavailable.
+    failed or was cancelled. Raises UsageError, ImportAlreadyRunning, ImportInterrupted (SIGINT, SIGTERM) or
+    LimiterUnavailable (the store of the limits stays away): the next call goes on with it; or DatabaseUnavailable.
     """
     settings = settings or load_settings()
     listed = None if sources is None else configure(sources, settings)

@@ -31,13 +31,14 @@ from import_pipeline.importer.enrich import enrich
 from import_pipeline.importer.finalize import complete, end
 from import_pipeline.importer.heartbeat import Heartbeat
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.meter import Meter
+from import_pipeline.importer.meter import Meter, has_begun
 from import_pipeline.importer.notify import tell_people
 from import_pipeline.importer.roster import last_word, outlast, workers_of
+from import_pipeline.importer.standstill import cause_of
 from import_pipeline.importer.start import begin, lease_of
 from import_pipeline.importer.summary import ImportSummary, summarize
 from import_pipeline.importer.work import GRACE_SECONDS, Listener, Silence, Stop, Work
-from import_pipeline.rules.status import ImportKind, ImportStatus
+from import_pipeline.rules.status import ImportKind, ImportStatus, Trigger
 from import_pipeline.tracking import events, importables, imports, leases, pages
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease
@@ -46,7 +47,7 @@ from import_pipeline.tracking.process import Worker, this_process
 T = TypeVar("T")
 
 #: What ends an import as failed, with its message as the reason.
-FATAL = (ImportFailed, ContractError, SettingError, LimiterUnavailable)
+FATAL = (ImportFailed, ContractError, SettingError)
 
 
 @dataclass(kw_only=True)
@@ -72,7 +73,8 @@ def carry_out(run: Run, import_id: int) -> ImportSummary:
     """Start or take over the import and see it to its end. The summary tells whether it completed.
 
     Raises ImportAlreadyRunning, InvalidTransition or LeaseLost where the import is (now) somebody else's;
-    ImportInterrupted when the process was told to end, with the import left for the next run; DatabaseUnavailable.
+    ImportInterrupted when the process was told to end, LimiterUnavailable when the store of the limits stays away, with
+    the import left for the next run; DatabaseUnavailable.
     """
     installation = run.installation
     row = begin(installation.database, run.source, import_id, run.worker, installation.clock, run.run_id)
@@ -87,6 +89,11 @@ def carry_out(run: Run, import_id: int) -> ImportSummary:
         end(installation.database, lease, installation.clock.now(), ImportStatus.CANCELLED, str(error))
     except ApiBlocked as error:
         _pause(run, lease, error)
+    except LimiterUnavailable as error:
+        if _may_be_misnamed(installation, row):
+            end(installation.database, lease, installation.clock.now(), ImportStatus.FAILED, str(error))
+        else:
+            raise _leave_for_store(installation, lease, error) from error
     except FATAL as error:
         end(installation.database, lease, installation.clock.now(), ImportStatus.FAILED, str(error))
     except (LeaseLost, DatabaseUnavailable):
@@ -110,7 +117,26 @@ def _pause(run: Run, lease: Lease, error: ApiBlocked) -> None:
         return
     with installation.database.write() as connection:
         leases.write(connection, lease, now, blocked_until=error.until)
-        events.note(connection, lease.import_id, now, "import_paused", f"Paused: {error}; then another run goes on.")
+        events.note(connection, lease.import_id, now, events.PAUSED, f"Paused: {error}; then another run goes on.")
+
+
+def _may_be_misnamed(installation: Installation, row: ImportRow) -> bool:
+    """Whether a person has just begun the import with a store that has never answered it: its address may be wrong."""
+    with installation.database.read() as connection:
+        return row.trigger is Trigger.CLI and not has_begun(imports.get(connection, row.id))
+
+
+def _leave_for_store(installation: Installation, lease: Lease, error: LimiterUnavailable) -> LimiterUnavailable:
+    """Leave the import running without a worker until the store is back; returns what to tell of it."""
+    reason = "the store of the limits does not answer"
+    sentence = f"Paused: {reason}. {cause_of(error)}. Once it is back, another run goes on."
+    now = installation.clock.now()
+    with installation.database.write() as connection:
+        events.note(connection, lease.import_id, now, events.PAUSED, sentence, reason=reason, until=None)
+    return LimiterUnavailable(
+        f"import {lease.import_id} waits: {reason}. {cause_of(error)}. What is done is kept; once it is back, "
+        "the sensor goes on with it by itself, or else the next run"
+    )
 
 
 def _leave(installation: Installation, lease: Lease) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import LeaseLost
+from import_pipeline.importer.gauges import Gauges
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.start import liveness, new_import
 from import_pipeline.importer.wishes import see_to
@@ -60,6 +61,15 @@ class Tick:
     sentences: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What was asked of others about the running import, before the transaction: they may take their time."""
+
+    running: ImportRow | None = None
+    fate: RunFate = RunFate.ALIVE  #: of the Dagster run that works on it
+    waits_for: str | None = None  #: why it stands still, where the store of the limits is still away
+
+
 def tick(
     installation: Installation,
     source: ImportSource,
@@ -70,31 +80,50 @@ def tick(
     """See to people's wishes, apply the rules, and say which runs to launch."""
     now = installation.clock.now()
     result = Tick()
-    with installation.database.read() as connection:
-        running = imports.running(connection, source.name)
-    # Dagster is asked before the transaction: it may take its time.
-    run_id = running.dagster_run_id if running is not None else None
-    fate = fate_of(run_id) if run_id is not None else RunFate.ALIVE
+    seen = _ask_others(installation, source, fate_of)
     with installation.database.write() as connection:
         for request in requests.waiting(connection, source.name):
             outcome = see_to(connection, source, request, now)
             if outcome is not None:
                 result.sentences.append(outcome)
-        rows, states = _look(connection, source, running, fate, now)
+        rows, states = _look(connection, source, seen, now)
         for missed in missed_slots(states, source.timetable, now) if schedule_is_on else []:
             _apply(connection, source, missed, {}, now, result)
-            rows, states = _look(connection, source, running, fate, now)
+            rows, states = _look(connection, source, seen, now)
         for decision in decide(states, source.timetable, now, schedule_is_on=schedule_is_on):
             _apply(connection, source, decision, {row.id: row for row in rows}, now, result)
     return result
 
 
+def _ask_others(installation: Installation, source: ImportSource, fate_of: Callable[[str], RunFate]) -> Seen:
+    """Ask Dagster for the fate of the running import's run, and the store that it waits for whether it is back."""
+    with installation.database.read() as connection:
+        running = imports.running(connection, source.name)
+        if running is None:
+            return Seen()
+        waits_for = events.waits_for_store(connection, running.id, installation.clock.now())
+    run_id = running.dagster_run_id
+    return Seen(
+        running=running,
+        fate=RunFate.ALIVE if run_id is None else fate_of(run_id),
+        waits_for=None if waits_for is None or _store_answers(installation, source) else waits_for,
+    )
+
+
+def _store_answers(installation: Installation, source: ImportSource) -> bool:
+    gauges = Gauges(settings=installation.settings, clock=installation.clock)
+    try:
+        return gauges.usage(source) is not None
+    finally:
+        gauges.close()
+
+
 def _look(
-    connection: Connection, source: ImportSource, running: ImportRow | None, fate: RunFate, now: datetime
+    connection: Connection, source: ImportSource, seen: Seen, now: datetime
 ) -> tuple[list[ImportRow], list[ImportState]]:
-    """What the rules look at; `fate` is that of the worker that `running` had when Dagster was asked."""
+    """What the rules look at; what others said counts for the worker that the running import had then."""
     rows = scheduling.open_ones(connection, source.name, now)
-    return rows, [_state(row, source, fate if _same(row, running) else RunFate.ALIVE, now) for row in rows]
+    return rows, [_state(row, source, seen if _same(row, seen.running) else Seen(), now) for row in rows]
 
 
 def _same(row: ImportRow, seen: ImportRow | None) -> bool:
@@ -102,9 +131,9 @@ def _same(row: ImportRow, seen: ImportRow | None) -> bool:
     return seen is not None and (row.id, row.fence) == (seen.id, seen.fence)
 
 
-def _state(row: ImportRow, source: ImportSource, fate: RunFate, now: datetime) -> ImportState:
+def _state(row: ImportRow, source: ImportSource, seen: Seen, now: datetime) -> ImportState:
     running = row.status is ImportStatus.RUNNING
-    terminated = now if fate is RunFate.CANCELLED else None
+    terminated = now if seen.fate is RunFate.CANCELLED else None
     return ImportState(
         id=row.id,
         status=row.status,
@@ -114,9 +143,10 @@ def _state(row: ImportRow, source: ImportSource, fate: RunFate, now: datetime) -
         run_requested_at=row.run_requested_at,
         resumes=row.resumes,
         blocked_until=row.blocked_until,
+        waits_for=seen.waits_for,
         cancel_requested_at=row.cancel_requested_at or terminated,
         run_id=row.dagster_run_id,
-        run_is_gone=fate is not RunFate.ALIVE,
+        run_is_gone=seen.fate is not RunFate.ALIVE,
         liveness=liveness(row, source.lease) if running else None,
     )
 

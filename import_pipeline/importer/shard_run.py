@@ -13,6 +13,7 @@ from import_pipeline.errors import (
     ImportCancelled,
     ImportInterrupted,
     LeaseLost,
+    LimiterUnavailable,
     UsageError,
 )
 from import_pipeline.importer.enrich import enrich
@@ -117,6 +118,9 @@ class _Place:
             trouble = None
         except ImportInterrupted:
             for_good, trouble = self.run.is_cancelled(), None
+            raise
+        except LimiterUnavailable:
+            trouble = None
             raise
         except FATAL as error:
             trouble = str(error)

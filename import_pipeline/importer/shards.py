@@ -76,7 +76,10 @@ def _apply(
     if row.status is not ImportStatus.RUNNING:
         return
     seen = {each.number: each for each in shards.of_import(connection, import_id)}
-    for decision in decide_shards(_sharded(row, source), _states(list(seen.values()), source, queued), now):
+    waits = events.waits_for_store(connection, import_id, now) is not None
+    for decision in decide_shards(
+        _sharded(row, source, waits_for_store=waits), _states(list(seen.values()), source, queued), now
+    ):
         number = decision.number
         if isinstance(decision, Bury):
             if _bury(connection, seen[number], now, result):
@@ -87,7 +90,7 @@ def _apply(
             result.launches.append(ShardLaunch(import_id=import_id, number=number))
 
 
-def _sharded(row: ImportRow, source: ImportSource) -> Sharded:
+def _sharded(row: ImportRow, source: ImportSource, *, waits_for_store: bool) -> Sharded:
     done = row.items_imported_count + row.items_unchanged_count + row.items_failed_count
     return Sharded(
         wanted=workers_of(row, source),
@@ -96,6 +99,7 @@ def _sharded(row: ImportRow, source: ImportSource) -> Sharded:
         enough_for_one=source.concurrency,
         is_cancelled=row.cancel_requested_at is not None,
         blocked_until=row.blocked_until,
+        waits_for_store=waits_for_store,
     )
 
 

@@ -234,7 +234,8 @@ class Limiter:
         return ApiBlocked(self.api, self.clock.now() + timedelta(seconds=pause))
 
     def _unreachable(self, error: StoreError) -> LimiterUnavailable:
-        return LimiterUnavailable(f"the limits of {self.api} cannot be shared, so nothing is sent: {error}")
+        sentence = f"the limits of {self.api} cannot be shared, so nothing is sent: {error}"
+        return LimiterUnavailable(sentence, said=str(error))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         failure = None if task.cancelled() else task.exception()

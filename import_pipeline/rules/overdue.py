@@ -32,6 +32,7 @@ class ImportState:
     run_requested_at: datetime | None = None
     resumes: int = 0
     blocked_until: datetime | None = None  #: the end of a long pause that the API asked for
+    waits_for: str | None = None  #: why it stands still, where it goes on as soon as what is missing is back
     cancel_requested_at: datetime | None = None  #: also where its Dagster run was terminated, which means the same
     run_id: str | None = None  #: of the Dagster run that works on it
     run_is_gone: bool = False  #: that run has ended, or nobody knows it
@@ -219,6 +220,8 @@ def _running(one: ImportState, now: datetime) -> Decision:
         return End(import_id=one.id, dead_run_id=one.run_id, reason=reason)
     if one.blocked_until is not None and one.blocked_until > now:
         return Wait(reason=f"Import {one.id} pauses until {_text(one.blocked_until)}, as the API asked.")
+    if one.waits_for is not None:
+        return Wait(reason=f"Import {one.id} stands still: {one.waits_for}.")
     if _was_asked_since(one, now):
         return Wait(reason=f"Import {one.id} is about to go on in another run.")
     # A worker that left in order (told to end, or for a long pause) is no sign of a hopeless import.

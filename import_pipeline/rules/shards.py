@@ -38,6 +38,7 @@ class Sharded:
     enough_for_one: int  #: items that one worker has in its hands at once
     is_cancelled: bool = False  #: somebody wished it
     blocked_until: datetime | None = None  #: the end of a pause that the API asked for
+    waits_for_store: bool = False  #: the store of the limits was away when last heard of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +75,7 @@ def _dead(shards: Sequence[ShardState], now: datetime) -> Iterator[Bury]:
 
 def _is_worth_more(one: Sharded, now: datetime) -> bool:
     """Whether another worker would find something to do, and may do it."""
-    if one.is_cancelled or not one.is_listed:
+    if one.is_cancelled or one.waits_for_store or not one.is_listed:
         return False
     if one.blocked_until is not None and one.blocked_until > now:
         return False

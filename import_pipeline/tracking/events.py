@@ -10,8 +10,11 @@ from import_pipeline.logs import tell
 from import_pipeline.tracking.database import when_committed
 from import_pipeline.tracking.tables import import_events, imports
 
-#: What an import does while it stands still; the event's `until` and `reason` say for how long and why.
+#: What an import does while it stands still; the event's `until` and `reason` say for how long and why. Without `until`
+#: it lasts until the import's next event.
 WAITS = "import_waits"
+#: The same of an import that its worker has left meanwhile, for another run to go on with.
+PAUSED = "import_paused"
 
 
 def note(connection: Connection, import_id: int, now: datetime, action: str, message: str, **metadata: Any) -> None:
@@ -34,11 +37,24 @@ def latest(connection: Connection, import_id: int, limit: int = 100) -> list[tup
     return [(row.at, row.action, row.message) for row in reversed(connection.execute(statement).all())]
 
 
-def waiting(connection: Connection, import_id: int, now: datetime) -> tuple[str, datetime] | None:
-    """(why, until when) the import stands still now, by its latest event; None where it does not."""
-    newest = select(import_events).where(import_events.c.import_id == import_id).order_by(import_events.c.id.desc())
+def waiting(connection: Connection, import_id: int, now: datetime) -> tuple[str, datetime | None] | None:
+    """(why, until when) the import stands still now, by its latest event; None where it does not.
+
+    No moment: until what it waits for is back. What its shards do changes nothing about that.
+    """
+    own = (import_events.c.import_id == import_id, import_events.c.action.not_like("shard%"))
+    newest = select(import_events).where(*own).order_by(import_events.c.id.desc())
     event = connection.execute(newest.limit(1)).one_or_none()
-    if event is None or event.action != WAITS:
+    if event is None or "reason" not in event.metadata:
         return None
-    until = datetime.fromisoformat(event.metadata["until"])
-    return (event.metadata["reason"], until) if until > now else None
+    reason, until = event.metadata["reason"], event.metadata["until"]
+    if until is None:
+        return reason, None
+    moment = datetime.fromisoformat(until)
+    return (reason, moment) if moment > now else None
+
+
+def waits_for_store(connection: Connection, import_id: int, now: datetime) -> str | None:
+    """Why the import stands still until something is back: only the store of the limits is waited for like that."""
+    found = waiting(connection, import_id, now)
+    return found[0] if found is not None and found[1] is None else None

@@ -4,8 +4,10 @@ import re
 import signal
 from datetime import datetime
 
-from import_pipeline_tests.acceptance.outside import eventually, rows, some_details, stats, tracking
+from import_pipeline_tests.acceptance.outside import eventually, rows, some_details, stats, tracking, words
 from import_pipeline_tests.acceptance.slow import ITEMS, PACE, slow_api
+from import_pipeline_tests.loaded import serve
+from import_pipeline_tests.servers import RedisServer
 
 
 def test_a_second_command_names_the_running_import_and_ends_at_once(command, home):
@@ -93,3 +95,27 @@ def test_a_watcher_sees_an_import_to_its_end(command):
     assert watched.status == 0
     assert re.search(r"items completed: 30 of 30 items after \d\.\d s", watched.err)
     assert "30 of 30 imported" in watched.out
+
+
+def test_a_run_whose_limits_are_away_says_what_it_waits_for_and_the_next_one_goes_on(command, home):
+    limits = {"ITEMS_LIMITS": "20/1 second"}
+    with RedisServer() as store, serve("--items", "60", "--limits", "20/1 second", "--delay-after", "10") as url:
+        environment = {"ITEMS_BASE_URL": url, "REDIS_URL": store.url(), **limits}
+        killed = command.start("run", "items", "--json", **environment)
+        some_details(url, 10)
+        killed.signal(signal.SIGKILL)
+        killed.end()
+        store.kill()
+        waits = command.run("run", "items", "--json", status=4, **environment)
+        said = waits.err.splitlines()
+        assert said[0] == "Import 1 of items was left behind by its process: going on with it."
+        assert said[-1].startswith(
+            "import-pipeline: items: import 1 waits: the store of the limits does not answer. The Redis of the limits: "
+        )
+        assert "Check REDIS_URL and the server. What is done is kept; once it is back, the sensor goes on" in said[-1]
+        ill = command.run("doctor", status=4, **environment)
+        assert "the Redis of the limits: Error 111" in words(ill.out + ill.err)
+        assert "doctor cannot" not in words(ill.out + ill.err)
+        store.start()
+        done = command.run("run", "items", "--json", **environment).json
+    assert (done["import_id"], done["status"], done["items_imported_count"]) == (1, "completed", 60)

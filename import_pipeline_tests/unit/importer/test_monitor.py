@@ -104,6 +104,8 @@ def test_the_time_left_is_what_the_limits_need_from_where_they_stand():
         ({"remaining": remaining(0, waiting=1, next_attempt_at=after(100))}, 1, 90, 90),
         ({"paused_until": after(70)}, 200, 60, 75),
         ({"usage": None}, 200, 2, 20),
+        ({"waiting": ("the API is away", after(20))}, 200, 2, 20),
+        ({"waiting": ("the store is away", None)}, 200, None, None),
         ({"row": an_import(status=ImportStatus.RUNNING, started_at=NOON)}, None, None, None),
     ],
 )

@@ -75,6 +75,7 @@ NOT_WORTH_IT = {
     "no page of the list is stored": replace(FOUR, is_listed=False),
     "the one at work has the rest in its hands": replace(FOUR, items_left=10),
     "somebody wished it cancelled": replace(FOUR, is_cancelled=True),
+    "the store of the limits is away": replace(FOUR, waits_for_store=True),
     "the api asked for a pause": replace(FOUR, blocked_until=NOON + timedelta(seconds=1)),
 }
 

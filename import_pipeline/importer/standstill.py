@@ -1,0 +1,42 @@
+"""The store of the limits does not answer: nothing is sent, and whoever looks at the import reads why."""
+
+from datetime import datetime, timedelta
+
+from import_pipeline.errors import LimiterUnavailable
+from import_pipeline.importer.work import Work
+from import_pipeline.tracking import events
+
+#: It is told when it has lasted so long; an answer that is lost now and then needs no word.
+TOLD_AFTER = timedelta(seconds=2)
+
+
+class Standstill:
+    """Tells with the import since when the store has been silent, and when it is back."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._since: datetime | None = None
+        self._is_told = False
+
+    async def silent(self, error: LimiterUnavailable) -> None:
+        """The store was asked and did not answer."""
+        now = self._work.clock.now()
+        self._since = self._since or now
+        if self._is_told or now - self._since < TOLD_AFTER:
+            return
+        self._is_told = True
+        reason = f"the store of the limits does not answer since {self._since:%H:%M:%S} UTC"
+        message = f"T{reason[1:]}; nothing is sent until it is back. {cause_of(error)}."
+        await self._work.note(events.WAITS, message, reason=reason, until=None)
+
+    async def answered(self) -> None:
+        """The store was asked and has answered."""
+        if self._is_told and self._since is not None:
+            seconds = (self._work.clock.now() - self._since).total_seconds()
+            await self._work.note("import_goes_on", f"The store of the limits answers again after {seconds:.0f} s.")
+        self._since, self._is_told = None, False
+
+
+def cause_of(error: LimiterUnavailable) -> str:
+    """What the store itself said, and how to mend it."""
+    return error.said[:1].upper() + error.said[1:]

@@ -1,0 +1,157 @@
+"""The store of the limits goes away in the middle of an import: it is told at once, and nothing is lost."""
+
+import threading
+import time
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+
+import pytest
+
+from import_pipeline.cli.live import remark
+from import_pipeline.errors import LimiterUnavailable
+from import_pipeline.importer.api import open_api
+from import_pipeline.importer.gauges import Gauges
+from import_pipeline.importer.installation import open_installation
+from import_pipeline.importer.look import follow
+from import_pipeline.importer.run import Run, carry_out
+from import_pipeline.importer.schedule import Launch, tick
+from import_pipeline.importer.start import new_import, prepare
+from import_pipeline.rules.status import ImportStatus, Trigger
+from import_pipeline.tracking import events
+from import_pipeline_tests.acceptance.outside import some_details
+from import_pipeline_tests.faults.promise import assert_kept
+from import_pipeline_tests.importing import demo_api, latest, settings, tracking
+from import_pipeline_tests.server import free_port
+from import_pipeline_tests.servers import RedisServer
+
+ITEMS, IN_FLIGHT, LIMITS = 60, 4, "25/1 second"
+WISHES = {"ITEMS_LIMITS": LIMITS, "ITEMS_CONCURRENCY": str(IN_FLIGHT), "ITEMS_CEILING": str(IN_FLIGHT)}
+SILENT = "the store of the limits does not answer"
+
+
+@pytest.fixture
+def api():
+    """A strict demo API."""
+    with demo_api(items=ITEMS, limits=LIMITS, delay_after_ms=10) as url:
+        yield url
+
+
+@pytest.fixture
+def redis():
+    """A server that the test may kill."""
+    with RedisServer() as server:
+        yield server
+
+
+class Importing:
+    """An import in a thread of this process, and how it ended."""
+
+    def __init__(self, installation, patience_seconds, trigger=Trigger.CLI):
+        self.installation = installation
+        self.source = installation.source("items")
+        self.row = prepare(installation.database, self.source, new_import(self.source, trigger), installation.clock)
+        patience = timedelta(seconds=patience_seconds)
+        connect = partial(open_api, self.source, installation.settings, installation.clock, store_patience=patience)
+        self._run = Run(installation=installation, source=self.source, connect=connect)
+        self.ended, self.error = None, None
+        self._thread = threading.Thread(target=self._carry_out)
+
+    def _carry_out(self):
+        try:
+            self.ended = carry_out(self._run, self.row.id)
+        except LimiterUnavailable as error:
+            self.error = str(error)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+
+    def shown(self):
+        """What a bar would say beside its figures."""
+        gauges = Gauges(settings=self.installation.settings, clock=self.installation.clock)
+        view, outlook = follow(self.installation, self.row.id, gauges)
+        gauges.close()
+        return remark(view, outlook, self.installation), outlook
+
+    def happened(self):
+        with tracking(self.installation.settings) as connection:
+            return [(action, message) for _, action, message in events.latest(connection, self.row.id)]
+
+
+@contextmanager
+def opened(home, api, url):
+    with open_installation(settings(home, api, REDIS_URL=url, **WISHES)) as installation:
+        yield installation
+
+
+def until(what, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_who_looks_reads_that_the_store_is_away_and_when_it_is_back(home, api, redis):
+    with opened(home, api, redis.url()) as installation:
+        with Importing(installation, patience_seconds=60) as one:
+            some_details(api, 25)
+            redis.kill()
+            began = time.monotonic()
+            until(lambda: one.happened()[-1][0] == events.WAITS)
+            assert time.monotonic() - began < 6
+            said, outlook = one.shown()
+            assert said.startswith(f"{SILENT} since ")
+            assert "UTC; nothing is sent until it is back" in said
+            assert "left" not in said
+            assert (outlook.eta_seconds, outlook.ends_at, outlook.waits_until) == (None, None, None)
+            redis.start()
+        assert one.ended.status == "completed"
+        actions = [action for action, _ in one.happened()]
+        assert actions == ["import_started", "import_waits", "import_goes_on", "import_completed"]
+        waits, goes_on = (message for _, message in one.happened()[1:3])
+        assert waits.startswith(f"T{SILENT[1:]} since ")
+        assert "Connection refused. Check REDIS_URL and the server." in waits
+        assert goes_on.startswith("The store of the limits answers again after ")
+    assert_kept(installation.settings, api, items=ITEMS)
+
+
+def test_an_import_that_the_store_has_left_for_long_goes_on_by_itself_once_it_is_back(home, api, redis):
+    with opened(home, api, redis.url()) as installation:
+        with Importing(installation, patience_seconds=1) as one:
+            some_details(api, 25)
+            redis.kill()
+        assert one.error.startswith(f"import 1 waits: {SILENT}. The Redis of the limits: ")
+        assert one.error.endswith("once it is back, the sensor goes on with it by itself, or else the next run")
+        row = latest(installation.settings)
+        assert (row.status, row.pid, row.resumes, row.failure_reason) == (ImportStatus.RUNNING, None, 0, None)
+        assert one.happened()[-1][0] == events.PAUSED
+        assert one.shown()[1].waits_for == SILENT
+        waits = tick(installation, one.source, schedule_is_on=False)
+        assert (waits.launches, waits.sentences) == ([], [f"Import 1 stands still: {SILENT}."])
+        redis.start()
+        reason = "Import 1 goes on: its worker has left it to another one."
+        assert tick(installation, one.source, schedule_is_on=False).launches == [Launch(import_id=1, reason=reason)]
+        with Importing(installation, patience_seconds=1) as again:
+            pass
+        assert (again.row.id, again.ended.status, again.ended.items_imported_count) == (1, "completed", ITEMS)
+        assert latest(installation.settings).resumes == 0
+    assert_kept(installation.settings, api, items=ITEMS)
+
+
+@pytest.mark.parametrize(
+    ("trigger", "status"), [(Trigger.CLI, ImportStatus.FAILED), (Trigger.REQUEST, ImportStatus.RUNNING)]
+)
+def test_only_what_a_person_begins_with_a_store_that_never_answered_fails(home, api, trigger, status):
+    """Its address may be wrong, which who sits there is told at once; all others wait for the store."""
+    with opened(home, api, f"redis://127.0.0.1:{free_port()}/0") as installation:
+        with Importing(installation, patience_seconds=1, trigger=trigger):
+            pass
+        row = latest(installation.settings)
+        assert (row.status, row.requests_count) == (status, 0)
+        if status is ImportStatus.FAILED:
+            assert "Check REDIS_URL and the server" in row.failure_reason
