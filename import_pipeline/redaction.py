@@ -195,7 +195,7 @@ def masking() -> Iterator[None]:
     """At the edge of a process: an error that tells a secret leaves as a copy that does not."""
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # any may tell a secret; what ends a process goes past
         copy = masked(error)
         if copy is error:
             raise

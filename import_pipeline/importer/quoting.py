@@ -16,7 +16,7 @@ def reading(response: httpx.Response) -> Iterator[None]:
     """The source's own code reads the answer in here, and may quote it in its errors: what is secret is known then."""
     try:
         yield
-    except Exception:
+    except Exception:  # whatever a source may raise; it goes on as it is
         meet_request("", response.headers.items())
         meet_text(response.text)
         meet_text(response.request.read().decode(errors="replace"))
