@@ -7,14 +7,40 @@ from import_pipeline_tests.importing import counts
 from import_pipeline_tests.shelf import Shelf, detail, insert_first, take
 
 
-def test_a_page_that_comes_again_ends_the_list_as_incomplete(home):
-    shelf = Shelf(range(1, 100))
+def unending(shelf, shown, after=0):
+    """The shelf's list, but for ever after so many pages: the page that is `shown` for the one that was asked for."""
 
     def answer(request):
         body = shelf(request)
-        return shelf.page(min(2, shelf.pages[-1])) | {"last_page": 999} if "data" in body else body
+        if "data" not in body or len(shelf.pages) <= after:
+            return body
+        return shelf.page(shown(shelf.pages[-1])) | {"last_page": 10**9}
 
-    summary, _ = take(answer, home)
+    return answer
+
+
+def in_circles(page):
+    """Two pages for ever."""
+    return 1 + (page - 1) % 2
+
+
+def always_new(pages, *, total, per_page=3):
+    """A list of new items for ever that tells that total on each page; notes the pages asked for."""
+
+    def answer(request):
+        if request.url.path != "/api/items":
+            return detail(request.url.path.rpartition("/")[2])
+        page = int(request.url.params["page"])
+        pages.append(page)
+        data = [{"id": per_page * page + each} for each in range(per_page)]
+        return {"data": data, "current_page": page, "last_page": page + 1, "total": total(page)}
+
+    return answer
+
+
+def test_a_page_that_comes_again_ends_the_list_as_incomplete(home):
+    shelf = Shelf(range(1, 100))
+    summary, _ = take(unending(shelf, lambda page: min(2, page)), home)
     assert counts(summary) == ("completed", 6, 6, 0, 0)
     assert summary.incomplete_reason == "the list repeats itself: page 3 has the same items as the page before it"
     assert shelf.pages == [1, 2, 3]
@@ -22,12 +48,7 @@ def test_a_page_that_comes_again_ends_the_list_as_incomplete(home):
 
 def test_a_list_that_goes_in_circles_ends_as_incomplete(home):
     shelf = Shelf(range(1, 7), tells_total=False)
-
-    def answer(request):
-        body = shelf(request)
-        return shelf.page(1 + (shelf.pages[-1] - 1) % 2) | {"last_page": 999} if "data" in body else body
-
-    summary, _ = take(answer, home)
+    summary, _ = take(unending(shelf, in_circles), home)
     assert counts(summary) == ("completed", 6, 6, 0, 0)
     assert summary.incomplete_reason == "the list repeats itself: the 3 pages up to 5 have no new items"
     assert shelf.pages == [1, 2, 3, 4, 5]
@@ -35,51 +56,23 @@ def test_a_list_that_goes_in_circles_ends_as_incomplete(home):
 
 def test_an_endless_list_ends_with_its_first_empty_page(home):
     shelf = Shelf(range(1, 7))
-
-    def answer(request):
-        body = shelf(request)
-        return body | {"last_page": 10**9} if "data" in body else body
-
-    summary, _ = take(answer, home)
+    summary, _ = take(unending(shelf, lambda page: page), home)
     assert (counts(summary), summary.incomplete_reason) == (("completed", 6, 6, 0, 0), None)
     assert shelf.pages == [1, 2, 3]
 
 
 def test_a_list_without_end_whose_items_are_always_new_ends_as_incomplete(home):
-    asked = []
-
-    def answer(request):
-        if request.url.path != "/api/items":
-            return detail(request.url.path.rpartition("/")[2])
-        page = int(request.url.params["page"])
-        asked.append(page)
-        data = [{"id": 10 * page + each} for each in range(10)]
-        return {"data": data, "current_page": page, "last_page": page + 1, "total": 50}
-
+    pages = []
     source = type("Small", (ItemsSource,), {"per_page": 10})()
-    summary, _ = take(answer, home, source)
+    summary, _ = take(always_new(pages, total=lambda page: 50, per_page=10), home, source)
     assert summary.incomplete_reason == "the list goes on after 210 items, although it says that it has 50"
-    assert (counts(summary), asked) == (("completed", 210, 210, 0, 0), list(range(1, 22)))
-
-
-def unending(pages, *, total):
-    """A list of new items for ever, three a page, that tells that total on each page; notes the pages asked for."""
-
-    def answer(request):
-        if request.url.path != "/api/items":
-            return detail(request.url.path.rpartition("/")[2])
-        page = int(request.url.params["page"])
-        pages.append(page)
-        data = [{"id": 3 * page + each} for each in range(3)]
-        return {"data": data, "current_page": page, "last_page": page + 1, "total": total(page)}
-
-    return answer
+    assert (counts(summary), pages) == (("completed", 210, 210, 0, 0), list(range(1, 22)))
 
 
 @pytest.mark.parametrize("total", [lambda page: None, lambda page: 3 * page], ids=["no total", "a total that grows"])
 def test_a_list_of_new_items_for_ever_ends_as_incomplete_after_the_most_pages(home, total):
     pages = []
-    summary, _ = take(unending(pages, total=total), home, ITEMS_MAX_PAGES="4")
+    summary, _ = take(always_new(pages, total=total), home, ITEMS_MAX_PAGES="4")
     assert (counts(summary), summary.exit_status) == (("completed", 12, 12, 0, 0), 3)
     assert summary.incomplete_reason == (
         "the list goes on after 4 pages; if that is right for this API, raise ITEMS_MAX_PAGES"
@@ -89,14 +82,7 @@ def test_a_list_of_new_items_for_ever_ends_as_incomplete_after_the_most_pages(ho
 
 def test_a_list_that_has_no_end_in_a_later_reading_ends_as_incomplete_too(home):
     shelf = Shelf(range(1, 10), between={2: insert_first}, tells_total=False)
-
-    def answer(request):
-        body = shelf(request)
-        if "data" not in body or len(shelf.pages) <= 4:
-            return body
-        return shelf.page(1 + (shelf.pages[-1] - 1) % 2) | {"last_page": 999}
-
-    summary, _ = take(answer, home, ITEMS_MAX_PAGES="6")
+    summary, _ = take(unending(shelf, in_circles, after=4), home, ITEMS_MAX_PAGES="6")
     assert counts(summary) == ("completed", 10, 10, 0, 0)
     assert summary.incomplete_reason.startswith("the list goes on after 6 pages")
     assert shelf.pages == [1, 2, 3, 4, 1, 2, 3, 4, 5, 6]

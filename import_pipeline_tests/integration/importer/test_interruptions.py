@@ -45,6 +45,14 @@ def wait_until_asked(url, times, path="/api/items/"):
     wait_for(lambda: sum(each.startswith(path) for each in log(url)) >= times)
 
 
+def kill_an_import(configured, url, times, path="/api/items/"):
+    """Import in a process that is killed once so many requests were asked."""
+    with importing(configured) as process:
+        wait_until_asked(url, times, path)
+        process.kill()
+        process.join(LONG)
+
+
 def actions(configured):
     with tracking(configured) as connection:
         return [action for _, action, _ in events.latest(connection, imports.latest(connection, limit=1)[0].id)]
@@ -54,10 +62,7 @@ def test_an_import_that_was_killed_while_it_read_the_list_goes_on_at_its_page(ho
     wishes = {"ITEMS_PER_PAGE": "5", "ITEMS_OVERLAP": "false"}
     with demo_api(items=40, delay_after_ms=60) as url:
         configured = settings(home, url, **wishes)
-        with importing(configured) as process:
-            wait_until_asked(url, 4, "/api/items")
-            process.kill()
-            process.join(LONG)
+        kill_an_import(configured, url, 4, "/api/items")
         pages = latest(configured).checkpoint["page"]
         summary = run_import("items", settings=configured)
         asked = log(url)
@@ -74,10 +79,7 @@ def test_an_import_that_was_killed_while_it_fetched_details_repeats_at_most_thos
     wishes = {"ITEMS_CONCURRENCY": "5", "ITEMS_CEILING": "5", "DATABASE_URL": database_url}
     with demo_api(items=100, delay_after_ms=30) as url:
         configured = settings(home, url, **wishes)
-        with importing(configured) as process:
-            wait_until_asked(url, 30)
-            process.kill()
-            process.join(LONG)
+        kill_an_import(configured, url, 30)
         assert latest(configured).status is ImportStatus.RUNNING
         summary = run_import("items", settings=configured)
         seen = httpx.get(f"{url}/_stats").json()
@@ -90,10 +92,7 @@ def test_an_import_that_was_killed_while_it_fetched_details_repeats_at_most_thos
 def test_the_time_in_which_no_process_worked_on_an_import_is_neither_active_nor_slept(home):
     with demo_api(items=30, delay_after_ms=30) as url:
         configured = settings(home, url)
-        with importing(configured) as process:
-            wait_until_asked(url, 5)
-            process.kill()
-            process.join(LONG)
+        kill_an_import(configured, url, 5)
         dead, hour = latest(configured), timedelta(hours=1)
         change(
             configured,
@@ -216,16 +215,10 @@ def change(configured, statement):
 def test_an_import_whose_process_dies_again_and_again_is_given_up(home):
     with demo_api(items=60, delay_after_ms=100) as url:
         configured = settings(home, url)
-        with importing(configured) as process:
-            wait_until_asked(url, 3)
-            process.kill()
-            process.join(LONG)
+        kill_an_import(configured, url, 3)
         change(configured, update(imports_table).values(resumes=2))
         asked = len(log(url))
-        with importing(configured) as process:
-            wait_until_asked(url, asked + 3)
-            process.kill()
-            process.join(LONG)
+        kill_an_import(configured, url, asked + 3)
         assert (latest(configured).id, latest(configured).resumes) == (1, 3)
         summary = run_import("items", settings=configured, limit=1)
     assert (summary.import_id, summary.status) == (2, "completed")
