@@ -107,7 +107,7 @@ def line(view: ImportView, outlook: Outlook | None, installation: Installation) 
     """How far the import is, where no bar can be drawn."""
     total = "?" if view.row.items_count is None else view.row.items_count
     parts = [
-        f"{view.done} of {total} items after {seconds(view.figures.duration_seconds)}",
+        f"{view.done} of {total} items done after {seconds(view.figures.duration_seconds)}",
         remark(view, outlook, installation),
     ]
     return f"{view.row.source} {view.row.status.value}: {', '.join(filter(None, parts))}"

@@ -149,11 +149,12 @@ def print_list(console: Console, rows: Sequence[tuple[ImportRow, ImportSummary]]
     if not rows:
         say(console, f"No imports. Start one with: import-pipeline run {next(iter(sources), 'SOURCE')}")
         return
-    wide = console.width >= 100
+    wide = console.width >= 110
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for name in ("id", "source", *(["kind"] if wide else []), "status", "started or due"):
         table.add_column(name, justify="right" if name == "id" else "left", no_wrap=True)
-    for name in ("imported", "failed", "time", "429s", *(["x least time"] if wide else [])):
+    unchanged, least = (["unchanged"], ["x least"]) if wide else ([], [])
+    for name in ("done", *unchanged, "failed", "time", "429s", *least):
         table.add_column(name, justify="right", no_wrap=True)
     for row, summary in rows:
         table.add_row(*_cells(row, summary, wide=wide))
@@ -162,26 +163,28 @@ def print_list(console: Console, rows: Sequence[tuple[ImportRow, ImportSummary]]
 
 def _cells(row: ImportRow, summary: ImportSummary, *, wide: bool) -> list[str]:
     when = row.started_at or row.scheduled_at
-    figures = _figures(summary) if row.started_at else ["-"] * 5
+    figures = _figures(summary, wide=wide)
     return [
         str(row.id),
         row.source,
         *([row.kind.value] if wide else []),
         status(row.status.value),
-        moment(when) if wide else short_moment(when),
-        *(figures if wide else figures[:-1]),
+        short_moment(when),
+        *(figures if row.started_at else ["-"] * len(figures)),
     ]
 
 
-def _figures(summary: ImportSummary) -> list[str]:
+def _figures(summary: ImportSummary, *, wide: bool) -> list[str]:
     """Of an import that has begun; one that has not has none."""
     total = "?" if summary.items_count is None else summary.items_count
+    ratio = "-" if summary.ideal_ratio is None else f"{summary.ideal_ratio:.3f}"
     return [
-        f"{summary.items_imported_count + summary.items_unchanged_count}/{total}",
+        f"{summary.items_done}/{total}",
+        *([str(summary.items_unchanged_count)] if wide else []),
         str(summary.items_failed_count),
         seconds(summary.duration_seconds),
         str(summary.rate_limit_hits_count),
-        "-" if summary.ideal_ratio is None else f"{summary.ideal_ratio:.3f}",
+        *([ratio] if wide else []),
     ]
 
 

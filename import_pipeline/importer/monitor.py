@@ -56,7 +56,7 @@ class Outlook:
 def view_of(row: ImportRow, limits: str, now: datetime) -> ImportView:
     """An import as its row tells it; `limits` serve where it has not begun."""
     figures = summarize(row, limits, now)
-    done = row.items_imported_count + row.items_unchanged_count + row.items_failed_count
+    done = figures.items_done
     due_at = row.scheduled_at or row.created_at
     paused = row.blocked_until if row.status is ImportStatus.RUNNING else None
     return ImportView(

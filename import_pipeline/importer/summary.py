@@ -42,6 +42,11 @@ class ImportSummary:
         return asdict(self)
 
     @property
+    def items_done(self) -> int:
+        """Items that need no more work: imported, unchanged, or failed for good."""
+        return self.items_imported_count + self.items_unchanged_count + self.items_failed_count
+
+    @property
     def exit_status(self) -> int:
         """0 all imported; 3 completed, but with failed items or incomplete; 4 failed, cancelled or not ended."""
         if self.status != ImportStatus.COMPLETED:

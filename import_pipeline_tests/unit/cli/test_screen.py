@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
+from import_pipeline.cli.live import line
 from import_pipeline.cli.screen import moment, print_list, print_plan, print_summary, short_moment
+from import_pipeline.importer.monitor import view_of
 from import_pipeline.importer.plan import Plan
 from import_pipeline.importer.summary import summarize
 from import_pipeline.rules.status import ImportStatus
@@ -69,9 +71,22 @@ def test_an_import_that_has_not_begun_is_listed_when_it_is_due_and_without_figur
     row = an_import(status=ImportStatus.SCHEDULED, started_at=None, ended_at=None, items_count=None)
     told = printed(print_list, [(row, summarize(row, "", NOON))], ["items"])
     assert "started or due" in told
-    assert told.endswith(f"scheduled {moment(row.scheduled_at)} - - - - -")
+    assert told.endswith(f"scheduled {short_moment(row.scheduled_at)} - - - - - -")
     begun = an_import(started_at=NOON, status=ImportStatus.RUNNING, ended_at=None)
     assert " - - " not in printed(print_list, [(begun, summarize(begun, "", NOON))], ["items"])
+
+
+DONE = {"items_count": 400, "items_imported_count": 1, "items_unchanged_count": 396, "items_failed_count": 2}
+
+
+def test_what_is_done_is_the_same_number_in_the_list_the_summary_and_the_line_and_none_calls_it_imported():
+    row = an_import(started_at=NOON, ended_at=NOON, status=ImportStatus.COMPLETED, **DONE)
+    summary = summarize(row, "", NOON)
+    told = printed(print_list, [(row, summary)], ["items"])
+    assert "started or due done unchanged failed time" in told
+    assert " 399/400 396 2 0.0 s " in told
+    assert "items 1 of 400 imported, 396 unchanged, 2 failed" in printed(print_summary, summary, [])
+    assert line(view_of(row, "", NOON), None, None) == "items completed: 399 of 400 items done after 0.0 s, 2 failed"
 
 
 PLAN = {"source": "items", "limits": "", "list_requests": None, "detail_requests": None, "ideal_seconds": None}
