@@ -6,8 +6,8 @@ import httpx
 
 from import_pipeline.contracts import Importable
 from import_pipeline.errors import ImportFailed, ItemRejected, ItemRetryable
-from import_pipeline.importer.discover import BAD_PAYLOAD, refused
 from import_pipeline.importer.outage import ask, describe
+from import_pipeline.importer.payload import BAD_PAYLOAD, refused, told
 from import_pipeline.importer.quoting import quoted, reading
 from import_pipeline.importer.work import Work
 from import_pipeline.ratelimit import SECONDS, BodyRefused
@@ -51,7 +51,7 @@ def _request(work: Work, claim: Claim, importable: Importable) -> httpx.Request:
     try:
         request = importable.detail_request()
     except BAD_PAYLOAD as error:
-        raise ItemRejected(f"{name}.detail_request fails: {type(error).__name__}: {error}") from error
+        raise ItemRejected(f"{name}.detail_request fails: {told(error)}") from error
     if request is None:
         raise ItemRejected(f"{name}.detail_request gives no request: the item comes whole from the list only")
     if claim.etag is not None:
