@@ -13,6 +13,15 @@ from import_pipeline.errors import UsageError
 
 #: How long a server may take to end by itself.
 STOP_SECONDS = 15.0
+#: Reads the leaders of process groups, one a line, until the pipe closes: whoever held its other end is gone, however
+#: it went. Then it ends those groups, which nobody else would do after a `kill -9` or when a terminal is closed.
+GUARD = """
+while read -r leader; do leaders="$leader $leaders"; done
+alive() { for each in $leaders; do kill -s 0 -- "-$each" && return; done; return 1; }
+for each in $leaders; do kill -s INT -- "-$each"; done
+while [ "$1" -gt 0 ] && alive; do sleep 1; set -- $(($1 - 1)); done
+for each in $leaders; do kill -s KILL -- "-$each"; done
+"""
 
 
 def require_free_port(port: int, setting: str, host: str = "127.0.0.1") -> None:
@@ -41,10 +50,14 @@ def url(host: str, port: int) -> str:
 
 @dataclass(kw_only=True)
 class Servers:
-    """The servers of one command, each in a process group of its own, so that a signal reaches its workers too."""
+    """The servers of one command, each in a process group of its own, so that a signal reaches its workers too.
+
+    They end with this process, even where it has no time to stop them.
+    """
 
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     running: list[tuple[str, subprocess.Popen[bytes]]] = field(default_factory=list)
+    _guard: subprocess.Popen[bytes] | None = None
 
     def start(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
         """Start `python -m …`."""
@@ -52,6 +65,7 @@ class Servers:
             [sys.executable, "-m", *arguments], env=dict(self.environment), start_new_session=True
         )
         self.running.append((name, process))
+        self._tell_guard(process.pid)
         return process
 
     def ended(self) -> str | None:
@@ -68,6 +82,23 @@ class Servers:
             except subprocess.TimeoutExpired:
                 _signal(process, signal.SIGKILL)
                 process.wait()
+        if self._guard is not None:
+            self._guard.kill()
+            self._guard.communicate()
+            self._guard = None
+
+    def _tell_guard(self, leader: int) -> None:
+        self._guard = self._guard or subprocess.Popen(  # noqa: S603 (our own script)
+            ["/bin/sh", "-c", GUARD, "guard", f"{STOP_SECONDS:.0f}"],
+            env=dict(self.environment),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        if self._guard.stdin is not None:
+            self._guard.stdin.write(f"{leader}\n".encode())
+            self._guard.stdin.flush()
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

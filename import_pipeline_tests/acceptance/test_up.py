@@ -17,15 +17,20 @@ from import_pipeline_tests.acceptance.outside import (
 )
 
 
-def test_up_serves_the_demo_api_the_dagster_ui_and_the_panel_until_ctrl_c(script, home):
-    api, ui, panel = free_port(), free_port(), free_port()
-    ports = {"SOURCE_API_PORT": str(api), "DAGSTER_PORT": str(ui), "PANEL_PORT": str(panel)}
-    up = script.start("up", **ports, ITEMS_SLOTS=far_slot())
+def said_until_it_serves(up):
+    """The lines that it has written by then."""
     said = []
     while not said or "Ctrl-C stops all." not in said[-1]:
         said.append(up.process.stderr.readline())
         assert said[-1], said
-    assert said == [
+    return said
+
+
+def test_up_serves_the_demo_api_the_dagster_ui_and_the_panel_until_ctrl_c(script, home):
+    api, ui, panel = free_port(), free_port(), free_port()
+    ports = {"SOURCE_API_PORT": str(api), "DAGSTER_PORT": str(ui), "PANEL_PORT": str(panel)}
+    up = script.start("up", **ports, ITEMS_SLOTS=far_slot())
+    assert said_until_it_serves(up) == [
         f"Demo API    http://127.0.0.1:{api}\n",
         f"Dagster UI  http://127.0.0.1:{ui}\n",
         f"Panel       http://127.0.0.1:{panel}\n",
@@ -38,6 +43,16 @@ def test_up_serves_the_demo_api_the_dagster_ui_and_the_panel_until_ctrl_c(script
     assert ended.status == 0, ended
     assert "Traceback" not in ended.out + ended.err
     eventually(lambda: not processes_of(home), "every server has ended")
+
+
+def test_what_up_has_started_ends_with_it_even_where_it_is_killed(script, home):
+    ports = {name: str(free_port()) for name in ("SOURCE_API_PORT", "DAGSTER_PORT", "PANEL_PORT")}
+    up = script.start("up", **ports, ITEMS_SLOTS=far_slot())
+    said_until_it_serves(up)
+    assert len(processes_of(home)) > 4
+    up.process.send_signal(signal.SIGKILL)
+    eventually(lambda: not processes_of(home), "every server has ended")
+    up.end()
 
 
 @pytest.mark.parametrize("setting", ["SOURCE_API_PORT", "DAGSTER_PORT", "PANEL_PORT"])
