@@ -9,13 +9,17 @@ from itertools import islice
 import httpx
 from sqlalchemy import select
 
+from import_pipeline import run_import
 from import_pipeline.rules.status import ImportStatus, ItemStatus
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.tables import import_item_statuses, imports
-from import_pipeline_tests.importing import rows, tracking
-from import_pipeline_tests.life import empty
+from import_pipeline_tests.importing import rows, settings, tracking
+from import_pipeline_tests.life import empty, tracking_database
 from source_api.items import seeded
 from source_api.options import Options
+
+#: A small import: two pages of items, few requests in flight.
+ITEMS, IN_FLIGHT = 6, 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,3 +81,18 @@ def start_over(configured, url) -> None:
     httpx.post(f"{url}/_reset")
     for path in configured.limits_path.parent.glob(f"{configured.limits_path.name}*"):
         path.unlink()
+
+
+def small_import(home, url, database_url, **variables):
+    """Settings of a small import that no run has touched yet, its tables in place."""
+    with tracking_database(database_url):
+        pass
+    few = dict.fromkeys(("ITEMS_CONCURRENCY", "ITEMS_CEILING"), str(IN_FLIGHT))
+    return settings(home, url, DATABASE_URL=database_url, ITEMS_PER_PAGE="3", **few, **variables)
+
+
+def assert_the_next_run_completes(configured, url, *, most_repeated=IN_FLIGHT) -> Kept:
+    """A small import that something has ended goes on to its end, and the promise is kept."""
+    summary = run_import("items", settings=configured)
+    assert (summary.status, summary.items_count, summary.items_failed_count) == ("completed", ITEMS, 0)
+    return assert_kept(configured, url, items=ITEMS, most_repeated=most_repeated)

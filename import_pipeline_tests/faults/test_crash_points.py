@@ -11,14 +11,17 @@ from itertools import count
 import httpx
 import pytest
 
-from import_pipeline import run_import
 from import_pipeline_tests.faults.points import Points, import_past
-from import_pipeline_tests.faults.promise import assert_kept, start_over
-from import_pipeline_tests.importing import demo_api, latest, settings
-from import_pipeline_tests.life import tracking_database
+from import_pipeline_tests.faults.promise import (
+    IN_FLIGHT,
+    ITEMS,
+    assert_the_next_run_completes,
+    small_import,
+    start_over,
+)
+from import_pipeline_tests.importing import demo_api, latest
 from import_pipeline_tests.together import PRELOAD
 
-ITEMS, IN_FLIGHT = 6, 2
 LIMITS = "10/1 second"
 NAMED = [
     "page",
@@ -57,19 +60,8 @@ def api():
 
 @pytest.fixture
 def configured(home, api, database_url):
-    """Settings of an import that no run has touched yet, its tables in place."""
-    with tracking_database(database_url):
-        pass
-    return settings(
-        home,
-        api,
-        DATABASE_URL=database_url,
-        ITEMS_LIMITS=LIMITS,
-        ITEMS_PER_PAGE="3",
-        ITEMS_CONCURRENCY=str(IN_FLIGHT),
-        ITEMS_CEILING=str(IN_FLIGHT),
-        ITEMS_TIMEOUT="5",
-    )
+    """An import that no run has touched yet."""
+    return small_import(home, api, database_url, ITEMS_LIMITS=LIMITS, ITEMS_TIMEOUT="5")
 
 
 def killed_at(configured, at, point):
@@ -93,12 +85,6 @@ def _import_and_die(configured, at, point, tell):
         os.kill(os.getpid(), signal.SIGKILL)
 
     import_past(Points(at=at, strike=die, counts=lambda met: met == point), configured)
-
-
-def assert_the_next_run_completes(configured, api):
-    summary = run_import("items", settings=configured)
-    assert (summary.status, summary.items_count, summary.items_failed_count) == ("completed", ITEMS, 0)
-    return assert_kept(configured, api, items=ITEMS, most_repeated=IN_FLIGHT)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -7,15 +7,18 @@ import httpx
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from import_pipeline import run_import
 from import_pipeline.errors import DatabaseUnavailable
 from import_pipeline.ratelimit.exchange import StoreError
 from import_pipeline_tests.faults.points import Points, import_past
-from import_pipeline_tests.faults.promise import assert_kept, start_over
-from import_pipeline_tests.importing import demo_api, settings
-from import_pipeline_tests.life import tracking_database
+from import_pipeline_tests.faults.promise import (
+    IN_FLIGHT,
+    ITEMS,
+    assert_the_next_run_completes,
+    small_import,
+    start_over,
+)
+from import_pipeline_tests.importing import demo_api
 
-ITEMS, IN_FLIGHT = 6, 2
 REQUESTS = {"sent", "received"}
 PERMITS = {"permit", "permit given"}
 
@@ -29,18 +32,8 @@ def api():
 
 @pytest.fixture
 def configured(home, api, database_url):
-    """Settings of an import that no run has touched yet, its tables in place."""
-    with tracking_database(database_url):
-        pass
-    return settings(
-        home,
-        api,
-        DATABASE_URL=database_url,
-        ITEMS_PER_PAGE="3",
-        ITEMS_CONCURRENCY=str(IN_FLIGHT),
-        ITEMS_CEILING=str(IN_FLIGHT),
-        ITEMS_TIMEOUT="10",
-    )
+    """An import that no run has touched yet."""
+    return small_import(home, api, database_url, ITEMS_TIMEOUT="10")
 
 
 def is_statement(point):
@@ -114,9 +107,7 @@ def ending_with(configured, api, dead_worker, fault, at):
     if points.struck is None:
         assert ending == "completed"
         return None
-    summary = run_import("items", settings=configured)
-    assert (summary.status, summary.items_count, summary.items_failed_count) == ("completed", ITEMS, 0)
-    assert_kept(configured, api, items=ITEMS, most_repeated=IN_FLIGHT + 1)
+    assert_the_next_run_completes(configured, api, most_repeated=IN_FLIGHT + 1)
     return ending
 
 
