@@ -91,18 +91,17 @@ class ImportAlreadyRunning(ImportPipelineError):
         since: datetime,
         where: str,
         run_id: str | None,
-        takeover_at: datetime,
+        takeover: str,
     ) -> None:
         in_run = f" in Dagster run {run_id}" if run_id else ""
         super().__init__(
             f"{source}: import {import_id} is running since {since:%Y-%m-%d %H:%M:%S} UTC on {where}{in_run}. "
-            f"Wait for it, or cancel it; if it is dead it can be taken over at {takeover_at:%H:%M:%S} UTC"
+            f"Wait for it, or cancel it; {takeover}"
         )
         self.source = source
         self.import_id = import_id
         self.since = since
         self.run_id = run_id
-        self.takeover_at = takeover_at
 
 
 class LeaseLost(ImportPipelineError):

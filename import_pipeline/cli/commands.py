@@ -17,10 +17,12 @@ from import_pipeline.cli.new_source import new_source
 from import_pipeline.cli.panel import panel
 from import_pipeline.cli.up import up
 from import_pipeline.importer.installation import Installation, open_installation
+from import_pipeline.importer.look import source_of, view_in
 from import_pipeline.importer.plan import plan_import
-from import_pipeline.importer.summary import ImportSummary, summarize
-from import_pipeline.rules.status import ImportStatus
-from import_pipeline.tracking import events, imports, items, shards
+from import_pipeline.importer.summary import ImportSummary
+from import_pipeline.rules.status import ENDED, SHOWN, ImportStatus
+from import_pipeline.tracking import events, imports, items, shards, watch
+from import_pipeline.tracking.watch import Filter
 
 #: What both databases can look for.
 LARGEST_ID = 2**63 - 1
@@ -71,47 +73,46 @@ def _failed(installation: Installation, import_id: int) -> list[items.FailedItem
 
 @click.command("list")
 @click.option("--source", help="Only imports of this source.")
-@click.option("--status", type=click.Choice([status.value for status in ImportStatus]), help="Only these.")
+@click.option("--status", type=click.Choice(SHOWN), help="Only these.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many.")
 @as_json
 def list_imports(source: str | None, status: str | None, limit: int, as_json: bool) -> None:
     """List imports, the newest first."""
     with open_installation() as installation:
-        statuses = [ImportStatus(status)] if status else []
-        with installation.database.read() as connection:
-            rows = imports.latest(connection, source=source, statuses=statuses, limit=limit)
-        limits = {each.name: each.limits for each in installation.sources}
+        names = [each.name for each in installation.sources]
+        which = Filter(source=source, status=status)
         now = installation.clock.now()
-        summaries = [summarize(row, limits.get(row.source, ""), now) for row in rows]
+        with installation.database.read() as connection:
+            found = watch.find(connection, which, now, sort="id", limit=limit)
+            views = [view_in(connection, installation, row, now) for row in found]
         if as_json:
-            click.echo(json.dumps({"imports": [summary.as_json() for summary in summaries]}))
+            click.echo(json.dumps({"imports": [screen.listed(view) for view in views]}))
         else:
-            screen.print_list(screen.open_console(), list(zip(rows, summaries, strict=True)), list(limits))
+            screen.print_list(screen.open_console(), views, names)
 
 
 @click.command()
 @click.argument("import_id", type=click.IntRange(1, LARGEST_ID), metavar="ID")
-@click.option("--watch", is_flag=True, help="Follow it until it ends.")
+@click.option("--watch", "follow", is_flag=True, help="Follow it until it ends.")
 @as_json
-def show(import_id: int, watch: bool, as_json: bool) -> None:
+def show(import_id: int, follow: bool, as_json: bool) -> None:
     """Show the import of that ID: its figures, its failed items with their reasons, its events."""
     with open_installation() as installation:
         with installation.database.read() as connection:
             row = imports.get(connection, import_id)
-        source = next((each for each in installation.sources if each.name == row.source), None)
-        if watch and source is not None and row.status in {ImportStatus.RUNNING, ImportStatus.SCHEDULED}:
+        if follow and source_of(installation, row.source) is not None and row.status not in ENDED:
             with LiveDisplay(installation, import_id) as display:
                 display.wait()
         with installation.database.read() as connection:
-            row = imports.get(connection, import_id)
+            now = installation.clock.now()
+            view = view_in(connection, installation, imports.get(connection, import_id), now)
             failed = items.failures(connection, import_id)
             happened = events.latest(connection, import_id)
             places = shards.of_import(connection, import_id)
-        summary = summarize(row, source.limits if source else "", installation.clock.now())
         if as_json:
-            click.echo(json.dumps(screen.details(row, summary, failed, happened, places)))
+            click.echo(json.dumps(screen.details(view, failed, happened, places)))
         else:
-            screen.print_details(screen.open_console(), row, summary, failed, happened, places)
+            screen.print_details(screen.open_console(), view, failed, happened, places)
 
 
 @click.command()

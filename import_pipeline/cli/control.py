@@ -14,6 +14,7 @@ from import_pipeline.cli.consent import ask, yes
 from import_pipeline.cli.foreground import see_through
 from import_pipeline.importer import upkeep, wishes
 from import_pipeline.importer.installation import Installation, open_installation
+from import_pipeline.importer.look import view_in
 from import_pipeline.importer.notify import tell_people
 from import_pipeline.importer.schedule import tick
 from import_pipeline.rules.status import ImportStatus
@@ -92,11 +93,12 @@ def schedule(source: str, as_json: bool) -> None:
         now = installation.clock.now()
         with installation.database.read() as connection:
             rows = imports.latest(connection, source=source, statuses=UNENDED, limit=100)
+            views = [view_in(connection, installation, row, now) for row in rows]
         coming = found.timetable.between(now, now + timedelta(days=1))[:SLOTS_SHOWN]
         if as_json:
-            click.echo(json.dumps(timetable.as_json(found, coming, rows, now)))
+            click.echo(json.dumps(timetable.as_json(found, coming, views)))
         else:
-            timetable.show(found, coming, rows, now)
+            timetable.show(found, coming, views, now)
 
 
 @click.command("start-scheduled")

@@ -127,7 +127,8 @@ def _waits(outlook: Outlook, now: datetime) -> list[str]:
 
 def remark(view: ImportView, outlook: Outlook | None, installation: Installation) -> str:
     """Rate, time left, failures and pauses in a few words."""
-    parts = _waits(outlook, installation.clock.now()) if outlook is not None else []
+    parts = ["no worker"] if view.has_no_worker else []
+    parts += _waits(outlook, installation.clock.now()) if outlook is not None else []
     if view.figures.duration_seconds > 1:
         parts.append(f"{view.items_per_second or 0:.1f} items/s")
     if outlook is not None and outlook.eta_seconds is not None and view.done:

@@ -11,14 +11,23 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from import_pipeline.importer.monitor import ImportView
 from import_pipeline.importer.plan import Plan
 from import_pipeline.importer.summary import ImportSummary
-from import_pipeline.rules.status import ImportStatus
-from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.rules.status import OVERDUE
 from import_pipeline.tracking.items import FailedItem
 from import_pipeline.tracking.shards import ShardRow
 
-COLORS = {"completed": "green", "running": "cyan", "failed": "red", "cancelled": "yellow", "scheduled": "blue"}
+NO_WORKER = "no worker"  #: in place of `running`
+COLORS = {
+    "completed": "green",
+    "running": "cyan",
+    "failed": "red",
+    "cancelled": "yellow",
+    "scheduled": "blue",
+    "overdue": "magenta",
+    NO_WORKER: "red",
+}
 #: Columns where no terminal says how many it has.
 PIPE_WIDTH = 120
 Event = tuple[datetime, str, str]
@@ -65,6 +74,11 @@ def status(text: str) -> str:
     """The status in its colour."""
     color = COLORS.get(text, "white")
     return f"[{color}]{text}[/{color}]"
+
+
+def standing(view: ImportView) -> str:
+    """The status as people see it, in its colour."""
+    return status(NO_WORKER if view.has_no_worker else view.status)
 
 
 def items(summary: ImportSummary) -> str:
@@ -144,9 +158,9 @@ def print_failed(
         say(console, f"and {more} more{hint}")
 
 
-def print_list(console: Console, rows: Sequence[tuple[ImportRow, ImportSummary]], sources: Sequence[str]) -> None:
+def print_list(console: Console, views: Sequence[ImportView], sources: Sequence[str]) -> None:
     """Imports as a table; a narrow terminal gets fewer columns instead of broken ones."""
-    if not rows:
+    if not views:
         say(console, f"No imports. Start one with: import-pipeline run {next(iter(sources), 'SOURCE')}")
         return
     wide = console.width >= 110
@@ -156,19 +170,20 @@ def print_list(console: Console, rows: Sequence[tuple[ImportRow, ImportSummary]]
     unchanged, least = (["unchanged"], ["x least"]) if wide else ([], [])
     for name in ("done", *unchanged, "failed", "time", "429s", *least):
         table.add_column(name, justify="right", no_wrap=True)
-    for row, summary in rows:
-        table.add_row(*_cells(row, summary, wide=wide))
+    for view in views:
+        table.add_row(*_cells(view, wide=wide))
     console.print(table)
 
 
-def _cells(row: ImportRow, summary: ImportSummary, *, wide: bool) -> list[str]:
+def _cells(view: ImportView, *, wide: bool) -> list[str]:
+    row = view.row
     when = row.started_at or row.scheduled_at
-    figures = _figures(summary, wide=wide)
+    figures = _figures(view.figures, wide=wide)
     return [
         str(row.id),
         row.source,
         *([row.kind.value] if wide else []),
-        status(row.status.value),
+        standing(view),
         short_moment(when),
         *(figures if row.started_at else ["-"] * len(figures)),
     ]
@@ -188,20 +203,26 @@ def _figures(summary: ImportSummary, *, wide: bool) -> list[str]:
     ]
 
 
+def listed(view: ImportView) -> dict[str, Any]:
+    """An import as `list --json` tells it."""
+    return view.figures.as_json() | {"overdue": view.status == OVERDUE, "has_no_worker": view.has_no_worker}
+
+
 def details(
-    row: ImportRow,
-    summary: ImportSummary,
+    view: ImportView,
     failed: Sequence[FailedItem],
     happened: Sequence[Event],
     places: Sequence[ShardRow],
 ) -> dict[str, Any]:
     """Everything that `show` tells, as plain values."""
-    return summary.as_json() | {
+    row = view.row
+    return view.figures.as_json() | {
         "kind": row.kind.value,
         "trigger": row.trigger.value,
         "started_at": _iso(row.started_at),
         "ended_at": _iso(row.ended_at),
         "heartbeat_at": _iso(row.heartbeat_at),
+        "has_no_worker": view.has_no_worker,
         "blocked_until": _iso(row.blocked_until),
         "dagster_run_id": row.dagster_run_id,
         "resumes": row.resumes,
@@ -231,13 +252,13 @@ def _iso(at: datetime | None) -> str | None:
 
 def print_details(
     console: Console,
-    row: ImportRow,
-    summary: ImportSummary,
+    view: ImportView,
     failed: Sequence[FailedItem],
     happened: Sequence[Event],
     places: Sequence[ShardRow],
 ) -> None:
     """One import, whole."""
+    row, summary = view.row, view.figures
     table = _facts()
     _add_figures(table, summary)
     if summary.failure_reason:
@@ -247,11 +268,11 @@ def print_details(
     table.add_row("ended", moment(row.ended_at))
     if row.blocked_until:
         table.add_row("paused until", moment(row.blocked_until))
-    if row.status is ImportStatus.RUNNING:
-        table.add_row("worker", _worker(row))
+    if view.is_running:
+        table.add_row("worker", _worker(view))
     table.add_row("Dagster run", row.dagster_run_id or "-")
     for place in places:
-        table.add_row(f"shard {place.number}", _shard(place, is_running=row.status is ImportStatus.RUNNING))
+        table.add_row(f"shard {place.number}", _shard(place, is_running=view.is_running))
     console.print(table)
     print_failed(console, failed, summary.items_failed_count, shown=len(failed))
     console.print()
@@ -259,9 +280,10 @@ def print_details(
         say(console, f"{moment(at)}  {escape(message)}")
 
 
-def _worker(row: ImportRow) -> str:
-    if row.pid is None:
-        return f"none: `import-pipeline run {row.source}` goes on with it"
+def _worker(view: ImportView) -> str:
+    row, vacancy = view.row, view.vacancy
+    if vacancy is not None:
+        return escape(f"none: {vacancy.gone}. {vacancy.sequel}.")
     return f"process {row.pid} on {escape(row.host or '-')}, last heard of at {moment(row.heartbeat_at)}"
 
 

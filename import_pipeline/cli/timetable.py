@@ -6,15 +6,13 @@ from typing import Any
 
 from rich.table import Table
 
-from import_pipeline.cli.screen import moment, open_console, say, status
+from import_pipeline.cli.screen import moment, open_console, say, standing
 from import_pipeline.contracts import ImportSource
-from import_pipeline.rules.status import is_overdue
-from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.importer.monitor import ImportView
+from import_pipeline.rules.status import OVERDUE
 
 
-def as_json(
-    source: ImportSource, coming: Sequence[datetime], rows: Sequence[ImportRow], now: datetime
-) -> dict[str, Any]:
+def as_json(source: ImportSource, coming: Sequence[datetime], views: Sequence[ImportView]) -> dict[str, Any]:
     """Slots and open imports as plain values."""
     return {
         "source": source.name,
@@ -23,33 +21,34 @@ def as_json(
         "next_slots": [slot.isoformat() for slot in coming],
         "imports": [
             {
-                "import_id": row.id,
-                "status": row.status.value,
-                "overdue": is_overdue(row.status, row.scheduled_at, now),
-                "trigger": row.trigger.value,
-                "scheduled_at": row.scheduled_at.isoformat() if row.scheduled_at else None,
-                "slot_at": row.slot_at.isoformat() if row.slot_at else None,
+                "import_id": view.row.id,
+                "status": view.row.status.value,
+                "overdue": view.status == OVERDUE,
+                "has_no_worker": view.has_no_worker,
+                "trigger": view.row.trigger.value,
+                "scheduled_at": view.row.scheduled_at.isoformat() if view.row.scheduled_at else None,
+                "slot_at": view.row.slot_at.isoformat() if view.row.slot_at else None,
             }
-            for row in rows
+            for view in views
         ],
     }
 
 
-def show(source: ImportSource, coming: Sequence[datetime], rows: Sequence[ImportRow], now: datetime) -> None:
+def show(source: ImportSource, coming: Sequence[datetime], views: Sequence[ImportView], now: datetime) -> None:
     """For people."""
     console = open_console()
     say(console, f"{source.name} is due at {source.timetable}.")
     say(console, f"The next slots: {', '.join(f'{moment(slot)} ({distance(slot - now)})' for slot in coming)}.")
-    if not rows:
+    if not views:
         say(
             console,
             "No import is scheduled yet: the sensor does that while `import-pipeline up` or `dagster dev` runs.",
         )
         return
     table = Table("id", "status", "started by", "scheduled for", "slot")
-    for row in rows:
-        word = "overdue" if is_overdue(row.status, row.scheduled_at, now) else row.status.value
-        table.add_row(str(row.id), status(word), row.trigger.value, moment(row.scheduled_at), moment(row.slot_at))
+    for view in views:
+        row = view.row
+        table.add_row(str(row.id), standing(view), row.trigger.value, moment(row.scheduled_at), moment(row.slot_at))
     console.print(table)
 
 

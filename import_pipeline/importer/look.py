@@ -10,8 +10,10 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.gauges import Gauges
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.monitor import ImportView, Outlook, moments_wanted, outlook_of, view_of
+from import_pipeline.importer.vacancy import vacancy_of
 from import_pipeline.ratelimit import Usage
 from import_pipeline.tracking import events, imports, items, scheduling, shards, watch
+from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.shards import ShardRow
 from import_pipeline.tracking.watch import FailureGroup, Filter
 
@@ -57,7 +59,6 @@ def look_at_all(
 ) -> Listing:
     """The imports of a page, counted from 1. Raises DatabaseUnavailable."""
     now = installation.clock.now()
-    limits = {source.name: source.limits for source in installation.sources}
     with installation.database.read() as connection:
         total = watch.how_many(connection, which, now)
         found = watch.find(
@@ -70,7 +71,7 @@ def look_at_all(
             offset=(page - 1) * PAGE_SIZE,
         )
         return Listing(
-            views=[view_of(row, limits.get(row.source, ""), now) for row in found],
+            views=[view_in(connection, installation, row, now) for row in found],
             total=total,
             counts=watch.counts(connection, now),
             wishes=watch.waiting_wishes(connection),
@@ -81,7 +82,7 @@ def look_at(installation: Installation, import_id: int, gauges: Gauges) -> Look:
     """One import with its failures and events. Raises ImportNotFound, DatabaseUnavailable."""
     now = installation.clock.now()
     with installation.database.read() as connection:
-        view = _view(connection, installation, import_id, now)
+        view = view_in(connection, installation, imports.get(connection, import_id), now)
         usage = _usage(installation, view, gauges)
         failed = view.row.items_failed_count or view.is_running
         finished = watch.finished_at(connection, import_id, MOST_MOMENTS)
@@ -103,7 +104,7 @@ def follow(installation: Installation, import_id: int, gauges: Gauges) -> tuple[
     """One import's figures and its outlook, for a bar. Raises ImportNotFound, DatabaseUnavailable."""
     now = installation.clock.now()
     with installation.database.read() as connection:
-        view = _view(connection, installation, import_id, now)
+        view = view_in(connection, installation, imports.get(connection, import_id), now)
         if not view.is_running:
             return view, None
         wanted = min(MOST_MOMENTS, moments_wanted(_limits(installation, view)))
@@ -121,10 +122,10 @@ def _usage(installation: Installation, view: ImportView, gauges: Gauges) -> Usag
     return gauges.usage(source, "" if is_learned else _limits(installation, view))
 
 
-def _view(connection: Connection, installation: Installation, import_id: int, now: datetime) -> ImportView:
-    row = imports.get(connection, import_id)
+def view_in(connection: Connection, installation: Installation, row: ImportRow, now: datetime) -> ImportView:
+    """The import of that row, with what its source's settings and a look at its process tell of it."""
     source = source_of(installation, row.source)
-    return view_of(row, source.limits if source else "", now)
+    return view_of(row, source.limits if source else "", now, vacancy_of(connection, row, source, now))
 
 
 def _limits(installation: Installation, view: ImportView) -> str:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from import_pipeline.importer.summary import ImportSummary, summarize
+from import_pipeline.importer.vacancy import Vacancy
 from import_pipeline.ratelimit import TierUsage, Usage, parse_tiers
 from import_pipeline.rules.forecast import fitted, remaining_seconds
 from import_pipeline.rules.progress import Grade, grade, percent_done, requests_left
@@ -28,11 +29,17 @@ class ImportView:
     grade: Grade | None  #: of the efficiency
     paused_until: datetime | None  #: the end of a pause that the API asked for, while that is to come
     due_in_seconds: float | None  #: until its time, below zero after it
+    vacancy: Vacancy | None = None  #: of a running one whose worker is gone
 
     @property
     def has_ended(self) -> bool:
         """Whether nothing of it will change any more."""
         return self.row.status in ENDED
+
+    @property
+    def has_no_worker(self) -> bool:
+        """Whether it runs only by its status; one that pauses as the API asked needs none."""
+        return self.vacancy is not None and self.paused_until is None
 
     @property
     def is_running(self) -> bool:
@@ -53,7 +60,7 @@ class Outlook:
     waits_until: datetime | None = None  #: None: until what it waits for is back
 
 
-def view_of(row: ImportRow, limits: str, now: datetime) -> ImportView:
+def view_of(row: ImportRow, limits: str, now: datetime, vacancy: Vacancy | None = None) -> ImportView:
     """An import as its row tells it; `limits` serve where it has not begun."""
     figures = summarize(row, limits, now)
     done = figures.items_done
@@ -69,6 +76,7 @@ def view_of(row: ImportRow, limits: str, now: datetime) -> ImportView:
         grade=grade(figures.efficiency),
         paused_until=paused if paused is not None and paused > now else None,
         due_in_seconds=(due_at - now).total_seconds(),
+        vacancy=vacancy,
     )
 
 
@@ -157,6 +165,7 @@ def as_json(view: ImportView, outlook: Outlook | None = None) -> dict[str, Any]:
         "started_at": _iso(row.started_at),
         "ended_at": _iso(row.ended_at),
         "paused_until": _iso(view.paused_until),
+        "has_no_worker": view.has_no_worker,
         "dagster_run_id": row.dagster_run_id,
         "requested_by": row.requested_by,
         "retry_of": row.retry_of,

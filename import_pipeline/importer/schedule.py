@@ -123,7 +123,7 @@ def _look(
 ) -> tuple[list[ImportRow], list[ImportState]]:
     """What the rules look at; what others said counts for the worker that the running import had then."""
     rows = scheduling.open_ones(connection, source.name, now)
-    return rows, [_state(row, source, seen if _same(row, seen.running) else Seen(), now) for row in rows]
+    return rows, [state_of(row, source, seen if _same(row, seen.running) else Seen(), now) for row in rows]
 
 
 def _same(row: ImportRow, seen: ImportRow | None) -> bool:
@@ -131,7 +131,8 @@ def _same(row: ImportRow, seen: ImportRow | None) -> bool:
     return seen is not None and (row.id, row.fence) == (seen.id, seen.fence)
 
 
-def _state(row: ImportRow, source: ImportSource, seen: Seen, now: datetime) -> ImportState:
+def state_of(row: ImportRow, source: ImportSource, seen: Seen, now: datetime) -> ImportState:
+    """What the rules need to know of the import."""
     running = row.status is ImportStatus.RUNNING
     terminated = now if seen.fate is RunFate.CANCELLED else None
     return ImportState(

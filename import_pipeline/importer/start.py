@@ -170,7 +170,7 @@ def already_running(source: ImportSource, row: ImportRow) -> ImportAlreadyRunnin
         since=row.started_at or row.created_at,
         where=f"{row.host or 'no host'}, process {row.pid or 'none'}",
         run_id=row.dagster_run_id,
-        takeover_at=liveness(row, source.lease).takeover_at(),
+        takeover=liveness(row, source.lease).said_of_takeover(),
     )
 
 

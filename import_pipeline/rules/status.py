@@ -60,6 +60,8 @@ ITEM_TRANSITIONS: Mapping[ItemStatus, frozenset[ItemStatus]] = {
 }
 #: What people see in place of `scheduled` once the time is past; in no row.
 OVERDUE = "overdue"
+#: All statuses that people see.
+SHOWN = (*(status.value for status in ImportStatus), OVERDUE)
 ENDED = frozenset(status for status, following in IMPORT_TRANSITIONS.items() if not following)
 
 

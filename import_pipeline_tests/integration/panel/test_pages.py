@@ -82,6 +82,17 @@ async def test_the_shards_of_an_import_are_shown(home):
         assert "asked for" in answer.text
 
 
+async def test_an_import_whose_process_is_gone_is_shown_so_with_what_happens_next(home):
+    gone = {"status": "running", "started_at": NOON, "heartbeat_at": NOON - timedelta(hours=1), "host": "a", "pid": 7}
+    async with open_panel(home) as panel:
+        left = add_import(panel.installation, **gone)
+        assert '<span class="bad-text">no worker</span>' in (await panel.get("/")).text
+        page = (await panel.get(f"/imports/{left}")).text
+        assert "<strong>No worker:</strong> process 7 on a has given no sign of life for over 60 s." in page
+        assert "`import-pipeline run items` does at once (resume 1 of 3)." in page
+        assert (await panel.get(f"/api/imports/{left}")).json()["has_no_worker"] is True
+
+
 async def test_a_running_import_is_shown_with_its_permits_and_time_left(home):
     async with open_panel(home, ITEMS_LIMITS="5/10 second") as panel:
         running = add_import(

@@ -3,16 +3,25 @@
 import io
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from rich.console import Console
 
 from import_pipeline.cli.live import line
-from import_pipeline.cli.screen import moment, print_list, print_plan, print_summary, short_moment
+from import_pipeline.cli.screen import (
+    listed,
+    moment,
+    print_details,
+    print_list,
+    print_plan,
+    print_summary,
+    short_moment,
+)
 from import_pipeline.importer.monitor import view_of
 from import_pipeline.importer.plan import Plan
 from import_pipeline.importer.summary import summarize
+from import_pipeline.importer.vacancy import Vacancy
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline_tests.rows import NOON, an_import
 
@@ -69,11 +78,24 @@ def test_a_summary_tells_the_time_without_a_process_where_there_was_any():
 
 def test_an_import_that_has_not_begun_is_listed_when_it_is_due_and_without_figures():
     row = an_import(status=ImportStatus.SCHEDULED, started_at=None, ended_at=None, items_count=None)
-    told = printed(print_list, [(row, summarize(row, "", NOON))], ["items"])
+    told = printed(print_list, [view_of(row, "", NOON)], ["items"])
     assert "started or due" in told
     assert told.endswith(f"scheduled {short_moment(row.scheduled_at)} - - - - - -")
     begun = an_import(started_at=NOON, status=ImportStatus.RUNNING, ended_at=None)
-    assert " - - " not in printed(print_list, [(begun, summarize(begun, "", NOON))], ["items"])
+    assert " - - " not in printed(print_list, [view_of(begun, "", NOON)], ["items"])
+
+
+def test_what_is_overdue_or_has_no_worker_is_listed_so():
+    late, later = an_import(), NOON + timedelta(minutes=1)
+    assert " overdue " in printed(print_list, [view_of(late, "", later)], ["items"])
+    left = an_import(started_at=NOON, status=ImportStatus.RUNNING)
+    nobody = Vacancy(gone="process 7 on a is gone", sequel="Somebody goes on with it")
+    view = view_of(left, "", NOON, nobody)
+    assert " no worker " in printed(print_list, [view], ["items"])
+    assert "worker none: process 7 on a is gone. Somebody goes on with it." in printed(print_details, view, [], [], [])
+    assert (listed(view)["status"], listed(view)["has_no_worker"]) == ("running", True)
+    pauses = view_of(replace(left, blocked_until=later), "", NOON, nobody)
+    assert " running " in printed(print_list, [pauses], ["items"])
 
 
 DONE = {"items_count": 400, "items_imported_count": 1, "items_unchanged_count": 396, "items_failed_count": 2}
@@ -81,11 +103,10 @@ DONE = {"items_count": 400, "items_imported_count": 1, "items_unchanged_count": 
 
 def test_what_is_done_is_the_same_number_in_the_list_the_summary_and_the_line_and_none_calls_it_imported():
     row = an_import(started_at=NOON, ended_at=NOON, status=ImportStatus.COMPLETED, **DONE)
-    summary = summarize(row, "", NOON)
-    told = printed(print_list, [(row, summary)], ["items"])
+    told = printed(print_list, [view_of(row, "", NOON)], ["items"])
     assert "started or due done unchanged failed time" in told
     assert " 399/400 396 2 0.0 s " in told
-    assert "items 1 of 400 imported, 396 unchanged, 2 failed" in printed(print_summary, summary, [])
+    assert "items 1 of 400 imported, 396 unchanged, 2 failed" in printed(print_summary, summarize(row, "", NOON), [])
     assert line(view_of(row, "", NOON), None, None) == "items completed: 399 of 400 items done after 0.0 s, 2 failed"
 
 

@@ -1,0 +1,61 @@
+"""Running imports whose worker is gone: how one can tell, and what becomes of them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from import_pipeline.contracts import ImportSource
+from import_pipeline.importer.schedule import Seen, state_of
+from import_pipeline.importer.start import liveness
+from import_pipeline.rules.liveness import Liveness
+from import_pipeline.rules.overdue import MAX_RESUMES, End, Fail, Resume, next_of_running
+from import_pipeline.rules.status import ImportStatus
+from import_pipeline.tracking import events
+from import_pipeline.tracking.imports import ImportRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vacancy:
+    """What is said of such an import, in sentences without their full stops."""
+
+    gone: str  #: how one can tell
+    sequel: str  #: what happens next, and when
+
+
+def vacancy_of(connection: Connection, row: ImportRow, source: ImportSource | None, now: datetime) -> Vacancy | None:
+    """None where the import does not run, or has a worker as far as can be told from here.
+
+    `source` is None where it is not listed any more; then the default lease is assumed.
+    """
+    if row.status is not ImportStatus.RUNNING:
+        return None
+    worker = liveness(row, ImportSource.lease if source is None else source.lease)
+    if not worker.is_dead(now):
+        return None
+    return Vacancy(gone=_gone(row, worker), sequel=_sequel(connection, row, source, now))
+
+
+def _gone(row: ImportRow, worker: Liveness) -> str:
+    if not worker.has_owner:
+        return "its process has left it to another one"
+    who = f"process {row.pid} on {row.host}"
+    if worker.process_alive is False:
+        return f"{who} is gone"
+    return f"{who} has given no sign of life for over {worker.lease_seconds:g} s"
+
+
+def _sequel(connection: Connection, row: ImportRow, source: ImportSource | None, now: datetime) -> str:
+    if source is None:
+        return "Nobody goes on with it: its source is not listed any more"
+    run = f"`import-pipeline run {source.name}`"
+    waits_for = events.waits_for_store(connection, row.id, now)
+    match decision := next_of_running(state_of(row, source, Seen(waits_for=waits_for), now), now):
+        case Resume(counts=counts):
+            resume = f" (resume {row.resumes + 1} of {MAX_RESUMES})" if counts else ""
+            return f"Dagster's sensor, where it runs, goes on with it within seconds, and {run} does at once{resume}"
+        case Fail():
+            return f"Dagster's sensor, or {run}, ends it as failed: it was resumed {row.resumes} times"
+        case End():
+            return f"Dagster's sensor, or `import-pipeline start-scheduled {source.name}`, ends it as cancelled"
+    return decision.reason.removesuffix(".")
