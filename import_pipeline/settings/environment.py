@@ -26,6 +26,13 @@ def _check_home(home: Path) -> None:
         raise SettingError("IMPORT_PIPELINE_HOME", expected, repr(str(home)))
 
 
+def _follow_demo_api(merged: dict[str, str], port: int | None, sources: str | None) -> None:
+    """The example asks the demo API, wherever that serves; in a list of one's own, `items` may be anybody's."""
+    is_example = sources in {None, Settings.sources}
+    if port is not None and is_example and not merged.get("ITEMS_BASE_URL", "").strip():
+        merged["ITEMS_BASE_URL"] = f"http://127.0.0.1:{port}"
+
+
 def load_settings(environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Settings:
     """Read the environment and the folder's `.env`; the environment wins. Raises SettingError.
 
@@ -36,6 +43,7 @@ def load_settings(environment: Mapping[str, str] | None = None, folder: Path | N
     from_file = {name: value or "" for name, value in dotenv_values(folder / ".env").items()}
     merged = {**from_file, **given}
     read = {setting.name.removeprefix("IMPORT_PIPELINE_").lower(): setting.read(merged) for setting in SETTINGS}
+    _follow_demo_api(merged, read["source_api_port"], read["sources"])
     # Where DAGSTER_HOME names the folder of dagster.yaml, state lies beside it whatever the current folder is.
     home = read.pop("home") or default_home(Path(merged.get("DAGSTER_HOME") or folder).resolve())
     _check_home(home)

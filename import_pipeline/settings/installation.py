@@ -53,7 +53,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
         parse=values.port,
         expected="a port from 1 to 65535",
         default="8000",
-        meaning="the demo API's port in `up` and `demo`",
+        meaning="the demo API's port in `up`, and where the example looks for it unless `ITEMS_BASE_URL` says else",
     ),
     Setting(
         name="DAGSTER_PORT",

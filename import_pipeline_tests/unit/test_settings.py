@@ -212,6 +212,21 @@ def test_everything_can_be_set(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ({}, None),
+        ({"SOURCE_API_PORT": "8001"}, "http://127.0.0.1:8001"),
+        ({"SOURCE_API_PORT": "8001", "ITEMS_BASE_URL": " "}, "http://127.0.0.1:8001"),
+        ({"SOURCE_API_PORT": "8001", "ITEMS_BASE_URL": "https://api.example.com"}, "https://api.example.com"),
+        ({"SOURCE_API_PORT": "8001", "IMPORT_PIPELINE_SOURCES": "my_sources:SOURCES"}, None),
+    ],
+)
+def test_the_example_looks_for_the_demo_api_where_that_serves(given, address, tmp_path):
+    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in given.items()))
+    assert load_settings({}, tmp_path).source("items").base_url == address
+
+
+@pytest.mark.parametrize(
     ("given", "taken"),
     [
         ("postgresql://user@host/name", "postgresql+psycopg2://user@host/name"),
