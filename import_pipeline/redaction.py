@@ -30,6 +30,8 @@ _PART = rf"[\w-]{{0,40}}{_WORD}[\w-]{{0,40}}"
 _FIELD_NAME = rf"(?:{_PART}|auth|authorization|jwt|cookie|set-cookie|proxy-authorization)"
 TELLING_NAME = rf"(?:{_FIELD_NAME}|key|sig|code)"
 _USERINFO = re.compile(r"(?P<before>\b[a-z][a-z0-9+.-]*://)(?P<user>[^\s/?#@:]*)(?::[^\s/?#@]*)?@", re.IGNORECASE)
+#: Whose addresses name a role before the password, which is told: at an API it may be a token.
+_WITH_ROLE = ("postgres", "redis")
 _PARAMETER = re.compile(rf"(?P<before>[?&;]{TELLING_NAME}=)(?P<value>[^\s&#;\"'<>]*)", re.IGNORECASE)
 _BEARER = re.compile(r"(?P<before>\b(?:bearer|basic)\s+)[\w.~+/=-]+", re.IGNORECASE)
 #: A field of JSON, or of a dict as Python prints it; of a text that breaks off, too.
@@ -103,10 +105,16 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """The text with all known secrets masked, those given, and what looks like one: in addresses, headers, fields."""
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, MASK)
-    text = _USERINFO.sub(lambda match: f"{match['before']}{MASK}@", SECRETS.mask(text))
+    text = _USERINFO.sub(_without_password, SECRETS.mask(text))
     text = _PARAMETER.sub(lambda match: f"{match['before']}{MASK}", text)
     text = _FIELD.sub(lambda match: f"{match['before']}{MASK}", text)
     return _BEARER.sub(lambda match: f"{match['before']}{MASK}", text)
+
+
+def _without_password(match: re.Match[str]) -> str:
+    has_password = match["user"] and ":" in match[0].removeprefix(match["before"])
+    role = f"{match['user']}:" if has_password and match["before"].lower().startswith(_WITH_ROLE) else ""
+    return f"{match['before']}{role}{MASK}@"
 
 
 def keep(raw: str) -> None:
@@ -144,7 +152,8 @@ def secrets_of_address(address: str) -> Iterator[str]:
         parts = urlsplit(address)
     except ValueError:
         return
-    if parts.password:
+    is_role = parts.scheme.startswith(_WITH_ROLE) and parts.username == parts.password
+    if parts.password and not is_role:  # which hides nothing, and masked it would hide the role's name only
         yield parts.password
     if parts.username and parts.scheme.startswith("http") and len(parts.username) >= SHORTEST_ANYWHERE:
         yield parts.username

@@ -208,7 +208,7 @@ def source(settings: Settings, listed: ImportSource) -> Told:
 
 def _first_page(installation: Installation, listed: ImportSource) -> str:
     response = asyncio.run(first_page(installation, listed))
-    judgement = judge(response.status_code)
+    judgement = judge(response.status_code, setting=f"{variable_prefix(listed.name)}TOKEN")
     if judgement.verdict is not Verdict.READ:
         raise ImportPipelineError(judgement.reason)
     total = listed.total(response)

@@ -27,7 +27,7 @@ class Judgement:
 TRANSIENT = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY})
 
 
-def judge(status: int, *, setting: str = "…_TOKEN") -> Judgement:
+def judge(status: int, *, setting: str) -> Judgement:
     """The verdict on an answer's status; the setting is named where its token is refused."""
     if 200 <= status < 300 and status not in {HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT}:
         return Judgement(verdict=Verdict.READ)

@@ -31,6 +31,18 @@ def test_doctor_finds_a_healthy_installation_healthy_and_notes_what_will_not_las
     assert "only-for-tests" not in told.out
 
 
+def test_doctor_masks_secrets_and_no_name(command, postgres_server):
+    """The setting whose token is refused, and the role of the database, also where its password is the same word."""
+    wrong = postgres_server.url(password="postgres")
+    with serve("--items", "3", "--token", "the-right-one") as url:
+        told = command.run("doctor", status=4, ITEMS_BASE_URL=url, ITEMS_TOKEN="a-wrong-one")
+        told_too = command.run("doctor", status=4, DATABASE_URL=wrong)
+    assert "401 Unauthorized: check the token (ITEMS_TOKEN)" in told.out
+    assert "a-wrong-one" not in told.out
+    assert "postgresql+psycopg2://postgres:***@127.0.0.1" in told_too.out
+    assert 'password authentication failed for user "postgres"' in told_too.out
+
+
 @pytest.mark.parametrize(
     ("settings", "unhealthy"),
     [

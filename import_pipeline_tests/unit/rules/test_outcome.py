@@ -16,7 +16,7 @@ JUDGEMENTS = [
     (301, REJECT, "the API answers 301 Moved Permanently: redirects are not followed"),
     (307, REJECT, "the API answers 307 Temporary Redirect: redirects are not followed"),
     (400, REJECT, "the API answers 400 Bad Request, expected 200 with a body"),
-    (401, STOP, "the API answers 401 Unauthorized: check the token (…_TOKEN)"),
+    (401, STOP, "the API answers 401 Unauthorized: check the token (ITEMS_TOKEN)"),
     (403, STOP, "the API answers 403 Forbidden: this token may not read the source"),
     (404, REJECT, "the API answers 404 Not Found: it has no such item (anymore)"),
     (408, AGAIN, "the API answers 408 Request Timeout"),
@@ -34,7 +34,7 @@ JUDGEMENTS = [
 
 @pytest.mark.parametrize(("status", "verdict", "reason"), JUDGEMENTS)
 def test_a_status_is_read_tried_again_rejected_or_ends_everything(status, verdict, reason):
-    assert judge(status) == Judgement(verdict=verdict, reason=reason)
+    assert judge(status, setting="ITEMS_TOKEN") == Judgement(verdict=verdict, reason=reason)
 
 
 @pytest.mark.parametrize(("status", "text"), [(404, "404 Not Found"), (599, "599"), (799, "799")])
