@@ -1,16 +1,11 @@
 """Carrying out one import from its start to its end: both phases, the heartbeat, the signals, the outcome."""
 
 import asyncio
-import os
-import signal
-import threading
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
-
-from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import (
@@ -26,20 +21,20 @@ from import_pipeline.errors import (
     SettingError,
 )
 from import_pipeline.importer.api import Api, open_api
-from import_pipeline.importer.discover import discover
-from import_pipeline.importer.enrich import enrich
 from import_pipeline.importer.finalize import complete, end
 from import_pipeline.importer.heartbeat import Heartbeat
 from import_pipeline.importer.installation import Installation
+from import_pipeline.importer.interruption import leaf, signals
 from import_pipeline.importer.meter import Meter, has_begun
 from import_pipeline.importer.notify import tell_people
-from import_pipeline.importer.roster import last_word, outlast, workers_of
+from import_pipeline.importer.phases import carry_through
+from import_pipeline.importer.roster import last_word, workers_of
 from import_pipeline.importer.standstill import cause_of
 from import_pipeline.importer.start import begin, lease_of
 from import_pipeline.importer.summary import ImportSummary, summarize
 from import_pipeline.importer.work import GRACE_SECONDS, Listener, Silence, Stop, Work
-from import_pipeline.rules.status import ImportKind, ImportStatus, Trigger
-from import_pipeline.tracking import events, importables, imports, leases, pages
+from import_pipeline.rules.status import ImportStatus, Trigger
+from import_pipeline.tracking import events, imports, leases
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.process import Worker, this_process
@@ -81,7 +76,7 @@ def carry_out(run: Run, import_id: int) -> ImportSummary:
     lease = lease_of(row, run.source, run.worker)
     handed_over = False
     try:
-        asyncio.run(interruptible(run, row, lease, _phases))
+        asyncio.run(interruptible(run, row, lease, carry_through))
         complete(installation.database, row, lease, installation.clock.now())
     except ImportCancelled as error:
         if workers_of(row, run.source) > 1:
@@ -160,46 +155,20 @@ async def interruptible(run: Run, row: ImportRow, lease: Lease, phases: Callable
     def end_soon(error: ImportPipelineError) -> None:
         loop.call_soon_threadsafe(stop.ask, error, 0.0 if isinstance(error, LeaseLost) else GRACE_SECONDS)
 
-    with _signals(loop, interrupt):
+    with signals(loop, interrupt):
         try:
             result = await _work(run, row, lease, stop, end_soon, phases)
         except asyncio.CancelledError:
             if stop.reason is None:
                 raise
         except BaseExceptionGroup as group:
-            raise _leaf(group) from group
+            raise leaf(group) from group
     if stop.reason is not None:
         raise stop.reason from None
     return result
 
 
 INTERRUPTED = "the process was told to end; the import is kept as it is, and the next run goes on with it"
-
-
-@contextmanager
-def _signals(loop: asyncio.AbstractEventLoop, interrupt: Callable[[], None]) -> Iterator[None]:
-    """SIGINT and SIGTERM interrupt, as long as this lasts and where this is the main thread.
-
-    Dagster's own handlers raise inside whatever runs, which asyncio may swallow; so they are put back afterwards only.
-    """
-    if threading.current_thread() is not threading.main_thread() or os.name == "nt":
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        loop.add_signal_handler(number, interrupt)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            loop.remove_signal_handler(number)
-            signal.signal(number, handler)
-
-
-def _leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first error of ours in a group, else the first of all."""
-    leaves = [_leaf(error) if isinstance(error, BaseExceptionGroup) else error for error in group.exceptions]
-    return next((error for error in leaves if isinstance(error, ImportPipelineError)), leaves[0])
 
 
 async def _work(
@@ -214,18 +183,7 @@ async def _work(
     connect = run.connect or partial(open_api, run.source, installation.settings, installation.clock)
     async with connect() as api:
         run.on_api(api)
-        work = Work(
-            source=run.source,
-            database=installation.database,
-            row=row,
-            lease=lease,
-            api=api,
-            clock=installation.clock,
-            chance=installation.chance,
-            listener=run.listener,
-            stop=stop,
-            workers=workers_of(row, run.source),
-        )
+        work = _work_of(run, row, lease, api, stop)
         meter = Meter(api, row)
         heartbeat = Heartbeat(
             installation.database,
@@ -237,15 +195,7 @@ async def _work(
         try:
             await meter.start(work)
             with heartbeat:
-                watcher = asyncio.create_task(meter.watch(work))
-                try:
-                    result = await phases(work)
-                    with suppress(LimiterUnavailable):
-                        await meter.read()
-                    await meter.note(work)
-                    return result
-                finally:
-                    watcher.cancel()
+                return await _metered(meter, work, phases)
         finally:
             work.close()
             with suppress(LeaseLost, DatabaseUnavailable, ImportCancelled, LimiterUnavailable):
@@ -253,42 +203,29 @@ async def _work(
                 heartbeat.settle()
 
 
-async def _phases(work: Work) -> None:
-    """What the import's kind asks for."""
-    if work.option.get("fresh") and work.row.checkpoint is None:
-        await work.write(_forget, work)
-    if work.row.kind is ImportKind.SELECTION:
-        if work.row.checkpoint is None:
-            await _select(work)
-        work.discovered = True
-        await enrich(work)
-    elif work.row.kind is ImportKind.DISCOVERY:
-        await discover(work)
-    elif work.source.overlap:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(discover(work))
-            group.create_task(enrich(work))
-    else:
-        await discover(work)
-        await enrich(work)
-    if work.workers > 1:
-        await outlast(work)
+def _work_of(run: Run, row: ImportRow, lease: Lease, api: Api, stop: Stop) -> Work:
+    return Work(
+        source=run.source,
+        database=run.installation.database,
+        row=row,
+        lease=lease,
+        api=api,
+        clock=run.installation.clock,
+        chance=run.installation.chance,
+        listener=run.listener,
+        stop=stop,
+        workers=workers_of(row, run.source),
+    )
 
 
-def _forget(connection: Connection, work: Work) -> None:
-    """Forget what the source has imported. Raises LeaseLost: a successor's rows are not ours to delete."""
-    leases.hold(connection, work.lease)
-    importables.forget(connection, work.source.name, work.source.model)
-
-
-async def _select(work: Work) -> None:
-    """The chosen items: those that were named, those of some buckets, or what another import has left undone."""
-    if work.row.retry_of is not None:
-        await work.write(pages.select_unfinished, work.row, work.lease, work.row.retry_of, work.clock.now())
-        return
-    if ranges := work.option.get("numbers"):
-        await work.write(pages.select_numbered, work.row, work.lease, ranges, work.clock.now())
-        return
-    chosen = list(work.option.get("only", []))
-    await work.write(pages.select_items, work.row, work.lease, chosen, work.clock.now())
-    await work.aside(lambda: work.listener.page_stored(chosen))
+async def _metered(meter: Meter, work: Work, phases: Callable[[Work], Awaitable[T]]) -> T:
+    """The phases, while the meter watches them; what it reads at their end is noted."""
+    watcher = asyncio.create_task(meter.watch(work))
+    try:
+        result = await phases(work)
+        with suppress(LimiterUnavailable):
+            await meter.read()
+        await meter.note(work)
+        return result
+    finally:
+        watcher.cancel()

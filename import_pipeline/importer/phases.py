@@ -1,0 +1,53 @@
+"""What an import does by its kind: discover, enrich, both at once or one after the other."""
+
+import asyncio
+
+from sqlalchemy import Connection
+
+from import_pipeline.importer.discover import discover
+from import_pipeline.importer.enrich import enrich
+from import_pipeline.importer.roster import outlast
+from import_pipeline.importer.work import Work
+from import_pipeline.rules.status import ImportKind
+from import_pipeline.tracking import importables, leases, pages
+
+
+async def carry_through(work: Work) -> None:
+    """All that the import's kind asks for."""
+    if work.option.get("fresh") and work.row.checkpoint is None:
+        await work.write(_forget, work)
+    if work.row.kind is ImportKind.SELECTION:
+        if work.row.checkpoint is None:
+            await _select(work)
+        work.discovered = True
+        await enrich(work)
+    elif work.row.kind is ImportKind.DISCOVERY:
+        await discover(work)
+    elif work.source.overlap:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(discover(work))
+            group.create_task(enrich(work))
+    else:
+        await discover(work)
+        await enrich(work)
+    if work.workers > 1:
+        await outlast(work)
+
+
+def _forget(connection: Connection, work: Work) -> None:
+    """Forget what the source has imported. Raises LeaseLost: a successor's rows are not ours to delete."""
+    leases.hold(connection, work.lease)
+    importables.forget(connection, work.source.name, work.source.model)
+
+
+async def _select(work: Work) -> None:
+    """The chosen items: those that were named, those of some buckets, or what another import has left undone."""
+    if work.row.retry_of is not None:
+        await work.write(pages.select_unfinished, work.row, work.lease, work.row.retry_of, work.clock.now())
+        return
+    if ranges := work.option.get("numbers"):
+        await work.write(pages.select_numbered, work.row, work.lease, ranges, work.clock.now())
+        return
+    chosen = list(work.option.get("only", []))
+    await work.write(pages.select_items, work.row, work.lease, chosen, work.clock.now())
+    await work.aside(lambda: work.listener.page_stored(chosen))
