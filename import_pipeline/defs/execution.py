@@ -131,34 +131,19 @@ class Execution:
         with installation.database.read() as connection:
             row = imports.get(connection, import_id)
         self.is_selection = row.kind is ImportKind.SELECTION
-        before = row.dagster_run_id
-        if before and before != self.context.run.run_id:
-            report_dead_run(
-                self.context.instance, before, f"Its worker is gone; run {self.context.run.run_id} goes on."
-            )
+        before, own = row.dagster_run_id, self.context.run.run_id
+        if before and before != own:
+            report_dead_run(self.context.instance, before, f"Its worker is gone; run {own} goes on.")
         # A run that nobody waits for does not sleep through a long pause: the sensor goes on with the import after it.
         patience = None if names.FOREGROUND_TAG in self.context.run.tags else PATIENCE
         gauges = Gauges(settings=installation.settings, clock=installation.clock)
-
-        def observe() -> None:
-            for observation in observations(installation, gauges, import_id):
-                self.context.log_event(observation)
-
-        report = report_for(
-            self.context.instance,
-            self.context.run,
-            names.operation(self.name),
-            source,
-            installation.database,
-            import_id,
-            observe,
-        )
+        report = self._report(installation, source, import_id, gauges)
         run = Run(
             installation=installation,
             source=source,
-            run_id=self.context.run.run_id,
+            run_id=own,
             listener=report,
-            is_cancelled=lambda: is_cancelled(self.context.instance, self.context.run.run_id),
+            is_cancelled=lambda: is_cancelled(self.context.instance, own),
             connect=lambda: self.api.open(source, installation, patience),
             on_api=report.opened,
         )
@@ -172,6 +157,17 @@ class Execution:
         finally:
             report.stop()
             gauges.close()
+
+    def _report(self, installation: Installation, source: ImportSource, import_id: int, gauges: Gauges) -> Report:
+        """The report of the import to Dagster, with observations of how far it is."""
+
+        def observe() -> None:
+            for observation in observations(installation, gauges, import_id):
+                self.context.log_event(observation)
+
+        name = names.operation(self.name)
+        run = self.context.run
+        return report_for(self.context.instance, run, name, source, installation.database, import_id, observe)
 
     def _outcome(self, summary: ImportSummary) -> Iterator[Any]:
         """Materializations and checks of an import that completed; the end of the run for one that did not."""

@@ -9,7 +9,7 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 import httpx
 
 from import_pipeline.clock import Clock
-from import_pipeline.contracts import ImportSource
+from import_pipeline.contracts import Connector, ImportSource
 from import_pipeline.errors import ContractError, ImportFailed
 from import_pipeline.ratelimit import Limiter, Permits, RateLimitedTransport, Usage, open_permits, parse_tiers
 from import_pipeline.ratelimit.connections import open_connections
@@ -137,20 +137,17 @@ async def open_api(
     connector = source.connector(settings.source(source.name))
     keep(connector.base_url)
     keep_headers(connector.headers)
-    permits = permits or open_permits(settings.redis_url, settings.limits_path)
-    longest = min(source.max_pause, patience or source.max_pause)
     limiter = Limiter(
         source.api,
         parse_tiers(source.limits),
-        permits,
+        permits or open_permits(settings.redis_url, settings.limits_path),
         clock=clock,
-        patience=longest,
+        patience=min(source.max_pause, patience or source.max_pause),
         store_patience=store_patience,
     )
     tally = Tally()
-    inner = transport or open_connections(limit=max(100, source.concurrency))
     limited = RateLimitedTransport(
-        inner,
+        transport or open_connections(limit=max(100, source.concurrency)),
         limiter,
         is_rate_limited=source.is_rate_limited,
         observe=tally.observe,
@@ -159,18 +156,22 @@ async def open_api(
         largest_body=source.max_body,
         deepest_json=source.max_depth,
     )
-    client = httpx.AsyncClient(
+    async with limiter, _client(connector, limited) as client:
+        yield Api(client, limited, limiter, tally, connector.timeout)
+
+
+def _client(connector: Connector, transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
+    """A client of the one origin."""
+    return httpx.AsyncClient(
         base_url=httpx.URL(connector.base_url).copy_with(userinfo=b""),
         headers={"User-Agent": "import-pipeline", "Accept": "application/json", **connector.headers},
         auth=connector.auth or _auth_in(connector.base_url),
-        transport=limited,
+        transport=transport,
         # A server could make every further request longer by a cookie per answer.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         follow_redirects=False,
         timeout=connector.timeout,
     )
-    async with limiter, client:
-        yield Api(client, limited, limiter, tally, connector.timeout)
 
 
 def _auth_in(address: str) -> httpx.BasicAuth | None:

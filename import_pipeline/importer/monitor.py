@@ -97,22 +97,10 @@ def outlook_of(
     `usage` also what other processes took of them. `waiting`: why and until when it stands still; where nobody knows
     until when, nobody knows either how long the rest takes.
     """
-    row, figures = view.row, view.figures
-    paused = [until for until in (view.paused_until, usage and usage.paused_until) if until and until > now]
-    left = _requests_left(row, remaining, per_page)
+    left = _requests_left(view.row, remaining, per_page)
     eta = None
     if left is not None and (waiting is None or waiting[1] is not None):
-        # What was finished without a request is not told apart; the number of requests is known.
-        moments = [(moment - now).total_seconds() for moment in finished_at[: row.requests_count]]
-        used = [(float(tier.seconds), tier.used) for tier in usage.tiers] if usage else []
-        mean_cost = row.metadata.get("mean_cost", 1)
-        eta = remaining_seconds(
-            math.ceil(left * mean_cost),
-            parse_tiers(row.metadata.get("limits", limits)),
-            fitted(moments, used, all_sent=not row.items_unchanged_count) if used else moments,
-            paused_seconds=max(((until - now).total_seconds() for until in paused), default=0.0),
-            per_second=row.requests_count * mean_cost / figures.active_seconds if figures.active_seconds > 0 else None,
-        )
+        eta = _seconds_for(left, view, limits, finished_at, usage, now)
         if remaining.waiting and remaining.next_attempt_at is not None:
             eta = max(eta, (remaining.next_attempt_at - now).total_seconds())
     return Outlook(
@@ -123,6 +111,25 @@ def outlook_of(
         ends_at=None if eta is None else now + timedelta(seconds=eta),
         waits_for=waiting[0] if waiting else None,
         waits_until=waiting[1] if waiting else None,
+    )
+
+
+def _seconds_for(
+    left: int, view: ImportView, limits: str, finished_at: Sequence[datetime], usage: Usage | None, now: datetime
+) -> float:
+    """How long so many requests take from now on."""
+    row, active_seconds = view.row, view.figures.active_seconds
+    paused = [until for until in (view.paused_until, usage and usage.paused_until) if until and until > now]
+    # What was finished without a request is not told apart; the number of requests is known.
+    moments = [(moment - now).total_seconds() for moment in finished_at[: row.requests_count]]
+    used = [(float(tier.seconds), tier.used) for tier in usage.tiers] if usage else []
+    mean_cost = row.metadata.get("mean_cost", 1)
+    return remaining_seconds(
+        math.ceil(left * mean_cost),
+        parse_tiers(row.metadata.get("limits", limits)),
+        fitted(moments, used, all_sent=not row.items_unchanged_count) if used else moments,
+        paused_seconds=max(((until - now).total_seconds() for until in paused), default=0.0),
+        per_second=row.requests_count * mean_cost / active_seconds if active_seconds > 0 else None,
     )
 
 

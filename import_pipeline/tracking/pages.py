@@ -63,17 +63,9 @@ def store_page(
     problems |= {item.external_id: item.problem for item in page.items if item.problem is not None}
     stored = importables.ids(connection, model, list(readable))
     unique = {item.external_id: item for item in page.items}
-    inserted = _insert_statuses(
-        connection,
-        [_status_row(row, item, stored, problems, known, now) for item in unique.values()],
-    )
-    whole = {item.external_id: item.version for item in readable.values() if item.whole}
-    versions.remember(
-        connection,
-        row,
-        # What the table refuses is not gone from the list, but nor is its version stored.
-        [Seen(external_id=each, version=None if each in problems else whole.get(each)) for each in readable],
-    )
+    statuses = [_status_row(row, item, stored, problems, known, now) for item in unique.values()]
+    inserted = _insert_statuses(connection, statuses)
+    versions.remember(connection, row, [_seen(item, problems) for item in readable.values()])
     write(
         connection,
         lease,
@@ -94,6 +86,12 @@ def _known(connection: Connection, row: ImportRow, model: type[Any], found: Mapp
     known = versions.known(connection, row.source, with_version)
     there = importables.ids(connection, model, list(known))
     return {external_id: version for external_id, version in known.items() if external_id in there}
+
+
+def _seen(item: Discovered, problems: Mapping[str, str | None]) -> Seen:
+    """What the table refuses is not gone from the list, but nor is its version stored."""
+    is_stored = item.whole and item.external_id not in problems
+    return Seen(external_id=item.external_id, version=item.version if is_stored else None)
 
 
 def _status_row(
