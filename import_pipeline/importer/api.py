@@ -146,18 +146,26 @@ async def open_api(
         store_patience=store_patience,
     )
     tally = Tally()
-    limited = RateLimitedTransport(
-        transport or open_connections(limit=max(100, source.concurrency)),
+    inner = transport or open_connections(limit=max(100, source.concurrency))
+    limited = _limited(inner, limiter, source, tally, connector.timeout)
+    async with limiter, _client(connector, limited) as client:
+        yield Api(client, limited, limiter, tally, connector.timeout)
+
+
+def _limited(
+    inner: httpx.AsyncBaseTransport, limiter: Limiter, source: ImportSource, tally: Tally, deadline: float
+) -> RateLimitedTransport:
+    """What waits for permits before it sends, and reads no more of an answer than the source allows."""
+    return RateLimitedTransport(
+        inner,
         limiter,
         is_rate_limited=source.is_rate_limited,
         observe=tally.observe,
         cost=Cost(source, tally),
-        deadline=connector.timeout,
+        deadline=deadline,
         largest_body=source.max_body,
         deepest_json=source.max_depth,
     )
-    async with limiter, _client(connector, limited) as client:
-        yield Api(client, limited, limiter, tally, connector.timeout)
 
 
 def _client(connector: Connector, transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:

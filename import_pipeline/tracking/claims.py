@@ -184,12 +184,7 @@ def complete(
     expected = _outcomes(done)
     outcomes.add(connection, lease, now, expected, sent)
     held = _mark_completed(connection, lease, done, now)
-    changed = [each.importable for each in held if not each.unchanged]
-    reasons: dict[int, str] = {}
-    if at_once:
-        importables.upsert_at_once(connection, model, changed)
-    else:
-        reasons |= {id(each): reason for each, reason in importables.upsert(connection, model, changed)}
+    reasons = _write_rows(connection, model, held, at_once=at_once)
     stored = [each for each in held if id(each.importable) not in reasons]
     refused = [
         Failure(claim=each.claim, reason=reasons[id(each.importable)], next_attempt_at=None)
@@ -202,6 +197,15 @@ def complete(
     if len(stored) < len(done):
         outcomes.add(connection, lease, now, _outcomes(stored, failed=len(refused)) - expected)
     return refused
+
+
+def _write_rows(connection: Connection, model: type[Any], held: Sequence[Done], *, at_once: bool) -> dict[int, str]:
+    """Write the user's rows that have changed; returns why the table refused some, by the id() of the importable."""
+    changed = [each.importable for each in held if not each.unchanged]
+    if at_once:
+        importables.upsert_at_once(connection, model, changed)
+        return {}
+    return {id(each): reason for each, reason in importables.upsert(connection, model, changed)}
 
 
 def _outcomes(done: Sequence[Done], failed: int = 0) -> Outcomes:
