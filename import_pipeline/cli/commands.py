@@ -40,7 +40,8 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON o
 def run(source: str, fresh: bool, limit: int | None, only: str | None, yes: bool, as_json: bool) -> int:
     """Import SOURCE now, in this process, as a run of its Dagster job.
 
-    An import whose process is gone is gone on with. While another one runs, this ends with status 4.
+    An import whose process is gone is gone on with. While another one runs, this ends with status 4;
+    with --only it first waits for it, as long as the source says (ITEMS_WAIT).
     """
     if only is not None and (limit or fresh):
         raise click.UsageError("--only cannot be given together with --limit or --fresh")

@@ -10,8 +10,9 @@ from import_pipeline.cli.live import LiveDisplay
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportAlreadyRunning, ImportFailed, ImportInterrupted
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.start import already_running, is_what_was_asked, liveness, new_import, prepare
+from import_pipeline.importer.start import already_running, is_what_was_asked, liveness, new_import
 from import_pipeline.importer.summary import ImportSummary, summarize
+from import_pipeline.importer.turn import prepare_in_turn
 from import_pipeline.rules.status import ImportStatus, Trigger
 from import_pipeline.tracking import imports, scheduling
 from import_pipeline.tracking.imports import ImportRow
@@ -31,18 +32,19 @@ def carry_out_here(
 ) -> ImportSummary:
     """Create or take over the import and see its Dagster run to the end, with a live display where people look.
 
-    A dead import that does something else than is asked for is gone on with first. Raises ImportAlreadyRunning where
-    another import is in the way, ImportInterrupted or ImportFailed where this one did not come to an end: the next run
-    goes on with it.
+    A dead import that does something else than is asked for is gone on with first, and chosen items wait for a running
+    one as long as the source says. Raises ImportAlreadyRunning where another import is in the way, ImportInterrupted or
+    ImportFailed where this one did not come to an end: the next run goes on with it.
     """
     source = installation.source(source_name)
-    _refuse_second(installation, source)
+    if not only:
+        _refuse_second(installation, source)
     # After the refusal, which is at once; before the row, so that a second command finds it running soon after.
     import import_pipeline.defs.launch  # noqa: F401
 
     new = new_import(source, Trigger.CLI, fresh=fresh, limit=limit, only=only)
     while True:
-        row = prepare(installation.database, source, new, installation.clock)
+        row = prepare_in_turn(installation, source, new, lambda sentence: click.echo(sentence, err=True))
         is_asked = is_what_was_asked(row, new)
         if row.status is ImportStatus.RUNNING:
             _tell_resumed(row, is_asked=is_asked)

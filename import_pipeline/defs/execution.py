@@ -1,6 +1,5 @@
 """One Dagster run of an import: which import it carries out, and how the outcome becomes events."""
 
-import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
@@ -26,8 +25,9 @@ from import_pipeline.errors import (
 from import_pipeline.importer.gauges import Gauges
 from import_pipeline.importer.installation import Installation, open_for
 from import_pipeline.importer.run import Run, carry_out
-from import_pipeline.importer.start import already_running, is_what_was_asked, new_import, prepare
+from import_pipeline.importer.start import already_running, is_what_was_asked, new_import
 from import_pipeline.importer.summary import ImportSummary
+from import_pipeline.importer.turn import prepare_in_turn
 from import_pipeline.logs import tell
 from import_pipeline.redaction import masking
 from import_pipeline.rules.partitions import joined, range_of
@@ -91,16 +91,10 @@ class Execution:
             return int(tag)
         kind = ImportKind.FULL if self.wants_details else ImportKind.DISCOVERY
         new = new_import(source, Trigger.UI, kind=kind, **self._choice(source))
-        deadline = time.monotonic() + (source.wait if self.is_selection else 0.0)
         while True:
-            try:
-                row = prepare(installation.database, source, new, installation.clock)
-            except ImportAlreadyRunning as error:
-                if time.monotonic() >= deadline:
-                    raise
-                tell("run_waits", f"Waiting for the running import: {error}.", source=self.name)
-                time.sleep(1.0)
-                continue
+            row = prepare_in_turn(
+                installation, source, new, lambda sentence: tell("run_waits", sentence, source=self.name)
+            )
             if is_what_was_asked(row, new):
                 made = {names.IMPORT_ID_TAG: str(row.id), names.MADE_BY_TAG: run_id}
                 self.context.instance.add_run_tags(run_id, made)

@@ -6,8 +6,9 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.run import Run, carry_out
 from import_pipeline.importer.sources import configure
-from import_pipeline.importer.start import is_what_was_asked, new_import, prepare
+from import_pipeline.importer.start import is_what_was_asked, new_import
 from import_pipeline.importer.summary import ImportSummary
+from import_pipeline.importer.turn import prepare_in_turn
 from import_pipeline.rules.status import Trigger
 from import_pipeline.settings import Settings, load_settings
 
@@ -24,10 +25,11 @@ def run_import(
     """Import the source of that name now, in this process; an import whose process is gone is gone on with.
 
     `fresh` first forgets the source's versions and imported rows, `limit` stops after so many items of the list, `only`
-    imports just those ids. A dead import that does something else is gone on with first. Settings default to the
-    environment, sources to those that the settings name. The summary's status tells whether the import completed,
-    failed or was cancelled. Raises UsageError, ImportAlreadyRunning, ImportInterrupted (SIGINT, SIGTERM) or
-    LimiterUnavailable (the store of the limits stays away): the next call goes on with it; or DatabaseUnavailable.
+    imports just those ids, and waits for a running import as long as the source says (`wait`). A dead import that does
+    something else is gone on with first. Settings default to the environment, sources to those that the settings name.
+    The summary's status tells whether the import completed, failed or was cancelled. Raises UsageError,
+    ImportAlreadyRunning, ImportInterrupted (SIGINT, SIGTERM) or LimiterUnavailable (the store of the limits stays
+    away): the next call goes on with it; or DatabaseUnavailable.
     """
     settings = settings or load_settings()
     listed = None if sources is None else configure(sources, settings)
@@ -35,7 +37,7 @@ def run_import(
         found = installation.source(source)
         new = new_import(found, Trigger.CLI, fresh=fresh, limit=limit, only=only)
         while True:
-            row = prepare(installation.database, found, new, installation.clock)
+            row = prepare_in_turn(installation, found, new)
             summary = carry_out(Run(installation=installation, source=found), row.id)
             if is_what_was_asked(row, new):
                 return summary

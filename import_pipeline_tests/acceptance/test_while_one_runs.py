@@ -27,6 +27,21 @@ def test_a_second_command_names_the_running_import_and_ends_at_once(command, hom
         assert stats(url)["repeated_details"] == {}
 
 
+def test_chosen_items_wait_for_the_running_import_as_long_as_the_setting_says(command, home):
+    with slow_api() as url:
+        command.environment = {"ITEMS_BASE_URL": url, "ITEMS_LIMITS": PACE}
+        first = command.start("run", "items", "--json")
+        some_details(url, 1)
+        impatient = command.run("run", "items", "--only", "3", "--json", status=4, ITEMS_WAIT="0.1")
+        assert "import 1 is running since" in impatient.err.splitlines()[-1]
+        second = command.run("run", "items", "--only", "3", "--json")
+        assert second.err.startswith(
+            "Waiting for up to 300 s (ITEMS_WAIT) until no other import runs. items: import 1 "
+        )
+        assert second.json["items_imported_count"] == 1
+        assert first.end().json["items_imported_count"] == ITEMS
+
+
 def test_of_two_commands_given_at_the_same_moment_one_imports(command):
     with slow_api() as url:
         command.environment = {"ITEMS_BASE_URL": url, "ITEMS_LIMITS": PACE}
