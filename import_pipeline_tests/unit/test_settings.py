@@ -39,7 +39,7 @@ HOOK = "an address such as https://hooks.example.com/imports"
 BAD_VALUES = [
     ("ITEMS_NOTIFY_URL", "hooks.example.com/imports", HOOK, HIDDEN),
     ("ITEMS_NOTIFY_URL", "ftp://hooks.example.com", HOOK, HIDDEN),
-    ("ITEMS_NOTIFY_URL", "https://me:password@hooks.example.com", HOOK, HIDDEN),
+    ("ITEMS_NOTIFY_URL", f"https://me:{SECRET}@hooks.example.com", HOOK, HIDDEN),
     ("ITEMS_NOTIFY_URL", "https://hooks.example.com:0/", HOOK, HIDDEN),
     ("ITEMS_NOTIFY_URL", "https://hooks.example.com/a b", HOOK, HIDDEN),
     ("IMPORT_PIPELINE_HOME", "a\0b", FOLDER, r"'a\x00b'"),
