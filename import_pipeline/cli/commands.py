@@ -11,6 +11,7 @@ from import_pipeline.cli.control import CONTROL
 from import_pipeline.cli.demo import demo
 from import_pipeline.cli.doctor import doctor
 from import_pipeline.cli.foreground import carry_out_here
+from import_pipeline.cli.ids import import_id
 from import_pipeline.cli.live import LiveDisplay
 from import_pipeline.cli.migrate import migrate
 from import_pipeline.cli.new_source import new_source
@@ -19,13 +20,11 @@ from import_pipeline.cli.up import up
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.look import source_of, view_in
 from import_pipeline.importer.plan import plan_import
+from import_pipeline.importer.sources import find_source
 from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.rules.status import ENDED, SHOWN, ImportStatus
 from import_pipeline.tracking import events, imports, items, shards, watch
 from import_pipeline.tracking.watch import Filter
-
-#: What both databases can look for.
-LARGEST_ID = 2**63 - 1
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 
@@ -81,6 +80,8 @@ def list_imports(source: str | None, status: str | None, limit: int, as_json: bo
     """List imports, the newest first."""
     with open_installation() as installation:
         names = [each.name for each in installation.sources]
+        if source is not None:
+            _refuse_unknown(installation, source)
         which = Filter(source=source, status=status)
         now = installation.clock.now()
         with installation.database.read() as connection:
@@ -92,8 +93,16 @@ def list_imports(source: str | None, status: str | None, limit: int, as_json: bo
             screen.print_list(screen.open_console(), views, names)
 
 
+def _refuse_unknown(installation: Installation, source: str) -> None:
+    """One that is not listed any more may have left imports. Raises SourceNotFound."""
+    with installation.database.read() as connection:
+        left = imports.latest(connection, source=source, limit=1)
+    if not left:
+        find_source(installation.sources, source)
+
+
 @click.command()
-@click.argument("import_id", type=click.IntRange(1, LARGEST_ID), metavar="ID")
+@import_id
 @click.option("--watch", "follow", is_flag=True, help="Follow it until it ends.")
 @as_json
 def show(import_id: int, follow: bool, as_json: bool) -> None:

@@ -2,7 +2,7 @@
 
 import getpass
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +12,7 @@ from import_pipeline.cli import timetable
 from import_pipeline.cli.checkups import DAEMONS, daemon_silence
 from import_pipeline.cli.consent import ask, yes
 from import_pipeline.cli.foreground import see_through
+from import_pipeline.cli.ids import import_id
 from import_pipeline.importer import upkeep, wishes
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.look import view_in
@@ -122,15 +123,15 @@ def start_scheduled(source: str, as_json: bool) -> int:
     return status
 
 
-def _ask_about(installation: Installation, import_id: int, question: str) -> None:
-    """Nobody is asked about an import that there is not."""
+def _ask_about(installation: Installation, import_id: int, question: str, check: Callable[..., None]) -> None:
+    """Nobody is asked about what cannot be done: `check` raises why."""
     with installation.database.read() as connection:
-        imports.get(connection, import_id)
+        check(connection, imports.get(connection, import_id), installation.clock.now())
     ask(question)
 
 
 @click.command()
-@click.argument("import_id", type=int, metavar="ID")
+@import_id
 @reason
 @yes
 @as_json
@@ -138,12 +139,12 @@ def cancel(import_id: int, reason: str | None, yes: bool, as_json: bool) -> None
     """Cancel the scheduled or running import of that ID. What it imported is kept."""
     with open_installation() as installation:
         if not yes:
-            _ask_about(installation, import_id, f"Cancel import {import_id}?")
+            _ask_about(installation, import_id, f"Cancel import {import_id}?", wishes.check_cancel)
         _tell(wishes.cancel(installation, import_id, by=_who(), reason=reason), as_json, import_id=import_id)
 
 
 @click.command()
-@click.argument("import_id", type=int, metavar="ID")
+@import_id
 @reason
 @as_json
 def retry(import_id: int, reason: str | None, as_json: bool) -> None:
@@ -155,7 +156,7 @@ def retry(import_id: int, reason: str | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("import_id", type=int, metavar="ID")
+@import_id
 @reason
 @yes
 @as_json
@@ -163,13 +164,14 @@ def delete(import_id: int, reason: str | None, yes: bool, as_json: bool) -> None
     """Delete the ended import of that ID, with its item rows and events. What it imported stays."""
     with open_installation() as installation:
         if not yes:
-            _ask_about(installation, import_id, f"Delete import {import_id} with all its item rows and events?")
+            question = f"Delete import {import_id} with all its item rows and events?"
+            _ask_about(installation, import_id, question, wishes.check_delete)
         wishes.delete(installation, import_id, by=_who(), reason=reason)
         _tell(f"Import {import_id} is deleted.", as_json, import_id=import_id)
 
 
 @click.command()
-@click.argument("import_id", type=int, metavar="ID")
+@import_id
 @click.option("--mark-gone", is_flag=True, help="Confirm that what its list no longer had is gone, however much it is.")
 @as_json
 def finalize(import_id: int, mark_gone: bool, as_json: bool) -> None:

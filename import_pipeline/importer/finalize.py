@@ -39,9 +39,7 @@ def complete(database: Database, row: ImportRow, lease: Lease, now: datetime) ->
             f"Completed: {current.items_imported_count} imported, {current.items_unchanged_count} unchanged, "
             f"{current.items_failed_count} failed."
         )
-        events.note(
-            connection, row.id, now, "import_completed", sentence + (f" Incomplete: {reason}." if reason else "")
-        )
+        events.note(connection, row.id, now, "import_completed", sentence)
         if reason:
             events.note(connection, row.id, now, "import_incomplete", f"Incomplete: {reason}.")
 

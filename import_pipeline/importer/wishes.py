@@ -111,10 +111,20 @@ def cancel(installation: Installation, import_id: int, *, by: str | None = None,
                 ends = f"the sensor, or `start-scheduled {row.source}`, ends it"
                 sentence = f"Import {import_id} has no worker any more; {ends}. What it imported is kept."
         else:
-            raise InvalidTransition(f"import {import_id}", ImportStatus.CANCELLED, row.status)
+            check_cancel(connection, row, now)
         events.note(connection, import_id, now, "cancel_requested", f"To be cancelled: {reason or 'wished by ' + who}.")
         _write_down(connection, row, Wish.CANCEL, now, sentence, by=by, reason=reason)
     return sentence
+
+
+def check_cancel(connection: Connection, row: ImportRow, now: datetime) -> None:
+    """Raise InvalidTransition where the import has ended."""
+    if row.status in ENDED:
+        raise InvalidTransition(f"import {row.id}", ImportStatus.CANCELLED, row.status)
+
+
+def _has_not_ended(row: ImportRow) -> UsageError:
+    return UsageError(f"import {row.id} is {row.status}: expected one that has ended; cancel it first")
 
 
 def _has_no_worker(connection: Connection, installation: Installation, row: ImportRow, now: datetime) -> bool:
@@ -126,16 +136,23 @@ def _has_no_worker(connection: Connection, installation: Installation, row: Impo
 def retry(installation: Installation, import_id: int, *, by: str | None = None, reason: str | None = None) -> ImportRow:
     """Schedule an import of the items that another one has left failed or undone; it is due now.
 
-    Raises ImportNotFound, and UsageError where that import has not ended or has left nothing.
+    Raises ImportNotFound, and UsageError where that import has not ended, has left nothing, or is retried already.
     """
     now = installation.clock.now()
     with installation.database.write() as connection:
+        imports.lock(connection, import_id)  # of two at once, the second finds the retry of the first
         row = imports.get(connection, import_id)
         if row.status not in ENDED:
-            raise UsageError(f"import {import_id} is {row.status}: expected one that has ended; cancel it first")
+            raise _has_not_ended(row)
+        retry_id = scheduling.open_retry_of(connection, import_id)
+        if retry_id is not None:
+            raise UsageError(f"import {retry_id} retries what import {import_id} has left: wait for it, or cancel it")
         left = items.unfinished(connection, import_id)
         if not left:
-            raise UsageError(f"import {import_id} has left nothing failed or undone: there is nothing to retry")
+            raise UsageError(
+                f"import {import_id} has left nothing failed or undone that was not imported since: "
+                "there is nothing to retry"
+            )
         source = next((each for each in installation.sources if each.name == row.source), None)
         if source is None:
             raise UsageError(f"import {import_id} belongs to the source {row.source}, which is not listed any more")
@@ -155,15 +172,20 @@ def delete(installation: Installation, import_id: int, *, by: str | None = None,
     now = installation.clock.now()
     with installation.database.write() as connection:
         row = imports.get(connection, import_id)
-        _refuse_if_needed(connection, row, now)
+        check_delete(connection, row, now)
         if not scheduling.delete_ended(connection, import_id):
-            raise UsageError(f"import {import_id} is {row.status}: expected one that has ended; cancel it first")
+            raise _has_not_ended(row)
         _write_down(connection, row, Wish.DELETE, now, f"Import {import_id} is deleted.", by=by, reason=reason)
 
 
-def _refuse_if_needed(connection: Connection, row: ImportRow, now: datetime) -> None:
-    """The row of a coming slot tells that the slot is spent; a retry that has not begun finds its items in the rows."""
-    if row.status in ENDED and row.slot_at is not None and row.slot_at > now:
+def check_delete(connection: Connection, row: ImportRow, now: datetime) -> None:
+    """Raise UsageError where the import cannot be deleted now.
+
+    The row of a coming slot tells that the slot is spent; a retry that has not begun finds its items in the rows.
+    """
+    if row.status not in ENDED:
+        raise _has_not_ended(row)
+    if row.slot_at is not None and row.slot_at > now:
         slot = f"the slot of {row.slot_at:%Y-%m-%d %H:%M} UTC"
         raise UsageError(f"import {row.id} keeps {slot} from being filled again: delete it after that")
     retry_id = scheduling.open_retry_of(connection, row.id)

@@ -5,6 +5,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -19,9 +20,12 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def list_imports(request: Request) -> Response:
-    """A page of imports: the list's own parameters."""
+    """A page of imports: the list's own parameters; a program is told of those that make no sense."""
     panel = panel_of(request)
-    query = Query.read(request.query_params, [source.name for source in panel.installation.sources])
+    sources = [source.name for source in panel.installation.sources]
+    if problem := Query.problem(request.query_params, sources):
+        raise HTTPException(400, problem)
+    query = Query.read(request.query_params, sources)
     listing = look_at_all(
         panel.installation, query.filter, sort=query.sort, descending=query.descending, page=query.page
     )

@@ -82,6 +82,18 @@ class Query:
             page=int(page) if page.isascii() and page.isdecimal() and 0 < int(page[:9]) < 10**6 else 1,
         )
 
+    @staticmethod
+    def problem(asked: Mapping[str, str], sources: Sequence[str]) -> str | None:
+        """What `read` would leave out of an address, as a sentence for programs; None: nothing."""
+        columns = [order + column for column in SORTABLE for order in ("", "-")]
+        for name, known in (("source", sources), ("status", ICONS), ("sort", columns)):
+            if name in asked and asked[name] not in known:
+                return f"{name}: expected one of {', '.join(known)}, got {asked[name][:40]!r}"
+        page = asked.get("page", "1")
+        if str(Query.read(asked, sources).page) != page:
+            return f"page: expected a whole number from 1, got {page[:40]!r}"
+        return None
+
     @property
     def filter(self) -> Filter:
         """The part that a query to the database filters by."""

@@ -197,7 +197,7 @@ def _start(imports: Sequence[ImportState], slots: Slots, now: datetime, *, sched
         return Wait(reason=f"Import {starting.id} is about to start.")
     if due:
         first = due[0]
-        what = "was asked for" if first.is_wished() else f"is due since {_text(first.scheduled_at)}"
+        what = "is next" if first.is_wished() else f"is due since {_text(first.scheduled_at)}"
         return Start(import_id=first.id, reason=f"Import {first.id} {what}.")
     if not schedule_is_on:
         return Wait(reason="The schedule is stopped, and nobody has asked for an import.")

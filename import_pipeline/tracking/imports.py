@@ -127,6 +127,11 @@ def get(connection: Connection, import_id: int) -> ImportRow:
     return _row(row)
 
 
+def lock(connection: Connection, import_id: int) -> None:
+    """Lock the import's row, as every writer does first, whatever its status."""
+    connection.execute(select(imports.c.id).where(imports.c.id == import_id).with_for_update(key_share=True))
+
+
 def running(connection: Connection, source: str) -> ImportRow | None:
     """The source's running import, if there is one."""
     found = rows(

@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, select, update
 
 from import_pipeline.rules.status import ItemStatus
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 
 #: What is not completed, named so that an index leads to it.
 UNDONE = (ItemStatus.PENDING, ItemStatus.PROCESSING, ItemStatus.FAILED)
+#: Of so many items it is looked up whether a later import has imported them.
+MOST_COMPARED = 5_000
 #: Where an item row's metadata keep the answer by which it failed.
 PAYLOAD = "payload"
 
@@ -57,10 +59,33 @@ def remaining(connection: Connection, import_id: int) -> Remaining:
     return Remaining(pending=pending, processing=processing, waiting=retries, next_attempt_at=next_attempt_at)
 
 
+def left_by(import_id: int) -> ColumnElement[bool]:
+    """The item rows that a retry of the import takes over: not completed, and not by a later import either."""
+    later = statuses.alias("later")
+    since = (
+        select(later.c.id)
+        .where(
+            later.c.importable_type == statuses.c.importable_type,
+            later.c.external_id == statuses.c.external_id,
+            later.c.import_id > import_id,
+            later.c.status == ItemStatus.COMPLETED,
+        )
+        .limit(1)  # without it Postgres reads the whole table once, instead of a few rows for each item
+        .scalar_subquery()
+    )
+    return and_(statuses.c.import_id == import_id, statuses.c.status.in_(UNDONE), since.is_(None))
+
+
 def unfinished(connection: Connection, import_id: int) -> int:
-    """How many items are not completed: failed, or never done."""
+    """How many items the import has left, failed or never done, that no later one has imported.
+
+    Where they are very many, those that were imported since are counted too: this is asked for by those who look.
+    """
     undone = (statuses.c.import_id == import_id, statuses.c.status.in_(UNDONE))
-    return connection.scalar(select(func.count()).where(*undone)) or 0
+    number = connection.scalar(select(func.count()).where(*undone)) or 0
+    if not 0 < number <= MOST_COMPARED:
+        return number
+    return connection.scalar(select(func.count()).select_from(statuses).where(left_by(import_id))) or 0
 
 
 def count(connection: Connection, import_id: int) -> int:

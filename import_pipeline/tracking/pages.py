@@ -12,7 +12,7 @@ from import_pipeline.rules.status import ItemStatus
 from import_pipeline.tracking import importables, versions
 from import_pipeline.tracking.dialect import insert_into
 from import_pipeline.tracking.imports import ImportRow
-from import_pipeline.tracking.items import UNDONE, count
+from import_pipeline.tracking.items import count, left_by
 from import_pipeline.tracking.leases import Lease, hold, write
 from import_pipeline.tracking.sent import NOTHING, Sent, counted
 from import_pipeline.tracking.tables import import_item_statuses as statuses
@@ -181,14 +181,16 @@ def select_numbered(
 
 
 def select_unfinished(connection: Connection, row: ImportRow, lease: Lease, of_import: int, now: datetime) -> None:
-    """The items of another import that failed for good or were left undone, as pending. Raises LeaseLost."""
+    """The items of another import that failed for good or were left undone, as pending; not those that a later one
+    has imported. Raises LeaseLost.
+    """
     undone = select(
         literal(row.id),
         statuses.c.importable_type,
         statuses.c.importable_id,
         statuses.c.external_id,
         statuses.c.metadata,
-    ).where(statuses.c.import_id == of_import, statuses.c.status.in_(UNDONE))
+    ).where(left_by(of_import))
     columns = ["import_id", "importable_type", "importable_id", "external_id", "metadata"]
     connection.execute(insert(statuses).from_select(columns, undone))
     write(connection, lease, now, items_count=count(connection, row.id), checkpoint={"complete": True})

@@ -73,7 +73,7 @@ def begin(
     connection: Connection, import_id: int, number: int, worker: Worker, now: datetime, run_id: str | None
 ) -> ShardRow | None:
     """Take the shard's place, for this worker; None where somebody works as it, or it has nothing more to do."""
-    _lock(connection, import_id)
+    imports.lock(connection, import_id)
     owner = {
         "worker": worker.id,
         "host": worker.host,
@@ -105,7 +105,7 @@ def beat(connection: Connection, lease: Lease, now: datetime, pulse: Pulse) -> I
 
 def settle(connection: Connection, lease: Lease, now: datetime, pulse: Pulse) -> None:
     """Count what was requested until the end, even where the import has ended before; not where the place is lost."""
-    _lock(connection, lease.import_id)
+    imports.lock(connection, lease.import_id)
     if add_to_shard(connection, lease, pulse):
         counted = imports.counted(connection, pulse)
         connection.execute(update(table).where(table.c.id == lease.import_id).values(updated_at=now, **counted))
@@ -116,7 +116,7 @@ def leave(connection: Connection, lease: Lease, now: datetime, *, for_good: bool
 
     `for_good`: the shard has nothing more to do. `in_order`: that its worker goes is no sign of trouble.
     """
-    _lock(connection, lease.import_id)
+    imports.lock(connection, lease.import_id)
     values: dict[str, Any] = {"pid": None, "worker": None, "heartbeat_at": now}
     if for_good:
         values["ended_at"] = now
@@ -130,18 +130,13 @@ def leave(connection: Connection, lease: Lease, now: datetime, *, for_good: bool
 
 def bury(connection: Connection, seen: ShardRow) -> bool:
     """Take the place from a worker that is gone and release what it held; False where that has changed since."""
-    _lock(connection, seen.import_id)
+    imports.lock(connection, seen.import_id)
     gone = update(shards).where(_is(seen), shards.c.pid.is_not(None))
     if connection.execute(gone.values(fence=shards.c.fence + 1, pid=None, worker=None)).rowcount != 1:
         return False
     if seen.worker is not None:
         _release(connection, seen.import_id, seen.worker)
     return True
-
-
-def _lock(connection: Connection, import_id: int) -> None:
-    """Lock the import's row, as every writer does first, whatever its status."""
-    connection.execute(select(table.c.id).where(table.c.id == import_id).with_for_update(key_share=True))
 
 
 def _release(connection: Connection, import_id: int, worker: str) -> None:

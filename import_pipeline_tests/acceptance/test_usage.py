@@ -2,6 +2,8 @@
 
 import pytest
 
+NO_ID = "expected the number of an import, as `import-pipeline list` tells it, got"
+
 
 @pytest.mark.parametrize(
     ("setting", "value", "sentence"),
@@ -62,6 +64,11 @@ def test_a_broken_list_of_sources_is_told_with_its_place(command, folder, file, 
         (["run", "nope"], "nope: no such source; known are: items"),
         (["plan", "nope"], "nope: no such source; known are: items"),
         (["show", "99"], "import 99: there is none of this id; `import-pipeline list` shows those there are"),
+        (["list", "--source", "nope"], "nope: no such source; known are: items"),
+        (
+            ["prune", "--days", "3"],
+            "Drop the item rows of imports that ended over 3 days ago? Nobody can be asked here: say --yes",
+        ),
     ],
 )
 def test_what_is_not_there_is_said_in_a_sentence(command, arguments, sentence):
@@ -83,7 +90,9 @@ def test_what_is_not_there_is_said_in_a_sentence(command, arguments, sentence):
         (["cancel", "9"], "import 9: there is none of this id"),
         (["delete", "9"], "import 9: there is none of this id"),
         (["run", "items", "--limit", "0"], "0 is not in the range x>=1"),
-        (["show", "9" * 30], "is not in the range"),
+        (["show", "9" * 30], "there is none of this id"),
+        *((([name, "abc"], NO_ID)) for name in ("show", "cancel", "retry", "delete", "finalize")),
+        (["show", "0"], NO_ID),
     ],
 )
 def test_bad_usage_is_refused_before_anything_is_done(command, arguments, sentence):

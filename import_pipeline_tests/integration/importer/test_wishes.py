@@ -45,7 +45,7 @@ def test_new_is_an_extra_import_and_leaves_the_schedule_as_it_is(life, fresh):
     result = life.tick()
     [number] = launched(result)
     assert life.story() == before | {number: ("request", "scheduled", None)}
-    assert result.sentences == [f"Import {number} was asked for by Ada.", f"Import {number} was asked for."]
+    assert result.sentences == [f"Import {number} was asked for by Ada.", f"Import {number} is next."]
     row = life.get(number)
     assert (row.scheduled_at, row.created_at, row.requested_by) == (TEN, life.now, "Ada")
     assert row.metadata == ({"fresh": True} if fresh else {})
@@ -182,8 +182,9 @@ def test_a_retry_takes_what_failed_or_was_not_done_and_nothing_else(life):
     sentence = f"Import {made.id} retries 3 items of import {broken.row.id}."
     what = {"wish": "retry", "import_id": broken.row.id, "handled_at": TEN, "result_import_id": made.id}
     written_down(life, **what, outcome=sentence)
-    with pytest.raises(UsageError, match=f"^import {made.id} retries what import {broken.row.id} has left"):
-        wishes.delete(life.installation, broken.row.id)
+    for action in (wishes.delete, wishes.retry):
+        with pytest.raises(UsageError, match=f"^import {made.id} retries what import {broken.row.id} has left"):
+            action(life.installation, broken.row.id)
     hand = life.launch(BOB)
     assert hand.row.id == made.id
     hand.select()
@@ -197,6 +198,28 @@ def test_a_retry_takes_what_failed_or_was_not_done_and_nothing_else(life):
     hand.complete()
     row = life.get(made.id)
     assert (row.status, row.items_count, row.items_imported_count) == (COMPLETED, 3, 3)
+
+
+def test_what_was_imported_since_is_not_retried_again(life):
+    broken = broken_import(life)
+    broken.end(FAILED)
+    wishes.retry(life.installation, broken.row.id)
+    hand = life.launch(BOB)
+    hand.select()
+    taken = {each.external_id: each for each in hand.claim()}
+    hand.succeed([taken["waiting"], taken["untried"]])
+    hand.fail([taken["bad"]])
+    hand.complete()
+    wishes.retry(life.installation, broken.row.id)
+    hand = life.launch(BOB)
+    hand.select()
+    taken = hand.claim()
+    assert [each.external_id for each in taken] == ["bad"]
+    hand.succeed(taken)
+    hand.complete()
+    for number in (broken.row.id, hand.row.retry_of, hand.row.id - 1):
+        with pytest.raises(UsageError, match=f"^import {number} has left nothing failed or undone that was not im"):
+            wishes.retry(life.installation, number)
 
 
 def all_done(life):
@@ -243,6 +266,17 @@ def test_an_ended_import_is_deleted_and_what_it_imported_stays(life, ended):
     with life.database.read() as connection:
         assert connection.scalar(select(func.count()).select_from(ImportedItem)) == 4
     assert [wish["outcome"] for wish in life.wishes()] == [f"Import {hand.row.id} is deleted."]
+
+
+def test_what_cannot_be_done_is_known_before_anybody_is_asked(life):
+    hand = broken_import(life)
+    life.do(wishes.check_cancel, life.get(hand.row.id), life.now)
+    with pytest.raises(UsageError, match="is running: expected one that has ended"):
+        life.do(wishes.check_delete, life.get(hand.row.id), life.now)
+    hand.end(FAILED)
+    life.do(wishes.check_delete, life.get(hand.row.id), life.now)
+    with pytest.raises(InvalidTransition):
+        life.do(wishes.check_cancel, life.get(hand.row.id), life.now)
 
 
 def test_an_import_that_has_not_ended_is_not_deleted(life):

@@ -28,6 +28,27 @@ RUNNING = {
 RULES = Path(__file__).parents[3] / "deploy" / "prometheus-rules.yaml"
 
 
+@pytest.mark.parametrize(
+    ("asked", "problem"),
+    [
+        (
+            "status=bogus",
+            "status: expected one of running, scheduled, overdue, completed, failed, cancelled, got 'bogus'",
+        ),
+        ("source=nope", "source: expected one of items, got 'nope'"),
+        ("page=0", "page: expected a whole number from 1, got '0'"),
+    ],
+)
+async def test_a_program_is_told_of_what_makes_no_sense(home, asked, problem):
+    async with open_panel(home) as panel:
+        answer = await panel.get(f"/api/imports?{asked}")
+        assert (answer.status_code, answer.json()) == (400, {"error": problem})
+        assert (
+            (await panel.get("/api/imports?sort=bogus")).json()["error"].startswith("sort: expected one of id, -id, ")
+        )
+        assert (await panel.get("/api/imports?sort=-hits&status=overdue&source=items&page=2")).status_code == 200
+
+
 async def test_imports_as_json(home):
     async with open_panel(home) as panel:
         overdue = add_import(panel.installation, scheduled_at=NOON - timedelta(minutes=1))

@@ -73,7 +73,7 @@ def due(number, hour):
 
 
 def asked(number):
-    return Start(import_id=number, reason=f"Import {number} was asked for.")
+    return Start(import_id=number, reason=f"Import {number} is next.")
 
 
 def missed(number, hour, latest):

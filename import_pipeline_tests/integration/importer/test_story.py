@@ -1,0 +1,44 @@
+"""What `show` tells of an import's life: each thing once, and in words that say what was so."""
+
+from import_pipeline.importer import wishes
+from import_pipeline.tracking import events
+from import_pipeline.tracking.requests import Wish
+from import_pipeline_tests.life import ADA, BOB
+
+
+def told(life, hand):
+    with life.database.read() as connection:
+        return [message for _, _, message in events.latest(connection, hand.row.id)]
+
+
+def test_that_an_import_was_asked_for_is_told_once(life):
+    wishes.ask(life.installation, life.source, Wish.NEW, by="Ada")
+    hand = life.launch()
+    assert told(life, hand) == [
+        "Asked for by Ada.",
+        f"Import {hand.row.id} is next.",
+        "Started by process 1 on elsewhere.",
+    ]
+
+
+def test_why_an_import_is_incomplete_is_told_once(life):
+    hand = life.begin(life.slot(life.now))
+    hand.discover("1", stopped="the list repeats itself")
+    hand.succeed(hand.claim())
+    hand.complete()
+    assert told(life, hand)[1:] == [
+        "Completed: 1 imported, 0 unchanged, 0 failed.",
+        "Incomplete: the list repeats itself.",
+    ]
+
+
+def test_who_goes_on_says_whether_the_one_before_left_or_is_gone(life):
+    hand = life.begin(life.slot(life.now))
+    hand.leave()
+    life.begin(hand.row.id, BOB)
+    life.go_on(seconds=60)
+    life.begin(hand.row.id, ADA)
+    assert told(life, hand)[1:] == [
+        "Process 2 on elsewhere goes on: the process before it has left it in order.",
+        "Process 1 on elsewhere goes on: process 2 is gone (resume 1 of 3).",
+    ]
