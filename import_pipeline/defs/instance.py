@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 import yaml  # type: ignore[import-untyped]  # its stubs are a package of their own
 
+from import_pipeline.defs.storage import answering
 from import_pipeline.errors import SettingError, UsageError
 from import_pipeline.settings import Settings
 
@@ -46,7 +47,8 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """The instance. Raises UsageError where it is configured wrongly, DatabaseUnavailable."""
     folder = instance_folder(settings)
     try:
-        instance = dg.DagsterInstance.from_config(str(folder))
+        with answering(settings):
+            instance = dg.DagsterInstance.from_config(str(folder))
     except (dg.DagsterError, yaml.YAMLError) as error:
         problem = " ".join(str(error).split())
         raise UsageError(f"{folder / FILE} is not what Dagster expects of it: {problem}") from error

@@ -10,7 +10,7 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
 from import_pipeline.defs.build import join_definitions
 from import_pipeline.defs.instance import open_instance
-from import_pipeline.defs.storage import ComputeLogs
+from import_pipeline.defs.storage import ComputeLogs, answering
 from import_pipeline.settings import Settings
 
 #: Our own display speaks; Dagster's log lines go to its event log only.
@@ -28,9 +28,12 @@ class FinishedRun:
 
 
 def run_in_process(settings: Settings, sources: Sequence[ImportSource], source: str, import_id: int) -> FinishedRun:
-    """Carry the import out through its job, see it to its end."""
+    """Carry the import out through its job, see it to its end.
+
+    Raises DatabaseUnavailable where Dagster's storage goes away before its run has begun.
+    """
     definitions = join_definitions(sources, settings)
-    with open_instance(settings) as instance:
+    with open_instance(settings) as instance, answering(settings):
         if isinstance(instance.compute_log_manager, ComputeLogs):
             instance.compute_log_manager.captures = False
         result = definitions.resolve_job_def(names.job(source)).execute_in_process(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import dagster as dg
+import dagster_postgres.utils
 from dagster._core.definitions.dependency import NodeHandle
 from dagster._core.events import StepMaterializationData
 from dagster._core.execution.plan.handle import StepHandle
@@ -27,6 +28,7 @@ from dagster_postgres import DagsterPostgresStorage
 from dagster_postgres.utils import DagsterPostgresException
 from filelock import FileLock
 from sqlalchemy import make_url
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from import_pipeline.errors import DatabaseUnavailable, SettingError
 from import_pipeline.settings import Settings, load_settings
@@ -59,14 +61,52 @@ class Storage(DagsterStorage, ConfigurableClass):
 
 def _postgres_storage(settings: Settings, inst_data: ConfigurableClassData | None) -> DagsterStorage:
     """It connects, and tries again for seconds, before it says that it cannot."""
-    try:
+    with answering(settings):
         return DagsterPostgresStorage(postgres_url=settings.database_url, inst_data=inst_data)
-    except DagsterPostgresException as error:
-        where = make_url(settings.database_url).render_as_string(hide_password=True)
-        cause = str(error.__cause__ or error).strip().splitlines()[0]
-        raise DatabaseUnavailable(
-            f"Dagster's storage in {where} does not answer: {cause}. Check DATABASE_URL and the server"
-        ) from error
+
+
+@contextmanager
+def answering(settings: Settings) -> Iterator[None]:
+    """Raise DatabaseUnavailable where Dagster's storage does not answer, or no longer does."""
+    try:
+        with _silent_retries():
+            yield
+    except (DagsterPostgresException, InterfaceError, OperationalError) as error:
+        raise DatabaseUnavailable(_unanswered(settings, error)) from error
+
+
+@contextmanager
+def _silent_retries() -> Iterator[None]:
+    """Dagster's Postgres storage tells the root logger of every try to connect; the last one is told by us.
+
+    It does so by a function that would give a root logger without handlers one, through which everybody's lines would
+    be seen from then on; hence the handler that Python itself uses where there is none.
+    """
+    root = logging.getLogger()
+    usual = logging.lastResort if not root.handlers else None
+    root.addFilter(_is_no_retry)
+    if usual is not None:
+        root.addHandler(usual)
+    try:
+        yield
+    finally:
+        root.removeFilter(_is_no_retry)
+        if usual is not None:
+            root.removeHandler(usual)
+
+
+def _unanswered(settings: Settings, error: Exception) -> str:
+    last = error.__cause__ or error if isinstance(error, DagsterPostgresException) else error
+    cause = str(getattr(last, "orig", None) or last).strip().splitlines()[0]
+    if not settings.is_postgres:
+        where = settings.home / "dagster"
+        return f"Dagster's storage in {where} does not answer: {cause}. Check its disk, and who else uses it"
+    address = make_url(settings.database_url).render_as_string(hide_password=True)
+    return f"Dagster's storage in {address} does not answer: {cause}. Check DATABASE_URL and the server"
+
+
+def _is_no_retry(record: logging.LogRecord) -> bool:
+    return Path(record.pathname) != Path(dagster_postgres.utils.__file__)
 
 
 def store_materializations(

@@ -92,7 +92,9 @@ def test_an_interrupt_keeps_the_import_for_the_next_run(command):
         assert ended.err.endswith(
             "import-pipeline: items: import 1 was interrupted. What is done is kept, and the next run goes on with it\n"
         )
-        assert "none: `import-pipeline run items` goes on with it" in command.run("show", "1").out
+        shown = words(command.run("show", "1").out)
+        assert "none: its process has left it to another one." in shown
+        assert "`import-pipeline run items` does at once" in shown
         resumed = command.run("run", "items", "--json").json
         assert (resumed["import_id"], resumed["status"], resumed["items_imported_count"]) == (1, "completed", ITEMS)
         assert repeated_requests(url) == 0, "what is in flight is waited for"
@@ -108,7 +110,7 @@ def test_a_watcher_sees_an_import_to_its_end(command):
         running.end()
         watched = watcher.end()
     assert watched.status == 0
-    assert re.search(r"items completed: 30 of 30 items after \d\.\d s", watched.err)
+    assert re.search(r"items completed: 30 of 30 items done after \d\.\d s", watched.err)
     assert "30 of 30 imported" in watched.out
 
 
