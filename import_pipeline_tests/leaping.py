@@ -76,7 +76,7 @@ Delay = Callable[[], float]
 
 
 @dataclass(kw_only=True)
-class SimulatedServer(httpx.AsyncBaseTransport):
+class SimulatedServer:
     """A server that counts strictly, and tells its limits as the demo API does: Reset and Date in whole seconds."""
 
     limits: str
@@ -93,7 +93,8 @@ class SimulatedServer(httpx.AsyncBaseTransport):
     def __post_init__(self) -> None:
         self._throttle = Throttle(server_tiers(self.limits), self.kind)
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def answer(self) -> httpx.Response:
+        """Count a request that is sent now."""
         time = asyncio.get_running_loop().time
         await asyncio.sleep(self.before())
         now = time()
@@ -115,6 +116,25 @@ class SimulatedServer(httpx.AsyncBaseTransport):
         """What it writes for Date."""
         looked = now - (now - self.date_turns) % self.date_every if self.date_every else now
         return format_datetime(datetime.fromtimestamp(int(self.epoch + looked), tz=UTC), usegmt=True)
+
+
+@dataclass
+class SimulatedConnections(httpx.AsyncBaseTransport):
+    """One process's connections to that server: made when none is free, kept, and told of as httpx's own are."""
+
+    server: SimulatedServer
+    free: int = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        trace = request.extensions["trace"]
+        if self.free:
+            self.free -= 1
+        else:
+            await trace("connection.connect_tcp.started", {})
+        await trace("http11.send_request_headers.started", {})
+        response = await self.server.answer()
+        self.free += 1
+        return response
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +163,7 @@ async def send_all(
     async def process() -> tuple[tuple[int, int], ...]:
         await asyncio.sleep(random.uniform(0, 0.05))
         async with Limiter("api", parse_tiers(limits), permits, clock=clock, chance=random.random) as limiter:
-            async with httpx.AsyncClient(transport=RateLimitedTransport(server, limiter)) as client:
+            async with httpx.AsyncClient(transport=RateLimitedTransport(SimulatedConnections(server), limiter)) as client:
 
                 async def worker() -> None:
                     for _ in left:

@@ -15,6 +15,7 @@ from import_pipeline.ratelimit.exchange import (
     SECOND,
     Ask,
     Counted,
+    Delays,
     Exchange,
     Named,
     Outcome,
@@ -219,9 +220,12 @@ class Player:
             look_ahead=LOOK_AHEAD,
             count=True,
             told=step.told,
-            quickest=step.quickest,
-            samples=7 if step.quickest else 0,
-            spent=8 * step.quickest,
+            delays=Delays(
+                answers=7 if step.quickest else 0,
+                standing=step.wanted % 8 if step.quickest else 0,
+                quickest=step.quickest,
+                together=8 * step.quickest,
+            ),
             sightings=tuple(step.sightings) if step.tiers else (),
         )
         results = [store.exchange(ask) for store in self.stores]

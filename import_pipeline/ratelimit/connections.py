@@ -4,10 +4,17 @@ httpx's own pool walks all its connections for each request and slows down with 
 """
 
 import ssl
+from contextvars import ContextVar
+from typing import Any
 
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
+
+from import_pipeline.ratelimit.sending import CONNECTS, SENDS, Trace
+
+#: The trace of the request that the running task sends; aiohttp passes nothing of the kind on.
+_trace: ContextVar[Trace | None] = ContextVar("trace", default=None)
 
 
 async def send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -26,6 +33,37 @@ async def send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandl
         raise aiohttp.ClientPayloadError(f"the answer cannot be read: {error.message.splitlines()[0]}") from error
 
 
+def tells(event: str) -> Any:
+    """A callback of aiohttp's tracing that tells the request's own trace of an event, by the name it has in httpx."""
+
+    async def tell(*_: object) -> None:
+        trace = _trace.get()
+        if trace is not None:
+            await trace(event, {})
+
+    return tell
+
+
+def tracing() -> aiohttp.TraceConfig:
+    """What a request's trace is told."""
+    config = aiohttp.TraceConfig()
+    config.on_connection_create_start.append(tells(f"{CONNECTS}tcp.started"))
+    config.on_request_headers_sent.append(tells(f"http11{SENDS}"))
+    return config
+
+
+class TracedTransport(AiohttpTransport):
+    """Knows httpx's `trace` extension, as far as `tracing` has it."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send it."""
+        token = _trace.set(request.extensions.get("trace"))
+        try:
+            return await super().handle_async_request(request)
+        finally:
+            _trace.reset(token)
+
+
 def open_connections(limit: int, *, verify: ssl.SSLContext | bool = True) -> httpx.AsyncBaseTransport:
     """A transport with at most that many connections. It follows no redirect, keeps no cookie, repeats no request."""
     context = httpx.create_ssl_context(verify=verify)
@@ -35,6 +73,7 @@ def open_connections(limit: int, *, verify: ssl.SSLContext | bool = True) -> htt
             connector=aiohttp.TCPConnector(limit=limit, ssl=context),
             cookie_jar=aiohttp.DummyCookieJar(),
             middlewares=(send_once,),
+            trace_configs=[tracing()],
         )
 
-    return AiohttpTransport(verify=context, client=session)
+    return TracedTransport(verify=context, client=session)

@@ -15,6 +15,7 @@ from import_pipeline.ratelimit.exchange import (
     SECOND,
     Ask,
     Counted,
+    Delays,
     Exchange,
     Named,
     Outcome,
@@ -44,7 +45,8 @@ class Permit:
     name: str
     start: float
     expires: float
-    sent: float | None = None  #: when the sending began, where that is known and no connection had to be made first
+    sent: float | None = None  #: when the sending began, where that is known
+    is_first: bool = False  #: whether it was the first one on its connection
     cost: int = 1  #: the places that it takes in every tier
     shared: bool = True  #: False where no limits are known: nobody but this process knows of it
     settled: bool = False
@@ -109,7 +111,7 @@ class Dispatcher:
     _counted_again: list[Counted] = field(default_factory=list)
     _named: dict[int, tuple[Named, float]] = field(default_factory=dict)
     _sightings: dict[int, tuple[int, float]] = field(default_factory=dict)
-    _delays: list[float] = field(default_factory=list)
+    _delays: list[tuple[float, bool]] = field(default_factory=list)  #: seconds, and whether its connection stood
     _flush_at: float = 0.0
     _failing_since: float | None = None
     _closing: bool = False
@@ -152,7 +154,7 @@ class Dispatcher:
         if outcome is Outcome.ANSWERED:
             self._memory.answered(permit.name, permit.cost, moment)
             if permit.sent is not None:
-                self._delays.append(moment - permit.sent)
+                self._delays.append((moment - permit.sent, not permit.is_first))
         else:
             self._memory.gone(permit.name)
         if outcome is Outcome.REFUSED:
@@ -287,9 +289,12 @@ class Dispatcher:
         return replace(
             self.ask(),
             told=told,
-            quickest=int(min(delays, default=0.0) * SECOND),
-            samples=len(delays),
-            spent=int(sum(delays) * SECOND),
+            delays=Delays(
+                answers=len(delays),
+                standing=sum(stood for _, stood in delays),
+                quickest=int(min((seconds for seconds, _ in delays), default=0.0) * SECOND),
+                together=int(sum(seconds for seconds, _ in delays) * SECOND),
+            ),
             sightings=tuple(
                 Sighting(tier=tier, used=used, age=int(max(0.0, now - sent) * SECOND))
                 for tier, (used, sent) in sightings.items()

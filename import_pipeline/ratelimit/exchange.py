@@ -41,6 +41,16 @@ class Wanted:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Delays:
+    """How long answers took, from sending to answer."""
+
+    answers: int = 0
+    standing: int = 0  #: of them, those on connections that had brought an answer before
+    quickest: int = 0
+    together: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Sighting:
     """What an answer's headers told: so many places of that tier were taken when its request arrived."""
 
@@ -78,9 +88,7 @@ class Ask:
     settled: tuple[Settled, ...] = ()
     wanted: tuple[Wanted, ...] = ()
     told: int = 0  #: the part of the tiers' amounts that the server's headers named, in millionths; 0: none
-    quickest: int = 0  #: the shortest time from sending to answer among the settled, of so many `samples`
-    samples: int = 0
-    spent: int = 0  #: what they took together
+    delays: Delays = Delays()  #: of those answered since the last ask
     sightings: tuple[Sighting, ...] = ()
     named: tuple[Named, ...] = ()
     counted: tuple[Counted, ...] = ()

@@ -8,14 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isqrt
 
-from import_pipeline.ratelimit.exchange import SECOND
+from import_pipeline.ratelimit.exchange import SECOND, Delays
 from import_pipeline.ratelimit.pause import WHOLE, Shared
 
 LEAST = WHOLE // 10  #: a server that grants less than this of what is configured is blamed on something else
 RELAX_AFTER = 120 * SECOND  #: how long nothing more is tried after a refusal, or five of the longest windows
 EARLY, LATE = SECOND // 4, SECOND + SECOND // 4  #: a wait is told in whole seconds, rounded up, and travels a while
 PERIOD = 60 * SECOND  #: the quickest answer of this period and the one before it counts
-SAMPLES = 20  #: answers before their delay is believed
+#: Answers before their delay is believed, and how many of them on connections that had brought one before: a first one
+#: may wait for a server that is not ready yet, and if all did, later ones would come early.
+SAMPLES, STANDING = 20, 10
 LONGEST_CREDITED = 10 * SECOND  #: windows in which the delay matters
 
 
@@ -65,18 +67,20 @@ def part(shared: Shared) -> int:
     return min(shared.learned, shared.told)
 
 
-def measure(shared: Shared, now: int, quickest: int, samples: int, spent: int) -> None:
-    """So many answers came, the quickest after this time from sending to answer, and all after that much together."""
+def measure(shared: Shared, now: int, delays: Delays) -> None:
+    """Answers came."""
     if now >= shared.turned + PERIOD:
         fresh = now < shared.turned + 2 * PERIOD
         shared.quickest_before = shared.quickest if fresh else 0
         shared.samples_before = shared.samples if fresh else 0
+        shared.standing_before = shared.standing if fresh else 0
         shared.spent_before = shared.spent if fresh else 0
-        shared.quickest, shared.samples, shared.spent, shared.turned = 0, 0, 0, now
-    if samples:
-        shared.quickest = min(shared.quickest or quickest, quickest)
-        shared.samples += samples
-        shared.spent += spent
+        shared.quickest, shared.samples, shared.standing, shared.spent, shared.turned = 0, 0, 0, 0, now
+    if delays.answers:
+        shared.quickest = min(shared.quickest or delays.quickest, delays.quickest)
+        shared.samples += delays.answers
+        shared.standing += delays.standing
+        shared.spent += delays.together
 
 
 def credit(shared: Shared, now: int) -> int:
@@ -87,7 +91,8 @@ def credit(shared: Shared, now: int) -> int:
     closer to that, the more there were and the less they differ; a tenth is left for what changes.
     """
     samples = shared.samples + shared.samples_before
-    if samples < SAMPLES or now < shared.strict_until:
+    standing = shared.standing + shared.standing_before
+    if samples < SAMPLES or standing < STANDING or now < shared.strict_until:
         return 0
     least = min(quickest for quickest in (shared.quickest, shared.quickest_before) if quickest)
     spread = max(0, (shared.spent + shared.spent_before) // samples - least)

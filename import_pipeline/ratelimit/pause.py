@@ -39,6 +39,8 @@ class Shared:
     quickest_before: int = 0
     samples: int = 0
     samples_before: int = 0
+    standing: int = 0  #: the samples on connections that had brought an answer before
+    standing_before: int = 0
     spent: int = 0  #: what all answers of this period took together
     spent_before: int = 0
     turned: int = 0  #: when the period began

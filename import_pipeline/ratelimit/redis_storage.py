@@ -98,9 +98,12 @@ class RedisPermits(RedisStorage):
 
 def arguments(ask: Ask, epoch: int, seen: int, elapsed: int) -> list[str | int]:
     """The script's arguments, in the order that its head tells."""
-    flat: list[str | int] = [ask.look_ahead, int(ask.count), epoch, seen, elapsed, ask.told, ask.quickest, ask.samples]
+    flat: list[str | int] = [ask.look_ahead, int(ask.count), epoch, seen, elapsed, ask.told]
     flat += [
-        ask.spent,
+        ask.delays.quickest,
+        ask.delays.answers,
+        ask.delays.standing,
+        ask.delays.together,
         ask.concurrent,
         len(ask.tiers),
         len(ask.sightings),

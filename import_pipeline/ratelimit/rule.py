@@ -76,7 +76,7 @@ def exchange(book: Book, ask: Ask, now: int, *, lost: bool = False, emptied: boo
     shared.keep = max(shared.keep, *short, 0)
     relax(shared, now)
     hear(shared, now, ask.told)
-    measure(shared, now, ask.quickest, ask.samples, ask.spent)
+    measure(shared, now, ask.delays)
     count_others(book, ask, now)
     count_again(book, ask, now)
     settle(book, ask, now, is_learning=is_learning)

@@ -10,6 +10,7 @@ import httpx
 
 from import_pipeline.ratelimit.dispatcher import Permit
 from import_pipeline.ratelimit.limiter import Limiter
+from import_pipeline.ratelimit.sending import Sending
 from import_pipeline.redaction import meet_request
 from import_pipeline.rules.nesting import nests_deeper
 from import_pipeline.rules.signals import answered_at, is_ours_right, is_refusal, standings, wait_asked_for
@@ -64,7 +65,6 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         self._deadline = deadline
         self._largest_body = largest_body
         self._deepest_json = deepest_json
-        self._in_flight = self._most_in_flight = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The first answer that is no refusal."""
@@ -72,29 +72,35 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         deadline = wishes.get("deadline") or self._deadline
         meet_request(str(request.url), request.headers.items())
         cost = wishes.get("cost") or self._cost(request)
-        while True:
-            permit = await self._limiter.acquire(deadline, first=bool(wishes.get("first")), cost=cost)
-            if permit.expires - self._limiter.clock.monotonic() < deadline / 2:
-                self._limiter.unused(permit)  # this process stood still; the permit may not last for the request
-                continue
-            response, refused = await self._send(request, permit)
-            if not refused or not isinstance(request.stream, httpx.ByteStream):
-                return response
+        extensions = request.extensions
+        sending = Sending(self._limiter.clock, extensions.get("trace"))
+        request.extensions = {**extensions, "trace": sending}
+        try:
+            while True:
+                permit = await self._limiter.acquire(deadline, first=bool(wishes.get("first")), cost=cost)
+                if permit.expires - self._limiter.clock.monotonic() < deadline / 2:
+                    self._limiter.unused(permit)  # this process stood still; the permit may not last for the request
+                    continue
+                response, refused = await self._send(request, permit, sending)
+                if not refused or not isinstance(request.stream, httpx.ByteStream):
+                    return response
+        finally:
+            request.extensions = extensions
 
     async def aclose(self) -> None:
         """Close the wrapped transport. The limiter is closed by whoever opened it."""
         await self._inner.aclose()
 
-    async def _send(self, request: httpx.Request, permit: Permit) -> tuple[httpx.Response, bool]:
+    async def _send(
+        self, request: httpx.Request, permit: Permit, sending: Sending
+    ) -> tuple[httpx.Response, bool]:
         """The answer, and whether it is a refusal; the permit is settled."""
         status: int | None = None
-        if self._in_flight < self._most_in_flight:  # one of the connections made before is free
-            permit.sent = self._limiter.clock.monotonic()
-        self._in_flight += 1
-        self._most_in_flight = max(self._most_in_flight, self._in_flight)
+        sending.begin_anew()
         try:
             async with asyncio.timeout(permit.expires - self._limiter.clock.monotonic()) as timer:
                 answer = await self._inner.handle_async_request(request)
+                permit.sent, permit.is_first = sending.began, sending.is_first
                 status = answer.status_code
                 return await self._settle(request, permit, answer)
         except NEVER_SENT:
@@ -106,7 +112,6 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
             # It may still be on its way: the permit keeps its place until it no longer can be.
             raise httpx.ReadTimeout(f"no whole answer within {permit.expires - permit.start:g} s") from error
         finally:
-            self._in_flight -= 1
             self._observe(status)
 
     async def _settle(

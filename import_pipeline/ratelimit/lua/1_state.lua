@@ -3,7 +3,7 @@
 -- KEYS  stamps: place -> the latest moment at which the server can have counted it; state: what all processes share;
 --       flying: permit in flight -> when it no longer can be; counts: window:hundredth -> places taken of a long tier
 -- ARGV  look_ahead, count, epoch and moment last seen by this process, elapsed there since, told, quickest, samples,
---       spent, concurrent, #tiers, #sightings, #named, #counted, #settled, (amount, window)..., (tier, used, age)...,
+--       standing, spent, concurrent, #tiers, #sightings, #named, #counted, #settled, (amount, window)..., (tier, used, age)...,
 --       (limit, used, reset, window, age)..., (places, age)..., (permit, outcome, age, wait, cost)...,
 --       (permit, lifetime, cost)...
 local STAMPS, STATE, FLYING, COUNTS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -12,7 +12,7 @@ local WHOLE, LEAST = 1000000, 100000
 local FIELDS = {'offset', 'seen', 'epoch', 'hold', 'pause', 'probing', 'probe_until', 'hits', 'sleeps', 'slept',
                 'sleep_until', 'asleep', 'keep', 'learned', 'relax_at', 'weak', 'told', 'told_at', 'quickest',
                 'quickest_before', 'samples', 'samples_before', 'turned', 'strict_until', 'before', 'refused_at',
-                'longest', 'spent', 'spent_before', 'named_full_at'}
+                'longest', 'spent', 'spent_before', 'standing', 'standing_before', 'named_full_at'}
 local max, min, floor, ceil = math.max, math.min, math.floor, math.ceil
 local at = 0
 local function text() at = at + 1; return ARGV[at] end
@@ -32,7 +32,8 @@ for i, value in ipairs(redis.call('HMGET', STATE, unpack(FIELDS))) do s[FIELDS[i
 local probe = redis.call('HGET', STATE, 'probe') or ''
 if s.epoch == 0 then s.learned, s.told = WHOLE, WHOLE end
 local look_ahead, count, epoch, seen, elapsed = number(), number(), number(), number(), number()
-local told, quickest, samples, spent, concurrent = number(), number(), number(), number(), number()
+local told, quickest, samples, standing, spent = number(), number(), number(), number(), number()
+local concurrent = number()
 local n_tiers, n_sightings, n_named, n_counted, n_settled = number(), number(), number(), number(), number()
 local tiers = numbers(n_tiers, 2)
 local sightings, named, counted = numbers(n_sightings, 3), numbers(n_named, 5), numbers(n_counted, 2)

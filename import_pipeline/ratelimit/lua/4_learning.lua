@@ -1,6 +1,6 @@
 -- What the server's behaviour teaches (learning.py).
 local EARLY, LATE = 250000, 1250000
-local PERIOD, SAMPLES, LONGEST_CREDITED = 60000000, 20, 10000000
+local PERIOD, SAMPLES, STANDING, LONGEST_CREDITED = 60000000, 20, 10, 10000000
 for _, tier in ipairs(tiers) do
   if not tier.is_long then s.keep = max(s.keep, tier[2]) end
 end
@@ -12,12 +12,12 @@ if told > 0 and (told <= s.told or now >= s.told_at + max(PERIOD, s.keep)) then 
 if now >= s.turned + PERIOD then
   local fresh = now < s.turned + 2 * PERIOD
   s.quickest_before, s.samples_before = fresh and s.quickest or 0, fresh and s.samples or 0
-  s.spent_before = fresh and s.spent or 0
-  s.quickest, s.samples, s.spent, s.turned = 0, 0, 0, now
+  s.standing_before, s.spent_before = fresh and s.standing or 0, fresh and s.spent or 0
+  s.quickest, s.samples, s.standing, s.spent, s.turned = 0, 0, 0, 0, now
 end
 if samples > 0 then
   s.quickest = s.quickest == 0 and quickest or min(s.quickest, quickest)
-  s.samples, s.spent = s.samples + samples, s.spent + spent
+  s.samples, s.standing, s.spent = s.samples + samples, s.standing + standing, s.spent + spent
 end
 
 local function met(tier, moment)

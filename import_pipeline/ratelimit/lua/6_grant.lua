@@ -1,7 +1,7 @@
 -- The moments at which the wanted permits may start: in every tier, when the last of a permit's places is free.
 local portion, credit = min(s.learned, s.told), 0
 local all_samples = s.samples + s.samples_before
-if all_samples >= SAMPLES and now >= s.strict_until then
+if all_samples >= SAMPLES and s.standing + s.standing_before >= STANDING and now >= s.strict_until then
   local least = min(s.quickest > 0 and s.quickest or s.quickest_before,
                     s.quickest_before > 0 and s.quickest_before or s.quickest)
   local spread = max(0, floor((s.spent + s.spent_before) / all_samples) - least)

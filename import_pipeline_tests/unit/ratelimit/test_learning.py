@@ -2,8 +2,17 @@
 
 import pytest
 
-from import_pipeline.ratelimit.exchange import SECOND, Outcome, Settled, Sighting
-from import_pipeline.ratelimit.learning import PERIOD, RELAX_AFTER, SAMPLES, credit, effective_window, hear, measure
+from import_pipeline.ratelimit.exchange import SECOND, Delays, Outcome, Settled, Sighting
+from import_pipeline.ratelimit.learning import (
+    PERIOD,
+    RELAX_AFTER,
+    SAMPLES,
+    STANDING,
+    credit,
+    effective_window,
+    hear,
+    measure,
+)
 from import_pipeline.ratelimit.pause import WHOLE, Shared
 from import_pipeline_tests.permits import Story
 
@@ -126,36 +135,40 @@ def test_the_least_that_headers_told_of_late_counts(heard: list[tuple[int, int]]
     assert shared.told == expected
 
 
+def answers(number: int, *, quickest: int, mean: int = 0, standing: int = STANDING) -> Delays:
+    """So many answers, of which some came on standing connections."""
+    return Delays(answers=number, standing=standing, quickest=quickest, together=number * (mean or quickest))
+
+
 @pytest.mark.parametrize(
-    ("quickest", "mean", "samples", "strict", "expected"),
+    ("delays", "strict", "expected"),
     [
-        (200_000, 205_000, SAMPLES, False, 180_000),  # less a tenth
-        (200_000, 205_000, SAMPLES - 1, False, 0),
-        (200_000, 205_000, SAMPLES, True, 0),
-        (50_000, 50_000, SAMPLES, False, 40_000),  # less ten milliseconds at least
-        (8_000, 8_000, SAMPLES, False, 0),
-        (30_000, 90_000, 50, False, 0),  # they differ much, and are few: a quicker one may come
-        (45_000, 90_000, 1_000, False, 35_000),  # they differ much, but are many
+        (answers(SAMPLES, quickest=200_000, mean=205_000), False, 180_000),  # less a tenth
+        (answers(SAMPLES - 1, quickest=200_000, mean=205_000), False, 0),
+        (answers(SAMPLES, quickest=200_000, mean=205_000, standing=STANDING - 1), False, 0),
+        (answers(SAMPLES, quickest=200_000, mean=205_000), True, 0),
+        (answers(SAMPLES, quickest=50_000), False, 40_000),  # less ten milliseconds at least
+        (answers(SAMPLES, quickest=8_000), False, 0),
+        (answers(50, quickest=30_000, mean=90_000), False, 0),  # they differ much, and are few: a quicker one may come
+        (answers(1_000, quickest=45_000, mean=90_000), False, 35_000),  # they differ much, but are many
     ],
 )
-def test_the_delay_that_never_varies_is_credited(
-    quickest: int, mean: int, samples: int, strict: bool, expected: int
-) -> None:
+def test_the_delay_that_never_varies_is_credited(delays: Delays, strict: bool, expected: int) -> None:
     shared = Shared(strict_until=10 * SECOND if strict else 0)
-    measure(shared, SECOND, quickest, samples, mean * samples)
+    measure(shared, SECOND, delays)
     assert credit(shared, SECOND) == expected
 
 
 def test_the_quickest_answer_counts_for_a_period_and_the_next() -> None:
     shared = Shared()
-    measure(shared, PERIOD, 100_000, SAMPLES, 100_000 * SAMPLES)
-    measure(shared, PERIOD + 1, 120_000, SAMPLES, 120_000 * SAMPLES)
+    measure(shared, PERIOD, answers(SAMPLES, quickest=100_000))
+    measure(shared, PERIOD + 1, answers(SAMPLES, quickest=120_000))
     assert credit(shared, PERIOD + 1) == 90_000
-    measure(shared, 2 * PERIOD, 110_000, SAMPLES, 110_000 * SAMPLES)
+    measure(shared, 2 * PERIOD, answers(SAMPLES, quickest=110_000))
     assert credit(shared, 2 * PERIOD) == 90_000
-    measure(shared, 3 * PERIOD, 110_000, SAMPLES, 110_000 * SAMPLES)
+    measure(shared, 3 * PERIOD, answers(SAMPLES, quickest=110_000))
     assert credit(shared, 3 * PERIOD) == 99_000
-    measure(shared, 9 * PERIOD, 0, 0, 0)
+    measure(shared, 9 * PERIOD, Delays())
     assert credit(shared, 9 * PERIOD) == 0
 
 
