@@ -66,6 +66,7 @@ def cells(storage: str, peers: list[str]) -> list[Cell]:
         replace(jittery, storage="sqlite" if storage == "redis" else "redis", most_runs=3),
         short,
         replace(short, processes=4),
+        replace(short, processes=8),
         lower,
         replace(lower, headers=True),
         replace(lower, tiers=""),

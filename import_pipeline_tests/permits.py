@@ -167,6 +167,7 @@ steps = st.lists(
                 limit=st.integers(1, 9),
                 used=st.integers(0, 9),
                 reset=st.sampled_from([0, SECOND, 7 * SECOND + 1]),
+                took=st.sampled_from([0, 40_000, SECOND]),
                 window=st.sampled_from([0, 0, 5 * SECOND, DAY]),
                 age=st.integers(0, 100_000),
             ),

@@ -68,6 +68,7 @@ class Named:
     reset: int  #: from the answer until the first of them comes free, at least
     window: int = 0  #: 0: not told
     age: int = 0  #: since the answer
+    took: int = 0  #: from sending to answer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,6 +14,8 @@ MOST = 6  #: tiers that are remembered
 LONGEST_LOOK = 3600 * SECOND
 LOOK_BACK = 10  #: a window is not longer than so many times the wait after a refusal
 ROUNDING = SECOND // 4  #: a reset is told in whole seconds, rounded up, and travels a while
+SKEW = SECOND // 20  #: what clocks that are kept right may differ
+NOT_TOLD = SECOND  #: requests are told to the store within
 JOIN = SECOND // 2  #: when a first tier is learned, all wait that long for the others to tell what they sent
 
 
@@ -21,54 +23,84 @@ def learn(shared: Shared, stamps: Stamps, ask: Ask, now: int) -> None:
     """Take in what this process's answers named, and forget what nobody has heard of for long."""
     shared.found = [tier for tier in shared.found if now < tier[2] + LASTS]
     for each in ask.named:
-        window = each.window or window_of(each, stamps, now)
         if each.used >= each.limit:
             shared.named_full_at = now - each.age
-        if window:
-            enter(shared, each.limit, window, now, each.used, named=True)
+        if each.window or each.reset > 0:
+            named(shared, each, windows_of(each, shared, stamps, now), now)
     refusals = [each for each in ask.settled if each.outcome is Outcome.REFUSED]
     if refusals:
         shared.refused_at = shared.refused_at or min(now - each.age for each in refusals)
         look_back = LOOK_BACK * (now - shared.refused_at + max(each.wait for each in refusals))
         shared.keep = max(shared.keep, min(LONGEST_LOOK, look_back))
-    longest = max((window for _, window, _ in shared.found), default=0)
+    longest = max((window for _, window, *_ in shared.found), default=0)
     shared.keep = max(shared.keep, min(LONGEST_LOOK, LOOK_BACK * longest))  # a longer tier is found by what was before
 
 
-def window_of(named: Named, stamps: Stamps, now: int) -> int:
-    """The window of a limit of which only the reset is known: the oldest request that it counts leaves it then.
+def windows_of(told: Named, shared: Shared, stamps: Stamps, now: int) -> tuple[int, int]:
+    """The least and the longest window that a named limit can have.
 
-    Windows are whole seconds, and what is told of them is rounded.
+    Where only the reset is known: the oldest request that it counts leaves the window then. That is the one that tells,
+    if it is alone; else so many before it, not counting some of those in flight. It arrived some time before its
+    answer: how long, is taken from the request that tells.
     """
-    if named.reset <= 0:
-        return 0
-    oldest = stamps.newest(named.used - 1, 1) if named.used else ()
-    since = max(0, now - named.age - oldest[0]) if oldest else 0
-    return max(SECOND, named.reset + since)
+    if told.window:
+        return told.window, told.window
+    then = now - told.age
+    least = longest = 0
+    if told.used > 1:
+        least = age_of(stamps, told.used - 1, then) or 0
+        longest = age_of(stamps, told.used - 1 + stamps.later_than(then), then)
+        if longest is None:  # not all have told what they sent
+            longest = max(least, min(now - shared.epoch, NOT_TOLD))
+    return told.reset + least - SKEW, told.reset + longest + told.took + SKEW
 
 
-def enter(shared: Shared, amount: int, window: int, now: int, used: int, *, named: bool = False) -> bool:
-    """Remember a tier; False: others imply it already.
+def age_of(stamps: Stamps, skipped: int, then: int) -> int | None:
+    """How old the newest stamp was, after skipping some; None: there are not so many."""
+    oldest = stamps.newest(skipped, 1)
+    return max(0, then - oldest[0]) if oldest else None
 
-    A limit that is named again with a longer window has that one, if it is surely longer. One that was found is never
-    raised; found again, it is a tenth less at least.
+
+def named(shared: Shared, told: Named, windows: tuple[int, int], now: int) -> None:
+    """Remember a tier that headers named, or that they name again.
+
+    Windows are whole seconds. Where several are possible, the longest holds until answers leave less doubt. One that is
+    named again with a window that is surely longer has that one.
     """
-    if named and not shared.found:
+    least, longest = map(whole, windows)
+    if not shared.found:
         shared.hold = max(shared.hold, now + JOIN)
     for tier in shared.found:
-        if named and tier[0] == amount:
-            tier[1], tier[2] = max(tier[1], whole(window - ROUNDING) if window % SECOND else window), now
-            return True
-        if not named and tier[1] == window:
+        if tier[0] == told.limit:
+            surely = least if told.window else whole(windows[0] - ROUNDING)
+            shortest = min(max(tier[3], least), tier[1])
+            tier[1:] = [surely, now, surely] if surely > tier[1] else [max(shortest, min(tier[1], longest)), now, shortest]
+            return
+    if not is_implied(shared, told.limit, longest):
+        remember(shared, [told.limit, longest, now, least], told.used)
+
+
+def find(shared: Shared, amount: int, window: int, now: int) -> bool:
+    """Remember a tier that was found; False: others imply it already.
+
+    One that was found is never raised; found again, it is a tenth less at least.
+    """
+    for tier in shared.found:
+        if tier[1] == window:
             tier[0], tier[2] = max(1, min(amount, tier[0] - max(1, tier[0] // 10))), now
             return True
-    window = whole(window)
     if is_implied(shared, amount, window):
         return False
-    shared.found = [*shared.found, [amount, window, now]][-MOST:]
+    remember(shared, [amount, window, now, window], amount)
+    return True
+
+
+def remember(shared: Shared, tier: list[int], used: int) -> None:
+    """One tier more, of which so many places are taken."""
+    shared.found = [*shared.found, tier][-MOST:]
+    amount, window, now, _ = tier
     if hundredths.is_long(amount, window):
         hundredths.add(shared.counts, window, now, used)
-    return True
 
 
 def discover(shared: Shared, stamps: Stamps, moment: int, now: int) -> None:
@@ -88,7 +120,7 @@ def discover(shared: Shared, stamps: Stamps, moment: int, now: int) -> None:
         window = moment - each
         if number * best_window >= best * window and not is_implied(shared, number, whole(window)):
             best, best_window = number, window
-    if not best or not enter(shared, best, whole(best_window), now, best):
+    if not best or not find(shared, best, whole(best_window), now):
         shared.learned = max(LEAST, shared.learned - shared.learned // 10)
         shared.relax_at = now + max(RELAX_AFTER, 5 * shared.keep)
 
@@ -105,4 +137,4 @@ def is_implied(shared: Shared, amount: int, window: int) -> bool:
 
 def tiers(shared: Shared) -> tuple[tuple[int, int], ...]:
     """(amount, window) of each."""
-    return tuple((amount, window) for amount, window, _ in shared.found)
+    return tuple((amount, window) for amount, window, *_ in shared.found)

@@ -140,7 +140,7 @@ class Limiter:
         was somebody else with the same key, and takes our places too. Where none is configured they are ours.
         """
         if not self.tiers:
-            self._take_over(told)
+            self._take_over(told, permit)
             return
         tiers = [(tier.amount, tier.get_expiry()) for tier in self.tiers]
         part = part_of(told, tiers)
@@ -183,8 +183,8 @@ class Limiter:
                 "raise the limit or lower cost(request)"
             )
 
-    def _take_over(self, told: Sequence[Standing]) -> None:
-        limits = []
+    def _take_over(self, told: Sequence[Standing], permit: Permit) -> None:
+        limits, took = [], self.clock.monotonic() - (permit.start if permit.sent is None else permit.sent)
         for each in told:
             if not each.limit or not timedelta(0) < (each.window or each.reset or timedelta(0)) <= LONGEST_WINDOW:
                 continue
@@ -196,6 +196,7 @@ class Limiter:
                     used=used,
                     reset=max(0, reset // timedelta(microseconds=1)),
                     window=(each.window or timedelta()) // timedelta(microseconds=1),
+                    took=int(took * SECOND),
                 )
             )
         if limits:

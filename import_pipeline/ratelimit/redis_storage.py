@@ -116,7 +116,7 @@ def arguments(ask: Ask, epoch: int, seen: int, elapsed: int) -> list[str | int]:
     for sighting in ask.sightings:
         flat += [sighting.tier + 1, sighting.used, sighting.age]
     for named in ask.named:
-        flat += [named.limit, named.used, named.reset, named.window, named.age]
+        flat += [named.limit, named.used, named.reset, named.window, named.age, named.took]
     for counted in ask.counted:
         flat += [counted.places, counted.age]
     for settled in ask.settled:

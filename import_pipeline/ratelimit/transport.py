@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -13,7 +12,7 @@ from import_pipeline.ratelimit.limiter import Limiter
 from import_pipeline.ratelimit.sending import Sending
 from import_pipeline.redaction import meet_request
 from import_pipeline.rules.nesting import nests_deeper
-from import_pipeline.rules.signals import answered_at, is_ours_right, is_refusal, standings, wait_asked_for
+from import_pipeline.rules.signals import is_refusal, standings_of_answer, wait_asked_for
 
 #: Bytes of a body, as sent and as unpacked.
 LARGEST_BODY = 64 * 1024 * 1024
@@ -121,10 +120,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         limiter, body, refused = self._limiter, b"", is_refusal(answer.status_code, answer.headers)
         arrived = limiter.clock.monotonic()
         if any(name in answer.headers for name in TELLING):
-            now = limiter.clock.now()
-            exact = is_ours_right(answer.headers, now=now)
-            told = standings(answer.headers, now=now if exact else answered_at(answer.headers, otherwise=now))
-            limiter.hear([replace(each, is_moment=each.is_moment and not exact) for each in told], permit)
+            limiter.hear(standings_of_answer(answer.headers, now=limiter.clock.now()), permit)
         if refused:
             limiter.refused(permit, wait_asked_for(answer.headers, now=limiter.clock.now()))
             with suppress(httpx.RequestError):  # nobody needs it whole

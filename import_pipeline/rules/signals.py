@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -22,7 +22,7 @@ class Standing:
     limit: int | None = None  #: requests per window
     remaining: int | None = None
     reset: timedelta | None = None  #: until the window is over, or a place is free
-    is_moment: bool = False  #: whether the reset was told as a moment: then rounding makes it up to a second too long
+    is_moment: bool = False  #: whether it is a moment less a Date in whole seconds, and so up to a second too long
     window: timedelta | None = None
 
 
@@ -92,6 +92,14 @@ def wait_asked_for(headers: Mapping[str, str], *, now: datetime) -> timedelta | 
 def standings(headers: Mapping[str, str], *, now: datetime) -> list[Standing]:
     """Everything that the headers tell: the IETF's RateLimit (and -Policy), else the X-RateLimit-… of many APIs."""
     return ietf_standings(headers) or x_rate_limit(headers, now=now)
+
+
+def standings_of_answer(headers: Mapping[str, str], *, now: datetime) -> list[Standing]:
+    """Everything that an answer tells which came now: moments are read against our clock, or against Date if that is
+    no clock like ours."""
+    if is_ours_right(headers, now=now):
+        return [replace(each, is_moment=False) for each in standings(headers, now=now)]
+    return standings(headers, now=answered_at(headers, otherwise=now))
 
 
 def part_of(told: Sequence[Standing], tiers: Sequence[tuple[int, float]]) -> float | None:

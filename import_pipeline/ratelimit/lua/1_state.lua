@@ -4,7 +4,7 @@
 --       flying: permit in flight -> when it no longer can be; counts: window:hundredth -> places taken of a long tier
 -- ARGV  look_ahead, count, epoch and moment last seen by this process, elapsed there since, told, quickest, samples,
 --       standing, spent, concurrent, #tiers, #sightings, #named, #counted, #settled, (amount, window)..., (tier, used, age)...,
---       (limit, used, reset, window, age)..., (places, age)..., (permit, outcome, age, wait, cost)...,
+--       (limit, used, reset, window, age, took)..., (places, age)..., (permit, outcome, age, wait, cost)...,
 --       (permit, lifetime, cost)...
 local STAMPS, STATE, FLYING, COUNTS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local SECOND, SLACK, GAP, POLL, REJOIN, FRESH, WEEK = 1000000, 250000, 1000000, 50000, 2000000, 2000000, 604800000
@@ -36,7 +36,7 @@ local told, quickest, samples, standing, spent = number(), number(), number(), n
 local concurrent = number()
 local n_tiers, n_sightings, n_named, n_counted, n_settled = number(), number(), number(), number(), number()
 local tiers = numbers(n_tiers, 2)
-local sightings, named, counted = numbers(n_sightings, 3), numbers(n_named, 5), numbers(n_counted, 2)
+local sightings, named, counted = numbers(n_sightings, 3), numbers(n_named, 6), numbers(n_counted, 2)
 local configured = n_tiers > 0
 local settled, wanted = {}, {}
 for i = 1, n_settled do

@@ -1,13 +1,17 @@
 -- Tiers of an api for which none is configured: named by the server's headers, or found by being refused (found.py).
 local LASTS, MOST_FOUND, LOOK_BACK, LONGEST_LOOK, JOIN = 86400 * SECOND, 6, 10, 3600 * SECOND, 500000
-local RELAX_AFTER, ROUNDING = 120 * SECOND, 250000
+local RELAX_AFTER, ROUNDING, SKEW, NOT_TOLD = 120 * SECOND, 250000, 50000, SECOND
 local found, newly_long = {}, {}
-for amount, window, sign in string.gmatch(redis.call('HGET', STATE, 'found') or '', '(%d+):(%d+):(%d+)') do
-  found[#found + 1] = {tonumber(amount), tonumber(window), tonumber(sign)}
+for amount, window, sign, least in string.gmatch(redis.call('HGET', STATE, 'found') or '', '(%d+):(%d+):(%d+):?(%d*)') do
+  found[#found + 1] = {tonumber(amount), tonumber(window), tonumber(sign), tonumber(least) or tonumber(window)}
 end
 local function later_than(moment) return redis.call('ZCOUNT', STAMPS, '(' .. exact(moment), '+inf') end
 local function first_after(moment)
   return tonumber(redis.call('ZRANGEBYSCORE', STAMPS, '(' .. exact(moment), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2])
+end
+local function age_of(skipped, moment)
+  local oldest = redis.call('ZREVRANGE', STAMPS, skipped, skipped, 'WITHSCORES')[2]
+  return oldest and max(0, moment - tonumber(oldest))
 end
 
 local function whole(window) return max(SECOND, floor(window / SECOND) * SECOND) end
@@ -17,23 +21,37 @@ local function is_implied(amount, window)
   end
   return false
 end
-local function enter(amount, window, is_named, used)
-  if is_named and #found == 0 then s.hold = max(s.hold, now + JOIN) end
+local function remember(amount, window, least, used)
+  found[#found + 1] = {amount, window, now, least}
+  newly_long[#newly_long + 1] = {amount, window, used}
+  if #found > MOST_FOUND then table.remove(found, 1) end
+end
+local function name_tier(limit, used, is_told, least, longest)
+  local surely = is_told and least or whole(least - ROUNDING)
+  least, longest = whole(least), whole(longest)
+  if #found == 0 then s.hold = max(s.hold, now + JOIN) end
   for _, tier in ipairs(found) do
-    if is_named and tier[1] == amount then
-      tier[2], tier[3] = max(tier[2], window % SECOND > 0 and whole(window - ROUNDING) or window), now
-      return true
+    if tier[1] == limit then
+      if surely > tier[2] then tier[2], tier[4] = surely, surely
+      else
+        tier[4] = min(max(tier[4], least), tier[2])
+        tier[2] = max(tier[4], min(tier[2], longest))
+      end
+      tier[3] = now
+      return
     end
-    if not is_named and tier[2] == window then
+  end
+  if not is_implied(limit, longest) then remember(limit, longest, least, used) end
+end
+local function find(amount, window)
+  for _, tier in ipairs(found) do
+    if tier[2] == window then
       tier[1], tier[3] = max(1, min(amount, tier[1] - max(1, floor(tier[1] / 10)))), now
       return true
     end
   end
-  window = whole(window)
   if is_implied(amount, window) then return false end
-  found[#found + 1] = {amount, window, now}
-  newly_long[#newly_long + 1] = {amount, window, used}
-  if #found > MOST_FOUND then table.remove(found, 1) end
+  remember(amount, window, window, amount)
   return true
 end
 
@@ -49,7 +67,7 @@ local function discover(moment)
     local window = moment - tonumber(admitted[2 * n])
     if n * best_window >= best * window and not is_implied(n, whole(window)) then best, best_window = n, window end
   end
-  if best == 0 or not enter(best, whole(best_window), false, best) then
+  if best == 0 or not find(best, whole(best_window)) then
     s.learned = max(LEAST, s.learned - floor(s.learned / 10))
     s.relax_at = now + max(RELAX_AFTER, 5 * s.keep)
   end
@@ -60,14 +78,18 @@ if not configured then
     if now >= found[i][3] + LASTS then table.remove(found, i) end
   end
   for _, each in ipairs(named) do
-    local limit, used, reset, window, age = unpack(each)
-    if window == 0 and reset > 0 then
-      local oldest = used > 0 and redis.call('ZREVRANGE', STAMPS, used - 1, used - 1, 'WITHSCORES')[2]
-      local since = oldest and max(0, now - age - tonumber(oldest)) or 0
-      window = max(SECOND, reset + since)
-    end
+    local limit, used, reset, window, age, took = unpack(each)
     if used >= limit then s.named_full_at = now - age end
-    if window > 0 then enter(limit, window, true, used) end
+    if window > 0 then
+      name_tier(limit, used, true, window, window)
+    elseif reset > 0 then
+      local least, longest = 0, 0
+      if used > 1 then
+        least = age_of(used - 1, now - age) or 0
+        longest = age_of(used - 1 + later_than(now - age), now - age) or max(least, min(now - s.epoch, NOT_TOLD))
+      end
+      name_tier(limit, used, false, reset + least - SKEW, reset + longest + took + SKEW)
+    end
   end
   local refused_at, longest_wait
   for _, each in ipairs(settled) do

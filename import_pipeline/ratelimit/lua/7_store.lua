@@ -7,7 +7,7 @@ for i, tier in ipairs(tiers) do
 end
 local tiers_found = {}
 for i, tier in ipairs(found) do
-  tiers_found[i] = exact(tier[1]) .. ':' .. exact(tier[2]) .. ':' .. exact(tier[3])
+  tiers_found[i] = exact(tier[1]) .. ':' .. exact(tier[2]) .. ':' .. exact(tier[3]) .. ':' .. exact(tier[4])
 end
 local changed = {'probe', probe, 'found', table.concat(tiers_found, ';')}
 for _, field in ipairs(FIELDS) do

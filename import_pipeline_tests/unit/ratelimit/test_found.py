@@ -66,13 +66,56 @@ def test_headers_name_the_limit_and_its_window() -> None:
     assert len(story.at(0.6, 60)) == 50
 
 
+def answered(*names: str, age: float = 0.0) -> list[Settled]:
+    return [Settled(permit=name, outcome=Outcome.ANSWERED, age=round(age * SECOND)) for name in names]
+
+
+def told(limit: int, used: int, reset: float, took: float = 0.0) -> tuple[Named]:
+    return (Named(limit=limit, used=used, reset=round(reset * SECOND), took=round(took * SECOND)),)
+
+
 def test_a_reset_is_reckoned_from_the_oldest_request_that_is_counted() -> None:
     """Ten are counted, the first of which was answered at 0.2 s; at 3.2 s its place comes free in 7 s: ten seconds."""
     story = Story()
-    story.at(0, 0, named=(Named(limit=200, used=1, reset=9 * SECOND),))
-    story.at(0.2, 0, *[Settled(permit=f"p{n}", outcome=Outcome.ANSWERED) for n in range(10)])
-    story.at(3.2, 0, named=(Named(limit=200, used=10, reset=7 * SECOND),))
+    story.at(0, 0, named=told(200, 1, 9.1))
+    story.at(0.2, 0, *answered(*(f"p{n}" for n in range(10))))
+    story.at(3.2, 0, named=told(200, 10, 7.4))
     assert story.result.found == ((200, 10 * SECOND),)
+
+
+def test_of_two_possible_windows_the_longer_holds_until_an_answer_leaves_no_doubt() -> None:
+    """The first answer was under way for 0.3 s, and its request arrived anywhere in them: 2.8 to 3.1 s."""
+    story = Story()
+    story.at(0, 0, named=told(40, 1, 2.8, took=0.3))
+    assert story.result.found == ((40, 3 * SECOND),)
+    story.at(5, 0, *answered("p1", "p2", age=1))
+    story.at(5, 0, named=told(40, 2, 1.9, took=0.3))
+    assert story.result.found == ((40, 3 * SECOND),), "again two are possible"
+    story.at(6, 0, named=told(40, 1, 2.4, took=0.3))
+    assert story.result.found == ((40, 2 * SECOND),)
+
+
+def test_a_window_never_gets_shorter_than_an_answer_left_possible() -> None:
+    """A server with fixed windows tells of less and less time left, whatever its window is."""
+    story = Story()
+    story.at(0, 0, named=told(40, 1, 9.9, took=0.2))
+    assert story.result.found == ((40, 10 * SECOND),)
+    story.at(5, 0, named=told(40, 1, 4.9, took=0.01))
+    assert story.result.found == ((40, 9 * SECOND),)
+
+
+def test_requests_in_flight_may_or_may_not_be_among_those_counted() -> None:
+    """Two were answered 1.5 and 0.5 s ago, one flies: of two that are counted, the older may be either of those."""
+    story = Story()
+    story.at(0, 0, named=told(40, 1, 5.5, took=1.0))
+    assert story.result.found == ((40, 6 * SECOND),)
+    story.at(10, 0, *answered("p1", age=1.5), *answered("p2", age=0.5))
+    (flying,) = story.at(10, 1)
+    story.at(10, 0, named=told(40, 2, 4.7))
+    assert story.result.found == ((40, 6 * SECOND),), "5.2 s if it is counted, 6.2 s if not"
+    story.at(10, 0, *answered(flying))
+    story.at(10, 0, named=told(40, 2, 4.7))
+    assert story.result.found == ((40, 5 * SECOND),)
 
 
 def test_a_window_that_is_told_is_believed_at_once() -> None:
