@@ -163,7 +163,8 @@ async def send_all(
     async def process() -> tuple[tuple[int, int], ...]:
         await asyncio.sleep(random.uniform(0, 0.05))
         async with Limiter("api", parse_tiers(limits), permits, clock=clock, chance=random.random) as limiter:
-            async with httpx.AsyncClient(transport=RateLimitedTransport(SimulatedConnections(server), limiter)) as client:
+            transport = RateLimitedTransport(SimulatedConnections(server), limiter)
+            async with httpx.AsyncClient(transport=transport) as client:
 
                 async def worker() -> None:
                     for _ in left:

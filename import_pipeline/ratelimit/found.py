@@ -21,7 +21,8 @@ JOIN = SECOND // 2  #: when a first tier is learned, all wait that long for the 
 
 def learn(shared: Shared, stamps: Stamps, ask: Ask, now: int) -> None:
     """Take in what this process's answers named, and forget what nobody has heard of for long."""
-    shared.found = [tier for tier in shared.found if now < tier[2] + LASTS]
+    # A store of an earlier version knows no shortest window.
+    shared.found = [[*tier, tier[1]][:4] for tier in shared.found if now < tier[2] + LASTS]
     for each in ask.named:
         if each.used >= each.limit:
             shared.named_full_at = now - each.age
@@ -45,13 +46,13 @@ def windows_of(told: Named, shared: Shared, stamps: Stamps, now: int) -> tuple[i
     """
     if told.window:
         return told.window, told.window
-    then = now - told.age
-    least = longest = 0
-    if told.used > 1:
-        least = age_of(stamps, told.used - 1, then) or 0
-        longest = age_of(stamps, told.used - 1 + stamps.later_than(then), then)
-        if longest is None:  # not all have told what they sent
-            longest = max(least, min(now - shared.epoch, NOT_TOLD))
+    then, before = now - told.age, told.used - 1
+    if before < 1:
+        return told.reset - SKEW, told.reset + told.took + SKEW
+    least = age_of(stamps, before, then) or 0
+    longest = age_of(stamps, before + stamps.later_than(then), then)
+    if longest is None:  # not all have told what they sent
+        longest = max(least, min(now - shared.epoch, NOT_TOLD))
     return told.reset + least - SKEW, told.reset + longest + told.took + SKEW
 
 
@@ -71,10 +72,15 @@ def named(shared: Shared, told: Named, windows: tuple[int, int], now: int) -> No
     if not shared.found:
         shared.hold = max(shared.hold, now + JOIN)
     for tier in shared.found:
-        if tier[0] == told.limit:
+        amount, window, _, shortest = tier
+        if amount == told.limit:
             surely = least if told.window else whole(windows[0] - ROUNDING)
-            shortest = min(max(tier[3], least), tier[1])
-            tier[1:] = [surely, now, surely] if surely > tier[1] else [max(shortest, min(tier[1], longest)), now, shortest]
+            if surely > window:
+                window = shortest = surely
+            else:
+                shortest = min(max(shortest, least), window)
+                window = max(shortest, min(window, longest))
+            tier[:] = amount, window, now, shortest
             return
     if not is_implied(shared, told.limit, longest):
         remember(shared, [told.limit, longest, now, least], told.used)

@@ -49,7 +49,8 @@ class Shared:
     refused_at: int = 0  #: when the server refused a request without any tier being known; 0: it did not
     named_full_at: int = 0  #: when headers last named a learned tier of which nothing was left
     probe: str = ""
-    found: list[list[int]] = field(default_factory=list)  #: of each learned tier: amount, window, last sign of it, shortest window that it may have
+    #: Of each learned tier: amount, window, last sign of it, shortest window that it may have.
+    found: list[list[int]] = field(default_factory=list)
     counts: dict[str, dict[str, int]] = field(default_factory=dict)  #: places of long tiers, see hundredths.py
 
 

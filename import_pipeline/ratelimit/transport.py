@@ -90,9 +90,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         """Close the wrapped transport. The limiter is closed by whoever opened it."""
         await self._inner.aclose()
 
-    async def _send(
-        self, request: httpx.Request, permit: Permit, sending: Sending
-    ) -> tuple[httpx.Response, bool]:
+    async def _send(self, request: httpx.Request, permit: Permit, sending: Sending) -> tuple[httpx.Response, bool]:
         """The answer, and whether it is a refusal; the permit is settled."""
         status: int | None = None
         sending.begin_anew()

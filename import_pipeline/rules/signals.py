@@ -95,8 +95,10 @@ def standings(headers: Mapping[str, str], *, now: datetime) -> list[Standing]:
 
 
 def standings_of_answer(headers: Mapping[str, str], *, now: datetime) -> list[Standing]:
-    """Everything that an answer tells which came now: moments are read against our clock, or against Date if that is
-    no clock like ours."""
+    """Everything that an answer tells which came now.
+
+    Moments are read against our clock; against Date only where a server with a clock like ours cannot have written it.
+    """
     if is_ours_right(headers, now=now):
         return [replace(each, is_moment=False) for each in standings(headers, now=now)]
     return standings(headers, now=answered_at(headers, otherwise=now))

@@ -83,10 +83,10 @@ if not configured then
     if window > 0 then
       name_tier(limit, used, true, window, window)
     elseif reset > 0 then
-      local least, longest = 0, 0
+      local least, longest, moment = 0, 0, now - age
       if used > 1 then
-        least = age_of(used - 1, now - age) or 0
-        longest = age_of(used - 1 + later_than(now - age), now - age) or max(least, min(now - s.epoch, NOT_TOLD))
+        least = age_of(used - 1, moment) or 0
+        longest = age_of(used - 1 + later_than(moment), moment) or max(least, min(now - s.epoch, NOT_TOLD))
       end
       name_tier(limit, used, false, reset + least - SKEW, reset + longest + took + SKEW)
     end
