@@ -94,7 +94,10 @@ def test_an_interrupt_keeps_the_import_for_the_next_run(command):
         )
         shown = words(command.run("show", "1").out)
         assert "none: its process has left it to another one." in shown
-        assert "`import-pipeline run items` does at once" in shown
+        assert "`import-pipeline run items` does at once." in shown
+        assert " no worker " in command.run("list").out
+        never_asked = command.run("delete", "1", status=2).sentence
+        assert never_asked == "import 1 is running: expected one that has ended; cancel it first"
         resumed = command.run("run", "items", "--json").json
         assert (resumed["import_id"], resumed["status"], resumed["items_imported_count"]) == (1, "completed", ITEMS)
         assert repeated_requests(url) == 0, "what is in flight is waited for"

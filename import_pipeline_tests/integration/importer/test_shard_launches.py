@@ -9,11 +9,10 @@ from import_pipeline.cli import screen
 from import_pipeline.errors import LeaseLost, UsageError
 from import_pipeline.importer import upkeep, wishes
 from import_pipeline.importer.gauges import Gauges
-from import_pipeline.importer.look import look_at
+from import_pipeline.importer.look import look_at, view_in
 from import_pipeline.importer.run import Run
 from import_pipeline.importer.shard_run import carry_out_shard
 from import_pipeline.importer.shards import ShardLaunch, look_after
-from import_pipeline.importer.summary import summarize
 from import_pipeline.tracking import imports, leases, shards
 from import_pipeline.tracking.process import Worker
 from import_pipeline.tracking.requests import Wish
@@ -167,14 +166,14 @@ def test_whoever_looks_sees_which_shards_work(hand, life):
     with life.database.read() as connection:
         row = imports.get(connection, hand.row.id)
         found = shards.of_import(connection, row.id)
-    summary = summarize(row, "", life.now)
-    told = screen.details(row, summary, [], [], found)["shards"]
+        view = view_in(connection, life.installation, row, life.now)
+    told = screen.details(view, [], [], found)["shards"]
     assert [(each["number"], each["pid"], each["dagster_run_id"], each["requests_count"]) for each in told] == [
         (2, BOB.pid, "run 2", 7),
         (3, None, None, 0),
     ]
     console = Console(file=io.StringIO(), width=200)
-    screen.print_details(console, row, summary, [], [], found)
+    screen.print_details(console, view, [], [], found)
     lines = console.file.getvalue().splitlines()
     [second, third] = [line.rstrip().split(maxsplit=2)[2] for line in lines if line.startswith("shard ")]
     assert second.startswith("process 2 on elsewhere, last heard of at ")
