@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -14,19 +13,17 @@ from import_pipeline.clock import Chance, Clock
 from import_pipeline.ratelimit.exchange import (
     SECOND,
     Ask,
-    Counted,
-    Delays,
     Exchange,
     Named,
     Outcome,
     Permits,
-    Settled,
-    Sighting,
     StoreError,
     Wanted,
 )
 from import_pipeline.ratelimit.hundredths import is_long
+from import_pipeline.ratelimit.line import Line, Permit, Waiter
 from import_pipeline.ratelimit.memory import Memory
+from import_pipeline.ratelimit.news import Answered, News
 
 LOOK_AHEAD = 0.03  #: seconds; permits that come free within are given out with the moment of their start
 #: Seconds: answers are told after a twentieth of the shortest window at the latest, since others wait for their places.
@@ -34,53 +31,7 @@ SOONEST_FLUSH, LATEST_FLUSH = 0.05, 0.25
 LOOK_AGAIN = 2.0  #: seconds; the longest without asking while somebody waits for a tier: a place may come free early
 TRY_AGAIN = 0.25  #: seconds between asks while the store does not answer
 MARGIN = 2.0  #: seconds that a request may take to arrive after its sender has given up
-MOST_AT_ONCE = 256  #: places asked for in one step, if the first permit needs no more
 FREE_MEMORY = 3600.0  #: seconds; where no limits are known, requests are remembered for them to be found
-
-
-@dataclass(slots=True, eq=False)
-class Permit:
-    """The right to send one request, from `start` until `expires` (seconds on the limiter's monotonic clock)."""
-
-    name: str
-    start: float
-    expires: float
-    sent: float | None = None  #: when the sending began, where that is known
-    is_first: bool = False  #: whether it was the first one on its connection
-    cost: int = 1  #: the places that it takes in every tier
-    shared: bool = True  #: False where no limits are known: nobody but this process knows of it
-    settled: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class Waiter:
-    """A task that waits for a permit."""
-
-    deadline: float
-    cost: int
-    granted: asyncio.Future[Permit]
-    name: str = ""
-
-
-@dataclass(slots=True)
-class Answered:
-    """A settled permit with the moment of its settling on this process's clock."""
-
-    permit: str
-    cost: int
-    outcome: Outcome
-    moment: float
-    wait: float = 0.0
-
-    def at(self, now: float) -> Settled:
-        """The same as the store wants to hear it."""
-        return Settled(
-            permit=self.permit,
-            outcome=self.outcome,
-            age=int(max(0.0, now - self.moment) * SECOND),
-            wait=int(self.wait * SECOND + 0.5),
-            cost=self.cost,
-        )
 
 
 @dataclass(slots=True)
@@ -99,19 +50,12 @@ class Dispatcher:
     latest: Exchange | None = None
     next_ask: float = 0.0
     blocked_until: float = 0.0  #: when the next permit can come while tasks wait, for other threads to read
-    told: int = 0  #: the least part of our tiers that the server's headers named since the last ask, in millionths
+    news: News = field(default_factory=News)
     asks: int = 0
     is_telling: bool = False  #: whether the store is told of every permit; not where no limits are known
     _process: str = field(default_factory=lambda: os.urandom(6).hex())
     _count: int = 0
-    _first: deque[Waiter] = field(default_factory=deque)
-    _others: deque[Waiter] = field(default_factory=deque)
-    _settled: list[Answered] = field(default_factory=list)
-    _told_again: list[Settled] = field(default_factory=list)
-    _counted_again: list[Counted] = field(default_factory=list)
-    _named: dict[int, tuple[Named, float]] = field(default_factory=dict)
-    _sightings: dict[int, tuple[int, float]] = field(default_factory=dict)
-    _delays: list[tuple[float, bool]] = field(default_factory=list)  #: seconds, and whether its connection stood
+    _line: Line = field(default_factory=Line)
     _flush_at: float = 0.0
     _failing_since: float | None = None
     _closing: bool = False
@@ -138,8 +82,7 @@ class Dispatcher:
 
     def wait_for_permit(self, deadline: float, cost: int, *, first: bool) -> Waiter:
         """Stand in the line; `first` goes before all that do not."""
-        waiter = Waiter(deadline=deadline, cost=cost, granted=asyncio.get_running_loop().create_future())
-        (self._first if first else self._others).append(waiter)
+        waiter = self._line.join(deadline, cost, first=first)
         self._wake.set()
         return waiter
 
@@ -153,8 +96,7 @@ class Dispatcher:
         permit.settled = True
         if outcome is Outcome.ANSWERED:
             self._memory.answered(permit.name, permit.cost, moment)
-            if permit.sent is not None:
-                self._delays.append((moment - permit.sent, not permit.is_first))
+            self.news.took(permit, moment)
         else:
             self._memory.gone(permit.name)
         if outcome is Outcome.REFUSED:
@@ -162,25 +104,21 @@ class Dispatcher:
         if not self.is_telling and not permit.shared:
             return
         now = self.clock.monotonic()
-        if not self._settled:
+        if not self.news.settled:
             self._flush_at = now + self._flush
-        if outcome is not Outcome.ANSWERED or (self.concurrent and (self._first or self._others)):
+        if outcome is not Outcome.ANSWERED or (self.concurrent and self._line):
             self._flush_at = now
-        self._settled.append(Answered(permit.name, permit.cost, outcome, moment, wait))
+        self.news.settled.append(Answered(permit.name, permit.cost, outcome, moment, wait))
         self._wake.set()
 
     def named(self, limits: Sequence[Named]) -> None:
         """An answer that came now named these limits, and none is configured."""
         now = self.clock.monotonic()
-        self._named.update((each.limit, (each, now)) for each in limits)
+        self.news.named(limits, now)
         if self.latest is None or not self.latest.found:
             self._tell()
             self._flush_at = now
             self._wake.set()
-
-    def sighted(self, tier: int, used: int, sent: float) -> None:
-        """The server told that so many places of a tier were taken, for a request sent at that moment."""
-        self._sightings[tier] = (used, sent)
 
     # The one task
 
@@ -190,9 +128,9 @@ class Dispatcher:
             await self._until_due()
             if not self._closing:
                 await self._step()
-        if self._settled or self._named:
+        if self.news.settled or self.news.names_limits:
             with suppress(StoreError):
-                await self.talk(self._ask([]))
+                await self.talk(self._ask([], self.news))
 
     def close(self) -> None:
         """Let `run()` end."""
@@ -201,9 +139,7 @@ class Dispatcher:
 
     def fail(self, error: BaseException) -> None:
         """Tell every waiting task."""
-        for waiter in (*self._first, *self._others):
-            if not waiter.granted.done():
-                waiter.granted.set_exception(error)
+        self._line.fail(error)
 
     async def talk(self, ask: Ask) -> Exchange:
         """One step with the store, in the one thread for it where it blocks; raises StoreError."""
@@ -215,8 +151,8 @@ class Dispatcher:
             result = self.permits.exchange(ask)
         if result.lost:
             now = self.clock.monotonic()
-            self._told_again = self._memory.told_again(now)
-            self._counted_again = self._memory.counted_again(now) if result.emptied else []
+            self.news.again = self._memory.told_again(now)
+            self.news.counted_again = self._memory.counted_again(now) if result.emptied else []
             self._flush_at = 0.0
             self._wake.set()
         return result
@@ -243,7 +179,7 @@ class Dispatcher:
         """From now on the store is told of every permit, beginning with those of late."""
         if not self.is_telling:
             self.is_telling = True
-            self._told_again = self._memory.told_again(self.clock.monotonic())
+            self.news.again = self._memory.told_again(self.clock.monotonic())
 
     def _next_name(self) -> str:
         self._count += 1
@@ -267,78 +203,41 @@ class Dispatcher:
         self._wake.set()
 
     def _due(self) -> float:
-        is_new = self._named and not (self.latest and self.latest.found)
-        due = self._flush_at if self._settled or self._told_again or is_new else float("inf")
-        self._first = deque(waiter for waiter in self._first if not waiter.granted.done())
-        self._others = deque(waiter for waiter in self._others if not waiter.granted.done())
-        if not self._first and not self._others:
-            self.blocked_until = 0.0
-        else:
+        is_new = self.news.names_limits and not (self.latest and self.latest.found)
+        due = self._flush_at if self.news.settled or self.news.again or is_new else float("inf")
+        self._line.tidy()
+        if self._line:
             due = min(due, self.next_ask)
+        else:
+            self.blocked_until = 0.0
         # A store that does not answer is not asked more often because there is more to tell.
         return due if self._failing_since is None else max(due, self.next_ask)
 
-    def _ask(self, waiters: Sequence[Waiter]) -> Ask:
-        now = self.clock.monotonic()
+    def _ask(self, waiters: Sequence[Waiter], news: News) -> Ask:
         for waiter in waiters:
             waiter.name = self._next_name()
-        delays, self._delays = self._delays, []
-        told, self.told = self.told, 0
-        sightings, self._sightings = self._sightings, {}
-        named, self._named = self._named, {}
-        return replace(
-            self.ask(),
-            told=told,
-            delays=Delays(
-                answers=len(delays),
-                standing=sum(stood for _, stood in delays),
-                quickest=int(min((seconds for seconds, _ in delays), default=0.0) * SECOND),
-                together=int(sum(seconds for seconds, _ in delays) * SECOND),
-            ),
-            sightings=tuple(
-                Sighting(tier=tier, used=used, age=int(max(0.0, now - sent) * SECOND))
-                for tier, (used, sent) in sightings.items()
-            ),
-            named=tuple(replace(each, age=int(max(0.0, now - moment) * SECOND)) for each, moment in named.values()),
-            counted=tuple(self._counted_again),
-            settled=(*self._told_again, *(each.at(now) for each in self._settled)),
-            wanted=tuple(
-                Wanted(permit=waiter.name, lifetime=int((waiter.deadline + MARGIN) * SECOND), cost=waiter.cost)
-                for waiter in waiters
-            ),
+        wanted = tuple(
+            Wanted(permit=waiter.name, lifetime=int((waiter.deadline + MARGIN) * SECOND), cost=waiter.cost)
+            for waiter in waiters
         )
+        return replace(news.added_to(self.ask(), self.clock.monotonic()), wanted=wanted)
 
     async def _step(self) -> None:
-        waiters = self._next_waiters()
-        ask = self._ask(waiters)
-        told, self._settled = self._settled, []
-        told_again, self._told_again = self._told_again, []
-        counted_again, self._counted_again = self._counted_again, []
+        waiters = self._line.next_ones()
+        news, self.news = self.news, News()
         try:
-            result = await self.talk(ask)
+            result = await self.talk(self._ask(waiters, news))
         except StoreError as error:
-            self._settled = [*told, *self._settled]
-            self._told_again = [*told_again, *self._told_again]
-            self._counted_again = counted_again
+            self.news.put_back(news)
             self._store_failed(waiters, error)
             return
         self._failing_since = None
         self._hand_out(waiters, result)
 
-    def _next_waiters(self) -> list[Waiter]:
-        waiters, places = list[Waiter](), 0
-        for waiter in (*self._first, *self._others):
-            if not waiter.granted.done():
-                places += waiter.cost
-                if waiters and places > MOST_AT_ONCE:
-                    break
-                waiters.append(waiter)
-        return waiters
-
     def _store_failed(self, waiters: Sequence[Waiter], error: StoreError) -> None:
         now = self.clock.monotonic()
         # It may have granted them all the same; those names are not used again.
-        self._settled += [Answered(waiter.name, waiter.cost, Outcome.UNUSED, now) for waiter in waiters]
+        self.news.settled += [Answered(waiter.name, waiter.cost, Outcome.UNUSED, now) for waiter in waiters]
         self._failing_since = now if self._failing_since is None else self._failing_since
         self.next_ask = self.blocked_until = now + TRY_AGAIN
         if now - self._failing_since >= self.store_patience:
@@ -350,7 +249,7 @@ class Dispatcher:
         if not self.tiers and not self.concurrent:
             if result.found or result.pause or result.probing:
                 self._tell()
-            elif not (self._settled or self._told_again or self._named):
+            elif not self.news:
                 self.is_telling = False
         for waiter, start in zip(waiters, result.starts, strict=False):
             begin = now + start / SECOND

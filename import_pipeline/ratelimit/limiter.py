@@ -12,8 +12,9 @@ from limits import RateLimitItem
 from import_pipeline.clock import Chance, Clock, SystemClock, system_chance
 from import_pipeline.errors import ApiBlocked, CostTooHigh, LimiterUnavailable
 from import_pipeline.logs import tell
-from import_pipeline.ratelimit.dispatcher import Dispatcher, Permit
+from import_pipeline.ratelimit.dispatcher import Dispatcher
 from import_pipeline.ratelimit.exchange import SECOND, Exchange, Named, Outcome, Permits, StoreError
+from import_pipeline.ratelimit.line import Permit
 from import_pipeline.ratelimit.tiers import Tiers, normalised
 from import_pipeline.ratelimit.usage import MILLION, Usage, usage_of
 from import_pipeline.rules.backoff import pause_after
@@ -146,9 +147,9 @@ class Limiter:
         part = part_of(told, tiers)
         if part is not None:
             millionths = max(1, min(MILLION, int(part * MILLION)))
-            self._dispatcher.told = min(self._dispatcher.told or millionths, millionths)
+            self._dispatcher.news.told_part(millionths)
         for place, used in used_of(told, tiers).items():
-            self._dispatcher.sighted(place, used, permit.start if permit.sent is None else permit.sent)
+            self._dispatcher.news.sighted(place, used, permit.start if permit.sent is None else permit.sent)
 
     async def usage(self) -> Usage:
         """The shared counters now; raises LimiterUnavailable."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 
-from import_pipeline.ratelimit.dispatcher import Permit
 from import_pipeline.ratelimit.limiter import Limiter
+from import_pipeline.ratelimit.line import Permit
 from import_pipeline.ratelimit.sending import Sending
 from import_pipeline.redaction import meet_request
 from import_pipeline.rules.nesting import nests_deeper
