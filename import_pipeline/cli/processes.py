@@ -6,13 +6,17 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from import_pipeline.errors import UsageError
 
 #: How long a server may take to end by itself.
 STOP_SECONDS = 15.0
+#: How long the last lines of one that has ended are waited for.
+LAST_WORDS_SECONDS = 0.5
 #: Reads the leaders of process groups, one a line, until the pipe closes: whoever held its other end is gone, however
 #: it went. Then it ends those groups, which nobody else would do after a `kill -9` or when a terminal is closed.
 GUARD = """
@@ -52,28 +56,41 @@ def url(host: str, port: int) -> str:
 class Servers:
     """The servers of one command, each in a process group of its own, so that a signal reaches its workers too.
 
-    They end with this process, even where it has no time to stop them.
+    They end with this process, even where it has no time to stop them. What they write to standard error is passed on,
+    but not once they are to stop: of being interrupted Dagster's processes tell in tracebacks.
     """
 
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     running: list[tuple[str, subprocess.Popen[bytes]]] = field(default_factory=list)
     _guard: subprocess.Popen[bytes] | None = None
+    _listeners: list[threading.Thread] = field(default_factory=list)
+    _is_stopping: bool = False
 
     def start(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
         """Start `python -m …`."""
         process = subprocess.Popen(  # noqa: S603 (our own interpreter and fixed arguments)
-            [sys.executable, "-m", *arguments], env=dict(self.environment), start_new_session=True
+            [sys.executable, "-m", *arguments],
+            env=dict(self.environment),
+            stderr=subprocess.PIPE,
+            start_new_session=True,
         )
         self.running.append((name, process))
+        self._listeners.append(threading.Thread(target=self._pass_on, args=(process,), daemon=True))
+        self._listeners[-1].start()
         self._tell_guard(process.pid)
         return process
 
     def ended(self) -> str | None:
         """The name of a server that has ended by itself."""
-        return next((name for name, process in self.running if process.poll() is not None), None)
+        name = next((name for name, process in self.running if process.poll() is not None), None)
+        if name is not None:
+            for each in self._listeners:
+                each.join(LAST_WORDS_SECONDS)
+        return name
 
     def stop(self) -> None:
         """Ask all to end, the last one first; kill what does not."""
+        self._is_stopping = True
         for _, process in reversed(self.running):
             _signal(process, signal.SIGINT)
         for _, process in self.running:
@@ -86,6 +103,15 @@ class Servers:
             self._guard.kill()
             self._guard.communicate()
             self._guard = None
+
+    def _pass_on(self, process: subprocess.Popen[bytes]) -> None:
+        if process.stderr is None:
+            return
+        for line in process.stderr:
+            if not self._is_stopping:
+                with suppress(OSError):  # nobody reads it any more; the server is not to wait for a reader
+                    sys.stderr.buffer.write(line)
+                    sys.stderr.buffer.flush()
 
     def _tell_guard(self, leader: int) -> None:
         self._guard = self._guard or subprocess.Popen(  # noqa: S603 (our own script)

@@ -34,7 +34,7 @@ def up() -> int:
     # One state folder for all, wherever Dagster's processes look from.
     environment["IMPORT_PIPELINE_HOME"] = str(settings.home)
     environment["PYTHONWARNINGS"] = ",".join(filter(None, [environment.get("PYTHONWARNINGS"), DEV_IS_SUPERSEDED]))
-    _prepare(settings, environment)
+    environment["DAGSTER_HOME"] = dagster_home(settings)
     servers = Servers(environment=environment)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -76,8 +76,11 @@ def _serve(servers: Servers, stop: threading.Event, addresses: Mapping[str, tupl
             say(console, "Ctrl-C stops all.")
 
 
-def _prepare(settings: Settings, environment: dict[str, str]) -> None:
-    """Dagster's processes shall use the same instance as our commands do."""
+def dagster_home(settings: Settings) -> str:
+    """The folder of the instance that our commands use, for Dagster's processes.
+
+    Without links in it: else `dagster dev` takes it for another one than the current folder, and warns.
+    """
     from import_pipeline.defs.instance import instance_folder
 
-    environment.setdefault("DAGSTER_HOME", str(instance_folder(settings)))
+    return str(instance_folder(settings).resolve())

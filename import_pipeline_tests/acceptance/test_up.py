@@ -2,6 +2,8 @@
 
 import signal
 import socket
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,13 @@ from import_pipeline_tests.acceptance.outside import (
     tracking,
     words,
 )
+
+
+def commands_of(home):
+    """The command lines of the processes that keep their state in that folder."""
+    for pid in processes_of(home):
+        with suppress(OSError):
+            yield Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def said_until_it_serves(up):
@@ -42,6 +51,17 @@ def test_up_serves_the_demo_api_the_dagster_ui_and_the_panel_until_ctrl_c(script
     ended = up.end()
     assert ended.status == 0, ended
     assert "Traceback" not in ended.out + ended.err
+    eventually(lambda: not processes_of(home), "every server has ended")
+
+
+def test_ctrl_c_before_all_of_it_serves_ends_up_without_a_word_of_dagsters(script, home):
+    ports = {name: str(free_port()) for name in ("SOURCE_API_PORT", "DAGSTER_PORT", "PANEL_PORT")}
+    up = script.start("up", **ports, ITEMS_SLOTS=far_slot())
+    assert up.process.stdout.readline().startswith("Demo API on ")
+    eventually(lambda: any(b"dagster_webserver" in line for line in commands_of(home)), "Dagster's processes start")
+    up.process.send_signal(signal.SIGINT)
+    ended = up.end()
+    assert (ended.status, ended.err) == (0, "")
     eventually(lambda: not processes_of(home), "every server has ended")
 
 
