@@ -74,7 +74,8 @@ class Execution:
                 tell("nothing_to_do", f"Nothing to do for this run: {error}.", source=self.name)
                 return
             except LimiterUnavailable as error:
-                raise dg.Failure(description=str(error), allow_retries=False) from error
+                # Dagster prints what an error came from; of a store that is away no line of code tells more.
+                raise dg.Failure(description=str(error), allow_retries=False) from None
             if self.chosen and summary.exit_status == 0:
                 report.stop()  # the output speaks for all chosen partitions
             else:
