@@ -150,39 +150,46 @@ picks = st.tuples(
     st.integers(0, 200_000),
     st.sampled_from([0, 1, SECOND, 3 * SECOND, 15 * SECOND]),
 )
-steps = st.lists(
-    st.builds(
-        Step,
-        process=st.integers(0, 2),
-        gap=gaps,
-        wanted=st.integers(0, 7),
-        lifetime=st.sampled_from([SECOND, 5 * SECOND, 32 * SECOND]),
-        picks=st.lists(picks, max_size=4),
-        tiers=st.sampled_from([TIERS, TIERS, LONG_TIERS, LONG_TIERS, ()]),
-        concurrent=st.sampled_from([0, 0, 0, 2, 4]),
-        costs=st.lists(st.sampled_from([1, 1, 1, 2, 3]), min_size=1, max_size=4),
-        named=st.lists(
-            st.builds(
-                Named,
-                limit=st.integers(1, 9),
-                used=st.integers(0, 9),
-                reset=st.sampled_from([0, SECOND, 7 * SECOND + 1]),
-                took=st.sampled_from([0, 40_000, SECOND]),
-                window=st.sampled_from([0, 0, 5 * SECOND, DAY]),
-                age=st.integers(0, 100_000),
+
+
+def steps_with(*tiers: tuple[tuple[int, int], ...]) -> st.SearchStrategy[list[Step]]:
+    """Steps of processes for which one of these is configured."""
+    return st.lists(
+        st.builds(
+            Step,
+            process=st.integers(0, 2),
+            gap=gaps,
+            wanted=st.integers(0, 7),
+            lifetime=st.sampled_from([SECOND, 5 * SECOND, 32 * SECOND]),
+            picks=st.lists(picks, max_size=4),
+            tiers=st.sampled_from(tiers),
+            concurrent=st.sampled_from([0, 0, 0, 2, 4]),
+            costs=st.lists(st.sampled_from([1, 1, 1, 2, 3]), min_size=1, max_size=4),
+            named=st.lists(
+                st.builds(
+                    Named,
+                    limit=st.one_of(st.integers(1, 4), st.sampled_from([9, 10_001])),
+                    used=st.integers(0, 11),
+                    reset=st.sampled_from([0, SECOND, 7 * SECOND + 1, 3600 * SECOND - 1, DAY, DAY + SECOND]),
+                    took=st.sampled_from([0, 40_000, SECOND]),
+                    window=st.sampled_from([0, 0, 0, 5 * SECOND, 3600 * SECOND, DAY, 3 * DAY]),
+                    age=st.integers(0, 100_000),
+                ),
+                max_size=3,
             ),
-            max_size=1,
+            counted=st.lists(st.builds(Counted, places=st.integers(1, 3), age=st.integers(0, DAY)), max_size=1),
+            told=st.sampled_from([0, 0, 0, 0, 400_000, 700_001, 1_000_000]),
+            quickest=st.sampled_from([0, 1, 30_000, 200_000, 5 * SECOND]),
+            sightings=st.lists(
+                st.builds(Sighting, tier=st.integers(0, 1), used=st.integers(0, 6), age=st.integers(0, 3 * SECOND)),
+                max_size=2,
+            ),
         ),
-        counted=st.lists(st.builds(Counted, places=st.integers(1, 3), age=st.integers(0, DAY)), max_size=1),
-        told=st.sampled_from([0, 0, 0, 0, 400_000, 700_001, 1_000_000]),
-        quickest=st.sampled_from([0, 1, 30_000, 200_000, 5 * SECOND]),
-        sightings=st.lists(
-            st.builds(Sighting, tier=st.integers(0, 1), used=st.integers(0, 6), age=st.integers(0, 3 * SECOND)),
-            max_size=2,
-        ),
-    ),
-    max_size=25,
-)
+        max_size=25,
+    )
+
+
+steps = steps_with(TIERS, TIERS, LONG_TIERS, LONG_TIERS, ())
 
 
 @dataclass

@@ -27,7 +27,7 @@ def learn(shared: Shared, stamps: Stamps, ask: Ask, now: int) -> None:
         if each.used >= each.limit:
             shared.named_full_at = now - each.age
         if each.window or each.reset > 0:
-            named(shared, each, windows_of(each, shared, stamps, now), now)
+            named(shared, stamps, each, windows_of(each, shared, stamps, now), now)
     refusals = [each for each in ask.settled if each.outcome is Outcome.REFUSED]
     if refusals:
         shared.refused_at = shared.refused_at or min(now - each.age for each in refusals)
@@ -62,11 +62,11 @@ def age_of(stamps: Stamps, skipped: int, then: int) -> int | None:
     return max(0, then - oldest[0]) if oldest else None
 
 
-def named(shared: Shared, told: Named, windows: tuple[int, int], now: int) -> None:
+def named(shared: Shared, stamps: Stamps, told: Named, windows: tuple[int, int], now: int) -> None:
     """Remember a tier that headers named, or that they name again.
 
-    Windows are whole seconds. Where several are possible, the longest holds until answers leave less doubt. One that is
-    named again with a window that is surely longer has that one.
+    Windows are whole seconds. Where several are possible, the longest holds until answers leave less doubt, or for good
+    where it is counted in hundredths. One that is named again with a window that is surely longer has that one.
     """
     least, longest = map(whole, windows)
     if not shared.found:
@@ -76,14 +76,22 @@ def named(shared: Shared, told: Named, windows: tuple[int, int], now: int) -> No
         if amount == told.limit:
             surely = least if told.window else whole(windows[0] - ROUNDING)
             if surely > window:
+                lengthen(shared, stamps, tier, surely, told.used, now)
                 window = shortest = surely
-            else:
+            elif not hundredths.is_long(amount, window):
                 shortest = min(max(shortest, least), window)
                 window = max(shortest, min(window, longest))
             tier[:] = amount, window, now, shortest
             return
     if not is_implied(shared, told.limit, longest):
         remember(shared, [told.limit, longest, now, least], told.used)
+
+
+def lengthen(shared: Shared, stamps: Stamps, tier: list[int], window: int, used: int, now: int) -> None:
+    """Count in a tier's longer window what the server counts, and those in flight."""
+    counted = any(hundredths.is_long(*other[:2]) for other in shared.found if other[1] == window)
+    if hundredths.is_long(tier[0], window) and not counted:
+        hundredths.carry_over(shared.counts, tier[1], window, used + stamps.later_than(now), now)
 
 
 def find(shared: Shared, amount: int, window: int, now: int) -> bool:

@@ -39,6 +39,19 @@ def add(counts: Counts, window: int, moment: int, places: int) -> None:
         del taken[number]
 
 
+def carry_over(counts: Counts, old: int, window: int, places: int, now: int) -> None:
+    """Count so many places in a longer window: the newest that were counted in the old one, and the rest as of now.
+
+    Each as of the last moment of its hundredth: late is safe.
+    """
+    taken = counts.get(str(old), {})
+    for number in sorted(map(int, taken), reverse=True):
+        carried = min(places, taken[str(number)])
+        add(counts, window, (number + 1) * -(-old // 100) - 1, carried)
+        places -= carried
+    add(counts, window, now, places)
+
+
 def forget(counts: Counts, now: int) -> None:
     """Drop what has left its window."""
     for window, taken in counts.items():

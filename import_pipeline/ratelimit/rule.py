@@ -67,10 +67,10 @@ def exchange(book: Book, ask: Ask, now: int, *, lost: bool = False, emptied: boo
     """Settle, then grant what the pause and all tiers allow; changes what is known."""
     shared, stamps = book.shared, book.stamps
     is_learning = not ask.tiers
+    hundredths.forget(shared.counts, now)
     if is_learning:
         found.learn(shared, stamps, ask, now)
         ask = replace(ask, tiers=found.tiers(shared))
-    hundredths.forget(shared.counts, now)
     book.use(ask.tiers)
     short = [window for amount, window in ask.tiers if not hundredths.is_long(amount, window)]
     shared.keep = max(shared.keep, *short, 0)

@@ -1,5 +1,6 @@
 -- Tiers of an api for which none is configured: named by the server's headers, or found by being refused (found.py).
 local LASTS, MOST_FOUND, LOOK_BACK, LONGEST_LOOK, JOIN = 86400 * SECOND, 6, 10, 3600 * SECOND, 500000
+local DAY, MOST_STAMPS, LEAST_WINDOW = 86400 * SECOND, 10000, 600 * SECOND
 local RELAX_AFTER, ROUNDING, SKEW, NOT_TOLD = 120 * SECOND, 250000, 50000, SECOND
 local found, newly_long = {}, {}
 for amount, window, sign, least in string.gmatch(redis.call('HGET', STATE, 'found') or '', '(%d+):(%d+):(%d+):?(%d*)') do
@@ -21,10 +22,19 @@ local function is_implied(amount, window)
   end
   return false
 end
+local function is_long(amount, window)
+  return window >= DAY or (amount > MOST_STAMPS and window >= LEAST_WINDOW)
+end
 local function remember(amount, window, least, used)
   found[#found + 1] = {amount, window, now, least}
-  newly_long[#newly_long + 1] = {amount, window, used}
+  if is_long(amount, window) then newly_long[#newly_long + 1] = {window, used} end
   if #found > MOST_FOUND then table.remove(found, 1) end
+end
+local function lengthen(tier, window, used)
+  for _, other in ipairs(found) do
+    if other[2] == window and is_long(other[1], window) then return end
+  end
+  if is_long(tier[1], window) then newly_long[#newly_long + 1] = {window, used + later_than(now), tier[2]} end
 end
 local function name_tier(limit, used, is_told, least, longest)
   local surely = is_told and least or whole(least - ROUNDING)
@@ -32,8 +42,10 @@ local function name_tier(limit, used, is_told, least, longest)
   if #found == 0 then s.hold = max(s.hold, now + JOIN) end
   for _, tier in ipairs(found) do
     if tier[1] == limit then
-      if surely > tier[2] then tier[2], tier[4] = surely, surely
-      else
+      if surely > tier[2] then
+        lengthen(tier, surely, used)
+        tier[2], tier[4] = surely, surely
+      elseif not is_long(limit, tier[2]) then
         tier[4] = min(max(tier[4], least), tier[2])
         tier[2] = max(tier[4], min(tier[2], longest))
       end

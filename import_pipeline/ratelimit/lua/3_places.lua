@@ -1,22 +1,13 @@
 -- Long tiers are counted in hundredths of their window (hundredths.py), all others by the stamp of each place.
-local DAY, MOST_STAMPS, LEAST_WINDOW = 86400 * SECOND, 10000, 600 * SECOND
 local taken, changed_counts, long = {}, {}, {}
 local function hundredth(window, moment)
   local length = ceil(window / 100)
   return (moment - moment % length) / length
 end
 local function frees_at(window, n) return (n + 1) * ceil(window / 100) + window end
-local function add(window, moment, places)
-  local n = hundredth(window, moment)
-  local left = (taken[window][n] or 0) + places
-  taken[window][n] = left > 0 and left or nil
-  changed_counts[exact(window) .. ':' .. exact(n)] = max(left, 0)
-end
-
-local function is_long(amount, window)
-  return window >= DAY or (amount > MOST_STAMPS and window >= LEAST_WINDOW)
-end
 local function load_counts(of_window)
+  if taken[of_window] then return end
+  taken[of_window] = {}
   local known = redis.call('HGETALL', COUNTS)
   for i = 1, #known, 2 do
     local window, n = string.match(known[i], '(%d+):(%-?%d+)')
@@ -25,18 +16,45 @@ local function load_counts(of_window)
     elseif window == of_window then taken[window][n] = tonumber(known[i + 1]) end
   end
 end
+local function oldest_first(window)
+  local order = {}
+  for n in pairs(taken[window]) do order[#order + 1] = n end
+  table.sort(order)
+  return order
+end
+local function add(window, moment, places)
+  local n = hundredth(window, moment)
+  local left = (taken[window][n] or 0) + places
+  taken[window][n] = left > 0 and left or nil
+  changed_counts[exact(window) .. ':' .. exact(n)] = max(left, 0)
+end
+local function carry_over(old, window, places)
+  load_counts(old)
+  local order = oldest_first(old)
+  for i = #order, 1, -1 do
+    local carried = min(places, taken[old][order[i]])
+    add(window, (order[i] + 1) * ceil(old / 100) - 1, carried)
+    places = places - carried
+  end
+  add(window, now, places)
+end
+
 local function count_in_tiers()
+  local is_counted = {}
   for _, tier in ipairs(tiers) do
     tier.is_long = is_long(tier[1], tier[2])
-    if tier.is_long and not taken[tier[2]] then
-      taken[tier[2]] = {}
-      long[#long + 1] = tier[2]
+    if tier.is_long then
+      is_counted[tier[2]] = true
       s.longest = max(s.longest, tier[2])
       load_counts(tier[2])
     end
   end
+  long = {}
+  for window in pairs(is_counted) do long[#long + 1] = window end
   for _, each in ipairs(newly_long) do
-    if is_long(each[1], each[2]) and taken[each[2]] then add(each[2], now, each[3]) end
+    local window, places, old = unpack(each)
+    load_counts(window)
+    if old then carry_over(old, window, places) else add(window, now, places) end
   end
   newly_long = {}
 end
@@ -46,12 +64,6 @@ local function taken_of(tier, since)
   local sum = 0
   for _, places in pairs(taken[tier[2]]) do sum = sum + places end
   return sum
-end
-local function oldest_first(window)
-  local order = {}
-  for n in pairs(taken[window]) do order[#order + 1] = n end
-  table.sort(order)
-  return order
 end
 
 local has_put = false

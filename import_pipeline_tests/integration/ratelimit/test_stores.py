@@ -4,6 +4,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from import_pipeline_tests.permits import (
     FakeTimeMemory,
@@ -13,12 +14,13 @@ from import_pipeline_tests.permits import (
     VirtualTime,
     sqlite_store,
     steps,
+    steps_with,
 )
 from import_pipeline_tests.servers import RedisServer
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(played=steps)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(played=st.one_of(steps, steps_with(())))
 def test_redis_answers_as_the_rule_in_python(redis_server: RedisServer, played: list[Step]) -> None:
     """Grants, waits, pauses, probes, sleeps and counts are equal at every step."""
     redis_server.flush()

@@ -124,6 +124,37 @@ def test_a_window_that_is_told_is_believed_at_once() -> None:
     assert story.result.found == ((100, 60 * SECOND),)
 
 
+def test_places_of_an_hour_stay_taken_when_its_window_seems_shorter() -> None:
+    """Counted in hundredths of an hour; those of another window would begin with none taken."""
+    story = Story()
+    story.at(0, 0, named=told(11_000, 1, 3599.8, took=0.3))
+    story.at(1, 0, *answered(*(f"p{n}" for n in range(99))))
+    story.at(2, 0, named=told(11_000, 100, 3598.9))
+    assert (story.result.found, story.result.used) == (((11_000, 3600 * SECOND),), (100,))
+
+
+def test_what_the_server_counts_is_taken_over_into_a_longer_window() -> None:
+    """Others had used 500 of a day's places when we came: only the oldest of them told how long its window was."""
+    story = Story()
+    story.at(0, 0, named=told(11_000, 501, 40_000))
+    story.at(1, 0, *answered(*(f"p{n}" for n in range(99))))
+    story.at(39_000, 0, named=(Named(limit=11_000, used=700, reset=0, window=86_400 * SECOND),))
+    assert (story.result.found, story.result.used) == (((11_000, 86_400 * SECOND),), (700,))
+    story.at(86_400)
+    assert story.result.used == (700,)
+    story.at(90_000)
+    assert story.result.used == (100,), "those that nobody told before are reckoned from when they were told"
+
+
+def test_a_server_that_counts_afresh_leaves_its_places_free() -> None:
+    story = Story()
+    story.at(0, 0, named=told(11_000, 1, 40_000))
+    story.at(1, 0, *answered(*(f"p{n}" for n in range(99))))
+    story.at(39_000, 0, *answered("q1", "q2"))
+    story.at(39_000, 0, named=told(11_000, 2, 86_399.5))
+    assert (story.result.found, story.result.used) == (((11_000, 86_399 * SECOND),), (2,))
+
+
 def test_a_limit_of_which_nothing_was_heard_for_a_day_is_forgotten() -> None:
     story = Story()
     story.at(0, 0, named=(Named(limit=50, used=1, reset=2 * SECOND),))
