@@ -144,6 +144,8 @@ def settle(book: Book, ask: Ask, now: int, *, is_learning: bool) -> None:
                 shared.probing, shared.probe = 0, ""
                 if is_learning and shared.refused_at:
                     found.discover(shared, book.stamps, moment, now)
+                    ask = replace(ask, tiers=found.tiers(shared))
+                    book.use(ask.tiers)
             continue
         book.remove(each.permit, each.cost)
         tried = each.permit == shared.probe

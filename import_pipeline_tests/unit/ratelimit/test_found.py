@@ -155,6 +155,15 @@ def test_a_server_that_counts_afresh_leaves_its_places_free() -> None:
     assert (story.result.found, story.result.used) == (((11_000, 86_399 * SECOND),), (2,))
 
 
+def test_what_is_told_with_the_answer_of_a_probe_is_taken_in_too() -> None:
+    story = Story()
+    story.time.now = story.start + SECOND // 10
+    story.at(0.1, 0, *story.tell(0.02, 20), refused("late", 2))
+    (probe,) = story.at(2.1, 9)
+    story.at(2.15, 0, *answered(probe, "slow", "slower"))
+    assert (story.result.found, story.result.used) == (((20, 2 * SECOND),), (3,))
+
+
 def test_a_limit_of_which_nothing_was_heard_for_a_day_is_forgotten() -> None:
     story = Story()
     story.at(0, 0, named=(Named(limit=50, used=1, reset=2 * SECOND),))
