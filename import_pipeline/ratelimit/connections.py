@@ -4,6 +4,7 @@ httpx's own pool walks all its connections for each request and slows down with 
 """
 
 import ssl
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any
 
@@ -13,8 +14,8 @@ from httpx_aiohttp import AiohttpTransport
 
 from import_pipeline.ratelimit.sending import CONNECTS, SENDS, Trace
 
-#: The trace of the request that the running task sends; aiohttp passes nothing of the kind on.
-_trace: ContextVar[Trace | None] = ContextVar("trace", default=None)
+#: The request that the running task sends, and its trace; aiohttp passes nothing of the kind on.
+_traced: ContextVar[tuple[httpx.Request, Trace] | None] = ContextVar("traced", default=None)
 
 
 async def send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -33,22 +34,28 @@ async def send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandl
         raise aiohttp.ClientPayloadError(f"the answer cannot be read: {error.message.splitlines()[0]}") from error
 
 
-def tells(event: str) -> Any:
-    """A callback of aiohttp's tracing that tells the request's own trace of an event, by the name it has in httpx."""
+def tells(event: str, about: Callable[[httpx.Request], Mapping[str, Any]]) -> Any:
+    """A callback of aiohttp's tracing that tells the request's own trace of an event, as httpx's own transport does."""
 
     async def tell(*_: object) -> None:
-        trace = _trace.get()
-        if trace is not None:
-            await trace(event, {})
+        traced = _traced.get()
+        if traced is not None:
+            request, trace = traced
+            await trace(event, about(request))
 
     return tell
+
+
+def where(request: httpx.Request) -> Mapping[str, Any]:
+    """Where a request goes."""
+    return {"host": request.url.host, "port": request.url.port}
 
 
 def tracing() -> aiohttp.TraceConfig:
     """What a request's trace is told."""
     config = aiohttp.TraceConfig()
-    config.on_connection_create_start.append(tells(f"{CONNECTS}tcp.started"))
-    config.on_request_headers_sent.append(tells(f"http11{SENDS}"))
+    config.on_connection_create_start.append(tells(f"connection{CONNECTS[0]}", where))
+    config.on_request_headers_sent.append(tells(SENDS, lambda request: {"request": request}))
     return config
 
 
@@ -57,11 +64,12 @@ class TracedTransport(AiohttpTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send it."""
-        token = _trace.set(request.extensions.get("trace"))
+        trace = request.extensions.get("trace")
+        token = _traced.set(trace and (request, trace))
         try:
             return await super().handle_async_request(request)
         finally:
-            _trace.reset(token)
+            _traced.reset(token)
 
 
 def open_connections(limit: int, *, verify: ssl.SSLContext | bool = True) -> httpx.AsyncBaseTransport:

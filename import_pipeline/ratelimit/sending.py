@@ -1,6 +1,7 @@
 """When a request's sending began, as its transport tells it through httpx's `trace` extension.
 
-httpx's own transport and the one of this package tell; of another one nothing is known.
+httpx's own transport and the one of this package tell; of another one nothing is known. Nor is it over HTTP/2, where
+many requests go out on a connection that has brought no answer yet.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,8 +12,8 @@ from import_pipeline.clock import Clock
 
 #: What httpx calls with the name of an event and what belongs to it.
 Trace = Callable[[str, Mapping[str, Any]], Awaitable[None]]
-#: How the names of events begin that belong to making a connection, and the end of the one that follows it.
-CONNECTS, SENDS = "connection.connect_", ".send_request_headers.started"
+#: The ends of events' names as a connection is made, to the server or a proxy, and the event that follows.
+CONNECTS, SENDS = (".connect_tcp.started", ".connect_unix_socket.started"), "http11.send_request_headers.started"
 
 
 @dataclass(slots=True)
@@ -30,9 +31,9 @@ class Sending:
 
     async def __call__(self, event: str, about: Mapping[str, Any]) -> None:
         """Something happened to the request."""
-        if event.startswith(CONNECTS):
-            self.is_first = True
-        elif event.endswith(SENDS):
-            self.began = self.clock.monotonic()
         if self.passed_on is not None:
             await self.passed_on(event, about)
+        if event.endswith(CONNECTS):
+            self.is_first = True
+        elif event == SENDS:
+            self.began = self.clock.monotonic()
