@@ -128,9 +128,11 @@ class Dispatcher:
             await self._until_due()
             if not self._closing:
                 await self._step()
-        if self.news.settled or self.news.names_limits:
-            with suppress(StoreError):
-                await self.talk(self._ask([], self.news))
+        with suppress(StoreError):
+            for _ in range(2):  # a store that was emptied asks to be told again
+                if self.news:
+                    news, self.news = self.news, News()
+                    await self.talk(self._ask([], news))
 
     def close(self) -> None:
         """Let `run()` end."""

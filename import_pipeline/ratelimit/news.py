@@ -36,7 +36,7 @@ class News:
     again: list[Settled] = field(default_factory=list)  #: permits that a store which lost them is told again
     counted_again: list[Counted] = field(default_factory=list)
     part: int = 0  #: the least part of our tiers that headers named, in millionths; 0: none
-    _named: dict[int, tuple[Named, float]] = field(default_factory=dict)
+    _named: dict[tuple[int, int], tuple[Named, float]] = field(default_factory=dict)  #: by limit and window
     _sightings: dict[int, tuple[int, float]] = field(default_factory=dict)
     _delays: list[tuple[float, bool]] = field(default_factory=list)  #: seconds, and whether its connection stood
 
@@ -55,7 +55,7 @@ class News:
 
     def named(self, limits: Sequence[Named], now: float) -> None:
         """An answer that came now named these limits; the last word on each counts."""
-        self._named.update((each.limit, (each, now)) for each in limits)
+        self._named.update(((each.limit, each.window), (each, now)) for each in limits)
 
     def told_part(self, millionths: int) -> None:
         """Headers named limits that are this part of ours; the least counts."""
@@ -86,10 +86,13 @@ class News:
         )
 
     def put_back(self, untold: "News") -> None:
-        """What could not be told comes before what came since. Of headers and delays, the next answers tell anew."""
+        """What could not be told comes before what came since. Of others and of delays, the next answers tell anew."""
         self.settled = [*untold.settled, *self.settled]
         self.again = [*untold.again, *self.again]
-        self.counted_again = untold.counted_again
+        self.counted_again = self.counted_again or untold.counted_again  # added up there: never told twice
+        self._named = untold._named | self._named
+        if untold.part:
+            self.told_part(untold.part)
 
 
 def _age(moment: float, now: float) -> int:

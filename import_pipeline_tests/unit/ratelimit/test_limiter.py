@@ -318,6 +318,19 @@ async def test_an_emptied_store_is_told_again_what_still_counts() -> None:
     assert log == [pytest.approx(10, abs=0.1)]
 
 
+async def test_a_store_that_was_emptied_is_told_again_by_who_leaves() -> None:
+    clock = FakeClock()
+    permits = MemoryPermits(clock)
+    async with limiter_on(clock, permits) as limiter:
+        last = await limiter.acquire()
+        limiter.answered(await limiter.acquire())
+        limiter.answered(await limiter.acquire())
+        await clock.sleep(1)
+        permits.forget()
+        limiter.answered(last)
+    assert (await limiter_on(clock, permits).usage()).tiers[0].used == 3
+
+
 async def test_no_more_than_one_ask_per_request() -> None:
     clock, log = FakeClock(), list[float]()
     async with limiter_on(clock, tiers=parse_tiers("20/2 second; 50/10 second")) as limiter:
