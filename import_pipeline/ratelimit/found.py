@@ -25,7 +25,7 @@ def learn(shared: Shared, stamps: Stamps, ask: Ask, now: int) -> None:
     shared.found = [[*tier, tier[1]][:4] for tier in shared.found if now < tier[2] + LASTS]
     for each in ask.named:
         if each.used >= each.limit:
-            shared.named_full_at = now - each.age
+            shared.named_full_at = max(shared.named_full_at, now - each.age)
         if each.window or each.reset > 0:
             named(shared, stamps, each, windows_of(each, shared, stamps, now), now)
     refusals = [each for each in ask.settled if each.outcome is Outcome.REFUSED]

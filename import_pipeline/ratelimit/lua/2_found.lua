@@ -91,7 +91,7 @@ if not configured then
   end
   for _, each in ipairs(named) do
     local limit, used, reset, window, age, took = unpack(each)
-    if used >= limit then s.named_full_at = now - age end
+    if used >= limit then s.named_full_at = max(s.named_full_at, now - age) end
     if window > 0 then
       name_tier(limit, used, true, window, window)
     elseif reset > 0 then

@@ -155,6 +155,18 @@ def test_a_server_that_counts_afresh_leaves_its_places_free() -> None:
     assert (story.result.found, story.result.used) == (((11_000, 86_399 * SECOND),), (2,))
 
 
+def test_a_refusal_that_names_the_full_tier_shows_no_other() -> None:
+    """Another process tells only afterwards that an earlier answer had named it as full."""
+    story = Story()
+    story.at(0, 0, named=told(10, 10, 1))
+    (late,) = story.at(0.6, 1)
+    story.at(1, 0, refused(late, 1), named=told(10, 10, 0.9))
+    story.at(1.1, 0, named=(Named(limit=10, used=10, reset=SECOND // 2, age=SECOND // 2),))
+    (probe,) = story.at(2.1, 1)
+    story.at(2.2, 0, *answered(probe))
+    assert story.result.found == ((10, SECOND),)
+
+
 def test_what_is_told_with_the_answer_of_a_probe_is_taken_in_too() -> None:
     story = Story()
     story.time.now = story.start + SECOND // 10
