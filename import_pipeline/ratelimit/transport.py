@@ -117,20 +117,19 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         """Settle the permit as of the answer's head, and read the body."""
         limiter, body, refused = self._limiter, b"", is_refusal(answer.status_code, answer.headers)
         arrived = limiter.clock.monotonic()
-        if any(name in answer.headers for name in TELLING):
-            limiter.hear(standings_of_answer(answer.headers, now=limiter.clock.now()), permit)
         if refused:
-            limiter.refused(permit, wait_asked_for(answer.headers, now=limiter.clock.now()))
+            self._refused(permit, answer)
             with suppress(httpx.RequestError):  # nobody needs it whole
                 body = await self._body(answer)
         else:
+            self._hear(permit, answer)
             if self._is_rate_limited is None and not limiter.concurrent:  # until it is read, a request is in flight
                 limiter.answered(permit, arrived)
             try:
                 body = await self._body(answer)
                 refused = self._is_refused_by_source(request, answer, body)
                 if refused:
-                    limiter.refused(permit, wait_asked_for(answer.headers, now=limiter.clock.now()))
+                    self._refused(permit, answer)
             finally:
                 if not permit.settled:
                     limiter.answered(permit, arrived)
@@ -142,6 +141,16 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
             extensions=answer.extensions | {SECONDS: arrived - (permit.sent or permit.start)},
         )
         return response, refused
+
+    def _hear(self, permit: Permit, answer: httpx.Response) -> None:
+        """What the answer tells of limits."""
+        if any(name in answer.headers for name in TELLING):
+            self._limiter.hear(standings_of_answer(answer.headers, now=self._limiter.clock.now()), permit)
+
+    def _refused(self, permit: Permit, answer: httpx.Response) -> None:
+        """Everybody pauses. Limits come after: one that is named as full no earlier than the refusal explains it."""
+        self._limiter.refused(permit, wait_asked_for(answer.headers, now=self._limiter.clock.now()))
+        self._hear(permit, answer)
 
     def _is_refused_by_source(self, request: httpx.Request, answer: httpx.Response, body: bytes) -> bool:
         if self._is_rate_limited is None:

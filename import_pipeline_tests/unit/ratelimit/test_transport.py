@@ -92,6 +92,37 @@ async def test_the_sources_own_signal_counts_as_a_refusal() -> None:
         assert (await limiter.usage()).hits == 1
 
 
+class TickingClock(FakeClock):
+    """No two looks at it are at the same moment."""
+
+    looks = 0
+
+    def monotonic(self) -> float:
+        self.looks += 1
+        return super().monotonic() + self.looks / 100_000
+
+
+def standing(remaining: int, reset: int) -> dict[str, str]:
+    return {"X-RateLimit-Limit": "5", "X-RateLimit-Remaining": str(remaining), "X-RateLimit-Reset": str(reset)}
+
+
+@pytest.mark.parametrize("status", [429, 200])
+async def test_a_refusal_that_names_a_full_limit_shows_no_other(status: int) -> None:
+    clock = TickingClock()
+    answers = [
+        *(httpx.Response(200, headers=standing(left, 10), text="fine") for left in (4, 3)),
+        httpx.Response(status, headers=standing(0, 3), text="slow down"),
+        httpx.Response(200, headers=standing(4, 10), text="fine"),
+    ]
+    slow_down = lambda response: response.text == "slow down"  # noqa: E731
+    async with client_of(in_turn(*answers), clock, tiers="", is_rate_limited=slow_down) as (client, limiter):
+        for _ in range(3):
+            await client.get("/")
+            await clock.sleep(0.6)
+        usage = await limiter.usage()
+    assert [(tier.amount, tier.seconds) for tier in usage.tiers] == [(5, 10)]
+
+
 async def test_a_longer_pause_than_the_patience_is_raised() -> None:
     clock = FakeClock()
     async with client_of(in_turn(too_many(retry_after="3600")), clock, patience=60) as (client, _):
