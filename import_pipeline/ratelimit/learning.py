@@ -45,8 +45,8 @@ def tighten(shared: Shared, now: int, wait: int, windows: Sequence[Window], *, a
     weak = not certain and now < shared.epoch + shared.keep
     if part < shared.learned:
         shared.learned, shared.weak = part, int(weak)
-    then = shared.epoch + shared.keep if shared.weak else now + max(RELAX_AFTER, 5 * shared.keep)
-    shared.relax_at = shared.strict_until = then
+    shared.strict_until = now + max(RELAX_AFTER, 5 * shared.keep)
+    shared.relax_at = shared.epoch + shared.keep if shared.weak else shared.strict_until
 
 
 def relax(shared: Shared, now: int) -> None:

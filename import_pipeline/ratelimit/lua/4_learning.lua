@@ -40,8 +40,8 @@ local function tighten(moment, wait, again)
     part = max(LEAST, min(part, s.learned - floor(s.learned / 10)))
   end
   if part < s.learned then s.learned, s.weak = part, (certain < 0 and now < s.epoch + s.keep) and 1 or 0 end
-  s.relax_at = s.weak == 1 and s.epoch + s.keep or now + max(RELAX_AFTER, 5 * s.keep)
-  s.strict_until = s.relax_at
+  s.strict_until = now + max(RELAX_AFTER, 5 * s.keep)
+  s.relax_at = s.weak == 1 and s.epoch + s.keep or s.strict_until
 end
 
 -- Where the server counts more than all that we can have sent, somebody else uses the key.

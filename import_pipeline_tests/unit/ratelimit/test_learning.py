@@ -8,10 +8,12 @@ from import_pipeline.ratelimit.learning import (
     RELAX_AFTER,
     SAMPLES,
     STANDING,
+    Window,
     credit,
     effective_window,
     hear,
     measure,
+    tighten,
 )
 from import_pipeline.ratelimit.pause import WHOLE, Shared
 from import_pipeline_tests.permits import Story
@@ -157,6 +159,15 @@ def test_the_delay_that_never_varies_is_credited(delays: Delays, strict: bool, e
     shared = Shared(strict_until=10 * SECOND if strict else 0)
     measure(shared, SECOND, delays)
     assert credit(shared, SECOND) == expected
+
+
+@pytest.mark.parametrize("epoch", [0, 99 * SECOND])
+def test_a_refusal_ends_the_credit_for_two_minutes(epoch: int) -> None:
+    """Also where others may have caused it, before the store began to know of us."""
+    shared = Shared(epoch=epoch, keep=10 * SECOND, turned=100 * SECOND)
+    tighten(shared, 100 * SECOND, 7 * SECOND, [Window(part=WHOLE // 2, frees_in=SECOND)], again=True)
+    measure(shared, 219 * SECOND, answers(SAMPLES, quickest=200_000))
+    assert (credit(shared, 219 * SECOND), credit(shared, 220 * SECOND)) == (0, 180_000)
 
 
 def test_the_quickest_answer_counts_for_a_period_and_the_next() -> None:
