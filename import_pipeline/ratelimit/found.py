@@ -84,17 +84,29 @@ def named(shared: Shared, stamps: Stamps, told: Named, windows: tuple[int, int],
             tier[:] = amount, window, now, shortest
             return
     if not is_implied(shared, told.limit, longest):
-        remember(shared, [told.limit, longest, now, least], told.used)
+        remember(shared, stamps, [told.limit, longest, now, least], told.used)
 
 
 def lengthen(shared: Shared, stamps: Stamps, tier: list[int], window: int, used: int, now: int) -> None:
     """Count in a tier's longer window what the server counts, and those in flight."""
+    amount, old, *_ = tier
     counted = any(hundredths.is_long(*other[:2]) for other in shared.found if other[1] == window)
-    if hundredths.is_long(tier[0], window) and not counted:
-        hundredths.carry_over(shared.counts, tier[1], window, used + stamps.later_than(now), now)
+    if counted or not hundredths.is_long(amount, window):
+        return
+    if hundredths.is_long(amount, old):
+        hundredths.carry_over(shared.counts, old, window, used + stamps.later_than(now), now)
+    else:
+        begin_to_count(shared, stamps, window, used, now)
 
 
-def find(shared: Shared, amount: int, window: int, now: int) -> bool:
+def begin_to_count(shared: Shared, stamps: Stamps, window: int, used: int, now: int) -> None:
+    """So many places are taken. Those in flight may or may not be among them, so all of these are counted too."""
+    hundredths.add(shared.counts, window, now, used)
+    for moment in stamps.newest(0, stamps.later_than(now)):
+        hundredths.add(shared.counts, window, moment, 1)
+
+
+def find(shared: Shared, stamps: Stamps, amount: int, window: int, now: int) -> bool:
     """Remember a tier that was found; False: others imply it already.
 
     One that was found is never raised; found again, it is a tenth less at least.
@@ -105,16 +117,16 @@ def find(shared: Shared, amount: int, window: int, now: int) -> bool:
             return True
     if is_implied(shared, amount, window):
         return False
-    remember(shared, [amount, window, now, window], amount)
+    remember(shared, stamps, [amount, window, now, window], amount)
     return True
 
 
-def remember(shared: Shared, tier: list[int], used: int) -> None:
+def remember(shared: Shared, stamps: Stamps, tier: list[int], used: int) -> None:
     """One tier more, of which so many places are taken."""
     shared.found = [*shared.found, tier][-MOST:]
     amount, window, now, _ = tier
     if hundredths.is_long(amount, window):
-        hundredths.add(shared.counts, window, now, used)
+        begin_to_count(shared, stamps, window, used, now)
 
 
 def discover(shared: Shared, stamps: Stamps, moment: int, now: int) -> None:
@@ -134,7 +146,7 @@ def discover(shared: Shared, stamps: Stamps, moment: int, now: int) -> None:
         window = moment - each
         if number * best_window >= best * window and not is_implied(shared, number, whole(window)):
             best, best_window = number, window
-    if not best or not find(shared, best, whole(best_window), now):
+    if not best or not find(shared, stamps, best, whole(best_window), now):
         shared.learned = max(LEAST, shared.learned - shared.learned // 10)
         shared.relax_at = now + max(RELAX_AFTER, 5 * shared.keep)
 

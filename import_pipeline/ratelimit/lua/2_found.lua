@@ -34,7 +34,8 @@ local function lengthen(tier, window, used)
   for _, other in ipairs(found) do
     if other[2] == window and is_long(other[1], window) then return end
   end
-  if is_long(tier[1], window) then newly_long[#newly_long + 1] = {window, used + later_than(now), tier[2]} end
+  local old = is_long(tier[1], tier[2]) and tier[2] or nil
+  if is_long(tier[1], window) then newly_long[#newly_long + 1] = {window, used, old} end
 end
 local function name_tier(limit, used, is_told, least, longest)
   local surely = is_told and least or whole(least - ROUNDING)

@@ -38,6 +38,11 @@ local function carry_over(old, window, places)
   end
   add(window, now, places)
 end
+local function begin_to_count(window, places)
+  add(window, now, places)
+  local flying = redis.call('ZRANGEBYSCORE', STAMPS, '(' .. exact(now), '+inf', 'WITHSCORES')
+  for i = 2, #flying, 2 do add(window, tonumber(flying[i]), 1) end
+end
 
 local function count_in_tiers()
   local is_counted = {}
@@ -54,7 +59,7 @@ local function count_in_tiers()
   for _, each in ipairs(newly_long) do
     local window, places, old = unpack(each)
     load_counts(window)
-    if old then carry_over(old, window, places) else add(window, now, places) end
+    if old then carry_over(old, window, places + later_than(now)) else begin_to_count(window, places) end
   end
   newly_long = {}
 end

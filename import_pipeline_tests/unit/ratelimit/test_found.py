@@ -146,6 +146,16 @@ def test_what_the_server_counts_is_taken_over_into_a_longer_window() -> None:
     assert story.result.used == (100,), "those that nobody told before are reckoned from when they were told"
 
 
+def test_those_in_flight_are_counted_in_a_day_that_is_named_meanwhile() -> None:
+    """Ten of forty had arrived by then."""
+    story = Story()
+    story.at(0, 0, named=(Named(limit=200, used=0, reset=0, window=10 * SECOND),))
+    burst = story.at(1, 40)
+    story.at(1.1, 0, named=(Named(limit=100, used=10, reset=0, window=86_400 * SECOND),))
+    story.at(1.2, 0, *answered(*burst))
+    assert story.result.used == (40, 50)
+
+
 def test_a_server_that_counts_afresh_leaves_its_places_free() -> None:
     story = Story()
     story.at(0, 0, named=told(11_000, 1, 40_000))
