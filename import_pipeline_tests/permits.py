@@ -94,6 +94,7 @@ class Story:
         *settled: Settled,
         named: tuple[Named, ...] = (),
         sightings: tuple[Sighting, ...] = (),
+        told: int = 0,
     ) -> list[str]:
         """The permits that were granted then."""
         self.time.now = self.start + round(moment * SECOND)
@@ -107,6 +108,7 @@ class Story:
             wanted=tuple(Wanted(permit=name, lifetime=30 * SECOND) for name in names),
             named=named,
             sightings=sightings,
+            told=told,
             count=True,
         )
         self.result: Exchange = self.store.exchange(ask)

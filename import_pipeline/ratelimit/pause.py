@@ -35,6 +35,8 @@ class Shared:
     weak: int = 0  #: 1: somebody may have sent before this store began; then all may be tried again
     told: int = WHOLE  #: the part that the server's headers name
     told_at: int = 0
+    lessons_of: str = ""  #: the configured tiers that those five are about
+    lessons: dict[str, list[int]] = field(default_factory=dict)  #: the same about other tiers, see lessons.py
     quickest: int = 0  #: the quickest answer of this period, 0: none
     quickest_before: int = 0
     samples: int = 0

@@ -11,6 +11,7 @@ from itertools import accumulate, takewhile
 from import_pipeline.ratelimit import found, hundredths
 from import_pipeline.ratelimit.exchange import SECOND, Ask, Exchange, Outcome, Settled
 from import_pipeline.ratelimit.learning import Window, credit, effective_window, hear, measure, part, relax, tighten
+from import_pipeline.ratelimit.lessons import turn_to
 from import_pipeline.ratelimit.pause import (
     POLL,
     WHOLE,
@@ -67,6 +68,7 @@ def exchange(book: Book, ask: Ask, now: int, *, lost: bool = False, emptied: boo
     """Settle, then grant what the pause and all tiers allow; changes what is known."""
     shared, stamps = book.shared, book.stamps
     is_learning = not ask.tiers
+    turn_to(shared, ask.tiers)
     hundredths.forget(shared.counts, now)
     if is_learning:
         found.learn(shared, stamps, ask, now)

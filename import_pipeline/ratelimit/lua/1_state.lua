@@ -29,7 +29,8 @@ end
 
 local s = {}
 for i, value in ipairs(redis.call('HMGET', STATE, unpack(FIELDS))) do s[FIELDS[i]] = tonumber(value or 0) end
-local probe = redis.call('HGET', STATE, 'probe') or ''
+local probe, lessons_of, lessons = unpack(redis.call('HMGET', STATE, 'probe', 'lessons_of', 'lessons'))
+probe, lessons_of, lessons = probe or '', lessons_of or '', lessons or ''
 if s.epoch == 0 then s.learned, s.told = WHOLE, WHOLE end
 local look_ahead, count, epoch, seen, elapsed = number(), number(), number(), number(), number()
 local told, quickest, samples, standing, spent = number(), number(), number(), number(), number()

@@ -1,6 +1,26 @@
 -- What the server's behaviour teaches (learning.py).
 local EARLY, LATE = 250000, 1250000
 local PERIOD, SAMPLES, STANDING, LONGEST_CREDITED = 60000000, 20, 10, 10000000
+
+-- It is about the configured tiers; what is known about others is kept aside (lessons.py).
+local names, LESSON, KEPT = {}, {'learned', 'relax_at', 'weak', 'told', 'told_at'}, 4
+for i, tier in ipairs(configured and tiers or {}) do names[i] = exact(tier[1]) .. '/' .. exact(tier[2]) end
+local name = table.concat(names, ',')
+if name ~= lessons_of then
+  local aside, known = {}, {WHOLE, 0, 0, WHOLE, 0}
+  for other, numbers_of in string.gmatch(lessons, '([%d/,]*)=([%d:]+);') do
+    if other == name then
+      for i, number in ipairs({string.match(numbers_of, '(%d+):(%d+):(%d+):(%d+):(%d+)')}) do known[i] = tonumber(number) end
+    elseif other ~= lessons_of then
+      aside[#aside + 1] = other .. '=' .. numbers_of .. ';'
+    end
+  end
+  local old = {}
+  for i, field in ipairs(LESSON) do old[i], s[field] = exact(s[field]), known[i] end
+  aside[#aside + 1] = lessons_of .. '=' .. table.concat(old, ':') .. ';'
+  lessons_of, lessons = name, table.concat(aside, '', max(1, #aside - KEPT + 1))
+end
+
 for _, tier in ipairs(tiers) do
   if not tier.is_long then s.keep = max(s.keep, tier[2]) end
 end

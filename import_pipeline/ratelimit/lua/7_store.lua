@@ -9,7 +9,7 @@ local tiers_found = {}
 for i, tier in ipairs(found) do
   tiers_found[i] = exact(tier[1]) .. ':' .. exact(tier[2]) .. ':' .. exact(tier[3]) .. ':' .. exact(tier[4])
 end
-local changed = {'probe', probe, 'found', table.concat(tiers_found, ';')}
+local changed = {'probe', probe, 'found', table.concat(tiers_found, ';'), 'lessons_of', lessons_of, 'lessons', lessons}
 for _, field in ipairs(FIELDS) do
   changed[#changed + 1] = field
   changed[#changed + 1] = exact(s[field])

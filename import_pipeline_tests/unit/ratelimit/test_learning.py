@@ -15,6 +15,7 @@ from import_pipeline.ratelimit.learning import (
     measure,
     tighten,
 )
+from import_pipeline.ratelimit.lessons import KEPT
 from import_pipeline.ratelimit.pause import WHOLE, Shared
 from import_pipeline_tests.permits import Story
 
@@ -194,3 +195,45 @@ def test_the_quickest_answer_counts_for_a_period_and_the_next() -> None:
 )
 def test_the_credit_shortens_short_windows(window: int, credited: int, expected: int) -> None:
     assert effective_window(window, credited) == expected
+
+
+WRONG, RIGHT = ((500, 20 * SECOND),), ((50, 2 * SECOND),)
+
+
+def test_what_headers_told_counts_for_the_tiers_that_it_was_a_part_of() -> None:
+    """One process believes in ten times what the server names; one that is configured rightly is not slowed by it."""
+    story = Story(WRONG)
+    story.at(0, 0, told=WHOLE // 10)
+    assert len(story.at(0, 100)) == 50
+    story.tiers = RIGHT
+    assert len(story.at(70, 100)) == 50
+    story.tiers = WRONG
+    assert len(story.at(140, 100)) == 50, "it is still known of the others"
+
+
+def test_limits_that_are_corrected_begin_anew_after_refusals() -> None:
+    story = Story(WRONG)
+    permits = story.at(0, 60)
+    refusal = Settled(permit=permits[-1], outcome=Outcome.REFUSED, wait=2 * SECOND)
+    story.at(1, 0, *(Settled(permit=each, outcome=Outcome.ANSWERED) for each in permits[:50]), refusal)
+    assert story.result.part < WHOLE
+    story.tiers = RIGHT
+    story.at(5, 0)
+    assert story.result.part == WHOLE
+
+
+def test_of_many_differing_tiers_the_latest_are_remembered() -> None:
+    story = Story(WRONG)
+    story.at(0, 0, told=WHOLE // 10)
+    for amount in range(1, KEPT + 1):
+        story.tiers = ((amount, SECOND),)
+        story.at(0, 0, told=WHOLE // 2)
+    story.tiers = WRONG
+    story.at(0, 0)
+    assert story.result.part == WHOLE // 10
+    for amount in range(1, KEPT + 2):
+        story.tiers = ((amount, SECOND),)
+        story.at(0, 0)
+    story.tiers = WRONG
+    story.at(0, 0)
+    assert story.result.part == WHOLE
