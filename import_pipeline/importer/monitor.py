@@ -62,7 +62,7 @@ class Outlook:
 
 def view_of(row: ImportRow, limits: str, now: datetime, vacancy: Vacancy | None = None) -> ImportView:
     """An import as its row tells it; `limits` serve where it has not begun."""
-    figures = summarize(row, limits, now)
+    figures = summarize(row, limits, now, is_deserted=vacancy is not None)
     done = figures.items_done
     due_at = row.scheduled_at or row.created_at
     paused = row.blocked_until if row.status is ImportStatus.RUNNING else None

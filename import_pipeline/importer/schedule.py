@@ -32,7 +32,6 @@ from import_pipeline.rules.overdue import (
 from import_pipeline.rules.status import ImportStatus, Trigger
 from import_pipeline.tracking import events, imports, requests, scheduling
 from import_pipeline.tracking.imports import ImportRow
-from import_pipeline.tracking.leases import Lease
 
 
 class RunFate(Enum):
@@ -180,19 +179,16 @@ def _apply(
             events.note(connection, import_id, now, "run_requested", reason)
             result.launches.append(Launch(import_id=import_id, reason=reason, dead_run_id=dead_run_id))
         case Fail(import_id=import_id) | End(import_id=import_id):
-            if not _end(connection, source, decision, seen[import_id], now, result):
+            if not _end(connection, decision, seen[import_id], now, result):
                 return
     result.sentences.append(decision.reason)
 
 
-def _end(
-    connection: Connection, source: ImportSource, decision: Fail | End, row: ImportRow, now: datetime, result: Tick
-) -> bool:
+def _end(connection: Connection, decision: Fail | End, row: ImportRow, now: datetime, result: Tick) -> bool:
     """End a running import that has no worker; False where somebody else was faster."""
     status = ImportStatus.FAILED if isinstance(decision, Fail) else ImportStatus.CANCELLED
-    lease = Lease(import_id=row.id, fence=row.fence, worker="", seconds=source.lease)
     try:
-        imports.end(connection, lease, now, status, failure_reason=decision.reason)
+        imports.end_deserted(connection, row, now, status, decision.reason)
     except LeaseLost:
         return False
     events.note(connection, row.id, now, f"import_{status}", decision.reason)

@@ -203,7 +203,6 @@ def _gave_up(connection: Connection, source: ImportSource, row: ImportRow, now: 
     if row.resumes < MAX_RESUMES or not liveness(row, source.lease).is_dead(now):
         return False
     reason = f"it was resumed {row.resumes} times and its worker was gone each time"
-    lease = Lease(import_id=row.id, fence=row.fence, worker="", seconds=source.lease)
-    imports.end(connection, lease, now, ImportStatus.FAILED, failure_reason=reason)
+    imports.end_deserted(connection, row, now, ImportStatus.FAILED, reason)
     events.note(connection, row.id, now, "import_failed", f"Failed: {reason}.")
     return True

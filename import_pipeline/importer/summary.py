@@ -6,9 +6,9 @@ from typing import Any
 
 from import_pipeline.ratelimit import parse_tiers
 from import_pipeline.rules.forecast import minimum_seconds
-from import_pipeline.rules.progress import active_seconds, efficiency
+from import_pipeline.rules.progress import active_seconds, away_seconds, efficiency
 from import_pipeline.rules.status import ENDED, ImportStatus
-from import_pipeline.tracking.imports import AWAY_SECONDS, ImportRow
+from import_pipeline.tracking.imports import AWAY_SECONDS, RESUMED_AFTER, ImportRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,15 +54,16 @@ class ImportSummary:
         return 3 if self.items_failed_count or self.incomplete_reason else 0
 
 
-def summarize(row: ImportRow, limits: str, now: datetime) -> ImportSummary:
+def summarize(row: ImportRow, limits: str, now: datetime, *, is_deserted: bool = False) -> ImportSummary:
     """The figures of an import as they stand; the duration of one that runs grows until `now`.
 
-    `limits` serve where the import has not begun; after that its own count.
+    `limits` serve where the import has not begun; after that its own count. `is_deserted`: it runs, and its worker is
+    gone.
     """
     until = row.ended_at if row.status in ENDED and row.ended_at else now
     duration = (until - row.started_at).total_seconds() if row.started_at else 0.0
     slept = min(row.total_sleep_seconds, duration)
-    away = min(row.metadata.get(AWAY_SECONDS, 0.0), duration - slept)
+    away = min(_away_seconds(row, now, is_deserted=is_deserted), duration - slept)
     places = round(row.requests_count * row.metadata.get("mean_cost", 1))
     ideal = minimum_seconds(places, parse_tiers(row.metadata.get("limits", limits)))
     ratio = efficiency(row.rate_limit_hits_count, row.rate_limit_sleeps_count)
@@ -89,3 +90,12 @@ def summarize(row: ImportRow, limits: str, now: datetime) -> ImportSummary:
         incomplete_reason=row.incomplete_reason,
         failure_reason=row.failure_reason,
     )
+
+
+def _away_seconds(row: ImportRow, now: datetime, *, is_deserted: bool) -> float:
+    """What is counted of the time without a process, and what is not yet: until now, or until somebody came."""
+    counted = float(row.metadata.get(AWAY_SECONDS, 0.0))
+    since, until = row.away_since(), now if is_deserted else row.heartbeat_at
+    if since is None or until is None or not (is_deserted or RESUMED_AFTER in row.metadata):
+        return counted
+    return counted + away_seconds((until - since).total_seconds(), 0.0)

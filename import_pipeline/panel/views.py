@@ -142,9 +142,13 @@ def progress_parts(view: ImportView) -> list[Part]:
 
 
 def duration_parts(view: ImportView) -> list[Part]:
-    """How a duration divides into active and sleeping."""
+    """How a duration divides into active, sleeping and away, without a process."""
     figures = view.figures
-    counted = (("active", figures.active_seconds), ("sleeping", figures.total_sleep_seconds))
+    counted = (
+        ("active", figures.active_seconds),
+        ("sleeping", figures.total_sleep_seconds),
+        ("away", figures.away_seconds),
+    )
     return _stretches(counted, figures.duration_seconds)
 
 

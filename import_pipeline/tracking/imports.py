@@ -25,8 +25,8 @@ from import_pipeline.tracking.process import Worker
 from import_pipeline.tracking.sent import Sent
 from import_pipeline.tracking.tables import import_item_statuses, import_shards, imports
 
-#: In an import's metadata: seconds in which no process worked on it, and the last sign of life before a take-over
-#: whose time is not counted yet.
+#: In an import's metadata: seconds in which no process worked on it, and the moment from which on nobody did before it
+#: was taken over or ended by somebody else, as long as that time is not counted.
 AWAY_SECONDS, RESUMED_AFTER = "away_seconds", "resumed_after"
 #: What a database can hold as an id; it refuses to look for more.
 BIGGEST_ID = 2**63 - 1
@@ -74,6 +74,17 @@ class ImportRow:
     metadata: Mapping[str, Any]
     created_at: datetime
     updated_at: datetime
+
+    def away_since(self) -> datetime | None:
+        """From when on nobody works on it, where its worker is gone; None where it has not begun.
+
+        That is its last sign of life, or the end of a pause that the API asked for: all of that counts as sleep.
+        """
+        uncounted = self.metadata.get(RESUMED_AFTER)
+        if uncounted is not None:
+            return datetime.fromisoformat(uncounted)
+        heard_at = self.heartbeat_at or self.started_at
+        return max(filter(None, (heard_at, self.blocked_until))) if heard_at else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,7 +230,7 @@ def take_over(connection: Connection, found: ImportRow, worker: Worker, now: dat
             # A worker that left in order is no sign of trouble.
             resumes=imports.c.resumes + int(found.pid is not None),
             blocked_until=None,
-            metadata=_resumed(found),
+            metadata=deserted(found),
             **_owner(worker, now, run_id),
         )
         .returning(imports)
@@ -232,10 +243,10 @@ def take_over(connection: Connection, found: ImportRow, worker: Worker, now: dat
     return _row(taken)
 
 
-def _resumed(found: ImportRow) -> dict[str, Any]:
-    """The import's metadata with the last sign of life, until the new worker has counted the time since then."""
-    heard_at = found.heartbeat_at or found.started_at
-    return {**({} if heard_at is None else {RESUMED_AFTER: heard_at.isoformat()}), **found.metadata}
+def deserted(found: ImportRow) -> dict[str, Any]:
+    """The metadata of an import whose worker is gone, with the moment from which on nobody has worked on it."""
+    since = found.away_since()
+    return {**found.metadata, **({} if since is None else {RESUMED_AFTER: since.isoformat()})}
 
 
 def _owner(worker: Worker, now: datetime, run_id: str | None) -> dict[str, Any]:
@@ -290,6 +301,15 @@ def end(
         ended["cancelled_at"] = now
     write(connection, lease, now, **ended, failure_reason=failure_reason, incomplete_reason=incomplete_reason)
     connection.execute(released(lease.import_id))
+
+
+def end_deserted(
+    connection: Connection, found: ImportRow, now: datetime, status: ImportStatus, failure_reason: str
+) -> None:
+    """running -> failed or cancelled, of an import whose worker is gone. Raises LeaseLost where somebody was faster."""
+    lease = Lease(import_id=found.id, fence=found.fence, worker="", seconds=0)
+    write(connection, lease, now, metadata=deserted(found))
+    end(connection, lease, now, status, failure_reason=failure_reason)
 
 
 def leave(connection: Connection, lease: Lease, now: datetime) -> None:

@@ -6,11 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from import_pipeline.importer import wishes
+from import_pipeline.importer import upkeep, wishes
+from import_pipeline.importer.look import view_in
 from import_pipeline.importer.vacancy import Vacancy, vacancy_of
 from import_pipeline.tracking import leases
 from import_pipeline.tracking.process import Worker, machine, this_process
-from import_pipeline_tests.life import ADA, COMPLETED
+from import_pipeline_tests.life import ADA, CANCELLED, COMPLETED
 
 GOES_ON = (
     "Dagster's sensor, where it runs, goes on with it within seconds, and `import-pipeline run items` does at once"
@@ -83,3 +84,68 @@ def test_what_is_to_be_cancelled_or_pauses_or_is_about_to_go_on_says_so(life):
     assert vacancy(life, hand).sequel == (
         "Dagster's sensor, or `import-pipeline start-scheduled items`, ends it as cancelled"
     )
+
+
+def seconds(life, hand):
+    """How the import's duration divides now: active, slept, away."""
+    with life.database.read() as connection:
+        figures = view_in(connection, life.installation, life.get(hand.row.id), life.now).figures
+    assert figures.active_seconds + figures.total_sleep_seconds + figures.away_seconds == figures.duration_seconds
+    return figures.active_seconds, figures.total_sleep_seconds, figures.away_seconds
+
+
+def test_the_time_since_a_worker_was_last_heard_of_is_away_time_as_soon_as_it_is_known_to_be_gone(life, dead):
+    hand = begun(life)
+    life.go_on(seconds=5)
+    hand.beat()
+    life.go_on(seconds=59)
+    assert seconds(life, hand) == (64, 0, 0)
+    life.go_on(seconds=1)
+    assert seconds(life, hand) == (5, 0, 60)
+    killed = life.begin(hand.row.id, dead)
+    assert seconds(life, killed) == (5, 0, 60)
+    life.go_on(seconds=7)
+    assert seconds(life, killed) == (5, 0, 67)
+
+
+def test_the_time_since_a_worker_left_is_away_time_also_once_another_one_goes_on(life):
+    hand = begun(life)
+    life.go_on(seconds=5)
+    hand.leave()
+    life.go_on(seconds=40)
+    assert seconds(life, hand) == (5, 0, 40)
+    second = life.begin(hand.row.id, this_process())
+    life.go_on(seconds=3)
+    assert seconds(life, second) == (8, 0, 40)
+
+
+def test_the_time_until_a_rule_ends_what_nobody_works_on_is_away_time(life):
+    hand = begun(life)
+    life.go_on(seconds=5)
+    hand.leave()
+    life.go_on(minutes=10)
+    wishes.cancel(life.installation, hand.row.id)
+    life.tick()
+    assert life.get(hand.row.id).status is CANCELLED
+    assert seconds(life, hand) == (5, 0, 600)
+
+
+def test_what_finalize_ends_was_away_since_its_worker_left(life):
+    hand = begun(life)
+    hand.discover("1")
+    hand.succeed(hand.claim())
+    life.go_on(seconds=5)
+    hand.leave()
+    life.go_on(seconds=40)
+    assert upkeep.finalize(life.installation, hand.row.id).ended
+    assert seconds(life, hand) == (5, 0, 40)
+
+
+def test_a_pause_that_the_api_asked_for_is_slept_whole_and_away_is_what_comes_after_it(life):
+    hand = begun(life)
+    life.go_on(seconds=5)
+    pause = {"blocked_until": life.now + timedelta(hours=1), "total_sleep_seconds": 3600.0}
+    life.do(leases.write, hand.lease, life.now, **pause)
+    hand.leave()
+    life.go_on(hours=1, seconds=10)
+    assert seconds(life, hand) == (5, 3600, 10)

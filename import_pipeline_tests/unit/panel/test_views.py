@@ -77,6 +77,11 @@ def test_bars_are_stretches_in_per_cent():
         Part(name="active", start=0.0, size=25.0),
         Part(name="sleeping", start=25.0, size=75.0),
     ]
+    assert duration_parts(running(total_sleep_seconds=5.0, metadata={"away_seconds": 2.5})) == [
+        Part(name="active", start=0.0, size=25.0),
+        Part(name="sleeping", start=25.0, size=50.0),
+        Part(name="away", start=75.0, size=25.0),
+    ]
     assert gauge_parts(TierUsage(amount=50, seconds=2, used=10)) == [Part(name="left", start=0.0, size=80.0)]
     assert progress_parts(running()) == []
 
