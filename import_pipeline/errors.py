@@ -81,7 +81,7 @@ class InvalidTransition(ImportPipelineError):
 
 
 class ImportAlreadyRunning(ImportPipelineError):
-    """Another import of the source runs; `import_id`, `since` and `run_id` tell which."""
+    """Another import of the source runs; `import_id`, `since` and `run_id` tell which, `fact` all that in a clause."""
 
     def __init__(
         self,
@@ -94,10 +94,8 @@ class ImportAlreadyRunning(ImportPipelineError):
         takeover: str,
     ) -> None:
         in_run = f" in Dagster run {run_id}" if run_id else ""
-        super().__init__(
-            f"{source}: import {import_id} is running since {since:%Y-%m-%d %H:%M:%S} UTC on {where}{in_run}. "
-            f"Wait for it, or cancel it; {takeover}"
-        )
+        self.fact = f"{source}: import {import_id} is running since {since:%Y-%m-%d %H:%M:%S} UTC on {where}{in_run}"
+        super().__init__(f"{self.fact}. Wait for it, or cancel it; {takeover}")
         self.source = source
         self.import_id = import_id
         self.since = since

@@ -22,7 +22,7 @@ from import_pipeline.importer.look import source_of, view_in
 from import_pipeline.importer.plan import plan_import
 from import_pipeline.importer.sources import find_source
 from import_pipeline.importer.summary import ImportSummary
-from import_pipeline.rules.status import ENDED, SHOWN, ImportStatus
+from import_pipeline.rules.status import ENDED, SHOWN, ImportStatus, with_reason
 from import_pipeline.tracking import events, imports, items, shards, watch
 from import_pipeline.tracking.watch import Filter
 
@@ -63,7 +63,8 @@ def run(source: str, fresh: bool, limit: int | None, only: str | None, yes: bool
 
 def _ending(summary: ImportSummary) -> str:
     """Completed imports have no such reason."""
-    return f"{'was cancelled' if summary.status == ImportStatus.CANCELLED else 'failed'}: {summary.failure_reason}"
+    said = with_reason(summary.failure_reason or "", summary.status)
+    return f"was {said}" if summary.status == ImportStatus.CANCELLED else said
 
 
 def _failed(installation: Installation, import_id: int) -> list[items.FailedItem]:
@@ -77,7 +78,10 @@ def _failed(installation: Installation, import_id: int) -> list[items.FailedItem
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many.")
 @as_json
 def list_imports(source: str | None, status: str | None, limit: int, as_json: bool) -> None:
-    """List imports, the newest first."""
+    """List imports, the newest first.
+
+    Done are items that need no more work: those imported, those unchanged, and those that failed for good.
+    """
     with open_installation() as installation:
         names = [each.name for each in installation.sources]
         if source is not None:

@@ -1,7 +1,10 @@
 """`demo`: one full import from the demo API, with limits low enough to be felt."""
 
 import os
+import shutil
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import click
 from rich.console import Console
@@ -13,6 +16,7 @@ from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.settings import Settings, load_settings
 
 SOURCE = "items"
+SCRIPT = "import-pipeline"
 LIMITS = "50/2 second; 200/10 second"
 
 
@@ -45,6 +49,20 @@ def _where_to_look(console: Console, settings: Settings, summary: ImportSummary)
     if summary.items_unchanged_count:
         screen.say(console, "What has not changed since the last import was not fetched again, only listed.")
     screen.say(console, f"The imported rows are in the table imported_items; all state lies in {settings.home}.")
-    console.print(f"  import-pipeline show {summary.import_id}   this import, its events and failures")
-    console.print("  import-pipeline list     all imports")
-    console.print("  make up                  the Dagster UI, with this run in it")
+    command = script_shown()
+    told = {
+        f"{command} show {summary.import_id}": "this import, its events and failures",
+        f"{command} list": "all imports",
+        "make up": "the Dagster UI, with this run in it",
+    }
+    width = max(map(len, told))
+    for line, meaning in told.items():
+        screen.say(console, f"  {line:{width}}  {meaning}")
+
+
+def script_shown() -> str:
+    """The command line as it can be typed here: `make demo` needs no active environment, and leaves none behind."""
+    if shutil.which(SCRIPT) is not None:
+        return SCRIPT
+    script = Path(sys.executable).with_name(SCRIPT)
+    return str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script)

@@ -14,7 +14,7 @@ from rich.table import Table
 from import_pipeline.importer.monitor import ImportView
 from import_pipeline.importer.plan import Plan
 from import_pipeline.importer.summary import ImportSummary
-from import_pipeline.rules.status import OVERDUE
+from import_pipeline.rules.status import ENDED, OVERDUE
 from import_pipeline.tracking.items import FailedItem
 from import_pipeline.tracking.shards import ShardRow
 
@@ -81,6 +81,12 @@ def standing(view: ImportView) -> str:
     return status(NO_WORKER if view.has_no_worker else view.status)
 
 
+def kind(view: ImportView) -> str:
+    """`full`; `full, limit 50` where it was to stop after so many items."""
+    limit = view.row.metadata.get("limit")
+    return view.row.kind.value if limit is None else f"{view.row.kind.value}, limit {limit}"
+
+
 def items(summary: ImportSummary) -> str:
     """`398 of 400 imported, 2 failed`."""
     total = "?" if summary.items_count is None else summary.items_count
@@ -113,7 +119,8 @@ def print_summary(console: Console, summary: ImportSummary, failed: Sequence[Fai
     table = _facts()
     _add_figures(table, summary)
     console.print(table)
-    print_failed(console, failed, summary.items_failed_count, shown=10, import_id=summary.import_id)
+    over = summary.status in ENDED
+    print_failed(console, failed, summary.items_failed_count, shown=10, import_id=summary.import_id, is_over=over)
 
 
 def _add_figures(table: Table, summary: ImportSummary) -> None:
@@ -139,9 +146,18 @@ def _add_figures(table: Table, summary: ImportSummary) -> None:
 
 
 def print_failed(
-    console: Console, failed: Sequence[FailedItem], in_all: int, *, shown: int, import_id: int | None = None
+    console: Console,
+    failed: Sequence[FailedItem],
+    in_all: int,
+    *,
+    shown: int,
+    is_over: bool,
+    import_id: int | None = None,
 ) -> None:
-    """The failed items with their reasons; an item that waits for its next try is no failed one yet."""
+    """The failed items with their reasons; an item that waits for its next try is no failed one yet.
+
+    Of an import that `is_over` nobody makes the tries that were planned.
+    """
     if not failed:
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
@@ -149,7 +165,7 @@ def print_failed(
         table.add_column(name, overflow="fold")
     table.add_column("reason", overflow="fold", ratio=1)
     for item in failed[:shown]:
-        again = moment(item.next_attempt_at) if item.next_attempt_at else "none"
+        again = moment(item.next_attempt_at) if item.next_attempt_at and not is_over else "none"
         table.add_row(escape(item.external_id), str(item.failure_count), again, escape(item.reason))
     console.print()
     console.print(table)
@@ -182,7 +198,7 @@ def _cells(view: ImportView, *, wide: bool) -> list[str]:
     return [
         str(row.id),
         row.source,
-        *([row.kind.value] if wide else []),
+        *([kind(view)] if wide else []),
         standing(view),
         short_moment(when),
         *(figures if row.started_at else ["-"] * len(figures)),
@@ -205,7 +221,17 @@ def _figures(summary: ImportSummary, *, wide: bool) -> list[str]:
 
 def listed(view: ImportView) -> dict[str, Any]:
     """An import as `list --json` tells it."""
-    return view.figures.as_json() | {"overdue": view.status == OVERDUE, "has_no_worker": view.has_no_worker}
+    row = view.row
+    return view.figures.as_json() | {
+        "kind": row.kind.value,
+        "limit": row.metadata.get("limit"),
+        "trigger": row.trigger.value,
+        "scheduled_at": _iso(row.scheduled_at),
+        "started_at": _iso(row.started_at),
+        "ended_at": _iso(row.ended_at),
+        "overdue": view.status == OVERDUE,
+        "has_no_worker": view.has_no_worker,
+    }
 
 
 def details(
@@ -218,7 +244,9 @@ def details(
     row = view.row
     return view.figures.as_json() | {
         "kind": row.kind.value,
+        "limit": row.metadata.get("limit"),
         "trigger": row.trigger.value,
+        "scheduled_at": _iso(row.scheduled_at),
         "started_at": _iso(row.started_at),
         "ended_at": _iso(row.ended_at),
         "heartbeat_at": _iso(row.heartbeat_at),
@@ -239,7 +267,11 @@ def details(
             for place in places
         ],
         "failures": [
-            asdict(item) | {"last_failed_at": _iso(item.last_failed_at), "next_attempt_at": _iso(item.next_attempt_at)}
+            asdict(item)
+            | {
+                "last_failed_at": _iso(item.last_failed_at),
+                "next_attempt_at": None if view.has_ended else _iso(item.next_attempt_at),
+            }
             for item in failed
         ],
         "events": [{"at": _iso(at), "action": action, "message": message} for at, action, message in happened],
@@ -263,7 +295,7 @@ def print_details(
     _add_figures(table, summary)
     if summary.failure_reason:
         table.add_row("[red]reason[/red]", escape(summary.failure_reason))
-    table.add_row("kind", f"{row.kind.value}, started by {row.trigger.value}")
+    table.add_row("kind", f"{kind(view)}, started by {row.trigger.value}")
     table.add_row("started", moment(row.started_at))
     table.add_row("ended", moment(row.ended_at))
     if row.blocked_until:
@@ -274,7 +306,7 @@ def print_details(
     for place in places:
         table.add_row(f"shard {place.number}", _shard(place, is_running=view.is_running))
     console.print(table)
-    print_failed(console, failed, summary.items_failed_count, shown=len(failed))
+    print_failed(console, failed, summary.items_failed_count, shown=len(failed), is_over=view.has_ended)
     console.print()
     for at, _, message in happened:
         say(console, f"{moment(at)}  {escape(message)}")
@@ -310,7 +342,9 @@ def print_plan(console: Console, planned: Plan) -> None:
     )
     if planned.details_may_be_fewer:
         say(console, "Details that have not changed since the last import are not fetched again.")
-    if planned.limits:
+    if not planned.limits:
+        say(console, "No limits are known: the server decides how long that takes.")
+    elif planned.ideal_seconds:
         say(console, f"Under {planned.limits} that takes at least {seconds(planned.ideal_seconds)}.")
     else:
-        say(console, "No limits are set: it takes as long as the API needs to answer.")
+        say(console, f"{planned.limits} holds none of it back: it takes as long as the API needs to answer.")

@@ -265,11 +265,17 @@ def tell_failed(row: ImportRow, failed: Sequence[Failure]) -> None:
     """One line for the failures of a batch, with the first of its reasons."""
     for_good = sum(failure.next_attempt_at is None for failure in failed)
     first = failed[0]
-    sentence = (
-        f"{len(failed)} tries failed, {for_good} of them for good; item {first.claim.external_id}: {first.reason}."
-    )
+    sentence = f"{tries_failed(len(failed), for_good)}; item {first.claim.external_id}: {first.reason}."
     level = logging.WARNING if for_good else logging.INFO
     tell("items_failed", sentence, level=level, import_id=row.id, source=row.source, count=len(failed), lost=for_good)
+
+
+def tries_failed(tries: int, for_good: int) -> str:
+    """`1 try failed, for good`; `3 tries failed, 2 of them for good`."""
+    said = "1 try failed" if tries == 1 else f"{tries} tries failed"
+    if for_good == tries:
+        return f"{said}, {'for good' if tries == 1 else 'all for good'}"
+    return f"{said}, {for_good} of them for good" if for_good else said
 
 
 async def enrich(work: Work) -> None:

@@ -164,6 +164,7 @@ def as_json(view: ImportView, outlook: Outlook | None = None) -> dict[str, Any]:
     told = view.figures.as_json() | {
         "status": view.status,
         "kind": row.kind.value,
+        "limit": row.metadata.get("limit"),
         "trigger": row.trigger.value,
         "percent": view.percent,
         "items_per_second": view.items_per_second,

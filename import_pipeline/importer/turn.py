@@ -37,5 +37,5 @@ def prepare_in_turn(
             if not is_told:
                 is_told = True
                 setting = f"{variable_prefix(source.name)}WAIT"
-                tell(f"Waiting for up to {patience:g} s ({setting}) until no other import runs. {error}.")
+                tell(f"Waiting for up to {patience:g} s ({setting}) until no other import runs. {error.fact}.")
         pause(min(LOOK_AGAIN, max(0.0, deadline - installation.clock.monotonic())))

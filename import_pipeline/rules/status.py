@@ -91,7 +91,12 @@ def is_failed_for_good(status: ItemStatus, next_attempt_at: datetime | None) -> 
     return status is ItemStatus.FAILED and next_attempt_at is None
 
 
+def with_reason(reason: str, status: str) -> str:
+    """`failed: the token is refused`; a reason that begins with the status already stands for itself."""
+    return reason if reason.lower().startswith(status) else f"{status}: {reason}"
+
+
 def said_of_end(reason: str, status: str) -> str:
     """How and why an import ended: `Failed: the token is refused.`; `Cancelled by wish of Ada.`"""
-    said = reason if reason.lower().startswith(status) else f"{status}: {reason}"
+    said = with_reason(reason, status)
     return said[:1].upper() + said[1:] + ("" if said.endswith((".", "!", "?")) else ".")

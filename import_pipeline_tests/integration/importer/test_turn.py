@@ -49,6 +49,7 @@ def test_chosen_items_wait_for_the_running_import_and_say_so_once(busy):
     assert told.startswith(
         "Waiting for up to 300 s (ITEMS_WAIT) until no other import runs. items: import 1 is running"
     )
+    assert "Wait for it" not in told
 
 
 def test_they_wait_no_longer_than_the_source_says(busy):

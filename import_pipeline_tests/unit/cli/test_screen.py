@@ -10,6 +10,7 @@ from rich.console import Console
 
 from import_pipeline.cli.live import line
 from import_pipeline.cli.screen import (
+    details,
     listed,
     moment,
     print_details,
@@ -18,11 +19,12 @@ from import_pipeline.cli.screen import (
     print_summary,
     short_moment,
 )
-from import_pipeline.importer.monitor import view_of
+from import_pipeline.importer.monitor import as_json, view_of
 from import_pipeline.importer.plan import Plan
 from import_pipeline.importer.summary import summarize
 from import_pipeline.importer.vacancy import Vacancy
 from import_pipeline.rules.status import ImportStatus
+from import_pipeline.tracking.items import FailedItem
 from import_pipeline_tests.rows import NOON, an_import
 
 
@@ -110,6 +112,31 @@ def test_what_is_done_is_the_same_number_in_the_list_the_summary_and_the_line_an
     assert line(view_of(row, "", NOON), None, None) == "items completed: 399 of 400 items done after 0.0 s, 2 failed"
 
 
+def test_a_limited_import_is_told_from_a_full_one_and_programs_are_told_what_people_are():
+    view = view_of(an_import(started_at=NOON, metadata={"limit": 50}), "", NOON)
+    assert " items full, limit 50 " in printed(print_list, [view], ["items"])
+    assert "kind full, limit 50, started by schedule" in printed(print_details, view, [], [], [])
+    told = listed(view)
+    assert [told[name] for name in ("kind", "limit", "trigger")] == ["full", 50, "schedule"]
+    assert [told[name] for name in ("scheduled_at", "started_at", "ended_at")] == [NOON.isoformat()] * 2 + [None]
+    assert (as_json(view)["limit"], details(view, [], [], [])["limit"]) == (50, 50)
+    whole = view_of(an_import(), "", NOON)
+    assert listed(whole)["limit"] is None
+    assert " items full scheduled " in printed(print_list, [whole], ["items"])
+
+
+def test_no_next_try_is_told_of_an_import_that_is_over():
+    again = FailedItem(
+        external_id="3", reason="boom", failure_count=1, last_failed_at=NOON, next_attempt_at=NOON, payload=None
+    )
+    running = view_of(an_import(started_at=NOON, status=ImportStatus.RUNNING), "", NOON)
+    assert f"3 1 {moment(NOON)} boom" in printed(print_details, running, [again], [], [])
+    over = view_of(an_import(started_at=NOON, ended_at=NOON, status=ImportStatus.CANCELLED), "", NOON)
+    assert "3 1 none boom" in printed(print_details, over, [again], [], [])
+    assert details(over, [again], [], [])["failures"][0]["next_attempt_at"] is None
+    assert "3 1 none boom" in printed(print_summary, over.figures, [again])
+
+
 PLAN = {"source": "items", "limits": "", "list_requests": None, "detail_requests": None, "ideal_seconds": None}
 
 
@@ -127,3 +154,19 @@ def test_a_plan_says_what_is_not_known_and_what_it_is_taken_from():
         "Details that have not changed since the last import are not fetched again. "
         "Under 10/1 second that takes at least 2.0 s."
     )
+
+
+@pytest.mark.parametrize(
+    ("limits", "least", "said"),
+    [
+        ("", 0.0, "No limits are known: the server decides how long that takes."),
+        ("500/20 second", 0.0, "500/20 second holds none of it back: it takes as long as the API needs to answer."),
+    ],
+)
+def test_a_plan_promises_no_time_of_zero(limits, least, said):
+    planned = Plan(
+        **PLAN | {"limits": limits, "ideal_seconds": least, "list_requests": 4, "detail_requests": 400},
+        items_count=400,
+        requests_count=404,
+    )
+    assert printed(print_plan, planned).endswith(f"404 requests in all. {said}")

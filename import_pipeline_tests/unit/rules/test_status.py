@@ -15,6 +15,7 @@ from import_pipeline.rules.status import (
     is_overdue,
     said_of_end,
     sources_of,
+    with_reason,
 )
 
 SCHEDULED, RUNNING, COMPLETED, FAILED, CANCELLED = ImportStatus
@@ -101,3 +102,4 @@ def test_an_item_without_a_next_attempt_has_failed_for_good(status, next_attempt
 )
 def test_how_and_why_an_import_ended(reason, status, text):
     assert said_of_end(reason, status) == text
+    assert with_reason(reason, status).lower().rstrip(".?") == text.lower().rstrip(".?")
