@@ -106,9 +106,9 @@ def add_items(installation: Installation, import_id: int, *rows: Mapping[str, An
             connection.execute(insert(import_item_statuses).values(row))
 
 
-def add_event(installation: Installation, import_id: int, message: str, at: datetime = NOON) -> None:
+def add_event(installation: Installation, import_id: int, message: str, at: datetime = NOON, **metadata: Any) -> None:
     """Something that happened."""
     with installation.database.write() as connection:
         connection.execute(
-            insert(import_events).values(import_id=import_id, at=at, action="said", message=message, metadata={})
+            insert(import_events).values(import_id=import_id, at=at, action="said", message=message, metadata=metadata)
         )

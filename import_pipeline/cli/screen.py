@@ -14,11 +14,10 @@ from rich.table import Table
 from import_pipeline.importer.monitor import ImportView
 from import_pipeline.importer.plan import Plan
 from import_pipeline.importer.summary import ImportSummary
-from import_pipeline.rules.status import ENDED, OVERDUE
+from import_pipeline.rules.status import ENDED, NO_WORKER, OVERDUE
 from import_pipeline.tracking.items import FailedItem
 from import_pipeline.tracking.shards import ShardRow
 
-NO_WORKER = "no worker"  #: in place of `running`
 COLORS = {
     "completed": "green",
     "running": "cyan",
@@ -78,7 +77,7 @@ def status(text: str) -> str:
 
 def standing(view: ImportView) -> str:
     """The status as people see it, in its colour."""
-    return status(NO_WORKER if view.has_no_worker else view.status)
+    return status(view.standing)
 
 
 def kind(view: ImportView) -> str:
@@ -117,14 +116,14 @@ def _facts() -> Table:
 def print_summary(console: Console, summary: ImportSummary, failed: Sequence[FailedItem]) -> None:
     """What an import came to. Why it failed, where it did, is the command's last sentence."""
     table = _facts()
-    _add_figures(table, summary)
+    _add_figures(table, summary, summary.status)
     console.print(table)
     over = summary.status in ENDED
     print_failed(console, failed, summary.items_failed_count, shown=10, import_id=summary.import_id, is_over=over)
 
 
-def _add_figures(table: Table, summary: ImportSummary) -> None:
-    table.add_row("import", f"{summary.import_id} of {summary.source}: {status(summary.status)}")
+def _add_figures(table: Table, summary: ImportSummary, standing: str) -> None:
+    table.add_row("import", f"{summary.import_id} of {summary.source}: {status(standing)}")
     table.add_row("items", items(summary))
     table.add_row("time", time_used(summary))
     if summary.ideal_ratio is not None:
@@ -292,7 +291,7 @@ def print_details(
     """One import, whole."""
     row, summary = view.row, view.figures
     table = _facts()
-    _add_figures(table, summary)
+    _add_figures(table, summary, view.standing)
     if summary.failure_reason:
         table.add_row("[red]reason[/red]", escape(summary.failure_reason))
     table.add_row("kind", f"{kind(view)}, started by {row.trigger.value}")

@@ -11,7 +11,7 @@ from import_pipeline.importer.vacancy import Vacancy
 from import_pipeline.ratelimit import TierUsage, Usage, parse_tiers
 from import_pipeline.rules.forecast import fitted, remaining_seconds
 from import_pipeline.rules.progress import Grade, grade, percent_done, requests_left
-from import_pipeline.rules.status import ENDED, ImportKind, ImportStatus, shown_status
+from import_pipeline.rules.status import ENDED, NO_WORKER, ImportKind, ImportStatus, shown_status
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.items import Remaining
 
@@ -40,6 +40,11 @@ class ImportView:
     def has_no_worker(self) -> bool:
         """Whether it runs only by its status; one that pauses as the API asked needs none."""
         return self.vacancy is not None and self.paused_until is None
+
+    @property
+    def standing(self) -> str:
+        """Its status in the word that tells people most."""
+        return NO_WORKER if self.has_no_worker else self.status
 
     @property
     def is_running(self) -> bool:

@@ -192,7 +192,7 @@ def _take_over(
         raise already_running(source, row)
     taken = imports.take_over(connection, row, worker, now, run_id)
     gone = f"process {row.pid} is gone (resume {taken.resumes} of {MAX_RESUMES})"
-    why = "the process before it has left it in order" if row.pid is None else gone
+    why = "the process before it has let go of it" if row.pid is None else gone
     sentence = f"Process {worker.pid} on {worker.host} goes on: {why}."
     events.note(connection, row.id, now, "import_resumed", sentence, run_before=row.dagster_run_id)
     return taken

@@ -9,7 +9,7 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.schedule import Seen, state_of
 from import_pipeline.importer.start import liveness
 from import_pipeline.rules.liveness import Liveness
-from import_pipeline.rules.overdue import MAX_RESUMES, End, Fail, Resume, next_of_running
+from import_pipeline.rules.overdue import MAX_RESUMES, End, Fail, Resume, Wait, next_of_running
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import events
 from import_pipeline.tracking.imports import ImportRow
@@ -50,12 +50,15 @@ def _sequel(connection: Connection, row: ImportRow, source: ImportSource | None,
         return "Nobody goes on with it: its source is not listed any more"
     run = f"`import-pipeline run {source.name}`"
     waits_for = events.waits_for_store(connection, row.id, now)
+    sensor = "Dagster's sensor, where it runs, goes on with it"
     match decision := next_of_running(state_of(row, source, Seen(waits_for=waits_for), now), now):
         case Resume(counts=counts):
             resume = f" (resume {row.resumes + 1} of {MAX_RESUMES})" if counts else ""
-            return f"Dagster's sensor, where it runs, goes on with it within seconds, and {run} does at once{resume}"
+            return f"{sensor} within seconds, and {run} does at once{resume}"
         case Fail():
             return f"Dagster's sensor, or {run}, ends it as failed: it was resumed {row.resumes} times"
         case End():
             return f"Dagster's sensor, or `import-pipeline start-scheduled {source.name}`, ends it as cancelled"
+        case Wait(reason=reason) if waits_for is not None and waits_for in reason:
+            return f"{reason.removesuffix('.')}. Once it is back, {sensor}, and {run} does"
     return decision.reason.removesuffix(".")

@@ -10,7 +10,7 @@ from import_pipeline.importer.look import PAGE_SIZE, Listing, Look
 from import_pipeline.importer.monitor import ImportView, left_of
 from import_pipeline.panel import words
 from import_pipeline.ratelimit import TierUsage
-from import_pipeline.rules.status import ENDED, OVERDUE, ImportKind, ImportStatus, Trigger, said_of_end
+from import_pipeline.rules.status import ENDED, NO_WORKER, OVERDUE, ImportKind, ImportStatus, Trigger, said_of_end
 from import_pipeline.tracking.watch import SORTABLE, Filter
 
 #: The statuses in the order of the tabs, with the name of each one's icon.
@@ -22,6 +22,8 @@ ICONS: Mapping[str, str] = {
     ImportStatus.FAILED: "failed",
     ImportStatus.CANCELLED: "cancelled",
 }
+#: The icons of all that a badge may say: no tab shows those whose worker is gone, which no row tells.
+BADGES: Mapping[str, str] = {**ICONS, NO_WORKER: "overdue"}
 COLUMNS: Mapping[str, str] = {
     "id": "Import",
     "status": "Status",
@@ -236,7 +238,7 @@ def _drawing() -> dict[str, Any]:
         "duration_parts": duration_parts,
         "gauge_parts": gauge_parts,
         "left_of": left_of,
-        "icons": ICONS,
+        "icons": BADGES,
         "kinds": KINDS,
         "triggers": TRIGGERS,
     }

@@ -60,7 +60,9 @@ ITEM_TRANSITIONS: Mapping[ItemStatus, frozenset[ItemStatus]] = {
 }
 #: What people see in place of `scheduled` once the time is past; in no row.
 OVERDUE = "overdue"
-#: All statuses that people see.
+#: What people see in place of `running` where its process is gone; in no row.
+NO_WORKER = "no worker"
+#: All statuses that a list is filtered by.
 SHOWN = (*(status.value for status in ImportStatus), OVERDUE)
 ENDED = frozenset(status for status, following in IMPORT_TRANSITIONS.items() if not following)
 

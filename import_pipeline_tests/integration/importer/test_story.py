@@ -32,13 +32,13 @@ def test_why_an_import_is_incomplete_is_told_once(life):
     ]
 
 
-def test_who_goes_on_says_whether_the_one_before_left_or_is_gone(life):
+def test_who_goes_on_says_whether_the_one_before_let_go_or_is_gone(life):
     hand = life.begin(life.slot(life.now))
     hand.leave()
     life.begin(hand.row.id, BOB)
     life.go_on(seconds=60)
     life.begin(hand.row.id, ADA)
     assert told(life, hand)[1:] == [
-        "Process 2 on elsewhere goes on: the process before it has left it in order.",
+        "Process 2 on elsewhere goes on: the process before it has let go of it.",
         "Process 1 on elsewhere goes on: process 2 is gone (resume 1 of 3).",
     ]

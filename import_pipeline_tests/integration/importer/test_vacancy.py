@@ -9,7 +9,7 @@ import pytest
 from import_pipeline.importer import upkeep, wishes
 from import_pipeline.importer.look import view_in
 from import_pipeline.importer.vacancy import Vacancy, vacancy_of
-from import_pipeline.tracking import leases
+from import_pipeline.tracking import events, leases
 from import_pipeline.tracking.process import Worker, machine, this_process
 from import_pipeline_tests.life import ADA, CANCELLED, COMPLETED
 
@@ -83,6 +83,16 @@ def test_what_is_to_be_cancelled_or_pauses_or_is_about_to_go_on_says_so(life):
     wishes.cancel(life.installation, hand.row.id)
     assert vacancy(life, hand).sequel == (
         "Dagster's sensor, or `import-pipeline start-scheduled items`, ends it as cancelled"
+    )
+
+
+def test_what_waits_for_the_store_of_the_limits_says_who_goes_on_once_it_is_back(life):
+    hand = begun(life)
+    life.do(events.note, hand.row.id, life.now, events.PAUSED, "Paused.", reason="the store is silent", until=None)
+    hand.leave()
+    assert vacancy(life, hand).sequel == (
+        f"Import {hand.row.id} stands still: the store is silent. Once it is back, Dagster's sensor, where it runs, "
+        "goes on with it, and `import-pipeline run items` does"
     )
 
 

@@ -86,11 +86,26 @@ async def test_an_import_whose_process_is_gone_is_shown_so_with_what_happens_nex
     gone = {"status": "running", "started_at": NOON, "heartbeat_at": NOON - timedelta(hours=1), "host": "a", "pid": 7}
     async with open_panel(home) as panel:
         left = add_import(panel.installation, **gone)
-        assert '<span class="bad-text">no worker</span>' in (await panel.get("/")).text
+        assert "</svg>no worker</span>" in (await panel.get("/")).text
         page = (await panel.get(f"/imports/{left}")).text
+        assert "</svg>no worker</span>" in page
         assert "<strong>No worker:</strong> process 7 on a has given no sign of life for over 60 s." in page
         assert "`import-pipeline run items` does at once (resume 1 of 3)." in page
         assert (await panel.get(f"/api/imports/{left}")).json()["has_no_worker"] is True
+
+
+async def test_an_import_that_waits_for_the_store_promises_to_go_on_by_itself_only_while_it_has_a_worker(home):
+    waits = {"reason": "the store is silent", "until": None}
+    running = {"status": "running", "started_at": NOON, "heartbeat_at": NOON}
+    async with open_panel(home) as panel:
+        watched = add_import(panel.installation, **running, host="a", pid=7)
+        add_event(panel.installation, watched, "The store is silent.", **waits)
+        page = (await panel.get(f"/imports/{watched}")).text
+        assert ("goes on by itself" in page, "<strong>No worker:" in page) == (True, False)
+        left = add_import(panel.installation, **running, source="orders")
+        add_event(panel.installation, left, "The store is silent.", **waits)
+        page = (await panel.get(f"/imports/{left}")).text
+        assert ("goes on by itself" in page, "<strong>No worker:" in page) == (False, True)
 
 
 async def test_a_running_import_is_shown_with_its_permits_and_time_left(home):

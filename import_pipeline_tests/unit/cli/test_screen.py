@@ -94,7 +94,9 @@ def test_what_is_overdue_or_has_no_worker_is_listed_so():
     nobody = Vacancy(gone="process 7 on a is gone", sequel="Somebody goes on with it")
     view = view_of(left, "", NOON, nobody)
     assert " no worker " in printed(print_list, [view], ["items"])
-    assert "worker none: process 7 on a is gone. Somebody goes on with it." in printed(print_details, view, [], [], [])
+    told = printed(print_details, view, [], [], [])
+    assert "worker none: process 7 on a is gone. Somebody goes on with it." in told
+    assert told.startswith(f"import {left.id} of items: no worker ")
     assert (listed(view)["status"], listed(view)["has_no_worker"]) == ("running", True)
     pauses = view_of(replace(left, blocked_until=later), "", NOON, nobody)
     assert " running " in printed(print_list, [pauses], ["items"])
