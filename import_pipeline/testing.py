@@ -104,7 +104,8 @@ class CannedTransport(httpx.AsyncBaseTransport):
     """Answers from a table by path, with or without its query; or from a function of the request.
 
     A mapping or a list is sent as JSON, an exception raised, a response sent as it is. A function is called anew for
-    every request, and so may answer differently each time. Unknown paths are a 404. `requests` lists all that came.
+    every request, and so may answer differently each time. Unknown paths are a 404 that names those there are; a key
+    that a function does not find is a LookupError that names the request. `requests` lists all that came.
     """
 
     def __init__(self, answers: Mapping[str, Answer] | Callable[[httpx.Request], Answer]) -> None:
@@ -114,16 +115,23 @@ class CannedTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The canned answer."""
         self.requests.append(request)
-        if callable(self._answers):
-            answer = self._answers(request)
-        else:
-            known, missing = self._answers, httpx.Response(404, json={"message": f"no answer for {request.url.path}"})
-            answer = known.get(request.url.raw_path.decode(), known.get(request.url.path, missing))
+        answer = self._answer(request)
         if isinstance(answer, Exception):
             raise answer
         if isinstance(answer, httpx.Response):  # a fresh one each time, since a response is read only once
             return httpx.Response(answer.status_code, headers=answer.headers, stream=httpx.ByteStream(answer.content))
         return httpx.Response(200, json=answer)
+
+    def _answer(self, request: httpx.Request) -> Answer:
+        path = request.url.raw_path.decode()
+        nothing = f"no canned answer for {request.method} {path}"
+        if callable(self._answers):
+            try:
+                return self._answers(request)
+            except KeyError as error:
+                raise LookupError(f"{nothing}: the function that gives the answers has no {error}") from error
+        missing = httpx.Response(404, json={"message": f"{nothing}; there are {', '.join(self._answers) or 'none'}"})
+        return self._answers.get(path, self._answers.get(request.url.path, missing))
 
 
 class MemoryPermits:

@@ -1,7 +1,7 @@
 """The command line, `import-pipeline`. Dagster is imported only where a run is launched: it takes seconds.
 
 Exit statuses: 0 all is well; 2 something must be changed first; 3 completed, but with failed items or incomplete;
-4 failed, cancelled, or somebody else's; 130 interrupted.
+4 failed, cancelled, not ended, or somebody else's; 130 interrupted.
 """
 
 import sys

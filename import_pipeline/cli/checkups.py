@@ -6,7 +6,7 @@ Each raises an ImportPipelineError whose text says how to mend what does not wor
 import asyncio
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -20,7 +20,7 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import DatabaseUnavailable, ImportPipelineError, LimiterUnavailable, SchemaError
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.plan import first_page
-from import_pipeline.importer.sources import load_sources
+from import_pipeline.importer.sources import checked, listed_in, load_sources
 from import_pipeline.ratelimit import Limiter, open_permits, parse_tiers
 from import_pipeline.ratelimit.inspection import inspect_redis, weaknesses
 from import_pipeline.redaction import redact
@@ -87,9 +87,18 @@ def given_twice(file: Path) -> list[str]:
 
 
 def sources(settings: Settings) -> Told:
-    """Whether the list of sources can be loaded; with notes on variables that look like settings, and are none."""
-    names = [source.name for source in load_sources(settings)]
-    return Told(message=f"{', '.join(names)} ({settings.sources})", notes=tuple(mistyped(settings.environment, names)))
+    """Whether the list of sources can be loaded."""
+    return Told(message=f"{', '.join(source.name for source in load_sources(settings))} ({settings.sources})")
+
+
+def slips(variables: Mapping[str, str]) -> list[str]:
+    """A note on each variable that looks like a setting, and is none, also where another setting cannot be read."""
+    setting = variables.get("IMPORT_PIPELINE_SOURCES") or Settings.sources
+    try:
+        names = [source.name for source in checked(listed_in(setting), setting)]
+    except ImportPipelineError:  # the check of the sources says so
+        names = []
+    return mistyped(variables, names)
 
 
 def mistyped(variables: Iterable[str], sources: Iterable[str]) -> list[str]:

@@ -174,16 +174,16 @@ def delete(import_id: int, reason: str | None, yes: bool, as_json: bool) -> None
 @import_id
 @click.option("--mark-gone", is_flag=True, help="Confirm that what its list no longer had is gone, however much it is.")
 @as_json
-def finalize(import_id: int, mark_gone: bool, as_json: bool) -> None:
-    """End the running import of that ID whose worker is gone, if it has nothing left to do."""
+def finalize(import_id: int, mark_gone: bool, as_json: bool) -> int:
+    """End the running import of that ID whose worker is gone, if it has nothing left to do; else ends with 4."""
     with open_installation() as installation:
-        _tell(_finalized(installation, import_id, mark_gone=mark_gone), as_json, import_id=import_id)
-
-
-def _finalized(installation: Installation, import_id: int, *, mark_gone: bool) -> str:
-    if mark_gone:
-        return f"{upkeep.confirm_gone(installation, import_id)} items are marked as gone."
-    return upkeep.finalize(installation, import_id).sentence
+        if mark_gone:
+            gone = upkeep.confirm_gone(installation, import_id)
+            _tell(f"{gone} items are marked as gone.", as_json, import_id=import_id)
+            return 0
+        done = upkeep.finalize(installation, import_id)
+        _tell(done.sentence, as_json, import_id=import_id)
+        return 0 if done.ended else 4
 
 
 @click.command()

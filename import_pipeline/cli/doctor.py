@@ -13,7 +13,7 @@ from import_pipeline.cli.checkups import Told
 from import_pipeline.errors import ImportPipelineError
 from import_pipeline.importer.sources import load_sources
 from import_pipeline.redaction import redact
-from import_pipeline.settings import Settings, load_settings
+from import_pipeline.settings import Settings, load_settings, read_environment
 
 
 class Level(StrEnum):
@@ -22,9 +22,15 @@ class Level(StrEnum):
     OK = "ok"  #: as it should be
     NOTE = "note"  #: it works, and will not always
     FAIL = "fail"  #: it does not work
+    UNCHECKED = "unchecked"  #: nobody knows: what it needs does not work
 
 
-MARKS = {Level.OK: "[green]ok[/green]  ", Level.NOTE: "[yellow]note[/yellow]", Level.FAIL: "[red]FAIL[/red]"}
+MARKS = {
+    Level.OK: "[green]ok[/green]  ",
+    Level.NOTE: "[yellow]note[/yellow]",
+    Level.FAIL: "[red]FAIL[/red]",
+    Level.UNCHECKED: "[yellow]----[/yellow]",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +44,7 @@ class Finding:
     @property
     def ok(self) -> bool:
         """Whether it works."""
-        return self.level is not Level.FAIL
+        return self.level in {Level.OK, Level.NOTE}
 
 
 @click.command()
@@ -65,9 +71,12 @@ def _findings() -> Iterator[Finding]:
         settings = load_settings()
     except ImportPipelineError as error:
         yield Finding(name="settings", level=Level.FAIL, message=str(error))
+        yield from _slips()
+        yield _unchecked("all else", "the settings cannot be read")
         return
     yield from _look("settings", lambda: checkups.state(settings))
     yield from _look("sources", lambda: checkups.sources(settings))
+    yield from _slips()
     database = list(_look("database", lambda: checkups.database(settings)))
     yield from database
     store = list(_look("limiter store", lambda: checkups.store(settings)))
@@ -79,16 +88,30 @@ def _findings() -> Iterator[Finding]:
         yield from _look("Dagster", lambda: checkups.dagster(settings))
     yield from _look("disk", lambda: checkups.disk(settings))
     yield from _look("panel", lambda: checkups.panel(settings))
-    if _all_ok(database) and _all_ok(store):  # a source is asked under the limits, with its table in place
-        yield from _each_source(settings)
+    # A source is asked under the limits, with its table in place.
+    away = [name for name, found in {"database": database, "limiter store": store}.items() if not _all_ok(found)]
+    yield from _each_source(settings, away)
 
 
-def _each_source(settings: Settings) -> Iterator[Finding]:
+def _slips() -> Iterator[Finding]:
+    for note in checkups.slips(read_environment()):
+        yield Finding(name="settings", level=Level.NOTE, message=note)
+
+
+def _unchecked(name: str, reason: str) -> Finding:
+    return Finding(name=name, level=Level.UNCHECKED, message=f"not checked, because {reason}")
+
+
+def _each_source(settings: Settings, away: Sequence[str]) -> Iterator[Finding]:
     try:
         sources = load_sources(settings)
     except ImportPipelineError:
         return  # found above
+    reason = f"the {' and the '.join(away)} {'does' if len(away) == 1 else 'do'} not work"
     for source in sources:
+        if away:
+            yield _unchecked(f"source {source.name}", f"{reason}, see above")
+            continue
         yield from _look(f"source {source.name}", lambda source=source: checkups.source(settings, source))  # type: ignore[misc]
 
 

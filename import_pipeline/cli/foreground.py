@@ -1,14 +1,14 @@
 """Carrying an import out in this process, through its Dagster job, in sight of whoever started it."""
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import click
 
 from import_pipeline.cli.live import LiveDisplay
 from import_pipeline.contracts import ImportSource
-from import_pipeline.errors import ImportAlreadyRunning, ImportFailed, ImportInterrupted
+from import_pipeline.errors import ImportAlreadyRunning, ImportFailed, ImportInterrupted, ImportPipelineError
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.start import already_running, is_what_was_asked, liveness, new_import
 from import_pipeline.importer.summary import ImportSummary, summarize
@@ -19,6 +19,9 @@ from import_pipeline.tracking.imports import ImportRow
 
 if TYPE_CHECKING:
     from import_pipeline.defs.launch import FinishedRun
+
+#: Ids of a sentence.
+MOST_NAMED = 5
 
 
 def carry_out_here(
@@ -48,7 +51,8 @@ def carry_out_here(
         is_asked = is_what_was_asked(row, new)
         if row.status is ImportStatus.RUNNING:
             _tell_resumed(row, is_asked=is_asked)
-        summary = see_through(installation, source, row, show=show)
+        with nullcontext() if is_asked else _telling_what_is_left(only):
+            summary = see_through(installation, source, row, show=show)
         if is_asked:
             return summary
         _tell_done(summary)
@@ -88,6 +92,24 @@ def _refuse_second(installation: Installation, source: ImportSource) -> None:
 def _tell_resumed(row: ImportRow, *, is_asked: bool) -> None:
     first = "" if is_asked else f" first (it is a {row.kind} import); then comes what you have asked for"
     click.echo(f"Import {row.id} of {row.source} was left behind by its process: going on with it{first}.", err=True)
+
+
+@contextmanager
+def _telling_what_is_left(only: Sequence[str]) -> Iterator[None]:
+    """What was asked for is written down nowhere yet: whoever asked must ask again if this does not come to its end."""
+    try:
+        yield
+    except (ImportPipelineError, KeyboardInterrupt):
+        click.echo(f"{_wish(only)} not been imported; ask again.", err=True)
+        raise
+
+
+def _wish(only: Sequence[str]) -> str:
+    if not only:
+        return "What you have asked for has"
+    more = len(only) - MOST_NAMED
+    named = ", ".join(only[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return f"{named} {'has' if len(only) == 1 else 'have'}"
 
 
 def _tell_done(summary: ImportSummary) -> None:

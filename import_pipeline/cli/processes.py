@@ -2,12 +2,13 @@
 
 import errno
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -26,6 +27,9 @@ for each in $leaders; do kill -s INT -- "-$each"; done
 while [ "$1" -gt 0 ] && alive; do sleep 1; set -- $(($1 - 1)); done
 for each in $leaders; do kill -s KILL -- "-$each"; done
 """
+#: How an exception is told that says why a run failed, and what follows it: empty lines, and its frames.
+ON_PURPOSE = re.compile(rb"dagster\S*\.Failure: ")
+OF_A_TRACE = re.compile(rb"\s*$|Stack Trace:|  ")
 
 
 def require_free_port(port: int, setting: str, host: str = "127.0.0.1") -> None:
@@ -107,7 +111,7 @@ class Servers:
     def _pass_on(self, process: subprocess.Popen[bytes]) -> None:
         if process.stderr is None:
             return
-        for line in process.stderr:
+        for line in without_traces_on_purpose(process.stderr):
             if not self._is_stopping:
                 with suppress(OSError):  # nobody reads it any more; the server is not to wait for a reader
                     sys.stderr.buffer.write(line)
@@ -125,6 +129,22 @@ class Servers:
         if self._guard.stdin is not None:
             self._guard.stdin.write(f"{leader}\n".encode())
             self._guard.stdin.flush()
+
+
+def without_traces_on_purpose(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines, without the stack traces that Dagster writes to what an import has to say of its end.
+
+    A run can fail by an exception only, and each is told with its way through Dagster, for the step and for the run.
+    """
+    on_purpose = False
+    for line in lines:
+        if ON_PURPOSE.match(line):
+            on_purpose = True
+        elif on_purpose:
+            if OF_A_TRACE.match(line):
+                continue
+            on_purpose = False
+        yield line
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

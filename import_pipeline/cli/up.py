@@ -35,6 +35,8 @@ def up() -> int:
     environment["IMPORT_PIPELINE_HOME"] = str(settings.home)
     environment["PYTHONWARNINGS"] = ",".join(filter(None, [environment.get("PYTHONWARNINGS"), DEV_IS_SUPERSEDED]))
     environment["DAGSTER_HOME"] = dagster_home(settings)
+    # dagster.yaml turns telemetry off; the thread that would send it makes folders beside that file all the same.
+    environment["DAGSTER_DISABLE_TELEMETRY"] = "1"
     servers = Servers(environment=environment)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

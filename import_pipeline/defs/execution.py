@@ -70,7 +70,7 @@ class Execution:
                 summary, report = self._carry_out(installation, source, import_id)
             except (ImportAlreadyRunning, InvalidTransition, LeaseLost) as error:
                 if self.is_selection or was_given_up(self.context.instance, self.context.run.run_id):
-                    raise dg.Failure(description=str(error)) from error
+                    raise dg.Failure(description=str(error)) from None
                 tell("nothing_to_do", f"Nothing to do for this run: {error}.", source=self.name)
                 return
             except LimiterUnavailable as error:
@@ -176,7 +176,9 @@ class Execution:
             raise dg.Failure(description=summary.failure_reason, metadata=figures)
         if self.is_selection and summary.items_failed_count:
             # A materialization here would speak for all chosen partitions, the failed ones too.
-            raise dg.Failure(description=f"{summary.items_failed_count} items failed", metadata=figures)
+            failed = "1 item" if summary.items_failed_count == 1 else f"{summary.items_failed_count} items"
+            why = f"`import-pipeline show {summary.import_id}` says why"
+            raise dg.Failure(description=f"{failed} failed; {why}", metadata=figures, allow_retries=False)
         if self.wants_list and not self.is_selection:
             version = dg.DataVersion(names.LIST_VERSION)
             yield dg.MaterializeResult(asset_key=names.discovered(self.name), metadata=figures, data_version=version)

@@ -16,17 +16,22 @@ def load_sources(settings: Settings) -> list[ImportSource]:
 
     Raises SourceNotFound, ContractError or SettingError.
     """
-    module_name, _, attribute = settings.sources.partition(":")
+    return configure(listed_in(settings.sources), settings)
+
+
+def listed_in(setting: str) -> object:
+    """What `module:NAME` names. Raises SourceNotFound."""
+    module_name, _, attribute = setting.partition(":")
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.append(here)  # a user's own file is found where the command is given, as `python -m` would
     try:
         module = importlib.import_module(module_name)
     except Exception as error:  # a user's file may raise anything while it is imported
-        raise _unloadable(settings.sources, module_name, error) from error
+        raise _unloadable(setting, module_name, error) from error
     listed = getattr(module, attribute, None)
     if listed is None:
         raise SourceNotFound(f"IMPORT_PIPELINE_SOURCES: the module {module_name} has no {attribute}")
-    return configure(listed, settings)
+    return listed
 
 
 def _unloadable(setting: str, module_name: str, error: Exception) -> SourceNotFound:
@@ -61,14 +66,20 @@ def _place(module_name: str, error: Exception) -> str:
 
 def configure(listed: object, settings: Settings) -> list[ImportSource]:
     """The listed sources, checked, with their settings applied. Raises ContractError or SettingError."""
+    sources = checked(listed, settings.sources)
+    return [source.configured(settings.source(source.name)) for source in sources]
+
+
+def checked(listed: object, setting: str) -> list[ImportSource]:
+    """The sources of the list that the setting names, as they are. Raises ContractError."""
     if not isinstance(listed, Iterable):
-        raise ContractError(settings.sources, "list", "a list of ImportSource instances", type(listed).__name__)
+        raise ContractError(setting, "list", "a list of ImportSource instances", type(listed).__name__)
     sources = [check_source(each) for each in listed]
     names = [source.name for source in sources]
     for name in names:
         if names.count(name) > 1:
             raise ContractError(name, "name", "a name of its own", "the name of two sources")
-    return [source.configured(settings.source(source.name)) for source in sources]
+    return sources
 
 
 def find_source(sources: Iterable[ImportSource], name: str) -> ImportSource:

@@ -4,7 +4,7 @@
 `Settings` object. Per-source settings are named after the source: `ITEMS_LIMITS` belongs to the source `items`.
 """
 
-from import_pipeline.settings.environment import default_home, load_settings
+from import_pipeline.settings.environment import default_home, load_settings, read_environment
 from import_pipeline.settings.installation import SETTINGS, Settings
 from import_pipeline.settings.setting import Setting
 from import_pipeline.settings.source import SOURCE_SETTINGS, SourceSettings, variable_prefix
@@ -17,5 +17,6 @@ __all__ = [
     "SourceSettings",
     "default_home",
     "load_settings",
+    "read_environment",
     "variable_prefix",
 ]

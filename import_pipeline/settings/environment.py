@@ -33,15 +33,19 @@ def _follow_demo_api(merged: dict[str, str], port: int | None, sources: str | No
         merged["ITEMS_BASE_URL"] = f"http://127.0.0.1:{port}"
 
 
+def read_environment(environment: Mapping[str, str] | None = None, folder: Path | None = None) -> dict[str, str]:
+    """All variables as they are: the environment over the folder's `.env`. Both default to the process's own."""
+    from_file = {name: value or "" for name, value in dotenv_values((folder or Path.cwd()) / ".env").items()}
+    return {**from_file, **(os.environ if environment is None else environment)}
+
+
 def load_settings(environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Settings:
     """Read the environment and the folder's `.env`; the environment wins. Raises SettingError.
 
     Both arguments default to the process's own.
     """
     folder = folder or Path.cwd()
-    given = os.environ if environment is None else environment
-    from_file = {name: value or "" for name, value in dotenv_values(folder / ".env").items()}
-    merged = {**from_file, **given}
+    merged = read_environment(environment, folder)
     read = {setting.name.removeprefix("IMPORT_PIPELINE_").lower(): setting.read(merged) for setting in SETTINGS}
     _follow_demo_api(merged, read["source_api_port"], read["sources"])
     # Where DAGSTER_HOME names the folder of dagster.yaml, state lies beside it whatever the current folder is.

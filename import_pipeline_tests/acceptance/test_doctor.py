@@ -46,7 +46,17 @@ def test_doctor_masks_secrets_and_no_name(command, postgres_server):
 @pytest.mark.parametrize(
     ("settings", "unhealthy"),
     [
-        ({"SOURCE_API_PORT": "x"}, {"settings": "SOURCE_API_PORT: expected a port"}),
+        (
+            {"SOURCE_API_PORT": "x"},
+            {"settings": "SOURCE_API_PORT: expected a port", "all else": "not checked, because the settings"},
+        ),
+        (
+            {"REDIS_URL": "redis://:passw0rd@127.0.0.1:9/0"},
+            {
+                "limiter store": "127.0.0.1:9",
+                "source items": "not checked, because the limiter store does not work, see above",
+            },
+        ),
         (
             {"PANEL_HOST": "0.0.0.0", "ITEMS_BASE_URL": "http://127.0.0.1:9"},
             {"panel": "PANEL_TOKEN: expected a token", "source items": "cannot be reached"},
@@ -82,3 +92,10 @@ def test_doctor_says_what_is_wrong(command, folder, settings, unhealthy):
         assert part in found[name]
     assert "passw0rd" not in told.out + told.err
     assert told.err == ""
+
+
+@pytest.mark.parametrize("wrong", [{"PANEL_PORT": "x"}, {"ITEMS_PER_PAGE": "x"}])
+def test_a_slip_is_told_beside_a_setting_that_cannot_be_read(command, wrong):
+    told = command.run("doctor", status=4, **wrong, ITEMS_LIMTS="none")
+    assert f"{next(iter(wrong))}: expected" in told.out
+    assert "ITEMS_LIMTS is set, but no such setting is known: ITEMS_LIMITS?" in told.out

@@ -51,6 +51,7 @@ def test_up_serves_the_demo_api_the_dagster_ui_and_the_panel_until_ctrl_c(script
     ended = up.end()
     assert ended.status == 0, ended
     assert "Traceback" not in ended.out + ended.err
+    assert not (home / "dagster" / ".logs_queue").exists(), "what is not sent needs no folder"
     eventually(lambda: not processes_of(home), "every server has ended")
 
 

@@ -98,6 +98,13 @@ def test_an_interrupt_keeps_the_import_for_the_next_run(command):
         assert " no worker " in command.run("list").out
         never_asked = command.run("delete", "1", status=2).sentence
         assert never_asked == "import 1 is running: expected one that has ended; cancel it first"
+        assert "`run items` goes on with it" in command.run("finalize", "1", status=4).out
+        chosen = command.start("run", "items", "--only", "3,5", "--json")
+        some_details(url, 12)
+        chosen.signal(signal.SIGINT)
+        wish = chosen.end()
+        assert (wish.status, wish.out) == (130, "")
+        assert "3, 5 have not been imported; ask again.\n" in wish.err
         resumed = command.run("run", "items", "--json").json
         assert (resumed["import_id"], resumed["status"], resumed["items_imported_count"]) == (1, "completed", ITEMS)
         assert repeated_requests(url) == 0, "what is in flight is waited for"

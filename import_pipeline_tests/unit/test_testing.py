@@ -69,7 +69,19 @@ async def test_canned_answers() -> None:
         for _ in range(2):
             gone = await client.get("/gone")
             assert (gone.status_code, gone.headers["X-Why"]) == (410, "sold")
-        assert (await client.get("/nothing")).status_code == 404
+        missing = await client.get("/nothing?page=3")
+        assert (missing.status_code, missing.json()["message"]) == (
+            404,
+            "no canned answer for GET /nothing?page=3; there are /items, /items?page=2, /gone, /broken",
+        )
         with pytest.raises(httpx.ConnectError):
             await client.get("/broken")
     assert [request.url.path for request in transport.requests][-1] == "/broken"
+
+
+async def test_a_function_of_canned_answers_that_knows_no_answer_says_to_what() -> None:
+    details = {"/items/1": {"id": 1}}
+    transport = CannedTransport(lambda request: details[request.url.path])
+    async with httpx.AsyncClient(transport=transport, base_url="https://api.test") as client:
+        with pytest.raises(LookupError, match=r"no canned answer for GET /items/2: .* has no '/items/2'"):
+            await client.get("/items/2")
