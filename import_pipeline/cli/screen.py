@@ -24,6 +24,7 @@ COLORS = {
     "failed": "red",
     "cancelled": "yellow",
     "scheduled": "blue",
+    "due": "blue",
     "overdue": "magenta",
     NO_WORKER: "red",
 }

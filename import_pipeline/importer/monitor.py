@@ -22,7 +22,7 @@ class ImportView:
 
     row: ImportRow
     figures: ImportSummary
-    status: str  #: as people see it: `overdue` apart from `scheduled`
+    status: str  #: as people see it: `due` and `overdue` apart from `scheduled`
     done: int  #: items that need no more work
     percent: float | None
     items_per_second: float | None

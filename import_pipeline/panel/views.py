@@ -10,7 +10,7 @@ from import_pipeline.importer.look import PAGE_SIZE, Listing, Look
 from import_pipeline.importer.monitor import ImportView, left_of
 from import_pipeline.panel import words
 from import_pipeline.ratelimit import TierUsage
-from import_pipeline.rules.status import ENDED, NO_WORKER, OVERDUE, ImportKind, ImportStatus, Trigger, said_of_end
+from import_pipeline.rules.status import DUE, ENDED, NO_WORKER, OVERDUE, ImportKind, ImportStatus, Trigger, said_of_end
 from import_pipeline.tracking.watch import SORTABLE, Filter
 
 #: The statuses in the order of the tabs, with the name of each one's icon.
@@ -22,8 +22,8 @@ ICONS: Mapping[str, str] = {
     ImportStatus.FAILED: "failed",
     ImportStatus.CANCELLED: "cancelled",
 }
-#: The icons of all that a badge may say: no tab shows those whose worker is gone, which no row tells.
-BADGES: Mapping[str, str] = {**ICONS, NO_WORKER: "overdue"}
+#: The icons of all that a badge may say: what is due is under `scheduled`, and no row tells whose worker is gone.
+BADGES: Mapping[str, str] = {**ICONS, DUE: "scheduled", NO_WORKER: "overdue"}
 COLUMNS: Mapping[str, str] = {
     "id": "Import",
     "status": "Status",
@@ -218,7 +218,8 @@ def list_page(listing: Listing, query: Query, sources: Sequence[str]) -> dict[st
         )
         for status, icon in ICONS.items()
     ]
-    busy = numbers.get(ImportStatus.RUNNING, 0) or numbers.get(OVERDUE, 0) or listing.wishes
+    is_due = any(view.status == DUE for view in listing.views)
+    busy = is_due or numbers.get(ImportStatus.RUNNING, 0) or numbers.get(OVERDUE, 0) or listing.wishes
     return {
         "views": listing.views,
         "total": listing.total,

@@ -1,7 +1,7 @@
 """The statuses of imports and items, which may follow which, and what is derived from them."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from import_pipeline.errors import InvalidTransition
@@ -58,8 +58,11 @@ ITEM_TRANSITIONS: Mapping[ItemStatus, frozenset[ItemStatus]] = {
     ItemStatus.FAILED: frozenset({ItemStatus.PROCESSING}),
     ItemStatus.COMPLETED: frozenset(),
 }
-#: What people see in place of `scheduled` once the time is past; in no row.
-OVERDUE = "overdue"
+#: What people see in place of `scheduled` once the time is past: at first that its start is awaited, then that nobody
+#: has started it; in no row.
+DUE, OVERDUE = "due", "overdue"
+#: For so long a start is awaited: a sensor looks every few seconds, and a run takes its time to begin.
+DUE_FOR = timedelta(seconds=60)
 #: What people see in place of `running` where its process is gone; in no row.
 NO_WORKER = "no worker"
 #: All statuses that a list is filtered by.
@@ -79,13 +82,16 @@ def check_transition(what: str, found: ImportStatus, wanted: ImportStatus) -> No
 
 
 def is_overdue(status: ImportStatus, scheduled_at: datetime | None, now: datetime) -> bool:
-    """Scheduled, its time in the past, not started."""
-    return status is ImportStatus.SCHEDULED and scheduled_at is not None and scheduled_at < now
+    """Scheduled, its time in the past by more than a start takes, not started."""
+    return status is ImportStatus.SCHEDULED and scheduled_at is not None and scheduled_at < now - DUE_FOR
 
 
 def shown_status(status: ImportStatus, scheduled_at: datetime | None, now: datetime) -> str:
-    """The status as people see it: `overdue` is told apart from `scheduled`."""
-    return OVERDUE if is_overdue(status, scheduled_at, now) else status.value
+    """The status as people see it: `due` and `overdue` are told apart from `scheduled`."""
+    if is_overdue(status, scheduled_at, now):
+        return OVERDUE
+    is_due = status is ImportStatus.SCHEDULED and scheduled_at is not None and scheduled_at < now
+    return DUE if is_due else status.value
 
 
 def is_failed_for_good(status: ItemStatus, next_attempt_at: datetime | None) -> bool:

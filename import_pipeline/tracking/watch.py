@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
-from import_pipeline.rules.status import OVERDUE, ImportKind, ImportStatus, ItemStatus
+from import_pipeline.rules.status import DUE_FOR, OVERDUE, ImportKind, ImportStatus, ItemStatus
 from import_pipeline.tracking.imports import ImportRow, rows
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import import_requests, imports
@@ -42,11 +42,11 @@ class Filter:
         found: list[ColumnElement[bool]] = []
         if self.source is not None:
             found.append(imports.c.source == self.source)
-        overdue = and_(imports.c.status == ImportStatus.SCHEDULED, imports.c.scheduled_at < now)
+        overdue = and_(imports.c.status == ImportStatus.SCHEDULED, imports.c.scheduled_at < now - DUE_FOR)
         if self.status == OVERDUE:
             found.append(overdue)
         elif self.status == ImportStatus.SCHEDULED:
-            found += [imports.c.status == self.status, imports.c.scheduled_at >= now]
+            found += [imports.c.status == self.status, imports.c.scheduled_at >= now - DUE_FOR]
         elif self.status is not None:
             found.append(imports.c.status == self.status)
         return found

@@ -190,7 +190,7 @@ def test_new_and_reschedule_are_asked_for_in_a_dialog_and_carried_out(stage, vis
     assert len(carried_out.json["imports"]) == 1
     expect(page.get_by_text("was asked for")).to_have_count(0, timeout=7_000)
     expect(page.get_by_role("row").filter(has_text="request")).to_contain_text("completed")
-    expect(page.get_by_role("row").filter(has_text="reschedule")).to_contain_text("overdue")
+    expect(page.get_by_role("row").filter(has_text="reschedule")).to_contain_text("due")
 
 
 def test_a_running_import_is_cancelled_after_a_confirmation(stage, visit):

@@ -51,7 +51,7 @@ async def test_a_program_is_told_of_what_makes_no_sense(home, asked, problem):
 
 async def test_imports_as_json(home):
     async with open_panel(home) as panel:
-        overdue = add_import(panel.installation, scheduled_at=NOON - timedelta(minutes=1))
+        overdue = add_import(panel.installation, scheduled_at=NOON - timedelta(minutes=2))
         running = add_import(panel.installation, **RUNNING)
         told = (await panel.get("/api/imports?sort=id")).json()
         assert (told["total"], told["page"]) == (2, 1)
@@ -80,7 +80,7 @@ async def test_metrics_in_prometheus_text_format(home):
     async with open_panel(home, ITEMS_LIMITS="5/10 second; 20/1 minute") as panel:
         add_import(panel.installation, **RUNNING | {"status": "completed", "ended_at": NOON})
         add_import(panel.installation, **RUNNING)
-        add_import(panel.installation, scheduled_at=NOON - timedelta(minutes=1))
+        add_import(panel.installation, scheduled_at=NOON - timedelta(minutes=2))
         answer = await panel.get("/metrics")
         assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
         samples = {

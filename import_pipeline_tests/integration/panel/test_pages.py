@@ -50,6 +50,18 @@ async def test_the_list_filters_sorts_and_pages(home):
         assert [tab.count for tab in panel.drawn.context["statuses"]] == [32, 0, 1, 1, 30, 0, 0]
 
 
+async def test_what_waits_for_its_start_is_due_for_a_minute_then_overdue_with_a_warning(home):
+    async with open_panel(home) as panel:
+        waits = add_import(panel.installation, scheduled_at=NOON - timedelta(seconds=5))
+        late = add_import(panel.installation, scheduled_at=NOON - timedelta(seconds=61))
+        pages = [(await panel.get(f"/imports/{each}")).text for each in (waits, late)]
+        assert ['<p class="notice"><strong>Due:' in page for page in pages] == [True, False]
+        assert ['<p class="notice warn"><strong>Overdue:' in page for page in pages] == [False, True]
+        await panel.get("/?status=scheduled")
+        assert [view.status for view in panel.drawn.context["views"]] == ["due"]
+        assert panel.drawn.context["refresh"] == 1000
+
+
 async def test_an_import_s_page_has_it_all(home):
     async with open_panel(home, DAGSTER_URL="https://dagster.example.com") as panel:
         ended = add_import(panel.installation, **ENDED, dagster_run_id="ab/c", failure_reason=None)

@@ -35,20 +35,20 @@ def ids(connection, which, **how):
 
 def test_imports_are_found_in_every_order_and_by_every_status(database):
     with database.write() as connection:
-        overdue, coming = add(connection, hours=-1), add(connection, hours=1)
+        overdue, due, coming = (add(connection, hours=hours) for hours in (-1, -1 / 120, 1))
         ended = add(connection, source="orders", hours=-2, status="failed", items_count=4, rate_limit_hits_count=2)
         for sort in SORTABLE:
             up = ids(connection, Filter(), sort=sort, descending=False)
             assert up == ids(connection, Filter(), sort=sort)[::-1]
-            assert sorted(up) == [overdue, coming, ended]
-        assert ids(connection, Filter()) == [coming, overdue, ended]
-        assert ids(connection, Filter(), limit=1, offset=1) == [overdue]
+            assert sorted(up) == [overdue, due, coming, ended]
+        assert ids(connection, Filter()) == [coming, due, overdue, ended]
+        assert ids(connection, Filter(), limit=1, offset=1) == [due]
         assert ids(connection, Filter(status="overdue")) == [overdue]
-        assert ids(connection, Filter(status="scheduled")) == [coming]
+        assert ids(connection, Filter(status="scheduled")) == [coming, due]
         assert ids(connection, Filter(source="orders", status=ImportStatus.FAILED)) == [ended]
-        assert watch.how_many(connection, Filter(source="items"), NOON) == 2
+        assert watch.how_many(connection, Filter(source="items"), NOON) == 3
         assert watch.counts(connection, NOON) == {
-            ("items", "scheduled"): 1,
+            ("items", "scheduled"): 2,
             ("items", "overdue"): 1,
             ("orders", "failed"): 1,
         }

@@ -87,9 +87,10 @@ def test_an_import_that_has_not_begun_is_listed_when_it_is_due_and_without_figur
     assert " - - " not in printed(print_list, [view_of(begun, "", NOON)], ["items"])
 
 
-def test_what_is_overdue_or_has_no_worker_is_listed_so():
+def test_what_is_due_or_overdue_or_has_no_worker_is_listed_so():
     late, later = an_import(), NOON + timedelta(minutes=1)
-    assert " overdue " in printed(print_list, [view_of(late, "", later)], ["items"])
+    assert " due " in printed(print_list, [view_of(late, "", later)], ["items"])
+    assert " overdue " in printed(print_list, [view_of(late, "", later + timedelta(seconds=1))], ["items"])
     left = an_import(started_at=NOON, status=ImportStatus.RUNNING)
     nobody = Vacancy(gone="process 7 on a is gone", sequel="Somebody goes on with it")
     view = view_of(left, "", NOON, nobody)

@@ -43,11 +43,12 @@ def test_a_running_import_in_figures():
     ("row", "status", "due_in"),
     [
         (an_import(), "scheduled", 60.0),
-        (an_import(scheduled_at=after(-61)), "overdue", -1.0),
+        (an_import(scheduled_at=after(-61)), "due", -1.0),
+        (an_import(scheduled_at=after(-121)), "overdue", -61.0),
         (an_import(scheduled_at=after(-61), status=ImportStatus.CANCELLED), "cancelled", -1.0),
     ],
 )
-def test_overdue_is_derived(row, status, due_in):
+def test_due_and_overdue_are_derived(row, status, due_in):
     view = view_of(row, LIMITS, after(-60))
     assert (view.status, view.due_in_seconds) == (status, due_in)
     assert (view.percent, view.items_per_second, view.grade) == (None, None, None)

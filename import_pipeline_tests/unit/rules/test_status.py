@@ -66,15 +66,15 @@ def test_an_item_takes_these_steps():
 @pytest.mark.parametrize(
     ("status", "scheduled_at", "overdue"),
     [
-        (SCHEDULED, NOW - timedelta(microseconds=1), True),
-        (SCHEDULED, NOW, False),
+        (SCHEDULED, NOW - timedelta(seconds=60, microseconds=1), True),
+        (SCHEDULED, NOW - timedelta(seconds=60), False),
         (SCHEDULED, NOW + timedelta(hours=3), False),
         (SCHEDULED, None, False),
         (RUNNING, NOW - timedelta(hours=3), False),
         (CANCELLED, NOW - timedelta(hours=3), False),
     ],
 )
-def test_overdue_is_scheduled_in_the_past_and_not_started(status, scheduled_at, overdue):
+def test_overdue_is_scheduled_over_a_minute_ago_and_not_started(status, scheduled_at, overdue):
     assert is_overdue(status, scheduled_at, NOW) is overdue
 
 
