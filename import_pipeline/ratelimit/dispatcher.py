@@ -24,6 +24,7 @@ from import_pipeline.ratelimit.hundredths import is_long
 from import_pipeline.ratelimit.line import Line, Permit, Waiter
 from import_pipeline.ratelimit.memory import Memory
 from import_pipeline.ratelimit.news import Answered, News
+from import_pipeline.ratelimit.outage import Outage
 
 LOOK_AHEAD = 0.03  #: seconds; permits that come free within are given out with the moment of their start
 #: Seconds: answers are told after a twentieth of the shortest window at the latest, since others wait for their places.
@@ -57,14 +58,15 @@ class Dispatcher:
     _count: int = 0
     _line: Line = field(default_factory=Line)
     _flush_at: float = 0.0
-    _failing_since: float | None = None
     _closing: bool = False
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _thread: ThreadPoolExecutor | None = None
     _memory: Memory = field(init=False)
+    _outage: Outage = field(init=False)
     _flush: float = field(init=False)
 
     def __post_init__(self) -> None:
+        self._outage = Outage(self.api)
         windows = [tier.get_expiry() for tier in self.tiers]
         short = [tier.get_expiry() for tier in self.tiers if not is_long(tier.amount, tier.get_expiry() * SECOND)]
         self.is_telling = bool(self.tiers) or self.concurrent > 0
@@ -213,7 +215,7 @@ class Dispatcher:
         else:
             self.blocked_until = 0.0
         # A store that does not answer is not asked more often because there is more to tell.
-        return due if self._failing_since is None else max(due, self.next_ask)
+        return due if self._outage.since is None else max(due, self.next_ask)
 
     def _ask(self, waiters: Sequence[Waiter], news: News) -> Ask:
         for waiter in waiters:
@@ -233,16 +235,15 @@ class Dispatcher:
             self.news.put_back(news)
             self._store_failed(waiters, error)
             return
-        self._failing_since = None
+        self._outage.answered(self.clock.monotonic())
         self._hand_out(waiters, result)
 
     def _store_failed(self, waiters: Sequence[Waiter], error: StoreError) -> None:
         now = self.clock.monotonic()
         # It may have granted them all the same; those names are not used again.
         self.news.settled += [Answered(waiter.name, waiter.cost, Outcome.UNUSED, now) for waiter in waiters]
-        self._failing_since = now if self._failing_since is None else self._failing_since
         self.next_ask = self.blocked_until = now + TRY_AGAIN
-        if now - self._failing_since >= self.store_patience:
+        if self._outage.failed(error, now) >= self.store_patience:
             self.fail(self.unreachable(error))
 
     def _hand_out(self, waiters: Sequence[Waiter], result: Exchange) -> None:

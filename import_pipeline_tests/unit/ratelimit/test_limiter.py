@@ -1,12 +1,14 @@
 """The limiter of one process, on a clock that jumps and with permits in memory."""
 
 import asyncio
+import logging
 from datetime import timedelta
 
 import pytest
 from limits import RateLimitItem
 
 from import_pipeline.errors import ApiBlocked, CostTooHigh, LimiterUnavailable
+from import_pipeline.logs import action_of
 from import_pipeline.ratelimit import Limiter, Permit, Permits, TierUsage, parse_tiers
 from import_pipeline.ratelimit.exchange import Ask, Exchange, StoreError
 from import_pipeline.rules.signals import Standing
@@ -271,6 +273,25 @@ async def test_nothing_is_granted_while_the_store_is_away() -> None:
         permits.up = True
         assert isinstance(await waiting, Permit)
         assert clock.monotonic() == pytest.approx(5, abs=0.3)
+
+
+async def test_a_store_that_is_away_is_told_once_within_seconds_and_when_it_is_back(caplog) -> None:
+    clock = FakeClock()
+    permits = FlakyPermits(clock)
+    caplog.set_level(logging.INFO, "import_pipeline")
+    async with limiter_on(clock, permits) as limiter:
+        permits.up = False
+        waiting = asyncio.create_task(limiter.acquire())
+        await clock.sleep(1.5)
+        assert caplog.records == [], "an answer may get lost"
+        await clock.sleep(1.5)
+        [told] = caplog.records
+        assert (action_of(told), told.levelno) == ("store_silent", logging.WARNING)
+        assert told.getMessage().endswith("nothing is sent until they can: connection refused.")
+        await clock.sleep(10)
+        permits.up = True
+        await waiting
+    assert [action_of(each) for each in caplog.records] == ["store_silent", "store_answers"]
 
 
 async def test_permits_that_an_unheard_answer_granted_are_given_back() -> None:

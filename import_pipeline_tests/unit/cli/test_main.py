@@ -1,0 +1,33 @@
+"""The door of the command line."""
+
+import subprocess
+import sys
+
+import pytest
+
+#: Loads the door, and is interrupted as soon as that begins to load the commands.
+INTERRUPTED = """
+import os, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "import_pipeline.cli.commands":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+sys.argv = ["import-pipeline", "--help"]
+signal.signal(signal.SIGINT, {before})
+from import_pipeline.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "status", "said"),
+    [("signal.default_int_handler", 130, "import-pipeline: interrupted\n"), ("signal.SIG_IGN", 0, "")],
+)
+def test_an_interrupt_while_it_loads_is_one_sentence_unless_interrupts_are_ignored(before, status, said):
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED.format(before=before)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (status, said)
