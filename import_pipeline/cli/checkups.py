@@ -36,8 +36,8 @@ MOST_SKEW_SECONDS = 2.0
 NO_SPACE, LITTLE_SPACE = 50 * 1024**2, 1024**3
 #: How alike (0 to 1) two names are of which one is taken for a slip of the other.
 NEARLY = 0.87
-#: Dagster's daemon gives a sign of life every 30 s.
-DAEMON_SECONDS = 120.0
+#: Dagster's daemon gives a sign of life every 30 s, and takes none back when it ends. One may be late.
+DAEMON_SECONDS = 60.0
 #: What starts one.
 DAEMONS = "`make up`, `dagster dev` or `dagster-daemon run`"
 
@@ -175,7 +175,7 @@ def dagster(settings: Settings) -> Told:
 def silence(heard_at: float | None, now: float) -> str | None:
     """For how long no daemon has been heard, both in seconds since 1970; None where one lives."""
     if heard_at is None:
-        return "no daemon has given a sign of life yet"
+        return "no daemon gives a sign of life"
     silent = now - heard_at
     return f"no daemon has given a sign of life for {silent / 60:.0f} min" if silent > DAEMON_SECONDS else None
 

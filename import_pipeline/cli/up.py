@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 
 import click
 
@@ -61,6 +62,7 @@ def up() -> int:
         )
     finally:
         servers.stop()
+        _forget_daemon(settings)
     return 0
 
 
@@ -76,6 +78,14 @@ def _serve(servers: Servers, stop: threading.Event, addresses: Mapping[str, tupl
             for server, (host, port) in addresses.items():
                 say(console, f"{server:10}  {url(host, port)}")
             say(console, "Ctrl-C stops all.")
+
+
+def _forget_daemon(settings: Settings) -> None:
+    """So that the next wish is told at once that no daemon lives; where the database is gone, a minute later."""
+    from import_pipeline.defs.instance import forget_daemon
+
+    with suppress(ImportPipelineError, OSError):
+        forget_daemon(settings)
 
 
 def dagster_home(settings: Settings) -> str:

@@ -61,6 +61,15 @@ def daemon_heard_at(instance: dg.DagsterInstance) -> float | None:
     return max((beat.timestamp for beat in instance.get_daemon_heartbeats().values()), default=None)
 
 
+def forget_daemon(settings: Settings) -> None:
+    """Take back the signs of life of a daemon that has ended: it leaves them, and would be counted on for a while.
+
+    One that lives after all gives its next within 30 s. Raises UsageError, DatabaseUnavailable.
+    """
+    with open_instance(settings) as instance, answering(settings):
+        instance.wipe_daemon_heartbeats()
+
+
 def why_unfit(instance: dg.DagsterInstance) -> list[str]:
     """What in its dagster.yaml would let Dagster and our sensor get in each other's way, each with how to mend it."""
     notes = []

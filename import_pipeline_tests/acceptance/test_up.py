@@ -53,6 +53,7 @@ def test_up_serves_the_demo_api_the_dagster_ui_and_the_panel_until_ctrl_c(script
     assert "Traceback" not in ended.out + ended.err
     assert not (home / "dagster" / ".logs_queue").exists(), "what is not sent needs no folder"
     eventually(lambda: not processes_of(home), "every server has ended")
+    assert "no daemon gives a sign of life" in words(script.run("request", "items").out)
 
 
 def test_ctrl_c_before_all_of_it_serves_ends_up_without_a_word_of_dagsters(script, home):
