@@ -13,7 +13,7 @@ from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.start import already_running, is_what_was_asked, liveness, new_import
 from import_pipeline.importer.summary import ImportSummary, summarize
 from import_pipeline.importer.turn import prepare_in_turn
-from import_pipeline.rules.status import ImportStatus, Trigger
+from import_pipeline.rules.status import ImportStatus, Trigger, with_reason
 from import_pipeline.tracking import imports, scheduling
 from import_pipeline.tracking.imports import ImportRow
 
@@ -55,7 +55,7 @@ def carry_out_here(
             summary = see_through(installation, source, row, show=show)
         if is_asked:
             return summary
-        _tell_done(summary)
+        click.echo(said_of_first(summary), err=True)
 
 
 def see_through(
@@ -100,25 +100,24 @@ def _telling_what_is_left(only: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except (ImportPipelineError, KeyboardInterrupt):
-        click.echo(f"{_wish(only)} not been imported; ask again.", err=True)
+        click.echo(said_of_wish(only), err=True)
         raise
 
 
-def _wish(only: Sequence[str]) -> str:
+def said_of_wish(only: Sequence[str]) -> str:
+    """That these ids, or all that was asked for, are still to be imported."""
     if not only:
-        return "What you have asked for has"
+        return "What you have asked for has not been imported; ask again."
     more = len(only) - MOST_NAMED
     named = ", ".join(only[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
-    return f"{named} {'has' if len(only) == 1 else 'have'}"
+    return f"{named} {'has' if len(only) == 1 else 'have'} not been imported; ask again."
 
 
-def _tell_done(summary: ImportSummary) -> None:
+def said_of_first(summary: ImportSummary) -> str:
+    """What became of the import that came before what was asked for."""
     done = f"{summary.items_imported_count} imported, {summary.items_failed_count} failed"
-    why = f": {summary.failure_reason}" if summary.failure_reason else ""
-    click.echo(
-        f"Import {summary.import_id} of {summary.source} {summary.status} ({done}){why}. Now what you have asked for.",
-        err=True,
-    )
+    ended = with_reason(summary.failure_reason, summary.status) if summary.failure_reason else summary.status
+    return f"Import {summary.import_id} of {summary.source} has ended ({done}): {ended}. Now what you have asked for."
 
 
 def _drop_if_unstarted(installation: Installation, import_id: int, *, is_ours: bool) -> bool:
