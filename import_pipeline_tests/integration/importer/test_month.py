@@ -35,4 +35,4 @@ def test_a_short_month_on_postgres(postgres_server):
 @pytest.mark.timeout(1200)
 def test_many_long_months(database_url):
     with tracking_database(database_url) as database:
-        live_through(database, examples=100, steps=200)
+        live_through(database, examples=30, steps=200)
