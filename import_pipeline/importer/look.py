@@ -1,7 +1,7 @@
 """Looking at imports: the few reads that a display needs, each bounded, and what the view model makes of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -12,6 +12,7 @@ from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.monitor import ImportView, Outlook, moments_wanted, outlook_of, view_of
 from import_pipeline.importer.vacancy import vacancy_of
 from import_pipeline.ratelimit import Usage
+from import_pipeline.rules.status import NO_WORKER, ImportStatus
 from import_pipeline.tracking import events, imports, items, scheduling, shards, watch
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.shards import ShardRow
@@ -21,6 +22,8 @@ from import_pipeline.tracking.watch import FailureGroup, Filter
 MOST_MOMENTS = 3_000
 SHOWN_FAILURES = 50
 PAGE_SIZE = 25
+#: Running imports that are asked for their workers: a source has one at most.
+MOST_RUNNING = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +48,7 @@ class Listing:
 
     views: Sequence[ImportView]
     total: int
-    counts: dict[tuple[str, str], int]  #: (source, status) -> how many
+    counts: dict[tuple[str, str], int]  #: (source, status) -> how many; `no worker` is a part of `running`
     wishes: Sequence[tuple[str, str, datetime]]
 
 
@@ -57,9 +60,12 @@ def source_of(installation: Installation, name: str) -> ImportSource | None:
 def look_at_all(
     installation: Installation, which: Filter, *, sort: str = "scheduled", descending: bool = True, page: int = 1
 ) -> Listing:
-    """The imports of a page, counted from 1. Raises DatabaseUnavailable."""
+    """The imports of a page, counted from 1; the status may be `no worker`. Raises DatabaseUnavailable."""
     now = installation.clock.now()
     with installation.database.read() as connection:
+        deserted = _deserted(connection, installation, now)
+        if which.status == NO_WORKER:
+            which = replace(which, status=None, ids=tuple(row.id for row in deserted))
         total = watch.how_many(connection, which, now)
         found = watch.find(
             connection,
@@ -73,9 +79,15 @@ def look_at_all(
         return Listing(
             views=[view_in(connection, installation, row, now) for row in found],
             total=total,
-            counts=watch.counts(connection, now),
+            counts=watch.counts(connection, now) | {(row.source, NO_WORKER): 1 for row in deserted},
             wishes=watch.waiting_wishes(connection),
         )
+
+
+def _deserted(connection: Connection, installation: Installation, now: datetime) -> list[ImportRow]:
+    """The running imports that have no worker: no row tells so."""
+    running = imports.latest(connection, statuses=(ImportStatus.RUNNING,), limit=MOST_RUNNING)
+    return [row for row in running if view_in(connection, installation, row, now).has_no_worker]
 
 
 def look_at(installation: Installation, import_id: int, gauges: Gauges) -> Look:

@@ -13,17 +13,18 @@ from import_pipeline.ratelimit import TierUsage
 from import_pipeline.rules.status import DUE, ENDED, NO_WORKER, OVERDUE, ImportKind, ImportStatus, Trigger, said_of_end
 from import_pipeline.tracking.watch import SORTABLE, Filter
 
-#: The statuses in the order of the tabs, with the name of each one's icon.
+#: The statuses in the order of the tabs, with the name of each one's icon; that of no worker is there when needed only.
 ICONS: Mapping[str, str] = {
     ImportStatus.RUNNING: "running",
+    NO_WORKER: "overdue",
     ImportStatus.SCHEDULED: "scheduled",
     OVERDUE: "overdue",
     ImportStatus.COMPLETED: "completed",
     ImportStatus.FAILED: "failed",
     ImportStatus.CANCELLED: "cancelled",
 }
-#: The icons of all that a badge may say: what is due is under `scheduled`, and no row tells whose worker is gone.
-BADGES: Mapping[str, str] = {**ICONS, DUE: "scheduled", NO_WORKER: "overdue"}
+#: The icons of all that a badge may say: what is due is under `scheduled`.
+BADGES: Mapping[str, str] = {**ICONS, DUE: "scheduled"}
 COLUMNS: Mapping[str, str] = {
     "id": "Import",
     "status": "Status",
@@ -207,7 +208,8 @@ def list_page(listing: Listing, query: Query, sources: Sequence[str]) -> dict[st
     for (source, status), number in listing.counts.items():
         if query.source in {None, source}:
             numbers[status] = numbers.get(status, 0) + number
-    statuses = [Link(url=query.link(status=None), text="all", count=sum(numbers.values()), current=not query.status)]
+    whole = sum(numbers.values()) - numbers.get(NO_WORKER, 0)
+    statuses = [Link(url=query.link(status=None), text="all", count=whole, current=not query.status)]
     statuses += [
         Link(
             url=query.link(status=status),
@@ -217,6 +219,7 @@ def list_page(listing: Listing, query: Query, sources: Sequence[str]) -> dict[st
             current=query.status == status,
         )
         for status, icon in ICONS.items()
+        if status != NO_WORKER or numbers.get(status) or query.status == status
     ]
     is_due = any(view.status == DUE for view in listing.views)
     busy = is_due or numbers.get(ImportStatus.RUNNING, 0) or numbers.get(OVERDUE, 0) or listing.wishes

@@ -36,12 +36,15 @@ class Filter:
 
     source: str | None = None
     status: str | None = None
+    ids: tuple[int, ...] | None = None
 
     def clauses(self, now: datetime) -> list[ColumnElement[bool]]:
         """As a WHERE."""
         found: list[ColumnElement[bool]] = []
         if self.source is not None:
             found.append(imports.c.source == self.source)
+        if self.ids is not None:
+            found.append(imports.c.id.in_(self.ids))
         overdue = and_(imports.c.status == ImportStatus.SCHEDULED, imports.c.scheduled_at < now - DUE_FOR)
         if self.status == OVERDUE:
             found.append(overdue)

@@ -33,7 +33,7 @@ RULES = Path(__file__).parents[3] / "deploy" / "prometheus-rules.yaml"
     [
         (
             "status=bogus",
-            "status: expected one of running, scheduled, overdue, completed, failed, cancelled, got 'bogus'",
+            "status: expected one of running, no worker, scheduled, overdue, completed, failed, cancelled, got 'bogus'",
         ),
         ("source=nope", "source: expected one of items, got 'nope'"),
         ("page=0", "page: expected a whole number from 1, got '0'"),

@@ -98,7 +98,12 @@ async def test_an_import_whose_process_is_gone_is_shown_so_with_what_happens_nex
     gone = {"status": "running", "started_at": NOON, "heartbeat_at": NOON - timedelta(hours=1), "host": "a", "pid": 7}
     async with open_panel(home) as panel:
         left = add_import(panel.installation, **gone)
+        add_import(panel.installation, **ENDED)
         assert "</svg>no worker</span>" in (await panel.get("/")).text
+        tabs = {tab.text: (tab.url, tab.count) for tab in panel.drawn.context["statuses"]}
+        assert (tabs["all"][1], tabs["running"][1], tabs["no worker"]) == (2, 1, ("/?status=no+worker", 1))
+        await panel.get(tabs["no worker"][0])
+        assert [view.row.id for view in panel.drawn.context["views"]] == [left]
         page = (await panel.get(f"/imports/{left}")).text
         assert "</svg>no worker</span>" in page
         assert "<strong>No worker:</strong> process 7 on a has given no sign of life for over 60 s." in page
