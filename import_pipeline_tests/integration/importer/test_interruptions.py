@@ -112,7 +112,7 @@ def log_of_pages(seen):
 
 
 def test_a_running_import_is_in_the_way_of_a_second_one(home):
-    with demo_api(items=50, delay_after_ms=50) as url:
+    with demo_api(items=50, delay_after_ms=300) as url:
         configured = settings(home, url)
         with importing(configured) as process:
             wait_until_asked(url, 1)
