@@ -2,8 +2,6 @@
 
 import signal
 import socket
-from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
@@ -17,13 +15,6 @@ from import_pipeline_tests.acceptance.outside import (
     tracking,
     words,
 )
-
-
-def commands_of(home):
-    """The command lines of the processes that keep their state in that folder."""
-    for pid in processes_of(home):
-        with suppress(OSError):
-            yield Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def said_until_it_serves(up):
@@ -54,27 +45,6 @@ def test_up_serves_the_demo_api_the_dagster_ui_and_the_panel_until_ctrl_c(script
     assert not (home / "dagster" / ".logs_queue").exists(), "what is not sent needs no folder"
     eventually(lambda: not processes_of(home), "every server has ended")
     assert "no daemon gives a sign of life" in words(script.run("request", "items").out)
-
-
-def test_ctrl_c_before_all_of_it_serves_ends_up_without_a_word_of_dagsters(script, home):
-    ports = {name: str(free_port()) for name in ("SOURCE_API_PORT", "DAGSTER_PORT", "PANEL_PORT")}
-    up = script.start("up", **ports, ITEMS_SLOTS=far_slot())
-    assert up.process.stdout.readline().startswith("Demo API on ")
-    eventually(lambda: any(b"dagster_webserver" in line for line in commands_of(home)), "Dagster's processes start")
-    up.process.send_signal(signal.SIGINT)
-    ended = up.end()
-    assert (ended.status, ended.err) == (0, "")
-    eventually(lambda: not processes_of(home), "every server has ended")
-
-
-def test_what_up_has_started_ends_with_it_even_where_it_is_killed(script, home):
-    ports = {name: str(free_port()) for name in ("SOURCE_API_PORT", "DAGSTER_PORT", "PANEL_PORT")}
-    up = script.start("up", **ports, ITEMS_SLOTS=far_slot())
-    said_until_it_serves(up)
-    assert len(processes_of(home)) > 4
-    up.process.send_signal(signal.SIGKILL)
-    eventually(lambda: not processes_of(home), "every server has ended")
-    up.end()
 
 
 @pytest.mark.parametrize("setting", ["SOURCE_API_PORT", "DAGSTER_PORT", "PANEL_PORT"])

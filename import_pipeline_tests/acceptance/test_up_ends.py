@@ -1,0 +1,41 @@
+"""`up` leaves nothing behind, whenever and however it ends."""
+
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from import_pipeline_tests.acceptance.outside import eventually, far_slot, free_port, processes_of
+
+
+def commands_of(home):
+    """The command lines of the processes that keep their state in that folder."""
+    for pid in processes_of(home):
+        with suppress(OSError):
+            yield Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+@pytest.fixture
+def up(script, home):
+    """`up` at the moment when Dagster's processes have been started and nothing serves yet."""
+    ports = {name: str(free_port()) for name in ("SOURCE_API_PORT", "DAGSTER_PORT", "PANEL_PORT")}
+    up = script.start("up", **ports, ITEMS_SLOTS=far_slot())
+    assert up.process.stdout.readline().startswith("Demo API on ")
+    eventually(lambda: any(b"dagster_webserver" in line for line in commands_of(home)), "Dagster's processes start")
+    return up
+
+
+def test_what_up_has_started_ends_with_it_even_where_it_is_killed(up, home):
+    assert len(processes_of(home)) > 4
+    up.process.send_signal(signal.SIGKILL)
+    eventually(lambda: not processes_of(home), "every server has ended")
+    up.end()
+
+
+@pytest.mark.nightly
+def test_ctrl_c_before_all_of_it_serves_ends_up_without_a_word_of_dagsters(up, home):
+    up.process.send_signal(signal.SIGINT)
+    ended = up.end()
+    assert (ended.status, ended.err) == (0, "")
+    eventually(lambda: not processes_of(home), "every server has ended")
