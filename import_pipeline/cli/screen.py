@@ -219,8 +219,8 @@ def _figures(summary: ImportSummary, *, wide: bool) -> list[str]:
     ]
 
 
-def listed(view: ImportView) -> dict[str, Any]:
-    """An import as `list --json` tells it."""
+def _known_by(view: ImportView) -> dict[str, Any]:
+    """What every JSON of an import begins with: its figures, what it is and when."""
     row = view.row
     return view.figures.as_json() | {
         "kind": row.kind.value,
@@ -229,6 +229,12 @@ def listed(view: ImportView) -> dict[str, Any]:
         "scheduled_at": _iso(row.scheduled_at),
         "started_at": _iso(row.started_at),
         "ended_at": _iso(row.ended_at),
+    }
+
+
+def listed(view: ImportView) -> dict[str, Any]:
+    """An import as `list --json` tells it."""
+    return _known_by(view) | {
         "overdue": view.status == OVERDUE,
         "has_no_worker": view.has_no_worker,
     }
@@ -242,13 +248,7 @@ def details(
 ) -> dict[str, Any]:
     """Everything that `show` tells, as plain values."""
     row = view.row
-    return view.figures.as_json() | {
-        "kind": row.kind.value,
-        "limit": row.metadata.get("limit"),
-        "trigger": row.trigger.value,
-        "scheduled_at": _iso(row.scheduled_at),
-        "started_at": _iso(row.started_at),
-        "ended_at": _iso(row.ended_at),
+    return _known_by(view) | {
         "heartbeat_at": _iso(row.heartbeat_at),
         "has_no_worker": view.has_no_worker,
         "blocked_until": _iso(row.blocked_until),
