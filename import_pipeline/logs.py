@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, TextIO
 
 LOGGER = logging.getLogger("import_pipeline")
+_NOBODY = logging.NullHandler()
 
 
 class Form(StrEnum):
@@ -25,6 +26,11 @@ def tell(action: str, sentence: str, *, level: int = logging.INFO, **fields: Any
     """Say what happened. Fields that are None are left out."""
     told = {name: value for name, value in fields.items() if value is not None}
     LOGGER.log(level, "%s", sentence, extra={"action": action, "fields": told}, stacklevel=2)
+
+
+def keep_quiet() -> None:
+    """Write no line of this process before `set_up`: Python itself writes warnings that no handler is there for."""
+    LOGGER.addHandler(_NOBODY)
 
 
 def set_up(form: Form, stream: TextIO | None = None) -> None:

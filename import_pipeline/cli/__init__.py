@@ -11,6 +11,7 @@ import click
 
 from import_pipeline.cli.commands import COMMANDS
 from import_pipeline.errors import ImportInterrupted, ImportPipelineError, SettingError, UsageError
+from import_pipeline.logs import keep_quiet
 from import_pipeline.redaction import mask_logs, masking, redact
 
 USAGE, NOT_DONE, INTERRUPTED = 2, 4, 130
@@ -25,6 +26,7 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> Any:
     """Run a command; every error of ours is one sentence on standard error."""
     mask_logs()
+    keep_quiet()
     with masking():  # outside: what it raises instead of an error is of no class that is known here
         _main(arguments)
 

@@ -80,19 +80,33 @@ def _silent_retries() -> Iterator[None]:
     """Dagster's Postgres storage tells the root logger of every try to connect; the last one is told by us.
 
     It does so by a function that would give a root logger without handlers one, through which everybody's lines would
-    be seen from then on; hence the handler that Python itself uses where there is none.
+    be seen from then on; hence one that shows what is seen without any.
     """
     root = logging.getLogger()
-    usual = logging.lastResort if not root.handlers else None
+    stand_in = None if root.handlers else _Unheard()
     root.addFilter(_is_no_retry)
-    if usual is not None:
-        root.addHandler(usual)
+    if stand_in is not None:
+        root.addHandler(stand_in)
     try:
         yield
     finally:
         root.removeFilter(_is_no_retry)
-        if usual is not None:
-            root.removeHandler(usual)
+        if stand_in is not None:
+            root.removeHandler(stand_in)
+
+
+class _Unheard(logging.Handler):
+    """What Python does itself while the root has no handler: its last resort gets what no logger has one for."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        logger = logging.getLogger(record.name)
+        while logger.parent is not None:
+            if logger.handlers:
+                return
+            logger = logger.parent
+        last = logging.lastResort
+        if last is not None and record.levelno >= last.level:
+            last.handle(record)
 
 
 def _unanswered(settings: Settings, error: Exception) -> str:

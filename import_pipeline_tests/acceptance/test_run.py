@@ -64,9 +64,10 @@ def test_bad_items_fail_with_their_reasons_and_all_others_are_imported(command):
             "ITEMS_TRIES": "3",
             "ITEMS_BACKOFF": "0.2",
         }
-        summary = command.run("run", "items", "--json", status=3).json
+        ended = command.run("run", "items", "--json", status=3)
         people = command.run("show", "1")
         shown = command.run("show", "1", "--json").json
+    summary = ended.json
     assert (summary["status"], summary["items_imported_count"], summary["items_failed_count"]) == ("completed", 8, 4)
     assert summary["duration_seconds"] < 6, "no wait is longer than the tries and their delays ask for"
     reasons = {failure["external_id"]: (failure["failure_count"], failure["reason"]) for failure in shown["failures"]}
@@ -78,6 +79,7 @@ def test_bad_items_fail_with_their_reasons_and_all_others_are_imported(command):
     for _, reason in reasons.values():
         assert reason in words(people.out)
     assert "8 of 12 imported, 4 failed" in people.out
+    assert ended.err == "", "log lines are there where IMPORT_PIPELINE_LOGS asks for them"
 
 
 @pytest.mark.parametrize("trouble", ["nobody listens", "the token is wrong", "the limiter store is down"])

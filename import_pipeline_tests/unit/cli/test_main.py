@@ -1,9 +1,13 @@
 """The door of the command line."""
 
+import logging
 import subprocess
 import sys
 
 import pytest
+
+from import_pipeline.cli import main
+from import_pipeline.logs import LOGGER, tell
 
 #: Loads the door, and is interrupted as soon as that begins to load the commands.
 INTERRUPTED = """
@@ -31,3 +35,12 @@ def test_an_interrupt_while_it_loads_is_one_sentence_unless_interrupts_are_ignor
         [sys.executable, "-c", INTERRUPTED.format(before=before)], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (status, said)
+
+
+def test_a_command_shows_no_log_lines_that_nobody_asked_for(monkeypatch, capsys):
+    monkeypatch.setattr(LOGGER, "handlers", [])
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    tell("rate_limit_hit", "The API refused.", level=logging.WARNING)
+    assert capsys.readouterr().err == ""
