@@ -33,6 +33,8 @@ from import_pipeline.importer.standstill import cause_of
 from import_pipeline.importer.start import begin, lease_of
 from import_pipeline.importer.summary import ImportSummary, summarize
 from import_pipeline.importer.work import GRACE_SECONDS, Listener, Silence, Stop, Work
+from import_pipeline.rules.leave import next_leave
+from import_pipeline.rules.overdue import MAX_RESUMES
 from import_pipeline.rules.status import ImportStatus, Trigger
 from import_pipeline.tracking import events, imports, leases
 from import_pipeline.tracking.imports import ImportRow
@@ -125,9 +127,14 @@ def _leave_for_store(installation: Installation, lease: Lease, error: LimiterUna
     """Leave the import running without a worker until the store is back; returns what to tell of it."""
     reason = "the store of the limits does not answer"
     sentence = f"Paused: {reason}. {cause_of(error)}. Once it is back, another run goes on."
-    now = installation.clock.now()
     with installation.database.write() as connection:
-        events.note(connection, lease.import_id, now, events.PAUSED, sentence, reason=reason, until=None)
+        leases.hold(connection, lease)
+        requests = imports.get(connection, lease.import_id).requests_count
+        before, was_asked_for = events.last_leave(connection, lease.import_id)
+        left = next_leave(before, requests=requests, was_asked_for=was_asked_for)
+        if left.in_vain:
+            sentence += f" Yet it answered the sensor, which had asked for this run ({left.in_vain} of {MAX_RESUMES})."
+        events.leave(connection, lease.import_id, installation.clock.now(), sentence, reason, left)
     return LimiterUnavailable(
         f"import {lease.import_id} waits: {reason}. {cause_of(error)}. What is done is kept; once it is back, "
         "the sensor goes on with it by itself, or else the next run"

@@ -67,6 +67,7 @@ class Seen:
     running: ImportRow | None = None
     fate: RunFate = RunFate.ALIVE  #: of the Dagster run that works on it
     waits_for: str | None = None  #: why it stands still, where the store of the limits is still away
+    left_in_vain: int = 0  #: workers in a row whom that store did not answer, though it answered here
 
 
 def tick(
@@ -100,12 +101,13 @@ def _ask_others(installation: Installation, source: ImportSource, fate_of: Calla
         running = imports.running(connection, source.name)
         if running is None:
             return Seen()
-        waits_for = events.waits_for_store(connection, running.id, installation.clock.now())
+        wait = events.waits_for_store(connection, running.id)
     run_id = running.dagster_run_id
     return Seen(
         running=running,
         fate=RunFate.ALIVE if run_id is None else fate_of(run_id),
-        waits_for=None if waits_for is None or _store_answers(installation, source) else waits_for,
+        waits_for=None if wait is None or _store_answers(installation, source) else wait.reason,
+        left_in_vain=0 if wait is None else wait.left_in_vain,
     )
 
 
@@ -144,6 +146,7 @@ def state_of(row: ImportRow, source: ImportSource, seen: Seen, now: datetime) ->
         resumes=row.resumes,
         blocked_until=row.blocked_until,
         waits_for=seen.waits_for,
+        left_in_vain=seen.left_in_vain,
         cancel_requested_at=row.cancel_requested_at or terminated,
         run_id=row.dagster_run_id,
         run_is_gone=seen.fate is not RunFate.ALIVE,
@@ -171,12 +174,12 @@ def _apply(
         case Start(import_id=import_id, reason=reason):
             if not scheduling.claim_run(connection, seen[import_id], now, RUN_START):
                 return
-            events.note(connection, import_id, now, "run_requested", reason)
+            events.note(connection, import_id, now, events.RUN_REQUESTED, reason)
             result.launches.append(Launch(import_id=import_id, reason=reason))
         case Resume(import_id=import_id, dead_run_id=dead_run_id, reason=reason):
             if not scheduling.claim_run(connection, seen[import_id], now, RUN_START):
                 return
-            events.note(connection, import_id, now, "run_requested", reason)
+            events.note(connection, import_id, now, events.RUN_REQUESTED, reason)
             result.launches.append(Launch(import_id=import_id, reason=reason, dead_run_id=dead_run_id))
         case Fail(import_id=import_id) | End(import_id=import_id):
             if not _end(connection, decision, seen[import_id], now, result):

@@ -21,6 +21,7 @@ from import_pipeline.importer.finalize import complete, end
 from import_pipeline.importer.notify import tell_people
 from import_pipeline.importer.roster import last_word, outlast, shard_liveness
 from import_pipeline.importer.run import FATAL, Run, interruptible
+from import_pipeline.importer.standstill import cause_of
 from import_pipeline.importer.work import Work, is_listed
 from import_pipeline.rules.shards import LEAD, Turn
 from import_pipeline.rules.status import ImportStatus
@@ -119,8 +120,8 @@ class _Place:
         except ImportInterrupted:
             for_good, trouble = self.run.is_cancelled(), None
             raise
-        except LimiterUnavailable:
-            trouble = None
+        except LimiterUnavailable as error:
+            trouble = None if self._lead_waits() else f"the store of the limits does not answer it. {cause_of(error)}"
             raise
         except FATAL as error:
             trouble = str(error)
@@ -132,6 +133,11 @@ class _Place:
             if not handed_over:
                 self._leave(for_good=for_good, trouble=trouble)
         return ended_it
+
+    def _lead_waits(self) -> bool:
+        """Whether the store of the limits is away for the import's own run, too."""
+        with self.run.installation.database.read() as connection:
+            return events.waits_for_store(connection, self.row.id) is not None
 
     def _complete(self) -> bool:
         try:

@@ -76,7 +76,7 @@ def _apply(
     if row.status is not ImportStatus.RUNNING:
         return
     seen = {each.number: each for each in shards.of_import(connection, import_id)}
-    waits = events.waits_for_store(connection, import_id, now) is not None
+    waits = events.waits_for_store(connection, import_id) is not None
     for decision in decide_shards(
         _sharded(row, source, waits_for_store=waits), _states(list(seen.values()), source, queued), now
     ):

@@ -49,9 +49,9 @@ def _sequel(connection: Connection, row: ImportRow, source: ImportSource | None,
     if source is None:
         return "Nobody goes on with it: its source is not listed any more"
     run = f"`import-pipeline run {source.name}`"
-    waits_for = events.waits_for_store(connection, row.id, now)
+    wait = events.waits_for_store(connection, row.id)
     sensor = "Dagster's sensor, where it runs, goes on with it"
-    match decision := next_of_running(state_of(row, source, Seen(waits_for=waits_for), now), now):
+    match decision := next_of_running(state_of(row, source, Seen(waits_for=wait.reason if wait else None), now), now):
         case Resume(counts=counts):
             resume = f" (resume {row.resumes + 1} of {MAX_RESUMES})" if counts else ""
             return f"{sensor} within seconds, and {run} does at once{resume}"
@@ -59,6 +59,9 @@ def _sequel(connection: Connection, row: ImportRow, source: ImportSource | None,
             return f"Dagster's sensor, or {run}, ends it as failed: it was resumed {row.resumes} times"
         case End():
             return f"Dagster's sensor, or `import-pipeline start-scheduled {source.name}`, ends it as cancelled"
-        case Wait(reason=reason) if waits_for is not None and waits_for in reason:
-            return f"{reason.removesuffix('.')}. Once it is back, {sensor}, and {run} does"
+        case Wait(reason=reason) if wait is not None and wait.reason in reason:
+            stands = reason.removesuffix(".")
+            if wait.left_in_vain >= MAX_RESUMES:
+                return f"{stands}. If it answers Dagster's sensor, that ends it as failed; {run} goes on with it"
+            return f"{stands}. Once it is back, {sensor}, and {run} does"
     return decision.reason.removesuffix(".")

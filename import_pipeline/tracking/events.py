@@ -1,12 +1,15 @@
 """What happened to an import, in sentences."""
 
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, exists, insert, select
 
 from import_pipeline.logs import tell
+from import_pipeline.rules.leave import Leave
 from import_pipeline.tracking.database import when_committed
 from import_pipeline.tracking.tables import import_events, imports
 
@@ -15,6 +18,8 @@ from import_pipeline.tracking.tables import import_events, imports
 WAITS = "import_waits"
 #: The same of an import that its worker has left meanwhile, for another run to go on with.
 PAUSED = "import_paused"
+#: A run is asked for that is to begin with it, or to go on.
+RUN_REQUESTED = "run_requested"
 
 
 def note(connection: Connection, import_id: int, now: datetime, action: str, message: str, **metadata: Any) -> None:
@@ -42,19 +47,52 @@ def waiting(connection: Connection, import_id: int, now: datetime) -> tuple[str,
 
     No moment: until what it waits for is back. What its shards do changes nothing about that.
     """
-    own = (import_events.c.import_id == import_id, import_events.c.action.not_like("shard%"))
-    newest = select(import_events).where(*own).order_by(import_events.c.id.desc())
-    event = connection.execute(newest.limit(1)).one_or_none()
-    if event is None or "reason" not in event.metadata:
+    told = _told_last(connection, import_id)
+    if "reason" not in told:
         return None
-    reason, until = event.metadata["reason"], event.metadata["until"]
-    if until is None:
-        return reason, None
-    moment = datetime.fromisoformat(until)
-    return (reason, moment) if moment > now else None
+    if told["until"] is None:
+        return told["reason"], None
+    moment = datetime.fromisoformat(told["until"])
+    return (told["reason"], moment) if moment > now else None
 
 
-def waits_for_store(connection: Connection, import_id: int, now: datetime) -> str | None:
-    """Why the import stands still until something is back: only the store of the limits is waited for like that."""
-    found = waiting(connection, import_id, now)
-    return found[0] if found is not None and found[1] is None else None
+@dataclass(frozen=True, kw_only=True)
+class StoreWait:
+    """An import stands still until the store of the limits is back."""
+
+    reason: str
+    left_in_vain: int  #: see `rules.leave`; zero while a worker waits with it
+
+
+def waits_for_store(connection: Connection, import_id: int) -> StoreWait | None:
+    """Whether the import does so now, by its latest event: nothing else is waited for without a moment."""
+    told = _told_last(connection, import_id)
+    if "reason" not in told or told["until"] is not None:
+        return None
+    return StoreWait(reason=told["reason"], left_in_vain=told.get("in_vain", 0))
+
+
+def _told_last(connection: Connection, import_id: int) -> Mapping[str, Any]:
+    """What stands with the latest event of the import itself."""
+    own = (import_events.c.import_id == import_id, import_events.c.action.not_like("shard%"))
+    newest = select(import_events.c.metadata).where(*own).order_by(import_events.c.id.desc())
+    told: Mapping[str, Any] | None = connection.scalar(newest.limit(1))
+    return {} if told is None else told
+
+
+def leave(connection: Connection, import_id: int, now: datetime, message: str, reason: str, left: Leave) -> None:
+    """Record that a worker leaves the import, since the store of the limits does not answer."""
+    note(connection, import_id, now, PAUSED, message, reason=reason, until=None, **asdict(left))
+
+
+def last_leave(connection: Connection, import_id: int) -> tuple[Leave | None, bool]:
+    """The last time that a worker has left the import so, and whether a run was asked for since."""
+    columns = import_events.c
+    kept = columns.metadata["in_vain"].as_integer()
+    newest = select(columns.id, columns.metadata).where(columns.import_id == import_id, kept.is_not(None))
+    event = connection.execute(newest.order_by(columns.id.desc()).limit(1)).one_or_none()
+    if event is None:
+        return None, False
+    asked = exists().where(columns.import_id == import_id, columns.id > event.id, columns.action == RUN_REQUESTED)
+    left = Leave(requests=event.metadata["requests"], in_vain=event.metadata["in_vain"])
+    return left, bool(connection.scalar(select(asked)))

@@ -1,0 +1,174 @@
+"""The store of the limits answers the sensor, and not the workers: their REDIS_URL is wrong, or a network is cut."""
+
+from dataclasses import replace
+from functools import partial
+
+import pytest
+
+from import_pipeline.errors import LeaseLost, LimiterUnavailable
+from import_pipeline.importer.api import open_api
+from import_pipeline.importer.run import Run, carry_out
+from import_pipeline.importer.shard_run import carry_out_shard
+from import_pipeline.importer.shards import look_after
+from import_pipeline.importer.vacancy import vacancy_of
+from import_pipeline.settings import load_settings
+from import_pipeline.tracking import events, imports, shards
+from import_pipeline.tracking.process import this_process
+from import_pipeline_tests.life import ADA, BOB, FAILED, RUNNING, Life, items_source
+from import_pipeline_tests.server import free_port
+
+IDS = [str(number) for number in range(1, 101)]
+
+
+class Divided:
+    """A life whose sensor and whose workers have settings of their own."""
+
+    def __init__(self, life, home):
+        home.mkdir()
+        self.life, self._home = life, home
+        self._nowhere = f"redis://127.0.0.1:{free_port()}/0"
+        self.worker = self._settings(answers=False)
+        self.sensor(answers=True)
+
+    def _settings(self, *, answers):
+        store = {} if answers else {"REDIS_URL": self._nowhere}
+        return load_settings({"IMPORT_PIPELINE_HOME": str(self._home), **store}, self._home)
+
+    def sensor(self, *, answers):
+        """Whether the store answers the sensor from now on."""
+        self.life.installation = replace(self.life.installation, settings=self._settings(answers=answers))
+
+    def look(self):
+        """What the sensor launches five seconds later."""
+        self.life.go_on(seconds=5)
+        return [launch.import_id for launch in self.life.tick().launches]
+
+    def _run(self, worker):
+        life = self.life
+        connect = partial(open_api, life.source, self.worker, life.clock)
+        return Run(installation=life.installation, source=life.source, connect=connect, worker=worker)
+
+    def leave(self, import_id):
+        """A worker begins the import or goes on with it, has no answer, and leaves it."""
+        with pytest.raises(LimiterUnavailable):
+            carry_out(self._run(this_process()), import_id)
+
+    def leave_shard(self, import_id):
+        """The same of a shard."""
+        with pytest.raises(LimiterUnavailable):
+            carry_out_shard(self._run(BOB), import_id, 2)
+
+    def told(self, import_id, action=events.PAUSED):
+        """The sentences of those events."""
+        with self.life.database.read() as connection:
+            return [message for _, acted, message in events.latest(connection, import_id) if acted == action]
+
+
+@pytest.fixture
+def divided(life, home):
+    """The store answers the sensor and no worker."""
+    return Divided(life, home)
+
+
+def test_an_import_whose_workers_the_store_never_answers_fails_after_three_ways_back(divided, life):
+    number = life.slot(life.now)
+    divided.leave(number)
+    for _ in range(3):
+        assert divided.look() == [number]
+        divided.leave(number)
+    assert ["sensor" in said for said in divided.told(number)] == [False, True, True, True]
+    assert divided.told(number)[-1].endswith("Yet it answered the sensor, which had asked for this run (3 of 3).")
+    with life.database.read() as connection:
+        sequel = vacancy_of(connection, life.get(number), life.source, life.now).sequel
+    assert sequel == (
+        f"Import {number} stands still: the store of the limits does not answer. If it answers Dagster's sensor, that "
+        "ends it as failed; `import-pipeline run items` goes on with it"
+    )
+    assert divided.look() == []
+    row = life.get(number)
+    assert (row.status, row.resumes) == (FAILED, 0)
+    assert row.failure_reason == (
+        f"Import {number} was gone on with 3 times, and each time the store of the limits did not answer its worker, "
+        "though it answers the sensor. Check REDIS_URL and the network where the worker runs."
+    )
+
+
+def test_an_outage_for_all_costs_no_way_back_however_long_it_is_and_whoever_tries(divided, life):
+    number = life.slot(life.now)
+    divided.leave(number)
+    divided.sensor(answers=False)
+    for _ in range(4):
+        life.go_on(hours=1)
+        assert divided.look() == []
+        divided.leave(number)  # a person does not wait
+    assert not any("sensor" in said for said in divided.told(number))
+    divided.sensor(answers=True)
+    assert divided.look() == [number]
+    assert life.get(number).status is RUNNING
+
+
+def test_what_was_sent_since_makes_good_for_all_ways_back_in_vain(divided, life):
+    number = life.slot(life.now)
+    divided.leave(number)
+    for _ in range(2):
+        for _ in range(2):
+            assert divided.look() == [number]
+            divided.leave(number)
+        assert divided.look() == [number]
+        hand = life.begin(number)
+        life.do(imports.beat, hand.lease, life.now, imports.Pulse(requests=3))
+        hand.leave()
+        divided.leave(number)
+    assert life.get(number).status is RUNNING
+
+
+def test_a_worker_whose_import_was_taken_over_meanwhile_does_not_say_that_it_stands_still(divided, life):
+    number = life.slot(life.now)
+    run = divided._run(this_process())
+    run.on_api = lambda api: life.do(imports.take_over, life.get(number), ADA, life.now, None)
+    with pytest.raises(LeaseLost):
+        carry_out(run, number)
+    assert divided.told(number) == []
+    with life.database.read() as connection:
+        assert events.waits_for_store(connection, number) is None
+
+
+@pytest.fixture
+def shared(life, home):
+    """The same, where two runs are to share an import, of which one works."""
+    divided = Divided(Life(life.database, source=items_source(shards=2)), home)
+    hand = divided.life.begin(divided.life.slot(life.now))
+    hand.discover(*IDS)
+    return divided, hand
+
+
+def shards_launched(divided, hand):
+    hand.beat()
+    return [launch.number for launch in look_after(divided.life.installation, divided.life.source).launches]
+
+
+def test_a_shard_that_the_store_does_not_answer_while_the_lead_works_is_given_up_after_three_ways_back(shared):
+    divided, hand = shared
+    for _ in range(4):
+        assert shards_launched(divided, hand) == [2]
+        divided.leave_shard(hand.row.id)
+        divided.life.go_on(seconds=61)
+    assert shards_launched(divided, hand) == []
+    stopped = divided.told(hand.row.id, "shard_stopped")
+    assert len(stopped) == 4
+    assert stopped[0].startswith("Shard 2 stopped: the store of the limits does not answer it. The Redis of the limits")
+    assert stopped[0].endswith("Check REDIS_URL and the server. The others go on.")
+
+
+def test_a_shard_that_leaves_while_the_lead_waits_for_the_store_as_well_is_launched_again_and_again(shared):
+    divided, hand = shared
+    life = divided.life
+    for _ in range(5):
+        assert shards_launched(divided, hand) == [2]
+        life.do(events.note, hand.row.id, life.now, events.WAITS, "Away.", reason="it is away", until=None)
+        divided.leave_shard(hand.row.id)
+        assert shards_launched(divided, hand) == []
+        life.do(events.note, hand.row.id, life.now, "import_goes_on", "It is back.")
+    with life.database.read() as connection:
+        [shard] = shards.of_import(connection, hand.row.id)
+    assert (shard.launches, divided.told(hand.row.id, "shard_stopped")) == (0, [])
