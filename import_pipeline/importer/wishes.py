@@ -100,18 +100,17 @@ def cancel(installation: Installation, import_id: int, *, by: str | None = None,
     now = installation.clock.now()
     who = by or "a person"
     with installation.database.write() as connection:
-        row = imports.get(connection, import_id)
+        row = imports.get(connection, import_id, locked=True)
+        check_cancel(connection, row, now)
         if scheduling.cancel_scheduled(connection, import_id, now, f"cancelled by {who}"):
             sentence = f"Import {import_id} was scheduled and is cancelled."
-        elif imports.wish_cancel(connection, import_id, now, by):
+        else:
+            imports.wish_cancel(connection, import_id, now, by)
             sentence = f"Import {import_id} is running; it ends within two seconds. What it imported is kept."
-            row = imports.get(connection, import_id)  # it may have started since it was read
             if _has_no_worker(connection, installation, row, now):
                 # Not ended here: whoever ends it must also tell Dagster that its run is dead.
                 ends = f"the sensor, or `start-scheduled {row.source}`, ends it"
                 sentence = f"Import {import_id} has no worker any more; {ends}. What it imported is kept."
-        else:
-            check_cancel(connection, row, now)
         events.note(connection, import_id, now, "cancel_requested", f"To be cancelled: {reason or 'wished by ' + who}.")
         _write_down(connection, row, Wish.CANCEL, now, sentence, by=by, reason=reason)
     return sentence
@@ -140,8 +139,7 @@ def retry(installation: Installation, import_id: int, *, by: str | None = None, 
     """
     now = installation.clock.now()
     with installation.database.write() as connection:
-        imports.lock(connection, import_id)  # of two at once, the second finds the retry of the first
-        row = imports.get(connection, import_id)
+        row = imports.get(connection, import_id, locked=True)  # the second of two finds the retry of the first
         if row.status not in ENDED:
             raise _has_not_ended(row)
         retry_id = scheduling.open_retry_of(connection, import_id)
@@ -158,7 +156,8 @@ def retry(installation: Installation, import_id: int, *, by: str | None = None, 
             raise UsageError(f"import {import_id} belongs to the source {row.source}, which is not listed any more")
         new = new_import(source, Trigger.RETRY, retry_of=import_id, scheduled_at=now, by=by)
         made = imports.create(connection, new, now)
-        sentence = f"Import {made.id} retries {left:,} items of import {import_id}."
+        retried = "1 item" if left == 1 else f"{left:,} items"
+        sentence = f"Import {made.id} retries {retried} of import {import_id}."
         events.note(connection, made.id, now, "import_requested", sentence)
         _write_down(connection, row, Wish.RETRY, now, sentence, by=by, reason=reason, result=made.id)
         return made
@@ -171,10 +170,9 @@ def delete(installation: Installation, import_id: int, *, by: str | None = None,
     """
     now = installation.clock.now()
     with installation.database.write() as connection:
-        row = imports.get(connection, import_id)
+        row = imports.get(connection, import_id, locked=True)  # it waits for a retry that begins at this moment
         check_delete(connection, row, now)
-        if not scheduling.delete_ended(connection, import_id):
-            raise _has_not_ended(row)
+        scheduling.delete_ended(connection, import_id)
         _write_down(connection, row, Wish.DELETE, now, f"Import {import_id} is deleted.", by=by, reason=reason)
 
 

@@ -126,11 +126,12 @@ def rows(connection: Connection, statement: Select[Any]) -> list[ImportRow]:
     return [_row(row) for row in connection.execute(statement)]
 
 
-def get(connection: Connection, import_id: int) -> ImportRow:
-    """The import of that id; raises ImportNotFound."""
+def get(connection: Connection, import_id: int, *, locked: bool = False) -> ImportRow:
+    """The import of that id; raises ImportNotFound. `locked`: it stays as it is until the transaction has ended."""
     row = None
     if import_id <= BIGGEST_ID:
-        row = connection.execute(select(imports).where(imports.c.id == import_id)).one_or_none()
+        found = select(imports).where(imports.c.id == import_id)
+        row = connection.execute(found.with_for_update(key_share=True) if locked else found).one_or_none()
     if row is None:
         raise ImportNotFound(
             f"import {import_id}: there is none of this id; `import-pipeline list` shows those there are"

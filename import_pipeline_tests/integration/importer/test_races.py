@@ -12,6 +12,7 @@ from contextlib import closing
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from import_pipeline.errors import ImportAlreadyRunning, InvalidTransition, LeaseLost
 from import_pipeline.importer import wishes
@@ -21,10 +22,12 @@ from import_pipeline.tracking import claims, imports, requests, scheduling
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.process import Worker
 from import_pipeline.tracking.requests import Wish
+from import_pipeline_tests.acceptance.outside import eventually
 from import_pipeline_tests.life import ADA, TEN, Life, at, items_source
 from import_pipeline_tests.together import together
 
 CONTENDERS = 4
+WAITING = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
 FEW, MANY = 250, 1000  # races of each pair of database and contenders; 1,000 in all, 4,000 at night
 
 
@@ -162,6 +165,25 @@ def test_an_import_that_is_cancelled_while_it_starts_either_runs_or_is_cancelled
             assert row.status == started.result()
             assert (row.cancel_requested_at is not None) == (row.status is ImportStatus.RUNNING)
             assert ("is running" in cancelled.result()) == (row.status is ImportStatus.RUNNING)
+
+
+@pytest.mark.parametrize("action", [wishes.cancel, wishes.delete, wishes.retry])
+def test_what_ends_at_the_moment_of_a_wish_is_taken_as_ended(life, action):
+    """The worker's transaction is open as the wish comes; on SQLite the wish begins after it in any case."""
+    life.slot(at(9))
+    hand = life.launch()
+    hand.discover("1")
+    with ThreadPoolExecutor(1) as pool:
+        with life.database.write() as connection:
+            imports.end(connection, hand.lease, life.now, ImportStatus.FAILED, failure_reason="so it went")
+            wish = pool.submit(action, life.installation, hand.row.id)
+            if not life.database.is_sqlite:
+                eventually(lambda: wish.done() or connection.scalar(WAITING), "the wish waits for the worker")
+        if action is wishes.cancel:
+            with pytest.raises(InvalidTransition, match="failed"):
+                wish.result()
+        else:
+            wish.result()
 
 
 def slot_of(life, race):

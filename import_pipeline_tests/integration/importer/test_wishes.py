@@ -210,7 +210,8 @@ def test_what_was_imported_since_is_not_retried_again(life):
     hand.succeed([taken["waiting"], taken["untried"]])
     hand.fail([taken["bad"]])
     hand.complete()
-    wishes.retry(life.installation, broken.row.id)
+    again = wishes.retry(life.installation, broken.row.id)
+    assert life.wishes()[-1]["outcome"] == f"Import {again.id} retries 1 item of import {broken.row.id}."
     hand = life.launch(BOB)
     hand.select()
     taken = hand.claim()
@@ -243,10 +244,11 @@ def test_a_retry_of_nothing_is_refused(life, make, sentence):
     assert life.wishes() == []
 
 
+@pytest.mark.parametrize("import_id", [424242, 10**20])
 @pytest.mark.parametrize("action", [wishes.cancel, wishes.retry, wishes.delete])
-def test_an_import_that_is_not_there_is_said_to_be_missing(life, action):
-    with pytest.raises(ImportNotFound, match="import 424242: there is none"):
-        action(life.installation, 424242)
+def test_an_import_that_is_not_there_is_said_to_be_missing(life, action, import_id):
+    with pytest.raises(ImportNotFound, match=f"import {import_id}: there is none"):
+        action(life.installation, import_id)
 
 
 @pytest.mark.parametrize("ended", [COMPLETED, FAILED, CANCELLED])

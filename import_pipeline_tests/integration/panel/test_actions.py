@@ -66,7 +66,13 @@ async def test_cancel_retry_and_delete(home):
 
 @pytest.mark.parametrize(
     ("path", "status"),
-    [("/imports/1/cancel", 409), ("/imports/1/retry", 409), ("/imports/99/delete", 404), ("/imports/2/delete", 409)],
+    [
+        ("/imports/1/cancel", 409),
+        ("/imports/1/retry", 409),
+        ("/imports/99/delete", 404),
+        ("/imports/99999999999999999999/retry", 404),
+        ("/imports/2/delete", 409),
+    ],
 )
 async def test_what_cannot_be_done_is_a_page_that_says_why(home, path, status):
     async with open_panel(home) as panel:
