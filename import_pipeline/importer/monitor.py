@@ -29,7 +29,7 @@ class ImportView:
     grade: Grade | None  #: of the efficiency
     paused_until: datetime | None  #: the end of a pause that the API asked for, while that is to come
     due_in_seconds: float | None  #: until its time, below zero after it
-    vacancy: Vacancy | None = None  #: of a running one whose worker is gone
+    vacancy: Vacancy | None = None  #: of a running one whose process is gone
 
     @property
     def has_ended(self) -> bool:
@@ -39,7 +39,7 @@ class ImportView:
     @property
     def has_no_worker(self) -> bool:
         """Whether it runs only by its status; one that pauses as the API asked needs none."""
-        return self.vacancy is not None and self.paused_until is None
+        return self.vacancy is not None and self.vacancy.since is not None and self.paused_until is None
 
     @property
     def standing(self) -> str:
@@ -67,7 +67,7 @@ class Outlook:
 
 def view_of(row: ImportRow, limits: str, now: datetime, vacancy: Vacancy | None = None) -> ImportView:
     """An import as its row tells it; `limits` serve where it has not begun."""
-    figures = summarize(row, limits, now, is_deserted=vacancy is not None)
+    figures = summarize(row, limits, now, deserted_since=vacancy.since if vacancy else None)
     done = figures.items_done
     due_at = row.scheduled_at or row.created_at
     paused = row.blocked_until if row.status is ImportStatus.RUNNING else None
@@ -100,11 +100,11 @@ def outlook_of(
 
     `finished_at`: when its latest items were finished, which tells where in their windows the tiers stand; with
     `usage` also what other processes took of them. `waiting`: why and until when it stands still; where nobody knows
-    until when, nobody knows either how long the rest takes.
+    until when, or who goes on with it, nobody knows either how long the rest takes.
     """
     left = _requests_left(view.row, remaining, per_page)
     eta = None
-    if left is not None and (waiting is None or waiting[1] is not None):
+    if left is not None and not view.has_no_worker and (waiting is None or waiting[1] is not None):
         eta = _seconds_for(left, view, limits, finished_at, usage, now)
         if remaining.waiting and remaining.next_attempt_at is not None:
             eta = max(eta, (remaining.next_attempt_at - now).total_seconds())

@@ -54,16 +54,16 @@ class ImportSummary:
         return 3 if self.items_failed_count or self.incomplete_reason else 0
 
 
-def summarize(row: ImportRow, limits: str, now: datetime, *, is_deserted: bool = False) -> ImportSummary:
+def summarize(row: ImportRow, limits: str, now: datetime, *, deserted_since: datetime | None = None) -> ImportSummary:
     """The figures of an import as they stand; the duration of one that runs grows until `now`.
 
-    `limits` serve where the import has not begun; after that its own count. `is_deserted`: it runs, and its worker is
-    gone.
+    `limits` serve where the import has not begun; after that its own count. `deserted_since`: from when on nobody works
+    on one that runs.
     """
     until = row.ended_at if row.status in ENDED and row.ended_at else now
     duration = (until - row.started_at).total_seconds() if row.started_at else 0.0
     slept = min(row.total_sleep_seconds, duration)
-    away = min(_away_seconds(row, now, is_deserted=is_deserted), duration - slept)
+    away = min(_away_seconds(row, now, deserted_since), duration - slept)
     places = round(row.requests_count * row.metadata.get("mean_cost", 1))
     ideal = minimum_seconds(places, parse_tiers(row.metadata.get("limits", limits)))
     ratio = efficiency(row.rate_limit_hits_count, row.rate_limit_sleeps_count)
@@ -92,10 +92,12 @@ def summarize(row: ImportRow, limits: str, now: datetime, *, is_deserted: bool =
     )
 
 
-def _away_seconds(row: ImportRow, now: datetime, *, is_deserted: bool) -> float:
+def _away_seconds(row: ImportRow, now: datetime, deserted_since: datetime | None) -> float:
     """What is counted of the time without a process, and what is not yet: until now, or until somebody came."""
     counted = float(row.metadata.get(AWAY_SECONDS, 0.0))
-    since, until = row.away_since(), now if is_deserted else row.heartbeat_at
-    if since is None or until is None or not (is_deserted or RESUMED_AFTER in row.metadata):
+    if deserted_since is not None:
+        return counted + away_seconds((now - deserted_since).total_seconds(), 0.0)
+    resumed_after = row.metadata.get(RESUMED_AFTER)
+    if resumed_after is None or row.heartbeat_at is None:
         return counted
-    return counted + away_seconds((until - since).total_seconds(), 0.0)
+    return counted + away_seconds((row.heartbeat_at - datetime.fromisoformat(resumed_after)).total_seconds(), 0.0)

@@ -49,7 +49,7 @@ def finalize(installation: Installation, import_id: int) -> Finalized:
             finalize_attempts=table.c.finalize_attempts + 1,
             last_finalize_attempt_at=now,
             items_failed_count=table.c.items_failed_count + closed,
-            metadata=imports.deserted(row),
+            metadata=imports.deserted(connection, row),
             updated_at=now,
         )
         if connection.execute(counted).rowcount != 1:

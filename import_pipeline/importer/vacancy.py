@@ -6,12 +6,13 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
+from import_pipeline.importer.roster import living
 from import_pipeline.importer.schedule import Seen, state_of
 from import_pipeline.importer.start import liveness
 from import_pipeline.rules.liveness import Liveness
 from import_pipeline.rules.overdue import MAX_RESUMES, End, Fail, Resume, Wait, next_of_running
 from import_pipeline.rules.status import ImportStatus
-from import_pipeline.tracking import events
+from import_pipeline.tracking import events, imports
 from import_pipeline.tracking.imports import ImportRow
 
 
@@ -21,10 +22,11 @@ class Vacancy:
 
     gone: str  #: how one can tell
     sequel: str  #: what happens next, and when
+    since: datetime | None  #: from when on nobody works on it; None: its shards do
 
 
 def vacancy_of(connection: Connection, row: ImportRow, source: ImportSource | None, now: datetime) -> Vacancy | None:
-    """None where the import does not run, or has a worker as far as can be told from here.
+    """None where the import does not run, or the process that carries it out lives as far as can be told from here.
 
     `source` is None where it is not listed any more; then the default lease is assumed.
     """
@@ -33,7 +35,12 @@ def vacancy_of(connection: Connection, row: ImportRow, source: ImportSource | No
     worker = liveness(row, ImportSource.lease if source is None else source.lease)
     if not worker.is_dead(now):
         return None
-    return Vacancy(gone=_gone(row, worker), sequel=_sequel(connection, row, source, now))
+    shards_work = any(living(connection, row.id, worker.lease_seconds, now).values())
+    return Vacancy(
+        gone=_gone(row, worker) + ("; its shards go on" if shards_work else ""),
+        sequel=_sequel(connection, row, source, now),
+        since=None if shards_work else imports.deserted_since(connection, row),
+    )
 
 
 def _gone(row: ImportRow, worker: Liveness) -> str:

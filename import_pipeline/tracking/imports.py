@@ -75,17 +75,6 @@ class ImportRow:
     created_at: datetime
     updated_at: datetime
 
-    def away_since(self) -> datetime | None:
-        """From when on nobody works on it, where its worker is gone; None where it has not begun.
-
-        That is its last sign of life, or the end of a pause that the API asked for: all of that counts as sleep.
-        """
-        uncounted = self.metadata.get(RESUMED_AFTER)
-        if uncounted is not None:
-            return datetime.fromisoformat(uncounted)
-        heard_at = self.heartbeat_at or self.started_at
-        return max(filter(None, (heard_at, self.blocked_until))) if heard_at else None
-
 
 @dataclass(frozen=True, kw_only=True)
 class NewImport:
@@ -231,7 +220,7 @@ def take_over(connection: Connection, found: ImportRow, worker: Worker, now: dat
             # A worker that left in order is no sign of trouble.
             resumes=imports.c.resumes + int(found.pid is not None),
             blocked_until=None,
-            metadata=deserted(found),
+            metadata=deserted(connection, found),
             **_owner(worker, now, run_id),
         )
         .returning(imports)
@@ -244,10 +233,24 @@ def take_over(connection: Connection, found: ImportRow, worker: Worker, now: dat
     return _row(taken)
 
 
-def deserted(found: ImportRow) -> dict[str, Any]:
+def deserted(connection: Connection, found: ImportRow) -> dict[str, Any]:
     """The metadata of an import whose worker is gone, with the moment from which on nobody has worked on it."""
-    since = found.away_since()
-    return {**found.metadata, **({} if since is None else {RESUMED_AFTER: since.isoformat()})}
+    return {**found.metadata, RESUMED_AFTER: deserted_since(connection, found).isoformat()}
+
+
+def deserted_since(connection: Connection, found: ImportRow) -> datetime:
+    """From when on nobody works on an import whose worker is gone.
+
+    That is the last sign of life of it or of a shard, or the end of a pause that the API asked for: all of that counts
+    as sleep.
+    """
+    shards = import_shards
+    latest = select(func.max(shards.c.heartbeat_at)).where(shards.c.import_id == found.id)
+    of_shards: datetime | None = connection.scalar(latest)
+    if uncounted := found.metadata.get(RESUMED_AFTER):
+        return max(filter(None, (datetime.fromisoformat(uncounted), of_shards)))
+    heard_at = found.heartbeat_at or found.started_at or found.created_at
+    return max(filter(None, (heard_at, found.blocked_until, of_shards)))
 
 
 def _owner(worker: Worker, now: datetime, run_id: str | None) -> dict[str, Any]:
@@ -309,7 +312,7 @@ def end_deserted(
 ) -> None:
     """running -> failed or cancelled, of an import whose worker is gone. Raises LeaseLost where somebody was faster."""
     lease = Lease(import_id=found.id, fence=found.fence, worker="", seconds=0)
-    write(connection, lease, now, metadata=deserted(found))
+    write(connection, lease, now, metadata=deserted(connection, found))
     end(connection, lease, now, status, failure_reason=failure_reason)
 
 

@@ -9,9 +9,9 @@ import pytest
 from import_pipeline.importer import upkeep, wishes
 from import_pipeline.importer.look import view_in
 from import_pipeline.importer.vacancy import Vacancy, vacancy_of
-from import_pipeline.tracking import events, leases
+from import_pipeline.tracking import events, imports, leases, shards
 from import_pipeline.tracking.process import Worker, machine, this_process
-from import_pipeline_tests.life import ADA, CANCELLED, COMPLETED
+from import_pipeline_tests.life import ADA, BOB, CANCELLED, COMPLETED
 
 GOES_ON = (
     "Dagster's sensor, where it runs, goes on with it within seconds, and `import-pipeline run items` does at once"
@@ -46,9 +46,9 @@ def test_what_has_a_worker_or_does_not_run_has_no_vacancy(life):
 def test_a_process_of_this_machine_that_is_gone_is_told_at_once(life, dead):
     hand = begun(life, dead)
     gone = f"process {dead.pid} on {machine()} is gone"
-    assert vacancy(life, hand) == Vacancy(gone=gone, sequel=f"{GOES_ON} (resume 1 of 3)")
+    assert vacancy(life, hand) == Vacancy(gone=gone, sequel=f"{GOES_ON} (resume 1 of 3)", since=life.now)
     no_source = "Nobody goes on with it: its source is not listed any more"
-    assert vacancy(life, hand, listed=False) == Vacancy(gone=gone, sequel=no_source)
+    assert vacancy(life, hand, listed=False) == Vacancy(gone=gone, sequel=no_source, since=life.now)
     for resume in (2, 3):
         life.begin(hand.row.id, dead)
         assert vacancy(life, hand).sequel == f"{GOES_ON} (resume {resume} of 3)"
@@ -69,7 +69,8 @@ def test_another_machine_s_process_counts_as_gone_after_a_lease(life):
 def test_a_process_that_left_in_order_costs_no_resume(life):
     hand = begun(life)
     hand.leave()
-    assert vacancy(life, hand) == Vacancy(gone="its process has left it to another one", sequel=GOES_ON)
+    gone = "its process has left it to another one"
+    assert vacancy(life, hand) == Vacancy(gone=gone, sequel=GOES_ON, since=life.now)
 
 
 def test_what_is_to_be_cancelled_or_pauses_or_is_about_to_go_on_says_so(life):
@@ -138,6 +139,45 @@ def test_the_time_until_a_rule_ends_what_nobody_works_on_is_away_time(life):
     life.tick()
     assert life.get(hand.row.id).status is CANCELLED
     assert seconds(life, hand) == (5, 0, 600)
+
+
+def shard_of(life, hand):
+    """A further run of the import, of another machine."""
+    row = life.do(shards.begin, hand.row.id, 2, BOB, life.now, "run 2")
+    return leases.Lease(import_id=hand.row.id, fence=row.fence, worker=BOB.id, seconds=60, shard=2)
+
+
+def is_deserted(life, hand):
+    with life.database.read() as connection:
+        return view_in(connection, life.installation, life.get(hand.row.id), life.now).has_no_worker
+
+
+def test_an_import_has_a_worker_as_long_as_one_of_its_shards_works(life):
+    hand = begun(life)
+    shard = shard_of(life, hand)
+    life.go_on(seconds=61)
+    life.do(shards.beat, shard, life.now, imports.Pulse())
+    gone = "process 1 on elsewhere has given no sign of life for over 60 s"
+    assert (vacancy(life, hand).gone, vacancy(life, hand).since) == (f"{gone}; its shards go on", None)
+    assert (is_deserted(life, hand), seconds(life, hand)) == (False, (61, 0, 0))
+    assert "ends within two seconds" in wishes.cancel(life.installation, hand.row.id)
+    life.go_on(seconds=60)
+    assert vacancy(life, hand).gone == gone
+    assert (is_deserted(life, hand), seconds(life, hand)) == (True, (61, 0, 60))
+
+
+def test_the_time_in_which_only_shards_work_is_no_away_time_once_the_import_is_gone_on_with(life):
+    hand = begun(life)
+    shard = shard_of(life, hand)
+    life.go_on(seconds=40)
+    life.do(shards.beat, shard, life.now, imports.Pulse())
+    life.go_on(seconds=30)
+    first = life.begin(hand.row.id)
+    assert seconds(life, first) == (40, 0, 30)
+    life.go_on(seconds=40)
+    life.do(shards.beat, shard, life.now, imports.Pulse())
+    life.go_on(seconds=30)
+    assert seconds(life, life.begin(hand.row.id)) == (110, 0, 30)
 
 
 def test_what_finalize_ends_was_away_since_its_worker_left(life):

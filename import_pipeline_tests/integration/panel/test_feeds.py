@@ -24,6 +24,8 @@ RUNNING = {
     "total_sleep_seconds": 8.0,
     "checkpoint": {"seen": 10, "complete": True},
     "heartbeat_at": NOON - timedelta(seconds=5),
+    "host": "a",
+    "pid": 7,
 }
 RULES = Path(__file__).parents[3] / "deploy" / "prometheus-rules.yaml"
 

@@ -111,6 +111,19 @@ async def test_an_import_whose_process_is_gone_is_shown_so_with_what_happens_nex
         assert (await panel.get(f"/api/imports/{left}")).json()["has_no_worker"] is True
 
 
+async def test_an_import_that_nobody_works_on_has_no_forecast(home):
+    running = {"status": "running", "started_at": NOON, "items_count": 30, "checkpoint": {"seen": 30, "complete": True}}
+    async with open_panel(home) as panel:
+        number = add_import(panel.installation, **running, heartbeat_at=NOON, host="a", pid=7)
+        add_items(panel.installation, number, *[{}] * 30)
+        assert "<span>about" in (await panel.get(f"/imports/{number}")).text
+        assert 'import_left_seconds{source="items"}' in (await panel.get("/metrics")).text
+        panel.installation.clock.advance(60)
+        page = (await panel.get(f"/imports/{number}")).text
+        assert ("<span>about" in page, "Ends about" in page, "stands still" in page) == (False, False, True)
+        assert 'import_left_seconds{source="items"}' not in (await panel.get("/metrics")).text
+
+
 async def test_an_import_that_waits_for_the_store_promises_to_go_on_by_itself_only_while_it_has_a_worker(home):
     waits = {"reason": "the store is silent", "until": None}
     running = {"status": "running", "started_at": NOON, "heartbeat_at": NOON}
@@ -129,6 +142,9 @@ async def test_a_running_import_is_shown_with_its_permits_and_time_left(home):
     async with open_panel(home, ITEMS_LIMITS="5/10 second") as panel:
         running = add_import(
             panel.installation,
+            heartbeat_at=NOON,
+            host="a",
+            pid=7,
             status="running",
             started_at=NOON - timedelta(seconds=5),
             items_count=10,

@@ -92,13 +92,15 @@ def test_what_is_due_or_overdue_or_has_no_worker_is_listed_so():
     assert " due " in printed(print_list, [view_of(late, "", later)], ["items"])
     assert " overdue " in printed(print_list, [view_of(late, "", later + timedelta(seconds=1))], ["items"])
     left = an_import(started_at=NOON, status=ImportStatus.RUNNING)
-    nobody = Vacancy(gone="process 7 on a is gone", sequel="Somebody goes on with it")
+    nobody = Vacancy(gone="process 7 on a is gone", sequel="Somebody goes on with it", since=NOON)
     view = view_of(left, "", NOON, nobody)
     assert " no worker " in printed(print_list, [view], ["items"])
     told = printed(print_details, view, [], [], [])
     assert "worker none: process 7 on a is gone. Somebody goes on with it." in told
     assert told.startswith(f"import {left.id} of items: no worker ")
     assert (listed(view)["status"], listed(view)["has_no_worker"]) == ("running", True)
+    shared = view_of(left, "", NOON, replace(nobody, since=None))
+    assert " running " in printed(print_list, [shared], ["items"])
     pauses = view_of(replace(left, blocked_until=later), "", NOON, nobody)
     assert " running " in printed(print_list, [pauses], ["items"])
 

@@ -1,10 +1,12 @@
 """What is shown of an import, from its row and the limiter's counters."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from import_pipeline.importer.monitor import as_json, left_of, outlook_of, view_of
+from import_pipeline.importer.vacancy import Vacancy
 from import_pipeline.ratelimit import TierUsage, Usage
 from import_pipeline.rules.status import ImportKind, ImportStatus
 from import_pipeline.tracking.items import Remaining
@@ -23,6 +25,9 @@ HALF_WAY = an_import(
     total_sleep_seconds=8.0,
     checkpoint={"seen": 400, "complete": True},
 )
+
+
+NOBODY = Vacancy(gone="process 7 on a is gone", sequel="Somebody goes on with it", since=NOON)
 
 
 def after(seconds):
@@ -81,7 +86,7 @@ def outlook(row=HALF_WAY, now=10, **changed):
     )
     values = {"limits": LIMITS, "per_page": 100, "finished_at": [], "usage": usage, "now": after(now)}
     return outlook_of(
-        view_of(row, LIMITS, after(now)),
+        view_of(row, LIMITS, after(now), changed.pop("vacancy", None)),
         values.pop("remaining", changed.pop("remaining", remaining())),
         **values | changed,
     )
@@ -107,6 +112,9 @@ def test_the_time_left_is_what_the_limits_need_from_where_they_stand():
         ({"usage": None}, 200, 2, 20),
         ({"waiting": ("the API is away", after(20))}, 200, 2, 20),
         ({"waiting": ("the store is away", None)}, 200, None, None),
+        ({"vacancy": NOBODY}, 200, None, None),
+        ({"vacancy": replace(NOBODY, since=None)}, 200, 2, 20),
+        ({"vacancy": NOBODY, "row": replace(HALF_WAY, blocked_until=after(70))}, 200, 60, 75),
         ({"row": an_import(status=ImportStatus.RUNNING, started_at=NOON)}, None, None, None),
     ],
 )
