@@ -11,9 +11,12 @@ from rich.console import Console
 
 from import_pipeline.cli import screen
 from import_pipeline.cli.foreground import carry_out_here
+from import_pipeline.errors import UsageError
 from import_pipeline.importer.installation import open_installation
+from import_pipeline.importer.sources import find_source, load_sources
 from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.settings import Settings, load_settings
+from import_pipeline.sources.items import ItemsSource
 
 SOURCE = "items"
 SCRIPT = "import-pipeline"
@@ -25,6 +28,7 @@ def demo() -> int:
     """Start the demo API, import its 400 items under 50 requests/2 s and 200/10 s, and tell how it went."""
     from source_api.process import serve
 
+    require_example(load_settings())
     console = screen.open_console()
     screen.say(console, f"A demo API with 400 items allows {LIMITS}; 4 list pages and 400 details take at least 20 s.")
     with serve("--limits", LIMITS) as url:
@@ -34,6 +38,12 @@ def demo() -> int:
     screen.print_summary(console, summary, ())
     _where_to_look(console, settings, summary)
     return summary.exit_status
+
+
+def require_example(settings: Settings) -> None:
+    """Nothing of the demo shall get into the table of a source of one's own. Raises UsageError."""
+    if type(find_source(load_sources(settings), SOURCE)) is not ItemsSource:
+        raise UsageError(f"{SOURCE} is not the example here: unset IMPORT_PIPELINE_SOURCES for the demo")
 
 
 def _settings(url: str) -> Settings:

@@ -15,7 +15,6 @@ from import_pipeline.cli.screen import open_console, say
 from import_pipeline.errors import ImportPipelineError
 from import_pipeline.settings import Settings, load_settings
 
-BASE_URL = "ITEMS_BASE_URL"
 #: The advice of `dagster dev` to use `dg dev`, which is of no use to who has typed neither. A filter of its category
 #: would have to be imported before Python has a path for it.
 DEV_IS_SUPERSEDED = "ignore:Function `dev_command` is superseded:FutureWarning"
@@ -29,16 +28,7 @@ def up() -> int:
     require_free_port(settings.dagster_port, "DAGSTER_PORT")
     open_door(settings)
     require_free_port(settings.panel_port, "PANEL_PORT", settings.panel_host)
-    environment = dict(os.environ)
-    demo_url = f"http://127.0.0.1:{settings.source_api_port}"
-    environment[BASE_URL] = settings.environment.get(BASE_URL) or demo_url
-    # One state folder for all, wherever Dagster's processes look from.
-    environment["IMPORT_PIPELINE_HOME"] = str(settings.home)
-    environment["PYTHONWARNINGS"] = ",".join(filter(None, [environment.get("PYTHONWARNINGS"), DEV_IS_SUPERSEDED]))
-    environment["DAGSTER_HOME"] = dagster_home(settings)
-    # dagster.yaml turns telemetry off; the thread that would send it makes folders beside that file all the same.
-    environment["DAGSTER_DISABLE_TELEMETRY"] = "1"
-    servers = Servers(environment=environment)
+    servers = Servers(environment=environment_of_servers(settings))
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -78,6 +68,20 @@ def _serve(servers: Servers, stop: threading.Event, addresses: Mapping[str, tupl
             for server, (host, port) in addresses.items():
                 say(console, f"{server:10}  {url(host, port)}")
             say(console, "Ctrl-C stops all.")
+
+
+def environment_of_servers(settings: Settings) -> dict[str, str]:
+    """Our own, and what they shall not find out otherwise than we did, wherever Dagster's processes look from."""
+    warnings = filter(None, [os.environ.get("PYTHONWARNINGS"), DEV_IS_SUPERSEDED])
+    return {
+        **os.environ,
+        "SOURCE_API_PORT": str(settings.source_api_port),
+        "IMPORT_PIPELINE_HOME": str(settings.home),
+        "DAGSTER_HOME": dagster_home(settings),
+        "PYTHONWARNINGS": ",".join(warnings),
+        # dagster.yaml turns telemetry off; the thread that would send it makes folders beside that file all the same.
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+    }
 
 
 def _forget_daemon(settings: Settings) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from import_pipeline.cli.up import dagster_home
+from import_pipeline.cli.up import dagster_home, environment_of_servers
 from import_pipeline.settings import load_settings
 
 
@@ -19,3 +19,21 @@ def test_dagsters_folder_has_the_name_that_dagster_finds_it_under(is_told, tmp_p
     else:
         monkeypatch.delenv("DAGSTER_HOME", raising=False)
     assert dagster_home(load_settings({}, link)) == str(folder.resolve())
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({}, "http://127.0.0.1:8000"),
+        ({"SOURCE_API_PORT": "9123"}, "http://127.0.0.1:9123"),
+        ({"SOURCE_API_PORT": "9123", "ITEMS_BASE_URL": "https://a.example"}, "https://a.example"),
+        ({"IMPORT_PIPELINE_SOURCES": "shop.sources:SOURCES"}, None),
+    ],
+)
+def test_the_example_asks_the_demo_api_and_a_source_of_ones_own_called_items_does_not(
+    said, expected, tmp_path, monkeypatch
+):
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+    there = load_settings(environment_of_servers(load_settings()), tmp_path)
+    assert there.environment.get("ITEMS_BASE_URL") == expected
