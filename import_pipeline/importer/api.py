@@ -132,7 +132,8 @@ async def open_api(
     So does a store of permits, of the one that the settings name.
 
     `patience` is the longest pause that requests wait for; a longer one raises ApiBlocked. None: as the source allows.
-    A store that does not answer is waited for as long as `store_patience`; then LimiterUnavailable is raised.
+    A request waits for a store that does not answer as long as `store_patience`; then LimiterUnavailable is raised. A
+    look at the counters does not wait: an import that finds no store when it begins is over within seconds (`Meter`).
     """
     connector = source.connector(settings.source(source.name))
     keep(connector.base_url)

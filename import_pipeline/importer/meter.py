@@ -4,7 +4,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from import_pipeline.errors import LimiterUnavailable
+from import_pipeline.errors import DatabaseUnavailable, LimiterUnavailable
 from import_pipeline.importer.api import Api
 from import_pipeline.importer.standstill import Standstill
 from import_pipeline.importer.work import Work
@@ -82,14 +82,18 @@ class Meter:
         standstill = Standstill(work)
         while True:
             await work.clock.sleep(SECONDS_BETWEEN_READS)
-            try:
-                await self.read()
-            except LimiterUnavailable as error:  # those who wait for permits meet it too, and decide
-                if work.lease.shard is None:
-                    await standstill.silent(error)
-            else:
-                await standstill.answered()
-            await self.note(work)
+            with suppress(DatabaseUnavailable):  # whoever works meets it too, and decides
+                await self._look(work, standstill)
+
+    async def _look(self, work: Work, standstill: Standstill) -> None:
+        try:
+            await self.read()
+        except LimiterUnavailable as error:  # those who wait for permits meet it too, and decide
+            if work.lease.shard is None:
+                await standstill.silent(error)
+        else:
+            await standstill.answered()
+        await self.note(work)
 
     async def note(self, work: Work) -> None:
         """Keep with the import what the least possible time depends on: limits that were learned, and costs.

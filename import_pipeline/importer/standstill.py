@@ -11,30 +11,35 @@ TOLD_AFTER = timedelta(seconds=2)
 
 
 class Standstill:
-    """Tells with the import since when the store has been silent, and when it is back."""
+    """Tells with the import since when the store has been silent, and when it is back.
+
+    What cannot be told, since the database does not answer either, is told at the next call.
+    """
 
     def __init__(self, work: Work) -> None:
         self._work = work
         self._since: datetime | None = None
+        self._until: datetime | None = None  #: it has answered since then, which is yet to be told
         self._is_told = False
 
     async def silent(self, error: LimiterUnavailable) -> None:
         """The store was asked and did not answer."""
         now = self._work.clock.now()
-        self._since = self._since or now
+        self._since, self._until = self._since or now, None
         if self._is_told or now - self._since < TOLD_AFTER:
             return
-        self._is_told = True
         reason = f"the store of the limits does not answer since {self._since:%H:%M:%S} UTC"
         message = f"T{reason[1:]}; nothing is sent until it is back. {cause_of(error)}."
         await self._work.note(events.WAITS, message, reason=reason, until=None)
+        self._is_told = True
 
     async def answered(self) -> None:
         """The store was asked and has answered."""
         if self._is_told and self._since is not None:
-            seconds = (self._work.clock.now() - self._since).total_seconds()
+            self._until = self._until or self._work.clock.now()
+            seconds = (self._until - self._since).total_seconds()
             await self._work.note("import_goes_on", f"The store of the limits answers again after {seconds:.0f} s.")
-        self._since, self._is_told = None, False
+        self._since, self._until, self._is_told = None, None, False
 
 
 def cause_of(error: LimiterUnavailable) -> str:

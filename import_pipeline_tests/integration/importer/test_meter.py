@@ -1,0 +1,107 @@
+"""The meter watches the limits' counters for as long as the import works, whatever does not answer."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
+
+from import_pipeline.importer.api import open_api
+from import_pipeline.importer.meter import Meter
+from import_pipeline.importer.work import Stop, Work
+from import_pipeline.ratelimit.exchange import StoreError
+from import_pipeline.testing import CannedTransport, MemoryPermits
+from import_pipeline.tracking import events
+from import_pipeline_tests.life import Life
+
+pytestmark = pytest.mark.anyio
+
+
+class Switched(MemoryPermits):
+    """A store that answers only while it is on."""
+
+    is_on = True
+
+    def exchange(self, ask):
+        if not self.is_on:
+            raise StoreError("the store is off")
+        return super().exchange(ask)
+
+
+class Seconds:
+    """A clock whose only sleeper wakes up when the test lets a second pass."""
+
+    def __init__(self, life):
+        self._life = life
+        self.now, self.monotonic = life.clock.now, life.clock.monotonic
+        self._over, self._asked = asyncio.Semaphore(0), asyncio.Semaphore(0)
+
+    async def sleep(self, seconds):
+        self._asked.release()
+        await self._over.acquire()
+
+    async def begin(self):
+        """Return when somebody sleeps."""
+        await self._asked.acquire()
+
+    async def pass_one(self):
+        """Return when the sleeper has woken up, and sleeps again."""
+        self._life.go_on(seconds=1)
+        self._over.release()
+        await asyncio.wait_for(self._asked.acquire(), 10)
+
+
+def fail(connection):
+    """What SQLAlchemy calls at the beginning of a transaction."""
+    raise OperationalError("BEGIN", None, connection.dialect.loaded_dbapi.OperationalError("as ordered"))
+
+
+@asynccontextmanager
+async def watched(life, store):
+    """An import's meter at its watch; yields its clock and the import's number."""
+    clock, hand = Seconds(life), life.begin(life.slot(life.now))
+    configured = life.installation.settings
+    async with open_api(life.source, configured, life.clock, CannedTransport({}), permits=store) as api:
+        work = Work(
+            source=life.source,
+            database=life.database,
+            row=hand.row,
+            lease=hand.lease,
+            api=api,
+            clock=clock,
+            chance=lambda: 0.5,
+            stop=Stop(lambda seconds: None),
+        )
+        meter = Meter(api, hand.row)
+        await meter.start(work)
+        watcher = asyncio.create_task(meter.watch(work))
+        await clock.begin()
+        yield clock, hand.row.id
+        watcher.cancel()
+        work.close()
+
+
+@pytest.mark.parametrize("shared_database", ["sqlite"], indirect=True)
+async def test_what_the_database_did_not_take_is_told_as_soon_as_it_does(life: Life):
+    store, begins = Switched(life.clock), (life.database.engine, "begin", fail)
+    async with watched(life, store) as (clock, number):
+        store.is_on = False
+        event.listen(*begins)
+        for _ in range(5):
+            await clock.pass_one()
+        event.remove(*begins)
+        assert life.actions(number) == ["import_started"]
+        await clock.pass_one()
+        assert life.actions(number)[1:] == [events.WAITS]
+        store.is_on = True
+        event.listen(*begins)
+        for _ in range(5):
+            await clock.pass_one()
+        event.remove(*begins)
+        await clock.pass_one()
+    with life.database.read() as connection:
+        told = events.latest(connection, number)
+    assert [(action, message) for _, action, message in told[2:]] == [
+        ("import_goes_on", "The store of the limits answers again after 6 s.")
+    ]
