@@ -10,7 +10,7 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import checks, metadata, names
 from import_pipeline.defs.places import Places
 from import_pipeline.defs.progress import observations
-from import_pipeline.defs.report import Report, report_for
+from import_pipeline.defs.report import LAST_WORDS, Report, report_for
 from import_pipeline.defs.resources import RateLimitedApiResource
 from import_pipeline.defs.run_log import told_to_dagster
 from import_pipeline.defs.runs import end_as_cancelled, is_cancelled, report_dead_run, was_given_up
@@ -58,7 +58,7 @@ class Execution:
         selected = {key.to_user_string() for key in context.selected_asset_keys}
         self.wants_details = names.enriched(self.name) in selected
         self.only = list(only)
-        self.is_selection = bool(self.chosen or self.only)
+        self.is_selection = bool(self.chosen or self.only)  #: whether this run is for some items, not for the list
         self.wants_list = names.discovered(self.name) in selected
 
     def events(self) -> Iterator[Any]:
@@ -67,6 +67,8 @@ class Execution:
             source = self.api.configured_source(listed, installation)
             try:
                 import_id = self._import_id(installation, source)
+                with installation.database.read() as connection:
+                    self.is_selection = imports.get(connection, import_id).kind is ImportKind.SELECTION
                 summary, report = self._carry_out(installation, source, import_id)
             except (ImportAlreadyRunning, InvalidTransition, LeaseLost) as error:
                 if self.is_selection or was_given_up(self.context.instance, self.context.run.run_id):
@@ -124,9 +126,7 @@ class Execution:
         self, installation: Installation, source: ImportSource, import_id: int
     ) -> tuple[ImportSummary, Report]:
         with installation.database.read() as connection:
-            row = imports.get(connection, import_id)
-        self.is_selection = row.kind is ImportKind.SELECTION
-        before, own = row.dagster_run_id, self.context.run.run_id
+            before, own = imports.get(connection, import_id).dagster_run_id, self.context.run.run_id
         if before and before != own:
             report_dead_run(self.context.instance, before, f"Its worker is gone; run {own} goes on.")
         # A run that nobody waits for does not sleep through a long pause: the sensor goes on with the import after it.
@@ -149,6 +149,9 @@ class Execution:
         except ImportInterrupted as error:
             tell("import_interrupted", f"Interrupted: {error}.", import_id=import_id, source=self.name)
             raise dg.DagsterExecutionInterruptedError from error
+        except LimiterUnavailable:
+            report.finish(LAST_WORDS)  # whoever goes on tells of its own items only
+            raise
         finally:
             report.stop()
             gauges.close()

@@ -5,9 +5,11 @@ free: a limited import pays nothing for it, an unlimited one is over before the 
 every few seconds, it observes how far the import is.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 import dagster as dg
 
@@ -27,6 +29,8 @@ LOOK_AGAIN_SECONDS = 0.05
 #: What one event is taken to cost before the first was measured, and how many go into one write at most.
 FIRST_PACE_SECONDS = 0.02
 MOST_AT_ONCE = 500
+#: For what a run still has to tell when it cannot go on: the next one waits for its place.
+LAST_WORDS = timedelta(seconds=20)
 
 
 class Report:
@@ -76,21 +80,28 @@ class Report:
         if self._thread.is_alive():
             self._thread.join()
 
-    def finish(self) -> None:
-        """Report all that is left, on the caller's time. Afterwards the op may yield."""
+    def finish(self, within: timedelta | None = None) -> None:
+        """Report what is left, on the caller's time: all of it, or what can be written in that time.
+
+        Afterwards the op may yield.
+        """
         self.stop()
-        while self._write(MOST_AT_ONCE, last=True):
+        deadline = math.inf if within is None else time.monotonic() + within.total_seconds()
+        while (left := deadline - time.monotonic()) > 0 and self._write(self._fit(left), last=True):
             pass
 
     def _run(self) -> None:
         while not self._ending.is_set():
             gap = self._api.limiter.blocked_for() if self._api else 0.0
-            fits = max(1, min(MOST_AT_ONCE, int(gap / self._pace)))
             if gap > SHORTEST_GAP_SECONDS and time.monotonic() - self._observed_at >= OBSERVE_SECONDS:
                 self._observed_at = time.monotonic()
                 self._observe()
-            elif gap <= SHORTEST_GAP_SECONDS or not self._write(fits, last=False):
+            elif gap <= SHORTEST_GAP_SECONDS or not self._write(self._fit(gap), last=False):
                 self._ending.wait(LOOK_AGAIN_SECONDS)
+
+    def _fit(self, seconds: float) -> int:
+        """How many events can be written in that time, as the last ones went."""
+        return max(1, int(min(MOST_AT_ONCE, seconds / self._pace)))
 
     def _write(self, most: int, *, last: bool) -> bool:
         """Write up to so many events; False where there were none."""

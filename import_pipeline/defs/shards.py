@@ -8,12 +8,12 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import checks, metadata, names
 from import_pipeline.defs.execution import PATIENCE
 from import_pipeline.defs.places import places_of
-from import_pipeline.defs.report import Report, report_for
+from import_pipeline.defs.report import LAST_WORDS, Report, report_for
 from import_pipeline.defs.resources import RateLimitedApiResource
 from import_pipeline.defs.run_log import told_to_dagster
 from import_pipeline.defs.runs import end_as_cancelled, is_cancelled, report_dead_run, was_given_up
 from import_pipeline.defs.tracking_assets import tracking_events
-from import_pipeline.errors import ImportInterrupted, ImportPipelineError, LeaseLost
+from import_pipeline.errors import ImportInterrupted, ImportPipelineError, LeaseLost, LimiterUnavailable
 from import_pipeline.importer.installation import Installation, open_for
 from import_pipeline.importer.run import Run
 from import_pipeline.importer.shard_run import ShardEnding, carry_out_shard
@@ -84,6 +84,10 @@ class ShardExecution:
             except ImportInterrupted as error:
                 tell("shard_interrupted", f"Interrupted: {error}.", import_id=import_id, source=source.name)
                 raise dg.DagsterExecutionInterruptedError from error
+            except LimiterUnavailable as error:  # the import's own run may have to leave, too
+                report.finish(LAST_WORDS)
+                description = f"{error}. What this run held is free for others, as soon as the store answers them"
+                raise dg.Failure(description=description, allow_retries=False) from None
             except ImportPipelineError as error:
                 raise dg.Failure(description=f"{error}. The import goes on without this run") from error
             finally:

@@ -1,0 +1,141 @@
+"""What a Dagster run says and tells when it cannot do what it was asked for."""
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import httpx
+import pytest
+
+from import_pipeline import buckets
+from import_pipeline.defs.build import build_import_definitions
+from import_pipeline.defs.resources import RateLimitedApiResource
+from import_pipeline.importer.api import open_api
+from import_pipeline.importer.start import new_import
+from import_pipeline.ratelimit.exchange import StoreError
+from import_pipeline.rules.status import ImportKind, Trigger
+from import_pipeline.sources.items import ItemsSource
+from import_pipeline.testing import CannedTransport, MemoryPermits
+from import_pipeline.tracking import imports, shards
+from import_pipeline_tests.importing import environment_of
+from import_pipeline_tests.life import ADA, Life, tracking_database
+
+LIST = {"data": [{"id": 1}, {"id": 2}, {"id": 3}], "current_page": 1, "last_page": 1, "total": 3}
+BLOCKED = httpx.Response(429, headers={"Retry-After": "3600"})
+NOW = datetime.now(UTC)
+
+
+class Bucketed(ItemsSource):
+    """The example; a run tells of its items at its end, since they never fill a bucket."""
+
+    partitions = buckets(500)
+
+
+class Store(MemoryPermits):
+    """Goes away once the API has been asked so often."""
+
+    def __init__(self, transport, lasts):
+        super().__init__()
+        self._transport, self._lasts = transport, lasts
+
+    def exchange(self, ask):
+        if len(self._transport.requests) >= self._lasts:
+            raise StoreError("nobody answers")
+        return super().exchange(ask)
+
+
+def resource(answers, lasts=1000):
+    """The API as it answers, and a store of the limits that nobody waits for once it is away."""
+    transport = CannedTransport(answers)
+    given = {"permits": Store(transport, lasts), "store_patience": timedelta(0)}
+
+    class Canned(RateLimitedApiResource):
+        def open(self, source, installation, patience=None):
+            return open_api(source, installation.settings, installation.clock, transport, patience, **given)
+
+    return Canned()
+
+
+def detail(number):
+    return {"id": number, "name": "n", "price": "1.00"}
+
+
+WORKING = {"/api/items": LIST} | {f"/api/items/{number}": detail(number) for number in (1, 2, 3)}
+PAUSING = {"/api/items": LIST} | {f"/api/items/{number}": BLOCKED for number in (1, 2, 3)}
+
+
+@pytest.fixture
+def life(home, monkeypatch):
+    """The tracking database of the runs, now."""
+    for name, value in environment_of(home, "http://api.example", ITEMS_CONCURRENCY="1").items():
+        monkeypatch.setenv(name, value)
+    home.mkdir()
+    with tracking_database(f"sqlite:///{home / 'import_pipeline.db'}") as database:
+        yield Life(database, NOW)
+
+
+@pytest.fixture
+def instance():
+    with dg.DagsterInstance.ephemeral() as opened:
+        yield opened
+
+
+def run(instance, job, api, source=None, **options):
+    """Whether the run of that job went well, why not, and which partitions it told of."""
+    definitions = build_import_definitions(source or ItemsSource(), api)
+    result = definitions.resolve_job_def(job).execute_in_process(instance=instance, raise_on_error=False, **options)
+    failures = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    entries = instance.all_logs(result.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    told = {entry.dagster_event.partition for entry in entries if entry.dagster_event.partition}
+    return result.success, failures, told
+
+
+def said(failures):
+    [failure] = failures
+    return failure.user_failure_data.description
+
+
+def left_behind(life, **asked):
+    """An import whose worker is gone."""
+    made = life.do(imports.create, new_import(life.source, Trigger.CLI, **asked), NOW)
+    return life.do(imports.start, made.id, ADA, NOW - timedelta(hours=1), None).id
+
+
+def test_a_run_of_chosen_items_fails_where_it_came_no_further_than_a_dead_import(life, instance):
+    dead = left_behind(life)
+    config = {"ops": {"discover_and_enrich_items": {"config": {"only": ["2"]}}}}
+    success, failures, _ = run(instance, "import_items", resource(PAUSING), run_config=config)
+    assert not success
+    assert f"import {dead} " in said(failures)
+    assert [row.kind for row in life.all()] == [ImportKind.FULL]
+
+
+def test_a_run_of_everything_ends_well_where_a_dead_selection_has_to_wait(life, instance):
+    left_behind(life, only=["2"])
+    success, _, _ = run(instance, "import_items", resource(PAUSING))
+    assert success
+    assert [row.kind for row in life.all()] == [ImportKind.SELECTION]
+
+
+def test_a_run_that_its_store_leaves_tells_of_all_that_it_has_stored(life, instance):
+    success, failures, told = run(instance, "import_items", resource(WORKING, lasts=3), Bucketed())
+    assert not success
+    assert "the store of the limits does not answer" in said(failures)
+    [row] = life.all()
+    assert (row.items_imported_count > 0, told) == (True, {"000000001-000000500"})
+
+
+def test_a_shard_that_its_store_leaves_says_so_without_a_chain_of_errors(life, instance):
+    made = life.do(imports.create, new_import(life.source, Trigger.CLI, shards=2), NOW)
+    hand = life.begin(made.id)
+    hand.discover("1", "2", "3")
+    tags = {"import_id": str(made.id), "import_shard": "2"}
+    success, failures, told = run(instance, "enrich_items_shard", resource(WORKING, lasts=2), tags=tags)
+    assert not success
+    assert said(failures) == (
+        "the limits of items cannot be shared, so nothing is sent: nobody answers. "
+        "What this run held is free for others, as soon as the store answers them"
+    )
+    assert failures[0].error.cause is None
+    with life.database.read() as connection:
+        assert [each.pid for each in shards.of_import(connection, made.id)] == [None]
+    assert len(told) == life.get(made.id).items_imported_count > 0
