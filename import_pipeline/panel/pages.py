@@ -13,12 +13,14 @@ from import_pipeline.panel.panel import panel_of
 from import_pipeline.panel.security import FOR_PROGRAMS, local_path
 from import_pipeline.panel.views import Query, import_page, list_page, why_not
 
+#: Only Dagster knows whether one does, and the panel does without Dagster.
+DAEMON = "Where Dagster's daemon runs"
 #: What is said after an action; the address names one of these, never a text.
 DONE: Mapping[str, str] = {
-    "new": "An extra import is asked for. It starts within seconds, as soon as no other one of the source runs.",
-    "reschedule": "The next scheduled import is asked to start now. It starts within seconds.",
-    "cancel": "The import is cancelled. A running one ends within two seconds; what it imported is kept.",
-    "retry": "This import retries what the other one has left. It starts within seconds.",
+    "new": f"An extra import is asked for. {DAEMON}, it starts within seconds, once no other one of the source runs.",
+    "reschedule": f"The next scheduled import is asked to start now. {DAEMON}, it does so within seconds.",
+    "cancel": "The import is cancelled. One that is worked on ends within two seconds; what it imported is kept.",
+    "retry": f"This import retries what the other one has left. {DAEMON}, it starts within seconds.",
     "delete": "The import is deleted. What it imported stays.",
 }
 

@@ -39,7 +39,7 @@ async def test_run_import_writes_the_wish_down(home, form, leads_to, wish):
         assert (answer.status_code, answer.headers["location"]) == (303, leads_to)
         assert wishes(panel) == [wish]
         page = await panel.get(leads_to)
-        assert panel.drawn.context["said"] != ""
+        assert "Where Dagster's daemon runs, it " in panel.drawn.context["said"]
         assert "start-scheduled items" in page.text
 
 
@@ -62,6 +62,20 @@ async def test_cancel_retry_and_delete(home):
         await panel.post(f"/imports/{retrying}/cancel")
         assert (await panel.post(f"/imports/{ended}/delete")).headers["location"] == "/?done=delete"
         assert (await panel.get(f"/imports/{ended}")).status_code == 404
+
+
+@pytest.mark.parametrize(("silent_for", "stops"), [(0, True), (60, False)])
+async def test_that_requests_stop_is_promised_only_where_somebody_sends_any(home, silent_for, stops):
+    heard_at = NOON - timedelta(seconds=silent_for)
+    async with open_panel(home) as panel:
+        running = add_import(
+            panel.installation, status="running", started_at=heard_at, heartbeat_at=heard_at, host="a", pid=7
+        )
+        page = (await panel.get(f"/imports/{running}/cancel")).text
+        assert ("within two seconds" in page, "start-scheduled items" in page) == (stops, not stops)
+        await panel.post(f"/imports/{running}/cancel")
+        page = (await panel.get(f"/imports/{running}")).text
+        assert ("within two seconds" in page, "start-scheduled items" in page) == (stops, not stops)
 
 
 @pytest.mark.parametrize(
