@@ -4,8 +4,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 import click
 
@@ -32,28 +32,31 @@ def up() -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    try:
-        servers.start("the demo API", "source_api", "--port", str(settings.source_api_port))
-        servers.start(
-            "Dagster",
-            *("dagster", "dev", "-m", "import_pipeline.definitions", "--port", str(settings.dagster_port)),
-            *("--log-level", "warning"),  # the sensor's look every five seconds is on its page
-        )
-        servers.start("the panel", "import_pipeline", "panel", "--quiet")
-        local = "127.0.0.1"
-        _serve(
-            servers,
-            stop,
-            {
-                "Demo API": (local, settings.source_api_port),
-                "Dagster UI": (local, settings.dagster_port),
-                "Panel": (local_host(settings), settings.panel_port),
-            },
-        )
-    finally:
-        servers.stop()
-        _forget_daemon(settings)
+    with _daemon_forgotten(settings):
+        try:
+            _start(servers, settings)
+            _serve(
+                servers,
+                stop,
+                {
+                    "Demo API": ("127.0.0.1", settings.source_api_port),
+                    "Dagster UI": ("127.0.0.1", settings.dagster_port),
+                    "Panel": (local_host(settings), settings.panel_port),
+                },
+            )
+        finally:
+            servers.stop()
     return 0
+
+
+def _start(servers: Servers, settings: Settings) -> None:
+    servers.start("the demo API", "source_api", "--port", str(settings.source_api_port))
+    servers.start(
+        "Dagster",
+        *("dagster", "dev", "-m", "import_pipeline.definitions", "--port", str(settings.dagster_port)),
+        *("--log-level", "warning"),  # the sensor's look every five seconds is on its page
+    )
+    servers.start("the panel", "import_pipeline", "panel", "--quiet")
 
 
 def _serve(servers: Servers, stop: threading.Event, addresses: Mapping[str, tuple[str, int]]) -> None:
@@ -84,12 +87,22 @@ def environment_of_servers(settings: Settings) -> dict[str, str]:
     }
 
 
-def _forget_daemon(settings: Settings) -> None:
-    """So that the next wish is told at once that no daemon lives; where the database is gone, a minute later."""
-    from import_pipeline.defs.instance import forget_daemon
+@contextmanager
+def _daemon_forgotten(settings: Settings) -> Iterator[None]:
+    """The daemon that begins and ends meanwhile leaves no signs of life; those of others, of the same database, stay.
 
+    So that the next wish is told at once that no daemon lives; where the database is gone, a minute later.
+    """
+    from import_pipeline.defs.instance import daemon_ids, forget_daemons
+
+    others: frozenset[str | None] = frozenset()
     with suppress(ImportPipelineError, OSError):
-        forget_daemon(settings)
+        others = daemon_ids(settings)
+    try:
+        yield
+    finally:
+        with suppress(ImportPipelineError, OSError):
+            forget_daemons(settings, others)
 
 
 def dagster_home(settings: Settings) -> str:

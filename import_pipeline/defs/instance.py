@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -61,13 +61,24 @@ def daemon_heard_at(instance: dg.DagsterInstance) -> float | None:
     return max((beat.timestamp for beat in instance.get_daemon_heartbeats().values()), default=None)
 
 
-def forget_daemon(settings: Settings) -> None:
-    """Take back the signs of life of a daemon that has ended: it leaves them, and would be counted on for a while.
+def daemon_ids(settings: Settings) -> frozenset[str | None]:
+    """The daemons that gave the signs of life there are. Raises UsageError, DatabaseUnavailable."""
+    with open_instance(settings) as instance, answering(settings):
+        return frozenset(beat.daemon_id for beat in instance.get_daemon_heartbeats().values())
 
-    One that lives after all gives its next within 30 s. Raises UsageError, DatabaseUnavailable.
+
+def forget_daemons(settings: Settings, kept: Collection[str | None]) -> None:
+    """Take back the signs of life of daemons that have ended: they leave them, and would be counted on for a while.
+
+    Those of the daemons in `kept` stay. Any other that lives after all gives its next within 30 s. Raises UsageError,
+    DatabaseUnavailable.
     """
     with open_instance(settings) as instance, answering(settings):
+        beats = instance.get_daemon_heartbeats().values()
         instance.wipe_daemon_heartbeats()
+        for beat in beats:
+            if beat.daemon_id in kept:
+                instance.add_daemon_heartbeat(beat)
 
 
 def why_unfit(instance: dg.DagsterInstance) -> list[str]:

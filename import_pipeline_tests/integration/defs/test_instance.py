@@ -1,0 +1,29 @@
+"""The instance that commands share with Dagster's own."""
+
+import time
+from pathlib import Path
+
+from dagster._daemon.types import DaemonHeartbeat
+
+from import_pipeline.defs.instance import daemon_heard_at, daemon_ids, forget_daemons, open_instance
+from import_pipeline.settings import load_settings
+
+ROOT = Path(__file__).parents[3]
+
+
+def beat(instance, daemon, kind, at):
+    instance.add_daemon_heartbeat(DaemonHeartbeat(timestamp=at, daemon_type=kind, daemon_id=daemon))
+
+
+def test_a_daemon_that_has_ended_is_forgotten_and_another_one_is_not(home, monkeypatch):
+    monkeypatch.setenv("DAGSTER_HOME", str(ROOT))
+    settings, now = load_settings(), time.time()
+    with open_instance(settings) as instance:
+        for kind in ("SENSOR", "SCHEDULER"):
+            beat(instance, "theirs", kind, now - 20)
+        others = daemon_ids(settings)
+        beat(instance, "ours", "SENSOR", now)  # over theirs, which they give again
+        forget_daemons(settings, others)
+        assert (others, daemon_heard_at(instance)) == ({"theirs"}, now - 20)
+        forget_daemons(settings, ())
+        assert daemon_heard_at(instance) is None
