@@ -22,6 +22,7 @@ from import_pipeline.ratelimit.exchange import (
     Permits,
     Settled,
     Sighting,
+    StoreError,
     Wanted,
 )
 from import_pipeline.ratelimit.redis_storage import SCRIPT, RedisPermits
@@ -45,6 +46,17 @@ class VirtualTime:
 
     def seconds(self) -> float:
         return self.now / SECOND
+
+
+class Switched(MemoryPermits):
+    """A store that answers only while it is on."""
+
+    is_on = True
+
+    def exchange(self, ask: Ask) -> Exchange:
+        if not self.is_on:
+            raise StoreError("the store is off")
+        return super().exchange(ask)
 
 
 class FakeTimeRedis(RedisPermits):

@@ -205,8 +205,9 @@ async def _work(
                 return await _metered(meter, work, phases)
         finally:
             work.close()
-            with suppress(LeaseLost, DatabaseUnavailable, ImportCancelled, LimiterUnavailable):
+            with suppress(LimiterUnavailable):
                 await meter.read()
+            with suppress(LeaseLost, DatabaseUnavailable, ImportCancelled):
                 heartbeat.settle()
 
 

@@ -10,23 +10,12 @@ from sqlalchemy.exc import OperationalError
 from import_pipeline.importer.api import open_api
 from import_pipeline.importer.meter import Meter
 from import_pipeline.importer.work import Stop, Work
-from import_pipeline.ratelimit.exchange import StoreError
-from import_pipeline.testing import CannedTransport, MemoryPermits
+from import_pipeline.testing import CannedTransport
 from import_pipeline.tracking import events
 from import_pipeline_tests.life import Life
+from import_pipeline_tests.permits import Switched
 
 pytestmark = pytest.mark.anyio
-
-
-class Switched(MemoryPermits):
-    """A store that answers only while it is on."""
-
-    is_on = True
-
-    def exchange(self, ask):
-        if not self.is_on:
-            raise StoreError("the store is off")
-        return super().exchange(ask)
 
 
 class Seconds:

@@ -1,17 +1,26 @@
 """Requests are counted once each, whoever writes: not lost by a rollback, and never after the items they brought."""
 
 import threading
+from functools import partial
 
+import httpx
 import pytest
 
-from import_pipeline.importer.api import Tally
+from import_pipeline.importer.api import Tally, open_api
 from import_pipeline.importer.heartbeat import Heartbeat
+from import_pipeline.importer.installation import open_installation
+from import_pipeline.importer.run import Run, carry_out
+from import_pipeline.importer.start import new_import, prepare
 from import_pipeline.importer.uncounted import Uncounted
+from import_pipeline.rules.status import Trigger
 from import_pipeline.sources.items import ImportedItem
+from import_pipeline.testing import CannedTransport
 from import_pipeline.tracking import claims
 from import_pipeline.tracking.claims import Done
 from import_pipeline.tracking.imports import Pulse
 from import_pipeline.tracking.sent import Sent
+from import_pipeline_tests.importing import settings
+from import_pipeline_tests.permits import Switched
 
 ITEMS = 200
 
@@ -90,3 +99,22 @@ def test_heartbeats_count_nothing_twice_and_let_no_item_come_before_its_request(
     assert (row.items_imported_count, row.requests_count) == (ITEMS, ITEMS)
     assert len(seen) > 1
     assert min(seen) >= 0
+
+
+def test_what_was_sent_last_is_counted_also_where_the_limits_store_is_away_at_the_end(home):
+    store = Switched()
+
+    def answer(request):
+        if request.url.path.endswith("/1"):
+            store.is_on = False
+            return httpx.Response(401)
+        return {"data": [{"id": 1}], "total": 1, "current_page": 1, "last_page": 1}
+
+    with open_installation(settings(home, "http://api.test")) as installation:
+        source = installation.source("items")
+        row = prepare(installation.database, source, new_import(source, Trigger.CLI), installation.clock)
+        api = partial(
+            open_api, source, installation.settings, installation.clock, CannedTransport(answer), permits=store
+        )
+        summary = carry_out(Run(installation=installation, source=source, connect=api), row.id)
+    assert (summary.status, summary.requests_count) == ("failed", 2), summary.failure_reason
