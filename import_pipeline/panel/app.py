@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -16,20 +17,29 @@ from import_pipeline.panel.security import Door, Guard
 
 STATIC = Path(__file__).parent / "static"
 
+
+class ImportId(IntegerConvertor):
+    """A whole number; Python reads none of thousands of digits."""
+
+    regex = "[0-9]{1,40}"
+
+
+register_url_convertor("id", ImportId())
+
 ROUTES = [
     Route("/", pages.show_list, methods=["GET"]),
-    Route("/imports/{import_id:int}", pages.show_import, methods=["GET"]),
+    Route("/imports/{import_id:id}", pages.show_import, methods=["GET"]),
     Route("/run", pages.confirm_run, methods=["GET"]),
     Route("/run", actions.run, methods=["POST"]),
-    Route("/imports/{import_id:int}/{action:str}", pages.confirm, methods=["GET"]),
-    Route("/imports/{import_id:int}/cancel", actions.cancel, methods=["POST"]),
-    Route("/imports/{import_id:int}/retry", actions.retry, methods=["POST"]),
-    Route("/imports/{import_id:int}/delete", actions.delete, methods=["POST"]),
+    Route("/imports/{import_id:id}/{action:str}", pages.confirm, methods=["GET"]),
+    Route("/imports/{import_id:id}/cancel", actions.cancel, methods=["POST"]),
+    Route("/imports/{import_id:id}/retry", actions.retry, methods=["POST"]),
+    Route("/imports/{import_id:id}/delete", actions.delete, methods=["POST"]),
     Route("/login", pages.login, methods=["GET"]),
     Route("/login", actions.log_in, methods=["POST"]),
     Route("/logout", actions.log_out, methods=["POST"]),
     Route("/api/imports", feeds.list_imports, methods=["GET"]),
-    Route("/api/imports/{import_id:int}", feeds.one_import, methods=["GET"]),
+    Route("/api/imports/{import_id:id}", feeds.one_import, methods=["GET"]),
     Route("/metrics", feeds.metrics, methods=["GET"]),
     Mount("/static", StaticFiles(directory=STATIC)),
 ]

@@ -1,5 +1,6 @@
 """What the templates draw, from what was looked at. Pure functions; the words are in `words`."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,6 +47,7 @@ TRIGGERS: Mapping[Trigger, str] = {
     Trigger.UI: "Dagster",
     Trigger.RETRY: "retry",
 }
+PAGE_NUMBER, PAGES = re.compile("[1-9][0-9]{0,5}"), "a whole number from 1 to 999999"
 REFRESH, IDLE_REFRESH = 1000, 5000  #: milliseconds between two looks of the script
 MOST_BARS = 60
 LEAST_SEEN = 0.7  #: per cent of a bar
@@ -79,23 +81,21 @@ class Query:
         page = asked.get("page", "1")
         return cls(
             source=asked.get("source") if asked.get("source") in sources else None,
-            status=asked.get("status") if asked.get("status") in ICONS else None,
+            status=asked.get("status") if asked.get("status") in BADGES else None,
             sort=column if column in SORTABLE else "scheduled",
             descending=sort.startswith("-") or column not in SORTABLE,
-            page=int(page) if page.isascii() and page.isdecimal() and 0 < int(page[:9]) < 10**6 else 1,
+            page=int(page) if PAGE_NUMBER.fullmatch(page) else 1,
         )
 
     @staticmethod
     def problem(asked: Mapping[str, str], sources: Sequence[str]) -> str | None:
         """What `read` would leave out of an address, as a sentence for programs; None: nothing."""
         columns = [order + column for column in SORTABLE for order in ("", "-")]
-        for name, known in (("source", sources), ("status", ICONS), ("sort", columns)):
+        for name, known in (("source", sources), ("status", BADGES), ("sort", columns)):
             if name in asked and asked[name] not in known:
                 return f"{name}: expected one of {', '.join(known)}, got {asked[name][:40]!r}"
         page = asked.get("page", "1")
-        if str(Query.read(asked, sources).page) != page:
-            return f"page: expected a whole number from 1, got {page[:40]!r}"
-        return None
+        return None if PAGE_NUMBER.fullmatch(page) else f"page: expected {PAGES}, got {page[:40]!r}"
 
     @property
     def filter(self) -> Filter:
@@ -216,7 +216,7 @@ def list_page(listing: Listing, query: Query, sources: Sequence[str]) -> dict[st
             text=str(status),
             count=numbers.get(status, 0),
             icon=icon,
-            current=query.status == status,
+            current=status == (ImportStatus.SCHEDULED if query.status == DUE else query.status),
         )
         for status, icon in ICONS.items()
         if status != NO_WORKER or numbers.get(status) or query.status == status

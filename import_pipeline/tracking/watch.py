@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
-from import_pipeline.rules.status import DUE_FOR, OVERDUE, ImportKind, ImportStatus, ItemStatus
+from import_pipeline.rules.status import DUE, DUE_FOR, OVERDUE, ImportKind, ImportStatus, ItemStatus
 from import_pipeline.tracking.imports import ImportRow, rows
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import import_requests, imports
@@ -32,7 +32,7 @@ SORTABLE: Mapping[str, ColumnElement[Any]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Filter:
-    """Which imports: all where nothing is said. `status` may be `overdue`; `scheduled` then leaves those out."""
+    """Which imports: all where nothing is said. `status` may be `due`, which is in `scheduled` too, or `overdue`."""
 
     source: str | None = None
     status: str | None = None
@@ -45,11 +45,14 @@ class Filter:
             found.append(imports.c.source == self.source)
         if self.ids is not None:
             found.append(imports.c.id.in_(self.ids))
-        overdue = and_(imports.c.status == ImportStatus.SCHEDULED, imports.c.scheduled_at < now - DUE_FOR)
-        if self.status == OVERDUE:
-            found.append(overdue)
-        elif self.status == ImportStatus.SCHEDULED:
-            found += [imports.c.status == self.status, imports.c.scheduled_at >= now - DUE_FOR]
+        at = imports.c.scheduled_at
+        of_status = {
+            OVERDUE: at < now - DUE_FOR,
+            DUE: and_(at >= now - DUE_FOR, at < now),
+            ImportStatus.SCHEDULED: at >= now - DUE_FOR,
+        }
+        if self.status in of_status:
+            found += [imports.c.status == ImportStatus.SCHEDULED, of_status[self.status]]
         elif self.status is not None:
             found.append(imports.c.status == self.status)
         return found

@@ -35,10 +35,13 @@ RULES = Path(__file__).parents[3] / "deploy" / "prometheus-rules.yaml"
     [
         (
             "status=bogus",
-            "status: expected one of running, no worker, scheduled, overdue, completed, failed, cancelled, got 'bogus'",
+            "status: expected one of running, no worker, scheduled, overdue, completed, failed, cancelled, due, "
+            "got 'bogus'",
         ),
         ("source=nope", "source: expected one of items, got 'nope'"),
-        ("page=0", "page: expected a whole number from 1, got '0'"),
+        ("page=0", "page: expected a whole number from 1 to 999999, got '0'"),
+        ("page=1000000", "page: expected a whole number from 1 to 999999, got '1000000'"),
+        ("page=000000001" + "0" * 5000, f"page: expected a whole number from 1 to 999999, got '000000001{'0' * 31}'"),
     ],
 )
 async def test_a_program_is_told_of_what_makes_no_sense(home, asked, problem):

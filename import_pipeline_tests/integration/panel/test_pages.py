@@ -177,6 +177,7 @@ async def test_the_script_gets_only_what_changes(home):
     [
         ("/imports/99", 404, "problem.html"),
         ("/imports/99/cancel", 404, "problem.html"),
+        (f"/imports/{'9' * 5000}", 404, "problem.html"),
         ("/nothing", 404, "problem.html"),
         ("/api/imports/99", 404, ""),
         ("/run", 200, "run.html"),

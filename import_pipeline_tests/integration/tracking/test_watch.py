@@ -44,6 +44,7 @@ def test_imports_are_found_in_every_order_and_by_every_status(database):
         assert ids(connection, Filter()) == [coming, due, overdue, ended]
         assert ids(connection, Filter(), limit=1, offset=1) == [due]
         assert ids(connection, Filter(status="overdue")) == [overdue]
+        assert ids(connection, Filter(status="due")) == [due]
         assert ids(connection, Filter(status="scheduled")) == [coming, due]
         assert ids(connection, Filter(source="orders", status=ImportStatus.FAILED)) == [ended]
         assert watch.how_many(connection, Filter(source="items"), NOON) == 3

@@ -35,7 +35,9 @@ SOURCES = ["items", "orders"]
         ({"source": "x' OR 1=1", "status": "<script>"}, Query()),
         ({"sort": "password"}, Query()),
         ({"sort": "-id; DROP TABLE imports", "page": "0"}, Query()),
+        ({"status": "due"}, Query(status="due")),
         ({"page": "-1"}, Query()),
+        ({"page": "000000001" + "0" * 5000}, Query()),
         ({"page": "999999999999"}, Query()),
         ({"page": "\N{ARABIC-INDIC DIGIT THREE}"}, Query()),
         ({"page": "\N{SUPERSCRIPT TWO}"}, Query()),
@@ -127,6 +129,11 @@ def test_tabs_count_and_the_refresh_is_slower_when_nothing_happens():
     assert [tab.text for tab in of_orders["sources"]] == ["all sources", "items", "orders"]
     assert list_page(listing(), Query(), ["items"])["sources"] == []
     assert list_page(listing(wishes=[("items", "new", NOON)]), Query(), SOURCES)["refresh"] == 1000
+
+
+def test_what_is_due_is_under_the_tab_of_what_is_scheduled():
+    page = list_page(listing(), Query(status="due"), SOURCES)
+    assert [tab.text for tab in page["statuses"] if tab.current] == ["scheduled"]
 
 
 def test_a_column_sorts_the_other_way_the_second_time():
