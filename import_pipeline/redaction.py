@@ -165,12 +165,6 @@ def _parts(value: str) -> list[str]:
     return [value, *value.split(" ", 1)[1:]]
 
 
-def redact_headers(headers: Mapping[str, str], secrets: Iterable[str] = ()) -> dict[str, str]:
-    """The headers with telling ones masked whole, and the others as any text."""
-    known = tuple(secrets)
-    return {name: MASK if is_telling(name) else redact(value, known) for name, value in headers.items()}
-
-
 def mask_logs() -> None:
     """Mask every log record of this process where it is made, whoever makes and whatever handles it.
 

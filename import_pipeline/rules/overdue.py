@@ -145,12 +145,6 @@ def missed_slots(imports: Sequence[ImportState], slots: Slots, now: datetime) ->
     return [Schedule(slot_at=each, reason=f"The slot of {_text(each)} passed unseen.") for each in reversed(missed)]
 
 
-def next_slots_import(imports: Sequence[ImportState], now: datetime) -> ImportState | None:
-    """The import that RESCHEDULE moves to now: the scheduled one of the next slot."""
-    coming = [one for one in imports if _is_coming(one, now)]
-    return min(coming, key=lambda one: one.scheduled_at, default=None)
-
-
 def _is_coming(one: ImportState, now: datetime) -> bool:
     return one.status is ImportStatus.SCHEDULED and one.slot_at is not None and one.scheduled_at > now
 

@@ -94,11 +94,6 @@ def shown_status(status: ImportStatus, scheduled_at: datetime | None, now: datet
     return DUE if is_due else status.value
 
 
-def is_failed_for_good(status: ItemStatus, next_attempt_at: datetime | None) -> bool:
-    """Whether no further try of the item is planned."""
-    return status is ItemStatus.FAILED and next_attempt_at is None
-
-
 def with_reason(reason: str, status: str) -> str:
     """`failed: the token is refused`; a reason that begins with the status already stands for itself."""
     return reason if reason.lower().startswith(status) else f"{status}: {reason}"

@@ -22,7 +22,6 @@ from import_pipeline.rules.overdue import (
     Wait,
     decide,
     missed_slots,
-    next_slots_import,
 )
 from import_pipeline.rules.slots import parse_slots
 from import_pipeline.rules.status import ImportStatus, Trigger
@@ -265,21 +264,6 @@ def test_rule_8_a_stopped_schedule_stops_the_slots_only(imports, decision):
     assert decide(imports, SLOTS, NOW, schedule_is_on=False) == [decision]
 
 
-@pytest.mark.parametrize(
-    ("imports", "found"),
-    [
-        ([], None),
-        ([slot(1, 9), wish(2, at(11)), running(3)], None),
-        ([slot(1, 15), slot(2, 12), slot(3, 18)], 2),
-        ([slot(1, 12, scheduled_at=NOW, trigger=Trigger.RESCHEDULE), slot(2, 15)], 2),
-        ([slot(1, 12, ImportStatus.CANCELLED), slot(2, 15)], 2),
-    ],
-)
-def test_reschedule_moves_the_next_slots_import(imports, found):
-    moved = next_slots_import(imports, NOW)
-    assert (moved and moved.id) == found
-
-
 class World:
     """Imports as they stand, and a clock; the decisions are carried out at once, workers die or end as told."""
 
@@ -321,6 +305,11 @@ class World:
     def running(self):
         return [one for one in self.imports.values() if one.status is ImportStatus.RUNNING]
 
+    def coming(self):
+        """The import of the next slot, which RESCHEDULE moves."""
+        scheduled = [one for one in self.imports.values() if one.status is ImportStatus.SCHEDULED and one.slot_at]
+        return min((one for one in scheduled if one.scheduled_at > self.now), key=lambda one: one.slot_at, default=None)
+
     def worker(self):
         return Liveness(heartbeat_at=self.now, lease_seconds=10.0**9, has_owner=True, process_alive=True)
 
@@ -334,7 +323,7 @@ class World:
                 self.imports[one.id] = replace(one, cancel_requested_at=self.now)
         if what == "new":
             self.add(slot_at=None, scheduled_at=self.now, trigger=Trigger.REQUEST)
-        elif what == "reschedule" and (moved := next_slots_import(list(self.imports.values()), self.now)):
+        elif what == "reschedule" and (moved := self.coming()):
             self.imports[moved.id] = replace(moved, scheduled_at=self.now, trigger=Trigger.RESCHEDULE)
 
 
@@ -353,7 +342,7 @@ def test_whatever_happens_one_runs_the_next_slot_is_planned_and_everything_ends(
         decisions = world.tick()
         assert len(world.running()) <= 1
         assert sum(isinstance(one, Start | Resume | Fail | End | Wait) for one in decisions) == 1
-        assert next_slots_import(list(world.imports.values()), world.now) is not None
+        assert world.coming() is not None
     for _ in range(3 * len(world.imports) + 3):  # from here on every import ends at once
         world.happen("ends")
         world.tick()

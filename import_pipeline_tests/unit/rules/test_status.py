@@ -9,9 +9,7 @@ from import_pipeline.rules.status import (
     ENDED,
     ITEM_TRANSITIONS,
     ImportStatus,
-    ItemStatus,
     check_transition,
-    is_failed_for_good,
     is_overdue,
     said_of_end,
     sources_of,
@@ -76,20 +74,6 @@ def test_an_item_takes_these_steps():
 )
 def test_overdue_is_scheduled_over_a_minute_ago_and_not_started(status, scheduled_at, overdue):
     assert is_overdue(status, scheduled_at, NOW) is overdue
-
-
-@pytest.mark.parametrize(
-    ("status", "next_attempt_at", "for_good"),
-    [
-        (ItemStatus.FAILED, None, True),
-        (ItemStatus.FAILED, NOW, False),
-        (ItemStatus.PENDING, None, False),
-        (ItemStatus.PROCESSING, None, False),
-        (ItemStatus.COMPLETED, None, False),
-    ],
-)
-def test_an_item_without_a_next_attempt_has_failed_for_good(status, next_attempt_at, for_good):
-    assert is_failed_for_good(status, next_attempt_at) is for_good
 
 
 @pytest.mark.parametrize(
