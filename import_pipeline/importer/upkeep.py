@@ -55,16 +55,22 @@ def finalize(installation: Installation, import_id: int) -> Finalized:
         if connection.execute(counted).rowcount != 1:
             raise LeaseLost(f"import {import_id} was taken over by another process at this moment")
         if closed:
-            events.note(connection, import_id, now, "items_closed", f"{closed} items have failed for good.")
+            events.note(connection, import_id, now, "items_closed", f"{_said(closed, 'has', 'have')} failed for good.")
         unfinished = items.remaining(connection, import_id).unfinished
         if row.kind is ImportKind.DISCOVERY:
             unfinished = 0  # the list was all that it wanted
         discovered = bool((row.checkpoint or {}).get("complete"))
     if unfinished or not discovered:
-        what = f"{unfinished} items are unfinished" if discovered else "its list was not read to the end"
+        unread = "it has not begun" if row.kind is ImportKind.SELECTION else "its list was not read to the end"
+        what = f"{_said(unfinished, 'is', 'are')} unfinished" if discovered else unread
         return Finalized(ended=False, sentence=f"Import {import_id}: {what}; `run {row.source}` goes on with it.")
     complete(installation.database, row, lease, now)
     return Finalized(ended=True, sentence=f"Import {import_id} is completed.")
+
+
+def _said(items_count: int, one: str, many: str) -> str:
+    """`1 item is`, `2 items are`."""
+    return f"1 item {one}" if items_count == 1 else f"{items_count:,} items {many}"
 
 
 def confirm_gone(installation: Installation, import_id: int) -> int:
@@ -83,7 +89,9 @@ def confirm_gone(installation: Installation, import_id: int) -> int:
         gone = versions.mark_gone(connection, row, now, most_share=1.0)
         told = dict(row.metadata) | {"gone": gone.count, "gone_unconfirmed": 0}
         connection.execute(table.update().where(table.c.id == import_id).values(metadata=told, updated_at=now))
-        events.note(connection, import_id, now, "items_gone", f"{gone.count} items are marked as gone, as confirmed.")
+        events.note(
+            connection, import_id, now, "items_gone", f"{_said(gone.count, 'is', 'are')} marked as gone, as confirmed."
+        )
     return gone.count
 
 

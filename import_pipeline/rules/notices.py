@@ -23,7 +23,7 @@ class Occasion(StrEnum):
 
     FAILED = "failed"  #: the import has failed
     INCOMPLETE = "incomplete"  #: it completed, but the list had more than it could see
-    BLOCKED = "blocked"  #: it pauses for long, since the API asked
+    BLOCKED = "blocked"  #: it waits for long: the API asked for a pause, or the store of the limits is away
 
 
 #: The event's action -> what it is an occasion of.

@@ -48,7 +48,7 @@ def test_a_failed_item_that_nobody_holds_is_closed_five_minutes_after_its_last_t
         life.go_on(minutes=minutes)
         found = finalize(life, hand)
         assert (found.ended, life.get(hand.row.id).status) == (False, RUNNING)
-        assert found.sentence == f"Import {hand.row.id}: 1 items are unfinished; `run items` goes on with it."
+        assert found.sentence == f"Import {hand.row.id}: 1 item is unfinished; `run items` goes on with it."
     life.go_on(minutes=2)
     assert finalize(life, hand).ended
     row = life.get(hand.row.id)
@@ -67,8 +67,8 @@ def test_an_import_of_the_list_alone_needs_no_details_to_be_completed(life):
 
 LEFT = {
     "a list that was not read to the end": (False, False, "its list was not read to the end"),
-    "items that were not tried": (True, False, "1 items are unfinished"),
-    "items that somebody held": (True, True, "1 items are unfinished"),
+    "items that were not tried": (True, False, "1 item is unfinished"),
+    "items that somebody held": (True, True, "1 item is unfinished"),
 }
 
 
@@ -88,6 +88,12 @@ def test_what_is_left_to_do_is_said_and_somebody_goes_on_with_it(life, discovere
     [launch] = life.tick().launches
     assert launch.import_id == hand.row.id, "looking after it is no sign of a worker"
     life.begin(hand.row.id)
+
+
+def test_chosen_items_have_no_list_that_could_be_read(life):
+    hand = begun(life, only=["1", "2"])
+    life.go_on(minutes=2)
+    assert finalize(life, hand).sentence == f"Import {hand.row.id}: it has not begun; `run items` goes on with it."
 
 
 def test_an_import_that_somebody_works_on_ends_itself(life):
