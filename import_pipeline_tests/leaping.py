@@ -1,6 +1,7 @@
 """Whole processes of the limiter against a simulated server, on a loop whose time leaps to whatever comes next."""
 
 import asyncio
+import math
 import selectors
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -73,16 +74,18 @@ class LoopClock:
 
 
 Delay = Callable[[], float]
+Reset = Callable[[float, float], str]
 
 
 @dataclass(kw_only=True)
 class SimulatedServer:
-    """A server that counts strictly, and tells its limits as the demo API does: Reset and Date in whole seconds."""
+    """A server that counts strictly, and tells its limits as the demo API does, or its Reset in another way."""
 
     limits: str
     before: Delay  #: seconds from the sending to the counting
     after: Delay  #: seconds from the counting to the answer's head
     tells: bool = True
+    reset: Reset = lambda left, now: str(math.ceil(now + left))  #: what it tells, by the seconds left and its clock
     kind: WindowKind = WindowKind.SLIDING
     epoch: float = YEAR_2030  #: its wall clock when the loop's time was 0
     date_turns: float = 0.0  #: when it first looks at its clock for Date; it does so once a second
@@ -103,6 +106,7 @@ class SimulatedServer:
         if self.tells and verdict.standing is not None:
             told = rate_headers(verdict.standing, epoch=self.epoch + now)
             headers |= {name.decode(): value.decode() for name, value in told}
+            headers["x-ratelimit-reset"] = self.reset(round(verdict.standing.reset, 6), self.epoch + now)
         if verdict.admitted:
             self.admitted.append(now)
         else:

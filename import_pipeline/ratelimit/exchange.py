@@ -64,7 +64,7 @@ class Named:
     """A limit that an answer's headers named, for an api of which none is configured."""
 
     limit: int
-    used: int  #: places taken when its request arrived
+    used: int  #: places taken when its request arrived, its own included: one more than there are, if it had none
     reset: int  #: from the answer until the first of them comes free, at least
     window: int = 0  #: 0: not told
     age: int = 0  #: since the answer

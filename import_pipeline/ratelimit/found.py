@@ -13,7 +13,7 @@ LASTS = 86_400 * SECOND  #: how long a tier is believed in after the last sign o
 MOST = 6  #: tiers that are remembered
 LONGEST_LOOK = 3600 * SECOND
 LOOK_BACK = 10  #: a window is not longer than so many times the wait after a refusal
-ROUNDING = SECOND // 4  #: a reset is told in whole seconds, rounded up, and travels a while
+ROUNDING = SECOND // 4  #: a reset is told in whole seconds and travels a while
 SKEW = SECOND // 20  #: what clocks that are kept right may differ
 NOT_TOLD = SECOND  #: requests are told to the store within
 JOIN = SECOND // 2  #: when a first tier is learned, all wait that long for the others to tell what they sent
@@ -24,10 +24,9 @@ def learn(shared: Shared, stamps: Stamps, ask: Ask, now: int) -> None:
     # A store of an earlier version knows no shortest window.
     shared.found = [[*tier, tier[1]][:4] for tier in shared.found if now < tier[2] + LASTS]
     for each in ask.named:
-        if each.used >= each.limit:
+        named(shared, stamps, each, now)
+        if each.used >= each.limit and any(tier[0] == each.limit for tier in shared.found):
             shared.named_full_at = max(shared.named_full_at, now - each.age)
-        if each.window or each.reset > 0:
-            named(shared, stamps, each, windows_of(each, shared, stamps, now), now)
     refusals = [each for each in ask.settled if each.outcome is Outcome.REFUSED]
     if refusals:
         shared.refused_at = shared.refused_at or min(now - each.age for each in refusals)
@@ -42,18 +41,28 @@ def windows_of(told: Named, shared: Shared, stamps: Stamps, now: int) -> tuple[i
 
     Where only the reset is known: the oldest request that it counts leaves the window then. That is the one that tells,
     if it is alone; else so many before it, not counting some of those in flight. It arrived some time before its
-    answer: how long, is taken from the request that tells.
+    answer: how long, is taken from the request that tells. A duration in whole seconds was rounded up or down; a moment
+    is taken for one that was rounded up. A limit of one is taken at its word, since it has no place to try out which
+    (see `kept_back`).
     """
     if told.window:
-        return told.window, told.window
+        window = -(-told.window // SECOND) * SECOND
+        return window, window
     then, before = now - told.age, told.used - 1
+    skew, rounding = (0, SECOND if told.limit > 1 else 0) if is_whole(told) else (SKEW, 0)
+    more = told.took + skew + rounding
     if before < 1:
-        return told.reset - SKEW, told.reset + told.took + SKEW
+        return told.reset - skew, told.reset + more
     least = age_of(stamps, before, then) or 0
     longest = age_of(stamps, before + stamps.later_than(then), then)
     if longest is None:  # not all have told what they sent
         longest = max(least, min(now - shared.epoch, NOT_TOLD))
-    return told.reset + least - SKEW, told.reset + longest + told.took + SKEW
+    return told.reset + least - skew, told.reset + longest + more
+
+
+def is_whole(told: Named) -> bool:
+    """Whether a reset is a duration in whole seconds: it was read off no clock of ours, but rounded."""
+    return told.reset % SECOND == 0
 
 
 def age_of(stamps: Stamps, skipped: int, then: int) -> int | None:
@@ -62,29 +71,70 @@ def age_of(stamps: Stamps, skipped: int, then: int) -> int | None:
     return max(0, then - oldest[0]) if oldest else None
 
 
-def named(shared: Shared, stamps: Stamps, told: Named, windows: tuple[int, int], now: int) -> None:
+def named(shared: Shared, stamps: Stamps, told: Named, now: int) -> None:
     """Remember a tier that headers named, or that they name again.
 
-    Windows are whole seconds. Where several are possible, the longest holds until answers leave less doubt, or for good
-    where it is counted in hundredths. One that is named again with a window that is surely longer has that one.
+    Windows are whole seconds. Where several are possible, the longest holds until answers show another one, or for good
+    where it is counted in hundredths.
     """
+    windows = windows_of(told, shared, stamps, now)
     least, longest = map(whole, windows)
-    if not shared.found:
-        shared.hold = max(shared.hold, now + JOIN)
     for tier in shared.found:
         amount, window, _, shortest = tier
         if amount == told.limit:
             surely = least if told.window else whole(windows[0] - ROUNDING)
             if surely > window:
-                lengthen(shared, stamps, tier, surely, told.used, now)
-                window = shortest = surely
+                window, shortest = min(longest, least + SECOND), least
             elif not hundredths.is_long(amount, window):
-                shortest = min(max(shortest, least), window)
-                window = max(shortest, min(window, longest))
-            tier[:] = amount, window, now, shortest
+                if told.window or not is_whole(told):
+                    shortest = min(max(shortest, least), window)
+                    window = max(shortest, min(window, longest))
+                if not told.window:
+                    shortest, window = counted(shared, stamps, told, (shortest, window), longest, now)
+            if window > tier[1]:
+                lengthen(shared, stamps, tier, window, min(told.used, amount), now)
+            tier[1:] = window, now, shortest
             return
-    if not is_implied(shared, told.limit, longest):
-        remember(shared, stamps, [told.limit, longest, now, least], told.used)
+    if (told.window or told.reset) and not is_implied(shared, told.limit, longest):
+        if not shared.found:
+            shared.hold = max(shared.hold, now + JOIN)
+        remember(shared, stamps, [told.limit, longest, now, least], min(told.used, told.limit))
+
+
+def counted(
+    shared: Shared, stamps: Stamps, told: Named, window: tuple[int, int], longest: int, now: int
+) -> tuple[int, int]:
+    """The least and the longest window that a tier can have by the number of places that the server counts.
+
+    It still counts so many of those that came before the request that tells, and so their oldest, whichever of those in
+    flight are among them; and not one more of those that were answered by then. Where windows are fixed, only an answer
+    whose reset leaves such a window shows anything by what it does not count. A refusal by a tier which has room as we
+    count means that its window is longer than is believed.
+    """
+    shortest, believed = window
+    sent = now - told.age - told.took
+    if sent < shared.hold or not told.used:  # not all have told what they sent
+        return window
+    oldest = age_of(stamps, told.used - 1, sent) or 0
+    if told.used > told.limit and oldest + 2 * told.took >= believed and not shared.refused_at:
+        return believed + SECOND, believed + SECOND
+    shortest = min(max(shortest, (oldest // SECOND + 1) * SECOND), believed)
+    left = age_of(stamps, stamps.later_than(sent) + told.used - 1, now - told.age)
+    at_most = believed if left is None else whole(left + told.took + SKEW)
+    return shortest, at_most if shortest <= at_most < believed and shortest < longest else believed
+
+
+def kept_back(shared: Shared) -> tuple[tuple[int, int], ...]:
+    """Tiers that keep a place back where a window is in doubt: it is taken as soon as the shortest one would be over.
+
+    The answer to that request tells whether it is, without a risk: by the longest window that place was free, too. It
+    is sent a little later, since ages come to the store with the delay of a call.
+    """
+    return tuple(
+        (amount - 1, shortest + SKEW)
+        for amount, window, _, shortest in shared.found
+        if shortest < window and amount > 1 and not hundredths.is_long(amount, window)
+    )
 
 
 def lengthen(shared: Shared, stamps: Stamps, tier: list[int], window: int, used: int, now: int) -> None:

@@ -134,14 +134,14 @@ class Limiter:
         self._paused_until = max(self._paused_until, now + pause)
         self._dispatcher.settle(permit, Outcome.REFUSED, now, pause)
 
-    def hear(self, told: Sequence[Standing], permit: Permit) -> None:
+    def hear(self, told: Sequence[Standing], permit: Permit, *, refused: bool = False) -> None:
         """The server named its limits in the answer to that permit's request.
 
         Lower ones than ours slow everybody down, higher ones change nothing. What it counts beyond our own requests
         was somebody else with the same key, and takes our places too. Where none is configured they are ours.
         """
         if not self.tiers:
-            self._take_over(told, permit)
+            self._take_over(told, permit, refused=refused)
             return
         tiers = [(tier.amount, tier.get_expiry()) for tier in self.tiers]
         part = part_of(told, tiers)
@@ -184,19 +184,22 @@ class Limiter:
                 "raise the limit or lower cost(request)"
             )
 
-    def _take_over(self, told: Sequence[Standing], permit: Permit) -> None:
+    def _take_over(self, told: Sequence[Standing], permit: Permit, *, refused: bool) -> None:
         limits, took = [], self.clock.monotonic() - (permit.start if permit.sent is None else permit.sent)
         for each in told:
-            if not each.limit or not timedelta(0) < (each.window or each.reset or timedelta(0)) <= LONGEST_WINDOW:
+            window = each.window or each.reset
+            if not each.limit or window is None or window > LONGEST_WINDOW:
                 continue
-            used = each.limit - min(each.limit, each.limit if each.remaining is None else each.remaining)
+            left = each.limit if each.remaining is None else min(each.limit, each.remaining)
+            if window <= timedelta(0) and left:
+                continue  # of a full one, it was rounded down
             reset = (each.reset or timedelta()) - timedelta(seconds=1 if each.is_moment else 0)
             limits.append(
                 Named(
                     limit=each.limit,
-                    used=used,
+                    used=each.limit - left + (refused and not left),
                     reset=max(0, reset // timedelta(microseconds=1)),
-                    window=(each.window or timedelta()) // timedelta(microseconds=1),
+                    window=max(0, (each.window or timedelta()) // timedelta(microseconds=1)),
                     took=int(took * SECOND),
                 )
             )

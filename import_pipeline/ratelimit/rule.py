@@ -88,7 +88,7 @@ def exchange(book: Book, ask: Ask, now: int, *, lost: bool = False, emptied: boo
     stamps.forget(now - shared.keep - FRESH)
     if ask.concurrent:
         book.flying.forget(now)
-    starts, wait = grant(book, ask, now)
+    starts, wait = grant(book, ask, found.kept_back(shared) if is_learning else (), now)
     return Exchange(
         starts=tuple(start - now for start in starts),
         wait=wait,
@@ -181,7 +181,7 @@ def met(book: Book, tier: tuple[int, int], moment: int) -> Window:
     return Window(taken * WHOLE // amount, window if oldest is None else min(oldest - moment, 0) + window)
 
 
-def grant(book: Book, ask: Ask, now: int) -> tuple[list[int], int]:
+def grant(book: Book, ask: Ask, kept_back: Sequence[tuple[int, int]], now: int) -> tuple[list[int], int]:
     """The moments at which permits may start, and when to ask again for the rest (from now; 0: there is no rest)."""
     shared = book.shared
     until = blocked_until(shared, now)
@@ -190,7 +190,7 @@ def grant(book: Book, ask: Ask, now: int) -> tuple[list[int], int]:
             fall_asleep(shared, now, until)
         return [], max(0, until - now)
     wanted = ask.wanted[:1] if shared.probing else ask.wanted
-    starts = first_starts(book, in_effect(shared, ask, now), [each.cost for each in wanted], now)
+    starts = first_starts(book, in_effect(shared, ask, kept_back, now), [each.cost for each in wanted], now)
     starts = list(map(max, starts, first_landings(book.flying, ask.concurrent, len(wanted), now)))
     granted = list(takewhile(lambda start: start <= now + ask.look_ahead, starts))
     for each, start in zip(wanted, granted, strict=False):
@@ -210,20 +210,19 @@ def grant(book: Book, ask: Ask, now: int) -> tuple[list[int], int]:
     return granted, max(0, free - ask.look_ahead - now)
 
 
-def in_effect(shared: Shared, ask: Ask, now: int) -> list[tuple[int, int, bool]]:
+def in_effect(shared: Shared, ask: Ask, kept_back: Sequence[tuple[int, int]], now: int) -> list[tuple[int, int, bool]]:
     """The tiers' amounts and windows as what was learned changes them, and which are counted in hundredths.
 
-    A request that costs more than what is left of an amount needs the whole window to itself.
+    A request that costs more than what is left of an amount needs the whole window to itself. Nothing is given back of
+    windows that are tried out.
     """
     portion, credited = part(shared), credit(shared, now)
     dearest = max(each.cost for each in ask.wanted)
+    tiers = [(amount, effective_window(window, credited), window) for amount, window in ask.tiers]
+    tiers += [(amount, window, window) for amount, window in kept_back]
     return [
-        (
-            max(dearest, amount * portion // WHOLE),
-            effective_window(window, credited),
-            hundredths.is_long(amount, window),
-        )
-        for amount, window in ask.tiers
+        (max(dearest, amount * portion // WHOLE), effective, hundredths.is_long(amount, window))
+        for amount, effective, window in tiers
     ]
 
 

@@ -142,15 +142,16 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         )
         return response, refused
 
-    def _hear(self, permit: Permit, answer: httpx.Response) -> None:
+    def _hear(self, permit: Permit, answer: httpx.Response, *, refused: bool = False) -> None:
         """What the answer tells of limits."""
         if any(name in answer.headers for name in TELLING):
-            self._limiter.hear(standings_of_answer(answer.headers, now=self._limiter.clock.now()), permit)
+            told = standings_of_answer(answer.headers, now=self._limiter.clock.now())
+            self._limiter.hear(told, permit, refused=refused)
 
     def _refused(self, permit: Permit, answer: httpx.Response) -> None:
         """Everybody pauses. Limits come after: one that is named as full no earlier than the refusal explains it."""
         self._limiter.refused(permit, wait_asked_for(answer.headers, now=self._limiter.clock.now()))
-        self._hear(permit, answer)
+        self._hear(permit, answer, refused=True)
 
     def _is_refused_by_source(self, request: httpx.Request, answer: httpx.Response, body: bytes) -> bool:
         if self._is_rate_limited is None:

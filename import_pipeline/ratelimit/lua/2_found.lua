@@ -37,24 +37,67 @@ local function lengthen(tier, window, used)
   local old = is_long(tier[1], tier[2]) and tier[2] or nil
   if is_long(tier[1], window) then newly_long[#newly_long + 1] = {window, used, old} end
 end
-local function name_tier(limit, used, is_told, least, longest)
+local function is_whole(told) return told.reset % SECOND == 0 end
+local function windows_of(told)
+  if told.window > 0 then
+    local window = ceil(told.window / SECOND) * SECOND
+    return window, window
+  end
+  local moment, before = now - told.age, told.used - 1
+  local skew, rounding = SKEW, 0
+  if is_whole(told) then skew, rounding = 0, told.limit > 1 and SECOND or 0 end
+  local least, longest = 0, 0
+  if before > 0 then
+    least = age_of(before, moment) or 0
+    longest = age_of(before + later_than(moment), moment) or max(least, min(now - s.epoch, NOT_TOLD))
+  end
+  return told.reset + least - skew, told.reset + longest + told.took + skew + rounding
+end
+local function counted_window(told, shortest, believed, longest)
+  local sent = now - told.age - told.took
+  if sent < s.hold or told.used == 0 then return shortest, believed end
+  local oldest = age_of(told.used - 1, sent) or 0
+  if told.used > told.limit and oldest + 2 * told.took >= believed and s.refused_at == 0 then
+    return believed + SECOND, believed + SECOND
+  end
+  shortest = min(max(shortest, (floor(oldest / SECOND) + 1) * SECOND), believed)
+  local left = age_of(later_than(sent) + told.used - 1, now - told.age)
+  local at_most = left and whole(left + told.took + SKEW) or believed
+  if shortest <= at_most and at_most < believed and shortest < longest then believed = at_most end
+  return shortest, believed
+end
+local function is_known(limit)
+  for _, tier in ipairs(found) do
+    if tier[1] == limit then return true end
+  end
+  return false
+end
+local function name_tier(told)
+  local least, longest = windows_of(told)
+  local is_told = told.window > 0
   local surely = is_told and least or whole(least - ROUNDING)
   least, longest = whole(least), whole(longest)
-  if #found == 0 then s.hold = max(s.hold, now + JOIN) end
   for _, tier in ipairs(found) do
-    if tier[1] == limit then
-      if surely > tier[2] then
-        lengthen(tier, surely, used)
-        tier[2], tier[4] = surely, surely
-      elseif not is_long(limit, tier[2]) then
-        tier[4] = min(max(tier[4], least), tier[2])
-        tier[2] = max(tier[4], min(tier[2], longest))
+    local amount, window, shortest = tier[1], tier[2], tier[4]
+    if amount == told.limit then
+      if surely > window then
+        window, shortest = min(longest, least + SECOND), least
+      elseif not is_long(amount, window) then
+        if is_told or not is_whole(told) then
+          shortest = min(max(shortest, least), window)
+          window = max(shortest, min(window, longest))
+        end
+        if not is_told then shortest, window = counted_window(told, shortest, window, longest) end
       end
-      tier[3] = now
+      if window > tier[2] then lengthen(tier, window, min(told.used, amount)) end
+      tier[2], tier[3], tier[4] = window, now, shortest
       return
     end
   end
-  if not is_implied(limit, longest) then remember(limit, longest, least, used) end
+  if (is_told or told.reset > 0) and not is_implied(told.limit, longest) then
+    if #found == 0 then s.hold = max(s.hold, now + JOIN) end
+    remember(told.limit, longest, least, min(told.used, told.limit))
+  end
 end
 local function find(amount, window)
   for _, tier in ipairs(found) do
@@ -91,18 +134,9 @@ if not configured then
     if now >= found[i][3] + LASTS then table.remove(found, i) end
   end
   for _, each in ipairs(named) do
-    local limit, used, reset, window, age, took = unpack(each)
-    if used >= limit then s.named_full_at = max(s.named_full_at, now - age) end
-    if window > 0 then
-      name_tier(limit, used, true, window, window)
-    elseif reset > 0 then
-      local least, longest, moment = 0, 0, now - age
-      if used > 1 then
-        least = age_of(used - 1, moment) or 0
-        longest = age_of(used - 1 + later_than(moment), moment) or max(least, min(now - s.epoch, NOT_TOLD))
-      end
-      name_tier(limit, used, false, reset + least - SKEW, reset + longest + took + SKEW)
-    end
+    local told = {limit = each[1], used = each[2], reset = each[3], window = each[4], age = each[5], took = each[6]}
+    name_tier(told)
+    if told.used >= told.limit and is_known(told.limit) then s.named_full_at = max(s.named_full_at, now - told.age) end
   end
   local refused_at, longest_wait
   for _, each in ipairs(settled) do
@@ -118,9 +152,16 @@ end
 if not configured then
   for _, tier in ipairs(found) do s.keep = max(s.keep, min(LONGEST_LOOK, LOOK_BACK * tier[2])) end
 end
+local kept_back = {}
 local function use_found()
   if configured then return end
-  tiers = {}
-  for i, tier in ipairs(found) do tiers[i] = {tier[1], tier[2]} end
+  tiers, kept_back = {}, {}
+  for i, tier in ipairs(found) do
+    local amount, window, shortest = tier[1], tier[2], tier[4]
+    tiers[i] = {amount, window}
+    if shortest < window and amount > 1 and not is_long(amount, window) then
+      kept_back[#kept_back + 1] = {amount - 1, shortest + SKEW}
+    end
+  end
 end
 use_found()

@@ -36,7 +36,6 @@ local function by_hundredths(amount, window)
   end
 end
 local function by_stamps(amount, window)
-  if window <= LONGEST_CREDITED then window = window - min(credit, floor(window / 4)) end
   local reach = min(last[asked], amount)
   local newest = redis.call('ZREVRANGE', STAMPS, amount - reach, amount - 1, 'WITHSCORES')
   for j = 1, asked do
@@ -44,11 +43,13 @@ local function by_stamps(amount, window)
     start[j] = max(start[j], min(score, now) + window)
   end
 end
-for _, tier in ipairs(tiers) do
-  local amount = max(dearest, floor(tier[1] * portion / WHOLE))
-  if asked > 0 and tier.is_long then by_hundredths(amount, tier[2])
-  elseif asked > 0 then by_stamps(amount, tier[2]) end
+local function left_of(amount) return max(dearest, floor(amount * portion / WHOLE)) end
+for _, tier in ipairs(asked > 0 and tiers or {}) do
+  local amount, window = left_of(tier[1]), tier[2]
+  if tier.is_long then by_hundredths(amount, window)
+  else by_stamps(amount, window <= LONGEST_CREDITED and window - min(credit, floor(window / 4)) or window) end
 end
+for _, tier in ipairs(asked > 0 and kept_back or {}) do by_stamps(left_of(tier[1]), tier[2]) end
 if concurrent > 0 then
   local free = max(0, concurrent - redis.call('ZCOUNT', FLYING, '(' .. exact(now), '+inf'))
   for j = free + 1, asked do start[j] = max(start[j], now + POLL) end

@@ -60,7 +60,7 @@ def test_what_was_found_is_never_raised_and_shrinks_when_it_was_not_enough() -> 
 
 def test_headers_name_the_limit_and_its_window() -> None:
     story = Story()
-    story.at(0, 0, named=(Named(limit=50, used=1, reset=2 * SECOND),))
+    story.at(0, 0, named=told(50, 1, 2.2))
     assert story.result.found == ((50, 2 * SECOND),)
     assert story.at(0.4, 1) == []  # the others have half a second to tell what they sent
     assert len(story.at(0.6, 60)) == 50
@@ -116,6 +116,101 @@ def test_requests_in_flight_may_or_may_not_be_among_those_counted() -> None:
     story.at(10, 0, *answered(flying))
     story.at(10, 0, named=told(40, 2, 4.7))
     assert story.result.found == ((40, 5 * SECOND),)
+
+
+def in_doubt(story: Story) -> str:
+    """Ten per nine or ten seconds were named, and nine sent at 0.6 s: the permit of the one that tries out which."""
+    story.at(0, 0, named=told(10, 1, 9))
+    burst = story.at(0.6, 99)
+    story.at(0.7, 0, *answered(*burst))
+    assert (len(burst), story.result.found) == (9, ((10, 10 * SECOND),))
+    assert story.at(9.7, 1) == []
+    (scout,) = story.at(9.75, 99)
+    return scout
+
+
+def test_a_place_is_kept_back_to_try_out_the_shorter_of_two_windows() -> None:
+    """A reset of nine seconds was rounded up, for of those before the server counts none any more."""
+    story = Story()
+    scout = in_doubt(story)
+    story.at(9.85, 0, *answered(scout), named=told(10, 1, 9, took=0.1))
+    assert story.result.found == ((10, 9 * SECOND),)
+    assert len(story.at(9.85, 99)) == 9
+
+
+def test_of_two_windows_it_is_the_longer_where_the_server_still_counts_all_before() -> None:
+    """A reset of nine seconds was rounded down, and so is one of none."""
+    story = Story()
+    scout = in_doubt(story)
+    story.at(9.85, 0, *answered(scout), named=told(10, 10, 0, took=0.1))
+    assert story.result.found == ((10, 10 * SECOND),)
+    burst = story.at(10.7, 99)
+    assert len(burst) == 9
+    story.at(10.8, 0, *answered(*burst), named=told(10, 10, 8, took=0.1))
+    (next_one,) = story.at(19.85, 99)
+    story.at(19.95, 0, *answered(next_one), named=told(10, 10, 0, took=0.1))
+    assert len(story.at(20.8, 99)) == 9, "nothing is in doubt any more"
+    assert story.result.found == ((10, 10 * SECOND),)
+
+
+def test_a_fixed_window_that_turns_in_between_makes_it_no_shorter() -> None:
+    """It began by the server's clock: the reset leaves four seconds, so that this one has lasted some already."""
+    story = Story()
+    scout = in_doubt(story)
+    story.at(9.85, 0, *answered(scout), named=told(10, 1, 4, took=0.1))
+    assert story.result.found == ((10, 10 * SECOND),)
+
+
+def test_a_refusal_by_a_tier_that_has_room_makes_its_window_a_second_longer() -> None:
+    """Its window was believed too short; all that are refused at once show that once."""
+    story = Story()
+    scout = in_doubt(story)
+    story.at(9.85, 0, *answered(scout), named=told(10, 1, 9, took=0.1))
+    burst = story.at(9.85, 99)
+    story.at(9.95, 0, *answered(*burst))
+    late = story.at(18.96, 3)
+    assert len(late) == 3
+    for moment, name in zip((19.06, 19.07, 19.08), late, strict=True):
+        story.at(moment, 0, refused(name, 1), named=told(10, 11, 0, took=0.1))
+    assert story.result.found == ((10, 10 * SECOND),)
+    (probe,) = story.at(20.2, 9)
+    story.at(20.3, 0, *answered(probe), named=told(10, 1, 9, took=0.1))
+    assert story.result.found == ((10, 10 * SECOND),), "no other tier is found in it"
+
+
+def test_those_in_flight_when_a_tier_is_named_make_its_window_no_longer() -> None:
+    story = Story()
+    flying = story.at(0, 12)
+    story.at(0.1, 0, *answered(flying[0]), named=told(10, 2, 10.2))
+    story.at(0.1, 0, *answered(*flying[1:10]))
+    story.at(0.2, 0, refused(flying[10], 9), named=told(10, 11, 10.1))
+    story.at(0.3, 0, refused(flying[11], 9), named=told(10, 11, 10.1))
+    assert story.result.found == ((10, 10 * SECOND),)
+
+
+def test_a_limit_of_one_is_taken_at_its_word() -> None:
+    """It has no place to keep back."""
+    story = Story()
+    story.at(0, 0, named=told(1, 1, 5))
+    assert story.result.found == ((1, 5 * SECOND),)
+
+
+def test_a_full_limit_that_cannot_be_learned_does_not_hide_a_refusal() -> None:
+    """Where one-second windows are rounded down, the reset is always zero: the tier has to be found."""
+    story = Story()
+    story.time.now = story.start + SECOND // 10
+    story.at(0.1, 0, *story.tell(0.02, 20), refused("late", 1), named=told(20, 21, 0))
+    (probe,) = story.at(1.1, 9)
+    story.at(1.15, 0, *answered(probe))
+    assert story.result.found == ((20, SECOND),)
+
+
+def test_a_window_that_is_told_in_parts_of_a_second_is_rounded_up() -> None:
+    story = Story()
+    story.at(0, 0, named=(Named(limit=100, used=0, reset=0, window=3 * SECOND // 2),))
+    assert story.result.found == ((100, 2 * SECOND),)
+    story.at(1, 0, named=(Named(limit=100, used=0, reset=0, window=9 * SECOND // 4),))
+    assert story.result.found == ((100, 3 * SECOND),)
 
 
 def test_a_window_that_is_told_is_believed_at_once() -> None:
@@ -188,7 +283,7 @@ def test_what_is_told_with_the_answer_of_a_probe_is_taken_in_too() -> None:
 
 def test_a_limit_of_which_nothing_was_heard_for_a_day_is_forgotten() -> None:
     story = Story()
-    story.at(0, 0, named=(Named(limit=50, used=1, reset=2 * SECOND),))
+    story.at(0, 0, named=told(50, 1, 2.2))
     story.at(LASTS / SECOND - 1)
     assert story.result.found == ((50, 2 * SECOND),)
     story.at(LASTS / SECOND)
