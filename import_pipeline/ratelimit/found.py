@@ -16,6 +16,7 @@ LOOK_BACK = 10  #: a window is not longer than so many times the wait after a re
 ROUNDING = SECOND // 4  #: a reset is told in whole seconds and travels a while
 SKEW = SECOND // 20  #: what clocks that are kept right may differ
 NOT_TOLD = SECOND  #: requests are told to the store within
+AT_ONCE = SECOND // 2  #: requests within this were answered before any of them can have left a window
 JOIN = SECOND // 2  #: when a first tier is learned, all wait that long for the others to tell what they sent
 
 
@@ -184,13 +185,16 @@ def discover(shared: Shared, stamps: Stamps, moment: int, now: int) -> None:
 
     The oldest request has left the window by now. Which of those that were admitted that was, nobody tells; it is the
     one that makes the fastest tier of those that are not implied by what is known, since any other would have been no
-    obstacle. If there is none, a tenth less of all is tried from now on.
+    obstacle. If there is none, a tenth less of all is tried from now on. Those that were in flight when the first one
+    was refused count too where all that is known came at once: no window is so short that one had left it by then.
     """
     refused_at, shared.refused_at = shared.refused_at, 0
     if shared.named_full_at >= refused_at:
         return  # the refusal itself named the tier that was full
     since = moment - LOOK_BACK * max(0, moment - refused_at)
-    admitted = [each for each in stamps.newest(0, stamps.later_than(since)) if each <= refused_at] or [refused_at]
+    at_once = min((stamps.first_after(since) or 0) + AT_ONCE, moment - 1)
+    until = max(refused_at, at_once)
+    admitted = [each for each in stamps.newest(0, stamps.later_than(since)) if each <= until] or [refused_at]
     best, best_window = 0, 1
     for number, each in enumerate(admitted, 1):
         window = moment - each

@@ -1,5 +1,5 @@
 -- Tiers of an api for which none is configured: named by the server's headers, or found by being refused (found.py).
-local LASTS, MOST_FOUND, LOOK_BACK, LONGEST_LOOK, JOIN = 86400 * SECOND, 6, 10, 3600 * SECOND, 500000
+local LASTS, MOST_FOUND, LOOK_BACK, LONGEST_LOOK, JOIN, AT_ONCE = 86400 * SECOND, 6, 10, 3600 * SECOND, 500000, 500000
 local DAY, MOST_STAMPS, LEAST_WINDOW = 86400 * SECOND, 10000, 600 * SECOND
 local RELAX_AFTER, ROUNDING, SKEW, NOT_TOLD = 120 * SECOND, 250000, 50000, SECOND
 local found, newly_long = {}, {}
@@ -116,7 +116,8 @@ local function discover(moment)
   s.refused_at = 0
   if s.named_full_at >= refused_at then return end
   local since = moment - LOOK_BACK * max(0, moment - refused_at)
-  local admitted = redis.call('ZREVRANGEBYSCORE', STAMPS, exact(refused_at), '(' .. exact(since), 'WITHSCORES')
+  local till = max(refused_at, min((first_after(since) or 0) + AT_ONCE, moment - 1))
+  local admitted = redis.call('ZREVRANGEBYSCORE', STAMPS, exact(till), '(' .. exact(since), 'WITHSCORES')
   if #admitted == 0 then admitted = {'', refused_at} end
   local best, best_window = 0, 1
   for n = 1, #admitted / 2 do

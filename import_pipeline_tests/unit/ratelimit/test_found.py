@@ -21,6 +21,18 @@ def test_a_burst_and_the_wait_after_it_are_the_window() -> None:
     assert len(story.at(2.2, 90)) == 49  # the probe has a place already
 
 
+def test_those_in_flight_at_the_first_refusal_count_where_they_are_admitted() -> None:
+    """The server counts arrivals; twenty of its fifty were answered a little later than the refusal."""
+    story = Story()
+    story.time.now = story.start + SECOND // 10
+    story.at(0.1, 0, *story.tell(0.02, 30), refused("late", 2))
+    story.time.now = story.start + SECOND // 5
+    story.at(0.2, 0, *story.tell(0.15, 20))
+    (probe,) = story.at(2.1, 9)
+    story.at(2.15, 0, Settled(permit=probe, outcome=Outcome.ANSWERED))
+    assert story.result.found == ((50, 2 * SECOND),)
+
+
 def test_a_second_tier_is_found_beside_the_first() -> None:
     story = Story()
     story.time.now = story.start + SECOND // 10
