@@ -109,8 +109,8 @@ def counted(
 
     It still counts so many of those that came before the request that tells, and so their oldest, whichever of those in
     flight are among them; and not one more of those that were answered by then. Where windows are fixed, only an answer
-    whose reset leaves such a window shows anything by what it does not count. A refusal by a tier which has room as we
-    count means that its window is longer than is believed.
+    whose reset leaves such a window shows anything by what it does not count; that of one second is none when it is
+    rounded down. A refusal by a tier which has room as we count means that its window is longer than is believed.
     """
     shortest, believed = window
     sent = now - told.age - told.took
@@ -122,7 +122,8 @@ def counted(
     shortest = min(max(shortest, (oldest // SECOND + 1) * SECOND), believed)
     left = age_of(stamps, stamps.later_than(sent) + told.used - 1, now - told.age)
     at_most = believed if left is None else whole(left + told.took + SKEW)
-    return shortest, at_most if shortest <= at_most < believed and shortest < longest else believed
+    is_fresh = shortest < longest or shortest == SECOND
+    return shortest, at_most if is_fresh and shortest <= at_most < believed else believed
 
 
 def kept_back(shared: Shared) -> tuple[tuple[int, int], ...]:

@@ -191,8 +191,8 @@ class Limiter:
             if not each.limit or window is None or window > LONGEST_WINDOW:
                 continue
             left = each.limit if each.remaining is None else min(each.limit, each.remaining)
-            if window <= timedelta(0) and left:
-                continue  # of a full one, it was rounded down
+            if window <= timedelta(0) and left and not (self._dispatcher.latest and self._dispatcher.latest.found):
+                continue  # of a full limit, or of one that is known, it was rounded down
             reset = (each.reset or timedelta()) - timedelta(seconds=1 if each.is_moment else 0)
             limits.append(
                 Named(

@@ -63,7 +63,8 @@ local function counted_window(told, shortest, believed, longest)
   shortest = min(max(shortest, (floor(oldest / SECOND) + 1) * SECOND), believed)
   local left = age_of(later_than(sent) + told.used - 1, now - told.age)
   local at_most = left and whole(left + told.took + SKEW) or believed
-  if shortest <= at_most and at_most < believed and shortest < longest then believed = at_most end
+  local is_fresh = shortest < longest or shortest == SECOND
+  if is_fresh and shortest <= at_most and at_most < believed then believed = at_most end
   return shortest, believed
 end
 local function is_known(limit)

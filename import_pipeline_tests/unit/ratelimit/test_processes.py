@@ -123,6 +123,19 @@ def test_moments_that_are_rounded_down_cost_those_in_flight_once(kind: WindowKin
     assert 0 < course.refused <= 8
 
 
+def test_a_window_of_one_second_is_found_though_its_reset_is_none() -> None:
+    """Rounded down, it is one only at the very first, so that two seconds are possible too."""
+    random = Random(1)
+    server = SimulatedServer(
+        limits="10/1 second",
+        before=lambda: 0.02 + random.uniform(0, 0.03),
+        after=lambda: 0.02 + random.uniform(0, 0.03),
+        reset=lambda left, _: str(int(left)),
+    )
+    course = leap(send_all(server, random, limits="", requests=61, processes=1, workers=1))
+    assert (course.found, course.refused) == (((10, 1),), 0)
+
+
 def test_one_refusal_corrects_a_window_that_was_taken_at_its_word() -> None:
     """One per three seconds, of which a moment later two are left in whole ones, and none in the last."""
     server = SimulatedServer(
