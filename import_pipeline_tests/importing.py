@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-import httpx
 import uvicorn
 from sqlalchemy import select
 from starlette.applications import Starlette
@@ -27,6 +26,7 @@ from import_pipeline.settings import load_settings
 from import_pipeline.sources.items import ImportedItem
 from import_pipeline.tracking import imports, items
 from import_pipeline.tracking.database import Database
+from import_pipeline_tests import asking
 from import_pipeline_tests.together import PRELOAD
 from source_api.app import create_app
 from source_api.options import Options
@@ -198,7 +198,7 @@ def rows(settings, model=ImportedItem):
 
 def log(url):
     """The paths that the demo API was asked for, in their order."""
-    return [path for _, path, _ in httpx.get(f"{url}/_log").json()]
+    return [path for _, path, _ in asking.get(f"{url}/_log").json()]
 
 
 def counts(summary):

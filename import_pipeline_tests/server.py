@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Self
 START_SECONDS = 30.0
 START_TRIES = 10
 STOP_SECONDS = 20.0
+REMOVE_SECONDS = 60.0
 
 # Reads the server's process ids, one a line (an empty one after a stop), until the pipe closes.
 WATCHER = 'while read -r pid; do last=$pid; done; [ -n "$last" ] && kill -s "$1" "$last" && sleep 0.2; rm -rf "$2"'
@@ -162,7 +163,7 @@ class Server(ABC):
         self.kill()
         assert self._watcher.stdin is not None
         self._watcher.stdin.close()
-        self._watcher.wait(STOP_SECONDS)
+        self._watcher.wait(REMOVE_SECONDS)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _end(self, how: signal.Signals) -> None:

@@ -1,6 +1,5 @@
 """What acceptance tests look through: commands, files, databases, addresses; nothing of ours is called in process."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,17 +12,10 @@ from import_pipeline_tests.loaded import load
 
 
 @pytest.fixture(scope="session", autouse=True)
-def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Processes keep what they compiled, as they do where they are installed: Dagster's start takes twice as long else.
-
-    In one folder for all workers, and not beside the code.
-    """
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent
+def as_installed() -> Iterator[None]:
+    """Processes keep what was compiled, as they do everywhere else: Dagster's start takes twice as long without."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-        patch.setenv("PYTHONPYCACHEPREFIX", str(folder / "bytecode"))
         patch.delenv("COLUMNS", raising=False)
         load()  # now: it shall not look like a process of the first test, whose state folder it would be told
         yield
@@ -63,7 +55,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for path in kept:
         shutil.copy(path, copy)
     for package in ("import_pipeline", "source_api"):
-        shutil.copytree(here / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(here / package, copy / package)
     return copy
 
 

@@ -1,7 +1,6 @@
 """What a person does in Dagster's UI, by its own interface."""
 
-import httpx
-
+from import_pipeline_tests import asking
 from import_pipeline_tests.acceptance.outside import PATIENCE_SECONDS, answers, eventually
 
 REPOSITORIES = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name location { name } } } } }"
@@ -35,7 +34,9 @@ class DagsterUi:
         eventually(self.repositories, "the definitions are loaded", seconds)
 
     def ask(self, query, **variables):
-        answer = httpx.post(f"{self.address}/graphql", json={"query": query, "variables": variables}, timeout=30).json()
+        answer = asking.post(
+            f"{self.address}/graphql", json={"query": query, "variables": variables}, timeout=30
+        ).json()
         assert "errors" not in answer, answer
         return answer["data"]
 

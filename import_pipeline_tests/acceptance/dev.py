@@ -8,8 +8,7 @@ import time
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
-import httpx
-
+from import_pipeline_tests import asking
 from import_pipeline_tests.acceptance.dagster_ui import DagsterUi
 from import_pipeline_tests.acceptance.outside import (
     DAGSTER,
@@ -129,7 +128,7 @@ class Dev:
     def requests_at(self):
         """When each request was let in, as seconds of the epoch; server and test share the machine's clocks."""
         offset = time.time() - time.monotonic()
-        return [offset + moment for moment, _, _ in httpx.get(f"{self.api}/_log").json()]
+        return [offset + moment for moment, _, _ in asking.get(f"{self.api}/_log").json()]
 
 
 def moment(text):

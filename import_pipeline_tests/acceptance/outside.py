@@ -13,12 +13,14 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import httpx
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, NullPool, create_engine, text
 
+from import_pipeline_tests import asking
 from import_pipeline_tests.loaded import Loaded
 
 #: Longer than anything here may take on a busy machine.
@@ -57,6 +59,7 @@ class Started:
 
     def __init__(self, process: subprocess.Popen[str] | Loaded) -> None:
         self.process = process
+        self._is_over = False
 
     @property
     def is_running(self) -> bool:
@@ -70,7 +73,18 @@ class Started:
     def end(self) -> Ended:
         """Wait for it, and see what it said."""
         out, err = self.process.communicate(timeout=PATIENCE_SECONDS)
+        self._is_over = True
         return Ended(status=self.process.returncode, out=out, err=err)
+
+    def kill(self) -> None:
+        """End it and its group if need be, and close what it wrote to, whatever a failed test has left behind."""
+        if self._is_over:
+            return
+        if self.is_running:
+            self.process.send_signal(signal.SIGKILL)  # it may have no group yet
+            with suppress(ProcessLookupError):
+                self.signal(signal.SIGKILL)
+        self.end()
 
 
 class CommandLine:
@@ -126,11 +140,7 @@ class CommandLine:
     def end_all(self) -> None:
         """Kill what a failed test has left behind."""
         for started in self._started:
-            if started.is_running:
-                started.process.send_signal(signal.SIGKILL)  # it may have no group yet
-                with suppress(ProcessLookupError):
-                    started.signal(signal.SIGKILL)
-                started.process.communicate()
+            started.kill()
 
 
 def eventually(happens: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:
@@ -138,7 +148,7 @@ def eventually(happens: Callable[[], Any], what: str, seconds: float = PATIENCE_
     deadline = time.monotonic() + seconds
     while not (seen := happens()):
         assert time.monotonic() < deadline, f"never happened: {what}"
-        time.sleep(0.05)
+        time.sleep(0.1)
     return seen
 
 
@@ -157,7 +167,7 @@ def free_port() -> int:
 def answers(url: str) -> bool:
     """Whether a server answers there with status 200."""
     try:
-        return httpx.get(url, timeout=5).status_code == 200
+        return asking.get(url, timeout=5).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -174,7 +184,7 @@ def processes_of(home: Path) -> list[int]:
 
 def stats(url: str) -> Mapping[str, Any]:
     """What the demo API has seen."""
-    return dict(httpx.get(f"{url}/_stats").json())
+    return dict(asking.get(f"{url}/_stats").json())
 
 
 def some_details(url: str, number: int) -> None:
@@ -184,12 +194,14 @@ def some_details(url: str, number: int) -> None:
 
 def rows(database: str, statement: str) -> list[dict[str, Any]]:
     """The rows of a query."""
-    engine = create_engine(database)
-    try:
-        with engine.connect() as connection:
-            return [dict(row._mapping) for row in connection.execute(text(statement))]
-    finally:
-        engine.dispose()
+    with _engine(database).connect() as connection:
+        return [dict(row._mapping) for row in connection.execute(text(statement))]
+
+
+@lru_cache
+def _engine(database: str) -> Engine:
+    """One for all questions, which keeps no connection."""
+    return create_engine(database, poolclass=NullPool)
 
 
 def tracking(home: Path) -> str:

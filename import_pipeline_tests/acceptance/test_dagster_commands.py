@@ -13,8 +13,10 @@ CHECKS = {"all_items_imported", "no_unexpected_429", "counts_agree_with_the_sour
 
 
 def contents(folder: Path):
-    """Every file and what is in it."""
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """Every file and what is in it, but for compiled code, which git ignores."""
+    return {
+        path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.parent.name != "__pycache__"
+    }
 
 
 def own_warnings(text):

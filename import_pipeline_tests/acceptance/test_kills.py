@@ -7,9 +7,9 @@ import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
-import httpx
 import pytest
 
+from import_pipeline_tests import asking
 from import_pipeline_tests.acceptance.dev import Dev, moment
 from import_pipeline_tests.acceptance.outside import eventually, rows, stats, tracking
 from import_pipeline_tests.loaded import serve
@@ -39,7 +39,7 @@ def test_an_import_is_cancelled_within_two_seconds_while_everybody_waits(
         command.run("cancel", "1", "--yes", "--reason", "too slow")
         ended = running.end()
         offset = time.time() - time.monotonic()
-        last = offset + httpx.get(f"{url}/_log").json()[-1][0]
+        last = offset + asking.get(f"{url}/_log").json()[-1][0]
     assert (ended.status, ended.json["status"]) == (4, "cancelled")
     [row] = rows(tracking(home), "SELECT * FROM imports")
     wished_at = moment(row["cancel_requested_at"])

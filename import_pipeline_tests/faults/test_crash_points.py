@@ -8,9 +8,9 @@ import os
 import signal
 from itertools import count
 
-import httpx
 import pytest
 
+from import_pipeline_tests import asking
 from import_pipeline_tests.faults.points import Points, import_past
 from import_pipeline_tests.faults.promise import (
     IN_FLIGHT,
@@ -102,7 +102,7 @@ def test_what_a_killed_process_has_sent_is_counted_with_what_it_stored(configure
     row = latest(configured)
     brought = row.items_imported_count + row.checkpoint["page"]
     assert brought > at
-    sent = httpx.get(f"{api}/_stats").json()["admitted"]
+    sent = asking.get(f"{api}/_stats").json()["admitted"]
     assert brought <= row.requests_count <= sent <= row.requests_count + IN_FLIGHT + 1, "details, and a page"
 
 

@@ -8,7 +8,6 @@ import time
 from contextlib import closing
 from datetime import timedelta
 
-import httpx
 import pytest
 from sqlalchemy import update
 
@@ -18,6 +17,7 @@ from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import events, imports
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.tables import imports as imports_table
+from import_pipeline_tests import asking
 from import_pipeline_tests.importing import (
     counts,
     demo_api,
@@ -82,7 +82,7 @@ def test_an_import_that_was_killed_while_it_fetched_details_repeats_at_most_thos
         kill_an_import(configured, url, 30)
         assert latest(configured).status is ImportStatus.RUNNING
         summary = run_import("items", settings=configured)
-        seen = httpx.get(f"{url}/_stats").json()
+        seen = asking.get(f"{url}/_stats").json()
     assert (summary.import_id, counts(summary)) == (1, ("completed", 100, 100, 0, 0))
     assert len(seen["repeated_details"]) <= 5
     assert set(seen["repeated_details"].values()) <= {2}
@@ -177,7 +177,7 @@ def test_a_process_that_is_told_to_end_leaves_the_import_to_the_next_one(home, e
         left = latest(configured)
         assert (left.status, left.host, left.pid) == (ImportStatus.RUNNING, None, None)
         summary = run_import("items", settings=configured)
-        seen = httpx.get(f"{url}/_stats").json()
+        seen = asking.get(f"{url}/_stats").json()
     assert (summary.import_id, counts(summary)) == (1, ("completed", 60, 60, 0, 0))
     assert (seen["repeated_details"], latest(configured).resumes) == ({}, 0)
 

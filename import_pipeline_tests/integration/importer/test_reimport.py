@@ -25,6 +25,7 @@ from import_pipeline.tracking import imports
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.process import Worker
 from import_pipeline.tracking.tables import source_items
+from import_pipeline_tests import asking
 from import_pipeline_tests.importing import counts, demo_api, log, rows, served, settings, tracking
 
 
@@ -230,7 +231,7 @@ def test_a_fresh_import_forgets_what_its_source_has_imported_and_touches_nothing
             connection.exec_driver_sql(change_all)
         before = kept(configured, 2)
         fresh = imported("items", fresh=True)
-        seen = httpx.get(f"{url}/_stats").json()
+        seen = asking.get(f"{url}/_stats").json()
     assert counts(fresh) == ("completed", 20, 20, 0, 0)
     assert kept(configured, 2) == before
     assert len(before[-1]) == len(rows(configured)) == 20

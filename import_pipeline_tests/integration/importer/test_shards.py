@@ -5,7 +5,6 @@ import signal
 import time
 from contextlib import contextmanager
 
-import httpx
 import pytest
 
 from import_pipeline import run_import
@@ -13,6 +12,7 @@ from import_pipeline.importer.installation import open_installation
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import events, imports, shards
 from import_pipeline.tracking.database import Database
+from import_pipeline_tests import asking
 from import_pipeline_tests.importing import demo_api, ending_of, importing, latest, rows, settings, sharing, tracking
 from import_pipeline_tests.integration.importer.test_interruptions import freeze, wait_for
 
@@ -49,7 +49,7 @@ def told(configured):
 
 
 def stats(url):
-    return httpx.get(f"{url}/_stats").json()
+    return asking.get(f"{url}/_stats").json()
 
 
 @pytest.mark.nightly

@@ -6,9 +6,9 @@ import sys
 import time
 from pathlib import Path
 
-import httpx
 import pytest
 
+from import_pipeline_tests import asking
 from import_pipeline_tests.servers import RedisServer
 from import_pipeline_tests.skew import SkewedClock
 from source_api.process import serve
@@ -56,7 +56,7 @@ def test_two_hosts_an_hour_apart_share_the_limits(
     with serve("--limits", TIERS, "--delay-before", "20", "--delay-after", "20", "--jitter", "20") as url:
         hosts = [start(clock, url, redis_url, tiers, count) for clock, count in ((ahead, 17), (behind, 16))]
         (began, _, statuses), (other_began, _, other_statuses) = map(told, hosts)
-        stats = httpx.get(f"{url}/_stats").json()
+        stats = asking.get(f"{url}/_stats").json()
     assert began - other_began == pytest.approx(2 * HOUR, abs=60)
     assert stats["admitted"] == (statuses + other_statuses).count(200) == 33
     assert stats["rate_limited"] <= most_refused
@@ -74,7 +74,7 @@ def test_a_hosts_clock_that_is_set_in_the_middle_changes_nothing(redis_url: str,
         wait_for(url, 15)
         clock.set(step)
         began, ended, _ = told(host)
-        stats = httpx.get(f"{url}/_stats").json()
+        stats = asking.get(f"{url}/_stats").json()
     assert ended - began == pytest.approx(step + 6, abs=20)
     assert (stats["admitted"], stats["rate_limited"]) == (33, 0)
     assert 5 <= stats["last_admitted"] - stats["first_admitted"] < 9
@@ -95,7 +95,7 @@ def test_the_stores_clock_that_is_set_in_the_middle_grants_nothing(tmp_path: Pat
         for host in hosts:
             assert set(told(host)[2]) == {200}
         assert redis.time() == pytest.approx(time.time() + step, abs=60)
-        stats = httpx.get(f"{url}/_stats").json()
+        stats = asking.get(f"{url}/_stats").json()
     assert (stats["admitted"], stats["rate_limited"]) == (33, 0)
     assert 5 <= stats["last_admitted"] - stats["first_admitted"] < 30
 
@@ -103,6 +103,6 @@ def test_the_stores_clock_that_is_set_in_the_middle_grants_nothing(tmp_path: Pat
 def wait_for(url: str, admitted: int) -> None:
     """Until the server has let in so many."""
     until = time.monotonic() + 30
-    while httpx.get(f"{url}/_stats").json()["admitted"] < admitted:
+    while asking.get(f"{url}/_stats").json()["admitted"] < admitted:
         assert time.monotonic() < until
         time.sleep(0.02)
