@@ -69,6 +69,30 @@ def test_new_from_the_launchpad_and_reschedule_from_the_command_line_run_one_aft
     assert following["slot_at"] > planned["slot_at"]
 
 
+def test_runs_of_the_ui_wait_for_each_other_and_a_terminated_one_cancels_its_import(dev):
+    with dev.serving("--items", "40", "--delay-after", "300"):
+        first = dev.ui.launch("import_items")
+        eventually(lambda: dev.details() >= 2, "some details were asked for")
+        second = dev.ui.launch("import_items")
+        eventually(lambda: dev.ui.status(second) == "QUEUED", "the second run waits")
+        assert dev.ui.status(first) == "STARTED"
+        dev.ui.terminate(first)
+        dev.ui.wait_for(first, "CANCELED")
+        [cancelled] = dev.imports(f"dagster_run_id = '{first}'")
+        assert (cancelled["status"], cancelled["failure_reason"]) == ("cancelled", "its Dagster run was terminated")
+        dev.ui.wait_for(second, "SUCCESS")
+        [completed] = dev.imports(f"dagster_run_id = '{second}'")
+        assert completed["status"] == "completed"
+        assert completed["items_imported_count"] + completed["items_unchanged_count"] == 40
+        assert completed["started_at"] > cancelled["ended_at"], "it has waited"
+        third = dev.ui.launch_again(second)
+        dev.ui.wait_for(third, "SUCCESS")
+    [own] = dev.imports(f"dagster_run_id = '{third}'")
+    assert (own["id"], own["items_unchanged_count"]) == (completed["id"] + 1, 40), "an import of its own"
+    fresh = dev.ui.staleness("enriched_items")
+    assert fresh == {str(number): "FRESH" for number in range(1, 41)}, "a list read again changes none"
+
+
 def new_import(dev, *options):
     """Ask for an import; returns it as soon as it has begun."""
     before = max([row["id"] for row in dev.imports()], default=0)
@@ -94,7 +118,7 @@ def test_a_killed_run_is_resumed_by_the_sensor(dev, record_property):
 
 
 def test_an_import_is_cancelled_from_the_launchpad_and_its_rest_retried_from_the_command_line(dev, record_property):
-    with dev.serving("--items", "300", "--delay-after", "400"):
+    with dev.serving("--items", "150", "--delay-after", "400"):
         row = new_import(dev, "--fresh")
         [wish] = dev.query(f"SELECT requested_at FROM import_requests WHERE result_import_id = {row['id']}")
         eventually(lambda: dev.details() >= 5, "some details were asked for")
@@ -104,9 +128,9 @@ def test_an_import_is_cancelled_from_the_launchpad_and_its_rest_retried_from_the
         wished_at = moment(cancelled["cancel_requested_at"])
         to_last = dev.requests_at()[-1] - wished_at
         to_end = moment(cancelled["ended_at"]) - wished_at
-    left = 300 - cancelled["items_imported_count"]
+    left = 150 - cancelled["items_imported_count"]
     eventually(lambda: set(dev.ui.runs(row["id"]).values()) == {"CANCELED"}, "its run is cancelled")
-    with dev.serving("--items", "300", "--delay-after", "0"):
+    with dev.serving("--items", "150", "--delay-after", "0"):
         told = dev.command.run("retry", str(row["id"]), "--json").json
         retried = dev.ended(told["import_id"], "completed")
         assert dev.details() == retried["items_imported_count"] == left > 0

@@ -70,11 +70,10 @@ class Stage:
         ended = self.command.run("run", "items", "--json", *arguments, status=status, ITEMS_LIMITS=limits)
         return ended.json["import_id"]
 
-    def start_slowly(self, per_second):
-        """An import of 60 items at that rate; returns the command and the import's id."""
+    def start_slowly(self):
+        """An import of 25 items, one a second; returns the command and the import's id."""
         before = self.latest()["import_id"]
-        limits = f"{per_second}/1 second"
-        started = self.command.start("run", "items", "--fresh", "--yes", ITEMS_LIMITS=limits)
+        started = self.command.start("run", "items", "--fresh", "--yes", ITEMS_LIMITS="1/1 second")
         eventually(lambda: self.latest()["import_id"] != before, "the import is there")
         eventually(lambda: self.latest()["status"] == "running", "the import runs")
         return started, self.latest()["import_id"]
@@ -89,7 +88,7 @@ def stage(tmp_path_factory):
     folder = tmp_path_factory.mktemp("panel")
     command = CommandLine(folder)
     port = free_port()
-    with demo_api(items=60, limits="none", faults=("7=status:404", "9=status:410", "11=status:404")) as api:
+    with demo_api(items=25, limits="none", faults=("7=status:404", "9=status:410", "11=status:404")) as api:
         command.environment = {
             "IMPORT_PIPELINE_HOME": str(folder / "home"),
             "ITEMS_BASE_URL": api,
@@ -143,7 +142,7 @@ def value(bar):
 
 def test_list_and_import_refresh_by_themselves_until_the_import_has_ended(stage, visit):
     visitor = visit()
-    started, running = stage.start_slowly(1)
+    started, running = stage.start_slowly()
     listed = progress(visitor.page, f"Progress of import {running}")
     expect(listed).to_be_attached()  # the list has found it by itself
     page = visitor.open(f"/imports/{running}")
@@ -196,7 +195,7 @@ def test_new_and_reschedule_are_asked_for_in_a_dialog_and_carried_out(stage, vis
 
 
 def test_a_running_import_is_cancelled_after_a_confirmation(stage, visit):
-    started, running = stage.start_slowly(3)
+    started, running = stage.start_slowly()
     page = visit().go(f"/imports/{running}")
     page.get_by_role("link", name="Cancel import").click()
     page.get_by_role("dialog").get_by_role("link", name="Back").click()

@@ -1,12 +1,15 @@
 """`up` and `demo`: everything at once on one machine."""
 
+import re
 import signal
 import socket
 
+import dagster as dg
 import pytest
 
 from import_pipeline_tests.acceptance.outside import (
     answers,
+    events_of,
     eventually,
     far_slot,
     free_port,
@@ -56,16 +59,32 @@ def test_up_refuses_a_port_that_is_taken(command, setting):
     assert ended.sentence == f"port {port} is taken: stop what uses it, or set {setting} to another port"
 
 
-def test_the_demo_imports_all_of_its_items_under_its_limits(script, home):
+def test_the_demo_imports_all_of_its_items_under_its_limits(script, home, instance):
     ended = script.run("demo")
     text = words(ended.out)
     assert "400 of 400 imported" in text
     assert "404, 0 x 429" in text
     assert "x the least that the limits allow, 20.0 s" in text
     assert "import-pipeline show 1" in text
-    [row] = rows(tracking(home), "SELECT status, requests_count, rate_limit_hits_count FROM imports")
-    assert row == {"status": "completed", "requests_count": 404, "rate_limit_hits_count": 0}
+    [row] = rows(tracking(home), "SELECT * FROM imports")
+    assert (row["status"], row["requests_count"], row["rate_limit_hits_count"]) == ("completed", 404, 0)
     assert rows(tracking(home), "SELECT count(DISTINCT external_id) AS items FROM imported_items") == [{"items": 400}]
+    check_the_observations(instance, row["dagster_run_id"])
+
+
+def check_the_observations(instance, run_id):
+    """How far an import of more than five seconds was, on what it fills."""
+    observed = [
+        event.asset_observation_data.asset_observation
+        for event in events_of(instance, run_id, dg.DagsterEventType.ASSET_OBSERVATION)
+    ]
+    assert {each.asset_key.to_user_string() for each in observed} == {"enriched_items"}
+    for each in observed:
+        figures = {key: value.value for key, value in each.metadata.items()}
+        assert (figures["items_total"], figures["items_failed"]) == (400, 0)
+        assert 0 < figures["items_imported"] < 400
+        assert figures["eta_seconds"] > 0
+        assert re.fullmatch(r"Import 1: \d+ of 400 items", each.description)
 
 
 @pytest.mark.nightly

@@ -28,7 +28,7 @@ from import_pipeline_tests.together import together
 
 CONTENDERS = 4
 WAITING = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-FEW, MANY = 250, 1000  # races of each pair of database and contenders; 1,000 in all, 4,000 at night
+FEW, MANY = 100, 1000  # races of each pair of database and contenders; 400 in all, 4,000 at night
 
 
 def source_of(race):
