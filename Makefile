@@ -29,10 +29,10 @@ up: install
 	@$(BIN)/import-pipeline up
 
 test: install
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 nightly: install
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "nightly or not nightly"
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -m "nightly or not nightly"
 
 check: install
 	$(BIN)/ruff check .

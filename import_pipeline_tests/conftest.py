@@ -14,9 +14,14 @@ from import_pipeline_tests.servers import PostgresServer, RedisServer
 OUTSIDE = ("IMPORT_PIPELINE_", "ITEMS_", "PANEL_", "SOURCE_API_", "DAGSTER_")
 
 # No test is about how long an example takes, and a busy machine stands still at times. A submission is judged by the
-# same examples each time; elsewhere new ones are looked for.
-hypothesis.settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)
-hypothesis.settings.load_profile("house")
+# same examples each time; elsewhere new ones are looked for, and many more at night.
+hypothesis.settings.register_profile("day", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.register_profile("night", deadline=None, max_examples=400)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Which of the two it is, is told by the marks that are asked for."""
+    hypothesis.settings.load_profile("night" if config.option.markexpr != "not nightly" else "day")
 
 
 @pytest.fixture(scope="session")

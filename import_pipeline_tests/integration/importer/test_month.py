@@ -23,12 +23,12 @@ def live_through(database, examples, steps):
 
 def test_a_month_on_sqlite(tmp_path):
     with tracking_database(f"sqlite:///{tmp_path / 'tracking.db'}") as database:
-        live_through(database, examples=8, steps=60)
+        live_through(database, examples=5, steps=60)
 
 
 def test_a_short_month_on_postgres(postgres_server):
     with tracking_database(postgres_server.create_database()) as database:
-        live_through(database, examples=4, steps=40)
+        live_through(database, examples=3, steps=40)
 
 
 @pytest.mark.nightly

@@ -19,7 +19,7 @@ from import_pipeline_tests.permits import (
 from import_pipeline_tests.servers import RedisServer
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(played=st.one_of(steps, steps_with(())))
 def test_redis_answers_as_the_rule_in_python(redis_server: RedisServer, played: list[Step]) -> None:
     """Grants, waits, pauses, probes, sleeps and counts are equal at every step."""

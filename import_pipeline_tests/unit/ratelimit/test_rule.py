@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from import_pipeline.ratelimit.exchange import SECOND, Ask, Exchange, Outcome, Settled, Wanted
@@ -29,7 +29,6 @@ def calm(step: Step, **changes: Any) -> Step:
     return Step(step.process, step.gap, step.wanted, step.lifetime, settled, costs=step.costs, **changes)
 
 
-@settings(max_examples=300)
 @given(steps, st.sampled_from([0, 0, 1, 3]))
 def test_grants_what_the_plain_reference_grants(played: list[Step], concurrent: int) -> None:
     """Every step grants exactly what the definition of a window says, costs and requests in flight included."""
@@ -43,7 +42,6 @@ def test_grants_what_the_plain_reference_grants(played: list[Step], concurrent: 
         reference.settle(Ask(api="", process="", tiers=(), wanted=ask.wanted), result.starts, time.now)
 
 
-@settings(max_examples=300)
 @given(steps)
 def test_long_tiers_grant_no_more_than_the_reference_and_hardly_less(played: list[Step]) -> None:
     """Counted in hundredths: what is granted, the exact rule would grant; what is not, it would not 1.1% earlier."""
@@ -62,7 +60,6 @@ def test_long_tiers_grant_no_more_than_the_reference_and_hardly_less(played: lis
             reference.settle(Ask(api="", process="", tiers=(), wanted=ask.wanted), result.starts, time.now)
 
 
-@settings(max_examples=200)
 @given(steps)
 def test_sleep_never_exceeds_the_time_that_passed_and_never_shrinks(played: list[Step]) -> None:
     """Whatever pauses and refusals overlap, each second counts once."""
@@ -147,7 +144,6 @@ micros = st.one_of(st.just(1), st.integers(1, 300_000), st.integers(1, 6 * SECON
 
 
 @pytest.mark.parametrize("kind", WindowKind)
-@settings(max_examples=120)
 @given(
     tiers=st.lists(st.tuples(st.integers(1, 6), st.integers(1, 8).map(lambda s: s * SECOND)), min_size=1, max_size=3),
     delays=st.lists(st.tuples(micros, micros, st.one_of(micros, st.just(-1))), min_size=1, max_size=12),

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from limits import RateLimitItem, RateLimitItemPerSecond, parse_many
 
@@ -53,13 +53,11 @@ small_tiers = st.lists(
 )
 
 
-@settings(max_examples=300)
 @given(requests=st.integers(1, 60), tiers=small_tiers)
 def test_equals_the_simulation_from_empty_windows(requests: int, tiers: list[RateLimitItem]) -> None:
     assert minimum_seconds(requests, tiers) == simulated(requests, tiers, [])
 
 
-@settings(max_examples=300)
 @given(
     requests=st.integers(1, 40),
     tiers=small_tiers,
