@@ -118,7 +118,7 @@ def test_a_killed_run_is_resumed_by_the_sensor(dev, record_property):
 
 
 def test_an_import_is_cancelled_from_the_launchpad_and_its_rest_retried_from_the_command_line(dev, record_property):
-    with dev.serving("--items", "150", "--delay-after", "400"):
+    with dev.serving("--items", "200", "--delay-after", "600"):
         row = new_import(dev, "--fresh")
         [wish] = dev.query(f"SELECT requested_at FROM import_requests WHERE result_import_id = {row['id']}")
         eventually(lambda: dev.details() >= 5, "some details were asked for")
@@ -128,9 +128,9 @@ def test_an_import_is_cancelled_from_the_launchpad_and_its_rest_retried_from_the
         wished_at = moment(cancelled["cancel_requested_at"])
         to_last = dev.requests_at()[-1] - wished_at
         to_end = moment(cancelled["ended_at"]) - wished_at
-    left = 150 - cancelled["items_imported_count"]
+    left = 200 - cancelled["items_imported_count"]
     eventually(lambda: set(dev.ui.runs(row["id"]).values()) == {"CANCELED"}, "its run is cancelled")
-    with dev.serving("--items", "150", "--delay-after", "0"):
+    with dev.serving("--items", "200", "--delay-after", "0"):
         told = dev.command.run("retry", str(row["id"]), "--json").json
         retried = dev.ended(told["import_id"], "completed")
         assert dev.details() == retried["items_imported_count"] == left > 0
