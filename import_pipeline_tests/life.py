@@ -95,9 +95,13 @@ class Life:
         """id -> trigger, status and slot of every import."""
         return {row.id: (row.trigger.value, row.status.value, row.slot_at) for row in self.all()}
 
-    def actions(self, import_id):
+    def told(self, import_id):
+        """(action, sentence) of every event of an import."""
         with self.database.read() as connection:
-            return [action for _, action, _ in events.latest(connection, import_id)]
+            return [(action, sentence) for _, action, sentence in events.latest(connection, import_id)]
+
+    def actions(self, import_id):
+        return [action for action, _ in self.told(import_id)]
 
     def wishes(self):
         """What is kept of every wish."""

@@ -9,7 +9,7 @@ from import_pipeline.importer.enrich import enrich
 from import_pipeline.importer.roster import outlast
 from import_pipeline.importer.work import Work
 from import_pipeline.rules.status import ImportKind
-from import_pipeline.tracking import importables, leases, pages
+from import_pipeline.tracking import events, importables, leases, pages
 
 
 async def carry_through(work: Work) -> None:
@@ -37,7 +37,10 @@ async def carry_through(work: Work) -> None:
 def _forget(connection: Connection, work: Work) -> None:
     """Forget what the source has imported. Raises LeaseLost: a successor's rows are not ours to delete."""
     leases.hold(connection, work.lease)
-    importables.forget(connection, work.source.name, work.source.model)
+    count = importables.forget(connection, work.source.name, work.source.model)
+    forgotten = f"{count:,} row{'' if count == 1 else 's'} of {work.source.model.__table__.name}"
+    sentence = f"Forgotten first, as was asked for: {forgotten}, and which versions they had."
+    events.note(connection, work.row.id, work.clock.now(), "rows_forgotten", sentence, rows=count)
 
 
 async def _select(work: Work) -> None:

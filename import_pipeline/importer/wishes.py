@@ -64,7 +64,8 @@ def _new(connection: Connection, source: ImportSource, request: Request, now: da
         by=request.requested_by,
     )
     made = imports.create(connection, new, now)
-    events.note(connection, made.id, now, "import_requested", f"Asked for by {request.requested_by or 'somebody'}.")
+    sentence = f"Asked for {_by(request.requested_by, request.reason)}."
+    events.note(connection, made.id, now, "import_requested", sentence)
     return made.id
 
 
@@ -85,7 +86,7 @@ def _reschedule(connection: Connection, source: ImportSource, request: Request, 
     row = min(coming, key=lambda each: each.scheduled_at or now)
     if not scheduling.reschedule(connection, row.id, now, request.requested_by):
         return _reschedule(connection, source, request, now)  # somebody has cancelled or moved it at this moment
-    sentence = f"Moved from {row.slot_at:%Y-%m-%d %H:%M} UTC to now by {request.requested_by or 'somebody'}."
+    sentence = f"Moved from {row.slot_at:%Y-%m-%d %H:%M} UTC to now {_by(request.requested_by, request.reason)}."
     events.note(connection, row.id, now, "import_rescheduled", sentence)
     return row.id
 
@@ -157,9 +158,10 @@ def retry(installation: Installation, import_id: int, *, by: str | None = None, 
         new = new_import(source, Trigger.RETRY, retry_of=import_id, scheduled_at=now, by=by)
         made = imports.create(connection, new, now)
         retried = "1 item" if left == 1 else f"{left:,} items"
-        sentence = f"Import {made.id} retries {retried} of import {import_id}."
+        outcome = f"Import {made.id} retries {retried} of import {import_id}."
+        sentence = f"{outcome} Asked for {_by(by, reason)}."
         events.note(connection, made.id, now, "import_requested", sentence)
-        _write_down(connection, row, Wish.RETRY, now, sentence, by=by, reason=reason, result=made.id)
+        _write_down(connection, row, Wish.RETRY, now, outcome, by=by, reason=reason, result=made.id)
         return made
 
 
@@ -189,6 +191,11 @@ def check_delete(connection: Connection, row: ImportRow, now: datetime) -> None:
     retry_id = scheduling.open_retry_of(connection, row.id)
     if retry_id is not None:
         raise UsageError(f"import {retry_id} retries what import {row.id} has left: delete it after that one has ended")
+
+
+def _by(who: str | None, reason: str | None) -> str:
+    """Whose wish it was, and why: `by Ada: the boss asked`."""
+    return f"by {who or 'somebody'}" + (f": {reason.rstrip('.')}" if reason else "")
 
 
 def _write_down(

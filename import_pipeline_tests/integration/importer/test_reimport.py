@@ -233,6 +233,10 @@ def test_a_fresh_import_forgets_what_its_source_has_imported_and_touches_nothing
         fresh = imported("items", fresh=True)
         seen = asking.get(f"{url}/_stats").json()
     assert counts(fresh) == ("completed", 20, 20, 0, 0)
+    told = f"SELECT message FROM import_events WHERE import_id = {fresh.import_id} AND action = 'rows_forgotten'"
+    with tracking(configured) as connection:
+        [(sentence,)] = connection.exec_driver_sql(told).all()
+    assert sentence == "Forgotten first, as was asked for: 20 rows of imported_items, and which versions they had."
     assert kept(configured, 2) == before
     assert len(before[-1]) == len(rows(configured)) == 20
     assert "mine" not in {row["description"] for row in rows(configured).values()}

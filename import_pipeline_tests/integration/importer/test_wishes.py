@@ -51,7 +51,10 @@ def test_new_is_an_extra_import_and_leaves_the_schedule_as_it_is(life, fresh):
     assert row.metadata == ({"fresh": True} if fresh else {})
     outcome = f"Import {number} was asked for by Ada."
     written_down(life, fresh=fresh, handled_at=life.now, outcome=outcome, result_import_id=number)
-    assert life.actions(number) == ["import_requested", "run_requested"]
+    assert life.told(number) == [
+        ("import_requested", "Asked for by Ada: the boss asked."),
+        ("run_requested", f"Import {number} is next."),
+    ]
     assert launched(life.tick()) == []
 
 
@@ -88,6 +91,8 @@ def test_reschedule_spends_the_next_slot_and_the_one_after_it_is_filled(life, sc
     assert (row.trigger, row.slot_at, row.scheduled_at, row.requested_by) == ("reschedule", at(12), TEN, "Ada")
     outcome = f"Import {number} was asked for by Ada."
     written_down(life, wish="reschedule", handled_at=TEN, outcome=outcome, result_import_id=number)
+    moved = "Moved from 2030-06-01 12:00 UTC to now by Ada: the boss asked."
+    assert life.told(number)[0] == ("import_rescheduled", moved)
     assert life.actions(number) == ["import_rescheduled", "run_requested"]
     life.begin(number).import_all("1")
     life.go_on(hours=2)
@@ -182,6 +187,7 @@ def test_a_retry_takes_what_failed_or_was_not_done_and_nothing_else(life):
     sentence = f"Import {made.id} retries 3 items of import {broken.row.id}."
     what = {"wish": "retry", "import_id": broken.row.id, "handled_at": TEN, "result_import_id": made.id}
     written_down(life, **what, outcome=sentence)
+    assert life.told(made.id) == [("import_requested", f"{sentence} Asked for by Ada: the boss asked.")]
     for action in (wishes.delete, wishes.retry):
         with pytest.raises(UsageError, match=f"^import {made.id} retries what import {broken.row.id} has left"):
             action(life.installation, broken.row.id)
