@@ -3,7 +3,6 @@
 import getpass
 import json
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from typing import Any
 
 import click
@@ -17,7 +16,7 @@ from import_pipeline.importer import upkeep, wishes
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.look import view_in
 from import_pipeline.importer.notify import tell_people
-from import_pipeline.importer.schedule import tick
+from import_pipeline.importer.schedule import slots_to_come, tick
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import imports
 from import_pipeline.tracking.requests import Wish
@@ -95,7 +94,7 @@ def schedule(source: str, as_json: bool) -> None:
         with installation.database.read() as connection:
             rows = imports.latest(connection, source=source, statuses=UNENDED, limit=100)
             views = [view_in(connection, installation, row, now) for row in rows]
-        coming = found.timetable.between(now, now + timedelta(days=1))[:SLOTS_SHOWN]
+            coming = slots_to_come(connection, found, now, SLOTS_SHOWN)
         if as_json:
             click.echo(json.dumps(timetable.as_json(found, coming, views)))
         else:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
+from itertools import islice
 
 from sqlalchemy import Connection
 
@@ -26,6 +27,7 @@ from import_pipeline.rules.overdue import (
     Resume,
     Schedule,
     Start,
+    coming_slots,
     decide,
     missed_slots,
 )
@@ -93,6 +95,12 @@ def tick(
         for decision in decide(states, source.timetable, now, schedule_is_on=schedule_is_on):
             _apply(connection, source, decision, {row.id: row for row in rows}, now, result)
     return result
+
+
+def slots_to_come(connection: Connection, source: ImportSource, now: datetime, most: int) -> list[datetime]:
+    """The next slots at which an import will start: those that are spent already are left out."""
+    _, states = _look(connection, source, Seen(), now)
+    return list(islice(coming_slots(states, source.timetable, now), most))
 
 
 def _ask_others(installation: Installation, source: ImportSource, fate_of: Callable[[str], RunFate]) -> Seen:

@@ -78,9 +78,7 @@ def _reschedule(connection: Connection, source: ImportSource, request: Request, 
     ]
     if not coming:
         spent = {row.slot_at for row in scheduling.open_ones(connection, source.name, now)}
-        slot_at = source.timetable.next_after(now)
-        while slot_at in spent:
-            slot_at = source.timetable.next_after(slot_at)
+        slot_at = next(each for each in source.timetable.after(now) if each not in spent)
         scheduling.create_slot(connection, new_import(source, Trigger.SCHEDULE, slot_at=slot_at), now)
         return _reschedule(connection, source, request, now)
     row = min(coming, key=lambda each: each.scheduled_at or now)

@@ -128,6 +128,12 @@ def decide(
     return [*decisions, _start(imports, slots, now, schedule_is_on=schedule_is_on)]
 
 
+def coming_slots(imports: Sequence[ImportState], slots: Slots, now: datetime) -> Iterator[datetime]:
+    """The slots after now, without end, except those that are spent: their import was moved or has ended."""
+    spent = {one.slot_at for one in imports if not _is_coming(one, now)}
+    return (slot_at for slot_at in slots.after(now) if slot_at not in spent)
+
+
 def missed_slots(imports: Sequence[ImportState], slots: Slots, now: datetime) -> list[Schedule]:
     """The slots that have passed unseen since the last one that has its import, the earliest first; the latest few.
 
@@ -173,11 +179,8 @@ def _older_overdue(imports: Sequence[ImportState], now: datetime) -> Iterator[Ca
 
 def _next_slot(imports: Sequence[ImportState], slots: Slots, now: datetime) -> Iterator[Schedule]:
     """Rule 1: the next slot that is not spent has its import."""
-    known = {one.slot_at: one for one in imports if one.slot_at is not None}
-    slot_at = slots.next_after(now)
-    while slot_at in known and not _is_coming(known[slot_at], now):
-        slot_at = slots.next_after(slot_at)
-    if slot_at not in known:
+    slot_at = next(coming_slots(imports, slots, now))
+    if not any(one.slot_at == slot_at for one in imports):
         yield Schedule(slot_at=slot_at, reason=f"The next slot is {_text(slot_at)}.")
 
 
@@ -196,7 +199,7 @@ def _start(imports: Sequence[ImportState], slots: Slots, now: datetime, *, sched
         return Start(import_id=first.id, reason=f"Import {first.id} {what}.")
     if not schedule_is_on:
         return Wait(reason="The schedule is stopped, and nobody has asked for an import.")
-    return Wait(reason=f"Nothing is due before {_text(slots.next_after(now))}.")
+    return Wait(reason=f"Nothing is due before {_text(next(coming_slots(imports, slots, now)))}.")
 
 
 def _in_turn(imports: Sequence[ImportState], now: datetime, *, schedule_is_on: bool) -> list[ImportState]:

@@ -35,14 +35,11 @@ class Slots:
         """The last slot that is not later than the instant: a slot's own moment finds that slot."""
         return next(moment for moment in self._downwards(instant) if moment <= instant)
 
-    def between(self, after: datetime, until: datetime) -> list[datetime]:
-        """The slots later than the one instant and not later than the other, rising."""
-        found = []
-        moment = self.next_after(after)
-        while moment <= until:
-            found.append(moment)
-            moment = self.next_after(moment)
-        return found
+    def after(self, instant: datetime) -> Iterator[datetime]:
+        """The slots later than the instant, rising, without end."""
+        while True:
+            instant = self.next_after(instant)
+            yield instant
 
     def on(self, day: date) -> list[datetime]:
         """The moments of a day's slots, one for each time, rising; a change of the clocks may make several equal."""

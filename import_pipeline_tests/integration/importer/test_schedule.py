@@ -6,8 +6,9 @@ import pytest
 
 from import_pipeline.errors import ImportAlreadyRunning, LeaseLost
 from import_pipeline.importer import wishes
-from import_pipeline.importer.schedule import Launch, RunFate
+from import_pipeline.importer.schedule import Launch, RunFate, slots_to_come
 from import_pipeline.tracking import leases
+from import_pipeline.tracking.requests import Wish
 from import_pipeline_tests.life import (
     BOB,
     CANCELLED,
@@ -106,6 +107,19 @@ def test_what_is_due_waits_for_the_running_import(life):
     hand.import_all("1", "2")
     assert [launch.import_id for launch in life.tick().launches] == [number[12]]
     assert [row.slot_at for row in life.all()] == [at(9), at(12), at(15)]
+
+
+def test_the_slots_to_come_are_those_that_are_not_spent(life):
+    assert life.do(slots_to_come, life.source, life.now, 3) == [at(12), at(15), at(18)]
+    life.tick()
+    assert life.do(slots_to_come, life.source, life.now, 3) == [at(12), at(15), at(18)]
+    wishes.ask(life.installation, life.source, Wish.RESCHEDULE)
+    life.tick()
+    assert life.do(slots_to_come, life.source, life.now, 3) == [at(15), at(18), at(21)]
+    life.begin(life.all()[0].id).import_all("1")
+    assert life.tick().sentences == ["Nothing is due before 2030-06-01 15:00 UTC."]
+    wishes.cancel(life.installation, life.all()[1].id)
+    assert life.do(slots_to_come, life.source, life.now, 2) == [at(18), at(21)]
 
 
 def test_a_slot_that_was_spent_before_its_time_is_not_filled_again(life):
