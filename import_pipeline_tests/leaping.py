@@ -3,7 +3,7 @@
 import asyncio
 import math
 import selectors
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -154,17 +154,20 @@ async def send_all(
     server: SimulatedServer,
     random: Random,
     *,
-    limits: str,
+    limits: str | Sequence[str],
     requests: int,
-    processes: int,
+    processes: int = 1,
     workers: int = 10,
     epoch: float = YEAR_2030,
 ) -> Course:
-    """So many processes of so many workers send requests as they are let; all have started within 50 ms."""
+    """So many processes of so many workers send requests as they are let; all have started within 50 ms.
+
+    Each may have limits of its own.
+    """
     clock, left = LoopClock(epoch), iter(range(requests))
     permits = MemoryPermits(clock)
 
-    async def process() -> tuple[tuple[int, int], ...]:
+    async def process(limits: str) -> tuple[tuple[int, int], ...]:
         await asyncio.sleep(random.uniform(0, 0.05))
         async with Limiter("api", parse_tiers(limits), permits, clock=clock, chance=random.random) as limiter:
             transport = RateLimitedTransport(SimulatedConnections(server), limiter)
@@ -178,6 +181,7 @@ async def send_all(
             usage = await limiter.usage()
             return tuple((tier.amount, tier.seconds) for tier in usage.tiers)
 
-    found = await asyncio.gather(*(process() for _ in range(processes)))
+    own = [limits] * processes if isinstance(limits, str) else limits
+    found = await asyncio.gather(*map(process, own))
     least = minimum_seconds(requests, parse_tiers(server.limits))
     return Course(ratio=(server.admitted[-1] - server.admitted[0]) / least, refused=server.refused, found=found[-1])

@@ -1,6 +1,5 @@
 """Tiers: from the notation of `limits` to the few that bind, and the number of requests that may be in flight."""
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Self
 
@@ -54,6 +53,9 @@ def normalised(tiers: Sequence[RateLimitItem]) -> tuple[RateLimitItem, ...]:
 
 
 def implies(one: RateLimitItem, other: RateLimitItem) -> bool:
-    """Whether whoever keeps the one keeps the other: so many of its windows cover the other's."""
-    windows = math.ceil(other.get_expiry() / one.get_expiry())
-    return one.amount * windows <= other.amount
+    """Whether the one has no room wherever the other has none, whoever else takes places in both.
+
+    Several windows of a shorter tier would cover a longer one too, but only where nobody with wider limits shares the
+    api: they fill the longer window while the shorter one has room.
+    """
+    return one.get_expiry() >= other.get_expiry() and one.amount <= other.amount

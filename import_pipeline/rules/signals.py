@@ -30,6 +30,8 @@ class Standing:
 DATE_IS_LATE = timedelta(seconds=2)
 #: What an answer may take on its way, and clocks that are kept right may differ.
 TRANSIT = timedelta(milliseconds=100)
+#: What a reset may be told too late: it is told in whole seconds.
+RESET_ROUNDING = timedelta(seconds=1) + TRANSIT
 
 
 def retry_after(header: str | None, *, now: datetime) -> timedelta | None:
@@ -107,8 +109,9 @@ def standings_of_answer(headers: Mapping[str, str], *, now: datetime) -> list[St
 def part_of(told: Sequence[Standing], tiers: Sequence[tuple[int, float]]) -> float | None:
     """The least part of our tiers (amount, seconds) that the limits told by a server are; None: it tells nothing.
 
-    A limit whose window is told belongs to the tier of that window, another one to the tier nearest in amount (of two
-    equally near the larger). More than ours is 1.0: it never raises what is configured.
+    A limit whose window is told belongs to the tier of that window; another one to the shortest tier that is not over
+    before its reset, a second more or less; where no reset tells, to the tier nearest in amount (of two equally near
+    the larger). More than ours is 1.0: it never raises what is configured.
     """
     parts = []
     for standing in told:
@@ -118,9 +121,16 @@ def part_of(told: Sequence[Standing], tiers: Sequence[tuple[int, float]]) -> flo
         if window is not None:
             parts += [limit / amount for amount, seconds in tiers if seconds == window.total_seconds()]
         else:
-            nearest = min(tiers, key=lambda tier: (round(abs(math.log(limit / tier[0])), 9), -tier[0]))
-            parts.append(limit / nearest[0])
+            parts.append(limit / _tier_of(limit, standing.reset or timedelta(), tiers)[0])
     return min(1.0, *parts) if parts else None
+
+
+def _tier_of(limit: int, reset: timedelta, tiers: Sequence[tuple[int, float]]) -> tuple[int, float]:
+    """Ours, of a limit whose window is not told."""
+    lasting = [tier for tier in tiers if timedelta(0) < reset <= timedelta(seconds=tier[1]) + RESET_ROUNDING]
+    if lasting:
+        return min(lasting, key=lambda tier: tier[1])
+    return min(tiers, key=lambda tier: (round(abs(math.log(limit / tier[0])), 9), -tier[0]))
 
 
 def used_of(told: Sequence[Standing], tiers: Sequence[tuple[int, float]]) -> dict[int, int]:

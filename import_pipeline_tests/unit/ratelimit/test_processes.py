@@ -5,6 +5,8 @@ from random import Random
 
 import pytest
 
+from import_pipeline.ratelimit import parse_tiers
+from import_pipeline.rules.forecast import minimum_seconds
 from import_pipeline_tests.leaping import YEAR_2030, Reset, SimulatedServer, leap, send_all
 from source_api.throttle import WindowKind
 
@@ -23,6 +25,35 @@ def test_known_limits_are_used_to_the_full_and_never_exceeded(seed: int) -> None
     course = leap(send_all(server, random, limits=server.limits, requests=401, processes=1 + seed % 4))
     assert (len(server.admitted), course.refused) == (401, 0)
     assert 1.0 <= course.ratio < 1.015
+
+
+@pytest.mark.parametrize("stricter", ["20/2 second; 100/10 second", "10/1 second; 50/2 second; 200/10 second"])
+@pytest.mark.parametrize("tells", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_processes_of_stricter_limits_share_the_api_with_others(seed: int, tells: bool, stricter: str) -> None:
+    """A tier that a process of its own would always keep is not kept by itself where others send, too."""
+    random = Random(seed)
+    server = SimulatedServer(
+        limits="50/2 second; 200/10 second",
+        before=lambda: 0.02 + random.uniform(0, 0.03),
+        after=lambda: 0.02 + random.uniform(0, 0.03),
+        tells=tells,
+    )
+    course = leap(send_all(server, random, limits=[server.limits, stricter], requests=601))
+    assert (len(server.admitted), course.refused) == (601, 0)
+
+
+@pytest.mark.parametrize("own", ["25/2 second; 100/10 second", "25/2 second; 90/10 second"])
+def test_limits_below_those_that_a_server_names_are_not_lowered_again(own: str) -> None:
+    random = Random(1)
+    server = SimulatedServer(
+        limits="50/2 second; 200/10 second",
+        before=lambda: 0.02 + random.uniform(0, 0.01),
+        after=lambda: 0.02 + random.uniform(0, 0.01),
+    )
+    course = leap(send_all(server, random, limits=own, requests=301))
+    assert course.refused == 0
+    assert server.admitted[-1] - server.admitted[0] < 1.03 * minimum_seconds(301, parse_tiers(own))
 
 
 @pytest.mark.parametrize(("processes", "most"), [(1, 1.035), (4, 1.05), (8, 1.06)])

@@ -170,6 +170,11 @@ def test_the_wait_after_a_refusal(headers: dict[str, str], expected: timedelta |
         ([Standing(limit=60)], 1.0),  # more than ours in the nearest tier
         ([Standing(limit=5000)], 1.0),
         ([Standing(limit=40), Standing(limit=100)], 0.5),
+        ([Standing(limit=100, reset=seconds(3))], 1.0),  # the shortest that lasts until then, however it was rounded
+        ([Standing(limit=100, reset=seconds(3.5))], 0.5),
+        ([Standing(limit=160, reset=seconds(11))], 0.8),
+        ([Standing(limit=160, reset=seconds(60))], 0.8),  # no tier of ours: the nearest
+        ([Standing(limit=160, reset=seconds(0))], 0.8),
         ([Standing(limit=30, window=seconds(10))], 0.15),  # the window decides
         ([Standing(limit=30, window=seconds(3600))], None),  # of a tier that we do not have
     ],
