@@ -90,6 +90,8 @@ class SimulatedServer:
     epoch: float = YEAR_2030  #: its wall clock when the loop's time was 0
     date_turns: float = 0.0  #: when it first looks at its clock for Date; it does so once a second
     date_every: float = 0.0  #: seconds between those looks; 0: it looks for every answer
+    dies_at: float = math.inf  #: connections break at that moment
+    is_back_at: float = math.inf  #: until then they are refused
     admitted: list[float] = field(default_factory=list)
     refused: int = 0
 
@@ -130,15 +132,36 @@ class SimulatedConnections(httpx.AsyncBaseTransport):
     free: int = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        trace = request.extensions["trace"]
+        trace, now, server = request.extensions["trace"], asyncio.get_running_loop().time(), self.server
+        if server.dies_at <= now < server.is_back_at:
+            self.free = 0
+            raise httpx.ConnectError("refused")
         if self.free:
             self.free -= 1
         else:
             await trace("connection.connect_tcp.started", {})
         await trace("http11.send_request_headers.started", {})
-        response = await self.server.answer()
+        try:
+            async with asyncio.timeout_at(server.dies_at if now < server.dies_at else None):
+                response = await server.answer()
+        except TimeoutError as error:
+            raise httpx.ReadError("reset") from error
         self.free += 1
         return response
+
+
+AGAIN = 0.25  #: seconds between tries where no answer comes
+
+
+async def insist(client: httpx.AsyncClient) -> None:
+    """Send a request until an answer comes."""
+    while True:
+        try:
+            await client.get("http://api.test/")
+        except httpx.NetworkError:
+            await asyncio.sleep(AGAIN)
+        else:
+            return
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +198,7 @@ async def send_all(
 
                 async def worker() -> None:
                     for _ in left:
-                        await client.get("http://api.test/")
+                        await insist(client)
 
                 await asyncio.gather(*(worker() for _ in range(workers)))
             usage = await limiter.usage()

@@ -107,6 +107,7 @@ class Story:
         named: tuple[Named, ...] = (),
         sightings: tuple[Sighting, ...] = (),
         told: int = 0,
+        delays: Delays = Delays(),  # noqa: B008 - it never changes
     ) -> list[str]:
         """The permits that were granted then."""
         self.time.now = self.start + round(moment * SECOND)
@@ -121,6 +122,7 @@ class Story:
             named=named,
             sightings=sightings,
             told=told,
+            delays=delays,
             count=True,
         )
         self.result: Exchange = self.store.exchange(ask)
@@ -160,7 +162,7 @@ gaps = st.one_of(
 )
 picks = st.tuples(
     st.integers(0, 20),
-    st.sampled_from([*3 * [Outcome.ANSWERED], Outcome.UNUSED, Outcome.REFUSED, Outcome.FLYING]),
+    st.sampled_from([*3 * [Outcome.ANSWERED], Outcome.CUT_OFF, Outcome.UNUSED, Outcome.REFUSED, Outcome.FLYING]),
     st.integers(0, 200_000),
     st.sampled_from([0, 1, SECOND, 3 * SECOND, 15 * SECOND]),
 )
@@ -221,7 +223,7 @@ class Player:
         for index, outcome, age, wait in step.picks:
             if self.out:
                 permit, cost = self.out.pop(index % len(self.out))
-                waits = 0 if outcome in (Outcome.ANSWERED, Outcome.UNUSED) else wait
+                waits = wait if outcome in (Outcome.REFUSED, Outcome.FLYING) else 0
                 settled.append(Settled(permit=permit, cost=cost, outcome=outcome, age=age, wait=waits))
                 if outcome is Outcome.FLYING:
                     self.out.append((permit, cost))
@@ -288,7 +290,7 @@ class Reference:
         for each in ask.settled:
             self.stamps.pop(each.permit, None)
             self.flying.pop(each.permit, None)
-            if each.outcome is Outcome.ANSWERED:
+            if each.outcome in (Outcome.ANSWERED, Outcome.CUT_OFF):
                 self.stamps[each.permit] = (now - each.age, each.cost)
         for wanted, start in zip(ask.wanted, starts, strict=False):
             self.stamps[wanted.permit] = (now + start + wanted.lifetime, wanted.cost)

@@ -21,17 +21,20 @@ _traced: ContextVar[tuple[httpx.Request, Trace] | None] = ContextVar("traced", d
 async def send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     """Keep aiohttp from sending a request again when a kept-alive connection breaks: that one would have no permit.
 
-    aiohttp repeats on these two errors (RFC 9112, 9.3.1, allows it); as a third one they reach the caller. So does
-    what is no HTTP, which httpx's errors have no other word for.
+    aiohttp repeats on two errors of its own (RFC 9112, 9.3.1, allows it); those of httpx it lets through. And
+    httpx-aiohttp would call a refused connection a timeout, after which a request may still be on its way. What is no
+    HTTP is a ReadError too, since httpx's errors have no other word for it.
     """
     try:
         return await handler(request)
-    except aiohttp.ClientConnectorError:
-        raise  # nothing was sent
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise aiohttp.ClientPayloadError(f"the connection broke before the answer came: {error}") from error
+    except aiohttp.ServerTimeoutError:
+        raise
+    except aiohttp.ClientConnectorError as error:
+        raise httpx.ConnectError(str(error)) from error  # nothing was sent
+    except aiohttp.ClientConnectionError as error:
+        raise httpx.ReadError(f"the connection broke before the answer came: {error}") from error
     except aiohttp.ClientResponseError as error:
-        raise aiohttp.ClientPayloadError(f"the answer cannot be read: {error.message.splitlines()[0]}") from error
+        raise httpx.ReadError(f"the answer cannot be read: {error.message.splitlines()[0]}") from error
 
 
 def tells(event: str, about: Callable[[httpx.Request], Mapping[str, Any]]) -> Any:

@@ -96,11 +96,12 @@ class Dispatcher:
     def settle(self, permit: Permit, outcome: Outcome, moment: float, wait: float = 0.0) -> None:
         """Remember the outcome for the next step; what frees a place or concerns all is told at once."""
         permit.settled = True
-        if outcome is Outcome.ANSWERED:
+        if outcome is Outcome.ANSWERED or outcome is Outcome.CUT_OFF:
             self._memory.answered(permit.name, permit.cost, moment)
-            self.news.took(permit, moment)
         else:
             self._memory.gone(permit.name)
+        if outcome is Outcome.ANSWERED:
+            self.news.took(permit, moment)
         if outcome is Outcome.REFUSED:
             self._tell()
         if not self.is_telling and not permit.shared:

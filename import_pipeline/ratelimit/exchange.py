@@ -15,6 +15,7 @@ class Outcome(StrEnum):
     """What became of a permit."""
 
     ANSWERED = "a"  #: an answer came, `age` ago: the place is taken until a window after it
+    CUT_OFF = "c"  #: the connection broke, `age` ago: it arrived by then or never will, and nothing is learned
     UNUSED = "u"  #: nothing was sent: the place is free again
     REFUSED = "r"  #: the server said "too many", `age` ago, and to wait for `wait`: not counted there, all pause
     FLYING = "f"  #: told again to a store that lost it: it can still arrive for `wait`

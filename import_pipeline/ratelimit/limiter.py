@@ -111,6 +111,14 @@ class Limiter:
         if not permit.settled:
             self._dispatcher.settle(permit, Outcome.ANSWERED, self.clock.monotonic() if at is None else at)
 
+    def cut_off(self, permit: Permit) -> None:
+        """The other side closed the connection before an answer came: the request arrived by now, or never will.
+
+        Not for a timeout, nor for what was closed here: such a request may still be on its way.
+        """
+        if not permit.settled:
+            self._dispatcher.settle(permit, Outcome.CUT_OFF, self.clock.monotonic())
+
     def unused(self, permit: Permit) -> None:
         """Nothing was sent and nothing will be: the place is free for somebody else."""
         if not permit.settled:

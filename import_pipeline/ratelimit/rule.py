@@ -24,6 +24,7 @@ from import_pipeline.ratelimit.pause import (
 )
 from import_pipeline.ratelimit.stamps import Stamps, places
 
+KEEPS_ITS_PLACE = (Outcome.ANSWERED, Outcome.CUT_OFF, Outcome.FLYING)
 FRESH = 2 * SECOND  #: how old a sighting may be; stamps are kept that much longer than the longest window
 
 
@@ -136,12 +137,16 @@ def settle(book: Book, ask: Ask, now: int, *, is_learning: bool) -> None:
     for each in ask.settled:
         if ask.concurrent:
             book.flying.remove(each.permit)
-        if each.outcome is Outcome.ANSWERED or each.outcome is Outcome.FLYING:
+        if each.outcome in KEEPS_ITS_PLACE:
             moment = now - each.age + each.wait
+            if each.outcome is Outcome.CUT_OFF:
+                moment += credit(shared, now)  # what answers took says nothing of it: its window is a whole one
             if ask.tiers or (is_learning and shared.refused_at):
                 book.put(each.permit, each.cost, moment)
             if ask.concurrent and each.outcome is Outcome.FLYING:
                 book.flying.put(each.permit, moment)
+            if each.permit == shared.probe and each.outcome is Outcome.CUT_OFF:
+                shared.probing, shared.probe = 1, ""
             if each.permit == shared.probe and each.outcome is Outcome.ANSWERED:
                 shared.probing, shared.probe = 0, ""
                 if is_learning and shared.refused_at:

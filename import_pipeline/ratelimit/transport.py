@@ -22,6 +22,8 @@ DEEPEST_JSON = 100
 TELLING = ("x-ratelimit-limit", "x-rate-limit-limit", "ratelimit", "ratelimit-limit", "ratelimit-policy")
 #: Failures after which nothing can have been sent.
 NEVER_SENT = (httpx.ConnectError, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+#: Failures that show that the connection is no more: what was sent on it has arrived by then, or never will.
+CUT_OFF = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError)
 
 
 #: The extension of an answer that tells how long it took from the request's sending to its head.
@@ -64,6 +66,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         self._deadline = deadline
         self._largest_body = largest_body
         self._deepest_json = deepest_json
+        self._is_closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The first answer that is no refusal."""
@@ -88,6 +91,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Close the wrapped transport. The limiter is closed by whoever opened it."""
+        self._is_closed = True
         await self._inner.aclose()
 
     async def _send(self, request: httpx.Request, permit: Permit, sending: Sending) -> tuple[httpx.Response, bool]:
@@ -102,6 +106,10 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
                 return await self._settle(request, permit, answer)
         except NEVER_SENT:
             self._limiter.unused(permit)
+            raise
+        except CUT_OFF:
+            if not self._is_closed:  # else we broke it off, and what was sent may still be on its way
+                self._limiter.cut_off(permit)
             raise
         except TimeoutError as error:
             if not timer.expired():

@@ -81,3 +81,15 @@ for _, tier in ipairs(tiers) do
     for _, each in ipairs(counted) do add(tier[2], now - each[2], each[1]) end
   end
 end
+
+-- How much earlier than a window after an answer the next request may start (credit in learning.py).
+local function credit()
+  local all_samples = s.samples + s.samples_before
+  if all_samples >= SAMPLES and s.standing + s.standing_before >= STANDING and now >= s.strict_until then
+    local least = min(s.quickest > 0 and s.quickest or s.quickest_before,
+                      s.quickest_before > 0 and s.quickest_before or s.quickest)
+    local spread = max(0, floor((s.spent + s.spent_before) / all_samples) - least)
+    return max(0, least - max(10000, floor(least / 10), floor(4 * spread / floor(math.sqrt(all_samples)))))
+  end
+  return 0
+end

@@ -2,10 +2,12 @@
 for _, each in ipairs(settled) do
   local permit, outcome = each.permit, each.outcome
   if concurrent > 0 then redis.call('ZREM', FLYING, permit) end
-  if outcome == 'a' or outcome == 'f' then
+  if outcome == 'a' or outcome == 'c' or outcome == 'f' then
     local moment = now - each.age + each.wait
+    if outcome == 'c' then moment = moment + credit() end
     if #tiers > 0 or (not configured and s.refused_at > 0) then put(permit, each.cost, moment) end
     if concurrent > 0 and outcome == 'f' then redis.call('ZADD', FLYING, exact(moment), permit) end
+    if permit == probe and outcome == 'c' then s.probing, probe = 1, '' end
     if permit == probe and outcome == 'a' then
       s.probing, probe = 0, ''
       if not configured and s.refused_at > 0 then

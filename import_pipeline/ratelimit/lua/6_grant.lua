@@ -1,12 +1,5 @@
 -- The moments at which the wanted permits may start: in every tier, when the last of a permit's places is free.
-local portion, credit = min(s.learned, s.told), 0
-local all_samples = s.samples + s.samples_before
-if all_samples >= SAMPLES and s.standing + s.standing_before >= STANDING and now >= s.strict_until then
-  local least = min(s.quickest > 0 and s.quickest or s.quickest_before,
-                    s.quickest_before > 0 and s.quickest_before or s.quickest)
-  local spread = max(0, floor((s.spent + s.spent_before) / all_samples) - least)
-  credit = max(0, least - max(10000, floor(least / 10), floor(4 * spread / floor(math.sqrt(all_samples)))))
-end
+local portion, credited = min(s.learned, s.told), credit()
 
 local asked = #wanted
 local blocked_until = max(s.pause, s.hold)
@@ -47,7 +40,7 @@ local function left_of(amount) return max(dearest, floor(amount * portion / WHOL
 for _, tier in ipairs(asked > 0 and tiers or {}) do
   local amount, window = left_of(tier[1]), tier[2]
   if tier.is_long then by_hundredths(amount, window)
-  else by_stamps(amount, window <= LONGEST_CREDITED and window - min(credit, floor(window / 4)) or window) end
+  else by_stamps(amount, window <= LONGEST_CREDITED and window - min(credited, floor(window / 4)) or window) end
 end
 for _, tier in ipairs(asked > 0 and kept_back or {}) do by_stamps(left_of(tier[1]), tier[2]) end
 if concurrent > 0 then

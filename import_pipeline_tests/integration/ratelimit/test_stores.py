@@ -3,9 +3,10 @@
 from pathlib import Path
 from uuid import uuid4
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from import_pipeline.ratelimit.exchange import SECOND, Outcome
 from import_pipeline_tests.permits import (
     FakeTimeMemory,
     FakeTimeRedis,
@@ -18,9 +19,17 @@ from import_pipeline_tests.permits import (
 )
 from import_pipeline_tests.servers import RedisServer
 
+#: Quick answers shorten the windows, but not that of a request whose connection broke.
+BROKEN = [
+    *(Step(0, 0, 7, 5 * SECOND, [], quickest=200_000) for _ in range(3)),
+    Step(0, 0, 0, SECOND, [(0, Outcome.CUT_OFF, 0, 0)] * 3),
+    *(Step(0, SECOND // 20, 1, SECOND, []) for _ in range(45)),
+]
+
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(played=st.one_of(steps, steps_with(())))
+@example(played=BROKEN)
 def test_redis_answers_as_the_rule_in_python(redis_server: RedisServer, played: list[Step]) -> None:
     """Grants, waits, pauses, probes, sleeps and counts are equal at every step."""
     redis_server.flush()

@@ -162,6 +162,16 @@ def test_the_delay_that_never_varies_is_credited(delays: Delays, strict: bool, e
     assert credit(shared, SECOND) == expected
 
 
+@pytest.mark.parametrize(("outcome", "free"), [(Outcome.ANSWERED, 0.82), (Outcome.CUT_OFF, 1.0)])
+def test_what_answers_took_says_nothing_of_a_request_whose_connection_broke(outcome: Outcome, free: float) -> None:
+    """The server may have counted it just before; after it an answer would still have been under way."""
+    story = Story(((1, SECOND),))
+    (permit,) = story.at(0, 1, delays=answers(SAMPLES, quickest=200_000))
+    story.at(1, 0, Settled(permit=permit, outcome=outcome))
+    assert story.at(1 + free - 0.04, 1) == []
+    assert len(story.at(1 + free, 1)) == 1
+
+
 @pytest.mark.parametrize("epoch", [0, 99 * SECOND])
 def test_a_refusal_ends_the_credit_for_two_minutes(epoch: int) -> None:
     """Also where others may have caused it, before the store began to know of us."""

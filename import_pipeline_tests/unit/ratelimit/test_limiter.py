@@ -328,7 +328,7 @@ async def test_an_emptied_store_is_told_again_what_still_counts() -> None:
     async with limiter_on(clock, permits) as limiter:
         limiter.answered(await limiter.acquire())
         flying = await limiter.acquire()
-        limiter.answered(await limiter.acquire())
+        limiter.cut_off(await limiter.acquire())
         await clock.sleep(4)
         permits.forget()
         assert (await limiter.usage()).tiers[0].used == 0
@@ -337,6 +337,24 @@ async def test_an_emptied_store_is_told_again_what_still_counts() -> None:
         limiter.answered(flying)
         await ask_and_answer(limiter, log)
     assert log == [pytest.approx(10, abs=0.1)]
+
+
+async def test_no_delay_is_measured_where_a_connection_broke() -> None:
+    class Recording(MemoryPermits):
+        measured = 0
+
+        def exchange(self, ask: Ask) -> Exchange:
+            self.measured += ask.delays.answers
+            return super().exchange(ask)
+
+    clock = FakeClock()
+    permits = Recording(clock)
+    async with limiter_on(clock, permits) as limiter:
+        for settle in (limiter.answered, limiter.cut_off, limiter.cut_off):
+            permit = await limiter.acquire()
+            permit.sent = clock.monotonic()
+            settle(permit)
+    assert permits.measured == 1
 
 
 async def test_a_store_that_was_emptied_is_told_again_by_who_leaves() -> None:

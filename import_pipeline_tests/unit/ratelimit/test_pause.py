@@ -83,12 +83,14 @@ def test_a_refused_probe_pauses_again_and_a_lost_one_is_replaced() -> None:
     assert story.at(33.2, "1", "d").starts == (0,)
 
 
-def test_an_unused_probe_is_given_to_the_next() -> None:
+@pytest.mark.parametrize("outcome", [Outcome.UNUSED, Outcome.CUT_OFF])
+def test_a_probe_that_tells_nothing_is_given_to_the_next(outcome: Outcome) -> None:
     story = Story(200)
     story.at(0, "1", "a")
     story.at(0, "1", "", refused("a", 1))
     story.at(1, "1", "b")
-    assert story.at(1.1, "2", "c", Settled(permit="b", outcome=Outcome.UNUSED)).starts == (0,)
+    after = story.at(1.1, "2", "cd", Settled(permit="b", outcome=outcome))
+    assert (after.starts, after.probing) == ((0,), True)
 
 
 def test_waiting_for_a_tier_is_a_sleep_from_the_refusal_to_the_next_grant() -> None:

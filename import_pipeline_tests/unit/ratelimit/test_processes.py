@@ -7,7 +7,7 @@ import pytest
 
 from import_pipeline.ratelimit import parse_tiers
 from import_pipeline.rules.forecast import minimum_seconds
-from import_pipeline_tests.leaping import YEAR_2030, Reset, SimulatedServer, leap, send_all
+from import_pipeline_tests.leaping import AGAIN, YEAR_2030, Reset, SimulatedServer, leap, send_all
 from source_api.throttle import WindowKind
 
 
@@ -69,6 +69,25 @@ def test_short_windows_lose_less_than_their_round_trips(processes: int, most: fl
     course = leap(send_all(server, random, limits=server.limits, requests=301, processes=processes))
     assert (len(server.admitted), course.refused) == (301, 0)
     assert course.ratio < 1.2
+
+
+@pytest.mark.parametrize("processes", [1, 4])
+def test_after_an_outage_requests_go_on_as_if_they_began(processes: int) -> None:
+    """A server is killed with ten to twenty requests in flight and refuses connections for six seconds."""
+    random = Random(processes)
+    server = SimulatedServer(
+        limits="20/2 second",
+        before=lambda: 0.1 + random.uniform(0, 0.05),
+        after=lambda: 0.1 + random.uniform(0, 0.05),
+        dies_at=6.75,
+        is_back_at=12.75,
+    )
+    course = leap(send_all(server, random, limits=server.limits, requests=201, processes=processes))
+    before = sum(moment < server.dies_at for moment in server.admitted)
+    left = len(server.admitted) - before
+    least = minimum_seconds(left, parse_tiers(server.limits))
+    assert course.refused == 0
+    assert 0 < server.admitted[-1] - server.is_back_at < least * 1.1 + AGAIN
 
 
 @pytest.mark.parametrize("looks_every", [0.0, 1.01])

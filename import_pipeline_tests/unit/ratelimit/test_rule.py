@@ -25,7 +25,7 @@ from source_api.throttle import Throttle, Tier, WindowKind
 
 def calm(step: Step, **changes: Any) -> Step:
     """The same without refusals, and with nothing that a server says."""
-    settled = [pick for pick in step.picks if pick[1] in (Outcome.ANSWERED, Outcome.UNUSED)]
+    settled = [pick for pick in step.picks if pick[1] in (Outcome.ANSWERED, Outcome.CUT_OFF, Outcome.UNUSED)]
     return Step(step.process, step.gap, step.wanted, step.lifetime, settled, costs=step.costs, **changes)
 
 

@@ -189,11 +189,50 @@ async def test_what_was_never_sent_takes_no_place(error: Exception) -> None:
         assert clock.monotonic() < 0.1
 
 
-async def test_a_connection_that_breaks_may_have_brought_the_request_there() -> None:
+@pytest.mark.parametrize(
+    ("error", "until"),
+    [
+        (httpx.ReadError("reset"), 12),  # two seconds under way, then a window
+        (httpx.WriteError("reset"), 12),
+        (httpx.CloseError("reset"), 12),
+        (httpx.RemoteProtocolError("closed"), 12),
+        (httpx.ReadTimeout("silence"), 42),  # it can arrive for its deadline and two seconds, then a window
+        (httpx.WriteTimeout("silence"), 42),
+        (httpx.ConnectTimeout("silence"), 42),
+    ],
+)
+async def test_a_broken_connection_brings_nothing_more_and_a_silent_one_may(error: Exception, until: float) -> None:
+    class Failing(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            await clock.sleep(2)
+            raise error
+
     clock = FakeClock()
-    async with client_of(in_turn(httpx.ReadError("reset")), clock, "1/10 second", deadline=3.0) as (client, limiter):
-        with pytest.raises(httpx.ReadError):
+    async with client_of(Failing(), clock, "1/10 second") as (client, limiter):
+        with pytest.raises(type(error)):
             await client.get("/")
+        await limiter.acquire()
+        assert clock.monotonic() == pytest.approx(until, abs=0.1)
+
+
+async def test_a_connection_that_we_close_may_still_bring_the_request_there() -> None:
+    class Closable(httpx.AsyncBaseTransport):
+        closed = asyncio.Event()
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            await self.closed.wait()
+            raise httpx.ReadError("closed")
+
+        async def aclose(self) -> None:
+            self.closed.set()
+
+    clock = FakeClock()
+    async with client_of(Closable(), clock, "1/10 second", deadline=3.0) as (client, limiter):
+        flying = asyncio.create_task(client.get("/"))
+        await clock.sleep(1)
+        await client.aclose()
+        await asyncio.wait([flying])
+        assert isinstance(flying.exception(), httpx.ReadError)
         await limiter.acquire()
         assert clock.monotonic() == pytest.approx(15, abs=0.1)
 
