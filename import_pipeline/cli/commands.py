@@ -10,7 +10,7 @@ from import_pipeline.cli.consent import ask, yes
 from import_pipeline.cli.control import CONTROL
 from import_pipeline.cli.demo import demo
 from import_pipeline.cli.doctor import doctor
-from import_pipeline.cli.foreground import carry_out_here
+from import_pipeline.cli.foreground import carry_out_here, print_outcome, tell_failure
 from import_pipeline.cli.ids import import_id
 from import_pipeline.cli.live import LiveDisplay
 from import_pipeline.cli.migrate import migrate
@@ -21,8 +21,7 @@ from import_pipeline.importer.installation import Installation, open_installatio
 from import_pipeline.importer.look import source_of, view_in
 from import_pipeline.importer.plan import plan_import
 from import_pipeline.importer.sources import find_source
-from import_pipeline.importer.summary import ImportSummary
-from import_pipeline.rules.status import ENDED, SHOWN, ImportStatus, with_reason
+from import_pipeline.rules.status import ENDED, SHOWN
 from import_pipeline.tracking import events, imports, items, shards, watch
 from import_pipeline.tracking.watch import Filter
 
@@ -55,21 +54,9 @@ def run(source: str, fresh: bool, limit: int | None, only: str | None, yes: bool
         if as_json:
             click.echo(json.dumps(summary.as_json()))
         else:
-            screen.print_summary(screen.open_console(), summary, _failed(installation, summary.import_id))
-    if summary.failure_reason:
-        click.echo(f"import-pipeline: {summary.source}: import {summary.import_id} {_ending(summary)}", err=True)
+            print_outcome(installation, summary)
+    tell_failure(summary)
     return summary.exit_status
-
-
-def _ending(summary: ImportSummary) -> str:
-    """Completed imports have no such reason."""
-    said = with_reason(summary.failure_reason or "", summary.status)
-    return f"was {said}" if summary.status == ImportStatus.CANCELLED else said
-
-
-def _failed(installation: Installation, import_id: int) -> list[items.FailedItem]:
-    with installation.database.read() as connection:
-        return items.failures(connection, import_id)
 
 
 @click.command("list")

@@ -10,7 +10,7 @@ import click
 from import_pipeline.cli import timetable
 from import_pipeline.cli.checkups import DAEMONS, daemon_silence
 from import_pipeline.cli.consent import ask, yes
-from import_pipeline.cli.foreground import see_through
+from import_pipeline.cli.foreground import print_outcome, see_through, tell_failure, terminated_like_interrupted
 from import_pipeline.cli.ids import import_id
 from import_pipeline.importer import upkeep, wishes
 from import_pipeline.importer.installation import Installation, open_installation
@@ -104,22 +104,26 @@ def schedule(source: str, as_json: bool) -> None:
 @click.command("start-scheduled")
 @click.argument("source")
 @as_json
+@terminated_like_interrupted()
 def start_scheduled(source: str, as_json: bool) -> int:
     """Apply the scheduling rules to SOURCE once, and carry out here what is due: for cron, where no sensor runs."""
-    status = 0
     with open_installation() as installation:
         found = installation.source(source)
         result = tick(installation, found)
+        if not as_json:
+            click.echo(" ".join(result.sentences))
         summaries = []
         for launch in result.launches:
             with installation.database.read() as connection:
                 row = imports.get(connection, launch.import_id)
-            summary = see_through(installation, found, row, show=not as_json, is_ours=False)
-            summaries.append(summary.as_json())
-            status = max(status, summary.exit_status)
+            summaries.append(see_through(installation, found, row, show=not as_json, is_ours=False))
+            if not as_json:
+                print_outcome(installation, summaries[-1])
+            tell_failure(summaries[-1])
         tell_people(installation, found)
-        _tell(" ".join(result.sentences), as_json, imports=summaries)
-    return status
+        if as_json:
+            _tell(" ".join(result.sentences), as_json, imports=[summary.as_json() for summary in summaries])
+    return max((summary.exit_status for summary in summaries), default=0)
 
 
 def _ask_about(installation: Installation, import_id: int, question: str, check: Callable[..., None]) -> None:

@@ -1,11 +1,13 @@
 """Carrying an import out in this process, through its Dagster job, in sight of whoever started it."""
 
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import click
 
+from import_pipeline.cli import screen
 from import_pipeline.cli.live import LiveDisplay
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportAlreadyRunning, ImportFailed, ImportInterrupted, ImportPipelineError
@@ -14,7 +16,7 @@ from import_pipeline.importer.start import already_running, is_what_was_asked, l
 from import_pipeline.importer.summary import ImportSummary, summarize
 from import_pipeline.importer.turn import prepare_in_turn
 from import_pipeline.rules.status import ImportStatus, Trigger, with_reason
-from import_pipeline.tracking import imports, scheduling
+from import_pipeline.tracking import imports, items, scheduling
 from import_pipeline.tracking.imports import ImportRow
 
 if TYPE_CHECKING:
@@ -22,8 +24,23 @@ if TYPE_CHECKING:
 
 #: Ids of a sentence.
 MOST_NAMED = 5
+KEPT = "What is done is kept, and the next run goes on with it"
 
 
+@contextmanager
+def terminated_like_interrupted() -> Iterator[None]:
+    """SIGTERM ends this as Ctrl-C does: what was claimed is given back, and it is said.
+
+    Once the import has begun, it sees to both signals itself.
+    """
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@terminated_like_interrupted()
 def carry_out_here(
     installation: Installation,
     source_name: str,
@@ -65,9 +82,9 @@ def see_through(
 
     One that cannot be started is cancelled if `is_ours`, made by this process; else it stays scheduled.
     """
-    from import_pipeline.defs.launch import run_in_process
-
     try:
+        from import_pipeline.defs.launch import run_in_process  # here: seconds, in which Ctrl-C may come
+
         with LiveDisplay(installation, row.id) if show and installation.settings.logs is None else nullcontext():
             finished = run_in_process(installation.settings, installation.sources, source.name, row.id)
     finally:
@@ -113,6 +130,22 @@ def said_of_wish(only: Sequence[str]) -> str:
     return f"{named} {'has' if len(only) == 1 else 'have'} not been imported; ask again."
 
 
+def print_outcome(installation: Installation, summary: ImportSummary) -> None:
+    """The figures, the items that have failed, for people."""
+    with installation.database.read() as connection:
+        failed = items.failures(connection, summary.import_id)
+    screen.print_summary(screen.open_console(), summary, failed)
+
+
+def tell_failure(summary: ImportSummary) -> None:
+    """Why the import has failed or was cancelled, on standard error; a completed one has no such reason."""
+    if not summary.failure_reason:
+        return
+    said = with_reason(summary.failure_reason, summary.status)
+    ending = f"was {said}" if summary.status == ImportStatus.CANCELLED else said
+    click.echo(f"import-pipeline: {summary.source}: import {summary.import_id} {ending}", err=True)
+
+
 def said_of_first(summary: ImportSummary) -> str:
     """What became of the import that came before what was asked for."""
     done = f"{summary.items_imported_count} imported, {summary.items_failed_count} failed"
@@ -145,12 +178,19 @@ def _not_ended(
 ) -> ImportAlreadyRunning | ImportFailed | ImportInterrupted:
     if row.dagster_run_id != finished.run_id:
         return already_running(source, row)
-    kept = "What is done is kept, and the next run goes on with it"
     if finished.error is not None:
         return ImportFailed(
-            f"{source.name}: import {row.id} broke off: {finished.error}. {kept}; "
+            f"{source.name}: import {row.id} broke off: {finished.error}. {KEPT}; "
             f"Dagster run {finished.run_id} tells more"
         )
     if finished.said is not None:  # it has said what it waits for, and who goes on
         return ImportFailed(f"{source.name}: {finished.said}")
-    return ImportInterrupted(f"{source.name}: import {row.id} was interrupted. {kept}")
+    return ImportInterrupted(said_of_interruption(row))
+
+
+def said_of_interruption(row: ImportRow) -> str:
+    """Where a sensor looks, the import will not stay as it is: a process that was told to end is no wish to cancel."""
+    return (
+        f"{row.source}: import {row.id} was interrupted. {KEPT}; where Dagster's daemon runs, it goes on by itself "
+        f"within seconds; to stop it for good: import-pipeline cancel {row.id}"
+    )

@@ -90,7 +90,9 @@ def test_an_interrupt_keeps_the_import_for_the_next_run(command):
         ended = interrupted.end()
         assert ended.status == 130
         assert ended.err.endswith(
-            "import-pipeline: items: import 1 was interrupted. What is done is kept, and the next run goes on with it\n"
+            "import-pipeline: items: import 1 was interrupted. What is done is kept, and the next run goes on with it; "
+            "where Dagster's daemon runs, it goes on by itself within seconds; "
+            "to stop it for good: import-pipeline cancel 1\n"
         )
         shown = words(command.run("show", "1").out)
         assert "none: its process has left it to another one." in shown

@@ -1,10 +1,19 @@
-"""What `run` says where another import comes before the one that was asked for."""
+"""What `run` says where another import comes before the one that was asked for, and where it is told to end."""
+
+import os
+import signal
+import sys
 
 import pytest
 
-from import_pipeline.cli.foreground import said_of_first, said_of_wish
+from import_pipeline.cli import main
+from import_pipeline.cli.foreground import said_of_first, said_of_interruption, said_of_wish
+from import_pipeline.importer import wishes
+from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.summary import summarize
 from import_pipeline.rules.status import ImportStatus
+from import_pipeline.tracking import imports
+from import_pipeline.tracking.requests import Wish
 from import_pipeline_tests.rows import NOON, an_import
 
 
@@ -34,3 +43,43 @@ def test_how_the_one_before_has_ended_is_said_once(status, reason, ended):
     assert said_of_first(summarize(row, "", NOON)) == (
         f"Import 7 of items has ended (3 imported, 0 failed): {ended}. Now what you have asked for."
     )
+
+
+def test_an_interrupt_does_not_sound_like_an_end_where_a_sensor_goes_on():
+    assert said_of_interruption(an_import(started_at=NOON)) == (
+        "items: import 7 was interrupted. What is done is kept, and the next run goes on with it; "
+        "where Dagster's daemon runs, it goes on by itself within seconds; "
+        "to stop it for good: import-pipeline cancel 7"
+    )
+
+
+class Ending:
+    """Tells this process to end as soon as the import's run is to be loaded, which takes seconds."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def find_spec(self, name, path=None, target=None):
+        if name == "import_pipeline.defs.launch":
+            os.kill(os.getpid(), self.number)
+            raise AssertionError("it goes on")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_claimed_and_not_begun_is_given_back_at_once_and_it_is_said(number, home, monkeypatch, capsys):
+    with open_installation() as installation:
+        wishes.ask(installation, installation.source("items"), Wish.NEW)
+    monkeypatch.delitem(sys.modules, "import_pipeline.defs.launch", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Ending(number), *sys.meta_path])
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: lambda *_: None}
+    before = {each: signal.signal(each, handler) for each, handler in usual.items()}
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main(["start-scheduled", "items"])
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    assert (ended.value.code, capsys.readouterr().err.strip()) == (130, "import-pipeline: interrupted")
+    with open_installation() as installation, installation.database.read() as connection:
+        [asked_for] = [row for row in imports.latest(connection, limit=9) if row.slot_at is None]
+    assert (asked_for.status, asked_for.run_requested_at) == (ImportStatus.SCHEDULED, None)
