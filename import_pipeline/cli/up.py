@@ -15,6 +15,8 @@ from import_pipeline.cli.screen import open_console, say
 from import_pipeline.errors import ImportPipelineError
 from import_pipeline.settings import Settings, load_settings
 
+#: Dagster keeps under this name which schedules are switched off: every way to start it here has the same.
+DEFINITIONS = "import_pipeline.definitions"
 #: The advice of `dagster dev` to use `dg dev`, which is of no use to who has typed neither. A filter of its category
 #: would have to be imported before Python has a path for it.
 DEV_IS_SUPERSEDED = "ignore:Function `dev_command` is superseded:FutureWarning"
@@ -53,7 +55,7 @@ def _start(servers: Servers, settings: Settings) -> None:
     servers.start("the demo API", "source_api", "--port", str(settings.source_api_port))
     servers.start(
         "Dagster",
-        *("dagster", "dev", "-m", "import_pipeline.definitions", "--port", str(settings.dagster_port)),
+        *("dagster", "dev", "-m", DEFINITIONS, "--port", str(settings.dagster_port)),
         *("--log-level", "warning"),  # the sensor's look every five seconds is on its page
     )
     servers.start("the panel", "import_pipeline", "panel", "--quiet")

@@ -1,8 +1,11 @@
 """What `up` tells the processes that it starts."""
 
-import pytest
+from pathlib import Path
 
-from import_pipeline.cli.up import dagster_home, environment_of_servers
+import pytest
+from dagster._core.workspace.load_target import ModuleTarget, PyProjectFileTarget, WorkspaceFileTarget
+
+from import_pipeline.cli.up import DEFINITIONS, dagster_home, environment_of_servers
 from import_pipeline.settings import load_settings
 
 
@@ -37,3 +40,19 @@ def test_the_example_asks_the_demo_api_and_a_source_of_ones_own_called_items_doe
         monkeypatch.setenv(name, value)
     there = load_settings(environment_of_servers(load_settings()), tmp_path)
     assert there.environment.get("ITEMS_BASE_URL") == expected
+
+
+CHECKOUT = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        ModuleTarget(module_name=DEFINITIONS, attribute=None, working_directory=None, location_name=None),
+        PyProjectFileTarget(str(CHECKOUT / "pyproject.toml")),
+        WorkspaceFileTarget(paths=[str(CHECKOUT / "workspace.yaml")]),
+    ],
+    ids=["up and -m", "dagster dev", "-w workspace.yaml"],
+)
+def test_a_schedule_that_is_switched_off_is_off_however_dagster_is_started(target):
+    assert [origin.location_name for origin in target.create_origins()] == [DEFINITIONS]
