@@ -18,7 +18,7 @@ from import_pipeline.cli.new_source import new_source
 from import_pipeline.cli.panel import panel
 from import_pipeline.cli.up import up
 from import_pipeline.importer.installation import Installation, open_installation
-from import_pipeline.importer.look import source_of, view_in
+from import_pipeline.importer.look import narrowed, source_of, view_in
 from import_pipeline.importer.plan import plan_import
 from import_pipeline.importer.sources import find_source
 from import_pipeline.rules.status import ENDED, SHOWN
@@ -76,6 +76,7 @@ def list_imports(source: str | None, status: str | None, limit: int, as_json: bo
         which = Filter(source=source, status=status)
         now = installation.clock.now()
         with installation.database.read() as connection:
+            which = narrowed(connection, installation, which, now)
             found = watch.find(connection, which, now, sort="id", limit=limit)
             views = [view_in(connection, installation, row, now) for row in found]
         if as_json:

@@ -50,10 +50,12 @@ def write_source(name: str, folder: Path) -> tuple[Path, Path]:
 
 
 def _check_name(name: str) -> None:
-    if not NAME.fullmatch(name) or keyword.iskeyword(name):
+    if not NAME.fullmatch(name):
         raise UsageError(
             f"{name!r}: expected a name of small letters, digits and underscores, 50 at most, such as orders"
         )
+    if keyword.iskeyword(name):
+        raise UsageError(f"{name}: that is a word of Python's; take another name, such as {name}_source")
     ours = {setting.name for setting in SETTINGS}
     for setting in SOURCE_SETTINGS:
         if (variable := variable_prefix(name) + setting.name) in ours:

@@ -13,6 +13,7 @@ from import_pipeline.cli.panel import local_host, open_door
 from import_pipeline.cli.processes import Servers, listens, require_free_port, url
 from import_pipeline.cli.screen import open_console, say
 from import_pipeline.errors import ImportPipelineError
+from import_pipeline.importer.sources import load_sources
 from import_pipeline.settings import Settings, load_settings
 
 #: Dagster keeps under this name which schedules are switched off: every way to start it here has the same.
@@ -26,6 +27,7 @@ DEV_IS_SUPERSEDED = "ignore:Function `dev_command` is superseded:FutureWarning"
 def up() -> int:
     """Serve the demo API, the Dagster UI with its daemon, and the panel, until Ctrl-C."""
     settings = load_settings()
+    load_sources(settings)  # else Dagster says so, after a long time and at length
     require_free_port(settings.source_api_port, "SOURCE_API_PORT")
     require_free_port(settings.dagster_port, "DAGSTER_PORT")
     open_door(settings)

@@ -64,8 +64,7 @@ def look_at_all(
     now = installation.clock.now()
     with installation.database.read() as connection:
         deserted = _deserted(connection, installation, now)
-        if which.status == NO_WORKER:
-            which = replace(which, status=None, ids=tuple(row.id for row in deserted))
+        which = narrowed(connection, installation, which, now)
         total = watch.how_many(connection, which, now)
         found = watch.find(
             connection,
@@ -82,6 +81,13 @@ def look_at_all(
             counts=watch.counts(connection, now) | {(row.source, NO_WORKER): 1 for row in deserted},
             wishes=watch.waiting_wishes(connection),
         )
+
+
+def narrowed(connection: Connection, installation: Installation, which: Filter, now: datetime) -> Filter:
+    """The same as a statement can find it: `no worker` stands in no row."""
+    if which.status != NO_WORKER:
+        return which
+    return replace(which, status=None, ids=tuple(row.id for row in _deserted(connection, installation, now)))
 
 
 def _deserted(connection: Connection, installation: Installation, now: datetime) -> list[ImportRow]:

@@ -66,7 +66,7 @@ DUE_FOR = timedelta(seconds=60)
 #: What people see in place of `running` where its process is gone; in no row.
 NO_WORKER = "no worker"
 #: All statuses that a list is filtered by.
-SHOWN = (*(status.value for status in ImportStatus), DUE, OVERDUE)
+SHOWN = (*(status.value for status in ImportStatus), DUE, OVERDUE, NO_WORKER)
 ENDED = frozenset(status for status, following in IMPORT_TRANSITIONS.items() if not following)
 
 

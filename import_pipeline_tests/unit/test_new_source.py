@@ -12,7 +12,7 @@ REFUSED = [
     ("2orders", f"'2orders': {NAME}"),
     ("my-orders", f"'my-orders': {NAME}"),
     ("../orders", f"'../orders': {NAME}"),
-    ("class", f"'class': {NAME}"),
+    ("class", "class: that is a word of Python's; take another name, such as class_source"),
     ("o" * 51, f"'{'o' * 51}': {NAME}"),
     ("panel", "panel: its setting PANEL_TOKEN means something else already; take another name"),
     ("json", "json: an installed module has that name; take another one, such as json_source"),

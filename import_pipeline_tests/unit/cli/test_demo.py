@@ -21,7 +21,14 @@ def test_the_command_is_named_as_it_can_be_typed_here(monkeypatch, tmp_path):
     assert script_shown() == f"{scripts.name}/{SCRIPT}"
 
 
-def test_the_demo_imports_the_example_and_no_source_of_ones_own_of_that_name(home):
+@pytest.mark.parametrize("listed", ["[]", "[OwnItems()]"])
+def test_the_demo_imports_the_example_and_no_source_of_ones_own(listed, home, tmp_path, monkeypatch):
     require_example(load_settings({}))
-    with pytest.raises(UsageError, match="items is not the example here: unset IMPORT_PIPELINE_SOURCES"):
-        require_example(load_settings({"IMPORT_PIPELINE_SOURCES": "import_pipeline_tests.second_source:SOURCES"}))
+    text = (
+        f"from import_pipeline.sources.items import ItemsSource\nclass OwnItems(ItemsSource): pass\nSOURCES = {listed}"
+    )
+    (tmp_path / "listed_for_demo.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "listed_for_demo", raising=False)
+    with pytest.raises(UsageError, match=r"^the example items is not listed here: unset IMPORT_PIPELINE_SOURCES for"):
+        require_example(load_settings({"IMPORT_PIPELINE_SOURCES": "listed_for_demo:SOURCES"}))

@@ -1,10 +1,12 @@
 """What `up` tells the processes that it starts."""
 
+import socket
 from pathlib import Path
 
 import pytest
 from dagster._core.workspace.load_target import ModuleTarget, PyProjectFileTarget, WorkspaceFileTarget
 
+from import_pipeline.cli import main
 from import_pipeline.cli.up import DEFINITIONS, dagster_home, environment_of_servers
 from import_pipeline.settings import load_settings
 
@@ -56,3 +58,13 @@ CHECKOUT = Path(__file__).parents[3]
 )
 def test_a_schedule_that_is_switched_off_is_off_however_dagster_is_started(target):
     assert [origin.location_name for origin in target.create_origins()] == [DEFINITIONS]
+
+
+def test_a_wrong_list_of_sources_is_told_before_anything_is_started(home, monkeypatch, capsys):
+    monkeypatch.setenv("IMPORT_PIPELINE_SOURCES", "math:pi")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("SOURCE_API_PORT", str(taken.getsockname()[1]))  # else this would start servers
+        with pytest.raises(SystemExit) as ended:
+            main(["up"])
+    said = "import-pipeline: math:pi.list: expected a list of ImportSource instances, got float\n"
+    assert (ended.value.code, capsys.readouterr().err) == (2, said)

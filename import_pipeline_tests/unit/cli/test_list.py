@@ -1,0 +1,40 @@
+"""Which imports `list` finds."""
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from import_pipeline.cli import main
+from import_pipeline.importer.installation import open_installation
+from import_pipeline.importer.start import begin, lease_of, new_import
+from import_pipeline.rules.status import SHOWN, Trigger
+from import_pipeline.tracking import imports
+from import_pipeline.tracking.process import Worker
+
+GONE = Worker(id="gone", host="elsewhere", pid=1)
+
+
+def test_whatever_status_it_shows_can_be_asked_for(home, capsys):
+    """`no worker` stands in no row."""
+    with open_installation() as installation:
+        source, now = installation.source("items"), installation.clock.now()
+        with installation.database.write() as connection:
+            left = imports.create(connection, new_import(source, Trigger.CLI), now)
+            later = new_import(source, Trigger.REQUEST, scheduled_at=now + timedelta(hours=1))
+            planned = imports.create(connection, later, now)
+        row = begin(installation.database, source, left.id, GONE, installation.clock, None)
+        with installation.database.write() as connection:
+            imports.leave(connection, lease_of(row, source, GONE), now)
+    found = {}
+    for status in SHOWN:
+        with pytest.raises(SystemExit) as ended:
+            main(["list", "--status", status, "--json"])
+        said = json.loads(capsys.readouterr().out)
+        found[status] = (ended.value.code, [each["import_id"] for each in said["imports"]])
+    nothing = (0, [])
+    assert found == dict.fromkeys(SHOWN, nothing) | {
+        "scheduled": (0, [planned.id]),
+        "running": (0, [left.id]),
+        "no worker": (0, [left.id]),
+    }
