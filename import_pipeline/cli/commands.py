@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
 
 import click
 
@@ -17,6 +18,7 @@ from import_pipeline.cli.migrate import migrate
 from import_pipeline.cli.new_source import new_source
 from import_pipeline.cli.panel import panel
 from import_pipeline.cli.up import up
+from import_pipeline.importer.gauges import Gauges
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.look import narrowed, source_of, view_in
 from import_pipeline.importer.plan import plan_import
@@ -105,9 +107,10 @@ def show(import_id: int, follow: bool, as_json: bool) -> None:
         if follow and source_of(installation, row.source) is not None and row.status not in ENDED:
             with LiveDisplay(installation, import_id) as display:
                 display.wait()
-        with installation.database.read() as connection:
+        gauges = Gauges(settings=installation.settings, clock=installation.clock)
+        with closing(gauges), installation.database.read() as connection:
             now = installation.clock.now()
-            view = view_in(connection, installation, imports.get(connection, import_id), now)
+            view = view_in(connection, installation, imports.get(connection, import_id), now, gauges)
             failed = items.failures(connection, import_id)
             happened = events.latest(connection, import_id)
             places = shards.of_import(connection, import_id)

@@ -9,10 +9,11 @@ from sqlalchemy import Connection
 from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.gauges import Gauges
 from import_pipeline.importer.installation import Installation
+from import_pipeline.importer.meter import metered
 from import_pipeline.importer.monitor import ImportView, Outlook, moments_wanted, outlook_of, view_of
 from import_pipeline.importer.vacancy import vacancy_of
 from import_pipeline.ratelimit import Usage
-from import_pipeline.rules.status import NO_WORKER, ImportStatus
+from import_pipeline.rules.status import ENDED, NO_WORKER, ImportStatus
 from import_pipeline.tracking import events, imports, items, scheduling, shards, watch
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.shards import ShardRow
@@ -58,7 +59,13 @@ def source_of(installation: Installation, name: str) -> ImportSource | None:
 
 
 def look_at_all(
-    installation: Installation, which: Filter, *, sort: str = "scheduled", descending: bool = True, page: int = 1
+    installation: Installation,
+    which: Filter,
+    gauges: Gauges,
+    *,
+    sort: str = "scheduled",
+    descending: bool = True,
+    page: int = 1,
 ) -> Listing:
     """The imports of a page, counted from 1; the status may be `no worker`. Raises DatabaseUnavailable."""
     now = installation.clock.now()
@@ -76,7 +83,7 @@ def look_at_all(
             offset=(page - 1) * PAGE_SIZE,
         )
         return Listing(
-            views=[view_in(connection, installation, row, now) for row in found],
+            views=[view_in(connection, installation, row, now, gauges) for row in found],
             total=total,
             counts=watch.counts(connection, now) | {(row.source, NO_WORKER): 1 for row in deserted},
             wishes=watch.waiting_wishes(connection),
@@ -100,8 +107,8 @@ def look_at(installation: Installation, import_id: int, gauges: Gauges) -> Look:
     """One import with its failures and events. Raises ImportNotFound, DatabaseUnavailable."""
     now = installation.clock.now()
     with installation.database.read() as connection:
-        view = view_in(connection, installation, imports.get(connection, import_id), now)
-        usage = _usage(installation, view, gauges)
+        view = view_in(connection, installation, imports.get(connection, import_id), now, gauges)
+        usage = _usage(installation, view.row, gauges)
         failed = view.row.items_failed_count or view.is_running
         finished = watch.finished_at(connection, import_id, MOST_MOMENTS)
         return Look(
@@ -122,33 +129,42 @@ def follow(installation: Installation, import_id: int, gauges: Gauges) -> tuple[
     """One import's figures and its outlook, for a bar. Raises ImportNotFound, DatabaseUnavailable."""
     now = installation.clock.now()
     with installation.database.read() as connection:
-        view = view_in(connection, installation, imports.get(connection, import_id), now)
+        view = view_in(connection, installation, imports.get(connection, import_id), now, gauges)
         if not view.is_running:
             return view, None
-        wanted = min(MOST_MOMENTS, moments_wanted(_limits(installation, view)))
+        wanted = min(MOST_MOMENTS, moments_wanted(_limits(installation, view.row)))
         finished = watch.finished_at(connection, import_id, wanted)
-        usage = _usage(installation, view, gauges)
+        usage = _usage(installation, view.row, gauges)
         return view, _outlook(connection, installation, view, finished, usage, now)
 
 
-def _usage(installation: Installation, view: ImportView, gauges: Gauges) -> Usage | None:
+def _usage(installation: Installation, row: ImportRow, gauges: Gauges) -> Usage | None:
     """The counters of the import's api; those of an import that has ended are somebody else's by now."""
-    source = source_of(installation, view.row.source)
-    if source is None or view.has_ended:
-        return None
-    is_learned = view.row.metadata.get("limits_learned")
-    return gauges.usage(source, "" if is_learned else _limits(installation, view))
-
-
-def view_in(connection: Connection, installation: Installation, row: ImportRow, now: datetime) -> ImportView:
-    """The import of that row, with what its source's settings and a look at its process tell of it."""
     source = source_of(installation, row.source)
-    return view_of(row, source.limits if source else "", now, vacancy_of(connection, row, source, now))
+    if source is None or row.status in ENDED:
+        return None
+    is_learned = row.metadata.get("limits_learned")
+    return gauges.usage(source, "" if is_learned else _limits(installation, row))
 
 
-def _limits(installation: Installation, view: ImportView) -> str:
-    source = source_of(installation, view.row.source)
-    return str(view.row.metadata.get("limits", source.limits if source else ""))
+def view_in(
+    connection: Connection, installation: Installation, row: ImportRow, now: datetime, gauges: Gauges | None = None
+) -> ImportView:
+    """The import of that row, with what its source's settings and a look at its process tell of it.
+
+    `gauges` tell of one that has a worker how long it has slept until now.
+    """
+    source = source_of(installation, row.source)
+    vacancy = vacancy_of(connection, row, source, now)
+    has_worker = row.status is ImportStatus.RUNNING and (vacancy is None or vacancy.since is None)
+    if gauges is not None and has_worker:
+        row = metered(row, _usage(installation, row, gauges))
+    return view_of(row, source.limits if source else "", now, vacancy)
+
+
+def _limits(installation: Installation, row: ImportRow) -> str:
+    source = source_of(installation, row.source)
+    return str(row.metadata.get("limits", source.limits if source else ""))
 
 
 def _outlook(
@@ -165,7 +181,7 @@ def _outlook(
     return outlook_of(
         view,
         items.remaining(connection, view.row.id),
-        limits=_limits(installation, view),
+        limits=_limits(installation, view.row),
         per_page=source.per_page if source else 100,
         finished_at=finished,
         usage=usage,

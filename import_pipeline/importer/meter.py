@@ -1,6 +1,7 @@
 """The import's share of its api's counters."""
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -19,12 +20,31 @@ SECONDS_BETWEEN_READS = 1.0
 #: How often the first reading is tried again.
 FIRST_READS = 2
 #: With the import since the store has first answered it.
-SLEEPS_BEFORE = "sleeps_before"
+SLEEPS_BEFORE, SLEPT_BEFORE = "sleeps_before", "slept_before"
 
 
 def has_begun(row: ImportRow) -> bool:
     """Whether the store of the limits has ever answered the import."""
     return SLEEPS_BEFORE in row.metadata
+
+
+def metered(row: ImportRow, usage: Usage | None) -> ImportRow:
+    """The import as its worker would tell it now: that is a second behind, and a wait may be under way.
+
+    As it stands where the store does not answer, or where its latest worker has not read the counters yet.
+    """
+    if usage is None or not has_begun(row) or RESUMED_AFTER in row.metadata:
+        return row
+    sleeps, slept_seconds = _share(usage, row.metadata[SLEEPS_BEFORE], row.metadata.get(SLEPT_BEFORE))
+    return replace(
+        row,
+        rate_limit_sleeps_count=max(row.rate_limit_sleeps_count, sleeps),
+        total_sleep_seconds=max(row.total_sleep_seconds, slept_seconds),
+    )
+
+
+def _share(usage: Usage, sleeps_before: int, slept_before: float | None) -> tuple[int, float]:
+    return max(0, usage.sleeps - sleeps_before), max(0.0, usage.slept_seconds - (slept_before or 0.0))
 
 
 class Meter:
@@ -33,7 +53,7 @@ class Meter:
     def __init__(self, api: Api, row: ImportRow) -> None:
         self._api = api
         self._sleeps_before = row.metadata.get(SLEEPS_BEFORE)
-        self._slept_before = row.metadata.get("slept_before")
+        self._slept_before = row.metadata.get(SLEPT_BEFORE)
         self._facts: dict[str, Any] = {}
         self._usage: Usage | None = None
 
@@ -48,7 +68,7 @@ class Meter:
             metadata |= {
                 "limits": work.source.limits,  # those of this import: settings change
                 SLEEPS_BEFORE: usage.sleeps,
-                "slept_before": usage.slept_seconds,
+                SLEPT_BEFORE: usage.slept_seconds,
             }
             if work.workers > 1:
                 metadata["shards"] = work.workers
@@ -116,9 +136,5 @@ class Meter:
         """What the heartbeat writes, with the requests that it counts along."""
         if self._usage is None or self._sleeps_before is None:
             return Pulse(**vars(sent))
-        return Pulse(
-            **vars(sent),
-            sleeps=max(0, self._usage.sleeps - self._sleeps_before),
-            slept_seconds=max(0.0, self._usage.slept_seconds - (self._slept_before or 0.0)),
-            blocked_until=self._usage.paused_until,
-        )
+        sleeps, slept_seconds = _share(self._usage, self._sleeps_before, self._slept_before)
+        return Pulse(**vars(sent), sleeps=sleeps, slept_seconds=slept_seconds, blocked_until=self._usage.paused_until)

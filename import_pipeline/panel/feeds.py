@@ -27,7 +27,7 @@ def list_imports(request: Request) -> Response:
         raise HTTPException(400, problem)
     query = Query.read(request.query_params, sources)
     listing = look_at_all(
-        panel.installation, query.filter, sort=query.sort, descending=query.descending, page=query.page
+        panel.installation, query.filter, panel.gauges, sort=query.sort, descending=query.descending, page=query.page
     )
     told = {"total": listing.total, "page": query.page, "imports": [as_json(view) for view in listing.views]}
     return JSONResponse(_masked(panel, told))

@@ -33,7 +33,12 @@ def show_list(request: Request) -> Response:
     listing = panel.look(
         request,
         lambda: look_at_all(
-            panel.installation, query.filter, sort=query.sort, descending=query.descending, page=query.page
+            panel.installation,
+            query.filter,
+            panel.gauges,
+            sort=query.sort,
+            descending=query.descending,
+            page=query.page,
         ),
     )
     return panel.draw(request, "list.html", list_page(listing, query, sources) | _said(request))

@@ -8,9 +8,12 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from import_pipeline.importer.api import open_api
+from import_pipeline.importer.gauges import Gauges
+from import_pipeline.importer.look import follow
 from import_pipeline.importer.meter import Meter
 from import_pipeline.importer.work import Stop, Work
-from import_pipeline.testing import CannedTransport
+from import_pipeline.ratelimit.exchange import SECOND, Ask, Outcome, Settled, Wanted
+from import_pipeline.testing import CannedTransport, MemoryPermits
 from import_pipeline.tracking import events
 from import_pipeline_tests.life import Life
 from import_pipeline_tests.permits import Switched
@@ -69,6 +72,32 @@ async def watched(life, store):
         yield clock, hand.row.id
         watcher.cancel()
         work.close()
+
+
+@pytest.mark.parametrize("shared_database", ["sqlite"], indirect=True)
+async def test_a_wait_in_progress_is_no_active_time(life: Life):
+    """From 2 s on all wait for a place that comes free at 11 s; the worker has told of no sleep yet."""
+    store = MemoryPermits(life.clock)
+    gauges = Gauges(settings=life.installation.settings, clock=life.clock, _permits=store)
+
+    def ask(permit, *settled):
+        wanted = (Wanted(permit=permit, lifetime=30 * SECOND),)
+        store.exchange(Ask(api="items", process="w", tiers=((1, 10 * SECOND),), settled=settled, wanted=wanted))
+
+    def shown():
+        figures = follow(life.installation, number, gauges)[0].figures
+        return figures.duration_seconds, figures.total_sleep_seconds, figures.active_seconds
+
+    async with watched(life, store) as (_, number):
+        ask("a")
+        life.go_on(seconds=1)
+        assert shown() == (1, 0, 1)
+        life.go_on(seconds=1)
+        ask("b", Settled(permit="a", outcome=Outcome.ANSWERED, age=SECOND))
+        for slept in range(10):
+            assert shown() == (2 + slept, slept, 2)
+            life.go_on(seconds=1)
+        assert shown() == (12, 9, 3)  # the place is free, and nobody has taken it
 
 
 @pytest.mark.parametrize("shared_database", ["sqlite"], indirect=True)

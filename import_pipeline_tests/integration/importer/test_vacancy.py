@@ -7,8 +7,12 @@ from datetime import timedelta
 import pytest
 
 from import_pipeline.importer import upkeep, wishes
+from import_pipeline.importer.gauges import Gauges
 from import_pipeline.importer.look import view_in
+from import_pipeline.importer.meter import SLEEPS_BEFORE, SLEPT_BEFORE
 from import_pipeline.importer.vacancy import Vacancy, vacancy_of
+from import_pipeline.ratelimit.exchange import SECOND, Ask, Wanted
+from import_pipeline.testing import MemoryPermits
 from import_pipeline.tracking import events, imports, leases, shards
 from import_pipeline.tracking.process import Worker, machine, this_process
 from import_pipeline_tests.life import ADA, BOB, CANCELLED, COMPLETED
@@ -97,10 +101,10 @@ def test_what_waits_for_the_store_of_the_limits_says_who_goes_on_once_it_is_back
     )
 
 
-def seconds(life, hand):
+def seconds(life, hand, gauges=None):
     """How the import's duration divides now: active, slept, away."""
     with life.database.read() as connection:
-        figures = view_in(connection, life.installation, life.get(hand.row.id), life.now).figures
+        figures = view_in(connection, life.installation, life.get(hand.row.id), life.now, gauges).figures
     assert figures.active_seconds + figures.total_sleep_seconds + figures.away_seconds == figures.duration_seconds
     return figures.active_seconds, figures.total_sleep_seconds, figures.away_seconds
 
@@ -117,6 +121,18 @@ def test_the_time_since_a_worker_was_last_heard_of_is_away_time_as_soon_as_it_is
     assert seconds(life, killed) == (5, 0, 60)
     life.go_on(seconds=7)
     assert seconds(life, killed) == (5, 0, 67)
+
+
+def test_a_wait_that_goes_on_without_its_worker_is_away_time(life, dead):
+    store = MemoryPermits(life.clock)
+    gauges = Gauges(settings=life.installation.settings, clock=life.clock, _permits=store)
+    hand = begun(life, dead)
+    life.do(leases.write, hand.lease, life.now, metadata={SLEEPS_BEFORE: 0, SLEPT_BEFORE: 0.0})
+    for permit in "ab":
+        wanted = (Wanted(permit=permit, lifetime=30 * SECOND),)
+        store.exchange(Ask(api="items", process="w", tiers=((1, 10 * SECOND),), wanted=wanted))
+    life.go_on(seconds=5)
+    assert seconds(life, hand, gauges) == (0, 0, 5)
 
 
 def test_the_time_since_a_worker_left_is_away_time_also_once_another_one_goes_on(life):

@@ -1,0 +1,31 @@
+"""How long an import has slept until now, from what its worker has told and from the api's counters."""
+
+import pytest
+
+from import_pipeline.importer.meter import SLEEPS_BEFORE, SLEPT_BEFORE, metered
+from import_pipeline.ratelimit import Usage
+from import_pipeline.rules.status import ImportStatus
+from import_pipeline.tracking.imports import RESUMED_AFTER
+from import_pipeline_tests.rows import NOON, an_import
+
+BEGUN = {SLEEPS_BEFORE: 2, SLEPT_BEFORE: 30.0}
+
+
+def usage(sleeps, slept_seconds):
+    return Usage(hits=0, sleeps=sleeps, slept_seconds=slept_seconds, paused_until=None)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "counters", "expected"),
+    [
+        (BEGUN, usage(7, 39.5), (5, 9.5)),
+        (BEGUN, usage(0, 1.0), (4, 8.0)),  # the store has forgotten
+        (BEGUN, None, (4, 8.0)),  # it does not answer
+        ({}, usage(7, 39.5), (4, 8.0)),  # the import has not read it yet
+        ({**BEGUN, RESUMED_AFTER: NOON.isoformat()}, usage(7, 39.5), (4, 8.0)),  # nor its new worker, what was away
+    ],
+)
+def test_sleep_counts_until_now_where_that_is_known(metadata, counters, expected):
+    row = an_import(status=ImportStatus.RUNNING, rate_limit_sleeps_count=4, total_sleep_seconds=8.0, metadata=metadata)
+    now = metered(row, counters)
+    assert (now.rate_limit_sleeps_count, now.total_sleep_seconds) == expected
