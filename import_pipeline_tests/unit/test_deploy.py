@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 from compose_spec import PyCompose
+from dagster._core.workspace.load_target import WorkspaceFileTarget
 
+from import_pipeline.cli.up import DEFINITIONS
 from import_pipeline.settings import SETTINGS, SOURCE_SETTINGS, load_settings
 
 ROOT = Path(__file__).parents[2]
@@ -151,9 +153,22 @@ SPOKEN = {
     ("import-pipeline", "panel"): {"--quiet"},
     ("import-pipeline", "migrate"): set(),
     ("dagster", "api", "grpc"): {"-h", "-p", "-m"},
-    ("dagster-webserver",): {"-h", "-p", "--grpc-host", "--grpc-port"},
-    ("dagster-daemon", "run"): {"--grpc-host", "--grpc-port"},
+    ("dagster-webserver",): {"-h", "-p", "-w"},
+    ("dagster-daemon", "run"): {"-w"},
 }
+
+
+def test_the_code_has_the_name_that_up_gives_it_and_is_looked_for_where_it_listens(monkeypatch):
+    read_by = {where: command[-1] for where, command in commands() if "-w" in command}
+    assert read_by == {
+        "compose: webserver": "/opt/dagster_home/workspace.yaml",
+        "compose: daemon": "/opt/dagster_home/workspace.yaml",
+        "import-pipeline-daemon.service": "/opt/import_pipeline/deploy/workspace.yaml",
+        "import-pipeline-webserver.service": "/opt/import_pipeline/deploy/workspace.yaml",
+    }
+    monkeypatch.setenv("CODE_HOST", compose()["services"]["webserver"]["environment"]["CODE_HOST"])
+    [origin] = WorkspaceFileTarget(paths=[str(DEPLOY / "workspace.yaml")]).create_origins()
+    assert (origin.location_name, origin.host, origin.port) == (DEFINITIONS, "code", 4000)
 
 
 @pytest.mark.parametrize(("where", "command"), list(commands()), ids=str)
