@@ -83,7 +83,8 @@ def test_after_a_kill_the_next_run_goes_on_with_the_same_import(command, home):
 
 def test_an_interrupt_keeps_the_import_for_the_next_run(command):
     with slow_api() as url:
-        command.environment = {"ITEMS_BASE_URL": url, "ITEMS_LIMITS": PACE}
+        few = {"ITEMS_CONCURRENCY": "3", "ITEMS_CEILING": "3"}
+        command.environment = {"ITEMS_BASE_URL": url, "ITEMS_LIMITS": PACE, **few}
         interrupted = command.start("run", "items")
         some_details(url, 6)
         interrupted.signal(signal.SIGINT)
@@ -109,7 +110,7 @@ def test_an_interrupt_keeps_the_import_for_the_next_run(command):
         assert "3, 5 have not been imported; ask again.\n" in wish.err
         resumed = command.run("run", "items", "--json").json
         assert (resumed["import_id"], resumed["status"], resumed["items_imported_count"]) == (1, "completed", ITEMS)
-        assert repeated_requests(url) == 0, "what is in flight is waited for"
+        assert repeated_requests(url) <= 2 * 3, "what is in flight is waited for, half a second"
 
 
 def test_a_watcher_sees_an_import_to_its_end(command):

@@ -60,7 +60,7 @@ def test_two_hosts_an_hour_apart_share_the_limits(
     assert began - other_began == pytest.approx(2 * HOUR, abs=60)
     assert stats["admitted"] == (statuses + other_statuses).count(200) == 33
     assert stats["rate_limited"] <= most_refused
-    assert 5 <= stats["last_admitted"] - stats["first_admitted"] < 9
+    assert 5 <= stats["last_admitted"] - stats["first_admitted"] < 30
 
 
 @pytest.mark.nightly
@@ -77,7 +77,7 @@ def test_a_hosts_clock_that_is_set_in_the_middle_changes_nothing(redis_url: str,
         stats = asking.get(f"{url}/_stats").json()
     assert ended - began == pytest.approx(step + 6, abs=20)
     assert (stats["admitted"], stats["rate_limited"]) == (33, 0)
-    assert 5 <= stats["last_admitted"] - stats["first_admitted"] < 9
+    assert 5 <= stats["last_admitted"] - stats["first_admitted"] < 30
 
 
 @pytest.mark.parametrize("step", [HOUR, pytest.param(-HOUR, marks=pytest.mark.nightly)], ids=["ahead", "back"])
