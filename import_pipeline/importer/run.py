@@ -190,6 +190,7 @@ async def _work(
     connect = run.connect or partial(open_api, run.source, installation.settings, installation.clock)
     async with connect() as api:
         run.on_api(api)
+        stop.then(api.limiter.grant_no_more)  # what is sent now would be cut before its answer, and be asked for again
         work = _work_of(run, row, lease, api, stop)
         meter = Meter(api, row)
         heartbeat = Heartbeat(

@@ -67,12 +67,22 @@ class Stop:
         self.asked = asyncio.Event()
         self.reason: ImportPipelineError | None = None
         self._cut = cut
+        self._actions: list[Callable[[], object]] = []
+
+    def then(self, action: Callable[[], object]) -> None:
+        """Call that as soon as it is asked for; now, where it has been."""
+        if self.asked.is_set():
+            action()
+        else:
+            self._actions.append(action)
 
     def ask(self, reason: ImportPipelineError, grace_seconds: float = GRACE_SECONDS) -> None:
         """Ask for it, on the event loop."""
         if self.reason is None:
             self.reason = reason
             self.asked.set()
+            for action in self._actions:
+                action()
             self._cut(grace_seconds)
 
 

@@ -68,6 +68,7 @@ class Limiter:
         self._free_until = 0.0
         self._paused_until = 0.0
         self._refusals = 0
+        self._is_shut = False
 
     async def __aenter__(self) -> Self:
         """Start the one task that talks to the store."""
@@ -94,16 +95,22 @@ class Limiter:
         CostTooHigh for a request that no window has room for.
         """
         self._check_cost(cost)
-        while True:
+        while not self._is_shut:
             blocked = self._blocked(self._paused_until - self.clock.monotonic())
             if blocked is not None:
                 raise blocked
             if self.clock.monotonic() < self._free_until:
                 return self._dispatcher.free_permit(deadline, cost)
             permit = await self._next_permit(deadline, cost, first=first)
-            if self.clock.monotonic() >= self._paused_until:
+            if not self._is_shut and self.clock.monotonic() >= self._paused_until:
                 return permit
-            self.unused(permit)  # a pause began meanwhile
+            self.unused(permit)  # a pause began meanwhile, or nobody is let go any more
+        never: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
+        return await never
+
+    def grant_no_more(self) -> None:
+        """Let nobody go from now on: whoever waits for a permit, or comes for one, waits until it is cancelled."""
+        self._is_shut = True
 
     def answered(self, permit: Permit, at: float | None = None) -> None:
         """An answer came, now or at that moment of the clock: the server has counted the request by then."""

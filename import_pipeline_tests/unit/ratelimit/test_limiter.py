@@ -232,6 +232,26 @@ async def test_cancelled_at_the_moment_of_the_grant_gives_it_back_too() -> None:
         assert clock.monotonic() < 0.1
 
 
+async def test_nobody_is_let_go_after_the_last_one_and_no_place_is_taken() -> None:
+    """Neither who has a permit that may start a little later, nor who waits for one, nor who comes then."""
+    clock, log = FakeClock(), list[float]()
+    permits = MemoryPermits(clock)
+    async with limiter_on(clock, permits) as limiter:
+        tasks = [asyncio.create_task(ask_and_answer(limiter, log)) for _ in range(5)]
+        await clock.sleep(1)
+        limiter.grant_no_more()
+        tasks.append(asyncio.create_task(ask_and_answer(limiter, log)))
+        await clock.sleep(60)
+        assert (log, [task.done() for task in tasks]) == ([0, 0, 0], [True] * 3 + [False] * 3)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    async with limiter_on(clock, permits) as other:
+        for _ in range(3):
+            await other.acquire()
+    assert clock.monotonic() < 62, "three places are free"
+
+
 async def test_blocked_for_tells_gaps_only_while_tasks_wait() -> None:
     clock = FakeClock()
     async with limiter_on(clock, tiers=parse_tiers("1/10 second")) as limiter:
