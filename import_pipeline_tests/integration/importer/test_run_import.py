@@ -88,7 +88,7 @@ TROUBLE = {
     "5=garbage": (
         "the detail's body is not what was expected: Unterminated string starting at: line 1 column 19 (char 18)"
     ),
-    "7=hang": "no answer within 1 s",
+    "7=hang": "no answer within 2 s",
     "9=body:[1,2]": "the detail's body is not what was expected: expected a JSON object, got list",
     '11=body:{"name":"no price"}': "ImportedItem.populate rejects the detail: no 'price'",
     "13=drop": "the connection broke before the answer came: Server disconnected",
@@ -101,7 +101,7 @@ HARMLESS = ("21=status:500*2", "23=hang*1", "25=drop*1", "27=status:429:1*1")
 
 def test_trouble_with_some_items_is_recorded_with_its_reason_and_no_other_suffers(home):
     with demo_api(items=40, faults=(*TROUBLE, *HARMLESS)) as url:
-        configured = settings(home, url, ITEMS_TIMEOUT="1")
+        configured = settings(home, url, ITEMS_TIMEOUT="2")
         summary = run_import("items", settings=configured)
         asked = log(url)
     bad = {fault.partition("=")[0]: reason for fault, reason in TROUBLE.items()}
