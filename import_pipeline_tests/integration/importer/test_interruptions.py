@@ -1,19 +1,25 @@
 """Processes that are killed, frozen, told to end; imports that are cancelled."""
 
+import asyncio
 import os
 import signal
 import sqlite3
 import threading
 import time
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 from datetime import timedelta
 
+import httpx
 import pytest
 from sqlalchemy import update
 
 from import_pipeline import run_import
-from import_pipeline.errors import ImportAlreadyRunning
-from import_pipeline.rules.status import ImportStatus
+from import_pipeline.errors import ImportAlreadyRunning, ImportInterrupted
+from import_pipeline.importer.api import open_api
+from import_pipeline.importer.installation import open_installation
+from import_pipeline.importer.run import Run, carry_out
+from import_pipeline.importer.start import new_import, prepare
+from import_pipeline.rules.status import ImportStatus, Trigger
 from import_pipeline.tracking import events, imports
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.tables import imports as imports_table
@@ -162,6 +168,33 @@ def test_a_process_that_was_frozen_beyond_its_lease_changes_nothing_when_it_wake
         assert (latest(configured), rows(configured), actions(configured)) == before
     assert (summary.import_id, counts(summary)) == (1, ("completed", 60, 60, 0, 0))
     assert ending == "LeaseLost: import 1 has ended or was taken over by another process"
+
+
+def test_no_request_goes_once_the_process_was_told_to_end(home):
+    """It would be cut off before its answer, and asked for again: no permit comes, though places are free."""
+    apis, asked, let_go = [], [], []
+
+    class Told(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request):
+            asked.append(request.url.path)
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.sleep(0.1)
+            let_go.append(await apis[0].limiter.acquire())  # until what is in flight is cut off
+            return httpx.Response(500)
+
+    @asynccontextmanager
+    async def connect():
+        async with open_api(source, configured, installation.clock, Told()) as api:
+            yield api
+
+    configured = settings(home, "http://api.test")
+    with open_installation(configured) as installation:
+        source = installation.source("items")
+        row = prepare(installation.database, source, new_import(source, Trigger.CLI), installation.clock)
+        run = Run(installation=installation, source=source, connect=connect, on_api=apis.append)
+        with pytest.raises(ImportInterrupted):
+            carry_out(run, row.id)
+    assert (len(asked), let_go) == (1, [])
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
