@@ -1,0 +1,134 @@
+"""The meaning of a database's error: a fault of the row, a moment to wait out, or trouble that a person must mend.
+
+The codes decide, never the class of the driver's exception: psycopg2 raises one class for a row that is too large, a
+deadlock and a server that is gone.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+# SQLite's primary result codes (https://sqlite.org/rescode.html); an extended code holds its primary one in a byte.
+SQLITE_ERROR, SQLITE_PERM, SQLITE_BUSY, SQLITE_LOCKED, SQLITE_READONLY, SQLITE_IOERR = 1, 3, 5, 6, 8, 10
+SQLITE_CORRUPT, SQLITE_FULL, SQLITE_CANTOPEN, SQLITE_PROTOCOL, SQLITE_TOOBIG = 11, 13, 14, 15, 18
+SQLITE_CONSTRAINT, SQLITE_MISMATCH, SQLITE_RANGE, SQLITE_NOTADB = 19, 20, 25, 26
+
+
+class Meaning(StrEnum):
+    """What an error of the database says, and so what is to be done about it."""
+
+    ROW = "row"  #: the database refuses this row: its item fails, all else is stored
+    MODEL = "model"  #: the table is not what the model says: no row of that kind can be written
+    CONFLICT = "conflict"  #: the transaction lost against another one: it is repeated at once
+    LOCKED = "locked"  #: another session holds what is needed: it is waited for
+    GONE = "gone"  #: the connection has ended or none can be had: it is tried again
+    NO_RIGHT = "no right"  #: the role may not do that
+    FULL = "full"  #: there is no room
+    READ_ONLY = "read only"  #: nobody may write: a replica, or a file without that right
+    NO_ENTRY = "no entry"  #: password, role or host are refused
+    ABSENT = "absent"  #: no database of that name, or no file where it should be
+    DAMAGED = "damaged"  #: the file is no database, or its content is broken
+    OTHER = "other"  #: anything else; it is raised as it is
+
+    @property
+    def is_refusal(self) -> bool:
+        """It concerns the row or the model, not the database itself."""
+        return self in {Meaning.ROW, Meaning.MODEL}
+
+    @property
+    def may_pass(self) -> bool:
+        """The same unit of work may succeed at another moment."""
+        return self in {Meaning.CONFLICT, Meaning.LOCKED, Meaning.GONE}
+
+
+#: SQLSTATE classes (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+_CLASSES: Mapping[str, Meaning] = {
+    "08": Meaning.GONE,  # connection exception
+    "09": Meaning.ROW,  # triggered action exception
+    "21": Meaning.ROW,  # cardinality violation: one row twice in a statement
+    "22": Meaning.ROW,  # data exception
+    "23": Meaning.ROW,  # integrity constraint violation
+    "27": Meaning.ROW,  # triggered data change violation
+    "28": Meaning.NO_ENTRY,  # invalid authorization specification
+    "38": Meaning.ROW,  # external routine exception
+    "39": Meaning.ROW,  # external routine invocation exception
+    "40": Meaning.CONFLICT,  # transaction rollback
+    "44": Meaning.ROW,  # with check option violation
+    "53": Meaning.GONE,  # insufficient resources: too many connections, out of memory
+    "54": Meaning.ROW,  # program limit exceeded: a row or an index entry too large
+    "57": Meaning.GONE,  # operator intervention: shutdown, crash, starting up, idle sessions ended
+    "58": Meaning.GONE,  # system error outside of Postgres
+    "P0": Meaning.ROW,  # raised by a trigger or function
+    "XX": Meaning.DAMAGED,
+}
+#: Codes that say something else than their class.
+_CODES: Mapping[str, Meaning] = {
+    "25006": Meaning.READ_ONLY,
+    "25P03": Meaning.GONE,  # ended as idle in its transaction
+    "25P04": Meaning.GONE,  # the transaction took too long
+    "3D000": Meaning.ABSENT,
+    "3F000": Meaning.MODEL,  # no such schema
+    "40002": Meaning.ROW,  # a constraint, found broken at the commit
+    "42501": Meaning.NO_RIGHT,
+    "42703": Meaning.MODEL,  # undefined column
+    "42704": Meaning.MODEL,  # undefined object, such as a type
+    "42804": Meaning.MODEL,  # datatype mismatch
+    "42846": Meaning.MODEL,  # cannot coerce
+    "42883": Meaning.MODEL,  # undefined function or operator
+    "428C9": Meaning.MODEL,  # a generated column is written
+    "42P01": Meaning.MODEL,  # undefined table
+    "42P10": Meaning.MODEL,  # no unique constraint that ON CONFLICT could mean
+    "42P22": Meaning.MODEL,  # no collation
+    "53100": Meaning.FULL,
+    "55P03": Meaning.LOCKED,
+    "57014": Meaning.LOCKED,  # statement_timeout, or cancelled by an operator
+    "57P04": Meaning.ABSENT,  # the database was dropped
+}
+_SQLITE: Mapping[int, Meaning] = {
+    SQLITE_PERM: Meaning.NO_RIGHT,
+    SQLITE_BUSY: Meaning.LOCKED,
+    SQLITE_LOCKED: Meaning.LOCKED,
+    SQLITE_PROTOCOL: Meaning.LOCKED,  # too many took and gave back the lock of the write-ahead log
+    SQLITE_READONLY: Meaning.READ_ONLY,
+    SQLITE_IOERR: Meaning.GONE,
+    SQLITE_CORRUPT: Meaning.DAMAGED,
+    SQLITE_FULL: Meaning.FULL,
+    SQLITE_CANTOPEN: Meaning.ABSENT,
+    SQLITE_TOOBIG: Meaning.ROW,
+    SQLITE_CONSTRAINT: Meaning.ROW,
+    SQLITE_MISMATCH: Meaning.ROW,
+    SQLITE_RANGE: Meaning.ROW,
+    SQLITE_NOTADB: Meaning.DAMAGED,
+}
+#: SQLite has one code for all that is wrong with a statement; these are its words where the table is not the model's.
+_SQLITE_MODEL = ("no such column", "has no column named", "no such table", "cannot INSERT into generated column")
+#: A connection that is refused has no code in psycopg2: libpq keeps it to itself. The server's words, where English.
+_REFUSED_ENTRY = (
+    "password authentication failed",
+    "no pg_hba.conf entry",
+    "no password supplied",
+    "is not permitted to log in",
+    "peer authentication failed",
+    "ident authentication failed",
+)
+
+
+def of_sqlstate(code: str) -> Meaning:
+    """The meaning of Postgres' five characters."""
+    return _CODES.get(code) or _CLASSES.get(code[:2], Meaning.OTHER)
+
+
+def of_sqlite(code: int, message: str) -> Meaning:
+    """The meaning of SQLite's result code, extended or not; the message decides where the code is SQLITE_ERROR."""
+    primary = code & 0xFF
+    if primary == SQLITE_ERROR:
+        return Meaning.MODEL if any(each in message for each in _SQLITE_MODEL) else Meaning.OTHER
+    return _SQLITE.get(primary, Meaning.OTHER)
+
+
+def of_lost_connection(message: str) -> Meaning:
+    """The meaning of an error without a code: a connection that could not be made, or has ended."""
+    if any(each in message for each in _REFUSED_ENTRY) or ("role " in message and "does not exist" in message):
+        return Meaning.NO_ENTRY
+    if "database " in message and "does not exist" in message:
+        return Meaning.ABSENT
+    return Meaning.GONE
