@@ -29,7 +29,8 @@ _WORD = r"(?:token|secret|password|passwd|pwd|signature|credential|api[_-]?key|a
 _PART = rf"[\w-]{{0,40}}{_WORD}[\w-]{{0,40}}"
 _FIELD_NAME = rf"(?:{_PART}|auth|authorization|jwt|cookie|set-cookie|proxy-authorization)"
 TELLING_NAME = rf"(?:{_FIELD_NAME}|key|sig|code)"
-_USERINFO = re.compile(r"(?P<before>\b[a-z][a-z0-9+.-]*://)(?P<user>[^\s/?#@:]*)(?::[^\s/?#@]*)?@", re.IGNORECASE)
+# What can begin anywhere is bounded, so that no text costs more than linear time: a scheme has 31 characters at most.
+_USERINFO = re.compile(r"(?P<before>\b[a-z][a-z0-9+.-]{0,30}://)(?P<user>[^\s/?#@:]*)(?::[^\s/?#@]*)?@", re.IGNORECASE)
 #: Whose addresses name a role before the password, which is told: at an API it may be a token.
 _WITH_ROLE = ("postgres", "redis")
 _PARAMETER = re.compile(rf"(?P<before>[?&;]{TELLING_NAME}=)(?P<value>[^\s&#;\"'<>]*)", re.IGNORECASE)

@@ -23,6 +23,7 @@ from import_pipeline.importer.plan import first_page
 from import_pipeline.importer.sources import checked, listed_in, load_sources
 from import_pipeline.ratelimit import Limiter, open_permits, parse_tiers
 from import_pipeline.ratelimit.inspection import inspect_redis, weaknesses
+from import_pipeline.ratelimit.proxies import environment_proxy
 from import_pipeline.redaction import redact
 from import_pipeline.rules.outcome import Verdict, judge
 from import_pipeline.settings import SETTINGS, SOURCE_SETTINGS, Settings, variable_prefix
@@ -222,4 +223,6 @@ def _first_page(installation: Installation, listed: ImportSource) -> str:
         raise ImportPipelineError(judgement.reason)
     total = listed.total(response)
     count = "an unknown number of" if total is None else total
-    return f"answers at {listed.base_url}, {count} items, limits {listed.limits or 'none'}"
+    found = environment_proxy(listed.base_url)
+    way = f" through the proxy {found.address} ({found.variable})" if found else ""
+    return f"answers at {listed.base_url}{way}, {count} items, limits {listed.limits or 'none'}"

@@ -13,10 +13,14 @@ from import_pipeline.contracts import Connector, ImportSource
 from import_pipeline.errors import ContractError, ImportFailed
 from import_pipeline.ratelimit import Limiter, Permits, RateLimitedTransport, Usage, open_permits, parse_tiers
 from import_pipeline.ratelimit.connections import open_connections
+from import_pipeline.ratelimit.proxies import environment_proxy
+from import_pipeline.ratelimit.unpacking import ACCEPTED
 from import_pipeline.redaction import keep, keep_headers
 from import_pipeline.settings import Settings
 
 TOO_MANY_REQUESTS = 429
+#: What each request says, unless its connector says otherwise.
+_HEADERS = {"User-Agent": "import-pipeline", "Accept": "application/json", "Accept-Encoding": ACCEPTED}
 #: A store that is restarted or replaced is back by then.
 STORE_PATIENCE = timedelta(minutes=1)
 
@@ -147,10 +151,16 @@ async def open_api(
         store_patience=store_patience,
     )
     tally = Tally()
-    inner = transport or open_connections(limit=max(100, source.concurrency))
+    inner = transport or _connections(source, connector)
     limited = _limited(inner, limiter, source, tally, connector.timeout)
     async with limiter, _client(connector, limited) as client:
         yield Api(client, limited, limiter, tally, connector.timeout)
+
+
+def _connections(source: ImportSource, connector: Connector) -> httpx.AsyncBaseTransport:
+    """Real connections, through the proxy that the environment names for the source's address."""
+    found = environment_proxy(connector.base_url)
+    return open_connections(limit=max(100, source.concurrency), proxy=found.proxy if found else None)
 
 
 def _limited(
@@ -173,7 +183,7 @@ def _client(connector: Connector, transport: httpx.AsyncBaseTransport) -> httpx.
     """A client of the one origin."""
     return httpx.AsyncClient(
         base_url=httpx.URL(connector.base_url).copy_with(userinfo=b""),
-        headers={"User-Agent": "import-pipeline", "Accept": "application/json", **connector.headers},
+        headers=_HEADERS | dict(connector.headers),
         auth=connector.auth or _auth_in(connector.base_url),
         transport=transport,
         # A server could make every further request longer by a cookie per answer.

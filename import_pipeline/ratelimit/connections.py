@@ -10,12 +10,16 @@ from typing import Any
 
 import aiohttp
 import httpx
+import yarl
 from httpx_aiohttp import AiohttpTransport
 
 from import_pipeline.ratelimit.sending import CONNECTS, SENDS, Trace
 
 #: The request that the running task sends, and its trace; aiohttp passes nothing of the kind on.
-_traced: ContextVar[tuple[httpx.Request, Trace] | None] = ContextVar("traced", default=None)
+_traced: ContextVar[tuple[httpx.Request, Trace | None] | None] = ContextVar("traced", default=None)
+#: Bytes of one header, and of all that a head may have lines of; curl and httpx read as much.
+LONGEST_HEADER = 65_536
+MOST_HEADERS = 256
 
 
 async def send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -25,10 +29,17 @@ async def send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandl
     httpx-aiohttp would call a refused connection a timeout, after which a request may still be on its way. What is no
     HTTP is a ReadError too, since httpx's errors have no other word for it.
     """
+    if (traced := _traced.get()) is not None:
+        request.url = _as_written(traced[0].url)
     try:
         return await handler(request)
     except aiohttp.ServerTimeoutError:
         raise
+    except aiohttp.ClientProxyConnectionError as error:
+        raise httpx.ConnectError(f"the proxy cannot be reached: {error}") from error
+    except aiohttp.ClientHttpProxyError as error:
+        answer = f"{error.status} {error.message.splitlines()[0] if error.message else ''}".strip()
+        raise httpx.ConnectError(f"the proxy refuses the connection: it answers {answer}") from error
     except aiohttp.ClientConnectorError as error:
         raise httpx.ConnectError(str(error)) from error  # nothing was sent
     except aiohttp.ClientConnectionError as error:
@@ -37,13 +48,18 @@ async def send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandl
         raise httpx.ReadError(f"the answer cannot be read: {error.message.splitlines()[0]}") from error
 
 
+def _as_written(url: httpx.URL) -> yarl.URL:
+    """The address byte for byte: aiohttp would quote it anew, which breaks signatures and opaque cursors."""
+    return yarl.URL(str(url.copy_with(userinfo=b"", fragment=None)), encoded=True)
+
+
 def tells(event: str, about: Callable[[httpx.Request], Mapping[str, Any]]) -> Any:
     """A callback of aiohttp's tracing that tells the request's own trace of an event, as httpx's own transport does."""
 
     async def tell(*_: object) -> None:
         traced = _traced.get()
-        if traced is not None:
-            request, trace = traced
+        request, trace = traced or (None, None)
+        if request is not None and trace is not None:
             await trace(event, about(request))
 
     return tell
@@ -68,15 +84,20 @@ class TracedTransport(AiohttpTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send it."""
         trace = request.extensions.get("trace")
-        token = _traced.set(trace and (request, trace))
+        token = _traced.set((request, trace))
         try:
             return await super().handle_async_request(request)
         finally:
             _traced.reset(token)
 
 
-def open_connections(limit: int, *, verify: ssl.SSLContext | bool = True) -> httpx.AsyncBaseTransport:
-    """A transport with at most that many connections. It follows no redirect, keeps no cookie, repeats no request."""
+def open_connections(
+    limit: int, *, verify: ssl.SSLContext | bool = True, proxy: httpx.Proxy | None = None
+) -> httpx.AsyncBaseTransport:
+    """A transport with at most that many connections, all of them through the proxy if there is one.
+
+    It follows no redirect, keeps no cookie, repeats no request.
+    """
     context = httpx.create_ssl_context(verify=verify)
 
     def session() -> aiohttp.ClientSession:
@@ -85,6 +106,17 @@ def open_connections(limit: int, *, verify: ssl.SSLContext | bool = True) -> htt
             cookie_jar=aiohttp.DummyCookieJar(),
             middlewares=(send_once,),
             trace_configs=[tracing()],
+            max_line_size=LONGEST_HEADER,
+            max_field_size=LONGEST_HEADER,
+            max_headers=MOST_HEADERS,
         )
 
-    return TracedTransport(verify=context, client=session)
+    return TracedTransport(verify=context, client=session, proxy=_with_login_in_header(proxy))
+
+
+def _with_login_in_header(proxy: httpx.Proxy | None) -> httpx.Proxy | None:
+    """The same proxy with its login as aiohttp wants it from now on: its BasicAuth is deprecated."""
+    if proxy is None or proxy.auth is None:
+        return proxy
+    login = aiohttp.encode_basic_auth(*proxy.auth)
+    return httpx.Proxy(proxy.url, ssl_context=proxy.ssl_context, headers={**proxy.headers, "Authorization": login})

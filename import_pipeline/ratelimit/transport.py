@@ -10,6 +10,7 @@ import httpx
 from import_pipeline.ratelimit.limiter import Limiter
 from import_pipeline.ratelimit.line import Permit
 from import_pipeline.ratelimit.sending import Sending
+from import_pipeline.ratelimit.unpacking import TooManyLayers, Unpacker, UnpackError, encodings_of
 from import_pipeline.redaction import meet_request
 from import_pipeline.rules.nesting import nests_deeper
 from import_pipeline.rules.signals import is_refusal, standings_of_answer, wait_asked_for
@@ -84,7 +85,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
                     self._limiter.unused(permit)  # this process stood still; the permit may not last for the request
                     continue
                 response, refused = await self._send(request, permit, sending)
-                if not refused or not isinstance(request.stream, httpx.ByteStream):
+                if not refused or not _is_repeatable(request):
                     return response
         finally:
             request.extensions = extensions
@@ -127,8 +128,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         arrived = limiter.clock.monotonic()
         if refused:
             self._refused(permit, answer)
-            with suppress(httpx.RequestError):  # nobody needs it whole
-                body = await self._body(answer)
+            body = await self._body_of_refusal(request, answer)
         else:
             self._hear(permit, answer)
             if self._is_rate_limited is None and not limiter.concurrent:  # until it is read, a request is in flight
@@ -141,11 +141,10 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
             finally:
                 if not permit.settled:
                     limiter.answered(permit, arrived)
-        stream = httpx.ByteStream(body)
         response = httpx.Response(
             answer.status_code,
-            headers=answer.headers,
-            stream=stream,
+            headers=_headers_of_unpacked(answer.headers, body),
+            stream=httpx.ByteStream(body),
             extensions=answer.extensions | {SECONDS: arrived - (permit.sent or permit.start)},
         )
         return response, refused
@@ -164,55 +163,92 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
     def _is_refused_by_source(self, request: httpx.Request, answer: httpx.Response, body: bytes) -> bool:
         if self._is_rate_limited is None:
             return False
-        whole = httpx.Response(answer.status_code, headers=answer.headers, content=body, request=request)
+        headers = _headers_of_unpacked(answer.headers, body)
+        whole = httpx.Response(answer.status_code, headers=headers, content=body, request=request)
         return self._is_rate_limited(whole)
 
-    async def _body(self, answer: httpx.Response) -> bytes:
-        """The whole body as it was sent, once it is known to be neither too long nor too deep, however it is packed."""
-        raw = _Tee(answer.stream, self._largest_body)
+    async def _body_of_refusal(self, request: httpx.Request, answer: httpx.Response) -> bytes:
+        """The body of a refusal, for a request that cannot be sent again; else a body that is not used stays packed."""
+        if _is_repeatable(request):
+            await self._discard(answer)
+            return b""
+        with suppress(httpx.RequestError):
+            return await self._body(answer)
+        return b""
+
+    async def _discard(self, answer: httpx.Response) -> None:
+        """Read a body that is not used, so that its connection can be used again, unless it is too long."""
         try:
-            text = b"".join([chunk async for chunk in self._unpacked(answer, raw)])
+            with suppress(httpx.RequestError):
+                async for _ in _Capped(answer.stream, self._largest_body):
+                    pass
         finally:
             await answer.aclose()
-        body = b"".join(raw.chunks)
-        if answer.headers.get("content-encoding", "").strip().lower() == "gzip" and _breaks_off(body, len(text)):
-            raise httpx.ReadError("the packed body breaks off")
-        if nests_deeper(text, self._deepest_json):
+
+    async def _body(self, answer: httpx.Response) -> bytes:
+        """The whole body, unpacked, once it is known to be neither too long nor too deep.
+
+        A body in an encoding that is not known stays packed.
+        """
+        try:
+            body = await self._unpacked(answer, _Capped(answer.stream, self._largest_body))
+        finally:
+            await answer.aclose()
+        if nests_deeper(body, self._deepest_json):
             raise BodyRefused(f"the body's JSON nests more than {self._deepest_json} levels deep")
         return body
 
-    async def _unpacked(self, answer: httpx.Response, raw: "_Tee") -> AsyncIterator[bytes]:
-        if "content-encoding" not in answer.headers:
-            async for chunk in raw:
-                yield chunk
-            return
-        length = 0
-        reader = httpx.Response(answer.status_code, headers=answer.headers, stream=raw)
-        async for chunk in reader.aiter_bytes():
-            length += len(chunk)
-            if length > self._largest_body:
-                raise BodyRefused(f"the body unpacks to more than {self._largest_body:,} bytes")
-            yield chunk
+    async def _unpacked(self, answer: httpx.Response, packed: "_Capped") -> bytes:
+        encoding = answer.headers.get("content-encoding")
+        try:
+            encodings = encodings_of(encoding) if encoding else None
+            if not encodings:
+                return b"".join([chunk async for chunk in packed])
+            unpacker, pieces, length = Unpacker(encodings), list[bytes](), 0
+            async for chunk in packed:
+                for piece in unpacker.feed(chunk):
+                    length += len(piece)
+                    if length > self._largest_body:
+                        raise BodyRefused(f"the body unpacks to more than {self._largest_body:,} bytes")
+                    pieces.append(piece)
+        except TooManyLayers as error:
+            raise BodyRefused(str(error)) from error
+        except UnpackError as error:
+            raise httpx.DecodingError(f"the packed body cannot be read: {error}") from error
+        if unpacker.breaks_off:
+            raise httpx.ReadError("the packed body breaks off")
+        return b"".join(pieces)
 
 
-def _breaks_off(packed: bytes, length: int) -> bool:
-    """Whether gzip's last four bytes tell another length than what was unpacked (RFC 1952, 2.3.1)."""
-    return bool(packed) and int.from_bytes(packed[-4:], "little") != length % 2**32
+def _is_repeatable(request: httpx.Request) -> bool:
+    """The request's body can be sent a second time."""
+    return isinstance(request.stream, httpx.ByteStream)
 
 
-class _Tee(httpx.AsyncByteStream):
-    """Another stream, kept while it is read, up to a number of bytes."""
+def _headers_of_unpacked(headers: httpx.Headers, body: bytes) -> httpx.Headers:
+    """The headers of an answer whose body is unpacked: httpx would unpack it once more."""
+    encoding = headers.get("content-encoding")
+    with suppress(TooManyLayers):  # only a refusal with such a body comes so far
+        if encoding is None or encodings_of(encoding) is None:
+            return headers
+    kept = headers.copy()
+    del kept["content-encoding"]
+    kept["content-length"] = str(len(body))
+    kept.pop("transfer-encoding", None)
+    return kept
+
+
+class _Capped(httpx.AsyncByteStream):
+    """Another stream, up to a number of bytes. Raises BodyRefused beyond it."""
 
     def __init__(self, inner: object, most: int) -> None:
         if not isinstance(inner, httpx.AsyncByteStream):
             raise TypeError(f"expected an answer that streams asynchronously, got {type(inner).__name__}")
         self._inner, self._most, self._length = inner, most, 0
-        self.chunks: list[bytes] = []
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for chunk in self._inner:
             self._length += len(chunk)
             if self._length > self._most:
                 raise BodyRefused(f"the body is longer than {self._most:,} bytes")
-            self.chunks.append(chunk)
             yield chunk

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from import_pipeline.redaction import (
+    MASK,
     MOST_MET,
     Secrets,
     keep,
@@ -155,3 +156,17 @@ def test_an_error_without_secrets_leaves_as_it_is() -> None:
     with pytest.raises(ValueError, match="nothing") as caught, masking():
         raise error
     assert caught.value is error
+
+
+#: What the patterns look for, in part or whole: repeated, each makes a text in which a match may begin anywhere.
+FRAGMENTS = ["a.", "a-", "a+", "a:", "a@", "a://", "a://b:", "://", "&token", "?a-token-", '"token": "', "'auth':", '"']
+FRAGMENTS += ["bearer ", "basic\t", " ", "\\\\", "token", "secret-", ";key", "&x-", "//", "eyJ.", "=", "&"]
+
+
+@pytest.mark.parametrize("first", FRAGMENTS)
+def test_no_text_costs_more_than_linear_time(first: str) -> None:
+    """With quadratic time, one of these texts alone takes a minute or more, and the test's time limit ends it."""
+    for second, length in [("", 400_000), *((each, 40_000) for each in FRAGMENTS)]:
+        text = (first + second) * (length // len(first + second))
+        meet_text(text)
+        assert len(redact(text)) <= len(text) * len(MASK)

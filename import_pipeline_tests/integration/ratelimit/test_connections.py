@@ -89,3 +89,70 @@ async def test_a_connection_that_the_server_breaks_is_no_timeout(
             with pytest.raises(CUT_OFF):
                 await client.get(url)
     assert len(came) == 2
+
+
+@asynccontextmanager
+async def answering(
+    heads: list[str], *, first_line: str = "HTTP/1.1 204 No Content", more: str = ""
+) -> AsyncIterator[int]:
+    """A server's port. It keeps the heads of what it is asked, and answers each alike."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                heads.append(head.decode())
+                writer.write(f"{first_line}\r\n{more}\r\n".encode())
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
+        yield listening.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["/a%2fb?x=a%20b+c&y=%7e~'()*!", "/a?cursor=abc==&z=a|b^{}", "//a//b", "/%C3%A4?q=%c3%a4", "/a;b=1,2?@:/?"],
+)
+async def test_an_address_is_sent_byte_for_byte(target: str) -> None:
+    """A signature over it, or an opaque cursor in it, holds for these bytes only."""
+    heads = list[str]()
+    async with answering(heads) as port, httpx.AsyncClient(transport=open_connections(limit=1)) as client:
+        await client.get(f"http://127.0.0.1:{port}{target}#fragment")
+    assert heads[0].split(" ")[1] == target
+
+
+async def test_a_head_may_have_long_and_many_headers() -> None:
+    headers = {"X-Policy": "x" * 60_000} | {f"X-{number}": "y" for number in range(200)}
+    more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    async with answering([], more=more) as port, httpx.AsyncClient(transport=open_connections(limit=1)) as client:
+        response = await client.get(f"http://127.0.0.1:{port}/")
+    assert (len(response.headers["X-Policy"]), response.headers["X-199"]) == (60_000, "y")
+
+
+async def test_requests_go_through_the_proxy_with_its_login() -> None:
+    heads, proxy = list[str](), httpx.Proxy("http://127.0.0.1", auth=("bob", "pw"))
+    async with answering(heads) as port:
+        proxy.url = proxy.url.copy_with(port=port)
+        async with httpx.AsyncClient(transport=open_connections(limit=1, proxy=proxy)) as client:
+            response = await client.get("http://api.internal.example/a%2fb?c=%7e")
+    assert response.status_code == 204
+    assert heads[0].startswith("GET http://api.internal.example/a%2fb?c=%7e HTTP/1.1\r\n")
+    assert "Proxy-Authorization: Basic Ym9iOnB3" in heads[0]
+
+
+async def test_a_proxy_that_refuses_a_tunnel_has_sent_nothing() -> None:
+    heads = list[str]()
+    async with answering(heads, first_line="HTTP/1.1 407 Proxy Authentication Required") as port:
+        proxy = httpx.Proxy(f"http://127.0.0.1:{port}")
+        async with httpx.AsyncClient(transport=open_connections(limit=1, proxy=proxy)) as client:
+            with pytest.raises(httpx.ConnectError, match="the proxy refuses the connection: it answers 407"):
+                await client.get("https://api.internal.example/")
+    assert heads[0].startswith("CONNECT api.internal.example:443 HTTP/1.1\r\n")
+
+
+async def test_a_proxy_that_cannot_be_reached_is_named_as_such() -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # and never listens
+        proxy = httpx.Proxy(f"http://127.0.0.1:{held.getsockname()[1]}")
+        async with httpx.AsyncClient(transport=open_connections(limit=1, proxy=proxy)) as client:
+            with pytest.raises(httpx.ConnectError, match="the proxy cannot be reached"):
+                await client.get("http://api.internal.example/")

@@ -309,12 +309,27 @@ async def test_a_refusal_whose_body_cannot_be_unpacked_is_waited_out_all_the_sam
         assert clock.monotonic() >= 4
 
 
-async def test_a_packed_body_reaches_the_client_as_it_was() -> None:
-    inner = Raw(Streamed(gzip.compress(b'{"id": 1}')), content_encoding="gzip")
+async def test_a_packed_body_reaches_the_client_unpacked() -> None:
+    """httpx would unpack it once more, and stop after its first member."""
+    packed = gzip.compress(b'{"id": ') + gzip.compress(b"1}")
+    inner = Raw(Streamed(packed[:30], packed[30:]), content_encoding="gzip", transfer_encoding="chunked")
     async with client_of(inner, FakeClock()) as (client, _):
-        assert (await client.get("/")).json() == {"id": 1}
+        response = await client.get("/")
+        assert response.json() == {"id": 1}
+        assert {name: value for name, value in response.headers.items() if name != "date"} == {"content-length": "9"}
+
+
+async def test_a_body_in_an_unknown_encoding_stays_as_it_is() -> None:
+    async with client_of(Raw(Streamed(b"xyz"), content_encoding="br"), FakeClock()) as (client, _):
         async with client.stream("GET", "/") as response:
-            assert b"".join([chunk async for chunk in response.aiter_raw()]) == inner.stream.chunks[0]  # type: ignore[attr-defined]
+            assert b"".join([chunk async for chunk in response.aiter_raw()]) == b"xyz"
+        assert response.headers["content-encoding"] == "br"
+
+
+async def test_a_body_that_is_packed_three_times_is_refused() -> None:
+    async with client_of(Raw(Streamed(b"x"), content_encoding="gzip, gzip, deflate"), FakeClock()) as (client, _):
+        with pytest.raises(BodyRefused, match="packed 3 times, expected at most 2"):
+            await client.get("/")
 
 
 async def test_cancelled_in_flight_it_keeps_its_place_cancelled_before_it_does_not() -> None:

@@ -1,0 +1,46 @@
+"""The proxy that the environment names for an address: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY.
+
+The variables mean what they mean to curl and httpx: the lower-case name wins, and NO_PROXY lists hosts and domains.
+"""
+
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+
+from import_pipeline.errors import SettingError
+from import_pipeline.redaction import keep
+
+EXPECTED = "an http:// or https:// address of a proxy, with its port"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentProxy:
+    """A proxy, and the variable that names it."""
+
+    variable: str
+    address: str  #: without user and password
+    proxy: httpx.Proxy = field(repr=False)
+
+
+def environment_proxy(address: str) -> EnvironmentProxy | None:
+    """The proxy through which requests to that address go; None if they go directly.
+
+    Raises SettingError for a proxy that cannot be used, such as a SOCKS proxy.
+    """
+    parts = urlsplit(address)
+    named = getproxies()
+    kind = parts.scheme if named.get(parts.scheme) else "all"
+    raw = named.get(kind)
+    if not raw or proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    variable = f"{kind.upper()}_PROXY"
+    keep(raw if "://" in raw else f"http://{raw}")
+    try:
+        url = httpx.URL(raw if "://" in raw else f"http://{raw}")
+    except httpx.InvalidURL:
+        raise SettingError(variable, EXPECTED, "an address that cannot be read") from None
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise SettingError(variable, EXPECTED, f"{url.scheme}://{url.netloc.decode()}")
+    return EnvironmentProxy(variable=variable, address=str(url.copy_with(userinfo=b"")), proxy=httpx.Proxy(url))
