@@ -20,29 +20,19 @@ if TYPE_CHECKING:
 @click.option("--quiet", is_flag=True, help="Do not say the address.")
 def panel(quiet: bool) -> int:
     """Serve the page that shows imports and lets people run, cancel, retry and delete them, until Ctrl-C."""
-    import uvicorn
-
     from import_pipeline.panel.app import create_panel
+    from import_pipeline.panel.server import server_of
 
     settings = load_settings()
     door = open_door(settings)
     require_free_port(settings.panel_port, "PANEL_PORT", settings.panel_host)
     set_up(settings.logs or Form.TEXT)
     with open_installation(settings) as installation:
-        config = uvicorn.Config(
-            create_panel(installation, door),
-            host=settings.panel_host,
-            port=settings.panel_port,
-            log_level="warning",  # no line per request
-            ws="none",
-            server_header=False,
-            proxy_headers=False,  # nobody's word about where a request came from
-            timeout_graceful_shutdown=3,
-        )
+        server = server_of(create_panel(installation, door), host=settings.panel_host, port=settings.panel_port)
         if not quiet:
             say(open_console(sys.stderr), f"Panel  {url(local_host(settings), settings.panel_port)}  Ctrl-C stops it.")
         with suppress(KeyboardInterrupt):  # uvicorn stops in order and then hands the signal on
-            uvicorn.Server(config).run()
+            server.run()
     return 0
 
 

@@ -80,8 +80,13 @@ async def log_in(request: Request) -> Response:
 
 
 async def log_out(request: Request) -> Response:
-    """Forget the cookie."""
-    await read_form(request, panel_of(request).door)
+    """End the login, for every copy of its cookie, and delete the cookie."""
+    panel = panel_of(request)
+    await read_form(request, panel.door)
+    now = panel.installation.clock.now()
+    login = panel.door.login_of(request.cookies, now.timestamp())
+    if login is not None:
+        await run_in_threadpool(panel.end_login, login, now)
     answer = RedirectResponse("/login", 303)
     answer.headers.append("set-cookie", cookie(LOGIN, "", request.scope, 0))
     return answer

@@ -58,7 +58,7 @@ def create_panel(installation: Installation, door: Door | None = None) -> Starle
     app = Starlette(
         routes=ROUTES,
         lifespan=lifespan,
-        middleware=[Middleware(Guard, door=door, clock=installation.clock)],
+        middleware=[Middleware(Guard, door=door, clock=installation.clock, has_ended=panel.has_ended)],
         exception_handlers=pages.PROBLEMS,
     )
     app.state.panel = panel

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -16,9 +17,10 @@ from starlette.templating import Jinja2Templates
 from import_pipeline.clock import Clock
 from import_pipeline.importer.gauges import Gauges
 from import_pipeline.importer.installation import Installation
-from import_pipeline.panel.security import Door
+from import_pipeline.panel.security import Door, Login
 from import_pipeline.panel.views import FILTERS
 from import_pipeline.redaction import redact
+from import_pipeline.tracking import panel_logins
 
 T = TypeVar("T")
 #: Less than a refresh, so that each shows something new.
@@ -62,6 +64,16 @@ class Panel:
     def glances(self) -> Glances:
         """What the script's refreshes share."""
         return Glances(clock=self.installation.clock)
+
+    def has_ended(self, login: Login) -> bool:
+        """Whether the person of that login has logged out. Raises DatabaseUnavailable."""
+        with self.installation.database.read() as connection:
+            return panel_logins.has_ended(connection, login.id)
+
+    def end_login(self, login: Login, now: datetime) -> None:
+        """End it for every copy of its cookie. Raises DatabaseUnavailable."""
+        with self.installation.database.write() as connection:
+            panel_logins.end(connection, login.id, datetime.fromtimestamp(login.until, UTC), now)
 
     def look(self, request: Request, look: Callable[[], T]) -> T:
         """What a page shows: a glance a moment old where the script refreshes, a new one for who opens the page."""

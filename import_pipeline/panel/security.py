@@ -1,15 +1,18 @@
 """Who may use the panel: known names only, a token where others can reach it, and actions from its own pages alone."""
 
+import asyncio
 import hashlib
 import hmac
 import ipaddress
+import re
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, quote, urlsplit
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -17,12 +20,17 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from import_pipeline.clock import Clock
-from import_pipeline.errors import SettingError
+from import_pipeline.errors import DatabaseUnavailable, SettingError
+from import_pipeline.redaction import redact
 from import_pipeline.settings import Settings
 
 SESSION, LOGIN = "panel_session", "panel_login"
+_LOGIN = re.compile(r"(?P<until>[0-9]{1,12})\.(?P<login>[\w-]{1,64})\.(?P<signature>[0-9a-f]{64})", re.ASCII)
 LOGIN_SECONDS = 12 * 3600
 MOST_BYTES = 10_000
+FORM_SECONDS = 10.0
+#: The nearest proxy's word, first in the list (RFC 7239, 4).
+_FORWARDED_HTTPS = re.compile(r"^[^,]{0,400}\bproto=\"?https\b", re.IGNORECASE)
 #: What is asked for by programs: they get a status, never the login page.
 FOR_PROGRAMS = ("/api/", "/metrics")
 #: What everybody may see.
@@ -39,6 +47,14 @@ HEADERS: Mapping[str, str] = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Login:
+    """One login: it is valid until its end, or until its person logs out."""
+
+    id: str
+    until: int  #: seconds since 1970
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,12 +81,12 @@ class Door:
 
     def knows(self, host: str) -> bool:
         """Whether a Host header names the panel: a page elsewhere must not reach it under a name of its own."""
-        name = (urlsplit(f"//{host}").hostname or "").lower()
-        if name in self.names:
-            return True
         try:
+            name = (urlsplit(f"//{host}").hostname or "").lower()
+            if name in self.names:
+                return True
             address = ipaddress.ip_address(name)
-        except ValueError:
+        except ValueError:  # neither a known name nor an address
             return False
         return address.is_loopback or not self.local_only
 
@@ -78,27 +94,34 @@ class Door:
         """What a form of this session must bring along."""
         return hmac.new(self.key, session.encode(), hashlib.sha256).hexdigest()
 
-    def login_cookie(self, until: int) -> str:
-        """The cookie of somebody who knew the token, good until then (seconds since 1970)."""
-        return f"{until}.{self._signed(until)}"
+    def login_cookie(self, until: int, login: str | None = None) -> str:
+        """The cookie of a new login, valid until that moment (seconds since 1970)."""
+        login = login or secrets.token_urlsafe(16)
+        return f"{until}.{login}.{self._signed(until, login)}"
 
-    def has_entered(self, headers: Headers, cookies: Mapping[str, str], now: float) -> bool:
-        """Whether the request comes from somebody who knew the token, where there is one."""
+    def admits(self, headers: Headers) -> bool:
+        """Whether the request needs no login: the panel has no token, or the request brings it."""
         if self.token is None:
             return True
         scheme, _, given = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self.is_token(given.strip()):
-            return True
-        until, _, signature = cookies.get(LOGIN, "").partition(".")
-        return until.isdecimal() and now < int(until) and same(signature, self._signed(int(until)))
+        return scheme.lower() == "bearer" and self.is_token(given.strip())
+
+    def login_of(self, cookies: Mapping[str, str], now: float) -> Login | None:
+        """The login that a cookie proves; None if it proves none, or one that is over. Its end is not known here."""
+        found = _LOGIN.fullmatch(cookies.get(LOGIN, ""))
+        if found is None or now >= int(found["until"]):
+            return None
+        until = int(found["until"])
+        is_ours = same(found["signature"], self._signed(until, found["login"]))
+        return Login(id=found["login"], until=until) if is_ours else None
 
     def is_token(self, given: str) -> bool:
         """Whether that is the token; takes the same time either way."""
         return self.token is not None and same(given, self.token)
 
-    def _signed(self, until: int) -> str:
+    def _signed(self, until: int, login: str) -> str:
         # The token is the key: a login outlives a restart, and no change of the token.
-        return hmac.new((self.token or "").encode(), f"login {until}".encode(), hashlib.sha256).hexdigest()
+        return hmac.new((self.token or "").encode(), f"login {until} {login}".encode(), hashlib.sha256).hexdigest()
 
 
 def is_local(host: str) -> bool:
@@ -120,7 +143,10 @@ def is_own_origin(headers: Headers) -> bool:
     """Whether a page of ours sent the form. Every browser says so by the one header or the other."""
     origin = headers.get("origin")
     if origin is not None:
-        return urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+        try:
+            return urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+        except ValueError:  # no address
+            return False
     return headers.get("sec-fetch-site") == "same-origin"
 
 
@@ -130,16 +156,25 @@ async def read_form(request: Request, door: Door) -> dict[str, str]:
         raise HTTPException(403, "This form was not sent from the panel's own page.")
     if request.headers.get("content-type", "").partition(";")[0] != "application/x-www-form-urlencoded":
         raise HTTPException(415, "Expected a form.")
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_BYTES:
-            raise HTTPException(413, "The form is too long.")
-    form = dict(parse_qsl(body.decode(errors="replace")))
+    form = dict(parse_qsl((await _body(request)).decode(errors="replace")))
     session = request.cookies.get(SESSION, "")
     if not session or not same(form.get("csrf", ""), door.form_token(session)):
         raise HTTPException(403, "The page was too old, or its cookie is missing: open it again and repeat.")
     return form
+
+
+async def _body(request: Request) -> bytes:
+    """The body of a form, which is short and comes soon."""
+    body = b""
+    try:
+        async with asyncio.timeout(FORM_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MOST_BYTES:
+                    raise HTTPException(413, "The form is too long.")
+    except TimeoutError:
+        raise HTTPException(408, "The form took too long to arrive.") from None
+    return body
 
 
 def local_path(wanted: str) -> str:
@@ -151,8 +186,8 @@ def local_path(wanted: str) -> str:
 class Guard:
     """The ASGI layer in front of every page: refuses unknown names and visitors, adds the headers to every answer."""
 
-    def __init__(self, app: ASGIApp, door: Door, clock: Clock) -> None:
-        self._app, self._door, self._clock = app, door, clock
+    def __init__(self, app: ASGIApp, door: Door, clock: Clock, has_ended: Callable[[Login], bool]) -> None:
+        self._app, self._door, self._clock, self._has_ended = app, door, clock, has_ended
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -163,7 +198,7 @@ class Guard:
         cookies = _cookies(headers)
         session = cookies.get(SESSION) or secrets.token_urlsafe(24)
         scope.setdefault("state", {})["session"] = session
-        answer = self._refusal(scope, headers, cookies) or self._app
+        answer = await self._refusal(scope, headers, cookies) or self._app
         is_static = scope["path"].startswith("/static/")
 
         async def send_guarded(message: Message) -> None:
@@ -178,14 +213,20 @@ class Guard:
 
         await answer(scope, receive, send_guarded)
 
-    def _refusal(self, scope: Scope, headers: Headers, cookies: Mapping[str, str]) -> Response | None:
+    async def _refusal(self, scope: Scope, headers: Headers, cookies: Mapping[str, str]) -> Response | None:
         path = str(scope["path"])
         if not self._door.knows(headers.get("host", "")):
             return PlainTextResponse(
                 "The panel is not known by this name. PANEL_HOSTS lists the names it may be asked for by.", 421
             )
-        if path.startswith(OPEN_PATHS) or self._door.has_entered(headers, cookies, self._clock.now().timestamp()):
+        if path.startswith(OPEN_PATHS) or self._door.admits(headers):
             return None
+        login = self._door.login_of(cookies, self._clock.now().timestamp())
+        try:
+            if login is not None and not await run_in_threadpool(self._has_ended, login):
+                return None
+        except DatabaseUnavailable as error:
+            return PlainTextResponse(redact(str(error)), 503)
         if path.startswith(FOR_PROGRAMS) or scope["method"] not in {"GET", "HEAD"} or "x-panel-fragment" in headers:
             return JSONResponse(
                 {"error": "log in, or send PANEL_TOKEN as a bearer token"}, 401, {"www-authenticate": "Bearer"}
@@ -197,8 +238,15 @@ class Guard:
 def cookie(name: str, value: str, scope: Scope, max_age: int | None = None) -> str:
     """A Set-Cookie header: for this site's own pages only, out of every script's reach."""
     age = "" if max_age is None else f"; Max-Age={max_age}"
-    secure = "; Secure" if scope.get("scheme") == "https" else ""
+    secure = "; Secure" if _is_encrypted(scope) else ""
     return f"{name}={value}; Path=/; HttpOnly; SameSite=Strict{age}{secure}"
+
+
+def _is_encrypted(scope: Scope) -> bool:
+    """Whether the browser speaks TLS, to us or to a proxy that says so. A lie only harms the cookie of who tells it."""
+    headers = Headers(scope=scope) if "headers" in scope else Headers()
+    said = headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
+    return "https" in {scope.get("scheme"), said} or _FORWARDED_HTTPS.search(headers.get("forwarded", "")) is not None
 
 
 def _cookies(headers: Headers) -> dict[str, str]:

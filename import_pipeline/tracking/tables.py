@@ -283,3 +283,10 @@ import_requests = Table(
     _json(),
 )
 Index("ix_import_requests_open", import_requests.c.source, import_requests.c.handled_at, import_requests.c.id)
+
+panel_logouts = Table(
+    "panel_logouts",
+    tracking_metadata,
+    Column("login", String(64), primary_key=True),  # of a login that its person has ended
+    Column("until", UtcDateTime, nullable=False),  # when it would have ended by itself
+)

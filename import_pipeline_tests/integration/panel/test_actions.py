@@ -210,9 +210,12 @@ async def test_the_login_is_remembered_and_forgotten(home):
         await panel.get("/login")
         await panel.post("/login", {"token": TOKEN, "next": "//evil.example.com"})
         await panel.get("/")
+        copied = panel.client.cookies[LOGIN]
         await panel.post("/logout")
         assert LOGIN not in panel.client.cookies
         assert (await panel.get("/")).status_code == 303
+        assert (await panel.get("/", cookie=f"{LOGIN}={copied}")).status_code == 303
+        assert (await panel.get("/api/imports", authorization=f"Bearer {TOKEN}")).status_code == 200
 
 
 async def test_the_host_is_checked_on_every_page(home):

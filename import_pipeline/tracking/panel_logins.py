@@ -1,0 +1,19 @@
+"""Logins to the panel that their person has ended before their time: the cookie alone does not show it."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, select
+
+from import_pipeline.tracking.dialect import insert_into
+from import_pipeline.tracking.tables import panel_logouts
+
+
+def end(connection: Connection, login: str, until: datetime, now: datetime) -> None:
+    """End the login, which would be valid until that moment. What is over by itself is forgotten."""
+    connection.execute(delete(panel_logouts).where(panel_logouts.c.until <= now))
+    connection.execute(insert_into(connection, panel_logouts).values(login=login, until=until).on_conflict_do_nothing())
+
+
+def has_ended(connection: Connection, login: str) -> bool:
+    """Whether the login was ended."""
+    return connection.scalar(select(panel_logouts.c.login).where(panel_logouts.c.login == login)) is not None
