@@ -10,7 +10,13 @@ import click
 from import_pipeline.cli import screen
 from import_pipeline.cli.live import LiveDisplay
 from import_pipeline.contracts import ImportSource
-from import_pipeline.errors import ImportAlreadyRunning, ImportFailed, ImportInterrupted, ImportPipelineError
+from import_pipeline.errors import (
+    ImportAlreadyRunning,
+    ImportFailed,
+    ImportInterrupted,
+    ImportNotFound,
+    ImportPipelineError,
+)
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.start import already_running, is_what_was_asked, liveness, new_import
 from import_pipeline.importer.summary import ImportSummary, summarize
@@ -18,6 +24,7 @@ from import_pipeline.importer.turn import prepare_in_turn
 from import_pipeline.rules.status import ImportStatus, Trigger, with_reason
 from import_pipeline.tracking import imports, items, scheduling
 from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.process import this_process
 
 if TYPE_CHECKING:
     from import_pipeline.defs.launch import FinishedRun
@@ -60,11 +67,17 @@ def carry_out_here(
     if not only:
         _refuse_second(installation, source)
     # After the refusal, which is at once; before the row, so that a second command finds it running soon after.
-    import import_pipeline.defs.launch  # noqa: F401
+    from import_pipeline.defs.launch import report_dead
 
     new = new_import(source, Trigger.CLI, fresh=fresh, limit=limit, only=only)
     while True:
-        row = prepare_in_turn(installation, source, new, lambda sentence: click.echo(sentence, err=True))
+        row = prepare_in_turn(
+            installation,
+            source,
+            new,
+            lambda sentence: click.echo(sentence, err=True),
+            bury=lambda run_id: report_dead(installation.settings, run_id, "Its worker is gone; its import has ended."),
+        )
         is_asked = is_what_was_asked(row, new)
         if row.status is ImportStatus.RUNNING:
             _tell_resumed(row, is_asked=is_asked)
@@ -80,20 +93,22 @@ def see_through(
 ) -> ImportSummary:
     """Carry out an import that is scheduled or was left behind. Raises what `carry_out_here` raises.
 
-    One that cannot be started is cancelled if `is_ours`, made by this process; else it stays scheduled.
+    One that cannot be started leaves no import if `is_ours`, made by this process, unless its run broke: then it is
+    cancelled. One of anybody else stays scheduled.
     """
+    finished = None
     try:
         from import_pipeline.defs.launch import run_in_process  # here: seconds, in which Ctrl-C may come
 
         with LiveDisplay(installation, row.id) if show and installation.settings.logs is None else nullcontext():
             finished = run_in_process(installation.settings, installation.sources, source.name, row.id)
     finally:
-        unstarted = _drop_if_unstarted(installation, row.id, is_ours=is_ours)
+        unstarted = _drop_if_unstarted(installation, row.id, finished, is_ours=is_ours)
     with installation.database.read() as connection:
-        row = imports.get(connection, row.id)
         other = imports.running(connection, source.name)
-    if unstarted:
-        raise _in_between(source, other, finished.error)
+        if unstarted:
+            raise _in_between(source, other, finished.error)
+        row = imports.get(connection, row.id)
     if row.status is ImportStatus.RUNNING:
         raise _not_ended(source, row, finished)
     return summarize(row, source.limits, installation.clock.now())
@@ -153,14 +168,22 @@ def said_of_first(summary: ImportSummary) -> str:
     return f"Import {summary.import_id} of {summary.source} has ended ({done}): {ended}. Now what you have asked for."
 
 
-def _drop_if_unstarted(installation: Installation, import_id: int, *, is_ours: bool) -> bool:
-    """Another import won the race, or Dagster could not start the run: nobody else will ever start one of ours."""
+def _drop_if_unstarted(
+    installation: Installation, import_id: int, finished: "FinishedRun | None", *, is_ours: bool
+) -> bool:
+    """Another import won the race, or Dagster could not start the run: nothing else will ever start one of ours."""
+    now = installation.clock.now()
     with installation.database.write() as connection:
         if not is_ours:
-            return scheduling.give_back(connection, import_id, installation.clock.now())
-        return scheduling.cancel_scheduled(
-            connection, import_id, installation.clock.now(), "its run ended before it could start the import"
-        )
+            return scheduling.give_back(connection, import_id, now)
+        try:
+            imports.get(connection, import_id)
+        except ImportNotFound:  # `begin` has withdrawn it
+            return True
+        if finished is not None and finished.error is not None:
+            reason = "its run ended before it could start the import"
+            return scheduling.cancel_scheduled(connection, import_id, now, reason)
+        return scheduling.withdraw(connection, import_id, this_process())
 
 
 def _in_between(

@@ -96,7 +96,13 @@ class Execution:
         new = new_import(source, Trigger.UI, kind=kind, **self._choice(source))
         while True:
             row = prepare_in_turn(
-                installation, source, new, lambda sentence: tell("run_waits", sentence, source=self.name)
+                installation,
+                source,
+                new,
+                lambda sentence: tell("run_waits", sentence, source=self.name),
+                bury=lambda dead: report_dead_run(
+                    self.context.instance, dead, "Its worker is gone; its import has ended."
+                ),
             )
             if is_what_was_asked(row, new):
                 made = {names.IMPORT_ID_TAG: str(row.id), names.MADE_BY_TAG: run_id}

@@ -10,6 +10,7 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
 from import_pipeline.defs.build import join_definitions
 from import_pipeline.defs.instance import open_instance
+from import_pipeline.defs.runs import report_dead_run
 from import_pipeline.defs.storage import ComputeLogs, answering
 from import_pipeline.settings import Settings
 
@@ -45,6 +46,12 @@ def run_in_process(settings: Settings, sources: Sequence[ImportSource], source: 
         return FinishedRun(
             run_id=result.run_id, error=_what_broke(result.all_events), said=_what_it_said(result.all_events)
         )
+
+
+def report_dead(settings: Settings, run_id: str, reason: str) -> None:
+    """Report a Dagster run whose worker is gone as failed, from a process that is no run of Dagster itself."""
+    with open_instance(settings) as instance, answering(settings):
+        report_dead_run(instance, run_id, reason)
 
 
 def _what_broke(events: Sequence[dg.DagsterEvent]) -> str | None:

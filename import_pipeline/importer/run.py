@@ -34,9 +34,9 @@ from import_pipeline.importer.start import begin, lease_of
 from import_pipeline.importer.summary import ImportSummary, summarize
 from import_pipeline.importer.work import GRACE_SECONDS, Listener, Silence, Stop, Work
 from import_pipeline.rules.leave import next_leave
-from import_pipeline.rules.overdue import MAX_RESUMES
+from import_pipeline.rules.resumes import MAX_RESUMES
 from import_pipeline.rules.status import ImportStatus, Trigger
-from import_pipeline.tracking import events, imports, leases
+from import_pipeline.tracking import events, imports, leases, resumes
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.process import Worker, this_process
@@ -45,6 +45,8 @@ T = TypeVar("T")
 
 #: What ends an import as failed, with its message as the reason.
 FATAL = (ImportFailed, ContractError, SettingError)
+#: What leaves an import to the next run without being a sign of trouble. After all else its resume counts.
+IN_ORDER = (ImportInterrupted, LimiterUnavailable, KeyboardInterrupt, asyncio.CancelledError)
 
 
 @dataclass(kw_only=True)
@@ -76,8 +78,10 @@ def carry_out(run: Run, import_id: int) -> ImportSummary:
     installation = run.installation
     row = begin(installation.database, run.source, import_id, run.worker, installation.clock, run.run_id)
     lease = lease_of(row, run.source, run.worker)
-    handed_over = False
+    handed_over, broke_off = False, None
     try:
+        if row.cancel_requested_at is not None:
+            raise ImportCancelled(f"cancelled by wish of {row.requested_by or 'a person'}")
         asyncio.run(interruptible(run, row, lease, carry_through))
         complete(installation.database, row, lease, installation.clock.now())
     except ImportCancelled as error:
@@ -96,10 +100,15 @@ def carry_out(run: Run, import_id: int) -> ImportSummary:
     except (LeaseLost, DatabaseUnavailable):
         handed_over = True
         raise
+    except IN_ORDER:
+        raise
+    except BaseException as error:
+        broke_off = resumes.said_of(error)
+        raise
     finally:
         # After an end this finds nothing; after a crash of ours or an interrupt it lets the next run begin at once.
         if not handed_over:
-            _leave(installation, lease)
+            _leave(installation, lease, broke_off)
     tell_people(installation, run.source)
     with installation.database.read() as connection:
         return summarize(imports.get(connection, import_id), run.source.limits, installation.clock.now())
@@ -141,9 +150,12 @@ def _leave_for_store(installation: Installation, lease: Lease, error: LimiterUna
     )
 
 
-def _leave(installation: Installation, lease: Lease) -> None:
+def _leave(installation: Installation, lease: Lease, broke_off: str | None) -> None:
+    now = installation.clock.now()
     with suppress(LeaseLost), installation.database.write() as connection:
-        imports.leave(connection, lease, installation.clock.now())
+        imports.leave(connection, lease, now, broke_off)
+        if broke_off is not None:
+            events.note(connection, lease.import_id, now, "import_broke_off", f"Its worker broke off: {broke_off}.")
 
 
 async def interruptible(run: Run, row: ImportRow, lease: Lease, phases: Callable[[Work], Awaitable[T]]) -> T:

@@ -32,7 +32,7 @@ from import_pipeline.rules.overdue import (
     missed_slots,
 )
 from import_pipeline.rules.status import ImportStatus, Trigger
-from import_pipeline.tracking import events, imports, requests, scheduling
+from import_pipeline.tracking import events, imports, requests, resumes, scheduling
 from import_pipeline.tracking.imports import ImportRow
 
 
@@ -132,7 +132,7 @@ def _look(
 ) -> tuple[list[ImportRow], list[ImportState]]:
     """What the rules look at; what others said counts for the worker that the running import had then."""
     rows = scheduling.open_ones(connection, source.name, now)
-    return rows, [state_of(row, source, seen if _same(row, seen.running) else Seen(), now) for row in rows]
+    return rows, [state_of(connection, row, source, seen if _same(row, seen.running) else Seen(), now) for row in rows]
 
 
 def _same(row: ImportRow, seen: ImportRow | None) -> bool:
@@ -140,7 +140,7 @@ def _same(row: ImportRow, seen: ImportRow | None) -> bool:
     return seen is not None and (row.id, row.fence) == (seen.id, seen.fence)
 
 
-def state_of(row: ImportRow, source: ImportSource, seen: Seen, now: datetime) -> ImportState:
+def state_of(connection: Connection, row: ImportRow, source: ImportSource, seen: Seen, now: datetime) -> ImportState:
     """What the rules need to know of the import."""
     running = row.status is ImportStatus.RUNNING
     terminated = now if seen.fate is RunFate.CANCELLED else None
@@ -151,7 +151,8 @@ def state_of(row: ImportRow, source: ImportSource, seen: Seen, now: datetime) ->
         slot_at=row.slot_at,
         scheduled_at=row.scheduled_at or row.created_at,
         run_requested_at=row.run_requested_at,
-        resumes=row.resumes,
+        resumes=resumes.without_progress(connection, row) if running else row.resumes,
+        broke_off=resumes.broke_off(row),
         blocked_until=row.blocked_until,
         waits_for=seen.waits_for,
         left_in_vain=seen.left_in_vain,

@@ -73,6 +73,8 @@ def _take_place(run: Run, import_id: int, number: int) -> tuple[ImportRow, Shard
         row = imports.get(connection, import_id)
         if row.status is not ImportStatus.RUNNING:
             raise LeaseLost(f"import {import_id} is {row.status}: a shard joins a running one")
+        if row.cancel_requested_at is not None:
+            raise LeaseLost(f"import {import_id} is to be cancelled")
         before = {each.number: each for each in shards.of_import(connection, import_id)}.get(number)
         alive = shard_liveness(before, run.source.lease) if before is not None else None
         dead = before if alive is not None and alive.is_dead(now) else None

@@ -1,7 +1,8 @@
 """Getting hold of an import: a new one, a scheduled one, or one whose worker is gone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
@@ -10,10 +11,11 @@ from import_pipeline.clock import Clock
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportAlreadyRunning, LeaseLost
 from import_pipeline.rules.liveness import Liveness
-from import_pipeline.rules.overdue import MAX_RESUMES, RUN_START
-from import_pipeline.rules.status import ImportKind, ImportStatus, Trigger
-from import_pipeline.tracking import events, imports, scheduling
-from import_pipeline.tracking.database import Database
+from import_pipeline.rules.overdue import RUN_START
+from import_pipeline.rules.resumes import MAX_RESUMES, too_often
+from import_pipeline.rules.status import ImportKind, ImportStatus, Trigger, said_of_end
+from import_pipeline.tracking import events, imports, resumes, scheduling
+from import_pipeline.tracking.database import Database, when_committed
 from import_pipeline.tracking.history import importable_type
 from import_pipeline.tracking.imports import ImportRow, NewImport
 from import_pipeline.tracking.leases import Lease
@@ -75,18 +77,24 @@ def new_import(
 
 
 def prepare(
-    database: Database, source: ImportSource, new: NewImport, clock: Clock, worker: Worker | None = None
+    database: Database,
+    source: ImportSource,
+    new: NewImport,
+    clock: Clock,
+    worker: Worker | None = None,
+    bury: Callable[[str], None] = lambda run_id: None,
 ) -> ImportRow:
     """The import that a run asked for now is to carry out: the dead one that can go on, else a scheduled one.
 
     A dead one may do something else than was asked (`is_what_was_asked`): then it comes first, and after it whoever
-    asked prepares again. The scheduled one is new, or was left by a process that did not live to start it. Raises
+    asked prepares again. The scheduled one is new, or was left by a process that did not live to start it. A dead one
+    that was to be cancelled, or is hopeless, ends here first: `bury` hears the Dagster run that worked on it. Raises
     ImportAlreadyRunning where a living one is in the way.
     """
     now, starter = clock.now(), worker or this_process()
     with database.write() as connection:
         found = imports.running(connection, source.name)
-        if found is None or _gave_up(connection, source, found, now):
+        if found is None or _ended_here(connection, source, found, now, bury):
             return _adopted(connection, new, starter, now) or imports.create(connection, new, now, starter)
         if not liveness(found, source.lease).is_dead(now):
             raise already_running(source, found)
@@ -139,9 +147,21 @@ def begin(
 ) -> ImportRow:
     """Start the scheduled import, or take it over where its worker is gone; it is this worker's then.
 
-    Raises ImportAlreadyRunning, InvalidTransition, or LeaseLost where another process was faster.
+    Raises ImportAlreadyRunning, InvalidTransition, or LeaseLost where another process was faster; an import that this
+    process made for itself is deleted then: it would never be started.
     """
     now = clock.now()
+    try:
+        return _begin(database, source, import_id, worker, now, run_id)
+    except (ImportAlreadyRunning, LeaseLost):
+        with database.write() as connection:
+            scheduling.withdraw(connection, import_id, worker)
+        raise
+
+
+def _begin(
+    database: Database, source: ImportSource, import_id: int, worker: Worker, now: datetime, run_id: str | None
+) -> ImportRow:
     try:
         with database.write() as connection:
             found = imports.get(connection, import_id)
@@ -191,18 +211,40 @@ def _take_over(
     if not liveness(row, source.lease).is_dead(now):
         raise already_running(source, row)
     taken = imports.take_over(connection, row, worker, now, run_id)
-    gone = f"process {row.pid} is gone (resume {taken.resumes} of {MAX_RESUMES})"
-    why = "the process before it has let go of it" if row.pid is None else gone
+    broke_off = resumes.broke_off(row)
+    count = f"resume {taken.resumes} of {MAX_RESUMES} without progress"
+    if broke_off is not None:
+        why = f"the process before it broke off with {broke_off} ({count})"
+    elif row.pid is None:
+        why = "the process before it has let go of it"
+    else:
+        why = f"process {row.pid} is gone ({count})"
     sentence = f"Process {worker.pid} on {worker.host} goes on: {why}."
     events.note(connection, row.id, now, "import_resumed", sentence, run_before=row.dagster_run_id)
     return taken
 
 
-def _gave_up(connection: Connection, source: ImportSource, row: ImportRow, now: datetime) -> bool:
-    """Whether a dead import has been resumed so often that it ends here, as failed."""
-    if row.resumes < MAX_RESUMES or not liveness(row, source.lease).is_dead(now):
+def _ended_here(
+    connection: Connection, source: ImportSource, row: ImportRow, now: datetime, bury: Callable[[str], None]
+) -> bool:
+    """End a dead import that was to be cancelled, or that was resumed too often without getting on."""
+    if not liveness(row, source.lease).is_dead(now):
         return False
-    reason = f"it was resumed {row.resumes} times and its worker was gone each time"
-    imports.end_deserted(connection, row, now, ImportStatus.FAILED, reason)
-    events.note(connection, row.id, now, "import_failed", f"Failed: {reason}.")
+    if row.cancel_requested_at is not None:
+        status, reason = ImportStatus.CANCELLED, f"cancelled by wish of {row.requested_by or 'a person'}"
+    elif _is_hopeless(connection, row):
+        status, reason = ImportStatus.FAILED, too_often(row.resumes, resumes.broke_off(row))
+    else:
+        return False
+    imports.end_deserted(connection, row, now, status, reason)
+    events.note(connection, row.id, now, f"import_{status}", said_of_end(reason, status))
+    if row.dagster_run_id is not None:
+        when_committed(connection, partial(bury, row.dagster_run_id))
     return True
+
+
+def _is_hopeless(connection: Connection, row: ImportRow) -> bool:
+    """Tell if a dead import was resumed too often without getting on; a worker that left in order is no such sign."""
+    if row.resumes < MAX_RESUMES or (row.pid is None and resumes.broke_off(row) is None):
+        return False
+    return resumes.without_progress(connection, row) >= MAX_RESUMES

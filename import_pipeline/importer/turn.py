@@ -21,16 +21,18 @@ def prepare_in_turn(
     new: NewImport,
     tell: Callable[[str], object] = lambda sentence: None,
     pause: Callable[[float], object] = time.sleep,
+    bury: Callable[[str], None] = lambda run_id: None,
 ) -> ImportRow:
     """What `prepare` gives. Chosen items wait for a running import, at most as long as the source says (`wait`).
 
-    `tell` hears once what is waited for. Raises ImportAlreadyRunning: at once for any other import.
+    `tell` hears once what is waited for, `bury` what `prepare` says. Raises ImportAlreadyRunning: at once for any
+    other import.
     """
     patience = source.wait if new.kind is ImportKind.SELECTION else 0.0
     deadline, is_told = installation.clock.monotonic() + patience, False
     while True:
         try:
-            return prepare(installation.database, source, new, installation.clock)
+            return prepare(installation.database, source, new, installation.clock, bury=bury)
         except ImportAlreadyRunning as error:
             if installation.clock.monotonic() >= deadline:
                 raise

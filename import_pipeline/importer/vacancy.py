@@ -10,9 +10,10 @@ from import_pipeline.importer.roster import living
 from import_pipeline.importer.schedule import Seen, state_of
 from import_pipeline.importer.start import liveness
 from import_pipeline.rules.liveness import Liveness
-from import_pipeline.rules.overdue import MAX_RESUMES, End, Fail, Resume, Wait, next_of_running
+from import_pipeline.rules.overdue import End, Fail, Resume, Wait, next_of_running
+from import_pipeline.rules.resumes import MAX_RESUMES, too_often
 from import_pipeline.rules.status import ImportStatus
-from import_pipeline.tracking import events, imports
+from import_pipeline.tracking import events, imports, resumes
 from import_pipeline.tracking.imports import ImportRow
 
 
@@ -44,6 +45,8 @@ def vacancy_of(connection: Connection, row: ImportRow, source: ImportSource | No
 
 
 def _gone(row: ImportRow, worker: Liveness) -> str:
+    if (error := resumes.broke_off(row)) is not None:
+        return f"its process broke off with {error}"
     if not worker.has_owner:
         return "its process has left it to another one"
     who = f"process {row.pid} on {row.host}"
@@ -58,12 +61,14 @@ def _sequel(connection: Connection, row: ImportRow, source: ImportSource | None,
     run = f"`import-pipeline run {source.name}`"
     wait = events.waits_for_store(connection, row.id)
     sensor = "Dagster's sensor, where it runs, goes on with it"
-    match decision := next_of_running(state_of(row, source, Seen(waits_for=wait.reason if wait else None), now), now):
+    state = state_of(connection, row, source, Seen(waits_for=wait.reason if wait else None), now)
+    match decision := next_of_running(state, now):
         case Resume(counts=counts):
-            resume = f" (resume {row.resumes + 1} of {MAX_RESUMES})" if counts else ""
+            count = f" (resume {state.resumes + 1} of {MAX_RESUMES} without progress)"
+            resume = count if counts else ""
             return f"{sensor} within seconds, and {run} does at once{resume}"
         case Fail():
-            return f"Dagster's sensor, or {run}, ends it as failed: it was resumed {row.resumes} times"
+            return f"Dagster's sensor, or {run}, ends it as failed: it was {too_often(state.resumes, state.broke_off)}"
         case End():
             return f"Dagster's sensor, or `import-pipeline start-scheduled {source.name}`, ends it as cancelled"
         case Wait(reason=reason) if wait is not None and wait.reason in reason:

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from import_pipeline.rules.liveness import Liveness
+from import_pipeline.rules.resumes import MAX_RESUMES, too_often
 from import_pipeline.rules.slots import Slots
 from import_pipeline.rules.status import ImportStatus, Trigger
 
-#: How often an import is taken over before it counts as hopeless.
-MAX_RESUMES = 3
 #: How long a run that was asked for may take to start before another one is asked for.
 RUN_START = timedelta(seconds=60)
 #: So many of the slots that a downtime has passed over are told of in the history: one day's, by default.
@@ -30,7 +29,8 @@ class ImportState:
     slot_at: datetime | None  #: None outside the slots
     scheduled_at: datetime
     run_requested_at: datetime | None = None
-    resumes: int = 0
+    resumes: int = 0  #: in a row, without progress between them
+    broke_off: str | None = None  #: the error with which its worker left it
     blocked_until: datetime | None = None  #: the end of a long pause that the API asked for
     waits_for: str | None = None  #: why it stands still, where it goes on as soon as what is missing is back
     left_in_vain: int = 0  #: workers in a row whom the store of the limits did not answer, though it answers here
@@ -223,15 +223,17 @@ def next_of_running(one: ImportState, now: datetime) -> Decision:
     if _was_asked_since(one, now):
         return Wait(reason=f"Import {one.id} is about to go on in another run.")
     # A worker that left in order (told to end, or for a long pause) is no sign of a hopeless import.
-    counts = one.liveness is None or one.liveness.has_owner
+    counts = one.liveness is None or one.liveness.has_owner or one.broke_off is not None
     if not counts and one.left_in_vain >= MAX_RESUMES:
         return Fail(import_id=one.id, dead_run_id=one.run_id, reason=_unreachable(one))
     if not counts:
         reason = f"Import {one.id} goes on: its worker has left it to another one."
     elif one.resumes < MAX_RESUMES:
-        reason = f"Import {one.id} goes on: its worker is gone (resume {one.resumes + 1} of {MAX_RESUMES})."
+        what = "broke off" if one.broke_off else "is gone"
+        count = f"resume {one.resumes + 1} of {MAX_RESUMES} without progress"
+        reason = f"Import {one.id} goes on: its worker {what} ({count})."
     else:
-        reason = f"Import {one.id} was resumed {one.resumes} times and its worker was gone each time."
+        reason = f"Import {one.id} was {too_often(one.resumes, one.broke_off)}."
         return Fail(import_id=one.id, dead_run_id=one.run_id, reason=reason)
     return Resume(import_id=one.id, dead_run_id=one.run_id, counts=counts, reason=reason)
 

@@ -5,7 +5,7 @@ writes is guarded by its lease.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +19,7 @@ from import_pipeline.rules.status import (
     check_transition,
     sources_of,
 )
-from import_pipeline.tracking import sent
+from import_pipeline.tracking import resumes, sent
 from import_pipeline.tracking.leases import Lease, guarded, lost, released, renew_claims, write
 from import_pipeline.tracking.process import Worker
 from import_pipeline.tracking.sent import Sent
@@ -209,6 +209,7 @@ def take_over(connection: Connection, found: ImportRow, worker: Worker, now: dat
 
     What shards hold stays theirs. Raises LeaseLost where somebody else was faster.
     """
+    counted = resumes.counted(connection, found)
     taken = connection.execute(
         update(imports)
         .where(
@@ -217,10 +218,9 @@ def take_over(connection: Connection, found: ImportRow, worker: Worker, now: dat
             imports.c.status == ImportStatus.RUNNING,
         )
         .values(
-            # A worker that left in order is no sign of trouble.
-            resumes=imports.c.resumes + int(found.pid is not None),
+            resumes=counted.resumes,
             blocked_until=None,
-            metadata=deserted(connection, found),
+            metadata=deserted(connection, replace(found, metadata=counted.metadata)),
             **_owner(worker, now, run_id),
         )
         .returning(imports)
@@ -316,9 +316,15 @@ def end_deserted(
     end(connection, lease, now, status, failure_reason=failure_reason)
 
 
-def leave(connection: Connection, lease: Lease, now: datetime) -> None:
-    """Stop working on an import that stays running, so that another process may go on with it at once."""
+def leave(connection: Connection, lease: Lease, now: datetime, broke_off: str | None = None) -> None:
+    """Stop working on an import that stays running, so that another process may go on with it at once.
+
+    `broke_off`: the error that made the worker do so; then the next process counts as a resume.
+    """
     write(connection, lease, now, host=None, pid=None)
+    if broke_off is not None:
+        kept = get(connection, lease.import_id).metadata
+        write(connection, lease, now, metadata={**kept, resumes.BROKE_OFF: broke_off})
     connection.execute(released(lease.import_id, import_item_statuses.c.claimed_by == lease.worker))
 
 

@@ -52,7 +52,9 @@ def add(connection: Connection, lease: Lease, now: datetime, outcomes: Outcomes,
     if lease.shard is not None:
         hold(connection, lease, to_write=True)
         connection.execute(_COUNT_SHARDS, values)
-        if sent.requests:
+        if outcomes.imported or outcomes.unchanged:
+            add_to_shard(connection, lease, sent, launches=1)  # it has got on: the runs before it count no more
+        elif sent.requests:
             add_to_shard(connection, lease, sent)
     elif connection.execute(_COUNT, {**values, "of_fence": lease.fence}).rowcount != 1:
         raise lost(lease)

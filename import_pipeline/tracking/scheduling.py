@@ -78,6 +78,17 @@ def adopt(connection: Connection, seen: ImportRow, starter: Worker, now: datetim
     return _change(connection, now, *_scheduled(seen.id), *as_seen, **now_ours)
 
 
+def withdraw(connection: Connection, import_id: int, starter: Worker) -> bool:
+    """Delete a scheduled import that this process made for itself to start; False where it is anybody else's."""
+    own = (
+        imports.c.host == starter.host,
+        imports.c.pid == starter.pid,
+        imports.c.trigger.in_([Trigger.CLI, Trigger.UI]),
+        imports.c.run_requested_at.is_(None),
+    )
+    return connection.execute(delete(imports).where(*_scheduled(import_id), *own)).rowcount == 1
+
+
 def reschedule(connection: Connection, import_id: int, now: datetime, requested_by: str | None) -> bool:
     """A coming slot's import starts now; its slot is spent. False where it has started or is due anyway."""
     values = {"scheduled_at": now, "trigger": Trigger.RESCHEDULE, "requested_by": requested_by}

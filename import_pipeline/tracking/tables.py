@@ -137,7 +137,11 @@ imports = Table(
     Column("pid", Integer, doc="The process of its worker; null: nobody works on it."),
     Column("dagster_run_id", String(64), doc="The Dagster run that carries it out."),
     Column(
-        "resumes", Integer, nullable=False, server_default=text("0"), doc="How often another process went on with it."
+        "resumes",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        doc="How often another process resumed it since it last got on.",
     ),
     Column(
         "fence",

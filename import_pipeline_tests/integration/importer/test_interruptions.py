@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from contextlib import asynccontextmanager, closing
+from dataclasses import asdict
 from datetime import timedelta
 
 import httpx
@@ -19,8 +20,9 @@ from import_pipeline.importer.api import open_api
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.run import Run, carry_out
 from import_pipeline.importer.start import new_import, prepare
+from import_pipeline.rules.resumes import Standing
 from import_pipeline.rules.status import ImportStatus, Trigger
-from import_pipeline.tracking import events, imports
+from import_pipeline.tracking import events, imports, resumes
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.tables import imports as imports_table
 from import_pipeline_tests import asking
@@ -249,7 +251,8 @@ def test_an_import_whose_process_dies_again_and_again_is_given_up(home):
     with demo_api(items=60, delay_after_ms=100) as url:
         configured = settings(home, url)
         kill_an_import(configured, url, 3)
-        change(configured, update(imports_table).values(resumes=2))
+        here = asdict(Standing(found=60, done=60, tries=60, reading=3, page=60))  # nothing that comes is beyond it
+        change(configured, update(imports_table).values(resumes=2, metadata={resumes.STANDING: here}))
         asked = len(log(url))
         kill_an_import(configured, url, asked + 3)
         assert (latest(configured).id, latest(configured).resumes) == (1, 3)
@@ -259,5 +262,5 @@ def test_an_import_whose_process_dies_again_and_again_is_given_up(home):
         given_up = imports.get(connection, 1)
     assert (given_up.status, given_up.failure_reason) == (
         ImportStatus.FAILED,
-        "it was resumed 3 times and its worker was gone each time",
+        "resumed 3 times without progress; its worker was gone each time",
     )

@@ -164,7 +164,7 @@ def test_a_worker_whose_lease_ran_out_is_replaced_three_times_then_the_import_ha
         assert result.launches == [
             Launch(
                 import_id=number,
-                reason=f"Import {number} goes on: its worker is gone (resume {resume} of 3).",
+                reason=f"Import {number} goes on: its worker is gone (resume {resume} of 3 without progress).",
                 dead_run_id=f"run-{resume - 1}",
             )
         ]
@@ -177,7 +177,7 @@ def test_a_worker_whose_lease_ran_out_is_replaced_three_times_then_the_import_ha
     result = life.tick()
     assert (result.launches, result.dead_run_ids) == ([], ["run-3"])
     row = life.get(number)
-    reason = f"Import {number} was resumed 3 times and its worker was gone each time."
+    reason = f"Import {number} was resumed 3 times without progress; its worker was gone each time."
     assert (row.status, row.failure_reason, row.ended_at) == (FAILED, reason, life.now)
     assert life.item_counts(number) == {"completed": 1, "pending": 2}
     with pytest.raises(LeaseLost):
@@ -186,7 +186,7 @@ def test_a_worker_whose_lease_ran_out_is_replaced_three_times_then_the_import_ha
 
 FATES = {
     "alive": (RunFate.ALIVE, False, [], "is running."),
-    "gone": (RunFate.GONE, False, ["run"], "goes on: its worker is gone (resume 1 of 3)."),
+    "gone": (RunFate.GONE, False, ["run"], "goes on: its worker is gone (resume 1 of 3 without progress)."),
     "terminated": (RunFate.CANCELLED, False, [], "was to be cancelled, and its worker is gone."),
     "gone, and to be cancelled": (RunFate.GONE, True, [], "was to be cancelled, and its worker is gone."),
 }

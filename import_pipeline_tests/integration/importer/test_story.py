@@ -40,5 +40,5 @@ def test_who_goes_on_says_whether_the_one_before_let_go_or_is_gone(life):
     life.begin(hand.row.id, ADA)
     assert told(life, hand)[1:] == [
         "Process 2 on elsewhere goes on: the process before it has let go of it.",
-        "Process 1 on elsewhere goes on: process 2 is gone (resume 1 of 3).",
+        "Process 1 on elsewhere goes on: process 2 is gone (resume 1 of 3 without progress).",
     ]

@@ -50,15 +50,18 @@ def test_what_has_a_worker_or_does_not_run_has_no_vacancy(life):
 def test_a_process_of_this_machine_that_is_gone_is_told_at_once(life, dead):
     hand = begun(life, dead)
     gone = f"process {dead.pid} on {machine()} is gone"
-    assert vacancy(life, hand) == Vacancy(gone=gone, sequel=f"{GOES_ON} (resume 1 of 3)", since=life.now)
+    assert vacancy(life, hand) == Vacancy(
+        gone=gone, sequel=f"{GOES_ON} (resume 1 of 3 without progress)", since=life.now
+    )
     no_source = "Nobody goes on with it: its source is not listed any more"
     assert vacancy(life, hand, listed=False) == Vacancy(gone=gone, sequel=no_source, since=life.now)
     for resume in (2, 3):
         life.begin(hand.row.id, dead)
-        assert vacancy(life, hand).sequel == f"{GOES_ON} (resume {resume} of 3)"
+        assert vacancy(life, hand).sequel == f"{GOES_ON} (resume {resume} of 3 without progress)"
     life.begin(hand.row.id, dead)
     assert vacancy(life, hand).sequel == (
-        "Dagster's sensor, or `import-pipeline run items`, ends it as failed: it was resumed 3 times"
+        "Dagster's sensor, or `import-pipeline run items`, ends it as failed: it was resumed 3 times without progress; "
+        "its worker was gone each time"
     )
 
 

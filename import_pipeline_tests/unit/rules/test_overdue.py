@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from import_pipeline.rules.liveness import Liveness
 from import_pipeline.rules.overdue import (
-    MAX_RESUMES,
     MOST_MISSED,
     Cancel,
     End,
@@ -23,6 +22,7 @@ from import_pipeline.rules.overdue import (
     decide,
     missed_slots,
 )
+from import_pipeline.rules.resumes import MAX_RESUMES
 from import_pipeline.rules.slots import parse_slots
 from import_pipeline.rules.status import ImportStatus, Trigger
 
@@ -89,7 +89,7 @@ def starting(number):
 
 
 def goes_on(resume, dead_run_id=None):
-    reason = f"Import 1 goes on: its worker is gone (resume {resume} of {MAX_RESUMES})."
+    reason = f"Import 1 goes on: its worker is gone (resume {resume} of {MAX_RESUMES} without progress)."
     return Resume(import_id=1, dead_run_id=dead_run_id, counts=True, reason=reason)
 
 
@@ -158,7 +158,13 @@ TABLE = {
         ("the last time", [running(liveness=KILLED, resumes=2), NEXT], [goes_on(3)]),
         ("too often", [running(liveness=KILLED, resumes=3, run_id="r4"), NEXT],
          [Fail(import_id=1, dead_run_id="r4",
-               reason="Import 1 was resumed 3 times and its worker was gone each time.")]),
+               reason="Import 1 was resumed 3 times without progress; its worker was gone each time.")]),
+        ("it broke off, which counts", [running(liveness=LEFT, broke_off="ValueError: no", resumes=1), NEXT],
+         [Resume(import_id=1, dead_run_id=None, counts=True, reason=(
+             f"Import 1 goes on: its worker broke off (resume 2 of {MAX_RESUMES} without progress)."))]),
+        ("it broke off too often", [running(liveness=LEFT, broke_off="ValueError: no", resumes=3), NEXT],
+         [Fail(import_id=1, dead_run_id=None, reason=(
+             "Import 1 was resumed 3 times without progress; at last it broke off: ValueError: no."))]),
         ("it left in order, which does not count", [running(liveness=LEFT, resumes=3), NEXT],
          [Resume(import_id=1, dead_run_id=None, counts=False,
                  reason="Import 1 goes on: its worker has left it to another one.")]),

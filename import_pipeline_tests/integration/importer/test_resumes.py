@@ -1,0 +1,202 @@
+"""Imports that are resumed: as often as they get on, and no more than three times without; whatever broke them off."""
+
+from datetime import timedelta
+
+import pytest
+
+from import_pipeline import run_import
+from import_pipeline.errors import ImportAlreadyRunning, LeaseLost
+from import_pipeline.importer import wishes
+from import_pipeline.importer.installation import open_installation
+from import_pipeline.importer.run import Run, carry_out
+from import_pipeline.importer.schedule import tick
+from import_pipeline.importer.start import begin, new_import, prepare
+from import_pipeline.rules.status import Trigger
+from import_pipeline.tracking import imports, resumes
+from import_pipeline_tests.importing import demo_api, latest, log, settings, tracking
+from import_pipeline_tests.integration.importer.test_interruptions import kill_an_import
+from import_pipeline_tests.life import ADA, BOB, CANCELLED, COMPLETED, FAILED, RUNNING
+
+IDS = [str(number) for number in range(1, 41)]
+
+
+def die(life):
+    """The worker is silent for its lease, and the sensor asks for another one; returns what that one has."""
+    life.go_on(seconds=life.source.lease + 61)
+    [launched] = life.tick().launches
+    return life.begin(launched.import_id)
+
+
+def test_an_import_that_gets_on_each_time_is_resumed_as_often_as_it_dies(life):
+    life.slot(life.now)
+    hand = life.launch()
+    hand.discover(*IDS)
+    for death in range(12):
+        hand.succeed(hand.claim(2))
+        hand = die(life)
+        row = life.get(hand.row.id)
+        assert (row.status, row.resumes, row.metadata[resumes.RESUMES_IN_ALL]) == (RUNNING, 1, death + 1)
+    hand.succeed(hand.claim())
+    hand.complete()
+    assert life.get(hand.row.id).status is COMPLETED
+
+
+@pytest.mark.parametrize(
+    "get_on",
+    [
+        lambda hand, round_: hand.succeed(hand.claim(1)),
+        lambda hand, round_: hand.fail(hand.claim(1), again=timedelta(0)),
+        lambda hand, round_: hand.fail(hand.claim(1)),
+        lambda hand, round_: hand.discover(f"new-{round_}", done=False),
+    ],
+    ids=["an item", "a failed try", "an item that failed for good", "an item of the list"],
+)
+def test_whatever_is_stored_is_progress(life, get_on):
+    life.slot(life.now)
+    hand = life.launch()
+    hand.discover(*IDS, done=False)
+    for round_ in range(5):
+        hand = die(life)
+        get_on(hand, round_)
+    assert life.get(hand.row.id).status is RUNNING
+
+
+def test_three_resumes_without_progress_are_too_many_even_after_many_with(life):
+    life.slot(life.now)
+    hand = life.launch()
+    hand.discover(*IDS)
+    for _ in range(5):
+        hand = die(life)
+        hand.succeed(hand.claim(1))
+    for resume in (1, 2, 3):
+        hand = die(life)
+        assert life.get(hand.row.id).resumes == resume
+        hand.claim(3)  # holds some, and dies with them
+    life.go_on(seconds=life.source.lease + 61)
+    assert life.tick().launches == []
+    row = life.get(hand.row.id)
+    assert (row.status, row.failure_reason) == (
+        FAILED,
+        f"Import {row.id} was resumed 3 times without progress; its worker was gone each time.",
+    )
+
+
+def test_a_worker_that_dies_before_its_first_heartbeat_counts(life):
+    life.slot(life.now)
+    hand = life.launch()
+    for _ in range(3):
+        hand = die(life)
+    life.go_on(seconds=life.source.lease + 61)
+    assert life.tick().launches == []
+    assert life.get(hand.row.id).status is FAILED
+
+
+def breaking(error):
+    """Code of ours that breaks, as any may."""
+
+    def break_off(api):
+        raise error
+
+    return break_off
+
+
+@pytest.mark.parametrize("error", [AssertionError("odd"), KeyError("x"), MemoryError(), SystemExit(3)])
+def test_whatever_breaks_a_run_off_counts_and_three_times_without_progress_end_the_import(home, error):
+    with demo_api(items=5) as url:
+        configured = settings(home, url)
+        with open_installation(configured) as installation:
+            source = installation.source("items")
+            row = prepare(installation.database, source, new_import(source, Trigger.REQUEST), installation.clock)
+            runs, launches = 0, [row.id]
+            while launches and runs < 20:
+                with pytest.raises(type(error)):
+                    carry_out(Run(installation=installation, source=source, on_api=breaking(error)), row.id)
+                runs += 1
+                launches = tick(installation, source).launches
+    ended = by_id(configured, row.id)
+    assert (runs, ended.status) == (4, FAILED)
+    assert f"resumed 3 times without progress; at last it broke off: {type(error).__name__}" in ended.failure_reason
+
+
+def by_id(configured, import_id):
+    with tracking(configured) as connection:
+        return imports.get(connection, import_id)
+
+
+def test_the_next_command_ends_what_broke_off_too_often_and_imports_anew(home):
+    with demo_api(items=5) as url:
+        configured = settings(home, url)
+        with open_installation(configured) as installation:
+            source = installation.source("items")
+            row = prepare(installation.database, source, new_import(source, Trigger.CLI), installation.clock)
+            for _ in range(4):
+                with pytest.raises(ValueError, match="odd"):
+                    carry_out(Run(installation=installation, source=source, on_api=breaking(ValueError("odd"))), row.id)
+        summary = run_import("items", settings=configured)
+    assert (summary.import_id, summary.status) == (2, "completed")
+    assert by_id(configured, 1).status is FAILED
+
+
+def test_the_loser_of_a_race_leaves_no_import(life):
+    source, database, clock = life.source, life.database, life.clock
+    ours = [prepare(database, source, new_import(source, Trigger.CLI), clock, worker) for worker in (ADA, BOB)]
+    begin(database, source, ours[0].id, ADA, clock, None)
+    with pytest.raises(ImportAlreadyRunning):
+        begin(database, source, ours[1].id, BOB, clock, None)
+    assert [row.id for row in life.all()] == [ours[0].id]
+
+
+def test_what_others_have_scheduled_stays_for_them(life):
+    source, database, clock = life.source, life.database, life.clock
+    asked = wishes.ask(life.installation, source, wishes.Wish.NEW, by="ada")
+    assert asked
+    life.tick()
+    [scheduled] = [row for row in life.all() if row.slot_at is None]
+    first = prepare(database, source, new_import(source, Trigger.CLI), clock, ADA)
+    second = prepare(database, source, new_import(source, Trigger.UI), clock, ADA)
+    begin(database, source, first.id, ADA, clock, None)
+    for number in (scheduled.id, second.id):
+        with pytest.raises(ImportAlreadyRunning):
+            begin(database, source, number, BOB, clock, None)
+    kept = [row.id for row in life.all() if row.slot_at is None]
+    assert kept == [scheduled.id, first.id, second.id], "BOB made none of them"
+
+
+def cancel_a_dead_import(configured, url):
+    kill_an_import(configured, url, 3)
+    with open_installation(configured) as installation:
+        wishes.cancel(installation, latest(configured).id, by="Ada")
+
+
+def test_a_run_after_the_cancel_of_a_dead_import_ends_that_and_imports_anew(home):
+    with demo_api(items=60, delay_after_ms=100) as url:
+        configured = settings(home, url)
+        cancel_a_dead_import(configured, url)
+        summary = run_import("items", settings=configured, limit=2)
+    assert (summary.import_id, summary.status) == (2, "completed")
+    ended = by_id(configured, 1)
+    assert (ended.status, ended.failure_reason) == (CANCELLED, "cancelled by wish of Ada")
+
+
+def test_a_cancelled_import_that_is_taken_over_sends_nothing(home):
+    with demo_api(items=60, delay_after_ms=100) as url:
+        configured = settings(home, url)
+        cancel_a_dead_import(configured, url)
+        asked = len(log(url))
+        with open_installation(configured) as installation:
+            summary = carry_out(Run(installation=installation, source=installation.source("items")), 1)
+        assert len(log(url)) == asked
+    assert (summary.status, summary.failure_reason) == ("cancelled", "cancelled by wish of Ada")
+
+
+def test_the_dagster_run_of_an_import_that_ends_here_is_told(life):
+    life.slot(life.now)
+    hand = life.launch(run_id="dead")
+    life.go_on(seconds=life.source.lease + 1)
+    wishes.cancel(life.installation, hand.row.id, by="Ada")
+    heard = []
+    made = prepare(life.database, life.source, new_import(life.source, Trigger.CLI), life.clock, BOB, bury=heard.append)
+    assert heard == ["dead"]
+    assert (life.get(hand.row.id).status, made.id != hand.row.id) == (CANCELLED, True)
+    with pytest.raises(LeaseLost):
+        hand.beat()
