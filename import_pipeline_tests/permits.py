@@ -143,7 +143,7 @@ class Step:
     gap: int
     wanted: int
     lifetime: int
-    picks: Sequence[tuple[int, Outcome, int, int]]
+    picks: Sequence[tuple[int, Outcome, int, int, bool]]
     tiers: tuple[tuple[int, int], ...] = TIERS
     concurrent: int = 0
     costs: Sequence[int] = (1,)
@@ -152,6 +152,9 @@ class Step:
     told: int = 0
     quickest: int = 0
     sightings: Sequence[Sighting] = ()
+    source: str = ""
+    lift: bool = False
+    refuted: Sequence[int] = ()
 
 
 gaps = st.one_of(
@@ -165,6 +168,7 @@ picks = st.tuples(
     st.sampled_from([*3 * [Outcome.ANSWERED], Outcome.CUT_OFF, Outcome.UNUSED, Outcome.REFUSED, Outcome.FLYING]),
     st.integers(0, 200_000),
     st.sampled_from([0, 1, SECOND, 3 * SECOND, 15 * SECOND]),
+    st.booleans(),
 )
 
 
@@ -200,6 +204,9 @@ def steps_with(*tiers: tuple[tuple[int, int], ...]) -> st.SearchStrategy[list[St
                 st.builds(Sighting, tier=st.integers(0, 1), used=st.integers(0, 6), age=st.integers(0, 3 * SECOND)),
                 max_size=2,
             ),
+            source=st.sampled_from(["", "", "", "orders", "a source; of/others"]),
+            lift=st.sampled_from([False, False, False, False, True]),
+            refuted=st.lists(st.integers(1, 4), max_size=1),
         ),
         max_size=25,
     )
@@ -220,11 +227,13 @@ class Player:
     def play(self, step: Step) -> tuple[Ask, list[Exchange]]:
         self.time.now += step.gap
         settled = []
-        for index, outcome, age, wait in step.picks:
+        for index, outcome, age, wait, is_guess in step.picks:
             if self.out:
                 permit, cost = self.out.pop(index % len(self.out))
                 waits = wait if outcome in (Outcome.REFUSED, Outcome.FLYING) else 0
-                settled.append(Settled(permit=permit, cost=cost, outcome=outcome, age=age, wait=waits))
+                settled.append(
+                    Settled(permit=permit, cost=cost, outcome=outcome, age=age, wait=waits, is_guess=is_guess)
+                )
                 if outcome is Outcome.FLYING:
                     self.out.append((permit, cost))
         names = [f"p{self.count + number}" for number in range(step.wanted)]
@@ -251,6 +260,9 @@ class Player:
                 together=8 * step.quickest,
             ),
             sightings=tuple(step.sightings) if step.tiers else (),
+            source=step.source,
+            lift=step.lift,
+            refuted=tuple(step.refuted),
         )
         results = [store.exchange(ask) for store in self.stores]
         self.out += list(zip(names, costs, strict=True))[: len(results[0].starts)]

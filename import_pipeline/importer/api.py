@@ -149,6 +149,7 @@ async def open_api(
         clock=clock,
         patience=min(source.max_pause, patience or source.max_pause),
         store_patience=store_patience,
+        source=source.name,
     )
     tally = Tally()
     inner = transport or _connections(source, connector)

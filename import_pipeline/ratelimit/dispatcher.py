@@ -46,6 +46,7 @@ class Dispatcher:
     clock: Clock
     chance: Chance
     store_patience: float
+    source: str  #: whose configured limits these are; empty: nobody's
     heard: Callable[[Exchange], BaseException | None]  #: takes an answer in; what waiting tasks are told, if anything
     unreachable: Callable[[StoreError], BaseException]
     latest: Exchange | None = None
@@ -93,7 +94,9 @@ class Dispatcher:
         waiter.granted.cancel()
         self._wake.set()
 
-    def settle(self, permit: Permit, outcome: Outcome, moment: float, wait: float = 0.0) -> None:
+    def settle(
+        self, permit: Permit, outcome: Outcome, moment: float, wait: float = 0.0, *, is_guess: bool = False
+    ) -> None:
         """Remember the outcome for the next step; what frees a place or concerns all is told at once."""
         permit.settled = True
         if outcome is Outcome.ANSWERED or outcome is Outcome.CUT_OFF:
@@ -111,7 +114,7 @@ class Dispatcher:
             self._flush_at = now + self._flush
         if outcome is not Outcome.ANSWERED or (self.concurrent and self._line):
             self._flush_at = now
-        self.news.settled.append(Answered(permit.name, permit.cost, outcome, moment, wait))
+        self.news.settled.append(Answered(permit.name, permit.cost, outcome, moment, wait, is_guess))
         self._wake.set()
 
     def named(self, limits: Sequence[Named]) -> None:
@@ -154,6 +157,7 @@ class Dispatcher:
             result = await asyncio.get_running_loop().run_in_executor(self._thread, self.permits.exchange, ask)
         else:
             result = self.permits.exchange(ask)
+        self.source = ""  # told once: a process that was configured otherwise may have begun since
         if result.lost:
             now = self.clock.monotonic()
             self.news.again = self._memory.told_again(now)
@@ -178,6 +182,7 @@ class Dispatcher:
             concurrent=self.concurrent,
             look_ahead=int(LOOK_AHEAD * SECOND),
             count=count,
+            source=self.source,
         )
 
     def _tell(self) -> None:
@@ -275,8 +280,10 @@ class Dispatcher:
             self.fail(error)
         wait = result.wait / SECOND
         # Chance decides between processes, so that none starves. A tier's place is given a look-ahead before it comes
-        # free: whoever asks half of that later gets a handful at once, still in time. A pause knows no such thing.
+        # free: whoever asks half of that later gets a handful at once, still in time. A pause knows no such thing, but
+        # it is looked at again as often: a person may lift it.
         lot = LOOK_AHEAD / 4 * self.chance()
-        later = wait + lot if result.pause else min(wait, LOOK_AGAIN) + LOOK_AHEAD / 2 + lot
+        later = min(wait, LOOK_AGAIN) + lot + (0.0 if result.pause else LOOK_AHEAD / 2)
         self.next_ask = now + (later if result.wait else 0.0)
-        self.blocked_until = self.next_ask if len(result.starts) < len(waiters) else 0.0
+        blocked_until = now + wait if result.pause else self.next_ask
+        self.blocked_until = blocked_until if len(result.starts) < len(waiters) else 0.0

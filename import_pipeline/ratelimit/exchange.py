@@ -30,6 +30,7 @@ class Settled:
     age: int = 0
     wait: int = 0
     cost: int = 1  #: the places that were given to it
+    is_guess: bool = False  #: whether the server gave no hint for the wait of a refusal
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,6 +98,9 @@ class Ask:
     concurrent: int = 0  #: requests in flight at most, over all processes; 0: any number
     look_ahead: int = 30_000  #: permits that come free within this are given now, with the moment of their start
     count: bool = False  #: whether to count the places taken in each tier, for display
+    source: str = ""  #: whose configured limits the tiers are; only in the first ask of a limiter that has a source
+    lift: bool = False  #: whether to end the pause: a person says that the API answers again
+    refuted: tuple[int, ...] = ()  #: limits that headers named before and that later answers refuted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,8 +17,9 @@ from import_pipeline.ratelimit.exchange import SECOND, Exchange, Named, Outcome,
 from import_pipeline.ratelimit.line import Permit
 from import_pipeline.ratelimit.tiers import Tiers, normalised
 from import_pipeline.ratelimit.usage import MILLION, Usage, usage_of
+from import_pipeline.rules.advertised import Advertised, used_of
 from import_pipeline.rules.backoff import pause_after
-from import_pipeline.rules.signals import Standing, part_of, used_of
+from import_pipeline.rules.signals import Standing
 
 #: Without limits every request is free; this is how long the absence of a pause is believed, in seconds.
 FREE_FOR = 1.0
@@ -29,7 +30,8 @@ class Limiter:
     """Permits of one api for one process, shared with all processes that open the same store.
 
     `patience`: a longer pause is raised as ApiBlocked instead of waited for; None waits for any.
-    `shortest_pause`: what a refusal without any hint means where there are no tiers.
+    `shortest_pause`: the pause after a first refusal without a hint.
+    `source`: whose configured limits the tiers are; if they changed since its last limiter, what they taught is void.
     `store_patience`: how long a store that does not answer is waited for, before LimiterUnavailable is raised.
     """
 
@@ -44,6 +46,7 @@ class Limiter:
         shortest_pause: timedelta = timedelta(seconds=1),
         store_patience: timedelta = timedelta(seconds=60),
         chance: Chance = system_chance,
+        source: str = "",
     ) -> None:
         self.api = api
         self.concurrent = tiers.concurrent if isinstance(tiers, Tiers) else 0
@@ -51,8 +54,7 @@ class Limiter:
         self.clock: Clock = clock or SystemClock()
         self._chance = chance
         self._patience = patience
-        self._shortest = timedelta(seconds=self.tiers[0].get_expiry()) if self.tiers else shortest_pause
-        self._floor = shortest_pause
+        self._shortest = shortest_pause
         self._dispatcher = Dispatcher(
             api=api,
             tiers=self.tiers,
@@ -61,9 +63,11 @@ class Limiter:
             clock=self.clock,
             chance=chance,
             store_patience=store_patience.total_seconds(),
+            source=source,
             heard=self._heard,
             unreachable=self._unreachable,
         )
+        self._advertised = Advertised([(tier.amount, tier.get_expiry()) for tier in self.tiers])
         self._task: asyncio.Task[None] | None = None
         self._free_until = 0.0
         self._paused_until = 0.0
@@ -114,7 +118,8 @@ class Limiter:
 
     def answered(self, permit: Permit, at: float | None = None) -> None:
         """An answer came, now or at that moment of the clock: the server has counted the request by then."""
-        self._refusals = 0
+        if permit.start >= self._paused_until:  # one that was in flight when a pause began says nothing about its end
+            self._refusals = 0
         if not permit.settled:
             self._dispatcher.settle(permit, Outcome.ANSWERED, self.clock.monotonic() if at is None else at)
 
@@ -139,31 +144,30 @@ class Limiter:
         now = self.clock.monotonic()
         is_first = now >= self._paused_until  # what was in flight when the pause began is no second refusal
         self._refusals += is_first
-        pause = pause_after(
-            wait, self._refusals, shortest=self._shortest, floor=self._floor, chance=self._chance()
-        ).total_seconds()
+        is_guess = wait is None or wait <= timedelta(0)
+        pause = pause_after(wait, self._refusals, first=self._shortest, chance=self._chance()).total_seconds()
         if is_first:
             sentence = f"The API {self.api} says that there are too many requests: everybody pauses for {pause:.1f} s."
             tell("rate_limit_hit", sentence, level=logging.WARNING, api=self.api, seconds=round(pause, 3))
         self._free_until = 0.0
         self._paused_until = max(self._paused_until, now + pause)
-        self._dispatcher.settle(permit, Outcome.REFUSED, now, pause)
+        self._dispatcher.settle(permit, Outcome.REFUSED, now, pause, is_guess=is_guess)
 
-    def hear(self, told: Sequence[Standing], permit: Permit, *, refused: bool = False) -> None:
-        """The server named its limits in the answer to that permit's request.
+    def hear(self, told: Sequence[Standing], permit: Permit, *, kind: str = "", refused: bool = False) -> None:
+        """The server named its limits, or none, in the answer to that permit's request, which was of that kind.
 
         Lower ones than ours slow everybody down, higher ones change nothing. What it counts beyond our own requests
-        was somebody else with the same key, and takes our places too. Where none is configured they are ours.
+        was somebody else with the same key, and takes our places too. If none is configured they are ours. A limit that
+        other kinds of requests do not hear of, or that later answers refute, is dropped.
         """
+        found = self._advertised.hear(kind, told)
+        millionths = 0 if found.part is None else max(1, min(MILLION, int(found.part * MILLION)))
+        if millionths or found.refuted:
+            self._dispatcher.news.told_part(millionths, found.refuted)
         if not self.tiers:
-            self._take_over(told, permit, refused=refused)
+            self._take_over(found.holding, permit, refused=refused)
             return
-        tiers = [(tier.amount, tier.get_expiry()) for tier in self.tiers]
-        part = part_of(told, tiers)
-        if part is not None:
-            millionths = max(1, min(MILLION, int(part * MILLION)))
-            self._dispatcher.news.told_part(millionths)
-        for place, used in used_of(told, tiers).items():
+        for place, used in used_of(found.holding, self._advertised.tiers).items():
             self._dispatcher.news.sighted(place, used, permit.start if permit.sent is None else permit.sent)
 
     async def usage(self) -> Usage:
@@ -244,7 +248,9 @@ class Limiter:
         now = self.clock.monotonic()
         is_free = bool(result.starts) and not self._dispatcher.is_telling
         self._free_until = now + FREE_FOR if is_free else 0.0
-        if result.pause:
+        if not self._dispatcher.news.holds_refusal:  # a pause that the store has yet to hear of is none that ended
+            self._paused_until = now + result.pause / SECOND
+        elif result.pause:
             self._paused_until = max(self._paused_until, now + result.pause / SECOND)
         return self._blocked(result.pause / SECOND)
 

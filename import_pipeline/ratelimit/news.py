@@ -1,6 +1,6 @@
 """What one process has to tell the store in the next step: settled permits, and what answers told."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from import_pipeline.ratelimit.exchange import SECOND, Ask, Counted, Delays, Named, Outcome, Settled, Sighting
@@ -16,6 +16,7 @@ class Answered:
     outcome: Outcome
     moment: float
     wait: float = 0.0
+    is_guess: bool = False
 
     def at(self, now: float) -> Settled:
         """The same as the store wants to hear it."""
@@ -25,6 +26,7 @@ class Answered:
             age=_age(self.moment, now),
             wait=int(self.wait * SECOND + 0.5),
             cost=self.cost,
+            is_guess=self.is_guess,
         )
 
 
@@ -35,7 +37,8 @@ class News:
     settled: list[Answered] = field(default_factory=list)
     again: list[Settled] = field(default_factory=list)  #: permits that a store which lost them is told again
     counted_again: list[Counted] = field(default_factory=list)
-    part: int = 0  #: the least part of our tiers that headers named, in millionths; 0: none
+    part: int = 0  #: the part of our tiers that headers named last, in millionths; 0: none
+    refuted: set[int] = field(default_factory=set)  #: limits that headers named and later answers refuted
     _named: dict[tuple[int, int], tuple[Named, float]] = field(default_factory=dict)  #: by limit and window
     _sightings: dict[int, tuple[int, float]] = field(default_factory=dict)
     _delays: list[tuple[float, bool]] = field(default_factory=list)  #: seconds, and whether its connection stood
@@ -46,7 +49,12 @@ class News:
         return bool(self._named)
 
     def __bool__(self) -> bool:
-        return bool(self.settled or self.again or self._named)
+        return bool(self.settled or self.again or self._named or self.refuted)
+
+    @property
+    def holds_refusal(self) -> bool:
+        """Whether the store has yet to hear of a refusal."""
+        return any(each.outcome is Outcome.REFUSED for each in self.settled)
 
     def took(self, permit: Permit, answered: float) -> None:
         """How long an answer was under way, where that is known."""
@@ -57,9 +65,13 @@ class News:
         """An answer that came now named these limits; the last word on each counts."""
         self._named.update(((each.limit, each.window), (each, now)) for each in limits)
 
-    def told_part(self, millionths: int) -> None:
-        """Headers named limits that are this part of ours; the least counts."""
-        self.part = min(self.part or millionths, millionths)
+    def told_part(self, millionths: int, refuted: Iterable[int] = ()) -> None:
+        """Headers named limits that are this part of ours; the least counts, until what named it is refuted."""
+        if refuted:
+            self.refuted.update(refuted)
+            self.part = 0
+        if millionths:
+            self.part = min(self.part or millionths, millionths)
 
     def sighted(self, tier: int, used: int, sent: float) -> None:
         """The server told that so many places of a tier were taken, for a request sent at that moment."""
@@ -71,6 +83,7 @@ class News:
         return replace(
             ask,
             told=self.part,
+            refuted=tuple(sorted(self.refuted)),
             delays=Delays(
                 answers=len(delays),
                 standing=sum(stood for _, stood in self._delays),
@@ -91,8 +104,9 @@ class News:
         self.again = [*untold.again, *self.again]
         self.counted_again = self.counted_again or untold.counted_again  # added up there: never told twice
         self._named = untold._named | self._named
-        if untold.part:
+        if untold.part and not self.refuted:
             self.told_part(untold.part)
+        self.refuted |= untold.refuted
 
 
 def _age(moment: float, now: float) -> int:

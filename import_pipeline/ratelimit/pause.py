@@ -21,7 +21,8 @@ class Shared:
     seen: int = 0  #: the last moment that anybody was told
     epoch: int = 0  #: when the store began to know of this api
     hold: int = 0  #: nobody sends before, since stamps are being told again
-    pause: int = 0  #: nobody sends before, since the server said so
+    pause: int = 0  #: nobody sends before, since the server refused a request
+    hinted: int = 0  #: the part of the pause that the server itself named; the rest is a guess of ours
     probing: int = 0  #: 0: the pause is over; 1: one request has to try; 2: it is under way
     probe_until: int = 0  #: when that request can no longer arrive
     hits: int = 0
@@ -54,6 +55,7 @@ class Shared:
     #: Of each learned tier: amount, window, last sign of it, shortest window that it may have.
     found: list[list[int]] = field(default_factory=list)
     counts: dict[str, dict[str, int]] = field(default_factory=dict)  #: places of long tiers, see hundredths.py
+    configured: dict[str, str] = field(default_factory=dict)  #: the limits of each source, see corrected.py
 
 
 def tick(shared: Shared, raw: int) -> int:
@@ -110,10 +112,12 @@ def slept(shared: Shared, now: int) -> int:
     return shared.slept - max(0, shared.sleep_until - now)
 
 
-def refuse(shared: Shared, now: int, until: int) -> None:
+def refuse(shared: Shared, now: int, until: int, *, is_guess: bool = False) -> None:
     """The server refused a request: all pause, and one request tries first afterwards."""
     shared.hits += 1
     shared.pause, _ = extended(shared.pause, now, until - now)
+    if not is_guess:
+        shared.hinted = max(shared.hinted, until)
     if shared.pause > now:
         shared.probing = 1
         fall_asleep(shared, now, shared.pause)

@@ -105,10 +105,13 @@ def arguments(ask: Ask, epoch: int, seen: int, elapsed: int) -> list[str | int]:
         ask.delays.standing,
         ask.delays.together,
         ask.concurrent,
+        int(ask.lift),
+        ask.source,
         len(ask.tiers),
         len(ask.sightings),
         len(ask.named),
         len(ask.counted),
+        len(ask.refuted),
         len(ask.settled),
     ]
     for amount, window in ask.tiers:
@@ -119,8 +122,9 @@ def arguments(ask: Ask, epoch: int, seen: int, elapsed: int) -> list[str | int]:
         flat += [named.limit, named.used, named.reset, named.window, named.age, named.took]
     for counted in ask.counted:
         flat += [counted.places, counted.age]
+    flat += ask.refuted
     for settled in ask.settled:
-        flat += [settled.permit, settled.outcome.value, settled.age, settled.wait, settled.cost]
+        flat += [settled.permit, settled.outcome.value, settled.age, settled.wait, settled.cost, int(settled.is_guess)]
     for wanted in ask.wanted:
         flat += [wanted.permit, wanted.lifetime, wanted.cost]
     return flat

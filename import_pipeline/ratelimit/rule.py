@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import accumulate, takewhile
 
 from import_pipeline.ratelimit import found, hundredths
+from import_pipeline.ratelimit.corrected import correct
 from import_pipeline.ratelimit.exchange import SECOND, Ask, Exchange, Outcome, Settled
 from import_pipeline.ratelimit.learning import Window, credit, effective_window, hear, measure, part, relax, tighten
 from import_pipeline.ratelimit.lessons import turn_to
@@ -25,6 +26,7 @@ from import_pipeline.ratelimit.pause import (
 from import_pipeline.ratelimit.stamps import Stamps, places
 
 KEEPS_ITS_PLACE = (Outcome.ANSWERED, Outcome.CUT_OFF, Outcome.FLYING)
+NO_HINT = -SECOND  #: a wait that fits no window
 FRESH = 2 * SECOND  #: how old a sighting may be; stamps are kept that much longer than the longest window
 
 
@@ -70,6 +72,7 @@ def exchange(book: Book, ask: Ask, now: int, *, lost: bool = False, emptied: boo
     shared, stamps = book.shared, book.stamps
     is_learning = not ask.tiers
     turn_to(shared, ask.tiers)
+    correct(shared, ask)
     hundredths.forget(shared.counts, now)
     if is_learning:
         found.learn(shared, stamps, ask, now)
@@ -169,10 +172,11 @@ def refused(book: Book, ask: Ask, each: Settled, now: int, *, teaches: bool) -> 
     """
     shared, moment = book.shared, now - each.age
     again = shared.pause <= now
-    refuse(shared, now, moment + each.wait)
+    refuse(shared, now, moment + each.wait, is_guess=each.is_guess)
     if teaches:
         windows = [met(book, tier, moment) for tier in ask.tiers]
-        tighten(shared, now, each.wait, windows, again=again)
+        # A wait that we guessed says nothing about which window was full.
+        tighten(shared, now, NO_HINT if each.is_guess else each.wait, windows, again=again)
 
 
 def met(book: Book, tier: tuple[int, int], moment: int) -> Window:

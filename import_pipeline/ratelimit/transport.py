@@ -13,14 +13,22 @@ from import_pipeline.ratelimit.sending import Sending
 from import_pipeline.ratelimit.unpacking import TooManyLayers, Unpacker, UnpackError, encodings_of
 from import_pipeline.redaction import meet_request
 from import_pipeline.rules.nesting import nests_deeper
-from import_pipeline.rules.signals import is_refusal, standings_of_answer, wait_asked_for
+from import_pipeline.rules.signals import (
+    Standing,
+    is_refusal,
+    names_limits,
+    resource_of,
+    standings_of_answer,
+    wait_asked_for,
+)
 
 #: Bytes of a body, as sent and as unpacked.
 LARGEST_BODY = 64 * 1024 * 1024
 #: Levels of arrays and objects in a JSON body; Python's parser itself gives up at some hundreds.
 DEEPEST_JSON = 100
-#: Headers in which a server tells its limits; one of them at least is there then.
-TELLING = ("x-ratelimit-limit", "x-rate-limit-limit", "ratelimit", "ratelimit-limit", "ratelimit-policy")
+#: Refusals of one request while others are answered, or with a status other than 429: then it is not about the rate.
+MOST_REFUSALS = 10
+TOO_MANY_REQUESTS = 429
 #: Failures after which nothing can have been sent.
 NEVER_SENT = (httpx.ConnectError, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 #: Failures that show that the connection is no more: what was sent on it has arrived by then, or never will.
@@ -40,8 +48,9 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
 
     Answers come with their whole body; BodyRefused is raised for one that would eat the machine. An answer that says
     "too many requests" pauses everybody who shares the limiter; the request is sent again afterwards, unless its body
-    cannot be. ApiBlocked is raised when the pause exceeds the limiter's patience. Each request may take `deadline`
-    seconds from its permit to the end of its body.
+    cannot be. If one is refused again and again while others are answered, its refusal is the answer. ApiBlocked is
+    raised when the pause exceeds the limiter's patience. Each request may take `deadline` seconds from its permit to
+    the end of its body.
     `cost` tells how many places a request takes in every tier; without it each takes one.
     `request.extensions["import_pipeline"]` may hold `first` (go before all that wait), `deadline` and `cost`.
     `observe` is called for every request sent, with the answer's status or None.
@@ -68,6 +77,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         self._largest_body = largest_body
         self._deepest_json = deepest_json
         self._is_closed = False
+        self._answers = 0  #: that were no refusals
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The first answer that is no refusal."""
@@ -78,6 +88,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         extensions = request.extensions
         sending = Sending(self._limiter.clock, extensions.get("trace"))
         request.extensions = {**extensions, "trace": sending}
+        refusals, answers = 0, self._answers
         try:
             while True:
                 permit = await self._limiter.acquire(deadline, first=bool(wishes.get("first")), cost=cost)
@@ -86,6 +97,11 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
                     continue
                 response, refused = await self._send(request, permit, sending)
                 if not refused or not _is_repeatable(request):
+                    self._answers += not refused
+                    return response
+                refusals += response.status_code != TOO_MANY_REQUESTS or self._answers > answers
+                answers = self._answers
+                if refusals >= MOST_REFUSALS:
                     return response
         finally:
             request.extensions = extensions
@@ -124,20 +140,21 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         self, request: httpx.Request, permit: Permit, answer: httpx.Response
     ) -> tuple[httpx.Response, bool]:
         """Settle the permit as of the answer's head, and read the body."""
-        limiter, body, refused = self._limiter, b"", is_refusal(answer.status_code, answer.headers)
+        limiter, body = self._limiter, b""
         arrived = limiter.clock.monotonic()
+        refused = is_refusal(answer.status_code, answer.headers, now=limiter.clock.now())
         if refused:
-            self._refused(permit, answer)
+            self._refused(request, permit, answer)
             body = await self._body_of_refusal(request, answer)
         else:
-            self._hear(permit, answer)
+            self._hear(request, permit, answer)
             if self._is_rate_limited is None and not limiter.concurrent:  # until it is read, a request is in flight
                 limiter.answered(permit, arrived)
             try:
                 body = await self._body(answer)
                 refused = self._is_refused_by_source(request, answer, body)
                 if refused:
-                    self._refused(permit, answer)
+                    self._refused(request, permit, answer)
             finally:
                 if not permit.settled:
                     limiter.answered(permit, arrived)
@@ -149,16 +166,17 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         )
         return response, refused
 
-    def _hear(self, permit: Permit, answer: httpx.Response, *, refused: bool = False) -> None:
+    def _hear(self, request: httpx.Request, permit: Permit, answer: httpx.Response, *, refused: bool = False) -> None:
         """What the answer tells of limits."""
-        if any(name in answer.headers for name in TELLING):
+        told = list[Standing]()
+        if names_limits(answer.headers):
             told = standings_of_answer(answer.headers, now=self._limiter.clock.now())
-            self._limiter.hear(told, permit, refused=refused)
+        self._limiter.hear(told, permit, kind=kind_of(request, answer.headers), refused=refused)
 
-    def _refused(self, permit: Permit, answer: httpx.Response) -> None:
+    def _refused(self, request: httpx.Request, permit: Permit, answer: httpx.Response) -> None:
         """Everybody pauses. Limits come after: one that is named as full no earlier than the refusal explains it."""
         self._limiter.refused(permit, wait_asked_for(answer.headers, now=self._limiter.clock.now()))
-        self._hear(permit, answer, refused=True)
+        self._hear(request, permit, answer, refused=True)
 
     def _is_refused_by_source(self, request: httpx.Request, answer: httpx.Response, body: bytes) -> bool:
         if self._is_rate_limited is None:
@@ -218,6 +236,15 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         if unpacker.breaks_off:
             raise httpx.ReadError("the packed body breaks off")
         return b"".join(pieces)
+
+
+def kind_of(request: httpx.Request, headers: httpx.Headers) -> str:
+    """The kind of a request as far as limits are concerned: a resource that the server names, else the path's shape.
+
+    Of a path its first part and its length count, so that a list and the details of its items are two kinds.
+    """
+    parts = request.url.path.strip("/").split("/")
+    return resource_of(headers) or f"{request.method} /{parts[0]}/{len(parts)}"
 
 
 def _is_repeatable(request: httpx.Request) -> bool:

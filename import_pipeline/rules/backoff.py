@@ -5,8 +5,8 @@ from datetime import timedelta
 
 #: The most that chance adds, as a part of the delay.
 JITTER = 0.1
-#: Refusals without any hint make pauses double up to this.
-LONGEST_GUESS = timedelta(minutes=5)
+#: The pause after a first refusal without a hint, and what pauses double up to with each further one in a row.
+FIRST_GUESS, LONGEST_GUESS = timedelta(seconds=1), timedelta(minutes=1)
 
 
 def retry_delay(failures: int, backoff: Sequence[float], chance: float) -> timedelta:
@@ -20,17 +20,14 @@ def retry_delay(failures: int, backoff: Sequence[float], chance: float) -> timed
     return timedelta(seconds=seconds * (1 + JITTER * chance))
 
 
-def pause_after(
-    wait: timedelta | None, refusals: int, *, shortest: timedelta, floor: timedelta, chance: float
-) -> timedelta:
-    """How long everybody pauses after a refusal, the `refusals`-th in a row (from 1).
+def pause_after(wait: timedelta | None, refusals: int, *, chance: float, first: timedelta = FIRST_GUESS) -> timedelta:
+    """Return how long everybody pauses after a refusal, the `refusals`-th in a row (from 1).
 
-    A positive wait is obeyed to the letter. None at all means the `shortest` window. Zero or less is no hint, and
-    guessed from the `floor` up. Guesses double with each refusal and get up to a tenth longer by chance.
+    A wait above zero is obeyed to the letter. Without a hint it is 1, 2, 4 ... 60 s, up to a tenth longer by chance:
+    the configured windows say nothing about it, since a server that keeps to them would not have refused.
     """
     if wait is not None and wait > timedelta(0):
         return wait
-    guess = shortest if wait is None else floor
     doublings = min(max(refusals - 1, 0), 16)
-    doubled: timedelta = guess * 2**doublings
-    return max(guess, min(doubled, LONGEST_GUESS)) * (1 + JITTER * chance)
+    doubled: timedelta = first * 2**doublings
+    return max(first, min(doubled, LONGEST_GUESS)) * (1 + JITTER * chance)

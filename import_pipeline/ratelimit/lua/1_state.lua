@@ -3,16 +3,16 @@
 -- KEYS  stamps: place -> the latest moment at which the server can have counted it; state: what all processes share;
 --       flying: permit in flight -> when it no longer can be; counts: window:hundredth -> places taken of a long tier
 -- ARGV  look_ahead, count, epoch and moment last seen by this process, elapsed there since, told, quickest, samples,
---       standing, spent, concurrent, #tiers, #sightings, #named, #counted, #settled, (amount, window)..., (tier, used, age)...,
---       (limit, used, reset, window, age, took)..., (places, age)..., (permit, outcome, age, wait, cost)...,
---       (permit, lifetime, cost)...
+--       standing, spent, concurrent, lift, source, #tiers, #sightings, #named, #counted, #refuted, #settled,
+--       (amount, window)..., (tier, used, age)..., (limit, used, reset, window, age, took)..., (places, age)...,
+--       (limit)..., (permit, outcome, age, wait, cost, is_guess)..., (permit, lifetime, cost)...
 local STAMPS, STATE, FLYING, COUNTS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local SECOND, SLACK, GAP, POLL, REJOIN, FRESH, WEEK = 1000000, 250000, 1000000, 50000, 2000000, 2000000, 604800000
 local WHOLE, LEAST = 1000000, 100000
 local FIELDS = {'offset', 'seen', 'epoch', 'hold', 'pause', 'probing', 'probe_until', 'hits', 'sleeps', 'slept',
                 'sleep_until', 'asleep', 'keep', 'learned', 'relax_at', 'weak', 'told', 'told_at', 'quickest',
                 'quickest_before', 'samples', 'samples_before', 'turned', 'strict_until', 'before', 'refused_at',
-                'longest', 'spent', 'spent_before', 'standing', 'standing_before', 'named_full_at'}
+                'longest', 'spent', 'spent_before', 'standing', 'standing_before', 'named_full_at', 'hinted'}
 local max, min, floor, ceil = math.max, math.min, math.floor, math.ceil
 local at = 0
 local function text() at = at + 1; return ARGV[at] end
@@ -34,14 +34,16 @@ probe, lessons_of, lessons = probe or '', lessons_of or '', lessons or ''
 if s.epoch == 0 then s.learned, s.told = WHOLE, WHOLE end
 local look_ahead, count, epoch, seen, elapsed = number(), number(), number(), number(), number()
 local told, quickest, samples, standing, spent = number(), number(), number(), number(), number()
-local concurrent = number()
-local n_tiers, n_sightings, n_named, n_counted, n_settled = number(), number(), number(), number(), number()
+local concurrent, lift, source = number(), number() == 1, text()
+local n_tiers, n_sightings, n_named, n_counted, n_refuted, n_settled = number(), number(), number(), number(), number(), number()
 local tiers = numbers(n_tiers, 2)
 local sightings, named, counted = numbers(n_sightings, 3), numbers(n_named, 6), numbers(n_counted, 2)
+local refuted = {}
+for _ = 1, n_refuted do refuted[number()] = true end
 local configured = n_tiers > 0
 local settled, wanted = {}, {}
 for i = 1, n_settled do
-  settled[i] = {permit = text(), outcome = text(), age = number(), wait = number(), cost = number()}
+  settled[i] = {permit = text(), outcome = text(), age = number(), wait = number(), cost = number(), is_guess = number() == 1}
 end
 while at < #ARGV do wanted[#wanted + 1] = {permit = text(), lifetime = number(), cost = number()} end
 

@@ -6,6 +6,24 @@ local found, newly_long = {}, {}
 for amount, window, sign, least in string.gmatch(redis.call('HGET', STATE, 'found') or '', '(%d+):(%d+):(%d+):?(%d*)') do
   found[#found + 1] = {tonumber(amount), tonumber(window), tonumber(sign), tonumber(least) or tonumber(window)}
 end
+-- What a person or an answer shows not to hold any longer (corrected.py); 4_learning does the rest.
+local tier_names = {}
+for i, tier in ipairs(tiers) do tier_names[i] = exact(tier[1]) .. '/' .. exact(tier[2]) end
+local is_corrected = false
+if source ~= '' then
+  local limits = table.concat(tier_names, ',') .. ';' .. exact(concurrent)
+  local before = redis.call('HGET', STATE, 'limits of ' .. source)
+  is_corrected = before and before ~= limits
+  redis.call('HSET', STATE, 'limits of ' .. source, limits)
+end
+if is_corrected then
+  s.pause, found = min(s.pause, s.hinted), {}
+  s.refused_at, s.named_full_at, s.strict_until = 0, 0, 0
+end
+if lift then s.pause, s.hinted = 0, 0 end
+for i = #found, 1, -1 do
+  if refuted[found[i][1]] then table.remove(found, i) end
+end
 local function later_than(moment) return redis.call('ZCOUNT', STAMPS, '(' .. exact(moment), '+inf') end
 local function first_after(moment)
   return tonumber(redis.call('ZRANGEBYSCORE', STAMPS, '(' .. exact(moment), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2])

@@ -3,9 +3,8 @@ local EARLY, LATE = 250000, 1250000
 local PERIOD, SAMPLES, STANDING, LONGEST_CREDITED = 60000000, 20, 10, 10000000
 
 -- It is about the configured tiers; what is known about others is kept aside (lessons.py).
-local names, LESSON, KEPT = {}, {'learned', 'relax_at', 'weak', 'told', 'told_at'}, 4
-for i, tier in ipairs(configured and tiers or {}) do names[i] = exact(tier[1]) .. '/' .. exact(tier[2]) end
-local name = table.concat(names, ',')
+local LESSON, KEPT = {'learned', 'relax_at', 'weak', 'told', 'told_at'}, 4
+local name = table.concat(tier_names, ',')
 if name ~= lessons_of then
   local aside, known = {}, {WHOLE, 0, 0, WHOLE, 0}
   for other, numbers_of in string.gmatch(lessons, '([%d/,]*)=([%d:]+);') do
@@ -20,6 +19,10 @@ if name ~= lessons_of then
   aside[#aside + 1] = lessons_of .. '=' .. table.concat(old, ':') .. ';'
   lessons_of, lessons = name, table.concat(aside, '', max(1, #aside - KEPT + 1))
 end
+if is_corrected then
+  s.learned, s.relax_at, s.weak, s.told, s.told_at, lessons = WHOLE, 0, 0, WHOLE, 0, ''
+end
+if n_refuted > 0 then s.told = WHOLE end
 
 for _, tier in ipairs(tiers) do
   if not tier.is_long then s.keep = max(s.keep, tier[2]) end

@@ -1,4 +1,5 @@
 -- What became of permits.
+local NO_HINT = -SECOND
 for _, each in ipairs(settled) do
   local permit, outcome = each.permit, each.outcome
   if concurrent > 0 then redis.call('ZREM', FLYING, permit) end
@@ -23,8 +24,9 @@ for _, each in ipairs(settled) do
     if outcome == 'r' then
       local again = s.pause <= now
       s.hits, s.pause = s.hits + 1, max(s.pause, now - each.age + each.wait)
+      if not each.is_guess then s.hinted = max(s.hinted, now - each.age + each.wait) end
       if s.pause > now then s.probing = 1; sleep_until(s.pause) end
-      if configured and not tried then tighten(now - each.age, each.wait, again) end
+      if configured and not tried then tighten(now - each.age, each.is_guess and NO_HINT or each.wait, again) end
     end
   end
 end

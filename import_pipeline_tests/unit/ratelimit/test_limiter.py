@@ -23,9 +23,10 @@ def limiter_on(
     permits: Permits | None = None,
     tiers: tuple[RateLimitItem, ...] = TIERS,
     patience: timedelta | None = None,
+    source: str = "",
 ) -> Limiter:
     store = permits or MemoryPermits(clock)
-    return Limiter("x", tiers, store, clock=clock, patience=patience, chance=lambda: 0.0)
+    return Limiter("x", tiers, store, clock=clock, patience=patience, chance=lambda: 0.0, source=source)
 
 
 async def ask_and_answer(limiter: Limiter, log: list[float], latency: float = 0.5, *, first: bool = False) -> None:
@@ -103,15 +104,146 @@ async def test_a_pause_within_the_patience_is_waited_for_whole() -> None:
         assert 42 <= clock.monotonic() < 42.1
 
 
-@pytest.mark.parametrize(("tiers", "expected"), [(TIERS, 10), ((), 1)])
-async def test_a_refusal_without_a_hint_means_the_shortest_window(
-    tiers: tuple[RateLimitItem, ...], expected: float
+@pytest.mark.parametrize("tiers", [parse_tiers("30/10 second"), (), parse_tiers("100000/day")])
+async def test_refusals_without_a_hint_pause_for_longer_each_time_whatever_is_configured(
+    tiers: tuple[RateLimitItem, ...],
+) -> None:
+    clock, pauses = FakeClock(), list[float]()
+    async with limiter_on(clock, tiers=tiers) as limiter:
+        for _ in range(9):
+            limiter.refused(await limiter.acquire())
+            refused_at = clock.monotonic()
+            limiter.unused(await limiter.acquire())
+            pauses.append(clock.monotonic() - refused_at)
+        assert pauses == pytest.approx([1, 2, 4, 8, 16, 32, 60, 60, 60], abs=0.1)
+        limiter.answered(await limiter.acquire())
+        limiter.refused(await limiter.acquire())
+        refused_at = clock.monotonic()
+        await limiter.acquire()
+        assert clock.monotonic() - refused_at == pytest.approx(1, abs=0.1), "an answer begins the row anew"
+
+
+async def test_an_answer_to_what_was_in_flight_before_a_pause_is_no_success_after_it() -> None:
+    clock = FakeClock()
+    async with limiter_on(clock) as limiter:
+        flying, refused = await limiter.acquire(), await limiter.acquire()
+        limiter.refused(refused)
+        limiter.answered(flying)
+        limiter.refused(await limiter.acquire())
+        refused_at = clock.monotonic()
+        await limiter.acquire()
+        assert clock.monotonic() - refused_at == pytest.approx(2, abs=0.1)
+
+
+async def test_a_pause_that_is_lifted_lets_those_who_wait_go_within_seconds() -> None:
+    clock = FakeClock()
+    permits = MemoryPermits(clock)
+    async with limiter_on(clock, permits) as limiter, limiter_on(clock, permits) as other:
+        limiter.refused(await limiter.acquire(), timedelta(hours=2))
+        await clock.sleep(1)
+        waiting = [asyncio.create_task(each.acquire()) for each in (limiter, other)]
+        await clock.sleep(60)
+        assert [each.done() for each in waiting] == [False, False]
+        permits.exchange(Ask(api="x", process="a person", tiers=(), lift=True))
+        probe = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        assert clock.monotonic() == pytest.approx(63, abs=2.1)
+        limiter.answered(next(iter(probe[0])).result())
+        await asyncio.wait(waiting)
+        assert clock.monotonic() < 67
+
+
+async def test_a_refusal_that_the_store_has_yet_to_hear_of_pauses_all_the_same() -> None:
+    clock = FakeClock()
+    async with limiter_on(clock) as limiter:
+        first, second = await limiter.acquire(), await limiter.acquire()
+        limiter.answered(first)
+        limiter.refused(second, timedelta(seconds=30))
+        await limiter.acquire()
+        assert clock.monotonic() == pytest.approx(30, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("wait", "tiers", "is_paused"),
+    [
+        (None, "3/10 second", True),  # nothing was corrected
+        (None, "5/10 second", False),
+        (timedelta(hours=1), "5/10 second", True),  # the server itself named it
+    ],
+)
+async def test_a_pause_that_was_guessed_dies_with_corrected_limits(
+    wait: timedelta | None, tiers: str, is_paused: bool
 ) -> None:
     clock = FakeClock()
-    async with limiter_on(clock, tiers=tiers) as limiter:
-        limiter.refused(await limiter.acquire())
-        await limiter.acquire()
-        assert clock.monotonic() == pytest.approx(expected, abs=0.1)
+    permits = MemoryPermits(clock)
+    async with limiter_on(clock, permits, TIERS, source="orders") as limiter:
+        limiter.refused(await limiter.acquire(), wait)
+    async with limiter_on(clock, permits, parse_tiers(tiers), source="invoices") as another:
+        assert (await another.usage()).paused_until is not None, "another source corrected nothing"
+    async with limiter_on(clock, permits, parse_tiers(tiers), source="orders") as limiter:
+        assert ((await limiter.usage()).paused_until is not None) is is_paused
+
+
+@pytest.mark.parametrize(("tiers", "corrected"), [("10/10 second", "8/10 second"), ("", "8/10 second")])
+async def test_what_was_learned_dies_with_corrected_limits_even_if_they_come_back(tiers: str, corrected: str) -> None:
+    clock = FakeClock()
+    permits = MemoryPermits(clock)
+
+    async def limits(configured: str) -> tuple[float, list[int]]:
+        async with limiter_on(clock, permits, parse_tiers(configured), source="orders") as limiter:
+            usage = await limiter.usage()
+        return usage.part, [tier.amount for tier in usage.tiers]
+
+    async with limiter_on(clock, permits, parse_tiers(tiers), source="orders") as limiter:
+        for _ in range(5):
+            limiter.answered(await limiter.acquire())
+        told = Standing(limit=5, remaining=0, reset=timedelta(seconds=10), window=timedelta(seconds=10))
+        permit = await limiter.acquire()
+        limiter.hear([told], permit)
+        limiter.answered(permit)
+        await clock.sleep(1)
+    assert (await limits(tiers)) == ((0.5, [10]) if tiers else (1.0, [5]))
+    assert (await limits(corrected)) == (1.0, [8])
+    assert (await limits(tiers)) == (1.0, [10] if tiers else [])
+
+
+async def test_a_limit_of_the_list_alone_does_not_hold_for_the_details() -> None:
+    """The list names 30 an hour, details 5,000 an hour, under a limit of 5,000 an hour."""
+    clock = FakeClock()
+    hour = timedelta(hours=1)
+    async with limiter_on(clock, tiers=parse_tiers("5000/hour")) as limiter:
+        limiter.hear([Standing(limit=30, remaining=29, reset=hour)], await limiter.acquire(), kind="search")
+        for number in range(100):
+            permit = await limiter.acquire()
+            limiter.hear([Standing(limit=5000, remaining=4999 - number, reset=hour)], permit, kind="core")
+            limiter.answered(permit)
+        assert clock.monotonic() < 1
+        assert (await limiter.usage()).part == 1.0
+
+
+async def test_a_named_limit_that_later_answers_refute_is_dropped_where_none_is_configured() -> None:
+    clock = FakeClock()
+    minute = timedelta(minutes=1)
+    async with limiter_on(clock, tiers=()) as limiter:
+        limiter.hear([Standing(limit=9, remaining=8, reset=minute)], await limiter.acquire(), kind="list")
+        await clock.sleep(2)
+        for _ in range(40):
+            permit = await limiter.acquire()
+            limiter.hear([], permit, kind="detail")
+            limiter.answered(permit)
+        assert clock.monotonic() < 5
+        assert (await limiter.usage()).tiers == ()
+
+
+async def test_a_server_that_names_more_again_is_believed_at_once() -> None:
+    clock = FakeClock()
+    async with limiter_on(clock, tiers=parse_tiers("100/20 second")) as limiter:
+        for limit, part in ((40, 0.4), (80, 0.8), (100, 1.0)):
+            told = Standing(limit=limit, remaining=limit - 1, reset=timedelta(seconds=20))
+            permit = await limiter.acquire()
+            limiter.hear([told], permit)
+            limiter.answered(permit)
+            await clock.sleep(1)
+            assert (await limiter.usage()).part == part
 
 
 async def test_without_tiers_only_the_pause_is_shared() -> None:

@@ -34,9 +34,12 @@ def test_the_table_tells_and_chance_only_adds(
     [
         (7.0, 1, 0.9, 7),  # what the server says, to the letter
         (7.0, 5, 0.9, 7),
-        (None, 1, 0.0, 20),  # nothing said: the shortest window
-        (None, 1, 1.0, 22),
-        (None, 2, 0.0, 40),
+        (None, 1, 0.0, 1),  # nothing said: 1, 2, 4 ... 60 s, whatever is configured
+        (None, 1, 1.0, 1.1),
+        (None, 2, 0.0, 2),
+        (None, 3, 0.0, 4),
+        (None, 7, 0.0, 60),
+        (None, 7, 1.0, 66),
         (0.0, 1, 0.0, 1),  # zero is no hint
         (0.0, 1, 0.5, 1.05),
         (0.0, 4, 0.0, 8),
@@ -46,10 +49,4 @@ def test_the_table_tells_and_chance_only_adds(
 )
 def test_pauses(wait: float | None, refusals: int, chance: float, expected: float) -> None:
     asked = None if wait is None else timedelta(seconds=wait)
-    pause = pause_after(asked, refusals, shortest=timedelta(seconds=20), floor=timedelta(seconds=1), chance=chance)
-    assert pause == timedelta(seconds=expected)
-
-
-def test_a_window_longer_than_the_longest_guess_is_not_cut_short() -> None:
-    hour = timedelta(hours=1)
-    assert pause_after(None, 3, shortest=hour, floor=timedelta(seconds=1), chance=0.0) == hour
+    assert pause_after(asked, refusals, chance=chance) == timedelta(seconds=expected)

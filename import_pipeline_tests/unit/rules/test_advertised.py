@@ -1,0 +1,148 @@
+"""Which tier a told limit speaks of, and for which requests it holds, as tables of cases."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from import_pipeline.rules.advertised import Advertised, part_of, tier_of, used_of
+from import_pipeline.rules.signals import Standing
+
+MINUTE, HOUR = [(1000, 60)], [(5000, 3600)]
+
+
+def seconds(number: float) -> timedelta:
+    return timedelta(seconds=number)
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ([], None),
+        ([Standing(remaining=3)], None),
+        ([Standing(limit=0)], None),
+        ([Standing(limit=50)], 1.0),
+        ([Standing(limit=40)], 0.8),
+        ([Standing(limit=160)], 0.8),
+        ([Standing(limit=25)], 0.5),
+        ([Standing(limit=100)], 0.5),  # as near to 50 as to 200
+        ([Standing(limit=60)], 1.0),  # more than ours in the nearest tier
+        ([Standing(limit=5000)], 1.0),
+        ([Standing(limit=40), Standing(limit=100)], 0.5),
+        ([Standing(limit=100, reset=seconds(3))], 1.0),  # the shortest that lasts until then, however it was rounded
+        ([Standing(limit=100, reset=seconds(3.5))], 0.5),
+        ([Standing(limit=160, reset=seconds(11))], 0.8),
+        ([Standing(limit=160, reset=seconds(60))], None),  # of a longer window than ours
+        ([Standing(limit=160, reset=seconds(0))], 0.8),
+        ([Standing(limit=30, window=seconds(10))], 0.15),  # the window decides
+        ([Standing(limit=30, window=seconds(3600))], None),  # of a tier that we do not have
+    ],
+)
+def test_what_part_of_our_tiers_a_server_tells(told: list[Standing], expected: float | None) -> None:
+    assert part_of(told, [(50, 2), (200, 10)]) == expected
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ([Standing(limit=50, remaining=20)], {0: 30}),
+        ([Standing(limit=200, remaining=0), Standing(limit=50, remaining=50)], {0: 0, 1: 200}),
+        ([Standing(limit=50)], {}),
+        ([Standing(limit=60, remaining=1)], {}),  # no tier of ours
+        ([Standing(limit=50, remaining=60)], {0: 0}),
+        ([Standing(limit=50, remaining=1, window=seconds(60))], {}),
+        ([Standing(limit=50, remaining=1, window=seconds(2))], {0: 49}),
+    ],
+)
+def test_what_a_server_counts_in_our_tiers(told: list[Standing], expected: dict[int, int]) -> None:
+    assert used_of(told, [(50, 2), (200, 10)]) == expected
+
+
+@pytest.mark.parametrize(
+    ("told", "tiers", "expected"),
+    [
+        # 20 a second under 1,000 a minute are not 20 a minute
+        (Standing(limit=20, remaining=19, reset=seconds(1)), MINUTE, None),
+        (Standing(limit=20, window=seconds(1)), MINUTE, None),
+        (Standing(limit=20), MINUTE, None),
+        (Standing(limit=800, reset=seconds(58)), MINUTE, 0),
+        (Standing(limit=800), MINUTE, 0),
+        # GitHub: search counts by the minute, core by the hour
+        (Standing(limit=30, remaining=29, reset=seconds(60)), HOUR, None),
+        (Standing(limit=30, remaining=29, reset=seconds(3)), HOUR, None),
+        (Standing(limit=30), HOUR, None),
+        (Standing(limit=60, remaining=59, reset=seconds(3400)), HOUR, 0),  # without a token
+        (Standing(limit=5000, reset=seconds(3000)), HOUR, 0),
+        (Standing(limit=5000, reset=seconds(80_000)), HOUR, None),  # by the day
+        (Standing(limit=30, reset=seconds(60)), [(40, 60), (5000, 3600)], 0),
+        (Standing(limit=30, reset=seconds(2)), [(40, 2), (5000, 3600)], 0),
+        (Standing(limit=0, reset=seconds(2)), [(40, 2)], None),
+        (Standing(remaining=0), [(40, 2)], None),
+    ],
+)
+def test_the_tier_that_a_told_limit_speaks_of(told, tiers, expected):
+    assert tier_of(told, tiers) == expected
+
+
+DETAIL, LIST = "GET /things/2", "GET /things/1"
+THIRTY = Standing(limit=30, remaining=29, reset=seconds(3600))
+MANY = Standing(limit=5000, remaining=4000, reset=seconds(3000))
+
+
+@pytest.mark.parametrize(
+    ("answers", "part"),
+    [
+        ([(LIST, [THIRTY])], 0.006),
+        ([(LIST, [THIRTY])] * 9 + [(DETAIL, [THIRTY])] * 99, 0.006),  # one limit for both
+        ([(LIST, [THIRTY]), (DETAIL, [])], 0.006),  # one answer may come from elsewhere
+        ([(LIST, [THIRTY]), (DETAIL, [MANY])], 1.0),
+        ([(LIST, [THIRTY])] + [(DETAIL, [MANY])] * 9, 1.0),  # two limits
+        ([(LIST, [THIRTY])] + [(DETAIL, [])] * 9, None),  # details have none
+        ([(LIST, [THIRTY])] + [("POST /token/1", [])] * 2 + [(DETAIL, [THIRTY])] * 9, 0.006),
+        ([(DETAIL, [MANY])] * 50 + [(LIST, [THIRTY])] + [(DETAIL, [MANY])] * 9, 1.0),
+        ([(DETAIL, [Standing(limit=4000, reset=seconds(3000))]), (DETAIL, [MANY])], 1.0),  # raised by the server
+    ],
+)
+def test_a_limit_holds_for_the_requests_that_hear_of_it(answers, part):
+    advertised = Advertised(HOUR)
+    findings = [advertised.hear(kind, told) for kind, told in answers]
+    assert findings[-1].part == part
+
+
+def test_a_refuted_limit_is_named_once_and_not_believed_again():
+    advertised = Advertised(HOUR)
+    advertised.hear(LIST, [THIRTY])
+    refuted = {limit for _ in range(9) for limit in advertised.hear(DETAIL, [MANY]).refuted}
+    again = advertised.hear(LIST, [THIRTY])
+    assert (refuted, again.holding, again.refuted, again.part) == ({30}, (), frozenset(), 1.0)
+
+
+def test_a_short_reset_near_the_end_of_a_window_takes_nothing_back():
+    advertised = Advertised(HOUR)
+    for reset in (3600, 900, 30, 2):
+        assert advertised.hear(LIST, [Standing(limit=60, reset=seconds(reset))]).part == 0.012
+
+
+spans = st.none() | st.timedeltas(timedelta(days=-31), timedelta(days=31))
+standings = st.builds(
+    Standing,
+    limit=st.none() | st.integers(0, 10**15),
+    remaining=st.none() | st.integers(0, 10**15),
+    reset=spans,
+    window=spans,
+)
+
+
+@given(
+    answers=st.lists(st.tuples(st.sampled_from("abc"), st.lists(standings, max_size=3)), max_size=60),
+    tiers=st.lists(st.tuples(st.integers(1, 10**9), st.integers(1, 31 * 86_400)), max_size=3),
+)
+def test_whatever_a_server_names_the_part_is_one_at_most_and_what_is_refuted_was_named(answers, tiers):
+    advertised, named = Advertised(tiers), set()
+    for kind, told in answers:
+        named |= {each.limit for each in told}
+        findings = advertised.hear(kind, told)
+        assert findings.part is None or 0 < findings.part <= 1
+        assert findings.refuted <= named
+        assert set(findings.holding) <= set(told)
