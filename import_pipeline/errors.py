@@ -136,7 +136,12 @@ class Unavailable(ImportPipelineError):
 
 
 class DatabaseUnavailable(Unavailable):
-    """The tracking database cannot be reached."""
+    """The tracking database cannot be reached or does not work; `may_pass`: the same may succeed at another moment."""
+
+    def __init__(self, message: str, *, may_pass: bool = False, meaning: str | None = None) -> None:
+        super().__init__(message)
+        self.may_pass = may_pass
+        self.meaning = meaning  #: as `rules.database_errors` names it, where the database has said anything
 
 
 class LimiterUnavailable(Unavailable):

@@ -11,37 +11,39 @@ from import_pipeline.tracking import events, imports, items, leases, versions
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease
+from import_pipeline.tracking.retrying import Patience
 
 #: A larger share of a source's items does not vanish at once without a person's word.
 MOST_GONE = 0.2
 
 
-def complete(database: Database, row: ImportRow, lease: Lease, now: datetime) -> None:
+def complete(database: Database, row: ImportRow, lease: Lease, now: datetime, patience: Patience | None = None) -> None:
     """End the import as completed, with the reason where it saw less than the list has.
 
     Raises ImportFailed where items are unfinished that should not be, and LeaseLost.
     """
-    with database.write() as connection:
-        left = items.remaining(connection, row.id)
-        if row.kind is not ImportKind.DISCOVERY and left.unfinished:
-            raise ImportFailed(f"{left.unfinished} items are unfinished although no worker is left to do them")
-        current = imports.get(connection, row.id)
-        checkpoint = current.checkpoint or {}
-        reason = None
-        if row.kind is not ImportKind.SELECTION:
-            reason = incomplete_reason(
-                items.count(connection, row.id), checkpoint.get("total"), checkpoint.get("stopped")
-            )
-        if row.kind is not ImportKind.SELECTION and reason is None and "limit" not in row.metadata:
-            _mark_gone(connection, current, lease, now)
-        imports.end(connection, lease, now, ImportStatus.COMPLETED, incomplete_reason=reason)
-        sentence = (
-            f"Completed: {current.items_imported_count} imported, {current.items_unchanged_count} unchanged, "
-            f"{current.items_failed_count} failed."
-        )
-        events.note(connection, row.id, now, "import_completed", sentence)
-        if reason:
-            events.note(connection, row.id, now, "import_incomplete", f"Incomplete: {reason}.")
+    database.transact(lambda connection: _complete(connection, row, lease, now), patience)
+
+
+def _complete(connection: Connection, row: ImportRow, lease: Lease, now: datetime) -> None:
+    left = items.remaining(connection, row.id)
+    if row.kind is not ImportKind.DISCOVERY and left.unfinished:
+        raise ImportFailed(f"{left.unfinished} items are unfinished although no worker is left to do them")
+    current = imports.get(connection, row.id)
+    checkpoint = current.checkpoint or {}
+    reason = None
+    if row.kind is not ImportKind.SELECTION:
+        reason = incomplete_reason(items.count(connection, row.id), checkpoint.get("total"), checkpoint.get("stopped"))
+    if row.kind is not ImportKind.SELECTION and reason is None and "limit" not in row.metadata:
+        _mark_gone(connection, current, lease, now)
+    imports.end(connection, lease, now, ImportStatus.COMPLETED, incomplete_reason=reason)
+    sentence = (
+        f"Completed: {current.items_imported_count} imported, {current.items_unchanged_count} unchanged, "
+        f"{current.items_failed_count} failed."
+    )
+    events.note(connection, row.id, now, "import_completed", sentence)
+    if reason:
+        events.note(connection, row.id, now, "import_incomplete", f"Incomplete: {reason}.")
 
 
 def _mark_gone(connection: Connection, row: ImportRow, lease: Lease, now: datetime) -> None:
@@ -60,8 +62,18 @@ def _mark_gone(connection: Connection, row: ImportRow, lease: Lease, now: dateti
     events.note(connection, row.id, now, "items_gone" if gone.marked else "items_gone_unconfirmed", sentence)
 
 
-def end(database: Database, lease: Lease, now: datetime, status: ImportStatus, reason: str) -> None:
+def end(
+    database: Database,
+    lease: Lease,
+    now: datetime,
+    status: ImportStatus,
+    reason: str,
+    patience: Patience | None = None,
+) -> None:
     """End the import as failed or cancelled; its unfinished items stay pending. Raises LeaseLost."""
-    with database.write() as connection:
+
+    def unit(connection: Connection) -> None:
         imports.end(connection, lease, now, status, failure_reason=reason)
         events.note(connection, lease.import_id, now, f"import_{status}", said_of_end(reason, status))
+
+    database.transact(unit, patience)

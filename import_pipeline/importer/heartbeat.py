@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable
-from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
@@ -10,9 +9,11 @@ from sqlalchemy import Connection
 
 from import_pipeline.clock import Clock
 from import_pipeline.errors import DatabaseUnavailable, ImportCancelled, ImportPipelineError, LeaseLost
+from import_pipeline.importer.database_wait import NO_WAIT
+from import_pipeline.rules.database_errors import Meaning
 from import_pipeline.tracking import imports, leases, shards
 from import_pipeline.tracking.database import Database
-from import_pipeline.tracking.imports import Pulse
+from import_pipeline.tracking.imports import ImportRow, Pulse
 from import_pipeline.tracking.leases import Lease
 
 #: Seconds between two beats at most; a person's wish to cancel is read with each.
@@ -23,7 +24,8 @@ class Heartbeat:
     """Renews the lease, adds the counters and reads wishes, every second (or four times in a short lease).
 
     `pulse` gives what the transaction of a beat is to count along. `on_end` is called once, from the thread, when the
-    work must stop: with LeaseLost, ImportCancelled, or DatabaseUnavailable once the lease has run out unrenewed.
+    work must stop: with LeaseLost, ImportCancelled, or DatabaseUnavailable once it has lasted for the lease and for
+    `patience_seconds`. A lease that has run out unrenewed may be somebody else's by then: the next beat finds out.
     """
 
     def __init__(
@@ -34,12 +36,14 @@ class Heartbeat:
         *,
         pulse: Callable[[Connection], Pulse],
         on_end: Callable[[ImportPipelineError], object],
+        patience_seconds: float = 0.0,
     ) -> None:
         self._database = database
         self._lease = lease
         self._clock = clock
         self._pulse = pulse
         self._on_end = on_end
+        self._patience_seconds = max(lease.seconds, patience_seconds)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="import-heartbeat", daemon=True)
 
@@ -56,10 +60,13 @@ class Heartbeat:
     def beat(self) -> None:
         """One beat; raises what ends the work."""
         beat = imports.beat if self._lease.shard is None else shards.beat
-        with self._database.write() as connection:
+
+        def unit(connection: Connection) -> ImportRow:
             # First, lest items that are being stored come before the requests that were sent for them.
             leases.hold(connection, self._lease, to_write=True)
-            row = beat(connection, self._lease, self._clock.now(), self._pulse(connection))
+            return beat(connection, self._lease, self._clock.now(), self._pulse(connection))
+
+        row = self._database.transact(unit, NO_WAIT)
         if row.cancel_requested_at is not None:
             raise ImportCancelled(f"cancelled by wish of {row.requested_by or 'a person'}")
 
@@ -69,19 +76,23 @@ class Heartbeat:
             self.beat()
         except LeaseLost:
             if self._lease.shard is not None:
-                with self._database.write() as connection:
-                    shards.settle(connection, self._lease, self._clock.now(), self._pulse(connection))
+                self._database.transact(
+                    lambda connection: shards.settle(
+                        connection, self._lease, self._clock.now(), self._pulse(connection)
+                    ),
+                    NO_WAIT,
+                )
             raise
 
     def _run(self) -> None:
         interval = min(INTERVAL_SECONDS, self._lease.seconds / 4)
-        renewed_at = self._clock.now()
+        renewed_at = self._clock.monotonic()
         while not self._stop.wait(interval):
             try:
                 self.beat()
-                renewed_at = self._clock.now()
+                renewed_at = self._clock.monotonic()
             except DatabaseUnavailable as error:
-                if self._clock.now() - renewed_at > timedelta(seconds=self._lease.seconds):
+                if error.meaning == Meaning.REPLACED or self._clock.monotonic() - renewed_at > self._patience_seconds:
                     self._on_end(error)
                     return
             except (LeaseLost, ImportCancelled) as error:

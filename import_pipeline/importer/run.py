@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
+from sqlalchemy import Connection
+
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import (
     ApiBlocked,
@@ -21,6 +23,7 @@ from import_pipeline.errors import (
     SettingError,
 )
 from import_pipeline.importer.api import Api, open_api
+from import_pipeline.importer.database_wait import patience_of
 from import_pipeline.importer.finalize import complete, end
 from import_pipeline.importer.heartbeat import Heartbeat
 from import_pipeline.importer.installation import Installation
@@ -83,20 +86,20 @@ def carry_out(run: Run, import_id: int) -> ImportSummary:
         if row.cancel_requested_at is not None:
             raise ImportCancelled(f"cancelled by wish of {row.requested_by or 'a person'}")
         asyncio.run(interruptible(run, row, lease, carry_through))
-        complete(installation.database, row, lease, installation.clock.now())
+        complete(installation.database, row, lease, installation.clock.now(), patience_of(run.source))
     except ImportCancelled as error:
         if workers_of(row, run.source) > 1:
             asyncio.run(last_word(installation, row, lease))
-        end(installation.database, lease, installation.clock.now(), ImportStatus.CANCELLED, str(error))
+        _end(run, lease, ImportStatus.CANCELLED, str(error))
     except ApiBlocked as error:
         _pause(run, lease, error)
     except LimiterUnavailable as error:
         if _may_be_misnamed(installation, row):
-            end(installation.database, lease, installation.clock.now(), ImportStatus.FAILED, str(error))
+            _end(run, lease, ImportStatus.FAILED, str(error))
         else:
-            raise _leave_for_store(installation, lease, error) from error
+            raise _leave_for_store(run, lease, error) from error
     except FATAL as error:
-        end(installation.database, lease, installation.clock.now(), ImportStatus.FAILED, str(error))
+        _end(run, lease, ImportStatus.FAILED, str(error))
     except (LeaseLost, DatabaseUnavailable):
         handed_over = True
         raise
@@ -108,10 +111,12 @@ def carry_out(run: Run, import_id: int) -> ImportSummary:
     finally:
         # After an end this finds nothing; after a crash of ours or an interrupt it lets the next run begin at once.
         if not handed_over:
-            _leave(installation, lease, broke_off)
+            _leave(run, lease, broke_off)
     tell_people(installation, run.source)
-    with installation.database.read() as connection:
-        return summarize(imports.get(connection, import_id), run.source.limits, installation.clock.now())
+    row = installation.database.transact(
+        lambda connection: imports.get(connection, import_id), patience_of(run.source), read_only=True
+    )
+    return summarize(row, run.source.limits, installation.clock.now())
 
 
 def _pause(run: Run, lease: Lease, error: ApiBlocked) -> None:
@@ -119,11 +124,14 @@ def _pause(run: Run, lease: Lease, error: ApiBlocked) -> None:
     installation, now = run.installation, run.installation.clock.now()
     if error.until - now > run.source.max_pause:
         reason = f"{error}, longer than the source allows (MAX_PAUSE, {run.source.max_pause})"
-        end(installation.database, lease, now, ImportStatus.FAILED, reason)
+        _end(run, lease, ImportStatus.FAILED, reason)
         return
-    with installation.database.write() as connection:
+
+    def pause(connection: Connection) -> None:
         leases.write(connection, lease, now, blocked_until=error.until)
         events.note(connection, lease.import_id, now, events.PAUSED, f"Paused: {error}; then another run goes on.")
+
+    installation.database.transact(pause, patience_of(run.source))
 
 
 def _may_be_misnamed(installation: Installation, row: ImportRow) -> bool:
@@ -132,30 +140,42 @@ def _may_be_misnamed(installation: Installation, row: ImportRow) -> bool:
         return row.trigger is Trigger.CLI and not has_begun(imports.get(connection, row.id))
 
 
-def _leave_for_store(installation: Installation, lease: Lease, error: LimiterUnavailable) -> LimiterUnavailable:
+def _leave_for_store(run: Run, lease: Lease, error: LimiterUnavailable) -> LimiterUnavailable:
     """Leave the import running without a worker until the store is back; returns what to tell of it."""
     reason = "the store of the limits does not answer"
-    sentence = f"Paused: {reason}. {cause_of(error)}. Once it is back, another run goes on."
-    with installation.database.write() as connection:
+    paused = f"Paused: {reason}. {cause_of(error)}. Once it is back, another run goes on."
+
+    def leave(connection: Connection) -> None:
         leases.hold(connection, lease)
         requests = imports.get(connection, lease.import_id).requests_count
         before, was_asked_for = events.last_leave(connection, lease.import_id)
         left = next_leave(before, requests=requests, was_asked_for=was_asked_for)
-        if left.in_vain:
-            sentence += f" Yet it answered the sensor, which had asked for this run ({left.in_vain} of {MAX_RESUMES})."
-        events.leave(connection, lease.import_id, installation.clock.now(), sentence, reason, left)
+        yet = f" Yet it answered the sensor, which had asked for this run ({left.in_vain} of {MAX_RESUMES})."
+        sentence = paused + (yet if left.in_vain else "")
+        events.leave(connection, lease.import_id, run.installation.clock.now(), sentence, reason, left)
+
+    run.installation.database.transact(leave, patience_of(run.source))
     return LimiterUnavailable(
         f"import {lease.import_id} waits: {reason}. {cause_of(error)}. What is done is kept; once it is back, "
         "the sensor goes on with it by itself, or else the next run"
     )
 
 
-def _leave(installation: Installation, lease: Lease, broke_off: str | None) -> None:
-    now = installation.clock.now()
-    with suppress(LeaseLost), installation.database.write() as connection:
+def _leave(run: Run, lease: Lease, broke_off: str | None) -> None:
+    now = run.installation.clock.now()
+
+    def unit(connection: Connection) -> None:
         imports.leave(connection, lease, now, broke_off)
         if broke_off is not None:
             events.note(connection, lease.import_id, now, "import_broke_off", f"Its worker broke off: {broke_off}.")
+
+    with suppress(LeaseLost):
+        run.installation.database.transact(unit, patience_of(run.source))
+
+
+def _end(run: Run, lease: Lease, status: ImportStatus, reason: str) -> None:
+    installation = run.installation
+    end(installation.database, lease, installation.clock.now(), status, reason, patience_of(run.source))
 
 
 async def interruptible(run: Run, row: ImportRow, lease: Lease, phases: Callable[[Work], Awaitable[T]]) -> T:
@@ -211,6 +231,7 @@ async def _work(
             installation.clock,
             pulse=lambda connection: meter.pulse(work.uncounted.take(connection)),
             on_end=on_end,
+            patience_seconds=run.source.max_outage,
         )
         try:
             await meter.start(work)

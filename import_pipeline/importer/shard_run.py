@@ -7,6 +7,8 @@ where it is the last living worker it ends the import: completed, or cancelled a
 import asyncio
 from dataclasses import dataclass, replace
 
+from sqlalchemy import Connection
+
 from import_pipeline.errors import (
     ApiBlocked,
     DatabaseUnavailable,
@@ -16,6 +18,7 @@ from import_pipeline.errors import (
     LimiterUnavailable,
     UsageError,
 )
+from import_pipeline.importer.database_wait import patience_of
 from import_pipeline.importer.enrich import enrich
 from import_pipeline.importer.finalize import complete, end
 from import_pipeline.importer.notify import tell_people
@@ -69,7 +72,8 @@ def _take_place(run: Run, import_id: int, number: int) -> tuple[ImportRow, Shard
     if number <= LEAD:
         raise UsageError(f"shard {number}: expected a number from {LEAD + 1} on")
     now = run.installation.clock.now()
-    with run.installation.database.write() as connection:
+
+    def unit(connection: Connection) -> tuple[ImportRow, ShardRow, str | None]:
         row = imports.get(connection, import_id)
         if row.status is not ImportStatus.RUNNING:
             raise LeaseLost(f"import {import_id} is {row.status}: a shard joins a running one")
@@ -87,7 +91,9 @@ def _take_place(run: Run, import_id: int, number: int) -> tuple[ImportRow, Shard
             raise LeaseLost(f"shard {number} of import {import_id} is at work elsewhere, or has nothing more to do")
         sentence = f"Shard {number} begun by process {run.worker.pid} on {run.worker.host}."
         events.note(connection, import_id, now, "shard_started", sentence)
-    return row, seat, dead.dagster_run_id if dead else None
+        return row, seat, dead.dagster_run_id if dead else None
+
+    return run.installation.database.transact(unit, patience_of(run.source))
 
 
 class _Place:
@@ -143,7 +149,8 @@ class _Place:
 
     def _complete(self) -> bool:
         try:
-            complete(self.run.installation.database, self.row, self.lease, self.run.installation.clock.now())
+            installation, patience = self.run.installation, patience_of(self.run.source)
+            complete(installation.database, self.row, self.lease, installation.clock.now(), patience)
         except LeaseLost:
             return False
         return True
@@ -153,7 +160,8 @@ class _Place:
         if asyncio.run(last_word(installation, self.row, self.lease)) is not Turn.END:
             return False
         try:
-            end(installation.database, self.lease, installation.clock.now(), ImportStatus.CANCELLED, str(error))
+            now, patience = installation.clock.now(), patience_of(self.run.source)
+            end(installation.database, self.lease, now, ImportStatus.CANCELLED, str(error), patience)
         except LeaseLost:
             return False
         return True
@@ -161,11 +169,14 @@ class _Place:
     def _leave(self, *, for_good: bool, trouble: str | None) -> None:
         """Give the place back, and tell of trouble."""
         now = self.run.installation.clock.now()
-        with self.run.installation.database.write() as connection:
+
+        def unit(connection: Connection) -> None:
             left = shards.leave(connection, self.lease, now, for_good=for_good, in_order=trouble is None)
             if left and trouble is not None:
                 sentence = f"Shard {self.lease.shard} stopped: {trouble}. The others go on."
                 events.note(connection, self.row.id, now, "shard_stopped", sentence)
+
+        self.run.installation.database.transact(unit, patience_of(self.run.source))
 
 
 async def _share(work: Work) -> Turn:

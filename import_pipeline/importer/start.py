@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from import_pipeline.clock import Clock
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportAlreadyRunning, LeaseLost
+from import_pipeline.importer.database_wait import patience_of
 from import_pipeline.rules.liveness import Liveness
 from import_pipeline.rules.overdue import RUN_START
 from import_pipeline.rules.resumes import MAX_RESUMES, too_often
@@ -92,13 +93,16 @@ def prepare(
     ImportAlreadyRunning where a living one is in the way.
     """
     now, starter = clock.now(), worker or this_process()
-    with database.write() as connection:
+
+    def unit(connection: Connection) -> ImportRow:
         found = imports.running(connection, source.name)
         if found is None or _ended_here(connection, source, found, now, bury):
             return _adopted(connection, new, starter, now) or imports.create(connection, new, now, starter)
         if not liveness(found, source.lease).is_dead(now):
             raise already_running(source, found)
         return found
+
+    return database.transact(unit, patience_of(source))
 
 
 def is_what_was_asked(found: ImportRow, new: NewImport) -> bool:
@@ -154,24 +158,26 @@ def begin(
     try:
         return _begin(database, source, import_id, worker, now, run_id)
     except (ImportAlreadyRunning, LeaseLost):
-        with database.write() as connection:
-            scheduling.withdraw(connection, import_id, worker)
+        database.transact(lambda connection: scheduling.withdraw(connection, import_id, worker), patience_of(source))
         raise
 
 
 def _begin(
     database: Database, source: ImportSource, import_id: int, worker: Worker, now: datetime, run_id: str | None
 ) -> ImportRow:
+    patience = patience_of(source)
+
+    def unit(connection: Connection) -> ImportRow:
+        found = imports.get(connection, import_id)
+        if found.status is ImportStatus.RUNNING:
+            return _take_over(connection, source, found, worker, now, run_id)
+        return _start(connection, source, found, worker, now, run_id)
+
     try:
-        with database.write() as connection:
-            found = imports.get(connection, import_id)
-            if found.status is ImportStatus.RUNNING:
-                return _take_over(connection, source, found, worker, now, run_id)
-            return _start(connection, source, found, worker, now, run_id)
+        return database.transact(unit, patience)
     except IntegrityError:
         # The partial unique index spoke: another process started an import of this source since.
-        with database.read() as connection:
-            other = imports.running(connection, source.name)
+        other = database.transact(lambda connection: imports.running(connection, source.name), patience, read_only=True)
         if other is None:
             raise LeaseLost(f"{source.name}: another import ran at the same moment and has ended; try again") from None
         raise already_running(source, other) from None

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
+from sqlalchemy import Connection
+
 from import_pipeline.clock import Chance, Clock
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportPipelineError
 from import_pipeline.importer.api import Api
+from import_pipeline.importer.database_wait import DatabaseWait
 from import_pipeline.importer.gate import Gate
 from import_pipeline.importer.uncounted import Uncounted
 from import_pipeline.settings import variable_prefix
@@ -18,6 +21,7 @@ from import_pipeline.tracking import events, imports
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease
+from import_pipeline.tracking.retrying import Patience
 
 T = TypeVar("T")
 
@@ -104,20 +108,26 @@ class Work:
     stirred: asyncio.Event = field(default_factory=asyncio.Event)  #: there may be something new to claim
     gate: Gate = field(init=False)  #: closed while the API cannot be reached
     uncounted: Uncounted = field(init=False)  #: what was sent and is to be counted with the next thing that is stored
+    _patience: Patience = field(init=False)
     _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "import-writer"))
 
     def __post_init__(self) -> None:
         self.gate = Gate(self.clock, self.chance, self.tell_wait)
         self.uncounted = Uncounted(self.api.tally)
+        waiting = DatabaseWait(self.database, self.source, self.row.id, self.clock, self.chance)
+        self.stop.then(waiting.halt)
+        self._patience = waiting.patience
 
     async def write(self, action: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Run a ledger function in a transaction of its own, on the writer's thread; the event loop goes on."""
+        """Run a ledger function in a transaction of its own, on the writer's thread; the event loop goes on.
 
-        def transaction() -> T:
-            with self.database.write() as connection:
-                return action(connection, *args, **kwargs)
+        It runs again where the database ends the transaction for another one, is locked or is gone for a moment.
+        """
 
-        return await self.aside(transaction)
+        def unit(connection: Connection) -> T:
+            return action(connection, *args, **kwargs)
+
+        return await self.aside(lambda: self.database.transact(unit, self._patience))
 
     async def aside(self, call: Callable[[], T]) -> T:
         """Run a blocking call on the writer's thread, in the order of the calls."""

@@ -26,6 +26,7 @@ class Meaning(StrEnum):
     READ_ONLY = "read only"  #: nobody may write: a replica, or a file without that right
     NO_ENTRY = "no entry"  #: password, role or host are refused
     ABSENT = "absent"  #: no database of that name, or no file where it should be
+    REPLACED = "replaced"  #: the file that was opened is no longer the one on the disk
     DAMAGED = "damaged"  #: the file is no database, or its content is broken
     OTHER = "other"  #: anything else; it is raised as it is
 
@@ -58,7 +59,7 @@ _CLASSES: Mapping[str, Meaning] = {
     "57": Meaning.GONE,  # operator intervention: shutdown, crash, starting up, idle sessions ended
     "58": Meaning.GONE,  # system error outside of Postgres
     "P0": Meaning.ROW,  # raised by a trigger or function
-    "XX": Meaning.DAMAGED,
+    "XX": Meaning.GONE,  # internal error; poolers say so of themselves, too
 }
 #: Codes that say something else than their class.
 _CODES: Mapping[str, Meaning] = {
@@ -82,6 +83,8 @@ _CODES: Mapping[str, Meaning] = {
     "55P03": Meaning.LOCKED,
     "57014": Meaning.LOCKED,  # statement_timeout, or cancelled by an operator
     "57P04": Meaning.ABSENT,  # the database was dropped
+    "XX001": Meaning.DAMAGED,  # data corrupted
+    "XX002": Meaning.DAMAGED,  # index corrupted
 }
 _SQLITE: Mapping[int, Meaning] = {
     SQLITE_PERM: Meaning.NO_RIGHT,

@@ -5,22 +5,32 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from import_pipeline.errors import DatabaseUnavailable
+from import_pipeline.rules.database_errors import Meaning
+from import_pipeline.tracking.database_errors import first_failure, is_trouble, meaning_of, sentence
+from import_pipeline.tracking.lock_holders import holders
+from import_pipeline.tracking.retrying import Patience, repeated
+
+T = TypeVar("T")
 
 #: Seconds that a writer waits for another one's transaction, and for a connection on Postgres. Half of the default
 #: lease: a heartbeat that waited so long still comes in time.
 BUSY_TIMEOUT_SECONDS = 30
-#: Postgres' code for a statement that writes where only reading is allowed: a replica, or a primary that became one.
-READ_ONLY = "25006"
+#: The same where the work is tried again: between two tries others, the heartbeat among them, get what it holds.
+RETRIED_TIMEOUT_SECONDS = 5
 
 #: Under these names a connection keeps what is to be done once its transaction is committed, or is rolled back.
 AFTERWARDS, OTHERWISE = "import_pipeline_afterwards", "import_pipeline_otherwise"
+#: Under this one, on Postgres, the number by which the server knows the transaction.
+MARK = "import_pipeline_mark"
+#: Seconds before each look for the outcome of a commit whose answer was lost: a server may just be restarting.
+COMMIT_LOOKS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 def when_committed(connection: Connection, call: Callable[[], None]) -> None:
@@ -48,26 +58,34 @@ class Database:
     def __repr__(self) -> str:
         return f"Database({self.url.render_as_string(hide_password=True)})"
 
+    def transact(
+        self, unit: Callable[[Connection], T], patience: Patience | None = None, *, read_only: bool = False
+    ) -> T:
+        """The unit's result: carried out in a transaction of its own, again where the database only refused the moment.
+
+        A unit may be carried out several times, each time with nothing of the time before. Raises DatabaseUnavailable
+        once the patience is over, at once where there is none.
+        """
+
+        def attempt() -> T:
+            with self._transaction(read_only=read_only, is_retried=patience is not None) as connection:
+                return unit(connection)
+
+        return attempt() if patience is None else repeated(attempt, patience)
+
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that may write. On SQLite it takes the writer's place at once, so that it never has to give up.
 
         Raises DatabaseUnavailable when the server does not answer or the file cannot be written.
         """
-        afterwards: list[Callable[[], None]] = []
-        with ExitStack() as otherwise:
-            with self._translated(), self.engine.begin() as connection:
-                connection.info.update({AFTERWARDS: afterwards, OTHERWISE: otherwise})
-                yield connection
-            otherwise.pop_all()
-        for call in afterwards:
-            call()
+        with self._transaction() as connection:
+            yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads: one moment's view, blocking nobody."""
-        reader = self.engine.execution_options(read_only=True)
-        with self._translated(), reader.begin() as connection:
+        with self._transaction(read_only=True) as connection:
             yield connection
 
     def close(self) -> None:
@@ -75,32 +93,64 @@ class Database:
         self.engine.dispose()
 
     @contextmanager
+    def _transaction(self, *, read_only: bool = False, is_retried: bool = False) -> Iterator[Connection]:
+        afterwards: list[Callable[[], None]] = []
+        engine = self.engine.execution_options(read_only=read_only, is_retried=is_retried)
+        with ExitStack() as otherwise:
+            with self._translated(), engine.connect() as connection:
+                connection.info.update({AFTERWARDS: afterwards, OTHERWISE: otherwise})
+                with connection.begin() as transaction:
+                    yield connection
+                    mark = connection.info.get(MARK)
+                    try:
+                        transaction.commit()
+                    except SQLAlchemyError as error:
+                        connection.invalidate()  # what has not reached the database by now never shall
+                        if not self._is_committed(mark, error):
+                            raise
+            otherwise.pop_all()
+        for call in afterwards:
+            call()
+
+    def _is_committed(self, mark: int | None, error: SQLAlchemyError) -> bool:
+        """Whether a commit whose answer was lost was carried out after all, as Postgres knows by the transaction's id.
+
+        Raises DatabaseUnavailable, as one that does not pass, where that cannot be found out: nothing may be repeated
+        then, and whoever continues reads what is stored.
+        """
+        meaning = meaning_of(error)
+        if meaning is not Meaning.GONE:
+            return False
+        unknown = DatabaseUnavailable(sentence(self.url, error, meaning))
+        if mark is None:
+            raise unknown from error
+        for seconds in COMMIT_LOOKS:
+            time.sleep(seconds)
+            try:
+                with self.engine.connect() as connection:
+                    status = connection.scalar(text("SELECT txid_status(:mark)"), {"mark": mark})
+            except SQLAlchemyError:
+                continue
+            if status in {"committed", "aborted"}:
+                return bool(status == "committed")
+        raise unknown from error
+
+    @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except OperationalError as error:
-            raise DatabaseUnavailable(self._sentence(error)) from error
-        except DBAPIError as error:
-            # The bare class is what SQLite raises for a damaged file, and for one that is no database.
-            bare = type(error) is DatabaseError
-            if error.connection_invalidated or bare or getattr(error.orig, "pgcode", None) == READ_ONLY:
-                raise DatabaseUnavailable(self._sentence(error)) from error
-            raise
-
-    def _sentence(self, last: DBAPIError) -> str:
-        error = _first_failure(last)
-        what = str(error.orig).strip().splitlines()[0] if error.orig else type(error).__name__
-        where = self.url.render_as_string(hide_password=True)
-        return f"the tracking database {where} does not answer: {what}. Check DATABASE_URL and the server"
-
-
-def _first_failure(error: DBAPIError) -> DBAPIError:
-    """What the others followed from: SQLite gives a transaction up when the disk is full, then misses its savepoint."""
-    found, each = error, error.__context__
-    while each is not None:
-        found = each if isinstance(each, OperationalError) else found
-        each = each.__context__
-    return found
+        except SQLAlchemyError as last:
+            error = first_failure(last)
+            meaning = meaning_of(error)
+            if not is_trouble(meaning):
+                raise
+            locked = meaning is Meaning.LOCKED and not self.is_sqlite
+            more = holders(self.engine, getattr(error, "statement", None)) if locked else None
+            raise DatabaseUnavailable(
+                sentence(self.url, error, meaning, more),
+                may_pass=meaning.may_pass,
+                meaning=meaning,
+            ) from last
 
 
 def _sqlite_engine(url: str) -> Engine:
@@ -149,7 +199,7 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 
 
 def _postgres_engine(url: str) -> Engine:
-    return create_engine(
+    engine = create_engine(
         url,
         hide_parameters=True,
         pool_pre_ping=True,
@@ -157,9 +207,19 @@ def _postgres_engine(url: str) -> Engine:
         max_overflow=4,
         pool_timeout=BUSY_TIMEOUT_SECONDS,
         executemany_mode="values_plus_batch",  # else each row of an upsert or update is a round trip of its own
-        connect_args={
-            "connect_timeout": 10,
-            "application_name": "import_pipeline",
-            "options": f"-c timezone=UTC -c lock_timeout={BUSY_TIMEOUT_SECONDS}s",
-        },
+        connect_args={"connect_timeout": 10, "application_name": "import_pipeline", "client_encoding": "utf8"},
     )
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # Set for the transaction only: a connection pooler refuses startup options, and hands sessions to others.
+        options = connection.get_execution_options()
+        seconds = RETRIED_TIMEOUT_SECONDS if options.get("is_retried") else BUSY_TIMEOUT_SECONDS
+        settings = f"SET LOCAL lock_timeout = '{seconds}s'; SET LOCAL TIME ZONE 'UTC'"
+        connection.info.pop(MARK, None)
+        if options.get("read_only", True):
+            connection.exec_driver_sql(settings)
+        else:
+            connection.info[MARK] = connection.exec_driver_sql(f"{settings}; SELECT txid_current()").scalar_one()
+
+    return engine

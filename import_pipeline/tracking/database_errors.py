@@ -3,6 +3,7 @@
 import sqlite3
 
 from sqlalchemy import exc
+from sqlalchemy.engine import URL
 
 from import_pipeline.rules.database_errors import Meaning, of_lost_connection, of_sqlite, of_sqlstate
 
@@ -28,9 +29,52 @@ def _of_driver(error: exc.DBAPIError) -> Meaning:
         return of_sqlstate(code)
     if isinstance(error.orig, sqlite3.Error):
         number = getattr(error.orig, "sqlite_errorcode", None)
-        return Meaning.ROW if number is None else of_sqlite(number, said)
+        if number is not None:
+            return of_sqlite(number, said)
+        return Meaning.GONE if isinstance(error, exc.OperationalError) else Meaning.ROW
     # The bare class is psycopg2's for a connection that ended in the middle of an answer.
     lost = error.connection_invalidated or isinstance(error, exc.OperationalError | exc.InterfaceError)
     if lost or type(error) is exc.DatabaseError:
         return of_lost_connection(said)
     return Meaning.ROW  # a value that the driver cannot adapt
+
+
+#: Meaning -> what is said of the database, and what to do about it.
+_SENTENCES = {
+    Meaning.CONFLICT: ("has ended the transaction in favour of another one", "Find out what else writes to its tables"),
+    Meaning.LOCKED: ("keeps it waiting for a lock", "Wait for its holder, or end that session"),
+    Meaning.GONE: ("does not answer", "Check DATABASE_URL and the server"),
+    Meaning.NO_RIGHT: ("refuses a right", "Grant it to the role of DATABASE_URL: deploy/postgres-roles.sql shows how"),
+    Meaning.FULL: ("has no room", "Make room on its disk; what is done is kept"),
+    Meaning.READ_ONLY: ("cannot be written", "Name the primary in DATABASE_URL, or allow the file to be written"),
+    Meaning.NO_ENTRY: ("refuses the connection", "Check user and password in DATABASE_URL, and who may connect"),
+    Meaning.ABSENT: ("cannot be opened", "Check DATABASE_URL: the database, or the file's folder, must be there"),
+    Meaning.DAMAGED: ("is damaged, or is none", "Restore it from a backup, or name another one in DATABASE_URL"),
+}
+
+
+def is_trouble(meaning: Meaning) -> bool:
+    """It is told in a sentence of its own: neither the row's fault nor ours."""
+    return meaning in _SENTENCES
+
+
+def sentence(url: URL, error: BaseException, meaning: Meaning, more: str | None = None) -> str:
+    """What the database says, for people; `more` takes the place of its own words where it is better known."""
+    said, advice = _SENTENCES[meaning]
+    where = url.render_as_string(hide_password=True)
+    return f"the tracking database {where} {said}: {more or in_words(error)}. {advice}"
+
+
+def in_words(error: BaseException) -> str:
+    """The first line of what the driver says."""
+    cause = getattr(error, "orig", None) or error
+    return (str(cause).strip() or type(cause).__name__).splitlines()[0]
+
+
+def first_failure(error: BaseException) -> BaseException:
+    """What the others followed from: SQLite gives a transaction up when the disk is full, then misses its savepoint."""
+    found, each = error, error.__context__
+    while each is not None:
+        found = each if is_trouble(meaning_of(each)) and isinstance(each, exc.SQLAlchemyError) else found
+        each = each.__context__
+    return found

@@ -47,5 +47,5 @@ def is_writable(database: Database) -> bool:
     """Whether transactions may write: a standby, or default_transaction_read_only, lets none."""
     if database.is_sqlite:
         return True
-    with database.write() as connection:
+    with database.read() as connection:
         return str(connection.execute(text("SHOW transaction_read_only")).scalar_one()) == "off"

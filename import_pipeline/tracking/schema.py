@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from sqlalchemy import Connection, column, inspect, select, table
-from sqlalchemy.exc import DBAPIError, ProgrammingError
+from sqlalchemy.exc import ProgrammingError
 
-from import_pipeline.errors import SchemaError
+from import_pipeline.errors import DatabaseUnavailable, SchemaError
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.database_errors import in_words
 from import_pipeline.tracking.locks import schema_lock
 from import_pipeline.tracking.tables import tracking_metadata
 
@@ -92,9 +93,12 @@ def refusals(database: Database, what: str) -> Iterator[None]:
     """Tell a database's refusal to make tables in a sentence: SchemaError."""
     try:
         yield
-    except ProgrammingError as error:
+    except (DatabaseUnavailable, ProgrammingError) as error:
+        cause = error.__cause__ if isinstance(error, DatabaseUnavailable) else error
+        if not isinstance(cause, ProgrammingError):
+            raise
         raise SchemaError(
-            f"{what} cannot be made in {address(database)}: {_first_line(error)}. "
+            f"{what} cannot be made in {address(database)}: {in_words(cause)}. "
             "Give the database's user the right to create tables, let one that has it run `import-pipeline migrate` "
             "before, or name another database in DATABASE_URL"
         ) from error
@@ -163,7 +167,3 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(before)
-
-
-def _first_line(error: DBAPIError) -> str:
-    return str(error.orig).strip().splitlines()[0]

@@ -72,10 +72,9 @@ def test_a_postgres_that_is_killed_and_restarted_in_the_middle(home, api, own_po
         own_postgres.kill()
         time.sleep(away_seconds)
         own_postgres.start()
-        ending = ending_of(process)
-    assert ending.startswith("DatabaseUnavailable: the tracking database postgresql")
-    assert latest(configured).status == "running"
-    assert_the_next_run_completes(configured, api)
+        assert ending_of(process) is None
+    assert latest(configured).status == "completed"
+    assert_kept(configured, api, items=ITEMS, most_repeated=IN_FLIGHT)
 
 
 def replica(url):
@@ -154,7 +153,7 @@ def test_a_disk_that_is_full_after_any_number_of_pages(configured, api, dead_wor
         ending = with_pages(configured, dead_worker, pages_in_use(configured) + spare)
         if ending == "completed":
             break
-        assert ending.endswith("database or disk is full. Check DATABASE_URL and the server")
+        assert ending.endswith("database or disk is full. Make room on its disk; what is done is kept")
         full += 1
         assert_the_next_run_completes(configured, api)
     record_property("sizes", full)

@@ -15,7 +15,7 @@ from import_pipeline.importer.work import Stop, Work
 from import_pipeline.ratelimit.exchange import SECOND, Ask, Outcome, Settled, Wanted
 from import_pipeline.testing import CannedTransport, MemoryPermits
 from import_pipeline.tracking import events
-from import_pipeline_tests.life import Life
+from import_pipeline_tests.life import Life, items_source
 from import_pipeline_tests.permits import Switched
 
 pytestmark = pytest.mark.anyio
@@ -102,6 +102,7 @@ async def test_a_wait_in_progress_is_no_active_time(life: Life):
 
 @pytest.mark.parametrize("shared_database", ["sqlite"], indirect=True)
 async def test_what_the_database_did_not_take_is_told_as_soon_as_it_does(life: Life):
+    life.source = items_source(max_outage=0.1)  # what the writer does not wait for is left to the next look
     store, begins = Switched(life.clock), (life.database.engine, "begin", fail)
     async with watched(life, store) as (clock, number):
         store.is_on = False

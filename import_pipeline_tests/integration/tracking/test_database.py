@@ -167,9 +167,9 @@ def test_an_absent_time_is_none_and_numbers_keep_their_kind(database):
 def test_a_wrong_password_is_one_sentence_without_the_password(postgres_url, opened):
     database = opened(postgres_url.replace(PASSWORD, "planted-secret"))
     said = refusal(lambda: upgrade(database))
-    assert said.startswith(f"the tracking database {address(database)} does not answer: ")
+    assert said.startswith(f"the tracking database {address(database)} refuses the connection: ")
     assert 'password authentication failed for user "postgres"' in said
-    assert said.endswith(". Check DATABASE_URL and the server")
+    assert said.endswith(". Check user and password in DATABASE_URL, and who may connect")
     assert "planted-secret" not in said + repr(database)
 
 

@@ -1,0 +1,70 @@
+"""Waiting for the tracking database in the middle of an import, and telling of it."""
+
+import logging
+import threading
+from contextlib import suppress
+from datetime import timedelta
+
+from import_pipeline.clock import Chance, Clock
+from import_pipeline.contracts import ImportSource
+from import_pipeline.errors import DatabaseUnavailable
+from import_pipeline.logs import tell
+from import_pipeline.rules.database_errors import Meaning
+from import_pipeline.tracking import events
+from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.retrying import Patience
+
+#: A shorter wait needs no word.
+TOLD_AFTER_SECONDS = 1.0
+#: One more try at once after a deadlock, and nothing else.
+NO_WAIT = Patience(seconds=0.0)
+
+
+def patience_of(source: ImportSource) -> Patience:
+    """As long as the source waits for its API; for what is done before and after an import's work."""
+    return Patience(seconds=source.max_outage)
+
+
+class DatabaseWait:
+    """The patience of a running import: it ends with `halt`, and is told in the log and, where possible, as an event.
+
+    A lock on the user's table keeps no event from being written, so that `show` says what the import waits for.
+    """
+
+    def __init__(self, database: Database, source: ImportSource, import_id: int, clock: Clock, chance: Chance) -> None:
+        self._database, self._source, self._import_id, self._clock = database, source, import_id, clock
+        self._is_told = False
+        self._halt = threading.Event()
+        self.patience = Patience(
+            seconds=source.max_outage,
+            wait=self._halt.wait,
+            monotonic=clock.monotonic,
+            chance=chance,
+            tell=self._waits,
+            recovered=self._recovered,
+        )
+
+    def halt(self) -> None:
+        """The work is to stop: nothing is waited for any more."""
+        self._halt.set()
+
+    def _waits(self, error: DatabaseUnavailable, seconds: float) -> None:
+        if not self._is_told and error.meaning != Meaning.CONFLICT:
+            self._is_told = True
+            sentence = f"{error}; it is tried again for up to {self._source.max_outage:g} s"
+            tell("database_waits", sentence, level=logging.WARNING, import_id=self._import_id, source=self._source.name)
+        if error.meaning == Meaning.LOCKED:
+            until = self._clock.now() + timedelta(seconds=max(seconds, TOLD_AFTER_SECONDS))
+            self._note(events.WAITS, f"Waits: {error}.", reason=str(error), until=until.isoformat())
+
+    def _recovered(self, error: DatabaseUnavailable, seconds: float) -> None:
+        self._is_told = False
+        if seconds >= TOLD_AFTER_SECONDS:
+            self._note("import_goes_on", f"The database can be used again after {seconds:.0f} s. It was: {error}.")
+
+    def _note(self, action: str, message: str, **metadata: str) -> None:
+        now = self._clock.now()
+        with suppress(DatabaseUnavailable):  # the log has it
+            self._database.transact(
+                lambda connection: events.note(connection, self._import_id, now, action, message, **metadata), NO_WAIT
+            )

@@ -1,0 +1,63 @@
+"""Doing a unit of work again where the database has only refused the moment: a deadlock, a lock, a lost connection."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from import_pipeline.clock import Chance, system_chance
+from import_pipeline.errors import DatabaseUnavailable
+from import_pipeline.rules.backoff import retry_delay
+from import_pipeline.rules.database_errors import Meaning
+
+T = TypeVar("T")
+
+#: Seconds before each further try; the last serves all others.
+DELAYS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
+#: The same after a transaction that lost against another one, which has ended by then.
+CONFLICT_DELAYS = (0.0, 0.02, 0.1, 0.5, 1.0, 2.0)
+
+
+@dataclass(kw_only=True)
+class Patience:
+    """How long a database that does not work is waited for, and by what means.
+
+    `wait` sleeps, and gives True where there is no more time, as `threading.Event.wait` does. `tell` hears of each wait
+    before it, `recovered` of the seconds that all of them took.
+    """
+
+    seconds: float  #: since the first failure
+    wait: Callable[[float], bool] = field(default_factory=lambda: threading.Event().wait)
+    monotonic: Callable[[], float] = time.monotonic
+    chance: Chance = system_chance
+    tell: Callable[[DatabaseUnavailable, float], object] = lambda error, seconds: None
+    recovered: Callable[[DatabaseUnavailable, float], object] = lambda error, seconds: None
+
+
+def repeated(attempt: Callable[[], T], patience: Patience) -> T:
+    """The attempt's result, tried again as long as its failures may pass and the patience lasts.
+
+    Each attempt is a whole transaction: what a failed one did is rolled back. Raises the last DatabaseUnavailable.
+    """
+    began, failures = patience.monotonic(), 0
+    last: DatabaseUnavailable | None = None
+    while True:
+        try:
+            result = attempt()
+        except DatabaseUnavailable as error:
+            last = error
+            failures += 1
+            if failures == 1:
+                began = patience.monotonic()
+            delays = CONFLICT_DELAYS if error.meaning == Meaning.CONFLICT else DELAYS
+            seconds = retry_delay(failures, delays, patience.chance()).total_seconds()
+            if not error.may_pass or patience.monotonic() - began + seconds > patience.seconds:
+                raise
+            patience.tell(error, seconds)
+            if patience.wait(seconds):
+                raise
+        else:
+            if last is not None:
+                patience.recovered(last, patience.monotonic() - began)
+            return result
