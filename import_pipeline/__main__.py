@@ -13,6 +13,7 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Load the commands, and run the one that was given."""
+    _occupy_standard_descriptors()
     usual = signal.getsignal(signal.SIGINT)
     if usual is signal.default_int_handler:  # not where a shell has let it be ignored
         signal.signal(signal.SIGINT, _end)
@@ -20,6 +21,15 @@ def main() -> None:
 
     signal.signal(signal.SIGINT, usual)
     run()
+
+
+def _occupy_standard_descriptors() -> None:
+    """Keep files from getting the number of a standard stream that the shell has closed: output would go into them."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY)  # the lowest free number is this one; what is written there is lost
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TextIO
 
+from import_pipeline.wording import visible, visible_lines
+
 LOGGER = logging.getLogger("import_pipeline")
 _NOBODY = logging.NullHandler()
 
@@ -56,10 +58,10 @@ class _Lines(logging.StreamHandler[TextIO]):
 class _AsText(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created).astimezone()
-        fields = "".join(f" {name}={value}" for name, value in getattr(record, "fields", {}).items())
-        error = f"\n{record.exc_text}" if record.exc_text else ""
+        fields = "".join(f" {name}={visible(str(value))}" for name, value in getattr(record, "fields", {}).items())
+        error = f"\n{visible_lines(record.exc_text)}" if record.exc_text else ""
         head = f"{at:%Y-%m-%d %H:%M:%S%z} {record.levelname:<7} {action_of(record)}"
-        return f"{head}: {record.getMessage()}{fields}{error}"
+        return f"{head}: {visible(record.getMessage())}{fields}{error}"
 
 
 class _AsJson(logging.Formatter):

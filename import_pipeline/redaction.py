@@ -83,6 +83,10 @@ class Secrets:
                 text = _without(text, secret)
         return text
 
+    def knows(self, text: str) -> bool:
+        """Whether the whole text is one of them."""
+        return text in self._kept or text in self._met
+
     def _sort(self) -> None:
         self._longest_first = tuple(sorted(self._kept | self._met.keys(), key=len, reverse=True))
 

@@ -1,20 +1,23 @@
 """The command line, `import-pipeline`. Dagster is imported only where a run is launched: it takes seconds.
 
-Exit statuses: 0 all is well; 2 something must be changed first; 3 completed, but with failed items or incomplete;
-4 failed, cancelled, not ended, or somebody else's; 130 interrupted.
+Exit statuses: 0 all is well; 1 standard output cannot be written; 2 something must be changed first; 3 completed, but
+with failed items or incomplete; 4 failed, cancelled, not ended, or another process has it; 130 interrupted.
 """
 
 import sys
+from contextlib import suppress
 from typing import Any
 
 import click
 
 from import_pipeline.cli.commands import COMMANDS
+from import_pipeline.cli.standard_output import OutputLost, guarded_output
 from import_pipeline.errors import ImportInterrupted, ImportPipelineError, SettingError, UsageError
 from import_pipeline.logs import keep_quiet
 from import_pipeline.redaction import mask_logs, masking, redact
+from import_pipeline.wording import visible
 
-USAGE, NOT_DONE, INTERRUPTED = 2, 4, 130
+OUTPUT_LOST, USAGE, NOT_DONE, INTERRUPTED = 1, 2, 4, 130
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, commands=COMMANDS)
@@ -28,30 +31,42 @@ def main(arguments: list[str] | None = None) -> Any:
     mask_logs()
     keep_quiet()
     with masking():  # outside: what it raises instead of an error is of no class that is known here
-        _main(arguments)
+        sys.exit(_status_of(arguments))
 
 
-def _main(arguments: list[str] | None) -> None:
+def _status_of(arguments: list[str] | None) -> int:
+    """Run a command, with its own exit status even if the reader of a pipe has left."""
+    with guarded_output():
+        try:
+            status = _run(arguments)
+            sys.stdout.flush()
+        except OutputLost as lost:
+            return _fail(str(lost), OUTPUT_LOST)
+        return status
+
+
+def _run(arguments: list[str] | None) -> int:
     try:
-        sys.exit(cli.main(args=arguments, standalone_mode=False) or 0)
+        return int(cli.main(args=arguments, standalone_mode=False) or 0)
     except click.exceptions.Abort:
-        _fail("interrupted", INTERRUPTED)
+        return _fail("interrupted", INTERRUPTED)
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except SettingError as error:
-        _fail(str(error), USAGE, masked=True)
+        return _fail(str(error), USAGE, masked=True)
     except UsageError as error:
-        _fail(str(error), USAGE)
+        return _fail(str(error), USAGE)
     except ImportInterrupted as error:
-        _fail(str(error), INTERRUPTED)
+        return _fail(str(error), INTERRUPTED)
     except ImportPipelineError as error:
-        _fail(str(error), NOT_DONE)
+        return _fail(str(error), NOT_DONE)
     except KeyboardInterrupt:
-        _fail("interrupted", INTERRUPTED)
+        return _fail("interrupted", INTERRUPTED)
 
 
-def _fail(sentence: str, status: int, *, masked: bool = False) -> None:
-    """`masked`: it holds no secret, but an example that looks like one."""
-    click.echo(f"import-pipeline: {sentence if masked else redact(sentence)}", err=True)
-    sys.exit(status)
+def _fail(sentence: str, status: int, *, masked: bool = False) -> int:
+    """Print the error; `masked`: it holds no secret, but an example that looks like one."""
+    with suppress(OSError):  # then the status alone says it
+        click.echo(f"import-pipeline: {visible(sentence if masked else redact(sentence))}", err=True)
+    return status

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 import click
-from rich.markup import escape
 
 from import_pipeline.cli import checkups, screen
 from import_pipeline.cli.checkups import Told
@@ -62,7 +61,7 @@ def doctor(as_json: bool) -> int:
     else:
         console = screen.open_console()
         for finding in findings:
-            screen.say(console, f"{MARKS[finding.level]} {finding.name}: {escape(finding.message)}")
+            screen.say(console, f"{MARKS[finding.level]} {finding.name}: {screen.escape(finding.message)}")
     return 0 if healthy else 4
 
 

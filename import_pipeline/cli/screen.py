@@ -8,15 +8,17 @@ from datetime import datetime
 from typing import Any, TextIO
 
 from rich.console import Console
-from rich.markup import escape
+from rich.markup import escape as escape_markup
 from rich.table import Table
 
+from import_pipeline.cli.columns import Column, print_columns
 from import_pipeline.importer.monitor import ImportView
 from import_pipeline.importer.plan import Plan
 from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.rules.status import ENDED, NO_WORKER, OVERDUE
 from import_pipeline.tracking.items import FailedItem
 from import_pipeline.tracking.shards import ShardRow
+from import_pipeline.wording import visible
 
 COLORS = {
     "completed": "green",
@@ -31,6 +33,20 @@ COLORS = {
 #: Columns where no terminal says how many it has.
 PIPE_WIDTH = 120
 Event = tuple[datetime, str, str]
+#: What `list` shows. All other commands ask for the id.
+LIST_COLUMNS = (
+    Column(name="id", worth=10, is_number=True),
+    Column(name="source", worth=8),
+    Column(name="kind", worth=2),
+    Column(name="status", worth=9),
+    Column(name="started or due", worth=5),
+    Column(name="done", worth=7, is_number=True),
+    Column(name="unchanged", worth=1, is_number=True),
+    Column(name="failed", worth=6, is_number=True),
+    Column(name="time", worth=4, is_number=True),
+    Column(name="429s", worth=3, is_number=True),
+    Column(name="x least", worth=0, is_number=True),
+)
 
 
 def open_console(stream: TextIO | None = None) -> Console:
@@ -43,6 +59,11 @@ def open_console(stream: TextIO | None = None) -> Console:
 def say(console: Console, text: str) -> None:
     """A line of prose: the terminal wraps it, a pipe gets it whole."""
     console.print(text, soft_wrap=True)
+
+
+def escape(text: str) -> str:
+    """Text that is not ours, such as an API's: the terminal obeys nothing in it."""
+    return escape_markup(visible(text))
 
 
 def moment(at: datetime | None) -> str:
@@ -179,43 +200,33 @@ def print_list(console: Console, views: Sequence[ImportView], sources: Sequence[
     if not views:
         say(console, f"No imports. Start one with: import-pipeline run {next(iter(sources), 'SOURCE')}")
         return
-    wide = console.width >= 110
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in ("id", "source", *(["kind"] if wide else []), "status", "started or due"):
-        table.add_column(name, justify="right" if name == "id" else "left", no_wrap=True)
-    unchanged, least = (["unchanged"], ["x least"]) if wide else ([], [])
-    for name in ("done", *unchanged, "failed", "time", "429s", *least):
-        table.add_column(name, justify="right", no_wrap=True)
-    for view in views:
-        table.add_row(*_cells(view, wide=wide))
-    console.print(table)
+    print_columns(console, LIST_COLUMNS, [_cells(view) for view in views])
 
 
-def _cells(view: ImportView, *, wide: bool) -> list[str]:
+def _cells(view: ImportView) -> list[str]:
     row = view.row
-    when = row.started_at or row.scheduled_at
-    figures = _figures(view.figures, wide=wide)
+    figures = _figures(view.figures)
     return [
         str(row.id),
-        row.source,
-        *([kind(view)] if wide else []),
+        escape(row.source),
+        kind(view),
         standing(view),
-        short_moment(when),
+        short_moment(row.started_at or row.scheduled_at),
         *(figures if row.started_at else ["-"] * len(figures)),
     ]
 
 
-def _figures(summary: ImportSummary, *, wide: bool) -> list[str]:
+def _figures(summary: ImportSummary) -> list[str]:
     """Of an import that has begun; one that has not has none."""
     total = "?" if summary.items_count is None else summary.items_count
     ratio = "-" if summary.ideal_ratio is None else f"{summary.ideal_ratio:.3f}"
     return [
         f"{summary.items_done}/{total}",
-        *([str(summary.items_unchanged_count)] if wide else []),
+        str(summary.items_unchanged_count),
         str(summary.items_failed_count),
         seconds(summary.duration_seconds),
         str(summary.rate_limit_hits_count),
-        *([ratio] if wide else []),
+        ratio,
     ]
 
 

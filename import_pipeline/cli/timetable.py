@@ -4,12 +4,19 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from rich.table import Table
-
+from import_pipeline.cli.columns import Column, print_columns
 from import_pipeline.cli.screen import moment, open_console, say, standing
 from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.monitor import ImportView
 from import_pipeline.rules.status import OVERDUE
+
+COLUMNS = (
+    Column(name="id", worth=4, is_number=True),
+    Column(name="status", worth=3),
+    Column(name="started by", worth=0),
+    Column(name="scheduled for", worth=2),
+    Column(name="slot", worth=1),
+)
 
 
 def as_json(source: ImportSource, coming: Sequence[datetime], views: Sequence[ImportView]) -> dict[str, Any]:
@@ -45,11 +52,17 @@ def show(source: ImportSource, coming: Sequence[datetime], views: Sequence[Impor
             "No import is scheduled yet: the sensor does that while `import-pipeline up` or `dagster dev` runs.",
         )
         return
-    table = Table("id", "status", "started by", "scheduled for", "slot")
-    for view in views:
-        row = view.row
-        table.add_row(str(row.id), standing(view), row.trigger.value, moment(row.scheduled_at), moment(row.slot_at))
-    console.print(table)
+    rows = [
+        [
+            str(view.row.id),
+            standing(view),
+            view.row.trigger.value,
+            moment(view.row.scheduled_at),
+            moment(view.row.slot_at),
+        ]
+        for view in views
+    ]
+    print_columns(console, COLUMNS, rows)
 
 
 def distance(ahead: timedelta) -> str:

@@ -5,9 +5,11 @@ from datetime import timedelta
 from typing import Any
 
 import dagster as dg
+from pydantic import BaseModel, Field
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import checks, metadata, names
+from import_pipeline.defs.config import plain_fields
 from import_pipeline.defs.execution import Execution
 from import_pipeline.defs.partitions import item_partitions
 from import_pipeline.defs.places import Places
@@ -17,10 +19,10 @@ from import_pipeline.defs.resources import RateLimitedApiResource
 GRACE = timedelta(hours=1)
 
 
-class ImportConfig(dg.Config):
-    """What a run without partitions imports: these ids again, or everything where none is named."""
+class ImportConfig(BaseModel):
+    """What a run without partitions imports."""
 
-    only: list[str] = []
+    only: list[str] = Field([], description="The ids to import again; none: everything")
 
 
 def build_assets(source: ImportSource, places: Places) -> dg.AssetsDefinition:
@@ -34,8 +36,10 @@ def build_assets(source: ImportSource, places: Places) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run(),
         required_resource_keys={names.resource(source.name)},
         op_tags={names.IMPORT_SOURCE_TAG: source.name},
+        config_schema=plain_fields(ImportConfig),
     )
-    def discover_and_enrich(context: dg.AssetExecutionContext, config: ImportConfig) -> Iterator[Any]:
+    def discover_and_enrich(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        config = ImportConfig(**context.op_execution_context.op_config)
         api: RateLimitedApiResource = getattr(context.resources, names.resource(source.name))
         yield from Execution(context, source, api, places, config.only).events()
 

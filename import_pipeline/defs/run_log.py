@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from import_pipeline.logs import LOGGER, action_of
+from import_pipeline.wording import visible
 
 #: Too many for Dagster, where each costs some 10 ms: the item rows and the checks tell them.
 LEFT_OUT = frozenset({"items_failed"})
@@ -33,4 +34,4 @@ class _ToRun(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if action_of(record) not in LEFT_OUT:
-            self._log.log(record.levelno, f"{record.getMessage()} [{action_of(record)}]")
+            self._log.log(record.levelno, f"{visible(record.getMessage())} [{action_of(record)}]")

@@ -3,10 +3,11 @@
 from typing import Literal
 
 import dagster as dg
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
+from import_pipeline.defs.config import plain_fields
 from import_pipeline.importer import wishes
 from import_pipeline.importer.installation import Installation, open_for
 from import_pipeline.redaction import masking
@@ -16,7 +17,7 @@ from import_pipeline.tracking.requests import Wish
 from import_pipeline.values import MOST_WORKERS
 
 
-class RequestConfig(dg.Config):
+class RequestConfig(BaseModel):
     """What is asked for. `new`: an extra import now, the schedule stays. `reschedule`: the next slot's import now."""
 
     mode: Literal["new", "reschedule"] = Field(
@@ -27,13 +28,13 @@ class RequestConfig(dg.Config):
     reason: str = Field("", description="Why, for the import's history")
 
 
-class CancelConfig(dg.Config):
+class CancelConfig(BaseModel):
     """Why the running import is to end."""
 
     reason: str = Field("", description="Why, for the import's history")
 
 
-class RetryConfig(dg.Config):
+class RetryConfig(BaseModel):
     """Which import's failed or undone items are imported again; 0 means the latest that has ended."""
 
     import_id: int = Field(0, description="The import; 0: the latest that has ended")
@@ -44,8 +45,13 @@ def build_request_job(source: ImportSource) -> dg.JobDefinition:
     """Writes the wish down; the sensor starts the import within seconds."""
     name = source.name
 
-    @dg.op(name=f"write_down_request_for_{name}", description="Write the wish down; the sensor sees to it.")
-    def write_down(context: dg.OpExecutionContext, config: RequestConfig) -> None:
+    @dg.op(
+        name=f"write_down_request_for_{name}",
+        description="Write the wish down; the sensor sees to it.",
+        config_schema=plain_fields(RequestConfig),
+    )
+    def write_down(context: dg.OpExecutionContext) -> None:
+        config = RequestConfig(**context.op_config)
         with masking(), open_for(source) as (installation, found):
             wish = wishes.ask(
                 installation,
@@ -73,8 +79,13 @@ def build_cancel_job(source: ImportSource) -> dg.JobDefinition:
     """Ends the running import within two seconds; what it imported is kept."""
     name = source.name
 
-    @dg.op(name=f"cancel_running_import_of_{name}", description="Write the wish to cancel into the import's row.")
-    def cancel_running(context: dg.OpExecutionContext, config: CancelConfig) -> None:
+    @dg.op(
+        name=f"cancel_running_import_of_{name}",
+        description="Write the wish to cancel into the import's row.",
+        config_schema=plain_fields(CancelConfig),
+    )
+    def cancel_running(context: dg.OpExecutionContext) -> None:
+        config = CancelConfig(**context.op_config)
         with masking(), open_for(source) as (installation, _):
             with installation.database.read() as connection:
                 running = imports.running(connection, name)
@@ -99,8 +110,13 @@ def build_retry_job(source: ImportSource) -> dg.JobDefinition:
     """Schedules an import of what another one has left; the sensor starts it within seconds."""
     name = source.name
 
-    @dg.op(name=f"retry_leftovers_of_{name}", description="Schedule an import of the failed and undone items.")
-    def retry_leftovers(context: dg.OpExecutionContext, config: RetryConfig) -> None:
+    @dg.op(
+        name=f"retry_leftovers_of_{name}",
+        description="Schedule an import of the failed and undone items.",
+        config_schema=plain_fields(RetryConfig),
+    )
+    def retry_leftovers(context: dg.OpExecutionContext) -> None:
+        config = RetryConfig(**context.op_config)
         with masking(), open_for(source) as (installation, _):
             import_id = config.import_id or _latest_ended(installation, name)
             if import_id is None:

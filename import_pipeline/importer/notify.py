@@ -15,6 +15,7 @@ from import_pipeline.redaction import redact
 from import_pipeline.rules.notices import OCCASIONS
 from import_pipeline.tracking import notices
 from import_pipeline.tracking.notices import Event
+from import_pipeline.wording import visible
 
 #: For the whole telling of one event; what has not returned by then is left to itself.
 SECONDS = 4.0
@@ -53,7 +54,7 @@ def _notice(source: ImportSource, event: Event) -> Notice:
         occasion=OCCASIONS[event.action].value,
         source=source.name,
         import_id=event.import_id,
-        reason=redact(event.message),
+        reason=visible(redact(event.message)),
         at=event.at,
     )
 

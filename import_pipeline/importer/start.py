@@ -9,8 +9,9 @@ from sqlalchemy.exc import IntegrityError
 
 from import_pipeline.clock import Clock
 from import_pipeline.contracts import ImportSource
-from import_pipeline.errors import ImportAlreadyRunning, LeaseLost
+from import_pipeline.errors import ImportAlreadyRunning, LeaseLost, UsageError
 from import_pipeline.importer.database_wait import patience_of
+from import_pipeline.redaction import SECRETS
 from import_pipeline.rules.liveness import Liveness
 from import_pipeline.rules.overdue import RUN_START
 from import_pipeline.rules.resumes import MAX_RESUMES, too_often
@@ -54,8 +55,11 @@ def new_import(
 ) -> NewImport:
     """An import of the source as it was asked for.
 
-    Chosen ids, ranges of numbers (of buckets), or another import's leftovers make it a selection.
+    Chosen ids, ranges of numbers (of buckets), or another import's leftovers make it a selection. Raises UsageError for
+    an id that is a secret: it would be sent to the API, and stored.
     """
+    if any(SECRETS.knows(each) for each in only):
+        raise UsageError(f"{source.name}: one of the chosen ids is a secret of the settings; choose ids of items")
     ranges = [list(each) for each in numbers]
     asked = {
         "fresh": fresh or None,

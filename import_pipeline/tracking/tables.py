@@ -25,6 +25,7 @@ from sqlalchemy import (
 
 from import_pipeline.redaction import redact
 from import_pipeline.rules.status import ImportStatus, ItemStatus
+from import_pipeline.wording import visible
 
 tracking_metadata = MetaData(
     naming_convention={
@@ -70,13 +71,13 @@ class Storable(TypeDecorator[str]):
 
 
 class Sentence(Storable):
-    """Text for people that may quote an API: secrets in it are masked."""
+    """Text for people that may quote an API: secrets in it are masked, control characters are written out."""
 
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """The text without secrets."""
-        return super().process_bind_param(value if value is None else redact(value), dialect)
+        """The text without secrets, on one line."""
+        return super().process_bind_param(value if value is None else visible(redact(value)), dialect)
 
 
 # SQLite numbers rows by itself only for a primary key of exactly the type INTEGER.

@@ -1,6 +1,11 @@
 """What `import-pipeline` tells people, on a terminal and elsewhere, and programs."""
 
+import os
 import re
+import subprocess
+import sys
+
+import pytest
 
 from import_pipeline_tests.acceptance.outside import words
 from import_pipeline_tests.loaded import serve
@@ -57,3 +62,39 @@ def test_a_wish_that_no_daemon_lives_to_carry_out_names_what_does_so_at_once(com
         done = words(command.run("start-scheduled", "items").out)
     assert "Import 1 is next. " in done or "Import 2 is next. " in done
     assert "of items: completed items 3 of 3 imported time" in done, "what `run` tells"
+
+
+def test_what_a_stranger_wrote_moves_no_terminal(command):
+    """Ids and reasons of an API, in what `run`, `show` and the log print."""
+    odd = "a\x1b]0;pwned\x07\x1b[2J\u202e\nFORGED action=import_completed"
+    with serve("--items", "1", "--limits", "none") as url:
+        command.environment = {"ITEMS_BASE_URL": url}
+        ran = command.run("run", "items", "--only", odd, status=3)
+        for said in (ran, command.run("show", "1"), command.run("list")):
+            printed = said.out + said.err
+            assert not {"\x1b", "\x07", "\u202e"} & set(printed)
+            assert not any(line.startswith("FORGED") for line in printed.splitlines())
+    assert r"\x1b]0;pwned\x07" in command.run("show", "1").out
+    [item] = command.run("show", "1", "--json").json["failures"]
+    assert item["external_id"] == odd, "data stay as they are"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "redirected", "status", "sentence"),
+    [
+        ("list", ">/dev/full", 1, "standard output cannot be written: No space left on device"),
+        ("--help", ">/dev/full", 1, "standard output cannot be written: No space left on device"),
+        ("list", ">&-", 1, "standard output cannot be written: it is closed"),
+        ("list --json", "| true", 0, None),
+        ("show 7", "| true", 2, "import 7: there is none of this id; `import-pipeline list` shows those there are"),
+        ("show 7", ">&- 2>&-", 2, None),
+        ("list", ">/dev/full 2>/dev/full", 1, None),
+    ],
+)
+def test_an_output_that_cannot_be_written_costs_one_sentence(home, arguments, redirected, status, sentence):
+    script = f"{sys.executable} -m import_pipeline {arguments} {redirected}; exit ${{PIPESTATUS[0]}}"
+    environment = {**os.environ, "IMPORT_PIPELINE_HOME": str(home)}
+    ended = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (status, f"import-pipeline: {sentence}\n" if sentence else "")
+    if (database := home / "import_pipeline.db").exists():
+        assert database.read_bytes().startswith(b"SQLite format 3"), "no output went into a file"
