@@ -16,9 +16,9 @@ from import_pipeline.importer import upkeep, wishes
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.look import view_in
 from import_pipeline.importer.notify import tell_people
-from import_pipeline.importer.schedule import slots_to_come, tick
+from import_pipeline.importer.schedule import is_off_now, slots_to_come, tick
 from import_pipeline.rules.status import ImportStatus
-from import_pipeline.tracking import imports
+from import_pipeline.tracking import imports, schedules
 from import_pipeline.tracking.requests import Wish
 from import_pipeline.values import MOST_WORKERS
 
@@ -52,6 +52,13 @@ def _tell(sentence: str, as_json: bool, **values: Any) -> None:
     click.echo(json.dumps({"message": sentence, **values}) if as_json else sentence)
 
 
+def _tell_asked(installation: Installation, source: str, asked: wishes.Asked, promise: str, as_json: bool) -> None:
+    """What became of a request for a run: recorded, or made by an earlier one already."""
+    sentence = asked.already or f"Wish {asked.id} is written down: {_when(installation, source, promise)}."
+    slot_at = asked.slot_at.isoformat() if asked.slot_at else None
+    _tell(sentence, as_json, wish=asked.id, slot_at=slot_at, already=asked.already is not None)
+
+
 @click.command()
 @click.argument("source")
 @click.option("--fresh", is_flag=True, help="The import first forgets this source's versions and imported rows.")
@@ -65,9 +72,8 @@ def request(source: str, fresh: bool, shards: int | None, reason: str | None, ye
         found = installation.source(source)
         if fresh and not yes:
             ask(f"Delete all rows that {source} has imported, and import them anew?")
-        wish = wishes.ask(installation, found, Wish.NEW, fresh=fresh, shards=shards, by=_who(), reason=reason)
-        when = _when(installation, source, f"the sensor starts an import of {source} within seconds")
-        _tell(f"Wish {wish} is written down: {when}.", as_json, wish=wish)
+        asked = wishes.request_run(installation, found, Wish.NEW, fresh=fresh, shards=shards, by=_who(), reason=reason)
+        _tell_asked(installation, source, asked, f"the sensor starts an import of {source} within seconds", as_json)
 
 
 @click.command()
@@ -78,9 +84,8 @@ def reschedule(source: str, reason: str | None, as_json: bool) -> None:
     """Move the next slot's import of SOURCE to now. Its slot is spent; the one after it stays."""
     with open_installation() as installation:
         found = installation.source(source)
-        wish = wishes.ask(installation, found, Wish.RESCHEDULE, by=_who(), reason=reason)
-        when = _when(installation, source, "the sensor starts the next slot's import now")
-        _tell(f"Wish {wish} is written down: {when}.", as_json, wish=wish)
+        asked = wishes.request_run(installation, found, Wish.RESCHEDULE, by=_who(), reason=reason)
+        _tell_asked(installation, source, asked, "the sensor starts the next slot's import now", as_json)
 
 
 @click.command()
@@ -95,10 +100,11 @@ def schedule(source: str, as_json: bool) -> None:
             rows = imports.latest(connection, source=source, statuses=UNENDED, limit=100)
             views = [view_in(connection, installation, row, now) for row in rows]
             coming = slots_to_come(connection, found, now, SLOTS_SHOWN)
+            off_since = schedules.off_since(connection, source)
         if as_json:
-            click.echo(json.dumps(timetable.as_json(found, coming, views)))
+            click.echo(json.dumps(timetable.as_json(found, coming, views, off_since)))
         else:
-            timetable.show(found, coming, views, now)
+            timetable.show(found, coming, views, off_since, now)
 
 
 @click.command("start-scheduled")
@@ -106,10 +112,14 @@ def schedule(source: str, as_json: bool) -> None:
 @as_json
 @terminated_like_interrupted()
 def start_scheduled(source: str, as_json: bool) -> int:
-    """Apply the scheduling rules to SOURCE once, and carry out here what is due: for cron, where no sensor runs."""
+    """Apply the scheduling rules to SOURCE once, and carry out here what is due: for cron, where no sensor runs.
+
+    If a sensor runs and its schedule is off, only what people asked for is carried out.
+    """
     with open_installation() as installation:
         found = installation.source(source)
-        result = tick(installation, found)
+        is_off = is_off_now(installation, found)
+        result = tick(installation, found, schedule_is_on=not is_off, has_seen_schedule=not is_off)
         if not as_json:
             click.echo(" ".join(result.sentences))
         summaries = []

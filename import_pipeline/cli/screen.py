@@ -15,7 +15,7 @@ from import_pipeline.cli.columns import Column, print_columns
 from import_pipeline.importer.monitor import ImportView
 from import_pipeline.importer.plan import Plan
 from import_pipeline.importer.summary import ImportSummary
-from import_pipeline.rules.status import ENDED, NO_WORKER, OVERDUE
+from import_pipeline.rules.status import ENDED, NO_WORKER, OVERDUE, SCHEDULE_OFF
 from import_pipeline.tracking.items import FailedItem
 from import_pipeline.tracking.shards import ShardRow
 from import_pipeline.wording import visible
@@ -28,6 +28,7 @@ COLORS = {
     "scheduled": "blue",
     "due": "blue",
     "overdue": "magenta",
+    SCHEDULE_OFF: "yellow",
     NO_WORKER: "red",
 }
 #: Columns where no terminal says how many it has.
@@ -247,6 +248,7 @@ def listed(view: ImportView) -> dict[str, Any]:
     """An import as `list --json` tells it."""
     return _known_by(view) | {
         "overdue": view.status == OVERDUE,
+        "schedule_is_off": view.status == SCHEDULE_OFF,
         "has_no_worker": view.has_no_worker,
     }
 

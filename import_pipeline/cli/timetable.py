@@ -8,7 +8,7 @@ from import_pipeline.cli.columns import Column, print_columns
 from import_pipeline.cli.screen import moment, open_console, say, standing
 from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.monitor import ImportView
-from import_pipeline.rules.status import OVERDUE
+from import_pipeline.rules.status import OVERDUE, SCHEDULE_OFF
 
 COLUMNS = (
     Column(name="id", worth=4, is_number=True),
@@ -19,18 +19,23 @@ COLUMNS = (
 )
 
 
-def as_json(source: ImportSource, coming: Sequence[datetime], views: Sequence[ImportView]) -> dict[str, Any]:
-    """Slots and open imports as plain values."""
+def as_json(
+    source: ImportSource, coming: Sequence[datetime], views: Sequence[ImportView], off_since: datetime | None
+) -> dict[str, Any]:
+    """Slots and open imports as plain values; no next slots while the schedule is off."""
     return {
         "source": source.name,
         "slots": source.slots,
         "time_zone": source.time_zone,
-        "next_slots": [slot.isoformat() for slot in coming],
+        "schedule_is_off": off_since is not None,
+        "off_since": off_since.isoformat() if off_since else None,
+        "next_slots": [] if off_since else [slot.isoformat() for slot in coming],
         "imports": [
             {
                 "import_id": view.row.id,
                 "status": view.row.status.value,
                 "overdue": view.status == OVERDUE,
+                "schedule_is_off": view.status == SCHEDULE_OFF,
                 "has_no_worker": view.has_no_worker,
                 "trigger": view.row.trigger.value,
                 "scheduled_at": view.row.scheduled_at.isoformat() if view.row.scheduled_at else None,
@@ -41,16 +46,30 @@ def as_json(source: ImportSource, coming: Sequence[datetime], views: Sequence[Im
     }
 
 
-def show(source: ImportSource, coming: Sequence[datetime], views: Sequence[ImportView], now: datetime) -> None:
+def show(
+    source: ImportSource,
+    coming: Sequence[datetime],
+    views: Sequence[ImportView],
+    off_since: datetime | None,
+    now: datetime,
+) -> None:
     """For people."""
     console = open_console()
     say(console, f"{source.name} is due at {source.timetable}.")
-    say(console, f"The next slots: {', '.join(f'{moment(slot)} ({distance(slot - now)})' for slot in coming)}.")
-    if not views:
+    if off_since is not None:
+        say(
+            console,
+            f"The schedule is off, as seen since {moment(off_since)}: no slot starts an import. Switch it on in "
+            "Dagster's UI (Automation). Requests are carried out.",
+        )
+    else:
+        say(console, f"The next slots: {', '.join(f'{moment(slot)} ({distance(slot - now)})' for slot in coming)}.")
+    if not views and off_since is None:
         say(
             console,
             "No import is scheduled yet: the sensor does that while `import-pipeline up` or `dagster dev` runs.",
         )
+    if not views:
         return
     rows = [
         [

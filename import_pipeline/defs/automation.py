@@ -1,6 +1,7 @@
 """The schedule and the sensor of a source. Both apply the same rules; who claims an import first asks for its run."""
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -56,8 +57,10 @@ def build_sensor(source: ImportSource, jobs: Sequence[Any]) -> dg.SensorDefiniti
     )
     def look(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         instance = context.instance
+        name = names.schedule(source.name)
+        is_on, since = schedule_is_on(instance, name), on_since(instance, name)
         requests = [
-            *_launches(source, context, schedule_is_on=schedule_is_on(instance, names.schedule(source.name))),
+            *_launches(source, context, schedule_is_on=is_on, on_since=since),
             *_shard_launches(source, instance),
         ]
         launches = [each for each in requests if isinstance(each, dg.RunRequest)]
@@ -71,6 +74,7 @@ def _launches(
     context: dg.ScheduleEvaluationContext | dg.SensorEvaluationContext,
     *,
     schedule_is_on: bool,
+    on_since: datetime | None = None,
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Apply the rules: a run request per import to start or to go on with, else the reasons why there is none.
 
@@ -79,7 +83,11 @@ def _launches(
     instance = context.instance
     with masking(), open_for(declared) as (installation, source):
         result = tick(
-            installation, source, schedule_is_on=schedule_is_on, fate_of=lambda run_id: fate_of(instance, run_id)
+            installation,
+            source,
+            schedule_is_on=schedule_is_on,
+            on_since=on_since,
+            fate_of=lambda run_id: fate_of(instance, run_id),
         )
         if not result.launches:  # no import waits for it
             tell_people(installation, source)
@@ -121,12 +129,25 @@ def _report_dead(instance: dg.DagsterInstance, result: Tick) -> None:
 
 def schedule_is_on(instance: dg.DagsterInstance, name: str) -> bool:
     """Whether nobody has stopped the schedule in the UI; one that was never touched runs."""
-    states = [
+    return all(state.status.value != "STOPPED" for state in _schedule_states(instance, name))
+
+
+def on_since(instance: dg.DagsterInstance, name: str) -> datetime | None:
+    """When a person last switched the schedule on; None if it was never touched."""
+    begun = [
+        float(start)
+        for state in _schedule_states(instance, name)
+        if (start := getattr(state.instigator_data, "start_timestamp", None)) is not None
+    ]
+    return datetime.fromtimestamp(max(begun), UTC) if begun else None
+
+
+def _schedule_states(instance: dg.DagsterInstance, name: str) -> list[Any]:
+    return [
         state
         for state in instance.all_instigator_state()
         if state.instigator_type.value == "SCHEDULE" and state.instigator_name == name
     ]
-    return all(state.status.value != "STOPPED" for state in states)
 
 
 def crons(slots: Slots) -> str | Sequence[str]:

@@ -53,7 +53,7 @@ def build_request_job(source: ImportSource) -> dg.JobDefinition:
     def write_down(context: dg.OpExecutionContext) -> None:
         config = RequestConfig(**context.op_config)
         with masking(), open_for(source) as (installation, found):
-            wish = wishes.ask(
+            asked = wishes.request_run(
                 installation,
                 found,
                 Wish(config.mode),
@@ -62,7 +62,7 @@ def build_request_job(source: ImportSource) -> dg.JobDefinition:
                 by=_who(context),
                 reason=config.reason or None,
             )
-        context.log.info("Wish %s is written down; the sensor sees to it within seconds.", wish)
+        context.log.info(asked.already or f"Request {asked.id} is recorded; the sensor carries it out within seconds.")
 
     @dg.job(
         name=names.request_job(name),

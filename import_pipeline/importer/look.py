@@ -14,7 +14,7 @@ from import_pipeline.importer.monitor import ImportView, Outlook, moments_wanted
 from import_pipeline.importer.vacancy import vacancy_of
 from import_pipeline.ratelimit import Usage
 from import_pipeline.rules.status import ENDED, NO_WORKER, ImportStatus
-from import_pipeline.tracking import events, imports, items, scheduling, shards, watch
+from import_pipeline.tracking import events, imports, items, schedules, scheduling, shards, watch
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.shards import ShardRow
 from import_pipeline.tracking.watch import FailureGroup, Filter
@@ -159,7 +159,8 @@ def view_in(
     has_worker = row.status is ImportStatus.RUNNING and (vacancy is None or vacancy.since is None)
     if gauges is not None and has_worker:
         row = metered(row, _usage(installation, row, gauges))
-    return view_of(row, source.limits if source else "", now, vacancy)
+    is_held_back = schedules.holds_back(connection, row)
+    return view_of(row, source.limits if source else "", now, vacancy, is_held_back=is_held_back)
 
 
 def _limits(installation: Installation, row: ImportRow) -> str:

@@ -65,8 +65,10 @@ class Outlook:
     waits_until: datetime | None = None  #: None: until what it waits for is back
 
 
-def view_of(row: ImportRow, limits: str, now: datetime, vacancy: Vacancy | None = None) -> ImportView:
-    """An import as its row tells it; `limits` serve where it has not begun."""
+def view_of(
+    row: ImportRow, limits: str, now: datetime, vacancy: Vacancy | None = None, *, is_held_back: bool = False
+) -> ImportView:
+    """An import as its row tells it; `limits` serve where it has not begun. `is_held_back`: its schedule is off."""
     figures = summarize(row, limits, now, deserted_since=vacancy.since if vacancy else None)
     done = figures.items_done
     due_at = row.scheduled_at or row.created_at
@@ -74,7 +76,7 @@ def view_of(row: ImportRow, limits: str, now: datetime, vacancy: Vacancy | None 
     return ImportView(
         row=row,
         figures=figures,
-        status=shown_status(row.status, row.scheduled_at, now),
+        status=shown_status(row.status, row.scheduled_at, now, is_held_back=is_held_back),
         done=done,
         percent=percent_done(done, row.items_count),
         items_per_second=done / figures.duration_seconds if done and figures.duration_seconds > 0 else None,

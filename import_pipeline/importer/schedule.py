@@ -5,7 +5,7 @@ Each decision is carried out by one guarded statement, so any number of ticks at
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, auto
 from itertools import islice
 
@@ -31,9 +31,13 @@ from import_pipeline.rules.overdue import (
     decide,
     missed_slots,
 )
+from import_pipeline.rules.slots import end_of_off_time
 from import_pipeline.rules.status import ImportStatus, Trigger
-from import_pipeline.tracking import events, imports, requests, resumes, scheduling
+from import_pipeline.tracking import events, imports, requests, resumes, schedules, scheduling
 from import_pipeline.tracking.imports import ImportRow
+
+#: A sensor looks every few seconds: if it has not for so long, none runs.
+SENSOR_LOOKS = timedelta(minutes=2)
 
 
 class RunFate(Enum):
@@ -77,24 +81,52 @@ def tick(
     source: ImportSource,
     *,
     schedule_is_on: bool = True,
+    on_since: datetime | None = None,
+    has_seen_schedule: bool = True,
     fate_of: Callable[[str], RunFate] = lambda run_id: RunFate.ALIVE,
 ) -> Tick:
-    """See to people's wishes, apply the rules, and say which runs to launch."""
+    """Carry out what people asked for, apply the rules, and say which runs to launch.
+
+    `on_since`: when a person last switched the schedule on, if the caller knows. `has_seen_schedule`: False if the
+    caller repeats what another process has seen of the schedule.
+    """
     now = installation.clock.now()
     result = Tick()
     seen = _ask_others(installation, source, fate_of)
     with installation.database.write() as connection:
+        off_until = None
+        if has_seen_schedule:
+            off_until = _look_at_schedule(connection, source, now, is_on=schedule_is_on, on_since=on_since)
         for request in requests.waiting(connection, source.name):
             outcome = see_to(connection, source, request, now)
             if outcome is not None:
                 result.sentences.append(outcome)
         rows, states = _look(connection, source, seen, now)
-        for missed in missed_slots(states, source.timetable, now) if schedule_is_on else []:
+        for missed in missed_slots(states, source.timetable, now, off_until=off_until) if schedule_is_on else []:
             _apply(connection, source, missed, {}, now, result)
             rows, states = _look(connection, source, seen, now)
-        for decision in decide(states, source.timetable, now, schedule_is_on=schedule_is_on):
+        decisions = decide(states, source.timetable, now, schedule_is_on=schedule_is_on, off_until=off_until)
+        for decision in decisions:
             _apply(connection, source, decision, {row.id: row for row in rows}, now, result)
     return result
+
+
+def _look_at_schedule(
+    connection: Connection, source: ImportSource, now: datetime, *, is_on: bool, on_since: datetime | None
+) -> datetime | None:
+    """Record whether the schedule is on. At the first look after it was off: until when it was; else None."""
+    if not is_on:
+        schedules.see_off(connection, source.name, now)
+        return None
+    seen_off_at = schedules.see_on(connection, source.name)
+    return None if seen_off_at is None else end_of_off_time(seen_off_at, on_since, now)
+
+
+def is_off_now(installation: Installation, source: ImportSource) -> bool:
+    """Whether a sensor sees now that the schedule is off; cron, where no sensor looks, follows the slots itself."""
+    with installation.database.read() as connection:
+        seen = schedules.off_seen_at(connection, source.name)
+    return seen is not None and abs(installation.clock.now() - seen) < SENSOR_LOOKS
 
 
 def slots_to_come(connection: Connection, source: ImportSource, now: datetime, most: int) -> list[datetime]:
@@ -151,6 +183,7 @@ def state_of(connection: Connection, row: ImportRow, source: ImportSource, seen:
         slot_at=row.slot_at,
         scheduled_at=row.scheduled_at or row.created_at,
         run_requested_at=row.run_requested_at,
+        has_started=row.started_at is not None,
         resumes=resumes.without_progress(connection, row) if running else row.resumes,
         broke_off=resumes.broke_off(row),
         blocked_until=row.blocked_until,

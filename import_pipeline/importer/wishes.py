@@ -4,6 +4,7 @@ NEW and RESCHEDULE wait for the sensor (or `start-scheduled`), which is what lau
 change rows only and happen at once; they are written down all the same.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -13,10 +14,21 @@ from import_pipeline.errors import InvalidTransition, UsageError
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.roster import living
 from import_pipeline.importer.start import new_import
+from import_pipeline.rules.overdue import ImportState, coming_slots
 from import_pipeline.rules.status import ENDED, ImportStatus, Trigger
 from import_pipeline.tracking import events, imports, items, requests, scheduling
 from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.locks import requests_lock
 from import_pipeline.tracking.requests import Request, Wish
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What became of a request for a run when it was made."""
+
+    id: int  #: of the request that will be carried out
+    slot_at: datetime | None = None  #: the slot that a RESCHEDULE means
+    already: str | None = None  #: a sentence, if an earlier request does the same; then nothing was added
 
 
 def ask(
@@ -29,26 +41,96 @@ def ask(
     by: str | None = None,
     reason: str | None = None,
 ) -> int:
-    """Write down a wish for a run (NEW or RESCHEDULE); returns the wish's id. `shards`: else as the source says."""
+    """The same as `request_run`; returns the request's id."""
+    return request_run(installation, source, wish, fresh=fresh, shards=shards, by=by, reason=reason).id
+
+
+def request_run(
+    installation: Installation,
+    source: ImportSource,
+    wish: Wish,
+    *,
+    fresh: bool = False,
+    shards: int | None = None,
+    by: str | None = None,
+    reason: str | None = None,
+) -> Asked:
+    """Record a request for a run (NEW or RESCHEDULE). `shards`: else as the source says.
+
+    Two people who reschedule mean the same next import: the second request adds nothing. A second NEW of the same
+    person adds nothing until the first is carried out; that of another person is an import of its own.
+    """
     if wish not in {Wish.NEW, Wish.RESCHEDULE}:
         raise UsageError(f"{wish}: expected new or reschedule; the other wishes name an import")
     now = installation.clock.now()
     with installation.database.write() as connection:
-        return requests.ask(
-            connection, source.name, wish, now, fresh=fresh, requested_by=by, reason=reason, shards=shards
+        requests_lock(connection, source.name)  # of two at the same moment, the second sees the first
+        waiting = [each for each in requests.waiting(connection, source.name) if each.wish is wish]
+        if wish is Wish.NEW:
+            same = (
+                each for each in waiting if by and (each.requested_by, each.fresh, each.shards) == (by, fresh, shards)
+            )
+            earlier, slot_at = next(same, None), None
+        else:
+            earlier, slot_at = next(iter(waiting), None), _next_slot(connection, source, now)
+        if earlier is not None:
+            already = (
+                f"Request {earlier.id} of {earlier.requested_by or 'a person'} asks for the same: nothing was added."
+            )
+            return Asked(id=earlier.id, slot_at=earlier.slot_at, already=already)
+        moved = None if wish is Wish.NEW else scheduling.moved(connection, source.name)
+        asked = requests.ask(
+            connection,
+            source.name,
+            wish,
+            now,
+            fresh=fresh,
+            requested_by=by,
+            reason=reason,
+            shards=shards,
+            slot_at=moved.slot_at if moved else slot_at,
         )
+        if moved is None:
+            return Asked(id=asked, slot_at=slot_at)
+        already = f"Import {moved.id}{_of_slot(moved.slot_at)} was moved to now already: nothing was added."
+        requests.take(connection, asked, now)
+        requests.answer(connection, asked, already, moved.id)
+        return Asked(id=asked, slot_at=moved.slot_at, already=already)
+
+
+def _next_slot(connection: Connection, source: ImportSource, now: datetime) -> datetime:
+    """The next slot that nothing has spent."""
+    states = [_slot_state(row) for row in scheduling.open_ones(connection, source.name, now)]
+    return next(coming_slots(states, source.timetable, now))
+
+
+def _slot_state(row: ImportRow) -> ImportState:
+    """As much of the import as the rules of slots need."""
+    return ImportState(
+        id=row.id,
+        status=row.status,
+        trigger=row.trigger,
+        slot_at=row.slot_at,
+        scheduled_at=row.scheduled_at or row.created_at,
+        has_started=row.started_at is not None,
+        cancel_requested_at=row.cancel_requested_at,
+    )
+
+
+def keeps_slot(row: ImportRow, now: datetime) -> bool:
+    """Whether the row records that a coming slot is spent: without it, the slot would be scheduled again."""
+    return row.slot_at is not None and row.slot_at > now and _slot_state(row).spends_slot()
 
 
 def see_to(connection: Connection, source: ImportSource, request: Request, now: datetime) -> str | None:
-    """Carry a wish for a run out; returns what became of it, None where somebody else has seen to it."""
+    """Carry a request for a run out; returns the outcome, None if another process has done it."""
     if not requests.take(connection, request.id, now):
         return None
-    made = (
-        _new(connection, source, request, now)
-        if request.wish is Wish.NEW
-        else _reschedule(connection, source, request, now)
-    )
-    outcome = f"Import {made} was asked for by {request.requested_by or 'somebody'}."
+    if request.wish is Wish.RESCHEDULE:
+        made, outcome = _reschedule(connection, source, request, now)
+    else:
+        made, outcome = _new(connection, source, request, now), None
+    outcome = outcome or f"Import {made} was asked for by {request.requested_by or 'somebody'}."
     requests.answer(connection, request.id, outcome, made)
     return outcome
 
@@ -69,24 +151,32 @@ def _new(connection: Connection, source: ImportSource, request: Request, now: da
     return made.id
 
 
-def _reschedule(connection: Connection, source: ImportSource, request: Request, now: datetime) -> int:
-    """The next slot's import, now; its slot is spent. Where no slot is filled yet, the next one is filled first."""
-    coming = [
-        row
-        for row in scheduling.open_ones(connection, source.name, now)
-        if row.status is ImportStatus.SCHEDULED and row.slot_at and row.scheduled_at and row.scheduled_at > now
-    ]
-    if not coming:
-        spent = {row.slot_at for row in scheduling.open_ones(connection, source.name, now)}
-        slot_at = next(each for each in source.timetable.after(now) if each not in spent)
-        scheduling.create_slot(connection, new_import(source, Trigger.SCHEDULE, slot_at=slot_at), now)
-        return _reschedule(connection, source, request, now)
-    row = min(coming, key=lambda each: each.scheduled_at or now)
+def _reschedule(
+    connection: Connection, source: ImportSource, request: Request, now: datetime
+) -> tuple[int | None, str | None]:
+    """The import of the slot that the request means, now; the slot is spent.
+
+    Returns its id, and why nothing was moved if the slot was spent before.
+    """
+    slot_at = request.slot_at or _next_slot(connection, source, now)
+    scheduling.create_slot(connection, new_import(source, Trigger.SCHEDULE, slot_at=slot_at), now)
+    row = scheduling.of_slot(connection, source.name, slot_at)
+    if row is None:  # a person has deleted it since
+        return None, f"The import{_of_slot(slot_at)} was deleted: nothing was moved {_by(request.requested_by, None)}."
     if not scheduling.reschedule(connection, row.id, now, request.requested_by):
-        return _reschedule(connection, source, request, now)  # somebody has cancelled or moved it at this moment
-    sentence = f"Moved from {row.slot_at:%Y-%m-%d %H:%M} UTC to now {_by(request.requested_by, request.reason)}."
+        is_moved = row.status is ImportStatus.SCHEDULED
+        state = "was moved to now already" if is_moved else f"is {row.status} already"
+        return (
+            row.id,
+            f"Import {row.id}{_of_slot(slot_at)} {state}: nothing was moved {_by(request.requested_by, None)}.",
+        )
+    sentence = f"Moved from {slot_at:%Y-%m-%d %H:%M} UTC to now {_by(request.requested_by, request.reason)}."
     events.note(connection, row.id, now, "import_rescheduled", sentence)
-    return row.id
+    return row.id, None
+
+
+def _of_slot(slot_at: datetime | None) -> str:
+    return f" of the slot of {slot_at:%Y-%m-%d %H:%M} UTC" if slot_at else ""
 
 
 def cancel(installation: Installation, import_id: int, *, by: str | None = None, reason: str | None = None) -> str:
@@ -101,7 +191,7 @@ def cancel(installation: Installation, import_id: int, *, by: str | None = None,
     with installation.database.write() as connection:
         row = imports.get(connection, import_id, locked=True)
         check_cancel(connection, row, now)
-        if scheduling.cancel_scheduled(connection, import_id, now, f"cancelled by {who}"):
+        if scheduling.cancel_scheduled(connection, import_id, now, f"cancelled by {who}", by_person=True):
             sentence = f"Import {import_id} was scheduled and is cancelled."
         else:
             imports.wish_cancel(connection, import_id, now, by)
@@ -183,7 +273,7 @@ def check_delete(connection: Connection, row: ImportRow, now: datetime) -> None:
     """
     if row.status not in ENDED:
         raise _has_not_ended(row)
-    if row.slot_at is not None and row.slot_at > now:
+    if keeps_slot(row, now):
         slot = f"the slot of {row.slot_at:%Y-%m-%d %H:%M} UTC"
         raise UsageError(f"import {row.id} keeps {slot} from being filled again: delete it after that")
     retry_id = scheduling.open_retry_of(connection, row.id)

@@ -34,8 +34,8 @@ def run(request: Request, form: Form) -> str:
     source = installation.source(form.get("source", ""))
     wish = Wish.RESCHEDULE if form.get("mode") == Wish.RESCHEDULE else Wish.NEW
     fresh = wish is Wish.NEW and form.get("fresh") == "yes"
-    wishes.ask(installation, source, wish, fresh=fresh, by=WHO, reason=_reason(form))
-    return f"/?done={wish}"
+    asked = wishes.request_run(installation, source, wish, fresh=fresh, by=WHO, reason=_reason(form))
+    return "/?done=already" if asked.already else f"/?done={wish}"
 
 
 @action

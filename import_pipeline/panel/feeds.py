@@ -14,7 +14,7 @@ from import_pipeline.importer.monitor import ImportView, Outlook, as_json
 from import_pipeline.panel.panel import Panel, panel_of
 from import_pipeline.panel.views import Query
 from import_pipeline.rules.status import ImportStatus
-from import_pipeline.tracking import watch
+from import_pipeline.tracking import schedules, watch
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -99,6 +99,7 @@ class Figures:
         yield _family("import_running", "1 while an import of the source runs", _running(latest))
         yield _family("import_heartbeat_timestamp_seconds", "Last sign of life of the running import", _beats(latest))
         yield self._completed()
+        yield self._schedules()
         left = [(name, outlook.eta_seconds) for name, _, outlook in latest if outlook is not None]
         yield _family("import_left_seconds", "Seconds that the running import still takes at the least", left)
         yield from self._permits()
@@ -119,6 +120,13 @@ class Figures:
             ends = [(each.name, watch.latest_completed(connection, each.name)) for each in installation.sources]
         values = [(name, None if end is None else end.timestamp()) for name, end in ends]
         return _family("import_completed_timestamp_seconds", "When a full import last completed", values)
+
+    def _schedules(self) -> GaugeMetricFamily:
+        installation = self._panel.installation
+        with installation.database.read() as connection:
+            off = [(each.name, schedules.off_since(connection, each.name)) for each in installation.sources]
+        values: list[tuple[str, float | None]] = [(name, float(since is None)) for name, since in off]
+        return _family("schedule_on", "0 while the schedule of the source is off", values)
 
     def _latest(self) -> Iterator[tuple[str, int]]:
         """(source, id) of each source's latest import that has begun."""

@@ -19,6 +19,7 @@ DAEMON = "Where Dagster's daemon runs"
 DONE: Mapping[str, str] = {
     "new": f"An extra import is asked for. {DAEMON}, it starts within seconds, once no other one of the source runs.",
     "reschedule": f"The next scheduled import is asked to start now. {DAEMON}, it does so within seconds.",
+    "already": "That was requested already: one import starts, and nothing was added.",
     "cancel": "The import is cancelled. One that is worked on ends within two seconds; what it imported is kept.",
     "retry": f"This import retries what the other one has left. {DAEMON}, it starts within seconds.",
     "delete": "The import is deleted. What it imported stays.",

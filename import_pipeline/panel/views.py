@@ -9,9 +9,20 @@ from urllib.parse import urlencode
 
 from import_pipeline.importer.look import PAGE_SIZE, Listing, Look
 from import_pipeline.importer.monitor import ImportView, left_of
+from import_pipeline.importer.wishes import keeps_slot
 from import_pipeline.panel import words
 from import_pipeline.ratelimit import TierUsage
-from import_pipeline.rules.status import DUE, ENDED, NO_WORKER, OVERDUE, ImportKind, ImportStatus, Trigger, said_of_end
+from import_pipeline.rules.status import (
+    DUE,
+    ENDED,
+    NO_WORKER,
+    OVERDUE,
+    SCHEDULE_OFF,
+    ImportKind,
+    ImportStatus,
+    Trigger,
+    said_of_end,
+)
 from import_pipeline.tracking.watch import SORTABLE, Filter
 
 #: The statuses in the order of the tabs, with the name of each one's icon; that of no worker is there when needed only.
@@ -20,10 +31,13 @@ ICONS: Mapping[str, str] = {
     NO_WORKER: "overdue",
     ImportStatus.SCHEDULED: "scheduled",
     OVERDUE: "overdue",
+    SCHEDULE_OFF: "cancelled",
     ImportStatus.COMPLETED: "completed",
     ImportStatus.FAILED: "failed",
     ImportStatus.CANCELLED: "cancelled",
 }
+#: Tabs that are shown only if there are such imports.
+RARE = (NO_WORKER, SCHEDULE_OFF)
 #: The icons of all that a badge may say: what is due is under `scheduled`.
 BADGES: Mapping[str, str] = {**ICONS, DUE: "scheduled"}
 COLUMNS: Mapping[str, str] = {
@@ -219,7 +233,7 @@ def list_page(listing: Listing, query: Query, sources: Sequence[str]) -> dict[st
             current=status == (ImportStatus.SCHEDULED if query.status == DUE else query.status),
         )
         for status, icon in ICONS.items()
-        if status != NO_WORKER or numbers.get(status) or query.status == status
+        if status not in RARE or numbers.get(status) or query.status == status
     ]
     is_due = any(view.status == DUE for view in listing.views)
     busy = is_due or numbers.get(ImportStatus.RUNNING, 0) or numbers.get(OVERDUE, 0) or listing.wishes
@@ -301,8 +315,7 @@ def allowed(look: Look, now: datetime) -> tuple[str, ...]:
         return ("cancel",) if row.cancel_requested_at is None else ()
     if look.retried_by is not None:
         return ()
-    is_kept = row.slot_at is not None and row.slot_at > now  # its row tells that the slot is spent
-    return (*(("retry",) if look.unfinished else ()), *(() if is_kept else ("delete",)))
+    return (*(("retry",) if look.unfinished else ()), *(() if keeps_slot(row, now) else ("delete",)))
 
 
 def why_not(action: str, look: Look, now: datetime) -> str | None:

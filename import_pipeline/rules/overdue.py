@@ -29,6 +29,7 @@ class ImportState:
     slot_at: datetime | None  #: None outside the slots
     scheduled_at: datetime
     run_requested_at: datetime | None = None
+    has_started: bool = False
     resumes: int = 0  #: in a row, without progress between them
     broke_off: str | None = None  #: the error with which its worker left it
     blocked_until: datetime | None = None  #: the end of a long pause that the API asked for
@@ -40,19 +41,31 @@ class ImportState:
     liveness: Liveness | None = None  #: of a running one's worker; None counts as alive
 
     def is_due(self, now: datetime) -> bool:
-        """Whether it waits for nothing but its start."""
-        return self.status is ImportStatus.SCHEDULED and self.scheduled_at <= now
+        """Whether it waits for nothing but its start.
+
+        Only a slot is a time to wait for: a request stays due if the clock is set back after it.
+        """
+        return self.status is ImportStatus.SCHEDULED and (self.is_wished() or self.scheduled_at <= now)
 
     def is_wished(self) -> bool:
         """Whether a person asked for it: a stopped schedule does not hold it back."""
         return self.slot_at is None or self.trigger is Trigger.RESCHEDULE
+
+    def spends_slot(self) -> bool:
+        """Whether its slot gets no other import: this one was moved or has started, or a person cancelled it.
+
+        What a rule cancelled (a missed slot, a changed setting) spends nothing: it returns if its slot lies ahead.
+        """
+        if self.trigger is Trigger.RESCHEDULE or self.has_started or self.cancel_requested_at is not None:
+            return True
+        return self.status not in {ImportStatus.SCHEDULED, ImportStatus.CANCELLED}
 
     def is_starting(self, now: datetime) -> bool:
         """Whether somebody asked for its run, or was about to carry it out, so recently that it may yet start."""
         asked = self.run_requested_at
         if asked is None and self.trigger in {Trigger.CLI, Trigger.UI}:
             asked = self.scheduled_at  # made by the process that is going to carry it out
-        return asked is not None and now - asked < RUN_START
+        return asked is not None and _is_recent(asked, now)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,35 +127,47 @@ class Wait(Decision):
 
 
 def decide(
-    imports: Sequence[ImportState], slots: Slots, now: datetime, *, schedule_is_on: bool = True
+    imports: Sequence[ImportState],
+    slots: Slots,
+    now: datetime,
+    *,
+    schedule_is_on: bool = True,
+    off_until: datetime | None = None,
 ) -> list[Decision]:
     """The rules applied to one source.
 
     Expects all its imports that are scheduled or running, and of the ended ones those of slots that are yet to come.
+    `off_until`: at the first look after the schedule was off, the end of that time.
     """
     decisions: list[Decision] = []
     if schedule_is_on:
-        decisions += _removed_slots(imports, slots, now)
+        dropped = [*_removed_slots(imports, slots, now), *_slots_while_off(imports, now, off_until)]
+        ids = {each.import_id for each in dropped}
+        imports = [one for one in imports if one.id not in ids]
+        decisions += dropped
         decisions += _older_overdue(imports, now)
         decisions += _next_slot(imports, slots, now)
     return [*decisions, _start(imports, slots, now, schedule_is_on=schedule_is_on)]
 
 
 def coming_slots(imports: Sequence[ImportState], slots: Slots, now: datetime) -> Iterator[datetime]:
-    """The slots after now, without end, except those that are spent: their import was moved or has ended."""
-    spent = {one.slot_at for one in imports if not _is_coming(one, now)}
+    """The slots after now, without end, except those that are spent."""
+    spent = {one.slot_at for one in imports if one.spends_slot()}
     return (slot_at for slot_at in slots.after(now) if slot_at not in spent)
 
 
-def missed_slots(imports: Sequence[ImportState], slots: Slots, now: datetime) -> list[Schedule]:
+def missed_slots(
+    imports: Sequence[ImportState], slots: Slots, now: datetime, *, off_until: datetime | None = None
+) -> list[Schedule]:
     """The slots that have passed unseen since the last one that has its import, the earliest first; the latest few.
 
     To be filled before `decide` is asked: then the latest of them starts, and the others are cancelled with the
-    reason. A downtime is told by what it has left: a slot's import that is due, and none for a slot to come.
+    reason. A downtime is told by what it has left: a slot's import that is due, and none for a slot to come. Slots up
+    to `off_until` are not missed: the schedule was off.
     """
-    if not _overdue(imports, now):
+    if not _overdue(imports, now) and off_until is None:
         return []
-    known = max(one.slot_at for one in imports if one.slot_at is not None)
+    known = max(each for each in (off_until, *(one.slot_at for one in imports)) if each is not None)
     missed: list[datetime] = []
     slot_at = slots.latest_at(now)
     while slot_at > known and len(missed) < MOST_MISSED:
@@ -151,15 +176,31 @@ def missed_slots(imports: Sequence[ImportState], slots: Slots, now: datetime) ->
     return [Schedule(slot_at=each, reason=f"The slot of {_text(each)} passed unseen.") for each in reversed(missed)]
 
 
-def _is_coming(one: ImportState, now: datetime) -> bool:
-    return one.status is ImportStatus.SCHEDULED and one.slot_at is not None and one.scheduled_at > now
+def _is_recent(asked: datetime, now: datetime) -> bool:
+    """Whether a run was asked for a moment ago; a moment far ahead was written by a clock that was ahead."""
+    return abs(now - asked) < RUN_START
+
+
+def _of_schedule(imports: Sequence[ImportState], now: datetime) -> Iterator[tuple[datetime, ImportState]]:
+    """The scheduled imports of slots that no person moved and whose run is not about to start."""
+    for one in imports:
+        is_waiting = one.status is ImportStatus.SCHEDULED and not one.is_wished() and not one.is_starting(now)
+        if one.slot_at is not None and is_waiting:
+            yield one.slot_at, one
 
 
 def _removed_slots(imports: Sequence[ImportState], slots: Slots, now: datetime) -> Iterator[Cancel]:
-    """The slots or their zone were changed since the import was scheduled."""
-    for one in imports:
-        if one.slot_at is not None and _is_coming(one, now) and slots.latest_at(one.slot_at) != one.slot_at:
-            yield Cancel(import_id=one.id, reason=f"The schedule no longer has a slot at {_text(one.slot_at)}.")
+    """The slots or their zone were changed since the import was scheduled: what is no slot does not start."""
+    for slot_at, one in _of_schedule(imports, now):
+        if slots.latest_at(slot_at) != slot_at:
+            yield Cancel(import_id=one.id, reason=f"The schedule no longer has a slot at {_text(slot_at)}.")
+
+
+def _slots_while_off(imports: Sequence[ImportState], now: datetime, off_until: datetime | None) -> Iterator[Cancel]:
+    """Slots that came while the schedule was off are not made up when it is switched on."""
+    for slot_at, one in _of_schedule(imports, now):
+        if off_until is not None and slot_at <= off_until:
+            yield Cancel(import_id=one.id, reason=f"The schedule was off at {_text(slot_at)}.")
 
 
 def _overdue(imports: Sequence[ImportState], now: datetime) -> list[tuple[datetime, ImportState]]:
@@ -180,7 +221,7 @@ def _older_overdue(imports: Sequence[ImportState], now: datetime) -> Iterator[Ca
 def _next_slot(imports: Sequence[ImportState], slots: Slots, now: datetime) -> Iterator[Schedule]:
     """Rule 1: the next slot that is not spent has its import."""
     slot_at = next(coming_slots(imports, slots, now))
-    if not any(one.slot_at == slot_at for one in imports):
+    if not any(one.slot_at == slot_at and one.status is ImportStatus.SCHEDULED for one in imports):
         yield Schedule(slot_at=slot_at, reason=f"The next slot is {_text(slot_at)}.")
 
 
@@ -198,7 +239,7 @@ def _start(imports: Sequence[ImportState], slots: Slots, now: datetime, *, sched
         what = "is next" if first.is_wished() else f"is due since {_text(first.scheduled_at)}"
         return Start(import_id=first.id, reason=f"Import {first.id} {what}.")
     if not schedule_is_on:
-        return Wait(reason="The schedule is stopped, and nobody has asked for an import.")
+        return Wait(reason="The schedule is off, and no import was requested.")
     return Wait(reason=f"Nothing is due before {_text(next(coming_slots(imports, slots, now)))}.")
 
 
@@ -249,7 +290,7 @@ def _was_asked_since(one: ImportState, now: datetime) -> bool:
     """Whether a run was asked for after the worker's last sign of life; the request it began with does not count."""
     asked = one.run_requested_at
     seen = one.liveness.heartbeat_at if one.liveness is not None else None
-    return asked is not None and now - asked < RUN_START and (seen is None or asked > seen)
+    return asked is not None and _is_recent(asked, now) and (seen is None or asked > seen)
 
 
 def _text(moment: datetime) -> str:

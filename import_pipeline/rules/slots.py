@@ -71,6 +71,15 @@ def parse_slots(text: str, time_zone: str) -> Slots:
     return Slots(times=_times(text), zone=_zone(time_zone))
 
 
+def end_of_off_time(seen_off_at: datetime, on_since: datetime | None, now: datetime) -> datetime:
+    """Until when a schedule was off that is seen to be on now.
+
+    `seen_off_at`: the last look that found it off. `on_since`: when a person switched it on after that, if it is known;
+    without it, no look has seen a slot while it was on, so none counts as missed.
+    """
+    return min(now, now if on_since is None or on_since <= seen_off_at else on_since)
+
+
 def _times(text: str) -> tuple[time, ...]:
     try:
         return tuple(sorted({_time(part.strip()) for part in text.split(",")}))

@@ -63,10 +63,12 @@ ITEM_TRANSITIONS: Mapping[ItemStatus, frozenset[ItemStatus]] = {
 DUE, OVERDUE = "due", "overdue"
 #: For so long a start is awaited: a sensor looks every few seconds, and a run takes its time to begin.
 DUE_FOR = timedelta(seconds=60)
+#: What people see in place of all of these for the import of a slot whose schedule a person has switched off.
+SCHEDULE_OFF = "schedule is off"
 #: What people see in place of `running` where its process is gone; in no row.
 NO_WORKER = "no worker"
 #: All statuses that a list is filtered by.
-SHOWN = (*(status.value for status in ImportStatus), DUE, OVERDUE, NO_WORKER)
+SHOWN = (*(status.value for status in ImportStatus), DUE, OVERDUE, SCHEDULE_OFF, NO_WORKER)
 ENDED = frozenset(status for status, following in IMPORT_TRANSITIONS.items() if not following)
 
 
@@ -86,8 +88,12 @@ def is_overdue(status: ImportStatus, scheduled_at: datetime | None, now: datetim
     return status is ImportStatus.SCHEDULED and scheduled_at is not None and scheduled_at < now - DUE_FOR
 
 
-def shown_status(status: ImportStatus, scheduled_at: datetime | None, now: datetime) -> str:
-    """The status as people see it: `due` and `overdue` are told apart from `scheduled`."""
+def shown_status(
+    status: ImportStatus, scheduled_at: datetime | None, now: datetime, *, is_held_back: bool = False
+) -> str:
+    """The status as people see it: `due` and `overdue` apart from `scheduled`, none of them if it is held back."""
+    if is_held_back and status is ImportStatus.SCHEDULED:
+        return SCHEDULE_OFF
     if is_overdue(status, scheduled_at, now):
         return OVERDUE
     is_due = status is ImportStatus.SCHEDULED and scheduled_at is not None and scheduled_at < now

@@ -1,4 +1,6 @@
-"""The lock under which tables are made and changed."""
+"""Locks that are no rows: tables that change, requests that are added."""
+
+import hashlib
 
 from sqlalchemy import Connection, text
 
@@ -13,3 +15,10 @@ def schema_lock(connection: Connection) -> None:
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": SCHEMA_LOCK_KEY})
+
+
+def requests_lock(connection: Connection, source: str) -> None:
+    """Wait until no other process adds a request for this source, until the transaction ends."""
+    if connection.dialect.name == "postgresql":
+        key = int.from_bytes(hashlib.sha256(source.encode()).digest()[:8], "big", signed=True)
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})

@@ -31,6 +31,7 @@ class Request:
     requested_by: str | None
     reason: str | None
     shards: int | None  #: runs that are to work on it at once; None: as the source says
+    slot_at: datetime | None  #: the slot that a RESCHEDULE means
     requested_at: datetime
 
 
@@ -45,8 +46,10 @@ def ask(
     requested_by: str | None = None,
     reason: str | None = None,
     shards: int | None = None,
+    slot_at: datetime | None = None,
 ) -> int:
     """Write a wish down; returns its id."""
+    asked = {"shards": shards, "slot_at": slot_at.isoformat() if slot_at else None}
     statement = insert(requests).values(
         source=source,
         wish=wish,
@@ -55,7 +58,7 @@ def ask(
         requested_by=requested_by,
         reason=reason,
         requested_at=now,
-        metadata={} if shards is None else {"shards": shards},
+        metadata={name: value for name, value in asked.items() if value is not None},
     )
     return int(connection.execute(statement.returning(requests.c.id)).scalar_one())
 
@@ -75,10 +78,15 @@ def waiting(connection: Connection, source: str) -> list[Request]:
             requested_by=row.requested_by,
             reason=row.reason,
             shards=row.metadata.get("shards"),
+            slot_at=_moment(row.metadata.get("slot_at")),
             requested_at=row.requested_at,
         )
         for row in rows
     ]
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
 
 
 def take(connection: Connection, request_id: int, now: datetime) -> bool:

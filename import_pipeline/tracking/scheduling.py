@@ -6,9 +6,10 @@ With `imports`, `pages` and `claims`: the ledger.
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, not_, or_, select, update
 
 from import_pipeline.rules.status import ENDED, ImportStatus, Trigger
+from import_pipeline.tracking import events
 from import_pipeline.tracking.dialect import insert_into
 from import_pipeline.tracking.imports import ImportRow, NewImport, rows
 from import_pipeline.tracking.process import Worker
@@ -18,7 +19,12 @@ _UNENDED = imports.c.status.in_([ImportStatus.SCHEDULED, ImportStatus.RUNNING])
 
 
 def create_slot(connection: Connection, new: NewImport, now: datetime) -> bool:
-    """The scheduled import of a slot; False where the slot has one already, whoever made it."""
+    """The scheduled import of a slot; False if the slot has one already, or is spent.
+
+    An import of the slot that a rule has cancelled, before it started, is scheduled again.
+    """
+    if _reinstate(connection, new, now):
+        return True
     statement = insert_into(connection, imports).values(
         source=new.source,
         importable_type=new.importable_type,
@@ -35,6 +41,31 @@ def create_slot(connection: Connection, new: NewImport, now: datetime) -> bool:
     )
 
 
+def _reinstate(connection: Connection, new: NewImport, now: datetime) -> bool:
+    """cancelled -> scheduled, for the import of a slot that no person cancelled and that has not started."""
+    set_aside = (
+        imports.c.source == new.source,
+        imports.c.slot_at == new.slot_at,
+        imports.c.status == ImportStatus.CANCELLED,
+        imports.c.started_at.is_(None),
+        imports.c.cancel_requested_at.is_(None),
+        imports.c.trigger != Trigger.RESCHEDULE,
+    )
+    values = {
+        "status": ImportStatus.SCHEDULED,
+        "trigger": new.trigger,
+        "scheduled_at": new.slot_at,
+        **dict.fromkeys(("cancelled_at", "ended_at", "failure_reason", "run_requested_at", "requested_by")),
+    }
+    found = update(imports).where(*set_aside).values(**values, updated_at=now).returning(imports.c.id)
+    import_id = connection.scalar(found)
+    if import_id is None:
+        return False
+    sentence = f"Scheduled again: the slot of {new.slot_at:%Y-%m-%d %H:%M} UTC lies ahead, and nothing has spent it."
+    events.note(connection, import_id, now, "slot_reinstated", sentence)
+    return True
+
+
 def open_ones(connection: Connection, source: str, now: datetime) -> list[ImportRow]:
     """What the scheduling rules look at: scheduled and running imports, and ended ones of slots that are to come."""
     looked_at = (imports.c.source == source, or_(_UNENDED, imports.c.slot_at > now))
@@ -49,7 +80,8 @@ def open_retry_of(connection: Connection, import_id: int) -> int | None:
 def claim_run(connection: Connection, seen: ImportRow, now: datetime, again_after: timedelta) -> bool:
     """The right to ask for a run of the import; False where somebody else has asked so recently, or works on it now."""
     asked = imports.c.run_requested_at
-    unasked = or_(asked.is_(None), asked <= now - again_after, asked <= imports.c.heartbeat_at)
+    is_recent = asked.between(now - again_after, now + again_after)  # not one that a clock far ahead has written
+    unasked = or_(asked.is_(None), asked <= now - again_after, not_(is_recent), asked <= imports.c.heartbeat_at)
     as_seen = (imports.c.id == seen.id, imports.c.status == seen.status, imports.c.fence == seen.fence)
     return _change(connection, now, *as_seen, unasked, run_requested_at=now)
 
@@ -90,14 +122,31 @@ def withdraw(connection: Connection, import_id: int, starter: Worker) -> bool:
 
 
 def reschedule(connection: Connection, import_id: int, now: datetime, requested_by: str | None) -> bool:
-    """A coming slot's import starts now; its slot is spent. False where it has started or is due anyway."""
+    """A slot's import starts now; its slot is spent. False if it has started or was moved already."""
     values = {"scheduled_at": now, "trigger": Trigger.RESCHEDULE, "requested_by": requested_by}
-    return _change(connection, now, *_scheduled(import_id), imports.c.scheduled_at > now, **values)
+    return _change(connection, now, *_scheduled(import_id), imports.c.trigger != Trigger.RESCHEDULE, **values)
 
 
-def cancel_scheduled(connection: Connection, import_id: int, now: datetime, reason: str) -> bool:
-    """scheduled -> cancelled; False where it is no longer scheduled."""
+def of_slot(connection: Connection, source: str, slot_at: datetime) -> ImportRow | None:
+    """The import of the slot, whatever became of it."""
+    found = rows(connection, select(imports).where(imports.c.source == source, imports.c.slot_at == slot_at))
+    return found[0] if found else None
+
+
+def moved(connection: Connection, source: str) -> ImportRow | None:
+    """The import that a person has moved to now and that has not started yet."""
+    waiting = (imports.c.source == source, imports.c.status == ImportStatus.SCHEDULED)
+    found = rows(connection, select(imports).where(*waiting, imports.c.trigger == Trigger.RESCHEDULE))
+    return found[0] if found else None
+
+
+def cancel_scheduled(
+    connection: Connection, import_id: int, now: datetime, reason: str, *, by_person: bool = False
+) -> bool:
+    """scheduled -> cancelled; False where it is no longer scheduled. A slot is spent only if a person cancelled it."""
     values = {"status": ImportStatus.CANCELLED, "cancelled_at": now, "ended_at": now, "failure_reason": reason}
+    if by_person:
+        values["cancel_requested_at"] = now
     return _change(connection, now, *_scheduled(import_id), **values)
 
 

@@ -198,6 +198,14 @@ import_shards = Table(
     _counter("rate_limit_hits_count"),
 )
 
+source_schedules = Table(
+    "source_schedules",
+    tracking_metadata,
+    Column("source", String(100), primary_key=True, doc="The source; it has a row once its schedule was off."),
+    Column("off_since", UtcDateTime, doc="The first look that found its schedule off; null: it is on."),
+    Column("off_seen_at", UtcDateTime, doc="The latest look that found its schedule off."),
+)
+
 import_item_statuses = Table(
     "import_item_statuses",
     tracking_metadata,

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, and_, func, not_, select
 
-from import_pipeline.rules.status import DUE, DUE_FOR, OVERDUE, ImportKind, ImportStatus, ItemStatus
+from import_pipeline.rules.status import DUE, DUE_FOR, OVERDUE, SCHEDULE_OFF, ImportKind, ImportStatus, ItemStatus
 from import_pipeline.tracking.imports import ImportRow, rows
+from import_pipeline.tracking.schedules import held_back
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import import_requests, imports
 
@@ -52,7 +53,9 @@ class Filter:
             ImportStatus.SCHEDULED: at >= now - DUE_FOR,
         }
         if self.status in of_status:
-            found += [imports.c.status == ImportStatus.SCHEDULED, of_status[self.status]]
+            found += [imports.c.status == ImportStatus.SCHEDULED, of_status[self.status], not_(held_back())]
+        elif self.status == SCHEDULE_OFF:
+            found.append(held_back())
         elif self.status is not None:
             found.append(imports.c.status == self.status)
         return found
@@ -82,13 +85,14 @@ def how_many(connection: Connection, which: Filter, now: datetime) -> int:
 
 
 def counts(connection: Connection, now: datetime) -> dict[tuple[str, str], int]:
-    """(source, status) -> how many imports, `overdue` apart from `scheduled`."""
+    """(source, status) -> how many imports; `overdue` and `schedule is off` apart from `scheduled`."""
     grouped = select(imports.c.source, imports.c.status, func.count()).group_by(imports.c.source, imports.c.status)
     found = {(source, str(status)): int(number) for source, status, number in connection.execute(grouped)}
-    overdue = select(imports.c.source, func.count()).where(*Filter(status=OVERDUE).clauses(now))
-    for source, number in connection.execute(overdue.group_by(imports.c.source)):
-        found[source, OVERDUE] = number
-        found[source, ImportStatus.SCHEDULED] -= number
+    for status in (OVERDUE, SCHEDULE_OFF):
+        apart = select(imports.c.source, func.count()).where(*Filter(status=status).clauses(now))
+        for source, number in connection.execute(apart.group_by(imports.c.source)):
+            found[source, status] = number
+            found[source, ImportStatus.SCHEDULED] -= number
     return found
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from import_pipeline.errors import ImportAlreadyRunning, LeaseLost
 from import_pipeline.importer import wishes
-from import_pipeline.importer.schedule import Launch, RunFate, slots_to_come
+from import_pipeline.importer.schedule import Launch, RunFate, is_off_now, slots_to_come
 from import_pipeline.tracking import leases
 from import_pipeline.tracking.requests import Wish
 from import_pipeline_tests.life import (
@@ -135,10 +135,111 @@ def test_changed_slots_cancel_what_was_planned_for_the_old_ones(life):
     numbers = numbered(life, 9, 12)
     changed = Life(life.database, source=items_source(slots="10:30"))
     result = changed.tick()
-    assert [launch.import_id for launch in result.launches] == [numbers[9]], "what is overdue is still worth it"
-    assert result.sentences[0] == "The schedule no longer has a slot at 2030-06-01 12:00 UTC."
-    assert life.get(numbers[12]).status is CANCELLED
+    assert result.launches == [], "what the settings do not have does not start"
+    assert result.sentences[:2] == [
+        f"The schedule no longer has a slot at 2030-06-01 {h} UTC." for h in ("09:00", "12:00")
+    ]
+    assert {life.get(number).status for number in numbers.values()} == {CANCELLED}
     assert changed.all()[-1].slot_at == TEN + timedelta(minutes=30)
+
+
+def test_a_setting_that_comes_back_brings_the_imports_that_it_had_cancelled_back(life):
+    """A time zone that is changed and changed back; two processes with different settings."""
+    number = numbered(life, 12)[12]
+    other = Life(life.database, source=items_source(time_zone="Asia/Kolkata"))
+    for _ in range(3):
+        other.tick()
+        assert life.get(number).status is CANCELLED
+        life.tick()
+        row = life.get(number)
+        assert (row.status.value, row.scheduled_at, row.failure_reason) == ("scheduled", at(12), None)
+        assert (row.cancelled_at, row.ended_at) == (None, None)
+    assert life.told(number)[1] == (
+        "slot_reinstated",
+        "Scheduled again: the slot of 2030-06-01 12:00 UTC lies ahead, and nothing has spent it.",
+    )
+    life.go_on(hours=2)
+    assert number in ids_of(life.tick())
+
+
+def test_a_slot_that_a_person_cancelled_stays_cancelled_whatever_becomes_of_the_settings(life):
+    number = numbered(life, 12)[12]
+    wishes.cancel(life.installation, number, by="Ada")
+    Life(life.database, source=items_source(slots="10:30")).tick()
+    life.tick()
+    assert life.get(number).status is CANCELLED
+    assert life.do(slots_to_come, life.source, life.now, 1) == [at(15)]
+
+
+def test_a_clock_that_was_ahead_for_two_looks_loses_no_slot(life):
+    noon = numbered(life, 12)[12]
+    life.go_on(hours=5, minutes=10)
+    three = life.launch()
+    three.import_all("1")
+    assert (three.row.slot_at, life.get(noon).status) == (at(15), CANCELLED), "noon was missed, as it seemed"
+    life.tick()
+    life.go_on(hours=-4)
+    assert life.tick().launches == []
+    assert life.do(slots_to_come, life.source, life.now, 2) == [at(12), at(18)], "the import of 15:00 has run"
+    life.go_on(minutes=50)
+    assert ids_of(life.tick()) == [noon]
+
+
+@pytest.mark.parametrize("ahead", [{"hours": 4}, {"days": 3}])
+def test_a_request_that_a_clock_ahead_has_written_starts_when_the_clock_is_set_back(life, ahead):
+    life.go_on(**ahead)
+    wishes.ask(life.installation, life.source, Wish.NEW, by="Ada")
+    [number] = ids_of(life.tick())
+    life.go_on(**{unit: -value for unit, value in ahead.items()})
+    assert ids_of(life.tick()) == [number], "the run that was asked for then is no recent one"
+
+
+def test_a_schedule_that_is_switched_on_again_makes_no_slot_of_that_time_up(life):
+    number = numbered(life, 12)[12]
+    for _ in range(9):
+        life.go_on(hours=3)
+        life.tick(schedule_is_on=False)
+    result = life.tick()
+    assert result.launches == []
+    assert result.sentences[0] == "The schedule was off at 2030-06-01 12:00 UTC."
+    assert [(row.status.value, row.slot_at) for row in life.all()] == [
+        ("cancelled", at(12)),
+        ("scheduled", at(15, day=2)),
+    ]
+    life.go_on(hours=2)
+    [launch] = life.tick().launches
+    assert life.get(launch.import_id).slot_at == at(15, day=2), "the next slot is due as ever"
+    assert life.get(number).failure_reason == "The schedule was off at 2030-06-01 12:00 UTC."
+
+
+def test_slots_that_passed_after_the_schedule_was_switched_on_and_before_any_look_are_missed(life):
+    numbered(life, 12)
+    life.tick(schedule_is_on=False)
+    life.go_on(hours=12)
+    [launch] = life.tick(on_since=at(17)).launches
+    assert life.get(launch.import_id).slot_at == at(21)
+    assert [(row.status.value, row.slot_at) for row in life.all()] == [
+        ("cancelled", at(12)),
+        ("cancelled", at(18)),
+        ("scheduled", at(21)),
+        ("scheduled", at(0, day=2)),
+    ]
+
+
+def test_cron_follows_a_schedule_that_a_sensor_sees_off_and_ignores_what_none_has_seen_for_long(life):
+    life.tick(schedule_is_on=False)
+    assert is_off_now(life.installation, life.source)
+    life.tick(schedule_is_on=False, has_seen_schedule=False)
+    life.go_on(minutes=2)
+    assert not is_off_now(life.installation, life.source), "the look of cron is none of a sensor"
+
+
+def test_a_downtime_with_the_schedule_on_makes_up_the_latest_slot_though_it_was_off_long_ago(life):
+    life.tick(schedule_is_on=False)
+    life.tick()
+    life.go_on(hours=6)
+    [launch] = life.tick().launches
+    assert life.get(launch.import_id).slot_at == at(15)
 
 
 def test_a_stopped_schedule_starts_no_slot_and_touches_none(life):
@@ -146,8 +247,8 @@ def test_a_stopped_schedule_starts_no_slot_and_touches_none(life):
     before = life.story()
     result = life.tick(schedule_is_on=False)
     assert (result.launches, life.story()) == ([], before)
-    assert result.sentences == ["The schedule is stopped, and nobody has asked for an import."]
-    assert len(life.tick().launches) == 1
+    assert result.sentences == ["The schedule is off, and no import was requested."]
+    assert life.tick().launches == []
 
 
 def test_a_worker_whose_lease_ran_out_is_replaced_three_times_then_the_import_has_failed(life):

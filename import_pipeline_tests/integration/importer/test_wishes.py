@@ -1,5 +1,6 @@
 """What people wish for, on real rows: carried out once, with who, when and why kept."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from import_pipeline.importer.heartbeat import Heartbeat
 from import_pipeline.importer.schedule import RunFate
 from import_pipeline.rules.status import ImportKind, ImportStatus
 from import_pipeline.sources.items import ImportedItem
-from import_pipeline.tracking import scheduling
+from import_pipeline.tracking import requests, scheduling
 from import_pipeline.tracking.imports import Pulse
 from import_pipeline.tracking.requests import Wish
 from import_pipeline_tests.life import BOB, CANCELLED, COMPLETED, FAILED, RUNNING, TEN, at
@@ -104,10 +105,96 @@ def test_reschedule_spends_the_next_slot_and_the_one_after_it_is_filled(life, sc
     assert len(life.tick(**on).launches) == schedule_is_on
 
 
-def test_a_second_reschedule_spends_the_slot_after_it(life):
+def test_two_people_who_reschedule_within_one_tick_mean_the_same_slot(life):
+    life.tick()
+    first = wishes.request_run(life.installation, life.source, Wish.RESCHEDULE, by="Ada")
+    second = wishes.request_run(life.installation, life.source, Wish.RESCHEDULE, by="Bob")
+    assert (first.already, first.slot_at, second.id) == (None, at(12), first.id)
+    assert second.already == f"Request {first.id} of Ada asks for the same: nothing was added."
+    [number] = launched(life.tick())
+    third = wishes.request_run(life.installation, life.source, Wish.RESCHEDULE, by="Cy")
+    of_slot = f"Import {number} of the slot of 2030-06-01 12:00 UTC"
+    assert third.already == f"{of_slot} was moved to now already: nothing was added."
+    life.begin(number).import_all("1")
+    life.tick()
+    assert [(row.status.value, row.slot_at) for row in life.all()] == [("completed", at(12)), ("scheduled", at(15))]
+    assert [(each["requested_by"], each["result_import_id"]) for each in life.wishes()] == [
+        ("Ada", number),
+        ("Cy", number),
+    ]
+
+
+def test_requests_written_by_two_processes_at_once_move_one_slot(life):
+    """As an older version writes them: without the slot, or both before either is seen."""
+    life.tick()
+    for who in ("Ada", "Bob"):
+        life.do(requests.ask, "items", Wish.RESCHEDULE, TEN, requested_by=who, slot_at=at(12))
+    result = life.tick()
+    [number] = launched(result)
+    of_slot = f"Import {number} of the slot of 2030-06-01 12:00 UTC"
+    assert result.sentences[:2] == [
+        f"Import {number} was asked for by Ada.",
+        f"{of_slot} was moved to now already: nothing was moved by Bob.",
+    ]
+    assert [row.slot_at for row in life.all()] == [at(12), at(15)]
+
+
+def test_a_reschedule_whose_slot_has_begun_by_itself_spends_no_other(life):
+    life.tick()
+    life.go_on(hours=1, minutes=59)
+    ask(life, Wish.RESCHEDULE)
+    life.go_on(minutes=2)
+    [number] = launched(life.tick())
+    assert (life.get(number).slot_at, life.all()[-1].slot_at) == (at(12), at(15))
+
+
+def test_a_reschedule_whose_slot_was_cancelled_by_another_person_says_so(life):
+    life.tick()
+    ask(life, Wish.RESCHEDULE)
+    [row] = life.all()
+    wishes.cancel(life.installation, row.id, by="Bob")
+    result = life.tick()
+    assert result.launches == []
+    of_slot = f"Import {row.id} of the slot of 2030-06-01 12:00 UTC"
+    assert result.sentences[0] == f"{of_slot} is cancelled already: nothing was moved by Ada."
+
+
+def test_a_reschedule_that_waited_for_hours_starts_one_import(life):
+    life.tick()
+    ask(life, Wish.RESCHEDULE)
+    life.go_on(hours=6)
+    assert len(launched(life.tick())) == 1
+    assert life.all()[-1].slot_at == at(18)
+
+
+def test_two_presses_of_one_person_within_a_tick_are_one_import_and_those_of_two_people_are_two(life):
+    asked = [wishes.request_run(life.installation, life.source, Wish.NEW, by=who) for who in ("Ada", "Ada", "Bob")]
+    assert [each.already is not None for each in asked] == [False, True, False]
+    other = wishes.request_run(life.installation, life.source, Wish.NEW, fresh=True, by="Ada")
+    assert other.already is None, "it is not the same"
+    life.tick()
+    assert [row.requested_by for row in life.all() if row.slot_at is None] == ["Ada", "Bob", "Ada"]
+    assert wishes.request_run(life.installation, life.source, Wish.NEW, by="Ada").already is None, (
+        "that one is carried out"
+    )
+
+
+def test_many_who_reschedule_at_one_moment_make_one_request(life):
+    life.tick()
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(
+            pool.map(lambda who: wishes.request_run(life.installation, life.source, Wish.RESCHEDULE, by=who), "abcdef")
+        )
+    assert sum(each.already is None for each in answers) == 1
+    assert len(life.wishes()) == 1
+
+
+def test_a_second_reschedule_spends_the_slot_after_it_once_the_first_one_has_begun(life):
     for _ in range(2):
         ask(life, Wish.RESCHEDULE)
-        life.tick()
+        for number in launched(life.tick()):
+            life.begin(number).import_all("1")
+    life.tick()
     assert [(row.trigger.value, row.slot_at) for row in life.all()] == [
         ("reschedule", at(12)),
         ("reschedule", at(15)),
@@ -298,7 +385,7 @@ def test_an_import_that_has_not_ended_is_not_deleted(life):
 
 def test_an_import_whose_slot_is_yet_to_come_is_kept_since_the_slot_would_be_filled_again(life):
     number = life.slot(at(12))
-    life.do(scheduling.cancel_scheduled, number, life.now, "not today")
+    life.do(scheduling.cancel_scheduled, number, life.now, "not today", by_person=True)
     with pytest.raises(UsageError, match=f"^import {number} keeps the slot of 2030-06-01 12:00 UTC"):
         wishes.delete(life.installation, number)
     life.tick()

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from import_pipeline.tracking import shards
+from import_pipeline.tracking import schedules, shards
 from import_pipeline.tracking.process import Worker
 from import_pipeline_tests.panels import add_event, add_import, add_items, open_panel
 from import_pipeline_tests.rows import NOON
@@ -60,6 +60,32 @@ async def test_what_waits_for_its_start_is_due_for_a_minute_then_overdue_with_a_
         await panel.get("/?status=scheduled")
         assert [view.status for view in panel.drawn.context["views"]] == ["due"]
         assert panel.drawn.context["refresh"] == 1000
+
+
+async def test_what_waits_while_its_schedule_is_off_is_said_to_do_so_and_is_not_overdue(home):
+    async with open_panel(home) as panel:
+        late = NOON - timedelta(hours=1)
+        of_slot = add_import(panel.installation, scheduled_at=late, slot_at=late)
+        asked = add_import(panel.installation, scheduled_at=late)
+        with panel.installation.database.write() as connection:
+            schedules.see_off(connection, "items", NOON)
+
+        async def shown(path):
+            await panel.get(path)
+            return [(view.row.id, view.status) for view in panel.drawn.context["views"]]
+
+        assert await shown("/?status=schedule+is+off") == [(of_slot, "schedule is off")]
+        assert await shown("/?status=overdue") == [(asked, "overdue")], "what a person asked for is not held back"
+        tabs = {tab.text: tab.count for tab in panel.drawn.context["statuses"]}
+        assert (tabs["schedule is off"], tabs["overdue"], tabs["scheduled"]) == (1, 1, 0)
+        assert "<strong>The schedule is off:</strong>" in (await panel.get(f"/imports/{of_slot}")).text
+        scraped = (await panel.get("/metrics")).text
+        assert 'import_pipeline_imports{source="items",status="schedule is off"} 1.0' in scraped
+        assert 'import_pipeline_schedule_on{source="items"} 0.0' in scraped
+        with panel.installation.database.write() as connection:
+            assert schedules.see_on(connection, "items") == NOON
+        assert {status for _, status in await shown("/")} == {"overdue"}
+        assert 'import_pipeline_schedule_on{source="items"} 1.0' in (await panel.get("/metrics")).text
 
 
 async def test_an_import_s_page_has_it_all(home):

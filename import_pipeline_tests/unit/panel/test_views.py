@@ -156,6 +156,9 @@ def test_pages_around_the_one_shown(total, page, shown):
     assert [link.text for link in list_page(listing(total=total), Query(page=page), SOURCES)["pages"]] == shown
 
 
+LATER = NOON + timedelta(hours=1)
+
+
 def a_look(row, unfinished, retried_by):
     return Look(
         view=view_of(row, "", NOON),
@@ -180,7 +183,8 @@ def a_look(row, unfinished, retried_by):
         (an_import(status=ImportStatus.FAILED), 3, None, ("retry", "delete")),
         (an_import(status=ImportStatus.FAILED), 3, 8, ()),
         (an_import(status=ImportStatus.FAILED, slot_at=NOON), 3, None, ("retry", "delete")),
-        (an_import(status=ImportStatus.CANCELLED, slot_at=NOON + timedelta(hours=1)), 0, None, ()),
+        (an_import(status=ImportStatus.CANCELLED, slot_at=LATER, cancel_requested_at=NOON), 0, None, ()),
+        (an_import(status=ImportStatus.CANCELLED, slot_at=LATER), 0, None, ("delete",)),  # by a rule: nothing is spent
     ],
 )
 def test_only_what_can_be_done_is_offered(row, unfinished, retried_by, actions):
@@ -206,7 +210,7 @@ def test_only_what_can_be_done_is_offered(row, unfinished, retried_by, actions):
         ("delete", an_import(status=ImportStatus.FAILED), 3, 8, "import 8 retries it"),
         (
             "delete",
-            an_import(status=ImportStatus.CANCELLED, slot_at=NOON + timedelta(hours=1)),
+            an_import(status=ImportStatus.CANCELLED, slot_at=LATER, cancel_requested_at=NOON),
             0,
             None,
             "it tells that its slot is spent, which is to come",

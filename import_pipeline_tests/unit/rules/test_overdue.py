@@ -23,7 +23,7 @@ from import_pipeline.rules.overdue import (
     missed_slots,
 )
 from import_pipeline.rules.resumes import MAX_RESUMES
-from import_pipeline.rules.slots import parse_slots
+from import_pipeline.rules.slots import end_of_off_time, parse_slots
 from import_pipeline.rules.status import ImportStatus, Trigger
 
 SLOTS = parse_slots("0,3,6,9,12,15,18,21", "UTC")
@@ -103,14 +103,20 @@ TABLE = {
         ("the next slot is spent, and its import runs", [running(1, 12)], [PLAN_THREE, IS_RUNNING]),
         ("the next slot is spent, its import has ended", [slot(1, 12, ImportStatus.COMPLETED)],
          [PLAN_THREE, NOTHING_TILL_THREE]),
-        ("the next slot was cancelled by a person", [slot(1, 12, ImportStatus.CANCELLED)],
+        ("the next slot was cancelled by a person", [slot(1, 12, ImportStatus.CANCELLED, cancel_requested_at=NOW)],
          [PLAN_THREE, NOTHING_TILL_THREE]),
         ("two slots are spent, the third has its import",
-         [slot(1, 12, ImportStatus.CANCELLED), slot(2, 15, ImportStatus.FAILED), slot(3, 18)], [NOTHING_TILL_SIX]),
+         [slot(1, 12, ImportStatus.CANCELLED, has_started=True), slot(2, 15, ImportStatus.FAILED), slot(3, 18)],
+         [NOTHING_TILL_SIX]),
+        ("a rule cancelled the next slot's import, and spent nothing", [slot(1, 12, ImportStatus.CANCELLED)],
+         [PLAN_NOON, NOTHING]),
         ("slots that were changed since", [slot(1, 11)],
          [Cancel(import_id=1, reason="The schedule no longer has a slot at 2030-06-01 11:00 UTC."),
           PLAN_NOON, NOTHING]),
-        ("a request is no future import", [wish(1, at(12))], [PLAN_NOON, NOTHING]),
+        ("a request is no future import, and due although the clock was set back", [wish(1, at(12))],
+         [PLAN_NOON, asked(1)]),
+        ("a slot that was moved to now is due although the clock was set back",
+         [slot(1, 15, scheduled_at=at(14), trigger=Trigger.RESCHEDULE)], [PLAN_NOON, asked(1)]),
     ],
     "rules 2 and 3, overdue slots": [
         ("one is due", [slot(1, 9), NEXT], [due(1, 9)]),
@@ -119,7 +125,15 @@ TABLE = {
         ("after a downtime only the latest starts", [slot(1, 3), slot(2, 6), slot(3, 9), NEXT],
          [missed(1, 3, 9), missed(2, 6, 9), due(3, 9)]),
         ("whatever order they come in", [slot(3, 9), NEXT, slot(1, 3)], [missed(1, 3, 9), due(3, 9)]),
-        ("a slot whose schedule was changed since still starts", [slot(1, 8), NEXT], [due(1, 8)]),
+        ("a slot that the settings no longer have does not start", [slot(1, 8), NEXT],
+         [Cancel(import_id=1, reason="The schedule no longer has a slot at 2030-06-01 08:00 UTC."), NOTHING]),
+        ("unless its run was just asked for", [slot(1, 8, run_requested_at=NOW), NEXT], [starting(1)]),
+        ("nor does it hide the slot that is due", [slot(1, 9), slot(2, 10), NEXT],
+         [Cancel(import_id=2, reason="The schedule no longer has a slot at 2030-06-01 10:00 UTC."), due(1, 9)]),
+        ("a run that a clock far ahead has asked for did not come", [slot(1, 9, run_requested_at=at(13)), NEXT],
+         [due(1, 9)]),
+        ("a clock that is a little ahead asked for a run",
+         [slot(1, 9, run_requested_at=NOW + timedelta(seconds=9)), NEXT], [starting(1)]),
         ("an older one whose run was just asked for is left alone",
          [slot(1, 6, run_requested_at=before(seconds=59)), slot(2, 9), NEXT], [starting(1)]),
         ("the latest one's run was just asked for", [slot(1, 6), slot(2, 9, run_requested_at=NOW), NEXT],
@@ -128,7 +142,7 @@ TABLE = {
          [due(1, 9)]),
     ],
     "rule 4, one at a time": [
-        ("the due slot waits", [running(), slot(2, 10), NEXT], [IS_RUNNING]),
+        ("the due slot waits", [running(1, 6), slot(2, 9), NEXT], [IS_RUNNING]),
         ("older overdue ones are cancelled meanwhile", [running(1, 0), slot(2, 6), slot(3, 9), NEXT],
          [missed(2, 6, 9), IS_RUNNING]),
         ("requests wait, too", [running(), wish(2), NEXT], [IS_RUNNING]),
@@ -253,7 +267,46 @@ def test_after_any_downtime_the_history_tells_the_latest_slots_without_a_gap(hou
     assert cancelled == [one.id for one in filled[:-1]]
 
 
-STOPPED = Wait(reason="The schedule is stopped, and nobody has asked for an import.")
+@pytest.mark.parametrize(
+    ("seen_off_at", "on_since", "end"),
+    [
+        pytest.param(at(9), None, NOW, id="the moment of the switch is unknown: no slot was seen while it was on"),
+        pytest.param(at(6), at(8), at(8), id="switched on while no daemon looked"),
+        pytest.param(at(9), at(8), NOW, id="seen to be off after that: the moment of the last switch is unknown"),
+        pytest.param(at(9), at(12), NOW, id="the clock was set back since"),
+        pytest.param(at(12), None, NOW, id="seen by a clock that was ahead"),
+    ],
+)
+def test_a_schedule_was_off_until_it_was_switched_on(seen_off_at, on_since, end):
+    assert end_of_off_time(seen_off_at, on_since, NOW) == end
+
+
+@pytest.mark.parametrize(
+    ("imports", "off_until", "missed"),
+    [
+        pytest.param([slot(1, 3)], NOW, [], id="off until now"),
+        pytest.param([slot(1, 3)], at(5), [at(6), at(9)], id="on again, and no daemon looked"),
+        pytest.param([], at(8), [at(9)], id="nothing was planned before it was off"),
+        pytest.param([NEXT], at(8), [], id="planned since"),
+    ],
+)
+def test_slots_while_the_schedule_was_off_are_not_missed(imports, off_until, missed):
+    assert [one.slot_at for one in missed_slots(imports, SLOTS, NOW, off_until=off_until)] == missed
+
+
+def test_slots_while_the_schedule_was_off_are_not_made_up():
+    waiting = [slot(1, 6), slot(2, 9), NEXT]
+    while_off = [
+        Cancel(import_id=n, reason=f"The schedule was off at 2030-06-01 0{hour}:00 UTC.")
+        for n, hour in ((1, 6), (2, 9))
+    ]
+    assert decide(waiting, SLOTS, NOW, off_until=NOW) == [*while_off, NOTHING]
+    assert decide(waiting, SLOTS, NOW, off_until=at(8)) == [while_off[0], due(2, 9)]
+    moved = slot(1, 9, scheduled_at=at(8), trigger=Trigger.RESCHEDULE)
+    assert decide([moved, NEXT], SLOTS, NOW, off_until=NOW) == [asked(1)], "a person asked for it"
+
+
+STOPPED = Wait(reason="The schedule is off, and no import was requested.")
 
 
 @pytest.mark.parametrize(
@@ -290,8 +343,12 @@ class World:
     def carry_out(self, decision):
         match decision:
             case Schedule(slot_at=slot_at):
-                assert all(one.slot_at != slot_at for one in self.imports.values()), "a slot has one import"
-                self.add(slot_at=slot_at, scheduled_at=slot_at, trigger=Trigger.SCHEDULE)
+                of_slot = [one for one in self.imports.values() if one.slot_at == slot_at]
+                assert not any(one.spends_slot() for one in of_slot), "a slot is spent once"
+                for one in of_slot:  # the row of a slot is unique: it is scheduled again
+                    self.become(one.id, ImportStatus.SCHEDULED, ImportStatus.CANCELLED)
+                if not of_slot:
+                    self.add(slot_at=slot_at, scheduled_at=slot_at, trigger=Trigger.SCHEDULE)
             case Cancel(import_id=number):
                 self.become(number, ImportStatus.CANCELLED, ImportStatus.SCHEDULED)
             case Start(import_id=number):
@@ -337,8 +394,11 @@ class World:
             self.imports[moved.id] = replace(moved, scheduled_at=self.now, trigger=Trigger.RESCHEDULE)
 
 
+# Minutes may be below zero: clocks are set back, too.
 happenings = st.lists(
-    st.tuples(st.sampled_from(["nothing", "ends", "dies", "cancel", "new", "reschedule"]), st.integers(0, 20 * 60)),
+    st.tuples(
+        st.sampled_from(["nothing", "ends", "dies", "cancel", "new", "reschedule"]), st.integers(-5 * 60, 20 * 60)
+    ),
     max_size=60,
 )
 

@@ -1,0 +1,54 @@
+"""Each source's schedule: whether a person has switched it off, as the latest look saw it."""
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, and_, func, select, update
+
+from import_pipeline.rules.status import ImportStatus, Trigger
+from import_pipeline.tracking.dialect import insert_into
+from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.tables import imports
+from import_pipeline.tracking.tables import source_schedules as schedules
+
+
+def see_off(connection: Connection, source: str, now: datetime) -> None:
+    """Record that the schedule is off now."""
+    new = insert_into(connection, schedules).values(source=source, off_since=now, off_seen_at=now)
+    since = {"off_since": func.coalesce(schedules.c.off_since, now), "off_seen_at": now}
+    connection.execute(new.on_conflict_do_update(index_elements=["source"], set_=since))
+
+
+def see_on(connection: Connection, source: str) -> datetime | None:
+    """Record that the schedule is on now. Returns the latest look that found it off, once; None if it was on."""
+    was_off = update(schedules).where(schedules.c.source == source, schedules.c.off_since.is_not(None))
+    seen: datetime | None = connection.scalar(was_off.values(off_since=None).returning(schedules.c.off_seen_at))
+    return seen
+
+
+def off_since(connection: Connection, source: str) -> datetime | None:
+    """Since when the schedule is off; None if it is on, as far as any look has seen."""
+    since: datetime | None = connection.scalar(select(schedules.c.off_since).where(schedules.c.source == source))
+    return since
+
+
+def off_seen_at(connection: Connection, source: str) -> datetime | None:
+    """The latest look that found the schedule off, if it is off."""
+    is_off = (schedules.c.source == source, schedules.c.off_since.is_not(None))
+    seen: datetime | None = connection.scalar(select(schedules.c.off_seen_at).where(*is_off))
+    return seen
+
+
+def holds_back(connection: Connection, row: ImportRow) -> bool:
+    """Whether the import waits for a slot whose schedule is off; what a person asked for is not held back."""
+    of_slot = row.slot_at is not None and row.trigger is not Trigger.RESCHEDULE
+    return row.status is ImportStatus.SCHEDULED and of_slot and off_since(connection, row.source) is not None
+
+
+def held_back() -> ColumnElement[bool]:
+    """The condition that finds such imports."""
+    return and_(
+        imports.c.status == ImportStatus.SCHEDULED,
+        imports.c.slot_at.is_not(None),
+        imports.c.trigger != Trigger.RESCHEDULE,
+        imports.c.source.in_(select(schedules.c.source).where(schedules.c.off_since.is_not(None))),
+    )
