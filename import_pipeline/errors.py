@@ -5,6 +5,7 @@
     │   ├── SettingError            a setting cannot be read
     │   ├── SourceNotFound          no source of that name, or the list of sources cannot be loaded
     │   ├── ContractError           a source or an importable does not do what the contract says
+    │   ├── HookFailed              a method of theirs raised, or returned what it may not
     │   ├── CostTooHigh             a request costs more than a limit has room for
     │   ├── ImportNotFound          no import of that id
     │   └── SchemaError             the database's tables do not fit this version
@@ -16,11 +17,13 @@
     │   ├── ImportCancelled         because a person wished it
     │   ├── ImportInterrupted       because its process was told to end; the next run goes on with it
     │   └── ImportFailed            because going on makes no sense
+    │       └── OtherOrigin         a request would leave the source's own origin
     ├── Unavailable                 a server that is needed does not answer
     │   ├── DatabaseUnavailable
     │   └── LimiterUnavailable
     └── ItemError                   one item cannot be imported (now)
         ├── ItemRejected            it never will be: 404, 410, a payload that the importable refuses
+        │   └── ItemDenied          we may not have it: 401, 403; many of them in a row concern the import
         └── ItemRetryable           a later try may do: timeouts, 5xx, broken connections
 
 Data that a program may want stands in attributes; the text says what is, what was expected and what to do.
@@ -57,6 +60,15 @@ class ContractError(UsageError):
         super().__init__(f"{source}.{method}: expected {expected}, got {got}")
         self.source = source
         self.method = method
+
+
+class HookFailed(UsageError):
+    """A method of a user's class raised, or returned what it may not; `hook` and `place` (file and line) name it."""
+
+    def __init__(self, hook: str, problem: str, place: str | None = None) -> None:
+        super().__init__(f"{hook} {problem}" + (f" ({place})" if place else ""))
+        self.hook = hook
+        self.place = place
 
 
 class CostTooHigh(UsageError):
@@ -131,6 +143,10 @@ class ImportFailed(ImportStopped):
     """Going on makes no sense: the reason says why and what to do."""
 
 
+class OtherOrigin(ImportFailed):
+    """A request would leave the source's own origin, and take its token there."""
+
+
 class Unavailable(ImportPipelineError):
     """A server that is needed does not answer."""
 
@@ -158,6 +174,10 @@ class ItemError(ImportPipelineError):
 
 class ItemRejected(ItemError):
     """No further try can help."""
+
+
+class ItemDenied(ItemRejected):
+    """We may not have this item, or look for it at a wrong place; many of them in a row concern the whole import."""
 
 
 class ItemRetryable(ItemError):

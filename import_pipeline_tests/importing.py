@@ -2,6 +2,7 @@
 
 import multiprocessing
 import multiprocessing.context
+import re
 import threading
 import warnings
 from collections.abc import Iterator
@@ -194,6 +195,16 @@ def rows(settings, model=ImportedItem):
         by_id = {row["external_id"]: dict(row) for row in found}
         assert len(by_id) == len(found)
         return by_id
+
+
+def placeless(reason):
+    """A reason without the file and line of the hook that it came from, which other tests look at."""
+    return re.sub(r" \([^()]*\.py, line \d+\)", "", reason)
+
+
+def placeless_reasons(settings):
+    """external_id -> why it failed, of the newest import, without files and lines."""
+    return {external_id: placeless(reason) for external_id, reason in reasons(settings).items()}
 
 
 def log(url):

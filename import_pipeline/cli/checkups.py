@@ -19,8 +19,9 @@ from import_pipeline.clock import SystemClock
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import DatabaseUnavailable, ImportPipelineError, LimiterUnavailable, SchemaError
 from import_pipeline.importer.installation import Installation, open_installation
+from import_pipeline.importer.listed import total_of
 from import_pipeline.importer.plan import first_page
-from import_pipeline.importer.sources import checked, listed_in, load_sources
+from import_pipeline.importer.sources import checked, listed_in, load_sources, shared_tables
 from import_pipeline.ratelimit import Limiter, open_permits, parse_tiers
 from import_pipeline.ratelimit.inspection import inspect_redis, weaknesses
 from import_pipeline.ratelimit.proxies import environment_proxy
@@ -89,7 +90,9 @@ def given_twice(file: Path) -> list[str]:
 
 def sources(settings: Settings) -> Told:
     """Whether the list of sources can be loaded."""
-    return Told(message=f"{', '.join(source.name for source in load_sources(settings))} ({settings.sources})")
+    found = load_sources(settings)
+    names = ", ".join(source.name for source in found)
+    return Told(message=f"{names} ({settings.sources})", notes=tuple(shared_tables(found)))
 
 
 def slips(variables: Mapping[str, str]) -> list[str]:
@@ -221,7 +224,7 @@ def _first_page(installation: Installation, listed: ImportSource) -> str:
     judgement = judge(response.status_code, setting=f"{variable_prefix(listed.name)}TOKEN")
     if judgement.verdict is not Verdict.READ:
         raise ImportPipelineError(judgement.reason)
-    total = listed.total(response)
+    total = total_of(listed, response)
     count = "an unknown number of" if total is None else total
     found = environment_proxy(listed.base_url)
     way = f" through the proxy {found.address} ({found.variable})" if found else ""

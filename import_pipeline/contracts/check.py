@@ -1,5 +1,8 @@
 """Whether a source keeps the contract, said before anything is asked or stored."""
 
+import re
+
+from import_pipeline.contracts.hooks import check_hooks
 from import_pipeline.contracts.source import ImportSource
 from import_pipeline.errors import ContractError
 from import_pipeline.rules.partitions import Partitions
@@ -20,14 +23,19 @@ _NUMBERS = (
 )
 
 
+#: Dagster's names have no other characters; the tracking tables hold no more of them.
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
+
+
 def check_source(source: object) -> ImportSource:
     """The source itself, or a ContractError that says which part of the contract it misses."""
     if not isinstance(source, ImportSource):
         raise ContractError(repr(source), "class", "an instance of ImportSource", type(source).__name__)
     label = type(source).__name__
     name = getattr(source, "name", None)
-    if not isinstance(name, str) or not name.isidentifier():
-        raise ContractError(label, "name", "a name of letters, digits and underscores, such as items", repr(name))
+    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+        expected = "at most 100 of the letters a to z and A to Z, digits and underscores, such as items"
+        raise ContractError(label, "name", expected, repr(name))
     model = getattr(source, "model", None)
     if not hasattr(model, "__mapper__"):
         raise ContractError(name, "model", "a class mapped by SQLAlchemy", repr(model))
@@ -37,6 +45,7 @@ def check_source(source: object) -> ImportSource:
     column = model.__mapper__.columns.get("external_id")  # type: ignore[union-attr]
     if column is None:
         raise ContractError(name, "model.external_id", "a column with a unique constraint", "nothing")
+    check_hooks(source, name, model)  # type: ignore[arg-type]
     _check_values(source)
     return source
 
@@ -54,6 +63,8 @@ def _check_values(source: ImportSource) -> None:
             is_good = False
         if not is_good:
             raise ContractError(source.name, name, setting.expected, repr(value))
+    if not isinstance(source.api, str) or not source.api:
+        raise ContractError(source.name, "api", "a name", repr(source.api))
     if not isinstance(source.partitions, Partitions):
         raise ContractError(source.name, "partitions", "per_item or buckets(500)", repr(source.partitions))
     _check_address(source, settings["base_url"])

@@ -9,6 +9,7 @@ import dagster as dg
 from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.api import Api, open_api
 from import_pipeline.importer.installation import Installation
+from import_pipeline.importer.sources import configured
 
 
 class RateLimitedApiResource(dg.ConfigurableResource[None]):
@@ -29,7 +30,7 @@ class RateLimitedApiResource(dg.ConfigurableResource[None]):
             installation.settings.source(source.name),
             **{name: value for name, value in self.model_dump().items() if value is not None},
         )
-        return source.configured(settings)
+        return configured(source, settings)
 
     def open(
         self, source: ImportSource, installation: Installation, patience: timedelta | None = None

@@ -1,5 +1,6 @@
 """The source's API as an import uses it: one client, behind the shared limits, for one origin only."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ import httpx
 
 from import_pipeline.clock import Clock
 from import_pipeline.contracts import Connector, ImportSource
-from import_pipeline.errors import ContractError, ImportFailed
+from import_pipeline.errors import HookFailed, ImportPipelineError, OtherOrigin, SettingError
+from import_pipeline.importer.hooks import CONNECTOR, COST, FLAG, call_hook, place_of, said_of
 from import_pipeline.ratelimit import Limiter, Permits, RateLimitedTransport, Usage, open_permits, parse_tiers
 from import_pipeline.ratelimit.connections import open_connections
 from import_pipeline.ratelimit.proxies import environment_proxy
@@ -47,6 +49,31 @@ class Tally:
         return self.places / self.weighed if self.weighed else 1.0
 
 
+def cost_of(source: ImportSource, request: httpx.Request) -> int:
+    """The source's own cost of a request. Raises HookFailed."""
+    return call_hook(source, "cost", request, returns=COST)
+
+
+@dataclass(frozen=True)
+class Refusals:
+    """The source's own word on answers that are no 429."""
+
+    source: ImportSource
+
+    def __call__(self, response: httpx.Response) -> bool:
+        """Whether the answer means the same as a 429.
+
+        A hook that cannot read an answer leaves it to its status. Where that says that all is well, the request has
+        failed and may be repeated: raises httpx.RequestError.
+        """
+        try:
+            return call_hook(self.source, "is_rate_limited", response, returns=FLAG, response=response)
+        except HookFailed as error:
+            if not response.is_success:
+                return False
+            raise httpx.RequestError(str(error), request=response.request) from error
+
+
 @dataclass(frozen=True)
 class Cost:
     """The source's own cost of a request, checked and counted."""
@@ -55,10 +82,8 @@ class Cost:
     tally: Tally
 
     def __call__(self, request: httpx.Request) -> int:
-        """The places that it takes; raises ContractError for what is no whole number from 1."""
-        cost = self.source.cost(request)
-        if not isinstance(cost, int) or cost < 1:
-            raise ContractError(self.source.name, "cost", "a whole number from 1", repr(cost))
+        """The places that it takes; raises HookFailed for what is no whole number from 1."""
+        cost = cost_of(self.source, request)
         self.tally.weighed += 1
         self.tally.places += cost
         return cost
@@ -84,19 +109,24 @@ class Api:
     def join(self, request: httpx.Request) -> httpx.Request:
         """The source's request as the client sends it: absolute, with base headers.
 
-        Raises ImportFailed where it would leave the source's origin: a next link must not carry the token elsewhere.
+        Raises OtherOrigin where it would leave the source's origin: a next link must not carry the token elsewhere;
+        httpx.LocalProtocolError for a request that cannot be sent at all.
         """
-        joined = self.client.build_request(
-            request.method,
-            request.url,
-            headers=[(name, value) for name, value in request.headers.raw if name.lower() != b"host"],
-            content=request.read(),
-        )
+        try:
+            joined = self.client.build_request(
+                request.method,
+                request.url,
+                headers=[(name, value) for name, value in request.headers.raw if name.lower() != b"host"],
+                content=request.read(),
+            )
+        except Exception as error:
+            problem = f"{request.method} request cannot be sent: {said_of(error)}"
+            raise httpx.LocalProtocolError(problem, request=request) from error
         if joined.url.userinfo:  # aiohttp refuses it beside an Authorization header
             joined.url = joined.url.copy_with(userinfo=b"")
         base = self.client.base_url
         if (joined.url.scheme, joined.url.host, joined.url.port) != (base.scheme, base.host, base.port):
-            raise ImportFailed(
+            raise OtherOrigin(
                 f"a request would go to {joined.url.scheme}://{joined.url.netloc.decode()}, "
                 f"expected the source's own origin {base.scheme}://{base.netloc.decode()}"
             )
@@ -107,14 +137,27 @@ class Api:
         joined = self.join(request)
         joined.extensions["import_pipeline"] = {"first": first, "deadline": self._deadline}
         if self.client.auth is not None:
-            return await self.client.send(joined)
+            return await self._authorized(joined)
         # All else that the client adds (redirects, hooks, a log line) is off; it would cost as much as the limiter.
         response = await self._transport.handle_async_request(joined)
         response.request = joined
         await response.aread()
-        if "set-cookie" in response.headers:
-            self.client.cookies.extract_cookies(response)
         return response
+
+    async def _authorized(self, request: httpx.Request) -> httpx.Response:
+        """The answer to a request that a user's httpx.Auth completes; what that raises is this request's failure."""
+        task = asyncio.current_task()
+        try:
+            return await self.client.send(request)
+        except (httpx.RequestError, ImportPipelineError, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise
+            auth = self.client.auth
+            place = place_of(error, auth)
+            raised = HookFailed(f"{type(auth).__name__}.auth_flow", f"raises {said_of(error)}", place)
+            raise httpx.RequestError(str(raised), request=request) from error
 
     async def usage(self) -> Usage:
         """The api's counters, shared by all processes."""
@@ -139,9 +182,7 @@ async def open_api(
     A request waits for a store that does not answer as long as `store_patience`; then LimiterUnavailable is raised. A
     look at the counters does not wait: an import that finds no store when it begins is over within seconds (`Meter`).
     """
-    connector = source.connector(settings.source(source.name))
-    keep(connector.base_url)
-    keep_headers(connector.headers)
+    connector = connector_of(source, settings)
     limiter = Limiter(
         source.api,
         parse_tiers(source.limits),
@@ -164,6 +205,15 @@ def _connections(source: ImportSource, connector: Connector) -> httpx.AsyncBaseT
     return open_connections(limit=max(100, source.concurrency), proxy=found.proxy if found else None)
 
 
+def connector_of(source: ImportSource, settings: Settings) -> Connector:
+    """How the source's API is reached; its secrets are known from then on. Raises HookFailed or SettingError."""
+    own = settings.source(source.name)
+    connector = call_hook(source, "connector", own, returns=CONNECTOR, passes=(SettingError,))
+    keep(connector.base_url)
+    keep_headers(connector.headers)
+    return connector
+
+
 def _limited(
     inner: httpx.AsyncBaseTransport, limiter: Limiter, source: ImportSource, tally: Tally, deadline: float
 ) -> RateLimitedTransport:
@@ -171,7 +221,7 @@ def _limited(
     return RateLimitedTransport(
         inner,
         limiter,
-        is_rate_limited=source.is_rate_limited,
+        is_rate_limited=Refusals(source),
         observe=tally.observe,
         cost=Cost(source, tally),
         deadline=deadline,

@@ -5,13 +5,12 @@ from dataclasses import replace
 import httpx
 from sqlalchemy import Connection
 
-from import_pipeline.errors import ApiBlocked, ContractError, ImportFailed, LimiterUnavailable
+from import_pipeline.errors import ApiBlocked, ImportFailed, LimiterUnavailable, UsageError
 from import_pipeline.importer.checkpoint import Checkpoint
-from import_pipeline.importer.listed import items_on, unreadable
+from import_pipeline.importer.listed import first_request, items_on, unreadable
 from import_pipeline.importer.outage import ask, describe
 from import_pipeline.importer.paging import advance, settle
 from import_pipeline.importer.payload import refused
-from import_pipeline.importer.quoting import reading
 from import_pipeline.importer.work import StoredItem, Work
 from import_pipeline.ratelimit import BodyRefused
 from import_pipeline.rules.backoff import retry_delay
@@ -24,7 +23,7 @@ async def discover(work: Work) -> None:
     """Read the list from the checkpoint to its end. What makes that impossible asks the whole work to stop."""
     try:
         await _discover(work)
-    except (ApiBlocked, ContractError, ImportFailed, LimiterUnavailable) as error:
+    except (ApiBlocked, ImportFailed, LimiterUnavailable, UsageError) as error:
         work.stop.ask(error)
 
 
@@ -33,10 +32,9 @@ async def _discover(work: Work) -> None:
     request = None if checkpoint.next_url is None else httpx.Request(checkpoint.next_method, checkpoint.next_url)
     while not checkpoint.complete and not work.stop.asked.is_set():
         if request is None:
-            request = work.source.list_request(1, work.source.per_page)
+            request = first_request(work.source)
         response = await _fetch(work, request, checkpoint.page + 1)
-        with reading(response):
-            checkpoint, request = await _store(work, response, checkpoint)
+        checkpoint, request = await _store(work, response, checkpoint)
         work.stirred.set()
     work.discovered = checkpoint.complete
     work.stirred.set()

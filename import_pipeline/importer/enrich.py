@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from import_pipeline.contracts import Importable
-from import_pipeline.errors import ApiBlocked, ImportFailed, LimiterUnavailable
+from import_pipeline.errors import ApiBlocked, ImportFailed, LimiterUnavailable, UsageError
 from import_pipeline.importer.fetch import fetch_item
 from import_pipeline.importer.gate import Gate
 from import_pipeline.importer.work import StoredItem, Work
@@ -159,7 +159,7 @@ class Enrichment:
             try:
                 async with self._hold.turn():  # until it is stored: that is what opens a closed gate
                     await self._bring(await self._timed(claim, importable))
-            except (ApiBlocked, ImportFailed, LimiterUnavailable) as error:
+            except (ApiBlocked, ImportFailed, LimiterUnavailable, UsageError) as error:
                 self.work.stop.ask(error)
             self._busy -= 1
             if not self._busy:
@@ -250,7 +250,11 @@ class Enrichment:
             tell_failed(work.row, failed)
         for failure in failed:
             end = self.breaker.failed(
-                failure.claim.external_id, failure.reason, work.clock.monotonic(), may_pass=failure.may_pass
+                failure.claim.external_id,
+                failure.reason,
+                work.clock.monotonic(),
+                may_pass=failure.may_pass,
+                is_denied=failure.is_denied,
             )
             if end is not None:
                 work.stop.ask(ImportFailed(end))

@@ -5,35 +5,51 @@ from datetime import datetime
 import httpx
 
 from import_pipeline.contracts import Importable
-from import_pipeline.errors import ImportFailed, ItemRejected, ItemRetryable
+from import_pipeline.errors import (
+    CostTooHigh,
+    HookFailed,
+    ItemDenied,
+    ItemError,
+    ItemRejected,
+    ItemRetryable,
+    OtherOrigin,
+)
+from import_pipeline.importer.hooks import ANYTHING, REQUEST_OR_NONE, call_hook
 from import_pipeline.importer.outage import ask, describe
-from import_pipeline.importer.payload import BAD_PAYLOAD, refused, told
-from import_pipeline.importer.quoting import quoted, reading
+from import_pipeline.importer.payload import refused
+from import_pipeline.importer.quoting import quoted
 from import_pipeline.importer.work import Work
 from import_pipeline.ratelimit import SECONDS, BodyRefused
 from import_pipeline.rules.backoff import retry_delay
 from import_pipeline.rules.outcome import Verdict, judge
 from import_pipeline.tracking.claims import Claim, Done, Failure
 
+#: A longer tag is none that we would send back with each request.
+LONGEST_ETAG = 1_000
+
 
 async def fetch_item(work: Work, claim: Claim, importable: Importable) -> Done | Failure:
     """Fetch and read one item. Raises ImportFailed when the API says that no request will work."""
     response = None
     try:
-        request = _request(work, claim, importable)
+        request = _request(claim, importable)
         response = await _ask(work, request)
-        with reading(response):
-            unchanged = _read(work, claim, response, importable)
-    except ItemRejected as error:
-        return Failure(claim=claim, reason=str(error), next_attempt_at=None, payload=_kept(work, response))
+        unchanged = _read(work, claim, response, importable)
+    except (ItemRejected, HookFailed) as error:
+        return Failure(
+            claim=claim,
+            reason=str(error),
+            next_attempt_at=None,
+            payload=_kept(work, response),
+            is_denied=isinstance(error, ItemDenied),
+        )
     except ItemRetryable as error:
         again, payload = _next_attempt(work, claim), _kept(work, response)
         return Failure(claim=claim, reason=str(error), next_attempt_at=again, payload=payload, may_pass=True)
-    etag = response.headers.get("ETag") if work.source.conditional else None
     return Done(
         claim=claim,
         importable=importable,
-        etag=etag,
+        etag=_etag(response) if work.source.conditional else None,
         unchanged=unchanged,
         request_seconds=response.extensions.get(SECONDS),
         http_status=response.status_code,
@@ -45,14 +61,17 @@ def _kept(work: Work, response: httpx.Response | None) -> str | None:
     return quoted(response) if work.source.keep_payloads and response is not None else None
 
 
-def _request(work: Work, claim: Claim, importable: Importable) -> httpx.Request:
-    """The item's request, conditional where its last answer bore a tag. Raises ItemRejected."""
-    name = type(importable).__name__
-    try:
-        request = importable.detail_request()
-    except BAD_PAYLOAD as error:
-        raise ItemRejected(f"{name}.detail_request fails: {told(error)}") from error
+def _etag(response: httpx.Response) -> str | None:
+    """The answer's tag, if it can be sent back."""
+    tag = response.headers.get("ETag")
+    return tag if tag is not None and tag.isascii() and len(tag) <= LONGEST_ETAG else None
+
+
+def _request(claim: Claim, importable: Importable) -> httpx.Request:
+    """The item's request, conditional where its last answer bore a tag. Raises HookFailed or ItemRejected."""
+    request = call_hook(importable, "detail_request", returns=REQUEST_OR_NONE, passes=(ItemError,))
     if request is None:
+        name = type(importable).__name__
         raise ItemRejected(f"{name}.detail_request gives no request: the item comes whole from the list only")
     if claim.etag is not None:
         request.headers["If-None-Match"] = claim.etag  # RFC 9110, 13.1.2
@@ -62,12 +81,12 @@ def _request(work: Work, claim: Claim, importable: Importable) -> httpx.Request:
 def _read(work: Work, claim: Claim, response: httpx.Response, importable: Importable) -> bool:
     """Let the importable take the answer over; True where it says that nothing has changed.
 
-    Raises ItemError or ImportFailed.
+    Raises HookFailed or ItemError.
     """
     judgement = judge(response.status_code, setting=work.token_setting)
     match judgement.verdict:
         case Verdict.STOP:
-            raise ImportFailed(judgement.reason)
+            raise ItemDenied(judgement.reason)
         case Verdict.REJECT:
             raise ItemRejected(judgement.reason)
         case Verdict.AGAIN:
@@ -76,35 +95,27 @@ def _read(work: Work, claim: Claim, response: httpx.Response, importable: Import
             raise ItemRejected(judgement.reason)
         case Verdict.UNCHANGED:
             return True
-    try:
-        detail = work.source.detail(response)
-    except BAD_PAYLOAD as error:
-        raise ItemRejected(f"the detail's body is not what was expected: {error}") from error
-    try:
-        importable.populate(detail)
-    except BAD_PAYLOAD as error:
-        what = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise ItemRejected(f"{type(importable).__name__}.populate rejects the detail: {what}") from error
+    detail = call_hook(work.source, "detail", response, returns=ANYTHING, response=response, passes=(ItemError,))
+    call_hook(importable, "populate", detail, returns=ANYTHING, response=response, passes=(ItemError,))
     return False
 
 
 async def _ask(work: Work, request: httpx.Request) -> httpx.Response:
     """The answer. A connection that breaks is tried once more at once: servers close idle ones at any time.
 
-    Raises ItemError or ImportFailed.
+    Raises HookFailed, ItemError or ImportFailed.
     """
     try:
-        return await ask(work, request)
-    except httpx.ReadError:
-        pass
+        try:
+            return await ask(work, request)
+        except httpx.ReadError:
+            return await ask(work, request)
     except BodyRefused as error:
         raise ItemRejected(refused(work, error)) from error
-    except httpx.RequestError as error:
-        raise ItemRetryable(describe(error, work.source.timeout)) from error
-    try:
-        return await ask(work, request)
-    except BodyRefused as error:
-        raise ItemRejected(refused(work, error)) from error
+    except (CostTooHigh, httpx.LocalProtocolError) as error:
+        raise ItemRejected(str(error)) from error
+    except OtherOrigin as error:
+        raise ItemDenied(str(error)) from error
     except httpx.RequestError as error:
         raise ItemRetryable(describe(error, work.source.timeout)) from error
 

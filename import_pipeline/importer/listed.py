@@ -5,83 +5,99 @@ from typing import Any
 import httpx
 
 from import_pipeline.contracts import Importable, ImportSource
-from import_pipeline.errors import ContractError
-from import_pipeline.importer.payload import BAD_PAYLOAD, told
-from import_pipeline.importer.quoting import reading
-from import_pipeline.redaction import meet_text
+from import_pipeline.errors import HookFailed
+from import_pipeline.importer.hooks import (
+    FLAG,
+    ITEMS,
+    REQUEST,
+    REQUEST_OR_NONE,
+    TEXT,
+    TOTAL,
+    VERSION,
+    Returns,
+    call_hook,
+    instance,
+)
 from import_pipeline.tracking.pages import Discovered
 
 MAX_EXTERNAL_ID = 255
 
 
+def first_request(source: ImportSource, page: int = 1) -> httpx.Request:
+    """The request for a numbered page of the list. Raises HookFailed."""
+    return call_hook(source, "list_request", page, source.per_page, returns=REQUEST)
+
+
+def page_items(source: ImportSource, response: httpx.Response) -> list[Any]:
+    """The items on a page, as the source gives them. Raises HookFailed."""
+    return call_hook(source, "items", response, returns=ITEMS, response=response)
+
+
 def unreadable(source: ImportSource, response: httpx.Response) -> str | None:
     """Why the answer is no page of the list; None where it is one."""
     try:
-        with reading(response):
-            for _ in source.items(response):
-                pass
-            if type(source).next_request is ImportSource.next_request:  # else nobody asks it
-                source.has_next_page(response)
-    except BAD_PAYLOAD as error:
-        return f"its body is not what {source.name}.items expects: {told(error)}"
+        page_items(source, response)
+        if type(source).next_request is ImportSource.next_request:  # else nothing calls it
+            call_hook(source, "has_next_page", response, returns=FLAG, response=response)
+    except HookFailed as error:
+        return str(error)
     return None
 
 
 def total_of(source: ImportSource, response: httpx.Response) -> int | None:
-    """The total that the page tells, if it does. Raises ContractError."""
-    expected = "a whole number from 0, or None"
-    try:
-        total = source.total(response)
-    except BAD_PAYLOAD as error:
-        raise ContractError(source.name, "total", expected, told(error)) from error
-    if total is not None and (not isinstance(total, int) or total < 0):
-        raise ContractError(source.name, "total", expected, repr(total))
-    return total
+    """The total that the page tells, if it does. Raises HookFailed."""
+    return call_hook(source, "total", response, returns=TOTAL, response=response)
 
 
 def next_request(source: ImportSource, response: httpx.Response, page: int) -> httpx.Request | None:
-    """The request after that page, None at the end. Raises ContractError."""
-    try:
-        return source.next_request(response, page)
-    except BAD_PAYLOAD as error:
-        raise ContractError(source.name, "next_request", "a request, or None", told(error)) from error
+    """The request after that page, None at the end. Raises HookFailed."""
+    if type(source).next_request is not ImportSource.next_request:
+        return call_hook(source, "next_request", response, page, returns=REQUEST_OR_NONE, response=response)
+    # The default one, step by step: a mistake is then found in the hook that has it.
+    goes_on = call_hook(source, "has_next_page", response, returns=FLAG, response=response)
+    return first_request(source, page + 1) if goes_on else None
 
 
 def items_on(source: ImportSource, response: httpx.Response, page: int) -> list[Discovered]:
-    """The page's items; what the source cannot read is among them with its problem. Raises ContractError."""
+    """The page's items; what the source cannot read is among them with its problem. Raises HookFailed."""
     return [
-        _discovered(source, item, f"page {page}, item {number}")
-        for number, item in enumerate(source.items(response), start=1)
+        _discovered(source, response, item, f"page {page}, item {number}")
+        for number, item in enumerate(page_items(source, response), start=1)
     ]
 
 
-def _discovered(source: ImportSource, item: Any, place: str) -> Discovered:
+def detail_request_of(source: ImportSource, item: Any) -> httpx.Request | None:
+    """The detail request of a list item; None if the list has it whole. Raises HookFailed."""
+    importable, _ = _stub(source, item, None)
+    return call_hook(importable, "detail_request", returns=REQUEST_OR_NONE)
+
+
+def _stub(source: ImportSource, item: Any, response: httpx.Response | None) -> tuple[Importable, str]:
+    """The stub of a list item and its id, as a text. Raises HookFailed."""
+    stub = instance(source.model, f"a new {source.model.__name__}")
+
+    def read(value: Any) -> tuple[Importable, str]:
+        importable: Importable = stub.read(value)
+        external_id = importable.external_id
+        return importable, "" if external_id is None else TEXT.read(external_id)
+
+    return call_hook(source, "stub", item, returns=Returns(stub.expected, read), response=response)
+
+
+def _discovered(source: ImportSource, response: httpx.Response, item: Any, place: str) -> Discovered:
     """The source's reading of one list item; what it cannot read becomes a failed item instead of being lost."""
-    name = source.name
+    external_id = f"({place})"
     try:
-        importable: Importable = source.stub(item)
-        version = source.version(item)
-    except BAD_PAYLOAD as error:
-        meet_text(repr(item))
-        problem = f"{name}.stub rejects the list item: {told(error)}"
-        return Discovered(external_id=f"({place})", importable=None, problem=problem)
-    if not isinstance(importable, source.model):
-        raise ContractError(name, "stub", f"a {source.model.__name__}", type(importable).__name__)
-    external_id = "" if importable.external_id is None else str(importable.external_id)
-    if not 0 < len(external_id) <= MAX_EXTERNAL_ID or not _is_storable(external_id):
-        problem = f"{name}.stub: expected an external_id of 1 to {MAX_EXTERNAL_ID} characters, got {external_id[:40]!r}"
-        return Discovered(external_id=f"({place})", importable=None, problem=problem)
-    try:
-        whole = importable.detail_request() is None
-    except BAD_PAYLOAD as error:
-        problem = f"{type(importable).__name__}.detail_request fails: {told(error)}"
-        return Discovered(external_id=external_id, importable=None, problem=problem)
-    return Discovered(
-        external_id=external_id,
-        importable=importable,
-        version=None if version is None else str(version),
-        whole=whole,
-    )
+        importable, found = _stub(source, item, response)
+        if not 0 < len(found) <= MAX_EXTERNAL_ID or not _is_storable(found):
+            expected = f"an external_id of 1 to {MAX_EXTERNAL_ID} characters"
+            raise HookFailed(f"{type(source).__name__}.stub", f"must return {expected}, got {found[:40]!r}")
+        external_id = found
+        version = call_hook(source, "version", item, returns=VERSION, response=response)
+        whole = call_hook(importable, "detail_request", returns=REQUEST_OR_NONE) is None
+    except HookFailed as error:
+        return Discovered(external_id=external_id, importable=None, problem=str(error))
+    return Discovered(external_id=external_id, importable=importable, version=version, whole=whole)
 
 
 def _is_storable(text: str) -> bool:

@@ -9,8 +9,9 @@ import httpx
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportFailed
-from import_pipeline.importer.api import open_api
+from import_pipeline.importer.api import cost_of, open_api
 from import_pipeline.importer.installation import Installation
+from import_pipeline.importer.listed import detail_request_of, first_request, next_request, page_items, total_of
 from import_pipeline.importer.outage import in_words, unreachable
 from import_pipeline.ratelimit import parse_tiers
 from import_pipeline.rules.forecast import minimum_seconds
@@ -51,9 +52,9 @@ def plan_import(installation: Installation, source: ImportSource) -> Plan:
     judgement = judge(response.status_code, setting=variable_prefix(source.name) + "TOKEN")
     if judgement.verdict is not Verdict.READ:
         raise ImportFailed(f"list page 1: {judgement.reason}")
-    total = source.total(response)
-    on_page = list(source.items(response))
-    if total is None and source.next_request(response, 1) is None:
+    total = total_of(source, response)
+    on_page = page_items(source, response)
+    if total is None and next_request(source, response, 1) is None:
         total = len(on_page)
     estimated_from = None
     if total is None:
@@ -85,11 +86,11 @@ def _last_full(installation: Installation, source: ImportSource) -> tuple[int | 
 def _priced(source: ImportSource, on_page: Sequence[Mapping[str, Any]], total: int, estimated_from: int | None) -> Plan:
     """The plan for so many items, of which the first page holds those."""
     pages = max(1, -(-total // max(1, len(on_page))))
-    detail = source.stub(on_page[0]).detail_request() if on_page else None
+    detail = detail_request_of(source, on_page[0]) if on_page else None
     whole = bool(on_page) and detail is None
     details = 0 if whole else total
-    places = pages * source.cost(source.list_request(1, source.per_page))
-    places += details * (source.cost(detail) if detail is not None else 1)
+    places = pages * cost_of(source, first_request(source))
+    places += details * (cost_of(source, detail) if detail is not None else 1)
     return Plan(
         source=source.name,
         limits=source.limits,
@@ -107,7 +108,7 @@ async def first_page(installation: Installation, source: ImportSource) -> httpx.
     """The list's first page, asked for under the limits. Raises ImportFailed where the API cannot be reached."""
     async with open_api(source, installation.settings, installation.clock) as api:
         try:
-            return await api.send(source.list_request(1, source.per_page), first=True)
+            return await api.send(first_request(source), first=True)
         except httpx.TransportError as error:
             raise ImportFailed(unreachable(source.name, api.client.base_url, error)) from error
         except httpx.DecodingError as error:

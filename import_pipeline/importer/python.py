@@ -1,8 +1,10 @@
 """Importing from a Python program, without Dagster."""
 
+import asyncio
 from collections.abc import Sequence
 
 from import_pipeline.contracts import ImportSource
+from import_pipeline.errors import UsageError
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.run import Run, carry_out
 from import_pipeline.importer.sources import configure
@@ -11,6 +13,17 @@ from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.importer.turn import prepare_in_turn
 from import_pipeline.rules.status import Trigger
 from import_pipeline.settings import Settings, load_settings
+
+
+def refuse_running_loop(function: str) -> None:
+    """Raise UsageError inside a running event loop: an import needs one of its own, and would stop that one."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise UsageError(
+        f"{function} cannot be called inside a running event loop: use `await asyncio.to_thread({function}, ...)`"
+    )
 
 
 def run_import(
@@ -31,6 +44,7 @@ def run_import(
     ImportAlreadyRunning, ImportInterrupted (SIGINT, SIGTERM) or LimiterUnavailable (the store of the limits stays
     away): the next call goes on with it; or DatabaseUnavailable.
     """
+    refuse_running_loop("run_import")
     settings = settings or load_settings()
     listed = None if sources is None else configure(sources, settings)
     with open_installation(settings, listed) as installation:

@@ -12,7 +12,6 @@ from sqlalchemy import Connection
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import (
     ApiBlocked,
-    ContractError,
     DatabaseUnavailable,
     ImportCancelled,
     ImportFailed,
@@ -20,7 +19,7 @@ from import_pipeline.errors import (
     ImportPipelineError,
     LeaseLost,
     LimiterUnavailable,
-    SettingError,
+    UsageError,
 )
 from import_pipeline.importer.api import Api, open_api
 from import_pipeline.importer.database_wait import patience_of
@@ -47,7 +46,7 @@ from import_pipeline.tracking.process import Worker, this_process
 T = TypeVar("T")
 
 #: What ends an import as failed, with its message as the reason.
-FATAL = (ImportFailed, ContractError, SettingError)
+FATAL = (ImportFailed, UsageError)
 #: What leaves an import to the next run without being a sign of trouble. After all else its resume counts.
 IN_ORDER = (ImportInterrupted, LimiterUnavailable, KeyboardInterrupt, asyncio.CancelledError)
 

@@ -1,14 +1,19 @@
 """The list of sources, named by a setting and loaded when it is needed."""
 
 import importlib
+import logging
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from import_pipeline.contracts import ImportSource, check_source
-from import_pipeline.errors import ContractError, SourceNotFound
-from import_pipeline.settings import Settings
+from import_pipeline.errors import ContractError, ImportPipelineError, SettingError, SourceNotFound
+from import_pipeline.importer.hooks import call_hook, instance, place_of, said_of
+from import_pipeline.logs import tell
+from import_pipeline.settings import Settings, SourceSettings
 
 
 def load_sources(settings: Settings) -> list[ImportSource]:
@@ -66,20 +71,62 @@ def _place(module_name: str, error: Exception) -> str:
 
 def configure(listed: object, settings: Settings) -> list[ImportSource]:
     """The listed sources, checked, with their settings applied. Raises ContractError or SettingError."""
-    sources = checked(listed, settings.sources)
-    return [source.configured(settings.source(source.name)) for source in sources]
+    sources = [configured(source, settings.source(source.name)) for source in checked(listed, settings.sources)]
+    for note in shared_tables(sources):
+        _warn(note)
+    return sources
+
+
+def configured(source: ImportSource, settings: SourceSettings) -> ImportSource:
+    """The source with its settings applied. Raises HookFailed or SettingError."""
+    returns = instance(ImportSource, "the source, configured")  # type: ignore[type-abstract]
+    return call_hook(source, "configured", settings, returns=returns, passes=(SettingError,))
+
+
+def shared_tables(sources: Iterable[ImportSource]) -> list[str]:
+    """A note on each table into which several sources write."""
+    writers: dict[str, list[str]] = {}
+    for source in sources:
+        writers.setdefault(source.model.__table__.fullname, []).append(source.name)
+    return [
+        f"the sources {' and '.join(names)} write into one table, {table}: an id that both have is one row, which each "
+        "of them overwrites. Give each source a model of its own"
+        for table, names in writers.items()
+        if len(names) > 1
+    ]
+
+
+@lru_cache(maxsize=100)  # once in a process: sensors load the sources again and again
+def _warn(note: str) -> None:
+    tell("sources_share_a_table", f"{note[:1].upper()}{note[1:]}.", level=logging.WARNING)
 
 
 def checked(listed: object, setting: str) -> list[ImportSource]:
     """The sources of the list that the setting names, as they are. Raises ContractError."""
     if not isinstance(listed, Iterable):
         raise ContractError(setting, "list", "a list of ImportSource instances", type(listed).__name__)
-    sources = [check_source(each) for each in listed]
-    names = [source.name for source in sources]
-    for name in names:
-        if names.count(name) > 1:
-            raise ContractError(name, "name", "a name of its own", "the name of two sources")
+    try:
+        members = list(listed)
+    except Exception as error:
+        raise ContractError(setting, "list", "a list of ImportSource instances", said_of(error)) from error
+    sources = [_checked(each) for each in members]
+    names = Counter(source.name.lower() for source in sources)  # settings and files do not tell big letters from small
+    for source in sources:
+        if names[source.name.lower()] > 1:
+            raise ContractError(source.name, "name", "a name of its own", "the name of two sources")
     return sources
+
+
+def _checked(member: object) -> ImportSource:
+    """The source, if it keeps the contract. Raises ContractError, also if one of its attributes raises."""
+    try:
+        return check_source(member)
+    except ImportPipelineError:
+        raise
+    except Exception as error:
+        place = place_of(error, member)
+        got = f"{said_of(error)}{f' ({place})' if place else ''}"
+        raise ContractError(type(member).__name__, "class", "attributes that can be read", got) from error
 
 
 def find_source(sources: Iterable[ImportSource], name: str) -> ImportSource:

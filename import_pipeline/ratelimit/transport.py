@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from import_pipeline.ratelimit.answer import Answer
 from import_pipeline.ratelimit.limiter import Limiter
 from import_pipeline.ratelimit.line import Permit
 from import_pipeline.ratelimit.sending import Sending
@@ -158,7 +159,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
             finally:
                 if not permit.settled:
                     limiter.answered(permit, arrived)
-        response = httpx.Response(
+        response = Answer(
             answer.status_code,
             headers=_headers_of_unpacked(answer.headers, body),
             stream=httpx.ByteStream(body),
@@ -182,7 +183,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         if self._is_rate_limited is None:
             return False
         headers = _headers_of_unpacked(answer.headers, body)
-        whole = httpx.Response(answer.status_code, headers=headers, content=body, request=request)
+        whole = Answer(answer.status_code, headers=headers, content=body, request=request)
         return self._is_rate_limited(whole)
 
     async def _body_of_refusal(self, request: httpx.Request, answer: httpx.Response) -> bytes:

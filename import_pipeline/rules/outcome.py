@@ -12,7 +12,7 @@ class Verdict(StrEnum):
     UNCHANGED = "unchanged"  #: what we have is still right; only a conditional request is answered so
     AGAIN = "again"  #: a later try may do
     REJECT = "reject"  #: no further try can help; only this item is concerned
-    STOP = "stop"  #: nothing further will work, whatever is asked
+    STOP = "stop"  #: we are not let in: of the list, nothing will work; of one item, others may
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,10 +25,17 @@ class Judgement:
 
 #: Statuses below 500 that a later try may cure (RFC 9110, 15.5.9; RFC 8470, 5.2).
 TRANSIENT = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY})
+#: Successes without the whole of what was asked for, and what a reason says of them (RFC 9110, 15.3.3, 15.3.7).
+NOT_YET_WHOLE: dict[int, str] = {
+    HTTPStatus.ACCEPTED: "it has not got ready yet what was asked for",
+    HTTPStatus.PARTIAL_CONTENT: "a part of a body that was asked for as a whole",
+}
 
 
 def judge(status: int, *, setting: str) -> Judgement:
     """The verdict on an answer's status; the setting is named where its token is refused."""
+    if (part := NOT_YET_WHOLE.get(status)) is not None:
+        return Judgement(verdict=Verdict.AGAIN, reason=f"the API answers {phrase(status)}: {part}")
     if 200 <= status < 300 and status not in {HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT}:
         return Judgement(verdict=Verdict.READ)
     name = phrase(status)
@@ -38,6 +45,8 @@ def judge(status: int, *, setting: str) -> Judgement:
         return Judgement(verdict=Verdict.STOP, reason=f"the API answers {name}: check the token ({setting})")
     if status == HTTPStatus.FORBIDDEN:
         return Judgement(verdict=Verdict.STOP, reason=f"the API answers {name}: this token may not read the source")
+    if status == HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS:
+        return Judgement(verdict=Verdict.STOP, reason=f"the API answers {name}: it may not give this away")
     if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
         return Judgement(verdict=Verdict.REJECT, reason=f"the API answers {name}: it has no such item (anymore)")
     if status >= 500 or status in TRANSIENT:

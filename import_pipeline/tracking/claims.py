@@ -55,6 +55,7 @@ class Failure:
     next_attempt_at: datetime | None
     payload: str | None = None  #: what is kept of the answer, without secrets
     may_pass: bool = False  #: whether it could have gone well at another moment, as far as the answer tells
+    is_denied: bool = False  #: whether we may not have it; many of them in a row concern the whole import
 
 
 def _taking(condition: Any) -> Any:

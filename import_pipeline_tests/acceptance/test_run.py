@@ -72,9 +72,9 @@ def test_bad_items_fail_with_their_reasons_and_all_others_are_imported(command):
     assert summary["duration_seconds"] < 10, "no wait is longer than the tries and their delays ask for"
     reasons = {failure["external_id"]: (failure["failure_count"], failure["reason"]) for failure in shown["failures"]}
     assert reasons["3"] == (1, "the API answers 404 Not Found: it has no such item (anymore)")
-    assert reasons["5"][1].startswith("the detail's body is not what was expected: ")
+    assert reasons["5"][1].startswith("ItemsSource.detail raises JSONDecodeError: ")
     assert reasons["7"] == (3, "no answer within 1 s")
-    assert reasons["11"] == (1, "the detail's body is not what was expected: expected a JSON object, got list")
+    assert reasons["11"] == (1, "ItemsSource.detail raises ValueError: expected a JSON object, got list")
     assert set(reasons) == {"3", "5", "7", "11"}
     for _, reason in reasons.values():
         assert reason in words(people.out)

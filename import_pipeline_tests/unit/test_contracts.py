@@ -71,7 +71,7 @@ def source(**attributes):
     return type("Things", (Things,), attributes)()
 
 
-NAME = "a name of letters, digits and underscores, such as items"
+NAME = "at most 100 of the letters a to z and A to Z, digits and underscores, such as items"
 
 EXPECTED_LIMITS = (
     "expected tiers of up to a year such as '500/20 second; 2000/100 second; 20 concurrent', or the word none"

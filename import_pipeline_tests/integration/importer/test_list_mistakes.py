@@ -8,7 +8,7 @@ import pytest
 
 from import_pipeline.sources.items import ImportedItem, ItemsSource
 from import_pipeline.testing import CannedTransport
-from import_pipeline_tests.importing import counts, reasons, rows
+from import_pipeline_tests.importing import counts, placeless, placeless_reasons, reasons, rows
 from import_pipeline_tests.shelf import Shelf, detail, take
 
 
@@ -20,28 +20,34 @@ def broken(method, error):
 
 
 MISTAKES = [
-    ("next_request", KeyError("next"), "items.next_request: expected a request, or None, got KeyError: 'next'"),
-    ("total", TypeError("no number"), "items.total: expected a whole number from 0, or None, got TypeError: no number"),
+    ("next_request", KeyError("next"), "Broken.next_request raises KeyError: 'next'"),
+    ("total", TypeError("no number"), "Broken.total raises TypeError: no number"),
 ]
 
 
 @pytest.mark.parametrize(("method", "error", "sentence"), MISTAKES)
 def test_a_mistake_of_the_source_ends_the_import_with_its_place(home, method, error, sentence):
     summary, _ = take(Shelf(range(9)), home, broken(method, error))
-    assert (summary.status, summary.failure_reason) == ("failed", sentence)
+    assert (summary.status, placeless(summary.failure_reason)) == ("failed", sentence)
 
 
-@pytest.mark.parametrize("total", ["12", -1, 1.5])
+@pytest.mark.parametrize("total", ["12", -1, 1.5, True, float("nan"), 10**30])
 def test_a_total_that_is_none_ends_the_import_with_its_place(home, total):
     source = type("Odd", (ItemsSource,), {"total": lambda self, response: total})()
     summary, _ = take(Shelf(range(9)), home, source)
-    assert summary.failure_reason == f"items.total: expected a whole number from 0, or None, got {total!r}"
+    expected = f"Odd.total must return a whole number from 0, or None, got {total!r}"
+    assert placeless(summary.failure_reason) == expected
 
 
-def test_a_stub_of_another_class_ends_the_import_with_its_place(home):
-    source = type("Odd", (ItemsSource,), {"stub": lambda self, item: item})()
-    summary, _ = take(Shelf(range(9)), home, source)
-    assert summary.failure_reason == "items.stub: expected a ImportedItem, got dict"
+def test_a_stub_of_another_class_is_its_items_failure(home):
+    class Odd(ItemsSource):
+        def stub(self, item):
+            return None if item["id"] == 4 else super().stub(item)
+
+    summary, configured = take(Shelf(range(9)), home, Odd())
+    assert counts(summary) == ("completed", 9, 8, 0, 1)
+    reason = "Odd.stub must return a new ImportedItem, got None"
+    assert placeless_reasons(configured) == {"(page 2, item 2)": reason}
 
 
 def test_a_list_item_that_cannot_be_read_fails_by_its_place_and_no_other_suffers(home):
@@ -54,10 +60,10 @@ def test_a_list_item_that_cannot_be_read_fails_by_its_place_and_no_other_suffers
 
     summary, configured = take(answer, home)
     assert (counts(summary), summary.exit_status) == (("completed", 7, 2, 0, 5), 3)
-    expected = "items.stub: expected an external_id of 1 to 255 characters, got"
-    assert reasons(configured) == {
-        "(page 1, item 2)": "items.stub rejects the list item: KeyError: 'id'",
-        "(page 1, item 3)": "items.stub rejects the list item: TypeError: string indices must be integers, not 'str'",
+    expected = "ItemsSource.stub must return an external_id of 1 to 255 characters, got"
+    assert placeless_reasons(configured) == {
+        "(page 1, item 2)": "ItemsSource.stub raises KeyError: 'id'",
+        "(page 1, item 3)": "ItemsSource.stub raises TypeError: string indices must be integers, not 'str'",
         "(page 1, item 4)": f"{expected} '{'x' * 40}'",
         "(page 1, item 5)": f"{expected} 'a\\x00b'",
         "(page 1, item 6)": f"{expected} '\\ud800'",
@@ -83,16 +89,16 @@ def test_an_item_whose_request_cannot_be_built_fails_alone(home):
     assert counts(summary) == ("completed", 3, 2, 0, 1)
     [(external_id, reason)] = reasons(configured).items()
     assert external_id == "a\nb"
-    assert reason.startswith("Item.detail_request fails: InvalidURL: Invalid non-printable ASCII character in URL")
+    assert reason.startswith("Item.detail_request raises InvalidURL: Invalid non-printable ASCII character in URL")
 
 
 def test_an_id_that_means_a_folder_fails_alone_and_says_so(home):
     summary, configured = take(Shelf(["..", "...", "."]), home)
     assert counts(summary) == ("completed", 3, 1, 0, 2)
     sentence = (
-        "ImportedItem.detail_request fails: ValueError: {!r} cannot be asked for: in an address it means a folder"
+        "ImportedItem.detail_request raises ValueError: {!r} cannot be asked for: in an address it means a folder"
     )
-    assert reasons(configured) == {each: sentence.format(each) for each in (".", "..")}
+    assert placeless_reasons(configured) == {each: sentence.format(each) for each in (".", "..")}
 
 
 def test_a_body_that_does_not_unpack_is_tried_again(home):

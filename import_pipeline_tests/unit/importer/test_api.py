@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from import_pipeline.contracts import ImportSource
-from import_pipeline.errors import ContractError
+from import_pipeline.errors import HookFailed
 from import_pipeline.importer.api import Cost, Tally
 
 
@@ -33,7 +33,7 @@ def test_costs_are_counted_once_for_each_request() -> None:
     assert Tally().mean_cost == 1
 
 
-@pytest.mark.parametrize("value", [0, -1, 1.5, "2", None])
+@pytest.mark.parametrize("value", [0, -1, 1.5, "2", None, True, float("nan"), 10**400])
 def test_a_cost_that_is_none_names_the_source_and_the_method(value: Any) -> None:
-    with pytest.raises(ContractError, match=r"items\.cost: expected a whole number from 1, got"):
+    with pytest.raises(HookFailed, match=r"Weighed\.cost must return a whole number from 1, got"):
         cost_of(value, Tally())

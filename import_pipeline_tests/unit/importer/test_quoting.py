@@ -1,8 +1,15 @@
-"""What is quoted of an answer."""
+"""What is quoted of an answer and of an error."""
 
 import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from import_pipeline.importer.quoting import MOST_KEPT, quoted, reading
+from import_pipeline.importer.quoting import MARGIN, MOST_KEPT, body_text, excerpt, meet_answer, oddities, quoted
+
+REQUEST = httpx.Request("GET", "https://api.test/", headers={"Accept-Encoding": "gzip, deflate"})
+bodies = st.binary(max_size=300) | st.text(max_size=100).map(lambda text: text.encode("utf-16", "replace"))
+headers = st.text(st.characters(max_codepoint=255, exclude_characters="\0\r\n"), max_size=80)
 
 
 def test_a_short_answer_is_quoted_whole_and_without_zero_bytes():
@@ -12,9 +19,37 @@ def test_a_short_answer_is_quoted_whole_and_without_zero_bytes():
 def test_a_long_answer_is_masked_before_it_is_cut():
     secret = "kept-for-nobody-81"
     body = "x" * (MOST_KEPT - 12) + f" {secret} {{'session_token': '{secret}'}}"
-    response = httpx.Response(200, text=body, request=httpx.Request("GET", "https://api.test/"))
-    try:
-        with reading(response):
-            raise ValueError
-    except ValueError:
-        assert quoted(response) == "x" * (MOST_KEPT - 12) + " *** {'sessi… (the first 4,096 of 4,113 characters)"
+    response = httpx.Response(200, text=body, request=REQUEST)
+    meet_answer(response)
+    assert quoted(response) == "x" * (MOST_KEPT - 12) + " *** {'sessi… (the first 4,096 of 4,143 characters)"
+
+
+@pytest.mark.parametrize("before", [0, 90, 95, 99, 100 + MARGIN - 10])
+def test_no_half_of_a_secret_is_left_where_a_text_is_cut(before):
+    secret = "never-to-be-read-by-anyone-4711"
+    meet_answer(httpx.Response(200, json={"session_token": secret}, request=REQUEST))
+    short = excerpt("x" * before + secret + "y" * 2 * MARGIN, 100)
+    assert len(short) <= 101
+    assert secret[:4] not in short
+
+
+@given(bodies, headers, headers)
+def test_whatever_a_stranger_sent_can_be_quoted_stored_and_explained(body, content_type, encoding):
+    fields = [(b"Content-Type", content_type.encode("latin-1"))]
+    response = httpx.Response(404, headers=fields, content=body, request=REQUEST)
+    response.headers.raw.append((b"Content-Encoding", encoding.encode("latin-1")))
+    meet_answer(response)
+    for text in (quoted(response), body_text(response), oddities(response)):
+        assert isinstance(text, str)
+    stored = quoted(response) + oddities(response)
+    assert "\0" not in stored
+    assert stored.encode().decode() == stored
+
+
+def test_a_page_for_people_and_an_encoding_that_is_not_read_are_named():
+    page = httpx.Response(200, html="<!doctype html><title>Log\n in</title>", request=REQUEST)
+    assert oddities(page) == "; the body is an HTML page titled 'Log in' from https://api.test, not data"
+    packed = httpx.Response(200, headers={"Content-Encoding": "br"}, stream=httpx.ByteStream(b"?"), request=REQUEST)
+    packed._content = b"?"
+    assert oddities(packed) == "; its Content-Encoding br was not offered (gzip, deflate) and is not read"
+    assert oddities(httpx.Response(200, json={}, request=REQUEST)) == ""

@@ -70,3 +70,26 @@ def test_it_ends_the_import_by_time_and_never_by_number_alone(number, may_pass, 
         f"the last {number * 3 + 2} items all failed, also after a wait of {lasts:.0f} s ({BOOM}); "
         "the others are left for a retry"
     )
+
+
+DENIED = "the API answers 403 Forbidden: this token may not read the source"
+
+
+def test_ten_items_in_a_row_that_we_may_not_have_for_one_reason_end_the_import_at_once():
+    breaker = Breaker(100)
+    assert {breaker.failed(str(n), DENIED, 5.0, may_pass=False, is_denied=True) for n in range(9)} == {None}
+    assert breaker.failed("last", DENIED, 5.0, may_pass=False, is_denied=True) == (
+        f"10 items in a row failed alike ({DENIED}); the others are left for a retry"
+    )
+
+
+@pytest.mark.parametrize("between", ["a success", "another reason", "the same item"])
+def test_items_that_we_may_not_have_among_others_end_nothing(between):
+    breaker = Breaker(100)
+    for n in range(100):
+        external_id = "1" if between == "the same item" else str(n)
+        assert breaker.failed(external_id, DENIED, float(n), may_pass=False, is_denied=True) is None
+        if n % 9 == 8 and between == "a success":
+            breaker.succeeded()
+        elif n % 9 == 8 and between == "another reason":
+            assert breaker.failed(external_id, "404", float(n), may_pass=False) is None

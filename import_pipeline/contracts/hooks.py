@@ -1,0 +1,54 @@
+"""Check the methods of a source and its model before they are called: plain ones that take what they are given."""
+
+import inspect
+
+from import_pipeline.errors import ContractError
+
+#: The methods of a source, and the names of what each is called with.
+SOURCE_HOOKS = {
+    "list_request": ("page", "per_page"),
+    "items": ("list_response",),
+    "has_next_page": ("list_response",),
+    "next_request": ("response", "page"),
+    "stub": ("item",),
+    "detail": ("response",),
+    "total": ("list_response",),
+    "version": ("item",),
+    "is_rate_limited": ("response",),
+    "cost": ("request",),
+    "notify": ("notice",),
+    "connector": ("settings",),
+    "configured": ("settings",),
+}
+MODEL_HOOKS = {"populate": ("self", "detail"), "detail_request": ("self",)}
+#: The methods that may be generators.
+YIELDING = frozenset({"items"})
+
+
+def check_hooks(source: object, name: str, model: type) -> None:
+    """Raise ContractError for a hook that is none, is `async`, yields, or takes other arguments."""
+    for hook, arguments in SOURCE_HOOKS.items():
+        _check(source, name, hook, hook, arguments)
+    for hook, arguments in MODEL_HOOKS.items():
+        _check(model, name, hook, f"model.{hook}", arguments)
+
+
+def _check(owner: object, name: str, hook: str, label: str, arguments: tuple[str, ...]) -> None:
+    found = getattr(owner, hook, None)
+    if not callable(found):
+        raise ContractError(name, label, "a method", "nothing" if found is None else type(found).__name__)
+    function = inspect.unwrap(found)
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise ContractError(
+            name, label, "a plain method (def): requests are built here, and sent elsewhere", "async def"
+        )
+    if inspect.isgeneratorfunction(function) and hook not in YIELDING:
+        raise ContractError(name, label, "a method that returns", "one that yields")
+    try:
+        signature = inspect.signature(found)
+    except (TypeError, ValueError):  # not every callable tells its own
+        return
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        raise ContractError(name, label, f"to take ({', '.join(arguments)})", str(signature)) from None

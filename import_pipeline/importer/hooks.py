@@ -1,0 +1,206 @@
+"""The one place that runs a user's code: whatever a hook raises or returns becomes a HookFailed with its place.
+
+Who calls decides what it concerns: an item, a request or the import.
+"""
+
+import inspect
+import math
+import reprlib
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+import httpx
+
+from import_pipeline.contracts import Connector
+from import_pipeline.errors import HookFailed
+from import_pipeline.importer.quoting import MOST_SAID, excerpt, meet_answer, oddities
+
+T = TypeVar("T")
+
+#: A page with more items than this is a generator without an end.
+MOST_ITEMS = 1_000_000
+#: The largest whole number that both databases and both stores of limits hold.
+LARGEST = 2**53
+#: Modules of ours that call hooks or are inherited as their defaults: no user looks for a mistake there.
+_OURS = ("import_pipeline.contracts.", "import_pipeline.importer.", "import_pipeline.ratelimit.")
+
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = _REPR.maxlong = 80
+
+
+class _Unfit(Exception):
+    """The value is none that the hook may return."""
+
+
+@dataclass(frozen=True)
+class Returns(Generic[T]):
+    """What a hook may return: in words, and the function that reads it or raises _Unfit."""
+
+    expected: str
+    read: Callable[[Any], T]
+
+
+def call_hook(
+    owner: object,
+    name: str,
+    *arguments: Any,
+    returns: Returns[T],
+    response: httpx.Response | None = None,
+    passes: tuple[type[Exception], ...] = (),
+) -> T:
+    """Call the hook and read what it returns. `response` is what it reads, and may quote in its errors.
+
+    Raises HookFailed, and those errors that the hook may raise on purpose (`passes`).
+    """
+    value, cause = None, None
+    try:
+        value = getattr(owner, name)(*arguments)
+        return returns.read(_plain(value))
+    except _Unfit:
+        problem, place = f"must return {returns.expected}, got {_shown(value)}", _definition(owner, name)
+    except BaseException as error:
+        if isinstance(error, (KeyboardInterrupt, *passes)):
+            raise
+        if response is not None:
+            meet_answer(response)
+        problem, place = f"raises {said_of(error)}", place_of(error, owner) or _definition(owner, name)
+        cause = error
+    if response is not None:
+        problem += oddities(response)
+    raise HookFailed(f"{type(owner).__name__}.{name}", problem, place) from cause
+
+
+def said_of(error: BaseException) -> str:
+    """An error's class and the beginning of its text, on one line and without secrets."""
+    try:
+        text = str(error)[: 10 * MOST_SAID]
+    except Exception:  # noqa: BLE001 - __str__ is users' code, too
+        text = "its text cannot be told"
+    text = excerpt(" ".join(text.split()), MOST_SAID)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def place_of(error: BaseException, owner: object) -> str | None:
+    """The deepest line of the owner's code that the error went through: not one of ours, or of a library it called."""
+    frames = [
+        (frame, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if not _module(frame.f_globals).startswith(_OURS)
+    ]
+    if not frames:
+        return None
+    packages = {_package(type(owner).__module__)}
+    if not _is_default(error.__traceback__):
+        packages.add(_package(_module(frames[0][0].f_globals)))
+    theirs = [each for each in frames if _package(_module(each[0].f_globals)) in packages]
+    return f"{theirs[-1][0].f_code.co_filename}, line {theirs[-1][1]}" if theirs else None
+
+
+def _is_default(trace: TracebackType | None) -> bool:
+    """Whether the hook is one that the owner inherits from us: what that calls is no code of the user's."""
+    called = trace.tb_next if trace is not None else None
+    return called is not None and _module(called.tb_frame.f_globals).startswith(_OURS)
+
+
+def _definition(owner: object, name: str) -> str | None:
+    """The line at which the hook is defined; None for one that is inherited from us, or no Python function."""
+    function = inspect.unwrap(getattr(type(owner), name, None) or (lambda: None))
+    code = getattr(function, "__code__", None)
+    if code is None or _module(getattr(function, "__globals__", {})).startswith(_OURS):
+        return None
+    return f"{code.co_filename}, line {code.co_firstlineno}"
+
+
+def _module(names: Mapping[str, Any]) -> str:
+    return f"{names.get('__name__')}."
+
+
+def _package(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def _shown(value: object) -> str:
+    try:
+        return excerpt(_REPR.repr(value), MOST_SAID)
+    except Exception:  # noqa: BLE001 - __repr__ is users' code, too
+        return f"a {type(value).__name__}"
+
+
+def _plain(value: object) -> Any:
+    """The value, unless it waits to be awaited: nothing here awaits it, and as a flag it would always be true."""
+    if inspect.iscoroutine(value):
+        value.close()  # else Python warns that it was never awaited
+    if inspect.isawaitable(value) or inspect.isasyncgen(value):
+        raise _Unfit
+    return value
+
+
+def instance(kind: type[T], expected: str) -> Returns[T]:
+    """What a hook returns that is to make an object of that class."""
+
+    def read(value: Any) -> T:
+        if not isinstance(value, kind):
+            raise _Unfit
+        return value
+
+    return Returns(expected, read)
+
+
+def _or_none(read: Callable[[Any], T]) -> Callable[[Any], T | None]:
+    return lambda value: None if value is None else read(value)
+
+
+def _flag(value: Any) -> bool:
+    if callable(value) or inspect.isgenerator(value):  # brackets that were left out: it would always be true
+        raise _Unfit
+    return bool(value)
+
+
+def _items(value: Any) -> list[Any]:
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise _Unfit
+    found = list(islice(value, MOST_ITEMS + 1))
+    if len(found) > MOST_ITEMS:
+        raise _Unfit
+    return found
+
+
+def _whole(least: int, most: int = LARGEST) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            raise _Unfit
+        return value
+
+    return read
+
+
+def _text(value: Any) -> str:
+    if callable(value) or inspect.isgenerator(value):
+        raise _Unfit
+    return str(value)
+
+
+def _connector(value: Any) -> Connector:
+    is_one = isinstance(value, Connector) and isinstance(value.base_url, str) and isinstance(value.headers, Mapping)
+    if not is_one or not all(isinstance(part, str) for pair in value.headers.items() for part in pair):
+        raise _Unfit
+    seconds = value.timeout
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
+        raise _Unfit
+    return value  # type: ignore[no-any-return]
+
+
+REQUEST = instance(httpx.Request, "an httpx.Request")
+REQUEST_OR_NONE = Returns("an httpx.Request, or None", _or_none(REQUEST.read))
+ITEMS = Returns(f"a list or another iterable of at most {MOST_ITEMS:,} items", _items)
+FLAG = Returns("True or False", _flag)
+TOTAL = Returns("a whole number from 0, or None", _or_none(_whole(0)))
+COST = Returns("a whole number from 1", _whole(1))
+TEXT = Returns("a text", _text)
+VERSION = Returns("a text, or None", _or_none(_text))
+CONNECTOR = Returns("a Connector with an address, headers of texts and a timeout in seconds above 0", _connector)
+ANYTHING: Returns[Any] = Returns("a value that nothing has to await", lambda value: value)
