@@ -10,6 +10,8 @@ from dataclasses import replace
 import httpx
 
 from import_pipeline.contracts import ImportSource, Notice
+from import_pipeline.errors import HookFailed
+from import_pipeline.importer.hooks import ANYTHING, call_hook
 from import_pipeline.importer.installation import Installation
 from import_pipeline.redaction import redact
 from import_pipeline.rules.notices import OCCASIONS
@@ -65,9 +67,11 @@ def _tell(source: ImportSource, notice: Notice, seconds: float) -> str | None:
 
     def tell() -> None:
         try:
-            source.notify(notice)
+            call_hook(source, "notify", notice, returns=ANYTHING)
             problem = _post(source.notify_url, notice, seconds) if source.notify_url else None
-        except Exception as error:  # noqa: BLE001 - a hook may raise anything, and no import suffers from it
+        except HookFailed as error:
+            problem = type(error.__cause__).__name__ if error.__cause__ else "a result that nothing awaits"
+        except Exception as error:  # noqa: BLE001 - an address may fail in any way, and no import suffers from it
             problem = type(error).__name__
         problems[:] = [] if problem is None else [problem]
 

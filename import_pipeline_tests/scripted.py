@@ -1,0 +1,85 @@
+"""A source whose every hook does what a test has written down for it, and else what it should."""
+
+import httpx
+
+from import_pipeline.contracts import Connector
+from import_pipeline.sources.items import ImportedItem, ItemsSource
+
+#: hook -> what is called with the usual result, in place of it.
+SCRIPT = {}
+
+
+def played(hook, usual):
+    """Run the test's own, or the usual."""
+    return SCRIPT[hook](usual) if hook in SCRIPT else usual()
+
+
+class Item(ImportedItem):
+    """An item of the example, in its table."""
+
+    def populate(self, detail):
+        return played("populate", lambda: super(Item, self).populate(detail))
+
+    def detail_request(self):
+        return played("detail_request", super().detail_request)
+
+
+class Auth(httpx.Auth):
+    """Adds a header, unless the script has another idea."""
+
+    def auth_flow(self, request):
+        played("auth_flow", lambda: None)
+        request.headers["X-Key"] = "0815"
+        yield request
+
+
+class Scripted(ItemsSource):
+    """The items; `auth` asks for an httpx.Auth."""
+
+    model = Item
+    auth = False
+
+    def connector(self, settings):
+        usual = super().connector(settings)
+        if self.auth:
+            usual = Connector(base_url=usual.base_url, auth=Auth())
+        return played("connector", lambda: usual)
+
+    def list_request(self, page, per_page):
+        return played("list_request", lambda: super(Scripted, self).list_request(page, per_page))
+
+    def items(self, list_response):
+        return played("items", lambda: super(Scripted, self).items(list_response))
+
+    def has_next_page(self, list_response):
+        return played("has_next_page", lambda: super(Scripted, self).has_next_page(list_response))
+
+    def stub(self, item):
+        return played("stub", lambda: Item(external_id=str(item["id"]), name=item["name"]))
+
+    def detail(self, response):
+        return played("detail", lambda: super(Scripted, self).detail(response))
+
+    def total(self, list_response):
+        return played("total", lambda: super(Scripted, self).total(list_response))
+
+    def version(self, item):
+        return played("version", lambda: None)
+
+    def is_rate_limited(self, response):
+        """The one hook whose script reads what the hook is given."""
+        return SCRIPT["is_rate_limited"](response) if "is_rate_limited" in SCRIPT else False
+
+    def cost(self, request):
+        hook = "cost of the list" if "page" in request.url.params else "cost of a detail"
+        return played(hook, lambda: 1)
+
+    def notify(self, notice):
+        played("notify", lambda: None)
+
+
+class Linked(Scripted):
+    """Its next page comes from a hook of its own."""
+
+    def next_request(self, response, page):
+        return played("next_request", lambda: super(Linked, self).next_request(response, page))
