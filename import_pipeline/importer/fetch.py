@@ -17,7 +17,7 @@ from import_pipeline.errors import (
 from import_pipeline.importer.hooks import ANYTHING, REQUEST_OR_NONE, call_hook
 from import_pipeline.importer.outage import ask, describe
 from import_pipeline.importer.payload import refused
-from import_pipeline.importer.quoting import quoted
+from import_pipeline.importer.quoting import meet_answer, quoted
 from import_pipeline.importer.work import Work
 from import_pipeline.ratelimit import SECONDS, BodyRefused
 from import_pipeline.rules.backoff import retry_delay
@@ -58,7 +58,10 @@ async def fetch_item(work: Work, claim: Claim, importable: Importable) -> Done |
 
 def _kept(work: Work, response: httpx.Response | None) -> str | None:
     """What is kept of the answer by which the item failed, where the source wants it and there was one."""
-    return quoted(response) if work.source.keep_payloads and response is not None else None
+    if response is None:
+        return None
+    meet_answer(response)
+    return quoted(response) if work.source.keep_payloads else None
 
 
 def _etag(response: httpx.Response) -> str | None:
