@@ -22,12 +22,14 @@ from import_pipeline.importer.installation import Installation, open_installatio
 from import_pipeline.importer.listed import total_of
 from import_pipeline.importer.plan import first_page
 from import_pipeline.importer.sources import checked, listed_in, load_sources, shared_tables
+from import_pipeline.importer.unlisted import of_unlisted
 from import_pipeline.ratelimit import Limiter, open_permits, parse_tiers
 from import_pipeline.ratelimit.inspection import inspect_redis, weaknesses
 from import_pipeline.ratelimit.proxies import environment_proxy
 from import_pipeline.redaction import redact
 from import_pipeline.rules.outcome import Verdict, judge
 from import_pipeline.settings import SETTINGS, SOURCE_SETTINGS, Settings, variable_prefix
+from import_pipeline.tracking import watch
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.inspection import is_superuser, is_writable, missing_rights, server_seconds
 from import_pipeline.tracking.schema import HEAD, address
@@ -125,10 +127,29 @@ def database(settings: Settings) -> Told:
         if missing := missing_rights(found):
             raise SchemaError(f"{_role(found)} lacks {_some(missing)}. Grant them: deploy/postgres-roles.sql shows how")
         notes = skew(server_seconds(found), time.time(), "the database's")
+        notes += of_unlisted_sources(settings, found)
         if is_superuser(found):
             notes.append(f"{_role(found)} is a superuser: use a role that only works with rows, see deploy/README.md")
         kind = "Postgres" if settings.is_postgres else "SQLite"
         return Told(message=f"{kind}, tables up to date ({HEAD}): {address(found)}", notes=tuple(notes))
+
+
+def of_unlisted_sources(settings: Settings, found: Database) -> list[str]:
+    """A note on each import and request that waits for a source that is not listed: nothing here carries it out."""
+    try:
+        names = [source.name for source in load_sources(settings)]
+    except ImportPipelineError:
+        return []  # the check of the sources says so
+    with found.read() as connection:
+        left = of_unlisted(connection, names)
+        requested = sorted({source for source, _, _ in watch.waiting_wishes(connection)} - {*names})
+    mend = "list the source in IMPORT_PIPELINE_SOURCES again, or end it with"
+    notes = [
+        f"import {row.id} of {row.source} is {row.status}, and its source is not listed: {mend} "
+        f"`import-pipeline cancel {row.id}`"
+        for row in left
+    ]
+    return notes + [f"a request for an import of {source} waits, and that source is not listed" for source in requested]
 
 
 def _role(found: Database) -> str:

@@ -17,6 +17,7 @@ from import_pipeline.importer.installation import Installation, open_installatio
 from import_pipeline.importer.look import view_in
 from import_pipeline.importer.notify import tell_people
 from import_pipeline.importer.schedule import is_off_now, slots_to_come, tick
+from import_pipeline.importer.unlisted import end_cancelled
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import imports, schedules
 from import_pipeline.tracking.requests import Wish
@@ -120,6 +121,7 @@ def start_scheduled(source: str, as_json: bool) -> int:
         found = installation.source(source)
         is_off = is_off_now(installation, found)
         result = tick(installation, found, schedule_is_on=not is_off, has_seen_schedule=not is_off)
+        end_cancelled(installation, source)
         if not as_json:
             click.echo(" ".join(result.sentences))
         summaries = []

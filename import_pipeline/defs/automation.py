@@ -13,6 +13,7 @@ from import_pipeline.importer.installation import open_for
 from import_pipeline.importer.notify import tell_people
 from import_pipeline.importer.schedule import Tick, tick
 from import_pipeline.importer.shards import look_after
+from import_pipeline.importer.unlisted import end_cancelled
 from import_pipeline.importer.upkeep import prune_by_age
 from import_pipeline.redaction import masking
 from import_pipeline.rules.slots import Slots
@@ -89,6 +90,7 @@ def _launches(
             on_since=on_since,
             fate_of=lambda run_id: fate_of(instance, run_id),
         )
+        result.dead_run_ids += end_cancelled(installation, source.name)
         if not result.launches:  # no import waits for it
             tell_people(installation, source)
             prune_by_age(installation, source)

@@ -8,6 +8,7 @@ from import_pipeline.errors import LeaseLost, UsageError
 from import_pipeline.importer.finalize import complete
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.roster import living
+from import_pipeline.importer.unlisted import lease_of
 from import_pipeline.rules.status import ImportKind, ImportStatus
 from import_pipeline.tracking import events, imports, items, leases, pruning, versions
 from import_pipeline.tracking.leases import Lease
@@ -40,7 +41,7 @@ def finalize(installation: Installation, import_id: int) -> Finalized:
         row = imports.get(connection, import_id)
         if row.status is not ImportStatus.RUNNING:
             raise UsageError(f"import {import_id} is {row.status}: expected a running one")
-        lease_seconds = next((each.lease for each in installation.sources if each.name == row.source), 60.0)
+        lease_seconds = lease_of(installation, row)
         if any(living(connection, import_id, lease_seconds, now).values()):
             raise UsageError(f"import {import_id} has a living worker, which ends it itself")
         lease = Lease(import_id=row.id, fence=row.fence, worker="", seconds=lease_seconds)
@@ -63,7 +64,11 @@ def finalize(installation: Installation, import_id: int) -> Finalized:
     if unfinished or not discovered:
         unread = "it has not begun" if row.kind is ImportKind.SELECTION else "its list was not read to the end"
         what = f"{_said(unfinished, 'is', 'are')} unfinished" if discovered else unread
-        return Finalized(ended=False, sentence=f"Import {import_id}: {what}; `run {row.source}` goes on with it.")
+        is_listed = any(each.name == row.source for each in installation.sources)
+        rest = f"`run {row.source}` goes on with it"
+        if not is_listed:
+            rest = f"its source is not listed any more, so `cancel {import_id}` ends it"
+        return Finalized(ended=False, sentence=f"Import {import_id}: {what}; {rest}.")
     complete(installation.database, row, lease, now)
     return Finalized(ended=True, sentence=f"Import {import_id} is completed.")
 

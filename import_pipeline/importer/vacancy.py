@@ -57,7 +57,7 @@ def _gone(row: ImportRow, worker: Liveness) -> str:
 
 def _sequel(connection: Connection, row: ImportRow, source: ImportSource | None, now: datetime) -> str:
     if source is None:
-        return "Nobody goes on with it: its source is not listed any more"
+        return f"Its source is not listed any more, so it is not resumed; `import-pipeline cancel {row.id}` ends it"
     run = f"`import-pipeline run {source.name}`"
     wait = events.waits_for_store(connection, row.id)
     sensor = "Dagster's sensor, where it runs, goes on with it"

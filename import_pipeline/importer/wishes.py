@@ -14,6 +14,7 @@ from import_pipeline.errors import InvalidTransition, UsageError
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.roster import living
 from import_pipeline.importer.start import new_import
+from import_pipeline.importer.unlisted import lease_of
 from import_pipeline.rules.overdue import ImportState, coming_slots
 from import_pipeline.rules.status import ENDED, ImportStatus, Trigger
 from import_pipeline.tracking import events, imports, items, requests, scheduling
@@ -182,7 +183,8 @@ def _of_slot(slot_at: datetime | None) -> str:
 def cancel(installation: Installation, import_id: int, *, by: str | None = None, reason: str | None = None) -> str:
     """End a scheduled import at once; a running one ends as soon as its worker reads the wish, within two seconds.
 
-    One whose worker is gone is ended by the next tick of the sensor, or by `start-scheduled`.
+    One whose worker is gone is ended by the next tick of the sensor, or by `start-scheduled`; at once if its source is
+    not listed any more.
 
     Returns what happens, in a sentence. Raises ImportNotFound, and InvalidTransition for an import that has ended.
     """
@@ -200,6 +202,9 @@ def cancel(installation: Installation, import_id: int, *, by: str | None = None,
                 # Not ended here: whoever ends it must also tell Dagster that its run is dead.
                 ends = f"the sensor, or `start-scheduled {row.source}`, ends it"
                 sentence = f"Import {import_id} has no worker any more; {ends}. What it imported is kept."
+                if not _is_listed(installation, row):
+                    imports.end_deserted(connection, row, now, ImportStatus.CANCELLED, f"cancelled by {who}")
+                    sentence = f"Import {import_id} had no worker any more and is cancelled. What it imported is kept."
         events.note(connection, import_id, now, "cancel_requested", f"To be cancelled: {reason or 'wished by ' + who}.")
         _write_down(connection, row, Wish.CANCEL, now, sentence, by=by, reason=reason)
     return sentence
@@ -216,9 +221,12 @@ def _has_not_ended(row: ImportRow) -> UsageError:
 
 
 def _has_no_worker(connection: Connection, installation: Installation, row: ImportRow, now: datetime) -> bool:
-    """Whether nobody would read a wish. Of a source that is not listed any more the default lease is assumed."""
-    seconds = next((each.lease for each in installation.sources if each.name == row.source), ImportSource.lease)
-    return not any(living(connection, row.id, seconds, now).values())
+    """Whether no worker would read a request."""
+    return not any(living(connection, row.id, lease_of(installation, row), now).values())
+
+
+def _is_listed(installation: Installation, row: ImportRow) -> bool:
+    return any(each.name == row.source for each in installation.sources)
 
 
 def retry(installation: Installation, import_id: int, *, by: str | None = None, reason: str | None = None) -> ImportRow:
@@ -242,7 +250,10 @@ def retry(installation: Installation, import_id: int, *, by: str | None = None, 
             )
         source = next((each for each in installation.sources if each.name == row.source), None)
         if source is None:
-            raise UsageError(f"import {import_id} belongs to the source {row.source}, which is not listed any more")
+            raise UsageError(
+                f"import {import_id} belongs to the source {row.source}, which is not listed any more: "
+                "list it in IMPORT_PIPELINE_SOURCES again, then retry"
+            )
         new = new_import(source, Trigger.RETRY, retry_of=import_id, scheduled_at=now, by=by)
         made = imports.create(connection, new, now)
         retried = "1 item" if left == 1 else f"{left:,} items"

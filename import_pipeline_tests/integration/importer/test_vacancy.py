@@ -53,7 +53,8 @@ def test_a_process_of_this_machine_that_is_gone_is_told_at_once(life, dead):
     assert vacancy(life, hand) == Vacancy(
         gone=gone, sequel=f"{GOES_ON} (resume 1 of 3 without progress)", since=life.now
     )
-    no_source = "Nobody goes on with it: its source is not listed any more"
+    ends = f"`import-pipeline cancel {hand.row.id}` ends it"
+    no_source = f"Its source is not listed any more, so it is not resumed; {ends}"
     assert vacancy(life, hand, listed=False) == Vacancy(gone=gone, sequel=no_source, since=life.now)
     for resume in (2, 3):
         life.begin(hand.row.id, dead)
