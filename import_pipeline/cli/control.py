@@ -16,6 +16,7 @@ from import_pipeline.importer import upkeep, wishes
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.look import view_in
 from import_pipeline.importer.notify import tell_people
+from import_pipeline.importer.pauses import lift_pause
 from import_pipeline.importer.schedule import is_off_now, slots_to_come, tick
 from import_pipeline.importer.unlisted import end_cancelled
 from import_pipeline.rules.status import ImportStatus
@@ -138,6 +139,26 @@ def start_scheduled(source: str, as_json: bool) -> int:
     return max((summary.exit_status for summary in summaries), default=0)
 
 
+@click.command()
+@click.argument("source")
+@as_json
+def resume(source: str, as_json: bool) -> None:
+    """Lift the pause of SOURCE's API, for all that share it: after a pause that is too long, or no longer needed."""
+    with open_installation() as installation:
+        lifted = lift_pause(installation, installation.source(source), by=_who())
+        sentence = f"{lifted.api} is not paused."
+        if lifted.paused_until is not None:
+            until = f"{lifted.paused_until:%Y-%m-%d %H:%M:%S} UTC"
+            sentence = f"The pause of {lifted.api} until {until} is lifted: one request tries first."
+        values = {
+            "source": source,
+            "api": lifted.api,
+            "paused_until": lifted.paused_until and lifted.paused_until.isoformat(),
+            "import_ids": list(lifted.imports),
+        }
+        _tell(sentence, as_json, **values)
+
+
 def _ask_about(installation: Installation, import_id: int, question: str, check: Callable[..., None]) -> None:
     """Nobody is asked about what cannot be done: `check` raises why."""
     with installation.database.read() as connection:
@@ -219,6 +240,7 @@ CONTROL: Mapping[str, click.Command] = {
     "reschedule": reschedule,
     "schedule": schedule,
     "start-scheduled": start_scheduled,
+    "resume": resume,
     "cancel": cancel,
     "retry": retry,
     "delete": delete,

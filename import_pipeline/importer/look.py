@@ -41,6 +41,7 @@ class Look:
     unfinished: int  #: items that a retry would take over
     retried_by: int | None  #: the import that does so already and has not ended
     shards: Sequence[ShardRow] = ()  #: further runs that work on it, or did
+    api_paused_until: datetime | None = None  #: of an import that this keeps, or kept, from its end
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +123,7 @@ def look_at(installation: Installation, import_id: int, gauges: Gauges) -> Look:
             unfinished=items.unfinished(connection, import_id) if view.has_ended else 0,
             retried_by=scheduling.open_retry_of(connection, import_id),
             shards=shards.of_import(connection, import_id),
+            api_paused_until=_api_paused_until(installation, view.row, gauges, now),
         )
 
 
@@ -136,6 +138,16 @@ def follow(installation: Installation, import_id: int, gauges: Gauges) -> tuple[
         finished = watch.finished_at(connection, import_id, wanted)
         usage = _usage(installation, view.row, gauges)
         return view, _outlook(connection, installation, view, finished, usage, now)
+
+
+def _api_paused_until(installation: Installation, row: ImportRow, gauges: Gauges, now: datetime) -> datetime | None:
+    """The end of the API's pause, for an import that runs, is to come or has failed."""
+    source = source_of(installation, row.source)
+    if source is None or row.status in {ImportStatus.COMPLETED, ImportStatus.CANCELLED}:
+        return None
+    usage = gauges.usage(source)
+    paused = [until for until in (usage and usage.paused_until, row.blocked_until) if until and until > now]
+    return max(paused, default=None)
 
 
 def _usage(installation: Installation, row: ImportRow, gauges: Gauges) -> Usage | None:

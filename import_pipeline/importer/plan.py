@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import Any
 
 import httpx
 
 from import_pipeline.contracts import ImportSource
-from import_pipeline.errors import ImportFailed
+from import_pipeline.errors import ApiBlocked, ImportFailed
 from import_pipeline.importer.api import cost_of, open_api
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.listed import detail_request_of, first_request, next_request, page_items, total_of
@@ -22,6 +23,8 @@ from import_pipeline.tracking import imports
 
 #: How many completed imports are looked at for one that read the whole list.
 LOOKED_THROUGH = 50
+#: Who only looks waits for no longer pause of the API.
+PAUSE_WAITED_FOR = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,10 +108,12 @@ def _priced(source: ImportSource, on_page: Sequence[Mapping[str, Any]], total: i
 
 
 async def first_page(installation: Installation, source: ImportSource) -> httpx.Response:
-    """The list's first page, asked for under the limits. Raises ImportFailed where the API cannot be reached."""
-    async with open_api(source, installation.settings, installation.clock) as api:
+    """The list's first page, asked for under the limits. Raises ImportFailed if the API cannot be reached or pauses."""
+    async with open_api(source, installation.settings, installation.clock, patience=PAUSE_WAITED_FOR) as api:
         try:
             return await api.send(first_request(source), first=True)
+        except ApiBlocked as error:
+            raise ImportFailed(f"{error}. Wait for it, or lift it: import-pipeline resume {source.name}") from error
         except httpx.TransportError as error:
             raise ImportFailed(unreachable(source.name, api.client.base_url, error)) from error
         except httpx.DecodingError as error:

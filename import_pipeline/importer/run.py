@@ -38,6 +38,7 @@ from import_pipeline.importer.work import GRACE_SECONDS, Listener, Silence, Stop
 from import_pipeline.rules.leave import next_leave
 from import_pipeline.rules.resumes import MAX_RESUMES
 from import_pipeline.rules.status import ImportStatus, Trigger
+from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking import events, imports, leases, resumes
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease
@@ -122,7 +123,12 @@ def _pause(run: Run, lease: Lease, error: ApiBlocked) -> None:
     """Leave the import running without a worker until the pause is over, or end it where that is too long."""
     installation, now = run.installation, run.installation.clock.now()
     if error.until - now > run.source.max_pause:
-        reason = f"{error}, longer than the source allows (MAX_PAUSE, {run.source.max_pause})"
+        name = run.source.name
+        setting = f"{variable_prefix(name)}MAX_PAUSE"
+        reason = (
+            f"{error}, longer than the source allows ({setting}, {run.source.max_pause}). If the API answers again "
+            f"before, lift the pause: import-pipeline resume {name}, then import-pipeline run {name}"
+        )
         _end(run, lease, ImportStatus.FAILED, reason)
         return
 

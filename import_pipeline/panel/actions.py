@@ -7,8 +7,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from import_pipeline.importer import wishes
+from import_pipeline.importer.pauses import lift_pause
 from import_pipeline.panel.panel import panel_of
 from import_pipeline.panel.security import LOGIN, LOGIN_SECONDS, cookie, local_path, read_form
+from import_pipeline.tracking import imports
 from import_pipeline.tracking.requests import Wish
 
 WHO = "somebody in the panel"
@@ -44,6 +46,16 @@ def cancel(request: Request, form: Form) -> str:
     import_id = request.path_params["import_id"]
     wishes.cancel(panel_of(request).installation, import_id, by=WHO, reason=_reason(form))
     return f"/imports/{import_id}?done=cancel"
+
+
+@action
+def resume(request: Request, form: Form) -> str:
+    """Lift the pause of an import's API."""
+    installation, import_id = panel_of(request).installation, request.path_params["import_id"]
+    with installation.database.read() as connection:
+        row = imports.get(connection, import_id)
+    lift_pause(installation, installation.source(row.source), by=WHO)
+    return f"/imports/{import_id}?done=resume"
 
 
 @action

@@ -33,6 +33,7 @@ ROUTES = [
     Route("/run", actions.run, methods=["POST"]),
     Route("/imports/{import_id:id}/{action:str}", pages.confirm, methods=["GET"]),
     Route("/imports/{import_id:id}/cancel", actions.cancel, methods=["POST"]),
+    Route("/imports/{import_id:id}/resume", actions.resume, methods=["POST"]),
     Route("/imports/{import_id:id}/retry", actions.retry, methods=["POST"]),
     Route("/imports/{import_id:id}/delete", actions.delete, methods=["POST"]),
     Route("/login", pages.login, methods=["GET"]),

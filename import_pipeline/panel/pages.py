@@ -21,6 +21,7 @@ DONE: Mapping[str, str] = {
     "reschedule": f"The next scheduled import is asked to start now. {DAEMON}, it does so within seconds.",
     "already": "That was requested already: one import starts, and nothing was added.",
     "cancel": "The import is cancelled. One that is worked on ends within two seconds; what it imported is kept.",
+    "resume": "The pause of the API is lifted. One request tries first; if it is refused, all pause again.",
     "retry": f"This import retries what the other one has left. {DAEMON}, it starts within seconds.",
     "delete": "The import is deleted. What it imported stays.",
 }
@@ -64,11 +65,11 @@ def confirm_run(request: Request) -> Response:
 
 
 def confirm(request: Request) -> Response:
-    """Whether an import shall really be cancelled, retried or deleted."""
+    """Ask whether an import shall be cancelled, retried or deleted, or its API's pause lifted."""
     panel = panel_of(request)
     look = look_at(panel.installation, request.path_params["import_id"], panel.gauges)
     action = request.path_params["action"]
-    if action not in {"cancel", "retry", "delete"}:
+    if action not in {"cancel", "retry", "delete", "resume"}:
         raise HTTPException(404)
     context = {"view": look.view, "row": look.view.row, "action": action, "unfinished": look.unfinished}
     reason = why_not(action, look, panel.installation.clock.now())

@@ -302,6 +302,7 @@ def import_page(look: Look, run_url: str | None, now: datetime) -> dict[str, Any
         "unfinished": look.unfinished,
         "run_url": run_url,
         "actions": allowed(look, now),
+        "api_paused_until": look.api_paused_until,
         "retried_by": look.retried_by,
         "shards": look.shards,
         "refresh": 0 if view.has_ended else REFRESH if view.is_running else IDLE_REFRESH,
@@ -311,11 +312,12 @@ def import_page(look: Look, run_url: str | None, now: datetime) -> dict[str, Any
 def allowed(look: Look, now: datetime) -> tuple[str, ...]:
     """What can be done with the import now; the wishes themselves refuse the rest, and say why."""
     row = look.view.row
+    resume = ("resume",) if look.api_paused_until is not None else ()
     if row.status not in ENDED:
-        return ("cancel",) if row.cancel_requested_at is None else ()
+        return resume if row.cancel_requested_at is not None else (*resume, "cancel")
     if look.retried_by is not None:
-        return ()
-    return (*(("retry",) if look.unfinished else ()), *(() if keeps_slot(row, now) else ("delete",)))
+        return resume
+    return (*resume, *(("retry",) if look.unfinished else ()), *(() if keeps_slot(row, now) else ("delete",)))
 
 
 def why_not(action: str, look: Look, now: datetime) -> str | None:
@@ -323,6 +325,8 @@ def why_not(action: str, look: Look, now: datetime) -> str | None:
     if action in allowed(look, now):
         return None
     row = look.view.row
+    if action == "resume":
+        return "its API is not paused"
     if action == "cancel":
         return "it has ended already" if row.status in ENDED else "it is to be cancelled already"
     if row.status not in ENDED:

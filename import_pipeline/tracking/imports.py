@@ -277,6 +277,17 @@ def beat(connection: Connection, lease: Lease, now: datetime, pulse: Pulse) -> I
     return _row(row)
 
 
+def unblock(connection: Connection, sources: Sequence[str], now: datetime) -> dict[int, datetime]:
+    """End the wait of these sources' running imports for a pause's end; return that end by the import's id."""
+    waiting = (imports.c.source.in_(sources), imports.c.status == ImportStatus.RUNNING, imports.c.blocked_until > now)
+    ids = [imports.c.id, imports.c.blocked_until]
+    found = {
+        row.id: row.blocked_until for row in connection.execute(select(*ids).where(*waiting).order_by(imports.c.id))
+    }
+    connection.execute(update(imports).where(imports.c.id.in_(found)).values(blocked_until=None, updated_at=now))
+    return found
+
+
 def counted(connection: Connection, pulse: Pulse) -> dict[str, Any]:
     """The import's counters with the pulse added, for an UPDATE."""
     return sent.counted(pulse) | {

@@ -5,6 +5,8 @@ from datetime import timedelta
 import pytest
 
 from import_pipeline.panel.security import HEADERS, LOGIN, SESSION
+from import_pipeline.ratelimit import open_permits
+from import_pipeline.ratelimit.exchange import SECOND, Ask, Outcome, Settled
 from import_pipeline.tracking import imports, requests
 from import_pipeline_tests.panels import HOST, add_import, add_items, open_panel
 from import_pipeline_tests.rows import NOON
@@ -62,6 +64,41 @@ async def test_cancel_retry_and_delete(home):
         await panel.post(f"/imports/{retrying}/cancel")
         assert (await panel.post(f"/imports/{ended}/delete")).headers["location"] == "/?done=delete"
         assert (await panel.get(f"/imports/{ended}")).status_code == 404
+
+
+async def test_a_pause_is_shown_and_lifted(home):
+    async with open_panel(home) as panel:
+        settings = panel.installation.settings
+        permits = open_permits(settings.redis_url, settings.limits_path)
+        settled = (Settled(permit="p", outcome=Outcome.REFUSED, wait=3600 * SECOND),)
+        permits.exchange(Ask(api="items", process="worker", tiers=(), settled=settled))
+        permits.close()
+        running = add_import(
+            panel.installation,
+            status="running",
+            started_at=NOON,
+            heartbeat_at=NOON,
+            blocked_until=NOON + timedelta(hours=1),
+        )
+        failed = add_import(panel.installation, status="failed", started_at=NOON, ended_at=NOON)
+        completed = add_import(panel.installation, **ENDED)
+        for number, actions in (
+            (running, ("resume", "cancel")),
+            (failed, ("resume", "delete")),
+            (completed, ("delete",)),
+        ):
+            await panel.get(f"/imports/{number}")
+            assert panel.drawn.context["actions"] == actions
+        assert "Lift the pause" in (await panel.get(f"/imports/{running}/resume")).text
+        answer = await panel.post(f"/imports/{running}/resume")
+        assert answer.headers["location"] == f"/imports/{running}?done=resume"
+        assert row(panel, running).blocked_until is None
+        await panel.get(answer.headers["location"])
+        assert panel.drawn.context["said"].startswith("The pause of the API is lifted.")
+        panel.installation.clock.advance(1)
+        await panel.get(f"/imports/{failed}")
+        assert panel.drawn.context["actions"] == ("delete",)
+        assert "is not paused" in (await panel.get(f"/imports/{failed}/resume")).text
 
 
 @pytest.mark.parametrize(("silent_for", "stops"), [(0, True), (60, False)])

@@ -1,0 +1,56 @@
+"""The shared pause of an API: seen, and lifted by hand when the API answers again."""
+
+import os
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from import_pipeline.contracts import ImportSource
+from import_pipeline.errors import LimiterUnavailable
+from import_pipeline.importer.installation import Installation
+from import_pipeline.ratelimit import open_permits, parse_tiers
+from import_pipeline.ratelimit.exchange import SECOND, Ask, StoreError
+from import_pipeline.tracking import events, imports
+
+LIFTED = "pause_lifted"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiftedPause:
+    """What became of a wish to lift a pause."""
+
+    api: str
+    paused_until: datetime | None  #: when the pause would have ended; None: there was none
+    imports: tuple[int, ...]  #: the running imports that wait no longer
+
+
+def lift_pause(installation: Installation, source: ImportSource, *, by: str) -> LiftedPause:
+    """End the pause of the source's API in the limits' store, and what its running imports wait for.
+
+    Workers notice within two seconds. One request tries first; if it is refused, everybody pauses again. Raises
+    LimiterUnavailable, DatabaseUnavailable.
+    """
+    now = installation.clock.now()
+    left = _lift(installation, source)
+    sharing = [each.name for each in installation.sources if each.api == source.api]
+    with installation.database.write() as connection:
+        waiting = imports.unblock(connection, sharing, now)
+        for import_id in waiting:
+            events.note(connection, import_id, now, LIFTED, f"{by} lifted the pause of the API: requests may go again.")
+    until = now + left if left else max(waiting.values(), default=None)
+    return LiftedPause(api=source.api, paused_until=until, imports=tuple(waiting))
+
+
+def _lift(installation: Installation, source: ImportSource) -> timedelta:
+    """Lift the pause in the store; return how long it would have lasted."""
+    settings, tiers = installation.settings, parse_tiers(source.limits)
+    permits = open_permits(settings.redis_url, settings.limits_path)
+    windows = tuple((tier.amount, tier.get_expiry() * SECOND) for tier in tiers)
+    name = f"lift-{os.urandom(4).hex()}"
+    try:
+        before = permits.exchange(Ask(api=source.api, process=name, tiers=windows, concurrent=tiers.concurrent))
+        permits.exchange(Ask(api=source.api, process=name, tiers=windows, concurrent=tiers.concurrent, lift=True))
+    except StoreError as error:
+        raise LimiterUnavailable(f"the pause of {source.api} cannot be lifted: {error}", said=str(error)) from error
+    finally:
+        permits.close()
+    return timedelta(microseconds=before.pause)

@@ -1,0 +1,102 @@
+"""A pause of an API: too long for an import, lifted by hand, gone with corrected limits."""
+
+import httpx
+import pytest
+
+from import_pipeline.errors import ImportFailed
+from import_pipeline.importer.gauges import Gauges
+from import_pipeline.importer.installation import open_installation
+from import_pipeline.importer.pauses import LIFTED, lift_pause
+from import_pipeline.importer.plan import plan_import
+from import_pipeline.ratelimit import open_permits
+from import_pipeline.ratelimit.exchange import SECOND, Ask, Outcome, Settled
+from import_pipeline.sources.items import ItemsSource
+from import_pipeline.testing import CannedTransport
+from import_pipeline.tracking import events, leases
+from import_pipeline_tests.importing import counts, import_through, settings, tracking
+
+LISTED = {"current_page": 1, "last_page": 1, "total": 3, "data": [{"id": number} for number in range(1, 4)]}
+
+
+class Refusing:
+    """Details of three items, after so many refusals with these headers."""
+
+    def __init__(self, refusals, **headers):
+        self.left, self.headers, self.sent = refusals, headers, 0
+
+    def __call__(self, request):
+        self.sent += 1
+        if request.url.path == "/api/items":
+            return LISTED
+        if self.left:
+            self.left -= 1
+            return httpx.Response(429, headers=self.headers)
+        return {"id": 1, "name": "a", "price": "1.00"}
+
+
+def imported(home, api, **environment):
+    configured = settings(home, "http://api.test", ITEMS_BACKOFF="0.05", **environment)
+    return import_through(CannedTransport(api), ItemsSource(), configured)
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def store(request):
+    """The setting that names the limits' store."""
+    if request.param == "sqlite":
+        return {}
+    server = request.getfixturevalue("redis_server")
+    server.flush()
+    return {"REDIS_URL": server.url()}
+
+
+def test_a_refusal_without_a_hint_under_a_daily_limit_costs_a_second(home, store):
+    summary = imported(home, Refusing(1), ITEMS_LIMITS="100000/day", **store)
+    assert counts(summary) == ("completed", 3, 3, 0, 0)
+    assert 1 <= summary.total_sleep_seconds < 10
+
+
+def test_a_pause_that_is_too_long_names_the_command_which_lifts_it(home, store):
+    api = Refusing(1, **{"Retry-After": "86400"})
+    configured = settings(home, "http://api.test", **store)
+    first = imported(home, api, **store)
+    assert first.status == "failed"
+    with tracking(configured) as connection:
+        reason = events.latest(connection, first.import_id)[-1][2]
+    assert "longer than the source allows (ITEMS_MAX_PAUSE, 6:00:00)" in reason
+    assert "import-pipeline resume items, then import-pipeline run items" in reason
+    assert imported(home, api, **store).status == "failed", "the pause is still there"
+    sent = api.sent
+    with open_installation(configured, [ItemsSource()]) as installation:
+        with pytest.raises(ImportFailed, match="or lift it: import-pipeline resume items"):
+            plan_import(installation, installation.source("items"))
+        lifted = lift_pause(installation, installation.source("items"), by="Ada")
+        assert lifted.paused_until is not None
+        assert lift_pause(installation, installation.source("items"), by="Ada").paused_until is None
+    assert api.sent == sent, "nobody asked the API in the pause"
+    assert counts(imported(home, api, **store)) == ("completed", 3, 3, 0, 0)
+
+
+def refuse(life, wait):
+    """A refusal by the API, as another process tells the store."""
+    configured = life.installation.settings
+    permits = open_permits(configured.redis_url, configured.limits_path)
+    settled = (Settled(permit="p", outcome=Outcome.REFUSED, wait=wait * SECOND),)
+    permits.exchange(Ask(api="items", process="other", tiers=(), settled=settled))
+    permits.close()
+
+
+def test_an_import_that_waits_for_the_pauses_end_waits_no_longer(life):
+    refuse(life, 7200)
+    hand = life.begin(life.slot(life.now))
+    life.go_on(seconds=1)
+    until = life.now.replace(year=life.now.year + 1)
+    life.do(leases.write, hand.lease, life.now, blocked_until=until)
+    lifted = lift_pause(life.installation, life.source, by="Ada")
+    assert (lifted.api, lifted.imports) == ("items", (hand.row.id,))
+    assert life.get(hand.row.id).blocked_until is None
+    assert life.told(hand.row.id)[-1] == (LIFTED, "Ada lifted the pause of the API: requests may go again.")
+    gauges = Gauges(settings=life.installation.settings, clock=life.clock)
+    usage = gauges.usage(life.source)
+    gauges.close()
+    assert usage is not None
+    assert usage.paused_until is None
