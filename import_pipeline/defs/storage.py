@@ -2,8 +2,8 @@
 
 `dagster.yaml` can name a fixed folder or an environment variable that must be set, but has no words for "the folder
 that the settings say". Hence these three classes, which hand out Dagster's own. `DagsterStorage` and its kind are what
-`dagster.yaml` accepts under these keys; Dagster exports them from private modules only, and this is the one place of
-ours that imports those.
+`dagster.yaml` accepts under these keys; Dagster exports them from private modules only, which `sqlite_events` and this
+module alone import.
 """
 
 import logging
@@ -22,7 +22,6 @@ from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.compute_log_manager import CapturedLogContext
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
-from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 from dagster_postgres.utils import DagsterPostgresException
@@ -30,6 +29,7 @@ from filelock import FileLock
 from sqlalchemy import make_url
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from import_pipeline.defs.sqlite_events import BatchingSqliteStorage
 from import_pipeline.errors import DatabaseUnavailable, SettingError
 from import_pipeline.settings import Settings, load_settings
 
@@ -56,7 +56,7 @@ class Storage(DagsterStorage, ConfigurableClass):
         folder.mkdir(parents=True, exist_ok=True)
         # Dagster's tables are made without a lock: of two first processes one would find them half there.
         with FileLock(folder / "creation.lock"):
-            return DagsterSqliteStorage.from_local(str(folder), inst_data=inst_data)
+            return BatchingSqliteStorage.from_local(str(folder), inst_data=inst_data)
 
 
 def _postgres_storage(settings: Settings, inst_data: ConfigurableClassData | None) -> DagsterStorage:
@@ -126,7 +126,7 @@ def _is_no_retry(record: logging.LogRecord) -> bool:
 def store_materializations(
     instance: dg.DagsterInstance, run: dg.DagsterRun, step: str, materializations: Sequence[dg.AssetMaterialization]
 ) -> None:
-    """Write the events of a run's step in one batch, where the storage has batches: Postgres does, SQLite does not.
+    """Write the events of a run's step in one batch.
 
     `log_event` would write one by one, through every log handler, and keep each in memory until the step yields.
     """

@@ -1,0 +1,98 @@
+"""What does Dagster's report of an item cost: CPU per event, and bytes in the event store?
+
+    python benchmarks/events.py [--events 3000] [--batch 500] [--postgres URL]
+
+The same materializations are stored by Dagster's own SQLite class, by ours, and by Dagster's Postgres storage if there
+is one. The ratio is that to Dagster's own class in the same run.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+# As a script this folder comes first on the path, where limits.py would hide the library of that name.
+sys.path[0] = str(Path(__file__).parent.parent)
+
+import click
+import dagster as dg
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.base import EventLogStorage
+from dagster_postgres import PostgresEventLogStorage
+
+from import_pipeline.defs import names
+from import_pipeline.defs.metadata import of_item
+from import_pipeline.defs.sqlite_events import BatchingEventLog
+from import_pipeline.defs.storage import store_materializations
+from import_pipeline.importer.work import StoredItem
+
+RUN = dg.DagsterRun(job_name="import_items", run_id="00000000-0000-4000-8000-000000000000")
+TAGS = names.made_from("items", RUN.run_id)
+
+
+@click.command()
+@click.option("--events", default=3000, show_default=True, help="Materializations to store.")
+@click.option("--batch", default=500, show_default=True, help="Materializations in one write.")
+@click.option("--postgres", help="The address of an empty Postgres database.")
+def main(events: int, batch: int, postgres: str | None) -> None:
+    """Print CPU milliseconds and bytes per event, and the ratio to Dagster's own SQLite class."""
+    stores: dict[str, Callable[[str], EventLogStorage]] = {
+        "SQLite, Dagster's own class": SqliteEventLogStorage,
+        "SQLite, in batches": BatchingEventLog,
+    }
+    if postgres:
+        stores["Postgres, in batches"] = lambda folder: PostgresEventLogStorage(postgres)
+    click.echo(f"{events} events, {batch} in one write")
+    click.echo(f"{'store':<32}{'CPU ms/event':>14}{'wall ms/event':>15}{'bytes/event':>13}{'ratio':>8}")
+    base = 0.0
+    for name, kind in stores.items():
+        # Dagster's own class is slow enough to be measured by fewer.
+        count = min(events, batch) if not base else events
+        with tempfile.TemporaryDirectory() as folder, opened(kind, folder) as log:
+            cpu, wall = measure(log, count, batch)
+            size = sum(each.stat().st_size for each in Path(folder).rglob("*.db")) / (count + 1)
+        base = base or cpu
+        told = f"{size:,.0f}" if size else "-"
+        click.echo(f"{name:<32}{cpu * 1000:>14.2f}{wall * 1000:>15.2f}{told:>13}{cpu / base:>8.3f}")
+
+
+@contextmanager
+def opened(kind: Callable[[str], EventLogStorage], folder: str) -> Iterator[EventLogStorage]:
+    """The event log, ready to store."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        log = kind(folder)
+        log.register_instance(instance)
+        yield log
+
+
+def measure(log: EventLogStorage, events: int, batch: int) -> tuple[float, float]:
+    """Seconds of CPU and of time per event, the making of the events included."""
+
+    class Instance:
+        event_log_storage = log
+
+    def store(numbers: range) -> None:
+        made = [
+            dg.AssetMaterialization(
+                asset_key="enriched_items",
+                partition=str(number),
+                metadata=of_item(
+                    StoredItem(external_id=str(number), tries=1, request_seconds=0.021, http_status=200), 7
+                ),
+                tags=TAGS,
+            )
+            for number in numbers
+        ]
+        store_materializations(Instance(), RUN, "discover_and_enrich_items", made)  # type: ignore[arg-type]
+
+    store(range(1))  # makes the databases
+    cpu, wall = time.process_time(), time.perf_counter()
+    for first in range(1, events + 1, batch):
+        store(range(first, min(first + batch, events + 1)))
+    return (time.process_time() - cpu) / events, (time.perf_counter() - wall) / events
+
+
+if __name__ == "__main__":
+    main()
