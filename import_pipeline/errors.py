@@ -29,7 +29,7 @@
 Data that a program may want stands in attributes; the text says what is, what was expected and what to do.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 
 class ImportPipelineError(Exception):
@@ -181,4 +181,8 @@ class ItemDenied(ItemRejected):
 
 
 class ItemRetryable(ItemError):
-    """A later try may succeed."""
+    """A later try may succeed; `after` is the least wait before it, if the API names one."""
+
+    def __init__(self, reason: str, after: timedelta | None = None) -> None:
+        super().__init__(reason)
+        self.after = after

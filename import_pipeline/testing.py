@@ -26,6 +26,7 @@ from import_pipeline.clock import Clock, SystemClock
 from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.api import open_api
 from import_pipeline.importer.installation import open_installation
+from import_pipeline.importer.python import refuse_running_loop
 from import_pipeline.importer.run import Run, carry_out
 from import_pipeline.importer.sources import configure
 from import_pipeline.importer.start import new_import, prepare
@@ -221,8 +222,9 @@ def rehearse(source: ImportSource, transport: httpx.AsyncBaseTransport, folder: 
     """A whole import of the source with answers from the transport, into a database in that folder.
 
     Nothing is asked of any API: the base URL is https://api.test. Limits and the delays between tries are as good as
-    none. Not to be called from a coroutine. Raises ContractError where the source does not keep its contract.
+    none. Raises ContractError if the source does not keep its contract, UsageError inside a running event loop.
     """
+    refuse_running_loop("rehearse")
     prefix = variable_prefix(source.name)
     quick = {"BASE_URL": "https://api.test", "LIMITS": "100000/1 second", "BACKOFF": "0.01"}
     environment = {"IMPORT_PIPELINE_HOME": str(folder)} | {prefix + name: value for name, value in quick.items()}

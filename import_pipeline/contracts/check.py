@@ -1,11 +1,14 @@
 """Whether a source keeps the contract, said before anything is asked or stored."""
 
+import math
 import re
+from datetime import timedelta
 
 from import_pipeline.contracts.hooks import check_hooks
-from import_pipeline.contracts.source import ImportSource
+from import_pipeline.contracts.source import ImportSource, Retry
 from import_pipeline.errors import ContractError
 from import_pipeline.rules.partitions import Partitions
+from import_pipeline.rules.slots import parse_slots
 from import_pipeline.settings import SOURCE_SETTINGS, Setting
 
 #: Attributes that a setting of the same name may replace, and that must be what it would accept.
@@ -50,8 +53,33 @@ def check_source(source: object) -> ImportSource:
     return source
 
 
+def _check_times(source: ImportSource) -> None:
+    """Raise ContractError for waits and times of the day that cannot be kept to."""
+    if not isinstance(source.retry, Retry):
+        raise ContractError(source.name, "retry", "Retry(tries=5, backoff=(30.0, 60.0))", repr(source.retry))
+    backoff = source.retry.backoff
+    if not isinstance(backoff, tuple | list) or not backoff or not all(map(_is_wait, backoff)):
+        expected = "seconds from 0, at least once, such as (30.0, 60.0)"
+        raise ContractError(source.name, "retry.backoff", expected, repr(backoff))
+    if not isinstance(source.max_pause, timedelta) or source.max_pause <= timedelta(0):
+        raise ContractError(source.name, "max_pause", "a timedelta above 0", repr(source.max_pause))
+    if not isinstance(source.max_depth, int) or isinstance(source.max_depth, bool) or source.max_depth < 1:
+        raise ContractError(source.name, "max_depth", "a whole number from 1", repr(source.max_depth))
+    for name, times in (("slots", (source.slots, "UTC")), ("time_zone", ("0", source.time_zone))):
+        try:
+            parse_slots(*times)
+        except ValueError as error:
+            expected, _, got = str(error).removeprefix("expected ").rpartition(", got ")
+            raise ContractError(source.name, name, expected, got) from error
+
+
+def _is_wait(seconds: object) -> bool:
+    return isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 <= seconds < math.inf
+
+
 def _check_values(source: ImportSource) -> None:
     """A value written into the class must be one that its setting would accept."""
+    _check_times(source)
     settings = {setting.name.lower(): setting for setting in SOURCE_SETTINGS}
     values = {name: getattr(source, name) for name in _NUMBERS}
     values |= {"limits": source.limits} if source.limits != "" else {}

@@ -1,6 +1,6 @@
 """One item: its request, its answer, its details in the user's row."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import httpx
 
@@ -22,6 +22,7 @@ from import_pipeline.importer.work import Work
 from import_pipeline.ratelimit import SECONDS, BodyRefused
 from import_pipeline.rules.backoff import retry_delay
 from import_pipeline.rules.outcome import Verdict, judge
+from import_pipeline.rules.signals import answered_at, retry_after
 from import_pipeline.tracking.claims import Claim, Done, Failure
 
 #: A longer tag is none that we would send back with each request.
@@ -44,7 +45,7 @@ async def fetch_item(work: Work, claim: Claim, importable: Importable) -> Done |
             is_denied=isinstance(error, ItemDenied),
         )
     except ItemRetryable as error:
-        again, payload = _next_attempt(work, claim), _kept(work, response)
+        again, payload = _next_attempt(work, claim, error.after), _kept(work, response)
         return Failure(claim=claim, reason=str(error), next_attempt_at=again, payload=payload, may_pass=True)
     return Done(
         claim=claim,
@@ -93,7 +94,7 @@ def _read(work: Work, claim: Claim, response: httpx.Response, importable: Import
         case Verdict.REJECT:
             raise ItemRejected(judgement.reason)
         case Verdict.AGAIN:
-            raise ItemRetryable(judgement.reason)
+            raise ItemRetryable(judgement.reason, _wait_asked_for(work, response))
         case Verdict.UNCHANGED if claim.etag is None:
             raise ItemRejected(judgement.reason)
         case Verdict.UNCHANGED:
@@ -123,9 +124,17 @@ async def _ask(work: Work, request: httpx.Request) -> httpx.Response:
         raise ItemRetryable(describe(error, work.source.timeout)) from error
 
 
-def _next_attempt(work: Work, claim: Claim) -> datetime | None:
+def _wait_asked_for(work: Work, response: httpx.Response) -> timedelta | None:
+    """The wait that an answer asks for before its item is tried again; never more than the source allows."""
+    now = work.clock.now()
+    wait = retry_after(response.headers.get("Retry-After"), now=answered_at(response.headers, otherwise=now))
+    return None if wait is None else min(wait, work.source.max_pause)
+
+
+def _next_attempt(work: Work, claim: Claim, after: timedelta | None) -> datetime | None:
     failures = claim.failure_count + 1
     retry = work.source.retry
     if failures >= retry.tries:
         return None
-    return work.clock.now() + retry_delay(failures, retry.backoff, work.chance())
+    wait = retry_delay(failures, retry.backoff, work.chance())
+    return work.clock.now() + (wait if after is None else max(wait, after))

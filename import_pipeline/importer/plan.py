@@ -116,5 +116,5 @@ async def first_page(installation: Installation, source: ImportSource) -> httpx.
             raise ImportFailed(f"{error}. Wait for it, or lift it: import-pipeline resume {source.name}") from error
         except httpx.TransportError as error:
             raise ImportFailed(unreachable(source.name, api.client.base_url, error)) from error
-        except httpx.DecodingError as error:
+        except httpx.RequestError as error:
             raise ImportFailed(f"list page 1: {in_words(error)}") from error

@@ -45,7 +45,8 @@ async def send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandl
     except aiohttp.ClientConnectionError as error:
         raise httpx.ReadError(f"the connection broke before the answer came: {error}") from error
     except aiohttp.ClientResponseError as error:
-        raise httpx.ReadError(f"the answer cannot be read: {error.message.splitlines()[0]}") from error
+        reason = (error.message.splitlines() or ["no reason is given"])[0]
+        raise httpx.ReadError(f"the answer cannot be read: {reason}") from error
 
 
 def _as_written(url: httpx.URL) -> yarl.URL:
@@ -87,6 +88,8 @@ class TracedTransport(AiohttpTransport):
         token = _traced.set((request, trace))
         try:
             return await super().handle_async_request(request)
+        except (TypeError, ValueError) as error:  # such as a line break in a header's value
+            raise httpx.LocalProtocolError(f"the request cannot be sent: {error}", request=request) from error
         finally:
             _traced.reset(token)
 

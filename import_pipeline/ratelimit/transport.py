@@ -31,7 +31,7 @@ DEEPEST_JSON = 100
 MOST_REFUSALS = 10
 TOO_MANY_REQUESTS = 429
 #: Failures after which nothing can have been sent.
-NEVER_SENT = (httpx.ConnectError, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+NEVER_SENT = (httpx.ConnectError, httpx.LocalProtocolError, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 #: Failures that show that the connection is no more: what was sent on it has arrived by then, or never will.
 CUT_OFF = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError)
 

@@ -9,6 +9,7 @@ from sqlalchemy import MetaData, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from import_pipeline.contracts import Connector, Importable, ImportableMixin, ImportSource, Retry, check_source
+from import_pipeline.contracts.hooks import MODEL_HOOKS, SOURCE_HOOKS
 from import_pipeline.errors import ContractError, SettingError
 from import_pipeline.settings import SourceSettings
 from import_pipeline.sources.items import ItemsSource
@@ -76,6 +77,7 @@ NAME = "at most 100 of the letters a to z and A to Z, digits and underscores, su
 EXPECTED_LIMITS = (
     "expected tiers of up to a year such as '500/20 second; 2000/100 second; 20 concurrent', or the word none"
 )
+BACKOFF = "expected seconds from 0, at least once, such as (30.0, 60.0)"
 MISTAKES = [
     (Things, "<class '{module}.Things'>.class: expected an instance of ImportSource, got ABCMeta"),
     ("things", "'things'.class: expected an instance of ImportSource, got str"),
@@ -99,6 +101,15 @@ MISTAKES = [
     (source(retry=Retry(tries=0)), "things.retry.tries: expected a whole number from 1, got 0"),
     (source(timeout=0), "things.timeout: expected seconds above 0, got 0"),
     (source(lease=-1.0), "things.lease: expected seconds above 0, got -1.0"),
+    (source(retry=None), "things.retry: expected Retry(tries=5, backoff=(30.0, 60.0)), got None"),
+    (source(retry=Retry(backoff=())), f"things.retry.backoff: {BACKOFF}, got ()"),
+    (source(retry=Retry(backoff=(1.0, -1.0))), f"things.retry.backoff: {BACKOFF}, got (1.0, -1.0)"),
+    (source(retry=Retry(backoff=(float("nan"),))), f"things.retry.backoff: {BACKOFF}, got (nan,)"),
+    (source(retry=Retry(backoff=("30",))), f"things.retry.backoff: {BACKOFF}, got ('30',)"),
+    (source(max_pause=60), "things.max_pause: expected a timedelta above 0, got 60"),
+    (source(max_depth=True), "things.max_depth: expected a whole number from 1, got True"),
+    (source(slots="25"), "things.slots: expected hours or times of the day, such as 0,3,6 or 09:30,12:00, got '25'"),
+    (source(time_zone="Mars"), "things.time_zone: expected a time zone such as Europe/Berlin, got 'Mars'"),
 ]
 
 
@@ -219,3 +230,71 @@ def test_a_source_has_its_timetable_in_its_zone():
     source = ItemsSource().configured(SourceSettings(slots="09:30,12:00", time_zone="Europe/Berlin"))
     moment = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
     assert source.timetable.next_after(moment) == datetime(2026, 11, 24, 8, 30, tzinfo=UTC)
+
+
+async def waits(self, *_):
+    return None
+
+
+async def waits_and_yields(self, *_):
+    yield None
+
+
+def yields(self, *_):
+    yield None
+
+
+EVERY_HOOK = [*SOURCE_HOOKS]
+
+
+def changed_model(**attributes):
+    """Thing with other methods; not mapped anew."""
+    return type(
+        "Model",
+        (),
+        {"__mapper__": Thing.__mapper__, **{name: getattr(Thing, name) for name in MODEL_HOOKS}, **attributes},
+    )
+
+
+@pytest.mark.parametrize("hook", EVERY_HOOK)
+@pytest.mark.parametrize("function", [waits, waits_and_yields])
+def test_a_hook_that_has_to_be_awaited_is_refused(hook, function):
+    expected = "a plain method (def): requests are built here, and sent elsewhere"
+    with pytest.raises(ContractError) as refused:
+        check_source(source(**{hook: function}))
+    assert str(refused.value) == f"things.{hook}: expected {expected}, got async def"
+
+
+@pytest.mark.parametrize("hook", MODEL_HOOKS)
+@pytest.mark.parametrize("function", [waits, waits_and_yields])
+def test_a_method_of_the_model_that_has_to_be_awaited_is_refused(hook, function):
+    with pytest.raises(ContractError, match=rf"things\.model\.{hook}: .* got async def"):
+        check_source(source(model=changed_model(**{hook: function})))
+
+
+@pytest.mark.parametrize("hook", [each for each in EVERY_HOOK if each != "items"])
+def test_a_hook_that_yields_is_refused_except_for_items(hook):
+    with pytest.raises(ContractError, match=rf"things\.{hook}: expected a method that returns, got one that yields"):
+        check_source(source(**{hook: yields}))
+    check_source(source(items=yields))
+
+
+@pytest.mark.parametrize("hook", EVERY_HOOK)
+def test_a_hook_that_takes_other_arguments_is_refused(hook):
+    with pytest.raises(
+        ContractError, match=rf"things\.{hook}: expected to take \({', '.join(SOURCE_HOOKS[hook])}\), got"
+    ):
+        check_source(source(**{hook: lambda self, a, b, c: None}))
+    check_source(source(**{hook: lambda self, *arguments, **more: None}))
+
+
+@pytest.mark.parametrize("hook", EVERY_HOOK)
+def test_a_hook_that_is_no_method_is_refused(hook):
+    with pytest.raises(ContractError, match=rf"things\.{hook}: expected a method, got bool"):
+        check_source(source(**{hook: True}))
+
+
+@pytest.mark.parametrize("name", ["données", "a-b", "a b", "1st", "x" * 101, "a/b", "a.b", "items\n", "ﬁle"])
+def test_a_name_that_dagster_or_the_tables_refuse_is_refused_at_once(name):
+    with pytest.raises(ContractError, match=r"Things\.name: expected at most 100 of the letters"):
+        check_source(source(name=name))

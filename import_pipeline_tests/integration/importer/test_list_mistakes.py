@@ -6,9 +6,19 @@ import json
 import httpx
 import pytest
 
+from import_pipeline.ratelimit.connections import open_connections
 from import_pipeline.sources.items import ImportedItem, ItemsSource
 from import_pipeline.testing import CannedTransport
-from import_pipeline_tests.importing import counts, placeless, placeless_reasons, reasons, rows
+from import_pipeline_tests.importing import (
+    counts,
+    demo_api,
+    import_through,
+    placeless,
+    placeless_reasons,
+    reasons,
+    rows,
+    settings,
+)
 from import_pipeline_tests.shelf import Shelf, detail, take
 
 
@@ -90,6 +100,45 @@ def test_an_item_whose_request_cannot_be_built_fails_alone(home):
     [(external_id, reason)] = reasons(configured).items()
     assert external_id == "a\nb"
     assert reason.startswith("Item.detail_request raises InvalidURL: Invalid non-printable ASCII character in URL")
+
+
+class Talkative(ItemsSource):
+    """Sends each item's id in a header."""
+
+    class Spoken(ImportedItem):
+        def detail_request(self):
+            headers = {"X-Id": str(self.external_id)}
+            return httpx.Request("GET", "/api/items/1", headers=headers)
+
+    model = Spoken
+
+    def stub(self, item):
+        return self.Spoken(external_id=item["id"], name="n")
+
+
+class Half(httpx.AsyncBaseTransport):
+    """The list is canned; details go over real connections."""
+
+    def __init__(self, ids):
+        self.ids, self.real = ids, open_connections(limit=2)
+
+    async def handle_async_request(self, request):
+        if "X-Id" in request.headers:
+            return await self.real.handle_async_request(request)
+        data = [{"id": each} for each in self.ids]
+        return httpx.Response(200, json={"data": data, "current_page": 1, "last_page": 1, "total": len(data)})
+
+    async def aclose(self):
+        await self.real.aclose()
+
+
+def test_an_id_that_breaks_a_header_fails_alone(home):
+    ids = ["1", "a\r\nX-Evil: 1", "b\nc", "\u20ac", "2"]
+    with demo_api(items=1) as url:
+        configured = settings(home, url)
+        summary = import_through(Half(ids), Talkative(), configured)
+    assert counts(summary) == ("completed", 5, 2, 0, 3)
+    assert sorted(reasons(configured)) == sorted(ids[1:4])
 
 
 def test_an_id_that_means_a_folder_fails_alone_and_says_so(home):
