@@ -16,8 +16,11 @@ GRANT CONNECT ON DATABASE import_pipeline TO import_pipeline_app;
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 ALTER SCHEMA public OWNER TO import_pipeline_owner;
 GRANT USAGE ON SCHEMA public TO import_pipeline_app;
+-- Dagster's tables have a schema of their own (DAGSTER_SCHEMA): their names are those of many applications.
+CREATE SCHEMA import_pipeline_dagster AUTHORIZATION import_pipeline_owner;
+GRANT USAGE ON SCHEMA import_pipeline_dagster TO import_pipeline_app;
 -- What the owner makes from now on may be worked with; TRUNCATE, REFERENCES and TRIGGER are left out.
-ALTER DEFAULT PRIVILEGES FOR ROLE import_pipeline_owner IN SCHEMA public
+ALTER DEFAULT PRIVILEGES FOR ROLE import_pipeline_owner IN SCHEMA public, import_pipeline_dagster
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO import_pipeline_app;
-ALTER DEFAULT PRIVILEGES FOR ROLE import_pipeline_owner IN SCHEMA public
+ALTER DEFAULT PRIVILEGES FOR ROLE import_pipeline_owner IN SCHEMA public, import_pipeline_dagster
     GRANT USAGE, SELECT ON SEQUENCES TO import_pipeline_app;

@@ -173,6 +173,13 @@ def split_limits(raw: str) -> tuple[str, int]:
     return "; ".join(amounts), min((int(match[1]) for match in found if match), default=0)
 
 
+def schema_name(raw: str) -> str:
+    """A name that Postgres takes without quotes; ValueError for any other, and for one of Postgres' own."""
+    if not re.fullmatch(r"(?!pg_)[a-z_][a-z0-9_]{0,62}", raw):
+        raise ValueError(raw)
+    return raw
+
+
 def database_url(raw: str) -> str:
     """The SQLAlchemy address with its driver named; ValueError for another database than SQLite or Postgres.
 

@@ -184,8 +184,10 @@ def store(settings: Settings) -> Told:
 
 def dagster(settings: Settings) -> Told:
     """Whether its instance opens, and whether a daemon lives to run schedule, sensor and queue."""
+    from import_pipeline.defs.dagster_schema import place_of_storage
     from import_pipeline.defs.instance import daemon_heard_at, instance_folder, open_instance, why_unfit
 
+    place = place_of_storage(settings, create=False) if settings.is_postgres else None
     with open_instance(settings) as instance:
         runs = instance.get_runs_count()
         silent = silence(daemon_heard_at(instance), time.time())
@@ -194,7 +196,8 @@ def dagster(settings: Settings) -> Told:
         notes.append(f"{silent}: slots and requests wait until {DAEMONS} is started")
     alive = "" if silent else ", its daemon is alive"
     where = instance_folder(settings) / "dagster.yaml"
-    return Told(message=f"{runs} runs{alive}; configured by {where}", notes=tuple(notes))
+    tables = f" in the schema {place.schema}" if place else ""
+    return Told(message=f"{runs} runs{tables}{alive}; configured by {where}", notes=tuple(notes))
 
 
 def silence(heard_at: float | None, now: float) -> str | None:

@@ -37,6 +37,7 @@ def migrate(revision: str | None, yes: bool, as_json: bool) -> None:
 def _forward(settings: Settings) -> tuple[str, str | None]:
     from import_pipeline.examples.application_items import ensure_tables
 
+    _check_schema(settings)
     with open_installation(settings) as installation:
         for source in installation.sources:
             installation.source(source.name)  # makes its table
@@ -47,6 +48,14 @@ def _forward(settings: Settings) -> tuple[str, str | None]:
     with open_instance(settings) as instance:
         instance.get_runs_count()
     return f"All tables in {where} are up to date: tracking at {schema.HEAD}.", schema.HEAD
+
+
+def _check_schema(settings: Settings) -> None:
+    """Before anything is made: a name that is taken leaves the database as it was. Raises SchemaError."""
+    if settings.is_postgres:
+        from import_pipeline.defs.dagster_schema import place_of_storage
+
+        place_of_storage(settings, create=False)
 
 
 def _back(settings: Settings, revision: str) -> tuple[str, str | None]:

@@ -2,8 +2,8 @@
 
 `dagster.yaml` can name a fixed folder or an environment variable that must be set, but has no words for "the folder
 that the settings say". Hence these three classes, which hand out Dagster's own. `DagsterStorage` and its kind are what
-`dagster.yaml` accepts under these keys; Dagster exports them from private modules only, which `sqlite_events` and this
-module alone import.
+`dagster.yaml` accepts under these keys; Dagster exports them from private modules only, which `sqlite_events`,
+`dagster_schema` and this module alone import.
 """
 
 import logging
@@ -29,6 +29,7 @@ from filelock import FileLock
 from sqlalchemy import make_url
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from import_pipeline.defs.dagster_schema import place_of_storage
 from import_pipeline.defs.sqlite_events import BatchingSqliteStorage
 from import_pipeline.errors import DatabaseUnavailable, SettingError
 from import_pipeline.settings import Settings, load_settings
@@ -61,8 +62,9 @@ class Storage(DagsterStorage, ConfigurableClass):
 
 def _postgres_storage(settings: Settings, inst_data: ConfigurableClassData | None) -> DagsterStorage:
     """It connects, and tries again for seconds, before it says that it cannot."""
+    place = place_of_storage(settings)
     with answering(settings):
-        return DagsterPostgresStorage(postgres_url=settings.database_url, inst_data=inst_data)
+        return DagsterPostgresStorage(postgres_url=place.url, inst_data=inst_data)
 
 
 @contextmanager

@@ -41,6 +41,13 @@ SETTINGS: tuple[Setting[Any], ...] = (
         secret=True,
     ),
     Setting(
+        name="DAGSTER_SCHEMA",
+        parse=values.schema_name,
+        expected="the name of a schema, of small letters, digits and underscores",
+        default="import_pipeline_dagster, or where Dagster's tables are already",
+        meaning="the schema of Dagster's tables on Postgres",
+    ),
+    Setting(
         name="REDIS_URL",
         parse=values.redis_url,
         expected="redis://host:6379/0, rediss://… or unix://…",
@@ -116,6 +123,7 @@ class Settings:
     sources: str = "import_pipeline.sources:SOURCES"
     logs: Form | None = None
     database_url: str = field(repr=False)
+    dagster_schema: str | None = None
     redis_url: str | None = field(default=None, repr=False)
     source_api_port: int = 8000
     dagster_port: int = 3000

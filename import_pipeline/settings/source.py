@@ -133,7 +133,7 @@ SOURCE_SETTINGS: tuple[Setting[Any], ...] = (
         parse=values.seconds,
         expected="seconds above 0",
         default="120",
-        meaning="seconds for which an API that stops answering is waited for; after that the import ends",
+        meaning="seconds for which an API or database that stops answering is waited for; after that the import ends",
     ),
     Setting(
         name="MAX_PAUSE",

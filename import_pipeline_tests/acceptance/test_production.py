@@ -74,10 +74,12 @@ def test_up_runs_imports_on_postgres_and_redis_as_a_role_that_may_not_change_tab
     assert answers(f"http://127.0.0.1:{ui}/")
 
     # Where all of it lies: two versions of tables side by side in Postgres, permits in Redis, nothing in files.
-    run = "SELECT status FROM runs"
+    run = "SELECT status FROM import_pipeline_dagster.runs"
     eventually(lambda: rows(psycopg2(app), run) == [{"status": "SUCCESS"}] * 2, "both runs have ended well")
     versions = rows(
-        psycopg2(app), "SELECT version_num FROM import_pipeline_version UNION SELECT version_num FROM alembic_version"
+        psycopg2(app),
+        "SELECT version_num FROM import_pipeline_version "
+        "UNION SELECT version_num FROM import_pipeline_dagster.alembic_version",
     )
     assert len(versions) == 2
     with redis.Redis.from_url(redis_url) as client:
