@@ -1,25 +1,15 @@
-"""The door of the command line, for its script and `python -m import_pipeline`.
-
-Loading what the commands need takes a second. A Ctrl-C in it ends the process at once, as any other does: nothing is
-open yet, and an exception would come out of whatever module was just being loaded.
-"""
+"""The door of the command line, for its script and `python -m import_pipeline`."""
 
 import os
-import signal
-from types import FrameType
 
-INTERRUPTED = 130
+from import_pipeline.loading import ending_at_interrupts
 
 
 def main() -> None:
-    """Load the commands, and run the one that was given."""
+    """Load the command line, and run the command that was given."""
     _occupy_standard_descriptors()
-    usual = signal.getsignal(signal.SIGINT)
-    if usual is signal.default_int_handler:  # not where a shell has let it be ignored
-        signal.signal(signal.SIGINT, _end)
-    from import_pipeline.cli import main as run
-
-    signal.signal(signal.SIGINT, usual)
+    with ending_at_interrupts():
+        from import_pipeline.cli import main as run
     run()
 
 
@@ -30,11 +20,6 @@ def _occupy_standard_descriptors() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDONLY)  # the lowest free number is this one; what is written there is lost
-
-
-def _end(number: int, frame: FrameType | None) -> None:
-    os.write(2, b"import-pipeline: interrupted\n")
-    os._exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

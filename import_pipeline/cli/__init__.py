@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from import_pipeline.cli.commands import COMMANDS
+from import_pipeline.cli.lazy import Entry, LazyGroup
 from import_pipeline.cli.standard_output import OutputLost, guarded_output
 from import_pipeline.errors import ImportInterrupted, ImportPipelineError, SettingError, UsageError
 from import_pipeline.logs import keep_quiet
@@ -20,8 +20,36 @@ from import_pipeline.wording import visible
 OUTPUT_LOST, USAGE, NOT_DONE, INTERRUPTED = 1, 2, 4, 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, commands=COMMANDS)
+COMMANDS = {
+    "run": Entry("commands:run", "Import a source now, in this process."),
+    "list": Entry("commands:list_imports", "List imports, the newest first."),
+    "show": Entry("commands:show", "Show one import: figures, failed items, events."),
+    "plan": Entry("commands:plan", "Say what an import would cost: requests and time."),
+    "request": Entry("control:request", "Ask for an extra import now."),
+    "reschedule": Entry("control:reschedule", "Move the next slot's import to now."),
+    "schedule": Entry("control:schedule", "Show the slots of a source, and its open imports."),
+    "start-scheduled": Entry("control:start_scheduled", "Apply the scheduling rules once, and run what is due."),
+    "resume": Entry("control:resume", "Lift the pause of a source's API."),
+    "cancel": Entry("control:cancel", "Cancel a scheduled or running import."),
+    "retry": Entry("control:retry", "Import again what an import has left failed or undone."),
+    "finalize": Entry("control:finalize", "End a running import that has no worker."),
+    "delete": Entry("control:delete", "Delete an ended import, with its item rows."),
+    "prune": Entry("control:prune", "Drop the item rows of old imports."),
+    "new-source": Entry("new_source:new_source", "Write a source to adapt to your API, and its test."),
+    "doctor": Entry("doctor:doctor", "Check that everything is in place."),
+    "migrate": Entry("migrate:migrate", "Make or update all tables."),
+    "panel": Entry("panel:panel", "Serve the page that shows imports."),
+    "up": Entry("up:up", "Serve the demo API, the Dagster UI and the panel."),
+    "demo": Entry("demo:demo", "Import 400 items of the demo API under its limits."),
+}
+
+
 @click.version_option(package_name="import-pipeline")
+@click.command(
+    cls=LazyGroup,
+    entries=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 def cli() -> None:
     """Bring every item of a rate-limited API into your database, again and again, without babysitting it."""
 

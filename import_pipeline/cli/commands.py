@@ -1,23 +1,15 @@
-"""The commands, as one list; each is a few lines that call an action and print what it returned."""
+"""The commands that import and show; each is a few lines that call an action and print what it returned."""
 
 import json
-from collections.abc import Mapping
 from contextlib import closing
 
 import click
 
 from import_pipeline.cli import screen
 from import_pipeline.cli.consent import ask, yes
-from import_pipeline.cli.control import CONTROL
-from import_pipeline.cli.demo import demo
-from import_pipeline.cli.doctor import doctor
 from import_pipeline.cli.foreground import carry_out_here, print_outcome, tell_failure
 from import_pipeline.cli.ids import import_id
 from import_pipeline.cli.live import LiveDisplay
-from import_pipeline.cli.migrate import migrate
-from import_pipeline.cli.new_source import new_source
-from import_pipeline.cli.panel import panel
-from import_pipeline.cli.up import up
 from import_pipeline.importer.gauges import Gauges
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.look import narrowed, source_of, view_in
@@ -134,18 +126,3 @@ def plan(source: str, as_json: bool) -> None:
             click.echo(json.dumps(planned.as_json()))
         else:
             screen.print_plan(screen.open_console(), planned)
-
-
-COMMANDS: Mapping[str, click.Command] = {
-    "run": run,
-    "list": list_imports,
-    "show": show,
-    "plan": plan,
-    **CONTROL,
-    "new-source": new_source,
-    "doctor": doctor,
-    "migrate": migrate,
-    "panel": panel,
-    "up": up,
-    "demo": demo,
-}

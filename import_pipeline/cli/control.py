@@ -2,7 +2,7 @@
 
 import getpass
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -233,17 +233,3 @@ def prune(days: int, yes: bool, as_json: bool) -> None:
     with open_installation() as installation:
         dropped = upkeep.prune(installation, days)
         _tell(f"{dropped} item rows are dropped.", as_json, dropped=dropped)
-
-
-CONTROL: Mapping[str, click.Command] = {
-    "request": request,
-    "reschedule": reschedule,
-    "schedule": schedule,
-    "start-scheduled": start_scheduled,
-    "resume": resume,
-    "cancel": cancel,
-    "retry": retry,
-    "delete": delete,
-    "finalize": finalize,
-    "prune": prune,
-}

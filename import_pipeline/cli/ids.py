@@ -1,11 +1,16 @@
 """What the commands take as the number of an import."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+if TYPE_CHECKING:
+    IntParameter = click.ParamType[int]
+else:  # click knows the type of a parameter's value since 8.4
+    IntParameter = click.ParamType
 
-class ImportId(click.ParamType[int]):
+
+class ImportId(IntParameter):
     """A whole number from 1; that there is such an import is seen later."""
 
     name = "id"

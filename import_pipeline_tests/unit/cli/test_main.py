@@ -19,7 +19,7 @@ class Interrupting:
             os.kill(os.getpid(), signal.SIGINT)
 
 sys.meta_path.insert(0, Interrupting())
-sys.argv = ["import-pipeline", "--help"]
+sys.argv = ["import-pipeline", "list", "--help"]
 signal.signal(signal.SIGINT, {before})
 from import_pipeline.__main__ import main
 main()
