@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         ImportSource,
         Notice,
         Retry,
+        next_link,
         path_segment,
     )
     from import_pipeline.importer.api import open_api
@@ -32,6 +33,7 @@ __all__ = [
     "Notice",
     "Retry",
     "buckets",
+    "next_link",
     "open_api",
     "path_segment",
     "per_item",
@@ -48,6 +50,7 @@ _HOMES = {
     "Notice": "contracts",
     "Retry": "contracts",
     "buckets": "rules.partitions",
+    "next_link": "contracts",
     "open_api": "importer.api",
     "path_segment": "contracts",
     "per_item": "rules.partitions",

@@ -87,6 +87,11 @@ class Secrets:
         """Whether the whole text is one of them."""
         return text in self._kept or text in self._met
 
+    def holds(self, text: str) -> bool:
+        """Return True if a secret of settings or of a connector stands in the text, encoded for addresses or not."""
+        plain = unquote(text)
+        return any(secret in each and _without(each, secret) != each for secret in self._kept for each in {text, plain})
+
     def _sort(self) -> None:
         self._longest_first = tuple(sorted(self._kept | self._met.keys(), key=len, reverse=True))
 

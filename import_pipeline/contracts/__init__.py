@@ -6,6 +6,7 @@ Everything here is plain: no database session, no limiter, no Dagster. Requests 
 from import_pipeline.contracts.check import check_source
 from import_pipeline.contracts.connector import Connector
 from import_pipeline.contracts.importable import Importable, ImportableMixin, path_segment
+from import_pipeline.contracts.links import next_link
 from import_pipeline.contracts.notice import Notice
 from import_pipeline.contracts.source import ImportSource, Retry
 
@@ -17,5 +18,6 @@ __all__ = [
     "Notice",
     "Retry",
     "check_source",
+    "next_link",
     "path_segment",
 ]

@@ -93,6 +93,8 @@ def _check_values(source: ImportSource) -> None:
             raise ContractError(source.name, name, setting.expected, repr(value))
     if not isinstance(source.api, str) or not source.api:
         raise ContractError(source.name, "api", "a name", repr(source.api))
+    if not isinstance(source.max_empty_pages, int) or source.max_empty_pages < 1:
+        raise ContractError(source.name, "max_empty_pages", "a whole number from 1", repr(source.max_empty_pages))
     if not isinstance(source.partitions, Partitions):
         raise ContractError(source.name, "partitions", "per_item or buckets(500)", repr(source.partitions))
     _check_address(source, settings["base_url"])

@@ -60,6 +60,9 @@ class ImportSource(ABC):
     limits: str = ""  #: tiers in the notation of `limits`, all of which hold at once; empty: none
     per_page: int = 100
     max_pages: int = 100_000  #: list pages, where no lasting total is told; after more the list counts as endless
+    max_empty_pages: int = (
+        100  #: list pages in a row without items, as filters cause them; after more the list is given up
+    )
     concurrency: int = 10  #: detail requests in flight to begin with
     ceiling: int = 100  #: detail requests in flight at most, where answers are slow and the limits allow more
     shards: int = 1  #: runs that work on one import at once

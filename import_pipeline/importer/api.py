@@ -13,6 +13,7 @@ from import_pipeline.clock import Clock
 from import_pipeline.contracts import Connector, ImportSource
 from import_pipeline.errors import HookFailed, ImportPipelineError, OtherOrigin, SettingError
 from import_pipeline.importer.hooks import CONNECTOR, COST, FLAG, call_hook, place_of, said_of
+from import_pipeline.importer.known_secrets import KnownSecrets, secrets_of
 from import_pipeline.ratelimit import Limiter, Permits, RateLimitedTransport, Usage, open_permits, parse_tiers
 from import_pipeline.ratelimit.connections import open_connections
 from import_pipeline.ratelimit.proxies import environment_proxy
@@ -99,8 +100,10 @@ class Api:
         limiter: Limiter,
         tally: Tally,
         deadline: float,
+        secrets: KnownSecrets,
     ) -> None:
         self.client = client
+        self.secrets = secrets
         self.limiter = limiter
         self.tally = tally
         self._transport = transport
@@ -196,7 +199,8 @@ async def open_api(
     inner = transport or _connections(source, connector)
     limited = _limited(inner, limiter, source, tally, connector.timeout)
     async with limiter, _client(connector, limited) as client:
-        yield Api(client, limited, limiter, tally, connector.timeout)
+        secrets = secrets_of(source.name, settings, connector)
+        yield Api(client, limited, limiter, tally, connector.timeout, secrets)
 
 
 def _connections(source: ImportSource, connector: Connector) -> httpx.AsyncBaseTransport:

@@ -1,71 +1,145 @@
-"""Where discovery stands: what is stored with each page, so that another process can go on."""
+"""The point at which discovery stands: stored with each page, so that another process can resume there."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from import_pipeline.redaction import redact
+from import_pipeline.rules.cycles import Trail
+
+
+@dataclass(frozen=True, kw_only=True)
+class Basis:
+    """The conditions under which a checkpoint means something. If one differs, the list is read from page 1."""
+
+    per_page: int
+    base: str  #: the base address, secrets masked
+    first: str  #: the fingerprint of the list's first request: its path, order, filters
+
+    def difference(self, now: "Basis") -> str | None:
+        """Return what has changed since then; None if nothing has."""
+        if self.per_page != now.per_page:
+            return f"the page size was {self.per_page} and is {now.per_page}"
+        if self.base != now.base:
+            return f"the base address was {self.base} and is {now.base}"
+        return None if self.first == now.first else "its first request is another one"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """Where discovery stands after a page; stored with that page."""
+    """The point that discovery has reached after a page; stored with that page."""
 
+    basis: Basis | None = None  #: None: nothing has been read yet
     page: int = 0
     passes: int = 1
-    next_url: str | None = None  #: None: page one, no further page, or one that its address alone does not tell
-    next_method: str = "GET"
+    is_known: bool = False  #: items of this import were read before this reading of the list
+    rejections: int = 0  #: times that the API did not accept the request for a later page
+    next_request: Mapping[str, Any] | None = None  #: None: page one, no further page, or one that cannot be stored
     fingerprint: str = ""  #: of the last page's ids
     digest: str = ""  #: of all pages of this pass
     digest_before: str = ""  #: of the pass before
     total: int | None = None
     seen: int = 0  #: items on the pages of this pass
+    empty: int = 0  #: pages in a row without items
+    absent: int = 0  #: pages in a row without a body
+    is_short: bool = False  #: a page of this import was shorter than asked for, and not the last
+    pages: Trail = field(default_factory=Trail)  #: fingerprints of this pass's pages
+    requests: Trail = field(default_factory=Trail)  #: and of the requests for them
+    is_page_again: bool = False  #: the last page has the items of one before it
+    is_request_again: bool = False  #: the last page was asked for before
     shifted: bool = False  #: the total changed during this pass
     shrunk: bool = False  #: the total fell during this pass: items may have slid onto pages that were read already
     sound: bool = False  #: in a pass before it did not
     repeated: bool = False  #: an item came twice in the first pass
-    stale: int = 0  #: pages in a row without a new item, in the first pass
+    stale: int = 0  #: pages in a row without a new item
     stopped: str | None = None  #: why discovery ended before the list did
     complete: bool = False
 
     @classmethod
     def read(cls, stored: Mapping[str, Any] | None) -> "Checkpoint":
-        """The checkpoint as stored; a new one where there is none, or none that can be gone on from."""
-        checkpoint = cls(**stored) if stored else cls()
-        lost = checkpoint.next_url is None and not checkpoint.complete
-        # What was read before would look as if it came twice, so it counts as another pass.
-        return cls(passes=checkpoint.passes + (checkpoint.page > 0)) if lost else checkpoint
+        """Return the checkpoint as stored; a new one if there is none, or none that this version can read."""
+        if not stored:
+            return cls()
+        try:
+            trails = {name: Trail.read(stored[name]) for name in ("pages", "requests") if name in stored}
+            basis = stored.get("basis")
+            return cls(**{**stored, **trails, "basis": basis and Basis(**basis)})
+        except (TypeError, KeyError):
+            return cls(is_known=True)
 
     def dump(self) -> dict[str, Any]:
-        """As stored: without an address that holds a secret, at the price of reading the list anew after a crash."""
-        secret = self.next_url is not None and redact(self.next_url) != self.next_url
-        return vars(self) | ({"next_url": None} if secret else {})
+        """Return the checkpoint as it is stored."""
+        trails = {"pages": self.pages.dump(), "requests": self.requests.dump()}
+        return {**vars(self), **trails, "basis": self.basis and vars(self.basis)}
+
+    @property
+    def is_refuted(self) -> bool:
+        """True if the list has more items than it says: its total is capped, and ends nothing."""
+        return self.total is not None and self.seen > self.total
+
+    @property
+    def tells_new(self) -> bool:
+        """True if an item that this import has not met is new in this reading: it is the first one."""
+        return self.passes == 1 and not self.is_known
 
     def moves(self, total: int | None) -> bool:
-        """Whether a page tells another total than the one before it."""
+        """Return True if a page tells another total than the one before it."""
         return self.page > 0 and total != self.total
 
-    def after(self, ids: Sequence[str], total: int | None) -> "Checkpoint":
-        """The checkpoint after one more page, of those ids, that tells that total."""
-        fingerprint = _fingerprint("\n".join(ids))
+    def after(self, ids: Sequence[str], total: int | None, *, request: str, is_absent: bool = False) -> "Checkpoint":
+        """Return the checkpoint after one more page, of those ids, that tells that total.
+
+        `request` is the fingerprint of the request that it answers.
+        """
+        fingerprint = fingerprint_of("\n".join(ids))
         moved = self.moves(total)
         fell = moved and total is not None and self.total is not None and total < self.total
         return replace(
             self,
             page=self.page + 1,
             fingerprint=fingerprint,
-            digest=_fingerprint(self.digest + fingerprint),
+            digest=fingerprint_of(self.digest + fingerprint) if ids else self.digest,
             total=total,
             seen=self.seen + len(ids),
+            empty=0 if ids else self.empty + 1,
+            absent=self.absent + 1 if is_absent else 0,
+            pages=self.pages.after(fingerprint) if ids else self.pages,
+            requests=self.requests.after(request),
+            is_page_again=bool(ids) and self.pages.has(fingerprint),
+            is_request_again=self.requests.has(request),
             shifted=self.shifted or moved,
             shrunk=self.shrunk or fell,
         )
 
     def ended(self, stopped: str | None = None) -> "Checkpoint":
-        """With no further page; `stopped` says why, where the list itself has not ended."""
-        return replace(self, complete=True, next_url=None, stopped=stopped or self.stopped)
+        """Return it with no further page; `stopped` says why, if the list itself has not ended."""
+        return replace(self, complete=True, next_request=None, stopped=stopped or self.stopped)
+
+    def restarted(self, *, is_rejected: bool = False) -> "Checkpoint":
+        """Return the checkpoint before page one, for the same reading of the list once more."""
+        return Checkpoint(
+            passes=self.passes,
+            is_known=self.is_known or self.page > 0,
+            rejections=self.rejections + is_rejected,
+            digest_before=self.digest_before,
+            sound=self.sound,
+            is_short=self.is_short,
+        )
+
+    def next_pass(self) -> "Checkpoint":
+        """Return the checkpoint before page one, for another reading of a list that did not stand still."""
+        return Checkpoint(
+            basis=self.basis,
+            passes=self.passes + 1,
+            is_known=True,
+            rejections=self.rejections,
+            total=self.total,
+            digest_before=self.digest,
+            sound=self.sound or not self.shrunk,
+            is_short=self.is_short,
+        )
 
 
-def _fingerprint(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def fingerprint_of(text: str) -> str:
+    """Return a short fingerprint of the text."""
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:16]

@@ -1,6 +1,7 @@
 """Phase one: page through the list, one page after another, and store stubs and item rows."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import httpx
 from sqlalchemy import Connection
@@ -11,12 +12,17 @@ from import_pipeline.importer.listed import first_request, items_on, unreadable
 from import_pipeline.importer.outage import ask, describe
 from import_pipeline.importer.paging import advance, settle
 from import_pipeline.importer.payload import refused
+from import_pipeline.importer.resuming import basis_of, restart, resume
 from import_pipeline.importer.work import StoredItem, Work
 from import_pipeline.ratelimit import BodyRefused
 from import_pipeline.rules.backoff import retry_delay
-from import_pipeline.rules.outcome import Verdict, judge
+from import_pipeline.rules.list_answers import PageVerdict, judge_page
+from import_pipeline.rules.signals import answered_at, retry_after
 from import_pipeline.tracking import numbers, pages
 from import_pipeline.tracking.pages import Discovered, Page
+
+#: A longer wait that an answer to a list request asks for is taken for a mistake: the backoff decides then.
+LONGEST_WAIT = timedelta(minutes=10)
 
 
 async def discover(work: Work) -> None:
@@ -28,22 +34,31 @@ async def discover(work: Work) -> None:
 
 
 async def _discover(work: Work) -> None:
-    checkpoint = Checkpoint.read(work.row.checkpoint)
-    request = None if checkpoint.next_url is None else httpx.Request(checkpoint.next_method, checkpoint.next_url)
+    checkpoint, request = await resume(work)
     while not checkpoint.complete and not work.stop.asked.is_set():
         if request is None:
+            checkpoint = replace(checkpoint, basis=basis_of(work))
             request = first_request(work.source)
-        response = await _fetch(work, request, checkpoint.page + 1)
-        checkpoint, request = await _store(work, response, checkpoint)
+        try:
+            response = await _fetch(work, request, checkpoint)
+        except PageRejected as error:
+            checkpoint, request = await _after_rejection(work, checkpoint, str(error)), None
+        else:
+            checkpoint, request = await _store(work, response, checkpoint)
         work.stirred.set()
     work.discovered = checkpoint.complete
     work.stirred.set()
 
 
-async def _fetch(work: Work, request: httpx.Request, page: int) -> httpx.Response:
-    """The page's answer; tried as often as the source's retry allows. Raises ImportFailed."""
-    failures = 0
+class PageRejected(Exception):
+    """The API does not accept the request for a later page of the list; the text says why."""
+
+
+async def _fetch(work: Work, request: httpx.Request, before: Checkpoint) -> httpx.Response:
+    """The page's answer; tried as often as the source's retry allows. Raises PageRejected and ImportFailed."""
+    failures, page = 0, before.page + 1
     while True:
+        asked_for = None
         try:
             response = await ask(work, request, first=True)
         except BodyRefused as error:
@@ -51,24 +66,51 @@ async def _fetch(work: Work, request: httpx.Request, page: int) -> httpx.Respons
         except httpx.RequestError as error:
             reason = describe(error, work.source.timeout)
         else:
-            judgement = judge(response.status_code, setting=work.token_setting)
-            problem = unreadable(work.source, response) if judgement.verdict is Verdict.READ else judgement.reason
-            if problem is None:
+            verdict, reason = judge_page(response.status_code, setting=work.token_setting)
+            if verdict is PageVerdict.READ:
+                problem = unreadable(work.source, response)
+                if problem is None:
+                    return response
+                reason = problem
+            elif verdict is PageVerdict.ABSENT:
                 return response
-            reason = problem
-            if judgement.verdict in {Verdict.STOP, Verdict.REJECT}:
+            elif verdict is PageVerdict.REJECTED and before.page:
+                raise PageRejected(f"list page {page}: {reason}")
+            elif verdict is not PageVerdict.AGAIN:
                 raise ImportFailed(f"list page {page}: {reason}")
+            asked_for = _asked_for(work, response)
         failures += 1
         if failures >= work.source.retry.tries:
             raise ImportFailed(f"list page {page}: {reason}, {failures} times")
-        seconds = retry_delay(failures, work.source.retry.backoff, work.chance()).total_seconds()
+        delay = retry_delay(failures, work.source.retry.backoff, work.chance())
+        seconds = max(delay, asked_for or delay).total_seconds()
         await work.tell_wait(f"list page {page}: {reason}", seconds)
         await work.clock.sleep(seconds)
 
 
+def _asked_for(work: Work, response: httpx.Response) -> timedelta | None:
+    """The wait that the answer asks for, if the import may stand still for so long."""
+    now = answered_at(response.headers, otherwise=work.clock.now())
+    wait = retry_after(response.headers.get("retry-after"), now=now)
+    return wait if wait is not None and wait <= LONGEST_WAIT else None
+
+
+async def _after_rejection(work: Work, before: Checkpoint, reason: str) -> Checkpoint:
+    """Read the list again, once: its cursor may have expired. At a second time, end it with the reason.
+
+    A page that was asked for only because the one before it had no body is no page of the list.
+    """
+    if not before.absent and not before.rejections:
+        return await restart(work, before.restarted(is_rejected=True), reason)
+    is_end = before.absent or (before.total is not None and before.seen >= before.total)
+    after = before.ended(None if is_end else f"{reason}, also after the list was read again")
+    return await work.write(settle, work, after, new=0, found=0)
+
+
 async def _store(work: Work, response: httpx.Response, before: Checkpoint) -> tuple[Checkpoint, httpx.Request | None]:
     """Store a page with the checkpoint after it, in one transaction. Returns that and the next request."""
-    found = items_on(work.source, response, before.page + 1)
+    is_absent = judge_page(response.status_code, setting="")[0] is PageVerdict.ABSENT
+    found = [] if is_absent else items_on(work.source, response, before.page + 1)
     limit = work.option.get("limit")
     after, request = advance(work, response, before, [item.external_id for item in found])
     if limit is not None and before.seen + len(found) >= limit:
@@ -76,7 +118,7 @@ async def _store(work: Work, response: httpx.Response, before: Checkpoint) -> tu
         after = replace(after.ended(), seen=limit, total=None)
 
     def store(connection: Connection) -> Checkpoint:
-        page = Page(items=found, checkpoint=after.dump(), total=after.total)
+        page = Page(items=found, checkpoint=after.dump(), total=_items_count(after))
         sent = work.uncounted.take(connection)
         new = pages.store_page(connection, work.row, work.lease, work.source.model, page, work.clock.now(), sent)
         if work.source.partitions.size is not None:
@@ -86,6 +128,11 @@ async def _store(work: Work, response: httpx.Response, before: Checkpoint) -> tu
     settled = await work.write(store)
     await work.aside(lambda: _tell(work, found))
     return settled, (request if settled.page else None)
+
+
+def _items_count(after: Checkpoint) -> int | None:
+    """The number of items of the list, as far as it is known: a total that is capped is too small."""
+    return None if after.total is None else max(after.total, after.seen)
 
 
 def _tell(work: Work, found: list[Discovered]) -> None:

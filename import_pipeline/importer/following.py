@@ -1,0 +1,95 @@
+"""The request for the page after a list page, from what the source makes of the answer."""
+
+import re
+from collections.abc import Sequence
+
+import httpx
+
+from import_pipeline.contracts import ImportSource
+from import_pipeline.errors import HookFailed, ImportFailed
+from import_pipeline.importer.checkpoint import Checkpoint
+from import_pipeline.importer.listed import first_request, next_request
+from import_pipeline.importer.work import Work
+from import_pipeline.rules.addresses import resolve
+from import_pipeline.rules.continuation import named_next
+
+#: A numbered list ends with so many pages in a row without a body: they cannot say if it goes on, and one may be a
+#: hole. Only one page beyond the end is asked for.
+ABSENT_PAGES = 2
+#: JSON's other spellings of the characters of an address, as some serializers prefer them.
+_ESCAPED = re.compile(rb"\\u00([0-9a-fA-F]{2})")
+
+
+def is_numbered(source: ImportSource) -> bool:
+    """Return True if the source counts its pages, which is the default."""
+    return type(source).next_request is ImportSource.next_request
+
+
+def following(work: Work, response: httpx.Response, after: Checkpoint) -> httpx.Request | None:
+    """Return the request for the next page with its absolute address, None if the source finds the list's end.
+
+    Raises HookFailed, ImportFailed.
+    """
+    source = work.source
+    if after.absent and is_numbered(source):
+        is_hole = after.page > 1 and after.absent < ABSENT_PAGES
+        return absolute(work, first_request(source, after.page + 1)) if is_hole else None
+    try:
+        request = next_request(source, response, after.page)
+    except HookFailed:
+        if after.absent:  # there is no body to find a next page in
+            return None
+        raise
+    if request is None:
+        return None
+    return absolute(work, request) if is_numbered(source) else absolute(work, request, response)
+
+
+def absolute(work: Work, request: httpx.Request, response: httpx.Response | None = None) -> httpx.Request:
+    """Return the source's request with its absolute address; a link of that answer is relative to the answer's own.
+
+    Raises ImportFailed for another origin than the source's, and for a request that cannot be sent.
+    """
+    try:
+        url = work.api.join(request).url
+    except httpx.LocalProtocolError as error:
+        raise ImportFailed(f"the list's {error}") from error
+    if response is not None and request.url.is_relative_url:
+        reference = str(request.url)
+        base, page = str(work.api.client.base_url), str(response.request.url)
+        url = httpx.URL(resolve(reference, page=page, base=base, is_quoted=_quotes(response, reference)))
+    headers = [(name, value) for name, value in request.headers.raw if name.lower() != b"host"]
+    return httpx.Request(request.method, url, headers=headers, content=request.read())
+
+
+def _quotes(response: httpx.Response, reference: str) -> bool:
+    """Return True if the reference stands in the answer, as a whole."""
+    link = reference.encode()
+    if any(b"<" + link + b">" in value for name, value in response.headers.raw if name.lower() == b"link"):
+        return True
+    body = _ESCAPED.sub(lambda found: bytes([int(found[1], 16)]), response.content)
+    body = body.replace(rb"\/", b"/").replace(b"&amp;", b"&")
+    return any(quoted in body for quoted in (b'"' + link + b'"', b"'" + link + b"'", b">" + link + b"<"))
+
+
+def overlooked(response: httpx.Response, after: Checkpoint, ids: Sequence[str]) -> str | None:
+    """Return why the end that the source has found is doubtful: the answer names a next page. None if it is not.
+
+    A page without items, and a list that has brought as many items as it says, are at their end for sure.
+    """
+    if not ids or (after.total is not None and after.seen >= after.total):
+        return None
+    sign = named_next(response.headers.get_list("link"), _json(response), known=_own_addresses(response))
+    return None if sign is None else f"page {after.page} names a next page in {sign}, which the source did not find"
+
+
+def _json(response: httpx.Response) -> object:
+    try:
+        return response.json()
+    except (ValueError, LookupError, RecursionError):
+        return None
+
+
+def _own_addresses(response: httpx.Response) -> list[str]:
+    url = response.request.url
+    return [str(url), url.raw_path.decode("ascii")]

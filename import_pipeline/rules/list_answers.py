@@ -1,0 +1,35 @@
+"""The meaning of an answer's status for a page of a list. No I/O."""
+
+from enum import StrEnum
+from http import HTTPStatus
+
+from import_pipeline.rules.outcome import Verdict, judge, phrase
+
+
+class PageVerdict(StrEnum):
+    """What discovery does with the answer to a list request."""
+
+    READ = "read"  #: its body holds items
+    ABSENT = "absent"  #: there is no body: a page without items
+    AGAIN = "again"  #: a later try may do
+    REJECTED = "rejected"  #: the API does not accept this request: on a later page, its cursor may have expired
+    STOP = "stop"  #: no request for this list will work
+
+
+def judge_page(status: int, *, setting: str) -> tuple[PageVerdict, str]:
+    """Return the verdict, and its reason unless the page can be read; `setting` names the token's setting."""
+    if status in {HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT}:
+        return PageVerdict.ABSENT, ""
+    if status == HTTPStatus.ACCEPTED:  # the list is being made (RFC 9110, 15.3.3)
+        return PageVerdict.AGAIN, f"the API answers {phrase(status)}: the list is not ready yet"
+    if 200 <= status < 300:  # 206 with a Content-Range is how some APIs answer each page
+        return PageVerdict.READ, ""
+    judgement = judge(status, setting=setting)
+    if judgement.verdict in {Verdict.AGAIN, Verdict.UNCHANGED}:
+        return PageVerdict.AGAIN, judgement.reason
+    if judgement.verdict is Verdict.REJECT and 400 <= status < 500:
+        reason = judgement.reason
+        if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
+            reason = f"the API answers {phrase(status)}: it has no such page (anymore)"
+        return PageVerdict.REJECTED, reason
+    return PageVerdict.STOP, judgement.reason
