@@ -161,11 +161,15 @@ class DatabaseUnavailable(Unavailable):
 
 
 class LimiterUnavailable(Unavailable):
-    """The limiter's store cannot be reached; nothing is sent until it can. `said` is what the store itself told."""
+    """The limiter's store cannot be reached; nothing is sent until it can. `said` is what the store itself told.
 
-    def __init__(self, message: str, said: str | None = None) -> None:
+    `may_pass`: whether it may answer later by itself; False if a person has to change something.
+    """
+
+    def __init__(self, message: str, said: str | None = None, *, may_pass: bool = True) -> None:
         super().__init__(message)
         self.said = said or message
+        self.may_pass = may_pass
 
 
 class ItemError(ImportPipelineError):

@@ -140,9 +140,9 @@ class PostgresServer(Server):
 class RedisServer(Server):
     """Valkey, in memory only: a restart forgets everything, as an emptied store does."""
 
-    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, environment: Mapping[str, str] | None = None, **options: str) -> None:
         super().__init__()
-        self._environment = environment
+        self._environment, self._options = environment, options
 
     def prepare(self) -> None:
         """Find the program."""
@@ -151,6 +151,7 @@ class RedisServer(Server):
     def command(self) -> list[str]:
         """`valkey-server` without persistence."""
         options = {"bind": "127.0.0.1", "port": str(self.port), "save": "", "appendonly": "no", "dir": str(self.folder)}
+        options |= {name.replace("_", "-"): value for name, value in self._options.items()}
         return [str(self._program), *(part for name, value in options.items() for part in (f"--{name}", value))]
 
     def answers(self) -> bool:

@@ -17,10 +17,14 @@ from import_pipeline.tracking.imports import AWAY_SECONDS, RESUMED_AFTER, Import
 from import_pipeline.tracking.sent import Sent
 
 SECONDS_BETWEEN_READS = 1.0
-#: How often the first reading is tried again.
-FIRST_READS = 2
 #: With the import since the store has first answered it.
 SLEEPS_BEFORE, SLEPT_BEFORE = "sleeps_before", "slept_before"
+#: The event of a store that was emptied or set back.
+STATE_LOST = "limiter_state_lost"
+LOST = (
+    "The store of the limits lost what it knew (a restart, an eviction, a failover). This process has told it again; "
+    "requests go on after two seconds."
+)
 
 
 def has_begun(row: ImportRow) -> bool:
@@ -56,6 +60,7 @@ class Meter:
         self._slept_before = row.metadata.get(SLEPT_BEFORE)
         self._facts: dict[str, Any] = {}
         self._usage: Usage | None = None
+        self._losses = api.limiter.losses
 
     async def start(self, work: Work) -> None:
         """Read the counters; remember them with the import when it begins."""
@@ -85,12 +90,27 @@ class Meter:
         return away_seconds((taken_at - heard_at).total_seconds(), slept)
 
     async def _first_read(self, work: Work) -> Usage:
-        """A store that is just being restarted ends no import; one whose address is wrong is told of soon."""
-        for _ in range(FIRST_READS):
-            with suppress(LimiterUnavailable):
-                return await self.read()
+        """Wait for a store that is just being restarted or replaced, as in the middle of an import (MAX_OUTAGE).
+
+        What only a person can change, such as a wrong password, is raised at once.
+        """
+        standstill = Standstill(work)
+        give_up_at = work.clock.monotonic() + work.source.max_outage
+        while True:
+            try:
+                usage = await self.read()
+            except LimiterUnavailable as error:
+                if not error.may_pass or work.clock.monotonic() >= give_up_at:
+                    raise
+                if work.lease.shard is None:
+                    await work.write(leases.hold, work.lease)  # another worker may have taken the import over
+                    await standstill.silent(error)
+            else:
+                await standstill.answered()
+                return usage
             await work.clock.sleep(SECONDS_BETWEEN_READS)
-        return await self.read()
+            if work.stop.reason is not None:
+                raise work.stop.reason
 
     async def read(self) -> Usage:
         """Read the counters now."""
@@ -113,7 +133,14 @@ class Meter:
                 await standstill.silent(error)
         else:
             await standstill.answered()
+            await self._tell_losses(work)
         await self.note(work)
+
+    async def _tell_losses(self, work: Work) -> None:
+        losses = self._api.limiter.losses
+        if losses > self._losses and work.lease.shard is None:
+            await work.note(STATE_LOST, LOST)
+        self._losses = losses
 
     async def note(self, work: Work) -> None:
         """Keep with the import what the least possible time depends on: limits that were learned, and costs.

@@ -33,6 +33,7 @@ from import_pipeline.importer.phases import carry_through
 from import_pipeline.importer.roster import last_word, workers_of
 from import_pipeline.importer.standstill import cause_of
 from import_pipeline.importer.start import begin, lease_of
+from import_pipeline.importer.store_health import note_eviction
 from import_pipeline.importer.summary import ImportSummary, summarize
 from import_pipeline.importer.work import GRACE_SECONDS, Listener, Silence, Stop, Work
 from import_pipeline.rules.leave import next_leave
@@ -239,8 +240,9 @@ async def _work(
             patience_seconds=run.source.max_outage,
         )
         try:
-            await meter.start(work)
             with heartbeat:
+                await meter.start(work)
+                await note_eviction(work, installation.settings)
                 return await _metered(meter, work, phases)
         finally:
             work.close()

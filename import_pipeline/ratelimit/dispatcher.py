@@ -54,6 +54,7 @@ class Dispatcher:
     blocked_until: float = 0.0  #: when the next permit can come while tasks wait, for other threads to read
     news: News = field(default_factory=News)
     asks: int = 0
+    losses: int = 0  #: how often the store had forgotten what this process knows
     is_telling: bool = False  #: whether the store is told of every permit; not where no limits are known
     _process: str = field(default_factory=lambda: os.urandom(6).hex())
     _count: int = 0
@@ -159,6 +160,7 @@ class Dispatcher:
             result = self.permits.exchange(ask)
         self.source = ""  # told once: a process that was configured otherwise may have begun since
         if result.lost:
+            self.losses += 1
             now = self.clock.monotonic()
             self.news.again = self._memory.told_again(now)
             self.news.counted_again = self._memory.counted_again(now) if result.emptied else []

@@ -123,7 +123,14 @@ class Exchange:
 
 
 class StoreError(Exception):
-    """The store did not answer, or not in time. What it did with the ask is unknown."""
+    """The store did not answer, or not in time. What it did with the ask is unknown.
+
+    `may_pass`: whether it may answer later by itself; False if a person has to change something.
+    """
+
+    def __init__(self, message: str, *, may_pass: bool = True) -> None:
+        super().__init__(message)
+        self.may_pass = may_pass
 
 
 class Permits(Protocol):

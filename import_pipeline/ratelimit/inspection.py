@@ -7,6 +7,7 @@ from typing import Any
 from redis import Redis, RedisError
 
 from import_pipeline.errors import LimiterUnavailable
+from import_pipeline.ratelimit.store_errors import store_error
 from import_pipeline.redaction import redact
 
 ANSWER_SECONDS = 3.0
@@ -22,6 +23,7 @@ class RedisState:
     appends: bool  #: whether each write goes to a file at once
     save: str | None  #: when snapshots are written; empty: never
     replicated: bool  #: whether it is a replica, which takes no writes
+    is_cluster: bool = False  #: whether it is a node of a cluster, which may send us elsewhere
 
 
 def inspect_redis(url: str) -> RedisState:
@@ -37,9 +39,10 @@ def inspect_redis(url: str) -> RedisState:
                 appends=bool(info.get("aof_enabled")),
                 save=_save(client),
                 replicated=info.get("role") == "slave",
+                is_cluster=bool(info.get("cluster_enabled")),
             )
     except RedisError as error:
-        raise LimiterUnavailable(redact(f"the Redis of the limits: {error}. Check REDIS_URL and the server")) from error
+        raise LimiterUnavailable(redact(str(store_error(error)))) from error
 
 
 def _save(client: "Redis") -> str | None:
@@ -49,16 +52,23 @@ def _save(client: "Redis") -> str | None:
         return None
 
 
+def eviction(state: RedisState) -> str:
+    """What an evicting server may do to the limits."""
+    return (
+        f"its maxmemory-policy {state.policy} may throw permits out, after which imports wait or send too many "
+        "requests: set it to noeviction"
+    )
+
+
 def weaknesses(state: RedisState) -> list[str]:
     """What will go wrong some day, each with how to mend it."""
     found = []
     if state.replicated:
         found.append("it is a replica: name the primary in REDIS_URL, nothing can be written here")
+    if state.is_cluster:
+        found.append("it is a node of a Redis Cluster, which may move the limits' keys: name a single server instead")
     if state.evicts:
-        found.append(
-            f"its maxmemory-policy {state.policy} may throw permits out, which would let too many requests through: "
-            "set it to noeviction"
-        )
+        found.append(eviction(state))
     if not state.appends and state.save == "":
         found.append(
             "it forgets everything at a restart, after which imports wait a whole window: set appendonly to yes"

@@ -189,6 +189,11 @@ class Limiter:
         return max(0.0, self._dispatcher.blocked_until - self.clock.monotonic())
 
     @property
+    def losses(self) -> int:
+        """How often the store had lost what this process knows."""
+        return self._dispatcher.losses
+
+    @property
     def asks(self) -> int:
         """Steps taken with the store so far."""
         return self._dispatcher.asks
@@ -261,7 +266,7 @@ class Limiter:
 
     def _unreachable(self, error: StoreError) -> LimiterUnavailable:
         sentence = f"the limits of {self.api} cannot be shared, so nothing is sent: {error}"
-        return LimiterUnavailable(sentence, said=str(error))
+        return LimiterUnavailable(sentence, said=str(error), may_pass=error.may_pass)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         failure = None if task.cancelled() else task.exception()

@@ -10,7 +10,8 @@ from redis import Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from import_pipeline.ratelimit.exchange import Ask, Exchange, StoreError
+from import_pipeline.ratelimit.exchange import Ask, Exchange
+from import_pipeline.ratelimit.store_errors import store_error
 
 PARTS = ("1_state", "2_found", "3_places", "4_learning", "5_settle", "6_grant", "7_store")
 SCRIPT = "".join(files("import_pipeline.ratelimit").joinpath(f"lua/{part}.lua").read_text() for part in PARTS)
@@ -60,7 +61,7 @@ class RedisPermits(RedisStorage):
         try:
             reply = self._script(keys=self.keys(ask.api), args=arguments(ask, epoch, seen, elapsed))
         except RedisError as error:
-            raise StoreError(f"the Redis of the limits: {error} Check REDIS_URL and the server") from error
+            raise store_error(error) from error
         now, epoch, wait, pause, probing, lost, emptied, *rest = map(int, reply)
         hits, sleeps, slept, part, flying, found, counted, *rest = rest
         self._known[ask.api, ask.process] = (epoch, now, asked_at)

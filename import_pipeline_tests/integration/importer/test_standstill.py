@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
+from redis import Redis
 
 from import_pipeline.cli.live import remark
 from import_pipeline.errors import LimiterUnavailable
@@ -14,9 +15,11 @@ from import_pipeline.importer.api import open_api
 from import_pipeline.importer.gauges import Gauges
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.look import follow
+from import_pipeline.importer.meter import STATE_LOST
 from import_pipeline.importer.run import Run, carry_out
 from import_pipeline.importer.schedule import Launch, tick
 from import_pipeline.importer.start import new_import, prepare
+from import_pipeline.importer.store_health import EVICTS
 from import_pipeline.rules.status import ImportStatus, Trigger
 from import_pipeline.tracking import events
 from import_pipeline_tests.acceptance.outside import some_details
@@ -84,8 +87,8 @@ class Importing:
 
 
 @contextmanager
-def opened(home, api, url):
-    with open_installation(settings(home, api, REDIS_URL=url, **WISHES)) as installation:
+def opened(home, api, url, **environment):
+    with open_installation(settings(home, api, REDIS_URL=url, **WISHES, **environment)) as installation:
         yield installation
 
 
@@ -112,7 +115,7 @@ def test_who_looks_reads_that_the_store_is_away_and_when_it_is_back(home, api, r
             redis.start()
         assert one.ended.status == "completed"
         actions = [action for action, _ in one.happened()]
-        assert actions == ["import_started", "import_waits", "import_goes_on", "import_completed"]
+        assert actions == ["import_started", "import_waits", "import_goes_on", STATE_LOST, "import_completed"]
         waits, goes_on = (message for _, message in one.happened()[1:3])
         assert waits.startswith(f"T{SILENT[1:]} since ")
         assert "Connection refused. Check REDIS_URL and the server." in waits
@@ -147,11 +150,74 @@ def test_an_import_that_the_store_has_left_for_long_goes_on_by_itself_once_it_is
     ("trigger", "status"), [(Trigger.CLI, ImportStatus.FAILED), (Trigger.REQUEST, ImportStatus.RUNNING)]
 )
 def test_only_what_a_person_begins_with_a_store_that_never_answered_fails(home, api, trigger, status):
-    """Its address may be wrong, which who sits there is told at once; all others wait for the store."""
-    with opened(home, api, f"redis://127.0.0.1:{free_port()}/0") as installation:
+    """Its address may be wrong, which who sits there is told after MAX_OUTAGE; all others wait for the store."""
+    with opened(home, api, f"redis://127.0.0.1:{free_port()}/0", ITEMS_MAX_OUTAGE="2") as installation:
         with Importing(installation, patience_seconds=1, trigger=trigger):
             pass
         row = latest(installation.settings)
         assert (row.status, row.requests_count) == (status, 0)
         if status is ImportStatus.FAILED:
             assert "Check REDIS_URL and the server" in row.failure_reason
+
+
+def actions(one):
+    return [action for action, _ in one.happened()]
+
+
+def begins_with(home, api, url, mend):
+    """An import that begins while the store does not serve it, until that is mended; returns what happened."""
+    with opened(home, api, url) as installation:
+        with Importing(installation, patience_seconds=60) as one:
+            until(lambda: events.WAITS in actions(one))
+            mend()
+        assert one.ended.status == "completed"
+        assert_kept(installation.settings, api, items=ITEMS)
+        return one.happened()
+
+
+def test_a_store_that_is_a_replica_at_the_start_is_waited_for(home, api, redis):
+    with Redis.from_url(redis.url()) as client:
+        client.execute_command("REPLICAOF", "127.0.0.1", free_port())
+        happened = begins_with(home, api, redis.url(), lambda: client.execute_command("REPLICAOF", "NO", "ONE"))
+    assert [action for action, _ in happened][1:3] == [events.WAITS, "import_goes_on"]
+    assert "is a replica and takes no writes" in happened[1][1]
+
+
+def test_a_store_that_is_not_there_at_the_start_is_waited_for(home, api, redis):
+    redis.kill()
+    happened = begins_with(home, api, redis.url(), redis.start)
+    assert [action for action, _ in happened][1:3] == [events.WAITS, "import_goes_on"]
+
+
+def test_what_only_a_person_can_change_is_said_at_once(home, api, redis):
+    with Redis.from_url(redis.url()) as client:
+        client.config_set("requirepass", "a-password")
+    with opened(home, api, redis.url()) as installation:
+        with Importing(installation, patience_seconds=60) as one:
+            pass
+        assert (one.ended.status, one.ended.requests_count) == ("failed", 0)
+        assert events.WAITS not in actions(one), "nothing is waited for"
+        reason = latest(installation.settings).failure_reason
+        assert reason.endswith("the Redis of the limits wants a password: write it into REDIS_URL")
+
+
+def test_a_store_that_may_evict_permits_is_noted_with_the_import(home, api, redis):
+    with Redis.from_url(redis.url()) as client:
+        client.config_set("maxmemory", "100mb")
+        client.config_set("maxmemory-policy", "allkeys-lru")
+    with opened(home, api, redis.url()) as installation:
+        with Importing(installation, patience_seconds=60) as one:
+            pass
+        told = dict(one.happened())
+        assert "maxmemory-policy allkeys-lru" in told[EVICTS]
+        assert one.ended.status == "completed"
+
+
+def test_a_store_that_lost_its_state_is_noted_with_the_import(home, api, redis):
+    with opened(home, api, redis.url()) as installation:
+        with Importing(installation, patience_seconds=60) as one:
+            some_details(api, 25)
+            redis.flush()
+        assert one.ended.status == "completed"
+        assert actions(one).count(STATE_LOST) == 1
+    assert_kept(installation.settings, api, items=ITEMS)

@@ -1,0 +1,22 @@
+"""What is wrong with the limits' store although it answers, told with the import that depends on it."""
+
+import asyncio
+
+from import_pipeline.errors import LimiterUnavailable
+from import_pipeline.importer.work import Work
+from import_pipeline.ratelimit.inspection import eviction, inspect_redis
+from import_pipeline.settings import Settings
+
+EVICTS = "limiter_store_evicts"
+
+
+async def note_eviction(work: Work, settings: Settings) -> None:
+    """Note with the import that its Redis may throw permits out. `doctor` looks at more."""
+    if not settings.redis_url or work.lease.shard is not None:
+        return
+    try:
+        state = await asyncio.to_thread(inspect_redis, settings.redis_url)
+    except LimiterUnavailable:  # who waits for permits meets it too
+        return
+    if state.evicts:
+        await work.note(EVICTS, f"About the Redis of the limits: {eviction(state)}.")

@@ -1,0 +1,89 @@
+"""What Redis says when it does not serve the limits, as one sentence, and whether waiting can help."""
+
+import ssl
+from collections.abc import Iterator
+
+from redis.exceptions import (
+    AskError,
+    AuthenticationError,
+    AuthorizationError,
+    BusyLoadingError,
+    ClusterCrossSlotError,
+    ClusterDownError,
+    MasterDownError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    TryAgainError,
+)
+
+from import_pipeline.ratelimit.exchange import StoreError
+
+CHECK = "Check REDIS_URL and the server"
+#: The first word of what the server says -> the sentence. These states end by themselves, or by a failover.
+PASSING = {
+    "READONLY": "is a replica and takes no writes, as after a failover: REDIS_URL has to name the primary",
+    "LOADING": "is still reading its data from the disk",
+    "BUSY": "is busy with another client's script",
+    "CLUSTERDOWN": "belongs to a cluster that is down",
+    "MASTERDOWN": "is a replica that has lost its primary",
+    "TRYAGAIN": "is moving its keys",
+    "OOM": "has no memory left: raise its maxmemory",
+    "MISCONF": "cannot write its data to the disk, and so takes no writes",
+    "NOREPLICAS": "has too few replicas, and so takes no writes",
+}
+#: These need a person.
+LASTING = {
+    "WRONGPASS": "refuses the user or the password in REDIS_URL",
+    "NOAUTH": "wants a password: write it into REDIS_URL",
+    "NOPERM": "does not let this user run the limits' script: allow +@scripting +@read +@write ~import_pipeline:*",
+    "MOVED": "is a node of a Redis Cluster, and the limits need a single server: name one in REDIS_URL",
+}
+TLS = "and REDIS_URL do not agree about TLS ({}): rediss:// is with TLS, redis:// without"
+HANDSHAKE = "does not answer a TLS handshake in time: if it speaks no TLS, REDIS_URL begins with redis://"
+#: Errors that redis-py makes of the first word, which it then drops.
+WORDS: tuple[tuple[type[RedisError], str], ...] = (
+    (ReadOnlyError, "READONLY"),
+    (BusyLoadingError, "LOADING"),
+    (MasterDownError, "MASTERDOWN"),  # before the class that it is made from
+    (ClusterDownError, "CLUSTERDOWN"),
+    (TryAgainError, "TRYAGAIN"),
+    (OutOfMemoryError, "OOM"),
+    (NoPermissionError, "NOPERM"),
+    (AskError, "MOVED"),
+    (ClusterCrossSlotError, "MOVED"),
+    (AuthorizationError, "NOAUTH"),
+)
+
+
+def store_error(error: RedisError) -> StoreError:
+    """Return the error of the limits' store for one of Redis."""
+    word = _word(error)
+    if word in PASSING:
+        return StoreError(f"the Redis of the limits {PASSING[word]}")
+    if word in LASTING:
+        return StoreError(f"the Redis of the limits {LASTING[word]}", may_pass=False)
+    tls = next((each for each in _causes(error) if isinstance(each, ssl.SSLError)), None)
+    if tls is not None:
+        return StoreError(f"the Redis of the limits {TLS.format(tls.reason or 'it broke off')}", may_pass=False)
+    if any("handshake" in str(each) for each in _causes(error)):  # a server without TLS waits for the rest of a line
+        return StoreError(f"the Redis of the limits {HANDSHAKE}")
+    return StoreError(f"the Redis of the limits: {str(error).rstrip('.')}. {CHECK}")
+
+
+def _word(error: RedisError) -> str:
+    text = str(error)
+    found = next((word for kind, word in WORDS if isinstance(error, kind)), text.partition(" ")[0])
+    if isinstance(error, AuthenticationError) and found not in LASTING:
+        return "NOAUTH" if "required" in text or "already authenticated" in text else "WRONGPASS"
+    return "MOVED" if "cluster mode" in text else found
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: BaseException | None = error
+    for _ in range(10):
+        if seen is None:
+            return
+        yield seen
+        seen = seen.__cause__ or seen.__context__
