@@ -1,6 +1,5 @@
 """The source's API as an import uses it: one client, behind the shared limits, for one origin only."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,8 +10,9 @@ import httpx
 
 from import_pipeline.clock import Clock
 from import_pipeline.contracts import Connector, ImportSource
-from import_pipeline.errors import HookFailed, ImportPipelineError, OtherOrigin, SettingError
-from import_pipeline.importer.hooks import CONNECTOR, COST, FLAG, call_hook, place_of, said_of
+from import_pipeline.errors import HookFailed, OtherOrigin, SettingError
+from import_pipeline.importer.auth import send_with
+from import_pipeline.importer.hooks import CONNECTOR, COST, FLAG, call_hook, said_of
 from import_pipeline.importer.known_secrets import KnownSecrets, secrets_of
 from import_pipeline.ratelimit import Limiter, Permits, RateLimitedTransport, Usage, open_permits, parse_tiers
 from import_pipeline.ratelimit.connections import open_connections
@@ -140,27 +140,12 @@ class Api:
         joined = self.join(request)
         joined.extensions["import_pipeline"] = {"first": first, "deadline": self._deadline}
         if self.client.auth is not None:
-            return await self._authorized(joined)
+            return await send_with(self.client, self.client.auth, joined)
         # All else that the client adds (redirects, hooks, a log line) is off; it would cost as much as the limiter.
         response = await self._transport.handle_async_request(joined)
         response.request = joined
         await response.aread()
         return response
-
-    async def _authorized(self, request: httpx.Request) -> httpx.Response:
-        """The answer to a request that a user's httpx.Auth completes; what that raises is this request's failure."""
-        task = asyncio.current_task()
-        try:
-            return await self.client.send(request)
-        except (httpx.RequestError, ImportPipelineError, KeyboardInterrupt):
-            raise
-        except BaseException as error:
-            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
-                raise
-            auth = self.client.auth
-            place = place_of(error, auth)
-            raised = HookFailed(f"{type(auth).__name__}.auth_flow", f"raises {said_of(error)}", place)
-            raise httpx.RequestError(str(raised), request=request) from error
 
     async def usage(self) -> Usage:
         """The api's counters, shared by all processes."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
+from sqlalchemy.orm.attributes import manager_of_class
 
 from import_pipeline.contracts import Importable
 from import_pipeline.errors import ApiBlocked, ImportFailed, LimiterUnavailable, UsageError
@@ -122,13 +123,17 @@ class Enrichment:
                 # Only what is stored may stay as it is.
                 tags = versions.etags(connection, work.source.name, list(rows))
                 taken = [replace(claim, etag=tags.get(claim.external_id)) for claim in taken]
-            return [(claim, rows.get(claim.external_id) or self._blank(claim.external_id)) for claim in taken]
+            found = ((claim, rows.get(claim.external_id)) for claim in taken)
+            return [(claim, self._blank(claim.external_id) if row is None else row) for claim, row in found]
 
         return await work.write(take)
 
     def _blank(self, external_id: str) -> Importable:
-        """A row for a chosen item that was never imported before, or that the user has deleted meanwhile."""
-        importable: Importable = self.work.source.model()
+        """A row for a chosen item that was never imported before, or that the user has deleted meanwhile.
+
+        It is made as SQLAlchemy makes the rows that it loads: a constructor of the user's may want arguments.
+        """
+        importable: Importable = manager_of_class(self.work.source.model).new_instance()
         importable.external_id = external_id
         return importable
 

@@ -10,10 +10,11 @@ from sqlalchemy.exc import InvalidRequestError
 from import_pipeline import run_import
 from import_pipeline.errors import UsageError
 from import_pipeline.ratelimit.answer import Answer
+from import_pipeline.testing import CannedTransport
 from import_pipeline_tests import scripted
-from import_pipeline_tests.importing import counts, placeless, placeless_reasons, reasons, settings
-from import_pipeline_tests.scripted import SCRIPT, Linked, Scripted
-from import_pipeline_tests.shelf import URL, Shelf, take
+from import_pipeline_tests.importing import counts, import_through, placeless, placeless_reasons, reasons, settings
+from import_pipeline_tests.scripted import SCRIPT, Item, Linked, Scripted
+from import_pipeline_tests.shelf import URL, Shelf, detail, take
 
 
 class Panic(BaseException):
@@ -191,6 +192,37 @@ def test_whatever_an_auth_raises_fails_its_request_and_at_last_the_import(home):
         reason = placeless(summary.failure_reason)
         assert reason.startswith("list page 1: Auth.auth_flow raises ")
         assert reason.endswith(", 2 times")
+
+
+def test_an_auth_that_never_has_enough_fails_its_request(home):
+    summary, _ = imported(home, "auth_flow", lambda usual: True, auth=True)
+    reason = "list page 1: Auth.auth_flow asks for more than 10 requests to send one, 2 times"
+    assert (summary.status, summary.failure_reason) == ("failed", reason)
+    assert summary.requests_count == 20
+
+
+class Demanding(Item):
+    """Cannot be made without a name, and has a length."""
+
+    def __init__(self, *, external_id, name):
+        super().__init__(external_id=external_id, name=name)
+
+    def __len__(self):
+        return 0
+
+
+def test_a_model_whose_constructor_wants_arguments_is_imported_by_id_too(home):
+    source = type("Scripted", (Scripted,), {"model": Demanding, "stub": lambda self, item: Demanding(**item)})()
+
+    def answer(request):
+        if request.url.path != "/api/items":
+            return detail(request.url.path.rpartition("/")[2])
+        return {"data": [{"external_id": "1", "name": "n"}], "current_page": 1, "last_page": 1, "total": 1}
+
+    summary, configured = take(answer, home, source, **QUICK)
+    assert counts(summary) == ("completed", 1, 1, 0, 0)
+    chosen = import_through(CannedTransport(answer), source, configured, only=["1", "2"])
+    assert counts(chosen) == ("completed", 2, 2, 0, 0)
 
 
 def test_an_auth_that_fails_now_and_then_loses_nothing(home):
