@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         ImportSource,
         Notice,
         Retry,
+        UtcDateTime,
         next_link,
         path_segment,
     )
@@ -32,6 +33,7 @@ __all__ = [
     "ImportableMixin",
     "Notice",
     "Retry",
+    "UtcDateTime",
     "buckets",
     "next_link",
     "open_api",
@@ -49,6 +51,7 @@ _HOMES = {
     "ImportableMixin": "contracts",
     "Notice": "contracts",
     "Retry": "contracts",
+    "UtcDateTime": "contracts",
     "buckets": "rules.partitions",
     "next_link": "contracts",
     "open_api": "importer.api",

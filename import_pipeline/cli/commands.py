@@ -24,7 +24,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON o
 
 @click.command()
 @click.argument("source")
-@click.option("--fresh", is_flag=True, help="First forget this source's versions and imported rows.")
+@click.option("--fresh", is_flag=True, help="Fetch all anew; at the end, delete rows that the list no longer has.")
 @click.option("--limit", type=click.IntRange(1), help="Import only the first so many items of the list.")
 @click.option("--only", help="Import only the items of these ids, separated by commas; the list is not read.")
 @yes
@@ -43,7 +43,7 @@ def run(source: str, fresh: bool, limit: int | None, only: str | None, yes: bool
     with open_installation() as installation:
         if fresh and not yes:
             table = installation.source(source).model.__table__.name
-            ask(f"Delete all rows of the table {table}, and import them anew?")
+            ask(f"Import all of {table} anew, and then delete its rows that the list no longer has?")
         summary = carry_out_here(installation, source, fresh=fresh, limit=limit, only=ids, show=not as_json)
         if as_json:
             click.echo(json.dumps(summary.as_json()))

@@ -63,7 +63,11 @@ def _tell_asked(installation: Installation, source: str, asked: wishes.Asked, pr
 
 @click.command()
 @click.argument("source")
-@click.option("--fresh", is_flag=True, help="The import first forgets this source's versions and imported rows.")
+@click.option(
+    "--fresh",
+    is_flag=True,
+    help="Fetch all anew; at the end, delete rows that the list no longer has.",
+)
 @click.option("--shards", type=click.IntRange(1, MOST_WORKERS), help="How many runs share it; else as the source says.")
 @reason
 @yes
@@ -73,7 +77,7 @@ def request(source: str, fresh: bool, shards: int | None, reason: str | None, ye
     with open_installation() as installation:
         found = installation.source(source)
         if fresh and not yes:
-            ask(f"Delete all rows that {source} has imported, and import them anew?")
+            ask(f"Import all of {source} anew, and then delete its rows that the list no longer has?")
         asked = wishes.request_run(installation, found, Wish.NEW, fresh=fresh, shards=shards, by=_who(), reason=reason)
         _tell_asked(installation, source, asked, f"the sensor starts an import of {source} within seconds", as_json)
 

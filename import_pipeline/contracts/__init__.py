@@ -4,6 +4,7 @@ Everything here is plain: no database session, no limiter, no Dagster. Requests 
 """
 
 from import_pipeline.contracts.check import check_source
+from import_pipeline.contracts.column_types import UtcDateTime
 from import_pipeline.contracts.connector import Connector
 from import_pipeline.contracts.importable import Importable, ImportableMixin, path_segment
 from import_pipeline.contracts.links import next_link
@@ -17,6 +18,7 @@ __all__ = [
     "ImportableMixin",
     "Notice",
     "Retry",
+    "UtcDateTime",
     "check_source",
     "next_link",
     "path_segment",

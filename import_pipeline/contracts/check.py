@@ -5,6 +5,7 @@ import re
 from datetime import timedelta
 
 from import_pipeline.contracts.hooks import check_hooks
+from import_pipeline.contracts.model_check import check_model
 from import_pipeline.contracts.source import ImportSource, Retry
 from import_pipeline.errors import ContractError
 from import_pipeline.rules.partitions import Partitions
@@ -45,9 +46,7 @@ def check_source(source: object) -> ImportSource:
     for method in ("populate", "detail_request"):
         if not callable(getattr(model, method, None)):
             raise ContractError(name, f"model.{method}", "a method (see Importable)", "nothing")
-    column = model.__mapper__.columns.get("external_id")  # type: ignore[union-attr]
-    if column is None:
-        raise ContractError(name, "model.external_id", "a column with a unique constraint", "nothing")
+    check_model(name, model)
     check_hooks(source, name, model)  # type: ignore[arg-type]
     _check_values(source)
     return source

@@ -23,7 +23,7 @@ class RequestConfig(BaseModel):
     mode: Literal["new", "reschedule"] = Field(
         "new", description="new: an extra import now, the schedule stays; reschedule: the next slot's import now"
     )
-    fresh: bool = Field(False, description="First forget what was imported, so that everything is fetched anew")
+    fresh: bool = Field(False, description="Fetch all anew; at the end, delete rows that the list no longer has")
     shards: int = Field(0, ge=0, le=MOST_WORKERS, description="Runs that share a new import; 0: as the source says")
     reason: str = Field("", description="Why, for the import's history")
 

@@ -17,7 +17,7 @@ from import_pipeline.importer.installation import Installation, open_for
 from import_pipeline.sources.items import ImportedItem
 from import_pipeline.tracking.completed import items_of
 from import_pipeline.tracking.dialect import insert_into
-from import_pipeline.tracking.importables import chunks
+from import_pipeline.tracking.model_columns import chunks
 from import_pipeline.tracking.user_tables import ensure_table
 
 

@@ -10,6 +10,7 @@ from import_pipeline.errors import ApiBlocked, ImportFailed, LimiterUnavailable,
 from import_pipeline.importer.checkpoint import Checkpoint
 from import_pipeline.importer.listed import first_request, items_on, unreadable
 from import_pipeline.importer.outage import ask, describe
+from import_pipeline.importer.page_writer import PageWriter
 from import_pipeline.importer.paging import advance, settle
 from import_pipeline.importer.payload import refused
 from import_pipeline.importer.resuming import basis_of, restart, resume
@@ -19,7 +20,7 @@ from import_pipeline.rules.backoff import retry_delay
 from import_pipeline.rules.list_answers import PageVerdict, judge_page
 from import_pipeline.rules.signals import answered_at, retry_after
 from import_pipeline.tracking import numbers, pages
-from import_pipeline.tracking.pages import Discovered, Page
+from import_pipeline.tracking.pages import Apart, Discovered, Page
 
 #: A longer wait that an answer to a list request asks for is taken for a mistake: the backoff decides then.
 LONGEST_WAIT = timedelta(minutes=10)
@@ -35,6 +36,7 @@ async def discover(work: Work) -> None:
 
 async def _discover(work: Work) -> None:
     checkpoint, request = await resume(work)
+    writer = PageWriter(work)
     while not checkpoint.complete and not work.stop.asked.is_set():
         if request is None:
             checkpoint = replace(checkpoint, basis=basis_of(work))
@@ -44,8 +46,10 @@ async def _discover(work: Work) -> None:
         except PageRejected as error:
             checkpoint, request = await _after_rejection(work, checkpoint, str(error)), None
         else:
-            checkpoint, request = await _store(work, response, checkpoint)
+            checkpoint, request = await _store(work, writer, response, checkpoint)
         work.stirred.set()
+    if checkpoint.complete:
+        await writer.store_parked()
     work.discovered = checkpoint.complete
     work.stirred.set()
 
@@ -107,7 +111,9 @@ async def _after_rejection(work: Work, before: Checkpoint, reason: str) -> Check
     return await work.write(settle, work, after, new=0, found=0)
 
 
-async def _store(work: Work, response: httpx.Response, before: Checkpoint) -> tuple[Checkpoint, httpx.Request | None]:
+async def _store(
+    work: Work, writer: PageWriter, response: httpx.Response, before: Checkpoint
+) -> tuple[Checkpoint, httpx.Request | None]:
     """Store a page with the checkpoint after it, in one transaction. Returns that and the next request."""
     is_absent = judge_page(response.status_code, setting="")[0] is PageVerdict.ABSENT
     found = [] if is_absent else items_on(work.source, response, before.page + 1)
@@ -117,15 +123,16 @@ async def _store(work: Work, response: httpx.Response, before: Checkpoint) -> tu
         found = found[: limit - before.seen]
         after = replace(after.ended(), seen=limit, total=None)
 
-    def store(connection: Connection) -> Checkpoint:
-        page = Page(items=found, checkpoint=after.dump(), total=_items_count(after))
-        sent = work.uncounted.take(connection)
-        new = pages.store_page(connection, work.row, work.lease, work.source.model, page, work.clock.now(), sent)
+    page = Page(items=found, checkpoint=after.dump(), total=_items_count(after))
+
+    def store(connection: Connection, apart: Apart | None) -> Checkpoint:
+        sent, now = work.uncounted.take(connection), work.clock.now()
+        new = pages.store_page(connection, work.row, work.lease, work.source.model, page, now, sent, apart)
         if work.source.partitions.size is not None:
             numbers.number(connection, work.source.name, [item.external_id for item in found])
         return settle(connection, work, after, new=new, found=len({item.external_id for item in found}))
 
-    settled = await work.write(store)
+    settled = await writer.store(page, store)
     await work.aside(lambda: _tell(work, found))
     return settled, (request if settled.page else None)
 
@@ -136,6 +143,7 @@ def _items_count(after: Checkpoint) -> int | None:
 
 
 def _tell(work: Work, found: list[Discovered]) -> None:
-    readable = [item for item in found if item.importable is not None]
+    unique = {item.external_id: item for item in found}
+    readable = [item for item in unique.values() if item.importable is not None]
     work.listener.page_stored([item.external_id for item in readable])
     work.listener.items_stored([StoredItem(external_id=item.external_id) for item in readable if item.whole])

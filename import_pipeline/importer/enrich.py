@@ -16,6 +16,7 @@ from import_pipeline.contracts import Importable
 from import_pipeline.errors import ApiBlocked, ImportFailed, LimiterUnavailable, UsageError
 from import_pipeline.importer.fetch import fetch_item
 from import_pipeline.importer.gate import Gate
+from import_pipeline.importer.item_writer import ItemWriter, Written
 from import_pipeline.importer.work import StoredItem, Work
 from import_pipeline.logs import tell
 from import_pipeline.ratelimit import parse_tiers
@@ -23,7 +24,6 @@ from import_pipeline.rules.breaker import Breaker
 from import_pipeline.rules.concurrency import in_flight, mean_latency, too_many
 from import_pipeline.tracking import claims, importables, items, versions
 from import_pipeline.tracking.claims import Claim, Done, Failure
-from import_pipeline.tracking.importables import RowsRefused
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.items import Remaining
 
@@ -33,6 +33,8 @@ CLAIMS_PER_FETCHER = 5
 PATIENCE_SECONDS = 1.0
 #: The same where other workers do something at any moment.
 SHARED_PATIENCE_SECONDS = 0.2
+#: So often refused rows are tried again while other workers still store some that may stand in their way.
+PATIENT_TRIES = 25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,8 @@ class Enrichment:
         self._idle = asyncio.Event()  #: the last of them has none any more
         self._taken = asyncio.Event()  #: a fetcher has taken an item
         self._fetched: asyncio.Queue[Fetched] = asyncio.Queue()
+        self._writer = ItemWriter(work)
+        self._parked_tries = 0  #: how often what was refused was tried again
 
     async def run(self) -> None:
         """Fetch until nothing is left, or until the work is to stop: then what is in flight is still stored.
@@ -105,6 +109,8 @@ class Enrichment:
                 self._retries = left.waiting > 0
                 if listed and left.unfinished == 0:
                     return
+                if await self._store_parked(left):
+                    continue
                 await self._wait(left)
                 await self.work.look_for_end_of_list()
 
@@ -215,23 +221,12 @@ class Enrichment:
     async def _store(self, batch: list[Fetched]) -> None:
         done = [each.result for each in batch if isinstance(each.result, Done)]
         failed = [each.result for each in batch if isinstance(each.result, Failure)]
-        work = self.work
-
-        def store(connection: Connection, *, at_once: bool) -> list[Failure]:
-            now, model = work.clock.now(), work.source.model
-            if failed:
-                claims.fail(connection, work.lease, failed, now, work.uncounted.take(connection))
-            if not done:
-                return []
-            sent = work.uncounted.take(connection)
-            return claims.complete(connection, work.row, work.lease, model, done, now, sent=sent, at_once=at_once)
-
-        try:
-            refused = await work.write(store, at_once=True)
-        except RowsRefused:
-            refused = await work.write(store, at_once=False)
+        written = await self._writer.store(done, failed)
         self._retries = self._retries or any(failure.next_attempt_at for failure in failed)
-        refused_ids = {failure.claim.status_id for failure in refused}
+        await self._told(written, failed)
+
+    async def _told(self, written: Written, failed: Sequence[Failure] = ()) -> None:
+        """Tell the listener and the breaker what became of fetched items."""
         stored = [
             StoredItem(
                 external_id=each.claim.external_id,
@@ -239,12 +234,20 @@ class Enrichment:
                 request_seconds=each.request_seconds,
                 http_status=each.http_status,
             )
-            for each in done
-            if each.claim.status_id not in refused_ids
+            for each in written.stored
         ]
         if stored:
-            work.listener.items_stored(stored)
-        await self._judge(stored, [*failed, *refused])
+            self.work.listener.items_stored(stored)
+        await self._judge(stored, [*failed, *written.failed])
+
+    async def _store_parked(self, left: Remaining) -> bool:
+        """Try what was refused once more, when all else is done; False where that is not so yet."""
+        if not self._writer.parked or left.pending or left.waiting or self._busy or not self.work.discovered:
+            return False
+        self._parked_tries += 1
+        others = left.processing > len(self._writer.parked) and self._parked_tries < PATIENT_TRIES
+        await self._told(await self._writer.store_parked(for_good=not others))
+        return not others
 
     async def _judge(self, stored: Sequence[StoredItem], failed: list[Failure]) -> None:
         """Hold back while nothing works, go on when something does, end when it takes too long."""

@@ -1,31 +1,58 @@
 """Ending an import: completed only where nothing is left undone, else failed or cancelled with its reason."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import StatementError
 
 from import_pipeline.errors import ImportFailed
 from import_pipeline.rules.progress import incomplete_reason
 from import_pipeline.rules.status import ImportKind, ImportStatus, said_of_end
 from import_pipeline.tracking import events, imports, items, leases, versions
 from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.generations import Deleted, delete_unmet
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.retrying import Patience
+from import_pipeline.tracking.row_writing import refusal_of
 
 #: A larger share of a source's items does not vanish at once without a person's word.
 MOST_GONE = 0.2
 
 
-def complete(database: Database, row: ImportRow, lease: Lease, now: datetime, patience: Patience | None = None) -> None:
+def complete(
+    database: Database,
+    row: ImportRow,
+    lease: Lease,
+    now: datetime,
+    patience: Patience | None = None,
+    model: type[Any] | None = None,
+) -> None:
     """End the import as completed, with the reason where it saw less than the list has.
 
-    Raises ImportFailed where items are unfinished that should not be, and LeaseLost.
+    A fresh one deletes from the model's table what it has not met, in the same transaction. Raises ImportFailed where
+    items are unfinished that should not be, and LeaseLost.
     """
-    database.transact(lambda connection: _complete(connection, row, lease, now), patience)
+    try:
+        database.transact(lambda connection: _complete(connection, row, lease, now, model), patience)
+    except StatementError as error:
+        # A constraint that the database checks at the commit: rows that it keeps cannot be found one by one.
+        refusal = None if model is None else refusal_of(error, model)
+        if refusal is None:
+            raise
+        kept = refusal.reason
+        database.transact(lambda connection: _complete(connection, row, lease, now, None, kept), patience)
 
 
-def _complete(connection: Connection, row: ImportRow, lease: Lease, now: datetime) -> None:
+def _complete(
+    connection: Connection,
+    row: ImportRow,
+    lease: Lease,
+    now: datetime,
+    model: type[Any] | None,
+    kept: str = "its source is not listed",
+) -> None:
     left = items.remaining(connection, row.id)
     if row.kind is not ImportKind.DISCOVERY and left.unfinished:
         raise ImportFailed(f"{left.unfinished} items are unfinished although no worker is left to do them")
@@ -35,6 +62,8 @@ def _complete(connection: Connection, row: ImportRow, lease: Lease, now: datetim
     if row.kind is not ImportKind.SELECTION:
         reason = incomplete_reason(items.count(connection, row.id), checkpoint.get("total"), checkpoint.get("stopped"))
     if row.kind is not ImportKind.SELECTION and reason is None and "limit" not in row.metadata:
+        if row.metadata.get("fresh"):
+            _delete_unmet(connection, current, lease, now, model, kept)
         _mark_gone(connection, current, lease, now)
     imports.end(connection, lease, now, ImportStatus.COMPLETED, incomplete_reason=reason)
     sentence = (
@@ -44,6 +73,25 @@ def _complete(connection: Connection, row: ImportRow, lease: Lease, now: datetim
     events.note(connection, row.id, now, "import_completed", sentence)
     if reason:
         events.note(connection, row.id, now, "import_incomplete", f"Incomplete: {reason}.")
+
+
+def _delete_unmet(
+    connection: Connection, row: ImportRow, lease: Lease, now: datetime, model: type[Any] | None, kept: str
+) -> None:
+    """End a fresh import's generation, and say how many rows that has deleted and which are kept."""
+    deleted = Deleted(count=0, reason=kept)
+    if model is not None:
+        deleted = delete_unmet(connection, row, lease, model, now)
+    sentence = f"{rows_said(deleted.count)} that the list no longer has deleted, as was asked for."
+    if deleted.reason is not None:
+        rest = f"{rows_said(deleted.kept)} kept" if deleted.kept else "Nothing more is deleted"
+        sentence = f"{sentence} {rest}: {deleted.reason}."
+    events.note(connection, row.id, now, "rows_forgotten", sentence, rows=deleted.count, kept=deleted.kept)
+
+
+def rows_said(count: int) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{count:,} row{'' if count == 1 else 's'}"
 
 
 def _mark_gone(connection: Connection, row: ImportRow, lease: Lease, now: datetime) -> None:

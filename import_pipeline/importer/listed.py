@@ -19,6 +19,7 @@ from import_pipeline.importer.hooks import (
     instance,
 )
 from import_pipeline.tracking.pages import Discovered
+from import_pipeline.tracking.row_ids import item_id
 
 MAX_EXTERNAL_ID = 255
 
@@ -79,7 +80,7 @@ def _stub(source: ImportSource, item: Any, response: httpx.Response | None) -> t
     def read(value: Any) -> tuple[Importable, str]:
         importable: Importable = stub.read(value)
         external_id = importable.external_id
-        return importable, "" if external_id is None else TEXT.read(external_id)
+        return importable, "" if external_id is None else item_id(source.model, TEXT.read(external_id))
 
     return call_hook(source, "stub", item, returns=Returns(stub.expected, read), response=response)
 
@@ -96,7 +97,8 @@ def _discovered(source: ImportSource, response: httpx.Response, item: Any, place
         version = call_hook(source, "version", item, returns=VERSION, response=response)
         whole = call_hook(importable, "detail_request", returns=REQUEST_OR_NONE) is None
     except HookFailed as error:
-        return Discovered(external_id=external_id, importable=None, problem=str(error))
+        is_named = external_id != f"({place})"
+        return Discovered(external_id=external_id, importable=None, problem=str(error), is_named=is_named)
     return Discovered(external_id=external_id, importable=importable, version=version, whole=whole)
 
 

@@ -2,20 +2,17 @@
 
 import asyncio
 
-from sqlalchemy import Connection
-
 from import_pipeline.importer.discover import discover
 from import_pipeline.importer.enrich import enrich
 from import_pipeline.importer.roster import outlast
 from import_pipeline.importer.work import Work
 from import_pipeline.rules.status import ImportKind
-from import_pipeline.tracking import events, importables, leases, pages
+from import_pipeline.tracking import pages
+from import_pipeline.tracking.row_ids import item_id
 
 
 async def carry_through(work: Work) -> None:
     """All that the import's kind asks for."""
-    if work.option.get("fresh") and work.row.checkpoint is None:
-        await work.write(_forget, work)
     if work.row.kind is ImportKind.SELECTION:
         if work.row.checkpoint is None:
             await _select(work)
@@ -34,15 +31,6 @@ async def carry_through(work: Work) -> None:
         await outlast(work)
 
 
-def _forget(connection: Connection, work: Work) -> None:
-    """Forget what the source has imported. Raises LeaseLost: a successor's rows are not ours to delete."""
-    leases.hold(connection, work.lease)
-    count = importables.forget(connection, work.source.name, work.source.model)
-    forgotten = f"{count:,} row{'' if count == 1 else 's'} of {work.source.model.__table__.name}"
-    sentence = f"Forgotten first, as was asked for: {forgotten}, and which versions they had."
-    events.note(connection, work.row.id, work.clock.now(), "rows_forgotten", sentence, rows=count)
-
-
 async def _select(work: Work) -> None:
     """The chosen items: those that were named, those of some buckets, or what another import has left undone."""
     if work.row.retry_of is not None:
@@ -51,6 +39,7 @@ async def _select(work: Work) -> None:
     if ranges := work.option.get("numbers"):
         await work.write(pages.select_numbered, work.row, work.lease, ranges, work.clock.now())
         return
-    chosen = list(work.option.get("only", []))
+    model = work.source.model
+    chosen = list(dict.fromkeys(item_id(model, each) for each in work.option.get("only", [])))
     await work.write(pages.select_items, work.row, work.lease, chosen, work.clock.now())
     await work.aside(lambda: work.listener.page_stored(chosen))

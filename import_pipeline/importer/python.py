@@ -37,12 +37,12 @@ def run_import(
 ) -> ImportSummary:
     """Import the source of that name now, in this process; an import whose process is gone is gone on with.
 
-    `fresh` first forgets the source's versions and imported rows, `limit` stops after so many items of the list, `only`
-    imports just those ids, and waits for a running import as long as the source says (`wait`). A dead import that does
-    something else is gone on with first. Settings default to the environment, sources to those that the settings name.
-    The summary's status tells whether the import completed, failed or was cancelled. Raises UsageError,
-    ImportAlreadyRunning, ImportInterrupted (SIGINT, SIGTERM) or LimiterUnavailable (the store of the limits stays
-    away): the next call goes on with it; or DatabaseUnavailable.
+    `fresh` fetches all anew, and deletes at its end the source's rows that the list no longer has. `limit` stops
+    after so many items of the list. `only` imports just those ids, and waits for a running import as long as the source
+    says (`wait`). A dead import that does something else is gone on with first. Settings default to the environment,
+    sources to those that the settings name. The summary's status tells whether the import completed, failed or was
+    cancelled. Raises UsageError, ImportAlreadyRunning, ImportInterrupted (SIGINT, SIGTERM) or LimiterUnavailable (the
+    store of the limits stays away): the next call goes on with it; or DatabaseUnavailable.
     """
     refuse_running_loop("run_import")
     settings = settings or load_settings()

@@ -87,7 +87,8 @@ def carry_out(run: Run, import_id: int) -> ImportSummary:
         if row.cancel_requested_at is not None:
             raise ImportCancelled(f"cancelled by wish of {row.requested_by or 'a person'}")
         asyncio.run(interruptible(run, row, lease, carry_through))
-        complete(installation.database, row, lease, installation.clock.now(), patience_of(run.source))
+        now, patience = installation.clock.now(), patience_of(run.source)
+        complete(installation.database, row, lease, now, patience, run.source.model)
     except ImportCancelled as error:
         if workers_of(row, run.source) > 1:
             asyncio.run(last_word(installation, row, lease))

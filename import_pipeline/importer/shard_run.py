@@ -150,7 +150,9 @@ class _Place:
     def _complete(self) -> bool:
         try:
             installation, patience = self.run.installation, patience_of(self.run.source)
-            complete(installation.database, self.row, self.lease, installation.clock.now(), patience)
+            complete(
+                installation.database, self.row, self.lease, installation.clock.now(), patience, self.run.source.model
+            )
         except LeaseLost:
             return False
         return True

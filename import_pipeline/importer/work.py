@@ -127,7 +127,11 @@ class Work:
         def unit(connection: Connection) -> T:
             return action(connection, *args, **kwargs)
 
-        return await self.aside(lambda: self.database.transact(unit, self._patience))
+        return await self.aside(lambda: self.transact(unit))
+
+    def transact(self, unit: Callable[[Connection], T]) -> T:
+        """The same for a call that is on the writer's thread already."""
+        return self.database.transact(unit, self._patience)
 
     async def aside(self, call: Callable[[], T]) -> T:
         """Run a blocking call on the writer's thread, in the order of the calls."""

@@ -6,10 +6,10 @@ from decimal import Decimal
 from typing import Any
 
 import httpx
-from sqlalchemy import DateTime, Numeric, String, Text
+from sqlalchemy import Numeric, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from import_pipeline.contracts import ImportableMixin, ImportSource, path_segment
+from import_pipeline.contracts import ImportableMixin, ImportSource, UtcDateTime, path_segment
 from import_pipeline.tracking.history import HasImportStatus
 
 
@@ -26,8 +26,8 @@ class ImportedItem(ImportableMixin, HasImportStatus, Base):
     name: Mapped[str | None] = mapped_column(String(255))
     description: Mapped[str | None] = mapped_column(Text)
     price: Mapped[Decimal | None] = mapped_column(Numeric(12, 2))
-    source_created_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-    source_updated_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    source_created_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    source_updated_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     def detail_request(self) -> httpx.Request:
         """GET /api/items/{id}"""

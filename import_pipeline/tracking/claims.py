@@ -17,6 +17,9 @@ from import_pipeline.tracking import importables, items, outcomes, versions
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease, hold
 from import_pipeline.tracking.outcomes import Outcomes
+from import_pipeline.tracking.row_ids import item_id
+from import_pipeline.tracking.row_swaps import set_aside
+from import_pipeline.tracking.row_writing import RowsRefused, upsert
 from import_pipeline.tracking.sent import NOTHING, Sent
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.versions import Seen
@@ -173,45 +176,43 @@ def complete(
     now: datetime,
     *,
     sent: Sent = NOTHING,
-    at_once: bool = False,
-) -> list[Failure]:
-    """Store details: the item rows, the user's rows, versions, counters. Returns what the user's table refused.
+    swaps: bool = False,
+) -> None:
+    """Store details: the item rows, the user's rows, versions, counters. `sent` is counted along.
 
-    What was refused has failed for good. Raises LeaseLost. Claims that this worker no longer holds are passed over.
-    `sent` is counted along. `at_once` raises RowsRefused instead, after which the transaction is to be repeated
-    without it.
+    Raises RowsRefused where the user's table refuses a row; then nothing is stored, and the transaction is to be
+    repeated with fewer items. `swaps`: the rows hand unique values to each other. Raises LeaseLost. Claims that this
+    worker no longer holds are passed over.
     """
     # Counted before it is known to be so: the import's row is to be locked first anyway, and nearly always it is so.
     expected = _outcomes(done)
     outcomes.add(connection, lease, now, expected, sent)
     held = _mark_completed(connection, lease, done, now)
-    reasons = _write_rows(connection, model, held, at_once=at_once)
-    stored = [each for each in held if id(each.importable) not in reasons]
-    refused = [
-        Failure(claim=each.claim, reason=reasons[id(each.importable)], next_attempt_at=None)
-        for each in held
-        if id(each.importable) in reasons
-    ]
-    _mark_failed(connection, refused, now)
-    _link(connection, model, [each.claim for each in stored if not each.claim.linked])
-    _remember(connection, row, stored)
-    if len(stored) < len(done):
-        outcomes.add(connection, lease, now, _outcomes(stored, failed=len(refused)) - expected)
-    return refused
-
-
-def _write_rows(connection: Connection, model: type[Any], held: Sequence[Done], *, at_once: bool) -> dict[int, str]:
-    """Write the user's rows that have changed; returns why the table refused some, by the id() of the importable."""
     changed = [each.importable for each in held if not each.unchanged]
-    if at_once:
-        importables.upsert_at_once(connection, model, changed)
-        return {}
-    return {id(each): reason for each, reason in importables.upsert(connection, model, changed)}
+    _check_ids(model, held)
+    if swaps:
+        set_aside(connection, model, changed)
+    upsert(connection, model, changed)
+    _link(connection, model, [each.claim for each in held if not each.claim.linked])
+    _remember(connection, row, held)
+    if len(held) < len(done):
+        outcomes.add(connection, lease, now, _outcomes(held) - expected)
 
 
-def _outcomes(done: Sequence[Done], failed: int = 0) -> Outcomes:
+def _check_ids(model: type[Any], done: Sequence[Done]) -> None:
+    """Raise RowsRefused where a detail was read into another item's row."""
+    for each in done:
+        found = item_id(model, each.importable.external_id)
+        if found != each.claim.external_id:
+            raise RowsRefused(
+                f"{model.__name__}.populate changes external_id from {each.claim.external_id!r} to {found[:80]!r}: "
+                "the details are not those of this item"
+            )
+
+
+def _outcomes(done: Sequence[Done]) -> Outcomes:
     unchanged = sum(each.unchanged for each in done)
-    return Outcomes(imported=len(done) - unchanged, unchanged=unchanged, failed=failed)
+    return Outcomes(imported=len(done) - unchanged, unchanged=unchanged)
 
 
 def _mark_completed(connection: Connection, lease: Lease, done: Sequence[Done], now: datetime) -> list[Done]:

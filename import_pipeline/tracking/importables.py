@@ -1,166 +1,89 @@
-"""Writing the user's own rows: insert or update by external_id, on both databases alike."""
+"""Reading the user's own rows: those of some ids, whatever else the table holds.
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cache, lru_cache
-from typing import Any, cast
+A row that cannot be read (a value of an enumeration that the class does not know, a year that Python has not) must not
+end an import: its item is fetched anew, and what can be read of it is kept.
+"""
 
-from sqlalchemy import Column, Connection, String, Table, delete, select
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, select
 from sqlalchemy import inspect as mapping_of
-from sqlalchemy.exc import OperationalError, StatementError
-from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session, load_only
 
 from import_pipeline.contracts import Importable
-from import_pipeline.tracking.dialect import insert_for
-from import_pipeline.tracking.tables import source_items
+from import_pipeline.tracking.database_errors import meaning_of
+from import_pipeline.tracking.model_columns import chunks, columns_of
+from import_pipeline.tracking.row_ids import item_id, keys_of
 
-#: What a row that cannot be stored raises: the database's refusal, or the driver's (a zero byte, half a character).
-REFUSALS = (StatementError, ValueError, TypeError, OverflowError)
-#: How many ids go into one IN (…).
-CHUNK = 500
-
-
-def chunks(values: Sequence[Any], size: int = CHUNK) -> Iterable[Sequence[Any]]:
-    """The values in pieces of at most that size."""
-    return (values[start : start + size] for start in range(0, len(values), size))
-
-
-def table_of(model: type[Any]) -> Table:
-    """The mapped table."""
-    return cast("Table", model.__table__)
+T = TypeVar("T")
+#: Reads the rows of some keys.
+Read = Callable[[Sequence[Any]], list[T]]
 
 
 def load(connection: Connection, model: type[Any], external_ids: Sequence[str]) -> dict[str, Importable]:
     """The stored rows of those ids as detached objects of the user's class."""
-    found: dict[str, Importable] = {}
-    with Session(bind=connection, expire_on_commit=False) as session:
-        for some in chunks(external_ids):
-            for importable in session.scalars(select(model).where(model.external_id.in_(some))):
-                found[str(importable.external_id)] = importable
+    keys = keys_of(model, connection.dialect, external_ids)
+    with Session(bind=connection, expire_on_commit=False, join_transaction_mode="rollback_only") as session:
+
+        def read(some: Sequence[Any]) -> list[Importable]:
+            return list(session.scalars(select(model).where(model.external_id.in_(some))))
+
+        def read_parts(some: Sequence[Any]) -> list[Importable]:
+            readable = [getattr(model, name) for name in _readable(connection, model, some)]
+            return list(session.scalars(select(model).where(model.external_id.in_(some)).options(load_only(*readable))))
+
+        rows = _read_each(connection, keys, read, read_parts)
         session.expunge_all()
-    return found
+    return {item_id(model, row.external_id): row for row in rows}
 
 
 def ids(connection: Connection, model: type[Any], external_ids: Sequence[str]) -> dict[str, str]:
     """external_id -> primary key as text, of the rows that are stored."""
     key = mapping_of(model).primary_key
-    found: dict[str, str] = {}
-    for some in chunks(external_ids):
-        for row in connection.execute(select(model.external_id, *key).where(model.external_id.in_(some))):
-            found[str(row[0])] = ",".join(str(part) for part in row[1:])
-    return found
+
+    def read(some: Sequence[Any]) -> list[Any]:
+        return list(connection.execute(select(model.external_id, *key).where(model.external_id.in_(some))))
+
+    rows = _read_each(connection, keys_of(model, connection.dialect, external_ids), read)
+    return {item_id(model, row[0]): ",".join(str(part) for part in row[1:]) for row in rows}
 
 
-class RowsRefused(Exception):
-    """The user's table refuses a row of a batch: the transaction is spoilt, and to be tried again row by row."""
+def _readable(connection: Connection, model: type[Any], keys: Sequence[Any]) -> list[str]:
+    """The attributes that can be read of the rows of those keys."""
+
+    def read(column: Any) -> list[Any]:
+        return list(connection.execute(select(column).where(model.external_id.in_(keys))))
+
+    columns = columns_of(mapping_of(model))
+    return [each.attribute for each in columns if _tried(connection, read, each.column) is not None]
 
 
-def upsert_at_once(connection: Connection, model: type[Any], importables: Sequence[Importable]) -> None:
-    """`upsert` for those who can repeat their whole transaction: it spares two round trips. Raises RowsRefused."""
-    try:
-        _upsert(connection, model, importables)
-    except REFUSALS as error:
-        if _is_outage(error):
-            raise
-        raise RowsRefused from error
+def _read_each(connection: Connection, keys: Sequence[Any], read: Read[T], otherwise: Read[T] | None = None) -> list[T]:
+    """The rows, many at once; one by one where that cannot be. What cannot be read `otherwise` either is left out."""
+    rows: list[T] = []
+    for some in chunks(keys):
+        found = _tried(connection, read, some)
+        if found is None:
+            for key in some:
+                one = _tried(connection, read, [key])
+                if one is None and otherwise is not None:
+                    one = _tried(connection, otherwise, [key])
+                rows += one or []
+        rows += found or []
+    return rows
 
 
-def upsert(connection: Connection, model: type[Any], importables: Sequence[Importable]) -> list[tuple[Importable, str]]:
-    """Insert or update by external_id. Returns what the database refused, each with its reason; all else is stored.
+def _tried(connection: Connection, read: Callable[[Any], list[T]], what: Any) -> list[T] | None:
+    """What is read; None where it cannot be. Raises what the database says of itself.
 
-    Only attributes that were set are written, so that a stub leaves the details alone.
+    Under a savepoint: a statement that Postgres refuses would end the whole transaction.
     """
     try:
         with connection.begin_nested():
-            _upsert(connection, model, importables)
-    except REFUSALS as error:
-        if _is_outage(error):
+            return read(what)
+    except Exception as error:  # a type of the user's own may raise anything
+        if isinstance(error, DBAPIError) and not meaning_of(error).is_refusal:
             raise
-        return _upsert_one_by_one(connection, model, importables)
-    return []
-
-
-def _upsert_one_by_one(
-    connection: Connection, model: type[Any], importables: Sequence[Importable]
-) -> list[tuple[Importable, str]]:
-    """The slow way, for a batch with a bad row: the others must not suffer."""
-    refused = []
-    for importable in importables:
-        try:
-            with connection.begin_nested():
-                _upsert(connection, model, [importable])
-        except REFUSALS as error:
-            if _is_outage(error):
-                raise
-            cause = error.orig if isinstance(error, StatementError) else error
-            sentence = (str(cause).strip() or type(cause).__name__).splitlines()[0]
-            refused.append((importable, f"the table {table_of(model).name} refuses the row: {sentence}"))
-    return refused
-
-
-def _is_outage(error: Exception) -> bool:
-    return isinstance(error, OperationalError) or bool(getattr(error, "connection_invalidated", False))
-
-
-def _upsert(connection: Connection, model: type[Any], importables: Sequence[Importable]) -> None:
-    columns = _columns(mapping_of(model))
-    by_columns: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
-    for importable in importables:
-        state = vars(importable)
-        values = {name: state[key] for key, name in columns if key in state}
-        by_columns[tuple(values)].append(values)
-    for names, rows in by_columns.items():
-        connection.execute(_upserting(connection.dialect.name, table_of(model), names), rows)
-
-
-@cache
-def _columns(mapper: Mapper[Any]) -> list[tuple[str, str]]:
-    """(attribute, column) of all that is written; a primary key that the database gives is left out."""
-    return [
-        (attribute.key, column.name)
-        for attribute in mapper.column_attrs
-        if isinstance(column := attribute.columns[0], Column)
-        and (column.name == "external_id" or not column.primary_key)
-    ]
-
-
-def _upserting(dialect: str, table: Table, names: tuple[str, ...]) -> Any:
-    changes = any(column.onupdate is not None and column.onupdate.is_callable for column in table.columns)
-    return (_build_upsert if changes else _built_upsert)(dialect, table, names)
-
-
-def _build_upsert(dialect: str, table: Table, names: tuple[str, ...]) -> Any:
-    statement = insert_for(dialect, table)
-    changed = {name: statement.excluded[name] for name in names if name != "external_id"}
-    if not changed:
-        return statement.on_conflict_do_nothing(index_elements=["external_id"])
-    changed |= _on_update(table, changed)
-    return statement.on_conflict_do_update(index_elements=["external_id"], set_=changed)
-
-
-#: Kept where the statement is the same each time.
-_built_upsert = lru_cache(maxsize=256)(_build_upsert)
-
-
-def _on_update(table: Table, changed: Mapping[str, Any]) -> dict[str, Any]:
-    """What `onupdate=` promises, which ON CONFLICT DO UPDATE leaves out."""
-    promised = {}
-    for column in table.columns:
-        default = column.onupdate
-        if default is None or column.name in changed:
-            continue
-        if default.is_callable:
-            promised[column.name] = default.arg(None)  # type: ignore[attr-defined]
-        elif default.is_scalar or default.is_clause_element:
-            promised[column.name] = default.arg  # type: ignore[attr-defined]
-    return promised
-
-
-def forget(connection: Connection, source: str, model: type[Any]) -> int:
-    """Delete the rows that this source has imported and its versions, nothing else; returns how many rows."""
-    mine = select(source_items.c.external_id).where(source_items.c.source == source)
-    column = table_of(model).c.external_id
-    as_text = column if isinstance(column.type, String) else column.cast(String)
-    deleted = connection.execute(delete(model).where(as_text.in_(mine))).rowcount
-    connection.execute(delete(source_items).where(source_items.c.source == source))
-    return int(deleted)
+        return None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, func, select, update
 
 from import_pipeline.rules.status import ItemStatus
-from import_pipeline.tracking.importables import chunks
+from import_pipeline.tracking.model_columns import chunks
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import source_items
 

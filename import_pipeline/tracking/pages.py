@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, literal, select
+from sqlalchemy import Connection, insert, literal, select, update
 
 from import_pipeline.contracts import Importable
 from import_pipeline.rules.status import ItemStatus
@@ -14,6 +14,8 @@ from import_pipeline.tracking.dialect import insert_into
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.items import count, left_by
 from import_pipeline.tracking.leases import Lease, hold, write
+from import_pipeline.tracking.row_swaps import set_aside
+from import_pipeline.tracking.row_writing import upsert
 from import_pipeline.tracking.sent import NOTHING, Sent, counted
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import imports, source_items
@@ -29,6 +31,7 @@ class Discovered:
     version: str | None = None
     whole: bool = False  #: nothing is left to fetch
     problem: str | None = None
+    is_named: bool = True  #: False: the list item has no id that could be read, and is called by its place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,14 @@ class Page:
     total: int | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Apart:
+    """The rows of a page that were stored before it, each by itself, since one of them was refused."""
+
+    refused: Mapping[str, str]  #: external_id -> why
+    known: Mapping[str, str]  #: what `known_versions` gave before
+
+
 def store_page(
     connection: Connection,
     row: ImportRow,
@@ -48,24 +59,25 @@ def store_page(
     page: Page,
     now: datetime,
     sent: Sent = NOTHING,
+    apart: Apart | None = None,
 ) -> int:
     """Store a page: stubs, item rows, versions, checkpoint, counters. Returns how many items were new to this import.
 
-    `sent` is counted along. Raises LeaseLost.
+    `sent` is counted along. Raises LeaseLost, and RowsRefused where the user's table refuses a row: then nothing is
+    stored, and the rows are to be stored `apart` (`store_stub`) before the page is.
     """
     hold(connection, lease, to_write=True)
     readable = {item.external_id: item for item in page.items if item.importable is not None}
-    known = _known(connection, row, model, readable)
-    refused = importables.upsert(
-        connection, model, [item.importable for item in readable.values() if item.importable is not None]
-    )
-    problems = {str(importable.external_id): reason for importable, reason in refused}
+    known = known_versions(connection, row, model, page) if apart is None else apart.known
+    if apart is None:
+        _write_stubs(connection, model, list(readable.values()), known)
+    problems: dict[str, str | None] = dict(apart.refused) if apart is not None else {}
     problems |= {item.external_id: item.problem for item in page.items if item.problem is not None}
     stored = importables.ids(connection, model, list(readable))
     unique = {item.external_id: item for item in page.items}
     statuses = [_status_row(row, item, stored, problems, known, now) for item in unique.values()]
     inserted = _insert_statuses(connection, statuses)
-    versions.remember(connection, row, [_seen(item, problems) for item in readable.values()])
+    versions.remember(connection, row, [_seen(item, problems) for item in unique.values() if item.is_named])
     write(
         connection,
         lease,
@@ -80,17 +92,84 @@ def store_page(
     return inserted["new"]
 
 
-def _known(connection: Connection, row: ImportRow, model: type[Any], found: Mapping[str, Discovered]) -> dict[str, str]:
-    """The versions whose details are stored, as long as the rows are: what the user has deleted is imported again."""
-    with_version = [external_id for external_id, item in found.items() if item.version is not None]
+def _write_stubs(
+    connection: Connection, model: type[Any], items: Sequence[Discovered], known: Mapping[str, str]
+) -> None:
+    """Write the rows of list items. Raises RowsRefused.
+
+    Only the list decides about an item that it brings whole, unless its version says that nothing has changed.
+    """
+    whole = [item for item in items if item.whole and not _is_unchanged(item, known)]
+    others = [item for item in items if not item.whole or _is_unchanged(item, known)]
+    for some, is_stub in ((whole, False), (others, True)):
+        rows = [item.importable for item in some if item.importable is not None]
+        upsert(connection, model, rows, is_stub=is_stub)
+
+
+def store_stubs(
+    connection: Connection,
+    lease: Lease,
+    model: type[Any],
+    items: Sequence[Discovered],
+    known: Mapping[str, str],
+    *,
+    swaps: bool = False,
+) -> None:
+    """Store those items' rows only, before the page or after it. Raises LeaseLost and RowsRefused."""
+    hold(connection, lease, to_write=True)
+    if swaps:
+        set_aside(connection, model, [item.importable for item in items if item.importable is not None])
+    _write_stubs(connection, model, items, known)
+
+
+def accept(connection: Connection, row: ImportRow, lease: Lease, item: Discovered, now: datetime) -> None:
+    """Let an item go on whose row was refused with its page, and is stored now. Raises LeaseLost."""
+    hold(connection, lease, to_write=True)
+    done = {"status": ItemStatus.COMPLETED, "completed_at": now} if item.whole else {"status": ItemStatus.PENDING}
+    accepted = (
+        update(statuses)
+        .where(
+            statuses.c.import_id == row.id,
+            statuses.c.importable_type == row.importable_type,
+            statuses.c.external_id == item.external_id,
+            statuses.c.status == ItemStatus.FAILED,
+            statuses.c.next_attempt_at.is_(None),
+        )
+        .values(failure_count=0, failure_reason=None, last_failed_at=None, **done)
+    )
+    if connection.execute(accepted).rowcount != 1:
+        return
+    if item.whole:
+        versions.remember(connection, row, [_seen(item, {})])
+    write(
+        connection,
+        lease,
+        now,
+        items_failed_count=imports.c.items_failed_count - 1,
+        items_imported_count=imports.c.items_imported_count + int(item.whole),
+    )
+
+
+def known_versions(connection: Connection, row: ImportRow, model: type[Any], page: Page) -> dict[str, str]:
+    """The versions whose details are stored, as long as the rows are: what the user has deleted is imported again.
+
+    None for a fresh import: it fetches everything anew.
+    """
+    if row.metadata.get("fresh"):
+        return {}
+    with_version = [item.external_id for item in page.items if item.importable is not None and item.version is not None]
     known = versions.known(connection, row.source, with_version)
     there = importables.ids(connection, model, list(known))
     return {external_id: version for external_id, version in known.items() if external_id in there}
 
 
+def _is_unchanged(item: Discovered, known: Mapping[str, str]) -> bool:
+    return item.version is not None and known.get(item.external_id) == item.version
+
+
 def _seen(item: Discovered, problems: Mapping[str, str | None]) -> Seen:
     """What the table refuses is not gone from the list, but nor is its version stored."""
-    is_stored = item.whole and item.external_id not in problems
+    is_stored = item.whole and item.external_id not in problems and item.importable is not None
     return Seen(external_id=item.external_id, version=item.version if is_stored else None)
 
 
@@ -103,7 +182,7 @@ def _status_row(
     now: datetime,
 ) -> dict[str, Any]:
     problem = problems.get(item.external_id)
-    unchanged = item.version is not None and known.get(item.external_id) == item.version
+    unchanged = _is_unchanged(item, known)
     done = problem is None and (item.whole or unchanged)
     status = ItemStatus.FAILED if problem else ItemStatus.COMPLETED if done else ItemStatus.PENDING
     metadata: dict[str, Any] = {} if item.version is None else {"version": item.version}

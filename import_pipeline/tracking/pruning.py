@@ -7,7 +7,7 @@ from sqlalchemy import Connection, delete, func, select
 
 from import_pipeline.rules.status import ENDED, ItemStatus
 from import_pipeline.tracking import events
-from import_pipeline.tracking.importables import chunks
+from import_pipeline.tracking.model_columns import chunks
 from import_pipeline.tracking.tables import import_events, imports
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 

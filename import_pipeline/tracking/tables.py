@@ -1,6 +1,5 @@
 """The tracking tables. They hold no foreign key to the user's tables, and the user's tables none to them."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -8,7 +7,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    DateTime,
     Dialect,
     Float,
     ForeignKey,
@@ -23,6 +21,7 @@ from sqlalchemy import (
     text,
 )
 
+from import_pipeline.contracts.column_types import UtcDateTime
 from import_pipeline.redaction import redact
 from import_pipeline.rules.status import ImportStatus, ItemStatus
 from import_pipeline.wording import visible
@@ -35,28 +34,6 @@ tracking_metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware time, kept as UTC; SQLite has no zones, so there it is stored without and read back with one."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse what has no zone; a naive time would be somebody's local time."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"expected an aware datetime, got {value!r}")
-        moment = value.astimezone(UTC)
-        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Always aware, always UTC."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Storable(TypeDecorator[str]):

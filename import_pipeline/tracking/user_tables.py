@@ -7,8 +7,8 @@ from sqlalchemy import Connection, Inspector, Table, inspect
 
 from import_pipeline.errors import SchemaError
 from import_pipeline.tracking.database import Database
-from import_pipeline.tracking.importables import table_of
 from import_pipeline.tracking.locks import schema_lock
+from import_pipeline.tracking.model_columns import table_of
 from import_pipeline.tracking.schema import VERSION_TABLE, refusals
 from import_pipeline.tracking.tables import tracking_metadata
 
@@ -64,22 +64,21 @@ def _check_fit(inspector: Inspector, model: type[Any]) -> None:
             f"{model.__name__}: the table {table.fullname} has no column {', '.join(missing)}. "
             "Tables that exist are never altered: migrate it, or give the class another __tablename__"
         )
-    if ["external_id"] not in _unique(inspector, table):
+    if ["external_id"] not in unique_columns(inspector, table):
         raise SchemaError(
             f"{model.__name__}: the table {table.fullname} lets an external_id occur twice; expected a unique "
             "constraint or index on that column alone. Declare it with unique=True, and migrate a table that exists"
         )
 
 
-def _unique(inspector: Inspector, table: Table) -> list[list[str | None]]:
+def unique_columns(inspector: Inspector, table: Table) -> list[list[str]]:
     """The columns of all that keeps rows apart. A partial index is left out: it does so only for some rows."""
     name, schema = table.name, table.schema
-    found: list[list[str | None]] = [
-        [*each["column_names"]] for each in inspector.get_unique_constraints(name, schema=schema)
-    ]
+    found = [[*each["column_names"]] for each in inspector.get_unique_constraints(name, schema=schema)]
     for index in inspector.get_indexes(name, schema=schema):
         is_partial = any(option.endswith("_where") for option in index.get("dialect_options", {}))
-        if index["unique"] and not is_partial:
-            found.append([*index["column_names"]])
+        columns = [column for column in index["column_names"] if column is not None]
+        if index["unique"] and not is_partial and len(columns) == len(index["column_names"]):
+            found.append(columns)
     found.append([*inspector.get_pk_constraint(name, schema=schema)["constrained_columns"]])
     return found

@@ -6,11 +6,11 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, case, func, select, update
 
 from import_pipeline.tracking.dialect import insert_for
-from import_pipeline.tracking.importables import chunks
 from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.model_columns import chunks
 from import_pipeline.tracking.tables import imports, source_items
 
 
@@ -54,7 +54,7 @@ def etags(connection: Connection, source: str, external_ids: Sequence[str]) -> d
 
 
 def remember(connection: Connection, row: ImportRow, seen: Sequence[Seen]) -> None:
-    """The import met those items."""
+    """The import met those items. A fresh one forgets which versions were stored: it fetches all of them anew."""
     _store(connection, row, seen, met=True)
 
 
@@ -67,7 +67,7 @@ def _store(connection: Connection, row: ImportRow, seen: Sequence[Seen], *, met:
     if not seen:
         return
     connection.execute(
-        _storing(connection.dialect.name, met=met),
+        _storing(connection.dialect.name, met=met, fresh=bool(row.metadata.get("fresh"))),
         [
             {
                 "source": row.source,
@@ -83,13 +83,17 @@ def _store(connection: Connection, row: ImportRow, seen: Sequence[Seen], *, met:
 
 
 @cache
-def _storing(dialect: str, *, met: bool) -> Any:
+def _storing(dialect: str, *, met: bool, fresh: bool) -> Any:
     statement = insert_for(dialect, source_items)
-    new = statement.excluded
+    old, new = source_items.c, statement.excluded
     changed: dict[str, Any] = {
-        "version": func.coalesce(new.version, source_items.c.version),
-        "etag": func.coalesce(new.etag, source_items.c.etag),
+        "version": func.coalesce(new.version, old.version),
+        "etag": func.coalesce(new.etag, old.etag),
     }
+    if met and fresh:
+        # What this import itself has stored stays, when it reads its list again.
+        is_ours = old.last_import_id == new.last_import_id
+        changed = {name: case((is_ours, kept), else_=new[name]) for name, kept in changed.items()}
     if met:
         changed |= {"last_import_id": new.last_import_id, "gone_at": None}
     return statement.on_conflict_do_update(index_elements=["source", "external_id"], set_=changed)

@@ -82,9 +82,9 @@ def test_what_is_not_there_is_said_in_a_sentence(command, arguments, sentence):
         (["run", "items", "--only", "3", "--limit", "2"], "--only cannot be given together with --limit or --fresh"),
         (
             ["run", "items", "--fresh"],
-            "Delete all rows of the table imported_items, and import them anew? Nobody can be",
+            "Import all of imported_items anew, and then delete its rows that the list no longer has? Nobody can be",
         ),
-        (["request", "items", "--fresh"], "import them anew? Nobody can be asked here: say --yes"),
+        (["request", "items", "--fresh"], "the list no longer has? Nobody can be asked here: say --yes"),
         (["request", "itmes", "--fresh"], "itmes: no such source; known are: items"),
         (["prune", "--days", "3"], "Nobody can be asked here: say --yes"),
         (["cancel", "9"], "import 9: there is none of this id"),

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
-from sqlalchemy import MetaData, String
+from sqlalchemy import ForeignKey, MetaData, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from import_pipeline.contracts import Connector, Importable, ImportableMixin, ImportSource, Retry, check_source
@@ -50,6 +50,26 @@ class Nameless(Base):
         return None
 
 
+class Renamed(Base):
+    """Its id lies in a column of another name."""
+
+    __tablename__ = "renamed"
+    external_id: Mapped[str] = mapped_column("key", primary_key=True)
+
+    def populate(self, detail):
+        pass
+
+    def detail_request(self):
+        return None
+
+
+class Part(Thing):
+    """Its columns lie in two tables."""
+
+    __tablename__ = "parts"
+    id: Mapped[int] = mapped_column(ForeignKey("things.id"), primary_key=True)
+
+
 class Things(ImportSource):
     name = "things"
     model = Thing
@@ -88,6 +108,8 @@ MISTAKES = [
     (source(model=dict), "things.model: expected a class mapped by SQLAlchemy, got <class 'dict'>"),
     (source(model=Mute), "things.model.detail_request: expected a method (see Importable), got nothing"),
     (source(model=Nameless), "things.model.external_id: expected a column with a unique constraint, got nothing"),
+    (source(model=Renamed), "things.model.external_id: expected a column of that name, got the column key"),
+    (source(model=Part), "things.model: expected a class whose columns lie in one table, got the tables things, parts"),
     (
         source(limits="500/20"),
         f"things.limits: {EXPECTED_LIMITS}, got '500/20'",

@@ -215,9 +215,11 @@ def kept(configured, imports):
         ]
 
 
-def test_a_fresh_import_forgets_what_its_source_has_imported_and_touches_nothing_else(home, database_url):
-    limits = "30/2 second"
-    with demo_api(items=20, limits=limits) as url:
+def test_a_fresh_import_fetches_all_anew_and_deletes_at_its_end_what_the_list_no_longer_has(
+    home, database_url, tmp_path
+):
+    limits, file = "30/2 second", tmp_path / "api.db"
+    with demo_api(items=20, limits=limits, database=file) as url:
         shared = {"DATABASE_URL": database_url, "ITEMS_LIMITS": limits, "COPIES_LIMITS": limits}
         configured = settings(home, url, **shared, COPIES_BASE_URL=url)
 
@@ -229,18 +231,20 @@ def test_a_fresh_import_forgets_what_its_source_has_imported_and_touches_nothing
         change_all = "UPDATE imported_items SET description = 'mine'"
         with closing(Database(configured.database_url)) as database, database.write() as connection:
             connection.exec_driver_sql(change_all)
+        change(file, "DELETE FROM api_items WHERE id IN (3, 4)")
         before = kept(configured, 2)
         fresh = imported("items", fresh=True)
         seen = asking.get(f"{url}/_stats").json()
-    assert counts(fresh) == ("completed", 20, 20, 0, 0)
+    assert counts(fresh) == ("completed", 18, 18, 0, 0)
     told = f"SELECT message FROM import_events WHERE import_id = {fresh.import_id} AND action = 'rows_forgotten'"
     with tracking(configured) as connection:
         [(sentence,)] = connection.exec_driver_sql(told).all()
-    assert sentence == "Forgotten first, as was asked for: 20 rows of imported_items, and which versions they had."
+    assert sentence == "2 rows that the list no longer has deleted, as was asked for."
     assert kept(configured, 2) == before
-    assert len(before[-1]) == len(rows(configured)) == 20
+    assert (len(before[-1]), len(rows(configured))) == (20, 18)
+    assert not {"3", "4"} & set(rows(configured))
     assert "mine" not in {row["description"] for row in rows(configured).values()}
-    assert (seen["requests"], seen["rate_limited"]) == (63, 0), "what was sent before still counts"
+    assert (seen["requests"], seen["rate_limited"]) == (61, 0), "what was sent before still counts"
 
 
 def test_a_fresh_import_that_was_taken_over_does_not_delete_what_its_successor_has_imported(home, database_url):

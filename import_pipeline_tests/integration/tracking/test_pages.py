@@ -7,6 +7,9 @@ from sqlalchemy import delete, select
 
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import claims, imports, pages
+from import_pipeline.tracking.pages import Page
+from import_pipeline.tracking.row_rescue import store_apart
+from import_pipeline.tracking.row_writing import RowsRefused
 from import_pipeline.tracking.tables import import_item_statuses
 from import_pipeline_tests.integration.tracking.ledger import (
     NOON,
@@ -76,7 +79,14 @@ def test_a_stub_that_comes_again_keeps_the_details_and_honours_onupdate(database
 @pytest.mark.parametrize("bad", [{"name": None}, {"note": "\ud800"}], ids=["NOT NULL", "half a character"])
 def test_a_stub_that_the_table_refuses_fails_alone(database, bad):
     row, lease = begun(database)
-    discover(database, row, lease, stub("a"), stub("bad", **bad), stub("c"))
+    found = [stub("a"), stub("bad", **bad), stub("c")]
+    with pytest.raises(RowsRefused):
+        discover(database, row, lease, *found)
+    assert (statuses(database, row), table(database)) == ({}, [])
+    apart = store_apart(Thing, found, lambda some, _: do(database, pages.store_stubs, lease, Thing, some, {}))
+    refused = {item.external_id: refusal.reason for item, refusal in apart.refused}
+    page = Page(items=found, checkpoint={"page": 1})
+    do(database, pages.store_page, row, lease, Thing, page, NOON, apart=pages.Apart(refused=refused, known={}))
     assert counted(database, row) == ((0, 0, 1), (0, 0, 1))
     assert {external_id: status for external_id, (status, _) in statuses(database, row).items()} == {
         "a": "pending",

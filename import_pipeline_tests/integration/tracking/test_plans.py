@@ -11,6 +11,7 @@ from import_pipeline.sources.items import ImportedItem
 from import_pipeline.tracking import claims, imports, items, pruning, versions, watch
 from import_pipeline.tracking.claims import Done, Failure
 from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.generations import delete_unmet
 from import_pipeline.tracking.history import importable_type
 from import_pipeline.tracking.imports import NewImport, Pulse
 from import_pipeline.tracking.leases import Lease
@@ -124,7 +125,7 @@ def works(connection):
     claims.claim(connection, mine, 20, NOON + timedelta(hours=1), retries=False)
     imports.beat(connection, mine, NOON, Pulse())
     done = [Done(claim=each, importable=ImportedItem(external_id=each.external_id, name="b")) for each in taken[:10]]
-    assert claims.complete(connection, row, mine, ImportedItem, done, NOON) == []
+    claims.complete(connection, row, mine, ImportedItem, done, NOON)
     claims.fail(
         connection, mine, [Failure(claim=each, reason="boom", next_attempt_at=None) for each in taken[10:]], NOON
     )
@@ -160,6 +161,13 @@ def ends(connection):
     imports.end(connection, mine, NOON, ImportStatus.COMPLETED)
 
 
+def ends_afresh(connection):
+    row, mine = lease(connection)
+    one = (source_items.c.source == row.source, source_items.c.external_id == "1")
+    connection.execute(update(source_items).where(*one).values(last_import_id=0))
+    assert delete_unmet(connection, row, mine, ImportedItem, NOON).count == 1
+
+
 def retries(connection):
     other, _ = lease(connection)
     row = imports.running(connection, "more")
@@ -173,7 +181,9 @@ def prunes(connection):
     pruning.conclude(connection, import_id, NOON)
 
 
-@pytest.mark.parametrize("action", [works, waits_for_lost_claims, reads_a_page, looks, ends, retries, prunes])
+@pytest.mark.parametrize(
+    "action", [works, waits_for_lost_claims, reads_a_page, looks, ends, ends_afresh, retries, prunes]
+)
 def test_no_statement_reads_a_whole_table(database, action):
     found = plans_of(database, action)
     assert found

@@ -2,8 +2,9 @@
 
 import pytest
 
-from import_pipeline.tracking import claims, importables, pages
+from import_pipeline.tracking import claims, pages
 from import_pipeline.tracking.pages import Page
+from import_pipeline.tracking.row_writing import RowsRefused
 from import_pipeline.tracking.sent import Sent
 from import_pipeline_tests.integration.tracking.ledger import (
     NOON,
@@ -34,6 +35,6 @@ def test_requests_are_counted_with_what_they_brought(database):
     do(database, claims.fail, lease, failures(taken[2:3]), NOON, Sent(requests=5))
     assert sent(database, row) == Sent(requests=9, hits=1)
     bad = details(taken[3:], name=None)
-    with pytest.raises(importables.RowsRefused):
-        do(database, claims.complete, row, lease, Thing, bad, NOON, sent=Sent(requests=7, hits=7), at_once=True)
+    with pytest.raises(RowsRefused):
+        do(database, claims.complete, row, lease, Thing, bad, NOON, sent=Sent(requests=7, hits=7))
     assert sent(database, row) == Sent(requests=9, hits=1)
