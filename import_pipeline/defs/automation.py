@@ -8,7 +8,7 @@ import dagster as dg
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
-from import_pipeline.defs.runs import fate_of, is_queued, report_dead_run
+from import_pipeline.defs.runs import asked_of, fate_of, is_queued, report_dead_run
 from import_pipeline.importer.installation import open_for
 from import_pipeline.importer.notify import tell_people
 from import_pipeline.importer.schedule import Tick, tick
@@ -89,6 +89,7 @@ def _launches(
             schedule_is_on=schedule_is_on,
             on_since=on_since,
             fate_of=lambda run_id: fate_of(instance, run_id),
+            asked=lambda import_id, since: asked_of(instance, names.job(source.name), import_id, since),
         )
         result.dead_run_ids += end_cancelled(installation, source.name)
         if not result.launches:  # no import waits for it

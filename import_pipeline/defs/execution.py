@@ -18,6 +18,7 @@ from import_pipeline.defs.tracking_assets import tracking_events
 from import_pipeline.errors import (
     ImportAlreadyRunning,
     ImportInterrupted,
+    ImportNotFound,
     InvalidTransition,
     LeaseLost,
     LimiterUnavailable,
@@ -65,15 +66,19 @@ class Execution:
         """Carry the import out and report what came of it. An import that is somebody else's ends the run well."""
         with masking(), told_to_dagster(self.context), open_for(self.declared) as (installation, listed):
             source = self.api.configured_source(listed, installation)
+            import_id: int | None = None
             try:
                 import_id = self._import_id(installation, source)
                 with installation.database.read() as connection:
                     self.is_selection = imports.get(connection, import_id).kind is ImportKind.SELECTION
                 summary, report = self._carry_out(installation, source, import_id)
             except (ImportAlreadyRunning, InvalidTransition, LeaseLost) as error:
+                said = str(error)
+                if isinstance(error, LeaseLost) and import_id is not None:
+                    said = said_of_loss(installation, import_id, said)
                 if self.is_selection or was_given_up(self.context.instance, self.context.run.run_id):
-                    raise dg.Failure(description=str(error)) from None
-                tell("nothing_to_do", f"Nothing to do for this run: {error}.", source=self.name)
+                    raise dg.Failure(description=said, allow_retries=False) from None
+                tell("nothing_to_do", f"Nothing to do for this run: {said}.", source=self.name)
                 return
             except LimiterUnavailable as error:
                 # Dagster prints what an error came from; of a store that is away no line of code tells more.
@@ -197,6 +202,18 @@ class Execution:
             for key, result in zip(checks.keys(asset), checks.results(asset, summary), strict=True):
                 if key in self.context.selected_asset_check_keys:
                     yield result
+
+
+def said_of_loss(installation: Installation, import_id: int, error: str) -> str:
+    """Why a run that lost its import has nothing to do: the run that works on it, or that ended it."""
+    try:
+        with installation.database.read() as connection:
+            row = imports.get(connection, import_id)
+    except ImportNotFound:
+        return error
+    who = f"process {row.pid} on {row.host}" if row.dagster_run_id is None else f"run {row.dagster_run_id}"
+    did = f"{who} works on it now" if row.status is ImportStatus.RUNNING else f"{who} has ended it as {row.status}"
+    return f"this process was silent for longer than its lease, so import {import_id} was taken over: {did}"
 
 
 def _single(context: dg.AssetExecutionContext) -> Sequence[str]:

@@ -1,12 +1,16 @@
 """What an import and its Dagster run tell each other about ending."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from import_pipeline.importer.schedule import RunFate
+from import_pipeline.defs import names
+from import_pipeline.importer.schedule import Asked, RunFate
 
 WAITING = (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING)
+#: A run that was launched begins within that time, or not at all: Dagster's own default.
+START_TIMEOUT = timedelta(seconds=180)
 CANCELLED = frozenset({dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED})
 
 
@@ -16,8 +20,24 @@ def fate_of(instance: dg.DagsterInstance, run_id: str) -> RunFate:
     if run is None:
         return RunFate.GONE
     if run.status is dg.DagsterRunStatus.CANCELED:
-        return RunFate.CANCELLED
+        # A terminated shard ends itself only, also one that leads.
+        return RunFate.GONE if names.IMPORT_SHARD_TAG in run.tags else RunFate.CANCELLED
     return RunFate.GONE if run.is_finished else RunFate.ALIVE
+
+
+def asked_of(instance: dg.DagsterInstance, job: str, import_id: int, since: datetime) -> Asked:
+    """What became of the run of the import that was asked for then."""
+    wanted = dg.RunsFilter(job_name=job, tags={names.IMPORT_ID_TAG: str(import_id)}, created_after=since)
+    records = instance.get_run_records(wanted, limit=1)
+    if not records:
+        return Asked.UNKNOWN
+    run = records[0].dagster_run
+    if run.is_finished:
+        return Asked.ENDED
+    silent_for = datetime.now(UTC) - records[0].update_timestamp.replace(tzinfo=UTC)
+    if run.status is not dg.DagsterRunStatus.QUEUED and silent_for > START_TIMEOUT:
+        return Asked.UNKNOWN  # its launcher or its host has lost it
+    return Asked.QUEUED
 
 
 def is_queued(instance: dg.DagsterInstance, tags: Mapping[str, str]) -> bool:

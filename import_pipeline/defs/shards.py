@@ -21,6 +21,7 @@ from import_pipeline.importer.summary import ImportSummary, summarize
 from import_pipeline.logs import tell
 from import_pipeline.redaction import masking
 from import_pipeline.rules.status import ImportKind, ImportStatus
+from import_pipeline.tracking.resumes import said_of
 
 
 def build_shard_job(source: ImportSource, api: RateLimitedApiResource) -> dg.JobDefinition:
@@ -112,7 +113,18 @@ class ShardExecution:
             is_cancelled=lambda: is_cancelled(instance, run_id),
             connect=lambda: self.api.open(source, installation, PATIENCE),
             on_api=report.opened,
+            on_lead=self._report_lead,
         )
+
+    def _report_lead(self, dead: str) -> None:
+        """End the run that led before: it holds its place in the queue. A storage that is away ends nothing here."""
+        run_id = self.context.run.run_id
+        try:
+            report_dead_run(
+                self.context.instance, dead, f"Its worker was silent for its lease; run {run_id} leads now."
+            )
+        except Exception as error:  # noqa: BLE001 - whatever Dagster's storage raises, the import goes on
+            tell("lead_not_reported", f"Dagster run {dead} is over, which could not be stored: {said_of(error)}.")
 
     def _outcome(self, installation: Installation, source: ImportSource, ending: ShardEnding) -> None:
         """Tell what was done; of an import that was ended here also what its own run would have told."""
@@ -124,8 +136,6 @@ class ShardExecution:
         sentence = f"Shard {shard.number} has sent {shard.requests_count} requests; the import is {row.status}."
         tell("shard_ended", sentence, import_id=row.id, source=source.name)
         if ending.ended_it:
-            if row.dagster_run_id is not None:
-                report_dead_run(instance, row.dagster_run_id, f"Its worker is gone; shard {shard.number} did the rest.")
             summary = summarize(row, source.limits, installation.clock.now())
             places = places_of(installation.settings)
             for event in (*tracking_events(installation.database, summary, places), *self._completion(ending, summary)):
@@ -133,6 +143,8 @@ class ShardExecution:
         if ending.was_cancelled or row.status is ImportStatus.CANCELLED:
             end_as_cancelled(instance, run_id)
             raise dg.DagsterExecutionInterruptedError(row.failure_reason or "cancelled")
+        if ending.ended_it and row.status is ImportStatus.FAILED:
+            raise dg.Failure(description=row.failure_reason, allow_retries=False)
 
     def _completion(
         self, ending: ShardEnding, summary: ImportSummary

@@ -23,9 +23,10 @@ INTERVAL_SECONDS = 1.0
 class Heartbeat:
     """Renews the lease, adds the counters and reads wishes, every second (or four times in a short lease).
 
-    `pulse` gives what the transaction of a beat is to count along. `on_end` is called once, from the thread, when the
-    work must stop: with LeaseLost, ImportCancelled, or DatabaseUnavailable once it has lasted for the lease and for
-    `patience_seconds`. A lease that has run out unrenewed may be somebody else's by then: the next beat finds out.
+    `pulse` gives what the transaction of a beat is to count along, `also` is called in it with the import's row.
+    `on_end` is called once, from the thread, when the work must stop: with LeaseLost, ImportCancelled, or
+    DatabaseUnavailable once it has lasted for the lease and for `patience_seconds`. A lease that has run out unrenewed
+    may be another worker's by then: the next beat finds out.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Heartbeat:
         pulse: Callable[[Connection], Pulse],
         on_end: Callable[[ImportPipelineError], object],
         patience_seconds: float = 0.0,
+        also: Callable[[Connection, ImportRow, Pulse], None] = lambda connection, row, pulse: None,
     ) -> None:
         self._database = database
         self._lease = lease
@@ -44,6 +46,7 @@ class Heartbeat:
         self._pulse = pulse
         self._on_end = on_end
         self._patience_seconds = max(lease.seconds, patience_seconds)
+        self._also = also
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="import-heartbeat", daemon=True)
 
@@ -64,7 +67,10 @@ class Heartbeat:
         def unit(connection: Connection) -> ImportRow:
             # First, lest items that are being stored come before the requests that were sent for them.
             leases.hold(connection, self._lease, to_write=True)
-            return beat(connection, self._lease, self._clock.now(), self._pulse(connection))
+            pulse = self._pulse(connection)
+            row = beat(connection, self._lease, self._clock.now(), pulse)
+            self._also(connection, row, pulse)
+            return row
 
         row = self._database.transact(unit, NO_WAIT)
         if row.cancel_requested_at is not None:

@@ -31,6 +31,12 @@ async def carry_through(work: Work) -> None:
         await outlast(work)
 
 
+async def lead_on(work: Work) -> None:
+    """The lead's part of an import whose items others fetch: its list, from the checkpoint on."""
+    if work.row.kind is not ImportKind.SELECTION:
+        await discover(work)
+
+
 async def _select(work: Work) -> None:
     """The chosen items: those that were named, those of some buckets, or what another import has left undone."""
     if work.row.retry_of is not None:

@@ -1,5 +1,6 @@
 """Who works on an import at once, and who of them has the last word."""
 
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -45,32 +46,45 @@ def shard_liveness(shard: ShardRow, lease_seconds: float) -> Liveness | None:
 def living(connection: Connection, import_id: int, lease_seconds: float, now: datetime) -> dict[int, bool]:
     """Worker's number -> whether it lives and has not left."""
     row = imports.get(connection, import_id)
-    found = {LEAD: not liveness(row, lease_seconds).is_dead(now)}
+    return {
+        LEAD: not liveness(row, lease_seconds).is_dead(now),
+        **living_shards(connection, import_id, lease_seconds, now),
+    }
+
+
+def living_shards(connection: Connection, import_id: int, lease_seconds: float, now: datetime) -> dict[int, bool]:
+    """Shard's number -> whether it lives and has not left."""
+    found = {}
     for shard in shards.of_import(connection, import_id):
         alive = shard_liveness(shard, lease_seconds)
         found[shard.number] = alive is not None and not alive.is_dead(now)
     return found
 
 
-async def outlast(work: Work) -> Turn:
-    """With nothing left to do: wait for the others where this worker has the last word; never WAIT."""
+async def outlast(work: Work, seats: Callable[[], Collection[int]] | None = None) -> Turn:
+    """With nothing left to do: wait for the others where this worker has the last word; never WAIT.
+
+    `seats` gives the numbers that this worker has now; without it there is the one of its lease.
+    """
     while not work.stop.asked.is_set():
         others = await work.write(living, work.row.id, work.lease.seconds, work.clock.now())
-        turn = turn_of(work.lease.shard or LEAD, others)
+        turn = turn_of([work.lease.shard or LEAD] if seats is None else seats(), others)
         if turn is not Turn.WAIT:
             return turn
         await work.clock.sleep(LOOK_SECONDS)
     return Turn.LEAVE
 
 
-async def last_word(installation: Installation, row: ImportRow, lease: Lease) -> Turn:
+async def last_word(
+    installation: Installation, row: ImportRow, lease: Lease, seats: Collection[int] | None = None
+) -> Turn:
     """After a wish to cancel: give the others the moment that they need to leave; END also where they do not."""
     clock = installation.clock
     until = clock.monotonic() + FAREWELL_SECONDS
     while clock.monotonic() < until:
         with installation.database.read() as connection:
             others = living(connection, row.id, lease.seconds, clock.now())
-        turn = turn_of(lease.shard or LEAD, others)
+        turn = turn_of(seats or [lease.shard or LEAD], others)
         if turn is not Turn.WAIT:
             return turn
         await clock.sleep(LOOK_SECONDS)

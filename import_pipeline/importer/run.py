@@ -1,7 +1,7 @@
 """Carrying out one import from its start to its end: both phases, the heartbeat, the signals, the outcome."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -41,16 +41,22 @@ from import_pipeline.rules.resumes import MAX_RESUMES
 from import_pipeline.rules.status import ImportStatus, Trigger
 from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking import events, imports, leases, resumes
-from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.imports import ImportRow, Pulse
 from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.process import Worker, this_process
 
 T = TypeVar("T")
+#: What is done with each beat, in its transaction.
+Also = Callable[[Connection, ImportRow, Pulse], None]
 
 #: What ends an import as failed, with its message as the reason.
 FATAL = (ImportFailed, UsageError)
 #: What leaves an import to the next run without being a sign of trouble. After all else its resume counts.
 IN_ORDER = (ImportInterrupted, LimiterUnavailable, KeyboardInterrupt, asyncio.CancelledError)
+
+
+def nothing_else(connection: Connection, row: ImportRow, pulse: Pulse) -> None:
+    """Do nothing beside a beat."""
 
 
 @dataclass(kw_only=True)
@@ -70,6 +76,7 @@ class Run:
     connect: Callable[[], AbstractAsyncContextManager[Api]] | None = None
     worker: Worker = field(default_factory=this_process)
     on_api: Callable[[Api], None] = lambda api: None  #: told once, when the API is open
+    on_lead: Callable[[str], None] = lambda run_id: None  #: hears the run that led before, once a shard leads
 
 
 def carry_out(run: Run, import_id: int) -> ImportSummary:
@@ -82,43 +89,53 @@ def carry_out(run: Run, import_id: int) -> ImportSummary:
     installation = run.installation
     row = begin(installation.database, run.source, import_id, run.worker, installation.clock, run.run_id)
     lease = lease_of(row, run.source, run.worker)
-    handed_over, broke_off = False, None
     try:
         if row.cancel_requested_at is not None:
             raise ImportCancelled(f"cancelled by wish of {row.requested_by or 'a person'}")
         asyncio.run(interruptible(run, row, lease, carry_through))
         now, patience = installation.clock.now(), patience_of(run.source)
         complete(installation.database, row, lease, now, patience, run.source.model)
-    except ImportCancelled as error:
-        if workers_of(row, run.source) > 1:
-            asyncio.run(last_word(installation, row, lease))
-        _end(run, lease, ImportStatus.CANCELLED, str(error))
-    except ApiBlocked as error:
-        _pause(run, lease, error)
-    except LimiterUnavailable as error:
-        if _may_be_misnamed(installation, row):
-            _end(run, lease, ImportStatus.FAILED, str(error))
-        else:
-            raise _leave_for_store(run, lease, error) from error
-    except FATAL as error:
-        _end(run, lease, ImportStatus.FAILED, str(error))
-    except (LeaseLost, DatabaseUnavailable):
-        handed_over = True
-        raise
-    except IN_ORDER:
-        raise
     except BaseException as error:
-        broke_off = resumes.said_of(error)
-        raise
-    finally:
-        # After an end this finds nothing; after a crash of ours or an interrupt it lets the next run begin at once.
-        if not handed_over:
-            _leave(run, lease, broke_off)
+        if not part_with(run, row, lease, error):
+            raise
     tell_people(installation, run.source)
     row = installation.database.transact(
         lambda connection: imports.get(connection, import_id), patience_of(run.source), read_only=True
     )
     return summarize(row, run.source.limits, installation.clock.now())
+
+
+def part_with(
+    run: Run, row: ImportRow, lease: Lease, error: BaseException, seats: Collection[int] | None = None
+) -> bool:
+    """Let go of an import because of that error: end it, or leave it to the next run. True: nothing is to be raised.
+
+    `seats`: the numbers of this worker, where a shard leads. Raises what tells more than the error does.
+    """
+    installation, broke_off = run.installation, None
+    if isinstance(error, LeaseLost | DatabaseUnavailable):
+        return False
+    try:
+        match error:
+            case ImportCancelled():
+                if workers_of(row, run.source) > 1:
+                    asyncio.run(last_word(installation, row, lease, seats))
+                _end(run, lease, ImportStatus.CANCELLED, str(error))
+            case ApiBlocked():
+                _pause(run, lease, error)
+            case LimiterUnavailable():
+                if not _may_be_misnamed(installation, row):
+                    raise _leave_for_store(run, lease, error) from error
+                _end(run, lease, ImportStatus.FAILED, str(error))
+            case ImportFailed() | UsageError():
+                _end(run, lease, ImportStatus.FAILED, str(error))
+            case _:
+                broke_off = None if isinstance(error, IN_ORDER) else resumes.said_of(error)
+                return False
+    finally:
+        # After an end this finds nothing; after a crash of ours or an interrupt it lets the next run begin at once.
+        leave(run, lease, broke_off)
+    return True
 
 
 def _pause(run: Run, lease: Lease, error: ApiBlocked) -> None:
@@ -168,7 +185,8 @@ def _leave_for_store(run: Run, lease: Lease, error: LimiterUnavailable) -> Limit
     )
 
 
-def _leave(run: Run, lease: Lease, broke_off: str | None) -> None:
+def leave(run: Run, lease: Lease, broke_off: str | None) -> None:
+    """Leave a running import to another worker; nothing happens where it has ended or is another's already."""
     now = run.installation.clock.now()
 
     def unit(connection: Connection) -> None:
@@ -185,7 +203,9 @@ def _end(run: Run, lease: Lease, status: ImportStatus, reason: str) -> None:
     end(installation.database, lease, installation.clock.now(), status, reason, patience_of(run.source))
 
 
-async def interruptible(run: Run, row: ImportRow, lease: Lease, phases: Callable[[Work], Awaitable[T]]) -> T:
+async def interruptible(
+    run: Run, row: ImportRow, lease: Lease, phases: Callable[[Work], Awaitable[T]], also: Also = nothing_else
+) -> T:
     """Work until the phases are done, or until a signal, the heartbeat or an answer asks to stop; raise that reason.
 
     What is in flight then gets a moment to be answered and stored; nothing new is begun.
@@ -203,7 +223,7 @@ async def interruptible(run: Run, row: ImportRow, lease: Lease, phases: Callable
 
     with signals(loop, interrupt):
         try:
-            result = await _work(run, row, lease, stop, end_soon, phases)
+            result = await _work(run, row, lease, stop, end_soon, phases, also)
         except asyncio.CancelledError:
             if stop.reason is None:
                 raise
@@ -224,6 +244,7 @@ async def _work(
     stop: Stop,
     on_end: Callable[[ImportPipelineError], object],
     phases: Callable[[Work], Awaitable[T]],
+    also: Also,
 ) -> T:
     installation = run.installation
     connect = run.connect or partial(open_api, run.source, installation.settings, installation.clock)
@@ -239,6 +260,7 @@ async def _work(
             pulse=lambda connection: meter.pulse(work.uncounted.take(connection)),
             on_end=on_end,
             patience_seconds=run.source.max_outage,
+            also=also,
         )
         try:
             with heartbeat:

@@ -15,6 +15,7 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import LeaseLost
 from import_pipeline.importer.gauges import Gauges
 from import_pipeline.importer.installation import Installation
+from import_pipeline.importer.roster import living_shards
 from import_pipeline.importer.start import liveness, new_import
 from import_pipeline.importer.wishes import see_to
 from import_pipeline.rules.overdue import (
@@ -32,7 +33,7 @@ from import_pipeline.rules.overdue import (
     missed_slots,
 )
 from import_pipeline.rules.slots import end_of_off_time
-from import_pipeline.rules.status import ImportStatus, Trigger
+from import_pipeline.rules.status import ENDED, ImportStatus, Trigger
 from import_pipeline.tracking import events, imports, requests, resumes, schedules, scheduling
 from import_pipeline.tracking.imports import ImportRow
 
@@ -46,6 +47,14 @@ class RunFate(Enum):
     ALIVE = auto()  #: it goes on, as far as Dagster knows
     GONE = auto()  #: it has ended, or nobody knows it
     CANCELLED = auto()  #: somebody terminated it, which is a wish to cancel its import
+
+
+class Asked(Enum):
+    """What became of a run that was asked for and has not begun its import."""
+
+    UNKNOWN = auto()  #: Dagster does not know it
+    QUEUED = auto()  #: it is yet to begin
+    ENDED = auto()  #: it has ended
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +85,10 @@ class Seen:
     left_in_vain: int = 0  #: workers in a row whom that store did not answer, though it answered here
 
 
+#: Import's id -> what became of the run that was asked for.
+Requests = Mapping[int, Asked]
+
+
 def tick(
     installation: Installation,
     source: ImportSource,
@@ -84,15 +97,18 @@ def tick(
     on_since: datetime | None = None,
     has_seen_schedule: bool = True,
     fate_of: Callable[[str], RunFate] = lambda run_id: RunFate.ALIVE,
+    asked: Callable[[int, datetime], Asked] = lambda import_id, since: Asked.UNKNOWN,
 ) -> Tick:
     """Carry out what people asked for, apply the rules, and say which runs to launch.
 
     `on_since`: when a person last switched the schedule on, if the caller knows. `has_seen_schedule`: False if the
-    caller repeats what another process has seen of the schedule.
+    caller repeats what another process has seen of the schedule. `asked(import_id, since)`: what became of a run of
+    that import that was asked for then.
     """
     now = installation.clock.now()
     result = Tick()
     seen = _ask_others(installation, source, fate_of)
+    answers = _unanswered(installation, source, now, asked)
     with installation.database.write() as connection:
         off_until = None
         if has_seen_schedule:
@@ -101,10 +117,10 @@ def tick(
             outcome = see_to(connection, source, request, now)
             if outcome is not None:
                 result.sentences.append(outcome)
-        rows, states = _look(connection, source, seen, now)
+        rows, states = _look(connection, source, seen, now, answers)
         for missed in missed_slots(states, source.timetable, now, off_until=off_until) if schedule_is_on else []:
             _apply(connection, source, missed, {}, now, result)
-            rows, states = _look(connection, source, seen, now)
+            rows, states = _look(connection, source, seen, now, answers)
         decisions = decide(states, source.timetable, now, schedule_is_on=schedule_is_on, off_until=off_until)
         for decision in decisions:
             _apply(connection, source, decision, {row.id: row for row in rows}, now, result)
@@ -151,6 +167,22 @@ def _ask_others(installation: Installation, source: ImportSource, fate_of: Calla
     )
 
 
+def _unanswered(
+    installation: Installation, source: ImportSource, now: datetime, asked: Callable[[int, datetime], Asked]
+) -> Requests:
+    """Ask Dagster for the runs that were asked for and should have begun their import by now."""
+    with installation.database.read() as connection:
+        rows = scheduling.open_ones(connection, source.name, now)
+    return {
+        row.id: asked(row.id, row.run_requested_at)
+        for row in rows
+        if row.status not in ENDED
+        and row.run_requested_at is not None
+        and now - row.run_requested_at >= RUN_START
+        and (row.heartbeat_at is None or row.run_requested_at > row.heartbeat_at)
+    }
+
+
 def _store_answers(installation: Installation, source: ImportSource) -> bool:
     gauges = Gauges(settings=installation.settings, clock=installation.clock)
     try:
@@ -160,11 +192,21 @@ def _store_answers(installation: Installation, source: ImportSource) -> bool:
 
 
 def _look(
-    connection: Connection, source: ImportSource, seen: Seen, now: datetime
+    connection: Connection, source: ImportSource, seen: Seen, now: datetime, answers: Requests | None = None
 ) -> tuple[list[ImportRow], list[ImportState]]:
     """What the rules look at; what others said counts for the worker that the running import had then."""
     rows = scheduling.open_ones(connection, source.name, now)
-    return rows, [state_of(connection, row, source, seen if _same(row, seen.running) else Seen(), now) for row in rows]
+    return rows, [
+        state_of(
+            connection,
+            row,
+            source,
+            seen if _same(row, seen.running) else Seen(),
+            now,
+            (answers or {}).get(row.id, Asked.UNKNOWN),
+        )
+        for row in rows
+    ]
 
 
 def _same(row: ImportRow, seen: ImportRow | None) -> bool:
@@ -172,7 +214,14 @@ def _same(row: ImportRow, seen: ImportRow | None) -> bool:
     return seen is not None and (row.id, row.fence) == (seen.id, seen.fence)
 
 
-def state_of(connection: Connection, row: ImportRow, source: ImportSource, seen: Seen, now: datetime) -> ImportState:
+def state_of(
+    connection: Connection,
+    row: ImportRow,
+    source: ImportSource,
+    seen: Seen,
+    now: datetime,
+    answer: Asked = Asked.UNKNOWN,
+) -> ImportState:
     """What the rules need to know of the import."""
     running = row.status is ImportStatus.RUNNING
     terminated = now if seen.fate is RunFate.CANCELLED else None
@@ -193,6 +242,9 @@ def state_of(connection: Connection, row: ImportRow, source: ImportSource, seen:
         run_id=row.dagster_run_id,
         run_is_gone=seen.fate is not RunFate.ALIVE,
         liveness=liveness(row, source.lease) if running else None,
+        others_live=running and any(living_shards(connection, row.id, source.lease, now).values()),
+        run_is_queued=answer is Asked.QUEUED,
+        run_ended=answer is Asked.ENDED,
     )
 
 
@@ -218,9 +270,11 @@ def _apply(
                 return
             events.note(connection, import_id, now, events.RUN_REQUESTED, reason)
             result.launches.append(Launch(import_id=import_id, reason=reason))
-        case Resume(import_id=import_id, dead_run_id=dead_run_id, reason=reason):
+        case Resume(import_id=import_id, dead_run_id=dead_run_id, reason=reason, run_ended=run_ended):
             if not scheduling.claim_run(connection, seen[import_id], now, RUN_START):
                 return
+            if run_ended:
+                imports.count_failed_start(connection, seen[import_id], "the run that was asked for ended at its start")
             events.note(connection, import_id, now, events.RUN_REQUESTED, reason)
             result.launches.append(Launch(import_id=import_id, reason=reason, dead_run_id=dead_run_id))
         case Fail(import_id=import_id) | End(import_id=import_id):

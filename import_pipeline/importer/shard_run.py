@@ -1,11 +1,13 @@
 """Working as a shard: one more process that enriches an import which another one carries out.
 
-A shard does not read the list and does not judge the import: trouble of its own ends nobody's work but its own. Only
-where it is the last living worker it ends the import: completed, or cancelled as somebody wished.
+A shard does not read the list and does not judge the import: trouble of its own ends no work but its own. Once the lead
+is gone it takes that over: then it reads the list, and it ends the import.
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -21,13 +23,14 @@ from import_pipeline.errors import (
 from import_pipeline.importer.database_wait import patience_of
 from import_pipeline.importer.enrich import enrich
 from import_pipeline.importer.finalize import complete, end
+from import_pipeline.importer.leadership import Leadership
 from import_pipeline.importer.notify import tell_people
 from import_pipeline.importer.roster import last_word, outlast, shard_liveness
-from import_pipeline.importer.run import FATAL, Run, interruptible
+from import_pipeline.importer.run import FATAL, Run, interruptible, leave, part_with
 from import_pipeline.importer.standstill import cause_of
 from import_pipeline.importer.work import Work, is_listed
 from import_pipeline.rules.shards import LEAD, Turn
-from import_pipeline.rules.status import ImportStatus
+from import_pipeline.rules.status import ENDED, ImportStatus
 from import_pipeline.tracking import events, imports, shards
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease
@@ -103,25 +106,27 @@ class _Place:
         self.run = run
         self.row = row
         self.was_cancelled = False
+        self.ended_it = False
         self.lease = Lease(
             import_id=row.id, fence=seat.fence, worker=seat.worker or "", seconds=run.source.lease, shard=seat.number
         )
+        self.leadership = Leadership(run, self.lease)
 
     def work(self) -> bool:
         """Work, give the place back, and tell whether the import was ended here."""
         # A terminated run of a shard ends that shard, not the import.
         run = replace(self.run, is_cancelled=lambda: False)
-        ended_it, for_good, handed_over = False, False, False
+        for_good, handed_over = False, False
         trouble: str | None = "it broke off"
         try:
-            turn = asyncio.run(interruptible(run, self.row, self.lease, _share))
-            ended_it = turn is Turn.END and self._complete()
+            self._work(run)
             for_good, trouble = True, None
         except ImportCancelled as error:
             self.was_cancelled = True
-            ended_it = self._cancel(error)
+            self.ended_it = self.ended_it or self._cancel(error)
             for_good, trouble = True, None
         except LeaseLost:  # the import has ended, or the place was taken: then it is not ours to give back
+            self.ended_it = self.leadership.gave_up
             for_good, trouble = True, None
         except ApiBlocked:
             trouble = None
@@ -133,14 +138,36 @@ class _Place:
             raise
         except FATAL as error:
             trouble = str(error)
-            raise
+            if not self.ended_it:
+                raise
         except DatabaseUnavailable:
             handed_over = True
             raise
         finally:
             if not handed_over:
                 self._leave(for_good=for_good, trouble=trouble)
-        return ended_it
+        return self.ended_it
+
+    def _work(self, run: Run) -> None:
+        """Share the items; where it leads at the end, what ends its work ends or leaves the import, too."""
+        leadership = self.leadership
+        try:
+            turn = asyncio.run(
+                interruptible(run, self.row, self.lease, partial(_share, leadership=leadership), leadership.beat)
+            )
+            self.ended_it = turn is Turn.END and self._complete()
+        except BaseException as error:
+            lease = leadership.lease
+            if lease is not None:
+                with suppress(LeaseLost):
+                    self.ended_it = part_with(self.run, self.row, lease, error, leadership.seats) and self._has_ended()
+            raise
+        if leadership.lease is not None:
+            leave(self.run, leadership.lease, None)  # after an end this finds nothing
+
+    def _has_ended(self) -> bool:
+        with self.run.installation.database.read() as connection:
+            return imports.get(connection, self.row.id).status in ENDED
 
     def _lead_waits(self) -> bool:
         """Whether the store of the limits is away for the import's own run, too."""
@@ -150,9 +177,8 @@ class _Place:
     def _complete(self) -> bool:
         try:
             installation, patience = self.run.installation, patience_of(self.run.source)
-            complete(
-                installation.database, self.row, self.lease, installation.clock.now(), patience, self.run.source.model
-            )
+            lease, model = self.leadership.lease or self.leadership.take_now(), self.run.source.model
+            complete(installation.database, self.row, lease, installation.clock.now(), patience, model)
         except LeaseLost:
             return False
         return True
@@ -181,8 +207,13 @@ class _Place:
         self.run.installation.database.transact(unit, patience_of(self.run.source))
 
 
-async def _share(work: Work) -> Turn:
-    """A shard's one phase."""
+async def _share(work: Work, leadership: Leadership) -> Turn:
+    """A shard's one phase; beside it, it does what the lead does once it has taken the lead."""
     work.discovered = is_listed(work.row)
-    await enrich(work)
-    return await outlast(work)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(leadership.serve(work))
+        try:
+            await enrich(work)
+            return await outlast(work, lambda: leadership.seats)
+        finally:
+            leadership.close()

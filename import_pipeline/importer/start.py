@@ -221,17 +221,41 @@ def _take_over(
     if not liveness(row, source.lease).is_dead(now):
         raise already_running(source, row)
     taken = imports.take_over(connection, row, worker, now, run_id)
+    sentence = f"Process {worker.pid} on {worker.host} goes on: {_why_taken(row, taken)}."
+    events.note(connection, row.id, now, "import_resumed", sentence, run_before=row.dagster_run_id)
+    return taken
+
+
+def take_lead(
+    connection: Connection,
+    source: ImportSource,
+    row: ImportRow,
+    worker: Worker,
+    now: datetime,
+    run_id: str | None,
+    shard: int,
+) -> ImportRow | None:
+    """The lead of an import whose lead is gone, for a shard that works on; None where it ends here instead, as failed.
+
+    Raises LeaseLost where another worker was faster.
+    """
+    if _is_hopeless(connection, row):
+        _end_dead(connection, row, now, ImportStatus.FAILED, too_often(row.resumes, resumes.broke_off(row)))
+        return None
+    taken = imports.take_over(connection, row, worker, now, run_id, was_deserted=False)
+    sentence = f"Process {worker.pid} on {worker.host} leads on, as shard {shard}: {_why_taken(row, taken)}."
+    events.note(connection, row.id, now, "import_resumed", sentence, run_before=row.dagster_run_id)
+    return taken
+
+
+def _why_taken(row: ImportRow, taken: ImportRow) -> str:
     broke_off = resumes.broke_off(row)
     count = f"resume {taken.resumes} of {MAX_RESUMES} without progress"
     if broke_off is not None:
-        why = f"the process before it broke off with {broke_off} ({count})"
-    elif row.pid is None:
-        why = "the process before it has let go of it"
-    else:
-        why = f"process {row.pid} is gone ({count})"
-    sentence = f"Process {worker.pid} on {worker.host} goes on: {why}."
-    events.note(connection, row.id, now, "import_resumed", sentence, run_before=row.dagster_run_id)
-    return taken
+        return f"the process before it broke off with {broke_off} ({count})"
+    if row.pid is None:
+        return "the process before it has let go of it"
+    return f"process {row.pid} is gone ({count})"
 
 
 def _ended_here(
@@ -246,11 +270,15 @@ def _ended_here(
         status, reason = ImportStatus.FAILED, too_often(row.resumes, resumes.broke_off(row))
     else:
         return False
-    imports.end_deserted(connection, row, now, status, reason)
-    events.note(connection, row.id, now, f"import_{status}", said_of_end(reason, status))
+    _end_dead(connection, row, now, status, reason)
     if row.dagster_run_id is not None:
         when_committed(connection, partial(bury, row.dagster_run_id))
     return True
+
+
+def _end_dead(connection: Connection, row: ImportRow, now: datetime, status: ImportStatus, reason: str) -> None:
+    imports.end_deserted(connection, row, now, status, reason)
+    events.note(connection, row.id, now, f"import_{status}", said_of_end(reason, status))
 
 
 def _is_hopeless(connection: Connection, row: ImportRow) -> bool:

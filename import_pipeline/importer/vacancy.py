@@ -6,11 +6,11 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
-from import_pipeline.importer.roster import living
+from import_pipeline.importer.roster import living_shards
 from import_pipeline.importer.schedule import Seen, state_of
 from import_pipeline.importer.start import liveness
 from import_pipeline.rules.liveness import Liveness
-from import_pipeline.rules.overdue import End, Fail, Resume, Wait, next_of_running
+from import_pipeline.rules.overdue import RUN_START, End, Fail, Resume, Wait, next_of_running
 from import_pipeline.rules.resumes import MAX_RESUMES, too_often
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import events, imports, resumes
@@ -36,12 +36,20 @@ def vacancy_of(connection: Connection, row: ImportRow, source: ImportSource | No
     worker = liveness(row, ImportSource.lease if source is None else source.lease)
     if not worker.is_dead(now):
         return None
-    shards_work = any(living(connection, row.id, worker.lease_seconds, now).values())
+    shards_work = any(living_shards(connection, row.id, worker.lease_seconds, now).values())
     return Vacancy(
         gone=_gone(row, worker) + ("; its shards go on" if shards_work else ""),
         sequel=_sequel(connection, row, source, now),
         since=None if shards_work else imports.deserted_since(connection, row),
     )
+
+
+def _stalled_since(row: ImportRow, now: datetime) -> datetime | None:
+    """When a run was asked for that should have begun by now; None where none was."""
+    asked, heard = row.run_requested_at, row.heartbeat_at
+    if asked is None or (heard is not None and asked <= heard) or now - asked < RUN_START:
+        return None
+    return asked
 
 
 def _gone(row: ImportRow, worker: Liveness) -> str:
@@ -63,6 +71,11 @@ def _sequel(connection: Connection, row: ImportRow, source: ImportSource | None,
     sensor = "Dagster's sensor, where it runs, goes on with it"
     state = state_of(connection, row, source, Seen(waits_for=wait.reason if wait else None), now)
     match decision := next_of_running(state, now):
+        case Resume() if (since := _stalled_since(row, now)) is not None:
+            return (
+                f"Stalled: a run to resume it was asked for at {since:%H:%M:%S} UTC and has not begun. Check that "
+                f"Dagster's queue has a free slot and that its launcher works; {run} resumes it at once"
+            )
         case Resume(counts=counts):
             count = f" (resume {state.resumes + 1} of {MAX_RESUMES} without progress)"
             resume = count if counts else ""

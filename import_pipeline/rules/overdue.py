@@ -39,6 +39,9 @@ class ImportState:
     run_id: str | None = None  #: of the Dagster run that works on it
     run_is_gone: bool = False  #: that run has ended, or nobody knows it
     liveness: Liveness | None = None  #: of a running one's worker; None counts as alive
+    others_live: bool = False  #: shards of it work on; one of them takes the lead over
+    run_is_queued: bool = False  #: the run that was asked for is yet to begin, as far as Dagster knows
+    run_ended: bool = False  #: the run that was asked for has ended and has not begun the import
 
     def is_due(self, now: datetime) -> bool:
         """Whether it waits for nothing but its start.
@@ -65,7 +68,7 @@ class ImportState:
         asked = self.run_requested_at
         if asked is None and self.trigger in {Trigger.CLI, Trigger.UI}:
             asked = self.scheduled_at  # made by the process that is going to carry it out
-        return asked is not None and _is_recent(asked, now)
+        return asked is not None and (self.run_is_queued or _is_recent(asked, now))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +106,7 @@ class Resume(Decision):
     import_id: int
     dead_run_id: str | None
     counts: bool  #: towards MAX_RESUMES
+    run_ended: bool = False  #: the run before was asked for in vain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,24 +263,30 @@ def next_of_running(one: ImportState, now: datetime) -> Decision:
         return End(import_id=one.id, dead_run_id=one.run_id, reason=reason)
     if one.blocked_until is not None and one.blocked_until > now:
         return Wait(reason=f"Import {one.id} pauses until {_text(one.blocked_until)}, as the API asked.")
+    if one.others_live:
+        return Wait(reason=f"Import {one.id} is running: one of its shards takes the lead over.")
     if one.waits_for is not None:
         return Wait(reason=f"Import {one.id} stands still: {one.waits_for}.")
     if _was_asked_since(one, now):
+        if one.run_is_queued:
+            return Wait(reason=f"Import {one.id} is stalled: its next run waits in Dagster's queue for a free slot.")
         return Wait(reason=f"Import {one.id} is about to go on in another run.")
     # A worker that left in order (told to end, or for a long pause) is no sign of a hopeless import.
-    counts = one.liveness is None or one.liveness.has_owner or one.broke_off is not None
+    counts = one.liveness is None or one.liveness.has_owner or one.broke_off is not None or one.run_ended
     if not counts and one.left_in_vain >= MAX_RESUMES:
         return Fail(import_id=one.id, dead_run_id=one.run_id, reason=_unreachable(one))
     if not counts:
         reason = f"Import {one.id} goes on: its worker has left it to another one."
     elif one.resumes < MAX_RESUMES:
-        what = "broke off" if one.broke_off else "is gone"
+        what = "is gone" if one.broke_off is None else "broke off"
+        if one.run_ended:
+            what = "is gone, and the run that was asked for ended before it began"
         count = f"resume {one.resumes + 1} of {MAX_RESUMES} without progress"
         reason = f"Import {one.id} goes on: its worker {what} ({count})."
     else:
         reason = f"Import {one.id} was {too_often(one.resumes, one.broke_off)}."
         return Fail(import_id=one.id, dead_run_id=one.run_id, reason=reason)
-    return Resume(import_id=one.id, dead_run_id=one.run_id, counts=counts, reason=reason)
+    return Resume(import_id=one.id, dead_run_id=one.run_id, counts=counts, reason=reason, run_ended=one.run_ended)
 
 
 def _unreachable(one: ImportState) -> str:
@@ -290,7 +300,9 @@ def _was_asked_since(one: ImportState, now: datetime) -> bool:
     """Whether a run was asked for after the worker's last sign of life; the request it began with does not count."""
     asked = one.run_requested_at
     seen = one.liveness.heartbeat_at if one.liveness is not None else None
-    return asked is not None and _is_recent(asked, now) and (seen is None or asked > seen)
+    if asked is None or (seen is not None and asked <= seen):
+        return False
+    return one.run_is_queued or _is_recent(asked, now)
 
 
 def _text(moment: datetime) -> str:

@@ -3,7 +3,7 @@
 Workers are numbered: 1 is the run that carries out the import, 2 and up are its shards.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
@@ -100,6 +100,14 @@ def _may_yet_begin(shard: ShardState, now: datetime) -> bool:
     return shard.launches > 0 and asked is not None and now - asked < RUN_START
 
 
+def may_take_lead(
+    lead: Liveness, now: datetime, *, is_cancelled: bool = False, blocked_until: datetime | None = None
+) -> bool:
+    """Tell if a living shard takes the lead of its import over: it is free, and there is something to lead."""
+    pauses = blocked_until is not None and blocked_until > now
+    return not is_cancelled and not pauses and lead.is_dead(now)
+
+
 class Turn(Enum):
     """What a worker does that finds nothing left to do."""
 
@@ -108,12 +116,13 @@ class Turn(Enum):
     END = auto()  #: it is the last one: it ends the import
 
 
-def turn_of(me: int, others: Mapping[int, bool]) -> Turn:
+def turn_of(me: Collection[int], others: Mapping[int, bool]) -> Turn:
     """Of those that live, the one of the lowest number waits for the others, and ends the import.
 
-    `others`: number -> whether it lives and has not left.
+    `me`: the numbers that this worker has; a shard may have the lead's, too. `others`: number -> whether it lives and
+    has not left.
     """
-    living = [number for number, lives in others.items() if lives and number != me]
-    if any(number < me for number in living):
+    living = [number for number, lives in others.items() if lives and number not in me]
+    if any(number < min(me) for number in living):
         return Turn.LEAVE
     return Turn.WAIT if living else Turn.END

@@ -204,12 +204,22 @@ def start(connection: Connection, import_id: int, worker: Worker, now: datetime,
     return _row(started)
 
 
-def take_over(connection: Connection, found: ImportRow, worker: Worker, now: datetime, run_id: str | None) -> ImportRow:
+def take_over(
+    connection: Connection,
+    found: ImportRow,
+    worker: Worker,
+    now: datetime,
+    run_id: str | None,
+    *,
+    was_deserted: bool = True,
+) -> ImportRow:
     """Continue a running import whose worker is gone: its claims are released, whatever it still sends is refused.
 
-    What shards hold stays theirs. Raises LeaseLost where somebody else was faster.
+    What shards hold stays theirs. `was_deserted`: False if other workers of it have been living all the time. Raises
+    LeaseLost where somebody else was faster.
     """
     counted = resumes.counted(connection, found)
+    counting = replace(found, metadata=counted.metadata)
     taken = connection.execute(
         update(imports)
         .where(
@@ -220,7 +230,7 @@ def take_over(connection: Connection, found: ImportRow, worker: Worker, now: dat
         .values(
             resumes=counted.resumes,
             blocked_until=None,
-            metadata=deserted(connection, replace(found, metadata=counted.metadata)),
+            metadata=deserted(connection, counting) if was_deserted else counted.metadata,
             **_owner(worker, now, run_id),
         )
         .returning(imports)
@@ -231,6 +241,14 @@ def take_over(connection: Connection, found: ImportRow, worker: Worker, now: dat
     held = select(shards.c.worker).where(shards.c.import_id == found.id, shards.c.pid.is_not(None))
     connection.execute(released(found.id, import_item_statuses.c.claimed_by.not_in(held)))
     return _row(taken)
+
+
+def count_failed_start(connection: Connection, found: ImportRow, error: str) -> None:
+    """Count a resume whose run ended before it had the import; not where a worker has it since."""
+    counted = resumes.counted(connection, replace(found, metadata={**found.metadata, resumes.BROKE_OFF: error}))
+    kept = {**counted.metadata, resumes.BROKE_OFF: error}
+    mine = (imports.c.id == found.id, imports.c.fence == found.fence, imports.c.status == ImportStatus.RUNNING)
+    connection.execute(update(imports).where(*mine).values(resumes=counted.resumes, metadata=kept))
 
 
 def deserted(connection: Connection, found: ImportRow) -> dict[str, Any]:

@@ -9,13 +9,14 @@ from import_pipeline.errors import ImportAlreadyRunning, LeaseLost
 from import_pipeline.importer import wishes
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.run import Run, carry_out
-from import_pipeline.importer.schedule import tick
+from import_pipeline.importer.schedule import Asked, RunFate, tick
 from import_pipeline.importer.start import begin, new_import, prepare
 from import_pipeline.rules.status import Trigger
-from import_pipeline.tracking import imports, resumes
+from import_pipeline.tracking import imports, resumes, shards
+from import_pipeline.tracking.leases import Lease
 from import_pipeline_tests.importing import demo_api, latest, log, settings, tracking
 from import_pipeline_tests.integration.importer.test_interruptions import kill_an_import
-from import_pipeline_tests.life import ADA, BOB, CANCELLED, COMPLETED, FAILED, RUNNING
+from import_pipeline_tests.life import ADA, BOB, CANCELLED, COMPLETED, FAILED, RUNNING, at
 
 IDS = [str(number) for number in range(1, 41)]
 
@@ -28,7 +29,7 @@ def die(life):
 
 
 def test_an_import_that_gets_on_each_time_is_resumed_as_often_as_it_dies(life):
-    life.slot(life.now)
+    life.slot(at(9))
     hand = life.launch()
     hand.discover(*IDS)
     for death in range(12):
@@ -52,7 +53,7 @@ def test_an_import_that_gets_on_each_time_is_resumed_as_often_as_it_dies(life):
     ids=["an item", "a failed try", "an item that failed for good", "an item of the list"],
 )
 def test_whatever_is_stored_is_progress(life, get_on):
-    life.slot(life.now)
+    life.slot(at(9))
     hand = life.launch()
     hand.discover(*IDS, done=False)
     for round_ in range(5):
@@ -62,7 +63,7 @@ def test_whatever_is_stored_is_progress(life, get_on):
 
 
 def test_three_resumes_without_progress_are_too_many_even_after_many_with(life):
-    life.slot(life.now)
+    life.slot(at(9))
     hand = life.launch()
     hand.discover(*IDS)
     for _ in range(5):
@@ -82,7 +83,7 @@ def test_three_resumes_without_progress_are_too_many_even_after_many_with(life):
 
 
 def test_a_worker_that_dies_before_its_first_heartbeat_counts(life):
-    life.slot(life.now)
+    life.slot(at(9))
     hand = life.launch()
     for _ in range(3):
         hand = die(life)
@@ -190,7 +191,7 @@ def test_a_cancelled_import_that_is_taken_over_sends_nothing(home):
 
 
 def test_the_dagster_run_of_an_import_that_ends_here_is_told(life):
-    life.slot(life.now)
+    life.slot(at(9))
     hand = life.launch(run_id="dead")
     life.go_on(seconds=life.source.lease + 1)
     wishes.cancel(life.installation, hand.row.id, by="Ada")
@@ -200,3 +201,49 @@ def test_the_dagster_run_of_an_import_that_ends_here_is_told(life):
     assert (life.get(hand.row.id).status, made.id != hand.row.id) == (CANCELLED, True)
     with pytest.raises(LeaseLost):
         hand.beat()
+
+
+def test_a_run_that_waits_in_dagster_s_queue_is_asked_for_once(life):
+    number = life.slot(at(9))
+    [launched] = life.tick().launches
+    for _ in range(5):
+        life.go_on(seconds=120)
+        assert life.tick(asked=lambda import_id, since: Asked.QUEUED).launches == []
+    life.begin(number)
+    life.go_on(seconds=life.source.lease)
+    [resumed] = life.tick().launches
+    assert (launched.import_id, resumed.import_id) == (number, number)
+    for _ in range(5):
+        life.go_on(seconds=120)
+        result = life.tick(asked=lambda import_id, since: Asked.QUEUED)
+        assert result.launches == []
+        assert f"Import {number} is stalled: its next run waits in Dagster's queue for a free slot." in result.sentences
+    assert len(life.tick(asked=lambda import_id, since: Asked.UNKNOWN).launches) == 1
+
+
+def test_a_resume_whose_run_ends_before_it_begins_counts_and_three_fail_the_import(life):
+    number = life.slot(at(9))
+    life.launch()
+    launches = 0
+    for _ in range(20):
+        life.go_on(seconds=120)
+        launches += len(life.tick(asked=lambda import_id, since: Asked.ENDED).launches)
+    row = life.get(number)
+    assert (launches, row.status) == (4, FAILED)
+    assert "resumed 3 times without progress; at last it broke off: the run that was asked for" in row.failure_reason
+
+
+def test_no_resume_is_asked_for_while_a_shard_of_it_lives(life):
+    number = life.slot(at(9))
+    hand = life.launch()
+    hand.discover("1", "2", done=False)
+    life.do(shards.begin, number, 2, BOB, life.now, "shard run")
+    place = Lease(import_id=number, fence=1, worker=BOB.id, seconds=life.source.lease, shard=2)
+    for _ in range(5):
+        life.go_on(seconds=50)
+        life.do(shards.beat, place, life.now, imports.Pulse())
+        result = life.tick(fate_of=lambda run_id: RunFate.GONE)
+        assert result.launches == []
+    assert f"Import {number} is running: one of its shards takes the lead over." in result.sentences
+    life.go_on(seconds=life.source.lease)
+    assert [launch.import_id for launch in life.tick().launches] == [number]

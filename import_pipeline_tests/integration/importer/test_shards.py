@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 import pytest
 
-from import_pipeline import run_import
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import events, imports, shards
@@ -103,21 +102,73 @@ def test_the_last_shard_ends_the_import_when_the_lead_was_killed_after_discovery
     assert told(configured).count("import_completed") == 1
 
 
-@pytest.mark.nightly
-def test_a_killed_lead_is_resumed_while_the_shards_go_on(home):
-    with demo_api(items=600, delay_after_ms=100) as url:
-        with four(home, url, ITEMS_PER_PAGE="10") as (configured, lead, processes):
+def test_a_shard_takes_the_lead_of_one_that_was_killed_reads_the_list_on_and_ends_the_import(home, database_url):
+    more = {"DATABASE_URL": database_url, "ITEMS_PER_PAGE": "10", "ITEMS_LEASE": "2"}
+    with demo_api(items=1000, delay_after_ms=100) as url:
+        with four(home, url, **more) as (configured, lead, processes):
             lead.kill()
-            lead.join(LONG)
             killed = latest(configured)
-            assert not killed.checkpoint["complete"]
-            summary = run_import("items", settings=configured)
             endings = [ending_of(each) for each in processes]
         seen = stats(url)
-    assert (summary.status, summary.items_imported_count, latest(configured).resumes) == ("completed", 600, 1)
-    assert [each.ended_it for each in endings] == [False] * 3
+    row = latest(configured)
+    assert not killed.checkpoint["complete"]
+    assert (row.status, row.items_imported_count, row.resumes) == (ImportStatus.COMPLETED, 1000, 1)
+    assert sorted(each.ended_it for each in endings) == [False, False, True]
     assert len(seen["repeated_details"]) <= 5
-    assert killed.items_imported_count < 600
+    assert told(configured).count("import_resumed") == 1
+
+
+@pytest.mark.nightly
+def test_one_worker_is_left_of_four_and_brings_the_import_to_its_end(home, database_url):
+    more = {"DATABASE_URL": database_url, "ITEMS_PER_PAGE": "10", "ITEMS_LEASE": "2"}
+    with demo_api(items=1000, delay_after_ms=100) as url:
+        with four(home, url, **more) as (configured, lead, processes):
+            lead.kill()
+            wait_for(lambda: told(configured).count("import_resumed") == 1)
+            pid = latest(configured).pid
+            heirs = [each for each in processes if each.pid == pid] or processes[:1]
+            last = next(each for each in processes if each not in heirs)
+            for each in processes:
+                if each is not last:
+                    each.kill()
+            assert ending_of(last).ended_it is True
+        seen = stats(url)
+    row = latest(configured)
+    assert (row.status, row.items_imported_count) == (ImportStatus.COMPLETED, 1000)
+    assert len(seen["repeated_details"]) <= 15
+
+
+@pytest.mark.nightly
+def test_a_lead_that_is_told_to_end_hands_the_lead_to_a_shard_and_no_resume_counts(home, database_url):
+    more = {"DATABASE_URL": database_url, "ITEMS_PER_PAGE": "10"}
+    with demo_api(items=1000, delay_after_ms=100) as url:
+        with four(home, url, **more) as (configured, lead, processes):
+            os.kill(lead.pid, signal.SIGTERM)
+            assert ending_of(lead).startswith("ImportInterrupted: ")
+            endings = [ending_of(each) for each in processes]
+        seen = stats(url)
+    row = latest(configured)
+    assert (row.status, row.items_imported_count, row.resumes) == (ImportStatus.COMPLETED, 1000, 0)
+    assert sum(each.ended_it for each in endings) == 1
+    assert seen["repeated_details"] == {}
+
+
+@pytest.mark.nightly
+def test_a_lead_that_was_frozen_beyond_its_lease_asks_for_nothing_again(home, database_url):
+    more = {"DATABASE_URL": database_url, "ITEMS_PER_PAGE": "10", "ITEMS_LEASE": "2"}
+    with demo_api(items=1000, delay_after_ms=100) as url:
+        with four(home, url, **more) as (configured, lead, processes):
+            freeze(lead, home)
+            wait_for(lambda: told(configured).count("import_resumed") == 1)
+            wait_for(lambda: latest(configured).items_imported_count > 300)
+            os.kill(lead.pid, signal.SIGCONT)
+            assert ending_of(lead).startswith("LeaseLost: ")
+            endings = [ending_of(each) for each in processes]
+        seen = stats(url)
+    row = latest(configured)
+    assert (row.status, row.items_imported_count) == (ImportStatus.COMPLETED, 1000)
+    assert sum(each.ended_it for each in endings) == 1
+    assert len(seen["repeated_details"]) <= 5, "at most what was in flight"
 
 
 @pytest.mark.nightly

@@ -6,7 +6,16 @@ from datetime import timedelta
 import pytest
 
 from import_pipeline.rules.liveness import Liveness
-from import_pipeline.rules.shards import Bury, LaunchShard, Sharded, ShardState, Turn, decide_shards, turn_of
+from import_pipeline.rules.shards import (
+    Bury,
+    LaunchShard,
+    Sharded,
+    ShardState,
+    Turn,
+    decide_shards,
+    may_take_lead,
+    turn_of,
+)
 from import_pipeline_tests.rows import NOON
 
 FOUR = Sharded(wanted=4, is_listed=True, items_left=1000, enough_for_one=10)
@@ -95,15 +104,36 @@ def test_shards_go_on_after_a_pause_and_while_the_list_does_not_tell_how_long_it
     assert decide_shards(after, [], NOON) == [LaunchShard(number=2)]
 
 
+#: the lead, more of the import, whether a shard takes the lead
+TAKEN = {
+    "it works": (seen(1), {}, False),
+    "it is silent, but not yet for its lease": (seen(59), {}, False),
+    "it is silent for its lease": (seen(60), {}, True),
+    "its process is gone": (seen(1, alive=False), {}, True),
+    "its process is there, on the same host, and silent": (seen(60, alive=True), {}, True),
+    "it has left": (replace(seen(1), has_owner=False), {}, True),
+    "it is gone, but the import is to be cancelled": (seen(60), {"is_cancelled": True}, False),
+    "it has left for a pause": (replace(seen(1), has_owner=False), {"blocked_until": seconds_ago(-1)}, False),
+    "the pause is over": (replace(seen(1), has_owner=False), {"blocked_until": NOON}, True),
+}
+
+
+@pytest.mark.parametrize(("lead", "more", "taken"), TAKEN.values(), ids=TAKEN)
+def test_a_shard_takes_the_lead_of_a_worker_that_is_gone(lead, more, taken):
+    assert may_take_lead(lead, NOON, **more) is taken
+
+
 #: me, (others that live) -> what I do with nothing left
 TURNS = {
-    "alone": (1, {}, Turn.END),
-    "the lead waits for its shards": (1, {2: True, 3: False}, Turn.WAIT),
-    "the lead is the last": (1, {2: False, 3: False}, Turn.END),
-    "a shard leaves the end to the lead": (3, {1: True, 2: False}, Turn.LEAVE),
-    "of two shards without a lead the first waits": (2, {1: False, 3: True}, Turn.WAIT),
-    "and the second leaves": (3, {1: False, 2: True}, Turn.LEAVE),
-    "the last shard ends it": (3, {1: False, 2: False, 3: True}, Turn.END),
+    "alone": ({1}, {}, Turn.END),
+    "the lead waits for its shards": ({1}, {2: True, 3: False}, Turn.WAIT),
+    "the lead is the last": ({1}, {2: False, 3: False}, Turn.END),
+    "a shard leaves the end to the lead": ({3}, {1: True, 2: False}, Turn.LEAVE),
+    "of two shards without a lead the first waits": ({2}, {1: False, 3: True}, Turn.WAIT),
+    "and the second leaves": ({3}, {1: False, 2: True}, Turn.LEAVE),
+    "the last shard ends it": ({3}, {1: False, 2: False, 3: True}, Turn.END),
+    "a shard that leads waits for the others": ({1, 3}, {1: True, 2: True, 3: True}, Turn.WAIT),
+    "and ends it as the last, though its own place is taken": ({1, 3}, {1: True, 2: False, 3: True}, Turn.END),
 }
 
 

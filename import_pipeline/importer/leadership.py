@@ -1,0 +1,125 @@
+"""The lead of an import: read its list, wait for its other workers, end it. A leased role that any worker can take.
+
+The run that starts an import takes the lead with it. As soon as its lease is over a shard takes the role beside its own
+place, in its own process: that needs no launcher and no free slot.
+"""
+
+import asyncio
+import copy
+from contextlib import suppress
+from functools import partial
+
+from sqlalchemy import Connection
+
+from import_pipeline.errors import LeaseLost
+from import_pipeline.importer.database_wait import patience_of
+from import_pipeline.importer.phases import lead_on
+from import_pipeline.importer.run import Run
+from import_pipeline.importer.start import liveness, take_lead
+from import_pipeline.importer.work import Work
+from import_pipeline.rules.shards import LEAD, may_take_lead
+from import_pipeline.tracking import imports, leases
+from import_pipeline.tracking.database import when_committed
+from import_pipeline.tracking.imports import ImportRow, Pulse
+from import_pipeline.tracking.leases import Lease
+
+
+class Leadership:
+    """A shard's look at the lead of its import, and the lead itself once the shard has taken it."""
+
+    def __init__(self, run: Run, place: Lease) -> None:
+        self.lease: Lease | None = None  #: of the lead, as long as this shard has it
+        self.gave_up = False  #: this shard has ended the import, which was resumed too often without getting on
+        self._run = run
+        self._place = place
+        self._row: ImportRow | None = None
+        self._run_before: str | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._changed = asyncio.Event()
+        self._is_closed = False
+
+    @property
+    def seats(self) -> set[int]:
+        """The numbers of the workers that this process is."""
+        own = {self._place.shard or LEAD}
+        return own if self.lease is None else own | {LEAD}
+
+    def beat(self, connection: Connection, row: ImportRow, pulse: Pulse) -> None:
+        """Renew the lease of the lead, or take it from a worker that is gone; called with each of the shard's beats."""
+        now = self._run.installation.clock.now()
+        if self.lease is not None:
+            try:
+                leases.write(connection, self.lease, now, blocked_until=pulse.blocked_until)
+            except LeaseLost:
+                self.lease = None
+        elif may_take_lead(
+            liveness(row, self._place.seconds),
+            now,
+            is_cancelled=row.cancel_requested_at is not None,
+            blocked_until=row.blocked_until,
+        ):
+            with suppress(LeaseLost):
+                self._take(connection, row)
+
+    def take_now(self) -> Lease:
+        """Take the lead to end the import: whoever ends it has led it. Raises LeaseLost where another worker does."""
+
+        def unit(connection: Connection) -> None:
+            row = imports.get(connection, self._place.import_id)
+            if not liveness(row, self._place.seconds).is_dead(self._run.installation.clock.now()):
+                raise leases.lost(self._place)
+            self._take(connection, row)
+
+        self._run.installation.database.transact(unit, patience_of(self._run.source))
+        if self.lease is None:
+            raise leases.lost(self._place)
+        return self.lease
+
+    async def serve(self, work: Work) -> None:
+        """Do what the lead does but for the items, whenever this shard has taken it, until `close`."""
+        self._loop = asyncio.get_running_loop()
+        work.stop.then(self._changed.set)
+        served: Lease | None = None
+        while not (self._is_closed or work.stop.asked.is_set()):
+            lease = self.lease
+            if lease is None or lease is served:
+                await self._changed.wait()
+                self._changed.clear()
+                continue
+            served = lease
+            await self._lead(work, lease)
+
+    def close(self) -> None:
+        """Let `serve` end."""
+        self._is_closed = True
+        self._changed.set()
+
+    async def _lead(self, work: Work, lease: Lease) -> None:
+        if self._run_before is not None and self._run_before != self._run.run_id:
+            await work.aside(partial(self._run.on_lead, self._run_before))
+        led = copy.copy(work)
+        led.lease, led.row = lease, self._row or work.row
+        with suppress(LeaseLost):  # then another worker leads, and this one is a shard as before
+            await lead_on(led)
+        work.discovered = work.discovered or led.discovered
+        work.stirred.set()
+
+    def _take(self, connection: Connection, row: ImportRow) -> None:
+        now, worker = self._run.installation.clock.now(), self._run.worker
+        taken = take_lead(connection, self._run.source, row, worker, now, self._run.run_id, self._place.shard or LEAD)
+        if taken is None:
+            when_committed(connection, self._given_up)
+            return
+        lease = Lease(
+            import_id=row.id, fence=taken.fence, worker=f"{self._place.worker}-lead", seconds=self._place.seconds
+        )
+        when_committed(connection, partial(self._taken, lease, taken, row.dagster_run_id))
+
+    def _taken(self, lease: Lease, row: ImportRow, run_before: str | None) -> None:
+        self._row, self._run_before, self.lease = row, run_before, lease
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop is closed: the work is over
+                self._loop.call_soon_threadsafe(self._changed.set)
+
+    def _given_up(self) -> None:
+        self.gave_up = True

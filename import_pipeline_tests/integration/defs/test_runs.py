@@ -1,0 +1,55 @@
+"""What Dagster tells of the runs that were asked for, and of those that work."""
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import pytest
+
+from import_pipeline.defs import names
+from import_pipeline.defs.runs import asked_of, fate_of
+from import_pipeline.importer.schedule import Asked, RunFate
+
+STATUS = dg.DagsterRunStatus
+
+
+@pytest.fixture
+def instance():
+    with dg.DagsterInstance.ephemeral() as opened:
+        yield opened
+
+
+def add(instance, status, job="import_items", **tags):
+    run = dg.DagsterRun(job_name=job, status=status, tags={names.IMPORT_ID_TAG: "7", **tags})
+    instance.run_storage.add_run(run)
+    return run.run_id
+
+
+@pytest.mark.parametrize(
+    ("status", "asked"),
+    [
+        (STATUS.NOT_STARTED, Asked.QUEUED),
+        (STATUS.STARTING, Asked.QUEUED),
+        (STATUS.STARTED, Asked.QUEUED),
+        (STATUS.FAILURE, Asked.ENDED),
+        (STATUS.CANCELED, Asked.ENDED),
+        (STATUS.SUCCESS, Asked.ENDED),
+    ],
+)
+def test_a_run_that_was_asked_for_is_queued_or_has_ended(instance, status, asked):
+    add(instance, status)
+    assert asked_of(instance, "import_items", 7, datetime.now(UTC) - timedelta(minutes=1)) is asked
+
+
+def test_runs_of_other_imports_of_shards_and_of_before_are_not_the_one_asked_for(instance):
+    before = datetime.now(UTC) - timedelta(minutes=1)
+    add(instance, STATUS.STARTING, job="enrich_items_shard")
+    add(instance, STATUS.STARTING, **{names.IMPORT_ID_TAG: "8"})
+    assert asked_of(instance, "import_items", 7, before) is Asked.UNKNOWN
+    add(instance, STATUS.FAILURE)
+    assert asked_of(instance, "import_items", 7, datetime.now(UTC) + timedelta(minutes=1)) is Asked.UNKNOWN
+
+
+def test_a_terminated_run_cancels_its_import_and_a_terminated_shard_only_itself(instance):
+    lead = add(instance, STATUS.CANCELED)
+    shard = add(instance, STATUS.CANCELED, job="enrich_items_shard", **{names.IMPORT_SHARD_TAG: "2"})
+    assert (fate_of(instance, lead), fate_of(instance, shard)) == (RunFate.CANCELLED, RunFate.GONE)
