@@ -236,4 +236,7 @@ def prune(days: int, yes: bool, as_json: bool) -> None:
         ask(f"Drop the item rows of imports that ended over {days} days ago?")
     with open_installation() as installation:
         dropped = upkeep.prune(installation, days)
-        _tell(f"{dropped} item rows are dropped.", as_json, dropped=dropped)
+        kept = upkeep.kept_rows(installation, days)
+        ids = ", ".join(map(str, kept))
+        why = f" Those of import {ids} are kept: a retry that has not ended imports what they left." if kept else ""
+        _tell(f"{dropped} item rows are dropped.{why}", as_json, dropped=dropped, kept=kept)

@@ -18,6 +18,7 @@ from import_pipeline.errors import (
     ImportPipelineError,
 )
 from import_pipeline.importer.installation import Installation
+from import_pipeline.importer.interruption import endings
 from import_pipeline.importer.start import already_running, is_what_was_asked, liveness, new_import
 from import_pipeline.importer.summary import ImportSummary, summarize
 from import_pipeline.importer.turn import prepare_in_turn
@@ -36,15 +37,17 @@ KEPT = "What is done is kept, and the next run goes on with it"
 
 @contextmanager
 def terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM ends this as Ctrl-C does: what was claimed is given back, and it is said.
+    """SIGTERM and a closed terminal end this as Ctrl-C does: what was claimed is given back, and it is said.
 
-    Once the import has begun, it sees to both signals itself.
+    Once the import has begun, it sees to these signals itself.
     """
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    numbers = [number for number in endings() if number != signal.SIGINT]
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @terminated_like_interrupted()

@@ -13,6 +13,7 @@ from import_pipeline.cli.panel import local_host, open_door
 from import_pipeline.cli.processes import Servers, listens, require_free_port, url
 from import_pipeline.cli.screen import open_console, say
 from import_pipeline.errors import ImportPipelineError
+from import_pipeline.importer.interruption import endings
 from import_pipeline.importer.sources import load_sources
 from import_pipeline.settings import Settings, load_settings
 
@@ -34,7 +35,7 @@ def up() -> int:
     require_free_port(settings.panel_port, "PANEL_PORT", settings.panel_host)
     servers = Servers(environment=environment_of_servers(settings))
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in endings():
         signal.signal(number, lambda *_: stop.set())
     with _daemon_forgotten(settings):
         try:

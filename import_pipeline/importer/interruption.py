@@ -10,16 +10,25 @@ from contextlib import contextmanager
 from import_pipeline.errors import ImportPipelineError
 
 
+def endings() -> list[signal.Signals]:
+    """The signals by which a process is told to end; a closed terminal's only where nothing ignores it."""
+    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+    heard = [] if hangup is None or signal.getsignal(hangup) is signal.SIG_IGN else [hangup]
+    return [signal.SIGINT, signal.SIGTERM, *heard]
+
+
 @contextmanager
 def signals(loop: asyncio.AbstractEventLoop, interrupt: Callable[[], None]) -> Iterator[None]:
-    """SIGINT and SIGTERM interrupt, as long as this lasts and where this is the main thread.
+    """SIGINT, SIGTERM and SIGHUP interrupt, as long as this lasts and where this is the main thread.
+
+    SIGHUP is what a closed terminal sends; it stays ignored where it is, as under `nohup`.
 
     Dagster's own handlers raise inside whatever runs, which asyncio may swallow; so they are put back afterwards only.
     """
     if threading.current_thread() is not threading.main_thread() or os.name == "nt":
         yield
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in endings()}
     for number in before:
         loop.add_signal_handler(number, interrupt)
     try:

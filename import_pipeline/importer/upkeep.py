@@ -113,7 +113,7 @@ def prune(
 
     Each batch is a transaction of its own, so that readers and writers wait for none. Import rows, their counters and
     events stay, and so does all that was imported; what the kept items failed of is summed up in an event.
-    `most_batches` leaves the rest to the next call.
+    `most_batches` leaves the rest to the next call. What a retry that has not ended is to import stays (`kept_rows`).
     """
     now = installation.clock.now()
     sources = None if source is None else [source]
@@ -124,12 +124,19 @@ def prune(
         if import_id is None:
             break
         with installation.database.write() as connection:
-            some = pruning.drop_batch(connection, import_id, batch)
-            if some < batch:
+            needed = pruning.is_needed(connection, import_id)  # a retry may have been asked for since the look
+            some = 0 if needed else pruning.drop_batch(connection, import_id, batch)
+            if some < batch and not needed:
                 pruning.conclude(connection, import_id, now)
         dropped += some
         batches += 1
     return dropped
+
+
+def kept_rows(installation: Installation, days: float) -> list[int]:
+    """The imports of which `prune` drops nothing although they are old enough: a retry still needs their rows."""
+    with installation.database.read() as connection:
+        return pruning.kept(connection, installation.clock.now() - timedelta(days=days))
 
 
 def prune_by_age(installation: Installation, source: ImportSource) -> int:

@@ -7,13 +7,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, RootTransaction, create_engine, event, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from import_pipeline.errors import DatabaseUnavailable
 from import_pipeline.rules.database_errors import Meaning
 from import_pipeline.tracking.database_errors import first_failure, is_trouble, meaning_of, sentence
+from import_pipeline.tracking.database_file import DatabaseFile
 from import_pipeline.tracking.lock_holders import holders
 from import_pipeline.tracking.retrying import Patience, repeated
 
@@ -48,7 +49,8 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.url = make_url(url)
-        self.engine = _sqlite_engine(url) if self.is_sqlite else _postgres_engine(url)
+        self._file = _file_of(url) if self.is_sqlite else None
+        self.engine = _sqlite_engine(url, self._file) if self.is_sqlite else _postgres_engine(url)
 
     @property
     def is_sqlite(self) -> bool:
@@ -83,6 +85,12 @@ class Database:
             yield connection
 
     @contextmanager
+    def migrate(self) -> Iterator[Connection]:
+        """A transaction that may make tables anew: on SQLite without foreign keys, by which one would lose its rows."""
+        with self._transaction(keys=False) as connection:
+            yield connection
+
+    @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads: one moment's view, blocking nobody."""
         with self._transaction(read_only=True) as connection:
@@ -93,24 +101,33 @@ class Database:
         self.engine.dispose()
 
     @contextmanager
-    def _transaction(self, *, read_only: bool = False, is_retried: bool = False) -> Iterator[Connection]:
+    def _transaction(
+        self, *, read_only: bool = False, is_retried: bool = False, keys: bool = True
+    ) -> Iterator[Connection]:
         afterwards: list[Callable[[], None]] = []
-        engine = self.engine.execution_options(read_only=read_only, is_retried=is_retried)
+        engine = self.engine.execution_options(read_only=read_only, is_retried=is_retried, keys=keys)
         with ExitStack() as otherwise:
             with self._translated(), engine.connect() as connection:
                 connection.info.update({AFTERWARDS: afterwards, OTHERWISE: otherwise})
+                if not keys:
+                    connection.detach()  # used once: what is switched off in it is off in no other transaction
                 with connection.begin() as transaction:
                     yield connection
-                    mark = connection.info.get(MARK)
-                    try:
-                        transaction.commit()
-                    except SQLAlchemyError as error:
-                        connection.invalidate()  # what has not reached the database by now never shall
-                        if not self._is_committed(mark, error):
-                            raise
+                    if self._file is not None and not read_only:
+                        self._file.check()
+                    self._commit(connection, transaction)
             otherwise.pop_all()
         for call in afterwards:
             call()
+
+    def _commit(self, connection: Connection, transaction: RootTransaction) -> None:
+        mark = connection.info.get(MARK)
+        try:
+            transaction.commit()
+        except SQLAlchemyError as error:
+            connection.invalidate()  # what has not reached the database by now never shall
+            if not self._is_committed(mark, error):
+                raise
 
     def _is_committed(self, mark: int | None, error: SQLAlchemyError) -> bool:
         """Whether a commit whose answer was lost was carried out after all, as Postgres knows by the transaction's id.
@@ -153,13 +170,19 @@ class Database:
             ) from last
 
 
-def _sqlite_engine(url: str) -> Engine:
+def _file_of(url: str) -> DatabaseFile | None:
+    """The file, its folder made; None for one that is named by an address of its own."""
     path = make_url(url).database
-    if path and path != ":memory:" and not path.startswith("file:"):
-        try:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DatabaseUnavailable(f"the folder of {path} cannot be made: {error.strerror}") from error
+    if not path or path == ":memory:" or path.startswith("file:"):
+        return None
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseUnavailable(f"the folder of {path} cannot be made: {error.strerror}") from error
+    return DatabaseFile(Path(path))
+
+
+def _sqlite_engine(url: str, file: DatabaseFile | None) -> Engine:
     engine = create_engine(
         url,
         hide_parameters=True,  # an error quotes them, and they hold what people import
@@ -168,14 +191,24 @@ def _sqlite_engine(url: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _: ConnectionPoolEntry) -> None:
+        if file is not None:
+            file.opened()
         connection.isolation_level = None  # the driver would begin by itself, and too late
         _use_wal(connection)
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA foreign_keys=ON")
 
+    @event.listens_for(engine, "do_connect")
+    def _look(*_: Any) -> None:
+        if file is not None:
+            file.check()  # before an empty file is made in its place
+
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        read_only = connection.get_execution_options().get("read_only", False)
+        options = connection.get_execution_options()
+        if not options.get("keys", True):
+            connection.exec_driver_sql("PRAGMA foreign_keys=OFF")  # without effect inside a transaction
+        read_only = options.get("read_only", False)
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, Exists, Select, delete, func, select
 
 from import_pipeline.rules.status import ENDED, ItemStatus
 from import_pipeline.tracking import events
@@ -20,14 +21,39 @@ DROPPED = (ItemStatus.COMPLETED, ItemStatus.PENDING, ItemStatus.PROCESSING)
 
 
 def next_import(connection: Connection, ended_before: datetime, sources: Sequence[str] | None = None) -> int | None:
-    """The oldest import that ended before and was not pruned yet; of those sources only, where they are given."""
+    """The oldest import that ended before, was not pruned yet and whose rows nothing needs any more.
+
+    Of those sources only, where they are given.
+    """
+    old = _old(ended_before, sources).where(~_is_needed())
+    found: int | None = connection.scalar(old.order_by(imports.c.id).limit(1))
+    return found
+
+
+def kept(connection: Connection, ended_before: datetime, sources: Sequence[str] | None = None) -> list[int]:
+    """The imports as old as that whose rows stay: a retry that has not ended takes its items from them."""
+    return list(connection.scalars(_old(ended_before, sources).where(_is_needed()).order_by(imports.c.id)))
+
+
+def is_needed(connection: Connection, import_id: int) -> bool:
+    """A retry that has not ended needs the rows of that import; it stays so until the transaction ends."""
+    connection.execute(select(imports.c.id).where(imports.c.id == import_id).with_for_update(key_share=True))
+    return bool(connection.scalar(select(imports.c.id).where(imports.c.id == import_id, _is_needed())))
+
+
+def _is_needed() -> Exists:
+    retries = imports.alias("retries")
+    return select(retries.c.id).where(retries.c.retry_of == imports.c.id, retries.c.status.not_in(ENDED)).exists()
+
+
+def _old(ended_before: datetime, sources: Sequence[str] | None) -> Select[Any]:
     done = select(import_events.c.id).where(import_events.c.import_id == imports.c.id, import_events.c.action == PRUNED)
     old = select(imports.c.id).where(
         imports.c.status.in_(ENDED), imports.c.ended_at < ended_before, imports.c.started_at.is_not(None)
     )
     if sources is not None:
         old = old.where(imports.c.source.in_(sources))
-    return connection.scalar(old.where(~done.exists()).order_by(imports.c.id).limit(1))
+    return old.where(~done.exists())
 
 
 def drop_batch(connection: Connection, import_id: int, size: int) -> int:

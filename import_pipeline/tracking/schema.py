@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 #: Of our own name: Dagster's storage keeps its `alembic_version` in the same database.
 VERSION_TABLE = "import_pipeline_version"
 #: The newest migration. Known here so that Alembic (half a second) is imported only where there is something to do.
-HEAD = "0005"
+HEAD = "0006"
 
 #: Before the first migration.
 BASE = "base"
@@ -115,7 +115,7 @@ def _migrating(database: Database) -> Iterator[tuple[Connection, "Config"]]:
         _alembic_lock,
         _quiet(),
         refusals(database, "the tracking tables"),
-        database.write() as connection,
+        database.migrate() as connection,
     ):
         schema_lock(connection)
         from alembic.config import Config

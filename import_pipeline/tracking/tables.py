@@ -144,6 +144,7 @@ imports = Table(
     Column("created_at", UtcDateTime, nullable=False, doc="When the row was made."),
     Column("updated_at", UtcDateTime, nullable=False, doc="When the row was changed last."),
     UniqueConstraint("source", "slot_at"),
+    sqlite_autoincrement=True,  # else the number of a deleted import is given again
 )
 
 # One running import per source is a fact of the database, whatever any queue believes.

@@ -199,7 +199,7 @@ def test_no_request_goes_once_the_process_was_told_to_end(home):
     assert (len(asked), let_go) == (1, [])
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_process_that_is_told_to_end_leaves_the_import_to_the_next_one(home, ending):
     with demo_api(items=60, delay_after_ms=40) as url:
         configured = settings(home, url)

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from import_pipeline.errors import UsageError
-from import_pipeline.importer import upkeep
+from import_pipeline.importer import upkeep, wishes
 from import_pipeline.importer.start import new_import, prepare
 from import_pipeline.importer.summary import summarize
 from import_pipeline.rules.status import ImportKind, ItemStatus, Trigger
@@ -237,3 +237,23 @@ def test_a_source_may_have_its_old_item_rows_dropped_bit_by_bit(life):
     # An import takes at least one batch, and each call does two.
     assert [upkeep.prune_by_age(life.installation, drops) for _ in range(3)] == [4, 2, 0]
     assert upkeep.prune(life.installation, 2, source="another") == 0
+
+
+def test_rows_that_a_waiting_or_running_retry_needs_are_kept_and_told(life):
+    old = begun(life)
+    old.discover("1", "2")
+    old.end(CANCELLED)
+    retry = wishes.retry(life.installation, old.row.id)
+    life.go_on(days=1)
+
+    def is_kept():
+        dropped, kept = upkeep.prune(life.installation, 0), upkeep.kept_rows(life.installation, 0)
+        return (dropped, kept, life.item_counts(old.row.id)) == (0, [old.row.id], {ItemStatus.PENDING: 2})
+
+    assert is_kept(), "while it waits"
+    running = life.begin(retry.id)
+    assert is_kept(), "while it runs"
+    running.end(CANCELLED)
+    life.go_on(days=1)
+    assert upkeep.prune(life.installation, 0) == 2
+    assert upkeep.kept_rows(life.installation, 0) == []

@@ -293,3 +293,50 @@ def test_dagster_keeps_its_tables_in_the_same_postgres(postgres_url, ours_first)
     assert DagsterPostgresStorage(postgres_url=postgres_url).event_log_storage.get_asset_records() == []
     later.close()
     database.close()
+
+
+def create_import(database):
+    new = NewImport(source="items", importable_type="items", kind=ImportKind.FULL, trigger=Trigger.CLI)
+    with database.write() as connection:
+        return imports.create(connection, new, datetime(2030, 6, 1, tzinfo=UTC)).id
+
+
+def forget_import(database, number):
+    with database.write() as connection:
+        connection.execute(text("DELETE FROM imports WHERE id = :number"), {"number": number})
+
+
+def test_the_number_of_a_deleted_import_is_not_given_again(database):
+    upgrade(database)
+    first, second = create_import(database), create_import(database)
+    forget_import(database, second)
+    assert create_import(database) == second + 1
+    for number in (first, second + 1):
+        forget_import(database, number)
+    assert create_import(database) == second + 2
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_nor_is_one_that_an_earlier_version_has_deleted_and_that_is_still_named(database):
+    upgrade(database)
+    downgrade(database, "0005")
+    with database.write() as connection:
+        for statement in ROWS:
+            connection.execute(text(statement))
+        connection.execute(text("UPDATE source_items SET last_import_id = 7"))
+    upgrade(database)
+    assert create_import(database) == 8
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_foreign_keys_hold_again_after_a_migration(database):
+    upgrade(database)
+    downgrade(database, "0005")
+    upgrade(database)
+    with database.write() as connection:
+        for statement in ROWS:
+            connection.execute(text(statement))
+    forget_import(database, 1)
+    with database.read() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM import_item_statuses")) == 0
+        assert connection.execute(text("PRAGMA foreign_key_check")).all() == []
