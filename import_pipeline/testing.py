@@ -31,9 +31,10 @@ from import_pipeline.importer.run import Run, carry_out
 from import_pipeline.importer.sources import configure
 from import_pipeline.importer.start import new_import, prepare
 from import_pipeline.importer.summary import ImportSummary
+from import_pipeline.ratelimit.book import Book
 from import_pipeline.ratelimit.exchange import SECOND, Ask, Exchange
 from import_pipeline.ratelimit.pause import Shared, begin
-from import_pipeline.ratelimit.rule import Book, exchange
+from import_pipeline.ratelimit.rule import exchange
 from import_pipeline.rules.status import Trigger
 from import_pipeline.settings import load_settings, variable_prefix
 from import_pipeline.tracking import items

@@ -5,6 +5,7 @@ Pure, on the shared state. `lua/` does the same in Redis.
 
 from collections.abc import Sequence
 
+from import_pipeline.ratelimit import trials
 from import_pipeline.ratelimit.exchange import Ask
 from import_pipeline.ratelimit.lessons import NOTHING
 from import_pipeline.ratelimit.pause import WHOLE, Shared
@@ -18,8 +19,9 @@ def configure(shared: Shared, source: str, tiers: Sequence[tuple[int, int]], con
     limits = ",".join(f"{amount}/{window}" for amount, window in tiers) + f";{concurrent}"
     if shared.configured.get(source, limits) != limits:
         shared.pause = min(shared.pause, shared.hinted)
-        shared.learned, shared.relax_at, shared.weak, shared.told, shared.told_at = NOTHING
-        shared.lessons, shared.found = {}, []
+        shared.learned, shared.told, shared.told_at = NOTHING
+        shared.set_aside, shared.found, shared.at_once = {}, [], 0
+        trials.forget_all(shared)
         shared.refused_at = shared.named_full_at = shared.strict_until = 0
     shared.configured[source] = limits
 

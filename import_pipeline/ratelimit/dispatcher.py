@@ -113,9 +113,11 @@ class Dispatcher:
         now = self.clock.monotonic()
         if not self.news.settled:
             self._flush_at = now + self._flush
-        if outcome is not Outcome.ANSWERED or (self.concurrent and self._line):
+        is_full = self.concurrent or (self.latest is not None and self.latest.at_once)
+        if outcome is not Outcome.ANSWERED or (is_full and self._line):
             self._flush_at = now
-        self.news.settled.append(Answered(permit.name, permit.cost, outcome, moment, wait, is_guess))
+        took = max(0.0, moment - (permit.start if permit.sent is None else permit.sent))
+        self.news.settled.append(Answered(permit.name, permit.cost, outcome, moment, wait, is_guess, took))
         self._wake.set()
 
     def named(self, limits: Sequence[Named]) -> None:
@@ -258,7 +260,7 @@ class Dispatcher:
         now = self.clock.monotonic()
         self.latest = result
         if not self.tiers and not self.concurrent:
-            if result.found or result.pause or result.probing:
+            if result.found or result.at_once or result.pause or result.probing:
                 self._tell()
             elif not self.news:
                 self.is_telling = False

@@ -31,6 +31,7 @@ class Settled:
     wait: int = 0
     cost: int = 1  #: the places that were given to it
     is_guess: bool = False  #: whether the server gave no hint for the wait of a refusal
+    took: int = 0  #: of a refused one, from its sending to the refusal
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,6 +120,7 @@ class Exchange:
     part: int = 1_000_000  #: the part of the tiers' amounts that the server seems to grant, in millionths
     found: tuple[tuple[int, int], ...] = ()  #: (amount, window) of tiers that were learned, none being configured
     flying: int = 0  #: requests in flight, where their number is limited
+    at_once: int = 0  #: requests that may be in flight, as refusals made believe; 0: any number
     used: tuple[int, ...] = ()  #: places taken in each tier, or learned tier, where they were to be counted
 
 

@@ -3,13 +3,13 @@
 Pure, on the shared state, in microseconds. `lua/` does the same in Redis.
 """
 
-from import_pipeline.ratelimit import hundredths
+from import_pipeline.ratelimit import hundredths, trials
 from import_pipeline.ratelimit.exchange import SECOND, Ask, Named, Outcome
-from import_pipeline.ratelimit.learning import LEAST, RELAX_AFTER
+from import_pipeline.ratelimit.learning import LEAST
 from import_pipeline.ratelimit.pause import Shared
 from import_pipeline.ratelimit.stamps import Stamps
+from import_pipeline.ratelimit.trials import LASTS
 
-LASTS = 86_400 * SECOND  #: how long a tier is believed in after the last sign of it
 MOST = 6  #: tiers that are remembered
 LONGEST_LOOK = 3600 * SECOND
 LOOK_BACK = 10  #: a window is not longer than so many times the wait after a refusal
@@ -22,15 +22,16 @@ JOIN = SECOND // 2  #: when a first tier is learned, all wait that long for the 
 
 def learn(shared: Shared, stamps: Stamps, ask: Ask, now: int) -> None:
     """Take in what this process's answers named, and forget what nobody has heard of for long."""
-    # A store of an earlier version knows no shortest window.
-    shared.found = [[*tier, tier[1]][:4] for tier in shared.found if now < tier[2] + LASTS]
+    # A store of an earlier version knows no shortest window, and no first amount.
+    shared.found = [[*tier, *[tier[1], 0][len(tier) - 3 :]] for tier in shared.found if now < tier[2] + LASTS]
     for each in ask.named:
         named(shared, stamps, each, now)
         if each.used >= each.limit and any(tier[0] == each.limit for tier in shared.found):
             shared.named_full_at = max(shared.named_full_at, now - each.age)
-    refusals = [each for each in ask.settled if each.outcome is Outcome.REFUSED]
-    if refusals:
+    refusals = [each for each in ask.settled if each.outcome is Outcome.REFUSED and each.permit not in shared.trials]
+    if refusals and shared.pause <= now:  # else they were in flight when it began
         shared.refused_at = shared.refused_at or min(now - each.age for each in refusals)
+    if refusals and shared.refused_at:
         look_back = LOOK_BACK * (now - shared.refused_at + max(each.wait for each in refusals))
         shared.keep = max(shared.keep, min(LONGEST_LOOK, look_back))
     longest = max((window for _, window, *_ in shared.found), default=0)
@@ -81,7 +82,7 @@ def named(shared: Shared, stamps: Stamps, told: Named, now: int) -> None:
     windows = windows_of(told, shared, stamps, now)
     least, longest = map(whole, windows)
     for tier in shared.found:
-        amount, window, _, shortest = tier
+        amount, window, _, shortest, _ = tier
         if amount == told.limit:
             surely = least if told.window else whole(windows[0] - ROUNDING)
             if surely > window:
@@ -94,12 +95,12 @@ def named(shared: Shared, stamps: Stamps, told: Named, now: int) -> None:
                     shortest, window = counted(shared, stamps, told, (shortest, window), longest, now)
             if window > tier[1]:
                 lengthen(shared, stamps, tier, window, min(told.used, amount), now)
-            tier[1:] = window, now, shortest
+            tier[1:] = window, now, shortest, 0
             return
     if (told.window or told.reset) and not is_implied(shared, told.limit, longest):
         if not shared.found:
             shared.hold = max(shared.hold, now + JOIN)
-        remember(shared, stamps, [told.limit, longest, now, least], min(told.used, told.limit))
+        remember(shared, stamps, [told.limit, longest, now, least, 0], min(told.used, told.limit))
 
 
 def counted(
@@ -134,7 +135,7 @@ def kept_back(shared: Shared) -> tuple[tuple[int, int], ...]:
     """
     return tuple(
         (amount - 1, shortest + SKEW)
-        for amount, window, _, shortest in shared.found
+        for amount, window, _, shortest, _ in shared.found
         if shortest < window and amount > 1 and not hundredths.is_long(amount, window)
     )
 
@@ -169,14 +170,14 @@ def find(shared: Shared, stamps: Stamps, amount: int, window: int, now: int) -> 
             return True
     if is_implied(shared, amount, window):
         return False
-    remember(shared, stamps, [amount, window, now, window], amount)
+    remember(shared, stamps, [amount, window, now, window, amount], amount)
     return True
 
 
 def remember(shared: Shared, stamps: Stamps, tier: list[int], used: int) -> None:
     """One tier more, of which so many places are taken."""
     shared.found = [*shared.found, tier][-MOST:]
-    amount, window, now, _ = tier
+    amount, window, now, *_ = tier
     if hundredths.is_long(amount, window):
         begin_to_count(shared, stamps, window, used, now)
 
@@ -203,7 +204,7 @@ def discover(shared: Shared, stamps: Stamps, moment: int, now: int) -> None:
             best, best_window = number, window
     if not best or not find(shared, stamps, best, whole(best_window), now):
         shared.learned = max(LEAST, shared.learned - shared.learned // 10)
-        shared.relax_at = now + max(RELAX_AFTER, 5 * shared.keep)
+    trials.lowered(shared)
 
 
 def whole(window: int) -> int:

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isqrt
 
+from import_pipeline.ratelimit import trials
 from import_pipeline.ratelimit.exchange import SECOND, Delays
 from import_pipeline.ratelimit.pause import WHOLE, Shared
 
 LEAST = WHOLE // 10  #: a server that grants less than this of what is configured is blamed on something else
-RELAX_AFTER = 120 * SECOND  #: how long nothing more is tried after a refusal, or five of the longest windows
+STRICT_AFTER = 120 * SECOND  #: how long no delay is credited after a refusal, or five of the longest windows
 EARLY, LATE = SECOND // 4, SECOND + SECOND // 4  #: a wait is told in whole seconds, rounded up, and travels a while
 PERIOD = 60 * SECOND  #: the quickest answer of this period and the one before it counts
 #: Answers before their delay is believed, and how many of them on connections that had brought one before: a first one
@@ -33,27 +34,19 @@ def tighten(shared: Shared, now: int, wait: int, windows: Sequence[Window], *, a
     """A request was refused a moment ago, with a wish to wait, when so many others stood in each tier's window.
 
     That many are what the server grants, of the fullest tier, and of all tiers in the same proportion. If the wait is
-    the one until our own oldest request leaves, it is that tier for certain. Otherwise, while a window reaches back to
-    before this store began, others may have filled it: that evidence is dropped when no window does anymore.
+    the one until our own oldest request leaves, it is that tier for certain.
     `again`: it is no request that was in flight when the last pause began. What was learned then was not enough, since
-    others come and go: it shrinks by a tenth at least.
+    others come and go: it shrinks by a tenth at least, unless it was raised since. All of it is a guess, which rises
+    again (see trials.py).
     """
     certain = [each.part for each in windows if each.frees_in - EARLY <= wait <= each.frees_in + LATE]
     part = max(LEAST, *(certain or [each.part for each in windows]))
-    if again and shared.learned < WHOLE:
-        part = max(LEAST, min(part, shared.learned - shared.learned // 10))
-    weak = not certain and now < shared.epoch + shared.keep
-    if part < shared.learned:
-        shared.learned, shared.weak = part, int(weak)
-    shared.strict_until = now + max(RELAX_AFTER, 5 * shared.keep)
-    shared.relax_at = shared.epoch + shared.keep if shared.weak else shared.strict_until
-
-
-def relax(shared: Shared, now: int) -> None:
-    """Long after the last refusal, try a twentieth more, once per longest window."""
-    if shared.learned < WHOLE and now >= shared.relax_at:
-        shared.learned = WHOLE if shared.weak else min(WHOLE, shared.learned + shared.learned // 20)
-        shared.relax_at, shared.weak = now + (shared.keep or PERIOD), 0
+    if again:
+        if shared.learned < WHOLE and not shared.rate_rise[trials.RAISED]:
+            part = max(LEAST, min(part, shared.learned - shared.learned // 10))
+        trials.lowered(shared)
+    shared.learned = min(shared.learned, part)
+    shared.strict_until = now + max(STRICT_AFTER, 5 * shared.keep)
 
 
 def hear(shared: Shared, now: int, told: int) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from import_pipeline.ratelimit.pause import WHOLE, Shared
 
 KEPT = 4  #: other tiers whose lessons are kept
-NOTHING = [WHOLE, 0, 0, WHOLE, 0]  #: learned, relax_at, weak, told, told_at
+NOTHING = [WHOLE, WHOLE, 0]  #: learned, told, told_at
 
 
 def turn_to(shared: Shared, tiers: Sequence[tuple[int, int]]) -> None:
@@ -17,8 +17,6 @@ def turn_to(shared: Shared, tiers: Sequence[tuple[int, int]]) -> None:
     name = ",".join(f"{amount}/{window}" for amount, window in tiers)
     if name == shared.lessons_of:
         return
-    aside = shared.lessons | {
-        shared.lessons_of: [shared.learned, shared.relax_at, shared.weak, shared.told, shared.told_at]
-    }
-    shared.learned, shared.relax_at, shared.weak, shared.told, shared.told_at = aside.pop(name, NOTHING)
-    shared.lessons_of, shared.lessons = name, dict(list(aside.items())[-KEPT:])
+    aside = shared.set_aside | {shared.lessons_of: [shared.learned, shared.told, shared.told_at]}
+    shared.learned, shared.told, shared.told_at = aside.pop(name, NOTHING)
+    shared.lessons_of, shared.set_aside = name, dict(list(aside.items())[-KEPT:])

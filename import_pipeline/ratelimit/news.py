@@ -17,6 +17,7 @@ class Answered:
     moment: float
     wait: float = 0.0
     is_guess: bool = False
+    took: float = 0.0
 
     def at(self, now: float) -> Settled:
         """The same as the store wants to hear it."""
@@ -27,6 +28,7 @@ class Answered:
             wait=int(self.wait * SECOND + 0.5),
             cost=self.cost,
             is_guess=self.is_guess,
+            took=int(self.took * SECOND),
         )
 
 

@@ -32,12 +32,20 @@ class Shared:
     asleep: int = 0  #: 1 from a refusal to the next grant
     keep: int = 0  #: the longest window
     learned: int = WHOLE  #: the part of the tiers' amounts that refusals left, in millionths
-    relax_at: int = 0  #: when more may be tried
-    weak: int = 0  #: 1: somebody may have sent before this store began; then all may be tried again
     told: int = WHOLE  #: the part that the server's headers name
     told_at: int = 0
-    lessons_of: str = ""  #: the configured tiers that those five are about
-    lessons: dict[str, list[int]] = field(default_factory=dict)  #: the same about other tiers, see lessons.py
+    lessons_of: str = ""  #: the configured tiers that those three are about
+    set_aside: dict[str, list[int]] = field(default_factory=dict)  #: the same about other tiers, see lessons.py
+    at_once: int = 0  #: requests that may be in flight, as refusals made believe; 0: any number
+    crowd: int = 0  #: how many were in flight when the pause began, until that is judged
+    crowd_at: int = 0  #: when that was
+    landed: int = 0  #: how many of them were admitted
+    crowded_at: int = 0  #: the crowd that led to `at_once`
+    blamed: int = 0  #: 1: the last refusal was put down to `at_once`
+    rate_rise: list[int] = field(default_factory=lambda: [1, 0, 0, 0])  #: see trials.py
+    raised: int = 0  #: the kind of the trial about the rate that was admitted last
+    flight_rise: list[int] = field(default_factory=lambda: [1, 0, 0, 0])
+    trials: dict[str, list[int]] = field(default_factory=dict)  #: permit -> kind, last arrival, places
     quickest: int = 0  #: the quickest answer of this period, 0: none
     quickest_before: int = 0
     samples: int = 0
@@ -52,7 +60,8 @@ class Shared:
     refused_at: int = 0  #: when the server refused a request without any tier being known; 0: it did not
     named_full_at: int = 0  #: when headers last named a learned tier of which nothing was left
     probe: str = ""
-    #: Of each learned tier: amount, window, last sign of it, shortest window that it may have.
+    #: Of each learned tier: amount, window, last sign of it, shortest window that it may have, and its first amount
+    #: where it was found by being refused; 0: it was named.
     found: list[list[int]] = field(default_factory=list)
     counts: dict[str, dict[str, int]] = field(default_factory=dict)  #: places of long tiers, see hundredths.py
     configured: dict[str, str] = field(default_factory=dict)  #: the limits of each source, see corrected.py

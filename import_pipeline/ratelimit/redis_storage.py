@@ -13,7 +13,7 @@ from redis.retry import Retry
 from import_pipeline.ratelimit.exchange import Ask, Exchange
 from import_pipeline.ratelimit.store_errors import store_error
 
-PARTS = ("1_state", "2_found", "3_places", "4_learning", "5_settle", "6_grant", "7_store")
+PARTS = ("1_state", "2_trials", "2_found", "3_places", "4_learning", "5_settle", "6_grant", "7_store")
 SCRIPT = "".join(files("import_pipeline.ratelimit").joinpath(f"lua/{part}.lua").read_text() for part in PARTS)
 #: Nothing is sent without a permit, so a store that does not answer soon must be noticed soon.
 COMMAND_SECONDS = 0.5
@@ -63,7 +63,7 @@ class RedisPermits(RedisStorage):
         except RedisError as error:
             raise store_error(error) from error
         now, epoch, wait, pause, probing, lost, emptied, *rest = map(int, reply)
-        hits, sleeps, slept, part, flying, found, counted, *rest = rest
+        hits, sleeps, slept, part, flying, at_once, found, counted, *rest = rest
         self._known[ask.api, ask.process] = (epoch, now, asked_at)
         tiers, rest = rest[: 2 * found], rest[2 * found :]
         return Exchange(
@@ -79,6 +79,7 @@ class RedisPermits(RedisStorage):
             part=part,
             found=tuple(zip(tiers[::2], tiers[1::2], strict=True)),
             flying=flying,
+            at_once=at_once,
             used=tuple(rest[:counted]),
         )
 
@@ -125,7 +126,8 @@ def arguments(ask: Ask, epoch: int, seen: int, elapsed: int) -> list[str | int]:
         flat += [counted.places, counted.age]
     flat += ask.refuted
     for settled in ask.settled:
-        flat += [settled.permit, settled.outcome.value, settled.age, settled.wait, settled.cost, int(settled.is_guess)]
+        flat += [settled.permit, settled.outcome.value, settled.age, settled.wait, settled.cost]
+        flat += [int(settled.is_guess), settled.took]
     for wanted in ask.wanted:
         flat += [wanted.permit, wanted.lifetime, wanted.cost]
     return flat

@@ -6,71 +6,27 @@ arrives, somewhere between the two: so no stretch of a window's length sees more
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import accumulate, takewhile
+from itertools import takewhile
 
-from import_pipeline.ratelimit import found, hundredths
+from import_pipeline.ratelimit import found, hundredths, trials
+from import_pipeline.ratelimit.book import Book
 from import_pipeline.ratelimit.corrected import correct
 from import_pipeline.ratelimit.exchange import SECOND, Ask, Exchange, Outcome, Settled
-from import_pipeline.ratelimit.learning import Window, credit, effective_window, hear, measure, part, relax, tighten
+from import_pipeline.ratelimit.learning import Window, credit, hear, measure, part, tighten
 from import_pipeline.ratelimit.lessons import turn_to
-from import_pipeline.ratelimit.pause import (
-    POLL,
-    WHOLE,
-    Shared,
-    blocked_until,
-    fall_asleep,
-    refuse,
-    slept,
-    wake,
-)
-from import_pipeline.ratelimit.stamps import Stamps, places
+from import_pipeline.ratelimit.pause import POLL, WHOLE, Shared, blocked_until, fall_asleep, refuse, slept, wake
+from import_pipeline.ratelimit.starts import above, first_landings, first_starts, in_effect
 
 KEEPS_ITS_PLACE = (Outcome.ANSWERED, Outcome.CUT_OFF, Outcome.FLYING)
 NO_HINT = -SECOND  #: a wait that fits no window
 FRESH = 2 * SECOND  #: how old a sighting may be; stamps are kept that much longer than the longest window
 
 
-class Book:
-    """What is known of an api's permits: stamps, those in flight, and the counts of long tiers."""
-
-    def __init__(self, shared: Shared, stamps: Stamps, flying: Stamps) -> None:
-        self.shared, self.stamps, self.flying = shared, stamps, flying
-        self._long: list[int] = []
-
-    def use(self, tiers: Sequence[tuple[int, int]]) -> None:
-        """Count in these tiers' windows from now on."""
-        self._long = sorted({window for amount, window in tiers if hundredths.is_long(amount, window)})
-
-    def put(self, permit: str, cost: int, moment: int) -> None:
-        """Let a permit's places be taken at a moment, or move them there."""
-        for place in places(permit, cost):
-            self._leave(place)
-            self.stamps.put(place, moment)
-            for window in self._long:
-                hundredths.add(self.shared.counts, window, moment, 1)
-
-    def remove(self, permit: str, cost: int) -> None:
-        """Let a permit's places be free."""
-        for place in places(permit, cost):
-            self._leave(place)
-            self.stamps.remove(place)
-
-    def taken(self, amount: int, window: int, since: int) -> int:
-        """How many places of a tier are taken, of those later than a moment where it tells moments apart."""
-        if hundredths.is_long(amount, window):
-            return hundredths.taken(self.shared.counts, window)
-        return self.stamps.later_than(since)
-
-    def _leave(self, place: str) -> None:
-        if self._long and (moment := self.stamps.moment(place)) is not None:
-            for window in self._long:
-                hundredths.add(self.shared.counts, window, moment, -1)
-
-
 def exchange(book: Book, ask: Ask, now: int, *, lost: bool = False, emptied: bool = False) -> Exchange:
     """Settle, then grant what the pause and all tiers allow; changes what is known."""
     shared, stamps = book.shared, book.stamps
     is_learning = not ask.tiers
+    trials.forget(shared, now)
     turn_to(shared, ask.tiers)
     correct(shared, ask)
     hundredths.forget(shared.counts, now)
@@ -80,7 +36,6 @@ def exchange(book: Book, ask: Ask, now: int, *, lost: bool = False, emptied: boo
     book.use(ask.tiers)
     short = [window for amount, window in ask.tiers if not hundredths.is_long(amount, window)]
     shared.keep = max(shared.keep, *short, 0)
-    relax(shared, now)
     hear(shared, now, ask.told)
     measure(shared, now, ask.delays)
     count_others(book, ask, now)
@@ -106,6 +61,7 @@ def exchange(book: Book, ask: Ask, now: int, *, lost: bool = False, emptied: boo
         part=part(shared),
         found=ask.tiers if is_learning else (),
         flying=book.flying.later_than(now) if ask.concurrent else 0,
+        at_once=shared.at_once,
         used=tuple(book.taken(*tier, now - tier[1]) for tier in ask.tiers) if ask.count else (),
     )
 
@@ -144,7 +100,12 @@ def settle(book: Book, ask: Ask, now: int, *, is_learning: bool) -> None:
             moment = now - each.age + each.wait
             if each.outcome is Outcome.CUT_OFF:
                 moment += credit(shared, now)  # what answers took says nothing of it: its window is a whole one
-            if ask.tiers or (is_learning and shared.refused_at):
+            if each.outcome is Outcome.ANSWERED:
+                trials.landed(shared, moment)
+                trials.admitted(shared, each.permit, now)
+            elif each.outcome is Outcome.CUT_OFF:
+                shared.trials.pop(each.permit, None)
+            if ask.tiers or is_remembered(shared):
                 book.put(each.permit, each.cost, moment)
             if ask.concurrent and each.outcome is Outcome.FLYING:
                 book.flying.put(each.permit, moment)
@@ -152,6 +113,7 @@ def settle(book: Book, ask: Ask, now: int, *, is_learning: bool) -> None:
                 shared.probing, shared.probe = 1, ""
             if each.permit == shared.probe and each.outcome is Outcome.ANSWERED:
                 shared.probing, shared.probe = 0, ""
+                trials.judge(shared)
                 if is_learning and shared.refused_at:
                     found.discover(shared, book.stamps, moment, now)
                     ask = replace(ask, tiers=found.tiers(shared))
@@ -163,16 +125,43 @@ def settle(book: Book, ask: Ask, now: int, *, is_learning: bool) -> None:
             shared.probing, shared.probe = 1, ""
         if each.outcome is Outcome.REFUSED:
             refused(book, ask, each, now, teaches=not tried and not is_learning)
+        else:
+            shared.trials.pop(each.permit, None)
+
+
+def is_remembered(shared: Shared) -> bool:
+    """Whether requests without any tier are remembered one by one: something is found out by them."""
+    return shared.refused_at > 0 or shared.at_once > 0
 
 
 def refused(book: Book, ask: Ask, each: Settled, now: int, *, teaches: bool) -> None:
     """The server refused a request: all pause, and what it admitted before is held against the configured tiers.
 
-    A probe teaches nothing: after a pause the windows have emptied. Tiers that were learned have their own way.
+    A probe teaches nothing: after a pause the windows have emptied. Nor does a trial: it was too early for one. Tiers
+    that were learned have their own way.
     """
     shared, moment = book.shared, now - each.age
     again = shared.pause <= now
+    is_explained = trials.refused(shared, each.permit, again=again)
+
+    def taken(since: int) -> int:
+        return book.stamps.later_than(moment - since)
+
+    if again and not is_explained:
+        refusal = trials.Refusal(
+            moment=moment,
+            sent=moment - each.took,
+            beside=taken(each.took),
+            in_flight=book.stamps.later_than(now),
+        )
+        is_explained = trials.explain(shared, refusal, taken)
+        if is_explained:
+            shared.refused_at = 0
+    if is_explained or not again:
+        trials.correct(shared, taken)
     refuse(shared, now, moment + each.wait, is_guess=each.is_guess)
+    if is_explained:
+        return
     if teaches:
         windows = [met(book, tier, moment) for tier in ask.tiers]
         # A wait that we guessed says nothing about which window was full.
@@ -199,11 +188,16 @@ def grant(book: Book, ask: Ask, kept_back: Sequence[tuple[int, int]], now: int) 
             fall_asleep(shared, now, until)
         return [], max(0, until - now)
     wanted = ask.wanted[:1] if shared.probing else ask.wanted
-    starts = first_starts(book, in_effect(shared, ask, kept_back, now), [each.cost for each in wanted], now)
-    starts = list(map(max, starts, first_landings(book.flying, ask.concurrent, len(wanted), now)))
-    granted = list(takewhile(lambda start: start <= now + ask.look_ahead, starts))
+    amounts = in_effect(shared, ask, kept_back, now)
+    starts = first_starts(book, amounts, [each.cost for each in wanted], now)
+    landings = first_landings(book, ask.concurrent, shared.at_once, len(wanted), now)
+    granted = list(takewhile(lambda start: start <= now + ask.look_ahead, map(max, starts, landings)))
+    starts = list(map(max, starts, landings))
+    if len(granted) < len(wanted) and not shared.probing and trials.are_due(shared):
+        granted += above(book, ask, amounts, len(granted), now)
+    trials.granted(shared, len(granted))
     for each, start in zip(wanted, granted, strict=False):
-        if ask.tiers or shared.refused_at:
+        if ask.tiers or is_remembered(shared):
             book.put(each.permit, each.cost, start + each.lifetime)
         if ask.concurrent:
             book.flying.put(each.permit, start + each.lifetime)
@@ -217,50 +211,3 @@ def grant(book: Book, ask: Ask, kept_back: Sequence[tuple[int, int]], now: int) 
     free = starts[len(granted)] if len(granted) < len(starts) else now + POLL
     fall_asleep(shared, now, free)
     return granted, max(0, free - ask.look_ahead - now)
-
-
-def in_effect(shared: Shared, ask: Ask, kept_back: Sequence[tuple[int, int]], now: int) -> list[tuple[int, int, bool]]:
-    """The tiers' amounts and windows as what was learned changes them, and which are counted in hundredths.
-
-    A request that costs more than what is left of an amount needs the whole window to itself. Nothing is given back of
-    windows that are tried out.
-    """
-    portion, credited = part(shared), credit(shared, now)
-    dearest = max(each.cost for each in ask.wanted)
-    tiers = [(amount, effective_window(window, credited), window) for amount, window in ask.tiers]
-    tiers += [(amount, window, window) for amount, window in kept_back]
-    return [
-        (max(dearest, amount * portion // WHOLE), effective, hundredths.is_long(amount, window))
-        for amount, effective, window in tiers
-    ]
-
-
-def first_starts(book: Book, tiers: Sequence[tuple[int, int, bool]], costs: Sequence[int], now: int) -> list[int]:
-    """The earliest moment for each of so many permits: when the last of its places is free in every tier."""
-    starts = [now] * len(costs)
-    last_places = [end - 1 for end in accumulate(costs)]
-    for amount, window, is_long in tiers:
-        asked = last_places[-1] + 1
-        if is_long:
-            moments = hundredths.starts(book.shared.counts, amount, window, asked, now)
-        else:
-            moments = place_starts(book.stamps, amount, window, asked, now)
-        starts = [max(start, moments[last]) for start, last in zip(starts, last_places, strict=True)]
-    return starts
-
-
-def place_starts(stamps: Stamps, amount: int, window: int, asked: int, now: int) -> list[int]:
-    """The earliest moment for each of so many places: a window after the n-th newest before it.
-
-    One that can still arrive comes free a window from now at the earliest.
-    """
-    reach = min(asked, amount)
-    newest = stamps.newest(amount - reach, reach)
-    starts = [now] * (reach - len(newest)) + [max(now, min(moment, now) + window) for moment in reversed(newest)]
-    return starts + [now + window] * (asked - reach)
-
-
-def first_landings(flying: Stamps, most: int, asked: int, now: int) -> list[int]:
-    """When each of so many permits may start by the number of those in flight: nobody knows when one will land."""
-    free = max(0, most - flying.later_than(now)) if most else asked
-    return [now] * min(free, asked) + [now + POLL] * (asked - min(free, asked))

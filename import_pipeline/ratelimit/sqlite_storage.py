@@ -17,9 +17,10 @@ from urllib.parse import unquote, urlsplit
 
 from limits.storage import Storage
 
+from import_pipeline.ratelimit.book import Book
 from import_pipeline.ratelimit.exchange import Ask, Exchange, StoreError
 from import_pipeline.ratelimit.pause import Shared, begin
-from import_pipeline.ratelimit.rule import Book, exchange
+from import_pipeline.ratelimit.rule import exchange
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS permits (api TEXT, permit TEXT, moment INTEGER NOT NULL, PRIMARY KEY (api, permit))

@@ -5,14 +5,16 @@
 -- ARGV  look_ahead, count, epoch and moment last seen by this process, elapsed there since, told, quickest, samples,
 --       standing, spent, concurrent, lift, source, #tiers, #sightings, #named, #counted, #refuted, #settled,
 --       (amount, window)..., (tier, used, age)..., (limit, used, reset, window, age, took)..., (places, age)...,
---       (limit)..., (permit, outcome, age, wait, cost, is_guess)..., (permit, lifetime, cost)...
+--       (limit)..., (permit, outcome, age, wait, cost, is_guess, took)..., (permit, lifetime, cost)...
 local STAMPS, STATE, FLYING, COUNTS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local SECOND, SLACK, GAP, POLL, REJOIN, FRESH, WEEK = 1000000, 250000, 1000000, 50000, 2000000, 2000000, 604800000
 local WHOLE, LEAST = 1000000, 100000
 local FIELDS = {'offset', 'seen', 'epoch', 'hold', 'pause', 'probing', 'probe_until', 'hits', 'sleeps', 'slept',
-                'sleep_until', 'asleep', 'keep', 'learned', 'relax_at', 'weak', 'told', 'told_at', 'quickest',
+                'sleep_until', 'asleep', 'keep', 'learned', 'told', 'told_at', 'quickest',
                 'quickest_before', 'samples', 'samples_before', 'turned', 'strict_until', 'before', 'refused_at',
-                'longest', 'spent', 'spent_before', 'standing', 'standing_before', 'named_full_at', 'hinted'}
+                'longest', 'spent', 'spent_before', 'standing', 'standing_before', 'named_full_at', 'hinted', 'at_once',
+                'crowd', 'crowd_at', 'landed', 'crowded_at', 'blamed', 'raised', 'rate_step', 'rate_rest', 'rate_gap', 'rate_raised',
+                'flight_step', 'flight_rest', 'flight_gap', 'flight_raised'}
 local max, min, floor, ceil = math.max, math.min, math.floor, math.ceil
 local at = 0
 local function text() at = at + 1; return ARGV[at] end
@@ -29,9 +31,16 @@ end
 
 local s = {}
 for i, value in ipairs(redis.call('HMGET', STATE, unpack(FIELDS))) do s[FIELDS[i]] = tonumber(value or 0) end
-local probe, lessons_of, lessons = unpack(redis.call('HMGET', STATE, 'probe', 'lessons_of', 'lessons'))
-probe, lessons_of, lessons = probe or '', lessons_of or '', lessons or ''
+local probe, lessons_of, set_aside = unpack(redis.call('HMGET', STATE, 'probe', 'lessons_of', 'set_aside'))
+probe, lessons_of, set_aside = probe or '', lessons_of or '', set_aside or ''
+local found, newly_long = {}, {}
+for amount, window, sign, least, first in
+  string.gmatch(redis.call('HGET', STATE, 'found') or '', '(%d+):(%d+):(%d+):?(%d*):?(%d*)') do
+  found[#found + 1] = {tonumber(amount), tonumber(window), tonumber(sign), tonumber(least) or tonumber(window),
+                       tonumber(first) or 0}
+end
 if s.epoch == 0 then s.learned, s.told = WHOLE, WHOLE end
+s.rate_step, s.flight_step = max(1, s.rate_step), max(1, s.flight_step)
 local look_ahead, count, epoch, seen, elapsed = number(), number(), number(), number(), number()
 local told, quickest, samples, standing, spent = number(), number(), number(), number(), number()
 local concurrent, lift, source = number(), number() == 1, text()
@@ -43,7 +52,8 @@ for _ = 1, n_refuted do refuted[number()] = true end
 local configured = n_tiers > 0
 local settled, wanted = {}, {}
 for i = 1, n_settled do
-  settled[i] = {permit = text(), outcome = text(), age = number(), wait = number(), cost = number(), is_guess = number() == 1}
+  settled[i] = {permit = text(), outcome = text(), age = number(), wait = number(), cost = number(),
+                is_guess = number() == 1, took = number()}
 end
 while at < #ARGV do wanted[#wanted + 1] = {permit = text(), lifetime = number(), cost = number()} end
 

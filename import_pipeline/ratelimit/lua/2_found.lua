@@ -1,11 +1,7 @@
 -- Tiers of an api for which none is configured: named by the server's headers, or found by being refused (found.py).
-local LASTS, MOST_FOUND, LOOK_BACK, LONGEST_LOOK, JOIN, AT_ONCE = 86400 * SECOND, 6, 10, 3600 * SECOND, 500000, 500000
+local MOST_FOUND, LOOK_BACK, LONGEST_LOOK, JOIN, AT_ONCE = 6, 10, 3600 * SECOND, 500000, 500000
 local DAY, MOST_STAMPS, LEAST_WINDOW = 86400 * SECOND, 10000, 600 * SECOND
-local RELAX_AFTER, ROUNDING, SKEW, NOT_TOLD = 120 * SECOND, 250000, 50000, SECOND
-local found, newly_long = {}, {}
-for amount, window, sign, least in string.gmatch(redis.call('HGET', STATE, 'found') or '', '(%d+):(%d+):(%d+):?(%d*)') do
-  found[#found + 1] = {tonumber(amount), tonumber(window), tonumber(sign), tonumber(least) or tonumber(window)}
-end
+local ROUNDING, SKEW, NOT_TOLD = 250000, 50000, SECOND
 -- What a person or an answer shows not to hold any longer (corrected.py); 4_learning does the rest.
 local tier_names = {}
 for i, tier in ipairs(tiers) do tier_names[i] = exact(tier[1]) .. '/' .. exact(tier[2]) end
@@ -17,14 +13,15 @@ if source ~= '' then
   redis.call('HSET', STATE, 'limits of ' .. source, limits)
 end
 if is_corrected then
-  s.pause, found = min(s.pause, s.hinted), {}
+  s.pause, found, trials = min(s.pause, s.hinted), {}, {}
+  s.at_once, s.rate_step, s.rate_rest, s.rate_gap, s.rate_raised = 0, 1, 0, 0, 0
+  s.flight_step, s.flight_rest, s.flight_gap, s.flight_raised = 1, 0, 0, 0
   s.refused_at, s.named_full_at, s.strict_until = 0, 0, 0
 end
 if lift then s.pause, s.hinted = 0, 0 end
 for i = #found, 1, -1 do
   if refuted[found[i][1]] then table.remove(found, i) end
 end
-local function later_than(moment) return redis.call('ZCOUNT', STAMPS, '(' .. exact(moment), '+inf') end
 local function first_after(moment)
   return tonumber(redis.call('ZRANGEBYSCORE', STAMPS, '(' .. exact(moment), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2])
 end
@@ -43,8 +40,8 @@ end
 local function is_long(amount, window)
   return window >= DAY or (amount > MOST_STAMPS and window >= LEAST_WINDOW)
 end
-local function remember(amount, window, least, used)
-  found[#found + 1] = {amount, window, now, least}
+local function remember(amount, window, least, used, first)
+  found[#found + 1] = {amount, window, now, least, first}
   if is_long(amount, window) then newly_long[#newly_long + 1] = {window, used} end
   if #found > MOST_FOUND then table.remove(found, 1) end
 end
@@ -109,13 +106,13 @@ local function name_tier(told)
         if not is_told then shortest, window = counted_window(told, shortest, window, longest) end
       end
       if window > tier[2] then lengthen(tier, window, min(told.used, amount)) end
-      tier[2], tier[3], tier[4] = window, now, shortest
+      tier[2], tier[3], tier[4], tier[5] = window, now, shortest, 0
       return
     end
   end
   if (is_told or told.reset > 0) and not is_implied(told.limit, longest) then
     if #found == 0 then s.hold = max(s.hold, now + JOIN) end
-    remember(told.limit, longest, least, min(told.used, told.limit))
+    remember(told.limit, longest, least, min(told.used, told.limit), 0)
   end
 end
 local function find(amount, window)
@@ -126,7 +123,7 @@ local function find(amount, window)
     end
   end
   if is_implied(amount, window) then return false end
-  remember(amount, window, window, amount)
+  remember(amount, window, window, amount, amount)
   return true
 end
 
@@ -145,8 +142,8 @@ local function discover(moment)
   end
   if best == 0 or not find(best, whole(best_window)) then
     s.learned = max(LEAST, s.learned - floor(s.learned / 10))
-    s.relax_at = now + max(RELAX_AFTER, 5 * s.keep)
   end
+  lowered()
 end
 
 if not configured then
@@ -160,12 +157,12 @@ if not configured then
   end
   local refused_at, longest_wait
   for _, each in ipairs(settled) do
-    if each.outcome == 'r' then
+    if each.outcome == 'r' and not trials[each.permit] then
       refused_at, longest_wait = min(refused_at or now, now - each.age), max(longest_wait or 0, each.wait)
     end
   end
-  if refused_at then
-    if s.refused_at == 0 then s.refused_at = refused_at end
+  if refused_at and s.pause <= now and s.refused_at == 0 then s.refused_at = refused_at end
+  if refused_at and s.refused_at > 0 then
     s.keep = max(s.keep, min(LONGEST_LOOK, LOOK_BACK * (now - s.refused_at + longest_wait)))
   end
 end

@@ -1,15 +1,15 @@
 -- What the server's behaviour teaches (learning.py).
-local EARLY, LATE = 250000, 1250000
+local EARLY, LATE, STRICT_AFTER = 250000, 1250000, 120 * SECOND
 local PERIOD, SAMPLES, STANDING, LONGEST_CREDITED = 60000000, 20, 10, 10000000
 
 -- It is about the configured tiers; what is known about others is kept aside (lessons.py).
-local LESSON, KEPT = {'learned', 'relax_at', 'weak', 'told', 'told_at'}, 4
+local LESSON, KEPT = {'learned', 'told', 'told_at'}, 4
 local name = table.concat(tier_names, ',')
 if name ~= lessons_of then
-  local aside, known = {}, {WHOLE, 0, 0, WHOLE, 0}
-  for other, numbers_of in string.gmatch(lessons, '([%d/,]*)=([%d:]+);') do
+  local aside, known = {}, {WHOLE, WHOLE, 0}
+  for other, numbers_of in string.gmatch(set_aside, '([%d/,]*)=([%d:]+);') do
     if other == name then
-      for i, number in ipairs({string.match(numbers_of, '(%d+):(%d+):(%d+):(%d+):(%d+)')}) do known[i] = tonumber(number) end
+      for i, number in ipairs({string.match(numbers_of, '(%d+):(%d+):(%d+)')}) do known[i] = tonumber(number) end
     elseif other ~= lessons_of then
       aside[#aside + 1] = other .. '=' .. numbers_of .. ';'
     end
@@ -17,19 +17,15 @@ if name ~= lessons_of then
   local old = {}
   for i, field in ipairs(LESSON) do old[i], s[field] = exact(s[field]), known[i] end
   aside[#aside + 1] = lessons_of .. '=' .. table.concat(old, ':') .. ';'
-  lessons_of, lessons = name, table.concat(aside, '', max(1, #aside - KEPT + 1))
+  lessons_of, set_aside = name, table.concat(aside, '', max(1, #aside - KEPT + 1))
 end
 if is_corrected then
-  s.learned, s.relax_at, s.weak, s.told, s.told_at, lessons = WHOLE, 0, 0, WHOLE, 0, ''
+  s.learned, s.told, s.told_at, set_aside = WHOLE, WHOLE, 0, ''
 end
 if n_refuted > 0 then s.told = WHOLE end
 
 for _, tier in ipairs(tiers) do
   if not tier.is_long then s.keep = max(s.keep, tier[2]) end
-end
-if s.learned < WHOLE and now >= s.relax_at then
-  s.learned = s.weak == 1 and WHOLE or min(WHOLE, s.learned + floor(s.learned / 20))
-  s.relax_at, s.weak = now + (s.keep > 0 and s.keep or PERIOD), 0
 end
 if told > 0 and (told <= s.told or now >= s.told_at + max(PERIOD, s.keep)) then s.told, s.told_at = told, now end
 if now >= s.turned + PERIOD then
@@ -59,12 +55,14 @@ local function tighten(moment, wait, again)
     if frees_in - EARLY <= wait and wait <= frees_in + LATE then certain = max(certain, part) end
   end
   local part = max(LEAST, certain >= 0 and certain or fullest)
-  if again and s.learned < WHOLE then
-    part = max(LEAST, min(part, s.learned - floor(s.learned / 10)))
+  if again then
+    if s.learned < WHOLE and s.rate_raised == 0 then
+      part = max(LEAST, min(part, s.learned - floor(s.learned / 10)))
+    end
+    lowered()
   end
-  if part < s.learned then s.learned, s.weak = part, (certain < 0 and now < s.epoch + s.keep) and 1 or 0 end
-  s.strict_until = now + max(RELAX_AFTER, 5 * s.keep)
-  s.relax_at = s.weak == 1 and s.epoch + s.keep or s.strict_until
+  s.learned = min(s.learned, part)
+  s.strict_until = now + max(STRICT_AFTER, 5 * s.keep)
 end
 
 -- Where the server counts more than all that we can have sent, somebody else uses the key.

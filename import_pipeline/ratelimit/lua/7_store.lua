@@ -8,8 +8,13 @@ end
 local tiers_found = {}
 for i, tier in ipairs(found) do
   tiers_found[i] = exact(tier[1]) .. ':' .. exact(tier[2]) .. ':' .. exact(tier[3]) .. ':' .. exact(tier[4])
+                   .. ':' .. exact(tier[5])
 end
-local changed = {'probe', probe, 'found', table.concat(tiers_found, ';'), 'lessons_of', lessons_of, 'lessons', lessons}
+local trials_left = {}
+for permit, trial in pairs(trials) do
+  trials_left[#trials_left + 1] = permit .. ' ' .. exact(trial[1]) .. ' ' .. exact(trial[2]) .. ' ' .. exact(trial[3]) .. ';'
+end
+local changed = {'trials', table.concat(trials_left), 'probe', probe, 'found', table.concat(tiers_found, ';'), 'lessons_of', lessons_of, 'set_aside', set_aside}
 for _, field in ipairs(FIELDS) do
   changed[#changed + 1] = field
   changed[#changed + 1] = exact(s[field])
@@ -25,7 +30,7 @@ end
 if #long > 0 then redis.call('PEXPIRE', COUNTS, expiry) end
 
 local reply = {now, s.epoch, wait, max(0, s.pause - now), s.probing, lost and 1 or 0, emptied and 1 or 0, s.hits,
-               s.sleeps, s.slept - max(0, s.sleep_until - now), portion, flying, configured and 0 or #found, #used}
+               s.sleeps, s.slept - max(0, s.sleep_until - now), portion, flying, s.at_once, configured and 0 or #found, #used}
 if not configured then
   for _, tier in ipairs(found) do reply[#reply + 1] = tier[1]; reply[#reply + 1] = tier[2] end
 end

@@ -2,10 +2,10 @@
 
 import pytest
 
+from import_pipeline.ratelimit import trials
 from import_pipeline.ratelimit.exchange import SECOND, Delays, Outcome, Settled, Sighting
 from import_pipeline.ratelimit.learning import (
     PERIOD,
-    RELAX_AFTER,
     SAMPLES,
     STANDING,
     Window,
@@ -27,7 +27,9 @@ def answered(*permits: str) -> list[Settled]:
 
 
 def refused(*permits: str, wait: float) -> list[Settled]:
-    return [Settled(permit=permit, outcome=Outcome.REFUSED, wait=round(wait * SECOND)) for permit in permits]
+    """They were sent with those that are answered."""
+    outcome, took = Outcome.REFUSED, SECOND // 10
+    return [Settled(permit=permit, outcome=outcome, wait=round(wait * SECOND), took=took) for permit in permits]
 
 
 def test_a_lower_limit_is_learned_from_those_in_flight_at_the_first_refusal() -> None:
@@ -37,37 +39,8 @@ def test_a_lower_limit_is_learned_from_those_in_flight_at_the_first_refusal() ->
     story.at(0.05, 0, *answered(*burst[:40]), *refused(*burst[40:], wait=2))
     assert (story.result.part, story.result.hits) == (800_000, 10)
     (probe,) = story.at(2.1, 50)
-    assert len(story.at(2.2, 50, *answered(probe))) == 39
+    assert len(story.at(2.2, 50, *answered(probe))) == 39 + 1  # one request tries for more
     assert story.result.part == 800_000
-
-
-def test_places_that_others_took_before_we_came_are_not_held_against_the_server() -> None:
-    """Ten of 40 are let in, and the wait fits no request of ours: it is believed only until all such have left."""
-    story = Story(CONFIGURED)
-    burst = story.at(0, 40)
-    story.at(0.05, 0, *answered(*burst[:10]), *refused(*burst[10:], wait=5))
-    assert story.result.part == 200_000
-    (probe,) = story.at(5.1, 5)
-    story.at(5.2, 0, *answered(probe))
-    story.at(10.1)
-    assert story.result.part == WHOLE
-
-
-def test_what_was_learned_is_tried_again_slowly() -> None:
-    story = Story(CONFIGURED)
-    burst = story.at(0, 50)
-    story.at(0.05, 0, *answered(*burst[:40]), *refused(*burst[40:], wait=2))
-    learned_at = 0.05
-    until = learned_at + RELAX_AFTER / SECOND
-    story.at(until - 0.01)
-    assert story.result.part == 800_000
-    story.at(until + 0.01)
-    assert story.result.part == 840_000
-    story.at(until + 9)
-    assert story.result.part == 840_000
-    for step in range(10):
-        story.at(until + 10.1 * (step + 1))
-    assert story.result.part == WHOLE
 
 
 def test_a_second_refusal_after_the_pause_tightens_further() -> None:
@@ -77,7 +50,7 @@ def test_a_second_refusal_after_the_pause_tightens_further() -> None:
     story.at(0.05, 0, *answered(*burst[:48]), *refused(*burst[48:], wait=2))
     assert story.result.part == 960_000
     (probe,) = story.at(2.1, 5)
-    second = story.at(2.2, 50, *answered(probe))
+    second = story.at(2.2, 47, *answered(probe))
     story.at(2.3, 0, *answered(*second[:45]), *refused(*second[45:47], wait=2))
     assert story.result.part == 864_000
 
@@ -205,6 +178,49 @@ def test_the_quickest_answer_counts_for_a_period_and_the_next() -> None:
 )
 def test_the_credit_shortens_short_windows(window: int, credited: int, expected: int) -> None:
     assert effective_window(window, credited) == expected
+
+
+def test_what_was_learned_is_tried_soon_and_rises_with_each_trial_that_is_admitted() -> None:
+    """One request above 40 of 50, then two and four at once, until all that is configured is used."""
+    story = Story(CONFIGURED)
+    burst = story.at(0, 50)
+    story.at(0.05, 0, *answered(*burst[:40]), *refused(*burst[40:], wait=2))
+    (probe,) = story.at(2.1, 50)
+    sent = story.at(2.2, 50, *answered(probe))
+    parts = []
+    while len(sent) > 0:
+        sent = story.at(2.3, 50, *answered(*sent))
+        parts.append(story.result.part)
+    assert parts == [820_000, 860_000, 940_000, WHOLE]
+    assert story.result.used == (50, 90)
+
+
+def test_a_trial_that_is_refused_lowers_nothing_and_the_next_one_waits_for_a_hundred_requests() -> None:
+    story = Story(CONFIGURED[:1])
+    burst = story.at(0, 50)
+    story.at(0.05, 0, *answered(*burst[:40]), *refused(*burst[40:], wait=2))
+    (probe,) = story.at(2.1, 50)
+    *admitted, trial = story.at(2.2, 50, *answered(probe))
+    story.at(2.3, 0, *answered(*admitted), *refused(trial, wait=2))
+    assert story.result.part == 800_000
+    (probe,) = story.at(4.4, 50)
+    story.at(4.45, 0, *answered(probe))
+    numbers = []
+    for turn in range(4):
+        sent = story.at(4.5 + 2.2 * turn, 50)
+        numbers.append(len(sent))
+        story.at(4.6 + 2.2 * turn, 0, *answered(*sent))
+    assert numbers == [39, 40, 40, 41]
+
+
+def test_a_hundred_requests_rest_after_the_first_trial_and_two_hundred_after_the_second() -> None:
+    shared = Shared(learned=WHOLE // 2)
+    rests = []
+    for number in range(6):
+        shared.trials = {str(number): [trials.PART, 9, 1]}
+        assert trials.refused(shared, str(number), again=True)
+        rests.append(shared.rate_rise[trials.REST])
+    assert rests == [100, 200, 400, 800, 1600, 1600]
 
 
 WRONG, RIGHT = ((500, 20 * SECOND),), ((50, 2 * SECOND),)

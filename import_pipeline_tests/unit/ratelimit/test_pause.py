@@ -61,7 +61,8 @@ def test_nobody_sends_in_a_pause_and_one_request_tries_first() -> None:
     """After the pause one process gets one permit; the others wait for its answer, then for the tiers alone."""
     story = Story(200)
     story.at(0, "1", "ab")
-    story.at(1, "1", "", refused("a", 4), answered("b"))
+    story.at(0.5, "1", "", answered("b"))
+    story.at(1, "1", "", refused("a", 4))
     assert story.at(4.999, "2", "cd").starts == ()
     probe = story.at(5, "1", "ef")
     assert (probe.starts, probe.probing) == ((0,), True)

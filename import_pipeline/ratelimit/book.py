@@ -1,0 +1,44 @@
+"""The permits of one api within a step of its store: stamps, those in flight, and the counts of long tiers."""
+
+from collections.abc import Sequence
+
+from import_pipeline.ratelimit import hundredths
+from import_pipeline.ratelimit.pause import Shared
+from import_pipeline.ratelimit.stamps import Stamps, places
+
+
+class Book:
+    """What is known of an api's permits: stamps, those in flight, and the counts of long tiers."""
+
+    def __init__(self, shared: Shared, stamps: Stamps, flying: Stamps) -> None:
+        self.shared, self.stamps, self.flying = shared, stamps, flying
+        self._long: list[int] = []
+
+    def use(self, tiers: Sequence[tuple[int, int]]) -> None:
+        """Count in these tiers' windows from now on."""
+        self._long = sorted({window for amount, window in tiers if hundredths.is_long(amount, window)})
+
+    def put(self, permit: str, cost: int, moment: int) -> None:
+        """Let a permit's places be taken at a moment, or move them there."""
+        for place in places(permit, cost):
+            self._leave(place)
+            self.stamps.put(place, moment)
+            for window in self._long:
+                hundredths.add(self.shared.counts, window, moment, 1)
+
+    def remove(self, permit: str, cost: int) -> None:
+        """Let a permit's places be free."""
+        for place in places(permit, cost):
+            self._leave(place)
+            self.stamps.remove(place)
+
+    def taken(self, amount: int, window: int, since: int) -> int:
+        """How many places of a tier are taken, of those later than a moment where it tells moments apart."""
+        if hundredths.is_long(amount, window):
+            return hundredths.taken(self.shared.counts, window)
+        return self.stamps.later_than(since)
+
+    def _leave(self, place: str) -> None:
+        if self._long and (moment := self.stamps.moment(place)) is not None:
+            for window in self._long:
+                hundredths.add(self.shared.counts, window, moment, -1)

@@ -1,0 +1,128 @@
+"""APIs whose limits are not those that we know of, and one import against them, in virtual time."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+import httpx
+
+from import_pipeline.ratelimit import Limiter, RateLimitedTransport, parse_tiers
+from import_pipeline.ratelimit.exchange import Permits
+from import_pipeline.testing import MemoryPermits
+from import_pipeline_tests.leaping import Delay, LoopClock, SimulatedConnections, SimulatedServer
+
+
+@dataclass
+class Window:
+    """A strict sliding window of the server's own; `amount` may change while it serves."""
+
+    amount: int
+    seconds: float
+    log: deque[float] = field(default_factory=deque)
+
+    def wait(self, now: float) -> float | None:
+        """Seconds until a place is free where none is; else one is taken."""
+        while self.log and self.log[0] <= now - self.seconds:
+            self.log.popleft()
+        if len(self.log) >= self.amount:
+            return self.log[len(self.log) - self.amount] + self.seconds - now
+        self.log.append(now)
+        return None
+
+
+@dataclass(kw_only=True)
+class UnknownServer(SimulatedServer):
+    """Refuses by a rule of its own: `rule(path, now, in flight)` gives the seconds to wait, or None to admit.
+
+    A request is in flight from its arrival until it was served, its own included; a refused one is served at once.
+    """
+
+    limits: str = "none"
+    rule: Callable[[str, float, int], float | None]
+    headers: Callable[[str, float], dict[str, str]] = lambda path, now: {}
+    names_a_wait: bool = True
+    serving: Delay = lambda: 0.0  #: seconds from the counting until a request is served
+    in_flight: int = 0
+    first: float | None = None
+    last: float = 0.0
+
+    async def answer_to(self, path: str) -> httpx.Response:
+        """Count a request that is sent now."""
+        time = asyncio.get_running_loop().time
+        self.first = time() if self.first is None else self.first
+        await asyncio.sleep(self.before())
+        self.in_flight += 1
+        wait = self.rule(path, time(), self.in_flight)
+        headers = self.headers(path, time())
+        if wait is None:
+            self.admitted.append(time())
+            await asyncio.sleep(self.serving())
+        else:
+            self.refused += 1
+            if self.names_a_wait:
+                headers["retry-after"] = str(int(-(-wait // 1)))
+        self.in_flight -= 1
+        await asyncio.sleep(self.after())
+        self.last = time()
+        headers["date"] = self.date(time())
+        return httpx.Response(429 if wait is not None else 200, headers=headers, stream=httpx.ByteStream(b"{}"))
+
+
+class Connections(SimulatedConnections):
+    """One process's connections to it."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        trace, server = request.extensions["trace"], self.server
+        assert isinstance(server, UnknownServer)
+        if self.free:
+            self.free -= 1
+        else:
+            await trace("connection.connect_tcp.started", {})
+        await trace("http11.send_request_headers.started", {})
+        response = await server.answer_to(request.url.path)
+        self.free += 1
+        return response
+
+
+async def import_all(
+    server: UnknownServer,
+    *,
+    limits: str | Sequence[str] = "",
+    details: int,
+    pages: int = 0,
+    processes: int = 1,
+    workers: int = 10,
+    seed: int = 1,
+    permits: Permits | None = None,
+) -> None:
+    """List pages one after the other, which go first, and details by workers beside them, in each process its share."""
+    clock, random = LoopClock(), Random(seed)
+    store = permits or MemoryPermits(clock)
+    left, listed = iter(range(details)), iter(range(pages))
+
+    async def process(own: str) -> None:
+        await asyncio.sleep(random.uniform(0, 0.01))
+        async with Limiter("api", parse_tiers(own), store, clock=clock, chance=random.random) as limiter:
+            transport = RateLimitedTransport(Connections(server), limiter)
+            async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as client:
+
+                async def worker() -> None:
+                    for number in left:
+                        await client.get(f"/things/{number}")
+
+                async def lister() -> None:
+                    for page in listed:
+                        await client.get(f"/things?page={page}", extensions={"import_pipeline": {"first": True}})
+
+                await asyncio.gather(lister(), *(worker() for _ in range(workers)))
+
+    own = [limits] * processes if isinstance(limits, str) else limits
+    await asyncio.gather(*map(process, own))
+
+
+def took(server: UnknownServer) -> float:
+    """Seconds from the first request to the last answer."""
+    assert server.first is not None
+    return server.last - server.first
