@@ -122,13 +122,22 @@ class Advertised:
         holding = tuple(each for each in told if (each.limit, each.window) not in self._refuted)
         for each in holding:
             place = tier_of(self._with_longest_reset(kind, each), self.tiers)
-            if each.limit and place is not None:
+            if each.limit and place is not None and self._is_clear(each, place):
                 before, _ = self._in_use.get(place, (each.limit, None))
                 if each.limit > before:
                     refuted.add(before)  # the server names more for the same window now
                 self._in_use[place] = (each.limit, each.window)
         parts = [limit / self.tiers[place][0] for place, (limit, _) in self._in_use.items()]
         return Findings(holding=holding, refuted=frozenset(refuted), part=min(1.0, *parts) if parts else None)
+
+    def _is_clear(self, told: Standing, place: int) -> bool:
+        """Return whether a limit surely speaks of that tier.
+
+        One above the tier's amount may as well be a longer tier's near the end of its window.
+        """
+        amount, seconds = self.tiers[place]
+        is_longest = all(seconds >= other for _, other in self.tiers)
+        return told.window is not None or is_longest or (told.limit or 0) <= amount
 
     def _count(self, kind: str) -> None:
         self._answers[kind] = self._answers.get(kind, 0.0) + 1

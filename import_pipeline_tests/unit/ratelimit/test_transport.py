@@ -87,6 +87,33 @@ async def test_ten_refusals_in_a_row_use_up_nothing_of_the_callers() -> None:
         assert (await limiter.usage()).hits == 10
 
 
+async def test_a_status_with_other_meanings_is_no_refusal_for_ever() -> None:
+    """An item that stays locked: ten waits, then the answer is what the caller has to judge."""
+    clock, seen = FakeClock(), list[int | None]()
+    locked = in_turn(httpx.Response(423, headers={"Retry-After": "3"}))
+    async with client_of(locked, clock, observe=seen.append) as (client, _):
+        assert (await client.get("/items/1")).status_code == 423
+        assert seen == [423] * 10
+        assert 27 <= clock.monotonic() < 40
+
+
+async def test_one_request_that_is_refused_while_others_are_answered_gets_its_refusal() -> None:
+    clock, others = FakeClock(), list[int]()
+    too_many_for_it = lambda request: too_many() if request.url.path == "/it" else {}  # noqa: E731
+    async with client_of(CannedTransport(too_many_for_it), clock, tiers="") as (client, _):
+
+        async def go_on() -> None:
+            while True:
+                others.append((await client.get("/others")).status_code)
+                await clock.sleep(0.5)
+
+        going_on = asyncio.create_task(go_on())
+        assert (await client.get("/it")).status_code == 429
+        going_on.cancel()
+        await asyncio.wait([going_on])
+    assert set(others) == {200}
+
+
 async def test_the_sources_own_signal_counts_as_a_refusal() -> None:
     """A 200 with an error in its body; the hook gets a response that can be read."""
     clock = FakeClock()

@@ -110,6 +110,13 @@ def test_a_limit_holds_for_the_requests_that_hear_of_it(answers, part):
     assert findings[-1].part == part
 
 
+def test_a_longer_tiers_limit_near_the_end_of_its_window_refutes_no_shorter_tiers():
+    advertised = Advertised([(50, 2), (200, 10)])
+    assert advertised.hear(LIST, [Standing(limit=40, reset=seconds(2))]).part == 0.8
+    late = advertised.hear(LIST, [Standing(limit=160, reset=seconds(1))])
+    assert (late.part, late.refuted) == (0.8, frozenset())
+
+
 def test_a_refuted_limit_is_named_once_and_not_believed_again():
     advertised = Advertised(HOUR)
     advertised.hear(LIST, [THIRTY])
