@@ -17,7 +17,9 @@ import httpx
 
 from import_pipeline.contracts import Connector
 from import_pipeline.errors import HookFailed
+from import_pipeline.importer.interruption import RUNNING_HOOKS, HookInterrupted
 from import_pipeline.importer.quoting import MOST_SAID, excerpt, meet_answer, oddities
+from import_pipeline.wording import visible
 
 T = TypeVar("T")
 
@@ -58,12 +60,13 @@ def call_hook(
     """
     value, cause = None, None
     try:
-        value = getattr(owner, name)(*arguments)
-        return returns.read(_plain(value))
+        with RUNNING_HOOKS.one_more():
+            value = getattr(owner, name)(*arguments)
+            return returns.read(_plain(value))
     except _Unfit:
         problem, place = f"must return {returns.expected}, got {_shown(value)}", _definition(owner, name)
     except BaseException as error:
-        if isinstance(error, (KeyboardInterrupt, *passes)):
+        if isinstance(error, (KeyboardInterrupt, HookInterrupted, *passes)):
             raise
         if response is not None:
             meet_answer(response)
@@ -75,12 +78,12 @@ def call_hook(
 
 
 def said_of(error: BaseException) -> str:
-    """An error's class and the beginning of its text, on one line and without secrets."""
+    """An error's class and the beginning of its text, on one line (line breaks are written out), without secrets."""
     try:
         text = str(error)[: 10 * MOST_SAID]
     except Exception:  # noqa: BLE001 - __str__ is users' code, too
         text = "its text cannot be told"
-    text = excerpt(" ".join(text.split()), MOST_SAID)
+    text = excerpt(visible(text.strip()), MOST_SAID)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

@@ -4,10 +4,15 @@ import asyncio
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 from import_pipeline.errors import ImportPipelineError
+
+#: Seconds between a signal and the end of a hook that does not return, and between two tries to end it.
+HOOK_SECONDS = 0.5
 
 
 def endings() -> list[signal.Signals]:
@@ -17,26 +22,82 @@ def endings() -> list[signal.Signals]:
     return [signal.SIGINT, signal.SIGTERM, *heard]
 
 
+class HookInterrupted(BaseException):
+    """The process is told to end, and a hook of the source holds the event loop. No hook should catch it."""
+
+
+class _RunningHooks:
+    """The hooks that run in the main thread now; only there can a signal end one."""
+
+    def __init__(self) -> None:
+        self._began: list[float] = []
+
+    @contextmanager
+    def one_more(self) -> Iterator[None]:
+        """While this lasts, a hook runs."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        self._began.append(time.monotonic())
+        try:
+            yield
+        finally:
+            self._began.pop()
+
+    def seconds(self) -> float:
+        """How long the outermost of them has run; 0 if none runs."""
+        return time.monotonic() - self._began[0] if self._began else 0.0
+
+
+RUNNING_HOOKS = _RunningHooks()
+
+
 @contextmanager
-def signals(loop: asyncio.AbstractEventLoop, interrupt: Callable[[], None]) -> Iterator[None]:
+def signals(
+    loop: asyncio.AbstractEventLoop, interrupt: Callable[[], None], hook_seconds: float = HOOK_SECONDS
+) -> Iterator[None]:
     """SIGINT, SIGTERM and SIGHUP interrupt, as long as this lasts and where this is the main thread.
 
     SIGHUP is what a closed terminal sends; it stays ignored where it is, as under `nohup`.
 
     Dagster's own handlers raise inside whatever runs, which asyncio may swallow; so they are put back afterwards only.
+    The event loop calls `interrupt`. A hook that has held the loop for `hook_seconds` is ended by HookInterrupted.
     """
     if threading.current_thread() is not threading.main_thread() or os.name == "nt":
         yield
         return
+    heard, over = threading.Event(), threading.Event()
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        if not heard.is_set():
+            heard.set()
+            loop.call_soon_threadsafe(interrupt)
+            threading.Thread(target=remind, args=(number,), name="import-interrupt", daemon=True).start()
+        if RUNNING_HOOKS.seconds() >= hook_seconds:
+            raise HookInterrupted
+
+    def remind(number: int) -> None:
+        """Signal again from time to time, for a hook that had just begun: its handler runs only then."""
+        while not over.wait(hook_seconds):
+            signal.pthread_kill(threading.main_thread().ident or 0, number)
+
     before = {number: signal.getsignal(number) for number in endings()}
     for number in before:
-        loop.add_signal_handler(number, interrupt)
+        loop.add_signal_handler(number, lambda: None)  # so that a signal wakes the loop
+        signal.signal(number, hear)
     try:
         yield
     finally:
+        over.set()
         for number, handler in before.items():
             loop.remove_signal_handler(number)
             signal.signal(number, handler)
+
+
+def end_of(group: BaseExceptionGroup[BaseException], asked: ImportPipelineError | None) -> BaseException:
+    """The error that the work ends with: the reason that it was asked to stop for, if that has interrupted a hook."""
+    error = leaf(group)
+    return asked if asked is not None and isinstance(error, HookInterrupted) else error
 
 
 def leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -26,7 +26,7 @@ from import_pipeline.importer.database_wait import patience_of
 from import_pipeline.importer.finalize import complete, end
 from import_pipeline.importer.heartbeat import Heartbeat
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.interruption import leaf, signals
+from import_pipeline.importer.interruption import HookInterrupted, end_of, signals
 from import_pipeline.importer.meter import Meter, has_begun
 from import_pipeline.importer.notify import tell_people
 from import_pipeline.importer.phases import carry_through
@@ -227,8 +227,12 @@ async def interruptible(
         except asyncio.CancelledError:
             if stop.reason is None:
                 raise
+        except HookInterrupted:
+            await asyncio.sleep(0)  # until the loop has heard of the signal, too
+            if stop.reason is None:
+                raise
         except BaseExceptionGroup as group:
-            raise leaf(group) from group
+            raise end_of(group, stop.reason) from group
     if stop.reason is not None:
         raise stop.reason from None
     return result
