@@ -27,14 +27,18 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.orm import DeclarativeBase, mapped_column, relationship
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
+from import_pipeline import run_import
 from import_pipeline.contracts import ImportableMixin, UtcDateTime
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.testing import CannedTransport
 from import_pipeline.tracking import importables
 from import_pipeline.tracking.database import Database
-from import_pipeline_tests.importing import counts, import_through, reasons, rows, settings
+from import_pipeline_tests.importing import counts, import_through, reasons, rows, served, settings
 
 API = "https://api.test"
 
@@ -427,3 +431,42 @@ def test_rows_of_ids_that_no_row_can_have_are_just_not_there(home, postgres_url)
     with closing(Database(things.settings.database_url)) as database, database.write() as connection:
         assert list(importables.ids(connection, things.model, ["7", "nope"])) == ["7"]
         assert connection.scalar(select(1)) == 1
+
+
+def test_an_id_with_a_line_break_in_a_header_fails_its_item_and_reaches_no_server(home):
+    """Over a real connection: what could be sent as a header of its own is not sent at all."""
+    asked = []
+
+    async def page(request):
+        data = [{"id": "1"}, {"id": "2\r\nX-Admin: yes"}, {"id": "3"}]
+        return JSONResponse({"data": data, "current_page": 1, "last_page": 1})
+
+    async def detail(request):
+        asked.append((request.headers["x-id"], "x-admin" in request.headers))
+        return JSONResponse({"name": "a", "price": "1.00"})
+
+    class ByHeader(ItemsSource):
+        def stub(self, item):
+            return Chosen(external_id=item["id"])
+
+        def version(self, item):
+            return None
+
+    base = type("Base", (DeclarativeBase,), {"metadata": MetaData()})
+
+    class Chosen(Row, ImportableMixin, base):
+        __tablename__ = "chosen"
+        id = mapped_column(Integer, primary_key=True)
+        name = text()
+
+        def detail_request(self):
+            return httpx.Request("GET", "/detail", headers={"X-Id": self.external_id})
+
+    ByHeader.model = Chosen
+    app = Starlette(routes=[Route("/api/items", page), Route("/detail", detail)])
+    with served(app) as url:
+        configured = settings(home, url)
+        summary = run_import("items", settings=configured, sources=[ByHeader()])
+    assert counts(summary) == ("completed", 3, 2, 0, 1)
+    assert list(reasons(configured)) == ["2\r\nX-Admin: yes"]
+    assert sorted(asked) == [("1", False), ("3", False)]
