@@ -60,8 +60,8 @@ def skew(theirs: float | None, ours: float, whose: str) -> list[str]:
         return []
     direction = "behind" if theirs > ours else "ahead of"
     return [
-        f"this machine's clock is {abs(theirs - ours):.0f} s {direction} {whose}: slots start early or late, and dead "
-        "imports are told from living ones by it. Let both be set by NTP"
+        f"this machine's clock is {abs(theirs - ours):.0f} s {direction} {whose}: what hosts "
+        "share follows that one, Dagster and the logs follow this one. Let both be set by NTP"
     ]
 
 

@@ -19,7 +19,13 @@ from import_pipeline.errors import (
 )
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.interruption import endings
-from import_pipeline.importer.start import already_running, is_what_was_asked, liveness, new_import
+from import_pipeline.importer.start import (
+    already_running,
+    count_heartbeat_as_now,
+    is_what_was_asked,
+    liveness,
+    new_import,
+)
 from import_pipeline.importer.summary import ImportSummary, summarize
 from import_pipeline.importer.turn import prepare_in_turn
 from import_pipeline.rules.status import ImportStatus, Trigger, with_reason
@@ -118,9 +124,11 @@ def see_through(
 
 
 def _refuse_second(installation: Installation, source: ImportSource) -> None:
+    clock = installation.clock
+    count_heartbeat_as_now(installation.database, source.name, clock)
     with installation.database.read() as connection:
         found = imports.running(connection, source.name)
-    if found is not None and not liveness(found, source.lease).is_dead(installation.clock.now()):
+    if found is not None and not liveness(found, source.lease, clock.monotonic()).is_dead(clock.now()):
         raise already_running(source, found)
 
 

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -11,13 +12,16 @@ from import_pipeline.clock import Clock
 from import_pipeline.errors import DatabaseUnavailable, ImportCancelled, ImportPipelineError, LeaseLost
 from import_pipeline.importer.database_wait import NO_WAIT
 from import_pipeline.rules.database_errors import Meaning
-from import_pipeline.tracking import imports, leases, shards
+from import_pipeline.tracking import events, imports, leases, shards
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.imports import ImportRow, Pulse
 from import_pipeline.tracking.leases import Lease
+from import_pipeline.tracking.process import machine
 
 #: Seconds between two beats at most; a person's wish to cancel is read with each.
 INTERVAL_SECONDS = 1.0
+#: This host's clock may differ from the database's by so much.
+MOST_SKEW_SECONDS = 5.0
 
 
 class Heartbeat:
@@ -27,6 +31,7 @@ class Heartbeat:
     `on_end` is called once, from the thread, when the work must stop: with LeaseLost, ImportCancelled, or
     DatabaseUnavailable once it has lasted for the lease and for `patience_seconds`. A lease that has run out unrenewed
     may be another worker's by then: the next beat finds out.
+    `began`: by the monotonic clock, from when on the time counts.
     """
 
     def __init__(
@@ -39,6 +44,7 @@ class Heartbeat:
         on_end: Callable[[ImportPipelineError], object],
         patience_seconds: float = 0.0,
         also: Callable[[Connection, ImportRow, Pulse], None] = lambda connection, row, pulse: None,
+        began: float | None = None,
     ) -> None:
         self._database = database
         self._lease = lease
@@ -47,6 +53,8 @@ class Heartbeat:
         self._on_end = on_end
         self._patience_seconds = max(lease.seconds, patience_seconds)
         self._also = also
+        self._counted_to = clock.monotonic() if began is None else began
+        self._has_reported_skew = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="import-heartbeat", daemon=True)
 
@@ -67,14 +75,31 @@ class Heartbeat:
         def unit(connection: Connection) -> ImportRow:
             # First, lest items that are being stored come before the requests that were sent for them.
             leases.hold(connection, self._lease, to_write=True)
-            pulse = self._pulse(connection)
+            pulse = replace(self._pulse(connection), monotonic=monotonic, elapsed=monotonic - self._counted_to)
             row = beat(connection, self._lease, self._clock.now(), pulse)
             self._also(connection, row, pulse)
             return row
 
+        monotonic = self._clock.monotonic()
         row = self._database.transact(unit, NO_WAIT)
+        self._counted_to = monotonic
+        self._report_skew()
         if row.cancel_requested_at is not None:
             raise ImportCancelled(f"cancelled by wish of {row.requested_by or 'a person'}")
+
+    def _report_skew(self) -> None:
+        """Record once that this host's clock is not the database's; times are the database's all the same."""
+        server_time = self._database.server_time
+        ahead = server_time.ahead_seconds if server_time is not None else None
+        if self._has_reported_skew or ahead is None or abs(ahead) < MOST_SKEW_SECONDS:
+            return
+        self._has_reported_skew = True
+        sentence = (
+            f"The clock of {machine()} is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the database's, "
+            "whose time counts. Let both be set by NTP."
+        )
+        with self._database.write() as connection:
+            events.note(connection, self._lease.import_id, self._clock.now(), events.CLOCK, sentence)
 
     def settle(self) -> None:
         """The last beat; raises what ends the work. What a shard requested counts even where the import has ended."""

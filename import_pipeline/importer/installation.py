@@ -12,6 +12,7 @@ from import_pipeline.redaction import mask_logs
 from import_pipeline.settings import Settings, load_settings
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.schema import upgrade
+from import_pipeline.tracking.server_clock import clock_of
 from import_pipeline.tracking.user_tables import ensure_table
 
 
@@ -50,7 +51,9 @@ def open_installation(
     database = Database(settings.database_url)
     try:
         upgrade(database)
-        yield Installation(settings=settings, sources=tuple(listed), database=database, clock=clock or SystemClock())
+        yield Installation(
+            settings=settings, sources=tuple(listed), database=database, clock=clock or clock_of(database)
+        )
     finally:
         database.close()
 

@@ -49,11 +49,11 @@ class Leadership:
         now = self._run.installation.clock.now()
         if self.lease is not None:
             try:
-                leases.write(connection, self.lease, now, blocked_until=pulse.blocked_until)
+                leases.write(connection, self.lease, now, blocked_until=pulse.blocked_until, **imports.time_of(pulse))
             except LeaseLost:
                 self.lease = None
         elif may_take_lead(
-            liveness(row, self._place.seconds),
+            liveness(row, self._place.seconds, pulse.monotonic),
             now,
             is_cancelled=row.cancel_requested_at is not None,
             blocked_until=row.blocked_until,
@@ -65,8 +65,8 @@ class Leadership:
         """Take the lead to end the import: whoever ends it has led it. Raises LeaseLost where another worker does."""
 
         def unit(connection: Connection) -> None:
-            row = imports.get(connection, self._place.import_id)
-            if not liveness(row, self._place.seconds).is_dead(self._run.installation.clock.now()):
+            row, clock = imports.get(connection, self._place.import_id), self._run.installation.clock
+            if not liveness(row, self._place.seconds, clock.monotonic()).is_dead(clock.now()):
                 raise leases.lost(self._place)
             self._take(connection, row)
 

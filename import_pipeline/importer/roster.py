@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.start import liveness
+from import_pipeline.importer.start import liveness, silent_seconds
 from import_pipeline.importer.work import Work
 from import_pipeline.rules.liveness import Liveness
 from import_pipeline.rules.shards import LEAD, Turn, turn_of
@@ -31,7 +31,7 @@ def workers_of(row: ImportRow, source: ImportSource) -> int:
     return int(row.metadata.get("shards", source.shards))
 
 
-def shard_liveness(shard: ShardRow, lease_seconds: float) -> Liveness | None:
+def shard_liveness(shard: ShardRow, lease_seconds: float, monotonic: float | None = None) -> Liveness | None:
     """What can be told from here of a shard's worker; None where it has none."""
     if shard.pid is None or shard.host is None or shard.heartbeat_at is None:
         return None
@@ -39,24 +39,29 @@ def shard_liveness(shard: ShardRow, lease_seconds: float) -> Liveness | None:
         heartbeat_at=shard.heartbeat_at,
         lease_seconds=lease_seconds,
         has_owner=True,
-        process_alive=is_alive(shard.host, shard.pid, seen_at=shard.heartbeat_at),
+        process_alive=is_alive(shard.host, shard.pid, seen_at=shard.heartbeat_at, process_began=shard.process_began),
+        silent_seconds=silent_seconds(shard.host, shard.heartbeat_monotonic, monotonic),
     )
 
 
-def living(connection: Connection, import_id: int, lease_seconds: float, now: datetime) -> dict[int, bool]:
+def living(
+    connection: Connection, import_id: int, lease_seconds: float, now: datetime, monotonic: float | None = None
+) -> dict[int, bool]:
     """Worker's number -> whether it lives and has not left."""
     row = imports.get(connection, import_id)
     return {
-        LEAD: not liveness(row, lease_seconds).is_dead(now),
-        **living_shards(connection, import_id, lease_seconds, now),
+        LEAD: not liveness(row, lease_seconds, monotonic).is_dead(now),
+        **living_shards(connection, import_id, lease_seconds, now, monotonic),
     }
 
 
-def living_shards(connection: Connection, import_id: int, lease_seconds: float, now: datetime) -> dict[int, bool]:
+def living_shards(
+    connection: Connection, import_id: int, lease_seconds: float, now: datetime, monotonic: float | None = None
+) -> dict[int, bool]:
     """Shard's number -> whether it lives and has not left."""
     found = {}
     for shard in shards.of_import(connection, import_id):
-        alive = shard_liveness(shard, lease_seconds)
+        alive = shard_liveness(shard, lease_seconds, monotonic)
         found[shard.number] = alive is not None and not alive.is_dead(now)
     return found
 
@@ -67,7 +72,7 @@ async def outlast(work: Work, seats: Callable[[], Collection[int]] | None = None
     `seats` gives the numbers that this worker has now; without it there is the one of its lease.
     """
     while not work.stop.asked.is_set():
-        others = await work.write(living, work.row.id, work.lease.seconds, work.clock.now())
+        others = await work.write(living, work.row.id, work.lease.seconds, work.clock.now(), work.clock.monotonic())
         turn = turn_of([work.lease.shard or LEAD] if seats is None else seats(), others)
         if turn is not Turn.WAIT:
             return turn
@@ -83,7 +88,7 @@ async def last_word(
     until = clock.monotonic() + FAREWELL_SECONDS
     while clock.monotonic() < until:
         with installation.database.read() as connection:
-            others = living(connection, row.id, lease.seconds, clock.now())
+            others = living(connection, row.id, lease.seconds, clock.now(), clock.monotonic())
         turn = turn_of(seats or [lease.shard or LEAD], others)
         if turn is not Turn.WAIT:
             return turn

@@ -77,6 +77,7 @@ class Run:
     worker: Worker = field(default_factory=this_process)
     on_api: Callable[[Api], None] = lambda api: None  #: told once, when the API is open
     on_lead: Callable[[str], None] = lambda run_id: None  #: hears the run that led before, once a shard leads
+    began: float | None = field(default=None, init=False)  #: by the monotonic clock
 
 
 def carry_out(run: Run, import_id: int) -> ImportSummary:
@@ -87,6 +88,7 @@ def carry_out(run: Run, import_id: int) -> ImportSummary:
     the import left for the next run; DatabaseUnavailable.
     """
     installation = run.installation
+    run.began = installation.clock.monotonic()
     row = begin(installation.database, run.source, import_id, run.worker, installation.clock, run.run_id)
     lease = lease_of(row, run.source, run.worker)
     try:
@@ -263,6 +265,7 @@ async def _work(
             installation.clock,
             pulse=lambda connection: meter.pulse(work.uncounted.take(connection)),
             on_end=on_end,
+            began=run.began,
             patience_seconds=run.source.max_outage,
             also=also,
         )

@@ -16,7 +16,7 @@ from import_pipeline.errors import LeaseLost
 from import_pipeline.importer.gauges import Gauges
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.roster import living_shards
-from import_pipeline.importer.start import liveness, new_import
+from import_pipeline.importer.start import count_heartbeat_as_now, liveness, new_import
 from import_pipeline.importer.wishes import see_to
 from import_pipeline.rules.overdue import (
     RUN_START,
@@ -83,6 +83,7 @@ class Seen:
     fate: RunFate = RunFate.ALIVE  #: of the Dagster run that works on it
     waits_for: str | None = None  #: why it stands still, where the store of the limits is still away
     left_in_vain: int = 0  #: workers in a row whom that store did not answer, though it answered here
+    monotonic: float | None = None  #: the monotonic clock then
 
 
 #: Import's id -> what became of the run that was asked for.
@@ -105,6 +106,7 @@ def tick(
     caller repeats what another process has seen of the schedule. `asked(import_id, since)`: what became of a run of
     that import that was asked for then.
     """
+    count_heartbeat_as_now(installation.database, source.name, installation.clock)
     now = installation.clock.now()
     result = Tick()
     seen = _ask_others(installation, source, fate_of)
@@ -164,6 +166,7 @@ def _ask_others(installation: Installation, source: ImportSource, fate_of: Calla
         fate=RunFate.ALIVE if run_id is None else fate_of(run_id),
         waits_for=None if wait is None or _store_answers(installation, source) else wait.reason,
         left_in_vain=0 if wait is None else wait.left_in_vain,
+        monotonic=installation.clock.monotonic(),
     )
 
 
@@ -241,8 +244,8 @@ def state_of(
         cancel_requested_at=row.cancel_requested_at or terminated,
         run_id=row.dagster_run_id,
         run_is_gone=seen.fate is not RunFate.ALIVE,
-        liveness=liveness(row, source.lease) if running else None,
-        others_live=running and any(living_shards(connection, row.id, source.lease, now).values()),
+        liveness=liveness(row, source.lease, seen.monotonic) if running else None,
+        others_live=running and any(living_shards(connection, row.id, source.lease, now, seen.monotonic).values()),
         run_is_queued=answer is Asked.QUEUED,
         run_ended=answer is Asked.ENDED,
     )

@@ -74,7 +74,7 @@ def _take_place(run: Run, import_id: int, number: int) -> tuple[ImportRow, Shard
     """The import, the shard, and the Dagster run of a worker that was gone from its place."""
     if number <= LEAD:
         raise UsageError(f"shard {number}: expected a number from {LEAD + 1} on")
-    now = run.installation.clock.now()
+    now, monotonic = run.installation.clock.now(), run.installation.clock.monotonic()
 
     def unit(connection: Connection) -> tuple[ImportRow, ShardRow, str | None]:
         row = imports.get(connection, import_id)
@@ -83,7 +83,7 @@ def _take_place(run: Run, import_id: int, number: int) -> tuple[ImportRow, Shard
         if row.cancel_requested_at is not None:
             raise LeaseLost(f"import {import_id} is to be cancelled")
         before = {each.number: each for each in shards.of_import(connection, import_id)}.get(number)
-        alive = shard_liveness(before, run.source.lease) if before is not None else None
+        alive = shard_liveness(before, run.source.lease, monotonic) if before is not None else None
         dead = before if alive is not None and alive.is_dead(now) else None
         if dead is not None:
             shards.bury(connection, dead)

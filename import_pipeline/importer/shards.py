@@ -10,6 +10,7 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.roster import shard_liveness, workers_of
 from import_pipeline.importer.work import is_listed
+from import_pipeline.rules.liveness import MOST_AHEAD
 from import_pipeline.rules.overdue import RUN_START
 from import_pipeline.rules.shards import Bury, Sharded, ShardState, decide_shards
 from import_pipeline.rules.status import ImportStatus
@@ -54,32 +55,39 @@ def look_after(
     if behind:
         with database.write() as connection:
             for seen in behind:
-                alive = shard_liveness(seen, source.lease)
+                alive = shard_liveness(seen, source.lease, installation.clock.monotonic())
                 if alive is not None and alive.is_dead(now):
                     _bury(connection, seen, now, result)
     if row is not None and workers_of(row, source) > 1:
         with database.write() as connection:
-            _apply(connection, source, row.id, queued, now, result)
+            for seen in found:
+                shards.count_heartbeat_as_now(connection, seen, now - MOST_AHEAD)
+            _apply(connection, source, row.id, queued, now, installation.clock.monotonic(), result)
     return result
 
 
 def _is_overdue(shard: ShardRow, now: datetime) -> bool:
     """Whether a run was asked for that should have begun by now."""
     asked = shard.run_requested_at
-    return shard.pid is None and shard.ended_at is None and asked is not None and now - asked >= RUN_START
+    return shard.pid is None and shard.ended_at is None and asked is not None and abs(now - asked) >= RUN_START
 
 
 def _apply(
-    connection: Connection, source: ImportSource, import_id: int, queued: set[int], now: datetime, result: ShardTick
+    connection: Connection,
+    source: ImportSource,
+    import_id: int,
+    queued: set[int],
+    now: datetime,
+    monotonic: float,
+    result: ShardTick,
 ) -> None:
     row = imports.get(connection, import_id)
     if row.status is not ImportStatus.RUNNING:
         return
     seen = {each.number: each for each in shards.of_import(connection, import_id)}
     waits = events.waits_for_store(connection, import_id) is not None
-    for decision in decide_shards(
-        _sharded(row, source, waits_for_store=waits), _states(list(seen.values()), source, queued), now
-    ):
+    states = _states(list(seen.values()), source, queued, monotonic)
+    for decision in decide_shards(_sharded(row, source, waits_for_store=waits), states, now):
         number = decision.number
         if isinstance(decision, Bury):
             if _bury(connection, seen[number], now, result):
@@ -103,7 +111,7 @@ def _sharded(row: ImportRow, source: ImportSource, *, waits_for_store: bool) -> 
     )
 
 
-def _states(found: Sequence[ShardRow], source: ImportSource, queued: set[int]) -> list[ShardState]:
+def _states(found: Sequence[ShardRow], source: ImportSource, queued: set[int], monotonic: float) -> list[ShardState]:
     return [
         ShardState(
             number=each.number,
@@ -112,7 +120,7 @@ def _states(found: Sequence[ShardRow], source: ImportSource, queued: set[int]) -
             run_is_queued=each.number in queued,
             has_ended=each.ended_at is not None,
             run_id=each.dagster_run_id,
-            liveness=shard_liveness(each, source.lease),
+            liveness=shard_liveness(each, source.lease, monotonic),
         )
         for each in found
     ]

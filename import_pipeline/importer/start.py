@@ -21,21 +21,29 @@ from import_pipeline.tracking.database import Database, when_committed
 from import_pipeline.tracking.history import importable_type
 from import_pipeline.tracking.imports import ImportRow, NewImport
 from import_pipeline.tracking.leases import Lease
-from import_pipeline.tracking.process import Worker, is_alive, this_process
+from import_pipeline.tracking.process import Worker, is_alive, machine, this_process
 
 
-def liveness(row: ImportRow, lease_seconds: float) -> Liveness:
-    """What can be told from here of the worker of a running import."""
+def liveness(row: ImportRow, lease_seconds: float, monotonic: float | None = None) -> Liveness:
+    """What this host can tell of the worker of a running import; `monotonic`: that clock now, if known."""
     heartbeat_at = row.heartbeat_at or row.started_at or row.created_at
     alive = None
     if row.host is not None and row.pid is not None:
-        alive = is_alive(row.host, row.pid, seen_at=heartbeat_at)
+        alive = is_alive(row.host, row.pid, seen_at=heartbeat_at, process_began=row.process_began)
     return Liveness(
         heartbeat_at=heartbeat_at,
         lease_seconds=lease_seconds,
         has_owner=row.pid is not None,
         process_alive=alive,
+        silent_seconds=silent_seconds(row.host, row.heartbeat_monotonic, monotonic),
     )
+
+
+def silent_seconds(host: str | None, heard: float | None, monotonic: float | None) -> float | None:
+    """The time since a heartbeat of a process of this host, by its monotonic clock; None if that cannot tell."""
+    if host != machine() or heard is None or monotonic is None or monotonic < heard:
+        return None
+    return monotonic - heard
 
 
 def new_import(
@@ -96,17 +104,34 @@ def prepare(
     that was to be cancelled, or is hopeless, ends here first: `bury` hears the Dagster run that worked on it. Raises
     ImportAlreadyRunning where a living one is in the way.
     """
-    now, starter = clock.now(), worker or this_process()
+    count_heartbeat_as_now(database, source.name, clock)
+    now, monotonic, starter = clock.now(), clock.monotonic(), worker or this_process()
 
     def unit(connection: Connection) -> ImportRow:
         found = imports.running(connection, source.name)
-        if found is None or _ended_here(connection, source, found, now, bury):
+        if found is None or _ended_here(connection, source, found, now, monotonic, bury):
             return _adopted(connection, new, starter, now) or imports.create(connection, new, now, starter)
-        if not liveness(found, source.lease).is_dead(now):
+        if not liveness(found, source.lease, monotonic).is_dead(now):
             raise already_running(source, found)
         return found
 
     return database.transact(unit, patience_of(source))
+
+
+def count_heartbeat_as_now(database: Database, source: str, clock: Clock) -> None:
+    """Let a heartbeat from the future, written by a clock that was ahead, count as one of now: it blocks no lease."""
+    now = clock.now()
+    with database.read() as connection:
+        found = imports.running(connection, source)
+    if found is None or not liveness(found, 0.0).is_ahead(now):
+        return
+    with database.write() as connection:
+        if imports.count_heartbeat_as_now(connection, found, now) and found.heartbeat_at is not None:
+            ahead = (found.heartbeat_at - now).total_seconds()
+            sentence = (
+                f"The clock was ahead by {ahead:.0f} s when its worker last gave a sign of life: that counts as now."
+            )
+            events.note(connection, found.id, now, events.CLOCK, sentence)
 
 
 def is_what_was_asked(found: ImportRow, new: NewImport) -> bool:
@@ -142,12 +167,12 @@ def _adopted(connection: Connection, new: NewImport, starter: Worker, now: datet
 def _is_orphaned(row: ImportRow, now: datetime) -> bool:
     """Whether the process that was to carry a scheduled import out is gone, and nobody else is about to."""
     made_at = row.scheduled_at or row.created_at
-    if row.run_requested_at is not None and now - row.run_requested_at < RUN_START:
+    if row.run_requested_at is not None and abs(now - row.run_requested_at) < RUN_START:
         return False
     alive = None
     if row.host is not None and row.pid is not None:
-        alive = is_alive(row.host, row.pid, seen_at=made_at)
-    return now - made_at >= RUN_START if alive is None else not alive
+        alive = is_alive(row.host, row.pid, seen_at=made_at, process_began=row.process_began)
+    return abs(now - made_at) >= RUN_START if alive is None else not alive
 
 
 def begin(
@@ -160,21 +185,27 @@ def begin(
     """
     now = clock.now()
     try:
-        return _begin(database, source, import_id, worker, now, run_id)
+        return _begin(database, source, import_id, worker, now, clock.monotonic(), run_id)
     except (ImportAlreadyRunning, LeaseLost):
         database.transact(lambda connection: scheduling.withdraw(connection, import_id, worker), patience_of(source))
         raise
 
 
 def _begin(
-    database: Database, source: ImportSource, import_id: int, worker: Worker, now: datetime, run_id: str | None
+    database: Database,
+    source: ImportSource,
+    import_id: int,
+    worker: Worker,
+    now: datetime,
+    monotonic: float,
+    run_id: str | None,
 ) -> ImportRow:
     patience = patience_of(source)
 
     def unit(connection: Connection) -> ImportRow:
         found = imports.get(connection, import_id)
         if found.status is ImportStatus.RUNNING:
-            return _take_over(connection, source, found, worker, now, run_id)
+            return _take_over(connection, source, found, worker, now, monotonic, run_id)
         return _start(connection, source, found, worker, now, run_id)
 
     try:
@@ -216,9 +247,15 @@ def _start(
 
 
 def _take_over(
-    connection: Connection, source: ImportSource, row: ImportRow, worker: Worker, now: datetime, run_id: str | None
+    connection: Connection,
+    source: ImportSource,
+    row: ImportRow,
+    worker: Worker,
+    now: datetime,
+    monotonic: float,
+    run_id: str | None,
 ) -> ImportRow:
-    if not liveness(row, source.lease).is_dead(now):
+    if not liveness(row, source.lease, monotonic).is_dead(now):
         raise already_running(source, row)
     taken = imports.take_over(connection, row, worker, now, run_id)
     sentence = f"Process {worker.pid} on {worker.host} goes on: {_why_taken(row, taken)}."
@@ -259,10 +296,15 @@ def _why_taken(row: ImportRow, taken: ImportRow) -> str:
 
 
 def _ended_here(
-    connection: Connection, source: ImportSource, row: ImportRow, now: datetime, bury: Callable[[str], None]
+    connection: Connection,
+    source: ImportSource,
+    row: ImportRow,
+    now: datetime,
+    monotonic: float,
+    bury: Callable[[str], None],
 ) -> bool:
     """End a dead import that was to be cancelled, or that was resumed too often without getting on."""
-    if not liveness(row, source.lease).is_dead(now):
+    if not liveness(row, source.lease, monotonic).is_dead(now):
         return False
     if row.cancel_requested_at is not None:
         status, reason = ImportStatus.CANCELLED, f"cancelled by wish of {row.requested_by or 'a person'}"

@@ -6,7 +6,7 @@ from typing import Any
 
 from import_pipeline.ratelimit import parse_tiers
 from import_pipeline.rules.forecast import minimum_seconds
-from import_pipeline.rules.progress import active_seconds, away_seconds, efficiency
+from import_pipeline.rules.progress import active_seconds, away_seconds, efficiency, elapsed_seconds
 from import_pipeline.rules.status import ENDED, ImportStatus
 from import_pipeline.tracking.imports import AWAY_SECONDS, RESUMED_AFTER, ImportRow
 
@@ -60,10 +60,16 @@ def summarize(row: ImportRow, limits: str, now: datetime, *, deserted_since: dat
     `limits` serve where the import has not begun; after that its own count. `deserted_since`: from when on nobody works
     on one that runs.
     """
-    until = row.ended_at if row.status in ENDED and row.ended_at else now
-    duration = (until - row.started_at).total_seconds() if row.started_at else 0.0
-    slept = min(row.total_sleep_seconds, duration)
-    away = min(_away_seconds(row, now, deserted_since), duration - slept)
+    duration = elapsed_seconds(
+        row.elapsed_seconds,
+        started_at=row.started_at,
+        heard_at=row.heartbeat_at,
+        until=row.ended_at if row.status in ENDED and row.ended_at else now,
+        is_running=row.status is ImportStatus.RUNNING,
+        has_worker=row.pid is not None and deserted_since is None,
+    )
+    slept = max(0.0, min(row.total_sleep_seconds, duration))
+    away = max(0.0, min(_away_seconds(row, now, deserted_since), duration - slept))
     places = round(row.requests_count * row.metadata.get("mean_cost", 1))
     ideal = minimum_seconds(places, parse_tiers(row.metadata.get("limits", limits)))
     ratio = efficiency(row.rate_limit_hits_count, row.rate_limit_sleeps_count)

@@ -69,6 +69,8 @@ def finalize(installation: Installation, import_id: int) -> Finalized:
         if not is_listed:
             rest = f"its source is not listed any more, so `cancel {import_id}` ends it"
         return Finalized(ended=False, sentence=f"Import {import_id}: {what}; {rest}.")
+    with installation.database.write() as connection:
+        imports.count_gap(connection, row, now)
     model = next((each.model for each in installation.sources if each.name == row.source), None)
     complete(installation.database, row, lease, now, model=model)
     return Finalized(ended=True, sentence=f"Import {import_id} is completed.")

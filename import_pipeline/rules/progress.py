@@ -1,6 +1,7 @@
 """How far an import is, and how well it used the limits. Plain numbers in, plain numbers out."""
 
 import math
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -22,6 +23,30 @@ def away_seconds(silence_seconds: float, slept_seconds: float) -> float:
     A wait that a dead process had begun is counted as sleep up to the end that it was to have.
     """
     return max(0.0, silence_seconds - max(0.0, slept_seconds))
+
+
+#: A worker gives a sign of life each second. What the wall clock shows beyond that was not spent: the clock was set.
+MOST_BETWEEN_BEATS = 5.0
+
+
+def elapsed_seconds(
+    counted: float | None,
+    *,
+    started_at: datetime | None,
+    heard_at: datetime | None,
+    until: datetime,
+    is_running: bool,
+    has_worker: bool,
+) -> float:
+    """How long an import has taken, from what its workers have counted by a clock that is never set.
+
+    While it runs, the time since its last sign of life comes from the wall clock. An import without a count (of an
+    older version, or that has just begun) has nothing but the wall clock. Never below zero.
+    """
+    if counted is None or heard_at is None:
+        return max(0.0, (until - started_at).total_seconds()) if started_at else 0.0
+    since = max(0.0, (until - heard_at).total_seconds()) if is_running else 0.0
+    return max(0.0, counted) + (min(since, MOST_BETWEEN_BEATS) if has_worker else since)
 
 
 def efficiency(hits: int, sleeps: int) -> float | None:

@@ -97,7 +97,7 @@ def _may_launch(shard: ShardState | None, now: datetime) -> bool:
 def _may_yet_begin(shard: ShardState, now: datetime) -> bool:
     """Whether a run was asked for a moment ago."""
     asked = shard.run_requested_at
-    return shard.launches > 0 and asked is not None and now - asked < RUN_START
+    return shard.launches > 0 and asked is not None and abs(now - asked) < RUN_START
 
 
 def may_take_lead(

@@ -17,6 +17,7 @@ from import_pipeline.tracking.database_errors import first_failure, is_trouble, 
 from import_pipeline.tracking.database_file import DatabaseFile
 from import_pipeline.tracking.lock_holders import holders
 from import_pipeline.tracking.retrying import Patience, repeated
+from import_pipeline.tracking.server_clock import ServerTime
 
 T = TypeVar("T")
 
@@ -51,6 +52,7 @@ class Database:
         self.url = make_url(url)
         self._file = _file_of(url) if self.is_sqlite else None
         self.engine = _sqlite_engine(url, self._file) if self.is_sqlite else _postgres_engine(url)
+        self.server_time = None if self.is_sqlite else ServerTime()
 
     @property
     def is_sqlite(self) -> bool:
@@ -112,6 +114,8 @@ class Database:
                 if not keys:
                     connection.detach()  # used once: what is switched off in it is off in no other transaction
                 with connection.begin() as transaction:
+                    if self.server_time is not None:
+                        self.server_time.look(connection)
                     yield connection
                     if self._file is not None and not read_only:
                         self._file.check()

@@ -18,6 +18,8 @@ from import_pipeline.tracking.tables import import_events, imports
 WAITS = "import_waits"
 #: The same of an import that its worker has left meanwhile, for another run to go on with.
 PAUSED = "import_paused"
+#: A clock that was set, or that differs from the database's.
+CLOCK = "clock_skew"
 #: A run is asked for that is to begin with it, or to go on.
 RUN_REQUESTED = "run_requested"
 
@@ -74,7 +76,11 @@ def waits_for_store(connection: Connection, import_id: int) -> StoreWait | None:
 
 def _told_last(connection: Connection, import_id: int) -> Mapping[str, Any]:
     """What stands with the latest event of the import itself."""
-    own = (import_events.c.import_id == import_id, import_events.c.action.not_like("shard%"))
+    own = (
+        import_events.c.import_id == import_id,
+        import_events.c.action.not_like("shard%"),
+        import_events.c.action != CLOCK,
+    )
     newest = select(import_events.c.metadata).where(*own).order_by(import_events.c.id.desc())
     told: Mapping[str, Any] | None = connection.scalar(newest.limit(1))
     return {} if told is None else told

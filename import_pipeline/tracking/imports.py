@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, func, insert, select, update
 
 from import_pipeline.errors import ImportNotFound, LeaseLost
+from import_pipeline.rules.progress import elapsed_seconds
 from import_pipeline.rules.status import (
     ImportKind,
     ImportStatus,
@@ -58,8 +59,11 @@ class ImportRow:
     finalize_attempts: int
     last_finalize_attempt_at: datetime | None
     heartbeat_at: datetime | None
+    heartbeat_monotonic: float | None
+    elapsed_seconds: float | None
     host: str | None
     pid: int | None
+    process_began: int | None
     dagster_run_id: str | None
     resumes: int
     fence: int
@@ -98,6 +102,8 @@ class Pulse(Sent):
     sleeps: int = 0
     slept_seconds: float = 0.0
     blocked_until: datetime | None = None
+    elapsed: float | None = None  #: seconds since the beat before, by the monotonic clock
+    monotonic: float | None = None  #: that clock now
 
 
 def _row(row: Row[Any]) -> ImportRow:
@@ -181,6 +187,7 @@ def create(connection: Connection, new: NewImport, now: datetime, starter: Worke
         "metadata": dict(new.metadata),
         "host": starter.host if starter else None,
         "pid": starter.pid if starter else None,
+        "process_began": starter.began if starter else None,
         "created_at": now,
         "updated_at": now,
     }
@@ -231,6 +238,7 @@ def take_over(
             resumes=counted.resumes,
             blocked_until=None,
             metadata=deserted(connection, counting) if was_deserted else counted.metadata,
+            elapsed_seconds=elapsed_until(found, now),
             **_owner(worker, now, run_id),
         )
         .returning(imports)
@@ -249,6 +257,18 @@ def count_failed_start(connection: Connection, found: ImportRow, error: str) -> 
     kept = {**counted.metadata, resumes.BROKE_OFF: error}
     mine = (imports.c.id == found.id, imports.c.fence == found.fence, imports.c.status == ImportStatus.RUNNING)
     connection.execute(update(imports).where(*mine).values(resumes=counted.resumes, metadata=kept))
+
+
+def elapsed_until(found: ImportRow, now: datetime) -> float:
+    """How long an import whose worker is gone has taken until now."""
+    return elapsed_seconds(
+        found.elapsed_seconds,
+        started_at=found.started_at,
+        heard_at=found.heartbeat_at,
+        until=now,
+        is_running=True,
+        has_worker=False,
+    )
 
 
 def deserted(connection: Connection, found: ImportRow) -> dict[str, Any]:
@@ -277,7 +297,9 @@ def _owner(worker: Worker, now: datetime, run_id: str | None) -> dict[str, Any]:
         "host": worker.host,
         "pid": worker.pid,
         "dagster_run_id": run_id,
+        "process_began": worker.began,
         "heartbeat_at": now,
+        "heartbeat_monotonic": None,
         "updated_at": now,
     }
 
@@ -286,7 +308,13 @@ def beat(connection: Connection, lease: Lease, now: datetime, pulse: Pulse) -> I
     """The heartbeat: renews the lease of import and claims, adds the counters. Returns the row; raises LeaseLost."""
     row = connection.execute(
         guarded(lease)
-        .values(heartbeat_at=now, updated_at=now, blocked_until=pulse.blocked_until, **counted(connection, pulse))
+        .values(
+            heartbeat_at=now,
+            updated_at=now,
+            blocked_until=pulse.blocked_until,
+            **time_of(pulse),
+            **counted(connection, pulse),
+        )
         .returning(imports)
     ).one_or_none()
     if row is None:
@@ -304,6 +332,14 @@ def unblock(connection: Connection, sources: Sequence[str], now: datetime) -> di
     }
     connection.execute(update(imports).where(imports.c.id.in_(found)).values(blocked_until=None, updated_at=now))
     return found
+
+
+def time_of(pulse: Pulse) -> dict[str, Any]:
+    """What a beat of the lead says of the time by its monotonic clock, for an UPDATE."""
+    values: dict[str, Any] = {"heartbeat_monotonic": pulse.monotonic}
+    if pulse.elapsed is not None:
+        values["elapsed_seconds"] = func.coalesce(imports.c.elapsed_seconds, 0.0) + max(0.0, pulse.elapsed)
+    return values
 
 
 def counted(connection: Connection, pulse: Pulse) -> dict[str, Any]:
@@ -341,8 +377,29 @@ def end_deserted(
 ) -> None:
     """running -> failed or cancelled, of an import whose worker is gone. Raises LeaseLost where somebody was faster."""
     lease = Lease(import_id=found.id, fence=found.fence, worker="", seconds=0)
-    write(connection, lease, now, metadata=deserted(connection, found))
+    elapsed = elapsed_until(found, now)
+    write(connection, lease, now, metadata=deserted(connection, found), elapsed_seconds=elapsed)
     end(connection, lease, now, status, failure_reason=failure_reason)
+
+
+def count_heartbeat_as_now(connection: Connection, found: ImportRow, now: datetime) -> bool:
+    """Let a heartbeat from the future, which a clock that was ahead has written, count as one of now: its lease ends.
+
+    What was to last from then on lasts from now on. False if it has changed since it was seen.
+    """
+    if found.heartbeat_at is None or found.heartbeat_at <= now:
+        return False
+    ahead = found.heartbeat_at - now
+    as_seen = (imports.c.id == found.id, imports.c.fence == found.fence, imports.c.heartbeat_at == found.heartbeat_at)
+    until = None if found.blocked_until is None else found.blocked_until - ahead
+    statement = update(imports).where(*as_seen, imports.c.status == ImportStatus.RUNNING)
+    return connection.execute(statement.values(heartbeat_at=now, blocked_until=until, updated_at=now)).rowcount == 1
+
+
+def count_gap(connection: Connection, found: ImportRow, now: datetime) -> None:
+    """Count the time since the last sign of life of an import whose worker is gone, before another process ends it."""
+    lease = Lease(import_id=found.id, fence=found.fence, worker="", seconds=0)
+    write(connection, lease, now, elapsed_seconds=elapsed_until(found, now))
 
 
 def leave(connection: Connection, lease: Lease, now: datetime, broke_off: str | None = None) -> None:

@@ -22,6 +22,7 @@ class Worker:
     id: str  #: unique, hexadecimal
     host: str  #: see `machine`
     pid: int
+    began: int | None = None  #: when the process began, in clock ticks since boot; None if the platform does not say
 
 
 def this_process() -> Worker:
@@ -31,7 +32,7 @@ def this_process() -> Worker:
 
 @cache
 def _worker(pid: int) -> Worker:
-    return Worker(id=uuid.uuid4().hex, host=machine(), pid=pid)
+    return Worker(id=uuid.uuid4().hex, host=machine(), pid=pid, began=_ticks(_stat(pid, PROC)))
 
 
 @cache
@@ -45,11 +46,13 @@ def machine() -> str:
     return f"{socket.gethostname()}/{hashlib.sha256(' '.join(marks).encode()).hexdigest()[:6]}"
 
 
-def is_alive(host: str, pid: int, *, seen_at: datetime, proc: Path = PROC) -> bool | None:
+def is_alive(
+    host: str, pid: int, *, seen_at: datetime, process_began: int | None = None, proc: Path = PROC
+) -> bool | None:
     """Whether the process that was seen under this pid at that time still exists; None for another machine's.
 
-    A process that began after it was seen has only inherited the number. Where there is no /proc, whoever has the
-    number now counts.
+    A process that began at another moment has only inherited the number; without that moment, one that began after the
+    other was seen by the wall clock. Without /proc, the process that has the number now counts.
     """
     if host != machine():
         return None
@@ -62,16 +65,24 @@ def is_alive(host: str, pid: int, *, seen_at: datetime, proc: Path = PROC) -> bo
     stat = _stat(pid, proc)
     if stat[:1] == ["Z"]:  # dead, but its parent has not looked yet
         return False
-    began = _began(stat)
+    ticks = _ticks(stat)
+    if ticks is not None and process_began is not None:
+        return ticks == process_began
+    began = _began(ticks)
     return began is None or began <= seen_at + COARSENESS
 
 
-def _began(stat: list[str]) -> datetime | None:
-    """When the process began; None where the platform does not tell. Field 22 counts clock ticks since boot."""
-    if len(stat) < 20:
+def _ticks(stat: list[str]) -> int | None:
+    """When the process began, in clock ticks since boot (field 22); None if the platform does not say."""
+    return int(stat[19]) if len(stat) >= 20 else None
+
+
+def _began(ticks: int | None) -> datetime | None:
+    """The same by the wall clock."""
+    if ticks is None:
         return None
     # Not /proc/uptime, which may be a container's own while the ticks are the host's.
-    age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(stat[19]) / os.sysconf("SC_CLK_TCK")
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
     return datetime.fromtimestamp(time.time() - age, UTC)
 
 

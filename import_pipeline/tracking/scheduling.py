@@ -106,7 +106,13 @@ def adopt(connection: Connection, seen: ImportRow, starter: Worker, now: datetim
         imports.c.pid.is_not_distinct_from(seen.pid),  # the one before us has put its own here
         asked.is_(None) if seen.run_requested_at is None else asked == seen.run_requested_at,
     )
-    now_ours = {"host": starter.host, "pid": starter.pid, "scheduled_at": now, "run_requested_at": None}
+    now_ours = {
+        "host": starter.host,
+        "pid": starter.pid,
+        "process_began": starter.began,
+        "scheduled_at": now,
+        "run_requested_at": None,
+    }
     return _change(connection, now, *_scheduled(seen.id), *as_seen, **now_ours)
 
 

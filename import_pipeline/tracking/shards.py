@@ -31,11 +31,13 @@ class ShardRow:
     worker: str | None
     host: str | None
     pid: int | None  #: None: nobody works as this shard
+    process_began: int | None
     dagster_run_id: str | None
     run_requested_at: datetime | None
     launches: int  #: runs asked for since one left in order
     started_at: datetime | None
     heartbeat_at: datetime | None
+    heartbeat_monotonic: float | None
     ended_at: datetime | None  #: it has nothing more to do
     requests_count: int
     rate_limit_hits_count: int
@@ -78,8 +80,10 @@ def begin(
         "worker": worker.id,
         "host": worker.host,
         "pid": worker.pid,
+        "process_began": worker.began,
         "dagster_run_id": run_id,
         "heartbeat_at": now,
+        "heartbeat_monotonic": None,
     }
     new = insert_into(connection, shards).values(
         import_id=import_id, number=number, launches=1, fence=1, started_at=now, **owner
@@ -98,9 +102,16 @@ def beat(connection: Connection, lease: Lease, now: datetime, pulse: Pulse) -> I
     counted = leases.guarded(lease).values(updated_at=now, **imports.counted(connection, pulse))
     if connection.execute(counted).rowcount != 1:
         raise leases.lost(lease)
-    add_to_shard(connection, lease, pulse, heartbeat_at=now)
+    add_to_shard(connection, lease, pulse, heartbeat_at=now, heartbeat_monotonic=pulse.monotonic)
     leases.renew_claims(connection, lease, now)
     return imports.get(connection, lease.import_id)
+
+
+def count_heartbeat_as_now(connection: Connection, seen: ShardRow, now: datetime) -> None:
+    """Let a shard's heartbeat that lies after `now`, as a clock that was ahead has written it, count as one of then."""
+    if seen.heartbeat_at is not None and seen.heartbeat_at > now:
+        ahead = update(shards).where(_is(seen), shards.c.heartbeat_at == seen.heartbeat_at)
+        connection.execute(ahead.values(heartbeat_at=now))
 
 
 def settle(connection: Connection, lease: Lease, now: datetime, pulse: Pulse) -> None:

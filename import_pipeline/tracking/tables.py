@@ -111,8 +111,11 @@ imports = Table(
     Column("finalize_attempts", Integer, nullable=False, server_default=text("0"), doc="How often its end was tried."),
     Column("last_finalize_attempt_at", UtcDateTime, doc="When its end was tried last."),
     Column("heartbeat_at", UtcDateTime, doc="The latest sign of life of its worker."),
+    Column("heartbeat_monotonic", Float, doc="The same by the monotonic clock of its worker's machine, in seconds."),
+    Column("elapsed_seconds", Float, doc="How long it has taken until then, by a clock that is never set."),
     Column("host", String(255), doc="The machine of its worker."),
     Column("pid", Integer, doc="The process of its worker; null: nobody works on it."),
+    Column("process_began", BigInteger, doc="When that process began, in clock ticks since its machine was booted."),
     Column("dagster_run_id", String(64), doc="The Dagster run that carries it out."),
     Column(
         "resumes",
@@ -166,11 +169,13 @@ import_shards = Table(
     Column("worker", String(64)),  # as in claimed_by
     Column("host", String(255)),
     Column("pid", Integer),  # null: nobody works as this shard
+    Column("process_began", BigInteger),  # in clock ticks since its machine was booted
     Column("dagster_run_id", String(64)),
     Column("run_requested_at", UtcDateTime),
     Column("launches", Integer, nullable=False, server_default=text("0")),  # runs asked for since one left in order
     Column("started_at", UtcDateTime),
     Column("heartbeat_at", UtcDateTime),
+    Column("heartbeat_monotonic", Float),  # the same by the monotonic clock of its worker's machine
     Column("ended_at", UtcDateTime),  # null: it is to work, or would be
     _counter("requests_count"),
     _counter("rate_limit_hits_count"),

@@ -14,6 +14,7 @@ from import_pipeline.tracking import imports, scheduling
 from import_pipeline.tracking.process import Worker, machine, this_process
 from import_pipeline_tests.importing import counts, demo_api, settings, tracking
 from import_pipeline_tests.importing import rows as user_rows
+from import_pipeline_tests.life import at
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,7 @@ def test_an_orphan_whose_run_was_asked_for_by_the_sensor_is_left_to_that_run(lif
 
 
 def test_slots_and_requests_are_nobodys_orphans(life):
-    slot = life.slot(life.now)
+    slot = life.slot(at(9))
     life.go_on(minutes=5)
     assert prepared(life) != slot
     assert life.get(slot).status == "scheduled"
@@ -86,7 +87,7 @@ def test_of_runs_at_the_same_moment_one_goes_on_with_the_orphan(life, dead):
 
 
 def test_a_run_that_loses_the_race_gives_its_import_back(life):
-    slot = life.slot(life.now)
+    slot = life.slot(at(9))
     assert [launch.import_id for launch in life.tick().launches] == [slot]
     assert life.do(scheduling.give_back, slot, life.now)
     assert [launch.import_id for launch in life.tick().launches] == [slot]  # at once, not after a minute

@@ -1,11 +1,17 @@
 """How far an import is, and how well it used the limits."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from import_pipeline.rules.progress import (
+    MOST_BETWEEN_BEATS,
     active_seconds,
     away_seconds,
     efficiency,
+    elapsed_seconds,
     grade,
     incomplete_reason,
     percent_done,
@@ -98,3 +104,45 @@ def test_an_efficiency_has_a_word(percent, word):
 )
 def test_what_is_left_are_pages_and_details(known, left):
     assert requests_left(**{"seen": 0, "unfinished": 0, "unchanged": 0, "per_page": 100} | known) == left
+
+
+STARTED = datetime(2030, 1, 1, 12, tzinfo=UTC)
+moments = st.integers(-100_000, 100_000).map(lambda seconds: STARTED + timedelta(seconds=seconds))
+
+
+@given(
+    counted=st.none() | st.floats(0, 10_000), heard_at=st.none() | moments, until=moments,
+    is_running=st.booleans(), has_worker=st.booleans(),
+)  # fmt: skip
+def test_no_duration_is_below_zero_and_a_worker_adds_what_lies_between_two_heartbeats_at_most(
+    counted, heard_at, until, is_running, has_worker
+):
+    rest = {"is_running": is_running, "has_worker": has_worker}
+    found = elapsed_seconds(counted, started_at=STARTED, heard_at=heard_at, until=until, **rest)
+    assert found >= (counted or 0.0 if heard_at else 0.0)
+    if counted is not None and heard_at is not None and (has_worker or not is_running):
+        assert found <= counted + MOST_BETWEEN_BEATS
+
+
+@pytest.mark.parametrize(
+    ("counted", "heard_after", "now_after", "is_running", "has_worker", "seconds"),
+    [
+        pytest.param(None, 0, 20, True, True, 20, id="nothing is counted yet"),
+        pytest.param(None, 0, -3600, False, True, 0, id="of an older version, the clock set back"),
+        pytest.param(20, 20, 21, True, True, 21, id="it works"),
+        pytest.param(20, 20, 3620, True, True, 25, id="it works, the clock set forward"),
+        pytest.param(20, 20, -3600, True, True, 20, id="it works, the clock set back"),
+        pytest.param(20, 20, 120, True, False, 120, id="without a process"),
+        pytest.param(20, 20, 9999, False, False, 20, id="it has ended"),
+    ],
+)
+def test_how_long_an_import_has_taken(counted, heard_after, now_after, is_running, has_worker, seconds):
+    found = elapsed_seconds(
+        counted,
+        started_at=STARTED,
+        heard_at=STARTED + timedelta(seconds=heard_after),
+        until=STARTED + timedelta(seconds=now_after),
+        is_running=is_running,
+        has_worker=has_worker,
+    )
+    assert found == seconds

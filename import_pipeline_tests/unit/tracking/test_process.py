@@ -34,7 +34,7 @@ def sleeper(program="sleep"):
 
 def test_this_process_is_the_same_at_every_call():
     worker = this_process()
-    assert worker == Worker(id=worker.id, host=machine(), pid=os.getpid())
+    assert worker == Worker(id=worker.id, host=machine(), pid=os.getpid(), began=worker.began)
     assert this_process() is worker
     assert re.fullmatch(r"[0-9a-f]{32}", worker.id)
 
@@ -71,6 +71,14 @@ def test_a_fork_is_another_worker():
 def test_a_reused_number_does_not_look_alive(seen_before, alive):
     with sleeper() as process:
         assert is_alive(machine(), process.pid, seen_at=now() - seen_before) is alive
+
+
+@pytest.mark.parametrize("set_by", [timedelta(hours=-30), timedelta(0), timedelta(hours=30)])
+def test_a_process_is_known_by_the_tick_at_which_it_began_whatever_the_clock_shows(set_by):
+    me = this_process()
+    assert me.began is not None
+    for began, alive in ((me.began, True), (me.began - 1, False), (me.began + 1, False)):
+        assert is_alive(me.host, me.pid, seen_at=now() + set_by, process_began=began) is alive
 
 
 def test_a_killed_process_is_dead_before_and_after_its_parent_looks():
