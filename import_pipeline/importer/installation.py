@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from import_pipeline.clock import Chance, Clock, SystemClock, system_chance
 from import_pipeline.contracts import ImportSource
-from import_pipeline.importer.sources import configure, find_source, load_sources
+from import_pipeline.importer.sources import configured_among_others, find_source, load_sources
 from import_pipeline.logs import set_up
 from import_pipeline.redaction import mask_logs
 from import_pipeline.settings import Settings, load_settings
@@ -65,5 +65,5 @@ def open_for(declared: ImportSource) -> Iterator[tuple[Installation, ImportSourc
     For what was built around a source, such as its Dagster definitions. Raises UsageError or DatabaseUnavailable.
     """
     settings = load_settings()
-    with open_installation(settings, configure([declared], settings)) as installation:
+    with open_installation(settings, [configured_among_others(declared, settings)]) as installation:
         yield installation, installation.source(declared.name)

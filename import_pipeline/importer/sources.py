@@ -1,11 +1,13 @@
 """The list of sources, named by a setting and loaded when it is needed."""
 
+import copy
 import importlib
 import logging
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -72,6 +74,7 @@ def _place(module_name: str, error: Exception) -> str:
 def configure(listed: object, settings: Settings) -> list[ImportSource]:
     """The listed sources, checked, with their settings applied. Raises ContractError or SettingError."""
     sources = [configured(source, settings.source(source.name)) for source in checked(listed, settings.sources)]
+    sources = with_limits_of_their_api(sources)
     for note in shared_tables(sources):
         _warn(note)
     return sources
@@ -81,6 +84,41 @@ def configured(source: ImportSource, settings: SourceSettings) -> ImportSource:
     """The source with its settings applied. Raises HookFailed or SettingError."""
     returns = instance(ImportSource, "the source, configured")  # type: ignore[type-abstract]
     return call_hook(source, "configured", settings, returns=returns, passes=(SettingError,))
+
+
+def with_limits_of_their_api(sources: Sequence[ImportSource]) -> list[ImportSource]:
+    """The sources; one without limits of its own gets those of the others of its api, all of which hold at once."""
+    limits: dict[str, list[str]] = {}
+    for source in sources:
+        if source.limits and source.limits not in limits.setdefault(source.api, []):
+            limits[source.api].append(source.limits)
+    return [
+        source if source.limits or not limits.get(source.api) else _with_limits(source, "; ".join(limits[source.api]))
+        for source in sources
+    ]
+
+
+def _with_limits(source: ImportSource, limits: str) -> ImportSource:
+    limited = copy.copy(source)
+    with suppress(AttributeError):  # a property of the user's own decides for itself
+        limited.limits = limits
+    return limited
+
+
+def configured_among_others(declared: ImportSource, settings: Settings) -> ImportSource:
+    """One source with its settings applied, and with the limits of its api that only other listed sources have.
+
+    The list that the settings name may be absent or wrong: the source works without it. Raises ContractError or
+    SettingError for the source itself.
+    """
+    [source] = configure([declared], settings)
+    if source.limits:
+        return source
+    try:
+        others = [each for each in load_sources(settings) if each.name != source.name]
+    except ImportPipelineError:
+        return source
+    return with_limits_of_their_api([source, *others])[0]
 
 
 def shared_tables(sources: Iterable[ImportSource]) -> list[str]:

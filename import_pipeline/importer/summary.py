@@ -30,7 +30,7 @@ class ImportSummary:
     active_seconds: float
     away_seconds: float  #: in which no process worked on it: after a crash, or from one run to the next
     ideal_seconds: float  #: the least time in which the limits allow that many requests
-    ideal_ratio: float | None  #: duration / ideal
+    ideal_ratio: float | None  #: duration / ideal; None where the limits were not configured, but named or guessed
     efficiency: float | None  #: per cent
     items_gone_count: int  #: items that the list no longer had, and that were marked so
     items_gone_unconfirmed_count: int  #: the same, but too many to be marked without a person's word
@@ -72,6 +72,7 @@ def summarize(row: ImportRow, limits: str, now: datetime, *, deserted_since: dat
     away = max(0.0, min(_away_seconds(row, now, deserted_since), duration - slept))
     places = round(row.requests_count * row.metadata.get("mean_cost", 1))
     ideal = minimum_seconds(places, parse_tiers(row.metadata.get("limits", limits)))
+    is_guessed = row.metadata.get("limits_learned", False)
     ratio = efficiency(row.rate_limit_hits_count, row.rate_limit_sleeps_count)
     return ImportSummary(
         import_id=row.id,
@@ -89,7 +90,7 @@ def summarize(row: ImportRow, limits: str, now: datetime, *, deserted_since: dat
         active_seconds=round(active_seconds(duration, slept, away), 3),
         away_seconds=round(away, 3),
         ideal_seconds=round(ideal, 3),
-        ideal_ratio=round(duration / ideal, 4) if ideal > 0 and row.status in ENDED else None,
+        ideal_ratio=round(duration / ideal, 4) if ideal > 0 and row.status in ENDED and not is_guessed else None,
         efficiency=None if ratio is None else round(ratio, 1),
         items_gone_count=row.metadata.get("gone", 0),
         items_gone_unconfirmed_count=row.metadata.get("gone_unconfirmed", 0),

@@ -71,6 +71,15 @@ def test_a_summary_tells_what_the_list_no_longer_has_and_how_to_confirm_it():
     assert "gone" not in printed(print_summary, summarize(an_import(), "", NOON), [])
 
 
+@pytest.mark.parametrize(("learned", "ratio"), [({}, 2.0), ({"limits_learned": True}, None)])
+def test_no_ratio_is_told_against_limits_that_are_only_guessed(learned, ratio):
+    ended = {"started_at": NOON, "ended_at": NOON + timedelta(seconds=20), "requests_count": 11}
+    row = an_import(status=ImportStatus.COMPLETED, metadata={"limits": "1/1 second", **learned}, **ended)
+    summary = summarize(row, "", NOON)
+    assert (summary.as_json()["ideal_ratio"], summary.ideal_seconds) == (ratio, 10.0)
+    assert ("x the least that the limits allow" in printed(print_summary, summary, [])) is (ratio is not None)
+
+
 def test_a_summary_tells_the_time_without_a_process_where_there_was_any():
     whole = replace(summarize(an_import(), "", NOON), duration_seconds=90.0, active_seconds=30.0)
     assert "without a process" not in printed(print_summary, whole, [])

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from import_pipeline.errors import ContractError, HookFailed
-from import_pipeline.importer.sources import checked, configure, shared_tables
+from import_pipeline.importer.sources import checked, configure, configured_among_others, shared_tables
 from import_pipeline.settings import load_settings
 from import_pipeline.sources.items import ItemsSource
 
@@ -78,3 +78,36 @@ def test_a_list_that_cannot_be_read_is_a_mistake(settings):
 def test_a_source_that_cannot_take_its_settings_is_named(settings, configured, sentence):
     with pytest.raises(HookFailed, match=sentence):
         configure([source(configured=configured)], settings)
+
+
+def test_a_source_without_limits_gets_those_of_the_others_of_its_api(settings):
+    """Two of four have limits; one of another api, and one whose limits are a property, are left as they are."""
+    listed = [
+        source("one", api="shop", limits="30/1 second"),
+        source("two", api="shop", limits=""),
+        source("three", api="shop", limits="500/20 second; 5 concurrent"),
+        source("four", api="shop", limits=""),
+        source("five", api="other", limits=""),
+        source("six", api="shop", limits=property(lambda self: "")),
+    ]
+    shared = "30/1 second; 500/20 second; 5 concurrent"
+    limits = [each.limits for each in configure(listed, settings)]
+    assert limits == ["30/1 second", shared, "500/20 second; 5 concurrent", shared, "", ""]
+    assert listed[1].limits == "", "the user's own object is left alone"
+
+
+def test_a_setting_of_one_source_limits_the_others_of_its_api(tmp_path):
+    settings = load_settings({"IMPORT_PIPELINE_HOME": str(tmp_path), "ONE_LIMITS": "7/1 second"}, tmp_path)
+    listed = [source("one", api="shop", limits=""), source("two", api="shop", limits="")]
+    assert [each.limits for each in configure(listed, settings)] == ["7/1 second", "7/1 second"]
+
+
+LISTED = [source("one", api="shop", limits="30/1 second"), source("two", api="shop", limits="")]
+
+
+@pytest.mark.parametrize(
+    ("listed", "expected"), [(f"{__name__}:LISTED", "30/1 second"), (f"{__name__}:ABSENT", ""), ("no.such:LIST", "")]
+)
+def test_what_is_built_around_one_source_knows_the_limits_of_its_api(tmp_path, listed, expected):
+    variables = {"IMPORT_PIPELINE_HOME": str(tmp_path), "IMPORT_PIPELINE_SOURCES": listed}
+    assert configured_among_others(LISTED[1], load_settings(variables, tmp_path)).limits == expected
