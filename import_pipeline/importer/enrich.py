@@ -14,6 +14,7 @@ from sqlalchemy.orm.attributes import manager_of_class
 
 from import_pipeline.contracts import Importable
 from import_pipeline.errors import ApiBlocked, ImportFailed, LimiterUnavailable, UsageError
+from import_pipeline.importer.descriptors import room
 from import_pipeline.importer.fetch import fetch_item
 from import_pipeline.importer.gate import Gate
 from import_pipeline.importer.item_writer import ItemWriter, Written
@@ -21,7 +22,7 @@ from import_pipeline.importer.work import StoredItem, Work
 from import_pipeline.logs import tell
 from import_pipeline.ratelimit import parse_tiers
 from import_pipeline.rules.breaker import Breaker
-from import_pipeline.rules.concurrency import in_flight, mean_latency, too_many
+from import_pipeline.rules.concurrency import in_flight, mean_latency, too_many, within
 from import_pipeline.tracking import claims, importables, items, versions
 from import_pipeline.tracking.claims import Claim, Done, Failure
 from import_pipeline.tracking.imports import ImportRow
@@ -56,6 +57,7 @@ class Enrichment:
         self._retries = True  #: whether an item may wait for a retry: one of ours, or an earlier process's
         self._tiers = parse_tiers(work.source.limits)
         self._latency: float | None = None  #: seconds that an answer takes, a running mean
+        self._room = room()  #: connections that this process may open
         self._fetchers = 0
         self._add_fetcher: Callable[[], None] = lambda: None  #: set while the phase runs
         self._busy = 0  #: fetchers with an item that is not stored yet
@@ -79,7 +81,7 @@ class Enrichment:
                 fetcher.add_done_callback(fetchers.discard)
 
             self._add_fetcher = add_fetcher
-            for _ in range(self.work.source.concurrency):
+            for _ in range(within(self.work.source.concurrency, self._room)):
                 self._grow()
             feeder = group.create_task(self._feed())
             stopper = asyncio.create_task(self.work.stop.asked.wait())
@@ -191,7 +193,8 @@ class Enrichment:
 
     def _wanted(self, latency_seconds: float) -> int:
         source = self.work.source
-        return in_flight(self._tiers, latency_seconds, least=source.concurrency, most=source.ceiling)
+        wanted = in_flight(self._tiers, latency_seconds, least=source.concurrency, most=source.ceiling)
+        return within(wanted, self._room)
 
     def _is_one_too_many(self) -> bool:
         return self._latency is not None and too_many(self._fetchers, self._wanted(self._latency))

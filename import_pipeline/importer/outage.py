@@ -9,6 +9,7 @@ import re
 import httpx
 
 from import_pipeline.errors import ImportFailed
+from import_pipeline.importer.descriptors import ADVICE, are_too_few
 from import_pipeline.importer.work import Work
 from import_pipeline.redaction import redact
 from import_pipeline.rules.status import ImportKind
@@ -71,6 +72,8 @@ def unreachable(source: str, base_url: httpx.URL, error: httpx.RequestError) -> 
 
 def in_words(error: Exception) -> str:
     """A connection's failure without secrets, and without what only aiohttp's authors understand."""
+    if are_too_few(error):
+        return ADVICE
     return redact(_ONLY_ADDRESS.sub("", str(error))).replace(" ssl:default", "") or type(error).__name__
 
 

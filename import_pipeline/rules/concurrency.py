@@ -24,6 +24,11 @@ def in_flight(tiers: Sequence[RateLimitItem], latency_seconds: float, *, least: 
     return max(least, min(most, math.ceil(HEADROOM * rate * latency_seconds)))
 
 
+def within(wanted: int, room: int | None) -> int:
+    """As many as are wanted and as this process may have connections; at least one. No room told: any number."""
+    return wanted if room is None else max(1, min(wanted, room))
+
+
 def too_many(fetchers: int, wanted: int) -> bool:
     """Whether one of them should go, now that answers come so fast that permits are what is waited for."""
     return fetchers > SURPLUS * wanted
