@@ -22,14 +22,20 @@ class Window:
     seconds: float
     log: deque[float] = field(default_factory=deque)
 
-    def wait(self, now: float) -> float | None:
-        """Seconds until a place is free where none is; else one is taken."""
+    def left(self, now: float) -> float:
+        """Seconds until a place is free."""
         while self.log and self.log[0] <= now - self.seconds:
             self.log.popleft()
-        if len(self.log) >= self.amount:
-            return self.log[len(self.log) - self.amount] + self.seconds - now
-        self.log.append(now)
-        return None
+        if len(self.log) < self.amount:
+            return 0.0
+        return self.log[len(self.log) - self.amount] + self.seconds - now
+
+    def wait(self, now: float) -> float | None:
+        """Seconds until a place is free where none is; else one is taken."""
+        left = self.left(now)
+        if not left:
+            self.log.append(now)
+        return left or None
 
 
 @dataclass(kw_only=True)

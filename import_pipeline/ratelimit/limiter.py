@@ -17,7 +17,7 @@ from import_pipeline.ratelimit.exchange import SECOND, Exchange, Named, Outcome,
 from import_pipeline.ratelimit.line import Permit
 from import_pipeline.ratelimit.tiers import Tiers, normalised
 from import_pipeline.ratelimit.usage import MILLION, Usage, usage_of
-from import_pipeline.rules.advertised import Advertised, used_of
+from import_pipeline.rules.advertised import Advertised
 from import_pipeline.rules.backoff import pause_after
 from import_pipeline.rules.signals import Standing
 
@@ -167,7 +167,7 @@ class Limiter:
         if not self.tiers:
             self._take_over(found.holding, permit, refused=refused)
             return
-        for place, used in used_of(found.holding, self._advertised.tiers).items():
+        for place, used in self._advertised.used(found.holding).items():
             self._dispatcher.news.sighted(place, used, permit.start if permit.sent is None else permit.sent)
 
     async def usage(self) -> Usage:

@@ -19,6 +19,7 @@ from import_pipeline.ratelimit.starts import above, first_landings, first_starts
 
 KEEPS_ITS_PLACE = (Outcome.ANSWERED, Outcome.CUT_OFF, Outcome.FLYING)
 NO_HINT = -SECOND  #: a wait that fits no window
+NEAR = 8  #: places that are free within such a part of the window may be so already where the server counts
 FRESH = 2 * SECOND  #: how old a sighting may be; stamps are kept that much longer than the longest window
 
 
@@ -75,11 +76,27 @@ def count_others(book: Book, ask: Ask, now: int) -> None:
         amount, window = ask.tiers[each.tier]
         if each.age <= FRESH:
             others = min(each.used, amount) - book.taken(amount, window, now - each.age - window)
+            if others > 0 and speaks_of_another(book, ask, amount - each.used, amount, now - each.age):
+                continue
             if others > 0 and hundredths.is_long(amount, window):
                 hundredths.add(book.shared.counts, window, now, others)
                 continue
             for number in range(others):
                 book.put(f"other {now} {each.tier} {number}", 1, now)
+
+
+def speaks_of_another(book: Book, ask: Ask, remaining: int, amount: int, sent: int) -> bool:
+    """Whether so many places remain in a smaller tier of ours: then the server named the wrong limit with them.
+
+    It can have counted all that were sent by then, and has counted those that were answered.
+    """
+    for smaller, window in ask.tiers:
+        if smaller < amount and not hundredths.is_long(smaller, window):
+            most = book.stamps.later_than(sent - window)
+            least = book.stamps.later_than(sent - window + window // NEAR) - book.stamps.later_than(sent)
+            if least <= smaller - remaining <= most:
+                return True
+    return False
 
 
 def count_again(book: Book, ask: Ask, now: int) -> None:

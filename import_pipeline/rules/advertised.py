@@ -38,7 +38,9 @@ def tier_of(told: Standing, tiers: Sequence[Tier]) -> int | None:
         same = [place for place, (_, seconds) in enumerate(tiers) if seconds == told.window.total_seconds()]
         return same[0] if same else None
     if told.reset is not None and told.reset > timedelta(0):
-        return _by_reset(told.reset.total_seconds(), tiers)
+        place, amounts = _by_reset(told.reset.total_seconds(), tiers), [amount for amount, _ in tiers]
+        # It is as configured, whichever of our windows the reset belongs to.
+        return amounts.index(told.limit) if place is not None and told.limit in amounts else place
     return _by_amount(told.limit, tiers)
 
 
@@ -111,10 +113,12 @@ class Advertised:
     _named: dict[Limit, Naming] = field(default_factory=dict)
     _in_use: dict[int, Limit] = field(default_factory=dict)  #: by the tier's place, what was named last
     _refuted: set[Limit] = field(default_factory=set)
+    _muddled: set[int] = field(default_factory=set)  #: limits that came with more remaining than there can be
 
     def hear(self, kind: str, told: Sequence[Standing]) -> Findings:
         """Take in what the answer to a request of that kind named."""
         self._count(kind)
+        self._muddled |= {each.limit for each in told if each.limit and (each.remaining or 0) > each.limit}
         for each in told:
             if each.limit:
                 self._remember(kind, each.limit, each)
@@ -129,6 +133,13 @@ class Advertised:
                 self._in_use[place] = (each.limit, each.window)
         parts = [limit / self.tiers[place][0] for place, (limit, _) in self._in_use.items()]
         return Findings(holding=holding, refuted=frozenset(refuted), part=min(1.0, *parts) if parts else None)
+
+    def used(self, told: Iterable[Standing]) -> dict[int, int]:
+        """Return the places that a server counts as taken, by the place of the tier, as far as it can be believed.
+
+        A server may name one tier's limit with another one's remaining.
+        """
+        return used_of([each for each in told if each.limit not in self._muddled], self.tiers)
 
     def _is_clear(self, told: Standing, place: int) -> bool:
         """Return whether a limit surely speaks of that tier.

@@ -66,10 +66,22 @@ local function tighten(moment, wait, again)
 end
 
 -- Where the server counts more than all that we can have sent, somebody else uses the key.
+local NEAR = 8
+local function speaks_of_another(remaining, amount, sent)
+  for _, tier in ipairs(tiers) do
+    if tier[1] < amount and not tier.is_long then
+      local least = later_than(sent - tier[2] + floor(tier[2] / NEAR)) - later_than(sent)
+      local used = tier[1] - remaining
+      if least <= used and used <= later_than(sent - tier[2]) then return true end
+    end
+  end
+  return false
+end
 for _, each in ipairs(sightings) do
   local tier, used, age = tiers[each[1]], each[2], each[3]
   if age <= FRESH then
     local others = min(used, tier[1]) - taken_of(tier, now - age - tier[2])
+    if others > 0 and speaks_of_another(tier[1] - used, tier[1], now - age) then others = 0 end
     if tier.is_long then
       if others > 0 then add(tier[2], now, others) end
     else

@@ -3,6 +3,7 @@
 Each story names the seconds that it took while a guess held for a day, or for minutes.
 """
 
+import math
 from random import Random
 
 import pytest
@@ -118,3 +119,30 @@ def test_limits_that_are_found_cost_few_refusals(seed: int) -> None:
     leap(import_all(server, details=1001, seed=seed))
     assert took(server) < 1.25 * 50
     assert server.refused <= 10 + 10
+
+
+@pytest.mark.parametrize("reset", [None, 0, 1])
+@pytest.mark.parametrize(("limit", "remaining"), [(0, 0), (0, 1), (1, 0), (1, 1)])
+@pytest.mark.parametrize("processes", [1, 4])
+def test_headers_that_muddle_the_tiers_do_not_slow_what_is_configured(
+    limit: int, remaining: int, reset: int | None, processes: int
+) -> None:
+    """One tier's limit with another one's remaining and reset cost 9%, or four times the least time."""
+    tiers = [Window(50, 2.0), Window(200, 10.0)]
+
+    def rule(path: str, now: float, in_flight: int) -> float | None:
+        left = [tier.left(now) for tier in tiers]
+        return max(left) if any(left) else max(tier.wait(now) or 0.0 for tier in tiers) or None
+
+    def headers(path: str, now: float) -> dict[str, str]:
+        named = {"x-ratelimit-limit": str(tiers[limit].amount)}
+        named["x-ratelimit-remaining"] = str(tiers[remaining].amount - len(tiers[remaining].log))
+        if reset is not None:
+            window = tiers[reset]
+            named["x-ratelimit-reset"] = str(math.ceil(window.log[0] + window.seconds - now))
+        return named
+
+    server = UnknownServer(rule=rule, before=about(0.02, 0.05), after=about(0.02, 0.05), headers=headers)
+    leap(import_all(server, limits="50/2 second; 200/10 second", details=401, processes=processes))
+    assert server.refused == 0
+    assert server.admitted[-1] - server.admitted[0] < 1.03 * 20

@@ -86,6 +86,19 @@ def test_what_others_with_the_key_sent_takes_our_places() -> None:
     assert story.result.used == (50, 50)
 
 
+def test_places_that_a_smaller_tier_of_ours_explains_are_not_somebody_elses() -> None:
+    """The server names the limit of 200 with what remains of the 50: 40, of which our own ten requests are missing."""
+    story = Story(CONFIGURED)
+    burst = story.at(0, 10)
+    story.at(0.1, 0, *answered(*burst))
+    (last,) = story.at(0.2, 1)
+    seen = Sighting(tier=1, used=200 - (50 - 11), age=round(0.1 * SECOND))
+    story.at(0.3, 0, *answered(last), sightings=(seen,))
+    assert story.result.used == (11, 11)
+    story.at(0.4, 0, sightings=(Sighting(tier=1, used=190, age=round(0.1 * SECOND)),))
+    assert story.result.used == (190, 190), "ten remain: of 50 we have not taken 40"
+
+
 def test_what_left_our_window_since_the_sending_is_no_others() -> None:
     story = Story(CONFIGURED)
     burst = story.at(0, 10)

@@ -79,6 +79,9 @@ def test_what_a_server_counts_in_our_tiers(told: list[Standing], expected: dict[
         (Standing(limit=30, reset=seconds(2)), [(40, 2), (5000, 3600)], 0),
         (Standing(limit=0, reset=seconds(2)), [(40, 2)], None),
         (Standing(remaining=0), [(40, 2)], None),
+        # the limit of one tier with the reset of another
+        (Standing(limit=50, reset=seconds(9)), [(50, 2), (200, 10)], 0),
+        (Standing(limit=200, reset=seconds(1)), [(50, 2), (200, 10)], 1),
     ],
 )
 def test_the_tier_that_a_told_limit_speaks_of(told, tiers, expected):
@@ -153,3 +156,11 @@ def test_whatever_a_server_names_the_part_is_one_at_most_and_what_is_refuted_was
         assert findings.part is None or 0 < findings.part <= 1
         assert findings.refuted <= named
         assert set(findings.holding) <= set(told)
+
+
+def test_a_limit_that_ever_had_more_remaining_than_there_can_be_tells_nothing_of_others() -> None:
+    """The first tier's limit with the second one's remaining."""
+    advertised = Advertised([(50, 2), (200, 10)])
+    for remaining, expected in ((40, {0: 10}), (199, {}), (12, {})):
+        told = [Standing(limit=50, remaining=remaining)]
+        assert advertised.used(advertised.hear("detail", told).holding) == expected
