@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from import_pipeline.errors import ApiBlocked, ImportFailed, LimiterUnavailable, UsageError
 from import_pipeline.importer.checkpoint import Checkpoint
+from import_pipeline.importer.following import is_numbered
 from import_pipeline.importer.listed import first_request, items_on, unreadable
 from import_pipeline.importer.outage import ask, describe
 from import_pipeline.importer.page_writer import PageWriter
@@ -102,11 +103,12 @@ def _asked_for(work: Work, response: httpx.Response) -> timedelta | None:
 async def _after_rejection(work: Work, before: Checkpoint, reason: str) -> Checkpoint:
     """Read the list again, once: its cursor may have expired. At a second time, end it with the reason.
 
-    A page that was asked for only because the one before it had no body is no page of the list.
+    A numbered page that was asked for only because the one before it had no body is no page of the list. A total
+    proves nothing: search engines refuse what lies behind the 10,000 items that they count.
     """
-    if not before.absent and not before.rejections:
+    is_end = before.absent and is_numbered(work.source)
+    if not is_end and not before.rejections:
         return await restart(work, before.restarted(is_rejected=True), reason)
-    is_end = before.absent or (before.total is not None and before.seen >= before.total)
     after = before.ended(None if is_end else f"{reason}, also after the list was read again")
     return await work.write(settle, work, after, new=0, found=0)
 

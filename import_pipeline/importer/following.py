@@ -72,14 +72,15 @@ def _quotes(response: httpx.Response, reference: str) -> bool:
     return any(quoted in body for quoted in (b'"' + link + b'"', b"'" + link + b"'", b">" + link + b"<"))
 
 
-def overlooked(response: httpx.Response, after: Checkpoint, ids: Sequence[str]) -> str | None:
+def overlooked(work: Work, response: httpx.Response, after: Checkpoint, ids: Sequence[str]) -> str | None:
     """Return why the end that the source has found is doubtful: the answer names a next page. None if it is not.
 
-    A page without items, and a list that has brought as many items as it says, are at their end for sure.
+    An empty page of a numbered list is its end for sure, and so is the page that completes the list's own total.
     """
-    if not ids or (after.total is not None and after.seen >= after.total):
+    if (not ids and is_numbered(work.source)) or (after.total is not None and after.seen == after.total):
         return None
-    sign = named_next(response.headers.get_list("link"), _json(response), known=_own_addresses(response))
+    links, known = response.headers.get_list("link"), _own_addresses(response)
+    sign = named_next(links, _json(response), known=known, is_empty=not ids)
     return None if sign is None else f"page {after.page} names a next page in {sign}, which the source did not find"
 
 

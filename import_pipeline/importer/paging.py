@@ -39,9 +39,9 @@ def advance(
         return after.ended(repeats), None
     request = following(work, response, after)
     if request is None:
-        return after.ended(overlooked(response, after, ids)), None
+        return after.ended(overlooked(work, response, after, ids)), None
     if after.empty >= work.source.max_empty_pages:
-        return after.ended(_emptied(after)), None
+        return after.ended(_emptied(work.source, after)), None
     if (stopped := _too_long(work.source, after)) is not None:
         return after.ended(stopped), None
     return replace(after, next_request=dump_request(request, work.api.secrets)), request
@@ -52,9 +52,12 @@ def _print(request: httpx.Request) -> str:
     return fingerprint_of(f"{request.method} {request.url} {request.content.hex()}")
 
 
-def _emptied(after: Checkpoint) -> str | None:
-    """Why a list of empty pages is given up; None if it has brought all items that it says it has."""
-    if after.total is not None and after.seen >= after.total:
+def _emptied(source: ImportSource, after: Checkpoint) -> str | None:
+    """Why a list of empty pages is given up; None if its pages are numbered, and all that it counts were met.
+
+    A cursor is the API's own word that there is more, and its total may be capped.
+    """
+    if is_numbered(source) and after.total is not None and after.seen == after.total:
         return None
     return f"the list goes on, but its {after.empty} pages up to page {after.page} have no items"
 

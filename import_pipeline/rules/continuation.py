@@ -28,10 +28,13 @@ _MORE = frozenset(
 _DONE = frozenset({"last", "is_last", "islast", "end_of_stream", "endofstream", "done", "is_end"})
 
 
-def named_next(link_headers: Iterable[str], body: Any, *, known: Iterable[str] = ()) -> str | None:
+def named_next(
+    link_headers: Iterable[str], body: Any, *, known: Iterable[str] = (), is_empty: bool = False
+) -> str | None:
     """Return the part of the answer that names a next page, None if there is none or the answer says it is the last.
 
-    `known` are the addresses that were asked for already: a link to one of them leads back.
+    `known` are the addresses that were asked for already: a link to one of them leads back. On a page that is empty a
+    cursor is no sign: some APIs give one on every page, and sources end such a list by its first empty page.
     """
     fields = list(_fields(body))
     if any((name in _MORE and value is False) or (name in _DONE and value is True) for name, value in fields):
@@ -42,7 +45,7 @@ def named_next(link_headers: Iterable[str], body: Any, *, known: Iterable[str] =
     for name, value in fields:
         if name in _MORE and value is True:
             return f"its field {name}"
-        if name in _NEXT and value not in known and _is_named(value):
+        if not is_empty and name in _NEXT and value not in known and _is_named(value):
             return f"its field {name}"
     return None
 

@@ -259,6 +259,14 @@ def test_a_cursor_that_expires_again_ends_the_list_as_incomplete(home):
     )
 
 
+def test_a_refused_page_behind_a_total_that_is_capped_makes_the_import_incomplete(home):
+    pages = {"1": {"data": names(1, 2), "more": True, "total": 2}, "2": httpx.Response(400)}
+    source = type("Counted", (Uncounted,), {"total": ItemsSource.total})()
+    summary, ids, asked, _ = by_cursor(home, pages, source, key="page")
+    assert (ids, asked) == ([1, 2], ["1", "2"] * 2)
+    assert summary.incomplete_reason.startswith("list page 2: the API answers 400 Bad Request")
+
+
 def test_a_first_page_that_is_refused_fails_the_import(home):
     summary, _, asked, _ = by_cursor(home, {None: httpx.Response(410)})
     assert (summary.status, asked) == ("failed", [None])

@@ -25,6 +25,12 @@ def test_a_page_that_names_a_next_one_is_no_last_page(headers, body, sign):
     assert named_next(headers, body) == sign
 
 
+def test_on_an_empty_page_a_cursor_is_no_sign_and_a_link_is():
+    assert named_next([], {"next_cursor": "b"}, is_empty=True) is None
+    assert named_next([LINK], {}, is_empty=True) == "its Link header"
+    assert named_next([], {"has_more": True}, is_empty=True) == "its field has_more"
+
+
 #: Last pages of well-known APIs.
 LAST_PAGES = {
     "GitHub": (['<https://api.test/?page=1>; rel="prev", <https://api.test/?page=1>; rel="first"'], []),
