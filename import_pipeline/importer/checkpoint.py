@@ -15,6 +15,7 @@ class Basis:
     per_page: int
     base: str  #: the base address, secrets masked
     first: str  #: the fingerprint of the list's first request: its path, order, filters
+    versions: str = ""  #: the fingerprint of `version()`; versions of another meaning are forgotten, the list goes on
 
     def difference(self, now: "Basis") -> str | None:
         """Return what has changed since then; None if nothing has."""

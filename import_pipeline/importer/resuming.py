@@ -1,5 +1,7 @@
 """The first request of a process that reads a list: the stored next one, or page one again."""
 
+from dataclasses import replace
+
 import httpx
 from sqlalchemy import Connection
 
@@ -7,6 +9,7 @@ from import_pipeline.importer.checkpoint import Basis, Checkpoint
 from import_pipeline.importer.following import absolute, is_numbered
 from import_pipeline.importer.listed import first_request
 from import_pipeline.importer.stored_request import load_request, print_of
+from import_pipeline.importer.version_meaning import forget_versions_of_another_meaning, meaning_of
 from import_pipeline.importer.work import Work
 from import_pipeline.redaction import redact
 from import_pipeline.tracking import events
@@ -23,6 +26,7 @@ async def resume(work: Work) -> tuple[Checkpoint, httpx.Request | None]:
     from page one, and an event says so.
     """
     checkpoint = Checkpoint.read(work.row.checkpoint)
+    await forget_versions_of_another_meaning(work, checkpoint)
     if checkpoint.complete or not checkpoint.page:
         return checkpoint, None
     difference = checkpoint.basis.difference(basis_of(work)) if checkpoint.basis else "it was stored by another version"
@@ -32,7 +36,7 @@ async def resume(work: Work) -> tuple[Checkpoint, httpx.Request | None]:
     if request is None:
         reason = "the request for its next page cannot be stored, since it holds a secret that is in no setting"
         return await restart(work, checkpoint.restarted(), reason), None
-    return checkpoint, request
+    return replace(checkpoint, basis=basis_of(work)), request
 
 
 def _next_request(work: Work, checkpoint: Checkpoint) -> httpx.Request | None:
@@ -50,6 +54,7 @@ def basis_of(work: Work) -> Basis:
         per_page=work.source.per_page,
         base=redact(str(work.api.client.base_url)),
         first=print_of(first, work.api.secrets, work.clock.now()),
+        versions=meaning_of(work.source),
     )
 
 

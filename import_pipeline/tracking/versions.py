@@ -1,6 +1,6 @@
 """What is known of an item across imports: which version is stored, who saw it last, whether it is gone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, case, func, select, update
 
+from import_pipeline.rules.status import ImportKind
 from import_pipeline.tracking.dialect import insert_for
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.model_columns import chunks
@@ -40,6 +41,20 @@ def known(connection: Connection, source: str, external_ids: Sequence[str]) -> d
         )
         found |= {row.external_id: row.version for row in connection.execute(rows)}
     return found
+
+
+def last_checkpoint(connection: Connection, row: ImportRow) -> Mapping[str, Any] | None:
+    """Return the checkpoint of the source's import before that one which last read its list; None if none did."""
+    before = (imports.c.source == row.source, imports.c.id < row.id, imports.c.kind != ImportKind.SELECTION)
+    newest = select(imports.c.checkpoint).where(*before, imports.c.checkpoint.is_not(None))
+    found: Mapping[str, Any] | None = connection.scalar(newest.order_by(imports.c.id.desc()).limit(1))
+    return found
+
+
+def forget(connection: Connection, source: str) -> int:
+    """Forget all versions of the source's items, so that all details are fetched anew. Returns how many there were."""
+    theirs = (source_items.c.source == source, source_items.c.version.is_not(None))
+    return connection.execute(update(source_items).where(*theirs).values(version=None)).rowcount
 
 
 def etags(connection: Connection, source: str, external_ids: Sequence[str]) -> dict[str, str]:
