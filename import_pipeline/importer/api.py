@@ -1,6 +1,6 @@
 """The source's API as an import uses it: one client, behind the shared limits, for one origin only."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -135,10 +135,15 @@ class Api:
             )
         return joined
 
-    async def send(self, request: httpx.Request, *, first: bool = False) -> httpx.Response:
-        """The answer, fully read; never a rate limit's. `first` goes before all other waiting requests."""
+    async def send(
+        self, request: httpx.Request, *, first: bool = False, before: Callable[[], Awaitable[None]] | None = None
+    ) -> httpx.Response:
+        """The answer, fully read; never a rate limit's. `first` goes before all other waiting requests.
+
+        `before` is awaited each time that the request is about to be sent; what it raises keeps it from that.
+        """
         joined = self.join(request)
-        joined.extensions["import_pipeline"] = {"first": first, "deadline": self._deadline}
+        joined.extensions["import_pipeline"] = {"first": first, "deadline": self._deadline, "before": before}
         if self.client.auth is not None:
             return await send_with(self.client, self.client.auth, joined)
         # All else that the client adds (redirects, hooks, a log line) is off; it would cost as much as the limiter.

@@ -14,6 +14,7 @@ from sqlalchemy.orm.attributes import manager_of_class
 
 from import_pipeline.contracts import Importable
 from import_pipeline.errors import ApiBlocked, ImportFailed, LimiterUnavailable, UsageError
+from import_pipeline.importer.assurance import ClaimLost
 from import_pipeline.importer.descriptors import room
 from import_pipeline.importer.fetch import fetch_item
 from import_pipeline.importer.gate import Gate
@@ -23,7 +24,7 @@ from import_pipeline.logs import tell
 from import_pipeline.ratelimit import parse_tiers
 from import_pipeline.rules.breaker import Breaker
 from import_pipeline.rules.concurrency import in_flight, mean_latency, too_many, within
-from import_pipeline.tracking import claims, importables, items, versions
+from import_pipeline.tracking import claims, importables, items, leases, versions
 from import_pipeline.tracking.claims import Claim, Done, Failure
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.items import Remaining
@@ -134,7 +135,10 @@ class Enrichment:
             found = ((claim, rows.get(claim.external_id)) for claim in taken)
             return [(claim, self._blank(claim.external_id) if row is None else row) for claim, row in found]
 
-        return await work.write(take)
+        taken = await work.write(take)
+        if work.assurance is not None:
+            work.assurance.took([claim.status_id for claim, _ in taken])
+        return taken
 
     def _blank(self, external_id: str) -> Importable:
         """A row for a chosen item that was never imported before, or that the user has deleted meanwhile.
@@ -172,6 +176,8 @@ class Enrichment:
             try:
                 async with self._hold.turn():  # until it is stored: that is what opens a closed gate
                     await self._bring(await self._timed(claim, importable))
+            except ClaimLost:
+                await self.work.write(leases.give_back, self.work.lease, claim.status_id)
             except (ApiBlocked, ImportFailed, LimiterUnavailable, UsageError) as error:
                 self.work.stop.ask(error)
             self._busy -= 1

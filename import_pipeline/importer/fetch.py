@@ -34,7 +34,7 @@ async def fetch_item(work: Work, claim: Claim, importable: Importable) -> Done |
     response = None
     try:
         request = _request(claim, importable)
-        response = await _ask(work, request)
+        response = await _ask(work, request, claim)
         unchanged = _read(work, claim, response, importable)
     except (ItemRejected, HookFailed) as error:
         return Failure(
@@ -104,16 +104,16 @@ def _read(work: Work, claim: Claim, response: httpx.Response, importable: Import
     return False
 
 
-async def _ask(work: Work, request: httpx.Request) -> httpx.Response:
+async def _ask(work: Work, request: httpx.Request, claim: Claim) -> httpx.Response:
     """The answer. A connection that breaks is tried once more at once: servers close idle ones at any time.
 
     Raises HookFailed, ItemError or ImportFailed.
     """
     try:
         try:
-            return await ask(work, request)
+            return await ask(work, request, claim=claim.status_id)
         except httpx.ReadError:
-            return await ask(work, request)
+            return await ask(work, request, claim=claim.status_id)
     except BodyRefused as error:
         raise ItemRejected(refused(work, error)) from error
     except (CostTooHigh, httpx.LocalProtocolError) as error:

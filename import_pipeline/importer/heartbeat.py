@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from import_pipeline.clock import Clock
 from import_pipeline.errors import DatabaseUnavailable, ImportCancelled, ImportPipelineError, LeaseLost
+from import_pipeline.importer.assurance import Assurance
 from import_pipeline.importer.database_wait import NO_WAIT
 from import_pipeline.rules.database_errors import Meaning
 from import_pipeline.tracking import events, imports, leases, shards
@@ -45,6 +46,7 @@ class Heartbeat:
         patience_seconds: float = 0.0,
         also: Callable[[Connection, ImportRow, Pulse], None] = lambda connection, row, pulse: None,
         began: float | None = None,
+        assurance: Assurance | None = None,
     ) -> None:
         self._database = database
         self._lease = lease
@@ -55,6 +57,8 @@ class Heartbeat:
         self._also = also
         self._counted_to = clock.monotonic() if began is None else began
         self._has_reported_skew = False
+        self._assurance = assurance
+        self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="import-heartbeat", daemon=True)
 
@@ -66,23 +70,33 @@ class Heartbeat:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
+        self._wake.set()
         self._thread.join()
+
+    def beat_now(self) -> None:
+        """Let the next beat come at once."""
+        self._wake.set()
 
     def beat(self) -> None:
         """One beat; raises what ends the work."""
         beat = imports.beat if self._lease.shard is None else shards.beat
 
-        def unit(connection: Connection) -> ImportRow:
+        def unit(connection: Connection) -> tuple[ImportRow, list[int] | None]:
             # First, lest items that are being stored come before the requests that were sent for them.
             leases.hold(connection, self._lease, to_write=True)
             pulse = replace(self._pulse(connection), monotonic=monotonic, elapsed=monotonic - self._counted_to)
             row = beat(connection, self._lease, self._clock.now(), pulse)
             self._also(connection, row, pulse)
-            return row
+            return row, leases.held_claims(connection, self._lease) if in_doubt else None
 
         monotonic = self._clock.monotonic()
-        row = self._database.transact(unit, NO_WAIT)
+        assurance = self._assurance
+        moment = None if assurance is None else assurance.moment()  # before the look at the doubt
+        in_doubt = assurance is not None and assurance.is_doubtful
+        row, held = self._database.transact(unit, NO_WAIT)
         self._counted_to = monotonic
+        if assurance is not None and moment is not None:
+            assurance.renewed(moment, held)
         self._report_skew()
         if row.cancel_requested_at is not None:
             raise ImportCancelled(f"cancelled by wish of {row.requested_by or 'a person'}")
@@ -118,7 +132,11 @@ class Heartbeat:
     def _run(self) -> None:
         interval = min(INTERVAL_SECONDS, self._lease.seconds / 4)
         renewed_at = self._clock.monotonic()
-        while not self._stop.wait(interval):
+        while True:
+            self._wake.wait(interval)
+            self._wake.clear()
+            if self._stop.is_set():
+                return
             try:
                 self.beat()
                 renewed_at = self._clock.monotonic()

@@ -5,6 +5,7 @@ that has never answered is not waited for: its address is wrong, or nobody has s
 """
 
 import re
+from functools import partial
 
 import httpx
 
@@ -20,15 +21,17 @@ _ONLY_ADDRESS = re.compile(r" \[Connect call failed \([^()]*\)\]")
 UNREACHABLE = (httpx.ConnectError, httpx.ConnectTimeout)
 
 
-async def ask(work: Work, request: httpx.Request, *, first: bool = False) -> httpx.Response:
+async def ask(work: Work, request: httpx.Request, *, first: bool = False, claim: int | None = None) -> httpx.Response:
     """The answer, whatever its status; `first` goes before all other waiting requests.
+
+    Nothing is sent before it is sure that the lease stands; ClaimLost is raised where the item's claim does not.
 
     Raises httpx.RequestError for a request that was sent and failed, ImportFailed for an API that is gone.
     """
     while True:
         try:
             async with work.gate.turn():
-                response = await work.api.send(request, first=first)
+                response = await work.api.send(request, first=first, before=partial(work.confirm, claim))
         except UNREACHABLE as error:
             if not _is_known(work):
                 raise ImportFailed(unreachable(work.source.name, work.api.client.base_url, error)) from error

@@ -22,6 +22,7 @@ from import_pipeline.errors import (
     UsageError,
 )
 from import_pipeline.importer.api import Api, open_api
+from import_pipeline.importer.assurance import Assurance
 from import_pipeline.importer.database_wait import patience_of
 from import_pipeline.importer.finalize import complete, end
 from import_pipeline.importer.heartbeat import Heartbeat
@@ -259,6 +260,7 @@ async def _work(
         stop.then(api.limiter.grant_no_more)  # what is sent now would be cut before its answer, and be asked for again
         work = _work_of(run, row, lease, api, stop)
         meter = Meter(api, row)
+        work.assurance = Assurance(installation.clock, lease.seconds)
         heartbeat = Heartbeat(
             installation.database,
             lease,
@@ -268,7 +270,9 @@ async def _work(
             began=run.began,
             patience_seconds=run.source.max_outage,
             also=also,
+            assurance=work.assurance,
         )
+        work.assurance.beat_now = heartbeat.beat_now
         try:
             with heartbeat:
                 await meter.start(work)

@@ -13,6 +13,7 @@ from import_pipeline.clock import Chance, Clock
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportPipelineError
 from import_pipeline.importer.api import Api
+from import_pipeline.importer.assurance import Assurance
 from import_pipeline.importer.database_wait import DatabaseWait
 from import_pipeline.importer.gate import Gate
 from import_pipeline.importer.uncounted import Uncounted
@@ -104,6 +105,7 @@ class Work:
     stop: Stop
     listener: Listener = field(default_factory=Silence)
     workers: int = 1  #: runs that are to work on the import at once, this one included
+    assurance: Assurance | None = None  #: that what this worker holds is still its own
     discovered: bool = False  #: whether the list has been read to its end
     stirred: asyncio.Event = field(default_factory=asyncio.Event)  #: there may be something new to claim
     gate: Gate = field(init=False)  #: closed while the API cannot be reached
@@ -136,6 +138,11 @@ class Work:
     async def aside(self, call: Callable[[], T]) -> T:
         """Run a blocking call on the writer's thread, in the order of the calls."""
         return await asyncio.get_running_loop().run_in_executor(self._writer, call)
+
+    async def confirm(self, claim: int | None = None) -> None:
+        """Wait until it is sure that the lease stands. Raises ClaimLost for a claim that does not."""
+        if self.assurance is not None:
+            await self.assurance.confirm(claim)
 
     async def note(self, action: str, message: str, **metadata: Any) -> None:
         """Record what happens to the import."""

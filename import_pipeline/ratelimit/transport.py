@@ -1,7 +1,7 @@
 """The limiter as an httpx transport: every request through it takes a permit, and refusals are waited out in here."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -53,7 +53,8 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
     raised when the pause exceeds the limiter's patience. Each request may take `deadline` seconds from its permit to
     the end of its body.
     `cost` tells how many places a request takes in every tier; without it each takes one.
-    `request.extensions["import_pipeline"]` may hold `first` (go before all that wait), `deadline` and `cost`.
+    `request.extensions["import_pipeline"]` may hold `first` (go before all that wait), `deadline`, `cost` and
+    `before` (awaited when the request is about to be sent; what it raises keeps it from that).
     `observe` is called for every request sent, with the answer's status or None.
     """
 
@@ -93,6 +94,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         try:
             while True:
                 permit = await self._limiter.acquire(deadline, first=bool(wishes.get("first")), cost=cost)
+                await self._confirm(wishes.get("before"), permit)
                 if permit.expires - self._limiter.clock.monotonic() < deadline / 2:
                     self._limiter.unused(permit)  # this process stood still; the permit may not last for the request
                     continue
@@ -106,6 +108,15 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
                     return response
         finally:
             request.extensions = extensions
+
+    async def _confirm(self, before: Callable[[], Awaitable[None]] | None, permit: Permit) -> None:
+        if before is None:
+            return
+        try:
+            await before()
+        except BaseException:
+            self._limiter.unused(permit)
+            raise
 
     async def aclose(self) -> None:
         """Close the wrapped transport. The limiter is closed by whoever opened it."""

@@ -95,6 +95,23 @@ def write(connection: Connection, lease: Lease, now: datetime, **values: Any) ->
         raise lost(lease)
 
 
+def held_claims(connection: Connection, lease: Lease) -> list[int]:
+    """The item rows that the worker holds."""
+    statuses = import_item_statuses
+    mine = select(statuses.c.id).where(
+        statuses.c.import_id == lease.import_id,
+        statuses.c.status == ItemStatus.PROCESSING,
+        statuses.c.claimed_by == lease.worker,
+    )
+    return list(connection.scalars(mine))
+
+
+def give_back(connection: Connection, lease: Lease, claim: int) -> None:
+    """Let others have an item at once, where the worker still holds it."""
+    statuses = import_item_statuses
+    connection.execute(released(lease.import_id, statuses.c.id == claim, statuses.c.claimed_by == lease.worker))
+
+
 def renew_claims(connection: Connection, lease: Lease, now: datetime) -> None:
     """Let what the worker holds stay its own for another lease."""
     statuses = import_item_statuses

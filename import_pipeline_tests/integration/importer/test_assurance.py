@@ -1,0 +1,112 @@
+"""A worker that stood still sends nothing before its next heartbeat, and then only for what it still holds."""
+
+import asyncio
+import os
+import signal
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import update
+
+from import_pipeline.importer.assurance import Assurance, ClaimLost
+from import_pipeline.rules.status import ImportStatus
+from import_pipeline.testing import FakeClock
+from import_pipeline.tracking.tables import import_item_statuses as statuses
+from import_pipeline_tests import asking
+from import_pipeline_tests.importing import demo_api, ending_of, importing, latest, log, settings
+from import_pipeline_tests.integration.importer.test_interruptions import change, freeze, wait_for, wait_until_asked
+from import_pipeline_tests.life import TEN
+
+
+async def waiting(task):
+    """Whether the task still waits, after a moment for all others."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+    return not task.done()
+
+
+class PausedClock(FakeClock):
+    """The clocks of a machine that was paused: one of them stood still with it."""
+
+    paused_for = timedelta(0)
+
+    def now(self):
+        return super().now() + self.paused_for
+
+
+def pause(clock):
+    clock.paused_for = timedelta(seconds=61)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("stand_still", [lambda clock: clock.advance(61), pause], ids=["frozen", "paused machine"])
+async def test_a_worker_in_doubt_waits_for_its_next_heartbeat(stand_still):
+    clock, beats = PausedClock(TEN), []
+    assurance = Assurance(clock, lease_seconds=60)
+    assurance.beat_now = lambda: beats.append(clock.now())
+    await assurance.confirm(1)
+    assert beats == []
+    stand_still(clock)
+    task = asyncio.create_task(assurance.confirm(1))
+    assert await waiting(task)
+    assert len(beats) == 1, "it asks for one"
+    assurance.renewed(assurance.moment(), held=[1])
+    await task
+
+
+@pytest.mark.anyio
+async def test_what_was_lost_meanwhile_is_not_sent_for_and_what_is_claimed_anew_is():
+    clock = FakeClock(TEN)
+    assurance = Assurance(clock, lease_seconds=60)
+    clock.advance(61)
+    assurance.renewed(assurance.moment(), held=[1, 2])
+    assurance.took([4])
+    for held in (1, 2, 4, None):
+        await assurance.confirm(held)
+    with pytest.raises(ClaimLost):
+        await assurance.confirm(3)
+
+
+@pytest.mark.anyio
+async def test_a_worker_that_stood_still_within_its_heartbeat_is_in_doubt_after_it():
+    clock = FakeClock(TEN)
+    assurance = Assurance(clock, lease_seconds=60)
+    began = assurance.moment()
+    clock.advance(61)
+    assurance.renewed(began)
+    task = asyncio.create_task(assurance.confirm())
+    assert await waiting(task)
+    assurance.renewed(assurance.moment(), held=[])
+    await task
+
+
+@pytest.mark.anyio
+async def test_a_worker_that_never_stood_still_is_never_in_doubt():
+    clock = FakeClock(TEN)
+    assurance = Assurance(clock, lease_seconds=3)
+    for beat in range(20):
+        clock.advance(1)
+        assurance.renewed(assurance.moment())
+        await assurance.confirm(beat)
+
+
+@pytest.mark.nightly
+def test_a_worker_that_was_frozen_asks_for_nothing_that_others_have_stored_meanwhile(home, database_url):
+    """Nobody took its import over, but each of its claims: only those that it can claim anew are asked for."""
+    more = {"ITEMS_LEASE": "1", "ITEMS_CONCURRENCY": "4", "ITEMS_LIMITS": "20/1 second"}
+    with demo_api(items=120, delay_after_ms=40) as url:
+        configured = settings(home, url, DATABASE_URL=database_url, **more)
+        with importing(configured) as process:
+            wait_until_asked(url, 20)
+            freeze(process, home)
+            held = statuses.c.status == "processing"
+            change(configured, update(statuses).where(held).values(status="completed", claimed_by=None))
+            wait_for(lambda: datetime.now(UTC) - latest(configured).heartbeat_at > timedelta(seconds=1.5))
+            asked = len(log(url))
+            os.kill(process.pid, signal.SIGCONT)
+            assert ending_of(process) is None
+        seen = asking.get(f"{url}/_stats").json()
+        assert len(log(url)) > asked
+    assert seen["repeated_details"] == {}
+    assert latest(configured).status is ImportStatus.COMPLETED
+    assert seen["details"] <= 120 - 10, "what it held when it was frozen, but for what was in flight, was not asked for"
