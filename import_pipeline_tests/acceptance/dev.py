@@ -137,4 +137,6 @@ def moment(text):
 
 
 def hours_ago(hours):
-    return (datetime.now(UTC) - timedelta(hours=hours)).strftime("%Y-%m-%d %H:00:00.000000")
+    """A slot, to the minute: as settings name it, and as the database writes it."""
+    slot = datetime.now(UTC) - timedelta(hours=hours)
+    return f"{slot:%H:%M}", f"{slot:%Y-%m-%d %H:%M}:00.000000"

@@ -7,16 +7,19 @@ import statistics
 import pytest
 
 from import_pipeline_tests.acceptance.dev import Dev, hours_ago, moment
-from import_pipeline_tests.acceptance.outside import eventually, stats
+from import_pipeline_tests.acceptance.outside import eventually, far_slot, stats
 
 pytestmark = pytest.mark.timeout(300)  # the first test's time includes the start of dagster dev
+#: Slots that have passed, the earliest first, beside the one that is far ahead.
+OVERDUE = [hours_ago(hours) for hours in (9, 6, 3)]
 REQUEST, CANCEL = "write_down_request_for_items", "cancel_running_import_of_items"
 
 
 @pytest.fixture(scope="module")
 def dev(checkout, tmp_path_factory):
     """One for all tests of this module."""
-    living = Dev(checkout, tmp_path_factory.mktemp("dev"))
+    slots = ",".join([far_slot(), *(slot for slot, _ in OVERDUE)])
+    living = Dev(checkout, tmp_path_factory.mktemp("dev"), ITEMS_SLOTS=slots)
     try:
         living.start()
         yield living
@@ -33,7 +36,7 @@ def overdue(dev, slot_at):
 def test_of_three_overdue_slots_the_latest_runs_and_two_are_cancelled(dev):
     dev.wait_for("slot_at IS NOT NULL", "the next slot's import")
     with dev.serving("--items", "5"):
-        slots = [hours_ago(hours) for hours in (9, 6, 3)]
+        slots = [slot_at for _, slot_at in OVERDUE]
         for slot_at in slots:
             overdue(dev, slot_at)
         last = dev.wait_for(f"slot_at = '{slots[2]}' AND started_at IS NOT NULL")

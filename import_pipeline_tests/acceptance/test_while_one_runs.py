@@ -128,7 +128,7 @@ def test_a_watcher_sees_an_import_to_its_end(command):
 
 
 def test_a_run_whose_limits_are_away_says_what_it_waits_for_and_the_next_one_goes_on(command, home):
-    limits = {"ITEMS_LIMITS": "20/1 second"}
+    limits = {"ITEMS_LIMITS": "20/1 second", "ITEMS_MAX_OUTAGE": "3"}
     with RedisServer() as store, serve("--items", "60", "--limits", "20/1 second", "--delay-after", "10") as url:
         environment = {"ITEMS_BASE_URL": url, "REDIS_URL": store.url(), **limits}
         killed = command.start("run", "items", "--json", **environment)
