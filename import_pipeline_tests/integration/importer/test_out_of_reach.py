@@ -135,8 +135,11 @@ def test_a_worker_whose_import_was_taken_over_meanwhile_does_not_say_that_it_sta
 
 @pytest.fixture
 def shared(life, home):
-    """The same, where two runs are to share an import, of which one works."""
-    divided = Divided(Life(life.database, source=items_source(shards=2)), home)
+    """The same, where two runs are to share an import, of which one works.
+
+    Its lease outlasts each wait of a shard for the store: it works on meanwhile, so no shard may take the lead.
+    """
+    divided = Divided(Life(life.database, source=items_source(shards=2, lease=86_400)), home)
     hand = divided.life.begin(divided.life.slot(life.now))
     hand.discover(*IDS)
     return divided, hand
