@@ -118,6 +118,10 @@ class LeaseLost(ImportPipelineError):
     """Another process has taken this import over; nothing that this one still holds may be written."""
 
 
+class HeartbeatFailed(ImportPipelineError):
+    """The heartbeat met an error that it does not know, so this process cannot keep its lease any longer."""
+
+
 class ApiBlocked(ImportPipelineError):
     """The API asks for a longer pause than the caller is willing to wait; `until` is its end (aware, UTC)."""
 

@@ -9,7 +9,13 @@ from typing import Self
 from sqlalchemy import Connection
 
 from import_pipeline.clock import Clock
-from import_pipeline.errors import DatabaseUnavailable, ImportCancelled, ImportPipelineError, LeaseLost
+from import_pipeline.errors import (
+    DatabaseUnavailable,
+    HeartbeatFailed,
+    ImportCancelled,
+    ImportPipelineError,
+    LeaseLost,
+)
 from import_pipeline.importer.assurance import Assurance
 from import_pipeline.importer.database_wait import NO_WAIT
 from import_pipeline.rules.database_errors import Meaning
@@ -18,6 +24,7 @@ from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.imports import ImportRow, Pulse
 from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.process import machine
+from import_pipeline.tracking.resumes import said_of
 
 #: Seconds between two beats at most; a person's wish to cancel is read with each.
 INTERVAL_SECONDS = 1.0
@@ -29,9 +36,10 @@ class Heartbeat:
     """Renews the lease, adds the counters and reads wishes, every second (or four times in a short lease).
 
     `pulse` gives what the transaction of a beat is to count along, `also` is called in it with the import's row.
-    `on_end` is called once, from the thread, when the work must stop: with LeaseLost, ImportCancelled, or
-    DatabaseUnavailable once it has lasted for the lease and for `patience_seconds`. A lease that has run out unrenewed
-    may be another worker's by then: the next beat finds out.
+    `on_end` is called once, from the thread, when the work must stop: with LeaseLost, ImportCancelled, HeartbeatFailed
+    for an error that is none of those, or DatabaseUnavailable once it has lasted for the lease and for
+    `patience_seconds`. A lease that has run out unrenewed may be another worker's by then: the next beat finds out.
+    After a doubt of `assurance` a beat lists the claims that are still held.
     `began`: by the monotonic clock, from when on the time counts.
     """
 
@@ -118,7 +126,7 @@ class Heartbeat:
     def settle(self) -> None:
         """The last beat; raises what ends the work. What a shard requested counts even where the import has ended."""
         try:
-            self.beat()
+            self._beat_or_fail()
         except LeaseLost:
             if self._lease.shard is not None:
                 self._database.transact(
@@ -138,12 +146,21 @@ class Heartbeat:
             if self._stop.is_set():
                 return
             try:
-                self.beat()
+                self._beat_or_fail()
                 renewed_at = self._clock.monotonic()
             except DatabaseUnavailable as error:
                 if error.meaning == Meaning.REPLACED or self._clock.monotonic() - renewed_at > self._patience_seconds:
                     self._on_end(error)
                     return
-            except (LeaseLost, ImportCancelled) as error:
+            except ImportPipelineError as error:
                 self._on_end(error)
                 return
+
+    def _beat_or_fail(self) -> None:
+        """One beat. An unforeseen error ends the work, too, lest it go on under a lease that runs out."""
+        try:
+            self.beat()
+        except ImportPipelineError:
+            raise
+        except Exception as error:
+            raise HeartbeatFailed(f"the heartbeat failed: {said_of(error)}") from error

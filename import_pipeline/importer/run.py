@@ -13,6 +13,7 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import (
     ApiBlocked,
     DatabaseUnavailable,
+    HeartbeatFailed,
     ImportCancelled,
     ImportFailed,
     ImportInterrupted,
@@ -282,8 +283,17 @@ async def _work(
             work.close()
             with suppress(LimiterUnavailable):
                 await meter.read()
-            with suppress(LeaseLost, DatabaseUnavailable, ImportCancelled):
-                heartbeat.settle()
+            _settle(heartbeat, stop)
+
+
+def _settle(heartbeat: Heartbeat, stop: Stop) -> None:
+    """Count what is not counted yet; a failure of that does not hide the reason of a stop."""
+    try:
+        with suppress(LeaseLost, DatabaseUnavailable, ImportCancelled):
+            heartbeat.settle()
+    except HeartbeatFailed:
+        if stop.reason is None:
+            raise
 
 
 def _work_of(run: Run, row: ImportRow, lease: Lease, api: Api, stop: Stop) -> Work:

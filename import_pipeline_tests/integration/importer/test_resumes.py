@@ -1,11 +1,13 @@
 """Imports that are resumed: as often as they get on, and no more than three times without; whatever broke them off."""
 
+import threading
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import event
 
 from import_pipeline import run_import
-from import_pipeline.errors import ImportAlreadyRunning, LeaseLost
+from import_pipeline.errors import HeartbeatFailed, ImportAlreadyRunning, LeaseLost
 from import_pipeline.importer import wishes
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.run import Run, carry_out
@@ -117,6 +119,28 @@ def test_whatever_breaks_a_run_off_counts_and_three_times_without_progress_end_t
     ended = by_id(configured, row.id)
     assert (runs, ended.status) == (4, FAILED)
     assert f"resumed 3 times without progress; at last it broke off: {type(error).__name__}" in ended.failure_reason
+
+
+def break_heartbeats(connection, cursor, statement, *_):
+    if threading.current_thread().name == "import-heartbeat":
+        raise ValueError("odd")
+
+
+def test_an_error_in_the_heartbeat_ends_the_work_with_its_reason_and_counts(home):
+    with demo_api(items=80, delay_after_ms=100) as url:
+        configured = settings(home, url, ITEMS_LEASE="1", ITEMS_CONCURRENCY="2")
+        with open_installation(configured) as installation:
+            source, engine = installation.source("items"), installation.database.engine
+            row = prepare(installation.database, source, new_import(source, Trigger.CLI), installation.clock)
+            event.listen(engine, "before_cursor_execute", break_heartbeats)
+            with pytest.raises(HeartbeatFailed, match="the heartbeat failed: ValueError: odd"):
+                carry_out(Run(installation=installation, source=source), row.id)
+            event.remove(engine, "before_cursor_execute", break_heartbeats)
+        left = by_id(configured, row.id)
+        assert (left.status, left.pid) == (RUNNING, None), "the next run takes it over at once"
+        assert "ValueError: odd" in resumes.broke_off(left)
+        assert run_import("items", settings=configured).status == "completed"
+    assert by_id(configured, row.id).resumes == 1
 
 
 def by_id(configured, import_id):
