@@ -74,6 +74,19 @@ def test_another_machine_s_process_counts_as_gone_after_a_lease(life):
     assert vacancy(life, hand).gone == "process 1 on elsewhere has given no sign of life for over 60 s"
 
 
+def test_an_import_whose_resume_was_asked_for_and_does_not_begin_is_stalled(life):
+    hand = begun(life)
+    life.go_on(seconds=life.source.lease + 61)
+    assert [launch.import_id for launch in life.tick().launches] == [hand.row.id]
+    assert "Stalled" not in vacancy(life, hand).sequel, "its run may yet begin"
+    asked_at = life.now
+    life.go_on(seconds=120)
+    assert vacancy(life, hand).sequel == (
+        f"Stalled: a run to resume it was asked for at {asked_at:%H:%M:%S} UTC and has not begun. Check that Dagster's "
+        "queue has a free slot and that its launcher works; `import-pipeline run items` resumes it at once"
+    )
+
+
 def test_a_process_that_left_in_order_costs_no_resume(life):
     hand = begun(life)
     hand.leave()
