@@ -3,7 +3,8 @@
 from enum import StrEnum
 from http import HTTPStatus
 
-from import_pipeline.rules.outcome import Verdict, judge, phrase
+from import_pipeline.rules.outcome import Verdict, judge
+from import_pipeline.rules.statuses import phrase
 
 
 class PageVerdict(StrEnum):

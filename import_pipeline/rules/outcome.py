@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 
+from import_pipeline.rules.statuses import phrase
+
 
 class Verdict(StrEnum):
     """What to do about an answer that is no rate limit."""
@@ -54,11 +56,3 @@ def judge(status: int, *, setting: str) -> Judgement:
     if 300 <= status < 400:
         return Judgement(verdict=Verdict.REJECT, reason=f"the API answers {name}: redirects are not followed")
     return Judgement(verdict=Verdict.REJECT, reason=f"the API answers {name}, expected 200 with a body")
-
-
-def phrase(status: int) -> str:
-    """`404 Not Found`."""
-    try:
-        return f"{status} {HTTPStatus(status).phrase}"
-    except ValueError:
-        return str(status)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from import_pipeline.rules.outcome import Judgement, Verdict, judge, phrase
+from import_pipeline.rules.outcome import Judgement, Verdict, judge
 
 READ, AGAIN, REJECT, STOP = Verdict.READ, Verdict.AGAIN, Verdict.REJECT, Verdict.STOP
 
@@ -38,8 +38,3 @@ JUDGEMENTS = [
 @pytest.mark.parametrize(("status", "verdict", "reason"), JUDGEMENTS)
 def test_a_status_is_read_tried_again_rejected_or_ends_everything(status, verdict, reason):
     assert judge(status, setting="ITEMS_TOKEN") == Judgement(verdict=verdict, reason=reason)
-
-
-@pytest.mark.parametrize(("status", "text"), [(404, "404 Not Found"), (599, "599"), (799, "799")])
-def test_a_status_is_called_by_its_usual_phrase(status, text):
-    assert phrase(status) == text
