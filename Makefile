@@ -56,8 +56,8 @@ else
 endif
 
 lock:
-	$(LOCK) --extra test --extra check --extra build --extra dev --extra celery -o requirements.lock pyproject.toml
-	$(LOCK) --extra build --extra k8s -c requirements.lock -o deploy/requirements.lock pyproject.toml
+	$(LOCK) --group test --group check --group build --group dev --extra celery -o requirements.lock pyproject.toml
+	$(LOCK) --group build --extra k8s -c requirements.lock -o deploy/requirements.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) .import_pipeline

@@ -43,7 +43,7 @@ NEARLY = 0.87
 #: Dagster's daemon gives a sign of life every 30 s, and takes none back when it ends. One may be late.
 DAEMON_SECONDS = 60.0
 #: What starts one.
-DAEMONS = "`make up`, `dagster dev` or `dagster-daemon run`"
+DAEMONS = "`import-pipeline up`, `dagster dev` or `dagster-daemon run`"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -63,7 +63,7 @@ def _where_to_look(console: Console, settings: Settings, summary: ImportSummary)
     told = {
         f"{command} show {summary.import_id}": "this import, its events and failures",
         f"{command} list": "all imports",
-        "make up": "the Dagster UI, with this run in it",
+        f"{command} up": "the Dagster UI, with this run in it",
     }
     width = max(map(len, told))
     for line, meaning in told.items():

@@ -55,7 +55,7 @@ def test_a_wish_that_no_daemon_lives_to_carry_out_names_what_does_so_at_once(com
         command.environment = {"ITEMS_BASE_URL": url}
         told = words(command.run("request", "items").out).strip()
         assert told == (
-            "Wish 1 is written down: no daemon gives a sign of life, so it waits until `make up`, `dagster "
+            "Wish 1 is written down: no daemon gives a sign of life, so it waits until `import-pipeline up`, `dagster "
             "dev` or `dagster-daemon run` is started; `import-pipeline start-scheduled items` "
             "carries it out here and now."
         )

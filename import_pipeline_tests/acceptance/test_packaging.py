@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from email.parser import Parser
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from import_pipeline_tests.acceptance.outside import CommandLine, rows, tracking, words
 from import_pipeline_tests.loaded import serve
 
+ROOT = Path(__file__).parents[2]
 OWN_SOURCE = '''
 """A user's own source, in one file."""
 
@@ -131,3 +133,11 @@ def test_nothing_of_the_checkout_is_needed_to_import_a_users_own_source(users, i
     assert {path.name for path in folder.iterdir()} <= {"my_sources.py", "__pycache__"}
     assert (home / "dagster" / "dagster.yaml").is_file()
     shutil.rmtree(home)
+
+
+def test_the_package_offers_its_users_no_extras_of_its_developers(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        offered = Parser().parsestr(archive.read(name).decode())
+    assert offered.get_all("Provides-Extra") == ["celery", "k8s"]
+    assert offered.get_payload() == (ROOT / "PACKAGE.md").read_text()
