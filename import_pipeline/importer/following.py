@@ -75,11 +75,14 @@ def _quotes(response: httpx.Response, reference: str) -> bool:
 def overlooked(work: Work, response: httpx.Response, after: Checkpoint, ids: Sequence[str]) -> str | None:
     """Return why the end that the source has found is doubtful: the answer names a next page. None if it is not.
 
-    An empty page of a numbered list is its end for sure, and so is the page that completes the list's own total.
+    The page that completes the list's own total is its end for sure. An empty page of a numbered list is its end unless
+    the body says plainly that more follow, as a filter or a hole leaves such a page: many APIs link on for ever.
     """
-    if (not ids and is_numbered(work.source)) or (after.total is not None and after.seen == after.total):
+    if after.total is not None and after.seen == after.total:
         return None
     links, known = response.headers.get_list("link"), _own_addresses(response)
+    if not ids and is_numbered(work.source):
+        links = []
     sign = named_next(links, _json(response), known=known, is_empty=not ids)
     return None if sign is None else f"page {after.page} names a next page in {sign}, which the source did not find"
 

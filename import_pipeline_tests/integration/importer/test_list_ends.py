@@ -185,6 +185,55 @@ def test_a_next_page_in_a_field_that_the_source_does_not_read_makes_the_import_i
     assert summary.incomplete_reason == expected
 
 
+class UntilEmpty(ItemsSource):
+    """Numbered pages up to the first one without items."""
+
+    def has_next_page(self, response):
+        return bool(response.json()["data"])
+
+    def total(self, response):
+        return None
+
+
+def numbered(page_answer):
+    """Answer the list with `page_answer(page)`, and each item with its details."""
+
+    def answer(request):
+        if request.url.path != "/api/items":
+            return detail(request.url.path.rpartition("/")[2])
+        return page_answer(int(request.url.params.get("page", 1)))
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("signs", "reason"),
+    [
+        ({"has_more": True}, "page 2 names a next page in its field has_more, which the source did not find"),
+        ({"meta": {"hasNext": True}}, "page 2 names a next page in its field hasnext, which the source did not find"),
+        ({"has_more": False}, None),
+        ({"next_page": 3}, None),
+        ({}, None),
+    ],
+)
+def test_an_empty_page_that_says_more_follow_makes_a_numbered_list_incomplete(home, signs, reason):
+    def answer(page):
+        return httpx.Response(200, json={"data": names(1, 2) if page == 1 else []} | signs)
+
+    summary, configured = take(numbered(answer), home, UntilEmpty())
+    assert (len(rows(configured)), summary.incomplete_reason) == (2, reason)
+
+
+@pytest.mark.parametrize("seen", [0, 1])
+def test_a_next_link_on_the_empty_page_of_a_numbered_list_raises_no_alarm(home, seen):
+    def answer(page):
+        link = f'</api/items?page={page + 1}>; rel="next"'
+        return httpx.Response(200, json={"data": names(1) if page <= seen else []}, headers={"Link": link})
+
+    summary, configured = take(numbered(answer), home, UntilEmpty())
+    assert (len(rows(configured)), summary.incomplete_reason) == (seen, None)
+
+
 def test_a_list_that_has_brought_its_total_is_at_its_end_whatever_else_it_names(home):
     summary, _, _, _ = by_cursor(home, {None: {"data": names(1, 2), "total": 2, "paging": {"next": "b"}}})
     assert summary.incomplete_reason is None
