@@ -23,13 +23,14 @@ from import_pipeline.importer.listed import total_of
 from import_pipeline.importer.plan import first_page
 from import_pipeline.importer.sources import checked, listed_in, load_sources, shared_tables
 from import_pipeline.importer.unlisted import of_unlisted
+from import_pipeline.importer.vacancy import vacancy_of
 from import_pipeline.ratelimit import Limiter, open_permits, parse_tiers
 from import_pipeline.ratelimit.inspection import inspect_redis, weaknesses
 from import_pipeline.ratelimit.proxies import environment_proxy
 from import_pipeline.redaction import redact
 from import_pipeline.rules.outcome import Verdict, judge
 from import_pipeline.settings import SETTINGS, SOURCE_SETTINGS, Settings, variable_prefix
-from import_pipeline.tracking import watch
+from import_pipeline.tracking import imports, watch
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.inspection import is_superuser, is_writable, missing_rights, server_seconds
 from import_pipeline.tracking.schema import HEAD, address
@@ -128,6 +129,7 @@ def database(settings: Settings) -> Told:
             raise SchemaError(f"{_role(found)} lacks {_some(missing)}. Grant them: deploy/postgres-roles.sql shows how")
         notes = skew(server_seconds(found), time.time(), "the database's")
         notes += of_unlisted_sources(settings, found)
+        notes += stalled(settings, installation)
         if is_superuser(found):
             notes.append(f"{_role(found)} is a superuser: use a role that only works with rows, see deploy/README.md")
         kind = "Postgres" if settings.is_postgres else "SQLite"
@@ -150,6 +152,22 @@ def of_unlisted_sources(settings: Settings, found: Database) -> list[str]:
         for row in left
     ]
     return notes + [f"a request for an import of {source} waits, and that source is not listed" for source in requested]
+
+
+def stalled(settings: Settings, installation: Installation) -> list[str]:
+    """A note on each running import of a listed source that no worker works on: why, and what resumes it."""
+    try:
+        listed = load_sources(settings)
+    except ImportPipelineError:
+        return []  # the check of the sources says so
+    notes = []
+    with installation.database.read() as connection:
+        for source in listed:
+            row = imports.running(connection, source.name)
+            found = None if row is None else vacancy_of(connection, row, source, installation.clock.now())
+            if row is not None and found is not None and found.since is not None:
+                notes.append(f"import {row.id} of {source.name} is stalled: {found.gone}. {found.sequel}")
+    return notes
 
 
 def _role(found: Database) -> str:

@@ -6,12 +6,15 @@ from datetime import timedelta
 
 import pytest
 
+from import_pipeline.cli import checkups
 from import_pipeline.importer import upkeep, wishes
 from import_pipeline.importer.gauges import Gauges
+from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.look import view_in
 from import_pipeline.importer.meter import SLEEPS_BEFORE, SLEPT_BEFORE
 from import_pipeline.importer.vacancy import Vacancy, vacancy_of
 from import_pipeline.ratelimit.exchange import SECOND, Ask, Wanted
+from import_pipeline.settings import load_settings
 from import_pipeline.testing import MemoryPermits
 from import_pipeline.tracking import events, imports, leases, shards
 from import_pipeline.tracking.process import Worker, machine, this_process
@@ -232,3 +235,18 @@ def test_a_pause_that_the_api_asked_for_is_slept_whole_and_away_is_what_comes_af
     hand.leave()
     life.go_on(hours=1, seconds=10)
     assert seconds(life, hand) == (5, 3600, 10)
+
+
+def test_doctor_names_a_stalled_import_and_what_resumes_it(life, dead, tmp_path):
+    settings = load_settings({"IMPORT_PIPELINE_HOME": str(tmp_path)}, tmp_path)
+    installation = Installation(settings=settings, sources=(life.source,), database=life.database, clock=life.clock)
+    hand = begun(life, this_process())
+    assert checkups.stalled(settings, installation) == []
+    hand.end(CANCELLED)
+    life.go_on(hours=3)
+    stalled = begun(life, dead)
+    [note] = checkups.stalled(settings, installation)
+    assert note == (
+        f"import {stalled.row.id} of items is stalled: process {dead.pid} on {machine()} is gone. {GOES_ON} "
+        "(resume 1 of 3 without progress)"
+    )
