@@ -221,6 +221,7 @@ def _limited(
         deadline=deadline,
         largest_body=source.max_body,
         deepest_json=source.max_depth,
+        longest_refusal=source.max_pause.total_seconds(),
     )
 
 

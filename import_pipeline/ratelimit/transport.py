@@ -49,9 +49,9 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
 
     Answers come with their whole body; BodyRefused is raised for one that would eat the machine. An answer that says
     "too many requests" pauses everybody who shares the limiter; the request is sent again afterwards, unless its body
-    cannot be. If one is refused again and again while others are answered, its refusal is the answer. ApiBlocked is
-    raised when the pause exceeds the limiter's patience. Each request may take `deadline` seconds from its permit to
-    the end of its body.
+    cannot be. If one is refused again and again while others are answered, or for longer than `longest_refusal`
+    seconds, its refusal is the answer. ApiBlocked is raised when the pause exceeds the limiter's patience. Each request
+    may take `deadline` seconds from its permit to the end of its body.
     `cost` tells how many places a request takes in every tier; without it each takes one.
     `request.extensions["import_pipeline"]` may hold `first` (go before all that wait), `deadline`, `cost` and
     `before` (awaited when the request is about to be sent; what it raises keeps it from that).
@@ -69,6 +69,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         deadline: float = 30.0,
         largest_body: int = LARGEST_BODY,
         deepest_json: int = DEEPEST_JSON,
+        longest_refusal: float | None = None,
     ) -> None:
         self._inner = inner
         self._limiter = limiter
@@ -78,6 +79,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         self._deadline = deadline
         self._largest_body = largest_body
         self._deepest_json = deepest_json
+        self._longest_refusal = longest_refusal
         self._is_closed = False
         self._answers = 0  #: that were no refusals
 
@@ -90,7 +92,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         extensions = request.extensions
         sending = Sending(self._limiter.clock, extensions.get("trace"))
         request.extensions = {**extensions, "trace": sending}
-        refusals, answers = 0, self._answers
+        refusals, answers, refused_since = 0, self._answers, None
         try:
             while True:
                 permit = await self._limiter.acquire(deadline, first=bool(wishes.get("first")), cost=cost)
@@ -104,10 +106,16 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
                     return response
                 refusals += response.status_code != TOO_MANY_REQUESTS or self._answers > answers
                 answers = self._answers
-                if refusals >= MOST_REFUSALS:
+                now = self._limiter.clock.monotonic()
+                refused_since = now if refused_since is None else refused_since
+                if refusals >= MOST_REFUSALS or self._is_too_long(now - refused_since):
                     return response
         finally:
             request.extensions = extensions
+
+    def _is_too_long(self, seconds: float) -> bool:
+        """Whether a chain of refusals has no end: each pause may be short, and all of them last for ever."""
+        return self._longest_refusal is not None and seconds > self._longest_refusal
 
     async def _confirm(self, before: Callable[[], Awaitable[None]] | None, permit: Permit) -> None:
         if before is None:

@@ -42,13 +42,16 @@ def judge(status: int, *, setting: str) -> Judgement:
         return Judgement(verdict=Verdict.READ)
     name = phrase(status)
     if status == HTTPStatus.NOT_MODIFIED:
-        return Judgement(verdict=Verdict.UNCHANGED, reason=f"the API answers {name}, which nobody asked for")
+        return Judgement(verdict=Verdict.UNCHANGED, reason=f"the API answers {name} to a request without a condition")
     if status == HTTPStatus.UNAUTHORIZED:
         return Judgement(verdict=Verdict.STOP, reason=f"the API answers {name}: check the token ({setting})")
     if status == HTTPStatus.FORBIDDEN:
         return Judgement(verdict=Verdict.STOP, reason=f"the API answers {name}: this token may not read the source")
     if status == HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS:
         return Judgement(verdict=Verdict.STOP, reason=f"the API answers {name}: it may not give this away")
+    if status == HTTPStatus.TOO_MANY_REQUESTS:  # the limiter has waited for as long as it may
+        mend = "check the limits of the source, and who else uses its key"
+        return Judgement(verdict=Verdict.STOP, reason=f"the API answers {name} again and again: {mend}")
     if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
         return Judgement(verdict=Verdict.REJECT, reason=f"the API answers {name}: it has no such item (anymore)")
     if status >= 500 or status in TRANSIENT:

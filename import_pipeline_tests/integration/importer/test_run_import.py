@@ -94,7 +94,7 @@ TROUBLE = {
     "13=drop": "the connection broke before the answer came: Server disconnected",
     "15=status:500": "the API answers 500 Internal Server Error",
     "17=status:302": "the API answers 302 Found: redirects are not followed",
-    "19=status:304": "the API answers 304 Not Modified, which nobody asked for",
+    "19=status:304": "the API answers 304 Not Modified to a request without a condition",
 }
 HARMLESS = ("21=status:500*2", "23=hang*1", "25=drop*1", "27=status:429:1*1")
 
@@ -140,7 +140,7 @@ FATAL = [
     ({"faults": ("page:2=status:500",)}, "list page 2: the API answers 500 Internal Server Error, 3 times"),
     (
         {"faults": ("page:2=status:304",)},
-        "list page 2: the API answers 304 Not Modified, which nobody asked for, 3 times",
+        "list page 2: the API answers 304 Not Modified to a request without a condition, 3 times",
     ),
     ({"faults": ("page:1=hang",)}, "list page 1: no answer within 1 s, 3 times"),
     (

@@ -403,3 +403,11 @@ async def test_a_process_that_stood_still_sends_on_a_fresh_permit() -> None:
         async with httpx.AsyncClient(transport=RateLimitedTransport(transport, limiter)) as client:
             assert (await client.get("https://api.test/")).status_code == 200
         assert (limiter.asks, len(transport.requests)) == (2, 1)
+
+
+async def test_a_chain_of_refusals_without_end_is_the_answer_after_the_longest_refusal() -> None:
+    """Each of its pauses is short enough to wait for; all together they would last for ever."""
+    clock = FakeClock()
+    async with client_of(in_turn(httpx.Response(429)), clock, longest_refusal=600.0) as (client, _):
+        assert (await client.get("/")).status_code == 429
+    assert 600 < clock.monotonic() < 700

@@ -24,6 +24,12 @@ JUDGEMENTS = [
     (408, AGAIN, "the API answers 408 Request Timeout"),
     (410, REJECT, "the API answers 410 Gone: it has no such item (anymore)"),
     (451, STOP, "the API answers 451 Unavailable For Legal Reasons: it may not give this away"),
+    (
+        429,
+        STOP,
+        "the API answers 429 Too Many Requests again and again: check the limits of the source, and who else uses its "
+        "key",
+    ),
     (422, REJECT, "the API answers 422 Unprocessable Entity, expected 200 with a body"),
     (425, AGAIN, "the API answers 425 Too Early"),
     (500, AGAIN, "the API answers 500 Internal Server Error"),
