@@ -4,12 +4,14 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 
 import httpx
 
 from import_pipeline.ratelimit import Limiter, RateLimitedTransport, parse_tiers
 from import_pipeline.ratelimit.exchange import Permits
+from import_pipeline.ratelimit.lanes import LISTS
 from import_pipeline.testing import MemoryPermits
 from import_pipeline_tests.leaping import Delay, LoopClock, SimulatedConnections, SimulatedServer
 
@@ -110,8 +112,9 @@ async def import_all(
 
     async def process(own: str) -> None:
         await asyncio.sleep(random.uniform(0, 0.01))
-        async with Limiter("api", parse_tiers(own), store, clock=clock, chance=random.random) as limiter:
-            transport = RateLimitedTransport(Connections(server), limiter)
+        limiter_of = partial(Limiter, "api", permits=store, clock=clock, chance=random.random)
+        async with limiter_of(parse_tiers(own)) as limiter, limiter_of((), lane=LISTS) as lists:
+            transport = RateLimitedTransport(Connections(server), limiter, first_lane=lists)
             async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as client:
 
                 async def worker() -> None:

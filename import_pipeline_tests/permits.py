@@ -165,7 +165,9 @@ gaps = st.one_of(
 )
 picks = st.tuples(
     st.integers(0, 20),
-    st.sampled_from([*3 * [Outcome.ANSWERED], Outcome.CUT_OFF, Outcome.UNUSED, Outcome.REFUSED, Outcome.FLYING]),
+    st.sampled_from(
+        [*3 * [Outcome.ANSWERED], Outcome.CUT_OFF, Outcome.UNUSED, Outcome.REFUSED, Outcome.HELD, Outcome.FLYING]
+    ),
     st.integers(0, 200_000),
     st.sampled_from([0, 1, SECOND, 3 * SECOND, 15 * SECOND]),
     st.booleans(),

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
@@ -16,6 +17,7 @@ from import_pipeline.importer.hooks import CONNECTOR, COST, FLAG, call_hook, sai
 from import_pipeline.importer.known_secrets import KnownSecrets, secrets_of
 from import_pipeline.ratelimit import Limiter, Permits, RateLimitedTransport, Usage, open_permits, parse_tiers
 from import_pipeline.ratelimit.connections import open_connections
+from import_pipeline.ratelimit.lanes import LISTS
 from import_pipeline.ratelimit.proxies import environment_proxy
 from import_pipeline.ratelimit.unpacking import ACCEPTED
 from import_pipeline.redaction import keep, keep_headers
@@ -176,19 +178,19 @@ async def open_api(
     look at the counters does not wait: an import that finds no store when it begins is over within seconds (`Meter`).
     """
     connector = connector_of(source, settings)
-    limiter = Limiter(
+    limiter_of = partial(
+        Limiter,
         source.api,
-        parse_tiers(source.limits),
-        permits or open_permits(settings.redis_url, settings.limits_path),
+        permits=permits or open_permits(settings.redis_url, settings.limits_path),
         clock=clock,
         patience=min(source.max_pause, patience or source.max_pause),
         store_patience=store_patience,
-        source=source.name,
     )
+    limiter, lists = limiter_of(parse_tiers(source.limits), source=source.name), limiter_of((), lane=LISTS)
     tally = Tally()
     inner = transport or _connections(source, connector)
-    limited = _limited(inner, limiter, source, tally, connector.timeout)
-    async with limiter, _client(connector, limited) as client:
+    limited = _limited(inner, limiter, lists, source, tally, connector.timeout)
+    async with limiter, lists, _client(connector, limited) as client:
         secrets = secrets_of(source.name, settings, connector)
         yield Api(client, limited, limiter, tally, connector.timeout, secrets)
 
@@ -209,12 +211,18 @@ def connector_of(source: ImportSource, settings: Settings) -> Connector:
 
 
 def _limited(
-    inner: httpx.AsyncBaseTransport, limiter: Limiter, source: ImportSource, tally: Tally, deadline: float
+    inner: httpx.AsyncBaseTransport,
+    limiter: Limiter,
+    lists: Limiter,
+    source: ImportSource,
+    tally: Tally,
+    deadline: float,
 ) -> RateLimitedTransport:
     """What waits for permits before it sends, and reads no more of an answer than the source allows."""
     return RateLimitedTransport(
         inner,
         limiter,
+        first_lane=lists,
         is_rate_limited=Refusals(source),
         observe=tally.observe,
         cost=Cost(source, tally),

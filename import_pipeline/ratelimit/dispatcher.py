@@ -19,6 +19,7 @@ from import_pipeline.ratelimit.exchange import (
     Permits,
     StoreError,
     Wanted,
+    name_of_lane,
 )
 from import_pipeline.ratelimit.hundredths import is_long
 from import_pipeline.ratelimit.line import Line, Permit, Waiter
@@ -46,6 +47,7 @@ class Dispatcher:
     clock: Clock
     chance: Chance
     store_patience: float
+    lane: str  #: of the api, what is counted apart; empty: all requests
     source: str  #: whose configured limits these are; empty: nobody's
     heard: Callable[[Exchange], BaseException | None]  #: takes an answer in; what waiting tasks are told, if anything
     unreachable: Callable[[StoreError], BaseException]
@@ -106,7 +108,7 @@ class Dispatcher:
             self._memory.gone(permit.name)
         if outcome is Outcome.ANSWERED:
             self.news.took(permit, moment)
-        if outcome is Outcome.REFUSED:
+        if outcome in (Outcome.REFUSED, Outcome.HELD):
             self._tell()
         if not self.is_telling and not permit.shared:
             return
@@ -180,7 +182,7 @@ class Dispatcher:
     def ask(self, *, count: bool = False) -> Ask:
         """A question only: nothing settled, nothing wanted."""
         return Ask(
-            api=self.api,
+            api=name_of_lane(self.api, self.lane),
             process=self._process,
             tiers=tuple((tier.amount, tier.get_expiry() * SECOND) for tier in self.tiers),
             concurrent=self.concurrent,

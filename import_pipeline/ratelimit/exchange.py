@@ -11,6 +11,11 @@ from typing import Protocol
 SECOND = 1_000_000
 
 
+def name_of_lane(api: str, lane: str) -> str:
+    """What a store calls a lane of an api (see lanes.py); an empty one is the api itself."""
+    return f"{api}, {lane}" if lane else api
+
+
 class Outcome(StrEnum):
     """What became of a permit."""
 
@@ -18,6 +23,7 @@ class Outcome(StrEnum):
     CUT_OFF = "c"  #: the connection broke, `age` ago: it arrived by then or never will, and nothing is learned
     UNUSED = "u"  #: nothing was sent: the place is free again
     REFUSED = "r"  #: the server said "too many", `age` ago, and to wait for `wait`: not counted there, all pause
+    HELD = "h"  #: refused as well, but a limit of its own kind of request explains it: all pause, nothing is learned
     FLYING = "f"  #: told again to a store that lost it: it can still arrive for `wait`
 
 

@@ -32,6 +32,7 @@ class Limiter:
     `patience`: a longer pause is raised as ApiBlocked instead of waited for; None waits for any.
     `shortest_pause`: the pause after a first refusal without a hint.
     `source`: whose configured limits the tiers are; if they changed since its last limiter, what they taught is void.
+    `lane`: what of the api's requests this one limits apart from the others; see lanes.py.
     `store_patience`: how long a store that does not answer is waited for, before LimiterUnavailable is raised.
     """
 
@@ -47,6 +48,7 @@ class Limiter:
         store_patience: timedelta = timedelta(seconds=60),
         chance: Chance = system_chance,
         source: str = "",
+        lane: str = "",
     ) -> None:
         self.api = api
         self.concurrent = tiers.concurrent if isinstance(tiers, Tiers) else 0
@@ -55,6 +57,7 @@ class Limiter:
         self._chance = chance
         self._patience = patience
         self._shortest = shortest_pause
+        self._lane = lane
         self._dispatcher = Dispatcher(
             api=api,
             tiers=self.tiers,
@@ -63,6 +66,7 @@ class Limiter:
             clock=self.clock,
             chance=chance,
             store_patience=store_patience.total_seconds(),
+            lane=lane,
             source=source,
             heard=self._heard,
             unreachable=self._unreachable,
@@ -136,22 +140,24 @@ class Limiter:
         if not permit.settled:
             self._dispatcher.settle(permit, Outcome.UNUSED, self.clock.monotonic())
 
-    def refused(self, permit: Permit, wait: timedelta | None = None) -> None:
+    def refused(self, permit: Permit, wait: timedelta | None = None, *, teaches: bool = True) -> None:
         """The server said that there were too many requests, and to wait that long: everybody pauses.
 
-        None: it said nothing. Zero or less is no hint either.
+        None: it said nothing. Zero or less is no hint either. `teaches`: it says something about the limits of all
+        requests, and not only of a lane.
         """
         now = self.clock.monotonic()
         is_first = now >= self._paused_until  # what was in flight when the pause began is no second refusal
         self._refusals += is_first
         is_guess = wait is None or wait <= timedelta(0)
         pause = pause_after(wait, self._refusals, first=self._shortest, chance=self._chance()).total_seconds()
-        if is_first:
+        if is_first and not self._lane:
             sentence = f"The API {self.api} says that there are too many requests: everybody pauses for {pause:.1f} s."
             tell("rate_limit_hit", sentence, level=logging.WARNING, api=self.api, seconds=round(pause, 3))
         self._free_until = 0.0
         self._paused_until = max(self._paused_until, now + pause)
-        self._dispatcher.settle(permit, Outcome.REFUSED, now, pause, is_guess=is_guess)
+        outcome = Outcome.REFUSED if teaches else Outcome.HELD
+        self._dispatcher.settle(permit, outcome, now, pause, is_guess=is_guess)
 
     def hear(self, told: Sequence[Standing], permit: Permit, *, kind: str = "", refused: bool = False) -> None:
         """The server named its limits, or none, in the answer to that permit's request, which was of that kind.

@@ -19,6 +19,11 @@ class Permit:
     cost: int = 1  #: the places that it takes in every tier
     shared: bool = True  #: False where no limits are known: nobody but this process knows of it
     settled: bool = False
+    of_lane: "Permit | None" = None  #: that of the lane, which goes with it
+
+    def lasts_for(self, now: float) -> float:
+        """Seconds until it, or that of its lane, is over."""
+        return min(self.expires, self.of_lane.expires if self.of_lane else self.expires) - now
 
 
 @dataclass(slots=True, eq=False)

@@ -56,7 +56,7 @@ class News:
     @property
     def holds_refusal(self) -> bool:
         """Whether the store has yet to hear of a refusal."""
-        return any(each.outcome is Outcome.REFUSED for each in self.settled)
+        return any(each.outcome in (Outcome.REFUSED, Outcome.HELD) for each in self.settled)
 
     def took(self, permit: Permit, answered: float) -> None:
         """How long an answer was under way, where that is known."""

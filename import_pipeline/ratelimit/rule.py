@@ -12,7 +12,7 @@ from import_pipeline.ratelimit import found, hundredths, trials
 from import_pipeline.ratelimit.book import Book
 from import_pipeline.ratelimit.corrected import correct
 from import_pipeline.ratelimit.exchange import SECOND, Ask, Exchange, Outcome, Settled
-from import_pipeline.ratelimit.learning import Window, credit, hear, measure, part, tighten
+from import_pipeline.ratelimit.learning import STRICT_AFTER, Window, credit, hear, measure, part, tighten
 from import_pipeline.ratelimit.lessons import turn_to
 from import_pipeline.ratelimit.pause import POLL, WHOLE, Shared, blocked_until, fall_asleep, refuse, slept, wake
 from import_pipeline.ratelimit.starts import above, first_landings, first_starts, in_effect
@@ -140,6 +140,10 @@ def settle(book: Book, ask: Ask, now: int, *, is_learning: bool) -> None:
         tried = each.permit == shared.probe
         if tried:
             shared.probing, shared.probe = 1, ""
+        if each.outcome is Outcome.HELD:
+            shared.strict_until = now + max(STRICT_AFTER, 5 * shared.keep)
+            trials.refused(shared, each.permit, again=shared.pause <= now)
+            refuse(shared, now, now - each.age + each.wait, is_guess=each.is_guess)
         if each.outcome is Outcome.REFUSED:
             refused(book, ask, each, now, teaches=not tried and not is_learning)
         else:

@@ -1,13 +1,14 @@
 """The limiter as an httpx transport: every request through it takes a permit, and refusals are waited out in here."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
 
 import httpx
 
 from import_pipeline.ratelimit.answer import Answer
+from import_pipeline.ratelimit.lanes import Lanes
 from import_pipeline.ratelimit.limiter import Limiter
 from import_pipeline.ratelimit.line import Permit
 from import_pipeline.ratelimit.sending import Sending
@@ -52,6 +53,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
     cannot be. If one is refused again and again while others are answered, or for longer than `longest_refusal`
     seconds, its refusal is the answer. ApiBlocked is raised when the pause exceeds the limiter's patience. Each request
     may take `deadline` seconds from its permit to the end of its body.
+    `first_lane`: limits that the server may keep for requests that go first alone, such as those of the list.
     `cost` tells how many places a request takes in every tier; without it each takes one.
     `request.extensions["import_pipeline"]` may hold `first` (go before all that wait), `deadline`, `cost` and
     `before` (awaited when the request is about to be sent; what it raises keeps it from that).
@@ -70,6 +72,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         largest_body: int = LARGEST_BODY,
         deepest_json: int = DEEPEST_JSON,
         longest_refusal: float | None = None,
+        first_lane: Limiter | None = None,
     ) -> None:
         self._inner = inner
         self._limiter = limiter
@@ -80,6 +83,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         self._largest_body = largest_body
         self._deepest_json = deepest_json
         self._longest_refusal = longest_refusal
+        self._lanes = Lanes(limiter, first_lane)
         self._is_closed = False
         self._answers = 0  #: that were no refusals
 
@@ -95,10 +99,10 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         refusals, answers, refused_since = 0, self._answers, None
         try:
             while True:
-                permit = await self._limiter.acquire(deadline, first=bool(wishes.get("first")), cost=cost)
-                await self._confirm(wishes.get("before"), permit)
-                if permit.expires - self._limiter.clock.monotonic() < deadline / 2:
-                    self._limiter.unused(permit)  # this process stood still; the permit may not last for the request
+                permit = await self._lanes.acquire(deadline, cost, first=bool(wishes.get("first")))
+                await self._lanes.confirm(wishes.get("before"), permit)
+                if permit.lasts_for(self._limiter.clock.monotonic()) < deadline / 2:
+                    self._lanes.unused(permit)  # it was waited for elsewhere, or this process stood still
                     continue
                 response, refused = await self._send(request, permit, sending)
                 if not refused or not _is_repeatable(request):
@@ -117,15 +121,6 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         """Whether a chain of refusals has no end: each pause may be short, and all of them last for ever."""
         return self._longest_refusal is not None and seconds > self._longest_refusal
 
-    async def _confirm(self, before: Callable[[], Awaitable[None]] | None, permit: Permit) -> None:
-        if before is None:
-            return
-        try:
-            await before()
-        except BaseException:
-            self._limiter.unused(permit)
-            raise
-
     async def aclose(self) -> None:
         """Close the wrapped transport. The limiter is closed by whoever opened it."""
         self._is_closed = True
@@ -142,11 +137,11 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
                 status = answer.status_code
                 return await self._settle(request, permit, answer)
         except NEVER_SENT:
-            self._limiter.unused(permit)
+            self._lanes.unused(permit)
             raise
         except CUT_OFF:
             if not self._is_closed:  # else we broke it off, and what was sent may still be on its way
-                self._limiter.cut_off(permit)
+                self._lanes.cut_off(permit)
             raise
         except TimeoutError as error:
             if not timer.expired():
@@ -169,7 +164,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         else:
             self._hear(request, permit, answer)
             if self._is_rate_limited is None and not limiter.concurrent:  # until it is read, a request is in flight
-                limiter.answered(permit, arrived)
+                self._lanes.answered(permit, arrived)
             try:
                 body = await self._body(answer)
                 refused = self._is_refused_by_source(request, answer, body)
@@ -177,7 +172,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
                     self._refused(request, permit, answer)
             finally:
                 if not permit.settled:
-                    limiter.answered(permit, arrived)
+                    self._lanes.answered(permit, arrived)
         response = Answer(
             answer.status_code,
             headers=_headers_of_unpacked(answer.headers, body),
@@ -195,7 +190,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
 
     def _refused(self, request: httpx.Request, permit: Permit, answer: httpx.Response) -> None:
         """Everybody pauses. Limits come after: one that is named as full no earlier than the refusal explains it."""
-        self._limiter.refused(permit, wait_asked_for(answer.headers, now=self._limiter.clock.now()))
+        self._lanes.refused(permit, wait_asked_for(answer.headers, now=self._limiter.clock.now()))
         self._hear(request, permit, answer, refused=True)
 
     def _is_refused_by_source(self, request: httpx.Request, answer: httpx.Response, body: bytes) -> bool:

@@ -1,6 +1,12 @@
 -- What became of permits.
 local NO_HINT = -SECOND
 local function is_remembered() return s.refused_at > 0 or s.at_once > 0 end
+local function pause_for(each)
+  local till = now - each.age + each.wait
+  s.hits, s.pause = s.hits + 1, max(s.pause, till)
+  if not each.is_guess then s.hinted = max(s.hinted, till) end
+  if s.pause > now then s.probing = 1; sleep_until(s.pause) end
+end
 local function refuse(each, tried)
   local again, moment = s.pause <= now, now - each.age
   local is_explained = trial_refused(each.permit, again)
@@ -9,9 +15,7 @@ local function refuse(each, tried)
     if is_explained then s.refused_at = 0 end
   end
   if is_explained or not again then correct(moment, 0) end
-  s.hits, s.pause = s.hits + 1, max(s.pause, moment + each.wait)
-  if not each.is_guess then s.hinted = max(s.hinted, moment + each.wait) end
-  if s.pause > now then s.probing = 1; sleep_until(s.pause) end
+  pause_for(each)
   if configured and not tried and not is_explained then tighten(moment, each.is_guess and NO_HINT or each.wait, again) end
 end
 for _, each in ipairs(settled) do
@@ -40,6 +44,11 @@ for _, each in ipairs(settled) do
     remove(permit, each.cost)
     local tried = permit == probe
     if tried then s.probing, probe = 1, '' end
+    if outcome == 'h' then
+      s.strict_until = now + max(STRICT_AFTER, 5 * s.keep)
+      trial_refused(permit, s.pause <= now)
+      pause_for(each)
+    end
     if outcome == 'r' then refuse(each, tried) else trials[permit] = nil end
   end
 end

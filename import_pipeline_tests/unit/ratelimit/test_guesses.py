@@ -107,6 +107,36 @@ def test_the_number_in_flight_is_kept_over_all_processes() -> None:
     assert server.refused <= 36 + 10, "those in flight at the first one"
 
 
+@pytest.mark.parametrize("limits", ["", "1000/10 second"])
+@pytest.mark.parametrize("names_a_wait", [True, False])
+def test_a_limit_of_the_list_alone_slows_no_details(limits: str, names_a_wait: bool) -> None:
+    """Two list pages per 3 s: ten need 12 s, and the 1,000 details beside them less (they took 121 s)."""
+    window = Window(2, 3.0)
+
+    def rule(path: str, now: float, in_flight: int) -> float | None:
+        return window.wait(now) if path == "/things" else None
+
+    server = UnknownServer(rule=rule, before=about(0.01), after=about(0.01), names_a_wait=names_a_wait)
+    leap(import_all(server, limits=limits, details=1000, pages=10))
+    assert len(server.admitted) == 1010
+    assert took(server) < 25
+    assert server.refused < 10
+
+
+@pytest.mark.parametrize("pages", [10, 300])
+@pytest.mark.parametrize("limits", ["", "40/1 second"])
+def test_a_list_whose_api_has_one_limit_for_all_does_not_starve(limits: str, pages: int) -> None:
+    """20/1 s for the list and the details together: 600 requests need 29 s, whichever is refused first."""
+    window = Window(20, 1.0)
+    server = UnknownServer(
+        rule=lambda path, now, in_flight: window.wait(now), before=about(0.01, 0.02), after=about(0.01, 0.02)
+    )
+    leap(import_all(server, limits=limits, details=600 - pages, pages=pages))
+    assert len(server.admitted) == 600
+    assert took(server) < 1.5 * 29
+    assert server.refused <= 11 + 12
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_limits_that_are_found_cost_few_refusals(seed: int) -> None:
     """20/1 s: 1,001 details take 50 s at least; one refusal in a hundred pays for what can rise."""

@@ -1,0 +1,76 @@
+"""Lanes: kinds of requests of one api that a server may limit apart.
+
+A request of a lane takes a permit of the lane and one of the whole api. The lane finds its limits by its own refusals,
+so that those of the list slow no details. A pause holds for all.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from import_pipeline.ratelimit.limiter import Limiter
+from import_pipeline.ratelimit.line import Permit
+
+LISTS = "lists"
+
+
+class Lanes:
+    """The limiter of an api and that of the requests which go first, if these have one; both settle as one."""
+
+    def __init__(self, limiter: Limiter, first: Limiter | None) -> None:
+        self._limiter, self._first = limiter, first
+        self._others_refused = False  #: since the lane was
+
+    async def acquire(self, deadline: float, cost: int, *, first: bool) -> Permit:
+        """A permit of the lane, where there is one, and then one of the whole api. Raises what `Limiter` raises."""
+        if not first or self._first is None:
+            return await self._limiter.acquire(deadline, first=first, cost=cost)
+        of_lane = await self._first.acquire(deadline)
+        try:
+            permit = await self._limiter.acquire(deadline, first=True, cost=cost)
+        except BaseException:
+            self._first.unused(of_lane)
+            raise
+        permit.of_lane = of_lane
+        return permit
+
+    async def confirm(self, before: Callable[[], Awaitable[None]] | None, permit: Permit) -> None:
+        """Await what comes before the sending; what it raises gives the permit back."""
+        if before is None:
+            return
+        try:
+            await before()
+        except BaseException:
+            self.unused(permit)
+            raise
+
+    def answered(self, permit: Permit, at: float) -> None:
+        """An answer came at that moment."""
+        self._limiter.answered(permit, at)
+        if self._first is not None and permit.of_lane is not None:
+            self._first.answered(permit.of_lane, at)
+
+    def unused(self, permit: Permit) -> None:
+        """Nothing was sent and nothing will be."""
+        self._limiter.unused(permit)
+        if self._first is not None and permit.of_lane is not None:
+            self._first.unused(permit.of_lane)
+
+    def cut_off(self, permit: Permit) -> None:
+        """The other side closed the connection before an answer came."""
+        self._limiter.cut_off(permit)
+        if self._first is not None and permit.of_lane is not None:
+            self._first.cut_off(permit.of_lane)
+
+    def refused(self, permit: Permit, wait: timedelta | None) -> None:
+        """Everybody pauses. What the refusal teaches is about the lane alone, unless others are refused beside it."""
+        if self._first is None or permit.of_lane is None:
+            self._others_refused = True
+            self._limiter.refused(permit, wait)
+            return
+        permit.of_lane.sent = permit.sent
+        self._limiter.refused(permit, wait, teaches=self._others_refused)
+        if self._others_refused:
+            self._first.unused(permit.of_lane)
+        else:
+            self._first.refused(permit.of_lane, wait)
+        self._others_refused = False
