@@ -60,14 +60,18 @@ def remaining(connection: Connection, import_id: int) -> Remaining:
 
 
 def left_by(import_id: int) -> ColumnElement[bool]:
-    """The item rows that a retry of the import takes over: not completed, and not by a later import either."""
+    """The item rows that a retry of the import takes over: not completed, and not by a later import either.
+
+    The rows' own numbers tell what came later: an import of a slot has its number long before it begins, and clocks are
+    set.
+    """
     later = statuses.alias("later")
     since = (
         select(later.c.id)
         .where(
             later.c.importable_type == statuses.c.importable_type,
             later.c.external_id == statuses.c.external_id,
-            later.c.import_id > import_id,
+            later.c.id > statuses.c.id,
             later.c.status == ItemStatus.COMPLETED,
         )
         .limit(1)  # without it Postgres reads the whole table once, instead of a few rows for each item

@@ -323,6 +323,21 @@ def all_done(life):
     return hand.row.id
 
 
+def test_what_a_slot_s_import_left_is_retried_although_one_of_a_higher_number_ran_before_it(life):
+    waiting = life.slot(at(12))
+    wishes.ask(life.installation, life.source, Wish.NEW)
+    life.launch().import_all("1", "2")
+    life.go_on(hours=2)
+    late = life.launch()
+    assert late.row.id == waiting
+    late.discover("1", "2", version="2")
+    late.fail(late.claim(1))
+    late.succeed(late.claim(1))
+    late.complete()
+    made = wishes.retry(life.installation, late.row.id)
+    assert life.wishes()[-1]["outcome"] == f"Import {made.id} retries 1 item of import {late.row.id}."
+
+
 REFUSED = {
     "an import that runs": (lambda life: broken_import(life).row.id, "is running: expected one that has ended"),
     "one that left nothing": (all_done, "has left nothing failed or undone"),
