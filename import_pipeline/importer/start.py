@@ -242,7 +242,7 @@ def _start(
     if other is not None:
         raise already_running(source, other)
     started = imports.start(connection, row.id, worker, now, run_id)
-    events.note(connection, row.id, now, "import_started", f"Started by process {worker.pid} on {worker.host}.")
+    events.note(connection, row.id, now, events.STARTED, f"Started by process {worker.pid} on {worker.host}.")
     return started
 
 

@@ -95,6 +95,10 @@ def confirm_gone(installation: Installation, import_id: int) -> int:
         if versions.seen_since(connection, row):
             raise UsageError(f"import {import_id} is not the latest of {row.source}: expected that one")
         gone = versions.mark_gone(connection, row, now, most_share=1.0)
+        if gone.count != row.metadata.get("gone_unconfirmed", 0):  # by an import that was deleted since
+            raise UsageError(
+                f"items of {row.source} were met after import {import_id}: what is gone now, only a new import tells"
+            )
         told = dict(row.metadata) | {"gone": gone.count, "gone_unconfirmed": 0}
         connection.execute(table.update().where(table.c.id == import_id).values(metadata=told, updated_at=now))
         events.note(

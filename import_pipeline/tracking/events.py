@@ -20,6 +20,8 @@ WAITS = "import_waits"
 PAUSED = "import_paused"
 #: A clock that was set, or that differs from the database's.
 CLOCK = "clock_skew"
+#: Its first worker began.
+STARTED = "import_started"
 #: A run is asked for that is to begin with it, or to go on.
 RUN_REQUESTED = "run_requested"
 

@@ -12,7 +12,8 @@ from import_pipeline.rules.status import ImportKind
 from import_pipeline.tracking.dialect import insert_for
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.model_columns import chunks
-from import_pipeline.tracking.tables import imports, source_items
+from import_pipeline.tracking.events import STARTED
+from import_pipeline.tracking.tables import import_events, imports, source_items
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,9 +116,15 @@ def _storing(dialect: str, *, met: bool, fresh: bool) -> Any:
 
 
 def seen_since(connection: Connection, row: ImportRow) -> bool:
-    """Whether another import of the source began after that one: what it met tells of it, not of the earlier one."""
-    later = (imports.c.source == row.source, imports.c.id != row.id, imports.c.started_at >= row.started_at)
-    return connection.scalar(select(imports.c.id).where(*later).limit(1)) is not None
+    """Whether another import of the source began after that one: what it met tells of it, not of the earlier one.
+
+    The events' numbers tell that: clocks are set, and an import of a slot has its number long before it begins.
+    """
+    began = import_events.c.action == STARTED
+    own = select(func.max(import_events.c.id)).where(import_events.c.import_id == row.id, began).scalar_subquery()
+    others = import_events.join(imports, imports.c.id == import_events.c.import_id)
+    later = (began, import_events.c.id > own, imports.c.source == row.source, imports.c.id != row.id)
+    return connection.scalar(select(imports.c.id).select_from(others).where(*later).limit(1)) is not None
 
 
 def mark_gone(connection: Connection, row: ImportRow, now: datetime, most_share: float) -> Gone:

@@ -193,6 +193,30 @@ def test_an_import_before_the_latest_one_says_nothing_of_what_is_gone_now(life):
     assert upkeep.confirm_gone(life.installation, last.row.id) == 3
 
 
+def test_an_import_before_the_latest_one_says_so_whatever_the_clock_showed(life):
+    begun(life).import_all(*numbers(10))
+    life.go_on(hours=4)  # the clock is ahead
+    early = begun(life)
+    early.import_all(*numbers(7))
+    life.go_on(hours=-4)
+    begun(life).import_all(*numbers(10))
+    with pytest.raises(UsageError, match=f"^import {early.row.id} is not the latest of items"):
+        upkeep.confirm_gone(life.installation, early.row.id)
+    assert gone(life) == {}
+
+
+def test_what_a_deleted_import_has_met_is_not_gone_by_an_earlier_one(life):
+    begun(life).import_all(*numbers(10))
+    early = begun(life)
+    early.import_all(*numbers(7))
+    last = begun(life)
+    last.import_all(*numbers(10))
+    wishes.delete(life.installation, last.row.id)
+    with pytest.raises(UsageError, match=f"^items of items were met after import {early.row.id}: what is gone now"):
+        upkeep.confirm_gone(life.installation, early.row.id)
+    assert gone(life) == {}
+
+
 def test_old_item_rows_are_dropped_in_batches_and_failed_ones_kept(life):
     def prune(days):
         return upkeep.prune(life.installation, days, batch=4)
