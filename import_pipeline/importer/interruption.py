@@ -67,12 +67,14 @@ def signals(
         yield
         return
     heard, over = threading.Event(), threading.Event()
+    reminders: list[threading.Thread] = []
 
     def hear(number: int, frame: FrameType | None) -> None:
         if not heard.is_set():
             heard.set()
             loop.call_soon_threadsafe(interrupt)
-            threading.Thread(target=remind, args=(number,), name="import-interrupt", daemon=True).start()
+            reminders.append(threading.Thread(target=remind, args=(number,), name="import-interrupt", daemon=True))
+            reminders[0].start()
         if RUNNING_HOOKS.seconds() >= hook_seconds:
             raise HookInterrupted
 
@@ -89,6 +91,8 @@ def signals(
         yield
     finally:
         over.set()
+        for thread in reminders:
+            thread.join()  # its last signal would else meet the handler from before, which may end the process
         for number, handler in before.items():
             loop.remove_signal_handler(number)
             signal.signal(number, handler)

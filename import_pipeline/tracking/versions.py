@@ -10,9 +10,9 @@ from sqlalchemy import Connection, case, func, select, update
 
 from import_pipeline.rules.status import ImportKind
 from import_pipeline.tracking.dialect import insert_for
+from import_pipeline.tracking.events import STARTED
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.model_columns import chunks
-from import_pipeline.tracking.events import STARTED
 from import_pipeline.tracking.tables import import_events, imports, source_items
 
 

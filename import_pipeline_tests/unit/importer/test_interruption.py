@@ -1,10 +1,13 @@
-"""Which signals tell a process to end."""
+"""Which signals tell a process to end, and until when."""
 
+import asyncio
 import signal
+import time
+from contextlib import closing
 
 import pytest
 
-from import_pipeline.importer.interruption import endings
+from import_pipeline.importer.interruption import endings, signals
 
 
 @pytest.fixture
@@ -18,3 +21,27 @@ def hangup():
 def test_a_closed_terminal_ends_it_unless_it_was_told_to_outlive_one(hangup, handler, is_heard):
     signal.signal(signal.SIGHUP, handler)
     assert endings() == [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if is_heard else [])]
+
+
+def test_no_reminder_of_a_signal_comes_after_the_work_has_ended(monkeypatch):
+    """It would meet the handler from before: by default the process would end, in the middle of its last words."""
+    late, began = [], []
+    kill = signal.pthread_kill
+
+    def slowly(thread, number):
+        began.append(number)
+        time.sleep(0.05)  # as on a busy machine: meanwhile the work ends
+        kill(thread, number)
+
+    monkeypatch.setattr(signal, "pthread_kill", slowly)
+    before = signal.signal(signal.SIGTERM, lambda *_: late.append(1))
+    try:
+        with closing(asyncio.new_event_loop()) as loop:
+            with signals(loop, lambda: None, hook_seconds=0.001):
+                signal.raise_signal(signal.SIGTERM)
+                while not began:
+                    time.sleep(0.001)
+            time.sleep(0.1)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert late == []
