@@ -1,0 +1,170 @@
+"""Parts of the unrest: a clock that is set, an API that changes, processes that import and may die at any statement."""
+
+import asyncio
+import signal
+import subprocess
+import threading
+import uuid
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+
+import httpx
+from sqlalchemy import event
+
+from import_pipeline.errors import ImportPipelineError
+from import_pipeline.importer.api import open_api
+from import_pipeline.importer.installation import Installation
+from import_pipeline.importer.run import Run, carry_out
+from import_pipeline.testing import CannedTransport, FakeClock
+from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.process import Worker, machine
+from import_pipeline_tests.dying import Died
+
+#: A run that nobody waits for leaves its import during a longer pause.
+PATIENCE = timedelta(minutes=1)
+
+
+class SetClock(FakeClock):
+    """Time passes as soon as anybody sleeps; the wall clock is set as well."""
+
+    def __init__(self, now):
+        super().__init__(now)
+        self.set_by = timedelta(0)
+
+    def now(self):
+        """The wall-clock time, as it was set."""
+        return super().now() + self.set_by
+
+    async def sleep(self, seconds):
+        """Wait for no one: a thread that writes is not seen by the loop."""
+        wake_up = self.monotonic() + max(0.0, seconds)
+        await asyncio.sleep(0.001 if seconds > 0 else 0)
+        self.advance(max(0.0, wake_up - self.monotonic()))
+
+
+@dataclass
+class ChangingApi:
+    """A list of items, each with a version that its row must bear at last."""
+
+    versions: dict[str, int] = field(default_factory=lambda: {str(number): 1 for number in range(6)})
+    born: dict[str, int] = field(default_factory=dict)  #: id -> the change by which it came (again)
+    broken: set[str] = field(default_factory=set)  #: their details are a 500
+    pauses: int = 0  #: so many requests are answered by 429 and an hour's wait
+    changes: int = 0
+
+    def add(self):
+        """A new item, or one that was removed."""
+        self.changes += 1
+        number = next(each for each in map(str, range(1000)) if each not in self.versions)
+        self.versions[number] = self.changes + 1
+        self.born[number] = self.changes
+
+    def remove(self, which):
+        """One item fewer."""
+        self.changes += 1
+        self.versions.pop(which)
+
+    def change(self, which):
+        """A new version of an item."""
+        self.changes += 1
+        self.versions[which] = self.changes + 1
+
+    def __call__(self, request):
+        if self.pauses:
+            self.pauses -= 1
+            return httpx.Response(429, headers={"retry-after": "3600"})
+        which = request.url.path.rpartition("/")[2]
+        if which == "items":
+            return self.page(int(request.url.params["page"]), int(request.url.params["perPage"]))
+        if which in self.broken:
+            return httpx.Response(500)
+        if which not in self.versions:
+            return httpx.Response(404)
+        return {"id": which, "name": "n", "price": str(self.versions[which])}
+
+    def page(self, number, size):
+        """A page of the list, in the order of the ids' coming."""
+        pairs = list(self.versions.items())
+        data = [{"id": key, "name": "n", "updated_at": str(version)} for key, version in pairs]
+        last = max(1, -(-len(data) // size))
+        part = data[(number - 1) * size : number * size]
+        return {"data": part, "current_page": number, "last_page": last, "total": len(data)}
+
+
+@dataclass
+class Doom:
+    """The end of a process, at its n-th request or statement: it writes nothing more. `acts` are others' deeds.
+
+    0: it is not killed. An interrupt is a signal, which the process hears.
+    """
+
+    kill_at: int = 0
+    interrupt_at: int = 0
+    acts: dict[int, object] = field(default_factory=dict)  #: number of the request -> what is called before its answer
+    is_dead: bool = False
+    passed: Counter[str] = field(default_factory=Counter)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def statement(self, *_):
+        """Before each statement and commit."""
+        with self._lock:
+            self.passed["point"] += 1
+            if not self.is_dead and self.passed["point"] != self.kill_at:
+                return
+            self.is_dead = True
+        if threading.current_thread().name == "import-heartbeat":
+            raise SystemExit  # the thread ends without a word
+        raise Died
+
+    def request(self, answer, request):
+        """Before each answer."""
+        self.passed["request"] += 1
+        if (act := self.acts.get(self.passed["request"])) is not None:
+            act()
+        if self.passed["request"] == self.interrupt_at:
+            signal.raise_signal(signal.SIGTERM)
+        self.statement()
+        return answer(request)
+
+
+@contextmanager
+def worker_of(place):
+    """A worker of this machine, whose process lives until the block ends, or of another one."""
+    if place == "elsewhere":
+        yield Worker(id=uuid.uuid4().hex, host="elsewhere", pid=1)
+        return
+    with subprocess.Popen(["sleep", "1000"]) as process:
+        try:
+            yield Worker(id=uuid.uuid4().hex, host=machine(), pid=process.pid)
+        finally:
+            process.kill()
+
+
+def work(installation, source, import_id, *, api, permits, doom, place, run_id):
+    """One process that carries the import out. Returns its summary; else the error, or None where it was killed."""
+    database = Database(installation.database.url.render_as_string(hide_password=False))
+    for name in ("do_execute", "do_executemany", "do_execute_no_params", "commit"):
+        event.listen(database.engine, name, doom.statement)
+    own = Installation(
+        settings=installation.settings,
+        sources=installation.sources,
+        database=database,
+        clock=installation.clock,
+        chance=installation.chance,
+    )
+    transport = CannedTransport(partial(doom.request, api))
+    connect = partial(open_api, source, own.settings, own.clock, transport, patience=PATIENCE, permits=permits)
+    try:
+        with worker_of(place) as worker:
+            run = Run(installation=own, source=source, connect=connect, worker=worker, run_id=run_id)
+            return carry_out(run, import_id)
+    except Died:
+        return None
+    except ImportPipelineError as error:
+        return error
+    finally:
+        doom.is_dead = False  # what is rolled back now was never written
+        database.close()
