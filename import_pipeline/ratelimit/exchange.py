@@ -37,7 +37,7 @@ class Settled:
     wait: int = 0
     cost: int = 1  #: the places that were given to it
     is_guess: bool = False  #: whether the server gave no hint for the wait of a refusal
-    took: int = 0  #: of a refused one, from its sending to the refusal
+    took: int = 0  #: from its sending to the answer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

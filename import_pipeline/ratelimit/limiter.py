@@ -75,7 +75,8 @@ class Limiter:
         self._task: asyncio.Task[None] | None = None
         self._free_until = 0.0
         self._paused_until = 0.0
-        self._refusals = 0
+        self._refusals = 0  #: in a row
+        self._pauses = 0
         self._is_shut = False
 
     async def __aenter__(self) -> Self:
@@ -108,9 +109,12 @@ class Limiter:
             if blocked is not None:
                 raise blocked
             if self.clock.monotonic() < self._free_until:
-                return self._dispatcher.free_permit(deadline, cost)
+                permit = self._dispatcher.free_permit(deadline, cost)
+                permit.pauses = self._pauses
+                return permit
             permit = await self._next_permit(deadline, cost, first=first)
             if not self._is_shut and self.clock.monotonic() >= self._paused_until:
+                permit.pauses = self._pauses
                 return permit
             self.unused(permit)  # a pause began meanwhile, or nobody is let go any more
         never: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
@@ -122,7 +126,7 @@ class Limiter:
 
     def answered(self, permit: Permit, at: float | None = None) -> None:
         """An answer came, now or at that moment of the clock: the server has counted the request by then."""
-        if permit.start >= self._paused_until:  # one that was in flight when a pause began says nothing about its end
+        if permit.pauses == self._pauses:  # one that was in flight when a pause began says nothing about its end
             self._refusals = 0
         if not permit.settled:
             self._dispatcher.settle(permit, Outcome.ANSWERED, self.clock.monotonic() if at is None else at)
@@ -149,6 +153,7 @@ class Limiter:
         now = self.clock.monotonic()
         is_first = now >= self._paused_until  # what was in flight when the pause began is no second refusal
         self._refusals += is_first
+        self._pauses += is_first
         is_guess = wait is None or wait <= timedelta(0)
         pause = pause_after(wait, self._refusals, first=self._shortest, chance=self._chance()).total_seconds()
         if is_first and not self._lane:

@@ -19,6 +19,7 @@ class Permit:
     cost: int = 1  #: the places that it takes in every tier
     shared: bool = True  #: False where no limits are known: nobody but this process knows of it
     settled: bool = False
+    pauses: int = 0  #: that began in this process before it was given
     of_lane: "Permit | None" = None  #: that of the lane, which goes with it
 
     def lasts_for(self, now: float) -> float:

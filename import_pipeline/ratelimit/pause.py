@@ -39,6 +39,7 @@ class Shared:
     at_once: int = 0  #: requests that may be in flight, as refusals made believe; 0: any number
     crowd: int = 0  #: how many were in flight when the pause began, until that is judged
     crowd_at: int = 0  #: when that was
+    crowd_till: int = 0  #: what was sent later does not belong to it
     landed: int = 0  #: how many of them were admitted
     crowded_at: int = 0  #: the crowd that led to `at_once`
     blamed: int = 0  #: 1: the last refusal was put down to `at_once`

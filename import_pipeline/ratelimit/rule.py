@@ -118,7 +118,7 @@ def settle(book: Book, ask: Ask, now: int, *, is_learning: bool) -> None:
             if each.outcome is Outcome.CUT_OFF:
                 moment += credit(shared, now)  # what answers took says nothing of it: its window is a whole one
             if each.outcome is Outcome.ANSWERED:
-                trials.landed(shared, moment)
+                trials.landed(shared, moment, each.took)
                 trials.admitted(shared, each.permit, now)
             elif each.outcome is Outcome.CUT_OFF:
                 shared.trials.pop(each.permit, None)

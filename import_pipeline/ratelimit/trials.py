@@ -175,6 +175,7 @@ def explain(shared: Shared, refusal: Refusal, taken: Callable[[int], int]) -> bo
             _too_early(shared.rate_rise)
             return True
     shared.crowd, shared.crowd_at = refusal.beside + 1, refusal.sent
+    shared.crowd_till = (refusal.sent + refusal.moment) // 2
     shared.landed = refusal.beside - refusal.in_flight
     return shared.blamed > 0
 
@@ -191,9 +192,10 @@ def correct(shared: Shared, taken: Callable[[int], int]) -> None:
             tier[0], shared.rate_rise[RAISED] = tier[0] - doubtful, shared.rate_rise[RAISED] - doubtful
 
 
-def landed(shared: Shared, moment: int) -> None:
-    """A request that was in flight then was admitted, if it was answered after that moment."""
-    if shared.crowd and shared.probing == 1 and moment >= shared.crowd_at:
+def landed(shared: Shared, moment: int, took: int) -> None:
+    """A request was admitted that was in flight then, if it was answered after that moment and sent before."""
+    in_flight = shared.crowd_at <= moment and moment - took <= shared.crowd_till
+    if shared.crowd and shared.probing == 1 and in_flight:
         shared.landed += 1
 
 

@@ -13,7 +13,7 @@ local FIELDS = {'offset', 'seen', 'epoch', 'hold', 'pause', 'probing', 'probe_un
                 'sleep_until', 'asleep', 'keep', 'learned', 'told', 'told_at', 'quickest',
                 'quickest_before', 'samples', 'samples_before', 'turned', 'strict_until', 'before', 'refused_at',
                 'longest', 'spent', 'spent_before', 'standing', 'standing_before', 'named_full_at', 'hinted', 'at_once',
-                'crowd', 'crowd_at', 'landed', 'crowded_at', 'blamed', 'raised', 'rate_step', 'rate_rest', 'rate_gap', 'rate_raised',
+                'crowd', 'crowd_at', 'crowd_till', 'landed', 'crowded_at', 'blamed', 'raised', 'rate_step', 'rate_rest', 'rate_gap', 'rate_raised',
                 'flight_step', 'flight_rest', 'flight_gap', 'flight_raised'}
 local max, min, floor, ceil = math.max, math.min, math.floor, math.ceil
 local at = 0

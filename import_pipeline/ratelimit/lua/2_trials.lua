@@ -118,7 +118,8 @@ local function explain(moment, sent)
       return true
     end
   end
-  s.crowd, s.crowd_at, s.landed = beside + 1, sent, beside - in_flight
+  s.crowd, s.crowd_at, s.crowd_till = beside + 1, sent, floor((sent + moment) / 2)
+  s.landed = beside - in_flight
   return s.blamed == 1
 end
 local function judge()

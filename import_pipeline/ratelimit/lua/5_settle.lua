@@ -25,7 +25,8 @@ for _, each in ipairs(settled) do
     local moment = now - each.age + each.wait
     if outcome == 'c' then moment = moment + credit(); trials[permit] = nil end
     if outcome == 'a' then
-      if s.crowd > 0 and s.probing == 1 and moment >= s.crowd_at then s.landed = s.landed + 1 end
+      local in_flight = moment >= s.crowd_at and moment - each.took <= s.crowd_till
+      if s.crowd > 0 and s.probing == 1 and in_flight then s.landed = s.landed + 1 end
       trial_admitted(permit)
     end
     if #tiers > 0 or (not configured and is_remembered()) then put(permit, each.cost, moment) end
