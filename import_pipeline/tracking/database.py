@@ -26,6 +26,10 @@ T = TypeVar("T")
 BUSY_TIMEOUT_SECONDS = 30
 #: The same where the work is tried again: between two tries others, the heartbeat among them, get what it holds.
 RETRIED_TIMEOUT_SECONDS = 5
+#: A process that vanished or was frozen within a transaction holds its locks no longer than that.
+IDLE_TIMEOUT_SECONDS = 10
+#: A server that vanished is noticed after half a minute; the system's own defaults are hours.
+KEEPALIVE = {"keepalives": 1, "keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3}
 
 #: Under these names a connection keeps what is to be done once its transaction is committed, or is rolled back.
 AFTERWARDS, OTHERWISE = "import_pipeline_afterwards", "import_pipeline_otherwise"
@@ -244,7 +248,12 @@ def _postgres_engine(url: str) -> Engine:
         max_overflow=4,
         pool_timeout=BUSY_TIMEOUT_SECONDS,
         executemany_mode="values_plus_batch",  # else each row of an upsert or update is a round trip of its own
-        connect_args={"connect_timeout": 10, "application_name": "import_pipeline", "client_encoding": "utf8"},
+        connect_args={
+            "connect_timeout": 10,
+            "application_name": "import_pipeline",
+            "client_encoding": "utf8",
+            **KEEPALIVE,
+        },
     )
 
     @event.listens_for(engine, "begin")
@@ -252,7 +261,10 @@ def _postgres_engine(url: str) -> Engine:
         # Set for the transaction only: a connection pooler refuses startup options, and hands sessions to others.
         options = connection.get_execution_options()
         seconds = RETRIED_TIMEOUT_SECONDS if options.get("is_retried") else BUSY_TIMEOUT_SECONDS
-        settings = f"SET LOCAL lock_timeout = '{seconds}s'; SET LOCAL TIME ZONE 'UTC'"
+        settings = (
+            f"SET LOCAL lock_timeout = '{seconds}s'; SET LOCAL TIME ZONE 'UTC'; "
+            f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TIMEOUT_SECONDS}s'"
+        )
         connection.info.pop(MARK, None)
         if options.get("read_only", True):
             connection.exec_driver_sql(settings)

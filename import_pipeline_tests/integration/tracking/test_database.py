@@ -203,6 +203,31 @@ def test_a_server_that_dies_is_one_sentence_and_comes_back(opened):
         assert count(database) == 0
 
 
+def test_what_a_vanished_process_held_is_free_within_seconds_and_a_vanished_server_is_noticed(postgres_url, opened):
+    database = opened(postgres_url)
+    for transaction in (database.write, database.read):
+        with transaction() as connection:
+            assert connection.scalar(text("SHOW idle_in_transaction_session_timeout")) == "10s"
+            kept = connection.connection.dbapi_connection.get_dsn_parameters()
+    assert (kept["keepalives_idle"], kept["keepalives_interval"], kept["keepalives_count"]) == ("15", "5", "3")
+
+
+@pytest.mark.nightly
+def test_a_transaction_that_its_process_left_open_gives_its_locks_back(postgres_url, opened):
+    held, other = opened(postgres_url), opened(postgres_url)
+    upgrade(held)
+    with pytest.raises(DatabaseUnavailable):
+        _forget_a_transaction(held, other)
+
+
+def _forget_a_transaction(held, other):
+    with held.write() as connection:
+        connection.execute(text("LOCK TABLE imports"))
+        with other.write() as waiting:  # for less than its own patience
+            assert waiting.scalar(text("SELECT count(*) FROM imports")) == 0
+        connection.execute(text("SELECT 1"))
+
+
 def test_connections_that_a_restart_broke_are_replaced_unnoticed(opened):
     with PostgresServer() as server:
         database = opened(server.create_database())
