@@ -185,6 +185,7 @@ class Unrest(RuleBasedStateMachine):
         new = new_import(source, Trigger.CLI)
         while True:
             row = prepare(self.database, source, new, self.clock)
+            self.audit()  # an import that it ended is looked at before the next one runs
             outcome = self.process(row.id, fate)
             if is_what_was_asked(row, new) or self.running() is not None:
                 return outcome
