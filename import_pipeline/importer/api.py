@@ -181,12 +181,14 @@ async def open_api(
     limiter_of = partial(
         Limiter,
         source.api,
-        permits=permits or open_permits(settings.redis_url, settings.limits_path),
         clock=clock,
         patience=min(source.max_pause, patience or source.max_pause),
         store_patience=store_patience,
     )
-    limiter, lists = limiter_of(parse_tiers(source.limits), source=source.name), limiter_of((), lane=LISTS)
+    # Each with a store of its own: the one that ends first closes its connections.
+    stores = [permits or open_permits(settings.redis_url, settings.limits_path) for _ in range(2)]
+    limiter = limiter_of(parse_tiers(source.limits), permits=stores[0], source=source.name)
+    lists = limiter_of((), permits=stores[1], lane=LISTS)
     tally = Tally()
     inner = transport or _connections(source, connector)
     limited = _limited(inner, limiter, lists, source, tally, connector.timeout)
