@@ -1,4 +1,4 @@
-"""What does Dagster's report of an item cost: CPU per event, and bytes in the event store?
+"""Measure what Dagster's report of an item costs: CPU per event, and bytes in the event store.
 
     python benchmarks/events.py [--events 3000] [--batch 500] [--postgres URL]
 
@@ -54,8 +54,8 @@ def main(events: int, batch: int, postgres: str | None) -> None:
             cpu, wall = measure(log, count, batch)
             size = sum(each.stat().st_size for each in Path(folder).rglob("*.db")) / (count + 1)
         base = base or cpu
-        told = f"{size:,.0f}" if size else "-"
-        click.echo(f"{name:<32}{cpu * 1000:>14.2f}{wall * 1000:>15.2f}{told:>13}{cpu / base:>8.3f}")
+        shown = f"{size:,.0f}" if size else "-"
+        click.echo(f"{name:<32}{cpu * 1000:>14.2f}{wall * 1000:>15.2f}{shown:>13}{cpu / base:>8.3f}")
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def _tell(sentence: str, as_json: bool, **values: Any) -> None:
 
 
 def _tell_asked(installation: Installation, source: str, asked: wishes.Asked, promise: str, as_json: bool) -> None:
-    """What became of a request for a run: recorded, or made by an earlier one already."""
+    """The outcome of a request for a run: recorded, or made by an earlier one already."""
     sentence = asked.already or f"Wish {asked.id} is written down: {_when(installation, source, promise)}."
     slot_at = asked.slot_at.isoformat() if asked.slot_at else None
     _tell(sentence, as_json, wish=asked.id, slot_at=slot_at, already=asked.already is not None)

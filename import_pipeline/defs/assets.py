@@ -20,7 +20,7 @@ GRACE = timedelta(hours=1)
 
 
 class ImportConfig(BaseModel):
-    """What a run without partitions imports."""
+    """The items that a run without partitions imports."""
 
     only: list[str] = Field([], description="The ids to import again; none: everything")
 

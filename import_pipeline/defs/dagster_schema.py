@@ -36,7 +36,7 @@ ADVICE = "Name another schema in DAGSTER_SCHEMA, or leave it out"
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where Dagster's tables are: the address that leads there, and the schema's name for people."""
+    """The place of Dagster's tables: the address that leads there, and the schema's name for people."""
 
     url: str
     schema: str
@@ -86,7 +86,7 @@ def _connected(url: URL) -> Connection:
 
 
 def _can_choose(url: URL, schema: str) -> bool:
-    """Whether the server takes the schema at the start of a session; poolers refuse that, or pass it over."""
+    """Return if the server takes the schema at the start of a session; poolers refuse or ignore it."""
     try:
         with _connected(choosing(url, schema)) as connection:
             return bool(connection.scalar(text("SELECT current_setting('search_path')")) == schema)
@@ -97,7 +97,7 @@ def _can_choose(url: URL, schema: str) -> bool:
 
 
 def _columns(connection: Connection, schema: str, wanted: Collection[tuple[str, str]]) -> int:
-    """How many of those (table, column) the schema has."""
+    """Count those (table, column) pairs that the schema has."""
     found = connection.execute(
         text(  # not information_schema, which shows only what the role may read
             "SELECT pg_class.relname, pg_attribute.attname FROM pg_class "

@@ -205,7 +205,7 @@ class Execution:
 
 
 def said_of_loss(installation: Installation, import_id: int, error: str) -> str:
-    """Why a run that lost its import has nothing to do: the run that works on it, or that ended it."""
+    """The reason for a run that lost its import: the run that works on it, or that ended it."""
     try:
         with installation.database.read() as connection:
             row = imports.get(connection, import_id)

@@ -26,7 +26,7 @@ def fate_of(instance: dg.DagsterInstance, run_id: str) -> RunFate:
 
 
 def asked_of(instance: dg.DagsterInstance, job: str, import_id: int, since: datetime) -> Asked:
-    """What became of the run of the import that was asked for then."""
+    """The outcome of the run of the import that was asked for then."""
     wanted = dg.RunsFilter(job_name=job, tags={names.IMPORT_ID_TAG: str(import_id)}, created_after=since)
     records = instance.get_run_records(wanted, limit=1)
     if not records:
