@@ -27,7 +27,7 @@ from import_pipeline.importer.start import (
     new_import,
 )
 from import_pipeline.importer.summary import ImportSummary, summarize
-from import_pipeline.importer.turn import prepare_in_turn
+from import_pipeline.importer.turn import Turn
 from import_pipeline.rules.status import ImportStatus, Trigger, with_reason
 from import_pipeline.tracking import imports, items, scheduling
 from import_pipeline.tracking.imports import ImportRow
@@ -79,19 +79,24 @@ def carry_out_here(
     from import_pipeline.defs.launch import report_dead
 
     new = new_import(source, Trigger.CLI, fresh=fresh, limit=limit, only=only)
+    turn = Turn(
+        installation,
+        source,
+        new,
+        tell=lambda sentence: click.echo(sentence, err=True),
+        bury=lambda run_id: report_dead(installation.settings, run_id, "Its worker is gone; its import has ended."),
+    )
     while True:
-        row = prepare_in_turn(
-            installation,
-            source,
-            new,
-            lambda sentence: click.echo(sentence, err=True),
-            bury=lambda run_id: report_dead(installation.settings, run_id, "Its worker is gone; its import has ended."),
-        )
+        row = turn.prepare()
         is_asked = is_what_was_asked(row, new)
         if row.status is ImportStatus.RUNNING:
             _tell_resumed(row, is_asked=is_asked)
-        with nullcontext() if is_asked else _telling_what_is_left(only):
-            summary = see_through(installation, source, row, show=show)
+        try:
+            with nullcontext() if is_asked else _telling_what_is_left(only):
+                summary = see_through(installation, source, row, show=show)
+        except ImportAlreadyRunning as error:
+            turn.lose(error)
+            continue
         if is_asked:
             return summary
         click.echo(said_of_first(summary), err=True)

@@ -28,7 +28,7 @@ from import_pipeline.importer.installation import Installation, open_for
 from import_pipeline.importer.run import Run, carry_out
 from import_pipeline.importer.start import already_running, is_what_was_asked, new_import
 from import_pipeline.importer.summary import ImportSummary
-from import_pipeline.importer.turn import prepare_in_turn
+from import_pipeline.importer.turn import Turn
 from import_pipeline.logs import tell
 from import_pipeline.redaction import masking
 from import_pipeline.rules.partitions import joined, range_of
@@ -99,16 +99,15 @@ class Execution:
             return int(tag)
         kind = ImportKind.FULL if self.wants_details else ImportKind.DISCOVERY
         new = new_import(source, Trigger.UI, kind=kind, **self._choice(source))
+        turn = Turn(
+            installation,
+            source,
+            new,
+            tell=lambda sentence: tell("run_waits", sentence, source=self.name),
+            bury=lambda dead: report_dead_run(self.context.instance, dead, "Its worker is gone; its import has ended."),
+        )
         while True:
-            row = prepare_in_turn(
-                installation,
-                source,
-                new,
-                lambda sentence: tell("run_waits", sentence, source=self.name),
-                bury=lambda dead: report_dead_run(
-                    self.context.instance, dead, "Its worker is gone; its import has ended."
-                ),
-            )
+            row = turn.prepare()
             if is_what_was_asked(row, new):
                 made = {names.IMPORT_ID_TAG: str(row.id), names.MADE_BY_TAG: run_id}
                 self.context.instance.add_run_tags(run_id, made)

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Sequence
 
 from import_pipeline.contracts import ImportSource
-from import_pipeline.errors import UsageError
+from import_pipeline.errors import ImportAlreadyRunning, UsageError
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.run import Run, carry_out
 from import_pipeline.importer.sources import configure
 from import_pipeline.importer.start import is_what_was_asked, new_import
 from import_pipeline.importer.summary import ImportSummary
-from import_pipeline.importer.turn import prepare_in_turn
+from import_pipeline.importer.turn import Turn
 from import_pipeline.rules.status import Trigger
 from import_pipeline.settings import Settings, load_settings
 
@@ -50,8 +50,13 @@ def run_import(
     with open_installation(settings, listed) as installation:
         found = installation.source(source)
         new = new_import(found, Trigger.CLI, fresh=fresh, limit=limit, only=only)
+        turn = Turn(installation, found, new)
         while True:
-            row = prepare_in_turn(installation, found, new)
-            summary = carry_out(Run(installation=installation, source=found), row.id)
+            row = turn.prepare()
+            try:
+                summary = carry_out(Run(installation=installation, source=found), row.id)
+            except ImportAlreadyRunning as error:
+                turn.lose(error)
+                continue
             if is_what_was_asked(row, new):
                 return summary

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportAlreadyRunning
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.start import prepare
+from import_pipeline.importer.start import is_what_was_asked, prepare
 from import_pipeline.rules.status import ImportKind
 from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking.imports import ImportRow, NewImport
@@ -15,29 +15,54 @@ from import_pipeline.tracking.imports import ImportRow, NewImport
 LOOK_AGAIN = 1.0
 
 
-def prepare_in_turn(
-    installation: Installation,
-    source: ImportSource,
-    new: NewImport,
-    tell: Callable[[str], object] = lambda sentence: None,
-    pause: Callable[[float], object] = time.sleep,
-    bury: Callable[[str], None] = lambda run_id: None,
-) -> ImportRow:
-    """What `prepare` gives. Chosen items wait for a running import, at most as long as the source says (`wait`).
+class Turn:
+    """The wait of one command or run until its import may start.
 
-    `tell` hears once what is waited for, `bury` what `prepare` says. Raises ImportAlreadyRunning: at once for any
-    other import.
+    Chosen items wait for other imports, at most as long as the source says (`wait`), however many of them come first.
+    Any other import waits for none. `tell` hears once of the wait, `bury` what `prepare` says.
     """
-    patience = source.wait if new.kind is ImportKind.SELECTION else 0.0
-    deadline, is_told = installation.clock.monotonic() + patience, False
-    while True:
-        try:
-            return prepare(installation.database, source, new, installation.clock, bury=bury)
-        except ImportAlreadyRunning as error:
-            if installation.clock.monotonic() >= deadline:
-                raise
-            if not is_told:
-                is_told = True
-                setting = f"{variable_prefix(source.name)}WAIT"
-                tell(f"Waiting for up to {patience:g} s ({setting}) until no other import runs. {error.fact}.")
-        pause(min(LOOK_AGAIN, max(0.0, deadline - installation.clock.monotonic())))
+
+    def __init__(
+        self,
+        installation: Installation,
+        source: ImportSource,
+        new: NewImport,
+        *,
+        tell: Callable[[str], object] = lambda sentence: None,
+        pause: Callable[[float], object] = time.sleep,
+        bury: Callable[[str], None] = lambda run_id: None,
+    ) -> None:
+        self._installation, self._source, self._new = installation, source, new
+        self._tell, self._pause, self._bury = tell, pause, bury
+        self._patience = source.wait if new.kind is ImportKind.SELECTION else 0.0
+        self._deadline: float | None = None
+        self._is_told = False
+
+    def prepare(self) -> ImportRow:
+        """Return what `prepare` gives. Raises ImportAlreadyRunning if the wait is over, or if there is none."""
+        clock = self._installation.clock
+        if self._deadline is None:
+            self._deadline = clock.monotonic() + self._patience
+        while True:
+            try:
+                row = prepare(self._installation.database, self._source, self._new, clock, bury=self._bury)
+            except ImportAlreadyRunning as error:
+                if clock.monotonic() >= self._deadline:
+                    raise
+                self._say(error)
+            else:
+                if not is_what_was_asked(row, self._new):
+                    self._deadline = None  # the work on a stalled import is no wait
+                return row
+            self._pause(min(LOOK_AGAIN, max(0.0, self._deadline - clock.monotonic())))
+
+    def lose(self, error: ImportAlreadyRunning) -> None:
+        """Wait again: another process started an import after `prepare`. Raises that error if there is no wait."""
+        if self._patience <= 0:
+            raise error
+
+    def _say(self, error: ImportAlreadyRunning) -> None:
+        if not self._is_told:
+            self._is_told = True
+            setting = f"{variable_prefix(self._source.name)}WAIT"
+            self._tell(f"Waiting for up to {self._patience:g} s ({setting}) until no other import runs. {error.fact}.")

@@ -2,11 +2,16 @@
 
 import pytest
 
+from import_pipeline import run_import
 from import_pipeline.errors import ImportAlreadyRunning
 from import_pipeline.importer.start import new_import
-from import_pipeline.importer.turn import prepare_in_turn
+from import_pipeline.importer.turn import Turn
 from import_pipeline.rules.status import ImportKind, ImportStatus, Trigger
+from import_pipeline.tracking import imports
+from import_pipeline.tracking.process import this_process
+from import_pipeline_tests.importing import demo_api, settings, tracking
 from import_pipeline_tests.life import Life, at, items_source
+from import_pipeline_tests.together import together
 
 
 class Waiting:
@@ -24,9 +29,12 @@ class Waiting:
         elif len(self.paused) < self.ends_after:
             self.hand.beat()
 
-    def prepare(self, **wishes):
+    def turn(self, **wishes):
         new = new_import(self.life.source, Trigger.CLI, **wishes)
-        return prepare_in_turn(self.life.installation, self.life.source, new, self.told.append, self)
+        return Turn(self.life.installation, self.life.source, new, tell=self.told.append, pause=self)
+
+    def prepare(self, **wishes):
+        return self.turn(**wishes).prepare()
 
 
 @pytest.fixture
@@ -64,3 +72,40 @@ def test_any_other_import_is_refused_at_once(busy):
     with pytest.raises(ImportAlreadyRunning):
         waiting.prepare()
     assert (waiting.paused, waiting.told) == ([], [])
+
+
+def test_one_that_loses_the_race_for_its_start_waits_on_but_no_longer_in_all(busy):
+    waiting = busy(ends_after=2, wait=3.0)
+    life, turn = waiting.life, waiting.turn(only=["1"])
+    row = turn.prepare()
+    waiting.hand, waiting.ends_after = life.begin(life.slot(at(12))), 99
+    with pytest.raises(ImportAlreadyRunning) as lost:
+        life.begin(row.id, this_process())
+    turn.lose(lost.value)
+    with pytest.raises(ImportAlreadyRunning):
+        turn.prepare()
+    assert waiting.paused == [1.0, 1.0, 1.0]
+    assert len(waiting.told) == 1
+
+
+def test_any_other_that_loses_the_race_is_refused(busy):
+    turn = busy(ends_after=1).turn()
+    with pytest.raises(ImportAlreadyRunning) as lost:
+        turn.prepare()
+    with pytest.raises(ImportAlreadyRunning):
+        turn.lose(lost.value)
+
+
+def import_one(home, url, database_url):
+    """In a process of its own."""
+    summary = run_import("items", only=["7"], settings=settings(home, url, DATABASE_URL=database_url))
+    return summary.status, summary.import_id
+
+
+def test_of_several_that_ask_for_chosen_items_at_one_moment_each_has_its_turn(home, database_url):
+    with demo_api(items=10, delay_after_ms=100) as url:
+        endings = together(3, import_one, home, url, database_url)
+        with tracking(settings(home, url, DATABASE_URL=database_url)) as connection:
+            kept = [row.id for row in imports.latest(connection)]
+    assert [status for status, _ in endings] == ["completed"] * 3
+    assert sorted(number for _, number in endings) == sorted(kept), "none that lost a race is left"
