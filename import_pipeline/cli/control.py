@@ -12,6 +12,7 @@ from import_pipeline.cli.checkups import DAEMONS, daemon_silence
 from import_pipeline.cli.consent import ask, yes
 from import_pipeline.cli.foreground import print_outcome, see_through, tell_failure, terminated_like_interrupted
 from import_pipeline.cli.ids import import_id
+from import_pipeline.errors import ImportNotFound
 from import_pipeline.importer import upkeep, wishes
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.look import view_in
@@ -164,10 +165,15 @@ def resume(source: str, as_json: bool) -> None:
 
 
 def _ask_about(installation: Installation, import_id: int, question: str, check: Callable[..., None]) -> None:
-    """Nobody is asked about what cannot be done: `check` raises why."""
+    """Ask, unless it cannot be done (`check` raises why) or is done: then the answer says so without a question."""
     with installation.database.read() as connection:
-        check(connection, imports.get(connection, import_id), installation.clock.now())
-    ask(question)
+        try:
+            row = imports.get(connection, import_id)
+        except ImportNotFound:
+            return
+        check(connection, row, installation.clock.now())
+    if row.status is not ImportStatus.CANCELLED or check is not wishes.check_cancel:
+        ask(question)
 
 
 @click.command()
@@ -180,7 +186,8 @@ def cancel(import_id: int, reason: str | None, yes: bool, as_json: bool) -> None
     with open_installation() as installation:
         if not yes:
             _ask_about(installation, import_id, f"Cancel import {import_id}?", wishes.check_cancel)
-        _tell(wishes.cancel(installation, import_id, by=_who(), reason=reason), as_json, import_id=import_id)
+        done = wishes.cancel(installation, import_id, by=_who(), reason=reason)
+        _tell(done.sentence, as_json, import_id=import_id, already=done.already)
 
 
 @click.command()
@@ -190,9 +197,11 @@ def cancel(import_id: int, reason: str | None, yes: bool, as_json: bool) -> None
 def retry(import_id: int, reason: str | None, as_json: bool) -> None:
     """Import again what the import of that ID has left failed or undone. The sensor starts it within seconds."""
     with open_installation() as installation:
-        made = wishes.retry(installation, import_id, by=_who(), reason=reason)
+        retried = wishes.retry(installation, import_id, by=_who(), reason=reason)
+        made = retried.row
         when = _when(installation, made.source, "the sensor starts it within seconds")
-        _tell(f"Import {made.id} retries what import {import_id} has left: {when}.", as_json, import_id=made.id)
+        sentence = retried.already or f"Import {made.id} retries what import {import_id} has left: {when}."
+        _tell(sentence, as_json, import_id=made.id, already=retried.already is not None)
 
 
 @click.command()
@@ -206,8 +215,8 @@ def delete(import_id: int, reason: str | None, yes: bool, as_json: bool) -> None
         if not yes:
             question = f"Delete import {import_id} with all its item rows and events?"
             _ask_about(installation, import_id, question, wishes.check_delete)
-        wishes.delete(installation, import_id, by=_who(), reason=reason)
-        _tell(f"Import {import_id} is deleted.", as_json, import_id=import_id)
+        done = wishes.delete(installation, import_id, by=_who(), reason=reason)
+        _tell(done.sentence, as_json, import_id=import_id, already=done.already)
 
 
 @click.command()
@@ -219,10 +228,11 @@ def finalize(import_id: int, mark_gone: bool, as_json: bool) -> int:
     with open_installation() as installation:
         if mark_gone:
             gone = upkeep.confirm_gone(installation, import_id)
-            _tell(f"{gone} items are marked as gone.", as_json, import_id=import_id)
+            sentence = f"{gone} items are marked as gone." if gone else "No item is left to mark as gone."
+            _tell(sentence, as_json, import_id=import_id, already=not gone)
             return 0
         done = upkeep.finalize(installation, import_id)
-        _tell(done.sentence, as_json, import_id=import_id)
+        _tell(done.sentence, as_json, import_id=import_id, already=done.already)
         return 0 if done.ended else 4
 
 

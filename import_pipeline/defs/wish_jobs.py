@@ -92,8 +92,8 @@ def build_cancel_job(source: ImportSource) -> dg.JobDefinition:
             if running is None:
                 context.log.info("No import of %s is running.", name)
                 return
-            sentence = wishes.cancel(installation, running.id, by=_who(context), reason=config.reason or None)
-        context.log.info(sentence)
+            done = wishes.cancel(installation, running.id, by=_who(context), reason=config.reason or None)
+        context.log.info(done.sentence)
 
     @dg.job(
         name=names.cancel_job(name),
@@ -122,8 +122,8 @@ def build_retry_job(source: ImportSource) -> dg.JobDefinition:
             if import_id is None:
                 context.log.info("No import of %s has ended yet.", name)
                 return
-            made = wishes.retry(installation, import_id, by=_who(context), reason=config.reason or None)
-        context.log.info("Import %s retries what import %s has left.", made.id, import_id)
+            retried = wishes.retry(installation, import_id, by=_who(context), reason=config.reason or None)
+        context.log.info(retried.already or f"Import {retried.row.id} retries what import {import_id} has left.")
 
     @dg.job(
         name=names.retry_job(name),

@@ -108,7 +108,7 @@ def prepare(
     now, monotonic, starter = clock.now(), clock.monotonic(), worker or this_process()
 
     def unit(connection: Connection) -> ImportRow:
-        found = imports.running(connection, source.name)
+        found = imports.running(connection, source.name, locked=True)  # of two, the second sees what the first did
         if found is None or _ended_here(connection, source, found, now, monotonic, bury):
             return _adopted(connection, new, starter, now) or imports.create(connection, new, now, starter)
         if not liveness(found, source.lease, monotonic).is_dead(now):
@@ -203,7 +203,7 @@ def _begin(
     patience = patience_of(source)
 
     def unit(connection: Connection) -> ImportRow:
-        found = imports.get(connection, import_id)
+        found = imports.get(connection, import_id, locked=True)  # the second of two finds the first at work
         if found.status is ImportStatus.RUNNING:
             return _take_over(connection, source, found, worker, now, monotonic, run_id)
         return _start(connection, source, found, worker, now, run_id)

@@ -28,17 +28,37 @@ class Finalized:
 
     ended: bool
     sentence: str
+    already: bool = False  #: it was completed before, and nothing was changed
 
 
 def finalize(installation: Installation, import_id: int) -> Finalized:
     """End a running import that has no worker and nothing left to do; say what is left otherwise.
 
-    Failed items whose last try is over five minutes old are closed as failed for good. Raises ImportNotFound,
-    UsageError for an import that does not run or that somebody works on, and LeaseLost where somebody begins to.
+    Failed items whose last try is over five minutes old are closed as failed for good. A completed import stays as it
+    is. Raises ImportNotFound, UsageError for an import that does not run or that a process works on, and LeaseLost if a
+    process begins to.
     """
+    try:
+        return _finalize(installation, import_id)
+    except LeaseLost:
+        with installation.database.read() as connection:
+            row = imports.get(connection, import_id)
+        if row.status is ImportStatus.COMPLETED:  # by another person, at this moment
+            return _completed_already(import_id)
+        raise
+
+
+def _completed_already(import_id: int) -> Finalized:
+    sentence = f"Import {import_id} is completed already: nothing was changed."
+    return Finalized(ended=True, already=True, sentence=sentence)
+
+
+def _finalize(installation: Installation, import_id: int) -> Finalized:
     now = installation.clock.now()
     with installation.database.write() as connection:
-        row = imports.get(connection, import_id)
+        row = imports.get(connection, import_id, locked=True)
+        if row.status is ImportStatus.COMPLETED:
+            return _completed_already(import_id)
         if row.status is not ImportStatus.RUNNING:
             raise UsageError(f"import {import_id} is {row.status}: expected a running one")
         lease_seconds = lease_of(installation, row)
@@ -84,11 +104,13 @@ def _said(items_count: int, one: str, many: str) -> str:
 def confirm_gone(installation: Installation, import_id: int) -> int:
     """Mark what the import's list no longer had, however much it is; returns how many items.
 
-    Raises ImportNotFound, and UsageError for an import that did not see its whole list.
+    Zero if another person has confirmed it before; then nothing is changed. Raises ImportNotFound, and UsageError for
+    an import that did not see its whole list.
     """
     now = installation.clock.now()
     with installation.database.write() as connection:
-        row = imports.get(connection, import_id)
+        row = imports.get(connection, import_id, locked=True)  # the second of two finds it confirmed
+        imports.running(connection, row.source, locked=True)  # it stores no page of its list meanwhile
         partial = row.kind is ImportKind.SELECTION or row.incomplete_reason or "limit" in row.metadata
         if row.status is not ImportStatus.COMPLETED or partial:
             raise UsageError(f"import {import_id} did not see its whole list: nothing can be told to be gone by it")
@@ -99,6 +121,8 @@ def confirm_gone(installation: Installation, import_id: int) -> int:
             raise UsageError(
                 f"items of {row.source} were met after import {import_id}: what is gone now, only a new import tells"
             )
+        if not gone.count:
+            return 0
         told = dict(row.metadata) | {"gone": gone.count, "gone_unconfirmed": 0}
         connection.execute(table.update().where(table.c.id == import_id).values(metadata=told, updated_at=now))
         events.note(

@@ -10,7 +10,8 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
-from import_pipeline.errors import InvalidTransition, UsageError
+from import_pipeline.errors import ImportNotFound, InvalidTransition, UsageError
+from import_pipeline.importer.answers import Answer, Retried
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.roster import living
 from import_pipeline.importer.start import new_import
@@ -180,23 +181,28 @@ def _of_slot(slot_at: datetime | None) -> str:
     return f" of the slot of {slot_at:%Y-%m-%d %H:%M} UTC" if slot_at else ""
 
 
-def cancel(installation: Installation, import_id: int, *, by: str | None = None, reason: str | None = None) -> str:
+def cancel(installation: Installation, import_id: int, *, by: str | None = None, reason: str | None = None) -> Answer:
     """End a scheduled import at once; a running one ends as soon as its worker reads the wish, within two seconds.
 
     One whose worker is gone is ended by the next tick of the sensor, or by `start-scheduled`; at once if its source is
     not listed any more.
 
-    Returns what happens, in a sentence. Raises ImportNotFound, and InvalidTransition for an import that has ended.
+    A second request for the same changes nothing. Raises ImportNotFound, and InvalidTransition for an import that has
+    completed or failed.
     """
     now = installation.clock.now()
     who = by or "a person"
     with installation.database.write() as connection:
         row = imports.get(connection, import_id, locked=True)
         check_cancel(connection, row, now)
+        already = cancelled_already(row)
+        if already and (row.status in ENDED or _is_listed(installation, row)):
+            return Answer(sentence=already, already=True)
         if scheduling.cancel_scheduled(connection, import_id, now, f"cancelled by {who}", by_person=True):
             sentence = f"Import {import_id} was scheduled and is cancelled."
         else:
-            imports.wish_cancel(connection, import_id, now, by)
+            if not already:
+                imports.wish_cancel(connection, import_id, now, by)
             sentence = f"Import {import_id} is running; it ends within two seconds. What it imported is kept."
             if _has_no_worker(connection, installation, row, now):
                 # Not ended here: whoever ends it must also tell Dagster that its run is dead.
@@ -205,15 +211,30 @@ def cancel(installation: Installation, import_id: int, *, by: str | None = None,
                 if not _is_listed(installation, row):
                     imports.end_deserted(connection, row, now, ImportStatus.CANCELLED, f"cancelled by {who}")
                     sentence = f"Import {import_id} had no worker any more and is cancelled. What it imported is kept."
-        events.note(connection, import_id, now, "cancel_requested", f"To be cancelled: {reason or 'wished by ' + who}.")
+                    already = None
+        if already:
+            return Answer(sentence=already, already=True)
+        if row.cancel_requested_at is None:
+            asked = f"To be cancelled: {reason or 'wished by ' + who}."
+            events.note(connection, import_id, now, "cancel_requested", asked)
         _write_down(connection, row, Wish.CANCEL, now, sentence, by=by, reason=reason)
-    return sentence
+    return Answer(sentence=sentence)
 
 
 def check_cancel(connection: Connection, row: ImportRow, now: datetime) -> None:
-    """Raise InvalidTransition where the import has ended."""
-    if row.status in ENDED:
+    """Raise InvalidTransition if the import has ended otherwise."""
+    if row.status in ENDED and row.status is not ImportStatus.CANCELLED:
         raise InvalidTransition(f"import {row.id}", ImportStatus.CANCELLED, row.status)
+
+
+def cancelled_already(row: ImportRow) -> str | None:
+    """A sentence, if the import is cancelled or an earlier request asks for it; else None."""
+    if row.status is ImportStatus.CANCELLED:
+        return f"Import {row.id} is cancelled already: nothing was changed."
+    if row.status is ImportStatus.RUNNING and row.cancel_requested_at is not None:
+        at = f"{row.cancel_requested_at:%Y-%m-%d %H:%M:%S} UTC"
+        return f"Import {row.id} is to be cancelled already, since {at}: nothing was changed."
+    return None
 
 
 def _has_not_ended(row: ImportRow) -> UsageError:
@@ -229,10 +250,11 @@ def _is_listed(installation: Installation, row: ImportRow) -> bool:
     return any(each.name == row.source for each in installation.sources)
 
 
-def retry(installation: Installation, import_id: int, *, by: str | None = None, reason: str | None = None) -> ImportRow:
+def retry(installation: Installation, import_id: int, *, by: str | None = None, reason: str | None = None) -> Retried:
     """Schedule an import of the items that another one has left failed or undone; it is due now.
 
-    Raises ImportNotFound, and UsageError where that import has not ended, has left nothing, or is retried already.
+    If one of them waits or runs already, nothing is added. Raises ImportNotFound, and UsageError if that import has not
+    ended or has left nothing.
     """
     now = installation.clock.now()
     with installation.database.write() as connection:
@@ -241,7 +263,8 @@ def retry(installation: Installation, import_id: int, *, by: str | None = None, 
             raise _has_not_ended(row)
         retry_id = scheduling.open_retry_of(connection, import_id)
         if retry_id is not None:
-            raise UsageError(f"import {retry_id} retries what import {import_id} has left: wait for it, or cancel it")
+            already = f"Import {retry_id} retries what import {import_id} has left already: nothing was added."
+            return Retried(row=imports.get(connection, retry_id), already=already)
         left = items.unfinished(connection, import_id)
         if not left:
             raise UsageError(
@@ -261,20 +284,28 @@ def retry(installation: Installation, import_id: int, *, by: str | None = None, 
         sentence = f"{outcome} Asked for {_by(by, reason)}."
         events.note(connection, made.id, now, "import_requested", sentence)
         _write_down(connection, row, Wish.RETRY, now, outcome, by=by, reason=reason, result=made.id)
-        return made
+        return Retried(row=made)
 
 
-def delete(installation: Installation, import_id: int, *, by: str | None = None, reason: str | None = None) -> None:
+def delete(installation: Installation, import_id: int, *, by: str | None = None, reason: str | None = None) -> Answer:
     """Delete an ended import with its item rows and events; what it imported stays.
 
-    Raises ImportNotFound, and UsageError where it has not ended, or where its rows are still needed.
+    One that a person has deleted before is said to be deleted already. Raises ImportNotFound, and UsageError where it
+    has not ended, or where its rows are still needed.
     """
     now = installation.clock.now()
     with installation.database.write() as connection:
-        row = imports.get(connection, import_id, locked=True)  # it waits for a retry that begins at this moment
+        try:
+            row = imports.get(connection, import_id, locked=True)  # it waits for a retry that begins at this moment
+        except ImportNotFound:
+            if not requests.has_deleted(connection, import_id):
+                raise
+            return Answer(sentence=f"Import {import_id} is deleted already: nothing was changed.", already=True)
         check_delete(connection, row, now)
         scheduling.delete_ended(connection, import_id)
-        _write_down(connection, row, Wish.DELETE, now, f"Import {import_id} is deleted.", by=by, reason=reason)
+        sentence = f"Import {import_id} is deleted."
+        _write_down(connection, row, Wish.DELETE, now, sentence, by=by, reason=reason)
+    return Answer(sentence=sentence)
 
 
 def check_delete(connection: Connection, row: ImportRow, now: datetime) -> None:

@@ -44,8 +44,8 @@ def run(request: Request, form: Form) -> str:
 def cancel(request: Request, form: Form) -> str:
     """Cancel a scheduled or running import."""
     import_id = request.path_params["import_id"]
-    wishes.cancel(panel_of(request).installation, import_id, by=WHO, reason=_reason(form))
-    return f"/imports/{import_id}?done=cancel"
+    done = wishes.cancel(panel_of(request).installation, import_id, by=WHO, reason=_reason(form))
+    return f"/imports/{import_id}?done={_named('cancel', already=done.already)}"
 
 
 @action
@@ -54,22 +54,29 @@ def resume(request: Request, form: Form) -> str:
     installation, import_id = panel_of(request).installation, request.path_params["import_id"]
     with installation.database.read() as connection:
         row = imports.get(connection, import_id)
-    lift_pause(installation, installation.source(row.source), by=WHO)
-    return f"/imports/{import_id}?done=resume"
+    lifted = lift_pause(installation, installation.source(row.source), by=WHO)
+    return f"/imports/{import_id}?done={_named('resume', already=lifted.paused_until is None)}"
 
 
 @action
 def retry(request: Request, form: Form) -> str:
     """Schedule an import of what another one has left."""
-    made = wishes.retry(panel_of(request).installation, request.path_params["import_id"], by=WHO, reason=_reason(form))
-    return f"/imports/{made.id}?done=retry"
+    import_id = request.path_params["import_id"]
+    retried = wishes.retry(panel_of(request).installation, import_id, by=WHO, reason=_reason(form))
+    return f"/imports/{retried.row.id}?done={_named('retry', already=retried.already is not None)}"
 
 
 @action
 def delete(request: Request, form: Form) -> str:
     """Delete an ended import."""
-    wishes.delete(panel_of(request).installation, request.path_params["import_id"], by=WHO, reason=_reason(form))
-    return "/?done=delete"
+    import_id = request.path_params["import_id"]
+    done = wishes.delete(panel_of(request).installation, import_id, by=WHO, reason=_reason(form))
+    return f"/?done={_named('delete', already=done.already)}"
+
+
+def _named(done: str, *, already: bool) -> str:
+    """The name of what is said afterwards."""
+    return f"{done}-already" if already else done
 
 
 def _reason(form: Form) -> str | None:

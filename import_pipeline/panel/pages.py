@@ -24,6 +24,10 @@ DONE: Mapping[str, str] = {
     "resume": "The pause of the API is lifted. One request tries first; if it is refused, all pause again.",
     "retry": f"This import retries what the other one has left. {DAEMON}, it starts within seconds.",
     "delete": "The import is deleted. What it imported stays.",
+    "cancel-already": "The import was cancelled already: nothing was changed.",
+    "resume-already": "The API is not paused (any more): nothing was changed.",
+    "retry-already": "This import retries what the other one has left already: nothing was added.",
+    "delete-already": "The import was deleted already: nothing was changed.",
 }
 
 

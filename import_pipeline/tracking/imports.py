@@ -139,11 +139,10 @@ def lock(connection: Connection, import_id: int) -> None:
     connection.execute(select(imports.c.id).where(imports.c.id == import_id).with_for_update(key_share=True))
 
 
-def running(connection: Connection, source: str) -> ImportRow | None:
-    """The source's running import, if there is one."""
-    found = rows(
-        connection, select(imports).where(imports.c.source == source, imports.c.status == ImportStatus.RUNNING)
-    )
+def running(connection: Connection, source: str, *, locked: bool = False) -> ImportRow | None:
+    """The source's running import, if there is one. `locked`: as in `get`."""
+    one = select(imports).where(imports.c.source == source, imports.c.status == ImportStatus.RUNNING)
+    found = rows(connection, one.with_for_update(key_share=True) if locked else one)
     return found[0] if found else None
 
 
@@ -326,10 +325,9 @@ def beat(connection: Connection, lease: Lease, now: datetime, pulse: Pulse) -> I
 def unblock(connection: Connection, sources: Sequence[str], now: datetime) -> dict[int, datetime]:
     """End the wait of these sources' running imports for a pause's end; return that end by the import's id."""
     waiting = (imports.c.source.in_(sources), imports.c.status == ImportStatus.RUNNING, imports.c.blocked_until > now)
-    ids = [imports.c.id, imports.c.blocked_until]
-    found = {
-        row.id: row.blocked_until for row in connection.execute(select(*ids).where(*waiting).order_by(imports.c.id))
-    }
+    # Locked: of two at one moment, the second finds none that waits.
+    seen = select(imports.c.id, imports.c.blocked_until).where(*waiting).order_by(imports.c.id)
+    found = {row.id: row.blocked_until for row in connection.execute(seen.with_for_update(key_share=True))}
     connection.execute(update(imports).where(imports.c.id.in_(found)).values(blocked_until=None, updated_at=now))
     return found
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Exists, Select, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Exists, Select, delete, func, select
 
 from import_pipeline.rules.status import ENDED, ItemStatus
 from import_pipeline.tracking import events
@@ -46,14 +46,18 @@ def _is_needed() -> Exists:
     return select(retries.c.id).where(retries.c.retry_of == imports.c.id, retries.c.status.not_in(ENDED)).exists()
 
 
+def _noted(import_id: int | ColumnElement[int]) -> Exists:
+    done = (import_events.c.import_id == import_id, import_events.c.action == PRUNED)
+    return select(import_events.c.id).where(*done).exists()
+
+
 def _old(ended_before: datetime, sources: Sequence[str] | None) -> Select[Any]:
-    done = select(import_events.c.id).where(import_events.c.import_id == imports.c.id, import_events.c.action == PRUNED)
     old = select(imports.c.id).where(
         imports.c.status.in_(ENDED), imports.c.ended_at < ended_before, imports.c.started_at.is_not(None)
     )
     if sources is not None:
         old = old.where(imports.c.source.in_(sources))
-    return old.where(~done.exists())
+    return old.where(~_noted(imports.c.id))
 
 
 def drop_batch(connection: Connection, import_id: int, size: int) -> int:
@@ -73,9 +77,12 @@ def drop_batch(connection: Connection, import_id: int, size: int) -> int:
 
 
 def conclude(connection: Connection, import_id: int, now: datetime) -> None:
-    """Note that the import is pruned, with what its kept items failed of; nothing where it is deleted meanwhile."""
-    there = select(imports.c.id).where(imports.c.id == import_id).with_for_update(read=True, key_share=True)
-    if connection.scalar(there) is None:
+    """Note that the import is pruned, with what its kept items failed of.
+
+    Nothing is noted if the import was deleted, or pruned by another process, since it was looked at.
+    """
+    there = select(imports.c.id).where(imports.c.id == import_id).with_for_update(key_share=True)
+    if connection.scalar(there) is None or connection.scalar(select(_noted(import_id))):
         return
     number = func.count()
     grouped = (

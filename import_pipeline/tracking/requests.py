@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, insert, select, update
 
+from import_pipeline.tracking.imports import BIGGEST_ID
 from import_pipeline.tracking.tables import import_requests as requests
 
 
@@ -87,6 +88,14 @@ def waiting(connection: Connection, source: str) -> list[Request]:
 
 def _moment(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
+
+
+def has_deleted(connection: Connection, import_id: int) -> bool:
+    """Tell if a person has deleted the import of that id; ids are never given twice."""
+    if import_id > BIGGEST_ID:
+        return False
+    deleted = (requests.c.wish == Wish.DELETE, requests.c.import_id == import_id)
+    return connection.scalar(select(requests.c.id).where(*deleted).limit(1)) is not None
 
 
 def take(connection: Connection, request_id: int, now: datetime) -> bool:

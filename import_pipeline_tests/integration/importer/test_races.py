@@ -156,7 +156,7 @@ def test_an_import_that_is_cancelled_while_it_starts_either_runs_or_is_cancelled
 
     def cancel(race):
         barrier.wait()
-        return wishes.cancel(life.installation, numbers[race], by="Ada")
+        return wishes.cancel(life.installation, numbers[race], by="Ada").sentence
 
     with ThreadPoolExecutor(2) as pool:
         for race, number in enumerate(numbers):

@@ -154,7 +154,7 @@ def test_finalize_and_cancel_know_that_shards_live(hand, life):
     life.go_on(seconds=2)
     with pytest.raises(UsageError, match="has a living worker"):
         upkeep.finalize(life.installation, hand.row.id)
-    assert "ends within two seconds" in wishes.cancel(life.installation, hand.row.id)
+    assert "ends within two seconds" in wishes.cancel(life.installation, hand.row.id).sentence
     life.go_on(seconds=60)
     assert upkeep.finalize(life.installation, hand.row.id).ended is False
 

@@ -31,7 +31,9 @@ def dead(life):
 
 def test_a_stalled_import_is_cancelled_at_once_and_can_be_deleted(life, gone):
     number = dead(life)
-    assert wishes.cancel(gone, number, by="Ada").startswith(f"Import {number} had no worker any more and is cancelled.")
+    assert wishes.cancel(gone, number, by="Ada").sentence.startswith(
+        f"Import {number} had no worker any more and is cancelled."
+    )
     row = life.get(number)
     assert (row.status, row.failure_reason, row.ended_at) == (CANCELLED, "cancelled by Ada", life.now)
     wishes.delete(gone, number)
@@ -48,7 +50,7 @@ def test_a_scheduled_import_is_cancelled_and_deleted(life, gone):
 
 def test_one_that_works_still_reads_the_request_itself(life, gone):
     hand = life.begin(life.slot(life.now), ADA)
-    assert wishes.cancel(gone, hand.row.id).startswith(f"Import {hand.row.id} is running")
+    assert wishes.cancel(gone, hand.row.id).sentence.startswith(f"Import {hand.row.id} is running")
     assert (life.get(hand.row.id).status, end_cancelled(gone, "other")) == (RUNNING, [])
     life.go_on(seconds=60)
     wishes.cancel(gone, hand.row.id)
@@ -59,7 +61,7 @@ def test_the_sensor_of_any_source_ends_what_a_person_cancelled_and_nothing_else(
     number = dead(life)
     assert end_cancelled(gone, "other") == []
     assert life.get(number).status is RUNNING, "another installation may list its source"
-    assert "the sensor" in wishes.cancel(life.installation, number)
+    assert "the sensor" in wishes.cancel(life.installation, number).sentence
     assert end_cancelled(life.installation, "items") == [], "its own sensor applies the rules"
     assert end_cancelled(gone, "other") == ["run"]
     assert (life.get(number).status, end_cancelled(gone, "other")) == (CANCELLED, [])

@@ -99,8 +99,15 @@ def test_chosen_items_have_no_list_that_could_be_read(life):
 def test_an_import_that_somebody_works_on_ends_itself(life):
     hand = begun(life)
     hand.import_all("1")
-    with pytest.raises(UsageError, match=f"^import {hand.row.id} is completed: expected a running one"):
-        finalize(life, hand)
+    before = life.get(hand.row.id)
+    again = finalize(life, hand)
+    assert (again.ended, again.already) == (True, True)
+    assert again.sentence == f"Import {hand.row.id} is completed already: nothing was changed."
+    assert life.get(hand.row.id) == before
+    failed = begun(life)
+    failed.end(FAILED)
+    with pytest.raises(UsageError, match=f"^import {failed.row.id} is failed: expected a running one"):
+        finalize(life, failed)
     living = begun(life)
     with pytest.raises(UsageError, match=f"^import {living.row.id} has a living worker, which ends it itself"):
         finalize(life, living)
@@ -175,6 +182,8 @@ def test_more_than_a_fifth_is_gone_only_when_a_person_says_so(life):
     assert upkeep.confirm_gone(life.installation, hand.row.id) == 3
     assert gone(life) == dict.fromkeys(("8", "9", "10"), life.now)
     assert life.actions(hand.row.id)[-1] == "items_gone"
+    assert upkeep.confirm_gone(life.installation, hand.row.id) == 0, "it is done already"
+    assert life.actions(hand.row.id).count("items_gone") == 1
     assert told_gone(life, hand) == (3, 0)
 
 
@@ -267,7 +276,7 @@ def test_rows_that_a_waiting_or_running_retry_needs_are_kept_and_told(life):
     old = begun(life)
     old.discover("1", "2")
     old.end(CANCELLED)
-    retry = wishes.retry(life.installation, old.row.id)
+    retry = wishes.retry(life.installation, old.row.id).row
     life.go_on(days=1)
 
     def is_kept():

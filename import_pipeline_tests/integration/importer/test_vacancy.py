@@ -196,7 +196,7 @@ def test_an_import_has_a_worker_as_long_as_one_of_its_shards_works(life):
     gone = "process 1 on elsewhere has given no sign of life for over 60 s"
     assert (vacancy(life, hand).gone, vacancy(life, hand).since) == (f"{gone}; its shards go on", None)
     assert (is_deserted(life, hand), seconds(life, hand)) == (False, (61, 0, 0))
-    assert "ends within two seconds" in wishes.cancel(life.installation, hand.row.id)
+    assert "ends within two seconds" in wishes.cancel(life.installation, hand.row.id).sentence
     life.go_on(seconds=60)
     assert vacancy(life, hand).gone == gone
     assert (is_deserted(life, hand), seconds(life, hand)) == (True, (61, 0, 60))

@@ -211,7 +211,7 @@ def test_a_wish_that_names_no_import_is_refused(life, wish):
 def test_a_scheduled_import_is_cancelled_at_once_and_its_slot_stays_empty(life):
     life.tick()
     [row] = life.all()
-    sentence = wishes.cancel(life.installation, row.id, **WHO)
+    sentence = wishes.cancel(life.installation, row.id, **WHO).sentence
     assert sentence == f"Import {row.id} was scheduled and is cancelled."
     cancelled = life.get(row.id)
     assert (cancelled.status, cancelled.cancelled_at, cancelled.ended_at) == (CANCELLED, TEN, TEN)
@@ -220,8 +220,9 @@ def test_a_scheduled_import_is_cancelled_at_once_and_its_slot_stays_empty(life):
     assert life.actions(row.id) == ["cancel_requested"]
     life.tick()
     assert [row.slot_at for row in life.all()] == [at(12), at(15)]
-    with pytest.raises(InvalidTransition):
-        wishes.cancel(life.installation, row.id)
+    again = wishes.cancel(life.installation, row.id, by="Bob")
+    assert (again.already, again.sentence) == (True, f"Import {row.id} is cancelled already: nothing was changed.")
+    assert (len(life.wishes()), life.actions(row.id)) == (1, ["cancel_requested"])
 
 
 def test_a_running_import_is_told_to_end_and_ends_without_a_worker_too(life):
@@ -229,8 +230,12 @@ def test_a_running_import_is_told_to_end_and_ends_without_a_worker_too(life):
     hand = life.launch(run_id="run")
     hand.discover("1", "2")
     hand.succeed(hand.claim(1))
-    assert wishes.cancel(life.installation, hand.row.id, **WHO).endswith("What it imported is kept.")
+    assert wishes.cancel(life.installation, hand.row.id, **WHO).sentence.endswith("What it imported is kept.")
     heartbeat = Heartbeat(life.database, hand.lease, life.clock, pulse=lambda _: Pulse(), on_end=lambda _: None)
+    again = wishes.cancel(life.installation, hand.row.id, by="Bob")
+    assert again.already
+    assert again.sentence.startswith(f"Import {hand.row.id} is to be cancelled already, since 2030-06-01 10:00:00 UTC")
+    assert (len(life.wishes()), life.actions(hand.row.id).count("cancel_requested")) == (1, 1)
     with pytest.raises(ImportCancelled, match="cancelled by wish of Ada"):
         heartbeat.beat()
     result = life.tick(fate_of=lambda run_id: RunFate.GONE)
@@ -246,7 +251,7 @@ def test_nobody_is_promised_two_seconds_by_an_import_without_a_worker(life):
     hand = life.launch()
     hand.discover("1")
     hand.leave()
-    assert wishes.cancel(life.installation, hand.row.id, **WHO) == (
+    assert wishes.cancel(life.installation, hand.row.id, **WHO).sentence == (
         f"Import {hand.row.id} has no worker any more; the sensor, or `start-scheduled items`, ends it. "
         "What it imported is kept."
     )
@@ -268,16 +273,18 @@ def broken_import(life):
 def test_a_retry_takes_what_failed_or_was_not_done_and_nothing_else(life):
     broken = broken_import(life)
     broken.end(FAILED)
-    made = wishes.retry(life.installation, broken.row.id, **WHO)
+    made = wishes.retry(life.installation, broken.row.id, **WHO).row
     assert (made.kind, made.trigger, made.status) == (ImportKind.SELECTION, "retry", ImportStatus.SCHEDULED)
     assert (made.retry_of, made.slot_at, made.scheduled_at, made.requested_by) == (broken.row.id, None, TEN, "Ada")
     sentence = f"Import {made.id} retries 3 items of import {broken.row.id}."
     what = {"wish": "retry", "import_id": broken.row.id, "handled_at": TEN, "result_import_id": made.id}
     written_down(life, **what, outcome=sentence)
     assert life.told(made.id) == [("import_requested", f"{sentence} Asked for by Ada: the boss asked.")]
-    for action in (wishes.delete, wishes.retry):
-        with pytest.raises(UsageError, match=f"^import {made.id} retries what import {broken.row.id} has left"):
-            action(life.installation, broken.row.id)
+    with pytest.raises(UsageError, match=f"^import {made.id} retries what import {broken.row.id} has left"):
+        wishes.delete(life.installation, broken.row.id)
+    again = wishes.retry(life.installation, broken.row.id, by="Bob")
+    already = f"Import {made.id} retries what import {broken.row.id} has left already: nothing was added."
+    assert (again.row.id, again.already, len(life.wishes())) == (made.id, already, 1)
     hand = life.launch(BOB)
     assert hand.row.id == made.id
     hand.select()
@@ -303,7 +310,7 @@ def test_what_was_imported_since_is_not_retried_again(life):
     hand.succeed([taken["waiting"], taken["untried"]])
     hand.fail([taken["bad"]])
     hand.complete()
-    again = wishes.retry(life.installation, broken.row.id)
+    again = wishes.retry(life.installation, broken.row.id).row
     assert life.wishes()[-1]["outcome"] == f"Import {again.id} retries 1 item of import {broken.row.id}."
     hand = life.launch(BOB)
     hand.select()
@@ -334,7 +341,7 @@ def test_what_a_slot_s_import_left_is_retried_although_one_of_a_higher_number_ra
     late.fail(late.claim(1))
     late.succeed(late.claim(1))
     late.complete()
-    made = wishes.retry(life.installation, late.row.id)
+    made = wishes.retry(life.installation, late.row.id).row
     assert life.wishes()[-1]["outcome"] == f"Import {made.id} retries 1 item of import {late.row.id}."
 
 
@@ -375,6 +382,8 @@ def test_an_ended_import_is_deleted_and_what_it_imported_stays(life, ended):
     assert (life.item_counts(hand.row.id), life.actions(hand.row.id)) == ({}, [])
     with life.database.read() as connection:
         assert connection.scalar(select(func.count()).select_from(ImportedItem)) == 4
+    again = wishes.delete(life.installation, hand.row.id, by="Bob")
+    assert (again.already, again.sentence) == (True, f"Import {hand.row.id} is deleted already: nothing was changed.")
     assert [wish["outcome"] for wish in life.wishes()] == [f"Import {hand.row.id} is deleted."]
 
 
