@@ -12,9 +12,9 @@ import httpx
 from import_pipeline.clock import Clock
 from import_pipeline.contracts import Connector, ImportSource
 from import_pipeline.errors import HookFailed, OtherOrigin, SettingError
-from import_pipeline.importer.auth import send_with
-from import_pipeline.importer.hooks import CONNECTOR, COST, FLAG, call_hook, said_of
-from import_pipeline.importer.known_secrets import KnownSecrets, secrets_of
+from import_pipeline.importer.user_code.auth import send_with
+from import_pipeline.importer.user_code.hooks import CONNECTOR, COST, FLAG, call_hook, said_of
+from import_pipeline.importer.user_code.request_secrets import KnownSecrets, secrets_of
 from import_pipeline.ratelimit import Limiter, Permits, RateLimitedTransport, Usage, open_permits, parse_tiers
 from import_pipeline.ratelimit.connections import open_connections
 from import_pipeline.ratelimit.lanes import LISTS

@@ -6,7 +6,7 @@ import httpx
 
 from import_pipeline.contracts import Importable, ImportSource
 from import_pipeline.errors import HookFailed
-from import_pipeline.importer.hooks import (
+from import_pipeline.importer.user_code.hooks import (
     FLAG,
     ITEMS,
     REQUEST,

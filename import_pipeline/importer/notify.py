@@ -11,8 +11,8 @@ import httpx
 
 from import_pipeline.contracts import ImportSource, Notice
 from import_pipeline.errors import HookFailed
-from import_pipeline.importer.hooks import ANYTHING, call_hook
 from import_pipeline.importer.installation import Installation
+from import_pipeline.importer.user_code.hooks import ANYTHING, call_hook
 from import_pipeline.redaction import redact
 from import_pipeline.rules.notices import OCCASIONS
 from import_pipeline.tracking import notices

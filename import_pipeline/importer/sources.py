@@ -13,7 +13,7 @@ from pathlib import Path
 
 from import_pipeline.contracts import ImportSource, check_source
 from import_pipeline.errors import ContractError, ImportPipelineError, SettingError, SourceNotFound
-from import_pipeline.importer.hooks import call_hook, instance, place_of, said_of
+from import_pipeline.importer.user_code.hooks import call_hook, instance, place_of, said_of
 from import_pipeline.logs import tell
 from import_pipeline.settings import Settings, SourceSettings
 

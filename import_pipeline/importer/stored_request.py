@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from import_pipeline.importer.known_secrets import KnownSecrets
+from import_pipeline.importer.user_code.request_secrets import KnownSecrets
 from import_pipeline.redaction import SECRETS
 from import_pipeline.rules.list_identity import fingerprint
 

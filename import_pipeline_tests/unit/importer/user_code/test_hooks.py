@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from import_pipeline.errors import HookFailed, ItemRetryable
-from import_pipeline.importer.hooks import (
+from import_pipeline.importer.user_code.hooks import (
     ANYTHING,
     CONNECTOR,
     COST,

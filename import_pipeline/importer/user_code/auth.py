@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 import httpx
 
 from import_pipeline.errors import HookFailed, ImportPipelineError
-from import_pipeline.importer.hooks import place_of, said_of
+from import_pipeline.importer.user_code.hooks import place_of, said_of
 
 #: Requests that one flow may ask for, from its first to the last answer: a token, a refresh and some tries of both.
 MOST_REQUESTS = 10
