@@ -26,7 +26,7 @@ from import_pipeline.defs import names
 from import_pipeline.defs.metadata import of_item
 from import_pipeline.defs.sqlite_events import BatchingEventLog
 from import_pipeline.defs.storage import store_materializations
-from import_pipeline.importer.work import StoredItem
+from import_pipeline.importer.runtime.context import StoredItem
 
 RUN = dg.DagsterRun(job_name="import_items", run_id="00000000-0000-4000-8000-000000000000")
 TAGS = names.made_from("items", RUN.run_id)

@@ -29,7 +29,7 @@ import httpx
 from sqlalchemy import Engine, event, text
 
 from import_pipeline.importer.installation import open_installation
-from import_pipeline.importer.python import run_import
+from import_pipeline.importer.run_import import run_import
 from import_pipeline.panel.app import create_panel
 from import_pipeline.settings import load_settings
 from import_pipeline_tests.servers import PostgresServer

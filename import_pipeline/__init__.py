@@ -18,8 +18,8 @@ if TYPE_CHECKING:
         next_link,
         path_segment,
     )
-    from import_pipeline.importer.api import open_api
-    from import_pipeline.importer.python import run_import
+    from import_pipeline.importer.run_import import run_import
+    from import_pipeline.importer.runtime.api_client import open_api
     from import_pipeline.importer.summary import ImportSummary
     from import_pipeline.rules.partitions import buckets, per_item
     from import_pipeline.tracking.history import HasImportStatus

@@ -4,7 +4,7 @@ import dagster as dg
 
 from import_pipeline.defs.build import join_definitions
 from import_pipeline.examples.application_items import after_items
-from import_pipeline.importer.sources import load_sources
+from import_pipeline.importer.source_loader import load_sources
 from import_pipeline.settings import load_settings
 
 

@@ -24,11 +24,11 @@ from sqlalchemy import select
 
 from import_pipeline.clock import Clock, SystemClock
 from import_pipeline.contracts import ImportSource
-from import_pipeline.importer.api import open_api
 from import_pipeline.importer.installation import open_installation
-from import_pipeline.importer.python import refuse_running_loop
 from import_pipeline.importer.run import Run, carry_out
-from import_pipeline.importer.sources import configure
+from import_pipeline.importer.run_import import refuse_running_loop
+from import_pipeline.importer.runtime.api_client import open_api
+from import_pipeline.importer.source_loader import configure
 from import_pipeline.importer.start import new_import, prepare
 from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.ratelimit.book import Book

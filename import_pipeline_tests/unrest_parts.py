@@ -15,9 +15,9 @@ import httpx
 from sqlalchemy import event
 
 from import_pipeline.errors import ImportPipelineError
-from import_pipeline.importer.api import open_api
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.run import Run, carry_out
+from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.testing import CannedTransport, FakeClock
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.process import Worker, machine

@@ -21,7 +21,7 @@ from import_pipeline.errors import DatabaseUnavailable, ImportPipelineError, Lim
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.listed import total_of
 from import_pipeline.importer.plan import first_page
-from import_pipeline.importer.sources import checked, listed_in, load_sources, shared_tables
+from import_pipeline.importer.source_loader import checked, listed_in, load_sources, shared_tables
 from import_pipeline.importer.unlisted import of_unlisted
 from import_pipeline.importer.vacancy import vacancy_of
 from import_pipeline.ratelimit import Limiter, open_permits, parse_tiers

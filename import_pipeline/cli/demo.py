@@ -13,7 +13,7 @@ from import_pipeline.cli import screen
 from import_pipeline.cli.foreground import carry_out_here
 from import_pipeline.errors import UsageError
 from import_pipeline.importer.installation import open_installation
-from import_pipeline.importer.sources import load_sources
+from import_pipeline.importer.source_loader import load_sources
 from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.settings import Settings, load_settings
 from import_pipeline.sources.items import ItemsSource

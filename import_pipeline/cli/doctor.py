@@ -10,7 +10,7 @@ import click
 from import_pipeline.cli import checkups, screen
 from import_pipeline.cli.checkups import Told
 from import_pipeline.errors import ImportPipelineError
-from import_pipeline.importer.sources import load_sources
+from import_pipeline.importer.source_loader import load_sources
 from import_pipeline.redaction import redact
 from import_pipeline.settings import Settings, load_settings, read_environment
 

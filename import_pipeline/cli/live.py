@@ -11,8 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from import_pipeline.cli.screen import count, open_console, say, seconds
 from import_pipeline.errors import DatabaseUnavailable
-from import_pipeline.importer.gauges import Gauges
 from import_pipeline.importer.installation import Installation
+from import_pipeline.importer.limiter_usage import Gauges
 from import_pipeline.importer.look import follow
 from import_pipeline.importer.monitor import ImportView, Outlook
 

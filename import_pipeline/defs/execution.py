@@ -23,8 +23,8 @@ from import_pipeline.errors import (
     LeaseLost,
     LimiterUnavailable,
 )
-from import_pipeline.importer.gauges import Gauges
 from import_pipeline.importer.installation import Installation, open_for
+from import_pipeline.importer.limiter_usage import Gauges
 from import_pipeline.importer.run import Run, carry_out
 from import_pipeline.importer.start import already_running, is_what_was_asked, new_import
 from import_pipeline.importer.summary import ImportSummary

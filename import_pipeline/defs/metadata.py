@@ -8,8 +8,8 @@ from sqlalchemy import Table
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs.places import Places
 from import_pipeline.importer.monitor import ImportView, Outlook
+from import_pipeline.importer.runtime.context import StoredItem
 from import_pipeline.importer.summary import ImportSummary
-from import_pipeline.importer.work import StoredItem
 
 
 def of_summary(summary: ImportSummary) -> dict[str, dg.MetadataValue[Any]]:

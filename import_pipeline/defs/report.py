@@ -18,8 +18,8 @@ from import_pipeline.defs import metadata, names
 from import_pipeline.defs.partitions import Told, ToldByBucket, ToldByItem
 from import_pipeline.defs.progress import OBSERVE_SECONDS
 from import_pipeline.defs.storage import store_materializations
-from import_pipeline.importer.api import Api
-from import_pipeline.importer.work import StoredItem
+from import_pipeline.importer.runtime.api_client import Api
+from import_pipeline.importer.runtime.context import StoredItem
 from import_pipeline.tracking.database import Database
 
 #: A gap shorter than this is not worth an event.

@@ -7,9 +7,9 @@ from datetime import timedelta
 import dagster as dg
 
 from import_pipeline.contracts import ImportSource
-from import_pipeline.importer.api import Api, open_api
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.sources import configured
+from import_pipeline.importer.runtime.api_client import Api, open_api
+from import_pipeline.importer.source_loader import configured
 
 
 class RateLimitedApiResource(dg.ConfigurableResource[None]):

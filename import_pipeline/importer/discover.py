@@ -10,12 +10,12 @@ from import_pipeline.errors import ApiBlocked, ImportFailed, LimiterUnavailable,
 from import_pipeline.importer.checkpoint import Checkpoint
 from import_pipeline.importer.following import is_numbered
 from import_pipeline.importer.listed import first_request, items_on, unreadable
-from import_pipeline.importer.outage import ask, describe
 from import_pipeline.importer.page_writer import PageWriter
 from import_pipeline.importer.paging import advance, settle
-from import_pipeline.importer.payload import refused
 from import_pipeline.importer.resuming import basis_of, restart, resume
-from import_pipeline.importer.work import StoredItem, Work
+from import_pipeline.importer.runtime.context import StoredItem, Work
+from import_pipeline.importer.runtime.response_errors import refused
+from import_pipeline.importer.runtime.sending import ask, describe
 from import_pipeline.ratelimit import BodyRefused
 from import_pipeline.rules.backoff import retry_delay
 from import_pipeline.rules.list_answers import PageVerdict, judge_page

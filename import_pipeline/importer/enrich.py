@@ -14,12 +14,12 @@ from sqlalchemy.orm.attributes import manager_of_class
 
 from import_pipeline.contracts import Importable
 from import_pipeline.errors import ApiBlocked, ImportFailed, LimiterUnavailable, UsageError
-from import_pipeline.importer.assurance import ClaimLost
-from import_pipeline.importer.descriptors import room
 from import_pipeline.importer.fetch import fetch_item
-from import_pipeline.importer.gate import Gate
+from import_pipeline.importer.file_descriptors import room
 from import_pipeline.importer.item_writer import ItemWriter, Written
-from import_pipeline.importer.work import StoredItem, Work
+from import_pipeline.importer.runtime.circuit import Gate
+from import_pipeline.importer.runtime.context import StoredItem, Work
+from import_pipeline.importer.runtime.ownership import ClaimLost
 from import_pipeline.logs import tell
 from import_pipeline.ratelimit import parse_tiers
 from import_pipeline.rules.breaker import Breaker

@@ -14,11 +14,11 @@ from import_pipeline.errors import (
     ItemRetryable,
     OtherOrigin,
 )
-from import_pipeline.importer.outage import ask, describe
-from import_pipeline.importer.payload import refused
-from import_pipeline.importer.quoting import meet_answer, quoted
+from import_pipeline.importer.excerpts import meet_answer, quoted
+from import_pipeline.importer.runtime.context import Work
+from import_pipeline.importer.runtime.response_errors import refused
+from import_pipeline.importer.runtime.sending import ask, describe
 from import_pipeline.importer.user_code.hooks import ANYTHING, REQUEST_OR_NONE, call_hook
-from import_pipeline.importer.work import Work
 from import_pipeline.ratelimit import SECONDS, BodyRefused
 from import_pipeline.rules.backoff import retry_delay
 from import_pipeline.rules.outcome import Verdict, judge

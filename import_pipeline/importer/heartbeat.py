@@ -16,8 +16,8 @@ from import_pipeline.errors import (
     ImportPipelineError,
     LeaseLost,
 )
-from import_pipeline.importer.assurance import Assurance
-from import_pipeline.importer.database_wait import NO_WAIT
+from import_pipeline.importer.runtime.database_wait import NO_WAIT
+from import_pipeline.importer.runtime.ownership import Assurance
 from import_pipeline.rules.database_errors import Meaning
 from import_pipeline.tracking import events, imports, leases, shards
 from import_pipeline.tracking.database import Database

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from import_pipeline.clock import Chance, Clock, SystemClock, system_chance
 from import_pipeline.contracts import ImportSource
-from import_pipeline.importer.sources import configured_among_others, find_source, load_sources
+from import_pipeline.importer.source_loader import configured_among_others, find_source, load_sources
 from import_pipeline.logs import set_up
 from import_pipeline.redaction import mask_logs
 from import_pipeline.settings import Settings, load_settings

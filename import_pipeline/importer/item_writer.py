@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import StatementError
 
 from import_pipeline.contracts import Importable
-from import_pipeline.importer.work import Work
+from import_pipeline.importer.runtime.context import Work
 from import_pipeline.tracking import claims
 from import_pipeline.tracking.claims import Done, Failure
 from import_pipeline.tracking.row_rescue import Apart, store_apart, store_swaps

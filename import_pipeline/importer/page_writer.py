@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import StatementError
 
 from import_pipeline.contracts import Importable
-from import_pipeline.importer.work import StoredItem, Work
+from import_pipeline.importer.runtime.context import StoredItem, Work
 from import_pipeline.tracking import pages
 from import_pipeline.tracking.pages import Apart, Discovered, Page
 from import_pipeline.tracking.row_rescue import store_apart, store_swaps

@@ -5,7 +5,7 @@ import asyncio
 from import_pipeline.importer.discover import discover
 from import_pipeline.importer.enrich import enrich
 from import_pipeline.importer.roster import outlast
-from import_pipeline.importer.work import Work
+from import_pipeline.importer.runtime.context import Work
 from import_pipeline.rules.status import ImportKind
 from import_pipeline.tracking import pages
 from import_pipeline.tracking.row_ids import item_id

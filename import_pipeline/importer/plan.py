@@ -10,10 +10,10 @@ import httpx
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ApiBlocked, ImportFailed
-from import_pipeline.importer.api import cost_of, open_api
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.listed import detail_request_of, first_request, next_request, page_items, total_of
-from import_pipeline.importer.outage import in_words, unreachable
+from import_pipeline.importer.runtime.api_client import cost_of, open_api
+from import_pipeline.importer.runtime.sending import in_words, unreachable
 from import_pipeline.ratelimit import parse_tiers
 from import_pipeline.rules.forecast import minimum_seconds
 from import_pipeline.rules.outcome import Verdict, judge

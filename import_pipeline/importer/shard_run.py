@@ -20,15 +20,15 @@ from import_pipeline.errors import (
     LimiterUnavailable,
     UsageError,
 )
-from import_pipeline.importer.database_wait import patience_of
 from import_pipeline.importer.enrich import enrich
 from import_pipeline.importer.finalize import complete, end
 from import_pipeline.importer.leadership import Leadership
 from import_pipeline.importer.notify import tell_people
 from import_pipeline.importer.roster import last_word, outlast, shard_liveness
 from import_pipeline.importer.run import FATAL, Run, interruptible, leave, part_with
+from import_pipeline.importer.runtime.context import Work, is_listed
+from import_pipeline.importer.runtime.database_wait import patience_of
 from import_pipeline.importer.standstill import cause_of
-from import_pipeline.importer.work import Work, is_listed
 from import_pipeline.rules.shards import LEAD, Turn
 from import_pipeline.rules.status import ENDED, ImportStatus
 from import_pipeline.tracking import events, imports, shards

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.roster import shard_liveness, workers_of
-from import_pipeline.importer.work import is_listed
+from import_pipeline.importer.runtime.context import is_listed
 from import_pipeline.rules.liveness import MOST_AHEAD
 from import_pipeline.rules.overdue import RUN_START
 from import_pipeline.rules.shards import Bury, Sharded, ShardState, decide_shards

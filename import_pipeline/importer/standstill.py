@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from import_pipeline.errors import LimiterUnavailable
-from import_pipeline.importer.work import Work
+from import_pipeline.importer.runtime.context import Work
 from import_pipeline.tracking import events
 
 #: It is told when it has lasted so long; an answer that is lost now and then needs no word.

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from import_pipeline.clock import Clock
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportAlreadyRunning, LeaseLost, UsageError
-from import_pipeline.importer.database_wait import patience_of
+from import_pipeline.importer.runtime.database_wait import patience_of
 from import_pipeline.redaction import SECRETS
 from import_pipeline.rules.liveness import Liveness
 from import_pipeline.rules.overdue import RUN_START

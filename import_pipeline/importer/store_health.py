@@ -3,7 +3,7 @@
 import asyncio
 
 from import_pipeline.errors import LimiterUnavailable
-from import_pipeline.importer.work import Work
+from import_pipeline.importer.runtime.context import Work
 from import_pipeline.ratelimit.inspection import eviction, inspect_redis
 from import_pipeline.settings import Settings
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.checkpoint import Checkpoint
-from import_pipeline.importer.work import Work
+from import_pipeline.importer.runtime.context import Work
 from import_pipeline.tracking import events, versions
 
 #: All details are fetched anew, once.

@@ -15,8 +15,8 @@ from starlette.responses import Response
 from starlette.templating import Jinja2Templates
 
 from import_pipeline.clock import Clock
-from import_pipeline.importer.gauges import Gauges
 from import_pipeline.importer.installation import Installation
+from import_pipeline.importer.limiter_usage import Gauges
 from import_pipeline.panel.security import Door, Login
 from import_pipeline.panel.views import FILTERS
 from import_pipeline.redaction import redact

@@ -4,8 +4,8 @@ import httpx
 import pytest
 
 from import_pipeline.errors import ImportFailed
-from import_pipeline.importer.gauges import Gauges
 from import_pipeline.importer.installation import open_installation
+from import_pipeline.importer.limiter_usage import Gauges
 from import_pipeline.importer.pauses import LIFTED, lift_pause
 from import_pipeline.importer.plan import plan_import
 from import_pipeline.ratelimit import open_permits

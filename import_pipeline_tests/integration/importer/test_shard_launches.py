@@ -8,7 +8,7 @@ from rich.console import Console
 from import_pipeline.cli import screen
 from import_pipeline.errors import LeaseLost, UsageError
 from import_pipeline.importer import upkeep, wishes
-from import_pipeline.importer.gauges import Gauges
+from import_pipeline.importer.limiter_usage import Gauges
 from import_pipeline.importer.look import look_at, view_in
 from import_pipeline.importer.run import Run
 from import_pipeline.importer.shard_run import carry_out_shard

@@ -10,8 +10,8 @@ from functools import partial
 import httpx
 
 from import_pipeline.errors import ImportFailed
-from import_pipeline.importer.descriptors import ADVICE, are_too_few
-from import_pipeline.importer.work import Work
+from import_pipeline.importer.file_descriptors import ADVICE, are_too_few
+from import_pipeline.importer.runtime.context import Work
 from import_pipeline.redaction import redact
 from import_pipeline.rules.status import ImportKind
 from import_pipeline.settings import variable_prefix

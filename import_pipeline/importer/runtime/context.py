@@ -12,11 +12,11 @@ from sqlalchemy import Connection
 from import_pipeline.clock import Chance, Clock
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportPipelineError
-from import_pipeline.importer.api import Api
-from import_pipeline.importer.assurance import Assurance
-from import_pipeline.importer.database_wait import DatabaseWait
-from import_pipeline.importer.gate import Gate
-from import_pipeline.importer.uncounted import Uncounted
+from import_pipeline.importer.runtime.api_client import Api
+from import_pipeline.importer.runtime.circuit import Gate
+from import_pipeline.importer.runtime.database_wait import DatabaseWait
+from import_pipeline.importer.runtime.ownership import Assurance
+from import_pipeline.importer.runtime.request_counter import Uncounted
 from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking import events, imports
 from import_pipeline.tracking.database import Database

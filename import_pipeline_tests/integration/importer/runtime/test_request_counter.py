@@ -6,12 +6,12 @@ from functools import partial
 import httpx
 import pytest
 
-from import_pipeline.importer.api import Tally, open_api
 from import_pipeline.importer.heartbeat import Heartbeat
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.run import Run, carry_out
+from import_pipeline.importer.runtime.api_client import Tally, open_api
+from import_pipeline.importer.runtime.request_counter import Uncounted
 from import_pipeline.importer.start import new_import, prepare
-from import_pipeline.importer.uncounted import Uncounted
 from import_pipeline.rules.status import Trigger
 from import_pipeline.sources.items import ImportedItem
 from import_pipeline.testing import CannedTransport

@@ -7,7 +7,7 @@ import pytest
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import HookFailed
-from import_pipeline.importer.api import Cost, Tally
+from import_pipeline.importer.runtime.api_client import Cost, Tally
 
 
 class Weighed:

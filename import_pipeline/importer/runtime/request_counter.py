@@ -5,7 +5,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from import_pipeline.importer.api import Tally
+from import_pipeline.importer.runtime.api_client import Tally
 from import_pipeline.tracking.database import when_rolled_back
 from import_pipeline.tracking.sent import Sent
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from import_pipeline.importer.quoting import MARGIN, MOST_KEPT, body_text, excerpt, meet_answer, oddities, quoted
+from import_pipeline.importer.excerpts import MARGIN, MOST_KEPT, body_text, excerpt, meet_answer, oddities, quoted
 
 REQUEST = httpx.Request("GET", "https://api.test/", headers={"Accept-Encoding": "gzip, deflate"})
 bodies = st.binary(max_size=300) | st.text(max_size=100).map(lambda text: text.encode("utf-16", "replace"))

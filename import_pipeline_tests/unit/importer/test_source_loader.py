@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from import_pipeline.errors import ContractError, HookFailed
-from import_pipeline.importer.sources import checked, configure, configured_among_others, shared_tables
+from import_pipeline.importer.source_loader import checked, configure, configured_among_others, shared_tables
 from import_pipeline.settings import load_settings
 from import_pipeline.sources.items import ItemsSource
 
@@ -47,7 +47,7 @@ def test_two_sources_that_write_into_one_table_are_remarked_once(settings, caplo
 def test_an_attribute_that_cannot_be_read_is_a_mistake_of_the_source(attribute):
     odd = source(**{attribute: property(raising(RuntimeError("not yet")))})
     with pytest.raises(
-        ContractError, match=r"Odd\.class: .* got RuntimeError: not yet \(.*test_sources\.py, line \d+\)"
+        ContractError, match=r"Odd\.class: .* got RuntimeError: not yet \(.*test_source_loader\.py, line \d+\)"
     ):
         checked([odd], "a:SOURCES")
 
@@ -70,7 +70,7 @@ def test_a_list_that_cannot_be_read_is_a_mistake(settings):
 @pytest.mark.parametrize(
     ("configured", "sentence"),
     [
-        (raising(KeyError("region")), r"Odd\.configured raises KeyError: 'region' \(.*test_sources\.py, line"),
+        (raising(KeyError("region")), r"Odd\.configured raises KeyError: 'region' \(.*test_source_loader\.py, line"),
         (lambda self, settings: None, r"Odd\.configured must return the source, configured, got None"),
         (lambda self, settings: SimpleNamespace(), r"Odd\.configured must return the source, configured, got "),
     ],

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from import_pipeline.importer.gate import Gate
+from import_pipeline.importer.runtime.circuit import Gate
 from import_pipeline.testing import FakeClock
 
 pytestmark = pytest.mark.anyio

@@ -1,6 +1,6 @@
 """The reason of a body that was not read."""
 
-from import_pipeline.importer.work import Work
+from import_pipeline.importer.runtime.context import Work
 from import_pipeline.ratelimit import BodyRefused
 from import_pipeline.settings import variable_prefix
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import update
 
-from import_pipeline.importer.assurance import Assurance, ClaimLost
+from import_pipeline.importer.runtime.ownership import Assurance, ClaimLost
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.testing import FakeClock
 from import_pipeline.tracking.tables import import_item_statuses as statuses

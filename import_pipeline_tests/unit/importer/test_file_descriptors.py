@@ -6,8 +6,8 @@ import resource
 import httpx
 import pytest
 
-from import_pipeline.importer.descriptors import ADVICE, RESERVE, are_too_few, in_use, room
-from import_pipeline.importer.outage import in_words
+from import_pipeline.importer.file_descriptors import ADVICE, RESERVE, are_too_few, in_use, room
+from import_pipeline.importer.runtime.sending import in_words
 from import_pipeline.rules.concurrency import within
 
 

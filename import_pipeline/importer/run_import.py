@@ -7,7 +7,7 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportAlreadyRunning, UsageError
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.run import Run, carry_out
-from import_pipeline.importer.sources import configure
+from import_pipeline.importer.source_loader import configure
 from import_pipeline.importer.start import is_what_was_asked, new_import
 from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.importer.turn import Turn
