@@ -2,7 +2,7 @@
 
 import asyncio
 
-from import_pipeline.importer.discover import discover
+from import_pipeline.importer.discovery.discover import discover
 from import_pipeline.importer.enrich import enrich
 from import_pipeline.importer.roster import outlast
 from import_pipeline.importer.runtime.context import Work

@@ -10,8 +10,14 @@ import httpx
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ApiBlocked, ImportFailed
+from import_pipeline.importer.discovery.list_page import (
+    detail_request_of,
+    first_request,
+    next_request,
+    page_items,
+    total_of,
+)
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.listed import detail_request_of, first_request, next_request, page_items, total_of
 from import_pipeline.importer.runtime.api_client import cost_of, open_api
 from import_pipeline.importer.runtime.sending import in_words, unreachable
 from import_pipeline.ratelimit import parse_tiers

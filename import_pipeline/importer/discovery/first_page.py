@@ -5,12 +5,12 @@ from dataclasses import replace
 import httpx
 from sqlalchemy import Connection
 
-from import_pipeline.importer.checkpoint import Basis, Checkpoint
-from import_pipeline.importer.following import absolute, is_numbered
-from import_pipeline.importer.listed import first_request
+from import_pipeline.importer.discovery.checkpoint import Basis, Checkpoint
+from import_pipeline.importer.discovery.list_page import first_request
+from import_pipeline.importer.discovery.next_page import absolute, is_numbered
+from import_pipeline.importer.discovery.stored_request import load_request, print_of
+from import_pipeline.importer.discovery.stored_versions import forget_versions_of_another_meaning, meaning_of
 from import_pipeline.importer.runtime.context import Work
-from import_pipeline.importer.stored_request import load_request, print_of
-from import_pipeline.importer.version_meaning import forget_versions_of_another_meaning, meaning_of
 from import_pipeline.redaction import redact
 from import_pipeline.tracking import events
 from import_pipeline.tracking.leases import write

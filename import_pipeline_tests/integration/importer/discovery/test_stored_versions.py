@@ -1,6 +1,6 @@
 """Versions that were stored under another `version()`: they equal by chance only, and are forgotten."""
 
-from import_pipeline.importer.version_meaning import meaning_of
+from import_pipeline.importer.discovery.stored_versions import meaning_of
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.testing import CannedTransport
 from import_pipeline_tests.importing import counts, import_through, settings, tracking

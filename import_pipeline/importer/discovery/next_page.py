@@ -7,8 +7,8 @@ import httpx
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import HookFailed, ImportFailed
-from import_pipeline.importer.checkpoint import Checkpoint
-from import_pipeline.importer.listed import first_request, next_request
+from import_pipeline.importer.discovery.checkpoint import Checkpoint
+from import_pipeline.importer.discovery.list_page import first_request, next_request
 from import_pipeline.importer.runtime.context import Work
 from import_pipeline.rules.addresses import resolve
 from import_pipeline.rules.continuation import named_next

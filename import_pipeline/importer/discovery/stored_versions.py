@@ -8,7 +8,7 @@ import textwrap
 from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
-from import_pipeline.importer.checkpoint import Checkpoint
+from import_pipeline.importer.discovery.checkpoint import Checkpoint
 from import_pipeline.importer.runtime.context import Work
 from import_pipeline.tracking import events, versions
 

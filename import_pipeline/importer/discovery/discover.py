@@ -7,12 +7,12 @@ import httpx
 from sqlalchemy import Connection
 
 from import_pipeline.errors import ApiBlocked, ImportFailed, LimiterUnavailable, UsageError
-from import_pipeline.importer.checkpoint import Checkpoint
-from import_pipeline.importer.following import is_numbered
-from import_pipeline.importer.listed import first_request, items_on, unreadable
-from import_pipeline.importer.page_writer import PageWriter
-from import_pipeline.importer.paging import advance, settle
-from import_pipeline.importer.resuming import basis_of, restart, resume
+from import_pipeline.importer.discovery.checkpoint import Checkpoint
+from import_pipeline.importer.discovery.first_page import basis_of, restart, resume
+from import_pipeline.importer.discovery.list_page import first_request, items_on, unreadable
+from import_pipeline.importer.discovery.next_page import is_numbered
+from import_pipeline.importer.discovery.page_writer import PageWriter
+from import_pipeline.importer.discovery.pagination import advance, settle
 from import_pipeline.importer.runtime.context import StoredItem, Work
 from import_pipeline.importer.runtime.response_errors import refused
 from import_pipeline.importer.runtime.sending import ask, describe

@@ -6,11 +6,11 @@ import httpx
 from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
-from import_pipeline.importer.checkpoint import Checkpoint, fingerprint_of
-from import_pipeline.importer.following import following, is_numbered, overlooked
-from import_pipeline.importer.listed import total_of
+from import_pipeline.importer.discovery.checkpoint import Checkpoint, fingerprint_of
+from import_pipeline.importer.discovery.list_page import total_of
+from import_pipeline.importer.discovery.next_page import following, is_numbered, overlooked
+from import_pipeline.importer.discovery.stored_request import dump_request
 from import_pipeline.importer.runtime.context import Work
-from import_pipeline.importer.stored_request import dump_request
 from import_pipeline.rules.list_answers import PageVerdict, judge_page
 from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking import events

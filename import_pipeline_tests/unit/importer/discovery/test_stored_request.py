@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from import_pipeline.contracts import Connector
-from import_pipeline.importer.stored_request import dump_request, load_request, print_of
+from import_pipeline.importer.discovery.stored_request import dump_request, load_request, print_of
 from import_pipeline.importer.user_code.request_secrets import KnownSecrets, secrets_of
 from import_pipeline.redaction import keep
 from import_pipeline.settings import load_settings

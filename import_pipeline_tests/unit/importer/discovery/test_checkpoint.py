@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from import_pipeline.importer.checkpoint import Basis, Checkpoint
+from import_pipeline.importer.discovery.checkpoint import Basis, Checkpoint
 
 BASIS = Basis(per_page=2, base="https://api.test/v1/", first="f1")
 
