@@ -20,7 +20,7 @@ from import_pipeline.errors import (
     LimiterUnavailable,
     UsageError,
 )
-from import_pipeline.importer.enrich import enrich
+from import_pipeline.importer.enrichment.enrich import enrich
 from import_pipeline.importer.finalize import complete, end
 from import_pipeline.importer.leadership import Leadership
 from import_pipeline.importer.notify import tell_people

@@ -14,9 +14,9 @@ from sqlalchemy.orm.attributes import manager_of_class
 
 from import_pipeline.contracts import Importable
 from import_pipeline.errors import ApiBlocked, ImportFailed, LimiterUnavailable, UsageError
-from import_pipeline.importer.fetch import fetch_item
+from import_pipeline.importer.enrichment.fetch_item import fetch_item
+from import_pipeline.importer.enrichment.item_writer import ItemWriter, Written
 from import_pipeline.importer.file_descriptors import room
-from import_pipeline.importer.item_writer import ItemWriter, Written
 from import_pipeline.importer.runtime.circuit import Gate
 from import_pipeline.importer.runtime.context import StoredItem, Work
 from import_pipeline.importer.runtime.ownership import ClaimLost

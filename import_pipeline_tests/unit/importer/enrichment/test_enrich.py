@@ -2,7 +2,7 @@
 
 import pytest
 
-from import_pipeline.importer.enrich import tries_failed
+from import_pipeline.importer.enrichment.enrich import tries_failed
 
 
 @pytest.mark.parametrize(

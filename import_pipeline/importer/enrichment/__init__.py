@@ -1,0 +1,1 @@
+"""Phase two: fetch the details of pending items concurrently and store them in batches."""
