@@ -25,11 +25,11 @@ from sqlalchemy import select
 from import_pipeline.clock import Clock, SystemClock
 from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.installation import open_installation
+from import_pipeline.importer.lifecycle.acquire import new_import, prepare
 from import_pipeline.importer.run import Run, carry_out
 from import_pipeline.importer.run_import import refuse_running_loop
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.importer.source_loader import configure
-from import_pipeline.importer.start import new_import, prepare
 from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.ratelimit.book import Book
 from import_pipeline.ratelimit.exchange import SECOND, Ask, Exchange

@@ -14,9 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from import_pipeline.errors import ImportPipelineError
 from import_pipeline.importer import upkeep, wishes
 from import_pipeline.importer.installation import Installation
+from import_pipeline.importer.lifecycle.acquire import is_what_was_asked, new_import, prepare
 from import_pipeline.importer.schedule import RunFate, tick
 from import_pipeline.importer.source_loader import configure
-from import_pipeline.importer.start import is_what_was_asked, new_import, prepare
 from import_pipeline.importer.unlisted import end_cancelled
 from import_pipeline.rules.status import ENDED, ImportStatus, Trigger
 from import_pipeline.settings import load_settings

@@ -15,8 +15,8 @@ from import_pipeline.cli.ids import import_id
 from import_pipeline.errors import ImportNotFound
 from import_pipeline.importer import upkeep, wishes
 from import_pipeline.importer.installation import Installation, open_installation
+from import_pipeline.importer.lifecycle.notifications import tell_people
 from import_pipeline.importer.look import view_in
-from import_pipeline.importer.notify import tell_people
 from import_pipeline.importer.pauses import lift_pause
 from import_pipeline.importer.schedule import is_off_now, slots_to_come, tick
 from import_pipeline.importer.unlisted import end_cancelled

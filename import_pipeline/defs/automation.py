@@ -10,7 +10,7 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
 from import_pipeline.defs.runs import asked_of, fate_of, is_queued, report_dead_run
 from import_pipeline.importer.installation import open_for
-from import_pipeline.importer.notify import tell_people
+from import_pipeline.importer.lifecycle.notifications import tell_people
 from import_pipeline.importer.schedule import Tick, tick
 from import_pipeline.importer.shards import look_after
 from import_pipeline.importer.unlisted import end_cancelled

@@ -24,11 +24,11 @@ from import_pipeline.errors import (
     LimiterUnavailable,
 )
 from import_pipeline.importer.installation import Installation, open_for
+from import_pipeline.importer.lifecycle.acquire import already_running, is_what_was_asked, new_import
+from import_pipeline.importer.lifecycle.wait_for_turn import Turn
 from import_pipeline.importer.limiter_usage import Gauges
 from import_pipeline.importer.run import Run, carry_out
-from import_pipeline.importer.start import already_running, is_what_was_asked, new_import
 from import_pipeline.importer.summary import ImportSummary
-from import_pipeline.importer.turn import Turn
 from import_pipeline.logs import tell
 from import_pipeline.redaction import masking
 from import_pipeline.rules.partitions import joined, range_of

@@ -12,11 +12,11 @@ from functools import partial
 from sqlalchemy import Connection
 
 from import_pipeline.errors import LeaseLost
+from import_pipeline.importer.lifecycle.acquire import liveness, take_lead
 from import_pipeline.importer.phases import lead_on
 from import_pipeline.importer.run import Run
 from import_pipeline.importer.runtime.context import Work
 from import_pipeline.importer.runtime.database_wait import patience_of
-from import_pipeline.importer.start import liveness, take_lead
 from import_pipeline.rules.shards import LEAD, may_take_lead
 from import_pipeline.tracking import imports, leases
 from import_pipeline.tracking.database import when_committed

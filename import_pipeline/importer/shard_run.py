@@ -21,10 +21,10 @@ from import_pipeline.errors import (
     UsageError,
 )
 from import_pipeline.importer.enrichment.enrich import enrich
-from import_pipeline.importer.finalize import complete, end
 from import_pipeline.importer.leadership import Leadership
-from import_pipeline.importer.notify import tell_people
-from import_pipeline.importer.roster import last_word, outlast, shard_liveness
+from import_pipeline.importer.lifecycle.finish import complete, end
+from import_pipeline.importer.lifecycle.notifications import tell_people
+from import_pipeline.importer.lifecycle.workers import last_word, outlast, shard_liveness
 from import_pipeline.importer.run import FATAL, Run, interruptible, leave, part_with
 from import_pipeline.importer.runtime.context import Work, is_listed
 from import_pipeline.importer.runtime.database_wait import patience_of

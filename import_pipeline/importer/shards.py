@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.roster import shard_liveness, workers_of
+from import_pipeline.importer.lifecycle.workers import shard_liveness, workers_of
 from import_pipeline.importer.runtime.context import is_listed
 from import_pipeline.rules.liveness import MOST_AHEAD
 from import_pipeline.rules.overdue import RUN_START

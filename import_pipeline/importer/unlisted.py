@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import LeaseLost
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.roster import living
+from import_pipeline.importer.lifecycle.workers import living
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import events, imports
 from import_pipeline.tracking.imports import ImportRow

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import LeaseLost, UsageError
-from import_pipeline.importer.finalize import complete
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.roster import living
+from import_pipeline.importer.lifecycle.finish import complete
+from import_pipeline.importer.lifecycle.workers import living
 from import_pipeline.importer.unlisted import lease_of
 from import_pipeline.rules.status import ImportKind, ImportStatus
 from import_pipeline.tracking import events, imports, items, leases, pruning, versions

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from import_pipeline.importer.installation import open_installation
+from import_pipeline.importer.lifecycle.acquire import new_import, prepare
 from import_pipeline.importer.run import Run, carry_out
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.importer.source_loader import configure
-from import_pipeline.importer.start import new_import, prepare
 from import_pipeline.rules.status import Trigger
 from import_pipeline.settings import load_settings
 from import_pipeline.testing import CannedTransport, MemoryPermits

@@ -11,7 +11,7 @@ from import_pipeline.defs.build import build_import_definitions
 from import_pipeline.examples.application_items import after_items
 from import_pipeline.importer import wishes
 from import_pipeline.importer.installation import open_for
-from import_pipeline.importer.start import lease_of, new_import
+from import_pipeline.importer.lifecycle.acquire import lease_of, new_import
 from import_pipeline.rules.status import Trigger
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.tracking import imports, leases

@@ -10,9 +10,9 @@ from import_pipeline import run_import
 from import_pipeline.errors import HeartbeatFailed, ImportAlreadyRunning, LeaseLost
 from import_pipeline.importer import wishes
 from import_pipeline.importer.installation import open_installation
+from import_pipeline.importer.lifecycle.acquire import begin, new_import, prepare
 from import_pipeline.importer.run import Run, carry_out
 from import_pipeline.importer.schedule import Asked, RunFate, tick
-from import_pipeline.importer.start import begin, new_import, prepare
 from import_pipeline.rules.status import Trigger
 from import_pipeline.tracking import imports, resumes, shards
 from import_pipeline.tracking.leases import Lease

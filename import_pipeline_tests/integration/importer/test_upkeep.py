@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from import_pipeline.errors import UsageError
 from import_pipeline.importer import upkeep, wishes
-from import_pipeline.importer.start import new_import, prepare
+from import_pipeline.importer.lifecycle.acquire import new_import, prepare
 from import_pipeline.importer.summary import summarize
 from import_pipeline.rules.status import ImportKind, ItemStatus, Trigger
 from import_pipeline.tracking import pruning

@@ -8,10 +8,10 @@ import pytest
 
 from import_pipeline.importer.heartbeat import Heartbeat
 from import_pipeline.importer.installation import open_installation
+from import_pipeline.importer.lifecycle.acquire import new_import, prepare
 from import_pipeline.importer.run import Run, carry_out
 from import_pipeline.importer.runtime.api_client import Tally, open_api
 from import_pipeline.importer.runtime.request_counter import Uncounted
-from import_pipeline.importer.start import new_import, prepare
 from import_pipeline.rules.status import Trigger
 from import_pipeline.sources.items import ImportedItem
 from import_pipeline.testing import CannedTransport

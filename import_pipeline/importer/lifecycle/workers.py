@@ -7,8 +7,8 @@ from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.installation import Installation
+from import_pipeline.importer.lifecycle.acquire import liveness, silent_seconds
 from import_pipeline.importer.runtime.context import Work
-from import_pipeline.importer.start import liveness, silent_seconds
 from import_pipeline.rules.liveness import Liveness
 from import_pipeline.rules.shards import LEAD, Turn, turn_of
 from import_pipeline.rules.status import ImportKind

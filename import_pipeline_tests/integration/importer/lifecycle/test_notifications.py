@@ -12,8 +12,9 @@ from sqlalchemy import select
 
 from import_pipeline import run_import
 from import_pipeline.errors import ApiBlocked
-from import_pipeline.importer import notify, upkeep
-from import_pipeline.importer.notify import tell_people
+from import_pipeline.importer import upkeep
+from import_pipeline.importer.lifecycle import notifications
+from import_pipeline.importer.lifecycle.notifications import tell_people
 from import_pipeline.importer.run import Run, _pause
 from import_pipeline.rules.notices import TRIES
 from import_pipeline.sources.items import ItemsSource
@@ -251,4 +252,4 @@ def test_an_import_tells_at_its_own_end(home):
         summary = run_import("items", settings=configured)
     [(_, _, told)] = ear.heard
     assert (summary.status, told["reason"]) == ("failed", f"Failed: {summary.failure_reason}.")
-    assert notify.SECONDS < 5
+    assert notifications.SECONDS < 5

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportAlreadyRunning
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.start import is_what_was_asked, prepare
+from import_pipeline.importer.lifecycle.acquire import is_what_was_asked, prepare
 from import_pipeline.rules.status import ImportKind
 from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking.imports import ImportRow, NewImport

@@ -4,8 +4,8 @@ import pytest
 
 from import_pipeline import run_import
 from import_pipeline.errors import ImportAlreadyRunning
-from import_pipeline.importer.start import new_import
-from import_pipeline.importer.turn import Turn
+from import_pipeline.importer.lifecycle.acquire import new_import
+from import_pipeline.importer.lifecycle.wait_for_turn import Turn
 from import_pipeline.rules.status import ImportKind, ImportStatus, Trigger
 from import_pipeline.tracking import imports
 from import_pipeline.tracking.process import this_process

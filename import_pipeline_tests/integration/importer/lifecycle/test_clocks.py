@@ -11,10 +11,10 @@ from import_pipeline.clock import SystemClock
 from import_pipeline.errors import ImportAlreadyRunning
 from import_pipeline.importer import upkeep, wishes
 from import_pipeline.importer.heartbeat import Heartbeat
+from import_pipeline.importer.lifecycle.acquire import begin, new_import, prepare
+from import_pipeline.importer.lifecycle.workers import living
 from import_pipeline.importer.look import view_in
 from import_pipeline.importer.monitor import as_json
-from import_pipeline.importer.roster import living
-from import_pipeline.importer.start import begin, new_import, prepare
 from import_pipeline.rules.status import Trigger
 from import_pipeline.testing import FakeClock
 from import_pipeline.tracking import imports, leases, shards

@@ -8,7 +8,7 @@ import pytest
 
 from import_pipeline import run_import
 from import_pipeline.importer.installation import open_installation
-from import_pipeline.importer.start import begin, is_what_was_asked, new_import, prepare
+from import_pipeline.importer.lifecycle.acquire import begin, is_what_was_asked, new_import, prepare
 from import_pipeline.rules.status import ImportKind, Trigger
 from import_pipeline.tracking import imports, scheduling
 from import_pipeline.tracking.process import Worker, machine, this_process
