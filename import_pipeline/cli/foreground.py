@@ -18,7 +18,6 @@ from import_pipeline.errors import (
     ImportPipelineError,
 )
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.interruption import endings
 from import_pipeline.importer.lifecycle.acquire import (
     already_running,
     count_heartbeat_as_now,
@@ -28,6 +27,7 @@ from import_pipeline.importer.lifecycle.acquire import (
 )
 from import_pipeline.importer.lifecycle.wait_for_turn import Turn
 from import_pipeline.importer.summary import ImportSummary, summarize
+from import_pipeline.importer.user_code.interruption import endings
 from import_pipeline.rules.status import ImportStatus, Trigger, with_reason
 from import_pipeline.tracking import imports, items, scheduling
 from import_pipeline.tracking.imports import ImportRow

@@ -23,11 +23,11 @@ from import_pipeline.errors import (
     LeaseLost,
     LimiterUnavailable,
 )
+from import_pipeline.importer.execution.run import Run, carry_out
 from import_pipeline.importer.installation import Installation, open_for
 from import_pipeline.importer.lifecycle.acquire import already_running, is_what_was_asked, new_import
 from import_pipeline.importer.lifecycle.wait_for_turn import Turn
 from import_pipeline.importer.limiter_usage import Gauges
-from import_pipeline.importer.run import Run, carry_out
 from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.logs import tell
 from import_pipeline.redaction import masking

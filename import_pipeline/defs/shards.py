@@ -14,9 +14,9 @@ from import_pipeline.defs.run_log import told_to_dagster
 from import_pipeline.defs.runs import end_as_cancelled, is_cancelled, report_dead_run, was_given_up
 from import_pipeline.defs.tracking_assets import tracking_events
 from import_pipeline.errors import ImportInterrupted, ImportPipelineError, LeaseLost, LimiterUnavailable
+from import_pipeline.importer.execution.run import Run
+from import_pipeline.importer.execution.shard_worker import ShardEnding, carry_out_shard
 from import_pipeline.importer.installation import Installation, open_for
-from import_pipeline.importer.run import Run
-from import_pipeline.importer.shard_run import ShardEnding, carry_out_shard
 from import_pipeline.importer.summary import ImportSummary, summarize
 from import_pipeline.logs import tell
 from import_pipeline.redaction import masking

@@ -7,9 +7,9 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
+from import_pipeline.importer.execution.usage_share import metered
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.limiter_usage import Gauges
-from import_pipeline.importer.meter import metered
 from import_pipeline.importer.monitor import ImportView, Outlook, moments_wanted, outlook_of, view_of
 from import_pipeline.importer.vacancy import vacancy_of
 from import_pipeline.ratelimit import Usage

@@ -16,7 +16,7 @@ import pytest
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline_tests import asking
 from import_pipeline_tests.importing import demo_api, importing, latest, rows, settings, sharing
-from import_pipeline_tests.integration.importer.test_interruptions import wait_for
+from import_pipeline_tests.integration.importer.execution.test_interruptions import wait_for
 from import_pipeline_tests.network_link import NetworkLink
 
 ITEMS, RATE, LEASE, WORKERS, CONCURRENCY = 200, 25, 3, 4, 5

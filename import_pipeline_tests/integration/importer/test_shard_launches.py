@@ -8,10 +8,10 @@ from rich.console import Console
 from import_pipeline.cli import screen
 from import_pipeline.errors import LeaseLost, UsageError
 from import_pipeline.importer import upkeep, wishes
+from import_pipeline.importer.execution.run import Run
+from import_pipeline.importer.execution.shard_worker import carry_out_shard
 from import_pipeline.importer.limiter_usage import Gauges
 from import_pipeline.importer.look import look_at, view_in
-from import_pipeline.importer.run import Run
-from import_pipeline.importer.shard_run import carry_out_shard
 from import_pipeline.importer.shards import ShardLaunch, look_after
 from import_pipeline.tracking import imports, leases, shards
 from import_pipeline.tracking.process import Worker

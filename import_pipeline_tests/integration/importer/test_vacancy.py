@@ -8,10 +8,10 @@ import pytest
 
 from import_pipeline.cli import checkups
 from import_pipeline.importer import upkeep, wishes
+from import_pipeline.importer.execution.usage_share import SLEEPS_BEFORE, SLEPT_BEFORE
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.limiter_usage import Gauges
 from import_pipeline.importer.look import view_in
-from import_pipeline.importer.meter import SLEEPS_BEFORE, SLEPT_BEFORE
 from import_pipeline.importer.vacancy import Vacancy, vacancy_of
 from import_pipeline.ratelimit.exchange import SECOND, Ask, Wanted
 from import_pipeline.settings import load_settings

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from import_pipeline.errors import ImportCancelled, ImportNotFound, InvalidTransition, UsageError
 from import_pipeline.importer import wishes
-from import_pipeline.importer.heartbeat import Heartbeat
+from import_pipeline.importer.execution.heartbeat import Heartbeat
 from import_pipeline.importer.schedule import RunFate
 from import_pipeline.rules.status import ImportKind, ImportStatus
 from import_pipeline.sources.items import ImportedItem

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from import_pipeline.errors import DatabaseUnavailable
-from import_pipeline.importer.heartbeat import Heartbeat
+from import_pipeline.importer.execution.heartbeat import Heartbeat
 from import_pipeline.tracking.database import Database
 from import_pipeline.tracking.imports import Pulse
 from import_pipeline.tracking.retrying import Patience

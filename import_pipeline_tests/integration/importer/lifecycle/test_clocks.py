@@ -10,7 +10,7 @@ import pytest
 from import_pipeline.clock import SystemClock
 from import_pipeline.errors import ImportAlreadyRunning
 from import_pipeline.importer import upkeep, wishes
-from import_pipeline.importer.heartbeat import Heartbeat
+from import_pipeline.importer.execution.heartbeat import Heartbeat
 from import_pipeline.importer.lifecycle.acquire import begin, new_import, prepare
 from import_pipeline.importer.lifecycle.workers import living
 from import_pipeline.importer.look import view_in

@@ -13,9 +13,9 @@ from sqlalchemy import select
 from import_pipeline import run_import
 from import_pipeline.errors import ApiBlocked
 from import_pipeline.importer import upkeep
+from import_pipeline.importer.execution.run import Run, _pause
 from import_pipeline.importer.lifecycle import notifications
 from import_pipeline.importer.lifecycle.notifications import tell_people
-from import_pipeline.importer.run import Run, _pause
 from import_pipeline.rules.notices import TRIES
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.tracking import notices

@@ -14,7 +14,12 @@ from import_pipeline.testing import FakeClock
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline_tests import asking
 from import_pipeline_tests.importing import demo_api, ending_of, importing, latest, log, settings
-from import_pipeline_tests.integration.importer.test_interruptions import change, freeze, wait_for, wait_until_asked
+from import_pipeline_tests.integration.importer.execution.test_interruptions import (
+    change,
+    freeze,
+    wait_for,
+    wait_until_asked,
+)
 from import_pipeline_tests.life import TEN
 
 

@@ -9,8 +9,8 @@ import time
 import pytest
 
 from import_pipeline.errors import ImportInterrupted
-from import_pipeline.importer.interruption import HookInterrupted, end_of, signals
 from import_pipeline.importer.user_code.hooks import ANYTHING, call_hook
+from import_pipeline.importer.user_code.interruption import HookInterrupted, end_of, signals
 
 SOON = 0.05  # seconds
 LONG = 60.0

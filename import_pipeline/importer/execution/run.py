@@ -22,22 +22,22 @@ from import_pipeline.errors import (
     LimiterUnavailable,
     UsageError,
 )
-from import_pipeline.importer.heartbeat import Heartbeat
+from import_pipeline.importer.execution.heartbeat import Heartbeat
+from import_pipeline.importer.execution.limiter_health import note_eviction
+from import_pipeline.importer.execution.limiter_outage import cause_of
+from import_pipeline.importer.execution.phases import carry_through
+from import_pipeline.importer.execution.usage_share import Meter, has_begun
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.interruption import HookInterrupted, end_of, signals
 from import_pipeline.importer.lifecycle.acquire import begin, lease_of
 from import_pipeline.importer.lifecycle.finish import complete, end
 from import_pipeline.importer.lifecycle.notifications import tell_people
 from import_pipeline.importer.lifecycle.workers import last_word, workers_of
-from import_pipeline.importer.meter import Meter, has_begun
-from import_pipeline.importer.phases import carry_through
 from import_pipeline.importer.runtime.api_client import Api, open_api
 from import_pipeline.importer.runtime.context import GRACE_SECONDS, Listener, Silence, Stop, Work
 from import_pipeline.importer.runtime.database_wait import patience_of
 from import_pipeline.importer.runtime.ownership import Assurance
-from import_pipeline.importer.standstill import cause_of
-from import_pipeline.importer.store_health import note_eviction
 from import_pipeline.importer.summary import ImportSummary, summarize
+from import_pipeline.importer.user_code.interruption import HookInterrupted, end_of, signals
 from import_pipeline.rules.leave import next_leave
 from import_pipeline.rules.resumes import MAX_RESUMES
 from import_pipeline.rules.status import ImportStatus, Trigger

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from import_pipeline.errors import DatabaseUnavailable, LimiterUnavailable
+from import_pipeline.importer.execution.limiter_outage import Standstill
 from import_pipeline.importer.runtime.api_client import Api
 from import_pipeline.importer.runtime.context import Work
-from import_pipeline.importer.standstill import Standstill
 from import_pipeline.ratelimit import Usage
 from import_pipeline.ratelimit.usage import in_notation
 from import_pipeline.rules.progress import away_seconds

@@ -13,7 +13,7 @@ from import_pipeline.tracking import events, imports, shards
 from import_pipeline.tracking.database import Database
 from import_pipeline_tests import asking
 from import_pipeline_tests.importing import demo_api, ending_of, importing, latest, rows, settings, sharing, tracking
-from import_pipeline_tests.integration.importer.test_interruptions import freeze, wait_for
+from import_pipeline_tests.integration.importer.execution.test_interruptions import freeze, wait_for
 
 LONG = 60.0  # seconds; only what is broken takes them
 

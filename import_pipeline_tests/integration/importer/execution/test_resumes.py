@@ -9,15 +9,15 @@ from sqlalchemy import event
 from import_pipeline import run_import
 from import_pipeline.errors import HeartbeatFailed, ImportAlreadyRunning, LeaseLost
 from import_pipeline.importer import wishes
+from import_pipeline.importer.execution.run import Run, carry_out
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.lifecycle.acquire import begin, new_import, prepare
-from import_pipeline.importer.run import Run, carry_out
 from import_pipeline.importer.schedule import Asked, RunFate, tick
 from import_pipeline.rules.status import Trigger
 from import_pipeline.tracking import imports, resumes, shards
 from import_pipeline.tracking.leases import Lease
 from import_pipeline_tests.importing import demo_api, latest, log, settings, tracking
-from import_pipeline_tests.integration.importer.test_interruptions import kill_an_import
+from import_pipeline_tests.integration.importer.execution.test_interruptions import kill_an_import
 from import_pipeline_tests.life import ADA, BOB, CANCELLED, COMPLETED, FAILED, RUNNING, at
 
 IDS = [str(number) for number in range(1, 41)]

@@ -12,9 +12,9 @@ from functools import partial
 from sqlalchemy import Connection
 
 from import_pipeline.errors import LeaseLost
+from import_pipeline.importer.execution.phases import lead_on
+from import_pipeline.importer.execution.run import Run
 from import_pipeline.importer.lifecycle.acquire import liveness, take_lead
-from import_pipeline.importer.phases import lead_on
-from import_pipeline.importer.run import Run
 from import_pipeline.importer.runtime.context import Work
 from import_pipeline.importer.runtime.database_wait import patience_of
 from import_pipeline.rules.shards import LEAD, may_take_lead

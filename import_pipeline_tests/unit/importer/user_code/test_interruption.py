@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from import_pipeline.importer.interruption import endings, signals
+from import_pipeline.importer.user_code.interruption import endings, signals
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Execute one import in this process: phases, heartbeat, leadership, outages, its end."""
