@@ -19,8 +19,8 @@ from hypothesis.stateful import (
 from sqlalchemy import func, select
 
 from import_pipeline.errors import ImportAlreadyRunning, ImportNotFound, InvalidTransition, LeaseLost, UsageError
-from import_pipeline.importer import upkeep, wishes
-from import_pipeline.importer.schedule import RunFate
+from import_pipeline.importer.control import finalize, requests
+from import_pipeline.importer.control.scheduling import RunFate
 from import_pipeline.rules.status import ENDED, ImportKind, ImportStatus, ItemStatus
 from import_pipeline.tracking import items, leases
 from import_pipeline.tracking.requests import Wish
@@ -224,9 +224,9 @@ class Month(RuleBasedStateMachine):
 
     @rule(wish=st.sampled_from([Wish.NEW, Wish.RESCHEDULE]))
     def somebody_asks_for_an_import(self, wish):
-        wishes.ask(self.life.installation, self.life.source, wish, by="Ada")
+        requests.ask(self.life.installation, self.life.source, wish, by="Ada")
 
-    @rule(action=st.sampled_from([wishes.cancel, wishes.retry, wishes.delete, upkeep.finalize]), data=st.data())
+    @rule(action=st.sampled_from([requests.cancel, requests.retry, requests.delete, finalize.finalize]), data=st.data())
     def somebody_acts_on_an_import(self, action, data):
         numbers = [row.id for row in self.life.all()]
         if numbers:

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from import_pipeline.errors import ImportPipelineError
-from import_pipeline.importer import upkeep, wishes
+from import_pipeline.importer.control import finalize, requests
+from import_pipeline.importer.control.scheduling import RunFate, tick
+from import_pipeline.importer.control.unlisted import end_cancelled
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.lifecycle.acquire import is_what_was_asked, new_import, prepare
-from import_pipeline.importer.schedule import RunFate, tick
 from import_pipeline.importer.source_loader import configure
-from import_pipeline.importer.unlisted import end_cancelled
 from import_pipeline.rules.status import ENDED, ImportStatus, Trigger
 from import_pipeline.settings import load_settings
 from import_pipeline.sources.items import ItemsSource
@@ -42,11 +42,11 @@ SETTINGS = [
     *(("ITEMS_MAX_PAUSE", each) for each in ("1800", "21600")),
 ]
 OPERATORS = {
-    "cancel": wishes.cancel,
-    "retry": wishes.retry,
-    "delete": wishes.delete,
-    "finalize": upkeep.finalize,
-    "mark gone": upkeep.confirm_gone,
+    "cancel": requests.cancel,
+    "retry": requests.retry,
+    "delete": requests.delete,
+    "finalize": finalize.finalize,
+    "mark gone": finalize.confirm_gone,
 }
 FITTING = {
     "cancel": lambda row: row.status not in ENDED,
@@ -231,7 +231,7 @@ class Unrest(RuleBasedStateMachine):
     def somebody_asks_for_an_import(self, wish, fresh):
         installation = self.installation
         fresh = fresh and wish is Wish.NEW
-        wishes.request_run(installation, installation.source("items"), wish, fresh=fresh, by="Ada")
+        requests.request_run(installation, installation.source("items"), wish, fresh=fresh, by="Ada")
 
     @rule(action=st.sampled_from(sorted(OPERATORS)), which=some)
     def somebody_acts(self, action, which):
@@ -253,7 +253,7 @@ class Unrest(RuleBasedStateMachine):
 
     @rule(days=st.sampled_from([0, 1]))
     def somebody_prunes(self, days):
-        upkeep.prune(self.installation, days)
+        finalize.prune(self.installation, days)
 
     # What holds
 

@@ -18,11 +18,11 @@ from import_pipeline.cli.processes import url
 from import_pipeline.clock import SystemClock
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import DatabaseUnavailable, ImportPipelineError, LimiterUnavailable, SchemaError
+from import_pipeline.importer.control.plan import first_page
+from import_pipeline.importer.control.unlisted import of_unlisted
 from import_pipeline.importer.discovery.list_page import total_of
 from import_pipeline.importer.installation import Installation, open_installation
-from import_pipeline.importer.plan import first_page
 from import_pipeline.importer.source_loader import checked, listed_in, load_sources, shared_tables
-from import_pipeline.importer.unlisted import of_unlisted
 from import_pipeline.importer.vacancy import vacancy_of
 from import_pipeline.ratelimit import Limiter, open_permits, parse_tiers
 from import_pipeline.ratelimit.inspection import inspect_redis, weaknesses

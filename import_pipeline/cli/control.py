@@ -13,13 +13,14 @@ from import_pipeline.cli.consent import ask, yes
 from import_pipeline.cli.foreground import print_outcome, see_through, tell_failure, terminated_like_interrupted
 from import_pipeline.cli.ids import import_id
 from import_pipeline.errors import ImportNotFound
-from import_pipeline.importer import upkeep, wishes
+from import_pipeline.importer.control import finalize as upkeep
+from import_pipeline.importer.control import requests
+from import_pipeline.importer.control.pauses import lift_pause
+from import_pipeline.importer.control.scheduling import is_off_now, slots_to_come, tick
+from import_pipeline.importer.control.unlisted import end_cancelled
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.lifecycle.notifications import tell_people
 from import_pipeline.importer.look import view_in
-from import_pipeline.importer.pauses import lift_pause
-from import_pipeline.importer.schedule import is_off_now, slots_to_come, tick
-from import_pipeline.importer.unlisted import end_cancelled
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import imports, schedules
 from import_pipeline.tracking.requests import Wish
@@ -55,7 +56,7 @@ def _tell(sentence: str, as_json: bool, **values: Any) -> None:
     click.echo(json.dumps({"message": sentence, **values}) if as_json else sentence)
 
 
-def _tell_asked(installation: Installation, source: str, asked: wishes.Asked, promise: str, as_json: bool) -> None:
+def _tell_asked(installation: Installation, source: str, asked: requests.Asked, promise: str, as_json: bool) -> None:
     """The outcome of a request for a run: recorded, or made by an earlier one already."""
     sentence = asked.already or f"Wish {asked.id} is written down: {_when(installation, source, promise)}."
     slot_at = asked.slot_at.isoformat() if asked.slot_at else None
@@ -79,7 +80,9 @@ def request(source: str, fresh: bool, shards: int | None, reason: str | None, ye
         found = installation.source(source)
         if fresh and not yes:
             ask(f"Import all of {source} anew, and then delete its rows that the list no longer has?")
-        asked = wishes.request_run(installation, found, Wish.NEW, fresh=fresh, shards=shards, by=_who(), reason=reason)
+        asked = requests.request_run(
+            installation, found, Wish.NEW, fresh=fresh, shards=shards, by=_who(), reason=reason
+        )
         _tell_asked(installation, source, asked, f"the sensor starts an import of {source} within seconds", as_json)
 
 
@@ -91,7 +94,7 @@ def reschedule(source: str, reason: str | None, as_json: bool) -> None:
     """Move the next slot's import of SOURCE to now. Its slot is spent; the one after it stays."""
     with open_installation() as installation:
         found = installation.source(source)
-        asked = wishes.request_run(installation, found, Wish.RESCHEDULE, by=_who(), reason=reason)
+        asked = requests.request_run(installation, found, Wish.RESCHEDULE, by=_who(), reason=reason)
         _tell_asked(installation, source, asked, "the sensor starts the next slot's import now", as_json)
 
 
@@ -172,7 +175,7 @@ def _ask_about(installation: Installation, import_id: int, question: str, check:
         except ImportNotFound:
             return
         check(connection, row, installation.clock.now())
-    if row.status is not ImportStatus.CANCELLED or check is not wishes.check_cancel:
+    if row.status is not ImportStatus.CANCELLED or check is not requests.check_cancel:
         ask(question)
 
 
@@ -185,8 +188,8 @@ def cancel(import_id: int, reason: str | None, yes: bool, as_json: bool) -> None
     """Cancel the scheduled or running import of that ID. What it imported is kept."""
     with open_installation() as installation:
         if not yes:
-            _ask_about(installation, import_id, f"Cancel import {import_id}?", wishes.check_cancel)
-        done = wishes.cancel(installation, import_id, by=_who(), reason=reason)
+            _ask_about(installation, import_id, f"Cancel import {import_id}?", requests.check_cancel)
+        done = requests.cancel(installation, import_id, by=_who(), reason=reason)
         _tell(done.sentence, as_json, import_id=import_id, already=done.already)
 
 
@@ -197,7 +200,7 @@ def cancel(import_id: int, reason: str | None, yes: bool, as_json: bool) -> None
 def retry(import_id: int, reason: str | None, as_json: bool) -> None:
     """Import again what the import of that ID has left failed or undone. The sensor starts it within seconds."""
     with open_installation() as installation:
-        retried = wishes.retry(installation, import_id, by=_who(), reason=reason)
+        retried = requests.retry(installation, import_id, by=_who(), reason=reason)
         made = retried.row
         when = _when(installation, made.source, "the sensor starts it within seconds")
         sentence = retried.already or f"Import {made.id} retries what import {import_id} has left: {when}."
@@ -214,8 +217,8 @@ def delete(import_id: int, reason: str | None, yes: bool, as_json: bool) -> None
     with open_installation() as installation:
         if not yes:
             question = f"Delete import {import_id} with all its item rows and events?"
-            _ask_about(installation, import_id, question, wishes.check_delete)
-        done = wishes.delete(installation, import_id, by=_who(), reason=reason)
+            _ask_about(installation, import_id, question, requests.check_delete)
+        done = requests.delete(installation, import_id, by=_who(), reason=reason)
         _tell(done.sentence, as_json, import_id=import_id, already=done.already)
 
 

@@ -9,12 +9,12 @@ import dagster as dg
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
 from import_pipeline.defs.runs import asked_of, fate_of, is_queued, report_dead_run
+from import_pipeline.importer.control.finalize import prune_by_age
+from import_pipeline.importer.control.scheduling import Tick, tick
+from import_pipeline.importer.control.shard_supervisor import look_after
+from import_pipeline.importer.control.unlisted import end_cancelled
 from import_pipeline.importer.installation import open_for
 from import_pipeline.importer.lifecycle.notifications import tell_people
-from import_pipeline.importer.schedule import Tick, tick
-from import_pipeline.importer.shards import look_after
-from import_pipeline.importer.unlisted import end_cancelled
-from import_pipeline.importer.upkeep import prune_by_age
 from import_pipeline.redaction import masking
 from import_pipeline.rules.slots import Slots
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
 from import_pipeline.defs.config import plain_fields
-from import_pipeline.importer import wishes
+from import_pipeline.importer.control import requests
 from import_pipeline.importer.installation import Installation, open_for
 from import_pipeline.redaction import masking
 from import_pipeline.rules.status import ENDED
@@ -53,7 +53,7 @@ def build_request_job(source: ImportSource) -> dg.JobDefinition:
     def write_down(context: dg.OpExecutionContext) -> None:
         config = RequestConfig(**context.op_config)
         with masking(), open_for(source) as (installation, found):
-            asked = wishes.request_run(
+            asked = requests.request_run(
                 installation,
                 found,
                 Wish(config.mode),
@@ -92,7 +92,7 @@ def build_cancel_job(source: ImportSource) -> dg.JobDefinition:
             if running is None:
                 context.log.info("No import of %s is running.", name)
                 return
-            done = wishes.cancel(installation, running.id, by=_who(context), reason=config.reason or None)
+            done = requests.cancel(installation, running.id, by=_who(context), reason=config.reason or None)
         context.log.info(done.sentence)
 
     @dg.job(
@@ -122,7 +122,7 @@ def build_retry_job(source: ImportSource) -> dg.JobDefinition:
             if import_id is None:
                 context.log.info("No import of %s has ended yet.", name)
                 return
-            retried = wishes.retry(installation, import_id, by=_who(context), reason=config.reason or None)
+            retried = requests.retry(installation, import_id, by=_who(context), reason=config.reason or None)
         context.log.info(retried.already or f"Import {retried.row.id} retries what import {import_id} has left.")
 
     @dg.job(

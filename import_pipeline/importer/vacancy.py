@@ -6,9 +6,9 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
+from import_pipeline.importer.control.scheduling import Seen, state_of
 from import_pipeline.importer.lifecycle.acquire import liveness
 from import_pipeline.importer.lifecycle.workers import living_shards
-from import_pipeline.importer.schedule import Seen, state_of
 from import_pipeline.rules.liveness import Liveness
 from import_pipeline.rules.overdue import RUN_START, End, Fail, Resume, Wait, next_of_running
 from import_pipeline.rules.resumes import MAX_RESUMES, too_often

@@ -6,8 +6,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from import_pipeline.importer import wishes
-from import_pipeline.importer.pauses import lift_pause
+from import_pipeline.importer.control import requests
+from import_pipeline.importer.control.pauses import lift_pause
 from import_pipeline.panel.panel import panel_of
 from import_pipeline.panel.security import LOGIN, LOGIN_SECONDS, cookie, local_path, read_form
 from import_pipeline.tracking import imports
@@ -36,7 +36,7 @@ def run(request: Request, form: Form) -> str:
     source = installation.source(form.get("source", ""))
     wish = Wish.RESCHEDULE if form.get("mode") == Wish.RESCHEDULE else Wish.NEW
     fresh = wish is Wish.NEW and form.get("fresh") == "yes"
-    asked = wishes.request_run(installation, source, wish, fresh=fresh, by=WHO, reason=_reason(form))
+    asked = requests.request_run(installation, source, wish, fresh=fresh, by=WHO, reason=_reason(form))
     return "/?done=already" if asked.already else f"/?done={wish}"
 
 
@@ -44,7 +44,7 @@ def run(request: Request, form: Form) -> str:
 def cancel(request: Request, form: Form) -> str:
     """Cancel a scheduled or running import."""
     import_id = request.path_params["import_id"]
-    done = wishes.cancel(panel_of(request).installation, import_id, by=WHO, reason=_reason(form))
+    done = requests.cancel(panel_of(request).installation, import_id, by=WHO, reason=_reason(form))
     return f"/imports/{import_id}?done={_named('cancel', already=done.already)}"
 
 
@@ -62,7 +62,7 @@ def resume(request: Request, form: Form) -> str:
 def retry(request: Request, form: Form) -> str:
     """Schedule an import of what another one has left."""
     import_id = request.path_params["import_id"]
-    retried = wishes.retry(panel_of(request).installation, import_id, by=WHO, reason=_reason(form))
+    retried = requests.retry(panel_of(request).installation, import_id, by=WHO, reason=_reason(form))
     return f"/imports/{retried.row.id}?done={_named('retry', already=retried.already is not None)}"
 
 
@@ -70,7 +70,7 @@ def retry(request: Request, form: Form) -> str:
 def delete(request: Request, form: Form) -> str:
     """Delete an ended import."""
     import_id = request.path_params["import_id"]
-    done = wishes.delete(panel_of(request).installation, import_id, by=WHO, reason=_reason(form))
+    done = requests.delete(panel_of(request).installation, import_id, by=WHO, reason=_reason(form))
     return f"/?done={_named('delete', already=done.already)}"
 
 

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from import_pipeline.importer.control.requests import keeps_slot
 from import_pipeline.importer.look import PAGE_SIZE, Listing, Look
 from import_pipeline.importer.monitor import ImportView, left_of
-from import_pipeline.importer.wishes import keeps_slot
 from import_pipeline.panel import words
 from import_pipeline.ratelimit import TierUsage
 from import_pipeline.rules.status import (

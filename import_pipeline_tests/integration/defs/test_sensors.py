@@ -9,7 +9,7 @@ import pytest
 from import_pipeline import run_import
 from import_pipeline.defs.build import build_import_definitions
 from import_pipeline.examples.application_items import after_items
-from import_pipeline.importer import wishes
+from import_pipeline.importer.control import requests
 from import_pipeline.importer.installation import open_for
 from import_pipeline.importer.lifecycle.acquire import lease_of, new_import
 from import_pipeline.rules.status import Trigger
@@ -108,7 +108,7 @@ def test_a_tick_that_asks_for_a_run_tells_why_in_its_log(instance):
     [look] = build_import_definitions(ItemsSource()).sensors or []
     told, quiet = Told(), Told()
     with open_for(ItemsSource()) as (installation, source):
-        wishes.ask(installation, source, Wish.NEW, by="Ada")
+        requests.ask(installation, source, Wish.NEW, by="Ada")
     contexts = [dg.build_sensor_context(instance=instance) for _ in range(2)]
     for context, handler in zip(contexts, (told, quiet), strict=True):
         context.log.addHandler(handler)

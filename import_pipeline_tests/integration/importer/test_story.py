@@ -1,6 +1,6 @@
 """What `show` tells of an import's life: each thing once, and in words that say what was so."""
 
-from import_pipeline.importer import wishes
+from import_pipeline.importer.control import requests
 from import_pipeline.tracking import events
 from import_pipeline.tracking.requests import Wish
 from import_pipeline_tests.life import ADA, BOB
@@ -12,7 +12,7 @@ def told(life, hand):
 
 
 def test_that_an_import_was_asked_for_is_told_once(life):
-    wishes.ask(life.installation, life.source, Wish.NEW, by="Ada")
+    requests.ask(life.installation, life.source, Wish.NEW, by="Ada")
     hand = life.launch()
     assert told(life, hand) == [
         "Asked for by Ada.",

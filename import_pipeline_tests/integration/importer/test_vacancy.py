@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from import_pipeline.cli import checkups
-from import_pipeline.importer import upkeep, wishes
+from import_pipeline.importer.control import finalize, requests
 from import_pipeline.importer.execution.usage_share import SLEEPS_BEFORE, SLEPT_BEFORE
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.limiter_usage import Gauges
@@ -105,7 +105,7 @@ def test_what_is_to_be_cancelled_or_pauses_or_is_about_to_go_on_says_so(life):
     life.go_on(hours=1)
     life.tick()
     assert vacancy(life, hand).sequel == f"Import {hand.row.id} is about to go on in another run"
-    wishes.cancel(life.installation, hand.row.id)
+    requests.cancel(life.installation, hand.row.id)
     assert vacancy(life, hand).sequel == (
         "Dagster's sensor, or `import-pipeline start-scheduled items`, ends it as cancelled"
     )
@@ -171,7 +171,7 @@ def test_the_time_until_a_rule_ends_what_nobody_works_on_is_away_time(life):
     life.go_on(seconds=5)
     hand.leave()
     life.go_on(minutes=10)
-    wishes.cancel(life.installation, hand.row.id)
+    requests.cancel(life.installation, hand.row.id)
     life.tick()
     assert life.get(hand.row.id).status is CANCELLED
     assert seconds(life, hand) == (5, 0, 600)
@@ -196,7 +196,7 @@ def test_an_import_has_a_worker_as_long_as_one_of_its_shards_works(life):
     gone = "process 1 on elsewhere has given no sign of life for over 60 s"
     assert (vacancy(life, hand).gone, vacancy(life, hand).since) == (f"{gone}; its shards go on", None)
     assert (is_deserted(life, hand), seconds(life, hand)) == (False, (61, 0, 0))
-    assert "ends within two seconds" in wishes.cancel(life.installation, hand.row.id).sentence
+    assert "ends within two seconds" in requests.cancel(life.installation, hand.row.id).sentence
     life.go_on(seconds=60)
     assert vacancy(life, hand).gone == gone
     assert (is_deserted(life, hand), seconds(life, hand)) == (True, (61, 0, 60))
@@ -223,7 +223,7 @@ def test_what_finalize_ends_was_away_since_its_worker_left(life):
     life.go_on(seconds=5)
     hand.leave()
     life.go_on(seconds=40)
-    assert upkeep.finalize(life.installation, hand.row.id).ended
+    assert finalize.finalize(life.installation, hand.row.id).ended
     assert seconds(life, hand) == (5, 0, 40)
 
 

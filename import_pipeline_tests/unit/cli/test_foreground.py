@@ -8,7 +8,7 @@ import pytest
 
 from import_pipeline.cli import main
 from import_pipeline.cli.foreground import said_of_first, said_of_interruption, said_of_wish
-from import_pipeline.importer import wishes
+from import_pipeline.importer.control import requests
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.summary import summarize
 from import_pipeline.rules.status import ImportStatus
@@ -68,7 +68,7 @@ class Ending:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_what_is_claimed_and_not_begun_is_given_back_at_once_and_it_is_said(number, home, monkeypatch, capsys):
     with open_installation() as installation:
-        wishes.ask(installation, installation.source("items"), Wish.NEW)
+        requests.ask(installation, installation.source("items"), Wish.NEW)
     monkeypatch.delitem(sys.modules, "import_pipeline.defs.launch", raising=False)
     monkeypatch.setattr(sys, "meta_path", [Ending(number), *sys.meta_path])
     usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: lambda *_: None}

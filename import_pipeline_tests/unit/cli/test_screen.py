@@ -19,8 +19,8 @@ from import_pipeline.cli.screen import (
     print_summary,
     short_moment,
 )
+from import_pipeline.importer.control.plan import Plan
 from import_pipeline.importer.monitor import as_json, view_of
-from import_pipeline.importer.plan import Plan
 from import_pipeline.importer.summary import summarize
 from import_pipeline.importer.vacancy import Vacancy
 from import_pipeline.rules.status import ImportStatus

@@ -11,6 +11,7 @@ from redis import Redis
 
 from import_pipeline.cli.live import remark
 from import_pipeline.errors import LimiterUnavailable
+from import_pipeline.importer.control.scheduling import Launch, tick
 from import_pipeline.importer.execution.limiter_health import EVICTS
 from import_pipeline.importer.execution.run import Run, carry_out
 from import_pipeline.importer.execution.usage_share import STATE_LOST
@@ -19,7 +20,6 @@ from import_pipeline.importer.lifecycle.acquire import new_import, prepare
 from import_pipeline.importer.limiter_usage import Gauges
 from import_pipeline.importer.look import follow
 from import_pipeline.importer.runtime.api_client import open_api
-from import_pipeline.importer.schedule import Launch, tick
 from import_pipeline.rules.status import ImportStatus, Trigger
 from import_pipeline.tracking import events
 from import_pipeline_tests.acceptance.outside import some_details

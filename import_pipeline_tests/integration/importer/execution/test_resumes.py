@@ -8,11 +8,11 @@ from sqlalchemy import event
 
 from import_pipeline import run_import
 from import_pipeline.errors import HeartbeatFailed, ImportAlreadyRunning, LeaseLost
-from import_pipeline.importer import wishes
+from import_pipeline.importer.control import requests
+from import_pipeline.importer.control.scheduling import Asked, RunFate, tick
 from import_pipeline.importer.execution.run import Run, carry_out
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.lifecycle.acquire import begin, new_import, prepare
-from import_pipeline.importer.schedule import Asked, RunFate, tick
 from import_pipeline.rules.status import Trigger
 from import_pipeline.tracking import imports, resumes, shards
 from import_pipeline.tracking.leases import Lease
@@ -173,7 +173,7 @@ def test_the_loser_of_a_race_leaves_no_import(life):
 
 def test_what_others_have_scheduled_stays_for_them(life):
     source, database, clock = life.source, life.database, life.clock
-    asked = wishes.ask(life.installation, source, wishes.Wish.NEW, by="ada")
+    asked = requests.ask(life.installation, source, requests.Wish.NEW, by="ada")
     assert asked
     life.tick()
     [scheduled] = [row for row in life.all() if row.slot_at is None]
@@ -190,7 +190,7 @@ def test_what_others_have_scheduled_stays_for_them(life):
 def cancel_a_dead_import(configured, url):
     kill_an_import(configured, url, 3)
     with open_installation(configured) as installation:
-        wishes.cancel(installation, latest(configured).id, by="Ada")
+        requests.cancel(installation, latest(configured).id, by="Ada")
 
 
 def test_a_run_after_the_cancel_of_a_dead_import_ends_that_and_imports_anew(home):
@@ -218,7 +218,7 @@ def test_the_dagster_run_of_an_import_that_ends_here_is_told(life):
     life.slot(at(9))
     hand = life.launch(run_id="dead")
     life.go_on(seconds=life.source.lease + 1)
-    wishes.cancel(life.installation, hand.row.id, by="Ada")
+    requests.cancel(life.installation, hand.row.id, by="Ada")
     heard = []
     made = prepare(life.database, life.source, new_import(life.source, Trigger.CLI), life.clock, BOB, bury=heard.append)
     assert heard == ["dead"]

@@ -9,7 +9,7 @@ import pytest
 
 from import_pipeline.clock import SystemClock
 from import_pipeline.errors import ImportAlreadyRunning
-from import_pipeline.importer import upkeep, wishes
+from import_pipeline.importer.control import finalize, requests
 from import_pipeline.importer.execution.heartbeat import Heartbeat
 from import_pipeline.importer.lifecycle.acquire import begin, new_import, prepare
 from import_pipeline.importer.lifecycle.workers import living
@@ -82,7 +82,7 @@ def test_a_process_that_is_gone_blocks_nothing_whatever_the_clock_shows(clocked,
     clocked.clock.set_by = jump
     assert another(clocked).id == hand.row.id, "the next run resumes it"
     assert [launch.import_id for launch in clocked.tick().launches] == [hand.row.id]
-    wishes.cancel(clocked.installation, hand.row.id)
+    requests.cancel(clocked.installation, hand.row.id)
     clocked.tick()
     assert clocked.get(hand.row.id).status is CANCELLED
 
@@ -211,7 +211,7 @@ def test_an_import_that_finalize_ends_has_taken_until_then(clocked):
     hand.discover()
     heart.beat()
     clocked.go_on(seconds=100)
-    assert upkeep.finalize(clocked.installation, hand.row.id).ended
+    assert finalize.finalize(clocked.installation, hand.row.id).ended
     figures = clocked.view(hand.row.id).figures
     assert (figures.duration_seconds, figures.away_seconds) == (pytest.approx(120), pytest.approx(100))
 
@@ -253,7 +253,7 @@ def test_a_host_whose_clock_is_wrong_is_in_the_history_once(life):
 @pytest.mark.parametrize("jump", JUMPS)
 def test_a_run_begins_whatever_the_clock_showed_when_it_was_asked_for(clocked, jump):
     clocked.clock.set_by = jump
-    wishes.ask(clocked.installation, clocked.source, wishes.Wish.NEW, by="Ada")
+    requests.ask(clocked.installation, clocked.source, requests.Wish.NEW, by="Ada")
     [launch] = clocked.tick().launches
     clocked.clock.set_by = timedelta(0)
     row = begin(clocked.database, clocked.source, launch.import_id, ADA, clocked.clock, None)

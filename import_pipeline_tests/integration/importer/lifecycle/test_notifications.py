@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from import_pipeline import run_import
 from import_pipeline.errors import ApiBlocked
-from import_pipeline.importer import upkeep
+from import_pipeline.importer.control import finalize
 from import_pipeline.importer.execution.run import Run, _pause
 from import_pipeline.importer.lifecycle import notifications
 from import_pipeline.importer.lifecycle.notifications import tell_people
@@ -108,7 +108,7 @@ def test_an_import_that_the_sensor_or_finalize_has_ended_is_told(life):
         left.discover("1", stopped="the list repeats itself")
         left.succeed(left.claim())
         left.leave()
-        assert upkeep.finalize(life.installation, left.row.id).ended
+        assert finalize.finalize(life.installation, left.row.id).ended
         assert tell(life) == 2
     assert [(told["occasion"], told["import_id"]) for _, _, told in ear.heard] == [
         ("failed", hopeless.row.id),

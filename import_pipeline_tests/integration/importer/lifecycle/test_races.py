@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import text
 
 from import_pipeline.errors import ImportAlreadyRunning, InvalidTransition, LeaseLost
-from import_pipeline.importer import wishes
+from import_pipeline.importer.control import requests as wishes
 from import_pipeline.importer.lifecycle.acquire import begin, new_import
 from import_pipeline.rules.status import ImportStatus, Trigger
 from import_pipeline.tracking import claims, imports, requests, scheduling

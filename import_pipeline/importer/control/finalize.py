@@ -5,10 +5,10 @@ from datetime import timedelta
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import LeaseLost, UsageError
+from import_pipeline.importer.control.unlisted import lease_of
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.lifecycle.finish import complete
 from import_pipeline.importer.lifecycle.workers import living
-from import_pipeline.importer.unlisted import lease_of
 from import_pipeline.rules.status import ImportKind, ImportStatus
 from import_pipeline.tracking import events, imports, items, leases, pruning, versions
 from import_pipeline.tracking.leases import Lease

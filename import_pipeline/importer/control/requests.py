@@ -12,10 +12,10 @@ from sqlalchemy import Connection
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportNotFound, InvalidTransition, UsageError
 from import_pipeline.importer.answers import Answer, Retried
+from import_pipeline.importer.control.unlisted import lease_of
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.lifecycle.acquire import new_import
 from import_pipeline.importer.lifecycle.workers import living
-from import_pipeline.importer.unlisted import lease_of
 from import_pipeline.rules.overdue import ImportState, coming_slots
 from import_pipeline.rules.status import ENDED, ImportStatus, Trigger
 from import_pipeline.tracking import events, imports, items, requests, scheduling

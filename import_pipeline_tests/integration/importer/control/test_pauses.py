@@ -4,10 +4,10 @@ import httpx
 import pytest
 
 from import_pipeline.errors import ImportFailed
+from import_pipeline.importer.control.pauses import LIFTED, lift_pause
+from import_pipeline.importer.control.plan import plan_import
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.limiter_usage import Gauges
-from import_pipeline.importer.pauses import LIFTED, lift_pause
-from import_pipeline.importer.plan import plan_import
 from import_pipeline.ratelimit import open_permits
 from import_pipeline.ratelimit.exchange import SECOND, Ask, Outcome, Settled
 from import_pipeline.sources.items import ItemsSource

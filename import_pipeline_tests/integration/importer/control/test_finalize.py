@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import select
 
 from import_pipeline.errors import UsageError
-from import_pipeline.importer import upkeep, wishes
+from import_pipeline.importer.control import finalize as upkeep
+from import_pipeline.importer.control import requests
 from import_pipeline.importer.lifecycle.acquire import new_import, prepare
 from import_pipeline.importer.summary import summarize
 from import_pipeline.rules.status import ImportKind, ItemStatus, Trigger
@@ -220,7 +221,7 @@ def test_what_a_deleted_import_has_met_is_not_gone_by_an_earlier_one(life):
     early.import_all(*numbers(7))
     last = begun(life)
     last.import_all(*numbers(10))
-    wishes.delete(life.installation, last.row.id)
+    requests.delete(life.installation, last.row.id)
     with pytest.raises(UsageError, match=f"^items of items were met after import {early.row.id}: what is gone now"):
         upkeep.confirm_gone(life.installation, early.row.id)
     assert gone(life) == {}
@@ -276,7 +277,7 @@ def test_rows_that_a_waiting_or_running_retry_needs_are_kept_and_told(life):
     old = begun(life)
     old.discover("1", "2")
     old.end(CANCELLED)
-    retry = wishes.retry(life.installation, old.row.id).row
+    retry = requests.retry(life.installation, old.row.id).row
     life.go_on(days=1)
 
     def is_kept():

@@ -13,11 +13,11 @@ from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import LeaseLost
+from import_pipeline.importer.control.requests import see_to
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.lifecycle.acquire import count_heartbeat_as_now, liveness, new_import
 from import_pipeline.importer.lifecycle.workers import living_shards
 from import_pipeline.importer.limiter_usage import Gauges
-from import_pipeline.importer.wishes import see_to
 from import_pipeline.rules.overdue import (
     RUN_START,
     Cancel,

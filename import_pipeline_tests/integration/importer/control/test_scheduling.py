@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from import_pipeline.errors import ImportAlreadyRunning, LeaseLost
-from import_pipeline.importer import wishes
-from import_pipeline.importer.schedule import Launch, RunFate, is_off_now, slots_to_come
+from import_pipeline.importer.control import requests
+from import_pipeline.importer.control.scheduling import Launch, RunFate, is_off_now, slots_to_come
 from import_pipeline.tracking import leases
 from import_pipeline.tracking.requests import Wish
 from import_pipeline_tests.life import (
@@ -113,12 +113,12 @@ def test_the_slots_to_come_are_those_that_are_not_spent(life):
     assert life.do(slots_to_come, life.source, life.now, 3) == [at(12), at(15), at(18)]
     life.tick()
     assert life.do(slots_to_come, life.source, life.now, 3) == [at(12), at(15), at(18)]
-    wishes.ask(life.installation, life.source, Wish.RESCHEDULE)
+    requests.ask(life.installation, life.source, Wish.RESCHEDULE)
     life.tick()
     assert life.do(slots_to_come, life.source, life.now, 3) == [at(15), at(18), at(21)]
     life.begin(life.all()[0].id).import_all("1")
     assert life.tick().sentences == ["Nothing is due before 2030-06-01 15:00 UTC."]
-    wishes.cancel(life.installation, life.all()[1].id)
+    requests.cancel(life.installation, life.all()[1].id)
     assert life.do(slots_to_come, life.source, life.now, 2) == [at(18), at(21)]
 
 
@@ -164,7 +164,7 @@ def test_a_setting_that_comes_back_brings_the_imports_that_it_had_cancelled_back
 
 def test_a_slot_that_a_person_cancelled_stays_cancelled_whatever_becomes_of_the_settings(life):
     number = numbered(life, 12)[12]
-    wishes.cancel(life.installation, number, by="Ada")
+    requests.cancel(life.installation, number, by="Ada")
     Life(life.database, source=items_source(slots="10:30")).tick()
     life.tick()
     assert life.get(number).status is CANCELLED
@@ -188,7 +188,7 @@ def test_a_clock_that_was_ahead_for_two_looks_loses_no_slot(life):
 @pytest.mark.parametrize("ahead", [{"hours": 4}, {"days": 3}])
 def test_a_request_that_a_clock_ahead_has_written_starts_when_the_clock_is_set_back(life, ahead):
     life.go_on(**ahead)
-    wishes.ask(life.installation, life.source, Wish.NEW, by="Ada")
+    requests.ask(life.installation, life.source, Wish.NEW, by="Ada")
     [number] = ids_of(life.tick())
     life.go_on(**{unit: -value for unit, value in ahead.items()})
     assert ids_of(life.tick()) == [number], "the run that was asked for then is no recent one"
@@ -299,7 +299,7 @@ def test_what_dagster_knows_of_the_run_decides_at_once(life, fate, wished, resum
     life.launch(run_id="run")
     life.go_on(seconds=2)
     if wished:
-        wishes.cancel(life.installation, number, by="Ada")
+        requests.cancel(life.installation, number, by="Ada")
     asked = []
 
     def fate_of(run_id):

@@ -4,8 +4,8 @@ import httpx
 import pytest
 
 from import_pipeline import run_import
+from import_pipeline.importer.control.plan import Plan, plan_import
 from import_pipeline.importer.installation import open_installation
-from import_pipeline.importer.plan import Plan, plan_import
 from import_pipeline.importer.source_loader import configure
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline_tests.importing import FREE, demo_api, settings

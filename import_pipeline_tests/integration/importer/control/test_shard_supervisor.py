@@ -7,12 +7,12 @@ from rich.console import Console
 
 from import_pipeline.cli import screen
 from import_pipeline.errors import LeaseLost, UsageError
-from import_pipeline.importer import upkeep, wishes
+from import_pipeline.importer.control import finalize, requests
+from import_pipeline.importer.control.shard_supervisor import ShardLaunch, look_after
 from import_pipeline.importer.execution.run import Run
 from import_pipeline.importer.execution.shard_worker import carry_out_shard
 from import_pipeline.importer.limiter_usage import Gauges
 from import_pipeline.importer.look import look_at, view_in
-from import_pipeline.importer.shards import ShardLaunch, look_after
 from import_pipeline.tracking import imports, leases, shards
 from import_pipeline.tracking.process import Worker
 from import_pipeline.tracking.requests import Wish
@@ -121,7 +121,7 @@ def test_what_an_ended_import_has_left_is_buried_and_reported_once(hand, life):
 
 
 def test_shards_of_a_request_win_over_the_source_s(life):
-    wishes.ask(life.installation, life.source, Wish.NEW, shards=5, by="ada")
+    requests.ask(life.installation, life.source, Wish.NEW, shards=5, by="ada")
     hand = life.launch()
     hand.discover(*IDS)
     assert launched(life) == [2, 3, 4, 5]
@@ -153,10 +153,10 @@ def test_finalize_and_cancel_know_that_shards_live(hand, life):
     life.do(shards.beat, lease, life.now, imports.Pulse())
     life.go_on(seconds=2)
     with pytest.raises(UsageError, match="has a living worker"):
-        upkeep.finalize(life.installation, hand.row.id)
-    assert "ends within two seconds" in wishes.cancel(life.installation, hand.row.id).sentence
+        finalize.finalize(life.installation, hand.row.id)
+    assert "ends within two seconds" in requests.cancel(life.installation, hand.row.id).sentence
     life.go_on(seconds=60)
-    assert upkeep.finalize(life.installation, hand.row.id).ended is False
+    assert finalize.finalize(life.installation, hand.row.id).ended is False
 
 
 def test_whoever_looks_sees_which_shards_work(hand, life):

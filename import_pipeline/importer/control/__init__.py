@@ -1,0 +1,1 @@
+"""Actions on imports from outside: schedule, request, cancel, retry, finalize, prune, supervise shards."""
