@@ -4,8 +4,8 @@ from collections import defaultdict
 
 from sqlalchemy import func, select
 
-from import_pipeline.importer.look import view_in
-from import_pipeline.importer.monitor import as_json
+from import_pipeline.importer.monitoring.queries import view_in
+from import_pipeline.importer.monitoring.view import as_json
 from import_pipeline.rules.status import ENDED, ImportKind, ImportStatus, ItemStatus, Trigger
 from import_pipeline.sources.items import ImportedItem
 from import_pipeline.tracking import imports, items

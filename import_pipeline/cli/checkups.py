@@ -22,8 +22,8 @@ from import_pipeline.importer.control.plan import first_page
 from import_pipeline.importer.control.unlisted import of_unlisted
 from import_pipeline.importer.discovery.list_page import total_of
 from import_pipeline.importer.installation import Installation, open_installation
+from import_pipeline.importer.monitoring.stalled import vacancy_of
 from import_pipeline.importer.source_loader import checked, listed_in, load_sources, shared_tables
-from import_pipeline.importer.vacancy import vacancy_of
 from import_pipeline.ratelimit import Limiter, open_permits, parse_tiers
 from import_pipeline.ratelimit.inspection import inspect_redis, weaknesses
 from import_pipeline.ratelimit.proxies import environment_proxy

@@ -13,7 +13,7 @@ from import_pipeline.cli.live import LiveDisplay
 from import_pipeline.importer.control.plan import plan_import
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.limiter_usage import Gauges
-from import_pipeline.importer.look import narrowed, source_of, view_in
+from import_pipeline.importer.monitoring.queries import narrowed, source_of, view_in
 from import_pipeline.importer.source_loader import find_source
 from import_pipeline.rules.status import ENDED, SHOWN
 from import_pipeline.tracking import events, imports, items, shards, watch

@@ -20,7 +20,7 @@ from import_pipeline.importer.control.scheduling import is_off_now, slots_to_com
 from import_pipeline.importer.control.unlisted import end_cancelled
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.lifecycle.notifications import tell_people
-from import_pipeline.importer.look import view_in
+from import_pipeline.importer.monitoring.queries import view_in
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import imports, schedules
 from import_pipeline.tracking.requests import Wish

@@ -13,8 +13,8 @@ from import_pipeline.cli.screen import count, open_console, say, seconds
 from import_pipeline.errors import DatabaseUnavailable
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.limiter_usage import Gauges
-from import_pipeline.importer.look import follow
-from import_pipeline.importer.monitor import ImportView, Outlook
+from import_pipeline.importer.monitoring.queries import follow
+from import_pipeline.importer.monitoring.view import ImportView, Outlook
 
 REFRESH_SECONDS = 0.25
 #: Between two lines where no terminal draws a bar.

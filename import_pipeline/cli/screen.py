@@ -13,7 +13,7 @@ from rich.table import Table
 
 from import_pipeline.cli.columns import Column, print_columns
 from import_pipeline.importer.control.plan import Plan
-from import_pipeline.importer.monitor import ImportView
+from import_pipeline.importer.monitoring.view import ImportView
 from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.rules.status import ENDED, NO_WORKER, OVERDUE, SCHEDULE_OFF
 from import_pipeline.tracking.items import FailedItem

@@ -11,7 +11,7 @@ from import_pipeline.defs import metadata, names
 from import_pipeline.errors import Unavailable
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.limiter_usage import Gauges
-from import_pipeline.importer.look import follow
+from import_pipeline.importer.monitoring.queries import follow
 
 #: A person who watches sees it move; a thousand of them are no burden.
 OBSERVE_SECONDS = 5.0

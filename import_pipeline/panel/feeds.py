@@ -9,8 +9,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from import_pipeline.importer.look import follow, look_at, look_at_all
-from import_pipeline.importer.monitor import ImportView, Outlook, as_json
+from import_pipeline.importer.monitoring.queries import follow, look_at, look_at_all
+from import_pipeline.importer.monitoring.view import ImportView, Outlook, as_json
 from import_pipeline.panel.panel import Panel, panel_of
 from import_pipeline.panel.views import Query
 from import_pipeline.rules.status import ImportStatus

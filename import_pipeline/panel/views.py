@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from import_pipeline.importer.control.requests import keeps_slot
-from import_pipeline.importer.look import PAGE_SIZE, Listing, Look
-from import_pipeline.importer.monitor import ImportView, left_of
+from import_pipeline.importer.monitoring.queries import PAGE_SIZE, Listing, Look
+from import_pipeline.importer.monitoring.view import ImportView, left_of
 from import_pipeline.panel import words
 from import_pipeline.ratelimit import TierUsage
 from import_pipeline.rules.status import (

@@ -20,9 +20,9 @@ from import_pipeline.cli.screen import (
     short_moment,
 )
 from import_pipeline.importer.control.plan import Plan
-from import_pipeline.importer.monitor import as_json, view_of
+from import_pipeline.importer.monitoring.stalled import Vacancy
+from import_pipeline.importer.monitoring.view import as_json, view_of
 from import_pipeline.importer.summary import summarize
-from import_pipeline.importer.vacancy import Vacancy
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking.items import FailedItem
 from import_pipeline_tests.rows import NOON, an_import

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from import_pipeline.importer.look import PAGE_SIZE, Listing, Look
-from import_pipeline.importer.monitor import view_of
+from import_pipeline.importer.monitoring.queries import PAGE_SIZE, Listing, Look
+from import_pipeline.importer.monitoring.view import view_of
 from import_pipeline.panel.views import (
     Part,
     Query,

@@ -12,7 +12,7 @@ from import_pipeline.importer.control.shard_supervisor import ShardLaunch, look_
 from import_pipeline.importer.execution.run import Run
 from import_pipeline.importer.execution.shard_worker import carry_out_shard
 from import_pipeline.importer.limiter_usage import Gauges
-from import_pipeline.importer.look import look_at, view_in
+from import_pipeline.importer.monitoring.queries import look_at, view_in
 from import_pipeline.tracking import imports, leases, shards
 from import_pipeline.tracking.process import Worker
 from import_pipeline.tracking.requests import Wish

@@ -8,7 +8,7 @@ from import_pipeline.cli.checkups import of_unlisted_sources
 from import_pipeline.errors import ImportNotFound, UsageError
 from import_pipeline.importer.control import finalize, requests
 from import_pipeline.importer.control.unlisted import end_cancelled
-from import_pipeline.importer.look import source_of, view_in
+from import_pipeline.importer.monitoring.queries import source_of, view_in
 from import_pipeline.settings import load_settings
 from import_pipeline.tracking.requests import Wish
 from import_pipeline_tests.life import ADA, CANCELLED, FAILED, RUNNING, at

@@ -18,7 +18,7 @@ from import_pipeline.importer.execution.usage_share import STATE_LOST
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.lifecycle.acquire import new_import, prepare
 from import_pipeline.importer.limiter_usage import Gauges
-from import_pipeline.importer.look import follow
+from import_pipeline.importer.monitoring.queries import follow
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.rules.status import ImportStatus, Trigger
 from import_pipeline.tracking import events

@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from import_pipeline.importer.execution.usage_share import Meter
 from import_pipeline.importer.limiter_usage import Gauges
-from import_pipeline.importer.look import follow
+from import_pipeline.importer.monitoring.queries import follow
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.importer.runtime.context import Stop, Work
 from import_pipeline.ratelimit.exchange import SECOND, Ask, Outcome, Settled, Wanted

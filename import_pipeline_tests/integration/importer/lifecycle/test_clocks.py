@@ -13,8 +13,8 @@ from import_pipeline.importer.control import finalize, requests
 from import_pipeline.importer.execution.heartbeat import Heartbeat
 from import_pipeline.importer.lifecycle.acquire import begin, new_import, prepare
 from import_pipeline.importer.lifecycle.workers import living
-from import_pipeline.importer.look import view_in
-from import_pipeline.importer.monitor import as_json
+from import_pipeline.importer.monitoring.queries import view_in
+from import_pipeline.importer.monitoring.view import as_json
 from import_pipeline.rules.status import Trigger
 from import_pipeline.testing import FakeClock
 from import_pipeline.tracking import imports, leases, shards

@@ -11,8 +11,8 @@ from import_pipeline.importer.control import finalize, requests
 from import_pipeline.importer.execution.usage_share import SLEEPS_BEFORE, SLEPT_BEFORE
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.limiter_usage import Gauges
-from import_pipeline.importer.look import view_in
-from import_pipeline.importer.vacancy import Vacancy, vacancy_of
+from import_pipeline.importer.monitoring.queries import view_in
+from import_pipeline.importer.monitoring.stalled import Vacancy, vacancy_of
 from import_pipeline.ratelimit.exchange import SECOND, Ask, Wanted
 from import_pipeline.settings import load_settings
 from import_pipeline.testing import MemoryPermits

@@ -7,7 +7,7 @@ import pytest
 
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.limiter_usage import Gauges
-from import_pipeline.importer.look import follow
+from import_pipeline.importer.monitoring.queries import follow
 from import_pipeline.importer.run_import import run_import
 from import_pipeline.tracking import imports
 from import_pipeline_tests.importing import demo_api, settings

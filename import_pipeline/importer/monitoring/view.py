@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from import_pipeline.importer.monitoring.stalled import Vacancy
 from import_pipeline.importer.summary import ImportSummary, summarize
-from import_pipeline.importer.vacancy import Vacancy
 from import_pipeline.ratelimit import TierUsage, Usage, parse_tiers
 from import_pipeline.rules.forecast import fitted, remaining_seconds
 from import_pipeline.rules.progress import Grade, grade, percent_done, requests_left

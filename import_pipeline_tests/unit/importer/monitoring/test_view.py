@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from import_pipeline.importer.monitor import as_json, left_of, outlook_of, view_of
-from import_pipeline.importer.vacancy import Vacancy
+from import_pipeline.importer.monitoring.stalled import Vacancy
+from import_pipeline.importer.monitoring.view import as_json, left_of, outlook_of, view_of
 from import_pipeline.ratelimit import TierUsage, Usage
 from import_pipeline.rules.status import ImportKind, ImportStatus
 from import_pipeline.tracking.items import Remaining

@@ -10,8 +10,8 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.execution.usage_share import metered
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.limiter_usage import Gauges
-from import_pipeline.importer.monitor import ImportView, Outlook, moments_wanted, outlook_of, view_of
-from import_pipeline.importer.vacancy import vacancy_of
+from import_pipeline.importer.monitoring.stalled import vacancy_of
+from import_pipeline.importer.monitoring.view import ImportView, Outlook, moments_wanted, outlook_of, view_of
 from import_pipeline.ratelimit import Usage
 from import_pipeline.rules.status import ENDED, NO_WORKER, ImportStatus
 from import_pipeline.tracking import events, imports, items, schedules, scheduling, shards, watch

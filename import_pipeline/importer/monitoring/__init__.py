@@ -1,0 +1,1 @@
+"""Read imports for displays: details, lists, forecasts, stalled imports. Nothing here sends a request."""
