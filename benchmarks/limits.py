@@ -30,7 +30,7 @@ from benchmarks.limits_cells import Cell, cells, quick_cells
 from benchmarks.limits_peers import PEERS
 from benchmarks.limits_runs import run, store
 from import_pipeline.ratelimit import open_permits
-from import_pipeline.ratelimit.exchange import SECOND, Ask, Outcome, Settled, Wanted
+from import_pipeline.ratelimit.protocol import SECOND, Ask, Outcome, Settled, Wanted
 
 RESULTS = HERE / "results" / "limits.jsonl"
 MODULES = {"pyrate-limiter": "pyrate_limiter", "pyrate-limiter in SQLite": "pyrate_limiter"}

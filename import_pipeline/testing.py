@@ -31,10 +31,10 @@ from import_pipeline.importer.run_import import refuse_running_loop
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.importer.source_loader import configure
 from import_pipeline.importer.summary import ImportSummary
-from import_pipeline.ratelimit.book import Book
-from import_pipeline.ratelimit.exchange import SECOND, Ask, Exchange
-from import_pipeline.ratelimit.pause import Shared, begin
-from import_pipeline.ratelimit.rule import exchange
+from import_pipeline.ratelimit.algorithm.api_permits import Book
+from import_pipeline.ratelimit.algorithm.exchange import exchange
+from import_pipeline.ratelimit.algorithm.state import Shared, begin
+from import_pipeline.ratelimit.protocol import SECOND, Ask, Exchange
 from import_pipeline.rules.status import Trigger
 from import_pipeline.settings import load_settings, variable_prefix
 from import_pipeline.tracking import items

@@ -10,8 +10,8 @@ from random import Random
 import httpx
 
 from import_pipeline.ratelimit import Limiter, RateLimitedTransport, parse_tiers
-from import_pipeline.ratelimit.exchange import Permits
 from import_pipeline.ratelimit.lanes import LISTS
+from import_pipeline.ratelimit.protocol import Permits
 from import_pipeline.testing import MemoryPermits
 from import_pipeline_tests.leaping import Delay, LoopClock, SimulatedConnections, SimulatedServer
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from import_pipeline.ratelimit import Limiter, RateLimitedTransport, open_permits, parse_tiers
 from import_pipeline.ratelimit.connections import open_connections
-from import_pipeline.ratelimit.exchange import (
+from import_pipeline.ratelimit.protocol import (
     SECOND,
     Ask,
     Counted,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from import_pipeline.clock import Clock
 from import_pipeline.contracts import ImportSource
 from import_pipeline.ratelimit import Permits, Usage, open_permits, parse_tiers
-from import_pipeline.ratelimit.exchange import SECOND, Ask, StoreError
+from import_pipeline.ratelimit.protocol import SECOND, Ask, StoreError
 from import_pipeline.ratelimit.usage import usage_of
 from import_pipeline.settings import Settings
 

@@ -10,7 +10,12 @@ from dataclasses import dataclass, field, replace
 from limits import RateLimitItem
 
 from import_pipeline.clock import Chance, Clock
-from import_pipeline.ratelimit.exchange import (
+from import_pipeline.ratelimit.algorithm.bucketed_window import is_long
+from import_pipeline.ratelimit.line import Line, Permit, Waiter
+from import_pipeline.ratelimit.memory import Memory
+from import_pipeline.ratelimit.news import Answered, News
+from import_pipeline.ratelimit.outage import Outage
+from import_pipeline.ratelimit.protocol import (
     SECOND,
     Ask,
     Exchange,
@@ -21,11 +26,6 @@ from import_pipeline.ratelimit.exchange import (
     Wanted,
     name_of_lane,
 )
-from import_pipeline.ratelimit.hundredths import is_long
-from import_pipeline.ratelimit.line import Line, Permit, Waiter
-from import_pipeline.ratelimit.memory import Memory
-from import_pipeline.ratelimit.news import Answered, News
-from import_pipeline.ratelimit.outage import Outage
 
 LOOK_AHEAD = 0.03  #: seconds; permits that come free within are given out with the moment of their start
 #: Seconds: answers are told after a twentieth of the shortest window at the latest, since others wait for their places.

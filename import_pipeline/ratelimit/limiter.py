@@ -13,8 +13,8 @@ from import_pipeline.clock import Chance, Clock, SystemClock, system_chance
 from import_pipeline.errors import ApiBlocked, CostTooHigh, LimiterUnavailable
 from import_pipeline.logs import tell
 from import_pipeline.ratelimit.dispatcher import Dispatcher
-from import_pipeline.ratelimit.exchange import SECOND, Exchange, Named, Outcome, Permits, StoreError
 from import_pipeline.ratelimit.line import Permit
+from import_pipeline.ratelimit.protocol import SECOND, Exchange, Named, Outcome, Permits, StoreError
 from import_pipeline.ratelimit.tiers import Tiers, normalised
 from import_pipeline.ratelimit.usage import MILLION, Usage, usage_of
 from import_pipeline.rules.advertised import Advertised

@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from import_pipeline.ratelimit.exchange import SECOND, Counted, Outcome, Settled
+from import_pipeline.ratelimit.protocol import SECOND, Counted, Outcome, Settled
 
 #: More stamps than this are not remembered one by one: the oldest go first.
 MOST = 20_000

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from import_pipeline.ratelimit.exchange import SECOND, Ask, Counted, Delays, Named, Outcome, Settled, Sighting
 from import_pipeline.ratelimit.line import Permit
+from import_pipeline.ratelimit.protocol import SECOND, Ask, Counted, Delays, Named, Outcome, Settled, Sighting
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 
 from import_pipeline.logs import tell
-from import_pipeline.ratelimit.exchange import StoreError
+from import_pipeline.ratelimit.protocol import StoreError
 from import_pipeline.redaction import redact
 
 #: Seconds; an answer that is lost now and then needs no word.

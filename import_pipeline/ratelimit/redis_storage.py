@@ -10,7 +10,7 @@ from redis import Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from import_pipeline.ratelimit.exchange import Ask, Exchange
+from import_pipeline.ratelimit.protocol import Ask, Exchange
 from import_pipeline.ratelimit.store_errors import store_error
 
 PARTS = ("1_state", "2_trials", "2_found", "3_places", "4_learning", "5_settle", "6_grant", "7_store")

@@ -17,10 +17,10 @@ from urllib.parse import unquote, urlsplit
 
 from limits.storage import Storage
 
-from import_pipeline.ratelimit.book import Book
-from import_pipeline.ratelimit.exchange import Ask, Exchange, StoreError
-from import_pipeline.ratelimit.pause import Shared, begin
-from import_pipeline.ratelimit.rule import exchange
+from import_pipeline.ratelimit.algorithm.api_permits import Book
+from import_pipeline.ratelimit.algorithm.exchange import exchange
+from import_pipeline.ratelimit.algorithm.state import Shared, begin
+from import_pipeline.ratelimit.protocol import Ask, Exchange, StoreError
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS permits (api TEXT, permit TEXT, moment INTEGER NOT NULL, PRIMARY KEY (api, permit))

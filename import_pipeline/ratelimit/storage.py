@@ -3,7 +3,7 @@
 from pathlib import Path
 from urllib.parse import quote
 
-from import_pipeline.ratelimit.exchange import Permits
+from import_pipeline.ratelimit.protocol import Permits
 from import_pipeline.ratelimit.redis_storage import RedisPermits
 from import_pipeline.ratelimit.sqlite_storage import SQLitePermits
 

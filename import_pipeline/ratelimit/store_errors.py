@@ -18,7 +18,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from import_pipeline.ratelimit.exchange import StoreError
+from import_pipeline.ratelimit.protocol import StoreError
 
 CHECK = "Check REDIS_URL and the server"
 #: The first word of what the server says -> the sentence. These states end by themselves, or by a failover.

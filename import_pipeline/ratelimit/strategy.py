@@ -16,7 +16,7 @@ from limits.storage import Storage
 from limits.strategies import STRATEGIES, RateLimiter
 from limits.util import WindowStats
 
-from import_pipeline.ratelimit.exchange import SECOND, Ask, Exchange, Outcome, Settled, Wanted
+from import_pipeline.ratelimit.protocol import SECOND, Ask, Exchange, Outcome, Settled, Wanted
 
 NAME = "response-clocked"
 

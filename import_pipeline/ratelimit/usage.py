@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from import_pipeline.ratelimit.exchange import SECOND, Exchange
+from import_pipeline.ratelimit.protocol import SECOND, Exchange
 from import_pipeline.ratelimit.tiers import Tiers
 
 MILLION = 1_000_000

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from import_pipeline.errors import DatabaseUnavailable
-from import_pipeline.ratelimit.exchange import StoreError
+from import_pipeline.ratelimit.protocol import StoreError
 from import_pipeline_tests.faults.points import Points, import_past
 from import_pipeline_tests.faults.promise import (
     IN_FLIGHT,

@@ -8,8 +8,8 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import LimiterUnavailable
 from import_pipeline.importer.installation import Installation
 from import_pipeline.ratelimit import open_permits, parse_tiers
-from import_pipeline.ratelimit.exchange import SECOND, Ask, StoreError, name_of_lane
 from import_pipeline.ratelimit.lanes import LISTS
+from import_pipeline.ratelimit.protocol import SECOND, Ask, StoreError, name_of_lane
 from import_pipeline.tracking import events, imports
 
 LIFTED = "pause_lifted"

@@ -11,7 +11,7 @@ from import_pipeline.defs.build import build_import_definitions
 from import_pipeline.defs.resources import RateLimitedApiResource
 from import_pipeline.importer.lifecycle.acquire import new_import
 from import_pipeline.importer.runtime.api_client import open_api
-from import_pipeline.ratelimit.exchange import StoreError
+from import_pipeline.ratelimit.protocol import StoreError
 from import_pipeline.rules.status import ImportKind, Trigger
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.testing import CannedTransport, MemoryPermits

@@ -6,7 +6,7 @@ import pytest
 
 from import_pipeline.panel.security import HEADERS, LOGIN, SESSION
 from import_pipeline.ratelimit import open_permits
-from import_pipeline.ratelimit.exchange import SECOND, Ask, Outcome, Settled
+from import_pipeline.ratelimit.protocol import SECOND, Ask, Outcome, Settled
 from import_pipeline.tracking import imports, requests
 from import_pipeline_tests.panels import HOST, add_import, add_items, open_panel
 from import_pipeline_tests.rows import NOON

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from import_pipeline.ratelimit.exchange import Ask, Exchange
+from import_pipeline.ratelimit.protocol import Ask, Exchange
 from import_pipeline.testing import MemoryPermits
 from import_pipeline_tests.guessing import UnknownServer, Window, import_all
 from import_pipeline_tests.leaping import LoopClock, leap

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from import_pipeline.ratelimit import open_permits
-from import_pipeline.ratelimit.exchange import SECOND, Ask, Wanted
+from import_pipeline.ratelimit.protocol import SECOND, Ask, Wanted
 from import_pipeline_tests import asking
 from import_pipeline_tests.loaded import serve
 from import_pipeline_tests.permits import send_all_here

@@ -6,7 +6,7 @@ from uuid import uuid4
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from import_pipeline.ratelimit.exchange import SECOND, Outcome
+from import_pipeline.ratelimit.protocol import SECOND, Outcome
 from import_pipeline_tests.permits import (
     FakeTimeMemory,
     FakeTimeRedis,

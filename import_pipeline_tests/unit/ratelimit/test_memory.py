@@ -1,7 +1,7 @@
 """What a process remembers of its own requests."""
 
-from import_pipeline.ratelimit.exchange import SECOND, Outcome, Settled
 from import_pipeline.ratelimit.memory import Memory
+from import_pipeline.ratelimit.protocol import SECOND, Outcome, Settled
 
 
 def answered(permit: str, age: float) -> Settled:

@@ -1,8 +1,8 @@
 """What a process has to tell, and keeps when the store could not be told."""
 
-from import_pipeline.ratelimit.exchange import SECOND, Ask, Counted, Delays, Named, Outcome, Settled
 from import_pipeline.ratelimit.line import Permit
 from import_pipeline.ratelimit.news import Answered, News
+from import_pipeline.ratelimit.protocol import SECOND, Ask, Counted, Delays, Named, Outcome, Settled
 
 ASK = Ask(api="x", process="1", tiers=())
 

@@ -13,7 +13,7 @@ import pytest
 
 from import_pipeline.errors import ApiBlocked
 from import_pipeline.ratelimit import BodyRefused, Limiter, RateLimitedTransport, parse_tiers
-from import_pipeline.ratelimit.exchange import Ask, Exchange
+from import_pipeline.ratelimit.protocol import Ask, Exchange
 from import_pipeline.testing import Answer, CannedTransport, FakeClock, MemoryPermits
 
 pytestmark = pytest.mark.anyio

@@ -9,7 +9,7 @@ from import_pipeline.importer.control.plan import plan_import
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.limiter_usage import Gauges
 from import_pipeline.ratelimit import open_permits
-from import_pipeline.ratelimit.exchange import SECOND, Ask, Outcome, Settled
+from import_pipeline.ratelimit.protocol import SECOND, Ask, Outcome, Settled
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.testing import CannedTransport
 from import_pipeline.tracking import events, leases

@@ -12,7 +12,7 @@ from import_pipeline.importer.limiter_usage import Gauges
 from import_pipeline.importer.monitoring.queries import follow
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.importer.runtime.context import Stop, Work
-from import_pipeline.ratelimit.exchange import SECOND, Ask, Outcome, Settled, Wanted
+from import_pipeline.ratelimit.protocol import SECOND, Ask, Outcome, Settled, Wanted
 from import_pipeline.testing import CannedTransport, MemoryPermits
 from import_pipeline.tracking import events
 from import_pipeline_tests.life import Life, items_source

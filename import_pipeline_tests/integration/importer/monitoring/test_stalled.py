@@ -13,7 +13,7 @@ from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.limiter_usage import Gauges
 from import_pipeline.importer.monitoring.queries import view_in
 from import_pipeline.importer.monitoring.stalled import Vacancy, vacancy_of
-from import_pipeline.ratelimit.exchange import SECOND, Ask, Wanted
+from import_pipeline.ratelimit.protocol import SECOND, Ask, Wanted
 from import_pipeline.settings import load_settings
 from import_pipeline.testing import MemoryPermits
 from import_pipeline.tracking import events, imports, leases, shards

@@ -5,7 +5,7 @@ Pure: every function takes the state and the moment, all in microseconds. `lua/`
 
 from dataclasses import dataclass, field
 
-from import_pipeline.ratelimit.exchange import SECOND
+from import_pipeline.ratelimit.protocol import SECOND
 
 GAP = SECOND  #: a sleep goes on when somebody is refused again within this after its end
 POLL = SECOND // 20  #: how often those who wait look whether the probe was answered

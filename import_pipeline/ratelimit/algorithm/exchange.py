@@ -8,14 +8,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import takewhile
 
-from import_pipeline.ratelimit import found, hundredths, trials
-from import_pipeline.ratelimit.book import Book
-from import_pipeline.ratelimit.corrected import correct
-from import_pipeline.ratelimit.exchange import SECOND, Ask, Exchange, Outcome, Settled
-from import_pipeline.ratelimit.learning import STRICT_AFTER, Window, credit, hear, measure, part, tighten
-from import_pipeline.ratelimit.lessons import turn_to
-from import_pipeline.ratelimit.pause import POLL, WHOLE, Shared, blocked_until, fall_asleep, refuse, slept, wake
-from import_pipeline.ratelimit.starts import above, first_landings, first_starts, in_effect
+from import_pipeline.ratelimit.algorithm import bucketed_window, inferred_tiers, trials
+from import_pipeline.ratelimit.algorithm.adaptation import STRICT_AFTER, Window, credit, hear, measure, part, tighten
+from import_pipeline.ratelimit.algorithm.api_permits import Book
+from import_pipeline.ratelimit.algorithm.corrections import correct
+from import_pipeline.ratelimit.algorithm.start_times import above, first_landings, first_starts, in_effect
+from import_pipeline.ratelimit.algorithm.state import (
+    POLL,
+    WHOLE,
+    Shared,
+    blocked_until,
+    fall_asleep,
+    refuse,
+    slept,
+    wake,
+)
+from import_pipeline.ratelimit.algorithm.stored_adaptation import turn_to
+from import_pipeline.ratelimit.protocol import SECOND, Ask, Exchange, Outcome, Settled
 
 KEEPS_ITS_PLACE = (Outcome.ANSWERED, Outcome.CUT_OFF, Outcome.FLYING)
 NO_HINT = -SECOND  #: a wait that fits no window
@@ -30,12 +39,12 @@ def exchange(book: Book, ask: Ask, now: int, *, lost: bool = False, emptied: boo
     trials.forget(shared, now)
     turn_to(shared, ask.tiers)
     correct(shared, ask)
-    hundredths.forget(shared.counts, now)
+    bucketed_window.forget(shared.counts, now)
     if is_learning:
-        found.learn(shared, stamps, ask, now)
-        ask = replace(ask, tiers=found.tiers(shared))
+        inferred_tiers.learn(shared, stamps, ask, now)
+        ask = replace(ask, tiers=inferred_tiers.tiers(shared))
     book.use(ask.tiers)
-    short = [window for amount, window in ask.tiers if not hundredths.is_long(amount, window)]
+    short = [window for amount, window in ask.tiers if not bucketed_window.is_long(amount, window)]
     shared.keep = max(shared.keep, *short, 0)
     hear(shared, now, ask.told)
     measure(shared, now, ask.delays)
@@ -43,12 +52,12 @@ def exchange(book: Book, ask: Ask, now: int, *, lost: bool = False, emptied: boo
     count_again(book, ask, now)
     settle(book, ask, now, is_learning=is_learning)
     if is_learning:
-        ask = replace(ask, tiers=found.tiers(shared))
+        ask = replace(ask, tiers=inferred_tiers.tiers(shared))
         book.use(ask.tiers)
     stamps.forget(now - shared.keep - FRESH)
     if ask.concurrent:
         book.flying.forget(now)
-    starts, wait = grant(book, ask, found.kept_back(shared) if is_learning else (), now)
+    starts, wait = grant(book, ask, inferred_tiers.kept_back(shared) if is_learning else (), now)
     return Exchange(
         starts=tuple(start - now for start in starts),
         wait=wait,
@@ -78,8 +87,8 @@ def count_others(book: Book, ask: Ask, now: int) -> None:
             others = min(each.used, amount) - book.taken(amount, window, now - each.age - window)
             if others > 0 and speaks_of_another(book, ask, amount - each.used, amount, now - each.age):
                 continue
-            if others > 0 and hundredths.is_long(amount, window):
-                hundredths.add(book.shared.counts, window, now, others)
+            if others > 0 and bucketed_window.is_long(amount, window):
+                bucketed_window.add(book.shared.counts, window, now, others)
                 continue
             for number in range(others):
                 book.put(f"other {now} {each.tier} {number}", 1, now)
@@ -91,7 +100,7 @@ def speaks_of_another(book: Book, ask: Ask, remaining: int, amount: int, sent: i
     It can have counted all that were sent by then, and has counted those that were answered.
     """
     for smaller, window in ask.tiers:
-        if smaller < amount and not hundredths.is_long(smaller, window):
+        if smaller < amount and not bucketed_window.is_long(smaller, window):
             most = book.stamps.later_than(sent - window)
             least = book.stamps.later_than(sent - window + window // NEAR) - book.stamps.later_than(sent)
             if least <= smaller - remaining <= most:
@@ -102,9 +111,9 @@ def speaks_of_another(book: Book, ask: Ask, remaining: int, amount: int, sent: i
 def count_again(book: Book, ask: Ask, now: int) -> None:
     """What a store that was emptied is told of long tiers."""
     for amount, window in ask.tiers:
-        if hundredths.is_long(amount, window):
+        if bucketed_window.is_long(amount, window):
             for each in ask.counted:
-                hundredths.add(book.shared.counts, window, now - each.age, each.places)
+                bucketed_window.add(book.shared.counts, window, now - each.age, each.places)
 
 
 def settle(book: Book, ask: Ask, now: int, *, is_learning: bool) -> None:
@@ -132,8 +141,8 @@ def settle(book: Book, ask: Ask, now: int, *, is_learning: bool) -> None:
                 shared.probing, shared.probe = 0, ""
                 trials.judge(shared)
                 if is_learning and shared.refused_at:
-                    found.discover(shared, book.stamps, moment, now)
-                    ask = replace(ask, tiers=found.tiers(shared))
+                    inferred_tiers.discover(shared, book.stamps, moment, now)
+                    ask = replace(ask, tiers=inferred_tiers.tiers(shared))
                     book.use(ask.tiers)
             continue
         book.remove(each.permit, each.cost)
@@ -193,8 +202,8 @@ def met(book: Book, tier: tuple[int, int], moment: int) -> Window:
     """What a request that was refused at that moment met in a tier's window."""
     amount, window = tier
     taken = book.taken(amount, window, moment - window)
-    if hundredths.is_long(amount, window):
-        free = hundredths.first_free(book.shared.counts, window)
+    if bucketed_window.is_long(amount, window):
+        free = bucketed_window.first_free(book.shared.counts, window)
         return Window(taken * WHOLE // amount, window if free is None else free - moment)
     oldest = book.stamps.first_after(moment - window)
     return Window(taken * WHOLE // amount, window if oldest is None else min(oldest - moment, 0) + window)

@@ -1,7 +1,7 @@
 """Limits of an api for which none is configured: what headers name, and what refusals tell."""
 
-from import_pipeline.ratelimit.exchange import SECOND, Named, Outcome, Settled
-from import_pipeline.ratelimit.found import LASTS
+from import_pipeline.ratelimit.algorithm.inferred_tiers import LASTS
+from import_pipeline.ratelimit.protocol import SECOND, Named, Outcome, Settled
 from import_pipeline_tests.permits import Story
 
 

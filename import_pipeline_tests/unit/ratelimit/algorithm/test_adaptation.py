@@ -2,9 +2,8 @@
 
 import pytest
 
-from import_pipeline.ratelimit import trials
-from import_pipeline.ratelimit.exchange import SECOND, Delays, Outcome, Settled, Sighting
-from import_pipeline.ratelimit.learning import (
+from import_pipeline.ratelimit.algorithm import trials
+from import_pipeline.ratelimit.algorithm.adaptation import (
     PERIOD,
     SAMPLES,
     STANDING,
@@ -15,8 +14,9 @@ from import_pipeline.ratelimit.learning import (
     measure,
     tighten,
 )
-from import_pipeline.ratelimit.lessons import KEPT
-from import_pipeline.ratelimit.pause import WHOLE, Shared
+from import_pipeline.ratelimit.algorithm.state import WHOLE, Shared
+from import_pipeline.ratelimit.algorithm.stored_adaptation import KEPT
+from import_pipeline.ratelimit.protocol import SECOND, Delays, Outcome, Settled, Sighting
 from import_pipeline_tests.permits import Story
 
 CONFIGURED = ((50, 2 * SECOND), (200, 10 * SECOND))

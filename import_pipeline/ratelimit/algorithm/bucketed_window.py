@@ -6,7 +6,7 @@ hundredth at most, and never less strict. Pure, in microseconds. `lua/` does the
 
 from collections.abc import Iterator, Sequence
 
-from import_pipeline.ratelimit.exchange import SECOND
+from import_pipeline.ratelimit.protocol import SECOND
 
 DAY = 86_400 * SECOND  #: windows from here on are counted in hundredths
 #: So are shorter ones, from the second on, that would need more stamps than the first.

@@ -6,12 +6,12 @@ Pure, in microseconds. `lua/` does the same in Redis.
 from collections.abc import Sequence
 from itertools import accumulate, takewhile
 
-from import_pipeline.ratelimit import hundredths, trials
-from import_pipeline.ratelimit.book import Book
-from import_pipeline.ratelimit.exchange import Ask
-from import_pipeline.ratelimit.learning import credit, effective_window, part
-from import_pipeline.ratelimit.pause import POLL, WHOLE, Shared
-from import_pipeline.ratelimit.stamps import Stamps
+from import_pipeline.ratelimit.algorithm import bucketed_window, trials
+from import_pipeline.ratelimit.algorithm.adaptation import credit, effective_window, part
+from import_pipeline.ratelimit.algorithm.api_permits import Book
+from import_pipeline.ratelimit.algorithm.state import POLL, WHOLE, Shared
+from import_pipeline.ratelimit.algorithm.window_log import Stamps
+from import_pipeline.ratelimit.protocol import Ask
 
 CLEARLY = 8  #: a trial is only made while its place is not free for such a part of the window
 Tier = tuple[int, int, bool]  #: the amount and the window in effect, and whether it is counted in hundredths
@@ -28,7 +28,7 @@ def in_effect(shared: Shared, ask: Ask, kept_back: Sequence[tuple[int, int]], no
     tiers = [(amount, effective_window(window, credited), window) for amount, window in ask.tiers]
     tiers += [(amount, window, window) for amount, window in kept_back]
     return [
-        (max(dearest, amount * portion // WHOLE), effective, hundredths.is_long(amount, window))
+        (max(dearest, amount * portion // WHOLE), effective, bucketed_window.is_long(amount, window))
         for amount, effective, window in tiers
     ]
 
@@ -40,7 +40,7 @@ def first_starts(book: Book, tiers: Sequence[Tier], costs: Sequence[int], now: i
     for amount, window, is_long in tiers:
         asked = last_places[-1] + 1
         if is_long:
-            moments = hundredths.starts(book.shared.counts, amount, window, asked, now)
+            moments = bucketed_window.starts(book.shared.counts, amount, window, asked, now)
         else:
             moments = place_starts(book.stamps, amount, window, asked, now)
         starts = [max(start, moments[last]) for start, last in zip(starts, last_places, strict=True)]

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from import_pipeline.ratelimit import hundredths
-from import_pipeline.ratelimit.pause import Shared
-from import_pipeline.ratelimit.stamps import Stamps, places
+from import_pipeline.ratelimit.algorithm import bucketed_window
+from import_pipeline.ratelimit.algorithm.state import Shared
+from import_pipeline.ratelimit.algorithm.window_log import Stamps, places
 
 
 class Book:
@@ -16,7 +16,7 @@ class Book:
 
     def use(self, tiers: Sequence[tuple[int, int]]) -> None:
         """Count in these tiers' windows from now on."""
-        self._long = sorted({window for amount, window in tiers if hundredths.is_long(amount, window)})
+        self._long = sorted({window for amount, window in tiers if bucketed_window.is_long(amount, window)})
 
     def put(self, permit: str, cost: int, moment: int) -> None:
         """Let a permit's places be taken at a moment, or move them there."""
@@ -24,7 +24,7 @@ class Book:
             self._leave(place)
             self.stamps.put(place, moment)
             for window in self._long:
-                hundredths.add(self.shared.counts, window, moment, 1)
+                bucketed_window.add(self.shared.counts, window, moment, 1)
 
     def remove(self, permit: str, cost: int) -> None:
         """Let a permit's places be free."""
@@ -34,11 +34,11 @@ class Book:
 
     def taken(self, amount: int, window: int, since: int) -> int:
         """How many places of a tier are taken, of those later than a moment where it tells moments apart."""
-        if hundredths.is_long(amount, window):
-            return hundredths.taken(self.shared.counts, window)
+        if bucketed_window.is_long(amount, window):
+            return bucketed_window.taken(self.shared.counts, window)
         return self.stamps.later_than(since)
 
     def _leave(self, place: str) -> None:
         if self._long and (moment := self.stamps.moment(place)) is not None:
             for window in self._long:
-                hundredths.add(self.shared.counts, window, moment, -1)
+                bucketed_window.add(self.shared.counts, window, moment, -1)

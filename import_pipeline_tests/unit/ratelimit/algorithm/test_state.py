@@ -2,8 +2,8 @@
 
 import pytest
 
-from import_pipeline.ratelimit.exchange import SECOND, Ask, Exchange, Outcome, Settled, Wanted
-from import_pipeline.ratelimit.pause import REJOIN, Shared, begin, extended, tick
+from import_pipeline.ratelimit.algorithm.state import REJOIN, Shared, begin, extended, tick
+from import_pipeline.ratelimit.protocol import SECOND, Ask, Exchange, Outcome, Settled, Wanted
 from import_pipeline_tests.permits import FakeTimeMemory, VirtualTime
 
 

@@ -3,12 +3,12 @@
 Pure, on the shared state, in microseconds. `lua/` does the same in Redis.
 """
 
-from import_pipeline.ratelimit import hundredths, trials
-from import_pipeline.ratelimit.exchange import SECOND, Ask, Named, Outcome
-from import_pipeline.ratelimit.learning import LEAST
-from import_pipeline.ratelimit.pause import Shared
-from import_pipeline.ratelimit.stamps import Stamps
-from import_pipeline.ratelimit.trials import LASTS
+from import_pipeline.ratelimit.algorithm import bucketed_window, trials
+from import_pipeline.ratelimit.algorithm.adaptation import LEAST
+from import_pipeline.ratelimit.algorithm.state import Shared
+from import_pipeline.ratelimit.algorithm.trials import LASTS
+from import_pipeline.ratelimit.algorithm.window_log import Stamps
+from import_pipeline.ratelimit.protocol import SECOND, Ask, Named, Outcome
 
 MOST = 6  #: tiers that are remembered
 LONGEST_LOOK = 3600 * SECOND
@@ -87,7 +87,7 @@ def named(shared: Shared, stamps: Stamps, told: Named, now: int) -> None:
             surely = least if told.window else whole(windows[0] - ROUNDING)
             if surely > window:
                 window, shortest = min(longest, least + SECOND), least
-            elif not hundredths.is_long(amount, window):
+            elif not bucketed_window.is_long(amount, window):
                 if told.window or not is_whole(told):
                     shortest = min(max(shortest, least), window)
                     window = max(shortest, min(window, longest))
@@ -136,27 +136,27 @@ def kept_back(shared: Shared) -> tuple[tuple[int, int], ...]:
     return tuple(
         (amount - 1, shortest + SKEW)
         for amount, window, _, shortest, _ in shared.found
-        if shortest < window and amount > 1 and not hundredths.is_long(amount, window)
+        if shortest < window and amount > 1 and not bucketed_window.is_long(amount, window)
     )
 
 
 def lengthen(shared: Shared, stamps: Stamps, tier: list[int], window: int, used: int, now: int) -> None:
     """Count in a tier's longer window what the server counts, and those in flight."""
     amount, old, *_ = tier
-    counted = any(hundredths.is_long(*other[:2]) for other in shared.found if other[1] == window)
-    if counted or not hundredths.is_long(amount, window):
+    counted = any(bucketed_window.is_long(*other[:2]) for other in shared.found if other[1] == window)
+    if counted or not bucketed_window.is_long(amount, window):
         return
-    if hundredths.is_long(amount, old):
-        hundredths.carry_over(shared.counts, old, window, used + stamps.later_than(now), now)
+    if bucketed_window.is_long(amount, old):
+        bucketed_window.carry_over(shared.counts, old, window, used + stamps.later_than(now), now)
     else:
         begin_to_count(shared, stamps, window, used, now)
 
 
 def begin_to_count(shared: Shared, stamps: Stamps, window: int, used: int, now: int) -> None:
     """So many places are taken. Those in flight may or may not be among them, so all of these are counted too."""
-    hundredths.add(shared.counts, window, now, used)
+    bucketed_window.add(shared.counts, window, now, used)
     for moment in stamps.newest(0, stamps.later_than(now)):
-        hundredths.add(shared.counts, window, moment, 1)
+        bucketed_window.add(shared.counts, window, moment, 1)
 
 
 def find(shared: Shared, stamps: Stamps, amount: int, window: int, now: int) -> bool:
@@ -178,7 +178,7 @@ def remember(shared: Shared, stamps: Stamps, tier: list[int], used: int) -> None
     """One tier more, of which so many places are taken."""
     shared.found = [*shared.found, tier][-MOST:]
     amount, window, now, *_ = tier
-    if hundredths.is_long(amount, window):
+    if bucketed_window.is_long(amount, window):
         begin_to_count(shared, stamps, window, used, now)
 
 

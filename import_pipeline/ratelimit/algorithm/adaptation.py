@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isqrt
 
-from import_pipeline.ratelimit import trials
-from import_pipeline.ratelimit.exchange import SECOND, Delays
-from import_pipeline.ratelimit.pause import WHOLE, Shared
+from import_pipeline.ratelimit.algorithm import trials
+from import_pipeline.ratelimit.algorithm.state import WHOLE, Shared
+from import_pipeline.ratelimit.protocol import SECOND, Delays
 
 LEAST = WHOLE // 10  #: a server that grants less than this of what is configured is blamed on something else
 STRICT_AFTER = 120 * SECOND  #: how long no delay is credited after a refusal, or five of the longest windows

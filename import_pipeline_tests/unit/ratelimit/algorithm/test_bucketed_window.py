@@ -2,8 +2,17 @@
 
 import pytest
 
-from import_pipeline.ratelimit.exchange import SECOND, Ask, Exchange, Outcome, Settled, Wanted
-from import_pipeline.ratelimit.hundredths import DAY, Counts, add, first_free, forget, is_long, starts, taken
+from import_pipeline.ratelimit.algorithm.bucketed_window import (
+    DAY,
+    Counts,
+    add,
+    first_free,
+    forget,
+    is_long,
+    starts,
+    taken,
+)
+from import_pipeline.ratelimit.protocol import SECOND, Ask, Exchange, Outcome, Settled, Wanted
 from import_pipeline_tests.permits import FakeTimeMemory, VirtualTime
 
 MONTH = 30 * DAY

@@ -5,10 +5,10 @@ Pure, on the shared state. `lua/` does the same in Redis.
 
 from collections.abc import Sequence
 
-from import_pipeline.ratelimit import trials
-from import_pipeline.ratelimit.exchange import Ask
-from import_pipeline.ratelimit.lessons import NOTHING
-from import_pipeline.ratelimit.pause import WHOLE, Shared
+from import_pipeline.ratelimit.algorithm import trials
+from import_pipeline.ratelimit.algorithm.state import WHOLE, Shared
+from import_pipeline.ratelimit.algorithm.stored_adaptation import NOTHING
+from import_pipeline.ratelimit.protocol import Ask
 
 
 def configure(shared: Shared, source: str, tiers: Sequence[tuple[int, int]], concurrent: int) -> None:

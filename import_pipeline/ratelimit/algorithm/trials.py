@@ -10,8 +10,8 @@ Nothing rises above what is configured. Pure, on the shared state. `lua/` does t
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from import_pipeline.ratelimit.exchange import SECOND
-from import_pipeline.ratelimit.pause import WHOLE, Shared
+from import_pipeline.ratelimit.algorithm.state import WHOLE, Shared
+from import_pipeline.ratelimit.protocol import SECOND
 
 FIRST_REST, LONGEST_REST = 100, 1600  #: requests without a trial after one was refused
 LASTS = 86_400 * SECOND  #: how long a tier is believed in after the last sign of it

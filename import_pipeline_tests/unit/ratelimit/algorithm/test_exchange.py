@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from import_pipeline.ratelimit.exchange import SECOND, Ask, Exchange, Outcome, Settled, Wanted
+from import_pipeline.ratelimit.protocol import SECOND, Ask, Exchange, Outcome, Settled, Wanted
 from import_pipeline_tests.permits import (
     DAY,
     LONG_TIERS,

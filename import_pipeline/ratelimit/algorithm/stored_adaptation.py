@@ -6,7 +6,7 @@ Pure, on the shared state. `lua/` does the same in Redis.
 
 from collections.abc import Sequence
 
-from import_pipeline.ratelimit.pause import WHOLE, Shared
+from import_pipeline.ratelimit.algorithm.state import WHOLE, Shared
 
 KEPT = 4  #: other tiers whose lessons are kept
 NOTHING = [WHOLE, WHOLE, 0]  #: learned, told, told_at

@@ -1,0 +1,1 @@
+"""The permit algorithm in pure Python; `stores/lua/` holds the same functions for Redis."""
