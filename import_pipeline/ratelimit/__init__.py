@@ -5,8 +5,8 @@ async with Limiter("my-api", parse_tiers("500/20 second"), open_permits(None, Pa
         ...
 """
 
+from import_pipeline.ratelimit.client.wait_queue import Permit
 from import_pipeline.ratelimit.limiter import Limiter
-from import_pipeline.ratelimit.line import Permit
 from import_pipeline.ratelimit.protocol import Permits
 from import_pipeline.ratelimit.storage import open_permits
 from import_pipeline.ratelimit.tiers import parse_tiers

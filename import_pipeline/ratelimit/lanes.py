@@ -7,8 +7,8 @@ so that those of the list slow no details. A pause holds for all.
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+from import_pipeline.ratelimit.client.wait_queue import Permit
 from import_pipeline.ratelimit.limiter import Limiter
-from import_pipeline.ratelimit.line import Permit
 
 LISTS = "lists"
 

@@ -12,8 +12,8 @@ from limits import RateLimitItem
 from import_pipeline.clock import Chance, Clock, SystemClock, system_chance
 from import_pipeline.errors import ApiBlocked, CostTooHigh, LimiterUnavailable
 from import_pipeline.logs import tell
-from import_pipeline.ratelimit.dispatcher import Dispatcher
-from import_pipeline.ratelimit.line import Permit
+from import_pipeline.ratelimit.client.dispatcher import Dispatcher
+from import_pipeline.ratelimit.client.wait_queue import Permit
 from import_pipeline.ratelimit.protocol import SECOND, Exchange, Named, Outcome, Permits, StoreError
 from import_pipeline.ratelimit.tiers import Tiers, normalised
 from import_pipeline.ratelimit.usage import MILLION, Usage, usage_of

@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 
 from import_pipeline.ratelimit.answer import Answer
+from import_pipeline.ratelimit.client.wait_queue import Permit
 from import_pipeline.ratelimit.lanes import Lanes
 from import_pipeline.ratelimit.limiter import Limiter
-from import_pipeline.ratelimit.line import Permit
 from import_pipeline.ratelimit.sending import Sending
 from import_pipeline.ratelimit.unpacking import TooManyLayers, Unpacker, UnpackError, encodings_of
 from import_pipeline.redaction import meet_request

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from import_pipeline.ratelimit.line import Permit
+from import_pipeline.ratelimit.client.wait_queue import Permit
 from import_pipeline.ratelimit.protocol import SECOND, Ask, Counted, Delays, Named, Outcome, Settled, Sighting
 
 

@@ -11,10 +11,10 @@ from limits import RateLimitItem
 
 from import_pipeline.clock import Chance, Clock
 from import_pipeline.ratelimit.algorithm.bucketed_window import is_long
-from import_pipeline.ratelimit.line import Line, Permit, Waiter
-from import_pipeline.ratelimit.memory import Memory
-from import_pipeline.ratelimit.news import Answered, News
-from import_pipeline.ratelimit.outage import Outage
+from import_pipeline.ratelimit.client.outbox import Answered, News
+from import_pipeline.ratelimit.client.permit_history import Memory
+from import_pipeline.ratelimit.client.store_outage import Outage
+from import_pipeline.ratelimit.client.wait_queue import Line, Permit, Waiter
 from import_pipeline.ratelimit.protocol import (
     SECOND,
     Ask,

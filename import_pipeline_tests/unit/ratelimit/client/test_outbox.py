@@ -1,7 +1,7 @@
 """What a process has to tell, and keeps when the store could not be told."""
 
-from import_pipeline.ratelimit.line import Permit
-from import_pipeline.ratelimit.news import Answered, News
+from import_pipeline.ratelimit.client.outbox import Answered, News
+from import_pipeline.ratelimit.client.wait_queue import Permit
 from import_pipeline.ratelimit.protocol import SECOND, Ask, Counted, Delays, Named, Outcome, Settled
 
 ASK = Ask(api="x", process="1", tiers=())

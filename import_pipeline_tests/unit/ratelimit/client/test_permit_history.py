@@ -1,6 +1,6 @@
 """What a process remembers of its own requests."""
 
-from import_pipeline.ratelimit.memory import Memory
+from import_pipeline.ratelimit.client.permit_history import Memory
 from import_pipeline.ratelimit.protocol import SECOND, Outcome, Settled
 
 
