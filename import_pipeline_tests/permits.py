@@ -25,8 +25,8 @@ from import_pipeline.ratelimit.protocol import (
     StoreError,
     Wanted,
 )
-from import_pipeline.ratelimit.redis_storage import SCRIPT, RedisPermits
-from import_pipeline.ratelimit.sqlite_storage import SQLitePermits
+from import_pipeline.ratelimit.stores.redis import SCRIPT, RedisPermits
+from import_pipeline.ratelimit.stores.sqlite import SQLitePermits
 from import_pipeline.testing import FakeClock, MemoryPermits
 
 LOOK_AHEAD = 30_000

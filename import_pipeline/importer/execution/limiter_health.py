@@ -4,7 +4,7 @@ import asyncio
 
 from import_pipeline.errors import LimiterUnavailable
 from import_pipeline.importer.runtime.context import Work
-from import_pipeline.ratelimit.inspection import eviction, inspect_redis
+from import_pipeline.ratelimit.stores.redis_health import eviction, inspect_redis
 from import_pipeline.settings import Settings
 
 EVICTS = "limiter_store_evicts"

@@ -3,7 +3,7 @@
 import pytest
 
 from import_pipeline.cli.checkups import given_twice, mistyped, silence, skew
-from import_pipeline.ratelimit.inspection import RedisState, weaknesses
+from import_pipeline.ratelimit.stores.redis_health import RedisState, weaknesses
 
 SOUND = {
     "seconds": 0.0,

@@ -7,8 +7,8 @@ from limits import parse
 from limits.storage import Storage, storage_from_string
 from limits.strategies import STRATEGIES, FixedWindowRateLimiter
 
-from import_pipeline.ratelimit.storage import storage_uri
-from import_pipeline.ratelimit.strategy import NAME, ResponseClockedRateLimiter, register
+from import_pipeline.ratelimit.limits_strategy import NAME, ResponseClockedRateLimiter, register
+from import_pipeline.ratelimit.stores.open import storage_uri
 
 
 @pytest.fixture(params=["sqlite", "redis"])

@@ -10,9 +10,9 @@ from redis.exceptions import RedisError, ResponseError
 
 from import_pipeline.errors import LimiterUnavailable
 from import_pipeline.ratelimit import open_permits
-from import_pipeline.ratelimit.inspection import inspect_redis, weaknesses
 from import_pipeline.ratelimit.protocol import Ask, StoreError
-from import_pipeline.ratelimit.store_errors import store_error
+from import_pipeline.ratelimit.stores.redis_errors import store_error
+from import_pipeline.ratelimit.stores.redis_health import inspect_redis, weaknesses
 from import_pipeline_tests.server import free_port
 from import_pipeline_tests.servers import RedisServer
 

@@ -4,8 +4,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from import_pipeline.ratelimit.protocol import Permits
-from import_pipeline.ratelimit.redis_storage import RedisPermits
-from import_pipeline.ratelimit.sqlite_storage import SQLitePermits
+from import_pipeline.ratelimit.stores.redis import RedisPermits
+from import_pipeline.ratelimit.stores.sqlite import SQLitePermits
 
 
 def storage_uri(redis_url: str | None, sqlite_path: Path) -> str:

@@ -13,7 +13,7 @@ import pytest
 from import_pipeline.errors import LimiterUnavailable
 from import_pipeline.ratelimit import Limiter, open_permits, parse_tiers
 from import_pipeline.ratelimit.protocol import SECOND, Ask, Outcome, Settled, StoreError, Wanted
-from import_pipeline.ratelimit.redis_storage import RedisPermits
+from import_pipeline.ratelimit.stores.redis import RedisPermits
 from import_pipeline_tests.permits import FakeTimeRedis, VirtualTime, sqlite_store
 from import_pipeline_tests.server import free_port
 from import_pipeline_tests.servers import RedisServer

@@ -11,7 +11,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from import_pipeline.ratelimit.protocol import Ask, Exchange
-from import_pipeline.ratelimit.store_errors import store_error
+from import_pipeline.ratelimit.stores.redis_errors import store_error
 
 PARTS = ("1_state", "2_trials", "2_found", "3_places", "4_learning", "5_settle", "6_grant", "7_store")
 SCRIPT = "".join(files("import_pipeline.ratelimit").joinpath(f"lua/{part}.lua").read_text() for part in PARTS)

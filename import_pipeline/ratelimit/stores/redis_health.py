@@ -7,7 +7,7 @@ from typing import Any
 from redis import Redis, RedisError
 
 from import_pipeline.errors import LimiterUnavailable
-from import_pipeline.ratelimit.store_errors import store_error
+from import_pipeline.ratelimit.stores.redis_errors import store_error
 from import_pipeline.redaction import redact
 
 ANSWER_SECONDS = 3.0

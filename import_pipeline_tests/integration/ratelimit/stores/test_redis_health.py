@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from import_pipeline.errors import LimiterUnavailable
-from import_pipeline.ratelimit.inspection import inspect_redis, weaknesses
+from import_pipeline.ratelimit.stores.redis_health import inspect_redis, weaknesses
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""The stores of permits: Redis or Valkey for many hosts, SQLite for one, memory for tests."""
