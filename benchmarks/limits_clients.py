@@ -17,7 +17,7 @@ import httpx
 from benchmarks.limits_peers import PEERS
 from benchmarks.limits_task import Send, Task
 from import_pipeline.ratelimit import Limiter, RateLimitedTransport, open_permits, parse_tiers
-from import_pipeline.ratelimit.connections import open_connections
+from import_pipeline.ratelimit.http.aiohttp_transport import open_connections
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ from limits.storage import storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 
 from benchmarks.limits_task import Send, Task
-from import_pipeline.ratelimit.connections import open_connections
+from import_pipeline.ratelimit.http.aiohttp_transport import open_connections
 
 TOO_MANY = 429
 

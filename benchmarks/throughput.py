@@ -28,7 +28,7 @@ from import_pipeline import run_import
 from import_pipeline.clock import SystemClock
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.importer.source_loader import load_sources
-from import_pipeline.ratelimit.connections import open_connections
+from import_pipeline.ratelimit.http.aiohttp_transport import open_connections
 from import_pipeline.settings import load_settings
 from source_api.process import serve
 

@@ -10,7 +10,7 @@ import httpx
 from hypothesis import strategies as st
 
 from import_pipeline.ratelimit import Limiter, RateLimitedTransport, open_permits, parse_tiers
-from import_pipeline.ratelimit.connections import open_connections
+from import_pipeline.ratelimit.http.aiohttp_transport import open_connections
 from import_pipeline.ratelimit.protocol import (
     SECOND,
     Ask,

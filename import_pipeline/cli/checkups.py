@@ -25,7 +25,7 @@ from import_pipeline.importer.installation import Installation, open_installatio
 from import_pipeline.importer.monitoring.stalled import vacancy_of
 from import_pipeline.importer.source_loader import checked, listed_in, load_sources, shared_tables
 from import_pipeline.ratelimit import Limiter, open_permits, parse_tiers
-from import_pipeline.ratelimit.proxies import environment_proxy
+from import_pipeline.ratelimit.http.proxies import environment_proxy
 from import_pipeline.ratelimit.stores.redis_health import inspect_redis, weaknesses
 from import_pipeline.redaction import redact
 from import_pipeline.rules.outcome import Verdict, judge

@@ -21,7 +21,7 @@ from import_pipeline.importer.runtime.api_client import Api, open_api
 from import_pipeline.importer.source_loader import configure
 from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.ratelimit import open_permits
-from import_pipeline.ratelimit.connections import open_connections
+from import_pipeline.ratelimit.http.aiohttp_transport import open_connections
 from import_pipeline.ratelimit.protocol import Ask, Exchange, Permits
 from import_pipeline.rules.status import Trigger
 from import_pipeline.settings import Settings

@@ -11,7 +11,7 @@ from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.lifecycle.acquire import new_import, prepare
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.importer.source_loader import configure
-from import_pipeline.ratelimit.connections import open_connections
+from import_pipeline.ratelimit.http.aiohttp_transport import open_connections
 from import_pipeline.rules.status import Trigger
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline_tests.faults.promise import assert_kept

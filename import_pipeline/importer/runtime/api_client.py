@@ -16,10 +16,10 @@ from import_pipeline.importer.user_code.auth import send_with
 from import_pipeline.importer.user_code.hooks import CONNECTOR, COST, FLAG, call_hook, said_of
 from import_pipeline.importer.user_code.request_secrets import KnownSecrets, secrets_of
 from import_pipeline.ratelimit import Limiter, Permits, RateLimitedTransport, Usage, open_permits, parse_tiers
-from import_pipeline.ratelimit.connections import open_connections
+from import_pipeline.ratelimit.http.aiohttp_transport import open_connections
+from import_pipeline.ratelimit.http.decompression import ACCEPTED
+from import_pipeline.ratelimit.http.proxies import environment_proxy
 from import_pipeline.ratelimit.lanes import LISTS
-from import_pipeline.ratelimit.proxies import environment_proxy
-from import_pipeline.ratelimit.unpacking import ACCEPTED
 from import_pipeline.redaction import keep, keep_headers
 from import_pipeline.settings import Settings
 

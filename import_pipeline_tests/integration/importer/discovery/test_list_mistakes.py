@@ -6,7 +6,7 @@ import json
 import httpx
 import pytest
 
-from import_pipeline.ratelimit.connections import open_connections
+from import_pipeline.ratelimit.http.aiohttp_transport import open_connections
 from import_pipeline.sources.items import ImportedItem, ItemsSource
 from import_pipeline.testing import CannedTransport
 from import_pipeline_tests.importing import (

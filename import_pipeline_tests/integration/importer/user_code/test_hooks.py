@@ -9,7 +9,7 @@ from sqlalchemy.exc import InvalidRequestError
 
 from import_pipeline import run_import
 from import_pipeline.errors import UsageError
-from import_pipeline.ratelimit.answer import Answer
+from import_pipeline.ratelimit.http.response import Answer
 from import_pipeline.testing import CannedTransport
 from import_pipeline_tests import scripted
 from import_pipeline_tests.importing import counts, import_through, placeless, placeless_reasons, reasons, settings

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from import_pipeline.rules.nesting import nests_deeper
+from import_pipeline.ratelimit.http.json_depth import nests_deeper
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.text(st.sampled_from('[]{}"\\a'), max_size=6),

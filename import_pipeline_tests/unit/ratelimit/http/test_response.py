@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from import_pipeline.ratelimit.answer import Answer
+from import_pipeline.ratelimit.http.response import Answer
 
 DATA = {"name": "Zoë", "price": "12 £"}
 TEXT = json.dumps(DATA, ensure_ascii=False)

@@ -8,13 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from import_pipeline.ratelimit.unpacking import (
-    CHUNK,
-    TooManyLayers,
-    Unpacker,
-    UnpackError,
-    encodings_of,
-)
+from import_pipeline.ratelimit.http.decompression import CHUNK, TooManyLayers, Unpacker, UnpackError, encodings_of
 
 
 def raw_deflate(text: bytes) -> bytes:

@@ -7,14 +7,14 @@ from typing import Any
 
 import httpx
 
-from import_pipeline.ratelimit.answer import Answer
 from import_pipeline.ratelimit.client.wait_queue import Permit
+from import_pipeline.ratelimit.http.decompression import TooManyLayers, Unpacker, UnpackError, encodings_of
+from import_pipeline.ratelimit.http.json_depth import nests_deeper
+from import_pipeline.ratelimit.http.response import Answer
+from import_pipeline.ratelimit.http.send_timing import Sending
 from import_pipeline.ratelimit.lanes import Lanes
 from import_pipeline.ratelimit.limiter import Limiter
-from import_pipeline.ratelimit.sending import Sending
-from import_pipeline.ratelimit.unpacking import TooManyLayers, Unpacker, UnpackError, encodings_of
 from import_pipeline.redaction import meet_request
-from import_pipeline.rules.nesting import nests_deeper
 from import_pipeline.rules.signals import (
     Standing,
     is_refusal,

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from import_pipeline.ratelimit.connections import open_connections
-from import_pipeline.ratelimit.transport import CUT_OFF
+from import_pipeline.ratelimit.http.aiohttp_transport import open_connections
+from import_pipeline.ratelimit.http.transport import CUT_OFF
 
 pytestmark = pytest.mark.anyio
 

@@ -13,7 +13,7 @@ import httpx
 import yarl
 from httpx_aiohttp import AiohttpTransport
 
-from import_pipeline.ratelimit.sending import CONNECTS, SENDS, Trace
+from import_pipeline.ratelimit.http.send_timing import CONNECTS, SENDS, Trace
 
 #: The request that the running task sends, and its trace; aiohttp passes nothing of the kind on.
 _traced: ContextVar[tuple[httpx.Request, Trace | None] | None] = ContextVar("traced", default=None)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from import_pipeline.ratelimit.sending import Sending
+from import_pipeline.ratelimit.http.send_timing import Sending
 from import_pipeline.testing import FakeClock
 
 pytestmark = pytest.mark.anyio

@@ -3,7 +3,7 @@
 import pytest
 
 from import_pipeline.errors import SettingError
-from import_pipeline.ratelimit.proxies import environment_proxy
+from import_pipeline.ratelimit.http.proxies import environment_proxy
 from import_pipeline.redaction import redact
 
 NAMES = [f"{kind}_proxy" for kind in ("http", "https", "all", "no")]

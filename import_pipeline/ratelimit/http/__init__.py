@@ -1,0 +1,1 @@
+"""The limiter as an httpx transport, and the bounded reading of responses."""
