@@ -26,7 +26,7 @@ from import_pipeline.rules.status import Trigger
 from import_pipeline.settings import load_settings
 from import_pipeline.sources.items import ImportedItem
 from import_pipeline.tracking import imports, items
-from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.database.engine import Database
 from import_pipeline_tests import asking
 from import_pipeline_tests.together import PRELOAD
 from source_api.app import create_app

@@ -18,14 +18,14 @@ from import_pipeline.rules.status import ImportStatus, ItemStatus, Trigger
 from import_pipeline.settings import SourceSettings, load_settings
 from import_pipeline.sources.items import ImportedItem, ItemsSource
 from import_pipeline.testing import FakeClock
-from import_pipeline.tracking import claims, events, imports, pages, scheduling
+from import_pipeline.tracking import claims, events, imports, list_pages, scheduling
 from import_pipeline.tracking.claims import Done, Failure
-from import_pipeline.tracking.database import Database
-from import_pipeline.tracking.pages import Discovered, Page
-from import_pipeline.tracking.process import Worker
+from import_pipeline.tracking.database.engine import Database
+from import_pipeline.tracking.list_pages import Discovered, Page
 from import_pipeline.tracking.schema import upgrade
 from import_pipeline.tracking.tables import import_item_statuses, import_requests, tracking_metadata
-from import_pipeline.tracking.user_tables import ensure_table
+from import_pipeline.tracking.user_rows.user_tables import ensure_table
+from import_pipeline.tracking.workers import Worker
 
 #: Between the slots of nine and of noon.
 TEN = datetime(2030, 6, 1, 10, tzinfo=UTC)
@@ -133,11 +133,11 @@ class Hand:
         ]
         checkpoint = {"page": 1, "complete": done, "stopped": stopped}
         page = Page(items=found, checkpoint=checkpoint, total=len(ids) if done else None)
-        return self.life.do(pages.store_page, self.row, self.lease, ImportedItem, page, self.life.now)
+        return self.life.do(list_pages.store_page, self.row, self.lease, ImportedItem, page, self.life.now)
 
     def select(self):
         """The items of a retry."""
-        self.life.do(pages.select_unfinished, self.row, self.lease, self.row.retry_of, self.life.now)
+        self.life.do(list_pages.select_unfinished, self.row, self.lease, self.row.retry_of, self.life.now)
 
     def beat(self):
         self.life.do(imports.beat, self.lease, self.life.now, imports.Pulse())

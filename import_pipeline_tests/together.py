@@ -13,7 +13,7 @@ PRELOAD = [
     "import_pipeline.cli",
     "import_pipeline.defs.launch",
     "import_pipeline.sources.items",
-    "import_pipeline.tracking.user_tables",
+    "import_pipeline.tracking.user_rows.user_tables",
     "import_pipeline_tests.servers",
     "psycopg2",
     "pytest",

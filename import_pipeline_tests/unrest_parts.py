@@ -19,8 +19,8 @@ from import_pipeline.importer.execution.run import Run, carry_out
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.testing import CannedTransport, FakeClock
-from import_pipeline.tracking.database import Database
-from import_pipeline.tracking.process import Worker, machine
+from import_pipeline.tracking.database.engine import Database
+from import_pipeline.tracking.workers import Worker, machine
 from import_pipeline_tests.dying import Died
 
 #: A run that nobody waits for leaves its import during a longer pause.

@@ -22,7 +22,7 @@ from sqlalchemy import select
 from import_pipeline import run_import
 from import_pipeline.settings import load_settings
 from import_pipeline.sources.items import ImportedItem
-from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.database.engine import Database
 
 run_import("items")
 database = Database(load_settings().database_url)

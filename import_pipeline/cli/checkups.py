@@ -30,9 +30,9 @@ from import_pipeline.ratelimit.stores.redis_health import inspect_redis, weaknes
 from import_pipeline.redaction import redact
 from import_pipeline.rules.outcome import Verdict, judge
 from import_pipeline.settings import SETTINGS, SOURCE_SETTINGS, Settings, variable_prefix
-from import_pipeline.tracking import imports, watch
-from import_pipeline.tracking.database import Database
-from import_pipeline.tracking.inspection import is_superuser, is_writable, missing_rights, server_seconds
+from import_pipeline.tracking import imports, queries
+from import_pipeline.tracking.database.engine import Database
+from import_pipeline.tracking.database.health import is_superuser, is_writable, missing_rights, server_seconds
 from import_pipeline.tracking.schema import HEAD, address
 
 #: Clocks that differ by more than this make slots and leases surprising.
@@ -144,7 +144,7 @@ def of_unlisted_sources(settings: Settings, found: Database) -> list[str]:
         return []  # the check of the sources says so
     with found.read() as connection:
         left = of_unlisted(connection, names)
-        requested = sorted({source for source, _, _ in watch.waiting_wishes(connection)} - {*names})
+        requested = sorted({source for source, _, _ in queries.waiting_wishes(connection)} - {*names})
     mend = "list the source in IMPORT_PIPELINE_SOURCES again, or end it with"
     notes = [
         f"import {row.id} of {row.source} is {row.status}, and its source is not listed: {mend} "

@@ -16,8 +16,8 @@ from import_pipeline.importer.limiter_usage import Gauges
 from import_pipeline.importer.monitoring.queries import narrowed, source_of, view_in
 from import_pipeline.importer.source_loader import find_source
 from import_pipeline.rules.status import ENDED, SHOWN
-from import_pipeline.tracking import events, imports, items, shards, watch
-from import_pipeline.tracking.watch import Filter
+from import_pipeline.tracking import events, imports, items, queries, shards
+from import_pipeline.tracking.queries import Filter
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 
@@ -71,7 +71,7 @@ def list_imports(source: str | None, status: str | None, limit: int, as_json: bo
         now = installation.clock.now()
         with installation.database.read() as connection:
             which = narrowed(connection, installation, which, now)
-            found = watch.find(connection, which, now, sort="id", limit=limit)
+            found = queries.find(connection, which, now, sort="id", limit=limit)
             views = [view_in(connection, installation, row, now) for row in found]
         if as_json:
             click.echo(json.dumps({"imports": [screen.listed(view) for view in views]}))

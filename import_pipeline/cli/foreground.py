@@ -31,7 +31,7 @@ from import_pipeline.importer.user_code.interruption import endings
 from import_pipeline.rules.status import ImportStatus, Trigger, with_reason
 from import_pipeline.tracking import imports, items, scheduling
 from import_pipeline.tracking.imports import ImportRow
-from import_pipeline.tracking.process import this_process
+from import_pipeline.tracking.workers import this_process
 
 if TYPE_CHECKING:
     from import_pipeline.defs.launch import FinishedRun

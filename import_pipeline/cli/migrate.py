@@ -10,7 +10,7 @@ from import_pipeline.cli.consent import ask, yes
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.settings import Settings, load_settings
 from import_pipeline.tracking import schema
-from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.database.engine import Database
 
 
 @click.command()

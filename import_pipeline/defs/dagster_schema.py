@@ -17,8 +17,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from import_pipeline.errors import DatabaseUnavailable, SchemaError
 from import_pipeline.rules.database_errors import Meaning
 from import_pipeline.settings import Settings
-from import_pipeline.tracking.database_errors import in_words, is_trouble, meaning_of, sentence
-from import_pipeline.tracking.locks import schema_lock
+from import_pipeline.tracking.database.driver_errors import in_words, is_trouble, meaning_of, sentence
+from import_pipeline.tracking.database.locks import schema_lock
 
 DEFAULT = "import_pipeline_dagster"
 #: Where Dagster's storage keeps its revision; the only table of its that has a common name and no columns of its own.

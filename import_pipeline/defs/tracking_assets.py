@@ -8,7 +8,7 @@ from import_pipeline.defs import metadata, names
 from import_pipeline.defs.places import Places
 from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.tracking import imports, tables
-from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.database.engine import Database
 
 DESCRIPTIONS = {
     names.IMPORTS: "One row per import: what it covers, where it stands, its counters, and why it ended.",

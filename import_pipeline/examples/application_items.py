@@ -15,10 +15,10 @@ from import_pipeline.defs import names
 from import_pipeline.defs.downstream import build_sequel_sensor, completed_imports
 from import_pipeline.importer.installation import Installation, open_for
 from import_pipeline.sources.items import ImportedItem
-from import_pipeline.tracking.completed import items_of
-from import_pipeline.tracking.dialect import insert_into
-from import_pipeline.tracking.model_columns import chunks
-from import_pipeline.tracking.user_tables import ensure_table
+from import_pipeline.tracking.completions import items_of
+from import_pipeline.tracking.database.dialect import insert_into
+from import_pipeline.tracking.user_rows.model_columns import chunks
+from import_pipeline.tracking.user_rows.user_tables import ensure_table
 
 
 class Base(DeclarativeBase):

@@ -10,10 +10,10 @@ from import_pipeline.importer.source_loader import configured_among_others, find
 from import_pipeline.logs import set_up
 from import_pipeline.redaction import mask_logs
 from import_pipeline.settings import Settings, load_settings
-from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.database.engine import Database
+from import_pipeline.tracking.database.server_clock import clock_of
 from import_pipeline.tracking.schema import upgrade
-from import_pipeline.tracking.server_clock import clock_of
-from import_pipeline.tracking.user_tables import ensure_table
+from import_pipeline.tracking.user_rows.user_tables import ensure_table
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from import_pipeline.importer.monitoring.view import ImportView, Outlook, as_jso
 from import_pipeline.panel.panel import Panel, panel_of
 from import_pipeline.panel.views import Query
 from import_pipeline.rules.status import ImportStatus
-from import_pipeline.tracking import schedules, watch
+from import_pipeline.tracking import queries, schedules
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -109,7 +109,7 @@ class Figures:
         family = GaugeMetricFamily(f"{PREFIX}imports", "Imports by status", labels=["source", "status"])
         now = installation.clock.now()
         with installation.database.read() as connection:
-            counted = watch.counts(connection, now)
+            counted = queries.counts(connection, now)
         for (source, status), number in sorted(counted.items()):
             family.add_metric([source, status], number)
         yield family
@@ -117,7 +117,7 @@ class Figures:
     def _completed(self) -> GaugeMetricFamily:
         installation = self._panel.installation
         with installation.database.read() as connection:
-            ends = [(each.name, watch.latest_completed(connection, each.name)) for each in installation.sources]
+            ends = [(each.name, queries.latest_completed(connection, each.name)) for each in installation.sources]
         values = [(name, None if end is None else end.timestamp()) for name, end in ends]
         return _family("import_completed_timestamp_seconds", "When a full import last completed", values)
 
@@ -133,7 +133,7 @@ class Figures:
         installation = self._panel.installation
         with installation.database.read() as connection:
             for source in installation.sources:
-                begun = watch.latest_begun(connection, source.name)
+                begun = queries.latest_begun(connection, source.name)
                 if begun is not None:
                     yield source.name, begun
 

@@ -23,7 +23,7 @@ from import_pipeline.rules.status import (
     Trigger,
     said_of_end,
 )
-from import_pipeline.tracking.watch import SORTABLE, Filter
+from import_pipeline.tracking.queries import SORTABLE, Filter
 
 #: The statuses in the order of the tabs, with the name of each one's icon; that of no worker is there when needed only.
 ICONS: Mapping[str, str] = {

@@ -13,16 +13,17 @@ from sqlalchemy import Connection, and_, bindparam, or_, select, update
 
 from import_pipeline.contracts import Importable
 from import_pipeline.rules.status import ImportKind, ItemStatus
-from import_pipeline.tracking import importables, items, outcomes, versions
+from import_pipeline.tracking import counters, items, source_items
+from import_pipeline.tracking.counters import Outcomes
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease, hold
-from import_pipeline.tracking.outcomes import Outcomes
-from import_pipeline.tracking.row_ids import item_id
-from import_pipeline.tracking.row_swaps import set_aside
-from import_pipeline.tracking.row_writing import RowsRefused, upsert
-from import_pipeline.tracking.sent import NOTHING, Sent
+from import_pipeline.tracking.request_counters import NOTHING, Sent
+from import_pipeline.tracking.source_items import Seen
 from import_pipeline.tracking.tables import import_item_statuses as statuses
-from import_pipeline.tracking.versions import Seen
+from import_pipeline.tracking.user_rows import reading
+from import_pipeline.tracking.user_rows.row_ids import item_id
+from import_pipeline.tracking.user_rows.row_swaps import set_aside
+from import_pipeline.tracking.user_rows.row_writing import RowsRefused, upsert
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +187,7 @@ def complete(
     """
     # Counted before it is known to be so: the import's row is to be locked first anyway, and nearly always it is so.
     expected = _outcomes(done)
-    outcomes.add(connection, lease, now, expected, sent)
+    counters.add(connection, lease, now, expected, sent)
     held = _mark_completed(connection, lease, done, now)
     changed = [each.importable for each in held if not each.unchanged]
     _check_ids(model, held)
@@ -196,7 +197,7 @@ def complete(
     _link(connection, model, [each.claim for each in held if not each.claim.linked])
     _remember(connection, row, held)
     if len(held) < len(done):
-        outcomes.add(connection, lease, now, _outcomes(held) - expected)
+        counters.add(connection, lease, now, _outcomes(held) - expected)
 
 
 def _check_ids(model: type[Any], done: Sequence[Done]) -> None:
@@ -231,16 +232,16 @@ def _remember(connection: Connection, row: ImportRow, stored: Sequence[Done]) ->
         if each.claim.version or each.etag or chosen
     ]
     if chosen:
-        versions.remember(connection, row, news)
+        source_items.remember(connection, row, news)
     else:
-        versions.store_versions(connection, row, news)
+        source_items.store_versions(connection, row, news)
 
 
 def _link(connection: Connection, model: type[Any], claims: Sequence[Claim]) -> None:
     """Write the primary keys of rows that were stored only now: chosen items that no list page had brought before."""
     if not claims:
         return
-    keys = importables.ids(connection, model, [claim.external_id for claim in claims])
+    keys = reading.ids(connection, model, [claim.external_id for claim in claims])
     connection.execute(
         update(statuses).where(statuses.c.id == bindparam("of_status")).values(importable_id=bindparam("key")),
         [{"of_status": claim.status_id, "key": keys.get(claim.external_id)} for claim in claims],
@@ -260,7 +261,7 @@ def fail(
     own = [failure for failure in failures if failure.claim.status_id in mine]
     _mark_failed(connection, own, now)
     lost = sum(failure.next_attempt_at is None for failure in own)
-    outcomes.add(connection, lease, now, Outcomes(failed=lost), sent)
+    counters.add(connection, lease, now, Outcomes(failed=lost), sent)
 
 
 def _mark_failed(connection: Connection, failures: Sequence[Failure], now: datetime) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, exists, insert, select
 
 from import_pipeline.logs import tell
 from import_pipeline.rules.leave import Leave
-from import_pipeline.tracking.database import when_committed
+from import_pipeline.tracking.database.engine import when_committed
 from import_pipeline.tracking.tables import import_events, imports
 
 #: What an import does while it stands still; the event's `until` and `reason` say for how long and why. Without `until`

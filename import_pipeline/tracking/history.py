@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session, object_mapper, object_session
 
 from import_pipeline.errors import UsageError
 from import_pipeline.rules.status import ItemStatus
-from import_pipeline.tracking.model_columns import table_of
 from import_pipeline.tracking.tables import import_item_statuses
+from import_pipeline.tracking.user_rows.model_columns import table_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,11 +20,11 @@ from import_pipeline.rules.status import (
     check_transition,
     sources_of,
 )
-from import_pipeline.tracking import resumes, sent
+from import_pipeline.tracking import request_counters, resumes
 from import_pipeline.tracking.leases import Lease, guarded, lost, released, renew_claims, write
-from import_pipeline.tracking.process import Worker
-from import_pipeline.tracking.sent import Sent
+from import_pipeline.tracking.request_counters import Sent
 from import_pipeline.tracking.tables import import_item_statuses, import_shards, imports
+from import_pipeline.tracking.workers import Worker
 
 #: In an import's metadata: seconds in which no process worked on it, and the moment from which on nobody did before it
 #: was taken over or ended by somebody else, as long as that time is not counted.
@@ -342,7 +342,7 @@ def time_of(pulse: Pulse) -> dict[str, Any]:
 
 def counted(connection: Connection, pulse: Pulse) -> dict[str, Any]:
     """The import's counters with the pulse added, for an UPDATE."""
-    return sent.counted(pulse) | {
+    return request_counters.counted(pulse) | {
         "rate_limit_sleeps_count": _greatest(connection, imports.c.rate_limit_sleeps_count, pulse.sleeps),
         "total_sleep_seconds": _greatest(connection, imports.c.total_sleep_seconds, pulse.slept_seconds),
     }

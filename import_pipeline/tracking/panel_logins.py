@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, select
 
-from import_pipeline.tracking.dialect import insert_into
+from import_pipeline.tracking.database.dialect import insert_into
 from import_pipeline.tracking.tables import panel_logouts
 
 

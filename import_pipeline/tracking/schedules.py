@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, and_, func, select, update
 
 from import_pipeline.rules.status import ImportStatus, Trigger
-from import_pipeline.tracking.dialect import insert_into
+from import_pipeline.tracking.database.dialect import insert_into
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.tables import imports
 from import_pipeline.tracking.tables import source_schedules as schedules

@@ -10,10 +10,10 @@ from sqlalchemy import ColumnElement, Connection, delete, not_, or_, select, upd
 
 from import_pipeline.rules.status import ENDED, ImportStatus, Trigger
 from import_pipeline.tracking import events
-from import_pipeline.tracking.dialect import insert_into
+from import_pipeline.tracking.database.dialect import insert_into
 from import_pipeline.tracking.imports import ImportRow, NewImport, rows
-from import_pipeline.tracking.process import Worker
 from import_pipeline.tracking.tables import imports
+from import_pipeline.tracking.workers import Worker
 
 _UNENDED = imports.c.status.in_([ImportStatus.SCHEDULED, ImportStatus.RUNNING])
 

@@ -13,9 +13,9 @@ from sqlalchemy.exc import ProgrammingError
 
 from import_pipeline.errors import DatabaseUnavailable, SchemaError
 from import_pipeline.rules.status import ImportStatus
-from import_pipeline.tracking.database import Database
-from import_pipeline.tracking.database_errors import in_words
-from import_pipeline.tracking.locks import schema_lock
+from import_pipeline.tracking.database.driver_errors import in_words
+from import_pipeline.tracking.database.engine import Database
+from import_pipeline.tracking.database.locks import schema_lock
 from import_pipeline.tracking.tables import tracking_metadata
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select, update
 
 from import_pipeline.rules.status import ENDED
 from import_pipeline.tracking import imports, leases
-from import_pipeline.tracking.dialect import insert_into
+from import_pipeline.tracking.database.dialect import insert_into
 from import_pipeline.tracking.imports import ImportRow, Pulse
 from import_pipeline.tracking.leases import Lease
-from import_pipeline.tracking.process import Worker
-from import_pipeline.tracking.sent import add_to_shard
+from import_pipeline.tracking.request_counters import add_to_shard
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import import_shards as shards
 from import_pipeline.tracking.tables import imports as table
+from import_pipeline.tracking.workers import Worker
 
 
 @dataclass(frozen=True, kw_only=True)

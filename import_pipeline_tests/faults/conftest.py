@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from import_pipeline.tracking.process import Worker, machine
+from import_pipeline.tracking.workers import Worker, machine
 
 
 @pytest.fixture(scope="session")

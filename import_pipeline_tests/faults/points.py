@@ -26,7 +26,7 @@ from import_pipeline.ratelimit.protocol import Ask, Exchange, Permits
 from import_pipeline.rules.status import Trigger
 from import_pipeline.settings import Settings
 from import_pipeline.sources.items import ItemsSource
-from import_pipeline.tracking.process import Worker, this_process
+from import_pipeline.tracking.workers import Worker, this_process
 
 #: The status that a statement gives to item rows -> the step of the import that it belongs to.
 STEPS = {"processing": "claim", "completed": "marked", "failed": "failed", "pending": "released"}

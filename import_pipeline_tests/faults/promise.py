@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from import_pipeline import run_import
 from import_pipeline.rules.status import ImportStatus, ItemStatus
-from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.tables import import_item_statuses, imports
 from import_pipeline_tests import asking
 from import_pipeline_tests.importing import rows, settings, tracking

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from import_pipeline import run_import
 from import_pipeline.errors import DatabaseUnavailable
-from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.database.engine import Database
 from import_pipeline_tests.acceptance.outside import some_details, stats
 from import_pipeline_tests.faults.points import Points, import_past
 from import_pipeline_tests.faults.promise import assert_kept, start_over

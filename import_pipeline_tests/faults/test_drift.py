@@ -9,7 +9,7 @@ from import_pipeline import run_import
 from import_pipeline.errors import SchemaError
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.testing import CannedTransport
-from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.database.engine import Database
 from import_pipeline_tests.importing import (
     counts,
     demo_api,

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from import_pipeline import run_import
-from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.tables import tracking_metadata
 from import_pipeline_tests.importing import counts, demo_api, rows, settings
 

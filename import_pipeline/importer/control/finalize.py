@@ -10,7 +10,7 @@ from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.lifecycle.finish import complete
 from import_pipeline.importer.lifecycle.workers import living
 from import_pipeline.rules.status import ImportKind, ImportStatus
-from import_pipeline.tracking import events, imports, items, leases, pruning, versions
+from import_pipeline.tracking import events, imports, items, leases, retention, source_items
 from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.tables import imports as table
 
@@ -114,9 +114,9 @@ def confirm_gone(installation: Installation, import_id: int) -> int:
         partial = row.kind is ImportKind.SELECTION or row.incomplete_reason or "limit" in row.metadata
         if row.status is not ImportStatus.COMPLETED or partial:
             raise UsageError(f"import {import_id} did not see its whole list: nothing can be told to be gone by it")
-        if versions.seen_since(connection, row):
+        if source_items.seen_since(connection, row):
             raise UsageError(f"import {import_id} is not the latest of {row.source}: expected that one")
-        gone = versions.mark_gone(connection, row, now, most_share=1.0)
+        gone = source_items.mark_gone(connection, row, now, most_share=1.0)
         if gone.count != row.metadata.get("gone_unconfirmed", 0):  # by an import that was deleted since
             raise UsageError(
                 f"items of {row.source} were met after import {import_id}: what is gone now, only a new import tells"
@@ -150,14 +150,14 @@ def prune(
     dropped, batches = 0, 0
     while most_batches is None or batches < most_batches:
         with installation.database.read() as connection:
-            import_id = pruning.next_import(connection, now - timedelta(days=days), sources)
+            import_id = retention.next_import(connection, now - timedelta(days=days), sources)
         if import_id is None:
             break
         with installation.database.write() as connection:
-            needed = pruning.is_needed(connection, import_id)  # a retry may have been asked for since the look
-            some = 0 if needed else pruning.drop_batch(connection, import_id, batch)
+            needed = retention.is_needed(connection, import_id)  # a retry may have been asked for since the look
+            some = 0 if needed else retention.drop_batch(connection, import_id, batch)
             if some < batch and not needed:
-                pruning.conclude(connection, import_id, now)
+                retention.conclude(connection, import_id, now)
         dropped += some
         batches += 1
     return dropped
@@ -166,7 +166,7 @@ def prune(
 def kept_rows(installation: Installation, days: float) -> list[int]:
     """The imports of which `prune` drops nothing although they are old enough: a retry still needs their rows."""
     with installation.database.read() as connection:
-        return pruning.kept(connection, installation.clock.now() - timedelta(days=days))
+        return retention.kept(connection, installation.clock.now() - timedelta(days=days))
 
 
 def prune_by_age(installation: Installation, source: ImportSource) -> int:

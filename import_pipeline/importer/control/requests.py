@@ -19,8 +19,8 @@ from import_pipeline.importer.lifecycle.workers import living
 from import_pipeline.rules.overdue import ImportState, coming_slots
 from import_pipeline.rules.status import ENDED, ImportStatus, Trigger
 from import_pipeline.tracking import events, imports, items, requests, scheduling
+from import_pipeline.tracking.database.locks import requests_lock
 from import_pipeline.tracking.imports import ImportRow
-from import_pipeline.tracking.locks import requests_lock
 from import_pipeline.tracking.requests import Request, Wish
 
 

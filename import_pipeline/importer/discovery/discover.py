@@ -20,8 +20,8 @@ from import_pipeline.ratelimit import BodyRefused
 from import_pipeline.rules.backoff import retry_delay
 from import_pipeline.rules.list_answers import PageVerdict, judge_page
 from import_pipeline.rules.signals import answered_at, retry_after
-from import_pipeline.tracking import numbers, pages
-from import_pipeline.tracking.pages import Apart, Discovered, Page
+from import_pipeline.tracking import item_numbers, list_pages
+from import_pipeline.tracking.list_pages import Apart, Discovered, Page
 
 #: A longer wait that an answer to a list request asks for is taken for a mistake: the backoff decides then.
 LONGEST_WAIT = timedelta(minutes=10)
@@ -129,9 +129,9 @@ async def _store(
 
     def store(connection: Connection, apart: Apart | None) -> Checkpoint:
         sent, now = work.uncounted.take(connection), work.clock.now()
-        new = pages.store_page(connection, work.row, work.lease, work.source.model, page, now, sent, apart)
+        new = list_pages.store_page(connection, work.row, work.lease, work.source.model, page, now, sent, apart)
         if work.source.partitions.size is not None:
-            numbers.number(connection, work.source.name, [item.external_id for item in found])
+            item_numbers.number(connection, work.source.name, [item.external_id for item in found])
         return settle(connection, work, after, new=new, found=len({item.external_id for item in found}))
 
     settled = await writer.store(page, store)

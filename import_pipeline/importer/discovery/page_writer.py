@@ -9,11 +9,11 @@ from sqlalchemy.exc import StatementError
 
 from import_pipeline.contracts import Importable
 from import_pipeline.importer.runtime.context import StoredItem, Work
-from import_pipeline.tracking import pages
-from import_pipeline.tracking.pages import Apart, Discovered, Page
-from import_pipeline.tracking.row_rescue import store_apart, store_swaps
-from import_pipeline.tracking.row_swaps import handing_over
-from import_pipeline.tracking.row_writing import RowsRefused, refusal_of
+from import_pipeline.tracking import list_pages
+from import_pipeline.tracking.list_pages import Apart, Discovered, Page
+from import_pipeline.tracking.user_rows.row_rescue import store_apart, store_swaps
+from import_pipeline.tracking.user_rows.row_swaps import handing_over
+from import_pipeline.tracking.user_rows.row_writing import RowsRefused, refusal_of
 
 T = TypeVar("T")
 #: So many refused rows are tried once more at the end of the list.
@@ -43,7 +43,9 @@ class PageWriter:
         except (RowsRefused, StatementError) as error:
             if refusal_of(error, work.source.model) is None:
                 raise
-        known = work.transact(lambda connection: pages.known_versions(connection, work.row, work.source.model, page))
+        known = work.transact(
+            lambda connection: list_pages.known_versions(connection, work.row, work.source.model, page)
+        )
         items = {item.external_id: item for item in page.items if item.importable is not None}
         result = store_apart(work.source.model, list(items.values()), partial(self._attempt, known))
         room = max(0, MOST_PARKED - len(self._parked))
@@ -54,7 +56,9 @@ class PageWriter:
     def _attempt(self, known: dict[str, str], items: Sequence[Discovered], swaps: bool) -> None:
         work = self.work
         work.transact(
-            lambda connection: pages.store_stubs(connection, work.lease, work.source.model, items, known, swaps=swaps)
+            lambda connection: list_pages.store_stubs(
+                connection, work.lease, work.source.model, items, known, swaps=swaps
+            )
         )
 
     def _store_parked(self) -> None:
@@ -70,9 +74,9 @@ class PageWriter:
         work = self.work
 
         def unit(connection: Connection) -> None:
-            pages.store_stubs(connection, work.lease, work.source.model, items, {}, swaps=swaps)
+            list_pages.store_stubs(connection, work.lease, work.source.model, items, {}, swaps=swaps)
             for item in items:
-                pages.accept(connection, work.row, work.lease, item, work.clock.now())
+                list_pages.accept(connection, work.row, work.lease, item, work.clock.now())
 
         work.transact(unit)
 

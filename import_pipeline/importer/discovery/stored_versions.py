@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.discovery.checkpoint import Checkpoint
 from import_pipeline.importer.runtime.context import Work
-from import_pipeline.tracking import events, versions
+from import_pipeline.tracking import events, source_items
 
 #: All details are fetched anew, once.
 VERSIONS_FORGOTTEN = "versions_forgotten"
@@ -40,10 +40,10 @@ async def forget_versions_of_another_meaning(work: Work, checkpoint: Checkpoint)
     now = meaning_of(work.source)
 
     def forget(connection: Connection) -> None:
-        stored = checkpoint if checkpoint.basis else Checkpoint.read(versions.last_checkpoint(connection, work.row))
+        stored = checkpoint if checkpoint.basis else Checkpoint.read(source_items.last_checkpoint(connection, work.row))
         if stored.basis is None or stored.basis.versions == now:
             return
-        count = versions.forget(connection, work.source.name)
+        count = source_items.forget(connection, work.source.name)
         if count:
             sentence = (
                 f"The versions of {count:,} items are forgotten, since {type(work.source).__name__}.version has "

@@ -24,10 +24,11 @@ from import_pipeline.logs import tell
 from import_pipeline.ratelimit import parse_tiers
 from import_pipeline.rules.breaker import Breaker
 from import_pipeline.rules.concurrency import in_flight, mean_latency, too_many, within
-from import_pipeline.tracking import claims, importables, items, leases, versions
+from import_pipeline.tracking import claims, items, leases, source_items
 from import_pipeline.tracking.claims import Claim, Done, Failure
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.items import Remaining
+from import_pipeline.tracking.user_rows import reading
 
 #: Items claimed ahead. A claim costs a transaction, so fetchers are not served one by one.
 CLAIMS_PER_FETCHER = 5
@@ -127,10 +128,10 @@ class Enrichment:
         def take(connection: Connection) -> list[tuple[Claim, Importable]]:
             taken = claims.claim(connection, work.lease, limit, work.clock.now(), retries=self._retries)
             ids = [claim.external_id for claim in taken]
-            rows = importables.load(connection, work.source.model, ids)
+            rows = reading.load(connection, work.source.model, ids)
             if work.source.conditional:
                 # Only what is stored may stay as it is.
-                tags = versions.etags(connection, work.source.name, list(rows))
+                tags = source_items.etags(connection, work.source.name, list(rows))
                 taken = [replace(claim, etag=tags.get(claim.external_id)) for claim in taken]
             found = ((claim, rows.get(claim.external_id)) for claim in taken)
             return [(claim, self._blank(claim.external_id) if row is None else row) for claim, row in found]

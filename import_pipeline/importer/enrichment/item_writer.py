@@ -11,9 +11,9 @@ from import_pipeline.contracts import Importable
 from import_pipeline.importer.runtime.context import Work
 from import_pipeline.tracking import claims
 from import_pipeline.tracking.claims import Done, Failure
-from import_pipeline.tracking.row_rescue import Apart, store_apart, store_swaps
-from import_pipeline.tracking.row_swaps import handing_over
-from import_pipeline.tracking.row_writing import RowsRefused, refusal_of
+from import_pipeline.tracking.user_rows.row_rescue import Apart, store_apart, store_swaps
+from import_pipeline.tracking.user_rows.row_swaps import handing_over
+from import_pipeline.tracking.user_rows.row_writing import RowsRefused, refusal_of
 
 #: So many items may wait for the rest of the import; what is refused beyond that has failed at once.
 MOST_PARKED = 1_000

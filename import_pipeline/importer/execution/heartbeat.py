@@ -20,11 +20,11 @@ from import_pipeline.importer.runtime.database_wait import NO_WAIT
 from import_pipeline.importer.runtime.ownership import Assurance
 from import_pipeline.rules.database_errors import Meaning
 from import_pipeline.tracking import events, imports, leases, shards
-from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.imports import ImportRow, Pulse
 from import_pipeline.tracking.leases import Lease
-from import_pipeline.tracking.process import machine
 from import_pipeline.tracking.resumes import said_of
+from import_pipeline.tracking.workers import machine
 
 #: Seconds between two beats at most; a person's wish to cancel is read with each.
 INTERVAL_SECONDS = 1.0

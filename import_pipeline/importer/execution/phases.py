@@ -7,8 +7,8 @@ from import_pipeline.importer.enrichment.enrich import enrich
 from import_pipeline.importer.lifecycle.workers import outlast
 from import_pipeline.importer.runtime.context import Work
 from import_pipeline.rules.status import ImportKind
-from import_pipeline.tracking import pages
-from import_pipeline.tracking.row_ids import item_id
+from import_pipeline.tracking import list_pages
+from import_pipeline.tracking.user_rows.row_ids import item_id
 
 
 async def carry_through(work: Work) -> None:
@@ -40,12 +40,12 @@ async def lead_on(work: Work) -> None:
 async def _select(work: Work) -> None:
     """The chosen items: those that were named, those of some buckets, or what another import has left undone."""
     if work.row.retry_of is not None:
-        await work.write(pages.select_unfinished, work.row, work.lease, work.row.retry_of, work.clock.now())
+        await work.write(list_pages.select_unfinished, work.row, work.lease, work.row.retry_of, work.clock.now())
         return
     if ranges := work.option.get("numbers"):
-        await work.write(pages.select_numbered, work.row, work.lease, ranges, work.clock.now())
+        await work.write(list_pages.select_numbered, work.row, work.lease, ranges, work.clock.now())
         return
     model = work.source.model
     chosen = list(dict.fromkeys(item_id(model, each) for each in work.option.get("only", [])))
-    await work.write(pages.select_items, work.row, work.lease, chosen, work.clock.now())
+    await work.write(list_pages.select_items, work.row, work.lease, chosen, work.clock.now())
     await work.aside(lambda: work.listener.page_stored(chosen))

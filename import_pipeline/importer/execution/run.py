@@ -45,7 +45,7 @@ from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking import events, imports, leases, resumes
 from import_pipeline.tracking.imports import ImportRow, Pulse
 from import_pipeline.tracking.leases import Lease
-from import_pipeline.tracking.process import Worker, this_process
+from import_pipeline.tracking.workers import Worker, this_process
 
 T = TypeVar("T")
 #: What is done with each beat, in its transaction.

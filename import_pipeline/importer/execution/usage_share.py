@@ -14,7 +14,7 @@ from import_pipeline.ratelimit.usage import in_notation
 from import_pipeline.rules.progress import away_seconds
 from import_pipeline.tracking import imports, leases
 from import_pipeline.tracking.imports import AWAY_SECONDS, RESUMED_AFTER, ImportRow, Pulse
-from import_pipeline.tracking.sent import Sent
+from import_pipeline.tracking.request_counters import Sent
 
 SECONDS_BETWEEN_READS = 1.0
 #: With the import since the store has first answered it.

@@ -17,11 +17,11 @@ from import_pipeline.rules.overdue import RUN_START
 from import_pipeline.rules.resumes import MAX_RESUMES, too_often
 from import_pipeline.rules.status import ImportKind, ImportStatus, Trigger, said_of_end
 from import_pipeline.tracking import events, imports, resumes, scheduling
-from import_pipeline.tracking.database import Database, when_committed
+from import_pipeline.tracking.database.engine import Database, when_committed
 from import_pipeline.tracking.history import importable_type
 from import_pipeline.tracking.imports import ImportRow, NewImport
 from import_pipeline.tracking.leases import Lease
-from import_pipeline.tracking.process import Worker, is_alive, machine, this_process
+from import_pipeline.tracking.workers import Worker, is_alive, machine, this_process
 
 
 def liveness(row: ImportRow, lease_seconds: float, monotonic: float | None = None) -> Liveness:

@@ -9,13 +9,13 @@ from sqlalchemy.exc import StatementError
 from import_pipeline.errors import ImportFailed
 from import_pipeline.rules.progress import incomplete_reason
 from import_pipeline.rules.status import ImportKind, ImportStatus, said_of_end
-from import_pipeline.tracking import events, imports, items, leases, versions
-from import_pipeline.tracking.database import Database
-from import_pipeline.tracking.generations import Deleted, delete_unmet
+from import_pipeline.tracking import events, imports, items, leases, source_items
+from import_pipeline.tracking.database.engine import Database
+from import_pipeline.tracking.database.retrying import Patience
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease
-from import_pipeline.tracking.retrying import Patience
-from import_pipeline.tracking.row_writing import refusal_of
+from import_pipeline.tracking.user_rows.generations import Deleted, delete_unmet
+from import_pipeline.tracking.user_rows.row_writing import refusal_of
 
 #: A larger share of a source's items does not vanish at once without a person's word.
 MOST_GONE = 0.2
@@ -96,7 +96,7 @@ def rows_said(count: int) -> str:
 
 def _mark_gone(connection: Connection, row: ImportRow, lease: Lease, now: datetime) -> None:
     """Mark the items that the list no longer has; their rows stay."""
-    gone = versions.mark_gone(connection, row, now, MOST_GONE)
+    gone = source_items.mark_gone(connection, row, now, MOST_GONE)
     if not gone.count:
         return
     sentence = f"{gone.count} items are no longer in the list; they are marked as gone, their rows stay."

@@ -15,8 +15,8 @@ from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.user_code.hooks import ANYTHING, call_hook
 from import_pipeline.redaction import redact
 from import_pipeline.rules.notices import OCCASIONS
-from import_pipeline.tracking import notices
-from import_pipeline.tracking.notices import Event
+from import_pipeline.tracking import notifications
+from import_pipeline.tracking.notifications import Event
 from import_pipeline.wording import visible
 
 #: For the whole telling of one event; what has not returned by then is left to itself.
@@ -32,18 +32,18 @@ def tell_people(installation: Installation, source: ImportSource, seconds: float
     if not source.notify_url and type(source).notify is ImportSource.notify:
         return 0
     with installation.database.read() as connection:
-        waiting = notices.due(connection, source.name, installation.clock.now())
+        waiting = notifications.due(connection, source.name, installation.clock.now())
     told = 0
     for event in waiting:
         begun = replace(event, mark=event.mark.begin(installation.clock.now()))
         with installation.database.write() as connection:
-            if not notices.move(connection, event, begun.mark):
+            if not notifications.move(connection, event, begun.mark):
                 continue  # somebody else tells it
         problem = _tell(source, _notice(source, event), seconds)
         more = {} if problem is None else {"notice_problem": problem}
         ended = begun.mark.end(installation.clock.now(), told=problem is None)
         with installation.database.write() as connection:
-            notices.move(connection, begun, ended, **more)
+            notifications.move(connection, begun, ended, **more)
         if problem is not None:
             break
         told += 1

@@ -15,8 +15,8 @@ from import_pipeline.rules.status import ImportKind
 from import_pipeline.tracking import imports, shards
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease
-from import_pipeline.tracking.process import is_alive
 from import_pipeline.tracking.shards import ShardRow
+from import_pipeline.tracking.workers import is_alive
 
 #: Seconds between two looks at those who still work.
 LOOK_SECONDS = 0.1

@@ -14,10 +14,10 @@ from import_pipeline.importer.monitoring.stalled import vacancy_of
 from import_pipeline.importer.monitoring.view import ImportView, Outlook, moments_wanted, outlook_of, view_of
 from import_pipeline.ratelimit import Usage
 from import_pipeline.rules.status import ENDED, NO_WORKER, ImportStatus
-from import_pipeline.tracking import events, imports, items, schedules, scheduling, shards, watch
+from import_pipeline.tracking import events, imports, items, queries, schedules, scheduling, shards
 from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.queries import FailureGroup, Filter
 from import_pipeline.tracking.shards import ShardRow
-from import_pipeline.tracking.watch import FailureGroup, Filter
 
 #: The finished items that are read at most: more tell no more than these.
 MOST_MOMENTS = 3_000
@@ -73,8 +73,8 @@ def look_at_all(
     with installation.database.read() as connection:
         deserted = _deserted(connection, installation, now)
         which = narrowed(connection, installation, which, now)
-        total = watch.how_many(connection, which, now)
-        found = watch.find(
+        total = queries.how_many(connection, which, now)
+        found = queries.find(
             connection,
             which,
             now,
@@ -86,8 +86,8 @@ def look_at_all(
         return Listing(
             views=[view_in(connection, installation, row, now, gauges) for row in found],
             total=total,
-            counts=watch.counts(connection, now) | {(row.source, NO_WORKER): 1 for row in deserted},
-            wishes=watch.waiting_wishes(connection),
+            counts=queries.counts(connection, now) | {(row.source, NO_WORKER): 1 for row in deserted},
+            wishes=queries.waiting_wishes(connection),
         )
 
 
@@ -111,12 +111,12 @@ def look_at(installation: Installation, import_id: int, gauges: Gauges) -> Look:
         view = view_in(connection, installation, imports.get(connection, import_id), now, gauges)
         usage = _usage(installation, view.row, gauges)
         failed = view.row.items_failed_count or view.is_running
-        finished = watch.finished_at(connection, import_id, MOST_MOMENTS)
+        finished = queries.finished_at(connection, import_id, MOST_MOMENTS)
         return Look(
             view=view,
             outlook=_outlook(connection, installation, view, finished, usage, now),
             usage=usage,
-            groups=watch.failures_by_reason(connection, import_id) if failed else [],
+            groups=queries.failures_by_reason(connection, import_id) if failed else [],
             failures=items.failures(connection, import_id, SHOWN_FAILURES) if failed else [],
             events=events.latest(connection, import_id),
             finished_at=finished,
@@ -135,7 +135,7 @@ def follow(installation: Installation, import_id: int, gauges: Gauges) -> tuple[
         if not view.is_running:
             return view, None
         wanted = min(MOST_MOMENTS, moments_wanted(_limits(installation, view.row)))
-        finished = watch.finished_at(connection, import_id, wanted)
+        finished = queries.finished_at(connection, import_id, wanted)
         usage = _usage(installation, view.row, gauges)
         return view, _outlook(connection, installation, view, finished, usage, now)
 

@@ -19,10 +19,10 @@ from import_pipeline.importer.runtime.ownership import Assurance
 from import_pipeline.importer.runtime.request_counter import Uncounted
 from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking import events, imports
-from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.database.engine import Database
+from import_pipeline.tracking.database.retrying import Patience
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease
-from import_pipeline.tracking.retrying import Patience
 
 T = TypeVar("T")
 

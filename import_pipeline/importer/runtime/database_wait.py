@@ -11,8 +11,8 @@ from import_pipeline.errors import DatabaseUnavailable
 from import_pipeline.logs import tell
 from import_pipeline.rules.database_errors import Meaning
 from import_pipeline.tracking import events
-from import_pipeline.tracking.database import Database
-from import_pipeline.tracking.retrying import Patience
+from import_pipeline.tracking.database.engine import Database
+from import_pipeline.tracking.database.retrying import Patience
 
 #: A shorter wait needs no word.
 TOLD_AFTER_SECONDS = 1.0

@@ -6,8 +6,8 @@ from functools import partial
 from sqlalchemy import Connection
 
 from import_pipeline.importer.runtime.api_client import Tally
-from import_pipeline.tracking.database import when_rolled_back
-from import_pipeline.tracking.sent import Sent
+from import_pipeline.tracking.database.engine import when_rolled_back
+from import_pipeline.tracking.request_counters import Sent
 
 
 class Uncounted:

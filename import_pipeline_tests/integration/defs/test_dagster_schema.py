@@ -11,7 +11,7 @@ from import_pipeline.defs.dagster_schema import DEFAULT, NAMES, place_of_storage
 from import_pipeline.defs.storage import Storage
 from import_pipeline.errors import SchemaError, SettingError
 from import_pipeline.settings import load_settings
-from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.schema import upgrade
 from import_pipeline_tests.picky_proxy import PickyProxy
 

@@ -15,8 +15,8 @@ from import_pipeline.importer.lifecycle.acquire import lease_of, new_import
 from import_pipeline.rules.status import Trigger
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.tracking import imports, leases
-from import_pipeline.tracking.process import this_process
 from import_pipeline.tracking.requests import Wish
+from import_pipeline.tracking.workers import this_process
 from import_pipeline_tests.acceptance.outside import far_slot, rows, tracking
 from import_pipeline_tests.ear import Ear
 from import_pipeline_tests.importing import FREE, demo_api, served

@@ -11,9 +11,9 @@ from import_pipeline.importer.lifecycle.acquire import new_import
 from import_pipeline.rules.status import Trigger
 from import_pipeline.sources.items import ImportedItem, ItemsSource
 from import_pipeline.tracking import imports
-from import_pipeline.tracking.completed import completed_since, items_of
-from import_pipeline.tracking.row_writing import upsert
-from import_pipeline.tracking.user_tables import ensure_table
+from import_pipeline.tracking.completions import completed_since, items_of
+from import_pipeline.tracking.user_rows.row_writing import upsert
+from import_pipeline.tracking.user_rows.user_tables import ensure_table
 from import_pipeline_tests.life import FAILED, TEN, Life, tracking_database
 from import_pipeline_tests.second_source import Books
 

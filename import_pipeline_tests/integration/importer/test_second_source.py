@@ -11,7 +11,7 @@ from import_pipeline import run_import
 from import_pipeline.contracts import check_source
 from import_pipeline.rules.status import ItemStatus
 from import_pipeline.settings import load_settings
-from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.database.engine import Database
 from import_pipeline_tests.importing import counts, ending_of, importing, rows, served, tracking
 from import_pipeline_tests.library import ODD, SHELVES, TOKEN, Library
 from import_pipeline_tests.second_source import LIMITS, SOURCES, Book, Shelf

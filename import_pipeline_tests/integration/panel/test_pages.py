@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from import_pipeline.tracking import schedules, shards
-from import_pipeline.tracking.process import Worker
+from import_pipeline.tracking.workers import Worker
 from import_pipeline_tests.panels import add_event, add_import, add_items, open_panel
 from import_pipeline_tests.rows import NOON
 

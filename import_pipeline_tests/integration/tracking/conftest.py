@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import delete
 
-from import_pipeline.tracking.user_tables import ensure_table
+from import_pipeline.tracking.user_rows.user_tables import ensure_table
 from import_pipeline_tests.integration.tracking.ledger import Numbered, Thing
 from import_pipeline_tests.life import empty
 

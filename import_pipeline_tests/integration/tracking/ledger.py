@@ -8,13 +8,13 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from import_pipeline.contracts import ImportableMixin
 from import_pipeline.rules.status import ImportKind, ItemStatus, Trigger
-from import_pipeline.tracking import claims, imports, pages
+from import_pipeline.tracking import claims, imports, list_pages
 from import_pipeline.tracking.claims import Done, Failure
 from import_pipeline.tracking.imports import NewImport
 from import_pipeline.tracking.leases import Lease
-from import_pipeline.tracking.pages import Discovered, Page
-from import_pipeline.tracking.process import Worker
+from import_pipeline.tracking.list_pages import Discovered, Page
 from import_pipeline.tracking.tables import import_item_statuses
+from import_pipeline.tracking.workers import Worker
 
 NOON = datetime(2030, 6, 1, 12, tzinfo=UTC)
 LEASE_SECONDS = 60.0
@@ -76,7 +76,7 @@ def whole(external_id, **values):
 
 def discover(database, row, lease, *found, total=None, model=Thing):
     page = Page(items=found, checkpoint={"page": 1}, total=total)
-    return do(database, pages.store_page, row, lease, model, page, NOON)
+    return do(database, list_pages.store_page, row, lease, model, page, NOON)
 
 
 def claim(database, lease, limit=100, now=NOON):

@@ -10,7 +10,7 @@ from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import claims, imports, items
 from import_pipeline.tracking.imports import Pulse
 from import_pipeline.tracking.items import FailedItem, Remaining
-from import_pipeline.tracking.pages import Discovered
+from import_pipeline.tracking.list_pages import Discovered
 from import_pipeline_tests.integration.tracking.ledger import (
     LEASE_SECONDS,
     NOON,

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from import_pipeline.tracking import events
-from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.schema import upgrade
 from import_pipeline_tests.panels import add_import
 from import_pipeline_tests.rows import NOON

@@ -9,11 +9,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from import_pipeline.contracts import ImportableMixin
 from import_pipeline.errors import UsageError
 from import_pipeline.rules.status import ItemStatus
-from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.history import HasImportStatus, ItemHistory, importable_type
 from import_pipeline.tracking.schema import upgrade
 from import_pipeline.tracking.tables import import_item_statuses, imports
-from import_pipeline.tracking.user_tables import ensure_table
+from import_pipeline.tracking.user_rows.user_tables import ensure_table
 
 NOON = datetime(2030, 6, 1, 12, tzinfo=UTC)
 

@@ -7,9 +7,9 @@ import pytest
 
 from import_pipeline.errors import LeaseLost
 from import_pipeline.rules.status import ImportStatus
-from import_pipeline.tracking import claims, imports, leases, pages
+from import_pipeline.tracking import claims, imports, leases, list_pages
 from import_pipeline.tracking.imports import Pulse
-from import_pipeline.tracking.pages import Page
+from import_pipeline.tracking.list_pages import Page
 from import_pipeline_tests.integration.tracking.ledger import (
     BOB,
     NOON,
@@ -66,10 +66,10 @@ def test_whoever_leaves_in_order_releases_the_claims_and_costs_no_resume(databas
 
 
 STALE_WRITES = {
-    "a page": lambda connection, row, lease, taken: pages.store_page(
+    "a page": lambda connection, row, lease, taken: list_pages.store_page(
         connection, row, lease, Thing, Page(items=[stub("new"), stub("a", name="late")], checkpoint={"page": 9}), NOON
     ),
-    "a selection": lambda connection, row, lease, taken: pages.select_items(connection, row, lease, ["new"], NOON),
+    "a selection": lambda connection, row, lease, taken: list_pages.select_items(connection, row, lease, ["new"], NOON),
     "a claim": lambda connection, row, lease, taken: claims.claim(connection, lease, 10, NOON),
     "details": lambda connection, row, lease, taken: claims.complete(
         connection, row, lease, Thing, details(taken, name="late"), NOON

@@ -15,7 +15,7 @@ from sqlalchemy import inspect, text
 from import_pipeline.errors import SchemaError
 from import_pipeline.rules.status import ImportKind, Trigger
 from import_pipeline.tracking import imports, schema
-from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.imports import NewImport
 from import_pipeline.tracking.schema import HEAD, VERSION_TABLE, current, downgrade, revisions, upgrade
 from import_pipeline.tracking.tables import import_shards, tracking_metadata

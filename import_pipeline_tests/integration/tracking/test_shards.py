@@ -10,9 +10,9 @@ from import_pipeline.tracking import claims, imports, scheduling, shards
 from import_pipeline.tracking.claims import Done
 from import_pipeline.tracking.imports import Pulse
 from import_pipeline.tracking.leases import Lease
-from import_pipeline.tracking.process import Worker
-from import_pipeline.tracking.sent import NOTHING, Sent
+from import_pipeline.tracking.request_counters import NOTHING, Sent
 from import_pipeline.tracking.tables import import_item_statuses as statuses
+from import_pipeline.tracking.workers import Worker
 from import_pipeline_tests.life import BOB, CANCELLED
 
 CARL = Worker(id="carl", host="elsewhere", pid=3)

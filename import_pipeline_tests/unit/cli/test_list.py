@@ -10,7 +10,7 @@ from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.lifecycle.acquire import begin, lease_of, new_import
 from import_pipeline.rules.status import SHOWN, Trigger
 from import_pipeline.tracking import imports
-from import_pipeline.tracking.process import Worker
+from import_pipeline.tracking.workers import Worker
 
 GONE = Worker(id="gone", host="elsewhere", pid=1)
 

@@ -12,7 +12,7 @@ from import_pipeline.importer.control import requests
 from import_pipeline.importer.lifecycle.acquire import new_import, prepare
 from import_pipeline.importer.summary import summarize
 from import_pipeline.rules.status import ImportKind, ItemStatus, Trigger
-from import_pipeline.tracking import pruning
+from import_pipeline.tracking import retention
 from import_pipeline.tracking.tables import import_events, source_items
 from import_pipeline_tests.life import BOB, CANCELLED, COMPLETED, FAILED, RUNNING, at
 
@@ -254,7 +254,7 @@ def test_old_item_rows_are_dropped_in_batches_and_failed_ones_kept(life):
     )
     assert life.all() == before
     with life.database.read() as connection:
-        found = connection.execute(select(import_events).where(import_events.c.action == pruning.PRUNED)).all()
+        found = connection.execute(select(import_events).where(import_events.c.action == retention.PRUNED)).all()
     assert [(event.import_id, event.metadata) for event in found] == [(old.row.id, {"failures": {"boom": 2}})]
     life.go_on(days=5)
     assert prune(0) == 3

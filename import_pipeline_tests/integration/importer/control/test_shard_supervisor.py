@@ -14,8 +14,8 @@ from import_pipeline.importer.execution.shard_worker import carry_out_shard
 from import_pipeline.importer.limiter_usage import Gauges
 from import_pipeline.importer.monitoring.queries import look_at, view_in
 from import_pipeline.tracking import imports, leases, shards
-from import_pipeline.tracking.process import Worker
 from import_pipeline.tracking.requests import Wish
+from import_pipeline.tracking.workers import Worker
 from import_pipeline_tests.life import BOB, CANCELLED, Life, items_source
 
 IDS = [str(number) for number in range(1, 101)]

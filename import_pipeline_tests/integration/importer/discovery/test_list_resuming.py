@@ -9,7 +9,7 @@ from sqlalchemy import text
 from import_pipeline.contracts import Connector
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.testing import CannedTransport
-from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.database.engine import Database
 from import_pipeline_tests.dying import Died, take_dying
 from import_pipeline_tests.importing import import_through, latest, rows, settings, tracking
 from import_pipeline_tests.shelf import URL, Shelf, detail

@@ -36,8 +36,8 @@ from import_pipeline.contracts import ImportableMixin, UtcDateTime
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.testing import CannedTransport
-from import_pipeline.tracking import importables
-from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.database.engine import Database
+from import_pipeline.tracking.user_rows import reading
 from import_pipeline_tests.importing import counts, import_through, reasons, rows, served, settings, tracking
 
 API = "https://api.test"
@@ -429,7 +429,7 @@ def test_rows_of_ids_that_no_row_can_have_are_just_not_there(home, postgres_url)
     things.sql("ALTER TABLE things ALTER COLUMN external_id TYPE bigint USING external_id::bigint")
     things.sql("INSERT INTO things (external_id) VALUES (7)")
     with closing(Database(things.settings.database_url)) as database, database.write() as connection:
-        assert list(importables.ids(connection, things.model, ["7", "nope"])) == ["7"]
+        assert list(reading.ids(connection, things.model, ["7", "nope"])) == ["7"]
         assert connection.scalar(select(1)) == 1
 
 

@@ -8,7 +8,7 @@ from import_pipeline.defs.build import build_import_definitions
 from import_pipeline.importer.lifecycle.acquire import new_import
 from import_pipeline.rules.status import ItemStatus, Trigger
 from import_pipeline.sources.items import ItemsSource
-from import_pipeline.tracking import imports, numbers, pages
+from import_pipeline.tracking import imports, item_numbers, list_pages
 from import_pipeline_tests.importing import demo_api, environment_of, log, settings, tracking
 
 
@@ -23,9 +23,9 @@ def begun(life, **asked):
 
 
 def numbered(life, *ids):
-    life.do(numbers.number, "items", ids)
+    life.do(item_numbers.number, "items", ids)
     with life.database.read() as connection:
-        return numbers.numbers_of(connection, "items", ids)
+        return item_numbers.numbers_of(connection, "items", ids)
 
 
 def test_items_keep_the_numbers_they_got_when_they_were_first_met(life):
@@ -44,7 +44,7 @@ def test_items_are_chosen_by_their_numbers_and_gone_ones_left_out(life):
     second = begun(life)
     second.import_all(*"abcdefghj")  # i is gone
     third = begun(life, numbers=[(2, 3), (8, 10)])
-    life.do(pages.select_numbered, third.row, third.lease, third.row.metadata["numbers"], life.now)
+    life.do(list_pages.select_numbered, third.row, third.lease, third.row.metadata["numbers"], life.now)
     assert life.get(third.row.id).items_count == 4
     assert sorted(each.external_id for each in third.claim()) == ["b", "c", "h", "j"]
 
@@ -57,8 +57,11 @@ def test_a_tally_counts_what_became_of_the_items_of_some_numbers(life):
     hand.succeed([taken["a"], taken["b"], taken["e"]])
     hand.fail([taken["c"]])
     with life.database.read() as connection:
-        tally = numbers.tally(connection, hand.row.id, "items", 1, 4)
-    assert (tally, life.item_counts(hand.row.id)[ItemStatus.PROCESSING]) == (numbers.Tally(completed=2, failed=1), 2)
+        tally = item_numbers.tally(connection, hand.row.id, "items", 1, 4)
+    assert (tally, life.item_counts(hand.row.id)[ItemStatus.PROCESSING]) == (
+        item_numbers.Tally(completed=2, failed=1),
+        2,
+    )
 
 
 @pytest.fixture
@@ -114,5 +117,5 @@ def test_the_same_import_without_dagster_numbers_the_items_too(home):
         configured = settings(home, url, ITEMS_PER_PAGE="5")
         run_import("items", settings=configured, sources=[Bucketed()])
     with tracking(configured) as connection:
-        found = numbers.numbers_of(connection, "items", [str(number) for number in range(1, 13)])
+        found = item_numbers.numbers_of(connection, "items", [str(number) for number in range(1, 13)])
     assert found == {str(number): number for number in range(1, 13)}

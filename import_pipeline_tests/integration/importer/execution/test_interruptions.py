@@ -23,7 +23,7 @@ from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.rules.resumes import Standing
 from import_pipeline.rules.status import ImportStatus, Trigger
 from import_pipeline.tracking import events, imports, resumes
-from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.tables import imports as imports_table
 from import_pipeline_tests import asking
 from import_pipeline_tests.importing import (

@@ -13,7 +13,7 @@ from import_pipeline.importer.monitoring.stalled import vacancy_of
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.settings import load_settings
 from import_pipeline.tracking import events, imports, shards
-from import_pipeline.tracking.process import this_process
+from import_pipeline.tracking.workers import this_process
 from import_pipeline_tests.life import ADA, BOB, FAILED, RUNNING, Life, items_source
 from import_pipeline_tests.server import free_port
 

@@ -22,9 +22,9 @@ from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.rules.status import Trigger
 from import_pipeline.sources.items import ImportedItem, ItemsSource
 from import_pipeline.tracking import imports
-from import_pipeline.tracking.database import Database
-from import_pipeline.tracking.process import Worker
+from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.tables import source_items
+from import_pipeline.tracking.workers import Worker
 from import_pipeline_tests import asking
 from import_pipeline_tests.importing import counts, demo_api, log, rows, served, settings, tracking
 

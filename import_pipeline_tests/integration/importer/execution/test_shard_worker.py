@@ -10,7 +10,7 @@ import pytest
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import events, imports, shards
-from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.database.engine import Database
 from import_pipeline_tests import asking
 from import_pipeline_tests.importing import demo_api, ending_of, importing, latest, rows, settings, sharing, tracking
 from import_pipeline_tests.integration.importer.execution.test_interruptions import freeze, wait_for

@@ -18,10 +18,10 @@ from import_pipeline.importer.monitoring.view import as_json
 from import_pipeline.rules.status import Trigger
 from import_pipeline.testing import FakeClock
 from import_pipeline.tracking import imports, leases, shards
-from import_pipeline.tracking.database import Database
+from import_pipeline.tracking.database.engine import Database
+from import_pipeline.tracking.database.server_clock import ServerClock, clock_of
 from import_pipeline.tracking.imports import Pulse
-from import_pipeline.tracking.process import Worker, machine, this_process
-from import_pipeline.tracking.server_clock import ServerClock, clock_of
+from import_pipeline.tracking.workers import Worker, machine, this_process
 from import_pipeline_tests.life import ADA, BOB, CANCELLED, COMPLETED, RUNNING, Life
 
 JUMPS = [pytest.param(timedelta(hours=hours), id=f"{hours:+} h") for hours in (-30, -1, 1, 30)]

@@ -18,7 +18,7 @@ from import_pipeline.importer.lifecycle import notifications
 from import_pipeline.importer.lifecycle.notifications import tell_people
 from import_pipeline.rules.notices import TRIES
 from import_pipeline.sources.items import ItemsSource
-from import_pipeline.tracking import notices
+from import_pipeline.tracking import notifications as notices
 from import_pipeline.tracking.tables import import_events
 from import_pipeline_tests.acceptance.outside import free_port
 from import_pipeline_tests.ear import Ear

@@ -19,9 +19,9 @@ from import_pipeline.importer.control import requests as wishes
 from import_pipeline.importer.lifecycle.acquire import begin, new_import
 from import_pipeline.rules.status import ImportStatus, Trigger
 from import_pipeline.tracking import claims, imports, requests, scheduling
-from import_pipeline.tracking.database import Database
-from import_pipeline.tracking.process import Worker
+from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.requests import Wish
+from import_pipeline.tracking.workers import Worker
 from import_pipeline_tests.acceptance.outside import eventually
 from import_pipeline_tests.life import ADA, TEN, Life, at, items_source
 from import_pipeline_tests.together import together

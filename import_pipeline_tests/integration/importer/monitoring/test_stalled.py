@@ -17,7 +17,7 @@ from import_pipeline.ratelimit.protocol import SECOND, Ask, Wanted
 from import_pipeline.settings import load_settings
 from import_pipeline.testing import MemoryPermits
 from import_pipeline.tracking import events, imports, leases, shards
-from import_pipeline.tracking.process import Worker, machine, this_process
+from import_pipeline.tracking.workers import Worker, machine, this_process
 from import_pipeline_tests.life import ADA, BOB, CANCELLED, COMPLETED
 
 GOES_ON = (

@@ -18,7 +18,7 @@ from import_pipeline.testing import CannedTransport
 from import_pipeline.tracking import claims
 from import_pipeline.tracking.claims import Done
 from import_pipeline.tracking.imports import Pulse
-from import_pipeline.tracking.sent import Sent
+from import_pipeline.tracking.request_counters import Sent
 from import_pipeline_tests.importing import settings
 from import_pipeline_tests.permits import Switched
 

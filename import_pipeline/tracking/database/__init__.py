@@ -1,0 +1,1 @@
+"""The database behind the tracking tables: engine, transactions, errors, locks, health."""

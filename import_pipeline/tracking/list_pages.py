@@ -1,0 +1,276 @@
+"""Discovery's half of the ledger: a list page in one transaction, or the chosen items of a selection."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, literal, select, update
+
+from import_pipeline.contracts import Importable
+from import_pipeline.rules.status import ItemStatus
+from import_pipeline.tracking import source_items as versions
+from import_pipeline.tracking.database.dialect import insert_into
+from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.items import count, left_by
+from import_pipeline.tracking.leases import Lease, hold, write
+from import_pipeline.tracking.request_counters import NOTHING, Sent, counted
+from import_pipeline.tracking.source_items import Seen
+from import_pipeline.tracking.tables import import_item_statuses as statuses
+from import_pipeline.tracking.tables import imports, source_items
+from import_pipeline.tracking.user_rows import reading
+from import_pipeline.tracking.user_rows.row_swaps import set_aside
+from import_pipeline.tracking.user_rows.row_writing import upsert
+
+
+@dataclass(frozen=True, kw_only=True)
+class Discovered:
+    """One item of a list page. `importable` is None where the source could not read it; `problem` says why."""
+
+    external_id: str
+    importable: Importable | None
+    version: str | None = None
+    whole: bool = False  #: nothing is left to fetch
+    problem: str | None = None
+    is_named: bool = True  #: False: the list item has no id that could be read, and is called by its place
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """A list page to store, with where to go on after it."""
+
+    items: Sequence[Discovered]
+    checkpoint: Mapping[str, Any]
+    total: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Apart:
+    """The rows of a page that were stored before it, each by itself, since one of them was refused."""
+
+    refused: Mapping[str, str]  #: external_id -> why
+    known: Mapping[str, str]  #: what `known_versions` gave before
+
+
+def store_page(
+    connection: Connection,
+    row: ImportRow,
+    lease: Lease,
+    model: type[Any],
+    page: Page,
+    now: datetime,
+    sent: Sent = NOTHING,
+    apart: Apart | None = None,
+) -> int:
+    """Store a page: stubs, item rows, versions, checkpoint, counters. Returns how many items were new to this import.
+
+    `sent` is counted along. Raises LeaseLost, and RowsRefused where the user's table refuses a row: then nothing is
+    stored, and the rows are to be stored `apart` (`store_stub`) before the page is.
+    """
+    hold(connection, lease, to_write=True)
+    readable = {item.external_id: item for item in page.items if item.importable is not None}
+    known = known_versions(connection, row, model, page) if apart is None else apart.known
+    if apart is None:
+        _write_stubs(connection, model, list(readable.values()), known)
+    problems: dict[str, str | None] = dict(apart.refused) if apart is not None else {}
+    problems |= {item.external_id: item.problem for item in page.items if item.problem is not None}
+    stored = reading.ids(connection, model, list(readable))
+    unique = {item.external_id: item for item in page.items}
+    statuses = [_status_row(row, item, stored, problems, known, now) for item in unique.values()]
+    inserted = _insert_statuses(connection, statuses)
+    versions.remember(connection, row, [_seen(item, problems) for item in unique.values() if item.is_named])
+    write(
+        connection,
+        lease,
+        now,
+        checkpoint=dict(page.checkpoint),
+        items_count=page.total if page.total is not None else imports.c.items_count,
+        items_imported_count=imports.c.items_imported_count + inserted["imported"],
+        items_unchanged_count=imports.c.items_unchanged_count + inserted["unchanged"],
+        items_failed_count=imports.c.items_failed_count + inserted["failed"],
+        **counted(sent),
+    )
+    return inserted["new"]
+
+
+def _write_stubs(
+    connection: Connection, model: type[Any], items: Sequence[Discovered], known: Mapping[str, str]
+) -> None:
+    """Write the rows of list items. Raises RowsRefused.
+
+    Only the list decides about an item that it brings whole, unless its version says that nothing has changed.
+    """
+    whole = [item for item in items if item.whole and not _is_unchanged(item, known)]
+    others = [item for item in items if not item.whole or _is_unchanged(item, known)]
+    for some, is_stub in ((whole, False), (others, True)):
+        rows = [item.importable for item in some if item.importable is not None]
+        upsert(connection, model, rows, is_stub=is_stub)
+
+
+def store_stubs(
+    connection: Connection,
+    lease: Lease,
+    model: type[Any],
+    items: Sequence[Discovered],
+    known: Mapping[str, str],
+    *,
+    swaps: bool = False,
+) -> None:
+    """Store those items' rows only, before the page or after it. Raises LeaseLost and RowsRefused."""
+    hold(connection, lease, to_write=True)
+    if swaps:
+        set_aside(connection, model, [item.importable for item in items if item.importable is not None])
+    _write_stubs(connection, model, items, known)
+
+
+def accept(connection: Connection, row: ImportRow, lease: Lease, item: Discovered, now: datetime) -> None:
+    """Let an item go on whose row was refused with its page, and is stored now. Raises LeaseLost."""
+    hold(connection, lease, to_write=True)
+    done = {"status": ItemStatus.COMPLETED, "completed_at": now} if item.whole else {"status": ItemStatus.PENDING}
+    accepted = (
+        update(statuses)
+        .where(
+            statuses.c.import_id == row.id,
+            statuses.c.importable_type == row.importable_type,
+            statuses.c.external_id == item.external_id,
+            statuses.c.status == ItemStatus.FAILED,
+            statuses.c.next_attempt_at.is_(None),
+        )
+        .values(failure_count=0, failure_reason=None, last_failed_at=None, **done)
+    )
+    if connection.execute(accepted).rowcount != 1:
+        return
+    if item.whole:
+        versions.remember(connection, row, [_seen(item, {})])
+    write(
+        connection,
+        lease,
+        now,
+        items_failed_count=imports.c.items_failed_count - 1,
+        items_imported_count=imports.c.items_imported_count + int(item.whole),
+    )
+
+
+def known_versions(connection: Connection, row: ImportRow, model: type[Any], page: Page) -> dict[str, str]:
+    """The versions whose details are stored, as long as the rows are: what the user has deleted is imported again.
+
+    None for a fresh import: it fetches everything anew.
+    """
+    if row.metadata.get("fresh"):
+        return {}
+    with_version = [item.external_id for item in page.items if item.importable is not None and item.version is not None]
+    known = versions.known(connection, row.source, with_version)
+    there = reading.ids(connection, model, list(known))
+    return {external_id: version for external_id, version in known.items() if external_id in there}
+
+
+def _is_unchanged(item: Discovered, known: Mapping[str, str]) -> bool:
+    return item.version is not None and known.get(item.external_id) == item.version
+
+
+def _seen(item: Discovered, problems: Mapping[str, str | None]) -> Seen:
+    """What the table refuses is not gone from the list, but nor is its version stored."""
+    is_stored = item.whole and item.external_id not in problems and item.importable is not None
+    return Seen(external_id=item.external_id, version=item.version if is_stored else None)
+
+
+def _status_row(
+    row: ImportRow,
+    item: Discovered,
+    stored: Mapping[str, str],
+    problems: Mapping[str, str | None],
+    known: Mapping[str, str],
+    now: datetime,
+) -> dict[str, Any]:
+    problem = problems.get(item.external_id)
+    unchanged = _is_unchanged(item, known)
+    done = problem is None and (item.whole or unchanged)
+    status = ItemStatus.FAILED if problem else ItemStatus.COMPLETED if done else ItemStatus.PENDING
+    metadata: dict[str, Any] = {} if item.version is None else {"version": item.version}
+    if unchanged:
+        metadata["unchanged"] = True
+    return {
+        "import_id": row.id,
+        "importable_type": row.importable_type,
+        "importable_id": stored.get(item.external_id),
+        "external_id": item.external_id,
+        "status": status,
+        "failure_count": 1 if problem else 0,
+        "failure_reason": problem,
+        "last_failed_at": now if problem else None,
+        "completed_at": now if done else None,
+        "metadata": metadata,
+    }
+
+
+def _insert_statuses(connection: Connection, rows: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """Insert what this import has not seen yet; returns the counts by outcome."""
+    counts = {"new": 0, "imported": 0, "unchanged": 0, "failed": 0}
+    if not rows:
+        return counts
+    statement = insert_into(connection, statuses).on_conflict_do_nothing(
+        index_elements=["import_id", "importable_type", "external_id"]
+    )
+    by_id = {row["external_id"]: row for row in rows}
+    for (external_id,) in connection.execute(statement.returning(statuses.c.external_id), list(rows)):
+        row = by_id[external_id]
+        counts["new"] += 1
+        if row["status"] is ItemStatus.FAILED:
+            counts["failed"] += 1
+        elif row["status"] is ItemStatus.COMPLETED:
+            counts["unchanged" if row["metadata"].get("unchanged") else "imported"] += 1
+    return counts
+
+
+def select_items(
+    connection: Connection, row: ImportRow, lease: Lease, external_ids: Sequence[str], now: datetime
+) -> None:
+    """The items of a selection, as pending. Raises LeaseLost."""
+    unique = list(dict.fromkeys(external_ids))
+    _insert_statuses(
+        connection,
+        [
+            {
+                "import_id": row.id,
+                "importable_type": row.importable_type,
+                "external_id": external_id,
+                "status": ItemStatus.PENDING,
+                "metadata": {},
+            }
+            for external_id in unique
+        ],
+    )
+    write(connection, lease, now, items_count=count(connection, row.id), checkpoint={"complete": True})
+
+
+def select_numbered(
+    connection: Connection, row: ImportRow, lease: Lease, ranges: Sequence[tuple[int, int]], now: datetime
+) -> None:
+    """The source's items whose numbers lie in those ranges, ends included, as pending. Raises LeaseLost."""
+    for first, last in ranges:
+        members = select(
+            literal(row.id), literal(row.importable_type), source_items.c.external_id, literal(ItemStatus.PENDING.value)
+        ).where(
+            source_items.c.source == row.source,
+            source_items.c.number.between(first, last),
+            source_items.c.gone_at.is_(None),
+        )
+        columns = ["import_id", "importable_type", "external_id", "status"]
+        connection.execute(insert(statuses).from_select(columns, members.order_by(source_items.c.number)))
+    write(connection, lease, now, items_count=count(connection, row.id), checkpoint={"complete": True})
+
+
+def select_unfinished(connection: Connection, row: ImportRow, lease: Lease, of_import: int, now: datetime) -> None:
+    """The items of another import that failed for good or were left undone, as pending; not those that a later one
+    has imported. Raises LeaseLost.
+    """
+    undone = select(
+        literal(row.id),
+        statuses.c.importable_type,
+        statuses.c.importable_id,
+        statuses.c.external_id,
+        statuses.c.metadata,
+    ).where(left_by(of_import))
+    columns = ["import_id", "importable_type", "importable_id", "external_id", "metadata"]
+    connection.execute(insert(statuses).from_select(columns, undone))
+    write(connection, lease, now, items_count=count(connection, row.id), checkpoint={"complete": True})

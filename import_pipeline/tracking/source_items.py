@@ -1,0 +1,147 @@
+"""What is known of an item across imports: which version is stored, who saw it last, whether it is gone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, case, func, select, update
+
+from import_pipeline.rules.status import ImportKind
+from import_pipeline.tracking.database.dialect import insert_for
+from import_pipeline.tracking.events import STARTED
+from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.tables import import_events, imports, source_items
+from import_pipeline.tracking.user_rows.model_columns import chunks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """An item that an import met. Version and tag are given only where the details that bear them are stored."""
+
+    external_id: str
+    version: str | None = None
+    etag: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gone:
+    """Items that a complete list no longer has."""
+
+    count: int
+    marked: bool  #: False where they are too many to be believed without a person's word
+
+
+def known(connection: Connection, source: str, external_ids: Sequence[str]) -> dict[str, str]:
+    """external_id -> the version whose details are stored, of those that were imported before."""
+    found: dict[str, str] = {}
+    for some in chunks(external_ids):
+        rows = select(source_items.c.external_id, source_items.c.version).where(
+            source_items.c.source == source, source_items.c.external_id.in_(some)
+        )
+        found |= {row.external_id: row.version for row in connection.execute(rows)}
+    return found
+
+
+def last_checkpoint(connection: Connection, row: ImportRow) -> Mapping[str, Any] | None:
+    """Return the checkpoint of the source's import before that one which last read its list; None if none did."""
+    before = (imports.c.source == row.source, imports.c.id < row.id, imports.c.kind != ImportKind.SELECTION)
+    newest = select(imports.c.checkpoint).where(*before, imports.c.checkpoint.is_not(None))
+    found: Mapping[str, Any] | None = connection.scalar(newest.order_by(imports.c.id.desc()).limit(1))
+    return found
+
+
+def forget(connection: Connection, source: str) -> int:
+    """Forget all versions of the source's items, so that all details are fetched anew. Returns how many there were."""
+    theirs = (source_items.c.source == source, source_items.c.version.is_not(None))
+    return connection.execute(update(source_items).where(*theirs).values(version=None)).rowcount
+
+
+def etags(connection: Connection, source: str, external_ids: Sequence[str]) -> dict[str, str]:
+    """external_id -> the tag of the answer whose details are stored."""
+    found: dict[str, str] = {}
+    for some in chunks(external_ids):
+        rows = select(source_items.c.external_id, source_items.c.etag).where(
+            source_items.c.source == source, source_items.c.external_id.in_(some), source_items.c.etag.is_not(None)
+        )
+        found |= {row.external_id: row.etag for row in connection.execute(rows)}
+    return found
+
+
+def remember(connection: Connection, row: ImportRow, seen: Sequence[Seen]) -> None:
+    """The import met those items. A fresh one forgets which versions were stored: it fetches all of them anew."""
+    _store(connection, row, seen, met=True)
+
+
+def store_versions(connection: Connection, row: ImportRow, seen: Sequence[Seen]) -> None:
+    """The same for items that the import has met before: only versions and tags, which no index holds."""
+    _store(connection, row, seen, met=False)
+
+
+def _store(connection: Connection, row: ImportRow, seen: Sequence[Seen], *, met: bool) -> None:
+    if not seen:
+        return
+    connection.execute(
+        _storing(connection.dialect.name, met=met, fresh=bool(row.metadata.get("fresh"))),
+        [
+            {
+                "source": row.source,
+                "external_id": item.external_id,
+                "version": item.version,
+                "etag": item.etag,
+                "first_import_id": row.id,
+                "last_import_id": row.id,
+            }
+            for item in seen
+        ],
+    )
+
+
+@cache
+def _storing(dialect: str, *, met: bool, fresh: bool) -> Any:
+    statement = insert_for(dialect, source_items)
+    old, new = source_items.c, statement.excluded
+    changed: dict[str, Any] = {
+        "version": func.coalesce(new.version, old.version),
+        "etag": func.coalesce(new.etag, old.etag),
+    }
+    if met and fresh:
+        # What this import itself has stored stays, when it reads its list again.
+        is_ours = old.last_import_id == new.last_import_id
+        changed = {name: case((is_ours, kept), else_=new[name]) for name, kept in changed.items()}
+    if met:
+        changed |= {"last_import_id": new.last_import_id, "gone_at": None}
+    return statement.on_conflict_do_update(index_elements=["source", "external_id"], set_=changed)
+
+
+def seen_since(connection: Connection, row: ImportRow) -> bool:
+    """Whether another import of the source began after that one: what it met tells of it, not of the earlier one.
+
+    The events' numbers tell that: clocks are set, and an import of a slot has its number long before it begins.
+    """
+    began = import_events.c.action == STARTED
+    own = select(func.max(import_events.c.id)).where(import_events.c.import_id == row.id, began).scalar_subquery()
+    others = import_events.join(imports, imports.c.id == import_events.c.import_id)
+    later = (began, import_events.c.id > own, imports.c.source == row.source, imports.c.id != row.id)
+    return connection.scalar(select(imports.c.id).select_from(others).where(*later).limit(1)) is not None
+
+
+def mark_gone(connection: Connection, row: ImportRow, now: datetime, most_share: float) -> Gone:
+    """Mark what a complete list no longer has. More than that share of all at once is only counted.
+
+    Call it after a complete discovery only: an import that saw half of the list would mark the other half.
+    """
+    present = (source_items.c.source == row.source, source_items.c.gone_at.is_(None))
+    last = source_items.c.last_import_id
+    # Before and after it, not "other than": so that an index leads past all that is still there.
+    missing = [(*present, last < row.id), (*present, last > row.id)]
+    count = sum(connection.scalar(select(func.count()).where(*each)) or 0 for each in missing)
+    if not count:
+        return Gone(count=0, marked=True)
+    seen = connection.scalar(select(func.count()).where(source_items.c.source == row.source, last == row.id)) or 0
+    if count > most_share * (seen + count):
+        return Gone(count=count, marked=False)
+    for each in missing:
+        connection.execute(update(source_items).where(*each).values(gone_at=now))
+    return Gone(count=count, marked=True)

@@ -1,0 +1,89 @@
+"""Reading the user's own rows: those of some ids, whatever else the table holds.
+
+A row that cannot be read (a value of an enumeration that the class does not know, a year that Python has not) must not
+end an import: its item is fetched anew, and what can be read of it is kept.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, select
+from sqlalchemy import inspect as mapping_of
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session, load_only
+
+from import_pipeline.contracts import Importable
+from import_pipeline.tracking.database.driver_errors import meaning_of
+from import_pipeline.tracking.user_rows.model_columns import chunks, columns_of
+from import_pipeline.tracking.user_rows.row_ids import item_id, keys_of
+
+T = TypeVar("T")
+#: Reads the rows of some keys.
+Read = Callable[[Sequence[Any]], list[T]]
+
+
+def load(connection: Connection, model: type[Any], external_ids: Sequence[str]) -> dict[str, Importable]:
+    """The stored rows of those ids as detached objects of the user's class."""
+    keys = keys_of(model, connection.dialect, external_ids)
+    with Session(bind=connection, expire_on_commit=False, join_transaction_mode="rollback_only") as session:
+
+        def read(some: Sequence[Any]) -> list[Importable]:
+            return list(session.scalars(select(model).where(model.external_id.in_(some))))
+
+        def read_parts(some: Sequence[Any]) -> list[Importable]:
+            readable = [getattr(model, name) for name in _readable(connection, model, some)]
+            return list(session.scalars(select(model).where(model.external_id.in_(some)).options(load_only(*readable))))
+
+        rows = _read_each(connection, keys, read, read_parts)
+        session.expunge_all()
+    return {item_id(model, row.external_id): row for row in rows}
+
+
+def ids(connection: Connection, model: type[Any], external_ids: Sequence[str]) -> dict[str, str]:
+    """external_id -> primary key as text, of the rows that are stored."""
+    key = mapping_of(model).primary_key
+
+    def read(some: Sequence[Any]) -> list[Any]:
+        return list(connection.execute(select(model.external_id, *key).where(model.external_id.in_(some))))
+
+    rows = _read_each(connection, keys_of(model, connection.dialect, external_ids), read)
+    return {item_id(model, row[0]): ",".join(str(part) for part in row[1:]) for row in rows}
+
+
+def _readable(connection: Connection, model: type[Any], keys: Sequence[Any]) -> list[str]:
+    """The attributes that can be read of the rows of those keys."""
+
+    def read(column: Any) -> list[Any]:
+        return list(connection.execute(select(column).where(model.external_id.in_(keys))))
+
+    columns = columns_of(mapping_of(model))
+    return [each.attribute for each in columns if _tried(connection, read, each.column) is not None]
+
+
+def _read_each(connection: Connection, keys: Sequence[Any], read: Read[T], otherwise: Read[T] | None = None) -> list[T]:
+    """The rows, many at once; one by one where that cannot be. What cannot be read `otherwise` either is left out."""
+    rows: list[T] = []
+    for some in chunks(keys):
+        found = _tried(connection, read, some)
+        if found is None:
+            for key in some:
+                one = _tried(connection, read, [key])
+                if one is None and otherwise is not None:
+                    one = _tried(connection, otherwise, [key])
+                rows += one or []
+        rows += found or []
+    return rows
+
+
+def _tried(connection: Connection, read: Callable[[Any], list[T]], what: Any) -> list[T] | None:
+    """What is read; None where it cannot be. Raises what the database says of itself.
+
+    Under a savepoint: a statement that Postgres refuses would end the whole transaction.
+    """
+    try:
+        with connection.begin_nested():
+            return read(what)
+    except Exception as error:  # a type of the user's own may raise anything
+        if isinstance(error, DBAPIError) and not meaning_of(error).is_refusal:
+            raise
+        return None

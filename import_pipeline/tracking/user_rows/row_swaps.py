@@ -1,0 +1,101 @@
+"""Unique values that rows of one import hand to each other: swapped, or passed along a chain.
+
+No order of single writes can swap two values of a unique column. So such rows are written in one transaction, in which
+the values are set aside first: to NULL, or where that is forbidden to a text that nothing else has.
+"""
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import Column, Connection, String, inspect, select, update
+
+from import_pipeline.contracts import Importable
+from import_pipeline.tracking.user_rows.model_columns import table_of
+from import_pipeline.tracking.user_rows.row_ids import item_id
+from import_pipeline.tracking.user_rows.row_values import values_of
+from import_pipeline.tracking.user_rows.user_tables import unique_columns
+
+#: A text set aside needs room to be one that nothing else has.
+_LEAST_LENGTH = 16
+
+
+def handing_over(connection: Connection, model: type[Any], importables: Sequence[Importable]) -> list[list[Importable]]:
+    """The groups of these rows that wait for each other only: each is to be written as one."""
+    by_id = {item_id(model, each.external_id): each for each in importables}
+    holders = {external_id: _holders(connection, model, each) for external_id, each in by_id.items()}
+    groups, grouped = [], set[str]()
+    for external_id in by_id:
+        group = _reachable(external_id, holders)
+        if len(group) > 1 and group <= set(by_id) and not group & grouped:
+            grouped |= group
+            groups.append([by_id[each] for each in by_id if each in group])
+    return groups
+
+
+def _reachable(external_id: str, holders: dict[str, set[str]]) -> set[str]:
+    found, open_ones = set[str](), [external_id]
+    while open_ones:
+        each = open_ones.pop()
+        if each not in found:
+            found.add(each)
+            open_ones += holders.get(each, ())
+    return found
+
+
+def _holders(connection: Connection, model: type[Any], importable: Importable) -> set[str]:
+    """The ids of the other rows that have a unique value which this one is to get."""
+    table, values = table_of(model), values_of(importable, connection.dialect)
+    found = set[str]()
+    for names in _apart(connection, model):
+        if all(values.get(name) is not None for name in names):
+            same = [table.c[name] == values[name] for name in names]
+            others = select(table.c.external_id).where(*same, table.c.external_id != values["external_id"])
+            found |= {item_id(model, other) for other in connection.scalars(others)}
+    return found
+
+
+def set_aside(connection: Connection, model: type[Any], importables: Sequence[Importable]) -> None:
+    """Take the unique values of these rows away from them, so that each can be given to another one."""
+    table = table_of(model)
+    for importable in importables:
+        values = values_of(importable, connection.dialect)
+        aside = {
+            column.name: _substitute(column, values["external_id"]) for column in _loose(connection, model, values)
+        }
+        if aside:
+            connection.execute(update(table).where(table.c.external_id == values["external_id"]).values(aside))
+
+
+def _apart(connection: Connection, model: type[Any]) -> list[list[str]]:
+    """The columns of each unique constraint or index besides external_id and the primary key."""
+    table = table_of(model)
+    key = {column.name for column in table.primary_key.columns}
+    return [
+        names
+        for names in unique_columns(inspect(connection), table)
+        if names != ["external_id"] and set(names) != key and all(name in table.c for name in names)
+    ]
+
+
+def _loose(connection: Connection, model: type[Any], values: dict[str, Any]) -> list[Column[Any]]:
+    """Of each unique group of columns, one that is written anyway and can be set aside."""
+    found = []
+    for names in _apart(connection, model):
+        columns = [table_of(model).c[name] for name in names if name in values and name != "external_id"]
+        columns.sort(key=lambda column: not column.nullable)
+        if columns and _can_be_set_aside(columns[0]):
+            found.append(columns[0])
+    return found
+
+
+def _can_be_set_aside(column: Column[Any]) -> bool:
+    type_ = column.type
+    return bool(column.nullable) or (isinstance(type_, String) and (type_.length or _LEAST_LENGTH) >= _LEAST_LENGTH)
+
+
+def _substitute(column: Column[Any], key: Any) -> str | None:
+    if column.nullable:
+        return None
+    length = getattr(column.type, "length", None) or 64
+    return f"~{sha256(str(key).encode()).hexdigest()}"[:length]

@@ -1,0 +1,151 @@
+"""The values of a user's row as they are written: each is one that can be read back as what it is, or is refused.
+
+NaN becomes NULL on SQLite and stops every sum on Postgres, a time with an offset loses it on SQLite, a year beyond 9999
+is read by no program in Python: such a row would be wrong without a word, or end every later import.
+"""
+
+import json
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, time
+from decimal import Decimal, InvalidOperation
+from functools import cache
+from typing import Any
+
+from sqlalchemy import JSON, ClauseElement, DateTime, Dialect, Float, Integer, Numeric, Time
+from sqlalchemy import Enum as EnumType
+from sqlalchemy import inspect as mapping_of
+from sqlalchemy.orm import Mapper
+from sqlalchemy.types import TypeEngine
+
+from import_pipeline.contracts import Importable
+from import_pipeline.tracking.user_rows.model_columns import MappedColumn, columns_of
+from import_pipeline.tracking.user_rows.row_ids import item_id, key_of
+
+#: Makes of a value what is written; raises ValueError for what is refused.
+Check = Callable[[Any], Any]
+
+
+def values_of(importable: Importable, dialect: Dialect, *, is_stub: bool = False) -> dict[str, Any]:
+    """What is written of the row, by the column's name: only attributes that were set.
+
+    Raises ValueError with the reason for a value that the column cannot keep as it is.
+    """
+    model, written = type(importable), vars(importable)
+    state = mapping_of(importable)
+    changed = state.committed_state  # all that was set since the row was made or loaded
+    _refuse_related(mapping_of(model), written, changed)
+    values: dict[str, Any] = {}
+    for each in columns_of(mapping_of(model)):
+        if each.attribute not in written:
+            continue
+        value = written[each.attribute]
+        is_changed = each.attribute in changed
+        if each.is_given and (value is None or not is_changed):
+            continue
+        if is_stub and value is None and isinstance(each.column.type, JSON):
+            continue  # it would be stored as JSON's null, which COALESCE takes for a value
+        if is_changed and value is not None and not isinstance(value, ClauseElement):
+            value = _checked(each, value)
+        values[each.name] = value
+    values["external_id"] = key_of(model, dialect, item_id(model, written.get("external_id")))
+    return values
+
+
+def _refuse_related(mapper: Mapper[Any], written: dict[str, Any], changed: Any) -> None:
+    """Only columns are written: related objects that were set would be lost without a word."""
+    for relationship in mapper.relationships:
+        key = relationship.key
+        if key in changed and written.get(key) and not relationship.viewonly:
+            raise ValueError(
+                f"{mapper.class_.__name__}.{key} is a relationship, and an import writes columns only: set the foreign "
+                "key's column, keep the data in a JSON column, or import the related rows by a source of their own"
+            )
+
+
+def _checked(each: MappedColumn, value: Any) -> Any:
+    check = _check_for(each.column.type)
+    if check is None:
+        return value
+    try:
+        return check(value)
+    except ValueError as error:
+        raise ValueError(f"the column {each.name} cannot keep the value: {error}") from error
+
+
+@cache
+def _check_for(type_: TypeEngine[Any]) -> Check | None:
+    """The check of a column's type; None for one that needs none, and for types of the user's own."""
+    if isinstance(type_, EnumType):
+        return lambda value: _member(value, type_)
+    for kind, check in _CHECKS:
+        if isinstance(type_, kind):
+            return check
+    return None
+
+
+def _member(value: Any, type_: EnumType) -> Any:
+    if isinstance(value, str) and not isinstance(value, type_.enum_class or ()) and value not in type_.enums:
+        raise ValueError(f"{value!r} is none of {', '.join(type_.enums)}")
+    return value
+
+
+def _moment(value: Any) -> Any:
+    """A time with an offset as UTC: SQLite drops the offset, and a column without zone drops it anywhere."""
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        return value
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{value.isoformat()} lies outside of the years 1 to 9999 in UTC") from None
+
+
+def _time_of_day(value: Any) -> Any:
+    if isinstance(value, time) and value.tzinfo is not None and value.utcoffset():
+        raise ValueError(f"{value.isoformat()} has an offset, which would be dropped")
+    return value
+
+
+def _decimal(value: Any) -> Any:
+    if isinstance(value, float | Decimal) and not math.isfinite(value):
+        raise ValueError(f"{value} is no number")
+    if isinstance(value, str):
+        try:
+            is_number = Decimal(value).is_finite()
+        except InvalidOperation:
+            is_number = False
+        if not is_number:
+            raise ValueError(f"{value[:60]!r} is no number")
+    return value
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, float | Decimal) and (not math.isfinite(value) or value != int(value)):
+        raise ValueError(f"{value} is no whole number")
+    if isinstance(value, str):
+        try:
+            int(value)
+        except ValueError:
+            raise ValueError(f"{value[:60]!r} is no whole number") from None
+    return value
+
+
+def _document(value: Any) -> Any:
+    """JSON without NaN and Infinity, which RFC 8259 does not know. What cannot be written at all is said later."""
+    with suppress(TypeError, RecursionError):
+        try:
+            json.dumps(value, allow_nan=False, default=str)
+        except ValueError as error:
+            raise ValueError(f"it is no JSON: {error}") from error
+    return value
+
+
+_CHECKS: tuple[tuple[type[TypeEngine[Any]], Check], ...] = (
+    (DateTime, _moment),
+    (Time, _time_of_day),
+    (Float, _decimal),
+    (Numeric, _decimal),
+    (Integer, _whole),
+    (JSON, _document),
+)

@@ -1,0 +1,169 @@
+"""Writing the user's own rows: insert or update by external_id, and make sure that what was written is there.
+
+A trigger or rule may drop a row without a word, a column may take two ids for one, and what was stored need not be
+readable. So each batch is read back before its transaction ends.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import inspect as mapping_of
+from sqlalchemy.exc import DBAPIError, StatementError
+
+from import_pipeline.contracts import Importable
+from import_pipeline.rules.database_errors import Meaning
+from import_pipeline.tracking.database.dialect import insert_for
+from import_pipeline.tracking.database.driver_errors import meaning_of
+from import_pipeline.tracking.user_rows.model_columns import columns_of, table_of
+from import_pipeline.tracking.user_rows.row_ids import item_id
+from import_pipeline.tracking.user_rows.row_values import values_of
+
+#: What a database says of a row; codes that a user's own trigger makes up are among the others.
+_OF_THE_ROW = {Meaning.ROW, Meaning.MODEL, Meaning.NO_RIGHT, Meaning.OTHER}
+#: What a row that cannot be stored raises: the database's refusal, or the driver's (a zero byte, half a character).
+_REFUSALS = (StatementError, ValueError, TypeError, OverflowError)
+#: Refusals that no other row can change: a value of its own is missing or wrong.
+_FINAL_STATES = {"23502", "23514"}
+_FINAL_CODES = {"SQLITE_CONSTRAINT_NOTNULL", "SQLITE_CONSTRAINT_CHECK", "SQLITE_CONSTRAINT_DATATYPE"}
+
+
+class RowsRefused(Exception):
+    """A row cannot be stored: the transaction is spoilt, and to be tried again row by row.
+
+    `may_pass`: another row of the import may stand in its way, such as one that still has its unique value.
+    """
+
+    def __init__(self, reason: str, *, may_pass: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.may_pass = may_pass
+
+
+def refusal_of(error: Exception, model: type[Any]) -> RowsRefused | None:
+    """The refusal that an error of a write or of its commit means; None for one that is not about the rows."""
+    if isinstance(error, RowsRefused):
+        return error
+    if not isinstance(error, _REFUSALS) or meaning_of(error) not in _OF_THE_ROW:
+        return None
+    cause = (error.orig if isinstance(error, StatementError) else None) or error
+    sentence = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+    state, code = getattr(cause, "pgcode", None), getattr(cause, "sqlite_errorname", None)
+    of_others = (state or "")[:2] in {"23", "P0"} or (code or "").startswith("SQLITE_CONSTRAINT")
+    may_pass = of_others and state not in _FINAL_STATES and code not in _FINAL_CODES
+    return RowsRefused(f"the table {table_of(model).name} refuses the row: {sentence}", may_pass=may_pass)
+
+
+def upsert(
+    connection: Connection, model: type[Any], importables: Sequence[Importable], *, is_stub: bool = False
+) -> None:
+    """Insert or update by external_id. Only attributes that were set are written.
+
+    Of a stub that is not the whole item, None is written to new rows only: the list does not tell, so what we have is
+    kept. Raises RowsRefused; then the transaction must be rolled back.
+    """
+    try:
+        rows = [values_of(importable, connection.dialect, is_stub=is_stub) for importable in importables]
+    except ValueError as error:
+        raise RowsRefused(str(error)) from error
+    by_columns: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    for values in rows:
+        by_columns[tuple(values)].append(values)
+    for names, some in by_columns.items():
+        try:
+            _write(connection, model, names, some, is_stub=is_stub)
+        except _REFUSALS as error:
+            if (refusal := refusal_of(error, model)) is None:
+                raise
+            raise refusal from error
+        _read_back(connection, model, names, some)
+
+
+def _write(
+    connection: Connection, model: type[Any], names: tuple[str, ...], rows: list[dict[str, Any]], *, is_stub: bool
+) -> None:
+    table = table_of(model)
+    statement, is_told = _upserting(connection.dialect.name, table, names, is_stub=is_stub)
+    written = connection.execute(statement, rows)
+    if is_told and len(written.all()) < len(rows):
+        raise RowsRefused(_dropped(table))
+
+
+def _dropped(table: Table) -> str:
+    return f"the table {table.name} did not take the row: a trigger or rule of it has dropped the write"
+
+
+def _read_back(connection: Connection, model: type[Any], names: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
+    """Raise RowsRefused where a row is not there, is another item's, or cannot be read."""
+    columns = [each for each in columns_of(mapping_of(model)) if each.name in names]
+    looked_at = [each for each in columns if each.is_fragile or each.is_key]
+    identity, table = model.external_id, table_of(model)
+    keys = [values["external_id"] for values in rows]
+    statement = select(identity, *[each.column for each in looked_at]).where(identity.in_(keys))
+    try:
+        found = connection.execute(statement).all()
+    except Exception as error:  # a type of the user's own may raise anything
+        if isinstance(error, DBAPIError) and meaning_of(error) not in _OF_THE_ROW:
+            raise
+        raise RowsRefused(f"the row of the table {table.name} could not be read back: {error}") from error
+    by_id = {item_id(model, row[0]): row for row in found}
+    for values in rows:
+        external_id = item_id(model, values["external_id"])
+        row = by_id.get(external_id)
+        if row is None:
+            raise RowsRefused(_not_there(table, external_id, list(by_id)))
+        for each, value in zip(looked_at, row[1:], strict=True):
+            if each.is_key and str(value) != str(values[each.name]) and each.name != "external_id":
+                raise RowsRefused(
+                    f"the row has the primary key {each.name} {value}, and the source sets {values[each.name]}: "
+                    "a key that is stored is never changed"
+                )
+
+
+def _not_there(table: Table, external_id: str, others: list[str]) -> str:
+    if not others:
+        return _dropped(table)
+    return (
+        f"the column external_id of {table.name} takes {external_id!r} for {others[0]!r}: two ids would be one row. "
+        "Give it a type and collation that keep ids apart, such as String(255)"
+    )
+
+
+def _upserting(dialect: str, table: Table, names: tuple[str, ...], *, is_stub: bool) -> tuple[Any, bool]:
+    changes = any(column.onupdate is not None and column.onupdate.is_callable for column in table.columns)
+    return (_build_upsert if changes else _built_upsert)(dialect, table, names, is_stub=is_stub)
+
+
+def _build_upsert(dialect: str, table: Table, names: tuple[str, ...], *, is_stub: bool) -> tuple[Any, bool]:
+    """The statement, and whether it tells each row that it has written."""
+    statement, columns = insert_for(dialect, table), table.c
+    changed: dict[str, Any] = {
+        name: func.coalesce(statement.excluded[name], columns[name]) if is_stub else statement.excluded[name]
+        for name in names
+        if name != "external_id" and not columns[name].primary_key
+    }
+    if not changed:
+        return statement.on_conflict_do_nothing(index_elements=["external_id"]), False
+    changed |= _on_update(table, changed)
+    upserting = statement.on_conflict_do_update(index_elements=["external_id"], set_=changed)
+    return upserting.returning(columns.external_id), True
+
+
+#: Kept where the statement is the same each time.
+_built_upsert = lru_cache(maxsize=256)(_build_upsert)
+
+
+def _on_update(table: Table, changed: Mapping[str, Any]) -> dict[str, Any]:
+    """What `onupdate=` promises, which ON CONFLICT DO UPDATE leaves out."""
+    promised = {}
+    for column in table.columns:
+        default = column.onupdate
+        if default is None or column.name in changed:
+            continue
+        if default.is_callable:
+            promised[column.name] = default.arg(None)  # type: ignore[attr-defined]
+        elif default.is_scalar or default.is_clause_element:
+            promised[column.name] = default.arg  # type: ignore[attr-defined]
+    return promised

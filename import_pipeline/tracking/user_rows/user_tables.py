@@ -1,0 +1,84 @@
+"""The user's own tables: created where they are absent, checked where they are there, never altered."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Connection, Inspector, Table, inspect
+
+from import_pipeline.errors import SchemaError
+from import_pipeline.tracking.database.engine import Database
+from import_pipeline.tracking.database.locks import schema_lock
+from import_pipeline.tracking.schema import VERSION_TABLE, refusals
+from import_pipeline.tracking.tables import tracking_metadata
+from import_pipeline.tracking.user_rows.model_columns import table_of
+
+
+def ensure_table(database: Database, model: type[Any]) -> None:
+    """Create the model's table, and those that its foreign keys need, if it is absent.
+
+    Where it is there nothing is written, not even a lock. Raises SchemaError where it does not fit the model.
+    """
+    table = table_of(model)
+    with database.read() as connection:
+        _check_name(connection, model)
+        is_there = inspect(connection).has_table(table.name, schema=table.schema)
+        if is_there:
+            _check_fit(inspect(connection), model)
+    if not is_there:
+        with refusals(database, f"{model.__name__}: the table {table.fullname}"), database.write() as connection:
+            schema_lock(connection)
+            table.metadata.create_all(connection, tables=list(_needed(table)))
+            # Looked at again: another process may have made it, and the class may lack the unique constraint itself.
+            _check_fit(inspect(connection), model)
+
+
+def _check_name(connection: Connection, model: type[Any]) -> None:
+    table = table_of(model)
+    inspector = inspect(connection)
+    ours = {VERSION_TABLE, *tracking_metadata.tables}
+    if table.name in ours and table.schema in {None, inspector.default_schema_name}:
+        raise SchemaError(
+            f"{model.__name__}: the table name {table.name} belongs to the tracking; expected another __tablename__"
+        )
+    if table.schema is not None and table.schema not in inspector.get_schema_names():
+        raise SchemaError(
+            f"{model.__name__}: the schema {table.schema} of its table is not in the tracking's database. "
+            "The table must live in the same database: create the schema there, or leave it out"
+        )
+
+
+def _needed(table: Table, known: frozenset[Table] = frozenset()) -> Iterator[Table]:
+    """The table and, through its foreign keys, all that it cannot be made without."""
+    yield table
+    for key in table.foreign_keys:
+        if key.column.table not in known | {table}:
+            yield from _needed(key.column.table, known | {table})
+
+
+def _check_fit(inspector: Inspector, model: type[Any]) -> None:
+    table = table_of(model)
+    there = {column["name"] for column in inspector.get_columns(table.name, schema=table.schema)}
+    missing = [column.name for column in table.columns if column.name not in there]
+    if missing:
+        raise SchemaError(
+            f"{model.__name__}: the table {table.fullname} has no column {', '.join(missing)}. "
+            "Tables that exist are never altered: migrate it, or give the class another __tablename__"
+        )
+    if ["external_id"] not in unique_columns(inspector, table):
+        raise SchemaError(
+            f"{model.__name__}: the table {table.fullname} lets an external_id occur twice; expected a unique "
+            "constraint or index on that column alone. Declare it with unique=True, and migrate a table that exists"
+        )
+
+
+def unique_columns(inspector: Inspector, table: Table) -> list[list[str]]:
+    """The columns of all that keeps rows apart. A partial index is left out: it does so only for some rows."""
+    name, schema = table.name, table.schema
+    found = [[*each["column_names"]] for each in inspector.get_unique_constraints(name, schema=schema)]
+    for index in inspector.get_indexes(name, schema=schema):
+        is_partial = any(option.endswith("_where") for option in index.get("dialect_options", {}))
+        columns = [column for column in index["column_names"] if column is not None]
+        if index["unique"] and not is_partial and len(columns) == len(index["column_names"]):
+            found.append(columns)
+    found.append([*inspector.get_pk_constraint(name, schema=schema)["constrained_columns"]])
+    return found
