@@ -28,7 +28,7 @@ from import_pipeline.ratelimit import Limiter, open_permits, parse_tiers
 from import_pipeline.ratelimit.http.proxies import environment_proxy
 from import_pipeline.ratelimit.stores.redis_health import inspect_redis, weaknesses
 from import_pipeline.redaction import redact
-from import_pipeline.rules.outcome import Verdict, judge
+from import_pipeline.rules.responses.actions import Verdict, judge
 from import_pipeline.settings import SETTINGS, SOURCE_SETTINGS, Settings, variable_prefix
 from import_pipeline.tracking import imports, queries
 from import_pipeline.tracking.database.engine import Database

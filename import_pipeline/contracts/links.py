@@ -4,7 +4,7 @@ from urllib.parse import urljoin
 
 import httpx
 
-from import_pipeline.rules.links import next_target
+from import_pipeline.rules.responses.link_header import next_target
 
 
 def next_link(response: httpx.Response) -> str | None:

@@ -12,7 +12,7 @@ import dagster as dg
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
 from import_pipeline.importer.installation import open_for
-from import_pipeline.rules.sequel import Followed, to_follow
+from import_pipeline.rules.completions import Followed, to_follow
 from import_pipeline.tracking.completions import completed_since
 
 #: How often the sensor looks. What comes after an import is not urgent, and every look costs a query.

@@ -3,8 +3,8 @@
 import httpx
 
 from import_pipeline.redaction import meet_request, meet_text, redact
-from import_pipeline.rules.bodies import html_page, unread_encodings
-from import_pipeline.rules.charsets import text_of
+from import_pipeline.rules.responses.bodies import html_page, unread_encodings
+from import_pipeline.rules.responses.charsets import text_of
 
 #: Characters of an answer that are kept with the item that failed by it.
 MOST_KEPT = 4_096

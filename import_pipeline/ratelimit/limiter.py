@@ -17,9 +17,9 @@ from import_pipeline.ratelimit.client.wait_queue import Permit
 from import_pipeline.ratelimit.protocol import SECOND, Exchange, Named, Outcome, Permits, StoreError
 from import_pipeline.ratelimit.tiers import Tiers, normalised
 from import_pipeline.ratelimit.usage import MILLION, Usage, usage_of
-from import_pipeline.rules.advertised import Advertised
 from import_pipeline.rules.backoff import pause_after
-from import_pipeline.rules.signals import Standing
+from import_pipeline.rules.responses.advertised_limits import Advertised
+from import_pipeline.rules.responses.rate_limit_headers import Standing
 
 #: Without limits every request is free; this is how long the absence of a pause is believed, in seconds.
 FREE_FOR = 1.0

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, exists, insert, select
 
 from import_pipeline.logs import tell
-from import_pipeline.rules.leave import Leave
+from import_pipeline.rules.store_outage import Leave
 from import_pipeline.tracking.database.engine import when_committed
 from import_pipeline.tracking.tables import import_events, imports
 

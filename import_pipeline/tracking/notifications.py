@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select, update
 
-from import_pipeline.rules.notices import NEWS_FOR, OCCASIONS, Mark
+from import_pipeline.rules.notifications import NEWS_FOR, OCCASIONS, Mark
 from import_pipeline.tracking.tables import import_events, imports
 
 MARK = "notice"

@@ -22,7 +22,7 @@ from import_pipeline.importer.runtime.api_client import cost_of, open_api
 from import_pipeline.importer.runtime.sending import in_words, unreachable
 from import_pipeline.ratelimit import parse_tiers
 from import_pipeline.rules.forecast import minimum_seconds
-from import_pipeline.rules.outcome import Verdict, judge
+from import_pipeline.rules.responses.actions import Verdict, judge
 from import_pipeline.rules.status import ImportKind, ImportStatus
 from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking import imports

@@ -16,7 +16,7 @@ from import_pipeline.importer.control.unlisted import lease_of
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.lifecycle.acquire import new_import
 from import_pipeline.importer.lifecycle.workers import living
-from import_pipeline.rules.overdue import ImportState, coming_slots
+from import_pipeline.rules.scheduling import ImportState, coming_slots
 from import_pipeline.rules.status import ENDED, ImportStatus, Trigger
 from import_pipeline.tracking import events, imports, items, requests, scheduling
 from import_pipeline.tracking.database.locks import requests_lock

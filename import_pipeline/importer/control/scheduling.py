@@ -18,7 +18,7 @@ from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.lifecycle.acquire import count_heartbeat_as_now, liveness, new_import
 from import_pipeline.importer.lifecycle.workers import living_shards
 from import_pipeline.importer.limiter_usage import Gauges
-from import_pipeline.rules.overdue import (
+from import_pipeline.rules.scheduling import (
     RUN_START,
     Cancel,
     Decision,

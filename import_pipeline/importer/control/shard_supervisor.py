@@ -11,8 +11,8 @@ from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.lifecycle.workers import shard_liveness, workers_of
 from import_pipeline.importer.runtime.context import is_listed
 from import_pipeline.rules.liveness import MOST_AHEAD
-from import_pipeline.rules.overdue import RUN_START
-from import_pipeline.rules.shards import Bury, Sharded, ShardState, decide_shards
+from import_pipeline.rules.scheduling import RUN_START
+from import_pipeline.rules.sharding import Bury, Sharded, ShardState, decide_shards
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import events, imports, shards
 from import_pipeline.tracking.imports import ImportRow

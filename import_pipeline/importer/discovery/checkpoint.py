@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from import_pipeline.rules.cycles import Trail
+from import_pipeline.rules.lists.cycles import Trail
 
 
 @dataclass(frozen=True, kw_only=True)

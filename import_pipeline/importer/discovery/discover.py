@@ -18,8 +18,8 @@ from import_pipeline.importer.runtime.response_errors import refused
 from import_pipeline.importer.runtime.sending import ask, describe
 from import_pipeline.ratelimit import BodyRefused
 from import_pipeline.rules.backoff import retry_delay
-from import_pipeline.rules.list_answers import PageVerdict, judge_page
-from import_pipeline.rules.signals import answered_at, retry_after
+from import_pipeline.rules.lists.page_status import PageVerdict, judge_page
+from import_pipeline.rules.responses.rate_limit_headers import answered_at, retry_after
 from import_pipeline.tracking import item_numbers, list_pages
 from import_pipeline.tracking.list_pages import Apart, Discovered, Page
 

@@ -10,8 +10,8 @@ from import_pipeline.errors import HookFailed, ImportFailed
 from import_pipeline.importer.discovery.checkpoint import Checkpoint
 from import_pipeline.importer.discovery.list_page import first_request, next_request
 from import_pipeline.importer.runtime.context import Work
-from import_pipeline.rules.addresses import resolve
-from import_pipeline.rules.continuation import named_next
+from import_pipeline.rules.lists.continuation import named_next
+from import_pipeline.rules.responses.addresses import resolve
 
 #: A numbered list ends with so many pages in a row without a body: they cannot say if it goes on, and one may be a
 #: hole. Only one page beyond the end is asked for.

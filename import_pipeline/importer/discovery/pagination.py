@@ -11,7 +11,7 @@ from import_pipeline.importer.discovery.list_page import total_of
 from import_pipeline.importer.discovery.next_page import following, is_numbered, overlooked
 from import_pipeline.importer.discovery.stored_request import dump_request
 from import_pipeline.importer.runtime.context import Work
-from import_pipeline.rules.list_answers import PageVerdict, judge_page
+from import_pipeline.rules.lists.page_status import PageVerdict, judge_page
 from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking import events
 from import_pipeline.tracking import items as item_rows

@@ -9,7 +9,7 @@ import httpx
 
 from import_pipeline.importer.user_code.request_secrets import KnownSecrets
 from import_pipeline.redaction import SECRETS
-from import_pipeline.rules.list_identity import fingerprint
+from import_pipeline.rules.lists.list_identity import fingerprint
 
 #: Headers that httpx writes anew for every request.
 _WRITTEN_ANEW = frozenset({"host", "content-length", "transfer-encoding"})

@@ -22,7 +22,7 @@ from import_pipeline.importer.runtime.context import StoredItem, Work
 from import_pipeline.importer.runtime.ownership import ClaimLost
 from import_pipeline.logs import tell
 from import_pipeline.ratelimit import parse_tiers
-from import_pipeline.rules.breaker import Breaker
+from import_pipeline.rules.circuit_breaker import Breaker
 from import_pipeline.rules.concurrency import in_flight, mean_latency, too_many, within
 from import_pipeline.tracking import claims, items, leases, source_items
 from import_pipeline.tracking.claims import Claim, Done, Failure

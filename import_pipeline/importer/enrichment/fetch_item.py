@@ -21,8 +21,8 @@ from import_pipeline.importer.runtime.sending import ask, describe
 from import_pipeline.importer.user_code.hooks import ANYTHING, REQUEST_OR_NONE, call_hook
 from import_pipeline.ratelimit import SECONDS, BodyRefused
 from import_pipeline.rules.backoff import retry_delay
-from import_pipeline.rules.outcome import Verdict, judge
-from import_pipeline.rules.signals import answered_at, retry_after
+from import_pipeline.rules.responses.actions import Verdict, judge
+from import_pipeline.rules.responses.rate_limit_headers import answered_at, retry_after
 from import_pipeline.tracking.claims import Claim, Done, Failure
 
 #: A longer tag is none that we would send back with each request.

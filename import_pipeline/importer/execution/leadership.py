@@ -17,7 +17,7 @@ from import_pipeline.importer.execution.run import Run
 from import_pipeline.importer.lifecycle.acquire import liveness, take_lead
 from import_pipeline.importer.runtime.context import Work
 from import_pipeline.importer.runtime.database_wait import patience_of
-from import_pipeline.rules.shards import LEAD, may_take_lead
+from import_pipeline.rules.sharding import LEAD, may_take_lead
 from import_pipeline.tracking import imports, leases
 from import_pipeline.tracking.database.engine import when_committed
 from import_pipeline.tracking.imports import ImportRow, Pulse

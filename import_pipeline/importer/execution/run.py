@@ -38,9 +38,9 @@ from import_pipeline.importer.runtime.database_wait import patience_of
 from import_pipeline.importer.runtime.ownership import Assurance
 from import_pipeline.importer.summary import ImportSummary, summarize
 from import_pipeline.importer.user_code.interruption import HookInterrupted, end_of, signals
-from import_pipeline.rules.leave import next_leave
 from import_pipeline.rules.resumes import MAX_RESUMES
 from import_pipeline.rules.status import ImportStatus, Trigger
+from import_pipeline.rules.store_outage import next_leave
 from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking import events, imports, leases, resumes
 from import_pipeline.tracking.imports import ImportRow, Pulse

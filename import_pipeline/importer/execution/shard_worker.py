@@ -29,7 +29,7 @@ from import_pipeline.importer.lifecycle.notifications import tell_people
 from import_pipeline.importer.lifecycle.workers import last_word, outlast, shard_liveness
 from import_pipeline.importer.runtime.context import Work, is_listed
 from import_pipeline.importer.runtime.database_wait import patience_of
-from import_pipeline.rules.shards import LEAD, Turn
+from import_pipeline.rules.sharding import LEAD, Turn
 from import_pipeline.rules.status import ENDED, ImportStatus
 from import_pipeline.tracking import events, imports, shards
 from import_pipeline.tracking.imports import ImportRow

@@ -13,8 +13,8 @@ from import_pipeline.errors import ImportAlreadyRunning, LeaseLost, UsageError
 from import_pipeline.importer.runtime.database_wait import patience_of
 from import_pipeline.redaction import SECRETS
 from import_pipeline.rules.liveness import Liveness
-from import_pipeline.rules.overdue import RUN_START
 from import_pipeline.rules.resumes import MAX_RESUMES, too_often
+from import_pipeline.rules.scheduling import RUN_START
 from import_pipeline.rules.status import ImportKind, ImportStatus, Trigger, said_of_end
 from import_pipeline.tracking import events, imports, resumes, scheduling
 from import_pipeline.tracking.database.engine import Database, when_committed

@@ -14,7 +14,7 @@ from import_pipeline.errors import HookFailed
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.user_code.hooks import ANYTHING, call_hook
 from import_pipeline.redaction import redact
-from import_pipeline.rules.notices import OCCASIONS
+from import_pipeline.rules.notifications import OCCASIONS
 from import_pipeline.tracking import notifications
 from import_pipeline.tracking.notifications import Event
 from import_pipeline.wording import visible

@@ -10,7 +10,7 @@ from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.lifecycle.acquire import liveness, silent_seconds
 from import_pipeline.importer.runtime.context import Work
 from import_pipeline.rules.liveness import Liveness
-from import_pipeline.rules.shards import LEAD, Turn, turn_of
+from import_pipeline.rules.sharding import LEAD, Turn, turn_of
 from import_pipeline.rules.status import ImportKind
 from import_pipeline.tracking import imports, shards
 from import_pipeline.tracking.imports import ImportRow

@@ -10,8 +10,8 @@ from import_pipeline.importer.control.scheduling import Seen, state_of
 from import_pipeline.importer.lifecycle.acquire import liveness
 from import_pipeline.importer.lifecycle.workers import living_shards
 from import_pipeline.rules.liveness import Liveness
-from import_pipeline.rules.overdue import RUN_START, End, Fail, Resume, Wait, next_of_running
 from import_pipeline.rules.resumes import MAX_RESUMES, too_often
+from import_pipeline.rules.scheduling import RUN_START, End, Fail, Resume, Wait, next_of_running
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import events, imports, resumes
 from import_pipeline.tracking.imports import ImportRow

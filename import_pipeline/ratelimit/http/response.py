@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from import_pipeline.rules.charsets import charset_of, json_text, json_text_as_declared
+from import_pipeline.rules.responses.charsets import charset_of, json_text, json_text_as_declared
 
 
 class Answer(httpx.Response):

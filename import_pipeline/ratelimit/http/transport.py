@@ -15,7 +15,7 @@ from import_pipeline.ratelimit.http.send_timing import Sending
 from import_pipeline.ratelimit.lanes import Lanes
 from import_pipeline.ratelimit.limiter import Limiter
 from import_pipeline.redaction import meet_request
-from import_pipeline.rules.signals import (
+from import_pipeline.rules.responses.rate_limit_headers import (
     Standing,
     is_refusal,
     names_limits,

@@ -11,7 +11,7 @@ from import_pipeline.errors import ApiBlocked, CostTooHigh, LimiterUnavailable
 from import_pipeline.logs import action_of
 from import_pipeline.ratelimit import Limiter, Permit, Permits, TierUsage, parse_tiers
 from import_pipeline.ratelimit.protocol import Ask, Exchange, StoreError
-from import_pipeline.rules.signals import Standing
+from import_pipeline.rules.responses.rate_limit_headers import Standing
 from import_pipeline.testing import FakeClock, MemoryPermits
 
 pytestmark = pytest.mark.anyio

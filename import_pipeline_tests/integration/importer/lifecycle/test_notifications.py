@@ -16,7 +16,7 @@ from import_pipeline.importer.control import finalize
 from import_pipeline.importer.execution.run import Run, _pause
 from import_pipeline.importer.lifecycle import notifications
 from import_pipeline.importer.lifecycle.notifications import tell_people
-from import_pipeline.rules.notices import TRIES
+from import_pipeline.rules.notifications import TRIES
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.tracking import notifications as notices
 from import_pipeline.tracking.tables import import_events

@@ -2,7 +2,7 @@
 
 import pytest
 
-from import_pipeline.rules.breaker import Breaker
+from import_pipeline.rules.circuit_breaker import Breaker
 
 BOOM, NO_ANSWER, GONE = "the API answers 500", "no answer within 30 s", "the API answers 404"
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 
-from import_pipeline.rules.waits import MILLISECOND, SECOND
+from import_pipeline.rules.responses.waits import MILLISECOND, SECOND
 
 #: No header about limits has a longer name.
 LONGEST_NAME = 80

@@ -9,8 +9,8 @@ from datetime import datetime
 from enum import Enum, auto
 
 from import_pipeline.rules.liveness import Liveness
-from import_pipeline.rules.overdue import RUN_START
 from import_pipeline.rules.resumes import MAX_RESUMES
+from import_pipeline.rules.scheduling import RUN_START
 
 #: The number of the worker that carries out the import itself.
 LEAD = 1

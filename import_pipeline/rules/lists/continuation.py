@@ -7,7 +7,7 @@ and nothing else in the answer says that this is the last one.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from import_pipeline.rules.links import next_target
+from import_pipeline.rules.responses.link_header import next_target
 
 #: Objects in which APIs put what concerns paging.
 _CONTAINERS = frozenset(

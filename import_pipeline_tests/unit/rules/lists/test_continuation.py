@@ -2,7 +2,7 @@
 
 import pytest
 
-from import_pipeline.rules.continuation import named_next
+from import_pipeline.rules.lists.continuation import named_next
 
 LINK = '<https://api.test/things?page=2>; rel="next last"'
 

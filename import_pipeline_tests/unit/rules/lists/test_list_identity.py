@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from import_pipeline.rules.list_identity import fingerprint
+from import_pipeline.rules.lists.list_identity import fingerprint
 
 NOON = datetime(2030, 6, 1, 12, tzinfo=UTC)
 LATER = NOON + timedelta(hours=3)

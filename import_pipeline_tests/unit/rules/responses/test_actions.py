@@ -2,7 +2,7 @@
 
 import pytest
 
-from import_pipeline.rules.outcome import Judgement, Verdict, judge
+from import_pipeline.rules.responses.actions import Judgement, Verdict, judge
 
 READ, AGAIN, REJECT, STOP = Verdict.READ, Verdict.AGAIN, Verdict.REJECT, Verdict.STOP
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from import_pipeline.rules.links import links, next_target
+from import_pipeline.rules.responses.link_header import links, next_target
 
 NEXT = "https://api.test/things?page=2"
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from import_pipeline.rules.signals import TRANSIT, Standing
+from import_pipeline.rules.responses.rate_limit_headers import TRANSIT, Standing
 
 #: What a reset may be told too late: it is told in whole seconds.
 RESET_ROUNDING = timedelta(seconds=1) + TRANSIT

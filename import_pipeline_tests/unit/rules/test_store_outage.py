@@ -2,7 +2,7 @@
 
 import pytest
 
-from import_pipeline.rules.leave import Leave, next_leave
+from import_pipeline.rules.store_outage import Leave, next_leave
 
 #: the leave before, requests sent by now, whether a run was asked for since -> the leave now
 CASES = {

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
-from import_pipeline.rules.limit_names import HeaderName, read_name
-from import_pipeline.rules.waits import is_moment, plausible, read_moment, read_wait
+from import_pipeline.rules.responses.limit_header_names import HeaderName, read_name
+from import_pipeline.rules.responses.waits import is_moment, plausible, read_moment, read_wait
 
 
 @dataclass(frozen=True, kw_only=True)

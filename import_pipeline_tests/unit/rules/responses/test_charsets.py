@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from import_pipeline.rules.charsets import charset_of, declared_charset, json_text_as_declared, text_of
+from import_pipeline.rules.responses.charsets import charset_of, declared_charset, json_text_as_declared, text_of
 
 #: Every codec that Python has, and names that are none.
 NAMES = sorted({each.name for each in pkgutil.iter_modules(encodings.__path__)} - {"mbcs", "oem", "aliases"})

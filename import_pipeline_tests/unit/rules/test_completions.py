@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from import_pipeline.rules.sequel import EPOCH, OVERLAP, Followed, to_follow
+from import_pipeline.rules.completions import EPOCH, OVERLAP, Followed, to_follow
 
 NOON = datetime(2030, 6, 1, 12, tzinfo=UTC)
 

@@ -3,8 +3,8 @@
 from enum import StrEnum
 from http import HTTPStatus
 
-from import_pipeline.rules.outcome import Verdict, judge
-from import_pipeline.rules.statuses import phrase
+from import_pipeline.rules.responses.actions import Verdict, judge
+from import_pipeline.rules.responses.status_phrases import phrase
 
 
 class PageVerdict(StrEnum):

@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from import_pipeline.rules.cycles import LATEST, Trail
+from import_pipeline.rules.lists.cycles import LATEST, Trail
 
 
 def steps_until_met(before, length, *, stored_after=None):

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from import_pipeline.rules.liveness import Liveness
-from import_pipeline.rules.overdue import (
+from import_pipeline.rules.resumes import MAX_RESUMES
+from import_pipeline.rules.scheduling import (
     MOST_MISSED,
     Cancel,
     End,
@@ -22,7 +23,6 @@ from import_pipeline.rules.overdue import (
     decide,
     missed_slots,
 )
-from import_pipeline.rules.resumes import MAX_RESUMES
 from import_pipeline.rules.slots import end_of_off_time, parse_slots
 from import_pipeline.rules.status import ImportStatus, Trigger
 

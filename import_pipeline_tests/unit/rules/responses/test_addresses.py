@@ -2,7 +2,7 @@
 
 import pytest
 
-from import_pipeline.rules.addresses import resolve
+from import_pipeline.rules.responses.addresses import resolve
 
 BASE = "https://api.test/api/v1/"
 PAGE = "https://api.test/api/v1/things?page=1"

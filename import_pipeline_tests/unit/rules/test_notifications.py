@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from import_pipeline.rules.notices import TRIES, Mark, State
+from import_pipeline.rules.notifications import TRIES, Mark, State
 
 NOW = datetime(2030, 6, 1, 12, tzinfo=UTC)
 

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from import_pipeline.rules.statuses import WORDS, phrase
+from import_pipeline.rules.responses.status_phrases import WORDS, phrase
 
 
 @pytest.mark.parametrize(("status", "text"), [(404, "404 Not Found"), (599, "599"), (799, "799"), (-1, "-1")])

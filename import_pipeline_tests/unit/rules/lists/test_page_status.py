@@ -2,7 +2,7 @@
 
 import pytest
 
-from import_pipeline.rules.list_answers import PageVerdict, judge_page
+from import_pipeline.rules.lists.page_status import PageVerdict, judge_page
 
 VERDICTS = [
     (PageVerdict.READ, [200, 201, 203, 206, 226]),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from import_pipeline.rules.bodies import html_page, unread_encodings
+from import_pipeline.rules.responses.bodies import html_page, unread_encodings
 
 
 @pytest.mark.parametrize(

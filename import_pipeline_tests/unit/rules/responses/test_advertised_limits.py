@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from import_pipeline.rules.advertised import Advertised, part_of, tier_of, used_of
-from import_pipeline.rules.signals import Standing
+from import_pipeline.rules.responses.advertised_limits import Advertised, part_of, tier_of, used_of
+from import_pipeline.rules.responses.rate_limit_headers import Standing
 
 MINUTE, HOUR = [(1000, 60)], [(5000, 3600)]
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from import_pipeline.rules.liveness import Liveness
-from import_pipeline.rules.shards import (
+from import_pipeline.rules.sharding import (
     Bury,
     LaunchShard,
     Sharded,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 
-from import_pipeline.rules.statuses import phrase
+from import_pipeline.rules.responses.status_phrases import phrase
 
 
 class Verdict(StrEnum):

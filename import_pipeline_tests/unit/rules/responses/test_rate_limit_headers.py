@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from import_pipeline.rules.signals import (
+from import_pipeline.rules.responses.rate_limit_headers import (
     Standing,
     answered_at,
     is_ours_right,
@@ -21,7 +21,7 @@ from import_pipeline.rules.signals import (
     standings_of_answer,
     wait_asked_for,
 )
-from import_pipeline.rules.waits import LONGEST
+from import_pipeline.rules.responses.waits import LONGEST
 
 NOW = datetime(2030, 1, 1, 12, 0, 0, tzinfo=UTC)
 EPOCH = int(NOW.timestamp())
