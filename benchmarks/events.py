@@ -24,8 +24,8 @@ from dagster_postgres import PostgresEventLogStorage
 
 from import_pipeline.defs import names
 from import_pipeline.defs.metadata import of_item
-from import_pipeline.defs.sqlite_events import BatchingEventLog
-from import_pipeline.defs.storage import store_materializations
+from import_pipeline.defs.storage.classes import store_materializations
+from import_pipeline.defs.storage.sqlite_events import BatchingEventLog
 from import_pipeline.importer.runtime.context import StoredItem
 
 RUN = dg.DagsterRun(job_name="import_items", run_id="00000000-0000-4000-8000-000000000000")

@@ -11,7 +11,7 @@ PRELOAD = [
     "alembic.command",
     "hypothesis",
     "import_pipeline.cli",
-    "import_pipeline.defs.launch",
+    "import_pipeline.defs.in_process",
     "import_pipeline.sources.items",
     "import_pipeline.tracking.user_rows.user_tables",
     "import_pipeline_tests.servers",

@@ -202,8 +202,8 @@ def store(settings: Settings) -> Told:
 
 def dagster(settings: Settings) -> Told:
     """Whether its instance opens, and whether a daemon lives to run schedule, sensor and queue."""
-    from import_pipeline.defs.dagster_schema import place_of_storage
     from import_pipeline.defs.instance import daemon_heard_at, instance_folder, open_instance, why_unfit
+    from import_pipeline.defs.storage.postgres_schema import place_of_storage
 
     place = place_of_storage(settings, create=False) if settings.is_postgres else None
     with open_instance(settings) as instance:

@@ -34,7 +34,7 @@ from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.workers import this_process
 
 if TYPE_CHECKING:
-    from import_pipeline.defs.launch import FinishedRun
+    from import_pipeline.defs.in_process import FinishedRun
 
 #: Ids of a sentence.
 MOST_NAMED = 5
@@ -76,7 +76,7 @@ def carry_out_here(
     if not only:
         _refuse_second(installation, source)
     # After the refusal, which is at once; before the row, so that a second command finds it running soon after.
-    from import_pipeline.defs.launch import report_dead
+    from import_pipeline.defs.in_process import report_dead
 
     new = new_import(source, Trigger.CLI, fresh=fresh, limit=limit, only=only)
     turn = Turn(
@@ -112,7 +112,7 @@ def see_through(
     """
     finished = None
     try:
-        from import_pipeline.defs.launch import run_in_process  # here: seconds, in which Ctrl-C may come
+        from import_pipeline.defs.in_process import run_in_process  # here: seconds, in which Ctrl-C may come
 
         with LiveDisplay(installation, row.id) if show and installation.settings.logs is None else nullcontext():
             finished = run_in_process(installation.settings, installation.sources, source.name, row.id)

@@ -53,7 +53,7 @@ def _forward(settings: Settings) -> tuple[str, str | None]:
 def _check_schema(settings: Settings) -> None:
     """Before anything is made: a name that is taken leaves the database as it was. Raises SchemaError."""
     if settings.is_postgres:
-        from import_pipeline.defs.dagster_schema import place_of_storage
+        from import_pipeline.defs.storage.postgres_schema import place_of_storage
 
         place_of_storage(settings, create=False)
 

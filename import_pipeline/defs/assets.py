@@ -10,9 +10,9 @@ from pydantic import BaseModel, Field
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import checks, metadata, names
 from import_pipeline.defs.config import plain_fields
-from import_pipeline.defs.execution import Execution
+from import_pipeline.defs.import_run import Execution
+from import_pipeline.defs.links import Places
 from import_pipeline.defs.partitions import item_partitions
-from import_pipeline.defs.places import Places
 from import_pipeline.defs.resources import RateLimitedApiResource
 
 #: What a slot's import may take before its assets count as late.

@@ -7,12 +7,12 @@ import dagster as dg
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
 from import_pipeline.defs.assets import build_assets
-from import_pipeline.defs.automation import build_schedule, build_sensor
-from import_pipeline.defs.places import places_of
+from import_pipeline.defs.jobs import build_cancel_job, build_request_job, build_retry_job
+from import_pipeline.defs.links import places_of
 from import_pipeline.defs.resources import RateLimitedApiResource
-from import_pipeline.defs.shards import build_shard_job
+from import_pipeline.defs.sensors import build_schedule, build_sensor
+from import_pipeline.defs.shard_run import build_shard_job
 from import_pipeline.defs.tracking_assets import tracking_specs
-from import_pipeline.defs.wish_jobs import build_cancel_job, build_request_job, build_retry_job
 from import_pipeline.settings import Settings, load_settings
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import yaml  # type: ignore[import-untyped]  # its stubs are a package of their own
 
-from import_pipeline.defs.storage import answering
+from import_pipeline.defs.storage.classes import answering
 from import_pipeline.errors import SettingError, UsageError
 from import_pipeline.settings import Settings
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from import_pipeline.defs import metadata, names
-from import_pipeline.defs.places import Places
+from import_pipeline.defs.links import Places
 from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.tracking import imports, tables
 from import_pipeline.tracking.database.engine import Database

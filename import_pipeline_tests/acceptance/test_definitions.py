@@ -9,7 +9,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from import_pipeline import ImportableMixin, ImportSource
 from import_pipeline.defs.build import build_import_definitions
-from import_pipeline.defs.places import places_of
+from import_pipeline.defs.links import places_of
 from import_pipeline.defs.resources import RateLimitedApiResource
 from import_pipeline.defs.tracking_assets import tracking_specs
 from import_pipeline.settings import load_settings

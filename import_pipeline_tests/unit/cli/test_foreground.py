@@ -60,7 +60,7 @@ class Ending:
         self.number = number
 
     def find_spec(self, name, path=None, target=None):
-        if name == "import_pipeline.defs.launch":
+        if name == "import_pipeline.defs.in_process":
             os.kill(os.getpid(), self.number)
             raise AssertionError("it goes on")
 
@@ -69,7 +69,7 @@ class Ending:
 def test_what_is_claimed_and_not_begun_is_given_back_at_once_and_it_is_said(number, home, monkeypatch, capsys):
     with open_installation() as installation:
         requests.ask(installation, installation.source("items"), Wish.NEW)
-    monkeypatch.delitem(sys.modules, "import_pipeline.defs.launch", raising=False)
+    monkeypatch.delitem(sys.modules, "import_pipeline.defs.in_process", raising=False)
     monkeypatch.setattr(sys, "meta_path", [Ending(number), *sys.meta_path])
     usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: lambda *_: None}
     before = {each: signal.signal(each, handler) for each, handler in usual.items()}

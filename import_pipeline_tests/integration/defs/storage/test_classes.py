@@ -2,7 +2,7 @@
 
 import logging
 
-from import_pipeline.defs.storage import answering
+from import_pipeline.defs.storage.classes import answering
 from import_pipeline.settings import load_settings
 
 SOMEBODY = logging.getLogger("somebody")

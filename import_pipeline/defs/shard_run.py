@@ -6,12 +6,12 @@ import dagster as dg
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import checks, metadata, names
-from import_pipeline.defs.execution import PATIENCE
-from import_pipeline.defs.places import places_of
-from import_pipeline.defs.report import LAST_WORDS, Report, report_for
+from import_pipeline.defs.event_report import LAST_WORDS, Report, report_for
+from import_pipeline.defs.import_run import PATIENCE
+from import_pipeline.defs.links import places_of
+from import_pipeline.defs.log_forwarding import told_to_dagster
 from import_pipeline.defs.resources import RateLimitedApiResource
-from import_pipeline.defs.run_log import told_to_dagster
-from import_pipeline.defs.runs import end_as_cancelled, is_cancelled, report_dead_run, was_given_up
+from import_pipeline.defs.run_status import end_as_cancelled, is_cancelled, report_dead_run, was_given_up
 from import_pipeline.defs.tracking_assets import tracking_events
 from import_pipeline.errors import ImportInterrupted, ImportPipelineError, LeaseLost, LimiterUnavailable
 from import_pipeline.importer.execution.run import Run

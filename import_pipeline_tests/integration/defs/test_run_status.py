@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from import_pipeline.defs import names
-from import_pipeline.defs.runs import asked_of, fate_of
+from import_pipeline.defs.run_status import asked_of, fate_of
 from import_pipeline.importer.control.scheduling import Asked, RunFate
 
 STATUS = dg.DagsterRunStatus

@@ -8,7 +8,7 @@ import dagster as dg
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
-from import_pipeline.defs.runs import asked_of, fate_of, is_queued, report_dead_run
+from import_pipeline.defs.run_status import asked_of, fate_of, is_queued, report_dead_run
 from import_pipeline.importer.control.finalize import prune_by_age
 from import_pipeline.importer.control.scheduling import Tick, tick
 from import_pipeline.importer.control.shard_supervisor import look_after

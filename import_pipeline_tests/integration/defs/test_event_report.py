@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from import_pipeline.defs.event_report import MOST_AT_ONCE, Report
 from import_pipeline.defs.partitions import ToldByItem
-from import_pipeline.defs.report import MOST_AT_ONCE, Report
 
 MANY = 2 * MOST_AT_ONCE + 1
 

@@ -10,8 +10,8 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
 from import_pipeline.defs.build import join_definitions
 from import_pipeline.defs.instance import open_instance
-from import_pipeline.defs.runs import report_dead_run
-from import_pipeline.defs.storage import ComputeLogs, answering
+from import_pipeline.defs.run_status import report_dead_run
+from import_pipeline.defs.storage.classes import ComputeLogs, answering
 from import_pipeline.settings import Settings
 
 #: Our own display speaks; Dagster's log lines go to its event log only.

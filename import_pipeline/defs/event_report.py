@@ -17,7 +17,7 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import metadata, names
 from import_pipeline.defs.partitions import Told, ToldByBucket, ToldByItem
 from import_pipeline.defs.progress import OBSERVE_SECONDS
-from import_pipeline.defs.storage import store_materializations
+from import_pipeline.defs.storage.classes import store_materializations
 from import_pipeline.importer.runtime.api_client import Api
 from import_pipeline.importer.runtime.context import StoredItem
 from import_pipeline.tracking.database.engine import Database

@@ -29,8 +29,8 @@ from filelock import FileLock
 from sqlalchemy import make_url
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from import_pipeline.defs.dagster_schema import place_of_storage
-from import_pipeline.defs.sqlite_events import BatchingSqliteStorage
+from import_pipeline.defs.storage.postgres_schema import place_of_storage
+from import_pipeline.defs.storage.sqlite_events import BatchingSqliteStorage
 from import_pipeline.errors import DatabaseUnavailable, SettingError
 from import_pipeline.settings import Settings, load_settings
 

@@ -7,8 +7,8 @@ import pytest
 from dagster_postgres import DagsterPostgresStorage
 from sqlalchemy import create_engine, text
 
-from import_pipeline.defs.dagster_schema import DEFAULT, NAMES, place_of_storage
-from import_pipeline.defs.storage import Storage
+from import_pipeline.defs.storage.classes import Storage
+from import_pipeline.defs.storage.postgres_schema import DEFAULT, NAMES, place_of_storage
 from import_pipeline.errors import SchemaError, SettingError
 from import_pipeline.settings import load_settings
 from import_pipeline.tracking.database.engine import Database

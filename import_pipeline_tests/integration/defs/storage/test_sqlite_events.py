@@ -9,8 +9,8 @@ import pytest
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.base import EventLogStorage
 
-from import_pipeline.defs.sqlite_events import BatchingEventLog
-from import_pipeline.defs.storage import store_materializations
+from import_pipeline.defs.storage.classes import store_materializations
+from import_pipeline.defs.storage.sqlite_events import BatchingEventLog
 
 ENRICHED, OTHER = dg.AssetKey("enriched_items"), dg.AssetKey("other")
 RUNS = ("run-1", "run-2")
