@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from import_pipeline.cli.lazy import Entry, LazyGroup
-from import_pipeline.cli.standard_output import OutputLost, guarded_output
+from import_pipeline.cli.output.standard_output import OutputLost, guarded_output
 from import_pipeline.errors import ImportInterrupted, ImportPipelineError, SettingError, UsageError
 from import_pipeline.logs import keep_quiet
 from import_pipeline.redaction import mask_logs, masking, redact

@@ -5,11 +5,11 @@ from contextlib import closing
 
 import click
 
-from import_pipeline.cli import screen
-from import_pipeline.cli.consent import ask, yes
-from import_pipeline.cli.foreground import carry_out_here, print_outcome, tell_failure
 from import_pipeline.cli.ids import import_id
-from import_pipeline.cli.live import LiveDisplay
+from import_pipeline.cli.options import ask, yes
+from import_pipeline.cli.output import formatting
+from import_pipeline.cli.progress_display import LiveDisplay
+from import_pipeline.cli.run_in_foreground import carry_out_here, print_outcome, tell_failure
 from import_pipeline.importer.control.plan import plan_import
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.limiter_usage import Gauges
@@ -74,9 +74,9 @@ def list_imports(source: str | None, status: str | None, limit: int, as_json: bo
             found = queries.find(connection, which, now, sort="id", limit=limit)
             views = [view_in(connection, installation, row, now) for row in found]
         if as_json:
-            click.echo(json.dumps({"imports": [screen.listed(view) for view in views]}))
+            click.echo(json.dumps({"imports": [formatting.listed(view) for view in views]}))
         else:
-            screen.print_list(screen.open_console(), views, names)
+            formatting.print_list(formatting.open_console(), views, names)
 
 
 def _refuse_unknown(installation: Installation, source: str) -> None:
@@ -107,9 +107,9 @@ def show(import_id: int, follow: bool, as_json: bool) -> None:
             happened = events.latest(connection, import_id)
             places = shards.of_import(connection, import_id)
         if as_json:
-            click.echo(json.dumps(screen.details(view, failed, happened, places)))
+            click.echo(json.dumps(formatting.details(view, failed, happened, places)))
         else:
-            screen.print_details(screen.open_console(), view, failed, happened, places)
+            formatting.print_details(formatting.open_console(), view, failed, happened, places)
 
 
 @click.command()
@@ -125,4 +125,4 @@ def plan(source: str, as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps(planned.as_json()))
         else:
-            screen.print_plan(screen.open_console(), planned)
+            formatting.print_plan(formatting.open_console(), planned)

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from import_pipeline.cli import timetable
-from import_pipeline.cli.checkups import DAEMONS, daemon_silence
-from import_pipeline.cli.consent import ask, yes
-from import_pipeline.cli.foreground import print_outcome, see_through, tell_failure, terminated_like_interrupted
+from import_pipeline.cli.doctor_checks import DAEMONS, daemon_silence
 from import_pipeline.cli.ids import import_id
+from import_pipeline.cli.options import ask, yes
+from import_pipeline.cli.output import schedule as timetable
+from import_pipeline.cli.run_in_foreground import print_outcome, see_through, tell_failure, terminated_like_interrupted
 from import_pipeline.errors import ImportNotFound
 from import_pipeline.importer.control import finalize as upkeep
 from import_pipeline.importer.control import requests
@@ -22,9 +22,9 @@ from import_pipeline.importer.installation import Installation, open_installatio
 from import_pipeline.importer.lifecycle.notifications import tell_people
 from import_pipeline.importer.monitoring.queries import view_in
 from import_pipeline.rules.status import ImportStatus
+from import_pipeline.settings.parsers import MOST_WORKERS
 from import_pipeline.tracking import imports, schedules
 from import_pipeline.tracking.requests import Wish
-from import_pipeline.values import MOST_WORKERS
 
 SLOTS_SHOWN = 3
 UNENDED = (ImportStatus.SCHEDULED, ImportStatus.RUNNING)

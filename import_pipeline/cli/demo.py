@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from import_pipeline.cli import screen
-from import_pipeline.cli.foreground import carry_out_here
+from import_pipeline.cli.output import formatting
+from import_pipeline.cli.run_in_foreground import carry_out_here
 from import_pipeline.errors import UsageError
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.source_loader import load_sources
@@ -29,13 +29,15 @@ def demo() -> int:
     from source_api.process import serve
 
     require_example(load_settings())
-    console = screen.open_console()
-    screen.say(console, f"A demo API with 400 items allows {LIMITS}; 4 list pages and 400 details take at least 20 s.")
+    console = formatting.open_console()
+    formatting.say(
+        console, f"A demo API with 400 items allows {LIMITS}; 4 list pages and 400 details take at least 20 s."
+    )
     with serve("--limits", LIMITS) as url:
         settings = _settings(url)
         with open_installation(settings) as installation:
             summary = carry_out_here(installation, SOURCE)
-    screen.print_summary(console, summary, ())
+    formatting.print_summary(console, summary, ())
     _where_to_look(console, settings, summary)
     return summary.exit_status
 
@@ -57,8 +59,8 @@ def _settings(url: str) -> Settings:
 def _where_to_look(console: Console, settings: Settings, summary: ImportSummary) -> None:
     console.print()
     if summary.items_unchanged_count:
-        screen.say(console, "What has not changed since the last import was not fetched again, only listed.")
-    screen.say(console, f"The imported rows are in the table imported_items; all state lies in {settings.home}.")
+        formatting.say(console, "What has not changed since the last import was not fetched again, only listed.")
+    formatting.say(console, f"The imported rows are in the table imported_items; all state lies in {settings.home}.")
     command = script_shown()
     told = {
         f"{command} show {summary.import_id}": "this import, its events and failures",
@@ -67,7 +69,7 @@ def _where_to_look(console: Console, settings: Settings, summary: ImportSummary)
     }
     width = max(map(len, told))
     for line, meaning in told.items():
-        screen.say(console, f"  {line:{width}}  {meaning}")
+        formatting.say(console, f"  {line:{width}}  {meaning}")
 
 
 def script_shown() -> str:

@@ -7,8 +7,9 @@ from enum import StrEnum
 
 import click
 
-from import_pipeline.cli import checkups, screen
-from import_pipeline.cli.checkups import Told
+from import_pipeline.cli import doctor_checks
+from import_pipeline.cli.doctor_checks import Told
+from import_pipeline.cli.output import formatting
 from import_pipeline.errors import ImportPipelineError
 from import_pipeline.importer.source_loader import load_sources
 from import_pipeline.redaction import redact
@@ -59,9 +60,9 @@ def doctor(as_json: bool) -> int:
         told = [{"name": each.name, "ok": each.ok, **asdict(each)} for each in findings]
         click.echo(json.dumps({"healthy": healthy, "findings": told}))
     else:
-        console = screen.open_console()
+        console = formatting.open_console()
         for finding in findings:
-            screen.say(console, f"{MARKS[finding.level]} {finding.name}: {screen.escape(finding.message)}")
+            formatting.say(console, f"{MARKS[finding.level]} {finding.name}: {formatting.escape(finding.message)}")
     return 0 if healthy else 4
 
 
@@ -73,27 +74,27 @@ def _findings() -> Iterator[Finding]:
         yield from _slips()
         yield _unchecked("all else", "the settings cannot be read")
         return
-    yield from _look("settings", lambda: checkups.state(settings))
-    yield from _look("sources", lambda: checkups.sources(settings))
+    yield from _look("settings", lambda: doctor_checks.state(settings))
+    yield from _look("sources", lambda: doctor_checks.sources(settings))
     yield from _slips()
-    database = list(_look("database", lambda: checkups.database(settings)))
+    database = list(_look("database", lambda: doctor_checks.database(settings)))
     yield from database
-    store = list(_look("limiter store", lambda: checkups.store(settings)))
+    store = list(_look("limiter store", lambda: doctor_checks.store(settings)))
     yield from store
     if settings.is_postgres and not _all_ok(database):
         message = "its storage lies in the database that does not answer as it should"
         yield Finding(name="Dagster", level=Level.FAIL, message=message)
     else:
-        yield from _look("Dagster", lambda: checkups.dagster(settings))
-    yield from _look("disk", lambda: checkups.disk(settings))
-    yield from _look("panel", lambda: checkups.panel(settings))
+        yield from _look("Dagster", lambda: doctor_checks.dagster(settings))
+    yield from _look("disk", lambda: doctor_checks.disk(settings))
+    yield from _look("panel", lambda: doctor_checks.panel(settings))
     # A source is asked under the limits, with its table in place.
     away = [name for name, found in {"database": database, "limiter store": store}.items() if not _all_ok(found)]
     yield from _each_source(settings, away)
 
 
 def _slips() -> Iterator[Finding]:
-    for note in checkups.slips(read_environment()):
+    for note in doctor_checks.slips(read_environment()):
         yield Finding(name="settings", level=Level.NOTE, message=note)
 
 
@@ -111,7 +112,7 @@ def _each_source(settings: Settings, away: Sequence[str]) -> Iterator[Finding]:
         if away:
             yield _unchecked(f"source {source.name}", f"{reason}, see above")
             continue
-        yield from _look(f"source {source.name}", lambda source=source: checkups.source(settings, source))  # type: ignore[misc]
+        yield from _look(f"source {source.name}", lambda source=source: doctor_checks.source(settings, source))  # type: ignore[misc]
 
 
 def _all_ok(findings: Sequence[Finding]) -> bool:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import click
 
-from import_pipeline.cli.consent import ask, yes
+from import_pipeline.cli.options import ask, yes
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.settings import Settings, load_settings
 from import_pipeline.tracking import schema

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from import_pipeline.cli.processes import require_free_port, url
-from import_pipeline.cli.screen import open_console, say
+from import_pipeline.cli.output.formatting import open_console, say
+from import_pipeline.cli.servers import require_free_port, url
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.logs import Form, set_up
 from import_pipeline.settings import Settings, load_settings

@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 
 import click
 
+from import_pipeline.cli.output.formatting import open_console, say
 from import_pipeline.cli.panel import local_host, open_door
-from import_pipeline.cli.processes import Servers, listens, require_free_port, url
-from import_pipeline.cli.screen import open_console, say
+from import_pipeline.cli.servers import Servers, listens, require_free_port, url
 from import_pipeline.errors import ImportPipelineError
 from import_pipeline.importer.source_loader import load_sources
 from import_pipeline.importer.user_code.interruption import endings

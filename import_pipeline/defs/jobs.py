@@ -12,9 +12,9 @@ from import_pipeline.importer.control import requests
 from import_pipeline.importer.installation import Installation, open_for
 from import_pipeline.redaction import masking
 from import_pipeline.rules.status import ENDED
+from import_pipeline.settings.parsers import MOST_WORKERS
 from import_pipeline.tracking import imports
 from import_pipeline.tracking.requests import Wish
-from import_pipeline.values import MOST_WORKERS
 
 
 class RequestConfig(BaseModel):

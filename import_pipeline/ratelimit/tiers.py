@@ -6,7 +6,7 @@ from typing import Self
 from limits import RateLimitItem, parse_many
 
 from import_pipeline.errors import SettingError
-from import_pipeline.values import split_limits
+from import_pipeline.settings.parsers import split_limits
 
 EXPECTED = "tiers such as '500/20 second; 2000/100 second; 20 concurrent', or nothing"
 

@@ -5,22 +5,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from import_pipeline import values
 from import_pipeline.logs import Form
+from import_pipeline.settings import parsers
 from import_pipeline.settings.setting import Setting
 from import_pipeline.settings.source import SOURCE_SETTINGS, SourceSettings, variable_prefix
 
 SETTINGS: tuple[Setting[Any], ...] = (
     Setting(
         name="IMPORT_PIPELINE_HOME",
-        parse=values.folder,
+        parse=parsers.folder,
         expected="a folder",
         default=".import_pipeline beside dagster.yaml, else in the current folder",
         meaning="the one folder that holds all state: databases, Dagster's storage and logs",
     ),
     Setting(
         name="IMPORT_PIPELINE_SOURCES",
-        parse=values.sources,
+        parse=parsers.sources,
         expected="module:NAME, such as my_sources:SOURCES",
         default="import_pipeline.sources:SOURCES",
         meaning="the list of sources",
@@ -34,7 +34,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     ),
     Setting(
         name="DATABASE_URL",
-        parse=values.database_url,
+        parse=parsers.database_url,
         expected="postgresql://user:password@host/name or sqlite:///path",
         default="SQLite in the state folder",
         meaning="the database of tracking, of your tables and of Dagster",
@@ -42,14 +42,14 @@ SETTINGS: tuple[Setting[Any], ...] = (
     ),
     Setting(
         name="DAGSTER_SCHEMA",
-        parse=values.schema_name,
+        parse=parsers.schema_name,
         expected="the name of a schema, of small letters, digits and underscores",
         default="import_pipeline_dagster, or where Dagster's tables are already",
         meaning="the schema of Dagster's tables on Postgres",
     ),
     Setting(
         name="REDIS_URL",
-        parse=values.redis_url,
+        parse=parsers.redis_url,
         expected="redis://host:6379/0, rediss://… or unix://…",
         default="SQLite in the state folder (one machine)",
         meaning="the store of the shared limits; needed as soon as two machines share them",
@@ -57,49 +57,49 @@ SETTINGS: tuple[Setting[Any], ...] = (
     ),
     Setting(
         name="SOURCE_API_PORT",
-        parse=values.port,
+        parse=parsers.port,
         expected="a port from 1 to 65535",
         default="8000",
         meaning="the demo API's port in `up`, and where the example looks for it unless `ITEMS_BASE_URL` says else",
     ),
     Setting(
         name="DAGSTER_PORT",
-        parse=values.port,
+        parse=parsers.port,
         expected="a port from 1 to 65535",
         default="3000",
         meaning="the port of Dagster's UI in `up`",
     ),
     Setting(
         name="DAGSTER_URL",
-        parse=values.http_url,
+        parse=parsers.http_url,
         expected="an address such as https://dagster.example.com, with no query in it",
         default="http://127.0.0.1: and DAGSTER_PORT",
         meaning="where the panel's links to Dagster runs lead",
     ),
     Setting(
         name="PANEL_URL",
-        parse=values.http_url,
+        parse=parsers.http_url,
         expected="an address such as https://imports.example.com",
         default="http://127.0.0.1: and PANEL_PORT",
         meaning="where links from Dagster's pages to the panel lead",
     ),
     Setting(
         name="PANEL_HOST",
-        parse=values.host,
+        parse=parsers.host,
         expected="a name or address to listen on, such as 127.0.0.1 or 0.0.0.0",
         default="127.0.0.1",
         meaning="where the panel listens; any other than this machine alone demands PANEL_TOKEN",
     ),
     Setting(
         name="PANEL_PORT",
-        parse=values.port,
+        parse=parsers.port,
         expected="a port from 1 to 65535",
         default="3001",
         meaning="the panel's port",
     ),
     Setting(
         name="PANEL_TOKEN",
-        parse=values.token,
+        parse=parsers.token,
         expected="at least 16 letters, digits or signs without a space",
         default="none",
         meaning="what the panel asks for at login, or as a bearer token",
@@ -107,7 +107,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     ),
     Setting(
         name="PANEL_HOSTS",
-        parse=values.hosts,
+        parse=parsers.hosts,
         expected="names separated by commas, such as imports.example.com",
         default="none",
         meaning="names that the panel is asked for by besides its addresses, behind a proxy say",

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from import_pipeline.cli.checkups import of_unlisted_sources
+from import_pipeline.cli.doctor_checks import of_unlisted_sources
 from import_pipeline.errors import ImportNotFound, UsageError
 from import_pipeline.importer.control import finalize, requests
 from import_pipeline.importer.control.unlisted import end_cancelled

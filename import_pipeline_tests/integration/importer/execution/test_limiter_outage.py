@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 from redis import Redis
 
-from import_pipeline.cli.live import remark
+from import_pipeline.cli.progress_display import remark
 from import_pipeline.errors import LimiterUnavailable
 from import_pipeline.importer.control.scheduling import Launch, tick
 from import_pipeline.importer.execution.limiter_health import EVICTS

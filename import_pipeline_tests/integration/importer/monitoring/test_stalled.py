@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from import_pipeline.cli import checkups
+from import_pipeline.cli import doctor_checks
 from import_pipeline.importer.control import finalize, requests
 from import_pipeline.importer.execution.usage_share import SLEEPS_BEFORE, SLEPT_BEFORE
 from import_pipeline.importer.installation import Installation
@@ -241,11 +241,11 @@ def test_doctor_names_a_stalled_import_and_what_resumes_it(life, dead, tmp_path)
     settings = load_settings({"IMPORT_PIPELINE_HOME": str(tmp_path)}, tmp_path)
     installation = Installation(settings=settings, sources=(life.source,), database=life.database, clock=life.clock)
     hand = begun(life, this_process())
-    assert checkups.stalled(settings, installation) == []
+    assert doctor_checks.stalled(settings, installation) == []
     hand.end(CANCELLED)
     life.go_on(hours=3)
     stalled = begun(life, dead)
-    [note] = checkups.stalled(settings, installation)
+    [note] = doctor_checks.stalled(settings, installation)
     assert note == (
         f"import {stalled.row.id} of items is stalled: process {dead.pid} on {machine()} is gone. {GOES_ON} "
         "(resume 1 of 3 without progress)"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from import_pipeline.cli.checkups import given_twice, mistyped, silence, skew
+from import_pipeline.cli.doctor_checks import given_twice, mistyped, silence, skew
 from import_pipeline.ratelimit.stores.redis_health import RedisState, weaknesses
 
 SOUND = {

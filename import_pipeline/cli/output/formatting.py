@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape as escape_markup
 from rich.table import Table
 
-from import_pipeline.cli.columns import Column, print_columns
+from import_pipeline.cli.output.columns import Column, print_columns
 from import_pipeline.importer.control.plan import Plan
 from import_pipeline.importer.monitoring.view import ImportView
 from import_pipeline.importer.summary import ImportSummary

@@ -1,6 +1,6 @@
 """What is passed on of the words of servers."""
 
-from import_pipeline.cli.processes import without_traces_on_purpose
+from import_pipeline.cli.servers import without_traces_on_purpose
 
 RUN = b"""2030-01-01 12:00:00 +0000 - dagster - ERROR - import_items - STEP_FAILURE - Execution of step "x" failed.
 

@@ -9,7 +9,7 @@ from typing import Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
-from import_pipeline.cli.screen import count, open_console, say, seconds
+from import_pipeline.cli.output.formatting import count, open_console, say, seconds
 from import_pipeline.errors import DatabaseUnavailable
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.limiter_usage import Gauges

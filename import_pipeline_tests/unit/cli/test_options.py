@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-ASK = "import sys; from import_pipeline.cli import consent; consent.ask('Delete it?'); print('deleted')"
+ASK = "import sys; from import_pipeline.cli import options; options.ask('Delete it?'); print('deleted')"
 #: The same as a command that may end early.
 COMMAND = f"import sys, click; sys.exit(click.command()(lambda: exec({ASK!r})).main([], standalone_mode=False) or 0)"
 

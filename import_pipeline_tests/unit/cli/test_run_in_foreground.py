@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from import_pipeline.cli import main
-from import_pipeline.cli.foreground import said_of_first, said_of_interruption, said_of_wish
+from import_pipeline.cli.run_in_foreground import said_of_first, said_of_interruption, said_of_wish
 from import_pipeline.importer.control import requests
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.summary import summarize

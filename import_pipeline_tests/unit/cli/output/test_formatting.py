@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from import_pipeline.cli.live import line
-from import_pipeline.cli.screen import (
+from import_pipeline.cli.output.formatting import (
     details,
     listed,
     moment,
@@ -19,6 +18,7 @@ from import_pipeline.cli.screen import (
     print_summary,
     short_moment,
 )
+from import_pipeline.cli.progress_display import line
 from import_pipeline.importer.control.plan import Plan
 from import_pipeline.importer.monitoring.stalled import Vacancy
 from import_pipeline.importer.monitoring.view import as_json, view_of

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from import_pipeline.cli.columns import Column, print_columns
-from import_pipeline.cli.screen import moment, open_console, say, standing
+from import_pipeline.cli.output.columns import Column, print_columns
+from import_pipeline.cli.output.formatting import moment, open_console, say, standing
 from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.monitoring.view import ImportView
 from import_pipeline.rules.status import OVERDUE, SCHEDULE_OFF

@@ -14,7 +14,7 @@ from pathlib import Path
 from dotenv.parser import parse_stream
 
 from import_pipeline.cli.panel import local_host, open_door
-from import_pipeline.cli.processes import url
+from import_pipeline.cli.servers import url
 from import_pipeline.clock import SystemClock
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import DatabaseUnavailable, ImportPipelineError, LimiterUnavailable, SchemaError
