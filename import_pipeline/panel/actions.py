@@ -8,7 +8,7 @@ from starlette.responses import RedirectResponse, Response
 
 from import_pipeline.importer.control import requests
 from import_pipeline.importer.control.pauses import lift_pause
-from import_pipeline.panel.panel import panel_of
+from import_pipeline.panel.context import panel_of
 from import_pipeline.panel.security import LOGIN, LOGIN_SECONDS, cookie, local_path, read_form
 from import_pipeline.tracking import imports
 from import_pipeline.tracking.requests import Wish

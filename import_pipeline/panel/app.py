@@ -11,8 +11,8 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from import_pipeline.importer.installation import Installation
-from import_pipeline.panel import actions, feeds, pages
-from import_pipeline.panel.panel import Panel
+from import_pipeline.panel import actions, api, pages
+from import_pipeline.panel.context import Panel
 from import_pipeline.panel.security import Door, Guard
 
 STATIC = Path(__file__).parent / "static"
@@ -39,9 +39,9 @@ ROUTES = [
     Route("/login", pages.login, methods=["GET"]),
     Route("/login", actions.log_in, methods=["POST"]),
     Route("/logout", actions.log_out, methods=["POST"]),
-    Route("/api/imports", feeds.list_imports, methods=["GET"]),
-    Route("/api/imports/{import_id:id}", feeds.one_import, methods=["GET"]),
-    Route("/metrics", feeds.metrics, methods=["GET"]),
+    Route("/api/imports", api.list_imports, methods=["GET"]),
+    Route("/api/imports/{import_id:id}", api.one_import, methods=["GET"]),
+    Route("/metrics", api.metrics, methods=["GET"]),
     Mount("/static", StaticFiles(directory=STATIC)),
 ]
 

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from import_pipeline.errors import ImportNotFound, InvalidTransition, Unavailable, UsageError
 from import_pipeline.importer.monitoring.queries import look_at, look_at_all
-from import_pipeline.panel.panel import panel_of
+from import_pipeline.panel.context import panel_of
 from import_pipeline.panel.security import FOR_PROGRAMS, local_path
 from import_pipeline.panel.views import Query, import_page, list_page, why_not
 

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from import_pipeline.importer.control.requests import keeps_slot
 from import_pipeline.importer.monitoring.queries import PAGE_SIZE, Listing, Look
 from import_pipeline.importer.monitoring.view import ImportView, left_of
-from import_pipeline.panel import words
+from import_pipeline.panel import formatting
 from import_pipeline.ratelimit import TierUsage
 from import_pipeline.rules.status import (
     DUE,
@@ -66,13 +66,13 @@ REFRESH, IDLE_REFRESH = 1000, 5000  #: milliseconds between two looks of the scr
 MOST_BARS = 60
 LEAST_SEEN = 0.7  #: per cent of a bar
 FILTERS: Mapping[str, Callable[..., str]] = {
-    "duration": words.duration,
-    "relative": words.relative,
-    "moment": words.moment,
-    "number": words.number,
-    "plural": words.plural,
-    "percent": words.percent,
-    "window": words.window,
+    "duration": formatting.duration,
+    "relative": formatting.relative,
+    "moment": formatting.moment,
+    "number": formatting.number,
+    "plural": formatting.plural,
+    "percent": formatting.percent,
+    "window": formatting.window,
     "ending": said_of_end,
 }
 

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from import_pipeline.importer.monitoring.queries import follow, look_at, look_at_all
 from import_pipeline.importer.monitoring.view import ImportView, Outlook, as_json
-from import_pipeline.panel.panel import Panel, panel_of
+from import_pipeline.panel.context import Panel, panel_of
 from import_pipeline.panel.views import Query
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import queries, schedules

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from import_pipeline.panel import words
+from import_pipeline.panel import formatting
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from import_pipeline.panel import words
     ],
 )
 def test_a_duration(seconds, text):
-    assert words.duration(seconds) == text
+    assert formatting.duration(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -40,21 +40,21 @@ def test_a_duration(seconds, text):
     ],
 )
 def test_a_moment_seen_from_now(seconds, text):
-    assert words.relative(seconds) == text
+    assert formatting.relative(seconds) == text
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, words.NOTHING), (0, "0 %"), (0.9, "0 %"), (41.5, "41 %"), (99.99, "99 %"), (100.0, "100 %")],
+    [(None, formatting.NOTHING), (0, "0 %"), (0.9, "0 %"), (41.5, "41 %"), (99.99, "99 %"), (100.0, "100 %")],
 )
 def test_per_cent_are_never_100_before_all_is_done(value, text):
-    assert words.percent(value) == text
+    assert formatting.percent(value) == text
 
 
 def test_the_other_words():
-    assert words.moment(datetime(2030, 1, 31, 9, tzinfo=UTC)) == "2030-01-31 09:00:00 UTC"
-    assert words.moment(None) == words.NOTHING
-    assert [words.number(each) for each in (None, 0, 12345)] == [words.NOTHING, "0", "12,345"]
-    assert [words.plural(each, "item") for each in (0, 1, 2000)] == ["0 items", "1 item", "2,000 items"]
-    assert words.plural(2, "retry", "retries") == "2 retries"
-    assert [words.window(each) for each in (20, 60, 90, 3600, 86_400)] == ["20 s", "1 min", "90 s", "1 h", "1 d"]
+    assert formatting.moment(datetime(2030, 1, 31, 9, tzinfo=UTC)) == "2030-01-31 09:00:00 UTC"
+    assert formatting.moment(None) == formatting.NOTHING
+    assert [formatting.number(each) for each in (None, 0, 12345)] == [formatting.NOTHING, "0", "12,345"]
+    assert [formatting.plural(each, "item") for each in (0, 1, 2000)] == ["0 items", "1 item", "2,000 items"]
+    assert formatting.plural(2, "retry", "retries") == "2 retries"
+    assert [formatting.window(each) for each in (20, 60, 90, 3600, 86_400)] == ["20 s", "1 min", "90 s", "1 h", "1 d"]
