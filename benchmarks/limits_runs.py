@@ -17,7 +17,7 @@ import httpx
 from benchmarks.limits_cells import DETAILS, PAGES, Cell
 from benchmarks.limits_clients import process
 from benchmarks.limits_task import Task
-from import_pipeline_tests.servers import RedisServer
+from import_pipeline_tests.support.database_servers import RedisServer
 from source_api.process import serve
 
 IMPORT = "import json; from import_pipeline import run_import; print(json.dumps(run_import('items').as_json()))"

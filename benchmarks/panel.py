@@ -18,8 +18,8 @@ from sqlalchemy import insert
 sys.path[0] = str(Path(__file__).parents[1])
 
 from import_pipeline.tracking.tables import import_item_statuses, imports
-from import_pipeline_tests.panels import Visit, add_import, open_panel
-from import_pipeline_tests.rows import NOON
+from import_pipeline_tests.support.import_rows import NOON
+from import_pipeline_tests.support.panel_client import Visit, add_import, open_panel
 
 LOOKS = 15
 FEW = 100

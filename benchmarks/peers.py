@@ -29,7 +29,7 @@ sys.path[0] = str(Path(__file__).parent.parent)
 import click
 import httpx
 
-from import_pipeline_tests.servers import PostgresServer
+from import_pipeline_tests.support.database_servers import PostgresServer
 from source_api.items import seeded
 from source_api.process import serve
 

@@ -32,7 +32,7 @@ from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.run_import import run_import
 from import_pipeline.panel.app import create_panel
 from import_pipeline.settings import load_settings
-from import_pipeline_tests.servers import PostgresServer
+from import_pipeline_tests.support.database_servers import PostgresServer
 from source_api.process import serve
 
 RESULTS = Path(__file__).parent / "results" / "scale.jsonl"

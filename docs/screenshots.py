@@ -19,7 +19,7 @@ from dagster_pages import take_dagster
 from playwright.sync_api import Browser, Page
 from stage import HALF_WAY, LIMITS, a_panel, full_panel, readme_panel
 
-from import_pipeline_tests.browser import open_browser
+from import_pipeline_tests.support.browser import open_browser
 
 IMAGES = Path(__file__).parent / "images"
 SCHEMES = ("light", "dark")

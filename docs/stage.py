@@ -20,8 +20,8 @@ from import_pipeline.settings import load_settings
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.tracking import imports
 from import_pipeline_tests.acceptance.outside import free_port
-from import_pipeline_tests.panels import add_import
-from import_pipeline_tests.second_source import Books
+from import_pipeline_tests.support.panel_client import add_import
+from import_pipeline_tests.support.second_source import Books
 from source_api.process import serve
 
 LIMITS = "50/2 second; 200/10 second"

@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 
 from import_pipeline.settings import SETTINGS
-from import_pipeline_tests.servers import PostgresServer, RedisServer
+from import_pipeline_tests.support.database_servers import PostgresServer, RedisServer
 
 #: Beginnings of variables that would change what the tests do.
 OUTSIDE = ("IMPORT_PIPELINE_", "ITEMS_", "PANEL_", "SOURCE_API_", "DAGSTER_")

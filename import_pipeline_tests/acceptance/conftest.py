@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from import_pipeline_tests.acceptance.outside import DAGSTER, SCRIPT, CommandLine, far_slot
-from import_pipeline_tests.loaded import load
+from import_pipeline_tests.support.forked_cli import load
 
 
 @pytest.fixture(scope="session", autouse=True)

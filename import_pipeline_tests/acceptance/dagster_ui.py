@@ -1,7 +1,7 @@
 """What a person does in Dagster's UI, by its own interface."""
 
-from import_pipeline_tests import asking
 from import_pipeline_tests.acceptance.outside import PATIENCE_SECONDS, answers, eventually
+from import_pipeline_tests.support import http
 
 REPOSITORIES = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name location { name } } } } }"
 LAUNCH = """mutation($location: String!, $repository: String!, $job: String!, $config: RunConfigData!) {
@@ -34,9 +34,7 @@ class DagsterUi:
         eventually(self.repositories, "the definitions are loaded", seconds)
 
     def ask(self, query, **variables):
-        answer = asking.post(
-            f"{self.address}/graphql", json={"query": query, "variables": variables}, timeout=30
-        ).json()
+        answer = http.post(f"{self.address}/graphql", json={"query": query, "variables": variables}, timeout=30).json()
         assert "errors" not in answer, answer
         return answer["data"]
 

@@ -8,7 +8,6 @@ import time
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
-from import_pipeline_tests import asking
 from import_pipeline_tests.acceptance.dagster_ui import DagsterUi
 from import_pipeline_tests.acceptance.outside import (
     DAGSTER,
@@ -22,7 +21,8 @@ from import_pipeline_tests.acceptance.outside import (
     stats,
     tracking,
 )
-from import_pipeline_tests.loaded import serve
+from import_pipeline_tests.support import http
+from import_pipeline_tests.support.forked_cli import serve
 
 #: What every server here has in common: answers that take their time, so that something is in flight.
 SLOWLY = ("--limits", "none", "--delay-after", "150")
@@ -128,7 +128,7 @@ class Dev:
     def requests_at(self):
         """When each request was let in, as seconds of the epoch; server and test share the machine's clocks."""
         offset = time.time() - time.monotonic()
-        return [offset + moment for moment, _, _ in asking.get(f"{self.api}/_log").json()]
+        return [offset + moment for moment, _, _ in http.get(f"{self.api}/_log").json()]
 
 
 def moment(text):

@@ -20,8 +20,8 @@ from typing import Any
 import httpx
 from sqlalchemy import Engine, NullPool, create_engine, text
 
-from import_pipeline_tests import asking
-from import_pipeline_tests.loaded import Loaded
+from import_pipeline_tests.support import http
+from import_pipeline_tests.support.forked_cli import Loaded
 
 #: Longer than anything here may take on a busy machine.
 PATIENCE_SECONDS = 60.0
@@ -167,7 +167,7 @@ def free_port() -> int:
 def answers(url: str) -> bool:
     """Whether a server answers there with status 200."""
     try:
-        return asking.get(url, timeout=5).status_code == 200
+        return http.get(url, timeout=5).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -184,7 +184,7 @@ def processes_of(home: Path) -> list[int]:
 
 def stats(url: str) -> Mapping[str, Any]:
     """What the demo API has seen."""
-    return dict(asking.get(f"{url}/_stats").json())
+    return dict(http.get(f"{url}/_stats").json())
 
 
 def some_details(url: str, number: int) -> None:

@@ -1,6 +1,6 @@
 """An API that takes its time to answer, so that something is in flight whenever a test looks."""
 
-from import_pipeline_tests.loaded import serve
+from import_pipeline_tests.support.forked_cli import serve
 
 #: An import of these items takes five seconds, with a handful of requests in flight at any time.
 PACE = "6/1 second"

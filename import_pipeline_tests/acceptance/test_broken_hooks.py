@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.nightly, pytest.mark.timeout(300)]
 def dev(checkout, tmp_path_factory):
     """One that knows only sources with broken hooks."""
     names = ("BROKEN_LIST", "BROKEN_ITEM", "BROKEN_REQUEST")
-    sources = {"IMPORT_PIPELINE_SOURCES": "import_pipeline_tests.broken_sources:SOURCES"}
+    sources = {"IMPORT_PIPELINE_SOURCES": "import_pipeline_tests.support.broken_sources:SOURCES"}
     living = Dev(checkout, tmp_path_factory.mktemp("dev"), **sources)
     shared = living.command.environment
     for name in names:

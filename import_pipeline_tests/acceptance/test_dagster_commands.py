@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 
 from import_pipeline_tests.acceptance.outside import events_of, rows, stats, tracking
-from import_pipeline_tests.loaded import serve
+from import_pipeline_tests.support.forked_cli import serve
 
 DEFINITIONS = ("-m", "import_pipeline.definitions")
 CHECKS = {"all_items_imported", "no_unexpected_429", "counts_agree_with_the_source", "nothing_failed_for_good"}

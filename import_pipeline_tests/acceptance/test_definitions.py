@@ -14,7 +14,7 @@ from import_pipeline.defs.resources import RateLimitedApiResource
 from import_pipeline.defs.tracking_assets import tracking_specs
 from import_pipeline.settings import load_settings
 from import_pipeline_tests.acceptance.outside import rows, stats, tracking
-from import_pipeline_tests.loaded import serve
+from import_pipeline_tests.support.forked_cli import serve
 
 
 class Base(DeclarativeBase):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from import_pipeline_tests.loaded import serve
+from import_pipeline_tests.support.forked_cli import serve
 
 
 def test_doctor_finds_a_healthy_installation_healthy_and_notes_what_will_not_last(command, postgres_url, redis_url):

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from import_pipeline_tests import asking
 from import_pipeline_tests.acceptance.dev import Dev, moment
 from import_pipeline_tests.acceptance.outside import eventually, rows, stats, tracking
-from import_pipeline_tests.loaded import serve
+from import_pipeline_tests.support import http
+from import_pipeline_tests.support.forked_cli import serve
 
 pytestmark = pytest.mark.timeout(300)  # dagster dev starts up to twice in a test
 EVERY_ITEM_FAILS = [option for number in range(1, 6) for option in ("--fault", f"{number}=status:500")]
@@ -39,7 +39,7 @@ def test_an_import_is_cancelled_within_two_seconds_while_everybody_waits(
         command.run("cancel", "1", "--yes", "--reason", "too slow")
         ended = running.end()
         offset = time.time() - time.monotonic()
-        last = offset + asking.get(f"{url}/_log").json()[-1][0]
+        last = offset + http.get(f"{url}/_log").json()[-1][0]
     assert (ended.status, ended.json["status"]) == (4, "cancelled")
     [row] = rows(tracking(home), "SELECT * FROM imports")
     wished_at = moment(row["cancel_requested_at"])

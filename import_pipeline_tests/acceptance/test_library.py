@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from import_pipeline_tests.acceptance.outside import DAGSTER, CommandLine, rows, tracking
-from import_pipeline_tests.loaded import serve
+from import_pipeline_tests.support.forked_cli import serve
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "packaging.md"
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from import_pipeline_tests.acceptance.outside import words
-from import_pipeline_tests.loaded import serve
+from import_pipeline_tests.support.forked_cli import serve
 
 
 def test_lists_and_plans_are_printed_for_people_and_for_programs(command):

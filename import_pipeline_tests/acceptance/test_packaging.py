@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from import_pipeline_tests.acceptance.outside import CommandLine, rows, tracking, words
-from import_pipeline_tests.loaded import serve
+from import_pipeline_tests.support.forked_cli import serve
 
 ROOT = Path(__file__).parents[2]
 OWN_SOURCE = '''

@@ -9,10 +9,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, expect
 
-from import_pipeline_tests import asking
 from import_pipeline_tests.acceptance.outside import CommandLine, answers, eventually, far_slot, free_port
-from import_pipeline_tests.browser import open_browser
-from import_pipeline_tests.importing import demo_api
+from import_pipeline_tests.support import http
+from import_pipeline_tests.support.browser import open_browser
+from import_pipeline_tests.support.imports import demo_api
 
 PAGES = (
     "/",
@@ -79,7 +79,7 @@ class Stage:
         return started, self.latest()["import_id"]
 
     def latest(self):
-        listed = asking.get(f"{self.panel}/api/imports?sort=-id").json()["imports"]
+        listed = http.get(f"{self.panel}/api/imports?sort=-id").json()["imports"]
         return listed[0] if listed else {"import_id": 0}
 
 

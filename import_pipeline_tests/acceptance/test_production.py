@@ -19,7 +19,7 @@ from import_pipeline_tests.acceptance.outside import (
     processes_of,
     rows,
 )
-from import_pipeline_tests.servers import PASSWORD, PostgresServer
+from import_pipeline_tests.support.database_servers import PASSWORD, PostgresServer
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 

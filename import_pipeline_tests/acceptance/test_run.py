@@ -3,7 +3,7 @@
 import pytest
 
 from import_pipeline_tests.acceptance.outside import rows, stats, tracking, words
-from import_pipeline_tests.loaded import serve
+from import_pipeline_tests.support.forked_cli import serve
 
 FIGURES = {
     "import_id",

@@ -3,7 +3,7 @@
 import psycopg2
 
 from import_pipeline_tests.acceptance.outside import rows
-from import_pipeline_tests.loaded import serve
+from import_pipeline_tests.support.forked_cli import serve
 
 
 def test_a_storage_that_answers_no_more_as_a_run_starts_is_one_sentence(command, postgres_url):

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from import_pipeline_tests.acceptance.outside import eventually, rows, some_details, stats, tracking, words
 from import_pipeline_tests.acceptance.slow import ITEMS, PACE, slow_api
-from import_pipeline_tests.loaded import serve
-from import_pipeline_tests.servers import RedisServer
+from import_pipeline_tests.support.database_servers import RedisServer
+from import_pipeline_tests.support.forked_cli import serve
 
 
 def test_a_second_command_names_the_running_import_and_ends_at_once(command, home):

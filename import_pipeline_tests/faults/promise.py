@@ -12,9 +12,9 @@ from import_pipeline import run_import
 from import_pipeline.rules.status import ImportStatus, ItemStatus
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.tables import import_item_statuses, imports
-from import_pipeline_tests import asking
-from import_pipeline_tests.importing import rows, settings, tracking
-from import_pipeline_tests.life import empty, tracking_database
+from import_pipeline_tests.support import http
+from import_pipeline_tests.support.imports import rows, settings, tracking
+from import_pipeline_tests.support.lifecycle import empty, tracking_database
 from source_api.items import seeded
 from source_api.options import Options
 
@@ -37,7 +37,7 @@ class Kept:
 
 def kept(configured, url, *, items) -> Kept:
     """Compare the demo API's items with ours, and look at what it saw."""
-    seen = asking.get(f"{url}/_stats").json()
+    seen = http.get(f"{url}/_stats").json()
     stored = rows(configured)  # fails where an external_id is there twice
     with tracking(configured) as connection:
         found = connection.execute(select(import_item_statuses)).mappings().all()
@@ -78,7 +78,7 @@ def start_over(configured, url) -> None:
     """Forget every import and every permit, on both sides."""
     with closing(Database(configured.database_url)) as database:
         empty(database)
-    asking.post(f"{url}/_reset")
+    http.post(f"{url}/_reset")
     for path in configured.limits_path.parent.glob(f"{configured.limits_path.name}*"):
         path.unlink()
 

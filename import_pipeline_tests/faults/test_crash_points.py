@@ -10,7 +10,6 @@ from itertools import count
 
 import pytest
 
-from import_pipeline_tests import asking
 from import_pipeline_tests.faults.points import Points, import_past
 from import_pipeline_tests.faults.promise import (
     IN_FLIGHT,
@@ -19,8 +18,9 @@ from import_pipeline_tests.faults.promise import (
     small_import,
     start_over,
 )
-from import_pipeline_tests.importing import demo_api, latest
-from import_pipeline_tests.together import PRELOAD
+from import_pipeline_tests.support import http
+from import_pipeline_tests.support.imports import demo_api, latest
+from import_pipeline_tests.support.parallel import PRELOAD
 
 LIMITS = "10/1 second"
 NAMED = [
@@ -102,7 +102,7 @@ def test_what_a_killed_process_has_sent_is_counted_with_what_it_stored(configure
     row = latest(configured)
     brought = row.items_imported_count + row.checkpoint["page"]
     assert brought > at
-    sent = asking.get(f"{api}/_stats").json()["admitted"]
+    sent = http.get(f"{api}/_stats").json()["admitted"]
     assert brought <= row.requests_count <= sent <= row.requests_count + IN_FLIGHT + 1, "details, and a page"
 
 

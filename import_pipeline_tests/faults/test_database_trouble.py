@@ -16,9 +16,9 @@ from import_pipeline.tracking.database.engine import Database
 from import_pipeline_tests.acceptance.outside import some_details, stats
 from import_pipeline_tests.faults.points import Points, import_past
 from import_pipeline_tests.faults.promise import assert_kept, start_over
-from import_pipeline_tests.importing import demo_api, ending_of, importing, latest, settings
-from import_pipeline_tests.life import tracking_database
-from import_pipeline_tests.servers import PostgresServer
+from import_pipeline_tests.support.database_servers import PostgresServer
+from import_pipeline_tests.support.imports import demo_api, ending_of, importing, latest, settings
+from import_pipeline_tests.support.lifecycle import tracking_database
 
 ITEMS, IN_FLIGHT = 60, 4
 WISHES = {

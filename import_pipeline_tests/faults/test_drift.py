@@ -10,7 +10,7 @@ from import_pipeline.errors import SchemaError
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.testing import CannedTransport
 from import_pipeline.tracking.database.engine import Database
-from import_pipeline_tests.importing import (
+from import_pipeline_tests.support.imports import (
     counts,
     demo_api,
     import_through,

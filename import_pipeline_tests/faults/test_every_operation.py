@@ -17,7 +17,7 @@ from import_pipeline_tests.faults.promise import (
     small_import,
     start_over,
 )
-from import_pipeline_tests.importing import demo_api
+from import_pipeline_tests.support.imports import demo_api
 
 REQUESTS = {"sent", "received"}
 PERMITS = {"permit", "permit given"}

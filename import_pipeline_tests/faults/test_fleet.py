@@ -14,10 +14,10 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 
 from import_pipeline.rules.status import ImportStatus
-from import_pipeline_tests import asking
-from import_pipeline_tests.importing import demo_api, importing, latest, rows, settings, sharing
 from import_pipeline_tests.integration.importer.execution.test_interruptions import wait_for
 from import_pipeline_tests.network_link import NetworkLink
+from import_pipeline_tests.support import http
+from import_pipeline_tests.support.imports import demo_api, importing, latest, rows, settings, sharing
 
 ITEMS, RATE, LEASE, WORKERS, CONCURRENCY = 200, 25, 3, 4, 5
 #: Their names are methods of the fleet.
@@ -154,7 +154,7 @@ def test_a_fleet_in_trouble_completes_its_import(home, postgres_url, redis_url, 
             fleet.supervise()
             time.sleep(0.5)
         wait_for(lambda: not fleet.living())
-        row, stored, seen = latest(fleet.settings), rows(fleet.settings), asking.get(f"{url}/_stats").json()
+        row, stored, seen = latest(fleet.settings), rows(fleet.settings), http.get(f"{url}/_stats").json()
     again = seen["repeated_details"]
     asked_again = sum(again.values()) - len(again)
     record_property("troubles", len(troubles))

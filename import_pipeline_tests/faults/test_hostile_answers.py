@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from import_pipeline import run_import
-from import_pipeline_tests.hostile import bomb, drip, drip_head, endless, good, hostile, reset, short
-from import_pipeline_tests.importing import environment_of, latest, reasons, rows, settings
+from import_pipeline_tests.support.hostile_server import bomb, drip, drip_head, endless, good, hostile, reset, short
+from import_pipeline_tests.support.imports import environment_of, latest, reasons, rows, settings
 
 PACKED = "Content-Encoding: gzip"
 BOMB = bomb(200)

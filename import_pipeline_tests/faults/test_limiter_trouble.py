@@ -7,9 +7,9 @@ import pytest
 from import_pipeline import run_import
 from import_pipeline_tests.acceptance.outside import some_details, stats
 from import_pipeline_tests.faults.promise import assert_kept
-from import_pipeline_tests.importing import demo_api, ending_of, importing, latest, settings
-from import_pipeline_tests.servers import RedisServer
-from import_pipeline_tests.slow_proxy import SlowProxy
+from import_pipeline_tests.support.database_servers import RedisServer
+from import_pipeline_tests.support.imports import demo_api, ending_of, importing, latest, settings
+from import_pipeline_tests.support.slow_proxy import SlowProxy
 
 ITEMS, IN_FLIGHT = 60, 4
 LIMITS = "25/1 second"

@@ -18,8 +18,8 @@ from import_pipeline.rules.status import Trigger
 from import_pipeline.settings import load_settings
 from import_pipeline.testing import CannedTransport, MemoryPermits
 from import_pipeline.tracking.tables import import_item_statuses as statuses
-from import_pipeline_tests.dying import Died
-from import_pipeline_tests.lists import SIZE, SOURCES, ListedSource, Server, plans
+from import_pipeline_tests.support.dying_process import Died
+from import_pipeline_tests.support.list_strategies import SIZE, SOURCES, ListedSource, Server, plans
 
 #: Lists a test: hundreds in all by day, thousands at night.
 MANY = settings(

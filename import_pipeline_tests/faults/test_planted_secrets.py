@@ -8,10 +8,10 @@ from urllib.parse import quote
 import pytest
 
 from import_pipeline_tests.acceptance.outside import CommandLine
-from import_pipeline_tests.hostile import drip, hostile, reset
-from import_pipeline_tests.importing import placeless
-from import_pipeline_tests.panels import open_panel
-from import_pipeline_tests.planted import SECRETS
+from import_pipeline_tests.support.hostile_server import drip, hostile, reset
+from import_pipeline_tests.support.imports import placeless
+from import_pipeline_tests.support.panel_client import open_panel
+from import_pipeline_tests.support.planted_secrets import SECRETS
 
 ROOT = Path(__file__).parents[2]
 #: What an unkind API repeats: all that it was sent, and a secret of its own.
@@ -66,7 +66,7 @@ def command(tmp_path, home):
     line = CommandLine(tmp_path)
     line.environment = {
         "PYTHONPATH": str(ROOT),
-        "IMPORT_PIPELINE_SOURCES": "import_pipeline_tests.planted:SOURCES",
+        "IMPORT_PIPELINE_SOURCES": "import_pipeline_tests.support.planted_secrets:SOURCES",
         "PLANTED_TOKEN": SECRETS["token"],
         "PLANTED_LOG": str(tmp_path / "all.log"),
         "PLANTED_LIMITS": "100000/1 second",

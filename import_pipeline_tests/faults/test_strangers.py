@@ -5,7 +5,7 @@ import pytest
 
 from import_pipeline.sources.items import ImportedItem, ItemsSource
 from import_pipeline.testing import CannedTransport
-from import_pipeline_tests.importing import counts, import_through, reasons, settings
+from import_pipeline_tests.support.imports import counts, import_through, reasons, settings
 
 URL = "https://api.test"
 TOKEN = "s3cret-of-ours"

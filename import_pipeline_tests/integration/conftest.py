@@ -2,7 +2,7 @@
 
 import pytest
 
-from import_pipeline_tests.life import Life, empty, tracking_database
+from import_pipeline_tests.support.lifecycle import Life, empty, tracking_database
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])

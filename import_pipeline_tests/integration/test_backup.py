@@ -9,7 +9,7 @@ from pathlib import Path
 from import_pipeline import run_import
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.tables import tracking_metadata
-from import_pipeline_tests.importing import counts, demo_api, rows, settings
+from import_pipeline_tests.support.imports import counts, demo_api, rows, settings
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "operations.md"
 

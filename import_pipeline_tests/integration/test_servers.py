@@ -11,8 +11,8 @@ import pytest
 import redis
 from sqlalchemy import create_engine, text
 
-from import_pipeline_tests.server import ServerMissing, package
-from import_pipeline_tests.servers import PostgresServer, RedisServer
+from import_pipeline_tests.support.child_server import ServerMissing, package
+from import_pipeline_tests.support.database_servers import PostgresServer, RedisServer
 
 
 def scalar(url, statement):
@@ -60,7 +60,7 @@ def test_the_redis_store_forgets_over_a_restart():
 @pytest.mark.parametrize("kind", ["PostgresServer", "RedisServer"])
 def test_a_server_ends_with_its_test_process_even_when_that_is_killed(kind):
     program = (
-        f"import time; from import_pipeline_tests.servers import {kind}\n"
+        f"import time; from import_pipeline_tests.support.database_servers import {kind}\n"
         f"with {kind}() as server: print(server.pid, server.folder, flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:

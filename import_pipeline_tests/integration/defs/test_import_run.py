@@ -16,8 +16,8 @@ from import_pipeline.rules.status import ImportKind, Trigger
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.testing import CannedTransport, MemoryPermits
 from import_pipeline.tracking import imports, shards
-from import_pipeline_tests.importing import environment_of
-from import_pipeline_tests.life import ADA, Life, tracking_database
+from import_pipeline_tests.support.imports import environment_of
+from import_pipeline_tests.support.lifecycle import ADA, Life, tracking_database
 
 LIST = {"data": [{"id": 1}, {"id": 2}, {"id": 3}], "current_page": 1, "last_page": 1, "total": 3}
 BLOCKED = httpx.Response(429, headers={"Retry-After": "3600"})

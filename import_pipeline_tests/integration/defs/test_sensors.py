@@ -18,8 +18,8 @@ from import_pipeline.tracking import imports, leases
 from import_pipeline.tracking.requests import Wish
 from import_pipeline.tracking.workers import this_process
 from import_pipeline_tests.acceptance.outside import far_slot, rows, tracking
-from import_pipeline_tests.ear import Ear
-from import_pipeline_tests.importing import FREE, demo_api, served
+from import_pipeline_tests.support.imports import FREE, demo_api, served
+from import_pipeline_tests.support.webhook_receiver import Ear
 
 ROOT = Path(__file__).parents[3]
 

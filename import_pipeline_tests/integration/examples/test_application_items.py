@@ -14,8 +14,8 @@ from import_pipeline.tracking import imports
 from import_pipeline.tracking.completions import completed_since, items_of
 from import_pipeline.tracking.user_rows.row_writing import upsert
 from import_pipeline.tracking.user_rows.user_tables import ensure_table
-from import_pipeline_tests.life import FAILED, TEN, Life, tracking_database
-from import_pipeline_tests.second_source import Books
+from import_pipeline_tests.support.lifecycle import FAILED, TEN, Life, tracking_database
+from import_pipeline_tests.support.second_source import Books
 
 
 @pytest.fixture

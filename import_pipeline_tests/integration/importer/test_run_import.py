@@ -8,10 +8,10 @@ import pytest
 
 from import_pipeline import run_import
 from import_pipeline.errors import SourceNotFound
-from import_pipeline_tests import asking
-from import_pipeline_tests.importing import counts, demo_api, log, placeless, reasons, rows, settings
-from import_pipeline_tests.loaded import serve
-from import_pipeline_tests.server import free_port
+from import_pipeline_tests.support import http
+from import_pipeline_tests.support.child_server import free_port
+from import_pipeline_tests.support.forked_cli import serve
+from import_pipeline_tests.support.imports import counts, demo_api, log, placeless, reasons, rows, settings
 
 
 @pytest.fixture(scope="module")
@@ -29,14 +29,14 @@ def assert_all_is_there(api, configured):
     stored = rows(configured)
     assert sorted(stored) == sorted(str(number) for number in range(1, 401))
     for number in (1, 17, 400):
-        item, row = asking.get(f"{api}/api/items/{number}").json(), stored[str(number)]
+        item, row = http.get(f"{api}/api/items/{number}").json(), stored[str(number)]
         price = Decimal(item["price"])
         assert (row["name"], row["description"], row["price"]) == (item["name"], item["description"], price)
 
 
 def test_everything_is_imported_and_imported_again_without_a_second_row(api, home, database_url):
     configured = settings(home, api, DATABASE_URL=database_url)
-    asking.post(f"{api}/_reset")
+    http.post(f"{api}/_reset")
     first = run_import("items", settings=configured)
     expected = {
         "import_id": 1,

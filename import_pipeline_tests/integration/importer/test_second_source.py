@@ -1,4 +1,4 @@
-"""A new API is one small file: `second_source.py`, which knows nothing of the framework but its contracts."""
+"""A new API is one small file: `support/second_source.py`, which knows nothing of the framework but its contracts."""
 
 from collections import Counter
 from contextlib import contextmanager
@@ -12,9 +12,9 @@ from import_pipeline.contracts import check_source
 from import_pipeline.rules.status import ItemStatus
 from import_pipeline.settings import load_settings
 from import_pipeline.tracking.database.engine import Database
-from import_pipeline_tests.importing import counts, ending_of, importing, rows, served, tracking
-from import_pipeline_tests.library import ODD, SHELVES, TOKEN, Library
-from import_pipeline_tests.second_source import LIMITS, SOURCES, Book, Shelf
+from import_pipeline_tests.support.imports import counts, ending_of, importing, rows, served, tracking
+from import_pipeline_tests.support.library_api import ODD, SHELVES, TOKEN, Library
+from import_pipeline_tests.support.second_source import LIMITS, SOURCES, Book, Shelf
 
 PLENTY = "100000/1 second"
 
@@ -30,7 +30,7 @@ def library(**options):
 def settings(home, url, limits=PLENTY, **environment):
     shared = {
         "IMPORT_PIPELINE_HOME": str(home),
-        "IMPORT_PIPELINE_SOURCES": "import_pipeline_tests.second_source:SOURCES",
+        "IMPORT_PIPELINE_SOURCES": "import_pipeline_tests.support.second_source:SOURCES",
         **environment,
     }
     for name in ("ITEMS", "BOOKS", "SHELVES"):

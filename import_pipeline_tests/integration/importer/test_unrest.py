@@ -4,8 +4,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from import_pipeline_tests.life import tracking_database
-from import_pipeline_tests.unrest import Unrest
+from import_pipeline_tests.support.lifecycle import tracking_database
+from import_pipeline_tests.support.state_machine import Unrest
 
 
 def live_through(database, examples, steps):

@@ -8,8 +8,8 @@ from import_pipeline.panel.security import HEADERS, LOGIN, SESSION
 from import_pipeline.ratelimit import open_permits
 from import_pipeline.ratelimit.protocol import SECOND, Ask, Outcome, Settled
 from import_pipeline.tracking import imports, requests
-from import_pipeline_tests.panels import HOST, add_import, add_items, open_panel
-from import_pipeline_tests.rows import NOON
+from import_pipeline_tests.support.import_rows import NOON
+from import_pipeline_tests.support.panel_client import HOST, add_import, add_items, open_panel
 
 pytestmark = pytest.mark.anyio
 TOKEN = "sixteen-letters!"

@@ -9,8 +9,8 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from import_pipeline.rules.status import ImportStatus
-from import_pipeline_tests.panels import add_event, add_import, add_items, open_panel
-from import_pipeline_tests.rows import NOON
+from import_pipeline_tests.support.import_rows import NOON
+from import_pipeline_tests.support.panel_client import add_event, add_import, add_items, open_panel
 
 pytestmark = pytest.mark.anyio
 RUNNING = {

@@ -6,8 +6,8 @@ import pytest
 
 from import_pipeline.tracking import schedules, shards
 from import_pipeline.tracking.workers import Worker
-from import_pipeline_tests.panels import add_event, add_import, add_items, open_panel
-from import_pipeline_tests.rows import NOON
+from import_pipeline_tests.support.import_rows import NOON
+from import_pipeline_tests.support.panel_client import add_event, add_import, add_items, open_panel
 
 pytestmark = pytest.mark.anyio
 SECRET = "planted-secret-17"

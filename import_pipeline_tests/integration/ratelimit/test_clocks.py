@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from import_pipeline_tests import asking
-from import_pipeline_tests.servers import RedisServer
-from import_pipeline_tests.skew import SkewedClock
+from import_pipeline_tests.support import http
+from import_pipeline_tests.support.database_servers import RedisServer
+from import_pipeline_tests.support.skewed_clock import SkewedClock
 from source_api.process import serve
 
 TIERS = "10/1 second; 30/5 second"
 #: What a host does: tell what time it thinks it is, and send.
 SENDER = """
 import json, sys, time
-from import_pipeline_tests.permits import send_all_here
+from import_pipeline_tests.support.limiter_stories import send_all_here
 url, store, tiers, requests = sys.argv[1:]
 began = time.time()
 statuses = send_all_here(url, store, "unused", tiers, int(requests))
@@ -56,7 +56,7 @@ def test_two_hosts_an_hour_apart_share_the_limits(
     with serve("--limits", TIERS, "--delay-before", "20", "--delay-after", "20", "--jitter", "20") as url:
         hosts = [start(clock, url, redis_url, tiers, count) for clock, count in ((ahead, 17), (behind, 16))]
         (began, _, statuses), (other_began, _, other_statuses) = map(told, hosts)
-        stats = asking.get(f"{url}/_stats").json()
+        stats = http.get(f"{url}/_stats").json()
     assert began - other_began == pytest.approx(2 * HOUR, abs=60)
     assert stats["admitted"] == (statuses + other_statuses).count(200) == 33
     assert stats["rate_limited"] <= most_refused
@@ -74,7 +74,7 @@ def test_a_hosts_clock_that_is_set_in_the_middle_changes_nothing(redis_url: str,
         wait_for(url, 15)
         clock.set(step)
         began, ended, _ = told(host)
-        stats = asking.get(f"{url}/_stats").json()
+        stats = http.get(f"{url}/_stats").json()
     assert ended - began == pytest.approx(step + 6, abs=20)
     assert (stats["admitted"], stats["rate_limited"]) == (33, 0)
     assert 5 <= stats["last_admitted"] - stats["first_admitted"] < 30
@@ -95,7 +95,7 @@ def test_the_stores_clock_that_is_set_in_the_middle_grants_nothing(tmp_path: Pat
         for host in hosts:
             assert set(told(host)[2]) == {200}
         assert redis.time() == pytest.approx(time.time() + step, abs=60)
-        stats = asking.get(f"{url}/_stats").json()
+        stats = http.get(f"{url}/_stats").json()
     assert (stats["admitted"], stats["rate_limited"]) == (33, 0)
     assert 5 <= stats["last_admitted"] - stats["first_admitted"] < 30
 
@@ -103,6 +103,6 @@ def test_the_stores_clock_that_is_set_in_the_middle_grants_nothing(tmp_path: Pat
 def wait_for(url: str, admitted: int) -> None:
     """Until the server has let in so many."""
     until = time.monotonic() + 30
-    while asking.get(f"{url}/_stats").json()["admitted"] < admitted:
+    while http.get(f"{url}/_stats").json()["admitted"] < admitted:
         assert time.monotonic() < until
         time.sleep(0.02)

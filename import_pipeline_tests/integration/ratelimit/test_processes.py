@@ -8,10 +8,10 @@ import pytest
 
 from import_pipeline.ratelimit import open_permits
 from import_pipeline.ratelimit.protocol import SECOND, Ask, Wanted
-from import_pipeline_tests import asking
-from import_pipeline_tests.loaded import serve
-from import_pipeline_tests.permits import send_all_here
-from import_pipeline_tests.together import together
+from import_pipeline_tests.support import http
+from import_pipeline_tests.support.forked_cli import serve
+from import_pipeline_tests.support.limiter_stories import send_all_here
+from import_pipeline_tests.support.parallel import together
 
 TIERS = "10/1 second; 30/5 second"
 
@@ -31,7 +31,7 @@ def test_three_processes_share_the_limits(store: str | None, tmp_path: Path) -> 
     """31 requests: 30 within the first five seconds, the last one after them, and not one refused."""
     with serve("--limits", TIERS, "--delay-before", "20", "--delay-after", "20", "--jitter", "30") as url:
         statuses = together(3, send_all_here, url, store, str(tmp_path / "limits.db"), TIERS, 11)
-        stats = asking.get(f"{url}/_stats").json()
+        stats = http.get(f"{url}/_stats").json()
     assert [set(each) for each in statuses] == [{200}] * 3
     assert (stats["admitted"], stats["rate_limited"]) == (33, 0)
     assert 5 <= stats["last_admitted"] - stats["first_admitted"] < 6
@@ -43,7 +43,7 @@ def test_a_request_of_three_places_leaves_room_for_a_third_of_them(store: str | 
     with serve("--limits", "none", "--delay-before", "20") as url:
         path = str(tmp_path / "limits.db")
         together(2, send_all_here, url, store, path, "15/1 second", 6, 3)
-        arrivals = [at for at, _, _ in asking.get(f"{url}/_log").json()]
+        arrivals = [at for at, _, _ in http.get(f"{url}/_log").json()]
     assert all(later - earlier >= 1 for earlier, later in zip(arrivals, arrivals[5:], strict=False))
     assert 2 <= arrivals[-1] - arrivals[0] < 3
 
@@ -54,7 +54,7 @@ def test_all_processes_together_have_no_more_in_flight_than_allowed(store: str |
     with serve("--limits", "none", "--delay-after", "50") as url:
         path = str(tmp_path / "limits.db")
         statuses = together(3, send_all_here, url, store, path, "4 concurrent", 40)
-        stats = asking.get(f"{url}/_stats").json()
+        stats = http.get(f"{url}/_stats").json()
     assert [set(each) for each in statuses] == [{200}] * 3
     assert stats["peak_concurrency"] == 4
     # 120 requests of 50 ms, four at a time, are 1.5 s; each place changes hands through the store.
@@ -99,9 +99,9 @@ def test_limits_that_nobody_configured_are_learned(
     path = str(tmp_path / "limits.db")
     with serve("--limits", limits, "--delay-before", "20", *options) as url:
         together(2, send_all_here, url, store, path, "", each)
-        first = asking.get(f"{url}/_stats").json()
+        first = http.get(f"{url}/_stats").json()
         send_all_here(url, store, path, "", each // 2)
-        later = asking.get(f"{url}/_stats").json()
+        later = http.get(f"{url}/_stats").json()
     assert later["admitted"] == 2 * each + each // 2
     assert first["rate_limited"] <= most_refused
     assert later["rate_limited"] - first["rate_limited"] <= most_later
@@ -114,12 +114,12 @@ def test_one_that_is_killed_takes_its_places_with_it(tmp_path: Path) -> None:
     with serve("--limits", TIERS, "--delay-before", "20") as url:
         victim = context.Process(target=send_all_here, args=(url, None, path, TIERS, 1000))
         victim.start()
-        while asking.get(f"{url}/_stats").json()["admitted"] < 5:
+        while http.get(f"{url}/_stats").json()["admitted"] < 5:
             victim.join(0.05)
         victim.kill()
         victim.join()
         statuses = send_all_here(url, None, path, TIERS, 25)
-        stats = asking.get(f"{url}/_stats").json()
+        stats = http.get(f"{url}/_stats").json()
     assert statuses == [200] * 25
     assert stats["rate_limited"] == 0
 
@@ -128,7 +128,7 @@ def test_a_server_that_grants_less_than_configured_refuses_only_what_was_in_flig
     """8 instead of 10, and no headers: two are refused once, then none."""
     with serve("--limits", "8/1 second", "--delay-before", "20", "--no-headers") as url:
         send_all_here(url, None, str(tmp_path / "limits.db"), "10/1 second", 33)
-        stats = asking.get(f"{url}/_stats").json()
+        stats = http.get(f"{url}/_stats").json()
     assert stats["admitted"] == 33
     assert 1 <= stats["rate_limited"] <= 10
 
@@ -137,5 +137,5 @@ def test_a_server_that_tells_its_lower_limit_refuses_nothing(tmp_path: Path) -> 
     """Ten workers, and a limit of 12 instead of 20: the first answers come before it is reached."""
     with serve("--limits", "12/1 second", "--delay-before", "20") as url:
         send_all_here(url, None, str(tmp_path / "limits.db"), "20/1 second", 37)
-        stats = asking.get(f"{url}/_stats").json()
+        stats = http.get(f"{url}/_stats").json()
     assert (stats["admitted"], stats["rate_limited"]) == (37, 0)

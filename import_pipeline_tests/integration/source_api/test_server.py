@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from import_pipeline_tests import asking
+from import_pipeline_tests.support import http
 from source_api.errors import ServerDied
 from source_api.process import serve
 
@@ -40,7 +40,7 @@ def url_of(line):
 def test_it_says_where_it_listens_and_ends_well_when_asked_to(ending):
     with process() as (server, line):
         assert line == f"Demo API on {url_of(line)} (400 items, 500/20 s + 2000/100 s)"
-        assert asking.get(f"{url_of(line)}/health").json() == {"status": "ok"}
+        assert http.get(f"{url_of(line)}/health").json() == {"status": "ok"}
         server.send_signal(ending)
         assert (server.wait(LONG), server.stdout.read(), server.stderr.read()) == (0, "", "")
 
@@ -52,7 +52,7 @@ def test_it_ends_at_once_while_requests_hang_or_are_delayed():
         threads = [threading.Thread(target=lose, args=(f"{url}/api/items/{item}", lost)) for item in (1, 20)]
         for thread in threads:
             thread.start()
-        wait_for(lambda: asking.get(f"{url}/_stats").json()["in_flight"] == 2)
+        wait_for(lambda: http.get(f"{url}/_stats").json()["in_flight"] == 2)
         asked = time.monotonic()
         server.send_signal(signal.SIGTERM)
         assert (server.wait(LONG), server.stderr.read()) == (0, "")
@@ -64,7 +64,7 @@ def test_it_ends_at_once_while_requests_hang_or_are_delayed():
 
 def lose(url, lost):
     try:
-        asking.get(url, timeout=LONG).raise_for_status()
+        http.get(url, timeout=LONG).raise_for_status()
     except httpx.HTTPError as error:
         lost.append(error)
 
@@ -90,11 +90,11 @@ def test_connections_are_dropped_and_left_hanging_as_ordered():
 
 def test_limits_hold_over_real_connections():
     with serve("--limits", "5/60 second", "--window", "fixed", "--items", "10") as url:
-        answers = [asking.get(f"{url}/api/items/{item}") for item in range(1, 8)]
+        answers = [http.get(f"{url}/api/items/{item}") for item in range(1, 8)]
         assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2
         assert 58 <= int(answers[-1].headers["retry-after"]) <= 60
         assert abs(int(answers[-1].headers["x-ratelimit-reset"]) - time.time() - 60) < 5
-        assert asking.get(f"{url}/_stats").json()["rate_limited"] == 2
+        assert http.get(f"{url}/_stats").json()["rate_limited"] == 2
 
 
 def test_a_database_outlives_the_server(tmp_path):
@@ -105,8 +105,8 @@ def test_a_database_outlives_the_server(tmp_path):
         connection.execute("UPDATE api_items SET price = '1.00' WHERE id = 3")
     connection.close()
     with serve("--database", str(file)) as url:
-        assert asking.get(f"{url}/api/items/3").json()["price"] == "1.00"
-        assert asking.get(f"{url}/").json()["items"] == 20
+        assert http.get(f"{url}/api/items/3").json()["price"] == "1.00"
+        assert http.get(f"{url}/").json()["items"] == 20
 
 
 def test_a_bad_option_is_one_sentence_and_status_2():

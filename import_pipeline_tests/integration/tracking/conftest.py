@@ -5,7 +5,7 @@ from sqlalchemy import delete
 
 from import_pipeline.tracking.user_rows.user_tables import ensure_table
 from import_pipeline_tests.integration.tracking.ledger import Numbered, Thing
-from import_pipeline_tests.life import empty
+from import_pipeline_tests.support.lifecycle import empty
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import pytest
 from import_pipeline.tracking import events
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.schema import upgrade
-from import_pipeline_tests.panels import add_import
-from import_pipeline_tests.rows import NOON
+from import_pipeline_tests.support.import_rows import NOON
+from import_pipeline_tests.support.panel_client import add_import
 
 
 class Rolled(Exception):

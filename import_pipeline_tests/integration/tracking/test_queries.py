@@ -12,7 +12,7 @@ from import_pipeline.tracking.queries import SORTABLE, Filter
 from import_pipeline.tracking.requests import Wish
 from import_pipeline.tracking.schema import upgrade
 from import_pipeline.tracking.tables import import_item_statuses, imports
-from import_pipeline_tests.rows import NOON
+from import_pipeline_tests.support.import_rows import NOON
 
 
 @pytest.fixture

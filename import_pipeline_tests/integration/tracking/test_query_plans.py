@@ -23,7 +23,7 @@ from import_pipeline.tracking.tables import source_items
 from import_pipeline.tracking.user_rows.generations import delete_unmet
 from import_pipeline.tracking.user_rows.user_tables import ensure_table
 from import_pipeline.tracking.workers import Worker
-from import_pipeline_tests.rows import NOON
+from import_pipeline_tests.support.import_rows import NOON
 
 ADA = Worker(id="ada", host="machine", pid=1)
 BIG = ("import_item_statuses", "source_items", "imported_items")

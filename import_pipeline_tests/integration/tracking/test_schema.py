@@ -19,7 +19,7 @@ from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.imports import NewImport
 from import_pipeline.tracking.schema import HEAD, VERSION_TABLE, current, downgrade, revisions, upgrade
 from import_pipeline.tracking.tables import import_shards, tracking_metadata
-from import_pipeline_tests.together import together
+from import_pipeline_tests.support.parallel import together
 
 OURS = {*tracking_metadata.tables, VERSION_TABLE}
 

@@ -13,7 +13,7 @@ from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.request_counters import NOTHING, Sent
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.workers import Worker
-from import_pipeline_tests.life import BOB, CANCELLED
+from import_pipeline_tests.support.lifecycle import BOB, CANCELLED
 
 CARL = Worker(id="carl", host="elsewhere", pid=3)
 IDS = [str(number) for number in range(1, 11)]

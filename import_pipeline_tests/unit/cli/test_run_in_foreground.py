@@ -14,7 +14,7 @@ from import_pipeline.importer.summary import summarize
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import imports
 from import_pipeline.tracking.requests import Wish
-from import_pipeline_tests.rows import NOON, an_import
+from import_pipeline_tests.support.import_rows import NOON, an_import
 
 
 @pytest.mark.parametrize(

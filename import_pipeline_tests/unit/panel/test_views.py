@@ -19,7 +19,7 @@ from import_pipeline.panel.views import (
 )
 from import_pipeline.ratelimit import TierUsage
 from import_pipeline.rules.status import ImportStatus
-from import_pipeline_tests.rows import NOON, an_import
+from import_pipeline_tests.support.import_rows import NOON, an_import
 
 SOURCES = ["items", "orders"]
 

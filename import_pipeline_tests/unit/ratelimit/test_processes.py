@@ -7,7 +7,7 @@ import pytest
 
 from import_pipeline.ratelimit import parse_tiers
 from import_pipeline.rules.forecast import minimum_seconds
-from import_pipeline_tests.leaping import AGAIN, YEAR_2030, Reset, SimulatedServer, leap, send_all
+from import_pipeline_tests.support.virtual_time import AGAIN, YEAR_2030, Reset, SimulatedServer, leap, send_all
 from source_api.throttle import WindowKind
 
 

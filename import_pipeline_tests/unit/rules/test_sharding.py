@@ -16,7 +16,7 @@ from import_pipeline.rules.sharding import (
     may_take_lead,
     turn_of,
 )
-from import_pipeline_tests.rows import NOON
+from import_pipeline_tests.support.import_rows import NOON
 
 FOUR = Sharded(wanted=4, is_listed=True, items_left=1000, enough_for_one=10)
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from import_pipeline.tracking.workers import Worker, is_alive, machine, this_process
-from import_pipeline_tests.together import together
+from import_pipeline_tests.support.parallel import together
 
 NOBODY = 2**22 + 1  # above the highest pid that Linux gives
 

@@ -13,7 +13,7 @@ from import_pipeline.errors import SchemaError, SettingError
 from import_pipeline.settings import load_settings
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.schema import upgrade
-from import_pipeline_tests.picky_proxy import PickyProxy
+from import_pipeline_tests.support.picky_proxy import PickyProxy
 
 #: Tables as an application with Alembic, a queue and a store of its own has them.
 THEIRS = {

@@ -14,7 +14,7 @@ from import_pipeline.importer.summary import summarize
 from import_pipeline.rules.status import ImportKind, ItemStatus, Trigger
 from import_pipeline.tracking import retention
 from import_pipeline.tracking.tables import import_events, source_items
-from import_pipeline_tests.life import BOB, CANCELLED, COMPLETED, FAILED, RUNNING, at
+from import_pipeline_tests.support.lifecycle import BOB, CANCELLED, COMPLETED, FAILED, RUNNING, at
 
 
 def begun(life, worker=BOB, **wishes):

@@ -13,7 +13,7 @@ from import_pipeline.ratelimit.protocol import SECOND, Ask, Outcome, Settled
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.testing import CannedTransport
 from import_pipeline.tracking import events, leases
-from import_pipeline_tests.importing import counts, import_through, settings, tracking
+from import_pipeline_tests.support.imports import counts, import_through, settings, tracking
 
 LISTED = {"current_page": 1, "last_page": 1, "total": 3, "data": [{"id": number} for number in range(1, 4)]}
 

@@ -8,7 +8,7 @@ from import_pipeline.importer.control.plan import Plan, plan_import
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.source_loader import configure
 from import_pipeline.sources.items import ItemsSource
-from import_pipeline_tests.importing import FREE, demo_api, settings
+from import_pipeline_tests.support.imports import FREE, demo_api, settings
 
 TEN_A_PAGE = {"ITEMS_PER_PAGE": "10", "ITEMS_LIMITS": "10/1 second"}
 

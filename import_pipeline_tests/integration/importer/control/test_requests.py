@@ -15,7 +15,7 @@ from import_pipeline.sources.items import ImportedItem
 from import_pipeline.tracking import requests, scheduling
 from import_pipeline.tracking.imports import Pulse
 from import_pipeline.tracking.requests import Wish
-from import_pipeline_tests.life import BOB, CANCELLED, COMPLETED, FAILED, RUNNING, TEN, at
+from import_pipeline_tests.support.lifecycle import BOB, CANCELLED, COMPLETED, FAILED, RUNNING, TEN, at
 
 WHO = {"by": "Ada", "reason": "the boss asked"}
 

@@ -9,7 +9,7 @@ from import_pipeline.importer.control import requests
 from import_pipeline.importer.control.scheduling import Launch, RunFate, is_off_now, slots_to_come
 from import_pipeline.tracking import leases
 from import_pipeline.tracking.requests import Wish
-from import_pipeline_tests.life import (
+from import_pipeline_tests.support.lifecycle import (
     BOB,
     CANCELLED,
     COMPLETED,

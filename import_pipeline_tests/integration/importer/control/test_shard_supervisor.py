@@ -16,7 +16,7 @@ from import_pipeline.importer.monitoring.queries import look_at, view_in
 from import_pipeline.tracking import imports, leases, shards
 from import_pipeline.tracking.requests import Wish
 from import_pipeline.tracking.workers import Worker
-from import_pipeline_tests.life import BOB, CANCELLED, Life, items_source
+from import_pipeline_tests.support.lifecycle import BOB, CANCELLED, Life, items_source
 
 IDS = [str(number) for number in range(1, 101)]
 

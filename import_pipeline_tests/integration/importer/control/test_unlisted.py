@@ -11,7 +11,7 @@ from import_pipeline.importer.control.unlisted import end_cancelled
 from import_pipeline.importer.monitoring.queries import source_of, view_in
 from import_pipeline.settings import load_settings
 from import_pipeline.tracking.requests import Wish
-from import_pipeline_tests.life import ADA, CANCELLED, FAILED, RUNNING, at
+from import_pipeline_tests.support.lifecycle import ADA, CANCELLED, FAILED, RUNNING, at
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_what_leads_nowhere_says_what_does(life, gone):
 
 
 def test_the_doctor_names_them(life, tmp_path, monkeypatch):
-    listed = "from import_pipeline_tests.second_source import Books\n\nSOURCES = [Books()]\n"
+    listed = "from import_pipeline_tests.support.second_source import Books\n\nSOURCES = [Books()]\n"
     (tmp_path / "books_only.py").write_text(listed)
     monkeypatch.syspath_prepend(tmp_path)
     settings = load_settings({"IMPORT_PIPELINE_SOURCES": "books_only:SOURCES"}, tmp_path)

@@ -3,7 +3,7 @@
 import pytest
 
 from import_pipeline.sources.items import ItemsSource
-from import_pipeline_tests.importing import counts, demo_api, import_through, log, rows, settings
+from import_pipeline_tests.support.imports import counts, demo_api, import_through, log, rows, settings
 from source_api.drift import Order
 
 OLDEST, NEWEST = Order.OLDEST, Order.NEWEST

@@ -3,8 +3,8 @@
 import pytest
 
 from import_pipeline.sources.items import ItemsSource
-from import_pipeline_tests.importing import counts
-from import_pipeline_tests.shelf import Shelf, detail, insert_first, take
+from import_pipeline_tests.support.changing_list import Shelf, detail, insert_first, take
+from import_pipeline_tests.support.imports import counts
 
 
 def unending(shelf, shown, after=0):

@@ -5,8 +5,8 @@ import pytest
 
 from import_pipeline import next_link
 from import_pipeline.sources.items import ItemsSource
-from import_pipeline_tests.importing import counts, rows, tracking
-from import_pipeline_tests.shelf import Shelf, detail, take
+from import_pipeline_tests.support.changing_list import Shelf, detail, take
+from import_pipeline_tests.support.imports import counts, rows, tracking
 
 
 class ByCursor(ItemsSource):

@@ -9,7 +9,8 @@ import pytest
 from import_pipeline.ratelimit.http.aiohttp_transport import open_connections
 from import_pipeline.sources.items import ImportedItem, ItemsSource
 from import_pipeline.testing import CannedTransport
-from import_pipeline_tests.importing import (
+from import_pipeline_tests.support.changing_list import Shelf, detail, take
+from import_pipeline_tests.support.imports import (
     counts,
     demo_api,
     import_through,
@@ -19,7 +20,6 @@ from import_pipeline_tests.importing import (
     rows,
     settings,
 )
-from import_pipeline_tests.shelf import Shelf, detail, take
 
 
 def broken(method, error):

@@ -10,9 +10,9 @@ from import_pipeline.contracts import Connector
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.testing import CannedTransport
 from import_pipeline.tracking.database.engine import Database
-from import_pipeline_tests.dying import Died, take_dying
-from import_pipeline_tests.importing import import_through, latest, rows, settings, tracking
-from import_pipeline_tests.shelf import URL, Shelf, detail
+from import_pipeline_tests.support.changing_list import URL, Shelf, detail
+from import_pipeline_tests.support.dying_process import Died, take_dying
+from import_pipeline_tests.support.imports import import_through, latest, rows, settings, tracking
 
 SECRET = "license-of-the-settings-55"
 

@@ -7,8 +7,8 @@ import pytest
 
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.testing import CannedTransport
-from import_pipeline_tests.importing import counts, latest, rows
-from import_pipeline_tests.shelf import URL, Shelf, detail, insert_first, remove_first, take
+from import_pipeline_tests.support.changing_list import URL, Shelf, detail, insert_first, remove_first, take
+from import_pipeline_tests.support.imports import counts, latest, rows
 
 
 @pytest.mark.parametrize(

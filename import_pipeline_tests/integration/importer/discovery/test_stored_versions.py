@@ -3,8 +3,8 @@
 from import_pipeline.importer.discovery.stored_versions import meaning_of
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.testing import CannedTransport
-from import_pipeline_tests.importing import counts, import_through, settings, tracking
-from import_pipeline_tests.shelf import URL, detail
+from import_pipeline_tests.support.changing_list import URL, detail
+from import_pipeline_tests.support.imports import counts, import_through, settings, tracking
 
 
 class ByRevision(ItemsSource):

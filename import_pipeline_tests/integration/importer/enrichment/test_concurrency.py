@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from import_pipeline.sources.items import ItemsSource
-from import_pipeline_tests.importing import counts, import_through, settings
+from import_pipeline_tests.support.imports import counts, import_through, settings
 
 LEAST, CEILING = 3, 30
 SLOW, QUICK, LAST = 90, 150, 60  #: answers of each kind, in this order

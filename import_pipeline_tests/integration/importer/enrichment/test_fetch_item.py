@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from import_pipeline.sources.items import ItemsSource
-from import_pipeline_tests.importing import counts, reasons, rows
-from import_pipeline_tests.shelf import Shelf, detail, take
+from import_pipeline_tests.support.changing_list import Shelf, detail, take
+from import_pipeline_tests.support.imports import counts, reasons, rows
 
 ALONE = {"ITEMS_CONCURRENCY": "1", "ITEMS_TRIES": "2", "ITEMS_BACKOFF": "0.01"}
 

@@ -38,7 +38,7 @@ from import_pipeline.sources.items import ItemsSource
 from import_pipeline.testing import CannedTransport
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.user_rows import reading
-from import_pipeline_tests.importing import counts, import_through, reasons, rows, served, settings, tracking
+from import_pipeline_tests.support.imports import counts, import_through, reasons, rows, served, settings, tracking
 
 API = "https://api.test"
 

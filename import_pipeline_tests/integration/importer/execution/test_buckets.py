@@ -9,7 +9,7 @@ from import_pipeline.importer.lifecycle.acquire import new_import
 from import_pipeline.rules.status import ItemStatus, Trigger
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.tracking import imports, item_numbers, list_pages
-from import_pipeline_tests.importing import demo_api, environment_of, log, settings, tracking
+from import_pipeline_tests.support.imports import demo_api, environment_of, log, settings, tracking
 
 
 class Bucketed(ItemsSource):

@@ -25,8 +25,8 @@ from import_pipeline.rules.status import ImportStatus, Trigger
 from import_pipeline.tracking import events, imports, resumes
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.tables import imports as imports_table
-from import_pipeline_tests import asking
-from import_pipeline_tests.importing import (
+from import_pipeline_tests.support import http
+from import_pipeline_tests.support.imports import (
     counts,
     demo_api,
     ending_of,
@@ -90,7 +90,7 @@ def test_an_import_that_was_killed_while_it_fetched_details_repeats_at_most_thos
         kill_an_import(configured, url, 30)
         assert latest(configured).status is ImportStatus.RUNNING
         summary = run_import("items", settings=configured)
-        seen = asking.get(f"{url}/_stats").json()
+        seen = http.get(f"{url}/_stats").json()
     assert (summary.import_id, counts(summary)) == (1, ("completed", 100, 100, 0, 0))
     assert len(seen["repeated_details"]) <= 5
     assert set(seen["repeated_details"].values()) <= {2}
@@ -212,7 +212,7 @@ def test_a_process_that_is_told_to_end_leaves_the_import_to_the_next_one(home, e
         left = latest(configured)
         assert (left.status, left.host, left.pid) == (ImportStatus.RUNNING, None, None)
         summary = run_import("items", settings=configured)
-        seen = asking.get(f"{url}/_stats").json()
+        seen = http.get(f"{url}/_stats").json()
     assert (summary.import_id, counts(summary)) == (1, ("completed", 60, 60, 0, 0))
     assert (seen["repeated_details"], latest(configured).resumes) == ({}, 0)
 

@@ -24,9 +24,9 @@ from import_pipeline.rules.status import ImportStatus, Trigger
 from import_pipeline.tracking import events
 from import_pipeline_tests.acceptance.outside import some_details
 from import_pipeline_tests.faults.promise import assert_kept
-from import_pipeline_tests.importing import demo_api, latest, settings, tracking
-from import_pipeline_tests.server import free_port
-from import_pipeline_tests.servers import RedisServer
+from import_pipeline_tests.support.child_server import free_port
+from import_pipeline_tests.support.database_servers import RedisServer
+from import_pipeline_tests.support.imports import demo_api, latest, settings, tracking
 
 ITEMS, IN_FLIGHT, LIMITS = 60, 4, "25/1 second"
 WISHES = {"ITEMS_LIMITS": LIMITS, "ITEMS_CONCURRENCY": str(IN_FLIGHT), "ITEMS_CEILING": str(IN_FLIGHT)}

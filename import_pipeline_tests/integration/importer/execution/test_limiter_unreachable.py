@@ -14,8 +14,8 @@ from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.settings import load_settings
 from import_pipeline.tracking import events, imports, shards
 from import_pipeline.tracking.workers import this_process
-from import_pipeline_tests.life import ADA, BOB, FAILED, RUNNING, Life, items_source
-from import_pipeline_tests.server import free_port
+from import_pipeline_tests.support.child_server import free_port
+from import_pipeline_tests.support.lifecycle import ADA, BOB, FAILED, RUNNING, Life, items_source
 
 IDS = [str(number) for number in range(1, 101)]
 

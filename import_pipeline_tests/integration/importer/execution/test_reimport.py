@@ -25,8 +25,8 @@ from import_pipeline.tracking import imports
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.tables import source_items
 from import_pipeline.tracking.workers import Worker
-from import_pipeline_tests import asking
-from import_pipeline_tests.importing import counts, demo_api, log, rows, served, settings, tracking
+from import_pipeline_tests.support import http
+from import_pipeline_tests.support.imports import counts, demo_api, log, rows, served, settings, tracking
 
 
 class Asked:
@@ -234,7 +234,7 @@ def test_a_fresh_import_fetches_all_anew_and_deletes_at_its_end_what_the_list_no
         change(file, "DELETE FROM api_items WHERE id IN (3, 4)")
         before = kept(configured, 2)
         fresh = imported("items", fresh=True)
-        seen = asking.get(f"{url}/_stats").json()
+        seen = http.get(f"{url}/_stats").json()
     assert counts(fresh) == ("completed", 18, 18, 0, 0)
     told = f"SELECT message FROM import_events WHERE import_id = {fresh.import_id} AND action = 'rows_forgotten'"
     with tracking(configured) as connection:

@@ -16,9 +16,9 @@ from import_pipeline.importer.lifecycle.acquire import begin, new_import, prepar
 from import_pipeline.rules.status import Trigger
 from import_pipeline.tracking import imports, resumes, shards
 from import_pipeline.tracking.leases import Lease
-from import_pipeline_tests.importing import demo_api, latest, log, settings, tracking
 from import_pipeline_tests.integration.importer.execution.test_interruptions import kill_an_import
-from import_pipeline_tests.life import ADA, BOB, CANCELLED, COMPLETED, FAILED, RUNNING, at
+from import_pipeline_tests.support.imports import demo_api, latest, log, settings, tracking
+from import_pipeline_tests.support.lifecycle import ADA, BOB, CANCELLED, COMPLETED, FAILED, RUNNING, at
 
 IDS = [str(number) for number in range(1, 41)]
 

@@ -11,9 +11,18 @@ from import_pipeline.importer.installation import open_installation
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import events, imports, shards
 from import_pipeline.tracking.database.engine import Database
-from import_pipeline_tests import asking
-from import_pipeline_tests.importing import demo_api, ending_of, importing, latest, rows, settings, sharing, tracking
 from import_pipeline_tests.integration.importer.execution.test_interruptions import freeze, wait_for
+from import_pipeline_tests.support import http
+from import_pipeline_tests.support.imports import (
+    demo_api,
+    ending_of,
+    importing,
+    latest,
+    rows,
+    settings,
+    sharing,
+    tracking,
+)
 
 LONG = 60.0  # seconds; only what is broken takes them
 
@@ -48,7 +57,7 @@ def told(configured):
 
 
 def stats(url):
-    return asking.get(f"{url}/_stats").json()
+    return http.get(f"{url}/_stats").json()
 
 
 @pytest.mark.nightly

@@ -15,8 +15,8 @@ from import_pipeline.importer.runtime.context import Stop, Work
 from import_pipeline.ratelimit.protocol import SECOND, Ask, Outcome, Settled, Wanted
 from import_pipeline.testing import CannedTransport, MemoryPermits
 from import_pipeline.tracking import events
-from import_pipeline_tests.life import Life, items_source
-from import_pipeline_tests.permits import Switched
+from import_pipeline_tests.support.lifecycle import Life, items_source
+from import_pipeline_tests.support.limiter_stories import Switched
 
 pytestmark = pytest.mark.anyio
 

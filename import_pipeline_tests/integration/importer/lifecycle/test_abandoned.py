@@ -12,9 +12,9 @@ from import_pipeline.importer.lifecycle.acquire import begin, is_what_was_asked,
 from import_pipeline.rules.status import ImportKind, Trigger
 from import_pipeline.tracking import imports, scheduling
 from import_pipeline.tracking.workers import Worker, machine, this_process
-from import_pipeline_tests.importing import counts, demo_api, settings, tracking
-from import_pipeline_tests.importing import rows as user_rows
-from import_pipeline_tests.life import at
+from import_pipeline_tests.support.imports import counts, demo_api, settings, tracking
+from import_pipeline_tests.support.imports import rows as user_rows
+from import_pipeline_tests.support.lifecycle import at
 
 
 @pytest.fixture(scope="module")

@@ -21,9 +21,9 @@ from import_pipeline.sources.items import ItemsSource
 from import_pipeline.tracking import notifications as notices
 from import_pipeline.tracking.tables import import_events
 from import_pipeline_tests.acceptance.outside import free_port
-from import_pipeline_tests.ear import Ear
-from import_pipeline_tests.importing import served, settings
-from import_pipeline_tests.life import CANCELLED, FAILED, TEN, items_source
+from import_pipeline_tests.support.imports import served, settings
+from import_pipeline_tests.support.lifecycle import CANCELLED, FAILED, TEN, items_source
+from import_pipeline_tests.support.webhook_receiver import Ear
 
 SECRET = "planted-secret"
 

@@ -23,8 +23,8 @@ from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.requests import Wish
 from import_pipeline.tracking.workers import Worker
 from import_pipeline_tests.acceptance.outside import eventually
-from import_pipeline_tests.life import ADA, TEN, Life, at, items_source
-from import_pipeline_tests.together import together
+from import_pipeline_tests.support.lifecycle import ADA, TEN, Life, at, items_source
+from import_pipeline_tests.support.parallel import together
 
 CONTENDERS = 4
 WAITING = text("SELECT count(*) FROM pg_locks WHERE NOT granted")

@@ -9,9 +9,9 @@ from import_pipeline.importer.lifecycle.wait_for_turn import Turn
 from import_pipeline.rules.status import ImportKind, ImportStatus, Trigger
 from import_pipeline.tracking import imports
 from import_pipeline.tracking.workers import this_process
-from import_pipeline_tests.importing import demo_api, settings, tracking
-from import_pipeline_tests.life import Life, at, items_source
-from import_pipeline_tests.together import together
+from import_pipeline_tests.support.imports import demo_api, settings, tracking
+from import_pipeline_tests.support.lifecycle import Life, at, items_source
+from import_pipeline_tests.support.parallel import together
 
 
 class Waiting:

@@ -3,7 +3,7 @@
 from import_pipeline.importer.control import requests
 from import_pipeline.tracking import events
 from import_pipeline.tracking.requests import Wish
-from import_pipeline_tests.life import ADA, BOB
+from import_pipeline_tests.support.lifecycle import ADA, BOB
 
 
 def told(life, hand):

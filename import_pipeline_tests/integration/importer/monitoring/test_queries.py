@@ -10,7 +10,7 @@ from import_pipeline.importer.limiter_usage import Gauges
 from import_pipeline.importer.monitoring.queries import follow
 from import_pipeline.importer.run_import import run_import
 from import_pipeline.tracking import imports
-from import_pipeline_tests.importing import demo_api, settings
+from import_pipeline_tests.support.imports import demo_api, settings
 
 LIMITS = "50/2 second; 200/10 second"
 

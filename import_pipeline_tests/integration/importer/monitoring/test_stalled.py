@@ -18,7 +18,7 @@ from import_pipeline.settings import load_settings
 from import_pipeline.testing import MemoryPermits
 from import_pipeline.tracking import events, imports, leases, shards
 from import_pipeline.tracking.workers import Worker, machine, this_process
-from import_pipeline_tests.life import ADA, BOB, CANCELLED, COMPLETED
+from import_pipeline_tests.support.lifecycle import ADA, BOB, CANCELLED, COMPLETED
 
 GOES_ON = (
     "Dagster's sensor, where it runs, goes on with it within seconds, and `import-pipeline run items` does at once"

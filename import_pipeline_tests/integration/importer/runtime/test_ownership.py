@@ -12,15 +12,15 @@ from import_pipeline.importer.runtime.ownership import Assurance, ClaimLost
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.testing import FakeClock
 from import_pipeline.tracking.tables import import_item_statuses as statuses
-from import_pipeline_tests import asking
-from import_pipeline_tests.importing import demo_api, ending_of, importing, latest, log, settings
 from import_pipeline_tests.integration.importer.execution.test_interruptions import (
     change,
     freeze,
     wait_for,
     wait_until_asked,
 )
-from import_pipeline_tests.life import TEN
+from import_pipeline_tests.support import http
+from import_pipeline_tests.support.imports import demo_api, ending_of, importing, latest, log, settings
+from import_pipeline_tests.support.lifecycle import TEN
 
 
 async def waiting(task):
@@ -110,7 +110,7 @@ def test_a_worker_that_was_frozen_asks_for_nothing_that_others_have_stored_meanw
             asked = len(log(url))
             os.kill(process.pid, signal.SIGCONT)
             assert ending_of(process) is None
-        seen = asking.get(f"{url}/_stats").json()
+        seen = http.get(f"{url}/_stats").json()
         assert len(log(url)) > asked
     assert seen["repeated_details"] == {}
     assert latest(configured).status is ImportStatus.COMPLETED

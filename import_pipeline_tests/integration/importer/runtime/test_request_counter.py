@@ -19,8 +19,8 @@ from import_pipeline.tracking import claims
 from import_pipeline.tracking.claims import Done
 from import_pipeline.tracking.imports import Pulse
 from import_pipeline.tracking.request_counters import Sent
-from import_pipeline_tests.importing import settings
-from import_pipeline_tests.permits import Switched
+from import_pipeline_tests.support.imports import settings
+from import_pipeline_tests.support.limiter_stories import Switched
 
 ITEMS = 200
 

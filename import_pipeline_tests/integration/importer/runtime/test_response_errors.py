@@ -7,7 +7,7 @@ from import_pipeline.sources.items import ItemsSource
 from import_pipeline.testing import CannedTransport
 from import_pipeline.tracking import items
 from import_pipeline.tracking.tables import import_item_statuses as statuses
-from import_pipeline_tests.importing import import_through, settings, tracking
+from import_pipeline_tests.support.imports import import_through, settings, tracking
 
 API = "https://api.test"
 #: The answers by which items 1 to 3 fail; 4 comes at the second try.

@@ -9,7 +9,7 @@ from import_pipeline.ratelimit import Limiter, open_permits, parse_tiers
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.testing import CannedTransport
 from import_pipeline.tracking import events
-from import_pipeline_tests.importing import FREE, counts, import_through, settings, tracking
+from import_pipeline_tests.support.imports import FREE, counts, import_through, settings, tracking
 
 REFUSED = "Cannot connect to host api.test:80"
 LISTED = {"current_page": 1, "last_page": 1, "total": 40, "data": [{"id": number} for number in range(1, 41)]}

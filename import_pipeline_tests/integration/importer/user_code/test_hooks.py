@@ -11,10 +11,17 @@ from import_pipeline import run_import
 from import_pipeline.errors import UsageError
 from import_pipeline.ratelimit.http.response import Answer
 from import_pipeline.testing import CannedTransport
-from import_pipeline_tests import scripted
-from import_pipeline_tests.importing import counts, import_through, placeless, placeless_reasons, reasons, settings
-from import_pipeline_tests.scripted import SCRIPT, Item, Linked, Scripted
-from import_pipeline_tests.shelf import URL, Shelf, detail, take
+from import_pipeline_tests.support import scripted_source
+from import_pipeline_tests.support.changing_list import URL, Shelf, detail, take
+from import_pipeline_tests.support.imports import (
+    counts,
+    import_through,
+    placeless,
+    placeless_reasons,
+    reasons,
+    settings,
+)
+from import_pipeline_tests.support.scripted_source import SCRIPT, Item, Linked, Scripted
 
 
 class Panic(BaseException):
@@ -113,7 +120,7 @@ def test_whatever_a_hook_of_an_item_raises_fails_that_item_by_its_name(home, hoo
         assert counts(summary) == ("completed", 4, 0, 0, 4)
         for reason in reasons(configured).values():
             assert placeless(reason).startswith(f"{OF_AN_ITEM[hook]} raises {type(error).__name__}")
-            assert scripted.__file__ in reason or __file__ in reason
+            assert scripted_source.__file__ in reason or __file__ in reason
 
 
 NO_NUMBERS = ["1", 1.0, float("nan"), True, -1, 10**40, object, waits]

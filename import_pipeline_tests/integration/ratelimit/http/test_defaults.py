@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from import_pipeline import run_import
-from import_pipeline_tests.hostile import HEAD, hostile
-from import_pipeline_tests.importing import reasons, settings
+from import_pipeline_tests.support.hostile_server import HEAD, hostile
+from import_pipeline_tests.support.imports import reasons, settings
 
 TOKEN = "planted-secret-token"
 

@@ -13,8 +13,8 @@ from import_pipeline.ratelimit import open_permits
 from import_pipeline.ratelimit.protocol import Ask, StoreError
 from import_pipeline.ratelimit.stores.redis_errors import store_error
 from import_pipeline.ratelimit.stores.redis_health import inspect_redis, weaknesses
-from import_pipeline_tests.server import free_port
-from import_pipeline_tests.servers import RedisServer
+from import_pipeline_tests.support.child_server import free_port
+from import_pipeline_tests.support.database_servers import RedisServer
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from import_pipeline.ratelimit.protocol import SECOND, Outcome
-from import_pipeline_tests.permits import (
+from import_pipeline_tests.support.database_servers import RedisServer
+from import_pipeline_tests.support.limiter_stories import (
     FakeTimeMemory,
     FakeTimeRedis,
     Player,
@@ -17,7 +18,6 @@ from import_pipeline_tests.permits import (
     steps,
     steps_with,
 )
-from import_pipeline_tests.servers import RedisServer
 
 #: Quick answers shorten the windows, but not that of a request whose connection broke.
 BROKEN = [

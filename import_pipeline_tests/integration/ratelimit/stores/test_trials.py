@@ -8,9 +8,9 @@ import pytest
 
 from import_pipeline.ratelimit.protocol import Ask, Exchange
 from import_pipeline.testing import MemoryPermits
-from import_pipeline_tests.guessing import UnknownServer, Window, import_all
-from import_pipeline_tests.leaping import LoopClock, leap
-from import_pipeline_tests.permits import FakeTimeRedis, VirtualTime, sqlite_store
+from import_pipeline_tests.support.limiter_stories import FakeTimeRedis, VirtualTime, sqlite_store
+from import_pipeline_tests.support.unknown_limits import UnknownServer, Window, import_all
+from import_pipeline_tests.support.virtual_time import LoopClock, leap
 
 
 class Recorded(MemoryPermits):

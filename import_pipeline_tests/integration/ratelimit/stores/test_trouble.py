@@ -14,10 +14,10 @@ from import_pipeline.errors import LimiterUnavailable
 from import_pipeline.ratelimit import Limiter, open_permits, parse_tiers
 from import_pipeline.ratelimit.protocol import SECOND, Ask, Outcome, Settled, StoreError, Wanted
 from import_pipeline.ratelimit.stores.redis import RedisPermits
-from import_pipeline_tests.permits import FakeTimeRedis, VirtualTime, sqlite_store
-from import_pipeline_tests.server import free_port
-from import_pipeline_tests.servers import RedisServer
-from import_pipeline_tests.slow_proxy import SlowProxy
+from import_pipeline_tests.support.child_server import free_port
+from import_pipeline_tests.support.database_servers import RedisServer
+from import_pipeline_tests.support.limiter_stories import FakeTimeRedis, VirtualTime, sqlite_store
+from import_pipeline_tests.support.slow_proxy import SlowProxy
 
 TIERS = parse_tiers("5/3 second")
 WINDOWS = ((5, 10 * SECOND),)

@@ -15,9 +15,9 @@ from import_pipeline.errors import DatabaseUnavailable
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.schema import address, upgrade
 from import_pipeline.tracking.tables import UtcDateTime, imports
-from import_pipeline_tests.server import free_port
-from import_pipeline_tests.servers import PASSWORD, PostgresServer
-from import_pipeline_tests.together import together
+from import_pipeline_tests.support.child_server import free_port
+from import_pipeline_tests.support.database_servers import PASSWORD, PostgresServer
+from import_pipeline_tests.support.parallel import together
 
 NOON = datetime(2030, 6, 1, 12, tzinfo=UTC)
 TIMES = Table("times", MetaData(), Column("at", UtcDateTime))

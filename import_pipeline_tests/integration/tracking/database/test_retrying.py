@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 from import_pipeline.errors import DatabaseUnavailable
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.database.retrying import Patience
-from import_pipeline_tests.slow_proxy import SlowProxy
+from import_pipeline_tests.support.slow_proxy import SlowProxy
 
 POSTGRES = pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 PATIENCE = Patience(seconds=60)

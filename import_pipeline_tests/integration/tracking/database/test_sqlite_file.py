@@ -14,7 +14,7 @@ from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.database.retrying import Patience
 from import_pipeline.tracking.imports import Pulse
 from import_pipeline.tracking.schema import upgrade
-from import_pipeline_tests.life import Life
+from import_pipeline_tests.support.lifecycle import Life
 
 GONE = "was deleted or replaced while it was in use: what was written to it since is lost"
 

@@ -12,7 +12,7 @@ from import_pipeline.sources.items import ImportedItem
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.schema import address, upgrade
 from import_pipeline.tracking.user_rows.user_tables import ensure_table
-from import_pipeline_tests.together import together
+from import_pipeline_tests.support.parallel import together
 
 
 @pytest.fixture

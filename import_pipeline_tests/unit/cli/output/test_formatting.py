@@ -25,7 +25,7 @@ from import_pipeline.importer.monitoring.view import as_json, view_of
 from import_pipeline.importer.summary import summarize
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking.items import FailedItem
-from import_pipeline_tests.rows import NOON, an_import
+from import_pipeline_tests.support.import_rows import NOON, an_import
 
 
 @pytest.fixture

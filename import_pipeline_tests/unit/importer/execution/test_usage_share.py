@@ -6,7 +6,7 @@ from import_pipeline.importer.execution.usage_share import SLEEPS_BEFORE, SLEPT_
 from import_pipeline.ratelimit import Usage
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking.imports import RESUMED_AFTER
-from import_pipeline_tests.rows import NOON, an_import
+from import_pipeline_tests.support.import_rows import NOON, an_import
 
 BEGUN = {SLEEPS_BEFORE: 2, SLEPT_BEFORE: 30.0}
 

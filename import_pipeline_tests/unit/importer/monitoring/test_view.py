@@ -10,7 +10,7 @@ from import_pipeline.importer.monitoring.view import as_json, left_of, outlook_o
 from import_pipeline.ratelimit import TierUsage, Usage
 from import_pipeline.rules.status import ImportKind, ImportStatus
 from import_pipeline.tracking.items import Remaining
-from import_pipeline_tests.rows import NOON, an_import
+from import_pipeline_tests.support.import_rows import NOON, an_import
 
 LIMITS = "50/2 second; 200/10 second"
 HALF_WAY = an_import(

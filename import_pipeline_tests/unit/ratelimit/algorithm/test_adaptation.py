@@ -17,7 +17,7 @@ from import_pipeline.ratelimit.algorithm.adaptation import (
 from import_pipeline.ratelimit.algorithm.state import WHOLE, Shared
 from import_pipeline.ratelimit.algorithm.stored_adaptation import KEPT
 from import_pipeline.ratelimit.protocol import SECOND, Delays, Outcome, Settled, Sighting
-from import_pipeline_tests.permits import Story
+from import_pipeline_tests.support.limiter_stories import Story
 
 CONFIGURED = ((50, 2 * SECOND), (200, 10 * SECOND))
 

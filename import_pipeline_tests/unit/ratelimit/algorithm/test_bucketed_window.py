@@ -13,7 +13,7 @@ from import_pipeline.ratelimit.algorithm.bucketed_window import (
     taken,
 )
 from import_pipeline.ratelimit.protocol import SECOND, Ask, Exchange, Outcome, Settled, Wanted
-from import_pipeline_tests.permits import FakeTimeMemory, VirtualTime
+from import_pipeline_tests.support.limiter_stories import FakeTimeMemory, VirtualTime
 
 MONTH = 30 * DAY
 

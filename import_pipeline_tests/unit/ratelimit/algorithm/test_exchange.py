@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from import_pipeline.ratelimit.protocol import SECOND, Ask, Exchange, Outcome, Settled, Wanted
-from import_pipeline_tests.permits import (
+from import_pipeline_tests.support.limiter_stories import (
     DAY,
     LONG_TIERS,
     FakeTimeMemory,

@@ -2,7 +2,7 @@
 
 from import_pipeline.ratelimit.algorithm.inferred_tiers import LASTS
 from import_pipeline.ratelimit.protocol import SECOND, Named, Outcome, Settled
-from import_pipeline_tests.permits import Story
+from import_pipeline_tests.support.limiter_stories import Story
 
 
 def refused(permit: str, wait: float) -> Settled:

@@ -4,7 +4,7 @@ import pytest
 
 from import_pipeline.ratelimit.algorithm.state import REJOIN, Shared, begin, extended, tick
 from import_pipeline.ratelimit.protocol import SECOND, Ask, Exchange, Outcome, Settled, Wanted
-from import_pipeline_tests.permits import FakeTimeMemory, VirtualTime
+from import_pipeline_tests.support.limiter_stories import FakeTimeMemory, VirtualTime
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from random import Random
 
 import pytest
 
-from import_pipeline_tests.guessing import UnknownServer, Window, import_all, took
-from import_pipeline_tests.leaping import Delay, leap
+from import_pipeline_tests.support.unknown_limits import UnknownServer, Window, import_all, took
+from import_pipeline_tests.support.virtual_time import Delay, leap
 
 
 def about(seconds: float, jitter: float = 0.0, seed: int = 3) -> Delay:

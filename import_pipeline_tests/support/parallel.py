@@ -14,7 +14,7 @@ PRELOAD = [
     "import_pipeline.defs.in_process",
     "import_pipeline.sources.items",
     "import_pipeline.tracking.user_rows.user_tables",
-    "import_pipeline_tests.servers",
+    "import_pipeline_tests.support.database_servers",
     "psycopg2",
     "pytest",
     "source_api.__main__",

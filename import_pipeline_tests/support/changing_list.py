@@ -2,7 +2,7 @@
 
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.testing import CannedTransport
-from import_pipeline_tests.importing import import_through, settings
+from import_pipeline_tests.support.imports import import_through, settings
 
 URL = "https://api.test"
 

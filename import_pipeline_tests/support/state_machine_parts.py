@@ -21,7 +21,7 @@ from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.testing import CannedTransport, FakeClock
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.workers import Worker, machine
-from import_pipeline_tests.dying import Died
+from import_pipeline_tests.support.dying_process import Died
 
 #: A run that nobody waits for leaves its import during a longer pause.
 PATIENCE = timedelta(minutes=1)

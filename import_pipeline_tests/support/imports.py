@@ -27,8 +27,8 @@ from import_pipeline.settings import load_settings
 from import_pipeline.sources.items import ImportedItem
 from import_pipeline.tracking import imports, items
 from import_pipeline.tracking.database.engine import Database
-from import_pipeline_tests import asking
-from import_pipeline_tests.together import PRELOAD
+from import_pipeline_tests.support import http
+from import_pipeline_tests.support.parallel import PRELOAD
 from source_api.app import create_app
 from source_api.options import Options
 from source_api.server import DemoServer, listen
@@ -209,7 +209,7 @@ def placeless_reasons(settings):
 
 def log(url):
     """The paths that the demo API was asked for, in their order."""
-    return [path for _, path, _ in asking.get(f"{url}/_log").json()]
+    return [path for _, path, _ in http.get(f"{url}/_log").json()]
 
 
 def counts(summary):

@@ -13,7 +13,7 @@ from import_pipeline.ratelimit import Limiter, RateLimitedTransport, parse_tiers
 from import_pipeline.ratelimit.lanes import LISTS
 from import_pipeline.ratelimit.protocol import Permits
 from import_pipeline.testing import MemoryPermits
-from import_pipeline_tests.leaping import Delay, LoopClock, SimulatedConnections, SimulatedServer
+from import_pipeline_tests.support.virtual_time import Delay, LoopClock, SimulatedConnections, SimulatedServer
 
 
 @dataclass

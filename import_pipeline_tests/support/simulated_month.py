@@ -25,16 +25,7 @@ from import_pipeline.rules.status import ENDED, ImportKind, ImportStatus, ItemSt
 from import_pipeline.tracking import items, leases
 from import_pipeline.tracking.requests import Wish
 from import_pipeline.tracking.tables import import_item_statuses
-from import_pipeline_tests.life import (
-    ADA,
-    CANCELLED,
-    COMPLETED,
-    FAILED,
-    Life,
-    at,
-    empty,
-    items_source,
-)
+from import_pipeline_tests.support.lifecycle import ADA, CANCELLED, COMPLETED, FAILED, Life, at, empty, items_source
 
 IDS = [str(number) for number in range(8)]
 #: What a run meets that comes too late; each ends it well.

@@ -20,7 +20,7 @@ from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any
 
-from import_pipeline_tests.together import PRELOAD
+from import_pipeline_tests.support.parallel import PRELOAD
 
 ADDRESS = re.compile(r"http://\S+")
 #: Until a server that is told to end has ended.

@@ -24,10 +24,10 @@ from import_pipeline.sources.items import ItemsSource
 from import_pipeline.testing import MemoryPermits
 from import_pipeline.tracking import imports
 from import_pipeline.tracking.requests import Wish
-from import_pipeline_tests.importing import FREE
-from import_pipeline_tests.life import COMPLETED, at, empty
-from import_pipeline_tests.unrest_ledger import Ledger
-from import_pipeline_tests.unrest_parts import ChangingApi, Doom, SetClock, work
+from import_pipeline_tests.support.imports import FREE
+from import_pipeline_tests.support.lifecycle import COMPLETED, at, empty
+from import_pipeline_tests.support.state_machine_model import Ledger
+from import_pipeline_tests.support.state_machine_parts import ChangingApi, Doom, SetClock, work
 
 SETTINGS = [
     *(("ITEMS_PER_PAGE", each) for each in ("1", "2", "3", "100")),

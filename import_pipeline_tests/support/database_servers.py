@@ -23,7 +23,7 @@ import psycopg2
 import redis
 from psycopg2 import sql
 
-from import_pipeline_tests.server import Server, ServerDied, open_to_all, package, program
+from import_pipeline_tests.support.child_server import Server, ServerDied, open_to_all, package, program
 
 PASSWORD = "only-for-tests"
 

@@ -16,7 +16,7 @@ from import_pipeline.panel.security import SESSION
 from import_pipeline.settings import load_settings
 from import_pipeline.testing import FakeClock
 from import_pipeline.tracking.tables import import_events, import_item_statuses, imports
-from import_pipeline_tests.rows import NOON
+from import_pipeline_tests.support.import_rows import NOON
 
 HOST = "127.0.0.1:3001"
 

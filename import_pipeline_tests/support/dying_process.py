@@ -3,7 +3,7 @@
 import contextlib
 
 from import_pipeline.testing import CannedTransport
-from import_pipeline_tests.importing import import_through
+from import_pipeline_tests.support.imports import import_through
 
 
 class Died(BaseException):

@@ -1,0 +1,1 @@
+"""Helpers of tests: servers, sources, clocks, clients and models."""
