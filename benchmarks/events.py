@@ -3,7 +3,8 @@
     python benchmarks/events.py [--events 3000] [--batch 500] [--postgres URL]
 
 The same materializations are stored by Dagster's own SQLite class, by ours, and by Dagster's Postgres storage if there
-is one. The ratio is that to Dagster's own class in the same run.
+is one. The ratio is that to Dagster's own class in the same run. A second table shows how the store grows when the same
+items are imported again and again, without pruning and with: only the newest event of each item is kept.
 """
 
 import sys
@@ -11,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 # As a script this folder comes first on the path, where limits.py would hide the library of that name.
@@ -25,10 +27,12 @@ from dagster_postgres import PostgresEventLogStorage
 from import_pipeline.defs import names
 from import_pipeline.defs.metadata import of_item
 from import_pipeline.defs.storage.classes import store_materializations
+from import_pipeline.defs.storage.event_retention import drop_superseded
 from import_pipeline.defs.storage.sqlite_events import BatchingEventLog
 from import_pipeline.importer.runtime.context import StoredItem
 
 RUN = dg.DagsterRun(job_name="import_items", run_id="00000000-0000-4000-8000-000000000000")
+IMPORTS = 6  #: of the same items
 TAGS = names.made_from("items", RUN.run_id)
 
 
@@ -56,6 +60,29 @@ def main(events: int, batch: int, postgres: str | None) -> None:
         base = base or cpu
         shown = f"{size:,.0f}" if size else "-"
         click.echo(f"{name:<32}{cpu * 1000:>14.2f}{wall * 1000:>15.2f}{shown:>13}{cpu / base:>8.3f}")
+    click.echo(f"\n{events} items, imported {IMPORTS} times: MB in the event store after each (SQLite)")
+    for pruned in (False, True):
+        sizes = " ".join(f"{size / 1e6:8.1f}" for size in growth(events, batch, pruned=pruned))
+        click.echo(f"{'pruned after each' if pruned else 'not pruned':<32}{sizes}")
+
+
+def growth(events: int, batch: int, *, pruned: bool) -> Iterator[int]:
+    """The bytes of the event store after each import of the same items."""
+    with tempfile.TemporaryDirectory() as folder, opened(BatchingEventLog, folder) as log:
+        for number in range(IMPORTS):
+            run = dg.DagsterRun(job_name="import_items", run_id=f"00000000-0000-4000-8000-{number:012}")
+            for first in range(0, events, batch):
+                store(log, range(first, min(first + batch, events)), run)
+            if pruned:
+                drop_superseded(Instance(log), ["items"], datetime.now(UTC))  # type: ignore[arg-type]
+            yield sum(each.stat().st_size for each in Path(folder).rglob("*.db*"))
+
+
+class Instance:
+    """What is needed of an instance: its event log."""
+
+    def __init__(self, log: EventLogStorage) -> None:
+        self.event_log_storage = log
 
 
 @contextmanager
@@ -69,29 +96,25 @@ def opened(kind: Callable[[str], EventLogStorage], folder: str) -> Iterator[Even
 
 def measure(log: EventLogStorage, events: int, batch: int) -> tuple[float, float]:
     """Seconds of CPU and of time per event, the making of the events included."""
-
-    class Instance:
-        event_log_storage = log
-
-    def store(numbers: range) -> None:
-        made = [
-            dg.AssetMaterialization(
-                asset_key="enriched_items",
-                partition=str(number),
-                metadata=of_item(
-                    StoredItem(external_id=str(number), tries=1, request_seconds=0.021, http_status=200), 7
-                ),
-                tags=TAGS,
-            )
-            for number in numbers
-        ]
-        store_materializations(Instance(), RUN, "discover_and_enrich_items", made)  # type: ignore[arg-type]
-
-    store(range(1))  # makes the databases
+    store(log, range(1))  # makes the databases
     cpu, wall = time.process_time(), time.perf_counter()
     for first in range(1, events + 1, batch):
-        store(range(first, min(first + batch, events + 1)))
+        store(log, range(first, min(first + batch, events + 1)))
     return (time.process_time() - cpu) / events, (time.perf_counter() - wall) / events
+
+
+def store(log: EventLogStorage, numbers: range, run: dg.DagsterRun = RUN) -> None:
+    """Report those items as our code does."""
+    made = [
+        dg.AssetMaterialization(
+            asset_key="enriched_items",
+            partition=str(number),
+            metadata=of_item(StoredItem(external_id=str(number), tries=1, request_seconds=0.021, http_status=200), 7),
+            tags=TAGS,
+        )
+        for number in numbers
+    ]
+    store_materializations(Instance(log), run, "discover_and_enrich_items", made)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import getpass
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import click
@@ -244,12 +245,22 @@ def finalize(import_id: int, mark_gone: bool, as_json: bool) -> int:
 @yes
 @as_json
 def prune(days: int, yes: bool, as_json: bool) -> None:
-    """Drop the item rows of old imports, failed ones excepted. Import rows and imported data stay."""
+    """Drop the item rows of old imports, failed ones excepted. Import rows and imported data stay.
+
+    Also drops the events of Dagster that are as old and that a later import of the same item replaced.
+    """
     if not yes:
         ask(f"Drop the item rows of imports that ended over {days} days ago?")
+    # Loaded now: Dagster takes a second.
+    from import_pipeline.defs.storage.event_retention import drop_stored
+
     with open_installation() as installation:
         dropped = upkeep.prune(installation, days)
+        before = installation.clock.now() - timedelta(days=days)
+        events = drop_stored(installation.settings, upkeep.sources_with_imports(installation), before)
         kept = upkeep.kept_rows(installation, days)
         ids = ", ".join(map(str, kept))
         why = f" Those of import {ids} are kept: a retry that has not ended imports what they left." if kept else ""
-        _tell(f"{dropped} item rows are dropped.{why}", as_json, dropped=dropped, kept=kept)
+        more = f" So are {events} events of Dagster that later ones replaced." if events else ""
+        more = " So is 1 event of Dagster that a later one replaced." if events == 1 else more
+        _tell(f"{dropped} item rows are dropped.{more}{why}", as_json, dropped=dropped, kept=kept, events=events)

@@ -9,6 +9,7 @@ import dagster as dg
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
 from import_pipeline.defs.run_status import asked_of, fate_of, is_queued, report_dead_run
+from import_pipeline.defs.storage.event_retention import drop_by_age
 from import_pipeline.importer.control.finalize import prune_by_age
 from import_pipeline.importer.control.scheduling import Tick, tick
 from import_pipeline.importer.control.shard_supervisor import look_after
@@ -95,6 +96,7 @@ def _launches(
         if not result.launches:  # no import waits for it
             tell_people(installation, source)
             prune_by_age(installation, source)
+            drop_by_age(instance, source, installation.clock.now())
     _report_dead(instance, result)
     if result.launches:
         for sentence in result.sentences:

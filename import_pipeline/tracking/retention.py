@@ -35,6 +35,11 @@ def kept(connection: Connection, ended_before: datetime, sources: Sequence[str] 
     return list(connection.scalars(_old(ended_before, sources).where(_is_needed()).order_by(imports.c.id)))
 
 
+def sources(connection: Connection) -> list[str]:
+    """The names of all sources that ever had an import, listed by the settings or not."""
+    return list(connection.scalars(select(imports.c.source).distinct().order_by(imports.c.source)))
+
+
 def is_needed(connection: Connection, import_id: int) -> bool:
     """A retry that has not ended needs the rows of that import; it stays so until the transaction ends."""
     connection.execute(select(imports.c.id).where(imports.c.id == import_id).with_for_update(key_share=True))

@@ -3,7 +3,7 @@
 `dagster.yaml` can name a fixed folder or an environment variable that must be set, but has no words for "the folder
 that the settings say". Hence these three classes, which hand out Dagster's own. `DagsterStorage` and its kind are what
 `dagster.yaml` accepts under these keys; Dagster exports them from private modules only, which `sqlite_events`,
-`dagster_schema` and this module alone import.
+`event_retention`, `dagster_schema` and this module alone import.
 """
 
 import logging

@@ -73,6 +73,13 @@ def place_of_storage(settings: Settings, *, create: bool = True) -> Place:
     return Place(url=chosen.render_as_string(hide_password=False), schema=wanted)
 
 
+def has_tables(settings: Settings) -> bool:
+    """Return if Dagster's tables are there. Raises SchemaError and DatabaseUnavailable."""
+    place = place_of_storage(settings, create=False)
+    with _connected(make_url(settings.database_url)) as connection:
+        return bool(_columns(connection, place.schema, [FIRST]))
+
+
 def choosing(url: URL, schema: str) -> URL:
     """The address with that schema as the only one that is looked into, its other options kept."""
     before = url.query.get("options") or os.environ.get("PGOPTIONS", "")  # which libpq would pass over now

@@ -2,7 +2,7 @@
 
 Dagster's own class writes a batch event by event: each opens both databases, the run's and the index of all runs, and
 commits twice, which costs some 15 ms of CPU. This one writes a batch in one transaction of each. What is written is the
-same. Beside `storage` this is the only module that imports private parts of Dagster: it exports none of them.
+same. It imports private parts of Dagster (see `storage`), and exports none of them.
 """
 
 from collections.abc import Sequence

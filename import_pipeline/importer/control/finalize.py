@@ -169,6 +169,12 @@ def kept_rows(installation: Installation, days: float) -> list[int]:
         return retention.kept(connection, installation.clock.now() - timedelta(days=days))
 
 
+def sources_with_imports(installation: Installation) -> list[str]:
+    """The names of all sources that ever had an import, listed by the settings or not."""
+    with installation.database.read() as connection:
+        return retention.sources(connection)
+
+
 def prune_by_age(installation: Installation, source: ImportSource) -> int:
     """Some of what the source's `prune_days` asks for: as much as a sensor has time for. Returns how many rows."""
     if source.prune_days is None:
