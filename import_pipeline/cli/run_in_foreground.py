@@ -6,6 +6,7 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import click
+from sqlalchemy import Connection
 
 from import_pipeline.cli.output import formatting
 from import_pipeline.cli.progress_display import LiveDisplay
@@ -189,7 +190,8 @@ def _drop_if_unstarted(
 ) -> bool:
     """Another import won the race, or Dagster could not start the run: nothing else will ever start one of ours."""
     now = installation.clock.now()
-    with installation.database.write() as connection:
+
+    def unit(connection: Connection) -> bool:
         if not is_ours:
             return scheduling.give_back(connection, import_id, now)
         try:
@@ -200,6 +202,8 @@ def _drop_if_unstarted(
             reason = "its run ended before it could start the import"
             return scheduling.cancel_scheduled(connection, import_id, now, reason)
         return scheduling.withdraw(connection, import_id, this_process())
+
+    return installation.transact(unit)
 
 
 def _in_between(

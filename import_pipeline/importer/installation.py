@@ -1,11 +1,15 @@
 """One installation: its settings, its sources, its database. What every action and every door begins with."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
+
+from sqlalchemy import Connection
 
 from import_pipeline.clock import Chance, Clock, SystemClock, system_chance
 from import_pipeline.contracts import ImportSource
+from import_pipeline.importer.runtime.database_wait import ACTION
 from import_pipeline.importer.source_loader import configured_among_others, find_source, load_sources
 from import_pipeline.logs import set_up
 from import_pipeline.redaction import mask_logs
@@ -14,6 +18,8 @@ from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.database.server_clock import clock_of
 from import_pipeline.tracking.schema import upgrade
 from import_pipeline.tracking.user_rows.user_tables import ensure_table
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +37,14 @@ class Installation:
         source = find_source(self.sources, name)
         ensure_table(self.database, source.model)
         return source
+
+    def transact(self, unit: Callable[[Connection], T]) -> T:
+        """Return the result of a unit of an action, in a transaction of its own.
+
+        If the database ends the transaction (a deadlock, a restart), the unit is repeated from its start for a short
+        time. So it changes nothing but the database. Raises DatabaseUnavailable.
+        """
+        return self.database.transact(unit, ACTION)
 
 
 @contextmanager

@@ -72,8 +72,8 @@ class Panel:
 
     def end_login(self, login: Login, now: datetime) -> None:
         """End it for every copy of its cookie. Raises DatabaseUnavailable."""
-        with self.installation.database.write() as connection:
-            panel_logins.end(connection, login.id, datetime.fromtimestamp(login.until, UTC), now)
+        until = datetime.fromtimestamp(login.until, UTC)
+        self.installation.transact(lambda connection: panel_logins.end(connection, login.id, until, now))
 
     def look(self, request: Request, look: Callable[[], T]) -> T:
         """What a page shows: a glance a moment old where the script refreshes, a new one for who opens the page."""

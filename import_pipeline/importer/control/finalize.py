@@ -1,7 +1,10 @@
 """Keeping house: ending imports that nobody works on, and dropping old item rows."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
+
+from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import LeaseLost, UsageError
@@ -9,8 +12,10 @@ from import_pipeline.importer.control.unlisted import lease_of
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.lifecycle.finish import complete
 from import_pipeline.importer.lifecycle.workers import living
+from import_pipeline.importer.runtime.database_wait import ACTION
 from import_pipeline.rules.status import ImportKind, ImportStatus
 from import_pipeline.tracking import events, imports, items, leases, retention, source_items
+from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.tables import imports as table
 
@@ -55,10 +60,11 @@ def _completed_already(import_id: int) -> Finalized:
 
 def _finalize(installation: Installation, import_id: int) -> Finalized:
     now = installation.clock.now()
-    with installation.database.write() as connection:
+
+    def unit(connection: Connection) -> tuple[ImportRow, Lease, int, bool] | None:
         row = imports.get(connection, import_id, locked=True)
         if row.status is ImportStatus.COMPLETED:
-            return _completed_already(import_id)
+            return None
         if row.status is not ImportStatus.RUNNING:
             raise UsageError(f"import {import_id} is {row.status}: expected a running one")
         lease_seconds = lease_of(installation, row)
@@ -80,7 +86,12 @@ def _finalize(installation: Installation, import_id: int) -> Finalized:
         unfinished = items.remaining(connection, import_id).unfinished
         if row.kind is ImportKind.DISCOVERY:
             unfinished = 0  # the list was all that it wanted
-        discovered = bool((row.checkpoint or {}).get("complete"))
+        return row, lease, unfinished, bool((row.checkpoint or {}).get("complete"))
+
+    found = installation.transact(unit)
+    if found is None:
+        return _completed_already(import_id)
+    row, lease, unfinished, discovered = found
     if unfinished or not discovered:
         unread = "it has not begun" if row.kind is ImportKind.SELECTION else "its list was not read to the end"
         what = f"{_said(unfinished, 'is', 'are')} unfinished" if discovered else unread
@@ -89,10 +100,9 @@ def _finalize(installation: Installation, import_id: int) -> Finalized:
         if not is_listed:
             rest = f"its source is not listed any more, so `cancel {import_id}` ends it"
         return Finalized(ended=False, sentence=f"Import {import_id}: {what}; {rest}.")
-    with installation.database.write() as connection:
-        imports.count_gap(connection, row, now)
+    installation.transact(lambda connection: imports.count_gap(connection, row, now))
     model = next((each.model for each in installation.sources if each.name == row.source), None)
-    complete(installation.database, row, lease, now, model=model)
+    complete(installation.database, row, lease, now, ACTION, model)
     return Finalized(ended=True, sentence=f"Import {import_id} is completed.")
 
 
@@ -108,11 +118,12 @@ def confirm_gone(installation: Installation, import_id: int) -> int:
     an import that did not see its whole list.
     """
     now = installation.clock.now()
-    with installation.database.write() as connection:
+
+    def unit(connection: Connection) -> int:
         row = imports.get(connection, import_id, locked=True)  # the second of two finds it confirmed
         imports.running(connection, row.source, locked=True)  # it stores no page of its list meanwhile
-        partial = row.kind is ImportKind.SELECTION or row.incomplete_reason or "limit" in row.metadata
-        if row.status is not ImportStatus.COMPLETED or partial:
+        is_partial = row.kind is ImportKind.SELECTION or row.incomplete_reason or "limit" in row.metadata
+        if row.status is not ImportStatus.COMPLETED or is_partial:
             raise UsageError(f"import {import_id} did not see its whole list: nothing can be told to be gone by it")
         if source_items.seen_since(connection, row):
             raise UsageError(f"import {import_id} is not the latest of {row.source}: expected that one")
@@ -128,7 +139,9 @@ def confirm_gone(installation: Installation, import_id: int) -> int:
         events.note(
             connection, import_id, now, "items_gone", f"{_said(gone.count, 'is', 'are')} marked as gone, as confirmed."
         )
-    return gone.count
+        return gone.count
+
+    return installation.transact(unit)
 
 
 def prune(
@@ -153,14 +166,18 @@ def prune(
             import_id = retention.next_import(connection, now - timedelta(days=days), sources)
         if import_id is None:
             break
-        with installation.database.write() as connection:
-            needed = retention.is_needed(connection, import_id)  # a retry may have been asked for since the look
-            some = 0 if needed else retention.drop_batch(connection, import_id, batch)
-            if some < batch and not needed:
-                retention.conclude(connection, import_id, now)
-        dropped += some
+        dropped += installation.transact(partial(_drop, import_id=import_id, batch=batch, now=now))
         batches += 1
     return dropped
+
+
+def _drop(connection: Connection, import_id: int, batch: int, now: datetime) -> int:
+    if retention.is_needed(connection, import_id):  # a retry may have been asked for since the look
+        return 0
+    some = retention.drop_batch(connection, import_id, batch)
+    if some < batch:
+        retention.conclude(connection, import_id, now)
+    return some
 
 
 def kept_rows(installation: Installation, days: float) -> list[int]:

@@ -1,8 +1,11 @@
 """The shared pause of an API: seen, and lifted by hand when the API answers again."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import LimiterUnavailable
@@ -33,10 +36,14 @@ def lift_pause(installation: Installation, source: ImportSource, *, by: str) -> 
     now = installation.clock.now()
     left = _lift(installation, source)
     sharing = [each.name for each in installation.sources if each.api == source.api]
-    with installation.database.write() as connection:
+
+    def unit(connection: Connection) -> Mapping[int, datetime]:
         waiting = imports.unblock(connection, sharing, now)
         for import_id in waiting:
             events.note(connection, import_id, now, LIFTED, f"{by} lifted the pause of the API: requests may go again.")
+        return waiting
+
+    waiting = installation.transact(unit)
     until = now + left if left else max(waiting.values(), default=None)
     return LiftedPause(api=source.api, paused_until=until, imports=tuple(waiting))
 

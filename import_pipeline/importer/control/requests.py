@@ -65,7 +65,8 @@ def request_run(
     if wish not in {Wish.NEW, Wish.RESCHEDULE}:
         raise UsageError(f"{wish}: expected new or reschedule; the other wishes name an import")
     now = installation.clock.now()
-    with installation.database.write() as connection:
+
+    def unit(connection: Connection) -> Asked:
         requests_lock(connection, source.name)  # of two at the same moment, the second sees the first
         waiting = [each for each in requests.waiting(connection, source.name) if each.wish is wish]
         if wish is Wish.NEW:
@@ -98,6 +99,8 @@ def request_run(
         requests.take(connection, asked, now)
         requests.answer(connection, asked, already, moved.id)
         return Asked(id=asked, slot_at=moved.slot_at, already=already)
+
+    return installation.transact(unit)
 
 
 def _next_slot(connection: Connection, source: ImportSource, now: datetime) -> datetime:
@@ -192,7 +195,8 @@ def cancel(installation: Installation, import_id: int, *, by: str | None = None,
     """
     now = installation.clock.now()
     who = by or "a person"
-    with installation.database.write() as connection:
+
+    def unit(connection: Connection) -> Answer:
         row = imports.get(connection, import_id, locked=True)
         check_cancel(connection, row, now)
         already = cancelled_already(row)
@@ -218,7 +222,9 @@ def cancel(installation: Installation, import_id: int, *, by: str | None = None,
             asked = f"To be cancelled: {reason or 'wished by ' + who}."
             events.note(connection, import_id, now, "cancel_requested", asked)
         _write_down(connection, row, Wish.CANCEL, now, sentence, by=by, reason=reason)
-    return Answer(sentence=sentence)
+        return Answer(sentence=sentence)
+
+    return installation.transact(unit)
 
 
 def check_cancel(connection: Connection, row: ImportRow, now: datetime) -> None:
@@ -257,7 +263,8 @@ def retry(installation: Installation, import_id: int, *, by: str | None = None, 
     ended or has left nothing.
     """
     now = installation.clock.now()
-    with installation.database.write() as connection:
+
+    def unit(connection: Connection) -> Retried:
         row = imports.get(connection, import_id, locked=True)  # the second of two finds the retry of the first
         if row.status not in ENDED:
             raise _has_not_ended(row)
@@ -286,6 +293,8 @@ def retry(installation: Installation, import_id: int, *, by: str | None = None, 
         _write_down(connection, row, Wish.RETRY, now, outcome, by=by, reason=reason, result=made.id)
         return Retried(row=made)
 
+    return installation.transact(unit)
+
 
 def delete(installation: Installation, import_id: int, *, by: str | None = None, reason: str | None = None) -> Answer:
     """Delete an ended import with its item rows and events; what it imported stays.
@@ -294,7 +303,8 @@ def delete(installation: Installation, import_id: int, *, by: str | None = None,
     has not ended, or where its rows are still needed.
     """
     now = installation.clock.now()
-    with installation.database.write() as connection:
+
+    def unit(connection: Connection) -> Answer:
         try:
             row = imports.get(connection, import_id, locked=True)  # it waits for a retry that begins at this moment
         except ImportNotFound:
@@ -305,7 +315,9 @@ def delete(installation: Installation, import_id: int, *, by: str | None = None,
         scheduling.delete_ended(connection, import_id)
         sentence = f"Import {import_id} is deleted."
         _write_down(connection, row, Wish.DELETE, now, sentence, by=by, reason=reason)
-    return Answer(sentence=sentence)
+        return Answer(sentence=sentence)
+
+    return installation.transact(unit)
 
 
 def check_delete(connection: Connection, row: ImportRow, now: datetime) -> None:

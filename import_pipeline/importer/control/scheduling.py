@@ -108,11 +108,11 @@ def tick(
     """
     count_heartbeat_as_now(installation.database, source.name, installation.clock)
     now = installation.clock.now()
-    result = Tick()
     seen = _ask_others(installation, source, fate_of)
     answers = _unanswered(installation, source, now, asked)
-    with installation.database.write() as connection:
-        off_until = None
+
+    def unit(connection: Connection) -> Tick:
+        result, off_until = Tick(), None
         if has_seen_schedule:
             off_until = _look_at_schedule(connection, source, now, is_on=schedule_is_on, on_since=on_since)
         for request in requests.waiting(connection, source.name):
@@ -126,7 +126,9 @@ def tick(
         decisions = decide(states, source.timetable, now, schedule_is_on=schedule_is_on, off_until=off_until)
         for decision in decisions:
             _apply(connection, source, decision, {row.id: row for row in rows}, now, result)
-    return result
+        return result
+
+    return installation.transact(unit)
 
 
 def _look_at_schedule(

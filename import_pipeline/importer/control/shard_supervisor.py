@@ -44,26 +44,28 @@ def look_after(
 
     `is_queued(import_id, number)`: whether a run of that shard is known that is yet to begin.
     """
-    database, now = installation.database, installation.clock.now()
-    result = ShardTick()
-    with database.read() as connection:
+    now, monotonic = installation.clock.now(), installation.clock.monotonic()
+    with installation.database.read() as connection:
         row = imports.running(connection, source.name)
         behind = shards.left_behind(connection, source.name)
-        found = shards.of_import(connection, row.id) if row is not None and workers_of(row, source) > 1 else []
+        shared = row if row is not None and workers_of(row, source) > 1 else None
+        found = [] if shared is None else shards.of_import(connection, shared.id)
     # Dagster is asked before the transaction: it may take its time.
     queued = {each.number for each in found if _is_overdue(each, now) and is_queued(each.import_id, each.number)}
-    if behind:
-        with database.write() as connection:
-            for seen in behind:
-                alive = shard_liveness(seen, source.lease, installation.clock.monotonic())
-                if alive is not None and alive.is_dead(now):
-                    _bury(connection, seen, now, result)
-    if row is not None and workers_of(row, source) > 1:
-        with database.write() as connection:
-            for seen in found:
-                shards.count_heartbeat_as_now(connection, seen, now - MOST_AHEAD)
-            _apply(connection, source, row.id, queued, now, installation.clock.monotonic(), result)
-    return result
+
+    def unit(connection: Connection) -> ShardTick:
+        result = ShardTick()
+        for seen in behind:
+            alive = shard_liveness(seen, source.lease, monotonic)
+            if alive is not None and alive.is_dead(now):
+                _bury(connection, seen, now, result)
+        for seen in found:
+            shards.count_heartbeat_as_now(connection, seen, now - MOST_AHEAD)
+        if shared is not None:
+            _apply(connection, source, shared.id, queued, now, monotonic, result)
+        return result
+
+    return installation.transact(unit) if behind or shared is not None else ShardTick()
 
 
 def _is_overdue(shard: ShardRow, now: datetime) -> bool:

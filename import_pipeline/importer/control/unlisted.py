@@ -1,6 +1,8 @@
 """Imports whose source this installation does not list (any more): ending one needs its row only."""
 
 from collections.abc import Iterable
+from datetime import datetime
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -39,13 +41,16 @@ def end_cancelled(installation: Installation, own: str) -> list[str]:
     ended = []
     for row in stalled:
         try:
-            with installation.database.write() as connection:
-                imports.end_deserted(connection, row, now, ImportStatus.CANCELLED, REASON)
-                events.note(connection, row.id, now, "import_cancelled", f"Cancelled: {REASON}.")
+            installation.transact(partial(_end, row=row, now=now))
         except LeaseLost:
             continue  # a process resumed or ended it at this moment
         ended += [row.dagster_run_id] if row.dagster_run_id else []
     return ended
+
+
+def _end(connection: Connection, row: ImportRow, now: datetime) -> None:
+    imports.end_deserted(connection, row, now, ImportStatus.CANCELLED, REASON)
+    events.note(connection, row.id, now, "import_cancelled", f"Cancelled: {REASON}.")
 
 
 def lease_of(installation: Installation, row: ImportRow) -> float:

@@ -120,8 +120,10 @@ class Heartbeat:
             f"The clock of {machine()} is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the database's, "
             "whose time counts. Let both be set by NTP."
         )
-        with self._database.write() as connection:
-            events.note(connection, self._lease.import_id, self._clock.now(), events.CLOCK, sentence)
+        now = self._clock.now()
+        self._database.transact(
+            lambda connection: events.note(connection, self._lease.import_id, now, events.CLOCK, sentence), NO_WAIT
+        )
 
     def settle(self) -> None:
         """The last beat; raises what ends the work. What a shard requested counts even where the import has ended."""

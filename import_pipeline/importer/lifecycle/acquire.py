@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from import_pipeline.clock import Clock
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportAlreadyRunning, LeaseLost, UsageError
-from import_pipeline.importer.runtime.database_wait import patience_of
+from import_pipeline.importer.runtime.database_wait import ACTION, patience_of
 from import_pipeline.redaction import SECRETS
 from import_pipeline.rules.liveness import Liveness
 from import_pipeline.rules.resumes import MAX_RESUMES, too_often
@@ -125,13 +125,16 @@ def count_heartbeat_as_now(database: Database, source: str, clock: Clock) -> Non
         found = imports.running(connection, source)
     if found is None or not liveness(found, 0.0).is_ahead(now):
         return
-    with database.write() as connection:
+
+    def unit(connection: Connection) -> None:
         if imports.count_heartbeat_as_now(connection, found, now) and found.heartbeat_at is not None:
             ahead = (found.heartbeat_at - now).total_seconds()
             sentence = (
                 f"The clock was ahead by {ahead:.0f} s when its worker last gave a sign of life: that counts as now."
             )
             events.note(connection, found.id, now, events.CLOCK, sentence)
+
+    database.transact(unit, ACTION)
 
 
 def is_what_was_asked(found: ImportRow, new: NewImport) -> bool:

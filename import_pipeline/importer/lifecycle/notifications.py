@@ -14,7 +14,7 @@ from import_pipeline.errors import HookFailed
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.user_code.hooks import ANYTHING, call_hook
 from import_pipeline.redaction import redact
-from import_pipeline.rules.notifications import OCCASIONS
+from import_pipeline.rules.notifications import OCCASIONS, Mark
 from import_pipeline.tracking import notifications
 from import_pipeline.tracking.notifications import Event
 from import_pipeline.wording import visible
@@ -36,18 +36,20 @@ def tell_people(installation: Installation, source: ImportSource, seconds: float
     told = 0
     for event in waiting:
         begun = replace(event, mark=event.mark.begin(installation.clock.now()))
-        with installation.database.write() as connection:
-            if not notifications.move(connection, event, begun.mark):
-                continue  # somebody else tells it
+        if not _move(installation, event, begun.mark):
+            continue  # another process tells it
         problem = _tell(source, _notice(source, event), seconds)
         more = {} if problem is None else {"notice_problem": problem}
         ended = begun.mark.end(installation.clock.now(), told=problem is None)
-        with installation.database.write() as connection:
-            notifications.move(connection, begun, ended, **more)
+        _move(installation, begun, ended, **more)
         if problem is not None:
             break
         told += 1
     return told
+
+
+def _move(installation: Installation, event: Event, mark: Mark, **more: str) -> bool:
+    return installation.transact(lambda connection: notifications.move(connection, event, mark, **more))
 
 
 def _notice(source: ImportSource, event: Event) -> Notice:

@@ -18,6 +18,8 @@ from import_pipeline.tracking.database.retrying import Patience
 TOLD_AFTER_SECONDS = 1.0
 #: One more try at once after a deadlock, and nothing else.
 NO_WAIT = Patience(seconds=0.0)
+#: For an action that a person, or Dagster's daemon, waits for the end of.
+ACTION = Patience(seconds=10.0)
 
 
 def patience_of(source: ImportSource) -> Patience:

@@ -1,0 +1,173 @@
+"""Actions of people, of the panel and of the sensor, whose transaction Postgres ends at its commit: done once."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import create_engine, event, select, text
+
+from import_pipeline.importer.control import finalize, requests
+from import_pipeline.importer.control.shard_supervisor import look_after
+from import_pipeline.importer.control.unlisted import end_cancelled
+from import_pipeline.importer.lifecycle.acquire import count_heartbeat_as_now
+from import_pipeline.panel.context import Panel
+from import_pipeline.panel.security import Login
+from import_pipeline.tracking import panel_logins
+from import_pipeline.tracking.requests import Wish
+from import_pipeline.tracking.tables import tracking_metadata
+from import_pipeline_tests.support.lifecycle import ADA, Life, at, empty, items_source
+
+pytestmark = pytest.mark.parametrize("shared_database", ["postgres"], indirect=True)
+
+
+@pytest.fixture(params=["backend killed", "serialization failure", "deadlock"])
+def ending(request, shared_database):
+    """Call it: from then on the first transaction that writes ends so, when all its work is done."""
+    victims, other = [], create_engine(shared_database.url)
+
+    def end(connection):
+        if victims or connection.get_execution_options().get("read_only", True):
+            return
+        victims.append(connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
+        if request.param == "backend killed":
+            with other.begin() as killer:
+                killer.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": victims[0]})
+        else:
+            code = "40001" if request.param == "serialization failure" else "40P01"
+            connection.exec_driver_sql(f"DO $$ BEGIN RAISE 'ended' USING ERRCODE = '{code}'; END $$")
+
+    def begin():
+        event.listen(shared_database.engine, "commit", end)
+        return victims
+
+    yield begin
+    if event.contains(shared_database.engine, "commit", end):
+        event.remove(shared_database.engine, "commit", end)
+    other.dispose()
+
+
+def scheduled(life):
+    return life.slot(at(9))
+
+
+def running(life):
+    hand = life.begin(life.slot(life.now), ADA, run_id="run")
+    hand.discover("1", "2")
+    hand.claim(1)
+    return hand.row.id
+
+
+def stalled(life):
+    number = running(life)
+    life.go_on(minutes=2)
+    return number
+
+
+def stalled_and_cancelled(life):
+    number = stalled(life)
+    requests.cancel(life.installation, number)
+    return number
+
+
+def half_done(life):
+    hand = life.begin(life.slot(life.now), ADA)
+    hand.discover("1", "2")
+    hand.succeed(hand.claim(1))
+    hand.fail(hand.claim())
+    return hand
+
+
+def with_nothing_left(life):
+    number = half_done(life).row.id
+    life.go_on(minutes=2)
+    return number
+
+
+def with_a_failure(life):
+    hand = half_done(life)
+    hand.complete()
+    return hand.row.id
+
+
+def old(life):
+    number = with_a_failure(life)
+    life.go_on(days=40)
+    return number
+
+
+def with_a_future_heartbeat(life):
+    number = running(life)
+    life.clock.advance(-timedelta(hours=2).total_seconds())
+    return number
+
+
+def nothing(life):
+    """No import."""
+
+
+#: An action -> what is there before it, and the action itself.
+ACTIONS = {
+    "request": (nothing, lambda life, _: requests.ask(life.installation, life.source, Wish.NEW, by="Ada")),
+    "reschedule": (nothing, lambda life, _: requests.ask(life.installation, life.source, Wish.RESCHEDULE)),
+    "cancel a scheduled one": (scheduled, lambda life, number: requests.cancel(life.installation, number)),
+    "cancel a running one": (running, lambda life, number: requests.cancel(life.installation, number)),
+    "retry": (with_a_failure, lambda life, number: requests.retry(life.installation, number)),
+    "delete": (old, lambda life, number: requests.delete(life.installation, number)),
+    "finalize": (with_nothing_left, lambda life, number: finalize.finalize(life.installation, number)),
+    "prune": (old, lambda life, _: finalize.prune(life.installation, 30, batch=1)),
+    "a tick of the sensor": (stalled, lambda life, _: life.tick()),
+    "shards that the sensor launches": (running, lambda life, _: look_after(life.installation, life.source)),
+    "imports of others that the sensor ends": (
+        stalled_and_cancelled,
+        lambda life, _: end_cancelled(life.installation, "other"),
+    ),
+    "a clock that was ahead": (
+        with_a_future_heartbeat,
+        lambda life, _: count_heartbeat_as_now(life.database, "items", life.clock),
+    ),
+}
+
+
+def kept(life):
+    """All rows of the tracking database, without the numbers that a repeated unit takes anew."""
+    found = {}
+    with life.database.read() as connection:
+        for table in tracking_metadata.sorted_tables:
+            rows = connection.execute(select(table)).mappings()
+            found[table.name] = sorted(
+                str({name: value for name, value in row.items() if not is_of_the_moment(name)}) for row in rows
+            )
+    return found
+
+
+def is_of_the_moment(name):
+    return name in {"id", "message", "metadata", "outcome", "pid", "retry_of"} or name.endswith("_id")
+
+
+def carried_out(life, action):
+    empty(life.database)
+    own = Life(life.database, source=items_source(shards=2))
+    prepare, act = ACTIONS[action]
+    number = prepare(own)
+    yield
+    act(own, number)
+    yield kept(own)
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_an_action_whose_transaction_is_ended_is_carried_out_once(life, ending, action):
+    undisturbed, disturbed = carried_out(life, action), carried_out(life, action)
+    next(undisturbed)
+    expected = next(undisturbed)
+    next(disturbed)
+    victims = ending()
+    assert next(disturbed) == expected
+    assert len(victims) == 1, "a transaction was ended"
+
+
+def test_a_login_that_is_ended_while_the_database_restarts_is_ended(life, ending):
+    victims = ending()
+    panel = Panel(installation=life.installation, door=None)
+    panel.end_login(Login(id="login", until=int(life.now.timestamp()) + 60), life.now)
+    with life.database.read() as connection:
+        assert panel_logins.has_ended(connection, "login")
+    assert len(victims) == 1
