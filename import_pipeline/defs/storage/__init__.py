@@ -1,1 +1,8 @@
-"""Dagster's own state: its storage classes, its schema on Postgres, batches of events on SQLite."""
+"""Dagster's own state: its storage classes, its schema on Postgres, batches of events on SQLite.
+
+`dagster.yaml` names the classes by this package.
+"""
+
+from import_pipeline.defs.storage.classes import ArtifactStorage, ComputeLogs, Storage
+
+__all__ = ["ArtifactStorage", "ComputeLogs", "Storage"]
