@@ -15,9 +15,9 @@ import pytest
 
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline_tests.integration.importer.execution.test_interruptions import wait_for
-from import_pipeline_tests.network_link import NetworkLink
 from import_pipeline_tests.support import http
 from import_pipeline_tests.support.imports import demo_api, importing, latest, rows, settings, sharing
+from import_pipeline_tests.support.network_link import NetworkLink
 
 ITEMS, RATE, LEASE, WORKERS, CONCURRENCY = 200, 25, 3, 4, 5
 #: Their names are methods of the fleet.

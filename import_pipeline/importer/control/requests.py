@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportNotFound, InvalidTransition, UsageError
-from import_pipeline.importer.answers import Answer, Retried
+from import_pipeline.importer.control.answers import Answer, Retried
 from import_pipeline.importer.control.unlisted import lease_of
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.lifecycle.acquire import new_import
