@@ -29,7 +29,7 @@ from import_pipeline.defs.metadata import of_item
 from import_pipeline.defs.storage.classes import store_materializations
 from import_pipeline.defs.storage.event_retention import drop_superseded
 from import_pipeline.defs.storage.sqlite_events import BatchingEventLog
-from import_pipeline.importer.runtime.context import StoredItem
+from import_pipeline.importer.runtime.progress import StoredItem
 
 RUN = dg.DagsterRun(job_name="import_items", run_id="00000000-0000-4000-8000-000000000000")
 IMPORTS = 6  #: of the same items

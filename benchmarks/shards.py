@@ -21,7 +21,7 @@ sys.path[0] = str(Path(__file__).parent.parent)
 import click
 import httpx
 
-from import_pipeline.importer.execution.run import Run
+from import_pipeline.importer.execution.session import Run
 from import_pipeline.importer.execution.shard_worker import carry_out_shard
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.run_import import run_import

@@ -15,7 +15,7 @@ from import_pipeline.cli.output import schedule as timetable
 from import_pipeline.cli.run_in_foreground import print_outcome, see_through, tell_failure, terminated_like_interrupted
 from import_pipeline.errors import ImportNotFound
 from import_pipeline.importer.control import finalize as upkeep
-from import_pipeline.importer.control import requests
+from import_pipeline.importer.control import pruning, requests
 from import_pipeline.importer.control.pauses import lift_pause
 from import_pipeline.importer.control.scheduling import is_off_now, slots_to_come, tick
 from import_pipeline.importer.control.unlisted import end_cancelled
@@ -255,10 +255,10 @@ def prune(days: int, yes: bool, as_json: bool) -> None:
     from import_pipeline.defs.storage.event_retention import drop_stored
 
     with open_installation() as installation:
-        dropped = upkeep.prune(installation, days)
+        dropped = pruning.prune(installation, days)
         before = installation.clock.now() - timedelta(days=days)
-        events = drop_stored(installation.settings, upkeep.sources_with_imports(installation), before)
-        kept = upkeep.kept_rows(installation, days)
+        events = drop_stored(installation.settings, pruning.sources_with_imports(installation), before)
+        kept = pruning.kept_rows(installation, days)
         ids = ", ".join(map(str, kept))
         why = f" Those of import {ids} are kept: a retry that has not ended imports what they left." if kept else ""
         more = f" So are {events} events of Dagster that later ones replaced." if events else ""

@@ -18,17 +18,14 @@ from import_pipeline.errors import (
     ImportNotFound,
     ImportPipelineError,
 )
+from import_pipeline.importer.execution.signals import endings
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.lifecycle.acquire import (
-    already_running,
-    count_heartbeat_as_now,
-    is_what_was_asked,
-    liveness,
-    new_import,
-)
+from import_pipeline.importer.lifecycle.acquire import count_heartbeat_as_now, is_what_was_asked
+from import_pipeline.importer.lifecycle.create import new_import
+from import_pipeline.importer.lifecycle.take_over import already_running
 from import_pipeline.importer.lifecycle.wait_for_turn import Turn
+from import_pipeline.importer.lifecycle.workers import liveness
 from import_pipeline.importer.summary import ImportSummary, summarize
-from import_pipeline.importer.user_code.interruption import endings
 from import_pipeline.rules.status import ImportStatus, Trigger, with_reason
 from import_pipeline.tracking import imports, items, scheduling
 from import_pipeline.tracking.imports import ImportRow

@@ -13,8 +13,8 @@ from import_pipeline.cli.output.formatting import open_console, say
 from import_pipeline.cli.panel import local_host, open_door
 from import_pipeline.cli.servers import Servers, listens, require_free_port, url
 from import_pipeline.errors import ImportPipelineError
+from import_pipeline.importer.execution.signals import endings
 from import_pipeline.importer.source_loader import load_sources
-from import_pipeline.importer.user_code.interruption import endings
 from import_pipeline.settings import Settings, load_settings
 
 #: Dagster keeps under this name which schedules are switched off: every way to start it here has the same.

@@ -10,7 +10,8 @@ from import_pipeline.defs.assets import build_assets
 from import_pipeline.defs.jobs import build_cancel_job, build_request_job, build_retry_job
 from import_pipeline.defs.links import places_of
 from import_pipeline.defs.resources import RateLimitedApiResource
-from import_pipeline.defs.sensors import build_schedule, build_sensor
+from import_pipeline.defs.schedules import build_schedule
+from import_pipeline.defs.sensors import build_sensor
 from import_pipeline.defs.shard_run import build_shard_job
 from import_pipeline.defs.tracking_assets import tracking_specs
 from import_pipeline.settings import Settings, load_settings

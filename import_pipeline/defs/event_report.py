@@ -19,7 +19,7 @@ from import_pipeline.defs.partitions import Told, ToldByBucket, ToldByItem
 from import_pipeline.defs.progress import OBSERVE_SECONDS
 from import_pipeline.defs.storage.classes import store_materializations
 from import_pipeline.importer.runtime.api_client import Api
-from import_pipeline.importer.runtime.context import StoredItem
+from import_pipeline.importer.runtime.progress import StoredItem
 from import_pipeline.tracking.database.engine import Database
 
 #: A gap shorter than this is not worth an event.

@@ -23,9 +23,12 @@ from import_pipeline.errors import (
     LeaseLost,
     LimiterUnavailable,
 )
-from import_pipeline.importer.execution.run import Run, carry_out
+from import_pipeline.importer.execution.run import carry_out
+from import_pipeline.importer.execution.session import Run
 from import_pipeline.importer.installation import Installation, open_for
-from import_pipeline.importer.lifecycle.acquire import already_running, is_what_was_asked, new_import
+from import_pipeline.importer.lifecycle.acquire import is_what_was_asked
+from import_pipeline.importer.lifecycle.create import new_import
+from import_pipeline.importer.lifecycle.take_over import already_running
 from import_pipeline.importer.lifecycle.wait_for_turn import Turn
 from import_pipeline.importer.limiter_usage import Gauges
 from import_pipeline.importer.summary import ImportSummary

@@ -8,7 +8,7 @@ from sqlalchemy import Table
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs.links import Places
 from import_pipeline.importer.monitoring.view import ImportView, Outlook
-from import_pipeline.importer.runtime.context import StoredItem
+from import_pipeline.importer.runtime.progress import StoredItem
 from import_pipeline.importer.summary import ImportSummary
 
 

@@ -8,7 +8,7 @@ import dagster as dg
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
-from import_pipeline.importer.runtime.context import StoredItem
+from import_pipeline.importer.runtime.progress import StoredItem
 from import_pipeline.rules.partitions import range_of
 from import_pipeline.tracking import item_numbers
 from import_pipeline.tracking.database.engine import Database

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from import_pipeline.defs import names
-from import_pipeline.importer.control.scheduling import Asked, RunFate
+from import_pipeline.importer.lifecycle.state import Asked, RunFate
 
 WAITING = (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING)
 #: A run that was launched begins within that time, or not at all: Dagster's own default.

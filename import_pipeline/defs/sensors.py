@@ -10,38 +10,17 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
 from import_pipeline.defs.run_status import asked_of, fate_of, is_queued, report_dead_run
 from import_pipeline.defs.storage.event_retention import drop_by_age
-from import_pipeline.importer.control.finalize import prune_by_age
+from import_pipeline.importer.control.pruning import prune_by_age
 from import_pipeline.importer.control.scheduling import Tick, tick
 from import_pipeline.importer.control.shard_supervisor import look_after
 from import_pipeline.importer.control.unlisted import end_cancelled
 from import_pipeline.importer.installation import open_for
 from import_pipeline.importer.lifecycle.notifications import tell_people
 from import_pipeline.redaction import masking
-from import_pipeline.rules.slots import Slots
 
 #: The sensor looks as often as Dagster's daemon does, every five seconds. The daemon passes over one whose last tick
 #: began a moment less than this ago, so that 5 would often mean 10.
 SHORTEST_INTERVAL_SECONDS = 3
-
-
-def build_schedule(source: ImportSource) -> dg.ScheduleDefinition:
-    """Ticks at the slots of the source's time zone."""
-
-    @dg.schedule(
-        name=names.schedule(source.name),
-        job_name=names.job(source.name),
-        cron_schedule=crons(source.timetable),
-        execution_timezone=source.time_zone,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=(
-            f"Imports {source.name} at {source.timetable}. Of several missed slots only the latest runs. "
-            "Stop it to stop the slots; what people ask for goes on."
-        ),
-    )
-    def at_the_slots(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        yield from _launches(source, context, schedule_is_on=True)
-
-    return at_the_slots
 
 
 def build_sensor(source: ImportSource, jobs: Sequence[Any]) -> dg.SensorDefinition:
@@ -153,14 +132,3 @@ def _schedule_states(instance: dg.DagsterInstance, name: str) -> list[Any]:
         for state in instance.all_instigator_state()
         if state.instigator_type.value == "SCHEDULE" and state.instigator_name == name
     ]
-
-
-def crons(slots: Slots) -> str | Sequence[str]:
-    """The slots as a cron line, or as several where they differ in the minute of the hour.
-
-    Changes of the clocks are seen to by the rules, whatever a line makes of them.
-    """
-    minutes = sorted({at.minute for at in slots.times})
-    hours = {minute: ",".join(str(at.hour) for at in slots.times if at.minute == minute) for minute in minutes}
-    lines = [f"{minute} {hours[minute]} * * *" for minute in minutes]
-    return lines[0] if len(lines) == 1 else lines

@@ -14,7 +14,7 @@ from import_pipeline.defs.resources import RateLimitedApiResource
 from import_pipeline.defs.run_status import end_as_cancelled, is_cancelled, report_dead_run, was_given_up
 from import_pipeline.defs.tracking_assets import tracking_events
 from import_pipeline.errors import ImportInterrupted, ImportPipelineError, LeaseLost, LimiterUnavailable
-from import_pipeline.importer.execution.run import Run
+from import_pipeline.importer.execution.session import Run
 from import_pipeline.importer.execution.shard_worker import ShardEnding, carry_out_shard
 from import_pipeline.importer.installation import Installation, open_for
 from import_pipeline.importer.summary import ImportSummary, summarize

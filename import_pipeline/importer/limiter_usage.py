@@ -3,7 +3,7 @@
 import os
 import threading
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from import_pipeline.clock import Clock
 from import_pipeline.contracts import ImportSource
@@ -11,6 +11,7 @@ from import_pipeline.ratelimit import Permits, Usage, open_permits, parse_tiers
 from import_pipeline.ratelimit.protocol import SECOND, Ask, StoreError
 from import_pipeline.ratelimit.usage import usage_of
 from import_pipeline.settings import Settings
+from import_pipeline.tracking.imports import RESUMED_AFTER, ImportRow
 
 #: Seconds for which counters that were read are shown again: any number of people cost the store one step.
 FRESH_SECONDS = 0.25
@@ -54,3 +55,31 @@ class Gauges:
         windows = tuple((tier.amount, tier.get_expiry() * SECOND) for tier in tiers)
         ask = Ask(api=api, process=self._name, tiers=windows, concurrent=tiers.concurrent, count=True)
         return usage_of(self._permits.exchange(ask), tiers, self.clock.now())
+
+
+#: With the import since the store has first answered it.
+SLEEPS_BEFORE, SLEPT_BEFORE = "sleeps_before", "slept_before"
+
+
+def has_begun(row: ImportRow) -> bool:
+    """Whether the store of the limits has ever answered the import."""
+    return SLEEPS_BEFORE in row.metadata
+
+
+def metered(row: ImportRow, usage: Usage | None) -> ImportRow:
+    """The import as its worker would tell it now: that is a second behind, and a wait may be under way.
+
+    As it stands where the store does not answer, or where its latest worker has not read the counters yet.
+    """
+    if usage is None or not has_begun(row) or RESUMED_AFTER in row.metadata:
+        return row
+    sleeps, slept_seconds = share(usage, row.metadata[SLEEPS_BEFORE], row.metadata.get(SLEPT_BEFORE))
+    return replace(
+        row,
+        rate_limit_sleeps_count=max(row.rate_limit_sleeps_count, sleeps),
+        total_sleep_seconds=max(row.total_sleep_seconds, slept_seconds),
+    )
+
+
+def share(usage: Usage, sleeps_before: int, slept_before: float | None) -> tuple[int, float]:
+    return max(0, usage.sleeps - sleeps_before), max(0.0, usage.slept_seconds - (slept_before or 0.0))

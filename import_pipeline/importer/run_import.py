@@ -5,9 +5,11 @@ from collections.abc import Sequence
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportAlreadyRunning, UsageError
-from import_pipeline.importer.execution.run import Run, carry_out
+from import_pipeline.importer.execution.run import carry_out
+from import_pipeline.importer.execution.session import Run
 from import_pipeline.importer.installation import open_installation
-from import_pipeline.importer.lifecycle.acquire import is_what_was_asked, new_import
+from import_pipeline.importer.lifecycle.acquire import is_what_was_asked
+from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.lifecycle.wait_for_turn import Turn
 from import_pipeline.importer.source_loader import configure
 from import_pipeline.importer.summary import ImportSummary

@@ -1,22 +1,15 @@
 """The same figures for programs: JSON, and Prometheus' text format."""
 
-from collections.abc import Iterator
 from typing import Any
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from import_pipeline.importer.monitoring.queries import follow, look_at, look_at_all
-from import_pipeline.importer.monitoring.view import ImportView, Outlook, as_json
+from import_pipeline.importer.monitoring.queries import look_at, look_at_all
+from import_pipeline.importer.monitoring.view import as_json
 from import_pipeline.panel.context import Panel, panel_of
 from import_pipeline.panel.views import Query
-from import_pipeline.rules.status import ImportStatus
-from import_pipeline.tracking import queries, schedules
-
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def list_imports(request: Request) -> Response:
@@ -57,121 +50,3 @@ def _masked(panel: Panel, value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _masked(panel, each) for name, each in value.items()}
     return [_masked(panel, each) for each in value] if isinstance(value, list) else value
-
-
-def metrics(request: Request) -> Response:
-    """What a Prometheus server scrapes. Labels are sources, statuses and tiers: there are few of them."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(Figures(panel_of(request)))
-    return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE})
-
-
-#: name -> (meaning, figure of the latest import)
-LATEST: dict[str, tuple[str, str]] = {
-    "import_items": ("Items that the latest import has in all", "items_count"),
-    "import_items_imported": ("Items that the latest import has imported", "items_imported_count"),
-    "import_items_unchanged": ("Items that the latest import has found unchanged", "items_unchanged_count"),
-    "import_items_failed": ("Items that have failed for good in the latest import", "items_failed_count"),
-    "import_requests": ("Requests that the latest import has sent", "requests_count"),
-    "import_rate_limit_hits": ("Answers of 429 in the latest import", "rate_limit_hits_count"),
-    "import_rate_limit_sleeps": ("Waits for permits in the latest import", "rate_limit_sleeps_count"),
-    "import_sleeping_seconds": ("Seconds that the latest import has waited for permits", "total_sleep_seconds"),
-    "import_active_seconds": ("Seconds that the latest import did not wait", "active_seconds"),
-    "import_duration_seconds": ("Seconds from the latest import's start to its end, or to now", "duration_seconds"),
-    "import_ideal_ratio": ("Duration of the latest import / the least that the limits allow", "ideal_ratio"),
-}
-PREFIX = "import_pipeline_"
-
-
-class Figures:
-    """A collector of prometheus-client: reads when it is scraped, keeps nothing."""
-
-    def __init__(self, panel: Panel) -> None:
-        self._panel = panel
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """All metrics."""
-        yield from self._imports()
-        latest = [(name, *follow(self._panel.installation, each, self._panel.gauges)) for name, each in self._latest()]
-        for metric, (meaning, figure) in LATEST.items():
-            values = [(name, getattr(view.figures, figure)) for name, view, _ in latest]
-            yield _family(metric, meaning, values)
-        yield _family("import_running", "1 while an import of the source runs", _running(latest))
-        yield _family("import_heartbeat_timestamp_seconds", "Last sign of life of the running import", _beats(latest))
-        yield self._completed()
-        yield self._schedules()
-        left = [(name, outlook.eta_seconds) for name, _, outlook in latest if outlook is not None]
-        yield _family("import_left_seconds", "Seconds that the running import still takes at the least", left)
-        yield from self._permits()
-
-    def _imports(self) -> Iterator[GaugeMetricFamily]:
-        installation = self._panel.installation
-        family = GaugeMetricFamily(f"{PREFIX}imports", "Imports by status", labels=["source", "status"])
-        now = installation.clock.now()
-        with installation.database.read() as connection:
-            counted = queries.counts(connection, now)
-        for (source, status), number in sorted(counted.items()):
-            family.add_metric([source, status], number)
-        yield family
-
-    def _completed(self) -> GaugeMetricFamily:
-        installation = self._panel.installation
-        with installation.database.read() as connection:
-            ends = [(each.name, queries.latest_completed(connection, each.name)) for each in installation.sources]
-        values = [(name, None if end is None else end.timestamp()) for name, end in ends]
-        return _family("import_completed_timestamp_seconds", "When a full import last completed", values)
-
-    def _schedules(self) -> GaugeMetricFamily:
-        installation = self._panel.installation
-        with installation.database.read() as connection:
-            off = [(each.name, schedules.off_since(connection, each.name)) for each in installation.sources]
-        values: list[tuple[str, float | None]] = [(name, float(since is None)) for name, since in off]
-        return _family("schedule_on", "0 while the schedule of the source is off", values)
-
-    def _latest(self) -> Iterator[tuple[str, int]]:
-        """(source, id) of each source's latest import that has begun."""
-        installation = self._panel.installation
-        with installation.database.read() as connection:
-            for source in installation.sources:
-                begun = queries.latest_begun(connection, source.name)
-                if begun is not None:
-                    yield source.name, begun
-
-    def _permits(self) -> Iterator[GaugeMetricFamily]:
-        used = GaugeMetricFamily(f"{PREFIX}permits_used", "Places taken in a tier", labels=["api", "tier"])
-        most = GaugeMetricFamily(f"{PREFIX}permits_limit", "Places that a tier has", labels=["api", "tier"])
-        paused = GaugeMetricFamily(f"{PREFIX}paused_seconds", "Seconds left of the API's pause", labels=["api"])
-        up = GaugeMetricFamily(f"{PREFIX}limiter_up", "1 while the store of the limits answers", labels=["api"])
-        now = self._panel.installation.clock.now()
-        for source in {each.api: each for each in self._panel.installation.sources}.values():
-            usage = self._panel.gauges.usage(source)
-            up.add_metric([source.api], float(usage is not None))
-            if usage is None:
-                continue
-            for tier in usage.tiers:
-                labels = [source.api, f"{tier.amount}/{tier.seconds}s"]
-                used.add_metric(labels, tier.used)
-                most.add_metric(labels, tier.amount)
-            if usage.concurrent is not None and usage.in_flight is not None:
-                used.add_metric([source.api, "concurrent"], usage.in_flight)
-                most.add_metric([source.api, "concurrent"], usage.concurrent)
-            left = (usage.paused_until - now).total_seconds() if usage.paused_until else 0.0
-            paused.add_metric([source.api], max(0.0, left))
-        yield from (up, used, most, paused)
-
-
-def _running(latest: list[tuple[str, ImportView, Outlook | None]]) -> list[tuple[str, float | None]]:
-    return [(name, float(view.row.status is ImportStatus.RUNNING)) for name, view, _ in latest]
-
-
-def _beats(latest: list[tuple[str, ImportView, Outlook | None]]) -> list[tuple[str, float | None]]:
-    running = [(name, view.row.heartbeat_at) for name, view, _ in latest if view.row.status is ImportStatus.RUNNING]
-    return [(name, None if at is None else at.timestamp()) for name, at in running]
-
-
-def _family(name: str, meaning: str, values: list[tuple[str, float | None]]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(f"{PREFIX}{name}", meaning, labels=["source"])
-    for source, value in values:
-        if value is not None:
-            family.add_metric([source], value)
-    return family

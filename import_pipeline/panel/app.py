@@ -11,7 +11,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from import_pipeline.importer.installation import Installation
-from import_pipeline.panel import actions, api, pages
+from import_pipeline.panel import actions, api, metrics, pages
 from import_pipeline.panel.context import Panel
 from import_pipeline.panel.security import Door, Guard
 
@@ -41,7 +41,7 @@ ROUTES = [
     Route("/logout", actions.log_out, methods=["POST"]),
     Route("/api/imports", api.list_imports, methods=["GET"]),
     Route("/api/imports/{import_id:id}", api.one_import, methods=["GET"]),
-    Route("/metrics", api.metrics, methods=["GET"]),
+    Route("/metrics", metrics.metrics, methods=["GET"]),
     Mount("/static", StaticFiles(directory=STATIC)),
 ]
 

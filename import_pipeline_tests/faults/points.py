@@ -14,9 +14,11 @@ from typing import Any
 import httpx
 from sqlalchemy import Connection, Engine, event
 
-from import_pipeline.importer.execution.run import Run, carry_out
+from import_pipeline.importer.execution.run import carry_out
+from import_pipeline.importer.execution.session import Run
 from import_pipeline.importer.installation import open_installation
-from import_pipeline.importer.lifecycle.acquire import new_import, prepare
+from import_pipeline.importer.lifecycle.acquire import prepare
+from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.runtime.api_client import Api, open_api
 from import_pipeline.importer.source_loader import configure
 from import_pipeline.importer.summary import ImportSummary

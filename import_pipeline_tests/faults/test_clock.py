@@ -6,9 +6,11 @@ import httpx
 import pytest
 
 from import_pipeline.clock import SystemClock
-from import_pipeline.importer.execution.run import Run, carry_out
+from import_pipeline.importer.execution.run import carry_out
+from import_pipeline.importer.execution.session import Run
 from import_pipeline.importer.installation import open_installation
-from import_pipeline.importer.lifecycle.acquire import new_import, prepare
+from import_pipeline.importer.lifecycle.acquire import prepare
+from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.importer.source_loader import configure
 from import_pipeline.ratelimit.http.aiohttp_transport import open_connections

@@ -16,10 +16,12 @@ from starlette.applications import Starlette
 
 from import_pipeline import run_import
 from import_pipeline.errors import ImportPipelineError
-from import_pipeline.importer.execution.run import Run, carry_out
+from import_pipeline.importer.execution.run import carry_out
+from import_pipeline.importer.execution.session import Run
 from import_pipeline.importer.execution.shard_worker import carry_out_shard
 from import_pipeline.importer.installation import open_installation
-from import_pipeline.importer.lifecycle.acquire import new_import, prepare
+from import_pipeline.importer.lifecycle.acquire import prepare
+from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.importer.source_loader import configure
 from import_pipeline.rules.status import Trigger

@@ -12,8 +12,9 @@ from sqlalchemy import delete, func, select
 
 from import_pipeline.importer.control.scheduling import tick
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.lifecycle.acquire import begin, lease_of, new_import
+from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.lifecycle.finish import complete, end
+from import_pipeline.importer.lifecycle.take_over import begin, lease_of
 from import_pipeline.rules.status import ImportStatus, ItemStatus, Trigger
 from import_pipeline.settings import SourceSettings, load_settings
 from import_pipeline.sources.items import ImportedItem, ItemsSource

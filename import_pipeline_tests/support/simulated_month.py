@@ -20,7 +20,7 @@ from sqlalchemy import func, select
 
 from import_pipeline.errors import ImportAlreadyRunning, ImportNotFound, InvalidTransition, LeaseLost, UsageError
 from import_pipeline.importer.control import finalize, requests
-from import_pipeline.importer.control.scheduling import RunFate
+from import_pipeline.importer.lifecycle.state import RunFate
 from import_pipeline.rules.status import ENDED, ImportKind, ImportStatus, ItemStatus
 from import_pipeline.tracking import items, leases
 from import_pipeline.tracking.requests import Wish

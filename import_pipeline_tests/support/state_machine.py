@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from import_pipeline.errors import ImportPipelineError
-from import_pipeline.importer.control import finalize, requests
-from import_pipeline.importer.control.scheduling import RunFate, tick
+from import_pipeline.importer.control import finalize, pruning, requests
+from import_pipeline.importer.control.scheduling import tick
 from import_pipeline.importer.control.unlisted import end_cancelled
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.lifecycle.acquire import is_what_was_asked, new_import, prepare
+from import_pipeline.importer.lifecycle.acquire import is_what_was_asked, prepare
+from import_pipeline.importer.lifecycle.create import new_import
+from import_pipeline.importer.lifecycle.state import RunFate
 from import_pipeline.importer.source_loader import configure
 from import_pipeline.rules.status import ENDED, ImportStatus, Trigger
 from import_pipeline.settings import load_settings
@@ -253,7 +255,7 @@ class Unrest(RuleBasedStateMachine):
 
     @rule(days=st.sampled_from([0, 1]))
     def somebody_prunes(self, days):
-        finalize.prune(self.installation, days)
+        pruning.prune(self.installation, days)
 
     # What holds
 

@@ -15,7 +15,8 @@ import httpx
 from sqlalchemy import event
 
 from import_pipeline.errors import ImportPipelineError
-from import_pipeline.importer.execution.run import Run, carry_out
+from import_pipeline.importer.execution.run import carry_out
+from import_pipeline.importer.execution.session import Run
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.testing import CannedTransport, FakeClock

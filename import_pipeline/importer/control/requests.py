@@ -14,7 +14,7 @@ from import_pipeline.errors import ImportNotFound, InvalidTransition, UsageError
 from import_pipeline.importer.control.answers import Answer, Retried
 from import_pipeline.importer.control.unlisted import lease_of
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.lifecycle.acquire import new_import
+from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.lifecycle.workers import living
 from import_pipeline.rules.scheduling import ImportState, coming_slots
 from import_pipeline.rules.status import ENDED, ImportStatus, Trigger

@@ -6,7 +6,6 @@ Each decision is carried out by one guarded statement, so any number of ticks at
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import Enum, auto
 from itertools import islice
 
 from sqlalchemy import Connection
@@ -15,8 +14,9 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import LeaseLost
 from import_pipeline.importer.control.requests import see_to
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.lifecycle.acquire import count_heartbeat_as_now, liveness, new_import
-from import_pipeline.importer.lifecycle.workers import living_shards
+from import_pipeline.importer.lifecycle.acquire import count_heartbeat_as_now
+from import_pipeline.importer.lifecycle.create import new_import
+from import_pipeline.importer.lifecycle.state import Asked, RunFate, Seen, state_of
 from import_pipeline.importer.limiter_usage import Gauges
 from import_pipeline.rules.scheduling import (
     RUN_START,
@@ -34,27 +34,11 @@ from import_pipeline.rules.scheduling import (
 )
 from import_pipeline.rules.slots import end_of_off_time
 from import_pipeline.rules.status import ENDED, ImportStatus, Trigger
-from import_pipeline.tracking import events, imports, requests, resumes, schedules, scheduling
+from import_pipeline.tracking import events, imports, requests, schedules, scheduling
 from import_pipeline.tracking.imports import ImportRow
 
 #: A sensor looks every few seconds: if it has not for so long, none runs.
 SENSOR_LOOKS = timedelta(minutes=2)
-
-
-class RunFate(Enum):
-    """What became of the Dagster run that works on an import."""
-
-    ALIVE = auto()  #: it goes on, as far as Dagster knows
-    GONE = auto()  #: it has ended, or nobody knows it
-    CANCELLED = auto()  #: somebody terminated it, which is a wish to cancel its import
-
-
-class Asked(Enum):
-    """What became of a run that was asked for and has not begun its import."""
-
-    UNKNOWN = auto()  #: Dagster does not know it
-    QUEUED = auto()  #: it is yet to begin
-    ENDED = auto()  #: it has ended
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,17 +57,6 @@ class Tick:
     launches: list[Launch] = field(default_factory=list)
     dead_run_ids: list[str] = field(default_factory=list)
     sentences: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Seen:
-    """What was asked of others about the running import, before the transaction: they may take their time."""
-
-    running: ImportRow | None = None
-    fate: RunFate = RunFate.ALIVE  #: of the Dagster run that works on it
-    waits_for: str | None = None  #: why it stands still, where the store of the limits is still away
-    left_in_vain: int = 0  #: workers in a row whom that store did not answer, though it answered here
-    monotonic: float | None = None  #: the monotonic clock then
 
 
 #: Import's id -> what became of the run that was asked for.
@@ -217,40 +190,6 @@ def _look(
 def _same(row: ImportRow, seen: ImportRow | None) -> bool:
     """Whether the row still has the worker that it had when Dagster was asked."""
     return seen is not None and (row.id, row.fence) == (seen.id, seen.fence)
-
-
-def state_of(
-    connection: Connection,
-    row: ImportRow,
-    source: ImportSource,
-    seen: Seen,
-    now: datetime,
-    answer: Asked = Asked.UNKNOWN,
-) -> ImportState:
-    """What the rules need to know of the import."""
-    running = row.status is ImportStatus.RUNNING
-    terminated = now if seen.fate is RunFate.CANCELLED else None
-    return ImportState(
-        id=row.id,
-        status=row.status,
-        trigger=row.trigger,
-        slot_at=row.slot_at,
-        scheduled_at=row.scheduled_at or row.created_at,
-        run_requested_at=row.run_requested_at,
-        has_started=row.started_at is not None,
-        resumes=resumes.without_progress(connection, row) if running else row.resumes,
-        broke_off=resumes.broke_off(row),
-        blocked_until=row.blocked_until,
-        waits_for=seen.waits_for,
-        left_in_vain=seen.left_in_vain,
-        cancel_requested_at=row.cancel_requested_at or terminated,
-        run_id=row.dagster_run_id,
-        run_is_gone=seen.fate is not RunFate.ALIVE,
-        liveness=liveness(row, source.lease, seen.monotonic) if running else None,
-        others_live=running and any(living_shards(connection, row.id, source.lease, now, seen.monotonic).values()),
-        run_is_queued=answer is Asked.QUEUED,
-        run_ended=answer is Asked.ENDED,
-    )
 
 
 def _apply(

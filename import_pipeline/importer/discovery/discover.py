@@ -13,7 +13,8 @@ from import_pipeline.importer.discovery.list_page import first_request, items_on
 from import_pipeline.importer.discovery.next_page import is_numbered
 from import_pipeline.importer.discovery.page_writer import PageWriter
 from import_pipeline.importer.discovery.pagination import advance, settle
-from import_pipeline.importer.runtime.context import StoredItem, Work
+from import_pipeline.importer.runtime.context import Work
+from import_pipeline.importer.runtime.progress import StoredItem
 from import_pipeline.importer.runtime.response_errors import refused
 from import_pipeline.importer.runtime.sending import ask, describe
 from import_pipeline.ratelimit import BodyRefused

@@ -8,7 +8,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import StatementError
 
 from import_pipeline.contracts import Importable
-from import_pipeline.importer.runtime.context import StoredItem, Work
+from import_pipeline.importer.runtime.context import Work
+from import_pipeline.importer.runtime.progress import StoredItem
 from import_pipeline.tracking import list_pages
 from import_pipeline.tracking.list_pages import Apart, Discovered, Page
 from import_pipeline.tracking.user_rows.row_rescue import store_apart, store_swaps

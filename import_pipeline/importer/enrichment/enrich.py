@@ -18,8 +18,9 @@ from import_pipeline.importer.enrichment.fetch_item import fetch_item
 from import_pipeline.importer.enrichment.item_writer import ItemWriter, Written
 from import_pipeline.importer.file_descriptors import room
 from import_pipeline.importer.runtime.circuit import Gate
-from import_pipeline.importer.runtime.context import StoredItem, Work
+from import_pipeline.importer.runtime.context import Work
 from import_pipeline.importer.runtime.ownership import ClaimLost
+from import_pipeline.importer.runtime.progress import StoredItem
 from import_pipeline.logs import tell
 from import_pipeline.ratelimit import parse_tiers
 from import_pipeline.rules.circuit_breaker import Breaker

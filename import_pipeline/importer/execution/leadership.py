@@ -13,8 +13,9 @@ from sqlalchemy import Connection
 
 from import_pipeline.errors import LeaseLost
 from import_pipeline.importer.execution.phases import lead_on
-from import_pipeline.importer.execution.run import Run
-from import_pipeline.importer.lifecycle.acquire import liveness, take_lead
+from import_pipeline.importer.execution.session import Run
+from import_pipeline.importer.lifecycle.take_over import take_lead
+from import_pipeline.importer.lifecycle.workers import liveness
 from import_pipeline.importer.runtime.context import Work
 from import_pipeline.importer.runtime.database_wait import patience_of
 from import_pipeline.rules.sharding import LEAD, may_take_lead

@@ -4,7 +4,7 @@ import asyncio
 
 from import_pipeline.importer.discovery.discover import discover
 from import_pipeline.importer.enrichment.enrich import enrich
-from import_pipeline.importer.lifecycle.workers import outlast
+from import_pipeline.importer.execution.last_worker import outlast
 from import_pipeline.importer.runtime.context import Work
 from import_pipeline.rules.status import ImportKind
 from import_pipeline.tracking import list_pages

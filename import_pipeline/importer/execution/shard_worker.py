@@ -21,12 +21,14 @@ from import_pipeline.errors import (
     UsageError,
 )
 from import_pipeline.importer.enrichment.enrich import enrich
+from import_pipeline.importer.execution.last_worker import last_word, outlast
 from import_pipeline.importer.execution.leadership import Leadership
 from import_pipeline.importer.execution.limiter_outage import cause_of
-from import_pipeline.importer.execution.run import FATAL, Run, interruptible, leave, part_with
+from import_pipeline.importer.execution.run import FATAL, leave, part_with
+from import_pipeline.importer.execution.session import Run, interruptible
 from import_pipeline.importer.lifecycle.finish import complete, end
 from import_pipeline.importer.lifecycle.notifications import tell_people
-from import_pipeline.importer.lifecycle.workers import last_word, outlast, shard_liveness
+from import_pipeline.importer.lifecycle.workers import shard_liveness
 from import_pipeline.importer.runtime.context import Work, is_listed
 from import_pipeline.importer.runtime.database_wait import patience_of
 from import_pipeline.rules.sharding import LEAD, Turn

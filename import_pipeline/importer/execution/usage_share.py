@@ -1,12 +1,12 @@
 """The import's share of its api's counters."""
 
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from import_pipeline.errors import DatabaseUnavailable, LimiterUnavailable
 from import_pipeline.importer.execution.limiter_outage import Standstill
+from import_pipeline.importer.limiter_usage import SLEEPS_BEFORE, SLEPT_BEFORE, share
 from import_pipeline.importer.runtime.api_client import Api
 from import_pipeline.importer.runtime.context import Work
 from import_pipeline.ratelimit import Usage
@@ -17,38 +17,12 @@ from import_pipeline.tracking.imports import AWAY_SECONDS, RESUMED_AFTER, Import
 from import_pipeline.tracking.request_counters import Sent
 
 SECONDS_BETWEEN_READS = 1.0
-#: With the import since the store has first answered it.
-SLEEPS_BEFORE, SLEPT_BEFORE = "sleeps_before", "slept_before"
 #: The event of a store that was emptied or set back.
 STATE_LOST = "limiter_state_lost"
 LOST = (
     "The store of the limits lost what it knew (a restart, an eviction, a failover). This process has told it again; "
     "requests go on after two seconds."
 )
-
-
-def has_begun(row: ImportRow) -> bool:
-    """Whether the store of the limits has ever answered the import."""
-    return SLEEPS_BEFORE in row.metadata
-
-
-def metered(row: ImportRow, usage: Usage | None) -> ImportRow:
-    """The import as its worker would tell it now: that is a second behind, and a wait may be under way.
-
-    As it stands where the store does not answer, or where its latest worker has not read the counters yet.
-    """
-    if usage is None or not has_begun(row) or RESUMED_AFTER in row.metadata:
-        return row
-    sleeps, slept_seconds = _share(usage, row.metadata[SLEEPS_BEFORE], row.metadata.get(SLEPT_BEFORE))
-    return replace(
-        row,
-        rate_limit_sleeps_count=max(row.rate_limit_sleeps_count, sleeps),
-        total_sleep_seconds=max(row.total_sleep_seconds, slept_seconds),
-    )
-
-
-def _share(usage: Usage, sleeps_before: int, slept_before: float | None) -> tuple[int, float]:
-    return max(0, usage.sleeps - sleeps_before), max(0.0, usage.slept_seconds - (slept_before or 0.0))
 
 
 class Meter:
@@ -163,5 +137,5 @@ class Meter:
         """What the heartbeat writes, with the requests that it counts along."""
         if self._usage is None or self._sleeps_before is None:
             return Pulse(**vars(sent))
-        sleeps, slept_seconds = _share(self._usage, self._sleeps_before, self._slept_before)
+        sleeps, slept_seconds = share(self._usage, self._sleeps_before, self._slept_before)
         return Pulse(**vars(sent), sleeps=sleeps, slept_seconds=slept_seconds, blocked_until=self._usage.paused_until)

@@ -1,27 +1,17 @@
 """Who works on an import at once, and who of them has the last word."""
 
-from collections.abc import Callable, Collection
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
-from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.lifecycle.acquire import liveness, silent_seconds
-from import_pipeline.importer.runtime.context import Work
 from import_pipeline.rules.liveness import Liveness
-from import_pipeline.rules.sharding import LEAD, Turn, turn_of
+from import_pipeline.rules.sharding import LEAD
 from import_pipeline.rules.status import ImportKind
 from import_pipeline.tracking import imports, shards
 from import_pipeline.tracking.imports import ImportRow
-from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.shards import ShardRow
-from import_pipeline.tracking.workers import is_alive
-
-#: Seconds between two looks at those who still work.
-LOOK_SECONDS = 0.1
-#: How long a cancelled import waits for its workers; each reads the wish within a second.
-FAREWELL_SECONDS = 1.6
+from import_pipeline.tracking.workers import is_alive, machine
 
 
 def workers_of(row: ImportRow, source: ImportSource) -> int:
@@ -66,31 +56,23 @@ def living_shards(
     return found
 
 
-async def outlast(work: Work, seats: Callable[[], Collection[int]] | None = None) -> Turn:
-    """With nothing left to do: wait for the others where this worker has the last word; never WAIT.
+def liveness(row: ImportRow, lease_seconds: float, monotonic: float | None = None) -> Liveness:
+    """What this host can tell of the worker of a running import; `monotonic`: that clock now, if known."""
+    heartbeat_at = row.heartbeat_at or row.started_at or row.created_at
+    alive = None
+    if row.host is not None and row.pid is not None:
+        alive = is_alive(row.host, row.pid, seen_at=heartbeat_at, process_began=row.process_began)
+    return Liveness(
+        heartbeat_at=heartbeat_at,
+        lease_seconds=lease_seconds,
+        has_owner=row.pid is not None,
+        process_alive=alive,
+        silent_seconds=silent_seconds(row.host, row.heartbeat_monotonic, monotonic),
+    )
 
-    `seats` gives the numbers that this worker has now; without it there is the one of its lease.
-    """
-    while not work.stop.asked.is_set():
-        others = await work.write(living, work.row.id, work.lease.seconds, work.clock.now(), work.clock.monotonic())
-        turn = turn_of([work.lease.shard or LEAD] if seats is None else seats(), others)
-        if turn is not Turn.WAIT:
-            return turn
-        await work.clock.sleep(LOOK_SECONDS)
-    return Turn.LEAVE
 
-
-async def last_word(
-    installation: Installation, row: ImportRow, lease: Lease, seats: Collection[int] | None = None
-) -> Turn:
-    """After a wish to cancel: give the others the moment that they need to leave; END also where they do not."""
-    clock = installation.clock
-    until = clock.monotonic() + FAREWELL_SECONDS
-    while clock.monotonic() < until:
-        with installation.database.read() as connection:
-            others = living(connection, row.id, lease.seconds, clock.now(), clock.monotonic())
-        turn = turn_of(seats or [lease.shard or LEAD], others)
-        if turn is not Turn.WAIT:
-            return turn
-        await clock.sleep(LOOK_SECONDS)
-    return Turn.END
+def silent_seconds(host: str | None, heard: float | None, monotonic: float | None) -> float | None:
+    """The time since a heartbeat of a process of this host, by its monotonic clock; None if that cannot tell."""
+    if host != machine() or heard is None or monotonic is None or monotonic < heard:
+        return None
+    return monotonic - heard

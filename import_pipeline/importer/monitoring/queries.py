@@ -7,9 +7,8 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
-from import_pipeline.importer.execution.usage_share import metered
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.limiter_usage import Gauges
+from import_pipeline.importer.limiter_usage import Gauges, metered
 from import_pipeline.importer.monitoring.stalled import vacancy_of
 from import_pipeline.importer.monitoring.view import ImportView, Outlook, moments_wanted, outlook_of, view_of
 from import_pipeline.ratelimit import Usage

@@ -6,9 +6,8 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
-from import_pipeline.importer.control.scheduling import Seen, state_of
-from import_pipeline.importer.lifecycle.acquire import liveness
-from import_pipeline.importer.lifecycle.workers import living_shards
+from import_pipeline.importer.lifecycle.state import Seen, state_of
+from import_pipeline.importer.lifecycle.workers import liveness, living_shards
 from import_pipeline.rules.liveness import Liveness
 from import_pipeline.rules.resumes import MAX_RESUMES, too_often
 from import_pipeline.rules.scheduling import RUN_START, End, Fail, Resume, Wait, next_of_running

@@ -1,22 +1,23 @@
 """What the actions of one import share while it runs."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
 from import_pipeline.clock import Chance, Clock
 from import_pipeline.contracts import ImportSource
-from import_pipeline.errors import ImportPipelineError
 from import_pipeline.importer.runtime.api_client import Api
 from import_pipeline.importer.runtime.circuit import Gate
 from import_pipeline.importer.runtime.database_wait import DatabaseWait
 from import_pipeline.importer.runtime.ownership import Assurance
+from import_pipeline.importer.runtime.progress import Listener, Silence
 from import_pipeline.importer.runtime.request_counter import Uncounted
+from import_pipeline.importer.runtime.stop import Stop
 from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking import events, imports
 from import_pipeline.tracking.database.engine import Database
@@ -25,70 +26,6 @@ from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease
 
 T = TypeVar("T")
-
-#: How long answers in flight are waited for when the work is to end; a wish to cancel is to end it within 2 s.
-GRACE_SECONDS = 0.5
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StoredItem:
-    """An item whose details are stored, and what that took; an item that the list brought whole took no try."""
-
-    external_id: str
-    tries: int = 0
-    request_seconds: float | None = None  #: from its sending to the head of its answer
-    http_status: int | None = None
-
-
-class Listener(Protocol):
-    """Who wants to hear of progress while it happens. Called in the writer's thread, after the commit."""
-
-    def page_stored(self, external_ids: Sequence[str]) -> None:
-        """A list page is stored."""
-        ...
-
-    def items_stored(self, items: Sequence[StoredItem]) -> None:
-        """Those items' details are stored."""
-        ...
-
-
-class Silence:
-    """The listener that nobody listens with."""
-
-    def page_stored(self, external_ids: Sequence[str]) -> None:
-        """A list page is stored."""
-
-    def items_stored(self, items: Sequence[StoredItem]) -> None:
-        """Those items' details are stored."""
-
-
-class Stop:
-    """The wish that the work ends: the first reason counts. Nothing new is begun after it.
-
-    `cut` is called once, with the seconds that answers in flight are still waited for.
-    """
-
-    def __init__(self, cut: Callable[[float], object]) -> None:
-        self.asked = asyncio.Event()
-        self.reason: ImportPipelineError | None = None
-        self._cut = cut
-        self._actions: list[Callable[[], object]] = []
-
-    def then(self, action: Callable[[], object]) -> None:
-        """Call that as soon as it is asked for; now, where it has been."""
-        if self.asked.is_set():
-            action()
-        else:
-            self._actions.append(action)
-
-    def ask(self, reason: ImportPipelineError, grace_seconds: float = GRACE_SECONDS) -> None:
-        """Ask for it, on the event loop."""
-        if self.reason is None:
-            self.reason = reason
-            self.asked.set()
-            for action in self._actions:
-                action()
-            self._cut(grace_seconds)
 
 
 @dataclass(kw_only=True)

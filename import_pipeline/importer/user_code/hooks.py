@@ -18,7 +18,7 @@ import httpx
 from import_pipeline.contracts import Connector
 from import_pipeline.errors import HookFailed
 from import_pipeline.importer.excerpts import MOST_SAID, excerpt, meet_answer, oddities
-from import_pipeline.importer.user_code.interruption import RUNNING_HOOKS, HookInterrupted
+from import_pipeline.importer.user_code.running_hooks import RUNNING_HOOKS, HookInterrupted
 from import_pipeline.wording import visible
 
 T = TypeVar("T")

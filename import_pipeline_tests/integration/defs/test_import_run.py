@@ -9,7 +9,7 @@ import pytest
 from import_pipeline import buckets
 from import_pipeline.defs.build import build_import_definitions
 from import_pipeline.defs.resources import RateLimitedApiResource
-from import_pipeline.importer.lifecycle.acquire import new_import
+from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.ratelimit.protocol import StoreError
 from import_pipeline.rules.status import ImportKind, Trigger

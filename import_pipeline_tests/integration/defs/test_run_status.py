@@ -7,7 +7,7 @@ import pytest
 
 from import_pipeline.defs import names
 from import_pipeline.defs.run_status import asked_of, fate_of
-from import_pipeline.importer.control.scheduling import Asked, RunFate
+from import_pipeline.importer.lifecycle.state import Asked, RunFate
 
 STATUS = dg.DagsterRunStatus
 

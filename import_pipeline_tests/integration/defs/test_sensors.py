@@ -11,7 +11,8 @@ from import_pipeline.defs.build import build_import_definitions
 from import_pipeline.examples.application_items import after_items
 from import_pipeline.importer.control import requests
 from import_pipeline.importer.installation import open_for
-from import_pipeline.importer.lifecycle.acquire import lease_of, new_import
+from import_pipeline.importer.lifecycle.create import new_import
+from import_pipeline.importer.lifecycle.take_over import lease_of
 from import_pipeline.rules.status import Trigger
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.tracking import imports, leases

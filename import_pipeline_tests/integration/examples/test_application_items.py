@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from import_pipeline.examples.application_items import Item, after_items, carry_over
-from import_pipeline.importer.lifecycle.acquire import new_import
+from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.rules.status import Trigger
 from import_pipeline.sources.items import ImportedItem, ItemsSource
 from import_pipeline.tracking import imports

@@ -7,7 +7,8 @@ import pytest
 
 from import_pipeline.cli import main
 from import_pipeline.importer.installation import open_installation
-from import_pipeline.importer.lifecycle.acquire import begin, lease_of, new_import
+from import_pipeline.importer.lifecycle.create import new_import
+from import_pipeline.importer.lifecycle.take_over import begin, lease_of
 from import_pipeline.rules.status import SHOWN, Trigger
 from import_pipeline.tracking import imports
 from import_pipeline.tracking.workers import Worker

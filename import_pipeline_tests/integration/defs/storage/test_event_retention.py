@@ -21,7 +21,7 @@ from import_pipeline.defs.storage.classes import event_retention, store_material
 from import_pipeline.defs.storage.event_retention import drop_by_age, drop_stored, drop_superseded
 from import_pipeline.defs.storage.postgres_schema import has_tables
 from import_pipeline.importer.installation import open_installation
-from import_pipeline.importer.lifecycle.acquire import new_import
+from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.rules.status import Trigger
 from import_pipeline.settings import load_settings
 from import_pipeline.tracking import imports

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import create_engine, event, select, text
 
-from import_pipeline.importer.control import finalize, requests
+from import_pipeline.importer.control import finalize, pruning, requests
 from import_pipeline.importer.control.shard_supervisor import look_after
 from import_pipeline.importer.control.unlisted import end_cancelled
 from import_pipeline.importer.lifecycle.acquire import count_heartbeat_as_now
@@ -113,7 +113,7 @@ ACTIONS = {
     "retry": (with_a_failure, lambda life, number: requests.retry(life.installation, number)),
     "delete": (old, lambda life, number: requests.delete(life.installation, number)),
     "finalize": (with_nothing_left, lambda life, number: finalize.finalize(life.installation, number)),
-    "prune": (old, lambda life, _: finalize.prune(life.installation, 30, batch=1)),
+    "prune": (old, lambda life, _: pruning.prune(life.installation, 30, batch=1)),
     "a tick of the sensor": (stalled, lambda life, _: life.tick()),
     "shards that the sensor launches": (running, lambda life, _: look_after(life.installation, life.source)),
     "imports of others that the sensor ends": (

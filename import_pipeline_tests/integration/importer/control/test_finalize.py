@@ -8,8 +8,9 @@ from sqlalchemy import select
 
 from import_pipeline.errors import UsageError
 from import_pipeline.importer.control import finalize as upkeep
-from import_pipeline.importer.control import requests
-from import_pipeline.importer.lifecycle.acquire import new_import, prepare
+from import_pipeline.importer.control import pruning, requests
+from import_pipeline.importer.lifecycle.acquire import prepare
+from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.summary import summarize
 from import_pipeline.rules.status import ImportKind, ItemStatus, Trigger
 from import_pipeline.tracking import retention
@@ -229,7 +230,7 @@ def test_what_a_deleted_import_has_met_is_not_gone_by_an_earlier_one(life):
 
 def test_old_item_rows_are_dropped_in_batches_and_failed_ones_kept(life):
     def prune(days):
-        return upkeep.prune(life.installation, days, batch=4)
+        return pruning.prune(life.installation, days, batch=4)
 
     old = begun(life)
     old.discover(*numbers(12))
@@ -267,10 +268,10 @@ def test_a_source_may_have_its_old_item_rows_dropped_bit_by_bit(life):
     life.go_on(days=3)
     keeps, drops = copy.copy(life.source), copy.copy(life.source)
     drops.prune_days = 2
-    assert upkeep.prune_by_age(life.installation, keeps) == 0
+    assert pruning.prune_by_age(life.installation, keeps) == 0
     # An import takes at least one batch, and each call does two.
-    assert [upkeep.prune_by_age(life.installation, drops) for _ in range(3)] == [4, 2, 0]
-    assert upkeep.prune(life.installation, 2, source="another") == 0
+    assert [pruning.prune_by_age(life.installation, drops) for _ in range(3)] == [4, 2, 0]
+    assert pruning.prune(life.installation, 2, source="another") == 0
 
 
 def test_rows_that_a_waiting_or_running_retry_needs_are_kept_and_told(life):
@@ -281,7 +282,7 @@ def test_rows_that_a_waiting_or_running_retry_needs_are_kept_and_told(life):
     life.go_on(days=1)
 
     def is_kept():
-        dropped, kept = upkeep.prune(life.installation, 0), upkeep.kept_rows(life.installation, 0)
+        dropped, kept = pruning.prune(life.installation, 0), pruning.kept_rows(life.installation, 0)
         return (dropped, kept, life.item_counts(old.row.id)) == (0, [old.row.id], {ItemStatus.PENDING: 2})
 
     assert is_kept(), "while it waits"
@@ -289,5 +290,5 @@ def test_rows_that_a_waiting_or_running_retry_needs_are_kept_and_told(life):
     assert is_kept(), "while it runs"
     running.end(CANCELLED)
     life.go_on(days=1)
-    assert upkeep.prune(life.installation, 0) == 2
-    assert upkeep.kept_rows(life.installation, 0) == []
+    assert pruning.prune(life.installation, 0) == 2
+    assert pruning.kept_rows(life.installation, 0) == []

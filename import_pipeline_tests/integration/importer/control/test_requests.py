@@ -8,8 +8,8 @@ from sqlalchemy import func, select
 
 from import_pipeline.errors import ImportCancelled, ImportNotFound, InvalidTransition, UsageError
 from import_pipeline.importer.control import requests as wishes
-from import_pipeline.importer.control.scheduling import RunFate
 from import_pipeline.importer.execution.heartbeat import Heartbeat
+from import_pipeline.importer.lifecycle.state import RunFate
 from import_pipeline.rules.status import ImportKind, ImportStatus
 from import_pipeline.sources.items import ImportedItem
 from import_pipeline.tracking import requests, scheduling

@@ -6,7 +6,8 @@ import pytest
 
 from import_pipeline.errors import ImportAlreadyRunning, LeaseLost
 from import_pipeline.importer.control import requests
-from import_pipeline.importer.control.scheduling import Launch, RunFate, is_off_now, slots_to_come
+from import_pipeline.importer.control.scheduling import Launch, is_off_now, slots_to_come
+from import_pipeline.importer.lifecycle.state import RunFate
 from import_pipeline.tracking import leases
 from import_pipeline.tracking.requests import Wish
 from import_pipeline_tests.support.lifecycle import (

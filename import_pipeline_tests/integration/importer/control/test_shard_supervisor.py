@@ -9,7 +9,7 @@ from import_pipeline.cli.output import formatting
 from import_pipeline.errors import LeaseLost, UsageError
 from import_pipeline.importer.control import finalize, requests
 from import_pipeline.importer.control.shard_supervisor import ShardLaunch, look_after
-from import_pipeline.importer.execution.run import Run
+from import_pipeline.importer.execution.session import Run
 from import_pipeline.importer.execution.shard_worker import carry_out_shard
 from import_pipeline.importer.limiter_usage import Gauges
 from import_pipeline.importer.monitoring.queries import look_at, view_in

@@ -5,7 +5,7 @@ import pytest
 
 from import_pipeline import buckets, run_import
 from import_pipeline.defs.build import build_import_definitions
-from import_pipeline.importer.lifecycle.acquire import new_import
+from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.rules.status import ItemStatus, Trigger
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.tracking import imports, item_numbers, list_pages

@@ -16,9 +16,11 @@ from sqlalchemy import update
 
 from import_pipeline import run_import
 from import_pipeline.errors import ImportAlreadyRunning, ImportInterrupted
-from import_pipeline.importer.execution.run import Run, carry_out
+from import_pipeline.importer.execution.run import carry_out
+from import_pipeline.importer.execution.session import Run
 from import_pipeline.importer.installation import open_installation
-from import_pipeline.importer.lifecycle.acquire import new_import, prepare
+from import_pipeline.importer.lifecycle.acquire import prepare
+from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.rules.resumes import Standing
 from import_pipeline.rules.status import ImportStatus, Trigger

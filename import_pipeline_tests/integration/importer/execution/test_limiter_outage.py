@@ -13,10 +13,12 @@ from import_pipeline.cli.progress_display import remark
 from import_pipeline.errors import LimiterUnavailable
 from import_pipeline.importer.control.scheduling import Launch, tick
 from import_pipeline.importer.execution.limiter_health import EVICTS
-from import_pipeline.importer.execution.run import Run, carry_out
+from import_pipeline.importer.execution.run import carry_out
+from import_pipeline.importer.execution.session import Run
 from import_pipeline.importer.execution.usage_share import STATE_LOST
 from import_pipeline.importer.installation import open_installation
-from import_pipeline.importer.lifecycle.acquire import new_import, prepare
+from import_pipeline.importer.lifecycle.acquire import prepare
+from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.limiter_usage import Gauges
 from import_pipeline.importer.monitoring.queries import follow
 from import_pipeline.importer.runtime.api_client import open_api

@@ -7,7 +7,8 @@ import pytest
 
 from import_pipeline.errors import LeaseLost, LimiterUnavailable
 from import_pipeline.importer.control.shard_supervisor import look_after
-from import_pipeline.importer.execution.run import Run, carry_out
+from import_pipeline.importer.execution.run import carry_out
+from import_pipeline.importer.execution.session import Run
 from import_pipeline.importer.execution.shard_worker import carry_out_shard
 from import_pipeline.importer.monitoring.stalled import vacancy_of
 from import_pipeline.importer.runtime.api_client import open_api

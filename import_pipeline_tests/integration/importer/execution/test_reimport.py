@@ -15,9 +15,11 @@ from starlette.routing import Route
 from import_pipeline import ImportableMixin, run_import
 from import_pipeline.errors import LeaseLost
 from import_pipeline.importer.control.requests import retry
-from import_pipeline.importer.execution.run import Run, carry_out
+from import_pipeline.importer.execution.run import carry_out
+from import_pipeline.importer.execution.session import Run
 from import_pipeline.importer.installation import open_installation
-from import_pipeline.importer.lifecycle.acquire import new_import, prepare
+from import_pipeline.importer.lifecycle.acquire import prepare
+from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.rules.status import Trigger
 from import_pipeline.sources.items import ImportedItem, ItemsSource

@@ -9,10 +9,14 @@ from sqlalchemy import event
 from import_pipeline import run_import
 from import_pipeline.errors import HeartbeatFailed, ImportAlreadyRunning, LeaseLost
 from import_pipeline.importer.control import requests
-from import_pipeline.importer.control.scheduling import Asked, RunFate, tick
-from import_pipeline.importer.execution.run import Run, carry_out
+from import_pipeline.importer.control.scheduling import tick
+from import_pipeline.importer.execution.run import carry_out
+from import_pipeline.importer.execution.session import Run
 from import_pipeline.importer.installation import open_installation
-from import_pipeline.importer.lifecycle.acquire import begin, new_import, prepare
+from import_pipeline.importer.lifecycle.acquire import prepare
+from import_pipeline.importer.lifecycle.create import new_import
+from import_pipeline.importer.lifecycle.state import Asked, RunFate
+from import_pipeline.importer.lifecycle.take_over import begin
 from import_pipeline.rules.status import Trigger
 from import_pipeline.tracking import imports, resumes, shards
 from import_pipeline.tracking.leases import Lease

@@ -11,7 +11,8 @@ from import_pipeline.importer.execution.usage_share import Meter
 from import_pipeline.importer.limiter_usage import Gauges
 from import_pipeline.importer.monitoring.queries import follow
 from import_pipeline.importer.runtime.api_client import open_api
-from import_pipeline.importer.runtime.context import Stop, Work
+from import_pipeline.importer.runtime.context import Work
+from import_pipeline.importer.runtime.stop import Stop
 from import_pipeline.ratelimit.protocol import SECOND, Ask, Outcome, Settled, Wanted
 from import_pipeline.testing import CannedTransport, MemoryPermits
 from import_pipeline.tracking import events

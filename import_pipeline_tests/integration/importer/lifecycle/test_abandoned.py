@@ -8,7 +8,9 @@ import pytest
 
 from import_pipeline import run_import
 from import_pipeline.importer.installation import open_installation
-from import_pipeline.importer.lifecycle.acquire import begin, is_what_was_asked, new_import, prepare
+from import_pipeline.importer.lifecycle.acquire import is_what_was_asked, prepare
+from import_pipeline.importer.lifecycle.create import new_import
+from import_pipeline.importer.lifecycle.take_over import begin
 from import_pipeline.rules.status import ImportKind, Trigger
 from import_pipeline.tracking import imports, scheduling
 from import_pipeline.tracking.workers import Worker, machine, this_process

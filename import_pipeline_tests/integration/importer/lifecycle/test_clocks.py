@@ -11,7 +11,9 @@ from import_pipeline.clock import SystemClock
 from import_pipeline.errors import ImportAlreadyRunning
 from import_pipeline.importer.control import finalize, requests
 from import_pipeline.importer.execution.heartbeat import Heartbeat
-from import_pipeline.importer.lifecycle.acquire import begin, new_import, prepare
+from import_pipeline.importer.lifecycle.acquire import prepare
+from import_pipeline.importer.lifecycle.create import new_import
+from import_pipeline.importer.lifecycle.take_over import begin
 from import_pipeline.importer.lifecycle.workers import living
 from import_pipeline.importer.monitoring.queries import view_in
 from import_pipeline.importer.monitoring.view import as_json

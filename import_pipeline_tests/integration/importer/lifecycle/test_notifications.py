@@ -13,7 +13,8 @@ from sqlalchemy import select
 from import_pipeline import run_import
 from import_pipeline.errors import ApiBlocked
 from import_pipeline.importer.control import finalize
-from import_pipeline.importer.execution.run import Run, _pause
+from import_pipeline.importer.execution.run import _pause
+from import_pipeline.importer.execution.session import Run
 from import_pipeline.importer.lifecycle import notifications
 from import_pipeline.importer.lifecycle.notifications import tell_people
 from import_pipeline.rules.notifications import TRIES

@@ -16,7 +16,8 @@ from sqlalchemy import text
 
 from import_pipeline.errors import ImportAlreadyRunning, InvalidTransition, LeaseLost
 from import_pipeline.importer.control import requests as wishes
-from import_pipeline.importer.lifecycle.acquire import begin, new_import
+from import_pipeline.importer.lifecycle.create import new_import
+from import_pipeline.importer.lifecycle.take_over import begin
 from import_pipeline.rules.status import ImportStatus, Trigger
 from import_pipeline.tracking import claims, imports, requests, scheduling
 from import_pipeline.tracking.database.engine import Database

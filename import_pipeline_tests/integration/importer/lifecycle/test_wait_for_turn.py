@@ -4,7 +4,7 @@ import pytest
 
 from import_pipeline import run_import
 from import_pipeline.errors import ImportAlreadyRunning
-from import_pipeline.importer.lifecycle.acquire import new_import
+from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.lifecycle.wait_for_turn import Turn
 from import_pipeline.rules.status import ImportKind, ImportStatus, Trigger
 from import_pipeline.tracking import imports

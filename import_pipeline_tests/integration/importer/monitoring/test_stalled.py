@@ -8,9 +8,8 @@ import pytest
 
 from import_pipeline.cli import doctor_checks
 from import_pipeline.importer.control import finalize, requests
-from import_pipeline.importer.execution.usage_share import SLEEPS_BEFORE, SLEPT_BEFORE
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.limiter_usage import Gauges
+from import_pipeline.importer.limiter_usage import SLEEPS_BEFORE, SLEPT_BEFORE, Gauges
 from import_pipeline.importer.monitoring.queries import view_in
 from import_pipeline.importer.monitoring.stalled import Vacancy, vacancy_of
 from import_pipeline.ratelimit.protocol import SECOND, Ask, Wanted

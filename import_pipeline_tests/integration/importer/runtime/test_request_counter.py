@@ -7,9 +7,11 @@ import httpx
 import pytest
 
 from import_pipeline.importer.execution.heartbeat import Heartbeat
-from import_pipeline.importer.execution.run import Run, carry_out
+from import_pipeline.importer.execution.run import carry_out
+from import_pipeline.importer.execution.session import Run
 from import_pipeline.importer.installation import open_installation
-from import_pipeline.importer.lifecycle.acquire import new_import, prepare
+from import_pipeline.importer.lifecycle.acquire import prepare
+from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.runtime.api_client import Tally, open_api
 from import_pipeline.importer.runtime.request_counter import Uncounted
 from import_pipeline.rules.status import Trigger

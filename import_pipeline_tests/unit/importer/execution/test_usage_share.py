@@ -2,7 +2,7 @@
 
 import pytest
 
-from import_pipeline.importer.execution.usage_share import SLEEPS_BEFORE, SLEPT_BEFORE, metered
+from import_pipeline.importer.limiter_usage import SLEEPS_BEFORE, SLEPT_BEFORE, metered
 from import_pipeline.ratelimit import Usage
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking.imports import RESUMED_AFTER

@@ -9,8 +9,9 @@ import time
 import pytest
 
 from import_pipeline.errors import ImportInterrupted
+from import_pipeline.importer.execution.signals import end_of, handle_signals
 from import_pipeline.importer.user_code.hooks import ANYTHING, call_hook
-from import_pipeline.importer.user_code.interruption import HookInterrupted, end_of, signals
+from import_pipeline.importer.user_code.running_hooks import HookInterrupted
 
 SOON = 0.05  # seconds
 LONG = 60.0
@@ -47,7 +48,7 @@ def told_from_outside():
 
 async def run_until_told(body, heard):
     """Run the hook beside other work, as fetchers do, while the process is told to end."""
-    with signals(asyncio.get_running_loop(), lambda: heard.append("interrupt"), hook_seconds=SOON):
+    with handle_signals(asyncio.get_running_loop(), lambda: heard.append("interrupt"), hook_seconds=SOON):
         async with asyncio.TaskGroup() as group:
             group.create_task(asyncio.sleep(LONG))
             with told_from_outside():
@@ -69,7 +70,7 @@ def test_a_hook_that_returns_is_not_disturbed():
     heard = asyncio.Event()
 
     async def work():
-        with signals(asyncio.get_running_loop(), heard.set, hook_seconds=LONG):
+        with handle_signals(asyncio.get_running_loop(), heard.set, hook_seconds=LONG):
             call_hook(Row(lambda: os.kill(os.getpid(), signal.SIGTERM)), "populate", returns=ANYTHING)
             await heard.wait()
 

@@ -1,15 +1,15 @@
-"""How a process is told to end, and which error of several it ends with."""
+"""Handle SIGINT, SIGTERM and SIGHUP while an import runs, and pick the error that it ends with."""
 
 import asyncio
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from import_pipeline.errors import ImportPipelineError
+from import_pipeline.importer.user_code.running_hooks import RUNNING_HOOKS, HookInterrupted
 
 #: Seconds between a signal and the end of a hook that does not return, and between two tries to end it.
 HOOK_SECONDS = 0.5
@@ -22,38 +22,8 @@ def endings() -> list[signal.Signals]:
     return [signal.SIGINT, signal.SIGTERM, *heard]
 
 
-class HookInterrupted(BaseException):
-    """The process is told to end, and a hook of the source holds the event loop. No hook should catch it."""
-
-
-class _RunningHooks:
-    """The hooks that run in the main thread now; only there can a signal end one."""
-
-    def __init__(self) -> None:
-        self._began: list[float] = []
-
-    @contextmanager
-    def one_more(self) -> Iterator[None]:
-        """While this lasts, a hook runs."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        self._began.append(time.monotonic())
-        try:
-            yield
-        finally:
-            self._began.pop()
-
-    def seconds(self) -> float:
-        """How long the outermost of them has run; 0 if none runs."""
-        return time.monotonic() - self._began[0] if self._began else 0.0
-
-
-RUNNING_HOOKS = _RunningHooks()
-
-
 @contextmanager
-def signals(
+def handle_signals(
     loop: asyncio.AbstractEventLoop, interrupt: Callable[[], None], hook_seconds: float = HOOK_SECONDS
 ) -> Iterator[None]:
     """SIGINT, SIGTERM and SIGHUP interrupt, as long as this lasts and where this is the main thread.
@@ -100,11 +70,11 @@ def signals(
 
 def end_of(group: BaseExceptionGroup[BaseException], asked: ImportPipelineError | None) -> BaseException:
     """The error that the work ends with: the reason that it was asked to stop for, if that has interrupted a hook."""
-    error = leaf(group)
+    error = first_own_error(group)
     return asked if asked is not None and isinstance(error, HookInterrupted) else error
 
 
-def leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def first_own_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The first error of ours in a group, else the first of all."""
-    leaves = [leaf(error) if isinstance(error, BaseExceptionGroup) else error for error in group.exceptions]
+    leaves = [first_own_error(error) if isinstance(error, BaseExceptionGroup) else error for error in group.exceptions]
     return next((error for error in leaves if isinstance(error, ImportPipelineError)), leaves[0])

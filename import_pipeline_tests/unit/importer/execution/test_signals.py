@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from import_pipeline.importer.user_code.interruption import endings, signals
+from import_pipeline.importer.execution.signals import endings, handle_signals
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_no_reminder_of_a_signal_comes_after_the_work_has_ended(monkeypatch):
     before = signal.signal(signal.SIGTERM, lambda *_: late.append(1))
     try:
         with closing(asyncio.new_event_loop()) as loop:
-            with signals(loop, lambda: None, hook_seconds=0.001):
+            with handle_signals(loop, lambda: None, hook_seconds=0.001):
                 signal.raise_signal(signal.SIGTERM)
                 while not began:
                     time.sleep(0.001)

@@ -1,0 +1,41 @@
+"""The Dagster schedule of a source: its slots as cron."""
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from import_pipeline.contracts import ImportSource
+from import_pipeline.defs import names
+from import_pipeline.defs.sensors import _launches
+from import_pipeline.rules.slots import Slots
+
+
+def build_schedule(source: ImportSource) -> dg.ScheduleDefinition:
+    """Ticks at the slots of the source's time zone."""
+
+    @dg.schedule(
+        name=names.schedule(source.name),
+        job_name=names.job(source.name),
+        cron_schedule=crons(source.timetable),
+        execution_timezone=source.time_zone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=(
+            f"Imports {source.name} at {source.timetable}. Of several missed slots only the latest runs. "
+            "Stop it to stop the slots; what people ask for goes on."
+        ),
+    )
+    def at_the_slots(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        yield from _launches(source, context, schedule_is_on=True)
+
+    return at_the_slots
+
+
+def crons(slots: Slots) -> str | Sequence[str]:
+    """The slots as a cron line, or as several where they differ in the minute of the hour.
+
+    Changes of the clocks are seen to by the rules, whatever a line makes of them.
+    """
+    minutes = sorted({at.minute for at in slots.times})
+    hours = {minute: ",".join(str(at.hour) for at in slots.times if at.minute == minute) for minute in minutes}
+    lines = [f"{minute} {hours[minute]} * * *" for minute in minutes]
+    return lines[0] if len(lines) == 1 else lines

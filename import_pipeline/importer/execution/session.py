@@ -1,0 +1,184 @@
+"""Run the phases of an import under its heartbeat, its signals and its usage share."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from import_pipeline.contracts import ImportSource
+from import_pipeline.errors import (
+    DatabaseUnavailable,
+    HeartbeatFailed,
+    ImportCancelled,
+    ImportInterrupted,
+    ImportPipelineError,
+    LeaseLost,
+    LimiterUnavailable,
+)
+from import_pipeline.importer.execution.heartbeat import Heartbeat
+from import_pipeline.importer.execution.limiter_health import note_eviction
+from import_pipeline.importer.execution.signals import end_of, handle_signals
+from import_pipeline.importer.execution.usage_share import Meter
+from import_pipeline.importer.installation import Installation
+from import_pipeline.importer.lifecycle.workers import workers_of
+from import_pipeline.importer.runtime.api_client import Api, open_api
+from import_pipeline.importer.runtime.context import Work
+from import_pipeline.importer.runtime.ownership import Assurance
+from import_pipeline.importer.runtime.progress import Listener, Silence
+from import_pipeline.importer.runtime.stop import GRACE_SECONDS, Stop
+from import_pipeline.importer.user_code.running_hooks import HookInterrupted
+from import_pipeline.tracking.imports import ImportRow, Pulse
+from import_pipeline.tracking.leases import Lease
+from import_pipeline.tracking.workers import Worker, this_process
+
+T = TypeVar("T")
+
+
+#: What is done with each beat, in its transaction.
+Also = Callable[[Connection, ImportRow, Pulse], None]
+
+
+def nothing_else(connection: Connection, row: ImportRow, pulse: Pulse) -> None:
+    """Do nothing beside a beat."""
+
+
+@dataclass(kw_only=True)
+class Run:
+    """How an import is to be carried out by this process.
+
+    `is_cancelled` is asked when the process is told to end: whether somebody wished the import cancelled, or only this
+    process stopped. `connect` opens the API; the default does it by the source's settings. Where it does so with less
+    patience than the source has, a longer pause leaves the import to another run, which goes on when it is over.
+    """
+
+    installation: Installation
+    source: ImportSource
+    run_id: str | None = None
+    listener: Listener = field(default_factory=Silence)
+    is_cancelled: Callable[[], bool] = lambda: False
+    connect: Callable[[], AbstractAsyncContextManager[Api]] | None = None
+    worker: Worker = field(default_factory=this_process)
+    on_api: Callable[[Api], None] = lambda api: None  #: told once, when the API is open
+    on_lead: Callable[[str], None] = lambda run_id: None  #: hears the run that led before, once a shard leads
+    began: float | None = field(default=None, init=False)  #: by the monotonic clock
+
+
+async def interruptible(
+    run: Run, row: ImportRow, lease: Lease, phases: Callable[[Work], Awaitable[T]], also: Also = nothing_else
+) -> T:
+    """Work until the phases are done, or until a signal, the heartbeat or an answer asks to stop; raise that reason.
+
+    What is in flight then gets a moment to be answered and stored; nothing new is begun.
+    """
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    stop = Stop(lambda seconds: loop.call_later(seconds, task.cancel) if task is not None else None)
+
+    def interrupt() -> None:
+        cancelled = run.is_cancelled()
+        stop.ask(ImportCancelled("its Dagster run was terminated") if cancelled else ImportInterrupted(INTERRUPTED))
+
+    def end_soon(error: ImportPipelineError) -> None:
+        loop.call_soon_threadsafe(stop.ask, error, 0.0 if isinstance(error, LeaseLost) else GRACE_SECONDS)
+
+    with handle_signals(loop, interrupt):
+        try:
+            result = await _work(run, row, lease, stop, end_soon, phases, also)
+        except asyncio.CancelledError:
+            if stop.reason is None:
+                raise
+        except HookInterrupted:
+            await asyncio.sleep(0)  # until the loop has heard of the signal, too
+            if stop.reason is None:
+                raise
+        except BaseExceptionGroup as group:
+            raise end_of(group, stop.reason) from group
+    if stop.reason is not None:
+        raise stop.reason from None
+    return result
+
+
+INTERRUPTED = "the process was told to end; the import is kept as it is, and the next run goes on with it"
+
+
+async def _work(
+    run: Run,
+    row: ImportRow,
+    lease: Lease,
+    stop: Stop,
+    on_end: Callable[[ImportPipelineError], object],
+    phases: Callable[[Work], Awaitable[T]],
+    also: Also,
+) -> T:
+    installation = run.installation
+    connect = run.connect or partial(open_api, run.source, installation.settings, installation.clock)
+    async with connect() as api:
+        run.on_api(api)
+        stop.then(api.limiter.grant_no_more)  # what is sent now would be cut before its answer, and be asked for again
+        work = _work_of(run, row, lease, api, stop)
+        meter = Meter(api, row)
+        work.assurance = Assurance(installation.clock, lease.seconds)
+        heartbeat = Heartbeat(
+            installation.database,
+            lease,
+            installation.clock,
+            pulse=lambda connection: meter.pulse(work.uncounted.take(connection)),
+            on_end=on_end,
+            began=run.began,
+            patience_seconds=run.source.max_outage,
+            also=also,
+            assurance=work.assurance,
+        )
+        work.assurance.beat_now = heartbeat.beat_now
+        try:
+            with heartbeat:
+                await meter.start(work)
+                await note_eviction(work, installation.settings)
+                return await _metered(meter, work, phases)
+        finally:
+            work.close()
+            with suppress(LimiterUnavailable):
+                await meter.read()
+            _settle(heartbeat, stop)
+
+
+def _settle(heartbeat: Heartbeat, stop: Stop) -> None:
+    """Count what is not counted yet; a failure of that does not hide the reason of a stop."""
+    try:
+        with suppress(LeaseLost, DatabaseUnavailable, ImportCancelled):
+            heartbeat.settle()
+    except HeartbeatFailed:
+        if stop.reason is None:
+            raise
+
+
+def _work_of(run: Run, row: ImportRow, lease: Lease, api: Api, stop: Stop) -> Work:
+    return Work(
+        source=run.source,
+        database=run.installation.database,
+        row=row,
+        lease=lease,
+        api=api,
+        clock=run.installation.clock,
+        chance=run.installation.chance,
+        listener=run.listener,
+        stop=stop,
+        workers=workers_of(row, run.source),
+    )
+
+
+async def _metered(meter: Meter, work: Work, phases: Callable[[Work], Awaitable[T]]) -> T:
+    """The phases, while the meter watches them; what it reads at their end is noted."""
+    watcher = asyncio.create_task(meter.watch(work))
+    try:
+        result = await phases(work)
+        with suppress(LimiterUnavailable):
+            await meter.read()
+        await meter.note(work)
+        return result
+    finally:
+        watcher.cancel()

@@ -1,0 +1,54 @@
+"""Create imports: the row of an import as a caller asked for it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from import_pipeline.contracts import ImportSource
+from import_pipeline.errors import UsageError
+from import_pipeline.redaction import SECRETS
+from import_pipeline.rules.status import ImportKind, Trigger
+from import_pipeline.tracking.history import importable_type
+from import_pipeline.tracking.imports import NewImport
+
+
+def new_import(
+    source: ImportSource,
+    trigger: Trigger,
+    *,
+    kind: ImportKind = ImportKind.FULL,
+    fresh: bool = False,
+    limit: int | None = None,
+    only: Sequence[str] = (),
+    shards: int | None = None,
+    numbers: Sequence[tuple[int, int]] = (),
+    retry_of: int | None = None,
+    slot_at: datetime | None = None,
+    scheduled_at: datetime | None = None,
+    by: str | None = None,
+) -> NewImport:
+    """An import of the source as it was asked for.
+
+    Chosen ids, ranges of numbers (of buckets), or another import's leftovers make it a selection. Raises UsageError for
+    an id that is a secret: it would be sent to the API, and stored.
+    """
+    if any(SECRETS.knows(each) for each in only):
+        raise UsageError(f"{source.name}: one of the chosen ids is a secret of the settings; choose ids of items")
+    ranges = [list(each) for each in numbers]
+    asked = {
+        "fresh": fresh or None,
+        "limit": limit,
+        "only": list(only) or None,
+        "numbers": ranges or None,
+        "shards": shards,
+    }
+    return NewImport(
+        source=source.name,
+        importable_type=importable_type(source.model),
+        kind=ImportKind.SELECTION if only or ranges or retry_of else kind,
+        trigger=trigger,
+        slot_at=slot_at,
+        scheduled_at=slot_at or scheduled_at,
+        requested_by=by,
+        retry_of=retry_of,
+        metadata={name: value for name, value in asked.items() if value is not None},
+    )

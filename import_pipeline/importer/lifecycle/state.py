@@ -1,0 +1,77 @@
+"""Read an import row into the state that the scheduling rules decide on."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+
+from sqlalchemy import Connection
+
+from import_pipeline.contracts import ImportSource
+from import_pipeline.importer.lifecycle.workers import liveness, living_shards
+from import_pipeline.rules.scheduling import (
+    ImportState,
+)
+from import_pipeline.rules.status import ImportStatus
+from import_pipeline.tracking import resumes
+from import_pipeline.tracking.imports import ImportRow
+
+
+class RunFate(Enum):
+    """What became of the Dagster run that works on an import."""
+
+    ALIVE = auto()  #: it goes on, as far as Dagster knows
+    GONE = auto()  #: it has ended, or nobody knows it
+    CANCELLED = auto()  #: somebody terminated it, which is a wish to cancel its import
+
+
+class Asked(Enum):
+    """What became of a run that was asked for and has not begun its import."""
+
+    UNKNOWN = auto()  #: Dagster does not know it
+    QUEUED = auto()  #: it is yet to begin
+    ENDED = auto()  #: it has ended
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What was asked of others about the running import, before the transaction: they may take their time."""
+
+    running: ImportRow | None = None
+    fate: RunFate = RunFate.ALIVE  #: of the Dagster run that works on it
+    waits_for: str | None = None  #: why it stands still, where the store of the limits is still away
+    left_in_vain: int = 0  #: workers in a row whom that store did not answer, though it answered here
+    monotonic: float | None = None  #: the monotonic clock then
+
+
+def state_of(
+    connection: Connection,
+    row: ImportRow,
+    source: ImportSource,
+    seen: Seen,
+    now: datetime,
+    answer: Asked = Asked.UNKNOWN,
+) -> ImportState:
+    """What the rules need to know of the import."""
+    running = row.status is ImportStatus.RUNNING
+    terminated = now if seen.fate is RunFate.CANCELLED else None
+    return ImportState(
+        id=row.id,
+        status=row.status,
+        trigger=row.trigger,
+        slot_at=row.slot_at,
+        scheduled_at=row.scheduled_at or row.created_at,
+        run_requested_at=row.run_requested_at,
+        has_started=row.started_at is not None,
+        resumes=resumes.without_progress(connection, row) if running else row.resumes,
+        broke_off=resumes.broke_off(row),
+        blocked_until=row.blocked_until,
+        waits_for=seen.waits_for,
+        left_in_vain=seen.left_in_vain,
+        cancel_requested_at=row.cancel_requested_at or terminated,
+        run_id=row.dagster_run_id,
+        run_is_gone=seen.fate is not RunFate.ALIVE,
+        liveness=liveness(row, source.lease, seen.monotonic) if running else None,
+        others_live=running and any(living_shards(connection, row.id, source.lease, now, seen.monotonic).values()),
+        run_is_queued=answer is Asked.QUEUED,
+        run_ended=answer is Asked.ENDED,
+    )

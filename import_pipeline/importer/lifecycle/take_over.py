@@ -1,0 +1,151 @@
+"""Start an import, or take it over from a worker that is gone. Both give this worker the lease."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from import_pipeline.clock import Clock
+from import_pipeline.contracts import ImportSource
+from import_pipeline.errors import ImportAlreadyRunning, LeaseLost
+from import_pipeline.importer.lifecycle.workers import liveness
+from import_pipeline.importer.runtime.database_wait import patience_of
+from import_pipeline.rules.resumes import MAX_RESUMES, too_often
+from import_pipeline.rules.status import ImportStatus, said_of_end
+from import_pipeline.tracking import events, imports, resumes, scheduling
+from import_pipeline.tracking.database.engine import Database
+from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.leases import Lease
+from import_pipeline.tracking.workers import Worker
+
+
+def begin(
+    database: Database, source: ImportSource, import_id: int, worker: Worker, clock: Clock, run_id: str | None
+) -> ImportRow:
+    """Start the scheduled import, or take it over where its worker is gone; it is this worker's then.
+
+    Raises ImportAlreadyRunning, InvalidTransition, or LeaseLost where another process was faster; an import that this
+    process made for itself is deleted then: it would never be started.
+    """
+    now = clock.now()
+    try:
+        return _begin(database, source, import_id, worker, now, clock.monotonic(), run_id)
+    except (ImportAlreadyRunning, LeaseLost):
+        database.transact(lambda connection: scheduling.withdraw(connection, import_id, worker), patience_of(source))
+        raise
+
+
+def _begin(
+    database: Database,
+    source: ImportSource,
+    import_id: int,
+    worker: Worker,
+    now: datetime,
+    monotonic: float,
+    run_id: str | None,
+) -> ImportRow:
+    patience = patience_of(source)
+
+    def unit(connection: Connection) -> ImportRow:
+        found = imports.get(connection, import_id, locked=True)  # the second of two finds the first at work
+        if found.status is ImportStatus.RUNNING:
+            return _take_over(connection, source, found, worker, now, monotonic, run_id)
+        return _start(connection, source, found, worker, now, run_id)
+
+    try:
+        return database.transact(unit, patience)
+    except IntegrityError:
+        # The partial unique index spoke: another process started an import of this source since.
+        other = database.transact(lambda connection: imports.running(connection, source.name), patience, read_only=True)
+        if other is None:
+            raise LeaseLost(f"{source.name}: another import ran at the same moment and has ended; try again") from None
+        raise already_running(source, other) from None
+
+
+def lease_of(row: ImportRow, source: ImportSource, worker: Worker) -> Lease:
+    """The right to write that comes with having started or taken over the import."""
+    return Lease(import_id=row.id, fence=row.fence, worker=worker.id, seconds=source.lease)
+
+
+def already_running(source: ImportSource, row: ImportRow) -> ImportAlreadyRunning:
+    """The error that says which import is in the way."""
+    return ImportAlreadyRunning(
+        source.name,
+        import_id=row.id,
+        since=row.started_at or row.created_at,
+        where=f"{row.host or 'no host'}, process {row.pid or 'none'}",
+        run_id=row.dagster_run_id,
+        takeover=liveness(row, source.lease).said_of_takeover(),
+    )
+
+
+def _start(
+    connection: Connection, source: ImportSource, row: ImportRow, worker: Worker, now: datetime, run_id: str | None
+) -> ImportRow:
+    other = imports.running(connection, source.name)
+    if other is not None:
+        raise already_running(source, other)
+    started = imports.start(connection, row.id, worker, now, run_id)
+    events.note(connection, row.id, now, events.STARTED, f"Started by process {worker.pid} on {worker.host}.")
+    return started
+
+
+def _take_over(
+    connection: Connection,
+    source: ImportSource,
+    row: ImportRow,
+    worker: Worker,
+    now: datetime,
+    monotonic: float,
+    run_id: str | None,
+) -> ImportRow:
+    if not liveness(row, source.lease, monotonic).is_dead(now):
+        raise already_running(source, row)
+    taken = imports.take_over(connection, row, worker, now, run_id)
+    sentence = f"Process {worker.pid} on {worker.host} goes on: {_why_taken(row, taken)}."
+    events.note(connection, row.id, now, "import_resumed", sentence, run_before=row.dagster_run_id)
+    return taken
+
+
+def take_lead(
+    connection: Connection,
+    source: ImportSource,
+    row: ImportRow,
+    worker: Worker,
+    now: datetime,
+    run_id: str | None,
+    shard: int,
+) -> ImportRow | None:
+    """The lead of an import whose lead is gone, for a shard that works on; None where it ends here instead, as failed.
+
+    Raises LeaseLost where another worker was faster.
+    """
+    if is_hopeless(connection, row):
+        end_stalled(connection, row, now, ImportStatus.FAILED, too_often(row.resumes, resumes.broke_off(row)))
+        return None
+    taken = imports.take_over(connection, row, worker, now, run_id, was_deserted=False)
+    sentence = f"Process {worker.pid} on {worker.host} leads on, as shard {shard}: {_why_taken(row, taken)}."
+    events.note(connection, row.id, now, "import_resumed", sentence, run_before=row.dagster_run_id)
+    return taken
+
+
+def _why_taken(row: ImportRow, taken: ImportRow) -> str:
+    broke_off = resumes.broke_off(row)
+    count = f"resume {taken.resumes} of {MAX_RESUMES} without progress"
+    if broke_off is not None:
+        return f"the process before it broke off with {broke_off} ({count})"
+    if row.pid is None:
+        return "the process before it has let go of it"
+    return f"process {row.pid} is gone ({count})"
+
+
+def end_stalled(connection: Connection, row: ImportRow, now: datetime, status: ImportStatus, reason: str) -> None:
+    imports.end_deserted(connection, row, now, status, reason)
+    events.note(connection, row.id, now, f"import_{status}", said_of_end(reason, status))
+
+
+def is_hopeless(connection: Connection, row: ImportRow) -> bool:
+    """Tell if a dead import was resumed too often without getting on; a worker that left in order is no such sign."""
+    if row.resumes < MAX_RESUMES or (row.pid is None and resumes.broke_off(row) is None):
+        return False
+    return resumes.without_progress(connection, row) >= MAX_RESUMES
