@@ -54,10 +54,10 @@ _HOMES = {
     "UtcDateTime": "contracts",
     "buckets": "rules.partitions",
     "next_link": "contracts",
-    "open_api": "importer.api",
+    "open_api": "importer.runtime.api_client",
     "path_segment": "contracts",
     "per_item": "rules.partitions",
-    "run_import": "importer.python",
+    "run_import": "importer.run_import",
 }
 
 

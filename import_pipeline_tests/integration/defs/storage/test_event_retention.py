@@ -17,7 +17,8 @@ from sqlalchemy import text
 from import_pipeline.cli import main
 from import_pipeline.defs import names
 from import_pipeline.defs.instance import open_instance
-from import_pipeline.defs.storage.classes import event_retention, store_materializations
+from import_pipeline.defs.storage import event_retention
+from import_pipeline.defs.storage.classes import store_materializations
 from import_pipeline.defs.storage.event_retention import drop_by_age, drop_stored, drop_superseded
 from import_pipeline.defs.storage.postgres_schema import has_tables
 from import_pipeline.importer.installation import open_installation
