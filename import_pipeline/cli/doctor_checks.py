@@ -194,7 +194,7 @@ def store(settings: Settings) -> Told:
     if not settings.redis_url:
         return Told(message=f"SQLite, for this machine only: {settings.limits_path}")
     state = inspect_redis(settings.redis_url)
-    if state.replicated:
+    if state.replicated or state.is_cluster:
         raise LimiterUnavailable(f"{redact(settings.redis_url)}: {weaknesses(state)[0]}")
     notes = [*weaknesses(state), *skew(state.seconds, time.time(), "Redis's")]
     return Told(message=f"Redis answers: {redact(settings.redis_url)}", notes=tuple(notes))

@@ -50,9 +50,12 @@ SETTINGS: tuple[Setting[Any], ...] = (
     Setting(
         name="REDIS_URL",
         parse=parsers.redis_url,
-        expected="redis://host:6379/0, rediss://… or unix://…",
+        expected="redis://host:6379/0, rediss://…, unix://… or redis+cluster://host:6379,host:6379",
         default="SQLite in the state folder (one machine)",
-        meaning="the store of the shared limits; needed as soon as two machines share them",
+        meaning=(
+            "the store of the shared limits; needed as soon as two machines share them; "
+            "a Redis Cluster as `redis+cluster://host:6379,host:6379`"
+        ),
         secret=True,
     ),
     Setting(

@@ -101,10 +101,23 @@ def hook_url(raw: str) -> str:
 
 def redis_url(raw: str) -> str:
     """What the redis library can connect to."""
-    parts = urlsplit(raw)
-    if parts.scheme not in {"redis", "rediss", "unix"} or parts.port == 0:
-        raise ValueError(raw)
+    for server in redis_servers(raw):
+        parts = urlsplit(server)
+        if parts.scheme not in {"redis", "rediss", "unix"} or parts.port == 0:
+            raise ValueError(raw)
+        if server != raw and (not parts.hostname or parts.scheme == "unix" or parts.path not in {"", "/", "/0"}):
+            raise ValueError(raw)  # a cluster has no other database
     return raw
+
+
+def redis_servers(url: str) -> tuple[str, ...]:
+    """Return the address of each server that `url` names: several for a cluster, `redis+cluster://host:1,host:2`."""
+    parts = urlsplit(url)
+    scheme = parts.scheme.removesuffix("+cluster")
+    if scheme == parts.scheme:
+        return (url,)
+    user, at, names = parts.netloc.rpartition("@")
+    return tuple(parts._replace(scheme=scheme, netloc=f"{user}{at}{name}").geturl() for name in names.split(","))
 
 
 def token(raw: str) -> str:

@@ -35,6 +35,7 @@ from import_pipeline.testing import CannedTransport
         ("postgresql://u:p:q@db/x", "postgresql://u:***@db/x"),
         ("postgresql://u@db/x", "postgresql://***@db/x"),
         ("redis://limits:hunter2@cache:6379/0", "redis://limits:***@cache:6379/0"),
+        ("redis+cluster://limits:hunter2@one:1,two:2", "redis+cluster://limits:***@one:1,two:2"),
         ("GET https://a.test/x?token=abc&page=2", "GET https://a.test/x?token=***&page=2"),
         ("https://a.test/x?page=2&api_key=abc#top", "https://a.test/x?page=2&api_key=***#top"),
         ("https://a.test/x?X-Amz-Signature=abc&b=1", "https://a.test/x?X-Amz-Signature=***&b=1"),

@@ -23,7 +23,7 @@ SECRET = "planted-secret"
 FOLDER = "a folder"
 SOURCES = "module:NAME, such as my_sources:SOURCES"
 DATABASE = "postgresql://user:password@host/name or sqlite:///path"
-REDIS = "redis://host:6379/0, rediss://… or unix://…"
+REDIS = "redis://host:6379/0, rediss://…, unix://… or redis+cluster://host:6379,host:6379"
 PORT = "a port from 1 to 65535"
 BASE_URL = "an address such as https://api.example.com, with no query in it"
 LIMITS = "tiers of up to a year such as '500/20 second; 2000/100 second; 20 concurrent', or the word none"
@@ -58,6 +58,10 @@ BAD_VALUES = [
     ("DATABASE_URL", "sqlite:///:memory:", DATABASE, HIDDEN),
     ("REDIS_URL", "localhost:6379", REDIS, HIDDEN),
     ("REDIS_URL", "redis://localhost:port", REDIS, HIDDEN),
+    ("REDIS_URL", "redis+cluster://one:7000,two:0", REDIS, HIDDEN),
+    ("REDIS_URL", "redis+cluster://one:7000/3", REDIS, HIDDEN),
+    ("REDIS_URL", "redis+cluster://", REDIS, HIDDEN),
+    ("REDIS_URL", "unix+cluster:///run/redis", REDIS, HIDDEN),
     ("SOURCE_API_PORT", "0", PORT, "'0'"),
     ("SOURCE_API_PORT", "http", PORT, "'http'"),
     ("DAGSTER_PORT", "65536", PORT, "'65536'"),

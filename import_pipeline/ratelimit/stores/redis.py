@@ -6,11 +6,10 @@ from importlib.resources import files
 from urllib.parse import quote
 
 from limits.storage import RedisStorage
-from redis import Redis, RedisError
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+from redis.exceptions import RedisClusterException
 
 from import_pipeline.ratelimit.protocol import Ask, Exchange
+from import_pipeline.ratelimit.redis_client import ERRORS, ClusterClient, client_of
 from import_pipeline.ratelimit.stores.redis_errors import store_error
 
 PARTS = ("1_state", "2_trials", "2_found", "3_places", "4_learning", "5_settle", "6_grant", "7_store")
@@ -22,7 +21,13 @@ COMMAND_SECONDS = 0.5
 class RedisPermits(RedisStorage):
     """`limits`' own Redis storage under the schemes `permits+redis` (…), and a store of permits. Thread-safe."""
 
-    STORAGE_SCHEME = ["permits+redis", "permits+rediss", "permits+unix"]
+    STORAGE_SCHEME = [
+        "permits+redis",
+        "permits+rediss",
+        "permits+unix",
+        "permits+redis+cluster",
+        "permits+rediss+cluster",
+    ]
     PREFIX = "import_pipeline"
     blocks = True
 
@@ -36,19 +41,13 @@ class RedisPermits(RedisStorage):
         script: str = SCRIPT,
         wrap_exceptions: bool = False,
     ) -> None:
-        # The client is given whole: `limits` passes options through untyped, and a retry is an object.
-        self._client = Redis.from_url(
-            uri.removeprefix("permits+"),
-            socket_timeout=command_seconds,
-            socket_connect_timeout=command_seconds,
-            retry=Retry(NoBackoff(), 0),  # the dispatcher tries again, with what it knows by then
-        )
-        super().__init__(
-            uri.removeprefix("permits+"),
-            connection_pool=self._client.connection_pool,
-            key_prefix=key_prefix,
-            wrap_exceptions=wrap_exceptions,
-        )
+        # As `limits`' storage of a cluster does: the client is made here, its options would be passed through untyped.
+        super(RedisStorage, self).__init__(uri, wrap_exceptions=wrap_exceptions)
+        self.key_prefix, self.target_server = key_prefix, "redis"
+        self.dependency = self.dependencies["redis"].module
+        self._client = client_of(uri.removeprefix("permits+"), command_seconds)
+        self.storage = self._client
+        self.initialize_storage(uri)
         self._script = self._client.register_script(script)
         self._monotonic = monotonic
         self._known: dict[tuple[str, str], tuple[int, int, float]] = {}  # -> epoch, moment last seen, when it was asked
@@ -60,7 +59,9 @@ class RedisPermits(RedisStorage):
         elapsed = int((asked_at - before) * 1_000_000)
         try:
             reply = self._script(keys=self.keys(ask.api), args=arguments(ask, epoch, seen, elapsed))
-        except RedisError as error:
+        except ERRORS as error:
+            if isinstance(error, RedisClusterException):
+                self.close()  # none of the nodes that are known answers, but the address may name others
             raise store_error(error) from error
         now, epoch, wait, pause, probing, lost, emptied, *rest = map(int, reply)
         hits, sleeps, slept, part, flying, at_once, found, counted, *rest = rest
@@ -95,7 +96,10 @@ class RedisPermits(RedisStorage):
 
     def close(self) -> None:
         """Close all connections; the next step opens one again."""
-        self._client.connection_pool.disconnect()
+        if isinstance(self._client, ClusterClient):
+            self._client.close()
+        else:
+            self._client.connection_pool.disconnect()
 
 
 def arguments(ask: Ask, epoch: int, seen: int, elapsed: int) -> list[str | int]:

@@ -14,6 +14,7 @@ from redis.exceptions import (
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
+    RedisClusterException,
     RedisError,
     TryAgainError,
 )
@@ -38,7 +39,8 @@ LASTING = {
     "WRONGPASS": "refuses the user or the password in REDIS_URL",
     "NOAUTH": "wants a password: write it into REDIS_URL",
     "NOPERM": "does not let this user run the limits' script: allow +@scripting +@read +@write ~import_pipeline:*",
-    "MOVED": "is a node of a Redis Cluster, and the limits need a single server: name one in REDIS_URL",
+    "MOVED": "is a node of a Redis Cluster: let REDIS_URL begin with redis+cluster:// (rediss+cluster:// with TLS)",
+    "SINGLE": "is a single server, no Redis Cluster: let REDIS_URL begin with redis:// (rediss:// with TLS)",
 }
 TLS = "and REDIS_URL do not agree about TLS ({}): rediss:// is with TLS, redis:// without"
 HANDSHAKE = "does not answer a TLS handshake in time: if it speaks no TLS, REDIS_URL begins with redis://"
@@ -57,8 +59,11 @@ WORDS: tuple[tuple[type[RedisError], str], ...] = (
 )
 
 
-def store_error(error: RedisError) -> StoreError:
+def store_error(error: RedisError | RedisClusterException) -> StoreError:
     """Return the error of the limits' store for one of Redis."""
+    if isinstance(error, RedisClusterException):
+        said = next((each for each in _causes(error) if isinstance(each, RedisError)), None)
+        return store_error(said or ClusterDownError(str(error)))  # without one, a part of the slots has no node
     word = _word(error)
     if word in PASSING:
         return StoreError(f"the Redis of the limits {PASSING[word]}")
@@ -77,6 +82,8 @@ def _word(error: RedisError) -> str:
     found = next((word for kind, word in WORDS if isinstance(error, kind)), text.partition(" ")[0])
     if isinstance(error, AuthenticationError) and found not in LASTING:
         return "NOAUTH" if "required" in text or "already authenticated" in text else "WRONGPASS"
+    if "cluster support disabled" in text:
+        return "SINGLE"
     return "MOVED" if "cluster mode" in text else found
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from redis import Redis, RedisError
 
 from import_pipeline.errors import LimiterUnavailable
+from import_pipeline.ratelimit.redis_client import ERRORS, is_cluster, primaries
 from import_pipeline.ratelimit.stores.redis_errors import store_error
 from import_pipeline.redaction import redact
 
@@ -23,26 +24,36 @@ class RedisState:
     appends: bool  #: whether each write goes to a file at once
     save: str | None  #: when snapshots are written; empty: never
     replicated: bool  #: whether it is a replica, which takes no writes
-    is_cluster: bool = False  #: whether it is a node of a cluster, which may send us elsewhere
+    is_cluster: bool = False  #: whether it is a node of a cluster that is addressed as a single server
 
 
 def inspect_redis(url: str) -> RedisState:
-    """Ask the server. Raises LimiterUnavailable."""
+    """Ask the server; of a cluster, all that take writes, and return the first that is weak. Raises LimiterUnavailable.
+
+    Any of them may keep the limits of an api.
+    """
+    states = []
     try:
-        with Redis.from_url(url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS) as client:
-            seconds, microseconds = client.time()
-            info: Mapping[str, Any] = client.info()
-            return RedisState(
-                seconds=seconds + microseconds / 1_000_000,
-                evicts=info.get("maxmemory", 0) > 0 and info.get("maxmemory_policy") != "noeviction",
-                policy=str(info.get("maxmemory_policy")),
-                appends=bool(info.get("aof_enabled")),
-                save=_save(client),
-                replicated=info.get("role") == "slave",
-                is_cluster=bool(info.get("cluster_enabled")),
-            )
-    except RedisError as error:
+        for server in primaries(url, ANSWER_SECONDS):
+            with server as client:
+                states.append(_ask(client, is_known_cluster=is_cluster(url)))
+    except ERRORS as error:
         raise LimiterUnavailable(redact(str(store_error(error)))) from error
+    return max(states, key=lambda state: len(weaknesses(state)))
+
+
+def _ask(client: "Redis", *, is_known_cluster: bool) -> RedisState:
+    seconds, microseconds = client.time()
+    info: Mapping[str, Any] = client.info()
+    return RedisState(
+        seconds=seconds + microseconds / 1_000_000,
+        evicts=info.get("maxmemory", 0) > 0 and info.get("maxmemory_policy") != "noeviction",
+        policy=str(info.get("maxmemory_policy")),
+        appends=bool(info.get("aof_enabled")),
+        save=_save(client),
+        replicated=info.get("role") == "slave",
+        is_cluster=bool(info.get("cluster_enabled")) and not is_known_cluster,
+    )
 
 
 def _save(client: "Redis") -> str | None:
@@ -66,7 +77,7 @@ def weaknesses(state: RedisState) -> list[str]:
     if state.replicated:
         found.append("it is a replica: name the primary in REDIS_URL, nothing can be written here")
     if state.is_cluster:
-        found.append("it is a node of a Redis Cluster, which may move the limits' keys: name a single server instead")
+        found.append("it is a node of a Redis Cluster: let REDIS_URL begin with redis+cluster://")
     if state.evicts:
         found.append(eviction(state))
     if not state.appends and state.save == "":
