@@ -1,15 +1,26 @@
 """Dagster's own commands in a checkout, with nothing set but the API's address and a state folder."""
 
 import re
+import shlex
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
-from import_pipeline_tests.acceptance.outside import events_of, rows, stats, tracking
+from import_pipeline_tests.acceptance.outside import BIN, CommandLine, events_of, rows, stats, tracking
 from import_pipeline_tests.support.forked_cli import serve
 
+README = Path(__file__).parents[2] / "README.md"
 DEFINITIONS = ("-m", "import_pipeline.definitions")
 CHECKS = {"all_items_imported", "no_unexpected_429", "counts_agree_with_the_source", "nothing_failed_for_good"}
+
+
+@pytest.fixture
+def launcher(checkout):
+    """The `dg` command, given at the top of the checkout."""
+    line = CommandLine(checkout, str(BIN / "dg"))
+    yield line
+    line.end_all()
 
 
 def contents(folder: Path):
@@ -26,22 +37,30 @@ def own_warnings(text):
     ]
 
 
+def documented_launches():
+    """The arguments of each `dg launch` in the README, as a shell would split them."""
+    lines = re.findall(r"^dg (launch .*)$", README.read_text(), re.MULTILINE)
+    return [shlex.split(line, comments=True) for line in lines]
+
+
 def test_the_documented_commands_work_at_the_top_of_a_checkout_and_leave_it_as_it_was(
-    dagster, instance, checkout, home
+    dagster, launcher, instance, checkout, home
 ):
     before = contents(checkout)
     with serve("--items", "20", "--limits", "none") as url:
         dagster.environment |= {"ITEMS_BASE_URL": url}
+        launcher.environment = dagster.environment
+        everything, one = documented_launches()
         said = [dagster.run("definitions", "validate", "-w", "workspace.yaml")]
-        said += [dagster.run("job", "execute", *DEFINITIONS, "-j", "import_items")]
+        said += [launcher.run(*everything)]
         assert stats(url)["details"] == 20
-        one = ("--select", "enriched_items", "--partition", "17")
-        said += [dagster.run("asset", "materialize", *DEFINITIONS, *one)]
+        said += [launcher.run(*one)]
         assert stats(url)["repeated_details"] == {"17": 2}
         said += [dagster.run("asset", "materialize", *DEFINITIONS, "--select", "discovered_items")]
         assert stats(url)["details"] == 21
     assert contents(checkout) == before
     assert [own_warnings(each.out + each.err) for each in said] == [[], [], [], []]
+    assert [each for each in said[1:3] if "SupersessionWarning" in each.err] == []
     kinds = rows(tracking(home), "SELECT kind, status FROM imports ORDER BY id")
     assert [(row["kind"], row["status"]) for row in kinds] == [
         ("full", "completed"),

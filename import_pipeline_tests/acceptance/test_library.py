@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from import_pipeline_tests.acceptance.outside import DAGSTER, CommandLine, rows, tracking
+from import_pipeline_tests.acceptance.outside import BIN, DAGSTER, CommandLine, rows, tracking
 from import_pipeline_tests.support.forked_cli import serve
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "packaging.md"
+ROOT = Path(__file__).parents[2]
+DOCUMENT = ROOT / "docs" / "packaging.md"
 
 
 def write_project(folder):
@@ -19,6 +20,16 @@ def write_project(folder):
         path.write_text(text)
     [config] = re.findall(r"^```yaml\n(.*?)^```$", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
     (folder / "dagster.yaml").write_text(config)
+
+
+@pytest.mark.nightly
+def test_the_examples_pass_the_strict_check_of_types(folder):
+    """Those of the library's document, and the first source on the package's page."""
+    write_project(folder)
+    [first] = re.findall(r"^```python\n(.*?)^```$", (ROOT / "PACKAGE.md").read_text(), re.MULTILINE | re.DOTALL)
+    (folder / "my_sources.py").write_text(first)
+    checked = CommandLine(folder, str(BIN / "mypy")).run("--strict", "--explicit-package-bases", ".")
+    assert "no issues found in 3 source files" in checked.out
 
 
 @pytest.mark.nightly
