@@ -1,11 +1,11 @@
-# make install | demo | up | test | check | nightly | audit | bench-install | lock
+# make install | demo | up | test | check | nightly | versions | audit | bench-install | lock
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: install demo up test check nightly audit bench-install lock clean
+.PHONY: install demo up test check nightly versions audit bench-install lock clean
 install: $(VENV)/installed
 
 # The stamp is newer than the lock exactly when what the lock names is installed.
@@ -33,6 +33,11 @@ test: install
 
 nightly: install
 	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -m "nightly or not nightly"
+	$(MAKE) versions
+
+# The wheel on each Python that it names, with the lowest and the newest versions of what it needs; takes uv.
+versions: install
+	$(BIN)/python scripts/versions.py
 
 check: install
 	$(BIN)/ruff check .

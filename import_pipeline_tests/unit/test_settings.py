@@ -16,6 +16,7 @@ from import_pipeline.settings import (
     load_settings,
     variable_prefix,
 )
+from import_pipeline.sources import items
 
 ROOT = Path(__file__).parents[2]
 SECRET = "planted-secret"
@@ -355,7 +356,7 @@ def test_the_readme_has_every_setting_with_its_meaning_and_default():
 
 def test_the_readme_shows_the_whole_file_of_the_example_source():
     blocks = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-    assert (ROOT / "import_pipeline" / "sources" / "items.py").read_text() in blocks
+    assert Path(items.__file__).read_text() in blocks
 
 
 @pytest.mark.parametrize("name", ["a%20b", "a?b"])
