@@ -17,6 +17,7 @@ from import_pipeline.errors import ImportNotFound
 from import_pipeline.importer.control import finalize as upkeep
 from import_pipeline.importer.control import pruning, requests
 from import_pipeline.importer.control.pauses import lift_pause
+from import_pipeline.importer.control.rescheduling import Asked, slot_of
 from import_pipeline.importer.control.scheduling import is_off_now, slots_to_come, tick
 from import_pipeline.importer.control.unlisted import end_cancelled
 from import_pipeline.importer.installation import Installation, open_installation
@@ -57,7 +58,7 @@ def _tell(sentence: str, as_json: bool, **values: Any) -> None:
     click.echo(json.dumps({"message": sentence, **values}) if as_json else sentence)
 
 
-def _tell_asked(installation: Installation, source: str, asked: requests.Asked, promise: str, as_json: bool) -> None:
+def _tell_asked(installation: Installation, source: str, asked: Asked, promise: str, as_json: bool) -> None:
     """The outcome of a request for a run: recorded, or made by an earlier one already."""
     sentence = asked.already or f"Wish {asked.id} is written down: {_when(installation, source, promise)}."
     slot_at = asked.slot_at.isoformat() if asked.slot_at else None
@@ -89,13 +90,15 @@ def request(source: str, fresh: bool, shards: int | None, reason: str | None, ye
 
 @click.command()
 @click.argument("source")
+@click.option("--slot", help="The slot to move, as `schedule --json` prints it; else the next one.")
 @reason
 @as_json
-def reschedule(source: str, reason: str | None, as_json: bool) -> None:
+def reschedule(source: str, slot: str | None, reason: str | None, as_json: bool) -> None:
     """Move the next slot's import of SOURCE to now. Its slot is spent; the one after it stays."""
     with open_installation() as installation:
         found = installation.source(source)
-        asked = requests.request_run(installation, found, Wish.RESCHEDULE, by=_who(), reason=reason)
+        meant = slot_of(slot)
+        asked = requests.request_run(installation, found, Wish.RESCHEDULE, slot_at=meant, by=_who(), reason=reason)
         _tell_asked(installation, source, asked, "the sensor starts the next slot's import now", as_json)
 
 
@@ -164,6 +167,7 @@ def resume(source: str, as_json: bool) -> None:
             "api": lifted.api,
             "paused_until": lifted.paused_until and lifted.paused_until.isoformat(),
             "import_ids": list(lifted.imports),
+            "already": lifted.paused_until is None,
         }
         _tell(sentence, as_json, **values)
 

@@ -8,6 +8,7 @@ from starlette.responses import RedirectResponse, Response
 
 from import_pipeline.importer.control import requests
 from import_pipeline.importer.control.pauses import lift_pause
+from import_pipeline.importer.control.rescheduling import slot_of
 from import_pipeline.panel.context import panel_of
 from import_pipeline.panel.security import LOGIN, LOGIN_SECONDS, cookie, local_path, read_form
 from import_pipeline.tracking import imports
@@ -36,7 +37,8 @@ def run(request: Request, form: Form) -> str:
     source = installation.source(form.get("source", ""))
     wish = Wish.RESCHEDULE if form.get("mode") == Wish.RESCHEDULE else Wish.NEW
     fresh = wish is Wish.NEW and form.get("fresh") == "yes"
-    asked = requests.request_run(installation, source, wish, fresh=fresh, by=WHO, reason=_reason(form))
+    slot_at = slot_of(form.get(f"slot:{source.name}")) if wish is Wish.RESCHEDULE else None
+    asked = requests.request_run(installation, source, wish, fresh=fresh, slot_at=slot_at, by=WHO, reason=_reason(form))
     return "/?done=already" if asked.already else f"/?done={wish}"
 
 

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from import_pipeline.errors import ImportNotFound, InvalidTransition, Unavailable, UsageError
+from import_pipeline.importer.control.rescheduling import next_slot
 from import_pipeline.importer.monitoring.queries import look_at, look_at_all
 from import_pipeline.panel.context import panel_of
 from import_pipeline.panel.security import FOR_PROGRAMS, local_path
@@ -62,7 +63,10 @@ def show_import(request: Request) -> Response:
 def confirm_run(request: Request) -> Response:
     """Which source, NEW or RESCHEDULE: the explanation of each, and the button."""
     panel = panel_of(request)
-    sources = [(source.name, source.model.__table__.name) for source in panel.installation.sources]
+    installation = panel.installation
+    now = installation.clock.now()
+    with installation.database.read() as connection:  # the form carries the slots that its reader sees
+        sources = [(each.name, next_slot(connection, each, now)) for each in installation.sources]
     wanted = request.query_params.get("source")
     chosen = wanted if wanted in dict(sources) else next(iter(dict(sources)), None)
     return panel.draw(request, "run.html", {"sources": sources, "chosen": chosen})

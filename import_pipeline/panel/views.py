@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from import_pipeline.importer.control.requests import keeps_slot
+from import_pipeline.importer.control.rescheduling import keeps_slot
 from import_pipeline.importer.monitoring.queries import PAGE_SIZE, Listing, Look
 from import_pipeline.importer.monitoring.view import ImportView, left_of
 from import_pipeline.panel import formatting

@@ -6,7 +6,7 @@ With `imports`, `pages` and `claims`: the ledger.
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, not_, or_, select, update
 
 from import_pipeline.rules.status import ENDED, ImportStatus, Trigger
 from import_pipeline.tracking import events
@@ -139,10 +139,12 @@ def of_slot(connection: Connection, source: str, slot_at: datetime) -> ImportRow
     return found[0] if found else None
 
 
-def moved(connection: Connection, source: str) -> ImportRow | None:
-    """The import that a person has moved to now and that has not started yet."""
-    waiting = (imports.c.source == source, imports.c.status == ImportStatus.SCHEDULED)
-    found = rows(connection, select(imports).where(*waiting, imports.c.trigger == Trigger.RESCHEDULE))
+def moved(connection: Connection, source: str, now: datetime) -> ImportRow | None:
+    """The import that a person has moved to now: it has not started yet, or it runs and its slot is yet to come."""
+    by_person = (imports.c.source == source, imports.c.trigger == Trigger.RESCHEDULE)
+    runs = and_(imports.c.status == ImportStatus.RUNNING, imports.c.slot_at > now)
+    unended = or_(imports.c.status == ImportStatus.SCHEDULED, runs)
+    found = rows(connection, select(imports).where(*by_person, unended).order_by(imports.c.id))
     return found[0] if found else None
 
 

@@ -60,8 +60,11 @@ class Ledger:
     def acted(self, action, row, made, now):
         """An operator's action was carried out."""
         if action == "retry":
-            self.retried[made.id] = {each: self.api.versions.get(each, 0) for each in self.left}
-            assert made.id > row.id
+            assert (made.row.id > row.id, made.row.retry_of) == (True, row.id)
+            if made.already:
+                assert made.row.id in self.retried, "an earlier request has made it"
+            else:
+                self.retried[made.row.id] = {each: self.api.versions.get(each, 0) for each in self.left}
         if action == "cancel" and row.status is ImportStatus.SCHEDULED and row.slot_at is not None:
             self.spent.add(row.slot_at)
         if action == "delete":

@@ -19,3 +19,8 @@ class Retried:
 
     row: ImportRow
     already: str | None = None  #: a sentence, if an earlier request made it; then nothing was added
+
+
+def said_of(who: str | None, reason: str | None) -> str:
+    """Name the person and the reason: `by Ada: the boss asked`."""
+    return f"by {who or 'somebody'}" + (f": {reason.rstrip('.')}" if reason else "")

@@ -4,33 +4,29 @@ NEW and RESCHEDULE wait for the sensor (or `start-scheduled`), which is what lau
 change rows only and happen at once; they are written down all the same.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportNotFound, InvalidTransition, UsageError
-from import_pipeline.importer.control.answers import Answer, Retried
+from import_pipeline.importer.control.answers import Answer, Retried, said_of
+from import_pipeline.importer.control.rescheduling import (
+    Asked,
+    keeps_slot,
+    request_reschedule,
+    reschedule,
+    said_of_earlier,
+)
 from import_pipeline.importer.control.unlisted import lease_of
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.lifecycle.workers import living
-from import_pipeline.rules.scheduling import ImportState, coming_slots
 from import_pipeline.rules.status import ENDED, ImportStatus, Trigger
 from import_pipeline.tracking import events, imports, items, requests, scheduling
 from import_pipeline.tracking.database.locks import requests_lock
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.requests import Request, Wish
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What became of a request for a run when it was made."""
-
-    id: int  #: of the request that will be carried out
-    slot_at: datetime | None = None  #: the slot that a RESCHEDULE means
-    already: str | None = None  #: a sentence, if an earlier request does the same; then nothing was added
 
 
 def ask(
@@ -54,13 +50,15 @@ def request_run(
     *,
     fresh: bool = False,
     shards: int | None = None,
+    slot_at: datetime | None = None,
     by: str | None = None,
     reason: str | None = None,
 ) -> Asked:
     """Record a request for a run (NEW or RESCHEDULE). `shards`: else as the source says.
 
-    Two people who reschedule mean the same next import: the second request adds nothing. A second NEW of the same
-    person adds nothing until the first is carried out; that of another person is an import of its own.
+    `slot_at`: the slot that a RESCHEDULE means; without it the next one, or that of the import that was moved and has
+    not ended. Two people who mean the same slot move it once. A second NEW of the same person adds nothing until the
+    first is carried out; that of another person is an import of its own. Raises UsageError for no slot of the schedule.
     """
     if wish not in {Wish.NEW, Wish.RESCHEDULE}:
         raise UsageError(f"{wish}: expected new or reschedule; the other wishes name an import")
@@ -68,63 +66,22 @@ def request_run(
 
     def unit(connection: Connection) -> Asked:
         requests_lock(connection, source.name)  # of two at the same moment, the second sees the first
-        waiting = [each for each in requests.waiting(connection, source.name) if each.wish is wish]
-        if wish is Wish.NEW:
-            same = (
-                each for each in waiting if by and (each.requested_by, each.fresh, each.shards) == (by, fresh, shards)
-            )
-            earlier, slot_at = next(same, None), None
-        else:
-            earlier, slot_at = next(iter(waiting), None), _next_slot(connection, source, now)
-        if earlier is not None:
-            already = (
-                f"Request {earlier.id} of {earlier.requested_by or 'a person'} asks for the same: nothing was added."
-            )
-            return Asked(id=earlier.id, slot_at=earlier.slot_at, already=already)
-        moved = None if wish is Wish.NEW else scheduling.moved(connection, source.name)
-        asked = requests.ask(
-            connection,
-            source.name,
-            wish,
-            now,
-            fresh=fresh,
-            requested_by=by,
-            reason=reason,
-            shards=shards,
-            slot_at=moved.slot_at if moved else slot_at,
+        if wish is Wish.RESCHEDULE:
+            return request_reschedule(connection, source, slot_at, now, by=by, reason=reason)
+        same = (
+            each
+            for each in requests.waiting(connection, source.name)
+            if by and (each.wish, each.requested_by, each.fresh, each.shards) == (wish, by, fresh, shards)
         )
-        if moved is None:
-            return Asked(id=asked, slot_at=slot_at)
-        already = f"Import {moved.id}{_of_slot(moved.slot_at)} was moved to now already: nothing was added."
-        requests.take(connection, asked, now)
-        requests.answer(connection, asked, already, moved.id)
-        return Asked(id=asked, slot_at=moved.slot_at, already=already)
+        earlier = next(same, None)
+        if earlier is not None:
+            return Asked(id=earlier.id, already=said_of_earlier(earlier))
+        asked = requests.ask(
+            connection, source.name, wish, now, fresh=fresh, requested_by=by, reason=reason, shards=shards
+        )
+        return Asked(id=asked)
 
     return installation.transact(unit)
-
-
-def _next_slot(connection: Connection, source: ImportSource, now: datetime) -> datetime:
-    """The next slot that nothing has spent."""
-    states = [_slot_state(row) for row in scheduling.open_ones(connection, source.name, now)]
-    return next(coming_slots(states, source.timetable, now))
-
-
-def _slot_state(row: ImportRow) -> ImportState:
-    """As much of the import as the rules of slots need."""
-    return ImportState(
-        id=row.id,
-        status=row.status,
-        trigger=row.trigger,
-        slot_at=row.slot_at,
-        scheduled_at=row.scheduled_at or row.created_at,
-        has_started=row.started_at is not None,
-        cancel_requested_at=row.cancel_requested_at,
-    )
-
-
-def keeps_slot(row: ImportRow, now: datetime) -> bool:
-    """Whether the row records that a coming slot is spent: without it, the slot would be scheduled again."""
-    return row.slot_at is not None and row.slot_at > now and _slot_state(row).spends_slot()
 
 
 def see_to(connection: Connection, source: ImportSource, request: Request, now: datetime) -> str | None:
@@ -132,7 +89,7 @@ def see_to(connection: Connection, source: ImportSource, request: Request, now: 
     if not requests.take(connection, request.id, now):
         return None
     if request.wish is Wish.RESCHEDULE:
-        made, outcome = _reschedule(connection, source, request, now)
+        made, outcome = reschedule(connection, source, request, now)
     else:
         made, outcome = _new(connection, source, request, now), None
     outcome = outcome or f"Import {made} was asked for by {request.requested_by or 'somebody'}."
@@ -151,37 +108,9 @@ def _new(connection: Connection, source: ImportSource, request: Request, now: da
         by=request.requested_by,
     )
     made = imports.create(connection, new, now)
-    sentence = f"Asked for {_by(request.requested_by, request.reason)}."
+    sentence = f"Asked for {said_of(request.requested_by, request.reason)}."
     events.note(connection, made.id, now, "import_requested", sentence)
     return made.id
-
-
-def _reschedule(
-    connection: Connection, source: ImportSource, request: Request, now: datetime
-) -> tuple[int | None, str | None]:
-    """The import of the slot that the request means, now; the slot is spent.
-
-    Returns its id, and why nothing was moved if the slot was spent before.
-    """
-    slot_at = request.slot_at or _next_slot(connection, source, now)
-    scheduling.create_slot(connection, new_import(source, Trigger.SCHEDULE, slot_at=slot_at), now)
-    row = scheduling.of_slot(connection, source.name, slot_at)
-    if row is None:  # a person has deleted it since
-        return None, f"The import{_of_slot(slot_at)} was deleted: nothing was moved {_by(request.requested_by, None)}."
-    if not scheduling.reschedule(connection, row.id, now, request.requested_by):
-        is_moved = row.status is ImportStatus.SCHEDULED
-        state = "was moved to now already" if is_moved else f"is {row.status} already"
-        return (
-            row.id,
-            f"Import {row.id}{_of_slot(slot_at)} {state}: nothing was moved {_by(request.requested_by, None)}.",
-        )
-    sentence = f"Moved from {slot_at:%Y-%m-%d %H:%M} UTC to now {_by(request.requested_by, request.reason)}."
-    events.note(connection, row.id, now, "import_rescheduled", sentence)
-    return row.id, None
-
-
-def _of_slot(slot_at: datetime | None) -> str:
-    return f" of the slot of {slot_at:%Y-%m-%d %H:%M} UTC" if slot_at else ""
 
 
 def cancel(installation: Installation, import_id: int, *, by: str | None = None, reason: str | None = None) -> Answer:
@@ -288,7 +217,7 @@ def retry(installation: Installation, import_id: int, *, by: str | None = None, 
         made = imports.create(connection, new, now)
         retried = "1 item" if left == 1 else f"{left:,} items"
         outcome = f"Import {made.id} retries {retried} of import {import_id}."
-        sentence = f"{outcome} Asked for {_by(by, reason)}."
+        sentence = f"{outcome} Asked for {said_of(by, reason)}."
         events.note(connection, made.id, now, "import_requested", sentence)
         _write_down(connection, row, Wish.RETRY, now, outcome, by=by, reason=reason, result=made.id)
         return Retried(row=made)
@@ -333,11 +262,6 @@ def check_delete(connection: Connection, row: ImportRow, now: datetime) -> None:
     retry_id = scheduling.open_retry_of(connection, row.id)
     if retry_id is not None:
         raise UsageError(f"import {retry_id} retries what import {row.id} has left: delete it after that one has ended")
-
-
-def _by(who: str | None, reason: str | None) -> str:
-    """Whose wish it was, and why: `by Ada: the boss asked`."""
-    return f"by {who or 'somebody'}" + (f": {reason.rstrip('.')}" if reason else "")
 
 
 def _write_down(

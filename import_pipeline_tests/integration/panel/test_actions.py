@@ -1,13 +1,19 @@
 """Every action: what it does to the rows, where it leads, and who is refused."""
 
+import re
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
+from import_pipeline.importer.control.scheduling import tick
+from import_pipeline.importer.lifecycle.take_over import begin
 from import_pipeline.panel.security import HEADERS, LOGIN, SESSION
 from import_pipeline.ratelimit import open_permits
 from import_pipeline.ratelimit.protocol import SECOND, Ask, Outcome, Settled
 from import_pipeline.tracking import imports, requests
+from import_pipeline.tracking.tables import imports as imports_table
+from import_pipeline.tracking.workers import this_process
 from import_pipeline_tests.support.import_rows import NOON
 from import_pipeline_tests.support.panel_client import HOST, add_import, add_items, open_panel
 
@@ -43,6 +49,48 @@ async def test_run_import_writes_the_wish_down(home, form, leads_to, wish):
         page = await panel.get(leads_to)
         assert "Where Dagster's daemon runs, it " in panel.drawn.context["said"]
         assert "start-scheduled items" in page.text
+
+
+async def test_two_people_who_have_the_same_form_open_move_one_slot(home):
+    async with open_panel(home) as panel:
+        installation = panel.installation
+        source = installation.source("items")
+        page = (await panel.get("/run")).text
+        slot = re.search(r'name="slot:items" value="([^"]+)"', page)[1]
+        form = {"source": "items", "mode": "reschedule", "slot:items": slot}
+        assert (await panel.post("/run", form)).headers["location"] == "/?done=reschedule"
+        [launch] = tick(installation, source).launches
+        begin(installation.database, source, launch.import_id, this_process(), installation.clock, None)
+        with installation.database.write() as connection:
+            connection.execute(update(imports_table).values(status="completed", ended_at=NOON))
+        assert (await panel.post("/run", form)).headers["location"] == "/?done=already"
+        assert tick(installation, source).launches == []
+        assert row(panel, launch.import_id).slot_at.isoformat() == slot
+        answer = await panel.post("/run", form | {"slot:items": "2030-13-01"})
+        assert (answer.status_code, panel.drawn.template) == (409, "problem.html")
+
+
+async def test_what_another_person_has_done_already_is_said(home):
+    async with open_panel(home) as panel:
+        running = add_import(panel.installation, status="running", started_at=NOON, heartbeat_at=NOON)
+        ended = add_import(panel.installation, **ENDED, items_failed_count=1)
+        add_items(panel.installation, ended, {"status": "failed"})
+        gone = add_import(panel.installation, **ENDED)
+        for path, first, second in (
+            (
+                f"/imports/{running}/cancel",
+                f"/imports/{running}?done=cancel",
+                f"/imports/{running}?done=cancel-already",
+            ),
+            (f"/imports/{ended}/retry", f"/imports/{gone + 1}?done=retry", f"/imports/{gone + 1}?done=retry-already"),
+            (f"/imports/{gone}/delete", "/?done=delete", "/?done=delete-already"),
+            (f"/imports/{running}/resume", f"/imports/{running}?done=resume-already", None),
+        ):
+            assert (await panel.post(path)).headers["location"] == first
+            if second is not None:
+                assert (await panel.post(path)).headers["location"] == second
+                await panel.get(second)
+                assert "already: nothing was" in panel.drawn.context["said"]
 
 
 async def test_cancel_retry_and_delete(home):

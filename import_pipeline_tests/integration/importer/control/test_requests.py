@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 
 from import_pipeline.errors import ImportCancelled, ImportNotFound, InvalidTransition, UsageError
 from import_pipeline.importer.control import requests as wishes
+from import_pipeline.importer.control.rescheduling import slot_of
 from import_pipeline.importer.execution.heartbeat import Heartbeat
 from import_pipeline.importer.lifecycle.state import RunFate
 from import_pipeline.rules.status import ImportKind, ImportStatus
@@ -189,7 +190,62 @@ def test_many_who_reschedule_at_one_moment_make_one_request(life):
     assert len(life.wishes()) == 1
 
 
-def test_a_second_reschedule_spends_the_slot_after_it_once_the_first_one_has_begun(life):
+def test_a_second_reschedule_while_the_moved_import_runs_means_that_one_unless_it_names_a_slot(life):
+    life.tick()
+    ask(life, Wish.RESCHEDULE)
+    hand = life.launch()
+    second = wishes.request_run(life.installation, life.source, Wish.RESCHEDULE, by="Bob")
+    of_slot = f"Import {hand.row.id} of the slot of 2030-06-01 12:00 UTC"
+    assert second.already == (
+        f"{of_slot} was moved to now already: nothing was added. "
+        "`import-pipeline reschedule items --slot` moves another one."
+    )
+    hand.import_all("1")
+    third = wishes.request_run(life.installation, life.source, Wish.RESCHEDULE, by="Cy", slot_at=at(12))
+    assert third.already == f"{of_slot} is completed already: nothing was added."
+    life.tick()
+    assert [row.slot_at for row in life.all()] == [at(12), at(15)]
+    other = wishes.request_run(life.installation, life.source, Wish.RESCHEDULE, by="Cy", slot_at=at(15))
+    assert (other.already, other.slot_at) == (None, at(15))
+    [number] = launched(life.tick())
+    assert life.get(number).slot_at == at(15)
+
+
+def test_two_people_who_name_two_slots_move_both(life):
+    life.tick()
+    asked = [
+        wishes.request_run(life.installation, life.source, Wish.RESCHEDULE, by="Ada", slot_at=at(hour))
+        for hour in (15, 12, 15)
+    ]
+    assert [(each.already is None, each.slot_at) for each in asked] == [
+        (True, at(15)),
+        (True, at(12)),
+        (False, at(15)),
+    ]
+    life.tick()
+    moved = [row.slot_at for row in life.all() if row.trigger == "reschedule"]
+    assert sorted(moved) == [at(12), at(15)]
+
+
+@pytest.mark.parametrize("slot_at", [at(13), at(9)])
+def test_what_is_no_slot_to_come_is_refused(life, slot_at):
+    with pytest.raises(UsageError, match=r"^items has no slot to come at 2030-06-01"):
+        wishes.request_run(life.installation, life.source, Wish.RESCHEDULE, slot_at=slot_at)
+    assert life.wishes() == []
+
+
+@pytest.mark.parametrize("text", ["2030-06-01T12:00", "2030-06-01T12:00+00:00", "2030-06-01T14:00+02:00"])
+def test_a_slot_is_read_in_utc_unless_it_says_otherwise(text):
+    assert slot_of(text) == at(12)
+
+
+@pytest.mark.parametrize("text", ["noon", "0001-01-01T00:00+14:00", "12:00"])
+def test_a_slot_that_cannot_be_read_is_refused(text):
+    with pytest.raises(UsageError, match=r"^expected a slot such as"):
+        slot_of(text)
+
+
+def test_a_second_reschedule_spends_the_slot_after_it_once_the_first_one_has_ended(life):
     for _ in range(2):
         ask(life, Wish.RESCHEDULE)
         for number in launched(life.tick()):

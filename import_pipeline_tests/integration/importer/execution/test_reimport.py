@@ -85,7 +85,7 @@ def test_a_retry_asks_for_what_has_failed_only_and_the_next_import_for_nothing(h
         assert counts(first) == ("completed", 20, 18, 0, 2)
         asked.details()
         with open_installation(configured) as installation:
-            made = retry(installation, first.import_id)
+            made = retry(installation, first.import_id).row
             summary = carry_out(Run(installation=installation, source=installation.source("items")), made.id)
         assert counts(summary) == ("completed", 2, 2, 0, 0)
         assert asked.details() == ["5", "6"]

@@ -1,0 +1,142 @@
+"""Requests that move a slot's import to now. Each carries the slot that it means, and spends no other one."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection
+
+from import_pipeline.contracts import ImportSource
+from import_pipeline.errors import UsageError
+from import_pipeline.importer.control.answers import said_of
+from import_pipeline.importer.lifecycle.create import new_import
+from import_pipeline.rules.scheduling import ImportState, coming_slots
+from import_pipeline.rules.status import ImportStatus, Trigger
+from import_pipeline.tracking import events, requests, scheduling
+from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.requests import Request, Wish
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What became of a request for a run when it was made."""
+
+    id: int  #: of the request that will be carried out
+    slot_at: datetime | None = None  #: the slot that a RESCHEDULE means
+    already: str | None = None  #: a sentence, if an earlier request does the same; then nothing was added
+
+
+def slot_of(text: str | None) -> datetime | None:
+    """Read a slot as a form or a command carries it, in UTC unless it says otherwise; raises UsageError."""
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise UsageError(f"expected a slot such as 2030-06-01T12:00+00:00, got {text[:40]!r}") from None
+
+
+def next_slot(connection: Connection, source: ImportSource, now: datetime) -> datetime:
+    """The next slot that nothing has spent."""
+    states = [_state(row) for row in scheduling.open_ones(connection, source.name, now)]
+    return next(coming_slots(states, source.timetable, now))
+
+
+def keeps_slot(row: ImportRow, now: datetime) -> bool:
+    """Tell if the row records that a coming slot is spent: without it, the slot would be scheduled again."""
+    return row.slot_at is not None and row.slot_at > now and _state(row).spends_slot()
+
+
+def request_reschedule(
+    connection: Connection,
+    source: ImportSource,
+    meant: datetime | None,
+    now: datetime,
+    *,
+    by: str | None,
+    reason: str | None,
+) -> Asked:
+    """Record a request to move a slot's import to now; if an earlier one does the same, the answer says so."""
+    waiting = [each for each in requests.waiting(connection, source.name) if each.wish is Wish.RESCHEDULE]
+    earlier = next((each for each in waiting if meant is None or each.slot_at in {None, meant}), None)
+    if earlier is not None:
+        return Asked(id=earlier.id, slot_at=earlier.slot_at or meant, already=said_of_earlier(earlier))
+    row = scheduling.moved(connection, source.name, now) if meant is None else _spent(connection, source, meant, now)
+    slot_at = (row.slot_at if row else meant) or next_slot(connection, source, now)
+    asked = requests.ask(connection, source.name, Wish.RESCHEDULE, now, requested_by=by, reason=reason, slot_at=slot_at)
+    if row is None:
+        return Asked(id=asked, slot_at=slot_at)
+    already = f"{said_of_state(row)}: nothing was added."
+    if meant is None and row.status is ImportStatus.RUNNING:
+        already = f"{already} `import-pipeline reschedule {source.name} --slot` moves another one."
+    requests.take(connection, asked, now)
+    requests.answer(connection, asked, already, row.id)
+    return Asked(id=asked, slot_at=slot_at, already=already)
+
+
+def _spent(connection: Connection, source: ImportSource, slot_at: datetime, now: datetime) -> ImportRow | None:
+    """The import that has spent the slot, if there is one; raises UsageError if the schedule has no such slot to come.
+
+    A slot whose import waits can be moved although its time has come, and although the schedule has changed since.
+    """
+    row = scheduling.of_slot(connection, source.name, slot_at)
+    if row is not None and _state(row).spends_slot():
+        return row
+    waits = row is not None and row.status is ImportStatus.SCHEDULED
+    if not waits and (slot_at <= now or source.timetable.latest_at(slot_at) != slot_at):
+        raise UsageError(
+            f"{source.name} has no slot to come at {slot_at:%Y-%m-%d %H:%M} UTC: "
+            f"`import-pipeline schedule {source.name}` shows the next ones"
+        )
+    return None
+
+
+def said_of_earlier(earlier: Request) -> str:
+    """The answer to a request that another one has made before."""
+    return f"Request {earlier.id} of {earlier.requested_by or 'a person'} asks for the same: nothing was added."
+
+
+def reschedule(
+    connection: Connection, source: ImportSource, request: Request, now: datetime
+) -> tuple[int | None, str | None]:
+    """The import of the slot that the request means, now; the slot is spent.
+
+    Returns its id, and why nothing was moved if the slot was spent before.
+    """
+    by = said_of(request.requested_by, None)
+    slot_at = request.slot_at or next_slot(connection, source, now)
+    scheduling.create_slot(connection, new_import(source, Trigger.SCHEDULE, slot_at=slot_at), now)
+    row = scheduling.of_slot(connection, source.name, slot_at)
+    if row is None:  # a person has deleted it since
+        return None, f"The import{_of_slot(slot_at)} was deleted: nothing was moved {by}."
+    if not scheduling.reschedule(connection, row.id, now, request.requested_by):
+        row = scheduling.of_slot(connection, source.name, slot_at) or row  # as it is by now
+        return row.id, f"{said_of_state(row)}: nothing was moved {by}."
+    sentence = f"Moved from {slot_at:%Y-%m-%d %H:%M} UTC to now {said_of(request.requested_by, request.reason)}."
+    events.note(connection, row.id, now, "import_rescheduled", sentence)
+    return row.id, None
+
+
+def said_of_state(row: ImportRow) -> str:
+    """Why the slot's import cannot be moved, as the beginning of a sentence."""
+    state = f"is {row.status} already"
+    if row.trigger is Trigger.RESCHEDULE and row.status in {ImportStatus.SCHEDULED, ImportStatus.RUNNING}:
+        state = "was moved to now already"
+    return f"Import {row.id}{_of_slot(row.slot_at)} {state}"
+
+
+def _of_slot(slot_at: datetime | None) -> str:
+    return f" of the slot of {slot_at:%Y-%m-%d %H:%M} UTC" if slot_at else ""
+
+
+def _state(row: ImportRow) -> ImportState:
+    """As much of the import as the rules of slots need."""
+    return ImportState(
+        id=row.id,
+        status=row.status,
+        trigger=row.trigger,
+        slot_at=row.slot_at,
+        scheduled_at=row.scheduled_at or row.created_at,
+        has_started=row.started_at is not None,
+        cancel_requested_at=row.cancel_requested_at,
+    )

@@ -1,0 +1,287 @@
+"""Two operators at one moment: the states of an import, the commands, and every place where one meets the other."""
+
+import re
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+
+from sqlalchemy import select, text
+
+from import_pipeline.errors import ImportPipelineError
+from import_pipeline.importer.control import finalize as finalizing
+from import_pipeline.importer.control import pruning, requests
+from import_pipeline.importer.control.pauses import lift_pause
+from import_pipeline.importer.lifecycle.acquire import prepare
+from import_pipeline.importer.lifecycle.create import new_import
+from import_pipeline.importer.lifecycle.take_over import begin
+from import_pipeline.rules.status import ImportStatus, Trigger
+from import_pipeline.settings import load_settings
+from import_pipeline.tracking import leases
+from import_pipeline.tracking.database.engine import Database
+from import_pipeline.tracking.requests import Wish
+from import_pipeline.tracking.tables import import_requests, source_items
+from import_pipeline.tracking.workers import Worker
+from import_pipeline_tests.support.lifecycle import ADA, FAILED, Life, at, items_source
+
+#: Columns of an import that tell what became of it.
+COLUMNS = (
+    *("trigger", "kind", "status", "slot_at", "scheduled_at", "blocked_until", "cancel_requested_at", "retry_of"),
+    *("resumes", "items_failed_count", "failure_reason", "requested_by", "run_requested_at", "metadata"),
+)
+WAITING = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+
+
+# States
+
+
+def idle(life):
+    return 0
+
+
+def slot_waiting(life):
+    return life.slot(at(12))
+
+
+def requested(life):
+    requests.request_run(life.installation, life.source, Wish.RESCHEDULE, by="another person")
+    return life.slot(at(12))
+
+
+def queued(life):
+    number = life.slot(at(9))
+    life.tick()
+    return number
+
+
+def running(life):
+    hand = life.begin(life.slot(at(9)), ADA)
+    hand.discover("1", "2")
+    return hand.row.id
+
+
+def stalled(life):
+    number = running(life)
+    life.go_on(minutes=30)
+    return number
+
+
+def done_and_left(life):
+    hand = life.begin(life.slot(at(9)), ADA)
+    hand.discover("1")
+    hand.succeed(hand.claim())
+    hand.leave()
+    life.go_on(seconds=1)
+    return hand.row.id
+
+
+def paused(life):
+    hand = life.begin(life.slot(at(9)), ADA)
+    hand.discover("1", "2")
+    life.do(leases.write, hand.lease, life.now, blocked_until=life.now + timedelta(hours=1))
+    hand.leave()
+    life.go_on(seconds=1)
+    return hand.row.id
+
+
+def failed(life):
+    hand = life.begin(life.slot(at(9)), ADA)
+    hand.discover("1", "2", "3")
+    hand.succeed(hand.claim(1))
+    hand.fail(hand.claim(1))
+    hand.end(FAILED)
+    life.go_on(minutes=1)
+    return hand.row.id
+
+
+def retry_waiting(life):
+    number = failed(life)
+    requests.retry(life.installation, number, by="another person")
+    return number
+
+
+def items_missing(life):
+    life.begin(life.slot(at(6)), ADA).import_all("1", "2", "3")
+    hand = life.begin(life.slot(at(9)), ADA)
+    hand.import_all("1")
+    assert life.get(hand.row.id).metadata["gone_unconfirmed"] == 2
+    life.go_on(minutes=1)
+    return hand.row.id
+
+
+STATES = (
+    *(idle, slot_waiting, requested, queued, running, stalled),
+    *(done_and_left, paused, failed, retry_waiting, items_missing),
+)
+
+
+# Commands: each returns whether it has changed anything, and its answer
+
+
+def request(life, number, who):
+    asked = requests.request_run(life.installation, life.source, Wish.NEW, by="a login that two people share")
+    return asked.already is None, asked.already
+
+
+def reschedule(life, number, who):
+    asked = requests.request_run(life.installation, life.source, Wish.RESCHEDULE, by=who)
+    return asked.already is None, asked.already
+
+
+def run(life, number, who):
+    worker = Worker(id=who, host=who, pid=7)
+    row = prepare(life.database, life.source, new_import(life.source, Trigger.CLI), life.clock, worker)
+    return begin(life.database, life.source, row.id, worker, life.clock, None).status is ImportStatus.RUNNING, None
+
+
+def start_scheduled(life, number, who):
+    done = life.tick()
+    return bool(done.launches), " ".join(done.sentences)
+
+
+def cancel(life, number, who):
+    done = requests.cancel(life.installation, number, by=who)
+    return not done.already, done.sentence
+
+
+def retry(life, number, who):
+    retried = requests.retry(life.installation, number, by=who)
+    return retried.already is None, retried.already
+
+
+def delete(life, number, who):
+    done = requests.delete(life.installation, number, by=who)
+    return not done.already, done.sentence
+
+
+def finalize(life, number, who):
+    done = finalizing.finalize(life.installation, number)
+    return done.ended and not done.already, done.sentence
+
+
+def mark_gone(life, number, who):
+    return finalizing.confirm_gone(life.installation, number) > 0, "No item is left already."
+
+
+def prune(life, number, who):
+    pruning.prune(life.installation, 0, batch=2, source=life.source.name)
+    return False, None  # two of them share the work
+
+
+def resume(life, number, who):
+    return bool(lift_pause(life.installation, life.source, by=who).imports), None
+
+
+COMMANDS = (request, reschedule, run, start_scheduled, cancel, retry, delete, finalize, mark_gone, prune, resume)
+#: One transaction each: what two of them do is what they do one after the other.
+ATOMIC = {request, reschedule, cancel, retry, delete, mark_gone}
+
+
+class Halting(Database):
+    """A database whose transactions let another operator act before they begin, or before they are committed."""
+
+    def __init__(self, url):
+        super().__init__(url)
+        self.halts = 0  #: places that were passed
+        self.halt_at, self.meanwhile = None, None
+
+    def _pass(self, place):
+        self.halts += 1
+        if self.halts - 1 == self.halt_at:
+            self.meanwhile(place)
+
+    @contextmanager
+    def _transaction(self, *, read_only=False, **options):
+        self._pass("before")
+        with super()._transaction(read_only=read_only, **options) as connection:
+            yield connection
+            if not read_only and not self.is_sqlite:  # there, a writer is alone
+                self._pass("within")
+
+
+class Desk(Life):
+    """An operator's view of a source of its own."""
+
+    def __init__(self, database, home, name, clock=None):
+        source = items_source()
+        source.name = name
+        super().__init__(database, source=source)
+        self.clock = clock or self.clock
+        environment = {"DATABASE_URL": "sqlite:///unused", "IMPORT_PIPELINE_HOME": str(home)}
+        settings = load_settings(environment, home)
+        self.installation = replace(self.installation, settings=settings, clock=self.clock)
+
+    def own(self):
+        return [row for row in self.all() if row.source == self.source.name]
+
+    def act(self, command, number, who):
+        """(whether anything was changed, the answer) of a command; an error of ours is an answer too."""
+        try:
+            did, answer = command(self, number, who)
+        except ImportPipelineError as error:
+            return False, str(error)
+        return did, answer
+
+    def events(self):
+        return Counter((row.id, action) for row in self.own() for action in self.actions(row.id))
+
+    def spent(self):
+        """The slots that an import has, started or moved or cancelled by a person."""
+        by_person = {row.slot_at for row in self.own() if row.cancel_requested_at or row.trigger == "reschedule"}
+        return by_person | {row.slot_at for row in self.own() if row.started_at} - {None}
+
+    def outcome(self):
+        """All that is to be seen of the source's imports, without their numbers."""
+        rows = self.own()
+        names = {str(row.id): f"import {place}" for place, row in enumerate(rows)}
+
+        def plain(shown):
+            return re.sub(r"(?<=import )\d+", lambda found: names.get(found[0], "that is deleted"), str(shown))
+
+        with self.database.read() as connection:
+            asked = select(import_requests).where(import_requests.c.source == self.source.name)
+            asked = Counter((each.wish, each.handled_at is None) for each in connection.execute(asked))
+            gone = select(source_items.c.external_id).where(
+                source_items.c.source == self.source.name, source_items.c.gone_at.is_not(None)
+            )
+            gone = sorted(connection.scalars(gone))
+        seen = []
+        for row in rows:
+            shown = {name: getattr(row, name) for name in COLUMNS} | {"retry_of": f"import {row.retry_of}"}
+            seen.append(plain((shown, sorted(Counter(self.actions(row.id)).items()), self.item_counts(row.id))))
+        text_of = re.sub(r"\b(first|second) operator\b", "operator", repr(sorted(seen)))
+        return re.sub(r"items_\d+", "items", text_of), sorted(asked.items()), gone
+
+
+def meet(desks, pool, state, first, second, halt_at=None):
+    """Let the second operator act where the first one halts for the `halt_at`th time; after it, if it does not.
+
+    Returns what was there before, their answers, a desk to look from, and the number of places on the first one's way.
+    """
+    mine, other = desks()
+    number = state(other)
+    before = other.events(), other.spent()
+    later = []
+
+    def second_acts(place):
+        if place == "before":
+            done = other.act(second, number, "second operator")
+            later.append(lambda: done)
+            return
+        future = pool.submit(other.act, second, number, "second operator")
+        while not future.done() and not is_blocked(other):
+            continue  # each look is a query
+        later.append(future.result)
+
+    database = mine.database
+    database.halts, database.halt_at, database.meanwhile = 0, halt_at, second_acts
+    answers = [mine.act(first, number, "first operator")]
+    places, database.halt_at = database.halts, None
+    answers += [each() for each in later] or [other.act(second, number, "second operator")]
+    return before, answers, other, places
+
+
+def is_blocked(desk):
+    """Tell if a transaction waits for another one, on Postgres."""
+    with desk.database.read() as connection:
+        return bool(connection.scalar(WAITING))
