@@ -14,7 +14,7 @@ from import_pipeline.importer.control.pruning import prune_by_age
 from import_pipeline.importer.control.scheduling import Tick, tick
 from import_pipeline.importer.control.shard_supervisor import look_after
 from import_pipeline.importer.control.unlisted import end_cancelled
-from import_pipeline.importer.installation import open_for
+from import_pipeline.importer.installation import Installation, open_for
 from import_pipeline.importer.lifecycle.notifications import tell_people
 from import_pipeline.redaction import masking
 
@@ -38,12 +38,12 @@ def build_sensor(source: ImportSource, jobs: Sequence[Any]) -> dg.SensorDefiniti
     )
     def look(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         instance = context.instance
-        name = names.schedule(source.name)
-        is_on, since = schedule_is_on(instance, name), on_since(instance, name)
-        requests = [
-            *_launches(source, context, schedule_is_on=is_on, on_since=since),
-            *_shard_launches(source, instance),
-        ]
+        states = _schedule_states(instance, names.schedule(source.name))
+        with masking(), open_for(source, often=True) as opened:  # once: it takes longer than all else
+            requests = [
+                *_launches(*opened, context, schedule_is_on=_are_on(states), on_since=_since(states)),
+                *_shard_launches(*opened, instance),
+            ]
         launches = [each for each in requests if isinstance(each, dg.RunRequest)]
         yield from launches or requests
 
@@ -51,7 +51,8 @@ def build_sensor(source: ImportSource, jobs: Sequence[Any]) -> dg.SensorDefiniti
 
 
 def _launches(
-    declared: ImportSource,
+    installation: Installation,
+    source: ImportSource,
     context: dg.ScheduleEvaluationContext | dg.SensorEvaluationContext,
     *,
     schedule_is_on: bool,
@@ -62,40 +63,40 @@ def _launches(
     A tick that asks for runs shows no reason in the UI, hence its log; one that asks for none would fill the disk.
     """
     instance = context.instance
-    with masking(), open_for(declared) as (installation, source):
-        result = tick(
-            installation,
-            source,
-            schedule_is_on=schedule_is_on,
-            on_since=on_since,
-            fate_of=lambda run_id: fate_of(instance, run_id),
-            asked=lambda import_id, since: asked_of(instance, names.job(source.name), import_id, since),
-        )
-        result.dead_run_ids += end_cancelled(installation, source.name)
-        if not result.launches:  # no import waits for it
-            tell_people(installation, source)
-            prune_by_age(installation, source)
-            drop_by_age(instance, source, installation.clock.now())
+    result = tick(
+        installation,
+        source,
+        schedule_is_on=schedule_is_on,
+        on_since=on_since,
+        fate_of=lambda run_id: fate_of(instance, run_id),
+        asked=lambda import_id, since: asked_of(instance, names.job(source.name), import_id, since),
+    )
+    result.dead_run_ids += end_cancelled(installation, source.name)
+    if not result.launches:  # no import waits for it
+        tell_people(installation, source)
+        prune_by_age(installation, source)
+        drop_by_age(instance, source, installation.clock.now())
     _report_dead(instance, result)
     if result.launches:
         for sentence in result.sentences:
             context.log.info(sentence)
     for launch in result.launches:
-        yield dg.RunRequest(job_name=names.job(declared.name), tags={names.IMPORT_ID_TAG: str(launch.import_id)})
+        yield dg.RunRequest(job_name=names.job(source.name), tags={names.IMPORT_ID_TAG: str(launch.import_id)})
     if not result.launches:
         yield dg.SkipReason(" ".join(result.sentences))
 
 
-def _shard_launches(declared: ImportSource, instance: dg.DagsterInstance) -> Iterator[dg.RunRequest]:
+def _shard_launches(
+    installation: Installation, source: ImportSource, instance: dg.DagsterInstance
+) -> Iterator[dg.RunRequest]:
     """A run request per shard that is to begin, or to begin again."""
-    with masking(), open_for(declared) as (installation, source):
-        result = look_after(
-            installation, source, lambda import_id, number: is_queued(instance, _shard_tags(import_id, number))
-        )
+    result = look_after(
+        installation, source, lambda import_id, number: is_queued(instance, _shard_tags(import_id, number))
+    )
     for run_id in result.dead_run_ids:
         report_dead_run(instance, run_id, "Its worker is gone; other runs do what it held.")
     for launch in result.launches:
-        yield dg.RunRequest(job_name=names.shard_job(declared.name), tags=_shard_tags(launch.import_id, launch.number))
+        yield dg.RunRequest(job_name=names.shard_job(source.name), tags=_shard_tags(launch.import_id, launch.number))
 
 
 def _shard_tags(import_id: int, number: int) -> dict[str, str]:
@@ -111,16 +112,16 @@ def _report_dead(instance: dg.DagsterInstance, result: Tick) -> None:
         report_dead_run(instance, run_id, "Its worker is gone, and its import has ended.")
 
 
-def schedule_is_on(instance: dg.DagsterInstance, name: str) -> bool:
-    """Whether nobody has stopped the schedule in the UI; one that was never touched runs."""
-    return all(state.status.value != "STOPPED" for state in _schedule_states(instance, name))
+def _are_on(states: Sequence[Any]) -> bool:
+    """Return if nobody has stopped the schedule in the UI; one that was never touched runs."""
+    return all(state.status.value != "STOPPED" for state in states)
 
 
-def on_since(instance: dg.DagsterInstance, name: str) -> datetime | None:
+def _since(states: Sequence[Any]) -> datetime | None:
     """When a person last switched the schedule on; None if it was never touched."""
     begun = [
         float(start)
-        for state in _schedule_states(instance, name)
+        for state in states
         if (start := getattr(state.instigator_data, "start_timestamp", None)) is not None
     ]
     return datetime.fromtimestamp(max(begun), UTC) if begun else None

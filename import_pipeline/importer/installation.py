@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
@@ -72,12 +72,22 @@ def open_installation(
         database.close()
 
 
+#: The database and the class of tables that this process has found in place.
+_in_place: set[tuple[str, type[Any]]] = set()
+
+
 @contextmanager
-def open_for(declared: ImportSource) -> Iterator[tuple[Installation, ImportSource]]:
+def open_for(declared: ImportSource, *, often: bool = False) -> Iterator[tuple[Installation, ImportSource]]:
     """The installation of one source, listed by the settings or not, and the source with its settings applied.
 
-    For what was built around a source, such as its Dagster definitions. Raises UsageError or DatabaseUnavailable.
+    For what was built around a source, such as its Dagster definitions. `often`: for what does so every few seconds;
+    it looks at the source's table until that is in place, and not again. Raises UsageError or DatabaseUnavailable.
     """
     settings = load_settings()
     with open_installation(settings, [configured_among_others(declared, settings)]) as installation:
-        yield installation, installation.source(declared.name)
+        source = find_source(installation.sources, declared.name)
+        known = (settings.database_url, source.model)
+        if not (often and known in _in_place):
+            installation.source(declared.name)
+            _in_place.add(known)
+        yield installation, source

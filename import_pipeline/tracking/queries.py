@@ -3,12 +3,12 @@
 Everything is bounded: a look at an import of a million items reads no more than one at a thousand.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, not_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, not_, select, union_all
 
 from import_pipeline.rules.status import DUE, DUE_FOR, OVERDUE, SCHEDULE_OFF, ImportKind, ImportStatus, ItemStatus
 from import_pipeline.tracking.imports import ImportRow, rows
@@ -75,8 +75,31 @@ def find(
     column = SORTABLE[sort]
     order = (column.desc(), imports.c.id.desc()) if descending else (column.asc(), imports.c.id.asc())
     # Sorted by few columns first: whole rows are wide.
-    page = select(imports.c.id).where(*which.clauses(now)).order_by(*order).limit(limit).offset(offset)
+    page = select(imports.c.id).where(*which.clauses(now)).order_by(*order)
+    if sort == "scheduled":
+        page = _by_time(which.clauses(now), limit + offset, descending=descending)
+    page = page.limit(limit).offset(offset)
     return rows(connection, select(imports).where(imports.c.id.in_(page)).order_by(*order))
+
+
+def _by_time(clauses: Sequence[ColumnElement[bool]], most: int, *, descending: bool) -> Select[tuple[int]]:
+    """So many imports in the order of time, each end of an index read apart: those with a time to be due, and others.
+
+    By one expression of both times the whole history would be sorted.
+    """
+
+    def directed(column: ColumnElement[Any]) -> ColumnElement[Any]:
+        return column.desc() if descending else column.asc()
+
+    ends = []
+    for at, is_it in (
+        (imports.c.scheduled_at, imports.c.scheduled_at.is_not(None)),
+        (imports.c.created_at, imports.c.scheduled_at.is_(None)),
+    ):
+        some = select(imports.c.id, at.label("at")).where(*clauses, is_it)
+        ends.append(select(some.order_by(directed(at), directed(imports.c.id)).limit(most).subquery()))
+    both = union_all(*ends).subquery()
+    return select(both.c.id).order_by(directed(both.c.at), directed(both.c.id))
 
 
 def how_many(connection: Connection, which: Filter, now: datetime) -> int:

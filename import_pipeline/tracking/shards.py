@@ -51,11 +51,11 @@ def of_import(connection: Connection, import_id: int) -> list[ShardRow]:
 
 def left_behind(connection: Connection, source: str) -> list[ShardRow]:
     """Shards of the source's ended imports whose worker has not given its place back."""
-    held = (
-        select(shards)
-        .join(table, table.c.id == shards.c.import_id)
-        .where(shards.c.pid.is_not(None), table.c.source == source, table.c.status.in_(ENDED))
+    # No join: it may begin with all imports that the source ever had.
+    ended = select(table.c.id).where(
+        table.c.id == shards.c.import_id, table.c.source == source, table.c.status.in_(ENDED)
     )
+    held = select(shards).where(shards.c.pid.is_not(None), ended.exists())
     return [ShardRow(**row._mapping) for row in connection.execute(held)]
 
 

@@ -159,6 +159,14 @@ Index(
     postgresql_where=imports.c.status == text("'running'"),
 )
 Index("ix_imports_source_status", imports.c.source, imports.c.status, imports.c.scheduled_at)
+# Serve those who watch, after years of imports: a page in the order of time, of all or of a source or status. No index
+# of an expression: on SQLite those are lost when a migration makes the table anew.
+Index("ix_imports_listed", imports.c.scheduled_at, imports.c.created_at)
+Index("ix_imports_source_listed", imports.c.source, imports.c.scheduled_at, imports.c.created_at)
+Index("ix_imports_status_listed", imports.c.status, imports.c.scheduled_at, imports.c.created_at)
+# Serve the newest of a source: the one that began last, the one that ended last.
+Index("ix_imports_source_id", imports.c.source, imports.c.id)
+Index("ix_imports_source_ended", imports.c.source, imports.c.status, imports.c.ended_at)
 
 import_shards = Table(
     "import_shards",
