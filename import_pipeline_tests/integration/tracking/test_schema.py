@@ -199,8 +199,9 @@ def test_a_second_upgrade_of_the_same_database_asks_nothing(database):
 
 def test_an_up_to_date_database_is_left_alone_and_alembic_not_even_imported(database_url):
     program = (
-        "import sys; from import_pipeline.tracking import schema, database\n"
-        "schema.upgrade(database.Database(sys.argv[1]))\n"
+        "import sys\nfrom import_pipeline.tracking import schema\n"
+        "from import_pipeline.tracking.database import engine\n"
+        "schema.upgrade(engine.Database(sys.argv[1]))\n"
         "print('alembic' in sys.modules)"
     )
     command = [sys.executable, "-c", program, database_url]
