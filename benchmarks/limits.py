@@ -30,7 +30,7 @@ from benchmarks.limits_cells import Cell, cells, quick_cells
 from benchmarks.limits_peers import PEERS
 from benchmarks.limits_runs import run, store
 from import_pipeline.ratelimit import open_permits
-from import_pipeline.ratelimit.protocol import SECOND, Ask, Outcome, Settled, Wanted
+from import_pipeline.ratelimit.protocol import SECOND, ExchangeRequest, Outcome, PermitRequest, Settlement
 
 RESULTS = HERE / "results" / "limits.jsonl"
 MODULES = {"pyrate-limiter": "pyrate_limiter", "pyrate-limiter in SQLite": "pyrate_limiter"}
@@ -43,13 +43,13 @@ def cost_of_a_permit(storage: str, at_once: int, rounds: int = 2000) -> float:
     with store(storage) as redis_url, tempfile.TemporaryDirectory() as folder:
         permits = open_permits(redis_url, Path(folder) / "limits.db")
         tiers = ((2_000_000, 20 * SECOND), (20_000_000, 100 * SECOND))
-        settled: tuple[Settled, ...] = ()
+        settled: tuple[Settlement, ...] = ()
         began = time.perf_counter()
         for turn in range(rounds):
             names = [f"{turn}.{number}" for number in range(at_once)]
-            wanted = tuple(Wanted(permit=name, lifetime=30 * SECOND) for name in names)
-            permits.exchange(Ask(api="cost", process="1", tiers=tiers, settled=settled, wanted=wanted))
-            settled = tuple(Settled(permit=name, outcome=Outcome.ANSWERED) for name in names)
+            wanted = tuple(PermitRequest(permit=name, lifetime=30 * SECOND) for name in names)
+            permits.exchange(ExchangeRequest(api="cost", process="1", tiers=tiers, settled=settled, wanted=wanted))
+            settled = tuple(Settlement(permit=name, outcome=Outcome.ANSWERED) for name in names)
         spent = time.perf_counter() - began
         permits.close()
     return spent / rounds / at_once * 1e6

@@ -21,8 +21,8 @@ sys.path[0] = str(Path(__file__).parent.parent)
 import click
 import httpx
 
-from import_pipeline.importer.execution.session import Run
-from import_pipeline.importer.execution.shard_worker import carry_out_shard
+from import_pipeline.importer.execution.session import ImportRun
+from import_pipeline.importer.execution.shard_worker import execute_shard
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.run_import import run_import
 from import_pipeline.tracking import imports
@@ -95,7 +95,7 @@ def share(number: int) -> None:
             if row is not None and row.checkpoint is not None:
                 break
             time.sleep(0.02)
-        ending = carry_out_shard(Run(installation=installation, source=source), row.id, number)
+        ending = execute_shard(ImportRun(installation=installation, source=source), row.id, number)
         click.echo(ending.shard.requests_count)
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 #: Draws a float in [0, 1); passed in wherever chance plays a part.
-Chance = Callable[[], float]
+Random = Callable[[], float]
 
 
 class Clock(Protocol):
@@ -43,4 +43,4 @@ class SystemClock:
         await asyncio.sleep(max(0.0, seconds))
 
 
-system_chance: Chance = random.SystemRandom().random
+system_random: Random = random.SystemRandom().random

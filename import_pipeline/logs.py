@@ -24,7 +24,7 @@ class Form(StrEnum):
     JSON = "json"  #: one object a line, for programs
 
 
-def tell(action: str, sentence: str, *, level: int = logging.INFO, **fields: Any) -> None:
+def report(action: str, sentence: str, *, level: int = logging.INFO, **fields: Any) -> None:
     """Say what happened. Fields that are None are left out."""
     told = {name: value for name, value in fields.items() if value is not None}
     LOGGER.log(level, "%s", sentence, extra={"action": action, "fields": told}, stacklevel=2)

@@ -141,7 +141,7 @@ def meet_request(address: str, headers: Iterable[tuple[str, str]]) -> None:
     """Know for a while what a request sends under telling names."""
     if "@" in address or "=" in address:
         SECRETS.meet(secrets_of_address(address))
-    SECRETS.meet(part for name, value in headers if is_telling(name) for part in _parts(value))
+    SECRETS.meet(part for name, value in headers if is_sensitive_name(name) for part in _parts(value))
 
 
 def meet_text(text: str) -> None:
@@ -151,7 +151,7 @@ def meet_text(text: str) -> None:
 
 
 @lru_cache(maxsize=1000)
-def is_telling(name: str) -> bool:
+def is_sensitive_name(name: str) -> bool:
     """Whether the value of a header or parameter of that name is nobody's business."""
     return _NAME.fullmatch(name) is not None
 
@@ -167,7 +167,7 @@ def secrets_of_address(address: str) -> Iterator[str]:
         yield parts.password
     if parts.username and parts.scheme.startswith("http") and len(parts.username) >= SHORTEST_ANYWHERE:
         yield parts.username
-    yield from (value for name, value in parse_qsl(parts.query) if is_telling(name))
+    yield from (value for name, value in parse_qsl(parts.query) if is_sensitive_name(name))
 
 
 def _parts(value: str) -> list[str]:

@@ -24,19 +24,19 @@ from sqlalchemy import select
 
 from import_pipeline.clock import Clock, SystemClock
 from import_pipeline.contracts import ImportSource
-from import_pipeline.importer.execution.run import carry_out
-from import_pipeline.importer.execution.session import Run
+from import_pipeline.importer.execution.run import execute_import
+from import_pipeline.importer.execution.session import ImportRun
 from import_pipeline.importer.installation import open_installation
-from import_pipeline.importer.lifecycle.acquire import prepare
+from import_pipeline.importer.lifecycle.acquire import find_or_create
 from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.run_import import refuse_running_loop
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.importer.source_loader import configure
 from import_pipeline.importer.summary import ImportSummary
-from import_pipeline.ratelimit.algorithm.api_permits import Book
+from import_pipeline.ratelimit.algorithm.api_permits import ApiPermits
 from import_pipeline.ratelimit.algorithm.exchange import exchange
-from import_pipeline.ratelimit.algorithm.state import Shared, begin
-from import_pipeline.ratelimit.protocol import SECOND, Ask, Exchange
+from import_pipeline.ratelimit.algorithm.state import ApiState, begin
+from import_pipeline.ratelimit.protocol import SECOND, ExchangeReply, ExchangeRequest
 from import_pipeline.rules.status import Trigger
 from import_pipeline.settings import load_settings, variable_prefix
 from import_pipeline.tracking import items
@@ -145,15 +145,15 @@ class MemoryPermits:
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock: Clock = clock or SystemClock()
-        self._apis: dict[str, tuple[Shared, MemoryStamps, MemoryStamps]] = {}
+        self._apis: dict[str, tuple[ApiState, MemoryStamps, MemoryStamps]] = {}
         self._known: dict[tuple[str, str], tuple[int, int]] = {}
 
-    def exchange(self, ask: Ask) -> Exchange:
+    def exchange(self, ask: ExchangeRequest) -> ExchangeReply:
         """One atomic step."""
-        shared, stamps, flying = self._apis.setdefault(ask.api, (Shared(), MemoryStamps(), MemoryStamps()))
+        shared, stamps, flying = self._apis.setdefault(ask.api, (ApiState(), MemoryStamps(), MemoryStamps()))
         epoch, seen = self._known.get((ask.api, ask.process), (0, 0))
         now, lost, emptied = begin(shared, self._micros(), epoch, seen)
-        result = exchange(Book(shared, stamps, flying), ask, now, lost=lost, emptied=emptied)
+        result = exchange(ApiPermits(shared, stamps, flying), ask, now, lost=lost, emptied=emptied)
         self._known[ask.api, ask.process] = (shared.epoch, now)
         return result
 
@@ -234,9 +234,9 @@ def rehearse(source: ImportSource, transport: httpx.AsyncBaseTransport, folder: 
     settings = load_settings(environment, folder)
     with open_installation(settings, configure([source], settings)) as installation:
         found = installation.source(source.name)
-        row = prepare(installation.database, found, new_import(found, Trigger.CLI), installation.clock)
+        row = find_or_create(installation.database, found, new_import(found, Trigger.CLI), installation.clock)
         connect = partial(open_api, found, settings, installation.clock, transport)
-        summary = carry_out(Run(installation=installation, source=found, connect=connect), row.id)
+        summary = execute_import(ImportRun(installation=installation, source=found, connect=connect), row.id)
         with installation.database.read() as connection:
             stored = connection.execute(select(found.model.__table__)).mappings().all()
             failed = items.failures(connection, row.id, limit=len(stored) + (summary.items_count or 0))

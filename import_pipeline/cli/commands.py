@@ -12,7 +12,7 @@ from import_pipeline.cli.progress_display import LiveDisplay
 from import_pipeline.cli.run_in_foreground import carry_out_here, print_outcome, tell_failure
 from import_pipeline.importer.control.plan import plan_import
 from import_pipeline.importer.installation import Installation, open_installation
-from import_pipeline.importer.limiter_usage import Gauges
+from import_pipeline.importer.limiter_usage import UsageReader
 from import_pipeline.importer.monitoring.queries import narrowed, source_of, view_in
 from import_pipeline.importer.source_loader import find_source
 from import_pipeline.rules.status import ENDED, SHOWN
@@ -99,7 +99,7 @@ def show(import_id: int, follow: bool, as_json: bool) -> None:
         if follow and source_of(installation, row.source) is not None and row.status not in ENDED:
             with LiveDisplay(installation, import_id) as display:
                 display.wait()
-        gauges = Gauges(settings=installation.settings, clock=installation.clock)
+        gauges = UsageReader(settings=installation.settings, clock=installation.clock)
         with closing(gauges), installation.database.read() as connection:
             now = installation.clock.now()
             view = view_in(connection, installation, imports.get(connection, import_id), now, gauges)

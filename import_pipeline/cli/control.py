@@ -21,12 +21,12 @@ from import_pipeline.importer.control.rescheduling import Asked, slot_of
 from import_pipeline.importer.control.scheduling import is_off_now, slots_to_come, tick
 from import_pipeline.importer.control.unlisted import end_cancelled
 from import_pipeline.importer.installation import Installation, open_installation
-from import_pipeline.importer.lifecycle.notifications import tell_people
+from import_pipeline.importer.lifecycle.notifications import send_notices
 from import_pipeline.importer.monitoring.queries import view_in
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.settings.parsers import MOST_WORKERS
 from import_pipeline.tracking import imports, schedules
-from import_pipeline.tracking.requests import Wish
+from import_pipeline.tracking.requests import RequestKind
 
 SLOTS_SHOWN = 3
 UNENDED = (ImportStatus.SCHEDULED, ImportStatus.RUNNING)
@@ -83,7 +83,7 @@ def request(source: str, fresh: bool, shards: int | None, reason: str | None, ye
         if fresh and not yes:
             ask(f"Import all of {source} anew, and then delete its rows that the list no longer has?")
         asked = requests.request_run(
-            installation, found, Wish.NEW, fresh=fresh, shards=shards, by=_who(), reason=reason
+            installation, found, RequestKind.NEW, fresh=fresh, shards=shards, by=_who(), reason=reason
         )
         _tell_asked(installation, source, asked, f"the sensor starts an import of {source} within seconds", as_json)
 
@@ -98,7 +98,9 @@ def reschedule(source: str, slot: str | None, reason: str | None, as_json: bool)
     with open_installation() as installation:
         found = installation.source(source)
         meant = slot_of(slot)
-        asked = requests.request_run(installation, found, Wish.RESCHEDULE, slot_at=meant, by=_who(), reason=reason)
+        asked = requests.request_run(
+            installation, found, RequestKind.RESCHEDULE, slot_at=meant, by=_who(), reason=reason
+        )
         _tell_asked(installation, source, asked, "the sensor starts the next slot's import now", as_json)
 
 
@@ -145,7 +147,7 @@ def start_scheduled(source: str, as_json: bool) -> int:
             if not as_json:
                 print_outcome(installation, summaries[-1])
             tell_failure(summaries[-1])
-        tell_people(installation, found)
+        send_notices(installation, found)
         if as_json:
             _tell(" ".join(result.sentences), as_json, imports=[summary.as_json() for summary in summaries])
     return max((summary.exit_status for summary in summaries), default=0)
@@ -235,7 +237,7 @@ def finalize(import_id: int, mark_gone: bool, as_json: bool) -> int:
     """End the running import of that ID whose worker is gone, if it has nothing left to do; else ends with 4."""
     with open_installation() as installation:
         if mark_gone:
-            gone = upkeep.confirm_gone(installation, import_id)
+            gone = upkeep.confirm_removed(installation, import_id)
             sentence = f"{gone} items are marked as gone." if gone else "No item is left to mark as gone."
             _tell(sentence, as_json, import_id=import_id, already=not gone)
             return 0

@@ -8,7 +8,7 @@ from enum import StrEnum
 import click
 
 from import_pipeline.cli import doctor_checks
-from import_pipeline.cli.doctor_checks import Told
+from import_pipeline.cli.doctor_checks import CheckResult
 from import_pipeline.cli.output import formatting
 from import_pipeline.errors import ImportPipelineError
 from import_pipeline.importer.source_loader import load_sources
@@ -119,7 +119,7 @@ def _all_ok(findings: Sequence[Finding]) -> bool:
     return all(finding.ok for finding in findings)
 
 
-def _look(name: str, check: Callable[[], Told]) -> Iterator[Finding]:
+def _look(name: str, check: Callable[[], CheckResult]) -> Iterator[Finding]:
     """What the check tells, then its notes."""
     try:
         told = check()

@@ -22,13 +22,13 @@ from import_pipeline.importer.control.plan import first_page
 from import_pipeline.importer.control.unlisted import of_unlisted
 from import_pipeline.importer.discovery.list_page import total_of
 from import_pipeline.importer.installation import Installation, open_installation
-from import_pipeline.importer.monitoring.stalled import vacancy_of
-from import_pipeline.importer.source_loader import checked, listed_in, load_sources, shared_tables
+from import_pipeline.importer.monitoring.stalled import stalled_import
+from import_pipeline.importer.source_loader import load_object, load_sources, shared_tables, validate
 from import_pipeline.ratelimit import Limiter, open_permits, parse_tiers
 from import_pipeline.ratelimit.http.proxies import environment_proxy
-from import_pipeline.ratelimit.stores.redis_health import inspect_redis, weaknesses
+from import_pipeline.ratelimit.stores.redis_health import inspect_redis, warnings
 from import_pipeline.redaction import redact
-from import_pipeline.rules.responses.actions import Verdict, judge
+from import_pipeline.rules.responses.actions import ResponseAction, classify
 from import_pipeline.settings import SETTINGS, SOURCE_SETTINGS, Settings, variable_prefix
 from import_pipeline.tracking import imports, queries
 from import_pipeline.tracking.database.engine import Database
@@ -48,7 +48,7 @@ DAEMONS = "`import-pipeline up`, `dagster dev` or `dagster-daemon run`"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
+class CheckResult:
     """What is well, and what will not always be."""
 
     message: str
@@ -66,9 +66,9 @@ def skew(theirs: float | None, ours: float, whose: str) -> list[str]:
     ]
 
 
-def state(settings: Settings) -> Told:
+def state(settings: Settings) -> CheckResult:
     """Where state lies; with notes on what the `.env` file of this folder says twice."""
-    return Told(message=f"state lies in {settings.home}", notes=tuple(given_twice(Path.cwd() / ".env")))
+    return CheckResult(message=f"state lies in {settings.home}", notes=tuple(given_twice(Path.cwd() / ".env")))
 
 
 def given_twice(file: Path) -> list[str]:
@@ -91,18 +91,18 @@ def given_twice(file: Path) -> list[str]:
     ]
 
 
-def sources(settings: Settings) -> Told:
+def sources(settings: Settings) -> CheckResult:
     """Whether the list of sources can be loaded."""
     found = load_sources(settings)
     names = ", ".join(source.name for source in found)
-    return Told(message=f"{names} ({settings.sources})", notes=tuple(shared_tables(found)))
+    return CheckResult(message=f"{names} ({settings.sources})", notes=tuple(shared_tables(found)))
 
 
 def slips(variables: Mapping[str, str]) -> list[str]:
     """A note on each variable that looks like a setting, and is none, also where another setting cannot be read."""
     setting = variables.get("IMPORT_PIPELINE_SOURCES") or Settings.sources
     try:
-        names = [source.name for source in checked(listed_in(setting), setting)]
+        names = [source.name for source in validate(load_object(setting), setting)]
     except ImportPipelineError:  # the check of the sources says so
         names = []
     return mistyped(variables, names)
@@ -116,7 +116,7 @@ def mistyped(variables: Iterable[str], sources: Iterable[str]) -> list[str]:
     return [f"{name} is set, but no such setting is known: {found[0]}?" for name, found in near.items() if found]
 
 
-def database(settings: Settings) -> Told:
+def database(settings: Settings) -> CheckResult:
     """Whether it answers, has the tables of this version, and lets us work with them."""
     with open_installation(settings, []) as installation:
         found = installation.database
@@ -133,7 +133,7 @@ def database(settings: Settings) -> Told:
         if is_superuser(found):
             notes.append(f"{_role(found)} is a superuser: use a role that only works with rows, see deploy/README.md")
         kind = "Postgres" if settings.is_postgres else "SQLite"
-        return Told(message=f"{kind}, tables up to date ({HEAD}): {address(found)}", notes=tuple(notes))
+        return CheckResult(message=f"{kind}, tables up to date ({HEAD}): {address(found)}", notes=tuple(notes))
 
 
 def of_unlisted_sources(settings: Settings, found: Database) -> list[str]:
@@ -164,7 +164,7 @@ def stalled(settings: Settings, installation: Installation) -> list[str]:
     with installation.database.read() as connection:
         for source in listed:
             row = imports.running(connection, source.name)
-            found = None if row is None else vacancy_of(connection, row, source, installation.clock.now())
+            found = None if row is None else stalled_import(connection, row, source, installation.clock.now())
             if row is not None and found is not None and found.since is not None:
                 notes.append(f"import {row.id} of {source.name} is stalled: {found.gone}. {found.sequel}")
     return notes
@@ -179,7 +179,7 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + more
 
 
-def store(settings: Settings) -> Told:
+def store(settings: Settings) -> CheckResult:
     """Whether the limits' store answers, and will keep what it is told."""
 
     async def look() -> None:
@@ -192,15 +192,15 @@ def store(settings: Settings) -> Told:
     except LimiterUnavailable as error:  # only the limits of an api that nobody has are its own words
         raise LimiterUnavailable(redact(error.said)) from error
     if not settings.redis_url:
-        return Told(message=f"SQLite, for this machine only: {settings.limits_path}")
+        return CheckResult(message=f"SQLite, for this machine only: {settings.limits_path}")
     state = inspect_redis(settings.redis_url)
     if state.replicated or state.is_cluster:
-        raise LimiterUnavailable(f"{redact(settings.redis_url)}: {weaknesses(state)[0]}")
-    notes = [*weaknesses(state), *skew(state.seconds, time.time(), "Redis's")]
-    return Told(message=f"Redis answers: {redact(settings.redis_url)}", notes=tuple(notes))
+        raise LimiterUnavailable(f"{redact(settings.redis_url)}: {warnings(state)[0]}")
+    notes = [*warnings(state), *skew(state.seconds, time.time(), "Redis's")]
+    return CheckResult(message=f"Redis answers: {redact(settings.redis_url)}", notes=tuple(notes))
 
 
-def dagster(settings: Settings) -> Told:
+def dagster(settings: Settings) -> CheckResult:
     """Whether its instance opens, and whether a daemon lives to run schedule, sensor and queue."""
     from import_pipeline.defs.instance import daemon_heard_at, instance_folder, open_instance, why_unfit
     from import_pipeline.defs.storage.postgres_schema import place_of_storage
@@ -215,7 +215,7 @@ def dagster(settings: Settings) -> Told:
     alive = "" if silent else ", its daemon is alive"
     where = instance_folder(settings) / "dagster.yaml"
     tables = f" in the schema {place.schema}" if place else ""
-    return Told(message=f"{runs} runs{tables}{alive}; configured by {where}", notes=tuple(notes))
+    return CheckResult(message=f"{runs} runs{tables}{alive}; configured by {where}", notes=tuple(notes))
 
 
 def silence(heard_at: float | None, now: float) -> str | None:
@@ -237,7 +237,7 @@ def daemon_silence(settings: Settings) -> str | None:
         return None  # `doctor` says what is wrong with it
 
 
-def disk(settings: Settings) -> Told:
+def disk(settings: Settings) -> CheckResult:
     """Whether the state folder's disk has room."""
     there = next(folder for folder in (settings.home, *settings.home.parents) if folder.exists())
     free = shutil.disk_usage(there).free
@@ -245,26 +245,26 @@ def disk(settings: Settings) -> Told:
     if free < NO_SPACE:
         raise ImportPipelineError(f"{message}: make room, or name another folder in IMPORT_PIPELINE_HOME")
     notes = [f"{message} is little: make room, or prune old imports"] if free < LITTLE_SPACE else []
-    return Told(message=message, notes=tuple(notes))
+    return CheckResult(message=message, notes=tuple(notes))
 
 
-def panel(settings: Settings) -> Told:
+def panel(settings: Settings) -> CheckResult:
     """Whether the panel would open, and to whom."""
     open_door(settings)
     where = url(local_host(settings), settings.panel_port)
-    return Told(message=f"{where}, {'with' if settings.panel_token else 'without'} a token")
+    return CheckResult(message=f"{where}, {'with' if settings.panel_token else 'without'} a token")
 
 
-def source(settings: Settings, listed: ImportSource) -> Told:
+def source(settings: Settings, listed: ImportSource) -> CheckResult:
     """Ask for one list page."""
     with open_installation(settings, [listed]) as installation:
-        return Told(message=_first_page(installation, installation.source(listed.name)))
+        return CheckResult(message=_first_page(installation, installation.source(listed.name)))
 
 
 def _first_page(installation: Installation, listed: ImportSource) -> str:
     response = asyncio.run(first_page(installation, listed))
-    judgement = judge(response.status_code, setting=f"{variable_prefix(listed.name)}TOKEN")
-    if judgement.verdict is not Verdict.READ:
+    judgement = classify(response.status_code, setting=f"{variable_prefix(listed.name)}TOKEN")
+    if judgement.verdict is not ResponseAction.READ:
         raise ImportPipelineError(judgement.reason)
     total = total_of(listed, response)
     count = "an unknown number of" if total is None else total

@@ -13,7 +13,7 @@ from import_pipeline.logs import Form, set_up
 from import_pipeline.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from import_pipeline.panel.security import Door
+    from import_pipeline.panel.security import AccessPolicy
 
 
 @click.command()
@@ -36,11 +36,11 @@ def panel(quiet: bool) -> int:
     return 0
 
 
-def open_door(settings: Settings) -> "Door":
+def open_door(settings: Settings) -> "AccessPolicy":
     """Who may enter. Raises SettingError where the settings would leave the panel open to other machines."""
-    from import_pipeline.panel.security import Door
+    from import_pipeline.panel.security import AccessPolicy
 
-    return Door.of(settings)
+    return AccessPolicy.of(settings)
 
 
 def local_host(settings: Settings) -> str:

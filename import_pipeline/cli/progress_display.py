@@ -12,9 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from import_pipeline.cli.output.formatting import count, open_console, say, seconds
 from import_pipeline.errors import DatabaseUnavailable
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.limiter_usage import Gauges
-from import_pipeline.importer.monitoring.queries import follow
-from import_pipeline.importer.monitoring.view import ImportView, Outlook
+from import_pipeline.importer.limiter_usage import UsageReader
+from import_pipeline.importer.monitoring.queries import import_progress
+from import_pipeline.importer.monitoring.view import Forecast, ImportView
 
 REFRESH_SECONDS = 0.25
 #: Between two lines where no terminal draws a bar.
@@ -27,7 +27,7 @@ class LiveDisplay:
     def __init__(self, installation: Installation, import_id: int) -> None:
         self._installation = installation
         self._import_id = import_id
-        self._gauges = Gauges(settings=installation.settings, clock=installation.clock)
+        self._gauges = UsageReader(settings=installation.settings, clock=installation.clock)
         self._console = open_console(sys.stderr)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="live-display", daemon=True)
@@ -53,9 +53,9 @@ class LiveDisplay:
             self._tell()
         self._gauges.close()
 
-    def _read(self) -> tuple[ImportView, Outlook | None] | None:
+    def _read(self) -> tuple[ImportView, Forecast | None] | None:
         try:
-            return follow(self._installation, self._import_id, self._gauges)
+            return import_progress(self._installation, self._import_id, self._gauges)
         except DatabaseUnavailable:
             return None
 
@@ -103,7 +103,7 @@ class LiveDisplay:
                 return
 
 
-def line(view: ImportView, outlook: Outlook | None, installation: Installation) -> str:
+def line(view: ImportView, outlook: Forecast | None, installation: Installation) -> str:
     """How far the import is, where no bar can be drawn."""
     total = "?" if view.row.items_count is None else view.row.items_count
     parts = [
@@ -113,7 +113,7 @@ def line(view: ImportView, outlook: Outlook | None, installation: Installation) 
     return f"{view.row.source} {view.row.status.value}: {', '.join(filter(None, parts))}"
 
 
-def _waits(outlook: Outlook, now: datetime) -> list[str]:
+def _waits(outlook: Forecast, now: datetime) -> list[str]:
     """What the import waits for, except permits."""
     if outlook.waits_for is not None and outlook.waits_until is None:
         return [f"{outlook.waits_for}; nothing is sent until it is back"]
@@ -125,7 +125,7 @@ def _waits(outlook: Outlook, now: datetime) -> list[str]:
     return []
 
 
-def remark(view: ImportView, outlook: Outlook | None, installation: Installation) -> str:
+def remark(view: ImportView, outlook: Forecast | None, installation: Installation) -> str:
     """Rate, time left, failures and pauses in a few words."""
     parts = ["no worker"] if view.has_no_worker else []
     parts += _waits(outlook, installation.clock.now()) if outlook is not None else []

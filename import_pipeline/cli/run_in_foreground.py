@@ -20,7 +20,7 @@ from import_pipeline.errors import (
 )
 from import_pipeline.importer.execution.signals import endings
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.lifecycle.acquire import count_heartbeat_as_now, is_what_was_asked
+from import_pipeline.importer.lifecycle.acquire import count_heartbeat_as_now, satisfies
 from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.lifecycle.take_over import already_running
 from import_pipeline.importer.lifecycle.wait_for_turn import Turn
@@ -86,7 +86,7 @@ def carry_out_here(
     )
     while True:
         row = turn.prepare()
-        is_asked = is_what_was_asked(row, new)
+        is_asked = satisfies(row, new)
         if row.status is ImportStatus.RUNNING:
             _tell_resumed(row, is_asked=is_asked)
         try:
@@ -190,7 +190,7 @@ def _drop_if_unstarted(
 
     def unit(connection: Connection) -> bool:
         if not is_ours:
-            return scheduling.give_back(connection, import_id, now)
+            return scheduling.release_run_request(connection, import_id, now)
         try:
             imports.get(connection, import_id)
         except ImportNotFound:  # `begin` has withdrawn it

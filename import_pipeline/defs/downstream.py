@@ -12,7 +12,7 @@ import dagster as dg
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
 from import_pipeline.importer.installation import open_for
-from import_pipeline.rules.completions import Followed, to_follow
+from import_pipeline.rules.completions import CompletionCursor, unprocessed
 from import_pipeline.tracking.completions import completed_since
 
 #: How often the sensor looks. What comes after an import is not urgent, and every look costs a query.
@@ -34,10 +34,10 @@ def build_sequel_sensor(source: ImportSource, *assets: dg.AssetsDefinition) -> d
         description=f"After each completed import of {source.name}: materializes what is made of it.",
     )
     def follow(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        followed = Followed.read(context.cursor)
+        followed = CompletionCursor.read(context.cursor)
         with open_for(source) as (installation, _), installation.database.read() as connection:
             ended = completed_since(connection, source.name, followed.since)
-        new = [str(one.import_id) for one in to_follow(ended, followed)]
+        new = [str(one.import_id) for one in unprocessed(ended, followed)]
         if not new:
             return dg.SkipReason(f"No import of {source.name} has completed since the last look.")
         request = dg.RunRequest(

@@ -18,7 +18,7 @@ from import_pipeline.defs import metadata, names
 from import_pipeline.defs.partitions import Told, ToldByBucket, ToldByItem
 from import_pipeline.defs.progress import OBSERVE_SECONDS
 from import_pipeline.defs.storage.classes import store_materializations
-from import_pipeline.importer.runtime.api_client import Api
+from import_pipeline.importer.runtime.api_client import ApiClient
 from import_pipeline.importer.runtime.progress import StoredItem
 from import_pipeline.tracking.database.engine import Database
 
@@ -51,7 +51,7 @@ class Report:
         self._add = add
         self._store = store
         self._pace = FIRST_PACE_SECONDS  #: seconds per event, as the last write went
-        self._api: Api | None = None
+        self._api: ApiClient | None = None
         self._observe = observe
         self._observed_at = time.monotonic()
         self._ending = threading.Event()
@@ -61,7 +61,7 @@ class Report:
         """Begin to report while the import goes on; from here on `finish()` or `stop()` must be called."""
         self._thread.start()
 
-    def opened(self, api: Api) -> None:
+    def opened(self, api: ApiClient) -> None:
         """The API whose limiter tells where the gaps are."""
         self._api = api
 

@@ -23,16 +23,16 @@ from import_pipeline.errors import (
     LeaseLost,
     LimiterUnavailable,
 )
-from import_pipeline.importer.execution.run import carry_out
-from import_pipeline.importer.execution.session import Run
+from import_pipeline.importer.execution.run import execute_import
+from import_pipeline.importer.execution.session import ImportRun
 from import_pipeline.importer.installation import Installation, open_for
-from import_pipeline.importer.lifecycle.acquire import is_what_was_asked
+from import_pipeline.importer.lifecycle.acquire import satisfies
 from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.lifecycle.take_over import already_running
 from import_pipeline.importer.lifecycle.wait_for_turn import Turn
-from import_pipeline.importer.limiter_usage import Gauges
+from import_pipeline.importer.limiter_usage import UsageReader
 from import_pipeline.importer.summary import ImportSummary
-from import_pipeline.logs import tell
+from import_pipeline.logs import report as tell
 from import_pipeline.redaction import masking
 from import_pipeline.rules.partitions import joined, range_of
 from import_pipeline.rules.status import ImportKind, ImportStatus, Trigger
@@ -111,7 +111,7 @@ class Execution:
         )
         while True:
             row = turn.prepare()
-            if is_what_was_asked(row, new):
+            if satisfies(row, new):
                 made = {names.IMPORT_ID_TAG: str(row.id), names.MADE_BY_TAG: run_id}
                 self.context.instance.add_run_tags(run_id, made)
                 return row.id
@@ -144,9 +144,9 @@ class Execution:
             report_dead_run(self.context.instance, before, f"Its worker is gone; run {own} goes on.")
         # A run that nobody waits for does not sleep through a long pause: the sensor goes on with the import after it.
         patience = None if names.FOREGROUND_TAG in self.context.run.tags else PATIENCE
-        gauges = Gauges(settings=installation.settings, clock=installation.clock)
+        gauges = UsageReader(settings=installation.settings, clock=installation.clock)
         report = self._report(installation, source, import_id, gauges)
-        run = Run(
+        run = ImportRun(
             installation=installation,
             source=source,
             run_id=own,
@@ -158,7 +158,7 @@ class Execution:
         if not self.chosen:
             report.start()
         try:
-            return carry_out(run, import_id), report
+            return execute_import(run, import_id), report
         except ImportInterrupted as error:
             tell("import_interrupted", f"Interrupted: {error}.", import_id=import_id, source=self.name)
             raise dg.DagsterExecutionInterruptedError from error
@@ -169,7 +169,7 @@ class Execution:
             report.stop()
             gauges.close()
 
-    def _report(self, installation: Installation, source: ImportSource, import_id: int, gauges: Gauges) -> Report:
+    def _report(self, installation: Installation, source: ImportSource, import_id: int, gauges: UsageReader) -> Report:
         """The report of the import to Dagster, with observations of how far it is."""
 
         def observe() -> None:

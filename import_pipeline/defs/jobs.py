@@ -14,7 +14,7 @@ from import_pipeline.redaction import masking
 from import_pipeline.rules.status import ENDED
 from import_pipeline.settings.parsers import MOST_WORKERS
 from import_pipeline.tracking import imports
-from import_pipeline.tracking.requests import Wish
+from import_pipeline.tracking.requests import RequestKind
 
 
 class RequestConfig(BaseModel):
@@ -56,7 +56,7 @@ def build_request_job(source: ImportSource) -> dg.JobDefinition:
             asked = requests.request_run(
                 installation,
                 found,
-                Wish(config.mode),
+                RequestKind(config.mode),
                 fresh=config.fresh,
                 shards=config.shards or None,
                 by=_who(context),

@@ -7,7 +7,7 @@ from sqlalchemy import Table
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs.links import Places
-from import_pipeline.importer.monitoring.view import ImportView, Outlook
+from import_pipeline.importer.monitoring.view import Forecast, ImportView
 from import_pipeline.importer.runtime.progress import StoredItem
 from import_pipeline.importer.summary import ImportSummary
 
@@ -81,7 +81,7 @@ def link_to(places: Places, import_id: int) -> dict[str, dg.MetadataValue[Any]]:
     return {"panel": dg.MetadataValue.url(places.import_page(import_id))}
 
 
-def of_progress(view: ImportView, outlook: Outlook | None) -> dict[str, dg.MetadataValue[Any]]:
+def of_progress(view: ImportView, outlook: Forecast | None) -> dict[str, dg.MetadataValue[Any]]:
     """How far a running import is; the keys of its end where they mean the same."""
     figures = view.figures
     numbers = {

@@ -101,6 +101,6 @@ class ToldByBucket:
 
     def _materialization(self, key: str) -> dg.AssetMaterialization:
         with self._database.read() as connection:
-            tally = item_numbers.tally(connection, self._import_id, self._source.name, *range_of(key))
+            tally = item_numbers.bucket_result(connection, self._import_id, self._source.name, *range_of(key))
         metadata = {"items_imported": tally.completed, "items_failed": tally.failed, "import_id": self._import_id}
         return dg.AssetMaterialization(asset_key=self._asset, partition=key, metadata=metadata, tags=self._tags)

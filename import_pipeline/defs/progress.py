@@ -10,17 +10,17 @@ import dagster as dg
 from import_pipeline.defs import metadata, names
 from import_pipeline.errors import Unavailable
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.limiter_usage import Gauges
-from import_pipeline.importer.monitoring.queries import follow
+from import_pipeline.importer.limiter_usage import UsageReader
+from import_pipeline.importer.monitoring.queries import import_progress
 
 #: A person who watches sees it move; a thousand of them are no burden.
 OBSERVE_SECONDS = 5.0
 
 
-def observations(installation: Installation, gauges: Gauges, import_id: int) -> Iterator[dg.AssetObservation]:
+def observations(installation: Installation, gauges: UsageReader, import_id: int) -> Iterator[dg.AssetObservation]:
     """How far the import is now; nothing where the stores do not answer, or before the first item is done."""
     try:
-        view, outlook = follow(installation, import_id, gauges)
+        view, outlook = import_progress(installation, import_id, gauges)
     except Unavailable:
         return
     if view.is_running and view.done:

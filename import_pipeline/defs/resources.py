@@ -8,7 +8,7 @@ import dagster as dg
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.runtime.api_client import Api, open_api
+from import_pipeline.importer.runtime.api_client import ApiClient, open_api
 from import_pipeline.importer.source_loader import configured
 
 
@@ -34,6 +34,6 @@ class RateLimitedApiResource(dg.ConfigurableResource[None]):
 
     def open(
         self, source: ImportSource, installation: Installation, patience: timedelta | None = None
-    ) -> AbstractAsyncContextManager[Api]:
+    ) -> AbstractAsyncContextManager[ApiClient]:
         """Connect. To be entered on the event loop that sends the requests. `patience`: see `open_api`."""
         return open_api(source, installation.settings, installation.clock, patience=patience)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from import_pipeline.defs import names
-from import_pipeline.importer.lifecycle.state import Asked, RunFate
+from import_pipeline.importer.lifecycle.state import RequestedRun, RunState
 
 WAITING = (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING)
 #: A run that was launched begins within that time, or not at all: Dagster's own default.
@@ -14,30 +14,30 @@ START_TIMEOUT = timedelta(seconds=180)
 CANCELLED = frozenset({dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED})
 
 
-def fate_of(instance: dg.DagsterInstance, run_id: str) -> RunFate:
+def fate_of(instance: dg.DagsterInstance, run_id: str) -> RunState:
     """What became of the run, as far as Dagster knows."""
     run = instance.get_run_by_id(run_id)
     if run is None:
-        return RunFate.GONE
+        return RunState.GONE
     if run.status is dg.DagsterRunStatus.CANCELED:
         # A terminated shard ends itself only, also one that leads.
-        return RunFate.GONE if names.IMPORT_SHARD_TAG in run.tags else RunFate.CANCELLED
-    return RunFate.GONE if run.is_finished else RunFate.ALIVE
+        return RunState.GONE if names.IMPORT_SHARD_TAG in run.tags else RunState.CANCELLED
+    return RunState.GONE if run.is_finished else RunState.ALIVE
 
 
-def asked_of(instance: dg.DagsterInstance, job: str, import_id: int, since: datetime) -> Asked:
+def asked_of(instance: dg.DagsterInstance, job: str, import_id: int, since: datetime) -> RequestedRun:
     """The outcome of the run of the import that was asked for then."""
     wanted = dg.RunsFilter(job_name=job, tags={names.IMPORT_ID_TAG: str(import_id)}, created_after=since)
     records = instance.get_run_records(wanted, limit=1)
     if not records:
-        return Asked.UNKNOWN
+        return RequestedRun.UNKNOWN
     run = records[0].dagster_run
     if run.is_finished:
-        return Asked.ENDED
+        return RequestedRun.ENDED
     silent_for = datetime.now(UTC) - records[0].update_timestamp.replace(tzinfo=UTC)
     if run.status is not dg.DagsterRunStatus.QUEUED and silent_for > START_TIMEOUT:
-        return Asked.UNKNOWN  # its launcher or its host has lost it
-    return Asked.QUEUED
+        return RequestedRun.UNKNOWN  # its launcher or its host has lost it
+    return RequestedRun.QUEUED
 
 
 def is_queued(instance: dg.DagsterInstance, tags: Mapping[str, str]) -> bool:

@@ -12,10 +12,10 @@ from import_pipeline.defs.run_status import asked_of, fate_of, is_queued, report
 from import_pipeline.defs.storage.event_retention import drop_by_age
 from import_pipeline.importer.control.pruning import prune_by_age
 from import_pipeline.importer.control.scheduling import Tick, tick
-from import_pipeline.importer.control.shard_supervisor import look_after
+from import_pipeline.importer.control.shard_supervisor import supervise_shards
 from import_pipeline.importer.control.unlisted import end_cancelled
 from import_pipeline.importer.installation import Installation, open_for
-from import_pipeline.importer.lifecycle.notifications import tell_people
+from import_pipeline.importer.lifecycle.notifications import send_notices
 from import_pipeline.redaction import masking
 
 #: The sensor looks as often as Dagster's daemon does, every five seconds. The daemon passes over one whose last tick
@@ -73,7 +73,7 @@ def _launches(
     )
     result.dead_run_ids += end_cancelled(installation, source.name)
     if not result.launches:  # no import waits for it
-        tell_people(installation, source)
+        send_notices(installation, source)
         prune_by_age(installation, source)
         drop_by_age(instance, source, installation.clock.now())
     _report_dead(instance, result)
@@ -90,7 +90,7 @@ def _shard_launches(
     installation: Installation, source: ImportSource, instance: dg.DagsterInstance
 ) -> Iterator[dg.RunRequest]:
     """A run request per shard that is to begin, or to begin again."""
-    result = look_after(
+    result = supervise_shards(
         installation, source, lambda import_id, number: is_queued(instance, _shard_tags(import_id, number))
     )
     for run_id in result.dead_run_ids:

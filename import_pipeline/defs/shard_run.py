@@ -14,11 +14,11 @@ from import_pipeline.defs.resources import RateLimitedApiResource
 from import_pipeline.defs.run_status import end_as_cancelled, is_cancelled, report_dead_run, was_given_up
 from import_pipeline.defs.tracking_assets import tracking_events
 from import_pipeline.errors import ImportInterrupted, ImportPipelineError, LeaseLost, LimiterUnavailable
-from import_pipeline.importer.execution.session import Run
-from import_pipeline.importer.execution.shard_worker import ShardEnding, carry_out_shard
+from import_pipeline.importer.execution.session import ImportRun
+from import_pipeline.importer.execution.shard_worker import ShardResult, execute_shard
 from import_pipeline.importer.installation import Installation, open_for
 from import_pipeline.importer.summary import ImportSummary, summarize
-from import_pipeline.logs import tell
+from import_pipeline.logs import report as tell
 from import_pipeline.redaction import masking
 from import_pipeline.rules.status import ImportKind, ImportStatus
 from import_pipeline.tracking.resumes import said_of
@@ -78,7 +78,7 @@ class ShardExecution:
             )
             report.start()
             try:
-                ending = carry_out_shard(self._run(installation, source, report), import_id, number)
+                ending = execute_shard(self._run(installation, source, report), import_id, number)
             except LeaseLost as error:
                 tell("nothing_to_do", f"Nothing to do for this run: {error}.", import_id=import_id, source=source.name)
                 return
@@ -103,9 +103,9 @@ class ShardExecution:
             raise dg.Failure(description=f"{expected}: the sensor launches this job where runs are to share an import")
         return int(value)
 
-    def _run(self, installation: Installation, source: ImportSource, report: Report) -> Run:
+    def _run(self, installation: Installation, source: ImportSource, report: Report) -> ImportRun:
         instance, run_id = self.context.instance, self.context.run.run_id
-        return Run(
+        return ImportRun(
             installation=installation,
             source=source,
             run_id=run_id,
@@ -126,7 +126,7 @@ class ShardExecution:
         except Exception as error:  # noqa: BLE001 - whatever Dagster's storage raises, the import goes on
             tell("lead_not_reported", f"Dagster run {dead} is over, which could not be stored: {said_of(error)}.")
 
-    def _outcome(self, installation: Installation, source: ImportSource, ending: ShardEnding) -> None:
+    def _outcome(self, installation: Installation, source: ImportSource, ending: ShardResult) -> None:
         """Tell what was done; of an import that was ended here also what its own run would have told."""
         instance, run_id, row, shard = self.context.instance, self.context.run.run_id, ending.row, ending.shard
         if ending.dead_run_id is not None and ending.dead_run_id != run_id:
@@ -147,7 +147,7 @@ class ShardExecution:
             raise dg.Failure(description=row.failure_reason, allow_retries=False)
 
     def _completion(
-        self, ending: ShardEnding, summary: ImportSummary
+        self, ending: ShardResult, summary: ImportSummary
     ) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
         """The assets and checks of a completed import."""
         if ending.row.status is not ImportStatus.COMPLETED:

@@ -30,7 +30,7 @@ def storable(text: str) -> str:
     return text.replace("\0", "?").encode(errors="replace").decode()
 
 
-def quoted(response: httpx.Response) -> str:
+def response_excerpt(response: httpx.Response) -> str:
     """The beginning of an answer's body as text."""
     text = body_text(response)
     short = excerpt(text, MOST_KEPT)
@@ -44,7 +44,7 @@ def body_text(response: httpx.Response) -> str:
     return text_of(response.content, response.headers.get("Content-Type", ""))
 
 
-def meet_answer(response: httpx.Response) -> None:
+def register_response_secrets(response: httpx.Response) -> None:
     """Know what is secret in an answer and its request, before an error that may quote them is told."""
     if MET in response.extensions:
         return

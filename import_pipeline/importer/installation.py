@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from import_pipeline.clock import Chance, Clock, SystemClock, system_chance
+from import_pipeline.clock import Clock, Random, SystemClock, system_random
 from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.runtime.database_wait import ACTION
 from import_pipeline.importer.source_loader import configured_among_others, find_source, load_sources
@@ -30,7 +30,7 @@ class Installation:
     sources: tuple[ImportSource, ...]
     database: Database
     clock: Clock = field(default_factory=SystemClock)
-    chance: Chance = system_chance
+    chance: Random = system_random
 
     def source(self, name: str) -> ImportSource:
         """The source of that name, its table in place. Raises SourceNotFound, SchemaError, DatabaseUnavailable."""

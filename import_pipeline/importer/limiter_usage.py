@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from import_pipeline.clock import Clock
 from import_pipeline.contracts import ImportSource
 from import_pipeline.ratelimit import Permits, Usage, open_permits, parse_tiers
-from import_pipeline.ratelimit.protocol import SECOND, Ask, StoreError
+from import_pipeline.ratelimit.protocol import SECOND, ExchangeRequest, StoreError
 from import_pipeline.ratelimit.usage import usage_of
 from import_pipeline.settings import Settings
 from import_pipeline.tracking.imports import RESUMED_AFTER, ImportRow
@@ -20,7 +20,7 @@ SILENT_SECONDS = 5.0
 
 
 @dataclass(kw_only=True)
-class Gauges:
+class UsageReader:
     """The counters of every api, read at most four times a second each. Thread-safe; close it at the end."""
 
     settings: Settings
@@ -53,7 +53,7 @@ class Gauges:
         self._permits = self._permits or open_permits(self.settings.redis_url, self.settings.limits_path)
         tiers = parse_tiers(limits)
         windows = tuple((tier.amount, tier.get_expiry() * SECOND) for tier in tiers)
-        ask = Ask(api=api, process=self._name, tiers=windows, concurrent=tiers.concurrent, count=True)
+        ask = ExchangeRequest(api=api, process=self._name, tiers=windows, concurrent=tiers.concurrent, count=True)
         return usage_of(self._permits.exchange(ask), tiers, self.clock.now())
 
 
@@ -61,17 +61,17 @@ class Gauges:
 SLEEPS_BEFORE, SLEPT_BEFORE = "sleeps_before", "slept_before"
 
 
-def has_begun(row: ImportRow) -> bool:
+def store_ever_answered(row: ImportRow) -> bool:
     """Whether the store of the limits has ever answered the import."""
     return SLEEPS_BEFORE in row.metadata
 
 
-def metered(row: ImportRow, usage: Usage | None) -> ImportRow:
+def with_current_usage(row: ImportRow, usage: Usage | None) -> ImportRow:
     """The import as its worker would tell it now: that is a second behind, and a wait may be under way.
 
     As it stands where the store does not answer, or where its latest worker has not read the counters yet.
     """
-    if usage is None or not has_begun(row) or RESUMED_AFTER in row.metadata:
+    if usage is None or not store_ever_answered(row) or RESUMED_AFTER in row.metadata:
         return row
     sleeps, slept_seconds = share(usage, row.metadata[SLEEPS_BEFORE], row.metadata.get(SLEPT_BEFORE))
     return replace(

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportAlreadyRunning, UsageError
-from import_pipeline.importer.execution.run import carry_out
-from import_pipeline.importer.execution.session import Run
+from import_pipeline.importer.execution.run import execute_import
+from import_pipeline.importer.execution.session import ImportRun
 from import_pipeline.importer.installation import open_installation
-from import_pipeline.importer.lifecycle.acquire import is_what_was_asked
+from import_pipeline.importer.lifecycle.acquire import satisfies
 from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.lifecycle.wait_for_turn import Turn
 from import_pipeline.importer.source_loader import configure
@@ -56,9 +56,9 @@ def run_import(
         while True:
             row = turn.prepare()
             try:
-                summary = carry_out(Run(installation=installation, source=found), row.id)
+                summary = execute_import(ImportRun(installation=installation, source=found), row.id)
             except ImportAlreadyRunning as error:
                 turn.lose(error)
                 continue
-            if is_what_was_asked(row, new):
+            if satisfies(row, new):
                 return summary

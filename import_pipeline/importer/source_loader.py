@@ -14,7 +14,7 @@ from pathlib import Path
 from import_pipeline.contracts import ImportSource, check_source
 from import_pipeline.errors import ContractError, ImportPipelineError, SettingError, SourceNotFound
 from import_pipeline.importer.user_code.hooks import call_hook, instance, place_of, said_of
-from import_pipeline.logs import tell
+from import_pipeline.logs import report
 from import_pipeline.settings import Settings, SourceSettings
 
 
@@ -23,10 +23,10 @@ def load_sources(settings: Settings) -> list[ImportSource]:
 
     Raises SourceNotFound, ContractError or SettingError.
     """
-    return configure(listed_in(settings.sources), settings)
+    return configure(load_object(settings.sources), settings)
 
 
-def listed_in(setting: str) -> object:
+def load_object(setting: str) -> object:
     """What `module:NAME` names. Raises SourceNotFound."""
     module_name, _, attribute = setting.partition(":")
     if (here := str(Path.cwd())) not in sys.path:
@@ -73,7 +73,7 @@ def _place(module_name: str, error: Exception) -> str:
 
 def configure(listed: object, settings: Settings) -> list[ImportSource]:
     """The listed sources, checked, with their settings applied. Raises ContractError or SettingError."""
-    sources = [configured(source, settings.source(source.name)) for source in checked(listed, settings.sources)]
+    sources = [configured(source, settings.source(source.name)) for source in validate(listed, settings.sources)]
     sources = with_limits_of_their_api(sources)
     for note in shared_tables(sources):
         _warn(note)
@@ -136,10 +136,10 @@ def shared_tables(sources: Iterable[ImportSource]) -> list[str]:
 
 @lru_cache(maxsize=100)  # once in a process: sensors load the sources again and again
 def _warn(note: str) -> None:
-    tell("sources_share_a_table", f"{note[:1].upper()}{note[1:]}.", level=logging.WARNING)
+    report("sources_share_a_table", f"{note[:1].upper()}{note[1:]}.", level=logging.WARNING)
 
 
-def checked(listed: object, setting: str) -> list[ImportSource]:
+def validate(listed: object, setting: str) -> list[ImportSource]:
     """The sources of the list that the setting names, as they are. Raises ContractError."""
     if not isinstance(listed, Iterable):
         raise ContractError(setting, "list", "a list of ImportSource instances", type(listed).__name__)

@@ -12,7 +12,7 @@ from import_pipeline.importer.control.rescheduling import slot_of
 from import_pipeline.panel.context import panel_of
 from import_pipeline.panel.security import LOGIN, LOGIN_SECONDS, cookie, local_path, read_form
 from import_pipeline.tracking import imports
-from import_pipeline.tracking.requests import Wish
+from import_pipeline.tracking.requests import RequestKind
 
 WHO = "somebody in the panel"
 #: Seconds that a wrong token costs.
@@ -35,9 +35,9 @@ def run(request: Request, form: Form) -> str:
     """NEW or RESCHEDULE."""
     installation = panel_of(request).installation
     source = installation.source(form.get("source", ""))
-    wish = Wish.RESCHEDULE if form.get("mode") == Wish.RESCHEDULE else Wish.NEW
-    fresh = wish is Wish.NEW and form.get("fresh") == "yes"
-    slot_at = slot_of(form.get(f"slot:{source.name}")) if wish is Wish.RESCHEDULE else None
+    wish = RequestKind.RESCHEDULE if form.get("mode") == RequestKind.RESCHEDULE else RequestKind.NEW
+    fresh = wish is RequestKind.NEW and form.get("fresh") == "yes"
+    slot_at = slot_of(form.get(f"slot:{source.name}")) if wish is RequestKind.RESCHEDULE else None
     asked = requests.request_run(installation, source, wish, fresh=fresh, slot_at=slot_at, by=WHO, reason=_reason(form))
     return "/?done=already" if asked.already else f"/?done={wish}"
 

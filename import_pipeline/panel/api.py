@@ -6,7 +6,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from import_pipeline.importer.monitoring.queries import look_at, look_at_all
+from import_pipeline.importer.monitoring.queries import import_details
+from import_pipeline.importer.monitoring.queries import list_imports as look_at_all
 from import_pipeline.importer.monitoring.view import as_json
 from import_pipeline.panel.context import Panel, panel_of
 from import_pipeline.panel.views import Query
@@ -29,7 +30,7 @@ def list_imports(request: Request) -> Response:
 def one_import(request: Request) -> Response:
     """One import with its outlook, permits, failures by reason and events."""
     panel = panel_of(request)
-    look = look_at(panel.installation, request.path_params["import_id"], panel.gauges)
+    look = import_details(panel.installation, request.path_params["import_id"], panel.gauges)
     told = as_json(look.view, look.outlook) | {
         "tiers": [{"amount": tier.amount, "seconds": tier.seconds, "used": tier.used} for tier in look.usage.tiers]
         if look.usage

@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 from import_pipeline.importer.installation import Installation
 from import_pipeline.panel import actions, api, metrics, pages
 from import_pipeline.panel.context import Panel
-from import_pipeline.panel.security import Door, Guard
+from import_pipeline.panel.security import AccessPolicy, SecurityMiddleware
 
 STATIC = Path(__file__).parent / "static"
 
@@ -46,9 +46,9 @@ ROUTES = [
 ]
 
 
-def create_panel(installation: Installation, door: Door | None = None) -> Starlette:
+def create_panel(installation: Installation, door: AccessPolicy | None = None) -> Starlette:
     """The panel of an installation. Raises SettingError where its settings would leave it open to other machines."""
-    door = door or Door.of(installation.settings)
+    door = door or AccessPolicy.of(installation.settings)
     panel = Panel(installation=installation, door=door)
 
     @asynccontextmanager
@@ -59,7 +59,7 @@ def create_panel(installation: Installation, door: Door | None = None) -> Starle
     app = Starlette(
         routes=ROUTES,
         lifespan=lifespan,
-        middleware=[Middleware(Guard, door=door, clock=installation.clock, has_ended=panel.has_ended)],
+        middleware=[Middleware(SecurityMiddleware, door=door, clock=installation.clock, has_ended=panel.has_ended)],
         exception_handlers=pages.PROBLEMS,
     )
     app.state.panel = panel

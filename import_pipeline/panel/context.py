@@ -16,8 +16,8 @@ from starlette.templating import Jinja2Templates
 
 from import_pipeline.clock import Clock
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.limiter_usage import Gauges
-from import_pipeline.panel.security import Door, Login
+from import_pipeline.importer.limiter_usage import UsageReader
+from import_pipeline.panel.security import AccessPolicy, Login
 from import_pipeline.panel.views import FILTERS
 from import_pipeline.redaction import redact
 from import_pipeline.tracking import panel_logins
@@ -31,7 +31,7 @@ FRAGMENT = "x-panel-fragment"
 
 
 @dataclass(kw_only=True)
-class Glances:
+class RefreshCache:
     """What was looked at a moment ago serves everybody's next refresh: ten people who watch cost as much as two."""
 
     clock: Clock
@@ -53,17 +53,17 @@ class Panel:
     """One panel; every page and action gets at it through its request."""
 
     installation: Installation
-    door: Door
+    door: AccessPolicy
 
     @cached_property
-    def gauges(self) -> Gauges:
+    def gauges(self) -> UsageReader:
         """The limiters' counters."""
-        return Gauges(settings=self.installation.settings, clock=self.installation.clock)
+        return UsageReader(settings=self.installation.settings, clock=self.installation.clock)
 
     @cached_property
-    def glances(self) -> Glances:
+    def glances(self) -> RefreshCache:
         """What the script's refreshes share."""
-        return Glances(clock=self.installation.clock)
+        return RefreshCache(clock=self.installation.clock)
 
     def has_ended(self, login: Login) -> bool:
         """Whether the person of that login has logged out. Raises DatabaseUnavailable."""

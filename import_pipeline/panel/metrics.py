@@ -7,8 +7,8 @@ from prometheus_client.core import GaugeMetricFamily
 from starlette.requests import Request
 from starlette.responses import Response
 
-from import_pipeline.importer.monitoring.queries import follow
-from import_pipeline.importer.monitoring.view import ImportView, Outlook
+from import_pipeline.importer.monitoring.queries import import_progress
+from import_pipeline.importer.monitoring.view import Forecast, ImportView
 from import_pipeline.panel.context import Panel, panel_of
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import queries, schedules
@@ -51,7 +51,10 @@ class Figures:
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """All metrics."""
         yield from self._imports()
-        latest = [(name, *follow(self._panel.installation, each, self._panel.gauges)) for name, each in self._latest()]
+        latest = [
+            (name, *import_progress(self._panel.installation, each, self._panel.gauges))
+            for name, each in self._latest()
+        ]
         for metric, (meaning, figure) in LATEST.items():
             values = [(name, getattr(view.figures, figure)) for name, view, _ in latest]
             yield _family(metric, meaning, values)
@@ -119,11 +122,11 @@ class Figures:
         yield from (up, used, most, paused)
 
 
-def _running(latest: list[tuple[str, ImportView, Outlook | None]]) -> list[tuple[str, float | None]]:
+def _running(latest: list[tuple[str, ImportView, Forecast | None]]) -> list[tuple[str, float | None]]:
     return [(name, float(view.row.status is ImportStatus.RUNNING)) for name, view, _ in latest]
 
 
-def _beats(latest: list[tuple[str, ImportView, Outlook | None]]) -> list[tuple[str, float | None]]:
+def _beats(latest: list[tuple[str, ImportView, Forecast | None]]) -> list[tuple[str, float | None]]:
     running = [(name, view.row.heartbeat_at) for name, view, _ in latest if view.row.status is ImportStatus.RUNNING]
     return [(name, None if at is None else at.timestamp()) for name, at in running]
 

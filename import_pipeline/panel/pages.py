@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from import_pipeline.errors import ImportNotFound, InvalidTransition, Unavailable, UsageError
 from import_pipeline.importer.control.rescheduling import next_slot
-from import_pipeline.importer.monitoring.queries import look_at, look_at_all
+from import_pipeline.importer.monitoring.queries import import_details, list_imports
 from import_pipeline.panel.context import panel_of
 from import_pipeline.panel.security import FOR_PROGRAMS, local_path
 from import_pipeline.panel.views import Query, import_page, list_page, why_not
@@ -39,7 +39,7 @@ def show_list(request: Request) -> Response:
     query = Query.read(request.query_params, sources)
     listing = panel.look(
         request,
-        lambda: look_at_all(
+        lambda: list_imports(
             panel.installation,
             query.filter,
             panel.gauges,
@@ -55,7 +55,7 @@ def show_import(request: Request) -> Response:
     """One import."""
     panel = panel_of(request)
     import_id = request.path_params["import_id"]
-    look = panel.look(request, lambda: look_at(panel.installation, import_id, panel.gauges))
+    look = panel.look(request, lambda: import_details(panel.installation, import_id, panel.gauges))
     context = import_page(look, panel.run_url(look.view.row.dagster_run_id), panel.installation.clock.now())
     return panel.draw(request, "import.html", context | _said(request))
 
@@ -75,7 +75,7 @@ def confirm_run(request: Request) -> Response:
 def confirm(request: Request) -> Response:
     """Ask whether an import shall be cancelled, retried or deleted, or its API's pause lifted."""
     panel = panel_of(request)
-    look = look_at(panel.installation, request.path_params["import_id"], panel.gauges)
+    look = import_details(panel.installation, request.path_params["import_id"], panel.gauges)
     action = request.path_params["action"]
     if action not in {"cancel", "retry", "delete", "resume"}:
         raise HTTPException(404)

@@ -58,7 +58,7 @@ class Login:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Door:
+class AccessPolicy:
     """What has to be shown to enter. `key` signs this process's forms."""
 
     names: frozenset[str]  #: what the panel may be called in a Host header, besides addresses
@@ -67,7 +67,7 @@ class Door:
     key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
     @classmethod
-    def of(cls, settings: Settings) -> "Door":
+    def of(cls, settings: Settings) -> "AccessPolicy":
         """The door of an installation's panel; raises SettingError where it would stand open to others."""
         local = is_local(settings.panel_host)
         if not local and settings.panel_token is None:
@@ -150,7 +150,7 @@ def is_own_origin(headers: Headers) -> bool:
     return headers.get("sec-fetch-site") == "same-origin"
 
 
-async def read_form(request: Request, door: Door) -> dict[str, str]:
+async def read_form(request: Request, door: AccessPolicy) -> dict[str, str]:
     """The fields of a form that one of our own pages sent; raises HTTPException with the reason where it did not."""
     if not is_own_origin(request.headers):
         raise HTTPException(403, "This form was not sent from the panel's own page.")
@@ -183,10 +183,10 @@ def local_path(wanted: str) -> str:
     return wanted if is_ours else "/"
 
 
-class Guard:
+class SecurityMiddleware:
     """The ASGI layer in front of every page: refuses unknown names and visitors, adds the headers to every answer."""
 
-    def __init__(self, app: ASGIApp, door: Door, clock: Clock, has_ended: Callable[[Login], bool]) -> None:
+    def __init__(self, app: ASGIApp, door: AccessPolicy, clock: Clock, has_ended: Callable[[Login], bool]) -> None:
         self._app, self._door, self._clock, self._has_ended = app, door, clock, has_ended
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from import_pipeline.importer.control.rescheduling import keeps_slot
-from import_pipeline.importer.monitoring.queries import PAGE_SIZE, Listing, Look
+from import_pipeline.importer.monitoring.queries import PAGE_SIZE, ImportDetails, ImportPage
 from import_pipeline.importer.monitoring.view import ImportView, left_of
 from import_pipeline.panel import formatting
 from import_pipeline.ratelimit import TierUsage
@@ -216,7 +216,7 @@ def chart_of(finished_at: Sequence[datetime], until: datetime) -> Chart | None:
     return Chart(bars=bars, most=most / width, seconds=number * width)
 
 
-def list_page(listing: Listing, query: Query, sources: Sequence[str]) -> dict[str, Any]:
+def list_page(listing: ImportPage, query: Query, sources: Sequence[str]) -> dict[str, Any]:
     """The context of the list."""
     numbers: dict[str, int] = {}
     for (source, status), number in listing.counts.items():
@@ -286,7 +286,7 @@ def _pages(query: Query, total: int) -> list[Link]:
     return [Link(url=query.link(page=page), text=str(page), current=page == query.page) for page in shown]
 
 
-def import_page(look: Look, run_url: str | None, now: datetime) -> dict[str, Any]:
+def import_page(look: ImportDetails, run_url: str | None, now: datetime) -> dict[str, Any]:
     """The context of one import's page."""
     view = look.view
     return {
@@ -309,7 +309,7 @@ def import_page(look: Look, run_url: str | None, now: datetime) -> dict[str, Any
     } | _drawing()
 
 
-def allowed(look: Look, now: datetime) -> tuple[str, ...]:
+def allowed(look: ImportDetails, now: datetime) -> tuple[str, ...]:
     """What can be done with the import now; the wishes themselves refuse the rest, and say why."""
     row = look.view.row
     resume = ("resume",) if look.api_paused_until is not None else ()
@@ -320,7 +320,7 @@ def allowed(look: Look, now: datetime) -> tuple[str, ...]:
     return (*resume, *(("retry",) if look.unfinished else ()), *(() if keeps_slot(row, now) else ("delete",)))
 
 
-def why_not(action: str, look: Look, now: datetime) -> str | None:
+def why_not(action: str, look: ImportDetails, now: datetime) -> str | None:
     """Why an action is not allowed now, as the end of a sentence; None where it is."""
     if action in allowed(look, now):
         return None

@@ -8,16 +8,20 @@ async with Limiter("my-api", parse_tiers("500/20 second"), open_permits(None, Pa
 from import_pipeline.ratelimit.client.wait_queue import Permit
 from import_pipeline.ratelimit.http.transport import SECONDS, BodyRefused, RateLimitedTransport
 from import_pipeline.ratelimit.limiter import Limiter
-from import_pipeline.ratelimit.protocol import Permits
+from import_pipeline.ratelimit.protocol import PermitStore
 from import_pipeline.ratelimit.stores.open import open_permits
 from import_pipeline.ratelimit.tiers import parse_tiers
 from import_pipeline.ratelimit.usage import TierUsage, Usage
+
+#: The former name of PermitStore.
+Permits = PermitStore
 
 __all__ = [
     "SECONDS",
     "BodyRefused",
     "Limiter",
     "Permit",
+    "PermitStore",
     "Permits",
     "RateLimitedTransport",
     "TierUsage",

@@ -9,17 +9,17 @@ from typing import Self
 
 from limits import RateLimitItem
 
-from import_pipeline.clock import Chance, Clock, SystemClock, system_chance
+from import_pipeline.clock import Clock, Random, SystemClock, system_random
 from import_pipeline.errors import ApiBlocked, CostTooHigh, LimiterUnavailable
-from import_pipeline.logs import tell
+from import_pipeline.logs import report
 from import_pipeline.ratelimit.client.dispatcher import Dispatcher
 from import_pipeline.ratelimit.client.wait_queue import Permit
-from import_pipeline.ratelimit.protocol import SECOND, Exchange, Named, Outcome, Permits, StoreError
+from import_pipeline.ratelimit.protocol import SECOND, AdvertisedLimit, ExchangeReply, Outcome, PermitStore, StoreError
 from import_pipeline.ratelimit.tiers import Tiers, normalised
 from import_pipeline.ratelimit.usage import MILLION, Usage, usage_of
 from import_pipeline.rules.backoff import pause_after
 from import_pipeline.rules.responses.advertised_limits import Advertised
-from import_pipeline.rules.responses.rate_limit_headers import Standing
+from import_pipeline.rules.responses.rate_limit_headers import LimitStatus
 
 #: Without limits every request is free; this is how long the absence of a pause is believed, in seconds.
 FREE_FOR = 1.0
@@ -40,13 +40,13 @@ class Limiter:
         self,
         api: str,
         tiers: Sequence[RateLimitItem],
-        permits: Permits,
+        permits: PermitStore,
         *,
         clock: Clock | None = None,
         patience: timedelta | None = None,
         shortest_pause: timedelta = timedelta(seconds=1),
         store_patience: timedelta = timedelta(seconds=60),
-        chance: Chance = system_chance,
+        chance: Random = system_random,
         source: str = "",
         lane: str = "",
     ) -> None:
@@ -158,13 +158,13 @@ class Limiter:
         pause = pause_after(wait, self._refusals, first=self._shortest, chance=self._chance()).total_seconds()
         if is_first and not self._lane:
             sentence = f"The API {self.api} says that there are too many requests: everybody pauses for {pause:.1f} s."
-            tell("rate_limit_hit", sentence, level=logging.WARNING, api=self.api, seconds=round(pause, 3))
+            report("rate_limit_hit", sentence, level=logging.WARNING, api=self.api, seconds=round(pause, 3))
         self._free_until = 0.0
         self._paused_until = max(self._paused_until, now + pause)
         outcome = Outcome.REFUSED if teaches else Outcome.HELD
         self._dispatcher.settle(permit, outcome, now, pause, is_guess=is_guess)
 
-    def hear(self, told: Sequence[Standing], permit: Permit, *, kind: str = "", refused: bool = False) -> None:
+    def hear(self, told: Sequence[LimitStatus], permit: Permit, *, kind: str = "", refused: bool = False) -> None:
         """The server named its limits, or none, in the answer to that permit's request, which was of that kind.
 
         Lower ones than ours slow everybody down, higher ones change nothing. What it counts beyond our own requests
@@ -219,7 +219,7 @@ class Limiter:
                 "raise the limit or lower cost(request)"
             )
 
-    def _take_over(self, told: Sequence[Standing], permit: Permit, *, refused: bool) -> None:
+    def _take_over(self, told: Sequence[LimitStatus], permit: Permit, *, refused: bool) -> None:
         limits, took = [], self.clock.monotonic() - (permit.start if permit.sent is None else permit.sent)
         for each in told:
             window = each.window or each.reset
@@ -230,7 +230,7 @@ class Limiter:
                 continue  # of a full limit, or of one that is known, it was rounded down
             reset = (each.reset or timedelta()) - timedelta(seconds=1 if each.is_moment else 0)
             limits.append(
-                Named(
+                AdvertisedLimit(
                     limit=each.limit,
                     used=each.limit - left + (refused and not left),
                     reset=max(0, reset // timedelta(microseconds=1)),
@@ -260,7 +260,7 @@ class Limiter:
             raise
         return permit
 
-    def _heard(self, result: Exchange) -> ApiBlocked | None:
+    def _heard(self, result: ExchangeReply) -> ApiBlocked | None:
         now = self.clock.monotonic()
         is_free = bool(result.starts) and not self._dispatcher.is_telling
         self._free_until = now + FREE_FOR if is_free else 0.0

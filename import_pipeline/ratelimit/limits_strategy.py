@@ -16,13 +16,20 @@ from limits.storage import Storage
 from limits.strategies import STRATEGIES, RateLimiter
 from limits.util import WindowStats
 
-from import_pipeline.ratelimit.protocol import SECOND, Ask, Exchange, Outcome, Settled, Wanted
+from import_pipeline.ratelimit.protocol import (
+    SECOND,
+    ExchangeReply,
+    ExchangeRequest,
+    Outcome,
+    PermitRequest,
+    Settlement,
+)
 
 NAME = "response-clocked"
 
 
 class _Store(Protocol):
-    def exchange(self, ask: Ask) -> Exchange: ...
+    def exchange(self, ask: ExchangeRequest) -> ExchangeReply: ...
 
 
 class ResponseClockedRateLimiter(RateLimiter):
@@ -42,10 +49,10 @@ class ResponseClockedRateLimiter(RateLimiter):
         for _ in range(cost):
             self._count += 1
             names.append(f"{self._process}{self._count:x}")
-        wanted = tuple(Wanted(permit=name, lifetime=SECOND) for name in names)
+        wanted = tuple(PermitRequest(permit=name, lifetime=SECOND) for name in names)
         granted = len(self._exchange(item, identifiers, wanted=wanted).starts)
         outcome = Outcome.ANSWERED if granted == cost else Outcome.UNUSED
-        settled = tuple(Settled(permit=name, outcome=outcome) for name in names[:granted])
+        settled = tuple(Settlement(permit=name, outcome=outcome) for name in names[:granted])
         if settled:
             self._exchange(item, identifiers, settled=settled)
         return granted == cost
@@ -64,11 +71,11 @@ class ResponseClockedRateLimiter(RateLimiter):
         item: RateLimitItem,
         identifiers: tuple[str, ...],
         *,
-        wanted: tuple[Wanted, ...] = (),
-        settled: tuple[Settled, ...] = (),
-    ) -> Exchange:
+        wanted: tuple[PermitRequest, ...] = (),
+        settled: tuple[Settlement, ...] = (),
+    ) -> ExchangeReply:
         return self._store.exchange(
-            Ask(
+            ExchangeRequest(
                 api=item.key_for(*identifiers),
                 process=self._process,
                 tiers=((item.amount, item.get_expiry() * SECOND),),

@@ -28,7 +28,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Settled:
+class Settlement:
     """A permit and its outcome."""
 
     permit: str
@@ -41,7 +41,7 @@ class Settled:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
+class PermitRequest:
     """A permit that is asked for. Its request can arrive for `lifetime` after it may start, and no longer."""
 
     permit: str
@@ -50,7 +50,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Delays:
+class LatencySummary:
     """How long answers took, from sending to answer."""
 
     answers: int = 0
@@ -60,7 +60,7 @@ class Delays:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sighting:
+class ReportedUsage:
     """What an answer's headers told: so many places of that tier were taken when its request arrived."""
 
     tier: int  #: the tier's place among the asking process's own
@@ -69,7 +69,7 @@ class Sighting:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Named:
+class AdvertisedLimit:
     """A limit that an answer's headers named, for an api of which none is configured."""
 
     limit: int
@@ -81,7 +81,7 @@ class Named:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Counted:
+class BucketCount:
     """Told again to a store that lost it: so many places of long tiers were taken that long ago."""
 
     places: int
@@ -89,19 +89,19 @@ class Counted:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ask:
+class ExchangeRequest:
     """What one process tells and wants at once."""
 
     api: str
     process: str  #: a name of its own for each asking limiter, so that the store can tell it what it missed
     tiers: tuple[tuple[int, int], ...]  #: (amount, window)
-    settled: tuple[Settled, ...] = ()
-    wanted: tuple[Wanted, ...] = ()
+    settled: tuple[Settlement, ...] = ()
+    wanted: tuple[PermitRequest, ...] = ()
     told: int = 0  #: the part of the tiers' amounts that the server's headers named, in millionths; 0: none
-    delays: Delays = Delays()  #: of those answered since the last ask
-    sightings: tuple[Sighting, ...] = ()
-    named: tuple[Named, ...] = ()
-    counted: tuple[Counted, ...] = ()
+    delays: LatencySummary = LatencySummary()  #: of those answered since the last ask
+    sightings: tuple[ReportedUsage, ...] = ()
+    named: tuple[AdvertisedLimit, ...] = ()
+    counted: tuple[BucketCount, ...] = ()
     concurrent: int = 0  #: requests in flight at most, over all processes; 0: any number
     look_ahead: int = 30_000  #: permits that come free within this are given now, with the moment of their start
     count: bool = False  #: whether to count the places taken in each tier, for display
@@ -111,7 +111,7 @@ class Ask:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Exchange:
+class ExchangeReply:
     """What the store answers."""
 
     starts: tuple[int, ...]  #: when each granted permit may start, in the order of the asking, from now
@@ -141,12 +141,12 @@ class StoreError(Exception):
         self.may_pass = may_pass
 
 
-class Permits(Protocol):
+class PermitStore(Protocol):
     """A store of permits, shared by all processes that open it."""
 
     blocks: bool  #: whether an exchange waits for I/O, and so belongs into a thread
 
-    def exchange(self, ask: Ask) -> Exchange:
+    def exchange(self, ask: ExchangeRequest) -> ExchangeReply:
         """One atomic step; raises StoreError."""
         ...
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from import_pipeline.ratelimit.protocol import SECOND, Exchange
+from import_pipeline.ratelimit.protocol import SECOND, ExchangeReply
 from import_pipeline.ratelimit.tiers import Tiers
 
 MILLION = 1_000_000
@@ -33,7 +33,7 @@ class Usage:
     part: float = 1.0  #: of the tiers' amounts that is in use: below 1, the server was found to grant less
 
 
-def usage_of(result: Exchange, tiers: Tiers, now: datetime) -> Usage:
+def usage_of(result: ExchangeReply, tiers: Tiers, now: datetime) -> Usage:
     """What an exchange told that was asked to count."""
     windows = result.found or tuple((tier.amount, tier.get_expiry() * SECOND) for tier in tiers)
     return Usage(

@@ -31,14 +31,14 @@ E = TypeVar("E", bound=Ended)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Followed:
+class CompletionCursor:
     """What was followed so far: up to which moment, and which imports shortly before it."""
 
     until: datetime = EPOCH
     import_ids: tuple[int, ...] = ()
 
     @classmethod
-    def read(cls, cursor: str | None) -> "Followed":
+    def read(cls, cursor: str | None) -> "CompletionCursor":
         """From a sensor's cursor; nothing was followed where there is none."""
         if not cursor:
             return cls()
@@ -54,14 +54,14 @@ class Followed:
         """From when on ends are to be looked at."""
         return max(EPOCH, self.until - OVERLAP) if self.until > EPOCH else EPOCH
 
-    def after(self, ended: Sequence[E]) -> "Followed":
+    def after(self, ended: Sequence[E]) -> "CompletionCursor":
         """The same when these, which ended at `since` or later, were followed, too."""
         until = max([self.until, *(one.ended_at for one in ended)])
         recent = tuple(one.import_id for one in ended if one.ended_at >= until - OVERLAP)
-        return Followed(until=until, import_ids=recent)
+        return CompletionCursor(until=until, import_ids=recent)
 
 
-def to_follow(ended: Sequence[E], followed: Followed) -> list[E]:
+def unprocessed(ended: Sequence[E], followed: CompletionCursor) -> list[E]:
     """Of the imports in the order of their ends those to follow now: a whole one stands for all before it."""
     new = [one for one in ended if one.import_id not in followed.import_ids]
     whole = [index for index, one in enumerate(new) if not one.is_selection]

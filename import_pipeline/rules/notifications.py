@@ -44,7 +44,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mark:
+class Delivery:
     """A state, the tries so far, and since when."""
 
     state: State = State.NEW
@@ -52,7 +52,7 @@ class Mark:
     at: datetime | None = None
 
     @classmethod
-    def read(cls, text: str | None) -> "Mark":
+    def read(cls, text: str | None) -> "Delivery":
         """From what stands with the event."""
         if not text:
             return cls()
@@ -72,10 +72,10 @@ class Mark:
         wait = GIVEN_UP_AFTER if self.state is State.SENDING else AGAIN_AFTER * 2 ** (self.tries - 1)
         return now >= self.at + wait
 
-    def begin(self, now: datetime) -> "Mark":
+    def begin(self, now: datetime) -> "Delivery":
         """A try begins."""
-        return Mark(state=State.SENDING, tries=self.tries + 1, at=now)
+        return Delivery(state=State.SENDING, tries=self.tries + 1, at=now)
 
-    def end(self, now: datetime, *, told: bool) -> "Mark":
+    def end(self, now: datetime, *, told: bool) -> "Delivery":
         """The try has ended."""
-        return Mark(state=State.SENT if told else State.FAILED, tries=self.tries, at=now)
+        return Delivery(state=State.SENT if told else State.FAILED, tries=self.tries, at=now)

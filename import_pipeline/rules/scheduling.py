@@ -233,7 +233,7 @@ def _start(imports: Sequence[ImportState], slots: Slots, now: datetime, *, sched
     """Rules 2, 4, 5 and 8: what starts, or what it waits for."""
     running = next((one for one in imports if one.status is ImportStatus.RUNNING), None)
     if running is not None:
-        return next_of_running(running, now)
+        return decide_running(running, now)
     due = _in_turn(imports, now, schedule_is_on=schedule_is_on)
     starting = next((one for one in due if one.is_starting(now)), None)
     if starting is not None:
@@ -254,7 +254,7 @@ def _in_turn(imports: Sequence[ImportState], now: datetime, *, schedule_is_on: b
     return [*sorted(wishes, key=lambda one: (one.scheduled_at, one.id)), *overdue]
 
 
-def next_of_running(one: ImportState, now: datetime) -> Decision:
+def decide_running(one: ImportState, now: datetime) -> Decision:
     """Rules 4, 6 and 7: a running import goes on, is resumed, or ends."""
     if not one.run_is_gone and (one.liveness is None or not one.liveness.is_dead(now)):
         return Wait(reason=f"Import {one.id} is running.")

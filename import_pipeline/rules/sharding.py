@@ -30,7 +30,7 @@ class ShardState:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sharded:
+class ShardedImport:
     """A running import that several runs are to enrich."""
 
     wanted: int  #: workers in all
@@ -43,7 +43,7 @@ class Sharded:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bury:
+class Reclaim:
     """Take the place from a worker that is gone; its Dagster run is reported as failed."""
 
     number: int
@@ -57,7 +57,7 @@ class LaunchShard:
     number: int
 
 
-def decide_shards(one: Sharded, shards: Sequence[ShardState], now: datetime) -> list[Bury | LaunchShard]:
+def decide_shards(one: ShardedImport, shards: Sequence[ShardState], now: datetime) -> list[Reclaim | LaunchShard]:
     """Which places are taken from the dead, and which shards are launched, for the first time or again."""
     known = {shard.number: shard for shard in shards}
     buried = list(_dead(shards, now))
@@ -68,13 +68,13 @@ def decide_shards(one: Sharded, shards: Sequence[ShardState], now: datetime) -> 
     return [*buried, *launched]
 
 
-def _dead(shards: Sequence[ShardState], now: datetime) -> Iterator[Bury]:
+def _dead(shards: Sequence[ShardState], now: datetime) -> Iterator[Reclaim]:
     for shard in shards:
         if shard.liveness is not None and shard.liveness.is_dead(now):
-            yield Bury(number=shard.number, dead_run_id=shard.run_id)
+            yield Reclaim(number=shard.number, dead_run_id=shard.run_id)
 
 
-def _is_worth_more(one: Sharded, now: datetime) -> bool:
+def _is_worth_more(one: ShardedImport, now: datetime) -> bool:
     """Whether another worker would find something to do, and may do it."""
     if one.is_cancelled or one.waits_for_store or not one.is_listed:
         return False
@@ -108,7 +108,7 @@ def may_take_lead(
     return not is_cancelled and not pauses and lead.is_dead(now)
 
 
-class Turn(Enum):
+class FinishRole(Enum):
     """What a worker does that finds nothing left to do."""
 
     LEAVE = auto()  #: somebody else ends the import
@@ -116,7 +116,7 @@ class Turn(Enum):
     END = auto()  #: it is the last one: it ends the import
 
 
-def turn_of(me: Collection[int], others: Mapping[int, bool]) -> Turn:
+def finish_role(me: Collection[int], others: Mapping[int, bool]) -> FinishRole:
     """Of those that live, the one of the lowest number waits for the others, and ends the import.
 
     `me`: the numbers that this worker has; a shard may have the lead's, too. `others`: number -> whether it lives and
@@ -124,5 +124,5 @@ def turn_of(me: Collection[int], others: Mapping[int, bool]) -> Turn:
     """
     living = [number for number, lives in others.items() if lives and number not in me]
     if any(number < min(me) for number in living):
-        return Turn.LEAVE
-    return Turn.WAIT if living else Turn.END
+        return FinishRole.LEAVE
+    return FinishRole.WAIT if living else FinishRole.END

@@ -18,7 +18,7 @@ from import_pipeline.tracking.counters import Outcomes
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease, hold
 from import_pipeline.tracking.request_counters import NOTHING, Sent
-from import_pipeline.tracking.source_items import Seen
+from import_pipeline.tracking.source_items import SeenItem
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.user_rows import reading
 from import_pipeline.tracking.user_rows.row_ids import item_id
@@ -227,7 +227,7 @@ def _remember(connection: Connection, row: ImportRow, stored: Sequence[Done]) ->
     """Write the versions of what is stored. What came from the list was met by this import already."""
     chosen = row.kind is ImportKind.SELECTION
     news = [
-        Seen(external_id=each.claim.external_id, version=each.claim.version, etag=each.etag)
+        SeenItem(external_id=each.claim.external_id, version=each.claim.version, etag=each.etag)
         for each in stored
         if each.claim.version or each.etag or chosen
     ]

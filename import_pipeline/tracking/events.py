@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, exists, insert, select
 
-from import_pipeline.logs import tell
-from import_pipeline.rules.store_outage import Leave
+from import_pipeline.logs import report
+from import_pipeline.rules.store_outage import Release
 from import_pipeline.tracking.database.engine import when_committed
 from import_pipeline.tracking.tables import import_events, imports
 
@@ -32,7 +32,7 @@ def note(connection: Connection, import_id: int, now: datetime, action: str, mes
         insert(import_events).values(import_id=import_id, at=now, action=action, message=message, metadata=metadata)
     )
     source = connection.scalar(select(imports.c.source).where(imports.c.id == import_id))
-    when_committed(connection, partial(tell, action, message, import_id=import_id, source=source))
+    when_committed(connection, partial(report, action, message, import_id=import_id, source=source))
 
 
 def latest(connection: Connection, import_id: int, limit: int = 100) -> list[tuple[datetime, str, str]]:
@@ -88,12 +88,12 @@ def _told_last(connection: Connection, import_id: int) -> Mapping[str, Any]:
     return {} if told is None else told
 
 
-def leave(connection: Connection, import_id: int, now: datetime, message: str, reason: str, left: Leave) -> None:
+def leave(connection: Connection, import_id: int, now: datetime, message: str, reason: str, left: Release) -> None:
     """Record that a worker leaves the import, since the store of the limits does not answer."""
     note(connection, import_id, now, PAUSED, message, reason=reason, until=None, **asdict(left))
 
 
-def last_leave(connection: Connection, import_id: int) -> tuple[Leave | None, bool]:
+def last_leave(connection: Connection, import_id: int) -> tuple[Release | None, bool]:
     """The last time that a worker has left the import so, and whether a run was asked for since."""
     columns = import_events.c
     kept = columns.metadata["in_vain"].as_integer()
@@ -102,5 +102,5 @@ def last_leave(connection: Connection, import_id: int) -> tuple[Leave | None, bo
     if event is None:
         return None, False
     asked = exists().where(columns.import_id == import_id, columns.id > event.id, columns.action == RUN_REQUESTED)
-    left = Leave(requests=event.metadata["requests"], in_vain=event.metadata["in_vain"])
+    left = Release(requests=event.metadata["requests"], in_vain=event.metadata["in_vain"])
     return left, bool(connection.scalar(select(asked)))

@@ -236,7 +236,7 @@ def take_over(
         .values(
             resumes=counted.resumes,
             blocked_until=None,
-            metadata=deserted(connection, counting) if was_deserted else counted.metadata,
+            metadata=stalled_metadata(connection, counting) if was_deserted else counted.metadata,
             elapsed_seconds=elapsed_until(found, now),
             **_owner(worker, now, run_id),
         )
@@ -270,12 +270,12 @@ def elapsed_until(found: ImportRow, now: datetime) -> float:
     )
 
 
-def deserted(connection: Connection, found: ImportRow) -> dict[str, Any]:
+def stalled_metadata(connection: Connection, found: ImportRow) -> dict[str, Any]:
     """The metadata of an import whose worker is gone, with the moment from which on nobody has worked on it."""
-    return {**found.metadata, RESUMED_AFTER: deserted_since(connection, found).isoformat()}
+    return {**found.metadata, RESUMED_AFTER: stalled_since(connection, found).isoformat()}
 
 
-def deserted_since(connection: Connection, found: ImportRow) -> datetime:
+def stalled_since(connection: Connection, found: ImportRow) -> datetime:
     """From when on nobody works on an import whose worker is gone.
 
     That is the last sign of life of it or of a shard, or the end of a pause that the API asked for: all of that counts
@@ -370,13 +370,13 @@ def end(
     connection.execute(released(lease.import_id))
 
 
-def end_deserted(
+def end_stalled(
     connection: Connection, found: ImportRow, now: datetime, status: ImportStatus, failure_reason: str
 ) -> None:
     """running -> failed or cancelled, of an import whose worker is gone. Raises LeaseLost where somebody was faster."""
     lease = Lease(import_id=found.id, fence=found.fence, worker="", seconds=0)
     elapsed = elapsed_until(found, now)
-    write(connection, lease, now, metadata=deserted(connection, found), elapsed_seconds=elapsed)
+    write(connection, lease, now, metadata=stalled_metadata(connection, found), elapsed_seconds=elapsed)
     end(connection, lease, now, status, failure_reason=failure_reason)
 
 
@@ -412,7 +412,7 @@ def leave(connection: Connection, lease: Lease, now: datetime, broke_off: str | 
     connection.execute(released(lease.import_id, import_item_statuses.c.claimed_by == lease.worker))
 
 
-def wish_cancel(connection: Connection, import_id: int, now: datetime, by: str | None = None) -> bool:
+def request_cancel(connection: Connection, import_id: int, now: datetime, by: str | None = None) -> bool:
     """Ask the worker of a running import to stop; False where it does not run (anymore)."""
     statement = (
         update(imports)

@@ -11,7 +11,7 @@ from import_pipeline.tracking.tables import source_items
 from import_pipeline.tracking.user_rows.model_columns import chunks
 
 
-def number(connection: Connection, source: str, external_ids: Sequence[str]) -> None:
+def assign_numbers(connection: Connection, source: str, external_ids: Sequence[str]) -> None:
     """Number those of the known items that have none yet, in their order.
 
     Call it where the source's running import is held (`leases.hold`): then nobody else gives numbers now.
@@ -53,7 +53,7 @@ class Tally:
     failed: int
 
 
-def tally(connection: Connection, import_id: int, source: str, first: int, last: int) -> Tally:
+def bucket_result(connection: Connection, import_id: int, source: str, first: int, last: int) -> Tally:
     """The outcomes of the import for the items numbered from the first to the last."""
     members = select(source_items.c.external_id).where(
         source_items.c.source == source, source_items.c.number.between(first, last)

@@ -15,7 +15,7 @@ from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.items import count, left_by
 from import_pipeline.tracking.leases import Lease, hold, write
 from import_pipeline.tracking.request_counters import NOTHING, Sent, counted
-from import_pipeline.tracking.source_items import Seen
+from import_pipeline.tracking.source_items import SeenItem
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import imports, source_items
 from import_pipeline.tracking.user_rows import reading
@@ -168,10 +168,10 @@ def _is_unchanged(item: Discovered, known: Mapping[str, str]) -> bool:
     return item.version is not None and known.get(item.external_id) == item.version
 
 
-def _seen(item: Discovered, problems: Mapping[str, str | None]) -> Seen:
+def _seen(item: Discovered, problems: Mapping[str, str | None]) -> SeenItem:
     """What the table refuses is not gone from the list, but nor is its version stored."""
     is_stored = item.whole and item.external_id not in problems and item.importable is not None
-    return Seen(external_id=item.external_id, version=item.version if is_stored else None)
+    return SeenItem(external_id=item.external_id, version=item.version if is_stored else None)
 
 
 def _status_row(

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select, update
 
-from import_pipeline.rules.notifications import NEWS_FOR, OCCASIONS, Mark
+from import_pipeline.rules.notifications import NEWS_FOR, OCCASIONS, Delivery
 from import_pipeline.tracking.tables import import_events, imports
 
 MARK = "notice"
@@ -22,7 +22,7 @@ class Event:
     at: datetime
     action: str
     message: str
-    mark: Mark
+    mark: Delivery
     metadata: Mapping[str, Any]
 
 
@@ -42,7 +42,7 @@ def due(connection: Connection, source: str, now: datetime) -> list[Event]:
             at=row.at,
             action=row.action,
             message=row.message,
-            mark=Mark.read(row.metadata.get(MARK)),
+            mark=Delivery.read(row.metadata.get(MARK)),
             metadata=row.metadata,
         )
         for row in connection.execute(statement)
@@ -50,7 +50,7 @@ def due(connection: Connection, source: str, now: datetime) -> list[Event]:
     return [event for event in events if event.mark.is_due(now)]
 
 
-def move(connection: Connection, event: Event, mark: Mark, **more: str) -> bool:
+def move(connection: Connection, event: Event, mark: Delivery, **more: str) -> bool:
     """Put the mark in the place of the one that was seen; False where another process was faster."""
     seen = func.coalesce(import_events.c.metadata[MARK].as_string(), "")
     statement = (

@@ -10,7 +10,7 @@ from import_pipeline.tracking.imports import BIGGEST_ID
 from import_pipeline.tracking.tables import import_requests as requests
 
 
-class Wish(StrEnum):
+class RequestKind(StrEnum):
     """What can be wished for."""
 
     NEW = "new"  #: an extra import now; the schedule stays
@@ -26,7 +26,7 @@ class Request:
 
     id: int
     source: str
-    wish: Wish
+    wish: RequestKind
     import_id: int | None
     fresh: bool
     requested_by: str | None
@@ -39,7 +39,7 @@ class Request:
 def ask(
     connection: Connection,
     source: str,
-    wish: Wish,
+    wish: RequestKind,
     now: datetime,
     *,
     import_id: int | None = None,
@@ -73,7 +73,7 @@ def waiting(connection: Connection, source: str) -> list[Request]:
         Request(
             id=row.id,
             source=row.source,
-            wish=Wish(row.wish),
+            wish=RequestKind(row.wish),
             import_id=row.import_id,
             fresh=row.fresh,
             requested_by=row.requested_by,
@@ -94,7 +94,7 @@ def has_deleted(connection: Connection, import_id: int) -> bool:
     """Tell if a person has deleted the import of that id; ids are never given twice."""
     if import_id > BIGGEST_ID:
         return False
-    deleted = (requests.c.wish == Wish.DELETE, requests.c.import_id == import_id)
+    deleted = (requests.c.wish == RequestKind.DELETE, requests.c.import_id == import_id)
     return connection.scalar(select(requests.c.id).where(*deleted).limit(1)) is not None
 
 

@@ -66,7 +66,7 @@ def _reinstate(connection: Connection, new: NewImport, now: datetime) -> bool:
     return True
 
 
-def open_ones(connection: Connection, source: str, now: datetime) -> list[ImportRow]:
+def open_imports(connection: Connection, source: str, now: datetime) -> list[ImportRow]:
     """What the scheduling rules look at: scheduled and running imports, and ended ones of slots that are to come."""
     # Two looks at two indexes: for one with `or` the whole history of the source is read.
     ids = union(
@@ -89,7 +89,7 @@ def claim_run(connection: Connection, seen: ImportRow, now: datetime, again_afte
     return _change(connection, now, *as_seen, unasked, run_requested_at=now)
 
 
-def give_back(connection: Connection, import_id: int, now: datetime) -> bool:
+def release_run_request(connection: Connection, import_id: int, now: datetime) -> bool:
     """A run that was asked for could not start the import: another one may be asked for at once. False if it did."""
     return _change(connection, now, *_scheduled(import_id), run_requested_at=None)
 

@@ -17,7 +17,7 @@ from import_pipeline.tracking.user_rows.model_columns import chunks
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
+class SeenItem:
     """An item that an import met. Version and tag are given only where the details that bear them are stored."""
 
     external_id: str
@@ -69,17 +69,17 @@ def etags(connection: Connection, source: str, external_ids: Sequence[str]) -> d
     return found
 
 
-def remember(connection: Connection, row: ImportRow, seen: Sequence[Seen]) -> None:
+def remember(connection: Connection, row: ImportRow, seen: Sequence[SeenItem]) -> None:
     """The import met those items. A fresh one forgets which versions were stored: it fetches all of them anew."""
     _store(connection, row, seen, met=True)
 
 
-def store_versions(connection: Connection, row: ImportRow, seen: Sequence[Seen]) -> None:
+def store_versions(connection: Connection, row: ImportRow, seen: Sequence[SeenItem]) -> None:
     """The same for items that the import has met before: only versions and tags, which no index holds."""
     _store(connection, row, seen, met=False)
 
 
-def _store(connection: Connection, row: ImportRow, seen: Sequence[Seen], *, met: bool) -> None:
+def _store(connection: Connection, row: ImportRow, seen: Sequence[SeenItem], *, met: bool) -> None:
     if not seen:
         return
     connection.execute(

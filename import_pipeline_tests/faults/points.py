@@ -14,17 +14,17 @@ from typing import Any
 import httpx
 from sqlalchemy import Connection, Engine, event
 
-from import_pipeline.importer.execution.run import carry_out
-from import_pipeline.importer.execution.session import Run
+from import_pipeline.importer.execution.run import execute_import
+from import_pipeline.importer.execution.session import ImportRun
 from import_pipeline.importer.installation import open_installation
-from import_pipeline.importer.lifecycle.acquire import prepare
+from import_pipeline.importer.lifecycle.acquire import find_or_create
 from import_pipeline.importer.lifecycle.create import new_import
-from import_pipeline.importer.runtime.api_client import Api, open_api
+from import_pipeline.importer.runtime.api_client import ApiClient, open_api
 from import_pipeline.importer.source_loader import configure
 from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.ratelimit import open_permits
 from import_pipeline.ratelimit.http.aiohttp_transport import open_connections
-from import_pipeline.ratelimit.protocol import Ask, Exchange, Permits
+from import_pipeline.ratelimit.protocol import ExchangeReply, ExchangeRequest, PermitStore
 from import_pipeline.rules.status import Trigger
 from import_pipeline.settings import Settings
 from import_pipeline.sources.items import ItemsSource
@@ -138,7 +138,7 @@ class WatchedTransport(httpx.AsyncBaseTransport):
 class WatchedPermits:
     """The store of permits, with a point before and after each step."""
 
-    inner: Permits
+    inner: PermitStore
     points: Points
 
     @property
@@ -146,7 +146,7 @@ class WatchedPermits:
         """As the store within."""
         return self.inner.blocks
 
-    def exchange(self, ask: Ask) -> Exchange:
+    def exchange(self, ask: ExchangeRequest) -> ExchangeReply:
         """Pass it on."""
         self.points.reach("permit")
         result = self.inner.exchange(ask)
@@ -174,11 +174,11 @@ def import_past(
         if on_begin is not None:
             event.listen(installation.database.engine, "begin", on_begin)
 
-        def connect() -> AbstractAsyncContextManager[Api]:
+        def connect() -> AbstractAsyncContextManager[ApiClient]:
             transport = WatchedTransport(open_connections(limit=100), points)
             permits = WatchedPermits(open_permits(configured.redis_url, configured.limits_path), points)
             return open_api(source, configured, installation.clock, transport, permits=permits)
 
-        row = prepare(installation.database, source, new_import(source, Trigger.CLI), installation.clock)
-        run = Run(installation=installation, source=source, connect=connect, worker=worker or this_process())
-        return carry_out(run, row.id)
+        row = find_or_create(installation.database, source, new_import(source, Trigger.CLI), installation.clock)
+        run = ImportRun(installation=installation, source=source, connect=connect, worker=worker or this_process())
+        return execute_import(run, row.id)

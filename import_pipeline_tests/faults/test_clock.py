@@ -6,10 +6,10 @@ import httpx
 import pytest
 
 from import_pipeline.clock import SystemClock
-from import_pipeline.importer.execution.run import carry_out
-from import_pipeline.importer.execution.session import Run
+from import_pipeline.importer.execution.run import execute_import
+from import_pipeline.importer.execution.session import ImportRun
 from import_pipeline.importer.installation import open_installation
-from import_pipeline.importer.lifecycle.acquire import prepare
+from import_pipeline.importer.lifecycle.acquire import find_or_create
 from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.importer.source_loader import configure
@@ -66,12 +66,12 @@ def test_an_import_goes_on_when_the_clock_is_set(home, jump, record_property):
         clock = SetClock()
         with open_installation(configured, configure([ItemsSource()], configured), clock) as installation:
             source = installation.source("items")
-            row = prepare(installation.database, source, new_import(source, Trigger.CLI), clock)
-            run = Run(
+            row = find_or_create(installation.database, source, new_import(source, Trigger.CLI), clock)
+            run = ImportRun(
                 installation=installation,
                 source=source,
                 connect=lambda: open_api(source, configured, clock, Connections(clock, jump)),
             )
-            summary = carry_out(run, row.id)
+            summary = execute_import(run, row.id)
         assert counts(summary) == ("completed", ITEMS, ITEMS, 0, 0)
         record_property("kept", str(assert_kept(configured, url, items=ITEMS, most_repeated=2 + 1 + 3 + 1 + 3)))

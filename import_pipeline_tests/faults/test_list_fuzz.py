@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from import_pipeline.importer.execution.run import carry_out
-from import_pipeline.importer.execution.session import Run
+from import_pipeline.importer.execution.run import execute_import
+from import_pipeline.importer.execution.session import ImportRun
 from import_pipeline.importer.installation import open_installation
-from import_pipeline.importer.lifecycle.acquire import prepare
+from import_pipeline.importer.lifecycle.acquire import find_or_create
 from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.importer.source_loader import configure
@@ -55,10 +55,10 @@ class Importer:
 
     def _process(self, source, transport):
         ours = self.installation
-        row = prepare(ours.database, source, new_import(source, Trigger.CLI), ours.clock)
+        row = find_or_create(ours.database, source, new_import(source, Trigger.CLI), ours.clock)
         permits = MemoryPermits(ours.clock)
         connect = partial(open_api, source, ours.settings, ours.clock, transport, permits=permits)
-        return carry_out(Run(installation=ours, source=source, connect=connect), row.id)
+        return execute_import(ImportRun(installation=ours, source=source, connect=connect), row.id)
 
     def _met(self, import_id):
         with self.installation.database.read() as connection:

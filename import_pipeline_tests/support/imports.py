@@ -16,11 +16,11 @@ from starlette.applications import Starlette
 
 from import_pipeline import run_import
 from import_pipeline.errors import ImportPipelineError
-from import_pipeline.importer.execution.run import carry_out
-from import_pipeline.importer.execution.session import Run
-from import_pipeline.importer.execution.shard_worker import carry_out_shard
+from import_pipeline.importer.execution.run import execute_import
+from import_pipeline.importer.execution.session import ImportRun
+from import_pipeline.importer.execution.shard_worker import execute_shard
 from import_pipeline.importer.installation import open_installation
-from import_pipeline.importer.lifecycle.acquire import prepare
+from import_pipeline.importer.lifecycle.acquire import find_or_create
 from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.importer.source_loader import configure
@@ -144,7 +144,7 @@ def _share_apart(configured, source, number, tell):
         with installation.database.read() as connection:
             row = imports.running(connection, source)
         try:
-            ending = carry_out_shard(Run(installation=installation, source=found), row.id, number)
+            ending = execute_shard(ImportRun(installation=installation, source=found), row.id, number)
         except ImportPipelineError as error:
             tell.send(f"{type(error).__name__}: {error}")
         else:
@@ -161,9 +161,9 @@ def import_through(connected_to, source, settings, **wishes):
     """Carry out an import of the source over the transport, through the limiter as always."""
     with open_installation(settings, configure([source], settings)) as installation:
         found = installation.source(source.name)
-        row = prepare(installation.database, found, new_import(found, Trigger.CLI, **wishes), installation.clock)
+        row = find_or_create(installation.database, found, new_import(found, Trigger.CLI, **wishes), installation.clock)
         connect = partial(open_api, found, settings, installation.clock, connected_to)
-        return carry_out(Run(installation=installation, source=found, connect=connect), row.id)
+        return execute_import(ImportRun(installation=installation, source=found, connect=connect), row.id)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from import_pipeline.importer.control.scheduling import tick
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.lifecycle.finish import complete, end
-from import_pipeline.importer.lifecycle.take_over import begin, lease_of
+from import_pipeline.importer.lifecycle.take_over import lease_of, start_or_take_over
 from import_pipeline.rules.status import ImportStatus, ItemStatus, Trigger
 from import_pipeline.settings import SourceSettings, load_settings
 from import_pipeline.sources.items import ImportedItem, ItemsSource
@@ -77,7 +77,7 @@ class Life:
         return self.all()[-1].id
 
     def begin(self, import_id, worker=ADA, run_id=None):
-        return Hand(self, begin(self.database, self.source, import_id, worker, self.clock, run_id), worker)
+        return Hand(self, start_or_take_over(self.database, self.source, import_id, worker, self.clock, run_id), worker)
 
     def launch(self, worker=ADA, run_id=None):
         """Tick, and begin what is to be launched."""

@@ -13,17 +13,17 @@ from import_pipeline.ratelimit import Limiter, RateLimitedTransport, open_permit
 from import_pipeline.ratelimit.http.aiohttp_transport import open_connections
 from import_pipeline.ratelimit.protocol import (
     SECOND,
-    Ask,
-    Counted,
-    Delays,
-    Exchange,
-    Named,
+    AdvertisedLimit,
+    BucketCount,
+    ExchangeReply,
+    ExchangeRequest,
+    LatencySummary,
     Outcome,
-    Permits,
-    Settled,
-    Sighting,
+    PermitRequest,
+    PermitStore,
+    ReportedUsage,
+    Settlement,
     StoreError,
-    Wanted,
 )
 from import_pipeline.ratelimit.stores.redis import SCRIPT, RedisPermits
 from import_pipeline.ratelimit.stores.sqlite import SQLitePermits
@@ -53,7 +53,7 @@ class Switched(MemoryPermits):
 
     is_on = True
 
-    def exchange(self, ask: Ask) -> Exchange:
+    def exchange(self, ask: ExchangeRequest) -> ExchangeReply:
         if not self.is_on:
             raise StoreError("the store is off")
         return super().exchange(ask)
@@ -68,7 +68,7 @@ class FakeTimeRedis(RedisPermits):
         super().__init__(f"permits+{url}", script=script, monotonic=time.seconds)
         self._time = time
 
-    def exchange(self, ask: Ask) -> Exchange:
+    def exchange(self, ask: ExchangeRequest) -> ExchangeReply:
         self.get_connection().set("now", self._time.now)
         return super().exchange(ask)
 
@@ -103,36 +103,36 @@ class Story:
         self,
         moment: float,
         wanted: int = 0,
-        *settled: Settled,
-        named: tuple[Named, ...] = (),
-        sightings: tuple[Sighting, ...] = (),
+        *settled: Settlement,
+        named: tuple[AdvertisedLimit, ...] = (),
+        sightings: tuple[ReportedUsage, ...] = (),
         told: int = 0,
-        delays: Delays = Delays(),  # noqa: B008 - it never changes
+        delays: LatencySummary = LatencySummary(),  # noqa: B008 - it never changes
     ) -> list[str]:
         """The permits that were granted then."""
         self.time.now = self.start + round(moment * SECOND)
         names = [f"p{self.count + number}" for number in range(wanted)]
         self.count += wanted
-        ask = Ask(
+        ask = ExchangeRequest(
             api="x",
             process="1",
             tiers=self.tiers,
             settled=settled,
-            wanted=tuple(Wanted(permit=name, lifetime=30 * SECOND) for name in names),
+            wanted=tuple(PermitRequest(permit=name, lifetime=30 * SECOND) for name in names),
             named=named,
             sightings=sightings,
             told=told,
             delays=delays,
             count=True,
         )
-        self.result: Exchange = self.store.exchange(ask)
+        self.result: ExchangeReply = self.store.exchange(ask)
         return names[: len(self.result.starts)]
 
-    def tell(self, moment: float, count: int) -> list[Settled]:
+    def tell(self, moment: float, count: int) -> list[Settlement]:
         """Requests that were answered at that moment without anybody having been asked."""
         self.count += count
         age = self.time.now - self.start - round(moment * SECOND)
-        return [Settled(permit=f"free{self.count - n}", outcome=Outcome.ANSWERED, age=age) for n in range(count)]
+        return [Settlement(permit=f"free{self.count - n}", outcome=Outcome.ANSWERED, age=age) for n in range(count)]
 
 
 @dataclass(frozen=True)
@@ -147,11 +147,11 @@ class Step:
     tiers: tuple[tuple[int, int], ...] = TIERS
     concurrent: int = 0
     costs: Sequence[int] = (1,)
-    named: Sequence[Named] = ()
-    counted: Sequence[Counted] = ()
+    named: Sequence[AdvertisedLimit] = ()
+    counted: Sequence[BucketCount] = ()
     told: int = 0
     quickest: int = 0
-    sightings: Sequence[Sighting] = ()
+    sightings: Sequence[ReportedUsage] = ()
     source: str = ""
     lift: bool = False
     refuted: Sequence[int] = ()
@@ -189,7 +189,7 @@ def steps_with(*tiers: tuple[tuple[int, int], ...]) -> st.SearchStrategy[list[St
             costs=st.lists(st.sampled_from([1, 1, 1, 2, 3]), min_size=1, max_size=4),
             named=st.lists(
                 st.builds(
-                    Named,
+                    AdvertisedLimit,
                     limit=st.one_of(st.integers(1, 4), st.sampled_from([9, 10_001])),
                     used=st.integers(0, 11),
                     reset=st.sampled_from([0, SECOND, 2 * SECOND, 7 * SECOND + 1, 3600 * SECOND - 1, DAY]),
@@ -199,11 +199,13 @@ def steps_with(*tiers: tuple[tuple[int, int], ...]) -> st.SearchStrategy[list[St
                 ),
                 max_size=3,
             ),
-            counted=st.lists(st.builds(Counted, places=st.integers(1, 3), age=st.integers(0, DAY)), max_size=1),
+            counted=st.lists(st.builds(BucketCount, places=st.integers(1, 3), age=st.integers(0, DAY)), max_size=1),
             told=st.sampled_from([0, 0, 0, 0, 400_000, 700_001, 1_000_000]),
             quickest=st.sampled_from([0, 1, 30_000, 200_000, 5 * SECOND]),
             sightings=st.lists(
-                st.builds(Sighting, tier=st.integers(0, 1), used=st.integers(0, 6), age=st.integers(0, 3 * SECOND)),
+                st.builds(
+                    ReportedUsage, tier=st.integers(0, 1), used=st.integers(0, 6), age=st.integers(0, 3 * SECOND)
+                ),
                 max_size=2,
             ),
             source=st.sampled_from(["", "", "", "orders", "a source; of/others"]),
@@ -222,11 +224,11 @@ class Player:
     """Turns steps into asks. All stores get the same asks, and have to grant the same."""
 
     time: VirtualTime
-    stores: Sequence[Permits]
+    stores: Sequence[PermitStore]
     out: list[tuple[str, int]] = field(default_factory=list)  #: permits and their costs
     count: int = 0
 
-    def play(self, step: Step) -> tuple[Ask, list[Exchange]]:
+    def play(self, step: Step) -> tuple[ExchangeRequest, list[ExchangeReply]]:
         self.time.now += step.gap
         settled = []
         for index, outcome, age, wait, is_guess in step.picks:
@@ -234,14 +236,14 @@ class Player:
                 permit, cost = self.out.pop(index % len(self.out))
                 waits = wait if outcome in (Outcome.REFUSED, Outcome.FLYING) else 0
                 settled.append(
-                    Settled(permit=permit, cost=cost, outcome=outcome, age=age, wait=waits, is_guess=is_guess)
+                    Settlement(permit=permit, cost=cost, outcome=outcome, age=age, wait=waits, is_guess=is_guess)
                 )
                 if outcome is Outcome.FLYING:
                     self.out.append((permit, cost))
         names = [f"p{self.count + number}" for number in range(step.wanted)]
         costs = [step.costs[number % len(step.costs)] for number in range(step.wanted)]
         self.count += step.wanted
-        ask = Ask(
+        ask = ExchangeRequest(
             api="an {api} with/odd characters",
             process=f"process {step.process}",
             tiers=step.tiers,
@@ -250,12 +252,13 @@ class Player:
             counted=tuple(step.counted),
             settled=tuple(settled),
             wanted=tuple(
-                Wanted(permit=name, lifetime=step.lifetime, cost=cost) for name, cost in zip(names, costs, strict=True)
+                PermitRequest(permit=name, lifetime=step.lifetime, cost=cost)
+                for name, cost in zip(names, costs, strict=True)
             ),
             look_ahead=LOOK_AHEAD,
             count=True,
             told=step.told,
-            delays=Delays(
+            delays=LatencySummary(
                 answers=7 if step.quickest else 0,
                 standing=step.wanted % 8 if step.quickest else 0,
                 quickest=step.quickest,
@@ -282,7 +285,7 @@ class Reference:
         self.stamps: dict[str, tuple[int, int]] = {}  #: (moment, cost)
         self.flying: dict[str, int] = {}
 
-    def starts(self, wanted: Sequence[Wanted], now: int) -> list[int]:
+    def starts(self, wanted: Sequence[PermitRequest], now: int) -> list[int]:
         counted = [(min(stamp, now), cost) for stamp, cost in self.stamps.values()]  # what still flies counts as now
         landing = sum(moment > now for moment in self.flying.values())
         granted: list[int] = []
@@ -300,7 +303,7 @@ class Reference:
             counted.append((now, each.cost))
         return granted
 
-    def settle(self, ask: Ask, starts: Sequence[int], now: int) -> None:
+    def settle(self, ask: ExchangeRequest, starts: Sequence[int], now: int) -> None:
         for each in ask.settled:
             self.stamps.pop(each.permit, None)
             self.flying.pop(each.permit, None)

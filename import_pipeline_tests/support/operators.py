@@ -12,14 +12,14 @@ from import_pipeline.errors import ImportPipelineError
 from import_pipeline.importer.control import finalize as finalizing
 from import_pipeline.importer.control import pruning, requests
 from import_pipeline.importer.control.pauses import lift_pause
-from import_pipeline.importer.lifecycle.acquire import prepare
+from import_pipeline.importer.lifecycle.acquire import find_or_create
 from import_pipeline.importer.lifecycle.create import new_import
-from import_pipeline.importer.lifecycle.take_over import begin
+from import_pipeline.importer.lifecycle.take_over import start_or_take_over
 from import_pipeline.rules.status import ImportStatus, Trigger
 from import_pipeline.settings import load_settings
 from import_pipeline.tracking import leases
 from import_pipeline.tracking.database.engine import Database
-from import_pipeline.tracking.requests import Wish
+from import_pipeline.tracking.requests import RequestKind
 from import_pipeline.tracking.tables import import_requests, source_items
 from import_pipeline.tracking.workers import Worker
 from import_pipeline_tests.support.lifecycle import ADA, FAILED, Life, at, items_source
@@ -44,7 +44,7 @@ def slot_waiting(life):
 
 
 def requested(life):
-    requests.request_run(life.installation, life.source, Wish.RESCHEDULE, by="another person")
+    requests.request_run(life.installation, life.source, RequestKind.RESCHEDULE, by="another person")
     return life.slot(at(12))
 
 
@@ -119,19 +119,21 @@ STATES = (
 
 
 def request(life, number, who):
-    asked = requests.request_run(life.installation, life.source, Wish.NEW, by="a login that two people share")
+    asked = requests.request_run(life.installation, life.source, RequestKind.NEW, by="a login that two people share")
     return asked.already is None, asked.already
 
 
 def reschedule(life, number, who):
-    asked = requests.request_run(life.installation, life.source, Wish.RESCHEDULE, by=who)
+    asked = requests.request_run(life.installation, life.source, RequestKind.RESCHEDULE, by=who)
     return asked.already is None, asked.already
 
 
 def run(life, number, who):
     worker = Worker(id=who, host=who, pid=7)
-    row = prepare(life.database, life.source, new_import(life.source, Trigger.CLI), life.clock, worker)
-    return begin(life.database, life.source, row.id, worker, life.clock, None).status is ImportStatus.RUNNING, None
+    row = find_or_create(life.database, life.source, new_import(life.source, Trigger.CLI), life.clock, worker)
+    return start_or_take_over(
+        life.database, life.source, row.id, worker, life.clock, None
+    ).status is ImportStatus.RUNNING, None
 
 
 def start_scheduled(life, number, who):
@@ -160,7 +162,7 @@ def finalize(life, number, who):
 
 
 def mark_gone(life, number, who):
-    return finalizing.confirm_gone(life.installation, number) > 0, "No item is left already."
+    return finalizing.confirm_removed(life.installation, number) > 0, "No item is left already."
 
 
 def prune(life, number, who):

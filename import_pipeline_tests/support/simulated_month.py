@@ -20,10 +20,10 @@ from sqlalchemy import func, select
 
 from import_pipeline.errors import ImportAlreadyRunning, ImportNotFound, InvalidTransition, LeaseLost, UsageError
 from import_pipeline.importer.control import finalize, requests
-from import_pipeline.importer.lifecycle.state import RunFate
+from import_pipeline.importer.lifecycle.state import RunState
 from import_pipeline.rules.status import ENDED, ImportKind, ImportStatus, ItemStatus
 from import_pipeline.tracking import items, leases
-from import_pipeline.tracking.requests import Wish
+from import_pipeline.tracking.requests import RequestKind
 from import_pipeline.tracking.tables import import_item_statuses
 from import_pipeline_tests.support.lifecycle import ADA, CANCELLED, COMPLETED, FAILED, Life, at, empty, items_source
 
@@ -83,7 +83,7 @@ class Month(RuleBasedStateMachine):
         assert result.sentences, "every tick says what it decided"
         self.asked += [launch.import_id for launch in result.launches]
         for run_id in [*result.dead_run_ids, *(launch.dead_run_id for launch in result.launches)]:
-            self.fates[run_id] = RunFate.GONE
+            self.fates[run_id] = RunState.GONE
         if on:
             coming = [row for row in self.life.all() if row.status is ImportStatus.SCHEDULED and row.slot_at]
             assert any(row.scheduled_at > self.life.now for row in coming), "there is always a future import"
@@ -100,7 +100,7 @@ class Month(RuleBasedStateMachine):
             return
         if self.hand is not None:
             self.frozen.append(self.hand)
-        self.hand, self.fates[run_id] = hand, RunFate.ALIVE
+        self.hand, self.fates[run_id] = hand, RunState.ALIVE
         if hand.row.slot_at is not None:
             self.starts[hand.row.slot_at].add(number)
         if hand.row.kind is ImportKind.SELECTION and hand.row.checkpoint is None:
@@ -133,7 +133,7 @@ class Month(RuleBasedStateMachine):
             return
         if self.life.get(self.hand.row.id).cancel_requested_at is not None:
             self.hand.end(CANCELLED)
-            self.fate(RunFate.GONE)
+            self.fate(RunState.GONE)
             self.hand = None
 
     @precondition(works)
@@ -163,11 +163,11 @@ class Month(RuleBasedStateMachine):
             self.hand.complete()
         else:
             return
-        self.fate(RunFate.GONE)
+        self.fate(RunState.GONE)
         self.hand = None
 
     @precondition(works)
-    @rule(fate=st.sampled_from([RunFate.ALIVE, RunFate.GONE]))
+    @rule(fate=st.sampled_from([RunState.ALIVE, RunState.GONE]))
     def the_worker_dies_or_freezes(self, fate):
         """Dagster sees it at once, or never."""
         self.fate(fate)
@@ -182,7 +182,7 @@ class Month(RuleBasedStateMachine):
             until = self.life.now + timedelta(hours=hours)
             self.life.do(leases.write, self.hand.lease, self.life.now, blocked_until=until)
         self.hand.leave()
-        self.fate(RunFate.GONE)
+        self.fate(RunState.GONE)
         self.hand = None
 
     @precondition(works)
@@ -192,7 +192,7 @@ class Month(RuleBasedStateMachine):
             self.hand.end(CANCELLED)
         else:
             self.frozen.append(self.hand)
-        self.fate(RunFate.CANCELLED)
+        self.fate(RunState.CANCELLED)
         self.hand = None
 
     @precondition(lambda self: self.frozen)
@@ -213,9 +213,9 @@ class Month(RuleBasedStateMachine):
 
     # People
 
-    @rule(wish=st.sampled_from([Wish.NEW, Wish.RESCHEDULE]))
+    @rule(wish=st.sampled_from([RequestKind.NEW, RequestKind.RESCHEDULE]))
     def somebody_asks_for_an_import(self, wish):
-        requests.ask(self.life.installation, self.life.source, wish, by="Ada")
+        requests.request_import(self.life.installation, self.life.source, wish, by="Ada")
 
     @rule(action=st.sampled_from([requests.cancel, requests.retry, requests.delete, finalize.finalize]), data=st.data())
     def somebody_acts_on_an_import(self, action, data):
@@ -257,7 +257,7 @@ class Month(RuleBasedStateMachine):
     def teardown(self):
         """With a sensor that ticks and workers that live, everything comes to its end."""
         if self.hand is not None:
-            self.the_worker_dies_or_freezes(RunFate.ALIVE)
+            self.the_worker_dies_or_freezes(RunState.ALIVE)
         self.schedule_is_on, self.asked = True, []
         for _ in range(1000):  # ends long before, or never
             self.a_tick(schedule=False)

@@ -16,16 +16,16 @@ from import_pipeline.importer.control import finalize, pruning, requests
 from import_pipeline.importer.control.scheduling import tick
 from import_pipeline.importer.control.unlisted import end_cancelled
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.lifecycle.acquire import is_what_was_asked, prepare
+from import_pipeline.importer.lifecycle.acquire import find_or_create, satisfies
 from import_pipeline.importer.lifecycle.create import new_import
-from import_pipeline.importer.lifecycle.state import RunFate
+from import_pipeline.importer.lifecycle.state import RunState
 from import_pipeline.importer.source_loader import configure
 from import_pipeline.rules.status import ENDED, ImportStatus, Trigger
 from import_pipeline.settings import load_settings
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.testing import MemoryPermits
 from import_pipeline.tracking import imports
-from import_pipeline.tracking.requests import Wish
+from import_pipeline.tracking.requests import RequestKind
 from import_pipeline_tests.support.imports import FREE
 from import_pipeline_tests.support.lifecycle import COMPLETED, at, empty
 from import_pipeline_tests.support.state_machine_model import Ledger
@@ -48,7 +48,7 @@ OPERATORS = {
     "retry": requests.retry,
     "delete": requests.delete,
     "finalize": finalize.finalize,
-    "mark gone": finalize.confirm_gone,
+    "mark gone": finalize.confirm_removed,
 }
 FITTING = {
     "cancel": lambda row: row.status not in ENDED,
@@ -87,7 +87,7 @@ class Unrest(RuleBasedStateMachine):
         self.permits = MemoryPermits(self.clock)
         self.environment = {"ITEMS_PER_PAGE": "3", "ITEMS_LIMITS": FREE, "ITEMS_SLOTS": "0,6,12,18"}
         self.is_listed, self.schedule_is_on, self.is_off_seen = True, True, False
-        self.asked, self.fates, self.runs = [], defaultdict(lambda: RunFate.GONE), 0
+        self.asked, self.fates, self.runs = [], defaultdict(lambda: RunState.GONE), 0
         self.ledger = Ledger(database, self.api)
         self.refusals = []  # what operators were answered
 
@@ -186,10 +186,10 @@ class Unrest(RuleBasedStateMachine):
         source = installation.source("items")
         new = new_import(source, Trigger.CLI)
         while True:
-            row = prepare(self.database, source, new, self.clock)
+            row = find_or_create(self.database, source, new, self.clock)
             self.audit()  # an import that it ended is looked at before the next one runs
             outcome = self.process(row.id, fate)
-            if is_what_was_asked(row, new) or self.running() is not None:
+            if satisfies(row, new) or self.running() is not None:
                 return outcome
 
     def process(self, number, fate):
@@ -203,11 +203,11 @@ class Unrest(RuleBasedStateMachine):
         self.api.broken, self.api.pauses = {ids[each % len(ids)] for each in fate["broken"]}, fate["pauses"]
         self.runs += 1
         run_id = f"run {self.runs}"
-        self.fates[run_id] = RunFate.ALIVE
+        self.fates[run_id] = RunState.ALIVE
         with_what = {"api": self.api, "permits": self.permits, "doom": doom, "place": fate["place"], "run_id": run_id}
         outcome = work(installation, installation.source("items"), number, **with_what)
         if outcome is not None or fate["place"] == "here":
-            self.fates[run_id] = RunFate.GONE
+            self.fates[run_id] = RunState.GONE
         self.audit()
         return outcome
 
@@ -216,7 +216,7 @@ class Unrest(RuleBasedStateMachine):
         if action == "tick" and self.is_listed:
             self.a_tick()
         elif action == "request":
-            self.somebody_asks_for_an_import(Wish.NEW if which % 2 else Wish.RESCHEDULE, fresh=False)
+            self.somebody_asks_for_an_import(RequestKind.NEW if which % 2 else RequestKind.RESCHEDULE, fresh=False)
         elif action == "prune":
             self.somebody_prunes(0)
         elif action == "clock":
@@ -229,10 +229,10 @@ class Unrest(RuleBasedStateMachine):
     # People
 
     @precondition(lambda self: self.is_listed)
-    @rule(wish=st.sampled_from([Wish.NEW, Wish.RESCHEDULE]), fresh=st.booleans())
+    @rule(wish=st.sampled_from([RequestKind.NEW, RequestKind.RESCHEDULE]), fresh=st.booleans())
     def somebody_asks_for_an_import(self, wish, fresh):
         installation = self.installation
-        fresh = fresh and wish is Wish.NEW
+        fresh = fresh and wish is RequestKind.NEW
         requests.request_run(installation, installation.source("items"), wish, fresh=fresh, by="Ada")
 
     @rule(action=st.sampled_from(sorted(OPERATORS)), which=some)

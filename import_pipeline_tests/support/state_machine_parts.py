@@ -15,8 +15,8 @@ import httpx
 from sqlalchemy import event
 
 from import_pipeline.errors import ImportPipelineError
-from import_pipeline.importer.execution.run import carry_out
-from import_pipeline.importer.execution.session import Run
+from import_pipeline.importer.execution.run import execute_import
+from import_pipeline.importer.execution.session import ImportRun
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.testing import CannedTransport, FakeClock
@@ -160,8 +160,8 @@ def work(installation, source, import_id, *, api, permits, doom, place, run_id):
     connect = partial(open_api, source, own.settings, own.clock, transport, patience=PATIENCE, permits=permits)
     try:
         with worker_of(place) as worker:
-            run = Run(installation=own, source=source, connect=connect, worker=worker, run_id=run_id)
-            return carry_out(run, import_id)
+            run = ImportRun(installation=own, source=source, connect=connect, worker=worker, run_id=run_id)
+            return execute_import(run, import_id)
     except Died:
         return None
     except ImportPipelineError as error:

@@ -11,7 +11,7 @@ import httpx
 
 from import_pipeline.ratelimit import Limiter, RateLimitedTransport, parse_tiers
 from import_pipeline.ratelimit.lanes import LISTS
-from import_pipeline.ratelimit.protocol import Permits
+from import_pipeline.ratelimit.protocol import PermitStore
 from import_pipeline.testing import MemoryPermits
 from import_pipeline_tests.support.virtual_time import Delay, LoopClock, SimulatedConnections, SimulatedServer
 
@@ -103,7 +103,7 @@ async def import_all(
     processes: int = 1,
     workers: int = 10,
     seed: int = 1,
-    permits: Permits | None = None,
+    permits: PermitStore | None = None,
 ) -> None:
     """List pages one after the other, which go first, and details by workers beside them, in each process its share."""
     clock, random = LoopClock(), Random(seed)

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from import_pipeline.logs import LOGGER, Form, set_up, tell
+from import_pipeline.logs import LOGGER, Form, report, set_up
 from import_pipeline.redaction import keep, mask_logs
 
 
@@ -23,7 +23,7 @@ def as_before():
 def test_a_line_for_people():
     written = io.StringIO()
     set_up(Form.TEXT, written)
-    tell(
+    report(
         "import_paused", "Paused for 100 % of a minute.", level=logging.WARNING, import_id=3, source="items", until=None
     )
     assert re.fullmatch(
@@ -36,7 +36,7 @@ def test_a_line_for_people():
 def test_a_line_for_programs():
     written = io.StringIO()
     set_up(Form.JSON, written)
-    tell("import_started", "Started.", import_id=3, source="items")
+    report("import_started", "Started.", import_id=3, source="items")
     line = json.loads(written.getvalue())
     assert line.pop("at").endswith("+00:00")
     expected = {"level": "info", "action": "import_started", "message": "Started.", "import_id": 3, "source": "items"}
@@ -47,7 +47,7 @@ def test_a_second_set_up_replaces_the_first():
     first, second = io.StringIO(), io.StringIO()
     set_up(Form.TEXT, first)
     set_up(Form.TEXT, second)
-    tell("said", "Once.")
+    report("said", "Once.")
     assert (first.getvalue(), second.getvalue().count("Once.")) == ("", 1)
 
 
@@ -56,7 +56,7 @@ def test_secrets_are_masked_in_lines_and_in_their_errors():
     mask_logs()
     written = io.StringIO()
     set_up(Form.JSON, written)
-    tell("said", "It is planted-in-the-log-lines.")
+    report("said", "It is planted-in-the-log-lines.")
     try:
         raise ValueError("planted-in-the-log-lines")
     except ValueError:

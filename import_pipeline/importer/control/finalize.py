@@ -9,7 +9,7 @@ from import_pipeline.errors import LeaseLost, UsageError
 from import_pipeline.importer.control.unlisted import lease_of
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.lifecycle.finish import complete
-from import_pipeline.importer.lifecycle.workers import living
+from import_pipeline.importer.lifecycle.workers import worker_states
 from import_pipeline.importer.runtime.database_wait import ACTION
 from import_pipeline.rules.status import ImportKind, ImportStatus
 from import_pipeline.tracking import events, imports, items, leases, source_items
@@ -62,7 +62,7 @@ def _finalize(installation: Installation, import_id: int) -> Finalized:
         if row.status is not ImportStatus.RUNNING:
             raise UsageError(f"import {import_id} is {row.status}: expected a running one")
         lease_seconds = lease_of(installation, row)
-        if any(living(connection, import_id, lease_seconds, now).values()):
+        if any(worker_states(connection, import_id, lease_seconds, now).values()):
             raise UsageError(f"import {import_id} has a living worker, which ends it itself")
         lease = Lease(import_id=row.id, fence=row.fence, worker="", seconds=lease_seconds)
         closed = items.close_failed(connection, import_id, now - CLOSE_AFTER)
@@ -70,7 +70,7 @@ def _finalize(installation: Installation, import_id: int) -> Finalized:
             finalize_attempts=table.c.finalize_attempts + 1,
             last_finalize_attempt_at=now,
             items_failed_count=table.c.items_failed_count + closed,
-            metadata=imports.deserted(connection, row),
+            metadata=imports.stalled_metadata(connection, row),
             updated_at=now,
         )
         if connection.execute(counted).rowcount != 1:
@@ -105,7 +105,7 @@ def _said(items_count: int, one: str, many: str) -> str:
     return f"1 item {one}" if items_count == 1 else f"{items_count:,} items {many}"
 
 
-def confirm_gone(installation: Installation, import_id: int) -> int:
+def confirm_removed(installation: Installation, import_id: int) -> int:
     """Mark what the import's list no longer had, however much it is; returns how many items.
 
     Zero if another person has confirmed it before; then nothing is changed. Raises ImportNotFound, and UsageError for

@@ -12,7 +12,7 @@ from import_pipeline.errors import LimiterUnavailable
 from import_pipeline.importer.installation import Installation
 from import_pipeline.ratelimit import open_permits, parse_tiers
 from import_pipeline.ratelimit.lanes import LISTS
-from import_pipeline.ratelimit.protocol import SECOND, Ask, StoreError, name_of_lane
+from import_pipeline.ratelimit.protocol import SECOND, ExchangeRequest, StoreError, name_of_lane
 from import_pipeline.tracking import events, imports
 
 LIFTED = "pause_lifted"
@@ -55,9 +55,13 @@ def _lift(installation: Installation, source: ImportSource) -> timedelta:
     windows = tuple((tier.amount, tier.get_expiry() * SECOND) for tier in tiers)
     name = f"lift-{os.urandom(4).hex()}"
     try:
-        before = permits.exchange(Ask(api=source.api, process=name, tiers=windows, concurrent=tiers.concurrent))
-        permits.exchange(Ask(api=source.api, process=name, tiers=windows, concurrent=tiers.concurrent, lift=True))
-        permits.exchange(Ask(api=name_of_lane(source.api, LISTS), process=name, tiers=(), lift=True))
+        before = permits.exchange(
+            ExchangeRequest(api=source.api, process=name, tiers=windows, concurrent=tiers.concurrent)
+        )
+        permits.exchange(
+            ExchangeRequest(api=source.api, process=name, tiers=windows, concurrent=tiers.concurrent, lift=True)
+        )
+        permits.exchange(ExchangeRequest(api=name_of_lane(source.api, LISTS), process=name, tiers=(), lift=True))
     except StoreError as error:
         raise LimiterUnavailable(f"the pause of {source.api} cannot be lifted: {error}", said=str(error)) from error
     finally:

@@ -19,10 +19,10 @@ from import_pipeline.importer.discovery.list_page import (
 )
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.runtime.api_client import cost_of, open_api
-from import_pipeline.importer.runtime.sending import in_words, unreachable
+from import_pipeline.importer.runtime.sending import describe_connection_error, unreachable
 from import_pipeline.ratelimit import parse_tiers
 from import_pipeline.rules.forecast import minimum_seconds
-from import_pipeline.rules.responses.actions import Verdict, judge
+from import_pipeline.rules.responses.actions import ResponseAction, classify
 from import_pipeline.rules.status import ImportKind, ImportStatus
 from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking import imports
@@ -58,8 +58,8 @@ class Plan:
 def plan_import(installation: Installation, source: ImportSource) -> Plan:
     """Ask for one list page and compute the rest. Raises ImportFailed where the API does not answer as it should."""
     response = asyncio.run(first_page(installation, source))
-    judgement = judge(response.status_code, setting=variable_prefix(source.name) + "TOKEN")
-    if judgement.verdict is not Verdict.READ:
+    judgement = classify(response.status_code, setting=variable_prefix(source.name) + "TOKEN")
+    if judgement.verdict is not ResponseAction.READ:
         raise ImportFailed(f"list page 1: {judgement.reason}")
     total = total_of(source, response)
     on_page = page_items(source, response)
@@ -123,4 +123,4 @@ async def first_page(installation: Installation, source: ImportSource) -> httpx.
         except httpx.TransportError as error:
             raise ImportFailed(unreachable(source.name, api.client.base_url, error)) from error
         except httpx.RequestError as error:
-            raise ImportFailed(f"list page 1: {in_words(error)}") from error
+            raise ImportFailed(f"list page 1: {describe_connection_error(error)}") from error

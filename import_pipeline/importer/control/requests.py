@@ -21,18 +21,18 @@ from import_pipeline.importer.control.rescheduling import (
 from import_pipeline.importer.control.unlisted import lease_of
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.lifecycle.create import new_import
-from import_pipeline.importer.lifecycle.workers import living
+from import_pipeline.importer.lifecycle.workers import worker_states
 from import_pipeline.rules.status import ENDED, ImportStatus, Trigger
 from import_pipeline.tracking import events, imports, items, requests, scheduling
 from import_pipeline.tracking.database.locks import requests_lock
 from import_pipeline.tracking.imports import ImportRow
-from import_pipeline.tracking.requests import Request, Wish
+from import_pipeline.tracking.requests import Request, RequestKind
 
 
-def ask(
+def request_import(
     installation: Installation,
     source: ImportSource,
-    wish: Wish,
+    wish: RequestKind,
     *,
     fresh: bool = False,
     shards: int | None = None,
@@ -46,7 +46,7 @@ def ask(
 def request_run(
     installation: Installation,
     source: ImportSource,
-    wish: Wish,
+    wish: RequestKind,
     *,
     fresh: bool = False,
     shards: int | None = None,
@@ -60,13 +60,13 @@ def request_run(
     not ended. Two people who mean the same slot move it once. A second NEW of the same person adds nothing until the
     first is carried out; that of another person is an import of its own. Raises UsageError for no slot of the schedule.
     """
-    if wish not in {Wish.NEW, Wish.RESCHEDULE}:
+    if wish not in {RequestKind.NEW, RequestKind.RESCHEDULE}:
         raise UsageError(f"{wish}: expected new or reschedule; the other wishes name an import")
     now = installation.clock.now()
 
     def unit(connection: Connection) -> Asked:
         requests_lock(connection, source.name)  # of two at the same moment, the second sees the first
-        if wish is Wish.RESCHEDULE:
+        if wish is RequestKind.RESCHEDULE:
             return request_reschedule(connection, source, slot_at, now, by=by, reason=reason)
         same = (
             each
@@ -84,11 +84,11 @@ def request_run(
     return installation.transact(unit)
 
 
-def see_to(connection: Connection, source: ImportSource, request: Request, now: datetime) -> str | None:
+def fulfil(connection: Connection, source: ImportSource, request: Request, now: datetime) -> str | None:
     """Carry a request for a run out; returns the outcome, None if another process has done it."""
     if not requests.take(connection, request.id, now):
         return None
-    if request.wish is Wish.RESCHEDULE:
+    if request.wish is RequestKind.RESCHEDULE:
         made, outcome = reschedule(connection, source, request, now)
     else:
         made, outcome = _new(connection, source, request, now), None
@@ -135,14 +135,14 @@ def cancel(installation: Installation, import_id: int, *, by: str | None = None,
             sentence = f"Import {import_id} was scheduled and is cancelled."
         else:
             if not already:
-                imports.wish_cancel(connection, import_id, now, by)
+                imports.request_cancel(connection, import_id, now, by)
             sentence = f"Import {import_id} is running; it ends within two seconds. What it imported is kept."
             if _has_no_worker(connection, installation, row, now):
                 # Not ended here: whoever ends it must also tell Dagster that its run is dead.
                 ends = f"the sensor, or `start-scheduled {row.source}`, ends it"
                 sentence = f"Import {import_id} has no worker any more; {ends}. What it imported is kept."
                 if not _is_listed(installation, row):
-                    imports.end_deserted(connection, row, now, ImportStatus.CANCELLED, f"cancelled by {who}")
+                    imports.end_stalled(connection, row, now, ImportStatus.CANCELLED, f"cancelled by {who}")
                     sentence = f"Import {import_id} had no worker any more and is cancelled. What it imported is kept."
                     already = None
         if already:
@@ -150,7 +150,7 @@ def cancel(installation: Installation, import_id: int, *, by: str | None = None,
         if row.cancel_requested_at is None:
             asked = f"To be cancelled: {reason or 'wished by ' + who}."
             events.note(connection, import_id, now, "cancel_requested", asked)
-        _write_down(connection, row, Wish.CANCEL, now, sentence, by=by, reason=reason)
+        _record(connection, row, RequestKind.CANCEL, now, sentence, by=by, reason=reason)
         return Answer(sentence=sentence)
 
     return installation.transact(unit)
@@ -178,7 +178,7 @@ def _has_not_ended(row: ImportRow) -> UsageError:
 
 def _has_no_worker(connection: Connection, installation: Installation, row: ImportRow, now: datetime) -> bool:
     """Whether no worker would read a request."""
-    return not any(living(connection, row.id, lease_of(installation, row), now).values())
+    return not any(worker_states(connection, row.id, lease_of(installation, row), now).values())
 
 
 def _is_listed(installation: Installation, row: ImportRow) -> bool:
@@ -219,7 +219,7 @@ def retry(installation: Installation, import_id: int, *, by: str | None = None, 
         outcome = f"Import {made.id} retries {retried} of import {import_id}."
         sentence = f"{outcome} Asked for {said_of(by, reason)}."
         events.note(connection, made.id, now, "import_requested", sentence)
-        _write_down(connection, row, Wish.RETRY, now, outcome, by=by, reason=reason, result=made.id)
+        _record(connection, row, RequestKind.RETRY, now, outcome, by=by, reason=reason, result=made.id)
         return Retried(row=made)
 
     return installation.transact(unit)
@@ -243,7 +243,7 @@ def delete(installation: Installation, import_id: int, *, by: str | None = None,
         check_delete(connection, row, now)
         scheduling.delete_ended(connection, import_id)
         sentence = f"Import {import_id} is deleted."
-        _write_down(connection, row, Wish.DELETE, now, sentence, by=by, reason=reason)
+        _record(connection, row, RequestKind.DELETE, now, sentence, by=by, reason=reason)
         return Answer(sentence=sentence)
 
     return installation.transact(unit)
@@ -264,10 +264,10 @@ def check_delete(connection: Connection, row: ImportRow, now: datetime) -> None:
         raise UsageError(f"import {retry_id} retries what import {row.id} has left: delete it after that one has ended")
 
 
-def _write_down(
+def _record(
     connection: Connection,
     row: ImportRow,
-    wish: Wish,
+    wish: RequestKind,
     now: datetime,
     outcome: str,
     *,

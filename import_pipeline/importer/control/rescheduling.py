@@ -13,7 +13,7 @@ from import_pipeline.rules.scheduling import ImportState, coming_slots
 from import_pipeline.rules.status import ImportStatus, Trigger
 from import_pipeline.tracking import events, requests, scheduling
 from import_pipeline.tracking.imports import ImportRow
-from import_pipeline.tracking.requests import Request, Wish
+from import_pipeline.tracking.requests import Request, RequestKind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ def slot_of(text: str | None) -> datetime | None:
 
 def next_slot(connection: Connection, source: ImportSource, now: datetime) -> datetime:
     """The next slot that nothing has spent."""
-    states = [_state(row) for row in scheduling.open_ones(connection, source.name, now)]
+    states = [_state(row) for row in scheduling.open_imports(connection, source.name, now)]
     return next(coming_slots(states, source.timetable, now))
 
 
@@ -57,13 +57,15 @@ def request_reschedule(
     reason: str | None,
 ) -> Asked:
     """Record a request to move a slot's import to now; if an earlier one does the same, the answer says so."""
-    waiting = [each for each in requests.waiting(connection, source.name) if each.wish is Wish.RESCHEDULE]
+    waiting = [each for each in requests.waiting(connection, source.name) if each.wish is RequestKind.RESCHEDULE]
     earlier = next((each for each in waiting if meant is None or each.slot_at in {None, meant}), None)
     if earlier is not None:
         return Asked(id=earlier.id, slot_at=earlier.slot_at or meant, already=said_of_earlier(earlier))
     row = scheduling.moved(connection, source.name, now) if meant is None else _spent(connection, source, meant, now)
     slot_at = (row.slot_at if row else meant) or next_slot(connection, source, now)
-    asked = requests.ask(connection, source.name, Wish.RESCHEDULE, now, requested_by=by, reason=reason, slot_at=slot_at)
+    asked = requests.ask(
+        connection, source.name, RequestKind.RESCHEDULE, now, requested_by=by, reason=reason, slot_at=slot_at
+    )
     if row is None:
         return Asked(id=asked, slot_at=slot_at)
     already = f"{said_of_state(row)}: nothing was added."

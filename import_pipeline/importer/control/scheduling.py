@@ -12,12 +12,12 @@ from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import LeaseLost
-from import_pipeline.importer.control.requests import see_to
+from import_pipeline.importer.control.requests import fulfil
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.lifecycle.acquire import count_heartbeat_as_now
 from import_pipeline.importer.lifecycle.create import new_import
-from import_pipeline.importer.lifecycle.state import Asked, RunFate, Seen, state_of
-from import_pipeline.importer.limiter_usage import Gauges
+from import_pipeline.importer.lifecycle.state import ExternalFacts, RequestedRun, RunState, state_of
+from import_pipeline.importer.limiter_usage import UsageReader
 from import_pipeline.rules.scheduling import (
     RUN_START,
     Cancel,
@@ -60,7 +60,7 @@ class Tick:
 
 
 #: Import's id -> what became of the run that was asked for.
-Requests = Mapping[int, Asked]
+Requests = Mapping[int, RequestedRun]
 
 
 def tick(
@@ -70,8 +70,8 @@ def tick(
     schedule_is_on: bool = True,
     on_since: datetime | None = None,
     has_seen_schedule: bool = True,
-    fate_of: Callable[[str], RunFate] = lambda run_id: RunFate.ALIVE,
-    asked: Callable[[int, datetime], Asked] = lambda import_id, since: Asked.UNKNOWN,
+    fate_of: Callable[[str], RunState] = lambda run_id: RunState.ALIVE,
+    asked: Callable[[int, datetime], RequestedRun] = lambda import_id, since: RequestedRun.UNKNOWN,
 ) -> Tick:
     """Carry out what people asked for, apply the rules, and say which runs to launch.
 
@@ -81,7 +81,7 @@ def tick(
     """
     count_heartbeat_as_now(installation.database, source.name, installation.clock)
     now = installation.clock.now()
-    seen = _ask_others(installation, source, fate_of)
+    seen = _gather_facts(installation, source, fate_of)
     answers = _unanswered(installation, source, now, asked)
 
     def unit(connection: Connection) -> Tick:
@@ -89,7 +89,7 @@ def tick(
         if has_seen_schedule:
             off_until = _look_at_schedule(connection, source, now, is_on=schedule_is_on, on_since=on_since)
         for request in requests.waiting(connection, source.name):
-            outcome = see_to(connection, source, request, now)
+            outcome = fulfil(connection, source, request, now)
             if outcome is not None:
                 result.sentences.append(outcome)
         rows, states = _look(connection, source, seen, now, answers)
@@ -124,21 +124,23 @@ def is_off_now(installation: Installation, source: ImportSource) -> bool:
 
 def slots_to_come(connection: Connection, source: ImportSource, now: datetime, most: int) -> list[datetime]:
     """The next slots at which an import will start: those that are spent already are left out."""
-    _, states = _look(connection, source, Seen(), now)
+    _, states = _look(connection, source, ExternalFacts(), now)
     return list(islice(coming_slots(states, source.timetable, now), most))
 
 
-def _ask_others(installation: Installation, source: ImportSource, fate_of: Callable[[str], RunFate]) -> Seen:
+def _gather_facts(
+    installation: Installation, source: ImportSource, fate_of: Callable[[str], RunState]
+) -> ExternalFacts:
     """Ask Dagster for the fate of the running import's run, and the store that it waits for whether it is back."""
     with installation.database.read() as connection:
         running = imports.running(connection, source.name)
         if running is None:
-            return Seen()
+            return ExternalFacts()
         wait = events.waits_for_store(connection, running.id)
     run_id = running.dagster_run_id
-    return Seen(
+    return ExternalFacts(
         running=running,
-        fate=RunFate.ALIVE if run_id is None else fate_of(run_id),
+        fate=RunState.ALIVE if run_id is None else fate_of(run_id),
         waits_for=None if wait is None or _store_answers(installation, source) else wait.reason,
         left_in_vain=0 if wait is None else wait.left_in_vain,
         monotonic=installation.clock.monotonic(),
@@ -146,11 +148,11 @@ def _ask_others(installation: Installation, source: ImportSource, fate_of: Calla
 
 
 def _unanswered(
-    installation: Installation, source: ImportSource, now: datetime, asked: Callable[[int, datetime], Asked]
+    installation: Installation, source: ImportSource, now: datetime, asked: Callable[[int, datetime], RequestedRun]
 ) -> Requests:
     """Ask Dagster for the runs that were asked for and should have begun their import by now."""
     with installation.database.read() as connection:
-        rows = scheduling.open_ones(connection, source.name, now)
+        rows = scheduling.open_imports(connection, source.name, now)
     return {
         row.id: asked(row.id, row.run_requested_at)
         for row in rows
@@ -162,7 +164,7 @@ def _unanswered(
 
 
 def _store_answers(installation: Installation, source: ImportSource) -> bool:
-    gauges = Gauges(settings=installation.settings, clock=installation.clock)
+    gauges = UsageReader(settings=installation.settings, clock=installation.clock)
     try:
         return gauges.usage(source) is not None
     finally:
@@ -170,18 +172,18 @@ def _store_answers(installation: Installation, source: ImportSource) -> bool:
 
 
 def _look(
-    connection: Connection, source: ImportSource, seen: Seen, now: datetime, answers: Requests | None = None
+    connection: Connection, source: ImportSource, seen: ExternalFacts, now: datetime, answers: Requests | None = None
 ) -> tuple[list[ImportRow], list[ImportState]]:
     """What the rules look at; what others said counts for the worker that the running import had then."""
-    rows = scheduling.open_ones(connection, source.name, now)
+    rows = scheduling.open_imports(connection, source.name, now)
     return rows, [
         state_of(
             connection,
             row,
             source,
-            seen if _same(row, seen.running) else Seen(),
+            seen if _same(row, seen.running) else ExternalFacts(),
             now,
-            (answers or {}).get(row.id, Asked.UNKNOWN),
+            (answers or {}).get(row.id, RequestedRun.UNKNOWN),
         )
         for row in rows
     ]
@@ -231,7 +233,7 @@ def _end(connection: Connection, decision: Fail | End, row: ImportRow, now: date
     """End a running import that has no worker; False where somebody else was faster."""
     status = ImportStatus.FAILED if isinstance(decision, Fail) else ImportStatus.CANCELLED
     try:
-        imports.end_deserted(connection, row, now, status, decision.reason)
+        imports.end_stalled(connection, row, now, status, decision.reason)
     except LeaseLost:
         return False
     events.note(connection, row.id, now, f"import_{status}", decision.reason)

@@ -12,7 +12,7 @@ from import_pipeline.importer.lifecycle.workers import shard_liveness, workers_o
 from import_pipeline.importer.runtime.context import is_listed
 from import_pipeline.rules.liveness import MOST_AHEAD
 from import_pipeline.rules.scheduling import RUN_START
-from import_pipeline.rules.sharding import Bury, Sharded, ShardState, decide_shards
+from import_pipeline.rules.sharding import Reclaim, ShardedImport, ShardState, decide_shards
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import events, imports, shards
 from import_pipeline.tracking.imports import ImportRow
@@ -35,7 +35,7 @@ class ShardTick:
     dead_run_ids: list[str] = field(default_factory=list)
 
 
-def look_after(
+def supervise_shards(
     installation: Installation,
     source: ImportSource,
     is_queued: Callable[[int, int], bool] = lambda import_id, number: False,
@@ -58,7 +58,7 @@ def look_after(
         for seen in behind:
             alive = shard_liveness(seen, source.lease, monotonic)
             if alive is not None and alive.is_dead(now):
-                _bury(connection, seen, now, result)
+                _reclaim(connection, seen, now, result)
         for seen in found:
             shards.count_heartbeat_as_now(connection, seen, now - MOST_AHEAD)
         if shared is not None:
@@ -91,8 +91,8 @@ def _apply(
     states = _states(list(seen.values()), source, queued, monotonic)
     for decision in decide_shards(_sharded(row, source, waits_for_store=waits), states, now):
         number = decision.number
-        if isinstance(decision, Bury):
-            if _bury(connection, seen[number], now, result):
+        if isinstance(decision, Reclaim):
+            if _reclaim(connection, seen[number], now, result):
                 seen[number] = replace(seen[number], fence=seen[number].fence + 1, pid=None)
         elif shards.ask(connection, import_id, number, now, seen.get(number)):
             sentence = f"Shard {number} of {workers_of(row, source)} is asked for."
@@ -100,9 +100,9 @@ def _apply(
             result.launches.append(ShardLaunch(import_id=import_id, number=number))
 
 
-def _sharded(row: ImportRow, source: ImportSource, *, waits_for_store: bool) -> Sharded:
+def _sharded(row: ImportRow, source: ImportSource, *, waits_for_store: bool) -> ShardedImport:
     done = row.items_imported_count + row.items_unchanged_count + row.items_failed_count
-    return Sharded(
+    return ShardedImport(
         wanted=workers_of(row, source),
         is_listed=row.checkpoint is not None if source.overlap else is_listed(row),
         items_left=None if row.items_count is None else row.items_count - done,
@@ -128,7 +128,7 @@ def _states(found: Sequence[ShardRow], source: ImportSource, queued: set[int], m
     ]
 
 
-def _bury(connection: Connection, seen: ShardRow, now: datetime, result: ShardTick) -> bool:
+def _reclaim(connection: Connection, seen: ShardRow, now: datetime, result: ShardTick) -> bool:
     """Take the place from the dead; what it held goes to the others at once. False where somebody was faster."""
     if not shards.bury(connection, seen):
         return False

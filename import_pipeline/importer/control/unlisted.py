@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import LeaseLost
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.lifecycle.workers import living
+from import_pipeline.importer.lifecycle.workers import worker_states
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import events, imports
 from import_pipeline.tracking.imports import ImportRow
@@ -36,7 +36,9 @@ def end_cancelled(installation: Installation, own: str) -> list[str]:
         running = imports.latest(connection, statuses=(ImportStatus.RUNNING,), limit=MOST)
         asked = [row for row in running if row.source != own and row.cancel_requested_at is not None]
         stalled = [
-            row for row in asked if not any(living(connection, row.id, lease_of(installation, row), now).values())
+            row
+            for row in asked
+            if not any(worker_states(connection, row.id, lease_of(installation, row), now).values())
         ]
     ended = []
     for row in stalled:
@@ -49,7 +51,7 @@ def end_cancelled(installation: Installation, own: str) -> list[str]:
 
 
 def _end(connection: Connection, row: ImportRow, now: datetime) -> None:
-    imports.end_deserted(connection, row, now, ImportStatus.CANCELLED, REASON)
+    imports.end_stalled(connection, row, now, ImportStatus.CANCELLED, REASON)
     events.note(connection, row.id, now, "import_cancelled", f"Cancelled: {REASON}.")
 
 

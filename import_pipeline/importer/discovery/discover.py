@@ -9,14 +9,14 @@ from sqlalchemy import Connection
 from import_pipeline.errors import ApiBlocked, ImportFailed, LimiterUnavailable, UsageError
 from import_pipeline.importer.discovery.checkpoint import Checkpoint
 from import_pipeline.importer.discovery.first_page import basis_of, restart, resume
-from import_pipeline.importer.discovery.list_page import first_request, items_on, unreadable
+from import_pipeline.importer.discovery.list_page import first_request, page_problem, parse_items
 from import_pipeline.importer.discovery.next_page import is_numbered
 from import_pipeline.importer.discovery.page_writer import PageWriter
-from import_pipeline.importer.discovery.pagination import advance, settle
-from import_pipeline.importer.runtime.context import Work
+from import_pipeline.importer.discovery.pagination import check_pass, next_page
+from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.runtime.progress import StoredItem
-from import_pipeline.importer.runtime.response_errors import refused
-from import_pipeline.importer.runtime.sending import ask, describe
+from import_pipeline.importer.runtime.response_errors import describe_refused_body
+from import_pipeline.importer.runtime.sending import describe_request_error, send
 from import_pipeline.ratelimit import BodyRefused
 from import_pipeline.rules.backoff import retry_delay
 from import_pipeline.rules.lists.page_status import PageVerdict, judge_page
@@ -28,7 +28,7 @@ from import_pipeline.tracking.list_pages import Apart, Discovered, Page
 LONGEST_WAIT = timedelta(minutes=10)
 
 
-async def discover(work: Work) -> None:
+async def discover(work: ImportContext) -> None:
     """Read the list from the checkpoint to its end. What makes that impossible asks the whole work to stop."""
     try:
         await _discover(work)
@@ -36,7 +36,7 @@ async def discover(work: Work) -> None:
         work.stop.ask(error)
 
 
-async def _discover(work: Work) -> None:
+async def _discover(work: ImportContext) -> None:
     checkpoint, request = await resume(work)
     writer = PageWriter(work)
     while not checkpoint.complete and not work.stop.asked.is_set():
@@ -60,21 +60,21 @@ class PageRejected(Exception):
     """The API does not accept the request for a later page of the list; the text says why."""
 
 
-async def _fetch(work: Work, request: httpx.Request, before: Checkpoint) -> httpx.Response:
+async def _fetch(work: ImportContext, request: httpx.Request, before: Checkpoint) -> httpx.Response:
     """The page's answer; tried as often as the source's retry allows. Raises PageRejected and ImportFailed."""
     failures, page = 0, before.page + 1
     while True:
         asked_for = None
         try:
-            response = await ask(work, request, first=True)
+            response = await send(work, request, first=True)
         except BodyRefused as error:
-            raise ImportFailed(f"list page {page}: {refused(work, error)}") from error
+            raise ImportFailed(f"list page {page}: {describe_refused_body(work, error)}") from error
         except httpx.RequestError as error:
-            reason = describe(error, work.source.timeout)
+            reason = describe_request_error(error, work.source.timeout)
         else:
             verdict, reason = judge_page(response.status_code, setting=work.token_setting)
             if verdict is PageVerdict.READ:
-                problem = unreadable(work.source, response)
+                problem = page_problem(work.source, response)
                 if problem is None:
                     return response
                 reason = problem
@@ -94,14 +94,14 @@ async def _fetch(work: Work, request: httpx.Request, before: Checkpoint) -> http
         await work.clock.sleep(seconds)
 
 
-def _asked_for(work: Work, response: httpx.Response) -> timedelta | None:
+def _asked_for(work: ImportContext, response: httpx.Response) -> timedelta | None:
     """The wait that the answer asks for, if the import may stand still for so long."""
     now = answered_at(response.headers, otherwise=work.clock.now())
     wait = retry_after(response.headers.get("retry-after"), now=now)
     return wait if wait is not None and wait <= LONGEST_WAIT else None
 
 
-async def _after_rejection(work: Work, before: Checkpoint, reason: str) -> Checkpoint:
+async def _after_rejection(work: ImportContext, before: Checkpoint, reason: str) -> Checkpoint:
     """Read the list again, once: its cursor may have expired. At a second time, end it with the reason.
 
     A numbered page that was asked for only because the one before it had no body is no page of the list. A total
@@ -111,17 +111,17 @@ async def _after_rejection(work: Work, before: Checkpoint, reason: str) -> Check
     if not is_end and not before.rejections:
         return await restart(work, before.restarted(is_rejected=True), reason)
     after = before.ended(None if is_end else f"{reason}, also after the list was read again")
-    return await work.write(settle, work, after, new=0, found=0)
+    return await work.write(check_pass, work, after, new=0, found=0)
 
 
 async def _store(
-    work: Work, writer: PageWriter, response: httpx.Response, before: Checkpoint
+    work: ImportContext, writer: PageWriter, response: httpx.Response, before: Checkpoint
 ) -> tuple[Checkpoint, httpx.Request | None]:
     """Store a page with the checkpoint after it, in one transaction. Returns that and the next request."""
     is_absent = judge_page(response.status_code, setting="")[0] is PageVerdict.ABSENT
-    found = [] if is_absent else items_on(work.source, response, before.page + 1)
+    found = [] if is_absent else parse_items(work.source, response, before.page + 1)
     limit = work.option.get("limit")
-    after, request = advance(work, response, before, [item.external_id for item in found])
+    after, request = next_page(work, response, before, [item.external_id for item in found])
     if limit is not None and before.seen + len(found) >= limit:
         found = found[: limit - before.seen]
         after = replace(after.ended(), seen=limit, total=None)
@@ -132,8 +132,8 @@ async def _store(
         sent, now = work.uncounted.take(connection), work.clock.now()
         new = list_pages.store_page(connection, work.row, work.lease, work.source.model, page, now, sent, apart)
         if work.source.partitions.size is not None:
-            item_numbers.number(connection, work.source.name, [item.external_id for item in found])
-        return settle(connection, work, after, new=new, found=len({item.external_id for item in found}))
+            item_numbers.assign_numbers(connection, work.source.name, [item.external_id for item in found])
+        return check_pass(connection, work, after, new=new, found=len({item.external_id for item in found}))
 
     settled = await writer.store(page, store)
     await work.aside(lambda: _tell(work, found))
@@ -145,7 +145,7 @@ def _items_count(after: Checkpoint) -> int | None:
     return None if after.total is None else max(after.total, after.seen)
 
 
-def _tell(work: Work, found: list[Discovered]) -> None:
+def _tell(work: ImportContext, found: list[Discovered]) -> None:
     unique = {item.external_id: item for item in found}
     readable = [item for item in unique.values() if item.importable is not None]
     work.listener.page_stored([item.external_id for item in readable])

@@ -10,7 +10,7 @@ from import_pipeline.importer.discovery.list_page import first_request
 from import_pipeline.importer.discovery.next_page import absolute, is_numbered
 from import_pipeline.importer.discovery.stored_request import load_request, print_of
 from import_pipeline.importer.discovery.stored_versions import forget_versions_of_another_meaning, meaning_of
-from import_pipeline.importer.runtime.context import Work
+from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.redaction import redact
 from import_pipeline.tracking import events
 from import_pipeline.tracking.leases import write
@@ -19,7 +19,7 @@ from import_pipeline.tracking.leases import write
 LIST_RESTARTED = "list_restarted"
 
 
-async def resume(work: Work) -> tuple[Checkpoint, httpx.Request | None]:
+async def resume(work: ImportContext) -> tuple[Checkpoint, httpx.Request | None]:
     """Return the checkpoint to resume at, and the request for its next page; None if that is page one.
 
     A checkpoint is worth nothing under another page size, at another address or in another list: then the list is read
@@ -39,7 +39,7 @@ async def resume(work: Work) -> tuple[Checkpoint, httpx.Request | None]:
     return replace(checkpoint, basis=basis_of(work)), request
 
 
-def _next_request(work: Work, checkpoint: Checkpoint) -> httpx.Request | None:
+def _next_request(work: ImportContext, checkpoint: Checkpoint) -> httpx.Request | None:
     if is_numbered(work.source):  # built anew, since it may hold a signature or the time
         return absolute(work, first_request(work.source, checkpoint.page + 1))
     if checkpoint.next_request is None:
@@ -47,7 +47,7 @@ def _next_request(work: Work, checkpoint: Checkpoint) -> httpx.Request | None:
     return load_request(checkpoint.next_request, work.api.secrets, work.api.client.base_url)
 
 
-def basis_of(work: Work) -> Basis:
+def basis_of(work: ImportContext) -> Basis:
     """Return what a checkpoint of the source depends on, by its settings and code as they are now."""
     first = absolute(work, first_request(work.source))
     return Basis(
@@ -58,7 +58,7 @@ def basis_of(work: Work) -> Basis:
     )
 
 
-async def restart(work: Work, checkpoint: Checkpoint, reason: str) -> Checkpoint:
+async def restart(work: ImportContext, checkpoint: Checkpoint, reason: str) -> Checkpoint:
     """Store the checkpoint before page one, and say why the list is read again. Returns the checkpoint."""
 
     def store(connection: Connection) -> None:

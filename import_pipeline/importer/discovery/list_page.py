@@ -34,7 +34,7 @@ def page_items(source: ImportSource, response: httpx.Response) -> list[Any]:
     return call_hook(source, "items", response, returns=ITEMS, response=response)
 
 
-def unreadable(source: ImportSource, response: httpx.Response) -> str | None:
+def page_problem(source: ImportSource, response: httpx.Response) -> str | None:
     """Why the answer is no page of the list; None where it is one."""
     try:
         page_items(source, response)
@@ -59,7 +59,7 @@ def next_request(source: ImportSource, response: httpx.Response, page: int) -> h
     return first_request(source, page + 1) if goes_on else None
 
 
-def items_on(source: ImportSource, response: httpx.Response, page: int) -> list[Discovered]:
+def parse_items(source: ImportSource, response: httpx.Response, page: int) -> list[Discovered]:
     """The page's items; what the source cannot read is among them with its problem. Raises HookFailed."""
     return [
         _discovered(source, response, item, f"page {page}, item {number}")

@@ -9,7 +9,7 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import HookFailed, ImportFailed
 from import_pipeline.importer.discovery.checkpoint import Checkpoint
 from import_pipeline.importer.discovery.list_page import first_request, next_request
-from import_pipeline.importer.runtime.context import Work
+from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.rules.lists.continuation import named_next
 from import_pipeline.rules.responses.addresses import resolve
 
@@ -25,7 +25,7 @@ def is_numbered(source: ImportSource) -> bool:
     return type(source).next_request is ImportSource.next_request
 
 
-def following(work: Work, response: httpx.Response, after: Checkpoint) -> httpx.Request | None:
+def following(work: ImportContext, response: httpx.Response, after: Checkpoint) -> httpx.Request | None:
     """Return the request for the next page with its absolute address, None if the source finds the list's end.
 
     Raises HookFailed, ImportFailed.
@@ -45,7 +45,7 @@ def following(work: Work, response: httpx.Response, after: Checkpoint) -> httpx.
     return absolute(work, request) if is_numbered(source) else absolute(work, request, response)
 
 
-def absolute(work: Work, request: httpx.Request, response: httpx.Response | None = None) -> httpx.Request:
+def absolute(work: ImportContext, request: httpx.Request, response: httpx.Response | None = None) -> httpx.Request:
     """Return the source's request with its absolute address; a link of that answer is relative to the answer's own.
 
     Raises ImportFailed for another origin than the source's, and for a request that cannot be sent.
@@ -72,7 +72,7 @@ def _quotes(response: httpx.Response, reference: str) -> bool:
     return any(quoted in body for quoted in (b'"' + link + b'"', b"'" + link + b"'", b">" + link + b"<"))
 
 
-def overlooked(work: Work, response: httpx.Response, after: Checkpoint, ids: Sequence[str]) -> str | None:
+def overlooked(work: ImportContext, response: httpx.Response, after: Checkpoint, ids: Sequence[str]) -> str | None:
     """Return why the end that the source has found is doubtful: the answer names a next page. None if it is not.
 
     The page that completes the list's own total is its end for sure. An empty page of a numbered list is its end unless

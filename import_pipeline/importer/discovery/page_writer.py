@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import StatementError
 
 from import_pipeline.contracts import Importable
-from import_pipeline.importer.runtime.context import Work
+from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.runtime.progress import StoredItem
 from import_pipeline.tracking import list_pages
 from import_pipeline.tracking.list_pages import Apart, Discovered, Page
@@ -24,7 +24,7 @@ MOST_PARKED = 1_000
 class PageWriter:
     """Stores list pages. Rows that others stand in the way of are tried again at the end of the list."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: ImportContext) -> None:
         self.work = work
         self._parked: list[tuple[Discovered, RowsRefused]] = []
 

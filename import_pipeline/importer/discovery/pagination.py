@@ -10,7 +10,7 @@ from import_pipeline.importer.discovery.checkpoint import Checkpoint, fingerprin
 from import_pipeline.importer.discovery.list_page import total_of
 from import_pipeline.importer.discovery.next_page import following, is_numbered, overlooked
 from import_pipeline.importer.discovery.stored_request import dump_request
-from import_pipeline.importer.runtime.context import Work
+from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.rules.lists.page_status import PageVerdict, judge_page
 from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking import events
@@ -23,8 +23,8 @@ MAX_PASSES = 3
 MAX_STALE_PAGES = 3
 
 
-def advance(
-    work: Work, response: httpx.Response, before: Checkpoint, ids: list[str]
+def next_page(
+    work: ImportContext, response: httpx.Response, before: Checkpoint, ids: list[str]
 ) -> tuple[Checkpoint, httpx.Request | None]:
     """Return the checkpoint after a page, and the request for the next one, if there is one.
 
@@ -74,7 +74,7 @@ def _too_long(source: ImportSource, after: Checkpoint) -> str | None:
     return f"the list goes on after {after.page:,} pages; if that is right for this API, raise {setting}"
 
 
-def settle(connection: Connection, work: Work, stored: Checkpoint, *, new: int, found: int) -> Checkpoint:
+def check_pass(connection: Connection, work: ImportContext, stored: Checkpoint, *, new: int, found: int) -> Checkpoint:
     """Decide whether the list goes in circles, and at the end of a pass whether it stood still.
 
     `new` of the `found` items of the page had not been seen before. Corrects the number of items at the end.
@@ -86,7 +86,7 @@ def settle(connection: Connection, work: Work, stored: Checkpoint, *, new: int, 
     if count is not None and _must_read_again(work, after, count):
         after, count = after.next_pass(), None
     elif after.complete and not after.stopped and work.option.get("limit") is None:
-        after = replace(after, stopped=_unrest(work, after))
+        after = replace(after, stopped=_instability(work, after))
     corrected = {} if count is None else {"items_count": count}
     if corrected or after != stored:
         write(connection, work.lease, work.clock.now(), checkpoint=after.dump(), **corrected)
@@ -114,7 +114,7 @@ def _circle(after: Checkpoint, found: int) -> str | None:
     return None
 
 
-def _note_short(connection: Connection, work: Work, after: Checkpoint, found: int) -> Checkpoint:
+def _note_short(connection: Connection, work: ImportContext, after: Checkpoint, found: int) -> Checkpoint:
     """Say once that a page of a numbered list is shorter than asked for, and not the last."""
     asked = work.source.per_page
     if after.is_short or after.complete or not 0 < found < asked or not is_numbered(work.source):
@@ -127,7 +127,7 @@ def _note_short(connection: Connection, work: Work, after: Checkpoint, found: in
     return replace(after, is_short=True)
 
 
-def _must_read_again(work: Work, after: Checkpoint, count: int) -> bool:
+def _must_read_again(work: ImportContext, after: Checkpoint, count: int) -> bool:
     """Whether items may have slid past us: the total moved while we paged, or the pages held fewer than it says.
 
     A list that tells no total, or one that it refutes itself, tells only by items that come twice.
@@ -138,12 +138,12 @@ def _must_read_again(work: Work, after: Checkpoint, count: int) -> bool:
     return after.shifted or _differs(work, after) or (after.repeated if is_uncounted else count < (after.total or 0))
 
 
-def _differs(work: Work, after: Checkpoint) -> bool:
+def _differs(work: ImportContext, after: Checkpoint) -> bool:
     """Whether a source that wants two readings that agree has not had them yet."""
     return work.source.read_twice and after.digest != after.digest_before
 
 
-def _unrest(work: Work, after: Checkpoint) -> str | None:
+def _instability(work: ImportContext, after: Checkpoint) -> str | None:
     """Why the last reading of the list proves nothing; None where it does."""
     if _differs(work, after):
         return f"the list was another one each of the {after.passes} times that it was read"

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.discovery.checkpoint import Checkpoint
-from import_pipeline.importer.runtime.context import Work
+from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.tracking import events, source_items
 
 #: All details are fetched anew, once.
@@ -35,7 +35,7 @@ def _statements(text: str) -> list[ast.stmt]:
     return body[is_documented:]
 
 
-async def forget_versions_of_another_meaning(work: Work, checkpoint: Checkpoint) -> None:
+async def forget_versions_of_another_meaning(work: ImportContext, checkpoint: Checkpoint) -> None:
     """Forget the source's stored versions if `version()` was another one when they were stored."""
     now = meaning_of(work.source)
 

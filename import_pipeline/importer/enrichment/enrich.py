@@ -17,11 +17,11 @@ from import_pipeline.errors import ApiBlocked, ImportFailed, LimiterUnavailable,
 from import_pipeline.importer.enrichment.fetch_item import fetch_item
 from import_pipeline.importer.enrichment.item_writer import ItemWriter, Written
 from import_pipeline.importer.file_descriptors import room
-from import_pipeline.importer.runtime.circuit import Gate
-from import_pipeline.importer.runtime.context import Work
+from import_pipeline.importer.runtime.circuit import Circuit
+from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.runtime.ownership import ClaimLost
 from import_pipeline.importer.runtime.progress import StoredItem
-from import_pipeline.logs import tell
+from import_pipeline.logs import report
 from import_pipeline.ratelimit import parse_tiers
 from import_pipeline.rules.circuit_breaker import Breaker
 from import_pipeline.rules.concurrency import in_flight, mean_latency, too_many, within
@@ -52,10 +52,10 @@ class Fetched:
 class Enrichment:
     """The running phase. `run()` returns when no item of the import is unfinished."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: ImportContext) -> None:
         self.work = work
         self.breaker = Breaker(work.source.max_outage)
-        self._hold = Gate(work.clock, work.chance, work.tell_wait)  #: closed while the breaker is open
+        self._hold = Circuit(work.clock, work.chance, work.tell_wait)  #: closed while the breaker is open
         self._ready: asyncio.Queue[tuple[Claim, Importable]] = asyncio.Queue()
         self._retries = True  #: whether an item may wait for a retry: one of ours, or an earlier process's
         self._tiers = parse_tiers(work.source.limits)
@@ -290,7 +290,7 @@ def tell_failed(row: ImportRow, failed: Sequence[Failure]) -> None:
     first = failed[0]
     sentence = f"{tries_failed(len(failed), for_good)}; item {first.claim.external_id}: {first.reason}."
     level = logging.WARNING if for_good else logging.INFO
-    tell("items_failed", sentence, level=level, import_id=row.id, source=row.source, count=len(failed), lost=for_good)
+    report("items_failed", sentence, level=level, import_id=row.id, source=row.source, count=len(failed), lost=for_good)
 
 
 def tries_failed(tries: int, for_good: int) -> str:
@@ -301,6 +301,6 @@ def tries_failed(tries: int, for_good: int) -> str:
     return f"{said}, {for_good} of them for good" if for_good else said
 
 
-async def enrich(work: Work) -> None:
+async def enrich(work: ImportContext) -> None:
     """Fetch the details of all items of the import, those that discovery still brings included."""
     await Enrichment(work).run()

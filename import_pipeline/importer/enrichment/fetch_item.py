@@ -14,14 +14,14 @@ from import_pipeline.errors import (
     ItemRetryable,
     OtherOrigin,
 )
-from import_pipeline.importer.excerpts import meet_answer, quoted
-from import_pipeline.importer.runtime.context import Work
-from import_pipeline.importer.runtime.response_errors import refused
-from import_pipeline.importer.runtime.sending import ask, describe
+from import_pipeline.importer.excerpts import register_response_secrets, response_excerpt
+from import_pipeline.importer.runtime.context import ImportContext
+from import_pipeline.importer.runtime.response_errors import describe_refused_body
+from import_pipeline.importer.runtime.sending import describe_request_error, send
 from import_pipeline.importer.user_code.hooks import ANYTHING, REQUEST_OR_NONE, call_hook
 from import_pipeline.ratelimit import SECONDS, BodyRefused
 from import_pipeline.rules.backoff import retry_delay
-from import_pipeline.rules.responses.actions import Verdict, judge
+from import_pipeline.rules.responses.actions import ResponseAction, classify
 from import_pipeline.rules.responses.rate_limit_headers import answered_at, retry_after
 from import_pipeline.tracking.claims import Claim, Done, Failure
 
@@ -29,7 +29,7 @@ from import_pipeline.tracking.claims import Claim, Done, Failure
 LONGEST_ETAG = 1_000
 
 
-async def fetch_item(work: Work, claim: Claim, importable: Importable) -> Done | Failure:
+async def fetch_item(work: ImportContext, claim: Claim, importable: Importable) -> Done | Failure:
     """Fetch and read one item. Raises ImportFailed when the API says that no request will work."""
     response = None
     try:
@@ -57,12 +57,12 @@ async def fetch_item(work: Work, claim: Claim, importable: Importable) -> Done |
     )
 
 
-def _kept(work: Work, response: httpx.Response | None) -> str | None:
+def _kept(work: ImportContext, response: httpx.Response | None) -> str | None:
     """What is kept of the answer by which the item failed, where the source wants it and there was one."""
     if response is None:
         return None
-    meet_answer(response)
-    return quoted(response) if work.source.keep_payloads else None
+    register_response_secrets(response)
+    return response_excerpt(response) if work.source.keep_payloads else None
 
 
 def _etag(response: httpx.Response) -> str | None:
@@ -82,56 +82,56 @@ def _request(claim: Claim, importable: Importable) -> httpx.Request:
     return request
 
 
-def _read(work: Work, claim: Claim, response: httpx.Response, importable: Importable) -> bool:
+def _read(work: ImportContext, claim: Claim, response: httpx.Response, importable: Importable) -> bool:
     """Let the importable take the answer over; True where it says that nothing has changed.
 
     Raises HookFailed or ItemError.
     """
-    judgement = judge(response.status_code, setting=work.token_setting)
+    judgement = classify(response.status_code, setting=work.token_setting)
     match judgement.verdict:
-        case Verdict.STOP:
+        case ResponseAction.STOP:
             raise ItemDenied(judgement.reason)
-        case Verdict.REJECT:
+        case ResponseAction.REJECT:
             raise ItemRejected(judgement.reason)
-        case Verdict.AGAIN:
+        case ResponseAction.AGAIN:
             raise ItemRetryable(judgement.reason, _wait_asked_for(work, response))
-        case Verdict.UNCHANGED if claim.etag is None:
+        case ResponseAction.UNCHANGED if claim.etag is None:
             raise ItemRejected(judgement.reason)
-        case Verdict.UNCHANGED:
+        case ResponseAction.UNCHANGED:
             return True
     detail = call_hook(work.source, "detail", response, returns=ANYTHING, response=response, passes=(ItemError,))
     call_hook(importable, "populate", detail, returns=ANYTHING, response=response, passes=(ItemError,))
     return False
 
 
-async def _ask(work: Work, request: httpx.Request, claim: Claim) -> httpx.Response:
+async def _ask(work: ImportContext, request: httpx.Request, claim: Claim) -> httpx.Response:
     """The answer. A connection that breaks is tried once more at once: servers close idle ones at any time.
 
     Raises HookFailed, ItemError or ImportFailed.
     """
     try:
         try:
-            return await ask(work, request, claim=claim.status_id)
+            return await send(work, request, claim=claim.status_id)
         except httpx.ReadError:
-            return await ask(work, request, claim=claim.status_id)
+            return await send(work, request, claim=claim.status_id)
     except BodyRefused as error:
-        raise ItemRejected(refused(work, error)) from error
+        raise ItemRejected(describe_refused_body(work, error)) from error
     except (CostTooHigh, httpx.LocalProtocolError) as error:
         raise ItemRejected(str(error)) from error
     except OtherOrigin as error:
         raise ItemDenied(str(error)) from error
     except httpx.RequestError as error:
-        raise ItemRetryable(describe(error, work.source.timeout)) from error
+        raise ItemRetryable(describe_request_error(error, work.source.timeout)) from error
 
 
-def _wait_asked_for(work: Work, response: httpx.Response) -> timedelta | None:
+def _wait_asked_for(work: ImportContext, response: httpx.Response) -> timedelta | None:
     """The wait that an answer asks for before its item is tried again; never more than the source allows."""
     now = work.clock.now()
     wait = retry_after(response.headers.get("Retry-After"), now=answered_at(response.headers, otherwise=now))
     return None if wait is None else min(wait, work.source.max_pause)
 
 
-def _next_attempt(work: Work, claim: Claim, after: timedelta | None) -> datetime | None:
+def _next_attempt(work: ImportContext, claim: Claim, after: timedelta | None) -> datetime | None:
     failures = claim.failure_count + 1
     retry = work.source.retry
     if failures >= retry.tries:

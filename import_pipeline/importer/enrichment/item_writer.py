@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import StatementError
 
 from import_pipeline.contracts import Importable
-from import_pipeline.importer.runtime.context import Work
+from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.tracking import claims
 from import_pipeline.tracking.claims import Done, Failure
 from import_pipeline.tracking.user_rows.row_rescue import Apart, store_apart, store_swaps
@@ -30,7 +30,7 @@ class Written:
 class ItemWriter:
     """Stores what fetchers bring. Rows that others stand in the way of are parked until those are stored."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: ImportContext) -> None:
         self.work = work
         self.parked: list[tuple[Done, RowsRefused]] = []
 

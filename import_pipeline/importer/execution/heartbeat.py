@@ -17,7 +17,7 @@ from import_pipeline.errors import (
     LeaseLost,
 )
 from import_pipeline.importer.runtime.database_wait import NO_WAIT
-from import_pipeline.importer.runtime.ownership import Assurance
+from import_pipeline.importer.runtime.ownership import Ownership
 from import_pipeline.rules.database_errors import Meaning
 from import_pipeline.tracking import events, imports, leases, shards
 from import_pipeline.tracking.database.engine import Database
@@ -54,7 +54,7 @@ class Heartbeat:
         patience_seconds: float = 0.0,
         also: Callable[[Connection, ImportRow, Pulse], None] = lambda connection, row, pulse: None,
         began: float | None = None,
-        assurance: Assurance | None = None,
+        assurance: Ownership | None = None,
     ) -> None:
         self._database = database
         self._lease = lease

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Collection
 
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.lifecycle.workers import living
-from import_pipeline.importer.runtime.context import Work
-from import_pipeline.rules.sharding import LEAD, Turn, turn_of
+from import_pipeline.importer.lifecycle.workers import worker_states
+from import_pipeline.importer.runtime.context import ImportContext
+from import_pipeline.rules.sharding import LEAD, FinishRole, finish_role
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease
 
@@ -17,31 +17,33 @@ LOOK_SECONDS = 0.1
 FAREWELL_SECONDS = 1.6
 
 
-async def outlast(work: Work, seats: Callable[[], Collection[int]] | None = None) -> Turn:
+async def wait_for_other_workers(work: ImportContext, seats: Callable[[], Collection[int]] | None = None) -> FinishRole:
     """With nothing left to do: wait for the others where this worker has the last word; never WAIT.
 
     `seats` gives the numbers that this worker has now; without it there is the one of its lease.
     """
     while not work.stop.asked.is_set():
-        others = await work.write(living, work.row.id, work.lease.seconds, work.clock.now(), work.clock.monotonic())
-        turn = turn_of([work.lease.shard or LEAD] if seats is None else seats(), others)
-        if turn is not Turn.WAIT:
+        others = await work.write(
+            worker_states, work.row.id, work.lease.seconds, work.clock.now(), work.clock.monotonic()
+        )
+        turn = finish_role([work.lease.shard or LEAD] if seats is None else seats(), others)
+        if turn is not FinishRole.WAIT:
             return turn
         await work.clock.sleep(LOOK_SECONDS)
-    return Turn.LEAVE
+    return FinishRole.LEAVE
 
 
-async def last_word(
+async def wait_before_cancelling(
     installation: Installation, row: ImportRow, lease: Lease, seats: Collection[int] | None = None
-) -> Turn:
+) -> FinishRole:
     """After a wish to cancel: give the others the moment that they need to leave; END also where they do not."""
     clock = installation.clock
     until = clock.monotonic() + FAREWELL_SECONDS
     while clock.monotonic() < until:
         with installation.database.read() as connection:
-            others = living(connection, row.id, lease.seconds, clock.now(), clock.monotonic())
-        turn = turn_of(seats or [lease.shard or LEAD], others)
-        if turn is not Turn.WAIT:
+            others = worker_states(connection, row.id, lease.seconds, clock.now(), clock.monotonic())
+        turn = finish_role(seats or [lease.shard or LEAD], others)
+        if turn is not FinishRole.WAIT:
             return turn
         await clock.sleep(LOOK_SECONDS)
-    return Turn.END
+    return FinishRole.END

@@ -13,10 +13,10 @@ from sqlalchemy import Connection
 
 from import_pipeline.errors import LeaseLost
 from import_pipeline.importer.execution.phases import lead_on
-from import_pipeline.importer.execution.session import Run
+from import_pipeline.importer.execution.session import ImportRun
 from import_pipeline.importer.lifecycle.take_over import take_lead
 from import_pipeline.importer.lifecycle.workers import liveness
-from import_pipeline.importer.runtime.context import Work
+from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.runtime.database_wait import patience_of
 from import_pipeline.rules.sharding import LEAD, may_take_lead
 from import_pipeline.tracking import imports, leases
@@ -28,7 +28,7 @@ from import_pipeline.tracking.leases import Lease
 class Leadership:
     """A shard's look at the lead of its import, and the lead itself once the shard has taken it."""
 
-    def __init__(self, run: Run, place: Lease) -> None:
+    def __init__(self, run: ImportRun, place: Lease) -> None:
         self.lease: Lease | None = None  #: of the lead, as long as this shard has it
         self.gave_up = False  #: this shard has ended the import, which was resumed too often without getting on
         self._run = run
@@ -76,7 +76,7 @@ class Leadership:
             raise leases.lost(self._place)
         return self.lease
 
-    async def serve(self, work: Work) -> None:
+    async def serve(self, work: ImportContext) -> None:
         """Do what the lead does but for the items, whenever this shard has taken it, until `close`."""
         self._loop = asyncio.get_running_loop()
         work.stop.then(self._changed.set)
@@ -95,7 +95,7 @@ class Leadership:
         self._is_closed = True
         self._changed.set()
 
-    async def _lead(self, work: Work, lease: Lease) -> None:
+    async def _lead(self, work: ImportContext, lease: Lease) -> None:
         if self._run_before is not None and self._run_before != self._run.run_id:
             await work.aside(partial(self._run.on_lead, self._run_before))
         led = copy.copy(work)

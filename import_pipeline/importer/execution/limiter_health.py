@@ -3,14 +3,14 @@
 import asyncio
 
 from import_pipeline.errors import LimiterUnavailable
-from import_pipeline.importer.runtime.context import Work
+from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.ratelimit.stores.redis_health import eviction, inspect_redis
 from import_pipeline.settings import Settings
 
 EVICTS = "limiter_store_evicts"
 
 
-async def note_eviction(work: Work, settings: Settings) -> None:
+async def note_eviction(work: ImportContext, settings: Settings) -> None:
     """Note with the import that its Redis may throw permits out. `doctor` looks at more."""
     if not settings.redis_url or work.lease.shard is not None:
         return

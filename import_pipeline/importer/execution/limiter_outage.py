@@ -3,20 +3,20 @@
 from datetime import datetime, timedelta
 
 from import_pipeline.errors import LimiterUnavailable
-from import_pipeline.importer.runtime.context import Work
+from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.tracking import events
 
 #: It is told when it has lasted so long; an answer that is lost now and then needs no word.
 TOLD_AFTER = timedelta(seconds=2)
 
 
-class Standstill:
+class LimiterOutageReporter:
     """Tells with the import since when the store has been silent, and when it is back.
 
     What cannot be told, since the database does not answer either, is told at the next call.
     """
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: ImportContext) -> None:
         self._work = work
         self._since: datetime | None = None
         self._until: datetime | None = None  #: it has answered since then, which is yet to be told

@@ -4,14 +4,14 @@ import asyncio
 
 from import_pipeline.importer.discovery.discover import discover
 from import_pipeline.importer.enrichment.enrich import enrich
-from import_pipeline.importer.execution.last_worker import outlast
-from import_pipeline.importer.runtime.context import Work
+from import_pipeline.importer.execution.last_worker import wait_for_other_workers
+from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.rules.status import ImportKind
 from import_pipeline.tracking import list_pages
 from import_pipeline.tracking.user_rows.row_ids import item_id
 
 
-async def carry_through(work: Work) -> None:
+async def run_phases(work: ImportContext) -> None:
     """All that the import's kind asks for."""
     if work.row.kind is ImportKind.SELECTION:
         if work.row.checkpoint is None:
@@ -28,16 +28,16 @@ async def carry_through(work: Work) -> None:
         await discover(work)
         await enrich(work)
     if work.workers > 1:
-        await outlast(work)
+        await wait_for_other_workers(work)
 
 
-async def lead_on(work: Work) -> None:
+async def lead_on(work: ImportContext) -> None:
     """The lead's part of an import whose items others fetch: its list, from the checkpoint on."""
     if work.row.kind is not ImportKind.SELECTION:
         await discover(work)
 
 
-async def _select(work: Work) -> None:
+async def _select(work: ImportContext) -> None:
     """The chosen items: those that were named, those of some buckets, or what another import has left undone."""
     if work.row.retry_of is not None:
         await work.write(list_pages.select_unfinished, work.row, work.lease, work.row.retry_of, work.clock.now())

@@ -16,16 +16,16 @@ from import_pipeline.errors import (
     LimiterUnavailable,
     UsageError,
 )
-from import_pipeline.importer.execution.last_worker import last_word
+from import_pipeline.importer.execution.last_worker import wait_before_cancelling
 from import_pipeline.importer.execution.limiter_outage import cause_of
-from import_pipeline.importer.execution.phases import carry_through
-from import_pipeline.importer.execution.session import Run, interruptible
+from import_pipeline.importer.execution.phases import run_phases
+from import_pipeline.importer.execution.session import ImportRun, run_session
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.lifecycle.finish import complete, end
-from import_pipeline.importer.lifecycle.notifications import tell_people
-from import_pipeline.importer.lifecycle.take_over import begin, lease_of
+from import_pipeline.importer.lifecycle.notifications import send_notices
+from import_pipeline.importer.lifecycle.take_over import lease_of, start_or_take_over
 from import_pipeline.importer.lifecycle.workers import workers_of
-from import_pipeline.importer.limiter_usage import has_begun
+from import_pipeline.importer.limiter_usage import store_ever_answered
 from import_pipeline.importer.runtime.database_wait import patience_of
 from import_pipeline.importer.summary import ImportSummary, summarize
 from import_pipeline.rules.resumes import MAX_RESUMES
@@ -37,12 +37,12 @@ from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease
 
 #: What ends an import as failed, with its message as the reason.
-FATAL = (ImportFailed, UsageError)
+FAILING_ERRORS = (ImportFailed, UsageError)
 #: What leaves an import to the next run without being a sign of trouble. After all else its resume counts.
 IN_ORDER = (ImportInterrupted, LimiterUnavailable, KeyboardInterrupt, asyncio.CancelledError)
 
 
-def carry_out(run: Run, import_id: int) -> ImportSummary:
+def execute_import(run: ImportRun, import_id: int) -> ImportSummary:
     """Start or take over the import and see it to its end. The summary tells whether it completed.
 
     Raises ImportAlreadyRunning, InvalidTransition or LeaseLost where the import is (now) somebody else's;
@@ -51,26 +51,26 @@ def carry_out(run: Run, import_id: int) -> ImportSummary:
     """
     installation = run.installation
     run.began = installation.clock.monotonic()
-    row = begin(installation.database, run.source, import_id, run.worker, installation.clock, run.run_id)
+    row = start_or_take_over(installation.database, run.source, import_id, run.worker, installation.clock, run.run_id)
     lease = lease_of(row, run.source, run.worker)
     try:
         if row.cancel_requested_at is not None:
             raise ImportCancelled(f"cancelled by wish of {row.requested_by or 'a person'}")
-        asyncio.run(interruptible(run, row, lease, carry_through))
+        asyncio.run(run_session(run, row, lease, run_phases))
         now, patience = installation.clock.now(), patience_of(run.source)
         complete(installation.database, row, lease, now, patience, run.source.model)
     except BaseException as error:
-        if not part_with(run, row, lease, error):
+        if not end_or_release(run, row, lease, error):
             raise
-    tell_people(installation, run.source)
+    send_notices(installation, run.source)
     row = installation.database.transact(
         lambda connection: imports.get(connection, import_id), patience_of(run.source), read_only=True
     )
     return summarize(row, run.source.limits, installation.clock.now())
 
 
-def part_with(
-    run: Run, row: ImportRow, lease: Lease, error: BaseException, seats: Collection[int] | None = None
+def end_or_release(
+    run: ImportRun, row: ImportRow, lease: Lease, error: BaseException, seats: Collection[int] | None = None
 ) -> bool:
     """Let go of an import because of that error: end it, or leave it to the next run. True: nothing is to be raised.
 
@@ -83,13 +83,13 @@ def part_with(
         match error:
             case ImportCancelled():
                 if workers_of(row, run.source) > 1:
-                    asyncio.run(last_word(installation, row, lease, seats))
+                    asyncio.run(wait_before_cancelling(installation, row, lease, seats))
                 _end(run, lease, ImportStatus.CANCELLED, str(error))
             case ApiBlocked():
                 _pause(run, lease, error)
             case LimiterUnavailable():
                 if not _may_be_misnamed(installation, row):
-                    raise _leave_for_store(run, lease, error) from error
+                    raise _release_until_store_returns(run, lease, error) from error
                 _end(run, lease, ImportStatus.FAILED, str(error))
             case ImportFailed() | UsageError():
                 _end(run, lease, ImportStatus.FAILED, str(error))
@@ -98,11 +98,11 @@ def part_with(
                 return False
     finally:
         # After an end this finds nothing; after a crash of ours or an interrupt it lets the next run begin at once.
-        leave(run, lease, broke_off)
+        release(run, lease, broke_off)
     return True
 
 
-def _pause(run: Run, lease: Lease, error: ApiBlocked) -> None:
+def _pause(run: ImportRun, lease: Lease, error: ApiBlocked) -> None:
     """Leave the import running without a worker until the pause is over, or end it where that is too long."""
     installation, now = run.installation, run.installation.clock.now()
     if error.until - now > run.source.max_pause:
@@ -125,10 +125,10 @@ def _pause(run: Run, lease: Lease, error: ApiBlocked) -> None:
 def _may_be_misnamed(installation: Installation, row: ImportRow) -> bool:
     """Whether a person has just begun the import with a store that has never answered it: its address may be wrong."""
     with installation.database.read() as connection:
-        return row.trigger is Trigger.CLI and not has_begun(imports.get(connection, row.id))
+        return row.trigger is Trigger.CLI and not store_ever_answered(imports.get(connection, row.id))
 
 
-def _leave_for_store(run: Run, lease: Lease, error: LimiterUnavailable) -> LimiterUnavailable:
+def _release_until_store_returns(run: ImportRun, lease: Lease, error: LimiterUnavailable) -> LimiterUnavailable:
     """Leave the import running without a worker until the store is back; returns what to tell of it."""
     reason = "the store of the limits does not answer"
     paused = f"Paused: {reason}. {cause_of(error)}. Once it is back, another run goes on."
@@ -149,7 +149,7 @@ def _leave_for_store(run: Run, lease: Lease, error: LimiterUnavailable) -> Limit
     )
 
 
-def leave(run: Run, lease: Lease, broke_off: str | None) -> None:
+def release(run: ImportRun, lease: Lease, broke_off: str | None) -> None:
     """Leave a running import to another worker; nothing happens where it has ended or is another's already."""
     now = run.installation.clock.now()
 
@@ -162,6 +162,6 @@ def leave(run: Run, lease: Lease, broke_off: str | None) -> None:
         run.installation.database.transact(unit, patience_of(run.source))
 
 
-def _end(run: Run, lease: Lease, status: ImportStatus, reason: str) -> None:
+def _end(run: ImportRun, lease: Lease, status: ImportStatus, reason: str) -> None:
     installation = run.installation
     end(installation.database, lease, installation.clock.now(), status, reason, patience_of(run.source))

@@ -22,14 +22,14 @@ from import_pipeline.errors import (
 from import_pipeline.importer.execution.heartbeat import Heartbeat
 from import_pipeline.importer.execution.limiter_health import note_eviction
 from import_pipeline.importer.execution.signals import end_of, handle_signals
-from import_pipeline.importer.execution.usage_share import Meter
+from import_pipeline.importer.execution.usage_share import UsageMeter
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.lifecycle.workers import workers_of
-from import_pipeline.importer.runtime.api_client import Api, open_api
-from import_pipeline.importer.runtime.context import Work
-from import_pipeline.importer.runtime.ownership import Assurance
-from import_pipeline.importer.runtime.progress import Listener, Silence
-from import_pipeline.importer.runtime.stop import GRACE_SECONDS, Stop
+from import_pipeline.importer.runtime.api_client import ApiClient, open_api
+from import_pipeline.importer.runtime.context import ImportContext
+from import_pipeline.importer.runtime.ownership import Ownership
+from import_pipeline.importer.runtime.progress import NullListener, ProgressListener
+from import_pipeline.importer.runtime.stop import GRACE_SECONDS, StopSignal
 from import_pipeline.importer.user_code.running_hooks import HookInterrupted
 from import_pipeline.tracking.imports import ImportRow, Pulse
 from import_pipeline.tracking.leases import Lease
@@ -47,7 +47,7 @@ def nothing_else(connection: Connection, row: ImportRow, pulse: Pulse) -> None:
 
 
 @dataclass(kw_only=True)
-class Run:
+class ImportRun:
     """How an import is to be carried out by this process.
 
     `is_cancelled` is asked when the process is told to end: whether somebody wished the import cancelled, or only this
@@ -58,17 +58,21 @@ class Run:
     installation: Installation
     source: ImportSource
     run_id: str | None = None
-    listener: Listener = field(default_factory=Silence)
+    listener: ProgressListener = field(default_factory=NullListener)
     is_cancelled: Callable[[], bool] = lambda: False
-    connect: Callable[[], AbstractAsyncContextManager[Api]] | None = None
+    connect: Callable[[], AbstractAsyncContextManager[ApiClient]] | None = None
     worker: Worker = field(default_factory=this_process)
-    on_api: Callable[[Api], None] = lambda api: None  #: told once, when the API is open
+    on_api: Callable[[ApiClient], None] = lambda api: None  #: told once, when the API is open
     on_lead: Callable[[str], None] = lambda run_id: None  #: hears the run that led before, once a shard leads
     began: float | None = field(default=None, init=False)  #: by the monotonic clock
 
 
-async def interruptible(
-    run: Run, row: ImportRow, lease: Lease, phases: Callable[[Work], Awaitable[T]], also: Also = nothing_else
+async def run_session(
+    run: ImportRun,
+    row: ImportRow,
+    lease: Lease,
+    phases: Callable[[ImportContext], Awaitable[T]],
+    also: Also = nothing_else,
 ) -> T:
     """Work until the phases are done, or until a signal, the heartbeat or an answer asks to stop; raise that reason.
 
@@ -76,7 +80,7 @@ async def interruptible(
     """
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
-    stop = Stop(lambda seconds: loop.call_later(seconds, task.cancel) if task is not None else None)
+    stop = StopSignal(lambda seconds: loop.call_later(seconds, task.cancel) if task is not None else None)
 
     def interrupt() -> None:
         cancelled = run.is_cancelled()
@@ -106,12 +110,12 @@ INTERRUPTED = "the process was told to end; the import is kept as it is, and the
 
 
 async def _work(
-    run: Run,
+    run: ImportRun,
     row: ImportRow,
     lease: Lease,
-    stop: Stop,
+    stop: StopSignal,
     on_end: Callable[[ImportPipelineError], object],
-    phases: Callable[[Work], Awaitable[T]],
+    phases: Callable[[ImportContext], Awaitable[T]],
     also: Also,
 ) -> T:
     installation = run.installation
@@ -120,8 +124,8 @@ async def _work(
         run.on_api(api)
         stop.then(api.limiter.grant_no_more)  # what is sent now would be cut before its answer, and be asked for again
         work = _work_of(run, row, lease, api, stop)
-        meter = Meter(api, row)
-        work.assurance = Assurance(installation.clock, lease.seconds)
+        meter = UsageMeter(api, row)
+        work.assurance = Ownership(installation.clock, lease.seconds)
         heartbeat = Heartbeat(
             installation.database,
             lease,
@@ -146,7 +150,7 @@ async def _work(
             _settle(heartbeat, stop)
 
 
-def _settle(heartbeat: Heartbeat, stop: Stop) -> None:
+def _settle(heartbeat: Heartbeat, stop: StopSignal) -> None:
     """Count what is not counted yet; a failure of that does not hide the reason of a stop."""
     try:
         with suppress(LeaseLost, DatabaseUnavailable, ImportCancelled):
@@ -156,8 +160,8 @@ def _settle(heartbeat: Heartbeat, stop: Stop) -> None:
             raise
 
 
-def _work_of(run: Run, row: ImportRow, lease: Lease, api: Api, stop: Stop) -> Work:
-    return Work(
+def _work_of(run: ImportRun, row: ImportRow, lease: Lease, api: ApiClient, stop: StopSignal) -> ImportContext:
+    return ImportContext(
         source=run.source,
         database=run.installation.database,
         row=row,
@@ -171,7 +175,7 @@ def _work_of(run: Run, row: ImportRow, lease: Lease, api: Api, stop: Stop) -> Wo
     )
 
 
-async def _metered(meter: Meter, work: Work, phases: Callable[[Work], Awaitable[T]]) -> T:
+async def _metered(meter: UsageMeter, work: ImportContext, phases: Callable[[ImportContext], Awaitable[T]]) -> T:
     """The phases, while the meter watches them; what it reads at their end is noted."""
     watcher = asyncio.create_task(meter.watch(work))
     try:

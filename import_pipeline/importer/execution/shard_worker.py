@@ -21,17 +21,17 @@ from import_pipeline.errors import (
     UsageError,
 )
 from import_pipeline.importer.enrichment.enrich import enrich
-from import_pipeline.importer.execution.last_worker import last_word, outlast
+from import_pipeline.importer.execution.last_worker import wait_before_cancelling, wait_for_other_workers
 from import_pipeline.importer.execution.leadership import Leadership
 from import_pipeline.importer.execution.limiter_outage import cause_of
-from import_pipeline.importer.execution.run import FATAL, leave, part_with
-from import_pipeline.importer.execution.session import Run, interruptible
+from import_pipeline.importer.execution.run import FAILING_ERRORS, end_or_release, release
+from import_pipeline.importer.execution.session import ImportRun, run_session
 from import_pipeline.importer.lifecycle.finish import complete, end
-from import_pipeline.importer.lifecycle.notifications import tell_people
+from import_pipeline.importer.lifecycle.notifications import send_notices
 from import_pipeline.importer.lifecycle.workers import shard_liveness
-from import_pipeline.importer.runtime.context import Work, is_listed
+from import_pipeline.importer.runtime.context import ImportContext, is_listed
 from import_pipeline.importer.runtime.database_wait import patience_of
-from import_pipeline.rules.sharding import LEAD, Turn
+from import_pipeline.rules.sharding import LEAD, FinishRole
 from import_pipeline.rules.status import ENDED, ImportStatus
 from import_pipeline.tracking import events, imports, shards
 from import_pipeline.tracking.imports import ImportRow
@@ -40,7 +40,7 @@ from import_pipeline.tracking.shards import ShardRow
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShardEnding:
+class ShardResult:
     """What a shard has done: its own row, the import's, and whether it was the one that ended the import."""
 
     shard: ShardRow
@@ -50,20 +50,20 @@ class ShardEnding:
     dead_run_id: str | None  #: of the worker that had its place before and was gone
 
 
-def carry_out_shard(run: Run, import_id: int, number: int) -> ShardEnding:
+def execute_shard(run: ImportRun, import_id: int, number: int) -> ShardResult:
     """Enrich the import as its shard of that number (from 2 on) until nothing is left.
 
     Raises LeaseLost where the place is somebody else's or the import does not run; what stops this process or keeps it
     from working (ImportInterrupted, SettingError, …): the place is free again then.
     """
     row, seat, dead_run_id = _take_place(run, import_id, number)
-    place = _Place(run, row, seat)
+    place = ShardSession(run, row, seat)
     ended_it = place.work()
     if ended_it:
-        tell_people(run.installation, run.source)
+        send_notices(run.installation, run.source)
     with run.installation.database.read() as connection:
         [shard] = [each for each in shards.of_import(connection, import_id) if each.number == number]
-        return ShardEnding(
+        return ShardResult(
             shard=shard,
             row=imports.get(connection, import_id),
             ended_it=ended_it,
@@ -72,7 +72,7 @@ def carry_out_shard(run: Run, import_id: int, number: int) -> ShardEnding:
         )
 
 
-def _take_place(run: Run, import_id: int, number: int) -> tuple[ImportRow, ShardRow, str | None]:
+def _take_place(run: ImportRun, import_id: int, number: int) -> tuple[ImportRow, ShardRow, str | None]:
     """The import, the shard, and the Dagster run of a worker that was gone from its place."""
     if number <= LEAD:
         raise UsageError(f"shard {number}: expected a number from {LEAD + 1} on")
@@ -101,10 +101,10 @@ def _take_place(run: Run, import_id: int, number: int) -> tuple[ImportRow, Shard
     return run.installation.database.transact(unit, patience_of(run.source))
 
 
-class _Place:
+class ShardSession:
     """A shard's place, while this process works as it."""
 
-    def __init__(self, run: Run, row: ImportRow, seat: ShardRow) -> None:
+    def __init__(self, run: ImportRun, row: ImportRow, seat: ShardRow) -> None:
         self.run = run
         self.row = row
         self.was_cancelled = False
@@ -138,7 +138,7 @@ class _Place:
         except LimiterUnavailable as error:
             trouble = None if self._lead_waits() else f"the store of the limits does not answer it. {cause_of(error)}"
             raise
-        except FATAL as error:
+        except FAILING_ERRORS as error:
             trouble = str(error)
             if not self.ended_it:
                 raise
@@ -150,22 +150,24 @@ class _Place:
                 self._leave(for_good=for_good, trouble=trouble)
         return self.ended_it
 
-    def _work(self, run: Run) -> None:
+    def _work(self, run: ImportRun) -> None:
         """Share the items; where it leads at the end, what ends its work ends or leaves the import, too."""
         leadership = self.leadership
         try:
             turn = asyncio.run(
-                interruptible(run, self.row, self.lease, partial(_share, leadership=leadership), leadership.beat)
+                run_session(run, self.row, self.lease, partial(_share, leadership=leadership), leadership.beat)
             )
-            self.ended_it = turn is Turn.END and self._complete()
+            self.ended_it = turn is FinishRole.END and self._complete()
         except BaseException as error:
             lease = leadership.lease
             if lease is not None:
                 with suppress(LeaseLost):
-                    self.ended_it = part_with(self.run, self.row, lease, error, leadership.seats) and self._has_ended()
+                    self.ended_it = (
+                        end_or_release(self.run, self.row, lease, error, leadership.seats) and self._has_ended()
+                    )
             raise
         if leadership.lease is not None:
-            leave(self.run, leadership.lease, None)  # after an end this finds nothing
+            release(self.run, leadership.lease, None)  # after an end this finds nothing
 
     def _has_ended(self) -> bool:
         with self.run.installation.database.read() as connection:
@@ -187,7 +189,7 @@ class _Place:
 
     def _cancel(self, error: ImportCancelled) -> bool:
         installation = self.run.installation
-        if asyncio.run(last_word(installation, self.row, self.lease)) is not Turn.END:
+        if asyncio.run(wait_before_cancelling(installation, self.row, self.lease)) is not FinishRole.END:
             return False
         try:
             now, patience = installation.clock.now(), patience_of(self.run.source)
@@ -209,13 +211,13 @@ class _Place:
         self.run.installation.database.transact(unit, patience_of(self.run.source))
 
 
-async def _share(work: Work, leadership: Leadership) -> Turn:
+async def _share(work: ImportContext, leadership: Leadership) -> FinishRole:
     """A shard's one phase; beside it, it does what the lead does once it has taken the lead."""
     work.discovered = is_listed(work.row)
     async with asyncio.TaskGroup() as group:
         group.create_task(leadership.serve(work))
         try:
             await enrich(work)
-            return await outlast(work, lambda: leadership.seats)
+            return await wait_for_other_workers(work, lambda: leadership.seats)
         finally:
             leadership.close()

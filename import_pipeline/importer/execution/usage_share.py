@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Any
 
 from import_pipeline.errors import DatabaseUnavailable, LimiterUnavailable
-from import_pipeline.importer.execution.limiter_outage import Standstill
+from import_pipeline.importer.execution.limiter_outage import LimiterOutageReporter
 from import_pipeline.importer.limiter_usage import SLEEPS_BEFORE, SLEPT_BEFORE, share
-from import_pipeline.importer.runtime.api_client import Api
-from import_pipeline.importer.runtime.context import Work
+from import_pipeline.importer.runtime.api_client import ApiClient
+from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.ratelimit import Usage
 from import_pipeline.ratelimit.usage import in_notation
 from import_pipeline.rules.progress import away_seconds
@@ -25,10 +25,10 @@ LOST = (
 )
 
 
-class Meter:
+class UsageMeter:
     """The import's share of the api's counters: what they say now, less what they said when it began."""
 
-    def __init__(self, api: Api, row: ImportRow) -> None:
+    def __init__(self, api: ApiClient, row: ImportRow) -> None:
         self._api = api
         self._sleeps_before = row.metadata.get(SLEEPS_BEFORE)
         self._slept_before = row.metadata.get(SLEPT_BEFORE)
@@ -36,7 +36,7 @@ class Meter:
         self._usage: Usage | None = None
         self._losses = api.limiter.losses
 
-    async def start(self, work: Work) -> None:
+    async def start(self, work: ImportContext) -> None:
         """Read the counters; remember them with the import when it begins."""
         usage = await self._first_read(work)
         if work.lease.shard is not None:
@@ -63,12 +63,12 @@ class Meter:
         slept = usage.slept_seconds - (self._slept_before or 0.0) - row.total_sleep_seconds
         return away_seconds((taken_at - heard_at).total_seconds(), slept)
 
-    async def _first_read(self, work: Work) -> Usage:
+    async def _first_read(self, work: ImportContext) -> Usage:
         """Wait for a store that is just being restarted or replaced, as in the middle of an import (MAX_OUTAGE).
 
         What only a person can change, such as a wrong password, is raised at once.
         """
-        standstill = Standstill(work)
+        standstill = LimiterOutageReporter(work)
         give_up_at = work.clock.monotonic() + work.source.max_outage
         while True:
             try:
@@ -91,15 +91,15 @@ class Meter:
         self._usage = await self._api.usage()
         return self._usage
 
-    async def watch(self, work: Work) -> None:
+    async def watch(self, work: ImportContext) -> None:
         """Read them every second, and tell of a store that does not answer."""
-        standstill = Standstill(work)
+        standstill = LimiterOutageReporter(work)
         while True:
             await work.clock.sleep(SECONDS_BETWEEN_READS)
             with suppress(DatabaseUnavailable):  # whoever works meets it too, and decides
                 await self._look(work, standstill)
 
-    async def _look(self, work: Work, standstill: Standstill) -> None:
+    async def _look(self, work: ImportContext, standstill: LimiterOutageReporter) -> None:
         try:
             await self.read()
         except LimiterUnavailable as error:  # those who wait for permits meet it too, and decide
@@ -110,13 +110,13 @@ class Meter:
             await self._tell_losses(work)
         await self.note(work)
 
-    async def _tell_losses(self, work: Work) -> None:
+    async def _tell_losses(self, work: ImportContext) -> None:
         losses = self._api.limiter.losses
         if losses > self._losses and work.lease.shard is None:
             await work.note(STATE_LOST, LOST)
         self._losses = losses
 
-    async def note(self, work: Work) -> None:
+    async def note(self, work: ImportContext) -> None:
         """Keep with the import what the least possible time depends on: limits that were learned, and costs.
 
         Only one process does so: what a shard knows the others know as well.

@@ -20,7 +20,7 @@ from import_pipeline.tracking.imports import ImportRow, NewImport
 from import_pipeline.tracking.workers import Worker, is_alive, this_process
 
 
-def prepare(
+def find_or_create(
     database: Database,
     source: ImportSource,
     new: NewImport,
@@ -68,7 +68,7 @@ def count_heartbeat_as_now(database: Database, source: str, clock: Clock) -> Non
     database.transact(unit, ACTION)
 
 
-def is_what_was_asked(found: ImportRow, new: NewImport) -> bool:
+def satisfies(found: ImportRow, new: NewImport) -> bool:
     """Whether the found import, once it is done, has done what the new one was to do: at least as much of it."""
     asked, has = new.metadata, found.metadata
     return (
@@ -89,7 +89,7 @@ def _adopted(connection: Connection, new: NewImport, starter: Worker, now: datet
         if not _is_orphaned(row, now):
             continue
         gone = f"process {row.pid or 'unknown'} on {row.host or 'an unknown host'} was gone before it began the import"
-        if adopted is None and is_what_was_asked(row, new):
+        if adopted is None and satisfies(row, new):
             if scheduling.adopt(connection, row, starter, now):
                 events.note(connection, row.id, now, "import_adopted", f"Process {starter.pid} carries it out: {gone}.")
                 adopted = imports.get(connection, row.id)

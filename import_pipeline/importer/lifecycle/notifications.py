@@ -14,7 +14,7 @@ from import_pipeline.errors import HookFailed
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.user_code.hooks import ANYTHING, call_hook
 from import_pipeline.redaction import redact
-from import_pipeline.rules.notifications import OCCASIONS, Mark
+from import_pipeline.rules.notifications import OCCASIONS, Delivery
 from import_pipeline.tracking import notifications
 from import_pipeline.tracking.notifications import Event
 from import_pipeline.wording import visible
@@ -23,7 +23,7 @@ from import_pipeline.wording import visible
 SECONDS = 4.0
 
 
-def tell_people(installation: Installation, source: ImportSource, seconds: float = SECONDS) -> int:
+def send_notices(installation: Installation, source: ImportSource, seconds: float = SECONDS) -> int:
     """Tell what is due, until something cannot be told; returns how many events were told. Raises DatabaseUnavailable.
 
     An event is told once, except where a process dies between the telling and its note of it: then twice, with the
@@ -38,7 +38,7 @@ def tell_people(installation: Installation, source: ImportSource, seconds: float
         begun = replace(event, mark=event.mark.begin(installation.clock.now()))
         if not _move(installation, event, begun.mark):
             continue  # another process tells it
-        problem = _tell(source, _notice(source, event), seconds)
+        problem = _deliver(source, _notice(source, event), seconds)
         more = {} if problem is None else {"notice_problem": problem}
         ended = begun.mark.end(installation.clock.now(), told=problem is None)
         _move(installation, begun, ended, **more)
@@ -48,7 +48,7 @@ def tell_people(installation: Installation, source: ImportSource, seconds: float
     return told
 
 
-def _move(installation: Installation, event: Event, mark: Mark, **more: str) -> bool:
+def _move(installation: Installation, event: Event, mark: Delivery, **more: str) -> bool:
     return installation.transact(lambda connection: notifications.move(connection, event, mark, **more))
 
 
@@ -63,7 +63,7 @@ def _notice(source: ImportSource, event: Event) -> Notice:
     )
 
 
-def _tell(source: ImportSource, notice: Notice, seconds: float) -> str | None:
+def _deliver(source: ImportSource, notice: Notice, seconds: float) -> str | None:
     """The problem, without what the address or a hook's error may give away; None when it is told."""
     problems = [f"did not return within {seconds:g} s"]
 

@@ -16,7 +16,7 @@ from import_pipeline.tracking import resumes
 from import_pipeline.tracking.imports import ImportRow
 
 
-class RunFate(Enum):
+class RunState(Enum):
     """What became of the Dagster run that works on an import."""
 
     ALIVE = auto()  #: it goes on, as far as Dagster knows
@@ -24,7 +24,7 @@ class RunFate(Enum):
     CANCELLED = auto()  #: somebody terminated it, which is a wish to cancel its import
 
 
-class Asked(Enum):
+class RequestedRun(Enum):
     """What became of a run that was asked for and has not begun its import."""
 
     UNKNOWN = auto()  #: Dagster does not know it
@@ -33,11 +33,11 @@ class Asked(Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
+class ExternalFacts:
     """What was asked of others about the running import, before the transaction: they may take their time."""
 
     running: ImportRow | None = None
-    fate: RunFate = RunFate.ALIVE  #: of the Dagster run that works on it
+    fate: RunState = RunState.ALIVE  #: of the Dagster run that works on it
     waits_for: str | None = None  #: why it stands still, where the store of the limits is still away
     left_in_vain: int = 0  #: workers in a row whom that store did not answer, though it answered here
     monotonic: float | None = None  #: the monotonic clock then
@@ -47,13 +47,13 @@ def state_of(
     connection: Connection,
     row: ImportRow,
     source: ImportSource,
-    seen: Seen,
+    seen: ExternalFacts,
     now: datetime,
-    answer: Asked = Asked.UNKNOWN,
+    answer: RequestedRun = RequestedRun.UNKNOWN,
 ) -> ImportState:
     """What the rules need to know of the import."""
     running = row.status is ImportStatus.RUNNING
-    terminated = now if seen.fate is RunFate.CANCELLED else None
+    terminated = now if seen.fate is RunState.CANCELLED else None
     return ImportState(
         id=row.id,
         status=row.status,
@@ -69,9 +69,9 @@ def state_of(
         left_in_vain=seen.left_in_vain,
         cancel_requested_at=row.cancel_requested_at or terminated,
         run_id=row.dagster_run_id,
-        run_is_gone=seen.fate is not RunFate.ALIVE,
+        run_is_gone=seen.fate is not RunState.ALIVE,
         liveness=liveness(row, source.lease, seen.monotonic) if running else None,
         others_live=running and any(living_shards(connection, row.id, source.lease, now, seen.monotonic).values()),
-        run_is_queued=answer is Asked.QUEUED,
-        run_ended=answer is Asked.ENDED,
+        run_is_queued=answer is RequestedRun.QUEUED,
+        run_ended=answer is RequestedRun.ENDED,
     )

@@ -19,7 +19,7 @@ from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.workers import Worker
 
 
-def begin(
+def start_or_take_over(
     database: Database, source: ImportSource, import_id: int, worker: Worker, clock: Clock, run_id: str | None
 ) -> ImportRow:
     """Start the scheduled import, or take it over where its worker is gone; it is this worker's then.
@@ -140,7 +140,7 @@ def _why_taken(row: ImportRow, taken: ImportRow) -> str:
 
 
 def end_stalled(connection: Connection, row: ImportRow, now: datetime, status: ImportStatus, reason: str) -> None:
-    imports.end_deserted(connection, row, now, status, reason)
+    imports.end_stalled(connection, row, now, status, reason)
     events.note(connection, row.id, now, f"import_{status}", said_of_end(reason, status))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportAlreadyRunning
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.lifecycle.acquire import is_what_was_asked, prepare
+from import_pipeline.importer.lifecycle.acquire import find_or_create, satisfies
 from import_pipeline.rules.status import ImportKind
 from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking.imports import ImportRow, NewImport
@@ -45,13 +45,13 @@ class Turn:
             self._deadline = clock.monotonic() + self._patience
         while True:
             try:
-                row = prepare(self._installation.database, self._source, self._new, clock, bury=self._bury)
+                row = find_or_create(self._installation.database, self._source, self._new, clock, bury=self._bury)
             except ImportAlreadyRunning as error:
                 if clock.monotonic() >= self._deadline:
                     raise
                 self._say(error)
             else:
-                if not is_what_was_asked(row, self._new):
+                if not satisfies(row, self._new):
                     self._deadline = None  # the work on a stalled import is no wait
                 return row
             self._pause(min(LOOK_AGAIN, max(0.0, self._deadline - clock.monotonic())))

@@ -34,7 +34,7 @@ def shard_liveness(shard: ShardRow, lease_seconds: float, monotonic: float | Non
     )
 
 
-def living(
+def worker_states(
     connection: Connection, import_id: int, lease_seconds: float, now: datetime, monotonic: float | None = None
 ) -> dict[int, bool]:
     """Worker's number -> whether it lives and has not left."""

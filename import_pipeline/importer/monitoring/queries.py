@@ -8,9 +8,9 @@ from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.limiter_usage import Gauges, metered
-from import_pipeline.importer.monitoring.stalled import vacancy_of
-from import_pipeline.importer.monitoring.view import ImportView, Outlook, moments_wanted, outlook_of, view_of
+from import_pipeline.importer.limiter_usage import UsageReader, with_current_usage
+from import_pipeline.importer.monitoring.stalled import stalled_import
+from import_pipeline.importer.monitoring.view import Forecast, ImportView, forecast_of, history_size, view_of
 from import_pipeline.ratelimit import Usage
 from import_pipeline.rules.status import ENDED, NO_WORKER, ImportStatus
 from import_pipeline.tracking import events, imports, items, queries, schedules, scheduling, shards
@@ -27,11 +27,11 @@ MOST_RUNNING = 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class ImportDetails:
     """One import, closely."""
 
     view: ImportView
-    outlook: Outlook | None  #: of a running one
+    outlook: Forecast | None  #: of a running one
     usage: Usage | None  #: the api's counters; None once it has ended, and where their store does not answer
     groups: Sequence[FailureGroup]
     failures: Sequence[items.FailedItem]
@@ -44,7 +44,7 @@ class Look:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listing:
+class ImportPage:
     """A page of imports, and what stands around it."""
 
     views: Sequence[ImportView]
@@ -58,15 +58,15 @@ def source_of(installation: Installation, name: str) -> ImportSource | None:
     return next((each for each in installation.sources if each.name == name), None)
 
 
-def look_at_all(
+def list_imports(
     installation: Installation,
     which: Filter,
-    gauges: Gauges,
+    gauges: UsageReader,
     *,
     sort: str = "scheduled",
     descending: bool = True,
     page: int = 1,
-) -> Listing:
+) -> ImportPage:
     """The imports of a page, counted from 1; the status may be `no worker`. Raises DatabaseUnavailable."""
     now = installation.clock.now()
     with installation.database.read() as connection:
@@ -82,7 +82,7 @@ def look_at_all(
             limit=PAGE_SIZE,
             offset=(page - 1) * PAGE_SIZE,
         )
-        return Listing(
+        return ImportPage(
             views=[view_in(connection, installation, row, now, gauges) for row in found],
             total=total,
             counts=queries.counts(connection, now) | {(row.source, NO_WORKER): 1 for row in deserted},
@@ -103,7 +103,7 @@ def _deserted(connection: Connection, installation: Installation, now: datetime)
     return [row for row in running if view_in(connection, installation, row, now).has_no_worker]
 
 
-def look_at(installation: Installation, import_id: int, gauges: Gauges) -> Look:
+def import_details(installation: Installation, import_id: int, gauges: UsageReader) -> ImportDetails:
     """One import with its failures and events. Raises ImportNotFound, DatabaseUnavailable."""
     now = installation.clock.now()
     with installation.database.read() as connection:
@@ -111,7 +111,7 @@ def look_at(installation: Installation, import_id: int, gauges: Gauges) -> Look:
         usage = _usage(installation, view.row, gauges)
         failed = view.row.items_failed_count or view.is_running
         finished = queries.finished_at(connection, import_id, MOST_MOMENTS)
-        return Look(
+        return ImportDetails(
             view=view,
             outlook=_outlook(connection, installation, view, finished, usage, now),
             usage=usage,
@@ -126,20 +126,24 @@ def look_at(installation: Installation, import_id: int, gauges: Gauges) -> Look:
         )
 
 
-def follow(installation: Installation, import_id: int, gauges: Gauges) -> tuple[ImportView, Outlook | None]:
+def import_progress(
+    installation: Installation, import_id: int, gauges: UsageReader
+) -> tuple[ImportView, Forecast | None]:
     """One import's figures and its outlook, for a bar. Raises ImportNotFound, DatabaseUnavailable."""
     now = installation.clock.now()
     with installation.database.read() as connection:
         view = view_in(connection, installation, imports.get(connection, import_id), now, gauges)
         if not view.is_running:
             return view, None
-        wanted = min(MOST_MOMENTS, moments_wanted(_limits(installation, view.row)))
+        wanted = min(MOST_MOMENTS, history_size(_limits(installation, view.row)))
         finished = queries.finished_at(connection, import_id, wanted)
         usage = _usage(installation, view.row, gauges)
         return view, _outlook(connection, installation, view, finished, usage, now)
 
 
-def _api_paused_until(installation: Installation, row: ImportRow, gauges: Gauges, now: datetime) -> datetime | None:
+def _api_paused_until(
+    installation: Installation, row: ImportRow, gauges: UsageReader, now: datetime
+) -> datetime | None:
     """The end of the API's pause, for an import that runs, is to come or has failed."""
     source = source_of(installation, row.source)
     if source is None or row.status in {ImportStatus.COMPLETED, ImportStatus.CANCELLED}:
@@ -149,7 +153,7 @@ def _api_paused_until(installation: Installation, row: ImportRow, gauges: Gauges
     return max(paused, default=None)
 
 
-def _usage(installation: Installation, row: ImportRow, gauges: Gauges) -> Usage | None:
+def _usage(installation: Installation, row: ImportRow, gauges: UsageReader) -> Usage | None:
     """The counters of the import's api; those of an import that has ended are somebody else's by now."""
     source = source_of(installation, row.source)
     if source is None or row.status in ENDED:
@@ -159,17 +163,17 @@ def _usage(installation: Installation, row: ImportRow, gauges: Gauges) -> Usage 
 
 
 def view_in(
-    connection: Connection, installation: Installation, row: ImportRow, now: datetime, gauges: Gauges | None = None
+    connection: Connection, installation: Installation, row: ImportRow, now: datetime, gauges: UsageReader | None = None
 ) -> ImportView:
     """The import of that row, with what its source's settings and a look at its process tell of it.
 
     `gauges` tell of one that has a worker how long it has slept until now.
     """
     source = source_of(installation, row.source)
-    vacancy = vacancy_of(connection, row, source, now)
+    vacancy = stalled_import(connection, row, source, now)
     has_worker = row.status is ImportStatus.RUNNING and (vacancy is None or vacancy.since is None)
     if gauges is not None and has_worker:
-        row = metered(row, _usage(installation, row, gauges))
+        row = with_current_usage(row, _usage(installation, row, gauges))
     is_held_back = schedules.holds_back(connection, row)
     return view_of(row, source.limits if source else "", now, vacancy, is_held_back=is_held_back)
 
@@ -186,11 +190,11 @@ def _outlook(
     finished: Sequence[datetime],
     usage: Usage | None,
     now: datetime,
-) -> Outlook | None:
+) -> Forecast | None:
     if not view.is_running:
         return None
     source = source_of(installation, view.row.source)
-    return outlook_of(
+    return forecast_of(
         view,
         items.remaining(connection, view.row.id),
         limits=_limits(installation, view.row),

@@ -6,18 +6,18 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
-from import_pipeline.importer.lifecycle.state import Seen, state_of
+from import_pipeline.importer.lifecycle.state import ExternalFacts, state_of
 from import_pipeline.importer.lifecycle.workers import liveness, living_shards
 from import_pipeline.rules.liveness import Liveness
 from import_pipeline.rules.resumes import MAX_RESUMES, too_often
-from import_pipeline.rules.scheduling import RUN_START, End, Fail, Resume, Wait, next_of_running
+from import_pipeline.rules.scheduling import RUN_START, End, Fail, Resume, Wait, decide_running
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import events, imports, resumes
 from import_pipeline.tracking.imports import ImportRow
 
 
 @dataclass(frozen=True, kw_only=True)
-class Vacancy:
+class StalledImport:
     """What is said of such an import, in sentences without their full stops."""
 
     gone: str  #: how one can tell
@@ -25,7 +25,9 @@ class Vacancy:
     since: datetime | None  #: from when on nobody works on it; None: its shards do
 
 
-def vacancy_of(connection: Connection, row: ImportRow, source: ImportSource | None, now: datetime) -> Vacancy | None:
+def stalled_import(
+    connection: Connection, row: ImportRow, source: ImportSource | None, now: datetime
+) -> StalledImport | None:
     """None where the import does not run, or the process that carries it out lives as far as can be told from here.
 
     `source` is None where it is not listed any more; then the default lease is assumed.
@@ -36,10 +38,10 @@ def vacancy_of(connection: Connection, row: ImportRow, source: ImportSource | No
     if not worker.is_dead(now):
         return None
     shards_work = any(living_shards(connection, row.id, worker.lease_seconds, now).values())
-    return Vacancy(
+    return StalledImport(
         gone=_gone(row, worker) + ("; its shards go on" if shards_work else ""),
-        sequel=_sequel(connection, row, source, now),
-        since=None if shards_work else imports.deserted_since(connection, row),
+        sequel=_next_step(connection, row, source, now),
+        since=None if shards_work else imports.stalled_since(connection, row),
     )
 
 
@@ -62,14 +64,14 @@ def _gone(row: ImportRow, worker: Liveness) -> str:
     return f"{who} has given no sign of life for over {worker.lease_seconds:g} s"
 
 
-def _sequel(connection: Connection, row: ImportRow, source: ImportSource | None, now: datetime) -> str:
+def _next_step(connection: Connection, row: ImportRow, source: ImportSource | None, now: datetime) -> str:
     if source is None:
         return f"Its source is not listed any more, so it is not resumed; `import-pipeline cancel {row.id}` ends it"
     run = f"`import-pipeline run {source.name}`"
     wait = events.waits_for_store(connection, row.id)
     sensor = "Dagster's sensor, where it runs, goes on with it"
-    state = state_of(connection, row, source, Seen(waits_for=wait.reason if wait else None), now)
-    match decision := next_of_running(state, now):
+    state = state_of(connection, row, source, ExternalFacts(waits_for=wait.reason if wait else None), now)
+    match decision := decide_running(state, now):
         case Resume() if (since := _stalled_since(row, now)) is not None:
             return (
                 f"Stalled: a run to resume it was asked for at {since:%H:%M:%S} UTC and has not begun. Check that "

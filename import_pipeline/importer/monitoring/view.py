@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from import_pipeline.importer.monitoring.stalled import Vacancy
+from import_pipeline.importer.monitoring.stalled import StalledImport
 from import_pipeline.importer.summary import ImportSummary, summarize
 from import_pipeline.ratelimit import TierUsage, Usage, parse_tiers
 from import_pipeline.rules.forecast import fitted, remaining_seconds
@@ -29,7 +29,7 @@ class ImportView:
     grade: Grade | None  #: of the efficiency
     paused_until: datetime | None  #: the end of a pause that the API asked for, while that is to come
     due_in_seconds: float | None  #: until its time, below zero after it
-    vacancy: Vacancy | None = None  #: of a running one whose process is gone
+    vacancy: StalledImport | None = None  #: of a running one whose process is gone
 
     @property
     def has_ended(self) -> bool:
@@ -53,7 +53,7 @@ class ImportView:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outlook:
+class Forecast:
     """What is left of a running import, and how long that takes at the least."""
 
     requests_left: int | None  #: None: the list does not tell how many items it has
@@ -66,7 +66,7 @@ class Outlook:
 
 
 def view_of(
-    row: ImportRow, limits: str, now: datetime, vacancy: Vacancy | None = None, *, is_held_back: bool = False
+    row: ImportRow, limits: str, now: datetime, vacancy: StalledImport | None = None, *, is_held_back: bool = False
 ) -> ImportView:
     """An import as its row tells it; `limits` serve where it has not begun. `is_held_back`: its schedule is off."""
     figures = summarize(row, limits, now, deserted_since=vacancy.since if vacancy else None)
@@ -87,7 +87,7 @@ def view_of(
     )
 
 
-def outlook_of(
+def forecast_of(
     view: ImportView,
     remaining: Remaining,
     *,
@@ -97,7 +97,7 @@ def outlook_of(
     usage: Usage | None,
     now: datetime,
     waiting: tuple[str, datetime | None] | None = None,
-) -> Outlook:
+) -> Forecast:
     """The rest of a running import: what the limits need for it, or the pace of its active time if that is slower.
 
     `finished_at`: when its latest items were finished, which tells where in their windows the tiers stand; with
@@ -110,7 +110,7 @@ def outlook_of(
         eta = _seconds_for(left, view, limits, finished_at, usage, now)
         if remaining.waiting and remaining.next_attempt_at is not None:
             eta = max(eta, (remaining.next_attempt_at - now).total_seconds())
-    return Outlook(
+    return Forecast(
         requests_left=left,
         retries_waiting=remaining.waiting,
         next_attempt_at=remaining.next_attempt_at,
@@ -140,7 +140,7 @@ def _seconds_for(
     )
 
 
-def moments_wanted(limits: str) -> int:
+def history_size(limits: str) -> int:
     """How many of the latest finished items tell all that the tiers still count."""
     return max((tier.amount for tier in parse_tiers(limits)), default=0)
 
@@ -165,7 +165,7 @@ def left_of(tier: TierUsage) -> int:
     return max(0, tier.amount - tier.used)
 
 
-def as_json(view: ImportView, outlook: Outlook | None = None) -> dict[str, Any]:
+def as_json(view: ImportView, outlook: Forecast | None = None) -> dict[str, Any]:
     """Plain values, for programs: the figures of `run --json`, and what is derived beside them."""
     row = view.row
     told = view.figures.as_json() | {

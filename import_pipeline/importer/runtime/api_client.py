@@ -31,7 +31,7 @@ STORE_PATIENCE = timedelta(minutes=1)
 
 
 @dataclass
-class Tally:
+class RequestTally:
     """What was sent through a transport since it was opened."""
 
     requests: int = 0
@@ -78,11 +78,11 @@ class Refusals:
 
 
 @dataclass(frozen=True)
-class Cost:
+class RequestCost:
     """The source's own cost of a request, checked and counted."""
 
     source: ImportSource
-    tally: Tally
+    tally: RequestTally
 
     def __call__(self, request: httpx.Request) -> int:
         """The places that it takes; raises HookFailed for what is no whole number from 1."""
@@ -92,7 +92,7 @@ class Cost:
         return cost
 
 
-class Api:
+class ApiClient:
     """Sends the source's requests, as the limits of its api allow."""
 
     def __init__(
@@ -100,7 +100,7 @@ class Api:
         client: httpx.AsyncClient,
         transport: httpx.AsyncBaseTransport,
         limiter: Limiter,
-        tally: Tally,
+        tally: RequestTally,
         deadline: float,
         secrets: KnownSecrets,
     ) -> None:
@@ -168,7 +168,7 @@ async def open_api(
     patience: timedelta | None = None,
     permits: Permits | None = None,
     store_patience: timedelta = STORE_PATIENCE,
-) -> AsyncIterator[Api]:
+) -> AsyncIterator[ApiClient]:
     """Connect to the source's API. A transport that is given takes the place of real connections (in tests).
 
     So does a store of permits, of the one that the settings name.
@@ -189,12 +189,12 @@ async def open_api(
     stores = [permits or open_permits(settings.redis_url, settings.limits_path) for _ in range(2)]
     limiter = limiter_of(parse_tiers(source.limits), permits=stores[0], source=source.name)
     lists = limiter_of((), permits=stores[1], lane=LISTS)
-    tally = Tally()
+    tally = RequestTally()
     inner = transport or _connections(source, connector)
     limited = _limited(inner, limiter, lists, source, tally, connector.timeout)
     async with limiter, lists, _client(connector, limited) as client:
         secrets = secrets_of(source.name, settings, connector)
-        yield Api(client, limited, limiter, tally, connector.timeout, secrets)
+        yield ApiClient(client, limited, limiter, tally, connector.timeout, secrets)
 
 
 def _connections(source: ImportSource, connector: Connector) -> httpx.AsyncBaseTransport:
@@ -217,7 +217,7 @@ def _limited(
     limiter: Limiter,
     lists: Limiter,
     source: ImportSource,
-    tally: Tally,
+    tally: RequestTally,
     deadline: float,
 ) -> RateLimitedTransport:
     """What waits for permits before it sends, and reads no more of an answer than the source allows."""
@@ -227,7 +227,7 @@ def _limited(
         first_lane=lists,
         is_rate_limited=Refusals(source),
         observe=tally.observe,
-        cost=Cost(source, tally),
+        cost=RequestCost(source, tally),
         deadline=deadline,
         largest_body=source.max_body,
         deepest_json=source.max_depth,

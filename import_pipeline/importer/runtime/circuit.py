@@ -4,17 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from import_pipeline.clock import Chance, Clock
+from import_pipeline.clock import Clock, Random
 from import_pipeline.rules.backoff import retry_delay
 
 #: Seconds before each try; the last serves all further ones.
 DELAYS = (1.0, 2.0, 4.0, 8.0, 15.0)
 
 
-class Gate:
+class Circuit:
     """Open as a rule. `tell` hears, before each try of a closed one, why it is closed and the seconds until then."""
 
-    def __init__(self, clock: Clock, chance: Chance, tell: Callable[[str, float], Awaitable[object]]) -> None:
+    def __init__(self, clock: Clock, chance: Random, tell: Callable[[str, float], Awaitable[object]]) -> None:
         self._clock = clock
         self._chance = chance
         self._tell = tell

@@ -9,15 +9,15 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from import_pipeline.clock import Chance, Clock
+from import_pipeline.clock import Clock, Random
 from import_pipeline.contracts import ImportSource
-from import_pipeline.importer.runtime.api_client import Api
-from import_pipeline.importer.runtime.circuit import Gate
+from import_pipeline.importer.runtime.api_client import ApiClient
+from import_pipeline.importer.runtime.circuit import Circuit
 from import_pipeline.importer.runtime.database_wait import DatabaseWait
-from import_pipeline.importer.runtime.ownership import Assurance
-from import_pipeline.importer.runtime.progress import Listener, Silence
-from import_pipeline.importer.runtime.request_counter import Uncounted
-from import_pipeline.importer.runtime.stop import Stop
+from import_pipeline.importer.runtime.ownership import Ownership
+from import_pipeline.importer.runtime.progress import NullListener, ProgressListener
+from import_pipeline.importer.runtime.request_counter import PendingCounts
+from import_pipeline.importer.runtime.stop import StopSignal
 from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking import events, imports
 from import_pipeline.tracking.database.engine import Database
@@ -29,30 +29,32 @@ T = TypeVar("T")
 
 
 @dataclass(kw_only=True)
-class Work:
+class ImportContext:
     """One import in progress: its row and lease, its API, and the one thread that writes for it."""
 
     source: ImportSource
     database: Database
     row: ImportRow
     lease: Lease
-    api: Api
+    api: ApiClient
     clock: Clock
-    chance: Chance
-    stop: Stop
-    listener: Listener = field(default_factory=Silence)
+    chance: Random
+    stop: StopSignal
+    listener: ProgressListener = field(default_factory=NullListener)
     workers: int = 1  #: runs that are to work on the import at once, this one included
-    assurance: Assurance | None = None  #: that what this worker holds is still its own
+    assurance: Ownership | None = None  #: that what this worker holds is still its own
     discovered: bool = False  #: whether the list has been read to its end
     stirred: asyncio.Event = field(default_factory=asyncio.Event)  #: there may be something new to claim
-    gate: Gate = field(init=False)  #: closed while the API cannot be reached
-    uncounted: Uncounted = field(init=False)  #: what was sent and is to be counted with the next thing that is stored
+    gate: Circuit = field(init=False)  #: closed while the API cannot be reached
+    uncounted: PendingCounts = field(
+        init=False
+    )  #: what was sent and is to be counted with the next thing that is stored
     _patience: Patience = field(init=False)
     _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "import-writer"))
 
     def __post_init__(self) -> None:
-        self.gate = Gate(self.clock, self.chance, self.tell_wait)
-        self.uncounted = Uncounted(self.api.tally)
+        self.gate = Circuit(self.clock, self.chance, self.tell_wait)
+        self.uncounted = PendingCounts(self.api.tally)
         waiting = DatabaseWait(self.database, self.source, self.row.id, self.clock, self.chance)
         self.stop.then(waiting.halt)
         self._patience = waiting.patience

@@ -5,10 +5,10 @@ import threading
 from contextlib import suppress
 from datetime import timedelta
 
-from import_pipeline.clock import Chance, Clock
+from import_pipeline.clock import Clock, Random
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import DatabaseUnavailable
-from import_pipeline.logs import tell
+from import_pipeline.logs import report
 from import_pipeline.rules.database_errors import Meaning
 from import_pipeline.tracking import events
 from import_pipeline.tracking.database.engine import Database
@@ -33,7 +33,7 @@ class DatabaseWait:
     A lock on the user's table keeps no event from being written, so that `show` says what the import waits for.
     """
 
-    def __init__(self, database: Database, source: ImportSource, import_id: int, clock: Clock, chance: Chance) -> None:
+    def __init__(self, database: Database, source: ImportSource, import_id: int, clock: Clock, chance: Random) -> None:
         self._database, self._source, self._import_id, self._clock = database, source, import_id, clock
         self._is_told = False
         self._halt = threading.Event()
@@ -54,7 +54,9 @@ class DatabaseWait:
         if not self._is_told and error.meaning != Meaning.CONFLICT:
             self._is_told = True
             sentence = f"{error}; it is tried again for up to {self._source.max_outage:g} s"
-            tell("database_waits", sentence, level=logging.WARNING, import_id=self._import_id, source=self._source.name)
+            report(
+                "database_waits", sentence, level=logging.WARNING, import_id=self._import_id, source=self._source.name
+            )
         if error.meaning == Meaning.LOCKED:
             until = self._clock.now() + timedelta(seconds=max(seconds, TOLD_AFTER_SECONDS))
             self._note(events.WAITS, f"Waits: {error}.", reason=str(error), until=until.isoformat())

@@ -16,7 +16,7 @@ class ClaimLost(ImportPipelineError):
     """Another worker may have taken the item over while this process stood still: nothing is sent for it here."""
 
 
-class Assurance:
+class Ownership:
     """The moment of the latest heartbeat, and after a doubt the claims that were still held. For any thread.
 
     `beat_now` asks for a heartbeat at once.

@@ -15,7 +15,7 @@ class StoredItem:
     http_status: int | None = None
 
 
-class Listener(Protocol):
+class ProgressListener(Protocol):
     """Who wants to hear of progress while it happens. Called in the writer's thread, after the commit."""
 
     def page_stored(self, external_ids: Sequence[str]) -> None:
@@ -27,7 +27,7 @@ class Listener(Protocol):
         ...
 
 
-class Silence:
+class NullListener:
     """The listener that nobody listens with."""
 
     def page_stored(self, external_ids: Sequence[str]) -> None:

@@ -5,15 +5,15 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from import_pipeline.importer.runtime.api_client import Tally
+from import_pipeline.importer.runtime.api_client import RequestTally
 from import_pipeline.tracking.database.engine import when_rolled_back
 from import_pipeline.tracking.request_counters import Sent
 
 
-class Uncounted:
+class PendingCounts:
     """The requests of a tally, each of which is given out once. The writer takes from it, and so does the heartbeat."""
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, tally: RequestTally) -> None:
         self._tally = tally
         self._requests = self._hits = 0  #: taken so far
         self._lock = threading.Lock()

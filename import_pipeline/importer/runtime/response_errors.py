@@ -1,11 +1,11 @@
 """The reason of a body that was not read."""
 
-from import_pipeline.importer.runtime.context import Work
+from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.ratelimit import BodyRefused
 from import_pipeline.settings import variable_prefix
 
 
-def refused(work: Work, error: BodyRefused) -> str:
+def describe_refused_body(work: ImportContext, error: BodyRefused) -> str:
     """Why a body was not read, and what would let it pass."""
     setting, source = f"{variable_prefix(work.source.name)}MAX_BODY", type(work.source).__name__
     return f"{error}. If that is right for this API, raise {setting} or {source}.max_depth"

@@ -11,7 +11,7 @@ import httpx
 
 from import_pipeline.errors import ImportFailed
 from import_pipeline.importer.file_descriptors import ADVICE, are_too_few
-from import_pipeline.importer.runtime.context import Work
+from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.redaction import redact
 from import_pipeline.rules.status import ImportKind
 from import_pipeline.settings import variable_prefix
@@ -21,7 +21,9 @@ _ONLY_ADDRESS = re.compile(r" \[Connect call failed \([^()]*\)\]")
 UNREACHABLE = (httpx.ConnectError, httpx.ConnectTimeout)
 
 
-async def ask(work: Work, request: httpx.Request, *, first: bool = False, claim: int | None = None) -> httpx.Response:
+async def send(
+    work: ImportContext, request: httpx.Request, *, first: bool = False, claim: int | None = None
+) -> httpx.Response:
     """The answer, whatever its status; `first` goes before all other waiting requests.
 
     Nothing is sent before it is sure that the lease stands; ClaimLost is raised where the item's claim does not.
@@ -35,7 +37,7 @@ async def ask(work: Work, request: httpx.Request, *, first: bool = False, claim:
         except UNREACHABLE as error:
             if not _is_known(work):
                 raise ImportFailed(unreachable(work.source.name, work.api.client.base_url, error)) from error
-            work.gate.close(f"the API cannot be reached ({in_words(error)})")
+            work.gate.close(f"the API cannot be reached ({describe_connection_error(error)})")
             _check_patience(work, error)
         except httpx.RequestError as error:
             _check_patience(work, error)
@@ -45,43 +47,44 @@ async def ask(work: Work, request: httpx.Request, *, first: bool = False, claim:
             return response
 
 
-async def _reopen(work: Work) -> None:
+async def _reopen(work: ImportContext) -> None:
     seconds = work.gate.closed_for
     if seconds is not None:
         work.gate.open()
         await work.note("import_goes_on", f"The API answers again after {seconds:.0f} s.")
 
 
-def _is_known(work: Work) -> bool:
+def _is_known(work: ImportContext) -> bool:
     """Whether the API has answered this import before, if only to the process before this one."""
     row = work.row
     listed = row.kind is not ImportKind.SELECTION and row.checkpoint is not None
     return work.api.tally.answers > 0 or listed or row.items_imported_count > 0
 
 
-def _check_patience(work: Work, error: httpx.RequestError) -> None:
+def _check_patience(work: ImportContext, error: httpx.RequestError) -> None:
     """Raise ImportFailed where the API has been gone for longer than the source waits."""
     seconds = work.gate.closed_for
     if seconds is not None and seconds >= work.source.max_outage:
-        reason = f"the API has not answered for {seconds:.0f} s: {describe(error, work.source.timeout)}"
+        reason = f"the API has not answered for {seconds:.0f} s: {describe_request_error(error, work.source.timeout)}"
         raise ImportFailed(f"{reason}. What is done is kept; what is left can be retried") from error
 
 
 def unreachable(source: str, base_url: httpx.URL, error: httpx.RequestError) -> str:
     """The sentence for a source's API that has never answered."""
     address = f"its address ({variable_prefix(source)}BASE_URL)"
-    return f"the API at {redact(str(base_url))} cannot be reached: {in_words(error)}. Check {address} and that it runs"
+    problem = describe_connection_error(error)
+    return f"the API at {redact(str(base_url))} cannot be reached: {problem}. Check {address} and that it runs"
 
 
-def in_words(error: Exception) -> str:
+def describe_connection_error(error: Exception) -> str:
     """A connection's failure without secrets, and without what only aiohttp's authors understand."""
     if are_too_few(error):
         return ADVICE
     return redact(_ONLY_ADDRESS.sub("", str(error))).replace(" ssl:default", "") or type(error).__name__
 
 
-def describe(error: httpx.RequestError, timeout: float) -> str:
+def describe_request_error(error: httpx.RequestError, timeout: float) -> str:
     """A request's failure in words, without secrets."""
     if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
         return f"no answer within {timeout:g} s"
-    return in_words(error)
+    return describe_connection_error(error)

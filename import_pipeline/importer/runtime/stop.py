@@ -9,7 +9,7 @@ from import_pipeline.errors import ImportPipelineError
 GRACE_SECONDS = 0.5
 
 
-class Stop:
+class StopSignal:
     """The wish that the work ends: the first reason counts. Nothing new is begun after it.
 
     `cut` is called once, with the seconds that answers in flight are still waited for.

@@ -17,7 +17,7 @@ import httpx
 
 from import_pipeline.contracts import Connector
 from import_pipeline.errors import HookFailed
-from import_pipeline.importer.excerpts import MOST_SAID, excerpt, meet_answer, oddities
+from import_pipeline.importer.excerpts import MOST_SAID, excerpt, oddities, register_response_secrets
 from import_pipeline.importer.user_code.running_hooks import RUNNING_HOOKS, HookInterrupted
 from import_pipeline.wording import visible
 
@@ -69,7 +69,7 @@ def call_hook(
         if isinstance(error, (KeyboardInterrupt, HookInterrupted, *passes)):
             raise
         if response is not None:
-            meet_answer(response)
+            register_response_secrets(response)
         problem, place = f"raises {said_of(error)}", place_of(error, owner) or _definition(owner, name)
         cause = error
     if response is not None:

@@ -7,7 +7,7 @@ from urllib.parse import quote, quote_plus
 import httpx
 
 from import_pipeline.contracts import Connector
-from import_pipeline.redaction import HARMLESS, SECRETS, SHORTEST, is_telling
+from import_pipeline.redaction import HARMLESS, SECRETS, SHORTEST, is_sensitive_name
 from import_pipeline.settings import SOURCE_SETTINGS, Settings, variable_prefix
 
 #: A text as it is stored, or the pieces of one: `{"secret": name}` stands for a value that is filled in on reading.
@@ -74,7 +74,7 @@ def _of_settings(source: str, settings: Settings) -> Iterator[tuple[str, str]]:
     is_secret = {prefix + setting.name: setting.secret for setting in SOURCE_SETTINGS}
     for name, value in settings.environment.items():
         text = value.strip()
-        is_own = name not in is_secret and (name.startswith(prefix) or is_telling(name))
+        is_own = name not in is_secret and (name.startswith(prefix) or is_sensitive_name(name))
         if (is_secret.get(name) and len(text) >= SHORTEST) or (is_own and len(text) >= SHORTEST_VARIABLE):
             yield name, text
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from math import isqrt
 
 from import_pipeline.ratelimit.algorithm import trials
-from import_pipeline.ratelimit.algorithm.state import WHOLE, Shared
-from import_pipeline.ratelimit.protocol import SECOND, Delays
+from import_pipeline.ratelimit.algorithm.state import WHOLE, ApiState
+from import_pipeline.ratelimit.protocol import SECOND, LatencySummary
 
 LEAST = WHOLE // 10  #: a server that grants less than this of what is configured is blamed on something else
 STRICT_AFTER = 120 * SECOND  #: how long no delay is credited after a refusal, or five of the longest windows
@@ -30,7 +30,7 @@ class Window:
     frees_in: int  #: when our oldest request leaves it; the whole window where it holds none
 
 
-def tighten(shared: Shared, now: int, wait: int, windows: Sequence[Window], *, again: bool) -> None:
+def tighten(shared: ApiState, now: int, wait: int, windows: Sequence[Window], *, again: bool) -> None:
     """A request was refused a moment ago, with a wish to wait, when so many others stood in each tier's window.
 
     That many are what the server grants, of the fullest tier, and of all tiers in the same proportion. If the wait is
@@ -49,18 +49,18 @@ def tighten(shared: Shared, now: int, wait: int, windows: Sequence[Window], *, a
     shared.strict_until = now + max(STRICT_AFTER, 5 * shared.keep)
 
 
-def hear(shared: Shared, now: int, told: int) -> None:
+def apply_advertised(shared: ApiState, now: int, told: int) -> None:
     """The server names limits that are this part of those configured: the least of late counts."""
     if told and (told <= shared.told or now >= shared.told_at + max(PERIOD, shared.keep)):
         shared.told, shared.told_at = told, now
 
 
-def part(shared: Shared) -> int:
+def part(shared: ApiState) -> int:
     """The part of the tiers' amounts that is used, in millionths."""
     return min(shared.learned, shared.told)
 
 
-def measure(shared: Shared, now: int, delays: Delays) -> None:
+def record_latency(shared: ApiState, now: int, delays: LatencySummary) -> None:
     """Answers came."""
     if now >= shared.turned + PERIOD:
         fresh = now < shared.turned + 2 * PERIOD
@@ -76,7 +76,7 @@ def measure(shared: Shared, now: int, delays: Delays) -> None:
         shared.spent += delays.together
 
 
-def credit(shared: Shared, now: int) -> int:
+def latency_credit(shared: ApiState, now: int) -> int:
     """How much earlier than a window after an answer the next request may start.
 
     The server counted some time before its answer reached us, and will count the next one some time after it starts.

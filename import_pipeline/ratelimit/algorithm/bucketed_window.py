@@ -15,12 +15,12 @@ MOST_STAMPS, LEAST_WINDOW = 10_000, 600 * SECOND
 Counts = dict[str, dict[str, int]]  #: window -> hundredth -> places taken in it; text, since JSON has no other keys
 
 
-def is_long(amount: int, window: int) -> bool:
+def is_bucketed(amount: int, window: int) -> bool:
     """Whether a tier is counted in hundredths."""
     return window >= DAY or (amount > MOST_STAMPS and window >= LEAST_WINDOW)
 
 
-def hundredth(window: int, moment: int) -> int:
+def bucket_of(window: int, moment: int) -> int:
     """The number of the hundredth that a moment lies in."""
     return moment // -(-window // 100)
 
@@ -33,7 +33,7 @@ def frees_at(window: int, number: int) -> int:
 def add(counts: Counts, window: int, moment: int, places: int) -> None:
     """Count so many places more, or fewer, at a moment."""
     taken = counts.setdefault(str(window), {})
-    number = str(hundredth(window, moment))
+    number = str(bucket_of(window, moment))
     taken[number] = taken.get(number, 0) + places
     if taken[number] <= 0:
         del taken[number]

@@ -6,12 +6,12 @@ Pure, on the shared state. `lua/` does the same in Redis.
 from collections.abc import Sequence
 
 from import_pipeline.ratelimit.algorithm import trials
-from import_pipeline.ratelimit.algorithm.state import WHOLE, Shared
+from import_pipeline.ratelimit.algorithm.state import WHOLE, ApiState
 from import_pipeline.ratelimit.algorithm.stored_adaptation import NOTHING
-from import_pipeline.ratelimit.protocol import Ask
+from import_pipeline.ratelimit.protocol import ExchangeRequest
 
 
-def configure(shared: Shared, source: str, tiers: Sequence[tuple[int, int]], concurrent: int) -> None:
+def configure(shared: ApiState, source: str, tiers: Sequence[tuple[int, int]], concurrent: int) -> None:
     """Compare a source's configured limits with those of its last process; if they changed, drop what those taught.
 
     A pause that the server named stays: it is no conclusion of ours.
@@ -26,19 +26,19 @@ def configure(shared: Shared, source: str, tiers: Sequence[tuple[int, int]], con
     shared.configured[source] = limits
 
 
-def lift(shared: Shared) -> None:
+def lift(shared: ApiState) -> None:
     """End the pause. If it followed a refusal, one request still tries first."""
     shared.pause = shared.hinted = 0
 
 
-def refute(shared: Shared, limits: Sequence[int]) -> None:
+def refute(shared: ApiState, limits: Sequence[int]) -> None:
     """Drop limits that headers named and that later answers refuted."""
     if limits:
         shared.told = WHOLE
         shared.found = [tier for tier in shared.found if tier[0] not in limits]
 
 
-def correct(shared: Shared, ask: Ask) -> None:
+def correct(shared: ApiState, ask: ExchangeRequest) -> None:
     """Take in what an ask says of that kind."""
     if ask.source:
         configure(shared, ask.source, ask.tiers, ask.concurrent)

@@ -5,10 +5,10 @@ Pure, on the shared state, in microseconds. `lua/` does the same in Redis.
 
 from import_pipeline.ratelimit.algorithm import bucketed_window, trials
 from import_pipeline.ratelimit.algorithm.adaptation import LEAST
-from import_pipeline.ratelimit.algorithm.state import Shared
+from import_pipeline.ratelimit.algorithm.state import ApiState
 from import_pipeline.ratelimit.algorithm.trials import LASTS
-from import_pipeline.ratelimit.algorithm.window_log import Stamps
-from import_pipeline.ratelimit.protocol import SECOND, Ask, Named, Outcome
+from import_pipeline.ratelimit.algorithm.window_log import WindowLog
+from import_pipeline.ratelimit.protocol import SECOND, AdvertisedLimit, ExchangeRequest, Outcome
 
 MOST = 6  #: tiers that are remembered
 LONGEST_LOOK = 3600 * SECOND
@@ -20,12 +20,12 @@ AT_ONCE = SECOND // 2  #: requests within this were answered before any of them 
 JOIN = SECOND // 2  #: when a first tier is learned, all wait that long for the others to tell what they sent
 
 
-def learn(shared: Shared, stamps: Stamps, ask: Ask, now: int) -> None:
+def learn(shared: ApiState, stamps: WindowLog, ask: ExchangeRequest, now: int) -> None:
     """Take in what this process's answers named, and forget what nobody has heard of for long."""
     # A store of an earlier version knows no shortest window, and no first amount.
     shared.found = [[*tier, *[tier[1], 0][len(tier) - 3 :]] for tier in shared.found if now < tier[2] + LASTS]
     for each in ask.named:
-        named(shared, stamps, each, now)
+        update_from_headers(shared, stamps, each, now)
         if each.used >= each.limit and any(tier[0] == each.limit for tier in shared.found):
             shared.named_full_at = max(shared.named_full_at, now - each.age)
     refusals = [each for each in ask.settled if each.outcome is Outcome.REFUSED and each.permit not in shared.trials]
@@ -38,7 +38,7 @@ def learn(shared: Shared, stamps: Stamps, ask: Ask, now: int) -> None:
     shared.keep = max(shared.keep, min(LONGEST_LOOK, LOOK_BACK * longest))  # a longer tier is found by what was before
 
 
-def windows_of(told: Named, shared: Shared, stamps: Stamps, now: int) -> tuple[int, int]:
+def windows_of(told: AdvertisedLimit, shared: ApiState, stamps: WindowLog, now: int) -> tuple[int, int]:
     """The least and the longest window that a named limit can have.
 
     Where only the reset is known: the oldest request that it counts leaves the window then. That is the one that tells,
@@ -62,18 +62,18 @@ def windows_of(told: Named, shared: Shared, stamps: Stamps, now: int) -> tuple[i
     return told.reset + least - skew, told.reset + longest + more
 
 
-def is_whole(told: Named) -> bool:
+def is_whole(told: AdvertisedLimit) -> bool:
     """Whether a reset is a duration in whole seconds: it was read off no clock of ours, but rounded."""
     return told.reset % SECOND == 0
 
 
-def age_of(stamps: Stamps, skipped: int, then: int) -> int | None:
+def age_of(stamps: WindowLog, skipped: int, then: int) -> int | None:
     """How old the newest stamp was, after skipping some; None: there are not so many."""
     oldest = stamps.newest(skipped, 1)
     return max(0, then - oldest[0]) if oldest else None
 
 
-def named(shared: Shared, stamps: Stamps, told: Named, now: int) -> None:
+def update_from_headers(shared: ApiState, stamps: WindowLog, told: AdvertisedLimit, now: int) -> None:
     """Remember a tier that headers named, or that they name again.
 
     Windows are whole seconds. Where several are possible, the longest holds until answers show another one, or for good
@@ -87,7 +87,7 @@ def named(shared: Shared, stamps: Stamps, told: Named, now: int) -> None:
             surely = least if told.window else whole(windows[0] - ROUNDING)
             if surely > window:
                 window, shortest = min(longest, least + SECOND), least
-            elif not bucketed_window.is_long(amount, window):
+            elif not bucketed_window.is_bucketed(amount, window):
                 if told.window or not is_whole(told):
                     shortest = min(max(shortest, least), window)
                     window = max(shortest, min(window, longest))
@@ -104,7 +104,7 @@ def named(shared: Shared, stamps: Stamps, told: Named, now: int) -> None:
 
 
 def counted(
-    shared: Shared, stamps: Stamps, told: Named, window: tuple[int, int], longest: int, now: int
+    shared: ApiState, stamps: WindowLog, told: AdvertisedLimit, window: tuple[int, int], longest: int, now: int
 ) -> tuple[int, int]:
     """The least and the longest window that a tier can have by the number of places that the server counts.
 
@@ -127,7 +127,7 @@ def counted(
     return shortest, at_most if is_fresh and shortest <= at_most < believed else believed
 
 
-def kept_back(shared: Shared) -> tuple[tuple[int, int], ...]:
+def kept_back(shared: ApiState) -> tuple[tuple[int, int], ...]:
     """Tiers that keep a place back where a window is in doubt: it is taken as soon as the shortest one would be over.
 
     The answer to that request tells whether it is, without a risk: by the longest window that place was free, too. It
@@ -136,30 +136,30 @@ def kept_back(shared: Shared) -> tuple[tuple[int, int], ...]:
     return tuple(
         (amount - 1, shortest + SKEW)
         for amount, window, _, shortest, _ in shared.found
-        if shortest < window and amount > 1 and not bucketed_window.is_long(amount, window)
+        if shortest < window and amount > 1 and not bucketed_window.is_bucketed(amount, window)
     )
 
 
-def lengthen(shared: Shared, stamps: Stamps, tier: list[int], window: int, used: int, now: int) -> None:
+def lengthen(shared: ApiState, stamps: WindowLog, tier: list[int], window: int, used: int, now: int) -> None:
     """Count in a tier's longer window what the server counts, and those in flight."""
     amount, old, *_ = tier
-    counted = any(bucketed_window.is_long(*other[:2]) for other in shared.found if other[1] == window)
-    if counted or not bucketed_window.is_long(amount, window):
+    counted = any(bucketed_window.is_bucketed(*other[:2]) for other in shared.found if other[1] == window)
+    if counted or not bucketed_window.is_bucketed(amount, window):
         return
-    if bucketed_window.is_long(amount, old):
+    if bucketed_window.is_bucketed(amount, old):
         bucketed_window.carry_over(shared.counts, old, window, used + stamps.later_than(now), now)
     else:
         begin_to_count(shared, stamps, window, used, now)
 
 
-def begin_to_count(shared: Shared, stamps: Stamps, window: int, used: int, now: int) -> None:
+def begin_to_count(shared: ApiState, stamps: WindowLog, window: int, used: int, now: int) -> None:
     """So many places are taken. Those in flight may or may not be among them, so all of these are counted too."""
     bucketed_window.add(shared.counts, window, now, used)
     for moment in stamps.newest(0, stamps.later_than(now)):
         bucketed_window.add(shared.counts, window, moment, 1)
 
 
-def find(shared: Shared, stamps: Stamps, amount: int, window: int, now: int) -> bool:
+def find(shared: ApiState, stamps: WindowLog, amount: int, window: int, now: int) -> bool:
     """Remember a tier that was found; False: others imply it already.
 
     One that was found is never raised; found again, it is a tenth less at least.
@@ -174,15 +174,15 @@ def find(shared: Shared, stamps: Stamps, amount: int, window: int, now: int) -> 
     return True
 
 
-def remember(shared: Shared, stamps: Stamps, tier: list[int], used: int) -> None:
+def remember(shared: ApiState, stamps: WindowLog, tier: list[int], used: int) -> None:
     """One tier more, of which so many places are taken."""
     shared.found = [*shared.found, tier][-MOST:]
     amount, window, now, *_ = tier
-    if bucketed_window.is_long(amount, window):
+    if bucketed_window.is_bucketed(amount, window):
         begin_to_count(shared, stamps, window, used, now)
 
 
-def discover(shared: Shared, stamps: Stamps, moment: int, now: int) -> None:
+def infer_from_refusal(shared: ApiState, stamps: WindowLog, moment: int, now: int) -> None:
     """The first request after a refusal was admitted, and answered at that moment: what was full is not any more.
 
     The oldest request has left the window by now. Which of those that were admitted that was, nobody tells; it is the
@@ -212,11 +212,11 @@ def whole(window: int) -> int:
     return max(SECOND, window // SECOND * SECOND)
 
 
-def is_implied(shared: Shared, amount: int, window: int) -> bool:
+def is_implied(shared: ApiState, amount: int, window: int) -> bool:
     """Whether whoever keeps what is known keeps that tier too."""
     return any(tier[0] * -(-window // tier[1]) <= amount for tier in shared.found)
 
 
-def tiers(shared: Shared) -> tuple[tuple[int, int], ...]:
+def tiers(shared: ApiState) -> tuple[tuple[int, int], ...]:
     """(amount, window) of each."""
     return tuple((amount, window) for amount, window, *_ in shared.found)

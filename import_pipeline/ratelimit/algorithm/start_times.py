@@ -7,33 +7,33 @@ from collections.abc import Sequence
 from itertools import accumulate, takewhile
 
 from import_pipeline.ratelimit.algorithm import bucketed_window, trials
-from import_pipeline.ratelimit.algorithm.adaptation import credit, effective_window, part
-from import_pipeline.ratelimit.algorithm.api_permits import Book
-from import_pipeline.ratelimit.algorithm.state import POLL, WHOLE, Shared
-from import_pipeline.ratelimit.algorithm.window_log import Stamps
-from import_pipeline.ratelimit.protocol import Ask
+from import_pipeline.ratelimit.algorithm.adaptation import effective_window, latency_credit, part
+from import_pipeline.ratelimit.algorithm.api_permits import ApiPermits
+from import_pipeline.ratelimit.algorithm.state import POLL, WHOLE, ApiState
+from import_pipeline.ratelimit.algorithm.window_log import WindowLog
+from import_pipeline.ratelimit.protocol import ExchangeRequest
 
 CLEARLY = 8  #: a trial is only made while its place is not free for such a part of the window
 Tier = tuple[int, int, bool]  #: the amount and the window in effect, and whether it is counted in hundredths
 
 
-def in_effect(shared: Shared, ask: Ask, kept_back: Sequence[tuple[int, int]], now: int) -> list[Tier]:
+def in_effect(shared: ApiState, ask: ExchangeRequest, kept_back: Sequence[tuple[int, int]], now: int) -> list[Tier]:
     """The tiers' amounts and windows as what was learned changes them, and which are counted in hundredths.
 
     A request that costs more than what is left of an amount needs the whole window to itself. Nothing is given back of
     windows that are tried out.
     """
-    portion, credited = part(shared), credit(shared, now)
+    portion, credited = part(shared), latency_credit(shared, now)
     dearest = max(each.cost for each in ask.wanted)
     tiers = [(amount, effective_window(window, credited), window) for amount, window in ask.tiers]
     tiers += [(amount, window, window) for amount, window in kept_back]
     return [
-        (max(dearest, amount * portion // WHOLE), effective, bucketed_window.is_long(amount, window))
+        (max(dearest, amount * portion // WHOLE), effective, bucketed_window.is_bucketed(amount, window))
         for amount, effective, window in tiers
     ]
 
 
-def first_starts(book: Book, tiers: Sequence[Tier], costs: Sequence[int], now: int) -> list[int]:
+def first_starts(book: ApiPermits, tiers: Sequence[Tier], costs: Sequence[int], now: int) -> list[int]:
     """The earliest moment for each of so many permits: when the last of its places is free in every tier."""
     starts = [now] * len(costs)
     last_places = [end - 1 for end in accumulate(costs)]
@@ -47,7 +47,7 @@ def first_starts(book: Book, tiers: Sequence[Tier], costs: Sequence[int], now: i
     return starts
 
 
-def place_starts(stamps: Stamps, amount: int, window: int, asked: int, now: int) -> list[int]:
+def place_starts(stamps: WindowLog, amount: int, window: int, asked: int, now: int) -> list[int]:
     """The earliest moment for each of so many places: a window after the n-th newest before it.
 
     One that can still arrive comes free a window from now at the earliest.
@@ -58,7 +58,7 @@ def place_starts(stamps: Stamps, amount: int, window: int, asked: int, now: int)
     return starts + [now + window] * (asked - reach)
 
 
-def first_landings(book: Book, most: int, guessed: int, asked: int, now: int) -> list[int]:
+def first_landings(book: ApiPermits, most: int, guessed: int, asked: int, now: int) -> list[int]:
     """When each of so many permits may start by the number of those in flight: nobody knows when one will land.
 
     A configured number is counted by itself, a guessed one by the places that are taken later than now.
@@ -69,7 +69,7 @@ def first_landings(book: Book, most: int, guessed: int, asked: int, now: int) ->
     return [now] * min(free, asked) + [now + POLL] * (asked - min(free, asked))
 
 
-def above(book: Book, ask: Ask, tiers: Sequence[Tier], granted: int, now: int) -> list[int]:
+def above(book: ApiPermits, ask: ExchangeRequest, tiers: Sequence[Tier], granted: int, now: int) -> list[int]:
     """The starts of trials: of requests that only a guess holds back, either about the rate or about those in flight.
 
     They follow those that are granted anyway, and are remembered as trials.
@@ -97,7 +97,7 @@ def above(book: Book, ask: Ask, tiers: Sequence[Tier], granted: int, now: int) -
     return starts
 
 
-def rate_guess(shared: Shared, ask: Ask, by_tier: Sequence[int], now: int) -> tuple[int, int]:
+def rate_guess(shared: ApiState, ask: ExchangeRequest, by_tier: Sequence[int], now: int) -> tuple[int, int]:
     """The guess that holds a request back, and what it rises by for each place of a trial; NO_GUESS: none does.
 
     Shortly before a place comes free, the server may have freed it already, and an answer would show nothing.
@@ -114,7 +114,7 @@ def rate_guess(shared: Shared, ask: Ask, by_tier: Sequence[int], now: int) -> tu
     return (window, 1) if is_found else (trials.NO_GUESS, 0)
 
 
-def raised(shared: Shared, ask: Ask, tiers: Sequence[Tier], kind: int, height: int) -> list[Tier]:
+def raised(shared: ApiState, ask: ExchangeRequest, tiers: Sequence[Tier], kind: int, height: int) -> list[Tier]:
     """The tiers in effect for trials: the one that is tried, or all, by so many places; never above the configured."""
     higher = list(tiers)
     for number, (configured, window) in enumerate(ask.tiers):

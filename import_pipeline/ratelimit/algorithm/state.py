@@ -14,7 +14,7 @@ WHOLE = 1_000_000  #: the learned part of the tiers' amounts is in millionths
 
 
 @dataclass(slots=True)
-class Shared:
+class ApiState:
     """The state of one api. All moments are on the store's own clock."""
 
     offset: int = 0  #: what the store's clock is ahead of the machine's
@@ -68,14 +68,14 @@ class Shared:
     configured: dict[str, str] = field(default_factory=dict)  #: the limits of each source, see corrected.py
 
 
-def tick(shared: Shared, raw: int) -> int:
+def tick(shared: ApiState, raw: int) -> int:
     """The store's now for a machine's clock of `raw`: it never goes back, it stands still instead."""
     now = max(raw + shared.offset, shared.seen)
     shared.offset, shared.seen = now - raw, now
     return now
 
 
-def begin(shared: Shared, raw: int, epoch: int, seen: int) -> tuple[int, bool, bool]:
+def begin(shared: ApiState, raw: int, epoch: int, seen: int) -> tuple[int, bool, bool]:
     """The store's now, whether it lost what the asking process knows from an `epoch` up to `seen`, and whether all.
 
     A store that was emptied or set back waits until every living process has told again what it knows.
@@ -97,7 +97,7 @@ def extended(pause: int, now: int, wait: int) -> tuple[int, int]:
     return until, until - max(pause, min(now, until))
 
 
-def fall_asleep(shared: Shared, now: int, until: int) -> None:
+def begin_wait(shared: ApiState, now: int, until: int) -> None:
     """Somebody is refused until then. Overlapping sleeps are one: each second counts once."""
     start = max(now, shared.sleep_until)
     if shared.asleep and now <= shared.sleep_until + GAP:
@@ -109,7 +109,7 @@ def fall_asleep(shared: Shared, now: int, until: int) -> None:
         shared.sleep_until, shared.asleep = until, 1
 
 
-def wake(shared: Shared, start: int) -> None:
+def end_wait(shared: ApiState, start: int) -> None:
     """Somebody may send from `start` on: the sleep, if any, ends there and not when it was expected to."""
     if shared.asleep and start <= shared.sleep_until + GAP:
         shared.slept += start - shared.sleep_until
@@ -117,12 +117,12 @@ def wake(shared: Shared, start: int) -> None:
     shared.asleep = 0
 
 
-def slept(shared: Shared, now: int) -> int:
+def slept(shared: ApiState, now: int) -> int:
     """The time slept until now, without what is still to come."""
     return shared.slept - max(0, shared.sleep_until - now)
 
 
-def refuse(shared: Shared, now: int, until: int, *, is_guess: bool = False) -> None:
+def refuse(shared: ApiState, now: int, until: int, *, is_guess: bool = False) -> None:
     """The server refused a request: all pause, and one request tries first afterwards."""
     shared.hits += 1
     shared.pause, _ = extended(shared.pause, now, until - now)
@@ -130,10 +130,10 @@ def refuse(shared: Shared, now: int, until: int, *, is_guess: bool = False) -> N
         shared.hinted = max(shared.hinted, until)
     if shared.pause > now:
         shared.probing = 1
-        fall_asleep(shared, now, shared.pause)
+        begin_wait(shared, now, shared.pause)
 
 
-def blocked_until(shared: Shared, now: int) -> int:
+def blocked_until(shared: ApiState, now: int) -> int:
     """The moment before which nobody may send, whatever the tiers say; not after now: nothing is in the way."""
     until = max(shared.pause, shared.hold)
     if shared.probing == 2:

@@ -6,13 +6,13 @@ Pure, on the shared state. `lua/` does the same in Redis.
 
 from collections.abc import Sequence
 
-from import_pipeline.ratelimit.algorithm.state import WHOLE, Shared
+from import_pipeline.ratelimit.algorithm.state import WHOLE, ApiState
 
 KEPT = 4  #: other tiers whose lessons are kept
 NOTHING = [WHOLE, WHOLE, 0]  #: learned, told, told_at
 
 
-def turn_to(shared: Shared, tiers: Sequence[tuple[int, int]]) -> None:
+def select_profile(shared: ApiState, tiers: Sequence[tuple[int, int]]) -> None:
     """What is known is about these configured tiers from now on; what is known about others is kept aside."""
     name = ",".join(f"{amount}/{window}" for amount, window in tiers)
     if name == shared.lessons_of:

@@ -10,7 +10,7 @@ Nothing rises above what is configured. Pure, on the shared state. `lua/` does t
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from import_pipeline.ratelimit.algorithm.state import WHOLE, Shared
+from import_pipeline.ratelimit.algorithm.state import WHOLE, ApiState
 from import_pipeline.ratelimit.protocol import SECOND
 
 FIRST_REST, LONGEST_REST = 100, 1600  #: requests without a trial after one was refused
@@ -26,7 +26,7 @@ STEP, REST, GAP, RAISED = range(4)
 NO_GUESS, IN_FLIGHT, PART = -2, -1, 0
 
 
-def forget(shared: Shared, now: int) -> None:
+def forget(shared: ApiState, now: int) -> None:
     """Drop trials whose requests can no longer arrive, and a number in flight that has long held nobody up."""
     if now >= shared.crowd_at + FLIGHTS_LAST:
         shared.at_once = 0
@@ -34,19 +34,19 @@ def forget(shared: Shared, now: int) -> None:
         shared.trials = {permit: trial for permit, trial in shared.trials.items() if trial[1] > now}
 
 
-def forget_all(shared: Shared) -> None:
+def forget_all(shared: ApiState) -> None:
     """Drop all trials, and what they led to: the guesses that they were about are void."""
     shared.trials, shared.rate_rise, shared.flight_rise = {}, [1, 0, 0, 0], [1, 0, 0, 0]
 
 
-def are_due(shared: Shared) -> bool:
+def are_due(shared: ApiState) -> bool:
     """Whether there is a guess that may be tried."""
     is_rate_guessed = shared.learned < WHOLE or any(tier[4] for tier in shared.found)
     is_due = is_rate_guessed and not shared.rate_rise[REST]
     return is_due or (shared.at_once > 0 and not shared.flight_rise[REST])
 
 
-def room(shared: Shared, rise: Sequence[int], kind: int) -> tuple[int, int]:
+def room(shared: ApiState, rise: Sequence[int], kind: int) -> tuple[int, int]:
     """How many more may go above a guess than are under way, and how far above it all of them are."""
     if kind == NO_GUESS or rise[REST] > 0:
         return 0, 0
@@ -55,13 +55,13 @@ def room(shared: Shared, rise: Sequence[int], kind: int) -> tuple[int, int]:
     return max(0, most - under_way), most
 
 
-def granted(shared: Shared, permits: int) -> None:
+def granted(shared: ApiState, permits: int) -> None:
     """So many requests are let go: the rests end some day."""
     for rise in (shared.rate_rise, shared.flight_rise):
         rise[REST] = max(0, rise[REST] - permits)
 
 
-def admitted(shared: Shared, permit: str, now: int) -> None:
+def admitted(shared: ApiState, permit: str, now: int) -> None:
     """If this was a trial, the guess rises."""
     trial = shared.trials.pop(permit, None)
     if trial is None:
@@ -80,7 +80,7 @@ def admitted(shared: Shared, permit: str, now: int) -> None:
         shared.found = [tier for tier in shared.found if not tier[4] or tier[0] < FORGOTTEN_AT * tier[4]]
 
 
-def refused(shared: Shared, permit: str, *, again: bool) -> bool:
+def refused(shared: ApiState, permit: str, *, again: bool) -> bool:
     """Whether this was a trial: then it was too early, and nothing else is learned from it.
 
     `again`: it is no request that was in flight when the last pause began.
@@ -95,7 +95,7 @@ def refused(shared: Shared, permit: str, *, again: bool) -> bool:
     return True
 
 
-def _one_more(shared: Shared) -> None:
+def _one_more(shared: ApiState) -> None:
     """A trial of the number in flight was admitted: as many in a row as may be in flight raise it by one.
 
     A single one shows little, since another may have been answered just before.
@@ -119,7 +119,7 @@ def _higher(rise: list[int], guess: int) -> None:
         rise[GAP] = 0
 
 
-def _too_early_of(shared: Shared, kind: int) -> None:
+def _too_early_of(shared: ApiState, kind: int) -> None:
     _too_early(shared.flight_rise if kind == IN_FLIGHT else shared.rate_rise)
     if kind == IN_FLIGHT:
         shared.flight_rise[RAISED] = 0
@@ -130,7 +130,7 @@ def _too_early(rise: list[int]) -> None:
     rise[STEP], rise[REST] = 1, rise[GAP]
 
 
-def lowered(shared: Shared) -> None:
+def lowered(shared: ApiState) -> None:
     """A guess about the rate was made or lowered: the first one is tried at once, later ones after a rest."""
     if shared.rate_rise[GAP] or shared.rate_rise[RAISED]:
         _too_early(shared.rate_rise)
@@ -146,7 +146,7 @@ class Refusal:
     in_flight: int  #: those of them that still are
 
 
-def explain(shared: Shared, refusal: Refusal, taken: Callable[[int], int]) -> bool:
+def explain(shared: ApiState, refusal: Refusal, taken: Callable[[int], int]) -> bool:
     """Whether a refusal is explained by a guess other than that about the rate, or by one that was raised too far.
 
     The server counts in the order of arrival: it may admit a trial, and refuse one that was sent before it. And a trial
@@ -180,7 +180,7 @@ def explain(shared: Shared, refusal: Refusal, taken: Callable[[int], int]) -> bo
     return shared.blamed > 0
 
 
-def correct(shared: Shared, taken: Callable[[int], int]) -> None:
+def correct(shared: ApiState, taken: Callable[[int], int]) -> None:
     """Requests that were in flight together with trials are refused: a found tier has no more places than are taken.
 
     The server counts in the order of arrival, so trials may have been admitted in their place. It is not lowered
@@ -192,14 +192,14 @@ def correct(shared: Shared, taken: Callable[[int], int]) -> None:
             tier[0], shared.rate_rise[RAISED] = tier[0] - doubtful, shared.rate_rise[RAISED] - doubtful
 
 
-def landed(shared: Shared, moment: int, took: int) -> None:
+def landed(shared: ApiState, moment: int, took: int) -> None:
     """A request was admitted that was in flight then, if it was answered after that moment and sent before."""
     in_flight = shared.crowd_at <= moment and moment - took <= shared.crowd_till
     if shared.crowd and shared.probing == 1 and in_flight:
         shared.landed += 1
 
 
-def judge(shared: Shared) -> None:
+def judge(shared: ApiState) -> None:
     """All who were in flight are answered: their number may be the reason, if not all of them were admitted."""
     crowd, shared.crowd, shared.rate_rise[RAISED] = shared.crowd, 0, 0
     if shared.landed < crowd > 1:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 
-class Stamps(Protocol):
+class WindowLog(Protocol):
     """Moments by permit, in their order. A permit of several places stands in them once for each."""
 
     def put(self, permit: str, moment: int) -> None:

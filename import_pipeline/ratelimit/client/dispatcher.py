@@ -9,21 +9,21 @@ from dataclasses import dataclass, field, replace
 
 from limits import RateLimitItem
 
-from import_pipeline.clock import Chance, Clock
-from import_pipeline.ratelimit.algorithm.bucketed_window import is_long
-from import_pipeline.ratelimit.client.outbox import Answered, News
+from import_pipeline.clock import Clock, Random
+from import_pipeline.ratelimit.algorithm.bucketed_window import is_bucketed
+from import_pipeline.ratelimit.client.outbox import Answered, Outbox
 from import_pipeline.ratelimit.client.permit_history import Memory
 from import_pipeline.ratelimit.client.store_outage import Outage
-from import_pipeline.ratelimit.client.wait_queue import Line, Permit, Waiter
+from import_pipeline.ratelimit.client.wait_queue import Permit, Waiter, WaitQueue
 from import_pipeline.ratelimit.protocol import (
     SECOND,
-    Ask,
-    Exchange,
-    Named,
+    AdvertisedLimit,
+    ExchangeReply,
+    ExchangeRequest,
     Outcome,
-    Permits,
+    PermitRequest,
+    PermitStore,
     StoreError,
-    Wanted,
     name_of_lane,
 )
 
@@ -43,24 +43,26 @@ class Dispatcher:
     api: str
     tiers: Sequence[RateLimitItem]
     concurrent: int
-    permits: Permits
+    permits: PermitStore
     clock: Clock
-    chance: Chance
+    chance: Random
     store_patience: float
     lane: str  #: of the api, what is counted apart; empty: all requests
     source: str  #: whose configured limits these are; empty: nobody's
-    heard: Callable[[Exchange], BaseException | None]  #: takes an answer in; what waiting tasks are told, if anything
+    heard: Callable[
+        [ExchangeReply], BaseException | None
+    ]  #: takes an answer in; what waiting tasks are told, if anything
     unreachable: Callable[[StoreError], BaseException]
-    latest: Exchange | None = None
+    latest: ExchangeReply | None = None
     next_ask: float = 0.0
     blocked_until: float = 0.0  #: when the next permit can come while tasks wait, for other threads to read
-    news: News = field(default_factory=News)
+    news: Outbox = field(default_factory=Outbox)
     asks: int = 0
     losses: int = 0  #: how often the store had forgotten what this process knows
     is_telling: bool = False  #: whether the store is told of every permit; not where no limits are known
     _process: str = field(default_factory=lambda: os.urandom(6).hex())
     _count: int = 0
-    _line: Line = field(default_factory=Line)
+    _line: WaitQueue = field(default_factory=WaitQueue)
     _flush_at: float = 0.0
     _closing: bool = False
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -72,7 +74,7 @@ class Dispatcher:
     def __post_init__(self) -> None:
         self._outage = Outage(self.api)
         windows = [tier.get_expiry() for tier in self.tiers]
-        short = [tier.get_expiry() for tier in self.tiers if not is_long(tier.amount, tier.get_expiry() * SECOND)]
+        short = [tier.get_expiry() for tier in self.tiers if not is_bucketed(tier.amount, tier.get_expiry() * SECOND)]
         self.is_telling = bool(self.tiers) or self.concurrent > 0
         self._memory = Memory(max(short, default=0.0 if self.is_telling else FREE_MEMORY), max(windows, default=0.0))
         self._flush = max(SOONEST_FLUSH, min(LATEST_FLUSH, min(windows, default=0) / 20))
@@ -122,7 +124,7 @@ class Dispatcher:
         self.news.settled.append(Answered(permit.name, permit.cost, outcome, moment, wait, is_guess, took))
         self._wake.set()
 
-    def named(self, limits: Sequence[Named]) -> None:
+    def named(self, limits: Sequence[AdvertisedLimit]) -> None:
         """An answer that came now named these limits, and none is configured."""
         now = self.clock.monotonic()
         self.news.named(limits, now)
@@ -142,7 +144,7 @@ class Dispatcher:
         with suppress(StoreError):
             for _ in range(2):  # a store that was emptied asks to be told again
                 if self.news:
-                    news, self.news = self.news, News()
+                    news, self.news = self.news, Outbox()
                     await self.talk(self._ask([], news))
 
     def close(self) -> None:
@@ -154,7 +156,7 @@ class Dispatcher:
         """Tell every waiting task."""
         self._line.fail(error)
 
-    async def talk(self, ask: Ask) -> Exchange:
+    async def talk(self, ask: ExchangeRequest) -> ExchangeReply:
         """One step with the store, in the one thread for it where it blocks; raises StoreError."""
         self.asks += 1
         if self.permits.blocks:
@@ -179,9 +181,9 @@ class Dispatcher:
             self._thread.shutdown(wait=True)
             self._thread = None
 
-    def ask(self, *, count: bool = False) -> Ask:
+    def ask(self, *, count: bool = False) -> ExchangeRequest:
         """A question only: nothing settled, nothing wanted."""
-        return Ask(
+        return ExchangeRequest(
             api=name_of_lane(self.api, self.lane),
             process=self._process,
             tiers=tuple((tier.amount, tier.get_expiry() * SECOND) for tier in self.tiers),
@@ -229,18 +231,18 @@ class Dispatcher:
         # A store that does not answer is not asked more often because there is more to tell.
         return due if self._outage.since is None else max(due, self.next_ask)
 
-    def _ask(self, waiters: Sequence[Waiter], news: News) -> Ask:
+    def _ask(self, waiters: Sequence[Waiter], news: Outbox) -> ExchangeRequest:
         for waiter in waiters:
             waiter.name = self._next_name()
         wanted = tuple(
-            Wanted(permit=waiter.name, lifetime=int((waiter.deadline + MARGIN) * SECOND), cost=waiter.cost)
+            PermitRequest(permit=waiter.name, lifetime=int((waiter.deadline + MARGIN) * SECOND), cost=waiter.cost)
             for waiter in waiters
         )
         return replace(news.added_to(self.ask(), self.clock.monotonic()), wanted=wanted)
 
     async def _step(self) -> None:
         waiters = self._line.next_ones()
-        news, self.news = self.news, News()
+        news, self.news = self.news, Outbox()
         try:
             result = await self.talk(self._ask(waiters, news))
         except StoreError as error:
@@ -258,7 +260,7 @@ class Dispatcher:
         if self._outage.failed(error, now) >= self.store_patience:
             self.fail(self.unreachable(error))
 
-    def _hand_out(self, waiters: Sequence[Waiter], result: Exchange) -> None:
+    def _hand_out(self, waiters: Sequence[Waiter], result: ExchangeReply) -> None:
         now = self.clock.monotonic()
         self.latest = result
         if not self.tiers and not self.concurrent:

@@ -4,7 +4,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from import_pipeline.ratelimit.client.wait_queue import Permit
-from import_pipeline.ratelimit.protocol import SECOND, Ask, Counted, Delays, Named, Outcome, Settled, Sighting
+from import_pipeline.ratelimit.protocol import (
+    SECOND,
+    AdvertisedLimit,
+    BucketCount,
+    ExchangeRequest,
+    LatencySummary,
+    Outcome,
+    ReportedUsage,
+    Settlement,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +28,9 @@ class Answered:
     is_guess: bool = False
     took: float = 0.0
 
-    def at(self, now: float) -> Settled:
+    def at(self, now: float) -> Settlement:
         """The same as the store wants to hear it."""
-        return Settled(
+        return Settlement(
             permit=self.permit,
             outcome=self.outcome,
             age=_age(self.moment, now),
@@ -33,15 +42,15 @@ class Answered:
 
 
 @dataclass(slots=True)
-class News:
+class Outbox:
     """Collected between two steps; moments are seconds on the process's monotonic clock."""
 
     settled: list[Answered] = field(default_factory=list)
-    again: list[Settled] = field(default_factory=list)  #: permits that a store which lost them is told again
-    counted_again: list[Counted] = field(default_factory=list)
+    again: list[Settlement] = field(default_factory=list)  #: permits that a store which lost them is told again
+    counted_again: list[BucketCount] = field(default_factory=list)
     part: int = 0  #: the part of our tiers that headers named last, in millionths; 0: none
     refuted: set[int] = field(default_factory=set)  #: limits that headers named and later answers refuted
-    _named: dict[tuple[int, int], tuple[Named, float]] = field(default_factory=dict)  #: by limit and window
+    _named: dict[tuple[int, int], tuple[AdvertisedLimit, float]] = field(default_factory=dict)  #: by limit and window
     _sightings: dict[int, tuple[int, float]] = field(default_factory=dict)
     _delays: list[tuple[float, bool]] = field(default_factory=list)  #: seconds, and whether its connection stood
 
@@ -63,7 +72,7 @@ class News:
         if permit.sent is not None:
             self._delays.append((answered - permit.sent, not permit.is_first))
 
-    def named(self, limits: Sequence[Named], now: float) -> None:
+    def named(self, limits: Sequence[AdvertisedLimit], now: float) -> None:
         """An answer that came now named these limits; the last word on each counts."""
         self._named.update(((each.limit, each.window), (each, now)) for each in limits)
 
@@ -79,28 +88,29 @@ class News:
         """The server told that so many places of a tier were taken, for a request sent at that moment."""
         self._sightings[tier] = (used, sent)
 
-    def added_to(self, ask: Ask, now: float) -> Ask:
+    def added_to(self, ask: ExchangeRequest, now: float) -> ExchangeRequest:
         """The ask that tells all of it."""
         delays = [seconds for seconds, _ in self._delays]
         return replace(
             ask,
             told=self.part,
             refuted=tuple(sorted(self.refuted)),
-            delays=Delays(
+            delays=LatencySummary(
                 answers=len(delays),
                 standing=sum(stood for _, stood in self._delays),
                 quickest=int(min(delays, default=0.0) * SECOND),
                 together=int(sum(delays) * SECOND),
             ),
             sightings=tuple(
-                Sighting(tier=tier, used=used, age=_age(sent, now)) for tier, (used, sent) in self._sightings.items()
+                ReportedUsage(tier=tier, used=used, age=_age(sent, now))
+                for tier, (used, sent) in self._sightings.items()
             ),
             named=tuple(replace(each, age=_age(moment, now)) for each, moment in self._named.values()),
             counted=tuple(self.counted_again),
             settled=(*self.again, *(each.at(now) for each in self.settled)),
         )
 
-    def put_back(self, untold: "News") -> None:
+    def put_back(self, untold: "Outbox") -> None:
         """What could not be told comes before what came since. Of others and of delays, the next answers tell anew."""
         self.settled = [*untold.settled, *self.settled]
         self.again = [*untold.again, *self.again]

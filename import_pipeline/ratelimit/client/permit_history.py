@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from import_pipeline.ratelimit.protocol import SECOND, Counted, Outcome, Settled
+from import_pipeline.ratelimit.protocol import SECOND, BucketCount, Outcome, Settlement
 
 #: More stamps than this are not remembered one by one: the oldest go first.
 MOST = 20_000
@@ -44,21 +44,21 @@ class Memory:
         while self._older and self._older[0][0] < now - self._longest:
             self._older.popleft()
 
-    def told_again(self, now: float) -> list[Settled]:
+    def told_again(self, now: float) -> list[Settlement]:
         """Every permit that still matters, as of now."""
         since = now - self._window
         flying = [(permit, cost, latest) for permit, (cost, latest) in self._flying.items()]
         return [
-            Settled(permit=permit, cost=cost, outcome=Outcome.FLYING, wait=int((moment - now) * SECOND))
+            Settlement(permit=permit, cost=cost, outcome=Outcome.FLYING, wait=int((moment - now) * SECOND))
             if moment > now
-            else Settled(permit=permit, cost=cost, outcome=Outcome.ANSWERED, age=int((now - moment) * SECOND))
+            else Settlement(permit=permit, cost=cost, outcome=Outcome.ANSWERED, age=int((now - moment) * SECOND))
             for permit, cost, moment in [*self._answered, *flying]
             if moment > since
         ]
 
-    def counted_again(self, now: float) -> list[Counted]:
+    def counted_again(self, now: float) -> list[BucketCount]:
         """What only long tiers still count."""
-        return [Counted(places=int(places), age=int(max(0.0, now - last) * SECOND)) for last, places in self._older]
+        return [BucketCount(places=int(places), age=int(max(0.0, now - last) * SECOND)) for last, places in self._older]
 
     def _grow_old(self, cost: int, moment: float) -> None:
         if self._longest == self._window:

@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass
 
-from import_pipeline.logs import tell
+from import_pipeline.logs import report
 from import_pipeline.ratelimit.protocol import StoreError
 from import_pipeline.redaction import redact
 
@@ -25,11 +25,11 @@ class Outage:
         if not self.is_told and now - self.since >= TOLD_AFTER:
             self.is_told = True
             sentence = f"The limits of {self.api} cannot be shared, so nothing is sent until they can: {error}."
-            tell("store_silent", redact(sentence), level=logging.WARNING, api=self.api)
+            report("store_silent", redact(sentence), level=logging.WARNING, api=self.api)
         return now - self.since
 
     def answered(self, now: float) -> None:
         """It was asked, and has answered."""
         if self.is_told and self.since is not None:
-            tell("store_answers", f"The limits of {self.api} are shared again after {now - self.since:.0f} s.")
+            report("store_answers", f"The limits of {self.api} are shared again after {now - self.since:.0f} s.")
         self.since, self.is_told = None, False

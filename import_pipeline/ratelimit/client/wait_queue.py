@@ -38,7 +38,7 @@ class Waiter:
 
 
 @dataclass(slots=True)
-class Line:
+class WaitQueue:
     """Those that wait. Whoever is served or gave up stands in it until it is tidied."""
 
     _first: deque[Waiter] = field(default_factory=deque)

@@ -16,13 +16,13 @@ from import_pipeline.ratelimit.lanes import Lanes
 from import_pipeline.ratelimit.limiter import Limiter
 from import_pipeline.redaction import meet_request
 from import_pipeline.rules.responses.rate_limit_headers import (
-    Standing,
-    is_refusal,
+    LimitStatus,
     names_limits,
     resource_of,
+    retry_wait,
     standings_of_answer,
-    wait_asked_for,
 )
+from import_pipeline.rules.responses.rate_limit_headers import is_rate_limited as is_refusal
 
 #: Bytes of a body, as sent and as unpacked.
 LARGEST_BODY = 64 * 1024 * 1024
@@ -183,14 +183,14 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
 
     def _hear(self, request: httpx.Request, permit: Permit, answer: httpx.Response, *, refused: bool = False) -> None:
         """What the answer tells of limits."""
-        told = list[Standing]()
+        told = list[LimitStatus]()
         if names_limits(answer.headers):
             told = standings_of_answer(answer.headers, now=self._limiter.clock.now())
         self._limiter.hear(told, permit, kind=kind_of(request, answer.headers), refused=refused)
 
     def _refused(self, request: httpx.Request, permit: Permit, answer: httpx.Response) -> None:
         """Everybody pauses. Limits come after: one that is named as full no earlier than the refusal explains it."""
-        self._lanes.refused(permit, wait_asked_for(answer.headers, now=self._limiter.clock.now()))
+        self._lanes.refused(permit, retry_wait(answer.headers, now=self._limiter.clock.now()))
         self._hear(request, permit, answer, refused=True)
 
     def _is_refused_by_source(self, request: httpx.Request, answer: httpx.Response, body: bytes) -> bool:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from limits.storage import RedisStorage
 from redis.exceptions import RedisClusterException
 
-from import_pipeline.ratelimit.protocol import Ask, Exchange
+from import_pipeline.ratelimit.protocol import ExchangeReply, ExchangeRequest
 from import_pipeline.ratelimit.redis_client import ERRORS, ClusterClient, client_of
 from import_pipeline.ratelimit.stores.redis_errors import store_error
 
@@ -52,7 +52,7 @@ class RedisPermits(RedisStorage):
         self._monotonic = monotonic
         self._known: dict[tuple[str, str], tuple[int, int, float]] = {}  # -> epoch, moment last seen, when it was asked
 
-    def exchange(self, ask: Ask) -> Exchange:
+    def exchange(self, ask: ExchangeRequest) -> ExchangeReply:
         """One atomic step; raises StoreError."""
         asked_at = self._monotonic()
         epoch, seen, before = self._known.get((ask.api, ask.process), (0, 0, asked_at))
@@ -67,7 +67,7 @@ class RedisPermits(RedisStorage):
         hits, sleeps, slept, part, flying, at_once, found, counted, *rest = rest
         self._known[ask.api, ask.process] = (epoch, now, asked_at)
         tiers, rest = rest[: 2 * found], rest[2 * found :]
-        return Exchange(
+        return ExchangeReply(
             starts=tuple(rest[counted:]),
             wait=wait,
             pause=pause,
@@ -102,7 +102,7 @@ class RedisPermits(RedisStorage):
             self._client.connection_pool.disconnect()
 
 
-def arguments(ask: Ask, epoch: int, seen: int, elapsed: int) -> list[str | int]:
+def arguments(ask: ExchangeRequest, epoch: int, seen: int, elapsed: int) -> list[str | int]:
     """The script's arguments, in the order that its head tells."""
     flat: list[str | int] = [ask.look_ahead, int(ask.count), epoch, seen, elapsed, ask.told]
     flat += [

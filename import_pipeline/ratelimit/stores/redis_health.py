@@ -39,7 +39,7 @@ def inspect_redis(url: str) -> RedisState:
                 states.append(_ask(client, is_known_cluster=is_cluster(url)))
     except ERRORS as error:
         raise LimiterUnavailable(redact(str(store_error(error)))) from error
-    return max(states, key=lambda state: len(weaknesses(state)))
+    return max(states, key=lambda state: len(warnings(state)))
 
 
 def _ask(client: "Redis", *, is_known_cluster: bool) -> RedisState:
@@ -71,7 +71,7 @@ def eviction(state: RedisState) -> str:
     )
 
 
-def weaknesses(state: RedisState) -> list[str]:
+def warnings(state: RedisState) -> list[str]:
     """What will go wrong some day, each with how to mend it."""
     found = []
     if state.replicated:

@@ -17,10 +17,10 @@ from urllib.parse import unquote, urlsplit
 
 from limits.storage import Storage
 
-from import_pipeline.ratelimit.algorithm.api_permits import Book
+from import_pipeline.ratelimit.algorithm.api_permits import ApiPermits
 from import_pipeline.ratelimit.algorithm.exchange import exchange
-from import_pipeline.ratelimit.algorithm.state import Shared, begin
-from import_pipeline.ratelimit.protocol import Ask, Exchange, StoreError
+from import_pipeline.ratelimit.algorithm.state import ApiState, begin
+from import_pipeline.ratelimit.protocol import ExchangeReply, ExchangeRequest, StoreError
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS permits (api TEXT, permit TEXT, moment INTEGER NOT NULL, PRIMARY KEY (api, permit))
@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS apis (api TEXT PRIMARY KEY, boot TEXT NOT NULL, share
 CREATE TABLE IF NOT EXISTS counters (key TEXT PRIMARY KEY, amount INTEGER NOT NULL, expires REAL NOT NULL);
 """
 IN_FLIGHT = "\tin flight"  #: under an api's name and this stand its permits in flight, where their number is limited
-SHARED = [field.name for field in fields(Shared)]
+SHARED = [field.name for field in fields(ApiState)]
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -74,7 +74,7 @@ class SQLitePermits(Storage):
         """What the store raises when it does not work."""
         return sqlite3.Error
 
-    def exchange(self, ask: Ask) -> Exchange:
+    def exchange(self, ask: ExchangeRequest) -> ExchangeReply:
         """One atomic step; raises StoreError."""
         try:
             with self._transaction() as connection:
@@ -82,23 +82,23 @@ class SQLitePermits(Storage):
         except (sqlite3.Error, OSError) as error:
             raise StoreError(f"{self._path}: {error}") from error
 
-    def _exchange(self, connection: sqlite3.Connection, ask: Ask) -> Exchange:
+    def _exchange(self, connection: sqlite3.Connection, ask: ExchangeRequest) -> ExchangeReply:
         shared, stamps, flying, boot = self._load(connection, ask.api)
         raw = self._micros()
         if boot != self._booted:
             shared.offset = shared.seen
         epoch, seen = self._known.get((ask.api, ask.process), (0, 0))
         now, lost, emptied = begin(shared, raw, epoch, seen)
-        result = exchange(Book(shared, stamps, flying), ask, now, lost=lost, emptied=emptied)
+        result = exchange(ApiPermits(shared, stamps, flying), ask, now, lost=lost, emptied=emptied)
         self._store(connection, ask.api, shared, stamps, flying)
         self._known[ask.api, ask.process] = (shared.epoch, now)
         return result
 
-    def _load(self, connection: sqlite3.Connection, api: str) -> tuple[Shared, "SQLiteStamps", "SQLiteStamps", str]:
+    def _load(self, connection: sqlite3.Connection, api: str) -> tuple[ApiState, "SQLiteStamps", "SQLiteStamps", str]:
         row = connection.execute("SELECT shared, boot FROM apis WHERE api = ?", (api,)).fetchone()
         known: dict[str, Any] = json.loads(row[0]) if row else {"stamps": 0}
         # Another version of this package may know more or less.
-        shared = Shared(**{name: known[name] for name in SHARED if name in known})
+        shared = ApiState(**{name: known[name] for name in SHARED if name in known})
         stamps = SQLiteStamps(connection, api, known.get("stamps", 0))
         if "stamps" not in known:
             stamps.total = stamps.later_than(0)
@@ -109,7 +109,7 @@ class SQLitePermits(Storage):
         self,
         connection: sqlite3.Connection,
         api: str,
-        shared: Shared,
+        shared: ApiState,
         stamps: "SQLiteStamps",
         flying: "SQLiteStamps",
     ) -> None:

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from http import HTTPStatus
 
-from import_pipeline.rules.responses.actions import Verdict, judge
+from import_pipeline.rules.responses.actions import ResponseAction, classify
 from import_pipeline.rules.responses.status_phrases import phrase
 
 
@@ -25,10 +25,10 @@ def judge_page(status: int, *, setting: str) -> tuple[PageVerdict, str]:
         return PageVerdict.AGAIN, f"the API answers {phrase(status)}: the list is not ready yet"
     if 200 <= status < 300:  # 206 with a Content-Range is how some APIs answer each page
         return PageVerdict.READ, ""
-    judgement = judge(status, setting=setting)
-    if judgement.verdict in {Verdict.AGAIN, Verdict.UNCHANGED}:
+    judgement = classify(status, setting=setting)
+    if judgement.verdict in {ResponseAction.AGAIN, ResponseAction.UNCHANGED}:
         return PageVerdict.AGAIN, judgement.reason
-    if judgement.verdict is Verdict.REJECT and 400 <= status < 500:
+    if judgement.verdict is ResponseAction.REJECT and 400 <= status < 500:
         reason = judgement.reason
         if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
             reason = f"the API answers {phrase(status)}: it has no such page (anymore)"

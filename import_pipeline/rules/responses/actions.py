@@ -7,7 +7,7 @@ from http import HTTPStatus
 from import_pipeline.rules.responses.status_phrases import phrase
 
 
-class Verdict(StrEnum):
+class ResponseAction(StrEnum):
     """What to do about an answer that is no rate limit."""
 
     READ = "read"  #: its body holds what was asked for
@@ -21,7 +21,7 @@ class Verdict(StrEnum):
 class Judgement:
     """A verdict and, unless all is well, its reason for people."""
 
-    verdict: Verdict
+    verdict: ResponseAction
     reason: str = ""
 
 
@@ -34,28 +34,32 @@ NOT_YET_WHOLE: dict[int, str] = {
 }
 
 
-def judge(status: int, *, setting: str) -> Judgement:
+def classify(status: int, *, setting: str) -> Judgement:
     """The verdict on an answer's status; the setting is named where its token is refused."""
     if (part := NOT_YET_WHOLE.get(status)) is not None:
-        return Judgement(verdict=Verdict.AGAIN, reason=f"the API answers {phrase(status)}: {part}")
+        return Judgement(verdict=ResponseAction.AGAIN, reason=f"the API answers {phrase(status)}: {part}")
     if 200 <= status < 300 and status not in {HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT}:
-        return Judgement(verdict=Verdict.READ)
+        return Judgement(verdict=ResponseAction.READ)
     name = phrase(status)
     if status == HTTPStatus.NOT_MODIFIED:
-        return Judgement(verdict=Verdict.UNCHANGED, reason=f"the API answers {name} to a request without a condition")
+        return Judgement(
+            verdict=ResponseAction.UNCHANGED, reason=f"the API answers {name} to a request without a condition"
+        )
     if status == HTTPStatus.UNAUTHORIZED:
-        return Judgement(verdict=Verdict.STOP, reason=f"the API answers {name}: check the token ({setting})")
+        return Judgement(verdict=ResponseAction.STOP, reason=f"the API answers {name}: check the token ({setting})")
     if status == HTTPStatus.FORBIDDEN:
-        return Judgement(verdict=Verdict.STOP, reason=f"the API answers {name}: this token may not read the source")
+        return Judgement(
+            verdict=ResponseAction.STOP, reason=f"the API answers {name}: this token may not read the source"
+        )
     if status == HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS:
-        return Judgement(verdict=Verdict.STOP, reason=f"the API answers {name}: it may not give this away")
+        return Judgement(verdict=ResponseAction.STOP, reason=f"the API answers {name}: it may not give this away")
     if status == HTTPStatus.TOO_MANY_REQUESTS:  # the limiter has waited for as long as it may
         mend = "check the limits of the source, and who else uses its key"
-        return Judgement(verdict=Verdict.STOP, reason=f"the API answers {name} again and again: {mend}")
+        return Judgement(verdict=ResponseAction.STOP, reason=f"the API answers {name} again and again: {mend}")
     if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
-        return Judgement(verdict=Verdict.REJECT, reason=f"the API answers {name}: it has no such item (anymore)")
+        return Judgement(verdict=ResponseAction.REJECT, reason=f"the API answers {name}: it has no such item (anymore)")
     if status >= 500 or status in TRANSIENT:
-        return Judgement(verdict=Verdict.AGAIN, reason=f"the API answers {name}")
+        return Judgement(verdict=ResponseAction.AGAIN, reason=f"the API answers {name}")
     if 300 <= status < 400:
-        return Judgement(verdict=Verdict.REJECT, reason=f"the API answers {name}: redirects are not followed")
-    return Judgement(verdict=Verdict.REJECT, reason=f"the API answers {name}, expected 200 with a body")
+        return Judgement(verdict=ResponseAction.REJECT, reason=f"the API answers {name}: redirects are not followed")
+    return Judgement(verdict=ResponseAction.REJECT, reason=f"the API answers {name}, expected 200 with a body")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from import_pipeline.rules.responses.rate_limit_headers import TRANSIT, Standing
+from import_pipeline.rules.responses.rate_limit_headers import TRANSIT, LimitStatus
 
 #: What a reset may be told too late: it is told in whole seconds.
 RESET_ROUNDING = timedelta(seconds=1) + TRANSIT
@@ -30,7 +30,7 @@ Tier = tuple[int, float]  #: amount and seconds
 Limit = tuple[int, timedelta | None]  #: a limit as told, and its window
 
 
-def tier_of(told: Standing, tiers: Sequence[Tier]) -> int | None:
+def tier_of(told: LimitStatus, tiers: Sequence[Tier]) -> int | None:
     """Return the place of the tier that a limit speaks of; None: of none of these."""
     if not told.limit:
         return None
@@ -65,7 +65,7 @@ def _by_amount(limit: int, tiers: Sequence[Tier]) -> int | None:
     return min(near, key=distance, default=None)
 
 
-def part_of(told: Iterable[Standing], tiers: Sequence[Tier]) -> float | None:
+def part_of(told: Iterable[LimitStatus], tiers: Sequence[Tier]) -> float | None:
     """Return the least part of our tiers that the limits told by a server are; None: it tells nothing of them.
 
     More than ours is 1.0: it never raises what is configured.
@@ -75,7 +75,7 @@ def part_of(told: Iterable[Standing], tiers: Sequence[Tier]) -> float | None:
     return min(1.0, *parts) if parts else None
 
 
-def used_of(told: Iterable[Standing], tiers: Sequence[Tier]) -> dict[int, int]:
+def used_of(told: Iterable[LimitStatus], tiers: Sequence[Tier]) -> dict[int, int]:
     """Return the places that a server counts as taken, by the place of the tier that it speaks of."""
     used = {}
     for each in told:
@@ -91,7 +91,7 @@ def used_of(told: Iterable[Standing], tiers: Sequence[Tier]) -> dict[int, int]:
 class Findings:
     """What the limits in an answer come to."""
 
-    holding: tuple[Standing, ...]  #: those that hold for all requests
+    holding: tuple[LimitStatus, ...]  #: those that hold for all requests
     refuted: frozenset[int]  #: limits that were believed until now and do not hold
     part: float | None  #: of our tiers, as all limits that hold name it; None: none was ever named
 
@@ -115,7 +115,7 @@ class Advertised:
     _refuted: set[Limit] = field(default_factory=set)
     _muddled: set[int] = field(default_factory=set)  #: limits that came with more remaining than there can be
 
-    def hear(self, kind: str, told: Sequence[Standing]) -> Findings:
+    def hear(self, kind: str, told: Sequence[LimitStatus]) -> Findings:
         """Take in what the answer to a request of that kind named."""
         self._count(kind)
         self._muddled |= {each.limit for each in told if each.limit and (each.remaining or 0) > each.limit}
@@ -134,14 +134,14 @@ class Advertised:
         parts = [limit / self.tiers[place][0] for place, (limit, _) in self._in_use.items()]
         return Findings(holding=holding, refuted=frozenset(refuted), part=min(1.0, *parts) if parts else None)
 
-    def used(self, told: Iterable[Standing]) -> dict[int, int]:
+    def used(self, told: Iterable[LimitStatus]) -> dict[int, int]:
         """Return the places that a server counts as taken, by the place of the tier, as far as it can be believed.
 
         A server may name one tier's limit with another one's remaining.
         """
         return used_of([each for each in told if each.limit not in self._muddled], self.tiers)
 
-    def _is_clear(self, told: Standing, place: int) -> bool:
+    def _is_clear(self, told: LimitStatus, place: int) -> bool:
         """Return whether a limit surely speaks of that tier.
 
         One above the tier's amount may as well be a longer tier's near the end of its window.
@@ -157,13 +157,13 @@ class Advertised:
         for naming in self._named.values():
             naming.silent += kind not in naming.resets
 
-    def _remember(self, kind: str, limit: int, told: Standing) -> None:
+    def _remember(self, kind: str, limit: int, told: LimitStatus) -> None:
         naming = self._named.setdefault((limit, told.window), Naming())
         naming.resets[kind] = max(told.reset or timedelta(0), naming.resets.get(kind, timedelta(0)))
         while len(self._named) > MOST_LIMITS:
             del self._named[next(iter(self._named))]
 
-    def _with_longest_reset(self, kind: str, told: Standing) -> Standing:
+    def _with_longest_reset(self, kind: str, told: LimitStatus) -> LimitStatus:
         """The same with the longest reset that this kind has seen: near a window's end it is short."""
         naming = self._named.get((told.limit or 0, told.window))
         return told if told.reset is None or naming is None else replace(told, reset=naming.resets[kind])

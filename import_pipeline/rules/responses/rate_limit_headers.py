@@ -11,7 +11,7 @@ from import_pipeline.rules.responses.waits import is_moment, plausible, read_mom
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class LimitStatus:
     """What a server tells about one of its limits; None: it does not tell."""
 
     limit: int | None = None  #: requests per window
@@ -53,7 +53,7 @@ def is_ours_right(headers: Mapping[str, str], *, now: datetime) -> bool:
     return -TRANSIT <= now - date <= DATE_IS_LATE + TRANSIT
 
 
-def is_refusal(status: int, headers: Mapping[str, str], *, now: datetime) -> bool:
+def is_rate_limited(status: int, headers: Mapping[str, str], *, now: datetime) -> bool:
     """Return whether an answer says "too many requests".
 
     A 429 does. Statuses with other meanings, too, do so only with Retry-After; a 403 also if a limit has nothing left.
@@ -67,7 +67,7 @@ def is_refusal(status: int, headers: Mapping[str, str], *, now: datetime) -> boo
     return status == HTTPStatus.FORBIDDEN and any(each.remaining == 0 for each in standings(headers, now=now))
 
 
-def wait_asked_for(headers: Mapping[str, str], *, now: datetime) -> timedelta | None:
+def retry_wait(headers: Mapping[str, str], *, now: datetime) -> timedelta | None:
     """Return the wait after a refusal, always above zero; None if the server gave no hint that makes sense.
 
     Retry-After and its relatives come first, the longest of them. Without one, the latest reset of a limit that has
@@ -85,12 +85,12 @@ def wait_asked_for(headers: Mapping[str, str], *, now: datetime) -> timedelta | 
     return None
 
 
-def standings(headers: Mapping[str, str], *, now: datetime) -> list[Standing]:
+def standings(headers: Mapping[str, str], *, now: datetime) -> list[LimitStatus]:
     """Return everything that the headers tell: the IETF's RateLimit (and -Policy), else the X-RateLimit-... in use."""
     return ietf_standings(headers, now=now) or x_rate_limit(headers, now=now)
 
 
-def standings_of_answer(headers: Mapping[str, str], *, now: datetime) -> list[Standing]:
+def standings_of_answer(headers: Mapping[str, str], *, now: datetime) -> list[LimitStatus]:
     """Return everything that an answer tells which came now.
 
     Moments are read against our clock; against Date only if a server with a clock like ours cannot have written it.
@@ -110,7 +110,7 @@ def resource_of(headers: Mapping[str, str]) -> str:
     return next((text.strip().lower()[:64] for name, text in _named(headers) if name.kind == "resource"), "")
 
 
-def x_rate_limit(headers: Mapping[str, str], *, now: datetime) -> list[Standing]:
+def x_rate_limit(headers: Mapping[str, str], *, now: datetime) -> list[LimitStatus]:
     """Return what headers such as X-RateLimit-Limit, -Remaining and -Reset tell, one for each limit that they name.
 
     The last part of a name may tell the window (`X-RateLimit-Limit-Minute`). Limits of other things than requests
@@ -121,10 +121,10 @@ def x_rate_limit(headers: Mapping[str, str], *, now: datetime) -> list[Standing]
         if name.kind != "retry":
             groups.setdefault((name.prefix, name.what), {}).setdefault(name.kind, (name, text))
     found = [_standing(group, now) for group in groups.values()]
-    return [each for each in found if each != Standing()]
+    return [each for each in found if each != LimitStatus()]
 
 
-def _standing(group: Mapping[str, tuple[HeaderName, str]], now: datetime) -> Standing:
+def _standing(group: Mapping[str, tuple[HeaderName, str]], now: datetime) -> LimitStatus:
     texts = {kind: text for kind, (_, text) in group.items()}
     name = next(iter(group.values()))[0]
     counts_requests = not name.what or name.window is not None
@@ -136,7 +136,7 @@ def _standing(group: Mapping[str, tuple[HeaderName, str]], now: datetime) -> Sta
     remaining = _whole(texts.get("remaining"))
     if slash and (taken := _whole(used)) is not None and (most := _whole(places)) is not None:
         remaining = max(0, most - taken)
-    return Standing(
+    return LimitStatus(
         limit=_whole(texts.get("limit")) if counts_requests and not is_bucket else None,
         remaining=remaining,
         reset=read_wait(reset[1], now=now, unit=reset[0].unit) if reset else None,
@@ -150,7 +150,7 @@ def reset_in(header: str | None, *, now: datetime) -> timedelta | None:
     return read_wait(header, now=now)
 
 
-def ietf_standings(headers: Mapping[str, str], *, now: datetime) -> list[Standing]:
+def ietf_standings(headers: Mapping[str, str], *, now: datetime) -> list[LimitStatus]:
     """RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers), old and new spellings.
 
     New: `RateLimit: "name";r=50;t=30` with `RateLimit-Policy: "name";q=100;w=60`. Old: `RateLimit: limit=100,
@@ -169,17 +169,17 @@ def ietf_standings(headers: Mapping[str, str], *, now: datetime) -> list[Standin
         limit = _whole(values[0])
         # The policy that this limit belongs to, if it stands among them: "100;w=60".
         window = next((parameters.get("w") for name, parameters in policies.items() if _whole(name) == limit), None)
-        found = Standing(
+        found = LimitStatus(
             limit=limit,
             remaining=_whole(values[1]),
             reset=read_wait(values[2], now=now),
             is_moment=is_moment(values[2]),
             window=_seconds(window),
         )
-        return [found] if found != Standing() else []
+        return [found] if found != LimitStatus() else []
     items = _parsed_list(stated)
     return [
-        Standing(
+        LimitStatus(
             limit=_whole(policies.get(name, {}).get("q")),
             remaining=_whole(items.get(name, {}).get("r")),
             reset=read_wait(items.get(name, {}).get("t"), now=now),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from import_pipeline.clock import Chance, system_chance
+from import_pipeline.clock import Random, system_random
 from import_pipeline.errors import DatabaseUnavailable
 from import_pipeline.rules.backoff import retry_delay
 from import_pipeline.rules.database_errors import Meaning
@@ -30,7 +30,7 @@ class Patience:
     seconds: float  #: since the first failure
     wait: Callable[[float], bool] = field(default_factory=lambda: threading.Event().wait)
     monotonic: Callable[[], float] = time.monotonic
-    chance: Chance = system_chance
+    chance: Random = system_random
     tell: Callable[[DatabaseUnavailable, float], object] = lambda error, seconds: None
     recovered: Callable[[DatabaseUnavailable, float], object] = lambda error, seconds: None
 

@@ -16,7 +16,7 @@ from import_pipeline.importer.lifecycle.take_over import lease_of
 from import_pipeline.rules.status import Trigger
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.tracking import imports, leases
-from import_pipeline.tracking.requests import Wish
+from import_pipeline.tracking.requests import RequestKind
 from import_pipeline.tracking.workers import this_process
 from import_pipeline_tests.acceptance.outside import far_slot, rows, tracking
 from import_pipeline_tests.support.imports import FREE, demo_api, served
@@ -109,7 +109,7 @@ def test_a_tick_that_asks_for_a_run_tells_why_in_its_log(instance):
     [look] = build_import_definitions(ItemsSource()).sensors or []
     told, quiet = Told(), Told()
     with open_for(ItemsSource()) as (installation, source):
-        requests.ask(installation, source, Wish.NEW, by="Ada")
+        requests.request_import(installation, source, RequestKind.NEW, by="Ada")
     contexts = [dg.build_sensor_context(instance=instance) for _ in range(2)]
     for context, handler in zip(contexts, (told, quiet), strict=True):
         context.log.addHandler(handler)

@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import update
 
 from import_pipeline.importer.control.scheduling import tick
-from import_pipeline.importer.lifecycle.take_over import begin
+from import_pipeline.importer.lifecycle.take_over import start_or_take_over
 from import_pipeline.panel.security import HEADERS, LOGIN, SESSION
 from import_pipeline.ratelimit import open_permits
-from import_pipeline.ratelimit.protocol import SECOND, Ask, Outcome, Settled
+from import_pipeline.ratelimit.protocol import SECOND, ExchangeRequest, Outcome, Settlement
 from import_pipeline.tracking import imports, requests
 from import_pipeline.tracking.tables import imports as imports_table
 from import_pipeline.tracking.workers import this_process
@@ -60,7 +60,7 @@ async def test_two_people_who_have_the_same_form_open_move_one_slot(home):
         form = {"source": "items", "mode": "reschedule", "slot:items": slot}
         assert (await panel.post("/run", form)).headers["location"] == "/?done=reschedule"
         [launch] = tick(installation, source).launches
-        begin(installation.database, source, launch.import_id, this_process(), installation.clock, None)
+        start_or_take_over(installation.database, source, launch.import_id, this_process(), installation.clock, None)
         with installation.database.write() as connection:
             connection.execute(update(imports_table).values(status="completed", ended_at=NOON))
         assert (await panel.post("/run", form)).headers["location"] == "/?done=already"
@@ -118,8 +118,8 @@ async def test_a_pause_is_shown_and_lifted(home):
     async with open_panel(home) as panel:
         settings = panel.installation.settings
         permits = open_permits(settings.redis_url, settings.limits_path)
-        settled = (Settled(permit="p", outcome=Outcome.REFUSED, wait=3600 * SECOND),)
-        permits.exchange(Ask(api="items", process="worker", tiers=(), settled=settled))
+        settled = (Settlement(permit="p", outcome=Outcome.REFUSED, wait=3600 * SECOND),)
+        permits.exchange(ExchangeRequest(api="items", process="worker", tiers=(), settled=settled))
         permits.close()
         running = add_import(
             panel.installation,

@@ -12,9 +12,9 @@ from import_pipeline import run_import
 from import_pipeline.errors import LimiterUnavailable
 from import_pipeline.ratelimit import open_permits
 from import_pipeline.ratelimit.limits_strategy import ResponseClockedRateLimiter
-from import_pipeline.ratelimit.protocol import SECOND, Ask, StoreError, Wanted
+from import_pipeline.ratelimit.protocol import SECOND, ExchangeRequest, PermitRequest, StoreError
 from import_pipeline.ratelimit.stores.open import storage_uri
-from import_pipeline.ratelimit.stores.redis_health import inspect_redis, weaknesses
+from import_pipeline.ratelimit.stores.redis_health import inspect_redis, warnings
 from import_pipeline_tests.redis_cluster import cluster, cluster_url, tell
 from import_pipeline_tests.support import http
 from import_pipeline_tests.support.child_server import free_port
@@ -39,9 +39,9 @@ def nodes(shared: list[RedisServer]) -> list[RedisServer]:
     return shared
 
 
-def ask(api: str, process: str, count: int = 4) -> Ask:
-    wanted = tuple(Wanted(permit=f"{process}{number}", lifetime=SECOND) for number in range(count))
-    return Ask(api=api, process=process, tiers=TIERS, concurrent=10, wanted=wanted)
+def ask(api: str, process: str, count: int = 4) -> ExchangeRequest:
+    wanted = tuple(PermitRequest(permit=f"{process}{number}", lifetime=SECOND) for number in range(count))
+    return ExchangeRequest(api=api, process=process, tiers=TIERS, concurrent=10, wanted=wanted)
 
 
 def test_processes_share_the_limits_of_each_api_whichever_node_keeps_it(nodes: list[RedisServer]) -> None:
@@ -112,7 +112,7 @@ def test_a_single_address_of_a_cluster_names_the_scheme_that_it_needs(nodes: lis
             False,
         )
     }
-    assert "redis+cluster://" in weaknesses(inspect_redis(nodes[0].url()))[0]
+    assert "redis+cluster://" in warnings(inspect_redis(nodes[0].url()))[0]
 
 
 def test_a_cluster_address_of_a_single_server_names_the_scheme_that_it_needs(redis_server: RedisServer) -> None:

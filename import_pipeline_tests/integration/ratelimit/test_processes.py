@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from import_pipeline.ratelimit import open_permits
-from import_pipeline.ratelimit.protocol import SECOND, Ask, Wanted
+from import_pipeline.ratelimit.protocol import SECOND, ExchangeRequest, PermitRequest
 from import_pipeline_tests.support import http
 from import_pipeline_tests.support.forked_cli import serve
 from import_pipeline_tests.support.limiter_stories import send_all_here
@@ -65,9 +65,11 @@ def test_the_places_of_a_killed_process_come_free(tmp_path: Path) -> None:
     """It held both; nobody answers for them any more, and they end with their requests' deadline."""
     with serve("--limits", "none") as url:
         permits = open_permits(None, tmp_path / "limits.db")
-        wanted = tuple(Wanted(permit=name, lifetime=3 * SECOND) for name in "ab")
+        wanted = tuple(PermitRequest(permit=name, lifetime=3 * SECOND) for name in "ab")
         began = time.monotonic()
-        assert permits.exchange(Ask(api="api", process="dead", tiers=(), concurrent=2, wanted=wanted)).starts == (0, 0)
+        assert permits.exchange(
+            ExchangeRequest(api="api", process="dead", tiers=(), concurrent=2, wanted=wanted)
+        ).starts == (0, 0)
         permits.close()
         assert send_all_here(url, None, str(tmp_path / "limits.db"), "2 concurrent", 3) == [200] * 3
     assert time.monotonic() - began >= 3

@@ -71,7 +71,7 @@ def test_an_import_that_has_ended_takes_no_further_step(database, ended):
     with pytest.raises(LeaseLost):
         do(database, imports.take_over, before, BOB, at(2), None)
     assert not do(database, scheduling.cancel_scheduled, row.id, at(2), "no need")
-    assert not do(database, imports.wish_cancel, row.id, at(2))
+    assert not do(database, imports.request_cancel, row.id, at(2))
     assert current(database, row) == before
 
 
@@ -92,8 +92,8 @@ def test_a_scheduled_import_is_cancelled_with_its_reason(database):
 
 def test_the_first_wish_to_cancel_counts(database):
     row, _ = begun(database)
-    assert do(database, imports.wish_cancel, row.id, at(1))
-    assert do(database, imports.wish_cancel, row.id, at(2))
+    assert do(database, imports.request_cancel, row.id, at(1))
+    assert do(database, imports.request_cancel, row.id, at(2))
     assert current(database, row).cancel_requested_at == at(1)
 
 

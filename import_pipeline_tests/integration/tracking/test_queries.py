@@ -9,7 +9,7 @@ from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import queries, requests
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.queries import SORTABLE, Filter
-from import_pipeline.tracking.requests import Wish
+from import_pipeline.tracking.requests import RequestKind
 from import_pipeline.tracking.schema import upgrade
 from import_pipeline.tracking.tables import import_item_statuses, imports
 from import_pipeline_tests.support.import_rows import NOON
@@ -88,7 +88,7 @@ def test_the_latest_finished_items_tell_when(database):
 
 def test_wishes_wait_until_they_are_taken_and_the_latest_import_is_one_that_has_begun(database):
     with database.write() as connection:
-        wish = requests.ask(connection, "items", Wish.NEW, NOON)
+        wish = requests.ask(connection, "items", RequestKind.NEW, NOON)
         assert queries.waiting_wishes(connection) == [("items", "new", NOON)]
         requests.take(connection, wish, NOON)
         assert queries.waiting_wishes(connection) == []

@@ -3,7 +3,7 @@
 import pytest
 
 from import_pipeline.cli.doctor_checks import given_twice, mistyped, silence, skew
-from import_pipeline.ratelimit.stores.redis_health import RedisState, weaknesses
+from import_pipeline.ratelimit.stores.redis_health import RedisState, warnings
 
 SOUND = {
     "seconds": 0.0,
@@ -42,7 +42,7 @@ def test_clocks_that_disagree_are_told_and_which_one_is_ahead(theirs, note):
     ],
 )
 def test_a_redis_that_will_forget_is_told_with_how_to_mend_it(state, mended_by):
-    found = weaknesses(RedisState(**SOUND | state))
+    found = warnings(RedisState(**SOUND | state))
     assert len(found) == len(mended_by)
     assert all(part in note for note, part in zip(found, mended_by, strict=True))
 

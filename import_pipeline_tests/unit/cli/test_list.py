@@ -8,7 +8,7 @@ import pytest
 from import_pipeline.cli import main
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.lifecycle.create import new_import
-from import_pipeline.importer.lifecycle.take_over import begin, lease_of
+from import_pipeline.importer.lifecycle.take_over import lease_of, start_or_take_over
 from import_pipeline.rules.status import SHOWN, Trigger
 from import_pipeline.tracking import imports
 from import_pipeline.tracking.workers import Worker
@@ -24,7 +24,7 @@ def test_whatever_status_it_shows_can_be_asked_for(home, capsys):
             left = imports.create(connection, new_import(source, Trigger.CLI), now)
             later = new_import(source, Trigger.REQUEST, scheduled_at=now + timedelta(hours=1))
             planned = imports.create(connection, later, now)
-        row = begin(installation.database, source, left.id, GONE, installation.clock, None)
+        row = start_or_take_over(installation.database, source, left.id, GONE, installation.clock, None)
         with installation.database.write() as connection:
             imports.leave(connection, lease_of(row, source, GONE), now)
     found = {}

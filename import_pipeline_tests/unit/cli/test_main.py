@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from import_pipeline.cli import main
-from import_pipeline.logs import LOGGER, tell
+from import_pipeline.logs import LOGGER, report
 
 #: Loads the door, and is interrupted as soon as that begins to load the commands.
 INTERRUPTED = """
@@ -42,5 +42,5 @@ def test_a_command_shows_no_log_lines_that_nobody_asked_for(monkeypatch, capsys)
     with pytest.raises(SystemExit):
         main(["--version"])
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
-    tell("rate_limit_hit", "The API refused.", level=logging.WARNING)
+    report("rate_limit_hit", "The API refused.", level=logging.WARNING)
     assert capsys.readouterr().err == ""

@@ -13,7 +13,7 @@ from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.summary import summarize
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import imports
-from import_pipeline.tracking.requests import Wish
+from import_pipeline.tracking.requests import RequestKind
 from import_pipeline_tests.support.import_rows import NOON, an_import
 
 
@@ -68,7 +68,7 @@ class Ending:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_what_is_claimed_and_not_begun_is_given_back_at_once_and_it_is_said(number, home, monkeypatch, capsys):
     with open_installation() as installation:
-        requests.ask(installation, installation.source("items"), Wish.NEW)
+        requests.request_import(installation, installation.source("items"), RequestKind.NEW)
     monkeypatch.delitem(sys.modules, "import_pipeline.defs.in_process", raising=False)
     monkeypatch.setattr(sys, "meta_path", [Ending(number), *sys.meta_path])
     usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: lambda *_: None}

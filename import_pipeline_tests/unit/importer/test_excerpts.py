@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from import_pipeline.importer.excerpts import MARGIN, MOST_KEPT, body_text, excerpt, meet_answer, oddities, quoted
+from import_pipeline.importer.excerpts import (
+    MARGIN,
+    MOST_KEPT,
+    body_text,
+    excerpt,
+    oddities,
+    register_response_secrets,
+    response_excerpt,
+)
 
 REQUEST = httpx.Request("GET", "https://api.test/", headers={"Accept-Encoding": "gzip, deflate"})
 bodies = st.binary(max_size=300) | st.text(max_size=100).map(lambda text: text.encode("utf-16", "replace"))
@@ -13,21 +21,21 @@ headers = st.text(st.characters(max_codepoint=255, exclude_characters="\0\r\n"),
 
 
 def test_a_short_answer_is_quoted_whole_and_without_zero_bytes():
-    assert quoted(httpx.Response(200, text='{"price": "\0"}')) == '{"price": "?"}'
+    assert response_excerpt(httpx.Response(200, text='{"price": "\0"}')) == '{"price": "?"}'
 
 
 def test_a_long_answer_is_masked_before_it_is_cut():
     secret = "kept-for-nobody-81"
     body = "x" * (MOST_KEPT - 12) + f" {secret} {{'session_token': '{secret}'}}"
     response = httpx.Response(200, text=body, request=REQUEST)
-    meet_answer(response)
-    assert quoted(response) == "x" * (MOST_KEPT - 12) + " *** {'sessi… (the first 4,096 of 4,143 characters)"
+    register_response_secrets(response)
+    assert response_excerpt(response) == "x" * (MOST_KEPT - 12) + " *** {'sessi… (the first 4,096 of 4,143 characters)"
 
 
 @pytest.mark.parametrize("before", [0, 90, 95, 99, 100 + MARGIN - 10])
 def test_no_half_of_a_secret_is_left_where_a_text_is_cut(before):
     secret = "never-to-be-read-by-anyone-4711"
-    meet_answer(httpx.Response(200, json={"session_token": secret}, request=REQUEST))
+    register_response_secrets(httpx.Response(200, json={"session_token": secret}, request=REQUEST))
     short = excerpt("x" * before + secret + "y" * 2 * MARGIN, 100)
     assert len(short) <= 101
     assert secret[:4] not in short
@@ -38,10 +46,10 @@ def test_whatever_a_stranger_sent_can_be_quoted_stored_and_explained(body, conte
     fields = [(b"Content-Type", content_type.encode("latin-1"))]
     response = httpx.Response(404, headers=fields, content=body, request=REQUEST)
     response.headers.raw.append((b"Content-Encoding", encoding.encode("latin-1")))
-    meet_answer(response)
-    for text in (quoted(response), body_text(response), oddities(response)):
+    register_response_secrets(response)
+    for text in (response_excerpt(response), body_text(response), oddities(response)):
         assert isinstance(text, str)
-    stored = quoted(response) + oddities(response)
+    stored = response_excerpt(response) + oddities(response)
     assert "\0" not in stored
     assert stored.encode().decode() == stored
 

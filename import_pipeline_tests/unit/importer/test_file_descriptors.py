@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from import_pipeline.importer.file_descriptors import ADVICE, RESERVE, are_too_few, in_use, room
-from import_pipeline.importer.runtime.sending import in_words
+from import_pipeline.importer.runtime.sending import describe_connection_error
 from import_pipeline.rules.concurrency import within
 
 
@@ -34,6 +34,6 @@ def test_no_more_are_in_flight_than_there_is_room_for(wanted, left, number):
 def test_a_connection_for_which_no_file_was_left_says_so():
     error = httpx.ConnectError("Cannot connect to host 127.0.0.1:1 ssl:default [Too many open files]")
     error.__cause__ = OSError(errno.EMFILE, "Too many open files")
-    assert in_words(error) == ADVICE
+    assert describe_connection_error(error) == ADVICE
     assert not are_too_few(OSError(errno.ECONNREFUSED, "Connection refused"))
     assert not are_too_few(None)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from import_pipeline.errors import ContractError, HookFailed
-from import_pipeline.importer.source_loader import checked, configure, configured_among_others, shared_tables
+from import_pipeline.importer.source_loader import configure, configured_among_others, shared_tables, validate
 from import_pipeline.settings import load_settings
 from import_pipeline.sources.items import ItemsSource
 
@@ -49,13 +49,13 @@ def test_an_attribute_that_cannot_be_read_is_a_mistake_of_the_source(attribute):
     with pytest.raises(
         ContractError, match=r"Odd\.class: .* got RuntimeError: not yet \(.*test_source_loader\.py, line \d+\)"
     ):
-        checked([odd], "a:SOURCES")
+        validate([odd], "a:SOURCES")
 
 
 @pytest.mark.parametrize("api", [None, "", 7])
 def test_an_api_is_a_name(api):
     with pytest.raises(ContractError, match=r"items\.api: expected a name, got"):
-        checked([source(api=api)], "a:SOURCES")
+        validate([source(api=api)], "a:SOURCES")
 
 
 def test_a_list_that_cannot_be_read_is_a_mistake(settings):
@@ -64,7 +64,7 @@ def test_a_list_that_cannot_be_read_is_a_mistake(settings):
         raise OSError("no file")
 
     with pytest.raises(ContractError, match="got OSError: no file"):
-        checked(sources(), "a:SOURCES")
+        validate(sources(), "a:SOURCES")
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
 from import_pipeline.errors import SettingError
-from import_pipeline.panel.security import LOGIN, Door, Login, cookie, is_local, is_own_origin, local_path
+from import_pipeline.panel.security import LOGIN, AccessPolicy, Login, cookie, is_local, is_own_origin, local_path
 from import_pipeline.settings import load_settings
 
 TOKEN = "sixteen-letters!"
 
 
 def door(tmp_path, **environment):
-    return Door.of(load_settings(environment, tmp_path))
+    return AccessPolicy.of(load_settings(environment, tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ LATIN = st.text(st.characters(max_codepoint=255), max_size=60)
 @given(host=LATIN | st.sampled_from(["[", "[::1", "a:b:c", "//", "127.0.0.1:x"]), cookie_text=LATIN, origin=LATIN)
 def test_nothing_that_a_stranger_sends_raises(host, cookie_text, origin):
     """All of them are read before the login."""
-    known = Door(names=frozenset({"localhost"}), local_only=True, token=TOKEN)
+    known = AccessPolicy(names=frozenset({"localhost"}), local_only=True, token=TOKEN)
     headers = Headers(raw=[(b"host", host.encode("latin-1")), (b"origin", origin.encode("latin-1"))])
     assert known.knows(host) in {True, False}
     assert known.login_of({LOGIN: cookie_text}, 0.0) is None

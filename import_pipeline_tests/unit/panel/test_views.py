@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from import_pipeline.importer.monitoring.queries import PAGE_SIZE, Listing, Look
+from import_pipeline.importer.monitoring.queries import PAGE_SIZE, ImportDetails, ImportPage
 from import_pipeline.importer.monitoring.view import view_of
 from import_pipeline.panel.views import (
     Part,
@@ -106,7 +106,7 @@ def test_the_chart_counts_items_per_second_and_ends_now():
 
 
 def listing(total=1, counts=None, wishes=()):
-    return Listing(views=[running()], total=total, counts=counts or {}, wishes=wishes)
+    return ImportPage(views=[running()], total=total, counts=counts or {}, wishes=wishes)
 
 
 def test_tabs_count_and_the_refresh_is_slower_when_nothing_happens():
@@ -160,7 +160,7 @@ LATER = NOON + timedelta(hours=1)
 
 
 def a_look(row, unfinished, retried_by):
-    return Look(
+    return ImportDetails(
         view=view_of(row, "", NOON),
         outlook=None,
         usage=None,

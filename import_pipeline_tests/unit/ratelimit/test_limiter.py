@@ -10,8 +10,8 @@ from limits import RateLimitItem
 from import_pipeline.errors import ApiBlocked, CostTooHigh, LimiterUnavailable
 from import_pipeline.logs import action_of
 from import_pipeline.ratelimit import Limiter, Permit, Permits, TierUsage, parse_tiers
-from import_pipeline.ratelimit.protocol import Ask, Exchange, StoreError
-from import_pipeline.rules.responses.rate_limit_headers import Standing
+from import_pipeline.ratelimit.protocol import ExchangeReply, ExchangeRequest, StoreError
+from import_pipeline.rules.responses.rate_limit_headers import LimitStatus
 from import_pipeline.testing import FakeClock, MemoryPermits
 
 pytestmark = pytest.mark.anyio
@@ -147,7 +147,7 @@ async def test_a_pause_that_is_lifted_lets_those_who_wait_go_within_seconds() ->
         waiting = [asyncio.create_task(each.acquire()) for each in (limiter, other)]
         await clock.sleep(60)
         assert [each.done() for each in waiting] == [False, False]
-        permits.exchange(Ask(api="x", process="a person", tiers=(), lift=True))
+        permits.exchange(ExchangeRequest(api="x", process="a person", tiers=(), lift=True))
         probe = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         assert clock.monotonic() == pytest.approx(63, abs=2.1)
         limiter.answered(next(iter(probe[0])).result())
@@ -199,7 +199,7 @@ async def test_what_was_learned_dies_with_corrected_limits_even_if_they_come_bac
     async with limiter_on(clock, permits, parse_tiers(tiers), source="orders") as limiter:
         for _ in range(5):
             limiter.answered(await limiter.acquire())
-        told = Standing(limit=5, remaining=0, reset=timedelta(seconds=10), window=timedelta(seconds=10))
+        told = LimitStatus(limit=5, remaining=0, reset=timedelta(seconds=10), window=timedelta(seconds=10))
         permit = await limiter.acquire()
         limiter.hear([told], permit)
         limiter.answered(permit)
@@ -214,10 +214,10 @@ async def test_a_limit_of_the_list_alone_does_not_hold_for_the_details() -> None
     clock = FakeClock()
     hour = timedelta(hours=1)
     async with limiter_on(clock, tiers=parse_tiers("5000/hour")) as limiter:
-        limiter.hear([Standing(limit=30, remaining=29, reset=hour)], await limiter.acquire(), kind="search")
+        limiter.hear([LimitStatus(limit=30, remaining=29, reset=hour)], await limiter.acquire(), kind="search")
         for number in range(100):
             permit = await limiter.acquire()
-            limiter.hear([Standing(limit=5000, remaining=4999 - number, reset=hour)], permit, kind="core")
+            limiter.hear([LimitStatus(limit=5000, remaining=4999 - number, reset=hour)], permit, kind="core")
             limiter.answered(permit)
         assert clock.monotonic() < 1
         assert (await limiter.usage()).part == 1.0
@@ -227,7 +227,7 @@ async def test_a_named_limit_that_later_answers_refute_is_dropped_where_none_is_
     clock = FakeClock()
     minute = timedelta(minutes=1)
     async with limiter_on(clock, tiers=()) as limiter:
-        limiter.hear([Standing(limit=9, remaining=8, reset=minute)], await limiter.acquire(), kind="list")
+        limiter.hear([LimitStatus(limit=9, remaining=8, reset=minute)], await limiter.acquire(), kind="list")
         await clock.sleep(2)
         for _ in range(40):
             permit = await limiter.acquire()
@@ -241,7 +241,7 @@ async def test_a_server_that_names_more_again_is_believed_at_once() -> None:
     clock = FakeClock()
     async with limiter_on(clock, tiers=parse_tiers("100/20 second")) as limiter:
         for limit, part in ((40, 0.4), (80, 0.8), (100, 1.0)):
-            told = Standing(limit=limit, remaining=limit - 1, reset=timedelta(seconds=20))
+            told = LimitStatus(limit=limit, remaining=limit - 1, reset=timedelta(seconds=20))
             permit = await limiter.acquire()
             limiter.hear([told], permit)
             limiter.answered(permit)
@@ -310,7 +310,7 @@ async def test_limits_named_by_headers_are_shared_and_shown() -> None:
         for _ in range(3):
             permit = await one.acquire()
             one.answered(permit)
-        one.hear([Standing(limit=5, remaining=2, window=timedelta(seconds=10))], permit)
+        one.hear([LimitStatus(limit=5, remaining=2, window=timedelta(seconds=10))], permit)
         await clock.sleep(1.1)
         usage = await other.usage()
         assert (usage.is_learned, usage.tiers) == (True, (TierUsage(amount=5, seconds=10, used=3),))
@@ -323,14 +323,14 @@ async def test_limits_named_by_headers_are_shared_and_shown() -> None:
 @pytest.mark.parametrize(
     "told",
     [
-        Standing(remaining=3, window=timedelta(seconds=10)),
-        Standing(limit=5, remaining=2),
-        Standing(limit=5, remaining=2, reset=timedelta(0)),
-        Standing(limit=5, remaining=2, reset=timedelta(days=366), is_moment=True),
-        Standing(limit=0, window=timedelta(seconds=10)),
+        LimitStatus(remaining=3, window=timedelta(seconds=10)),
+        LimitStatus(limit=5, remaining=2),
+        LimitStatus(limit=5, remaining=2, reset=timedelta(0)),
+        LimitStatus(limit=5, remaining=2, reset=timedelta(days=366), is_moment=True),
+        LimitStatus(limit=0, window=timedelta(seconds=10)),
     ],
 )
-async def test_a_limit_without_a_sensible_window_is_no_limit(told: Standing) -> None:
+async def test_a_limit_without_a_sensible_window_is_no_limit(told: LimitStatus) -> None:
     clock = FakeClock()
     async with limiter_on(clock, tiers=()) as limiter:
         permit = await limiter.acquire()
@@ -407,9 +407,9 @@ class FlakyPermits(MemoryPermits):
     def __init__(self, clock: FakeClock) -> None:
         super().__init__(clock)
         self.up = True
-        self.asks: list[Ask] = []
+        self.asks: list[ExchangeRequest] = []
 
-    def exchange(self, ask: Ask) -> Exchange:
+    def exchange(self, ask: ExchangeRequest) -> ExchangeReply:
         self.asks.append(ask)
         result = super().exchange(ask)
         if not self.up:
@@ -498,7 +498,7 @@ async def test_no_delay_is_measured_where_a_connection_broke() -> None:
     class Recording(MemoryPermits):
         measured = 0
 
-        def exchange(self, ask: Ask) -> Exchange:
+        def exchange(self, ask: ExchangeRequest) -> ExchangeReply:
             self.measured += ask.delays.answers
             return super().exchange(ask)
 

@@ -7,18 +7,18 @@ import pytest
 
 from import_pipeline.rules.liveness import Liveness
 from import_pipeline.rules.sharding import (
-    Bury,
+    FinishRole,
     LaunchShard,
-    Sharded,
+    Reclaim,
+    ShardedImport,
     ShardState,
-    Turn,
     decide_shards,
+    finish_role,
     may_take_lead,
-    turn_of,
 )
 from import_pipeline_tests.support.import_rows import NOON
 
-FOUR = Sharded(wanted=4, is_listed=True, items_left=1000, enough_for_one=10)
+FOUR = ShardedImport(wanted=4, is_listed=True, items_left=1000, enough_for_one=10)
 
 
 def seconds_ago(seconds):
@@ -38,19 +38,19 @@ CASES = {
     "frozen shorter than its lease": (replace(WORKING, liveness=seen(59)), []),
     "silent for a lease": (
         replace(WORKING, liveness=seen(60)),
-        [Bury(number=2, dead_run_id="b"), LaunchShard(number=2)],
+        [Reclaim(number=2, dead_run_id="b"), LaunchShard(number=2)],
     ),
     "its process is gone": (
         replace(WORKING, liveness=seen(1, alive=False)),
-        [Bury(number=2, dead_run_id="b"), LaunchShard(number=2)],
+        [Reclaim(number=2, dead_run_id="b"), LaunchShard(number=2)],
     ),
     "gone, and so were three before it": (
         replace(WORKING, liveness=seen(60), launches=4),
-        [Bury(number=2, dead_run_id="b")],
+        [Reclaim(number=2, dead_run_id="b")],
     ),
     "gone for the third time": (
         replace(WORKING, liveness=seen(60), launches=3),
-        [Bury(number=2, dead_run_id="b"), LaunchShard(number=2)],
+        [Reclaim(number=2, dead_run_id="b"), LaunchShard(number=2)],
     ),
     "asked for a moment ago": (ShardState(number=2, launches=1, run_requested_at=seconds_ago(59)), []),
     "asked for, and nothing came of it": (
@@ -96,7 +96,7 @@ def test_no_shard_is_launched_where_it_would_find_nothing_to_do(one):
 
 def test_the_dead_are_buried_even_where_nobody_takes_their_place():
     dead = replace(WORKING, number=3, liveness=seen(60), run_id="c")
-    assert decide_shards(replace(FOUR, items_left=0), [WORKING, dead], NOON) == [Bury(number=3, dead_run_id="c")]
+    assert decide_shards(replace(FOUR, items_left=0), [WORKING, dead], NOON) == [Reclaim(number=3, dead_run_id="c")]
 
 
 def test_shards_go_on_after_a_pause_and_while_the_list_does_not_tell_how_long_it_is():
@@ -125,18 +125,18 @@ def test_a_shard_takes_the_lead_of_a_worker_that_is_gone(lead, more, taken):
 
 #: me, (others that live) -> what I do with nothing left
 TURNS = {
-    "alone": ({1}, {}, Turn.END),
-    "the lead waits for its shards": ({1}, {2: True, 3: False}, Turn.WAIT),
-    "the lead is the last": ({1}, {2: False, 3: False}, Turn.END),
-    "a shard leaves the end to the lead": ({3}, {1: True, 2: False}, Turn.LEAVE),
-    "of two shards without a lead the first waits": ({2}, {1: False, 3: True}, Turn.WAIT),
-    "and the second leaves": ({3}, {1: False, 2: True}, Turn.LEAVE),
-    "the last shard ends it": ({3}, {1: False, 2: False, 3: True}, Turn.END),
-    "a shard that leads waits for the others": ({1, 3}, {1: True, 2: True, 3: True}, Turn.WAIT),
-    "and ends it as the last, though its own place is taken": ({1, 3}, {1: True, 2: False, 3: True}, Turn.END),
+    "alone": ({1}, {}, FinishRole.END),
+    "the lead waits for its shards": ({1}, {2: True, 3: False}, FinishRole.WAIT),
+    "the lead is the last": ({1}, {2: False, 3: False}, FinishRole.END),
+    "a shard leaves the end to the lead": ({3}, {1: True, 2: False}, FinishRole.LEAVE),
+    "of two shards without a lead the first waits": ({2}, {1: False, 3: True}, FinishRole.WAIT),
+    "and the second leaves": ({3}, {1: False, 2: True}, FinishRole.LEAVE),
+    "the last shard ends it": ({3}, {1: False, 2: False, 3: True}, FinishRole.END),
+    "a shard that leads waits for the others": ({1, 3}, {1: True, 2: True, 3: True}, FinishRole.WAIT),
+    "and ends it as the last, though its own place is taken": ({1, 3}, {1: True, 2: False, 3: True}, FinishRole.END),
 }
 
 
 @pytest.mark.parametrize(("me", "others", "turn"), TURNS.values(), ids=TURNS)
 def test_the_living_worker_of_the_lowest_number_ends_the_import(me, others, turn):
-    assert turn_of(me, others) is turn
+    assert finish_role(me, others) is turn

@@ -2,20 +2,20 @@
 
 import pytest
 
-from import_pipeline.rules.store_outage import Leave, next_leave
+from import_pipeline.rules.store_outage import Release, next_leave
 
 #: the leave before, requests sent by now, whether a run was asked for since -> the leave now
 CASES = {
-    "the first worker": (None, 0, True, Leave(requests=0)),
+    "the first worker": (None, 0, True, Release(requests=0)),
     "the sensor had the store's answer, the worker had none": (
-        Leave(requests=7),
+        Release(requests=7),
         7,
         True,
-        Leave(requests=7, in_vain=1),
+        Release(requests=7, in_vain=1),
     ),
-    "and again": (Leave(requests=7, in_vain=2), 7, True, Leave(requests=7, in_vain=3)),
-    "a person tries during an outage": (Leave(requests=7, in_vain=1), 7, False, Leave(requests=7, in_vain=1)),
-    "it worked until the next outage": (Leave(requests=7, in_vain=2), 8, True, Leave(requests=8)),
+    "and again": (Release(requests=7, in_vain=2), 7, True, Release(requests=7, in_vain=3)),
+    "a person tries during an outage": (Release(requests=7, in_vain=1), 7, False, Release(requests=7, in_vain=1)),
+    "it worked until the next outage": (Release(requests=7, in_vain=2), 8, True, Release(requests=8)),
 }
 
 

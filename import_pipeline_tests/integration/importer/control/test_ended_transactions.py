@@ -6,13 +6,13 @@ import pytest
 from sqlalchemy import create_engine, event, select, text
 
 from import_pipeline.importer.control import finalize, pruning, requests
-from import_pipeline.importer.control.shard_supervisor import look_after
+from import_pipeline.importer.control.shard_supervisor import supervise_shards
 from import_pipeline.importer.control.unlisted import end_cancelled
 from import_pipeline.importer.lifecycle.acquire import count_heartbeat_as_now
 from import_pipeline.panel.context import Panel
 from import_pipeline.panel.security import Login
 from import_pipeline.tracking import panel_logins
-from import_pipeline.tracking.requests import Wish
+from import_pipeline.tracking.requests import RequestKind
 from import_pipeline.tracking.tables import tracking_metadata
 from import_pipeline_tests.support.lifecycle import ADA, Life, at, empty, items_source
 
@@ -106,8 +106,14 @@ def nothing(life):
 
 #: An action -> what is there before it, and the action itself.
 ACTIONS = {
-    "request": (nothing, lambda life, _: requests.ask(life.installation, life.source, Wish.NEW, by="Ada")),
-    "reschedule": (nothing, lambda life, _: requests.ask(life.installation, life.source, Wish.RESCHEDULE)),
+    "request": (
+        nothing,
+        lambda life, _: requests.request_import(life.installation, life.source, RequestKind.NEW, by="Ada"),
+    ),
+    "reschedule": (
+        nothing,
+        lambda life, _: requests.request_import(life.installation, life.source, RequestKind.RESCHEDULE),
+    ),
     "cancel a scheduled one": (scheduled, lambda life, number: requests.cancel(life.installation, number)),
     "cancel a running one": (running, lambda life, number: requests.cancel(life.installation, number)),
     "retry": (with_a_failure, lambda life, number: requests.retry(life.installation, number)),
@@ -115,7 +121,7 @@ ACTIONS = {
     "finalize": (with_nothing_left, lambda life, number: finalize.finalize(life.installation, number)),
     "prune": (old, lambda life, _: pruning.prune(life.installation, 30, batch=1)),
     "a tick of the sensor": (stalled, lambda life, _: life.tick()),
-    "shards that the sensor launches": (running, lambda life, _: look_after(life.installation, life.source)),
+    "shards that the sensor launches": (running, lambda life, _: supervise_shards(life.installation, life.source)),
     "imports of others that the sensor ends": (
         stalled_and_cancelled,
         lambda life, _: end_cancelled(life.installation, "other"),

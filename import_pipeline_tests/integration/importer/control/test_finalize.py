@@ -9,7 +9,7 @@ from sqlalchemy import select
 from import_pipeline.errors import UsageError
 from import_pipeline.importer.control import finalize as upkeep
 from import_pipeline.importer.control import pruning, requests
-from import_pipeline.importer.lifecycle.acquire import prepare
+from import_pipeline.importer.lifecycle.acquire import find_or_create
 from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.summary import summarize
 from import_pipeline.rules.status import ImportKind, ItemStatus, Trigger
@@ -21,7 +21,7 @@ from import_pipeline_tests.support.lifecycle import BOB, CANCELLED, COMPLETED, F
 def begun(life, worker=BOB, **wishes):
     """An import that runs now."""
     new = new_import(life.source, Trigger.CLI, **wishes)
-    return life.begin(prepare(life.database, life.source, new, life.clock).id, worker)
+    return life.begin(find_or_create(life.database, life.source, new, life.clock).id, worker)
 
 
 def finalize(life, hand):
@@ -161,7 +161,7 @@ def test_only_a_list_that_was_seen_whole_tells_what_is_gone(life, wishes, page, 
         hand.end(ends)
     assert (life.get(hand.row.id).status, gone(life)) == (ends, {})
     with pytest.raises(UsageError, match=f"^import {hand.row.id} did not see its whole list"):
-        upkeep.confirm_gone(life.installation, hand.row.id)
+        upkeep.confirm_removed(life.installation, hand.row.id)
     assert gone(life) == {}
 
 
@@ -181,10 +181,10 @@ def test_more_than_a_fifth_is_gone_only_when_a_person_says_so(life):
     assert told_gone(life, hand) == (0, 3)
     life.go_on(minutes=1)
     life.tick()  # makes a scheduled import, which says nothing of what is gone
-    assert upkeep.confirm_gone(life.installation, hand.row.id) == 3
+    assert upkeep.confirm_removed(life.installation, hand.row.id) == 3
     assert gone(life) == dict.fromkeys(("8", "9", "10"), life.now)
     assert life.actions(hand.row.id)[-1] == "items_gone"
-    assert upkeep.confirm_gone(life.installation, hand.row.id) == 0, "it is done already"
+    assert upkeep.confirm_removed(life.installation, hand.row.id) == 0, "it is done already"
     assert life.actions(hand.row.id).count("items_gone") == 1
     assert told_gone(life, hand) == (3, 0)
 
@@ -197,11 +197,11 @@ def test_an_import_before_the_latest_one_says_nothing_of_what_is_gone_now(life):
     waited_long = life.slot(at(9))
     begun(life).import_all(*numbers(10))
     with pytest.raises(UsageError, match=f"^import {early.row.id} is not the latest of items"):
-        upkeep.confirm_gone(life.installation, early.row.id)
+        upkeep.confirm_removed(life.installation, early.row.id)
     life.go_on(minutes=1)
     last = life.begin(waited_long)
     last.import_all(*numbers(7))
-    assert upkeep.confirm_gone(life.installation, last.row.id) == 3
+    assert upkeep.confirm_removed(life.installation, last.row.id) == 3
 
 
 def test_an_import_before_the_latest_one_says_so_whatever_the_clock_showed(life):
@@ -212,7 +212,7 @@ def test_an_import_before_the_latest_one_says_so_whatever_the_clock_showed(life)
     life.go_on(hours=-4)
     begun(life).import_all(*numbers(10))
     with pytest.raises(UsageError, match=f"^import {early.row.id} is not the latest of items"):
-        upkeep.confirm_gone(life.installation, early.row.id)
+        upkeep.confirm_removed(life.installation, early.row.id)
     assert gone(life) == {}
 
 
@@ -224,7 +224,7 @@ def test_what_a_deleted_import_has_met_is_not_gone_by_an_earlier_one(life):
     last.import_all(*numbers(10))
     requests.delete(life.installation, last.row.id)
     with pytest.raises(UsageError, match=f"^items of items were met after import {early.row.id}: what is gone now"):
-        upkeep.confirm_gone(life.installation, early.row.id)
+        upkeep.confirm_removed(life.installation, early.row.id)
     assert gone(life) == {}
 
 

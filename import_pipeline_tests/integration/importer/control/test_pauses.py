@@ -7,9 +7,9 @@ from import_pipeline.errors import ImportFailed
 from import_pipeline.importer.control.pauses import LIFTED, lift_pause
 from import_pipeline.importer.control.plan import plan_import
 from import_pipeline.importer.installation import open_installation
-from import_pipeline.importer.limiter_usage import Gauges
+from import_pipeline.importer.limiter_usage import UsageReader
 from import_pipeline.ratelimit import open_permits
-from import_pipeline.ratelimit.protocol import SECOND, Ask, Outcome, Settled
+from import_pipeline.ratelimit.protocol import SECOND, ExchangeRequest, Outcome, Settlement
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.testing import CannedTransport
 from import_pipeline.tracking import events, leases
@@ -80,8 +80,8 @@ def refuse(life, wait):
     """A refusal by the API, as another process tells the store."""
     configured = life.installation.settings
     permits = open_permits(configured.redis_url, configured.limits_path)
-    settled = (Settled(permit="p", outcome=Outcome.REFUSED, wait=wait * SECOND),)
-    permits.exchange(Ask(api="items", process="other", tiers=(), settled=settled))
+    settled = (Settlement(permit="p", outcome=Outcome.REFUSED, wait=wait * SECOND),)
+    permits.exchange(ExchangeRequest(api="items", process="other", tiers=(), settled=settled))
     permits.close()
 
 
@@ -95,7 +95,7 @@ def test_an_import_that_waits_for_the_pauses_end_waits_no_longer(life):
     assert (lifted.api, lifted.imports) == ("items", (hand.row.id,))
     assert life.get(hand.row.id).blocked_until is None
     assert life.told(hand.row.id)[-1] == (LIFTED, "Ada lifted the pause of the API: requests may go again.")
-    gauges = Gauges(settings=life.installation.settings, clock=life.clock)
+    gauges = UsageReader(settings=life.installation.settings, clock=life.clock)
     usage = gauges.usage(life.source)
     gauges.close()
     assert usage is not None

@@ -10,19 +10,19 @@ from import_pipeline.errors import ImportCancelled, ImportNotFound, InvalidTrans
 from import_pipeline.importer.control import requests as wishes
 from import_pipeline.importer.control.rescheduling import slot_of
 from import_pipeline.importer.execution.heartbeat import Heartbeat
-from import_pipeline.importer.lifecycle.state import RunFate
+from import_pipeline.importer.lifecycle.state import RunState
 from import_pipeline.rules.status import ImportKind, ImportStatus
 from import_pipeline.sources.items import ImportedItem
 from import_pipeline.tracking import requests, scheduling
 from import_pipeline.tracking.imports import Pulse
-from import_pipeline.tracking.requests import Wish
+from import_pipeline.tracking.requests import RequestKind
 from import_pipeline_tests.support.lifecycle import BOB, CANCELLED, COMPLETED, FAILED, RUNNING, TEN, at
 
 WHO = {"by": "Ada", "reason": "the boss asked"}
 
 
 def ask(life, wish, **more):
-    return wishes.ask(life.installation, life.source, wish, **{**WHO, **more})
+    return wishes.request_import(life.installation, life.source, wish, **{**WHO, **more})
 
 
 def launched(result):
@@ -41,7 +41,7 @@ def written_down(life, **expected):
 def test_new_is_an_extra_import_and_leaves_the_schedule_as_it_is(life, fresh):
     life.tick()
     before = life.story()
-    wish = ask(life, Wish.NEW, fresh=fresh)
+    wish = ask(life, RequestKind.NEW, fresh=fresh)
     written_down(life, id=wish, wish="new", fresh=fresh, handled_at=None, outcome=None, result_import_id=None)
     life.go_on(seconds=5)
     result = life.tick()
@@ -63,7 +63,7 @@ def test_new_is_an_extra_import_and_leaves_the_schedule_as_it_is(life, fresh):
 def test_wishes_go_before_slots_the_oldest_first_and_cancel_none(life):
     slot = life.slot(at(9))
     for who in ("Ada", "Bob", "Cy"):
-        ask(life, Wish.NEW, by=who)
+        ask(life, RequestKind.NEW, by=who)
         life.go_on(seconds=1)
     seen = []
     for _ in range(4):
@@ -78,7 +78,7 @@ def test_wishes_go_before_slots_the_oldest_first_and_cancel_none(life):
 
 def test_a_stopped_schedule_holds_no_wish_back(life):
     life.slot(at(9))
-    ask(life, Wish.NEW)
+    ask(life, RequestKind.NEW)
     [number] = launched(life.tick(schedule_is_on=False))
     assert life.get(number).slot_at is None
 
@@ -87,7 +87,7 @@ def test_a_stopped_schedule_holds_no_wish_back(life):
 def test_reschedule_spends_the_next_slot_and_the_one_after_it_is_filled(life, schedule_is_on):
     on = {"schedule_is_on": schedule_is_on}
     life.tick(**on)
-    ask(life, Wish.RESCHEDULE)
+    ask(life, RequestKind.RESCHEDULE)
     [number] = launched(life.tick(**on))
     row = life.get(number)
     assert (row.trigger, row.slot_at, row.scheduled_at, row.requested_by) == ("reschedule", at(12), TEN, "Ada")
@@ -108,12 +108,12 @@ def test_reschedule_spends_the_next_slot_and_the_one_after_it_is_filled(life, sc
 
 def test_two_people_who_reschedule_within_one_tick_mean_the_same_slot(life):
     life.tick()
-    first = wishes.request_run(life.installation, life.source, Wish.RESCHEDULE, by="Ada")
-    second = wishes.request_run(life.installation, life.source, Wish.RESCHEDULE, by="Bob")
+    first = wishes.request_run(life.installation, life.source, RequestKind.RESCHEDULE, by="Ada")
+    second = wishes.request_run(life.installation, life.source, RequestKind.RESCHEDULE, by="Bob")
     assert (first.already, first.slot_at, second.id) == (None, at(12), first.id)
     assert second.already == f"Request {first.id} of Ada asks for the same: nothing was added."
     [number] = launched(life.tick())
-    third = wishes.request_run(life.installation, life.source, Wish.RESCHEDULE, by="Cy")
+    third = wishes.request_run(life.installation, life.source, RequestKind.RESCHEDULE, by="Cy")
     of_slot = f"Import {number} of the slot of 2030-06-01 12:00 UTC"
     assert third.already == f"{of_slot} was moved to now already: nothing was added."
     life.begin(number).import_all("1")
@@ -129,7 +129,7 @@ def test_requests_written_by_two_processes_at_once_move_one_slot(life):
     """As an older version writes them: without the slot, or both before either is seen."""
     life.tick()
     for who in ("Ada", "Bob"):
-        life.do(requests.ask, "items", Wish.RESCHEDULE, TEN, requested_by=who, slot_at=at(12))
+        life.do(requests.ask, "items", RequestKind.RESCHEDULE, TEN, requested_by=who, slot_at=at(12))
     result = life.tick()
     [number] = launched(result)
     of_slot = f"Import {number} of the slot of 2030-06-01 12:00 UTC"
@@ -143,7 +143,7 @@ def test_requests_written_by_two_processes_at_once_move_one_slot(life):
 def test_a_reschedule_whose_slot_has_begun_by_itself_spends_no_other(life):
     life.tick()
     life.go_on(hours=1, minutes=59)
-    ask(life, Wish.RESCHEDULE)
+    ask(life, RequestKind.RESCHEDULE)
     life.go_on(minutes=2)
     [number] = launched(life.tick())
     assert (life.get(number).slot_at, life.all()[-1].slot_at) == (at(12), at(15))
@@ -151,7 +151,7 @@ def test_a_reschedule_whose_slot_has_begun_by_itself_spends_no_other(life):
 
 def test_a_reschedule_whose_slot_was_cancelled_by_another_person_says_so(life):
     life.tick()
-    ask(life, Wish.RESCHEDULE)
+    ask(life, RequestKind.RESCHEDULE)
     [row] = life.all()
     wishes.cancel(life.installation, row.id, by="Bob")
     result = life.tick()
@@ -162,20 +162,22 @@ def test_a_reschedule_whose_slot_was_cancelled_by_another_person_says_so(life):
 
 def test_a_reschedule_that_waited_for_hours_starts_one_import(life):
     life.tick()
-    ask(life, Wish.RESCHEDULE)
+    ask(life, RequestKind.RESCHEDULE)
     life.go_on(hours=6)
     assert len(launched(life.tick())) == 1
     assert life.all()[-1].slot_at == at(18)
 
 
 def test_two_presses_of_one_person_within_a_tick_are_one_import_and_those_of_two_people_are_two(life):
-    asked = [wishes.request_run(life.installation, life.source, Wish.NEW, by=who) for who in ("Ada", "Ada", "Bob")]
+    asked = [
+        wishes.request_run(life.installation, life.source, RequestKind.NEW, by=who) for who in ("Ada", "Ada", "Bob")
+    ]
     assert [each.already is not None for each in asked] == [False, True, False]
-    other = wishes.request_run(life.installation, life.source, Wish.NEW, fresh=True, by="Ada")
+    other = wishes.request_run(life.installation, life.source, RequestKind.NEW, fresh=True, by="Ada")
     assert other.already is None, "it is not the same"
     life.tick()
     assert [row.requested_by for row in life.all() if row.slot_at is None] == ["Ada", "Bob", "Ada"]
-    assert wishes.request_run(life.installation, life.source, Wish.NEW, by="Ada").already is None, (
+    assert wishes.request_run(life.installation, life.source, RequestKind.NEW, by="Ada").already is None, (
         "that one is carried out"
     )
 
@@ -184,7 +186,9 @@ def test_many_who_reschedule_at_one_moment_make_one_request(life):
     life.tick()
     with ThreadPoolExecutor(6) as pool:
         answers = list(
-            pool.map(lambda who: wishes.request_run(life.installation, life.source, Wish.RESCHEDULE, by=who), "abcdef")
+            pool.map(
+                lambda who: wishes.request_run(life.installation, life.source, RequestKind.RESCHEDULE, by=who), "abcdef"
+            )
         )
     assert sum(each.already is None for each in answers) == 1
     assert len(life.wishes()) == 1
@@ -192,20 +196,20 @@ def test_many_who_reschedule_at_one_moment_make_one_request(life):
 
 def test_a_second_reschedule_while_the_moved_import_runs_means_that_one_unless_it_names_a_slot(life):
     life.tick()
-    ask(life, Wish.RESCHEDULE)
+    ask(life, RequestKind.RESCHEDULE)
     hand = life.launch()
-    second = wishes.request_run(life.installation, life.source, Wish.RESCHEDULE, by="Bob")
+    second = wishes.request_run(life.installation, life.source, RequestKind.RESCHEDULE, by="Bob")
     of_slot = f"Import {hand.row.id} of the slot of 2030-06-01 12:00 UTC"
     assert second.already == (
         f"{of_slot} was moved to now already: nothing was added. "
         "`import-pipeline reschedule items --slot` moves another one."
     )
     hand.import_all("1")
-    third = wishes.request_run(life.installation, life.source, Wish.RESCHEDULE, by="Cy", slot_at=at(12))
+    third = wishes.request_run(life.installation, life.source, RequestKind.RESCHEDULE, by="Cy", slot_at=at(12))
     assert third.already == f"{of_slot} is completed already: nothing was added."
     life.tick()
     assert [row.slot_at for row in life.all()] == [at(12), at(15)]
-    other = wishes.request_run(life.installation, life.source, Wish.RESCHEDULE, by="Cy", slot_at=at(15))
+    other = wishes.request_run(life.installation, life.source, RequestKind.RESCHEDULE, by="Cy", slot_at=at(15))
     assert (other.already, other.slot_at) == (None, at(15))
     [number] = launched(life.tick())
     assert life.get(number).slot_at == at(15)
@@ -214,7 +218,7 @@ def test_a_second_reschedule_while_the_moved_import_runs_means_that_one_unless_i
 def test_two_people_who_name_two_slots_move_both(life):
     life.tick()
     asked = [
-        wishes.request_run(life.installation, life.source, Wish.RESCHEDULE, by="Ada", slot_at=at(hour))
+        wishes.request_run(life.installation, life.source, RequestKind.RESCHEDULE, by="Ada", slot_at=at(hour))
         for hour in (15, 12, 15)
     ]
     assert [(each.already is None, each.slot_at) for each in asked] == [
@@ -230,7 +234,7 @@ def test_two_people_who_name_two_slots_move_both(life):
 @pytest.mark.parametrize("slot_at", [at(13), at(9)])
 def test_what_is_no_slot_to_come_is_refused(life, slot_at):
     with pytest.raises(UsageError, match=r"^items has no slot to come at 2030-06-01"):
-        wishes.request_run(life.installation, life.source, Wish.RESCHEDULE, slot_at=slot_at)
+        wishes.request_run(life.installation, life.source, RequestKind.RESCHEDULE, slot_at=slot_at)
     assert life.wishes() == []
 
 
@@ -247,7 +251,7 @@ def test_a_slot_that_cannot_be_read_is_refused(text):
 
 def test_a_second_reschedule_spends_the_slot_after_it_once_the_first_one_has_ended(life):
     for _ in range(2):
-        ask(life, Wish.RESCHEDULE)
+        ask(life, RequestKind.RESCHEDULE)
         for number in launched(life.tick()):
             life.begin(number).import_all("1")
     life.tick()
@@ -258,7 +262,7 @@ def test_a_second_reschedule_spends_the_slot_after_it_once_the_first_one_has_end
     ]
 
 
-@pytest.mark.parametrize("wish", [Wish.CANCEL, Wish.RETRY, Wish.DELETE])
+@pytest.mark.parametrize("wish", [RequestKind.CANCEL, RequestKind.RETRY, RequestKind.DELETE])
 def test_a_wish_that_names_no_import_is_refused(life, wish):
     with pytest.raises(UsageError, match=f"^{wish}: expected new or reschedule"):
         ask(life, wish)
@@ -294,12 +298,12 @@ def test_a_running_import_is_told_to_end_and_ends_without_a_worker_too(life):
     assert (len(life.wishes()), life.actions(hand.row.id).count("cancel_requested")) == (1, 1)
     with pytest.raises(ImportCancelled, match="cancelled by wish of Ada"):
         heartbeat.beat()
-    result = life.tick(fate_of=lambda run_id: RunFate.GONE)
+    result = life.tick(fate_of=lambda run_id: RunState.GONE)
     assert (launched(result), result.dead_run_ids) == ([], ["run"])
     row = life.get(hand.row.id)
     assert (row.status, row.items_imported_count) == (CANCELLED, 1)
     assert life.item_counts(row.id) == {"completed": 1, "pending": 1}
-    assert launched(life.tick(fate_of=lambda run_id: RunFate.GONE)) == [], "it is not resumed"
+    assert launched(life.tick(fate_of=lambda run_id: RunState.GONE)) == [], "it is not resumed"
 
 
 def test_nobody_is_promised_two_seconds_by_an_import_without_a_worker(life):
@@ -388,7 +392,7 @@ def all_done(life):
 
 def test_what_a_slot_s_import_left_is_retried_although_one_of_a_higher_number_ran_before_it(life):
     waiting = life.slot(at(12))
-    wishes.ask(life.installation, life.source, Wish.NEW)
+    wishes.request_import(life.installation, life.source, RequestKind.NEW)
     life.launch().import_all("1", "2")
     life.go_on(hours=2)
     late = life.launch()

@@ -7,9 +7,9 @@ import pytest
 from import_pipeline.errors import ImportAlreadyRunning, LeaseLost
 from import_pipeline.importer.control import requests
 from import_pipeline.importer.control.scheduling import Launch, is_off_now, slots_to_come
-from import_pipeline.importer.lifecycle.state import RunFate
+from import_pipeline.importer.lifecycle.state import RunState
 from import_pipeline.tracking import leases
-from import_pipeline.tracking.requests import Wish
+from import_pipeline.tracking.requests import RequestKind
 from import_pipeline_tests.support.lifecycle import (
     BOB,
     CANCELLED,
@@ -114,7 +114,7 @@ def test_the_slots_to_come_are_those_that_are_not_spent(life):
     assert life.do(slots_to_come, life.source, life.now, 3) == [at(12), at(15), at(18)]
     life.tick()
     assert life.do(slots_to_come, life.source, life.now, 3) == [at(12), at(15), at(18)]
-    requests.ask(life.installation, life.source, Wish.RESCHEDULE)
+    requests.request_import(life.installation, life.source, RequestKind.RESCHEDULE)
     life.tick()
     assert life.do(slots_to_come, life.source, life.now, 3) == [at(15), at(18), at(21)]
     life.begin(life.all()[0].id).import_all("1")
@@ -189,7 +189,7 @@ def test_a_clock_that_was_ahead_for_two_looks_loses_no_slot(life):
 @pytest.mark.parametrize("ahead", [{"hours": 4}, {"days": 3}])
 def test_a_request_that_a_clock_ahead_has_written_starts_when_the_clock_is_set_back(life, ahead):
     life.go_on(**ahead)
-    requests.ask(life.installation, life.source, Wish.NEW, by="Ada")
+    requests.request_import(life.installation, life.source, RequestKind.NEW, by="Ada")
     [number] = ids_of(life.tick())
     life.go_on(**{unit: -value for unit, value in ahead.items()})
     assert ids_of(life.tick()) == [number], "the run that was asked for then is no recent one"
@@ -287,10 +287,10 @@ def test_a_worker_whose_lease_ran_out_is_replaced_three_times_then_the_import_ha
 
 
 FATES = {
-    "alive": (RunFate.ALIVE, False, [], "is running."),
-    "gone": (RunFate.GONE, False, ["run"], "goes on: its worker is gone (resume 1 of 3 without progress)."),
-    "terminated": (RunFate.CANCELLED, False, [], "was to be cancelled, and its worker is gone."),
-    "gone, and to be cancelled": (RunFate.GONE, True, [], "was to be cancelled, and its worker is gone."),
+    "alive": (RunState.ALIVE, False, [], "is running."),
+    "gone": (RunState.GONE, False, ["run"], "goes on: its worker is gone (resume 1 of 3 without progress)."),
+    "terminated": (RunState.CANCELLED, False, [], "was to be cancelled, and its worker is gone."),
+    "gone, and to be cancelled": (RunState.GONE, True, [], "was to be cancelled, and its worker is gone."),
 }
 
 
@@ -322,7 +322,7 @@ def test_a_pause_is_waited_for_and_going_on_after_it_counts_as_no_resume(life):
     hand.discover("1")
     life.do(leases.write, hand.lease, life.now, blocked_until=at(11))
     hand.leave()
-    gone = {"fate_of": lambda run_id: RunFate.GONE}
+    gone = {"fate_of": lambda run_id: RunState.GONE}
     life.go_on(minutes=59)
     waiting = life.tick(**gone)
     assert (waiting.launches, waiting.sentences[-1]) == (

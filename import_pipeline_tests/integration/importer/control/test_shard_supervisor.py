@@ -8,13 +8,13 @@ from rich.console import Console
 from import_pipeline.cli.output import formatting
 from import_pipeline.errors import LeaseLost, UsageError
 from import_pipeline.importer.control import finalize, requests
-from import_pipeline.importer.control.shard_supervisor import ShardLaunch, look_after
-from import_pipeline.importer.execution.session import Run
-from import_pipeline.importer.execution.shard_worker import carry_out_shard
-from import_pipeline.importer.limiter_usage import Gauges
-from import_pipeline.importer.monitoring.queries import look_at, view_in
+from import_pipeline.importer.control.shard_supervisor import ShardLaunch, supervise_shards
+from import_pipeline.importer.execution.session import ImportRun
+from import_pipeline.importer.execution.shard_worker import execute_shard
+from import_pipeline.importer.limiter_usage import UsageReader
+from import_pipeline.importer.monitoring.queries import import_details, view_in
 from import_pipeline.tracking import imports, leases, shards
-from import_pipeline.tracking.requests import Wish
+from import_pipeline.tracking.requests import RequestKind
 from import_pipeline.tracking.workers import Worker
 from import_pipeline_tests.support.lifecycle import BOB, CANCELLED, Life, items_source
 
@@ -36,7 +36,7 @@ def hand(life):
 
 
 def look(life, queued=()):
-    return look_after(life.installation, life.source, lambda import_id, number: number in queued)
+    return supervise_shards(life.installation, life.source, lambda import_id, number: number in queued)
 
 
 def launched(life, queued=()):
@@ -121,29 +121,29 @@ def test_what_an_ended_import_has_left_is_buried_and_reported_once(hand, life):
 
 
 def test_shards_of_a_request_win_over_the_source_s(life):
-    requests.ask(life.installation, life.source, Wish.NEW, shards=5, by="ada")
+    requests.request_import(life.installation, life.source, RequestKind.NEW, shards=5, by="ada")
     hand = life.launch()
     hand.discover(*IDS)
     assert launched(life) == [2, 3, 4, 5]
 
 
 def a_run(life):
-    return Run(installation=life.installation, source=life.source, worker=BOB)
+    return ImportRun(installation=life.installation, source=life.source, worker=BOB)
 
 
 @pytest.mark.parametrize("number", [0, 1])
 def test_shards_are_numbered_from_two_on(hand, life, number):
     with pytest.raises(UsageError, match=f"shard {number}: expected a number from 2 on"):
-        carry_out_shard(a_run(life), hand.row.id, number)
+        execute_shard(a_run(life), hand.row.id, number)
 
 
 def test_a_shard_joins_only_a_running_import_and_only_a_free_place(hand, life):
     join(hand)
     with pytest.raises(LeaseLost, match=r"shard 2 of import .* is at work elsewhere, or has nothing more to do"):
-        carry_out_shard(a_run(life), hand.row.id, 2)
+        execute_shard(a_run(life), hand.row.id, 2)
     hand.end(CANCELLED)
     with pytest.raises(LeaseLost, match=r"is cancelled: a shard joins a running one"):
-        carry_out_shard(a_run(life), hand.row.id, 3)
+        execute_shard(a_run(life), hand.row.id, 3)
 
 
 def test_finalize_and_cancel_know_that_shards_live(hand, life):
@@ -180,5 +180,5 @@ def test_whoever_looks_sees_which_shards_work(hand, life):
     assert second.endswith(", 7 requests, Dagster run run 2")
     assert third == "asked for, 0 requests, Dagster run -"
     hand.end(CANCELLED)
-    gauges = Gauges(settings=life.installation.settings, clock=life.clock)
-    assert look_at(life.installation, row.id, gauges).shards == found
+    gauges = UsageReader(settings=life.installation.settings, clock=life.clock)
+    assert import_details(life.installation, row.id, gauges).shards == found

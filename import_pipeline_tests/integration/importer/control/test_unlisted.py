@@ -10,7 +10,7 @@ from import_pipeline.importer.control import finalize, requests
 from import_pipeline.importer.control.unlisted import end_cancelled
 from import_pipeline.importer.monitoring.queries import source_of, view_in
 from import_pipeline.settings import load_settings
-from import_pipeline.tracking.requests import Wish
+from import_pipeline.tracking.requests import RequestKind
 from import_pipeline_tests.support.lifecycle import ADA, CANCELLED, FAILED, RUNNING, at
 
 
@@ -87,7 +87,7 @@ def test_the_doctor_names_them(life, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     settings = load_settings({"IMPORT_PIPELINE_SOURCES": "books_only:SOURCES"}, tmp_path)
     hand = life.begin(life.slot(life.now), ADA)
-    requests.ask(life.installation, life.source, Wish.NEW, by="Ada")
+    requests.request_import(life.installation, life.source, RequestKind.NEW, by="Ada")
     mend = "list the source in IMPORT_PIPELINE_SOURCES again, or end it with"
     assert of_unlisted_sources(settings, life.database) == [
         f"import {hand.row.id} of items is running, and its source is not listed: {mend} "

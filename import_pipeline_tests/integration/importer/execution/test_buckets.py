@@ -23,7 +23,7 @@ def begun(life, **asked):
 
 
 def numbered(life, *ids):
-    life.do(item_numbers.number, "items", ids)
+    life.do(item_numbers.assign_numbers, "items", ids)
     with life.database.read() as connection:
         return item_numbers.numbers_of(connection, "items", ids)
 
@@ -57,7 +57,7 @@ def test_a_tally_counts_what_became_of_the_items_of_some_numbers(life):
     hand.succeed([taken["a"], taken["b"], taken["e"]])
     hand.fail([taken["c"]])
     with life.database.read() as connection:
-        tally = item_numbers.tally(connection, hand.row.id, "items", 1, 4)
+        tally = item_numbers.bucket_result(connection, hand.row.id, "items", 1, 4)
     assert (tally, life.item_counts(hand.row.id)[ItemStatus.PROCESSING]) == (
         item_numbers.Tally(completed=2, failed=1),
         2,

@@ -16,10 +16,10 @@ from sqlalchemy import update
 
 from import_pipeline import run_import
 from import_pipeline.errors import ImportAlreadyRunning, ImportInterrupted
-from import_pipeline.importer.execution.run import carry_out
-from import_pipeline.importer.execution.session import Run
+from import_pipeline.importer.execution.run import execute_import
+from import_pipeline.importer.execution.session import ImportRun
 from import_pipeline.importer.installation import open_installation
-from import_pipeline.importer.lifecycle.acquire import prepare
+from import_pipeline.importer.lifecycle.acquire import find_or_create
 from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.rules.resumes import Standing
@@ -194,10 +194,10 @@ def test_no_request_goes_once_the_process_was_told_to_end(home):
     configured = settings(home, "http://api.test")
     with open_installation(configured) as installation:
         source = installation.source("items")
-        row = prepare(installation.database, source, new_import(source, Trigger.CLI), installation.clock)
-        run = Run(installation=installation, source=source, connect=connect, on_api=apis.append)
+        row = find_or_create(installation.database, source, new_import(source, Trigger.CLI), installation.clock)
+        run = ImportRun(installation=installation, source=source, connect=connect, on_api=apis.append)
         with pytest.raises(ImportInterrupted):
-            carry_out(run, row.id)
+            execute_import(run, row.id)
     assert (len(asked), let_go) == (1, [])
 
 

@@ -13,14 +13,14 @@ from import_pipeline.cli.progress_display import remark
 from import_pipeline.errors import LimiterUnavailable
 from import_pipeline.importer.control.scheduling import Launch, tick
 from import_pipeline.importer.execution.limiter_health import EVICTS
-from import_pipeline.importer.execution.run import carry_out
-from import_pipeline.importer.execution.session import Run
+from import_pipeline.importer.execution.run import execute_import
+from import_pipeline.importer.execution.session import ImportRun
 from import_pipeline.importer.execution.usage_share import STATE_LOST
 from import_pipeline.importer.installation import open_installation
-from import_pipeline.importer.lifecycle.acquire import prepare
+from import_pipeline.importer.lifecycle.acquire import find_or_create
 from import_pipeline.importer.lifecycle.create import new_import
-from import_pipeline.importer.limiter_usage import Gauges
-from import_pipeline.importer.monitoring.queries import follow
+from import_pipeline.importer.limiter_usage import UsageReader
+from import_pipeline.importer.monitoring.queries import import_progress
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.rules.status import ImportStatus, Trigger
 from import_pipeline.tracking import events
@@ -55,16 +55,18 @@ class Importing:
     def __init__(self, installation, patience_seconds, trigger=Trigger.CLI):
         self.installation = installation
         self.source = installation.source("items")
-        self.row = prepare(installation.database, self.source, new_import(self.source, trigger), installation.clock)
+        self.row = find_or_create(
+            installation.database, self.source, new_import(self.source, trigger), installation.clock
+        )
         patience = timedelta(seconds=patience_seconds)
         connect = partial(open_api, self.source, installation.settings, installation.clock, store_patience=patience)
-        self._run = Run(installation=installation, source=self.source, connect=connect)
+        self._run = ImportRun(installation=installation, source=self.source, connect=connect)
         self.ended, self.error = None, None
         self._thread = threading.Thread(target=self._carry_out)
 
     def _carry_out(self):
         try:
-            self.ended = carry_out(self._run, self.row.id)
+            self.ended = execute_import(self._run, self.row.id)
         except LimiterUnavailable as error:
             self.error = str(error)
 
@@ -78,8 +80,8 @@ class Importing:
 
     def shown(self):
         """What a bar would say beside its figures."""
-        gauges = Gauges(settings=self.installation.settings, clock=self.installation.clock)
-        view, outlook = follow(self.installation, self.row.id, gauges)
+        gauges = UsageReader(settings=self.installation.settings, clock=self.installation.clock)
+        view, outlook = import_progress(self.installation, self.row.id, gauges)
         gauges.close()
         return remark(view, outlook, self.installation), outlook
 

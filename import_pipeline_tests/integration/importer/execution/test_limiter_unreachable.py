@@ -6,11 +6,11 @@ from functools import partial
 import pytest
 
 from import_pipeline.errors import LeaseLost, LimiterUnavailable
-from import_pipeline.importer.control.shard_supervisor import look_after
-from import_pipeline.importer.execution.run import carry_out
-from import_pipeline.importer.execution.session import Run
-from import_pipeline.importer.execution.shard_worker import carry_out_shard
-from import_pipeline.importer.monitoring.stalled import vacancy_of
+from import_pipeline.importer.control.shard_supervisor import supervise_shards
+from import_pipeline.importer.execution.run import execute_import
+from import_pipeline.importer.execution.session import ImportRun
+from import_pipeline.importer.execution.shard_worker import execute_shard
+from import_pipeline.importer.monitoring.stalled import stalled_import
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.settings import load_settings
 from import_pipeline.tracking import events, imports, shards
@@ -47,17 +47,17 @@ class Divided:
     def _run(self, worker):
         life = self.life
         connect = partial(open_api, life.source, self.worker, life.clock)
-        return Run(installation=life.installation, source=life.source, connect=connect, worker=worker)
+        return ImportRun(installation=life.installation, source=life.source, connect=connect, worker=worker)
 
     def leave(self, import_id):
         """A worker begins the import or goes on with it, has no answer, and leaves it."""
         with pytest.raises(LimiterUnavailable):
-            carry_out(self._run(this_process()), import_id)
+            execute_import(self._run(this_process()), import_id)
 
     def leave_shard(self, import_id):
         """The same of a shard."""
         with pytest.raises(LimiterUnavailable):
-            carry_out_shard(self._run(BOB), import_id, 2)
+            execute_shard(self._run(BOB), import_id, 2)
 
     def told(self, import_id, action=events.PAUSED):
         """The sentences of those events."""
@@ -80,7 +80,7 @@ def test_an_import_whose_workers_the_store_never_answers_fails_after_three_ways_
     assert ["sensor" in said for said in divided.told(number)] == [False, True, True, True]
     assert divided.told(number)[-1].endswith("Yet it answered the sensor, which had asked for this run (3 of 3).")
     with life.database.read() as connection:
-        sequel = vacancy_of(connection, life.get(number), life.source, life.now).sequel
+        sequel = stalled_import(connection, life.get(number), life.source, life.now).sequel
     assert sequel == (
         f"Import {number} stands still: the store of the limits does not answer. If it answers Dagster's sensor, that "
         "ends it as failed; `import-pipeline run items` goes on with it"
@@ -128,7 +128,7 @@ def test_a_worker_whose_import_was_taken_over_meanwhile_does_not_say_that_it_sta
     run = divided._run(this_process())
     run.on_api = lambda api: life.do(imports.take_over, life.get(number), ADA, life.now, None)
     with pytest.raises(LeaseLost):
-        carry_out(run, number)
+        execute_import(run, number)
     assert divided.told(number) == []
     with life.database.read() as connection:
         assert events.waits_for_store(connection, number) is None
@@ -148,7 +148,7 @@ def shared(life, home):
 
 def shards_launched(divided, hand):
     hand.beat()
-    return [launch.number for launch in look_after(divided.life.installation, divided.life.source).launches]
+    return [launch.number for launch in supervise_shards(divided.life.installation, divided.life.source).launches]
 
 
 def test_a_shard_that_the_store_does_not_answer_while_the_lead_works_is_given_up_after_three_ways_back(shared):

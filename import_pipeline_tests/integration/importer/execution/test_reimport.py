@@ -15,10 +15,10 @@ from starlette.routing import Route
 from import_pipeline import ImportableMixin, run_import
 from import_pipeline.errors import LeaseLost
 from import_pipeline.importer.control.requests import retry
-from import_pipeline.importer.execution.run import carry_out
-from import_pipeline.importer.execution.session import Run
+from import_pipeline.importer.execution.run import execute_import
+from import_pipeline.importer.execution.session import ImportRun
 from import_pipeline.importer.installation import open_installation
-from import_pipeline.importer.lifecycle.acquire import prepare
+from import_pipeline.importer.lifecycle.acquire import find_or_create
 from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.rules.status import Trigger
@@ -86,7 +86,7 @@ def test_a_retry_asks_for_what_has_failed_only_and_the_next_import_for_nothing(h
         asked.details()
         with open_installation(configured) as installation:
             made = retry(installation, first.import_id).row
-            summary = carry_out(Run(installation=installation, source=installation.source("items")), made.id)
+            summary = execute_import(ImportRun(installation=installation, source=installation.source("items")), made.id)
         assert counts(summary) == ("completed", 2, 2, 0, 0)
         assert asked.details() == ["5", "6"]
         assert counts(run_import("items", settings=configured)) == ("completed", 20, 0, 20, 0)
@@ -269,7 +269,7 @@ def test_a_fresh_import_that_was_taken_over_does_not_delete_what_its_successor_h
             # As left by a process that was killed before it had a page.
             begun_before = {"fresh": True, "sleeps_before": 0, "slept_before": 0.0}
             new = replace(new_import(source, Trigger.CLI), metadata=begun_before)
-            row = prepare(database, source, new, clock)
+            row = find_or_create(database, source, new, clock)
             with pytest.raises(LeaseLost):
-                carry_out(Run(installation=installation, source=source, connect=connect_late), row.id)
+                execute_import(ImportRun(installation=installation, source=source, connect=connect_late), row.id)
     assert len(rows(configured)) == 5

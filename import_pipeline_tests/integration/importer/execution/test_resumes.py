@@ -10,13 +10,13 @@ from import_pipeline import run_import
 from import_pipeline.errors import HeartbeatFailed, ImportAlreadyRunning, LeaseLost
 from import_pipeline.importer.control import requests
 from import_pipeline.importer.control.scheduling import tick
-from import_pipeline.importer.execution.run import carry_out
-from import_pipeline.importer.execution.session import Run
+from import_pipeline.importer.execution.run import execute_import
+from import_pipeline.importer.execution.session import ImportRun
 from import_pipeline.importer.installation import open_installation
-from import_pipeline.importer.lifecycle.acquire import prepare
+from import_pipeline.importer.lifecycle.acquire import find_or_create
 from import_pipeline.importer.lifecycle.create import new_import
-from import_pipeline.importer.lifecycle.state import Asked, RunFate
-from import_pipeline.importer.lifecycle.take_over import begin
+from import_pipeline.importer.lifecycle.state import RequestedRun, RunState
+from import_pipeline.importer.lifecycle.take_over import start_or_take_over
 from import_pipeline.rules.status import Trigger
 from import_pipeline.tracking import imports, resumes, shards
 from import_pipeline.tracking.leases import Lease
@@ -113,11 +113,11 @@ def test_whatever_breaks_a_run_off_counts_and_three_times_without_progress_end_t
         configured = settings(home, url)
         with open_installation(configured) as installation:
             source = installation.source("items")
-            row = prepare(installation.database, source, new_import(source, Trigger.REQUEST), installation.clock)
+            row = find_or_create(installation.database, source, new_import(source, Trigger.REQUEST), installation.clock)
             runs, launches = 0, [row.id]
             while launches and runs < 20:
                 with pytest.raises(type(error)):
-                    carry_out(Run(installation=installation, source=source, on_api=breaking(error)), row.id)
+                    execute_import(ImportRun(installation=installation, source=source, on_api=breaking(error)), row.id)
                 runs += 1
                 launches = tick(installation, source).launches
     ended = by_id(configured, row.id)
@@ -135,10 +135,10 @@ def test_an_error_in_the_heartbeat_ends_the_work_with_its_reason_and_counts(home
         configured = settings(home, url, ITEMS_LEASE="1", ITEMS_CONCURRENCY="2")
         with open_installation(configured) as installation:
             source, engine = installation.source("items"), installation.database.engine
-            row = prepare(installation.database, source, new_import(source, Trigger.CLI), installation.clock)
+            row = find_or_create(installation.database, source, new_import(source, Trigger.CLI), installation.clock)
             event.listen(engine, "before_cursor_execute", break_heartbeats)
             with pytest.raises(HeartbeatFailed, match="the heartbeat failed: ValueError: odd"):
-                carry_out(Run(installation=installation, source=source), row.id)
+                execute_import(ImportRun(installation=installation, source=source), row.id)
             event.remove(engine, "before_cursor_execute", break_heartbeats)
         left = by_id(configured, row.id)
         assert (left.status, left.pid) == (RUNNING, None), "the next run takes it over at once"
@@ -157,10 +157,12 @@ def test_the_next_command_ends_what_broke_off_too_often_and_imports_anew(home):
         configured = settings(home, url)
         with open_installation(configured) as installation:
             source = installation.source("items")
-            row = prepare(installation.database, source, new_import(source, Trigger.CLI), installation.clock)
+            row = find_or_create(installation.database, source, new_import(source, Trigger.CLI), installation.clock)
             for _ in range(4):
                 with pytest.raises(ValueError, match="odd"):
-                    carry_out(Run(installation=installation, source=source, on_api=breaking(ValueError("odd"))), row.id)
+                    execute_import(
+                        ImportRun(installation=installation, source=source, on_api=breaking(ValueError("odd"))), row.id
+                    )
         summary = run_import("items", settings=configured)
     assert (summary.import_id, summary.status) == (2, "completed")
     assert by_id(configured, 1).status is FAILED
@@ -168,25 +170,25 @@ def test_the_next_command_ends_what_broke_off_too_often_and_imports_anew(home):
 
 def test_the_loser_of_a_race_leaves_no_import(life):
     source, database, clock = life.source, life.database, life.clock
-    ours = [prepare(database, source, new_import(source, Trigger.CLI), clock, worker) for worker in (ADA, BOB)]
-    begin(database, source, ours[0].id, ADA, clock, None)
+    ours = [find_or_create(database, source, new_import(source, Trigger.CLI), clock, worker) for worker in (ADA, BOB)]
+    start_or_take_over(database, source, ours[0].id, ADA, clock, None)
     with pytest.raises(ImportAlreadyRunning):
-        begin(database, source, ours[1].id, BOB, clock, None)
+        start_or_take_over(database, source, ours[1].id, BOB, clock, None)
     assert [row.id for row in life.all()] == [ours[0].id]
 
 
 def test_what_others_have_scheduled_stays_for_them(life):
     source, database, clock = life.source, life.database, life.clock
-    asked = requests.ask(life.installation, source, requests.Wish.NEW, by="ada")
+    asked = requests.request_import(life.installation, source, requests.RequestKind.NEW, by="ada")
     assert asked
     life.tick()
     [scheduled] = [row for row in life.all() if row.slot_at is None]
-    first = prepare(database, source, new_import(source, Trigger.CLI), clock, ADA)
-    second = prepare(database, source, new_import(source, Trigger.UI), clock, ADA)
-    begin(database, source, first.id, ADA, clock, None)
+    first = find_or_create(database, source, new_import(source, Trigger.CLI), clock, ADA)
+    second = find_or_create(database, source, new_import(source, Trigger.UI), clock, ADA)
+    start_or_take_over(database, source, first.id, ADA, clock, None)
     for number in (scheduled.id, second.id):
         with pytest.raises(ImportAlreadyRunning):
-            begin(database, source, number, BOB, clock, None)
+            start_or_take_over(database, source, number, BOB, clock, None)
     kept = [row.id for row in life.all() if row.slot_at is None]
     assert kept == [scheduled.id, first.id, second.id], "BOB made none of them"
 
@@ -213,7 +215,7 @@ def test_a_cancelled_import_that_is_taken_over_sends_nothing(home):
         cancel_a_dead_import(configured, url)
         asked = len(log(url))
         with open_installation(configured) as installation:
-            summary = carry_out(Run(installation=installation, source=installation.source("items")), 1)
+            summary = execute_import(ImportRun(installation=installation, source=installation.source("items")), 1)
         assert len(log(url)) == asked
     assert (summary.status, summary.failure_reason) == ("cancelled", "cancelled by wish of Ada")
 
@@ -224,7 +226,9 @@ def test_the_dagster_run_of_an_import_that_ends_here_is_told(life):
     life.go_on(seconds=life.source.lease + 1)
     requests.cancel(life.installation, hand.row.id, by="Ada")
     heard = []
-    made = prepare(life.database, life.source, new_import(life.source, Trigger.CLI), life.clock, BOB, bury=heard.append)
+    made = find_or_create(
+        life.database, life.source, new_import(life.source, Trigger.CLI), life.clock, BOB, bury=heard.append
+    )
     assert heard == ["dead"]
     assert (life.get(hand.row.id).status, made.id != hand.row.id) == (CANCELLED, True)
     with pytest.raises(LeaseLost):
@@ -236,17 +240,17 @@ def test_a_run_that_waits_in_dagster_s_queue_is_asked_for_once(life):
     [launched] = life.tick().launches
     for _ in range(5):
         life.go_on(seconds=120)
-        assert life.tick(asked=lambda import_id, since: Asked.QUEUED).launches == []
+        assert life.tick(asked=lambda import_id, since: RequestedRun.QUEUED).launches == []
     life.begin(number)
     life.go_on(seconds=life.source.lease)
     [resumed] = life.tick().launches
     assert (launched.import_id, resumed.import_id) == (number, number)
     for _ in range(5):
         life.go_on(seconds=120)
-        result = life.tick(asked=lambda import_id, since: Asked.QUEUED)
+        result = life.tick(asked=lambda import_id, since: RequestedRun.QUEUED)
         assert result.launches == []
         assert f"Import {number} is stalled: its next run waits in Dagster's queue for a free slot." in result.sentences
-    assert len(life.tick(asked=lambda import_id, since: Asked.UNKNOWN).launches) == 1
+    assert len(life.tick(asked=lambda import_id, since: RequestedRun.UNKNOWN).launches) == 1
 
 
 def test_a_resume_whose_run_ends_before_it_begins_counts_and_three_fail_the_import(life):
@@ -255,7 +259,7 @@ def test_a_resume_whose_run_ends_before_it_begins_counts_and_three_fail_the_impo
     launches = 0
     for _ in range(20):
         life.go_on(seconds=120)
-        launches += len(life.tick(asked=lambda import_id, since: Asked.ENDED).launches)
+        launches += len(life.tick(asked=lambda import_id, since: RequestedRun.ENDED).launches)
     row = life.get(number)
     assert (launches, row.status) == (4, FAILED)
     assert "resumed 3 times without progress; at last it broke off: the run that was asked for" in row.failure_reason
@@ -270,7 +274,7 @@ def test_no_resume_is_asked_for_while_a_shard_of_it_lives(life):
     for _ in range(5):
         life.go_on(seconds=50)
         life.do(shards.beat, place, life.now, imports.Pulse())
-        result = life.tick(fate_of=lambda run_id: RunFate.GONE)
+        result = life.tick(fate_of=lambda run_id: RunState.GONE)
         assert result.launches == []
     assert f"Import {number} is running: one of its shards takes the lead over." in result.sentences
     life.go_on(seconds=life.source.lease)

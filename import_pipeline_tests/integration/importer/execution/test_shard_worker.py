@@ -187,7 +187,7 @@ def test_an_import_of_four_is_cancelled_within_two_seconds_and_keeps_what_they_h
             database = Database(configured.database_url)
             with database.write() as connection:
                 wished = time.monotonic()
-                imports.wish_cancel(connection, latest(configured).id, latest(configured).heartbeat_at, "ada")
+                imports.request_cancel(connection, latest(configured).id, latest(configured).heartbeat_at, "ada")
             database.close()
             wait_for(lambda: latest(configured).ended_at)
             to_end = time.monotonic() - wished

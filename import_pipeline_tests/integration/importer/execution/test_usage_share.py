@@ -7,13 +7,13 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
-from import_pipeline.importer.execution.usage_share import Meter
-from import_pipeline.importer.limiter_usage import Gauges
-from import_pipeline.importer.monitoring.queries import follow
+from import_pipeline.importer.execution.usage_share import UsageMeter
+from import_pipeline.importer.limiter_usage import UsageReader
+from import_pipeline.importer.monitoring.queries import import_progress
 from import_pipeline.importer.runtime.api_client import open_api
-from import_pipeline.importer.runtime.context import Work
-from import_pipeline.importer.runtime.stop import Stop
-from import_pipeline.ratelimit.protocol import SECOND, Ask, Outcome, Settled, Wanted
+from import_pipeline.importer.runtime.context import ImportContext
+from import_pipeline.importer.runtime.stop import StopSignal
+from import_pipeline.ratelimit.protocol import SECOND, ExchangeRequest, Outcome, PermitRequest, Settlement
 from import_pipeline.testing import CannedTransport, MemoryPermits
 from import_pipeline.tracking import events
 from import_pipeline_tests.support.lifecycle import Life, items_source
@@ -56,7 +56,7 @@ async def watched(life, store):
     clock, hand = Seconds(life), life.begin(life.slot(life.now))
     configured = life.installation.settings
     async with open_api(life.source, configured, life.clock, CannedTransport({}), permits=store) as api:
-        work = Work(
+        work = ImportContext(
             source=life.source,
             database=life.database,
             row=hand.row,
@@ -64,9 +64,9 @@ async def watched(life, store):
             api=api,
             clock=clock,
             chance=lambda: 0.5,
-            stop=Stop(lambda seconds: None),
+            stop=StopSignal(lambda seconds: None),
         )
-        meter = Meter(api, hand.row)
+        meter = UsageMeter(api, hand.row)
         await meter.start(work)
         watcher = asyncio.create_task(meter.watch(work))
         await clock.begin()
@@ -79,14 +79,16 @@ async def watched(life, store):
 async def test_a_wait_in_progress_is_no_active_time(life: Life):
     """From 2 s on all wait for a place that comes free at 11 s; the worker has told of no sleep yet."""
     store = MemoryPermits(life.clock)
-    gauges = Gauges(settings=life.installation.settings, clock=life.clock, _permits=store)
+    gauges = UsageReader(settings=life.installation.settings, clock=life.clock, _permits=store)
 
     def ask(permit, *settled):
-        wanted = (Wanted(permit=permit, lifetime=30 * SECOND),)
-        store.exchange(Ask(api="items", process="w", tiers=((1, 10 * SECOND),), settled=settled, wanted=wanted))
+        wanted = (PermitRequest(permit=permit, lifetime=30 * SECOND),)
+        store.exchange(
+            ExchangeRequest(api="items", process="w", tiers=((1, 10 * SECOND),), settled=settled, wanted=wanted)
+        )
 
     def shown():
-        figures = follow(life.installation, number, gauges)[0].figures
+        figures = import_progress(life.installation, number, gauges)[0].figures
         return figures.duration_seconds, figures.total_sleep_seconds, figures.active_seconds
 
     async with watched(life, store) as (_, number):
@@ -94,7 +96,7 @@ async def test_a_wait_in_progress_is_no_active_time(life: Life):
         life.go_on(seconds=1)
         assert shown() == (1, 0, 1)
         life.go_on(seconds=1)
-        ask("b", Settled(permit="a", outcome=Outcome.ANSWERED, age=SECOND))
+        ask("b", Settlement(permit="a", outcome=Outcome.ANSWERED, age=SECOND))
         for slept in range(10):
             assert shown() == (2 + slept, slept, 2)
             life.go_on(seconds=1)

@@ -8,9 +8,9 @@ import pytest
 
 from import_pipeline import run_import
 from import_pipeline.importer.installation import open_installation
-from import_pipeline.importer.lifecycle.acquire import is_what_was_asked, prepare
+from import_pipeline.importer.lifecycle.acquire import find_or_create, satisfies
 from import_pipeline.importer.lifecycle.create import new_import
-from import_pipeline.importer.lifecycle.take_over import begin
+from import_pipeline.importer.lifecycle.take_over import start_or_take_over
 from import_pipeline.rules.status import ImportKind, Trigger
 from import_pipeline.tracking import imports, scheduling
 from import_pipeline.tracking.workers import Worker, machine, this_process
@@ -37,7 +37,7 @@ def made(life, starter, **asked):
 
 
 def prepared(life, **asked):
-    return prepare(life.database, life.source, wish(life, **asked), life.clock).id
+    return find_or_create(life.database, life.source, wish(life, **asked), life.clock).id
 
 
 def test_a_run_goes_on_with_the_import_that_a_killed_one_made(life, dead):
@@ -91,10 +91,10 @@ def test_of_runs_at_the_same_moment_one_goes_on_with_the_orphan(life, dead):
 def test_a_run_that_loses_the_race_gives_its_import_back(life):
     slot = life.slot(at(9))
     assert [launch.import_id for launch in life.tick().launches] == [slot]
-    assert life.do(scheduling.give_back, slot, life.now)
+    assert life.do(scheduling.release_run_request, slot, life.now)
     assert [launch.import_id for launch in life.tick().launches] == [slot]  # at once, not after a minute
     life.begin(slot)
-    assert not life.do(scheduling.give_back, slot, life.now)
+    assert not life.do(scheduling.release_run_request, slot, life.now)
 
 
 ASKED = [
@@ -116,15 +116,17 @@ ASKED = [
 @pytest.mark.parametrize(("found", "asked", "is_it"), ASKED)
 def test_a_found_import_is_what_was_asked_if_it_does_all_of_it(life, found, asked, is_it):
     row = life.get(made(life, None, **found))
-    assert is_what_was_asked(row, wish(life, **asked)) is is_it
+    assert satisfies(row, wish(life, **asked)) is is_it
 
 
 def left_behind(configured, worker, **asked):
     """A running import whose worker is gone."""
     with open_installation(configured) as installation:
         source = installation.source("items")
-        row = prepare(installation.database, source, new_import(source, Trigger.CLI, **asked), installation.clock)
-        begin(installation.database, source, row.id, worker, installation.clock, None)
+        row = find_or_create(
+            installation.database, source, new_import(source, Trigger.CLI, **asked), installation.clock
+        )
+        start_or_take_over(installation.database, source, row.id, worker, installation.clock, None)
 
 
 def test_a_dead_selection_is_gone_on_with_before_the_full_import_that_was_asked_for(home, dead):

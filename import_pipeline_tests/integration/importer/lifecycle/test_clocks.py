@@ -11,10 +11,10 @@ from import_pipeline.clock import SystemClock
 from import_pipeline.errors import ImportAlreadyRunning
 from import_pipeline.importer.control import finalize, requests
 from import_pipeline.importer.execution.heartbeat import Heartbeat
-from import_pipeline.importer.lifecycle.acquire import prepare
+from import_pipeline.importer.lifecycle.acquire import find_or_create
 from import_pipeline.importer.lifecycle.create import new_import
-from import_pipeline.importer.lifecycle.take_over import begin
-from import_pipeline.importer.lifecycle.workers import living
+from import_pipeline.importer.lifecycle.take_over import start_or_take_over
+from import_pipeline.importer.lifecycle.workers import worker_states
 from import_pipeline.importer.monitoring.queries import view_in
 from import_pipeline.importer.monitoring.view import as_json
 from import_pipeline.rules.status import Trigger
@@ -75,7 +75,7 @@ def dead():
 
 
 def another(clocked):
-    return prepare(clocked.database, clocked.source, new_import(clocked.source, Trigger.CLI), clocked.clock)
+    return find_or_create(clocked.database, clocked.source, new_import(clocked.source, Trigger.CLI), clocked.clock)
 
 
 @pytest.mark.parametrize("jump", JUMPS)
@@ -143,7 +143,7 @@ def test_a_shard_of_this_host_lives_whatever_the_clock_shows(clocked, jump):
     Heartbeat(clocked.database, lease, clocked.clock, pulse=lambda _: Pulse(), on_end=lambda error: None).beat()
     clocked.clock.set_by = jump
     with clocked.database.read() as connection:
-        found = living(connection, hand.row.id, 60, clocked.now, clocked.clock.monotonic())
+        found = worker_states(connection, hand.row.id, 60, clocked.now, clocked.clock.monotonic())
     assert found[2] is True
 
 
@@ -255,8 +255,8 @@ def test_a_host_whose_clock_is_wrong_is_in_the_history_once(life):
 @pytest.mark.parametrize("jump", JUMPS)
 def test_a_run_begins_whatever_the_clock_showed_when_it_was_asked_for(clocked, jump):
     clocked.clock.set_by = jump
-    requests.ask(clocked.installation, clocked.source, requests.Wish.NEW, by="Ada")
+    requests.request_import(clocked.installation, clocked.source, requests.RequestKind.NEW, by="Ada")
     [launch] = clocked.tick().launches
     clocked.clock.set_by = timedelta(0)
-    row = begin(clocked.database, clocked.source, launch.import_id, ADA, clocked.clock, None)
+    row = start_or_take_over(clocked.database, clocked.source, launch.import_id, ADA, clocked.clock, None)
     assert (row.status, clocked.do(imports.running, "items").id) == (RUNNING, row.id)

@@ -14,9 +14,9 @@ from import_pipeline import run_import
 from import_pipeline.errors import ApiBlocked
 from import_pipeline.importer.control import finalize
 from import_pipeline.importer.execution.run import _pause
-from import_pipeline.importer.execution.session import Run
+from import_pipeline.importer.execution.session import ImportRun
 from import_pipeline.importer.lifecycle import notifications
-from import_pipeline.importer.lifecycle.notifications import tell_people
+from import_pipeline.importer.lifecycle.notifications import send_notices
 from import_pipeline.rules.notifications import TRIES
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.tracking import notifications as notices
@@ -48,7 +48,7 @@ def failed(life, reason="boom"):
 
 
 def tell(life, seconds=5.0):
-    return tell_people(life.installation, life.source, seconds)
+    return send_notices(life.installation, life.source, seconds)
 
 
 def marks(life):
@@ -87,7 +87,7 @@ def test_what_is_told_and_what_is_not(life):
         started(life).import_all("1")
         started(life).end(CANCELLED)
         blocked = started(life)
-        run = Run(installation=life.installation, source=life.source)
+        run = ImportRun(installation=life.installation, source=life.source)
         _pause(run, blocked.lease, ApiBlocked("items", life.now + timedelta(hours=1)))
         assert tell(life) == 2
     assert [(told["occasion"], told["import_id"]) for _, _, told in ear.heard] == [

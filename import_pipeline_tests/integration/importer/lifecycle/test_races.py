@@ -17,11 +17,11 @@ from sqlalchemy import text
 from import_pipeline.errors import ImportAlreadyRunning, InvalidTransition, LeaseLost
 from import_pipeline.importer.control import requests as wishes
 from import_pipeline.importer.lifecycle.create import new_import
-from import_pipeline.importer.lifecycle.take_over import begin
+from import_pipeline.importer.lifecycle.take_over import start_or_take_over
 from import_pipeline.rules.status import ImportStatus, Trigger
 from import_pipeline.tracking import claims, imports, requests, scheduling
 from import_pipeline.tracking.database.engine import Database
-from import_pipeline.tracking.requests import Wish
+from import_pipeline.tracking.requests import RequestKind
 from import_pipeline.tracking.workers import Worker
 from import_pipeline_tests.acceptance.outside import eventually
 from import_pipeline_tests.support.lifecycle import ADA, TEN, Life, at, items_source
@@ -55,16 +55,16 @@ def a_dead_worker(connection, source):
 
 
 def a_wish(connection, source):
-    requests.ask(connection, source.name, Wish.NEW, TEN, requested_by="Ada")
+    requests.ask(connection, source.name, RequestKind.NEW, TEN, requested_by="Ada")
 
 
 def a_moved_slot(connection, source):
-    requests.ask(connection, source.name, Wish.RESCHEDULE, TEN, requested_by="Ada")
+    requests.ask(connection, source.name, RequestKind.RESCHEDULE, TEN, requested_by="Ada")
     return slot(connection, source, 12)
 
 
 def nothing_but_a_wish_to_move(connection, source):
-    requests.ask(connection, source.name, Wish.RESCHEDULE, TEN, requested_by="Ada")
+    requests.ask(connection, source.name, RequestKind.RESCHEDULE, TEN, requested_by="Ada")
 
 
 def slot(connection, source, hour):
@@ -92,7 +92,7 @@ def contend(database, targets, name):
         launched += asked
         for number in {*asked, target} - {None}:
             try:
-                begin(database, life.source, number, worker, life.clock, name)
+                start_or_take_over(database, life.source, number, worker, life.clock, name)
             except (ImportAlreadyRunning, InvalidTransition, LeaseLost):
                 continue
             begun.append(number)
@@ -150,7 +150,7 @@ def test_an_import_that_is_cancelled_while_it_starts_either_runs_or_is_cancelled
     def start(race):
         barrier.wait()
         try:
-            begin(life.database, source_of(race), numbers[race], ADA, life.clock, None)
+            start_or_take_over(life.database, source_of(race), numbers[race], ADA, life.clock, None)
         except (InvalidTransition, LeaseLost):
             return "cancelled"
         return "running"

@@ -2,7 +2,7 @@
 
 from import_pipeline.importer.control import requests
 from import_pipeline.tracking import events
-from import_pipeline.tracking.requests import Wish
+from import_pipeline.tracking.requests import RequestKind
 from import_pipeline_tests.support.lifecycle import ADA, BOB
 
 
@@ -12,7 +12,7 @@ def told(life, hand):
 
 
 def test_that_an_import_was_asked_for_is_told_once(life):
-    requests.ask(life.installation, life.source, Wish.NEW, by="Ada")
+    requests.request_import(life.installation, life.source, RequestKind.NEW, by="Ada")
     hand = life.launch()
     assert told(life, hand) == [
         "Asked for by Ada.",

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from import_pipeline.importer.installation import open_installation
-from import_pipeline.importer.limiter_usage import Gauges
-from import_pipeline.importer.monitoring.queries import follow
+from import_pipeline.importer.limiter_usage import UsageReader
+from import_pipeline.importer.monitoring.queries import import_progress
 from import_pipeline.importer.run_import import run_import
 from import_pipeline.tracking import imports
 from import_pipeline_tests.support.imports import demo_api, settings
@@ -36,13 +36,13 @@ def _watch(watched):
     """Part done in per cent -> how long the import was then said to take in all; and what it took."""
     foreseen = {}
     with open_installation(watched) as installation:
-        gauges = Gauges(settings=watched, clock=installation.clock)
+        gauges = UsageReader(settings=watched, clock=installation.clock)
         while True:
             time.sleep(0.1)
             with installation.database.read() as connection:
                 if not imports.latest(connection, limit=1):
                     continue
-            view, outlook = follow(installation, 1, gauges)
+            view, outlook = import_progress(installation, 1, gauges)
             for part in (25, 50, 75):
                 if part not in foreseen and outlook and outlook.eta_seconds and (view.percent or 0) >= part:
                     foreseen[part] = view.figures.duration_seconds + outlook.eta_seconds

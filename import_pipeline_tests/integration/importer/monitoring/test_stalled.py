@@ -9,10 +9,10 @@ import pytest
 from import_pipeline.cli import doctor_checks
 from import_pipeline.importer.control import finalize, requests
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.limiter_usage import SLEEPS_BEFORE, SLEPT_BEFORE, Gauges
+from import_pipeline.importer.limiter_usage import SLEEPS_BEFORE, SLEPT_BEFORE, UsageReader
 from import_pipeline.importer.monitoring.queries import view_in
-from import_pipeline.importer.monitoring.stalled import Vacancy, vacancy_of
-from import_pipeline.ratelimit.protocol import SECOND, Ask, Wanted
+from import_pipeline.importer.monitoring.stalled import StalledImport, stalled_import
+from import_pipeline.ratelimit.protocol import SECOND, ExchangeRequest, PermitRequest
 from import_pipeline.settings import load_settings
 from import_pipeline.testing import MemoryPermits
 from import_pipeline.tracking import events, imports, leases, shards
@@ -38,7 +38,7 @@ def begun(life, worker=ADA):
 
 def vacancy(life, hand, *, listed=True):
     with life.database.read() as connection:
-        return vacancy_of(connection, life.get(hand.row.id), life.source if listed else None, life.now)
+        return stalled_import(connection, life.get(hand.row.id), life.source if listed else None, life.now)
 
 
 def test_what_has_a_worker_or_does_not_run_has_no_vacancy(life):
@@ -52,12 +52,12 @@ def test_what_has_a_worker_or_does_not_run_has_no_vacancy(life):
 def test_a_process_of_this_machine_that_is_gone_is_told_at_once(life, dead):
     hand = begun(life, dead)
     gone = f"process {dead.pid} on {machine()} is gone"
-    assert vacancy(life, hand) == Vacancy(
+    assert vacancy(life, hand) == StalledImport(
         gone=gone, sequel=f"{GOES_ON} (resume 1 of 3 without progress)", since=life.now
     )
     ends = f"`import-pipeline cancel {hand.row.id}` ends it"
     no_source = f"Its source is not listed any more, so it is not resumed; {ends}"
-    assert vacancy(life, hand, listed=False) == Vacancy(gone=gone, sequel=no_source, since=life.now)
+    assert vacancy(life, hand, listed=False) == StalledImport(gone=gone, sequel=no_source, since=life.now)
     for resume in (2, 3):
         life.begin(hand.row.id, dead)
         assert vacancy(life, hand).sequel == f"{GOES_ON} (resume {resume} of 3 without progress)"
@@ -93,7 +93,7 @@ def test_a_process_that_left_in_order_costs_no_resume(life):
     hand = begun(life)
     hand.leave()
     gone = "its process has left it to another one"
-    assert vacancy(life, hand) == Vacancy(gone=gone, sequel=GOES_ON, since=life.now)
+    assert vacancy(life, hand) == StalledImport(gone=gone, sequel=GOES_ON, since=life.now)
 
 
 def test_what_is_to_be_cancelled_or_pauses_or_is_about_to_go_on_says_so(life):
@@ -144,12 +144,12 @@ def test_the_time_since_a_worker_was_last_heard_of_is_away_time_as_soon_as_it_is
 
 def test_a_wait_that_goes_on_without_its_worker_is_away_time(life, dead):
     store = MemoryPermits(life.clock)
-    gauges = Gauges(settings=life.installation.settings, clock=life.clock, _permits=store)
+    gauges = UsageReader(settings=life.installation.settings, clock=life.clock, _permits=store)
     hand = begun(life, dead)
     life.do(leases.write, hand.lease, life.now, metadata={SLEEPS_BEFORE: 0, SLEPT_BEFORE: 0.0})
     for permit in "ab":
-        wanted = (Wanted(permit=permit, lifetime=30 * SECOND),)
-        store.exchange(Ask(api="items", process="w", tiers=((1, 10 * SECOND),), wanted=wanted))
+        wanted = (PermitRequest(permit=permit, lifetime=30 * SECOND),)
+        store.exchange(ExchangeRequest(api="items", process="w", tiers=((1, 10 * SECOND),), wanted=wanted))
     life.go_on(seconds=5)
     assert seconds(life, hand, gauges) == (0, 0, 5)
 

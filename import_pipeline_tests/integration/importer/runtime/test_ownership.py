@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import update
 
-from import_pipeline.importer.runtime.ownership import Assurance, ClaimLost
+from import_pipeline.importer.runtime.ownership import ClaimLost, Ownership
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.testing import FakeClock
 from import_pipeline.tracking.tables import import_item_statuses as statuses
@@ -47,7 +47,7 @@ def pause(clock):
 @pytest.mark.parametrize("stand_still", [lambda clock: clock.advance(61), pause], ids=["frozen", "paused machine"])
 async def test_a_worker_in_doubt_waits_for_its_next_heartbeat(stand_still):
     clock, beats = PausedClock(TEN), []
-    assurance = Assurance(clock, lease_seconds=60)
+    assurance = Ownership(clock, lease_seconds=60)
     assurance.beat_now = lambda: beats.append(clock.now())
     await assurance.confirm(1)
     assert beats == []
@@ -62,7 +62,7 @@ async def test_a_worker_in_doubt_waits_for_its_next_heartbeat(stand_still):
 @pytest.mark.anyio
 async def test_what_was_lost_meanwhile_is_not_sent_for_and_what_is_claimed_anew_is():
     clock = FakeClock(TEN)
-    assurance = Assurance(clock, lease_seconds=60)
+    assurance = Ownership(clock, lease_seconds=60)
     clock.advance(61)
     assurance.renewed(assurance.moment(), held=[1, 2])
     assurance.took([4])
@@ -75,7 +75,7 @@ async def test_what_was_lost_meanwhile_is_not_sent_for_and_what_is_claimed_anew_
 @pytest.mark.anyio
 async def test_a_worker_that_stood_still_within_its_heartbeat_is_in_doubt_after_it():
     clock = FakeClock(TEN)
-    assurance = Assurance(clock, lease_seconds=60)
+    assurance = Ownership(clock, lease_seconds=60)
     began = assurance.moment()
     clock.advance(61)
     assurance.renewed(began)
@@ -88,7 +88,7 @@ async def test_a_worker_that_stood_still_within_its_heartbeat_is_in_doubt_after_
 @pytest.mark.anyio
 async def test_a_worker_that_never_stood_still_is_never_in_doubt():
     clock = FakeClock(TEN)
-    assurance = Assurance(clock, lease_seconds=3)
+    assurance = Ownership(clock, lease_seconds=3)
     for beat in range(20):
         clock.advance(1)
         assurance.renewed(assurance.moment())

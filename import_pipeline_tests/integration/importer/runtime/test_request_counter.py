@@ -7,13 +7,13 @@ import httpx
 import pytest
 
 from import_pipeline.importer.execution.heartbeat import Heartbeat
-from import_pipeline.importer.execution.run import carry_out
-from import_pipeline.importer.execution.session import Run
+from import_pipeline.importer.execution.run import execute_import
+from import_pipeline.importer.execution.session import ImportRun
 from import_pipeline.importer.installation import open_installation
-from import_pipeline.importer.lifecycle.acquire import prepare
+from import_pipeline.importer.lifecycle.acquire import find_or_create
 from import_pipeline.importer.lifecycle.create import new_import
-from import_pipeline.importer.runtime.api_client import Tally, open_api
-from import_pipeline.importer.runtime.request_counter import Uncounted
+from import_pipeline.importer.runtime.api_client import RequestTally, open_api
+from import_pipeline.importer.runtime.request_counter import PendingCounts
 from import_pipeline.rules.status import Trigger
 from import_pipeline.sources.items import ImportedItem
 from import_pipeline.testing import CannedTransport
@@ -47,8 +47,8 @@ def take_in_vain(database, uncounted):
 
 
 def test_what_is_taken_is_gone_and_what_was_taken_in_vain_is_there_again(life):
-    tally = Tally()
-    uncounted = Uncounted(tally)
+    tally = RequestTally()
+    uncounted = PendingCounts(tally)
     tally.observe(200)
     tally.observe(429)
     with pytest.raises(Rolled):
@@ -60,8 +60,8 @@ def test_what_is_taken_is_gone_and_what_was_taken_in_vain_is_there_again(life):
 
 
 def test_heartbeats_count_nothing_twice_and_let_no_item_come_before_its_request(hand):
-    life, tally = hand.life, Tally()
-    uncounted = Uncounted(tally)
+    life, tally = hand.life, RequestTally()
+    uncounted = PendingCounts(tally)
     seen, over = [], threading.Event()
     heartbeat = Heartbeat(
         life.database,
@@ -114,9 +114,9 @@ def test_what_was_sent_last_is_counted_also_where_the_limits_store_is_away_at_th
 
     with open_installation(settings(home, "http://api.test")) as installation:
         source = installation.source("items")
-        row = prepare(installation.database, source, new_import(source, Trigger.CLI), installation.clock)
+        row = find_or_create(installation.database, source, new_import(source, Trigger.CLI), installation.clock)
         api = partial(
             open_api, source, installation.settings, installation.clock, CannedTransport(answer), permits=store
         )
-        summary = carry_out(Run(installation=installation, source=source, connect=api), row.id)
+        summary = execute_import(ImportRun(installation=installation, source=source, connect=api), row.id)
     assert (summary.status, summary.requests_count) == ("completed", 2), summary.failure_reason

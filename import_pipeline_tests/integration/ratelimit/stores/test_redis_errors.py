@@ -10,7 +10,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from import_pipeline.errors import LimiterUnavailable
 from import_pipeline.ratelimit import open_permits
-from import_pipeline.ratelimit.protocol import Ask, StoreError
+from import_pipeline.ratelimit.protocol import ExchangeRequest, StoreError
 from import_pipeline.ratelimit.stores.redis_errors import store_error
 from import_pipeline.ratelimit.stores.redis_health import inspect_redis
 from import_pipeline_tests.redis_cluster import cluster_url
@@ -29,7 +29,7 @@ def failure(url: str) -> StoreError:
     """What the store of permits at that address raises."""
     permits = open_permits(url, Path())
     with pytest.raises(StoreError) as caught:
-        permits.exchange(Ask(api="x", process="1", tiers=((5, 1_000_000),)))
+        permits.exchange(ExchangeRequest(api="x", process="1", tiers=((5, 1_000_000),)))
     permits.close()
     return caught.value
 
@@ -48,7 +48,7 @@ def test_a_password_that_is_missing_or_wrong(server: RedisServer) -> None:
     assert said(failure(f"redis://somebody:right-one@{address}")) == refused
     with pytest.raises(LimiterUnavailable, match="wants a password"):
         inspect_redis(server.url())
-    open_permits(f"redis://:right-one@{address}", Path()).exchange(Ask(api="x", process="1", tiers=()))
+    open_permits(f"redis://:right-one@{address}", Path()).exchange(ExchangeRequest(api="x", process="1", tiers=()))
 
 
 def test_a_user_without_the_right_to_run_the_script(server: RedisServer) -> None:

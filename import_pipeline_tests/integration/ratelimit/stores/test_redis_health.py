@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from import_pipeline.errors import LimiterUnavailable
-from import_pipeline.ratelimit.stores.redis_health import inspect_redis, weaknesses
+from import_pipeline.ratelimit.stores.redis_health import inspect_redis, warnings
 
 
 @pytest.fixture
@@ -31,14 +31,14 @@ def test_a_server_that_evicts_and_keeps_nothing_is_known_by_it(server, redis_url
         False,
     )
     assert state.seconds == pytest.approx(time.time(), abs=5)
-    assert len(weaknesses(state)) == 2
+    assert len(warnings(state)) == 2
 
 
 def test_a_server_with_snapshots_and_no_eviction_is_sound(server, redis_url):
     server.config_set("maxmemory", "100mb")
     server.config_set("maxmemory-policy", "noeviction")
     server.config_set("save", "3600 1")
-    assert weaknesses(inspect_redis(redis_url)) == []
+    assert warnings(inspect_redis(redis_url)) == []
 
 
 def test_a_server_that_does_not_answer_is_told_without_its_password():

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from import_pipeline.ratelimit.protocol import Ask, Exchange
+from import_pipeline.ratelimit.protocol import ExchangeReply, ExchangeRequest
 from import_pipeline.testing import MemoryPermits
 from import_pipeline_tests.support.limiter_stories import FakeTimeRedis, VirtualTime, sqlite_store
 from import_pipeline_tests.support.unknown_limits import UnknownServer, Window, import_all
@@ -16,9 +16,9 @@ from import_pipeline_tests.support.virtual_time import LoopClock, leap
 class Recorded(MemoryPermits):
     """A store that keeps what it was asked, when, and what it answered."""
 
-    steps: list[tuple[int, Ask, Exchange]]
+    steps: list[tuple[int, ExchangeRequest, ExchangeReply]]
 
-    def exchange(self, ask: Ask) -> Exchange:
+    def exchange(self, ask: ExchangeRequest) -> ExchangeReply:
         now = self._micros()
         answer = super().exchange(ask)
         self.steps.append((now, ask, answer))

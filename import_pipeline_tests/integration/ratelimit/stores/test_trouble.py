@@ -12,7 +12,7 @@ import pytest
 
 from import_pipeline.errors import LimiterUnavailable
 from import_pipeline.ratelimit import Limiter, open_permits, parse_tiers
-from import_pipeline.ratelimit.protocol import SECOND, Ask, Outcome, Settled, StoreError, Wanted
+from import_pipeline.ratelimit.protocol import SECOND, ExchangeRequest, Outcome, PermitRequest, Settlement, StoreError
 from import_pipeline.ratelimit.stores.redis import RedisPermits
 from import_pipeline_tests.support.child_server import free_port
 from import_pipeline_tests.support.database_servers import RedisServer
@@ -30,9 +30,9 @@ def own_redis() -> Iterator[RedisServer]:
         yield server
 
 
-def ask(names: str, *settled: Settled, process: str = "1") -> Ask:
-    wanted = tuple(Wanted(permit=name, lifetime=30 * SECOND) for name in names)
-    return Ask(api="x", process=process, tiers=WINDOWS, wanted=wanted, settled=settled)
+def ask(names: str, *settled: Settlement, process: str = "1") -> ExchangeRequest:
+    wanted = tuple(PermitRequest(permit=name, lifetime=30 * SECOND) for name in names)
+    return ExchangeRequest(api="x", process=process, tiers=WINDOWS, wanted=wanted, settled=settled)
 
 
 @pytest.mark.anyio
@@ -136,7 +136,7 @@ def test_a_servers_clock_that_is_set_grants_nothing(redis_url: str, step: int) -
     permits = FakeTimeRedis(redis_url, clock)
     permits._time = server
     assert len(permits.exchange(ask("abcde")).starts) == 5
-    answers = [Settled(permit=name, outcome=Outcome.ANSWERED) for name in "abcde"]
+    answers = [Settlement(permit=name, outcome=Outcome.ANSWERED) for name in "abcde"]
     permits.exchange(ask("", *answers))
     clock.now += SECOND
     server.now += SECOND + step * SECOND
@@ -154,7 +154,7 @@ def test_a_reboot_grants_nothing_and_loses_only_the_time_it_took(tmp_path: Path)
     time_, boots = VirtualTime(), ["one"]
     permits = sqlite_store(tmp_path / "limits.db", time_, lambda: boots[0])
     permits.exchange(ask("abcde"))
-    permits.exchange(ask("", *(Settled(permit=name, outcome=Outcome.ANSWERED) for name in "abcde")))
+    permits.exchange(ask("", *(Settlement(permit=name, outcome=Outcome.ANSWERED) for name in "abcde")))
     time_.now += 4 * SECOND
     permits.exchange(ask(""))
     permits.close()
@@ -194,9 +194,9 @@ def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
 
 def test_every_key_expires_and_lives_on_one_node_of_a_cluster(redis_url: str) -> None:
     permits = RedisPermits(f"permits+{redis_url}")
-    wanted = (Wanted(permit="p", lifetime=SECOND),)
+    wanted = (PermitRequest(permit="p", lifetime=SECOND),)
     tiers = (*WINDOWS, (100, 86_400 * SECOND))
-    permits.exchange(Ask(api="a {weird} api", process="1", tiers=tiers, concurrent=5, wanted=wanted))
+    permits.exchange(ExchangeRequest(api="a {weird} api", process="1", tiers=tiers, concurrent=5, wanted=wanted))
     client = permits.get_connection()
     keys = sorted(client.keys("*"))
     kinds = (b"counts", b"flying", b"permits", b"state")

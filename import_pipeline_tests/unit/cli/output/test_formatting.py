@@ -20,7 +20,7 @@ from import_pipeline.cli.output.formatting import (
 )
 from import_pipeline.cli.progress_display import line
 from import_pipeline.importer.control.plan import Plan
-from import_pipeline.importer.monitoring.stalled import Vacancy
+from import_pipeline.importer.monitoring.stalled import StalledImport
 from import_pipeline.importer.monitoring.view import as_json, view_of
 from import_pipeline.importer.summary import summarize
 from import_pipeline.rules.status import ImportStatus
@@ -101,7 +101,7 @@ def test_what_is_due_or_overdue_or_has_no_worker_is_listed_so():
     assert " due " in printed(print_list, [view_of(late, "", later)], ["items"])
     assert " overdue " in printed(print_list, [view_of(late, "", later + timedelta(seconds=1))], ["items"])
     left = an_import(started_at=NOON, status=ImportStatus.RUNNING)
-    nobody = Vacancy(gone="process 7 on a is gone", sequel="Somebody goes on with it", since=NOON)
+    nobody = StalledImport(gone="process 7 on a is gone", sequel="Somebody goes on with it", since=NOON)
     view = view_of(left, "", NOON, nobody)
     assert " no worker " in printed(print_list, [view], ["items"])
     told = printed(print_details, view, [], [], [])

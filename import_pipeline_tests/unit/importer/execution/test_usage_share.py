@@ -2,7 +2,7 @@
 
 import pytest
 
-from import_pipeline.importer.limiter_usage import SLEEPS_BEFORE, SLEPT_BEFORE, metered
+from import_pipeline.importer.limiter_usage import SLEEPS_BEFORE, SLEPT_BEFORE, with_current_usage
 from import_pipeline.ratelimit import Usage
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking.imports import RESUMED_AFTER
@@ -27,5 +27,5 @@ def usage(sleeps, slept_seconds):
 )
 def test_sleep_counts_until_now_where_that_is_known(metadata, counters, expected):
     row = an_import(status=ImportStatus.RUNNING, rate_limit_sleeps_count=4, total_sleep_seconds=8.0, metadata=metadata)
-    now = metered(row, counters)
+    now = with_current_usage(row, counters)
     assert (now.rate_limit_sleeps_count, now.total_sleep_seconds) == expected

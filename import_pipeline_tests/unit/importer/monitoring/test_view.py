@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from import_pipeline.importer.monitoring.stalled import Vacancy
-from import_pipeline.importer.monitoring.view import as_json, left_of, outlook_of, view_of
+from import_pipeline.importer.monitoring.stalled import StalledImport
+from import_pipeline.importer.monitoring.view import as_json, forecast_of, left_of, view_of
 from import_pipeline.ratelimit import TierUsage, Usage
 from import_pipeline.rules.status import ImportKind, ImportStatus
 from import_pipeline.tracking.items import Remaining
@@ -27,7 +27,7 @@ HALF_WAY = an_import(
 )
 
 
-NOBODY = Vacancy(gone="process 7 on a is gone", sequel="Somebody goes on with it", since=NOON)
+NOBODY = StalledImport(gone="process 7 on a is gone", sequel="Somebody goes on with it", since=NOON)
 
 
 def after(seconds):
@@ -85,7 +85,7 @@ def outlook(row=HALF_WAY, now=10, **changed):
         tiers=(TierUsage(amount=50, seconds=2, used=4), TierUsage(amount=200, seconds=10, used=200)),
     )
     values = {"limits": LIMITS, "per_page": 100, "finished_at": [], "usage": usage, "now": after(now)}
-    return outlook_of(
+    return forecast_of(
         view_of(row, LIMITS, after(now), changed.pop("vacancy", None)),
         values.pop("remaining", changed.pop("remaining", remaining())),
         **values | changed,

@@ -7,7 +7,7 @@ import pytest
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import HookFailed
-from import_pipeline.importer.runtime.api_client import Cost, Tally
+from import_pipeline.importer.runtime.api_client import RequestCost, RequestTally
 
 
 class Weighed:
@@ -22,18 +22,18 @@ class Weighed:
         return self._cost
 
 
-def cost_of(value: Any, tally: Tally) -> int:
-    return Cost(cast(ImportSource, Weighed(value)), tally)(httpx.Request("GET", "https://api.test/"))
+def cost_of(value: Any, tally: RequestTally) -> int:
+    return RequestCost(cast(ImportSource, Weighed(value)), tally)(httpx.Request("GET", "https://api.test/"))
 
 
 def test_costs_are_counted_once_for_each_request() -> None:
-    tally = Tally()
+    tally = RequestTally()
     assert [cost_of(value, tally) for value in (1, 5, 3)] == [1, 5, 3]
     assert tally.mean_cost == 3
-    assert Tally().mean_cost == 1
+    assert RequestTally().mean_cost == 1
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, "2", None, True, float("nan"), 10**400])
 def test_a_cost_that_is_none_names_the_source_and_the_method(value: Any) -> None:
     with pytest.raises(HookFailed, match=r"Weighed\.cost must return a whole number from 1, got"):
-        cost_of(value, Tally())
+        cost_of(value, RequestTally())

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from import_pipeline.importer.runtime.circuit import Gate
+from import_pipeline.importer.runtime.circuit import Circuit
 from import_pipeline.testing import FakeClock
 
 pytestmark = pytest.mark.anyio
@@ -18,7 +18,7 @@ class Api:
         self.works_at = works_at
         self.told = []
         self.asked = []
-        self.gate = Gate(self.clock, lambda: 0.0, self.tell)
+        self.gate = Circuit(self.clock, lambda: 0.0, self.tell)
 
     async def tell(self, reason, seconds):
         self.told.append((reason, seconds))

@@ -8,28 +8,28 @@ from import_pipeline.ratelimit.algorithm.adaptation import (
     SAMPLES,
     STANDING,
     Window,
-    credit,
+    apply_advertised,
     effective_window,
-    hear,
-    measure,
+    latency_credit,
+    record_latency,
     tighten,
 )
-from import_pipeline.ratelimit.algorithm.state import WHOLE, Shared
+from import_pipeline.ratelimit.algorithm.state import WHOLE, ApiState
 from import_pipeline.ratelimit.algorithm.stored_adaptation import KEPT
-from import_pipeline.ratelimit.protocol import SECOND, Delays, Outcome, Settled, Sighting
+from import_pipeline.ratelimit.protocol import SECOND, LatencySummary, Outcome, ReportedUsage, Settlement
 from import_pipeline_tests.support.limiter_stories import Story
 
 CONFIGURED = ((50, 2 * SECOND), (200, 10 * SECOND))
 
 
-def answered(*permits: str) -> list[Settled]:
-    return [Settled(permit=permit, outcome=Outcome.ANSWERED) for permit in permits]
+def answered(*permits: str) -> list[Settlement]:
+    return [Settlement(permit=permit, outcome=Outcome.ANSWERED) for permit in permits]
 
 
-def refused(*permits: str, wait: float) -> list[Settled]:
+def refused(*permits: str, wait: float) -> list[Settlement]:
     """They were sent with those that are answered."""
     outcome, took = Outcome.REFUSED, SECOND // 10
-    return [Settled(permit=permit, outcome=outcome, wait=round(wait * SECOND), took=took) for permit in permits]
+    return [Settlement(permit=permit, outcome=outcome, wait=round(wait * SECOND), took=took) for permit in permits]
 
 
 def test_a_lower_limit_is_learned_from_those_in_flight_at_the_first_refusal() -> None:
@@ -76,13 +76,13 @@ def test_what_others_with_the_key_sent_takes_our_places() -> None:
     """The server counts 30 of 50 where we can have sent 10: 20 were others', and only 20 places are left."""
     story = Story(CONFIGURED)
     burst = story.at(0, 10)
-    seen = Sighting(tier=0, used=30, age=round(0.1 * SECOND))
+    seen = ReportedUsage(tier=0, used=30, age=round(0.1 * SECOND))
     story.at(0.1, 0, *answered(*burst), sightings=(seen,))
     assert story.result.used == (30, 30)
     story.at(0.1, 0, sightings=(seen,))
     assert story.result.used == (30, 30)  # they are counted once
     assert len(story.at(0.2, 50)) == 20
-    story.at(1, 0, sightings=(Sighting(tier=0, used=50, age=3 * SECOND),))
+    story.at(1, 0, sightings=(ReportedUsage(tier=0, used=50, age=3 * SECOND),))
     assert story.result.used == (50, 50)
 
 
@@ -92,10 +92,10 @@ def test_places_that_a_smaller_tier_of_ours_explains_are_not_somebody_elses() ->
     burst = story.at(0, 10)
     story.at(0.1, 0, *answered(*burst))
     (last,) = story.at(0.2, 1)
-    seen = Sighting(tier=1, used=200 - (50 - 11), age=round(0.1 * SECOND))
+    seen = ReportedUsage(tier=1, used=200 - (50 - 11), age=round(0.1 * SECOND))
     story.at(0.3, 0, *answered(last), sightings=(seen,))
     assert story.result.used == (11, 11)
-    story.at(0.4, 0, sightings=(Sighting(tier=1, used=190, age=round(0.1 * SECOND)),))
+    story.at(0.4, 0, sightings=(ReportedUsage(tier=1, used=190, age=round(0.1 * SECOND)),))
     assert story.result.used == (190, 190), "ten remain: of 50 we have not taken 40"
 
 
@@ -103,7 +103,7 @@ def test_what_left_our_window_since_the_sending_is_no_others() -> None:
     story = Story(CONFIGURED)
     burst = story.at(0, 10)
     story.at(0.1, 0, *answered(*burst))
-    story.at(2.15, 0, sightings=(Sighting(tier=0, used=10, age=round(0.2 * SECOND)),))
+    story.at(2.15, 0, sightings=(ReportedUsage(tier=0, used=10, age=round(0.2 * SECOND)),))
     assert story.result.used == (0, 10)
 
 
@@ -118,15 +118,15 @@ def test_what_left_our_window_since_the_sending_is_no_others() -> None:
     ],
 )
 def test_the_least_that_headers_told_of_late_counts(heard: list[tuple[int, int]], expected: int) -> None:
-    shared = Shared()
+    shared = ApiState()
     for moment, told in heard:
-        hear(shared, moment * SECOND, told)
+        apply_advertised(shared, moment * SECOND, told)
     assert shared.told == expected
 
 
-def answers(number: int, *, quickest: int, mean: int = 0, standing: int = STANDING) -> Delays:
+def answers(number: int, *, quickest: int, mean: int = 0, standing: int = STANDING) -> LatencySummary:
     """So many answers, of which some came on standing connections."""
-    return Delays(answers=number, standing=standing, quickest=quickest, together=number * (mean or quickest))
+    return LatencySummary(answers=number, standing=standing, quickest=quickest, together=number * (mean or quickest))
 
 
 @pytest.mark.parametrize(
@@ -142,10 +142,10 @@ def answers(number: int, *, quickest: int, mean: int = 0, standing: int = STANDI
         (answers(1_000, quickest=45_000, mean=90_000), False, 35_000),  # they differ much, but are many
     ],
 )
-def test_the_delay_that_never_varies_is_credited(delays: Delays, strict: bool, expected: int) -> None:
-    shared = Shared(strict_until=10 * SECOND if strict else 0)
-    measure(shared, SECOND, delays)
-    assert credit(shared, SECOND) == expected
+def test_the_delay_that_never_varies_is_credited(delays: LatencySummary, strict: bool, expected: int) -> None:
+    shared = ApiState(strict_until=10 * SECOND if strict else 0)
+    record_latency(shared, SECOND, delays)
+    assert latency_credit(shared, SECOND) == expected
 
 
 @pytest.mark.parametrize(("outcome", "free"), [(Outcome.ANSWERED, 0.82), (Outcome.CUT_OFF, 1.0)])
@@ -153,7 +153,7 @@ def test_what_answers_took_says_nothing_of_a_request_whose_connection_broke(outc
     """The server may have counted it just before; after it an answer would still have been under way."""
     story = Story(((1, SECOND),))
     (permit,) = story.at(0, 1, delays=answers(SAMPLES, quickest=200_000))
-    story.at(1, 0, Settled(permit=permit, outcome=outcome))
+    story.at(1, 0, Settlement(permit=permit, outcome=outcome))
     assert story.at(1 + free - 0.04, 1) == []
     assert len(story.at(1 + free, 1)) == 1
 
@@ -161,23 +161,23 @@ def test_what_answers_took_says_nothing_of_a_request_whose_connection_broke(outc
 @pytest.mark.parametrize("epoch", [0, 99 * SECOND])
 def test_a_refusal_ends_the_credit_for_two_minutes(epoch: int) -> None:
     """Also where others may have caused it, before the store began to know of us."""
-    shared = Shared(epoch=epoch, keep=10 * SECOND, turned=100 * SECOND)
+    shared = ApiState(epoch=epoch, keep=10 * SECOND, turned=100 * SECOND)
     tighten(shared, 100 * SECOND, 7 * SECOND, [Window(part=WHOLE // 2, frees_in=SECOND)], again=True)
-    measure(shared, 219 * SECOND, answers(SAMPLES, quickest=200_000))
-    assert (credit(shared, 219 * SECOND), credit(shared, 220 * SECOND)) == (0, 180_000)
+    record_latency(shared, 219 * SECOND, answers(SAMPLES, quickest=200_000))
+    assert (latency_credit(shared, 219 * SECOND), latency_credit(shared, 220 * SECOND)) == (0, 180_000)
 
 
 def test_the_quickest_answer_counts_for_a_period_and_the_next() -> None:
-    shared = Shared()
-    measure(shared, PERIOD, answers(SAMPLES, quickest=100_000))
-    measure(shared, PERIOD + 1, answers(SAMPLES, quickest=120_000))
-    assert credit(shared, PERIOD + 1) == 90_000
-    measure(shared, 2 * PERIOD, answers(SAMPLES, quickest=110_000))
-    assert credit(shared, 2 * PERIOD) == 90_000
-    measure(shared, 3 * PERIOD, answers(SAMPLES, quickest=110_000))
-    assert credit(shared, 3 * PERIOD) == 99_000
-    measure(shared, 9 * PERIOD, Delays())
-    assert credit(shared, 9 * PERIOD) == 0
+    shared = ApiState()
+    record_latency(shared, PERIOD, answers(SAMPLES, quickest=100_000))
+    record_latency(shared, PERIOD + 1, answers(SAMPLES, quickest=120_000))
+    assert latency_credit(shared, PERIOD + 1) == 90_000
+    record_latency(shared, 2 * PERIOD, answers(SAMPLES, quickest=110_000))
+    assert latency_credit(shared, 2 * PERIOD) == 90_000
+    record_latency(shared, 3 * PERIOD, answers(SAMPLES, quickest=110_000))
+    assert latency_credit(shared, 3 * PERIOD) == 99_000
+    record_latency(shared, 9 * PERIOD, LatencySummary())
+    assert latency_credit(shared, 9 * PERIOD) == 0
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_a_trial_that_is_refused_lowers_nothing_and_the_next_one_waits_for_a_hun
 
 
 def test_a_hundred_requests_rest_after_the_first_trial_and_two_hundred_after_the_second() -> None:
-    shared = Shared(learned=WHOLE // 2)
+    shared = ApiState(learned=WHOLE // 2)
     rests = []
     for number in range(6):
         shared.trials = {str(number): [trials.PART, 9, 1]}
@@ -253,8 +253,8 @@ def test_what_headers_told_counts_for_the_tiers_that_it_was_a_part_of() -> None:
 def test_limits_that_are_corrected_begin_anew_after_refusals() -> None:
     story = Story(WRONG)
     permits = story.at(0, 60)
-    refusal = Settled(permit=permits[-1], outcome=Outcome.REFUSED, wait=2 * SECOND)
-    story.at(1, 0, *(Settled(permit=each, outcome=Outcome.ANSWERED) for each in permits[:50]), refusal)
+    refusal = Settlement(permit=permits[-1], outcome=Outcome.REFUSED, wait=2 * SECOND)
+    story.at(1, 0, *(Settlement(permit=each, outcome=Outcome.ANSWERED) for each in permits[:50]), refusal)
     assert story.result.part < WHOLE
     story.tiers = RIGHT
     story.at(5, 0)

@@ -8,11 +8,18 @@ from import_pipeline.ratelimit.algorithm.bucketed_window import (
     add,
     first_free,
     forget,
-    is_long,
+    is_bucketed,
     starts,
     taken,
 )
-from import_pipeline.ratelimit.protocol import SECOND, Ask, Exchange, Outcome, Settled, Wanted
+from import_pipeline.ratelimit.protocol import (
+    SECOND,
+    ExchangeReply,
+    ExchangeRequest,
+    Outcome,
+    PermitRequest,
+    Settlement,
+)
 from import_pipeline_tests.support.limiter_stories import FakeTimeMemory, VirtualTime
 
 MONTH = 30 * DAY
@@ -29,7 +36,7 @@ MONTH = 30 * DAY
     ],
 )
 def test_what_is_long(amount: int, window: int, expected: bool) -> None:
-    assert is_long(amount, window) is expected
+    assert is_bucketed(amount, window) is expected
 
 
 def test_a_place_is_free_when_its_whole_hundredth_has_left_the_window() -> None:
@@ -61,11 +68,11 @@ def test_a_million_a_month_is_kept_in_a_hundred_numbers_and_never_exceeded() -> 
     for turn in range(60 * 24):
         time.now += 3_600 * SECOND
         names = [f"{turn}.{number}" for number in range(200)]
-        wanted = tuple(Wanted(permit=name, lifetime=30 * SECOND) for name in names)
-        result = store.exchange(Ask(api="x", process="1", tiers=tiers, wanted=wanted, count=True))
+        wanted = tuple(PermitRequest(permit=name, lifetime=30 * SECOND) for name in names)
+        result = store.exchange(ExchangeRequest(api="x", process="1", tiers=tiers, wanted=wanted, count=True))
         granted.append((time.now, len(result.starts)))
-        settled = tuple(Settled(permit=name, outcome=Outcome.ANSWERED) for name in names[: len(result.starts)])
-        store.exchange(Ask(api="x", process="1", tiers=tiers, settled=settled))
+        settled = tuple(Settlement(permit=name, outcome=Outcome.ANSWERED) for name in names[: len(result.starts)])
+        store.exchange(ExchangeRequest(api="x", process="1", tiers=tiers, settled=settled))
     shared, stamps, _ = store._apis["x"]
     assert len(shared.counts[str(MONTH)]) <= 102
     assert stamps.later_than(0) <= 200
@@ -79,10 +86,10 @@ def test_a_store_that_was_emptied_is_told_the_counts() -> None:
     time = VirtualTime()
     store = FakeTimeMemory(time)
 
-    def ask(**wishes: object) -> Exchange:
-        return store.exchange(Ask(api="x", process="1", tiers=((5, DAY),), count=True, **wishes))  # type: ignore[arg-type]
+    def ask(**wishes: object) -> ExchangeReply:
+        return store.exchange(ExchangeRequest(api="x", process="1", tiers=((5, DAY),), count=True, **wishes))  # type: ignore[arg-type]
 
-    ask(wanted=(Wanted(permit="a", lifetime=SECOND),))
+    ask(wanted=(PermitRequest(permit="a", lifetime=SECOND),))
     store.forget()
     time.now += SECOND
     result = ask()

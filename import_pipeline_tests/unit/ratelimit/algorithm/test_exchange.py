@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from import_pipeline.ratelimit.protocol import SECOND, Ask, Exchange, Outcome, Settled, Wanted
+from import_pipeline.ratelimit.protocol import (
+    SECOND,
+    ExchangeReply,
+    ExchangeRequest,
+    Outcome,
+    PermitRequest,
+    Settlement,
+)
 from import_pipeline_tests.support.limiter_stories import (
     DAY,
     LONG_TIERS,
@@ -39,7 +46,7 @@ def test_grants_what_the_plain_reference_grants(played: list[Step], concurrent: 
         reference.settle(ask, (), time.now)
         expected = [start - time.now for start in reference.starts(ask.wanted, time.now)]
         assert list(result.starts) == expected
-        reference.settle(Ask(api="", process="", tiers=(), wanted=ask.wanted), result.starts, time.now)
+        reference.settle(ExchangeRequest(api="", process="", tiers=(), wanted=ask.wanted), result.starts, time.now)
 
 
 @given(steps)
@@ -57,7 +64,7 @@ def test_long_tiers_grant_no_more_than_the_reference_and_hardly_less(played: lis
         granted = len(result.starts)
         assert len(loose.starts(ask.wanted, time.now)) <= granted <= len(strict.starts(ask.wanted, time.now))
         for reference in (strict, loose):
-            reference.settle(Ask(api="", process="", tiers=(), wanted=ask.wanted), result.starts, time.now)
+            reference.settle(ExchangeRequest(api="", process="", tiers=(), wanted=ask.wanted), result.starts, time.now)
 
 
 @given(steps)
@@ -111,20 +118,22 @@ class World:
 
     def ask(self, process: str, requests: int) -> None:
         wanted = tuple(
-            Wanted(permit=f"{process}{self.turns}.{number}", lifetime=5 * SECOND)
+            PermitRequest(permit=f"{process}{self.turns}.{number}", lifetime=5 * SECOND)
             for number in range(min(4, requests - self.sent))
         )
         settled = tuple(
-            Settled(permit=permit, outcome=Outcome.ANSWERED, age=self.time.now - moment)
+            Settlement(permit=permit, outcome=Outcome.ANSWERED, age=self.time.now - moment)
             for permit, moment in self.settled[process]
         )
         self.settled[process] = []
-        result = self.store.exchange(Ask(api="x", process=process, tiers=self.tiers, settled=settled, wanted=wanted))
+        result = self.store.exchange(
+            ExchangeRequest(api="x", process=process, tiers=self.tiers, settled=settled, wanted=wanted)
+        )
         self.send(process, wanted, result)
         if self.sent < requests or self.settled[process]:
             self.at(self.time.now + max(result.wait, 10_000), lambda: self.ask(process, requests))
 
-    def send(self, process: str, wanted: tuple[Wanted, ...], result: Exchange) -> None:
+    def send(self, process: str, wanted: tuple[PermitRequest, ...], result: ExchangeReply) -> None:
         for each, start in zip(wanted, result.starts, strict=False):
             lag, before, after = self.delays[self.sent % len(self.delays)]
             self.sent += 1
@@ -163,9 +172,9 @@ def test_all_tiers_or_none() -> None:
     store = FakeTimeMemory(time)
     tiers = ((2, 100 * SECOND), (10, SECOND))
 
-    def ask(names: str) -> Exchange:
-        wanted = tuple(Wanted(permit=name, lifetime=SECOND) for name in names)
-        return store.exchange(Ask(api="x", process="1", tiers=tiers, wanted=wanted, count=True))
+    def ask(names: str) -> ExchangeReply:
+        wanted = tuple(PermitRequest(permit=name, lifetime=SECOND) for name in names)
+        return store.exchange(ExchangeRequest(api="x", process="1", tiers=tiers, wanted=wanted, count=True))
 
     assert ask("ab").starts == (0, 0)
     assert [ask(name).used for name in "cdefgh"] == [(2, 2)] * 6
@@ -178,13 +187,15 @@ def test_the_wait_is_read_off_the_place_that_comes_free() -> None:
     tiers = ((2, 10 * SECOND),)
     began = time.now
 
-    def ask(names: str, *settled: Settled) -> Exchange:
-        wanted = tuple(Wanted(permit=name, lifetime=30 * SECOND) for name in names)
-        return store.exchange(Ask(api="x", process="1", tiers=tiers, wanted=wanted, settled=settled))
+    def ask(names: str, *settled: Settlement) -> ExchangeReply:
+        wanted = tuple(PermitRequest(permit=name, lifetime=30 * SECOND) for name in names)
+        return store.exchange(ExchangeRequest(api="x", process="1", tiers=tiers, wanted=wanted, settled=settled))
 
     ask("ab")
     time.now = began + 5 * SECOND
-    answers = [Settled(permit=name, outcome=Outcome.ANSWERED, age=age * SECOND) for name, age in (("a", 4), ("b", 1))]
+    answers = [
+        Settlement(permit=name, outcome=Outcome.ANSWERED, age=age * SECOND) for name, age in (("a", 4), ("b", 1))
+    ]
     refused = ask("cd", *answers)
     assert (refused.starts, refused.wait) == ((), 6 * SECOND - 30_000)
     time.now = began + 11 * SECOND - 20_000

@@ -1,12 +1,12 @@
 """Limits of an api for which none is configured: what headers name, and what refusals tell."""
 
 from import_pipeline.ratelimit.algorithm.inferred_tiers import LASTS
-from import_pipeline.ratelimit.protocol import SECOND, Named, Outcome, Settled
+from import_pipeline.ratelimit.protocol import SECOND, AdvertisedLimit, Outcome, Settlement
 from import_pipeline_tests.support.limiter_stories import Story
 
 
-def refused(permit: str, wait: float) -> Settled:
-    return Settled(permit=permit, outcome=Outcome.REFUSED, wait=round(wait * SECOND))
+def refused(permit: str, wait: float) -> Settlement:
+    return Settlement(permit=permit, outcome=Outcome.REFUSED, wait=round(wait * SECOND))
 
 
 def test_a_burst_and_the_wait_after_it_are_the_window() -> None:
@@ -16,7 +16,7 @@ def test_a_burst_and_the_wait_after_it_are_the_window() -> None:
     story.at(0.1, 0, *story.tell(0.02, 50), refused("late", 2))
     assert (story.result.found, story.result.pause) == ((), 2 * SECOND)
     (probe,) = story.at(2.1, 9)
-    story.at(2.15, 0, Settled(permit=probe, outcome=Outcome.ANSWERED))
+    story.at(2.15, 0, Settlement(permit=probe, outcome=Outcome.ANSWERED))
     assert story.result.found == ((50, 2 * SECOND),)
     assert len(story.at(2.2, 90)) == 49 + 1  # the probe has a place already, and one request tries for more
 
@@ -29,7 +29,7 @@ def test_those_in_flight_at_the_first_refusal_count_where_they_are_admitted() ->
     story.time.now = story.start + SECOND // 5
     story.at(0.2, 0, *story.tell(0.15, 20))
     (probe,) = story.at(2.1, 9)
-    story.at(2.15, 0, Settled(permit=probe, outcome=Outcome.ANSWERED))
+    story.at(2.15, 0, Settlement(permit=probe, outcome=Outcome.ANSWERED))
     assert story.result.found == ((50, 2 * SECOND),)
 
 
@@ -38,19 +38,19 @@ def test_a_second_tier_is_found_beside_the_first() -> None:
     story.time.now = story.start + SECOND // 10
     story.at(0.1, 0, *story.tell(0.02, 50), refused("late", 2))
     (probe,) = story.at(2.1, 9)
-    story.at(2.15, 0, Settled(permit=probe, outcome=Outcome.ANSWERED))
+    story.at(2.15, 0, Settlement(permit=probe, outcome=Outcome.ANSWERED))
     *burst, trial = story.at(2.2, 50)
-    story.at(2.3, 0, *(Settled(permit=name, outcome=Outcome.ANSWERED) for name in burst), refused(trial, 2))
+    story.at(2.3, 0, *(Settlement(permit=name, outcome=Outcome.ANSWERED) for name in burst), refused(trial, 2))
     (probe,) = story.at(4.35, 50)
-    burst = story.at(4.4, 50, Settled(permit=probe, outcome=Outcome.ANSWERED))
-    story.at(4.5, 0, *(Settled(permit=name, outcome=Outcome.ANSWERED) for name in burst))
+    burst = story.at(4.4, 50, Settlement(permit=probe, outcome=Outcome.ANSWERED))
+    story.at(4.5, 0, *(Settlement(permit=name, outcome=Outcome.ANSWERED) for name in burst))
     burst = story.at(6.6, 50)
-    story.at(6.7, 0, *(Settled(permit=name, outcome=Outcome.ANSWERED) for name in burst))
+    story.at(6.7, 0, *(Settlement(permit=name, outcome=Outcome.ANSWERED) for name in burst))
     assert len(burst) == 50
     (late,) = story.at(8.8, 1)
     story.at(8.9, 0, refused(late, 1.3))
     (probe,) = story.at(10.3, 9)
-    story.at(10.35, 0, Settled(permit=probe, outcome=Outcome.ANSWERED))
+    story.at(10.35, 0, Settlement(permit=probe, outcome=Outcome.ANSWERED))
     assert story.result.found == ((50, 2 * SECOND), (200, 10 * SECOND))
 
 
@@ -59,15 +59,15 @@ def test_what_was_found_shrinks_when_it_was_not_enough() -> None:
     story.time.now = story.start + SECOND // 10
     story.at(0.1, 0, *story.tell(0.02, 20), refused("late", 2))
     (probe,) = story.at(2.1, 1)
-    story.at(2.15, 0, Settled(permit=probe, outcome=Outcome.ANSWERED))
+    story.at(2.15, 0, Settlement(permit=probe, outcome=Outcome.ANSWERED))
     assert (story.result.found, story.result.part) == (((20, 2 * SECOND),), 1_000_000)
     began = 10.0
     for _ in range(3):
         burst = story.at(began, 12)
-        story.at(began + 0.02, 0, *(Settled(permit=name, outcome=Outcome.ANSWERED) for name in burst[1:]))
+        story.at(began + 0.02, 0, *(Settlement(permit=name, outcome=Outcome.ANSWERED) for name in burst[1:]))
         story.at(began + 0.1, 0, refused(burst[0], 2))
         (probe,) = story.at(began + 2.1, 1)
-        story.at(began + 2.15, 0, Settled(permit=probe, outcome=Outcome.ANSWERED))
+        story.at(began + 2.15, 0, Settlement(permit=probe, outcome=Outcome.ANSWERED))
         began += 10
     ((amount, window),) = story.result.found
     assert (amount, window) <= (20, 2 * SECOND)
@@ -82,12 +82,12 @@ def test_headers_name_the_limit_and_its_window() -> None:
     assert len(story.at(0.6, 60)) == 50
 
 
-def answered(*names: str, age: float = 0.0) -> list[Settled]:
-    return [Settled(permit=name, outcome=Outcome.ANSWERED, age=round(age * SECOND)) for name in names]
+def answered(*names: str, age: float = 0.0) -> list[Settlement]:
+    return [Settlement(permit=name, outcome=Outcome.ANSWERED, age=round(age * SECOND)) for name in names]
 
 
-def told(limit: int, used: int, reset: float, took: float = 0.0) -> tuple[Named]:
-    return (Named(limit=limit, used=used, reset=round(reset * SECOND), took=round(took * SECOND)),)
+def told(limit: int, used: int, reset: float, took: float = 0.0) -> tuple[AdvertisedLimit]:
+    return (AdvertisedLimit(limit=limit, used=used, reset=round(reset * SECOND), took=round(took * SECOND)),)
 
 
 def test_a_reset_is_reckoned_from_the_oldest_request_that_is_counted() -> None:
@@ -223,15 +223,22 @@ def test_a_full_limit_that_cannot_be_learned_does_not_hide_a_refusal() -> None:
 
 def test_a_window_that_is_told_in_parts_of_a_second_is_rounded_up() -> None:
     story = Story()
-    story.at(0, 0, named=(Named(limit=100, used=0, reset=0, window=3 * SECOND // 2),))
+    story.at(0, 0, named=(AdvertisedLimit(limit=100, used=0, reset=0, window=3 * SECOND // 2),))
     assert story.result.found == ((100, 2 * SECOND),)
-    story.at(1, 0, named=(Named(limit=100, used=0, reset=0, window=9 * SECOND // 4),))
+    story.at(1, 0, named=(AdvertisedLimit(limit=100, used=0, reset=0, window=9 * SECOND // 4),))
     assert story.result.found == ((100, 3 * SECOND),)
 
 
 def test_a_window_that_is_told_is_believed_at_once() -> None:
     story = Story()
-    story.at(0, 0, named=(Named(limit=100, used=0, reset=0, window=60 * SECOND), Named(limit=5, used=5, reset=0)))
+    story.at(
+        0,
+        0,
+        named=(
+            AdvertisedLimit(limit=100, used=0, reset=0, window=60 * SECOND),
+            AdvertisedLimit(limit=5, used=5, reset=0),
+        ),
+    )
     assert story.result.found == ((100, 60 * SECOND),)
 
 
@@ -249,7 +256,7 @@ def test_what_the_server_counts_is_taken_over_into_a_longer_window() -> None:
     story = Story()
     story.at(0, 0, named=told(11_000, 501, 40_000))
     story.at(1, 0, *answered(*(f"p{n}" for n in range(99))))
-    story.at(39_000, 0, named=(Named(limit=11_000, used=700, reset=0, window=86_400 * SECOND),))
+    story.at(39_000, 0, named=(AdvertisedLimit(limit=11_000, used=700, reset=0, window=86_400 * SECOND),))
     assert (story.result.found, story.result.used) == (((11_000, 86_400 * SECOND),), (700,))
     story.at(86_400)
     assert story.result.used == (700,)
@@ -260,9 +267,9 @@ def test_what_the_server_counts_is_taken_over_into_a_longer_window() -> None:
 def test_those_in_flight_are_counted_in_a_day_that_is_named_meanwhile() -> None:
     """Ten of forty had arrived by then."""
     story = Story()
-    story.at(0, 0, named=(Named(limit=200, used=0, reset=0, window=10 * SECOND),))
+    story.at(0, 0, named=(AdvertisedLimit(limit=200, used=0, reset=0, window=10 * SECOND),))
     burst = story.at(1, 40)
-    story.at(1.1, 0, named=(Named(limit=100, used=10, reset=0, window=86_400 * SECOND),))
+    story.at(1.1, 0, named=(AdvertisedLimit(limit=100, used=10, reset=0, window=86_400 * SECOND),))
     story.at(1.2, 0, *answered(*burst))
     assert story.result.used == (40, 50)
 
@@ -282,7 +289,7 @@ def test_a_refusal_that_names_the_full_tier_shows_no_other() -> None:
     story.at(0, 0, named=told(10, 10, 1))
     (late,) = story.at(0.6, 1)
     story.at(1, 0, refused(late, 1), named=told(10, 10, 0.9))
-    story.at(1.1, 0, named=(Named(limit=10, used=10, reset=SECOND // 2, age=SECOND // 2),))
+    story.at(1.1, 0, named=(AdvertisedLimit(limit=10, used=10, reset=SECOND // 2, age=SECOND // 2),))
     (probe,) = story.at(2.1, 1)
     story.at(2.2, 0, *answered(probe))
     assert story.result.found == ((10, SECOND),)
@@ -311,5 +318,5 @@ def test_a_first_request_that_is_refused_means_one_per_wait() -> None:
     (first,) = story.at(0, 1)
     story.at(0.1, 0, refused(first, 5))
     (probe,) = story.at(5.1, 1)
-    story.at(5.2, 0, Settled(permit=probe, outcome=Outcome.ANSWERED))
+    story.at(5.2, 0, Settlement(permit=probe, outcome=Outcome.ANSWERED))
     assert story.result.found == ((1, 5 * SECOND),)

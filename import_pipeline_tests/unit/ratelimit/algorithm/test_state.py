@@ -2,8 +2,15 @@
 
 import pytest
 
-from import_pipeline.ratelimit.algorithm.state import REJOIN, Shared, begin, extended, tick
-from import_pipeline.ratelimit.protocol import SECOND, Ask, Exchange, Outcome, Settled, Wanted
+from import_pipeline.ratelimit.algorithm.state import REJOIN, ApiState, begin, extended, tick
+from import_pipeline.ratelimit.protocol import (
+    SECOND,
+    ExchangeReply,
+    ExchangeRequest,
+    Outcome,
+    PermitRequest,
+    Settlement,
+)
 from import_pipeline_tests.support.limiter_stories import FakeTimeMemory, VirtualTime
 
 
@@ -31,18 +38,20 @@ class Story:
         self.start = self.time.now
         self.store = FakeTimeMemory(self.time)
 
-    def at(self, moment: float, process: str, names: str = "", *settled: Settled) -> Exchange:
+    def at(self, moment: float, process: str, names: str = "", *settled: Settlement) -> ExchangeReply:
         self.time.now = self.start + round(moment * SECOND)
-        wanted = tuple(Wanted(permit=name, lifetime=30 * SECOND) for name in names)
-        return self.store.exchange(Ask(api="x", process=process, tiers=self.tiers, wanted=wanted, settled=settled))
+        wanted = tuple(PermitRequest(permit=name, lifetime=30 * SECOND) for name in names)
+        return self.store.exchange(
+            ExchangeRequest(api="x", process=process, tiers=self.tiers, wanted=wanted, settled=settled)
+        )
 
 
-def refused(permit: str, wait: float) -> Settled:
-    return Settled(permit=permit, outcome=Outcome.REFUSED, wait=round(wait * SECOND))
+def refused(permit: str, wait: float) -> Settlement:
+    return Settlement(permit=permit, outcome=Outcome.REFUSED, wait=round(wait * SECOND))
 
 
-def answered(permit: str) -> Settled:
-    return Settled(permit=permit, outcome=Outcome.ANSWERED)
+def answered(permit: str) -> Settlement:
+    return Settlement(permit=permit, outcome=Outcome.ANSWERED)
 
 
 def test_seconds_of_overlapping_pauses_count_once() -> None:
@@ -90,7 +99,7 @@ def test_a_probe_that_tells_nothing_is_given_to_the_next(outcome: Outcome) -> No
     story.at(0, "1", "a")
     story.at(0, "1", "", refused("a", 1))
     story.at(1, "1", "b")
-    after = story.at(1.1, "2", "cd", Settled(permit="b", outcome=outcome))
+    after = story.at(1.1, "2", "cd", Settlement(permit="b", outcome=outcome))
     assert (after.starts, after.probing) == ((0,), True)
 
 
@@ -115,13 +124,13 @@ def test_a_process_that_dies_while_it_waits_does_not_sleep_for_ever() -> None:
 
 
 def test_the_clock_stands_still_rather_than_to_go_back() -> None:
-    shared = Shared()
+    shared = ApiState()
     assert [tick(shared, raw) for raw in (100, 150, 50, 60, 200)] == [100, 150, 150, 160, 300]
 
 
 def test_a_store_that_was_emptied_waits_for_those_who_know() -> None:
     """The first who notices starts two seconds, the second does not prolong them; a newcomer notices nothing."""
-    before, after = Shared(), Shared()
+    before, after = ApiState(), ApiState()
     begin(before, 100, 0, 0)
     assert begin(after, 1_000, before.epoch, before.seen) == (1_000, True, True)
     assert after.hold == 1_000 + REJOIN
@@ -133,7 +142,7 @@ def test_a_store_that_was_emptied_waits_for_those_who_know() -> None:
 
 def test_a_store_that_was_set_back_is_noticed_too() -> None:
     """An old backup knows the same beginning, but less of what came after."""
-    now, backup = Shared(), Shared()
+    now, backup = ApiState(), ApiState()
     begin(now, 100, 0, 0)
     begin(backup, 100, 0, 0)
     begin(now, 5_000, now.epoch, 100)

@@ -1,11 +1,11 @@
 """What a process remembers of its own requests."""
 
 from import_pipeline.ratelimit.client.permit_history import Memory
-from import_pipeline.ratelimit.protocol import SECOND, Outcome, Settled
+from import_pipeline.ratelimit.protocol import SECOND, Outcome, Settlement
 
 
-def answered(permit: str, age: float) -> Settled:
-    return Settled(permit=permit, outcome=Outcome.ANSWERED, age=round(age * SECOND))
+def answered(permit: str, age: float) -> Settlement:
+    return Settlement(permit=permit, outcome=Outcome.ANSWERED, age=round(age * SECOND))
 
 
 def test_everything_that_still_counts_is_told_again() -> None:
@@ -16,11 +16,11 @@ def test_everything_that_still_counts_is_told_again() -> None:
     memory.answered("a", 1, 1)
     memory.answered("b", 1, 25)
     memory.gone("c")
-    flying = Settled(permit="e", outcome=Outcome.FLYING, wait=SECOND // 2)
+    flying = Settlement(permit="e", outcome=Outcome.FLYING, wait=SECOND // 2)
     assert memory.told_again(35.5 - 1) == [
         answered("b", 9.5),
-        Settled(permit="d", outcome=Outcome.FLYING, wait=SECOND // 2),
-        Settled(permit="e", outcome=Outcome.FLYING, wait=SECOND + SECOND // 2),
+        Settlement(permit="d", outcome=Outcome.FLYING, wait=SECOND // 2),
+        Settlement(permit="e", outcome=Outcome.FLYING, wait=SECOND + SECOND // 2),
     ]
     assert memory.told_again(35.5) == [answered("d", 0.5), flying]
 

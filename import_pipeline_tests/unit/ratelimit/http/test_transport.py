@@ -13,7 +13,7 @@ import pytest
 
 from import_pipeline.errors import ApiBlocked
 from import_pipeline.ratelimit import BodyRefused, Limiter, RateLimitedTransport, parse_tiers
-from import_pipeline.ratelimit.protocol import Ask, Exchange
+from import_pipeline.ratelimit.protocol import ExchangeReply, ExchangeRequest
 from import_pipeline.testing import Answer, CannedTransport, FakeClock, MemoryPermits
 
 pytestmark = pytest.mark.anyio
@@ -389,7 +389,7 @@ async def test_a_process_that_stood_still_sends_on_a_fresh_permit() -> None:
     """Frozen between the grant and the sending for more than half of the deadline: the permit may not last."""
 
     class Freezing(MemoryPermits):
-        def exchange(self, ask: Ask) -> Exchange:
+        def exchange(self, ask: ExchangeRequest) -> ExchangeReply:
             result = super().exchange(ask)
             return replace(result, starts=tuple(start - 20_000_000 for start in result.starts)) if first() else result
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from import_pipeline.rules.responses.actions import Judgement, Verdict, judge
+from import_pipeline.rules.responses.actions import Judgement, ResponseAction, classify
 
-READ, AGAIN, REJECT, STOP = Verdict.READ, Verdict.AGAIN, Verdict.REJECT, Verdict.STOP
+READ, AGAIN, REJECT, STOP = ResponseAction.READ, ResponseAction.AGAIN, ResponseAction.REJECT, ResponseAction.STOP
 
 JUDGEMENTS = [
     (200, READ, ""),
@@ -43,4 +43,4 @@ JUDGEMENTS = [
 
 @pytest.mark.parametrize(("status", "verdict", "reason"), JUDGEMENTS)
 def test_a_status_is_read_tried_again_rejected_or_ends_everything(status, verdict, reason):
-    assert judge(status, setting="ITEMS_TOKEN") == Judgement(verdict=verdict, reason=reason)
+    assert classify(status, setting="ITEMS_TOKEN") == Judgement(verdict=verdict, reason=reason)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from import_pipeline.rules.responses.advertised_limits import Advertised, part_of, tier_of, used_of
-from import_pipeline.rules.responses.rate_limit_headers import Standing
+from import_pipeline.rules.responses.rate_limit_headers import LimitStatus
 
 MINUTE, HOUR = [(1000, 60)], [(5000, 3600)]
 
@@ -20,42 +20,42 @@ def seconds(number: float) -> timedelta:
     ("told", "expected"),
     [
         ([], None),
-        ([Standing(remaining=3)], None),
-        ([Standing(limit=0)], None),
-        ([Standing(limit=50)], 1.0),
-        ([Standing(limit=40)], 0.8),
-        ([Standing(limit=160)], 0.8),
-        ([Standing(limit=25)], 0.5),
-        ([Standing(limit=100)], 0.5),  # as near to 50 as to 200
-        ([Standing(limit=60)], 1.0),  # more than ours in the nearest tier
-        ([Standing(limit=5000)], 1.0),
-        ([Standing(limit=40), Standing(limit=100)], 0.5),
-        ([Standing(limit=100, reset=seconds(3))], 1.0),  # the shortest that lasts until then, however it was rounded
-        ([Standing(limit=100, reset=seconds(3.5))], 0.5),
-        ([Standing(limit=160, reset=seconds(11))], 0.8),
-        ([Standing(limit=160, reset=seconds(60))], None),  # of a longer window than ours
-        ([Standing(limit=160, reset=seconds(0))], 0.8),
-        ([Standing(limit=30, window=seconds(10))], 0.15),  # the window decides
-        ([Standing(limit=30, window=seconds(3600))], None),  # of a tier that we do not have
+        ([LimitStatus(remaining=3)], None),
+        ([LimitStatus(limit=0)], None),
+        ([LimitStatus(limit=50)], 1.0),
+        ([LimitStatus(limit=40)], 0.8),
+        ([LimitStatus(limit=160)], 0.8),
+        ([LimitStatus(limit=25)], 0.5),
+        ([LimitStatus(limit=100)], 0.5),  # as near to 50 as to 200
+        ([LimitStatus(limit=60)], 1.0),  # more than ours in the nearest tier
+        ([LimitStatus(limit=5000)], 1.0),
+        ([LimitStatus(limit=40), LimitStatus(limit=100)], 0.5),
+        ([LimitStatus(limit=100, reset=seconds(3))], 1.0),  # the shortest that lasts until then, however it was rounded
+        ([LimitStatus(limit=100, reset=seconds(3.5))], 0.5),
+        ([LimitStatus(limit=160, reset=seconds(11))], 0.8),
+        ([LimitStatus(limit=160, reset=seconds(60))], None),  # of a longer window than ours
+        ([LimitStatus(limit=160, reset=seconds(0))], 0.8),
+        ([LimitStatus(limit=30, window=seconds(10))], 0.15),  # the window decides
+        ([LimitStatus(limit=30, window=seconds(3600))], None),  # of a tier that we do not have
     ],
 )
-def test_what_part_of_our_tiers_a_server_tells(told: list[Standing], expected: float | None) -> None:
+def test_what_part_of_our_tiers_a_server_tells(told: list[LimitStatus], expected: float | None) -> None:
     assert part_of(told, [(50, 2), (200, 10)]) == expected
 
 
 @pytest.mark.parametrize(
     ("told", "expected"),
     [
-        ([Standing(limit=50, remaining=20)], {0: 30}),
-        ([Standing(limit=200, remaining=0), Standing(limit=50, remaining=50)], {0: 0, 1: 200}),
-        ([Standing(limit=50)], {}),
-        ([Standing(limit=60, remaining=1)], {}),  # no tier of ours
-        ([Standing(limit=50, remaining=60)], {0: 0}),
-        ([Standing(limit=50, remaining=1, window=seconds(60))], {}),
-        ([Standing(limit=50, remaining=1, window=seconds(2))], {0: 49}),
+        ([LimitStatus(limit=50, remaining=20)], {0: 30}),
+        ([LimitStatus(limit=200, remaining=0), LimitStatus(limit=50, remaining=50)], {0: 0, 1: 200}),
+        ([LimitStatus(limit=50)], {}),
+        ([LimitStatus(limit=60, remaining=1)], {}),  # no tier of ours
+        ([LimitStatus(limit=50, remaining=60)], {0: 0}),
+        ([LimitStatus(limit=50, remaining=1, window=seconds(60))], {}),
+        ([LimitStatus(limit=50, remaining=1, window=seconds(2))], {0: 49}),
     ],
 )
-def test_what_a_server_counts_in_our_tiers(told: list[Standing], expected: dict[int, int]) -> None:
+def test_what_a_server_counts_in_our_tiers(told: list[LimitStatus], expected: dict[int, int]) -> None:
     assert used_of(told, [(50, 2), (200, 10)]) == expected
 
 
@@ -63,25 +63,25 @@ def test_what_a_server_counts_in_our_tiers(told: list[Standing], expected: dict[
     ("told", "tiers", "expected"),
     [
         # 20 a second under 1,000 a minute are not 20 a minute
-        (Standing(limit=20, remaining=19, reset=seconds(1)), MINUTE, None),
-        (Standing(limit=20, window=seconds(1)), MINUTE, None),
-        (Standing(limit=20), MINUTE, None),
-        (Standing(limit=800, reset=seconds(58)), MINUTE, 0),
-        (Standing(limit=800), MINUTE, 0),
+        (LimitStatus(limit=20, remaining=19, reset=seconds(1)), MINUTE, None),
+        (LimitStatus(limit=20, window=seconds(1)), MINUTE, None),
+        (LimitStatus(limit=20), MINUTE, None),
+        (LimitStatus(limit=800, reset=seconds(58)), MINUTE, 0),
+        (LimitStatus(limit=800), MINUTE, 0),
         # GitHub: search counts by the minute, core by the hour
-        (Standing(limit=30, remaining=29, reset=seconds(60)), HOUR, None),
-        (Standing(limit=30, remaining=29, reset=seconds(3)), HOUR, None),
-        (Standing(limit=30), HOUR, None),
-        (Standing(limit=60, remaining=59, reset=seconds(3400)), HOUR, 0),  # without a token
-        (Standing(limit=5000, reset=seconds(3000)), HOUR, 0),
-        (Standing(limit=5000, reset=seconds(80_000)), HOUR, None),  # by the day
-        (Standing(limit=30, reset=seconds(60)), [(40, 60), (5000, 3600)], 0),
-        (Standing(limit=30, reset=seconds(2)), [(40, 2), (5000, 3600)], 0),
-        (Standing(limit=0, reset=seconds(2)), [(40, 2)], None),
-        (Standing(remaining=0), [(40, 2)], None),
+        (LimitStatus(limit=30, remaining=29, reset=seconds(60)), HOUR, None),
+        (LimitStatus(limit=30, remaining=29, reset=seconds(3)), HOUR, None),
+        (LimitStatus(limit=30), HOUR, None),
+        (LimitStatus(limit=60, remaining=59, reset=seconds(3400)), HOUR, 0),  # without a token
+        (LimitStatus(limit=5000, reset=seconds(3000)), HOUR, 0),
+        (LimitStatus(limit=5000, reset=seconds(80_000)), HOUR, None),  # by the day
+        (LimitStatus(limit=30, reset=seconds(60)), [(40, 60), (5000, 3600)], 0),
+        (LimitStatus(limit=30, reset=seconds(2)), [(40, 2), (5000, 3600)], 0),
+        (LimitStatus(limit=0, reset=seconds(2)), [(40, 2)], None),
+        (LimitStatus(remaining=0), [(40, 2)], None),
         # the limit of one tier with the reset of another
-        (Standing(limit=50, reset=seconds(9)), [(50, 2), (200, 10)], 0),
-        (Standing(limit=200, reset=seconds(1)), [(50, 2), (200, 10)], 1),
+        (LimitStatus(limit=50, reset=seconds(9)), [(50, 2), (200, 10)], 0),
+        (LimitStatus(limit=200, reset=seconds(1)), [(50, 2), (200, 10)], 1),
     ],
 )
 def test_the_tier_that_a_told_limit_speaks_of(told, tiers, expected):
@@ -89,8 +89,8 @@ def test_the_tier_that_a_told_limit_speaks_of(told, tiers, expected):
 
 
 DETAIL, LIST = "GET /things/2", "GET /things/1"
-THIRTY = Standing(limit=30, remaining=29, reset=seconds(3600))
-MANY = Standing(limit=5000, remaining=4000, reset=seconds(3000))
+THIRTY = LimitStatus(limit=30, remaining=29, reset=seconds(3600))
+MANY = LimitStatus(limit=5000, remaining=4000, reset=seconds(3000))
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ MANY = Standing(limit=5000, remaining=4000, reset=seconds(3000))
         ([(LIST, [THIRTY])] + [(DETAIL, [])] * 9, None),  # details have none
         ([(LIST, [THIRTY])] + [("POST /token/1", [])] * 2 + [(DETAIL, [THIRTY])] * 9, 0.006),
         ([(DETAIL, [MANY])] * 50 + [(LIST, [THIRTY])] + [(DETAIL, [MANY])] * 9, 1.0),
-        ([(DETAIL, [Standing(limit=4000, reset=seconds(3000))]), (DETAIL, [MANY])], 1.0),  # raised by the server
+        ([(DETAIL, [LimitStatus(limit=4000, reset=seconds(3000))]), (DETAIL, [MANY])], 1.0),  # raised by the server
     ],
 )
 def test_a_limit_holds_for_the_requests_that_hear_of_it(answers, part):
@@ -115,8 +115,8 @@ def test_a_limit_holds_for_the_requests_that_hear_of_it(answers, part):
 
 def test_a_longer_tiers_limit_near_the_end_of_its_window_refutes_no_shorter_tiers():
     advertised = Advertised([(50, 2), (200, 10)])
-    assert advertised.hear(LIST, [Standing(limit=40, reset=seconds(2))]).part == 0.8
-    late = advertised.hear(LIST, [Standing(limit=160, reset=seconds(1))])
+    assert advertised.hear(LIST, [LimitStatus(limit=40, reset=seconds(2))]).part == 0.8
+    late = advertised.hear(LIST, [LimitStatus(limit=160, reset=seconds(1))])
     assert (late.part, late.refuted) == (0.8, frozenset())
 
 
@@ -131,12 +131,12 @@ def test_a_refuted_limit_is_named_once_and_not_believed_again():
 def test_a_short_reset_near_the_end_of_a_window_takes_nothing_back():
     advertised = Advertised(HOUR)
     for reset in (3600, 900, 30, 2):
-        assert advertised.hear(LIST, [Standing(limit=60, reset=seconds(reset))]).part == 0.012
+        assert advertised.hear(LIST, [LimitStatus(limit=60, reset=seconds(reset))]).part == 0.012
 
 
 spans = st.none() | st.timedeltas(timedelta(days=-31), timedelta(days=31))
 standings = st.builds(
-    Standing,
+    LimitStatus,
     limit=st.none() | st.integers(0, 10**15),
     remaining=st.none() | st.integers(0, 10**15),
     reset=spans,
@@ -162,5 +162,5 @@ def test_a_limit_that_ever_had_more_remaining_than_there_can_be_tells_nothing_of
     """The first tier's limit with the second one's remaining."""
     advertised = Advertised([(50, 2), (200, 10)])
     for remaining, expected in ((40, {0: 10}), (199, {}), (12, {})):
-        told = [Standing(limit=50, remaining=remaining)]
+        told = [LimitStatus(limit=50, remaining=remaining)]
         assert advertised.used(advertised.hear("detail", told).holding) == expected

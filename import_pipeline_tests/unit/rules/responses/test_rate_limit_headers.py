@@ -9,17 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from import_pipeline.rules.responses.rate_limit_headers import (
-    Standing,
+    LimitStatus,
     answered_at,
     is_ours_right,
-    is_refusal,
+    is_rate_limited,
     names_limits,
     reset_in,
     resource_of,
     retry_after,
+    retry_wait,
     standings,
     standings_of_answer,
-    wait_asked_for,
 )
 from import_pipeline.rules.responses.waits import LONGEST
 
@@ -68,7 +68,7 @@ def test_retry_after(header: str | None, expected: timedelta | None) -> None:
 def test_a_date_is_read_against_the_servers_own_clock() -> None:
     """The client's clock is an hour behind; the wait is half a minute all the same."""
     headers = httpx.Headers({"Date": "Tue, 01 Jan 2030 12:00:00 GMT", "Retry-After": "Tue, 01 Jan 2030 12:00:30 GMT"})
-    assert wait_asked_for(headers, now=NOW - timedelta(hours=1)) == seconds(30)
+    assert retry_wait(headers, now=NOW - timedelta(hours=1)) == seconds(30)
 
 
 @pytest.mark.parametrize("date", [None, "yesterday"])
@@ -109,21 +109,21 @@ def test_a_reset_is_a_duration_or_a_moment(header: str | None, expected: timedel
         ({"X-RateLimit-Limit": "a lot"}, []),
         (
             {"X-RateLimit-Limit": "500", "X-RateLimit-Remaining": "3", "X-RateLimit-Reset": str(EPOCH + 9)},
-            [Standing(limit=500, remaining=3, reset=seconds(9), is_moment=True)],
+            [LimitStatus(limit=500, remaining=3, reset=seconds(9), is_moment=True)],
         ),
-        ({"X-Rate-Limit-Limit": "500"}, [Standing(limit=500)]),
-        ({"X-RateLimit-Limit": "100, 100;w=60"}, [Standing(limit=100)]),
+        ({"X-Rate-Limit-Limit": "500"}, [LimitStatus(limit=500)]),
+        ({"X-RateLimit-Limit": "100, 100;w=60"}, [LimitStatus(limit=100)]),
         (
             {"RateLimit": '"burst";r=2;t=4', "RateLimit-Policy": '"burst";q=50;w=20, "day";q=1000;w=86400'},
             [
-                Standing(limit=50, remaining=2, reset=seconds(4), window=seconds(20)),
-                Standing(limit=1000, window=seconds(86400)),
+                LimitStatus(limit=50, remaining=2, reset=seconds(4), window=seconds(20)),
+                LimitStatus(limit=1000, window=seconds(86400)),
             ],
         ),
-        ({"RateLimit": '"only";r=0;t=4'}, [Standing(remaining=0, reset=seconds(4))]),
+        ({"RateLimit": '"only";r=0;t=4'}, [LimitStatus(remaining=0, reset=seconds(4))]),
         (
             {"RateLimit": "limit=100, remaining=50, reset=5", "RateLimit-Policy": "100;w=60"},
-            [Standing(limit=100, remaining=50, reset=seconds(5), window=seconds(60))],
+            [LimitStatus(limit=100, remaining=50, reset=seconds(5), window=seconds(60))],
         ),
         (
             {
@@ -132,20 +132,20 @@ def test_a_reset_is_a_duration_or_a_moment(header: str | None, expected: timedel
                 "RateLimit-Reset": "7",
                 "RateLimit-Policy": "10;w=1, 50;w=60",
             },
-            [Standing(limit=10, remaining=1, reset=seconds(7), window=seconds(1))],
+            [LimitStatus(limit=10, remaining=1, reset=seconds(7), window=seconds(1))],
         ),
         ({"RateLimit": ";;;=,,"}, []),
-        ({"RateLimit": '"a";r=x;t=y'}, [Standing()]),
+        ({"RateLimit": '"a";r=x;t=y'}, [LimitStatus()]),
         (
             {"X-RateLimit-Limit-Minute": "60", "X-RateLimit-Remaining-Minute": "9", "X-RateLimit-Limit-Hour": "900"},
             [
-                Standing(limit=60, remaining=9, window=seconds(60)),
-                Standing(limit=900, window=seconds(3600)),
+                LimitStatus(limit=60, remaining=9, window=seconds(60)),
+                LimitStatus(limit=900, window=seconds(3600)),
             ],
         ),
         (  # of tokens it tells only when some come back; of a bucket nothing per window
             {"x-ratelimit-limit-tokens": "9000", "x-ratelimit-reset-tokens": "500ms"},
-            [Standing(reset=seconds(0.5))],
+            [LimitStatus(reset=seconds(0.5))],
         ),
         (
             {
@@ -154,14 +154,14 @@ def test_a_reset_is_a_duration_or_a_moment(header: str | None, expected: timedel
                 "X-RateLimit-FillRate": "10",
                 "X-RateLimit-Interval-Seconds": "5",
             },
-            [Standing(remaining=0, window=seconds(5))],
+            [LimitStatus(remaining=0, window=seconds(5))],
         ),
-        ({"X-Shopify-Shop-Api-Call-Limit": "39/40"}, [Standing(remaining=1)]),
-        ({"X-Rate-Limit": "700", "X-Rate-Limit-Remaining": "699"}, [Standing(limit=700, remaining=699)]),
+        ({"X-Shopify-Shop-Api-Call-Limit": "39/40"}, [LimitStatus(remaining=1)]),
+        ({"X-Rate-Limit": "700", "X-Rate-Limit-Remaining": "699"}, [LimitStatus(limit=700, remaining=699)]),
         ({"X-RateLimit-NearLimit": "true"}, []),
     ],
 )
-def test_standings(headers: dict[str, str], expected: list[Standing]) -> None:
+def test_standings(headers: dict[str, str], expected: list[LimitStatus]) -> None:
     assert standings(httpx.Headers(headers), now=NOW) == expected
 
 
@@ -183,7 +183,7 @@ def test_standings(headers: dict[str, str], expected: list[Standing]) -> None:
     ],
 )
 def test_what_counts_as_a_refusal(status: int, headers: dict[str, str], expected: bool) -> None:
-    assert is_refusal(status, httpx.Headers(headers), now=NOW) is expected
+    assert is_rate_limited(status, httpx.Headers(headers), now=NOW) is expected
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_what_counts_as_a_refusal(status: int, headers: dict[str, str], expected
     ],
 )
 def test_the_wait_after_a_refusal(headers: dict[str, str], expected: timedelta | None) -> None:
-    assert wait_asked_for(httpx.Headers(headers), now=NOW) == expected
+    assert retry_wait(httpx.Headers(headers), now=NOW) == expected
 
 
 @pytest.mark.parametrize(
@@ -328,12 +328,12 @@ TEXTS = st.one_of(
     now=st.datetimes(timezones=st.just(UTC)),
 )
 def test_any_headers_are_read_without_an_error_and_within_bounds(headers, status, now):
-    wait = wait_asked_for(headers, now=now)
+    wait = retry_wait(headers, now=now)
     assert wait is None or timedelta(0) < wait <= LONGEST
     for each in standings_of_answer(headers, now=now):
         assert each.limit is None or each.limit >= 0
         assert all(span is None or -LONGEST <= span <= LONGEST for span in (each.reset, each.window))
-    assert is_refusal(status, headers, now=now) in (True, False)
+    assert is_rate_limited(status, headers, now=now) in (True, False)
     assert names_limits(headers) in (True, False)
     assert len(resource_of(headers)) <= 64
 
@@ -341,6 +341,6 @@ def test_any_headers_are_read_without_an_error_and_within_bounds(headers, status
 @given(seconds_ahead=st.integers(1, 30 * 86_400), unit=st.sampled_from([1, 10**3, 10**6, 10**9]))
 def test_a_moment_is_read_in_any_unit(seconds_ahead, unit):
     headers = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str((EPOCH + seconds_ahead) * unit)}
-    wait = wait_asked_for(headers, now=NOW)
+    wait = retry_wait(headers, now=NOW)
     assert wait is not None
     assert wait.total_seconds() == pytest.approx(seconds_ahead, abs=0.001)
