@@ -20,7 +20,7 @@ import httpx
 # As a script this folder comes first on the path, where limits.py would hide the library of that name.
 sys.path[0] = str(Path(__file__).parents[1])
 
-from import_pipeline_tests.acceptance.outside import answers, eventually, free_port
+from import_pipeline_tests.acceptance.command_line import answers, eventually, free_port
 from source_api.process import serve
 
 LIMITS = "50/2 second; 200/10 second"

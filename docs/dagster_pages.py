@@ -9,8 +9,8 @@ import httpx
 from playwright.sync_api import Browser, Page
 from stage import FAULTS, LIMITS
 
-from import_pipeline_tests.acceptance.dev import Dev
-from import_pipeline_tests.acceptance.outside import eventually
+from import_pipeline_tests.acceptance.command_line import eventually
+from import_pipeline_tests.acceptance.dagster_dev import Dev
 
 CHECKOUT = Path(__file__).parents[1]
 LOCATION = "/locations/import_pipeline.definitions"

@@ -19,7 +19,7 @@ from import_pipeline.rules.status import ImportStatus
 from import_pipeline.settings import load_settings
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.tracking import imports
-from import_pipeline_tests.acceptance.outside import free_port
+from import_pipeline_tests.acceptance.command_line import free_port
 from import_pipeline_tests.support.panel_client import add_import
 from import_pipeline_tests.support.second_source import Books
 from source_api.process import serve

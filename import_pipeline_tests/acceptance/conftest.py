@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from import_pipeline_tests.acceptance.outside import DAGSTER, SCRIPT, CommandLine, far_slot
+from import_pipeline_tests.acceptance.command_line import DAGSTER, SCRIPT, CommandLine, far_slot
 from import_pipeline_tests.support.forked_cli import load
 
 

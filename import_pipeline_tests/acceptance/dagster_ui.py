@@ -1,6 +1,6 @@
 """What a person does in Dagster's UI, by its own interface."""
 
-from import_pipeline_tests.acceptance.outside import PATIENCE_SECONDS, answers, eventually
+from import_pipeline_tests.acceptance.command_line import PATIENCE_SECONDS, answers, eventually
 from import_pipeline_tests.support import http
 
 REPOSITORIES = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name location { name } } } } }"

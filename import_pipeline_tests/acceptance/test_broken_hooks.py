@@ -2,7 +2,7 @@
 
 import pytest
 
-from import_pipeline_tests.acceptance.dev import Dev
+from import_pipeline_tests.acceptance.dagster_dev import Dev
 
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(300)]
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from import_pipeline_tests.acceptance.dev import Dev
-from import_pipeline_tests.acceptance.outside import BIN, eventually, stats
+from import_pipeline_tests.acceptance.command_line import BIN, eventually, stats
+from import_pipeline_tests.acceptance.dagster_dev import Dev
 
 pytestmark = [pytest.mark.timeout(500), pytest.mark.nightly]
 LAUNCHER = """

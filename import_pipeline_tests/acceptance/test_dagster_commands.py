@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from import_pipeline_tests.acceptance.outside import BIN, CommandLine, events_of, rows, stats, tracking
+from import_pipeline_tests.acceptance.command_line import BIN, CommandLine, events_of, rows, stats, tracking
 from import_pipeline_tests.support.forked_cli import serve
 
 README = Path(__file__).parents[2] / "README.md"

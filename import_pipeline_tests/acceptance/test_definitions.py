@@ -13,7 +13,7 @@ from import_pipeline.defs.links import places_of
 from import_pipeline.defs.resources import RateLimitedApiResource
 from import_pipeline.defs.tracking_assets import tracking_specs
 from import_pipeline.settings import load_settings
-from import_pipeline_tests.acceptance.outside import rows, stats, tracking
+from import_pipeline_tests.acceptance.command_line import rows, stats, tracking
 from import_pipeline_tests.support.forked_cli import serve
 
 

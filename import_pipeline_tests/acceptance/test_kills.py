@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from import_pipeline_tests.acceptance.dev import Dev, moment
-from import_pipeline_tests.acceptance.outside import eventually, rows, stats, tracking
+from import_pipeline_tests.acceptance.command_line import eventually, rows, stats, tracking
+from import_pipeline_tests.acceptance.dagster_dev import Dev, moment
 from import_pipeline_tests.support import http
 from import_pipeline_tests.support.forked_cli import serve
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from import_pipeline_tests.acceptance.outside import BIN, CommandLine
+from import_pipeline_tests.acceptance.command_line import BIN, CommandLine
 
 
 @pytest.fixture

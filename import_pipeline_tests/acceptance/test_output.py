@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from import_pipeline_tests.acceptance.outside import words
+from import_pipeline_tests.acceptance.command_line import words
 from import_pipeline_tests.support.forked_cli import serve
 
 

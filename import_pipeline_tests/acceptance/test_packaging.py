@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from import_pipeline_tests.acceptance.outside import CommandLine, rows, tracking, words
+from import_pipeline_tests.acceptance.command_line import CommandLine, rows, tracking, words
 from import_pipeline_tests.support.forked_cli import serve
 
 ROOT = Path(__file__).parents[2]

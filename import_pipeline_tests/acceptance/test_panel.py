@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, expect
 
-from import_pipeline_tests.acceptance.outside import CommandLine, answers, eventually, far_slot, free_port
+from import_pipeline_tests.acceptance.command_line import CommandLine, answers, eventually, far_slot, free_port
 from import_pipeline_tests.support import http
 from import_pipeline_tests.support.browser import open_browser
 from import_pipeline_tests.support.imports import demo_api

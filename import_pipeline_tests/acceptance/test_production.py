@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from import_pipeline_tests.acceptance.outside import (
+from import_pipeline_tests.acceptance.command_line import (
     SCRIPT,
     CommandLine,
     answers,

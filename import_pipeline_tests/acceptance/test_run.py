@@ -2,7 +2,7 @@
 
 import pytest
 
-from import_pipeline_tests.acceptance.outside import rows, stats, tracking, words
+from import_pipeline_tests.acceptance.command_line import rows, stats, tracking, words
 from import_pipeline_tests.support.forked_cli import serve
 
 FIGURES = {

@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from import_pipeline_tests.acceptance.dev import Dev
-from import_pipeline_tests.acceptance.outside import eventually, stats
+from import_pipeline_tests.acceptance.command_line import eventually, stats
+from import_pipeline_tests.acceptance.dagster_dev import Dev
 
 pytestmark = [pytest.mark.timeout(400), pytest.mark.nightly]
 SLOWLY = ("--delay-after", "400")

@@ -7,7 +7,7 @@ import socket
 import dagster as dg
 import pytest
 
-from import_pipeline_tests.acceptance.outside import (
+from import_pipeline_tests.acceptance.command_line import (
     answers,
     events_of,
     eventually,

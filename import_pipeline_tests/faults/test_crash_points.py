@@ -10,8 +10,8 @@ from itertools import count
 
 import pytest
 
-from import_pipeline_tests.faults.points import Points, import_past
-from import_pipeline_tests.faults.promise import (
+from import_pipeline_tests.faults.crash_points import Points, import_past
+from import_pipeline_tests.faults.invariants import (
     IN_FLIGHT,
     ITEMS,
     assert_the_next_run_completes,

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from import_pipeline_tests.acceptance.outside import CommandLine
+from import_pipeline_tests.acceptance.command_line import CommandLine
 from import_pipeline_tests.support.hostile_server import drip, hostile, reset
 from import_pipeline_tests.support.imports import placeless
 from import_pipeline_tests.support.panel_client import open_panel

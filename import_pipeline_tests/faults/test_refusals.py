@@ -17,7 +17,7 @@ from import_pipeline import run_import
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.testing import CannedTransport
 from import_pipeline.tracking.tables import import_item_statuses
-from import_pipeline_tests.faults.promise import Kept, kept
+from import_pipeline_tests.faults.invariants import Kept, kept
 from import_pipeline_tests.support.imports import counts, demo_api, import_through, served, settings, tracking
 from source_api.app import create_app
 from source_api.options import Options

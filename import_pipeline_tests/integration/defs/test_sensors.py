@@ -18,7 +18,7 @@ from import_pipeline.sources.items import ItemsSource
 from import_pipeline.tracking import imports, leases
 from import_pipeline.tracking.requests import RequestKind
 from import_pipeline.tracking.workers import this_process
-from import_pipeline_tests.acceptance.outside import far_slot, rows, tracking
+from import_pipeline_tests.acceptance.command_line import far_slot, rows, tracking
 from import_pipeline_tests.support.imports import FREE, demo_api, served
 from import_pipeline_tests.support.webhook_receiver import Ear
 

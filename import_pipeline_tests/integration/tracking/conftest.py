@@ -4,8 +4,8 @@ import pytest
 from sqlalchemy import delete
 
 from import_pipeline.tracking.user_rows.user_tables import ensure_table
-from import_pipeline_tests.integration.tracking.ledger import Numbered, Thing
 from import_pipeline_tests.support.lifecycle import empty
+from import_pipeline_tests.support.tracking_rows import Numbered, Thing
 
 
 @pytest.fixture(scope="module")

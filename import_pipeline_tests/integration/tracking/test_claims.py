@@ -11,7 +11,7 @@ from import_pipeline.tracking import claims, imports, items
 from import_pipeline.tracking.imports import Pulse
 from import_pipeline.tracking.items import FailedItem, Remaining
 from import_pipeline.tracking.list_pages import Discovered
-from import_pipeline_tests.integration.tracking.ledger import (
+from import_pipeline_tests.support.tracking_rows import (
     LEASE_SECONDS,
     NOON,
     Thing,

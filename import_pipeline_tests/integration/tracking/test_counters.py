@@ -6,17 +6,7 @@ from import_pipeline.tracking import claims, list_pages
 from import_pipeline.tracking.list_pages import Page
 from import_pipeline.tracking.request_counters import Sent
 from import_pipeline.tracking.user_rows.row_writing import RowsRefused
-from import_pipeline_tests.integration.tracking.ledger import (
-    NOON,
-    Thing,
-    begun,
-    claim,
-    current,
-    details,
-    do,
-    failures,
-    stub,
-)
+from import_pipeline_tests.support.tracking_rows import NOON, Thing, begun, claim, current, details, do, failures, stub
 
 
 def sent(database, row):

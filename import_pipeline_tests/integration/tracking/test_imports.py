@@ -13,17 +13,7 @@ from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import imports, scheduling
 from import_pipeline.tracking.imports import Pulse
 from import_pipeline.tracking.tables import imports as imports_table
-from import_pipeline_tests.integration.tracking.ledger import (
-    ADA,
-    BOB,
-    NOON,
-    at,
-    begun,
-    current,
-    do,
-    lease_of,
-    scheduled,
-)
+from import_pipeline_tests.support.tracking_rows import ADA, BOB, NOON, at, begun, current, do, lease_of, scheduled
 
 
 def test_an_import_goes_from_scheduled_to_running_to_its_end(database):

@@ -10,7 +10,7 @@ from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import claims, imports, leases, list_pages
 from import_pipeline.tracking.imports import Pulse
 from import_pipeline.tracking.list_pages import Page
-from import_pipeline_tests.integration.tracking.ledger import (
+from import_pipeline_tests.support.tracking_rows import (
     BOB,
     NOON,
     Thing,

@@ -11,7 +11,7 @@ from import_pipeline.tracking.list_pages import Page
 from import_pipeline.tracking.tables import import_item_statuses
 from import_pipeline.tracking.user_rows.row_rescue import store_apart
 from import_pipeline.tracking.user_rows.row_writing import RowsRefused
-from import_pipeline_tests.integration.tracking.ledger import (
+from import_pipeline_tests.support.tracking_rows import (
     NOON,
     Thing,
     begun,

@@ -24,8 +24,8 @@ from import_pipeline.importer.monitoring.queries import import_progress
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.rules.status import ImportStatus, Trigger
 from import_pipeline.tracking import events
-from import_pipeline_tests.acceptance.outside import some_details
-from import_pipeline_tests.faults.promise import assert_kept
+from import_pipeline_tests.acceptance.command_line import some_details
+from import_pipeline_tests.faults.invariants import assert_kept
 from import_pipeline_tests.support.child_server import free_port
 from import_pipeline_tests.support.database_servers import RedisServer
 from import_pipeline_tests.support.imports import demo_api, latest, settings, tracking

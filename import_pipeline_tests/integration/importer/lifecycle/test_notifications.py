@@ -21,7 +21,7 @@ from import_pipeline.rules.notifications import TRIES
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.tracking import notifications as notices
 from import_pipeline.tracking.tables import import_events
-from import_pipeline_tests.acceptance.outside import free_port
+from import_pipeline_tests.acceptance.command_line import free_port
 from import_pipeline_tests.support.imports import served, settings
 from import_pipeline_tests.support.lifecycle import CANCELLED, FAILED, TEN, items_source
 from import_pipeline_tests.support.webhook_receiver import Ear

@@ -23,7 +23,7 @@ from import_pipeline.tracking import claims, imports, requests, scheduling
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.requests import RequestKind
 from import_pipeline.tracking.workers import Worker
-from import_pipeline_tests.acceptance.outside import eventually
+from import_pipeline_tests.acceptance.command_line import eventually
 from import_pipeline_tests.support.lifecycle import ADA, TEN, Life, at, items_source
 from import_pipeline_tests.support.parallel import together
 

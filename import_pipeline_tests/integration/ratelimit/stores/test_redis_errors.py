@@ -13,9 +13,9 @@ from import_pipeline.ratelimit import open_permits
 from import_pipeline.ratelimit.protocol import ExchangeRequest, StoreError
 from import_pipeline.ratelimit.stores.redis_errors import store_error
 from import_pipeline.ratelimit.stores.redis_health import inspect_redis
-from import_pipeline_tests.redis_cluster import cluster_url
 from import_pipeline_tests.support.child_server import free_port
 from import_pipeline_tests.support.database_servers import RedisServer
+from import_pipeline_tests.support.redis_cluster import cluster_url
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from import_pipeline.tracking.user_rows import reading
 from import_pipeline.tracking.user_rows.generations import Deleted, delete_unmet
 from import_pipeline.tracking.user_rows.row_rescue import store_apart
 from import_pipeline.tracking.user_rows.row_writing import RowsRefused, upsert
-from import_pipeline_tests.integration.tracking.ledger import (
+from import_pipeline_tests.support.tracking_rows import (
     NOON,
     Numbered,
     Thing,

@@ -13,7 +13,7 @@ from import_pipeline.importer.discovery.stored_request import dump_request, load
 from import_pipeline.importer.user_code.request_secrets import KnownSecrets, secrets_of
 from import_pipeline.redaction import keep
 from import_pipeline.settings import load_settings
-from import_pipeline_tests.integration.tracking.ledger import NOON
+from import_pipeline_tests.support.tracking_rows import NOON
 
 BASE = httpx.URL("https://api.test/v1/")
 TOKEN = "t0ken of the settings/81=="

@@ -2,7 +2,7 @@
 
 import psycopg2
 
-from import_pipeline_tests.acceptance.outside import rows
+from import_pipeline_tests.acceptance.command_line import rows
 from import_pipeline_tests.support.forked_cli import serve
 
 

@@ -8,8 +8,7 @@ import time
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
-from import_pipeline_tests.acceptance.dagster_ui import DagsterUi
-from import_pipeline_tests.acceptance.outside import (
+from import_pipeline_tests.acceptance.command_line import (
     DAGSTER,
     CommandLine,
     Started,
@@ -21,6 +20,7 @@ from import_pipeline_tests.acceptance.outside import (
     stats,
     tracking,
 )
+from import_pipeline_tests.acceptance.dagster_ui import DagsterUi
 from import_pipeline_tests.support import http
 from import_pipeline_tests.support.forked_cli import serve
 

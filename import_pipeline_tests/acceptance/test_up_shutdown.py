@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from import_pipeline_tests.acceptance.outside import eventually, far_slot, free_port, processes_of
+from import_pipeline_tests.acceptance.command_line import eventually, far_slot, free_port, processes_of
 
 
 def commands_of(home):

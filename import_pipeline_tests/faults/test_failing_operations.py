@@ -9,8 +9,8 @@ from sqlalchemy.exc import OperationalError
 
 from import_pipeline.errors import DatabaseUnavailable
 from import_pipeline.ratelimit.protocol import StoreError
-from import_pipeline_tests.faults.points import Points, import_past
-from import_pipeline_tests.faults.promise import (
+from import_pipeline_tests.faults.crash_points import Points, import_past
+from import_pipeline_tests.faults.invariants import (
     IN_FLIGHT,
     ITEMS,
     assert_the_next_run_completes,

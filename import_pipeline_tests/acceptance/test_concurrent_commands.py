@@ -4,8 +4,8 @@ import re
 import signal
 from datetime import datetime
 
-from import_pipeline_tests.acceptance.outside import eventually, rows, some_details, stats, tracking, words
-from import_pipeline_tests.acceptance.slow import ITEMS, PACE, slow_api
+from import_pipeline_tests.acceptance.command_line import eventually, rows, some_details, stats, tracking, words
+from import_pipeline_tests.acceptance.slow_api import ITEMS, PACE, slow_api
 from import_pipeline_tests.support.database_servers import RedisServer
 from import_pipeline_tests.support.forked_cli import serve
 

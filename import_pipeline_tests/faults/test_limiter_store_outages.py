@@ -5,8 +5,8 @@ import time
 import pytest
 
 from import_pipeline import run_import
-from import_pipeline_tests.acceptance.outside import some_details, stats
-from import_pipeline_tests.faults.promise import assert_kept
+from import_pipeline_tests.acceptance.command_line import some_details, stats
+from import_pipeline_tests.faults.invariants import assert_kept
 from import_pipeline_tests.support.database_servers import RedisServer
 from import_pipeline_tests.support.imports import demo_api, ending_of, importing, latest, settings
 from import_pipeline_tests.support.slow_proxy import SlowProxy

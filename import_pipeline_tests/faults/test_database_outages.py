@@ -13,9 +13,9 @@ from sqlalchemy import text
 from import_pipeline import run_import
 from import_pipeline.errors import DatabaseUnavailable
 from import_pipeline.tracking.database.engine import Database
-from import_pipeline_tests.acceptance.outside import some_details, stats
-from import_pipeline_tests.faults.points import Points, import_past
-from import_pipeline_tests.faults.promise import assert_kept, start_over
+from import_pipeline_tests.acceptance.command_line import some_details, stats
+from import_pipeline_tests.faults.crash_points import Points, import_past
+from import_pipeline_tests.faults.invariants import assert_kept, start_over
 from import_pipeline_tests.support.database_servers import PostgresServer
 from import_pipeline_tests.support.imports import demo_api, ending_of, importing, latest, settings
 from import_pipeline_tests.support.lifecycle import tracking_database

@@ -16,7 +16,7 @@ from import_pipeline.importer.source_loader import configure
 from import_pipeline.ratelimit.http.aiohttp_transport import open_connections
 from import_pipeline.rules.status import Trigger
 from import_pipeline.sources.items import ItemsSource
-from import_pipeline_tests.faults.promise import assert_kept
+from import_pipeline_tests.faults.invariants import assert_kept
 from import_pipeline_tests.support.imports import counts, demo_api, settings
 
 ITEMS = 40

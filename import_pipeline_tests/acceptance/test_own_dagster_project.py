@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from import_pipeline_tests.acceptance.outside import BIN, DAGSTER, CommandLine, rows, tracking
+from import_pipeline_tests.acceptance.command_line import BIN, DAGSTER, CommandLine, rows, tracking
 from import_pipeline_tests.support.forked_cli import serve
 
 ROOT = Path(__file__).parents[2]

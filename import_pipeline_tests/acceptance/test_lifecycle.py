@@ -6,8 +6,8 @@ import statistics
 
 import pytest
 
-from import_pipeline_tests.acceptance.dev import Dev, hours_ago, moment
-from import_pipeline_tests.acceptance.outside import eventually, far_slot, stats
+from import_pipeline_tests.acceptance.command_line import eventually, far_slot, stats
+from import_pipeline_tests.acceptance.dagster_dev import Dev, hours_ago, moment
 
 pytestmark = pytest.mark.timeout(300)  # the first test's time includes the start of dagster dev
 #: Slots that have passed, the earliest first, beside the one that is far ahead.

@@ -15,11 +15,11 @@ from import_pipeline.ratelimit.limits_strategy import ResponseClockedRateLimiter
 from import_pipeline.ratelimit.protocol import SECOND, ExchangeRequest, PermitRequest, StoreError
 from import_pipeline.ratelimit.stores.open import storage_uri
 from import_pipeline.ratelimit.stores.redis_health import inspect_redis, warnings
-from import_pipeline_tests.redis_cluster import cluster, cluster_url, tell
 from import_pipeline_tests.support import http
 from import_pipeline_tests.support.child_server import free_port
 from import_pipeline_tests.support.database_servers import RedisServer
 from import_pipeline_tests.support.imports import demo_api, settings
+from import_pipeline_tests.support.redis_cluster import cluster, cluster_url, tell
 
 TIERS = ((5, 60 * SECOND),)
 #: Their keys lie on both nodes.
