@@ -10,7 +10,7 @@ import pytest
 from import_pipeline_tests.acceptance.command_line import BIN, CommandLine, events_of, rows, stats, tracking
 from import_pipeline_tests.support.forked_cli import serve
 
-README = Path(__file__).parents[2] / "README.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "dagster.md"
 DEFINITIONS = ("-m", "import_pipeline.definitions")
 CHECKS = {"all_items_imported", "no_unexpected_429", "counts_agree_with_the_source", "nothing_failed_for_good"}
 
@@ -38,8 +38,8 @@ def own_warnings(text):
 
 
 def documented_launches():
-    """The arguments of each `dg launch` in the README, as a shell would split them."""
-    lines = re.findall(r"^dg (launch .*)$", README.read_text(), re.MULTILINE)
+    """The arguments of each `dg launch` in docs/dagster.md, as a shell would split them."""
+    lines = re.findall(r"^dg (launch .*)$", DOCUMENT.read_text(), re.MULTILINE)
     return [shlex.split(line, comments=True) for line in lines]
 
 

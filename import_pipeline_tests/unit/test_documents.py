@@ -1,5 +1,6 @@
-"""Documents lead somewhere: every link to a file, and every test that is named, exists."""
+"""Documents lead somewhere: every link, named test and named path exists, and reference pages agree with the code."""
 
+import importlib.util
 import re
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,36 @@ import pytest
 from import_pipeline.testing import rehearse
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "deploy").glob("*.md")]
+PAGES = sorted(path for folder in ("docs", "deploy", "source_api") for path in (ROOT / folder).rglob("*.md"))
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *PAGES]
+#: Folders that a path in a document may start from.
+FOLDERS = ("", "import_pipeline", "import_pipeline_tests")
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_links_lead_to_files_that_there_are(document):
+def name_of(document: Path) -> str:
+    return document.relative_to(ROOT).as_posix()
+
+
+def code(text: str) -> list[str]:
+    """What is set as code within the prose, without the blocks."""
+    return re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_links_lead_to_files_that_exist(document):
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text())
     assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_links_to_sections_lead_to_headings(document):
+    def headings(path: Path) -> set[str]:
+        lines = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+        return {re.sub(r"[^\w\- ]", "", line.lower()).replace(" ", "-") for line in lines}
+
+    links = re.findall(r"\]\(([^)#:]*)#([^)]+)\)", document.read_text())
+    targets = [(document.parent / path if path else document, anchor) for path, anchor in links]
+    assert [(path.name, anchor) for path, anchor in targets if anchor not in headings(path)] == []
 
 
 @pytest.mark.parametrize("name", ["SECURITY.md", "docs/reliability.md"])
@@ -26,15 +50,46 @@ def test_tests_that_are_named_exist(name):
     assert [each for each in named if not (ROOT / "import_pipeline_tests" / each).exists()] == []
 
 
-def test_the_readme_is_short_and_leads_to_every_document():
-    text = (ROOT / "README.md").read_text()
-    assert len(text.splitlines()) < 200
-    unlinked = [
-        path.name
-        for path in DOCUMENTS
-        if path.name not in text and path.name not in {"README.md", "PACKAGE.md", "panel.md"}
-    ]
-    assert unlinked == []
+@pytest.mark.parametrize("name", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_paths_that_are_named_exist(name):
+    """A bare file name belongs to a folder that its line names."""
+    missing = []
+    for line in (ROOT / name).read_text().splitlines():
+        paths = [each for each in code(line) if re.fullmatch(r"[\w.-]+(/[\w.-]*)+|[\w-]+\.(py|md|toml|html|css)", each)]
+        named = [folder for path in paths for folder in (path, Path(path).parent.as_posix())]
+        starts = [ROOT / start / folder for start in FOLDERS for folder in ["", *named]]
+        missing += [path for path in paths if not any((start / path).exists() for start in starts)]
+    assert missing == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_lines_of_prose_are_short(document):
+    """Rows of tables, which cannot be broken, and blocks of code are free."""
+    text = re.sub(r"^```.*?^```$", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
+    limit = 200
+    assert [line for line in text.splitlines() if len(line) > limit and not line.startswith("|")] == []
+
+
+@pytest.mark.parametrize("page", ["settings", "commands"])
+def test_a_reference_page_is_what_the_code_says(page):
+    """If not: python scripts/reference.py"""
+    spec = importlib.util.spec_from_file_location("reference", ROOT / "scripts" / "reference.py")
+    reference: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(reference)
+    written = (ROOT / "docs" / f"{page}.md").read_text().partition(reference.MARKER)[2].strip()
+    assert written == getattr(reference, f"{page}_reference")(), "run: python scripts/reference.py"
+
+
+def test_every_page_is_reached_from_the_readme():
+    reached, new = set(), {ROOT / "README.md"}
+    while new:
+        page = new.pop()
+        reached.add(page)
+        links = re.findall(r"\]\(([^)#:]+\.md|[^)#:]+/)(?:#[^)]*)?\)", page.read_text())
+        targets = {(page.parent / link).resolve() for link in links}
+        pages = {target / "README.md" if target.is_dir() else target for target in targets}
+        new |= {each for each in pages if each.exists()} - reached
+    assert [name_of(page) for page in DOCUMENTS if page not in reached and page.name != "PACKAGE.md"] == []
 
 
 def test_the_page_of_the_package_needs_no_checkout():
@@ -45,14 +100,32 @@ def test_the_page_of_the_package_needs_no_checkout():
     assert "docs/" not in text
 
 
-def test_the_first_source_on_the_page_of_the_package_imports(tmp_path):
-    [source] = re.findall(r"^```python\n(.*?)^```$", (ROOT / "PACKAGE.md").read_text(), re.MULTILINE | re.DOTALL)
+def test_the_readme_is_short():
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert sum(len(line.split()) for line in lines) <= 1000
+    assert max(map(len, lines)) <= 200
+
+
+def first_source(name: str) -> Any:
+    """The source that the document shows, as a reader who copies it would have it."""
+    [source] = re.findall(r"^```python\n(.*?)^```$", (ROOT / name).read_text(), re.MULTILINE | re.DOTALL)
     names: dict[str, Any] = {"__name__": "my_sources"}
     exec(source, names)
     [orders] = names["SOURCES"]
-    pages = {"/api/items": {"data": [{"id": 1}, {"id": 2}], "next_page_url": None}}
-    details = {f"/api/items/{number}": {"name": f"customer {number}"} for number in (1, 2)}
+    return orders
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "last_page", "field"),
+    [
+        ("README.md", "/orders", {"has_more": False}, "customer"),
+        ("PACKAGE.md", "/api/items", {"next_page_url": None}, "name"),
+    ],
+)
+def test_the_first_source_imports(name, path, last_page, field, tmp_path):
+    pages = {path: {"data": [{"id": 1}, {"id": 2}], **last_page}}
+    details = {f"{path}/{number}": {field: f"customer {number}"} for number in (1, 2)}
     transport = httpx.MockTransport(lambda request: httpx.Response(200, json=(pages | details)[request.url.path]))
-    done = rehearse(orders, transport, tmp_path)
+    done = rehearse(first_source(name), transport, tmp_path)
     assert done.failures == {}
     assert {key: row["customer"] for key, row in done.rows.items()} == {"1": "customer 1", "2": "customer 2"}
