@@ -132,9 +132,10 @@ class Database:
         mark = connection.info.get(MARK)
         try:
             transaction.commit()
-        except SQLAlchemyError as error:
-            connection.invalidate()  # what has not reached the database by now never shall
-            if not self._is_committed(mark, error):
+        except BaseException as error:
+            # It may still be inside its transaction: it must not commit later, nor return to the pool.
+            connection.invalidate()
+            if not isinstance(error, SQLAlchemyError) or not self._is_committed(mark, error):
                 raise
 
     def _is_committed(self, mark: int | None, error: SQLAlchemyError) -> bool:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Column, MetaData, Table, insert, select, text
+from sqlalchemy import Column, MetaData, Table, event, insert, select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from import_pipeline.errors import DatabaseUnavailable
@@ -74,6 +74,25 @@ def test_what_is_written_is_there_and_what_fails_is_not(database):
 
     with pytest.raises(LookupError):
         half_written()
+    assert count(database) == 1
+
+
+class Killed(BaseException):
+    """A kill, simulated."""
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, Killed, LookupError])
+def test_a_connection_whose_commit_was_interrupted_is_not_used_again(database, error):
+    def interrupt(_):
+        event.remove(database.engine, "commit", interrupt)
+        raise error
+
+    event.listen(database.engine, "commit", interrupt)
+    with pytest.raises(error), database.write() as connection:
+        connection.execute(an_import())
+    assert count(database) == 0
+    with database.write() as connection:
+        connection.execute(an_import())
     assert count(database) == 1
 
 
