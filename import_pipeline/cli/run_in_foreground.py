@@ -81,11 +81,13 @@ def carry_out_here(
         installation,
         source,
         new,
-        tell=lambda sentence: click.echo(sentence, err=True),
-        bury=lambda run_id: report_dead(installation.settings, run_id, "Its worker is gone; its import has ended."),
+        report=lambda sentence: click.echo(sentence, err=True),
+        on_dead_run=lambda run_id: report_dead(
+            installation.settings, run_id, "Its worker is gone; its import has ended."
+        ),
     )
     while True:
-        row = turn.prepare()
+        row = turn.acquire()
         is_asked = satisfies(row, new)
         if row.status is ImportStatus.RUNNING:
             _tell_resumed(row, is_asked=is_asked)
@@ -93,7 +95,7 @@ def carry_out_here(
             with nullcontext() if is_asked else _telling_what_is_left(only):
                 summary = see_through(installation, source, row, show=show)
         except ImportAlreadyRunning as error:
-            turn.lose(error)
+            turn.wait_again(error)
             continue
         if is_asked:
             return summary

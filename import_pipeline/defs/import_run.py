@@ -106,11 +106,13 @@ class Execution:
             installation,
             source,
             new,
-            tell=lambda sentence: tell("run_waits", sentence, source=self.name),
-            bury=lambda dead: report_dead_run(self.context.instance, dead, "Its worker is gone; its import has ended."),
+            report=lambda sentence: tell("run_waits", sentence, source=self.name),
+            on_dead_run=lambda run_id: report_dead_run(
+                self.context.instance, run_id, "Its worker is gone; its import has ended."
+            ),
         )
         while True:
-            row = turn.prepare()
+            row = turn.acquire()
             if satisfies(row, new):
                 made = {names.IMPORT_ID_TAG: str(row.id), names.MADE_BY_TAG: run_id}
                 self.context.instance.add_run_tags(run_id, made)

@@ -54,11 +54,11 @@ def run_import(
         new = new_import(found, Trigger.CLI, fresh=fresh, limit=limit, only=only)
         turn = Turn(installation, found, new)
         while True:
-            row = turn.prepare()
+            row = turn.acquire()
             try:
                 summary = execute_import(ImportRun(installation=installation, source=found), row.id)
             except ImportAlreadyRunning as error:
-                turn.lose(error)
+                turn.wait_again(error)
                 continue
             if satisfies(row, new):
                 return summary

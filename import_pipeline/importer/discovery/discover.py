@@ -33,13 +33,13 @@ async def discover(work: ImportContext) -> None:
     try:
         await _discover(work)
     except (ApiBlocked, ImportFailed, LimiterUnavailable, UsageError) as error:
-        work.stop.ask(error)
+        work.stop.request(error)
 
 
 async def _discover(work: ImportContext) -> None:
     checkpoint, request = await resume(work)
     writer = PageWriter(work)
-    while not checkpoint.complete and not work.stop.asked.is_set():
+    while not checkpoint.complete and not work.stop.requested.is_set():
         if request is None:
             checkpoint = replace(checkpoint, basis=basis_of(work))
             request = first_request(work.source)
@@ -49,11 +49,11 @@ async def _discover(work: ImportContext) -> None:
             checkpoint, request = await _after_rejection(work, checkpoint, str(error)), None
         else:
             checkpoint, request = await _store(work, writer, response, checkpoint)
-        work.stirred.set()
+        work.work_available.set()
     if checkpoint.complete:
         await writer.store_parked()
     work.discovered = checkpoint.complete
-    work.stirred.set()
+    work.work_available.set()
 
 
 class PageRejected(Exception):
@@ -90,7 +90,7 @@ async def _fetch(work: ImportContext, request: httpx.Request, before: Checkpoint
             raise ImportFailed(f"list page {page}: {reason}, {failures} times")
         delay = retry_delay(failures, work.source.retry.backoff, work.chance())
         seconds = max(delay, asked_for or delay).total_seconds()
-        await work.tell_wait(f"list page {page}: {reason}", seconds)
+        await work.record_wait(f"list page {page}: {reason}", seconds)
         await work.clock.sleep(seconds)
 
 
@@ -120,7 +120,7 @@ async def _store(
     """Store a page with the checkpoint after it, in one transaction. Returns that and the next request."""
     is_absent = judge_page(response.status_code, setting="")[0] is PageVerdict.ABSENT
     found = [] if is_absent else parse_items(work.source, response, before.page + 1)
-    limit = work.option.get("limit")
+    limit = work.options.get("limit")
     after, request = next_page(work, response, before, [item.external_id for item in found])
     if limit is not None and before.seen + len(found) >= limit:
         found = found[: limit - before.seen]
@@ -129,14 +129,14 @@ async def _store(
     page = Page(items=found, checkpoint=after.dump(), total=_items_count(after))
 
     def store(connection: Connection, apart: Apart | None) -> Checkpoint:
-        sent, now = work.uncounted.take(connection), work.clock.now()
+        sent, now = work.pending_counts.drain(connection), work.clock.now()
         new = list_pages.store_page(connection, work.row, work.lease, work.source.model, page, now, sent, apart)
         if work.source.partitions.size is not None:
             item_numbers.assign_numbers(connection, work.source.name, [item.external_id for item in found])
         return check_pass(connection, work, after, new=new, found=len({item.external_id for item in found}))
 
     settled = await writer.store(page, store)
-    await work.aside(lambda: _tell(work, found))
+    await work.in_writer_thread(lambda: _tell(work, found))
     return settled, (request if settled.page else None)
 
 

@@ -30,12 +30,12 @@ class PageWriter:
 
     async def store(self, page: Page, action: Callable[[Connection, Apart | None], T]) -> T:
         """Carry out the action that stores the page, in one transaction. Raises LeaseLost."""
-        return await self.work.aside(partial(self._store, page, action))
+        return await self.work.in_writer_thread(partial(self._store, page, action))
 
     async def store_parked(self) -> None:
         """Try once more what was refused, now that all other rows of the list are stored."""
         if self._parked:
-            await self.work.aside(self._store_parked)
+            await self.work.in_writer_thread(self._store_parked)
 
     def _store(self, page: Page, action: Callable[[Connection, Apart | None], T]) -> T:
         work = self.work

@@ -55,7 +55,7 @@ class Enrichment:
     def __init__(self, work: ImportContext) -> None:
         self.work = work
         self.breaker = Breaker(work.source.max_outage)
-        self._hold = Circuit(work.clock, work.chance, work.tell_wait)  #: closed while the breaker is open
+        self._circuit = Circuit(work.clock, work.chance, work.record_wait)  #: open while the breaker is open
         self._ready: asyncio.Queue[tuple[Claim, Importable]] = asyncio.Queue()
         self._retries = True  #: whether an item may wait for a retry: one of ours, or an earlier process's
         self._tiers = parse_tiers(work.source.limits)
@@ -87,7 +87,7 @@ class Enrichment:
             for _ in range(within(self.work.source.concurrency, self._room)):
                 self._grow()
             feeder = group.create_task(self._feed())
-            stopper = asyncio.create_task(self.work.stop.asked.wait())
+            stopper = asyncio.create_task(self.work.stop.requested.wait())
             try:
                 await asyncio.wait({feeder, stopper}, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -101,8 +101,8 @@ class Enrichment:
     async def _feed(self) -> None:
         """Claim items for the fetchers as long as there are any, or any may come."""
         while True:
-            self.work.stirred.clear()
-            listed = self.work.discovered  # read before the claim: a page that comes after it has stirred us
+            self.work.work_available.clear()
+            listed = self.work.discovered  # read before the claim: a page that comes after it has work_available us
             claimed = await self._claim(self._stock() - self._ready.qsize())
             for pair in claimed:
                 self._ready.put_nowait(pair)
@@ -157,7 +157,7 @@ class Enrichment:
         seconds = PATIENCE_SECONDS if self.work.workers == 1 else SHARED_PATIENCE_SECONDS
         if left.processing == 0 and left.next_attempt_at is not None and left.pending == 0:
             seconds = (left.next_attempt_at - now).total_seconds()
-        waiter = asyncio.create_task(self.work.stirred.wait())
+        waiter = asyncio.create_task(self.work.work_available.wait())
         sleeper = asyncio.create_task(self.work.clock.sleep(max(0.0, seconds)))
         try:
             await asyncio.wait({waiter, sleeper}, return_when=asyncio.FIRST_COMPLETED)
@@ -170,18 +170,18 @@ class Enrichment:
 
         It ends between two items when there are more fetchers than answers so fast have use for.
         """
-        while not (self.work.stop.asked.is_set() or self._is_one_too_many()):
+        while not (self.work.stop.requested.is_set() or self._is_one_too_many()):
             claim, importable = await self._ready.get()
             self._taken.set()
             self._busy += 1
             self._idle.clear()
             try:
-                async with self._hold.turn():  # until it is stored: that is what opens a closed gate
+                async with self._circuit.attempt():  # until the item is stored, which may close the circuit
                     await self._bring(await self._timed(claim, importable))
             except ClaimLost:
                 await self.work.write(leases.give_back, self.work.lease, claim.status_id)
             except (ApiBlocked, ImportFailed, LimiterUnavailable, UsageError) as error:
-                self.work.stop.ask(error)
+                self.work.stop.request(error)
             self._busy -= 1
             if not self._busy:
                 self._idle.set()
@@ -190,10 +190,10 @@ class Enrichment:
     async def _timed(self, claim: Claim, importable: Importable) -> Done | Failure:
         """Fetch an item. How long answers take, waits for permits apart, decides how many fetchers there are."""
         limiter, clock = self.work.api.limiter, self.work.clock
-        gate, closings = self.work.gate, self.work.gate.closings
-        waits, began = limiter.blocked_for() or gate.closed_for is not None, clock.monotonic()
+        circuit, trips = self.work.circuit, self.work.circuit.trips
+        waits, began = limiter.blocked_for() or circuit.open_for is not None, clock.monotonic()
         result = await fetch_item(self.work, claim, importable)
-        if not waits and not limiter.blocked_for() and gate.closings == closings:
+        if not waits and not limiter.blocked_for() and circuit.trips == trips:
             self._latency = mean_latency(self._latency, clock.monotonic() - began)
             if self._fetchers < self._wanted(self._latency):
                 self._grow()
@@ -227,7 +227,7 @@ class Enrichment:
             for each in batch:
                 if not each.stored.done():
                     each.stored.set_result(None)
-            self.work.stirred.set()
+            self.work.work_available.set()
 
     async def _store(self, batch: list[Fetched]) -> None:
         done = [each.result for each in batch if isinstance(each.result, Done)]
@@ -276,11 +276,13 @@ class Enrichment:
                 is_denied=failure.is_denied,
             )
             if end is not None:
-                work.stop.ask(ImportFailed(end))
+                work.stop.request(ImportFailed(end))
         if self.breaker.is_open:
-            self._hold.close(f"the last items all failed ({failed[-1].reason})" if failed else "the last items failed")
-        elif (seconds := self._hold.closed_for) is not None:
-            self._hold.open()
+            self._circuit.open(
+                f"the last items all failed ({failed[-1].reason})" if failed else "the last items failed"
+            )
+        elif (seconds := self._circuit.open_for) is not None:
+            self._circuit.close()
             await work.note("import_goes_on", f"Details come again after {seconds:.0f} s.")
 
 

@@ -36,11 +36,11 @@ class ItemWriter:
 
     async def store(self, done: Sequence[Done], failed: Sequence[Failure]) -> Written:
         """Store a batch: details and failed tries. Raises LeaseLost."""
-        return await self.work.aside(partial(self._store, done, failed))
+        return await self.work.in_writer_thread(partial(self._store, done, failed))
 
     async def store_parked(self, *, for_good: bool) -> Written:
         """Try the parked items again. `for_good`: what is refused now has failed, since nothing else is to come."""
-        return await self.work.aside(partial(self._store_parked, for_good=for_good))
+        return await self.work.in_writer_thread(partial(self._store_parked, for_good=for_good))
 
     def _store(self, done: Sequence[Done], failed: Sequence[Failure]) -> Written:
         work = self.work
@@ -71,7 +71,7 @@ class ItemWriter:
 
     def _complete(self, connection: Connection, done: Sequence[Done], *, swaps: bool = False) -> None:
         work = self.work
-        sent, now, model = work.uncounted.take(connection), work.clock.now(), work.source.model
+        sent, now, model = work.pending_counts.drain(connection), work.clock.now(), work.source.model
         claims.complete(connection, work.row, work.lease, model, done, now, sent=sent, swaps=swaps)
 
     def _groups(self, done: Sequence[Done]) -> list[list[Done]]:
@@ -93,4 +93,4 @@ class ItemWriter:
 
     def _fail(self, connection: Connection, failures: Sequence[Failure]) -> None:
         work = self.work
-        claims.fail(connection, work.lease, failures, work.clock.now(), work.uncounted.take(connection))
+        claims.fail(connection, work.lease, failures, work.clock.now(), work.pending_counts.drain(connection))

@@ -76,34 +76,34 @@ class Leadership:
             raise leases.lost(self._place)
         return self.lease
 
-    async def serve(self, work: ImportContext) -> None:
+    async def serve(self, context: ImportContext) -> None:
         """Do what the lead does but for the items, whenever this shard has taken it, until `close`."""
         self._loop = asyncio.get_running_loop()
-        work.stop.then(self._changed.set)
+        context.stop.on_request(self._changed.set)
         served: Lease | None = None
-        while not (self._is_closed or work.stop.asked.is_set()):
+        while not (self._is_closed or context.stop.requested.is_set()):
             lease = self.lease
             if lease is None or lease is served:
                 await self._changed.wait()
                 self._changed.clear()
                 continue
             served = lease
-            await self._lead(work, lease)
+            await self._lead(context, lease)
 
     def close(self) -> None:
         """Let `serve` end."""
         self._is_closed = True
         self._changed.set()
 
-    async def _lead(self, work: ImportContext, lease: Lease) -> None:
+    async def _lead(self, context: ImportContext, lease: Lease) -> None:
         if self._run_before is not None and self._run_before != self._run.run_id:
-            await work.aside(partial(self._run.on_lead, self._run_before))
-        led = copy.copy(work)
-        led.lease, led.row = lease, self._row or work.row
+            await context.in_writer_thread(partial(self._run.on_lead, self._run_before))
+        led = copy.copy(context)
+        led.lease, led.row = lease, self._row or context.row
         with suppress(LeaseLost):  # then another worker leads, and this one is a shard as before
             await lead_on(led)
-        work.discovered = work.discovered or led.discovered
-        work.stirred.set()
+        context.discovered = context.discovered or led.discovered
+        context.work_available.set()
 
     def _take(self, connection: Connection, row: ImportRow) -> None:
         now, worker = self._run.installation.clock.now(), self._run.worker

@@ -10,13 +10,13 @@ from import_pipeline.settings import Settings
 EVICTS = "limiter_store_evicts"
 
 
-async def note_eviction(work: ImportContext, settings: Settings) -> None:
+async def note_eviction(context: ImportContext, settings: Settings) -> None:
     """Note with the import that its Redis may throw permits out. `doctor` looks at more."""
-    if not settings.redis_url or work.lease.shard is not None:
+    if not settings.redis_url or context.lease.shard is not None:
         return
     try:
         state = await asyncio.to_thread(inspect_redis, settings.redis_url)
     except LimiterUnavailable:  # who waits for permits meets it too
         return
     if state.evicts:
-        await work.note(EVICTS, f"About the Redis of the limits: {eviction(state)}.")
+        await context.note(EVICTS, f"About the Redis of the limits: {eviction(state)}.")

@@ -7,7 +7,7 @@ from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.tracking import events
 
 #: It is told when it has lasted so long; an answer that is lost now and then needs no word.
-TOLD_AFTER = timedelta(seconds=2)
+REPORTED_AFTER = timedelta(seconds=2)
 
 
 class LimiterOutageReporter:
@@ -16,30 +16,30 @@ class LimiterOutageReporter:
     What cannot be told, since the database does not answer either, is told at the next call.
     """
 
-    def __init__(self, work: ImportContext) -> None:
-        self._work = work
+    def __init__(self, context: ImportContext) -> None:
+        self._context = context
         self._since: datetime | None = None
         self._until: datetime | None = None  #: it has answered since then, which is yet to be told
-        self._is_told = False
+        self._is_reported = False
 
-    async def silent(self, error: LimiterUnavailable) -> None:
+    async def failed(self, error: LimiterUnavailable) -> None:
         """The store was asked and did not answer."""
-        now = self._work.clock.now()
+        now = self._context.clock.now()
         self._since, self._until = self._since or now, None
-        if self._is_told or now - self._since < TOLD_AFTER:
+        if self._is_reported or now - self._since < REPORTED_AFTER:
             return
         reason = f"the store of the limits does not answer since {self._since:%H:%M:%S} UTC"
         message = f"T{reason[1:]}; nothing is sent until it is back. {cause_of(error)}."
-        await self._work.note(events.WAITS, message, reason=reason, until=None)
-        self._is_told = True
+        await self._context.note(events.WAITS, message, reason=reason, until=None)
+        self._is_reported = True
 
-    async def answered(self) -> None:
+    async def recovered(self) -> None:
         """The store was asked and has answered."""
-        if self._is_told and self._since is not None:
-            self._until = self._until or self._work.clock.now()
+        if self._is_reported and self._since is not None:
+            self._until = self._until or self._context.clock.now()
             seconds = (self._until - self._since).total_seconds()
-            await self._work.note("import_goes_on", f"The store of the limits answers again after {seconds:.0f} s.")
-        self._since, self._until, self._is_told = None, None, False
+            await self._context.note("import_goes_on", f"The store of the limits answers again after {seconds:.0f} s.")
+        self._since, self._until, self._is_reported = None, None, False
 
 
 def cause_of(error: LimiterUnavailable) -> str:

@@ -11,41 +11,43 @@ from import_pipeline.tracking import list_pages
 from import_pipeline.tracking.user_rows.row_ids import item_id
 
 
-async def run_phases(work: ImportContext) -> None:
+async def run_phases(context: ImportContext) -> None:
     """All that the import's kind asks for."""
-    if work.row.kind is ImportKind.SELECTION:
-        if work.row.checkpoint is None:
-            await _select(work)
-        work.discovered = True
-        await enrich(work)
-    elif work.row.kind is ImportKind.DISCOVERY:
-        await discover(work)
-    elif work.source.overlap:
+    if context.row.kind is ImportKind.SELECTION:
+        if context.row.checkpoint is None:
+            await _select(context)
+        context.discovered = True
+        await enrich(context)
+    elif context.row.kind is ImportKind.DISCOVERY:
+        await discover(context)
+    elif context.source.overlap:
         async with asyncio.TaskGroup() as group:
-            group.create_task(discover(work))
-            group.create_task(enrich(work))
+            group.create_task(discover(context))
+            group.create_task(enrich(context))
     else:
-        await discover(work)
-        await enrich(work)
-    if work.workers > 1:
-        await wait_for_other_workers(work)
+        await discover(context)
+        await enrich(context)
+    if context.workers > 1:
+        await wait_for_other_workers(context)
 
 
-async def lead_on(work: ImportContext) -> None:
+async def lead_on(context: ImportContext) -> None:
     """The lead's part of an import whose items others fetch: its list, from the checkpoint on."""
-    if work.row.kind is not ImportKind.SELECTION:
-        await discover(work)
+    if context.row.kind is not ImportKind.SELECTION:
+        await discover(context)
 
 
-async def _select(work: ImportContext) -> None:
+async def _select(context: ImportContext) -> None:
     """The chosen items: those that were named, those of some buckets, or what another import has left undone."""
-    if work.row.retry_of is not None:
-        await work.write(list_pages.select_unfinished, work.row, work.lease, work.row.retry_of, work.clock.now())
+    if context.row.retry_of is not None:
+        await context.write(
+            list_pages.select_unfinished, context.row, context.lease, context.row.retry_of, context.clock.now()
+        )
         return
-    if ranges := work.option.get("numbers"):
-        await work.write(list_pages.select_numbered, work.row, work.lease, ranges, work.clock.now())
+    if ranges := context.options.get("numbers"):
+        await context.write(list_pages.select_numbered, context.row, context.lease, ranges, context.clock.now())
         return
-    model = work.source.model
-    chosen = list(dict.fromkeys(item_id(model, each) for each in work.option.get("only", [])))
-    await work.write(list_pages.select_items, work.row, work.lease, chosen, work.clock.now())
-    await work.aside(lambda: work.listener.page_stored(chosen))
+    model = context.source.model
+    chosen = list(dict.fromkeys(item_id(model, each) for each in context.options.get("only", [])))
+    await context.write(list_pages.select_items, context.row, context.lease, chosen, context.clock.now())
+    await context.in_writer_thread(lambda: context.listener.page_stored(chosen))

@@ -84,10 +84,10 @@ async def run_session(
 
     def interrupt() -> None:
         cancelled = run.is_cancelled()
-        stop.ask(ImportCancelled("its Dagster run was terminated") if cancelled else ImportInterrupted(INTERRUPTED))
+        stop.request(ImportCancelled("its Dagster run was terminated") if cancelled else ImportInterrupted(INTERRUPTED))
 
     def end_soon(error: ImportPipelineError) -> None:
-        loop.call_soon_threadsafe(stop.ask, error, 0.0 if isinstance(error, LeaseLost) else GRACE_SECONDS)
+        loop.call_soon_threadsafe(stop.request, error, 0.0 if isinstance(error, LeaseLost) else GRACE_SECONDS)
 
     with handle_signals(loop, interrupt):
         try:
@@ -122,29 +122,31 @@ async def _work(
     connect = run.connect or partial(open_api, run.source, installation.settings, installation.clock)
     async with connect() as api:
         run.on_api(api)
-        stop.then(api.limiter.grant_no_more)  # what is sent now would be cut before its answer, and be asked for again
-        work = _work_of(run, row, lease, api, stop)
+        stop.on_request(
+            api.limiter.grant_no_more
+        )  # what is sent now would be cut before its answer, and be asked for again
+        context = _context_of(run, row, lease, api, stop)
         meter = UsageMeter(api, row)
-        work.assurance = Ownership(installation.clock, lease.seconds)
+        context.assurance = Ownership(installation.clock, lease.seconds)
         heartbeat = Heartbeat(
             installation.database,
             lease,
             installation.clock,
-            pulse=lambda connection: meter.pulse(work.uncounted.take(connection)),
+            pulse=lambda connection: meter.pulse(context.pending_counts.drain(connection)),
             on_end=on_end,
             began=run.began,
             patience_seconds=run.source.max_outage,
             also=also,
-            assurance=work.assurance,
+            assurance=context.assurance,
         )
-        work.assurance.beat_now = heartbeat.beat_now
+        context.assurance.beat_now = heartbeat.beat_now
         try:
             with heartbeat:
-                await meter.start(work)
-                await note_eviction(work, installation.settings)
-                return await _metered(meter, work, phases)
+                await meter.start(context)
+                await note_eviction(context, installation.settings)
+                return await _metered(meter, context, phases)
         finally:
-            work.close()
+            context.close()
             with suppress(LimiterUnavailable):
                 await meter.read()
             _settle(heartbeat, stop)
@@ -160,7 +162,7 @@ def _settle(heartbeat: Heartbeat, stop: StopSignal) -> None:
             raise
 
 
-def _work_of(run: ImportRun, row: ImportRow, lease: Lease, api: ApiClient, stop: StopSignal) -> ImportContext:
+def _context_of(run: ImportRun, row: ImportRow, lease: Lease, api: ApiClient, stop: StopSignal) -> ImportContext:
     return ImportContext(
         source=run.source,
         database=run.installation.database,
@@ -175,14 +177,14 @@ def _work_of(run: ImportRun, row: ImportRow, lease: Lease, api: ApiClient, stop:
     )
 
 
-async def _metered(meter: UsageMeter, work: ImportContext, phases: Callable[[ImportContext], Awaitable[T]]) -> T:
+async def _metered(meter: UsageMeter, context: ImportContext, phases: Callable[[ImportContext], Awaitable[T]]) -> T:
     """The phases, while the meter watches them; what it reads at their end is noted."""
-    watcher = asyncio.create_task(meter.watch(work))
+    watcher = asyncio.create_task(meter.watch(context))
     try:
-        result = await phases(work)
+        result = await phases(context)
         with suppress(LimiterUnavailable):
             await meter.read()
-        await meter.note(work)
+        await meter.note(context)
         return result
     finally:
         watcher.cancel()

@@ -211,13 +211,13 @@ class ShardSession:
         self.run.installation.database.transact(unit, patience_of(self.run.source))
 
 
-async def _share(work: ImportContext, leadership: Leadership) -> FinishRole:
+async def _share(context: ImportContext, leadership: Leadership) -> FinishRole:
     """A shard's one phase; beside it, it does what the lead does once it has taken the lead."""
-    work.discovered = is_listed(work.row)
+    context.discovered = is_listed(context.row)
     async with asyncio.TaskGroup() as group:
-        group.create_task(leadership.serve(work))
+        group.create_task(leadership.serve(context))
         try:
-            await enrich(work)
-            return await wait_for_other_workers(work, lambda: leadership.seats)
+            await enrich(context)
+            return await wait_for_other_workers(context, lambda: leadership.seats)
         finally:
             leadership.close()

@@ -36,26 +36,26 @@ class UsageMeter:
         self._usage: Usage | None = None
         self._losses = api.limiter.losses
 
-    async def start(self, work: ImportContext) -> None:
+    async def start(self, context: ImportContext) -> None:
         """Read the counters; remember them with the import when it begins."""
-        usage = await self._first_read(work)
-        if work.lease.shard is not None:
+        usage = await self._first_read(context)
+        if context.lease.shard is not None:
             return
-        metadata = work.option
+        metadata = context.options
         if self._sleeps_before is None:
             self._sleeps_before, self._slept_before = usage.sleeps, usage.slept_seconds
             metadata |= {
-                "limits": work.source.limits,  # those of this import: settings change
+                "limits": context.source.limits,  # those of this import: settings change
                 SLEEPS_BEFORE: usage.sleeps,
                 SLEPT_BEFORE: usage.slept_seconds,
             }
-            if work.workers > 1:
-                metadata["shards"] = work.workers
+            if context.workers > 1:
+                metadata["shards"] = context.workers
         if heard_at := metadata.pop(RESUMED_AFTER, None):
-            away = self._away_seconds(work.row, datetime.fromisoformat(heard_at), usage)
+            away = self._away_seconds(context.row, datetime.fromisoformat(heard_at), usage)
             metadata[AWAY_SECONDS] = round(metadata.get(AWAY_SECONDS, 0.0) + away, 3)
-        if metadata != work.option:
-            await work.write(leases.write, work.lease, work.clock.now(), metadata=metadata)
+        if metadata != context.options:
+            await context.write(leases.write, context.lease, context.clock.now(), metadata=metadata)
 
     def _away_seconds(self, row: ImportRow, heard_at: datetime, usage: Usage) -> float:
         """The time for which nobody worked on the import that was taken over."""
@@ -63,65 +63,65 @@ class UsageMeter:
         slept = usage.slept_seconds - (self._slept_before or 0.0) - row.total_sleep_seconds
         return away_seconds((taken_at - heard_at).total_seconds(), slept)
 
-    async def _first_read(self, work: ImportContext) -> Usage:
+    async def _first_read(self, context: ImportContext) -> Usage:
         """Wait for a store that is just being restarted or replaced, as in the middle of an import (MAX_OUTAGE).
 
         What only a person can change, such as a wrong password, is raised at once.
         """
-        standstill = LimiterOutageReporter(work)
-        give_up_at = work.clock.monotonic() + work.source.max_outage
+        outage = LimiterOutageReporter(context)
+        give_up_at = context.clock.monotonic() + context.source.max_outage
         while True:
             try:
                 usage = await self.read()
             except LimiterUnavailable as error:
-                if not error.may_pass or work.clock.monotonic() >= give_up_at:
+                if not error.may_pass or context.clock.monotonic() >= give_up_at:
                     raise
-                if work.lease.shard is None:
-                    await work.write(leases.hold, work.lease)  # another worker may have taken the import over
-                    await standstill.silent(error)
+                if context.lease.shard is None:
+                    await context.write(leases.hold, context.lease)  # another worker may have taken the import over
+                    await outage.failed(error)
             else:
-                await standstill.answered()
+                await outage.recovered()
                 return usage
-            await work.clock.sleep(SECONDS_BETWEEN_READS)
-            if work.stop.reason is not None:
-                raise work.stop.reason
+            await context.clock.sleep(SECONDS_BETWEEN_READS)
+            if context.stop.reason is not None:
+                raise context.stop.reason
 
     async def read(self) -> Usage:
         """Read the counters now."""
         self._usage = await self._api.usage()
         return self._usage
 
-    async def watch(self, work: ImportContext) -> None:
+    async def watch(self, context: ImportContext) -> None:
         """Read them every second, and tell of a store that does not answer."""
-        standstill = LimiterOutageReporter(work)
+        outage = LimiterOutageReporter(context)
         while True:
-            await work.clock.sleep(SECONDS_BETWEEN_READS)
+            await context.clock.sleep(SECONDS_BETWEEN_READS)
             with suppress(DatabaseUnavailable):  # whoever works meets it too, and decides
-                await self._look(work, standstill)
+                await self._read_and_report(context, outage)
 
-    async def _look(self, work: ImportContext, standstill: LimiterOutageReporter) -> None:
+    async def _read_and_report(self, context: ImportContext, outage: LimiterOutageReporter) -> None:
         try:
             await self.read()
         except LimiterUnavailable as error:  # those who wait for permits meet it too, and decide
-            if work.lease.shard is None:
-                await standstill.silent(error)
+            if context.lease.shard is None:
+                await outage.failed(error)
         else:
-            await standstill.answered()
-            await self._tell_losses(work)
-        await self.note(work)
+            await outage.recovered()
+            await self._report_losses(context)
+        await self.note(context)
 
-    async def _tell_losses(self, work: ImportContext) -> None:
+    async def _report_losses(self, context: ImportContext) -> None:
         losses = self._api.limiter.losses
-        if losses > self._losses and work.lease.shard is None:
-            await work.note(STATE_LOST, LOST)
+        if losses > self._losses and context.lease.shard is None:
+            await context.note(STATE_LOST, LOST)
         self._losses = losses
 
-    async def note(self, work: ImportContext) -> None:
+    async def note(self, context: ImportContext) -> None:
         """Keep with the import what the least possible time depends on: limits that were learned, and costs.
 
         Only one process does so: what a shard knows the others know as well.
         """
-        if work.lease.shard is not None:
+        if context.lease.shard is not None:
             return
         facts: dict[str, Any] = {}
         if self._usage is not None and self._usage.is_learned:
@@ -129,8 +129,8 @@ class UsageMeter:
         if (mean_cost := round(self._api.tally.mean_cost, 3)) != 1:
             facts["mean_cost"] = mean_cost
         if facts != self._facts:
-            row = await work.write(imports.get, work.row.id)
-            await work.write(leases.write, work.lease, work.clock.now(), metadata={**row.metadata, **facts})
+            row = await context.write(imports.get, context.row.id)
+            await context.write(leases.write, context.lease, context.clock.now(), metadata={**row.metadata, **facts})
             self._facts = facts
 
     def pulse(self, sent: Sent) -> Pulse:

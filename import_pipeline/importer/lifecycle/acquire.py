@@ -26,21 +26,21 @@ def find_or_create(
     new: NewImport,
     clock: Clock,
     worker: Worker | None = None,
-    bury: Callable[[str], None] = lambda run_id: None,
+    on_dead_run: Callable[[str], None] = lambda run_id: None,
 ) -> ImportRow:
-    """The import that a run asked for now is to carry out: the dead one that can go on, else a scheduled one.
+    """Return the import that a run requested now is to execute: a stalled one first, else a scheduled one.
 
-    A dead one may do something else than was asked (`is_what_was_asked`): then it comes first, and after it whoever
-    asked prepares again. The scheduled one is new, or was left by a process that did not live to start it. A dead one
-    that was to be cancelled, or is hopeless, ends here first: `bury` hears the Dagster run that worked on it. Raises
-    ImportAlreadyRunning where a living one is in the way.
+    A stalled import may do something else than was requested (`satisfies`). The caller then resumes it first, and calls
+    again. A scheduled import is new, or was created by a process that died before it started it. A stalled import that
+    was cancelled, or that was resumed too often, ends here; `on_dead_run` gets the id of its Dagster run. Raises
+    ImportAlreadyRunning if the running import has a live worker.
     """
     count_heartbeat_as_now(database, source.name, clock)
     now, monotonic, starter = clock.now(), clock.monotonic(), worker or this_process()
 
     def unit(connection: Connection) -> ImportRow:
         found = imports.running(connection, source.name, locked=True)  # of two, the second sees what the first did
-        if found is None or _ended_here(connection, source, found, now, monotonic, bury):
+        if found is None or _ended_here(connection, source, found, now, monotonic, on_dead_run):
             return _adopted(connection, new, starter, now) or imports.create(connection, new, now, starter)
         if not liveness(found, source.lease, monotonic).is_dead(now):
             raise already_running(source, found)
@@ -115,7 +115,7 @@ def _ended_here(
     row: ImportRow,
     now: datetime,
     monotonic: float,
-    bury: Callable[[str], None],
+    on_dead_run: Callable[[str], None],
 ) -> bool:
     """End a dead import that was to be cancelled, or that was resumed too often without getting on."""
     if not liveness(row, source.lease, monotonic).is_dead(now):
@@ -128,5 +128,5 @@ def _ended_here(
         return False
     end_stalled(connection, row, now, status, reason)
     if row.dagster_run_id is not None:
-        when_committed(connection, partial(bury, row.dagster_run_id))
+        when_committed(connection, partial(on_dead_run, row.dagster_run_id))
     return True

@@ -12,14 +12,14 @@ from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking.imports import ImportRow, NewImport
 
 #: Seconds between two looks.
-LOOK_AGAIN = 1.0
+POLL_SECONDS = 1.0
 
 
 class Turn:
     """The wait of one command or run until its import may start.
 
     Chosen items wait for other imports, at most as long as the source says (`wait`), however many of them come first.
-    Any other import waits for none. `tell` hears once of the wait, `bury` what `prepare` says.
+    Any other import waits for none. `report` hears once of the wait, `on_dead_run` what `prepare` says.
     """
 
     def __init__(
@@ -28,41 +28,45 @@ class Turn:
         source: ImportSource,
         new: NewImport,
         *,
-        tell: Callable[[str], object] = lambda sentence: None,
+        report: Callable[[str], object] = lambda sentence: None,
         pause: Callable[[float], object] = time.sleep,
-        bury: Callable[[str], None] = lambda run_id: None,
+        on_dead_run: Callable[[str], None] = lambda run_id: None,
     ) -> None:
         self._installation, self._source, self._new = installation, source, new
-        self._tell, self._pause, self._bury = tell, pause, bury
+        self._report, self._pause, self._on_dead_run = report, pause, on_dead_run
         self._patience = source.wait if new.kind is ImportKind.SELECTION else 0.0
         self._deadline: float | None = None
-        self._is_told = False
+        self._is_reported = False
 
-    def prepare(self) -> ImportRow:
+    def acquire(self) -> ImportRow:
         """Return what `prepare` gives. Raises ImportAlreadyRunning if the wait is over, or if there is none."""
         clock = self._installation.clock
         if self._deadline is None:
             self._deadline = clock.monotonic() + self._patience
         while True:
             try:
-                row = find_or_create(self._installation.database, self._source, self._new, clock, bury=self._bury)
+                row = find_or_create(
+                    self._installation.database, self._source, self._new, clock, on_dead_run=self._on_dead_run
+                )
             except ImportAlreadyRunning as error:
                 if clock.monotonic() >= self._deadline:
                     raise
-                self._say(error)
+                self._report_wait(error)
             else:
                 if not satisfies(row, self._new):
                     self._deadline = None  # the work on a stalled import is no wait
                 return row
-            self._pause(min(LOOK_AGAIN, max(0.0, self._deadline - clock.monotonic())))
+            self._pause(min(POLL_SECONDS, max(0.0, self._deadline - clock.monotonic())))
 
-    def lose(self, error: ImportAlreadyRunning) -> None:
+    def wait_again(self, error: ImportAlreadyRunning) -> None:
         """Wait again: another process started an import after `prepare`. Raises that error if there is no wait."""
         if self._patience <= 0:
             raise error
 
-    def _say(self, error: ImportAlreadyRunning) -> None:
-        if not self._is_told:
-            self._is_told = True
+    def _report_wait(self, error: ImportAlreadyRunning) -> None:
+        if not self._is_reported:
+            self._is_reported = True
             setting = f"{variable_prefix(self._source.name)}WAIT"
-            self._tell(f"Waiting for up to {self._patience:g} s ({setting}) until no other import runs. {error.fact}.")
+            self._report(
+                f"Waiting for up to {self._patience:g} s ({setting}) until no other import runs. {error.fact}."
+            )

@@ -1,4 +1,4 @@
-"""While nothing works, requests hold back: one at a time tries, after longer and longer waits, and all others wait."""
+"""The circuit of an import: while the API is in trouble, one request at a time tries, after growing waits."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -7,53 +7,56 @@ from contextlib import asynccontextmanager
 from import_pipeline.clock import Clock, Random
 from import_pipeline.rules.backoff import retry_delay
 
-#: Seconds before each try; the last serves all further ones.
+#: Seconds before each trial; the last serves all further ones.
 DELAYS = (1.0, 2.0, 4.0, 8.0, 15.0)
 
 
 class Circuit:
-    """Open as a rule. `tell` hears, before each try of a closed one, why it is closed and the seconds until then."""
+    """Lets all requests pass while closed. While open it makes them wait, and lets one at a time try.
 
-    def __init__(self, clock: Clock, chance: Random, tell: Callable[[str, float], Awaitable[object]]) -> None:
+    Before each trial, `report` gets the reason why the circuit is open and the seconds until the trial.
+    """
+
+    def __init__(self, clock: Clock, chance: Random, report: Callable[[str, float], Awaitable[object]]) -> None:
         self._clock = clock
         self._chance = chance
-        self._tell = tell
-        self._one = asyncio.Lock()
+        self._report = report
+        self._trial = asyncio.Lock()
         self._reason = ""
-        self._closed_at: float | None = None
-        self._tries = 0
-        self.closings = 0  #: how often it was closed
+        self._opened_at: float | None = None
+        self._trials = 0
+        self.trips = 0  #: how often it has opened
 
     @property
-    def closed_for(self) -> float | None:
-        """Seconds since it was closed; None while it is open."""
-        return None if self._closed_at is None else self._clock.monotonic() - self._closed_at
+    def open_for(self) -> float | None:
+        """Seconds since the circuit opened; None while it is closed."""
+        return None if self._opened_at is None else self._clock.monotonic() - self._opened_at
 
-    def close(self, reason: str) -> None:
-        """From here on one at a time."""
+    def open(self, reason: str) -> None:
+        """Open the circuit, or replace the reason of an open one."""
         self._reason = reason
-        if self._closed_at is None:
-            self._closed_at = self._clock.monotonic()
-            self._tries = 0
-            self.closings += 1
+        if self._opened_at is None:
+            self._opened_at = self._clock.monotonic()
+            self._trials = 0
+            self.trips += 1
 
-    def open(self) -> None:
-        """All may go on."""
-        self._closed_at = None
+    def close(self) -> None:
+        """Close the circuit: all requests pass again."""
+        self._opened_at = None
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """The right to send a request, as long as the block lasts."""
-        if self._closed_at is not None:
-            async with self._one:  # in the order of the asking
-                if self._closed_at is not None:
+    async def attempt(self) -> AsyncIterator[None]:
+        """Hold the permission to send for the block; while the circuit is open, wait for the turn to try first."""
+        if self._opened_at is not None:
+            async with self._trial:  # first come, first served
+                if self._opened_at is not None:
                     await self._wait()
                     yield
                     return
         yield
 
     async def _wait(self) -> None:
-        self._tries += 1
-        seconds = retry_delay(self._tries, DELAYS, self._chance()).total_seconds()
-        await self._tell(self._reason, seconds)
+        self._trials += 1
+        seconds = retry_delay(self._trials, DELAYS, self._chance()).total_seconds()
+        await self._report(self._reason, seconds)
         await self._clock.sleep(seconds)

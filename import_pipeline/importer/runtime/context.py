@@ -44,19 +44,19 @@ class ImportContext:
     workers: int = 1  #: runs that are to work on the import at once, this one included
     assurance: Ownership | None = None  #: that what this worker holds is still its own
     discovered: bool = False  #: whether the list has been read to its end
-    stirred: asyncio.Event = field(default_factory=asyncio.Event)  #: there may be something new to claim
-    gate: Circuit = field(init=False)  #: closed while the API cannot be reached
-    uncounted: PendingCounts = field(
+    work_available: asyncio.Event = field(default_factory=asyncio.Event)  #: there may be something new to claim
+    circuit: Circuit = field(init=False)  #: open while the API cannot be reached
+    pending_counts: PendingCounts = field(
         init=False
     )  #: what was sent and is to be counted with the next thing that is stored
     _patience: Patience = field(init=False)
     _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "import-writer"))
 
     def __post_init__(self) -> None:
-        self.gate = Circuit(self.clock, self.chance, self.tell_wait)
-        self.uncounted = PendingCounts(self.api.tally)
+        self.circuit = Circuit(self.clock, self.chance, self.record_wait)
+        self.pending_counts = PendingCounts(self.api.tally)
         waiting = DatabaseWait(self.database, self.source, self.row.id, self.clock, self.chance)
-        self.stop.then(waiting.halt)
+        self.stop.on_request(waiting.halt)
         self._patience = waiting.patience
 
     async def write(self, action: Callable[..., T], *args: Any, **kwargs: Any) -> T:
@@ -68,13 +68,13 @@ class ImportContext:
         def unit(connection: Connection) -> T:
             return action(connection, *args, **kwargs)
 
-        return await self.aside(lambda: self.transact(unit))
+        return await self.in_writer_thread(lambda: self.transact(unit))
 
     def transact(self, unit: Callable[[Connection], T]) -> T:
         """The same for a call that is on the writer's thread already."""
         return self.database.transact(unit, self._patience)
 
-    async def aside(self, call: Callable[[], T]) -> T:
+    async def in_writer_thread(self, call: Callable[[], T]) -> T:
         """Run a blocking call on the writer's thread, in the order of the calls."""
         return await asyncio.get_running_loop().run_in_executor(self._writer, call)
 
@@ -87,7 +87,7 @@ class ImportContext:
         """Record what happens to the import."""
         await self.write(events.note, self.row.id, self.clock.now(), action, message, **metadata)
 
-    async def tell_wait(self, reason: str, seconds: float) -> None:
+    async def record_wait(self, reason: str, seconds: float) -> None:
         """Say why the import stands still for so long, before it does; a moment needs no word."""
         if seconds < 1:
             return
@@ -110,7 +110,7 @@ class ImportContext:
         return variable_prefix(self.source.name) + "TOKEN"
 
     @property
-    def option(self) -> dict[str, Any]:
+    def options(self) -> dict[str, Any]:
         """What was asked for when the import was created: `limit`, `only`, `fresh`."""
         return dict(self.row.metadata)
 

@@ -15,7 +15,7 @@ from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.database.retrying import Patience
 
 #: A shorter wait needs no word.
-TOLD_AFTER_SECONDS = 1.0
+REPORTED_AFTER_SECONDS = 1.0
 #: One more try at once after a deadlock, and nothing else.
 NO_WAIT = Patience(seconds=0.0)
 #: For an action that a person, or Dagster's daemon, waits for the end of.
@@ -35,35 +35,35 @@ class DatabaseWait:
 
     def __init__(self, database: Database, source: ImportSource, import_id: int, clock: Clock, chance: Random) -> None:
         self._database, self._source, self._import_id, self._clock = database, source, import_id, clock
-        self._is_told = False
+        self._is_reported = False
         self._halt = threading.Event()
         self.patience = Patience(
             seconds=source.max_outage,
             wait=self._halt.wait,
             monotonic=clock.monotonic,
             chance=chance,
-            tell=self._waits,
-            recovered=self._recovered,
+            tell=self._report_wait,
+            recovered=self._report_recovery,
         )
 
     def halt(self) -> None:
         """The work is to stop: nothing is waited for any more."""
         self._halt.set()
 
-    def _waits(self, error: DatabaseUnavailable, seconds: float) -> None:
-        if not self._is_told and error.meaning != Meaning.CONFLICT:
-            self._is_told = True
+    def _report_wait(self, error: DatabaseUnavailable, seconds: float) -> None:
+        if not self._is_reported and error.meaning != Meaning.CONFLICT:
+            self._is_reported = True
             sentence = f"{error}; it is tried again for up to {self._source.max_outage:g} s"
             report(
                 "database_waits", sentence, level=logging.WARNING, import_id=self._import_id, source=self._source.name
             )
         if error.meaning == Meaning.LOCKED:
-            until = self._clock.now() + timedelta(seconds=max(seconds, TOLD_AFTER_SECONDS))
+            until = self._clock.now() + timedelta(seconds=max(seconds, REPORTED_AFTER_SECONDS))
             self._note(events.WAITS, f"Waits: {error}.", reason=str(error), until=until.isoformat())
 
-    def _recovered(self, error: DatabaseUnavailable, seconds: float) -> None:
-        self._is_told = False
-        if seconds >= TOLD_AFTER_SECONDS:
+    def _report_recovery(self, error: DatabaseUnavailable, seconds: float) -> None:
+        self._is_reported = False
+        if seconds >= REPORTED_AFTER_SECONDS:
             self._note("import_goes_on", f"The database can be used again after {seconds:.0f} s. It was: {error}.")
 
     def _note(self, action: str, message: str, **metadata: str) -> None:

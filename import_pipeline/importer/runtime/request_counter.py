@@ -18,16 +18,16 @@ class PendingCounts:
         self._requests = self._hits = 0  #: taken so far
         self._lock = threading.Lock()
 
-    def take(self, connection: Connection) -> Sent:
+    def drain(self, connection: Connection) -> Sent:
         """All that there is, for that transaction to count; it is here again where that is rolled back."""
         with self._lock:
             sent = Sent(requests=self._tally.requests - self._requests, hits=self._tally.hits - self._hits)
             self._requests += sent.requests
             self._hits += sent.hits
-        when_rolled_back(connection, partial(self._give_back, sent))
+        when_rolled_back(connection, partial(self._put_back, sent))
         return sent
 
-    def _give_back(self, sent: Sent) -> None:
+    def _put_back(self, sent: Sent) -> None:
         with self._lock:
             self._requests -= sent.requests
             self._hits -= sent.hits

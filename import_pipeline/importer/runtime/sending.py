@@ -22,7 +22,7 @@ UNREACHABLE = (httpx.ConnectError, httpx.ConnectTimeout)
 
 
 async def send(
-    work: ImportContext, request: httpx.Request, *, first: bool = False, claim: int | None = None
+    context: ImportContext, request: httpx.Request, *, first: bool = False, claim: int | None = None
 ) -> httpx.Response:
     """The answer, whatever its status; `first` goes before all other waiting requests.
 
@@ -32,40 +32,42 @@ async def send(
     """
     while True:
         try:
-            async with work.gate.turn():
-                response = await work.api.send(request, first=first, before=partial(work.confirm, claim))
+            async with context.circuit.attempt():
+                response = await context.api.send(request, first=first, before=partial(context.confirm, claim))
         except UNREACHABLE as error:
-            if not _is_known(work):
-                raise ImportFailed(unreachable(work.source.name, work.api.client.base_url, error)) from error
-            work.gate.close(f"the API cannot be reached ({describe_connection_error(error)})")
-            _check_patience(work, error)
+            if not _is_known(context):
+                raise ImportFailed(unreachable(context.source.name, context.api.client.base_url, error)) from error
+            context.circuit.open(f"the API cannot be reached ({describe_connection_error(error)})")
+            _check_patience(context, error)
         except httpx.RequestError as error:
-            _check_patience(work, error)
+            _check_patience(context, error)
             raise
         else:
-            await _reopen(work)
+            await _reopen(context)
             return response
 
 
-async def _reopen(work: ImportContext) -> None:
-    seconds = work.gate.closed_for
+async def _reopen(context: ImportContext) -> None:
+    seconds = context.circuit.open_for
     if seconds is not None:
-        work.gate.open()
-        await work.note("import_goes_on", f"The API answers again after {seconds:.0f} s.")
+        context.circuit.close()
+        await context.note("import_goes_on", f"The API answers again after {seconds:.0f} s.")
 
 
-def _is_known(work: ImportContext) -> bool:
+def _is_known(context: ImportContext) -> bool:
     """Whether the API has answered this import before, if only to the process before this one."""
-    row = work.row
+    row = context.row
     listed = row.kind is not ImportKind.SELECTION and row.checkpoint is not None
-    return work.api.tally.answers > 0 or listed or row.items_imported_count > 0
+    return context.api.tally.answers > 0 or listed or row.items_imported_count > 0
 
 
-def _check_patience(work: ImportContext, error: httpx.RequestError) -> None:
+def _check_patience(context: ImportContext, error: httpx.RequestError) -> None:
     """Raise ImportFailed where the API has been gone for longer than the source waits."""
-    seconds = work.gate.closed_for
-    if seconds is not None and seconds >= work.source.max_outage:
-        reason = f"the API has not answered for {seconds:.0f} s: {describe_request_error(error, work.source.timeout)}"
+    seconds = context.circuit.open_for
+    if seconds is not None and seconds >= context.source.max_outage:
+        reason = (
+            f"the API has not answered for {seconds:.0f} s: {describe_request_error(error, context.source.timeout)}"
+        )
         raise ImportFailed(f"{reason}. What is done is kept; what is left can be retried") from error
 
 

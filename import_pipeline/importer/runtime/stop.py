@@ -16,23 +16,23 @@ class StopSignal:
     """
 
     def __init__(self, cut: Callable[[float], object]) -> None:
-        self.asked = asyncio.Event()
+        self.requested = asyncio.Event()
         self.reason: ImportPipelineError | None = None
         self._cut = cut
         self._actions: list[Callable[[], object]] = []
 
-    def then(self, action: Callable[[], object]) -> None:
+    def on_request(self, action: Callable[[], object]) -> None:
         """Call that as soon as it is asked for; now, where it has been."""
-        if self.asked.is_set():
+        if self.requested.is_set():
             action()
         else:
             self._actions.append(action)
 
-    def ask(self, reason: ImportPipelineError, grace_seconds: float = GRACE_SECONDS) -> None:
+    def request(self, reason: ImportPipelineError, grace_seconds: float = GRACE_SECONDS) -> None:
         """Ask for it, on the event loop."""
         if self.reason is None:
             self.reason = reason
-            self.asked.set()
+            self.requested.set()
             for action in self._actions:
                 action()
             self._cut(grace_seconds)

@@ -227,7 +227,7 @@ def test_the_dagster_run_of_an_import_that_ends_here_is_told(life):
     requests.cancel(life.installation, hand.row.id, by="Ada")
     heard = []
     made = find_or_create(
-        life.database, life.source, new_import(life.source, Trigger.CLI), life.clock, BOB, bury=heard.append
+        life.database, life.source, new_import(life.source, Trigger.CLI), life.clock, BOB, on_dead_run=heard.append
     )
     assert heard == ["dead"]
     assert (life.get(hand.row.id).status, made.id != hand.row.id) == (CANCELLED, True)

@@ -31,10 +31,10 @@ class Waiting:
 
     def turn(self, **wishes):
         new = new_import(self.life.source, Trigger.CLI, **wishes)
-        return Turn(self.life.installation, self.life.source, new, tell=self.told.append, pause=self)
+        return Turn(self.life.installation, self.life.source, new, report=self.told.append, pause=self)
 
-    def prepare(self, **wishes):
-        return self.turn(**wishes).prepare()
+    def acquire(self, **wishes):
+        return self.turn(**wishes).acquire()
 
 
 @pytest.fixture
@@ -70,20 +70,20 @@ def test_they_wait_no_longer_than_the_source_says(busy):
 def test_any_other_import_is_refused_at_once(busy):
     waiting = busy(ends_after=1)
     with pytest.raises(ImportAlreadyRunning):
-        waiting.prepare()
+        waiting.acquire()
     assert (waiting.paused, waiting.told) == ([], [])
 
 
 def test_one_that_loses_the_race_for_its_start_waits_on_but_no_longer_in_all(busy):
     waiting = busy(ends_after=2, wait=3.0)
     life, turn = waiting.life, waiting.turn(only=["1"])
-    row = turn.prepare()
+    row = turn.acquire()
     waiting.hand, waiting.ends_after = life.begin(life.slot(at(12))), 99
     with pytest.raises(ImportAlreadyRunning) as lost:
         life.begin(row.id, this_process())
-    turn.lose(lost.value)
+    turn.wait_again(lost.value)
     with pytest.raises(ImportAlreadyRunning):
-        turn.prepare()
+        turn.acquire()
     assert waiting.paused == [1.0, 1.0, 1.0]
     assert len(waiting.told) == 1
 
@@ -91,9 +91,9 @@ def test_one_that_loses_the_race_for_its_start_waits_on_but_no_longer_in_all(bus
 def test_any_other_that_loses_the_race_is_refused(busy):
     turn = busy(ends_after=1).turn()
     with pytest.raises(ImportAlreadyRunning) as lost:
-        turn.prepare()
+        turn.acquire()
     with pytest.raises(ImportAlreadyRunning):
-        turn.lose(lost.value)
+        turn.wait_again(lost.value)
 
 
 def import_one(home, url, database_url):

@@ -39,35 +39,35 @@ def hand(life):
     return started
 
 
-def take_in_vain(database, uncounted):
+def take_in_vain(database, pending_counts):
     """Requests whose counting is rolled back."""
     with database.write() as connection:
-        assert uncounted.take(connection) == Sent(requests=2, hits=1)
+        assert pending_counts.drain(connection) == Sent(requests=2, hits=1)
         raise Rolled
 
 
 def test_what_is_taken_is_gone_and_what_was_taken_in_vain_is_there_again(life):
     tally = RequestTally()
-    uncounted = PendingCounts(tally)
+    pending_counts = PendingCounts(tally)
     tally.observe(200)
     tally.observe(429)
     with pytest.raises(Rolled):
-        take_in_vain(life.database, uncounted)
-    assert life.do(uncounted.take) == Sent(requests=2, hits=1)
+        take_in_vain(life.database, pending_counts)
+    assert life.do(pending_counts.drain) == Sent(requests=2, hits=1)
     tally.observe(None)
-    assert life.do(uncounted.take) == Sent(requests=1)
-    assert life.do(uncounted.take) == Sent()
+    assert life.do(pending_counts.drain) == Sent(requests=1)
+    assert life.do(pending_counts.drain) == Sent()
 
 
 def test_heartbeats_count_nothing_twice_and_let_no_item_come_before_its_request(hand):
     life, tally = hand.life, RequestTally()
-    uncounted = PendingCounts(tally)
+    pending_counts = PendingCounts(tally)
     seen, over = [], threading.Event()
     heartbeat = Heartbeat(
         life.database,
         hand.lease,
         life.clock,
-        pulse=lambda connection: Pulse(**vars(uncounted.take(connection))),
+        pulse=lambda connection: Pulse(**vars(pending_counts.drain(connection))),
         on_end=lambda error: None,
     )
 
@@ -81,7 +81,7 @@ def test_heartbeats_count_nothing_twice_and_let_no_item_come_before_its_request(
             seen.append(row.requests_count - row.items_imported_count)
 
     def store(connection, done):
-        sent = uncounted.take(connection)
+        sent = pending_counts.drain(connection)
         claims.complete(connection, hand.row, hand.lease, ImportedItem, done, life.now, sent=sent)
 
     others = [threading.Thread(target=target) for target in (beat, look)]

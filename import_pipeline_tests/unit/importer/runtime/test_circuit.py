@@ -18,21 +18,21 @@ class Api:
         self.works_at = works_at
         self.told = []
         self.asked = []
-        self.gate = Circuit(self.clock, lambda: 0.0, self.tell)
+        self.circuit = Circuit(self.clock, lambda: 0.0, self.tell)
 
     async def tell(self, reason, seconds):
         self.told.append((reason, seconds))
 
     async def fetch(self, name):
         while True:
-            async with self.gate.turn():
+            async with self.circuit.attempt():
                 self.asked.append((name, self.clock.monotonic()))
                 await self.clock.sleep(0.1)
                 works = self.clock.monotonic() >= self.works_at
             if works:
-                self.gate.open()
+                self.circuit.close()
                 return name
-            self.gate.close("nothing works")
+            self.circuit.open("nothing works")
 
 
 async def test_an_open_gate_lets_everybody_pass_at_once():
@@ -53,13 +53,13 @@ async def test_a_closed_one_lets_one_at_a_time_try_after_longer_and_longer_waits
 
 async def test_it_tells_how_long_it_has_been_closed_and_begins_anew_the_next_time():
     api = Api(works_at=2)
-    assert api.gate.closed_for is None
-    api.gate.close("nothing works")
+    assert api.circuit.open_for is None
+    api.circuit.open("nothing works")
     api.clock.advance(5)
-    api.gate.close("still not")
-    assert (api.gate.closed_for, api.gate.closings) == (5, 1)
+    api.circuit.open("still not")
+    assert (api.circuit.open_for, api.circuit.trips) == (5, 1)
     await api.fetch("a")
-    assert (api.told, api.gate.closed_for) == ([("still not", 1)], None)
-    api.gate.close("again")
+    assert (api.told, api.circuit.open_for) == ([("still not", 1)], None)
+    api.circuit.open("again")
     await api.fetch("a")
-    assert (api.told[1:], api.gate.closings) == ([("again", 1)], 2)
+    assert (api.told[1:], api.circuit.trips) == ([("again", 1)], 2)
