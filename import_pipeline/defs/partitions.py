@@ -10,7 +10,7 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
 from import_pipeline.importer.runtime.progress import StoredItem
 from import_pipeline.rules.partitions import range_of
-from import_pipeline.tracking import item_numbers
+from import_pipeline.tracking import source_items
 from import_pipeline.tracking.database.engine import Database
 
 
@@ -72,7 +72,7 @@ class ToldByBucket:
     def keys_of(self, external_ids: Sequence[str]) -> Sequence[str]:
         """The buckets of those items; one that no list has brought has none."""
         with self._database.read() as connection:
-            found = item_numbers.numbers_of(connection, self._source.name, external_ids)
+            found = source_items.numbers_of(connection, self._source.name, external_ids)
         return list(
             dict.fromkeys(self._source.partitions.key_of(found[each]) for each in external_ids if each in found)
         )
@@ -96,11 +96,11 @@ class ToldByBucket:
             some += self._arrived.popleft()
         if some:
             with self._database.read() as connection:
-                found = item_numbers.numbers_of(connection, self._source.name, some)
+                found = source_items.numbers_of(connection, self._source.name, some)
             self._stored.update(self._source.partitions.key_of(number) for number in found.values())
 
     def _materialization(self, key: str) -> dg.AssetMaterialization:
         with self._database.read() as connection:
-            tally = item_numbers.bucket_result(connection, self._import_id, self._source.name, *range_of(key))
+            tally = source_items.bucket_result(connection, self._import_id, self._source.name, *range_of(key))
         metadata = {"items_imported": tally.completed, "items_failed": tally.failed, "import_id": self._import_id}
         return dg.AssetMaterialization(asset_key=self._asset, partition=key, metadata=metadata, tags=self._tags)

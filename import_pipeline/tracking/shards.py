@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, func, select, update
 
 from import_pipeline.rules.status import ENDED
-from import_pipeline.tracking import imports, leases
+from import_pipeline.tracking import heartbeats, imports, leases
 from import_pipeline.tracking.database.dialect import insert_into
-from import_pipeline.tracking.imports import ImportRow, Pulse
+from import_pipeline.tracking.heartbeats import Pulse
+from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.request_counters import add_to_shard
 from import_pipeline.tracking.tables import import_item_statuses as statuses
@@ -99,7 +100,7 @@ def begin(
 
 def beat(connection: Connection, lease: Lease, now: datetime, pulse: Pulse) -> ImportRow:
     """A shard's heartbeat: renews its lease and its claims, adds its counters. Returns the import; raises LeaseLost."""
-    counted = leases.guarded(lease).values(updated_at=now, **imports.counted(connection, pulse))
+    counted = leases.guarded(lease).values(updated_at=now, **heartbeats.counted(connection, pulse))
     if connection.execute(counted).rowcount != 1:
         raise leases.lost(lease)
     add_to_shard(connection, lease, pulse, heartbeat_at=now, heartbeat_monotonic=pulse.monotonic)
@@ -118,7 +119,7 @@ def settle(connection: Connection, lease: Lease, now: datetime, pulse: Pulse) ->
     """Count what was requested until the end, even where the import has ended before; not where the place is lost."""
     imports.lock(connection, lease.import_id)
     if add_to_shard(connection, lease, pulse):
-        counted = imports.counted(connection, pulse)
+        counted = heartbeats.counted(connection, pulse)
         connection.execute(update(table).where(table.c.id == lease.import_id).values(updated_at=now, **counted))
 
 

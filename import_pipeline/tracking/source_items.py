@@ -6,13 +6,14 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, case, func, select, update
+from sqlalchemy import Connection, bindparam, case, func, select, update
 
-from import_pipeline.rules.status import ImportKind
+from import_pipeline.rules.status import ImportKind, ItemStatus
 from import_pipeline.tracking.database.dialect import insert_for
 from import_pipeline.tracking.events import STARTED
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.tables import import_events, imports, source_items
+from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.user_rows.model_columns import chunks
 
 
@@ -145,3 +146,56 @@ def mark_gone(connection: Connection, row: ImportRow, now: datetime, most_share:
     for each in missing:
         connection.execute(update(source_items).where(*each).values(gone_at=now))
     return Gone(count=count, marked=True)
+
+
+def assign_numbers(connection: Connection, source: str, external_ids: Sequence[str]) -> None:
+    """Number those of the known items that have none yet, in their order.
+
+    Call it where the source's running import is held (`leases.hold`): then nobody else gives numbers now.
+    """
+    unnumbered = set[str]()
+    for some in chunks(external_ids):
+        rows = select(source_items.c.external_id).where(
+            source_items.c.source == source, source_items.c.external_id.in_(some), source_items.c.number.is_(None)
+        )
+        unnumbered.update(connection.scalars(rows))
+    if not unnumbered:
+        return
+    last = connection.scalar(select(func.max(source_items.c.number)).where(source_items.c.source == source)) or 0
+    new = [each for each in dict.fromkeys(external_ids) if each in unnumbered]
+    connection.execute(
+        update(source_items)
+        .where(source_items.c.source == source, source_items.c.external_id == bindparam("item"))
+        .values(number=bindparam("its_number")),
+        [{"item": external_id, "its_number": last + place} for place, external_id in enumerate(new, start=1)],
+    )
+
+
+def numbers_of(connection: Connection, source: str, external_ids: Sequence[str]) -> dict[str, int]:
+    """external_id -> number, of those that have one."""
+    found: dict[str, int] = {}
+    for some in chunks(external_ids):
+        rows = select(source_items.c.external_id, source_items.c.number).where(
+            source_items.c.source == source, source_items.c.external_id.in_(some), source_items.c.number.is_not(None)
+        )
+        found |= {row.external_id: row.number for row in connection.execute(rows)}
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class BucketResult:
+    """How an import has gone for the items of some numbers."""
+
+    completed: int
+    failed: int
+
+
+def bucket_result(connection: Connection, import_id: int, source: str, first: int, last: int) -> BucketResult:
+    """The outcomes of the import for the items numbered from the first to the last."""
+    members = select(source_items.c.external_id).where(
+        source_items.c.source == source, source_items.c.number.between(first, last)
+    )
+    found = (statuses.c.import_id == import_id, statuses.c.external_id.in_(members))
+    rows = connection.execute(select(statuses.c.status, func.count()).where(*found).group_by(statuses.c.status))
+    counts = {row[0]: row[1] for row in rows}
+    return BucketResult(completed=counts.get(ItemStatus.COMPLETED, 0), failed=counts.get(ItemStatus.FAILED, 0))

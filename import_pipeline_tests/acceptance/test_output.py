@@ -86,7 +86,7 @@ def test_what_a_stranger_wrote_moves_no_terminal(command):
         ("--help", ">/dev/full", 1, "standard output cannot be written: No space left on device"),
         ("list", ">&-", 1, "standard output cannot be written: it is closed"),
         ("list --json", "| true", 0, None),
-        ("show 7", "| true", 2, "import 7: there is none of this id; `import-pipeline list` shows those there are"),
+        ("show 7", "| true", 2, "import 7: no import has this id; `import-pipeline list` shows the existing ones"),
         ("show 7", ">&- 2>&-", 2, None),
         ("list", ">/dev/full 2>/dev/full", 1, None),
     ],

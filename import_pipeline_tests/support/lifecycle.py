@@ -19,7 +19,7 @@ from import_pipeline.rules.status import ImportStatus, ItemStatus, Trigger
 from import_pipeline.settings import SourceSettings, load_settings
 from import_pipeline.sources.items import ImportedItem, ItemsSource
 from import_pipeline.testing import FakeClock
-from import_pipeline.tracking import claims, events, imports, list_pages, scheduling
+from import_pipeline.tracking import claims, events, heartbeats, imports, list_pages, scheduling, transitions
 from import_pipeline.tracking.claims import Done, Failure
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.list_pages import Discovered, Page
@@ -141,7 +141,7 @@ class Hand:
         self.life.do(list_pages.select_unfinished, self.row, self.lease, self.row.retry_of, self.life.now)
 
     def beat(self):
-        self.life.do(imports.beat, self.lease, self.life.now, imports.Pulse())
+        self.life.do(heartbeats.beat, self.lease, self.life.now, heartbeats.Pulse())
 
     def claim(self, limit=100):
         return self.life.do(claims.claim, self.lease, limit, self.life.now)
@@ -163,7 +163,7 @@ class Hand:
         end(self.life.database, self.lease, self.life.now, status, reason)
 
     def leave(self):
-        self.life.do(imports.leave, self.lease, self.life.now)
+        self.life.do(transitions.release, self.lease, self.life.now)
 
     def import_all(self, *ids):
         """A whole import that goes well."""

@@ -8,7 +8,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from import_pipeline.contracts import ImportableMixin
 from import_pipeline.rules.status import ImportKind, ItemStatus, Trigger
-from import_pipeline.tracking import claims, imports, list_pages
+from import_pipeline.tracking import claims, imports, list_pages, transitions
 from import_pipeline.tracking.claims import Done, Failure
 from import_pipeline.tracking.imports import NewImport
 from import_pipeline.tracking.leases import Lease
@@ -58,7 +58,7 @@ def scheduled(database, source="things", **more):
 
 def begun(database, source="things", worker=ADA):
     """A running import and its worker's lease."""
-    row = do(database, imports.start, scheduled(database, source).id, worker, NOON, None)
+    row = do(database, transitions.start, scheduled(database, source).id, worker, NOON, None)
     return row, lease_of(row, worker)
 
 

@@ -12,7 +12,7 @@ from import_pipeline.importer.lifecycle.finish import complete
 from import_pipeline.importer.lifecycle.workers import worker_states
 from import_pipeline.importer.runtime.database_wait import ACTION
 from import_pipeline.rules.status import ImportKind, ImportStatus
-from import_pipeline.tracking import events, imports, items, leases, source_items
+from import_pipeline.tracking import events, heartbeats, imports, items, leases, source_items
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.tables import imports as table
@@ -70,7 +70,7 @@ def _finalize(installation: Installation, import_id: int) -> Finalized:
             finalize_attempts=table.c.finalize_attempts + 1,
             last_finalize_attempt_at=now,
             items_failed_count=table.c.items_failed_count + closed,
-            metadata=imports.stalled_metadata(connection, row),
+            metadata=heartbeats.stalled_metadata(connection, row),
             updated_at=now,
         )
         if connection.execute(counted).rowcount != 1:
@@ -94,7 +94,7 @@ def _finalize(installation: Installation, import_id: int) -> Finalized:
         if not is_listed:
             rest = f"its source is not listed any more, so `cancel {import_id}` ends it"
         return Finalized(ended=False, sentence=f"Import {import_id}: {what}; {rest}.")
-    installation.transact(lambda connection: imports.count_gap(connection, row, now))
+    installation.transact(lambda connection: heartbeats.count_gap(connection, row, now))
     model = next((each.model for each in installation.sources if each.name == row.source), None)
     complete(installation.database, row, lease, now, ACTION, model)
     return Finalized(ended=True, sentence=f"Import {import_id} is completed.")

@@ -13,7 +13,7 @@ from import_pipeline.importer.installation import Installation
 from import_pipeline.ratelimit import open_permits, parse_tiers
 from import_pipeline.ratelimit.lanes import LISTS
 from import_pipeline.ratelimit.protocol import SECOND, ExchangeRequest, StoreError, name_of_lane
-from import_pipeline.tracking import events, imports
+from import_pipeline.tracking import events, heartbeats
 
 LIFTED = "pause_lifted"
 
@@ -38,7 +38,7 @@ def lift_pause(installation: Installation, source: ImportSource, *, by: str) -> 
     sharing = [each.name for each in installation.sources if each.api == source.api]
 
     def unit(connection: Connection) -> Mapping[int, datetime]:
-        waiting = imports.unblock(connection, sharing, now)
+        waiting = heartbeats.unblock(connection, sharing, now)
         for import_id in waiting:
             events.note(connection, import_id, now, LIFTED, f"{by} lifted the pause of the API: requests may go again.")
         return waiting

@@ -23,7 +23,7 @@ from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.lifecycle.workers import worker_states
 from import_pipeline.rules.status import ENDED, ImportStatus, Trigger
-from import_pipeline.tracking import events, imports, items, requests, scheduling
+from import_pipeline.tracking import events, imports, items, requests, scheduling, transitions
 from import_pipeline.tracking.database.locks import requests_lock
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.requests import Request, RequestKind
@@ -135,14 +135,14 @@ def cancel(installation: Installation, import_id: int, *, by: str | None = None,
             sentence = f"Import {import_id} was scheduled and is cancelled."
         else:
             if not already:
-                imports.request_cancel(connection, import_id, now, by)
+                transitions.request_cancel(connection, import_id, now, by)
             sentence = f"Import {import_id} is running; it ends within two seconds. What it imported is kept."
             if _has_no_worker(connection, installation, row, now):
                 # Not ended here: whoever ends it must also tell Dagster that its run is dead.
                 ends = f"the sensor, or `start-scheduled {row.source}`, ends it"
                 sentence = f"Import {import_id} has no worker any more; {ends}. What it imported is kept."
                 if not _is_listed(installation, row):
-                    imports.end_stalled(connection, row, now, ImportStatus.CANCELLED, f"cancelled by {who}")
+                    transitions.end_stalled(connection, row, now, ImportStatus.CANCELLED, f"cancelled by {who}")
                     sentence = f"Import {import_id} had no worker any more and is cancelled. What it imported is kept."
                     already = None
         if already:

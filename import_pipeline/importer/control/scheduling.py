@@ -34,7 +34,7 @@ from import_pipeline.rules.scheduling import (
 )
 from import_pipeline.rules.slots import end_of_off_time
 from import_pipeline.rules.status import ENDED, ImportStatus, Trigger
-from import_pipeline.tracking import events, imports, requests, schedules, scheduling
+from import_pipeline.tracking import events, imports, requests, schedules, scheduling, transitions
 from import_pipeline.tracking.imports import ImportRow
 
 #: A sensor looks every few seconds: if it has not for so long, none runs.
@@ -220,7 +220,9 @@ def _apply(
             if not scheduling.claim_run(connection, seen[import_id], now, RUN_START):
                 return
             if run_ended:
-                imports.count_failed_start(connection, seen[import_id], "the run that was asked for ended at its start")
+                transitions.count_failed_start(
+                    connection, seen[import_id], "the run that was asked for ended at its start"
+                )
             events.note(connection, import_id, now, events.RUN_REQUESTED, reason)
             result.launches.append(Launch(import_id=import_id, reason=reason, dead_run_id=dead_run_id))
         case Fail(import_id=import_id) | End(import_id=import_id):
@@ -233,7 +235,7 @@ def _end(connection: Connection, decision: Fail | End, row: ImportRow, now: date
     """End a running import that has no worker; False where somebody else was faster."""
     status = ImportStatus.FAILED if isinstance(decision, Fail) else ImportStatus.CANCELLED
     try:
-        imports.end_stalled(connection, row, now, status, decision.reason)
+        transitions.end_stalled(connection, row, now, status, decision.reason)
     except LeaseLost:
         return False
     events.note(connection, row.id, now, f"import_{status}", decision.reason)

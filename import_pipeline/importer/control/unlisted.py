@@ -11,7 +11,7 @@ from import_pipeline.errors import LeaseLost
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.lifecycle.workers import worker_states
 from import_pipeline.rules.status import ImportStatus
-from import_pipeline.tracking import events, imports
+from import_pipeline.tracking import events, imports, transitions
 from import_pipeline.tracking.imports import ImportRow
 
 #: Imports that are looked at; a source has one running import at most.
@@ -51,7 +51,7 @@ def end_cancelled(installation: Installation, own: str) -> list[str]:
 
 
 def _end(connection: Connection, row: ImportRow, now: datetime) -> None:
-    imports.end_stalled(connection, row, now, ImportStatus.CANCELLED, REASON)
+    transitions.end_stalled(connection, row, now, ImportStatus.CANCELLED, REASON)
     events.note(connection, row.id, now, "import_cancelled", f"Cancelled: {REASON}.")
 
 

@@ -21,7 +21,7 @@ from import_pipeline.ratelimit import BodyRefused
 from import_pipeline.rules.backoff import retry_delay
 from import_pipeline.rules.lists.page_status import PageVerdict, judge_page
 from import_pipeline.rules.responses.rate_limit_headers import answered_at, retry_after
-from import_pipeline.tracking import item_numbers, list_pages
+from import_pipeline.tracking import list_pages, source_items
 from import_pipeline.tracking.list_pages import Apart, Discovered, Page
 
 #: A longer wait that an answer to a list request asks for is taken for a mistake: the backoff decides then.
@@ -132,7 +132,7 @@ async def _store(
         sent, now = work.pending_counts.drain(connection), work.clock.now()
         new = list_pages.store_page(connection, work.row, work.lease, work.source.model, page, now, sent, apart)
         if work.source.partitions.size is not None:
-            item_numbers.assign_numbers(connection, work.source.name, [item.external_id for item in found])
+            source_items.assign_numbers(connection, work.source.name, [item.external_id for item in found])
         return check_pass(connection, work, after, new=new, found=len({item.external_id for item in found}))
 
     settled = await writer.store(page, store)

@@ -19,9 +19,10 @@ from import_pipeline.errors import (
 from import_pipeline.importer.runtime.database_wait import NO_WAIT
 from import_pipeline.importer.runtime.ownership import Ownership
 from import_pipeline.rules.database_errors import Meaning
-from import_pipeline.tracking import events, imports, leases, shards
+from import_pipeline.tracking import events, heartbeats, leases, shards
 from import_pipeline.tracking.database.engine import Database
-from import_pipeline.tracking.imports import ImportRow, Pulse
+from import_pipeline.tracking.heartbeats import Pulse
+from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.resumes import said_of
 from import_pipeline.tracking.workers import machine
@@ -87,7 +88,7 @@ class Heartbeat:
 
     def beat(self) -> None:
         """One beat; raises what ends the work."""
-        beat = imports.beat if self._lease.shard is None else shards.beat
+        beat = heartbeats.beat if self._lease.shard is None else shards.beat
 
         def unit(connection: Connection) -> tuple[ImportRow, list[int] | None]:
             # First, lest items that are being stored come before the requests that were sent for them.

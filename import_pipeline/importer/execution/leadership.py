@@ -19,9 +19,10 @@ from import_pipeline.importer.lifecycle.workers import liveness
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.runtime.database_wait import patience_of
 from import_pipeline.rules.sharding import LEAD, may_take_lead
-from import_pipeline.tracking import imports, leases
+from import_pipeline.tracking import heartbeats, imports, leases
 from import_pipeline.tracking.database.engine import when_committed
-from import_pipeline.tracking.imports import ImportRow, Pulse
+from import_pipeline.tracking.heartbeats import Pulse
+from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease
 
 
@@ -50,7 +51,9 @@ class Leadership:
         now = self._run.installation.clock.now()
         if self.lease is not None:
             try:
-                leases.write(connection, self.lease, now, blocked_until=pulse.blocked_until, **imports.time_of(pulse))
+                leases.write(
+                    connection, self.lease, now, blocked_until=pulse.blocked_until, **heartbeats.clock_values(pulse)
+                )
             except LeaseLost:
                 self.lease = None
         elif may_take_lead(

@@ -32,7 +32,7 @@ from import_pipeline.rules.resumes import MAX_RESUMES
 from import_pipeline.rules.status import ImportStatus, Trigger
 from import_pipeline.rules.store_outage import next_leave
 from import_pipeline.settings import variable_prefix
-from import_pipeline.tracking import events, imports, leases, resumes
+from import_pipeline.tracking import events, imports, leases, resumes, transitions
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease
 
@@ -154,7 +154,7 @@ def release(run: ImportRun, lease: Lease, broke_off: str | None) -> None:
     now = run.installation.clock.now()
 
     def unit(connection: Connection) -> None:
-        imports.leave(connection, lease, now, broke_off)
+        transitions.release(connection, lease, now, broke_off)
         if broke_off is not None:
             events.note(connection, lease.import_id, now, "import_broke_off", f"Its worker broke off: {broke_off}.")
 

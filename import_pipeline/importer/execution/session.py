@@ -31,7 +31,8 @@ from import_pipeline.importer.runtime.ownership import Ownership
 from import_pipeline.importer.runtime.progress import NullListener, ProgressListener
 from import_pipeline.importer.runtime.stop import GRACE_SECONDS, StopSignal
 from import_pipeline.importer.user_code.running_hooks import HookInterrupted
-from import_pipeline.tracking.imports import ImportRow, Pulse
+from import_pipeline.tracking.heartbeats import Pulse
+from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.workers import Worker, this_process
 

@@ -13,7 +13,8 @@ from import_pipeline.ratelimit import Usage
 from import_pipeline.ratelimit.usage import in_notation
 from import_pipeline.rules.progress import away_seconds
 from import_pipeline.tracking import imports, leases
-from import_pipeline.tracking.imports import AWAY_SECONDS, RESUMED_AFTER, ImportRow, Pulse
+from import_pipeline.tracking.heartbeats import Pulse
+from import_pipeline.tracking.imports import AWAY_SECONDS, RESUMED_AFTER, ImportRow
 from import_pipeline.tracking.request_counters import Sent
 
 SECONDS_BETWEEN_READS = 1.0

@@ -14,7 +14,7 @@ from import_pipeline.importer.runtime.database_wait import ACTION, patience_of
 from import_pipeline.rules.resumes import too_often
 from import_pipeline.rules.scheduling import RUN_START
 from import_pipeline.rules.status import ImportStatus
-from import_pipeline.tracking import events, imports, resumes, scheduling
+from import_pipeline.tracking import events, heartbeats, imports, resumes, scheduling
 from import_pipeline.tracking.database.engine import Database, when_committed
 from import_pipeline.tracking.imports import ImportRow, NewImport
 from import_pipeline.tracking.workers import Worker, is_alive, this_process
@@ -58,7 +58,7 @@ def count_heartbeat_as_now(database: Database, source: str, clock: Clock) -> Non
         return
 
     def unit(connection: Connection) -> None:
-        if imports.count_heartbeat_as_now(connection, found, now) and found.heartbeat_at is not None:
+        if heartbeats.count_heartbeat_as_now(connection, found, now) and found.heartbeat_at is not None:
             ahead = (found.heartbeat_at - now).total_seconds()
             sentence = (
                 f"The clock was ahead by {ahead:.0f} s when its worker last gave a sign of life: that counts as now."

@@ -9,7 +9,7 @@ from sqlalchemy.exc import StatementError
 from import_pipeline.errors import ImportFailed
 from import_pipeline.rules.progress import incomplete_reason
 from import_pipeline.rules.status import ImportKind, ImportStatus, said_of_end
-from import_pipeline.tracking import events, imports, items, leases, source_items
+from import_pipeline.tracking import events, imports, items, leases, source_items, transitions
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.database.retrying import Patience
 from import_pipeline.tracking.imports import ImportRow
@@ -65,7 +65,7 @@ def _complete(
         if row.metadata.get("fresh"):
             _delete_unmet(connection, current, lease, now, model, kept)
         _mark_gone(connection, current, lease, now)
-    imports.end(connection, lease, now, ImportStatus.COMPLETED, incomplete_reason=reason)
+    transitions.end(connection, lease, now, ImportStatus.COMPLETED, incomplete_reason=reason)
     sentence = (
         f"Completed: {current.items_imported_count} imported, {current.items_unchanged_count} unchanged, "
         f"{current.items_failed_count} failed."
@@ -121,7 +121,7 @@ def end(
     """End the import as failed or cancelled; its unfinished items stay pending. Raises LeaseLost."""
 
     def unit(connection: Connection) -> None:
-        imports.end(connection, lease, now, status, failure_reason=reason)
+        transitions.end(connection, lease, now, status, failure_reason=reason)
         events.note(connection, lease.import_id, now, f"import_{status}", said_of_end(reason, status))
 
     database.transact(unit, patience)

@@ -12,7 +12,7 @@ from import_pipeline.importer.lifecycle.workers import liveness
 from import_pipeline.importer.runtime.database_wait import patience_of
 from import_pipeline.rules.resumes import MAX_RESUMES, too_often
 from import_pipeline.rules.status import ImportStatus, said_of_end
-from import_pipeline.tracking import events, imports, resumes, scheduling
+from import_pipeline.tracking import events, imports, resumes, scheduling, transitions
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease
@@ -85,7 +85,7 @@ def _start(
     other = imports.running(connection, source.name)
     if other is not None:
         raise already_running(source, other)
-    started = imports.start(connection, row.id, worker, now, run_id)
+    started = transitions.start(connection, row.id, worker, now, run_id)
     events.note(connection, row.id, now, events.STARTED, f"Started by process {worker.pid} on {worker.host}.")
     return started
 
@@ -101,7 +101,7 @@ def _take_over(
 ) -> ImportRow:
     if not liveness(row, source.lease, monotonic).is_dead(now):
         raise already_running(source, row)
-    taken = imports.take_over(connection, row, worker, now, run_id)
+    taken = transitions.take_over(connection, row, worker, now, run_id)
     sentence = f"Process {worker.pid} on {worker.host} goes on: {_why_taken(row, taken)}."
     events.note(connection, row.id, now, "import_resumed", sentence, run_before=row.dagster_run_id)
     return taken
@@ -123,7 +123,7 @@ def take_lead(
     if is_hopeless(connection, row):
         end_stalled(connection, row, now, ImportStatus.FAILED, too_often(row.resumes, resumes.broke_off(row)))
         return None
-    taken = imports.take_over(connection, row, worker, now, run_id, was_deserted=False)
+    taken = transitions.take_over(connection, row, worker, now, run_id, was_stalled=False)
     sentence = f"Process {worker.pid} on {worker.host} leads on, as shard {shard}: {_why_taken(row, taken)}."
     events.note(connection, row.id, now, "import_resumed", sentence, run_before=row.dagster_run_id)
     return taken
@@ -140,7 +140,7 @@ def _why_taken(row: ImportRow, taken: ImportRow) -> str:
 
 
 def end_stalled(connection: Connection, row: ImportRow, now: datetime, status: ImportStatus, reason: str) -> None:
-    imports.end_stalled(connection, row, now, status, reason)
+    transitions.end_stalled(connection, row, now, status, reason)
     events.note(connection, row.id, now, f"import_{status}", said_of_end(reason, status))
 
 

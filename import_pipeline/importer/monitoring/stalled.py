@@ -12,7 +12,7 @@ from import_pipeline.rules.liveness import Liveness
 from import_pipeline.rules.resumes import MAX_RESUMES, too_often
 from import_pipeline.rules.scheduling import RUN_START, End, Fail, Resume, Wait, decide_running
 from import_pipeline.rules.status import ImportStatus
-from import_pipeline.tracking import events, imports, resumes
+from import_pipeline.tracking import events, heartbeats, resumes
 from import_pipeline.tracking.imports import ImportRow
 
 
@@ -41,7 +41,7 @@ def stalled_import(
     return StalledImport(
         gone=_gone(row, worker) + ("; its shards go on" if shards_work else ""),
         sequel=_next_step(connection, row, source, now),
-        since=None if shards_work else imports.stalled_since(connection, row),
+        since=None if shards_work else heartbeats.stalled_since(connection, row),
     )
 
 

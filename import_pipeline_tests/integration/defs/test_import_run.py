@@ -15,7 +15,7 @@ from import_pipeline.ratelimit.protocol import StoreError
 from import_pipeline.rules.status import ImportKind, Trigger
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.testing import CannedTransport, MemoryPermits
-from import_pipeline.tracking import imports, shards
+from import_pipeline.tracking import imports, shards, transitions
 from import_pipeline_tests.support.imports import environment_of
 from import_pipeline_tests.support.lifecycle import ADA, Life, tracking_database
 
@@ -97,7 +97,7 @@ def said(failures):
 def left_behind(life, **asked):
     """An import whose worker is gone."""
     made = life.do(imports.create, new_import(life.source, Trigger.CLI, **asked), NOW)
-    return life.do(imports.start, made.id, ADA, NOW - timedelta(hours=1), None).id
+    return life.do(transitions.start, made.id, ADA, NOW - timedelta(hours=1), None).id
 
 
 def test_a_run_of_chosen_items_fails_where_it_came_no_further_than_a_dead_import(life, instance):

@@ -15,7 +15,7 @@ from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.lifecycle.take_over import lease_of
 from import_pipeline.rules.status import Trigger
 from import_pipeline.sources.items import ItemsSource
-from import_pipeline.tracking import imports, leases
+from import_pipeline.tracking import imports, leases, transitions
 from import_pipeline.tracking.requests import RequestKind
 from import_pipeline.tracking.workers import this_process
 from import_pipeline_tests.acceptance.command_line import far_slot, rows, tracking
@@ -127,7 +127,7 @@ def test_the_sensor_asks_for_runs_of_shards_that_the_queue_does_not_hold_back(in
     with open_for(source) as (installation, found), installation.database.write() as connection:
         now = installation.clock.now()
         made = imports.create(connection, new_import(found, Trigger.CLI), now)
-        row = imports.start(connection, made.id, this_process(), now, None)
+        row = transitions.start(connection, made.id, this_process(), now, None)
         lease = lease_of(row, found, this_process())
         leases.write(connection, lease, now, checkpoint={"page": 1}, items_count=1000)
     first, second = [look.evaluate_tick(dg.build_sensor_context(instance=instance)) for _ in range(2)]

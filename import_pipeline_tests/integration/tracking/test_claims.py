@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from import_pipeline.rules.status import ImportStatus
-from import_pipeline.tracking import claims, imports, items
-from import_pipeline.tracking.imports import Pulse
+from import_pipeline.tracking import claims, heartbeats, items, transitions
+from import_pipeline.tracking.heartbeats import Pulse
 from import_pipeline.tracking.items import FailedItem, Remaining
 from import_pipeline.tracking.list_pages import Discovered
 from import_pipeline_tests.support.tracking_rows import (
@@ -81,7 +81,7 @@ def test_a_claim_runs_out_unless_the_heartbeat_renews_it(database):
     discover(database, row, ada, *map(stub, "ab"))
     [a] = claim(database, ada, 1)
     assert ids(claim(database, bob, 1)) == ["b"]
-    do(database, imports.beat, bob, at(50), Pulse())
+    do(database, heartbeats.beat, bob, at(50), Pulse())
     assert ids(claim(database, bob, now=at(LEASE_SECONDS + 1))) == ["a"]
     do(database, claims.complete, row, ada, Thing, details([a], name="late"), at(61))
     assert statuses(database, row) == {"a": ("processing", "bob"), "b": ("processing", "bob")}
@@ -136,7 +136,7 @@ def test_text_that_no_database_holds_does_not_end_an_import_as_a_reason(database
     row, lease = begun(database)
     discover(database, row, lease, stub("a"), Discovered(external_id="b", importable=None, problem=f"no {text_}"))
     do(database, claims.fail, lease, failures(claim(database, lease), f"strange: {text_}"), NOON)
-    do(database, imports.end, lease, NOON, ImportStatus.FAILED, failure_reason=f"strange: {text_}")
+    do(database, transitions.end, lease, NOON, ImportStatus.FAILED, failure_reason=f"strange: {text_}")
     assert current(database, row).failure_reason.startswith("strange: ")
 
 
@@ -147,7 +147,7 @@ def test_heartbeats_and_batches_at_the_same_time_do_not_lock_each_other_out(data
 
     def beat():
         while not over.wait(0.001):
-            do(database, imports.beat, lease, NOON, Pulse(requests=1))
+            do(database, heartbeats.beat, lease, NOON, Pulse(requests=1))
 
     with ThreadPoolExecutor(2) as pool:
         beats = [pool.submit(beat) for _ in range(2)]

@@ -10,8 +10,8 @@ from sqlalchemy.exc import IntegrityError
 
 from import_pipeline.errors import ImportNotFound, InvalidTransition, LeaseLost
 from import_pipeline.rules.status import ImportStatus
-from import_pipeline.tracking import imports, scheduling
-from import_pipeline.tracking.imports import Pulse
+from import_pipeline.tracking import heartbeats, imports, scheduling, transitions
+from import_pipeline.tracking.heartbeats import Pulse
 from import_pipeline.tracking.tables import imports as imports_table
 from import_pipeline_tests.support.tracking_rows import ADA, BOB, NOON, at, begun, current, do, lease_of, scheduled
 
@@ -19,7 +19,7 @@ from import_pipeline_tests.support.tracking_rows import ADA, BOB, NOON, at, begu
 def test_an_import_goes_from_scheduled_to_running_to_its_end(database):
     row = scheduled(database, requested_by="me", metadata={"limit": 3})
     assert (row.status, row.scheduled_at, row.fence, row.metadata) == (ImportStatus.SCHEDULED, NOON, 0, {"limit": 3})
-    started = do(database, imports.start, row.id, ADA, at(1), "run-1")
+    started = do(database, transitions.start, row.id, ADA, at(1), "run-1")
     assert started == replace(
         row,
         status=ImportStatus.RUNNING,
@@ -31,7 +31,7 @@ def test_an_import_goes_from_scheduled_to_running_to_its_end(database):
         dagster_run_id="run-1",
         fence=1,
     )
-    do(database, imports.end, lease_of(started, ADA), at(2), ImportStatus.COMPLETED, incomplete_reason="half of it")
+    do(database, transitions.end, lease_of(started, ADA), at(2), ImportStatus.COMPLETED, incomplete_reason="half of it")
     assert current(database, row) == replace(
         started,
         status=ImportStatus.COMPLETED,
@@ -44,7 +44,7 @@ def test_an_import_goes_from_scheduled_to_running_to_its_end(database):
 
 @pytest.mark.parametrize("import_id", [7, 10**22])
 def test_an_import_that_is_not_there_is_said_to_be_missing(database, import_id):
-    sentence = f"import {import_id}: there is none of this id"
+    sentence = f"import {import_id}: no import has this id"
     with database.read() as connection, pytest.raises(ImportNotFound, match=sentence):
         imports.get(connection, import_id)
 
@@ -52,23 +52,23 @@ def test_an_import_that_is_not_there_is_said_to_be_missing(database, import_id):
 @pytest.mark.parametrize("ended", [ImportStatus.COMPLETED, ImportStatus.FAILED, ImportStatus.CANCELLED])
 def test_an_import_that_has_ended_takes_no_further_step(database, ended):
     row, lease = begun(database)
-    do(database, imports.end, lease, at(1), ended)
+    do(database, transitions.end, lease, at(1), ended)
     before = current(database, row)
     with pytest.raises(InvalidTransition, match=f"import {row.id} cannot become running: it is {ended}"):
-        do(database, imports.start, row.id, BOB, at(2), None)
+        do(database, transitions.start, row.id, BOB, at(2), None)
     with pytest.raises(LeaseLost):
-        do(database, imports.end, lease, at(2), ImportStatus.COMPLETED)
+        do(database, transitions.end, lease, at(2), ImportStatus.COMPLETED)
     with pytest.raises(LeaseLost):
-        do(database, imports.take_over, before, BOB, at(2), None)
+        do(database, transitions.take_over, before, BOB, at(2), None)
     assert not do(database, scheduling.cancel_scheduled, row.id, at(2), "no need")
-    assert not do(database, imports.request_cancel, row.id, at(2))
+    assert not do(database, transitions.request_cancel, row.id, at(2))
     assert current(database, row) == before
 
 
 def test_a_running_import_is_not_started_again(database):
     row, _ = begun(database)
     with pytest.raises(InvalidTransition, match="cannot become running: it is running"):
-        do(database, imports.start, row.id, BOB, at(1), None)
+        do(database, transitions.start, row.id, BOB, at(1), None)
     assert not do(database, scheduling.cancel_scheduled, row.id, at(1), "no need")
 
 
@@ -82,8 +82,8 @@ def test_a_scheduled_import_is_cancelled_with_its_reason(database):
 
 def test_the_first_wish_to_cancel_counts(database):
     row, _ = begun(database)
-    assert do(database, imports.request_cancel, row.id, at(1))
-    assert do(database, imports.request_cancel, row.id, at(2))
+    assert do(database, transitions.request_cancel, row.id, at(1))
+    assert do(database, transitions.request_cancel, row.id, at(2))
     assert current(database, row).cancel_requested_at == at(1)
 
 
@@ -103,7 +103,7 @@ def test_of_fifty_starts_at_once_one_succeeds(database):
         if row.id <= rows[7].id:
             barrier.wait()
         try:
-            return do(database, imports.start, row.id, ADA, NOON, None).id
+            return do(database, transitions.start, row.id, ADA, NOON, None).id
         except IntegrityError:
             return None
 
@@ -113,14 +113,14 @@ def test_of_fifty_starts_at_once_one_succeeds(database):
     with database.read() as connection:
         assert imports.running(connection, "things").id == started[0]
         assert imports.running(connection, "others") is None
-    assert do(database, imports.start, other.id, ADA, NOON, None).status is ImportStatus.RUNNING
+    assert do(database, transitions.start, other.id, ADA, NOON, None).status is ImportStatus.RUNNING
 
 
 def test_heartbeats_add_requests_and_hits_and_keep_the_most_sleep(database):
     row, lease = begun(database)
-    do(database, imports.beat, lease, at(1), Pulse(requests=5, hits=1, sleeps=2, slept_seconds=3.5))
+    do(database, heartbeats.beat, lease, at(1), Pulse(requests=5, hits=1, sleeps=2, slept_seconds=3.5))
     beaten = do(
-        database, imports.beat, lease, at(2), Pulse(requests=4, sleeps=1, slept_seconds=4.0, blocked_until=at(9))
+        database, heartbeats.beat, lease, at(2), Pulse(requests=4, sleeps=1, slept_seconds=4.0, blocked_until=at(9))
     )
     assert beaten == replace(
         row,

@@ -7,8 +7,8 @@ import pytest
 
 from import_pipeline.errors import LeaseLost
 from import_pipeline.rules.status import ImportStatus
-from import_pipeline.tracking import claims, imports, leases, list_pages
-from import_pipeline.tracking.imports import Pulse
+from import_pipeline.tracking import claims, heartbeats, leases, list_pages, transitions
+from import_pipeline.tracking.heartbeats import Pulse
 from import_pipeline.tracking.list_pages import Page
 from import_pipeline_tests.support.tracking_rows import (
     BOB,
@@ -35,7 +35,7 @@ def test_of_many_takeovers_at_once_one_succeeds(database):
 
     def take(number):
         try:
-            return do(database, imports.take_over, row, replace(BOB, id=f"bob{number}"), at(1), None).fence
+            return do(database, transitions.take_over, row, replace(BOB, id=f"bob{number}"), at(1), None).fence
         except LeaseLost:
             return None
 
@@ -48,7 +48,7 @@ def test_whoever_takes_over_finds_the_claims_released_and_the_resume_counted(dat
     row, lease = begun(database)
     discover(database, row, lease, *map(stub, "abc"))
     claim(database, lease, 2)
-    taken = do(database, imports.take_over, row, BOB, at(1), "run-2")
+    taken = do(database, transitions.take_over, row, BOB, at(1), "run-2")
     assert (taken.fence, taken.resumes, taken.pid, taken.dagster_run_id) == (2, 1, 2, "run-2")
     assert statuses(database, row) == dict.fromkeys("abc", ("pending", None))
     assert ids(claim(database, lease_of(taken, BOB))) == ["a", "b", "c"]
@@ -58,11 +58,11 @@ def test_whoever_leaves_in_order_releases_the_claims_and_costs_no_resume(databas
     row, lease = begun(database)
     discover(database, row, lease, *map(stub, "ab"))
     claim(database, lease, 1)
-    do(database, imports.leave, lease, at(1))
+    do(database, transitions.release, lease, at(1))
     left = current(database, row)
     assert (left.status, left.host, left.pid) == (ImportStatus.RUNNING, None, None)
     assert statuses(database, row) == dict.fromkeys("ab", ("pending", None))
-    assert do(database, imports.take_over, left, BOB, at(2), None).resumes == 0
+    assert do(database, transitions.take_over, left, BOB, at(2), None).resumes == 0
 
 
 STALE_WRITES = {
@@ -75,9 +75,9 @@ STALE_WRITES = {
         connection, row, lease, Thing, details(taken, name="late"), NOON
     ),
     "a failure": lambda connection, row, lease, taken: claims.fail(connection, lease, failures(taken), NOON),
-    "a heartbeat": lambda connection, row, lease, taken: imports.beat(connection, lease, at(9), Pulse(requests=5)),
-    "an end": lambda connection, row, lease, taken: imports.end(connection, lease, at(9), ImportStatus.COMPLETED),
-    "a leave": lambda connection, row, lease, taken: imports.leave(connection, lease, at(9)),
+    "a heartbeat": lambda connection, row, lease, taken: heartbeats.beat(connection, lease, at(9), Pulse(requests=5)),
+    "an end": lambda connection, row, lease, taken: transitions.end(connection, lease, at(9), ImportStatus.COMPLETED),
+    "a leave": lambda connection, row, lease, taken: transitions.release(connection, lease, at(9)),
     "a note of its own": lambda connection, row, lease, taken: leases.write(connection, lease, at(9), metadata={}),
 }
 
@@ -87,7 +87,7 @@ def test_a_worker_that_was_replaced_can_write_nothing(database, what):
     row, lease = begun(database)
     discover(database, row, lease, *map(stub, "ab"))
     taken = claim(database, lease)
-    successor = do(database, imports.take_over, row, BOB, at(1), None)
+    successor = do(database, transitions.take_over, row, BOB, at(1), None)
     claim(database, lease_of(successor, BOB))
     before = (current(database, row), statuses(database, row), table(database))
     with pytest.raises(LeaseLost):

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import delete, select
 
 from import_pipeline.rules.status import ImportStatus
-from import_pipeline.tracking import claims, imports, list_pages
+from import_pipeline.tracking import claims, list_pages, transitions
 from import_pipeline.tracking.list_pages import Page
 from import_pipeline.tracking.tables import import_item_statuses
 from import_pipeline.tracking.user_rows.row_rescue import store_apart
@@ -38,7 +38,7 @@ def test_an_item_whose_version_is_known_is_unchanged_as_long_as_its_row_is_there
         do(database, claims.complete, row, lease, Thing, details(taken), NOON)
         said, counts = counted(database, row)
         assert said == counts
-        do(database, imports.end, lease, NOON, ImportStatus.COMPLETED)
+        do(database, transitions.end, lease, NOON, ImportStatus.COMPLETED)
         return ids(taken), said
 
     a, b, c = (replace(stub(external_id), version="1") for external_id in "abc")
@@ -54,7 +54,7 @@ def test_an_item_that_failed_is_not_unchanged_the_next_time(database):
     a = replace(stub("a"), version="1")
     discover(database, row, lease, a)
     do(database, claims.fail, lease, failures(claim(database, lease)), NOON)
-    do(database, imports.end, lease, NOON, ImportStatus.COMPLETED)
+    do(database, transitions.end, lease, NOON, ImportStatus.COMPLETED)
     row, lease = begun(database)
     discover(database, row, lease, a)
     assert ids(claim(database, lease)) == ["a"]

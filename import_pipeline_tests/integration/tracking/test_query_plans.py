@@ -8,12 +8,13 @@ from sqlalchemy import event, insert, select, text, update
 
 from import_pipeline.rules.status import ImportKind, ImportStatus, ItemStatus, Trigger
 from import_pipeline.sources.items import ImportedItem
-from import_pipeline.tracking import claims, imports, items, queries, retention
+from import_pipeline.tracking import claims, heartbeats, imports, items, queries, retention, transitions
 from import_pipeline.tracking import source_items as versions
 from import_pipeline.tracking.claims import Done, Failure
 from import_pipeline.tracking.database.engine import Database
+from import_pipeline.tracking.heartbeats import Pulse
 from import_pipeline.tracking.history import importable_type
-from import_pipeline.tracking.imports import NewImport, Pulse
+from import_pipeline.tracking.imports import NewImport
 from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.list_pages import Discovered, Page, select_unfinished, store_page
 from import_pipeline.tracking.schema import upgrade
@@ -62,7 +63,7 @@ def begin(connection, source):
     new = NewImport(
         source=source, importable_type=importable_type(ImportedItem), kind=ImportKind.FULL, trigger=Trigger.CLI
     )
-    return imports.start(connection, imports.create(connection, new, NOON).id, ADA, NOON, None)
+    return transitions.start(connection, imports.create(connection, new, NOON).id, ADA, NOON, None)
 
 
 def item(row, number):
@@ -124,7 +125,7 @@ def works(connection):
     row, mine = lease(connection)
     taken = claims.claim(connection, mine, 20, NOON)
     claims.claim(connection, mine, 20, NOON + timedelta(hours=1), retries=False)
-    imports.beat(connection, mine, NOON, Pulse())
+    heartbeats.beat(connection, mine, NOON, Pulse())
     done = [Done(claim=each, importable=ImportedItem(external_id=each.external_id, name="b")) for each in taken[:10]]
     claims.complete(connection, row, mine, ImportedItem, done, NOON)
     claims.fail(
@@ -159,7 +160,7 @@ def ends(connection):
     row, mine = lease(connection)
     versions.mark_gone(connection, row, NOON, 0.2)
     items.close_failed(connection, row.id, NOON)
-    imports.end(connection, mine, NOON, ImportStatus.COMPLETED)
+    transitions.end(connection, mine, NOON, ImportStatus.COMPLETED)
 
 
 def ends_afresh(connection):

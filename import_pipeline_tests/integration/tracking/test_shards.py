@@ -6,9 +6,9 @@ from sqlalchemy import select
 from import_pipeline.errors import LeaseLost
 from import_pipeline.rules.status import ItemStatus
 from import_pipeline.sources.items import ImportedItem
-from import_pipeline.tracking import claims, imports, scheduling, shards
+from import_pipeline.tracking import claims, scheduling, shards, transitions
 from import_pipeline.tracking.claims import Done
-from import_pipeline.tracking.imports import Pulse
+from import_pipeline.tracking.heartbeats import Pulse
 from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.request_counters import NOTHING, Sent
 from import_pipeline.tracking.tables import import_item_statuses as statuses
@@ -130,7 +130,7 @@ def test_what_a_buried_shard_held_is_free_at_once_and_it_writes_nothing_any_more
         lambda: claim(hand, lease),
         lambda: succeed(hand, lease, taken),
         lambda: hand.life.do(shards.beat, lease, hand.life.now, Pulse(requests=7)),
-        lambda: hand.life.do(imports.end, lease, hand.life.now, CANCELLED),
+        lambda: hand.life.do(transitions.end, lease, hand.life.now, CANCELLED),
     ):
         with pytest.raises(LeaseLost, match=f"shard 2 of import {hand.row.id} has ended or was taken over"):
             action()
@@ -186,7 +186,7 @@ def test_the_end_of_an_import_ends_the_lease_of_its_shards_whose_last_requests_c
 
 def test_a_shard_may_end_the_import_when_its_own_run_is_gone(hand):
     lease = join(hand)
-    hand.life.do(imports.end, lease, hand.life.now, CANCELLED)
+    hand.life.do(transitions.end, lease, hand.life.now, CANCELLED)
     with pytest.raises(LeaseLost):
         hand.beat()
     assert hand.life.get(hand.row.id).status is CANCELLED

@@ -10,7 +10,7 @@ from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.lifecycle.take_over import lease_of, start_or_take_over
 from import_pipeline.rules.status import SHOWN, Trigger
-from import_pipeline.tracking import imports
+from import_pipeline.tracking import imports, transitions
 from import_pipeline.tracking.workers import Worker
 
 GONE = Worker(id="gone", host="elsewhere", pid=1)
@@ -26,7 +26,7 @@ def test_whatever_status_it_shows_can_be_asked_for(home, capsys):
             planned = imports.create(connection, later, now)
         row = start_or_take_over(installation.database, source, left.id, GONE, installation.clock, None)
         with installation.database.write() as connection:
-            imports.leave(connection, lease_of(row, source, GONE), now)
+            transitions.release(connection, lease_of(row, source, GONE), now)
     found = {}
     for status in SHOWN:
         with pytest.raises(SystemExit) as ended:

@@ -14,7 +14,7 @@ from import_pipeline.importer.lifecycle.state import RunState
 from import_pipeline.rules.status import ImportKind, ImportStatus
 from import_pipeline.sources.items import ImportedItem
 from import_pipeline.tracking import requests, scheduling
-from import_pipeline.tracking.imports import Pulse
+from import_pipeline.tracking.heartbeats import Pulse
 from import_pipeline.tracking.requests import RequestKind
 from import_pipeline_tests.support.lifecycle import BOB, CANCELLED, COMPLETED, FAILED, RUNNING, TEN, at
 

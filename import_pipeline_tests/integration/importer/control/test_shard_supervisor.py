@@ -13,7 +13,7 @@ from import_pipeline.importer.execution.session import ImportRun
 from import_pipeline.importer.execution.shard_worker import execute_shard
 from import_pipeline.importer.limiter_usage import UsageReader
 from import_pipeline.importer.monitoring.queries import import_details, view_in
-from import_pipeline.tracking import imports, leases, shards
+from import_pipeline.tracking import heartbeats, imports, leases, shards
 from import_pipeline.tracking.requests import RequestKind
 from import_pipeline.tracking.workers import Worker
 from import_pipeline_tests.support.lifecycle import BOB, CANCELLED, Life, items_source
@@ -87,7 +87,7 @@ def test_a_dead_shard_is_buried_reported_and_launched_again(hand, life):
     look(life)
     lease = join(hand)
     life.go_on(seconds=59)
-    life.do(shards.beat, lease, life.now, imports.Pulse())
+    life.do(shards.beat, lease, life.now, heartbeats.Pulse())
     hand.beat()
     assert look(life).dead_run_ids == []
     life.go_on(seconds=60)
@@ -95,7 +95,7 @@ def test_a_dead_shard_is_buried_reported_and_launched_again(hand, life):
     found = look(life)
     assert (found.dead_run_ids, [launch.number for launch in found.launches]) == (["run 2"], [2, 3])
     with pytest.raises(LeaseLost):
-        life.do(shards.beat, lease, life.now, imports.Pulse())
+        life.do(shards.beat, lease, life.now, heartbeats.Pulse())
     assert "shard_lost" in life.actions(hand.row.id)
 
 
@@ -150,7 +150,7 @@ def test_finalize_and_cancel_know_that_shards_live(hand, life):
     look(life)
     lease = join(hand)
     life.go_on(seconds=59)
-    life.do(shards.beat, lease, life.now, imports.Pulse())
+    life.do(shards.beat, lease, life.now, heartbeats.Pulse())
     life.go_on(seconds=2)
     with pytest.raises(UsageError, match="has a living worker"):
         finalize.finalize(life.installation, hand.row.id)
@@ -162,7 +162,7 @@ def test_finalize_and_cancel_know_that_shards_live(hand, life):
 def test_whoever_looks_sees_which_shards_work(hand, life):
     look(life)
     lease = join(hand)
-    life.do(shards.beat, lease, life.now, imports.Pulse(requests=7))
+    life.do(shards.beat, lease, life.now, heartbeats.Pulse(requests=7))
     with life.database.read() as connection:
         row = imports.get(connection, hand.row.id)
         found = shards.of_import(connection, row.id)

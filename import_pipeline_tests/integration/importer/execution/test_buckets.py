@@ -8,7 +8,7 @@ from import_pipeline.defs.build import build_import_definitions
 from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.rules.status import ItemStatus, Trigger
 from import_pipeline.sources.items import ItemsSource
-from import_pipeline.tracking import imports, item_numbers, list_pages
+from import_pipeline.tracking import imports, list_pages, source_items
 from import_pipeline_tests.support.imports import demo_api, environment_of, log, settings, tracking
 
 
@@ -23,9 +23,9 @@ def begun(life, **asked):
 
 
 def numbered(life, *ids):
-    life.do(item_numbers.assign_numbers, "items", ids)
+    life.do(source_items.assign_numbers, "items", ids)
     with life.database.read() as connection:
-        return item_numbers.numbers_of(connection, "items", ids)
+        return source_items.numbers_of(connection, "items", ids)
 
 
 def test_items_keep_the_numbers_they_got_when_they_were_first_met(life):
@@ -57,9 +57,9 @@ def test_a_tally_counts_what_became_of_the_items_of_some_numbers(life):
     hand.succeed([taken["a"], taken["b"], taken["e"]])
     hand.fail([taken["c"]])
     with life.database.read() as connection:
-        tally = item_numbers.bucket_result(connection, hand.row.id, "items", 1, 4)
+        tally = source_items.bucket_result(connection, hand.row.id, "items", 1, 4)
     assert (tally, life.item_counts(hand.row.id)[ItemStatus.PROCESSING]) == (
-        item_numbers.Tally(completed=2, failed=1),
+        source_items.BucketResult(completed=2, failed=1),
         2,
     )
 
@@ -117,5 +117,5 @@ def test_the_same_import_without_dagster_numbers_the_items_too(home):
         configured = settings(home, url, ITEMS_PER_PAGE="5")
         run_import("items", settings=configured, sources=[Bucketed()])
     with tracking(configured) as connection:
-        found = item_numbers.numbers_of(connection, "items", [str(number) for number in range(1, 13)])
+        found = source_items.numbers_of(connection, "items", [str(number) for number in range(1, 13)])
     assert found == {str(number): number for number in range(1, 13)}

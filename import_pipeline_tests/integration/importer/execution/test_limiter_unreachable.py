@@ -13,7 +13,7 @@ from import_pipeline.importer.execution.shard_worker import execute_shard
 from import_pipeline.importer.monitoring.stalled import stalled_import
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.settings import load_settings
-from import_pipeline.tracking import events, imports, shards
+from import_pipeline.tracking import events, heartbeats, shards, transitions
 from import_pipeline.tracking.workers import this_process
 from import_pipeline_tests.support.child_server import free_port
 from import_pipeline_tests.support.lifecycle import ADA, BOB, FAILED, RUNNING, Life, items_source
@@ -117,7 +117,7 @@ def test_what_was_sent_since_makes_good_for_all_ways_back_in_vain(divided, life)
             divided.leave(number)
         assert divided.look() == [number]
         hand = life.begin(number)
-        life.do(imports.beat, hand.lease, life.now, imports.Pulse(requests=3))
+        life.do(heartbeats.beat, hand.lease, life.now, heartbeats.Pulse(requests=3))
         hand.leave()
         divided.leave(number)
     assert life.get(number).status is RUNNING
@@ -126,7 +126,7 @@ def test_what_was_sent_since_makes_good_for_all_ways_back_in_vain(divided, life)
 def test_a_worker_whose_import_was_taken_over_meanwhile_does_not_say_that_it_stands_still(divided, life):
     number = life.slot(life.now)
     run = divided._run(this_process())
-    run.on_api = lambda api: life.do(imports.take_over, life.get(number), ADA, life.now, None)
+    run.on_api = lambda api: life.do(transitions.take_over, life.get(number), ADA, life.now, None)
     with pytest.raises(LeaseLost):
         execute_import(run, number)
     assert divided.told(number) == []

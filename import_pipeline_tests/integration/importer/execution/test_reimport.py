@@ -23,7 +23,7 @@ from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.rules.status import Trigger
 from import_pipeline.sources.items import ImportedItem, ItemsSource
-from import_pipeline.tracking import imports
+from import_pipeline.tracking import imports, transitions
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.tables import source_items
 from import_pipeline.tracking.workers import Worker
@@ -262,7 +262,7 @@ def test_a_fresh_import_that_was_taken_over_does_not_delete_what_its_successor_h
                 with database.write() as connection:
                     found = imports.get(connection, row.id)
                     successor = Worker(id="successor", host="elsewhere", pid=1)
-                    imports.take_over(connection, found, successor, clock.now(), None)
+                    transitions.take_over(connection, found, successor, clock.now(), None)
                 async with open_api(source, configured, clock) as api:
                     yield api
 

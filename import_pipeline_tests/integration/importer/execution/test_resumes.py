@@ -18,7 +18,7 @@ from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.lifecycle.state import RequestedRun, RunState
 from import_pipeline.importer.lifecycle.take_over import start_or_take_over
 from import_pipeline.rules.status import Trigger
-from import_pipeline.tracking import imports, resumes, shards
+from import_pipeline.tracking import heartbeats, imports, resumes, shards
 from import_pipeline.tracking.leases import Lease
 from import_pipeline_tests.integration.importer.execution.test_interruptions import kill_an_import
 from import_pipeline_tests.support.imports import demo_api, latest, log, settings, tracking
@@ -273,7 +273,7 @@ def test_no_resume_is_asked_for_while_a_shard_of_it_lives(life):
     place = Lease(import_id=number, fence=1, worker=BOB.id, seconds=life.source.lease, shard=2)
     for _ in range(5):
         life.go_on(seconds=50)
-        life.do(shards.beat, place, life.now, imports.Pulse())
+        life.do(shards.beat, place, life.now, heartbeats.Pulse())
         result = life.tick(fate_of=lambda run_id: RunState.GONE)
         assert result.launches == []
     assert f"Import {number} is running: one of its shards takes the lead over." in result.sentences

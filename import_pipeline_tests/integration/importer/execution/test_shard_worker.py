@@ -9,7 +9,7 @@ import pytest
 
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.rules.status import ImportStatus
-from import_pipeline.tracking import events, imports, shards
+from import_pipeline.tracking import events, imports, shards, transitions
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline_tests.integration.importer.execution.test_interruptions import freeze, wait_for
 from import_pipeline_tests.support import http
@@ -187,7 +187,7 @@ def test_an_import_of_four_is_cancelled_within_two_seconds_and_keeps_what_they_h
             database = Database(configured.database_url)
             with database.write() as connection:
                 wished = time.monotonic()
-                imports.request_cancel(connection, latest(configured).id, latest(configured).heartbeat_at, "ada")
+                transitions.request_cancel(connection, latest(configured).id, latest(configured).heartbeat_at, "ada")
             database.close()
             wait_for(lambda: latest(configured).ended_at)
             to_end = time.monotonic() - wished

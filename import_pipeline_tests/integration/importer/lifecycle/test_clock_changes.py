@@ -22,7 +22,7 @@ from import_pipeline.testing import FakeClock
 from import_pipeline.tracking import imports, leases, shards
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.database.server_clock import ServerClock, clock_of
-from import_pipeline.tracking.imports import Pulse
+from import_pipeline.tracking.heartbeats import Pulse
 from import_pipeline.tracking.workers import Worker, machine, this_process
 from import_pipeline_tests.support.lifecycle import ADA, BOB, CANCELLED, COMPLETED, RUNNING, Life
 

@@ -19,7 +19,7 @@ from import_pipeline.importer.control import requests as wishes
 from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.lifecycle.take_over import start_or_take_over
 from import_pipeline.rules.status import ImportStatus, Trigger
-from import_pipeline.tracking import claims, imports, requests, scheduling
+from import_pipeline.tracking import claims, imports, requests, scheduling, transitions
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.requests import RequestKind
 from import_pipeline.tracking.workers import Worker
@@ -50,7 +50,7 @@ def missed_slots(connection, source):
 
 def a_dead_worker(connection, source):
     number = slot(connection, source, 9)
-    imports.start(connection, number, ADA, TEN - timedelta(hours=1), "dead")
+    transitions.start(connection, number, ADA, TEN - timedelta(hours=1), "dead")
     return number
 
 
@@ -176,7 +176,7 @@ def test_what_ends_at_the_moment_of_a_wish_is_taken_as_ended(life, action):
     hand.discover("1")
     with ThreadPoolExecutor(1) as pool:
         with life.database.write() as connection:
-            imports.end(connection, hand.lease, life.now, ImportStatus.FAILED, failure_reason="so it went")
+            transitions.end(connection, hand.lease, life.now, ImportStatus.FAILED, failure_reason="so it went")
             wish = pool.submit(action, life.installation, hand.row.id)
             if not life.database.is_sqlite:
                 eventually(lambda: wish.done() or connection.scalar(WAITING), "the wish waits for the worker")

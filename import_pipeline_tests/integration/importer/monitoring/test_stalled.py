@@ -15,7 +15,7 @@ from import_pipeline.importer.monitoring.stalled import StalledImport, stalled_i
 from import_pipeline.ratelimit.protocol import SECOND, ExchangeRequest, PermitRequest
 from import_pipeline.settings import load_settings
 from import_pipeline.testing import MemoryPermits
-from import_pipeline.tracking import events, imports, leases, shards
+from import_pipeline.tracking import events, heartbeats, leases, shards
 from import_pipeline.tracking.workers import Worker, machine, this_process
 from import_pipeline_tests.support.lifecycle import ADA, BOB, CANCELLED, COMPLETED
 
@@ -191,7 +191,7 @@ def test_an_import_has_a_worker_as_long_as_one_of_its_shards_works(life):
     hand = begun(life)
     shard = shard_of(life, hand)
     life.go_on(seconds=61)
-    life.do(shards.beat, shard, life.now, imports.Pulse())
+    life.do(shards.beat, shard, life.now, heartbeats.Pulse())
     gone = "process 1 on elsewhere has given no sign of life for over 60 s"
     assert (vacancy(life, hand).gone, vacancy(life, hand).since) == (f"{gone}; its shards go on", None)
     assert (is_deserted(life, hand), seconds(life, hand)) == (False, (61, 0, 0))
@@ -205,12 +205,12 @@ def test_the_time_in_which_only_shards_work_is_no_away_time_once_the_import_is_g
     hand = begun(life)
     shard = shard_of(life, hand)
     life.go_on(seconds=40)
-    life.do(shards.beat, shard, life.now, imports.Pulse())
+    life.do(shards.beat, shard, life.now, heartbeats.Pulse())
     life.go_on(seconds=30)
     first = life.begin(hand.row.id)
     assert seconds(life, first) == (40, 0, 30)
     life.go_on(seconds=40)
-    life.do(shards.beat, shard, life.now, imports.Pulse())
+    life.do(shards.beat, shard, life.now, heartbeats.Pulse())
     life.go_on(seconds=30)
     assert seconds(life, life.begin(hand.row.id)) == (110, 0, 30)
 

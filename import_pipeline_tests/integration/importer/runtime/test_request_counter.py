@@ -19,7 +19,7 @@ from import_pipeline.sources.items import ImportedItem
 from import_pipeline.testing import CannedTransport
 from import_pipeline.tracking import claims
 from import_pipeline.tracking.claims import Done
-from import_pipeline.tracking.imports import Pulse
+from import_pipeline.tracking.heartbeats import Pulse
 from import_pipeline.tracking.request_counters import Sent
 from import_pipeline_tests.support.imports import settings
 from import_pipeline_tests.support.limiter_stories import Switched

@@ -12,7 +12,7 @@ from import_pipeline.errors import DatabaseUnavailable
 from import_pipeline.importer.execution.heartbeat import Heartbeat
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.database.retrying import Patience
-from import_pipeline.tracking.imports import Pulse
+from import_pipeline.tracking.heartbeats import Pulse
 from import_pipeline.tracking.schema import upgrade
 from import_pipeline_tests.support.lifecycle import Life
 

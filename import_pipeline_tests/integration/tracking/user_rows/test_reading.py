@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select
 
 from import_pipeline.rules.status import ImportStatus
-from import_pipeline.tracking import claims, imports
+from import_pipeline.tracking import claims, transitions
 from import_pipeline.tracking.claims import Done
 from import_pipeline.tracking.list_pages import Discovered
 from import_pipeline.tracking.tables import source_items
@@ -59,7 +59,7 @@ def ended(database, source, external_ids, **wishes):
     row, lease = begun(database, source, **wishes)
     discover(database, row, lease, *map(whole, external_ids))
     deleted = do(database, delete_unmet, row, lease, Thing, NOON)
-    do(database, imports.end, lease, NOON, ImportStatus.COMPLETED)
+    do(database, transitions.end, lease, NOON, ImportStatus.COMPLETED)
     return deleted
 
 
@@ -67,7 +67,7 @@ def test_the_end_of_a_fresh_import_touches_nothing_of_another_source(database):
     for source, external_ids in (("things", "abs"), ("others", "cds")):
         row, lease = begun(database, source)
         discover(database, row, lease, *map(whole, external_ids))
-        do(database, imports.end, lease, NOON, ImportStatus.COMPLETED)
+        do(database, transitions.end, lease, NOON, ImportStatus.COMPLETED)
     do(database, upsert, Thing, [Thing(external_id="own", name="mine")])
     assert ended(database, "things", "a") == Deleted(count=2)
     assert [thing["external_id"] for thing in table(database)] == ["a", "c", "d", "own", "s"]
