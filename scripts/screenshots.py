@@ -1,6 +1,6 @@
 """Takes pictures of the panel and of Dagster's pages, from imports of the demo API.
 
-`python docs/screenshots.py` makes the README's three anew. `python docs/screenshots.py --all FOLDER` takes every page
+`python scripts/screenshots.py` makes the README's three anew. `python scripts/screenshots.py --all FOLDER` takes every page
 of the panel in every state, light and dark, narrow and wide, and an index.html that shows them side by side.
 `--dagster FOLDER` takes Dagster's pages.
 """
@@ -21,7 +21,7 @@ from stage import HALF_WAY, LIMITS, a_panel, full_panel, readme_panel
 
 from import_pipeline_tests.support.browser import open_browser
 
-IMAGES = Path(__file__).parent / "images"
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
 SCHEMES = ("light", "dark")
 WIDTHS = (1400, 400)
 #: Bars move to their places within this.
