@@ -1,4 +1,4 @@
-"""Takes pictures of Dagster's pages, from a real `dagster dev` with a few imports. Used by `screenshots.py`."""
+"""Take pictures of Dagster's pages, from a real `dagster dev` with a few imports. Used by `screenshots.py`."""
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -39,7 +39,7 @@ def a_dagster() -> Iterator[Dev]:
 
 
 def take_dagster(browser: Browser, folder: Path) -> None:
-    """Each page once: they look alike in light and dark, and are made for wide windows."""
+    """Take each page once: they look alike in light and dark, and are made for wide windows."""
     folder.mkdir(parents=True, exist_ok=True)
     with a_dagster() as dev:
         runs = httpx.post(f"{dev.ui}/graphql", json={"query": RUNS}).json()["data"]["runsOrError"]["results"]
@@ -56,7 +56,7 @@ def take_dagster(browser: Browser, folder: Path) -> None:
 
 
 def click(text: str) -> Callable[[Page], None]:
-    """Click on the first thing with that text."""
+    """Return an action that clicks on the first element with that text."""
 
     def act(page: Page) -> None:
         page.get_by_text(text, exact=True).first.click()
@@ -66,7 +66,7 @@ def click(text: str) -> Callable[[Page], None]:
 
 
 def open_a_tick(page: Page) -> None:
-    """The dialog of the latest but one tick."""
+    """Open the dialog of the latest but one tick."""
     page.get_by_role("row").filter(has_text="View logs").nth(1).locator("td").nth(4).get_by_text("requested").click()
     page.wait_for_timeout(LOADED_MILLISECONDS)
 
@@ -76,7 +76,7 @@ def look(page: Page) -> None:
 
 
 def pages(*, running: str, ended: str) -> Mapping[str, tuple[str, Callable[[Page], None]]]:
-    """name -> path, and what is done there."""
+    """Return name -> (path, action)."""
     return {
         "run-running": (f"/runs/{running}", look),
         "catalog": ("/assets", look),

@@ -1,8 +1,8 @@
-"""Takes pictures of the panel and of Dagster's pages, from imports of the demo API.
+"""Take pictures of the panel and of Dagster's pages, from imports of the demo API.
 
-`python scripts/screenshots.py` makes the README's three anew. `python scripts/screenshots.py --all FOLDER` takes every page
-of the panel in every state, light and dark, narrow and wide, and an index.html that shows them side by side.
-`--dagster FOLDER` takes Dagster's pages.
+`python scripts/screenshots.py` renews the three in docs/images. `--all FOLDER` takes every page of the panel in every
+state, light and dark, narrow and wide, with an index.html that shows them side by side. `--dagster FOLDER` takes
+Dagster's pages.
 """
 
 import argparse
@@ -30,7 +30,7 @@ SETTLED_MILLISECONDS = 600
 
 @contextmanager
 def opened(browser: Browser, url: str, *, width: int, height: int, scheme: Any) -> Iterator[Page]:
-    """A page as one visitor sees it."""
+    """Yield a page as one visitor sees it."""
     size: Any = {"width": width, "height": height}
     context = browser.new_context(viewport=size, color_scheme=scheme, locale="en-GB", timezone_id="UTC")
     try:
@@ -43,7 +43,7 @@ def opened(browser: Browser, url: str, *, width: int, height: int, scheme: Any) 
 
 
 def take_for_readme(browser: Browser) -> None:
-    """The list and one import while it runs, and one with failures on a narrow screen."""
+    """Take the list, one import while it runs, and one with failures on a narrow screen."""
 
     def take(path: str, name: str, *, width: int, height: int, scheme: str) -> None:
         with opened(browser, panel.address + path, width=width, height=height, scheme=scheme) as page:
@@ -77,13 +77,13 @@ def as_it_is(page: Page) -> None:
 
 
 def lose_the_panel(page: Page) -> None:
-    """As if its server were gone."""
+    """Cut the page off from its server."""
     page.route("**/*", lambda route: route.abort())
     page.locator("#offline").wait_for()
 
 
 def take_all(browser: Browser, folder: Path) -> None:
-    """Every page in every state."""
+    """Take every page in every state."""
     folder.mkdir(parents=True, exist_ok=True)
     with full_panel() as (panel, ids):
         detail = {name: f"/imports/{number}" for name, number in ids.items()}
@@ -102,7 +102,7 @@ Scenes = Mapping[str, tuple[str, Callable[[Page], None]]]
 
 
 def while_it_runs(detail: Mapping[str, str]) -> Scenes:
-    """name -> path, and what is done there, of the running import."""
+    """Return name -> (path, action) for the running import."""
     return {
         "import-running": (detail["running"], as_it_is),
         "list": ("/", as_it_is),
@@ -111,7 +111,7 @@ def while_it_runs(detail: Mapping[str, str]) -> Scenes:
 
 
 def afterwards(detail: Mapping[str, str]) -> Scenes:
-    """name -> path, and what is done there, of what stays as it is."""
+    """Return name -> (path, action) for imports that have ended, and for the list."""
     return {
         **{f"import-{name}": (path, as_it_is) for name, path in detail.items() if name != "running"},
         "import-failures-open": (detail["failures"], press("The items", "What the API answered")),
@@ -131,16 +131,16 @@ def afterwards(detail: Mapping[str, str]) -> Scenes:
 
 
 def take_each(browser: Browser, folder: Path, address: str, scenes: Scenes) -> None:
-    """Each scene, light and dark, wide and narrow."""
+    """Take each scene, light and dark, wide and narrow."""
     for (name, (path, act)), scheme, width in itertools.product(scenes.items(), SCHEMES, WIDTHS):
         with opened(browser, address + path, width=width, height=900, scheme=scheme) as page:
             act(page)
-            # A dialog stands in the window; a long page is taken whole.
+            # A dialog covers the window; a long page is taken whole.
             page.screenshot(path=folder / f"{name}.{scheme}.{width}.png", full_page=not name.startswith("dialog"))
 
 
 def show_side_by_side(folder: Path) -> None:
-    """An index.html of all pictures, a scene a row."""
+    """Write an index.html of all pictures, a scene a row."""
     scenes = sorted({path.name.split(".")[0] for path in folder.glob("*.png")})
     rows = [
         f"<h2>{scene}</h2><p>"
@@ -155,7 +155,7 @@ def show_side_by_side(folder: Path) -> None:
 
 
 def main() -> None:
-    """What was asked for."""
+    """Take the pictures that the options name."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--all", type=Path, metavar="FOLDER", help="take every page in every state into this folder")
     parser.add_argument("--dagster", type=Path, metavar="FOLDER", help="take Dagster's pages into this folder")

@@ -1,4 +1,4 @@
-"""What is pictured: a panel over a state folder with imports in every state there is. Used by `screenshots.py`."""
+"""A panel over a state folder with imports in every state, to be pictured. Used by `screenshots.py`."""
 
 import os
 import random
@@ -55,8 +55,8 @@ class Panel:
         self._folder = folder
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
-        """A command of ours, quietly."""
-        return subprocess.Popen(  # noqa: S603 (our own interpreter and fixed arguments)
+        """Start a command in the state folder, without its output."""
+        return subprocess.Popen(
             [sys.executable, "-m", "import_pipeline", *arguments],
             env={**os.environ, **self.settings, **environment},
             cwd=self._folder,
@@ -65,7 +65,7 @@ class Panel:
         )
 
     def run(self, *arguments: str, **environment: str) -> int:
-        """The same to its end; returns the newest import's id."""
+        """Run a command to its end; return the newest import's id."""
         self.start(*arguments, **environment).wait()
         return max((each["import_id"] for each in self.imports()), default=0)
 
@@ -77,13 +77,13 @@ class Panel:
             return []
 
     def wait_for(self, number: int, status: str = "") -> list[dict[str, Any]]:
-        """Until there are so many imports."""
+        """Wait for that number of imports; return them."""
         while len(found := self.imports(status)) < number:
             time.sleep(0.1)
         return found
 
     def wait_for_pause(self, import_id: int) -> None:
-        """Until the API has asked for one."""
+        """Wait until the API has requested a pause."""
         with self.installation() as installation:
             while True:
                 with installation.database.read() as connection:
@@ -93,7 +93,7 @@ class Panel:
 
     @contextmanager
     def serving(self) -> Iterator["Panel"]:
-        """Until the end of the block."""
+        """Serve the panel until the end of the block."""
         server = self.start("panel", "--quiet")
         try:
             while not self.answers():
@@ -105,12 +105,12 @@ class Panel:
 
     @contextmanager
     def installation(self) -> Iterator[Installation]:
-        """What it shows, opened for rows that no short run makes."""
+        """Open the installation, for rows that no short run makes."""
         with open_installation(load_settings(self.settings, Path(self._folder))) as installation:
             yield installation
 
     def answers(self) -> bool:
-        """Whether it does."""
+        """Return whether the panel answers."""
         with suppress(httpx.TransportError):
             return httpx.get(f"{self.address}/static/icon.svg").is_success
         return False
