@@ -33,7 +33,7 @@ from import_pipeline.importer.runtime.progress import StoredItem
 
 RUN = dg.DagsterRun(job_name="import_items", run_id="00000000-0000-4000-8000-000000000000")
 IMPORTS = 6  #: of the same items
-TAGS = names.made_from("items", RUN.run_id)
+TAGS = names.materialization_tags("items", RUN.run_id)
 
 
 @click.command()

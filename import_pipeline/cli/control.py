@@ -258,12 +258,12 @@ def prune(days: int, yes: bool, as_json: bool) -> None:
     if not yes:
         ask(f"Drop the item rows of imports that ended over {days} days ago?")
     # Loaded now: Dagster takes a second.
-    from import_pipeline.defs.storage.event_retention import drop_stored
+    from import_pipeline.defs.storage.event_retention import drop_superseded_of
 
     with open_installation() as installation:
         dropped = pruning.prune(installation, days)
         before = installation.clock.now() - timedelta(days=days)
-        events = drop_stored(installation.settings, pruning.sources_with_imports(installation), before)
+        events = drop_superseded_of(installation.settings, pruning.sources_with_imports(installation), before)
         kept = pruning.kept_rows(installation, days)
         ids = ", ".join(map(str, kept))
         why = f" Those of import {ids} are kept: a retry that has not ended imports what they left." if kept else ""

@@ -202,14 +202,19 @@ def store(settings: Settings) -> CheckResult:
 
 def dagster(settings: Settings) -> CheckResult:
     """Whether its instance opens, and whether a daemon lives to run schedule, sensor and queue."""
-    from import_pipeline.defs.instance import daemon_heard_at, instance_folder, open_instance, why_unfit
-    from import_pipeline.defs.storage.postgres_schema import place_of_storage
+    from import_pipeline.defs.instance import (
+        configuration_warnings,
+        instance_folder,
+        last_daemon_heartbeat,
+        open_instance,
+    )
+    from import_pipeline.defs.storage.postgres_schema import storage_location
 
-    place = place_of_storage(settings, create=False) if settings.is_postgres else None
+    place = storage_location(settings, create=False) if settings.is_postgres else None
     with open_instance(settings) as instance:
         runs = instance.get_runs_count()
-        silent = silence(daemon_heard_at(instance), time.time())
-        notes = why_unfit(instance)
+        silent = silence(last_daemon_heartbeat(instance), time.time())
+        notes = configuration_warnings(instance)
     if silent is not None:
         notes.append(f"{silent}: slots and requests wait until {DAEMONS} is started")
     alive = "" if silent else ", its daemon is alive"
@@ -228,11 +233,11 @@ def silence(heard_at: float | None, now: float) -> str | None:
 
 def daemon_silence(settings: Settings) -> str | None:
     """The same of the instance that Dagster's commands use here; None also where that does not open."""
-    from import_pipeline.defs.instance import daemon_heard_at, open_instance
+    from import_pipeline.defs.instance import last_daemon_heartbeat, open_instance
 
     try:
         with open_instance(settings) as instance:
-            return silence(daemon_heard_at(instance), time.time())
+            return silence(last_daemon_heartbeat(instance), time.time())
     except (ImportPipelineError, OSError):
         return None  # `doctor` says what is wrong with it
 

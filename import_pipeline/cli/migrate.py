@@ -53,9 +53,9 @@ def _forward(settings: Settings) -> tuple[str, str | None]:
 def _check_schema(settings: Settings) -> None:
     """Before anything is made: a name that is taken leaves the database as it was. Raises SchemaError."""
     if settings.is_postgres:
-        from import_pipeline.defs.storage.postgres_schema import place_of_storage
+        from import_pipeline.defs.storage.postgres_schema import storage_location
 
-        place_of_storage(settings, create=False)
+        storage_location(settings, create=False)
 
 
 def _back(settings: Settings, revision: str) -> tuple[str, str | None]:

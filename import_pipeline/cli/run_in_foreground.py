@@ -225,8 +225,8 @@ def _not_ended(
             f"{source.name}: import {row.id} broke off: {finished.error}. {KEPT}; "
             f"Dagster run {finished.run_id} tells more"
         )
-    if finished.said is not None:  # it has said what it waits for, and who goes on
-        return ImportFailed(f"{source.name}: {finished.said}")
+    if finished.failure is not None:  # it has said what it waits for, and who goes on
+        return ImportFailed(f"{source.name}: {finished.failure}")
     return ImportInterrupted(said_of_interruption(row))
 
 

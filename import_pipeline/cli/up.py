@@ -98,7 +98,7 @@ def _daemon_forgotten(settings: Settings) -> Iterator[None]:
 
     So that the next wish is told at once that no daemon lives; where the database is gone, a minute later.
     """
-    from import_pipeline.defs.instance import daemon_ids, forget_daemons
+    from import_pipeline.defs.instance import daemon_ids, delete_daemon_heartbeats
 
     others: frozenset[str | None] = frozenset()
     with suppress(ImportPipelineError, OSError):
@@ -107,7 +107,7 @@ def _daemon_forgotten(settings: Settings) -> Iterator[None]:
         yield
     finally:
         with suppress(ImportPipelineError, OSError):
-            forget_daemons(settings, others)
+            delete_daemon_heartbeats(settings, others)
 
 
 def dagster_home(settings: Settings) -> str:

@@ -96,10 +96,10 @@ def _check_values(source: ImportSource) -> None:
         raise ContractError(source.name, "max_empty_pages", "a whole number from 1", repr(source.max_empty_pages))
     if not isinstance(source.partitions, Partitions):
         raise ContractError(source.name, "partitions", "per_item or buckets(500)", repr(source.partitions))
-    _check_address(source, settings["base_url"])
+    _check_base_url(source, settings["base_url"])
 
 
-def _check_address(source: ImportSource, setting: Setting[str]) -> None:
+def _check_base_url(source: ImportSource, setting: Setting[str]) -> None:
     """Raise ContractError for a base URL that is none; a password in it is not quoted."""
     try:
         if source.base_url:

@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import checks, metadata, names
 from import_pipeline.defs.config import plain_fields
-from import_pipeline.defs.import_run import Execution
-from import_pipeline.defs.links import Places
+from import_pipeline.defs.import_run import ImportOp
+from import_pipeline.defs.links import Links
 from import_pipeline.defs.partitions import item_partitions
 from import_pipeline.defs.resources import RateLimitedApiResource
 
@@ -25,12 +25,12 @@ class ImportConfig(BaseModel):
     only: list[str] = Field([], description="The ids to import again; none: everything")
 
 
-def build_assets(source: ImportSource, places: Places) -> dg.AssetsDefinition:
+def build_assets(source: ImportSource, links: Links) -> dg.AssetsDefinition:
     """Both assets, computed by one op, so that enrichment starts while discovery still pages."""
 
     @dg.multi_asset(
         name=names.operation(source.name),
-        specs=[_discovered(source, places), _enriched(source, places)],
+        specs=[_discovered(source, links), _enriched(source, links)],
         check_specs=checks.specs(names.enriched(source.name)),
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -41,12 +41,12 @@ def build_assets(source: ImportSource, places: Places) -> dg.AssetsDefinition:
     def discover_and_enrich(context: dg.AssetExecutionContext) -> Iterator[Any]:
         config = ImportConfig(**context.op_execution_context.op_config)
         api: RateLimitedApiResource = getattr(context.resources, names.resource(source.name))
-        yield from Execution(context, source, api, places, config.only).events()
+        yield from ImportOp(context, source, api, links, config.only).events()
 
     return discover_and_enrich
 
 
-def _discovered(source: ImportSource, places: Places) -> dg.AssetSpec:
+def _discovered(source: ImportSource, links: Links) -> dg.AssetSpec:
     return dg.AssetSpec(
         names.discovered(source.name),
         description=f"The list of {source.name}: a stub and a tracking row per item, page by page.",
@@ -56,7 +56,7 @@ def _discovered(source: ImportSource, places: Places) -> dg.AssetSpec:
         owners=list(source.owners),
         tags={names.IMPORT_SOURCE_TAG: source.name},
         freshness_policy=_freshness(source),
-        metadata=metadata.of_source(source, places),
+        metadata=metadata.of_source(source, links),
     )
 
 
@@ -65,7 +65,7 @@ def _partitions(source: ImportSource) -> str:
     return "one partition per item" if size is None else f"{size} items to a partition, in the order of their discovery"
 
 
-def _enriched(source: ImportSource, places: Places) -> dg.AssetSpec:
+def _enriched(source: ImportSource, links: Links) -> dg.AssetSpec:
     table = source.model.__table__
     return dg.AssetSpec(
         names.enriched(source.name),
@@ -77,12 +77,11 @@ def _enriched(source: ImportSource, places: Places) -> dg.AssetSpec:
         partitions_def=item_partitions(source),
         skippable=True,
         group_name=source.name,
-        kinds={"python", places.kind},
+        kinds={"python", links.kind},
         owners=list(source.owners),
         tags={names.IMPORT_SOURCE_TAG: source.name},
         freshness_policy=_freshness(source),
-        metadata=metadata.of_source(source, places)
-        | metadata.of_table(table.name, table, uri=places.table(table.name)),
+        metadata=metadata.of_source(source, links) | metadata.of_table(table.name, table, uri=links.table(table.name)),
     )
 
 

@@ -8,7 +8,7 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
 from import_pipeline.defs.assets import build_assets
 from import_pipeline.defs.jobs import build_cancel_job, build_request_job, build_retry_job
-from import_pipeline.defs.links import places_of
+from import_pipeline.defs.links import links_of
 from import_pipeline.defs.resources import RateLimitedApiResource
 from import_pipeline.defs.schedules import build_schedule
 from import_pipeline.defs.sensors import build_sensor
@@ -24,7 +24,7 @@ def build_import_definitions(
 
     The resource's configuration, where given, wins over the settings, which default to the environment's.
     """
-    assets = build_assets(source, places_of(settings or load_settings()))
+    assets = build_assets(source, links_of(settings or load_settings()))
     job = dg.define_asset_job(
         names.job(source.name),
         selection=[names.discovered(source.name), names.enriched(source.name)],
@@ -50,5 +50,5 @@ def join_definitions(sources: Sequence[ImportSource], settings: Settings | None 
     settings = settings or load_settings()
     return dg.Definitions.merge(
         *(build_import_definitions(source, settings=settings) for source in sources),
-        dg.Definitions(assets=tracking_specs(places_of(settings))),
+        dg.Definitions(assets=tracking_specs(links_of(settings))),
     )

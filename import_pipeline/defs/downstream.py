@@ -16,10 +16,10 @@ from import_pipeline.rules.completions import CompletionCursor, unprocessed
 from import_pipeline.tracking.completions import completed_since
 
 #: How often the sensor looks. What comes after an import is not urgent, and every look costs a query.
-SECONDS = 10
+INTERVAL_SECONDS = 10
 
 
-def build_sequel_sensor(source: ImportSource, *assets: dg.AssetsDefinition) -> dg.SensorDefinition:
+def build_downstream_sensor(source: ImportSource, *assets: dg.AssetsDefinition) -> dg.SensorDefinition:
     """Materializes the assets after each completed import of the source; after failed and cancelled ones it does not.
 
     Imports that complete between two looks share one run. Its tag `completed_imports` names them (`completed_imports()`
@@ -27,9 +27,9 @@ def build_sequel_sensor(source: ImportSource, *assets: dg.AssetsDefinition) -> d
     """
 
     @dg.sensor(
-        name=names.sequel_sensor(source.name),
+        name=names.downstream_sensor(source.name),
         target=list(assets),
-        minimum_interval_seconds=SECONDS,
+        minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"After each completed import of {source.name}: materializes what is made of it.",
     )

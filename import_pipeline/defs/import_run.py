@@ -8,12 +8,11 @@ import dagster as dg
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import checks, metadata, names
-from import_pipeline.defs.event_report import LAST_WORDS, Report, report_for
-from import_pipeline.defs.links import Places
-from import_pipeline.defs.log_forwarding import told_to_dagster
-from import_pipeline.defs.progress import observations
+from import_pipeline.defs.event_report import FINAL_REPORT_LIMIT, EventReporter, event_reporter, observations
+from import_pipeline.defs.links import Links
+from import_pipeline.defs.log_forwarding import forward_logs
 from import_pipeline.defs.resources import RateLimitedApiResource
-from import_pipeline.defs.run_status import end_as_cancelled, is_cancelled, report_dead_run, was_given_up
+from import_pipeline.defs.run_status import end_as_cancelled, is_cancelled, report_dead_run, was_reported_dead
 from import_pipeline.defs.tracking_assets import tracking_events
 from import_pipeline.errors import (
     ImportAlreadyRunning,
@@ -32,17 +31,17 @@ from import_pipeline.importer.lifecycle.take_over import already_running
 from import_pipeline.importer.lifecycle.wait_for_turn import Turn
 from import_pipeline.importer.limiter_usage import UsageReader
 from import_pipeline.importer.summary import ImportSummary
-from import_pipeline.logs import report as tell
+from import_pipeline.logs import report
 from import_pipeline.redaction import masking
 from import_pipeline.rules.partitions import joined, range_of
 from import_pipeline.rules.status import ImportKind, ImportStatus, Trigger
 from import_pipeline.tracking import imports
 
 #: The longest pause that a run in the background sleeps through.
-PATIENCE = timedelta(minutes=1)
+LONGEST_SLEEP = timedelta(minutes=1)
 
 
-class Execution:
+class ImportOp:
     """What the op does, step by step. Its events are yielded at the end: nothing is in flight by then."""
 
     def __init__(
@@ -50,14 +49,14 @@ class Execution:
         context: dg.AssetExecutionContext,
         declared: ImportSource,
         api: RateLimitedApiResource,
-        places: Places,
+        links: Links,
         only: Sequence[str] = (),
     ) -> None:
         self.context = context
         self.declared = declared
         self.name = declared.name
         self.api = api
-        self.places = places
+        self.links = links
         self.chosen = sorted(context.partition_keys) if context.has_partition_key_range else _single(context)
         selected = {key.to_user_string() for key in context.selected_asset_keys}
         self.wants_details = names.enriched(self.name) in selected
@@ -67,30 +66,30 @@ class Execution:
 
     def events(self) -> Iterator[Any]:
         """Carry the import out and report what came of it. An import that is somebody else's ends the run well."""
-        with masking(), told_to_dagster(self.context), open_for(self.declared) as (installation, listed):
+        with masking(), forward_logs(self.context), open_for(self.declared) as (installation, listed):
             source = self.api.configured_source(listed, installation)
             import_id: int | None = None
             try:
                 import_id = self._import_id(installation, source)
                 with installation.database.read() as connection:
                     self.is_selection = imports.get(connection, import_id).kind is ImportKind.SELECTION
-                summary, report = self._carry_out(installation, source, import_id)
+                summary, reporter = self._execute(installation, source, import_id)
             except (ImportAlreadyRunning, InvalidTransition, LeaseLost) as error:
-                said = str(error)
+                reason = str(error)
                 if isinstance(error, LeaseLost) and import_id is not None:
-                    said = said_of_loss(installation, import_id, said)
-                if self.is_selection or was_given_up(self.context.instance, self.context.run.run_id):
-                    raise dg.Failure(description=said, allow_retries=False) from None
-                tell("nothing_to_do", f"Nothing to do for this run: {said}.", source=self.name)
+                    reason = lost_lease_reason(installation, import_id, reason)
+                if self.is_selection or was_reported_dead(self.context.instance, self.context.run.run_id):
+                    raise dg.Failure(description=reason, allow_retries=False) from None
+                report("nothing_to_do", f"Nothing to do for this run: {reason}.", source=self.name)
                 return
             except LimiterUnavailable as error:
                 # Dagster prints what an error came from; of a store that is away no line of code tells more.
                 raise dg.Failure(description=str(error), allow_retries=False) from None
             if self.chosen and summary.exit_status == 0:
-                report.stop()  # the output speaks for all chosen partitions
+                reporter.stop()  # the output speaks for all chosen partitions
             else:
-                report.finish()
-            for event in tracking_events(installation.database, summary, self.places):
+                reporter.finish()
+            for event in tracking_events(installation.database, summary, self.links):
                 self.context.log_event(event)
             yield from self._outcome(summary)
 
@@ -106,7 +105,7 @@ class Execution:
             installation,
             source,
             new,
-            report=lambda sentence: tell("run_waits", sentence, source=self.name),
+            report=lambda sentence: report("run_waits", sentence, source=self.name),
             on_dead_run=lambda run_id: report_dead_run(
                 self.context.instance, run_id, "Its worker is gone; its import has ended."
             ),
@@ -118,9 +117,9 @@ class Execution:
                 self.context.instance.add_run_tags(run_id, made)
                 return row.id
             sentence = f"Import {row.id} was left behind by its process: going on with it first."
-            tell("run_goes_on_first", sentence, import_id=row.id, source=self.name)
-            summary, report = self._carry_out(installation, source, row.id)
-            report.finish()
+            report("run_goes_on_first", sentence, import_id=row.id, source=self.name)
+            summary, reporter = self._execute(installation, source, row.id)
+            reporter.finish()
             if is_cancelled(self.context.instance, self.context.run.run_id):
                 raise dg.DagsterExecutionInterruptedError("cancelled")
             if summary.status == ImportStatus.RUNNING:  # it pauses as the API asked
@@ -137,54 +136,56 @@ class Execution:
         except ValueError as error:
             raise dg.Failure(description=f"{names.enriched(self.name)}: {error}.") from error
 
-    def _carry_out(
+    def _execute(
         self, installation: Installation, source: ImportSource, import_id: int
-    ) -> tuple[ImportSummary, Report]:
+    ) -> tuple[ImportSummary, EventReporter]:
         with installation.database.read() as connection:
             before, own = imports.get(connection, import_id).dagster_run_id, self.context.run.run_id
         if before and before != own:
             report_dead_run(self.context.instance, before, f"Its worker is gone; run {own} goes on.")
         # A run that nobody waits for does not sleep through a long pause: the sensor goes on with the import after it.
-        patience = None if names.FOREGROUND_TAG in self.context.run.tags else PATIENCE
-        gauges = UsageReader(settings=installation.settings, clock=installation.clock)
-        report = self._report(installation, source, import_id, gauges)
+        patience = None if names.FOREGROUND_TAG in self.context.run.tags else LONGEST_SLEEP
+        usage = UsageReader(settings=installation.settings, clock=installation.clock)
+        reporter = self._reporter(installation, source, import_id, usage)
         run = ImportRun(
             installation=installation,
             source=source,
             run_id=own,
-            listener=report,
+            listener=reporter,
             is_cancelled=lambda: is_cancelled(self.context.instance, own),
             connect=lambda: self.api.open(source, installation, patience),
-            on_api=report.opened,
+            on_api=reporter.api_opened,
         )
         if not self.chosen:
-            report.start()
+            reporter.start()
         try:
-            return execute_import(run, import_id), report
+            return execute_import(run, import_id), reporter
         except ImportInterrupted as error:
-            tell("import_interrupted", f"Interrupted: {error}.", import_id=import_id, source=self.name)
+            report("import_interrupted", f"Interrupted: {error}.", import_id=import_id, source=self.name)
             raise dg.DagsterExecutionInterruptedError from error
         except LimiterUnavailable:
-            report.finish(LAST_WORDS)  # whoever goes on tells of its own items only
+            reporter.finish(FINAL_REPORT_LIMIT)  # whoever goes on tells of its own items only
             raise
         finally:
-            report.stop()
-            gauges.close()
+            reporter.stop()
+            usage.close()
 
-    def _report(self, installation: Installation, source: ImportSource, import_id: int, gauges: UsageReader) -> Report:
+    def _reporter(
+        self, installation: Installation, source: ImportSource, import_id: int, usage: UsageReader
+    ) -> EventReporter:
         """The report of the import to Dagster, with observations of how far it is."""
 
         def observe() -> None:
-            for observation in observations(installation, gauges, import_id):
+            for observation in observations(installation, usage, import_id):
                 self.context.log_event(observation)
 
         name = names.operation(self.name)
         run = self.context.run
-        return report_for(self.context.instance, run, name, source, installation.database, import_id, observe)
+        return event_reporter(self.context.instance, run, name, source, installation.database, import_id, observe)
 
     def _outcome(self, summary: ImportSummary) -> Iterator[Any]:
         """Materializations and checks of an import that completed; the end of the run for one that did not."""
-        figures = metadata.of_summary(summary) | metadata.link_to(self.places, summary.import_id)
+        figures = metadata.of_summary(summary) | metadata.link_to(self.links, summary.import_id)
         if summary.status == ImportStatus.RUNNING:
             return
         if summary.status == ImportStatus.CANCELLED:
@@ -208,7 +209,7 @@ class Execution:
                     yield result
 
 
-def said_of_loss(installation: Installation, import_id: int, error: str) -> str:
+def lost_lease_reason(installation: Installation, import_id: int, error: str) -> str:
     """The reason for a run that lost its import: the run that works on it, or that ended it."""
     try:
         with installation.database.read() as connection:

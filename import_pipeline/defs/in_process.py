@@ -11,12 +11,12 @@ from import_pipeline.defs import names
 from import_pipeline.defs.build import join_definitions
 from import_pipeline.defs.instance import open_instance
 from import_pipeline.defs.run_status import report_dead_run
-from import_pipeline.defs.storage.classes import ComputeLogs, answering
+from import_pipeline.defs.storage.classes import ComputeLogs, translating_errors
 from import_pipeline.settings import Settings
 
 #: Our own display speaks; Dagster's log lines go to its event log only.
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-PLACE = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
+TRACEBACK_LINE = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class FinishedRun:
 
     run_id: str
     error: str | None  #: what broke it and where, in a sentence; None where it ended on purpose
-    said: str | None = None  #: why it failed on purpose
+    failure: str | None = None  #: why it failed on purpose
 
 
 def run_in_process(settings: Settings, sources: Sequence[ImportSource], source: str, import_id: int) -> FinishedRun:
@@ -34,7 +34,7 @@ def run_in_process(settings: Settings, sources: Sequence[ImportSource], source: 
     Raises DatabaseUnavailable where Dagster's storage goes away before its run has begun.
     """
     definitions = join_definitions(sources, settings)
-    with open_instance(settings) as instance, answering(settings):
+    with open_instance(settings) as instance, translating_errors(settings):
         if isinstance(instance.compute_log_manager, ComputeLogs):
             instance.compute_log_manager.captures = False
         result = definitions.resolve_job_def(names.job(source)).execute_in_process(
@@ -44,29 +44,31 @@ def run_in_process(settings: Settings, sources: Sequence[ImportSource], source: 
             run_config=QUIET,
         )
         return FinishedRun(
-            run_id=result.run_id, error=_what_broke(result.all_events), said=_what_it_said(result.all_events)
+            run_id=result.run_id,
+            error=_unexpected_error(result.all_events),
+            failure=_failure_description(result.all_events),
         )
 
 
 def report_dead(settings: Settings, run_id: str, reason: str) -> None:
     """Report a Dagster run whose worker is gone as failed, from a process that is no run of Dagster itself."""
-    with open_instance(settings) as instance, answering(settings):
+    with open_instance(settings) as instance, translating_errors(settings):
         report_dead_run(instance, run_id, reason)
 
 
-def _what_broke(events: Sequence[dg.DagsterEvent]) -> str | None:
+def _unexpected_error(events: Sequence[dg.DagsterEvent]) -> str | None:
     """The first error that nobody raised on purpose: Dagster wraps those, unlike `dg.Failure` and interrupts."""
     for event in events:
         error = event.step_failure_data.error if event.is_step_failure else None
         if error is None or error.cause is None or error.cls_name != dg.DagsterExecutionStepExecutionError.__name__:
             continue
-        places = PLACE.findall("".join(error.cause.stack[-1:]))
+        places = TRACEBACK_LINE.findall("".join(error.cause.stack[-1:]))
         where = "".join(f" ({file}, line {line})" for file, line in places)
         return " ".join(error.cause.message.split()) + where
     return None
 
 
-def _what_it_said(events: Sequence[dg.DagsterEvent]) -> str | None:
+def _failure_description(events: Sequence[dg.DagsterEvent]) -> str | None:
     """The description of the first `dg.Failure`."""
     failures = [event.step_failure_data.user_failure_data for event in events if event.is_step_failure]
     return next((failure.description for failure in failures if failure is not None), None)

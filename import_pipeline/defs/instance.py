@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import yaml  # type: ignore[import-untyped]  # its stubs are a package of their own
 
-from import_pipeline.defs.storage.classes import answering
+from import_pipeline.defs.storage.classes import translating_errors
 from import_pipeline.errors import SettingError, UsageError
 from import_pipeline.settings import Settings
 
@@ -47,7 +47,7 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """The instance. Raises UsageError where it is configured wrongly, DatabaseUnavailable."""
     folder = instance_folder(settings)
     try:
-        with answering(settings):
+        with translating_errors(settings):
             instance = dg.DagsterInstance.from_config(str(folder))
     except (dg.DagsterError, yaml.YAMLError) as error:
         problem = " ".join(str(error).split())
@@ -56,24 +56,24 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def daemon_heard_at(instance: dg.DagsterInstance) -> float | None:
+def last_daemon_heartbeat(instance: dg.DagsterInstance) -> float | None:
     """When one of Dagster's daemons gave its last sign of life, in seconds since 1970; None: never."""
     return max((beat.timestamp for beat in instance.get_daemon_heartbeats().values()), default=None)
 
 
 def daemon_ids(settings: Settings) -> frozenset[str | None]:
     """The daemons that gave the signs of life there are. Raises UsageError, DatabaseUnavailable."""
-    with open_instance(settings) as instance, answering(settings):
+    with open_instance(settings) as instance, translating_errors(settings):
         return frozenset(beat.daemon_id for beat in instance.get_daemon_heartbeats().values())
 
 
-def forget_daemons(settings: Settings, kept: Collection[str | None]) -> None:
+def delete_daemon_heartbeats(settings: Settings, kept: Collection[str | None]) -> None:
     """Take back the signs of life of daemons that have ended: they leave them, and would be counted on for a while.
 
     Those of the daemons in `kept` stay. Any other that lives after all gives its next within 30 s. Raises UsageError,
     DatabaseUnavailable.
     """
-    with open_instance(settings) as instance, answering(settings):
+    with open_instance(settings) as instance, translating_errors(settings):
         beats = instance.get_daemon_heartbeats().values()
         instance.wipe_daemon_heartbeats()
         for beat in beats:
@@ -81,7 +81,7 @@ def forget_daemons(settings: Settings, kept: Collection[str | None]) -> None:
                 instance.add_daemon_heartbeat(beat)
 
 
-def why_unfit(instance: dg.DagsterInstance) -> list[str]:
+def configuration_warnings(instance: dg.DagsterInstance) -> list[str]:
     """What in its dagster.yaml would let Dagster and our sensor get in each other's way, each with how to mend it."""
     notes = []
     if instance.run_retries_enabled and instance.run_retries_max_retries:

@@ -8,7 +8,7 @@ from import_pipeline.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Places:
+class Links:
     """The database's kind and address, and the panel's."""
 
     kind: str  #: as Dagster calls it: it has a logo for each
@@ -28,11 +28,11 @@ class Places:
         return f"{self.panel}/imports/{import_id}"
 
 
-def places_of(settings: Settings) -> Places:
+def links_of(settings: Settings) -> Links:
     """What the settings say."""
     url = make_url(settings.database_url)
     bare = url.set(drivername=url.get_backend_name(), username=None, password=None, query={})
-    return Places(
+    return Links(
         kind="postgres" if settings.is_postgres else "sqlite",
         database=bare.render_as_string(),
         panel=settings.panel_url or f"http://127.0.0.1:{settings.panel_port}",

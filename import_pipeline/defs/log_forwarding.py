@@ -10,13 +10,13 @@ from import_pipeline.logs import LOGGER, action_of
 from import_pipeline.wording import visible
 
 #: Too many for Dagster, where each costs some 10 ms: the item rows and the checks tell them.
-LEFT_OUT = frozenset({"items_failed"})
+NOT_FORWARDED = frozenset({"items_failed"})
 
 
 @contextmanager
-def told_to_dagster(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Iterator[None]:
+def forward_logs(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Iterator[None]:
     """As long as this lasts, what the program says in this process is said in the run's log too."""
-    handler = _ToRun(context)
+    handler = _RunLogHandler(context)
     level = LOGGER.level
     LOGGER.addHandler(handler)
     LOGGER.setLevel(min(level or logging.INFO, logging.INFO))
@@ -27,11 +27,11 @@ def told_to_dagster(context: dg.AssetExecutionContext | dg.OpExecutionContext) -
         LOGGER.setLevel(level)
 
 
-class _ToRun(logging.Handler):
+class _RunLogHandler(logging.Handler):
     def __init__(self, context: dg.AssetExecutionContext | dg.OpExecutionContext) -> None:
         super().__init__()
         self._log = context.log
 
     def emit(self, record: logging.LogRecord) -> None:
-        if action_of(record) not in LEFT_OUT:
+        if action_of(record) not in NOT_FORWARDED:
             self._log.log(record.levelno, f"{visible(record.getMessage())} [{action_of(record)}]")

@@ -6,7 +6,7 @@ import dagster as dg
 from sqlalchemy import Table
 
 from import_pipeline.contracts import ImportSource
-from import_pipeline.defs.links import Places
+from import_pipeline.defs.links import Links
 from import_pipeline.importer.monitoring.view import Forecast, ImportView
 from import_pipeline.importer.runtime.progress import StoredItem
 from import_pipeline.importer.summary import ImportSummary
@@ -76,12 +76,12 @@ def of_table(name: str, table: Table, uri: str) -> dict[str, Any]:
     }
 
 
-def link_to(places: Places, import_id: int) -> dict[str, dg.MetadataValue[Any]]:
+def link_to(links: Links, import_id: int) -> dict[str, dg.MetadataValue[Any]]:
     """The import's page in the panel."""
-    return {"panel": dg.MetadataValue.url(places.import_page(import_id))}
+    return {"panel": dg.MetadataValue.url(links.import_page(import_id))}
 
 
-def of_progress(view: ImportView, outlook: Forecast | None) -> dict[str, dg.MetadataValue[Any]]:
+def of_progress(view: ImportView, forecast: Forecast | None) -> dict[str, dg.MetadataValue[Any]]:
     """How far a running import is; the keys of its end where they mean the same."""
     figures = view.figures
     numbers = {
@@ -89,7 +89,7 @@ def of_progress(view: ImportView, outlook: Forecast | None) -> dict[str, dg.Meta
         "items_imported": figures.items_imported_count,
         "items_failed": figures.items_failed_count,
         "items_per_second": view.items_per_second,
-        "eta_seconds": outlook.eta_seconds if outlook else None,
+        "eta_seconds": forecast.eta_seconds if forecast else None,
         "rate_limit_hits": figures.rate_limit_hits_count,
         "sleeping_seconds": figures.total_sleep_seconds,
         "items_total": figures.items_count,
@@ -108,12 +108,12 @@ def of_item(item: StoredItem, import_id: int) -> dict[str, dg.MetadataValue[Any]
     return {key: _number(value) for key, value in numbers.items() if value is not None}
 
 
-def of_source(source: ImportSource, places: Places) -> dict[str, Any]:
+def of_source(source: ImportSource, links: Links) -> dict[str, Any]:
     """What the source says of itself."""
     return {
         "limits": source.limits or "none",
         "slots": str(source.timetable),
         "importable": source.model.__name__,
         "api": source.api,
-        "panel": dg.MetadataValue.url(places.imports_of(source.name)),
+        "panel": dg.MetadataValue.url(links.imports_of(source.name)),
     }

@@ -27,7 +27,7 @@ def enriched(source: str) -> str:
     return f"enriched_{source}"
 
 
-def made_from(source: str, run_id: str) -> dict[str, str]:
+def materialization_tags(source: str, run_id: str) -> dict[str, str]:
     """The tags by which Dagster knows of what a run made a materialization; else it goes by what came last."""
     listed = discovered(source)
     return {
@@ -77,9 +77,9 @@ def sensor(source: str) -> str:
     return f"{source}_sensor"
 
 
-def sequel_sensor(source: str) -> str:
+def downstream_sensor(source: str) -> str:
     """The sensor that materializes what comes after an import."""
-    return f"{source}_sequel_sensor"
+    return f"{source}_downstream_sensor"
 
 
 def request_job(source: str) -> str:

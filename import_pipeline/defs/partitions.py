@@ -19,14 +19,14 @@ def item_partitions(source: ImportSource) -> dg.DynamicPartitionsDefinition:
     return dg.DynamicPartitionsDefinition(name=names.partitions(source.name, in_buckets=bool(source.partitions.size)))
 
 
-class Told(Protocol):
+class MaterializationQueue(Protocol):
     """What Dagster is still to be told of an import's items."""
 
-    def keys_of(self, external_ids: Sequence[str]) -> Sequence[str]:
+    def partitions_of(self, external_ids: Sequence[str]) -> Sequence[str]:
         """The partitions of items that a page has brought."""
         ...
 
-    def take(self, items: Sequence[StoredItem]) -> None:
+    def add(self, items: Sequence[StoredItem]) -> None:
         """Those items' details are stored."""
         ...
 
@@ -35,18 +35,18 @@ class Told(Protocol):
         ...
 
 
-class ToldByItem:
+class ItemQueue:
     """One materialization per item."""
 
     def __init__(self, materialization: Callable[[StoredItem], dg.AssetMaterialization]) -> None:
         self._materialization = materialization
         self._waiting: deque[StoredItem] = deque()
 
-    def keys_of(self, external_ids: Sequence[str]) -> Sequence[str]:
+    def partitions_of(self, external_ids: Sequence[str]) -> Sequence[str]:
         """Each is its own."""
         return external_ids
 
-    def take(self, items: Sequence[StoredItem]) -> None:
+    def add(self, items: Sequence[StoredItem]) -> None:
         """Report them when there is time."""
         self._waiting.extend(items)
 
@@ -55,7 +55,7 @@ class ToldByItem:
         return [self._materialization(self._waiting.popleft()) for _ in range(min(most, len(self._waiting)))]
 
 
-class ToldByBucket:
+class BucketQueue:
     """One materialization per bucket: when it is full, or when nothing more will come, with what the ledger says."""
 
     def __init__(
@@ -69,7 +69,7 @@ class ToldByBucket:
         self._arrived: deque[Sequence[str]] = deque()
         self._stored: Counter[str] = Counter()  #: bucket -> items since it was told of last
 
-    def keys_of(self, external_ids: Sequence[str]) -> Sequence[str]:
+    def partitions_of(self, external_ids: Sequence[str]) -> Sequence[str]:
         """The buckets of those items; one that no list has brought has none."""
         with self._database.read() as connection:
             found = source_items.numbers_of(connection, self._source.name, external_ids)
@@ -77,7 +77,7 @@ class ToldByBucket:
             dict.fromkeys(self._source.partitions.key_of(found[each]) for each in external_ids if each in found)
         )
 
-    def take(self, items: Sequence[StoredItem]) -> None:
+    def add(self, items: Sequence[StoredItem]) -> None:
         """Count them when there is time."""
         self._arrived.append([item.external_id for item in items])
 
@@ -101,6 +101,6 @@ class ToldByBucket:
 
     def _materialization(self, key: str) -> dg.AssetMaterialization:
         with self._database.read() as connection:
-            tally = source_items.bucket_result(connection, self._import_id, self._source.name, *range_of(key))
-        metadata = {"items_imported": tally.completed, "items_failed": tally.failed, "import_id": self._import_id}
+            result = source_items.bucket_result(connection, self._import_id, self._source.name, *range_of(key))
+        metadata = {"items_imported": result.completed, "items_failed": result.failed, "import_id": self._import_id}
         return dg.AssetMaterialization(asset_key=self._asset, partition=key, metadata=metadata, tags=self._tags)

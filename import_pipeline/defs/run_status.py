@@ -14,7 +14,7 @@ START_TIMEOUT = timedelta(seconds=180)
 CANCELLED = frozenset({dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED})
 
 
-def fate_of(instance: dg.DagsterInstance, run_id: str) -> RunState:
+def run_state(instance: dg.DagsterInstance, run_id: str) -> RunState:
     """What became of the run, as far as Dagster knows."""
     run = instance.get_run_by_id(run_id)
     if run is None:
@@ -25,7 +25,7 @@ def fate_of(instance: dg.DagsterInstance, run_id: str) -> RunState:
     return RunState.GONE if run.is_finished else RunState.ALIVE
 
 
-def asked_of(instance: dg.DagsterInstance, job: str, import_id: int, since: datetime) -> RequestedRun:
+def requested_run(instance: dg.DagsterInstance, job: str, import_id: int, since: datetime) -> RequestedRun:
     """The outcome of the run of the import that was asked for then."""
     wanted = dg.RunsFilter(job_name=job, tags={names.IMPORT_ID_TAG: str(import_id)}, created_after=since)
     records = instance.get_run_records(wanted, limit=1)
@@ -65,7 +65,7 @@ def report_dead_run(instance: dg.DagsterInstance, run_id: str, reason: str) -> N
         instance.report_run_failed(run, reason)
 
 
-def was_given_up(instance: dg.DagsterInstance, run_id: str) -> bool:
+def was_reported_dead(instance: dg.DagsterInstance, run_id: str) -> bool:
     """Whether the run was reported as failed while its process was frozen: it shall not end as a success after that."""
     run = instance.get_run_by_id(run_id)
     return run is not None and run.status is dg.DagsterRunStatus.FAILURE

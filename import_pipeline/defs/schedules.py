@@ -6,7 +6,7 @@ import dagster as dg
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
-from import_pipeline.defs.sensors import _launches
+from import_pipeline.defs.run_requests import run_requests
 from import_pipeline.importer.installation import open_for
 from import_pipeline.redaction import masking
 from import_pipeline.rules.slots import Slots
@@ -28,7 +28,7 @@ def build_schedule(source: ImportSource) -> dg.ScheduleDefinition:
     )
     def at_the_slots(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         with masking(), open_for(source) as opened:
-            requests = list(_launches(*opened, context, schedule_is_on=True))
+            requests = list(run_requests(*opened, context, schedule_is_on=True))
         yield from requests
 
     return at_the_slots

@@ -6,19 +6,19 @@ import dagster as dg
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import checks, metadata, names
-from import_pipeline.defs.event_report import LAST_WORDS, Report, report_for
-from import_pipeline.defs.import_run import PATIENCE
-from import_pipeline.defs.links import places_of
-from import_pipeline.defs.log_forwarding import told_to_dagster
+from import_pipeline.defs.event_report import FINAL_REPORT_LIMIT, EventReporter, event_reporter
+from import_pipeline.defs.import_run import LONGEST_SLEEP
+from import_pipeline.defs.links import links_of
+from import_pipeline.defs.log_forwarding import forward_logs
 from import_pipeline.defs.resources import RateLimitedApiResource
-from import_pipeline.defs.run_status import end_as_cancelled, is_cancelled, report_dead_run, was_given_up
+from import_pipeline.defs.run_status import end_as_cancelled, is_cancelled, report_dead_run, was_reported_dead
 from import_pipeline.defs.tracking_assets import tracking_events
 from import_pipeline.errors import ImportInterrupted, ImportPipelineError, LeaseLost, LimiterUnavailable
 from import_pipeline.importer.execution.session import ImportRun
 from import_pipeline.importer.execution.shard_worker import ShardResult, execute_shard
 from import_pipeline.importer.installation import Installation, open_for
 from import_pipeline.importer.summary import ImportSummary, summarize
-from import_pipeline.logs import report as tell
+from import_pipeline.logs import report
 from import_pipeline.redaction import masking
 from import_pipeline.rules.status import ImportKind, ImportStatus
 from import_pipeline.tracking.resumes import said_of
@@ -37,7 +37,7 @@ def build_shard_job(source: ImportSource, api: RateLimitedApiResource) -> dg.Job
         description="Take items that nobody else has taken, until none is left.",
     )
     def enrich_as_shard(context: dg.OpExecutionContext) -> None:
-        ShardExecution(context, source, getattr(context.resources, names.resource(name))).carry_out()
+        ShardOp(context, source, getattr(context.resources, names.resource(name))).execute()
 
     @dg.job(
         name=names.shard_job(name),
@@ -52,7 +52,7 @@ def build_shard_job(source: ImportSource, api: RateLimitedApiResource) -> dg.Job
     return enrich_shard
 
 
-class ShardExecution:
+class ShardOp:
     """What the op does, step by step."""
 
     def __init__(self, context: dg.OpExecutionContext, declared: ImportSource, api: RateLimitedApiResource) -> None:
@@ -61,13 +61,13 @@ class ShardExecution:
         self.enriched = names.enriched(declared.name)
         self.api = api
 
-    def carry_out(self) -> None:
+    def execute(self) -> None:
         """Work as the shard that the tags name; a place that is somebody else's ends the run well."""
         import_id, number = self._tag(names.IMPORT_ID_TAG), self._tag(names.IMPORT_SHARD_TAG)
-        with masking(), told_to_dagster(self.context), open_for(self.declared) as (installation, listed):
+        with masking(), forward_logs(self.context), open_for(self.declared) as (installation, listed):
             source = self.api.configured_source(listed, installation)
             step = names.shard_operation(source.name)
-            report = report_for(
+            reporter = event_reporter(
                 self.context.instance,
                 self.context.run,
                 step,
@@ -76,24 +76,26 @@ class ShardExecution:
                 import_id,
                 lambda: None,  # the import's own run observes it
             )
-            report.start()
+            reporter.start()
             try:
-                ending = execute_shard(self._run(installation, source, report), import_id, number)
+                ending = execute_shard(self._run(installation, source, reporter), import_id, number)
             except LeaseLost as error:
-                tell("nothing_to_do", f"Nothing to do for this run: {error}.", import_id=import_id, source=source.name)
+                report(
+                    "nothing_to_do", f"Nothing to do for this run: {error}.", import_id=import_id, source=source.name
+                )
                 return
             except ImportInterrupted as error:
-                tell("shard_interrupted", f"Interrupted: {error}.", import_id=import_id, source=source.name)
+                report("shard_interrupted", f"Interrupted: {error}.", import_id=import_id, source=source.name)
                 raise dg.DagsterExecutionInterruptedError from error
             except LimiterUnavailable as error:  # the import's own run may have to leave, too
-                report.finish(LAST_WORDS)
+                reporter.finish(FINAL_REPORT_LIMIT)
                 description = f"{error}. What this run held is free for others, as soon as the store answers them"
                 raise dg.Failure(description=description, allow_retries=False) from None
             except ImportPipelineError as error:
                 raise dg.Failure(description=f"{error}. The import goes on without this run") from error
             finally:
-                report.stop()
-            report.finish()
+                reporter.stop()
+            reporter.finish()
             self._outcome(installation, source, ending)
 
     def _tag(self, name: str) -> int:
@@ -103,16 +105,16 @@ class ShardExecution:
             raise dg.Failure(description=f"{expected}: the sensor launches this job where runs are to share an import")
         return int(value)
 
-    def _run(self, installation: Installation, source: ImportSource, report: Report) -> ImportRun:
+    def _run(self, installation: Installation, source: ImportSource, reporter: EventReporter) -> ImportRun:
         instance, run_id = self.context.instance, self.context.run.run_id
         return ImportRun(
             installation=installation,
             source=source,
             run_id=run_id,
-            listener=report,
+            listener=reporter,
             is_cancelled=lambda: is_cancelled(instance, run_id),
-            connect=lambda: self.api.open(source, installation, PATIENCE),
-            on_api=report.opened,
+            connect=lambda: self.api.open(source, installation, LONGEST_SLEEP),
+            on_api=reporter.api_opened,
             on_lead=self._report_lead,
         )
 
@@ -124,21 +126,21 @@ class ShardExecution:
                 self.context.instance, dead, f"Its worker was silent for its lease; run {run_id} leads now."
             )
         except Exception as error:  # noqa: BLE001 - whatever Dagster's storage raises, the import goes on
-            tell("lead_not_reported", f"Dagster run {dead} is over, which could not be stored: {said_of(error)}.")
+            report("lead_not_reported", f"Dagster run {dead} is over, which could not be stored: {said_of(error)}.")
 
     def _outcome(self, installation: Installation, source: ImportSource, ending: ShardResult) -> None:
         """Tell what was done; of an import that was ended here also what its own run would have told."""
         instance, run_id, row, shard = self.context.instance, self.context.run.run_id, ending.row, ending.shard
         if ending.dead_run_id is not None and ending.dead_run_id != run_id:
             report_dead_run(instance, ending.dead_run_id, f"Its worker is gone; run {run_id} has its place.")
-        if was_given_up(instance, run_id):
+        if was_reported_dead(instance, run_id):
             raise dg.Failure(description="It was silent for longer than its lease, and others did what it held.")
         sentence = f"Shard {shard.number} has sent {shard.requests_count} requests; the import is {row.status}."
-        tell("shard_ended", sentence, import_id=row.id, source=source.name)
+        report("shard_ended", sentence, import_id=row.id, source=source.name)
         if ending.ended_it:
             summary = summarize(row, source.limits, installation.clock.now())
-            places = places_of(installation.settings)
-            for event in (*tracking_events(installation.database, summary, places), *self._completion(ending, summary)):
+            links = links_of(installation.settings)
+            for event in (*tracking_events(installation.database, summary, links), *self._completion(ending, summary)):
                 self.context.log_event(event)  # type: ignore[arg-type]  # it takes a check's evaluation, too
         if ending.was_cancelled or row.status is ImportStatus.CANCELLED:
             end_as_cancelled(instance, run_id)

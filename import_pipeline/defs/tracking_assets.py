@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from import_pipeline.defs import metadata, names
-from import_pipeline.defs.links import Places
+from import_pipeline.defs.links import Links
 from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.tracking import imports, tables
 from import_pipeline.tracking.database.engine import Database
@@ -16,7 +16,7 @@ DESCRIPTIONS = {
 }
 
 
-def tracking_specs(places: Places) -> list[dg.AssetSpec]:
+def tracking_specs(links: Links) -> list[dg.AssetSpec]:
     """The tables, with their columns."""
     by_name = {names.IMPORTS: tables.imports, names.ITEM_STATUSES: tables.import_item_statuses}
     return [
@@ -24,19 +24,19 @@ def tracking_specs(places: Places) -> list[dg.AssetSpec]:
             name,
             description=DESCRIPTIONS[name],
             group_name="tracking",
-            kinds={places.kind},
-            metadata=metadata.of_table(name, table, uri=places.table(name))
-            | {"panel": dg.MetadataValue.url(places.panel)},
+            kinds={links.kind},
+            metadata=metadata.of_table(name, table, uri=links.table(name))
+            | {"panel": dg.MetadataValue.url(links.panel)},
         )
         for name, table in by_name.items()
     ]
 
 
-def tracking_events(database: Database, summary: ImportSummary, places: Places) -> Iterator[dg.AssetMaterialization]:
+def tracking_events(database: Database, summary: ImportSummary, links: Links) -> Iterator[dg.AssetMaterialization]:
     """What an import has left in the tables: its figures, and how many rows there are now."""
     with database.read() as connection:
         counts = imports.row_counts(connection)
-    figures = metadata.of_summary(summary) | metadata.link_to(places, summary.import_id)
+    figures = metadata.of_summary(summary) | metadata.link_to(links, summary.import_id)
     for name, count in zip((names.IMPORTS, names.ITEM_STATUSES), counts, strict=True):
         yield dg.AssetMaterialization(
             asset_key=name,

@@ -12,7 +12,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from import_pipeline.contracts import ImportableMixin, ImportSource
 from import_pipeline.defs import names
-from import_pipeline.defs.downstream import build_sequel_sensor, completed_imports
+from import_pipeline.defs.downstream import build_downstream_sensor, completed_imports
 from import_pipeline.importer.installation import Installation, open_for
 from import_pipeline.sources.items import ImportedItem
 from import_pipeline.tracking.completions import items_of
@@ -83,4 +83,4 @@ def after_items(sources: Sequence[ImportSource]) -> dg.Definitions:
                 count = carry_over(connection, items_of(connection, import_ids))
         return dg.MaterializeResult(metadata={"rows_written": count, "completed_imports": list(import_ids)})
 
-    return dg.Definitions(assets=[items], sensors=[build_sequel_sensor(source, items)])
+    return dg.Definitions(assets=[items], sensors=[build_downstream_sensor(source, items)])

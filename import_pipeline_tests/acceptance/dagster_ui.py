@@ -67,7 +67,7 @@ class DagsterUi:
         tag = {"key": "import_id", "value": str(import_id)}
         return {run["runId"]: run["status"] for run in self.ask(RUNS)["runsOrError"]["results"] if tag in run["tags"]}
 
-    def sequels(self):
+    def downstream_runs(self):
         """status and followed imports of every run that makes application rows, the latest first."""
         runs = [
             (run["status"], tag["value"])

@@ -9,7 +9,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from import_pipeline import ImportableMixin, ImportSource
 from import_pipeline.defs.build import build_import_definitions
-from import_pipeline.defs.links import places_of
+from import_pipeline.defs.links import links_of
 from import_pipeline.defs.resources import RateLimitedApiResource
 from import_pipeline.defs.tracking_assets import tracking_specs
 from import_pipeline.settings import load_settings
@@ -98,7 +98,7 @@ def check_what_the_assets_say(definitions):
 
 
 def test_every_column_of_the_tracking_tables_is_described_in_a_sentence(home):
-    specs = tracking_specs(places_of(load_settings()))
+    specs = tracking_specs(links_of(load_settings()))
     columns = [column for spec in specs for column in spec.metadata["dagster/column_schema"].columns]
     assert len(columns) > 50
     assert [each.name for each in columns if not (each.description or "").endswith(".")] == []

@@ -138,9 +138,11 @@ def test_an_import_is_cancelled_from_the_launchpad_and_its_rest_retried_from_the
         retried = dev.ended(told["import_id"], "completed")
         assert dev.details() == retried["items_imported_count"] == left > 0
     assert (retried["kind"], retried["retry_of"]) == ("selection", row["id"])
-    eventually(lambda: ("SUCCESS", [retried["id"]]) in dev.ui.sequels(), "the application's rows follow the retry")
+    eventually(
+        lambda: ("SUCCESS", [retried["id"]]) in dev.ui.downstream_runs(), "the application's rows follow the retry"
+    )
     assert dev.ui.materialized("items")["rows_written"] == left, "its items only"
-    followed = {import_id for _, import_ids in dev.ui.sequels() for import_id in import_ids}
+    followed = {import_id for _, import_ids in dev.ui.downstream_runs() for import_id in import_ids}
     assert followed <= {each["id"] for each in dev.imports("status = 'completed'")}
     whole = [each["id"] for each in dev.imports("status = 'completed' AND kind = 'full'")]
     assert set(whole[-1:]) <= followed, "and the tests before this one"

@@ -29,7 +29,7 @@ from filelock import FileLock
 from sqlalchemy import make_url
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from import_pipeline.defs.storage.postgres_schema import place_of_storage
+from import_pipeline.defs.storage.postgres_schema import storage_location
 from import_pipeline.defs.storage.sqlite_events import BatchingSqliteStorage
 from import_pipeline.errors import DatabaseUnavailable, SettingError
 from import_pipeline.settings import Settings, load_settings
@@ -62,30 +62,30 @@ class Storage(DagsterStorage, ConfigurableClass):
 
 def _postgres_storage(settings: Settings, inst_data: ConfigurableClassData | None) -> DagsterStorage:
     """It connects, and tries again for seconds, before it says that it cannot."""
-    place = place_of_storage(settings)
-    with answering(settings):
+    place = storage_location(settings)
+    with translating_errors(settings):
         return DagsterPostgresStorage(postgres_url=place.url, inst_data=inst_data)
 
 
 @contextmanager
-def answering(settings: Settings) -> Iterator[None]:
+def translating_errors(settings: Settings) -> Iterator[None]:
     """Raise DatabaseUnavailable where Dagster's storage does not answer, or no longer does."""
     try:
-        with _silent_retries():
+        with _muted_retry_logs():
             yield
     except (DagsterPostgresException, InterfaceError, OperationalError) as error:
-        raise DatabaseUnavailable(_unanswered(settings, error)) from error
+        raise DatabaseUnavailable(_error_text(settings, error)) from error
 
 
 @contextmanager
-def _silent_retries() -> Iterator[None]:
+def _muted_retry_logs() -> Iterator[None]:
     """Dagster's Postgres storage tells the root logger of every try to connect; the last one is told by us.
 
     It does so by a function that would give a root logger without handlers one, through which everybody's lines would
     be seen from then on; hence one that shows what is seen without any.
     """
     root = logging.getLogger()
-    stand_in = None if root.handlers else _Unheard()
+    stand_in = None if root.handlers else _DefaultOutput()
     root.addFilter(_is_no_retry)
     if stand_in is not None:
         root.addHandler(stand_in)
@@ -97,7 +97,7 @@ def _silent_retries() -> Iterator[None]:
             root.removeHandler(stand_in)
 
 
-class _Unheard(logging.Handler):
+class _DefaultOutput(logging.Handler):
     """What Python does itself while the root has no handler: its last resort gets what no logger has one for."""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -111,7 +111,7 @@ class _Unheard(logging.Handler):
             last.handle(record)
 
 
-def _unanswered(settings: Settings, error: Exception) -> str:
+def _error_text(settings: Settings, error: Exception) -> str:
     last = error.__cause__ or error if isinstance(error, DagsterPostgresException) else error
     cause = str(getattr(last, "orig", None) or last).strip().splitlines()[0]
     if not settings.is_postgres:

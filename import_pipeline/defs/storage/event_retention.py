@@ -27,18 +27,18 @@ from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
 from import_pipeline.defs.instance import open_instance
-from import_pipeline.defs.storage.classes import answering
+from import_pipeline.defs.storage.classes import translating_errors
 from import_pipeline.defs.storage.postgres_schema import has_tables
 from import_pipeline.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 #: Events looked at in one step, and dropped in one transaction at most: an import that reports meanwhile waits for it.
-STEP = 2000
+STEP_SIZE = 2000
 #: The sensor begins to look through all events anew so long after it began the last time.
-AGAIN_AFTER = timedelta(days=1)
+RESCAN_INTERVAL = timedelta(days=1)
 #: Rows named in one statement.
-NAMED = 500
+MAX_PARAMETERS = 500
 #: A run's file is rewritten when so much of it is empty: no later event fills the gaps.
 EMPTY_SHARE = 0.5
 
@@ -63,7 +63,7 @@ class Series:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class RetentionStep:
     """The outcome of a step: how many events it dropped, and after which the next one looks; None: it was the last."""
 
     dropped: int
@@ -96,14 +96,14 @@ def drop_superseded(instance: dg.DagsterInstance, sources: Iterable[str], before
     return dropped
 
 
-def drop_stored(settings: Settings, sources: Iterable[str], before: datetime) -> int:
+def drop_superseded_of(settings: Settings, sources: Iterable[str], before: datetime) -> int:
     """Do so in the instance that a command uses; where Dagster was never used, no storage of it is made.
 
     Raises UsageError, DatabaseUnavailable, SchemaError.
     """
     if not (os.environ.get("DAGSTER_HOME") or _is_used(settings)):
         return 0
-    with open_instance(settings) as instance, answering(settings):
+    with open_instance(settings) as instance, translating_errors(settings):
         return drop_superseded(instance, sources, before)
 
 
@@ -122,7 +122,7 @@ def drop_by_age(instance: dg.DagsterInstance, source: ImportSource, now: datetim
     all_series, key = series_of(source.name), f"import_pipeline/events/{source.name}"
     try:
         cursors = instance.daemon_cursor_storage
-        place = _place(cursors.get_cursor_values({key}).get(key), now)
+        place = _stored_position(cursors.get_cursor_values({key}).get(key), now)
         if place["series"] >= len(all_series):
             return 0
         before = now - timedelta(days=source.prune_days)
@@ -135,39 +135,39 @@ def drop_by_age(instance: dg.DagsterInstance, source: ImportSource, now: datetim
     return step.dropped
 
 
-def _place(kept: str | None, now: datetime) -> dict[str, Any]:
+def _stored_position(kept: str | None, now: datetime) -> dict[str, Any]:
     """The place to look at next: the kept one, or the beginning if that is a day old, of the future or not readable."""
     try:
         place = json.loads(kept or "")
         age = now - datetime.fromisoformat(place["began"])
         is_read = int(place["series"]) >= 0 and int(place["after"]) >= 0
     except (ValueError, KeyError, TypeError):
-        is_read, age = False, AGAIN_AFTER
-    if is_read and timedelta(0) <= age < AGAIN_AFTER:
+        is_read, age = False, RESCAN_INTERVAL
+    if is_read and timedelta(0) <= age < RESCAN_INTERVAL:
         return dict(place)
     return {"began": now.isoformat(), "series": 0, "after": 0}
 
 
-def take_step(log: SqlEventLogStorage, series: Series, before: datetime, after: int) -> Step:
+def take_step(log: SqlEventLogStorage, series: Series, before: datetime, after: int) -> RetentionStep:
     """Look at the next events of the series; drop those that are older than that and replaced by a later one."""
     oldest = before.astimezone(UTC).replace(tzinfo=None)  # as Dagster writes it
     with log.index_connection() as connection:
-        rows = _look(connection, series, after)
+        rows = _next_rows(connection, series, after)
         old = rows[: next((place for place, row in enumerate(rows) if row.timestamp >= oldest), len(rows))]
         checked = _checked(connection, series, old) if old else set()
     superseded = [row for row in old if row.superseded and row.id not in checked]
     if isinstance(log, SqliteEventLogStorage):
-        superseded = _drop_from_shards(log, series, superseded)
+        superseded = _drop_from_run_files(log, series, superseded)
     if superseded:
         ids = [row.id for row in superseded]
         with log.index_transaction() as connection:
             for some in _chunks(ids):
                 connection.execute(delete(AssetEventTagsTable).where(AssetEventTagsTable.c.event_id.in_(some)))
                 connection.execute(delete(Events).where(Events.c.id.in_(some)))
-    return Step(dropped=len(superseded), after=old[-1].id if len(old) == STEP else None)
+    return RetentionStep(dropped=len(superseded), after=old[-1].id if len(old) == STEP_SIZE else None)
 
 
-def _look(connection: Connection, series: Series, after: int) -> Sequence[Any]:
+def _next_rows(connection: Connection, series: Series, after: int) -> Sequence[Any]:
     """The next rows in the order of their IDs, each with the answer if a later one replaces it.
 
     Later by the clock too: two events of one moment are told apart by nothing in a run's file.
@@ -184,7 +184,7 @@ def _look(connection: Connection, series: Series, after: int) -> Sequence[Any]:
         select(*columns, replaced.correlate(Events).exists().label("superseded"))
         .where(series.has(Events), Events.c.id > after)
         .order_by(Events.c.id)
-        .limit(STEP)
+        .limit(STEP_SIZE)
     )
     return connection.execute(found).all()
 
@@ -199,7 +199,7 @@ def _checked(connection: Connection, series: Series, rows: Sequence[Any]) -> set
     return set(connection.scalars(found))
 
 
-def _drop_from_shards(log: SqliteEventLogStorage, series: Series, rows: Sequence[Any]) -> list[Any]:
+def _drop_from_run_files(log: SqliteEventLogStorage, series: Series, rows: Sequence[Any]) -> list[Any]:
     """Drop the rows from the files of their runs, before the index forgets them; returns those that may leave it.
 
     A run without a file has been deleted. A file that does not answer keeps its events, and they stay in the index.
@@ -213,8 +213,8 @@ def _drop_from_shards(log: SqliteEventLogStorage, series: Series, rows: Sequence
         try:
             if path.is_file():  # asking for it would make one
                 with log.run_connection(run_id) as connection:
-                    _drop_from_shard(connection, series, some)
-                _shrink(path)
+                    _drop_from_run_file(connection, series, some)
+                _vacuum_if_sparse(path)
         except (DatabaseError, sqlite3.Error) as error:
             logger.warning("Old events stay in Dagster's %s: %s", path, error)
             continue
@@ -222,7 +222,7 @@ def _drop_from_shards(log: SqliteEventLogStorage, series: Series, rows: Sequence
     return dropped
 
 
-def _drop_from_shard(connection: Connection, series: Series, rows: Sequence[Any]) -> None:
+def _drop_from_run_file(connection: Connection, series: Series, rows: Sequence[Any]) -> None:
     """Drop the same events; their IDs differ there. The newest row stays: its ID must not be given again."""
     newest = connection.scalar(select(func.max(Events.c.id)))
     same = delete(Events).where(series.has(Events), Events.c.id < newest)
@@ -234,7 +234,7 @@ def _drop_from_shard(connection: Connection, series: Series, rows: Sequence[Any]
         connection.execute(same.where(Events.c.timestamp.in_(some)))
 
 
-def _shrink(path: Path) -> None:
+def _vacuum_if_sparse(path: Path) -> None:
     """Give the file's empty pages back to the disk, if they are half of it."""
     with closing(sqlite3.connect(path, timeout=1, isolation_level=None)) as connection:
         [pages] = connection.execute("PRAGMA page_count").fetchone()
@@ -244,4 +244,4 @@ def _shrink(path: Path) -> None:
 
 
 def _chunks(values: Sequence[Any]) -> list[Sequence[Any]]:
-    return [values[first : first + NAMED] for first in range(0, len(values), NAMED)]
+    return [values[first : first + MAX_PARAMETERS] for first in range(0, len(values), MAX_PARAMETERS)]

@@ -20,29 +20,32 @@ from import_pipeline.settings import Settings
 from import_pipeline.tracking.database.driver_errors import in_words, is_trouble, meaning_of, sentence
 from import_pipeline.tracking.database.locks import schema_lock
 
-DEFAULT = "import_pipeline_dagster"
+DEFAULT_SCHEMA = "import_pipeline_dagster"
 #: Where Dagster's storage keeps its revision; the only table of its that has a common name and no columns of its own.
 ALEMBIC = "alembic_version"
-NAMES = frozenset(
+DAGSTER_TABLES = frozenset(
     {ALEMBIC}
     | RunStorageSqlMetadata.tables.keys()
     | SqlEventLogStorageMetadata.tables.keys()
     | ScheduleStorageSqlMetadata.tables.keys()
 )
 #: Columns that nobody else's tables of these names have. The first is made first, and all of them by a first start.
-FIRST, ALL = ("runs", "run_body"), {("runs", "run_body"), ("event_logs", "dagster_event_type"), ("jobs", "job_body")}
+FIRST_COLUMN, MARKER_COLUMNS = (
+    ("runs", "run_body"),
+    {("runs", "run_body"), ("event_logs", "dagster_event_type"), ("jobs", "job_body")},
+)
 ADVICE = "Name another schema in DAGSTER_SCHEMA, or leave it out"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class StorageLocation:
     """The place of Dagster's tables: the address that leads there, and the schema's name for people."""
 
     url: str
     schema: str
 
 
-def place_of_storage(settings: Settings, *, create: bool = True) -> Place:
+def storage_location(settings: Settings, *, create: bool = True) -> StorageLocation:
     """The place of Dagster's tables, the schema made where it is absent and `create` is given.
 
     Without DAGSTER_SCHEMA that is the schema where they have been all along, else one of their own; where a connection
@@ -54,33 +57,33 @@ def place_of_storage(settings: Settings, *, create: bool = True) -> Place:
         with _connected(url) as connection:
             default = connection.scalar(text("SELECT current_schema()")) or "public"
             wanted = settings.dagster_schema
-            if wanted is None and _columns(connection, default, ALL) < len(ALL):
-                wanted = DEFAULT
+            if wanted is None and _columns(connection, default, MARKER_COLUMNS) < len(MARKER_COLUMNS):
+                wanted = DEFAULT_SCHEMA
             wanted = wanted or default
-            if wanted != default and not _can_choose(url, wanted):
+            if wanted != default and not _accepts_search_path(url, wanted):
                 if settings.dagster_schema is not None:
-                    raise SchemaError(_not_chosen(url, wanted))
+                    raise SchemaError(_pooler_error(url, wanted))
                 wanted = default
-            _refuse_strangers(connection, url, wanted)
+            _refuse_foreign_tables(connection, url, wanted)
             if create:
-                _make(connection, url, wanted)
+                _create_schema(connection, url, wanted)
     except DBAPIError as error:
         meaning = meaning_of(error)
         if not is_trouble(meaning):
             raise
         raise DatabaseUnavailable(sentence(url, error, meaning), may_pass=meaning.may_pass, meaning=meaning) from error
-    chosen = url if wanted == default else choosing(url, wanted)
-    return Place(url=chosen.render_as_string(hide_password=False), schema=wanted)
+    chosen = url if wanted == default else with_search_path(url, wanted)
+    return StorageLocation(url=chosen.render_as_string(hide_password=False), schema=wanted)
 
 
 def has_tables(settings: Settings) -> bool:
     """Return if Dagster's tables are there. Raises SchemaError and DatabaseUnavailable."""
-    place = place_of_storage(settings, create=False)
+    place = storage_location(settings, create=False)
     with _connected(make_url(settings.database_url)) as connection:
-        return bool(_columns(connection, place.schema, [FIRST]))
+        return bool(_columns(connection, place.schema, [FIRST_COLUMN]))
 
 
-def choosing(url: URL, schema: str) -> URL:
+def with_search_path(url: URL, schema: str) -> URL:
     """The address with that schema as the only one that is looked into, its other options kept."""
     before = url.query.get("options") or os.environ.get("PGOPTIONS", "")  # which libpq would pass over now
     given = " ".join(before) if isinstance(before, tuple) else before
@@ -92,10 +95,10 @@ def _connected(url: URL) -> Connection:
     return create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args={"connect_timeout": 10}).connect()
 
 
-def _can_choose(url: URL, schema: str) -> bool:
+def _accepts_search_path(url: URL, schema: str) -> bool:
     """Return if the server takes the schema at the start of a session; poolers refuse or ignore it."""
     try:
-        with _connected(choosing(url, schema)) as connection:
+        with _connected(with_search_path(url, schema)) as connection:
             return bool(connection.scalar(text("SELECT current_setting('search_path')")) == schema)
     except OperationalError as error:
         if meaning_of(error) is Meaning.GONE and "startup parameter" in str(error.orig):
@@ -116,19 +119,19 @@ def _columns(connection: Connection, schema: str, wanted: Collection[tuple[str, 
     return len({(row.relname, row.attname) for row in found} & set(wanted))
 
 
-def _refuse_strangers(connection: Connection, url: URL, schema: str) -> None:
+def _refuse_foreign_tables(connection: Connection, url: URL, schema: str) -> None:
     """Raise SchemaError for tables of Dagster's names in a schema where Dagster has none."""
-    if _columns(connection, schema, [FIRST]):
+    if _columns(connection, schema, [FIRST_COLUMN]):
         return
     there = connection.scalars(text("SELECT tablename FROM pg_tables WHERE schemaname = :schema"), {"schema": schema})
-    if strangers := sorted(NAMES & set(there)):
+    if strangers := sorted(DAGSTER_TABLES & set(there)):
         raise SchemaError(
             f"the schema {schema} in {_address(url)} has a table {strangers[0]} already that Dagster did not make. "
             f"{ADVICE}"
         )
 
 
-def _make(connection: Connection, url: URL, schema: str) -> None:
+def _create_schema(connection: Connection, url: URL, schema: str) -> None:
     """Make the schema where it is absent. Without the right to do so one that is there will do."""
     asked = text("SELECT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = :schema")
     may_use = connection.scalar(asked, {"schema": schema})
@@ -149,7 +152,7 @@ def _make(connection: Connection, url: URL, schema: str) -> None:
         )
 
 
-def _not_chosen(url: URL, schema: str) -> str:
+def _pooler_error(url: URL, schema: str) -> str:
     return (
         f"the connection pooler at {_address(url)} lets no schema be chosen, and DAGSTER_SCHEMA names {schema}. Let "
         "DATABASE_URL lead to Postgres itself, or name the role's own schema, such as public"

@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from import_pipeline.defs.event_report import MOST_AT_ONCE, Report
-from import_pipeline.defs.partitions import ToldByItem
+from import_pipeline.defs.event_report import MAX_BATCH, EventReporter
+from import_pipeline.defs.partitions import ItemQueue
 
-MANY = 2 * MOST_AT_ONCE + 1
+MANY = 2 * MAX_BATCH + 1
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,8 @@ MANY = 2 * MOST_AT_ONCE + 1
 )
 def test_a_run_tells_of_all_items_or_of_those_that_there_is_time_for(within, writes):
     written = []
-    told = ToldByItem(lambda item: item)
-    told.take(range(MANY))
-    Report(told, add=list, store=lambda events: written.append(len(events)), observe=list).finish(within)
+    queue = ItemQueue(lambda item: item)
+    queue.add(range(MANY))
+    reporter = EventReporter(queue, add_partitions=list, store=lambda events: written.append(len(events)), observe=list)
+    reporter.finish(within)
     assert written == writes

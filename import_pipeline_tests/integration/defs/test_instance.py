@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dagster._daemon.types import DaemonHeartbeat
 
-from import_pipeline.defs.instance import daemon_heard_at, daemon_ids, forget_daemons, open_instance
+from import_pipeline.defs.instance import daemon_ids, delete_daemon_heartbeats, last_daemon_heartbeat, open_instance
 from import_pipeline.settings import load_settings
 
 ROOT = Path(__file__).parents[3]
@@ -23,7 +23,7 @@ def test_a_daemon_that_has_ended_is_forgotten_and_another_one_is_not(home, monke
             beat(instance, "theirs", kind, now - 20)
         others = daemon_ids(settings)
         beat(instance, "ours", "SENSOR", now)  # over theirs, which they give again
-        forget_daemons(settings, others)
-        assert (others, daemon_heard_at(instance)) == ({"theirs"}, now - 20)
-        forget_daemons(settings, ())
-        assert daemon_heard_at(instance) is None
+        delete_daemon_heartbeats(settings, others)
+        assert (others, last_daemon_heartbeat(instance)) == ({"theirs"}, now - 20)
+        delete_daemon_heartbeats(settings, ())
+        assert last_daemon_heartbeat(instance) is None

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from import_pipeline.defs import names
-from import_pipeline.defs.run_status import asked_of, fate_of
+from import_pipeline.defs.run_status import requested_run, run_state
 from import_pipeline.importer.lifecycle.state import RequestedRun, RunState
 
 STATUS = dg.DagsterRunStatus
@@ -37,19 +37,19 @@ def add(instance, status, job="import_items", **tags):
 )
 def test_a_run_that_was_asked_for_is_queued_or_has_ended(instance, status, asked):
     add(instance, status)
-    assert asked_of(instance, "import_items", 7, datetime.now(UTC) - timedelta(minutes=1)) is asked
+    assert requested_run(instance, "import_items", 7, datetime.now(UTC) - timedelta(minutes=1)) is asked
 
 
 def test_runs_of_other_imports_of_shards_and_of_before_are_not_the_one_asked_for(instance):
     before = datetime.now(UTC) - timedelta(minutes=1)
     add(instance, STATUS.STARTING, job="enrich_items_shard")
     add(instance, STATUS.STARTING, **{names.IMPORT_ID_TAG: "8"})
-    assert asked_of(instance, "import_items", 7, before) is RequestedRun.UNKNOWN
+    assert requested_run(instance, "import_items", 7, before) is RequestedRun.UNKNOWN
     add(instance, STATUS.FAILURE)
-    assert asked_of(instance, "import_items", 7, datetime.now(UTC) + timedelta(minutes=1)) is RequestedRun.UNKNOWN
+    assert requested_run(instance, "import_items", 7, datetime.now(UTC) + timedelta(minutes=1)) is RequestedRun.UNKNOWN
 
 
 def test_a_terminated_run_cancels_its_import_and_a_terminated_shard_only_itself(instance):
     lead = add(instance, STATUS.CANCELED)
     shard = add(instance, STATUS.CANCELED, job="enrich_items_shard", **{names.IMPORT_SHARD_TAG: "2"})
-    assert (fate_of(instance, lead), fate_of(instance, shard)) == (RunState.CANCELLED, RunState.GONE)
+    assert (run_state(instance, lead), run_state(instance, shard)) == (RunState.CANCELLED, RunState.GONE)

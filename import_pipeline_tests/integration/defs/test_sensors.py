@@ -40,7 +40,7 @@ def items_settings(home, monkeypatch):
     return monkeypatch
 
 
-class Sequel:
+class Downstream:
     """The example's asset and sensor; the cursor is kept between two looks."""
 
     def __init__(self, instance):
@@ -48,7 +48,7 @@ class Sequel:
         definitions = after_items([ItemsSource()])
         [self.asset], [self.sensor] = definitions.assets, definitions.sensors
 
-    def look(self):
+    def evaluate(self):
         """Which imports it follows now, as the tag of the run that it asks for; None where there are none."""
         context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor)
         evaluated = self.sensor.evaluate_tick(context)
@@ -65,20 +65,20 @@ class Sequel:
 
 
 def test_the_example_follows_completed_imports_with_their_items(home, instance, items_settings):
-    sequel = Sequel(instance)
-    assert sequel.look() is None
+    downstream = Downstream(instance)
+    assert downstream.evaluate() is None
     with demo_api(items=4, faults=("3=status:404*1",)) as url:
         items_settings.setenv("ITEMS_BASE_URL", url)
         assert run_import("items").items_failed_count == 1
-        assert (sequel.look(), sequel.look()) == ("1", None)
-        assert sequel.materialize("1") == 3
+        assert (downstream.evaluate(), downstream.evaluate()) == ("1", None)
+        assert downstream.materialize("1") == 3
         assert run_import("items", only=["3"]).status == "completed"
-        assert sequel.look() == "2"
-        assert sequel.materialize("2") == 1
+        assert downstream.evaluate() == "2"
+        assert downstream.materialize("2") == 1
     items_settings.setenv("ITEMS_BASE_URL", "http://127.0.0.1:9")
     assert run_import("items").status == "failed"
-    assert sequel.look() is None
-    assert sequel.materialize(None) == 4, "a person means everything"
+    assert downstream.evaluate() is None
+    assert downstream.materialize(None) == 4, "a person means everything"
     stored = rows(tracking(home), "SELECT external_id, price_cents > 0 AS has_price FROM items ORDER BY external_id")
     assert [tuple(row.values()) for row in stored] == [(each, 1) for each in "1234"]
 

@@ -73,5 +73,5 @@ def test_completed_imports_tell_their_items_and_others_do_not_count(life):
 
 
 def test_the_example_is_there_only_beside_its_source():
-    assert [sensor.name for sensor in after_items([ItemsSource()]).sensors or []] == ["items_sequel_sensor"]
+    assert [sensor.name for sensor in after_items([ItemsSource()]).sensors or []] == ["items_downstream_sensor"]
     assert after_items([Books()]).assets in (None, [])

@@ -19,7 +19,7 @@ from import_pipeline.defs import names
 from import_pipeline.defs.instance import open_instance
 from import_pipeline.defs.storage import event_retention
 from import_pipeline.defs.storage.classes import store_materializations
-from import_pipeline.defs.storage.event_retention import drop_by_age, drop_stored, drop_superseded
+from import_pipeline.defs.storage.event_retention import drop_by_age, drop_superseded, drop_superseded_of
 from import_pipeline.defs.storage.postgres_schema import has_tables
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.lifecycle.create import new_import
@@ -52,7 +52,7 @@ def instance(
     """Dagster's storage as our settings choose it."""
     if request.param == "postgres":
         monkeypatch.setenv("DATABASE_URL", request.getfixturevalue("postgres_url"))
-    monkeypatch.setenv("DAGSTER_HOME", str(Path(__file__).parents[3]))
+    monkeypatch.setenv("DAGSTER_HOME", str(Path(__file__).parents[4]))
     with open_instance(load_settings()) as opened:
         yield opened
 
@@ -84,7 +84,7 @@ def report(
             asset_key=asset,
             partition=f"item {number}",
             metadata={"import": run_id},
-            tags=tags or names.made_from("items", run_id) | {"dagster/data_version": f"{run_id}-{number}"},
+            tags=tags or names.materialization_tags("items", run_id) | {"dagster/data_version": f"{run_id}-{number}"},
         )
         for number in items
     ]
@@ -232,7 +232,7 @@ def test_what_is_younger_or_of_the_same_moment_stays(instance: dg.DagsterInstanc
 def test_more_than_a_step_goes_and_the_sensor_takes_one_at_each_tick(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_retention, "STEP", 4)
+    monkeypatch.setattr(event_retention, "STEP_SIZE", 4)
     source = items_source()
     report(instance, "run-0", 30, range(10))
     report(instance, "run-1", 0, range(10))
@@ -261,7 +261,7 @@ def test_a_place_that_is_not_readable_is_no_place(instance: dg.DagsterInstance) 
 @pytest.fixture
 def files(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
     """Storage on SQLite, with a file for each run."""
-    monkeypatch.setenv("DAGSTER_HOME", str(Path(__file__).parents[3]))
+    monkeypatch.setenv("DAGSTER_HOME", str(Path(__file__).parents[4]))
     with open_instance(load_settings()) as opened:
         yield opened
 
@@ -295,7 +295,7 @@ def test_a_file_that_is_not_readable_keeps_its_events_and_holds_up_no_other(
 
 def test_where_dagster_was_never_used_none_of_its_files_is_made(database_url: str, home: Path) -> None:
     settings = load_settings({"DATABASE_URL": database_url, "IMPORT_PIPELINE_HOME": str(home)})
-    assert drop_stored(settings, ["items"], NOW) == 0
+    assert drop_superseded_of(settings, ["items"], NOW) == 0
     assert not (home / "dagster").exists()
     if settings.is_postgres:
         assert not has_tables(settings)

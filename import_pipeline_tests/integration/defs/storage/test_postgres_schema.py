@@ -8,7 +8,7 @@ from dagster_postgres import DagsterPostgresStorage
 from sqlalchemy import create_engine, text
 
 from import_pipeline.defs.storage.classes import Storage
-from import_pipeline.defs.storage.postgres_schema import DEFAULT, NAMES, place_of_storage
+from import_pipeline.defs.storage.postgres_schema import DAGSTER_TABLES, DEFAULT_SCHEMA, storage_location
 from import_pipeline.errors import SchemaError, SettingError
 from import_pipeline.settings import load_settings
 from import_pipeline.tracking.database.engine import Database
@@ -83,9 +83,9 @@ def test_tables_of_the_user_stay_as_they_are_beside_dagsters(engine, postgres_ur
     assert works(storage())
     assert works(storage())
     found = schemas(engine)
-    assert found["public"] & NAMES == set(names)
-    assert found[DEFAULT] <= NAMES
-    assert found[DEFAULT] >= THEIRS.keys()
+    assert found["public"] & DAGSTER_TABLES == set(names)
+    assert found[DEFAULT_SCHEMA] <= DAGSTER_TABLES
+    assert found[DEFAULT_SCHEMA] >= THEIRS.keys()
     with engine.connect() as connection:
         for each in names:
             rows = connection.execute(text(f"SELECT * FROM public.{each}")).all()
@@ -132,17 +132,17 @@ def test_a_role_that_may_make_no_schema_is_told_so(home, engine, postgres_url):
         connection.execute(text("CREATE ROLE worker LOGIN PASSWORD 'planted-secret'"))
     url = postgres_url.replace("postgres:only-for-tests", "worker:planted-secret")
     with pytest.raises(SchemaError) as caught:
-        place_of_storage(settings(home, url))
+        storage_location(settings(home, url))
     assert "the schema import_pipeline_dagster of Dagster's tables cannot be made" in str(caught.value)
     assert "import-pipeline migrate" in str(caught.value)
     assert "planted-secret" not in str(caught.value)
     with engine.begin() as connection:
-        connection.execute(text(f"CREATE SCHEMA {DEFAULT}"))
+        connection.execute(text(f"CREATE SCHEMA {DEFAULT_SCHEMA}"))
     with pytest.raises(SchemaError, match="the role worker may not use the schema import_pipeline_dagster"):
-        place_of_storage(settings(home, url))
+        storage_location(settings(home, url))
     with engine.begin() as connection:
-        connection.execute(text(f"GRANT USAGE ON SCHEMA {DEFAULT} TO worker"))
-    assert place_of_storage(settings(home, url)).schema == DEFAULT
+        connection.execute(text(f"GRANT USAGE ON SCHEMA {DEFAULT_SCHEMA} TO worker"))
+    assert storage_location(settings(home, url)).schema == DEFAULT_SCHEMA
 
 
 def test_a_pooler_that_lets_no_schema_be_chosen_gives_its_own(engine, postgres_url, storage):
