@@ -50,7 +50,7 @@ def busy(life):
 
 def test_chosen_items_wait_for_the_running_import_and_say_so_once(busy):
     waiting = busy(ends_after=3)
-    row = waiting.prepare(only=["1"])
+    row = waiting.acquire(only=["1"])
     assert (row.status, row.kind) == (ImportStatus.SCHEDULED, ImportKind.SELECTION)
     assert waiting.paused == [1.0, 1.0, 1.0]
     [told] = waiting.told
@@ -63,7 +63,7 @@ def test_chosen_items_wait_for_the_running_import_and_say_so_once(busy):
 def test_they_wait_no_longer_than_the_source_says(busy):
     waiting = busy(ends_after=99, wait=2.5)
     with pytest.raises(ImportAlreadyRunning, match=r"import \d+ is running since"):
-        waiting.prepare(only=["1"])
+        waiting.acquire(only=["1"])
     assert waiting.paused == [1.0, 1.0, 0.5]
 
 
