@@ -1,21 +1,34 @@
-"""When nothing works, whatever is asked for: first everybody holds back, and in the end going on makes no sense."""
+"""The circuit breaker: hold requests back while nothing works, and end the import if that lasts too long.
 
-#: Different items in a row that failed and may work later: the API is in trouble, not they.
+The states are those of the pattern: closed (all requests pass), open (all wait), half-open (one request tries).
+"""
+
+from enum import Enum, auto
+
+#: Different items in a row that failed and may work later: the API is in trouble, not the items.
 MOST_IN_TROUBLE = 10
-#: Different items in a row that were rejected for one reason: we ask wrongly, or for what is not there.
+#: Different items in a row that were rejected for one reason: the source sends wrong requests.
 MOST_REJECTED = 50
-#: Different items in a row that we may not have, for one reason: our token, or where we look, is wrong for all.
+#: Different items in a row that were denied for one reason: the token or the address is wrong for all of them.
 MOST_DENIED = 10
-#: How long rejections must go on. A deployment may answer 404 to everything for a moment.
+#: Seconds for which rejections must last. A deployment may answer 404 to everything for a moment.
 REJECTIONS_LAST_SECONDS = 10.0
 IN_TROUBLE = "in trouble"
 
 
-class Breaker:
-    """Counts different items in a row that failed without a success between them; it opens after so many.
+class CircuitState(Enum):
+    """The state of a circuit."""
 
-    Failures that may pass count together, rejections only with those of the same reason. An open breaker says why to
-    end when it has been open for `patience_seconds`; until then one item at a time is to try.
+    CLOSED = auto()  #: all requests pass
+    OPEN = auto()  #: all requests wait; the first of them tries once its delay is over
+    HALF_OPEN = auto()  #: one request tries, all others wait
+
+
+class CircuitBreaker:
+    """Counts different items that failed in a row, and opens the circuit at a threshold. One success closes it.
+
+    Failures that may pass count together; rejections count only with those of the same reason. The import ends once
+    failures have continued for `patience_seconds` after the circuit opened.
     """
 
     def __init__(self, patience_seconds: float) -> None:
@@ -26,25 +39,26 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether everybody should hold back."""
+        """True while requests should be held back."""
         return self._opened_at is not None
 
     def succeeded(self) -> None:
-        """An item was imported."""
+        """Close the circuit: an item was imported."""
         self._items.clear()
         self._opened_at = None
 
     def failed(
         self, external_id: str, reason: str, now: float, *, may_pass: bool, is_denied: bool = False
     ) -> str | None:
-        """An item failed at that moment (seconds); returns why the import should end, or None while it should not."""
+        """Count an item that failed at `now` (monotonic seconds). Return why the import should end, else None."""
         kind = IN_TROUBLE if may_pass else reason
         if kind != self._kind:
             self._kind = kind
             self.succeeded()
         self._items.add(external_id)
         if is_denied and len(self._items) >= MOST_DENIED:
-            return f"{len(self._items)} items in a row failed alike ({reason}); the others are left for a retry"
+            same = f"{len(self._items)} items in a row failed for the same reason"
+            return f"{same} ({reason}); the others are left for a retry"
         if self._opened_at is None and len(self._items) >= (MOST_IN_TROUBLE if may_pass else MOST_REJECTED):
             self._opened_at = now
         patience = self.patience_seconds if may_pass else min(self.patience_seconds, REJECTIONS_LAST_SECONDS)

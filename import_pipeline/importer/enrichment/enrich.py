@@ -23,7 +23,7 @@ from import_pipeline.importer.runtime.ownership import ClaimLost
 from import_pipeline.importer.runtime.progress import StoredItem
 from import_pipeline.logs import report
 from import_pipeline.ratelimit import parse_tiers
-from import_pipeline.rules.circuit_breaker import Breaker
+from import_pipeline.rules.circuit_breaker import CircuitBreaker
 from import_pipeline.rules.concurrency import in_flight, mean_latency, too_many, within
 from import_pipeline.tracking import claims, items, leases, source_items
 from import_pipeline.tracking.claims import Claim, Done, Failure
@@ -54,7 +54,7 @@ class Enrichment:
 
     def __init__(self, work: ImportContext) -> None:
         self.work = work
-        self.breaker = Breaker(work.source.max_outage)
+        self.breaker = CircuitBreaker(work.source.max_outage)
         self._circuit = Circuit(work.clock, work.chance, work.record_wait)  #: open while the breaker is open
         self._ready: asyncio.Queue[tuple[Claim, Importable]] = asyncio.Queue()
         self._retries = True  #: whether an item may wait for a retry: one of ours, or an earlier process's

@@ -6,26 +6,36 @@ from contextlib import asynccontextmanager
 
 from import_pipeline.clock import Clock, Random
 from import_pipeline.rules.backoff import retry_delay
+from import_pipeline.rules.circuit_breaker import CircuitState
 
 #: Seconds before each trial; the last serves all further ones.
 DELAYS = (1.0, 2.0, 4.0, 8.0, 15.0)
 
 
 class Circuit:
-    """Lets all requests pass while closed. While open it makes them wait, and lets one at a time try.
+    """Lets all requests pass while closed. While open it makes them wait, and lets one at a time try (half-open).
 
-    Before each trial, `report` gets the reason why the circuit is open and the seconds until the trial.
+    Before each trial, `report` gets the reason why the circuit is open and the seconds until the trial. Opening and
+    closing are decided outside: by `rules.circuit_breaker`, or by connections that fail.
     """
 
     def __init__(self, clock: Clock, chance: Random, report: Callable[[str, float], Awaitable[object]]) -> None:
         self._clock = clock
         self._chance = chance
         self._report = report
-        self._trial = asyncio.Lock()
+        self._turn = asyncio.Lock()
         self._reason = ""
         self._opened_at: float | None = None
         self._trials = 0
+        self._is_trying = False
         self.trips = 0  #: how often it has opened
+
+    @property
+    def state(self) -> CircuitState:
+        """The state now; a circuit whose trial failed is open again."""
+        if self._opened_at is None:
+            return CircuitState.CLOSED
+        return CircuitState.HALF_OPEN if self._is_trying else CircuitState.OPEN
 
     @property
     def open_for(self) -> float | None:
@@ -46,12 +56,16 @@ class Circuit:
 
     @asynccontextmanager
     async def attempt(self) -> AsyncIterator[None]:
-        """Hold the permission to send for the block; while the circuit is open, wait for the turn to try first."""
+        """Hold the permission to send for the block. Unless the circuit is closed, wait for the turn to try."""
         if self._opened_at is not None:
-            async with self._trial:  # first come, first served
-                if self._opened_at is not None:
+            async with self._turn:  # first come, first served
+                if self._opened_at is not None:  # else a trial has closed it: all pass together
                     await self._wait()
-                    yield
+                    self._is_trying = True
+                    try:
+                        yield
+                    finally:
+                        self._is_trying = False
                     return
         yield
 

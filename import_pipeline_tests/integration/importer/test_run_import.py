@@ -153,8 +153,8 @@ FATAL = [
     ),
     (
         {"faults": tuple(f"{number}=status:401" for number in range(3, 13))},
-        "10 items in a row failed alike (the API answers 401 Unauthorized: check the token (ITEMS_TOKEN)); the others "
-        "are left for a retry",
+        "10 items in a row failed for the same reason (the API answers 401 Unauthorized: check the token "
+        "(ITEMS_TOKEN)); the others are left for a retry",
     ),
 ]
 

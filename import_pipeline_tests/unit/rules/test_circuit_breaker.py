@@ -2,14 +2,14 @@
 
 import pytest
 
-from import_pipeline.rules.circuit_breaker import Breaker
+from import_pipeline.rules.circuit_breaker import CircuitBreaker
 
 BOOM, NO_ANSWER, GONE = "the API answers 500", "no answer within 30 s", "the API answers 404"
 
 
 def opened_by(events, patience=100.0):
     """The number of the event that opens it: (item, reason, moment, may pass), or None for a success."""
-    breaker, opened = Breaker(patience), None
+    breaker, opened = CircuitBreaker(patience), None
     for number, event in enumerate(events):
         if event is None:
             breaker.succeeded()
@@ -48,7 +48,7 @@ def test_it_opens_when_different_items_fail_without_a_success(history, opened):
 
 
 def test_a_success_closes_it():
-    breaker = Breaker(100)
+    breaker = CircuitBreaker(100)
     for failure in failures(10):
         breaker.failed(*failure[:3], may_pass=True)
     assert breaker.is_open
@@ -62,7 +62,7 @@ def test_a_success_closes_it():
     ids=["trouble", "rejections", "rejections and little patience"],
 )
 def test_it_ends_the_import_by_time_and_never_by_number_alone(number, may_pass, patience, lasts):
-    breaker = Breaker(patience)
+    breaker = CircuitBreaker(patience)
     at_once = [breaker.failed(str(n), BOOM, 5.0, may_pass=may_pass) for n in range(number * 3)]
     assert set(at_once) == {None}
     assert breaker.failed("next", BOOM, 5.0 + lasts - 0.1, may_pass=may_pass) is None
@@ -76,16 +76,16 @@ DENIED = "the API answers 403 Forbidden: this token may not read the source"
 
 
 def test_ten_items_in_a_row_that_we_may_not_have_for_one_reason_end_the_import_at_once():
-    breaker = Breaker(100)
+    breaker = CircuitBreaker(100)
     assert {breaker.failed(str(n), DENIED, 5.0, may_pass=False, is_denied=True) for n in range(9)} == {None}
     assert breaker.failed("last", DENIED, 5.0, may_pass=False, is_denied=True) == (
-        f"10 items in a row failed alike ({DENIED}); the others are left for a retry"
+        f"10 items in a row failed for the same reason ({DENIED}); the others are left for a retry"
     )
 
 
 @pytest.mark.parametrize("between", ["a success", "another reason", "the same item"])
 def test_items_that_we_may_not_have_among_others_end_nothing(between):
-    breaker = Breaker(100)
+    breaker = CircuitBreaker(100)
     for n in range(100):
         external_id = "1" if between == "the same item" else str(n)
         assert breaker.failed(external_id, DENIED, float(n), may_pass=False, is_denied=True) is None

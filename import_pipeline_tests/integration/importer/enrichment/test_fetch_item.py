@@ -35,7 +35,7 @@ def test_ten_in_a_row_that_we_may_not_have_end_the_import_and_the_rest_is_left(h
     answers = {number: [httpx.Response(status)] for number in range(3, 41)}
     summary, _ = take(answering(answers), home, **ALONE)
     assert (summary.status, summary.items_imported_count, summary.items_failed_count) == ("failed", 2, 10)
-    assert summary.failure_reason.startswith(f"10 items in a row failed alike (the API answers {status} ")
+    assert summary.failure_reason.startswith(f"10 items in a row failed for the same reason (the API answers {status} ")
 
 
 def test_items_that_we_may_not_have_here_and_there_end_nothing(home):
