@@ -14,10 +14,9 @@ from sqlalchemy import Connection, and_, bindparam, or_, select, update
 from import_pipeline.contracts import Importable
 from import_pipeline.rules.status import ImportKind, ItemStatus
 from import_pipeline.tracking import counters, items, source_items
-from import_pipeline.tracking.counters import Outcomes
+from import_pipeline.tracking.counters import NOTHING, CounterDelta
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease, hold
-from import_pipeline.tracking.request_counters import NOTHING, Sent
 from import_pipeline.tracking.source_items import SeenItem
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.user_rows import reading
@@ -176,7 +175,7 @@ def complete(
     done: Sequence[Done],
     now: datetime,
     *,
-    sent: Sent = NOTHING,
+    sent: CounterDelta = NOTHING,
     swaps: bool = False,
 ) -> None:
     """Store details: the item rows, the user's rows, versions, counters. `sent` is counted along.
@@ -187,7 +186,7 @@ def complete(
     """
     # Counted before it is known to be so: the import's row is to be locked first anyway, and nearly always it is so.
     expected = _outcomes(done)
-    counters.add(connection, lease, now, expected, sent)
+    counters.add(connection, lease, now, expected + sent)
     held = _mark_completed(connection, lease, done, now)
     changed = [each.importable for each in held if not each.unchanged]
     _check_ids(model, held)
@@ -211,9 +210,9 @@ def _check_ids(model: type[Any], done: Sequence[Done]) -> None:
             )
 
 
-def _outcomes(done: Sequence[Done]) -> Outcomes:
+def _outcomes(done: Sequence[Done]) -> CounterDelta:
     unchanged = sum(each.unchanged for each in done)
-    return Outcomes(imported=len(done) - unchanged, unchanged=unchanged)
+    return CounterDelta(imported=len(done) - unchanged, unchanged=unchanged)
 
 
 def _mark_completed(connection: Connection, lease: Lease, done: Sequence[Done], now: datetime) -> list[Done]:
@@ -249,7 +248,7 @@ def _link(connection: Connection, model: type[Any], claims: Sequence[Claim]) -> 
 
 
 def fail(
-    connection: Connection, lease: Lease, failures: Sequence[Failure], now: datetime, sent: Sent = NOTHING
+    connection: Connection, lease: Lease, failures: Sequence[Failure], now: datetime, sent: CounterDelta = NOTHING
 ) -> None:
     """Store failed tries. Raises LeaseLost. Claims that this worker no longer holds are passed over.
 
@@ -261,7 +260,7 @@ def fail(
     own = [failure for failure in failures if failure.claim.status_id in mine]
     _mark_failed(connection, own, now)
     lost = sum(failure.next_attempt_at is None for failure in own)
-    counters.add(connection, lease, now, Outcomes(failed=lost), sent)
+    counters.add(connection, lease, now, CounterDelta(failed=lost) + sent)
 
 
 def _mark_failed(connection: Connection, failures: Sequence[Failure], now: datetime) -> None:

@@ -1,6 +1,5 @@
 """The counters of an import's items and requests: they move in the transaction of the rows that they count."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,53 +7,81 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, update
 
 from import_pipeline.rules.status import ImportStatus
-from import_pipeline.tracking.leases import Lease, hold, lost
-from import_pipeline.tracking.request_counters import NOTHING, Sent, add_to_shard
-from import_pipeline.tracking.tables import imports
+from import_pipeline.tracking.leases import Lease, hold, lost, place_of
+from import_pipeline.tracking.tables import import_shards, imports
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcomes:
-    """How many items have come to which end."""
+class CounterDelta:
+    """Items and requests to add to the counters of an import. A negative count corrects an earlier one."""
 
     imported: int = 0
     unchanged: int = 0
-    failed: int = 0  #: for good
+    failed: int = 0  #: without a next attempt
+    requests: int = 0
+    hits: int = 0  #: responses of status 429 among the requests
 
-    def __sub__(self, other: "Outcomes") -> "Outcomes":
-        """What the other counts too little."""
-        return Outcomes(
-            imported=self.imported - other.imported,
-            unchanged=self.unchanged - other.unchanged,
-            failed=self.failed - other.failed,
-        )
+    def __add__(self, other: "CounterDelta") -> "CounterDelta":
+        """Return the sum of both, count by count."""
+        return CounterDelta(**{name: count + getattr(other, name) for name, count in vars(self).items()})
+
+    def __sub__(self, other: "CounterDelta") -> "CounterDelta":
+        """Return the difference of both, count by count."""
+        return CounterDelta(**{name: count - getattr(other, name) for name, count in vars(self).items()})
 
 
+NOTHING = CounterDelta()
+_COLUMNS = {
+    "imported": imports.c.items_imported_count,
+    "unchanged": imports.c.items_unchanged_count,
+    "failed": imports.c.items_failed_count,
+    "requests": imports.c.requests_count,
+    "hits": imports.c.rate_limit_hits_count,
+}
 # Built once, since every batch of items needs them.
-_COUNT_SHARDS = (
+_ADD_AS_SHARD = (
     update(imports)
     .where(imports.c.id == bindparam("of_import"), imports.c.status == ImportStatus.RUNNING)
     .values(
         updated_at=bindparam("now"),
-        items_imported_count=imports.c.items_imported_count + bindparam("imported"),
-        items_unchanged_count=imports.c.items_unchanged_count + bindparam("unchanged"),
-        items_failed_count=imports.c.items_failed_count + bindparam("failed"),
-        requests_count=imports.c.requests_count + bindparam("requests"),
-        rate_limit_hits_count=imports.c.rate_limit_hits_count + bindparam("hits"),
+        **{column.name: column + bindparam(name) for name, column in _COLUMNS.items()},
     )
 )
-_COUNT = _COUNT_SHARDS.where(imports.c.fence == bindparam("of_fence")).values(heartbeat_at=bindparam("now"))
+_ADD = _ADD_AS_SHARD.where(imports.c.fence == bindparam("of_fence")).values(heartbeat_at=bindparam("now"))
 
 
-def add(connection: Connection, lease: Lease, now: datetime, outcomes: Outcomes, sent: Sent = NOTHING) -> None:
-    """Add to the counters of the lease's import, and lock its row until the transaction ends; raises LeaseLost."""
-    values: Mapping[str, Any] = {"of_import": lease.import_id, "now": now, **vars(outcomes), **vars(sent)}
+def add(connection: Connection, lease: Lease, now: datetime, delta: CounterDelta) -> None:
+    """Add to the counters of the lease's import, and lock its row until the transaction ends. Raises LeaseLost."""
+    values: dict[str, Any] = {"of_import": lease.import_id, "now": now, **vars(delta)}
     if lease.shard is not None:
         hold(connection, lease, to_write=True)
-        connection.execute(_COUNT_SHARDS, values)
-        if outcomes.imported or outcomes.unchanged:
-            add_to_shard(connection, lease, sent, launches=1)  # it has got on: the runs before it count no more
-        elif sent.requests:
-            add_to_shard(connection, lease, sent)
-    elif connection.execute(_COUNT, {**values, "of_fence": lease.fence}).rowcount != 1:
+        connection.execute(_ADD_AS_SHARD, values)
+        if delta.imported or delta.unchanged:
+            add_to_shard(connection, lease, delta, launches=1)  # progress: earlier runs no longer count as launches
+        elif delta.requests:
+            add_to_shard(connection, lease, delta)
+    elif connection.execute(_ADD, {**values, "of_fence": lease.fence}).rowcount != 1:
         raise lost(lease)
+
+
+def sums(delta: CounterDelta) -> dict[str, Any]:
+    """Return the columns of the import with the delta added, for an UPDATE that sets other columns as well."""
+    return {column.name: column + getattr(delta, name) for name, column in _COLUMNS.items()}
+
+
+def add_to_shard(connection: Connection, lease: Lease, delta: CounterDelta, **values: Any) -> bool:
+    """Add the requests to the shard's own counters, and set `values`. Return False if the lease is lost.
+
+    The caller locks the import's row before.
+    """
+    shards = import_shards
+    added = (
+        update(shards)
+        .where(place_of(lease))
+        .values(
+            requests_count=shards.c.requests_count + delta.requests,
+            rate_limit_hits_count=shards.c.rate_limit_hits_count + delta.hits,
+            **values,
+        )
+    )
+    return connection.execute(added).rowcount == 1

@@ -1,7 +1,7 @@
 """Heartbeats of an import, and the gaps in which no worker worked on it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -9,17 +9,17 @@ from sqlalchemy import Connection, func, select, update
 
 from import_pipeline.rules.progress import elapsed_seconds
 from import_pipeline.rules.status import ImportStatus
-from import_pipeline.tracking import request_counters
+from import_pipeline.tracking.counters import CounterDelta, sums
 from import_pipeline.tracking.imports import RESUMED_AFTER, ImportRow, parse_row
 from import_pipeline.tracking.leases import Lease, guarded, lost, renew_claims, write
-from import_pipeline.tracking.request_counters import Sent
 from import_pipeline.tracking.tables import import_shards, imports
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pulse(Sent):
+class Pulse:
     """The figures that a heartbeat stores: requests to add, and the sleeps since the import began."""
 
+    sent: CounterDelta = field(default_factory=CounterDelta)
     sleeps: int = 0
     slept_seconds: float = 0.0
     blocked_until: datetime | None = None
@@ -68,7 +68,7 @@ def beat(connection: Connection, lease: Lease, now: datetime, pulse: Pulse) -> I
             updated_at=now,
             blocked_until=pulse.blocked_until,
             **clock_values(pulse),
-            **counted(connection, pulse),
+            **counter_sums(connection, pulse),
         )
         .returning(imports)
     ).one_or_none()
@@ -96,9 +96,9 @@ def clock_values(pulse: Pulse) -> dict[str, Any]:
     return values
 
 
-def counted(connection: Connection, pulse: Pulse) -> dict[str, Any]:
+def counter_sums(connection: Connection, pulse: Pulse) -> dict[str, Any]:
     """Return the import's counters with the pulse added, for an UPDATE."""
-    return request_counters.counted(pulse) | {
+    return sums(pulse.sent) | {
         "rate_limit_sleeps_count": _greatest(connection, imports.c.rate_limit_sleeps_count, pulse.sleeps),
         "total_sleep_seconds": _greatest(connection, imports.c.total_sleep_seconds, pulse.slept_seconds),
     }

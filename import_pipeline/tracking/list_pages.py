@@ -10,11 +10,11 @@ from sqlalchemy import Connection, insert, literal, select, update
 from import_pipeline.contracts import Importable
 from import_pipeline.rules.status import ItemStatus
 from import_pipeline.tracking import source_items as versions
+from import_pipeline.tracking.counters import NOTHING, CounterDelta, sums
 from import_pipeline.tracking.database.dialect import insert_into
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.items import count, left_by
 from import_pipeline.tracking.leases import Lease, hold, write
-from import_pipeline.tracking.request_counters import NOTHING, Sent, counted
 from import_pipeline.tracking.source_items import SeenItem
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import imports, source_items
@@ -59,7 +59,7 @@ def store_page(
     model: type[Any],
     page: Page,
     now: datetime,
-    sent: Sent = NOTHING,
+    sent: CounterDelta = NOTHING,
     apart: Apart | None = None,
 ) -> int:
     """Store a page: stubs, item rows, versions, checkpoint, counters. Returns how many items were new to this import.
@@ -85,12 +85,9 @@ def store_page(
         now,
         checkpoint=dict(page.checkpoint),
         items_count=page.total if page.total is not None else imports.c.items_count,
-        items_imported_count=imports.c.items_imported_count + inserted["imported"],
-        items_unchanged_count=imports.c.items_unchanged_count + inserted["unchanged"],
-        items_failed_count=imports.c.items_failed_count + inserted["failed"],
-        **counted(sent),
+        **sums(inserted.counts + sent),
     )
-    return inserted["new"]
+    return inserted.new
 
 
 def _write_stubs(
@@ -146,8 +143,7 @@ def accept(connection: Connection, row: ImportRow, lease: Lease, item: Discovere
         connection,
         lease,
         now,
-        items_failed_count=imports.c.items_failed_count - 1,
-        items_imported_count=imports.c.items_imported_count + int(item.whole),
+        **sums(CounterDelta(failed=-1, imported=int(item.whole))),
     )
 
 
@@ -203,23 +199,29 @@ def _status_row(
     }
 
 
-def _insert_statuses(connection: Connection, rows: Sequence[dict[str, Any]]) -> dict[str, int]:
-    """Insert what this import has not seen yet; returns the counts by outcome."""
-    counts = {"new": 0, "imported": 0, "unchanged": 0, "failed": 0}
+@dataclass(frozen=True, kw_only=True)
+class Inserted:
+    """The item rows that a page added to its import."""
+
+    new: int = 0
+    counts: CounterDelta = NOTHING  #: those among them that need no details
+
+
+def _insert_statuses(connection: Connection, rows: Sequence[dict[str, Any]]) -> Inserted:
+    """Insert the rows of items that are new to their import."""
     if not rows:
-        return counts
+        return Inserted()
     statement = insert_into(connection, statuses).on_conflict_do_nothing(
         index_elements=["import_id", "importable_type", "external_id"]
     )
     by_id = {row["external_id"]: row for row in rows}
-    for (external_id,) in connection.execute(statement.returning(statuses.c.external_id), list(rows)):
-        row = by_id[external_id]
-        counts["new"] += 1
-        if row["status"] is ItemStatus.FAILED:
-            counts["failed"] += 1
-        elif row["status"] is ItemStatus.COMPLETED:
-            counts["unchanged" if row["metadata"].get("unchanged") else "imported"] += 1
-    return counts
+    inserted = connection.execute(statement.returning(statuses.c.external_id), list(rows))
+    new = [by_id[external_id] for (external_id,) in inserted]
+    completed = [row for row in new if row["status"] is ItemStatus.COMPLETED]
+    unchanged = sum(row["metadata"].get("unchanged", False) for row in completed)
+    failed = sum(row["status"] is ItemStatus.FAILED for row in new)
+    counts = CounterDelta(imported=len(completed) - unchanged, unchanged=unchanged, failed=failed)
+    return Inserted(new=len(new), counts=counts)
 
 
 def select_items(

@@ -11,11 +11,11 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select, update
 
 from import_pipeline.rules.status import ENDED
 from import_pipeline.tracking import heartbeats, imports, leases
+from import_pipeline.tracking.counters import add_to_shard
 from import_pipeline.tracking.database.dialect import insert_into
 from import_pipeline.tracking.heartbeats import Pulse
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease
-from import_pipeline.tracking.request_counters import add_to_shard
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import import_shards as shards
 from import_pipeline.tracking.tables import imports as table
@@ -100,10 +100,10 @@ def begin(
 
 def beat(connection: Connection, lease: Lease, now: datetime, pulse: Pulse) -> ImportRow:
     """A shard's heartbeat: renews its lease and its claims, adds its counters. Returns the import; raises LeaseLost."""
-    counted = leases.guarded(lease).values(updated_at=now, **heartbeats.counted(connection, pulse))
+    counted = leases.guarded(lease).values(updated_at=now, **heartbeats.counter_sums(connection, pulse))
     if connection.execute(counted).rowcount != 1:
         raise leases.lost(lease)
-    add_to_shard(connection, lease, pulse, heartbeat_at=now, heartbeat_monotonic=pulse.monotonic)
+    add_to_shard(connection, lease, pulse.sent, heartbeat_at=now, heartbeat_monotonic=pulse.monotonic)
     leases.renew_claims(connection, lease, now)
     return imports.get(connection, lease.import_id)
 
@@ -118,8 +118,8 @@ def count_heartbeat_as_now(connection: Connection, seen: ShardRow, now: datetime
 def settle(connection: Connection, lease: Lease, now: datetime, pulse: Pulse) -> None:
     """Count what was requested until the end, even where the import has ended before; not where the place is lost."""
     imports.lock(connection, lease.import_id)
-    if add_to_shard(connection, lease, pulse):
-        counted = heartbeats.counted(connection, pulse)
+    if add_to_shard(connection, lease, pulse.sent):
+        counted = heartbeats.counter_sums(connection, pulse)
         connection.execute(update(table).where(table.c.id == lease.import_id).values(updated_at=now, **counted))
 
 

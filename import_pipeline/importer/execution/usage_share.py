@@ -13,9 +13,9 @@ from import_pipeline.ratelimit import Usage
 from import_pipeline.ratelimit.usage import in_notation
 from import_pipeline.rules.progress import away_seconds
 from import_pipeline.tracking import imports, leases
+from import_pipeline.tracking.counters import CounterDelta
 from import_pipeline.tracking.heartbeats import Pulse
 from import_pipeline.tracking.imports import AWAY_SECONDS, RESUMED_AFTER, ImportRow
-from import_pipeline.tracking.request_counters import Sent
 
 SECONDS_BETWEEN_READS = 1.0
 #: The event of a store that was emptied or set back.
@@ -134,9 +134,9 @@ class UsageMeter:
             await context.write(leases.write, context.lease, context.clock.now(), metadata={**row.metadata, **facts})
             self._facts = facts
 
-    def pulse(self, sent: Sent) -> Pulse:
+    def pulse(self, sent: CounterDelta) -> Pulse:
         """What the heartbeat writes, with the requests that it counts along."""
         if self._usage is None or self._sleeps_before is None:
-            return Pulse(**vars(sent))
+            return Pulse(sent=sent)
         sleeps, slept_seconds = share(self._usage, self._sleeps_before, self._slept_before)
-        return Pulse(**vars(sent), sleeps=sleeps, slept_seconds=slept_seconds, blocked_until=self._usage.paused_until)
+        return Pulse(sent=sent, sleeps=sleeps, slept_seconds=slept_seconds, blocked_until=self._usage.paused_until)

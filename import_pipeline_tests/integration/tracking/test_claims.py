@@ -8,6 +8,7 @@ import pytest
 
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import claims, heartbeats, items, transitions
+from import_pipeline.tracking.counters import CounterDelta
 from import_pipeline.tracking.heartbeats import Pulse
 from import_pipeline.tracking.items import FailedItem, Remaining
 from import_pipeline.tracking.list_pages import Discovered
@@ -147,7 +148,7 @@ def test_heartbeats_and_batches_at_the_same_time_do_not_lock_each_other_out(data
 
     def beat():
         while not over.wait(0.001):
-            do(database, heartbeats.beat, lease, NOON, Pulse(requests=1))
+            do(database, heartbeats.beat, lease, NOON, Pulse(sent=CounterDelta(requests=1)))
 
     with ThreadPoolExecutor(2) as pool:
         beats = [pool.submit(beat) for _ in range(2)]

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from import_pipeline.errors import ImportNotFound, InvalidTransition, LeaseLost
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import heartbeats, imports, scheduling, transitions
+from import_pipeline.tracking.counters import CounterDelta
 from import_pipeline.tracking.heartbeats import Pulse
 from import_pipeline.tracking.tables import imports as imports_table
 from import_pipeline_tests.support.tracking_rows import ADA, BOB, NOON, at, begun, current, do, lease_of, scheduled
@@ -118,9 +119,19 @@ def test_of_fifty_starts_at_once_one_succeeds(database):
 
 def test_heartbeats_add_requests_and_hits_and_keep_the_most_sleep(database):
     row, lease = begun(database)
-    do(database, heartbeats.beat, lease, at(1), Pulse(requests=5, hits=1, sleeps=2, slept_seconds=3.5))
+    do(
+        database,
+        heartbeats.beat,
+        lease,
+        at(1),
+        Pulse(sent=CounterDelta(requests=5, hits=1), sleeps=2, slept_seconds=3.5),
+    )
     beaten = do(
-        database, heartbeats.beat, lease, at(2), Pulse(requests=4, sleeps=1, slept_seconds=4.0, blocked_until=at(9))
+        database,
+        heartbeats.beat,
+        lease,
+        at(2),
+        Pulse(sent=CounterDelta(requests=4), sleeps=1, slept_seconds=4.0, blocked_until=at(9)),
     )
     assert beaten == replace(
         row,

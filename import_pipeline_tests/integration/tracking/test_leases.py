@@ -8,6 +8,7 @@ import pytest
 from import_pipeline.errors import LeaseLost
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import claims, heartbeats, leases, list_pages, transitions
+from import_pipeline.tracking.counters import CounterDelta
 from import_pipeline.tracking.heartbeats import Pulse
 from import_pipeline.tracking.list_pages import Page
 from import_pipeline_tests.support.tracking_rows import (
@@ -75,9 +76,11 @@ STALE_WRITES = {
         connection, row, lease, Thing, details(taken, name="late"), NOON
     ),
     "a failure": lambda connection, row, lease, taken: claims.fail(connection, lease, failures(taken), NOON),
-    "a heartbeat": lambda connection, row, lease, taken: heartbeats.beat(connection, lease, at(9), Pulse(requests=5)),
+    "a heartbeat": lambda connection, row, lease, taken: heartbeats.beat(
+        connection, lease, at(9), Pulse(sent=CounterDelta(requests=5))
+    ),
     "an end": lambda connection, row, lease, taken: transitions.end(connection, lease, at(9), ImportStatus.COMPLETED),
-    "a leave": lambda connection, row, lease, taken: transitions.release(connection, lease, at(9)),
+    "a release": lambda connection, row, lease, taken: transitions.release(connection, lease, at(9)),
     "a note of its own": lambda connection, row, lease, taken: leases.write(connection, lease, at(9), metadata={}),
 }
 

@@ -8,9 +8,9 @@ from import_pipeline.rules.status import ItemStatus
 from import_pipeline.sources.items import ImportedItem
 from import_pipeline.tracking import claims, scheduling, shards, transitions
 from import_pipeline.tracking.claims import Done
+from import_pipeline.tracking.counters import NOTHING, CounterDelta
 from import_pipeline.tracking.heartbeats import Pulse
 from import_pipeline.tracking.leases import Lease
-from import_pipeline.tracking.request_counters import NOTHING, Sent
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.workers import Worker
 from import_pipeline_tests.support.lifecycle import BOB, CANCELLED
@@ -79,7 +79,9 @@ def test_a_shard_s_heartbeat_counts_and_keeps_its_claims_but_is_no_sign_of_life_
     before = hand.life.get(hand.row.id)
     [taken] = claim(hand, lease, 1)
     hand.life.go_on(seconds=50)
-    row = hand.life.do(shards.beat, lease, hand.life.now, Pulse(requests=3, hits=1, sleeps=2, slept_seconds=4.0))
+    row = hand.life.do(
+        shards.beat, lease, hand.life.now, Pulse(sent=CounterDelta(requests=3, hits=1), sleeps=2, slept_seconds=4.0)
+    )
     assert (row.requests_count, row.rate_limit_hits_count, row.rate_limit_sleeps_count) == (3, 1, 2)
     assert (row.total_sleep_seconds, row.heartbeat_at) == (4.0, before.heartbeat_at)
     [shard] = all_of(hand)
@@ -93,7 +95,7 @@ def test_a_shard_s_heartbeat_counts_and_keeps_its_claims_but_is_no_sign_of_life_
 def test_requests_are_counted_with_what_they_brought_for_the_import_and_for_each_shard(hand):
     leases = [join(hand), join(hand, CARL, 3)]
     for requests, lease in enumerate(leases, start=4):
-        succeed(hand, lease, claim(hand, lease), Sent(requests=requests, hits=1))
+        succeed(hand, lease, claim(hand, lease), CounterDelta(requests=requests, hits=1))
     row = hand.life.get(hand.row.id)
     assert (row.items_imported_count, row.requests_count, row.rate_limit_hits_count) == (8, 9, 2)
     assert [(each.requests_count, each.rate_limit_hits_count) for each in all_of(hand)] == [(4, 1), (5, 1)]
@@ -129,12 +131,12 @@ def test_what_a_buried_shard_held_is_free_at_once_and_it_writes_nothing_any_more
     for action in (
         lambda: claim(hand, lease),
         lambda: succeed(hand, lease, taken),
-        lambda: hand.life.do(shards.beat, lease, hand.life.now, Pulse(requests=7)),
+        lambda: hand.life.do(shards.beat, lease, hand.life.now, Pulse(sent=CounterDelta(requests=7))),
         lambda: hand.life.do(transitions.end, lease, hand.life.now, CANCELLED),
     ):
         with pytest.raises(LeaseLost, match=f"shard 2 of import {hand.row.id} has ended or was taken over"):
             action()
-    hand.life.do(shards.settle, lease, hand.life.now, Pulse(requests=7))
+    hand.life.do(shards.settle, lease, hand.life.now, Pulse(sent=CounterDelta(requests=7)))
     assert hand.life.do(shards.leave, lease, hand.life.now, for_good=True, in_order=True) is False
     assert ids(claim(hand, other, 10)) == set(IDS)
     row = hand.life.get(hand.row.id)
@@ -175,10 +177,10 @@ def test_the_end_of_an_import_ends_the_lease_of_its_shards_whose_last_requests_c
     hand.end(CANCELLED)
     assert owners(hand) == {}
     with pytest.raises(LeaseLost):
-        hand.life.do(shards.beat, lease, hand.life.now, Pulse(requests=5))
+        hand.life.do(shards.beat, lease, hand.life.now, Pulse(sent=CounterDelta(requests=5)))
     [left] = hand.life.do(shards.left_behind, "items")
     assert left.number == 2
-    hand.life.do(shards.settle, lease, hand.life.now, Pulse(requests=5))
+    hand.life.do(shards.settle, lease, hand.life.now, Pulse(sent=CounterDelta(requests=5)))
     hand.life.do(shards.leave, lease, hand.life.now, for_good=True, in_order=True)
     assert hand.life.get(hand.row.id).requests_count == 5
     assert hand.life.do(shards.left_behind, "items") == []

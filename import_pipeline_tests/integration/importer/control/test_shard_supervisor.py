@@ -14,6 +14,7 @@ from import_pipeline.importer.execution.shard_worker import execute_shard
 from import_pipeline.importer.limiter_usage import UsageReader
 from import_pipeline.importer.monitoring.queries import import_details, view_in
 from import_pipeline.tracking import heartbeats, imports, leases, shards
+from import_pipeline.tracking.counters import CounterDelta
 from import_pipeline.tracking.requests import RequestKind
 from import_pipeline.tracking.workers import Worker
 from import_pipeline_tests.support.lifecycle import BOB, CANCELLED, Life, items_source
@@ -162,7 +163,7 @@ def test_finalize_and_cancel_know_that_shards_live(hand, life):
 def test_whoever_looks_sees_which_shards_work(hand, life):
     look(life)
     lease = join(hand)
-    life.do(shards.beat, lease, life.now, heartbeats.Pulse(requests=7))
+    life.do(shards.beat, lease, life.now, heartbeats.Pulse(sent=CounterDelta(requests=7)))
     with life.database.read() as connection:
         row = imports.get(connection, hand.row.id)
         found = shards.of_import(connection, row.id)

@@ -14,6 +14,7 @@ from import_pipeline.importer.monitoring.stalled import stalled_import
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.settings import load_settings
 from import_pipeline.tracking import events, heartbeats, shards, transitions
+from import_pipeline.tracking.counters import CounterDelta
 from import_pipeline.tracking.workers import this_process
 from import_pipeline_tests.support.child_server import free_port
 from import_pipeline_tests.support.lifecycle import ADA, BOB, FAILED, RUNNING, Life, items_source
@@ -117,7 +118,7 @@ def test_what_was_sent_since_makes_good_for_all_ways_back_in_vain(divided, life)
             divided.leave(number)
         assert divided.look() == [number]
         hand = life.begin(number)
-        life.do(heartbeats.beat, hand.lease, life.now, heartbeats.Pulse(requests=3))
+        life.do(heartbeats.beat, hand.lease, life.now, heartbeats.Pulse(sent=CounterDelta(requests=3)))
         hand.leave()
         divided.leave(number)
     assert life.get(number).status is RUNNING

@@ -19,8 +19,8 @@ from import_pipeline.sources.items import ImportedItem
 from import_pipeline.testing import CannedTransport
 from import_pipeline.tracking import claims
 from import_pipeline.tracking.claims import Done
+from import_pipeline.tracking.counters import CounterDelta
 from import_pipeline.tracking.heartbeats import Pulse
-from import_pipeline.tracking.request_counters import Sent
 from import_pipeline_tests.support.imports import settings
 from import_pipeline_tests.support.limiter_stories import Switched
 
@@ -42,7 +42,7 @@ def hand(life):
 def take_in_vain(database, pending_counts):
     """Requests whose counting is rolled back."""
     with database.write() as connection:
-        assert pending_counts.drain(connection) == Sent(requests=2, hits=1)
+        assert pending_counts.drain(connection) == CounterDelta(requests=2, hits=1)
         raise Rolled
 
 
@@ -53,10 +53,10 @@ def test_what_is_taken_is_gone_and_what_was_taken_in_vain_is_there_again(life):
     tally.observe(429)
     with pytest.raises(Rolled):
         take_in_vain(life.database, pending_counts)
-    assert life.do(pending_counts.drain) == Sent(requests=2, hits=1)
+    assert life.do(pending_counts.drain) == CounterDelta(requests=2, hits=1)
     tally.observe(None)
-    assert life.do(pending_counts.drain) == Sent(requests=1)
-    assert life.do(pending_counts.drain) == Sent()
+    assert life.do(pending_counts.drain) == CounterDelta(requests=1)
+    assert life.do(pending_counts.drain) == CounterDelta()
 
 
 def test_heartbeats_count_nothing_twice_and_let_no_item_come_before_its_request(hand):
@@ -67,7 +67,7 @@ def test_heartbeats_count_nothing_twice_and_let_no_item_come_before_its_request(
         life.database,
         hand.lease,
         life.clock,
-        pulse=lambda connection: Pulse(**vars(pending_counts.drain(connection))),
+        pulse=lambda connection: Pulse(sent=pending_counts.drain(connection)),
         on_end=lambda error: None,
     )
 
