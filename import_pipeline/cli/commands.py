@@ -1,13 +1,12 @@
 """The commands that import and show; each is a few lines that call an action and print what it returned."""
 
-import json
 from contextlib import closing
 
 import click
 
-from import_pipeline.cli.ids import import_id
-from import_pipeline.cli.options import ask, yes
-from import_pipeline.cli.output import formatting
+from import_pipeline.cli.options import as_json, confirm, import_id, yes
+from import_pipeline.cli.output import formatting, tables
+from import_pipeline.cli.output.json import import_details_json, import_json, print_json
 from import_pipeline.cli.progress_display import LiveDisplay
 from import_pipeline.cli.run_in_foreground import carry_out_here, print_outcome, tell_failure
 from import_pipeline.importer.control.plan import plan_import
@@ -18,8 +17,6 @@ from import_pipeline.importer.source_loader import find_source
 from import_pipeline.rules.status import ENDED, SHOWN
 from import_pipeline.tracking import events, imports, items, queries, shards
 from import_pipeline.tracking.queries import Filter
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 
 
 @click.command()
@@ -43,10 +40,10 @@ def run(source: str, fresh: bool, limit: int | None, only: str | None, yes: bool
     with open_installation() as installation:
         if fresh and not yes:
             table = installation.source(source).model.__table__.name
-            ask(f"Import all of {table} anew, and then delete its rows that the list no longer has?")
+            confirm(f"Import all of {table} anew, and then delete its rows that the list no longer has?")
         summary = carry_out_here(installation, source, fresh=fresh, limit=limit, only=ids, show=not as_json)
         if as_json:
-            click.echo(json.dumps(summary.as_json()))
+            print_json(summary.as_json())
         else:
             print_outcome(installation, summary)
     tell_failure(summary)
@@ -74,9 +71,9 @@ def list_imports(source: str | None, status: str | None, limit: int, as_json: bo
             found = queries.find(connection, which, now, sort="id", limit=limit)
             views = [view_in(connection, installation, row, now) for row in found]
         if as_json:
-            click.echo(json.dumps({"imports": [formatting.listed(view) for view in views]}))
+            print_json({"imports": [import_json(view) for view in views]})
         else:
-            formatting.print_list(formatting.open_console(), views, names)
+            tables.print_list(formatting.open_console(), views, names)
 
 
 def _refuse_unknown(installation: Installation, source: str) -> None:
@@ -107,9 +104,9 @@ def show(import_id: int, follow: bool, as_json: bool) -> None:
             happened = events.latest(connection, import_id)
             places = shards.of_import(connection, import_id)
         if as_json:
-            click.echo(json.dumps(formatting.details(view, failed, happened, places)))
+            print_json(import_details_json(view, failed, happened, places))
         else:
-            formatting.print_details(formatting.open_console(), view, failed, happened, places)
+            tables.print_details(formatting.open_console(), view, failed, happened, places)
 
 
 @click.command()
@@ -123,6 +120,6 @@ def plan(source: str, as_json: bool) -> None:
     with open_installation() as installation:
         planned = plan_import(installation, installation.source(source))
         if as_json:
-            click.echo(json.dumps(planned.as_json()))
+            print_json(planned.as_json())
         else:
             formatting.print_plan(formatting.open_console(), planned)

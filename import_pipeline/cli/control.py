@@ -1,17 +1,15 @@
 """Commands that steer: ask for imports, cancel, retry, delete, and keep house."""
 
 import getpass
-import json
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import click
 
 from import_pipeline.cli.doctor_checks import DAEMONS, daemon_silence
-from import_pipeline.cli.ids import import_id
-from import_pipeline.cli.options import ask, yes
-from import_pipeline.cli.output import schedule as timetable
+from import_pipeline.cli.options import as_json, confirm, import_id, reason, yes
+from import_pipeline.cli.output import tables
+from import_pipeline.cli.output.json import print_json, print_message, schedule_json
 from import_pipeline.cli.run_in_foreground import print_outcome, see_through, tell_failure, terminated_like_interrupted
 from import_pipeline.errors import ImportNotFound
 from import_pipeline.importer.control import finalize as upkeep
@@ -27,12 +25,10 @@ from import_pipeline.rules.status import ImportStatus
 from import_pipeline.settings.parsers import MOST_WORKERS
 from import_pipeline.tracking import imports, schedules
 from import_pipeline.tracking.requests import RequestKind
+from import_pipeline.wording import plural
 
 SLOTS_SHOWN = 3
 UNENDED = (ImportStatus.SCHEDULED, ImportStatus.RUNNING)
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
-reason = click.option("--reason", help="Why; it is kept with the wish.")
 
 
 def _who() -> str:
@@ -54,15 +50,11 @@ def _when(installation: Installation, source: str, promise: str) -> str:
     )
 
 
-def _tell(sentence: str, as_json: bool, **values: Any) -> None:
-    click.echo(json.dumps({"message": sentence, **values}) if as_json else sentence)
-
-
 def _tell_asked(installation: Installation, source: str, asked: Asked, promise: str, as_json: bool) -> None:
     """The outcome of a request for a run: recorded, or made by an earlier one already."""
     sentence = asked.already or f"Wish {asked.id} is written down: {_when(installation, source, promise)}."
     slot_at = asked.slot_at.isoformat() if asked.slot_at else None
-    _tell(sentence, as_json, wish=asked.id, slot_at=slot_at, already=asked.already is not None)
+    print_message(sentence, as_json, wish=asked.id, slot_at=slot_at, already=asked.already is not None)
 
 
 @click.command()
@@ -81,7 +73,7 @@ def request(source: str, fresh: bool, shards: int | None, reason: str | None, ye
     with open_installation() as installation:
         found = installation.source(source)
         if fresh and not yes:
-            ask(f"Import all of {source} anew, and then delete its rows that the list no longer has?")
+            confirm(f"Import all of {source} anew, and then delete its rows that the list no longer has?")
         asked = requests.request_run(
             installation, found, RequestKind.NEW, fresh=fresh, shards=shards, by=_who(), reason=reason
         )
@@ -118,9 +110,9 @@ def schedule(source: str, as_json: bool) -> None:
             coming = slots_to_come(connection, found, now, SLOTS_SHOWN)
             off_since = schedules.off_since(connection, source)
         if as_json:
-            click.echo(json.dumps(timetable.as_json(found, coming, views, off_since)))
+            print_json(schedule_json(found, coming, views, off_since))
         else:
-            timetable.show(found, coming, views, off_since, now)
+            tables.print_schedule(found, coming, views, off_since, now)
 
 
 @click.command("start-scheduled")
@@ -149,7 +141,7 @@ def start_scheduled(source: str, as_json: bool) -> int:
             tell_failure(summaries[-1])
         send_notices(installation, found)
         if as_json:
-            _tell(" ".join(result.sentences), as_json, imports=[summary.as_json() for summary in summaries])
+            print_message(" ".join(result.sentences), as_json, imports=[summary.as_json() for summary in summaries])
     return max((summary.exit_status for summary in summaries), default=0)
 
 
@@ -171,7 +163,7 @@ def resume(source: str, as_json: bool) -> None:
             "import_ids": list(lifted.imports),
             "already": lifted.paused_until is None,
         }
-        _tell(sentence, as_json, **values)
+        print_message(sentence, as_json, **values)
 
 
 def _ask_about(installation: Installation, import_id: int, question: str, check: Callable[..., None]) -> None:
@@ -183,7 +175,7 @@ def _ask_about(installation: Installation, import_id: int, question: str, check:
             return
         check(connection, row, installation.clock.now())
     if row.status is not ImportStatus.CANCELLED or check is not requests.check_cancel:
-        ask(question)
+        confirm(question)
 
 
 @click.command()
@@ -197,7 +189,7 @@ def cancel(import_id: int, reason: str | None, yes: bool, as_json: bool) -> None
         if not yes:
             _ask_about(installation, import_id, f"Cancel import {import_id}?", requests.check_cancel)
         done = requests.cancel(installation, import_id, by=_who(), reason=reason)
-        _tell(done.sentence, as_json, import_id=import_id, already=done.already)
+        print_message(done.sentence, as_json, import_id=import_id, already=done.already)
 
 
 @click.command()
@@ -211,7 +203,7 @@ def retry(import_id: int, reason: str | None, as_json: bool) -> None:
         made = retried.row
         when = _when(installation, made.source, "the sensor starts it within seconds")
         sentence = retried.already or f"Import {made.id} retries what import {import_id} has left: {when}."
-        _tell(sentence, as_json, import_id=made.id, already=retried.already is not None)
+        print_message(sentence, as_json, import_id=made.id, already=retried.already is not None)
 
 
 @click.command()
@@ -226,7 +218,7 @@ def delete(import_id: int, reason: str | None, yes: bool, as_json: bool) -> None
             question = f"Delete import {import_id} with all its item rows and events?"
             _ask_about(installation, import_id, question, requests.check_delete)
         done = requests.delete(installation, import_id, by=_who(), reason=reason)
-        _tell(done.sentence, as_json, import_id=import_id, already=done.already)
+        print_message(done.sentence, as_json, import_id=import_id, already=done.already)
 
 
 @click.command()
@@ -239,10 +231,10 @@ def finalize(import_id: int, mark_gone: bool, as_json: bool) -> int:
         if mark_gone:
             gone = upkeep.confirm_removed(installation, import_id)
             sentence = f"{gone} items are marked as gone." if gone else "No item is left to mark as gone."
-            _tell(sentence, as_json, import_id=import_id, already=not gone)
+            print_message(sentence, as_json, import_id=import_id, already=not gone)
             return 0
         done = upkeep.finalize(installation, import_id)
-        _tell(done.sentence, as_json, import_id=import_id, already=done.already)
+        print_message(done.sentence, as_json, import_id=import_id, already=done.already)
         return 0 if done.ended else 4
 
 
@@ -256,7 +248,7 @@ def prune(days: int, yes: bool, as_json: bool) -> None:
     Also drops the events of Dagster that are as old and that a later import of the same item replaced.
     """
     if not yes:
-        ask(f"Drop the item rows of imports that ended over {days} days ago?")
+        confirm(f"Drop the item rows of imports that ended over {days} days ago?")
     # Loaded now: Dagster takes a second.
     from import_pipeline.defs.storage.event_retention import drop_superseded_of
 
@@ -267,6 +259,6 @@ def prune(days: int, yes: bool, as_json: bool) -> None:
         kept = pruning.kept_rows(installation, days)
         ids = ", ".join(map(str, kept))
         why = f" Those of import {ids} are kept: a retry that has not ended imports what they left." if kept else ""
-        more = f" So are {events} events of Dagster that later ones replaced." if events else ""
-        more = " So is 1 event of Dagster that a later one replaced." if events == 1 else more
-        _tell(f"{dropped} item rows are dropped.{more}{why}", as_json, dropped=dropped, kept=kept, events=events)
+        more = f" Dropped {plural(events, 'replaced event')} of Dagster." if events else ""
+        sentence = f"Dropped {plural(dropped, 'item row')}.{more}{why}"
+        print_message(sentence, as_json, dropped=dropped, kept=kept, events=events)

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from import_pipeline.cli.output import formatting
+from import_pipeline.cli.output import formatting, tables
 from import_pipeline.cli.run_in_foreground import carry_out_here
 from import_pipeline.errors import UsageError
 from import_pipeline.importer.installation import open_installation
@@ -37,7 +37,7 @@ def demo() -> int:
         settings = _settings(url)
         with open_installation(settings) as installation:
             summary = carry_out_here(installation, SOURCE)
-    formatting.print_summary(console, summary, ())
+    tables.print_summary(console, summary, ())
     _where_to_look(console, settings, summary)
     return summary.exit_status
 

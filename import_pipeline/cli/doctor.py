@@ -1,6 +1,5 @@
 """`doctor`: is everything in place? Each finding says how to mend it."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -9,7 +8,9 @@ import click
 
 from import_pipeline.cli import doctor_checks
 from import_pipeline.cli.doctor_checks import CheckResult
+from import_pipeline.cli.options import as_json
 from import_pipeline.cli.output import formatting
+from import_pipeline.cli.output.json import print_json
 from import_pipeline.errors import ImportPipelineError
 from import_pipeline.importer.source_loader import load_sources
 from import_pipeline.redaction import redact
@@ -48,7 +49,7 @@ class Finding:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@as_json
 def doctor(as_json: bool) -> int:
     """Check settings, database, limiter store, Dagster, disk, panel and sources; say how to mend what is wrong.
 
@@ -58,7 +59,7 @@ def doctor(as_json: bool) -> int:
     healthy = all(finding.ok for finding in findings)
     if as_json:
         told = [{"name": each.name, "ok": each.ok, **asdict(each)} for each in findings]
-        click.echo(json.dumps({"healthy": healthy, "findings": told}))
+        print_json({"healthy": healthy, "findings": told})
     else:
         console = formatting.open_console()
         for finding in findings:

@@ -1,12 +1,12 @@
 """`migrate`: everything that needs the right to make or change tables, so that nothing else needs it."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
 
-from import_pipeline.cli.options import ask, yes
+from import_pipeline.cli.options import as_json, confirm, yes
+from import_pipeline.cli.output.json import print_message
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.settings import Settings, load_settings
 from import_pipeline.tracking import schema
@@ -16,7 +16,7 @@ from import_pipeline.tracking.database.engine import Database
 @click.command()
 @click.option("--to", "revision", help="Go back to that revision of the tracking tables (base: drop them).")
 @yes
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@as_json
 def migrate(revision: str | None, yes: bool, as_json: bool) -> None:
     """Make or update all tables: tracking, the sources' own where they are absent, Dagster's.
 
@@ -29,9 +29,9 @@ def migrate(revision: str | None, yes: bool, as_json: bool) -> None:
         sentence, found = _forward(settings)
     else:
         if not yes:
-            ask(f"Undo the migrations after {revision}, with what only they can hold?")
+            confirm(f"Undo the migrations after {revision}, with what only they can hold?")
         sentence, found = _back(settings, revision)
-    click.echo(json.dumps({"message": sentence, "revision": found}) if as_json else sentence)
+    print_message(sentence, as_json, revision=found)
 
 
 def _forward(settings: Settings) -> tuple[str, str | None]:

@@ -1,7 +1,6 @@
 """`new-source`: the one file of a new source, and a test of it that passes as it is."""
 
 import importlib.util
-import json
 import keyword
 import re
 from importlib import resources
@@ -10,6 +9,8 @@ from string import Template
 
 import click
 
+from import_pipeline.cli.options import as_json
+from import_pipeline.cli.output.json import print_json
 from import_pipeline.errors import UsageError
 from import_pipeline.settings import SETTINGS, SOURCE_SETTINGS, variable_prefix
 
@@ -18,7 +19,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
 
 @click.command("new-source")
 @click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@as_json
 def new_source(name: str, as_json: bool) -> None:
     """Write NAME.py, a source to be adapted to your API, and test_NAME.py into the current folder.
 
@@ -26,7 +27,7 @@ def new_source(name: str, as_json: bool) -> None:
     """
     written = write_source(name, Path.cwd())
     if as_json:
-        click.echo(json.dumps({"written": [str(path) for path in written]}))
+        print_json({"written": [str(path) for path in written]})
         return
     click.echo(f"Written: {' and '.join(path.name for path in written)}. Adapt them to your API, then:")
     click.echo(f"  pytest {written[1].name}")

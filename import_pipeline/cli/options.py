@@ -1,20 +1,46 @@
-"""Asking a person before something is lost."""
+"""The options and arguments that several commands share."""
 
 import sys
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from import_pipeline.errors import UsageError
 
-DECLINED = 4  #: the status of a command that was not carried out
-#: What the commands that ask have in common.
-yes = click.option("--yes", is_flag=True, help="Do not ask before something is lost.")
+if TYPE_CHECKING:
+    IntParameter = click.ParamType[int]
+else:  # click declares the type of a parameter's value since 8.4
+    IntParameter = click.ParamType
+
+DECLINED = 4  #: the exit status of a command whose question was answered with no
 
 
-def ask(question: str) -> None:
-    """Return after a yes. After a no the command ends and says so; UsageError where nobody can be asked."""
+class ImportId(IntParameter):
+    """The id of an import: a whole number from 1. The command itself checks that the import exists."""
+
+    name = "id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number. Fail with a sentence of ours: click's own names a type instead of an import."""
+        text = str(value)
+        if not (text.isascii() and text.isdecimal() and text.strip("0")):
+            self.fail(f"expected the id of an import, as `import-pipeline list` shows it, got {text!r}", param, ctx)
+        return int(text[:40])
+
+
+import_id = click.argument("import_id", type=ImportId(), metavar="ID")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+yes = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+reason = click.option("--reason", help="Why; recorded with the request.")
+
+
+def confirm(question: str) -> None:
+    """Return if the user answers yes. Any other answer ends the command with `DECLINED`.
+
+    Raises UsageError if standard input is no terminal.
+    """
     if not sys.stdin.isatty():
-        raise UsageError(f"{question} Nobody can be asked here: say --yes")
+        raise UsageError(f"{question} No terminal to answer at: confirm with --yes")
     if not click.confirm(question, err=True):
         click.echo("Nothing was changed.", err=True)
         raise click.exceptions.Exit(DECLINED)

@@ -9,12 +9,13 @@ from typing import Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
-from import_pipeline.cli.output.formatting import count, open_console, say, seconds
+from import_pipeline.cli.output.formatting import open_console, say
 from import_pipeline.errors import DatabaseUnavailable
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.limiter_usage import UsageReader
 from import_pipeline.importer.monitoring.queries import import_progress
 from import_pipeline.importer.monitoring.view import Forecast, ImportView
+from import_pipeline.wording import duration, plural
 
 REFRESH_SECONDS = 0.25
 #: Between two lines where no terminal draws a bar.
@@ -85,7 +86,7 @@ class LiveDisplay:
             description=f"{view.row.source} {view.row.status.value}",
             total=view.row.items_count,
             completed=view.done,
-            elapsed=seconds(view.figures.duration_seconds),
+            elapsed=duration(view.figures.duration_seconds),
             remark=remark(view, outlook, self._installation),
         )
         return view.has_ended
@@ -107,7 +108,7 @@ def line(view: ImportView, outlook: Forecast | None, installation: Installation)
     """How far the import is, where no bar can be drawn."""
     total = "?" if view.row.items_count is None else view.row.items_count
     parts = [
-        f"{view.done} of {total} items done after {seconds(view.figures.duration_seconds)}",
+        f"{view.done} of {total} items done after {duration(view.figures.duration_seconds)}",
         remark(view, outlook, installation),
     ]
     return f"{view.row.source} {view.row.status.value}: {', '.join(filter(None, parts))}"
@@ -118,10 +119,12 @@ def _waits(outlook: Forecast, now: datetime) -> list[str]:
     if outlook.waits_for is not None and outlook.waits_until is None:
         return [f"{outlook.waits_for}; nothing is sent until it is back"]
     if outlook.waits_for is not None and outlook.waits_until is not None:
-        return [f"{outlook.waits_for}: tries again in {seconds(max(0.0, (outlook.waits_until - now).total_seconds()))}"]
+        return [
+            f"{outlook.waits_for}: tries again in {duration(max(0.0, (outlook.waits_until - now).total_seconds()))}"
+        ]
     if outlook.retries_waiting and outlook.next_attempt_at is not None and outlook.next_attempt_at > now:
-        until = seconds((outlook.next_attempt_at - now).total_seconds())
-        return [f"{count(outlook.retries_waiting, 'item')} to be tried again, the next in {until}"]
+        until = duration((outlook.next_attempt_at - now).total_seconds())
+        return [f"{plural(outlook.retries_waiting, 'item')} to be tried again, the next in {until}"]
     return []
 
 
@@ -132,12 +135,12 @@ def remark(view: ImportView, outlook: Forecast | None, installation: Installatio
     if view.figures.duration_seconds > 1:
         parts.append(f"{view.items_per_second or 0:.1f} items/s")
     if outlook is not None and outlook.eta_seconds is not None and view.done:
-        parts.append(f"{seconds(outlook.eta_seconds)} left")
+        parts.append(f"{duration(outlook.eta_seconds)} left")
     if view.figures.items_failed_count:
         parts.append(f"{view.figures.items_failed_count} failed")
     if view.figures.rate_limit_hits_count:
         parts.append(f"{view.figures.rate_limit_hits_count} x 429")
     if view.paused_until is not None:
         left = (view.paused_until - installation.clock.now()).total_seconds()
-        parts.append(f"paused by the API for {seconds(max(0.0, left))}")
+        parts.append(f"paused by the API for {duration(max(0.0, left))}")
     return ", ".join(parts)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from sqlalchemy import Connection
 
-from import_pipeline.cli.output import formatting
+from import_pipeline.cli.output import formatting, tables
 from import_pipeline.cli.progress_display import LiveDisplay
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import (
@@ -165,7 +165,7 @@ def print_outcome(installation: Installation, summary: ImportSummary) -> None:
     """The figures, the items that have failed, for people."""
     with installation.database.read() as connection:
         failed = items.failures(connection, summary.import_id)
-    formatting.print_summary(formatting.open_console(), summary, failed)
+    tables.print_summary(formatting.open_console(), summary, failed)
 
 
 def tell_failure(summary: ImportSummary) -> None:

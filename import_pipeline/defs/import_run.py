@@ -36,6 +36,7 @@ from import_pipeline.redaction import masking
 from import_pipeline.rules.partitions import joined, range_of
 from import_pipeline.rules.status import ImportKind, ImportStatus, Trigger
 from import_pipeline.tracking import imports
+from import_pipeline.wording import plural
 
 #: The longest pause that a run in the background sleeps through.
 LONGEST_SLEEP = timedelta(minutes=1)
@@ -195,7 +196,7 @@ class ImportOp:
             raise dg.Failure(description=summary.failure_reason, metadata=figures)
         if self.is_selection and summary.items_failed_count:
             # A materialization here would speak for all chosen partitions, the failed ones too.
-            failed = "1 item" if summary.items_failed_count == 1 else f"{summary.items_failed_count} items"
+            failed = plural(summary.items_failed_count, "item")
             why = f"`import-pipeline show {summary.import_id}` says why"
             raise dg.Failure(description=f"{failed} failed; {why}", metadata=figures, allow_retries=False)
         if self.wants_list and not self.is_selection:

@@ -10,7 +10,7 @@ from import_pipeline.importer.monitoring.queries import import_details
 from import_pipeline.importer.monitoring.queries import list_imports as look_at_all
 from import_pipeline.importer.monitoring.view import as_json
 from import_pipeline.panel.context import Panel, panel_of
-from import_pipeline.panel.views import Query
+from import_pipeline.panel.query import Query
 
 
 def list_imports(request: Request) -> Response:

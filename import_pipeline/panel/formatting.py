@@ -5,19 +5,6 @@ from datetime import datetime, timedelta
 NOTHING = "\N{EN DASH}"
 
 
-def duration(seconds: float) -> str:
-    """`4.2 s`, `42 s`, `3 min 20 s`, `2 h 05 min`, `3 d 4 h`."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    if seconds < 59.5:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
-
-
 def relative(seconds: float | None) -> str:
     """`in 2 h`, `44 min ago`, `now`: in the largest unit of which there is a whole one."""
     if seconds is None:
@@ -37,11 +24,6 @@ def moment(at: datetime | None) -> str:
 def number(value: float | None) -> str:
     """`12,345`; a dash for none."""
     return NOTHING if value is None else f"{value:,}"
-
-
-def plural(count: int, one: str, many: str | None = None) -> str:
-    """`1 item`, `2 items`."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def percent(value: float | None) -> str:

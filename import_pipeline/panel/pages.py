@@ -11,8 +11,9 @@ from import_pipeline.errors import ImportNotFound, InvalidTransition, Unavailabl
 from import_pipeline.importer.control.rescheduling import next_slot
 from import_pipeline.importer.monitoring.queries import import_details, list_imports
 from import_pipeline.panel.context import panel_of
+from import_pipeline.panel.query import Query
 from import_pipeline.panel.security import FOR_PROGRAMS, local_path
-from import_pipeline.panel.views import Query, import_page, list_page, why_not
+from import_pipeline.panel.views import import_page, list_page, why_not
 
 #: Only Dagster knows whether one does, and the panel does without Dagster.
 DAEMON = "Where Dagster's daemon runs"

@@ -1,17 +1,17 @@
 """What the templates draw, from what was looked at. Pure functions; the words are in `words`."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
 
+from import_pipeline import wording
 from import_pipeline.importer.control.rescheduling import keeps_slot
 from import_pipeline.importer.monitoring.queries import PAGE_SIZE, ImportDetails, ImportPage
-from import_pipeline.importer.monitoring.view import ImportView, left_of
+from import_pipeline.importer.monitoring.view import left_of
 from import_pipeline.panel import formatting
-from import_pipeline.ratelimit import TierUsage
+from import_pipeline.panel.charts import chart_of, duration_parts, gauge_parts, progress_parts
+from import_pipeline.panel.query import BADGES, ICONS, Query
 from import_pipeline.rules.status import (
     DUE,
     ENDED,
@@ -23,23 +23,9 @@ from import_pipeline.rules.status import (
     Trigger,
     said_of_end,
 )
-from import_pipeline.tracking.queries import SORTABLE, Filter
 
-#: The statuses in the order of the tabs, with the name of each one's icon; that of no worker is there when needed only.
-ICONS: Mapping[str, str] = {
-    ImportStatus.RUNNING: "running",
-    NO_WORKER: "overdue",
-    ImportStatus.SCHEDULED: "scheduled",
-    OVERDUE: "overdue",
-    SCHEDULE_OFF: "cancelled",
-    ImportStatus.COMPLETED: "completed",
-    ImportStatus.FAILED: "failed",
-    ImportStatus.CANCELLED: "cancelled",
-}
 #: Tabs that are shown only if there are such imports.
 RARE = (NO_WORKER, SCHEDULE_OFF)
-#: The icons of all that a badge may say: what is due is under `scheduled`.
-BADGES: Mapping[str, str] = {**ICONS, DUE: "scheduled"}
 COLUMNS: Mapping[str, str] = {
     "id": "Import",
     "status": "Status",
@@ -61,69 +47,17 @@ TRIGGERS: Mapping[Trigger, str] = {
     Trigger.UI: "Dagster",
     Trigger.RETRY: "retry",
 }
-PAGE_NUMBER, PAGES = re.compile("[1-9][0-9]{0,5}"), "a whole number from 1 to 999999"
 REFRESH, IDLE_REFRESH = 1000, 5000  #: milliseconds between two looks of the script
-MOST_BARS = 60
-LEAST_SEEN = 0.7  #: per cent of a bar
 FILTERS: Mapping[str, Callable[..., str]] = {
-    "duration": formatting.duration,
+    "duration": wording.duration,
     "relative": formatting.relative,
     "moment": formatting.moment,
     "number": formatting.number,
-    "plural": formatting.plural,
+    "plural": wording.plural,
     "percent": formatting.percent,
     "window": formatting.window,
     "ending": said_of_end,
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Query:
-    """What a list's address asks for; what is not known is left out."""
-
-    source: str | None = None
-    status: str | None = None
-    sort: str = "scheduled"
-    descending: bool = True
-    page: int = 1
-
-    @classmethod
-    def read(cls, asked: Mapping[str, str], sources: Sequence[str]) -> "Query":
-        """From an address's parameters, which anybody may have written."""
-        sort = asked.get("sort", "-scheduled")
-        column = sort.removeprefix("-")
-        page = asked.get("page", "1")
-        return cls(
-            source=asked.get("source") if asked.get("source") in sources else None,
-            status=asked.get("status") if asked.get("status") in BADGES else None,
-            sort=column if column in SORTABLE else "scheduled",
-            descending=sort.startswith("-") or column not in SORTABLE,
-            page=int(page) if PAGE_NUMBER.fullmatch(page) else 1,
-        )
-
-    @staticmethod
-    def problem(asked: Mapping[str, str], sources: Sequence[str]) -> str | None:
-        """What `read` would leave out of an address, as a sentence for programs; None: nothing."""
-        columns = [order + column for column in SORTABLE for order in ("", "-")]
-        for name, known in (("source", sources), ("status", BADGES), ("sort", columns)):
-            if name in asked and asked[name] not in known:
-                return f"{name}: expected one of {', '.join(known)}, got {asked[name][:40]!r}"
-        page = asked.get("page", "1")
-        return None if PAGE_NUMBER.fullmatch(page) else f"page: expected {PAGES}, got {page[:40]!r}"
-
-    @property
-    def filter(self) -> Filter:
-        """The part that a query to the database filters by."""
-        return Filter(source=self.source, status=self.status)
-
-    def link(self, **changed: Any) -> str:
-        """The address of the same list with something else; back to the first page unless that is what changes."""
-        values = {"source": self.source, "status": self.status, "page": 1} | changed
-        sort = values.pop("sort", f"{'-' if self.descending else ''}{self.sort}")
-        values["sort"] = None if sort == "-scheduled" else sort
-        values["page"] = None if values["page"] == 1 else values["page"]
-        kept = {name: values[name] for name in ("source", "status", "sort", "page") if values[name] is not None}
-        return f"/?{urlencode(kept)}" if kept else "/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,84 +70,6 @@ class Link:
     current: bool = False
     icon: str = ""
     order: str = ""  #: ascending, descending or empty, for a column
-
-
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """A stretch of a bar, in per cent."""
-
-    name: str
-    start: float
-    size: float
-
-
-def progress_parts(view: ImportView) -> list[Part]:
-    """A progress bar: imported, unchanged and failed, one after the other."""
-    row, total = view.row, view.row.items_count
-    counted = (
-        ("imported", row.items_imported_count),
-        ("unchanged", row.items_unchanged_count),
-        ("failed", row.items_failed_count),
-    )
-    return _stretches(counted, max(total or 0, view.done))
-
-
-def duration_parts(view: ImportView) -> list[Part]:
-    """How a duration divides into active, sleeping and away, without a process."""
-    figures = view.figures
-    counted = (
-        ("active", figures.active_seconds),
-        ("sleeping", figures.total_sleep_seconds),
-        ("away", figures.away_seconds),
-    )
-    return _stretches(counted, figures.duration_seconds)
-
-
-def gauge_parts(tier: TierUsage) -> list[Part]:
-    """A gauge: the permits that a tier has left."""
-    return _stretches((("left", left_of(tier)),), tier.amount)
-
-
-def _stretches(counted: Sequence[tuple[str, float]], whole: float) -> list[Part]:
-    parts, start = [], 0.0
-    for name, size in counted:
-        share = 100.0 * size / whole if whole else 0.0
-        # What has failed is seen however little it is.
-        shown = max(share, LEAST_SEEN) if name == "failed" and share else share
-        if share:
-            parts.append(Part(name=name, start=round(min(start, 100.0 - shown), 2), size=round(shown, 2)))
-        start += share
-    return parts
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chart:
-    """Items finished per second, as bars in a field of 100 x 100."""
-
-    bars: tuple[tuple[float, float, float, float], ...]  #: x, y, width, height
-    most: float  #: items per second of the highest bar
-    seconds: float  #: from the first bar's beginning to the last one's end
-
-
-def chart_of(finished_at: Sequence[datetime], until: datetime) -> Chart | None:
-    """The latest items as bars that end at `until`; None where there are too few for a shape, or it took no time."""
-    ages = sorted(age for at in finished_at if (age := (until - at).total_seconds()) >= 0)
-    if len(ages) < 2 or ages[-1] < 1:
-        return None
-    width = max(1.0, -(-ages[-1] // MOST_BARS))
-    number = int(ages[-1] // width) + 1
-    counts = [0] * number
-    for age in ages:
-        counts[number - 1 - int(age // width)] += 1
-    most = max(counts)
-    step = 100.0 / number
-    heights = [round(100.0 * count / most, 2) for count in counts]
-    bars = tuple(
-        (round(place * step, 2), round(100 - height, 2), round(step * 0.86, 2), height)
-        for place, height in enumerate(heights)
-        if height
-    )
-    return Chart(bars=bars, most=most / width, seconds=number * width)
 
 
 def list_page(listing: ImportPage, query: Query, sources: Sequence[str]) -> dict[str, Any]:

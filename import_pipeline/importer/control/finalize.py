@@ -16,6 +16,7 @@ from import_pipeline.tracking import events, heartbeats, imports, items, leases,
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.tables import imports as table
+from import_pipeline.wording import plural
 
 #: A failed item that no worker holds is closed by `finalize` when its last try is that long ago.
 CLOSE_AFTER = timedelta(minutes=5)
@@ -76,7 +77,13 @@ def _finalize(installation: Installation, import_id: int) -> Finalized:
         if connection.execute(counted).rowcount != 1:
             raise LeaseLost(f"import {import_id} was taken over by another process at this moment")
         if closed:
-            events.note(connection, import_id, now, "items_closed", f"{_said(closed, 'has', 'have')} failed for good.")
+            events.note(
+                connection,
+                import_id,
+                now,
+                "items_closed",
+                f"{plural(closed, 'item has', 'items have')} failed for good.",
+            )
         unfinished = items.remaining(connection, import_id).unfinished
         if row.kind is ImportKind.DISCOVERY:
             unfinished = 0  # the list was all that it wanted
@@ -88,7 +95,7 @@ def _finalize(installation: Installation, import_id: int) -> Finalized:
     row, lease, unfinished, discovered = found
     if unfinished or not discovered:
         unread = "it has not begun" if row.kind is ImportKind.SELECTION else "its list was not read to the end"
-        what = f"{_said(unfinished, 'is', 'are')} unfinished" if discovered else unread
+        what = f"{plural(unfinished, 'item is', 'items are')} unfinished" if discovered else unread
         is_listed = any(each.name == row.source for each in installation.sources)
         rest = f"`run {row.source}` goes on with it"
         if not is_listed:
@@ -98,11 +105,6 @@ def _finalize(installation: Installation, import_id: int) -> Finalized:
     model = next((each.model for each in installation.sources if each.name == row.source), None)
     complete(installation.database, row, lease, now, ACTION, model)
     return Finalized(ended=True, sentence=f"Import {import_id} is completed.")
-
-
-def _said(items_count: int, one: str, many: str) -> str:
-    """`1 item is`, `2 items are`."""
-    return f"1 item {one}" if items_count == 1 else f"{items_count:,} items {many}"
 
 
 def confirm_removed(installation: Installation, import_id: int) -> int:
@@ -131,7 +133,11 @@ def confirm_removed(installation: Installation, import_id: int) -> int:
         told = dict(row.metadata) | {"gone": gone.count, "gone_unconfirmed": 0}
         connection.execute(table.update().where(table.c.id == import_id).values(metadata=told, updated_at=now))
         events.note(
-            connection, import_id, now, "items_gone", f"{_said(gone.count, 'is', 'are')} marked as gone, as confirmed."
+            connection,
+            import_id,
+            now,
+            "items_gone",
+            f"{plural(gone.count, 'item is', 'items are')} marked as gone, as confirmed.",
         )
         return gone.count
 

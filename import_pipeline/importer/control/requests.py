@@ -27,6 +27,7 @@ from import_pipeline.tracking import events, imports, items, requests, schedulin
 from import_pipeline.tracking.database.locks import requests_lock
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.requests import Request, RequestKind
+from import_pipeline.wording import plural
 
 
 def request_import(
@@ -215,8 +216,7 @@ def retry(installation: Installation, import_id: int, *, by: str | None = None, 
             )
         new = new_import(source, Trigger.RETRY, retry_of=import_id, scheduled_at=now, by=by)
         made = imports.create(connection, new, now)
-        retried = "1 item" if left == 1 else f"{left:,} items"
-        outcome = f"Import {made.id} retries {retried} of import {import_id}."
+        outcome = f"Import {made.id} retries {plural(left, 'item')} of import {import_id}."
         sentence = f"{outcome} Asked for {said_of(by, reason)}."
         events.note(connection, made.id, now, "import_requested", sentence)
         _record(connection, row, RequestKind.RETRY, now, outcome, by=by, reason=reason, result=made.id)

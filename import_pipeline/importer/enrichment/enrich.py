@@ -30,6 +30,7 @@ from import_pipeline.tracking.claims import Claim, Done, Failure
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.items import Remaining
 from import_pipeline.tracking.user_rows import reading
+from import_pipeline.wording import plural
 
 #: Items claimed ahead. A claim costs a transaction, so fetchers are not served one by one.
 CLAIMS_PER_FETCHER = 5
@@ -297,7 +298,7 @@ def tell_failed(row: ImportRow, failed: Sequence[Failure]) -> None:
 
 def tries_failed(tries: int, for_good: int) -> str:
     """`1 try failed, for good`; `3 tries failed, 2 of them for good`."""
-    said = "1 try failed" if tries == 1 else f"{tries} tries failed"
+    said = f"{plural(tries, 'try', 'tries')} failed"
     if for_good == tries:
         return f"{said}, {'for good' if tries == 1 else 'all for good'}"
     return f"{said}, {for_good} of them for good" if for_good else said

@@ -14,6 +14,7 @@ from import_pipeline.rules.progress import Grade, grade, percent_done, requests_
 from import_pipeline.rules.status import ENDED, NO_WORKER, ImportKind, ImportStatus, shown_status
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.items import Remaining
+from import_pipeline.wording import iso
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,10 +177,10 @@ def as_json(view: ImportView, outlook: Forecast | None = None) -> dict[str, Any]
         "percent": view.percent,
         "items_per_second": view.items_per_second,
         "grade": view.grade,
-        "scheduled_at": _iso(row.scheduled_at),
-        "started_at": _iso(row.started_at),
-        "ended_at": _iso(row.ended_at),
-        "paused_until": _iso(view.paused_until),
+        "scheduled_at": iso(row.scheduled_at),
+        "started_at": iso(row.started_at),
+        "ended_at": iso(row.ended_at),
+        "paused_until": iso(view.paused_until),
         "has_no_worker": view.has_no_worker,
         "dagster_run_id": row.dagster_run_id,
         "requested_by": row.requested_by,
@@ -189,14 +190,10 @@ def as_json(view: ImportView, outlook: Forecast | None = None) -> dict[str, Any]
         told |= {
             "requests_left": outlook.requests_left,
             "retries_waiting": outlook.retries_waiting,
-            "next_attempt_at": _iso(outlook.next_attempt_at),
+            "next_attempt_at": iso(outlook.next_attempt_at),
             "eta_seconds": None if outlook.eta_seconds is None else round(outlook.eta_seconds, 1),
-            "ends_at": _iso(outlook.ends_at),
+            "ends_at": iso(outlook.ends_at),
             "waits_for": outlook.waits_for,
-            "waits_until": _iso(outlook.waits_until),
+            "waits_until": iso(outlook.waits_until),
         }
     return told
-
-
-def _iso(at: datetime | None) -> str | None:
-    return at.isoformat() if at else None

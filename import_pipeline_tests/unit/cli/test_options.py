@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-ASK = "import sys; from import_pipeline.cli import options; options.ask('Delete it?'); print('deleted')"
+ASK = "import sys; from import_pipeline.cli import options; options.confirm('Delete it?'); print('deleted')"
 #: The same as a command that may end early.
 COMMAND = f"import sys, click; sys.exit(click.command()(lambda: exec({ASK!r})).main([], standalone_mode=False) or 0)"
 
@@ -38,4 +38,4 @@ def test_only_a_yes_is_a_yes(answer: str, status: int, says: str) -> None:
 def test_where_nobody_can_be_asked_nothing_is_done() -> None:
     got, said = answered(None)
     assert got != 0
-    assert said.strip().endswith("UsageError: Delete it? Nobody can be asked here: say --yes")
+    assert said.strip().endswith("UsageError: Delete it? No terminal to answer at: confirm with --yes")

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from import_pipeline import wording
 from import_pipeline.panel import formatting
 
 
@@ -12,16 +13,16 @@ from import_pipeline.panel import formatting
     [
         (0.0, "0.0 s"),
         (4.24, "4.2 s"),
-        (9.96, "10 s"),
-        (59.4, "59 s"),
-        (59.6, "1 min"),
+        (9.96, "10.0 s"),
+        (59.94, "59.9 s"),
+        (59.96, "1 min"),
         (200, "3 min 20 s"),
         (7500, "2 h 05 min"),
         (400_000, "4 d 15 h"),
     ],
 )
 def test_a_duration(seconds, text):
-    assert formatting.duration(seconds) == text
+    assert wording.duration(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,6 @@ def test_the_other_words():
     assert formatting.moment(datetime(2030, 1, 31, 9, tzinfo=UTC)) == "2030-01-31 09:00:00 UTC"
     assert formatting.moment(None) == formatting.NOTHING
     assert [formatting.number(each) for each in (None, 0, 12345)] == [formatting.NOTHING, "0", "12,345"]
-    assert [formatting.plural(each, "item") for each in (0, 1, 2000)] == ["0 items", "1 item", "2,000 items"]
-    assert formatting.plural(2, "retry", "retries") == "2 retries"
+    assert [wording.plural(each, "item") for each in (0, 1, 2000)] == ["0 items", "1 item", "2,000 items"]
+    assert wording.plural(2, "retry", "retries") == "2 retries"
     assert [formatting.window(each) for each in (20, 60, 90, 3600, 86_400)] == ["20 s", "1 min", "90 s", "1 h", "1 d"]

@@ -6,17 +6,9 @@ import pytest
 
 from import_pipeline.importer.monitoring.queries import PAGE_SIZE, ImportDetails, ImportPage
 from import_pipeline.importer.monitoring.view import view_of
-from import_pipeline.panel.views import (
-    Part,
-    Query,
-    allowed,
-    chart_of,
-    duration_parts,
-    gauge_parts,
-    list_page,
-    progress_parts,
-    why_not,
-)
+from import_pipeline.panel.charts import Part, chart_of, duration_parts, gauge_parts, progress_parts
+from import_pipeline.panel.query import Query
+from import_pipeline.panel.views import allowed, list_page, why_not
 from import_pipeline.ratelimit import TierUsage
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline_tests.support.import_rows import NOON, an_import

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from import_pipeline.cli.output import formatting
+from import_pipeline.cli.output import json, tables
 from import_pipeline.errors import LeaseLost, UsageError
 from import_pipeline.importer.control import finalize, requests
 from import_pipeline.importer.control.shard_supervisor import ShardLaunch, supervise_shards
@@ -168,13 +168,13 @@ def test_whoever_looks_sees_which_shards_work(hand, life):
         row = imports.get(connection, hand.row.id)
         found = shards.of_import(connection, row.id)
         view = view_in(connection, life.installation, row, life.now)
-    told = formatting.details(view, [], [], found)["shards"]
+    told = json.import_details_json(view, [], [], found)["shards"]
     assert [(each["number"], each["pid"], each["dagster_run_id"], each["requests_count"]) for each in told] == [
         (2, BOB.pid, "run 2", 7),
         (3, None, None, 0),
     ]
     console = Console(file=io.StringIO(), width=200)
-    formatting.print_details(console, view, [], [], found)
+    tables.print_details(console, view, [], [], found)
     lines = console.file.getvalue().splitlines()
     [second, third] = [line.rstrip().split(maxsplit=2)[2] for line in lines if line.startswith("shard ")]
     assert second.startswith("process 2 on elsewhere, last heard of at ")

@@ -8,16 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from import_pipeline.cli.output.formatting import (
-    details,
-    listed,
-    moment,
-    print_details,
-    print_list,
-    print_plan,
-    print_summary,
-    short_moment,
-)
+from import_pipeline.cli.output.formatting import moment, print_plan, short_moment
+from import_pipeline.cli.output.json import import_details_json, import_json
+from import_pipeline.cli.output.tables import print_details, print_list, print_summary
 from import_pipeline.cli.progress_display import line
 from import_pipeline.importer.control.plan import Plan
 from import_pipeline.importer.monitoring.stalled import StalledImport
@@ -107,7 +100,7 @@ def test_what_is_due_or_overdue_or_has_no_worker_is_listed_so():
     told = printed(print_details, view, [], [], [])
     assert "worker none: process 7 on a is gone. Somebody goes on with it." in told
     assert told.startswith(f"import {left.id} of items: no worker ")
-    assert (listed(view)["status"], listed(view)["has_no_worker"]) == ("running", True)
+    assert (import_json(view)["status"], import_json(view)["has_no_worker"]) == ("running", True)
     shared = view_of(left, "", NOON, replace(nobody, since=None))
     assert " running " in printed(print_list, [shared], ["items"])
     pauses = view_of(replace(left, blocked_until=later), "", NOON, nobody)
@@ -130,12 +123,12 @@ def test_a_limited_import_is_told_from_a_full_one_and_programs_are_told_what_peo
     view = view_of(an_import(started_at=NOON, metadata={"limit": 50}), "", NOON)
     assert " items full, limit 50 " in printed(print_list, [view], ["items"])
     assert "kind full, limit 50, started by schedule" in printed(print_details, view, [], [], [])
-    told = listed(view)
+    told = import_json(view)
     assert [told[name] for name in ("kind", "limit", "trigger")] == ["full", 50, "schedule"]
     assert [told[name] for name in ("scheduled_at", "started_at", "ended_at")] == [NOON.isoformat()] * 2 + [None]
-    assert (as_json(view)["limit"], details(view, [], [], [])["limit"]) == (50, 50)
+    assert (as_json(view)["limit"], import_details_json(view, [], [], [])["limit"]) == (50, 50)
     whole = view_of(an_import(), "", NOON)
-    assert listed(whole)["limit"] is None
+    assert import_json(whole)["limit"] is None
     assert " items full scheduled " in printed(print_list, [whole], ["items"])
 
 
@@ -147,7 +140,7 @@ def test_no_next_try_is_told_of_an_import_that_is_over():
     assert f"3 1 {moment(NOON)} boom" in printed(print_details, running, [again], [], [])
     over = view_of(an_import(started_at=NOON, ended_at=NOON, status=ImportStatus.CANCELLED), "", NOON)
     assert "3 1 none boom" in printed(print_details, over, [again], [], [])
-    assert details(over, [again], [], [])["failures"][0]["next_attempt_at"] is None
+    assert import_details_json(over, [again], [], [])["failures"][0]["next_attempt_at"] is None
     assert "3 1 none boom" in printed(print_summary, over.figures, [again])
 
 

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from import_pipeline.cli.output.columns import Column, fitting, print_columns
-from import_pipeline.cli.output.formatting import LIST_COLUMNS
+from import_pipeline.cli.output.tables import LIST_COLUMNS, Column, fitting, print_columns
 
 ROW = ["1234", "items", "full", "[green]completed[/green]", "2030-06-01 12:00 UTC", "20000/20000", "0", "12"]
 ROW += ["1 h 05 min", "0", "1.003"]

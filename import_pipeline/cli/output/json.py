@@ -1,0 +1,117 @@
+"""JSON objects that the commands print for programs."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import click
+
+from import_pipeline.cli.output.tables import Event
+from import_pipeline.contracts import ImportSource
+from import_pipeline.importer.monitoring.view import ImportView
+from import_pipeline.rules.status import OVERDUE, SCHEDULE_OFF
+from import_pipeline.tracking.items import FailedItem
+from import_pipeline.tracking.shards import ShardRow
+from import_pipeline.wording import iso
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print one JSON object on a line of its own."""
+    click.echo(json.dumps(value))
+
+
+def print_message(sentence: str, as_json: bool, **values: Any) -> None:
+    """Print the sentence; with `--json` an object that has it as `message`, beside the values."""
+    if as_json:
+        print_json({"message": sentence, **values})
+    else:
+        click.echo(sentence)
+
+
+def _common(view: ImportView) -> dict[str, Any]:
+    """Return the fields that all objects of an import share: figures, kind, trigger and times."""
+    row = view.row
+    return view.figures.as_json() | {
+        "kind": row.kind.value,
+        "limit": row.metadata.get("limit"),
+        "trigger": row.trigger.value,
+        "scheduled_at": iso(row.scheduled_at),
+        "started_at": iso(row.started_at),
+        "ended_at": iso(row.ended_at),
+    }
+
+
+def import_json(view: ImportView) -> dict[str, Any]:
+    """Return an import as `list --json` prints it."""
+    return _common(view) | {
+        "overdue": view.status == OVERDUE,
+        "schedule_is_off": view.status == SCHEDULE_OFF,
+        "has_no_worker": view.has_no_worker,
+    }
+
+
+def import_details_json(
+    view: ImportView,
+    failed: Sequence[FailedItem],
+    happened: Sequence[Event],
+    places: Sequence[ShardRow],
+) -> dict[str, Any]:
+    """Return an import as `show --json` prints it."""
+    row = view.row
+    return _common(view) | {
+        "heartbeat_at": iso(row.heartbeat_at),
+        "has_no_worker": view.has_no_worker,
+        "blocked_until": iso(row.blocked_until),
+        "dagster_run_id": row.dagster_run_id,
+        "resumes": row.resumes,
+        "shards": [
+            {
+                "number": place.number,
+                "host": place.host,
+                "pid": place.pid,
+                "dagster_run_id": place.dagster_run_id,
+                "heartbeat_at": iso(place.heartbeat_at),
+                "ended_at": iso(place.ended_at),
+                "requests_count": place.requests_count,
+            }
+            for place in places
+        ],
+        "failures": [
+            asdict(item)
+            | {
+                "last_failed_at": iso(item.last_failed_at),
+                "next_attempt_at": None if view.has_ended else iso(item.next_attempt_at),
+            }
+            for item in failed
+        ],
+        "events": [{"at": iso(at), "action": action, "message": message} for at, action, message in happened],
+    }
+
+
+def schedule_json(
+    source: ImportSource, coming: Sequence[datetime], views: Sequence[ImportView], off_since: datetime | None
+) -> dict[str, Any]:
+    """Return slots and open imports as `schedule --json` prints them; no next slots while the schedule is off."""
+    return {
+        "source": source.name,
+        "slots": source.slots,
+        "time_zone": source.time_zone,
+        "schedule_is_off": off_since is not None,
+        "off_since": iso(off_since),
+        "next_slots": [] if off_since else [slot.isoformat() for slot in coming],
+        "imports": [
+            {
+                "import_id": view.row.id,
+                "status": view.row.status.value,
+                "overdue": view.status == OVERDUE,
+                "schedule_is_off": view.status == SCHEDULE_OFF,
+                "has_no_worker": view.has_no_worker,
+                "trigger": view.row.trigger.value,
+                "scheduled_at": iso(view.row.scheduled_at),
+                "slot_at": iso(view.row.slot_at),
+            }
+            for view in views
+        ],
+    }

@@ -1,0 +1,279 @@
+"""Tables on a terminal: the columns of least worth go first if it is narrow."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from import_pipeline.cli.output.formatting import (
+    distance,
+    escape,
+    items,
+    kind,
+    moment,
+    open_console,
+    say,
+    short_moment,
+    standing,
+    status,
+    time_used,
+)
+from import_pipeline.contracts import ImportSource
+from import_pipeline.importer.monitoring.view import ImportView
+from import_pipeline.importer.summary import ImportSummary
+from import_pipeline.rules.status import ENDED
+from import_pipeline.tracking.items import FailedItem
+from import_pipeline.tracking.shards import ShardRow
+from import_pipeline.wording import duration, plural
+
+Event = tuple[datetime, str, str]  #: time, action, message
+GAP = 2  #: spaces between two columns
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column: its heading, and how long it stays on a narrow terminal. What is worth most goes last."""
+
+    name: str
+    worth: int
+    is_number: bool = False
+
+
+def fitting(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[int]:
+    """The places of the columns that fit the width, in their order; the one of most worth is always among them.
+
+    Cells may hold Rich's markup.
+    """
+    widths = [
+        max([len(column.name), *(Text.from_markup(row[place]).cell_len for row in rows)])
+        for place, column in enumerate(columns)
+    ]
+    kept = sorted(range(len(columns)), key=lambda place: columns[place].worth, reverse=True)
+    while len(kept) > 1 and sum(widths[place] + GAP for place in kept) - GAP > width:
+        kept.pop()
+    return sorted(kept)
+
+
+def print_columns(console: Console, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    """Print the rows with as many columns as fit."""
+    places = fitting(columns, rows, console.width)
+    table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
+    for place in places:
+        table.add_column(columns[place].name, justify="right" if columns[place].is_number else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(row[place] for place in places))
+    console.print(table)
+
+
+#: The columns of `list`. The id is worth most, since all other commands take it.
+LIST_COLUMNS = (
+    Column(name="id", worth=10, is_number=True),
+    Column(name="source", worth=8),
+    Column(name="kind", worth=2),
+    Column(name="status", worth=9),
+    Column(name="started or due", worth=5),
+    Column(name="done", worth=7, is_number=True),
+    Column(name="unchanged", worth=1, is_number=True),
+    Column(name="failed", worth=6, is_number=True),
+    Column(name="time", worth=4, is_number=True),
+    Column(name="429s", worth=3, is_number=True),
+    Column(name="x least", worth=0, is_number=True),
+)
+
+
+def _facts() -> Table:
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    return table
+
+
+def print_summary(console: Console, summary: ImportSummary, failed: Sequence[FailedItem]) -> None:
+    """What an import came to. Why it failed, where it did, is the command's last sentence."""
+    table = _facts()
+    _add_figures(table, summary, summary.status)
+    console.print(table)
+    over = summary.status in ENDED
+    print_failed(console, failed, summary.items_failed_count, shown=10, import_id=summary.import_id, is_over=over)
+
+
+def _add_figures(table: Table, summary: ImportSummary, standing: str) -> None:
+    table.add_row("import", f"{summary.import_id} of {summary.source}: {status(standing)}")
+    table.add_row("items", items(summary))
+    table.add_row("time", time_used(summary))
+    if summary.ideal_ratio is not None:
+        least = duration(summary.ideal_seconds)
+        table.add_row("", f"{summary.ideal_ratio:.3f} x the least that the limits allow, {least}")
+    table.add_row(
+        "requests",
+        f"{summary.requests_count}, {summary.rate_limit_hits_count} x 429, "
+        f"{plural(summary.rate_limit_sleeps_count, 'wait')} for permits",
+    )
+    if summary.items_gone_count:
+        table.add_row(
+            "gone", f"{plural(summary.items_gone_count, 'item')} no longer in the list, marked; the rows stay"
+        )
+    if summary.items_gone_unconfirmed_count:
+        confirm = f"import-pipeline finalize {summary.import_id} --mark-gone"
+        missing = f"{plural(summary.items_gone_unconfirmed_count, 'item')} no longer in the list: too many to be marked"
+        table.add_row("[red]gone?[/red]", f"{missing} as gone by themselves. If that is right: {confirm}")
+    if summary.incomplete_reason:
+        table.add_row("[red]incomplete[/red]", escape(summary.incomplete_reason))
+
+
+def print_failed(
+    console: Console,
+    failed: Sequence[FailedItem],
+    in_all: int,
+    *,
+    shown: int,
+    is_over: bool,
+    import_id: int | None = None,
+) -> None:
+    """The failed items with their reasons; an item that waits for its next try is no failed one yet.
+
+    Of an import that `is_over` nobody makes the tries that were planned.
+    """
+    if not failed:
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("failed item", "tries", "next try"):
+        table.add_column(name, overflow="fold")
+    table.add_column("reason", overflow="fold", ratio=1)
+    for item in failed[:shown]:
+        again = moment(item.next_attempt_at) if item.next_attempt_at and not is_over else "none"
+        table.add_row(escape(item.external_id), str(item.failure_count), again, escape(item.reason))
+    console.print()
+    console.print(table)
+    if (more := max(in_all, len(failed)) - len(failed[:shown])) > 0:
+        hint = f": import-pipeline show {import_id}" if import_id is not None else ""
+        say(console, f"and {more} more{hint}")
+
+
+def print_list(console: Console, views: Sequence[ImportView], sources: Sequence[str]) -> None:
+    """Imports as a table; a narrow terminal gets fewer columns instead of broken ones."""
+    if not views:
+        say(console, f"No imports. Start one with: import-pipeline run {next(iter(sources), 'SOURCE')}")
+        return
+    print_columns(console, LIST_COLUMNS, [_cells(view) for view in views])
+
+
+def _cells(view: ImportView) -> list[str]:
+    row = view.row
+    figures = _figures(view.figures)
+    return [
+        str(row.id),
+        escape(row.source),
+        kind(view),
+        standing(view),
+        short_moment(row.started_at or row.scheduled_at),
+        *(figures if row.started_at else ["-"] * len(figures)),
+    ]
+
+
+def _figures(summary: ImportSummary) -> list[str]:
+    """Of an import that has begun; one that has not has none."""
+    total = "?" if summary.items_count is None else summary.items_count
+    ratio = "-" if summary.ideal_ratio is None else f"{summary.ideal_ratio:.3f}"
+    return [
+        f"{summary.items_done}/{total}",
+        str(summary.items_unchanged_count),
+        str(summary.items_failed_count),
+        duration(summary.duration_seconds),
+        str(summary.rate_limit_hits_count),
+        ratio,
+    ]
+
+
+def print_details(
+    console: Console,
+    view: ImportView,
+    failed: Sequence[FailedItem],
+    happened: Sequence[Event],
+    places: Sequence[ShardRow],
+) -> None:
+    """One import, whole."""
+    row, summary = view.row, view.figures
+    table = _facts()
+    _add_figures(table, summary, view.standing)
+    if summary.failure_reason:
+        table.add_row("[red]reason[/red]", escape(summary.failure_reason))
+    table.add_row("kind", f"{kind(view)}, started by {row.trigger.value}")
+    table.add_row("started", moment(row.started_at))
+    table.add_row("ended", moment(row.ended_at))
+    if row.blocked_until:
+        table.add_row("paused until", moment(row.blocked_until))
+    if view.is_running:
+        table.add_row("worker", _worker(view))
+    table.add_row("Dagster run", row.dagster_run_id or "-")
+    for place in places:
+        table.add_row(f"shard {place.number}", _shard(place, is_running=view.is_running))
+    console.print(table)
+    print_failed(console, failed, summary.items_failed_count, shown=len(failed), is_over=view.has_ended)
+    console.print()
+    for at, _, message in happened:
+        say(console, f"{moment(at)}  {escape(message)}")
+
+
+def _worker(view: ImportView) -> str:
+    row, vacancy = view.row, view.vacancy
+    if vacancy is not None:
+        return escape(f"none: {vacancy.gone}. {vacancy.sequel}.")
+    return f"process {row.pid} on {escape(row.host or '-')}, last heard of at {moment(row.heartbeat_at)}"
+
+
+def _shard(place: ShardRow, *, is_running: bool) -> str:
+    where = "asked for" if is_running and place.ended_at is None else "has ended"
+    if is_running and place.pid is not None:
+        where = f"process {place.pid} on {escape(place.host or '-')}, last heard of at {moment(place.heartbeat_at)}"
+    return f"{where}, {plural(place.requests_count, 'request')}, Dagster run {place.dagster_run_id or '-'}"
+
+
+SCHEDULE_COLUMNS = (
+    Column(name="id", worth=4, is_number=True),
+    Column(name="status", worth=3),
+    Column(name="started by", worth=0),
+    Column(name="scheduled for", worth=2),
+    Column(name="slot", worth=1),
+)
+
+
+def print_schedule(
+    source: ImportSource,
+    coming: Sequence[datetime],
+    views: Sequence[ImportView],
+    off_since: datetime | None,
+    now: datetime,
+) -> None:
+    """For people."""
+    console = open_console()
+    say(console, f"{source.name} is due at {source.timetable}.")
+    if off_since is not None:
+        say(
+            console,
+            f"The schedule is off, as seen since {moment(off_since)}: no slot starts an import. Switch it on in "
+            "Dagster's UI (Automation). Requests are carried out.",
+        )
+    else:
+        say(console, f"The next slots: {', '.join(f'{moment(slot)} ({distance(slot - now)})' for slot in coming)}.")
+    if not views and off_since is None:
+        say(
+            console,
+            "No import is scheduled yet: the sensor does that while `import-pipeline up` or `dagster dev` runs.",
+        )
+    if not views:
+        return
+    rows = [
+        [
+            str(view.row.id),
+            standing(view),
+            view.row.trigger.value,
+            moment(view.row.scheduled_at),
+            moment(view.row.slot_at),
+        ]
+        for view in views
+    ]
+    print_columns(console, SCHEDULE_COLUMNS, rows)

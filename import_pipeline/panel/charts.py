@@ -1,0 +1,89 @@
+"""Bars, gauges and the chart of a page, as shapes that the templates draw."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from import_pipeline.importer.monitoring.view import ImportView, left_of
+from import_pipeline.ratelimit import TierUsage
+
+MOST_BARS = 60
+LEAST_SEEN = 0.7  #: per cent of a bar
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A stretch of a bar, in per cent."""
+
+    name: str
+    start: float
+    size: float
+
+
+def progress_parts(view: ImportView) -> list[Part]:
+    """A progress bar: imported, unchanged and failed, one after the other."""
+    row, total = view.row, view.row.items_count
+    counted = (
+        ("imported", row.items_imported_count),
+        ("unchanged", row.items_unchanged_count),
+        ("failed", row.items_failed_count),
+    )
+    return _stretches(counted, max(total or 0, view.done))
+
+
+def duration_parts(view: ImportView) -> list[Part]:
+    """How a duration divides into active, sleeping and away, without a process."""
+    figures = view.figures
+    counted = (
+        ("active", figures.active_seconds),
+        ("sleeping", figures.total_sleep_seconds),
+        ("away", figures.away_seconds),
+    )
+    return _stretches(counted, figures.duration_seconds)
+
+
+def gauge_parts(tier: TierUsage) -> list[Part]:
+    """A gauge: the permits that a tier has left."""
+    return _stretches((("left", left_of(tier)),), tier.amount)
+
+
+def _stretches(counted: Sequence[tuple[str, float]], whole: float) -> list[Part]:
+    parts, start = [], 0.0
+    for name, size in counted:
+        share = 100.0 * size / whole if whole else 0.0
+        # What has failed is seen however little it is.
+        shown = max(share, LEAST_SEEN) if name == "failed" and share else share
+        if share:
+            parts.append(Part(name=name, start=round(min(start, 100.0 - shown), 2), size=round(shown, 2)))
+        start += share
+    return parts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """Items finished per second, as bars in a field of 100 x 100."""
+
+    bars: tuple[tuple[float, float, float, float], ...]  #: x, y, width, height
+    most: float  #: items per second of the highest bar
+    seconds: float  #: from the first bar's beginning to the last one's end
+
+
+def chart_of(finished_at: Sequence[datetime], until: datetime) -> Chart | None:
+    """The latest items as bars that end at `until`; None where there are too few for a shape, or it took no time."""
+    ages = sorted(age for at in finished_at if (age := (until - at).total_seconds()) >= 0)
+    if len(ages) < 2 or ages[-1] < 1:
+        return None
+    width = max(1.0, -(-ages[-1] // MOST_BARS))
+    number = int(ages[-1] // width) + 1
+    counts = [0] * number
+    for age in ages:
+        counts[number - 1 - int(age // width)] += 1
+    most = max(counts)
+    step = 100.0 / number
+    heights = [round(100.0 * count / most, 2) for count in counts]
+    bars = tuple(
+        (round(place * step, 2), round(100 - height, 2), round(step * 0.86, 2), height)
+        for place, height in enumerate(heights)
+        if height
+    )
+    return Chart(bars=bars, most=most / width, seconds=number * width)
