@@ -19,7 +19,7 @@ sys.path[0] = str(Path(__file__).parents[1])
 
 from import_pipeline.tracking.tables import import_item_statuses, imports
 from import_pipeline_tests.support.import_rows import NOON
-from import_pipeline_tests.support.panel_client import Visit, add_import, open_panel
+from import_pipeline_tests.support.panel_client import PanelClient, add_import, open_panel
 
 LOOKS = 15
 FEW = 100
@@ -46,7 +46,7 @@ async def measured(many_imports: int, many_items: int) -> dict[str, float]:
             return found
 
 
-async def _median(panel: Visit, path: str, headers: dict[str, str]) -> float:
+async def _median(panel: PanelClient, path: str, headers: dict[str, str]) -> float:
     times = []
     for _ in range(LOOKS):
         begin = time.process_time()

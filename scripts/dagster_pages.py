@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page
 from stage import FAULTS, LIMITS
 
 from import_pipeline_tests.acceptance.command_line import eventually
-from import_pipeline_tests.acceptance.dagster_dev import Dev
+from import_pipeline_tests.acceptance.dagster_dev import DagsterDev
 
 CHECKOUT = Path(__file__).parents[1]
 LOCATION = "/locations/import_pipeline.definitions"
@@ -21,11 +21,13 @@ RUNS = "{ runsOrError { ... on Runs { results { runId jobName } } } }"
 
 
 @contextmanager
-def a_dagster() -> Iterator[Dev]:
+def a_dagster() -> Iterator[DagsterDev]:
     """A `dagster dev` in which some imports have ended and one runs."""
     faults = [part for fault in FAULTS for part in ("--fault", fault)]
     with tempfile.TemporaryDirectory() as folder:
-        dev = Dev(CHECKOUT, Path(folder), ITEMS_LIMITS=LIMITS, ITEMS_SLOTS="0,3,6,9,12,15,18,21", ITEMS_BACKOFF="2")
+        dev = DagsterDev(
+            CHECKOUT, Path(folder), ITEMS_LIMITS=LIMITS, ITEMS_SLOTS="0,3,6,9,12,15,18,21", ITEMS_BACKOFF="2"
+        )
         try:
             dev.start()
             with dev.serving("--items", "400", "--limits", LIMITS, "--delay-after", "0", *faults):

@@ -21,7 +21,7 @@ import httpx
 from sqlalchemy import Engine, NullPool, create_engine, text
 
 from import_pipeline_tests.support import http
-from import_pipeline_tests.support.forked_cli import Loaded
+from import_pipeline_tests.support.forked_cli import ForkedCommand
 
 #: Longer than anything here may take on a busy machine.
 PATIENCE_SECONDS = 60.0
@@ -33,7 +33,7 @@ OURS = "import_pipeline.cli"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ended:
+class CommandResult:
     """What a command said, and how it ended."""
 
     status: int
@@ -54,10 +54,10 @@ class Ended:
         return lines[0].removeprefix("import-pipeline: ")
 
 
-class Started:
+class RunningCommand:
     """A command that still runs, in a process group of its own."""
 
-    def __init__(self, process: subprocess.Popen[str] | Loaded) -> None:
+    def __init__(self, process: subprocess.Popen[str] | ForkedCommand) -> None:
         self.process = process
         self._is_over = False
 
@@ -70,11 +70,11 @@ class Started:
         """Send a signal to its whole group, as a terminal does."""
         os.killpg(self.process.pid, number)
 
-    def end(self) -> Ended:
+    def end(self) -> CommandResult:
         """Wait for it, and see what it said."""
         out, err = self.process.communicate(timeout=PATIENCE_SECONDS)
         self._is_over = True
-        return Ended(status=self.process.returncode, out=out, err=err)
+        return CommandResult(status=self.process.returncode, out=out, err=err)
 
     def kill(self) -> None:
         """End it and its group if need be, and close what it wrote to, whatever a failed test has left behind."""
@@ -94,9 +94,9 @@ class CommandLine:
         self.folder = folder
         self.environment: dict[str, str] = {}
         self.program = program
-        self._started: list[Started] = []
+        self._started: list[RunningCommand] = []
 
-    def run(self, *arguments: str, status: int | None = 0, **environment: str) -> Ended:
+    def run(self, *arguments: str, status: int | None = 0, **environment: str) -> CommandResult:
         """Give the command and wait for its end; it must end with that status, None allows any."""
         ended = self.start(*arguments, **environment).end()
         # No command of ours shows a traceback; Dagster's commands do, of errors that are told on purpose too.
@@ -104,11 +104,13 @@ class CommandLine:
         assert status in {None, ended.status}, ended
         return ended
 
-    def start(self, *arguments: str, **environment: str) -> Started:
+    def start(self, *arguments: str, **environment: str) -> RunningCommand:
         """Give the command and go on."""
         environment = {**os.environ, **self.environment, **environment}
         if not self.program:
-            self._started.append(Started(Loaded(OURS, arguments, folder=self.folder, environment=environment)))
+            self._started.append(
+                RunningCommand(ForkedCommand(OURS, arguments, folder=self.folder, environment=environment))
+            )
             return self._started[-1]
         process = subprocess.Popen(
             [*self.program, *arguments],
@@ -120,14 +122,14 @@ class CommandLine:
             text=True,
             start_new_session=True,
         )
-        self._started.append(Started(process))
+        self._started.append(RunningCommand(process))
         return self._started[-1]
 
     def run_on_terminal(self, *arguments: str, columns: int = 100) -> str:
         """Give the command at a terminal; returns everything that was drawn there."""
         ours, theirs = pty.openpty()
         environment = {**os.environ, **self.environment, "TERM": "xterm", "COLUMNS": str(columns)}
-        process = Loaded(OURS, arguments, folder=self.folder, environment=environment, terminal=theirs)
+        process = ForkedCommand(OURS, arguments, folder=self.folder, environment=environment, terminal=theirs)
         os.close(theirs)
         drawn = b""
         with suppress(OSError), open(ours, "rb", buffering=0) as terminal:  # Linux ends it with an error

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from import_pipeline_tests.acceptance.command_line import DAGSTER, SCRIPT, CommandLine, far_slot
-from import_pipeline_tests.support.forked_cli import load
+from import_pipeline_tests.support.forked_cli import start_forkserver
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -17,7 +17,7 @@ def as_installed() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         patch.delenv("COLUMNS", raising=False)
-        load()  # now: it shall not look like a process of the first test, whose state folder it would be told
+        start_forkserver()  # now: else it would look like a process of the first test
         yield
 
 

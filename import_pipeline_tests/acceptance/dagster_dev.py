@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from import_pipeline_tests.acceptance.command_line import (
     DAGSTER,
     CommandLine,
-    Started,
+    RunningCommand,
     eventually,
     far_slot,
     free_port,
@@ -28,7 +28,7 @@ from import_pipeline_tests.support.forked_cli import serve
 SLOWLY = ("--limits", "none", "--delay-after", "150")
 
 
-class Dev:
+class DagsterDev:
     """`dagster dev` in a checkout, the command line beside it, and the address at which tests serve their API."""
 
     def __init__(self, checkout, folder, **settings):
@@ -64,7 +64,7 @@ class Dev:
                 start_new_session=True,
                 text=True,
             )
-        self.process = Started(process)
+        self.process = RunningCommand(process)
         self.ui.wait(seconds=240)
 
     def stop(self):

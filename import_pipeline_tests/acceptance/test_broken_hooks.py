@@ -2,7 +2,7 @@
 
 import pytest
 
-from import_pipeline_tests.acceptance.dagster_dev import Dev
+from import_pipeline_tests.acceptance.dagster_dev import DagsterDev
 
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(300)]
 
@@ -12,7 +12,7 @@ def dev(checkout, tmp_path_factory):
     """One that knows only sources with broken hooks."""
     names = ("BROKEN_LIST", "BROKEN_ITEM", "BROKEN_REQUEST")
     sources = {"IMPORT_PIPELINE_SOURCES": "import_pipeline_tests.support.broken_sources:SOURCES"}
-    living = Dev(checkout, tmp_path_factory.mktemp("dev"), **sources)
+    living = DagsterDev(checkout, tmp_path_factory.mktemp("dev"), **sources)
     shared = living.command.environment
     for name in names:
         shared |= {f"{name}_{each}": shared[f"ITEMS_{each}"] for each in ("BASE_URL", "LIMITS", "LEASE", "SLOTS")}

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from import_pipeline_tests.acceptance.command_line import BIN, eventually, stats
-from import_pipeline_tests.acceptance.dagster_dev import Dev
+from import_pipeline_tests.acceptance.dagster_dev import DagsterDev
 
 pytestmark = [pytest.mark.timeout(500), pytest.mark.nightly]
 LAUNCHER = """
@@ -22,7 +22,7 @@ run_launcher:
 """
 
 
-class Celery(Dev):
+class Celery(DagsterDev):
     """`dagster dev` that hands every run to one of two Celery workers."""
 
     def __init__(self, checkout, folder, broker):

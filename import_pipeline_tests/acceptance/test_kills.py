@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from import_pipeline_tests.acceptance.command_line import eventually, rows, stats, tracking
-from import_pipeline_tests.acceptance.dagster_dev import Dev, moment
+from import_pipeline_tests.acceptance.dagster_dev import DagsterDev, moment
 from import_pipeline_tests.support import http
 from import_pipeline_tests.support.forked_cli import serve
 
@@ -59,7 +59,7 @@ def tables(home):
 @pytest.fixture
 def dev(checkout, tmp_path):
     """One that a test may kill."""
-    living = Dev(checkout, tmp_path)
+    living = DagsterDev(checkout, tmp_path)
     yield living
     living.end()
 

@@ -7,7 +7,7 @@ import statistics
 import pytest
 
 from import_pipeline_tests.acceptance.command_line import eventually, far_slot, stats
-from import_pipeline_tests.acceptance.dagster_dev import Dev, hours_ago, moment
+from import_pipeline_tests.acceptance.dagster_dev import DagsterDev, hours_ago, moment
 
 pytestmark = pytest.mark.timeout(300)  # the first test's time includes the start of dagster dev
 #: Slots that have passed, the earliest first, beside the one that is far ahead.
@@ -19,7 +19,7 @@ REQUEST, CANCEL = "write_down_request_for_items", "cancel_running_import_of_item
 def dev(checkout, tmp_path_factory):
     """One for all tests of this module."""
     slots = ",".join([far_slot(), *(slot for slot, _ in OVERDUE)])
-    living = Dev(checkout, tmp_path_factory.mktemp("dev"), ITEMS_SLOTS=slots)
+    living = DagsterDev(checkout, tmp_path_factory.mktemp("dev"), ITEMS_SLOTS=slots)
     try:
         living.start()
         yield living

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from import_pipeline_tests.acceptance.command_line import eventually, stats
-from import_pipeline_tests.acceptance.dagster_dev import Dev
+from import_pipeline_tests.acceptance.dagster_dev import DagsterDev
 
 pytestmark = [pytest.mark.timeout(400), pytest.mark.nightly]
 SLOWLY = ("--delay-after", "400")
@@ -15,7 +15,7 @@ SLOWLY = ("--delay-after", "400")
 @pytest.fixture(scope="module")
 def dev(checkout, tmp_path_factory):
     """One for all tests of this module; an import is shared by three runs."""
-    living = Dev(checkout, tmp_path_factory.mktemp("dev"), ITEMS_SHARDS="3", ITEMS_LEASE="10")
+    living = DagsterDev(checkout, tmp_path_factory.mktemp("dev"), ITEMS_SHARDS="3", ITEMS_LEASE="10")
     try:
         living.start()
         yield living

@@ -41,7 +41,7 @@ OTHER_STEPS = {
 
 
 @dataclass
-class Points:
+class CrashPoints:
     """Counts what an import passes; at the `at`-th point of those that `counts` it calls `strike`, once.
 
     `strike` gets the point's name, and the database's connection where it has one.
@@ -90,7 +90,7 @@ def _status_set(text: str, parameters: Any) -> str:
     return str(parameters["status"] if isinstance(parameters, dict) else parameters[0])
 
 
-def watch(engine: Engine, points: Points) -> None:
+def watch(engine: Engine, points: CrashPoints) -> None:
     """Make the engine's statements and transactions pass the points."""
 
     def execute(_: Any, statement: str, parameters: Any, context: Any) -> None:
@@ -120,7 +120,7 @@ class WatchedTransport(httpx.AsyncBaseTransport):
     """The connections, with a point before and after each request."""
 
     inner: httpx.AsyncBaseTransport
-    points: Points
+    points: CrashPoints
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send it on."""
@@ -139,7 +139,7 @@ class WatchedPermits:
     """The store of permits, with a point before and after each step."""
 
     inner: PermitStore
-    points: Points
+    points: CrashPoints
 
     @property
     def blocks(self) -> bool:
@@ -159,7 +159,7 @@ class WatchedPermits:
 
 
 def import_past(
-    points: Points,
+    points: CrashPoints,
     configured: Settings,
     worker: Worker | None = None,
     on_begin: Callable[[Connection], None] | None = None,

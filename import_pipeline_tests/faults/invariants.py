@@ -14,7 +14,7 @@ from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.tables import import_item_statuses, imports
 from import_pipeline_tests.support import http
 from import_pipeline_tests.support.imports import rows, settings, tracking
-from import_pipeline_tests.support.lifecycle import empty, tracking_database
+from import_pipeline_tests.support.lifecycle import delete_all_rows, tracking_database
 from source_api.items import seeded
 from source_api.options import Options
 
@@ -23,7 +23,7 @@ ITEMS, IN_FLIGHT = 6, 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
+class InvariantReport:
     """What the promise came to. All but the last two are to be zero."""
 
     lost: int  #: items of the API whose details are not in our table as the API tells them now
@@ -35,7 +35,7 @@ class Kept:
     repeated: int  #: detail requests beyond one per item
 
 
-def kept(configured, url, *, items) -> Kept:
+def check_invariants(configured, url, *, items) -> InvariantReport:
     """Compare the demo API's items with ours, and look at what it saw."""
     seen = http.get(f"{url}/_stats").json()
     stored = rows(configured)  # fails where an external_id is there twice
@@ -47,7 +47,7 @@ def kept(configured, url, *, items) -> Kept:
     done = Counter(row["import_id"] for row in of_completed if row["status"] == ItemStatus.COMPLETED)
     counted = {key: row["items_imported_count"] + row["items_unchanged_count"] for key, row in completed.items()}
     repeated = seen["repeated_details"].values()
-    return Kept(
+    return InvariantReport(
         lost=sum(not _is_stored(stored, item) for item in islice(seeded(Options().seed), items)),
         duplicates=len(found) - len({(row["import_id"], row["external_id"]) for row in found}) + len(stored) - items,
         unfinished=len(of_completed) - done.total(),
@@ -65,19 +65,19 @@ def _is_stored(stored, item) -> bool:
     return (row.get("name"), row.get("description"), row.get("price")) == (name, description, Decimal(price))
 
 
-def assert_kept(configured, url, *, items, most_repeated=0, most_hits=0) -> Kept:
+def assert_invariants(configured, url, *, items, most_repeated=0, most_hits=0) -> InvariantReport:
     """The promise; what may be repeated is what was in flight."""
-    found = kept(configured, url, items=items)
+    found = check_invariants(configured, url, items=items)
     assert (found.lost, found.duplicates, found.unfinished, found.miscounted, found.running) == (0, 0, 0, 0, 0), found
     assert found.hits <= most_hits, found
     assert found.repeated <= most_repeated, found
     return found
 
 
-def start_over(configured, url) -> None:
+def forget_everything(configured, url) -> None:
     """Forget every import and every permit, on both sides."""
     with closing(Database(configured.database_url)) as database:
-        empty(database)
+        delete_all_rows(database)
     http.post(f"{url}/_reset")
     for path in configured.limits_path.parent.glob(f"{configured.limits_path.name}*"):
         path.unlink()
@@ -91,8 +91,8 @@ def small_import(home, url, database_url, **variables):
     return settings(home, url, DATABASE_URL=database_url, ITEMS_PER_PAGE="3", **few, **variables)
 
 
-def assert_the_next_run_completes(configured, url, *, most_repeated=IN_FLIGHT) -> Kept:
+def assert_the_next_run_completes(configured, url, *, most_repeated=IN_FLIGHT) -> InvariantReport:
     """A small import that something has ended goes on to its end, and the promise is kept."""
     summary = run_import("items", settings=configured)
     assert (summary.status, summary.items_count, summary.items_failed_count) == ("completed", ITEMS, 0)
-    return assert_kept(configured, url, items=ITEMS, most_repeated=most_repeated)
+    return assert_invariants(configured, url, items=ITEMS, most_repeated=most_repeated)

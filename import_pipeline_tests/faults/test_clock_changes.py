@@ -16,7 +16,7 @@ from import_pipeline.importer.source_loader import configure
 from import_pipeline.ratelimit.http.aiohttp_transport import open_connections
 from import_pipeline.rules.status import Trigger
 from import_pipeline.sources.items import ItemsSource
-from import_pipeline_tests.faults.invariants import assert_kept
+from import_pipeline_tests.faults.invariants import assert_invariants
 from import_pipeline_tests.support.imports import counts, demo_api, settings
 
 ITEMS = 40
@@ -74,4 +74,4 @@ def test_an_import_goes_on_when_the_clock_is_set(home, jump, record_property):
             )
             summary = execute_import(run, row.id)
         assert counts(summary) == ("completed", ITEMS, ITEMS, 0, 0)
-        record_property("kept", str(assert_kept(configured, url, items=ITEMS, most_repeated=2 + 1 + 3 + 1 + 3)))
+        record_property("kept", str(assert_invariants(configured, url, items=ITEMS, most_repeated=2 + 1 + 3 + 1 + 3)))

@@ -10,13 +10,13 @@ from itertools import count
 
 import pytest
 
-from import_pipeline_tests.faults.crash_points import Points, import_past
+from import_pipeline_tests.faults.crash_points import CrashPoints, import_past
 from import_pipeline_tests.faults.invariants import (
     IN_FLIGHT,
     ITEMS,
     assert_the_next_run_completes,
+    forget_everything,
     small_import,
-    start_over,
 )
 from import_pipeline_tests.support import http
 from import_pipeline_tests.support.imports import demo_api, latest
@@ -84,20 +84,20 @@ def _import_and_die(configured, at, point, tell):
         tell.send(met)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    import_past(Points(at=at, strike=die, counts=lambda met: met == point), configured)
+    import_past(CrashPoints(at=at, strike=die, counts=lambda met: met == point), configured)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("point", BY_DAY)
 def test_a_kill_at_a_named_point_loses_and_doubles_nothing(configured, api, point):
-    start_over(configured, api)
+    forget_everything(configured, api)
     assert killed_at(configured, 1, point) == point
     assert_the_next_run_completes(configured, api)
 
 
 @pytest.mark.parametrize("at", [1, 3])
 def test_what_a_killed_process_has_sent_is_counted_with_what_it_stored(configured, api, at):
-    start_over(configured, api)
+    forget_everything(configured, api)
     assert killed_at(configured, at, "written committed") == "written committed"
     row = latest(configured)
     brought = row.items_imported_count + row.checkpoint["page"]
@@ -112,7 +112,7 @@ def test_a_kill_at_any_point_loses_and_doubles_nothing(configured, api, record_p
     repeated = {}
     for point in (*NAMED, *UNNAMED):
         for at in count(1):
-            start_over(configured, api)
+            forget_everything(configured, api)
             if killed_at(configured, at, point) is None:
                 break
             repeated[point, at] = assert_the_next_run_completes(configured, api).repeated

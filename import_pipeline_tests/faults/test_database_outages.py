@@ -14,10 +14,10 @@ from import_pipeline import run_import
 from import_pipeline.errors import DatabaseUnavailable
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline_tests.acceptance.command_line import some_details, stats
-from import_pipeline_tests.faults.crash_points import Points, import_past
-from import_pipeline_tests.faults.invariants import assert_kept, start_over
+from import_pipeline_tests.faults.crash_points import CrashPoints, import_past
+from import_pipeline_tests.faults.invariants import assert_invariants, forget_everything
 from import_pipeline_tests.support.database_servers import PostgresServer
-from import_pipeline_tests.support.imports import demo_api, ending_of, importing, latest, settings
+from import_pipeline_tests.support.imports import demo_api, ending_of, import_process, latest, settings
 from import_pipeline_tests.support.lifecycle import tracking_database
 
 ITEMS, IN_FLIGHT = 60, 4
@@ -46,14 +46,14 @@ def prepared(home, api, database_url):
     with tracking_database(database_url):
         pass
     configured = settings(home, api, DATABASE_URL=database_url, **WISHES)
-    start_over(configured, api)
+    forget_everything(configured, api)
     return configured
 
 
 def assert_the_next_run_completes(configured, api):
     summary = run_import("items", settings=configured)
     assert (summary.status, summary.items_count, summary.items_failed_count) == ("completed", ITEMS, 0)
-    return assert_kept(configured, api, items=ITEMS, most_repeated=IN_FLIGHT)
+    return assert_invariants(configured, api, items=ITEMS, most_repeated=IN_FLIGHT)
 
 
 @pytest.fixture
@@ -67,14 +67,14 @@ def own_postgres():
 @pytest.mark.parametrize("away_seconds", [0, 10])
 def test_a_postgres_that_is_killed_and_restarted_in_the_middle(home, api, own_postgres, away_seconds):
     configured = prepared(home, api, own_postgres.create_database())
-    with importing(configured) as process:
+    with import_process(configured) as process:
         some_details(api, 10)
         own_postgres.kill()
         time.sleep(away_seconds)
         own_postgres.start()
         assert ending_of(process) is None
     assert latest(configured).status == "completed"
-    assert_kept(configured, api, items=ITEMS, most_repeated=IN_FLIGHT)
+    assert_invariants(configured, api, items=ITEMS, most_repeated=IN_FLIGHT)
 
 
 def replica(url):
@@ -97,7 +97,7 @@ def primary(url):
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 def test_a_postgres_that_becomes_read_only_in_the_middle(configured, api):
-    with importing(configured) as process:
+    with import_process(configured) as process:
         some_details(api, 10)
         replica(configured.database_url)
         ending = ending_of(process)
@@ -132,7 +132,7 @@ def locked(database):
 @pytest.mark.nightly
 @pytest.mark.parametrize("lock_seconds", [1, 20])
 def test_a_database_that_is_locked_for_a_while_is_waited_for(configured, api, lock_seconds, record_property):
-    with importing(configured) as process, closing(Database(configured.database_url)) as database:
+    with import_process(configured) as process, closing(Database(configured.database_url)) as database:
         some_details(api, 10)
         with locked(database):
             time.sleep(0.3)
@@ -140,7 +140,7 @@ def test_a_database_that_is_locked_for_a_while_is_waited_for(configured, api, lo
             time.sleep(lock_seconds)
             assert stats(api)["requests"] - before <= 1, "what cannot be stored is not asked for"
         assert ending_of(process) is None
-    record_property("kept", str(assert_kept(configured, api, items=ITEMS)))
+    record_property("kept", str(assert_invariants(configured, api, items=ITEMS)))
 
 
 @pytest.mark.nightly
@@ -149,7 +149,7 @@ def test_a_database_that_is_locked_for_a_while_is_waited_for(configured, api, lo
 def test_a_disk_that_is_full_after_any_number_of_pages(configured, api, dead_worker, record_property):
     full = 0
     for spare in count():
-        start_over(configured, api)
+        forget_everything(configured, api)
         ending = with_pages(configured, dead_worker, pages_in_use(configured) + spare)
         if ending == "completed":
             break
@@ -202,7 +202,7 @@ def test_a_disk_that_is_really_full_under_postgres(home, small_disk, details):
     items = 600
     with demo_api(items=items, delay_after_ms=10) as api:
         configured = prepared(home, api, small_disk.create_database())
-        with importing(configured) as process:
+        with import_process(configured) as process:
             some_details(api, details)
             small_disk.fill()
             ending = ending_of(process)
@@ -211,7 +211,7 @@ def test_a_disk_that_is_really_full_under_postgres(home, small_disk, details):
         assert "No space left on device" in ending
         small_disk.make_room()
         assert run_import("items", settings=configured).status == "completed"
-        assert_kept(configured, api, items=items, most_repeated=IN_FLIGHT)
+        assert_invariants(configured, api, items=items, most_repeated=IN_FLIGHT)
 
 
 def pages_in_use(configured):
@@ -229,6 +229,6 @@ def with_pages(configured, worker, most):
         connection.execute(text(f"PRAGMA max_page_count = {most}"))
 
     try:
-        return import_past(Points(), configured, worker, on_begin=limit).status
+        return import_past(CrashPoints(), configured, worker, on_begin=limit).status
     except DatabaseUnavailable as error:
         return str(error)

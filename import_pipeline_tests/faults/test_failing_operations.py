@@ -9,13 +9,13 @@ from sqlalchemy.exc import OperationalError
 
 from import_pipeline.errors import DatabaseUnavailable
 from import_pipeline.ratelimit.protocol import StoreError
-from import_pipeline_tests.faults.crash_points import Points, import_past
+from import_pipeline_tests.faults.crash_points import CrashPoints, import_past
 from import_pipeline_tests.faults.invariants import (
     IN_FLIGHT,
     ITEMS,
     assert_the_next_run_completes,
+    forget_everything,
     small_import,
-    start_over,
 )
 from import_pipeline_tests.support.imports import demo_api
 
@@ -101,8 +101,8 @@ def how_it_ends(configured, dead_worker, points):
 def ending_with(configured, api, dead_worker, fault, at):
     """Import with the fault at its `at`-th place, then once more; how the first ended, None where it met no fault."""
     counts, strike = FAULTS[fault]
-    points = Points(at=at, strike=strike, counts=counts)
-    start_over(configured, api)
+    points = CrashPoints(at=at, strike=strike, counts=counts)
+    forget_everything(configured, api)
     ending = how_it_ends(configured, dead_worker, points)
     if points.struck is None:
         assert ending == "completed"

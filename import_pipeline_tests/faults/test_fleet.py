@@ -16,7 +16,7 @@ import pytest
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline_tests.integration.importer.execution.test_interruptions import wait_for
 from import_pipeline_tests.support import http
-from import_pipeline_tests.support.imports import demo_api, importing, latest, rows, settings, sharing
+from import_pipeline_tests.support.imports import demo_api, import_process, latest, rows, settings, shard_processes
 from import_pipeline_tests.support.network_link import NetworkLink
 
 ITEMS, RATE, LEASE, WORKERS, CONCURRENCY = 200, 25, 3, 4, 5
@@ -43,7 +43,7 @@ class Fleet:
         database = at_port(self._database, self._database_links[number].port)
         limits = at_port(self._limits, self._limits_links[number].port)
         configured = self._settings(database, limits)
-        opened = importing(configured) if number == 0 else sharing(configured, number + 1)
+        opened = import_process(configured) if number == 0 else shard_processes(configured, number + 1)
         entered = self._stack.enter_context(opened)
         self._workers[number] = entered if number == 0 else entered[0]
 

@@ -8,11 +8,20 @@ import sys
 import pytest
 
 from import_pipeline import run_import
-from import_pipeline_tests.support.hostile_server import bomb, drip, drip_head, endless, good, hostile, reset, short
+from import_pipeline_tests.support.hostile_server import (
+    compression_bomb,
+    endless_body,
+    honest_body,
+    hostile_server,
+    reset_in_body,
+    short_body,
+    slow_body,
+    slow_head,
+)
 from import_pipeline_tests.support.imports import environment_of, latest, reasons, rows, settings
 
 PACKED = "Content-Encoding: gzip"
-BOMB = bomb(200)
+BOMB = compression_bomb(200)
 DETAIL = b'{"id": 1, "name": "n", "price": "1.00"}'
 CAP = " If that is right for this API, raise ITEMS_MAX_BODY or ItemsSource.max_depth"
 NO_ANSWER = "no answer within 1.5 s"
@@ -20,8 +29,8 @@ NO_ANSWER = "no answer within 1.5 s"
 ROOM = 64 * 1024 * 1024
 
 TRICKS = {
-    "honest": (good, None),
-    "endless": (endless, "the body is longer than 1,048,576 bytes." + CAP),
+    "honest": (honest_body, None),
+    "endless": (endless_body, "the body is longer than 1,048,576 bytes." + CAP),
     "huge": (lambda line: line.body(b'"' + b"x" * 1_048_576), "the body is longer than 1,048,576 bytes." + CAP),
     "bomb": (
         lambda line: line.body(BOMB, PACKED),
@@ -36,10 +45,10 @@ TRICKS = {
         lambda line: line.body(gzip.compress(b"[" * 100_000 + b"]" * 100_000), PACKED),
         "the body's JSON nests more than 100 levels deep." + CAP,
     ),
-    "drip": (drip, NO_ANSWER),
-    "drip-head": (drip_head, NO_ANSWER),
-    "short": (short, "payload is not completed"),
-    "reset": (reset, "reset by peer"),
+    "drip": (slow_body, NO_ANSWER),
+    "drip-head": (slow_head, NO_ANSWER),
+    "short": (short_body, "payload is not completed"),
+    "reset": (reset_in_body, "reset by peer"),
     "cut": (lambda line: line.body(gzip.compress(DETAIL * 50)[:-30], PACKED), "the packed body breaks off"),
     "no-gzip": (lambda line: line.body(DETAIL, PACKED), "incorrect header check"),
     "no-http": (lambda line: line.say(b"garbage\r\n\r\n"), "the answer cannot be read"),
@@ -75,7 +84,10 @@ def outcome(tmp_path_factory):
         "ITEMS_CEILING": "4",
         "ITEMS_CONCURRENCY": "4",
     }
-    with hostile({"honest": good}) as url, hostile({name: trick for name, (trick, _) in TRICKS.items()}) as bad_url:
+    with (
+        hostile_server({"honest": honest_body}) as url,
+        hostile_server({name: trick for name, (trick, _) in TRICKS.items()}) as bad_url,
+    ):
         environment = {**os.environ, **environment_of(home, url, **options)}
         command = [sys.executable, "-c", PROGRAM, url, bad_url]
         said = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
@@ -105,12 +117,12 @@ def test_what_the_answers_could_have_become_is_never_held(outcome):
 @pytest.mark.parametrize(
     ("page", "reason"),
     [
-        (endless, "list page 1: the body is longer than 1,048,576 bytes." + CAP),
+        (endless_body, "list page 1: the body is longer than 1,048,576 bytes." + CAP),
         (lambda line: line.body(BOMB, PACKED), "list page 1: the body unpacks to more than 1,048,576 bytes." + CAP),
         (lambda line: line.body(b"[" * 100_000), "list page 1: the body's JSON nests more than 100 levels deep." + CAP),
     ],
 )
 def test_a_hostile_list_ends_the_import_with_the_reason(home, page, reason):
-    with hostile({}, page=page) as url:
+    with hostile_server({}, page=page) as url:
         summary = run_import("items", settings=settings(home, url, ITEMS_MAX_BODY="1048576", ITEMS_BACKOFF="0.01"))
     assert (summary.status, summary.failure_reason) == ("failed", reason)

@@ -20,8 +20,8 @@ from import_pipeline.rules.status import Trigger
 from import_pipeline.settings import load_settings
 from import_pipeline.testing import CannedTransport, MemoryPermits
 from import_pipeline.tracking.tables import import_item_statuses as statuses
-from import_pipeline_tests.support.dying_process import Died
-from import_pipeline_tests.support.list_strategies import SIZE, SOURCES, ListedSource, Server, plans
+from import_pipeline_tests.support.dying_process import ProcessDied
+from import_pipeline_tests.support.list_strategies import SIZE, SOURCES, ListedSource, ListServer, list_plans
 
 #: Lists a test: hundreds in all by day, thousands at night.
 MANY = settings(
@@ -44,11 +44,11 @@ class Importer:
             asked += 1
             if left and asked >= left[0]:
                 left.pop(0)
-                raise Died
+                raise ProcessDied
             return server(request)
 
         while True:
-            with suppress(Died):
+            with suppress(ProcessDied):
                 summary = self._process(source, CannedTransport(answer))
                 return summary, self._met(summary.import_id)
             source = source_after_death or source
@@ -81,9 +81,9 @@ def imports_into(tmp_path_factory):
 
 
 @MANY
-@given(plans())
+@given(list_plans())
 def test_a_list_ends_with_all_its_items_or_says_what_is_missing(imports_into, plan):
-    server = Server(plan)
+    server = ListServer(plan)
     summary, met = imports_into.run(SOURCES[plan.style](), server, plan.deaths)
     event(
         f"{plan.style}, {'sound' if plan.is_sound else 'odd'}, {'incomplete' if summary.incomplete_reason else 'whole'}"

@@ -8,8 +8,8 @@ from urllib.parse import quote
 import pytest
 
 from import_pipeline_tests.acceptance.command_line import CommandLine
-from import_pipeline_tests.support.hostile_server import drip, hostile, reset
-from import_pipeline_tests.support.imports import placeless
+from import_pipeline_tests.support.hostile_server import hostile_server, reset_in_body, slow_body
+from import_pipeline_tests.support.imports import without_place
 from import_pipeline_tests.support.panel_client import open_panel
 from import_pipeline_tests.support.planted_secrets import SECRETS
 
@@ -40,8 +40,8 @@ ITEMS = {
     "moved": partial(answer, status=302, head=LOCATION),
     "picky": lambda line: line.body(BODY, "Connection: close"),
     "broken": broken,
-    "reset": reset,
-    "slow": drip,
+    "reset": reset_in_body,
+    "slow": slow_body,
     "unaskable": broken,
     "unreadable": broken,
 }
@@ -107,7 +107,7 @@ async def look_everywhere(command, said, folder, monkeypatch):
 
 @pytest.mark.anyio
 async def test_no_failure_of_an_item_tells_a_secret(command, tmp_path, monkeypatch):
-    with hostile(ITEMS) as url:
+    with hostile_server(ITEMS) as url:
         command.environment["PLANTED_BASE_URL"] = url
         said = command.run("run", "planted", status=3)
         assert await look_everywhere(command, said, tmp_path, monkeypatch) == {}
@@ -123,8 +123,10 @@ async def test_no_failure_of_an_item_tells_a_secret(command, tmp_path, monkeypat
         "slow",
         "unaskable",
     }
-    assert placeless(failures["picky"]) == (
-        "Telltale.populate raises ValueError: picky: not with {'session_token': '***', 'echo': [" + ECHOED + "]}, nor "
+    assert without_place(failures["picky"]) == (
+        "SecretRevealingItem.populate raises ValueError: picky: not with {'session_token': '***', 'echo': ["
+        + ECHOED
+        + "]}, nor "
         "*** *** *** *** *** ***"
     )
     logged = (tmp_path / "all.log").read_text()
@@ -140,7 +142,7 @@ ECHOED = ", ".join(["'***'"] * len(SECRETS))
     [pytest.param(name, marks=[] if name == "crash" else pytest.mark.nightly) for name in ENDINGS],
 )
 async def test_no_import_of_one_item_tells_a_secret(command, tmp_path, monkeypatch, ending):
-    with hostile({ending: ENDINGS[ending]}) as url:
+    with hostile_server({ending: ENDINGS[ending]}) as url:
         command.environment["PLANTED_BASE_URL"] = url
         said = command.run("run", "planted", status=3)
         assert await look_everywhere(command, said, tmp_path, monkeypatch) == {}
@@ -148,9 +150,9 @@ async def test_no_import_of_one_item_tells_a_secret(command, tmp_path, monkeypat
 
 @pytest.mark.anyio
 @pytest.mark.nightly
-@pytest.mark.parametrize("page", [unkind_list, broken, ENDINGS["no-401"], reset])
+@pytest.mark.parametrize("page", [unkind_list, broken, ENDINGS["no-401"], reset_in_body])
 async def test_no_list_that_fails_tells_a_secret(command, tmp_path, monkeypatch, page):
-    with hostile({}, page=page) as url:
+    with hostile_server({}, page=page) as url:
         command.environment["PLANTED_BASE_URL"] = url
         said = command.run("run", "planted", status=4)
         assert await look_everywhere(command, said, tmp_path, monkeypatch) == {}

@@ -17,7 +17,7 @@ from import_pipeline import run_import
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.testing import CannedTransport
 from import_pipeline.tracking.tables import import_item_statuses
-from import_pipeline_tests.faults.invariants import Kept, kept
+from import_pipeline_tests.faults.invariants import InvariantReport, check_invariants
 from import_pipeline_tests.support.imports import counts, demo_api, import_through, served, settings, tracking
 from source_api.app import create_app
 from source_api.options import Options
@@ -183,7 +183,7 @@ def test_somebody_else_with_our_key_takes_our_places(home, tells, record_propert
         with somebody_else(url, 8) as got:
             configured = settings(home, url, ITEMS_LIMITS="20/1 second", **concurrency)
             summary = run_import("items", settings=configured)
-        found: Kept = kept(configured, url, items=100)
+        found: InvariantReport = check_invariants(configured, url, items=100)
     record_property("ours", summary.rate_limit_hits_count)
     record_property("theirs", got.count(429))
     record_property("seconds", summary.duration_seconds)

@@ -15,8 +15,8 @@ from import_pipeline_tests.support.imports import (
     demo_api,
     import_through,
     latest,
-    placeless_reasons,
     reasons,
+    reasons_without_place,
     rows,
     settings,
 )
@@ -62,7 +62,7 @@ def test_fields_that_vanish_or_change_their_type_fail_alone_and_what_we_have_is_
     before = rows(configured)
     shop.drifts = True
     assert take() == ("completed", 9, 2, 0, 7)
-    assert placeless_reasons(configured) == {number: reason for number, (_, reason) in DRIFTS.items() if reason}
+    assert reasons_without_place(configured) == {number: reason for number, (_, reason) in DRIFTS.items() if reason}
     after = rows(configured)
     assert [number for number in DRIFTS if after[number] != before[number]] == ["9"]
     shop.drifts = False

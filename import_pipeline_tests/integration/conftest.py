@@ -2,7 +2,7 @@
 
 import pytest
 
-from import_pipeline_tests.support.lifecycle import Life, empty, tracking_database
+from import_pipeline_tests.support.lifecycle import SimulatedInstallation, delete_all_rows, tracking_database
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
@@ -19,5 +19,5 @@ def shared_database(request, tmp_path_factory):
 @pytest.fixture
 def life(shared_database):
     """Ten in the morning of a day on which nothing has happened yet."""
-    empty(shared_database)
-    return Life(shared_database)
+    delete_all_rows(shared_database)
+    return SimulatedInstallation(shared_database)

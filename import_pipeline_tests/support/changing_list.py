@@ -7,7 +7,7 @@ from import_pipeline_tests.support.imports import import_through, settings
 URL = "https://api.test"
 
 
-class Shelf:
+class ChangingList:
     """A list of ids that changes while it is read: `between[n]` is called once, before its n-th request is answered."""
 
     def __init__(self, ids, *, size=3, between=None, tells_total=True):
@@ -34,7 +34,7 @@ def detail(item_id):
     return {"id": item_id, "name": "n", "price": "1.00"}
 
 
-def take(transport, home, source=None, **variables):
+def import_list(transport, home, source=None, **variables):
     """The summary of an import from that list, and the settings by which to look at the outcome."""
     configured = settings(home, URL, **variables)
     if not isinstance(transport, CannedTransport):

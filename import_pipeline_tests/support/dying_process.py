@@ -6,11 +6,11 @@ from import_pipeline.testing import CannedTransport
 from import_pipeline_tests.support.imports import import_through
 
 
-class Died(BaseException):
+class ProcessDied(BaseException):
     """The process is gone; what it had stored is all that is left."""
 
 
-def take_dying(answer, source, configured, deaths):
+def import_through_deaths(answer, source, configured, deaths):
     """Import, and resume after each death: in place of the list answers of those numbers, counted from 1.
 
     `answer` is a function of a request. Returns the summary and the number of processes.
@@ -23,10 +23,10 @@ def take_dying(answer, source, configured, deaths):
             asked += 1
             if left and asked >= left[0]:
                 left.pop(0)
-                raise Died
+                raise ProcessDied
         return answer(request)
 
     while True:
         processes += 1
-        with contextlib.suppress(Died):
+        with contextlib.suppress(ProcessDied):
             return import_through(CannedTransport(answer_or_die), source, configured), processes

@@ -27,7 +27,7 @@ ADDRESS = re.compile(r"http://\S+")
 FAREWELL_SECONDS = 20
 
 
-def load() -> multiprocessing.context.ForkServerContext:
+def start_forkserver() -> multiprocessing.context.ForkServerContext:
     """Start the process that loads everything, with the environment of now, where it does not run yet."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
@@ -35,7 +35,7 @@ def load() -> multiprocessing.context.ForkServerContext:
     return context
 
 
-class Loaded:
+class ForkedCommand:
     """`main()` of a module as a command, in a session of its own. It has the part of Popen's interface that tests use.
 
     Output goes to files, which nobody needs to read lest they fill up; or all three streams to a terminal.
@@ -50,7 +50,7 @@ class Loaded:
         environment: Mapping[str, str] | None = None,
         terminal: int | None = None,
     ) -> None:
-        context = load()
+        context = start_forkserver()
         self._said = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115 - until it has ended
         self.args = [module, *arguments]
         with open(os.devnull, "rb") as nothing:
@@ -130,7 +130,7 @@ class _Fork(multiprocessing.context.ForkServerProcess):
 @contextmanager
 def serve(*options: str) -> Iterator[str]:
     """`python -m source_api` with these options on a free port; yields its address."""
-    server = Loaded("source_api.__main__", ["--port", "0", *options])
+    server = ForkedCommand("source_api.__main__", ["--port", "0", *options])
     try:
         deadline = time.monotonic() + FAREWELL_SECONDS
         while (found := ADDRESS.search(server.said(1))) is None:

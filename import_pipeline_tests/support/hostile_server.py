@@ -18,7 +18,7 @@ RESET = pack("ii", 1, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class ClientConnection:
     """The open connection that a trick plays with."""
 
     connection: socket.socket
@@ -39,45 +39,45 @@ class Line:
         self.say(HEAD + more + b"Content-Length: %d\r\n\r\n" % len(body) + body)
 
 
-Trick = Callable[[Line], None]
+Trick = Callable[[ClientConnection], None]
 
 
-def bomb(megabytes: int) -> bytes:
+def compression_bomb(megabytes: int) -> bytes:
     """That many megabytes of a JSON string, packed a thousand times smaller."""
     packer, part = zlib.compressobj(wbits=31), b"x" * 1024 * 1024
     return b"".join([packer.compress(b'"'), *(packer.compress(part) for _ in range(megabytes)), packer.flush()])
 
 
-def endless(line: Line) -> None:
+def endless_body(line: ClientConnection) -> None:
     """JSON that never ends, as fast as it is taken."""
     line.say(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
     chunk = b"10000\r\n" + b'"x": "y", ' * 6553 + b"      \r\n"
     line.say(b"1\r\n{\r\n", *(chunk for _ in range(32_768)))  # 2 GB
 
 
-def drip(line: Line) -> None:
+def slow_body(line: ClientConnection) -> None:
     """A byte now and then, for ever."""
     line.say(HEAD + b"Content-Length: 1000\r\n\r\n", *[b" "] * 1000, pause=0.05)
 
 
-def drip_head(line: Line) -> None:
+def slow_head(line: ClientConnection) -> None:
     """Not even the head comes to its end."""
     line.say(*[b"HTTP/1.1 200 OK\r\n"], *[b"X"] * 1000, pause=0.05)
 
 
-def short(line: Line) -> None:
+def short_body(line: ClientConnection) -> None:
     """Fewer bytes than Content-Length promises."""
     line.say(HEAD + b'Content-Length: 1000\r\n\r\n{"id": 1}')
 
 
-def reset(line: Line) -> None:
+def reset_in_body(line: ClientConnection) -> None:
     """Half a body, then the connection is reset."""
     line.say(HEAD + b'Content-Length: 1000\r\n\r\n{"id": ')
     line.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
 
 @contextmanager
-def hostile(tricks: dict[str, Trick], page: Trick | None = None) -> Iterator[str]:
+def hostile_server(tricks: dict[str, Trick], page: Trick | None = None) -> Iterator[str]:
     """Serve a list of items, whose ids are the tricks' names; asked for an item's details, it plays its trick.
 
     `page` is the trick that it plays when asked for the list.
@@ -119,15 +119,15 @@ def _answer(connection: socket.socket, tricks: dict[str, Trick], closing: thread
                 return
             asked += part
         path, _, query = asked.split(b" ")[1].decode().partition("?")
-        line = Line(connection=connection, closing=closing, asked=asked)
+        line = ClientConnection(connection=connection, closing=closing, asked=asked)
         tricks[PAGE if path == "/api/items" and query else path.rpartition("/")[2]](line)
 
 
-def _page(names: list[str], line: Line) -> None:
+def _page(names: list[str], line: ClientConnection) -> None:
     page = {"data": [{"id": name} for name in names], "current_page": 1, "last_page": 1, "total": len(names)}
     line.body(json.dumps(page).encode(), "Connection: close")
 
 
-def good(line: Line) -> None:
+def honest_body(line: ClientConnection) -> None:
     """What an honest server would have answered."""
     line.body(b'{"id": 1, "name": "n", "price": "1.00"}', "Connection: close")

@@ -87,11 +87,11 @@ def environment_of(home, url, **environment):
 
 
 @contextmanager
-def importing(configured, source="items"):
+def import_process(configured, source="items"):
     """`run_import` in a process of its own, which is gone when the block ends."""
     context = multiprocessing.get_context("forkserver")  # a fork of a process with threads may hang
     context.set_forkserver_preload([*PRELOAD, __name__])
-    process = Apart(context, configured, source)
+    process = ImportProcess(context, configured, source)
     process.start()
     try:
         yield process
@@ -101,11 +101,11 @@ def importing(configured, source="items"):
 
 
 @contextmanager
-def sharing(configured, *numbers, source="items"):
+def shard_processes(configured, *numbers, source="items"):
     """Processes that work as those shards of the running import; they are gone when the block ends."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([*PRELOAD, __name__])
-    processes = [Apart(context, configured, source, number) for number in numbers]
+    processes = [ImportProcess(context, configured, source, number) for number in numbers]
     for process in processes:
         process.start()
     try:
@@ -116,7 +116,7 @@ def sharing(configured, *numbers, source="items"):
             process.join(60)
 
 
-class Apart(multiprocessing.context.ForkServerProcess):
+class ImportProcess(multiprocessing.context.ForkServerProcess):
     """A process that imports, or works as a shard of that number, and at last tells how that ended."""
 
     def __init__(self, context, configured, source, shard=None):
@@ -199,14 +199,14 @@ def rows(settings, model=ImportedItem):
         return by_id
 
 
-def placeless(reason):
+def without_place(reason):
     """A reason without the file and line of the hook that it came from, which other tests look at."""
     return re.sub(r" \([^()]*\.py, line \d+\)", "", reason)
 
 
-def placeless_reasons(settings):
+def reasons_without_place(settings):
     """external_id -> why it failed, of the newest import, without files and lines."""
-    return {external_id: placeless(reason) for external_id, reason in reasons(settings).items()}
+    return {external_id: without_place(reason) for external_id, reason in reasons(settings).items()}
 
 
 def log(url):

@@ -46,7 +46,7 @@ class Library:
             Route("/v1/api/items", self.item_list),
             Route("/v1/api/items/{number:int}", self.item),
         ]
-        self.app = Starlette(routes=routes, middleware=[Middleware(Gate, library=self)])
+        self.app = Starlette(routes=routes, middleware=[Middleware(AccessMiddleware, library=self)])
 
     def verdict(self, headers):
         """An error answer, or None."""
@@ -88,7 +88,7 @@ class Library:
         return JSONResponse({"id": request.path_params["number"], "name": "n", "price": "1.00"})
 
 
-class Gate:
+class AccessMiddleware:
     """Token and throttle, before everything else."""
 
     def __init__(self, app, library):

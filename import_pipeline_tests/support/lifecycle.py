@@ -43,7 +43,7 @@ def items_source(**settings):
     return ItemsSource().configured(SourceSettings(**settings))
 
 
-class Life:
+class SimulatedInstallation:
     """An installation whose time is the test's own."""
 
     def __init__(self, database, now=TEN, source=None):
@@ -77,7 +77,9 @@ class Life:
         return self.all()[-1].id
 
     def begin(self, import_id, worker=ADA, run_id=None):
-        return Hand(self, start_or_take_over(self.database, self.source, import_id, worker, self.clock, run_id), worker)
+        return SimulatedWorker(
+            self, start_or_take_over(self.database, self.source, import_id, worker, self.clock, run_id), worker
+        )
 
     def launch(self, worker=ADA, run_id=None):
         """Tick, and begin what is to be launched."""
@@ -119,7 +121,7 @@ class Life:
             return {ItemStatus(status): count for status, count in connection.execute(counted)}
 
 
-class Hand:
+class SimulatedWorker:
     """A worker's work on one import, step by step."""
 
     def __init__(self, life, row, worker):
@@ -184,7 +186,7 @@ def tracking_database(url) -> Iterator[Database]:
         database.close()
 
 
-def empty(database):
+def delete_all_rows(database):
     """Forget everything: making the tables anew takes longer than a test."""
     with database.write() as connection:
         for table in (*reversed(tracking_metadata.sorted_tables), ImportedItem.__table__):

@@ -48,7 +48,7 @@ class VirtualTime:
         return self.now / SECOND
 
 
-class Switched(MemoryPermits):
+class SwitchableStore(MemoryPermits):
     """A store that answers only while it is on."""
 
     is_on = True
@@ -89,7 +89,7 @@ def sqlite_store(path: Path, time: VirtualTime, boot: Callable[[], str] = lambda
     return SQLitePermits(f"permits+sqlite://{path}", micros=time.micros, boot=boot)
 
 
-class Story:
+class LimiterClient:
     """One process that asks for permits and settles them at moments in seconds."""
 
     def __init__(self, tiers: tuple[tuple[int, int], ...] = ()) -> None:
@@ -220,7 +220,7 @@ steps = steps_with(TIERS, TIERS, LONG_TIERS, LONG_TIERS, ())
 
 
 @dataclass
-class Player:
+class StepPlayer:
     """Turns steps into asks. All stores get the same asks, and have to grant the same."""
 
     time: VirtualTime
@@ -274,7 +274,7 @@ class Player:
         return ask, results
 
 
-class Reference:
+class ReferenceModel:
     """The rules at their plainest: it may start when every window before it holds at most n less its cost.
 
     Long tiers are counted to the moment in here, and not in hundredths.

@@ -99,7 +99,7 @@ SOURCES = {"numbered": ListedSource, "cursor": ByCursor, "post": ByPost, "link":
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class ListPlan:
     """One list: its pages (None: without a body), and what is wrong with it."""
 
     style: str
@@ -143,7 +143,7 @@ class Plan:
         return longest
 
 
-class Server:
+class ListServer:
     """Serves a plan."""
 
     def __init__(self, plan):
@@ -195,7 +195,7 @@ FORMS = ['; rel="next"', "; rel=next", '; rel="next last"', '; Rel="NEXT"', '; t
 
 
 @st.composite
-def plans(draw):
+def list_plans(draw):
     """A plan; most have little wrong with them, some much."""
     style = draw(st.sampled_from(list(SOURCES)))
     sizes = draw(st.lists(st.integers(0, SIZE), min_size=1, max_size=9))
@@ -225,7 +225,7 @@ def plans(draw):
         totals[4] = count
     if style == "httpx":  # and beside an overlooked link, a total that is met decides
         totals[4] = count
-    return Plan(
+    return ListPlan(
         style=style,
         pages=pages,
         total=draw(st.sampled_from(totals)),

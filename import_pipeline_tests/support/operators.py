@@ -22,7 +22,7 @@ from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.requests import RequestKind
 from import_pipeline.tracking.tables import import_requests, source_items
 from import_pipeline.tracking.workers import Worker
-from import_pipeline_tests.support.lifecycle import ADA, FAILED, Life, at, items_source
+from import_pipeline_tests.support.lifecycle import ADA, FAILED, SimulatedInstallation, at, items_source
 
 #: Columns of an import that tell what became of it.
 COLUMNS = (
@@ -179,7 +179,7 @@ COMMANDS = (request, reschedule, run, start_scheduled, cancel, retry, delete, fi
 ATOMIC = {request, reschedule, cancel, retry, delete, mark_gone}
 
 
-class Halting(Database):
+class InterruptingDatabase(Database):
     """A database whose transactions let another operator act before they begin, or before they are committed."""
 
     def __init__(self, url):
@@ -201,7 +201,7 @@ class Halting(Database):
                 self._pass("within")
 
 
-class Desk(Life):
+class Operator(SimulatedInstallation):
     """An operator's view of a source of its own."""
 
     def __init__(self, database, home, name, clock=None):
@@ -255,7 +255,7 @@ class Desk(Life):
         return re.sub(r"items_\d+", "items", text_of), sorted(asked.items()), gone
 
 
-def meet(desks, pool, state, first, second, halt_at=None):
+def run_interleaved(desks, pool, state, first, second, halt_at=None):
     """Let the second operator act where the first one halts for the `halt_at`th time; after it, if it does not.
 
     Returns what was there before, their answers, a desk to look from, and the number of places on the first one's way.

@@ -22,7 +22,7 @@ HOST = "127.0.0.1:3001"
 
 
 @dataclass
-class Recorder:
+class TemplateRecorder:
     """An ASGI layer that keeps what Starlette tells of each drawn template (its `http.response.debug` extension)."""
 
     app: ASGIApp
@@ -45,12 +45,12 @@ class Recorder:
 
 
 @dataclass
-class Visit:
+class PanelClient:
     """A visitor's browser, as far as requests go."""
 
     installation: Installation
     client: httpx.AsyncClient
-    drawn: Recorder
+    drawn: TemplateRecorder
 
     async def get(self, path: str, **headers: str) -> httpx.Response:
         """A page."""
@@ -66,15 +66,15 @@ class Visit:
 
 
 @asynccontextmanager
-async def open_panel(home: Any, clock: FakeClock | None = None, **environment: str) -> AsyncIterator[Visit]:
+async def open_panel(home: Any, clock: FakeClock | None = None, **environment: str) -> AsyncIterator[PanelClient]:
     """A panel over an empty state folder, at NOON."""
     settings = load_settings({"IMPORT_PIPELINE_HOME": str(home), **environment}, home.parent)
     with open_installation(settings, clock=clock or FakeClock(NOON)) as installation:
         panel = create_panel(installation)
-        recorder = Recorder(panel)
+        recorder = TemplateRecorder(panel)
         transport = httpx.ASGITransport(app=recorder)
         async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}") as client:
-            yield Visit(installation, client, recorder)
+            yield PanelClient(installation, client, recorder)
         panel.state.panel.gauges.close()
 
 

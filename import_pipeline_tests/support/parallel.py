@@ -24,7 +24,7 @@ PRELOAD = [
 meeting: list[Any] = []
 
 
-def together(count: int, action: Callable[..., Any], *arguments: Any) -> list[Any]:
+def run_in_parallel(count: int, action: Callable[..., Any], *arguments: Any) -> list[Any]:
     """What each of `count` processes got from `action(*arguments)`; an error of one of them is raised here.
 
     They wait for each other before they begin. The action is a function at the top of a module.

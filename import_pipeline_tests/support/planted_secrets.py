@@ -27,7 +27,7 @@ class Base(DeclarativeBase):
     """The tables of this module."""
 
 
-class Telltale(ImportableMixin, Base):
+class SecretRevealingItem(ImportableMixin, Base):
     """Refuses everything, and says aloud what it was given."""
 
     __tablename__ = "telltales"
@@ -57,7 +57,7 @@ class PlantedSource(ImportSource):
     """Secrets in the address, in headers, in parameters."""
 
     name = "planted"
-    model = Telltale
+    model = SecretRevealingItem
     keep_payloads = True
 
     def connector(self, settings: SourceSettings) -> Connector:
@@ -82,11 +82,11 @@ class PlantedSource(ImportSource):
         """One page is all."""
         return False
 
-    def stub(self, item: Mapping[str, Any]) -> Telltale:
+    def stub(self, item: Mapping[str, Any]) -> SecretRevealingItem:
         """An id."""
         if item["id"] == "unreadable":
             raise ValueError(f"cannot read {item} with {os.environ['PLANTED_TOKEN']}")
-        return Telltale(external_id=item["id"])
+        return SecretRevealingItem(external_id=item["id"])
 
 
 def _query() -> str:

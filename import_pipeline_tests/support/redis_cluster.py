@@ -10,7 +10,7 @@ from import_pipeline_tests.support.child_server import free_port
 from import_pipeline_tests.support.database_servers import RedisServer
 
 SLOTS = ((0, 8191), (8192, 16383))
-LONGEST = 60.0
+START_SECONDS = 60.0
 
 
 def cluster_url(*nodes: RedisServer) -> str:
@@ -26,16 +26,16 @@ def cluster() -> Iterator[list[RedisServer]]:
         options = {"cluster_enabled": "yes", "cluster_node_timeout": "2000"}
         nodes = [stack.enter_context(RedisServer(cluster_port=str(port), **options)) for port in ports]
         for node, slots in zip(nodes, SLOTS, strict=True):
-            tell(node, "CLUSTER", "ADDSLOTSRANGE", *slots)
-        tell(nodes[0], "CLUSTER", "MEET", "127.0.0.1", nodes[1].port, ports[1])
-        deadline = time.monotonic() + LONGEST
+            send_command(node, "CLUSTER", "ADDSLOTSRANGE", *slots)
+        send_command(nodes[0], "CLUSTER", "MEET", "127.0.0.1", nodes[1].port, ports[1])
+        deadline = time.monotonic() + START_SECONDS
         while not all(is_complete(node) for node in nodes):
             assert time.monotonic() < deadline
             time.sleep(0.05)
         yield nodes
 
 
-def tell(node: RedisServer, *command: str | int) -> object:
+def send_command(node: RedisServer, *command: str | int) -> object:
     """Send a command to that node alone."""
     with redis.Redis.from_url(node.url()) as client:
         return client.execute_command(*command)
@@ -43,7 +43,7 @@ def tell(node: RedisServer, *command: str | int) -> object:
 
 def is_complete(node: RedisServer) -> bool:
     """Return True once the node serves its keys and knows of all others."""
-    found = tell(node, "CLUSTER", "INFO")
+    found = send_command(node, "CLUSTER", "INFO")
     assert isinstance(found, bytes)
     lines = found.decode().split()
     return {"cluster_state:ok", "cluster_known_nodes:2"} <= {*lines}

@@ -9,7 +9,7 @@ from import_pipeline.sources.items import ImportedItem, ItemsSource
 SCRIPT = {}
 
 
-def played(hook, usual):
+def run_script(hook, usual):
     """Run the test's own, or the usual."""
     return SCRIPT[hook](usual) if hook in SCRIPT else usual()
 
@@ -18,17 +18,17 @@ class Item(ImportedItem):
     """An item of the example, in its table."""
 
     def populate(self, detail):
-        return played("populate", lambda: super(Item, self).populate(detail))
+        return run_script("populate", lambda: super(Item, self).populate(detail))
 
     def detail_request(self):
-        return played("detail_request", super().detail_request)
+        return run_script("detail_request", super().detail_request)
 
 
 class Auth(httpx.Auth):
     """Adds a header, unless the script has another idea."""
 
     def auth_flow(self, request):
-        more = played("auth_flow", lambda: None)
+        more = run_script("auth_flow", lambda: None)
         request.headers["X-Key"] = "0815"
         yield request
         while more:
@@ -45,28 +45,28 @@ class Scripted(ItemsSource):
         usual = super().connector(settings)
         if self.auth:
             usual = Connector(base_url=usual.base_url, auth=Auth())
-        return played("connector", lambda: usual)
+        return run_script("connector", lambda: usual)
 
     def list_request(self, page, per_page):
-        return played("list_request", lambda: super(Scripted, self).list_request(page, per_page))
+        return run_script("list_request", lambda: super(Scripted, self).list_request(page, per_page))
 
     def items(self, list_response):
-        return played("items", lambda: super(Scripted, self).items(list_response))
+        return run_script("items", lambda: super(Scripted, self).items(list_response))
 
     def has_next_page(self, list_response):
-        return played("has_next_page", lambda: super(Scripted, self).has_next_page(list_response))
+        return run_script("has_next_page", lambda: super(Scripted, self).has_next_page(list_response))
 
     def stub(self, item):
-        return played("stub", lambda: Item(external_id=str(item["id"]), name=item["name"]))
+        return run_script("stub", lambda: Item(external_id=str(item["id"]), name=item["name"]))
 
     def detail(self, response):
-        return played("detail", lambda: super(Scripted, self).detail(response))
+        return run_script("detail", lambda: super(Scripted, self).detail(response))
 
     def total(self, list_response):
-        return played("total", lambda: super(Scripted, self).total(list_response))
+        return run_script("total", lambda: super(Scripted, self).total(list_response))
 
     def version(self, item):
-        return played("version", lambda: None)
+        return run_script("version", lambda: None)
 
     def is_rate_limited(self, response):
         """The one hook whose script reads what the hook is given."""
@@ -74,14 +74,14 @@ class Scripted(ItemsSource):
 
     def cost(self, request):
         hook = "cost of the list" if "page" in request.url.params else "cost of a detail"
-        return played(hook, lambda: 1)
+        return run_script(hook, lambda: 1)
 
     def notify(self, notice):
-        played("notify", lambda: None)
+        run_script("notify", lambda: None)
 
 
 class Linked(Scripted):
     """Its next page comes from a hook of its own."""
 
     def next_request(self, response, page):
-        return played("next_request", lambda: super(Linked, self).next_request(response, page))
+        return run_script("next_request", lambda: super(Linked, self).next_request(response, page))

@@ -25,7 +25,16 @@ from import_pipeline.rules.status import ENDED, ImportKind, ImportStatus, ItemSt
 from import_pipeline.tracking import items, leases
 from import_pipeline.tracking.requests import RequestKind
 from import_pipeline.tracking.tables import import_item_statuses
-from import_pipeline_tests.support.lifecycle import ADA, CANCELLED, COMPLETED, FAILED, Life, at, empty, items_source
+from import_pipeline_tests.support.lifecycle import (
+    ADA,
+    CANCELLED,
+    COMPLETED,
+    FAILED,
+    SimulatedInstallation,
+    at,
+    delete_all_rows,
+    items_source,
+)
 
 IDS = [str(number) for number in range(8)]
 #: What a run meets that comes too late; each ends it well.
@@ -34,13 +43,13 @@ SLOTS = ("0,3,6,9,12,15,18,21", "09:30,12:00", "4")
 a_few = st.integers(min_value=0, max_value=5)
 
 
-class Month(RuleBasedStateMachine):
+class SimulatedMonth(RuleBasedStateMachine):
     """One source, its sensor and schedule, the runs that they ask for, people, and time."""
 
     def __init__(self, database):
         super().__init__()
-        empty(database)
-        self.life = Life(database, at(0, day=1))
+        delete_all_rows(database)
+        self.life = SimulatedInstallation(database, at(0, day=1))
         self.schedule_is_on = True
         self.asked = []  # imports whose run waits in the queue
         self.fates = {}  # of every Dagster run

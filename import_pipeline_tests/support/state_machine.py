@@ -27,9 +27,9 @@ from import_pipeline.testing import MemoryPermits
 from import_pipeline.tracking import imports
 from import_pipeline.tracking.requests import RequestKind
 from import_pipeline_tests.support.imports import FREE
-from import_pipeline_tests.support.lifecycle import COMPLETED, at, empty
-from import_pipeline_tests.support.state_machine_model import Ledger
-from import_pipeline_tests.support.state_machine_parts import ChangingApi, Doom, SetClock, work
+from import_pipeline_tests.support.lifecycle import COMPLETED, at, delete_all_rows
+from import_pipeline_tests.support.state_machine_model import ImportModel
+from import_pipeline_tests.support.state_machine_parts import ChangingApi, ProcessDeath, SettableClock, run_process
 
 SETTINGS = [
     *(("ITEMS_PER_PAGE", each) for each in ("1", "2", "3", "100")),
@@ -77,18 +77,18 @@ fate = st.fixed_dictionaries(
 IN_PEACE = {"kill_at": 0, "interrupt_at": 0, "place": "elsewhere", "broken": set(), "pauses": 0, "meanwhile": {}}
 
 
-class Unrest(RuleBasedStateMachine):
+class ImportStateMachine(RuleBasedStateMachine):
     """One source, its sensor, the processes that import it, the people around it, and time."""
 
     def __init__(self, database):
         super().__init__()
-        empty(database)
-        self.database, self.clock, self.api = database, SetClock(at(0)), ChangingApi()
+        delete_all_rows(database)
+        self.database, self.clock, self.api = database, SettableClock(at(0)), ChangingApi()
         self.permits = MemoryPermits(self.clock)
         self.environment = {"ITEMS_PER_PAGE": "3", "ITEMS_LIMITS": FREE, "ITEMS_SLOTS": "0,6,12,18"}
         self.is_listed, self.schedule_is_on, self.is_off_seen = True, True, False
         self.asked, self.fates, self.runs = [], defaultdict(lambda: RunState.GONE), 0
-        self.ledger = Ledger(database, self.api)
+        self.ledger = ImportModel(database, self.api)
         self.refusals = []  # what operators were answered
 
     @property
@@ -198,14 +198,14 @@ class Unrest(RuleBasedStateMachine):
         with self.database.read() as connection:
             self.ledger.begins(imports.get(connection, number))
         acts = {at: lambda act=act: self.meanwhile(*act) for at, act in fate["meanwhile"].items()}
-        doom = Doom(kill_at=fate["kill_at"], interrupt_at=fate["interrupt_at"], acts=acts)
+        doom = ProcessDeath(kill_at=fate["kill_at"], interrupt_at=fate["interrupt_at"], acts=acts)
         ids = list(self.api.versions)
         self.api.broken, self.api.pauses = {ids[each % len(ids)] for each in fate["broken"]}, fate["pauses"]
         self.runs += 1
         run_id = f"run {self.runs}"
         self.fates[run_id] = RunState.ALIVE
         with_what = {"api": self.api, "permits": self.permits, "doom": doom, "place": fate["place"], "run_id": run_id}
-        outcome = work(installation, installation.source("items"), number, **with_what)
+        outcome = run_process(installation, installation.source("items"), number, **with_what)
         if outcome is not None or fate["place"] == "here":
             self.fates[run_id] = RunState.GONE
         self.audit()

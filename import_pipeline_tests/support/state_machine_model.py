@@ -17,7 +17,7 @@ FIGURES = ("duration_seconds", "active_seconds", "away_seconds", "total_sleep_se
 COUNTERS = ("items_imported_count", "items_unchanged_count", "items_failed_count", "requests_count", "resumes")
 
 
-class Ledger:
+class ImportModel:
     """The debts of all imports, by their numbers."""
 
     def __init__(self, database, api):

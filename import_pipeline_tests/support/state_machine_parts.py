@@ -22,13 +22,13 @@ from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.testing import CannedTransport, FakeClock
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.workers import Worker, machine
-from import_pipeline_tests.support.dying_process import Died
+from import_pipeline_tests.support.dying_process import ProcessDied
 
 #: A run that nobody waits for leaves its import during a longer pause.
 PATIENCE = timedelta(minutes=1)
 
 
-class SetClock(FakeClock):
+class SettableClock(FakeClock):
     """Time passes as soon as anybody sleeps; the wall clock is set as well."""
 
     def __init__(self, now):
@@ -96,7 +96,7 @@ class ChangingApi:
 
 
 @dataclass
-class Doom:
+class ProcessDeath:
     """The end of a process, at its n-th request or statement: it writes nothing more. `acts` are others' deeds.
 
     0: it is not killed. An interrupt is a signal, which the process hears.
@@ -118,7 +118,7 @@ class Doom:
             self.is_dead = True
         if threading.current_thread().name == "import-heartbeat":
             raise SystemExit  # the thread ends without a word
-        raise Died
+        raise ProcessDied
 
     def request(self, answer, request):
         """Before each answer."""
@@ -144,7 +144,7 @@ def worker_of(place):
             process.kill()
 
 
-def work(installation, source, import_id, *, api, permits, doom, place, run_id):
+def run_process(installation, source, import_id, *, api, permits, doom, place, run_id):
     """One process that carries the import out. Returns its summary; else the error, or None where it was killed."""
     database = Database(installation.database.url.render_as_string(hide_password=False))
     for name in ("do_execute", "do_executemany", "do_execute_no_params", "commit"):
@@ -162,7 +162,7 @@ def work(installation, source, import_id, *, api, permits, doom, place, run_id):
         with worker_of(place) as worker:
             run = ImportRun(installation=own, source=source, connect=connect, worker=worker, run_id=run_id)
             return execute_import(run, import_id)
-    except Died:
+    except ProcessDied:
         return None
     except ImportPipelineError as error:
         return error

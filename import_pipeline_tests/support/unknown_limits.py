@@ -131,7 +131,7 @@ async def import_all(
     await asyncio.gather(*map(process, own))
 
 
-def took(server: UnknownServer) -> float:
+def seconds_taken(server: UnknownServer) -> float:
     """Seconds from the first request to the last answer."""
     assert server.first is not None
     return server.last - server.first

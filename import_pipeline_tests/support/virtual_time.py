@@ -22,7 +22,7 @@ from source_api.throttle import parse_tiers as server_tiers
 Result = TypeVar("Result")
 
 
-class LeapingSelector(selectors.SelectSelector):
+class InstantSelector(selectors.SelectSelector):
     """Waits for nothing: the time that a loop wants to wait has passed at once."""
 
     now = 0.0
@@ -36,20 +36,20 @@ class LeapingSelector(selectors.SelectSelector):
         return ready
 
 
-class LeapingLoop(asyncio.SelectorEventLoop):
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """An event loop in virtual time, for programs without I/O and threads."""
 
     def __init__(self) -> None:
-        self._leaping = LeapingSelector()
+        self._leaping = InstantSelector()
         super().__init__(self._leaping)
 
     def time(self) -> float:
         return self._leaping.now
 
 
-def leap(program: Coroutine[Any, Any, Result]) -> Result:
+def run_in_virtual_time(program: Coroutine[Any, Any, Result]) -> Result:
     """Run a program in virtual time."""
-    with asyncio.Runner(loop_factory=LeapingLoop) as runner:
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         return runner.run(program)
 
 
@@ -153,7 +153,7 @@ class SimulatedConnections(httpx.AsyncBaseTransport):
 AGAIN = 0.25  #: seconds between tries where no answer comes
 
 
-async def insist(client: httpx.AsyncClient) -> None:
+async def send_until_answered(client: httpx.AsyncClient) -> None:
     """Send a request until an answer comes."""
     while True:
         try:
@@ -165,7 +165,7 @@ async def insist(client: httpx.AsyncClient) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Course:
+class SimulationResult:
     """How a simulated run went."""
 
     ratio: float  #: from the first to the last request that was let in, to the least possible
@@ -182,7 +182,7 @@ async def send_all(
     processes: int = 1,
     workers: int = 10,
     epoch: float = YEAR_2030,
-) -> Course:
+) -> SimulationResult:
     """So many processes of so many workers send requests as they are let; all have started within 50 ms.
 
     Each may have limits of its own.
@@ -198,7 +198,7 @@ async def send_all(
 
                 async def worker() -> None:
                     for _ in left:
-                        await insist(client)
+                        await send_until_answered(client)
 
                 await asyncio.gather(*(worker() for _ in range(workers)))
             usage = await limiter.usage()
@@ -207,4 +207,6 @@ async def send_all(
     own = [limits] * processes if isinstance(limits, str) else limits
     found = await asyncio.gather(*map(process, own))
     least = minimum_seconds(requests, parse_tiers(server.limits))
-    return Course(ratio=(server.admitted[-1] - server.admitted[0]) / least, refused=server.refused, found=found[-1])
+    return SimulationResult(
+        ratio=(server.admitted[-1] - server.admitted[0]) / least, refused=server.refused, found=found[-1]
+    )

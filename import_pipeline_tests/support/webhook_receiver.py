@@ -5,7 +5,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 
-class Ear:
+class WebhookReceiver:
     """Hears what is posted to it, and answers as it is told to: `heard` lists (path, idempotency key, JSON)."""
 
     def __init__(self, status=204, headers=None):

@@ -17,7 +17,7 @@ from import_pipeline.sources.items import ItemsSource
 from import_pipeline.testing import CannedTransport, MemoryPermits
 from import_pipeline.tracking import imports, shards, transitions
 from import_pipeline_tests.support.imports import environment_of
-from import_pipeline_tests.support.lifecycle import ADA, Life, tracking_database
+from import_pipeline_tests.support.lifecycle import ADA, SimulatedInstallation, tracking_database
 
 LIST = {"data": [{"id": 1}, {"id": 2}, {"id": 3}], "current_page": 1, "last_page": 1, "total": 3}
 BLOCKED = httpx.Response(429, headers={"Retry-After": "3600"})
@@ -70,7 +70,7 @@ def life(home, monkeypatch):
         monkeypatch.setenv(name, value)
     home.mkdir()
     with tracking_database(f"sqlite:///{home / 'import_pipeline.db'}") as database:
-        yield Life(database, NOW)
+        yield SimulatedInstallation(database, NOW)
 
 
 @pytest.fixture

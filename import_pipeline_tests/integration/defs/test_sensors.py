@@ -20,7 +20,7 @@ from import_pipeline.tracking.requests import RequestKind
 from import_pipeline.tracking.workers import this_process
 from import_pipeline_tests.acceptance.command_line import far_slot, rows, tracking
 from import_pipeline_tests.support.imports import FREE, demo_api, served
-from import_pipeline_tests.support.webhook_receiver import Ear
+from import_pipeline_tests.support.webhook_receiver import WebhookReceiver
 
 ROOT = Path(__file__).parents[3]
 
@@ -85,7 +85,7 @@ def test_the_example_follows_completed_imports_with_their_items(home, instance, 
 
 def test_the_sensor_tells_people_of_what_no_worker_could(instance, items_settings):
     assert run_import("items").status == "failed"
-    ear = Ear()
+    ear = WebhookReceiver()
     [look] = build_import_definitions(ItemsSource()).sensors or []
     with served(ear.app) as url:
         items_settings.setenv("ITEMS_NOTIFY_URL", f"{url}/hook")

@@ -14,7 +14,7 @@ from import_pipeline.tracking import imports
 from import_pipeline.tracking.completions import completed_since, items_of
 from import_pipeline.tracking.user_rows.row_writing import upsert
 from import_pipeline.tracking.user_rows.user_tables import ensure_table
-from import_pipeline_tests.support.lifecycle import FAILED, TEN, Life, tracking_database
+from import_pipeline_tests.support.lifecycle import FAILED, TEN, SimulatedInstallation, tracking_database
 from import_pipeline_tests.support.second_source import Books
 
 
@@ -22,7 +22,7 @@ from import_pipeline_tests.support.second_source import Books
 def life(database_url):
     with tracking_database(database_url) as database:
         ensure_table(database, Item)
-        yield Life(database)
+        yield SimulatedInstallation(database)
 
 
 def imported(life, external_id, **values):

@@ -11,7 +11,7 @@ from import_pipeline.errors import SourceNotFound
 from import_pipeline_tests.support import http
 from import_pipeline_tests.support.child_server import free_port
 from import_pipeline_tests.support.forked_cli import serve
-from import_pipeline_tests.support.imports import counts, demo_api, log, placeless, reasons, rows, settings
+from import_pipeline_tests.support.imports import counts, demo_api, log, reasons, rows, settings, without_place
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_trouble_with_some_items_is_recorded_with_its_reason_and_no_other_suffer
     bad = {fault.partition("=")[0]: reason for fault, reason in TROUBLE.items()}
     assert counts(summary) == ("completed", 40, 40 - len(bad), 0, len(bad))
     assert (summary.exit_status, summary.rate_limit_hits_count, summary.incomplete_reason) == (3, 1, None)
-    assert {number: placeless(reason) for number, reason in reasons(configured).items()} == bad
+    assert {number: without_place(reason) for number, reason in reasons(configured).items()} == bad
     tries = {number: asked.count(f"/api/items/{number}") for number in (3, 5, 7, 15, 21, 23, 25, 1)}
     assert tries == {3: 1, 5: 1, 7: 3, 15: 3, 21: 3, 23: 2, 25: 2, 1: 1}
     assert {number for number, row in rows(configured).items() if row["price"] is None} == set(bad)
@@ -166,7 +166,7 @@ def test_what_makes_going_on_senseless_ends_the_import_with_its_reason(home, opt
             home, url, ITEMS_PER_PAGE="10", ITEMS_TOKEN="wrong", ITEMS_TIMEOUT="1", ITEMS_CONCURRENCY="1"
         )
         summary = run_import("items", settings=configured)
-    assert (summary.status, summary.exit_status, placeless(summary.failure_reason)) == ("failed", 4, reason)
+    assert (summary.status, summary.exit_status, without_place(summary.failure_reason)) == ("failed", 4, reason)
 
 
 def test_a_list_page_that_fails_and_then_works_is_no_trouble(home):

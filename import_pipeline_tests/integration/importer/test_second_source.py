@@ -12,7 +12,7 @@ from import_pipeline.contracts import check_source
 from import_pipeline.rules.status import ItemStatus
 from import_pipeline.settings import load_settings
 from import_pipeline.tracking.database.engine import Database
-from import_pipeline_tests.support.imports import counts, ending_of, importing, rows, served, tracking
+from import_pipeline_tests.support.imports import counts, ending_of, import_process, rows, served, tracking
 from import_pipeline_tests.support.library_api import ODD, SHELVES, TOKEN, Library
 from import_pipeline_tests.support.second_source import LIMITS, SOURCES, Book, Shelf
 
@@ -106,7 +106,7 @@ def test_sources_of_one_api_are_imported_at_the_same_time_within_its_limits(home
     shared = {"REDIS_URL": request.getfixturevalue("redis_url")} if store == "redis" else {}
     with library(limits=LIMITS) as server:
         configured = settings(home, server.url, LIMITS, **shared)
-        with importing(configured, "items") as items, importing(configured, "books") as books:
+        with import_process(configured, "items") as items, import_process(configured, "books") as books:
             shelves = run_import("shelves", settings=configured)
             assert (ending_of(items), ending_of(books)) == (None, None)
         assert server.refused == 0

@@ -5,13 +5,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from import_pipeline_tests.support.lifecycle import tracking_database
-from import_pipeline_tests.support.simulated_month import Month
+from import_pipeline_tests.support.simulated_month import SimulatedMonth
 
 
 def live_through(database, examples, steps):
     """Run so many different months; what is found is told by the steps that lead to it."""
     run_state_machine_as_test(
-        lambda: Month(database),
+        lambda: SimulatedMonth(database),
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,

@@ -5,13 +5,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from import_pipeline_tests.support.lifecycle import tracking_database
-from import_pipeline_tests.support.state_machine import Unrest
+from import_pipeline_tests.support.state_machine import ImportStateMachine
 
 
 def live_through(database, examples, steps):
     """Live through so many different times of unrest; what is found is told by the steps that lead to it."""
     run_state_machine_as_test(
-        lambda: Unrest(database),
+        lambda: ImportStateMachine(database),
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,

@@ -9,7 +9,7 @@ from import_pipeline.sources.items import ImportedItem
 from import_pipeline.testing import FakeClock
 from import_pipeline.tracking.user_rows.user_tables import ensure_table
 from import_pipeline_tests.support.lifecycle import TEN
-from import_pipeline_tests.support.operators import STATES, Desk
+from import_pipeline_tests.support.operators import STATES, Operator
 from import_pipeline_tests.support.panel_client import open_panel
 
 pytestmark = pytest.mark.anyio
@@ -29,7 +29,7 @@ async def pressed(home, state, buttons, *, at_once):
     """The answers to two people, and all that is to be seen then."""
     clock = FakeClock(TEN)
     async with open_panel(home, clock) as panel:
-        desk = Desk(panel.installation.database, home, "items", clock)
+        desk = Operator(panel.installation.database, home, "items", clock)
         desk.installation = panel.installation
         ensure_table(desk.database, ImportedItem)
         number = state(desk)

@@ -11,7 +11,7 @@ from import_pipeline.ratelimit.protocol import SECOND, ExchangeRequest, PermitRe
 from import_pipeline_tests.support import http
 from import_pipeline_tests.support.forked_cli import serve
 from import_pipeline_tests.support.limiter_stories import send_all_here
-from import_pipeline_tests.support.parallel import together
+from import_pipeline_tests.support.parallel import run_in_parallel
 
 TIERS = "10/1 second; 30/5 second"
 
@@ -30,7 +30,7 @@ def store(request: pytest.FixtureRequest) -> str | None:
 def test_three_processes_share_the_limits(store: str | None, tmp_path: Path) -> None:
     """31 requests: 30 within the first five seconds, the last one after them, and not one refused."""
     with serve("--limits", TIERS, "--delay-before", "20", "--delay-after", "20", "--jitter", "30") as url:
-        statuses = together(3, send_all_here, url, store, str(tmp_path / "limits.db"), TIERS, 11)
+        statuses = run_in_parallel(3, send_all_here, url, store, str(tmp_path / "limits.db"), TIERS, 11)
         stats = http.get(f"{url}/_stats").json()
     assert [set(each) for each in statuses] == [{200}] * 3
     assert (stats["admitted"], stats["rate_limited"]) == (33, 0)
@@ -42,7 +42,7 @@ def test_a_request_of_three_places_leaves_room_for_a_third_of_them(store: str | 
     """Twelve requests of two processes under 15/1 s: five at once, five after a second, the last two after two."""
     with serve("--limits", "none", "--delay-before", "20") as url:
         path = str(tmp_path / "limits.db")
-        together(2, send_all_here, url, store, path, "15/1 second", 6, 3)
+        run_in_parallel(2, send_all_here, url, store, path, "15/1 second", 6, 3)
         arrivals = [at for at, _, _ in http.get(f"{url}/_log").json()]
     assert all(later - earlier >= 1 for earlier, later in zip(arrivals, arrivals[5:], strict=False))
     assert 2 <= arrivals[-1] - arrivals[0] < 3
@@ -53,7 +53,7 @@ def test_all_processes_together_have_no_more_in_flight_than_allowed(store: str |
     """Three processes of ten workers, four requests at once: the server never sees a fifth, and is always busy."""
     with serve("--limits", "none", "--delay-after", "50") as url:
         path = str(tmp_path / "limits.db")
-        statuses = together(3, send_all_here, url, store, path, "4 concurrent", 40)
+        statuses = run_in_parallel(3, send_all_here, url, store, path, "4 concurrent", 40)
         stats = http.get(f"{url}/_stats").json()
     assert [set(each) for each in statuses] == [{200}] * 3
     assert stats["peak_concurrency"] == 4
@@ -100,7 +100,7 @@ def test_limits_that_nobody_configured_are_learned(
     limits = "25/1 second; 60/4 second"
     path = str(tmp_path / "limits.db")
     with serve("--limits", limits, "--delay-before", "20", *options) as url:
-        together(2, send_all_here, url, store, path, "", each)
+        run_in_parallel(2, send_all_here, url, store, path, "", each)
         first = http.get(f"{url}/_stats").json()
         send_all_here(url, store, path, "", each // 2)
         later = http.get(f"{url}/_stats").json()

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import delete
 
 from import_pipeline.tracking.user_rows.user_tables import ensure_table
-from import_pipeline_tests.support.lifecycle import empty
+from import_pipeline_tests.support.lifecycle import delete_all_rows
 from import_pipeline_tests.support.tracking_rows import Numbered, Thing
 
 
@@ -19,7 +19,7 @@ def ledger_database(shared_database):
 @pytest.fixture
 def database(ledger_database):
     """Emptied."""
-    empty(ledger_database)
+    delete_all_rows(ledger_database)
     with ledger_database.write() as connection:
         for model in (Thing, Numbered):
             connection.execute(delete(model))

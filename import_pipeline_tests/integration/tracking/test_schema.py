@@ -19,7 +19,7 @@ from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.imports import NewImport
 from import_pipeline.tracking.schema import HEAD, VERSION_TABLE, current, downgrade, revisions, upgrade
 from import_pipeline.tracking.tables import import_shards, tracking_metadata
-from import_pipeline_tests.support.parallel import together
+from import_pipeline_tests.support.parallel import run_in_parallel
 
 OURS = {*tracking_metadata.tables, VERSION_TABLE}
 
@@ -228,7 +228,7 @@ def _upgraded(url):
 
 
 def test_ten_processes_may_upgrade_at_once(database_url):
-    assert together(10, _upgraded, database_url) == [HEAD] * 10
+    assert run_in_parallel(10, _upgraded, database_url) == [HEAD] * 10
 
 
 def test_a_newer_database_is_refused_and_left_alone(database):

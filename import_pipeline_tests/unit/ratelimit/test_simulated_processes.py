@@ -7,7 +7,14 @@ import pytest
 
 from import_pipeline.ratelimit import parse_tiers
 from import_pipeline.rules.forecast import minimum_seconds
-from import_pipeline_tests.support.virtual_time import AGAIN, YEAR_2030, Reset, SimulatedServer, leap, send_all
+from import_pipeline_tests.support.virtual_time import (
+    AGAIN,
+    YEAR_2030,
+    Reset,
+    SimulatedServer,
+    run_in_virtual_time,
+    send_all,
+)
 from source_api.throttle import WindowKind
 
 
@@ -22,7 +29,7 @@ def test_known_limits_are_used_to_the_full_and_never_exceeded(seed: int) -> None
         after=lambda: fixed + random.uniform(0, 0.05),
         kind=list(WindowKind)[seed % 2],
     )
-    course = leap(send_all(server, random, limits=server.limits, requests=401, processes=1 + seed % 4))
+    course = run_in_virtual_time(send_all(server, random, limits=server.limits, requests=401, processes=1 + seed % 4))
     assert (len(server.admitted), course.refused) == (401, 0)
     assert 1.0 <= course.ratio < 1.015
 
@@ -39,7 +46,7 @@ def test_processes_of_stricter_limits_share_the_api_with_others(seed: int, tells
         after=lambda: 0.02 + random.uniform(0, 0.03),
         tells=tells,
     )
-    course = leap(send_all(server, random, limits=[server.limits, stricter], requests=601))
+    course = run_in_virtual_time(send_all(server, random, limits=[server.limits, stricter], requests=601))
     assert (len(server.admitted), course.refused) == (601, 0)
 
 
@@ -51,7 +58,7 @@ def test_limits_below_those_that_a_server_names_are_not_lowered_again(own: str) 
         before=lambda: 0.02 + random.uniform(0, 0.01),
         after=lambda: 0.02 + random.uniform(0, 0.01),
     )
-    course = leap(send_all(server, random, limits=own, requests=301))
+    course = run_in_virtual_time(send_all(server, random, limits=own, requests=301))
     assert course.refused == 0
     assert server.admitted[-1] - server.admitted[0] < 1.03 * minimum_seconds(301, parse_tiers(own))
 
@@ -66,7 +73,7 @@ def test_short_windows_lose_less_than_their_round_trips(processes: int, most: fl
         after=lambda: 0.1 + random.uniform(0, 0.004),
         tells=False,
     )
-    course = leap(send_all(server, random, limits=server.limits, requests=301, processes=processes))
+    course = run_in_virtual_time(send_all(server, random, limits=server.limits, requests=301, processes=processes))
     assert (len(server.admitted), course.refused) == (301, 0)
     assert course.ratio < 1.2
 
@@ -82,7 +89,7 @@ def test_after_an_outage_requests_go_on_as_if_they_began(processes: int) -> None
         dies_at=6.75,
         is_back_at=12.75,
     )
-    course = leap(send_all(server, random, limits=server.limits, requests=201, processes=processes))
+    course = run_in_virtual_time(send_all(server, random, limits=server.limits, requests=201, processes=processes))
     before = sum(moment < server.dies_at for moment in server.admitted)
     left = len(server.admitted) - before
     least = minimum_seconds(left, parse_tiers(server.limits))
@@ -104,7 +111,7 @@ def test_limits_that_headers_name_are_learned_and_used_to_the_full(seed: int, lo
         date_turns=-random.random(),
         date_every=looks_every,
     )
-    course = leap(send_all(server, random, limits="", requests=401, processes=1 + seed % 4, epoch=epoch))
+    course = run_in_virtual_time(send_all(server, random, limits="", requests=401, processes=1 + seed % 4, epoch=epoch))
     assert course.found == ((40, 2), (160, 10))
     assert course.refused == 0
     assert course.ratio < 1.02
@@ -123,7 +130,9 @@ def test_a_window_that_two_lengths_would_explain_is_never_taken_too_short(
         after=lambda: delay + random.uniform(0, jitter),
         epoch=YEAR_2030 + begins,
     )
-    course = leap(send_all(server, random, limits="", requests=121, processes=1 + seed % 4, epoch=server.epoch))
+    course = run_in_virtual_time(
+        send_all(server, random, limits="", requests=121, processes=1 + seed % 4, epoch=server.epoch)
+    )
     assert course.refused == 0
     assert course.found[0] in ((40, 2), (40, 3))
 
@@ -151,7 +160,9 @@ def test_a_window_is_learned_however_its_reset_is_rounded(reset: str, kind: Wind
         epoch=YEAR_2030 + 0.3,
         reset=RESETS[reset],
     )
-    course = leap(send_all(server, random, limits="", requests=81, processes=2, workers=4, epoch=server.epoch))
+    course = run_in_virtual_time(
+        send_all(server, random, limits="", requests=81, processes=2, workers=4, epoch=server.epoch)
+    )
     assert (course.found, course.refused) == (((20, 3),), 0)
     assert course.ratio < 1.2
 
@@ -168,7 +179,9 @@ def test_moments_that_are_rounded_down_cost_those_in_flight_once(kind: WindowKin
         epoch=YEAR_2030 + 0.3,
         reset=lambda left, now: str(int(now + left)),
     )
-    course = leap(send_all(server, random, limits="", requests=81, processes=2, workers=4, epoch=server.epoch))
+    course = run_in_virtual_time(
+        send_all(server, random, limits="", requests=81, processes=2, workers=4, epoch=server.epoch)
+    )
     assert course.found == ((20, 3),)
     assert 0 < course.refused <= 8
 
@@ -182,7 +195,7 @@ def test_a_window_of_one_second_is_found_though_its_reset_is_none() -> None:
         after=lambda: 0.02 + random.uniform(0, 0.03),
         reset=lambda left, _: str(int(left)),
     )
-    course = leap(send_all(server, random, limits="", requests=61, processes=1, workers=1))
+    course = run_in_virtual_time(send_all(server, random, limits="", requests=61, processes=1, workers=1))
     assert (course.found, course.refused) == (((10, 1),), 0)
 
 
@@ -194,7 +207,7 @@ def test_one_refusal_corrects_a_window_that_was_taken_at_its_word() -> None:
         after=lambda: 0.02,
         reset=lambda left, _: str(int(max(0.0, left - 0.001))),
     )
-    course = leap(send_all(server, Random(1), limits="", requests=9, processes=1, workers=1))
+    course = run_in_virtual_time(send_all(server, Random(1), limits="", requests=9, processes=1, workers=1))
     assert (course.found, course.refused) == (((1, 3),), 1)
 
 
@@ -202,5 +215,7 @@ def test_a_clock_that_is_minutes_wrong_is_not_used_where_date_tells_better() -> 
     """The server writes Date anew for every answer, and the first request comes within a second: both are taken up."""
     random = Random(1)
     server = SimulatedServer(limits="40/2 second; 160/10 second", before=lambda: 0.02, after=lambda: 0.02)
-    course = leap(send_all(server, random, limits="", requests=401, processes=4, epoch=YEAR_2030 + 200.3))
+    course = run_in_virtual_time(
+        send_all(server, random, limits="", requests=401, processes=4, epoch=YEAR_2030 + 200.3)
+    )
     assert course.found == ((40, 2), (160, 10))

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from import_pipeline.tracking.workers import Worker, is_alive, machine, this_process
-from import_pipeline_tests.support.parallel import together
+from import_pipeline_tests.support.parallel import run_in_parallel
 
 NOBODY = 2**22 + 1  # above the highest pid that Linux gives
 
@@ -44,7 +44,7 @@ def test_a_machine_is_its_name_and_a_mark():
 
 
 def test_other_processes_are_other_workers_on_the_same_machine():
-    found = [*together(3, this_process), this_process()]
+    found = [*run_in_parallel(3, this_process), this_process()]
     assert {worker.host for worker in found} == {machine()}
     assert len({worker.id for worker in found}) == len({worker.pid for worker in found}) == 4
 

@@ -8,13 +8,13 @@ from contextlib import closing
 
 import pytest
 
-from import_pipeline_tests.support.lifecycle import empty
+from import_pipeline_tests.support.lifecycle import delete_all_rows
 from import_pipeline_tests.support.operators import (
     ATOMIC,
     COMMANDS,
     STATES,
-    Desk,
-    Halting,
+    InterruptingDatabase,
+    Operator,
     cancel,
     delete,
     done_and_left,
@@ -23,7 +23,6 @@ from import_pipeline_tests.support.operators import (
     idle,
     items_missing,
     mark_gone,
-    meet,
     paused,
     prune,
     queued,
@@ -34,6 +33,7 @@ from import_pipeline_tests.support.operators import (
     retry,
     retry_waiting,
     run,
+    run_interleaved,
     running,
     slot_waiting,
     stalled,
@@ -67,14 +67,14 @@ PAIRS = [named(state, first, second) for state in STATES for first in COMMANDS f
 @pytest.fixture(scope="module")
 def desks(shared_database, tmp_path_factory):
     """Make two operators' desks on a source of its own."""
-    empty(shared_database)
+    delete_all_rows(shared_database)
     home, made = tmp_path_factory.mktemp("desk"), iter(range(10**6))
-    with closing(Halting(shared_database.url.render_as_string(hide_password=False))) as halting:
+    with closing(InterruptingDatabase(shared_database.url.render_as_string(hide_password=False))) as halting:
 
         def two():
             name = f"items_{next(made)}"
-            other = Desk(shared_database, home, name)
-            return Desk(halting, home, name, other.clock), other
+            other = Operator(shared_database, home, name)
+            return Operator(halting, home, name, other.clock), other
 
         yield two
 
@@ -96,12 +96,12 @@ def fair(before, answers, desk):
 
 @pytest.mark.parametrize(("state", "command"), TWINS)
 def test_two_who_do_the_same_do_it_once(desks, pool, state, command):
-    before, serial, desk, places = meet(desks, pool, state, command, command)
+    before, serial, desk, places = run_interleaved(desks, pool, state, command, command)
     expected, changed = desk.outcome(), [did for did, _ in serial]
     fair(before, serial, desk)
     assert changed in ([True, False], [False, False])
     for halt_at in range(places):
-        before, answers, desk, _ = meet(desks, pool, state, command, command, halt_at)
+        before, answers, desk, _ = run_interleaved(desks, pool, state, command, command, halt_at)
         fair(before, answers, desk)
         assert sorted(did for did, _ in answers) == sorted(changed)
         assert len(desk.spent() - before[1]) <= 1, "at most one slot is spent"
@@ -112,11 +112,11 @@ def test_two_who_do_the_same_do_it_once(desks, pool, state, command):
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("state", "first", "second"), PAIRS)
 def test_two_commands_at_one_moment_do_what_they_do_one_after_the_other(desks, pool, state, first, second):
-    before, answers, desk, places = meet(desks, pool, state, first, second)
+    before, answers, desk, places = run_interleaved(desks, pool, state, first, second)
     fair(before, answers, desk)
     orders = [desk.outcome()]
     for halt_at in range(places):
-        before, answers, desk, _ = meet(desks, pool, state, first, second, halt_at)
+        before, answers, desk, _ = run_interleaved(desks, pool, state, first, second, halt_at)
         fair(before, answers, desk)
         if halt_at == 0:
             orders.append(desk.outcome())

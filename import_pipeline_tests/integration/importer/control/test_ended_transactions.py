@@ -14,7 +14,7 @@ from import_pipeline.panel.security import Login
 from import_pipeline.tracking import panel_logins
 from import_pipeline.tracking.requests import RequestKind
 from import_pipeline.tracking.tables import tracking_metadata
-from import_pipeline_tests.support.lifecycle import ADA, Life, at, empty, items_source
+from import_pipeline_tests.support.lifecycle import ADA, SimulatedInstallation, at, delete_all_rows, items_source
 
 pytestmark = pytest.mark.parametrize("shared_database", ["postgres"], indirect=True)
 
@@ -150,8 +150,8 @@ def is_of_the_moment(name):
 
 
 def carried_out(life, action):
-    empty(life.database)
-    own = Life(life.database, source=items_source(shards=2))
+    delete_all_rows(life.database)
+    own = SimulatedInstallation(life.database, source=items_source(shards=2))
     prepare, act = ACTIONS[action]
     number = prepare(own)
     yield

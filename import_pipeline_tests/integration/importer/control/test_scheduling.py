@@ -17,7 +17,7 @@ from import_pipeline_tests.support.lifecycle import (
     FAILED,
     RUNNING,
     TEN,
-    Life,
+    SimulatedInstallation,
     at,
     items_source,
 )
@@ -134,7 +134,7 @@ def test_a_slot_that_was_spent_before_its_time_is_not_filled_again(life):
 
 def test_changed_slots_cancel_what_was_planned_for_the_old_ones(life):
     numbers = numbered(life, 9, 12)
-    changed = Life(life.database, source=items_source(slots="10:30"))
+    changed = SimulatedInstallation(life.database, source=items_source(slots="10:30"))
     result = changed.tick()
     assert result.launches == [], "what the settings do not have does not start"
     assert result.sentences[:2] == [
@@ -147,7 +147,7 @@ def test_changed_slots_cancel_what_was_planned_for_the_old_ones(life):
 def test_a_setting_that_comes_back_brings_the_imports_that_it_had_cancelled_back(life):
     """A time zone that is changed and changed back; two processes with different settings."""
     number = numbered(life, 12)[12]
-    other = Life(life.database, source=items_source(time_zone="Asia/Kolkata"))
+    other = SimulatedInstallation(life.database, source=items_source(time_zone="Asia/Kolkata"))
     for _ in range(3):
         other.tick()
         assert life.get(number).status is CANCELLED
@@ -166,7 +166,7 @@ def test_a_setting_that_comes_back_brings_the_imports_that_it_had_cancelled_back
 def test_a_slot_that_a_person_cancelled_stays_cancelled_whatever_becomes_of_the_settings(life):
     number = numbered(life, 12)[12]
     requests.cancel(life.installation, number, by="Ada")
-    Life(life.database, source=items_source(slots="10:30")).tick()
+    SimulatedInstallation(life.database, source=items_source(slots="10:30")).tick()
     life.tick()
     assert life.get(number).status is CANCELLED
     assert life.do(slots_to_come, life.source, life.now, 1) == [at(15)]

@@ -17,7 +17,7 @@ from import_pipeline.tracking import heartbeats, imports, leases, shards
 from import_pipeline.tracking.counters import CounterDelta
 from import_pipeline.tracking.requests import RequestKind
 from import_pipeline.tracking.workers import Worker
-from import_pipeline_tests.support.lifecycle import BOB, CANCELLED, Life, items_source
+from import_pipeline_tests.support.lifecycle import BOB, CANCELLED, SimulatedInstallation, items_source
 
 IDS = [str(number) for number in range(1, 101)]
 
@@ -25,7 +25,7 @@ IDS = [str(number) for number in range(1, 101)]
 @pytest.fixture
 def life(life):
     """The same, of a source whose imports three runs are to share."""
-    return Life(life.database, source=items_source(shards=3))
+    return SimulatedInstallation(life.database, source=items_source(shards=3))
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_what_never_began_is_asked_for_again_unless_dagster_still_has_it(hand, l
 
 
 def test_a_strict_source_shares_its_import_only_when_everything_is_listed(life):
-    strict = Life(life.database, source=items_source(shards=3, overlap=False))
+    strict = SimulatedInstallation(life.database, source=items_source(shards=3, overlap=False))
     hand = strict.begin(strict.slot(strict.now))
     hand.discover(*IDS, done=False)
     assert launched(strict) == []
@@ -76,7 +76,7 @@ def test_a_strict_source_shares_its_import_only_when_everything_is_listed(life):
 
 
 def test_an_import_that_one_run_does_alone_asks_for_no_other(life):
-    alone = Life(life.database)
+    alone = SimulatedInstallation(life.database)
     hand = alone.begin(alone.slot(alone.now))
     hand.discover(*IDS)
     assert launched(alone) == []

@@ -3,7 +3,7 @@
 import pytest
 
 from import_pipeline.sources.items import ItemsSource
-from import_pipeline_tests.support.changing_list import Shelf, detail, insert_first, take
+from import_pipeline_tests.support.changing_list import ChangingList, detail, import_list, insert_first
 from import_pipeline_tests.support.imports import counts
 
 
@@ -39,16 +39,16 @@ def always_new(pages, *, total, per_page=3):
 
 
 def test_a_page_that_comes_again_ends_the_list_as_incomplete(home):
-    shelf = Shelf(range(1, 100))
-    summary, _ = take(unending(shelf, lambda page: min(2, page)), home)
+    shelf = ChangingList(range(1, 100))
+    summary, _ = import_list(unending(shelf, lambda page: min(2, page)), home)
     assert counts(summary) == ("completed", 6, 6, 0, 0)
     assert summary.incomplete_reason == "the list repeats itself: page 3 has the same items as the page before it"
     assert shelf.pages == [1, 2, 3]
 
 
 def test_a_list_that_goes_in_circles_ends_as_incomplete(home):
-    shelf = Shelf(range(1, 7), tells_total=False)
-    summary, _ = take(unending(shelf, in_circles), home)
+    shelf = ChangingList(range(1, 7), tells_total=False)
+    summary, _ = import_list(unending(shelf, in_circles), home)
     assert counts(summary) == ("completed", 6, 6, 0, 0)
     assert summary.incomplete_reason == "the list repeats itself: the 3 pages up to 5 have no new items"
     assert shelf.pages == [1, 2, 3, 4, 5]
@@ -59,9 +59,9 @@ def test_a_list_that_goes_in_circles_ends_as_incomplete(home):
     [(True, None), (False, "the list goes on, but its 3 pages up to page 5 have no items")],
 )
 def test_a_list_of_empty_pages_for_ever_is_given_up_and_complete_only_by_its_total(home, tells_total, reason):
-    shelf = Shelf(range(1, 7), tells_total=tells_total)
+    shelf = ChangingList(range(1, 7), tells_total=tells_total)
     source = type("Patient", (ItemsSource,), {"max_empty_pages": 3})()
-    summary, _ = take(unending(shelf, lambda page: page), home, source)
+    summary, _ = import_list(unending(shelf, lambda page: page), home, source)
     assert (counts(summary), summary.incomplete_reason) == (("completed", 6, 6, 0, 0), reason)
     assert shelf.pages == [1, 2, 3, 4, 5]
 
@@ -73,7 +73,7 @@ def test_a_list_of_empty_pages_for_ever_is_given_up_and_complete_only_by_its_tot
 )
 def test_a_list_of_new_items_for_ever_ends_as_incomplete_after_the_most_pages(home, total):
     pages = []
-    summary, _ = take(always_new(pages, total=total), home, ITEMS_MAX_PAGES="4")
+    summary, _ = import_list(always_new(pages, total=total), home, ITEMS_MAX_PAGES="4")
     assert (counts(summary), summary.exit_status) == (("completed", 12, 12, 0, 0), 3)
     assert summary.incomplete_reason == (
         "the list goes on after 4 pages; if that is right for this API, raise ITEMS_MAX_PAGES"
@@ -82,8 +82,8 @@ def test_a_list_of_new_items_for_ever_ends_as_incomplete_after_the_most_pages(ho
 
 
 def test_a_list_that_has_no_end_in_a_later_reading_ends_as_incomplete_too(home):
-    shelf = Shelf(range(1, 10), between={2: insert_first}, tells_total=False)
-    summary, _ = take(unending(shelf, in_circles, after=4), home, ITEMS_MAX_PAGES="6")
+    shelf = ChangingList(range(1, 10), between={2: insert_first}, tells_total=False)
+    summary, _ = import_list(unending(shelf, in_circles, after=4), home, ITEMS_MAX_PAGES="6")
     assert counts(summary) == ("completed", 10, 10, 0, 0)
     assert summary.incomplete_reason == "the list repeats itself: the 3 pages up to 5 have no new items"
     assert shelf.pages == [1, 2, 3, 4, 1, 2, 3, 4, 5]
@@ -91,7 +91,7 @@ def test_a_list_that_has_no_end_in_a_later_reading_ends_as_incomplete_too(home):
 
 @pytest.mark.parametrize("tells_total", [True, False], ids=["that tells its total", "of just so many pages"])
 def test_an_honest_list_is_read_to_its_end(home, tells_total):
-    shelf = Shelf(range(1, 10), tells_total=tells_total)
-    summary, _ = take(shelf, home, ITEMS_MAX_PAGES="2" if tells_total else "3")
+    shelf = ChangingList(range(1, 10), tells_total=tells_total)
+    summary, _ = import_list(shelf, home, ITEMS_MAX_PAGES="2" if tells_total else "3")
     assert (counts(summary), summary.incomplete_reason) == (("completed", 9, 9, 0, 0), None)
     assert shelf.pages == [1, 2, 3]

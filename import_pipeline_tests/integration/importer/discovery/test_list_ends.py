@@ -5,7 +5,7 @@ import pytest
 
 from import_pipeline import next_link
 from import_pipeline.sources.items import ItemsSource
-from import_pipeline_tests.support.changing_list import Shelf, detail, take
+from import_pipeline_tests.support.changing_list import ChangingList, detail, import_list
 from import_pipeline_tests.support.imports import counts, rows, tracking
 
 
@@ -64,7 +64,7 @@ def script(pages, asked, key="cursor"):
 def by_cursor(home, pages, source=None, key="cursor"):
     """The summary, the ids that were stored, and the cursors asked for."""
     asked = []
-    summary, configured = take(script(pages, asked, key), home, source or ByCursor())
+    summary, configured = import_list(script(pages, asked, key), home, source or ByCursor())
     return summary, sorted(map(int, rows(configured))), asked, configured
 
 
@@ -220,7 +220,7 @@ def test_an_empty_page_that_says_more_follow_makes_a_numbered_list_incomplete(ho
     def answer(page):
         return httpx.Response(200, json={"data": names(1, 2) if page == 1 else []} | signs)
 
-    summary, configured = take(numbered(answer), home, UntilEmpty())
+    summary, configured = import_list(numbered(answer), home, UntilEmpty())
     assert (len(rows(configured)), summary.incomplete_reason) == (2, reason)
 
 
@@ -230,7 +230,7 @@ def test_a_next_link_on_the_empty_page_of_a_numbered_list_raises_no_alarm(home, 
         link = f'</api/items?page={page + 1}>; rel="next"'
         return httpx.Response(200, json={"data": names(1) if page <= seen else []}, headers={"Link": link})
 
-    summary, configured = take(numbered(answer), home, UntilEmpty())
+    summary, configured = import_list(numbered(answer), home, UntilEmpty())
     assert (len(rows(configured)), summary.incomplete_reason) == (seen, None)
 
 
@@ -241,7 +241,7 @@ def test_a_list_that_has_brought_its_total_is_at_its_end_whatever_else_it_names(
 
 def test_a_short_page_in_a_numbered_list_is_said_once(home):
     source = type("Larger", (ItemsSource,), {"per_page": 5})()
-    summary, configured = take(Shelf(range(1, 10)), home, source)
+    summary, configured = import_list(ChangingList(range(1, 10)), home, source)
     assert (counts(summary), summary.incomplete_reason) == (("completed", 9, 9, 0, 0), None)
     said = [message for action, message in events_of(configured) if action == "list_page_short"]
     assert said == [
@@ -252,19 +252,19 @@ def test_a_short_page_in_a_numbered_list_is_said_once(home):
 
 def test_a_list_without_short_pages_but_the_last_says_nothing(home):
     source = type("Fitting", (ItemsSource,), {"per_page": 3})()
-    _, configured = take(Shelf(range(1, 9)), home, source)
+    _, configured = import_list(ChangingList(range(1, 9)), home, source)
     assert [action for action, _ in events_of(configured)] == ["import_started", "import_completed"]
 
 
 @pytest.mark.parametrize("cap", [1, 3, 6])
 def test_a_total_that_is_capped_refutes_itself_and_not_the_list(home, cap):
-    shelf = Shelf(range(1, 10))
+    shelf = ChangingList(range(1, 10))
 
     def answer(request):
         body = shelf(request)
         return body | {"total": cap} if "data" in body else body
 
-    summary, configured = take(answer, home)
+    summary, configured = import_list(answer, home)
     assert (counts(summary), summary.incomplete_reason) == (("completed", 9, 9, 0, 0), None)
     assert (shelf.pages, len(rows(configured))) == ([1, 2, 3], 9)
 
@@ -351,6 +351,6 @@ def test_a_link_is_relative_to_its_page_and_a_path_of_the_sources_to_its_base(ho
         asked.append(request.url.path)
         return {"data": names(2)} if request.url.params.get("cursor") == "b" else {"data": names(1), "next": link}
 
-    summary, configured = take(answer, home, ByAddress(), ITEMS_BASE_URL=base)
+    summary, configured = import_list(answer, home, ByAddress(), ITEMS_BASE_URL=base)
     assert (sorted(rows(configured)), summary.incomplete_reason) == (["1", "2"], None)
     assert asked == ["/api/v1/api/items"] * 2

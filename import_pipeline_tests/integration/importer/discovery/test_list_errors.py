@@ -9,16 +9,16 @@ import pytest
 from import_pipeline.ratelimit.http.aiohttp_transport import open_connections
 from import_pipeline.sources.items import ImportedItem, ItemsSource
 from import_pipeline.testing import CannedTransport
-from import_pipeline_tests.support.changing_list import Shelf, detail, take
+from import_pipeline_tests.support.changing_list import ChangingList, detail, import_list
 from import_pipeline_tests.support.imports import (
     counts,
     demo_api,
     import_through,
-    placeless,
-    placeless_reasons,
     reasons,
+    reasons_without_place,
     rows,
     settings,
+    without_place,
 )
 
 
@@ -37,16 +37,16 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("method", "error", "sentence"), MISTAKES)
 def test_a_mistake_of_the_source_ends_the_import_with_its_place(home, method, error, sentence):
-    summary, _ = take(Shelf(range(9)), home, broken(method, error))
-    assert (summary.status, placeless(summary.failure_reason)) == ("failed", sentence)
+    summary, _ = import_list(ChangingList(range(9)), home, broken(method, error))
+    assert (summary.status, without_place(summary.failure_reason)) == ("failed", sentence)
 
 
 @pytest.mark.parametrize("total", ["12", -1, 1.5, True, float("nan"), 10**30])
 def test_a_total_that_is_none_ends_the_import_with_its_place(home, total):
     source = type("Odd", (ItemsSource,), {"total": lambda self, response: total})()
-    summary, _ = take(Shelf(range(9)), home, source)
+    summary, _ = import_list(ChangingList(range(9)), home, source)
     expected = f"Odd.total must return a whole number from 0, or None, got {total!r}"
-    assert placeless(summary.failure_reason) == expected
+    assert without_place(summary.failure_reason) == expected
 
 
 def test_a_stub_of_another_class_is_its_items_failure(home):
@@ -54,10 +54,10 @@ def test_a_stub_of_another_class_is_its_items_failure(home):
         def stub(self, item):
             return None if item["id"] == 4 else super().stub(item)
 
-    summary, configured = take(Shelf(range(9)), home, Odd())
+    summary, configured = import_list(ChangingList(range(9)), home, Odd())
     assert counts(summary) == ("completed", 9, 8, 0, 1)
     reason = "Odd.stub must return a new ImportedItem, got None"
-    assert placeless_reasons(configured) == {"(page 2, item 2)": reason}
+    assert reasons_without_place(configured) == {"(page 2, item 2)": reason}
 
 
 def test_a_list_item_that_cannot_be_read_fails_by_its_place_and_no_other_suffers(home):
@@ -68,10 +68,10 @@ def test_a_list_item_that_cannot_be_read_fails_by_its_place_and_no_other_suffers
             return detail(request.url.path.rpartition("/")[2])
         return httpx.Response(200, content=json.dumps({"data": data, "current_page": 1, "last_page": 1, "total": 7}))
 
-    summary, configured = take(answer, home)
+    summary, configured = import_list(answer, home)
     assert (counts(summary), summary.exit_status) == (("completed", 7, 2, 0, 5), 3)
     expected = "ItemsSource.stub must return an external_id of 1 to 255 characters, got"
-    assert placeless_reasons(configured) == {
+    assert reasons_without_place(configured) == {
         "(page 1, item 2)": "ItemsSource.stub raises KeyError: 'id'",
         "(page 1, item 3)": "ItemsSource.stub raises TypeError: string indices must be integers, not 'str'",
         "(page 1, item 4)": f"{expected} '{'x' * 40}'",
@@ -95,7 +95,7 @@ class Careless(ItemsSource):
 
 
 def test_an_item_whose_request_cannot_be_built_fails_alone(home):
-    summary, configured = take(Shelf(["1", "a\nb", "3"]), home, Careless())
+    summary, configured = import_list(ChangingList(["1", "a\nb", "3"]), home, Careless())
     assert counts(summary) == ("completed", 3, 2, 0, 1)
     [(external_id, reason)] = reasons(configured).items()
     assert external_id == "a\nb"
@@ -142,16 +142,16 @@ def test_an_id_that_breaks_a_header_fails_alone(home):
 
 
 def test_an_id_that_means_a_folder_fails_alone_and_says_so(home):
-    summary, configured = take(Shelf(["..", "...", "."]), home)
+    summary, configured = import_list(ChangingList(["..", "...", "."]), home)
     assert counts(summary) == ("completed", 3, 1, 0, 2)
     sentence = (
         "ImportedItem.detail_request raises ValueError: {!r} cannot be asked for: in an address it means a folder"
     )
-    assert placeless_reasons(configured) == {each: sentence.format(each) for each in (".", "..")}
+    assert reasons_without_place(configured) == {each: sentence.format(each) for each in (".", "..")}
 
 
 def test_a_body_that_does_not_unpack_is_tried_again(home):
-    shelf, good = Shelf(["1", "2"]), gzip.compress(json.dumps(detail("1")).encode())
+    shelf, good = ChangingList(["1", "2"]), gzip.compress(json.dumps(detail("1")).encode())
     bodies = [b"no gzip at all", good]
 
     def answer(request):
@@ -167,5 +167,5 @@ def test_a_body_that_does_not_unpack_is_tried_again(home):
             found = answer(request)
             return found if isinstance(found, httpx.Response) else httpx.Response(200, json=found)
 
-    summary, _ = take(Raw({}), home)
+    summary, _ = import_list(Raw({}), home)
     assert (counts(summary), bodies) == (("completed", 2, 2, 0, 0), [])

@@ -10,8 +10,8 @@ from import_pipeline.contracts import Connector
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.testing import CannedTransport
 from import_pipeline.tracking.database.engine import Database
-from import_pipeline_tests.support.changing_list import URL, Shelf, detail
-from import_pipeline_tests.support.dying_process import Died, take_dying
+from import_pipeline_tests.support.changing_list import URL, ChangingList, detail
+from import_pipeline_tests.support.dying_process import ProcessDied, import_through_deaths
 from import_pipeline_tests.support.imports import import_through, latest, rows, settings, tracking
 
 SECRET = "license-of-the-settings-55"
@@ -81,7 +81,7 @@ def test_a_list_is_resumed_at_its_next_page_whatever_asks_for_it(home, database_
         seen.append(stored_text(configured))
         return searched(where, asked)(request)
 
-    summary, processes = take_dying(answer, source, configured, deaths=[3, 5])
+    summary, processes = import_through_deaths(answer, source, configured, deaths=[3, 5])
     assert (summary.status, summary.incomplete_reason, processes) == ("completed", None, 3)
     assert asked == [(after, "v2", SECRET) for after in (0, 2, 4, 6, 8)]
     assert len(rows(configured)) == 10
@@ -95,10 +95,10 @@ def take_until_it_dies(answer, source, configured, at):
         nonlocal asked
         asked += "/items/" not in request.url.path
         if asked == at:
-            raise Died
+            raise ProcessDied
         return answer(request)
 
-    with pytest.raises(Died):
+    with pytest.raises(ProcessDied):
         import_through(CannedTransport(answer_or_die), source, configured)
 
 
@@ -133,7 +133,7 @@ CHANGES = [
 ]
 
 
-class Sized(Shelf):
+class Sized(ChangingList):
     """A shelf whose pages are as long as they are asked to be, below any base address."""
 
     def __call__(self, request):

@@ -7,7 +7,14 @@ import pytest
 
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.testing import CannedTransport
-from import_pipeline_tests.support.changing_list import URL, Shelf, detail, insert_first, remove_first, take
+from import_pipeline_tests.support.changing_list import (
+    URL,
+    ChangingList,
+    detail,
+    import_list,
+    insert_first,
+    remove_first,
+)
 from import_pipeline_tests.support.imports import counts, latest, rows
 
 
@@ -17,35 +24,37 @@ from import_pipeline_tests.support.imports import counts, latest, rows
     ids=["an item is deleted", "an item is inserted"],
 )
 def test_nothing_is_lost_when_the_list_shifts_while_it_is_read(home, change, expected, pages):
-    shelf = Shelf(range(1, 10), between={2: change})
-    summary, configured = take(shelf, home)
+    shelf = ChangingList(range(1, 10), between={2: change})
+    summary, configured = import_list(shelf, home)
     assert (summary.status, summary.incomplete_reason, shelf.pages) == ("completed", None, pages)
     assert sorted(map(int, rows(configured))) == list(expected)
 
 
 def test_a_list_that_tells_no_total_is_read_again_when_an_item_comes_twice(home):
-    shelf = Shelf(range(1, 10), between={2: insert_first}, tells_total=False)
-    summary, configured = take(shelf, home)
+    shelf = ChangingList(range(1, 10), between={2: insert_first}, tells_total=False)
+    summary, configured = import_list(shelf, home)
     assert (counts(summary), shelf.pages) == (("completed", 10, 10, 0, 0), [1, 2, 3, 4] * 2)
     assert sorted(map(int, rows(configured))) == list(range(10))
 
 
 def test_a_list_whose_order_shifts_is_read_again_until_it_has_given_all(home):
-    shelf = Shelf(range(1, 10), between={2: lambda ids: ids.reverse()})  # 9..1: page two has 4 to 6 again, then 3 to 1
-    summary, configured = take(shelf, home)
+    shelf = ChangingList(
+        range(1, 10), between={2: lambda ids: ids.reverse()}
+    )  # 9..1: page two has 4 to 6 again, then 3 to 1
+    summary, configured = import_list(shelf, home)
     assert (counts(summary), summary.incomplete_reason) == (("completed", 9, 9, 0, 0), None)
     assert shelf.pages == [1, 2, 3, 1, 2, 3]
     assert sorted(map(int, rows(configured))) == list(range(1, 10))
 
 
 def test_a_list_that_holds_fewer_items_than_it_says_is_incomplete(home):
-    shelf = Shelf(range(1, 7))
+    shelf = ChangingList(range(1, 7))
 
     def answer(request):
         body = shelf(request)
         return body | {"total": 8} if "data" in body else body
 
-    summary, configured = take(answer, home)
+    summary, configured = import_list(answer, home)
     assert (counts(summary), summary.exit_status) == (("completed", 6, 6, 0, 0), 3)
     assert summary.incomplete_reason == "the list says 8 items, 6 were found on its pages"
     assert shelf.pages == [1, 2] * 3
@@ -61,21 +70,21 @@ def test_short_pages_are_no_end_of_the_list(home):
         page = int(request.url.params["page"])
         return {"data": [{"id": each} for each in pages[page]], "current_page": page, "last_page": 4, "total": 4}
 
-    summary, configured = take(answer, home)
+    summary, configured = import_list(answer, home)
     assert (counts(summary), summary.incomplete_reason) == (("completed", 4, 4, 0, 0), None)
     assert sorted(rows(configured)) == ["1", "2", "3", "4"]
 
 
 def test_a_list_that_loses_items_each_time_that_it_is_read_is_incomplete(home):
-    shelf = Shelf(range(1, 16), between={2: remove_first, 7: remove_first, 12: remove_first})
-    summary, _ = take(shelf, home)
+    shelf = ChangingList(range(1, 16), between={2: remove_first, 7: remove_first, 12: remove_first})
+    summary, _ = import_list(shelf, home)
     assert summary.status == "completed"
     assert summary.incomplete_reason == "items were taken out of the list each of the 3 times that it was read"
 
 
 def test_a_list_that_has_lost_nothing_in_one_reading_is_complete(home):
-    shelf = Shelf(range(1, 16), between={2: remove_first, 7: insert_first, 13: remove_first})
-    summary, _ = take(shelf, home)
+    shelf = ChangingList(range(1, 16), between={2: remove_first, 7: insert_first, 13: remove_first})
+    summary, _ = import_list(shelf, home)
     assert (summary.status, summary.incomplete_reason) == ("completed", None)
 
 
@@ -84,7 +93,7 @@ def test_a_list_that_never_comes_to_rest_is_incomplete_where_two_readings_shall_
         ids.append(ids.pop(0) + 100)
 
     source = type("Careful", (ItemsSource,), {"read_twice": True})()
-    summary, _ = take(Shelf(range(1, 10), between={2: swap, 5: swap, 8: swap}), home, source)
+    summary, _ = import_list(ChangingList(range(1, 10), between={2: swap, 5: swap, 8: swap}), home, source)
     assert summary.incomplete_reason == "the list was another one each of the 3 times that it was read"
 
 
@@ -109,7 +118,7 @@ class Linked(ItemsSource):
 )
 def test_a_next_page_elsewhere_is_not_asked_for(home, following, there):
     transport = CannedTransport(lambda request: {"data": [{"id": 1}], "total": 2, "next": following})
-    summary, _ = take(transport, home, Linked())
+    summary, _ = import_list(transport, home, Linked())
     assert summary.status == "failed"
     assert summary.failure_reason.endswith(f"expected the source's own origin {URL}")
     assert f"a request would go to {there}" in summary.failure_reason.replace("api.test@", "")
@@ -139,7 +148,7 @@ def test_a_next_request_is_sent_whole(home):
         return {"data": data, "total": 6, "cursor": after + 2 if after < 4 else None}
 
     transport = CannedTransport(answer)
-    summary, _ = take(transport, home, Posted())
+    summary, _ = import_list(transport, home, Posted())
     assert counts(summary) == ("completed", 6, 6, 0, 0)
     sent = [
         (request.method, request.headers.get("X-Search"), json.loads(request.content))

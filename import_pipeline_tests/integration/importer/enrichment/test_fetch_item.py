@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from import_pipeline.sources.items import ItemsSource
-from import_pipeline_tests.support.changing_list import Shelf, detail, take
+from import_pipeline_tests.support.changing_list import ChangingList, detail, import_list
 from import_pipeline_tests.support.imports import counts, reasons, rows
 
 ALONE = {"ITEMS_CONCURRENCY": "1", "ITEMS_TRIES": "2", "ITEMS_BACKOFF": "0.01"}
@@ -14,7 +14,7 @@ ALONE = {"ITEMS_CONCURRENCY": "1", "ITEMS_TRIES": "2", "ITEMS_BACKOFF": "0.01"}
 
 def answering(answers, ids=range(1, 41)):
     """A list of those ids; for a detail, its answers in turn, and the good one after them."""
-    shelf, left = Shelf(ids, size=100), {str(key): list(each) for key, each in answers.items()}
+    shelf, left = ChangingList(ids, size=100), {str(key): list(each) for key, each in answers.items()}
 
     def answer(request):
         waiting = left.get(request.url.path.rpartition("/")[2], [])
@@ -25,7 +25,7 @@ def answering(answers, ids=range(1, 41)):
 
 @pytest.mark.parametrize("status", [401, 403, 451])
 def test_one_item_that_we_may_not_have_is_its_own_failure(home, status):
-    summary, configured = take(answering({7: [httpx.Response(status)]}), home, **ALONE)
+    summary, configured = import_list(answering({7: [httpx.Response(status)]}), home, **ALONE)
     assert counts(summary) == ("completed", 40, 39, 0, 1)
     assert reasons(configured)["7"].startswith(f"the API answers {status} ")
 
@@ -33,21 +33,21 @@ def test_one_item_that_we_may_not_have_is_its_own_failure(home, status):
 @pytest.mark.parametrize("status", [401, 403, 451])
 def test_ten_in_a_row_that_we_may_not_have_end_the_import_and_the_rest_is_left(home, status):
     answers = {number: [httpx.Response(status)] for number in range(3, 41)}
-    summary, _ = take(answering(answers), home, **ALONE)
+    summary, _ = import_list(answering(answers), home, **ALONE)
     assert (summary.status, summary.items_imported_count, summary.items_failed_count) == ("failed", 2, 10)
     assert summary.failure_reason.startswith(f"10 items in a row failed for the same reason (the API answers {status} ")
 
 
 def test_items_that_we_may_not_have_here_and_there_end_nothing(home):
     answers = {number: [httpx.Response(403)] for number in range(1, 41) if number % 9}
-    summary, _ = take(answering(answers), home, **ALONE)
+    summary, _ = import_list(answering(answers), home, **ALONE)
     assert (summary.status, summary.items_failed_count) == ("completed", len(answers))
 
 
 @pytest.mark.parametrize("status", [202, 206])
 def test_a_part_of_a_detail_is_no_detail_and_is_asked_for_again(home, status):
     part = httpx.Response(status, json=detail("7") | {"name": "a part"})
-    summary, configured = take(answering({7: [part], 8: [part, part]}), home, **ALONE)
+    summary, configured = import_list(answering({7: [part], 8: [part, part]}), home, **ALONE)
     assert counts(summary) == ("completed", 40, 39, 0, 1)
     assert rows(configured)["7"]["name"] == "n"
     assert reasons(configured)["8"].startswith(f"the API answers {status} ")
@@ -55,7 +55,7 @@ def test_a_part_of_a_detail_is_no_detail_and_is_asked_for_again(home, status):
 
 def test_a_detail_that_is_not_ready_is_asked_for_after_the_wait_that_the_api_names(home):
     later = httpx.Response(202, headers={"Retry-After": "1"})
-    summary, _ = take(answering({7: [later]}), home, **ALONE)
+    summary, _ = import_list(answering({7: [later]}), home, **ALONE)
     assert counts(summary) == ("completed", 40, 40, 0, 0)
     assert summary.duration_seconds >= 1
 
@@ -63,19 +63,19 @@ def test_a_detail_that_is_not_ready_is_asked_for_after_the_wait_that_the_api_nam
 def test_a_wait_without_an_end_is_bounded_by_the_source(home):
     source = type("Impatient", (ItemsSource,), {"max_pause": timedelta(seconds=0.2)})()
     later = httpx.Response(202, headers={"Retry-After": "99999999999"})
-    summary, _ = take(answering({7: [later]}), home, source, **ALONE)
+    summary, _ = import_list(answering({7: [later]}), home, source, **ALONE)
     assert counts(summary) == ("completed", 40, 40, 0, 0)
 
 
 def test_a_login_page_in_place_of_data_is_named_with_its_title(home):
     page = httpx.Response(200, html="<!doctype html><html><title>Log in</title></html>")
-    summary, configured = take(answering({7: [page]}), home, **ALONE)
+    summary, configured = import_list(answering({7: [page]}), home, **ALONE)
     assert counts(summary) == ("completed", 40, 39, 0, 1)
     assert reasons(configured)["7"].endswith("the body is an HTML page titled 'Log in' from https://api.test, not data")
 
 
 def test_a_login_page_in_place_of_the_list_is_named_with_its_title(home):
-    summary, _ = take(lambda request: httpx.Response(200, html="<html><title>Log in</title>"), home, **ALONE)
+    summary, _ = import_list(lambda request: httpx.Response(200, html="<html><title>Log in</title>"), home, **ALONE)
     assert summary.status == "failed"
     assert "the body is an HTML page titled 'Log in' from https://api.test, not data" in summary.failure_reason
 
@@ -84,7 +84,7 @@ def test_a_detail_in_latin_1_is_read_as_it_declares(home):
     headers = {"Content-Type": "application/json; charset=ISO-8859-1"}
     body = '{"name": "Zo\N{LATIN SMALL LETTER E WITH DIAERESIS}", "price": "1.00"}'
     answer = httpx.Response(200, headers=headers, content=body.encode("latin-1"))
-    summary, configured = take(answering({7: [answer]}), home, **ALONE)
+    summary, configured = import_list(answering({7: [answer]}), home, **ALONE)
     assert counts(summary) == ("completed", 40, 40, 0, 0)
     assert rows(configured)["7"]["name"] == "Zo\N{LATIN SMALL LETTER E WITH DIAERESIS}"
 
@@ -112,7 +112,7 @@ def test_no_charset_of_a_rejected_body_concerns_any_other_item(home, keep):
         for number, charset in enumerate(CHARSETS, start=1)
     }
     source = type("Keeping", (ItemsSource,), {"keep_payloads": keep})()
-    summary, configured = take(answering(answers), home, source, **ALONE)
+    summary, configured = import_list(answering(answers), home, source, **ALONE)
     assert counts(summary) == ("completed", 40, 40 - len(CHARSETS), 0, len(CHARSETS))
     assert set(reasons(configured).values()) == {"the API answers 404 Not Found: it has no such item (anymore)"}
 
@@ -123,5 +123,5 @@ def test_a_tag_that_cannot_be_sent_back_is_not_kept(home):
         200, json=detail("7"), headers=[(b"ETag", '"\N{LATIN SMALL LETTER E WITH DIAERESIS}"'.encode("latin-1"))]
     )
     for _ in range(2):
-        summary, _ = take(answering({7: [tagged]}), home, source, **ALONE)
+        summary, _ = import_list(answering({7: [tagged]}), home, source, **ALONE)
         assert (summary.status, summary.items_failed_count) == ("completed", 0)

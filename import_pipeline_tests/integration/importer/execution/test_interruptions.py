@@ -32,7 +32,7 @@ from import_pipeline_tests.support.imports import (
     counts,
     demo_api,
     ending_of,
-    importing,
+    import_process,
     latest,
     log,
     rows,
@@ -57,7 +57,7 @@ def wait_until_asked(url, times, path="/api/items/"):
 
 def kill_an_import(configured, url, times, path="/api/items/"):
     """Import in a process that is killed once so many requests were asked."""
-    with importing(configured) as process:
+    with import_process(configured) as process:
         wait_until_asked(url, times, path)
         process.kill()
         process.join(LONG)
@@ -124,7 +124,7 @@ def log_of_pages(seen):
 def test_a_running_import_is_in_the_way_of_a_second_one(home):
     with demo_api(items=50, delay_after_ms=300) as url:
         configured = settings(home, url)
-        with importing(configured) as process:
+        with import_process(configured) as process:
             wait_until_asked(url, 1)
             asked = len(log(url))
             began = time.monotonic()
@@ -161,7 +161,7 @@ def test_a_process_that_was_frozen_beyond_its_lease_changes_nothing_when_it_wake
     wishes = {"ITEMS_LEASE": "1", "ITEMS_CONCURRENCY": "4"}
     with demo_api(items=60, delay_after_ms=40) as url:
         configured = settings(home, url, **wishes)
-        with importing(configured) as process:
+        with import_process(configured) as process:
             wait_until_asked(url, 12)
             freeze(process, home)
             wait_for(lambda: time.time() - latest(configured).heartbeat_at.timestamp() > 1.1)
@@ -205,7 +205,7 @@ def test_no_request_goes_once_the_process_was_told_to_end(home):
 def test_a_process_that_is_told_to_end_leaves_the_import_to_the_next_one(home, ending):
     with demo_api(items=60, delay_after_ms=40) as url:
         configured = settings(home, url)
-        with importing(configured) as process:
+        with import_process(configured) as process:
             wait_until_asked(url, 12)
             os.kill(process.pid, ending)
             told_at = time.monotonic()

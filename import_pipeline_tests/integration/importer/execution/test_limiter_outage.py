@@ -25,7 +25,7 @@ from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.rules.status import ImportStatus, Trigger
 from import_pipeline.tracking import events
 from import_pipeline_tests.acceptance.command_line import some_details
-from import_pipeline_tests.faults.invariants import assert_kept
+from import_pipeline_tests.faults.invariants import assert_invariants
 from import_pipeline_tests.support.child_server import free_port
 from import_pipeline_tests.support.database_servers import RedisServer
 from import_pipeline_tests.support.imports import demo_api, latest, settings, tracking
@@ -124,7 +124,7 @@ def test_who_looks_reads_that_the_store_is_away_and_when_it_is_back(home, api, r
         assert waits.startswith(f"T{SILENT[1:]} since ")
         assert "Connection refused. Check REDIS_URL and the server." in waits
         assert goes_on.startswith("The store of the limits answers again after ")
-    assert_kept(installation.settings, api, items=ITEMS)
+    assert_invariants(installation.settings, api, items=ITEMS)
 
 
 def test_an_import_that_the_store_has_left_for_long_goes_on_by_itself_once_it_is_back(home, api, redis):
@@ -147,7 +147,7 @@ def test_an_import_that_the_store_has_left_for_long_goes_on_by_itself_once_it_is
             pass
         assert (again.row.id, again.ended.status, again.ended.items_imported_count) == (1, "completed", ITEMS)
         assert latest(installation.settings).resumes == 0
-    assert_kept(installation.settings, api, items=ITEMS)
+    assert_invariants(installation.settings, api, items=ITEMS)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def begins_with(home, api, url, mend):
             until(lambda: events.WAITS in actions(one))
             mend()
         assert one.ended.status == "completed"
-        assert_kept(installation.settings, api, items=ITEMS)
+        assert_invariants(installation.settings, api, items=ITEMS)
         return one.happened()
 
 
@@ -224,4 +224,4 @@ def test_a_store_that_lost_its_state_is_noted_with_the_import(home, api, redis):
             redis.flush()
         assert one.ended.status == "completed"
         assert actions(one).count(STATE_LOST) == 1
-    assert_kept(installation.settings, api, items=ITEMS)
+    assert_invariants(installation.settings, api, items=ITEMS)

@@ -17,7 +17,7 @@ from import_pipeline.tracking import events, heartbeats, shards, transitions
 from import_pipeline.tracking.counters import CounterDelta
 from import_pipeline.tracking.workers import this_process
 from import_pipeline_tests.support.child_server import free_port
-from import_pipeline_tests.support.lifecycle import ADA, BOB, FAILED, RUNNING, Life, items_source
+from import_pipeline_tests.support.lifecycle import ADA, BOB, FAILED, RUNNING, SimulatedInstallation, items_source
 
 IDS = [str(number) for number in range(1, 101)]
 
@@ -141,7 +141,7 @@ def shared(life, home):
 
     Its lease outlasts each wait of a shard for the store: it works on meanwhile, so no shard may take the lead.
     """
-    divided = Divided(Life(life.database, source=items_source(shards=2, lease=86_400)), home)
+    divided = Divided(SimulatedInstallation(life.database, source=items_source(shards=2, lease=86_400)), home)
     hand = divided.life.begin(divided.life.slot(life.now))
     hand.discover(*IDS)
     return divided, hand

@@ -16,11 +16,11 @@ from import_pipeline_tests.support import http
 from import_pipeline_tests.support.imports import (
     demo_api,
     ending_of,
-    importing,
+    import_process,
     latest,
     rows,
     settings,
-    sharing,
+    shard_processes,
     tracking,
 )
 
@@ -31,9 +31,9 @@ LONG = 60.0  # seconds; only what is broken takes them
 def four(home, url, **wishes):
     """An import at which four processes are at work."""
     configured = settings(home, url, ITEMS_SHARDS="4", ITEMS_CONCURRENCY="5", ITEMS_TIMEOUT="20", **wishes)
-    with importing(configured) as lead:
+    with import_process(configured) as lead:
         wait_for(lambda: is_listing(configured))
-        with sharing(configured, 2, 3, 4) as processes:
+        with shard_processes(configured, 2, 3, 4) as processes:
             wait_for(lambda: sum(each.requests_count > 0 for each in places(configured)) == 3)
             yield configured, lead, processes
 
@@ -228,7 +228,7 @@ def test_a_shard_in_trouble_leaves_with_its_reason_and_the_others_go_on(home):
         demo_api(items=400, delay_after_ms=100, token=right) as url,
         four(home, url, ITEMS_TOKEN=right) as (configured, lead, _),
     ):
-        with sharing(settings(home, url, ITEMS_TOKEN=wrong), 5) as [lost]:
+        with shard_processes(settings(home, url, ITEMS_TOKEN=wrong), 5) as [lost]:
             reason = ending_of(lost)
         assert ending_of(lead) is None
     assert reason.startswith("ImportFailed: ")

@@ -16,8 +16,8 @@ from import_pipeline.importer.runtime.stop import StopSignal
 from import_pipeline.ratelimit.protocol import SECOND, ExchangeRequest, Outcome, PermitRequest, Settlement
 from import_pipeline.testing import CannedTransport, MemoryPermits
 from import_pipeline.tracking import events
-from import_pipeline_tests.support.lifecycle import Life, items_source
-from import_pipeline_tests.support.limiter_stories import Switched
+from import_pipeline_tests.support.lifecycle import SimulatedInstallation, items_source
+from import_pipeline_tests.support.limiter_stories import SwitchableStore
 
 pytestmark = pytest.mark.anyio
 
@@ -76,7 +76,7 @@ async def watched(life, store):
 
 
 @pytest.mark.parametrize("shared_database", ["sqlite"], indirect=True)
-async def test_a_wait_in_progress_is_no_active_time(life: Life):
+async def test_a_wait_in_progress_is_no_active_time(life: SimulatedInstallation):
     """From 2 s on all wait for a place that comes free at 11 s; the worker has told of no sleep yet."""
     store = MemoryPermits(life.clock)
     gauges = UsageReader(settings=life.installation.settings, clock=life.clock, _permits=store)
@@ -104,9 +104,9 @@ async def test_a_wait_in_progress_is_no_active_time(life: Life):
 
 
 @pytest.mark.parametrize("shared_database", ["sqlite"], indirect=True)
-async def test_what_the_database_did_not_take_is_told_as_soon_as_it_does(life: Life):
+async def test_what_the_database_did_not_take_is_told_as_soon_as_it_does(life: SimulatedInstallation):
     life.source = items_source(max_outage=0.1)  # what the writer does not wait for is left to the next look
-    store, begins = Switched(life.clock), (life.database.engine, "begin", fail)
+    store, begins = SwitchableStore(life.clock), (life.database.engine, "begin", fail)
     async with watched(life, store) as (clock, number):
         store.is_on = False
         event.listen(*begins)

@@ -24,7 +24,7 @@ from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.database.server_clock import ServerClock, clock_of
 from import_pipeline.tracking.heartbeats import Pulse
 from import_pipeline.tracking.workers import Worker, machine, this_process
-from import_pipeline_tests.support.lifecycle import ADA, BOB, CANCELLED, COMPLETED, RUNNING, Life
+from import_pipeline_tests.support.lifecycle import ADA, BOB, CANCELLED, COMPLETED, RUNNING, SimulatedInstallation
 
 JUMPS = [pytest.param(timedelta(hours=hours), id=f"{hours:+} h") for hours in (-30, -1, 1, 30)]
 LEASE = 60
@@ -42,7 +42,7 @@ class SetClock(FakeClock):
         return super().now() + self.set_by
 
 
-class Set(Life):
+class Set(SimulatedInstallation):
     """A life under such a clock."""
 
     def __init__(self, database):

@@ -24,7 +24,7 @@ from import_pipeline.tracking.tables import import_events
 from import_pipeline_tests.acceptance.command_line import free_port
 from import_pipeline_tests.support.imports import served, settings
 from import_pipeline_tests.support.lifecycle import CANCELLED, FAILED, TEN, items_source
-from import_pipeline_tests.support.webhook_receiver import Ear
+from import_pipeline_tests.support.webhook_receiver import WebhookReceiver
 
 SECRET = "planted-secret"
 
@@ -59,7 +59,7 @@ def marks(life):
 
 
 def test_a_failed_import_is_told_once(life):
-    ear = Ear()
+    ear = WebhookReceiver()
     with listening(life, ear):
         number = failed(life)
         assert [tell(life), tell(life)] == [1, 0]
@@ -78,7 +78,7 @@ def test_a_failed_import_is_told_once(life):
 
 
 def test_what_is_told_and_what_is_not(life):
-    ear = Ear()
+    ear = WebhookReceiver()
     with listening(life, ear):
         hand = started(life)
         hand.discover("1", stopped="the list repeats itself")
@@ -97,7 +97,7 @@ def test_what_is_told_and_what_is_not(life):
 
 
 def test_an_import_that_the_sensor_or_finalize_has_ended_is_told(life):
-    ear = Ear()
+    ear = WebhookReceiver()
     with listening(life, ear):
         hopeless = started(life)
         for _ in range(3):
@@ -118,7 +118,7 @@ def test_an_import_that_the_sensor_or_finalize_has_ended_is_told(life):
 
 
 def test_many_processes_tell_it_once(life):
-    ear = Ear()
+    ear = WebhookReceiver()
     with listening(life, ear), ThreadPoolExecutor(8) as pool:
         failed(life)
         barrier = threading.Barrier(8)
@@ -143,7 +143,7 @@ def test_a_server_that_is_down_is_told_later_and_not_for_ever(life):
         assert [tell(life), tell(life)] == [0, 0]
     assert {(state, tries) for state, tries, _ in marks(life)} == {("failed", str(TRIES))}
     assert life.get(number).status is FAILED
-    ear = Ear()
+    ear = WebhookReceiver()
     with listening(life, ear):
         another = failed(life)
         assert tell(life) == 1
@@ -151,7 +151,7 @@ def test_a_server_that_is_down_is_told_later_and_not_for_ever(life):
 
 
 def test_a_server_that_is_up_again_hears_it(life):
-    ear = Ear(status=500)
+    ear = WebhookReceiver(status=500)
     with listening(life, ear):
         failed(life)
         assert tell(life) == 0
@@ -177,15 +177,15 @@ def test_nobody_waits_for_a_server_that_hangs(life):
 
 
 def test_no_redirect_is_followed(life):
-    elsewhere = Ear()
-    with served(elsewhere.app) as other, listening(life, Ear(307, {"Location": f"{other}/stolen"})):
+    elsewhere = WebhookReceiver()
+    with served(elsewhere.app) as other, listening(life, WebhookReceiver(307, {"Location": f"{other}/stolen"})):
         failed(life)
         assert tell(life) == 0
     assert (elsewhere.heard, marks(life)) == ([], [("failed", "1", "the address answers 307")])
 
 
 def test_a_process_that_died_while_it_told_is_replaced_and_the_id_stays(life):
-    ear = Ear()
+    ear = WebhookReceiver()
     with listening(life, ear):
         failed(life)
         [event] = life.do(notices.due, "items", life.now)
@@ -199,7 +199,7 @@ def test_a_process_that_died_while_it_told_is_replaced_and_the_id_stays(life):
 
 
 def test_what_was_long_ago_is_no_news_and_no_secret_is_told_or_kept(life):
-    ear = Ear()
+    ear = WebhookReceiver()
     with listening(life, ear):
         failed(life, "of old")
         life.go_on(days=2)
@@ -247,7 +247,7 @@ def test_without_a_hook_nothing_is_read_or_marked(life):
 
 
 def test_an_import_tells_at_its_own_end(home):
-    ear = Ear()
+    ear = WebhookReceiver()
     with served(ear.app) as url:
         configured = settings(home, "http://127.0.0.1:9", ITEMS_NOTIFY_URL=f"{url}/")
         summary = run_import("items", settings=configured)

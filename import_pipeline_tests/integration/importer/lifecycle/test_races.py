@@ -24,8 +24,8 @@ from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.requests import RequestKind
 from import_pipeline.tracking.workers import Worker
 from import_pipeline_tests.acceptance.command_line import eventually
-from import_pipeline_tests.support.lifecycle import ADA, TEN, Life, at, items_source
-from import_pipeline_tests.support.parallel import together
+from import_pipeline_tests.support.lifecycle import ADA, TEN, SimulatedInstallation, at, items_source
+from import_pipeline_tests.support.parallel import run_in_parallel
 
 CONTENDERS = 4
 WAITING = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
@@ -84,7 +84,7 @@ def prepared(life, races):
 def contend(database, targets, name):
     """One contender's way through all races; returns what it launched and what it began."""
     worker = Worker(id=name, host="elsewhere", pid=1)
-    life = Life(database)
+    life = SimulatedInstallation(database)
     launched, begun = [], []
     for race, target in enumerate(targets):
         life.source = source_of(race)
@@ -114,7 +114,7 @@ def threads(life, targets):
 
 def processes(life, targets):
     url = life.database.url.render_as_string(hide_password=False)
-    return together(CONTENDERS, contend_apart, url, targets)
+    return run_in_parallel(CONTENDERS, contend_apart, url, targets)
 
 
 @pytest.mark.parametrize("races", [FEW, pytest.param(MANY, marks=[pytest.mark.nightly, pytest.mark.timeout(1200)])])

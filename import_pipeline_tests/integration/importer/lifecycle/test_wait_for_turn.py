@@ -10,8 +10,8 @@ from import_pipeline.rules.status import ImportKind, ImportStatus, Trigger
 from import_pipeline.tracking import imports
 from import_pipeline.tracking.workers import this_process
 from import_pipeline_tests.support.imports import demo_api, settings, tracking
-from import_pipeline_tests.support.lifecycle import Life, at, items_source
-from import_pipeline_tests.support.parallel import together
+from import_pipeline_tests.support.lifecycle import SimulatedInstallation, at, items_source
+from import_pipeline_tests.support.parallel import run_in_parallel
 
 
 class Waiting:
@@ -42,7 +42,7 @@ def busy(life):
     """A function: somebody who waits for a running import, which ends after so many looks."""
 
     def waiting(ends_after, wait=300.0):
-        here = Life(life.database, life.now, items_source(wait=wait))
+        here = SimulatedInstallation(life.database, life.now, items_source(wait=wait))
         return Waiting(here, here.begin(here.slot(at(9))), ends_after)
 
     return waiting
@@ -104,7 +104,7 @@ def import_one(home, url, database_url):
 
 def test_of_several_that_ask_for_chosen_items_at_one_moment_each_has_its_turn(home, database_url):
     with demo_api(items=10, delay_after_ms=100) as url:
-        endings = together(3, import_one, home, url, database_url)
+        endings = run_in_parallel(3, import_one, home, url, database_url)
         with tracking(settings(home, url, DATABASE_URL=database_url)) as connection:
             kept = [row.id for row in imports.latest(connection)]
     assert [status for status, _ in endings] == ["completed"] * 3

@@ -19,7 +19,7 @@ from import_pipeline_tests.integration.importer.execution.test_interruptions imp
     wait_until_asked,
 )
 from import_pipeline_tests.support import http
-from import_pipeline_tests.support.imports import demo_api, ending_of, importing, latest, log, settings
+from import_pipeline_tests.support.imports import demo_api, ending_of, import_process, latest, log, settings
 from import_pipeline_tests.support.lifecycle import TEN
 
 
@@ -101,7 +101,7 @@ def test_a_worker_that_was_frozen_asks_for_nothing_that_others_have_stored_meanw
     more = {"ITEMS_LEASE": "1", "ITEMS_CONCURRENCY": "4", "ITEMS_LIMITS": "20/1 second"}
     with demo_api(items=120, delay_after_ms=40) as url:
         configured = settings(home, url, DATABASE_URL=database_url, **more)
-        with importing(configured) as process:
+        with import_process(configured) as process:
             wait_until_asked(url, 20)
             freeze(process, home)
             held = statuses.c.status == "processing"

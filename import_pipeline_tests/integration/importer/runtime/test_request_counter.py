@@ -22,7 +22,7 @@ from import_pipeline.tracking.claims import Done
 from import_pipeline.tracking.counters import CounterDelta
 from import_pipeline.tracking.heartbeats import Pulse
 from import_pipeline_tests.support.imports import settings
-from import_pipeline_tests.support.limiter_stories import Switched
+from import_pipeline_tests.support.limiter_stories import SwitchableStore
 
 ITEMS = 200
 
@@ -104,7 +104,7 @@ def test_heartbeats_count_nothing_twice_and_let_no_item_come_before_its_request(
 
 
 def test_what_was_sent_last_is_counted_also_where_the_limits_store_is_away_at_the_end(home):
-    store = Switched()
+    store = SwitchableStore()
 
     def answer(request):
         if request.url.path.endswith("/1"):

@@ -12,14 +12,14 @@ from import_pipeline.errors import UsageError
 from import_pipeline.ratelimit.http.response import Answer
 from import_pipeline.testing import CannedTransport
 from import_pipeline_tests.support import scripted_source
-from import_pipeline_tests.support.changing_list import URL, Shelf, detail, take
+from import_pipeline_tests.support.changing_list import URL, ChangingList, detail, import_list
 from import_pipeline_tests.support.imports import (
     counts,
     import_through,
-    placeless,
-    placeless_reasons,
     reasons,
+    reasons_without_place,
     settings,
+    without_place,
 )
 from import_pipeline_tests.support.scripted_source import SCRIPT, Item, Linked, Scripted
 
@@ -77,12 +77,12 @@ def imported(home, hook, play, **attributes):
     SCRIPT[hook] = play
     kind = Linked if hook == "next_request" else Scripted
     source = type(kind.__name__, (kind,), {"per_page": 2, **attributes})()
-    return take(Shelf(range(1, 5), size=2), home, source, **QUICK)
+    return import_list(ChangingList(range(1, 5), size=2), home, source, **QUICK)
 
 
 def assert_failed(summary, hook, said):
     assert summary.status == "failed"
-    assert f"{hook} {said}" in placeless(summary.failure_reason)
+    assert f"{hook} {said}" in without_place(summary.failure_reason)
     assert re.search(r"\(/\S+\.py, line \d+\)", summary.failure_reason)
 
 
@@ -119,7 +119,7 @@ def test_whatever_a_hook_of_an_item_raises_fails_that_item_by_its_name(home, hoo
         summary, configured = imported(home, hook, raising(error))
         assert counts(summary) == ("completed", 4, 0, 0, 4)
         for reason in reasons(configured).values():
-            assert placeless(reason).startswith(f"{OF_AN_ITEM[hook]} raises {type(error).__name__}")
+            assert without_place(reason).startswith(f"{OF_AN_ITEM[hook]} raises {type(error).__name__}")
             assert scripted_source.__file__ in reason or __file__ in reason
 
 
@@ -154,7 +154,7 @@ def test_whatever_a_hook_of_an_item_returns_wrongly_fails_that_item_by_its_name(
     for value in RETURNS[hook]:
         summary, configured = imported(home, hook, returning(value))
         assert counts(summary) == ("completed", 4, 0, 0, 4)
-        for reason in placeless_reasons(configured).values():
+        for reason in reasons_without_place(configured).values():
             assert reason.startswith(f"{OF_AN_ITEM[hook]} must return")
 
 
@@ -178,14 +178,16 @@ def test_a_list_that_breaks_off_halfway_is_tried_again_and_then_fails_the_import
         raise LookupError("halfway")
 
     summary, _ = imported(home, "items", halfway)
-    assert placeless(summary.failure_reason) == "list page 1: Scripted.items raises LookupError: halfway, 2 times"
+    assert without_place(summary.failure_reason) == "list page 1: Scripted.items raises LookupError: halfway, 2 times"
 
 
 @pytest.mark.parametrize("hook", ["cost of the list", "cost of a detail"])
 def test_a_cost_that_no_window_has_room_for_is_told(home, hook):
     SCRIPT[hook] = returning(50)
     source = type("Scripted", (Scripted,), {"per_page": 2})()
-    summary, configured = take(Shelf(range(1, 5), size=2), home, source, **QUICK, ITEMS_LIMITS="20/1 second")
+    summary, configured = import_list(
+        ChangingList(range(1, 5), size=2), home, source, **QUICK, ITEMS_LIMITS="20/1 second"
+    )
     said = [summary.failure_reason] if hook == "cost of the list" else list(reasons(configured).values())
     assert all("costs 50" in reason for reason in said)
     assert len(said) == (1 if hook == "cost of the list" else 4)
@@ -196,7 +198,7 @@ def test_whatever_an_auth_raises_fails_its_request_and_at_last_the_import(home):
     for error in KINDS:
         summary, _ = imported(home, "auth_flow", raising(error), auth=True)
         assert summary.status == "failed"
-        reason = placeless(summary.failure_reason)
+        reason = without_place(summary.failure_reason)
         assert reason.startswith("list page 1: Auth.auth_flow raises ")
         assert reason.endswith(", 2 times")
 
@@ -226,7 +228,7 @@ def test_a_model_whose_constructor_wants_arguments_is_imported_by_id_too(home):
             return detail(request.url.path.rpartition("/")[2])
         return {"data": [{"external_id": "1", "name": "n"}], "current_page": 1, "last_page": 1, "total": 1}
 
-    summary, configured = take(answer, home, source, **QUICK)
+    summary, configured = import_list(answer, home, source, **QUICK)
     assert counts(summary) == ("completed", 1, 1, 0, 0)
     chosen = import_through(CannedTransport(answer), source, configured, only=["1", "2"])
     assert counts(chosen) == ("completed", 2, 2, 0, 0)
@@ -248,7 +250,7 @@ def test_an_auth_that_fails_now_and_then_loses_nothing(home):
 def test_whatever_notify_raises_changes_no_ending(home, error):
     SCRIPT["list_request"] = raising(ValueError("no list"))
     SCRIPT["notify"] = raising(error)
-    summary, _ = take(Shelf(range(1, 5)), home, Scripted(), **QUICK)
+    summary, _ = import_list(ChangingList(range(1, 5)), home, Scripted(), **QUICK)
     assert_failed(summary, "Scripted.list_request", "raises ValueError: no list")
 
 
@@ -268,9 +270,9 @@ def test_is_rate_limited_leaves_an_answer_that_it_cannot_read_to_its_status(home
         return response.json().get("error") == "throttled"
 
     for status, outcome in ((500, 4), (404, 3)):
-        shelf = Shelf(range(1, 5))
+        shelf = ChangingList(range(1, 5))
         SCRIPT["is_rate_limited"] = play
-        summary, _ = take(reads(status, "<html>oops</html>"), home, Scripted(), **QUICK)
+        summary, _ = import_list(reads(status, "<html>oops</html>"), home, Scripted(), **QUICK)
         assert (summary.status, summary.items_imported_count) == ("completed", outcome)
 
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from import_pipeline import run_import
-from import_pipeline_tests.support.hostile_server import HEAD, hostile
+from import_pipeline_tests.support.hostile_server import HEAD, hostile_server
 from import_pipeline_tests.support.imports import reasons, settings
 
 TOKEN = "planted-secret-token"
@@ -92,7 +92,7 @@ def test_a_redirect_is_not_followed_and_a_cookie_not_kept(home, status):
         elsewhere.append(line.asked)
         line.body(b"{}")
 
-    with hostile({"stolen": listen}) as other:
+    with hostile_server({"stolen": listen}) as other:
 
         def redirect(line):
             answer = (
@@ -104,7 +104,7 @@ def test_a_redirect_is_not_followed_and_a_cookie_not_kept(home, status):
             cookies.append(b"cookie" in line.asked.lower())
             line.body(b'{"id": 1, "name": "n", "price": "1.00"}', "Connection: close")
 
-        with hostile({"redirect": redirect, "look": look}) as url:
+        with hostile_server({"redirect": redirect, "look": look}) as url:
             configured = settings(home, url, ITEMS_TOKEN=TOKEN, ITEMS_CONCURRENCY="1")
             run_import("items", settings=configured)
     [(name, reason)] = reasons(configured).items()

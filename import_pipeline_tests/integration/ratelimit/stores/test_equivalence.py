@@ -11,8 +11,8 @@ from import_pipeline_tests.support.database_servers import RedisServer
 from import_pipeline_tests.support.limiter_stories import (
     FakeTimeMemory,
     FakeTimeRedis,
-    Player,
     Step,
+    StepPlayer,
     VirtualTime,
     sqlite_store,
     steps,
@@ -35,7 +35,7 @@ def test_redis_answers_as_the_rule_in_python(redis_server: RedisServer, played: 
     redis_server.flush()
     time = VirtualTime()
     redis = FakeTimeRedis(redis_server.url(), time)
-    player = Player(time, [FakeTimeMemory(time), redis])
+    player = StepPlayer(time, [FakeTimeMemory(time), redis])
     for step in played:
         _, (expected, result) = player.play(step)
         assert result == expected
@@ -49,7 +49,7 @@ def test_sqlite_answers_as_the_rule_in_python(tmp_path: Path, played: list[Step]
     time = VirtualTime()
     path = tmp_path / f"{uuid4().hex}.db"
     sqlite = sqlite_store(path, time)
-    player = Player(time, [FakeTimeMemory(time), sqlite])
+    player = StepPlayer(time, [FakeTimeMemory(time), sqlite])
     for step in played:
         if step.process == 2:
             sqlite.close()

@@ -19,7 +19,7 @@ from import_pipeline_tests.support import http
 from import_pipeline_tests.support.child_server import free_port
 from import_pipeline_tests.support.database_servers import RedisServer
 from import_pipeline_tests.support.imports import demo_api, settings
-from import_pipeline_tests.support.redis_cluster import cluster, cluster_url, tell
+from import_pipeline_tests.support.redis_cluster import cluster, cluster_url, send_command
 
 TIERS = ((5, 60 * SECOND),)
 #: Their keys lie on both nodes.
@@ -51,16 +51,16 @@ def test_processes_share_the_limits_of_each_api_whichever_node_keeps_it(nodes: l
         assert granted == [4, 1]
     for store in (first, second):
         store.close()
-    kept = [int(str(tell(node, "DBSIZE"))) for node in nodes]
+    kept = [int(str(send_command(node, "DBSIZE"))) for node in nodes]
     assert min(kept) > 0, "both nodes keep some"
 
 
 def test_keys_that_move_to_the_other_node_are_followed(nodes: list[RedisServer]) -> None:
     permits = open_permits(cluster_url(*nodes), Path())
-    [slot] = {int(str(tell(nodes[0], "CLUSTER", "KEYSLOT", key))) for key in permits.keys("moving")}
+    [slot] = {int(str(send_command(nodes[0], "CLUSTER", "KEYSLOT", key))) for key in permits.keys("moving")}
     permits.exchange(ask("moving", "a"))
     giver, taker = nodes if slot < 8192 else nodes[::-1]
-    names = {node: bytes(tell(node, "CLUSTER", "MYID")).decode() for node in nodes}
+    names = {node: bytes(send_command(node, "CLUSTER", "MYID")).decode() for node in nodes}
     move(giver, taker, slot, names)
     try:
         assert len(permits.exchange(ask("moving", "b")).starts) == 1
@@ -71,14 +71,14 @@ def test_keys_that_move_to_the_other_node_are_followed(nodes: list[RedisServer])
 
 def move(giver: RedisServer, taker: RedisServer, slot: int, names: dict[RedisServer, str]) -> None:
     """Do what a resharding does."""
-    tell(taker, "CLUSTER", "SETSLOT", slot, "IMPORTING", names[giver])
-    tell(giver, "CLUSTER", "SETSLOT", slot, "MIGRATING", names[taker])
+    send_command(taker, "CLUSTER", "SETSLOT", slot, "IMPORTING", names[giver])
+    send_command(giver, "CLUSTER", "SETSLOT", slot, "MIGRATING", names[taker])
     with redis.Redis.from_url(giver.url()) as client:
         keys = client.execute_command("CLUSTER", "GETKEYSINSLOT", slot, 100)
     if keys:
-        tell(giver, "MIGRATE", "127.0.0.1", taker.port, "", 0, 5000, "KEYS", *keys)
+        send_command(giver, "MIGRATE", "127.0.0.1", taker.port, "", 0, 5000, "KEYS", *keys)
     for node in (taker, giver):
-        tell(node, "CLUSTER", "SETSLOT", slot, "NODE", names[taker])
+        send_command(node, "CLUSTER", "SETSLOT", slot, "NODE", names[taker])
 
 
 def test_a_node_of_the_address_that_is_not_there_is_passed_over(nodes: list[RedisServer]) -> None:

@@ -10,7 +10,7 @@ from import_pipeline.ratelimit.protocol import ExchangeReply, ExchangeRequest
 from import_pipeline.testing import MemoryPermits
 from import_pipeline_tests.support.limiter_stories import FakeTimeRedis, VirtualTime, sqlite_store
 from import_pipeline_tests.support.unknown_limits import UnknownServer, Window, import_all
-from import_pipeline_tests.support.virtual_time import LoopClock, leap
+from import_pipeline_tests.support.virtual_time import LoopClock, run_in_virtual_time
 
 
 class Recorded(MemoryPermits):
@@ -48,7 +48,7 @@ def test_all_stores_let_guesses_rise_alike(
     )
     store = Recorded(LoopClock())
     store.steps = []
-    leap(import_all(server, limits=limits, details=300, pages=3, processes=2, workers=6, permits=store))
+    run_in_virtual_time(import_all(server, limits=limits, details=300, pages=3, processes=2, workers=6, permits=store))
     assert server.refused > 0
     time = VirtualTime()
     start = time.now

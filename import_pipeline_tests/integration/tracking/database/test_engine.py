@@ -17,7 +17,7 @@ from import_pipeline.tracking.schema import address, upgrade
 from import_pipeline.tracking.tables import UtcDateTime, imports
 from import_pipeline_tests.support.child_server import free_port
 from import_pipeline_tests.support.database_servers import PASSWORD, PostgresServer
-from import_pipeline_tests.support.parallel import together
+from import_pipeline_tests.support.parallel import run_in_parallel
 
 NOON = datetime(2030, 6, 1, 12, tzinfo=UTC)
 TIMES = Table("times", MetaData(), Column("at", UtcDateTime))
@@ -147,7 +147,7 @@ def _start(url):
 
 
 def test_of_ten_processes_that_start_an_import_at_once_one_does(database, database_url):
-    assert sorted(together(10, _start, database_url)) == ["refused"] * 9 + ["started"]
+    assert sorted(run_in_parallel(10, _start, database_url)) == ["refused"] * 9 + ["started"]
 
 
 ZONES = [UTC, ZoneInfo("Europe/Berlin"), ZoneInfo("America/St_Johns"), ZoneInfo("Pacific/Kiritimati")]

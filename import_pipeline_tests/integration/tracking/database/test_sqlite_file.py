@@ -14,7 +14,7 @@ from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.database.retrying import Patience
 from import_pipeline.tracking.heartbeats import Pulse
 from import_pipeline.tracking.schema import upgrade
-from import_pipeline_tests.support.lifecycle import Life
+from import_pipeline_tests.support.lifecycle import SimulatedInstallation
 
 GONE = "was deleted or replaced while it was in use: what was written to it since is lost"
 
@@ -72,7 +72,7 @@ def test_a_write_during_which_it_vanishes_is_refused(database, folder):
 def test_the_heartbeat_ends_the_work_with_that_reason(database, folder):
     """At once: no lease has to run out first."""
     upgrade(database)
-    life, ends, ended = Life(database), [], threading.Event()
+    life, ends, ended = SimulatedInstallation(database), [], threading.Event()
     lease = replace_in(life.begin(life.slot(life.now)).lease, seconds=0.1)
     delete_folder(folder)
 

@@ -12,7 +12,7 @@ from import_pipeline.sources.items import ImportedItem
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.schema import address, upgrade
 from import_pipeline.tracking.user_rows.user_tables import ensure_table
-from import_pipeline_tests.support.parallel import together
+from import_pipeline_tests.support.parallel import run_in_parallel
 
 
 @pytest.fixture
@@ -233,4 +233,4 @@ def _ensured(url):
 
 
 def test_ten_processes_may_make_a_table_at_once(database_url):
-    assert together(10, _ensured, database_url) == [True] * 10
+    assert run_in_parallel(10, _ensured, database_url) == [True] * 10

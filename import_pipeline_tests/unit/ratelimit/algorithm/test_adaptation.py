@@ -17,7 +17,7 @@ from import_pipeline.ratelimit.algorithm.adaptation import (
 from import_pipeline.ratelimit.algorithm.state import WHOLE, ApiState
 from import_pipeline.ratelimit.algorithm.stored_adaptation import KEPT
 from import_pipeline.ratelimit.protocol import SECOND, LatencySummary, Outcome, ReportedUsage, Settlement
-from import_pipeline_tests.support.limiter_stories import Story
+from import_pipeline_tests.support.limiter_stories import LimiterClient
 
 CONFIGURED = ((50, 2 * SECOND), (200, 10 * SECOND))
 
@@ -34,7 +34,7 @@ def refused(*permits: str, wait: float) -> list[Settlement]:
 
 def test_a_lower_limit_is_learned_from_those_in_flight_at_the_first_refusal() -> None:
     """The server grants 40 of 50 and asks to wait until our first request leaves: all tiers shrink to 80%."""
-    story = Story(CONFIGURED)
+    story = LimiterClient(CONFIGURED)
     burst = story.at(0, 50)
     story.at(0.05, 0, *answered(*burst[:40]), *refused(*burst[40:], wait=2))
     assert (story.result.part, story.result.hits) == (800_000, 10)
@@ -45,7 +45,7 @@ def test_a_lower_limit_is_learned_from_those_in_flight_at_the_first_refusal() ->
 
 def test_a_second_refusal_after_the_pause_tightens_further() -> None:
     """Others come and go: each new episode takes a tenth at least, those in flight at its beginning do not."""
-    story = Story(CONFIGURED)
+    story = LimiterClient(CONFIGURED)
     burst = story.at(0, 50)
     story.at(0.05, 0, *answered(*burst[:48]), *refused(*burst[48:], wait=2))
     assert story.result.part == 960_000
@@ -57,7 +57,7 @@ def test_a_second_refusal_after_the_pause_tightens_further() -> None:
 
 def test_a_refused_probe_teaches_nothing() -> None:
     """After a pause the windows have emptied: that others still stand in the server's is no lower limit."""
-    story = Story(CONFIGURED)
+    story = LimiterClient(CONFIGURED)
     burst = story.at(0, 50)
     story.at(0.05, 0, *answered(*burst[:45]), *refused(*burst[45:], wait=2))
     (probe,) = story.at(2.1, 5)
@@ -66,7 +66,7 @@ def test_a_refused_probe_teaches_nothing() -> None:
 
 
 def test_never_below_a_tenth() -> None:
-    story = Story(CONFIGURED)
+    story = LimiterClient(CONFIGURED)
     burst = story.at(0, 50)
     story.at(0.05, 0, *refused(*burst, wait=2))
     assert story.result.part == 100_000
@@ -74,7 +74,7 @@ def test_never_below_a_tenth() -> None:
 
 def test_what_others_with_the_key_sent_takes_our_places() -> None:
     """The server counts 30 of 50 where we can have sent 10: 20 were others', and only 20 places are left."""
-    story = Story(CONFIGURED)
+    story = LimiterClient(CONFIGURED)
     burst = story.at(0, 10)
     seen = ReportedUsage(tier=0, used=30, age=round(0.1 * SECOND))
     story.at(0.1, 0, *answered(*burst), sightings=(seen,))
@@ -88,7 +88,7 @@ def test_what_others_with_the_key_sent_takes_our_places() -> None:
 
 def test_places_that_a_smaller_tier_of_ours_explains_are_not_somebody_elses() -> None:
     """The server names the limit of 200 with what remains of the 50: 40, of which our own ten requests are missing."""
-    story = Story(CONFIGURED)
+    story = LimiterClient(CONFIGURED)
     burst = story.at(0, 10)
     story.at(0.1, 0, *answered(*burst))
     (last,) = story.at(0.2, 1)
@@ -100,7 +100,7 @@ def test_places_that_a_smaller_tier_of_ours_explains_are_not_somebody_elses() ->
 
 
 def test_what_left_our_window_since_the_sending_is_no_others() -> None:
-    story = Story(CONFIGURED)
+    story = LimiterClient(CONFIGURED)
     burst = story.at(0, 10)
     story.at(0.1, 0, *answered(*burst))
     story.at(2.15, 0, sightings=(ReportedUsage(tier=0, used=10, age=round(0.2 * SECOND)),))
@@ -151,7 +151,7 @@ def test_the_delay_that_never_varies_is_credited(delays: LatencySummary, strict:
 @pytest.mark.parametrize(("outcome", "free"), [(Outcome.ANSWERED, 0.82), (Outcome.CUT_OFF, 1.0)])
 def test_what_answers_took_says_nothing_of_a_request_whose_connection_broke(outcome: Outcome, free: float) -> None:
     """The server may have counted it just before; after it an answer would still have been under way."""
-    story = Story(((1, SECOND),))
+    story = LimiterClient(((1, SECOND),))
     (permit,) = story.at(0, 1, delays=answers(SAMPLES, quickest=200_000))
     story.at(1, 0, Settlement(permit=permit, outcome=outcome))
     assert story.at(1 + free - 0.04, 1) == []
@@ -195,7 +195,7 @@ def test_the_credit_shortens_short_windows(window: int, credited: int, expected:
 
 def test_what_was_learned_is_tried_soon_and_rises_with_each_trial_that_is_admitted() -> None:
     """One request above 40 of 50, then two and four at once, until all that is configured is used."""
-    story = Story(CONFIGURED)
+    story = LimiterClient(CONFIGURED)
     burst = story.at(0, 50)
     story.at(0.05, 0, *answered(*burst[:40]), *refused(*burst[40:], wait=2))
     (probe,) = story.at(2.1, 50)
@@ -209,7 +209,7 @@ def test_what_was_learned_is_tried_soon_and_rises_with_each_trial_that_is_admitt
 
 
 def test_a_trial_that_is_refused_lowers_nothing_and_the_next_one_waits_for_a_hundred_requests() -> None:
-    story = Story(CONFIGURED[:1])
+    story = LimiterClient(CONFIGURED[:1])
     burst = story.at(0, 50)
     story.at(0.05, 0, *answered(*burst[:40]), *refused(*burst[40:], wait=2))
     (probe,) = story.at(2.1, 50)
@@ -241,7 +241,7 @@ WRONG, RIGHT = ((500, 20 * SECOND),), ((50, 2 * SECOND),)
 
 def test_what_headers_told_counts_for_the_tiers_that_it_was_a_part_of() -> None:
     """One process believes in ten times what the server names; one that is configured rightly is not slowed by it."""
-    story = Story(WRONG)
+    story = LimiterClient(WRONG)
     story.at(0, 0, told=WHOLE // 10)
     assert len(story.at(0, 100)) == 50
     story.tiers = RIGHT
@@ -251,7 +251,7 @@ def test_what_headers_told_counts_for_the_tiers_that_it_was_a_part_of() -> None:
 
 
 def test_limits_that_are_corrected_begin_anew_after_refusals() -> None:
-    story = Story(WRONG)
+    story = LimiterClient(WRONG)
     permits = story.at(0, 60)
     refusal = Settlement(permit=permits[-1], outcome=Outcome.REFUSED, wait=2 * SECOND)
     story.at(1, 0, *(Settlement(permit=each, outcome=Outcome.ANSWERED) for each in permits[:50]), refusal)
@@ -262,7 +262,7 @@ def test_limits_that_are_corrected_begin_anew_after_refusals() -> None:
 
 
 def test_of_many_differing_tiers_the_latest_are_remembered() -> None:
-    story = Story(WRONG)
+    story = LimiterClient(WRONG)
     story.at(0, 0, told=WHOLE // 10)
     for amount in range(1, KEPT + 1):
         story.tiers = ((amount, SECOND),)

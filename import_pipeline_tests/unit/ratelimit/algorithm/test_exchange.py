@@ -21,9 +21,9 @@ from import_pipeline_tests.support.limiter_stories import (
     DAY,
     LONG_TIERS,
     FakeTimeMemory,
-    Player,
-    Reference,
+    ReferenceModel,
     Step,
+    StepPlayer,
     VirtualTime,
     steps,
 )
@@ -39,8 +39,8 @@ def calm(step: Step, **changes: Any) -> Step:
 @given(steps, st.sampled_from([0, 0, 1, 3]))
 def test_grants_what_the_plain_reference_grants(played: list[Step], concurrent: int) -> None:
     """Every step grants exactly what the definition of a window says, costs and requests in flight included."""
-    time, reference = VirtualTime(), Reference(concurrent=concurrent)
-    player = Player(time, [FakeTimeMemory(time)])
+    time, reference = VirtualTime(), ReferenceModel(concurrent=concurrent)
+    player = StepPlayer(time, [FakeTimeMemory(time)])
     for step in played:
         ask, (result,) = player.play(calm(step, concurrent=concurrent))
         reference.settle(ask, (), time.now)
@@ -52,9 +52,9 @@ def test_grants_what_the_plain_reference_grants(played: list[Step], concurrent: 
 @given(steps)
 def test_long_tiers_grant_no_more_than_the_reference_and_hardly_less(played: list[Step]) -> None:
     """Counted in hundredths: what is granted, the exact rule would grant; what is not, it would not 1.1% earlier."""
-    time, strict = VirtualTime(), Reference(LONG_TIERS)
-    loose = Reference([(n, w + w // 90 if w >= DAY else w) for n, w in LONG_TIERS])
-    player = Player(time, [FakeTimeMemory(time)])
+    time, strict = VirtualTime(), ReferenceModel(LONG_TIERS)
+    loose = ReferenceModel([(n, w + w // 90 if w >= DAY else w) for n, w in LONG_TIERS])
+    player = StepPlayer(time, [FakeTimeMemory(time)])
     for step in played:
         if step.gap >= SECOND:
             player.out.clear()  # no answer comes after its request's deadline
@@ -71,7 +71,7 @@ def test_long_tiers_grant_no_more_than_the_reference_and_hardly_less(played: lis
 def test_sleep_never_exceeds_the_time_that_passed_and_never_shrinks(played: list[Step]) -> None:
     """Whatever pauses and refusals overlap, each second counts once."""
     time = VirtualTime()
-    player = Player(time, [FakeTimeMemory(time)])
+    player = StepPlayer(time, [FakeTimeMemory(time)])
     began, before = time.now, 0
     for step in played:
         _, (result,) = player.play(step)

@@ -2,7 +2,7 @@
 
 from import_pipeline.ratelimit.algorithm.inferred_tiers import LASTS
 from import_pipeline.ratelimit.protocol import SECOND, AdvertisedLimit, Outcome, Settlement
-from import_pipeline_tests.support.limiter_stories import Story
+from import_pipeline_tests.support.limiter_stories import LimiterClient
 
 
 def refused(permit: str, wait: float) -> Settlement:
@@ -11,7 +11,7 @@ def refused(permit: str, wait: float) -> Settlement:
 
 def test_a_burst_and_the_wait_after_it_are_the_window() -> None:
     """Fifty were admitted at once, the next was refused and told to wait until two seconds after: 50 per 2 s."""
-    story = Story()
+    story = LimiterClient()
     story.time.now = story.start + SECOND // 10
     story.at(0.1, 0, *story.tell(0.02, 50), refused("late", 2))
     assert (story.result.found, story.result.pause) == ((), 2 * SECOND)
@@ -23,7 +23,7 @@ def test_a_burst_and_the_wait_after_it_are_the_window() -> None:
 
 def test_those_in_flight_at_the_first_refusal_count_where_they_are_admitted() -> None:
     """The server counts arrivals; twenty of its fifty were answered a little later than the refusal."""
-    story = Story()
+    story = LimiterClient()
     story.time.now = story.start + SECOND // 10
     story.at(0.1, 0, *story.tell(0.02, 30), refused("late", 2))
     story.time.now = story.start + SECOND // 5
@@ -34,7 +34,7 @@ def test_those_in_flight_at_the_first_refusal_count_where_they_are_admitted() ->
 
 
 def test_a_second_tier_is_found_beside_the_first() -> None:
-    story = Story()
+    story = LimiterClient()
     story.time.now = story.start + SECOND // 10
     story.at(0.1, 0, *story.tell(0.02, 50), refused("late", 2))
     (probe,) = story.at(2.1, 9)
@@ -55,7 +55,7 @@ def test_a_second_tier_is_found_beside_the_first() -> None:
 
 
 def test_what_was_found_shrinks_when_it_was_not_enough() -> None:
-    story = Story()
+    story = LimiterClient()
     story.time.now = story.start + SECOND // 10
     story.at(0.1, 0, *story.tell(0.02, 20), refused("late", 2))
     (probe,) = story.at(2.1, 1)
@@ -75,7 +75,7 @@ def test_what_was_found_shrinks_when_it_was_not_enough() -> None:
 
 
 def test_headers_name_the_limit_and_its_window() -> None:
-    story = Story()
+    story = LimiterClient()
     story.at(0, 0, named=told(50, 1, 2.2))
     assert story.result.found == ((50, 2 * SECOND),)
     assert story.at(0.4, 1) == []  # the others have half a second to tell what they sent
@@ -92,7 +92,7 @@ def told(limit: int, used: int, reset: float, took: float = 0.0) -> tuple[Advert
 
 def test_a_reset_is_reckoned_from_the_oldest_request_that_is_counted() -> None:
     """Ten are counted, the first of which was answered at 0.2 s; at 3.2 s its place comes free in 7 s: ten seconds."""
-    story = Story()
+    story = LimiterClient()
     story.at(0, 0, named=told(200, 1, 9.1))
     story.at(0.2, 0, *answered(*(f"p{n}" for n in range(10))))
     story.at(3.2, 0, named=told(200, 10, 7.4))
@@ -101,7 +101,7 @@ def test_a_reset_is_reckoned_from_the_oldest_request_that_is_counted() -> None:
 
 def test_of_two_possible_windows_the_longer_holds_until_an_answer_leaves_no_doubt() -> None:
     """The first answer was under way for 0.3 s, and its request arrived anywhere in them: 2.8 to 3.1 s."""
-    story = Story()
+    story = LimiterClient()
     story.at(0, 0, named=told(40, 1, 2.8, took=0.3))
     assert story.result.found == ((40, 3 * SECOND),)
     story.at(5, 0, *answered("p1", "p2", age=1))
@@ -113,7 +113,7 @@ def test_of_two_possible_windows_the_longer_holds_until_an_answer_leaves_no_doub
 
 def test_a_window_never_gets_shorter_than_an_answer_left_possible() -> None:
     """A server with fixed windows tells of less and less time left, whatever its window is."""
-    story = Story()
+    story = LimiterClient()
     story.at(0, 0, named=told(40, 1, 9.9, took=0.2))
     assert story.result.found == ((40, 10 * SECOND),)
     story.at(5, 0, named=told(40, 1, 4.9, took=0.01))
@@ -122,7 +122,7 @@ def test_a_window_never_gets_shorter_than_an_answer_left_possible() -> None:
 
 def test_requests_in_flight_may_or_may_not_be_among_those_counted() -> None:
     """Two were answered 1.5 and 0.5 s ago, one flies: of two that are counted, the older may be either of those."""
-    story = Story()
+    story = LimiterClient()
     story.at(0, 0, named=told(40, 1, 5.5, took=1.0))
     assert story.result.found == ((40, 6 * SECOND),)
     story.at(10, 0, *answered("p1", age=1.5), *answered("p2", age=0.5))
@@ -134,7 +134,7 @@ def test_requests_in_flight_may_or_may_not_be_among_those_counted() -> None:
     assert story.result.found == ((40, 5 * SECOND),)
 
 
-def in_doubt(story: Story) -> str:
+def in_doubt(story: LimiterClient) -> str:
     """Ten per nine or ten seconds were named, and nine sent at 0.6 s: the permit of the one that tries out which."""
     story.at(0, 0, named=told(10, 1, 9))
     burst = story.at(0.6, 99)
@@ -147,7 +147,7 @@ def in_doubt(story: Story) -> str:
 
 def test_a_place_is_kept_back_to_try_out_the_shorter_of_two_windows() -> None:
     """A reset of nine seconds was rounded up, for of those before the server counts none any more."""
-    story = Story()
+    story = LimiterClient()
     scout = in_doubt(story)
     story.at(9.85, 0, *answered(scout), named=told(10, 1, 9, took=0.1))
     assert story.result.found == ((10, 9 * SECOND),)
@@ -156,7 +156,7 @@ def test_a_place_is_kept_back_to_try_out_the_shorter_of_two_windows() -> None:
 
 def test_of_two_windows_it_is_the_longer_where_the_server_still_counts_all_before() -> None:
     """A reset of nine seconds was rounded down, and so is one of none."""
-    story = Story()
+    story = LimiterClient()
     scout = in_doubt(story)
     story.at(9.85, 0, *answered(scout), named=told(10, 10, 0, took=0.1))
     assert story.result.found == ((10, 10 * SECOND),)
@@ -171,7 +171,7 @@ def test_of_two_windows_it_is_the_longer_where_the_server_still_counts_all_befor
 
 def test_a_fixed_window_that_turns_in_between_makes_it_no_shorter() -> None:
     """It began by the server's clock: the reset leaves four seconds, so that this one has lasted some already."""
-    story = Story()
+    story = LimiterClient()
     scout = in_doubt(story)
     story.at(9.85, 0, *answered(scout), named=told(10, 1, 4, took=0.1))
     assert story.result.found == ((10, 10 * SECOND),)
@@ -179,7 +179,7 @@ def test_a_fixed_window_that_turns_in_between_makes_it_no_shorter() -> None:
 
 def test_a_refusal_by_a_tier_that_has_room_makes_its_window_a_second_longer() -> None:
     """Its window was believed too short; all that are refused at once show that once."""
-    story = Story()
+    story = LimiterClient()
     scout = in_doubt(story)
     story.at(9.85, 0, *answered(scout), named=told(10, 1, 9, took=0.1))
     burst = story.at(9.85, 99)
@@ -195,7 +195,7 @@ def test_a_refusal_by_a_tier_that_has_room_makes_its_window_a_second_longer() ->
 
 
 def test_those_in_flight_when_a_tier_is_named_make_its_window_no_longer() -> None:
-    story = Story()
+    story = LimiterClient()
     flying = story.at(0, 12)
     story.at(0.1, 0, *answered(flying[0]), named=told(10, 2, 10.2))
     story.at(0.1, 0, *answered(*flying[1:10]))
@@ -206,14 +206,14 @@ def test_those_in_flight_when_a_tier_is_named_make_its_window_no_longer() -> Non
 
 def test_a_limit_of_one_is_taken_at_its_word() -> None:
     """It has no place to keep back."""
-    story = Story()
+    story = LimiterClient()
     story.at(0, 0, named=told(1, 1, 5))
     assert story.result.found == ((1, 5 * SECOND),)
 
 
 def test_a_full_limit_that_cannot_be_learned_does_not_hide_a_refusal() -> None:
     """Where one-second windows are rounded down, the reset is always zero: the tier has to be found."""
-    story = Story()
+    story = LimiterClient()
     story.time.now = story.start + SECOND // 10
     story.at(0.1, 0, *story.tell(0.02, 20), refused("late", 1), named=told(20, 21, 0))
     (probe,) = story.at(1.1, 9)
@@ -222,7 +222,7 @@ def test_a_full_limit_that_cannot_be_learned_does_not_hide_a_refusal() -> None:
 
 
 def test_a_window_that_is_told_in_parts_of_a_second_is_rounded_up() -> None:
-    story = Story()
+    story = LimiterClient()
     story.at(0, 0, named=(AdvertisedLimit(limit=100, used=0, reset=0, window=3 * SECOND // 2),))
     assert story.result.found == ((100, 2 * SECOND),)
     story.at(1, 0, named=(AdvertisedLimit(limit=100, used=0, reset=0, window=9 * SECOND // 4),))
@@ -230,7 +230,7 @@ def test_a_window_that_is_told_in_parts_of_a_second_is_rounded_up() -> None:
 
 
 def test_a_window_that_is_told_is_believed_at_once() -> None:
-    story = Story()
+    story = LimiterClient()
     story.at(
         0,
         0,
@@ -244,7 +244,7 @@ def test_a_window_that_is_told_is_believed_at_once() -> None:
 
 def test_places_of_an_hour_stay_taken_when_its_window_seems_shorter() -> None:
     """Counted in hundredths of an hour; those of another window would begin with none taken."""
-    story = Story()
+    story = LimiterClient()
     story.at(0, 0, named=told(11_000, 1, 3599.8, took=0.3))
     story.at(1, 0, *answered(*(f"p{n}" for n in range(99))))
     story.at(2, 0, named=told(11_000, 100, 3598.9))
@@ -253,7 +253,7 @@ def test_places_of_an_hour_stay_taken_when_its_window_seems_shorter() -> None:
 
 def test_what_the_server_counts_is_taken_over_into_a_longer_window() -> None:
     """Others had used 500 of a day's places when we came: only the oldest of them told how long its window was."""
-    story = Story()
+    story = LimiterClient()
     story.at(0, 0, named=told(11_000, 501, 40_000))
     story.at(1, 0, *answered(*(f"p{n}" for n in range(99))))
     story.at(39_000, 0, named=(AdvertisedLimit(limit=11_000, used=700, reset=0, window=86_400 * SECOND),))
@@ -266,7 +266,7 @@ def test_what_the_server_counts_is_taken_over_into_a_longer_window() -> None:
 
 def test_those_in_flight_are_counted_in_a_day_that_is_named_meanwhile() -> None:
     """Ten of forty had arrived by then."""
-    story = Story()
+    story = LimiterClient()
     story.at(0, 0, named=(AdvertisedLimit(limit=200, used=0, reset=0, window=10 * SECOND),))
     burst = story.at(1, 40)
     story.at(1.1, 0, named=(AdvertisedLimit(limit=100, used=10, reset=0, window=86_400 * SECOND),))
@@ -275,7 +275,7 @@ def test_those_in_flight_are_counted_in_a_day_that_is_named_meanwhile() -> None:
 
 
 def test_a_server_that_counts_afresh_leaves_its_places_free() -> None:
-    story = Story()
+    story = LimiterClient()
     story.at(0, 0, named=told(11_000, 1, 40_000))
     story.at(1, 0, *answered(*(f"p{n}" for n in range(99))))
     story.at(39_000, 0, *answered("q1", "q2"))
@@ -285,7 +285,7 @@ def test_a_server_that_counts_afresh_leaves_its_places_free() -> None:
 
 def test_a_refusal_that_names_the_full_tier_shows_no_other() -> None:
     """Another process tells only afterwards that an earlier answer had named it as full."""
-    story = Story()
+    story = LimiterClient()
     story.at(0, 0, named=told(10, 10, 1))
     (late,) = story.at(0.6, 1)
     story.at(1, 0, refused(late, 1), named=told(10, 10, 0.9))
@@ -296,7 +296,7 @@ def test_a_refusal_that_names_the_full_tier_shows_no_other() -> None:
 
 
 def test_what_is_told_with_the_answer_of_a_probe_is_taken_in_too() -> None:
-    story = Story()
+    story = LimiterClient()
     story.time.now = story.start + SECOND // 10
     story.at(0.1, 0, *story.tell(0.02, 20), refused("late", 2))
     (probe,) = story.at(2.1, 9)
@@ -305,7 +305,7 @@ def test_what_is_told_with_the_answer_of_a_probe_is_taken_in_too() -> None:
 
 
 def test_a_limit_of_which_nothing_was_heard_for_a_day_is_forgotten() -> None:
-    story = Story()
+    story = LimiterClient()
     story.at(0, 0, named=told(50, 1, 2.2))
     story.at(LASTS / SECOND - 1)
     assert story.result.found == ((50, 2 * SECOND),)
@@ -314,7 +314,7 @@ def test_a_limit_of_which_nothing_was_heard_for_a_day_is_forgotten() -> None:
 
 
 def test_a_first_request_that_is_refused_means_one_per_wait() -> None:
-    story = Story()
+    story = LimiterClient()
     (first,) = story.at(0, 1)
     story.at(0.1, 0, refused(first, 5))
     (probe,) = story.at(5.1, 1)

@@ -8,8 +8,8 @@ from random import Random
 
 import pytest
 
-from import_pipeline_tests.support.unknown_limits import UnknownServer, Window, import_all, took
-from import_pipeline_tests.support.virtual_time import Delay, leap
+from import_pipeline_tests.support.unknown_limits import UnknownServer, Window, import_all, seconds_taken
+from import_pipeline_tests.support.virtual_time import Delay, run_in_virtual_time
 
 
 def about(seconds: float, jitter: float = 0.0, seed: int = 3) -> Delay:
@@ -56,9 +56,9 @@ def crowded(most: int, *, names_a_wait: bool = False) -> UnknownServer:
 def test_one_refusal_costs_its_pause_and_no_more(number: int, processes: int, names_a_wait: bool) -> None:
     """300 details of 20 ms, ten at once (it took 42 s): the pause of two seconds, and the time that they need."""
     server = refusing_one(number, 2.0, names_a_wait=names_a_wait)
-    leap(import_all(server, details=300, pages=3, processes=processes))
+    run_in_virtual_time(import_all(server, details=300, pages=3, processes=processes))
     assert (len(server.admitted), server.refused) == (303, 1)
-    assert took(server) < 5
+    assert seconds_taken(server) < 5
 
 
 @pytest.mark.parametrize("processes", [1, 4])
@@ -66,24 +66,24 @@ def test_one_refusal_costs_its_pause_and_no_more(number: int, processes: int, na
 def test_a_limit_that_was_lowered_for_a_while_rises_again(limits: str, processes: int) -> None:
     """10/2 s for 14 s, then 40/2 s (it took 128 s): no process could need less than 42 s for 640 details."""
     server = changing(10, 40, until=14)
-    leap(import_all(server, limits=limits, details=640, processes=processes))
+    run_in_virtual_time(import_all(server, limits=limits, details=640, processes=processes))
     assert len(server.admitted) == 640
-    assert took(server) < 55
+    assert seconds_taken(server) < 55
     assert server.refused <= 10 * processes + 12, "those in flight at the first one, and one in a hundred and a few"
 
 
 def test_a_server_that_stays_lower_than_configured_is_asked_for_more_now_and_then_only() -> None:
     """10/2 s instead of 40/2 s: 640 details take 126 s at least."""
     server = changing(10, 10, until=0)
-    leap(import_all(server, limits="40/2 second", details=640))
-    assert took(server) < 1.05 * 126
+    run_in_virtual_time(import_all(server, limits="40/2 second", details=640))
+    assert seconds_taken(server) < 1.05 * 126
     assert server.refused <= 9 + 6
 
 
 def test_no_trial_goes_above_what_is_configured() -> None:
     """After a time of 10/2 s the server allows anything; we send 40/2 s."""
     server = changing(10, 1000, until=14)
-    leap(import_all(server, limits="40/2 second", details=640))
+    run_in_virtual_time(import_all(server, limits="40/2 second", details=640))
     most = max(sum(began <= each < began + 1.99 for each in server.admitted) for began in server.admitted)
     assert most <= 40
 
@@ -93,17 +93,17 @@ def test_no_trial_goes_above_what_is_configured() -> None:
 def test_a_limit_of_requests_in_flight_is_not_taken_for_a_rate(limits: str, names_a_wait: bool) -> None:
     """Five at once, of ten workers (100 details took 104 s, and 3,304 s where a rate is configured): 20 s for 1,000."""
     server = crowded(5, names_a_wait=names_a_wait)
-    leap(import_all(server, limits=limits, details=1000, pages=10))
+    run_in_virtual_time(import_all(server, limits=limits, details=1000, pages=10))
     assert len(server.admitted) == 1010
-    assert took(server) < 50
+    assert seconds_taken(server) < 50
     assert server.refused <= 6 + 10
 
 
 def test_the_number_in_flight_is_kept_over_all_processes() -> None:
     server = crowded(5)
-    leap(import_all(server, details=400, pages=4, processes=4))
+    run_in_virtual_time(import_all(server, details=400, pages=4, processes=4))
     assert len(server.admitted) == 404
-    assert took(server) < 20
+    assert seconds_taken(server) < 20
     assert server.refused <= 36 + 10, "those in flight at the first one"
 
 
@@ -117,9 +117,9 @@ def test_a_limit_of_the_list_alone_slows_no_details(limits: str, names_a_wait: b
         return window.wait(now) if path == "/things" else None
 
     server = UnknownServer(rule=rule, before=about(0.01), after=about(0.01), names_a_wait=names_a_wait)
-    leap(import_all(server, limits=limits, details=1000, pages=10))
+    run_in_virtual_time(import_all(server, limits=limits, details=1000, pages=10))
     assert len(server.admitted) == 1010
-    assert took(server) < 25
+    assert seconds_taken(server) < 25
     assert server.refused < 10
 
 
@@ -131,9 +131,9 @@ def test_a_list_whose_api_has_one_limit_for_all_does_not_starve(limits: str, pag
     server = UnknownServer(
         rule=lambda path, now, in_flight: window.wait(now), before=about(0.01, 0.02), after=about(0.01, 0.02)
     )
-    leap(import_all(server, limits=limits, details=600 - pages, pages=pages))
+    run_in_virtual_time(import_all(server, limits=limits, details=600 - pages, pages=pages))
     assert len(server.admitted) == 600
-    assert took(server) < 1.5 * 29
+    assert seconds_taken(server) < 1.5 * 29
     assert server.refused <= 11 + 12
 
 
@@ -146,8 +146,8 @@ def test_limits_that_are_found_cost_few_refusals(seed: int) -> None:
         before=about(0.02, 0.05, seed),
         after=about(0.02, 0.05, seed),
     )
-    leap(import_all(server, details=1001, seed=seed))
-    assert took(server) < 1.25 * 50
+    run_in_virtual_time(import_all(server, details=1001, seed=seed))
+    assert seconds_taken(server) < 1.25 * 50
     assert server.refused <= 10 + 10
 
 
@@ -173,6 +173,6 @@ def test_headers_that_muddle_the_tiers_do_not_slow_what_is_configured(
         return named
 
     server = UnknownServer(rule=rule, before=about(0.02, 0.05), after=about(0.02, 0.05), headers=headers)
-    leap(import_all(server, limits="50/2 second; 200/10 second", details=401, processes=processes))
+    run_in_virtual_time(import_all(server, limits="50/2 second; 200/10 second", details=401, processes=processes))
     assert server.refused == 0
     assert server.admitted[-1] - server.admitted[0] < 1.03 * 20
