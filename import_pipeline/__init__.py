@@ -9,10 +9,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from import_pipeline.contracts import (
         Connector,
+        Cursor,
         Importable,
         ImportableMixin,
         ImportSource,
+        LastId,
+        LinkHeader,
+        NextUrl,
         Notice,
+        Offset,
+        PageNumber,
         Retry,
         UtcDateTime,
         next_link,
@@ -26,12 +32,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Connector",
+    "Cursor",
     "HasImportStatus",
     "ImportSource",
     "ImportSummary",
     "Importable",
     "ImportableMixin",
+    "LastId",
+    "LinkHeader",
+    "NextUrl",
     "Notice",
+    "Offset",
+    "PageNumber",
     "Retry",
     "UtcDateTime",
     "buckets",
@@ -43,6 +55,12 @@ __all__ = [
 ]
 
 _HOMES = {
+    "PageNumber": "contracts",
+    "Offset": "contracts",
+    "NextUrl": "contracts",
+    "LinkHeader": "contracts",
+    "LastId": "contracts",
+    "Cursor": "contracts",
     "Connector": "contracts",
     "HasImportStatus": "tracking.history",
     "ImportSource": "contracts",

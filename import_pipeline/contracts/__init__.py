@@ -9,14 +9,22 @@ from import_pipeline.contracts.connector import Connector
 from import_pipeline.contracts.importable import Importable, ImportableMixin, path_segment
 from import_pipeline.contracts.links import next_link
 from import_pipeline.contracts.notice import Notice
+from import_pipeline.contracts.paginators import Cursor, LastId, LinkHeader, NextUrl, Offset, PageNumber, Paginator
 from import_pipeline.contracts.source import ImportSource, Retry
 
 __all__ = [
     "Connector",
+    "Cursor",
     "ImportSource",
     "Importable",
     "ImportableMixin",
+    "LastId",
+    "LinkHeader",
+    "NextUrl",
     "Notice",
+    "Offset",
+    "PageNumber",
+    "Paginator",
     "Retry",
     "UtcDateTime",
     "check_source",

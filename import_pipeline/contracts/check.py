@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from import_pipeline.contracts.hooks import check_hooks
 from import_pipeline.contracts.model_check import check_model
+from import_pipeline.contracts.paginators import Paginator
 from import_pipeline.contracts.source import ImportSource, Retry
 from import_pipeline.errors import ContractError
 from import_pipeline.rules.partitions import Partitions
@@ -47,9 +48,28 @@ def check_source(source: object) -> ImportSource:
         if not callable(getattr(model, method, None)):
             raise ContractError(name, f"model.{method}", "a method (see Importable)", "nothing")
     check_model(name, model)
+    _check_pages(source)
     check_hooks(source, name, model)  # type: ignore[arg-type]
     _check_values(source)
     return source
+
+
+def _check_pages(source: ImportSource) -> None:
+    """Raise ContractError unless the source says in exactly one way how its pages follow each other."""
+    own = [
+        hook
+        for hook in ("next_request", "has_next_page")
+        if getattr(type(source), hook, None) is not getattr(ImportSource, hook)
+    ]
+    if source.pages is None:
+        if not own:
+            expected = "a paginator such as PageNumber(), or a method has_next_page or next_request"
+            raise ContractError(source.name, "pages", expected, "none of them")
+        return
+    if not isinstance(source.pages, Paginator):
+        raise ContractError(source.name, "pages", "a paginator, such as PageNumber()", repr(source.pages))
+    if own:
+        raise ContractError(source.name, own[0], "none beside `pages`, which says what follows a page", "a method")
 
 
 def _check_times(source: ImportSource) -> None:

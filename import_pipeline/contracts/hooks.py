@@ -27,8 +27,10 @@ YIELDING = frozenset({"items"})
 
 def check_hooks(source: object, name: str, model: type) -> None:
     """Raise ContractError for a hook that is none, is `async`, yields, or takes other arguments."""
+    has_paginator = getattr(source, "pages", None) is not None
     for hook, arguments in SOURCE_HOOKS.items():
-        _check(source, name, hook, hook, arguments)
+        given = () if has_paginator and hook == "list_request" else arguments
+        _check(source, name, hook, hook, given)
     for hook, arguments in MODEL_HOOKS.items():
         _check(model, name, hook, f"model.{hook}", arguments)
 

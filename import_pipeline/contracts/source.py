@@ -12,6 +12,7 @@ import httpx
 from import_pipeline.contracts.connector import Connector
 from import_pipeline.contracts.importable import Importable
 from import_pipeline.contracts.notice import Notice
+from import_pipeline.contracts.paginators import Paginator
 from import_pipeline.errors import SettingError
 from import_pipeline.rules.partitions import Partitions, per_item
 from import_pipeline.rules.slots import Slots, parse_slots
@@ -51,12 +52,14 @@ _COPIED = (
 class ImportSource(ABC):
     """One remote collection: how to list it, how to read what comes, how fast it may be asked.
 
-    Implement `name`, `model`, `list_request`, `items`, `has_next_page` and `stub`; the rest has defaults.
+    Implement `name`, `model`, `list_request`, `items` and `stub`, and say how pages follow each other: by `pages`, by
+    `has_next_page`, or by `next_request`. The rest has defaults.
     """
 
     name: ClassVar[str]
     model: ClassVar[type[Any]]  #: the importable's mapped class
 
+    pages: Paginator | None = None  #: how a list names its next page; None: `has_next_page` or `next_request` does
     limits: str = ""  #: tiers in the notation of `limits`, all of which hold at once; empty: none
     per_page: int = 100
     max_pages: int = 100_000  #: list pages, where no lasting total is told; after more the list counts as endless
@@ -92,16 +95,20 @@ class ImportSource(ABC):
         return self.name
 
     @abstractmethod
-    def list_request(self, page: int, per_page: int) -> httpx.Request:
-        """The request for a page of the list, from page 1, relative to the connector's base URL."""
+    def list_request(self, *args: Any, **kwargs: Any) -> httpx.Request:
+        """Return a request for the list, relative to the connector's base URL.
+
+        With `pages`, write `list_request(self)`: the request for the first page, without its number or cursor. Without,
+        write `list_request(self, page: int, per_page: int)`: the request for that page, from 1.
+        """
 
     @abstractmethod
     def items(self, list_response: httpx.Response) -> Iterable[Mapping[str, Any]]:
         """The items on a page, in their order."""
 
-    @abstractmethod
     def has_next_page(self, list_response: httpx.Response) -> bool:
-        """Whether the list goes on after this page."""
+        """Return True if another page follows this one. Needed without `pages` and without `next_request` only."""
+        raise NotImplementedError
 
     @abstractmethod
     def stub(self, item: Mapping[str, Any]) -> Importable:

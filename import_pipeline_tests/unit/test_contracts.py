@@ -8,7 +8,16 @@ import pytest
 from sqlalchemy import ForeignKey, MetaData, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from import_pipeline.contracts import Connector, Importable, ImportableMixin, ImportSource, Retry, check_source
+from import_pipeline.contracts import (
+    Connector,
+    Importable,
+    ImportableMixin,
+    ImportSource,
+    LinkHeader,
+    PageNumber,
+    Retry,
+    check_source,
+)
 from import_pipeline.contracts.hooks import MODEL_HOOKS, SOURCE_HOOKS
 from import_pipeline.errors import ContractError, SettingError
 from import_pipeline.settings import SourceSettings
@@ -150,8 +159,41 @@ def test_a_source_that_keeps_the_contract_is_returned_as_it_is():
 
 
 def test_a_source_that_leaves_a_method_out_cannot_be_made():
-    with pytest.raises(TypeError, match=r"abstract method .?has_next_page"):
-        type("Half", (ImportSource,), {name: vars(Things)[name] for name in ("list_request", "items", "stub")})()
+    with pytest.raises(TypeError, match=r"abstract method .?stub"):
+        type(
+            "Half", (ImportSource,), {name: vars(Things)[name] for name in ("list_request", "items", "has_next_page")}
+        )()
+
+
+PAGED = {name: vars(Things)[name] for name in ("name", "model", "items", "stub")}
+FIRST_PAGE = {"list_request": lambda self: httpx.Request("GET", "/things")}
+
+
+@pytest.mark.parametrize(
+    ("parts", "sentence"),
+    [
+        ({"list_request": vars(Things)["list_request"]}, "a paginator such as PageNumber(), or a method has_next_page"),
+        (FIRST_PAGE | {"pages": PageNumber}, "things.pages: expected a paginator, such as PageNumber()"),
+        (FIRST_PAGE | {"pages": LinkHeader(), "has_next_page": lambda self, response: True}, "none beside `pages`"),
+        (
+            FIRST_PAGE | {"pages": LinkHeader(), "next_request": lambda self, response, page: None},
+            "none beside `pages`",
+        ),
+        (
+            {"pages": LinkHeader(), "list_request": vars(Things)["list_request"]},
+            "things.list_request: expected to take ()",
+        ),
+    ],
+)
+def test_a_source_says_in_one_way_how_its_pages_follow_each_other(parts, sentence):
+    with pytest.raises(ContractError) as refused:
+        check_source(type("Paged", (ImportSource,), PAGED | parts)())
+    assert sentence in str(refused.value)
+
+
+def test_a_source_with_a_paginator_writes_its_first_request_only():
+    paged = type("Paged", (ImportSource,), PAGED | FIRST_PAGE | {"pages": LinkHeader()})()
+    assert check_source(paged) is paged
 
 
 def test_what_a_user_leaves_out_has_a_default():

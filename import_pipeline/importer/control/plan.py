@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from import_pipeline.contracts import ImportSource
+from import_pipeline.contracts.paginators import ListCutShort
 from import_pipeline.errors import ApiBlocked, ImportFailed
 from import_pipeline.importer.discovery.list_page import (
     detail_request_of,
@@ -63,7 +64,7 @@ def plan_import(installation: Installation, source: ImportSource) -> Plan:
         raise ImportFailed(f"list page 1: {judgement.reason}")
     total = total_of(source, response)
     on_page = page_items(source, response)
-    if total is None and next_request(source, response, 1) is None:
+    if total is None and _is_whole(source, response):
         total = len(on_page)
     estimated_from = None
     if total is None:
@@ -90,6 +91,14 @@ def _last_full(installation: Installation, source: ImportSource) -> tuple[int | 
         if whole and row.items_count is not None:
             return row.id, row.items_count
     return None, None
+
+
+def _is_whole(source: ImportSource, response: httpx.Response) -> bool:
+    """Return True if the first page is the whole list."""
+    try:
+        return next_request(source, response, 1) is None
+    except ListCutShort:
+        return False
 
 
 def _priced(source: ImportSource, on_page: Sequence[Mapping[str, Any]], total: int, estimated_from: int | None) -> Plan:

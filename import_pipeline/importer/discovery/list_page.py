@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 
 from import_pipeline.contracts import Importable, ImportSource
+from import_pipeline.contracts.paginators import ListCutShort, PageNumber
 from import_pipeline.errors import HookFailed
 from import_pipeline.importer.user_code.hooks import (
     FLAG,
@@ -25,8 +26,13 @@ MAX_EXTERNAL_ID = 255
 
 
 def first_request(source: ImportSource, page: int = 1) -> httpx.Request:
-    """The request for a numbered page of the list. Raises HookFailed."""
-    return call_hook(source, "list_request", page, source.per_page, returns=REQUEST)
+    """Return the request for page one, or for a later page of a list whose pages have numbers. Raises HookFailed."""
+    if source.pages is None:
+        return call_hook(source, "list_request", page, source.per_page, returns=REQUEST)
+    request = call_hook(source, "list_request", returns=REQUEST)
+    if isinstance(source.pages, PageNumber):
+        return call_hook(source.pages, "at", request, page, source.per_page, returns=REQUEST)
+    return call_hook(source.pages, "first", request, source.per_page, returns=REQUEST)
 
 
 def page_items(source: ImportSource, response: httpx.Response) -> list[Any]:
@@ -38,7 +44,7 @@ def page_problem(source: ImportSource, response: httpx.Response) -> str | None:
     """Why the answer is no page of the list; None where it is one."""
     try:
         page_items(source, response)
-        if type(source).next_request is ImportSource.next_request:  # else nothing calls it
+        if source.pages is None and type(source).next_request is ImportSource.next_request:  # else nothing calls it
             call_hook(source, "has_next_page", response, returns=FLAG, response=response)
     except HookFailed as error:
         return str(error)
@@ -51,7 +57,12 @@ def total_of(source: ImportSource, response: httpx.Response) -> int | None:
 
 
 def next_request(source: ImportSource, response: httpx.Response, page: int) -> httpx.Request | None:
-    """The request after that page, None at the end. Raises HookFailed."""
+    """Return the request after that page, None at the end. Raises HookFailed and ListCutShort."""
+    if source.pages is not None:
+        items, first = page_items(source, response), first_request(source)
+        given = (first, response, items, source.per_page)
+        passes = (ListCutShort,)
+        return call_hook(source.pages, "following", *given, returns=REQUEST_OR_NONE, response=response, passes=passes)
     if type(source).next_request is not ImportSource.next_request:
         return call_hook(source, "next_request", response, page, returns=REQUEST_OR_NONE, response=response)
     # The default one, step by step: a mistake is then found in the hook that has it.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import httpx
 
 from import_pipeline.contracts import ImportSource
+from import_pipeline.contracts.paginators import PageNumber
 from import_pipeline.errors import HookFailed, ImportFailed
 from import_pipeline.importer.discovery.checkpoint import Checkpoint
 from import_pipeline.importer.discovery.list_page import first_request, next_request
@@ -21,14 +22,16 @@ _ESCAPED = re.compile(rb"\\u00([0-9a-fA-F]{2})")
 
 
 def is_numbered(source: ImportSource) -> bool:
-    """Return True if the source counts its pages, which is the default."""
+    """Return True if the pages of the source's list have numbers, which is the default."""
+    if source.pages is not None:
+        return isinstance(source.pages, PageNumber)
     return type(source).next_request is ImportSource.next_request
 
 
 def following(work: ImportContext, response: httpx.Response, after: Checkpoint) -> httpx.Request | None:
     """Return the request for the next page with its absolute address, None if the source finds the list's end.
 
-    Raises HookFailed, ImportFailed.
+    Raises HookFailed, ImportFailed, and ListCutShort if the answer says that more pages follow but names none.
     """
     source = work.source
     if after.absent and is_numbered(source):

@@ -6,6 +6,7 @@ import httpx
 from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
+from import_pipeline.contracts.paginators import ListCutShort
 from import_pipeline.importer.discovery.checkpoint import Checkpoint, fingerprint_of
 from import_pipeline.importer.discovery.list_page import total_of
 from import_pipeline.importer.discovery.next_page import following, is_numbered, overlooked
@@ -37,7 +38,10 @@ def next_page(
     if ids and after.fingerprint == before.fingerprint and not before.moves(total):
         repeats = f"the list repeats itself: page {after.page} has the same items as the page before it"
         return after.ended(repeats), None
-    request = following(work, response, after)
+    try:
+        request = following(work, response, after)
+    except ListCutShort as error:
+        return after.ended(f"page {after.page}: {error}"), None
     if request is None:
         return after.ended(overlooked(work, response, after, ids)), None
     if after.empty >= work.source.max_empty_pages:

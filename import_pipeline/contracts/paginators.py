@@ -1,0 +1,282 @@
+"""Paginators: how a list names its next page, for the APIs that do it in one of the usual ways.
+
+A source sets `pages` to one of them and writes `list_request()` for the first page only. Each is a pure function from
+the first request and an answer to the next request; nothing in here sends anything.
+"""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import quote, unquote_plus
+
+import httpx
+
+from import_pipeline.contracts.links import next_link
+
+#: The place of a parameter: the address's query, or the JSON object in the request's body.
+Place = Literal["query", "json"]
+
+
+class ListCutShort(Exception):
+    """The answer says that more pages follow but names none; the import ends as incomplete, with this reason."""
+
+
+class Paginator(ABC):
+    """The way in which a list names its next page."""
+
+    def first(self, request: httpx.Request, per_page: int) -> httpx.Request:
+        """Return the request for the first page: the source's own, with the page size if the paginator sends one."""
+        return request
+
+    @abstractmethod
+    def following(
+        self, request: httpx.Request, response: httpx.Response, items: Sequence[Any], per_page: int
+    ) -> httpx.Request | None:
+        """Return the request for the page after `response`, which holds those items; None at the end of the list.
+
+        `request` is the request for the first page, as `first` returned it. Raises ListCutShort.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageNumber(Paginator):
+    """Pages with numbers: `?page=2&per_page=100`.
+
+    The list ends at the page for which `more` is false, or whose number `last` tells; without either, at the first page
+    without items.
+    """
+
+    param: str = "page"
+    size: str | None = "per_page"  #: the parameter of the page size; None sends none
+    start: int = 1  #: the number of the first page
+    more: str | None = None  #: the path of a field that says if another page follows, such as `meta.has_more`
+    last: str | None = None  #: the path of a field with the number of the last page, such as `meta.total_pages`
+    where: Place = "query"
+
+    def first(self, request: httpx.Request, per_page: int) -> httpx.Request:
+        """Return the request for the first page."""
+        return self.at(request, 1, per_page)
+
+    def at(self, request: httpx.Request, page: int, per_page: int) -> httpx.Request:
+        """Return the request for a page, counted from 1 whatever number the API gives to its first one."""
+        sized = _with(request, self.where, self.size, per_page)
+        return _with(sized, self.where, self.param, self.start + page - 1)
+
+    def following(
+        self, request: httpx.Request, response: httpx.Response, items: Sequence[Any], per_page: int
+    ) -> httpx.Request | None:
+        """Return the request for the page with the next number."""
+        number = _number(_sent(response.request, self.where, self.param), self.start)
+        last = None if self.last is None else _number(found_at(_json(response), self.last), None)
+        if not _goes_on(response, self.more, otherwise=bool(items) if last is None else number < last):
+            return None
+        return self.at(request, number - self.start + 2, per_page)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offset(Paginator):
+    """Pages that begin after a number of items: `?offset=100&limit=100`.
+
+    The next page begins after the items that this one had, however many were asked for: an API may give fewer. The list
+    ends at the page for which `more` is false, or after as many items as `total` tells; without either, at the first
+    page without items.
+    """
+
+    param: str = "offset"
+    size: str | None = "limit"
+    more: str | None = None  #: the path of a field that says if another page follows
+    total: str | None = None  #: the path of a field with the number of items in the list
+    where: Place = "query"
+
+    def first(self, request: httpx.Request, per_page: int) -> httpx.Request:
+        """Return the request for the items from the first one."""
+        return _with(_with(request, self.where, self.size, per_page), self.where, self.param, 0)
+
+    def following(
+        self, request: httpx.Request, response: httpx.Response, items: Sequence[Any], per_page: int
+    ) -> httpx.Request | None:
+        """Return the request for the items after those of this page."""
+        total = None if self.total is None else _number(found_at(_json(response), self.total), None)
+        begins_at = _number(_sent(response.request, self.where, self.param), 0)
+        after = begins_at + (len(items) or per_page)  # a page without items is passed over by its size
+        if not _goes_on(response, self.more, otherwise=bool(items) if total is None else after < total):
+            return None
+        return _with(request, self.where, self.param, after)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cursor(Paginator):
+    """Pages that name the cursor of the next one: `{"paging": {"next": {"after": "NTI1"}}}`.
+
+    The list ends if the field is absent, null or empty, or if `more` is false.
+    """
+
+    next: str  #: the path of the field with the next cursor, such as `paging.next.after`
+    param: str  #: the parameter that takes it; with `where="json"` a path, such as `variables.after`
+    more: str | None = None  #: the path of a field that says if another page follows
+    size: str | None = None
+    where: Place = "query"
+
+    def first(self, request: httpx.Request, per_page: int) -> httpx.Request:
+        """Return the request without a cursor."""
+        return _with(request, self.where, self.size, per_page)
+
+    def following(
+        self, request: httpx.Request, response: httpx.Response, items: Sequence[Any], per_page: int
+    ) -> httpx.Request | None:
+        """Return the request with the cursor that the page names."""
+        cursor = found_at(_json(response), self.next)
+        if not _goes_on(response, self.more, otherwise=_is_named(cursor)):
+            return None
+        if not _is_named(cursor):
+            raise ListCutShort(f"its {self.more} says that more items follow, but its {self.next} names no cursor")
+        return _with(request, self.where, self.param, cursor)
+
+
+@dataclass(frozen=True)
+class NextUrl(Paginator):
+    """Pages that hold the address of the next one in a field: `NextUrl("next_page_url")`, `NextUrl("links.next")`."""
+
+    path: str
+
+    def following(
+        self, request: httpx.Request, response: httpx.Response, items: Sequence[Any], per_page: int
+    ) -> httpx.Request | None:
+        """Return the request for the address that the page names; a relative one is relative to the page's own."""
+        address = found_at(_json(response), self.path)
+        if not isinstance(address, str) or not address.strip():
+            return None
+        return _at_address(request, address.strip())
+
+
+@dataclass(frozen=True)
+class LinkHeader(Paginator):
+    """Pages that name the next one in a Link header with `rel="next"` (RFC 8288), as GitHub's do."""
+
+    def following(
+        self, request: httpx.Request, response: httpx.Response, items: Sequence[Any], per_page: int
+    ) -> httpx.Request | None:
+        """Return the request for the address in the Link header."""
+        address = next_link(response)
+        return None if address is None else _at_address(request, address)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LastId(Paginator):
+    """Pages that begin after the last item of the page before: `?starting_after=cus_42`, as Stripe's do.
+
+    The list ends at the page for which `more` is false; without it, at the first page without items.
+    """
+
+    param: str = "starting_after"
+    id: str = "id"  #: the path of the id in an item
+    more: str | None = "has_more"  #: the path of a field that says if another page follows
+    size: str | None = "limit"
+    where: Place = "query"
+
+    def first(self, request: httpx.Request, per_page: int) -> httpx.Request:
+        """Return the request without an id."""
+        return _with(request, self.where, self.size, per_page)
+
+    def following(
+        self, request: httpx.Request, response: httpx.Response, items: Sequence[Any], per_page: int
+    ) -> httpx.Request | None:
+        """Return the request for the items after the last one of this page."""
+        last = found_at(items[-1], self.id) if items else None
+        if not _goes_on(response, self.more, otherwise=bool(items)):
+            return None
+        if not _is_named(last):
+            raise ListCutShort(f"more items follow, but the last item of the page has no {self.id} to continue after")
+        return _with(request, self.where, self.param, last)
+
+
+def found_at(body: Any, path: str) -> Any:
+    """Return the value at a path of names and positions, such as `data.items.0.id`; None if there is none.
+
+    A name that contains dots is found as it is written, before the path is taken apart.
+    """
+    if isinstance(body, Mapping) and path in body:
+        return body[path]
+    name, _, rest = path.partition(".")
+    if isinstance(body, Mapping):
+        inner = body.get(name)
+    elif isinstance(body, Sequence) and not isinstance(body, str | bytes) and name.isdecimal():
+        inner = body[int(name)] if int(name) < len(body) else None
+    else:
+        return None
+    return found_at(inner, rest) if rest else inner
+
+
+def _json(response: httpx.Response) -> Any:
+    try:
+        return response.json()
+    except (ValueError, LookupError, RecursionError):
+        return None
+
+
+def _goes_on(response: httpx.Response, more: str | None, *, otherwise: bool) -> bool:
+    """Return what the answer says of a further page; `otherwise` if it says nothing."""
+    said = None if more is None else found_at(_json(response), more)
+    if isinstance(said, str):  # "true" and "false", as XML's cousins write them
+        return said.strip().lower() not in {"", "false", "no", "0"}
+    return otherwise if said is None else bool(said)
+
+
+def _is_named(value: Any) -> bool:
+    return (isinstance(value, str) and bool(value.strip())) or (isinstance(value, int) and not isinstance(value, bool))
+
+
+def _number(value: Any, otherwise: Any) -> Any:
+    try:
+        return otherwise if isinstance(value, bool) else int(value)
+    except (TypeError, ValueError, OverflowError):
+        return otherwise
+
+
+def _at_address(request: httpx.Request, address: str) -> httpx.Request:
+    headers = [(name, value) for name, value in request.headers.raw if name.lower() not in {b"host", b"content-length"}]
+    return httpx.Request(request.method, address, headers=headers, content=request.read())
+
+
+def _sent(request: httpx.Request, where: Place, path: str) -> Any:
+    """Return the value of a parameter in a request that was sent."""
+    if where == "query":
+        return request.url.params.get(path)
+    try:
+        return found_at(json.loads(request.read()), path)
+    except ValueError:
+        return None
+
+
+def _name_of(pair: bytes) -> str:
+    return unquote_plus(pair.partition(b"=")[0].decode())
+
+
+def _with(request: httpx.Request, where: Place, path: str | None, value: Any) -> httpx.Request:
+    """Return the request with a parameter set; as it is if `path` is None.
+
+    Raises ValueError if the parameter belongs into a JSON body and the request has another one.
+    """
+    if path is None:
+        return request
+    headers = [(name, each) for name, each in request.headers.raw if name.lower() not in {b"host", b"content-length"}]
+    if where == "query":
+        kept = [each for each in request.url.query.split(b"&") if each and _name_of(each) != path]
+        pair = f"{quote(path, safe='[]$.-_~')}={quote(str(value), safe='-._~')}".encode()
+        url = request.url.copy_with(query=b"&".join([*kept, pair]))
+        return httpx.Request(request.method, url, headers=headers, content=request.read())
+    text = request.read()
+    body = json.loads(text) if text else {}
+    if not isinstance(body, dict):
+        raise ValueError(f"expected a JSON object in the body of list_request(), got {type(body).__name__}")
+    inner = body
+    *names, name = path.split(".")
+    for each in names:
+        inner = inner.setdefault(each, {})
+        if not isinstance(inner, dict):
+            raise ValueError(f"expected a JSON object at {each!r} in the body of list_request()")
+    inner[name] = value
+    typed = [pair for pair in headers if pair[0].lower() != b"content-type"] + [(b"Content-Type", b"application/json")]
+    return httpx.Request(request.method, request.url, headers=typed, content=json.dumps(body).encode())
