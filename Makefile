@@ -44,6 +44,7 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python scripts/check_house.py
 
 # Known vulnerabilities of everything that is locked; what cannot be looked up counts as a failure.
 audit: install
