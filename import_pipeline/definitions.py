@@ -1,4 +1,4 @@
-"""Dagster's entry point: the listed sources, joined, and what comes after their imports."""
+"""Dagster's entry point: the definitions of all listed sources and of the example's downstream asset."""
 
 import dagster as dg
 
@@ -10,7 +10,7 @@ from import_pipeline.settings import load_settings
 
 @dg.definitions
 def definitions() -> dg.Definitions:
-    """What `IMPORT_PIPELINE_SOURCES` lists, as Dagster sees it."""
+    """Return the definitions of the sources that `IMPORT_PIPELINE_SOURCES` lists."""
     settings = load_settings()
     sources = load_sources(settings)
     return dg.Definitions.merge(join_definitions(sources, settings), after_items(sources))

@@ -1,4 +1,4 @@
-"""The assets of a source: what was discovered, what was enriched."""
+"""The two assets of a source: its list (discovered) and the details of its items (enriched)."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -15,18 +15,18 @@ from import_pipeline.defs.links import Links
 from import_pipeline.defs.partitions import item_partitions
 from import_pipeline.defs.resources import RateLimitedApiResource
 
-#: What a slot's import may take before its assets count as late.
+#: Time that an import may take after its slot before its assets count as late.
 GRACE = timedelta(hours=1)
 
 
 class ImportConfig(BaseModel):
-    """The items that a run without partitions imports."""
+    """The run configuration of `import_<source>`: the items that a run without partitions imports."""
 
-    only: list[str] = Field([], description="The ids to import again; none: everything")
+    only: list[str] = Field([], description="Ids of the items to import again. Empty: import everything.")
 
 
 def build_assets(source: ImportSource, links: Links) -> dg.AssetsDefinition:
-    """Both assets, computed by one op, so that enrichment starts while discovery still pages."""
+    """Return both assets, computed by one op, so that enrichment starts while discovery still reads pages."""
 
     @dg.multi_asset(
         name=names.operation(source.name),
@@ -49,7 +49,7 @@ def build_assets(source: ImportSource, links: Links) -> dg.AssetsDefinition:
 def _discovered(source: ImportSource, links: Links) -> dg.AssetSpec:
     return dg.AssetSpec(
         names.discovered(source.name),
-        description=f"The list of {source.name}: a stub and a tracking row per item, page by page.",
+        description=f"The list of {source.name}: one stub and one tracking row for each item, stored page by page.",
         skippable=True,
         group_name=source.name,
         kinds={"python", "api"},
@@ -62,7 +62,7 @@ def _discovered(source: ImportSource, links: Links) -> dg.AssetSpec:
 
 def _partitions(source: ImportSource) -> str:
     size = source.partitions.size
-    return "one partition per item" if size is None else f"{size} items to a partition, in the order of their discovery"
+    return "one partition per item" if size is None else f"{size} items per partition, in the order of discovery"
 
 
 def _enriched(source: ImportSource, links: Links) -> dg.AssetSpec:
@@ -71,7 +71,7 @@ def _enriched(source: ImportSource, links: Links) -> dg.AssetSpec:
         names.enriched(source.name),
         description=(
             f"The details of {source.name} in the table {table.name}, {_partitions(source)}. "
-            "A run without partitions imports everything; a run with some imports those again."
+            "A run without partitions imports everything; a run with partitions imports their items again."
         ),
         deps=[names.discovered(source.name)],
         partitions_def=item_partitions(source),
@@ -86,6 +86,6 @@ def _enriched(source: ImportSource, links: Links) -> dg.AssetSpec:
 
 
 def _freshness(source: ImportSource) -> dg.FreshnessPolicy:
-    """Late when a slot has brought nothing within its grace, stale when the one after it has not either."""
+    """Return the policy: warn if a slot brought nothing within `GRACE`, fail if the next slot did not either."""
     gap = source.timetable.longest_gap
     return dg.FreshnessPolicy.time_window(warn_window=gap + GRACE, fail_window=2 * gap + GRACE)

@@ -1,4 +1,4 @@
-"""A source becomes Dagster definitions; nothing in here knows any source by name."""
+"""Turn sources into Dagster definitions. Nothing in this package knows a source by name."""
 
 from collections.abc import Sequence
 
@@ -20,17 +20,17 @@ from import_pipeline.settings import Settings, load_settings
 def build_import_definitions(
     source: ImportSource, api: RateLimitedApiResource | None = None, settings: Settings | None = None
 ) -> dg.Definitions:
-    """The assets, their jobs, schedule, sensor and resource.
+    """Return the assets, jobs, schedule, sensor and resource of one source.
 
-    The resource's configuration, where given, wins over the settings, which default to the environment's.
+    `settings` default to those of the environment. Values configured on the resource `api` override the settings.
     """
     assets = build_assets(source, links_of(settings or load_settings()))
     job = dg.define_asset_job(
         names.job(source.name),
         selection=[names.discovered(source.name), names.enriched(source.name)],
-        description=f"Import all of {source.name}: the list, then the details.",
+        description=f"Import {source.name}: the list, then the details of every item.",
         executor_def=dg.in_process_executor,
-        # Dagster's own retries stay off, whatever an instance says: the sensor goes on with what is unfinished.
+        # Overrides run_retries of the instance: the sensor resumes unfinished imports itself.
         tags={names.IMPORT_SOURCE_TAG: source.name, names.MAX_RETRIES_TAG: "0"},
     )
     resource = api or RateLimitedApiResource()
@@ -46,7 +46,7 @@ def build_import_definitions(
 
 
 def join_definitions(sources: Sequence[ImportSource], settings: Settings | None = None) -> dg.Definitions:
-    """The definitions of all sources, and the tracking tables that they share."""
+    """Return the definitions of all sources, plus the tracking tables that they share."""
     settings = settings or load_settings()
     return dg.Definitions.merge(
         *(build_import_definitions(source, settings=settings) for source in sources),

@@ -1,4 +1,4 @@
-"""The checks of an import: specs for the definition, results for the run."""
+"""The asset checks of an import: their specs, and their results from its summary."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,18 +14,18 @@ NOTHING_FAILED = "nothing_failed_for_good"
 
 
 def specs(asset: str) -> list[dg.AssetCheckSpec]:
-    """What is checked at the end of every import."""
+    """Return the checks that run at the end of every import, attached to `asset`."""
     meanings = {
-        ALL_IMPORTED: "Every item of the import was imported or is unchanged.",
-        NO_RATE_LIMIT_HITS: "The API never answered 429: the limits are right and nobody else uses them up.",
-        COUNTS_AGREE: "As many items were found as the API's list says it has.",
-        NOTHING_FAILED: "No item ran out of tries or was rejected.",
+        ALL_IMPORTED: "Every item of the list was imported or is unchanged.",
+        NO_RATE_LIMIT_HITS: "The API never answered 429: the limits are right, and no other program uses them up.",
+        COUNTS_AGREE: "The import found as many items as the API's list reports.",
+        NOTHING_FAILED: "No item was rejected or used up its tries.",
     }
     return [dg.AssetCheckSpec(name=name, asset=asset, description=text) for name, text in meanings.items()]
 
 
 def results(asset: str, summary: ImportSummary) -> Iterator[dg.AssetCheckResult]:
-    """The same, answered with numbers."""
+    """Yield the result of each check, with its figures as metadata."""
     done = summary.items_imported_count + summary.items_unchanged_count
     yield _result(
         asset, ALL_IMPORTED, done == (summary.items_count or 0), imported=done, total=summary.items_count or 0
@@ -34,13 +34,13 @@ def results(asset: str, summary: ImportSummary) -> Iterator[dg.AssetCheckResult]
         asset, NO_RATE_LIMIT_HITS, summary.rate_limit_hits_count == 0, warn=True, hits=summary.rate_limit_hits_count
     )
     yield _result(
-        asset, COUNTS_AGREE, summary.incomplete_reason is None, reason=summary.incomplete_reason or "they agree"
+        asset, COUNTS_AGREE, summary.incomplete_reason is None, reason=summary.incomplete_reason or "the counts agree"
     )
     yield _result(asset, NOTHING_FAILED, summary.items_failed_count == 0, warn=True, failed=summary.items_failed_count)
 
 
 def evaluations(asset: str, summary: ImportSummary) -> Iterator[dg.AssetCheckEvaluation]:
-    """The same as events, for a run that does not compute the asset."""
+    """Yield the results as events, for a run that does not compute the asset."""
     for result in results(asset, summary):
         yield dg.AssetCheckEvaluation(
             asset_key=dg.AssetKey(asset),
@@ -52,7 +52,7 @@ def evaluations(asset: str, summary: ImportSummary) -> Iterator[dg.AssetCheckEva
 
 
 def keys(asset: str) -> list[dg.AssetCheckKey]:
-    """In the order of the results."""
+    """Return the keys of the checks, in the order of `results()`."""
     return [spec.key for spec in specs(asset)]
 
 

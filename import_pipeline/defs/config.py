@@ -1,7 +1,7 @@
-"""Run configuration of plain values.
+"""Run configuration without references to environment variables.
 
-Dagster's own conversion of a model lets every text be `{env: NAME}`. Whoever may press a button in the launchpad could
-then have any secret of the process sent to an API, or stored as an id.
+Dagster's own conversion of a pydantic model accepts `{env: NAME}` for every text. A person with access to the launchpad
+could then send any secret of the process to an API, or store it as an id. Plain Dagster fields accept values only.
 """
 
 from typing import Any, Literal, get_args, get_origin
@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 
 def plain_fields(model: type[BaseModel]) -> dict[str, dg.Field]:
-    """The config schema of a model: the same names, defaults and descriptions, without references to variables."""
+    """Return the config schema of a model: its names, defaults and descriptions, without references to variables."""
     return {name: _field(f"{model.__name__}_{name}", field) for name, field in model.model_fields.items()}
 
 
@@ -30,4 +30,4 @@ def _type(name: str, annotation: Any) -> Any:
         return dg.Enum(name, [dg.EnumValue(choice) for choice in get_args(annotation)])
     if get_origin(annotation) is list:
         return dg.Array(_type(name, get_args(annotation)[0]))
-    return annotation  # bool, int and str are Dagster's plain types
+    return annotation  # Dagster takes bool, int and str as plain types

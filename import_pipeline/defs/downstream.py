@@ -1,8 +1,8 @@
-"""What comes after an import: a sensor that materializes your assets when imports have completed.
+"""Materialize your own assets after each completed import.
 
-Dagster's declarative automation looks at partitions, and those of items are materialized while an import goes on, even
-where it fails or is cancelled later. An import's end is known to the tracking tables alone. So the sensor looks there,
-and sees the ends of imports that ran outside of Dagster, too.
+Dagster's declarative automation watches partitions. Those of items are materialized while an import still runs, even
+if it fails or is cancelled later. Only the tracking tables know when an import has completed, so the sensor reads
+them. It also sees imports that ran outside of Dagster.
 """
 
 from collections.abc import Sequence
@@ -15,15 +15,16 @@ from import_pipeline.importer.installation import open_for
 from import_pipeline.rules.completions import CompletionCursor, unprocessed
 from import_pipeline.tracking.completions import completed_since
 
-#: How often the sensor looks. What comes after an import is not urgent, and every look costs a query.
+#: Seconds between two ticks of the sensor. Each costs a query, and downstream assets are not urgent.
 INTERVAL_SECONDS = 10
 
 
 def build_downstream_sensor(source: ImportSource, *assets: dg.AssetsDefinition) -> dg.SensorDefinition:
-    """Materializes the assets after each completed import of the source; after failed and cancelled ones it does not.
+    """Return a sensor that materializes `assets` after each completed import of `source`.
 
-    Imports that complete between two looks share one run. Its tag `completed_imports` names them (`completed_imports()`
-    reads it). On a first look everything that was imported before counts as one import.
+    Failed and cancelled imports start nothing. Imports that complete between two ticks share one run; its tag
+    `completed_imports` lists their ids (read it with `completed_imports()`). On its first tick the sensor treats all
+    earlier imports as one.
     """
 
     @dg.sensor(
@@ -31,7 +32,7 @@ def build_downstream_sensor(source: ImportSource, *assets: dg.AssetsDefinition) 
         target=list(assets),
         minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"After each completed import of {source.name}: materializes what is made of it.",
+        description=f"Materializes the assets made from {source.name} after each completed import.",
     )
     def follow(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         followed = CompletionCursor.read(context.cursor)
@@ -39,7 +40,7 @@ def build_downstream_sensor(source: ImportSource, *assets: dg.AssetsDefinition) 
             ended = completed_since(connection, source.name, followed.since)
         new = [str(one.import_id) for one in unprocessed(ended, followed)]
         if not new:
-            return dg.SkipReason(f"No import of {source.name} has completed since the last look.")
+            return dg.SkipReason(f"No import of {source.name} has completed since the last tick.")
         request = dg.RunRequest(
             run_key=f"after {source.name} {' '.join(new)}", tags={names.COMPLETED_TAG: ",".join(new)}
         )
@@ -49,6 +50,6 @@ def build_downstream_sensor(source: ImportSource, *assets: dg.AssetsDefinition) 
 
 
 def completed_imports(context: dg.AssetExecutionContext) -> Sequence[int]:
-    """The completed imports that the run follows; none where a person has launched it: everything is meant then."""
+    """Return the ids of the imports that the run follows. Empty if a person launched it: process everything."""
     tag = context.run.tags.get(names.COMPLETED_TAG, "")
     return [int(part) for part in tag.split(",") if part]

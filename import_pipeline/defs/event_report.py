@@ -1,8 +1,9 @@
-"""Dagster's report of an import: partitions page by page, materializations in the gaps of the limiter, many at once.
+"""Report an import's items to Dagster while the rate limits make the import wait.
 
-The tracking tables are the truth. The report costs up to 20 ms of CPU per event, so it never runs while permits are
-free: a limited import pays nothing for it, an unlimited one is over before the rest of it is written. In the same gaps,
-every few seconds, it observes how far the import is.
+Items become partitions as list pages are stored, and materializations once their details are stored. An event costs up
+to 20 ms of CPU. The reporter therefore writes, in batches, only while no permit is free: a limited import loses no
+time, and an unlimited one writes most events at its end. In the same gaps it records the import's progress every few
+seconds. The tracking tables stay the source of truth.
 """
 
 import math
@@ -25,23 +26,24 @@ from import_pipeline.importer.runtime.api_client import ApiClient
 from import_pipeline.importer.runtime.progress import StoredItem
 from import_pipeline.tracking.database.engine import Database
 
-#: A gap shorter than this is not worth an event.
+#: The shortest wait for a permit that is used for writing events.
 SHORTEST_GAP_SECONDS = 0.06
-#: How long the reporter looks away while there is no gap.
+#: Pause between two checks for such a wait.
 POLL_SECONDS = 0.05
-#: What one event is taken to cost before the first was measured, and how many go into one write at most.
+#: Assumed cost of one event until the first write was measured, and the largest batch.
 INITIAL_SECONDS_PER_EVENT = 0.02
 MAX_BATCH = 500
-#: A person who watches sees it move; a thousand of them are no burden.
+#: Time between two observations of the progress: often enough to watch, and cheap for an import of hours.
 OBSERVE_SECONDS = 5.0
-#: For what a run still has to tell when it cannot go on: the next one waits for its place.
+#: Time for the last events of a run that must stop: the next run waits for its slot in the queue.
 FINAL_REPORT_LIMIT = timedelta(seconds=20)
 
 
 class EventReporter:
-    """A listener that passes on to Dagster what the ledger has stored. `finish()` writes what is left.
+    """A progress listener that reports stored items to Dagster from a thread. `finish()` writes the remaining events.
 
-    `add` makes partitions, `store` writes materializations, `queue` says which; `observe` tells how far the import is.
+    `queue` decides which materializations are due. `add_partitions` and `store` write to Dagster; `observe` records the
+    import's progress.
     """
 
     def __init__(
@@ -55,7 +57,7 @@ class EventReporter:
         self._queue = queue
         self._add_partitions = add_partitions
         self._store = store
-        self._seconds_per_event = INITIAL_SECONDS_PER_EVENT  #: seconds per event, as the last write went
+        self._seconds_per_event = INITIAL_SECONDS_PER_EVENT
         self._api: ApiClient | None = None
         self._observe = observe
         self._observed_at = time.monotonic()
@@ -63,32 +65,32 @@ class EventReporter:
         self._thread = threading.Thread(target=self._run, name="dagster-report", daemon=True)
 
     def start(self) -> None:
-        """Begin to report while the import goes on; from here on `finish()` or `stop()` must be called."""
+        """Start the reporter thread. The caller must call `finish()` or `stop()` afterwards."""
         self._thread.start()
 
     def api_opened(self, api: ApiClient) -> None:
-        """The API whose limiter tells where the gaps are."""
+        """Take the API client: its limiter knows when no permit is free."""
         self._api = api
 
     def page_stored(self, external_ids: Sequence[str]) -> None:
-        """Add the items' partitions."""
+        """Add the partitions of the items of a stored list page."""
         if keys := self._queue.partitions_of(external_ids):
             self._add_partitions(keys)
 
     def items_stored(self, items: Sequence[StoredItem]) -> None:
-        """Report the items when there is time."""
+        """Queue the items; the thread reports them in the next gap."""
         self._queue.add(items)
 
     def stop(self) -> None:
-        """Stop reporting; what is left is left to `finish()`."""
+        """Stop the thread. Events not yet written are left to `finish()`."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def finish(self, within: timedelta | None = None) -> None:
-        """Report what is left, on the caller's time: all of it, or what can be written in that time.
+        """Stop the thread and write the remaining events: all of them, or as many as fit into the time `within`.
 
-        Afterwards the op may yield.
+        Only afterwards may the op yield its own events.
         """
         self.stop()
         deadline = math.inf if within is None else time.monotonic() + within.total_seconds()
@@ -105,11 +107,11 @@ class EventReporter:
                 self._stopping.wait(POLL_SECONDS)
 
     def _batch_size(self, seconds: float) -> int:
-        """How many events can be written in that time, as the last ones went."""
+        """Return how many events fit into that time, from the measured cost of the last write."""
         return max(1, int(min(MAX_BATCH, seconds / self._seconds_per_event)))
 
     def _write(self, most: int, *, last: bool) -> bool:
-        """Write up to so many events; False where there were none."""
+        """Write up to `most` events. Return False if none is due."""
         events = self._queue.due(most, last=last)
         if events:
             began = time.monotonic()
@@ -127,7 +129,7 @@ def event_reporter(
     import_id: int,
     observe: Callable[[], None],
 ) -> EventReporter:
-    """What a step of a run tells of its work on an import, in the source's partitions."""
+    """Return the reporter for one step of a run, which reports in the source's partitions: items or buckets."""
     asset, is_bucketed = names.enriched(source.name), source.partitions.size is not None
     partitions = names.partitions(source.name, in_buckets=is_bucketed)
 
@@ -147,7 +149,11 @@ def event_reporter(
 
 
 def observations(installation: Installation, usage: UsageReader, import_id: int) -> Iterator[dg.AssetObservation]:
-    """How far the import is now; nothing where the stores do not answer, or before the first item is done."""
+    """Yield an observation of a running import's progress, for its enriched asset.
+
+    Yield nothing before the first item is done, or while a store does not answer. Assets without partitions get no
+    observations: these would interrupt the charts that Dagster draws over imports.
+    """
     try:
         view, forecast = import_progress(installation, import_id, usage)
     except Unavailable:

@@ -1,4 +1,4 @@
-"""One Dagster run of an import: which import it carries out, and how the outcome becomes events."""
+"""The op of one Dagster run of an import: select the import, execute it, and turn the outcome into events."""
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -38,12 +38,12 @@ from import_pipeline.rules.status import ImportKind, ImportStatus, Trigger
 from import_pipeline.tracking import imports
 from import_pipeline.wording import plural
 
-#: The longest pause that a run in the background sleeps through.
+#: The longest pause that a background run waits for. In a longer one it ends, and the sensor resumes the import later.
 LONGEST_SLEEP = timedelta(minutes=1)
 
 
 class ImportOp:
-    """What the op does, step by step. Its events are yielded at the end: nothing is in flight by then."""
+    """One execution of the op. It yields its events at the end, when no request is in flight any more."""
 
     def __init__(
         self,
@@ -62,11 +62,11 @@ class ImportOp:
         selected = {key.to_user_string() for key in context.selected_asset_keys}
         self.wants_details = names.enriched(self.name) in selected
         self.only = list(only)
-        self.is_selection = bool(self.chosen or self.only)  #: whether this run is for some items, not for the list
+        self.is_selection = bool(self.chosen or self.only)
         self.wants_list = names.discovered(self.name) in selected
 
     def events(self) -> Iterator[Any]:
-        """Carry the import out and report what came of it. An import that is somebody else's ends the run well."""
+        """Execute the import and yield its events. If another process has the import, end the run successfully."""
         with masking(), forward_logs(self.context), open_for(self.declared) as (installation, listed):
             source = self.api.configured_source(listed, installation)
             import_id: int | None = None
@@ -84,10 +84,10 @@ class ImportOp:
                 report("nothing_to_do", f"Nothing to do for this run: {reason}.", source=self.name)
                 return
             except LimiterUnavailable as error:
-                # Dagster prints what an error came from; of a store that is away no line of code tells more.
+                # Dagster prints the cause of an error; a traceback explains nothing about an unreachable store.
                 raise dg.Failure(description=str(error), allow_retries=False) from None
             if self.chosen and summary.exit_status == 0:
-                reporter.stop()  # the output speaks for all chosen partitions
+                reporter.stop()  # the op's output materializes all selected partitions
             else:
                 reporter.finish()
             for event in tracking_events(installation.database, summary, self.links):
@@ -95,7 +95,10 @@ class ImportOp:
             yield from self._outcome(summary)
 
     def _import_id(self, installation: Installation, source: ImportSource) -> int:
-        """The import named by the run's tag, else one that begins now."""
+        """Return the import that the run's tag names, else create one.
+
+        A stalled import of the source is resumed first. Raises ImportAlreadyRunning if another process works on one.
+        """
         tags, run_id = self.context.run.tags, self.context.run.run_id
         tag = tags.get(names.IMPORT_ID_TAG)
         if tag is not None and tags.get(names.MADE_BY_TAG, run_id) == run_id:
@@ -108,7 +111,7 @@ class ImportOp:
             new,
             report=lambda sentence: report("run_waits", sentence, source=self.name),
             on_dead_run=lambda run_id: report_dead_run(
-                self.context.instance, run_id, "Its worker is gone; its import has ended."
+                self.context.instance, run_id, "Its worker is dead; its import has ended."
             ),
         )
         while True:
@@ -117,19 +120,19 @@ class ImportOp:
                 made = {names.IMPORT_ID_TAG: str(row.id), names.MADE_BY_TAG: run_id}
                 self.context.instance.add_run_tags(run_id, made)
                 return row.id
-            sentence = f"Import {row.id} was left behind by its process: going on with it first."
+            sentence = f"Import {row.id} is stalled: its process is dead. This run resumes it first."
             report("run_goes_on_first", sentence, import_id=row.id, source=self.name)
             summary, reporter = self._execute(installation, source, row.id)
             reporter.finish()
             if is_cancelled(self.context.instance, self.context.run.run_id):
                 raise dg.DagsterExecutionInterruptedError("cancelled")
-            if summary.status == ImportStatus.RUNNING:  # it pauses as the API asked
+            if summary.status == ImportStatus.RUNNING:  # the API asked for a pause
                 raise already_running(source, row)
 
     def _choice(self, source: ImportSource) -> dict[str, Any]:
-        """What was chosen: the partitions of the run, or the ids of its configuration."""
+        """Return the selected items: the partitions of the run, or the ids in its configuration."""
         if self.chosen and self.only:
-            raise dg.Failure(description="Choose items by partitions or by the configuration's `only`, not by both.")
+            raise dg.Failure(description="Select items by partitions or by `only` in the configuration, not by both.")
         if not self.chosen or source.partitions.size is None:
             return {"only": self.chosen or self.only}
         try:
@@ -143,8 +146,8 @@ class ImportOp:
         with installation.database.read() as connection:
             before, own = imports.get(connection, import_id).dagster_run_id, self.context.run.run_id
         if before and before != own:
-            report_dead_run(self.context.instance, before, f"Its worker is gone; run {own} goes on.")
-        # A run that nobody waits for does not sleep through a long pause: the sensor goes on with the import after it.
+            report_dead_run(self.context.instance, before, f"Its worker is dead; run {own} resumes the import.")
+        # A background run ends in a long pause, and the sensor resumes the import after it. A command waits.
         patience = None if names.FOREGROUND_TAG in self.context.run.tags else LONGEST_SLEEP
         usage = UsageReader(settings=installation.settings, clock=installation.clock)
         reporter = self._reporter(installation, source, import_id, usage)
@@ -165,7 +168,7 @@ class ImportOp:
             report("import_interrupted", f"Interrupted: {error}.", import_id=import_id, source=self.name)
             raise dg.DagsterExecutionInterruptedError from error
         except LimiterUnavailable:
-            reporter.finish(FINAL_REPORT_LIMIT)  # whoever goes on tells of its own items only
+            reporter.finish(FINAL_REPORT_LIMIT)  # the run that resumes reports only its own items
             raise
         finally:
             reporter.stop()
@@ -174,7 +177,7 @@ class ImportOp:
     def _reporter(
         self, installation: Installation, source: ImportSource, import_id: int, usage: UsageReader
     ) -> EventReporter:
-        """The report of the import to Dagster, with observations of how far it is."""
+        """Return the reporter of the import, with observations of its progress."""
 
         def observe() -> None:
             for observation in observations(installation, usage, import_id):
@@ -185,7 +188,7 @@ class ImportOp:
         return event_reporter(self.context.instance, run, name, source, installation.database, import_id, observe)
 
     def _outcome(self, summary: ImportSummary) -> Iterator[Any]:
-        """Materializations and checks of an import that completed; the end of the run for one that did not."""
+        """Yield materializations and checks of a completed import; otherwise end the run as the import ended."""
         figures = metadata.of_summary(summary) | metadata.link_to(self.links, summary.import_id)
         if summary.status == ImportStatus.RUNNING:
             return
@@ -195,7 +198,7 @@ class ImportOp:
         if summary.status != ImportStatus.COMPLETED:
             raise dg.Failure(description=summary.failure_reason, metadata=figures)
         if self.is_selection and summary.items_failed_count:
-            # A materialization here would speak for all chosen partitions, the failed ones too.
+            # A materialization here would count for all selected partitions, the failed ones too.
             failed = plural(summary.items_failed_count, "item")
             why = f"`import-pipeline show {summary.import_id}` says why"
             raise dg.Failure(description=f"{failed} failed; {why}", metadata=figures, allow_retries=False)
@@ -211,15 +214,15 @@ class ImportOp:
 
 
 def lost_lease_reason(installation: Installation, import_id: int, error: str) -> str:
-    """The reason for a run that lost its import: the run that works on it, or that ended it."""
+    """Explain to a run that lost its import which process or run has it now, or ended it."""
     try:
         with installation.database.read() as connection:
             row = imports.get(connection, import_id)
     except ImportNotFound:
         return error
-    who = f"process {row.pid} on {row.host}" if row.dagster_run_id is None else f"run {row.dagster_run_id}"
-    did = f"{who} works on it now" if row.status is ImportStatus.RUNNING else f"{who} has ended it as {row.status}"
-    return f"this process was silent for longer than its lease, so import {import_id} was taken over: {did}"
+    owner = f"process {row.pid} on {row.host}" if row.dagster_run_id is None else f"run {row.dagster_run_id}"
+    now = f"{owner} works on it now" if row.status is ImportStatus.RUNNING else f"{owner} ended it as {row.status}"
+    return f"this process did not renew its lease in time, so import {import_id} was taken over: {now}"
 
 
 def _single(context: dg.AssetExecutionContext) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""Running an import's Dagster job in this process: the run, its logs and its events are in the UI afterwards."""
+"""Run an import's Dagster job in this process. Its run, logs and events are in the UI afterwards."""
 
 import re
 from collections.abc import Sequence
@@ -14,24 +14,24 @@ from import_pipeline.defs.run_status import report_dead_run
 from import_pipeline.defs.storage.classes import ComputeLogs, translating_errors
 from import_pipeline.settings import Settings
 
-#: Our own display speaks; Dagster's log lines go to its event log only.
+#: The command shows its own progress; Dagster's log lines go to the event log only.
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 TRACEBACK_LINE = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
 
 
 @dataclass(frozen=True, kw_only=True)
 class FinishedRun:
-    """A run that is over. What came of its import stands in the import's row."""
+    """A Dagster run that has ended. The row of its import holds the outcome."""
 
     run_id: str
-    error: str | None  #: what broke it and where, in a sentence; None where it ended on purpose
-    failure: str | None = None  #: why it failed on purpose
+    error: str | None  #: the unexpected error and its place in the code; None if there was none
+    failure: str | None = None  #: the description of a `dg.Failure`
 
 
 def run_in_process(settings: Settings, sources: Sequence[ImportSource], source: str, import_id: int) -> FinishedRun:
-    """Carry the import out through its job, see it to its end.
+    """Execute the import through its job and wait for the end.
 
-    Raises DatabaseUnavailable where Dagster's storage goes away before its run has begun.
+    Raises DatabaseUnavailable if Dagster's storage becomes unreachable before the run has begun.
     """
     definitions = join_definitions(sources, settings)
     with open_instance(settings) as instance, translating_errors(settings):
@@ -51,13 +51,13 @@ def run_in_process(settings: Settings, sources: Sequence[ImportSource], source: 
 
 
 def report_dead(settings: Settings, run_id: str, reason: str) -> None:
-    """Report a Dagster run whose worker is gone as failed, from a process that is no run of Dagster itself."""
+    """Report a Dagster run whose worker is dead as failed, from a process outside of any Dagster run."""
     with open_instance(settings) as instance, translating_errors(settings):
         report_dead_run(instance, run_id, reason)
 
 
 def _unexpected_error(events: Sequence[dg.DagsterEvent]) -> str | None:
-    """The first error that nobody raised on purpose: Dagster wraps those, unlike `dg.Failure` and interrupts."""
+    """Return the first unexpected error: Dagster wraps those, but neither `dg.Failure` nor interrupts."""
     for event in events:
         error = event.step_failure_data.error if event.is_step_failure else None
         if error is None or error.cause is None or error.cls_name != dg.DagsterExecutionStepExecutionError.__name__:
@@ -69,6 +69,6 @@ def _unexpected_error(events: Sequence[dg.DagsterEvent]) -> str | None:
 
 
 def _failure_description(events: Sequence[dg.DagsterEvent]) -> str | None:
-    """The description of the first `dg.Failure`."""
+    """Return the description of the first `dg.Failure`."""
     failures = [event.step_failure_data.user_failure_data for event in events if event.is_step_failure]
     return next((failure.description for failure in failures if failure is not None), None)

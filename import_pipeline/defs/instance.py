@@ -1,4 +1,4 @@
-"""The Dagster instance that a command of ours uses: the same one as Dagster's own commands given in the same place."""
+"""The Dagster instance that the commands use: the same as Dagster's own commands use in the same folder."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
-import yaml  # type: ignore[import-untyped]  # its stubs are a package of their own
+import yaml  # type: ignore[import-untyped]  # its stubs are a separate package
 
 from import_pipeline.defs.storage.classes import translating_errors
 from import_pipeline.errors import SettingError, UsageError
@@ -17,9 +17,9 @@ FILE = "dagster.yaml"
 
 
 def instance_folder(settings: Settings) -> Path:
-    """The folder whose dagster.yaml counts: DAGSTER_HOME, else the nearest at or above the current folder.
+    """Return the folder whose dagster.yaml counts: DAGSTER_HOME, else the nearest one at or above the current folder.
 
-    Where there is none, as outside a checkout, ours is laid into the state folder. Raises SettingError.
+    If there is none, as outside a checkout, copy the packaged file into the state folder. Raises SettingError.
     """
     if home := os.environ.get("DAGSTER_HOME"):
         if not Path(home).is_absolute() or not Path(home).is_dir():
@@ -37,14 +37,14 @@ def instance_folder(settings: Settings) -> Path:
 
 
 def packaged_file() -> Path:
-    """The dagster.yaml that comes with the package: beside this module in a wheel, at the top of a checkout."""
+    """Return the packaged dagster.yaml: beside this module in a wheel, at the top of a checkout."""
     beside = Path(__file__).parent / FILE
     return beside if beside.is_file() else Path(__file__).parents[2] / FILE
 
 
 @contextmanager
 def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    """The instance. Raises UsageError where it is configured wrongly, DatabaseUnavailable."""
+    """Open the instance. Raises UsageError if its configuration is wrong, DatabaseUnavailable if its storage is."""
     folder = instance_folder(settings)
     try:
         with translating_errors(settings):
@@ -57,21 +57,21 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
 
 
 def last_daemon_heartbeat(instance: dg.DagsterInstance) -> float | None:
-    """When one of Dagster's daemons gave its last sign of life, in seconds since 1970; None: never."""
+    """Return when a Dagster daemon last sent a heartbeat, in seconds since 1970; None if none ever did."""
     return max((beat.timestamp for beat in instance.get_daemon_heartbeats().values()), default=None)
 
 
 def daemon_ids(settings: Settings) -> frozenset[str | None]:
-    """The daemons that gave the signs of life there are. Raises UsageError, DatabaseUnavailable."""
+    """Return the ids of the daemons whose heartbeats are stored. Raises UsageError, DatabaseUnavailable."""
     with open_instance(settings) as instance, translating_errors(settings):
         return frozenset(beat.daemon_id for beat in instance.get_daemon_heartbeats().values())
 
 
 def delete_daemon_heartbeats(settings: Settings, kept: Collection[str | None]) -> None:
-    """Take back the signs of life of daemons that have ended: they leave them, and would be counted on for a while.
+    """Delete the stored heartbeats of daemons that have ended, so that they do not count as running for a while.
 
-    Those of the daemons in `kept` stay. Any other that lives after all gives its next within 30 s. Raises UsageError,
-    DatabaseUnavailable.
+    Heartbeats of the daemons in `kept` stay. Any other daemon that still runs sends its next one within 30 s. Raises
+    UsageError, DatabaseUnavailable.
     """
     with open_instance(settings) as instance, translating_errors(settings):
         beats = instance.get_daemon_heartbeats().values()
@@ -82,16 +82,12 @@ def delete_daemon_heartbeats(settings: Settings, kept: Collection[str | None]) -
 
 
 def configuration_warnings(instance: dg.DagsterInstance) -> list[str]:
-    """What in its dagster.yaml would let Dagster and our sensor get in each other's way, each with how to mend it."""
+    """Return each setting of its dagster.yaml that makes Dagster and the sensor conflict, with the remedy."""
     notes = []
     if instance.run_retries_enabled and instance.run_retries_max_retries:
-        notes.append(
-            "its run_retries are on: our sensor goes on with imports by itself, set run_retries.enabled to false"
-        )
+        notes.append("run_retries is on, but the sensor resumes imports itself: set run_retries.enabled to false")
     if instance.run_monitoring_enabled and instance.run_monitoring_max_resume_run_attempts:
-        notes.append(
-            "its run_monitoring resumes runs: our sensor does that by itself, set max_resume_run_attempts to 0"
-        )
+        notes.append("run_monitoring resumes runs, but the sensor does that itself: set max_resume_run_attempts to 0")
     if not isinstance(instance.run_coordinator, dg.QueuedRunCoordinator):
-        notes.append("it has no run queue: two runs of a source start at once, and one of them has nothing to do")
+        notes.append("it has no run queue, so two runs of a source can start together, one of them in excess")
     return notes

@@ -1,4 +1,4 @@
-"""Jobs for the launchpad: asking for an import, cancelling the running one, retrying what one has left."""
+"""Jobs for the launchpad: request an import, cancel the running one, retry the failed and undone items of one."""
 
 from typing import Literal
 
@@ -18,36 +18,46 @@ from import_pipeline.tracking.requests import RequestKind
 
 
 class RequestConfig(BaseModel):
-    """What is asked for. `new`: an extra import now, the schedule stays. `reschedule`: the next slot's import now."""
+    """The configuration of `request_<source>_import`.
+
+    `new` requests an extra import and leaves the schedule as it is. `reschedule` starts the next slot's import now.
+    """
 
     mode: Literal["new", "reschedule"] = Field(
-        "new", description="new: an extra import now, the schedule stays; reschedule: the next slot's import now"
+        "new", description="new: an extra import now; reschedule: the next slot's import now instead of at its slot"
     )
-    fresh: bool = Field(False, description="Fetch all anew; at the end, delete rows that the list no longer has")
-    shards: int = Field(0, ge=0, le=MOST_WORKERS, description="Runs that share a new import; 0: as the source says")
-    reason: str = Field("", description="Why, for the import's history")
+    fresh: bool = Field(
+        False, description="Fetch every item again; at the end, delete rows that the list no longer has"
+    )
+    shards: int = Field(
+        0,
+        ge=0,
+        le=MOST_WORKERS,
+        description="Number of runs that work on a new import together; 0: the source's own number",
+    )
+    reason: str = Field("", description="Reason, shown in the import's history")
 
 
 class CancelConfig(BaseModel):
-    """Why the running import is to end."""
+    """The configuration of `cancel_<source>_import`."""
 
-    reason: str = Field("", description="Why, for the import's history")
+    reason: str = Field("", description="Reason, shown in the import's history")
 
 
 class RetryConfig(BaseModel):
-    """Which import's failed or undone items are imported again; 0 means the latest that has ended."""
+    """The configuration of `retry_<source>_import`."""
 
-    import_id: int = Field(0, description="The import; 0: the latest that has ended")
-    reason: str = Field("", description="Why, for the import's history")
+    import_id: int = Field(0, description="Import to retry: its failed and undone items; 0: the latest that ended")
+    reason: str = Field("", description="Reason, shown in the import's history")
 
 
 def build_request_job(source: ImportSource) -> dg.JobDefinition:
-    """Writes the wish down; the sensor starts the import within seconds."""
+    """Return a job that records the request; the sensor starts the import within seconds."""
     name = source.name
 
     @dg.op(
         name=f"write_down_request_for_{name}",
-        description="Write the wish down; the sensor sees to it.",
+        description="Record the request; the sensor fulfils it.",
         config_schema=plain_fields(RequestConfig),
     )
     def write_down(context: dg.OpExecutionContext) -> None:
@@ -62,12 +72,12 @@ def build_request_job(source: ImportSource) -> dg.JobDefinition:
                 by=_who(context),
                 reason=config.reason or None,
             )
-        context.log.info(asked.already or f"Request {asked.id} is recorded; the sensor carries it out within seconds.")
+        context.log.info(asked.already or f"Request {asked.id} recorded. The sensor fulfils it within seconds.")
 
     @dg.job(
         name=names.request_job(name),
         executor_def=dg.in_process_executor,
-        description=f"Ask for an import of {name}: an extra one now (new), or the next slot's now (reschedule).",
+        description=f"Request an import of {name}: an extra one now (new), or the next slot's now (reschedule).",
     )
     def request() -> None:
         write_down()
@@ -76,12 +86,12 @@ def build_request_job(source: ImportSource) -> dg.JobDefinition:
 
 
 def build_cancel_job(source: ImportSource) -> dg.JobDefinition:
-    """Ends the running import within two seconds; what it imported is kept."""
+    """Return a job that ends the running import within two seconds; what it imported is kept."""
     name = source.name
 
     @dg.op(
         name=f"cancel_running_import_of_{name}",
-        description="Write the wish to cancel into the import's row.",
+        description="Record the cancel request in the import's row.",
         config_schema=plain_fields(CancelConfig),
     )
     def cancel_running(context: dg.OpExecutionContext) -> None:
@@ -107,7 +117,7 @@ def build_cancel_job(source: ImportSource) -> dg.JobDefinition:
 
 
 def build_retry_job(source: ImportSource) -> dg.JobDefinition:
-    """Schedules an import of what another one has left; the sensor starts it within seconds."""
+    """Return a job that schedules an import of another import's failed and undone items."""
     name = source.name
 
     @dg.op(
@@ -123,12 +133,14 @@ def build_retry_job(source: ImportSource) -> dg.JobDefinition:
                 context.log.info("No import of %s has ended yet.", name)
                 return
             retried = requests.retry(installation, import_id, by=_who(context), reason=config.reason or None)
-        context.log.info(retried.already or f"Import {retried.row.id} retries what import {import_id} has left.")
+        context.log.info(
+            retried.already or f"Import {retried.row.id} retries the failed and undone items of import {import_id}."
+        )
 
     @dg.job(
         name=names.retry_job(name),
         executor_def=dg.in_process_executor,
-        description=f"Import again what an import of {name} has left failed or undone.",
+        description=f"Import the failed and undone items of an import of {name} again.",
     )
     def retry() -> None:
         retry_leftovers()
@@ -143,5 +155,5 @@ def _latest_ended(installation: Installation, source: str) -> int | None:
 
 
 def _who(context: dg.OpExecutionContext) -> str:
-    """The user whom Dagster names, where it knows one."""
+    """Return the user that Dagster names, if it knows one."""
     return context.run.tags.get("user", "a person in the Dagster UI")

@@ -1,4 +1,4 @@
-"""Where things are, for links and definitions: the tables, the panel. No user and no password."""
+"""Addresses of the tables and the panel, for links and metadata. They contain no user and no password."""
 
 from dataclasses import dataclass
 
@@ -9,27 +9,27 @@ from import_pipeline.settings import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class Links:
-    """The database's kind and address, and the panel's."""
+    """The kind and address of the database, and the address of the panel."""
 
-    kind: str  #: as Dagster calls it: it has a logo for each
+    kind: str  #: `postgres` or `sqlite`: Dagster shows a logo for each
     database: str
     panel: str
 
     def table(self, name: str) -> str:
-        """The address of a table."""
+        """Return the address of a table."""
         return f"{self.database}?table={name}"
 
     def imports_of(self, source: str) -> str:
-        """The panel's page of a source's imports."""
+        """Return the panel page with a source's imports."""
         return f"{self.panel}/?source={source}"
 
     def import_page(self, import_id: int) -> str:
-        """The panel's page of an import."""
+        """Return the panel page of an import."""
         return f"{self.panel}/imports/{import_id}"
 
 
 def links_of(settings: Settings) -> Links:
-    """What the settings say."""
+    """Return the links that follow from the settings."""
     url = make_url(settings.database_url)
     bare = url.set(drivername=url.get_backend_name(), username=None, password=None, query={})
     return Links(

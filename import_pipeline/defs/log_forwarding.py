@@ -1,4 +1,4 @@
-"""The program's own lines in the log of a Dagster run, the action at their end."""
+"""Forward the program's log lines to the log of a Dagster run, with the action at the end of each."""
 
 import logging
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ import dagster as dg
 from import_pipeline.logs import LOGGER, action_of
 from import_pipeline.wording import visible
 
-#: Too many for Dagster, where each costs some 10 ms: the item rows and the checks tell them.
+#: Too many for Dagster, where a line costs about 10 ms. The item rows and the checks show the same.
 NOT_FORWARDED = frozenset({"items_failed"})
 
 
 @contextmanager
 def forward_logs(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Iterator[None]:
-    """As long as this lasts, what the program says in this process is said in the run's log too."""
+    """Forward this process's log lines to the run's log while the context is open."""
     handler = _RunLogHandler(context)
     level = LOGGER.level
     LOGGER.addHandler(handler)

@@ -1,4 +1,4 @@
-"""The figures of an import as Dagster's metadata: the same keys everywhere, the unit in the key."""
+"""The figures of an import as Dagster metadata: the same keys everywhere, with the unit in the key."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from import_pipeline.importer.summary import ImportSummary
 
 
 def of_summary(summary: ImportSummary) -> dict[str, dg.MetadataValue[Any]]:
-    """The most telling first: the run's page cuts at six. Every number becomes a line over time."""
+    """Return the figures of an ended import, the most important first: the run page shows only six."""
     numbers = {
         "items_imported": summary.items_imported_count,
         "items_failed": summary.items_failed_count,
@@ -39,7 +39,7 @@ def of_summary(summary: ImportSummary) -> dict[str, dg.MetadataValue[Any]]:
 
 
 def summary_table(summary: ImportSummary) -> dg.MetadataValue[Any]:
-    """The figures as a table for people."""
+    """Return the figures as a Markdown table."""
     rows = [f"| {name.replace('_', ' ')} | {value} |" for name, value in summary.as_json().items() if value is not None]
     return dg.MetadataValue.md("\n".join(["| figure | value |", "| --- | --- |", *rows]))
 
@@ -54,7 +54,7 @@ def _rate(summary: ImportSummary) -> float | None:
 
 
 def of_table(name: str, table: Table, uri: str) -> dict[str, Any]:
-    """Where a table is and what its columns are; the URI holds no password."""
+    """Return the name, address and columns of a table. The address contains no password."""
     return {
         "dagster/table_name": name,
         "dagster/uri": uri,
@@ -77,12 +77,12 @@ def of_table(name: str, table: Table, uri: str) -> dict[str, Any]:
 
 
 def link_to(links: Links, import_id: int) -> dict[str, dg.MetadataValue[Any]]:
-    """The import's page in the panel."""
+    """Return a link to the import's page in the panel."""
     return {"panel": dg.MetadataValue.url(links.import_page(import_id))}
 
 
 def of_progress(view: ImportView, forecast: Forecast | None) -> dict[str, dg.MetadataValue[Any]]:
-    """How far a running import is; the keys of its end where they mean the same."""
+    """Return the figures of a running import. Keys that `of_summary()` has too mean the same."""
     figures = view.figures
     numbers = {
         "percent": view.percent,
@@ -98,7 +98,7 @@ def of_progress(view: ImportView, forecast: Forecast | None) -> dict[str, dg.Met
 
 
 def of_item(item: StoredItem, import_id: int) -> dict[str, dg.MetadataValue[Any]]:
-    """What it took to import one item; an item that came whole with the list took no request."""
+    """Return the cost of importing one item. An item that came complete with the list needed no request."""
     numbers = {
         "tries": item.tries,
         "request_seconds": item.request_seconds,
@@ -109,7 +109,7 @@ def of_item(item: StoredItem, import_id: int) -> dict[str, dg.MetadataValue[Any]
 
 
 def of_source(source: ImportSource, links: Links) -> dict[str, Any]:
-    """What the source says of itself."""
+    """Return the declared values of a source."""
     return {
         "limits": source.limits or "none",
         "slots": str(source.timetable),

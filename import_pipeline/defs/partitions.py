@@ -1,4 +1,4 @@
-"""The partitions of a source's details: one per item, or buckets. Which there are, and what is to be told of each."""
+"""The partitions of a source's details, one per item or per bucket, and the materializations that are due for them."""
 
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
@@ -15,23 +15,23 @@ from import_pipeline.tracking.database.engine import Database
 
 
 def item_partitions(source: ImportSource) -> dg.DynamicPartitionsDefinition:
-    """One partition per item or per bucket of items; discovery adds the keys."""
+    """Return the dynamic partitions of a source: one per item or per bucket. Discovery adds the keys."""
     return dg.DynamicPartitionsDefinition(name=names.partitions(source.name, in_buckets=bool(source.partitions.size)))
 
 
 class MaterializationQueue(Protocol):
-    """What Dagster is still to be told of an import's items."""
+    """Stored items that Dagster does not know of yet."""
 
     def partitions_of(self, external_ids: Sequence[str]) -> Sequence[str]:
-        """The partitions of items that a page has brought."""
+        """Return the partition keys of the items of a stored list page."""
         ...
 
     def add(self, items: Sequence[StoredItem]) -> None:
-        """Those items' details are stored."""
+        """Add items whose details are stored."""
         ...
 
     def due(self, most: int, *, last: bool) -> list[dg.AssetMaterialization]:
-        """Up to that many materializations that can be reported now; `last`: no more items will come."""
+        """Return and remove up to `most` materializations that can be reported now. `last`: no more items will come."""
         ...
 
 
@@ -43,20 +43,23 @@ class ItemQueue:
         self._waiting: deque[StoredItem] = deque()
 
     def partitions_of(self, external_ids: Sequence[str]) -> Sequence[str]:
-        """Each is its own."""
+        """Return the ids: each item is a partition."""
         return external_ids
 
     def add(self, items: Sequence[StoredItem]) -> None:
-        """Report them when there is time."""
+        """Add items whose details are stored."""
         self._waiting.extend(items)
 
     def due(self, most: int, *, last: bool) -> list[dg.AssetMaterialization]:
-        """The oldest, in their order."""
+        """Return the oldest items, in their order."""
         return [self._materialization(self._waiting.popleft()) for _ in range(min(most, len(self._waiting)))]
 
 
 class BucketQueue:
-    """One materialization per bucket: when it is full, or when nothing more will come, with what the ledger says."""
+    """One materialization per bucket, due once the bucket is full or no more items will come.
+
+    Its figures come from the tracking tables.
+    """
 
     def __init__(
         self, asset: str, source: ImportSource, database: Database, import_id: int, tags: Mapping[str, str]
@@ -67,10 +70,10 @@ class BucketQueue:
         self._import_id = import_id
         self._tags = tags
         self._arrived: deque[Sequence[str]] = deque()
-        self._stored: Counter[str] = Counter()  #: bucket -> items since it was told of last
+        self._stored: Counter[str] = Counter()  #: bucket -> items stored since its last report
 
     def partitions_of(self, external_ids: Sequence[str]) -> Sequence[str]:
-        """The buckets of those items; one that no list has brought has none."""
+        """Return the buckets of the items. An item that was never in a list has none."""
         with self._database.read() as connection:
             found = source_items.numbers_of(connection, self._source.name, external_ids)
         return list(
@@ -78,11 +81,11 @@ class BucketQueue:
         )
 
     def add(self, items: Sequence[StoredItem]) -> None:
-        """Count them when there is time."""
+        """Add items whose details are stored; `due()` counts them later."""
         self._arrived.append([item.external_id for item in items])
 
     def due(self, most: int, *, last: bool) -> list[dg.AssetMaterialization]:
-        """The buckets that are full, and at last all that have any."""
+        """Return the full buckets; with `last` also those that are partly filled."""
         self._count()
         size = self._source.partitions.size or 1
         full = [key for key, number in self._stored.items() if last or number >= size][:most]

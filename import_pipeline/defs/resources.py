@@ -1,4 +1,4 @@
-"""The API as a Dagster resource: every request of an import goes through it."""
+"""The API of a source as a Dagster resource. Every request of an import goes through it."""
 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -15,17 +15,17 @@ from import_pipeline.importer.source_loader import configured
 class RateLimitedApiResource(dg.ConfigurableResource[None]):
     """An httpx client under limits that all workers share.
 
-    What is left empty comes from the settings, and from the source where they are silent. Tokens are given by the
-    settings only: configuration is shown in the UI.
+    Empty values come from the settings, then from the source. Tokens come from the settings only, since Dagster's UI
+    shows the configuration.
     """
 
     base_url: str | None = None
     limits: str | None = None  #: tiers such as "500/20 second; 2000/100 second"
-    concurrency: int | None = None  #: detail requests in flight, to begin with
-    timeout: float | None = None  #: seconds for a whole request
+    concurrency: int | None = None  #: detail requests in flight at the start
+    timeout: float | None = None  #: seconds for a whole request, body included
 
     def configured_source(self, source: ImportSource, installation: Installation) -> ImportSource:
-        """The source with this resource's configuration applied."""
+        """Return the source with this resource's configuration applied."""
         settings = replace(
             installation.settings.source(source.name),
             **{name: value for name, value in self.model_dump().items() if value is not None},
@@ -35,5 +35,5 @@ class RateLimitedApiResource(dg.ConfigurableResource[None]):
     def open(
         self, source: ImportSource, installation: Installation, patience: timedelta | None = None
     ) -> AbstractAsyncContextManager[ApiClient]:
-        """Connect. To be entered on the event loop that sends the requests. `patience`: see `open_api`."""
+        """Open the API client. Enter it on the event loop that sends the requests. `patience`: see `open_api`."""
         return open_api(source, installation.settings, installation.clock, patience=patience)

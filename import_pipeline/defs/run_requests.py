@@ -1,4 +1,7 @@
-"""The run requests of a source's schedule and sensor, as the scheduling rules decide them."""
+"""Run requests of a source's schedule and sensor.
+
+Both apply the same scheduling rules. The one that claims an import first requests its run.
+"""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -25,9 +28,10 @@ def run_requests(
     schedule_is_on: bool,
     on_since: datetime | None = None,
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Apply the rules: a run request per import to start or to go on with, else the reasons why there is none.
+    """Yield a run request for each import to start or resume, else one skip reason.
 
-    A tick that asks for runs shows no reason in the UI, hence its log; one that asks for none would fill the disk.
+    The UI shows no skip reason for a tick that requests runs, so the reasons go to its log. Other ticks log nothing:
+    their logs would fill the disk.
     """
     instance = context.instance
     result = tick(
@@ -39,7 +43,7 @@ def run_requests(
         asked=lambda import_id, since: requested_run(instance, names.job(source.name), import_id, since),
     )
     result.dead_run_ids += end_cancelled(installation, source.name)
-    if not result.launches:  # no import waits for it
+    if not result.launches:  # housekeeping only while no import waits for its run
         send_notices(installation, source)
         prune_by_age(installation, source)
         drop_by_age(instance, source, installation.clock.now())
@@ -56,12 +60,12 @@ def run_requests(
 def shard_run_requests(
     installation: Installation, source: ImportSource, instance: dg.DagsterInstance
 ) -> Iterator[dg.RunRequest]:
-    """A run request per shard that is to begin, or to begin again."""
+    """Yield a run request for each shard to start or restart."""
     result = supervise_shards(
         installation, source, lambda import_id, number: is_queued(instance, _shard_tags(import_id, number))
     )
     for run_id in result.dead_run_ids:
-        report_dead_run(instance, run_id, "Its worker is gone; other runs do what it held.")
+        report_dead_run(instance, run_id, "Its worker is dead; other runs took over its items.")
     for launch in result.launches:
         yield dg.RunRequest(job_name=names.shard_job(source.name), tags=_shard_tags(launch.import_id, launch.number))
 
@@ -71,9 +75,9 @@ def _shard_tags(import_id: int, number: int) -> dict[str, str]:
 
 
 def _report_dead_runs(instance: dg.DagsterInstance, result: Tick) -> None:
-    """Runs without a worker hold their place in the queue until they are reported as failed."""
+    """Report runs without a worker as failed: until then they keep their slots in the queue."""
     for launch in result.launches:
         if launch.dead_run_id:
             report_dead_run(instance, launch.dead_run_id, launch.reason)
     for run_id in result.dead_run_ids:
-        report_dead_run(instance, run_id, "Its worker is gone, and its import has ended.")
+        report_dead_run(instance, run_id, "Its worker is dead, and its import has ended.")

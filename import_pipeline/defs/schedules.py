@@ -1,4 +1,4 @@
-"""The Dagster schedule of a source: its slots as cron."""
+"""The Dagster schedule of a source: its slots as cron lines."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,7 +13,7 @@ from import_pipeline.rules.slots import Slots
 
 
 def build_schedule(source: ImportSource) -> dg.ScheduleDefinition:
-    """Ticks at the slots of the source's time zone."""
+    """Return the schedule that ticks at the slots, in the source's time zone."""
 
     @dg.schedule(
         name=names.schedule(source.name),
@@ -23,7 +23,7 @@ def build_schedule(source: ImportSource) -> dg.ScheduleDefinition:
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=(
             f"Imports {source.name} at {source.timetable}. Of several missed slots only the latest runs. "
-            "Stop it to stop the slots; what people ask for goes on."
+            "While it is stopped, no slot starts an import; requested imports still run."
         ),
     )
     def at_the_slots(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
@@ -35,9 +35,9 @@ def build_schedule(source: ImportSource) -> dg.ScheduleDefinition:
 
 
 def crons(slots: Slots) -> str | Sequence[str]:
-    """The slots as a cron line, or as several where they differ in the minute of the hour.
+    """Return the slots as a cron line, or as several lines if their minutes differ.
 
-    Changes of the clocks are seen to by the rules, whatever a line makes of them.
+    The scheduling rules handle changes to and from summer time, whatever cron makes of them.
     """
     minutes = sorted({at.minute for at in slots.times})
     hours = {minute: ",".join(str(at.hour) for at in slots.times if at.minute == minute) for minute in minutes}

@@ -1,4 +1,4 @@
-"""The schedule and the sensor of a source. Both apply the same rules; who claims an import first asks for its run."""
+"""The sensor of a source. It launches due imports, requested ones, stalled ones and shards."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -12,13 +12,13 @@ from import_pipeline.defs.run_requests import run_requests, shard_run_requests
 from import_pipeline.importer.installation import open_for
 from import_pipeline.redaction import masking
 
-#: The sensor looks as often as Dagster's daemon does, every five seconds. The daemon passes over one whose last tick
-#: began a moment less than this ago, so that 5 would often mean 10.
+#: Dagster's daemon evaluates sensors every five seconds and skips those that ticked less than this ago. With 5 a tick
+#: that began a moment late would be skipped, and the interval would often be 10 seconds.
 SHORTEST_INTERVAL_SECONDS = 3
 
 
 def build_sensor(source: ImportSource, jobs: Sequence[Any]) -> dg.SensorDefinition:
-    """Looks every few seconds: due slots, wishes, imports whose worker is gone, shards. Launches those jobs."""
+    """Return the sensor, which ticks every few seconds and launches `jobs`."""
 
     @dg.sensor(
         name=names.sensor(source.name),
@@ -26,14 +26,14 @@ def build_sensor(source: ImportSource, jobs: Sequence[Any]) -> dg.SensorDefiniti
         minimum_interval_seconds=SHORTEST_INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            f"Every few seconds: fills the next slot of {source.name}, starts what is due or asked for, goes on with "
-            "imports whose worker is gone, cancels missed slots. Each tick says what it decided and why."
+            f"Every few seconds: schedules the next slot of {source.name}, starts due and requested imports, resumes "
+            "stalled imports, cancels missed slots. Each tick gives its decision and the reason."
         ),
     )
     def look(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         instance = context.instance
         states = _schedule_states(instance, names.schedule(source.name))
-        with masking(), open_for(source, often=True) as opened:  # once: it takes longer than all else
+        with masking(), open_for(source, often=True) as opened:  # opened once: that is the slowest part of a tick
             requests = [
                 *run_requests(
                     *opened, context, schedule_is_on=_schedule_is_on(states), on_since=_switched_on_at(states)
@@ -47,12 +47,12 @@ def build_sensor(source: ImportSource, jobs: Sequence[Any]) -> dg.SensorDefiniti
 
 
 def _schedule_is_on(states: Sequence[Any]) -> bool:
-    """Return if nobody has stopped the schedule in the UI; one that was never touched runs."""
+    """Return False if a person stopped the schedule in the UI. A schedule that was never touched is on."""
     return all(state.status.value != "STOPPED" for state in states)
 
 
 def _switched_on_at(states: Sequence[Any]) -> datetime | None:
-    """When a person last switched the schedule on; None if it was never touched."""
+    """Return when a person last switched the schedule on; None if it was never touched."""
     begun = [
         float(start)
         for state in states

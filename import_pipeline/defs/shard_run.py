@@ -1,4 +1,4 @@
-"""A Dagster run that works as a shard: one more worker at an import that another run carries out."""
+"""The job of a shard: a further Dagster run that works on an import which another run leads."""
 
 from collections.abc import Iterator
 
@@ -25,16 +25,16 @@ from import_pipeline.tracking.resumes import said_of
 
 
 def build_shard_job(source: ImportSource, api: RateLimitedApiResource) -> dg.JobDefinition:
-    """The job of a shard. It has no tag that the queue limits to one per source.
+    """Return the shard job. It lacks the tag that limits the queue to one run per source.
 
-    Its resources are bound here: where Dagster binds those of a sensor's job, it copies the sensor and warns of itself.
+    Its resources are bound here. If Dagster bound them, it would copy the sensor that names the job, and warn about it.
     """
     name = source.name
 
     @dg.op(
         name=names.shard_operation(name),
         required_resource_keys={names.resource(name)},
-        description="Take items that nobody else has taken, until none is left.",
+        description="Claim pending items and import them until none is left.",
     )
     def enrich_as_shard(context: dg.OpExecutionContext) -> None:
         ShardOp(context, source, getattr(context.resources, names.resource(name))).execute()
@@ -42,7 +42,7 @@ def build_shard_job(source: ImportSource, api: RateLimitedApiResource) -> dg.Job
     @dg.job(
         name=names.shard_job(name),
         executor_def=dg.in_process_executor,
-        description=f"Work as one more run on the running import of {name}. The sensor launches it, with its tags.",
+        description=f"Work on the running import of {name} as a further worker. The sensor launches it with its tags.",
         resource_defs={names.resource(name): api, "io_manager": dg.mem_io_manager},
         tags={names.MAX_RETRIES_TAG: "0"},
     )
@@ -53,7 +53,7 @@ def build_shard_job(source: ImportSource, api: RateLimitedApiResource) -> dg.Job
 
 
 class ShardOp:
-    """What the op does, step by step."""
+    """One execution of the shard op."""
 
     def __init__(self, context: dg.OpExecutionContext, declared: ImportSource, api: RateLimitedApiResource) -> None:
         self.context = context
@@ -62,7 +62,7 @@ class ShardOp:
         self.api = api
 
     def execute(self) -> None:
-        """Work as the shard that the tags name; a place that is somebody else's ends the run well."""
+        """Work as the shard that the tags name. If another process is that shard, end the run successfully."""
         import_id, number = self._tag(names.IMPORT_ID_TAG), self._tag(names.IMPORT_SHARD_TAG)
         with masking(), forward_logs(self.context), open_for(self.declared) as (installation, listed):
             source = self.api.configured_source(listed, installation)
@@ -74,7 +74,7 @@ class ShardOp:
                 source,
                 installation.database,
                 import_id,
-                lambda: None,  # the import's own run observes it
+                lambda: None,  # the leading run observes the progress
             )
             reporter.start()
             try:
@@ -87,12 +87,12 @@ class ShardOp:
             except ImportInterrupted as error:
                 report("shard_interrupted", f"Interrupted: {error}.", import_id=import_id, source=source.name)
                 raise dg.DagsterExecutionInterruptedError from error
-            except LimiterUnavailable as error:  # the import's own run may have to leave, too
+            except LimiterUnavailable as error:  # the leading run may have to release the import, too
                 reporter.finish(FINAL_REPORT_LIMIT)
-                description = f"{error}. What this run held is free for others, as soon as the store answers them"
+                description = f"{error}. Other runs can claim the items of this run as soon as the store answers them"
                 raise dg.Failure(description=description, allow_retries=False) from None
             except ImportPipelineError as error:
-                raise dg.Failure(description=f"{error}. The import goes on without this run") from error
+                raise dg.Failure(description=f"{error}. The import continues without this run") from error
             finally:
                 reporter.stop()
             reporter.finish()
@@ -102,7 +102,7 @@ class ShardOp:
         value = self.context.run.tags.get(name, "")
         if not value.isdecimal():
             expected = f"expected the tag {name} with a number, got {value or 'none'}"
-            raise dg.Failure(description=f"{expected}: the sensor launches this job where runs are to share an import")
+            raise dg.Failure(description=f"{expected}: the sensor launches this job if runs share an import")
         return int(value)
 
     def _run(self, installation: Installation, source: ImportSource, reporter: EventReporter) -> ImportRun:
@@ -119,29 +119,30 @@ class ShardOp:
         )
 
     def _report_lead(self, dead: str) -> None:
-        """End the run that led before: it holds its place in the queue. A storage that is away ends nothing here."""
+        """Report the run that led before as failed, since it keeps its slot in the queue.
+
+        If Dagster's storage does not answer, log that and continue.
+        """
         run_id = self.context.run.run_id
         try:
-            report_dead_run(
-                self.context.instance, dead, f"Its worker was silent for its lease; run {run_id} leads now."
-            )
-        except Exception as error:  # noqa: BLE001 - whatever Dagster's storage raises, the import goes on
-            report("lead_not_reported", f"Dagster run {dead} is over, which could not be stored: {said_of(error)}.")
+            report_dead_run(self.context.instance, dead, f"Its worker did not renew its lease; run {run_id} leads now.")
+        except Exception as error:  # noqa: BLE001 - no error of Dagster's storage may end the import
+            report("lead_not_reported", f"Dagster run {dead} could not be reported as failed: {said_of(error)}.")
 
     def _outcome(self, installation: Installation, source: ImportSource, ending: ShardResult) -> None:
-        """Tell what was done; of an import that was ended here also what its own run would have told."""
+        """Log the shard's result. If it ended the import, also report what the leading run would report."""
         instance, run_id, row, shard = self.context.instance, self.context.run.run_id, ending.row, ending.shard
         if ending.dead_run_id is not None and ending.dead_run_id != run_id:
-            report_dead_run(instance, ending.dead_run_id, f"Its worker is gone; run {run_id} has its place.")
+            report_dead_run(instance, ending.dead_run_id, f"Its worker is dead; run {run_id} took over its shard.")
         if was_reported_dead(instance, run_id):
-            raise dg.Failure(description="It was silent for longer than its lease, and others did what it held.")
-        sentence = f"Shard {shard.number} has sent {shard.requests_count} requests; the import is {row.status}."
+            raise dg.Failure(description="It did not renew its lease in time, and other runs took over its items.")
+        sentence = f"Shard {shard.number} sent {shard.requests_count} requests; the import is {row.status}."
         report("shard_ended", sentence, import_id=row.id, source=source.name)
         if ending.ended_it:
             summary = summarize(row, source.limits, installation.clock.now())
             links = links_of(installation.settings)
             for event in (*tracking_events(installation.database, summary, links), *self._completion(ending, summary)):
-                self.context.log_event(event)  # type: ignore[arg-type]  # it takes a check's evaluation, too
+                self.context.log_event(event)  # type: ignore[arg-type]  # it accepts check evaluations, too
         if ending.was_cancelled or row.status is ImportStatus.CANCELLED:
             end_as_cancelled(instance, run_id)
             raise dg.DagsterExecutionInterruptedError(row.failure_reason or "cancelled")
@@ -151,7 +152,7 @@ class ShardOp:
     def _completion(
         self, ending: ShardResult, summary: ImportSummary
     ) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
-        """The assets and checks of a completed import."""
+        """Yield the materializations and check results of a completed import."""
         if ending.row.status is not ImportStatus.COMPLETED:
             return
         figures = metadata.of_summary(summary)

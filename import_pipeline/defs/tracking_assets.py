@@ -1,4 +1,4 @@
-"""The tracking tables as assets: shown beside what they track, reported at the end of every import."""
+"""The tracking tables as assets, materialized at the end of every import."""
 
 from collections.abc import Iterator
 
@@ -11,13 +11,13 @@ from import_pipeline.tracking import imports, tables
 from import_pipeline.tracking.database.engine import Database
 
 DESCRIPTIONS = {
-    names.IMPORTS: "One row per import: what it covers, where it stands, its counters, and why it ended.",
+    names.IMPORTS: "One row per import: its scope, status, counters, and the reason for its end.",
     names.ITEM_STATUSES: "One row per item and import: its status, tries, failures and lease.",
 }
 
 
 def tracking_specs(links: Links) -> list[dg.AssetSpec]:
-    """The tables, with their columns."""
+    """Return an asset for each table, with its columns."""
     by_name = {names.IMPORTS: tables.imports, names.ITEM_STATUSES: tables.import_item_statuses}
     return [
         dg.AssetSpec(
@@ -33,7 +33,7 @@ def tracking_specs(links: Links) -> list[dg.AssetSpec]:
 
 
 def tracking_events(database: Database, summary: ImportSummary, links: Links) -> Iterator[dg.AssetMaterialization]:
-    """What an import has left in the tables: its figures, and how many rows there are now."""
+    """Yield a materialization for each table, with the import's figures and the table's row count."""
     with database.read() as connection:
         counts = imports.row_counts(connection)
     figures = metadata.of_summary(summary) | metadata.link_to(links, summary.import_id)

@@ -1,1 +1,1 @@
-"""What users build on their imports, by the example of the items. Nothing in the framework knows of it."""
+"""Examples of what users build on their imports. The framework does not depend on them."""

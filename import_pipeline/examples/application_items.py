@@ -1,7 +1,7 @@
-"""The example of what comes after an import: the application's own `items`, made from `imported_items`.
+"""The example of a downstream asset: the application's own table `items`, made from `imported_items`.
 
-What was imported is kept as the API gave it; the application reads rows in its own shape, which only ever follow a
-completed import.
+`imported_items` holds the data as the API sent it; the application reads `items` in its own shape. Its rows change only
+after a completed import.
 """
 
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ from import_pipeline.tracking.user_rows.user_tables import ensure_table
 
 
 class Base(DeclarativeBase):
-    """The application's own tables."""
+    """The declarative base of the application's own tables."""
 
 
 class Item(ImportableMixin, Base):
-    """An item as the application sells it."""
+    """An item in the application's shape."""
 
     __tablename__ = "items"
 
@@ -37,14 +37,14 @@ class Item(ImportableMixin, Base):
 
 
 def carry_over(connection: Connection, external_ids: Sequence[str] | None) -> int:
-    """Insert or update the application's rows of these items, of all where there is None; returns how many."""
+    """Insert or update the application's rows of these items; None means all. Return the number of rows."""
     if external_ids is None:
         return _carry_over(connection)
     return sum(_carry_over(connection, ImportedItem.external_id.in_(some)) for some in chunks(external_ids))
 
 
 def _carry_over(connection: Connection, *chosen: object) -> int:
-    """One statement: the database reads and writes. Stubs have no price yet; they are left out."""
+    """Copy the rows in one statement, inside the database. Stubs have no price yet and are left out."""
     cents = cast(func.round(ImportedItem.price * 100), Integer)
     text = func.coalesce(ImportedItem.description, "")
     ready = select(ImportedItem.external_id, ImportedItem.name, text, cents)
@@ -58,7 +58,7 @@ def _carry_over(connection: Connection, *chosen: object) -> int:
 
 
 def ensure_tables(installation: Installation) -> None:
-    """Make the example's table where its source is listed; for one who may, before those who may not."""
+    """Create the example's table if its source is listed. `import-pipeline migrate` does so for roles that may not."""
     if _source(installation.sources) is not None:
         ensure_table(installation.database, Item)
 
@@ -68,14 +68,14 @@ def _source(sources: Sequence[ImportSource]) -> ImportSource | None:
 
 
 def after_items(sources: Sequence[ImportSource]) -> dg.Definitions:
-    """The asset `items` and its sensor, where the example's source is listed; nothing otherwise."""
+    """Return the asset `items` and its sensor; nothing if the example's source is not listed."""
     source = _source(sources)
     if source is None:
         return dg.Definitions()
 
     @dg.asset(deps=[names.enriched(source.name)], group_name="application", kinds={"table"})
     def items(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        """The application's items, in its own table; after an import of chosen items these only."""
+        """The application's items. After an import of selected items, only those are updated."""
         import_ids = completed_imports(context)
         with open_for(source) as (installation, _):
             ensure_table(installation.database, Item)

@@ -1,4 +1,4 @@
-"""The sources that come with the package, and the list of them: what `IMPORT_PIPELINE_SOURCES` names by default."""
+"""The sources in this package. `IMPORT_PIPELINE_SOURCES` names their list `SOURCES` by default."""
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.sources.items import ItemsSource

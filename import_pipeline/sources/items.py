@@ -1,4 +1,4 @@
-"""The example source: the items of the demo API. This file is all that a new source needs."""
+"""The example source: the items of the demo API. A new source needs one file like this."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -14,11 +14,11 @@ from import_pipeline.tracking.history import HasImportStatus
 
 
 class Base(DeclarativeBase):
-    """The user's own tables."""
+    """The declarative base of your own tables."""
 
 
 class ImportedItem(ImportableMixin, HasImportStatus, Base):
-    """An item as we keep it. What only the detail tells is null until it has come."""
+    """An imported item. Columns that only the detail fills are null until it has been fetched."""
 
     __tablename__ = "imported_items"
 
@@ -34,7 +34,7 @@ class ImportedItem(ImportableMixin, HasImportStatus, Base):
         return httpx.Request("GET", f"/api/items/{path_segment(self.external_id)}")
 
     def populate(self, detail: Mapping[str, Any]) -> None:
-        """Take over the detail's fields; name and price must be there."""
+        """Copy the detail's fields to the row; name and price are required."""
         self.name = str(detail["name"])
         self.description = detail.get("description")
         self.price = Decimal(str(detail["price"]))
@@ -44,7 +44,7 @@ class ImportedItem(ImportableMixin, HasImportStatus, Base):
 
 
 class ItemsSource(ImportSource):
-    """All items: a numbered list of pages, then one request per item."""
+    """All items: a list in numbered pages, then one request per item."""
 
     name = "items"
     model = ImportedItem
@@ -56,22 +56,22 @@ class ItemsSource(ImportSource):
         return httpx.Request("GET", "/api/items", params={"page": page, "perPage": per_page})
 
     def items(self, list_response: httpx.Response) -> Iterable[Mapping[str, Any]]:
-        """Each has an id and a name."""
+        """Return the items of a page; each has an id and a name."""
         return list(list_response.json()["data"])
 
     def has_next_page(self, list_response: httpx.Response) -> bool:
-        """Until current_page is last_page."""
+        """Return True until current_page equals last_page."""
         body = list_response.json()
         return bool(body["current_page"] < body["last_page"])
 
     def stub(self, item: Mapping[str, Any]) -> ImportedItem:
-        """What the list tells already."""
+        """Return a row with the values that the list contains."""
         return ImportedItem(external_id=str(item["id"]), name=item.get("name"))
 
     def version(self, item: Mapping[str, Any]) -> str | None:
-        """While updated_at stays, the details are not fetched again."""
+        """Return updated_at: while it is unchanged, the details are not fetched again."""
         return item.get("updated_at")
 
     def total(self, list_response: httpx.Response) -> int | None:
-        """Every page tells it."""
+        """Return the number of items in the list; every page reports it."""
         return list_response.json().get("total")  # type: ignore[no-any-return]

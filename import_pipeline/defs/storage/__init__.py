@@ -1,4 +1,4 @@
-"""Dagster's own state: its storage classes, its schema on Postgres, batches of events on SQLite.
+"""Dagster's own state: its storage classes, its schema on Postgres, and batches of events on SQLite.
 
 `dagster.yaml` names the classes by this package.
 """

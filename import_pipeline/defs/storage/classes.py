@@ -1,9 +1,11 @@
-"""Dagster's own state, beside ours: on Postgres where DATABASE_URL names one, else in the state folder.
+"""Storage classes for `dagster.yaml`: Postgres if DATABASE_URL names one, else the state folder.
 
-`dagster.yaml` can name a fixed folder or an environment variable that must be set, but has no words for "the folder
-that the settings say". Hence these three classes, which hand out Dagster's own. `DagsterStorage` and its kind are what
-`dagster.yaml` accepts under these keys; Dagster exports them from private modules only, which `sqlite_events`,
-`event_retention`, `dagster_schema` and this module alone import.
+`dagster.yaml` can name a fixed folder or an environment variable that must be set, but not "the folder in the
+settings". These three classes read the settings and return Dagster's own storages.
+
+`DagsterStorage` and its relatives are the types that `dagster.yaml` accepts under these keys. Dagster exports them from
+private modules only. This module, `sqlite_events`, `event_retention` and `postgres_schema` are the only ones that
+import those.
 """
 
 import logging
@@ -36,18 +38,18 @@ from import_pipeline.settings import Settings, load_settings
 
 
 class Storage(DagsterStorage, ConfigurableClass):
-    """Runs, events, schedules: Dagster's Postgres storage or its SQLite storage."""
+    """Runs, events and schedules: Dagster's Postgres storage or its SQLite storage."""
 
     @classmethod
     def config_type(cls) -> Mapping[str, Any]:
-        """`postgres_only`: without a Postgres in the settings nothing starts. All else the settings say."""
+        """Accept `postgres_only`: refuse to start without Postgres in the settings."""
         return {"postgres_only": dg.Field(bool, default_value=False)}
 
     @classmethod
     def from_config_value(  # type: ignore[override]  # a factory: Dagster accepts any storage from it
         cls, inst_data: ConfigurableClassData | None, config_value: Any
     ) -> DagsterStorage:
-        """The storage that the settings ask for. Raises SettingError or DatabaseUnavailable."""
+        """Return the storage that the settings choose. Raises SettingError or DatabaseUnavailable."""
         settings = load_settings()
         if settings.is_postgres:
             return _postgres_storage(settings, inst_data)
@@ -55,13 +57,13 @@ class Storage(DagsterStorage, ConfigurableClass):
             raise SettingError("DATABASE_URL", "postgresql://…, since this dagster.yaml is for production", "SQLite")
         folder = settings.home / "dagster" / "storage"
         folder.mkdir(parents=True, exist_ok=True)
-        # Dagster's tables are made without a lock: of two first processes one would find them half there.
+        # Dagster creates its tables without a lock; a second process would find them incomplete.
         with FileLock(folder / "creation.lock"):
             return BatchingSqliteStorage.from_local(str(folder), inst_data=inst_data)
 
 
 def _postgres_storage(settings: Settings, inst_data: ConfigurableClassData | None) -> DagsterStorage:
-    """It connects, and tries again for seconds, before it says that it cannot."""
+    """Connect to Postgres. Dagster retries for some seconds before it gives up."""
     place = storage_location(settings)
     with translating_errors(settings):
         return DagsterPostgresStorage(postgres_url=place.url, inst_data=inst_data)
@@ -69,7 +71,7 @@ def _postgres_storage(settings: Settings, inst_data: ConfigurableClassData | Non
 
 @contextmanager
 def translating_errors(settings: Settings) -> Iterator[None]:
-    """Raise DatabaseUnavailable where Dagster's storage does not answer, or no longer does."""
+    """Raise DatabaseUnavailable instead of the driver's errors if Dagster's storage does not answer."""
     try:
         with _muted_retry_logs():
             yield
@@ -79,10 +81,11 @@ def translating_errors(settings: Settings) -> Iterator[None]:
 
 @contextmanager
 def _muted_retry_logs() -> Iterator[None]:
-    """Dagster's Postgres storage tells the root logger of every try to connect; the last one is told by us.
+    """Drop Dagster's log lines about each attempt to connect; the final error is raised anyway.
 
-    It does so by a function that would give a root logger without handlers one, through which everybody's lines would
-    be seen from then on; hence one that shows what is seen without any.
+    Dagster logs them by a function that gives a root logger without handlers a default one. That handler would print
+    the log lines of every library from then on. A stand-in handler prevents this, and prints what Python would print
+    itself.
     """
     root = logging.getLogger()
     stand_in = None if root.handlers else _DefaultOutput()
@@ -98,7 +101,7 @@ def _muted_retry_logs() -> Iterator[None]:
 
 
 class _DefaultOutput(logging.Handler):
-    """What Python does itself while the root has no handler: its last resort gets what no logger has one for."""
+    """Print what Python prints if the root logger has no handler: records that no logger handles, from WARNING on."""
 
     def emit(self, record: logging.LogRecord) -> None:
         logger = logging.getLogger(record.name)
@@ -116,7 +119,7 @@ def _error_text(settings: Settings, error: Exception) -> str:
     cause = str(getattr(last, "orig", None) or last).strip().splitlines()[0]
     if not settings.is_postgres:
         where = settings.home / "dagster"
-        return f"Dagster's storage in {where} does not answer: {cause}. Check its disk, and who else uses it"
+        return f"Dagster's storage in {where} does not answer: {cause}. Check the disk and other programs that use it"
     address = make_url(settings.database_url).render_as_string(hide_password=True)
     return f"Dagster's storage in {address} does not answer: {cause}. Check DATABASE_URL and the server"
 
@@ -130,7 +133,7 @@ def store_materializations(
 ) -> None:
     """Write the events of a run's step in one batch.
 
-    `log_event` would write one by one, through every log handler, and keep each in memory until the step yields.
+    `log_event` would write them one by one, through every log handler, and keep each in memory until the step yields.
     """
     now = time.time()
     entries = [
@@ -156,35 +159,35 @@ def store_materializations(
 
 
 class ComputeLogs(LocalComputeLogManager):
-    """What runs print, in the state folder.
+    """The output of runs, in the state folder.
 
-    Dagster captures it by turning the process's output into files that child processes read aloud. In a command that
-    people look at, that hides the terminal from the progress bar, and Ctrl-C makes those children shout.
+    Dagster captures it by redirecting the process's output into files that child processes print again. In a command
+    this would hide the progress bar, and those children print tracebacks on Ctrl-C.
     """
 
-    captures: bool = True  #: False: what the process prints is left to whoever looks at it
+    captures: bool = True  #: False: the process prints to its own terminal
 
     @contextmanager
     def capture_logs(self, log_key: Sequence[str]) -> Iterator[CapturedLogContext]:
-        """As long as this lasts, if at all."""
+        """Capture the output while the context is open, if `captures` is set."""
         if self.captures:
             with super().capture_logs(log_key) as context:
                 yield context
             return
         yield CapturedLogContext(log_key)
-        # The UI waits for this file before it says that nothing was printed.
+        # Without this file the UI waits for output instead of showing that there is none.
         complete = Path(self.complete_artifact_path(log_key))  # type: ignore[no-untyped-call]
         complete.parent.mkdir(parents=True, exist_ok=True)
         complete.touch()
 
     @classmethod
     def config_type(cls) -> Mapping[str, Any]:
-        """There is nothing to configure here: the settings say it all."""
+        """Accept no configuration: the settings contain everything."""
         return {}
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:
-        """Logs below the state folder."""
+        """Return a manager that stores logs below the state folder."""
         return cls(base_dir=str(load_settings().home / "dagster" / "logs"), inst_data=inst_data)
 
 
@@ -193,12 +196,12 @@ class ArtifactStorage(LocalArtifactStorage):
 
     @classmethod
     def config_type(cls) -> Mapping[str, Any]:
-        """There is nothing to configure here: the settings say it all."""
+        """Accept no configuration: the settings contain everything."""
         return {}
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:
-        """Files below the state folder."""
+        """Return a storage of files below the state folder."""
         folder = load_settings().home / "dagster"
         folder.mkdir(parents=True, exist_ok=True)
         return cls(base_dir=str(folder), inst_data=inst_data)

@@ -1,8 +1,8 @@
-"""Drop what Dagster's event store no longer needs: the report of an item that a later report has replaced.
+"""Delete events from Dagster's event log that a later event has replaced.
 
-Dagster drops ticks by age, and a whole run with all its events; it has nothing for an event that is out of date. With a
-partition per item each import adds an event per item. The newest event of each partition stays, by which Dagster tells
-what is materialized and what is stale, and so does each that a check of the asset points at.
+Dagster deletes ticks by age, and whole runs with their events, but no single events. With a partition per item each
+import adds an event per item. The newest event of each partition stays, since Dagster derives the materialized and the
+stale partitions from it. Events that an asset check refers to stay, too.
 """
 
 import json
@@ -33,26 +33,26 @@ from import_pipeline.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-#: Events looked at in one step, and dropped in one transaction at most: an import that reports meanwhile waits for it.
+#: Events read in one step, and deleted in one transaction at most: an import that reports meanwhile waits for it.
 STEP_SIZE = 2000
-#: The sensor begins to look through all events anew so long after it began the last time.
+#: Time between two passes of the sensor over all events.
 RESCAN_INTERVAL = timedelta(days=1)
-#: Rows named in one statement.
+#: Rows listed in one statement.
 MAX_PARAMETERS = 500
-#: A run's file is rewritten when so much of it is empty: no later event fills the gaps.
+#: A run's SQLite file is rewritten if this share of it is empty, since later events do not reuse the space.
 EMPTY_SHARE = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """Events of one kind of an asset, each of which replaces the one before: in its partition, or without any."""
+    """Events of one kind and asset, each of which replaces the one before: in its partition, or without a partition."""
 
     asset: str
     kind: dg.DagsterEventType
     partitioned: bool
 
     def has(self, table: Any) -> ColumnElement[bool]:
-        """The condition that a row belongs to the series."""
+        """Return the condition that a row belongs to the series."""
         there = table.c.partition.is_not(None) if self.partitioned else table.c.partition.is_(None)
         found: ColumnElement[bool] = (
             (table.c.asset_key == dg.AssetKey(self.asset).to_string())
@@ -64,14 +64,14 @@ class Series:
 
 @dataclass(frozen=True, kw_only=True)
 class RetentionStep:
-    """The outcome of a step: how many events it dropped, and after which the next one looks; None: it was the last."""
+    """The outcome of a step. `after` is the id at which the next step begins; None after the last step."""
 
     dropped: int
     after: int | None
 
 
 def series_of(source: str) -> tuple[Series, ...]:
-    """The series that grow by each import: the reports of its items or buckets, and of how far it is."""
+    """Return the series that grow with each import: reports of items or buckets, and observations of the progress."""
     asset = names.enriched(source)
     return (
         Series(asset=asset, kind=dg.DagsterEventType.ASSET_MATERIALIZATION, partitioned=True),
@@ -80,9 +80,9 @@ def series_of(source: str) -> tuple[Series, ...]:
 
 
 def drop_superseded(instance: dg.DagsterInstance, sources: Iterable[str], before: datetime) -> int:
-    """Drop all events of the sources that are older and replaced; returns how many.
+    """Delete all replaced events of the sources that are older than `before`. Return their number.
 
-    Each step is a transaction of its own. Runs that lose events stay, with their other events.
+    Each step is a transaction of its own. The runs stay, with their other events.
     """
     log = instance.event_log_storage
     if not isinstance(log, SqlEventLogStorage):
@@ -97,9 +97,9 @@ def drop_superseded(instance: dg.DagsterInstance, sources: Iterable[str], before
 
 
 def drop_superseded_of(settings: Settings, sources: Iterable[str], before: datetime) -> int:
-    """Do so in the instance that a command uses; where Dagster was never used, no storage of it is made.
+    """Delete replaced events in the instance that a command uses. Return their number.
 
-    Raises UsageError, DatabaseUnavailable, SchemaError.
+    Creates no storage if Dagster was never used. Raises UsageError, DatabaseUnavailable, SchemaError.
     """
     if not (os.environ.get("DAGSTER_HOME") or _is_used(settings)):
         return 0
@@ -112,9 +112,9 @@ def _is_used(settings: Settings) -> bool:
 
 
 def drop_by_age(instance: dg.DagsterInstance, source: ImportSource, now: datetime) -> int:
-    """Take one step of what the source's `prune_days` asks for; returns how many events it dropped.
+    """Take one step of the retention that the source's `prune_days` sets. Return the number of deleted events.
 
-    The place of the next step is kept in Dagster's storage. A step that fails is logged, and taken again.
+    Dagster's storage keeps the position of the next step. A failed step is logged and repeated.
     """
     log = instance.event_log_storage
     if source.prune_days is None or not isinstance(log, SqlEventLogStorage):
@@ -136,7 +136,7 @@ def drop_by_age(instance: dg.DagsterInstance, source: ImportSource, now: datetim
 
 
 def _stored_position(kept: str | None, now: datetime) -> dict[str, Any]:
-    """The place to look at next: the kept one, or the beginning if that is a day old, of the future or not readable."""
+    """Return the position of the next step: the start if the stored one is unreadable, a day old or in the future."""
     try:
         place = json.loads(kept or "")
         age = now - datetime.fromisoformat(place["began"])
@@ -149,8 +149,8 @@ def _stored_position(kept: str | None, now: datetime) -> dict[str, Any]:
 
 
 def take_step(log: SqlEventLogStorage, series: Series, before: datetime, after: int) -> RetentionStep:
-    """Look at the next events of the series; drop those that are older than that and replaced by a later one."""
-    oldest = before.astimezone(UTC).replace(tzinfo=None)  # as Dagster writes it
+    """Read the next events of the series; delete those older than `before` that a later event replaced."""
+    oldest = before.astimezone(UTC).replace(tzinfo=None)  # in Dagster's own format
     with log.index_connection() as connection:
         rows = _next_rows(connection, series, after)
         old = rows[: next((place for place, row in enumerate(rows) if row.timestamp >= oldest), len(rows))]
@@ -168,9 +168,9 @@ def take_step(log: SqlEventLogStorage, series: Series, before: datetime, after: 
 
 
 def _next_rows(connection: Connection, series: Series, after: int) -> Sequence[Any]:
-    """The next rows in the order of their IDs, each with the answer if a later one replaces it.
+    """Return the next rows by id, each with a flag `superseded`.
 
-    Later by the clock too: two events of one moment are told apart by nothing in a run's file.
+    The replacing event must be later by the clock, too: in a run's file, events differ only by their times.
     """
     newer = Events.alias("newer")
     replaced = select(newer.c.id).where(
@@ -180,7 +180,7 @@ def _next_rows(connection: Connection, series: Series, after: int) -> Sequence[A
         replaced = replaced.where(newer.c.partition == Events.c.partition)
     columns = (Events.c.id, Events.c.run_id, Events.c.partition, Events.c.timestamp)
     found = (
-        # An expression, not a condition: for a condition Postgres may read the whole table.
+        # Selected as a column: as a condition Postgres may scan the whole table for it.
         select(*columns, replaced.correlate(Events).exists().label("superseded"))
         .where(series.has(Events), Events.c.id > after)
         .order_by(Events.c.id)
@@ -190,7 +190,7 @@ def _next_rows(connection: Connection, series: Series, after: int) -> Sequence[A
 
 
 def _checked(connection: Connection, series: Series, rows: Sequence[Any]) -> set[int]:
-    """The events among those that a check of the asset was made for."""
+    """Return the ids of those rows that a check of the asset refers to."""
     checks = AssetCheckExecutionsTable.c
     found = select(checks.materialization_event_storage_id).where(
         checks.asset_key == dg.AssetKey(series.asset).to_string(),
@@ -200,9 +200,9 @@ def _checked(connection: Connection, series: Series, rows: Sequence[Any]) -> set
 
 
 def _drop_from_run_files(log: SqliteEventLogStorage, series: Series, rows: Sequence[Any]) -> list[Any]:
-    """Drop the rows from the files of their runs, before the index forgets them; returns those that may leave it.
+    """Delete the rows from the SQLite files of their runs first. Return the rows that may leave the index.
 
-    A run without a file has been deleted. A file that does not answer keeps its events, and they stay in the index.
+    A run without a file has been deleted. If a file cannot be read, its events stay there and in the index.
     """
     by_run: Mapping[str, list[Any]] = defaultdict(list)
     for row in rows:
@@ -211,19 +211,19 @@ def _drop_from_run_files(log: SqliteEventLogStorage, series: Series, rows: Seque
     for run_id, some in by_run.items():
         path = Path(log.path_for_shard(run_id))
         try:
-            if path.is_file():  # asking for it would make one
+            if path.is_file():  # connecting would create one
                 with log.run_connection(run_id) as connection:
                     _drop_from_run_file(connection, series, some)
                 _vacuum_if_sparse(path)
         except (DatabaseError, sqlite3.Error) as error:
-            logger.warning("Old events stay in Dagster's %s: %s", path, error)
+            logger.warning("Replaced events stay in Dagster's %s: %s", path, error)
             continue
         dropped += some
     return dropped
 
 
 def _drop_from_run_file(connection: Connection, series: Series, rows: Sequence[Any]) -> None:
-    """Drop the same events; their IDs differ there. The newest row stays: its ID must not be given again."""
+    """Delete the events, whose ids differ here. The newest row stays: SQLite would assign its id again."""
     newest = connection.scalar(select(func.max(Events.c.id)))
     same = delete(Events).where(series.has(Events), Events.c.id < newest)
     if series.partitioned:
@@ -235,7 +235,7 @@ def _drop_from_run_file(connection: Connection, series: Series, rows: Sequence[A
 
 
 def _vacuum_if_sparse(path: Path) -> None:
-    """Give the file's empty pages back to the disk, if they are half of it."""
+    """Return the file's empty pages to the disk if they are half of it."""
     with closing(sqlite3.connect(path, timeout=1, isolation_level=None)) as connection:
         [pages] = connection.execute("PRAGMA page_count").fetchone()
         [empty] = connection.execute("PRAGMA freelist_count").fetchone()

@@ -1,7 +1,7 @@
-"""The schema of Dagster's tables on Postgres: one of their own, since their names are those that applications like.
+"""The Postgres schema of Dagster's tables: separate, since applications use the same table names.
 
-`alembic_version`, `runs`, `jobs`, `event_logs`, `kvs`: whoever uses Alembic has the first one. Nothing of
-anybody else is read as Dagster's, or written.
+Dagster's `alembic_version`, `runs`, `jobs`, `event_logs` and `kvs` collide easily: every application with Alembic has
+the first. A foreign table is never read or written as Dagster's.
 """
 
 import os
@@ -21,7 +21,7 @@ from import_pipeline.tracking.database.driver_errors import in_words, is_trouble
 from import_pipeline.tracking.database.locks import schema_lock
 
 DEFAULT_SCHEMA = "import_pipeline_dagster"
-#: Where Dagster's storage keeps its revision; the only table of its that has a common name and no columns of its own.
+#: Holds Dagster's revision. The only table whose name is common and whose columns do not identify it.
 ALEMBIC = "alembic_version"
 DAGSTER_TABLES = frozenset(
     {ALEMBIC}
@@ -29,28 +29,28 @@ DAGSTER_TABLES = frozenset(
     | SqlEventLogStorageMetadata.tables.keys()
     | ScheduleStorageSqlMetadata.tables.keys()
 )
-#: Columns that nobody else's tables of these names have. The first is made first, and all of them by a first start.
+#: Columns that identify Dagster's tables. `FIRST_COLUMN` is created first; a complete start creates all of them.
 FIRST_COLUMN, MARKER_COLUMNS = (
     ("runs", "run_body"),
     {("runs", "run_body"), ("event_logs", "dagster_event_type"), ("jobs", "job_body")},
 )
-ADVICE = "Name another schema in DAGSTER_SCHEMA, or leave it out"
+ADVICE = "Name another schema in DAGSTER_SCHEMA, or unset it"
 
 
 @dataclass(frozen=True, kw_only=True)
 class StorageLocation:
-    """The place of Dagster's tables: the address that leads there, and the schema's name for people."""
+    """The location of Dagster's tables: a database URL that selects the schema, and the schema's name."""
 
     url: str
     schema: str
 
 
 def storage_location(settings: Settings, *, create: bool = True) -> StorageLocation:
-    """The place of Dagster's tables, the schema made where it is absent and `create` is given.
+    """Return the location of Dagster's tables. With `create`, create the schema if it is absent.
 
-    Without DAGSTER_SCHEMA that is the schema where they have been all along, else one of their own; where a connection
-    pooler lets no schema be chosen, the one that it gives. Raises SchemaError for a schema with tables of the same
-    names that are not Dagster's, and DatabaseUnavailable.
+    Without DAGSTER_SCHEMA the schema is the one that already holds the tables, else a separate one. A connection pooler
+    that refuses to select a schema gets its default. Raises DatabaseUnavailable, and SchemaError if foreign tables use
+    the names.
     """
     url = make_url(settings.database_url)
     try:
@@ -77,26 +77,26 @@ def storage_location(settings: Settings, *, create: bool = True) -> StorageLocat
 
 
 def has_tables(settings: Settings) -> bool:
-    """Return if Dagster's tables are there. Raises SchemaError and DatabaseUnavailable."""
+    """Return True if Dagster's tables exist. Raises SchemaError and DatabaseUnavailable."""
     place = storage_location(settings, create=False)
     with _connected(make_url(settings.database_url)) as connection:
         return bool(_columns(connection, place.schema, [FIRST_COLUMN]))
 
 
 def with_search_path(url: URL, schema: str) -> URL:
-    """The address with that schema as the only one that is looked into, its other options kept."""
-    before = url.query.get("options") or os.environ.get("PGOPTIONS", "")  # which libpq would pass over now
+    """Return the URL with that schema as the only search path; other options are kept."""
+    before = url.query.get("options") or os.environ.get("PGOPTIONS", "")  # options in the URL replace it
     given = " ".join(before) if isinstance(before, tuple) else before
     return url.update_query_dict({"options": f"{given} -csearch_path={schema}".strip()})
 
 
 def _connected(url: URL) -> Connection:
-    """A connection of its own, in a transaction that is rolled back unless it is committed."""
+    """Return a new connection in a transaction, which is rolled back unless committed."""
     return create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args={"connect_timeout": 10}).connect()
 
 
 def _accepts_search_path(url: URL, schema: str) -> bool:
-    """Return if the server takes the schema at the start of a session; poolers refuse or ignore it."""
+    """Return True if the server accepts the schema at the start of a session. Poolers refuse or ignore it."""
     try:
         with _connected(with_search_path(url, schema)) as connection:
             return bool(connection.scalar(text("SELECT current_setting('search_path')")) == schema)
@@ -107,9 +107,9 @@ def _accepts_search_path(url: URL, schema: str) -> bool:
 
 
 def _columns(connection: Connection, schema: str, wanted: Collection[tuple[str, str]]) -> int:
-    """Count those (table, column) pairs that the schema has."""
+    """Return how many of the (table, column) pairs exist in the schema."""
     found = connection.execute(
-        text(  # not information_schema, which shows only what the role may read
+        text(  # information_schema shows only what the role may read
             "SELECT pg_class.relname, pg_attribute.attname FROM pg_class "
             "JOIN pg_namespace ON pg_namespace.oid = relnamespace AND nspname = :schema "
             "JOIN pg_attribute ON attrelid = pg_class.oid AND attnum > 0 WHERE relkind IN ('r', 'p')"
@@ -120,19 +120,19 @@ def _columns(connection: Connection, schema: str, wanted: Collection[tuple[str, 
 
 
 def _refuse_foreign_tables(connection: Connection, url: URL, schema: str) -> None:
-    """Raise SchemaError for tables of Dagster's names in a schema where Dagster has none."""
+    """Raise SchemaError if the schema has tables with Dagster's names that Dagster did not create."""
     if _columns(connection, schema, [FIRST_COLUMN]):
         return
     there = connection.scalars(text("SELECT tablename FROM pg_tables WHERE schemaname = :schema"), {"schema": schema})
     if strangers := sorted(DAGSTER_TABLES & set(there)):
         raise SchemaError(
-            f"the schema {schema} in {_address(url)} has a table {strangers[0]} already that Dagster did not make. "
+            f"the schema {schema} in {_address(url)} already has a table {strangers[0]} that Dagster did not create. "
             f"{ADVICE}"
         )
 
 
 def _create_schema(connection: Connection, url: URL, schema: str) -> None:
-    """Make the schema where it is absent. Without the right to do so one that is there will do."""
+    """Create the schema if it is absent. Raises SchemaError if the role may neither create nor use it."""
     asked = text("SELECT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = :schema")
     may_use = connection.scalar(asked, {"schema": schema})
     if may_use is None:
@@ -142,20 +142,20 @@ def _create_schema(connection: Connection, url: URL, schema: str) -> None:
             connection.commit()
         except ProgrammingError as error:
             raise SchemaError(
-                f"the schema {schema} of Dagster's tables cannot be made in {_address(url)}: {in_words(error)}. Let a "
-                "role that may make it run `import-pipeline migrate`, or name a schema that is there in DAGSTER_SCHEMA"
+                f"the schema {schema} of Dagster's tables cannot be created in {_address(url)}: {in_words(error)}. Run "
+                "`import-pipeline migrate` as a role that may create it, or name an existing one in DAGSTER_SCHEMA"
             ) from error
     elif not may_use:
         raise SchemaError(
             f"the role {url.username} may not use the schema {schema} of Dagster's tables in {_address(url)}. Grant "
-            "it: deploy/postgres-roles.sql shows how"
+            "the privilege as in deploy/postgres-roles.sql"
         )
 
 
 def _pooler_error(url: URL, schema: str) -> str:
     return (
-        f"the connection pooler at {_address(url)} lets no schema be chosen, and DAGSTER_SCHEMA names {schema}. Let "
-        "DATABASE_URL lead to Postgres itself, or name the role's own schema, such as public"
+        f"the connection pooler at {_address(url)} does not let a client select the schema {schema} of DAGSTER_SCHEMA. "
+        "Connect DATABASE_URL to Postgres itself, or name the role's own schema, such as public"
     )
 
 

@@ -1,8 +1,8 @@
 """Dagster's event log on SQLite, with batches.
 
-Dagster's own class writes a batch event by event: each opens both databases, the run's and the index of all runs, and
-commits twice, which costs some 15 ms of CPU. This one writes a batch in one transaction of each. What is written is the
-same. It imports private parts of Dagster (see `storage`), and exports none of them.
+For each event of a batch, Dagster's own class opens two databases, the run's and the index of all runs, and commits
+both: about 15 ms of CPU. This class writes a batch in one transaction of each. The stored rows are equal. It uses
+private parts of Dagster (see `classes`) and exports none of them.
 """
 
 from collections.abc import Sequence
@@ -12,15 +12,15 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 
-#: What a batch may hold: events that need no more than a row, tags and the latest event of their asset.
+#: Kinds of events that can be batched: each needs only a row, its tags and the asset's latest event.
 BATCHED = frozenset({DagsterEventType.ASSET_MATERIALIZATION, DagsterEventType.ASSET_OBSERVATION})
 
 
 class BatchingEventLog(SqliteEventLogStorage):
-    """The event log that writes many materializations or observations of a run at once."""
+    """An event log that writes many materializations or observations of a run in one transaction."""
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Store the events in their order; those of another kind one by one, as Dagster does."""
+        """Store the events in their order. Batches of other kinds or of several runs go to Dagster's own method."""
         runs = {event.run_id for event in events}
         kinds = {event.dagster_event_type if event.is_dagster_event else None for event in events}
         if len(runs) != 1 or len(kinds) != 1 or not kinds <= BATCHED:
@@ -36,12 +36,12 @@ class BatchingEventLog(SqliteEventLogStorage):
             )
             ids = list(connection.scalars(inserted, rows))
             self._store_asset_event_tags(connection, events, ids)
-            for place in latest.values():  # the row of an asset holds its latest event only
+            for place in latest.values():  # an asset's row holds only its latest event
                 self._store_asset_event(connection, events[place], ids[place])
 
 
 class BatchingSqliteStorage(DagsterSqliteStorage):
-    """Dagster's SQLite storage with that event log."""
+    """Dagster's SQLite storage with the batching event log."""
 
     def __init__(self, base_dir: str, **options: object) -> None:
         super().__init__(base_dir, **options)  # type: ignore[arg-type]

@@ -133,7 +133,7 @@ def test_a_shard_that_its_store_leaves_says_so_without_a_chain_of_errors(life, i
     assert not success
     assert said(failures) == (
         "the limits of items cannot be shared, so nothing is sent: nobody answers. "
-        "What this run held is free for others, as soon as the store answers them"
+        "Other runs can claim the items of this run as soon as the store answers them"
     )
     assert failures[0].error.cause is None
     with life.database.read() as connection:

@@ -120,8 +120,8 @@ def test_a_schema_with_somebody_elses_tables_is_refused_and_left_alone(home, eng
     with pytest.raises(SchemaError) as caught:
         storage(DAGSTER_SCHEMA="public")
     assert str(caught.value) == (
-        f"the schema public in {postgres_url.replace('only-for-tests', '***')} has a table {name} already that Dagster "
-        "did not make. Name another schema in DAGSTER_SCHEMA, or leave it out"
+        f"the schema public in {postgres_url.replace('only-for-tests', '***')} already has a table {name} that Dagster "
+        "did not create. Name another schema in DAGSTER_SCHEMA, or unset it"
     )
     assert schemas(engine) == before
 
@@ -133,7 +133,7 @@ def test_a_role_that_may_make_no_schema_is_told_so(home, engine, postgres_url):
     url = postgres_url.replace("postgres:only-for-tests", "worker:planted-secret")
     with pytest.raises(SchemaError) as caught:
         storage_location(settings(home, url))
-    assert "the schema import_pipeline_dagster of Dagster's tables cannot be made" in str(caught.value)
+    assert "the schema import_pipeline_dagster of Dagster's tables cannot be created" in str(caught.value)
     assert "import-pipeline migrate" in str(caught.value)
     assert "planted-secret" not in str(caught.value)
     with engine.begin() as connection:
@@ -154,7 +154,7 @@ def test_a_pooler_that_lets_no_schema_be_chosen_gives_its_own(engine, postgres_u
             with database.read() as connection:
                 assert connection.scalar(text("SHOW lock_timeout")) == "30s"
         assert works(storage(through))
-        with pytest.raises(SchemaError, match="lets no schema be chosen, and DAGSTER_SCHEMA names orchestration"):
+        with pytest.raises(SchemaError, match="does not let a client select the schema orchestration"):
             storage(through, DAGSTER_SCHEMA="orchestration")
     assert set(schemas(engine)) == {"public"}
     assert works(storage())  # directly, it is found where it is
