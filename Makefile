@@ -8,7 +8,7 @@ UV := $(shell command -v uv 2>/dev/null)
 .PHONY: install demo up test check nightly versions audit bench-install lock clean
 install: $(VENV)/installed
 
-# The stamp is newer than the lock exactly when what the lock names is installed.
+# The stamp is newer than the lock if the locked packages are installed.
 $(VENV)/installed: requirements.lock pyproject.toml
 ifneq ($(UV),)
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
@@ -35,7 +35,7 @@ nightly: install
 	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -m "nightly or not nightly"
 	$(MAKE) versions
 
-# The wheel on each Python that it names, with the lowest and the newest versions of what it needs; takes uv.
+# Test the wheel on each supported Python, with the lowest and the newest versions of its dependencies. Needs uv.
 versions: install
 	$(BIN)/python scripts/versions.py
 
@@ -46,14 +46,14 @@ check: install
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python scripts/check_house.py
 
-# Known vulnerabilities of everything that is locked; what cannot be looked up counts as a failure.
+# Check all locked packages for known vulnerabilities. A package that cannot be checked counts as a failure.
 audit: install
 	$(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r requirements.lock -r deploy/requirements.lock
 
-# Two locks: everything for work on the project, and what a production image holds.
+# Two locks: the packages for development, and those of a production image.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
     --custom-compile-command "make lock"
-# What the limiter is compared with; nothing else needs it.
+# Libraries that the benchmarks compare the limiter with.
 bench-install: install
 ifneq ($(UV),)
 	$(UV) pip install --quiet --python $(BIN)/python 'pyrate-limiter>=4.5,<5' 'aiolimiter>=1.3,<2' 'tenacity>=9,<10'

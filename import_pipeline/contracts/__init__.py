@@ -1,6 +1,6 @@
-"""All that a user implements to import a new API: `ImportSource` once, `Importable` once.
+"""The classes that a user implements to import a new API: one `ImportSource` and one `Importable`.
 
-Everything here is plain: no database session, no limiter, no Dagster. Requests are built, never sent.
+They are plain Python: no database session, no limiter, no Dagster. Their methods build requests and never send them.
 """
 
 from import_pipeline.contracts.check import check_source

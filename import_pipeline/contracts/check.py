@@ -1,4 +1,4 @@
-"""Whether a source keeps the contract, said before anything is asked or stored."""
+"""Check that a source meets the contract, before any request is sent or any row is stored."""
 
 import math
 import re
@@ -13,7 +13,7 @@ from import_pipeline.rules.partitions import Partitions
 from import_pipeline.rules.slots import parse_slots
 from import_pipeline.settings import SOURCE_SETTINGS, Setting
 
-#: Attributes that a setting of the same name may replace, and that must be what it would accept.
+#: Attributes that a setting of the same name may override. Their values must pass the setting's own check.
 _NUMBERS = (
     "per_page",
     "max_pages",
@@ -28,12 +28,12 @@ _NUMBERS = (
 )
 
 
-#: Dagster's names have no other characters; the tracking tables hold no more of them.
+#: The characters that Dagster allows in names, and the length that the tracking tables store.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 
 
 def check_source(source: object) -> ImportSource:
-    """The source itself, or a ContractError that says which part of the contract it misses."""
+    """Return the source, or raise a ContractError that names the attribute or method and its expected form."""
     if not isinstance(source, ImportSource):
         raise ContractError(repr(source), "class", "an instance of ImportSource", type(source).__name__)
     label = type(source).__name__
@@ -55,7 +55,7 @@ def check_source(source: object) -> ImportSource:
 
 
 def _check_pages(source: ImportSource) -> None:
-    """Raise ContractError unless the source says in exactly one way how its pages follow each other."""
+    """Raise ContractError unless the source declares its paging in exactly one way."""
     own = [
         hook
         for hook in ("next_request", "has_next_page")
@@ -73,7 +73,7 @@ def _check_pages(source: ImportSource) -> None:
 
 
 def _check_times(source: ImportSource) -> None:
-    """Raise ContractError for waits and times of the day that cannot be kept to."""
+    """Raise ContractError for delays, pauses, slots and a time zone that are invalid."""
     if not isinstance(source.retry, Retry):
         raise ContractError(source.name, "retry", "Retry(tries=5, backoff=(30.0, 60.0))", repr(source.retry))
     backoff = source.retry.backoff
@@ -97,7 +97,7 @@ def _is_wait(seconds: object) -> bool:
 
 
 def _check_values(source: ImportSource) -> None:
-    """A value written into the class must be one that its setting would accept."""
+    """Raise ContractError for an attribute whose value its setting would refuse."""
     _check_times(source)
     settings = {setting.name.lower(): setting for setting in SOURCE_SETTINGS}
     values = {name: getattr(source, name) for name in _NUMBERS}
@@ -120,10 +120,10 @@ def _check_values(source: ImportSource) -> None:
 
 
 def _check_base_url(source: ImportSource, setting: Setting[str]) -> None:
-    """Raise ContractError for a base URL that is none; a password in it is not quoted."""
+    """Raise ContractError for an invalid base URL. The message masks a password in it."""
     try:
         if source.base_url:
             setting.parse(source.base_url)
     except ValueError as error:
-        expected = f"{setting.expected}: headers and auth belong into `connector`"
+        expected = f"{setting.expected}: headers and auth belong in `connector`"
         raise ContractError(source.name, "base_url", expected, setting.shown(source.base_url)) from error

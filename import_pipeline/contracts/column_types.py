@@ -1,4 +1,4 @@
-"""Column types for the user's own tables."""
+"""Column types for your own tables."""
 
 from datetime import UTC, datetime
 
@@ -6,13 +6,13 @@ from sqlalchemy import DateTime, Dialect, TypeDecorator
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware time, kept as UTC; SQLite has no zones, so there it is stored without and read back with one."""
+    """An aware datetime, stored as UTC. SQLite stores no time zone; values read back are UTC as well."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse what has no zone; a naive time would be somebody's local time."""
+        """Convert to UTC. Raises ValueError for a naive datetime, whose zone is unknown."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -21,7 +21,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Always aware, always UTC."""
+        """Return the value as an aware datetime in UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)

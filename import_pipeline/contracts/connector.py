@@ -1,4 +1,4 @@
-"""How an API is reached."""
+"""The connection data of an API."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,11 @@ import httpx
 
 @dataclass(frozen=True, kw_only=True)
 class Connector:
-    """How the API is reached. `base_url` is what relative requests are joined to, and the only origin ever asked."""
+    """The address of an API and the credentials and headers of every request to it.
+
+    `base_url` may have a path, such as `https://api.example.com/v2`; relative requests are joined to it. Requests to
+    another origin (scheme, host and port) are refused. `repr()` leaves out headers and auth, since these hold secrets.
+    """
 
     base_url: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)

@@ -1,10 +1,10 @@
-"""Check the methods of a source and its model before they are called: plain ones that take what they are given."""
+"""Check the methods of a source and its model before they are called: plain functions with the expected parameters."""
 
 import inspect
 
 from import_pipeline.errors import ContractError
 
-#: The methods of a source, and the names of what each is called with.
+#: The methods of a source, and the names of the arguments that each is called with.
 SOURCE_HOOKS = {
     "list_request": ("page", "per_page"),
     "items": ("list_response",),
@@ -21,12 +21,12 @@ SOURCE_HOOKS = {
     "configured": ("settings",),
 }
 MODEL_HOOKS = {"populate": ("self", "detail"), "detail_request": ("self",)}
-#: The methods that may be generators.
+#: Methods that may be generators.
 YIELDING = frozenset({"items"})
 
 
 def check_hooks(source: object, name: str, model: type) -> None:
-    """Raise ContractError for a hook that is none, is `async`, yields, or takes other arguments."""
+    """Raise ContractError for a hook that is not callable, is `async`, is a generator, or takes other arguments."""
     has_paginator = getattr(source, "pages", None) is not None
     for hook, arguments in SOURCE_HOOKS.items():
         given = () if has_paginator and hook == "list_request" else arguments
@@ -42,13 +42,13 @@ def _check(owner: object, name: str, hook: str, label: str, arguments: tuple[str
     function = inspect.unwrap(found)
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         raise ContractError(
-            name, label, "a plain method (def): requests are built here, and sent elsewhere", "async def"
+            name, label, "a plain method (def), since it only builds or reads; requests are sent elsewhere", "async def"
         )
     if inspect.isgeneratorfunction(function) and hook not in YIELDING:
         raise ContractError(name, label, "a method that returns", "one that yields")
     try:
         signature = inspect.signature(found)
-    except (TypeError, ValueError):  # not every callable tells its own
+    except (TypeError, ValueError):  # some callables have no readable signature
         return
     try:
         signature.bind(*arguments)

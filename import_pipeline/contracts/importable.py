@@ -1,4 +1,4 @@
-"""What a row of the user's own table can do."""
+"""The contract of your row class, and helpers to write one."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
@@ -11,31 +11,44 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 @runtime_checkable
 class Importable(Protocol):
-    """A row of the user's own table. It needs a unique `external_id`; tracking stays outside of it."""
+    """A row of your own table, mapped by SQLAlchemy.
 
-    external_id: Any
+    Each row describes one item of the API. The table needs a unique `external_id`; import states are kept in the
+    tracking tables, so no other column is required.
+    """
+
+    external_id: Any  #: the API's id of the item: a text, a whole number or a UUID
 
     def populate(self, detail: Mapping[str, Any]) -> None:
-        """Take the detail's values over; raise ValueError, TypeError or KeyError to reject the payload for good."""
+        """Copy the values of a fetched detail to this row. `detail` is the return value of `ImportSource.detail`.
+
+        Any exception (usually ValueError, TypeError or KeyError) rejects the payload: the item fails permanently, with
+        the message as its reason. Raise `import_pipeline.errors.ItemRetryable` to have the item tried again later. Do
+        not change `external_id`.
+        """
         ...
 
     def detail_request(self) -> httpx.Request | None:
-        """The request for this item's details, relative to the connector's base URL; None: the list had it all."""
+        """Return the request for this item's details, relative to the connector's base URL.
+
+        Return None if the list item was complete: the row is stored as the stub has it, without a request. Example:
+        `httpx.Request("GET", f"/orders/{path_segment(self.external_id)}")`
+        """
         ...
 
 
 def path_segment(external_id: object) -> str:
-    """The id as one segment of an address's path, whatever characters it has.
+    """Return the id quoted as one segment of a URL path, whatever characters it has: `a/b` becomes `a%2Fb`.
 
-    Raises ValueError for `.` and `..`: every client takes them for a folder (RFC 3986, 5.2.4).
+    Raises ValueError for `.` and `..`, which every client resolves as folders (RFC 3986, 5.2.4).
     """
     text = str(external_id)
     if text in {".", ".."}:
-        raise ValueError(f"{text!r} cannot be asked for: in an address it means a folder")
+        raise ValueError(f"{text!r} cannot be requested: in a URL path it means a folder")
     return quote(text, safe="")
 
 
 class ImportableMixin:
-    """The one column that an importable needs, for declarative classes that have no reason to write it themselves."""
+    """The required column `external_id`, as a text of up to 255 characters, for declarative classes."""
 
-    external_id: Mapped[str] = mapped_column(String(255), unique=True, doc="The id by which the API knows it.")
+    external_id: Mapped[str] = mapped_column(String(255), unique=True, doc="The API's id of the item.")

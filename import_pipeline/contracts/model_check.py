@@ -1,4 +1,4 @@
-"""The checks of the user's class: its rows must lie in one table, each under its own external_id."""
+"""Check the user's row class: all columns in one table, and a column `external_id`."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from import_pipeline.errors import ContractError
 
 
 def check_model(name: str, model: Any) -> None:
-    """Raise ContractError for a mapping of which an import could write only a part."""
+    """Raise ContractError for a mapping that an import could not write completely."""
     mapper = model.__mapper__
     column = mapper.columns.get("external_id")
     if column is None:

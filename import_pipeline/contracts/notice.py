@@ -1,4 +1,4 @@
-"""What people are told of an import."""
+"""The notice that `notify` and `notify_url` receive."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,10 +7,10 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Notice:
-    """Something that people should know of an import. `id` stays the same where it has to be told twice."""
+    """A notice about one import: it failed, is incomplete or is blocked. A repeated delivery has the same `id`."""
 
     id: str
-    occasion: str  #: failed, incomplete or blocked
+    occasion: str  #: `failed`, `incomplete` or `blocked`
     source: str
     import_id: int
     reason: str  #: a sentence, without secrets
@@ -18,9 +18,9 @@ class Notice:
 
     @property
     def text(self) -> str:
-        """All in a sentence."""
+        """The whole notice in one sentence, such as "items, import 7: the API answered 401"."""
         return f"{self.source}, import {self.import_id}: {self.reason}"
 
     def as_json(self) -> dict[str, Any]:
-        """What is sent to a web address; chat services show `text`."""
+        """Return the body that is posted to `notify_url`. Chat services show its `text`."""
         return {"text": self.text, **vars(self), "at": self.at.isoformat()}

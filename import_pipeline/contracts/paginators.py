@@ -1,7 +1,7 @@
-"""Paginators: how a list names its next page, for the APIs that do it in one of the usual ways.
+"""Paginators: the usual ways in which a list names its next page.
 
-A source sets `pages` to one of them and writes `list_request()` for the first page only. Each is a pure function from
-the first request and an answer to the next request; nothing in here sends anything.
+A source sets `pages` to one of them and writes `list_request()` for the first page only. Each computes
+the next request from the first request and a response. Nothing in this module sends a request.
 """
 
 import json
@@ -20,7 +20,7 @@ Place = Literal["query", "json"]
 
 
 class ListCutShort(Exception):
-    """The answer says that more pages follow but names none; the import ends as incomplete, with this reason."""
+    """The response announces more pages but names none. The import ends as incomplete, with this reason."""
 
 
 class Paginator(ABC):
@@ -44,8 +44,8 @@ class Paginator(ABC):
 class PageNumber(Paginator):
     """Pages with numbers: `?page=2&per_page=100`.
 
-    The list ends at the page for which `more` is false, or whose number `last` tells; without either, at the first page
-    without items.
+    The list ends at the page for which `more` is false, or whose number is that in `last`. Without either, it ends at
+    the first page without items.
     """
 
     param: str = "page"
@@ -70,7 +70,7 @@ class PageNumber(Paginator):
         """Return the request for the page with the next number."""
         number = _number(_sent(response.request, self.where, self.param), self.start)
         last = None if self.last is None else _number(found_at(_json(response), self.last), None)
-        if not _goes_on(response, self.more, otherwise=bool(items) if last is None else number < last):
+        if not _continues(response, self.more, otherwise=bool(items) if last is None else number < last):
             return None
         return self.at(request, number - self.start + 2, per_page)
 
@@ -79,9 +79,9 @@ class PageNumber(Paginator):
 class Offset(Paginator):
     """Pages that begin after a number of items: `?offset=100&limit=100`.
 
-    The next page begins after the items that this one had, however many were asked for: an API may give fewer. The list
-    ends at the page for which `more` is false, or after as many items as `total` tells; without either, at the first
-    page without items.
+    The next page begins after the items of this one, not after `per_page` items, since an API may return fewer. The
+    list ends at the page for which `more` is false, or after the number of items in `total`. Without either, it ends
+    at the first page without items.
     """
 
     param: str = "offset"
@@ -100,8 +100,8 @@ class Offset(Paginator):
         """Return the request for the items after those of this page."""
         total = None if self.total is None else _number(found_at(_json(response), self.total), None)
         begins_at = _number(_sent(response.request, self.where, self.param), 0)
-        after = begins_at + (len(items) or per_page)  # a page without items is passed over by its size
-        if not _goes_on(response, self.more, otherwise=bool(items) if total is None else after < total):
+        after = begins_at + (len(items) or per_page)  # skip an empty page by its size
+        if not _continues(response, self.more, otherwise=bool(items) if total is None else after < total):
             return None
         return _with(request, self.where, self.param, after)
 
@@ -128,7 +128,7 @@ class Cursor(Paginator):
     ) -> httpx.Request | None:
         """Return the request with the cursor that the page names."""
         cursor = found_at(_json(response), self.next)
-        if not _goes_on(response, self.more, otherwise=_is_named(cursor)):
+        if not _continues(response, self.more, otherwise=_is_named(cursor)):
             return None
         if not _is_named(cursor):
             raise ListCutShort(f"its {self.more} says that more items follow, but its {self.next} names no cursor")
@@ -185,7 +185,7 @@ class LastId(Paginator):
     ) -> httpx.Request | None:
         """Return the request for the items after the last one of this page."""
         last = found_at(items[-1], self.id) if items else None
-        if not _goes_on(response, self.more, otherwise=bool(items)):
+        if not _continues(response, self.more, otherwise=bool(items)):
             return None
         if not _is_named(last):
             raise ListCutShort(f"more items follow, but the last item of the page has no {self.id} to continue after")
@@ -195,7 +195,7 @@ class LastId(Paginator):
 def found_at(body: Any, path: str) -> Any:
     """Return the value at a path of names and positions, such as `data.items.0.id`; None if there is none.
 
-    A name that contains dots is found as it is written, before the path is taken apart.
+    A name that contains dots is tried as a whole first.
     """
     if isinstance(body, Mapping) and path in body:
         return body[path]
@@ -216,10 +216,10 @@ def _json(response: httpx.Response) -> Any:
         return None
 
 
-def _goes_on(response: httpx.Response, more: str | None, *, otherwise: bool) -> bool:
-    """Return what the answer says of a further page; `otherwise` if it says nothing."""
+def _continues(response: httpx.Response, more: str | None, *, otherwise: bool) -> bool:
+    """Return True if the field `more` announces a further page; `otherwise` if there is no such field."""
     said = None if more is None else found_at(_json(response), more)
-    if isinstance(said, str):  # "true" and "false", as XML's cousins write them
+    if isinstance(said, str):  # some APIs send booleans as text
         return said.strip().lower() not in {"", "false", "no", "0"}
     return otherwise if said is None else bool(said)
 
@@ -257,7 +257,7 @@ def _name_of(pair: bytes) -> str:
 def _with(request: httpx.Request, where: Place, path: str | None, value: Any) -> httpx.Request:
     """Return the request with a parameter set; as it is if `path` is None.
 
-    Raises ValueError if the parameter belongs into a JSON body and the request has another one.
+    Raises ValueError if the parameter belongs in a JSON body and the request has another one.
     """
     if path is None:
         return request

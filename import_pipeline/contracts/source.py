@@ -1,4 +1,4 @@
-"""What a user says of one remote collection."""
+"""The contract of a source: one remote collection, its list, its details and its limits."""
 
 import copy
 from abc import ABC, abstractmethod
@@ -21,13 +21,13 @@ from import_pipeline.settings import SourceSettings, variable_prefix
 
 @dataclass(frozen=True, kw_only=True)
 class Retry:
-    """How often an item is tried and the seconds between the tries; the last delay serves all further ones."""
+    """The tries of one item, and the delays between them in seconds. The last delay is used for all further tries."""
 
     tries: int = 5
     backoff: tuple[float, ...] = (30.0, 60.0, 120.0, 240.0)
 
 
-#: What a setting of the same name replaces.
+#: Attributes that a setting of the same name overrides.
 _COPIED = (
     "limits",
     "per_page",
@@ -50,105 +50,148 @@ _COPIED = (
 
 
 class ImportSource(ABC):
-    """One remote collection: how to list it, how to read what comes, how fast it may be asked.
+    """One remote collection: its list, its details, and its rate limits.
 
-    Implement `name`, `model`, `list_request`, `items` and `stub`, and say how pages follow each other: by `pages`, by
-    `has_next_page`, or by `next_request`. The rest has defaults.
+    Implement `name`, `model`, `list_request`, `items` and `stub`. Declare the paging in one way: by `pages`,
+    `has_next_page` or `next_request`. Everything else has a default.
+
+    Each setting of the environment (such as ITEMS_LIMITS) overrides the attribute of the same name. Methods must not be
+    `async` and must not send requests. If a method raises, the reason names it, with file and line. The page
+    docs/adding-a-source.md lists the part of an import that each one fails.
     """
 
-    name: ClassVar[str]
-    model: ClassVar[type[Any]]  #: the importable's mapped class
+    name: ClassVar[str]  #: up to 100 letters, digits and underscores; settings, assets and jobs are named after it
+    model: ClassVar[type[Any]]  #: your mapped class, see `Importable`; its table is created if absent
 
-    pages: Paginator | None = None  #: how a list names its next page; None: `has_next_page` or `next_request` does
-    limits: str = ""  #: tiers in the notation of `limits`, all of which hold at once; empty: none
-    per_page: int = 100
-    max_pages: int = 100_000  #: list pages, where no lasting total is told; after more the list counts as endless
-    max_empty_pages: int = (
-        100  #: list pages in a row without items, as filters cause them; after more the list is given up
-    )
-    concurrency: int = 10  #: detail requests in flight to begin with
-    ceiling: int = 100  #: detail requests in flight at most, where answers are slow and the limits allow more
-    shards: int = 1  #: runs that work on one import at once
-    overlap: bool = True  #: False: everything is discovered before the first detail
-    read_twice: bool = False  #: the list is read until two readings agree, so that no change while paging goes unseen
-    conditional: bool = False  #: details are asked for with the ETag of their last answer; 304 counts as unchanged
-    keep_payloads: bool = False  #: the beginning of an answer that made an item fail is kept with it, secrets masked
-    retry: Retry = Retry()
-    timeout: float = 30.0  #: seconds for a whole request
-    max_body: int = 16 * 1024 * 1024  #: bytes of an answer, packed and unpacked; a longer one is refused
-    max_depth: int = 100  #: levels of an answer's JSON; one that nests deeper is refused
-    lease: float = 60.0  #: seconds without a heartbeat after which an import counts as dead
-    wait: float = 300.0  #: seconds that a re-import of chosen items waits for a running import
-    max_pause: timedelta = timedelta(hours=6)  #: a longer pause asked for by the server ends the import
-    max_outage: float = 120.0  #: seconds; an API that does not answer for longer ends the import
-    owners: tuple[str, ...] = ()  #: who answers for it, for Dagster: `team:data` or mail addresses
-    base_url: str = ""
-    prune_days: float | None = None  #: the sensor drops item rows of imports that ended so long ago; None: never
-    notify_url: str = ""  #: where notices of failed, incomplete and blocked imports are posted as JSON; empty: nowhere
-    slots: str = "0,3,6,9,12,15,18,21"  #: hours or times of the day at which an import is due
-    time_zone: str = "UTC"
-    partitions: Partitions = per_item  #: Dagster's: `per_item`, or `buckets(500)` for sources of over 10,000 items
+    #: How a list names its next page, such as `PageNumber()`. None: `has_next_page` or `next_request` decides.
+    pages: Paginator | None = None
+    #: Rate limits in the notation of the library `limits`, all of which apply: "500/20 second; 2000/100 second".
+    #: "20 concurrent" limits the requests in flight. Empty: no limits; they are inferred from the API's answers.
+    limits: str = ""
+    per_page: int = 100  #: items requested per list page
+    #: List pages after which the list counts as endless. Applies if the API reports no stable total.
+    max_pages: int = 100_000
+    #: Pages without items in a row (filters cause such pages) after which the list is left as incomplete.
+    max_empty_pages: int = 100
+    concurrency: int = 10  #: detail requests in flight at the start
+    ceiling: int = 100  #: the most detail requests in flight, if answers are slow and the limits allow more
+    shards: int = 1  #: number of runs that work on one import together
+    overlap: bool = True  #: False: the whole list is discovered before the first detail is requested
+    read_twice: bool = False  #: True: repeat the list until two passes agree, to catch changes during paging
+    conditional: bool = False  #: True: request details with the ETag of their last answer; 304 counts as unchanged
+    keep_payloads: bool = False  #: True: store the start of a response that failed an item, with secrets masked
+    retry: Retry = Retry()  #: tries per item and the delays between them
+    timeout: float = 30.0  #: seconds for a whole request, body included
+    max_body: int = 16 * 1024 * 1024  #: bytes of a body, both compressed and decompressed; longer ones are refused
+    max_depth: int = 100  #: nesting levels of a JSON body; deeper ones are refused
+    lease: float = 60.0  #: seconds without a heartbeat after which an import counts as stalled
+    wait: float = 300.0  #: seconds that an import of selected items waits for a running import
+    max_pause: timedelta = timedelta(hours=6)  #: the longest pause that the API may request before the import fails
+    max_outage: float = 120.0  #: seconds without an answer from the API after which the import fails
+    owners: tuple[str, ...] = ()  #: owners of the assets in Dagster: `team:data` or mail addresses
+    base_url: str = ""  #: such as "https://api.example.com/v2"; requests are relative to it
+    #: Days after which the sensor deletes the item rows of an ended import, except failed ones. None: never.
+    prune_days: float | None = None
+    notify_url: str = ""  #: URL that receives notices of failed, incomplete and blocked imports as JSON; empty: none
+    slots: str = "0,3,6,9,12,15,18,21"  #: hours or times of the day at which an import is due: "0,3" or "09:30,12:00"
+    time_zone: str = "UTC"  #: the IANA time zone of the slots, such as "Europe/Berlin"
+    #: Dagster partitions of the details: `per_item`, or `buckets(500)` for sources with over 10,000 items.
+    partitions: Partitions = per_item
 
     @property
     def api(self) -> str:
-        """What the limits belong to; sources that name the same api share permits and pauses."""
+        """The name that the rate limits belong to. Sources with the same value share permits and pauses."""
         return self.name
 
     @abstractmethod
     def list_request(self, *args: Any, **kwargs: Any) -> httpx.Request:
-        """Return a request for the list, relative to the connector's base URL.
+        """Return a request for the list, relative to the base URL.
 
-        With `pages`, write `list_request(self)`: the request for the first page, without its number or cursor. Without,
-        write `list_request(self, page: int, per_page: int)`: the request for that page, from 1.
+        With `pages`, write `list_request(self)`: the request for the first page, without its number or cursor. Without
+        `pages`, write `list_request(self, page: int, per_page: int)`: the request for that page, counted from 1:
+
+            return httpx.Request("GET", "/orders", params={"page": page, "per_page": per_page})
+
+        If it raises, the import fails.
         """
 
     @abstractmethod
     def items(self, list_response: httpx.Response) -> Iterable[Mapping[str, Any]]:
-        """The items on a page, in their order."""
+        """Return the items on a page, in their order; each is a mapping. This method may be a generator.
+
+        If it raises, the page is requested again as often as `retry` says; then the import fails.
+        """
 
     def has_next_page(self, list_response: httpx.Response) -> bool:
-        """Return True if another page follows this one. Needed without `pages` and without `next_request` only."""
+        """Return True if another page follows this one. Needed only without `pages` and without `next_request`."""
         raise NotImplementedError
 
     @abstractmethod
     def stub(self, item: Mapping[str, Any]) -> Importable:
-        """A new, unsaved importable with its `external_id` and whatever the list item already tells."""
+        """Return a new, unsaved row of `model` with its `external_id` and the values that the list contains.
+
+        Columns that only the detail fills must be nullable. None never replaces a stored value. If it raises, the item
+        fails.
+        """
 
     def next_request(self, response: httpx.Response, page: int) -> httpx.Request | None:
-        """The request after this page, None at the end. The default counts pages; override it for cursors or links."""
+        """Return the request after page number `page`, or None after the last page.
+
+        The default counts pages while `has_next_page` returns True. Not used with `pages`. Override it for other
+        cursors or links:
+
+            def next_request(self, response, page):
+                cursor = response.json().get("next_cursor")
+                return httpx.Request("GET", "/orders", params={"cursor": cursor}) if cursor else None
+        """
         return self.list_request(page + 1, self.per_page) if self.has_next_page(response) else None
 
     def detail(self, response: httpx.Response) -> Mapping[str, Any]:
-        """The item's details in an answer of status 200; raise ValueError to reject it for good."""
+        """Return the item's details from a successful response, for `populate`. The default reads a JSON object.
+
+        Override it for envelopes or other formats. Raise ValueError to reject the payload: the item fails permanently.
+        """
         body = response.json()
         if not isinstance(body, Mapping):
             raise ValueError(f"expected a JSON object, got {type(body).__name__}")
         return body
 
     def total(self, list_response: httpx.Response) -> int | None:
-        """How many items the list has in all, where a page tells."""
+        """Return the number of items in the whole list if this page reports it, else None.
+
+        An import that found fewer items is marked as incomplete.
+        """
         return None
 
     def version(self, item: Mapping[str, Any]) -> str | None:
-        """A fingerprint of the list item (an `updated_at`, say): while it stays, no detail is fetched. None: always."""
+        """Return a fingerprint of the list item, such as its `updated_at`, or None if it has none.
+
+        While the fingerprint is unchanged since the last import, the details are not requested again.
+        """
         return None
 
     def is_rate_limited(self, response: httpx.Response) -> bool:
-        """Whether an answer that is no 429 means the same (a 403, or a 200 with an error in its body)."""
+        """Return True if a response other than 429 means "rate limited", such as a 403 or a 200 with an error.
+
+        If it raises, the status decides, and a request answered with 2xx is repeated.
+        """
         return False
 
     def cost(self, request: httpx.Request) -> int:
-        """How many places of every limit a request takes, from 1: what the API calls its weight, points or cost."""
+        """Return how many units of each limit a request uses, from 1. APIs call this weight, points or cost."""
         return 1
 
-    def notify(self, notice: Notice) -> None:  # noqa: B027 - nobody has to write one
-        """Tell people of an import that has failed, is incomplete or is blocked; the default leaves it to `notify_url`.
+    def notify(self, notice: Notice) -> None:  # noqa: B027 - optional to implement
+        """Send a notice about an import that failed, is incomplete or is blocked. The default uses `notify_url`.
 
-        It has four seconds. What it raises is noted, and it is called again later, five times at most.
+        It must return within four seconds. If it raises, it is called again later, at most five times.
         """
 
     def connector(self, settings: SourceSettings) -> Connector:
-        """How the API is reached; the default takes base URL, bearer token and timeout from the settings."""
+        """Return the connection data: by default base URL, timeout and, as a bearer token, the TOKEN setting.
+
+        Raises SettingError if there is no base URL.
+        """
         if not self.base_url:
             raise SettingError(
                 f"{variable_prefix(self.name)}BASE_URL", "an address such as https://api.example.com", "nothing"
@@ -157,7 +200,7 @@ class ImportSource(ABC):
         return Connector(base_url=self.base_url, headers=headers, timeout=self.timeout)
 
     def configured(self, settings: SourceSettings) -> Self:
-        """A copy on which what the environment says stands in place of the class's own values."""
+        """Return a copy in which the environment's settings replace the class's values. Raises SettingError."""
         source = copy.copy(self)
         for name in _COPIED:
             if (value := getattr(settings, name)) is not None:
@@ -169,19 +212,20 @@ class ImportSource(ABC):
         if settings.backoff is not None:
             source.retry = replace(source.retry, backoff=settings.backoff)
         if settings.slots is not None or settings.time_zone is not None:
-            source._check_slots(settings)
+            _check_slots(source)
         return source
 
     @property
     def timetable(self) -> Slots:
-        """The times at which an import is due; ValueError where they cannot be read."""
+        """The parsed slots. Raises ValueError if `slots` or `time_zone` is invalid."""
         return parse_slots(self.slots, self.time_zone)
 
-    def _check_slots(self, settings: SourceSettings) -> None:
-        """Raise SettingError for slots or a zone that the environment got wrong."""
-        for name, read in (("SLOTS", (self.slots, "UTC")), ("TIME_ZONE", ("0", self.time_zone))):
-            try:
-                parse_slots(*read)
-            except ValueError as error:
-                expected, _, got = str(error).removeprefix("expected ").rpartition(", got ")
-                raise SettingError(variable_prefix(self.name) + name, expected, got) from error
+
+def _check_slots(source: ImportSource) -> None:
+    """Raise SettingError if the environment's slots or time zone are invalid."""
+    for name, read in (("SLOTS", (source.slots, "UTC")), ("TIME_ZONE", ("0", source.time_zone))):
+        try:
+            parse_slots(*read)
+        except ValueError as error:
+            expected, _, got = str(error).removeprefix("expected ").rpartition(", got ")
+            raise SettingError(variable_prefix(source.name) + name, expected, got) from error

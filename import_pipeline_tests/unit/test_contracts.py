@@ -324,7 +324,7 @@ def changed_model(**attributes):
 @pytest.mark.parametrize("hook", EVERY_HOOK)
 @pytest.mark.parametrize("function", [waits, waits_and_yields])
 def test_a_hook_that_has_to_be_awaited_is_refused(hook, function):
-    expected = "a plain method (def): requests are built here, and sent elsewhere"
+    expected = "a plain method (def), since it only builds or reads; requests are sent elsewhere"
     with pytest.raises(ContractError) as refused:
         check_source(source(**{hook: function}))
     assert str(refused.value) == f"things.{hook}: expected {expected}, got async def"

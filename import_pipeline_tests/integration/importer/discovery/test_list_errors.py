@@ -145,7 +145,7 @@ def test_an_id_that_means_a_folder_fails_alone_and_says_so(home):
     summary, configured = import_list(ChangingList(["..", "...", "."]), home)
     assert counts(summary) == ("completed", 3, 1, 0, 2)
     sentence = (
-        "ImportedItem.detail_request raises ValueError: {!r} cannot be asked for: in an address it means a folder"
+        "ImportedItem.detail_request raises ValueError: {!r} cannot be requested: in a URL path it means a folder"
     )
     assert reasons_without_place(configured) == {each: sentence.format(each) for each in (".", "..")}
 
