@@ -11,7 +11,7 @@ from import_pipeline.ratelimit import Permits, Usage, open_permits, parse_tiers
 from import_pipeline.ratelimit.protocol import SECOND, ExchangeRequest, StoreError
 from import_pipeline.ratelimit.usage import usage_of
 from import_pipeline.settings import Settings
-from import_pipeline.tracking.imports import RESUMED_AFTER, ImportRow
+from import_pipeline.tracking.imports import ImportRow
 
 #: Seconds for which counters that were read are shown again: any number of people cost the store one step.
 FRESH_SECONDS = 0.25
@@ -57,13 +57,9 @@ class UsageReader:
         return usage_of(self._permits.exchange(ask), tiers, self.clock.now())
 
 
-#: With the import since the store has first answered it.
-SLEEPS_BEFORE, SLEPT_BEFORE = "sleeps_before", "slept_before"
-
-
 def store_ever_answered(row: ImportRow) -> bool:
     """Whether the store of the limits has ever answered the import."""
-    return SLEEPS_BEFORE in row.metadata
+    return row.facts.sleeps_before is not None
 
 
 def with_current_usage(row: ImportRow, usage: Usage | None) -> ImportRow:
@@ -71,9 +67,10 @@ def with_current_usage(row: ImportRow, usage: Usage | None) -> ImportRow:
 
     As it stands where the store does not answer, or where its latest worker has not read the counters yet.
     """
-    if usage is None or not store_ever_answered(row) or RESUMED_AFTER in row.metadata:
+    facts = row.facts
+    if usage is None or facts.sleeps_before is None or facts.resumed_after is not None:
         return row
-    sleeps, slept_seconds = share(usage, row.metadata[SLEEPS_BEFORE], row.metadata.get(SLEPT_BEFORE))
+    sleeps, slept_seconds = share(usage, facts.sleeps_before, facts.slept_before)
     return replace(
         row,
         rate_limit_sleeps_count=max(row.rate_limit_sleeps_count, sleeps),

@@ -8,7 +8,7 @@ from import_pipeline.ratelimit import parse_tiers
 from import_pipeline.rules.forecast import minimum_seconds
 from import_pipeline.rules.progress import active_seconds, away_seconds, efficiency, elapsed_seconds
 from import_pipeline.rules.status import ENDED, ImportStatus
-from import_pipeline.tracking.imports import AWAY_SECONDS, RESUMED_AFTER, ImportRow
+from import_pipeline.tracking.imports import ImportRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +70,10 @@ def summarize(row: ImportRow, limits: str, now: datetime, *, deserted_since: dat
     )
     slept = max(0.0, min(row.total_sleep_seconds, duration))
     away = max(0.0, min(_away_seconds(row, now, deserted_since), duration - slept))
-    places = round(row.requests_count * row.metadata.get("mean_cost", 1))
-    ideal = minimum_seconds(places, parse_tiers(row.metadata.get("limits", limits)))
-    is_guessed = row.metadata.get("limits_learned", False)
+    facts = row.facts
+    units = round(row.requests_count * (facts.mean_cost or 1))
+    ideal = minimum_seconds(units, parse_tiers(limits if facts.limits is None else facts.limits))
+    is_exact = ideal > 0 and row.status in ENDED and not facts.limits_learned
     ratio = efficiency(row.rate_limit_hits_count, row.rate_limit_sleeps_count)
     return ImportSummary(
         import_id=row.id,
@@ -90,10 +91,10 @@ def summarize(row: ImportRow, limits: str, now: datetime, *, deserted_since: dat
         active_seconds=round(active_seconds(duration, slept, away), 3),
         away_seconds=round(away, 3),
         ideal_seconds=round(ideal, 3),
-        ideal_ratio=round(duration / ideal, 4) if ideal > 0 and row.status in ENDED and not is_guessed else None,
+        ideal_ratio=round(duration / ideal, 4) if is_exact else None,
         efficiency=None if ratio is None else round(ratio, 1),
-        items_gone_count=row.metadata.get("gone", 0),
-        items_gone_unconfirmed_count=row.metadata.get("gone_unconfirmed", 0),
+        items_gone_count=facts.gone or 0,
+        items_gone_unconfirmed_count=facts.gone_unconfirmed or 0,
         incomplete_reason=row.incomplete_reason,
         failure_reason=row.failure_reason,
     )
@@ -101,10 +102,10 @@ def summarize(row: ImportRow, limits: str, now: datetime, *, deserted_since: dat
 
 def _away_seconds(row: ImportRow, now: datetime, deserted_since: datetime | None) -> float:
     """What is counted of the time without a process, and what is not yet: until now, or until somebody came."""
-    counted = float(row.metadata.get(AWAY_SECONDS, 0.0))
+    counted = row.facts.away_seconds or 0.0
     if deserted_since is not None:
         return counted + away_seconds((now - deserted_since).total_seconds(), 0.0)
-    resumed_after = row.metadata.get(RESUMED_AFTER)
+    resumed_after = row.facts.resumed_after
     if resumed_after is None or row.heartbeat_at is None:
         return counted
-    return counted + away_seconds((row.heartbeat_at - datetime.fromisoformat(resumed_after)).total_seconds(), 0.0)
+    return counted + away_seconds((row.heartbeat_at - resumed_after).total_seconds(), 0.0)

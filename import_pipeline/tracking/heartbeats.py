@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select, update
 from import_pipeline.rules.progress import elapsed_seconds
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking.counters import CounterDelta, sums
-from import_pipeline.tracking.imports import RESUMED_AFTER, ImportRow, parse_row
+from import_pipeline.tracking.imports import ImportRow, parse_row
 from import_pipeline.tracking.leases import Lease, guarded, lost, renew_claims, write
 from import_pipeline.tracking.tables import import_shards, imports
 
@@ -41,7 +41,7 @@ def elapsed_until(found: ImportRow, now: datetime) -> float:
 
 def stalled_metadata(connection: Connection, found: ImportRow) -> dict[str, Any]:
     """Return the metadata of a stalled import, with the moment at which work on it stopped."""
-    return {**found.metadata, RESUMED_AFTER: stalled_since(connection, found).isoformat()}
+    return found.metadata_with(resumed_after=stalled_since(connection, found))
 
 
 def stalled_since(connection: Connection, found: ImportRow) -> datetime:
@@ -53,8 +53,8 @@ def stalled_since(connection: Connection, found: ImportRow) -> datetime:
     shards = import_shards
     latest = select(func.max(shards.c.heartbeat_at)).where(shards.c.import_id == found.id)
     of_shards: datetime | None = connection.scalar(latest)
-    if uncounted := found.metadata.get(RESUMED_AFTER):
-        return max(filter(None, (datetime.fromisoformat(uncounted), of_shards)))
+    if uncounted := found.facts.resumed_after:
+        return max(filter(None, (uncounted, of_shards)))
     heard_at = found.heartbeat_at or found.started_at or found.created_at
     return max(filter(None, (heard_at, found.blocked_until, of_shards)))
 

@@ -5,13 +5,14 @@ whatever a worker writes.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, insert, select
 
 from import_pipeline.errors import ImportNotFound
+from import_pipeline.rules.import_metadata import ImportFacts, ImportOptions
 from import_pipeline.rules.status import (
     ImportKind,
     ImportStatus,
@@ -20,9 +21,6 @@ from import_pipeline.rules.status import (
 from import_pipeline.tracking.tables import imports
 from import_pipeline.tracking.workers import Worker
 
-#: Keys of an import's metadata: the seconds in which no process worked on it, and the moment at which work stopped
-#: before another process took it over or ended it. The latter is dropped once its gap is added to the seconds.
-AWAY_SECONDS, RESUMED_AFTER = "away_seconds", "resumed_after"
 #: The largest id that a database can hold; a query for a larger one fails.
 BIGGEST_ID = 2**63 - 1
 
@@ -73,10 +71,24 @@ class ImportRow:
     created_at: datetime
     updated_at: datetime
 
+    @property
+    def options(self) -> ImportOptions:
+        """The options that the import was created with."""
+        return ImportOptions.read(self.metadata)
+
+    @property
+    def facts(self) -> ImportFacts:
+        """The facts that its workers recorded."""
+        return ImportFacts.read(self.metadata)
+
+    def metadata_with(self, **facts: Any) -> dict[str, Any]:
+        """Return the metadata with these facts changed; None removes one."""
+        return replace(self.facts, **facts).store(self.metadata)
+
 
 @dataclass(frozen=True, kw_only=True)
 class NewImport:
-    """An import that is not created yet. `metadata` may hold `limit` (items) and `only` (external ids)."""
+    """An import that is not created yet."""
 
     source: str
     importable_type: str
@@ -86,7 +98,7 @@ class NewImport:
     scheduled_at: datetime | None = None
     requested_by: str | None = None
     retry_of: int | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    options: ImportOptions = field(default_factory=ImportOptions)
 
 
 def parse_row(row: Row[Any]) -> ImportRow:
@@ -167,7 +179,7 @@ def create(connection: Connection, new: NewImport, now: datetime, starter: Worke
         "scheduled_at": new.scheduled_at or now,
         "requested_by": new.requested_by,
         "retry_of": new.retry_of,
-        "metadata": dict(new.metadata),
+        "metadata": new.options.dump(),
         "host": starter.host if starter else None,
         "pid": starter.pid if starter else None,
         "process_began": starter.began if starter else None,

@@ -152,7 +152,7 @@ def known_versions(connection: Connection, row: ImportRow, model: type[Any], pag
 
     None for a fresh import: it fetches everything anew.
     """
-    if row.metadata.get("fresh"):
+    if row.options.fresh:
         return {}
     with_version = [item.external_id for item in page.items if item.importable is not None and item.version is not None]
     known = versions.known(connection, row.source, with_version)

@@ -1,20 +1,15 @@
 """Resumes of an import, counted as long as they bring it no further, and what its workers broke off with."""
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, func, select
 
 from import_pipeline.redaction import redact
+from import_pipeline.rules.import_metadata import ImportFacts
 from import_pipeline.rules.resumes import Standing
+from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 
-if TYPE_CHECKING:
-    from import_pipeline.tracking.imports import ImportRow
-
-#: In an import's metadata: how far it had got at its latest resume, how often it was resumed in all, and the error with
-#: which its latest worker broke off, as long as no other one has taken over.
-STANDING, RESUMES_IN_ALL, BROKE_OFF = "standing_at_resume", "resumes_in_all", "broke_off"
 #: Characters of that error that are kept.
 LONGEST_ERROR = 300
 #: Characters of it that are read at all.
@@ -26,32 +21,31 @@ class Counted:
     """A resume as it is to be written down."""
 
     resumes: int  #: in a row without progress, this one included
-    metadata: dict[str, Any]
+    facts: ImportFacts
 
 
-def without_progress(connection: Connection, found: "ImportRow") -> int:
+def without_progress(connection: Connection, found: ImportRow) -> int:
     """How often the import was resumed since it last got on."""
-    if not found.resumes or _now(connection, found).is_beyond(Standing.read(found.metadata.get(STANDING))):
+    if not found.resumes or _now(connection, found).is_beyond(_before(found)):
         return 0
     return found.resumes
 
 
-def counted(connection: Connection, found: "ImportRow") -> Counted:
+def counted(connection: Connection, found: ImportRow) -> Counted:
     """One more resume; not where the worker before has left in order, which is no sign of trouble."""
-    metadata = {name: value for name, value in found.metadata.items() if name != BROKE_OFF}
-    if found.pid is None and BROKE_OFF not in found.metadata:
-        return Counted(resumes=found.resumes, metadata=metadata)
-    before, now = Standing.read(found.metadata.get(STANDING)), _now(connection, found)
+    facts = found.facts
+    if found.pid is None and facts.broke_off is None:
+        return Counted(resumes=found.resumes, facts=facts)
+    before, now = _before(found), _now(connection, found)
     got_on = now.is_beyond(before)
-    metadata[STANDING] = asdict(now.highest(before))
-    metadata[RESUMES_IN_ALL] = found.metadata.get(RESUMES_IN_ALL, found.resumes) + 1
-    return Counted(resumes=1 if got_on else found.resumes + 1, metadata=metadata)
+    in_all = found.resumes if facts.resumes_in_all is None else facts.resumes_in_all
+    facts = replace(facts, standing_at_resume=now.highest(before), resumes_in_all=in_all + 1, broke_off=None)
+    return Counted(resumes=1 if got_on else found.resumes + 1, facts=facts)
 
 
-def broke_off(found: "ImportRow") -> str | None:
+def broke_off(found: ImportRow) -> str | None:
     """The error with which the import's latest worker broke off."""
-    kept: str | None = found.metadata.get(BROKE_OFF)
-    return kept
+    return found.facts.broke_off
 
 
 def said_of(error: BaseException) -> str:
@@ -60,7 +54,11 @@ def said_of(error: BaseException) -> str:
     return redact(f"{type(error).__name__}: {text}" if text else type(error).__name__)[:LONGEST_ERROR]
 
 
-def _now(connection: Connection, found: "ImportRow") -> Standing:
+def _before(found: ImportRow) -> Standing:
+    return found.facts.standing_at_resume or Standing.read(None)
+
+
+def _now(connection: Connection, found: ImportRow) -> Standing:
     rows = (statuses.c.import_id == found.id,)
     count, tries = connection.execute(
         select(func.count(), func.coalesce(func.sum(statuses.c.failure_count), 0)).where(*rows)

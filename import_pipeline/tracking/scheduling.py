@@ -32,7 +32,7 @@ def create_slot(connection: Connection, new: NewImport, now: datetime) -> bool:
         trigger=new.trigger,
         slot_at=new.slot_at,
         scheduled_at=new.slot_at,
-        metadata=dict(new.metadata),
+        metadata=new.options.dump(),
         created_at=now,
         updated_at=now,
     )

@@ -84,7 +84,7 @@ def _store(connection: Connection, row: ImportRow, seen: Sequence[SeenItem], *, 
     if not seen:
         return
     connection.execute(
-        _storing(connection.dialect.name, met=met, fresh=bool(row.metadata.get("fresh"))),
+        _storing(connection.dialect.name, met=met, fresh=row.options.fresh),
         [
             {
                 "source": row.source,

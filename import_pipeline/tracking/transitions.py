@@ -52,7 +52,8 @@ def take_over(
     LeaseLost if another process took it over first.
     """
     counted = resumes.counted(connection, found)
-    counting = replace(found, metadata=counted.metadata)
+    metadata = counted.facts.store(found.metadata)
+    counting = replace(found, metadata=metadata)
     taken = connection.execute(
         update(imports)
         .where(
@@ -63,7 +64,7 @@ def take_over(
         .values(
             resumes=counted.resumes,
             blocked_until=None,
-            metadata=stalled_metadata(connection, counting) if was_stalled else counted.metadata,
+            metadata=stalled_metadata(connection, counting) if was_stalled else metadata,
             elapsed_seconds=elapsed_until(found, now),
             **_owner(worker, now, run_id),
         )
@@ -79,8 +80,8 @@ def take_over(
 
 def count_failed_start(connection: Connection, found: ImportRow, error: str) -> None:
     """Count a resume whose run ended before it acquired the import, unless another worker has acquired it since."""
-    counted = resumes.counted(connection, replace(found, metadata={**found.metadata, resumes.BROKE_OFF: error}))
-    kept = {**counted.metadata, resumes.BROKE_OFF: error}
+    counted = resumes.counted(connection, replace(found, metadata=found.metadata_with(broke_off=error)))
+    kept = replace(counted.facts, broke_off=error).store(found.metadata)
     mine = (imports.c.id == found.id, imports.c.fence == found.fence, imports.c.status == ImportStatus.RUNNING)
     connection.execute(update(imports).where(*mine).values(resumes=counted.resumes, metadata=kept))
 
@@ -132,8 +133,7 @@ def release(connection: Connection, lease: Lease, now: datetime, error: str | No
     """
     write(connection, lease, now, host=None, pid=None)
     if error is not None:
-        kept = get(connection, lease.import_id).metadata
-        write(connection, lease, now, metadata={**kept, resumes.BROKE_OFF: error})
+        write(connection, lease, now, metadata=get(connection, lease.import_id).metadata_with(broke_off=error))
     connection.execute(released(lease.import_id, import_item_statuses.c.claimed_by == lease.worker))
 
 

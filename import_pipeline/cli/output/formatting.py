@@ -69,7 +69,7 @@ def standing(view: ImportView) -> str:
 
 def kind(view: ImportView) -> str:
     """`full`; `full, limit 50` where it was to stop after so many items."""
-    limit = view.row.metadata.get("limit")
+    limit = view.row.options.limit
     return view.row.kind.value if limit is None else f"{view.row.kind.value}, limit {limit}"
 
 

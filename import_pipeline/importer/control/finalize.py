@@ -118,20 +118,20 @@ def confirm_removed(installation: Installation, import_id: int) -> int:
     def unit(connection: Connection) -> int:
         row = imports.get(connection, import_id, locked=True)  # the second of two finds it confirmed
         imports.running(connection, row.source, locked=True)  # it stores no page of its list meanwhile
-        is_partial = row.kind is ImportKind.SELECTION or row.incomplete_reason or "limit" in row.metadata
+        is_partial = row.kind is ImportKind.SELECTION or row.incomplete_reason or row.options.limit is not None
         if row.status is not ImportStatus.COMPLETED or is_partial:
             raise UsageError(f"import {import_id} did not see its whole list: nothing can be told to be gone by it")
         if source_items.seen_since(connection, row):
             raise UsageError(f"import {import_id} is not the latest of {row.source}: expected that one")
         gone = source_items.mark_gone(connection, row, now, most_share=1.0)
-        if gone.count != row.metadata.get("gone_unconfirmed", 0):  # by an import that was deleted since
+        if gone.count != (row.facts.gone_unconfirmed or 0):  # by an import that was deleted since
             raise UsageError(
                 f"items of {row.source} were met after import {import_id}: what is gone now, only a new import tells"
             )
         if not gone.count:
             return 0
-        told = dict(row.metadata) | {"gone": gone.count, "gone_unconfirmed": 0}
-        connection.execute(table.update().where(table.c.id == import_id).values(metadata=told, updated_at=now))
+        metadata = row.metadata_with(gone=gone.count, gone_unconfirmed=0)
+        connection.execute(table.update().where(table.c.id == import_id).values(metadata=metadata, updated_at=now))
         events.note(
             connection,
             import_id,

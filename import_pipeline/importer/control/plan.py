@@ -87,7 +87,7 @@ def _last_full(installation: Installation, source: ImportSource) -> tuple[int | 
     with installation.database.read() as connection:
         ended = imports.latest(connection, source=source.name, statuses=[ImportStatus.COMPLETED], limit=LOOKED_THROUGH)
     for row in ended:
-        whole = row.kind is not ImportKind.SELECTION and row.incomplete_reason is None and "limit" not in row.metadata
+        whole = row.kind is not ImportKind.SELECTION and row.incomplete_reason is None and row.options.limit is None
         if whole and row.items_count is not None:
             return row.id, row.items_count
     return None, None

@@ -120,7 +120,7 @@ async def _store(
     """Store a page with the checkpoint after it, in one transaction. Returns that and the next request."""
     is_absent = judge_page(response.status_code, setting="")[0] is PageVerdict.ABSENT
     found = [] if is_absent else parse_items(work.source, response, before.page + 1)
-    limit = work.options.get("limit")
+    limit = work.options.limit
     after, request = next_page(work, response, before, [item.external_id for item in found])
     if limit is not None and before.seen + len(found) >= limit:
         found = found[: limit - before.seen]

@@ -89,7 +89,7 @@ def check_pass(connection: Connection, work: ImportContext, stored: Checkpoint, 
     count = item_rows.count(connection, work.row.id) if after.complete else None
     if count is not None and _must_read_again(work, after, count):
         after, count = after.next_pass(), None
-    elif after.complete and not after.stopped and work.options.get("limit") is None:
+    elif after.complete and not after.stopped and work.options.limit is None:
         after = replace(after, stopped=_instability(work, after))
     corrected = {} if count is None else {"items_count": count}
     if corrected or after != stored:
@@ -136,7 +136,7 @@ def _must_read_again(work: ImportContext, after: Checkpoint, count: int) -> bool
 
     A list that tells no total, or one that it refutes itself, tells only by items that come twice.
     """
-    if after.stopped or work.options.get("limit") is not None or after.passes >= MAX_PASSES:
+    if after.stopped or work.options.limit is not None or after.passes >= MAX_PASSES:
         return False
     is_uncounted = after.total is None or after.is_refuted
     return after.shifted or _differs(work, after) or (after.repeated if is_uncounted else count < (after.total or 0))

@@ -44,10 +44,10 @@ async def _select(context: ImportContext) -> None:
             list_pages.select_unfinished, context.row, context.lease, context.row.retry_of, context.clock.now()
         )
         return
-    if ranges := context.options.get("numbers"):
+    if ranges := context.options.numbers:
         await context.write(list_pages.select_numbered, context.row, context.lease, ranges, context.clock.now())
         return
     model = context.source.model
-    chosen = list(dict.fromkeys(item_id(model, each) for each in context.options.get("only", [])))
+    chosen = list(dict.fromkeys(item_id(model, each) for each in context.options.only))
     await context.write(list_pages.select_items, context.row, context.lease, chosen, context.clock.now())
     await context.in_writer_thread(lambda: context.listener.page_stored(chosen))

@@ -1,12 +1,13 @@
 """The import's share of its api's counters."""
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from import_pipeline.errors import DatabaseUnavailable, LimiterUnavailable
 from import_pipeline.importer.execution.limiter_outage import LimiterOutageReporter
-from import_pipeline.importer.limiter_usage import SLEEPS_BEFORE, SLEPT_BEFORE, share
+from import_pipeline.importer.limiter_usage import share
 from import_pipeline.importer.runtime.api_client import ApiClient
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.ratelimit import Usage
@@ -15,7 +16,7 @@ from import_pipeline.rules.progress import away_seconds
 from import_pipeline.tracking import imports, leases
 from import_pipeline.tracking.counters import CounterDelta
 from import_pipeline.tracking.heartbeats import Pulse
-from import_pipeline.tracking.imports import AWAY_SECONDS, RESUMED_AFTER, ImportRow
+from import_pipeline.tracking.imports import ImportRow
 
 SECONDS_BETWEEN_READS = 1.0
 #: The event of a store that was emptied or set back.
@@ -31,8 +32,8 @@ class UsageMeter:
 
     def __init__(self, api: ApiClient, row: ImportRow) -> None:
         self._api = api
-        self._sleeps_before = row.metadata.get(SLEEPS_BEFORE)
-        self._slept_before = row.metadata.get(SLEPT_BEFORE)
+        self._sleeps_before = row.facts.sleeps_before
+        self._slept_before = row.facts.slept_before
         self._facts: dict[str, Any] = {}
         self._usage: Usage | None = None
         self._losses = api.limiter.losses
@@ -42,20 +43,22 @@ class UsageMeter:
         usage = await self._first_read(context)
         if context.lease.shard is not None:
             return
-        metadata = context.options
+        row, options, facts = context.row, context.options, context.row.facts
         if self._sleeps_before is None:
             self._sleeps_before, self._slept_before = usage.sleeps, usage.slept_seconds
-            metadata |= {
-                "limits": context.source.limits,  # those of this import: settings change
-                SLEEPS_BEFORE: usage.sleeps,
-                SLEPT_BEFORE: usage.slept_seconds,
-            }
+            facts = replace(
+                facts,
+                limits=context.source.limits,  # those of this import: settings change
+                sleeps_before=usage.sleeps,
+                slept_before=usage.slept_seconds,
+            )
             if context.workers > 1:
-                metadata["shards"] = context.workers
-        if heard_at := metadata.pop(RESUMED_AFTER, None):
-            away = self._away_seconds(context.row, datetime.fromisoformat(heard_at), usage)
-            metadata[AWAY_SECONDS] = round(metadata.get(AWAY_SECONDS, 0.0) + away, 3)
-        if metadata != context.options:
+                options = replace(options, shards=context.workers)
+        if facts.resumed_after is not None:
+            away = self._away_seconds(row, facts.resumed_after, usage)
+            facts = replace(facts, resumed_after=None, away_seconds=round((facts.away_seconds or 0.0) + away, 3))
+        metadata = facts.store({**row.metadata, **options.dump()})
+        if metadata != row.metadata:
             await context.write(leases.write, context.lease, context.clock.now(), metadata=metadata)
 
     def _away_seconds(self, row: ImportRow, heard_at: datetime, usage: Usage) -> float:
@@ -131,7 +134,7 @@ class UsageMeter:
             facts["mean_cost"] = mean_cost
         if facts != self._facts:
             row = await context.write(imports.get, context.row.id)
-            await context.write(leases.write, context.lease, context.clock.now(), metadata={**row.metadata, **facts})
+            await context.write(leases.write, context.lease, context.clock.now(), metadata=row.metadata_with(**facts))
             self._facts = facts
 
     def pulse(self, sent: CounterDelta) -> Pulse:

@@ -70,12 +70,12 @@ def count_heartbeat_as_now(database: Database, source: str, clock: Clock) -> Non
 
 def satisfies(found: ImportRow, new: NewImport) -> bool:
     """Whether the found import, once it is done, has done what the new one was to do: at least as much of it."""
-    asked, has = new.metadata, found.metadata
+    asked, has = new.options, found.options
     return (
         (found.kind, found.retry_of) == (new.kind, new.retry_of)
-        and (has.get("only"), has.get("numbers")) == (asked.get("only"), asked.get("numbers"))
-        and has.get("limit") in {None, asked.get("limit")}
-        and bool(has.get("fresh")) >= bool(asked.get("fresh"))
+        and (has.only, has.numbers) == (asked.only, asked.numbers)
+        and has.limit in {None, asked.limit}
+        and has.fresh >= asked.fresh
     )
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import UsageError
 from import_pipeline.redaction import SECRETS
+from import_pipeline.rules.import_metadata import ImportOptions
 from import_pipeline.rules.status import ImportKind, Trigger
 from import_pipeline.tracking.history import importable_type
 from import_pipeline.tracking.imports import NewImport
@@ -33,22 +34,14 @@ def new_import(
     """
     if any(SECRETS.knows(each) for each in only):
         raise UsageError(f"{source.name}: one of the chosen ids is a secret of the settings; choose ids of items")
-    ranges = [list(each) for each in numbers]
-    asked = {
-        "fresh": fresh or None,
-        "limit": limit,
-        "only": list(only) or None,
-        "numbers": ranges or None,
-        "shards": shards,
-    }
     return NewImport(
         source=source.name,
         importable_type=importable_type(source.model),
-        kind=ImportKind.SELECTION if only or ranges or retry_of else kind,
+        kind=ImportKind.SELECTION if only or numbers or retry_of else kind,
         trigger=trigger,
         slot_at=slot_at,
         scheduled_at=slot_at or scheduled_at,
         requested_by=by,
         retry_of=retry_of,
-        metadata={name: value for name, value in asked.items() if value is not None},
+        options=ImportOptions(fresh=fresh, limit=limit, only=tuple(only), numbers=tuple(numbers), shards=shards),
     )

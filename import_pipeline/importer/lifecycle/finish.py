@@ -61,8 +61,8 @@ def _complete(
     reason = None
     if row.kind is not ImportKind.SELECTION:
         reason = incomplete_reason(items.count(connection, row.id), checkpoint.get("total"), checkpoint.get("stopped"))
-    if row.kind is not ImportKind.SELECTION and reason is None and "limit" not in row.metadata:
-        if row.metadata.get("fresh"):
+    if row.kind is not ImportKind.SELECTION and reason is None and row.options.limit is None:
+        if row.options.fresh:
             _delete_unmet(connection, current, lease, now, model, kept)
         _mark_gone(connection, current, lease, now)
     transitions.end(connection, lease, now, ImportStatus.COMPLETED, incomplete_reason=reason)
@@ -106,7 +106,7 @@ def _mark_gone(connection: Connection, row: ImportRow, lease: Lease, now: dateti
             f"gone: if that is right, say so with `import-pipeline finalize {row.id} --mark-gone`."
         )
     told = {"gone" if gone.marked else "gone_unconfirmed": gone.count}
-    leases.write(connection, lease, now, metadata=dict(row.metadata) | told)
+    leases.write(connection, lease, now, metadata=row.metadata_with(**told))
     events.note(connection, row.id, now, "items_gone" if gone.marked else "items_gone_unconfirmed", sentence)
 
 

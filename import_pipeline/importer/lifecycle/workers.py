@@ -18,7 +18,7 @@ def workers_of(row: ImportRow, source: ImportSource) -> int:
     """How many runs are to work on the import at once: as it was asked for, as it began, or as its source says."""
     if row.kind is ImportKind.DISCOVERY:
         return 1
-    return int(row.metadata.get("shards", source.shards))
+    return source.shards if row.options.shards is None else row.options.shards
 
 
 def shard_liveness(shard: ShardRow, lease_seconds: float, monotonic: float | None = None) -> Liveness | None:

@@ -158,7 +158,7 @@ def _usage(installation: Installation, row: ImportRow, gauges: UsageReader) -> U
     source = source_of(installation, row.source)
     if source is None or row.status in ENDED:
         return None
-    is_learned = row.metadata.get("limits_learned")
+    is_learned = row.facts.limits_learned
     return gauges.usage(source, "" if is_learned else _limits(installation, row))
 
 
@@ -180,7 +180,10 @@ def view_in(
 
 def _limits(installation: Installation, row: ImportRow) -> str:
     source = source_of(installation, row.source)
-    return str(row.metadata.get("limits", source.limits if source else ""))
+    own = row.facts.limits
+    if own is not None:
+        return own
+    return source.limits if source else ""
 
 
 def _outlook(

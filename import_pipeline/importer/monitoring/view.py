@@ -131,10 +131,10 @@ def _seconds_for(
     # What was finished without a request is not told apart; the number of requests is known.
     moments = [(moment - now).total_seconds() for moment in finished_at[: row.requests_count]]
     used = [(float(tier.seconds), tier.used) for tier in usage.tiers] if usage else []
-    mean_cost = row.metadata.get("mean_cost", 1)
+    mean_cost = row.facts.mean_cost or 1
     return remaining_seconds(
         math.ceil(left * mean_cost),
-        parse_tiers(row.metadata.get("limits", limits)),
+        parse_tiers(limits if row.facts.limits is None else row.facts.limits),
         fitted(moments, used, all_sent=not row.items_unchanged_count) if used else moments,
         paused_seconds=max(((until - now).total_seconds() for until in paused), default=0.0),
         per_second=row.requests_count * mean_cost / active_seconds if active_seconds > 0 else None,
@@ -148,8 +148,8 @@ def history_size(limits: str) -> int:
 
 def _requests_left(row: ImportRow, remaining: Remaining, per_page: int) -> int | None:
     checkpoint = row.checkpoint or {}
-    limit = row.metadata.get("limit")
-    total = row.items_count if limit is None or row.items_count is None else min(row.items_count, int(limit))
+    limit = row.options.limit
+    total = row.items_count if limit is None or row.items_count is None else min(row.items_count, limit)
     return requests_left(
         total=total,
         seen=int(checkpoint.get("seen", 0)),
@@ -172,7 +172,7 @@ def as_json(view: ImportView, outlook: Forecast | None = None) -> dict[str, Any]
     told = view.figures.as_json() | {
         "status": view.status,
         "kind": row.kind.value,
-        "limit": row.metadata.get("limit"),
+        "limit": row.options.limit,
         "trigger": row.trigger.value,
         "percent": view.percent,
         "items_per_second": view.items_per_second,

@@ -18,6 +18,7 @@ from import_pipeline.importer.runtime.ownership import Ownership
 from import_pipeline.importer.runtime.progress import NullListener, ProgressListener
 from import_pipeline.importer.runtime.request_counter import PendingCounts
 from import_pipeline.importer.runtime.stop import StopSignal
+from import_pipeline.rules.import_metadata import ImportOptions
 from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking import events, imports
 from import_pipeline.tracking.database.engine import Database
@@ -110,9 +111,9 @@ class ImportContext:
         return variable_prefix(self.source.name) + "TOKEN"
 
     @property
-    def options(self) -> dict[str, Any]:
-        """What was asked for when the import was created: `limit`, `only`, `fresh`."""
-        return dict(self.row.metadata)
+    def options(self) -> ImportOptions:
+        """The options that the import was created with."""
+        return self.row.options
 
 
 def is_listed(row: ImportRow) -> bool:

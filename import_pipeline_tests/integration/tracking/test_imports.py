@@ -9,6 +9,7 @@ from sqlalchemy import text, update
 from sqlalchemy.exc import IntegrityError
 
 from import_pipeline.errors import ImportNotFound, InvalidTransition, LeaseLost
+from import_pipeline.rules.import_metadata import ImportOptions
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import heartbeats, imports, scheduling, transitions
 from import_pipeline.tracking.counters import CounterDelta
@@ -18,7 +19,7 @@ from import_pipeline_tests.support.tracking_rows import ADA, BOB, NOON, at, begu
 
 
 def test_an_import_goes_from_scheduled_to_running_to_its_end(database):
-    row = scheduled(database, requested_by="me", metadata={"limit": 3})
+    row = scheduled(database, requested_by="me", options=ImportOptions(limit=3))
     assert (row.status, row.scheduled_at, row.fence, row.metadata) == (ImportStatus.SCHEDULED, NOON, 0, {"limit": 3})
     started = do(database, transitions.start, row.id, ADA, at(1), "run-1")
     assert started == replace(

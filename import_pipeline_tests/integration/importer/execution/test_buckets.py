@@ -44,7 +44,7 @@ def test_items_are_chosen_by_their_numbers_and_gone_ones_left_out(life):
     second = begun(life)
     second.import_all(*"abcdefghj")  # i is gone
     third = begun(life, numbers=[(2, 3), (8, 10)])
-    life.do(list_pages.select_numbered, third.row, third.lease, third.row.metadata["numbers"], life.now)
+    life.do(list_pages.select_numbered, third.row, third.lease, third.row.options.numbers, life.now)
     assert life.get(third.row.id).items_count == 4
     assert sorted(each.external_id for each in third.claim()) == ["b", "c", "h", "j"]
 

@@ -24,7 +24,7 @@ from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.rules.resumes import Standing
 from import_pipeline.rules.status import ImportStatus, Trigger
-from import_pipeline.tracking import events, imports, resumes
+from import_pipeline.tracking import events, imports
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.tables import imports as imports_table
 from import_pipeline_tests.support import http
@@ -254,7 +254,7 @@ def test_an_import_whose_process_dies_again_and_again_is_given_up(home):
         configured = settings(home, url)
         kill_an_import(configured, url, 3)
         here = asdict(Standing(found=60, done=60, tries=60, reading=3, page=60))  # nothing that comes is beyond it
-        change(configured, update(imports_table).values(resumes=2, metadata={resumes.STANDING: here}))
+        change(configured, update(imports_table).values(resumes=2, metadata={"standing_at_resume": here}))
         asked = len(log(url))
         kill_an_import(configured, url, asked + 3)
         assert (latest(configured).id, latest(configured).resumes) == (1, 3)

@@ -2,11 +2,10 @@
 
 import sqlite3
 from contextlib import asynccontextmanager, closing
-from dataclasses import replace
 
 import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
@@ -25,6 +24,7 @@ from import_pipeline.rules.status import Trigger
 from import_pipeline.sources.items import ImportedItem, ItemsSource
 from import_pipeline.tracking import imports, transitions
 from import_pipeline.tracking.database.engine import Database
+from import_pipeline.tracking.tables import imports as imports_table
 from import_pipeline.tracking.tables import source_items
 from import_pipeline.tracking.workers import Worker
 from import_pipeline_tests.support import http
@@ -267,9 +267,12 @@ def test_a_fresh_import_that_was_taken_over_does_not_delete_what_its_successor_h
                     yield api
 
             # As left by a process that was killed before it had a page.
-            begun_before = {"fresh": True, "sleeps_before": 0, "slept_before": 0.0}
-            new = replace(new_import(source, Trigger.CLI), metadata=begun_before)
-            row = find_or_create(database, source, new, clock)
+            row = find_or_create(database, source, new_import(source, Trigger.CLI, fresh=True), clock)
+            begun_before = row.metadata_with(sleeps_before=0, slept_before=0.0)
+            with database.write() as connection:
+                connection.execute(
+                    update(imports_table).where(imports_table.c.id == row.id).values(metadata=begun_before)
+                )
             with pytest.raises(LeaseLost):
                 execute_import(ImportRun(installation=installation, source=source, connect=connect_late), row.id)
     assert len(rows(configured)) == 5

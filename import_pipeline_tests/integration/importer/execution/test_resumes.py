@@ -42,7 +42,7 @@ def test_an_import_that_gets_on_each_time_is_resumed_as_often_as_it_dies(life):
         hand.succeed(hand.claim(2))
         hand = die(life)
         row = life.get(hand.row.id)
-        assert (row.status, row.resumes, row.metadata[resumes.RESUMES_IN_ALL]) == (RUNNING, 1, death + 1)
+        assert (row.status, row.resumes, row.facts.resumes_in_all) == (RUNNING, 1, death + 1)
     hand.succeed(hand.claim())
     hand.complete()
     assert life.get(hand.row.id).status is COMPLETED

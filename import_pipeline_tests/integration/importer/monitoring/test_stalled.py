@@ -9,7 +9,7 @@ import pytest
 from import_pipeline.cli import doctor_checks
 from import_pipeline.importer.control import finalize, requests
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.limiter_usage import SLEEPS_BEFORE, SLEPT_BEFORE, UsageReader
+from import_pipeline.importer.limiter_usage import UsageReader
 from import_pipeline.importer.monitoring.queries import view_in
 from import_pipeline.importer.monitoring.stalled import StalledImport, stalled_import
 from import_pipeline.ratelimit.protocol import SECOND, ExchangeRequest, PermitRequest
@@ -146,7 +146,7 @@ def test_a_wait_that_goes_on_without_its_worker_is_away_time(life, dead):
     store = MemoryPermits(life.clock)
     gauges = UsageReader(settings=life.installation.settings, clock=life.clock, _permits=store)
     hand = begun(life, dead)
-    life.do(leases.write, hand.lease, life.now, metadata={SLEEPS_BEFORE: 0, SLEPT_BEFORE: 0.0})
+    life.do(leases.write, hand.lease, life.now, metadata={"sleeps_before": 0, "slept_before": 0.0})
     for permit in "ab":
         wanted = (PermitRequest(permit=permit, lifetime=30 * SECOND),)
         store.exchange(ExchangeRequest(api="items", process="w", tiers=((1, 10 * SECOND),), wanted=wanted))

@@ -2,13 +2,12 @@
 
 import pytest
 
-from import_pipeline.importer.limiter_usage import SLEEPS_BEFORE, SLEPT_BEFORE, with_current_usage
+from import_pipeline.importer.limiter_usage import with_current_usage
 from import_pipeline.ratelimit import Usage
 from import_pipeline.rules.status import ImportStatus
-from import_pipeline.tracking.imports import RESUMED_AFTER
 from import_pipeline_tests.support.import_rows import NOON, an_import
 
-BEGUN = {SLEEPS_BEFORE: 2, SLEPT_BEFORE: 30.0}
+BEGUN = {"sleeps_before": 2, "slept_before": 30.0}
 
 
 def usage(sleeps, slept_seconds):
@@ -22,7 +21,7 @@ def usage(sleeps, slept_seconds):
         (BEGUN, usage(0, 1.0), (4, 8.0)),  # the store has forgotten
         (BEGUN, None, (4, 8.0)),  # it does not answer
         ({}, usage(7, 39.5), (4, 8.0)),  # the import has not read it yet
-        ({**BEGUN, RESUMED_AFTER: NOON.isoformat()}, usage(7, 39.5), (4, 8.0)),  # nor its new worker, what was away
+        ({**BEGUN, "resumed_after": NOON.isoformat()}, usage(7, 39.5), (4, 8.0)),  # nor its new worker, what was away
     ],
 )
 def test_sleep_counts_until_now_where_that_is_known(metadata, counters, expected):
