@@ -26,11 +26,12 @@ PACKAGES = ("import_pipeline", "source_api")
 RESOLUTIONS = {"lowest": "lowest-direct", "highest": "highest"}
 #: What a cell runs: rules and commands, the schema on both databases, Dagster's classes, and a user's whole project.
 TESTS = "import_pipeline_tests"
+OWN_PROJECT = f"{TESTS}/acceptance/test_own_dagster_project.py"
 PARTS = (
     # These two are about files of the checkout that no wheel has.
     (f"{TESTS}/unit", f"--ignore={TESTS}/unit/test_deploy.py", f"--ignore={TESTS}/unit/test_documents.py"),
     (f"{TESTS}/integration/tracking", f"{TESTS}/integration/defs"),
-    ("-m", "nightly", f"{TESTS}/acceptance/test_library.py::test_an_empty_project_imports_with_what_the_document_says"),
+    ("-m", "nightly", f"{OWN_PROJECT}::test_an_empty_project_imports_with_what_the_document_says"),
 )
 PYTHON_CLASSIFIER = "Programming Language :: Python :: 3."
 NO_UV = "This needs uv, which makes the environments: `python3 -m pip install uv`, or https://docs.astral.sh/uv/."
