@@ -1,11 +1,16 @@
 """The store of the limits does not answer: nothing is sent, and whoever looks at the import reads why."""
 
+import asyncio
 from datetime import datetime, timedelta
 
 from import_pipeline.errors import LimiterUnavailable
 from import_pipeline.importer.runtime.context import ImportContext
+from import_pipeline.ratelimit.stores.redis_health import eviction, inspect_redis
+from import_pipeline.settings import Settings
 from import_pipeline.tracking import events
 
+#: The event of a Redis that may evict permits.
+EVICTS = "limiter_store_evicts"
 #: It is told when it has lasted so long; an answer that is lost now and then needs no word.
 REPORTED_AFTER = timedelta(seconds=2)
 
@@ -45,3 +50,15 @@ class LimiterOutageReporter:
 def cause_of(error: LimiterUnavailable) -> str:
     """What the store itself said, and how to mend it."""
     return error.said[:1].upper() + error.said[1:]
+
+
+async def note_eviction(context: ImportContext, settings: Settings) -> None:
+    """Note with the import that its Redis may throw permits out. `doctor` looks at more."""
+    if not settings.redis_url or context.lease.shard is not None:
+        return
+    try:
+        state = await asyncio.to_thread(inspect_redis, settings.redis_url)
+    except LimiterUnavailable:  # who waits for permits meets it too
+        return
+    if state.evicts:
+        await context.note(EVICTS, f"About the Redis of the limits: {eviction(state)}.")

@@ -1,4 +1,4 @@
-"""Carrying out one import from its start to its end: both phases, the heartbeat, the signals, the outcome."""
+"""Execute one import from its start to its end: acquire it, run its phases, finish it, send the notices."""
 
 import asyncio
 from collections.abc import Collection
@@ -6,16 +6,7 @@ from contextlib import suppress
 
 from sqlalchemy import Connection
 
-from import_pipeline.errors import (
-    ApiBlocked,
-    DatabaseUnavailable,
-    ImportCancelled,
-    ImportFailed,
-    ImportInterrupted,
-    LeaseLost,
-    LimiterUnavailable,
-    UsageError,
-)
+from import_pipeline.errors import ImportCancelled, LeaseLost, LimiterUnavailable
 from import_pipeline.importer.execution.last_worker import wait_before_cancelling
 from import_pipeline.importer.execution.limiter_outage import cause_of
 from import_pipeline.importer.execution.phases import run_phases
@@ -28,6 +19,19 @@ from import_pipeline.importer.lifecycle.workers import workers_of
 from import_pipeline.importer.limiter_usage import store_ever_answered
 from import_pipeline.importer.runtime.database_wait import patience_of
 from import_pipeline.importer.summary import ImportSummary, summarize
+from import_pipeline.rules.endings import (
+    BrokeOff,
+    Cancelled,
+    Completed,
+    DatabaseAway,
+    Ending,
+    Failed,
+    Interrupted,
+    OwnershipLost,
+    Paused,
+    StoreAway,
+    ending_of,
+)
 from import_pipeline.rules.resumes import MAX_RESUMES
 from import_pipeline.rules.status import ImportStatus, Trigger
 from import_pipeline.rules.store_outage import next_leave
@@ -36,90 +40,104 @@ from import_pipeline.tracking import events, imports, leases, resumes, transitio
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease
 
-#: What ends an import as failed, with its message as the reason.
-FAILING_ERRORS = (ImportFailed, UsageError)
-#: What leaves an import to the next run without being a sign of trouble. After all else its resume counts.
-IN_ORDER = (ImportInterrupted, LimiterUnavailable, KeyboardInterrupt, asyncio.CancelledError)
-
 
 def execute_import(run: ImportRun, import_id: int) -> ImportSummary:
-    """Start or take over the import and see it to its end. The summary tells whether it completed.
+    """Start or take over an import and run it to its end. The summary says how it ended.
 
-    Raises ImportAlreadyRunning, InvalidTransition or LeaseLost where the import is (now) somebody else's;
-    ImportInterrupted when the process was told to end, LimiterUnavailable when the store of the limits stays away, with
-    the import left for the next run; DatabaseUnavailable.
+    Raises ImportAlreadyRunning, InvalidTransition or LeaseLost if the import belongs to another process;
+    ImportInterrupted, LimiterUnavailable or DatabaseUnavailable if it is left to the next run.
     """
+    row, lease = _acquire(run, import_id)
+    ending = _run_to_the_end(run, row, lease)
+    finish_import(run, row, lease, ending)
+    send_notices(run.installation, run.source)
+    return _summary_of(run, import_id)
+
+
+def _acquire(run: ImportRun, import_id: int) -> tuple[ImportRow, Lease]:
+    """Start or take over the import; return its row and this worker's lease."""
+    clock = run.installation.clock
+    run.began = clock.monotonic()
+    row = start_or_take_over(run.installation.database, run.source, import_id, run.worker, clock, run.run_id)
+    return row, lease_of(row, run.source, run.worker)
+
+
+def _run_to_the_end(run: ImportRun, row: ImportRow, lease: Lease) -> Ending:
+    """Run the phases and complete the import; return how that ended, whatever was raised."""
     installation = run.installation
-    run.began = installation.clock.monotonic()
-    row = start_or_take_over(installation.database, run.source, import_id, run.worker, installation.clock, run.run_id)
-    lease = lease_of(row, run.source, run.worker)
     try:
         if row.cancel_requested_at is not None:
             raise ImportCancelled(f"cancelled by wish of {row.requested_by or 'a person'}")
         asyncio.run(run_session(run, row, lease, run_phases))
         now, patience = installation.clock.now(), patience_of(run.source)
         complete(installation.database, row, lease, now, patience, run.source.model)
-    except BaseException as error:
-        if not end_or_release(run, row, lease, error):
-            raise
-    send_notices(installation, run.source)
-    row = installation.database.transact(
-        lambda connection: imports.get(connection, import_id), patience_of(run.source), read_only=True
-    )
-    return summarize(row, run.source.limits, installation.clock.now())
+    except BaseException as error:  # noqa: BLE001 - finish_import raises it again
+        return ending_of(error)
+    return Completed()
 
 
-def end_or_release(
-    run: ImportRun, row: ImportRow, lease: Lease, error: BaseException, seats: Collection[int] | None = None
-) -> bool:
-    """Let go of an import because of that error: end it, or leave it to the next run. True: nothing is to be raised.
+def finish_import(
+    run: ImportRun, row: ImportRow, lease: Lease, ending: Ending, seats: Collection[int] | None = None
+) -> None:
+    """End the import, or release it to the next run. `seats`: the numbers of this worker if a shard leads.
 
-    `seats`: the numbers of this worker, where a shard leads. Raises what tells more than the error does.
+    Raises the ending's error unless the import has an end or a pause; raises LeaseLost if another worker took it.
     """
-    installation, broke_off = run.installation, None
-    if isinstance(error, LeaseLost | DatabaseUnavailable):
-        return False
+    match ending:
+        case Completed():
+            return
+        case OwnershipLost(error) | DatabaseAway(error):
+            raise error
     try:
-        match error:
-            case ImportCancelled():
-                if workers_of(row, run.source) > 1:
-                    asyncio.run(wait_before_cancelling(installation, row, lease, seats))
-                _end(run, lease, ImportStatus.CANCELLED, str(error))
-            case ApiBlocked():
-                _pause(run, lease, error)
-            case LimiterUnavailable():
-                if not _may_be_misnamed(installation, row):
-                    raise _release_until_store_returns(run, lease, error) from error
-                _end(run, lease, ImportStatus.FAILED, str(error))
-            case ImportFailed() | UsageError():
-                _end(run, lease, ImportStatus.FAILED, str(error))
-            case _:
-                broke_off = None if isinstance(error, IN_ORDER) else resumes.said_of(error)
-                return False
+        _record_ending(run, row, lease, ending, seats)
     finally:
-        # After an end this finds nothing; after a crash of ours or an interrupt it lets the next run begin at once.
-        release(run, lease, broke_off)
-    return True
+        # Finds nothing after an end. After a crash or an interrupt, the next run can begin immediately.
+        release(run, lease, resumes.said_of(ending.error) if isinstance(ending, BrokeOff) else None)
 
 
-def _pause(run: ImportRun, lease: Lease, error: ApiBlocked) -> None:
-    """Leave the import running without a worker until the pause is over, or end it where that is too long."""
+def _record_ending(
+    run: ImportRun,
+    row: ImportRow,
+    lease: Lease,
+    ending: Cancelled | Failed | Paused | StoreAway | Interrupted | BrokeOff,
+    seats: Collection[int] | None,
+) -> None:
+    match ending:
+        case Cancelled(reason):
+            if workers_of(row, run.source) > 1:
+                asyncio.run(wait_before_cancelling(run.installation, row, lease, seats))
+            _end(run, lease, ImportStatus.CANCELLED, reason)
+        case Failed():
+            _end(run, lease, ImportStatus.FAILED, ending.reason)
+        case Paused():
+            _pause(run, lease, ending)
+        case StoreAway(error) if _may_be_misnamed(run.installation, row):
+            _end(run, lease, ImportStatus.FAILED, str(error))
+        case StoreAway(error):
+            raise _release_until_store_returns(run, lease, error) from error
+        case Interrupted(error) | BrokeOff(error):
+            raise error
+
+
+def _pause(run: ImportRun, lease: Lease, pause: Paused) -> None:
+    """Release the import until the pause is over, or end it if the pause is longer than the source allows."""
     installation, now = run.installation, run.installation.clock.now()
-    if error.until - now > run.source.max_pause:
+    if pause.until - now > run.source.max_pause:
         name = run.source.name
         setting = f"{variable_prefix(name)}MAX_PAUSE"
         reason = (
-            f"{error}, longer than the source allows ({setting}, {run.source.max_pause}). If the API answers again "
-            f"before, lift the pause: import-pipeline resume {name}, then import-pipeline run {name}"
+            f"{pause.reason}, longer than the source allows ({setting}, {run.source.max_pause}). If the API answers "
+            f"again before, lift the pause: import-pipeline resume {name}, then import-pipeline run {name}"
         )
         _end(run, lease, ImportStatus.FAILED, reason)
         return
 
-    def pause(connection: Connection) -> None:
-        leases.write(connection, lease, now, blocked_until=error.until)
-        events.note(connection, lease.import_id, now, events.PAUSED, f"Paused: {error}; then another run goes on.")
+    def unit(connection: Connection) -> None:
+        leases.write(connection, lease, now, blocked_until=pause.until)
+        sentence = f"Paused: {pause.reason}; then another run goes on."
+        events.note(connection, lease.import_id, now, events.PAUSED, sentence)
 
-    installation.database.transact(pause, patience_of(run.source))
+    installation.database.transact(unit, patience_of(run.source))
 
 
 def _may_be_misnamed(installation: Installation, row: ImportRow) -> bool:
@@ -165,3 +183,10 @@ def release(run: ImportRun, lease: Lease, broke_off: str | None) -> None:
 def _end(run: ImportRun, lease: Lease, status: ImportStatus, reason: str) -> None:
     installation = run.installation
     end(installation.database, lease, installation.clock.now(), status, reason, patience_of(run.source))
+
+
+def _summary_of(run: ImportRun, import_id: int) -> ImportSummary:
+    row = run.installation.database.transact(
+        lambda connection: imports.get(connection, import_id), patience_of(run.source), read_only=True
+    )
+    return summarize(row, run.source.limits, run.installation.clock.now())

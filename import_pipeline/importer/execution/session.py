@@ -20,7 +20,7 @@ from import_pipeline.errors import (
     LimiterUnavailable,
 )
 from import_pipeline.importer.execution.heartbeat import Heartbeat
-from import_pipeline.importer.execution.limiter_health import note_eviction
+from import_pipeline.importer.execution.limiter_outage import note_eviction
 from import_pipeline.importer.execution.signals import end_of, handle_signals
 from import_pipeline.importer.execution.usage_share import UsageMeter
 from import_pipeline.importer.installation import Installation

@@ -5,32 +5,36 @@ is gone it takes that over: then it reads the list, and it ends the import.
 """
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
 from sqlalchemy import Connection
 
-from import_pipeline.errors import (
-    ApiBlocked,
-    DatabaseUnavailable,
-    ImportCancelled,
-    ImportInterrupted,
-    LeaseLost,
-    LimiterUnavailable,
-    UsageError,
-)
+from import_pipeline.errors import LeaseLost, UsageError
 from import_pipeline.importer.enrichment.enrich import enrich
 from import_pipeline.importer.execution.last_worker import wait_before_cancelling, wait_for_other_workers
 from import_pipeline.importer.execution.leadership import Leadership
 from import_pipeline.importer.execution.limiter_outage import cause_of
-from import_pipeline.importer.execution.run import FAILING_ERRORS, end_or_release, release
+from import_pipeline.importer.execution.run import finish_import, release
 from import_pipeline.importer.execution.session import ImportRun, run_session
 from import_pipeline.importer.lifecycle.finish import complete, end
 from import_pipeline.importer.lifecycle.notifications import send_notices
 from import_pipeline.importer.lifecycle.workers import shard_liveness
 from import_pipeline.importer.runtime.context import ImportContext, is_listed
 from import_pipeline.importer.runtime.database_wait import patience_of
+from import_pipeline.rules.endings import (
+    BrokeOff,
+    Cancelled,
+    Completed,
+    DatabaseAway,
+    Ending,
+    Failed,
+    Interrupted,
+    OwnershipLost,
+    Paused,
+    StoreAway,
+    ending_of,
+)
 from import_pipeline.rules.sharding import LEAD, FinishRole
 from import_pipeline.rules.status import ENDED, ImportStatus
 from import_pipeline.tracking import events, imports, shards
@@ -58,7 +62,7 @@ def execute_shard(run: ImportRun, import_id: int, number: int) -> ShardResult:
     """
     row, seat, dead_run_id = _take_place(run, import_id, number)
     place = ShardSession(run, row, seat)
-    ended_it = place.work()
+    ended_it = place.execute()
     if ended_it:
         send_notices(run.installation, run.source)
     with run.installation.database.read() as connection:
@@ -114,60 +118,71 @@ class ShardSession:
         )
         self.leadership = Leadership(run, self.lease)
 
-    def work(self) -> bool:
-        """Work, give the place back, and tell whether the import was ended here."""
-        # A terminated run of a shard ends that shard, not the import.
-        run = replace(self.run, is_cancelled=lambda: False)
-        for_good, handed_over = False, False
-        trouble: str | None = "it broke off"
-        try:
-            self._work(run)
-            for_good, trouble = True, None
-        except ImportCancelled as error:
-            self.was_cancelled = True
-            self.ended_it = self.ended_it or self._cancel(error)
-            for_good, trouble = True, None
-        except LeaseLost:  # the import has ended, or the place was taken: then it is not ours to give back
-            self.ended_it = self.leadership.gave_up
-            for_good, trouble = True, None
-        except ApiBlocked:
-            trouble = None
-        except ImportInterrupted:
-            for_good, trouble = self.run.is_cancelled(), None
-            raise
-        except LimiterUnavailable as error:
-            trouble = None if self._lead_waits() else f"the store of the limits does not answer it. {cause_of(error)}"
-            raise
-        except FAILING_ERRORS as error:
-            trouble = str(error)
-            if not self.ended_it:
-                raise
-        except DatabaseUnavailable:
-            handed_over = True
-            raise
-        finally:
-            if not handed_over:
-                self._leave(for_good=for_good, trouble=trouble)
+    def execute(self) -> bool:
+        """Share the items, give the shard back, and return whether the import was ended here."""
+        ending = self._finish_lead(self._run_to_the_end())
+        match ending:
+            case Completed():
+                self._leave(is_done=True)
+            case Cancelled(reason):
+                self.was_cancelled = True
+                self.ended_it = self.ended_it or self._cancel(reason)
+                self._leave(is_done=True)
+            case OwnershipLost():  # the import has ended, or another worker has the shard: nothing to give back
+                self.ended_it = self.leadership.gave_up
+                self._leave(is_done=True)
+            case Paused():
+                self._leave(is_done=False)
+            case Failed() if self.ended_it:
+                self._leave(is_done=False, trouble=ending.reason)
+            case DatabaseAway(error):  # nothing can be recorded
+                raise error
+            case Interrupted(error):
+                self._leave(is_done=self.run.is_cancelled())
+                raise error
+            case Failed(error) | StoreAway(error) | BrokeOff(error):
+                self._leave(is_done=False, trouble=self._trouble_of(ending))
+                raise error
         return self.ended_it
 
-    def _work(self, run: ImportRun) -> None:
-        """Share the items; where it leads at the end, what ends its work ends or leaves the import, too."""
-        leadership = self.leadership
+    def _run_to_the_end(self) -> Ending:
+        """Share the items, and complete the import if this is its last worker; return how that ended."""
+        # A terminated run of a shard ends that shard, not the import.
+        run = replace(self.run, is_cancelled=lambda: False)
+        phase = partial(_share, leadership=self.leadership)
         try:
-            turn = asyncio.run(
-                run_session(run, self.row, self.lease, partial(_share, leadership=leadership), leadership.beat)
-            )
-            self.ended_it = turn is FinishRole.END and self._complete()
-        except BaseException as error:
-            lease = leadership.lease
-            if lease is not None:
-                with suppress(LeaseLost):
-                    self.ended_it = (
-                        end_or_release(self.run, self.row, lease, error, leadership.seats) and self._has_ended()
-                    )
-            raise
-        if leadership.lease is not None:
-            release(self.run, leadership.lease, None)  # after an end this finds nothing
+            role = asyncio.run(run_session(run, self.row, self.lease, phase, self.leadership.beat))
+            self.ended_it = role is FinishRole.END and self._complete()
+        except BaseException as error:  # noqa: BLE001 - `execute` raises it again
+            return ending_of(error)
+        return Completed()
+
+    def _finish_lead(self, ending: Ending) -> Ending:
+        """If this shard leads, end or release the import as well; return the ending, or that of an error on the way."""
+        lease = self.leadership.lease
+        if lease is None:
+            return ending
+        try:
+            if isinstance(ending, Completed):
+                release(self.run, lease, None)  # finds nothing after an end
+            else:
+                finish_import(self.run, self.row, lease, ending, self.leadership.seats)
+                self.ended_it = self._has_ended()
+        except LeaseLost:
+            return ending
+        except BaseException as error:  # noqa: BLE001 - `execute` raises it again
+            return ending_of(error)
+        return ending
+
+    def _trouble_of(self, ending: Failed | StoreAway | BrokeOff) -> str | None:
+        """The trouble to record with the import; None if the import itself waits for the same."""
+        match ending:
+            case Failed():
+                return ending.reason
+            case StoreAway(error):
+                return None if self._lead_waits() else f"the store of the limits does not answer it. {cause_of(error)}"
+            case BrokeOff():
+                return "it broke off"
 
     def _has_ended(self) -> bool:
         with self.run.installation.database.read() as connection:
@@ -187,23 +202,23 @@ class ShardSession:
             return False
         return True
 
-    def _cancel(self, error: ImportCancelled) -> bool:
+    def _cancel(self, reason: str) -> bool:
         installation = self.run.installation
         if asyncio.run(wait_before_cancelling(installation, self.row, self.lease)) is not FinishRole.END:
             return False
         try:
             now, patience = installation.clock.now(), patience_of(self.run.source)
-            end(installation.database, self.lease, now, ImportStatus.CANCELLED, str(error), patience)
+            end(installation.database, self.lease, now, ImportStatus.CANCELLED, reason, patience)
         except LeaseLost:
             return False
         return True
 
-    def _leave(self, *, for_good: bool, trouble: str | None) -> None:
+    def _leave(self, *, is_done: bool, trouble: str | None = None) -> None:
         """Give the place back, and tell of trouble."""
         now = self.run.installation.clock.now()
 
         def unit(connection: Connection) -> None:
-            left = shards.leave(connection, self.lease, now, for_good=for_good, in_order=trouble is None)
+            left = shards.leave(connection, self.lease, now, for_good=is_done, in_order=trouble is None)
             if left and trouble is not None:
                 sentence = f"Shard {self.lease.shard} stopped: {trouble}. The others go on."
                 events.note(connection, self.row.id, now, "shard_stopped", sentence)

@@ -12,7 +12,7 @@ from redis import Redis
 from import_pipeline.cli.progress_display import remark
 from import_pipeline.errors import LimiterUnavailable
 from import_pipeline.importer.control.scheduling import Launch, tick
-from import_pipeline.importer.execution.limiter_health import EVICTS
+from import_pipeline.importer.execution.limiter_outage import EVICTS
 from import_pipeline.importer.execution.run import execute_import
 from import_pipeline.importer.execution.session import ImportRun
 from import_pipeline.importer.execution.usage_share import STATE_LOST
