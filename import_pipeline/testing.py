@@ -11,8 +11,7 @@ assert rehearsal.rows["17"]["name"] == "lamp"
 
 import asyncio
 import heapq
-from bisect import bisect_right, insort
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -22,7 +21,6 @@ from typing import Any
 import httpx
 from sqlalchemy import select
 
-from import_pipeline.clock import Clock, SystemClock
 from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.execution.run import execute_import
 from import_pipeline.importer.execution.session import ImportRun
@@ -33,10 +31,7 @@ from import_pipeline.importer.run_import import refuse_running_loop
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.importer.source_loader import configure
 from import_pipeline.importer.summary import ImportSummary
-from import_pipeline.ratelimit.algorithm.api_permits import ApiPermits
-from import_pipeline.ratelimit.algorithm.exchange import exchange
-from import_pipeline.ratelimit.algorithm.state import ApiState, begin
-from import_pipeline.ratelimit.protocol import SECOND, ExchangeReply, ExchangeRequest
+from import_pipeline.ratelimit.stores.memory import MemoryPermits as MemoryPermits  # noqa: PLC0414 - part of this module for users
 from import_pipeline.rules.status import Trigger
 from import_pipeline.settings import load_settings, variable_prefix
 from import_pipeline.tracking import items
@@ -136,80 +131,6 @@ class CannedTransport(httpx.AsyncBaseTransport):
                 raise LookupError(f"{nothing}: the function that gives the answers has no {error}") from error
         missing = httpx.Response(404, json={"message": f"{nothing}; there are {', '.join(self._answers) or 'none'}"})
         return self._answers.get(path, self._answers.get(request.url.path, missing))
-
-
-class MemoryPermits:
-    """Permits that live in this object alone: the same rule as the real stores, on any clock."""
-
-    blocks = False
-
-    def __init__(self, clock: Clock | None = None) -> None:
-        self._clock: Clock = clock or SystemClock()
-        self._apis: dict[str, tuple[ApiState, MemoryStamps, MemoryStamps]] = {}
-        self._known: dict[tuple[str, str], tuple[int, int]] = {}
-
-    def exchange(self, ask: ExchangeRequest) -> ExchangeReply:
-        """One atomic step."""
-        shared, stamps, flying = self._apis.setdefault(ask.api, (ApiState(), MemoryStamps(), MemoryStamps()))
-        epoch, seen = self._known.get((ask.api, ask.process), (0, 0))
-        now, lost, emptied = begin(shared, self._micros(), epoch, seen)
-        result = exchange(ApiPermits(shared, stamps, flying), ask, now, lost=lost, emptied=emptied)
-        self._known[ask.api, ask.process] = (shared.epoch, now)
-        return result
-
-    def _micros(self) -> int:
-        return 1 + round(self._clock.monotonic() * SECOND)  # a moment of zero would mean "never seen"
-
-    def forget(self) -> None:
-        """Lose everything, as a store does that is emptied."""
-        self._apis.clear()
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
-class MemoryStamps:
-    """Stamps in a sorted list."""
-
-    def __init__(self) -> None:
-        self._moments: list[int] = []
-        self._by_permit: dict[str, int] = {}
-
-    def put(self, permit: str, moment: int) -> None:
-        """Add a permit, or move it."""
-        self.remove(permit)
-        self._by_permit[permit] = moment
-        insort(self._moments, moment)
-
-    def remove(self, permit: str) -> None:
-        """Forget a permit, if it is there."""
-        moment = self._by_permit.pop(permit, None)
-        if moment is not None:
-            self._moments.remove(moment)
-
-    def moment(self, permit: str) -> int | None:
-        """Where a permit stands, if it is there."""
-        return self._by_permit.get(permit)
-
-    def newest(self, skip: int, count: int) -> Sequence[int]:
-        """That many moments, newest first, after skipping some."""
-        return self._moments[::-1][skip : skip + count]
-
-    def later_than(self, moment: int) -> int:
-        """How many are later."""
-        return len(self._moments) - bisect_right(self._moments, moment)
-
-    def first_after(self, moment: int) -> int | None:
-        """The oldest that is later."""
-        index = bisect_right(self._moments, moment)
-        return self._moments[index] if index < len(self._moments) else None
-
-    def forget(self, until: int) -> None:
-        """Drop all that are not later."""
-        over = bisect_right(self._moments, until)
-        if over:
-            del self._moments[:over]
-            self._by_permit = {permit: moment for permit, moment in self._by_permit.items() if moment > until}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,7 +53,7 @@ class UsageReader:
         self._permits = self._permits or open_permits(self.settings.redis_url, self.settings.limits_path)
         tiers = parse_tiers(limits)
         windows = tuple((tier.amount, tier.get_expiry() * SECOND) for tier in tiers)
-        ask = ExchangeRequest(api=api, process=self._name, tiers=windows, concurrent=tiers.concurrent, count=True)
+        ask = ExchangeRequest(api=api, process=self._name, tiers=windows, concurrent=tiers.concurrent, count_units=True)
         return usage_of(self._permits.exchange(ask), tiers, self.clock.now())
 
 

@@ -174,12 +174,12 @@ class Limiter:
         found = self._advertised.hear(kind, told)
         millionths = 0 if found.part is None else max(1, min(MILLION, int(found.part * MILLION)))
         if millionths or found.refuted:
-            self._dispatcher.news.told_part(millionths, found.refuted)
+            self._dispatcher.outbox.add_fraction(millionths, found.refuted)
         if not self.tiers:
             self._take_over(found.holding, permit, refused=refused)
             return
         for place, used in self._advertised.used(found.holding).items():
-            self._dispatcher.news.sighted(place, used, permit.start if permit.sent is None else permit.sent)
+            self._dispatcher.outbox.add_usage(place, used, permit.start if permit.sent is None else permit.sent)
 
     async def usage(self) -> Usage:
         """The shared counters now; raises LimiterUnavailable."""
@@ -220,13 +220,13 @@ class Limiter:
             )
 
     def _take_over(self, told: Sequence[LimitStatus], permit: Permit, *, refused: bool) -> None:
-        limits, took = [], self.clock.monotonic() - (permit.start if permit.sent is None else permit.sent)
+        limits, latency = [], self.clock.monotonic() - (permit.start if permit.sent is None else permit.sent)
         for each in told:
             window = each.window or each.reset
             if not each.limit or window is None or window > LONGEST_WINDOW:
                 continue
             left = each.limit if each.remaining is None else min(each.limit, each.remaining)
-            if window <= timedelta(0) and left and not (self._dispatcher.latest and self._dispatcher.latest.found):
+            if window <= timedelta(0) and left and not self._dispatcher.has_inferred_tiers:
                 continue  # of a full limit, or of one that is known, it was rounded down
             reset = (each.reset or timedelta()) - timedelta(seconds=1 if each.is_moment else 0)
             limits.append(
@@ -235,12 +235,12 @@ class Limiter:
                     used=each.limit - left + (refused and not left),
                     reset=max(0, reset // timedelta(microseconds=1)),
                     window=max(0, (each.window or timedelta()) // timedelta(microseconds=1)),
-                    took=int(took * SECOND),
+                    latency=int(latency * SECOND),
                 )
             )
         if limits:
             self._free_until = 0.0
-            self._dispatcher.named(limits)
+            self._dispatcher.add_limits(limits)
 
     async def _next_permit(self, deadline: float, cost: int, *, first: bool) -> Permit:
         if self._task is None or self._task.done():
@@ -262,9 +262,9 @@ class Limiter:
 
     def _heard(self, result: ExchangeReply) -> ApiBlocked | None:
         now = self.clock.monotonic()
-        is_free = bool(result.starts) and not self._dispatcher.is_telling
+        is_free = bool(result.starts) and not self._dispatcher.reports_permits
         self._free_until = now + FREE_FOR if is_free else 0.0
-        if not self._dispatcher.news.holds_refusal:  # a pause that the store has yet to hear of is none that ended
+        if not self._dispatcher.outbox.holds_refusal:  # a pause that the store has yet to hear of is none that ended
             self._paused_until = now + result.pause / SECOND
         elif result.pause:
             self._paused_until = max(self._paused_until, now + result.pause / SECOND)

@@ -29,7 +29,7 @@ NAME = "response-clocked"
 
 
 class _Store(Protocol):
-    def exchange(self, ask: ExchangeRequest) -> ExchangeReply: ...
+    def exchange(self, request: ExchangeRequest) -> ExchangeReply: ...
 
 
 class ResponseClockedRateLimiter(RateLimiter):
@@ -82,7 +82,7 @@ class ResponseClockedRateLimiter(RateLimiter):
                 wanted=wanted,
                 settled=settled,
                 look_ahead=0,
-                count=True,
+                count_units=True,
             )
         )
 

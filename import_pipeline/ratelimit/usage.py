@@ -30,17 +30,17 @@ class Usage:
     is_learned: bool = False  #: whether the tiers are not configured, but were named by the server or found out
     concurrent: int | None = None  #: how many requests may be in flight over all processes; None: any number
     in_flight: int | None = None  #: how many are, where their number is limited
-    part: float = 1.0  #: of the tiers' amounts that is in use: below 1, the server was found to grant less
+    allowed_fraction: float = 1.0  #: of the tiers' amounts that is in use: below 1, the server was found to grant less
 
 
 def usage_of(result: ExchangeReply, tiers: Tiers, now: datetime) -> Usage:
     """What an exchange told that was asked to count."""
-    windows = result.found or tuple((tier.amount, tier.get_expiry() * SECOND) for tier in tiers)
+    windows = result.inferred_tiers or tuple((tier.amount, tier.get_expiry() * SECOND) for tier in tiers)
     return Usage(
-        part=result.part / MILLION,
-        is_learned=bool(result.found),
+        allowed_fraction=result.allowed_fraction / MILLION,
+        is_learned=bool(result.inferred_tiers),
         concurrent=tiers.concurrent or None,
-        in_flight=result.flying if tiers.concurrent else None,
+        in_flight=result.in_flight if tiers.concurrent else None,
         hits=result.hits,
         sleeps=result.sleeps,
         slept_seconds=result.slept / SECOND,

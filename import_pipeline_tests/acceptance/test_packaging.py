@@ -106,7 +106,7 @@ def test_the_wheel_holds_everything_that_is_not_python(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert names >= {
         "import_pipeline/py.typed",
-        "import_pipeline/ratelimit/lua/1_state.lua",
+        "import_pipeline/ratelimit/stores/lua/10_state.lua",
         "import_pipeline/defs/dagster.yaml",
         "import_pipeline/tracking/migrations/env.py",
         "source_api/app.py",

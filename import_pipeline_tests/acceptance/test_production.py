@@ -83,7 +83,7 @@ def test_up_runs_imports_on_postgres_and_redis_as_a_role_that_may_not_change_tab
     )
     assert len(versions) == 2
     with redis.Redis.from_url(redis_url) as client:
-        assert {key.decode() for key in client.keys("import_pipeline*")} >= {"import_pipeline:{items}:state"}
+        assert {key.decode() for key in client.keys("import_pipeline*")} >= {"import_pipeline:{items}:api_state"}
     assert [path for path in home.rglob("*.db") if path.is_file()] == []
     assert not (DEPLOY / ".import_pipeline").exists()
 

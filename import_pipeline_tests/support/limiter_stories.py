@@ -53,10 +53,10 @@ class SwitchableStore(MemoryPermits):
 
     is_on = True
 
-    def exchange(self, ask: ExchangeRequest) -> ExchangeReply:
+    def exchange(self, request: ExchangeRequest) -> ExchangeReply:
         if not self.is_on:
             raise StoreError("the store is off")
-        return super().exchange(ask)
+        return super().exchange(request)
 
 
 class FakeTimeRedis(RedisPermits):
@@ -68,9 +68,9 @@ class FakeTimeRedis(RedisPermits):
         super().__init__(f"permits+{url}", script=script, monotonic=time.seconds)
         self._time = time
 
-    def exchange(self, ask: ExchangeRequest) -> ExchangeReply:
+    def exchange(self, request: ExchangeRequest) -> ExchangeReply:
         self.get_connection().set("now", self._time.now)
-        return super().exchange(ask)
+        return super().exchange(request)
 
 
 class FakeTimeMemory(MemoryPermits):
@@ -104,28 +104,28 @@ class LimiterClient:
         moment: float,
         wanted: int = 0,
         *settled: Settlement,
-        named: tuple[AdvertisedLimit, ...] = (),
-        sightings: tuple[ReportedUsage, ...] = (),
-        told: int = 0,
-        delays: LatencySummary = LatencySummary(),  # noqa: B008 - it never changes
+        advertised_limits: tuple[AdvertisedLimit, ...] = (),
+        reported_usage: tuple[ReportedUsage, ...] = (),
+        advertised_fraction: int = 0,
+        latencies: LatencySummary = LatencySummary(),  # noqa: B008 - it never changes
     ) -> list[str]:
         """The permits that were granted then."""
         self.time.now = self.start + round(moment * SECOND)
         names = [f"p{self.count + number}" for number in range(wanted)]
         self.count += wanted
-        ask = ExchangeRequest(
+        request = ExchangeRequest(
             api="x",
             process="1",
             tiers=self.tiers,
             settled=settled,
             wanted=tuple(PermitRequest(permit=name, lifetime=30 * SECOND) for name in names),
-            named=named,
-            sightings=sightings,
-            told=told,
-            delays=delays,
-            count=True,
+            advertised_limits=advertised_limits,
+            reported_usage=reported_usage,
+            advertised_fraction=advertised_fraction,
+            latencies=latencies,
+            count_units=True,
         )
-        self.result: ExchangeReply = self.store.exchange(ask)
+        self.result: ExchangeReply = self.store.exchange(request)
         return names[: len(self.result.starts)]
 
     def tell(self, moment: float, count: int) -> list[Settlement]:
@@ -147,14 +147,14 @@ class Step:
     tiers: tuple[tuple[int, int], ...] = TIERS
     concurrent: int = 0
     costs: Sequence[int] = (1,)
-    named: Sequence[AdvertisedLimit] = ()
-    counted: Sequence[BucketCount] = ()
-    told: int = 0
-    quickest: int = 0
-    sightings: Sequence[ReportedUsage] = ()
+    advertised_limits: Sequence[AdvertisedLimit] = ()
+    bucket_counts: Sequence[BucketCount] = ()
+    advertised_fraction: int = 0
+    lowest_latency: int = 0
+    reported_usage: Sequence[ReportedUsage] = ()
     source: str = ""
-    lift: bool = False
-    refuted: Sequence[int] = ()
+    lift_pause: bool = False
+    refuted_limits: Sequence[int] = ()
 
 
 gaps = st.one_of(
@@ -166,7 +166,7 @@ gaps = st.one_of(
 picks = st.tuples(
     st.integers(0, 20),
     st.sampled_from(
-        [*3 * [Outcome.ANSWERED], Outcome.CUT_OFF, Outcome.UNUSED, Outcome.REFUSED, Outcome.HELD, Outcome.FLYING]
+        [*3 * [Outcome.ANSWERED], Outcome.CUT_OFF, Outcome.UNUSED, Outcome.REFUSED, Outcome.HELD, Outcome.IN_FLIGHT]
     ),
     st.integers(0, 200_000),
     st.sampled_from([0, 1, SECOND, 3 * SECOND, 15 * SECOND]),
@@ -187,30 +187,32 @@ def steps_with(*tiers: tuple[tuple[int, int], ...]) -> st.SearchStrategy[list[St
             tiers=st.sampled_from(tiers),
             concurrent=st.sampled_from([0, 0, 0, 2, 4]),
             costs=st.lists(st.sampled_from([1, 1, 1, 2, 3]), min_size=1, max_size=4),
-            named=st.lists(
+            advertised_limits=st.lists(
                 st.builds(
                     AdvertisedLimit,
                     limit=st.one_of(st.integers(1, 4), st.sampled_from([9, 10_001])),
                     used=st.integers(0, 11),
                     reset=st.sampled_from([0, SECOND, 2 * SECOND, 7 * SECOND + 1, 3600 * SECOND - 1, DAY]),
-                    took=st.sampled_from([0, 40_000, SECOND]),
+                    latency=st.sampled_from([0, 40_000, SECOND]),
                     window=st.sampled_from([0, 0, 0, 3 * SECOND // 2, 5 * SECOND, 3600 * SECOND, DAY, 3 * DAY]),
                     age=st.integers(0, 100_000),
                 ),
                 max_size=3,
             ),
-            counted=st.lists(st.builds(BucketCount, places=st.integers(1, 3), age=st.integers(0, DAY)), max_size=1),
-            told=st.sampled_from([0, 0, 0, 0, 400_000, 700_001, 1_000_000]),
-            quickest=st.sampled_from([0, 1, 30_000, 200_000, 5 * SECOND]),
-            sightings=st.lists(
+            bucket_counts=st.lists(
+                st.builds(BucketCount, units=st.integers(1, 3), age=st.integers(0, DAY)), max_size=1
+            ),
+            advertised_fraction=st.sampled_from([0, 0, 0, 0, 400_000, 700_001, 1_000_000]),
+            lowest_latency=st.sampled_from([0, 1, 30_000, 200_000, 5 * SECOND]),
+            reported_usage=st.lists(
                 st.builds(
                     ReportedUsage, tier=st.integers(0, 1), used=st.integers(0, 6), age=st.integers(0, 3 * SECOND)
                 ),
                 max_size=2,
             ),
             source=st.sampled_from(["", "", "", "orders", "a source; of/others"]),
-            lift=st.sampled_from([False, False, False, False, True]),
-            refuted=st.lists(st.integers(1, 4), max_size=1),
+            lift_pause=st.sampled_from([False, False, False, False, True]),
+            refuted_limits=st.lists(st.integers(1, 4), max_size=1),
         ),
         max_size=25,
     )
@@ -234,44 +236,44 @@ class StepPlayer:
         for index, outcome, age, wait, is_guess in step.picks:
             if self.out:
                 permit, cost = self.out.pop(index % len(self.out))
-                waits = wait if outcome in (Outcome.REFUSED, Outcome.FLYING) else 0
+                waits = wait if outcome in (Outcome.REFUSED, Outcome.IN_FLIGHT) else 0
                 settled.append(
                     Settlement(permit=permit, cost=cost, outcome=outcome, age=age, wait=waits, is_guess=is_guess)
                 )
-                if outcome is Outcome.FLYING:
+                if outcome is Outcome.IN_FLIGHT:
                     self.out.append((permit, cost))
         names = [f"p{self.count + number}" for number in range(step.wanted)]
         costs = [step.costs[number % len(step.costs)] for number in range(step.wanted)]
         self.count += step.wanted
-        ask = ExchangeRequest(
+        request = ExchangeRequest(
             api="an {api} with/odd characters",
             process=f"process {step.process}",
             tiers=step.tiers,
             concurrent=step.concurrent,
-            named=tuple(step.named),
-            counted=tuple(step.counted),
+            advertised_limits=tuple(step.advertised_limits),
+            bucket_counts=tuple(step.bucket_counts),
             settled=tuple(settled),
             wanted=tuple(
                 PermitRequest(permit=name, lifetime=step.lifetime, cost=cost)
                 for name, cost in zip(names, costs, strict=True)
             ),
             look_ahead=LOOK_AHEAD,
-            count=True,
-            told=step.told,
-            delays=LatencySummary(
-                answers=7 if step.quickest else 0,
-                standing=step.wanted % 8 if step.quickest else 0,
-                quickest=step.quickest,
-                together=8 * step.quickest,
+            count_units=True,
+            advertised_fraction=step.advertised_fraction,
+            latencies=LatencySummary(
+                samples=7 if step.lowest_latency else 0,
+                warm_samples=step.wanted % 8 if step.lowest_latency else 0,
+                lowest_latency=step.lowest_latency,
+                latency_sum=8 * step.lowest_latency,
             ),
-            sightings=tuple(step.sightings) if step.tiers else (),
+            reported_usage=tuple(step.reported_usage) if step.tiers else (),
             source=step.source,
-            lift=step.lift,
-            refuted=tuple(step.refuted),
+            lift_pause=step.lift_pause,
+            refuted_limits=tuple(step.refuted_limits),
         )
-        results = [store.exchange(ask) for store in self.stores]
+        results = [store.exchange(request) for store in self.stores]
         self.out += list(zip(names, costs, strict=True))[: len(results[0].starts)]
-        return ask, results
+        return request, results
 
 
 class ReferenceModel:
@@ -303,13 +305,13 @@ class ReferenceModel:
             counted.append((now, each.cost))
         return granted
 
-    def settle(self, ask: ExchangeRequest, starts: Sequence[int], now: int) -> None:
-        for each in ask.settled:
+    def settle(self, request: ExchangeRequest, starts: Sequence[int], now: int) -> None:
+        for each in request.settled:
             self.stamps.pop(each.permit, None)
             self.flying.pop(each.permit, None)
             if each.outcome in (Outcome.ANSWERED, Outcome.CUT_OFF):
                 self.stamps[each.permit] = (now - each.age, each.cost)
-        for wanted, start in zip(ask.wanted, starts, strict=False):
+        for wanted, start in zip(request.wanted, starts, strict=False):
             self.stamps[wanted.permit] = (now + start + wanted.lifetime, wanted.cost)
             self.flying[wanted.permit] = now + start + wanted.lifetime
 

@@ -59,9 +59,9 @@ def _lift(installation: Installation, source: ImportSource) -> timedelta:
             ExchangeRequest(api=source.api, process=name, tiers=windows, concurrent=tiers.concurrent)
         )
         permits.exchange(
-            ExchangeRequest(api=source.api, process=name, tiers=windows, concurrent=tiers.concurrent, lift=True)
+            ExchangeRequest(api=source.api, process=name, tiers=windows, concurrent=tiers.concurrent, lift_pause=True)
         )
-        permits.exchange(ExchangeRequest(api=name_of_lane(source.api, LISTS), process=name, tiers=(), lift=True))
+        permits.exchange(ExchangeRequest(api=name_of_lane(source.api, LISTS), process=name, tiers=(), lift_pause=True))
     except StoreError as error:
         raise LimiterUnavailable(f"the pause of {source.api} cannot be lifted: {error}", said=str(error)) from error
     finally:

@@ -1,89 +1,89 @@
-"""Long tiers, such as a million a month: not every request is remembered, only how many fell into each hundredth.
+"""Long tiers, such as a million requests a month: a count per hundredth of the window instead of a log entry each.
 
-A hundredth of the window is free again when its last moment has left the window: stricter than the exact rule by a
-hundredth at most, and never less strict. Pure, in microseconds. `lua/` does the same in Redis.
+The units of a bucket are free when its last moment has left the window. So the rule is stricter than the exact one, by
+a hundredth of the window at most, and never looser. Pure, in microseconds. `stores/lua/30_windows.lua` does the same.
 """
 
 from collections.abc import Iterator, Sequence
 
 from import_pipeline.ratelimit.protocol import SECOND
 
-DAY = 86_400 * SECOND  #: windows from here on are counted in hundredths
-#: So are shorter ones, from the second on, that would need more stamps than the first.
+DAY = 86_400 * SECOND  #: windows of at least this are bucketed
+#: A tier is also bucketed if it would need more log entries than this and its window is at least that long.
 MOST_STAMPS, LEAST_WINDOW = 10_000, 600 * SECOND
 
-Counts = dict[str, dict[str, int]]  #: window -> hundredth -> places taken in it; text, since JSON has no other keys
+Counts = dict[str, dict[str, int]]  #: window -> bucket -> units taken; the keys are text because JSON allows no other
 
 
 def is_bucketed(amount: int, window: int) -> bool:
-    """Whether a tier is counted in hundredths."""
+    """Return True if a tier is counted in buckets."""
     return window >= DAY or (amount > MOST_STAMPS and window >= LEAST_WINDOW)
 
 
 def bucket_of(window: int, moment: int) -> int:
-    """The number of the hundredth that a moment lies in."""
+    """Return the number of the bucket that contains a moment."""
     return moment // -(-window // 100)
 
 
-def frees_at(window: int, number: int) -> int:
-    """When all of a hundredth has left the window."""
-    return (number + 1) * -(-window // 100) + window
+def frees_at(window: int, bucket: int) -> int:
+    """Return the moment at which all of a bucket has left the window."""
+    return (bucket + 1) * -(-window // 100) + window
 
 
-def add(counts: Counts, window: int, moment: int, places: int) -> None:
-    """Count so many places more, or fewer, at a moment."""
+def add(counts: Counts, window: int, moment: int, units: int) -> None:
+    """Add units at a moment; a negative number removes them."""
     taken = counts.setdefault(str(window), {})
-    number = str(bucket_of(window, moment))
-    taken[number] = taken.get(number, 0) + places
-    if taken[number] <= 0:
-        del taken[number]
+    bucket = str(bucket_of(window, moment))
+    taken[bucket] = taken.get(bucket, 0) + units
+    if taken[bucket] <= 0:
+        del taken[bucket]
 
 
-def carry_over(counts: Counts, old: int, window: int, places: int, now: int) -> None:
-    """Count so many places in a longer window: the newest that were counted in the old one, and the rest as of now.
+def carry_over(counts: Counts, old: int, window: int, units: int, now: int) -> None:
+    """Copy units into a longer window: the newest of the old one with their time, the rest as of now.
 
-    Each as of the last moment of its hundredth: late is safe.
+    Each counts as of the last moment of its bucket: a later moment is the safe side.
     """
     taken = counts.get(str(old), {})
-    for number in sorted(map(int, taken), reverse=True):
-        carried = min(places, taken[str(number)])
-        add(counts, window, (number + 1) * -(-old // 100) - 1, carried)
-        places -= carried
-    add(counts, window, now, places)
+    for bucket in sorted(map(int, taken), reverse=True):
+        carried = min(units, taken[str(bucket)])
+        add(counts, window, (bucket + 1) * -(-old // 100) - 1, carried)
+        units -= carried
+    add(counts, window, now, units)
 
 
 def forget(counts: Counts, now: int) -> None:
-    """Drop what has left its window."""
+    """Remove the buckets that have left their window."""
     for window, taken in counts.items():
-        for number in [each for each in taken if frees_at(int(window), int(each)) <= now]:
-            del taken[number]
+        for bucket in [each for each in taken if frees_at(int(window), int(each)) <= now]:
+            del taken[bucket]
 
 
 def taken(counts: Counts, window: int) -> int:
-    """How many places of the window are taken."""
+    """Return the units taken in a window."""
     return sum(counts.get(str(window), {}).values())
 
 
 def first_free(counts: Counts, window: int) -> int | None:
-    """When the first of them come free; None: none is taken."""
-    numbers = counts.get(str(window))
-    return frees_at(window, min(map(int, numbers))) if numbers else None
+    """Return the moment at which the oldest bucket comes free; None if no unit is taken."""
+    buckets = counts.get(str(window))
+    return frees_at(window, min(map(int, buckets))) if buckets else None
 
 
-def starts(counts: Counts, amount: int, window: int, asked: int, now: int) -> Sequence[int]:
-    """The earliest moment for each of so many places."""
+def unit_starts(counts: Counts, amount: int, window: int, count: int, now: int) -> Sequence[int]:
+    """Return the earliest start of each of the next `count` units."""
     oldest = _oldest_first(counts, window)
-    left, moment, found = taken(counts, window), now, []
-    for place in range(asked):
-        while left + place >= amount:
-            free, places = next(oldest, (now + window, left + place))
-            moment, left = max(moment, free), left - places
-        found.append(moment)
-    return found
+    left, moment, starts = taken(counts, window), now, list[int]()
+    for unit in range(count):
+        while left + unit >= amount:
+            free, units = next(oldest, (now + window, left + unit))
+            moment, left = max(moment, free), left - units
+        starts.append(moment)
+    return starts
 
 
 def _oldest_first(counts: Counts, window: int) -> Iterator[tuple[int, int]]:
-    """When places come free, and how many."""
-    numbers = counts.get(str(window), {})
-    for number in sorted(map(int, numbers)):
-        yield frees_at(window, number), numbers[str(number)]
+    """Yield the moment at which each bucket comes free, and its units."""
+    buckets = counts.get(str(window), {})
+    for bucket in sorted(map(int, buckets)):
+        yield frees_at(window, bucket), buckets[str(bucket)]

@@ -1,7 +1,7 @@
-"""The exchange itself, for stores inside of Python; `lua/` holds the same rule for Redis.
+"""The exchange: settle permits, then grant new ones. For stores in Python; `stores/lua/` does the same in Redis.
 
-A permit occupies its places in a tier from its grant until a window after its answer. A server counts a request when it
-arrives, somewhere between the two: so no stretch of a window's length sees more arrivals than the tier allows.
+A permit occupies its units in a tier from its grant until a window after its answer. The server counts a request when
+it arrives, between the two. So no period as long as the window sees more arrivals than the tier allows.
 """
 
 from collections.abc import Sequence
@@ -10,17 +10,23 @@ from itertools import takewhile
 
 from import_pipeline.ratelimit.algorithm import bucketed_window, inferred_tiers, trials
 from import_pipeline.ratelimit.algorithm.adaptation import (
-    STRICT_AFTER,
     Window,
+    allowed_fraction,
     apply_advertised,
+    be_strict,
     latency_credit,
-    part,
     record_latency,
+    select_profile,
     tighten,
 )
 from import_pipeline.ratelimit.algorithm.api_permits import ApiPermits
 from import_pipeline.ratelimit.algorithm.corrections import correct
-from import_pipeline.ratelimit.algorithm.start_times import above, first_landings, first_starts, in_effect
+from import_pipeline.ratelimit.algorithm.start_times import (
+    effective_tiers,
+    starts_by_concurrency,
+    starts_by_tiers,
+    trial_starts,
+)
 from import_pipeline.ratelimit.algorithm.state import (
     POLL,
     WHOLE,
@@ -28,228 +34,254 @@ from import_pipeline.ratelimit.algorithm.state import (
     begin_wait,
     blocked_until,
     end_wait,
-    refuse,
+    pause,
     slept,
 )
-from import_pipeline.ratelimit.algorithm.stored_adaptation import select_profile
 from import_pipeline.ratelimit.protocol import SECOND, ExchangeReply, ExchangeRequest, Outcome, Settlement
 
-KEEPS_ITS_PLACE = (Outcome.ANSWERED, Outcome.CUT_OFF, Outcome.FLYING)
-NO_HINT = -SECOND  #: a wait that fits no window
-NEAR = 8  #: places that are free within such a part of the window may be so already where the server counts
-FRESH = 2 * SECOND  #: how old a sighting may be; stamps are kept that much longer than the longest window
+KEEPS_ITS_UNITS = (Outcome.ANSWERED, Outcome.CUT_OFF, Outcome.IN_FLIGHT)
+NO_HINT = -SECOND  #: a wait that matches no window
+NEAR = 8  #: units that come free within this part (1/8) of the window may be free already for the server
+FRESH = 2 * SECOND  #: the highest age of reported usage; log entries are kept this much longer than the longest window
 
 
 def exchange(
-    book: ApiPermits, ask: ExchangeRequest, now: int, *, lost: bool = False, emptied: bool = False
+    permits: ApiPermits, request: ExchangeRequest, now: int, *, lost: bool = False, emptied: bool = False
 ) -> ExchangeReply:
-    """Settle, then grant what the pause and all tiers allow; changes what is known."""
-    shared, stamps = book.shared, book.stamps
-    is_learning = not ask.tiers
-    trials.forget(shared, now)
-    select_profile(shared, ask.tiers)
-    correct(shared, ask)
-    bucketed_window.forget(shared.counts, now)
-    if is_learning:
-        inferred_tiers.learn(shared, stamps, ask, now)
-        ask = replace(ask, tiers=inferred_tiers.tiers(shared))
-    book.use(ask.tiers)
-    short = [window for amount, window in ask.tiers if not bucketed_window.is_bucketed(amount, window)]
-    shared.keep = max(shared.keep, *short, 0)
-    apply_advertised(shared, now, ask.told)
-    record_latency(shared, now, ask.delays)
-    count_others(book, ask, now)
-    count_again(book, ask, now)
-    settle(book, ask, now, is_learning=is_learning)
-    if is_learning:
-        ask = replace(ask, tiers=inferred_tiers.tiers(shared))
-        book.use(ask.tiers)
-    stamps.forget(now - shared.keep - FRESH)
-    if ask.concurrent:
-        book.flying.forget(now)
-    starts, wait = grant(book, ask, inferred_tiers.kept_back(shared) if is_learning else (), now)
+    """Settle permits, then grant what the pause and all tiers allow. Changes the permits and their state."""
+    state = permits.state
+    is_inferring = not request.tiers
+    request = prepare(permits, request, now)
+    settle(permits, request, now, is_inferring=is_inferring)
+    if is_inferring:
+        request = with_inferred_tiers(permits, request)
+    permits.log.forget(now - state.longest_window - FRESH)
+    if request.concurrent:
+        permits.in_flight.forget(now)
+    starts, wait = grant(permits, request, inferred_tiers.probe_units(state) if is_inferring else (), now)
     return ExchangeReply(
         starts=tuple(start - now for start in starts),
         wait=wait,
-        pause=max(0, shared.pause - now),
-        probing=shared.probing > 0,
+        pause=max(0, state.paused_until - now),
+        probing=state.probing > 0,
         lost=lost,
         emptied=emptied,
-        hits=shared.hits,
-        sleeps=shared.sleeps,
-        slept=slept(shared, now),
-        part=part(shared),
-        found=ask.tiers if is_learning else (),
-        flying=book.flying.later_than(now) if ask.concurrent else 0,
-        at_once=shared.at_once,
-        used=tuple(book.taken(*tier, now - tier[1]) for tier in ask.tiers) if ask.count else (),
+        hits=state.hits,
+        sleeps=state.sleeps,
+        slept=slept(state, now),
+        allowed_fraction=allowed_fraction(state),
+        inferred_tiers=request.tiers if is_inferring else (),
+        in_flight=permits.in_flight.later_than(now) if request.concurrent else 0,
+        inferred_concurrency=state.inferred_concurrency,
+        used=tuple(permits.taken(*tier, now - tier[1]) for tier in request.tiers) if request.count_units else (),
     )
 
 
-def count_others(book: ApiPermits, ask: ExchangeRequest, now: int) -> None:
-    """Where a server counts more than all that we can have sent, somebody else uses the key: count those as well.
+def prepare(permits: ApiPermits, request: ExchangeRequest, now: int) -> ExchangeRequest:
+    """Bring the state up to date with all of a request but its permits; returns it with the tiers that hold."""
+    state = permits.state
+    is_inferring = not request.tiers
+    trials.drop_expired(state, now)
+    select_profile(state, request.tiers)
+    correct(state, request)
+    bucketed_window.forget(state.bucket_counts, now)
+    if is_inferring:
+        inferred_tiers.update(state, permits.log, request, now)
+        request = with_inferred_tiers(permits, request)
+    permits.use(request.tiers)
+    logged = [window for amount, window in request.tiers if not bucketed_window.is_bucketed(amount, window)]
+    state.longest_window = max(state.longest_window, *logged, 0)
+    apply_advertised(state, now, request.advertised_fraction)
+    record_latency(state, now, request.latencies)
+    count_others(permits, request, now)
+    restore_buckets(permits, request, now)
+    return request
 
-    Every request of ours that it can have counted stands in the window as of the moment of sending.
+
+def with_inferred_tiers(permits: ApiPermits, request: ExchangeRequest) -> ExchangeRequest:
+    """Return the request with the inferred tiers in place of configured ones."""
+    request = replace(request, tiers=inferred_tiers.tiers(permits.state))
+    permits.use(request.tiers)
+    return request
+
+
+def count_others(permits: ApiPermits, request: ExchangeRequest, now: int) -> None:
+    """Count units of other users of the key: the server reported more than we can have sent.
+
+    Each of our requests that it can have counted is in the window as of the moment of sending.
     """
-    for each in ask.sightings:
-        amount, window = ask.tiers[each.tier]
-        if each.age <= FRESH:
-            others = min(each.used, amount) - book.taken(amount, window, now - each.age - window)
-            if others > 0 and speaks_of_another(book, ask, amount - each.used, amount, now - each.age):
-                continue
-            if others > 0 and bucketed_window.is_bucketed(amount, window):
-                bucketed_window.add(book.shared.counts, window, now, others)
-                continue
-            for number in range(others):
-                book.put(f"other {now} {each.tier} {number}", 1, now)
+    for each in request.reported_usage:
+        amount, window = request.tiers[each.tier]
+        if each.age > FRESH:
+            continue
+        others = min(each.used, amount) - permits.taken(amount, window, now - each.age - window)
+        if others > 0 and describes_another_limit(permits, request, amount - each.used, amount, now - each.age):
+            continue
+        if others > 0 and bucketed_window.is_bucketed(amount, window):
+            bucketed_window.add(permits.state.bucket_counts, window, now, others)
+            continue
+        for number in range(others):
+            permits.put(f"other {now} {each.tier} {number}", 1, now)
 
 
-def speaks_of_another(book: ApiPermits, ask: ExchangeRequest, remaining: int, amount: int, sent: int) -> bool:
-    """Whether so many places remain in a smaller tier of ours: then the server named the wrong limit with them.
+def describes_another_limit(
+    permits: ApiPermits, request: ExchangeRequest, remaining: int, amount: int, sent: int
+) -> bool:
+    """Return True if the remaining units are those of a smaller tier of ours: the server named the wrong limit.
 
-    It can have counted all that were sent by then, and has counted those that were answered.
+    It can have counted all requests sent by then, and has counted those that were answered.
     """
-    for smaller, window in ask.tiers:
+    for smaller, window in request.tiers:
         if smaller < amount and not bucketed_window.is_bucketed(smaller, window):
-            most = book.stamps.later_than(sent - window)
-            least = book.stamps.later_than(sent - window + window // NEAR) - book.stamps.later_than(sent)
+            most = permits.log.later_than(sent - window)
+            least = permits.log.later_than(sent - window + window // NEAR) - permits.log.later_than(sent)
             if least <= smaller - remaining <= most:
                 return True
     return False
 
 
-def count_again(book: ApiPermits, ask: ExchangeRequest, now: int) -> None:
-    """What a store that was emptied is told of long tiers."""
-    for amount, window in ask.tiers:
+def restore_buckets(permits: ApiPermits, request: ExchangeRequest, now: int) -> None:
+    """Restore the counts of bucketed tiers that a process replays to an emptied store."""
+    for amount, window in request.tiers:
         if bucketed_window.is_bucketed(amount, window):
-            for each in ask.counted:
-                bucketed_window.add(book.shared.counts, window, now - each.age, each.places)
+            for each in request.bucket_counts:
+                bucketed_window.add(permits.state.bucket_counts, window, now - each.age, each.units)
 
 
-def settle(book: ApiPermits, ask: ExchangeRequest, now: int, *, is_learning: bool) -> None:
-    """Take in what became of permits. `is_learning`: no tiers are configured, so refusals tell which there are."""
-    shared = book.shared
-    for each in ask.settled:
-        if ask.concurrent:
-            book.flying.remove(each.permit)
-        if each.outcome in KEEPS_ITS_PLACE:
-            moment = now - each.age + each.wait
-            if each.outcome is Outcome.CUT_OFF:
-                moment += latency_credit(shared, now)  # what answers took says nothing of it: its window is a whole one
-            if each.outcome is Outcome.ANSWERED:
-                trials.landed(shared, moment, each.took)
-                trials.admitted(shared, each.permit, now)
-            elif each.outcome is Outcome.CUT_OFF:
-                shared.trials.pop(each.permit, None)
-            if ask.tiers or is_remembered(shared):
-                book.put(each.permit, each.cost, moment)
-            if ask.concurrent and each.outcome is Outcome.FLYING:
-                book.flying.put(each.permit, moment)
-            if each.permit == shared.probe and each.outcome is Outcome.CUT_OFF:
-                shared.probing, shared.probe = 1, ""
-            if each.permit == shared.probe and each.outcome is Outcome.ANSWERED:
-                shared.probing, shared.probe = 0, ""
-                trials.judge(shared)
-                if is_learning and shared.refused_at:
-                    inferred_tiers.infer_from_refusal(shared, book.stamps, moment, now)
-                    ask = replace(ask, tiers=inferred_tiers.tiers(shared))
-                    book.use(ask.tiers)
+def settle(permits: ApiPermits, request: ExchangeRequest, now: int, *, is_inferring: bool) -> None:
+    """Apply the outcomes of permits. `is_inferring`: no tiers are configured, so refusals lead to some."""
+    state = permits.state
+    for each in request.settled:
+        if request.concurrent:
+            permits.in_flight.remove(each.permit)
+        if each.outcome in KEEPS_ITS_UNITS:
+            request = keep_units(permits, request, each, now, is_inferring=is_inferring)
             continue
-        book.remove(each.permit, each.cost)
-        tried = each.permit == shared.probe
-        if tried:
-            shared.probing, shared.probe = 1, ""
+        permits.remove(each.permit, each.cost)
+        was_probe = each.permit == state.probe
+        if was_probe:
+            state.probing, state.probe = 1, ""
         if each.outcome is Outcome.HELD:
-            shared.strict_until = now + max(STRICT_AFTER, 5 * shared.keep)
-            trials.refused(shared, each.permit, again=shared.pause <= now)
-            refuse(shared, now, now - each.age + each.wait, is_guess=each.is_guess)
+            be_strict(state, now)
+            trials.refused(state, each.permit, again=state.paused_until <= now)
+            pause(state, now, now - each.age + each.wait, is_guess=each.is_guess)
         if each.outcome is Outcome.REFUSED:
-            refused(book, ask, each, now, teaches=not tried and not is_learning)
+            refuse(permits, request, each, now, teaches=not was_probe and not is_inferring)
         else:
-            shared.trials.pop(each.permit, None)
+            state.trials.pop(each.permit, None)
 
 
-def is_remembered(shared: ApiState) -> bool:
-    """Whether requests without any tier are remembered one by one: something is found out by them."""
-    return shared.refused_at > 0 or shared.at_once > 0
+def keep_units(
+    permits: ApiPermits, request: ExchangeRequest, each: Settlement, now: int, *, is_inferring: bool
+) -> ExchangeRequest:
+    """Settle a permit that the server has counted, or may count; returns the request with the tiers that hold then."""
+    state, moment = permits.state, now - each.age + each.wait
+    if each.outcome is Outcome.CUT_OFF:
+        moment += latency_credit(state, now)  # the latency of answers does not apply to it: its window is a whole one
+        state.trials.pop(each.permit, None)
+    if each.outcome is Outcome.ANSWERED:
+        trials.count_admitted(state, moment, each.latency)
+        trials.admitted(state, each.permit, now)
+    if request.tiers or is_logged(state):
+        permits.put(each.permit, each.cost, moment)
+    if request.concurrent and each.outcome is Outcome.IN_FLIGHT:
+        permits.in_flight.put(each.permit, moment)
+    if each.permit == state.probe and each.outcome is Outcome.CUT_OFF:
+        state.probing, state.probe = 1, ""
+    if each.permit == state.probe and each.outcome is Outcome.ANSWERED:
+        state.probing, state.probe = 0, ""
+        trials.judge_crowd(state)
+        if is_inferring and state.refused_at:
+            inferred_tiers.infer_from_refusal(state, permits.log, moment, now)
+            request = with_inferred_tiers(permits, request)
+    return request
 
 
-def refused(book: ApiPermits, ask: ExchangeRequest, each: Settlement, now: int, *, teaches: bool) -> None:
-    """The server refused a request: all pause, and what it admitted before is held against the configured tiers.
+def is_logged(state: ApiState) -> bool:
+    """Return True if requests are logged although no tier is known: a guess depends on them."""
+    return state.refused_at > 0 or state.inferred_concurrency > 0
 
-    A probe teaches nothing: after a pause the windows have emptied. Nor does a trial: it was too early for one. Tiers
-    that were learned have their own way.
+
+def refuse(permits: ApiPermits, request: ExchangeRequest, each: Settlement, now: int, *, teaches: bool) -> None:
+    """Pause all processes after a refusal, and tighten the configured tiers to what the server admitted before.
+
+    A refused probe teaches nothing, since the windows have emptied during the pause. Nor does a trial, which came too
+    early. Inferred tiers are adapted in `inferred_tiers`.
     """
-    shared, moment = book.shared, now - each.age
-    again = shared.pause <= now
-    is_explained = trials.refused(shared, each.permit, again=again)
+    state, moment = permits.state, now - each.age
+    again = state.paused_until <= now
+    is_explained = trials.refused(state, each.permit, again=again)
 
     def taken(since: int) -> int:
-        return book.stamps.later_than(moment - since)
+        return permits.log.later_than(moment - since)
 
     if again and not is_explained:
         refusal = trials.Refusal(
             moment=moment,
-            sent=moment - each.took,
-            beside=taken(each.took),
-            in_flight=book.stamps.later_than(now),
+            sent=moment - each.latency,
+            beside=taken(each.latency),
+            in_flight=permits.log.later_than(now),
         )
-        is_explained = trials.explain(shared, refusal, taken)
+        is_explained = trials.explain(state, refusal, taken)
         if is_explained:
-            shared.refused_at = 0
+            state.refused_at = 0
     if is_explained or not again:
-        trials.correct(shared, taken)
-    refuse(shared, now, moment + each.wait, is_guess=each.is_guess)
-    if is_explained:
-        return
-    if teaches:
-        windows = [met(book, tier, moment) for tier in ask.tiers]
-        # A wait that we guessed says nothing about which window was full.
-        tighten(shared, now, NO_HINT if each.is_guess else each.wait, windows, again=again)
+        trials.undo_raises(state, taken)
+    pause(state, now, moment + each.wait, is_guess=each.is_guess)
+    if teaches and not is_explained:
+        windows = [window_at_refusal(permits, tier, moment) for tier in request.tiers]
+        # A guessed wait does not show which window was full.
+        tighten(state, now, NO_HINT if each.is_guess else each.wait, windows, again=again)
 
 
-def met(book: ApiPermits, tier: tuple[int, int], moment: int) -> Window:
-    """What a request that was refused at that moment met in a tier's window."""
+def window_at_refusal(permits: ApiPermits, tier: tuple[int, int], moment: int) -> Window:
+    """Return a tier's window at the moment of a refusal."""
     amount, window = tier
-    taken = book.taken(amount, window, moment - window)
+    taken = permits.taken(amount, window, moment - window)
     if bucketed_window.is_bucketed(amount, window):
-        free = bucketed_window.first_free(book.shared.counts, window)
+        free = bucketed_window.first_free(permits.state.bucket_counts, window)
         return Window(taken * WHOLE // amount, window if free is None else free - moment)
-    oldest = book.stamps.first_after(moment - window)
+    oldest = permits.log.first_after(moment - window)
     return Window(taken * WHOLE // amount, window if oldest is None else min(oldest - moment, 0) + window)
 
 
 def grant(
-    book: ApiPermits, ask: ExchangeRequest, kept_back: Sequence[tuple[int, int]], now: int
+    permits: ApiPermits, request: ExchangeRequest, probe_units: Sequence[tuple[int, int]], now: int
 ) -> tuple[list[int], int]:
-    """The moments at which permits may start, and when to ask again for the rest (from now; 0: there is no rest)."""
-    shared = book.shared
-    until = blocked_until(shared, now)
-    if not ask.wanted or until > now:
-        if ask.wanted:
-            begin_wait(shared, now, until)
+    """Return the starts of granted permits, and the time until the next exchange for the rest (0 if there is none)."""
+    state = permits.state
+    until = blocked_until(state, now)
+    if not request.wanted or until > now:
+        if request.wanted:
+            begin_wait(state, now, until)
         return [], max(0, until - now)
-    wanted = ask.wanted[:1] if shared.probing else ask.wanted
-    amounts = in_effect(shared, ask, kept_back, now)
-    starts = first_starts(book, amounts, [each.cost for each in wanted], now)
-    landings = first_landings(book, ask.concurrent, shared.at_once, len(wanted), now)
-    granted = list(takewhile(lambda start: start <= now + ask.look_ahead, map(max, starts, landings)))
-    starts = list(map(max, starts, landings))
-    if len(granted) < len(wanted) and not shared.probing and trials.are_due(shared):
-        granted += above(book, ask, amounts, len(granted), now)
-    trials.granted(shared, len(granted))
-    for each, start in zip(wanted, granted, strict=False):
-        if ask.tiers or is_remembered(shared):
-            book.put(each.permit, each.cost, start + each.lifetime)
-        if ask.concurrent:
-            book.flying.put(each.permit, start + each.lifetime)
-    if granted:
-        end_wait(shared, granted[0])
-        if shared.probing:
-            shared.probing, shared.probe = 2, wanted[0].permit
-            shared.probe_until = granted[0] + wanted[0].lifetime
-    if len(granted) == len(ask.wanted):
+    wanted = request.wanted[:1] if state.probing else request.wanted
+    tiers = effective_tiers(state, request, probe_units, now)
+    by_tiers = starts_by_tiers(permits, tiers, [each.cost for each in wanted], now)
+    slots = starts_by_concurrency(permits, request.concurrent, state.inferred_concurrency, len(wanted), now)
+    starts = list(map(max, by_tiers, slots))
+    granted = list(takewhile(lambda start: start <= now + request.look_ahead, starts))
+    if len(granted) < len(wanted) and not state.probing and trials.are_due(state):
+        granted += trial_starts(permits, request, tiers, len(granted), now)
+    enter(permits, request, granted)
+    if len(granted) == len(request.wanted):
         return granted, 0
     free = starts[len(granted)] if len(granted) < len(starts) else now + POLL
-    begin_wait(shared, now, free)
-    return granted, max(0, free - ask.look_ahead - now)
+    begin_wait(state, now, free)
+    return granted, max(0, free - request.look_ahead - now)
+
+
+def enter(permits: ApiPermits, request: ExchangeRequest, granted: Sequence[int]) -> None:
+    """Record granted permits: each occupies its units until its request can no longer arrive."""
+    state = permits.state
+    trials.count_granted(state, len(granted))
+    for each, start in zip(request.wanted, granted, strict=False):
+        if request.tiers or is_logged(state):
+            permits.put(each.permit, each.cost, start + each.lifetime)
+        if request.concurrent:
+            permits.in_flight.put(each.permit, start + each.lifetime)
+    if granted:
+        end_wait(state, granted[0])
+        if state.probing:
+            state.probing, state.probe = 2, request.wanted[0].permit
+            state.probe_until = granted[0] + request.wanted[0].lifetime

@@ -1,222 +1,220 @@
-"""Tiers of an api for which none is configured: named by the server's headers, or found by being refused.
+"""Tiers of an API without configured limits: named by the server's headers, or inferred from its refusals.
 
-Pure, on the shared state, in microseconds. `lua/` does the same in Redis.
+Pure, on the shared state, in microseconds. `stores/lua/20_inferred_tiers.lua` does the same in Redis.
 """
 
 from import_pipeline.ratelimit.algorithm import bucketed_window, trials
-from import_pipeline.ratelimit.algorithm.adaptation import LEAST
+from import_pipeline.ratelimit.algorithm.adaptation import SMALLEST_FRACTION
 from import_pipeline.ratelimit.algorithm.state import ApiState
-from import_pipeline.ratelimit.algorithm.trials import LASTS
+from import_pipeline.ratelimit.algorithm.trials import TIER_LIFETIME
 from import_pipeline.ratelimit.algorithm.window_log import WindowLog
 from import_pipeline.ratelimit.protocol import SECOND, AdvertisedLimit, ExchangeRequest, Outcome
 
-MOST = 6  #: tiers that are remembered
-LONGEST_LOOK = 3600 * SECOND
-LOOK_BACK = 10  #: a window is not longer than so many times the wait after a refusal
-ROUNDING = SECOND // 4  #: a reset is told in whole seconds and travels a while
-SKEW = SECOND // 20  #: what clocks that are kept right may differ
-NOT_TOLD = SECOND  #: requests are told to the store within
-AT_ONCE = SECOND // 2  #: requests within this were answered before any of them can have left a window
-JOIN = SECOND // 2  #: when a first tier is learned, all wait that long for the others to tell what they sent
+MOST_TIERS = 6  #: tiers that are remembered
+LONGEST_LOOK = 3600 * SECOND  #: permits are kept at most this long to infer tiers from them
+LOOK_BACK = 10  #: a window is at most this multiple of the wait after a refusal
+ROUNDING = SECOND // 4  #: a reset is rounded to whole seconds, and takes time to arrive
+SKEW = SECOND // 20  #: the difference of two well-kept clocks
+REPORT_DELAY = SECOND  #: every process reports its requests to the store within this
+ANSWERED_TOGETHER = SECOND // 2  #: of requests answered within this, none has left a window yet
+JOIN = SECOND // 2  #: after the first tier is known, all wait this long for the others to report their requests
 
 
-def learn(shared: ApiState, stamps: WindowLog, ask: ExchangeRequest, now: int) -> None:
-    """Take in what this process's answers named, and forget what nobody has heard of for long."""
-    # A store of an earlier version knows no shortest window, and no first amount.
-    shared.found = [[*tier, *[tier[1], 0][len(tier) - 3 :]] for tier in shared.found if now < tier[2] + LASTS]
-    for each in ask.named:
-        update_from_headers(shared, stamps, each, now)
-        if each.used >= each.limit and any(tier[0] == each.limit for tier in shared.found):
-            shared.named_full_at = max(shared.named_full_at, now - each.age)
-    refusals = [each for each in ask.settled if each.outcome is Outcome.REFUSED and each.permit not in shared.trials]
-    if refusals and shared.pause <= now:  # else they were in flight when it began
-        shared.refused_at = shared.refused_at or min(now - each.age for each in refusals)
-    if refusals and shared.refused_at:
-        look_back = LOOK_BACK * (now - shared.refused_at + max(each.wait for each in refusals))
-        shared.keep = max(shared.keep, min(LONGEST_LOOK, look_back))
-    longest = max((window for _, window, *_ in shared.found), default=0)
-    shared.keep = max(shared.keep, min(LONGEST_LOOK, LOOK_BACK * longest))  # a longer tier is found by what was before
+def update(state: ApiState, log: WindowLog, request: ExchangeRequest, now: int) -> None:
+    """Take over the tiers and refusals that a process reports, and drop tiers without a recent sign."""
+    state.inferred_tiers = [tier for tier in state.inferred_tiers if now < tier[2] + TIER_LIFETIME]
+    for each in request.advertised_limits:
+        update_from_headers(state, log, each, now)
+        if each.used >= each.limit and any(tier[0] == each.limit for tier in state.inferred_tiers):
+            state.advertised_full_at = max(state.advertised_full_at, now - each.age)
+    refusals = [each for each in request.settled if each.outcome is Outcome.REFUSED and each.permit not in state.trials]
+    if refusals and state.paused_until <= now:  # otherwise they were in flight when the pause began
+        state.refused_at = state.refused_at or min(now - each.age for each in refusals)
+    if refusals and state.refused_at:
+        look_back = LOOK_BACK * (now - state.refused_at + max(each.wait for each in refusals))
+        state.longest_window = max(state.longest_window, min(LONGEST_LOOK, look_back))
+    longest = max((window for _, window, *_ in state.inferred_tiers), default=0)
+    # A longer tier can only be inferred from requests before the known window.
+    state.longest_window = max(state.longest_window, min(LONGEST_LOOK, LOOK_BACK * longest))
 
 
-def windows_of(told: AdvertisedLimit, shared: ApiState, stamps: WindowLog, now: int) -> tuple[int, int]:
-    """The least and the longest window that a named limit can have.
+def possible_windows(advertised: AdvertisedLimit, state: ApiState, log: WindowLog, now: int) -> tuple[int, int]:
+    """Return the shortest and the longest window that an advertised limit can have.
 
-    Where only the reset is known: the oldest request that it counts leaves the window then. That is the one that tells,
-    if it is alone; else so many before it, not counting some of those in flight. It arrived some time before its
-    answer: how long, is taken from the request that tells. A duration in whole seconds was rounded up or down; a moment
-    is taken for one that was rounded up. A limit of one is taken at its word, since it has no place to try out which
-    (see `kept_back`).
+    If only the reset is known, the oldest request that the server counts leaves the window then. Of `used` requests,
+    that is the one `used - 1` before the answered one, some of those in flight not counted. It arrived some time before
+    its answer; the latency of the answered request stands for that time. A duration in whole seconds was rounded up or
+    down; a moment is assumed to be rounded up. A limit of one is taken as it is, since it has no unit to try out the
+    window with (see `probe_units`).
     """
-    if told.window:
-        window = -(-told.window // SECOND) * SECOND
+    if advertised.window:
+        window = -(-advertised.window // SECOND) * SECOND
         return window, window
-    then, before = now - told.age, told.used - 1
-    skew, rounding = (0, SECOND if told.limit > 1 else 0) if is_whole(told) else (SKEW, 0)
-    more = told.took + skew + rounding
+    then, before = now - advertised.age, advertised.used - 1
+    skew, rounding = (0, SECOND if advertised.limit > 1 else 0) if is_in_whole_seconds(advertised) else (SKEW, 0)
+    more = advertised.latency + skew + rounding
     if before < 1:
-        return told.reset - skew, told.reset + more
-    least = age_of(stamps, before, then) or 0
-    longest = age_of(stamps, before + stamps.later_than(then), then)
-    if longest is None:  # not all have told what they sent
-        longest = max(least, min(now - shared.epoch, NOT_TOLD))
-    return told.reset + least - skew, told.reset + longest + more
+        return advertised.reset - skew, advertised.reset + more
+    shortest = age_of_newest(log, before, then) or 0
+    longest = age_of_newest(log, before + log.later_than(then), then)
+    if longest is None:  # some processes have not reported their requests yet
+        longest = max(shortest, min(now - state.epoch, REPORT_DELAY))
+    return advertised.reset + shortest - skew, advertised.reset + longest + more
 
 
-def is_whole(told: AdvertisedLimit) -> bool:
-    """Whether a reset is a duration in whole seconds: it was read off no clock of ours, but rounded."""
-    return told.reset % SECOND == 0
+def is_in_whole_seconds(advertised: AdvertisedLimit) -> bool:
+    """Return True if a reset is a duration in whole seconds: then no clock was involved, but it was rounded."""
+    return advertised.reset % SECOND == 0
 
 
-def age_of(stamps: WindowLog, skipped: int, then: int) -> int | None:
-    """How old the newest stamp was, after skipping some; None: there are not so many."""
-    oldest = stamps.newest(skipped, 1)
+def age_of_newest(log: WindowLog, skipped: int, then: int) -> int | None:
+    """Return the age of the newest entry after skipping some; None if there are fewer."""
+    oldest = log.newest(skipped, 1)
     return max(0, then - oldest[0]) if oldest else None
 
 
-def update_from_headers(shared: ApiState, stamps: WindowLog, told: AdvertisedLimit, now: int) -> None:
-    """Remember a tier that headers named, or that they name again.
+def update_from_headers(state: ApiState, log: WindowLog, advertised: AdvertisedLimit, now: int) -> None:
+    """Add a tier that headers named, or narrow its window if it is known.
 
-    Windows are whole seconds. Where several are possible, the longest holds until answers show another one, or for good
-    where it is counted in hundredths.
+    Windows are whole seconds. If several are possible, the longest is used until answers exclude it. For a bucketed
+    tier it stays.
     """
-    windows = windows_of(told, shared, stamps, now)
-    least, longest = map(whole, windows)
-    for tier in shared.found:
+    windows = possible_windows(advertised, state, log, now)
+    least, longest = map(whole_seconds, windows)
+    for tier in state.inferred_tiers:
         amount, window, _, shortest, _ = tier
-        if amount == told.limit:
-            surely = least if told.window else whole(windows[0] - ROUNDING)
+        if amount == advertised.limit:
+            surely = least if advertised.window else whole_seconds(windows[0] - ROUNDING)
             if surely > window:
                 window, shortest = min(longest, least + SECOND), least
             elif not bucketed_window.is_bucketed(amount, window):
-                if told.window or not is_whole(told):
+                if advertised.window or not is_in_whole_seconds(advertised):
                     shortest = min(max(shortest, least), window)
                     window = max(shortest, min(window, longest))
-                if not told.window:
-                    shortest, window = counted(shared, stamps, told, (shortest, window), longest, now)
+                if not advertised.window:
+                    shortest, window = narrow_by_count(state, log, advertised, (shortest, window), longest, now)
             if window > tier[1]:
-                lengthen(shared, stamps, tier, window, min(told.used, amount), now)
+                lengthen(state, log, tier, window, min(advertised.used, amount), now)
             tier[1:] = window, now, shortest, 0
             return
-    if (told.window or told.reset) and not is_implied(shared, told.limit, longest):
-        if not shared.found:
-            shared.hold = max(shared.hold, now + JOIN)
-        remember(shared, stamps, [told.limit, longest, now, least, 0], min(told.used, told.limit))
+    if (advertised.window or advertised.reset) and not is_implied(state, advertised.limit, longest):
+        if not state.inferred_tiers:
+            state.rejoin_until = max(state.rejoin_until, now + JOIN)
+        add_tier(state, log, [advertised.limit, longest, now, least, 0], min(advertised.used, advertised.limit))
 
 
-def counted(
-    shared: ApiState, stamps: WindowLog, told: AdvertisedLimit, window: tuple[int, int], longest: int, now: int
+def narrow_by_count(
+    state: ApiState, log: WindowLog, advertised: AdvertisedLimit, window: tuple[int, int], longest: int, now: int
 ) -> tuple[int, int]:
-    """The least and the longest window that a tier can have by the number of places that the server counts.
+    """Return the shortest and the believed window of a tier, narrowed by the number of units the server counts.
 
-    It still counts so many of those that came before the request that tells, and so their oldest, whichever of those in
-    flight are among them; and not one more of those that were answered by then. Where windows are fixed, only an answer
-    whose reset leaves such a window shows anything by what it does not count; that of one second is none when it is
-    rounded down. A refusal by a tier which has room as we count means that its window is longer than is believed.
+    The server still counts `used` of the requests before the answered one, and so their oldest, whichever of those in
+    flight are among them. It counts not one more of those that were answered by then. With fixed windows, an uncounted
+    request proves something only if the answer's reset leaves such a window; a window of one second is excluded if it
+    was rounded down. A refusal by a tier that has room in our count means that its window is longer than believed.
     """
     shortest, believed = window
-    sent = now - told.age - told.took
-    if sent < shared.hold or not told.used:  # not all have told what they sent
+    sent = now - advertised.age - advertised.latency
+    if sent < state.rejoin_until or not advertised.used:  # some processes have not reported their requests yet
         return window
-    oldest = age_of(stamps, told.used - 1, sent) or 0
-    if told.used > told.limit and oldest + 2 * told.took >= believed and not shared.refused_at:
+    oldest = age_of_newest(log, advertised.used - 1, sent) or 0
+    is_over = advertised.used > advertised.limit
+    if is_over and oldest + 2 * advertised.latency >= believed and not state.refused_at:
         return believed + SECOND, believed + SECOND
     shortest = min(max(shortest, (oldest // SECOND + 1) * SECOND), believed)
-    left = age_of(stamps, stamps.later_than(sent) + told.used - 1, now - told.age)
-    at_most = believed if left is None else whole(left + told.took + SKEW)
-    is_fresh = shortest < longest or shortest == SECOND
-    return shortest, at_most if is_fresh and shortest <= at_most < believed else believed
+    left = age_of_newest(log, log.later_than(sent) + advertised.used - 1, now - advertised.age)
+    at_most = believed if left is None else whole_seconds(left + advertised.latency + SKEW)
+    is_conclusive = shortest < longest or shortest == SECOND
+    return shortest, at_most if is_conclusive and shortest <= at_most < believed else believed
 
 
-def kept_back(shared: ApiState) -> tuple[tuple[int, int], ...]:
-    """Tiers that keep a place back where a window is in doubt: it is taken as soon as the shortest one would be over.
+def probe_units(state: ApiState) -> tuple[tuple[int, int], ...]:
+    """Return (amount, window) of rows that keep a unit back while a tier's window is in doubt.
 
-    The answer to that request tells whether it is, without a risk: by the longest window that place was free, too. It
-    is sent a little later, since ages come to the store with the delay of a call.
+    That unit is used as soon as the shortest possible window is over. The answer shows if it is, without a risk: the
+    unit was free by the longest window, too. It is sent a little later, since ages reach the store with the delay of a
+    call.
     """
     return tuple(
         (amount - 1, shortest + SKEW)
-        for amount, window, _, shortest, _ in shared.found
+        for amount, window, _, shortest, _ in state.inferred_tiers
         if shortest < window and amount > 1 and not bucketed_window.is_bucketed(amount, window)
     )
 
 
-def lengthen(shared: ApiState, stamps: WindowLog, tier: list[int], window: int, used: int, now: int) -> None:
-    """Count in a tier's longer window what the server counts, and those in flight."""
+def lengthen(state: ApiState, log: WindowLog, tier: list[int], window: int, used: int, now: int) -> None:
+    """Count in a tier's longer window: the units that the server counts, and the requests in flight."""
     amount, old, *_ = tier
-    counted = any(bucketed_window.is_bucketed(*other[:2]) for other in shared.found if other[1] == window)
-    if counted or not bucketed_window.is_bucketed(amount, window):
+    is_counted = any(bucketed_window.is_bucketed(*other[:2]) for other in state.inferred_tiers if other[1] == window)
+    if is_counted or not bucketed_window.is_bucketed(amount, window):
         return
     if bucketed_window.is_bucketed(amount, old):
-        bucketed_window.carry_over(shared.counts, old, window, used + stamps.later_than(now), now)
+        bucketed_window.carry_over(state.bucket_counts, old, window, used + log.later_than(now), now)
     else:
-        begin_to_count(shared, stamps, window, used, now)
+        start_counting(state, log, window, used, now)
 
 
-def begin_to_count(shared: ApiState, stamps: WindowLog, window: int, used: int, now: int) -> None:
-    """So many places are taken. Those in flight may or may not be among them, so all of these are counted too."""
-    bucketed_window.add(shared.counts, window, now, used)
-    for moment in stamps.newest(0, stamps.later_than(now)):
-        bucketed_window.add(shared.counts, window, moment, 1)
+def start_counting(state: ApiState, log: WindowLog, window: int, used: int, now: int) -> None:
+    """Count `used` units as of now, and all requests in flight, which may or may not be among them."""
+    bucketed_window.add(state.bucket_counts, window, now, used)
+    for moment in log.newest(0, log.later_than(now)):
+        bucketed_window.add(state.bucket_counts, window, moment, 1)
 
 
-def find(shared: ApiState, stamps: WindowLog, amount: int, window: int, now: int) -> bool:
-    """Remember a tier that was found; False: others imply it already.
-
-    One that was found is never raised; found again, it is a tenth less at least.
-    """
-    for tier in shared.found:
+def add_or_lower(state: ApiState, log: WindowLog, amount: int, window: int, now: int) -> bool:
+    """Add a tier inferred from a refusal, or lower it by at least a tenth; False if other tiers imply it."""
+    for tier in state.inferred_tiers:
         if tier[1] == window:
             tier[0], tier[2] = max(1, min(amount, tier[0] - max(1, tier[0] // 10))), now
             return True
-    if is_implied(shared, amount, window):
+    if is_implied(state, amount, window):
         return False
-    remember(shared, stamps, [amount, window, now, window, amount], amount)
+    add_tier(state, log, [amount, window, now, window, amount], amount)
     return True
 
 
-def remember(shared: ApiState, stamps: WindowLog, tier: list[int], used: int) -> None:
-    """One tier more, of which so many places are taken."""
-    shared.found = [*shared.found, tier][-MOST:]
+def add_tier(state: ApiState, log: WindowLog, tier: list[int], used: int) -> None:
+    """Add a tier of which `used` units are taken."""
+    state.inferred_tiers = [*state.inferred_tiers, tier][-MOST_TIERS:]
     amount, window, now, *_ = tier
     if bucketed_window.is_bucketed(amount, window):
-        begin_to_count(shared, stamps, window, used, now)
+        start_counting(state, log, window, used, now)
 
 
-def infer_from_refusal(shared: ApiState, stamps: WindowLog, moment: int, now: int) -> None:
-    """The first request after a refusal was admitted, and answered at that moment: what was full is not any more.
+def infer_from_refusal(state: ApiState, log: WindowLog, moment: int, now: int) -> None:
+    """Infer a tier when the first request after a refusal was admitted and answered: a full window has room again.
 
-    The oldest request has left the window by now. Which of those that were admitted that was, nobody tells; it is the
-    one that makes the fastest tier of those that are not implied by what is known, since any other would have been no
-    obstacle. If there is none, a tenth less of all is tried from now on. Those that were in flight when the first one
-    was refused count too where all that is known came at once: no window is so short that one had left it by then.
+    By now the oldest request of that window has left it. Of the possible tiers, assume the fastest one that known tiers
+    do not already imply, since any other would have been no obstacle. If there is none, lower all by a tenth. Requests
+    in flight at the refusal count too if all known ones were answered together: then none can have left a window.
     """
-    refused_at, shared.refused_at = shared.refused_at, 0
-    if shared.named_full_at >= refused_at:
-        return  # the refusal itself named the tier that was full
+    refused_at, state.refused_at = state.refused_at, 0
+    if state.advertised_full_at >= refused_at:
+        return  # the refusal itself named the full tier
     since = moment - LOOK_BACK * max(0, moment - refused_at)
-    at_once = min((stamps.first_after(since) or 0) + AT_ONCE, moment - 1)
-    until = max(refused_at, at_once)
-    admitted = [each for each in stamps.newest(0, stamps.later_than(since)) if each <= until] or [refused_at]
+    together_until = min((log.first_after(since) or 0) + ANSWERED_TOGETHER, moment - 1)
+    until = max(refused_at, together_until)
+    admitted = [each for each in log.newest(0, log.later_than(since)) if each <= until] or [refused_at]
     best, best_window = 0, 1
     for number, each in enumerate(admitted, 1):
         window = moment - each
-        if number * best_window >= best * window and not is_implied(shared, number, whole(window)):
+        if number * best_window >= best * window and not is_implied(state, number, whole_seconds(window)):
             best, best_window = number, window
-    if not best or not find(shared, stamps, best, whole(best_window), now):
-        shared.learned = max(LEAST, shared.learned - shared.learned // 10)
-    trials.lowered(shared)
+    if not best or not add_or_lower(state, log, best, whole_seconds(best_window), now):
+        state.learned_fraction = max(SMALLEST_FRACTION, state.learned_fraction - state.learned_fraction // 10)
+    trials.rate_lowered(state)
 
 
-def whole(window: int) -> int:
-    """A window in whole seconds, at least one."""
+def whole_seconds(window: int) -> int:
+    """Return a window in whole seconds, at least one."""
     return max(SECOND, window // SECOND * SECOND)
 
 
-def is_implied(shared: ApiState, amount: int, window: int) -> bool:
-    """Whether whoever keeps what is known keeps that tier too."""
-    return any(tier[0] * -(-window // tier[1]) <= amount for tier in shared.found)
+def is_implied(state: ApiState, amount: int, window: int) -> bool:
+    """Return True if a client that respects the known tiers respects this one, too."""
+    return any(tier[0] * -(-window // tier[1]) <= amount for tier in state.inferred_tiers)
 
 
-def tiers(shared: ApiState) -> tuple[tuple[int, int], ...]:
-    """(amount, window) of each."""
-    return tuple((amount, window) for amount, window, *_ in shared.found)
+def tiers(state: ApiState) -> tuple[tuple[int, int], ...]:
+    """Return (amount, window) of each inferred tier."""
+    return tuple((amount, window) for amount, window, *_ in state.inferred_tiers)

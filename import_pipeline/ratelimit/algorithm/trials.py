@@ -1,10 +1,10 @@
-"""Guesses about an api rise again: now and then a request goes above them, and its answer decides.
+"""Trials: now and then a request goes above a guessed limit, and its answer decides if the guess rises.
 
-A guess is a lowered part of the configured amounts, a tier that was found by being refused, or a number of requests in
-flight. Additive increase: each trial that is admitted raises its guess by what it took, and lets one more trial go at
-once, so that a guess that is far too low doubles in a few round trips. Multiplicative decrease is what refusals do
-elsewhere. A trial that is refused changes no guess: it stops trials for 100 requests, then for 200, 400 and so on.
-Nothing rises above what is configured. Pure, on the shared state. `lua/` does the same in Redis.
+A guess is a lowered fraction of the configured amounts, a tier inferred from refusals, or an inferred concurrency.
+Additive increase: each admitted trial raises its guess by its units, and allows one more trial at once, so that a guess
+that is far too low doubles in a few round trips. Multiplicative decrease is what refusals do elsewhere. A refused trial
+changes no guess: it stops trials for 100 requests, then for 200, 400 and so on. No guess rises above the configured
+limits. Pure, on the shared state. `stores/lua/25_trials.lua` does the same in Redis.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,198 +13,205 @@ from dataclasses import dataclass
 from import_pipeline.ratelimit.algorithm.state import WHOLE, ApiState
 from import_pipeline.ratelimit.protocol import SECOND
 
-FIRST_REST, LONGEST_REST = 100, 1600  #: requests without a trial after one was refused
-LASTS = 86_400 * SECOND  #: how long a tier is believed in after the last sign of it
-FLIGHTS_LAST = 3600 * SECOND  #: the same for a number in flight
-FIRST_FLIGHTS = 20  #: the same before the first trial of how many may be in flight
-LEAST_STEP = 4  #: trials at once are an eighth of the guess at most, but so many are always allowed
-FORGOTTEN_AT = 8  #: a found tier that was raised to so many times its first amount was none
-#: Trials at once (of a number in flight: one more than it was raised by); requests until the next trial; the last rest;
-#: trials that were admitted since (of a number in flight: since it was raised).
+FIRST_REST, LONGEST_REST = 100, 1600  #: requests without a trial after a refused one
+FIRST_FLIGHT_REST = 20  #: the same before the first trial of an inferred concurrency
+TIER_LIFETIME = 86_400 * SECOND  #: how long an inferred tier is believed after the last sign of it
+CONCURRENCY_LIFETIME = 3600 * SECOND  #: the same for an inferred concurrency
+LEAST_STEP = 4  #: trials at once are at most an eighth of the guess, but this number is always allowed
+FORGOTTEN_AT = 8  #: an inferred tier that rose to this multiple of its first amount is dropped
+#: Fields of a rise. STEP: trials at once (of a concurrency: one more than it rose by). REST: requests until the next
+#: trial. GAP: the last rest. RAISED: admitted trials since (of a concurrency: since it last rose).
 STEP, REST, GAP, RAISED = range(4)
-#: Kinds of trials; any other number is the window of the found tier that is tried.
-NO_GUESS, IN_FLIGHT, PART = -2, -1, 0
+#: Kinds of trials. Any other number is the window of the inferred tier on trial.
+NO_GUESS, IN_FLIGHT, FRACTION = -2, -1, 0
 
 
-def forget(shared: ApiState, now: int) -> None:
-    """Drop trials whose requests can no longer arrive, and a number in flight that has long held nobody up."""
-    if now >= shared.crowd_at + FLIGHTS_LAST:
-        shared.at_once = 0
-    if shared.trials:
-        shared.trials = {permit: trial for permit, trial in shared.trials.items() if trial[1] > now}
+def drop_expired(state: ApiState, now: int) -> None:
+    """Drop trials whose requests can no longer arrive, and an inferred concurrency without a recent refusal."""
+    if now >= state.crowd_from + CONCURRENCY_LIFETIME:
+        state.inferred_concurrency = 0
+    if state.trials:
+        state.trials = {permit: trial for permit, trial in state.trials.items() if trial[1] > now}
 
 
-def forget_all(shared: ApiState) -> None:
-    """Drop all trials, and what they led to: the guesses that they were about are void."""
-    shared.trials, shared.rate_rise, shared.flight_rise = {}, [1, 0, 0, 0], [1, 0, 0, 0]
+def reset(state: ApiState) -> None:
+    """Drop all trials and rises: the guesses behind them are void."""
+    state.trials, state.rate_rise, state.flight_rise = {}, [1, 0, 0, 0], [1, 0, 0, 0]
 
 
-def are_due(shared: ApiState) -> bool:
-    """Whether there is a guess that may be tried."""
-    is_rate_guessed = shared.learned < WHOLE or any(tier[4] for tier in shared.found)
-    is_due = is_rate_guessed and not shared.rate_rise[REST]
-    return is_due or (shared.at_once > 0 and not shared.flight_rise[REST])
+def are_due(state: ApiState) -> bool:
+    """Return True if there is a guess that may be tried."""
+    is_rate_guessed = state.learned_fraction < WHOLE or any(tier[4] for tier in state.inferred_tiers)
+    is_due = is_rate_guessed and not state.rate_rise[REST]
+    return is_due or (state.inferred_concurrency > 0 and not state.flight_rise[REST])
 
 
-def room(shared: ApiState, rise: Sequence[int], kind: int) -> tuple[int, int]:
-    """How many more may go above a guess than are under way, and how far above it all of them are."""
+def allowance(state: ApiState, rise: Sequence[int], kind: int) -> tuple[int, int]:
+    """Return how many more trials of a kind may start, and how many there may be at once."""
     if kind == NO_GUESS or rise[REST] > 0:
         return 0, 0
-    under_way = sum((trial[0] == IN_FLIGHT) == (kind == IN_FLIGHT) for trial in shared.trials.values())
+    under_way = sum((trial[0] == IN_FLIGHT) == (kind == IN_FLIGHT) for trial in state.trials.values())
     most = 1 if kind == IN_FLIGHT else rise[STEP]
     return max(0, most - under_way), most
 
 
-def granted(shared: ApiState, permits: int) -> None:
-    """So many requests are let go: the rests end some day."""
-    for rise in (shared.rate_rise, shared.flight_rise):
+def count_granted(state: ApiState, permits: int) -> None:
+    """Shorten the rests by the number of granted permits."""
+    for rise in (state.rate_rise, state.flight_rise):
         rise[REST] = max(0, rise[REST] - permits)
 
 
-def admitted(shared: ApiState, permit: str, now: int) -> None:
-    """If this was a trial, the guess rises."""
-    trial = shared.trials.pop(permit, None)
+def admitted(state: ApiState, permit: str, now: int) -> None:
+    """Raise the guess if this request was a trial."""
+    trial = state.trials.pop(permit, None)
     if trial is None:
         return
-    kind, _, places = trial
+    kind, _, units = trial
     if kind == IN_FLIGHT:
-        _one_more(shared)
-    elif kind == PART:
-        shared.learned, shared.raised = min(WHOLE, shared.learned + places), kind
-        _higher(shared.rate_rise, shared.learned // places)
+        raise_concurrency(state)
+    elif kind == FRACTION:
+        state.learned_fraction, state.last_raised = min(WHOLE, state.learned_fraction + units), kind
+        raise_step(state.rate_rise, state.learned_fraction // units)
     else:
-        for tier in shared.found:
+        for tier in state.inferred_tiers:
             if tier[1] == kind and tier[4]:
-                tier[0], tier[2], shared.raised = tier[0] + places, now, kind
-                _higher(shared.rate_rise, tier[0])
-        shared.found = [tier for tier in shared.found if not tier[4] or tier[0] < FORGOTTEN_AT * tier[4]]
+                tier[0], tier[2], state.last_raised = tier[0] + units, now, kind
+                raise_step(state.rate_rise, tier[0])
+        state.inferred_tiers = [
+            tier for tier in state.inferred_tiers if not tier[4] or tier[0] < FORGOTTEN_AT * tier[4]
+        ]
 
 
-def refused(shared: ApiState, permit: str, *, again: bool) -> bool:
-    """Whether this was a trial: then it was too early, and nothing else is learned from it.
+def refused(state: ApiState, permit: str, *, again: bool) -> bool:
+    """Return True if this request was a trial: then it came too early, and teaches nothing else.
 
-    `again`: it is no request that was in flight when the last pause began.
+    `again` is False for requests that were in flight when the last pause began.
     """
-    trial = shared.trials.pop(permit, None)
+    trial = state.trials.pop(permit, None)
     if trial is None:
         return False
     if again:
-        _too_early_of(shared, trial[0])
-        if trial[0] != IN_FLIGHT and not shared.flight_rise[GAP]:
-            shared.at_once = 0  # few were in flight: the rate explains the refusals
+        back_off_kind(state, trial[0])
+        if trial[0] != IN_FLIGHT and not state.flight_rise[GAP]:
+            state.inferred_concurrency = 0  # few were in flight: the rate explains the refusals
     return True
 
 
-def _one_more(shared: ApiState) -> None:
-    """A trial of the number in flight was admitted: as many in a row as may be in flight raise it by one.
+def raise_concurrency(state: ApiState) -> None:
+    """Count an admitted trial of the concurrency; a full set of them in a row raises it by one.
 
-    A single one shows little, since another may have been answered just before.
+    A single one proves little, since another request may have been answered just before.
     """
-    rise = shared.flight_rise
+    rise = state.flight_rise
     rise[RAISED] += 1
-    if shared.at_once and rise[RAISED] >= shared.at_once:
-        shared.at_once += 1
+    if state.inferred_concurrency and rise[RAISED] >= state.inferred_concurrency:
+        state.inferred_concurrency += 1
         rise[STEP], rise[RAISED] = rise[STEP] + 1, 0
         if rise[STEP] > LEAST_STEP:
             rise[GAP] = 0
-        if shared.at_once >= shared.crowded_at and not rise[GAP]:
-            shared.at_once = 0  # so many were refused together, so their number was not the reason
+        if state.inferred_concurrency >= state.refused_concurrency and not rise[GAP]:
+            state.inferred_concurrency = 0  # as many as were refused together are admitted: it was not their number
 
 
-def _higher(rise: list[int], guess: int) -> None:
-    """A trial was admitted. After many the guess was far off, and further trials need not wait for long."""
+def raise_step(rise: list[int], guess: int) -> None:
+    """Allow more trials at once. After many admitted ones the guess was far off, so the next rest is short again."""
     rise[STEP] = min(rise[STEP] + 1, max(LEAST_STEP, guess // 8))
     rise[RAISED] += 1
     if rise[RAISED] > max(LEAST_STEP, guess // 8):
         rise[GAP] = 0
 
 
-def _too_early_of(shared: ApiState, kind: int) -> None:
-    _too_early(shared.flight_rise if kind == IN_FLIGHT else shared.rate_rise)
+def back_off_kind(state: ApiState, kind: int) -> None:
+    """Stop trials of a kind for a while."""
+    back_off(state.flight_rise if kind == IN_FLIGHT else state.rate_rise)
     if kind == IN_FLIGHT:
-        shared.flight_rise[RAISED] = 0
+        state.flight_rise[RAISED] = 0
 
 
-def _too_early(rise: list[int]) -> None:
+def back_off(rise: list[int]) -> None:
+    """Stop trials for twice as many requests as the last time."""
     rise[GAP] = min(LONGEST_REST, 2 * rise[GAP]) or FIRST_REST
     rise[STEP], rise[REST] = 1, rise[GAP]
 
 
-def lowered(shared: ApiState) -> None:
-    """A guess about the rate was made or lowered: the first one is tried at once, later ones after a rest."""
-    if shared.rate_rise[GAP] or shared.rate_rise[RAISED]:
-        _too_early(shared.rate_rise)
+def rate_lowered(state: ApiState) -> None:
+    """Stop trials after a rate was lowered. A first guess is tried immediately."""
+    if state.rate_rise[GAP] or state.rate_rise[RAISED]:
+        back_off(state.rate_rise)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refusal:
-    """A request that was refused, the first one for a while."""
+    """A refused request, the first one for a while."""
 
     moment: int
     sent: int
-    beside: int  #: others that were in flight at any time since it was sent
+    beside: int  #: other requests that were in flight at any time since it was sent
     in_flight: int  #: those of them that still are
 
 
-def explain(shared: ApiState, refusal: Refusal, taken: Callable[[int], int]) -> bool:
-    """Whether a refusal is explained by a guess other than that about the rate, or by one that was raised too far.
+def explain(state: ApiState, refusal: Refusal, taken: Callable[[int], int]) -> bool:
+    """Return True if a guess other than the rate explains a refusal, or one that rose too far. Lower that guess.
 
-    The server counts in the order of arrival: it may admit a trial, and refuse one that was sent before it. And a trial
-    may have been admitted because places came free there a little earlier than we knew. Then that guess is lowered to
-    what was in flight or taken by now, but not below where it began to rise.
-    Where all the places in flight that are believed in were used, there may be fewer (see `judge`). That is assumed
-    once; if it was no help, the rate is to blame.
+    The server counts in the order of arrival, so it may admit a trial and refuse a request that was sent before it. And
+    a trial may have been admitted because the server freed units a little earlier than we did. Then the guess is
+    lowered to the units in flight or taken by now, but not below where its rise began.
+    If all of the inferred concurrency was used, it may be lower (see `judge_crowd`). That is assumed once; if it did
+    not help, the rate is to blame.
     """
-    if shared.trials:
-        for kind in {trial[0] for trial in shared.trials.values()}:
-            _too_early_of(shared, kind)
-        shared.trials = {}
+    if state.trials:
+        for kind in {trial[0] for trial in state.trials.values()}:
+            back_off_kind(state, kind)
+        state.trials = {}
         return True
-    shared.crowd = 0
-    is_full = shared.at_once > 0 and refusal.beside + 1 >= shared.at_once
-    if is_full and shared.flight_rise[STEP] > 1:
-        shared.at_once = max(1, shared.at_once + 1 - shared.flight_rise[STEP])
-        shared.crowd_at = refusal.moment
-        _too_early_of(shared, IN_FLIGHT)
+    state.crowd_size = 0
+    is_full = state.inferred_concurrency > 0 and refusal.beside + 1 >= state.inferred_concurrency
+    if is_full and state.flight_rise[STEP] > 1:
+        state.inferred_concurrency = max(1, state.inferred_concurrency + 1 - state.flight_rise[STEP])
+        state.crowd_from = refusal.moment
+        back_off_kind(state, IN_FLIGHT)
         return True
-    is_blamed_again, shared.blamed = shared.blamed > 0, int(is_full and not shared.blamed)
+    is_blamed_again = state.concurrency_blamed > 0
+    state.concurrency_blamed = int(is_full and not is_blamed_again)
     if not is_full or is_blamed_again:
-        before = shared.rate_rise[RAISED]
-        correct(shared, lambda window: taken(window) - 1)
-        if shared.rate_rise[RAISED] != before:
-            _too_early(shared.rate_rise)
+        before = state.rate_rise[RAISED]
+        undo_raises(state, lambda window: taken(window) - 1)
+        if state.rate_rise[RAISED] != before:
+            back_off(state.rate_rise)
             return True
-    shared.crowd, shared.crowd_at = refusal.beside + 1, refusal.sent
-    shared.crowd_till = (refusal.sent + refusal.moment) // 2
-    shared.landed = refusal.beside - refusal.in_flight
-    return shared.blamed > 0
+    state.crowd_size, state.crowd_from = refusal.beside + 1, refusal.sent
+    state.crowd_until = (refusal.sent + refusal.moment) // 2
+    state.crowd_admitted = refusal.beside - refusal.in_flight
+    return state.concurrency_blamed > 0
 
 
-def correct(shared: ApiState, taken: Callable[[int], int]) -> None:
-    """Requests that were in flight together with trials are refused: a found tier has no more places than are taken.
+def undo_raises(state: ApiState, taken: Callable[[int], int]) -> None:
+    """Lower the tier raised last to the units that are taken, after requests in flight beside trials were refused.
 
-    The server counts in the order of arrival, so trials may have been admitted in their place. It is not lowered
-    below where it began to rise.
+    The server counts in the order of arrival, so it may have admitted trials in their place. The tier is not lowered
+    below where its rise began.
     """
-    for tier in shared.found:
-        if tier[1] == shared.raised and tier[4]:
-            doubtful = max(0, min(shared.rate_rise[RAISED], tier[0] - 1, tier[0] - taken(tier[1])))
-            tier[0], shared.rate_rise[RAISED] = tier[0] - doubtful, shared.rate_rise[RAISED] - doubtful
+    for tier in state.inferred_tiers:
+        if tier[1] == state.last_raised and tier[4]:
+            doubtful = max(0, min(state.rate_rise[RAISED], tier[0] - 1, tier[0] - taken(tier[1])))
+            tier[0], state.rate_rise[RAISED] = tier[0] - doubtful, state.rate_rise[RAISED] - doubtful
 
 
-def landed(shared: ApiState, moment: int, took: int) -> None:
-    """A request was admitted that was in flight then, if it was answered after that moment and sent before."""
-    in_flight = shared.crowd_at <= moment and moment - took <= shared.crowd_till
-    if shared.crowd and shared.probing == 1 and in_flight:
-        shared.landed += 1
+def count_admitted(state: ApiState, moment: int, latency: int) -> None:
+    """Count an admitted request if it belongs to the crowd: sent before the refusal and answered after it."""
+    in_flight = state.crowd_from <= moment and moment - latency <= state.crowd_until
+    if state.crowd_size and state.probing == 1 and in_flight:
+        state.crowd_admitted += 1
 
 
-def judge(shared: ApiState) -> None:
-    """All who were in flight are answered: their number may be the reason, if not all of them were admitted."""
-    crowd, shared.crowd, shared.rate_rise[RAISED] = shared.crowd, 0, 0
-    if shared.landed < crowd > 1:
-        fewer = shared.landed or crowd // 2
-        shared.at_once = min(fewer, max(1, shared.at_once - 1)) if shared.at_once else fewer
-        shared.crowded_at = max(crowd, shared.at_once + LEAST_STEP)
-        shared.flight_rise[STEP], shared.flight_rise[RAISED] = 1, 0
-        shared.flight_rise[REST] = shared.flight_rise[GAP] or FIRST_FLIGHTS
+def judge_crowd(state: ApiState) -> None:
+    """Infer a concurrency once the whole crowd is answered, if the server admitted only a part of it."""
+    crowd_size, state.crowd_size, state.rate_rise[RAISED] = state.crowd_size, 0, 0
+    if state.crowd_admitted < crowd_size > 1:
+        fewer = state.crowd_admitted or crowd_size // 2
+        if state.inferred_concurrency:
+            fewer = min(fewer, max(1, state.inferred_concurrency - 1))
+        state.inferred_concurrency = fewer
+        state.refused_concurrency = max(crowd_size, state.inferred_concurrency + LEAST_STEP)
+        state.flight_rise[STEP], state.flight_rise[RAISED] = 1, 0
+        state.flight_rise[REST] = state.flight_rise[GAP] or FIRST_FLIGHT_REST

@@ -11,9 +11,9 @@ from limits import RateLimitItem
 
 from import_pipeline.clock import Clock, Random
 from import_pipeline.ratelimit.algorithm.bucketed_window import is_bucketed
-from import_pipeline.ratelimit.client.outbox import Answered, Outbox
-from import_pipeline.ratelimit.client.permit_history import Memory
-from import_pipeline.ratelimit.client.store_outage import Outage
+from import_pipeline.ratelimit.client.outbox import Outbox, SettledPermit
+from import_pipeline.ratelimit.client.permit_history import PermitHistory
+from import_pipeline.ratelimit.client.store_outage import StoreOutage
 from import_pipeline.ratelimit.client.wait_queue import Permit, Waiter, WaitQueue
 from import_pipeline.ratelimit.protocol import (
     SECOND,
@@ -49,34 +49,33 @@ class Dispatcher:
     store_patience: float
     lane: str  #: of the api, what is counted apart; empty: all requests
     source: str  #: whose configured limits these are; empty: nobody's
-    heard: Callable[
-        [ExchangeReply], BaseException | None
-    ]  #: takes an answer in; what waiting tasks are told, if anything
+    heard: Callable[[ExchangeReply], BaseException | None]  #: returns the error for waiting tasks, if any
     unreachable: Callable[[StoreError], BaseException]
     latest: ExchangeReply | None = None
     next_ask: float = 0.0
     blocked_until: float = 0.0  #: when the next permit can come while tasks wait, for other threads to read
-    news: Outbox = field(default_factory=Outbox)
+    outbox: Outbox = field(default_factory=Outbox)
     asks: int = 0
     losses: int = 0  #: how often the store had forgotten what this process knows
-    is_telling: bool = False  #: whether the store is told of every permit; not where no limits are known
+    reports_permits: bool = False  #: whether the store is told of every permit; not where no limits are known
     _process: str = field(default_factory=lambda: os.urandom(6).hex())
     _count: int = 0
-    _line: WaitQueue = field(default_factory=WaitQueue)
+    _queue: WaitQueue = field(default_factory=WaitQueue)
     _flush_at: float = 0.0
     _closing: bool = False
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _thread: ThreadPoolExecutor | None = None
-    _memory: Memory = field(init=False)
-    _outage: Outage = field(init=False)
+    _history: PermitHistory = field(init=False)
+    _outage: StoreOutage = field(init=False)
     _flush: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self._outage = Outage(self.api)
+        self._outage = StoreOutage(self.api)
         windows = [tier.get_expiry() for tier in self.tiers]
         short = [tier.get_expiry() for tier in self.tiers if not is_bucketed(tier.amount, tier.get_expiry() * SECOND)]
-        self.is_telling = bool(self.tiers) or self.concurrent > 0
-        self._memory = Memory(max(short, default=0.0 if self.is_telling else FREE_MEMORY), max(windows, default=0.0))
+        self.reports_permits = bool(self.tiers) or self.concurrent > 0
+        window = max(short, default=0.0 if self.reports_permits else FREE_MEMORY)
+        self._history = PermitHistory(window, max(windows, default=0.0))
         self._flush = max(SOONEST_FLUSH, min(LATEST_FLUSH, min(windows, default=0) / 20))
 
     # What waiting tasks call
@@ -85,12 +84,12 @@ class Dispatcher:
         """A permit that nobody is asked for, since no limits are known."""
         now = self.clock.monotonic()
         permit = Permit(name=self._next_name(), start=now, expires=now + deadline, cost=cost, shared=False)
-        self._memory.granted(permit.name, cost, permit.expires + MARGIN)
+        self._history.granted(permit.name, cost, permit.expires + MARGIN)
         return permit
 
     def wait_for_permit(self, deadline: float, cost: int, *, first: bool) -> Waiter:
         """Stand in the line; `first` goes before all that do not."""
-        waiter = self._line.join(deadline, cost, first=first)
+        waiter = self._queue.join(deadline, cost, first=first)
         self._wake.set()
         return waiter
 
@@ -105,31 +104,36 @@ class Dispatcher:
         """Remember the outcome for the next step; what frees a place or concerns all is told at once."""
         permit.settled = True
         if outcome is Outcome.ANSWERED or outcome is Outcome.CUT_OFF:
-            self._memory.answered(permit.name, permit.cost, moment)
+            self._history.answered(permit.name, permit.cost, moment)
         else:
-            self._memory.gone(permit.name)
+            self._history.remove(permit.name)
         if outcome is Outcome.ANSWERED:
-            self.news.took(permit, moment)
+            self.outbox.add_latency(permit, moment)
         if outcome in (Outcome.REFUSED, Outcome.HELD):
-            self._tell()
-        if not self.is_telling and not permit.shared:
+            self._report_permits()
+        if not self.reports_permits and not permit.shared:
             return
         now = self.clock.monotonic()
-        if not self.news.settled:
+        if not self.outbox.settled:
             self._flush_at = now + self._flush
-        is_full = self.concurrent or (self.latest is not None and self.latest.at_once)
-        if outcome is not Outcome.ANSWERED or (is_full and self._line):
+        is_full = self.concurrent or (self.latest is not None and self.latest.inferred_concurrency)
+        if outcome is not Outcome.ANSWERED or (is_full and self._queue):
             self._flush_at = now
         took = max(0.0, moment - (permit.start if permit.sent is None else permit.sent))
-        self.news.settled.append(Answered(permit.name, permit.cost, outcome, moment, wait, is_guess, took))
+        self.outbox.settled.append(SettledPermit(permit.name, permit.cost, outcome, moment, wait, is_guess, took))
         self._wake.set()
 
-    def named(self, limits: Sequence[AdvertisedLimit]) -> None:
+    @property
+    def has_inferred_tiers(self) -> bool:
+        """True if the store has inferred tiers."""
+        return self.latest is not None and bool(self.latest.inferred_tiers)
+
+    def add_limits(self, limits: Sequence[AdvertisedLimit]) -> None:
         """An answer that came now named these limits, and none is configured."""
         now = self.clock.monotonic()
-        self.news.named(limits, now)
-        if self.latest is None or not self.latest.found:
-            self._tell()
+        self.outbox.add_limits(limits, now)
+        if not self.has_inferred_tiers:
+            self._report_permits()
             self._flush_at = now
             self._wake.set()
 
@@ -143,9 +147,9 @@ class Dispatcher:
                 await self._step()
         with suppress(StoreError):
             for _ in range(2):  # a store that was emptied asks to be told again
-                if self.news:
-                    news, self.news = self.news, Outbox()
-                    await self.talk(self._ask([], news))
+                if self.outbox:
+                    outbox, self.outbox = self.outbox, Outbox()
+                    await self.talk(self._ask([], outbox))
 
     def close(self) -> None:
         """Let `run()` end."""
@@ -154,7 +158,7 @@ class Dispatcher:
 
     def fail(self, error: BaseException) -> None:
         """Tell every waiting task."""
-        self._line.fail(error)
+        self._queue.fail(error)
 
     async def talk(self, ask: ExchangeRequest) -> ExchangeReply:
         """One step with the store, in the one thread for it where it blocks; raises StoreError."""
@@ -168,8 +172,8 @@ class Dispatcher:
         if result.lost:
             self.losses += 1
             now = self.clock.monotonic()
-            self.news.again = self._memory.told_again(now)
-            self.news.counted_again = self._memory.counted_again(now) if result.emptied else []
+            self.outbox.replayed = self._history.replay(now)
+            self.outbox.bucket_counts = self._history.replay_buckets(now) if result.emptied else []
             self._flush_at = 0.0
             self._wake.set()
         return result
@@ -189,15 +193,15 @@ class Dispatcher:
             tiers=tuple((tier.amount, tier.get_expiry() * SECOND) for tier in self.tiers),
             concurrent=self.concurrent,
             look_ahead=int(LOOK_AHEAD * SECOND),
-            count=count,
+            count_units=count,
             source=self.source,
         )
 
-    def _tell(self) -> None:
+    def _report_permits(self) -> None:
         """From now on the store is told of every permit, beginning with those of late."""
-        if not self.is_telling:
-            self.is_telling = True
-            self.news.again = self._memory.told_again(self.clock.monotonic())
+        if not self.reports_permits:
+            self.reports_permits = True
+            self.outbox.replayed = self._history.replay(self.clock.monotonic())
 
     def _next_name(self) -> str:
         self._count += 1
@@ -221,41 +225,41 @@ class Dispatcher:
         self._wake.set()
 
     def _due(self) -> float:
-        is_new = self.news.names_limits and not (self.latest and self.latest.found)
-        due = self._flush_at if self.news.settled or self.news.again or is_new else float("inf")
-        self._line.tidy()
-        if self._line:
+        is_new = self.outbox.names_limits and not self.has_inferred_tiers
+        due = self._flush_at if self.outbox.settled or self.outbox.replayed or is_new else float("inf")
+        self._queue.tidy()
+        if self._queue:
             due = min(due, self.next_ask)
         else:
             self.blocked_until = 0.0
         # A store that does not answer is not asked more often because there is more to tell.
         return due if self._outage.since is None else max(due, self.next_ask)
 
-    def _ask(self, waiters: Sequence[Waiter], news: Outbox) -> ExchangeRequest:
+    def _ask(self, waiters: Sequence[Waiter], outbox: Outbox) -> ExchangeRequest:
         for waiter in waiters:
             waiter.name = self._next_name()
         wanted = tuple(
             PermitRequest(permit=waiter.name, lifetime=int((waiter.deadline + MARGIN) * SECOND), cost=waiter.cost)
             for waiter in waiters
         )
-        return replace(news.added_to(self.ask(), self.clock.monotonic()), wanted=wanted)
+        return replace(outbox.added_to(self.ask(), self.clock.monotonic()), wanted=wanted)
 
     async def _step(self) -> None:
-        waiters = self._line.next_ones()
-        news, self.news = self.news, Outbox()
+        waiters = self._queue.next_batch()
+        outbox, self.outbox = self.outbox, Outbox()
         try:
-            result = await self.talk(self._ask(waiters, news))
+            result = await self.talk(self._ask(waiters, outbox))
         except StoreError as error:
-            self.news.put_back(news)
+            self.outbox.put_back(outbox)
             self._store_failed(waiters, error)
             return
-        self._outage.answered(self.clock.monotonic())
+        self._outage.recovered(self.clock.monotonic())
         self._hand_out(waiters, result)
 
     def _store_failed(self, waiters: Sequence[Waiter], error: StoreError) -> None:
         now = self.clock.monotonic()
         # It may have granted them all the same; those names are not used again.
-        self.news.settled += [Answered(waiter.name, waiter.cost, Outcome.UNUSED, now) for waiter in waiters]
+        self.outbox.settled += [SettledPermit(waiter.name, waiter.cost, Outcome.UNUSED, now) for waiter in waiters]
         self.next_ask = self.blocked_until = now + TRY_AGAIN
         if self._outage.failed(error, now) >= self.store_patience:
             self.fail(self.unreachable(error))
@@ -264,25 +268,20 @@ class Dispatcher:
         now = self.clock.monotonic()
         self.latest = result
         if not self.tiers and not self.concurrent:
-            if result.found or result.at_once or result.pause or result.probing:
-                self._tell()
-            elif not self.news:
-                self.is_telling = False
+            if result.inferred_tiers or result.inferred_concurrency or result.pause or result.probing:
+                self._report_permits()
+            elif not self.outbox:
+                self.reports_permits = False
         for waiter, start in zip(waiters, result.starts, strict=False):
             begin = now + start / SECOND
-            permit = Permit(
-                name=waiter.name,
-                start=begin,
-                expires=begin + waiter.deadline,
-                cost=waiter.cost,
-                shared=self.is_telling,
-            )
-            self._memory.granted(permit.name, permit.cost, permit.expires + MARGIN)
+            expires = begin + waiter.deadline
+            permit = Permit(waiter.name, begin, expires, cost=waiter.cost, shared=self.reports_permits)
+            self._history.granted(permit.name, permit.cost, permit.expires + MARGIN)
             if waiter.granted.done():
                 self.settle(permit, Outcome.UNUSED, now)
             else:
                 waiter.granted.set_result(permit)
-        self._memory.tidy(now)
+        self._history.tidy(now)
         error = self.heard(result)
         if error is not None:
             self.fail(error)

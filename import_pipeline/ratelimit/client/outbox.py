@@ -1,4 +1,4 @@
-"""What one process has to tell the store in the next step: settled permits, and what answers told."""
+"""The outbox: what one process reports to the store in the next exchange, besides the permits that it requests."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,8 +17,8 @@ from import_pipeline.ratelimit.protocol import (
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """A settled permit with the moment of its settling on this process's clock."""
+class SettledPermit:
+    """A settled permit. `moment` is on this process's monotonic clock, `wait` and `latency` are in seconds."""
 
     permit: str
     cost: int
@@ -26,10 +26,10 @@ class Answered:
     moment: float
     wait: float = 0.0
     is_guess: bool = False
-    took: float = 0.0
+    latency: float = 0.0
 
     def at(self, now: float) -> Settlement:
-        """The same as the store wants to hear it."""
+        """Return the settlement as the store expects it, with an age."""
         return Settlement(
             permit=self.permit,
             outcome=self.outcome,
@@ -37,88 +37,90 @@ class Answered:
             wait=int(self.wait * SECOND + 0.5),
             cost=self.cost,
             is_guess=self.is_guess,
-            took=int(self.took * SECOND),
+            latency=int(self.latency * SECOND),
         )
 
 
 @dataclass(slots=True)
 class Outbox:
-    """Collected between two steps; moments are seconds on the process's monotonic clock."""
+    """Reports collected between two exchanges. Moments are seconds on the process's monotonic clock."""
 
-    settled: list[Answered] = field(default_factory=list)
-    again: list[Settlement] = field(default_factory=list)  #: permits that a store which lost them is told again
-    counted_again: list[BucketCount] = field(default_factory=list)
-    part: int = 0  #: the part of our tiers that headers named last, in millionths; 0: none
+    settled: list[SettledPermit] = field(default_factory=list)
+    replayed: list[Settlement] = field(default_factory=list)  #: permits for a store that lost them
+    bucket_counts: list[BucketCount] = field(default_factory=list)  #: the same of bucketed tiers
+    fraction: int = 0  #: the fraction of our tiers that headers named last, in millionths; 0: none
     refuted: set[int] = field(default_factory=set)  #: limits that headers named and later answers refuted
-    _named: dict[tuple[int, int], tuple[AdvertisedLimit, float]] = field(default_factory=dict)  #: by limit and window
-    _sightings: dict[int, tuple[int, float]] = field(default_factory=dict)
-    _delays: list[tuple[float, bool]] = field(default_factory=list)  #: seconds, and whether its connection stood
+    _advertised: dict[tuple[int, int], tuple[AdvertisedLimit, float]] = field(default_factory=dict)  #: by limit, window
+    _usage: dict[int, tuple[int, float]] = field(default_factory=dict)  #: tier -> units, moment of sending
+    _latencies: list[tuple[float, bool]] = field(default_factory=list)  #: seconds, and if the connection was warm
 
     @property
     def names_limits(self) -> bool:
-        """Whether limits were named of which none is configured."""
-        return bool(self._named)
+        """True if headers named limits of an API without configured ones."""
+        return bool(self._advertised)
 
     def __bool__(self) -> bool:
-        return bool(self.settled or self.again or self._named or self.refuted)
+        return bool(self.settled or self.replayed or self._advertised or self.refuted)
 
     @property
     def holds_refusal(self) -> bool:
-        """Whether the store has yet to hear of a refusal."""
+        """True if the store does not know of a refusal yet."""
         return any(each.outcome in (Outcome.REFUSED, Outcome.HELD) for each in self.settled)
 
-    def took(self, permit: Permit, answered: float) -> None:
-        """How long an answer was under way, where that is known."""
+    def add_latency(self, permit: Permit, answered: float) -> None:
+        """Add the latency of an answer, if the moment of sending is known."""
         if permit.sent is not None:
-            self._delays.append((answered - permit.sent, not permit.is_first))
+            self._latencies.append((answered - permit.sent, not permit.is_first))
 
-    def named(self, limits: Sequence[AdvertisedLimit], now: float) -> None:
-        """An answer that came now named these limits; the last word on each counts."""
-        self._named.update(((each.limit, each.window), (each, now)) for each in limits)
+    def add_limits(self, limits: Sequence[AdvertisedLimit], now: float) -> None:
+        """Add the limits that an answer named just now; the last one for each limit and window counts."""
+        self._advertised.update(((each.limit, each.window), (each, now)) for each in limits)
 
-    def told_part(self, millionths: int, refuted: Iterable[int] = ()) -> None:
-        """Headers named limits that are this part of ours; the least counts, until what named it is refuted."""
+    def add_fraction(self, millionths: int, refuted: Iterable[int] = ()) -> None:
+        """Add the fraction of our limits that headers named. The lowest counts, until its limit is refuted."""
         if refuted:
             self.refuted.update(refuted)
-            self.part = 0
+            self.fraction = 0
         if millionths:
-            self.part = min(self.part or millionths, millionths)
+            self.fraction = min(self.fraction or millionths, millionths)
 
-    def sighted(self, tier: int, used: int, sent: float) -> None:
-        """The server told that so many places of a tier were taken, for a request sent at that moment."""
-        self._sightings[tier] = (used, sent)
+    def add_usage(self, tier: int, used: int, sent: float) -> None:
+        """Add the units of a tier that the server counted for a request sent at that moment."""
+        self._usage[tier] = (used, sent)
 
-    def added_to(self, ask: ExchangeRequest, now: float) -> ExchangeRequest:
-        """The ask that tells all of it."""
-        delays = [seconds for seconds, _ in self._delays]
+    def added_to(self, request: ExchangeRequest, now: float) -> ExchangeRequest:
+        """Return an exchange request that carries all reports."""
+        latencies = [seconds for seconds, _ in self._latencies]
         return replace(
-            ask,
-            told=self.part,
-            refuted=tuple(sorted(self.refuted)),
-            delays=LatencySummary(
-                answers=len(delays),
-                standing=sum(stood for _, stood in self._delays),
-                quickest=int(min(delays, default=0.0) * SECOND),
-                together=int(sum(delays) * SECOND),
+            request,
+            advertised_fraction=self.fraction,
+            refuted_limits=tuple(sorted(self.refuted)),
+            latencies=LatencySummary(
+                samples=len(latencies),
+                warm_samples=sum(is_warm for _, is_warm in self._latencies),
+                lowest_latency=int(min(latencies, default=0.0) * SECOND),
+                latency_sum=int(sum(latencies) * SECOND),
             ),
-            sightings=tuple(
-                ReportedUsage(tier=tier, used=used, age=_age(sent, now))
-                for tier, (used, sent) in self._sightings.items()
+            reported_usage=tuple(
+                ReportedUsage(tier=tier, used=used, age=_age(sent, now)) for tier, (used, sent) in self._usage.items()
             ),
-            named=tuple(replace(each, age=_age(moment, now)) for each, moment in self._named.values()),
-            counted=tuple(self.counted_again),
-            settled=(*self.again, *(each.at(now) for each in self.settled)),
+            advertised_limits=tuple(replace(each, age=_age(moment, now)) for each, moment in self._advertised.values()),
+            bucket_counts=tuple(self.bucket_counts),
+            settled=(*self.replayed, *(each.at(now) for each in self.settled)),
         )
 
-    def put_back(self, untold: "Outbox") -> None:
-        """What could not be told comes before what came since. Of others and of delays, the next answers tell anew."""
-        self.settled = [*untold.settled, *self.settled]
-        self.again = [*untold.again, *self.again]
-        self.counted_again = self.counted_again or untold.counted_again  # added up there: never told twice
-        self._named = untold._named | self._named
-        if untold.part and not self.refuted:
-            self.told_part(untold.part)
-        self.refuted |= untold.refuted
+    def put_back(self, unsent: "Outbox") -> None:
+        """Put reports that could not be sent before the newer ones.
+
+        Usage and latencies are dropped: the next answers bring new ones.
+        """
+        self.settled = [*unsent.settled, *self.settled]
+        self.replayed = [*unsent.replayed, *self.replayed]
+        self.bucket_counts = self.bucket_counts or unsent.bucket_counts  # the store adds them up: never send both
+        self._advertised = unsent._advertised | self._advertised
+        if unsent.fraction and not self.refuted:
+            self.add_fraction(unsent.fraction)
+        self.refuted |= unsent.refuted
 
 
 def _age(moment: float, now: float) -> int:

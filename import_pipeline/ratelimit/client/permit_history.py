@@ -1,70 +1,70 @@
-"""What one process knows of its own requests: enough to tell it again to a store that lost it."""
+"""The history of one process's own permits: enough to replay them to a store that lost them."""
 
 from collections import deque
 
 from import_pipeline.ratelimit.protocol import SECOND, BucketCount, Outcome, Settlement
 
-#: More stamps than this are not remembered one by one: the oldest go first.
-MOST = 20_000
+#: Beyond this number, the oldest permits are not remembered one by one.
+MOST_PERMITS = 20_000
 
 
-class Memory:
-    """The permits of one process that still occupy a place, with moments on its own monotonic clock in seconds.
+class PermitHistory:
+    """The permits of one process that still occupy units. Moments are seconds on its own monotonic clock.
 
-    Of those that only a tier with a longer window still counts, it keeps their number per hundredth of that window.
+    Permits that only a longer window still counts are kept as a number per hundredth of that window.
     """
 
     def __init__(self, window: float, longest_window: float = 0.0) -> None:
         self._window = window
         self._longest = max(window, longest_window)
         self._answered: deque[tuple[str, int, float]] = deque()
-        self._flying: dict[str, tuple[int, float]] = {}
-        self._older: deque[list[float]] = deque()  #: [moment of the last, places] per hundredth
+        self._in_flight: dict[str, tuple[int, float]] = {}
+        self._buckets: deque[list[float]] = deque()  #: [end of the bucket, units]
 
     def granted(self, permit: str, cost: int, latest_arrival: float) -> None:
-        """A request may be sent with it; until it is settled it can arrive up to then."""
-        self._flying[permit] = (cost, latest_arrival)
+        """Remember a permit whose request can arrive until then."""
+        self._in_flight[permit] = (cost, latest_arrival)
 
     def answered(self, permit: str, cost: int, moment: float) -> None:
-        """Its answer came."""
-        self._flying.pop(permit, None)
+        """Remember the moment of a permit's answer."""
+        self._in_flight.pop(permit, None)
         self._answered.append((permit, cost, moment))
-        while self._answered[0][2] < moment - self._window or len(self._answered) > MOST:
-            self._grow_old(*self._answered.popleft()[1:])
+        while self._answered[0][2] < moment - self._window or len(self._answered) > MOST_PERMITS:
+            self._add_to_bucket(*self._answered.popleft()[1:])
 
-    def gone(self, permit: str) -> None:
-        """It occupies no place anymore."""
-        self._flying.pop(permit, None)
+    def remove(self, permit: str) -> None:
+        """Drop a permit that occupies no units anymore."""
+        self._in_flight.pop(permit, None)
 
     def tidy(self, now: float) -> None:
-        """Forget requests that were never answered and no longer matter one by one."""
-        over = [permit for permit, (_, latest) in self._flying.items() if latest < now - self._window]
+        """Drop requests that were never answered and have left the window."""
+        over = [permit for permit, (_, latest) in self._in_flight.items() if latest < now - self._window]
         for permit in over:
-            self._grow_old(*self._flying.pop(permit))
-        while self._older and self._older[0][0] < now - self._longest:
-            self._older.popleft()
+            self._add_to_bucket(*self._in_flight.pop(permit))
+        while self._buckets and self._buckets[0][0] < now - self._longest:
+            self._buckets.popleft()
 
-    def told_again(self, now: float) -> list[Settlement]:
-        """Every permit that still matters, as of now."""
+    def replay(self, now: float) -> list[Settlement]:
+        """Return every permit that still occupies units, as of now."""
         since = now - self._window
-        flying = [(permit, cost, latest) for permit, (cost, latest) in self._flying.items()]
+        in_flight = [(permit, cost, latest) for permit, (cost, latest) in self._in_flight.items()]
         return [
-            Settlement(permit=permit, cost=cost, outcome=Outcome.FLYING, wait=int((moment - now) * SECOND))
+            Settlement(permit=permit, cost=cost, outcome=Outcome.IN_FLIGHT, wait=int((moment - now) * SECOND))
             if moment > now
             else Settlement(permit=permit, cost=cost, outcome=Outcome.ANSWERED, age=int((now - moment) * SECOND))
-            for permit, cost, moment in [*self._answered, *flying]
+            for permit, cost, moment in [*self._answered, *in_flight]
             if moment > since
         ]
 
-    def counted_again(self, now: float) -> list[BucketCount]:
-        """What only long tiers still count."""
-        return [BucketCount(places=int(places), age=int(max(0.0, now - last) * SECOND)) for last, places in self._older]
+    def replay_buckets(self, now: float) -> list[BucketCount]:
+        """Return the units that only bucketed tiers still count."""
+        return [BucketCount(units=int(units), age=int(max(0.0, now - end) * SECOND)) for end, units in self._buckets]
 
-    def _grow_old(self, cost: int, moment: float) -> None:
+    def _add_to_bucket(self, cost: int, moment: float) -> None:
         if self._longest == self._window:
             return
-        if self._older and moment < self._older[-1][0] + self._longest / 100:
-            self._older[-1][1] += cost
+        if self._buckets and moment < self._buckets[-1][0] + self._longest / 100:
+            self._buckets[-1][1] += cost
             return
-        # Told as of the end of its hundredth: late is safe.
-        self._older.append([moment + self._longest / 100, cost])
+        # Counted as of the end of the bucket: a later moment is the safe side.
+        self._buckets.append([moment + self._longest / 100, cost])

@@ -1,4 +1,4 @@
-"""The store of the limits does not answer: since when, and whether that has been said."""
+"""An outage of the rate-limit store: its duration, and the log lines about it."""
 
 import logging
 from dataclasses import dataclass
@@ -7,29 +7,29 @@ from import_pipeline.logs import report
 from import_pipeline.ratelimit.protocol import StoreError
 from import_pipeline.redaction import redact
 
-#: Seconds; an answer that is lost now and then needs no word.
-TOLD_AFTER = 2.0
+#: Seconds; a single lost answer is not worth a log line.
+REPORTED_AFTER = 2.0
 
 
 @dataclass(slots=True)
-class Outage:
-    """Of one api's limiter in one process. Moments are seconds on a clock that never goes back."""
+class StoreOutage:
+    """The outage that one API's limiter sees in one process. Moments are seconds on a monotonic clock."""
 
     api: str
     since: float | None = None  #: None while the store answers
-    is_told: bool = False
+    is_reported: bool = False
 
     def failed(self, error: StoreError, now: float) -> float:
-        """It was asked in vain; returns for how many seconds so far."""
+        """Record a failed exchange; returns the seconds since the first one."""
         self.since = now if self.since is None else self.since
-        if not self.is_told and now - self.since >= TOLD_AFTER:
-            self.is_told = True
-            sentence = f"The limits of {self.api} cannot be shared, so nothing is sent until they can: {error}."
+        if not self.is_reported and now - self.since >= REPORTED_AFTER:
+            self.is_reported = True
+            sentence = f"The rate-limit store of {self.api} does not answer, so nothing is sent until it does: {error}."
             report("store_silent", redact(sentence), level=logging.WARNING, api=self.api)
         return now - self.since
 
-    def answered(self, now: float) -> None:
-        """It was asked, and has answered."""
-        if self.is_told and self.since is not None:
-            report("store_answers", f"The limits of {self.api} are shared again after {now - self.since:.0f} s.")
-        self.since, self.is_told = None, False
+    def recovered(self, now: float) -> None:
+        """Record that the store has answered."""
+        if self.is_reported and self.since is not None:
+            report("store_answers", f"The rate-limit store of {self.api} answers again after {now - self.since:.0f} s.")
+        self.since, self.is_reported = None, False

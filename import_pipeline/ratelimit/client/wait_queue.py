@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 
-MOST_AT_ONCE = 256  #: places asked for in one step, if the first permit needs no more
+MOST_UNITS = 256  #: units requested in one exchange, if the first permit needs no more
 
 
 @dataclass(slots=True, eq=False)
@@ -14,16 +14,16 @@ class Permit:
     name: str
     start: float
     expires: float
-    sent: float | None = None  #: when the sending began, where that is known
-    is_first: bool = False  #: whether it was the first one on its connection
-    cost: int = 1  #: the places that it takes in every tier
-    shared: bool = True  #: False where no limits are known: nobody but this process knows of it
+    sent: float | None = None  #: the moment at which sending began, if it is known
+    is_first: bool = False  #: True if its request was the first one on its connection
+    cost: int = 1  #: the units that it takes in every tier
+    shared: bool = True  #: False if no limits are known: then no other process knows of it
     settled: bool = False
-    pauses: int = 0  #: that began in this process before it was given
-    of_lane: "Permit | None" = None  #: that of the lane, which goes with it
+    pauses: int = 0  #: pauses in this process before it was granted
+    of_lane: "Permit | None" = None  #: the permit of the lane that belongs to it
 
     def lasts_for(self, now: float) -> float:
-        """Seconds until it, or that of its lane, is over."""
+        """Return the seconds until it, or the permit of its lane, expires."""
         return min(self.expires, self.of_lane.expires if self.of_lane else self.expires) - now
 
 
@@ -39,7 +39,7 @@ class Waiter:
 
 @dataclass(slots=True)
 class WaitQueue:
-    """Those that wait. Whoever is served or gave up stands in it until it is tidied."""
+    """Waiting tasks, in order. Finished ones are dropped by `tidy()`."""
 
     _first: deque[Waiter] = field(default_factory=deque)
     _others: deque[Waiter] = field(default_factory=deque)
@@ -48,29 +48,29 @@ class WaitQueue:
         return bool(self._first or self._others)
 
     def join(self, deadline: float, cost: int, *, first: bool) -> Waiter:
-        """Stand in the line; `first` goes before all that do not."""
+        """Add a waiting task; with `first`, before all that joined without it."""
         waiter = Waiter(deadline=deadline, cost=cost, granted=asyncio.get_running_loop().create_future())
         (self._first if first else self._others).append(waiter)
         return waiter
 
     def tidy(self) -> None:
-        """Let those leave that wait no longer."""
+        """Drop tasks that no longer wait."""
         self._first = deque(waiter for waiter in self._first if not waiter.granted.done())
         self._others = deque(waiter for waiter in self._others if not waiter.granted.done())
 
-    def next_ones(self) -> list[Waiter]:
-        """Those to ask for in one step."""
-        waiters, places = list[Waiter](), 0
+    def next_batch(self) -> list[Waiter]:
+        """Return the tasks to request permits for in the next exchange."""
+        waiters, units = list[Waiter](), 0
         for waiter in (*self._first, *self._others):
             if not waiter.granted.done():
-                places += waiter.cost
-                if waiters and places > MOST_AT_ONCE:
+                units += waiter.cost
+                if waiters and units > MOST_UNITS:
                     break
                 waiters.append(waiter)
         return waiters
 
     def fail(self, error: BaseException) -> None:
-        """Tell all of them."""
+        """Raise an error in every waiting task."""
         for waiter in (*self._first, *self._others):
             if not waiter.granted.done():
                 waiter.granted.set_exception(error)

@@ -1,4 +1,4 @@
-"""The store of permits for any number of machines: one script call in Redis or Valkey, on the server's clock."""
+"""The permit store for any number of machines: one script call in Redis or Valkey, on the server's clock."""
 
 import time
 from collections.abc import Callable
@@ -12,14 +12,25 @@ from import_pipeline.ratelimit.protocol import ExchangeReply, ExchangeRequest
 from import_pipeline.ratelimit.redis_client import ERRORS, ClusterClient, client_of
 from import_pipeline.ratelimit.stores.redis_errors import store_error
 
-PARTS = ("1_state", "2_trials", "2_found", "3_places", "4_learning", "5_settle", "6_grant", "7_store")
-SCRIPT = "".join(files("import_pipeline.ratelimit").joinpath(f"lua/{part}.lua").read_text() for part in PARTS)
-#: Nothing is sent without a permit, so a store that does not answer soon must be noticed soon.
+#: The parts of the script, in their order. Each defines the functions of the Python module that its head names.
+PARTS = (
+    "10_state",
+    "20_inferred_tiers",
+    "25_trials",
+    "30_windows",
+    "40_adaptation",
+    "50_settle",
+    "55_start_times",
+    "60_grant",
+    "70_reply",
+)
+SCRIPT = "".join(files("import_pipeline.ratelimit.stores").joinpath(f"lua/{part}.lua").read_text() for part in PARTS)
+#: Nothing is sent without a permit, so a silent store must be noticed soon.
 COMMAND_SECONDS = 0.5
 
 
 class RedisPermits(RedisStorage):
-    """`limits`' own Redis storage under the schemes `permits+redis` (…), and a store of permits. Thread-safe."""
+    """`limits`' own Redis storage under the schemes `permits+redis` (…), and a permit store. Thread-safe."""
 
     STORAGE_SCHEME = [
         "permits+redis",
@@ -41,7 +52,7 @@ class RedisPermits(RedisStorage):
         script: str = SCRIPT,
         wrap_exceptions: bool = False,
     ) -> None:
-        # As `limits`' storage of a cluster does: the client is made here, its options would be passed through untyped.
+        # As in `limits`' cluster storage, the client is made here: its options would be passed through untyped.
         super(RedisStorage, self).__init__(uri, wrap_exceptions=wrap_exceptions)
         self.key_prefix, self.target_server = key_prefix, "redis"
         self.dependency = self.dependencies["redis"].module
@@ -52,86 +63,98 @@ class RedisPermits(RedisStorage):
         self._monotonic = monotonic
         self._known: dict[tuple[str, str], tuple[int, int, float]] = {}  # -> epoch, moment last seen, when it was asked
 
-    def exchange(self, ask: ExchangeRequest) -> ExchangeReply:
-        """One atomic step; raises StoreError."""
-        asked_at = self._monotonic()
-        epoch, seen, before = self._known.get((ask.api, ask.process), (0, 0, asked_at))
-        elapsed = int((asked_at - before) * 1_000_000)
+    def exchange(self, request: ExchangeRequest) -> ExchangeReply:
+        """Settle and grant permits in one atomic step. Raises StoreError."""
+        called_at = self._monotonic()
+        epoch, last_seen, before = self._known.get((request.api, request.process), (0, 0, called_at))
+        elapsed = int((called_at - before) * 1_000_000)
         try:
-            reply = self._script(keys=self.keys(ask.api), args=arguments(ask, epoch, seen, elapsed))
+            reply = self._script(keys=self.keys(request.api), args=arguments(request, epoch, last_seen, elapsed))
         except ERRORS as error:
             if isinstance(error, RedisClusterException):
-                self.close()  # none of the nodes that are known answers, but the address may name others
+                self.close()  # no known node answers, but the address may name others
             raise store_error(error) from error
-        now, epoch, wait, pause, probing, lost, emptied, *rest = map(int, reply)
-        hits, sleeps, slept, part, flying, at_once, found, counted, *rest = rest
-        self._known[ask.api, ask.process] = (epoch, now, asked_at)
-        tiers, rest = rest[: 2 * found], rest[2 * found :]
-        return ExchangeReply(
-            starts=tuple(rest[counted:]),
-            wait=wait,
-            pause=pause,
-            probing=probing > 0,
-            lost=lost > 0,
-            emptied=emptied > 0,
-            hits=hits,
-            sleeps=sleeps,
-            slept=slept,
-            part=part,
-            found=tuple(zip(tiers[::2], tiers[1::2], strict=True)),
-            flying=flying,
-            at_once=at_once,
-            used=tuple(rest[:counted]),
-        )
+        now, epoch, *rest = map(int, reply)
+        self._known[request.api, request.process] = (epoch, now, called_at)
+        return reply_from(rest)
 
     def keys(self, api: str) -> list[str]:
-        """The keys of an api. What stands in braces decides the cluster's node: all live on one."""
+        """Return the keys of an API. The part in braces decides the node of a cluster, so all are on one.
+
+        A change of what they hold needs new names, since the script reads no other format.
+        """
         tag = "{" + quote(api, safe="") + "}"
-        return [self.prefixed_key(f"{tag}:{what}") for what in ("permits", "state", "flying", "counts")]
+        return [
+            self.prefixed_key(f"{tag}:{kind}") for kind in ("window_log", "api_state", "in_flight", "bucket_counts")
+        ]
 
     def clear(self, key: str) -> None:
-        """Forget a key: a counter of other strategies, or an api. On purpose, so it is not told again."""
-        self._known = {known: what for known, what in self._known.items() if known[0] != key}
+        """Delete a counter of other strategies, or an API's permits. They are not replayed to the store."""
+        self._known = {known: seen for known, seen in self._known.items() if known[0] != key}
         self.get_connection().delete(self.prefixed_key(key), *self.keys(key))
 
     def close(self) -> None:
-        """Close all connections; the next step opens one again."""
+        """Close all connections; the next exchange opens one again."""
         if isinstance(self._client, ClusterClient):
             self._client.close()
         else:
             self._client.connection_pool.disconnect()
 
 
-def arguments(ask: ExchangeRequest, epoch: int, seen: int, elapsed: int) -> list[str | int]:
-    """The script's arguments, in the order that its head tells."""
-    flat: list[str | int] = [ask.look_ahead, int(ask.count), epoch, seen, elapsed, ask.told]
+def arguments(request: ExchangeRequest, epoch: int, last_seen: int, elapsed: int) -> list[str | int]:
+    """Return the script's arguments, in the order that the head of `lua/10_state.lua` gives."""
+    flat: list[str | int] = [request.look_ahead, int(request.count_units), epoch, last_seen, elapsed]
     flat += [
-        ask.delays.quickest,
-        ask.delays.answers,
-        ask.delays.standing,
-        ask.delays.together,
-        ask.concurrent,
-        int(ask.lift),
-        ask.source,
-        len(ask.tiers),
-        len(ask.sightings),
-        len(ask.named),
-        len(ask.counted),
-        len(ask.refuted),
-        len(ask.settled),
+        request.advertised_fraction,
+        request.latencies.samples,
+        request.latencies.warm_samples,
+        request.latencies.lowest_latency,
+        request.latencies.latency_sum,
+        request.concurrent,
+        int(request.lift_pause),
+        request.source,
+        len(request.tiers),
+        len(request.reported_usage),
+        len(request.advertised_limits),
+        len(request.bucket_counts),
+        len(request.refuted_limits),
+        len(request.settled),
     ]
-    for amount, window in ask.tiers:
+    for amount, window in request.tiers:
         flat += [amount, window]
-    for sighting in ask.sightings:
-        flat += [sighting.tier + 1, sighting.used, sighting.age]
-    for named in ask.named:
-        flat += [named.limit, named.used, named.reset, named.window, named.age, named.took]
-    for counted in ask.counted:
-        flat += [counted.places, counted.age]
-    flat += ask.refuted
-    for settled in ask.settled:
+    for usage in request.reported_usage:
+        flat += [usage.tier + 1, usage.used, usage.age]
+    for limit in request.advertised_limits:
+        flat += [limit.limit, limit.used, limit.reset, limit.window, limit.age, limit.latency]
+    for count in request.bucket_counts:
+        flat += [count.units, count.age]
+    flat += request.refuted_limits
+    for settled in request.settled:
         flat += [settled.permit, settled.outcome.value, settled.age, settled.wait, settled.cost]
-        flat += [int(settled.is_guess), settled.took]
-    for wanted in ask.wanted:
+        flat += [int(settled.is_guess), settled.latency]
+    for wanted in request.wanted:
         flat += [wanted.permit, wanted.lifetime, wanted.cost]
     return flat
+
+
+def reply_from(values: list[int]) -> ExchangeReply:
+    """Return the reply in the script's values after the moment and the epoch; see `lua/70_reply.lua`."""
+    wait, pause, probing, lost, emptied, hits, sleeps, slept, allowed_fraction, in_flight, *values = values
+    inferred_concurrency, inferred_tiers, used, *values = values
+    tiers, values = values[: 2 * inferred_tiers], values[2 * inferred_tiers :]
+    return ExchangeReply(
+        starts=tuple(values[used:]),
+        wait=wait,
+        pause=pause,
+        probing=probing > 0,
+        lost=lost > 0,
+        emptied=emptied > 0,
+        hits=hits,
+        sleeps=sleeps,
+        slept=slept,
+        allowed_fraction=allowed_fraction,
+        inferred_tiers=tuple(zip(tiers[::2], tiers[1::2], strict=True)),
+        in_flight=in_flight,
+        inferred_concurrency=inferred_concurrency,
+        used=tuple(values[:used]),
+    )

@@ -147,7 +147,7 @@ async def test_a_pause_that_is_lifted_lets_those_who_wait_go_within_seconds() ->
         waiting = [asyncio.create_task(each.acquire()) for each in (limiter, other)]
         await clock.sleep(60)
         assert [each.done() for each in waiting] == [False, False]
-        permits.exchange(ExchangeRequest(api="x", process="a person", tiers=(), lift=True))
+        permits.exchange(ExchangeRequest(api="x", process="a person", tiers=(), lift_pause=True))
         probe = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         assert clock.monotonic() == pytest.approx(63, abs=2.1)
         limiter.answered(next(iter(probe[0])).result())
@@ -194,7 +194,7 @@ async def test_what_was_learned_dies_with_corrected_limits_even_if_they_come_bac
     async def limits(configured: str) -> tuple[float, list[int]]:
         async with limiter_on(clock, permits, parse_tiers(configured), source="orders") as limiter:
             usage = await limiter.usage()
-        return usage.part, [tier.amount for tier in usage.tiers]
+        return usage.allowed_fraction, [tier.amount for tier in usage.tiers]
 
     async with limiter_on(clock, permits, parse_tiers(tiers), source="orders") as limiter:
         for _ in range(5):
@@ -220,7 +220,7 @@ async def test_a_limit_of_the_list_alone_does_not_hold_for_the_details() -> None
             limiter.hear([LimitStatus(limit=5000, remaining=4999 - number, reset=hour)], permit, kind="core")
             limiter.answered(permit)
         assert clock.monotonic() < 1
-        assert (await limiter.usage()).part == 1.0
+        assert (await limiter.usage()).allowed_fraction == 1.0
 
 
 async def test_a_named_limit_that_later_answers_refute_is_dropped_where_none_is_configured() -> None:
@@ -246,7 +246,7 @@ async def test_a_server_that_names_more_again_is_believed_at_once() -> None:
             limiter.hear([told], permit)
             limiter.answered(permit)
             await clock.sleep(1)
-            assert (await limiter.usage()).part == part
+            assert (await limiter.usage()).allowed_fraction == part
 
 
 async def test_without_tiers_only_the_pause_is_shared() -> None:
@@ -442,7 +442,7 @@ async def test_a_store_that_is_away_is_told_once_within_seconds_and_when_it_is_b
         await clock.sleep(1.5)
         [told] = caplog.records
         assert (action_of(told), told.levelno) == ("store_silent", logging.WARNING)
-        assert told.getMessage().endswith("nothing is sent until they can: connection refused.")
+        assert told.getMessage().endswith("nothing is sent until it does: connection refused.")
         await clock.sleep(10)
         permits.up = True
         await waiting
@@ -499,7 +499,7 @@ async def test_no_delay_is_measured_where_a_connection_broke() -> None:
         measured = 0
 
         def exchange(self, ask: ExchangeRequest) -> ExchangeReply:
-            self.measured += ask.delays.answers
+            self.measured += ask.latencies.samples
             return super().exchange(ask)
 
     clock = FakeClock()

@@ -21,7 +21,7 @@ from import_pipeline_tests.support.limiter_stories import (
 
 #: Quick answers shorten the windows, but not that of a request whose connection broke.
 BROKEN = [
-    *(Step(0, 0, 7, 5 * SECOND, [], quickest=200_000) for _ in range(3)),
+    *(Step(0, 0, 7, 5 * SECOND, [], lowest_latency=200_000) for _ in range(3)),
     Step(0, 0, 0, SECOND, [(0, Outcome.CUT_OFF, 0, 0, False)] * 3),
     *(Step(0, SECOND // 20, 1, SECOND, []) for _ in range(45)),
 ]

@@ -199,7 +199,7 @@ def test_every_key_expires_and_lives_on_one_node_of_a_cluster(redis_url: str) ->
     permits.exchange(ExchangeRequest(api="a {weird} api", process="1", tiers=tiers, concurrent=5, wanted=wanted))
     client = permits.get_connection()
     keys = sorted(client.keys("*"))
-    kinds = (b"counts", b"flying", b"permits", b"state")
+    kinds = (b"api_state", b"bucket_counts", b"in_flight", b"window_log")
     assert keys == [b"import_pipeline:{a%20%7Bweird%7D%20api}:" + kind for kind in kinds]
     week = 7 * 24 * 3600 * 1000
     assert all(week - 1000 < client.pttl(key) < 2 * week for key in keys)

@@ -9,8 +9,8 @@ from import_pipeline.ratelimit.algorithm.bucketed_window import (
     first_free,
     forget,
     is_bucketed,
-    starts,
     taken,
+    unit_starts,
 )
 from import_pipeline.ratelimit.protocol import (
     SECOND,
@@ -45,7 +45,12 @@ def test_a_place_is_free_when_its_whole_hundredth_has_left_the_window() -> None:
         add(counts, DAY, hour * DAY // 24, 1)
     assert (taken(counts, DAY), first_free(counts, DAY)) == (3, DAY + 5 * DAY // 100)  # 1 h is in the fifth of 14.4 min
     later = DAY + 21 * DAY // 100  # 5 h is in the twenty-first
-    assert list(starts(counts, 4, DAY, 4, 6 * DAY // 24)) == [6 * DAY // 24, DAY + DAY // 20, DAY + DAY // 20, later]
+    assert list(unit_starts(counts, 4, DAY, 4, 6 * DAY // 24)) == [
+        6 * DAY // 24,
+        DAY + DAY // 20,
+        DAY + DAY // 20,
+        later,
+    ]
     forget(counts, DAY + DAY // 20)
     assert taken(counts, DAY) == 1
 
@@ -69,12 +74,12 @@ def test_a_million_a_month_is_kept_in_a_hundred_numbers_and_never_exceeded() -> 
         time.now += 3_600 * SECOND
         names = [f"{turn}.{number}" for number in range(200)]
         wanted = tuple(PermitRequest(permit=name, lifetime=30 * SECOND) for name in names)
-        result = store.exchange(ExchangeRequest(api="x", process="1", tiers=tiers, wanted=wanted, count=True))
+        result = store.exchange(ExchangeRequest(api="x", process="1", tiers=tiers, wanted=wanted, count_units=True))
         granted.append((time.now, len(result.starts)))
         settled = tuple(Settlement(permit=name, outcome=Outcome.ANSWERED) for name in names[: len(result.starts)])
         store.exchange(ExchangeRequest(api="x", process="1", tiers=tiers, settled=settled))
     shared, stamps, _ = store._apis["x"]
-    assert len(shared.counts[str(MONTH)]) <= 102
+    assert len(shared.bucket_counts[str(MONTH)]) <= 102
     assert stamps.later_than(0) <= 200
     within = [sum(n for at, n in granted if since < at <= since + MONTH) for since, _ in granted]
     assert max(within) == 100_000
@@ -87,7 +92,7 @@ def test_a_store_that_was_emptied_is_told_the_counts() -> None:
     store = FakeTimeMemory(time)
 
     def ask(**wishes: object) -> ExchangeReply:
-        return store.exchange(ExchangeRequest(api="x", process="1", tiers=((5, DAY),), count=True, **wishes))  # type: ignore[arg-type]
+        return store.exchange(ExchangeRequest(api="x", process="1", tiers=((5, DAY),), count_units=True, **wishes))  # type: ignore[arg-type]
 
     ask(wanted=(PermitRequest(permit="a", lifetime=SECOND),))
     store.forget()

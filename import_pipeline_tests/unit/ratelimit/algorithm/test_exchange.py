@@ -174,7 +174,7 @@ def test_all_tiers_or_none() -> None:
 
     def ask(names: str) -> ExchangeReply:
         wanted = tuple(PermitRequest(permit=name, lifetime=SECOND) for name in names)
-        return store.exchange(ExchangeRequest(api="x", process="1", tiers=tiers, wanted=wanted, count=True))
+        return store.exchange(ExchangeRequest(api="x", process="1", tiers=tiers, wanted=wanted, count_units=True))
 
     assert ask("ab").starts == (0, 0)
     assert [ask(name).used for name in "cdefgh"] == [(2, 2)] * 6

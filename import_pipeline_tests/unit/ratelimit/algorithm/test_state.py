@@ -132,11 +132,11 @@ def test_a_store_that_was_emptied_waits_for_those_who_know() -> None:
     """The first who notices starts two seconds, the second does not prolong them; a newcomer notices nothing."""
     before, after = ApiState(), ApiState()
     begin(before, 100, 0, 0)
-    assert begin(after, 1_000, before.epoch, before.seen) == (1_000, True, True)
-    assert after.hold == 1_000 + REJOIN
-    assert begin(after, 2_000, before.epoch, before.seen) == (2_000, True, True)
+    assert begin(after, 1_000, before.epoch, before.last_now) == (1_000, True, True)
+    assert after.rejoin_until == 1_000 + REJOIN
+    assert begin(after, 2_000, before.epoch, before.last_now) == (2_000, True, True)
     assert begin(after, 3_000, 0, 0) == (3_000, False, False)
-    assert after.hold == 1_000 + REJOIN
+    assert after.rejoin_until == 1_000 + REJOIN
     assert begin(after, 4_000, after.epoch, 2_000) == (4_000, False, False)
 
 
@@ -146,10 +146,10 @@ def test_a_store_that_was_set_back_is_noticed_too() -> None:
     begin(now, 100, 0, 0)
     begin(backup, 100, 0, 0)
     begin(now, 5_000, now.epoch, 100)
-    assert begin(backup, 6_000, now.epoch, now.seen) == (6_000, True, False)
-    assert begin(backup, 6_001, now.epoch, now.seen) == (
+    assert begin(backup, 6_000, now.epoch, now.last_now) == (6_000, True, False)
+    assert begin(backup, 6_001, now.epoch, now.last_now) == (
         6_001,
         True,
         False,
     )  # another process that knew the same beginning
-    assert backup.hold == 6_000 + REJOIN
+    assert backup.rejoin_until == 6_000 + REJOIN

@@ -1,6 +1,6 @@
 """What a process remembers of its own requests."""
 
-from import_pipeline.ratelimit.client.permit_history import Memory
+from import_pipeline.ratelimit.client.permit_history import PermitHistory
 from import_pipeline.ratelimit.protocol import SECOND, Outcome, Settlement
 
 
@@ -10,26 +10,26 @@ def answered(permit: str, age: float) -> Settlement:
 
 def test_everything_that_still_counts_is_told_again() -> None:
     """Answered ones with their age, flying ones with the time they have left, expired ones as of their expiry."""
-    memory = Memory(10)
+    history = PermitHistory(10)
     for permit, latest in (("a", 32), ("b", 33), ("c", 34), ("d", 35), ("e", 36)):
-        memory.granted(permit, 1, latest)
-    memory.answered("a", 1, 1)
-    memory.answered("b", 1, 25)
-    memory.gone("c")
-    flying = Settlement(permit="e", outcome=Outcome.FLYING, wait=SECOND // 2)
-    assert memory.told_again(35.5 - 1) == [
+        history.granted(permit, 1, latest)
+    history.answered("a", 1, 1)
+    history.answered("b", 1, 25)
+    history.remove("c")
+    in_flight = Settlement(permit="e", outcome=Outcome.IN_FLIGHT, wait=SECOND // 2)
+    assert history.replay(35.5 - 1) == [
         answered("b", 9.5),
-        Settlement(permit="d", outcome=Outcome.FLYING, wait=SECOND // 2),
-        Settlement(permit="e", outcome=Outcome.FLYING, wait=SECOND + SECOND // 2),
+        Settlement(permit="d", outcome=Outcome.IN_FLIGHT, wait=SECOND // 2),
+        Settlement(permit="e", outcome=Outcome.IN_FLIGHT, wait=SECOND + SECOND // 2),
     ]
-    assert memory.told_again(35.5) == [answered("d", 0.5), flying]
+    assert history.replay(35.5) == [answered("d", 0.5), in_flight]
 
 
 def test_what_no_longer_counts_is_forgotten() -> None:
-    memory = Memory(10)
+    history = PermitHistory(10)
     for number in range(1000):
-        memory.granted(f"{number}", 1, number + 1)
-        memory.answered(f"{number}", 1, number)
-    memory.granted("never answered", 1, 900)
-    memory.tidy(1000)
-    assert (len(memory._answered), len(memory._flying)) == (11, 0)
+        history.granted(f"{number}", 1, number + 1)
+        history.answered(f"{number}", 1, number)
+    history.granted("never answered", 1, 900)
+    history.tidy(1000)
+    assert (len(history._answered), len(history._in_flight)) == (11, 0)
