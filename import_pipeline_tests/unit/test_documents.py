@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,15 @@ FOLDERS = ("", "import_pipeline", "import_pipeline_tests")
 
 def name_of(document: Path) -> str:
     return document.relative_to(ROOT).as_posix()
+
+
+def script(name: str) -> Any:
+    """A program of scripts/ as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # its dataclasses look themselves up there
+    spec.loader.exec_module(module)
+    return module
 
 
 def code(text: str) -> list[str]:
@@ -70,12 +80,17 @@ def test_lines_of_prose_are_short(document):
     assert [line for line in text.splitlines() if len(line) > limit and not line.startswith("|")] == []
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_prose_is_plain(document):
+    """By hand only: what is written from the code is measured there."""
+    text = document.read_text().partition("<!-- written by")[0]
+    assert re.findall(rf"\b{script('check_house').DIALECT.pattern}\b", text, re.IGNORECASE) == []
+
+
 @pytest.mark.parametrize("page", ["settings", "commands"])
 def test_a_reference_page_is_what_the_code_says(page):
     """If not: python scripts/reference.py"""
-    spec = importlib.util.spec_from_file_location("reference", ROOT / "scripts" / "reference.py")
-    reference: Any = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(reference)
+    reference = script("reference")
     written = (ROOT / "docs" / f"{page}.md").read_text().partition(reference.MARKER)[2].strip()
     assert written == getattr(reference, f"{page}_reference")(), "run: python scripts/reference.py"
 
