@@ -110,11 +110,11 @@ def cpu_seconds() -> float:
 
 def through_dagster() -> float:
     """The command line's way; its own output goes nowhere."""
-    from import_pipeline.cli.commands import carry_out_here
+    from import_pipeline.cli.commands import run_in_foreground
     from import_pipeline.importer.installation import open_installation
 
     with open_installation() as installation:
-        return carry_out_here(installation, "items", show=False).duration_seconds
+        return run_in_foreground(installation, "items", show=False).duration_seconds
 
 
 async def bare(items: int, concurrency: int) -> float:

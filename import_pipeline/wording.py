@@ -24,6 +24,11 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
+def sentence(text: str) -> str:
+    """Return a clause as a sentence: its first letter capital, a full stop at the end."""
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
+
+
 def iso(at: datetime | None) -> str | None:
     """Return the time as JSON carries it, in ISO 8601 with its offset."""
     return at.isoformat() if at else None

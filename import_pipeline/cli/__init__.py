@@ -1,7 +1,7 @@
-"""The command line, `import-pipeline`. Dagster is imported only where a run is launched: it takes seconds.
+"""The command line, `import-pipeline`. Only commands that launch a run import Dagster, which takes seconds.
 
-Exit statuses: 0 all is well; 1 standard output cannot be written; 2 something must be changed first; 3 completed, but
-with failed items or incomplete; 4 failed, cancelled, not ended, or another process has it; 130 interrupted.
+Exit statuses: 0 success; 1 standard output cannot be written; 2 a usage or configuration error; 3 completed with
+failed items, or incomplete; 4 failed, cancelled, not ended, or owned by another process; 130 interrupted.
 """
 
 import sys
@@ -24,21 +24,21 @@ COMMANDS = {
     "run": Entry("commands:run", "Import a source now, in this process."),
     "list": Entry("commands:list_imports", "List imports, the newest first."),
     "show": Entry("commands:show", "Show one import: figures, failed items, events."),
-    "plan": Entry("commands:plan", "Say what an import would cost: requests and time."),
-    "request": Entry("control:request", "Ask for an extra import now."),
-    "reschedule": Entry("control:reschedule", "Move the next slot's import to now."),
-    "schedule": Entry("control:schedule", "Show the slots of a source, and its open imports."),
-    "start-scheduled": Entry("control:start_scheduled", "Apply the scheduling rules once, and run what is due."),
+    "plan": Entry("commands:plan", "Estimate an import: requests and least time."),
+    "request": Entry("control:request", "Request an extra import now."),
+    "reschedule": Entry("control:reschedule", "Start the next scheduled import now."),
+    "schedule": Entry("control:schedule", "Show the next slots of a source and its open imports."),
+    "start-scheduled": Entry("control:start_scheduled", "Run what is due, without Dagster's daemon."),
     "resume": Entry("control:resume", "Lift the pause of a source's API."),
     "cancel": Entry("control:cancel", "Cancel a scheduled or running import."),
-    "retry": Entry("control:retry", "Import again what an import has left failed or undone."),
-    "finalize": Entry("control:finalize", "End a running import that has no worker."),
-    "delete": Entry("control:delete", "Delete an ended import, with its item rows."),
-    "prune": Entry("control:prune", "Drop the item rows of old imports."),
-    "new-source": Entry("new_source:new_source", "Write a source to adapt to your API, and its test."),
-    "doctor": Entry("doctor:doctor", "Check that everything is in place."),
-    "migrate": Entry("migrate:migrate", "Make or update all tables."),
-    "panel": Entry("panel:panel", "Serve the page that shows imports."),
+    "retry": Entry("control:retry", "Import the failed and unfinished items of an import again."),
+    "finalize": Entry("control:finalize", "Finish a stalled import that has nothing left to do."),
+    "delete": Entry("control:delete", "Delete an ended import and its item rows."),
+    "prune": Entry("control:prune", "Delete the item rows of old imports."),
+    "new-source": Entry("new_source:new_source", "Create a source to adapt to your API, with a test."),
+    "doctor": Entry("doctor:doctor", "Check the configuration and all servers."),
+    "migrate": Entry("migrate:migrate", "Create or update all tables."),
+    "panel": Entry("panel:panel", "Serve the panel, the web page for imports."),
     "up": Entry("up:up", "Serve the demo API, the Dagster UI and the panel."),
     "demo": Entry("demo:demo", "Import 400 items of the demo API under its limits."),
 }
@@ -51,19 +51,19 @@ COMMANDS = {
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 def cli() -> None:
-    """Bring every item of a rate-limited API into your database, again and again, without babysitting it."""
+    """Copy every record of a rate-limited API into your database, on a schedule, and keep it up to date."""
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Run a command; every error of ours is one sentence on standard error."""
+    """Run a command. Print each expected error as one sentence on standard error."""
     mask_logs()
     keep_quiet()
-    with masking():  # outside: what it raises instead of an error is of no class that is known here
+    with masking():  # outermost: the masked copy of an error has a class that `_run` does not know
         sys.exit(_status_of(arguments))
 
 
 def _status_of(arguments: list[str] | None) -> int:
-    """Run a command, with its own exit status even if the reader of a pipe has left."""
+    """Run a command and return its exit status, even if the reader of a pipe has left."""
     with guarded_output():
         try:
             status = _run(arguments)
@@ -94,7 +94,7 @@ def _run(arguments: list[str] | None) -> int:
 
 
 def _fail(sentence: str, status: int, *, masked: bool = False) -> int:
-    """Print the error; `masked`: it holds no secret, but an example that looks like one."""
-    with suppress(OSError):  # then the status alone says it
+    """Print the error and return the status. `masked`: it holds no secret, but an example that looks like one."""
+    with suppress(OSError):  # standard error is closed: the status alone reports the error
         click.echo(f"import-pipeline: {visible(sentence if masked else redact(sentence))}", err=True)
     return status

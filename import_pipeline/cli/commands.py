@@ -1,14 +1,14 @@
-"""The commands that import and show; each is a few lines that call an action and print what it returned."""
+"""Commands that import and show. Each calls one action and prints its result."""
 
 from contextlib import closing
 
 import click
 
-from import_pipeline.cli.options import as_json, confirm, import_id, yes
+from import_pipeline.cli.options import as_json, confirm, fresh, import_id, yes
 from import_pipeline.cli.output import formatting, tables
 from import_pipeline.cli.output.json import import_details_json, import_json, print_json
 from import_pipeline.cli.progress_display import LiveDisplay
-from import_pipeline.cli.run_in_foreground import carry_out_here, print_outcome, tell_failure
+from import_pipeline.cli.run_in_foreground import print_failure_reason, print_outcome, run_in_foreground
 from import_pipeline.importer.control.plan import plan_import
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.limiter_usage import UsageReader
@@ -21,16 +21,16 @@ from import_pipeline.tracking.queries import Filter
 
 @click.command()
 @click.argument("source")
-@click.option("--fresh", is_flag=True, help="Fetch all anew; at the end, delete rows that the list no longer has.")
-@click.option("--limit", type=click.IntRange(1), help="Import only the first so many items of the list.")
-@click.option("--only", help="Import only the items of these ids, separated by commas; the list is not read.")
+@fresh
+@click.option("--limit", type=click.IntRange(1), help="Import only this many items, from the start of the list.")
+@click.option("--only", help="Import only the items with these ids, separated by commas; skip the list.")
 @yes
 @as_json
 def run(source: str, fresh: bool, limit: int | None, only: str | None, yes: bool, as_json: bool) -> int:
     """Import SOURCE now, in this process, as a run of its Dagster job.
 
-    An import whose process is gone is gone on with. While another one runs, this ends with status 4;
-    with --only it first waits for it, as long as the source says (ITEMS_WAIT).
+    Resumes an import whose process died. Exits with status 4 while another import runs;
+    with --only, it first waits for that import, up to the source's limit (ITEMS_WAIT).
     """
     if only is not None and (limit or fresh):
         raise click.UsageError("--only cannot be given together with --limit or --fresh")
@@ -40,25 +40,25 @@ def run(source: str, fresh: bool, limit: int | None, only: str | None, yes: bool
     with open_installation() as installation:
         if fresh and not yes:
             table = installation.source(source).model.__table__.name
-            confirm(f"Import all of {table} anew, and then delete its rows that the list no longer has?")
-        summary = carry_out_here(installation, source, fresh=fresh, limit=limit, only=ids, show=not as_json)
+            confirm(f"Import all of {table} again, then delete its rows that are no longer in the list?")
+        summary = run_in_foreground(installation, source, fresh=fresh, limit=limit, only=ids, show=not as_json)
         if as_json:
             print_json(summary.as_json())
         else:
             print_outcome(installation, summary)
-    tell_failure(summary)
+    print_failure_reason(summary)
     return summary.exit_status
 
 
 @click.command("list")
 @click.option("--source", help="Only imports of this source.")
-@click.option("--status", type=click.Choice(SHOWN), help="Only these.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many.")
+@click.option("--status", type=click.Choice(SHOWN), help="Only imports with this status.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many to list.")
 @as_json
 def list_imports(source: str | None, status: str | None, limit: int, as_json: bool) -> None:
     """List imports, the newest first.
 
-    Done are items that need no more work: those imported, those unchanged, and those that failed for good.
+    The column "done" counts imported, unchanged and permanently failed items.
     """
     with open_installation() as installation:
         names = [each.name for each in installation.sources]
@@ -77,7 +77,7 @@ def list_imports(source: str | None, status: str | None, limit: int, as_json: bo
 
 
 def _refuse_unknown(installation: Installation, source: str) -> None:
-    """One that is not listed any more may have left imports. Raises SourceNotFound."""
+    """Raise SourceNotFound for an unknown source. One that was removed from the list may still have imports."""
     with installation.database.read() as connection:
         left = imports.latest(connection, source=source, limit=1)
     if not left:
@@ -86,10 +86,10 @@ def _refuse_unknown(installation: Installation, source: str) -> None:
 
 @click.command()
 @import_id
-@click.option("--watch", "follow", is_flag=True, help="Follow it until it ends.")
+@click.option("--watch", "follow", is_flag=True, help="Show its progress until it ends.")
 @as_json
 def show(import_id: int, follow: bool, as_json: bool) -> None:
-    """Show the import of that ID: its figures, its failed items with their reasons, its events."""
+    """Show the import with this ID: figures, failed items with reasons, events."""
     with open_installation() as installation:
         with installation.database.read() as connection:
             row = imports.get(connection, import_id)
@@ -113,9 +113,9 @@ def show(import_id: int, follow: bool, as_json: bool) -> None:
 @click.argument("source")
 @as_json
 def plan(source: str, as_json: bool) -> None:
-    """Tell what an import of SOURCE would cost: requests, and the least time that the limits allow.
+    """Estimate an import of SOURCE: its requests, and the least time under the limits.
 
-    Asks the API for one list page.
+    Requests one list page from the API.
     """
     with open_installation() as installation:
         planned = plan_import(installation, installation.source(source))

@@ -1,4 +1,4 @@
-"""Commands that steer: ask for imports, cancel, retry, delete, and keep house."""
+"""Commands that control imports: request, cancel, retry, delete, prune."""
 
 import getpass
 from collections.abc import Callable
@@ -6,11 +6,16 @@ from datetime import timedelta
 
 import click
 
-from import_pipeline.cli.doctor_checks import DAEMONS, daemon_silence
-from import_pipeline.cli.options import as_json, confirm, import_id, reason, yes
+from import_pipeline.cli.doctor_checks import DAEMONS, daemon_problem
+from import_pipeline.cli.options import as_json, confirm, fresh, import_id, reason, yes
 from import_pipeline.cli.output import tables
 from import_pipeline.cli.output.json import print_json, print_message, schedule_json
-from import_pipeline.cli.run_in_foreground import print_outcome, see_through, tell_failure, terminated_like_interrupted
+from import_pipeline.cli.run_in_foreground import (
+    print_failure_reason,
+    print_outcome,
+    run_job,
+    terminated_like_interrupted,
+)
 from import_pipeline.errors import ImportNotFound
 from import_pipeline.importer.control import finalize as upkeep
 from import_pipeline.importer.control import pruning, requests
@@ -25,82 +30,75 @@ from import_pipeline.rules.status import ImportStatus
 from import_pipeline.settings.parsers import MOST_WORKERS
 from import_pipeline.tracking import imports, schedules
 from import_pipeline.tracking.requests import RequestKind
-from import_pipeline.wording import plural
+from import_pipeline.wording import plural, sentence
 
 SLOTS_SHOWN = 3
 UNENDED = (ImportStatus.SCHEDULED, ImportStatus.RUNNING)
 
 
 def _who() -> str:
-    """Who gives the command, as the system knows them."""
+    """Return the user's name on this system."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name
-        return "somebody at the command line"
+        return "a user without a name"
 
 
-def _when(installation: Installation, source: str, promise: str) -> str:
-    """The promise where a daemon lives to keep it; else what a wish waits for, and what carries it out at once."""
-    silent = daemon_silence(installation.settings)
-    if silent is None:
-        return promise
-    return (
-        f"{silent}, so it waits until {DAEMONS} is started; `import-pipeline start-scheduled {source}` carries it "
-        "out here and now"
-    )
+def _next(installation: Installation, source: str, promise: str) -> str:
+    """Return what happens next as the end of a sentence: the promise if a daemon runs, else how to start the import."""
+    problem = daemon_problem(installation.settings)
+    if problem is None:
+        return f": {promise}."
+    return f". {sentence(problem)} Start one ({DAEMONS}), or run `import-pipeline start-scheduled {source}`."
 
 
-def _tell_asked(installation: Installation, source: str, asked: Asked, promise: str, as_json: bool) -> None:
-    """The outcome of a request for a run: recorded, or made by an earlier one already."""
-    sentence = asked.already or f"Wish {asked.id} is written down: {_when(installation, source, promise)}."
+def _print_request(installation: Installation, source: str, asked: Asked, promise: str, as_json: bool) -> None:
+    """Print the outcome of a request: recorded, or already recorded earlier."""
+    text = asked.already or f"Request {asked.id} recorded{_next(installation, source, promise)}"
     slot_at = asked.slot_at.isoformat() if asked.slot_at else None
-    print_message(sentence, as_json, wish=asked.id, slot_at=slot_at, already=asked.already is not None)
+    print_message(text, as_json, wish=asked.id, slot_at=slot_at, already=asked.already is not None)
 
 
 @click.command()
 @click.argument("source")
-@click.option(
-    "--fresh",
-    is_flag=True,
-    help="Fetch all anew; at the end, delete rows that the list no longer has.",
-)
-@click.option("--shards", type=click.IntRange(1, MOST_WORKERS), help="How many runs share it; else as the source says.")
+@fresh
+@click.option("--shards", type=click.IntRange(1, MOST_WORKERS), help="How many runs share it. Default: ITEMS_SHARDS.")
 @reason
 @yes
 @as_json
 def request(source: str, fresh: bool, shards: int | None, reason: str | None, yes: bool, as_json: bool) -> None:
-    """Ask for an extra import of SOURCE now. The sensor starts it within seconds; the schedule stays as it is."""
+    """Request an extra import of SOURCE. The sensor starts it within seconds; the schedule stays unchanged."""
     with open_installation() as installation:
         found = installation.source(source)
         if fresh and not yes:
-            confirm(f"Import all of {source} anew, and then delete its rows that the list no longer has?")
+            confirm(f"Import all of {source} again, then delete its rows that are no longer in the list?")
         asked = requests.request_run(
             installation, found, RequestKind.NEW, fresh=fresh, shards=shards, by=_who(), reason=reason
         )
-        _tell_asked(installation, source, asked, f"the sensor starts an import of {source} within seconds", as_json)
+        _print_request(installation, source, asked, f"the sensor starts an import of {source} within seconds", as_json)
 
 
 @click.command()
 @click.argument("source")
-@click.option("--slot", help="The slot to move, as `schedule --json` prints it; else the next one.")
+@click.option("--slot", help="The slot to move, as `schedule --json` prints it; default: the next one.")
 @reason
 @as_json
 def reschedule(source: str, slot: str | None, reason: str | None, as_json: bool) -> None:
-    """Move the next slot's import of SOURCE to now. Its slot is spent; the one after it stays."""
+    """Start the next scheduled import of SOURCE now. It uses up its slot; later slots stay."""
     with open_installation() as installation:
         found = installation.source(source)
         meant = slot_of(slot)
         asked = requests.request_run(
             installation, found, RequestKind.RESCHEDULE, slot_at=meant, by=_who(), reason=reason
         )
-        _tell_asked(installation, source, asked, "the sensor starts the next slot's import now", as_json)
+        _print_request(installation, source, asked, "the sensor starts the next import within seconds", as_json)
 
 
 @click.command()
 @click.argument("source")
 @as_json
 def schedule(source: str, as_json: bool) -> None:
-    """Show the schedule of SOURCE: its slots, and what is scheduled, running or waiting."""
+    """Show the schedule of SOURCE: its next slots, and its scheduled and running imports."""
     with open_installation() as installation:
         found = installation.source(source)
         now = installation.clock.now()
@@ -120,9 +118,9 @@ def schedule(source: str, as_json: bool) -> None:
 @as_json
 @terminated_like_interrupted()
 def start_scheduled(source: str, as_json: bool) -> int:
-    """Apply the scheduling rules to SOURCE once, and carry out here what is due: for cron, where no sensor runs.
+    """Apply the scheduling rules to SOURCE once and run what is due in this process. For cron, without a sensor.
 
-    If a sensor runs and its schedule is off, only what people asked for is carried out.
+    If the schedule is off in Dagster, only requested imports run.
     """
     with open_installation() as installation:
         found = installation.source(source)
@@ -135,10 +133,10 @@ def start_scheduled(source: str, as_json: bool) -> int:
         for launch in result.launches:
             with installation.database.read() as connection:
                 row = imports.get(connection, launch.import_id)
-            summaries.append(see_through(installation, found, row, show=not as_json, is_ours=False))
+            summaries.append(run_job(installation, found, row, show=not as_json, is_ours=False))
             if not as_json:
                 print_outcome(installation, summaries[-1])
-            tell_failure(summaries[-1])
+            print_failure_reason(summaries[-1])
         send_notices(installation, found)
         if as_json:
             print_message(" ".join(result.sentences), as_json, imports=[summary.as_json() for summary in summaries])
@@ -149,13 +147,13 @@ def start_scheduled(source: str, as_json: bool) -> int:
 @click.argument("source")
 @as_json
 def resume(source: str, as_json: bool) -> None:
-    """Lift the pause of SOURCE's API, for all that share it: after a pause that is too long, or no longer needed."""
+    """Lift the pause of SOURCE's API for all processes: if it is too long, or no longer needed."""
     with open_installation() as installation:
         lifted = lift_pause(installation, installation.source(source), by=_who())
-        sentence = f"{lifted.api} is not paused."
+        text = f"{lifted.api} is not paused."
         if lifted.paused_until is not None:
             until = f"{lifted.paused_until:%Y-%m-%d %H:%M:%S} UTC"
-            sentence = f"The pause of {lifted.api} until {until} is lifted: one request tries first."
+            text = f"Lifted the pause of {lifted.api} until {until}. One request goes first, as a probe."
         values = {
             "source": source,
             "api": lifted.api,
@@ -163,11 +161,11 @@ def resume(source: str, as_json: bool) -> None:
             "import_ids": list(lifted.imports),
             "already": lifted.paused_until is None,
         }
-        print_message(sentence, as_json, **values)
+        print_message(text, as_json, **values)
 
 
 def _ask_about(installation: Installation, import_id: int, question: str, check: Callable[..., None]) -> None:
-    """Ask, unless it cannot be done (`check` raises why) or is done: then the answer says so without a question."""
+    """Ask, unless nothing can be done (`check` raises the reason) or the import is already cancelled."""
     with installation.database.read() as connection:
         try:
             row = imports.get(connection, import_id)
@@ -184,7 +182,7 @@ def _ask_about(installation: Installation, import_id: int, question: str, check:
 @yes
 @as_json
 def cancel(import_id: int, reason: str | None, yes: bool, as_json: bool) -> None:
-    """Cancel the scheduled or running import of that ID. What it imported is kept."""
+    """Cancel the scheduled or running import with this ID. Imported items are kept."""
     with open_installation() as installation:
         if not yes:
             _ask_about(installation, import_id, f"Cancel import {import_id}?", requests.check_cancel)
@@ -197,13 +195,13 @@ def cancel(import_id: int, reason: str | None, yes: bool, as_json: bool) -> None
 @reason
 @as_json
 def retry(import_id: int, reason: str | None, as_json: bool) -> None:
-    """Import again what the import of that ID has left failed or undone. The sensor starts it within seconds."""
+    """Import the failed and unfinished items of the import with this ID again. The sensor starts it within seconds."""
     with open_installation() as installation:
         retried = requests.retry(installation, import_id, by=_who(), reason=reason)
         made = retried.row
-        when = _when(installation, made.source, "the sensor starts it within seconds")
-        sentence = retried.already or f"Import {made.id} retries what import {import_id} has left: {when}."
-        print_message(sentence, as_json, import_id=made.id, already=retried.already is not None)
+        then = _next(installation, made.source, "the sensor starts it within seconds")
+        text = retried.already or f"Import {made.id} retries import {import_id}{then}"
+        print_message(text, as_json, import_id=made.id, already=retried.already is not None)
 
 
 @click.command()
@@ -212,7 +210,7 @@ def retry(import_id: int, reason: str | None, as_json: bool) -> None:
 @yes
 @as_json
 def delete(import_id: int, reason: str | None, yes: bool, as_json: bool) -> None:
-    """Delete the ended import of that ID, with its item rows and events. What it imported stays."""
+    """Delete the ended import with this ID, its item rows and its events. Imported rows stay."""
     with open_installation() as installation:
         if not yes:
             question = f"Delete import {import_id} with all its item rows and events?"
@@ -223,15 +221,15 @@ def delete(import_id: int, reason: str | None, yes: bool, as_json: bool) -> None
 
 @click.command()
 @import_id
-@click.option("--mark-gone", is_flag=True, help="Confirm that what its list no longer had is gone, however much it is.")
+@click.option("--mark-gone", is_flag=True, help="Mark items that were missing from its list as removed, however many.")
 @as_json
 def finalize(import_id: int, mark_gone: bool, as_json: bool) -> int:
-    """End the running import of that ID whose worker is gone, if it has nothing left to do; else ends with 4."""
+    """Finish the import with this ID if its worker died and nothing is left to do; else exit with status 4."""
     with open_installation() as installation:
         if mark_gone:
             gone = upkeep.confirm_removed(installation, import_id)
-            sentence = f"{gone} items are marked as gone." if gone else "No item is left to mark as gone."
-            print_message(sentence, as_json, import_id=import_id, already=not gone)
+            text = f"Marked {plural(gone, 'item')} as removed." if gone else "No item is left to mark as removed."
+            print_message(text, as_json, import_id=import_id, already=not gone)
             return 0
         done = upkeep.finalize(installation, import_id)
         print_message(done.sentence, as_json, import_id=import_id, already=done.already)
@@ -239,17 +237,17 @@ def finalize(import_id: int, mark_gone: bool, as_json: bool) -> int:
 
 
 @click.command()
-@click.option("--days", type=click.IntRange(0), required=True, help="Imports that ended so many days ago.")
+@click.option("--days", type=click.IntRange(0), required=True, help="Minimum age of the ended imports, in days.")
 @yes
 @as_json
 def prune(days: int, yes: bool, as_json: bool) -> None:
-    """Drop the item rows of old imports, failed ones excepted. Import rows and imported data stay.
+    """Delete the item rows of old imports, except failed items. Import rows and imported data stay.
 
-    Also drops the events of Dagster that are as old and that a later import of the same item replaced.
+    Also deletes Dagster events of that age that a later import of the item replaced.
     """
     if not yes:
-        confirm(f"Drop the item rows of imports that ended over {days} days ago?")
-    # Loaded now: Dagster takes a second.
+        confirm(f"Delete the item rows of imports that ended over {plural(days, 'day')} ago?")
+    # Imported here, because Dagster takes a second.
     from import_pipeline.defs.storage.event_retention import drop_superseded_of
 
     with open_installation() as installation:
@@ -258,7 +256,7 @@ def prune(days: int, yes: bool, as_json: bool) -> None:
         events = drop_superseded_of(installation.settings, pruning.sources_with_imports(installation), before)
         kept = pruning.kept_rows(installation, days)
         ids = ", ".join(map(str, kept))
-        why = f" Those of import {ids} are kept: a retry that has not ended imports what they left." if kept else ""
-        more = f" Dropped {plural(events, 'replaced event')} of Dagster." if events else ""
-        sentence = f"Dropped {plural(dropped, 'item row')}.{more}{why}"
-        print_message(sentence, as_json, dropped=dropped, kept=kept, events=events)
+        why = f" Kept those of import {ids}: an unfinished retry needs them." if kept else ""
+        more = f" Deleted {plural(events, 'replaced event')} of Dagster." if events else ""
+        text = f"Deleted {plural(dropped, 'item row')}.{more}{why}"
+        print_message(text, as_json, dropped=dropped, kept=kept, events=events)

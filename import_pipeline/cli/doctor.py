@@ -1,4 +1,4 @@
-"""`doctor`: is everything in place? Each finding says how to mend it."""
+"""`doctor`: check the configuration and all servers. Each finding says how to fix the problem."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -18,12 +18,12 @@ from import_pipeline.settings import Settings, load_settings, read_environment
 
 
 class Level(StrEnum):
-    """How bad it is."""
+    """The severity of a finding."""
 
-    OK = "ok"  #: as it should be
-    NOTE = "note"  #: it works, and will not always
-    FAIL = "fail"  #: it does not work
-    UNCHECKED = "unchecked"  #: nobody knows: what it needs does not work
+    OK = "ok"  #: works
+    NOTE = "note"  #: works, but may not last
+    FAIL = "fail"  #: does not work
+    UNCHECKED = "unchecked"  #: could not be checked, because something it needs does not work
 
 
 MARKS = {
@@ -36,7 +36,7 @@ MARKS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     name: str
     level: Level
@@ -44,22 +44,22 @@ class Finding:
 
     @property
     def ok(self) -> bool:
-        """Whether it works."""
+        """True if it works."""
         return self.level in {Level.OK, Level.NOTE}
 
 
 @click.command()
 @as_json
 def doctor(as_json: bool) -> int:
-    """Check settings, database, limiter store, Dagster, disk, panel and sources; say how to mend what is wrong.
+    """Check settings, database, rate-limit store, Dagster, disk, panel and sources; say how to fix each problem.
 
-    Ends with 4 where something does not work. A note is about what works, and will not always.
+    Exits with status 4 if something does not work. A note is about something that works, but may not last.
     """
     findings = list(_findings())
     healthy = all(finding.ok for finding in findings)
     if as_json:
-        told = [{"name": each.name, "ok": each.ok, **asdict(each)} for each in findings]
-        print_json({"healthy": healthy, "findings": told})
+        found = [{"name": each.name, "ok": each.ok, **asdict(each)} for each in findings]
+        print_json({"healthy": healthy, "findings": found})
     else:
         console = formatting.open_console()
         for finding in findings:
@@ -72,30 +72,30 @@ def _findings() -> Iterator[Finding]:
         settings = load_settings()
     except ImportPipelineError as error:
         yield Finding(name="settings", level=Level.FAIL, message=str(error))
-        yield from _slips()
+        yield from _misspellings()
         yield _unchecked("all else", "the settings cannot be read")
         return
-    yield from _look("settings", lambda: doctor_checks.state(settings))
-    yield from _look("sources", lambda: doctor_checks.sources(settings))
-    yield from _slips()
-    database = list(_look("database", lambda: doctor_checks.database(settings)))
+    yield from _check("settings", lambda: doctor_checks.state(settings))
+    yield from _check("sources", lambda: doctor_checks.sources(settings))
+    yield from _misspellings()
+    database = list(_check("database", lambda: doctor_checks.database(settings)))
     yield from database
-    store = list(_look("limiter store", lambda: doctor_checks.store(settings)))
+    store = list(_check("limiter store", lambda: doctor_checks.store(settings)))
     yield from store
     if settings.is_postgres and not _all_ok(database):
-        message = "its storage lies in the database that does not answer as it should"
+        message = "its storage is in the database, which does not work, see above"
         yield Finding(name="Dagster", level=Level.FAIL, message=message)
     else:
-        yield from _look("Dagster", lambda: doctor_checks.dagster(settings))
-    yield from _look("disk", lambda: doctor_checks.disk(settings))
-    yield from _look("panel", lambda: doctor_checks.panel(settings))
-    # A source is asked under the limits, with its table in place.
-    away = [name for name, found in {"database": database, "limiter store": store}.items() if not _all_ok(found)]
-    yield from _each_source(settings, away)
+        yield from _check("Dagster", lambda: doctor_checks.dagster(settings))
+    yield from _check("disk", lambda: doctor_checks.disk(settings))
+    yield from _check("panel", lambda: doctor_checks.panel(settings))
+    # A source's check sends a request under the limits, and needs its table.
+    failed = [name for name, found in {"database": database, "limiter store": store}.items() if not _all_ok(found)]
+    yield from _each_source(settings, failed)
 
 
-def _slips() -> Iterator[Finding]:
-    for note in doctor_checks.slips(read_environment()):
+def _misspellings() -> Iterator[Finding]:
+    for note in doctor_checks.misspellings(read_environment()):
         yield Finding(name="settings", level=Level.NOTE, message=note)
 
 
@@ -103,34 +103,34 @@ def _unchecked(name: str, reason: str) -> Finding:
     return Finding(name=name, level=Level.UNCHECKED, message=f"not checked, because {reason}")
 
 
-def _each_source(settings: Settings, away: Sequence[str]) -> Iterator[Finding]:
+def _each_source(settings: Settings, failed: Sequence[str]) -> Iterator[Finding]:
     try:
         sources = load_sources(settings)
     except ImportPipelineError:
-        return  # found above
-    reason = f"the {' and the '.join(away)} {'does' if len(away) == 1 else 'do'} not work"
+        return  # reported by the check of the sources
+    reason = f"the {' and the '.join(failed)} {'does' if len(failed) == 1 else 'do'} not work"
     for source in sources:
-        if away:
+        if failed:
             yield _unchecked(f"source {source.name}", f"{reason}, see above")
             continue
-        yield from _look(f"source {source.name}", lambda source=source: doctor_checks.source(settings, source))  # type: ignore[misc]
+        yield from _check(f"source {source.name}", lambda source=source: doctor_checks.source(settings, source))  # type: ignore[misc]
 
 
 def _all_ok(findings: Sequence[Finding]) -> bool:
     return all(finding.ok for finding in findings)
 
 
-def _look(name: str, check: Callable[[], CheckResult]) -> Iterator[Finding]:
-    """What the check tells, then its notes."""
+def _check(name: str, check: Callable[[], CheckResult]) -> Iterator[Finding]:
+    """Yield the result of the check, then its notes."""
     try:
-        told = check()
+        result = check()
     except ImportPipelineError as error:
         yield Finding(name=name, level=Level.FAIL, message=redact(str(error)))
     except OSError as error:
         what = f"{error.filename or 'the state folder'}: {error.strerror}"
-        message = f"{what}. Check who may write to IMPORT_PIPELINE_HOME"
+        message = f"{what}. Check the permissions of IMPORT_PIPELINE_HOME"
         yield Finding(name=name, level=Level.FAIL, message=message)
     else:
-        yield Finding(name=name, level=Level.OK, message=redact(told.message))
-        for note in told.notes:
+        yield Finding(name=name, level=Level.OK, message=redact(result.message))
+        for note in result.notes:
             yield Finding(name=name, level=Level.NOTE, message=redact(note))

@@ -1,6 +1,6 @@
-"""What `doctor` looks at, one function each: what it found well, with notes on what will not last.
+"""The checks of `doctor`, one function each. They return what works, with notes on what may not last.
 
-Each raises an ImportPipelineError whose text says how to mend what does not work.
+Each raises an ImportPipelineError whose text says how to fix the problem.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dotenv.parser import parse_stream
 
-from import_pipeline.cli.panel import local_host, open_door
+from import_pipeline.cli.panel import access_policy, local_host
 from import_pipeline.cli.servers import url
 from import_pipeline.clock import SystemClock
 from import_pipeline.contracts import ImportSource
@@ -35,56 +35,56 @@ from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.database.health import is_superuser, is_writable, missing_rights, server_seconds
 from import_pipeline.tracking.schema import HEAD, address
 
-#: Clocks that differ by more than this make slots and leases surprising.
+#: Larger differences between clocks shift slots and leases noticeably.
 MOST_SKEW_SECONDS = 2.0
-#: Free bytes below which nothing works for long, and below which somebody should look.
+#: Free bytes below which the check fails, and below which it gives a note.
 NO_SPACE, LITTLE_SPACE = 50 * 1024**2, 1024**3
-#: How alike (0 to 1) two names are of which one is taken for a slip of the other.
-NEARLY = 0.87
-#: Dagster's daemon gives a sign of life every 30 s, and takes none back when it ends. One may be late.
+#: Similarity, from 0 to 1, above which a name counts as a misspelling of another.
+SIMILARITY = 0.87
+#: Dagster's daemon stores a heartbeat every 30 s, and leaves the last one when it ends. One may be late.
 DAEMON_SECONDS = 60.0
-#: What starts one.
+#: The commands that start a daemon.
 DAEMONS = "`import-pipeline up`, `dagster dev` or `dagster-daemon run`"
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckResult:
-    """What is well, and what will not always be."""
+    """What works, and notes on what may not last."""
 
     message: str
     notes: tuple[str, ...] = ()
 
 
 def skew(theirs: float | None, ours: float, whose: str) -> list[str]:
-    """The note on two clocks, both in seconds since 1970, that do not agree."""
+    """Return a note if two clocks, both in seconds since 1970, disagree."""
     if theirs is None or abs(theirs - ours) <= MOST_SKEW_SECONDS:
         return []
     direction = "behind" if theirs > ours else "ahead of"
     return [
-        f"this machine's clock is {abs(theirs - ours):.0f} s {direction} {whose}: what hosts "
-        "share follows that one, Dagster and the logs follow this one. Let both be set by NTP"
+        f"this machine's clock is {abs(theirs - ours):.0f} s {direction} {whose}: leases and limits follow "
+        "that one, Dagster and the logs follow this one. Synchronize both with NTP"
     ]
 
 
 def state(settings: Settings) -> CheckResult:
-    """Where state lies; with notes on what the `.env` file of this folder says twice."""
-    return CheckResult(message=f"state lies in {settings.home}", notes=tuple(given_twice(Path.cwd() / ".env")))
+    """Return the state folder, with a note for each variable that the `.env` file sets twice."""
+    return CheckResult(message=f"state is stored in {settings.home}", notes=tuple(duplicates(Path.cwd() / ".env")))
 
 
-def given_twice(file: Path) -> list[str]:
-    """A note on each variable that the file gives more than once: the last one counts. Values are not told."""
+def duplicates(file: Path) -> list[str]:
+    """Return a note for each variable that the file sets more than once. Values are not shown."""
     if not file.is_file():
         return []
     lines: dict[str, list[int]] = {}
     with file.open(encoding="utf-8") as stream:
         for binding in parse_stream(stream):
             if binding.key is not None:
-                # Blank lines before it belong to what the parser found.
+                # The parser's text includes the blank lines before the binding.
                 text = binding.original.string
                 blank = text[: len(text) - len(text.lstrip())].count("\n")
                 lines.setdefault(binding.key, []).append(binding.original.line + blank)
     return [
-        f"{name} is given {len(found)} times in {file}, in the lines {', '.join(map(str, found))}: the last one "
+        f"{name} is set {len(found)} times in {file}, in lines {', '.join(map(str, found))}: the last one "
         "counts. Delete the others"
         for name, found in lines.items()
         if len(found) > 1
@@ -92,74 +92,78 @@ def given_twice(file: Path) -> list[str]:
 
 
 def sources(settings: Settings) -> CheckResult:
-    """Whether the list of sources can be loaded."""
+    """Load the list of sources."""
     found = load_sources(settings)
     names = ", ".join(source.name for source in found)
     return CheckResult(message=f"{names} ({settings.sources})", notes=tuple(shared_tables(found)))
 
 
-def slips(variables: Mapping[str, str]) -> list[str]:
-    """A note on each variable that looks like a setting, and is none, also where another setting cannot be read."""
+def misspellings(variables: Mapping[str, str]) -> list[str]:
+    """Return a note for each variable that resembles a setting but is none, even if the settings cannot be read."""
     setting = variables.get("IMPORT_PIPELINE_SOURCES") or Settings.sources
     try:
         names = [source.name for source in validate(load_object(setting), setting)]
-    except ImportPipelineError:  # the check of the sources says so
+    except ImportPipelineError:  # reported by the check of the sources
         names = []
-    return mistyped(variables, names)
+    return misspelled(variables, names)
 
 
-def mistyped(variables: Iterable[str], sources: Iterable[str]) -> list[str]:
-    """A note on each variable that is nearly one of our settings: nothing reads it. Values are not told."""
+def misspelled(variables: Iterable[str], sources: Iterable[str]) -> list[str]:
+    """Return a note for each variable whose name resembles a setting. Values are not shown."""
     theirs = (variable_prefix(source) + setting.name for source in sources for setting in SOURCE_SETTINGS)
     known = {*(setting.name for setting in SETTINGS), *theirs}
-    near = {name: get_close_matches(name, known, n=1, cutoff=NEARLY) for name in sorted({*variables} - known)}
-    return [f"{name} is set, but no such setting is known: {found[0]}?" for name, found in near.items() if found]
+    near = {name: get_close_matches(name, known, n=1, cutoff=SIMILARITY) for name in sorted({*variables} - known)}
+    return [
+        f"{name} is set, but there is no such setting. Did you mean {found[0]}?"
+        for name, found in near.items()
+        if found
+    ]
 
 
 def database(settings: Settings) -> CheckResult:
-    """Whether it answers, has the tables of this version, and lets us work with them."""
+    """Check that the database answers, has the tables of this version, and grants the needed rights."""
     with open_installation(settings, []) as installation:
         found = installation.database
         if not is_writable(found):
             raise DatabaseUnavailable(
-                f"{address(found)} lets nobody write: name the primary in DATABASE_URL, or end its "
-                "default_transaction_read_only"
+                f"{address(found)} is read-only: set DATABASE_URL to the primary, or switch its "
+                "default_transaction_read_only off"
             )
         if missing := missing_rights(found):
-            raise SchemaError(f"{_role(found)} lacks {_some(missing)}. Grant them: deploy/postgres-roles.sql shows how")
+            raise SchemaError(f"{_role(found)} lacks {_some(missing)}. Grant them as in deploy/postgres-roles.sql")
         notes = skew(server_seconds(found), time.time(), "the database's")
-        notes += of_unlisted_sources(settings, found)
+        notes += unlisted_sources(settings, found)
         notes += stalled(settings, installation)
         if is_superuser(found):
-            notes.append(f"{_role(found)} is a superuser: use a role that only works with rows, see deploy/README.md")
+            notes.append(f"{_role(found)} is a superuser: use a role with rights on rows only, see deploy/README.md")
         kind = "Postgres" if settings.is_postgres else "SQLite"
         return CheckResult(message=f"{kind}, tables up to date ({HEAD}): {address(found)}", notes=tuple(notes))
 
 
-def of_unlisted_sources(settings: Settings, found: Database) -> list[str]:
-    """A note on each import and request that waits for a source that is not listed: nothing here carries it out."""
+def unlisted_sources(settings: Settings, found: Database) -> list[str]:
+    """Return a note for each import and request of a source that is not listed: nothing here runs it."""
     try:
         names = [source.name for source in load_sources(settings)]
     except ImportPipelineError:
-        return []  # the check of the sources says so
+        return []  # reported by the check of the sources
     with found.read() as connection:
         left = of_unlisted(connection, names)
         requested = sorted({source for source, _, _ in queries.waiting_wishes(connection)} - {*names})
-    mend = "list the source in IMPORT_PIPELINE_SOURCES again, or end it with"
+    fix = "list the source in IMPORT_PIPELINE_SOURCES again, or end it with"
     notes = [
-        f"import {row.id} of {row.source} is {row.status}, and its source is not listed: {mend} "
+        f"import {row.id} of {row.source} is {row.status}, but its source is not listed: {fix} "
         f"`import-pipeline cancel {row.id}`"
         for row in left
     ]
-    return notes + [f"a request for an import of {source} waits, and that source is not listed" for source in requested]
+    return notes + [f"a request for an import of {source} waits, but that source is not listed" for source in requested]
 
 
 def stalled(settings: Settings, installation: Installation) -> list[str]:
-    """A note on each running import of a listed source that no worker works on: why, and what resumes it."""
+    """Return a note for each stalled import of a listed source: the evidence, and what resumes it."""
     try:
         listed = load_sources(settings)
     except ImportPipelineError:
-        return []  # the check of the sources says so
+        return []  # reported by the check of the sources
     notes = []
     with installation.database.read() as connection:
         for source in listed:
@@ -180,16 +184,16 @@ def _some(names: list[str]) -> str:
 
 
 def store(settings: Settings) -> CheckResult:
-    """Whether the limits' store answers, and will keep what it is told."""
+    """Check that the rate-limit store answers, and that it keeps its data."""
 
-    async def look() -> None:
+    async def read() -> None:
         permits = open_permits(settings.redis_url, settings.limits_path)
         async with Limiter("doctor", parse_tiers(""), permits, clock=SystemClock()) as limiter:
             await limiter.usage()
 
     try:
-        asyncio.run(look())
-    except LimiterUnavailable as error:  # only the limits of an api that nobody has are its own words
+        asyncio.run(read())
+    except LimiterUnavailable as error:  # without the name of the API `doctor`, which is ours
         raise LimiterUnavailable(redact(error.said)) from error
     if not settings.redis_url:
         return CheckResult(message=f"SQLite, for this machine only: {settings.limits_path}")
@@ -201,7 +205,7 @@ def store(settings: Settings) -> CheckResult:
 
 
 def dagster(settings: Settings) -> CheckResult:
-    """Whether its instance opens, and whether a daemon lives to run schedule, sensor and queue."""
+    """Check that Dagster's instance opens, and that a daemon runs schedules, sensors and queue."""
     from import_pipeline.defs.instance import (
         configuration_warnings,
         instance_folder,
@@ -213,64 +217,67 @@ def dagster(settings: Settings) -> CheckResult:
     place = storage_location(settings, create=False) if settings.is_postgres else None
     with open_instance(settings) as instance:
         runs = instance.get_runs_count()
-        silent = silence(last_daemon_heartbeat(instance), time.time())
+        problem = silence(last_daemon_heartbeat(instance), time.time())
         notes = configuration_warnings(instance)
-    if silent is not None:
-        notes.append(f"{silent}: slots and requests wait until {DAEMONS} is started")
-    alive = "" if silent else ", its daemon is alive"
+    if problem is not None:
+        notes.append(f"{problem}: slots and requests wait for it. Start one: {DAEMONS}")
+    alive = "" if problem else ", its daemon is running"
     where = instance_folder(settings) / "dagster.yaml"
     tables = f" in the schema {place.schema}" if place else ""
     return CheckResult(message=f"{runs} runs{tables}{alive}; configured by {where}", notes=tuple(notes))
 
 
 def silence(heard_at: float | None, now: float) -> str | None:
-    """For how long no daemon has been heard, both in seconds since 1970; None where one lives."""
+    """Return the clause that no daemon runs, or None if one does. Both times are in seconds since 1970."""
     if heard_at is None:
-        return "no daemon gives a sign of life"
-    silent = now - heard_at
-    return f"no daemon has given a sign of life for {silent / 60:.0f} min" if silent > DAEMON_SECONDS else None
+        return "no Dagster daemon is running"
+    age = now - heard_at
+    if age <= DAEMON_SECONDS:
+        return None
+    return f"no Dagster daemon is running: the last heartbeat is {age / 60:.0f} min old"
 
 
-def daemon_silence(settings: Settings) -> str | None:
-    """The same of the instance that Dagster's commands use here; None also where that does not open."""
+def daemon_problem(settings: Settings) -> str | None:
+    """Return `silence` of the instance that Dagster's commands use here; None if it does not open."""
     from import_pipeline.defs.instance import last_daemon_heartbeat, open_instance
 
     try:
         with open_instance(settings) as instance:
             return silence(last_daemon_heartbeat(instance), time.time())
     except (ImportPipelineError, OSError):
-        return None  # `doctor` says what is wrong with it
+        return None  # `doctor` reports the problem
 
 
 def disk(settings: Settings) -> CheckResult:
-    """Whether the state folder's disk has room."""
+    """Check the free space of the state folder's disk."""
     there = next(folder for folder in (settings.home, *settings.home.parents) if folder.exists())
     free = shutil.disk_usage(there).free
     message = f"{free / 1024**3:,.1f} GB free for {settings.home}"
     if free < NO_SPACE:
-        raise ImportPipelineError(f"{message}: make room, or name another folder in IMPORT_PIPELINE_HOME")
-    notes = [f"{message} is little: make room, or prune old imports"] if free < LITTLE_SPACE else []
+        raise ImportPipelineError(f"{message}: free some space, or set IMPORT_PIPELINE_HOME to another folder")
+    notes = [f"{message} is little: free some space, or prune old imports"] if free < LITTLE_SPACE else []
     return CheckResult(message=message, notes=tuple(notes))
 
 
 def panel(settings: Settings) -> CheckResult:
-    """Whether the panel would open, and to whom."""
-    open_door(settings)
+    """Check that the panel's settings allow it to start."""
+    access_policy(settings)
     where = url(local_host(settings), settings.panel_port)
-    return CheckResult(message=f"{where}, {'with' if settings.panel_token else 'without'} a token")
+    access = "with a token" if settings.panel_token else "without a token"
+    return CheckResult(message=f"would serve {where}, {access}")
 
 
 def source(settings: Settings, listed: ImportSource) -> CheckResult:
-    """Ask for one list page."""
+    """Request one list page."""
     with open_installation(settings, [listed]) as installation:
         return CheckResult(message=_first_page(installation, installation.source(listed.name)))
 
 
 def _first_page(installation: Installation, listed: ImportSource) -> str:
     response = asyncio.run(first_page(installation, listed))
-    judgement = classify(response.status_code, setting=f"{variable_prefix(listed.name)}TOKEN")
-    if judgement.verdict is not ResponseAction.READ:
-        raise ImportPipelineError(judgement.reason)
+    judged = classify(response.status_code, setting=f"{variable_prefix(listed.name)}TOKEN")
+    if judged.verdict is not ResponseAction.READ:
+        raise ImportPipelineError(judged.reason)
     total = total_of(listed, response)
     count = "an unknown number of" if total is None else total
     found = environment_proxy(listed.base_url)

@@ -1,6 +1,6 @@
-"""The command line's group, which loads a command's module only if that command is given.
+"""A click group that imports the module of a command only when that command runs.
 
-Loading all of them takes over a second, most of it SQLAlchemy; the list of commands needs none of it.
+Importing all of them takes over a second, most of it SQLAlchemy; the list of commands needs none of them.
 """
 
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ from import_pipeline.loading import ending_at_interrupts
 
 @dataclass(frozen=True)
 class Entry:
-    """A command: its place in `import_pipeline.cli`, and its line in the list of commands."""
+    """A command: its location in `import_pipeline.cli`, and its line in the list of commands."""
 
     place: str  #: `module:attribute`
     summary: str
 
     def load(self) -> click.Command:
-        """The command itself."""
+        """Import and return the command."""
         module, _, attribute = self.place.partition(":")
         with ending_at_interrupts():
             loaded = import_module(f"import_pipeline.cli.{module}")
@@ -29,22 +29,22 @@ class Entry:
 
 
 class LazyGroup(click.Group):
-    """A group of entries, listed in their order."""
+    """A group that lists its entries in their order."""
 
     def __init__(self, entries: Mapping[str, Entry], **options: object) -> None:
         super().__init__(**options)  # type: ignore[arg-type]
         self.entries = entries
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, in the order of the entries."""
+        """Return the names in the order of the entries."""
         return list(self.entries)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, loaded."""
+        """Return the command with this name, imported."""
         entry = self.entries.get(cmd_name)
         return None if entry is None else entry.load()
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands, without loading any."""
+        """Write the list of commands without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.summary) for name, entry in self.entries.items()])

@@ -1,4 +1,4 @@
-"""`migrate`: everything that needs the right to make or change tables, so that nothing else needs it."""
+"""`migrate`: create or change tables. No other command needs the right to."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,22 +14,22 @@ from import_pipeline.tracking.database.engine import Database
 
 
 @click.command()
-@click.option("--to", "revision", help="Go back to that revision of the tracking tables (base: drop them).")
+@click.option("--to", "revision", help="Downgrade the tracking tables to this revision (base: drop them).")
 @yes
 @as_json
 def migrate(revision: str | None, yes: bool, as_json: bool) -> None:
-    """Make or update all tables: tracking, the sources' own where they are absent, Dagster's.
+    """Create or update all tables: tracking, Dagster's, and missing tables of sources.
 
-    Every command does so by itself where its database user may. Run this as one who may, and the rest as one who may
-    only read and write rows. With --to, before an older import_pipeline is installed again, this one undoes what it
-    changed; what only the newer tables can hold is lost.
+    Every command does so itself if its database user may. In production, run only this one as a user who may create
+    tables, and the others as a user who may only read and write rows. --to undoes migrations before you install an
+    older import_pipeline; data that only the newer tables can hold is lost.
     """
     settings = load_settings()
     if revision is None:
         sentence, found = _forward(settings)
     else:
         if not yes:
-            confirm(f"Undo the migrations after {revision}, with what only they can hold?")
+            confirm(f"Undo the migrations after {revision}, and lose the data that only they can hold?")
         sentence, found = _back(settings, revision)
     print_message(sentence, as_json, revision=found)
 
@@ -40,7 +40,7 @@ def _forward(settings: Settings) -> tuple[str, str | None]:
     _check_schema(settings)
     with open_installation(settings) as installation:
         for source in installation.sources:
-            installation.source(source.name)  # makes its table
+            installation.source(source.name)  # creates its table
         ensure_tables(installation)
         where = schema.address(installation.database)
     from import_pipeline.defs.instance import open_instance
@@ -51,7 +51,7 @@ def _forward(settings: Settings) -> tuple[str, str | None]:
 
 
 def _check_schema(settings: Settings) -> None:
-    """Before anything is made: a name that is taken leaves the database as it was. Raises SchemaError."""
+    """Raise SchemaError if the name of Dagster's schema is taken, before anything is created."""
     if settings.is_postgres:
         from import_pipeline.defs.storage.postgres_schema import storage_location
 
@@ -64,15 +64,15 @@ def _back(settings: Settings, revision: str) -> tuple[str, str | None]:
         with database.read() as connection:
             found = schema.current(connection)
     sentence = (
-        f"The tracking tables in {schema.address(database)} are back at {found or 'nothing'}. Install the version of "
-        "import_pipeline that belongs to them now: this one brings them forward again at its first use."
+        f"The tracking tables in {schema.address(database)} are at {found or 'no revision'}. Install the matching "
+        "version of import_pipeline now: this one would upgrade them again at its first use."
     )
     return sentence, found
 
 
 @contextmanager
 def _opened(settings: Settings) -> Iterator[Database]:
-    """The database as it is, nothing brought up to date."""
+    """Open the database without updating its tables."""
     database = Database(settings.database_url)
     try:
         yield database

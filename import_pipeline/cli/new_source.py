@@ -1,4 +1,4 @@
-"""`new-source`: the one file of a new source, and a test of it that passes as it is."""
+"""`new-source`: write the file of a new source, and a test that passes unchanged."""
 
 import importlib.util
 import keyword
@@ -21,27 +21,27 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
 @click.argument("name")
 @as_json
 def new_source(name: str, as_json: bool) -> None:
-    """Write NAME.py, a source to be adapted to your API, and test_NAME.py into the current folder.
+    """Write NAME.py, a source to adapt to your API, and test_NAME.py into the current folder.
 
-    Nothing is overwritten. The test passes as it is.
+    Existing files are never overwritten. The test passes unchanged.
     """
     written = write_source(name, Path.cwd())
     if as_json:
         print_json({"written": [str(path) for path in written]})
         return
-    click.echo(f"Written: {' and '.join(path.name for path in written)}. Adapt them to your API, then:")
+    click.echo(f"Wrote {' and '.join(path.name for path in written)}. Adapt them to your API, then run:")
     click.echo(f"  pytest {written[1].name}")
     click.echo(f"  export IMPORT_PIPELINE_SOURCES={name}:SOURCES")
     click.echo(f"  import-pipeline doctor && import-pipeline run {name}")
 
 
 def write_source(name: str, folder: Path) -> tuple[Path, Path]:
-    """Write both files; returns their paths. Raises UsageError for a name that will not do, or files that are there."""
+    """Write both files and return their paths. Raises UsageError for a bad name or existing files."""
     source, test = folder / f"{name}.py", folder / f"test_{name}.py"
     _check_name(name)
     for path in (source, test):
         if path.exists():
-            raise UsageError(f"{path.name} is there already, and nothing is overwritten: take another name or folder")
+            raise UsageError(f"{path.name} exists already and is not overwritten: choose another name or folder")
     _check_place(name)
     values = {"name": name, "title": "".join(part.capitalize() for part in name.split("_"))}
     for path, template in ((source, "source.txt"), (test, "test_source.txt")):
@@ -52,21 +52,19 @@ def write_source(name: str, folder: Path) -> tuple[Path, Path]:
 
 def _check_name(name: str) -> None:
     if not NAME.fullmatch(name):
-        raise UsageError(
-            f"{name!r}: expected a name of small letters, digits and underscores, 50 at most, such as orders"
-        )
+        raise UsageError(f"{name!r}: expected at most 50 lowercase letters, digits and underscores, such as orders")
     if keyword.iskeyword(name):
-        raise UsageError(f"{name}: that is a word of Python's; take another name, such as {name}_source")
+        raise UsageError(f"{name} is a Python keyword: choose another name, such as {name}_source")
     ours = {setting.name for setting in SETTINGS}
     for setting in SOURCE_SETTINGS:
         if (variable := variable_prefix(name) + setting.name) in ours:
-            raise UsageError(f"{name}: its setting {variable} means something else already; take another name")
+            raise UsageError(f"{name}: its setting {variable} already means something else; choose another name")
 
 
 def _check_place(name: str) -> None:
-    """A file of that name would hide a module that others import."""
+    """Raise UsageError if the file would hide an installed module."""
     if importlib.util.find_spec(name) is not None:
-        raise UsageError(f"{name}: an installed module has that name; take another one, such as {name}_source")
+        raise UsageError(f"{name}: an installed module has this name; choose another one, such as {name}_source")
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""`panel`: the page for operators, until Ctrl-C."""
+"""`panel`: serve the web page for operators until Ctrl-C."""
 
 import sys
 from contextlib import suppress
@@ -17,32 +17,32 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--quiet", is_flag=True, help="Do not say the address.")
+@click.option("--quiet", is_flag=True, help="Do not print the address.")
 def panel(quiet: bool) -> int:
-    """Serve the page that shows imports and lets people run, cancel, retry and delete them, until Ctrl-C."""
+    """Serve the web page that shows imports and can run, cancel, retry and delete them, until Ctrl-C."""
     from import_pipeline.panel.app import create_panel
     from import_pipeline.panel.server import server_of
 
     settings = load_settings()
-    door = open_door(settings)
+    policy = access_policy(settings)
     require_free_port(settings.panel_port, "PANEL_PORT", settings.panel_host)
     set_up(settings.logs or Form.TEXT)
     with open_installation(settings) as installation:
-        server = server_of(create_panel(installation, door), host=settings.panel_host, port=settings.panel_port)
+        server = server_of(create_panel(installation, policy), host=settings.panel_host, port=settings.panel_port)
         if not quiet:
             say(open_console(sys.stderr), f"Panel  {url(local_host(settings), settings.panel_port)}  Ctrl-C stops it.")
-        with suppress(KeyboardInterrupt):  # uvicorn stops in order and then hands the signal on
+        with suppress(KeyboardInterrupt):  # uvicorn shuts down and then re-raises the signal
             server.run()
     return 0
 
 
-def open_door(settings: Settings) -> "AccessPolicy":
-    """Who may enter. Raises SettingError where the settings would leave the panel open to other machines."""
+def access_policy(settings: Settings) -> "AccessPolicy":
+    """Return who may enter. Raises SettingError if the settings would leave the panel open to other machines."""
     from import_pipeline.panel.security import AccessPolicy
 
     return AccessPolicy.of(settings)
 
 
 def local_host(settings: Settings) -> str:
-    """The host by which this machine finds the panel."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.panel_host, settings.panel_host)  # noqa: S104  it is looked up, not listened on
+    """Return the host by which this machine reaches the panel."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.panel_host, settings.panel_host)  # noqa: S104  only compared, not bound

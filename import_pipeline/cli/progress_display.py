@@ -1,4 +1,4 @@
-"""The live display of a running import: it reads the tracking rows, like everybody else who watches."""
+"""The live display of a running import, drawn from the tracking rows."""
 
 import sys
 import threading
@@ -18,17 +18,16 @@ from import_pipeline.importer.monitoring.view import Forecast, ImportView
 from import_pipeline.wording import duration, plural
 
 REFRESH_SECONDS = 0.25
-#: Between two lines where no terminal draws a bar.
-LINE_SECONDS = 5.0
+LINE_SECONDS = 5.0  #: between two lines without a terminal
 
 
 class LiveDisplay:
-    """A bar on a terminal, a line every few seconds elsewhere; from a thread of its own, while this context lasts."""
+    """A bar on a terminal, or a line every few seconds; drawn by a thread while the context lasts."""
 
     def __init__(self, installation: Installation, import_id: int) -> None:
         self._installation = installation
         self._import_id = import_id
-        self._gauges = UsageReader(settings=installation.settings, clock=installation.clock)
+        self._usage = UsageReader(settings=installation.settings, clock=installation.clock)
         self._console = open_console(sys.stderr)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="live-display", daemon=True)
@@ -44,23 +43,23 @@ class LiveDisplay:
         self._thread.join()
 
     def wait(self) -> None:
-        """Until the import has ended."""
+        """Block until the import has ended."""
         self._thread.join()
 
     def _run(self) -> None:
         if sys.stderr.isatty():
-            self._draw()
+            self._show_bar()
         else:
-            self._tell()
-        self._gauges.close()
+            self._print_lines()
+        self._usage.close()
 
     def _read(self) -> tuple[ImportView, Forecast | None] | None:
         try:
-            return import_progress(self._installation, self._import_id, self._gauges)
+            return import_progress(self._installation, self._import_id, self._usage)
         except DatabaseUnavailable:
             return None
 
-    def _draw(self) -> None:
+    def _show_bar(self) -> None:
         columns = (
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -75,10 +74,10 @@ class LiveDisplay:
                 pass
 
     def _update(self, progress: Progress, bar: TaskID) -> bool:
-        """Draw what the rows say; True when the import has ended."""
+        """Redraw the bar from the rows; return True once the import has ended."""
         if (read := self._read()) is None:
             return False
-        view, outlook = read
+        view, forecast = read
         if view.row.started_at is None:
             return False
         progress.update(
@@ -87,55 +86,55 @@ class LiveDisplay:
             total=view.row.items_count,
             completed=view.done,
             elapsed=duration(view.figures.duration_seconds),
-            remark=remark(view, outlook, self._installation),
+            remark=remark(view, forecast, self._installation),
         )
         return view.has_ended
 
-    def _tell(self) -> None:
-        told_at = time.monotonic()
+    def _print_lines(self) -> None:
+        printed_at = time.monotonic()
         while not self._stop.wait(REFRESH_SECONDS):
             if (read := self._read()) is None:
                 continue
-            view, outlook = read
-            if view.row.started_at is not None and (view.has_ended or time.monotonic() - told_at >= LINE_SECONDS):
-                told_at = time.monotonic()
-                say(self._console, line(view, outlook, self._installation))
+            view, forecast = read
+            if view.row.started_at is not None and (view.has_ended or time.monotonic() - printed_at >= LINE_SECONDS):
+                printed_at = time.monotonic()
+                say(self._console, line(view, forecast, self._installation))
             if view.has_ended:
                 return
 
 
-def line(view: ImportView, outlook: Forecast | None, installation: Installation) -> str:
-    """How far the import is, where no bar can be drawn."""
+def line(view: ImportView, forecast: Forecast | None, installation: Installation) -> str:
+    """Return the progress as one line, for an output without a bar."""
     total = "?" if view.row.items_count is None else view.row.items_count
     parts = [
         f"{view.done} of {total} items done after {duration(view.figures.duration_seconds)}",
-        remark(view, outlook, installation),
+        remark(view, forecast, installation),
     ]
     return f"{view.row.source} {view.row.status.value}: {', '.join(filter(None, parts))}"
 
 
-def _waits(outlook: Forecast, now: datetime) -> list[str]:
-    """What the import waits for, except permits."""
-    if outlook.waits_for is not None and outlook.waits_until is None:
-        return [f"{outlook.waits_for}; nothing is sent until it is back"]
-    if outlook.waits_for is not None and outlook.waits_until is not None:
+def _waits(forecast: Forecast, now: datetime) -> list[str]:
+    """Return what the import waits for, except permits."""
+    if forecast.waits_for is not None and forecast.waits_until is None:
+        return [f"{forecast.waits_for}; no requests until it is back"]
+    if forecast.waits_for is not None and forecast.waits_until is not None:
         return [
-            f"{outlook.waits_for}: tries again in {duration(max(0.0, (outlook.waits_until - now).total_seconds()))}"
+            f"{forecast.waits_for}: tries again in {duration(max(0.0, (forecast.waits_until - now).total_seconds()))}"
         ]
-    if outlook.retries_waiting and outlook.next_attempt_at is not None and outlook.next_attempt_at > now:
-        until = duration((outlook.next_attempt_at - now).total_seconds())
-        return [f"{plural(outlook.retries_waiting, 'item')} to be tried again, the next in {until}"]
+    if forecast.retries_waiting and forecast.next_attempt_at is not None and forecast.next_attempt_at > now:
+        until = duration((forecast.next_attempt_at - now).total_seconds())
+        return [f"{plural(forecast.retries_waiting, 'item')} waiting for a retry, the next in {until}"]
     return []
 
 
-def remark(view: ImportView, outlook: Forecast | None, installation: Installation) -> str:
-    """Rate, time left, failures and pauses in a few words."""
+def remark(view: ImportView, forecast: Forecast | None, installation: Installation) -> str:
+    """Return rate, time left, failures and pauses in a few words."""
     parts = ["no worker"] if view.has_no_worker else []
-    parts += _waits(outlook, installation.clock.now()) if outlook is not None else []
+    parts += _waits(forecast, installation.clock.now()) if forecast is not None else []
     if view.figures.duration_seconds > 1:
         parts.append(f"{view.items_per_second or 0:.1f} items/s")
-    if outlook is not None and outlook.eta_seconds is not None and view.done:
-        parts.append(f"{duration(outlook.eta_seconds)} left")
+    if forecast is not None and forecast.eta_seconds is not None and view.done:
+        parts.append(f"{duration(forecast.eta_seconds)} left")
     if view.figures.items_failed_count:
         parts.append(f"{view.figures.items_failed_count} failed")
     if view.figures.rate_limit_hits_count:

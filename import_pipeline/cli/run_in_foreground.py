@@ -1,4 +1,4 @@
-"""Carrying an import out in this process, through its Dagster job, in sight of whoever started it."""
+"""Run an import in this process through its Dagster job, with a live display."""
 
 import signal
 from collections.abc import Iterator, Sequence
@@ -34,16 +34,15 @@ from import_pipeline.tracking.workers import this_process
 if TYPE_CHECKING:
     from import_pipeline.defs.in_process import FinishedRun
 
-#: Ids of a sentence.
-MOST_NAMED = 5
-KEPT = "What is done is kept, and the next run goes on with it"
+MOST_NAMED = 5  #: ids that one sentence names
+KEPT = "Finished items are kept, and the next run resumes it"
 
 
 @contextmanager
 def terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM and a closed terminal end this as Ctrl-C does: what was claimed is given back, and it is said.
+    """Handle SIGTERM and a closed terminal like Ctrl-C: release claimed items and print what happened.
 
-    Once the import has begun, it sees to these signals itself.
+    A started import replaces these handlers with its own.
     """
     numbers = [number for number in endings() if number != signal.SIGINT]
     before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
@@ -55,7 +54,7 @@ def terminated_like_interrupted() -> Iterator[None]:
 
 
 @terminated_like_interrupted()
-def carry_out_here(
+def run_in_foreground(
     installation: Installation,
     source_name: str,
     *,
@@ -64,16 +63,16 @@ def carry_out_here(
     only: Sequence[str] = (),
     show: bool = True,
 ) -> ImportSummary:
-    """Create or take over the import and see its Dagster run to the end, with a live display where people look.
+    """Create or take over the import and run its Dagster job to the end; `show` adds a live display.
 
-    A dead import that does something else than is asked for is gone on with first, and chosen items wait for a running
-    one as long as the source says. Raises ImportAlreadyRunning where another import is in the way, ImportInterrupted or
-    ImportFailed where this one did not come to an end: the next run goes on with it.
+    Resumes a stalled import first if it differs from the requested one. Selected items wait for a running import, up
+    to the source's `wait`. Raises ImportAlreadyRunning if another import is in the way, and ImportInterrupted or
+    ImportFailed if this one did not end: the next run resumes it.
     """
     source = installation.source(source_name)
     if not only:
         _refuse_second(installation, source)
-    # After the refusal, which is at once; before the row, so that a second command finds it running soon after.
+    # Imported after the refusal, which is fast, and before the row exists: a second command then sees it run soon.
     from import_pipeline.defs.in_process import report_dead
 
     new = new_import(source, Trigger.CLI, fresh=fresh, limit=limit, only=only)
@@ -82,49 +81,47 @@ def carry_out_here(
         source,
         new,
         report=lambda sentence: click.echo(sentence, err=True),
-        on_dead_run=lambda run_id: report_dead(
-            installation.settings, run_id, "Its worker is gone; its import has ended."
-        ),
+        on_dead_run=lambda run_id: report_dead(installation.settings, run_id, "Its worker died; its import has ended."),
     )
     while True:
         row = turn.acquire()
-        is_asked = satisfies(row, new)
+        is_requested = satisfies(row, new)
         if row.status is ImportStatus.RUNNING:
-            _tell_resumed(row, is_asked=is_asked)
+            _print_resumed(row, is_requested=is_requested)
         try:
-            with nullcontext() if is_asked else _telling_what_is_left(only):
-                summary = see_through(installation, source, row, show=show)
+            with nullcontext() if is_requested else _reporting_lost_request(only):
+                summary = run_job(installation, source, row, show=show)
         except ImportAlreadyRunning as error:
             turn.wait_again(error)
             continue
-        if is_asked:
+        if is_requested:
             return summary
-        click.echo(said_of_first(summary), err=True)
+        click.echo(first_ended_sentence(summary), err=True)
 
 
-def see_through(
+def run_job(
     installation: Installation, source: ImportSource, row: ImportRow, *, show: bool, is_ours: bool = True
 ) -> ImportSummary:
-    """Carry out an import that is scheduled or was left behind. Raises what `carry_out_here` raises.
+    """Run a scheduled or stalled import. Raises the errors of `run_in_foreground`.
 
-    One that cannot be started leaves no import if `is_ours`, made by this process, unless its run broke: then it is
-    cancelled. One of anybody else stays scheduled.
+    If it cannot start: an import of this process (`is_ours`) is deleted, or cancelled if its run broke; an import of
+    another process stays scheduled.
     """
     finished = None
     try:
-        from import_pipeline.defs.in_process import run_in_process  # here: seconds, in which Ctrl-C may come
+        from import_pipeline.defs.in_process import run_in_process  # takes seconds, in which Ctrl-C may come
 
         with LiveDisplay(installation, row.id) if show and installation.settings.logs is None else nullcontext():
             finished = run_in_process(installation.settings, installation.sources, source.name, row.id)
     finally:
-        unstarted = _drop_if_unstarted(installation, row.id, finished, is_ours=is_ours)
+        unstarted = _discard_if_unstarted(installation, row.id, finished, is_ours=is_ours)
     with installation.database.read() as connection:
         other = imports.running(connection, source.name)
         if unstarted:
-            raise _in_between(source, other, finished.error)
+            raise _not_started_error(source, other, finished.error)
         row = imports.get(connection, row.id)
     if row.status is ImportStatus.RUNNING:
-        raise _not_ended(source, row, finished)
+        raise _not_ended_error(source, row, finished)
     return summarize(row, source.limits, installation.clock.now())
 
 
@@ -137,57 +134,57 @@ def _refuse_second(installation: Installation, source: ImportSource) -> None:
         raise already_running(source, found)
 
 
-def _tell_resumed(row: ImportRow, *, is_asked: bool) -> None:
-    first = "" if is_asked else f" first (it is a {row.kind} import); then comes what you have asked for"
-    click.echo(f"Import {row.id} of {row.source} was left behind by its process: going on with it{first}.", err=True)
+def _print_resumed(row: ImportRow, *, is_requested: bool) -> None:
+    first = "" if is_requested else f" first, since it is a {row.kind} import; yours follows"
+    click.echo(f"The process of import {row.id} of {row.source} died. Resuming it{first}.", err=True)
 
 
 @contextmanager
-def _telling_what_is_left(only: Sequence[str]) -> Iterator[None]:
-    """What was asked for is written down nowhere yet: whoever asked must ask again if this does not come to its end."""
+def _reporting_lost_request(only: Sequence[str]) -> Iterator[None]:
+    """If the first import does not end, print that the requested one is lost: it is not recorded anywhere yet."""
     try:
         yield
     except (ImportPipelineError, KeyboardInterrupt):
-        click.echo(said_of_wish(only), err=True)
+        click.echo(lost_request_sentence(only), err=True)
         raise
 
 
-def said_of_wish(only: Sequence[str]) -> str:
-    """That these ids, or all that was asked for, are still to be imported."""
+def lost_request_sentence(only: Sequence[str]) -> str:
+    """Return the sentence that these ids, or the whole requested import, still have to be imported."""
     if not only:
-        return "What you have asked for has not been imported; ask again."
+        return "The import that you requested has not run. Run the command again."
     more = len(only) - MOST_NAMED
     named = ", ".join(only[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
-    return f"{named} {'has' if len(only) == 1 else 'have'} not been imported; ask again."
+    return f"{named} {'has' if len(only) == 1 else 'have'} not been imported. Run the command again."
 
 
 def print_outcome(installation: Installation, summary: ImportSummary) -> None:
-    """The figures, the items that have failed, for people."""
+    """Print the figures of an import and its failed items."""
     with installation.database.read() as connection:
         failed = items.failures(connection, summary.import_id)
     tables.print_summary(formatting.open_console(), summary, failed)
 
 
-def tell_failure(summary: ImportSummary) -> None:
-    """Why the import has failed or was cancelled, on standard error; a completed one has no such reason."""
+def print_failure_reason(summary: ImportSummary) -> None:
+    """Print on standard error why the import failed or was cancelled."""
     if not summary.failure_reason:
         return
-    said = with_reason(summary.failure_reason, summary.status)
-    ending = f"was {said}" if summary.status == ImportStatus.CANCELLED else said
+    reason = with_reason(summary.failure_reason, summary.status)
+    ending = f"was {reason}" if summary.status == ImportStatus.CANCELLED else reason
     click.echo(f"import-pipeline: {summary.source}: import {summary.import_id} {ending}", err=True)
 
 
-def said_of_first(summary: ImportSummary) -> str:
-    """What became of the import that came before what was asked for."""
+def first_ended_sentence(summary: ImportSummary) -> str:
+    """Return the sentence about the end of the import that ran before the requested one."""
     done = f"{summary.items_imported_count} imported, {summary.items_failed_count} failed"
     ended = with_reason(summary.failure_reason, summary.status) if summary.failure_reason else summary.status
-    return f"Import {summary.import_id} of {summary.source} has ended ({done}): {ended}. Now what you have asked for."
+    return f"Import {summary.import_id} of {summary.source} has ended ({done}): {ended}. Starting yours."
 
 
-def _drop_if_unstarted(
+def _discard_if_unstarted(
     installation: Installation, import_id: int, finished: "FinishedRun | None", *, is_ours: bool
 ) -> bool:
-    """Another import won the race, or Dagster could not start the run: nothing else will ever start one of ours."""
+    """Discard an import of ours that did not start: no sensor would start it later."""
     now = installation.clock.now()
 
     def unit(connection: Connection) -> bool:
@@ -195,7 +192,7 @@ def _drop_if_unstarted(
             return scheduling.release_run_request(connection, import_id, now)
         try:
             imports.get(connection, import_id)
-        except ImportNotFound:  # `begin` has withdrawn it
+        except ImportNotFound:  # the run withdrew it
             return True
         if finished is not None and finished.error is not None:
             reason = "its run ended before it could start the import"
@@ -205,34 +202,33 @@ def _drop_if_unstarted(
     return installation.transact(unit)
 
 
-def _in_between(
+def _not_started_error(
     source: ImportSource, other: ImportRow | None, error: str | None
 ) -> ImportAlreadyRunning | ImportFailed:
     if other is not None:
         return already_running(source, other)
     if error is not None:
-        return ImportFailed(f"{source.name}: its Dagster run broke before the import began: {error}")
-    return ImportFailed(f"{source.name}: another import ran at the same moment; `import-pipeline list` shows it")
+        return ImportFailed(f"{source.name}: its Dagster run broke before the import started: {error}")
+    return ImportFailed(f"{source.name}: another import ran at the same time; see `import-pipeline list`")
 
 
-def _not_ended(
+def _not_ended_error(
     source: ImportSource, row: ImportRow, finished: "FinishedRun"
 ) -> ImportAlreadyRunning | ImportFailed | ImportInterrupted:
     if row.dagster_run_id != finished.run_id:
         return already_running(source, row)
     if finished.error is not None:
         return ImportFailed(
-            f"{source.name}: import {row.id} broke off: {finished.error}. {KEPT}; "
-            f"Dagster run {finished.run_id} tells more"
+            f"{source.name}: import {row.id} broke off: {finished.error}. {KEPT}; see Dagster run {finished.run_id}"
         )
-    if finished.failure is not None:  # it has said what it waits for, and who goes on
+    if finished.failure is not None:  # the run explained what it waits for, and what resumes it
         return ImportFailed(f"{source.name}: {finished.failure}")
-    return ImportInterrupted(said_of_interruption(row))
+    return ImportInterrupted(interruption_sentence(row))
 
 
-def said_of_interruption(row: ImportRow) -> str:
-    """Where a sensor looks, the import will not stay as it is: a process that was told to end is no wish to cancel."""
+def interruption_sentence(row: ImportRow) -> str:
+    """Return the sentence about an interruption: it does not cancel the import, so a sensor resumes it."""
     return (
-        f"{row.source}: import {row.id} was interrupted. {KEPT}; where Dagster's daemon runs, it goes on by itself "
-        f"within seconds; to stop it for good: import-pipeline cancel {row.id}"
+        f"{row.source}: import {row.id} was interrupted. {KEPT}; if Dagster's daemon runs, its sensor does so within "
+        f"seconds. To stop it permanently: import-pipeline cancel {row.id}"
     )

@@ -1,4 +1,4 @@
-"""Servers that a command starts and stops again: the demo API, Dagster's UI and daemon."""
+"""Servers that a command starts and stops: the demo API, Dagster's UI and daemon, the panel."""
 
 import errno
 import os
@@ -14,12 +14,10 @@ from dataclasses import dataclass, field
 
 from import_pipeline.errors import UsageError
 
-#: How long a server may take to end by itself.
-STOP_SECONDS = 15.0
-#: How long the last lines of one that has ended are waited for.
-LAST_WORDS_SECONDS = 0.5
-#: Reads the leaders of process groups, one a line, until the pipe closes: whoever held its other end is gone, however
-#: it went. Then it ends those groups, which nobody else would do after a `kill -9` or when a terminal is closed.
+STOP_SECONDS = 15.0  #: for a server to end after an interrupt
+LAST_LINES_SECONDS = 0.5  #: to read the last lines of a server that ended
+#: Reads the leaders of process groups, one a line, until the pipe closes: then this process has ended, in any way.
+#: Ends those groups, since nothing else would after a `kill -9` or a closed terminal.
 GUARD = """
 while read -r leader; do leaders="$leader $leaders"; done
 alive() { for each in $leaders; do kill -s 0 -- "-$each" && return; done; return 1; }
@@ -27,41 +25,43 @@ for each in $leaders; do kill -s INT -- "-$each"; done
 while [ "$1" -gt 0 ] && alive; do sleep 1; set -- $(($1 - 1)); done
 for each in $leaders; do kill -s KILL -- "-$each"; done
 """
-#: How an exception is told that says why a run failed, and what follows it: empty lines, and its frames.
-ON_PURPOSE = re.compile(rb"dagster\S*\.Failure: ")
-OF_A_TRACE = re.compile(rb"\s*$|Stack Trace:|  ")
+#: The first line of an exception that reports a failed run, and the lines that follow it: blank lines and frames.
+EXPECTED_FAILURE = re.compile(rb"dagster\S*\.Failure: ")
+TRACE_LINE = re.compile(rb"\s*$|Stack Trace:|  ")
 
 
 def require_free_port(port: int, setting: str, host: str = "127.0.0.1") -> None:
-    """Raise UsageError where something listens already: a second server would not say so."""
+    """Raise UsageError if something listens already: a second server would not report it."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
-                raise UsageError(f"nothing can listen on {host}, port {port}: {error.strerror}") from error
-            raise UsageError(f"port {port} is taken: stop what uses it, or set {setting} to another port") from error
+                raise UsageError(f"cannot listen on {host}, port {port}: {error.strerror}") from error
+            raise UsageError(
+                f"port {port} is in use: stop the program there, or set {setting} to another port"
+            ) from error
 
 
 def listens(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether something accepts connections there."""
+    """Return True if something accepts connections there."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.settimeout(1)
         return probe.connect_ex((host, port)) == 0
 
 
 def url(host: str, port: int) -> str:
-    """The address of a server; IPv6 in its brackets."""
+    """Return the address of a server, with an IPv6 host in brackets."""
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 @dataclass(kw_only=True)
 class Servers:
-    """The servers of one command, each in a process group of its own, so that a signal reaches its workers too.
+    """The servers of one command. Each has its own process group, so that a signal reaches its workers too.
 
-    They end with this process, even where it has no time to stop them. What they write to standard error is passed on,
-    but not once they are to stop: of being interrupted Dagster's processes tell in tracebacks.
+    They end with this process, even if it is killed. Their standard error is passed on until they are stopped:
+    Dagster's processes print tracebacks when interrupted.
     """
 
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
@@ -81,19 +81,19 @@ class Servers:
         self.running.append((name, process))
         self._listeners.append(threading.Thread(target=self._pass_on, args=(process,), daemon=True))
         self._listeners[-1].start()
-        self._tell_guard(process.pid)
+        self._register_with_guard(process.pid)
         return process
 
     def ended(self) -> str | None:
-        """The name of a server that has ended by itself."""
+        """Return the name of a server that ended by itself, or None."""
         name = next((name for name, process in self.running if process.poll() is not None), None)
         if name is not None:
             for each in self._listeners:
-                each.join(LAST_WORDS_SECONDS)
+                each.join(LAST_LINES_SECONDS)
         return name
 
     def stop(self) -> None:
-        """Ask all to end, the last one first; kill what does not."""
+        """Interrupt all, the last one first, and kill those that do not end."""
         self._is_stopping = True
         for _, process in reversed(self.running):
             _signal(process, signal.SIGINT)
@@ -111,13 +111,13 @@ class Servers:
     def _pass_on(self, process: subprocess.Popen[bytes]) -> None:
         if process.stderr is None:
             return
-        for line in without_traces_on_purpose(process.stderr):
+        for line in without_expected_traces(process.stderr):
             if not self._is_stopping:
-                with suppress(OSError):  # nobody reads it any more; the server is not to wait for a reader
+                with suppress(OSError):  # the reader has left; the server must not wait for one
                     sys.stderr.buffer.write(line)
                     sys.stderr.buffer.flush()
 
-    def _tell_guard(self, leader: int) -> None:
+    def _register_with_guard(self, leader: int) -> None:
         self._guard = self._guard or subprocess.Popen(  # noqa: S603 (our own script)
             ["/bin/sh", "-c", GUARD, "guard", f"{STOP_SECONDS:.0f}"],
             env=dict(self.environment),
@@ -131,19 +131,19 @@ class Servers:
             self._guard.stdin.flush()
 
 
-def without_traces_on_purpose(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """The lines, without the stack traces that Dagster writes to what an import has to say of its end.
+def without_expected_traces(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the lines without the stack traces that Dagster adds to the reason why an import ended.
 
-    A run can fail by an exception only, and each is told with its way through Dagster, for the step and for the run.
+    A run can fail only by an exception, and Dagster prints its trace for the step and for the run.
     """
-    on_purpose = False
+    is_expected = False
     for line in lines:
-        if ON_PURPOSE.match(line):
-            on_purpose = True
-        elif on_purpose:
-            if OF_A_TRACE.match(line):
+        if EXPECTED_FAILURE.match(line):
+            is_expected = True
+        elif is_expected:
+            if TRACE_LINE.match(line):
                 continue
-            on_purpose = False
+            is_expected = False
         yield line
 
 

@@ -1,4 +1,4 @@
-"""`up`: everything at once on this machine, until Ctrl-C."""
+"""`up`: serve everything on this machine until Ctrl-C."""
 
 import os
 import signal
@@ -10,17 +10,17 @@ from contextlib import contextmanager, suppress
 import click
 
 from import_pipeline.cli.output.formatting import open_console, say
-from import_pipeline.cli.panel import local_host, open_door
+from import_pipeline.cli.panel import access_policy, local_host
 from import_pipeline.cli.servers import Servers, listens, require_free_port, url
 from import_pipeline.errors import ImportPipelineError
 from import_pipeline.importer.execution.signals import endings
 from import_pipeline.importer.source_loader import load_sources
 from import_pipeline.settings import Settings, load_settings
 
-#: Dagster keeps under this name which schedules are switched off: every way to start it here has the same.
+#: Dagster stores under this name which schedules are switched off, so every way to start it here uses this name.
 DEFINITIONS = "import_pipeline.definitions"
-#: The advice of `dagster dev` to use `dg dev`, which is of no use to who has typed neither. A filter of its category
-#: would have to be imported before Python has a path for it.
+#: Hides the advice of `dagster dev` to use `dg dev`, since the user typed neither. Filtering by category would need an
+#: import before Python has a path for it.
 DEV_IS_SUPERSEDED = "ignore:Function `dev_command` is superseded:FutureWarning"
 
 
@@ -28,16 +28,16 @@ DEV_IS_SUPERSEDED = "ignore:Function `dev_command` is superseded:FutureWarning"
 def up() -> int:
     """Serve the demo API, the Dagster UI with its daemon, and the panel, until Ctrl-C."""
     settings = load_settings()
-    load_sources(settings)  # else Dagster says so, after a long time and at length
+    load_sources(settings)  # fails fast: Dagster would report it late and at length
     require_free_port(settings.source_api_port, "SOURCE_API_PORT")
     require_free_port(settings.dagster_port, "DAGSTER_PORT")
-    open_door(settings)
+    access_policy(settings)
     require_free_port(settings.panel_port, "PANEL_PORT", settings.panel_host)
     servers = Servers(environment=environment_of_servers(settings))
     stop = threading.Event()
     for number in endings():
         signal.signal(number, lambda *_: stop.set())
-    with _daemon_forgotten(settings):
+    with _without_stale_heartbeats(settings):
         try:
             _start(servers, settings)
             _serve(
@@ -59,27 +59,27 @@ def _start(servers: Servers, settings: Settings) -> None:
     servers.start(
         "Dagster",
         *("dagster", "dev", "-m", DEFINITIONS, "--port", str(settings.dagster_port)),
-        *("--log-level", "warning"),  # the sensor's look every five seconds is on its page
+        *("--log-level", "warning"),  # the ticks of the sensor are on its page
     )
     servers.start("the panel", "import_pipeline", "panel", "--quiet")
 
 
 def _serve(servers: Servers, stop: threading.Event, addresses: Mapping[str, tuple[str, int]]) -> None:
-    """Say the addresses as soon as all answer; then wait for the end."""
+    """Print the addresses once all answer, then wait for the end."""
     console = open_console(sys.stderr)
-    told = False
+    is_printed = False
     while not stop.wait(0.2):
         if (name := servers.ended()) is not None:
-            raise ImportPipelineError(f"{name} has ended by itself; its last lines above say why")
-        if not told and all(listens(port, host) for host, port in addresses.values()):
-            told = True
+            raise ImportPipelineError(f"{name} ended by itself; see its last lines above")
+        if not is_printed and all(listens(port, host) for host, port in addresses.values()):
+            is_printed = True
             for server, (host, port) in addresses.items():
                 say(console, f"{server:10}  {url(host, port)}")
             say(console, "Ctrl-C stops all.")
 
 
 def environment_of_servers(settings: Settings) -> dict[str, str]:
-    """Our own, and what they shall not find out otherwise than we did, wherever Dagster's processes look from."""
+    """Return our environment with the values that we resolved, so that Dagster's processes use the same ones."""
     warnings = filter(None, [os.environ.get("PYTHONWARNINGS"), DEV_IS_SUPERSEDED])
     return {
         **os.environ,
@@ -87,16 +87,16 @@ def environment_of_servers(settings: Settings) -> dict[str, str]:
         "IMPORT_PIPELINE_HOME": str(settings.home),
         "DAGSTER_HOME": dagster_home(settings),
         "PYTHONWARNINGS": ",".join(warnings),
-        # dagster.yaml turns telemetry off; the thread that would send it makes folders beside that file all the same.
+        # dagster.yaml turns telemetry off, but its thread would still create folders beside that file.
         "DAGSTER_DISABLE_TELEMETRY": "1",
     }
 
 
 @contextmanager
-def _daemon_forgotten(settings: Settings) -> Iterator[None]:
-    """The daemon that begins and ends meanwhile leaves no signs of life; those of others, of the same database, stay.
+def _without_stale_heartbeats(settings: Settings) -> Iterator[None]:
+    """Delete the heartbeats of the daemon that runs during the context; those of other daemons stay.
 
-    So that the next wish is told at once that no daemon lives; where the database is gone, a minute later.
+    The next request then reports immediately that no daemon runs, instead of a minute later.
     """
     from import_pipeline.defs.instance import daemon_ids, delete_daemon_heartbeats
 
@@ -111,9 +111,9 @@ def _daemon_forgotten(settings: Settings) -> Iterator[None]:
 
 
 def dagster_home(settings: Settings) -> str:
-    """The folder of the instance that our commands use, for Dagster's processes.
+    """Return the folder of the instance that our commands use, for Dagster's processes.
 
-    Without links in it: else `dagster dev` takes it for another one than the current folder, and warns.
+    Links are resolved: `dagster dev` would take the folder for another one than the current folder, and warn.
     """
     from import_pipeline.defs.instance import instance_folder
 

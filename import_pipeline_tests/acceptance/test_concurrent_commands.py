@@ -69,7 +69,7 @@ def test_after_a_kill_the_next_run_goes_on_with_the_same_import(command, home):
         dead_run = rows(tracking(home), "SELECT dagster_run_id FROM imports")[0]["dagster_run_id"]
         assert "1 of items: no worker" in command.run("show", "1").out
         resumed = command.run("run", "items", "--json")
-        assert "Import 1 of items was left behind by its process: going on with it." in resumed.err
+        assert "The process of import 1 of items died. Resuming it." in resumed.err
         assert (resumed.json["import_id"], resumed.json["status"]) == (1, "completed")
         assert resumed.json["items_imported_count"] == ITEMS
         assert repeated_requests(url) <= in_flight <= 6
@@ -91,9 +91,9 @@ def test_an_interrupt_keeps_the_import_for_the_next_run(command):
         ended = interrupted.end()
         assert ended.status == 130
         assert ended.err.endswith(
-            "import-pipeline: items: import 1 was interrupted. What is done is kept, and the next run goes on with it; "
-            "where Dagster's daemon runs, it goes on by itself within seconds; "
-            "to stop it for good: import-pipeline cancel 1\n"
+            "import-pipeline: items: import 1 was interrupted. Finished items are kept, and the next run resumes it; "
+            "if Dagster's daemon runs, its sensor does so within seconds. "
+            "To stop it permanently: import-pipeline cancel 1\n"
         )
         shown = words(command.run("show", "1").out)
         assert "none: its process has left it to another one." in shown
@@ -107,7 +107,7 @@ def test_an_interrupt_keeps_the_import_for_the_next_run(command):
         chosen.signal(signal.SIGINT)
         wish = chosen.end()
         assert (wish.status, wish.out) == (130, "")
-        assert "3, 5 have not been imported; ask again.\n" in wish.err
+        assert "3, 5 have not been imported. Run the command again.\n" in wish.err
         resumed = command.run("run", "items", "--json").json
         assert (resumed["import_id"], resumed["status"], resumed["items_imported_count"]) == (1, "completed", ITEMS)
         assert repeated_requests(url) <= 2 * 3, "what is in flight is waited for, half a second"
@@ -138,7 +138,7 @@ def test_a_run_whose_limits_are_away_says_what_it_waits_for_and_the_next_one_goe
         store.kill()
         waits = command.run("run", "items", "--json", status=4, **environment)
         said = waits.err.splitlines()
-        assert said[0] == "Import 1 of items was left behind by its process: going on with it."
+        assert said[0] == "The process of import 1 of items died. Resuming it."
         assert said[-1].startswith(
             "import-pipeline: items: import 1 waits: the store of the limits does not answer. The Redis of the limits: "
         )

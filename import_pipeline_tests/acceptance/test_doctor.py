@@ -27,7 +27,7 @@ def test_doctor_finds_a_healthy_installation_healthy_and_notes_what_will_not_las
     assert f"source items: answers at {url}, 5 items, limits 500/20 second; 2000/100 second" in told.out
     assert "the role postgres is a superuser" in told.out
     assert "set appendonly to yes" in told.out
-    assert "no daemon gives a sign of life" in told.out
+    assert "no Dagster daemon is running" in told.out
     assert "only-for-tests" not in told.out
 
 
@@ -74,7 +74,7 @@ def test_doctor_masks_secrets_and_no_name(command, postgres_server):
             {
                 "sources": "no module 'mine' is found",
                 "database": "Connection refused",
-                "Dagster": "its storage lies in the database",
+                "Dagster": "its storage is in the database",
             },
         ),
         ({"ITEMS_BASE_URL": "http://127.0.0.1:9"}, {"source items": "the API at http://127.0.0.1:9 cannot be reached"}),
@@ -98,4 +98,4 @@ def test_doctor_says_what_is_wrong(command, folder, settings, unhealthy):
 def test_a_slip_is_told_beside_a_setting_that_cannot_be_read(command, wrong):
     told = command.run("doctor", status=4, **wrong, ITEMS_LIMTS="none")
     assert f"{next(iter(wrong))}: expected" in told.out
-    assert "ITEMS_LIMTS is set, but no such setting is known: ITEMS_LIMITS?" in told.out
+    assert "ITEMS_LIMTS is set, but there is no such setting. Did you mean ITEMS_LIMITS?" in told.out

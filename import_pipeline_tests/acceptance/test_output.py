@@ -18,7 +18,7 @@ def test_lists_and_plans_are_printed_for_people_and_for_programs(command):
         command.environment = {"ITEMS_BASE_URL": url, "ITEMS_LIMITS": "4/1 second"}
         assert command.run("plan", "items").out == (
             "5 items of items: 1 list page and 5 details, 6 requests in all.\n"
-            "Details that have not changed since the last import are not fetched again.\n"
+            "Unchanged details are not fetched again.\n"
             "Under 4/1 second that takes at least 1.0 s.\n"
         )
         planned = command.run("plan", "items", "--json").json
@@ -26,7 +26,7 @@ def test_lists_and_plans_are_printed_for_people_and_for_programs(command):
         told = command.run("run", "items")
     assert "5 of 5 imported" in told.out
     assert re.search(r"requests +6, 0 x 429", told.out)
-    assert re.search(r"1\.\d+ x the least that the limits allow, 1\.0 s", told.out)
+    assert re.search(r"1\.\d+ x the least time under the limits, 1\.0 s", told.out)
     # The limits that were felt then count, not those that are set now.
     command.environment = {"ITEMS_LIMITS": "4000/1 second"}
     [listed] = command.run("list", "--json").json["imports"]
@@ -55,9 +55,8 @@ def test_a_wish_that_no_daemon_lives_to_carry_out_names_what_does_so_at_once(com
         command.environment = {"ITEMS_BASE_URL": url}
         told = words(command.run("request", "items").out).strip()
         assert told == (
-            "Wish 1 is written down: no daemon gives a sign of life, so it waits until `import-pipeline up`, `dagster "
-            "dev` or `dagster-daemon run` is started; `import-pipeline start-scheduled items` "
-            "carries it out here and now."
+            "Request 1 recorded. No Dagster daemon is running. Start one (`import-pipeline up`, `dagster "
+            "dev` or `dagster-daemon run`), or run `import-pipeline start-scheduled items`."
         )
         done = words(command.run("start-scheduled", "items").out)
     assert "Import 1 is next. " in done or "Import 2 is next. " in done

@@ -270,7 +270,7 @@ def test_the_panel_says_where_it_is_and_stops_at_ctrl_c(script):
     assert panel.process.stderr.readline() == f"Panel  http://127.0.0.1:{port}  Ctrl-C stops it.\n"
     eventually(lambda: answers(f"http://127.0.0.1:{port}"), "the panel answers")
     ended = script.run("panel", status=2, PANEL_PORT=str(port))
-    assert ended.sentence == f"port {port} is taken: stop what uses it, or set PANEL_PORT to another port"
+    assert ended.sentence == f"port {port} is in use: stop the program there, or set PANEL_PORT to another port"
     panel.signal(signal.SIGINT)
     assert (panel.end().status, answers(f"http://127.0.0.1:{port}")) == (0, False)
 

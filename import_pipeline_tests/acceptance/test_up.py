@@ -47,7 +47,7 @@ def test_up_serves_the_demo_api_the_dagster_ui_and_the_panel_until_ctrl_c(script
     assert "Traceback" not in ended.out + ended.err
     assert not (home / "dagster" / ".logs_queue").exists(), "what is not sent needs no folder"
     eventually(lambda: not processes_of(home), "every server has ended")
-    assert "no daemon gives a sign of life" in words(script.run("request", "items").out)
+    assert "No Dagster daemon is running" in words(script.run("request", "items").out)
 
 
 @pytest.mark.parametrize("setting", ["SOURCE_API_PORT", "DAGSTER_PORT", "PANEL_PORT"])
@@ -56,7 +56,7 @@ def test_up_refuses_a_port_that_is_taken(command, setting):
         port = server.getsockname()[1]
         ports = {name: str(free_port()) for name in ("SOURCE_API_PORT", "DAGSTER_PORT", "PANEL_PORT")}
         ended = command.run("up", status=2, **ports | {setting: str(port)})
-    assert ended.sentence == f"port {port} is taken: stop what uses it, or set {setting} to another port"
+    assert ended.sentence == f"port {port} is in use: stop the program there, or set {setting} to another port"
 
 
 def test_the_demo_imports_all_of_its_items_under_its_limits(script, home, instance):
@@ -64,7 +64,7 @@ def test_the_demo_imports_all_of_its_items_under_its_limits(script, home, instan
     text = words(ended.out)
     assert "400 of 400 imported" in text
     assert "404, 0 x 429" in text
-    assert "x the least that the limits allow, 20.0 s" in text
+    assert "x the least time under the limits, 20.0 s" in text
     assert "import-pipeline show 1" in text
     [row] = rows(tracking(home), "SELECT * FROM imports")
     assert (row["status"], row["requests_count"], row["rate_limit_hits_count"]) == ("completed", 404, 0)

@@ -67,7 +67,7 @@ def test_a_broken_list_of_sources_is_told_with_its_place(command, folder, file, 
         (["list", "--source", "nope"], "nope: no such source; known are: items"),
         (
             ["prune", "--days", "3"],
-            "Drop the item rows of imports that ended over 3 days ago? No terminal to answer at: confirm with --yes",
+            "Delete the item rows of imports that ended over 3 days ago? No terminal to answer at: confirm with --yes",
         ),
     ],
 )
@@ -82,11 +82,11 @@ def test_what_is_not_there_is_said_in_a_sentence(command, arguments, sentence):
         (["run", "items", "--only", "3", "--limit", "2"], "--only cannot be given together with --limit or --fresh"),
         (
             ["run", "items", "--fresh"],
-            "Import all of imported_items anew, and then delete its rows that the list no longer has? No terminal",
+            "Import all of imported_items again, then delete its rows that are no longer in the list? No terminal",
         ),
         (
             ["request", "items", "--fresh"],
-            "the list no longer has? No terminal to answer at: confirm with --yes",
+            "no longer in the list? No terminal to answer at: confirm with --yes",
         ),
         (["request", "itmes", "--fresh"], "itmes: no such source; known are: items"),
         (["prune", "--days", "3"], "No terminal to answer at: confirm with --yes"),

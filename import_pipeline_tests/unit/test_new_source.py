@@ -5,18 +5,18 @@ import pytest
 from import_pipeline.cli.new_source import write_source
 from import_pipeline.errors import UsageError
 
-NAME = "expected a name of small letters, digits and underscores, 50 at most, such as orders"
+NAME = "expected at most 50 lowercase letters, digits and underscores, such as orders"
 REFUSED = [
     ("", f"'': {NAME}"),
     ("Orders", f"'Orders': {NAME}"),
     ("2orders", f"'2orders': {NAME}"),
     ("my-orders", f"'my-orders': {NAME}"),
     ("../orders", f"'../orders': {NAME}"),
-    ("class", "class: that is a word of Python's; take another name, such as class_source"),
+    ("class", "class is a Python keyword: choose another name, such as class_source"),
     ("o" * 51, f"'{'o' * 51}': {NAME}"),
-    ("panel", "panel: its setting PANEL_TOKEN means something else already; take another name"),
-    ("json", "json: an installed module has that name; take another one, such as json_source"),
-    ("httpx", "httpx: an installed module has that name; take another one, such as httpx_source"),
+    ("panel", "panel: its setting PANEL_TOKEN already means something else; choose another name"),
+    ("json", "json: an installed module has this name; choose another one, such as json_source"),
+    ("httpx", "httpx: an installed module has this name; choose another one, such as httpx_source"),
 ]
 
 
@@ -31,7 +31,7 @@ def test_a_name_that_will_not_do_is_refused_and_nothing_is_written(tmp_path, nam
 @pytest.mark.parametrize("there", ["late_orders.py", "test_late_orders.py"])
 def test_nothing_is_overwritten(tmp_path, there):
     (tmp_path / there).write_text("mine")
-    with pytest.raises(UsageError, match=f"^{there} is there already, and nothing is overwritten: "):
+    with pytest.raises(UsageError, match=f"^{there} exists already and is not overwritten: "):
         write_source("late_orders", tmp_path)
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(there, "mine")]
 

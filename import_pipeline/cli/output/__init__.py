@@ -1,1 +1,1 @@
-"""What the commands print: formatted values, tables, JSON, standard output that may be closed."""
+"""Output of the commands: formatted values, tables, JSON, and a standard output that may be closed."""

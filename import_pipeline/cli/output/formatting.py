@@ -1,4 +1,4 @@
-"""What the commands print for people, and the objects behind `show --json`. Times are shown in the local zone."""
+"""Values as the commands print them. Times are in the local zone."""
 
 import os
 import sys
@@ -25,56 +25,50 @@ COLORS = {
     SCHEDULE_OFF: "yellow",
     NO_WORKER: "red",
 }
-#: Columns where no terminal says how many it has.
-PIPE_WIDTH = 120
+PIPE_WIDTH = 120  #: columns of an output that is no terminal
 
 
 def open_console(stream: TextIO | None = None) -> Console:
-    """A console on that stream (standard output); a pipe is not cut to the 80 columns of a small terminal."""
+    """Return a console on that stream, by default standard output. A pipe is not cut to 80 columns."""
     stream = stream or sys.stdout
     is_free = not stream.isatty() and "COLUMNS" not in os.environ
     return Console(file=stream, width=PIPE_WIDTH if is_free else None, highlight=False)
 
 
 def say(console: Console, text: str) -> None:
-    """A line of prose: the terminal wraps it, a pipe gets it whole."""
+    """Print a line of prose: a terminal wraps it, a pipe gets it whole."""
     console.print(text, soft_wrap=True)
 
 
 def escape(text: str) -> str:
-    """Text that is not ours, such as an API's: the terminal obeys nothing in it."""
+    """Escape foreign text, such as an API's, so that neither Rich nor the terminal interprets it."""
     return escape_markup(visible(text))
 
 
 def moment(at: datetime | None) -> str:
-    """A time as the reader's clock shows it, and the name of its zone."""
+    """Return a time in the local zone, with the zone's name."""
     return at.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z") if at else "-"
 
 
 def short_moment(at: datetime | None) -> str:
-    """The same to the minute, for narrow columns."""
+    """Return a time in the local zone to the minute, for narrow columns."""
     return at.astimezone().strftime("%Y-%m-%d %H:%M %Z") if at else "-"
 
 
 def status(text: str) -> str:
-    """The status in its colour."""
+    """Return the status in its colour."""
     color = COLORS.get(text, "white")
     return f"[{color}]{text}[/{color}]"
 
 
-def standing(view: ImportView) -> str:
-    """The status as people see it, in its colour."""
-    return status(view.standing)
-
-
 def kind(view: ImportView) -> str:
-    """`full`; `full, limit 50` where it was to stop after so many items."""
+    """Return `full`, or `full, limit 50` for an import with a limit of items."""
     limit = view.row.options.limit
     return view.row.kind.value if limit is None else f"{view.row.kind.value}, limit {limit}"
 
 
 def items(summary: ImportSummary) -> str:
-    """`398 of 400 imported, 2 failed`."""
+    """Return `398 of 400 imported, 2 failed`."""
     total = "?" if summary.items_count is None else summary.items_count
     parts = [f"{summary.items_imported_count} of {total} imported"]
     if summary.items_unchanged_count:
@@ -85,7 +79,7 @@ def items(summary: ImportSummary) -> str:
 
 
 def time_used(summary: ImportSummary) -> str:
-    """How long it took, and how much of that it waited."""
+    """Return the duration and its parts: active, waiting for permits, without a process."""
     away = f", {duration(summary.away_seconds)} without a process" if summary.away_seconds else ""
     return (
         f"{duration(summary.duration_seconds)}: {duration(summary.active_seconds)} active, "
@@ -94,13 +88,13 @@ def time_used(summary: ImportSummary) -> str:
 
 
 def print_plan(console: Console, planned: Plan) -> None:
-    """The cost of an import in a few lines."""
-    unknown = f"The list of {planned.source} does not tell how many items it has"
+    """Print the cost of an import."""
+    unknown = f"The list of {planned.source} does not state its number of items"
     if planned.requests_count is None or planned.ideal_seconds is None:
-        say(console, f"{unknown}, and no import has read it to its end yet: no forecast is possible.")
+        say(console, f"{unknown}, and no import has read it to the end yet, so its cost is unknown.")
         return
     if planned.estimated_from is not None:
-        say(console, f"{unknown}. This is what import {planned.estimated_from} found:")
+        say(console, f"{unknown}. Import {planned.estimated_from} found:")
     say(
         console,
         f"{plural(planned.items_count or 0, 'item')} of {planned.source}: "
@@ -108,17 +102,17 @@ def print_plan(console: Console, planned: Plan) -> None:
         f"{plural(planned.requests_count, 'request')} in all.",
     )
     if planned.details_may_be_fewer:
-        say(console, "Details that have not changed since the last import are not fetched again.")
+        say(console, "Unchanged details are not fetched again.")
     if not planned.limits:
-        say(console, "No limits are known: the server decides how long that takes.")
+        say(console, "No limits are known, so the server decides how long that takes.")
     elif planned.ideal_seconds:
         say(console, f"Under {planned.limits} that takes at least {duration(planned.ideal_seconds)}.")
     else:
-        say(console, f"{planned.limits} holds none of it back: it takes as long as the API needs to answer.")
+        say(console, f"The limits ({planned.limits}) do not slow it down: the API's response time decides.")
 
 
 def distance(ahead: timedelta) -> str:
-    """`in 2 h 05 min`, `3 min ago`."""
+    """Return `in 2 h 05 min` or `3 min ago`, to the minute."""
     minutes = round(abs(ahead.total_seconds()) / 60)
     text = f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
     return f"in {text}" if ahead >= timedelta(0) else f"{text} ago"

@@ -35,7 +35,7 @@ def _common(view: ImportView) -> dict[str, Any]:
     row = view.row
     return view.figures.as_json() | {
         "kind": row.kind.value,
-        "limit": row.metadata.get("limit"),
+        "limit": row.options.limit,
         "trigger": row.trigger.value,
         "scheduled_at": iso(row.scheduled_at),
         "started_at": iso(row.started_at),
@@ -56,7 +56,7 @@ def import_details_json(
     view: ImportView,
     failed: Sequence[FailedItem],
     happened: Sequence[Event],
-    places: Sequence[ShardRow],
+    workers: Sequence[ShardRow],
 ) -> dict[str, Any]:
     """Return an import as `show --json` prints it."""
     row = view.row
@@ -68,15 +68,15 @@ def import_details_json(
         "resumes": row.resumes,
         "shards": [
             {
-                "number": place.number,
-                "host": place.host,
-                "pid": place.pid,
-                "dagster_run_id": place.dagster_run_id,
-                "heartbeat_at": iso(place.heartbeat_at),
-                "ended_at": iso(place.ended_at),
-                "requests_count": place.requests_count,
+                "number": each.number,
+                "host": each.host,
+                "pid": each.pid,
+                "dagster_run_id": each.dagster_run_id,
+                "heartbeat_at": iso(each.heartbeat_at),
+                "ended_at": iso(each.ended_at),
+                "requests_count": each.requests_count,
             }
-            for place in places
+            for each in workers
         ],
         "failures": [
             asdict(item)

@@ -1,4 +1,4 @@
-"""Standard output that may be full, closed, or a pipe that its reader has left."""
+"""A standard output that may be full, closed, or a pipe without a reader."""
 
 import errno
 import io
@@ -12,7 +12,7 @@ STANDARD_OUTPUT = 1
 
 
 class OutputLost(Exception):
-    """Standard output takes no more: its disk is full, or it is closed."""
+    """Standard output cannot be written: its disk is full, or it is closed."""
 
     def __init__(self, error: OSError) -> None:
         reason = "it is closed" if error.errno == errno.EBADF else os.strerror(error.errno or 0)
@@ -20,9 +20,9 @@ class OutputLost(Exception):
 
 
 class _Raw(io.RawIOBase):
-    """The file descriptor. A write that fails raises OutputLost, so that it is told from a command's other failures.
+    """The file descriptor. A failed write raises OutputLost, which a command's other failures are not.
 
-    A pipe whose reader has left takes everything: that is no error, and the command comes to its own end.
+    A pipe without a reader accepts everything: that is no error, and the command runs to its end.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -51,10 +51,10 @@ class _Raw(io.RawIOBase):
 
 @contextmanager
 def guarded_output() -> Iterator[None]:
-    """While this lasts, `sys.stdout` raises OutputLost if it cannot be written.
+    """Let `sys.stdout` raise OutputLost if it cannot be written, for the duration of the context.
 
-    Python itself raises an OSError, writes a traceback when it ends, and has no standard output at all if the shell
-    closed it. A stream that a caller has put in its place stays.
+    Python itself raises an OSError, prints a traceback at exit, and has no standard output if the shell closed it.
+    A stream that a caller put in its place stays.
     """
     usual = sys.stdout
     if not _is_the_descriptor(usual):
@@ -68,7 +68,7 @@ def guarded_output() -> Iterator[None]:
         yield
     finally:
         sys.stdout = usual
-        with suppress(OutputLost):  # the caller has flushed it: what is lost here was lost before
+        with suppress(OutputLost):  # the caller has flushed it, so nothing is lost here
             guarded.detach().detach()  # the descriptor stays open
 
 

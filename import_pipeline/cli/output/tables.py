@@ -17,7 +17,6 @@ from import_pipeline.cli.output.formatting import (
     open_console,
     say,
     short_moment,
-    standing,
     status,
     time_used,
 )
@@ -35,7 +34,7 @@ GAP = 2  #: spaces between two columns
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A column: its heading, and how long it stays on a narrow terminal. What is worth most goes last."""
+    """A column: its heading and its worth. A narrow terminal loses the columns of least worth first."""
 
     name: str
     worth: int
@@ -43,9 +42,9 @@ class Column:
 
 
 def fitting(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[int]:
-    """The places of the columns that fit the width, in their order; the one of most worth is always among them.
+    """Return the indexes of the columns that fit the width, in order. The one of most worth always stays.
 
-    Cells may hold Rich's markup.
+    Cells may contain Rich markup.
     """
     widths = [
         max([len(column.name), *(Text.from_markup(row[place]).cell_len for row in rows)])
@@ -92,7 +91,7 @@ def _facts() -> Table:
 
 
 def print_summary(console: Console, summary: ImportSummary, failed: Sequence[FailedItem]) -> None:
-    """What an import came to. Why it failed, where it did, is the command's last sentence."""
+    """Print the figures of an import and its failed items. The command itself prints why it failed."""
     table = _facts()
     _add_figures(table, summary, summary.status)
     console.print(table)
@@ -100,13 +99,13 @@ def print_summary(console: Console, summary: ImportSummary, failed: Sequence[Fai
     print_failed(console, failed, summary.items_failed_count, shown=10, import_id=summary.import_id, is_over=over)
 
 
-def _add_figures(table: Table, summary: ImportSummary, standing: str) -> None:
-    table.add_row("import", f"{summary.import_id} of {summary.source}: {status(standing)}")
+def _add_figures(table: Table, summary: ImportSummary, shown: str) -> None:
+    table.add_row("import", f"{summary.import_id} of {summary.source}: {status(shown)}")
     table.add_row("items", items(summary))
     table.add_row("time", time_used(summary))
     if summary.ideal_ratio is not None:
         least = duration(summary.ideal_seconds)
-        table.add_row("", f"{summary.ideal_ratio:.3f} x the least that the limits allow, {least}")
+        table.add_row("", f"{summary.ideal_ratio:.3f} x the least time under the limits, {least}")
     table.add_row(
         "requests",
         f"{summary.requests_count}, {summary.rate_limit_hits_count} x 429, "
@@ -114,12 +113,15 @@ def _add_figures(table: Table, summary: ImportSummary, standing: str) -> None:
     )
     if summary.items_gone_count:
         table.add_row(
-            "gone", f"{plural(summary.items_gone_count, 'item')} no longer in the list, marked; the rows stay"
+            "removed",
+            f"{plural(summary.items_gone_count, 'item')} no longer in the list: marked as removed; the rows stay",
         )
     if summary.items_gone_unconfirmed_count:
         confirm = f"import-pipeline finalize {summary.import_id} --mark-gone"
-        missing = f"{plural(summary.items_gone_unconfirmed_count, 'item')} no longer in the list: too many to be marked"
-        table.add_row("[red]gone?[/red]", f"{missing} as gone by themselves. If that is right: {confirm}")
+        missing = (
+            f"{plural(summary.items_gone_unconfirmed_count, 'item')} no longer in the list: too many to mark as removed"
+        )
+        table.add_row("[red]removed?[/red]", f"{missing} without confirmation. To confirm: {confirm}")
     if summary.incomplete_reason:
         table.add_row("[red]incomplete[/red]", escape(summary.incomplete_reason))
 
@@ -127,15 +129,15 @@ def _add_figures(table: Table, summary: ImportSummary, standing: str) -> None:
 def print_failed(
     console: Console,
     failed: Sequence[FailedItem],
-    in_all: int,
+    total: int,
     *,
     shown: int,
     is_over: bool,
     import_id: int | None = None,
 ) -> None:
-    """The failed items with their reasons; an item that waits for its next try is no failed one yet.
+    """Print the failed items with their reasons, and when each is tried again.
 
-    Of an import that `is_over` nobody makes the tries that were planned.
+    An import that `is_over` makes no further tries.
     """
     if not failed:
         return
@@ -148,13 +150,13 @@ def print_failed(
         table.add_row(escape(item.external_id), str(item.failure_count), again, escape(item.reason))
     console.print()
     console.print(table)
-    if (more := max(in_all, len(failed)) - len(failed[:shown])) > 0:
+    if (more := max(total, len(failed)) - len(failed[:shown])) > 0:
         hint = f": import-pipeline show {import_id}" if import_id is not None else ""
         say(console, f"and {more} more{hint}")
 
 
 def print_list(console: Console, views: Sequence[ImportView], sources: Sequence[str]) -> None:
-    """Imports as a table; a narrow terminal gets fewer columns instead of broken ones."""
+    """Print imports as a table."""
     if not views:
         say(console, f"No imports. Start one with: import-pipeline run {next(iter(sources), 'SOURCE')}")
         return
@@ -168,14 +170,14 @@ def _cells(view: ImportView) -> list[str]:
         str(row.id),
         escape(row.source),
         kind(view),
-        standing(view),
+        status(view.standing),
         short_moment(row.started_at or row.scheduled_at),
         *(figures if row.started_at else ["-"] * len(figures)),
     ]
 
 
 def _figures(summary: ImportSummary) -> list[str]:
-    """Of an import that has begun; one that has not has none."""
+    """Return the cells of a started import."""
     total = "?" if summary.items_count is None else summary.items_count
     ratio = "-" if summary.ideal_ratio is None else f"{summary.ideal_ratio:.3f}"
     return [
@@ -193,9 +195,9 @@ def print_details(
     view: ImportView,
     failed: Sequence[FailedItem],
     happened: Sequence[Event],
-    places: Sequence[ShardRow],
+    workers: Sequence[ShardRow],
 ) -> None:
-    """One import, whole."""
+    """Print one import with failed items, shards and events."""
     row, summary = view.row, view.figures
     table = _facts()
     _add_figures(table, summary, view.standing)
@@ -209,8 +211,8 @@ def print_details(
     if view.is_running:
         table.add_row("worker", _worker(view))
     table.add_row("Dagster run", row.dagster_run_id or "-")
-    for place in places:
-        table.add_row(f"shard {place.number}", _shard(place, is_running=view.is_running))
+    for each in workers:
+        table.add_row(f"shard {each.number}", _shard(each, is_running=view.is_running))
     console.print(table)
     print_failed(console, failed, summary.items_failed_count, shown=len(failed), is_over=view.has_ended)
     console.print()
@@ -222,14 +224,14 @@ def _worker(view: ImportView) -> str:
     row, vacancy = view.row, view.vacancy
     if vacancy is not None:
         return escape(f"none: {vacancy.gone}. {vacancy.sequel}.")
-    return f"process {row.pid} on {escape(row.host or '-')}, last heard of at {moment(row.heartbeat_at)}"
+    return f"process {row.pid} on {escape(row.host or '-')}, last heartbeat {moment(row.heartbeat_at)}"
 
 
-def _shard(place: ShardRow, *, is_running: bool) -> str:
-    where = "asked for" if is_running and place.ended_at is None else "has ended"
-    if is_running and place.pid is not None:
-        where = f"process {place.pid} on {escape(place.host or '-')}, last heard of at {moment(place.heartbeat_at)}"
-    return f"{where}, {plural(place.requests_count, 'request')}, Dagster run {place.dagster_run_id or '-'}"
+def _shard(shard: ShardRow, *, is_running: bool) -> str:
+    where = "requested" if is_running and shard.ended_at is None else "ended"
+    if is_running and shard.pid is not None:
+        where = f"process {shard.pid} on {escape(shard.host or '-')}, last heartbeat {moment(shard.heartbeat_at)}"
+    return f"{where}, {plural(shard.requests_count, 'request')}, Dagster run {shard.dagster_run_id or '-'}"
 
 
 SCHEDULE_COLUMNS = (
@@ -248,28 +250,28 @@ def print_schedule(
     off_since: datetime | None,
     now: datetime,
 ) -> None:
-    """For people."""
+    """Print the schedule of a source and its open imports."""
     console = open_console()
     say(console, f"{source.name} is due at {source.timetable}.")
     if off_since is not None:
         say(
             console,
-            f"The schedule is off, as seen since {moment(off_since)}: no slot starts an import. Switch it on in "
-            "Dagster's UI (Automation). Requests are carried out.",
+            f"The schedule is off, seen since {moment(off_since)}: no slot starts an import, but requests run. "
+            "Switch it on in Dagster's UI (Automation).",
         )
     else:
-        say(console, f"The next slots: {', '.join(f'{moment(slot)} ({distance(slot - now)})' for slot in coming)}.")
+        say(console, f"Next slots: {', '.join(f'{moment(slot)} ({distance(slot - now)})' for slot in coming)}.")
     if not views and off_since is None:
         say(
             console,
-            "No import is scheduled yet: the sensor does that while `import-pipeline up` or `dagster dev` runs.",
+            "No import is scheduled yet. The sensor schedules them while `import-pipeline up` or `dagster dev` runs.",
         )
     if not views:
         return
     rows = [
         [
             str(view.row.id),
-            standing(view),
+            status(view.standing),
             view.row.trigger.value,
             moment(view.row.scheduled_at),
             moment(view.row.slot_at),

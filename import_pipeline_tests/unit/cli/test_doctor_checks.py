@@ -2,7 +2,7 @@
 
 import pytest
 
-from import_pipeline.cli.doctor_checks import given_twice, mistyped, silence, skew
+from import_pipeline.cli.doctor_checks import duplicates, misspelled, silence, skew
 from import_pipeline.ratelimit.stores.redis_health import RedisState, warnings
 
 SOUND = {
@@ -57,8 +57,8 @@ def test_a_redis_that_will_forget_is_told_with_how_to_mend_it(state, mended_by):
     ],
 )
 def test_a_variable_that_is_nearly_a_setting_is_told(variable, meant):
-    [note] = mistyped([variable, "PATH", "ITEMS_TRIES"], ["items"])
-    assert note == f"{variable} is set, but no such setting is known: {meant}?"
+    [note] = misspelled([variable, "PATH", "ITEMS_TRIES"], ["items"])
+    assert note == f"{variable} is set, but there is no such setting. Did you mean {meant}?"
 
 
 def test_settings_and_the_variables_of_others_are_not_told():
@@ -72,29 +72,29 @@ def test_settings_and_the_variables_of_others_are_not_told():
         "PGPASSWORD",
         "PANEL_HOSTS",
     ]
-    assert mistyped(others, ["items", "orders", "items_eu"]) == []
+    assert misspelled(others, ["items", "orders", "items_eu"]) == []
 
 
 def test_a_variable_that_env_gives_twice_is_told_with_its_lines_and_without_its_values(tmp_path):
     file = tmp_path / ".env"
-    assert given_twice(file) == []
+    assert duplicates(file) == []
     file.write_text(
         "# ITEMS_TOKEN=none\n\nITEMS_TOKEN=secret-one\nPANEL_PORT=3001\n\n\nexport ITEMS_TOKEN='secret\ntwo'\n"
         "ITEMS_TRIES=1\nITEMS_TOKEN=secret-three\n"
     )
-    assert given_twice(file) == [
-        f"ITEMS_TOKEN is given 3 times in {file}, in the lines 3, 7, 10: the last one counts. Delete the others"
+    assert duplicates(file) == [
+        f"ITEMS_TOKEN is set 3 times in {file}, in lines 3, 7, 10: the last one counts. Delete the others"
     ]
 
 
 @pytest.mark.parametrize(
     ("heard_at", "told"),
     [
-        (None, "no daemon gives a sign of life"),
+        (None, "no Dagster daemon is running"),
         (1000.0, None),
         (940.0, None),
-        (939.0, "no daemon has given a sign of life for 1 min"),
-        (700.0, "no daemon has given a sign of life for 5 min"),
+        (939.0, "no Dagster daemon is running: the last heartbeat is 1 min old"),
+        (700.0, "no Dagster daemon is running: the last heartbeat is 5 min old"),
     ],
 )
 def test_a_daemon_is_silent_after_a_minute(heard_at, told):

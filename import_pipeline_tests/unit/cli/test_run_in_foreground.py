@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from import_pipeline.cli import main
-from import_pipeline.cli.run_in_foreground import said_of_first, said_of_interruption, said_of_wish
+from import_pipeline.cli.run_in_foreground import first_ended_sentence, interruption_sentence, lost_request_sentence
 from import_pipeline.importer.control import requests
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.summary import summarize
@@ -20,14 +20,14 @@ from import_pipeline_tests.support.import_rows import NOON, an_import
 @pytest.mark.parametrize(
     ("only", "said"),
     [
-        ([], "What you have asked for has not been imported; ask again."),
-        (["5"], "5 has not been imported; ask again."),
-        (["3", "5"], "3, 5 have not been imported; ask again."),
-        (list("1234567"), "1, 2, 3, 4, 5 and 2 more have not been imported; ask again."),
+        ([], "The import that you requested has not run. Run the command again."),
+        (["5"], "5 has not been imported. Run the command again."),
+        (["3", "5"], "3, 5 have not been imported. Run the command again."),
+        (list("1234567"), "1, 2, 3, 4, 5 and 2 more have not been imported. Run the command again."),
     ],
 )
 def test_a_wish_that_is_lost_is_named(only, said):
-    assert said_of_wish(only) == said
+    assert lost_request_sentence(only) == said
 
 
 @pytest.mark.parametrize(
@@ -40,16 +40,16 @@ def test_a_wish_that_is_lost_is_named(only, said):
 )
 def test_how_the_one_before_has_ended_is_said_once(status, reason, ended):
     row = an_import(status=status, failure_reason=reason, started_at=NOON, ended_at=NOON, items_imported_count=3)
-    assert said_of_first(summarize(row, "", NOON)) == (
-        f"Import 7 of items has ended (3 imported, 0 failed): {ended}. Now what you have asked for."
+    assert first_ended_sentence(summarize(row, "", NOON)) == (
+        f"Import 7 of items has ended (3 imported, 0 failed): {ended}. Starting yours."
     )
 
 
 def test_an_interrupt_does_not_sound_like_an_end_where_a_sensor_goes_on():
-    assert said_of_interruption(an_import(started_at=NOON)) == (
-        "items: import 7 was interrupted. What is done is kept, and the next run goes on with it; "
-        "where Dagster's daemon runs, it goes on by itself within seconds; "
-        "to stop it for good: import-pipeline cancel 7"
+    assert interruption_sentence(an_import(started_at=NOON)) == (
+        "items: import 7 was interrupted. Finished items are kept, and the next run resumes it; "
+        "if Dagster's daemon runs, its sensor does so within seconds. "
+        "To stop it permanently: import-pipeline cancel 7"
     )
 
 

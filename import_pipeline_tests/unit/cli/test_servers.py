@@ -1,6 +1,6 @@
 """What is passed on of the words of servers."""
 
-from import_pipeline.cli.servers import without_traces_on_purpose
+from import_pipeline.cli.servers import without_expected_traces
 
 RUN = b"""2030-01-01 12:00:00 +0000 - dagster - ERROR - import_items - STEP_FAILURE - Execution of step "x" failed.
 
@@ -28,7 +28,7 @@ Stack Trace:
 
 
 def passed_on(text: bytes) -> str:
-    return b"".join(without_traces_on_purpose(text.splitlines(keepends=True))).decode()
+    return b"".join(without_expected_traces(text.splitlines(keepends=True))).decode()
 
 
 def test_what_an_import_says_of_its_end_is_told_without_its_way_through_dagster():

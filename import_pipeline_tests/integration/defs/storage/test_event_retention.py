@@ -313,7 +313,7 @@ def test_the_command_drops_events_too_and_says_so(
         main(["prune", "--days", "0", "--yes", "--json"])
     found = json.loads(capsys.readouterr().out)
     assert (ended.value.code, found["events"]) == (0, 1)
-    assert "Dropped 1 replaced event of Dagster." in found["message"]
+    assert "Deleted 1 replaced event of Dagster." in found["message"]
     assert (history(files, "item 1"), history(files, "item 2")) == (["run-1"], ["run-0"])
 
 

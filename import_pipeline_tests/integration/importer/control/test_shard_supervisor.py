@@ -177,9 +177,9 @@ def test_whoever_looks_sees_which_shards_work(hand, life):
     tables.print_details(console, view, [], [], found)
     lines = console.file.getvalue().splitlines()
     [second, third] = [line.rstrip().split(maxsplit=2)[2] for line in lines if line.startswith("shard ")]
-    assert second.startswith("process 2 on elsewhere, last heard of at ")
+    assert second.startswith("process 2 on elsewhere, last heartbeat ")
     assert second.endswith(", 7 requests, Dagster run run 2")
-    assert third == "asked for, 0 requests, Dagster run -"
+    assert third == "requested, 0 requests, Dagster run -"
     hand.end(CANCELLED)
     gauges = UsageReader(settings=life.installation.settings, clock=life.clock)
     assert import_details(life.installation, row.id, gauges).shards == found

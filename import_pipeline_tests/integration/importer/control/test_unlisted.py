@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from import_pipeline.cli.doctor_checks import of_unlisted_sources
+from import_pipeline.cli.doctor_checks import unlisted_sources
 from import_pipeline.errors import ImportNotFound, UsageError
 from import_pipeline.importer.control import finalize, requests
 from import_pipeline.importer.control.unlisted import end_cancelled
@@ -89,10 +89,10 @@ def test_the_doctor_names_them(life, tmp_path, monkeypatch):
     hand = life.begin(life.slot(life.now), ADA)
     requests.request_import(life.installation, life.source, RequestKind.NEW, by="Ada")
     mend = "list the source in IMPORT_PIPELINE_SOURCES again, or end it with"
-    assert of_unlisted_sources(settings, life.database) == [
-        f"import {hand.row.id} of items is running, and its source is not listed: {mend} "
+    assert unlisted_sources(settings, life.database) == [
+        f"import {hand.row.id} of items is running, but its source is not listed: {mend} "
         f"`import-pipeline cancel {hand.row.id}`",
-        "a request for an import of items waits, and that source is not listed",
+        "a request for an import of items waits, but that source is not listed",
     ]
     hand.end(FAILED)
-    assert len(of_unlisted_sources(settings, life.database)) == 1
+    assert len(unlisted_sources(settings, life.database)) == 1

@@ -56,11 +56,11 @@ def printed(show, *arguments):
 
 def test_a_summary_tells_what_the_list_no_longer_has_and_how_to_confirm_it():
     few = summarize(an_import(metadata={"gone": 2}), "", NOON)
-    assert "gone 2 items no longer in the list, marked; the rows stay" in printed(print_summary, few, [])
+    assert "removed 2 items no longer in the list: marked as removed; the rows stay" in printed(print_summary, few, [])
     many = summarize(an_import(metadata={"gone_unconfirmed": 90}), "", NOON)
     told = printed(print_summary, many, [])
-    assert "gone? 90 items no longer in the list: too many to be marked as gone by themselves." in told
-    assert "If that is right: import-pipeline finalize 7 --mark-gone" in told
+    assert "removed? 90 items no longer in the list: too many to mark as removed without confirmation." in told
+    assert "To confirm: import-pipeline finalize 7 --mark-gone" in told
     assert "gone" not in printed(print_summary, summarize(an_import(), "", NOON), [])
 
 
@@ -70,7 +70,7 @@ def test_no_ratio_is_told_against_limits_that_are_only_guessed(learned, ratio):
     row = an_import(status=ImportStatus.COMPLETED, metadata={"limits": "1/1 second", **learned}, **ended)
     summary = summarize(row, "", NOON)
     assert (summary.as_json()["ideal_ratio"], summary.ideal_seconds) == (ratio, 10.0)
-    assert ("x the least that the limits allow" in printed(print_summary, summary, [])) is (ratio is not None)
+    assert ("x the least time under the limits" in printed(print_summary, summary, [])) is (ratio is not None)
 
 
 def test_a_summary_tells_the_time_without_a_process_where_there_was_any():
@@ -149,16 +149,16 @@ PLAN = {"source": "items", "limits": "", "list_requests": None, "detail_requests
 
 def test_a_plan_says_what_is_not_known_and_what_it_is_taken_from():
     unknown = Plan(**PLAN, items_count=None, requests_count=None)
-    says_nothing = "The list of items does not tell how many items it has"
+    says_nothing = "The list of items does not state its number of items"
     assert printed(print_plan, unknown) == (
-        f"{says_nothing}, and no import has read it to its end yet: no forecast is possible."
+        f"{says_nothing}, and no import has read it to the end yet, so its cost is unknown."
     )
     known = {"list_requests": 3, "detail_requests": 25, "ideal_seconds": 2.0, "limits": "10/1 second"}
     taken = Plan(**PLAN | known, items_count=25, requests_count=28, estimated_from=4, details_may_be_fewer=True)
     assert printed(print_plan, taken) == (
-        f"{says_nothing}. This is what import 4 found: "
+        f"{says_nothing}. Import 4 found: "
         "25 items of items: 3 list pages and 25 details, 28 requests in all. "
-        "Details that have not changed since the last import are not fetched again. "
+        "Unchanged details are not fetched again. "
         "Under 10/1 second that takes at least 2.0 s."
     )
 
@@ -166,8 +166,8 @@ def test_a_plan_says_what_is_not_known_and_what_it_is_taken_from():
 @pytest.mark.parametrize(
     ("limits", "least", "said"),
     [
-        ("", 0.0, "No limits are known: the server decides how long that takes."),
-        ("500/20 second", 0.0, "500/20 second holds none of it back: it takes as long as the API needs to answer."),
+        ("", 0.0, "No limits are known, so the server decides how long that takes."),
+        ("500/20 second", 0.0, "The limits (500/20 second) do not slow it down: the API's response time decides."),
     ],
 )
 def test_a_plan_promises_no_time_of_zero(limits, least, said):
