@@ -2,8 +2,8 @@
 
     python benchmarks/age.py [--imports 50000] [--items 1000000]
 
-Both databases, rows made by SQL; Postgres is a server of the benchmark's own. Milliseconds are of wall time and of CPU
-of this process, the median of several looks.
+Runs on SQLite and on a Postgres server that the benchmark starts; SQL statements create the rows. Prints milliseconds
+of wall time and of this process's CPU time, the median of several calls.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import dagster as dg
 import httpx
 from sqlalchemy import text
 
-# As a script this folder comes first on the path, where limits.py would hide the library of that name.
+# Run as a script, this folder is first on the path, and limits.py would hide the library of that name.
 sys.path[0] = str(Path(__file__).parents[1])
 
 from import_pipeline.defs.build import build_import_definitions
@@ -41,7 +41,7 @@ SQLITE_NUMBERS = (
 POSTGRES_NUMBERS = "generate_series(1, {count}) AS made(n)"
 SQLITE_AT = "datetime('now', '-' || ({back}) || ' hours')"
 POSTGRES_AT = "date_trunc('hour', now()) - {back} * interval '1 hour'"
-#: An import's row, every three hours into the past; every ninth has failed.
+#: Import rows, one every three hours into the past; every ninth failed.
 IMPORTS = """
 INSERT INTO imports (source, importable_type, kind, trigger, status, slot_at, scheduled_at, started_at, ended_at,
     items_count, items_imported_count, requests_count, rate_limit_hits_count, failure_reason, created_at, updated_at)
@@ -60,7 +60,7 @@ SELECT {imports}, 'imported_items', CAST(n AS TEXT), 'completed' FROM {numbers}
 
 
 def fill(installation: Installation, imports: int, items: int) -> None:
-    """Make the rows: imports, source items, and an item row of the newest import for each."""
+    """Insert imports, source items, and an item row of the newest import for each item."""
     sqlite = installation.database.is_sqlite
 
     numbers, at = (SQLITE_NUMBERS, SQLITE_AT) if sqlite else (POSTGRES_NUMBERS, POSTGRES_AT)
@@ -75,7 +75,7 @@ def fill(installation: Installation, imports: int, items: int) -> None:
 
 @contextmanager
 def databases() -> Iterator[dict[str, dict[str, str]]]:
-    """The settings of an empty installation on each database."""
+    """Yield the settings of an empty installation on each database."""
     with tempfile.TemporaryDirectory() as folder, PostgresServer() as server:
         base = {"ITEMS_BASE_URL": "http://127.0.0.1:9", "ITEMS_LIMITS": "50/2 second"}
         yield {
@@ -85,7 +85,7 @@ def databases() -> Iterator[dict[str, dict[str, str]]]:
 
 
 async def median(look: Callable[[], Awaitable[object]]) -> tuple[float, float]:
-    """The median milliseconds of a look, of wall time and of CPU; the first is not counted."""
+    """Return the median milliseconds of a call, of wall time and of CPU time. The first call is not counted."""
     walls, cpus = [], []
     for number in range(LOOKS + 1):
         wall, cpu = time.perf_counter(), time.process_time()
@@ -97,7 +97,7 @@ async def median(look: Callable[[], Awaitable[object]]) -> tuple[float, float]:
 
 
 async def aged(imports: int, items: int) -> dict[str, tuple[float, float]]:
-    """The cost of each look at the installation that the environment names."""
+    """Fill the installation that the environment names, and return the cost of each operation."""
     found = {}
     with open_installation(load_settings()) as installation, open_instance(installation.settings) as instance:
         source = installation.source("items")
@@ -125,7 +125,7 @@ async def aged(imports: int, items: int) -> dict[str, tuple[float, float]]:
 
 
 def environment(variables: dict[str, str]) -> None:
-    """Make these the process's own settings from here on."""
+    """Set the environment variables of this process."""
     os.environ.pop("DATABASE_URL", None)
     os.environ.update(variables, DAGSTER_HOME=str(Path(__file__).parents[1]))
 

@@ -1,10 +1,11 @@
-"""Measure what Dagster's report of an item costs: CPU per event, and bytes in the event store.
+"""Measure the cost of Dagster's report of an item: CPU time per event, and bytes in the event store.
 
     python benchmarks/events.py [--events 3000] [--batch 500] [--postgres URL]
 
-The same materializations are stored by Dagster's own SQLite class, by ours, and by Dagster's Postgres storage if there
-is one. The ratio is that to Dagster's own class in the same run. A second table shows how the store grows when the same
-items are imported again and again, without pruning and with: only the newest event of each item is kept.
+Dagster's own SQLite class, this project's class and optionally Dagster's Postgres storage store the same
+materializations. The ratio compares each with Dagster's own SQLite class in the same run. A second table shows how the
+store grows when the same items are imported repeatedly, with and without pruning, which keeps only the newest event of
+each item.
 """
 
 import sys
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-# As a script this folder comes first on the path, where limits.py would hide the library of that name.
+# Run as a script, this folder is first on the path, and limits.py would hide the library of that name.
 sys.path[0] = str(Path(__file__).parent.parent)
 
 import click
@@ -32,14 +33,14 @@ from import_pipeline.defs.storage.sqlite_events import BatchingEventLog
 from import_pipeline.importer.runtime.progress import StoredItem
 
 RUN = dg.DagsterRun(job_name="import_items", run_id="00000000-0000-4000-8000-000000000000")
-IMPORTS = 6  #: of the same items
+IMPORTS = 6  #: imports of the same items
 TAGS = names.materialization_tags("items", RUN.run_id)
 
 
 @click.command()
 @click.option("--events", default=3000, show_default=True, help="Materializations to store.")
-@click.option("--batch", default=500, show_default=True, help="Materializations in one write.")
-@click.option("--postgres", help="The address of an empty Postgres database.")
+@click.option("--batch", default=500, show_default=True, help="Materializations per write.")
+@click.option("--postgres", help="URL of an empty Postgres database.")
 def main(events: int, batch: int, postgres: str | None) -> None:
     """Print CPU milliseconds and bytes per event, and the ratio to Dagster's own SQLite class."""
     stores: dict[str, Callable[[str], EventLogStorage]] = {
@@ -52,7 +53,7 @@ def main(events: int, batch: int, postgres: str | None) -> None:
     click.echo(f"{'store':<32}{'CPU ms/event':>14}{'wall ms/event':>15}{'bytes/event':>13}{'ratio':>8}")
     base = 0.0
     for name, kind in stores.items():
-        # Dagster's own class is slow enough to be measured by fewer.
+        # Dagster's own class is slow: fewer events measure it well enough.
         count = min(events, batch) if not base else events
         with tempfile.TemporaryDirectory() as folder, opened(kind, folder) as log:
             cpu, wall = measure(log, count, batch)
@@ -67,7 +68,7 @@ def main(events: int, batch: int, postgres: str | None) -> None:
 
 
 def growth(events: int, batch: int, *, pruned: bool) -> Iterator[int]:
-    """The bytes of the event store after each import of the same items."""
+    """Yield the size of the event store in bytes after each import of the same items."""
     with tempfile.TemporaryDirectory() as folder, opened(BatchingEventLog, folder) as log:
         for number in range(IMPORTS):
             run = dg.DagsterRun(job_name="import_items", run_id=f"00000000-0000-4000-8000-{number:012}")
@@ -79,7 +80,7 @@ def growth(events: int, batch: int, *, pruned: bool) -> Iterator[int]:
 
 
 class Instance:
-    """What is needed of an instance: its event log."""
+    """The part of a Dagster instance that is needed here: its event log."""
 
     def __init__(self, log: EventLogStorage) -> None:
         self.event_log_storage = log
@@ -87,7 +88,7 @@ class Instance:
 
 @contextmanager
 def opened(kind: Callable[[str], EventLogStorage], folder: str) -> Iterator[EventLogStorage]:
-    """The event log, ready to store."""
+    """Open the event log."""
     with dg.DagsterInstance.ephemeral() as instance:
         log = kind(folder)
         log.register_instance(instance)
@@ -95,8 +96,8 @@ def opened(kind: Callable[[str], EventLogStorage], folder: str) -> Iterator[Even
 
 
 def measure(log: EventLogStorage, events: int, batch: int) -> tuple[float, float]:
-    """Seconds of CPU and of time per event, the making of the events included."""
-    store(log, range(1))  # makes the databases
+    """Return the seconds of CPU time and wall time per event, including the creation of the events."""
+    store(log, range(1))  # creates the databases
     cpu, wall = time.process_time(), time.perf_counter()
     for first in range(1, events + 1, batch):
         store(log, range(first, min(first + batch, events + 1)))
@@ -104,7 +105,7 @@ def measure(log: EventLogStorage, events: int, batch: int) -> tuple[float, float
 
 
 def store(log: EventLogStorage, numbers: range, run: dg.DagsterRun = RUN) -> None:
-    """Report those items as our code does."""
+    """Store a materialization for each number, as an import does."""
     made = [
         dg.AssetMaterialization(
             asset_key="enriched_items",

@@ -1,19 +1,20 @@
-"""How close to the theoretical minimum is the limiter, and how many 429s does it get?
+"""Measure the limiter: its time compared with the theoretical minimum, and the number of 429s.
 
     python benchmarks/limits.py [--quick] [--runs N] [--storage redis|sqlite] [--cell TEXT]
     python benchmarks/limits.py soak
 
-Every run starts a strict demo API, sends k x n + 1 requests (so that draining the last burst is not counted) from one
-or more processes of ten workers, and compares the time from the first to the last arrival with the least possible one.
-All share the machine's cores. Runs are appended to benchmarks/results/limits.jsonl, one of each row before the second
-of any; a row that has enough is not run again, so that a table can be continued. Peers take part if installed.
+Each run starts a strict demo API and sends k x n + 1 requests, so that the time of the last burst is not counted. One
+or more processes of ten workers send them. The ratio compares the time from the first to the last arrival with the
+least possible one. All processes share the machine's cores. Runs are appended to benchmarks/results/limits.jsonl: first
+one of each row, then the second of each. A row with enough runs is skipped, so an interrupted table can be continued.
+Other libraries take part if they are installed.
 """
 
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-if __package__ in (None, ""):  # run as a file: this folder's limits.py must not hide the library of that name
+if __package__ in (None, ""):  # run as a script: limits.py must not hide the library of that name
     sys.path[0] = str(HERE.parent)
 
 import importlib.util
@@ -39,7 +40,10 @@ SOAK = Cell(tiers="2000/1 second; 8000/5 second", requests=100_001, processes=2,
 
 
 def cost_of_a_permit(storage: str, at_once: int, rounds: int = 2000) -> float:
-    """Microseconds per permit, asked for and settled `at_once`, without any network but the store's."""
+    """Return the microseconds per permit, if `at_once` permits are requested and settled together.
+
+    Only the network to the store is involved.
+    """
     with store(storage) as redis_url, tempfile.TemporaryDirectory() as folder:
         permits = open_permits(redis_url, Path(folder) / "limits.db")
         tiers = ((2_000_000, 20 * SECOND), (20_000_000, 100 * SECOND))
@@ -56,7 +60,7 @@ def cost_of_a_permit(storage: str, at_once: int, rounds: int = 2000) -> float:
 
 
 def installed_peers() -> list[str]:
-    """Those that this environment has; the others are named."""
+    """Return the libraries that this environment has; print the names of the others."""
     known = {peer: MODULES.get(peer, peer) for peer in PEERS if peer not in ("plain limits", "pacer")}
     missing = sorted(peer for peer, module in known.items() if importlib.util.find_spec(module) is None)
     if missing:
@@ -65,7 +69,7 @@ def installed_peers() -> list[str]:
 
 
 def earlier_runs(cell: Cell) -> list[dict[str, Any]]:
-    """The runs of that cell that stand in the results file."""
+    """Return the runs of this cell in the results file."""
     if not RESULTS.exists():
         return []
     rows = [json.loads(line) for line in RESULTS.read_text().splitlines()]
@@ -73,14 +77,14 @@ def earlier_runs(cell: Cell) -> list[dict[str, Any]]:
 
 
 def keep(row: dict[str, Any]) -> None:
-    """Append a run to the results."""
+    """Append a run to the results file."""
     RESULTS.parent.mkdir(exist_ok=True)
     with RESULTS.open("a") as results:
         results.write(json.dumps(row) + "\n")
 
 
 def line(cell: Cell, rows: list[dict[str, Any]]) -> str:
-    """A row of the table."""
+    """Return a row of the table."""
     ratios = [row["ratio"] for row in rows]
     refused = "/".join(str(row["rate_limited"]) for row in rows)
     last = rows[-1]
@@ -91,7 +95,7 @@ def line(cell: Cell, rows: list[dict[str, Any]]) -> str:
 
 
 def run_once(cell: Cell) -> dict[str, Any]:
-    """One run with a store of its own."""
+    """Run the cell once, with a new store."""
     with store(cell.storage) as redis_url:
         return run(cell, redis_url)
 
@@ -104,7 +108,7 @@ def run_once(cell: Cell) -> dict[str, Any]:
 @click.option("--cost/--no-cost", default=True, help="Measure the cost of a permit first.")
 @click.pass_context
 def main(context: click.Context, *, quick: bool, runs: int, storage: str, wanted: str, cost: bool) -> None:
-    """Run the table: every run as it ends, then the whole."""
+    """Run the table: print each run as it ends, then the whole table."""
     if context.invoked_subcommand is not None:
         return
     if cost:
@@ -131,7 +135,7 @@ def main(context: click.Context, *, quick: bool, runs: int, storage: str, wanted
 @click.option("--storage", default="redis", type=click.Choice(["redis", "sqlite"]), show_default=True)
 @click.option("--requests", default=SOAK.requests, show_default=True)
 def soak(*, storage: str, requests: int) -> None:
-    """A hundred thousand requests against a fast strict server: no 429, and memory that does not grow."""
+    """Send a hundred thousand requests to a fast strict server: expect no 429 and constant memory."""
     cell = Cell(
         tiers=SOAK.tiers,
         requests=requests,

@@ -1,4 +1,4 @@
-"""The rows of the limiter's table."""
+"""The rows of the limiter benchmark."""
 
 from dataclasses import dataclass, replace
 
@@ -8,42 +8,43 @@ from import_pipeline.rules.forecast import minimum_seconds
 SCALED = "50/2 second; 200/10 second"
 REAL = "500/20 second; 2000/100 second"
 SHORT = "10/1 second"
-LOWER = "40/2 second; 160/10 second"  #: a fifth less than SCALED
+LOWER = "40/2 second; 160/10 second"  #: 20% less than SCALED
 WORKERS = 10
-PAGES, DETAILS = 12, 1200  #: of the whole import
+PAGES, DETAILS = 12, 1200  #: requests of the whole import
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A row of the table. Delays are milliseconds, before the arrival is counted and again before the answer."""
+    """A row of the table. `delay` is in milliseconds, before the arrival is counted and again before the response."""
 
-    tiers: str = SCALED  #: what the client believes; empty: nothing, it has to learn them
+    tiers: str = SCALED  #: the client's limits; empty: it must infer them
     requests: int = 1001
     processes: int = 1
     delay: int = 0
     jitter: int = 0
     storage: str = "redis"
     client: str = "ours"
-    server_tiers: str = ""  #: where the server is stricter than the client believes
-    headers: bool = False  #: whether the server tells its limits
+    server_tiers: str = ""  #: the server's limits, if stricter than the client's
+    headers: bool = False  #: the server sends its limits in headers
     workers: int = WORKERS
     whole_import: bool = False
     most_runs: int = 5
 
     def __str__(self) -> str:
         extra = f", server {self.server_tiers}" if self.server_tiers else ""
-        told = ", told in headers" if self.headers else ""
+        headers = ", sent in headers" if self.headers else ""
         what = f"import of {PAGES} pages and {DETAILS} details" if self.whole_import else f"{self.requests} requests"
         return (
             f"{self.client}, {self.storage}, {self.tiers or 'no limits'}, {what}, {self.processes} processes, "
-            f"{self.delay}+{self.jitter} ms{extra}{told}"
+            f"{self.delay}+{self.jitter} ms{extra}{headers}"
         )
 
     @property
     def minimum(self) -> float:
         """The least possible seconds from the first to the last arrival.
 
-        Of an import, no detail is known before page one is answered: all but that page come that much later.
+        In an import, the first detail is known only after page one was answered, so all later requests come that much
+        later.
         """
         requests = PAGES + DETAILS if self.whole_import else self.requests
         latency = (2 * self.delay + self.jitter) / 1000 if self.whole_import else 0.0
@@ -51,7 +52,7 @@ class Cell:
 
 
 def cells(storage: str, peers: list[str]) -> list[Cell]:
-    """The whole table: ours, then peers on the same server."""
+    """Return the whole table: this project's limiter, then other libraries against the same server."""
     jittery = Cell(processes=4, delay=20, jitter=50, storage=storage)
     scaled = [
         Cell(processes=processes, delay=delay, jitter=jitter, storage=storage)
@@ -81,11 +82,11 @@ def cells(storage: str, peers: list[str]) -> list[Cell]:
 
 
 def processes_of(peer: str) -> tuple[int, ...]:
-    """In how many processes a peer is tried: one that shares nothing only in one."""
+    """Return the numbers of processes for a library. One that shares no state runs only in one."""
     return {"plain limits": (1, 4), "pyrate-limiter in SQLite": (2,), "tenacity": (1, 4)}.get(peer, (1,))
 
 
 def quick_cells(storage: str) -> list[Cell]:
-    """A minute: one process, four processes, and the peer that ours is built on."""
+    """Return a table of about a minute: one process, four processes, and the library that this limiter is built on."""
     common = Cell(requests=401, delay=20, jitter=50, storage=storage, most_runs=1)
     return [common, replace(common, processes=4), replace(common, processes=4, client="plain limits")]

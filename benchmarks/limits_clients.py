@@ -1,4 +1,4 @@
-"""One process of the limiter's benchmark: ten workers that take turns at a shared number of requests.
+"""One process of the limiter benchmark: ten workers that share a number of requests.
 
 Each client is a function that sends one request and returns its status.
 """
@@ -22,7 +22,7 @@ from import_pipeline.ratelimit.http.aiohttp_transport import open_connections
 
 @asynccontextmanager
 async def ours(task: Task, counters: dict[str, float]) -> AsyncIterator[Send]:
-    """This project's limiter, as an httpx transport."""
+    """Yield this project's limiter as an httpx transport."""
     permits = open_permits(task.redis_url, Path(task.sqlite_path))
     async with Limiter("benchmark", parse_tiers(task.tiers), permits) as limiter:
         transport = RateLimitedTransport(open_connections(limit=100), limiter)
@@ -38,12 +38,12 @@ async def ours(task: Task, counters: dict[str, float]) -> AsyncIterator[Send]:
 CLIENTS = {"ours": ours, **PEERS}
 
 
-#: A soak wants the memory at this many requests, and at the end.
+#: A soak run measures the memory after this many requests and at the end.
 EARLY = 10_000
 
 
 async def work(task: Task, left: "Synchronized[int]", start: Barrier) -> dict[str, float]:
-    """Send as long as there is something left to send."""
+    """Send requests until none is left."""
     counters: dict[str, float] = {"sent": 0}
     async with CLIENTS[task.client](task, counters) as send:
 
@@ -63,24 +63,24 @@ async def work(task: Task, left: "Synchronized[int]", start: Barrier) -> dict[st
 
 
 def take(left: "Synchronized[int]") -> bool:
-    """Claim one request of those left."""
+    """Claim one of the remaining requests. Return False if none is left."""
     with left.get_lock():
         left.value -= 1
         return left.value >= 0
 
 
 def cpu_seconds() -> float:
-    """What this process has used."""
+    """Return the CPU time of this process so far."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
 
 
 def resident_mb() -> float:
-    """This process's memory, as Linux counts it."""
+    """Return the resident memory of this process in MB (Linux)."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 1e6
 
 
 def process(task: Task, left: "Synchronized[int]", start: Barrier, results: "Queue[dict[str, float]]") -> None:
-    """A whole process."""
+    """Run as a whole process."""
     results.put(asyncio.run(work(task, left, start)))

@@ -1,6 +1,6 @@
-"""The peers of the limiter's benchmark, each written as its own documentation shows it. `make bench-install` gets them.
+"""Other libraries in the limiter benchmark, each used as in its own documentation. `make bench-install` installs them.
 
-Where one cannot share its state between processes, each process has its own, as its users would find out.
+A library that cannot share its state between processes has separate state in each, as its users would have.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ TOO_MANY = 429
 
 
 async def obey(client: httpx.AsyncClient, url: str) -> int:
-    """The first answer that is no 429; each one is waited out as it asks."""
+    """Return the first status other than 429; wait before each retry as the response asks."""
     while True:
         response = await client.get(url)
         if response.status_code != TOO_MANY:
@@ -31,18 +31,18 @@ async def obey(client: httpx.AsyncClient, url: str) -> int:
 
 
 def wait_of(response: httpx.Response) -> float:
-    """What a 429 asks for, in seconds."""
+    """Return the wait that a 429 asks for, in seconds."""
     return float(response.headers.get("retry-after", "1"))
 
 
 def tiers_of(task: Task) -> list[RateLimitItem]:
-    """What the client believes."""
+    """Return the client's limits."""
     return list(parse_many(task.tiers))
 
 
 @asynccontextmanager
 async def sending(take: Callable[[], Awaitable[object]]) -> AsyncIterator[Send]:
-    """A client that awaits `take` before each request, and obeys the 429s that it gets all the same."""
+    """Yield a client that awaits `take` before each request. It obeys 429s, too."""
     async with httpx.AsyncClient(transport=open_connections(limit=100)) as client:
 
         async def send(url: str) -> int:
@@ -54,7 +54,7 @@ async def sending(take: Callable[[], Awaitable[object]]) -> AsyncIterator[Send]:
 
 @asynccontextmanager
 async def plain_limits(task: Task, _: dict[str, float]) -> AsyncIterator[Send]:
-    """`limits`: every tier's moving window in Redis (else in memory), tried in turn."""
+    """`limits`: the moving window of each tier in Redis (else in memory), tried in turn."""
     limiter = MovingWindowRateLimiter(storage_from_string(task.redis_url or "memory://"))
     tiers = tiers_of(task)
 
@@ -63,7 +63,7 @@ async def plain_limits(task: Task, _: dict[str, float]) -> AsyncIterator[Send]:
         return there_is_room and all(limiter.hit(tier, "benchmark") for tier in tiers)
 
     async def take() -> None:
-        while not allowed():  # noqa: ASYNC110  nobody would tell
+        while not allowed():  # noqa: ASYNC110  the library has no event for it
             await asyncio.sleep(0.01 + 0.01 * random.random())
 
     async with sending(take) as send:
@@ -82,7 +82,7 @@ async def pyrate(task: Task, _: dict[str, float]) -> AsyncIterator[Send]:
 
 @asynccontextmanager
 async def pyrate_sqlite(task: Task, _: dict[str, float]) -> AsyncIterator[Send]:
-    """pyrate-limiter with its bucket in a SQLite file that all processes share, under its file lock."""
+    """pyrate-limiter with its bucket in a SQLite file that all processes share, with its file lock."""
     from pyrate_limiter import Limiter, Rate, SQLiteBucket
 
     rates = [Rate(tier.amount, 1000 * tier.get_expiry()) for tier in tiers_of(task)]
@@ -94,7 +94,7 @@ async def pyrate_sqlite(task: Task, _: dict[str, float]) -> AsyncIterator[Send]:
 
 @asynccontextmanager
 async def aiolimiter(task: Task, _: dict[str, float]) -> AsyncIterator[Send]:
-    """aiolimiter: a leaky bucket per tier, one inside the other."""
+    """aiolimiter: one leaky bucket per tier, nested."""
     from aiolimiter import AsyncLimiter
 
     buckets = [AsyncLimiter(tier.amount, tier.get_expiry()) for tier in tiers_of(task)]
@@ -110,10 +110,10 @@ async def aiolimiter(task: Task, _: dict[str, float]) -> AsyncIterator[Send]:
 
 @asynccontextmanager
 async def tenacity(_: Task, __: dict[str, float]) -> AsyncIterator[Send]:
-    """No limiter: every worker repeats what was refused, after the wait that it was told."""
+    """No limiter: each worker repeats a refused request after the wait that the response asks for."""
     from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
-    def told(state: RetryCallState) -> float:
+    def retry_after(state: RetryCallState) -> float:
         return wait_of(state.outcome.result()) if state.outcome else 1.0
 
     def is_too_many(response: httpx.Response) -> bool:
@@ -122,7 +122,7 @@ async def tenacity(_: Task, __: dict[str, float]) -> AsyncIterator[Send]:
     async with httpx.AsyncClient(transport=open_connections(limit=100)) as client:
 
         async def send(url: str) -> int:
-            retrying = AsyncRetrying(retry=retry_if_result(is_too_many), wait=told)
+            retrying = AsyncRetrying(retry=retry_if_result(is_too_many), wait=retry_after)
             response: httpx.Response = await retrying(client.get, url)
             return response.status_code
 
@@ -131,7 +131,7 @@ async def tenacity(_: Task, __: dict[str, float]) -> AsyncIterator[Send]:
 
 @asynccontextmanager
 async def pacer(task: Task, _: dict[str, float]) -> AsyncIterator[Send]:
-    """One request after the other at the sustained rate, less a hundredth; for one process only."""
+    """Requests in sequence at the sustained rate less 1%; one process only."""
     rate = 0.99 * min(tier.amount / tier.get_expiry() for tier in tiers_of(task))
     due = time.monotonic()
 
@@ -144,7 +144,7 @@ async def pacer(task: Task, _: dict[str, float]) -> AsyncIterator[Send]:
         yield send
 
 
-#: Whether it knows limits at all decides what it is compared in.
+#: The libraries to compare with, by name.
 PEERS = {
     "plain limits": plain_limits,
     "pyrate-limiter": pyrate,

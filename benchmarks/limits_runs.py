@@ -1,4 +1,4 @@
-"""One run of a row of the limiter's table: a fresh strict server, and the processes that send."""
+"""One run of a row of the limiter benchmark: a fresh strict server, and the processes that send."""
 
 import json
 import multiprocessing
@@ -25,7 +25,7 @@ IMPORT = "import json; from import_pipeline import run_import; print(json.dumps(
 
 @contextmanager
 def store(storage: str) -> Iterator[str | None]:
-    """The address of an own, empty Redis-compatible server; None for SQLite."""
+    """Yield the URL of a new, empty Redis-compatible server; None for SQLite."""
     if storage == "sqlite":
         yield None
         return
@@ -34,7 +34,7 @@ def store(storage: str) -> Iterator[str | None]:
 
 
 def run(cell: Cell, redis_url: str | None) -> dict[str, Any]:
-    """One run against a fresh server."""
+    """Run the cell once against a fresh server."""
     options = ["--limits", cell.server_tiers or cell.tiers, "--delay-before", str(cell.delay)]
     options += ["--delay-after", str(cell.delay), "--jitter", str(cell.jitter)]
     options += [] if cell.headers else ["--no-headers"]
@@ -60,7 +60,7 @@ def run(cell: Cell, redis_url: str | None) -> dict[str, Any]:
 
 
 def run_processes(cell: Cell, url: str, redis_url: str | None, folder: str) -> list[dict[str, float]]:
-    """Start the processes together and wait for what they counted."""
+    """Start the processes together and return their counters."""
     task = Task(
         client=cell.client,
         url=url,
@@ -82,7 +82,7 @@ def run_processes(cell: Cell, url: str, redis_url: str | None, folder: str) -> l
 
 
 def run_import(cell: Cell, url: str, redis_url: str | None, folder: str) -> list[dict[str, float]]:
-    """A whole import in a process of its own, and what it used."""
+    """Run a whole import in a separate process. Return its summary and resource use."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("ITEMS_")},
         "IMPORT_PIPELINE_HOME": folder,

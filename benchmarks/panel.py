@@ -1,4 +1,4 @@
-"""What looking costs: the panel's pages over many imports and items, in milliseconds of CPU, and as a ratio to few.
+"""Measure the panel's pages with many imports and items: milliseconds of CPU time, and the ratio to few.
 
 python benchmarks/panel.py [--imports 10000] [--items 100000]
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import insert
 
-# As a script this folder comes first on the path, where limits.py would hide the library of that name.
+# Run as a script, this folder is first on the path, and limits.py would hide the library of that name.
 sys.path[0] = str(Path(__file__).parents[1])
 
 from import_pipeline.tracking.tables import import_item_statuses, imports
@@ -26,7 +26,7 @@ FEW = 100
 
 
 async def measured(many_imports: int, many_items: int) -> dict[str, float]:
-    """Path -> the median of what its answer takes, in milliseconds of CPU."""
+    """Return path -> median milliseconds of CPU time of its response."""
     with tempfile.TemporaryDirectory() as folder:
         async with open_panel(Path(folder) / "home") as panel:
             rows = [_import(number) for number in range(many_imports)]
@@ -41,7 +41,7 @@ async def measured(many_imports: int, many_items: int) -> dict[str, float]:
             found = {}
             for path in ("/", "/?status=completed&sort=-hits&page=3", f"/imports/{import_id}", "/metrics"):
                 found[path.replace(str(import_id), "ID")] = await _median(panel, path, {})
-            refresh = {"X-Panel-Fragment": "1"}  # right after another person's
+            refresh = {"X-Panel-Fragment": "1"}  # right after another viewer's refresh
             found["/imports/ID, refreshed"] = await _median(panel, f"/imports/{import_id}", refresh)
             return found
 

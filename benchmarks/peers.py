@@ -1,11 +1,11 @@
-"""How many items a second do we import without limits, and how many do others, in the same run?
+"""Compare imported items per second without limits with other programs, in the same run.
 
     python benchmarks/peers.py [--items 3000] [--runs 2] [--only TEXT] [--folder DIR]
 
-Every program reads the same demo API (a list of pages, then one request per item, no limits), writes rows where it
-likes to, and has its rows checked against what the API served. Ours tracks every item in its database besides. Each
-peer runs in a virtual environment of its own, which is made in the folder once (by pip, with the versions below).
-They take turns, share the machine's cores with the API (and Postgres), and the best of their runs counts.
+Each program reads the same demo API (a list of pages, then one request per item, no limits) and writes rows to a store
+of its choice. The rows are compared with the data that the API served. This project also tracks every item in its
+database. Each other program has a virtual environment in the folder, created once by pip with the versions below. The
+programs take turns and share the machine's cores with the API (and Postgres). The best run of each counts.
 """
 
 import json
@@ -23,7 +23,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-# As a script this folder comes first on the path, where limits.py would hide the library of that name.
+# Run as a script, this folder is first on the path, and limits.py would hide the library of that name.
 sys.path[0] = str(Path(__file__).parent.parent)
 
 import click
@@ -39,7 +39,7 @@ OURS = "import_pipeline"
 
 @dataclass(frozen=True, kw_only=True)
 class Peer:
-    """A program to measure. `requirement` is what pip installs for it; None: it is ours."""
+    """A program to measure. `requirement` is what pip installs for it; None: this project."""
 
     name: str
     program: str
@@ -60,7 +60,7 @@ PEERS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """One run. Rates are items a second: from the first to the last request, and of the whole program."""
+    """One run. Rates are items per second: from the first to the last request, and over the whole program."""
 
     rate: float
     wall_rate: float
@@ -72,16 +72,16 @@ class Result:
 
     @property
     def faults(self) -> str:
-        """What its rows lack."""
+        """The rows that are missing, wrong or stored twice, in words."""
         found = {"missing": self.missing, "wrong": self.wrong, "twice": self.duplicates}
         return ", ".join(f"{number} {name}" for name, number in found.items() if number) or "none"
 
 
 @click.command()
-@click.option("--items", default=3000, show_default=True, help="How many items the demo API has.")
-@click.option("--runs", default=2, show_default=True, help="Runs of each; the best counts.")
-@click.option("--only", default="", help="Only programs whose name contains this, beside ours.")
-@click.option("--folder", type=click.Path(path_type=Path, file_okay=False), help="Where the environments are kept.")
+@click.option("--items", default=3000, show_default=True, help="Number of items in the demo API.")
+@click.option("--runs", default=2, show_default=True, help="Runs of each program; the best counts.")
+@click.option("--only", default="", help="Only programs whose name contains this, besides this project.")
+@click.option("--folder", type=click.Path(path_type=Path, file_okay=False), help="Folder of the virtual environments.")
 def main(items: int, runs: int, only: str, folder: Path | None) -> None:
     """Print the table."""
     folder = folder or Path(tempfile.gettempdir()) / "import_pipeline_peers"
@@ -106,7 +106,7 @@ def main(items: int, runs: int, only: str, folder: Path | None) -> None:
 
 
 def python_of(peer: Peer, folder: Path) -> str:
-    """The interpreter that runs the peer; its environment is made where it is absent."""
+    """Return the interpreter of the program's environment, which is created if absent."""
     if peer.requirement is None:
         return sys.executable
     home = folder / peer.requirement.replace("[", "-").replace("]", "").replace("==", "-")
@@ -122,7 +122,7 @@ def python_of(peer: Peer, folder: Path) -> str:
 
 
 def measure(peer: Peer, python: str, expected: dict[int, tuple[str, str]]) -> Result:
-    """One run against a fresh API."""
+    """Run the program once against a fresh API."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         url = stack.enter_context(serve("--limits", "none", "--items", str(len(expected))))
@@ -146,13 +146,13 @@ def measure(peer: Peer, python: str, expected: dict[int, tuple[str, str]]) -> Re
 
 
 def run(command: list[str], environment: dict[str, str], folder: Path) -> tuple[float, Any]:
-    """Seconds of wall time, and what the process and its children used."""
+    """Run a command. Return the seconds of wall time and the resource use of the process and its children."""
     with (folder / "output.txt").open("w") as output:
         begin = time.perf_counter()
         process = subprocess.Popen(command, env=environment, cwd=folder, stdout=output, stderr=output)
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - begin
-        process.returncode = os.waitstatus_to_exitcode(status)  # it is waited for already
+        process.returncode = os.waitstatus_to_exitcode(status)  # wait4 has waited for it already
     if process.returncode != 0:
         raise click.ClickException(
             f"{command[1]} ended with {process.returncode}:\n{(folder / 'output.txt').read_text()[-2000:]}"
@@ -161,7 +161,7 @@ def run(command: list[str], environment: dict[str, str], folder: Path) -> tuple[
 
 
 def price_of(value: Any) -> str:
-    """A price however it was written."""
+    """Return a price in one format, however it was stored."""
     return f"{Decimal(str(value)):.2f}"
 
 

@@ -1,10 +1,10 @@
-"""What does an import of many items cost: memory, CPU, queries, database size, and the panel's pages?
+"""Measure an import of many items: memory, CPU time, queries, database size, and the panel's pages.
 
     python benchmarks/scale.py [--items 1000,100000] [--postgres] [--show]
 
-Each size is a whole import without Dagster and without limits, in a process of its own, against the demo API on the
-same cores; then the panel's pages are asked for over its database. Results are kept in benchmarks/results/scale.jsonl,
-and a size that is there is not run again: so a million may be added later, by `--items 1000000` (20 to 60 minutes).
+Each size is a whole import without Dagster and without limits, in a separate process, with the demo API on the same
+cores. Afterwards the panel's pages are requested over its database. Results go to benchmarks/results/scale.jsonl, and
+a size that is in there is not run again: a million items can be added later by `--items 1000000` (20 to 60 minutes).
 `--show` only prints the table.
 """
 
@@ -21,7 +21,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-# As a script this folder comes first on the path, where limits.py would hide the library of that name.
+# Run as a script, this folder is first on the path, and limits.py would hide the library of that name.
 sys.path[0] = str(Path(__file__).parent.parent)
 
 import click
@@ -50,9 +50,9 @@ COLUMNS = {
 
 
 @click.command()
-@click.option("--items", "sizes", default="1000,100000", show_default=True, help="Sizes, separated by commas.")
-@click.option("--postgres", is_flag=True, help="On Postgres (from the development extras) instead of SQLite.")
-@click.option("--show", is_flag=True, help="Print what was measured before; run nothing.")
+@click.option("--items", "sizes", default="1000,100000", show_default=True, help="Numbers of items, comma-separated.")
+@click.option("--postgres", is_flag=True, help="Use Postgres (from the development extras) instead of SQLite.")
+@click.option("--show", is_flag=True, help="Print the stored results; run nothing.")
 @click.option("--part", type=click.Choice(["import", "panel"]), hidden=True)
 def main(sizes: str, postgres: bool, show: bool, part: str | None) -> None:
     """Print the table."""
@@ -67,19 +67,19 @@ def main(sizes: str, postgres: bool, show: bool, part: str | None) -> None:
 
 
 def measured() -> list[dict[str, Any]]:
-    """All that was measured so far."""
+    """Return the stored results."""
     return [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
 
 
 def keep(row: dict[str, Any]) -> None:
-    """Append a result."""
+    """Append a result to the file."""
     RESULTS.parent.mkdir(exist_ok=True)
     with RESULTS.open("a") as results:
         results.write(json.dumps(row) + "\n")
 
 
 def show_table() -> None:
-    """The sizes of each database, and what the biggest one costs as a ratio to the smallest."""
+    """Print the sizes of each database, and the cost of the largest as a ratio to the smallest."""
     rows = sorted(measured(), key=lambda row: (row["database"], row["items"]))
     click.echo(f"{'database':<10}{'items':>10}" + "".join(f"{name:>15}" for _, name in COLUMNS.values()))
     for database in dict.fromkeys(row["database"] for row in rows):
@@ -93,7 +93,7 @@ def show_table() -> None:
 
 
 def measure(items: int, *, postgres: bool) -> dict[str, Any]:
-    """One import of that size, and the panel afterwards."""
+    """Run one import of that size, then request the panel's pages."""
     with ExitStack() as stack:
         home = stack.enter_context(tempfile.TemporaryDirectory())
         url = stack.enter_context(serve("--limits", "none", "--items", str(items), seconds=300))
@@ -119,7 +119,7 @@ def run_part(part: str, environment: dict[str, str]) -> dict[str, Any]:
 
 
 def measure_import() -> dict[str, Any]:
-    """The import, in this process."""
+    """Run the import in this process and return its figures."""
     queries = 0
 
     @event.listens_for(Engine, "before_cursor_execute")
@@ -143,7 +143,7 @@ def measure_import() -> dict[str, Any]:
 
 
 def database_bytes() -> int:
-    """What the tracking database and the user's table take."""
+    """Return the size of the tracking database and the user's table in bytes."""
     settings = load_settings()
     with open_installation(settings) as installation:
         if settings.is_postgres:
@@ -156,7 +156,7 @@ def database_bytes() -> int:
 
 
 async def measure_panel() -> dict[str, float]:
-    """The panel's pages over what the import has left, in milliseconds of wall time, the median."""
+    """Return the median milliseconds of wall time of the panel's pages, after the import."""
     with open_installation(load_settings()) as installation:
         transport = httpx.ASGITransport(app=create_panel(installation))
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:3001") as client:
@@ -165,7 +165,7 @@ async def measure_panel() -> dict[str, float]:
 
 
 async def median(client: httpx.AsyncClient, path: str) -> float:
-    """Milliseconds that the page takes."""
+    """Return the median milliseconds that the page takes."""
     times = []
     for _ in range(LOOKS):
         begin = time.perf_counter()

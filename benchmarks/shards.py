@@ -1,9 +1,9 @@
-"""What several processes at one import cost: the ratio to the least time, refusals, and details fetched twice.
+"""Measure an import shared by several processes: ratio to the least time, 429s, and details fetched twice.
 
     python benchmarks/shards.py [--items 1000] [--limits "50/2 second; 200/10 second"] [--workers 1,4]
 
-Each line is a whole import against the strict demo API on this machine, shared by so many processes; the last one ends
-it. The API counts when requests arrive, and answers 429 to the first one too many.
+Each line is a whole import from the strict demo API on this machine, shared by that number of processes; the last one
+to finish ends it. The API counts arrivals, and answers 429 to the first request over the limit.
 """
 
 import json
@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-# As a script this folder comes first on the path, where limits.py would hide the library of that name.
+# Run as a script, this folder is first on the path, and limits.py would hide the library of that name.
 sys.path[0] = str(Path(__file__).parent.parent)
 
 import click
@@ -30,11 +30,11 @@ from source_api.process import serve
 
 
 @click.command()
-@click.option("--items", default=1000, show_default=True, help="How many items the demo API has.")
+@click.option("--items", default=1000, show_default=True, help="Number of items in the demo API.")
 @click.option("--limits", default="50/2 second; 200/10 second", show_default=True, help="The demo API's limits.")
-@click.option("--latency", default=20, show_default=True, help="Milliseconds before each answer.")
-@click.option("--jitter", default=50, show_default=True, help="Milliseconds at random on top of them.")
-@click.option("--workers", default="1,4", show_default=True, help="How many processes, one run after another.")
+@click.option("--latency", default=20, show_default=True, help="Milliseconds before each response.")
+@click.option("--jitter", default=50, show_default=True, help="Random milliseconds in addition.")
+@click.option("--workers", default="1,4", show_default=True, help="Numbers of processes, one run each.")
 @click.option("--as-shard", type=int, hidden=True)
 @click.option("--as-lead", is_flag=True, hidden=True)
 def main(items: int, limits: str, latency: int, jitter: int, workers: str, as_shard: int | None, as_lead: bool) -> None:
@@ -53,16 +53,16 @@ def main(items: int, limits: str, latency: int, jitter: int, workers: str, as_sh
             click.echo(line(number, measure(number, url, home, limits), httpx.get(f"{url}/_stats").json()))
 
 
-def line(workers: int, told: dict[str, Any], seen: dict[str, Any]) -> str:
-    """One row of the table."""
+def line(workers: int, summary: dict[str, Any], seen: dict[str, Any]) -> str:
+    """Return one row of the table."""
     return (
-        f"{workers:>9}{told['duration_seconds']:>10.2f}{told['ideal_ratio']:>8.4f}{seen['rate_limited']:>6}"
-        f"{len(seen['repeated_details']):>7}   {told['by_process']}"
+        f"{workers:>9}{summary['duration_seconds']:>10.2f}{summary['ideal_ratio']:>8.4f}{seen['rate_limited']:>6}"
+        f"{len(seen['repeated_details']):>7}   {summary['by_process']}"
     )
 
 
 def measure(workers: int, url: str, home: str, limits: str) -> dict[str, Any]:
-    """A whole import by so many processes; its summary, and how many requests each sent."""
+    """Run a whole import by that number of processes. Return its summary and the requests that each sent."""
     environment = {
         **os.environ,
         "IMPORT_PIPELINE_HOME": home,
@@ -75,18 +75,18 @@ def measure(workers: int, url: str, home: str, limits: str) -> dict[str, Any]:
     lead = start(environment, "--as-lead")
     said, _ = lead.communicate()
     by_shard = [int(shard.communicate()[0]) for shard in shards]
-    told: dict[str, Any] = json.loads(said)
-    return told | {"by_process": [told["requests_count"] - sum(by_shard), *by_shard]}
+    summary: dict[str, Any] = json.loads(said)
+    return summary | {"by_process": [summary["requests_count"] - sum(by_shard), *by_shard]}
 
 
 def start(environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
-    """This program once more, as one of the processes."""
+    """Start this program again, as one of the processes."""
     command = [sys.executable, __file__, *arguments]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
 
 def share(number: int) -> None:
-    """Work as the shard of that number as soon as there is something to share."""
+    """Work as the shard of that number once the import has begun."""
     with open_installation() as installation:
         source = installation.source("items")
         while True:

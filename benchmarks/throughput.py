@@ -1,10 +1,11 @@
-"""How fast is an import without limits, and where does its CPU time go?
+"""Measure the speed of an import without limits, and the CPU time of each of its parts.
 
     python benchmarks/throughput.py [--items 2000] [--concurrency 10]
 
-Each part runs in a process of its own against the same demo API, which shares the machine's cores: the bare client, the
-client behind the limiter (no tiers), a whole import without Dagster, a whole import as a Dagster run of a source in
-buckets of 500, and the same with a partition per item. What a part costs is the difference to the one before it.
+Each part runs in a separate process against the same demo API, which shares the machine's cores. The parts are the bare
+client, the client behind the limiter (no tiers), a whole import without Dagster, a whole import as a Dagster run of a
+source in buckets of 500, and the latter with a partition per item. The cost of a part is the difference to the part
+before it.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-# As a script this folder comes first on the path, where limits.py would hide the library of that name.
+# Run as a script, this folder is first on the path, and limits.py would hide the library of that name.
 sys.path[0] = str(Path(__file__).parent.parent)
 
 import click
@@ -43,11 +44,11 @@ MEANINGS = {
 
 
 @click.command()
-@click.option("--items", default=2000, show_default=True, help="How many items the demo API has.")
+@click.option("--items", default=2000, show_default=True, help="Number of items in the demo API.")
 @click.option("--concurrency", default=10, show_default=True, help="Detail requests in flight.")
 @click.option("--part", type=click.Choice(PARTS), hidden=True)
 def main(items: int, concurrency: int, part: str | None) -> None:
-    """Print items/s and CPU milliseconds per item, part by part."""
+    """Print items/s and CPU milliseconds per item, for each part."""
     if part is not None:
         click.echo(json.dumps(measure(part, items, concurrency)))
         return
@@ -89,7 +90,7 @@ def run_part(part: str, url: str, items: int, concurrency: int) -> dict[str, Any
 
 
 def measure(part: str, items: int, concurrency: int) -> dict[str, float]:
-    """Seconds and CPU seconds of one part, in this process."""
+    """Return the seconds of wall time and CPU time of one part, in this process."""
     before = cpu_seconds()
     if part == "client":
         seconds = asyncio.run(bare(items, concurrency))
@@ -103,13 +104,13 @@ def measure(part: str, items: int, concurrency: int) -> dict[str, float]:
 
 
 def cpu_seconds() -> float:
-    """CPU time of this process so far."""
+    """Return the CPU time of this process so far."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
 
 
 def through_dagster() -> float:
-    """The command line's way; its own output goes nowhere."""
+    """Import as the command line does; discard its output."""
     from import_pipeline.cli.commands import run_in_foreground
     from import_pipeline.importer.installation import open_installation
 
@@ -118,7 +119,7 @@ def through_dagster() -> float:
 
 
 async def bare(items: int, concurrency: int) -> float:
-    """Every detail through our connections, and nothing else."""
+    """Fetch every detail through the same connections, without anything else."""
     settings = load_settings()
     url = settings.source("items").base_url or ""
     async with httpx.AsyncClient(base_url=url, transport=open_connections(100)) as client:
@@ -130,7 +131,7 @@ async def bare(items: int, concurrency: int) -> float:
 
 
 async def limited(items: int, concurrency: int) -> float:
-    """The same behind the limiter."""
+    """Fetch every detail through the limiter."""
     settings = load_settings()
     (source,) = load_sources(settings)
     async with open_api(source, settings, SystemClock()) as api:
@@ -142,7 +143,7 @@ async def limited(items: int, concurrency: int) -> float:
 
 
 async def in_turns(send: Any, items: int, concurrency: int) -> float:
-    """Seconds that so many tasks take for all items."""
+    """Return the seconds that this number of tasks takes for all items."""
     numbers = iter(range(1, items + 1))
 
     async def work() -> None:

@@ -1,17 +1,17 @@
-"""The example source without its limits."""
+"""The example source without limits."""
 
 from import_pipeline.rules.partitions import buckets
 from import_pipeline.sources.items import ItemsSource
 
 
 class UnlimitedItems(ItemsSource):
-    """As fast as the API answers."""
+    """Requests are as fast as the API answers."""
 
     limits = ""
 
 
 class InBuckets(UnlimitedItems):
-    """The same, 500 items to a partition."""
+    """Partitions of 500 items."""
 
     partitions = buckets(500)
 

@@ -1,4 +1,4 @@
-"""What ten people who watch cost an import that the limits hold back: its time / the least possible, watched and not.
+"""Measure the cost of ten viewers to an import that its limits slow down: its time over the least, with and without.
 
 python benchmarks/watching.py [--pairs 3]
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx
 
-# As a script this folder comes first on the path, where limits.py would hide the library of that name.
+# Run as a script, this folder is first on the path, and limits.py would hide the library of that name.
 sys.path[0] = str(Path(__file__).parents[1])
 
 from import_pipeline_tests.acceptance.command_line import answers, eventually, free_port
@@ -30,7 +30,7 @@ REFRESH = {"X-Panel-Fragment": "1"}
 
 @contextmanager
 def open_panel(environment: dict[str, str]) -> Iterator[str]:
-    """A panel as a process of its own; yields its address."""
+    """Run a panel in a separate process; yield its URL."""
     port = free_port()
     command = [sys.executable, "-m", "import_pipeline", "panel", "--quiet"]
     server = subprocess.Popen(command, env=environment | {"PANEL_PORT": str(port)})
@@ -44,13 +44,13 @@ def open_panel(environment: dict[str, str]) -> Iterator[str]:
 
 
 async def ratio(environment: dict[str, str], panel: str, watchers: int) -> tuple[float, int]:
-    """An import's time / the least possible, and how often it was looked at meanwhile."""
+    """Return the import's time divided by the least possible, and the number of page views meanwhile."""
     command = [sys.executable, "-m", "import_pipeline", "run", "items", "--fresh", "--yes", "--json"]
     process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=asyncio.subprocess.PIPE)
     looks = 0
 
     async def watch(client: httpx.AsyncClient) -> None:
-        """The page of the newest import, each second."""
+        """Request the page of the newest import each second."""
         nonlocal looks
         while True:
             newest = (await client.get("/api/imports?sort=-id")).json()["imports"]
@@ -77,16 +77,17 @@ def measured(pairs: int) -> None:
         with open_panel(environment) as panel:
             for number in range(pairs):
                 found = {}
-                for watchers in (0, WATCHERS) if number % 2 == 0 else (WATCHERS, 0):  # drift hits both alike
+                # The order alternates, so that slow changes of the machine affect both.
+                for watchers in (0, WATCHERS) if number % 2 == 0 else (WATCHERS, 0):
                     found[watchers] = asyncio.run(ratio(environment, panel, watchers))
                 (alone, _), (watched, looks) = found[0], found[WATCHERS]
                 quotients.append(watched / alone)
-                print(f"alone {alone:.4f}  watched {watched:.4f} ({looks} looks)  quotient {watched / alone:.4f}")
+                print(f"alone {alone:.4f}  watched {watched:.4f} ({looks} page views)  quotient {watched / alone:.4f}")
     print(f"median quotient {statistics.median(quotients):.4f}")
 
 
 def main() -> None:
-    """Read how many pairs."""
+    """Parse the number of pairs and run them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=3)
     measured(parser.parse_args().pairs)

@@ -1,7 +1,7 @@
-"""The demo API: a paginated list, a detail per item, limits in tiers, and trouble on request.
+"""The demo API: a paginated list, a detail per item, rate limits in tiers, and faults on request.
 
-It runs alone (`python -m source_api --help`), inside a test (`create_app(Options(...))`), or as a
-process of its own beside one (`source_api.process.serve("--limits", "50/2 second")`).
+It runs alone (`python -m source_api --help`), inside a test (`create_app(Options(...))`), or as a separate process
+beside a test (`source_api.process.serve("--limits", "50/2 second")`).
 """
 
 from source_api.app import create_app

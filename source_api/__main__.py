@@ -1,4 +1,4 @@
-"""`python -m source_api`: options from the command line to a running server."""
+"""The command line of the demo API: `python -m source_api`."""
 
 import sys
 from dataclasses import fields
@@ -15,53 +15,61 @@ from source_api.throttle import WindowKind
 
 DEFAULTS = {field.name: field.default for field in fields(Options)}
 EPILOG = """\b
-Faults, each of them only the first N times with *N behind it:
-  17=status:500*2      item 17 answers 500 twice, then well
+Faults; append *N to limit one to the first N requests:
+  17=status:500*2      item 17 answers 500 twice, then normally
   23=status:429:5*1    item 23 answers 429 with Retry-After: 5 (1 if left out)
-  19=garbage           JSON that breaks off
+  19=garbage           truncated JSON
   22=body:[1,2]        status 200 with this body
   20=hang   21=drop    no answer; the connection closed without one
   page:2=status:500*1  the same for page 2 of the list
 
 \b
 Changes of the list, each after a page was served for the first time:
-  2=delete    after page 2 the list's first item is gone
-  2=insert*3  after page 2 there are three new items, at its head with --order newest, else at its end
+  2=delete    after page 2 the list's first item is deleted
+  2=insert*3  after page 2 three items are inserted: first with --order newest, else last
 
 \b
-Outside of the throttle, for tests and benchmarks:
-  GET  /health  is it there
-  GET  /_stats  what the server saw: requests, by_status, rate_limited, ...
-  GET  /_log    [monotonic seconds, path, status] of every request let in
-  POST /_reset  forgets statistics, windows, and which faults have happened
+Endpoints without limits, for tests and benchmarks:
+  GET  /health  answers if the server runs
+  GET  /_stats  counters: requests, by_status, rate_limited, ...
+  GET  /_log    [monotonic seconds, path, status] of every admitted request
+  POST /_reset  resets counters, windows and faults
 """
 
 
 @click.command(epilog=EPILOG, context_settings={"show_default": True, "max_content_width": 100})
-@click.option("--host", default="127.0.0.1", help="Address to listen at.")
-@click.option("--port", default=8000, type=click.IntRange(0, 65535), help="Port to listen at; 0 for any free one.")
-@click.option("--items", default=DEFAULTS["items"], type=int, metavar="N", help="Items that an empty database gets.")
-@click.option("--seed", default=DEFAULTS["seed"], type=int, metavar="N", help="The same seed gives the same items.")
-@click.option("--database", type=click.Path(path_type=Path, dir_okay=False), help="Keep the items in this SQLite file.")
+@click.option("--host", default="127.0.0.1", help="Address to listen on.")
+@click.option("--port", default=8000, type=click.IntRange(0, 65535), help="Port to listen on; 0 for any free one.")
+@click.option("--items", default=DEFAULTS["items"], type=int, metavar="N", help="Number of items in a new database.")
+@click.option(
+    "--seed",
+    default=DEFAULTS["seed"],
+    type=int,
+    metavar="N",
+    help="The same seed gives the same items.",
+)
+@click.option("--database", type=click.Path(path_type=Path, dir_okay=False), help="SQLite file for the items.")
 @click.option("--limits", default=DEFAULTS["limits"], metavar="TIERS", help="Requests per client, or 'none'.")
 @click.option(
     "--window",
     default=DEFAULTS["window"].value,
     type=click.Choice(WindowKind, case_sensitive=False),
-    help="How to count.",
+    help="Kind of rate-limit window.",
 )
-@click.option("--delay-before", "delay_before_ms", default=0.0, metavar="MS", help="Wait before an arrival is counted.")
-@click.option("--delay-after", "delay_after_ms", default=0.0, metavar="MS", help="Wait before the answer.")
-@click.option("--jitter", "jitter_ms", default=0.0, metavar="MS", help="At most this much more, at each of the two.")
-@click.option("--fault", "faults", multiple=True, metavar="ID=WHAT", help="Trouble on request, see below; repeatable.")
+@click.option("--delay-before", "delay_before_ms", default=0.0, metavar="MS", help="Wait before a request is counted.")
+@click.option("--delay-after", "delay_after_ms", default=0.0, metavar="MS", help="Wait before the response.")
+@click.option("--jitter", "jitter_ms", default=0.0, metavar="MS", help="At most this much is added at random to each.")
+@click.option("--fault", "faults", multiple=True, metavar="ID=WHAT", help="Planned fault, see below; repeatable.")
 @click.option(
     "--order",
     default=DEFAULTS["order"].value,
     type=click.Choice(Order, case_sensitive=False),
-    help="Which items the list has first.",
+    help="Items at the head of the list.",
 )
-@click.option("--drift", "drifts", multiple=True, metavar="PAGE=WHAT", help="Change the list, see below; repeatable.")
-@click.option("--token", metavar="SECRET", help="Answer 401 unless this bearer token comes along.")
+@click.option(
+    "--drift", "drifts", multiple=True, metavar="PAGE=WHAT", help="Planned list change, see below; repeatable."
+)
+@click.option("--token", metavar="SECRET", help="Bearer token that each request must have.")
 @click.option(
     "--no-headers",
     "rate_headers",
@@ -81,19 +89,19 @@ Outside of the throttle, for tests and benchmarks:
     help="Send no Retry-After.",
 )
 def command(*, host: str, port: int, **chosen: Any) -> None:
-    """A paginated API with rate limits in tiers, to import from and to rehearse trouble with."""
+    """A paginated API with rate limits in tiers, to import from and to test failures with."""
     run(Options(**chosen), host=host, port=port, say=click.echo)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs the command; whatever is wrong with it is one sentence and exit status 2."""
+    """Run the command. Errors print one sentence and exit with status 2."""
     try:
         sys.exit(command(arguments, standalone_mode=False))
     except click.ClickException as error:
         click.echo(f"source_api: {error.format_message()}", err=True)
     except BadOption as error:
         click.echo(f"source_api: {error}", err=True)
-    except click.Abort:  # Ctrl-C before it listens
+    except click.Abort:  # Ctrl-C before the server listens
         sys.exit(130)
     sys.exit(2)
 

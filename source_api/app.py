@@ -1,4 +1,4 @@
-"""The application: its routes, as one list, and what each answers."""
+"""The application of the demo API: its routes and endpoints."""
 
 import asyncio
 import time
@@ -30,7 +30,7 @@ BODILESS = frozenset({204, 304})
 
 
 class Api:
-    """The endpoints, and what they share."""
+    """The endpoints and the objects that they share."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -42,7 +42,7 @@ class Api:
         self.lifeline = Lifeline()
 
     def routes(self) -> list[Route]:
-        """All there is to ask for. The last four lie outside of the throttle."""
+        """Return all routes. The last four are exempt from the rate limits."""
         return [
             Route(f"{LIST_PATH}/{{id}}", self.item),
             Route(LIST_PATH, self.page),
@@ -54,7 +54,7 @@ class Api:
         ]
 
     async def item(self, request: Request) -> ASGIApp:
-        """One item, or what is planned to happen instead."""
+        """Answer with one item, or with its planned fault."""
         number = item_number(request.path_params["id"])
         fault = self.faults.next(Place.ITEM, number) if number is not None else None
         if fault is not None:
@@ -65,7 +65,7 @@ class Api:
         return JSONResponse(item)
 
     async def page(self, request: Request) -> ASGIApp:
-        """One page of the list, or what is planned to happen instead."""
+        """Answer with one page of the list, or with its planned fault."""
         asked = page_request(request.query_params.get("page"), request.query_params.get("perPage"))
         fault = self.faults.next(Place.PAGE, asked.page)
         if fault is not None:
@@ -79,7 +79,7 @@ class Api:
         return answer
 
     async def home(self, request: Request) -> Response:
-        """What this is."""
+        """Describe the API."""
         return JSONResponse(
             {
                 "name": "Demo API of import_pipeline",
@@ -90,26 +90,26 @@ class Api:
         )
 
     async def health(self, request: Request) -> Response:
-        """Says that the server is there."""
+        """Answer that the server runs."""
         return JSONResponse({"status": "ok"})
 
     async def statistics(self, request: Request) -> Response:
-        """What the server saw since the start or the last reset."""
+        """Answer with the counters since the start or the last reset."""
         return JSONResponse(self.stats.summary())
 
     async def log(self, request: Request) -> Response:
-        """Every arrival that was let in."""
+        """Answer with every admitted request."""
         return JSONResponse(self.stats.log())
 
     async def reset(self, request: Request) -> Response:
-        """Forgets statistics and windows, and lets faults happen from the first time again."""
+        """Reset the counters and windows, and make every fault happen again."""
         self.stats.forget()
         self.throttle.forget()
         self.faults.forget()
         return Response(status_code=204)
 
     def trouble(self, fault: Fault) -> ASGIApp:
-        """The answer, or the lack of one, that a fault asks for."""
+        """Return the response of a fault, or the lack of one."""
         match fault.kind:
             case FaultKind.HANG:
                 return silent(self.lifeline.hang)
@@ -128,12 +128,12 @@ class Api:
 
 
 def item_number(text: str) -> int | None:
-    """The id in a path; None for what is written otherwise than the API writes ids."""
+    """Return the id in a path; None if the API would not write it that way."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 and not text.startswith("0") else None
 
 
 def silent(act: Callable[[Scope, Receive], Awaitable[None]]) -> ASGIApp:
-    """An endpoint's return value that sends nothing, but acts on the connection."""
+    """Return an endpoint result that sends no response but acts on the connection."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         await act(scope, receive)
@@ -142,7 +142,7 @@ def silent(act: Callable[[Scope, Receive], Awaitable[None]]) -> ASGIApp:
 
 
 async def refusal(request: Request, error: Exception) -> Response:
-    """What the router refuses (404, 405), as JSON like all the rest."""
+    """Answer the router's errors (404, 405) as JSON."""
     if not isinstance(error, HTTPException):
         raise error
     return JSONResponse({"message": error.detail}, status_code=error.status_code, headers=error.headers)
@@ -156,9 +156,9 @@ def create_app(
     sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
     random: Random | None = None,
 ) -> Starlette:
-    """A demo API of its own, with its items in place; clocks, sleep and random source can be passed in.
+    """Create a demo API with its items. Clocks, sleep and random source can be replaced.
 
-    `app.state.api` holds its parts (`stats`, `items`, `throttle`, ...); its lifespan closes the database.
+    `app.state.api` holds its parts (`stats`, `items`, `throttle`, ...). The application's lifespan closes the database.
     """
     options = options or Options()
     api = Api(options)
@@ -176,7 +176,7 @@ def create_app(
         clock=clock,
         wall_clock=wall_clock,
         sleep=sleep,
-        random=random or Random(options.seed),  # noqa: S311 - jitter, no secret
+        random=random or Random(options.seed),  # noqa: S311 - jitter, not a secret
     )
     app = Starlette(
         routes=api.routes(), middleware=[gate], exception_handlers={HTTPException: refusal}, lifespan=lifespan

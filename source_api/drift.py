@@ -1,7 +1,7 @@
-"""A list that changes while it is paged: what happens after which page was served for the first time.
+"""Planned changes of the list during paging. Each happens once, after a page was served for the first time.
 
-    2=delete     after page 2 the first item of the list is gone
-    2=insert*3   after page 2 there are three new items: at the list's head with the newest first, else at its end
+    2=delete     after page 2 the first item of the list is deleted
+    2=insert*3   after page 2 three items are inserted: first in the list with the order `newest`, else last
 
 Several changes after one page happen between the same two requests.
 """
@@ -17,22 +17,22 @@ NOTATION = re.compile(r"(?P<page>[0-9]{1,9})=(?P<change>[a-z]+)(?:\*(?P<count>[0
 
 
 class Change(StrEnum):
-    """What happens to the list."""
+    """The kind of change."""
 
-    DELETE = "delete"  #: its first items are gone
-    INSERT = "insert"  #: new items are there, with ids of their own
+    DELETE = "delete"  #: the first items are deleted
+    INSERT = "insert"  #: new items with new ids are inserted
 
 
 class Order(StrEnum):
-    """Which items come first."""
+    """The order of the list."""
 
-    OLDEST = "oldest"  #: new ones come at the end
-    NEWEST = "newest"  #: new ones come first
+    OLDEST = "oldest"  #: new items come last
+    NEWEST = "newest"  #: new items come first
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drift:
-    """One change, and how many items it concerns."""
+    """One change; `count` items change after page number `page`."""
 
     page: int
     change: Change
@@ -40,21 +40,21 @@ class Drift:
 
 
 def parse_drift(text: str) -> Drift:
-    """Reads a change in the notation above."""
+    """Parse a change in the notation of this module. Raises BadOption."""
     parts = NOTATION.fullmatch(text)
     if parts is None or parts["change"] not in set(Change):
-        raise BadOption("--drift", expected="'PAGE=delete' or 'PAGE=insert', and '*N' behind it for N items", got=text)
+        raise BadOption("--drift", expected="'PAGE=delete' or 'PAGE=insert', with '*N' appended for N items", got=text)
     return Drift(page=int(parts["page"]), change=Change(parts["change"]), count=int(parts["count"] or 1))
 
 
 class Drifts:
-    """The changes that are yet to happen."""
+    """The changes that have not happened yet."""
 
     def __init__(self, drifts: Sequence[Drift]) -> None:
         self._coming = list(drifts)
 
     def after(self, page: int) -> list[Drift]:
-        """What happens now that this page was served; it happens once."""
+        """Return and remove the changes that happen after this page."""
         now = [drift for drift in self._coming if drift.page == page]
         self._coming = [drift for drift in self._coming if drift.page != page]
         return now

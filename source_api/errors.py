@@ -1,18 +1,18 @@
-"""What can go wrong with the demo API itself.
+"""The errors of the demo API itself.
 
 SourceApiError
-├── BadOption          an option has a value that means nothing
-├── ConnectionDropped  a `drop` fault, where no server is there to close the connection
-└── ServerDied         the process ended, or said nothing, before it listened
+├── BadOption          an option has an invalid value
+├── ConnectionDropped  a `drop` fault, but no server holds the connection
+└── ServerDied         the server's process ended or stayed silent before it listened
 """
 
 
 class SourceApiError(Exception):
-    """Anything that the demo API refuses or cannot do."""
+    """The base class of all errors of the demo API."""
 
 
 class BadOption(SourceApiError, ValueError):
-    """An option has a value that means nothing; the text says what was expected."""
+    """An option has an invalid value; the message says what was expected."""
 
     def __init__(self, option: str, *, expected: str, got: object) -> None:
         super().__init__(f"{option}: expected {expected}, got {got!r}")
@@ -20,8 +20,8 @@ class BadOption(SourceApiError, ValueError):
 
 
 class ConnectionDropped(SourceApiError, ConnectionError):
-    """A `drop` fault under an in-process transport: there is no connection that could be closed."""
+    """A `drop` fault under an in-process transport, which has no connection to close."""
 
 
 class ServerDied(SourceApiError):
-    """The server's process ended, or said nothing, before it listened."""
+    """The server's process ended, or stayed silent, before it listened."""

@@ -1,15 +1,15 @@
-"""Trouble on request: what a fault is, how it is written, and how often it still happens.
+"""Planned faults: their notation, and the number of times that each still happens.
 
     17=status:500*2            item 17 answers 500 the first two times
-    18=status:404              item 18 answers 404, always
-    19=garbage                 item 19 answers 200 with JSON that breaks off
+    18=status:404              item 18 always answers 404
+    19=garbage                 item 19 answers 200 with truncated JSON
     20=hang                    item 20 never answers
-    21=drop                    item 21's connection is closed without an answer
+    21=drop                    the connection of item 21 is closed without a response
     22=body:[1,2]              item 22 answers 200 with this body
-    23=status:429:5*1          item 23 answers 429 with Retry-After: 5, once (without a number: 1)
+    23=status:429:5*1          item 23 answers 429 with Retry-After: 5, once (default: 1)
     page:2=status:500*1        page 2 of the list answers 500, once
 
-Several faults of one target happen one after the other, in the order in which they were given.
+Several faults of one target happen one after the other, in the order given.
 """
 
 import re
@@ -27,25 +27,25 @@ VALUE_OF_STATUS = re.compile(r":(?P<status>[2-5][0-9]{2})(?::(?P<retry_after>[ -
 
 
 class Place(StrEnum):
-    """What a fault happens to."""
+    """The target of a fault."""
 
     ITEM = "item"  #: the detail of the item with this id
-    PAGE = "page"  #: the list's page with this number, whatever its size
+    PAGE = "page"  #: the list page with this number, of any size
 
 
 class FaultKind(StrEnum):
-    """What happens."""
+    """The kind of fault."""
 
-    STATUS = "status"  #: an answer with this status, and perhaps a Retry-After
-    GARBAGE = "garbage"  #: status 200, but JSON that breaks off
-    HANG = "hang"  #: no answer, until the client or the server gives up
-    DROP = "drop"  #: the connection is closed without an answer
+    STATUS = "status"  #: a response with this status and an optional Retry-After
+    GARBAGE = "garbage"  #: status 200 with truncated JSON
+    HANG = "hang"  #: no response until the client gives up or the server stops
+    DROP = "drop"  #: the connection is closed without a response
     BODY = "body"  #: status 200 with a given body
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One piece of trouble. `times` is None when it never ends; `retry_after` None leaves the header out."""
+    """One fault. `times` None: it happens to every request. `retry_after` None: no such header."""
 
     place: Place
     number: int
@@ -57,11 +57,13 @@ class Fault:
 
 
 def parse_fault(text: str) -> Fault:
-    """Reads a fault in the notation above. A `*N` at the very end is always the number of times."""
+    """Parse a fault in the notation of this module. `*N` at the very end is always the number of times. Raises
+    BadOption.
+    """
     fault = _read(text)
     if fault is None:
         expected = "'ID=WHAT' or 'page:N=WHAT', WHAT being status:CODE[:RETRY_AFTER], garbage, hang, drop or body:TEXT"
-        raise BadOption("--fault", expected=f"{expected}, and '*N' behind it for only the first N times", got=text)
+        raise BadOption("--fault", expected=f"{expected}, with '*N' appended for only the first N times", got=text)
     return fault
 
 
@@ -88,14 +90,14 @@ def _read(text: str) -> Fault | None:
 
 
 class Faults:
-    """The faults that still happen; each counts how often it did."""
+    """The planned faults; each counts how often it has happened."""
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:
         self._faults = faults
         self._happened: Counter[int] = Counter()
 
     def next(self, place: Place, number: int) -> Fault | None:
-        """The fault that happens to this request, and is thereby spent once; None for a good answer."""
+        """Return the fault of this request and count it; None for a normal response."""
         for index, fault in enumerate(self._faults):
             if (fault.place, fault.number) != (place, number):
                 continue
@@ -105,5 +107,5 @@ class Faults:
         return None
 
     def forget(self) -> None:
-        """Lets every fault happen again as often as it was given."""
+        """Make every fault happen again as often as planned."""
         self._happened.clear()

@@ -1,6 +1,6 @@
-"""The way in and out, as pure ASGI middleware: delays, token, throttle, rate headers, statistics.
+"""The ASGI middleware before the application: delays, token, rate limits, rate-limit headers, statistics.
 
-delay before -> token (401) -> the throttle counts (429) -> delay after -> the application answers
+delay before -> token (401) -> rate limits (429) -> delay after -> application
 """
 
 import math
@@ -16,15 +16,15 @@ from source_api.options import Options
 from source_api.stats import Stats, Visit
 from source_api.throttle import Standing, Throttle, Verdict
 
-#: neither counted nor throttled, nor asked for a token
+#: paths without counting, limits and token
 FREE_PATHS = frozenset({"/health", "/_stats", "/_log", "/_reset"})
 
 
 class Gate:
-    """Lets requests in and watches the answers go out.
+    """Middleware that admits requests and records their responses.
 
-    `clock` is monotonic and counts arrivals; `wall_clock` gives the epoch seconds of
-    X-RateLimit-Reset; `sleep` carries out delays; `random` draws the jitter. All in seconds.
+    `clock` is monotonic and times the requests. `wall_clock` gives the epoch seconds of X-RateLimit-Reset. `sleep`
+    waits for the delays; `random` draws the jitter. All values are in seconds.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Gate:
         self._credentials = None if options.token is None else f"Bearer {options.token}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request (or the lifespan, which passes through)."""
+        """Handle one request. The lifespan passes through."""
         if scope["type"] != "http" or scope["path"] in FREE_PATHS:
             await self._app(scope, receive, send)
             return
@@ -95,13 +95,13 @@ class Gate:
 
 
 def address(scope: Scope) -> str:
-    """The client's IP address; empty where the transport tells none."""
+    """Return the client's IP address; empty if the transport has none."""
     client = scope.get("client")
     return client[0] if client else ""
 
 
 def rate_headers(standing: Standing, *, epoch: float) -> list[tuple[bytes, bytes]]:
-    """The X-RateLimit headers; Reset is the second by which a taken place is free again."""
+    """Return the X-RateLimit headers. Reset is the second at which a used permit is free again."""
     return [
         (b"x-ratelimit-limit", b"%d" % standing.limit),
         (b"x-ratelimit-remaining", b"%d" % standing.remaining),
@@ -110,7 +110,7 @@ def rate_headers(standing: Standing, *, epoch: float) -> list[tuple[bytes, bytes
 
 
 def too_many_requests(verdict: Verdict, *, say_when: bool) -> JSONResponse:
-    """The refusal of the throttle."""
+    """Return the response to a request over the limits."""
     return JSONResponse(
         {"message": "Too Many Attempts.", "retry_after": verdict.retry_after},
         status_code=429,

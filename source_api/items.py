@@ -1,4 +1,4 @@
-"""The items and their SQLite database: rows from a seed, one by its id, a page of them."""
+"""The items in their SQLite database: generate them from a seed, read one by id, read a page."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -31,7 +31,7 @@ MATERIALS = ("oak", "brass", "wool", "linen", "glass", "steel", "clay", "bamboo"
 FIRST_CREATED = int(datetime(2024, 1, 1, tzinfo=UTC).timestamp())
 YEAR = 365 * 24 * 3600
 BATCH = 20_000
-BIGGEST_ID = 2**63 - 1  # SQLite's integers end there
+BIGGEST_ID = 2**63 - 1  # the largest integer of SQLite
 
 DETAIL = ("id", "name", "description", "price", "created_at", "updated_at")
 SHORT = ("id", "name", "updated_at")
@@ -45,7 +45,7 @@ API_ITEMS = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("name", sa.String(200), nullable=False),
     sa.Column("description", sa.Text, nullable=False),
-    # Price and times are texts: they are served as they lie there.
+    # Price and times are stored as text, exactly as they are served.
     sa.Column("price", sa.String(20), nullable=False),
     sa.Column("created_at", sa.String(20), nullable=False),
     sa.Column("updated_at", sa.String(20), nullable=False),
@@ -54,7 +54,7 @@ API_ITEMS = sa.Table(
 
 @dataclass(frozen=True, kw_only=True)
 class Extent:
-    """How many items there are and between which ids; `changes` tells of commits by other processes."""
+    """The number of items and the range of their ids. `changes` counts commits of other processes."""
 
     changes: int
     total: int
@@ -63,17 +63,17 @@ class Extent:
 
     @property
     def gapless(self) -> bool:
-        """True when every id from the first to the last is there."""
+        """True if every id from the first to the last exists."""
         return self.last_id - self.first_id + 1 == self.total
 
 
 def seeded(seed: int) -> Iterator[Row]:
-    """The items from id 1 on, without end. An item does not depend on how many there are."""
-    source = random.Random(seed)  # noqa: S311 - the same items every time, no secret
+    """Yield the items from id 1, without end. An item does not depend on the number of items."""
+    source = random.Random(seed)  # noqa: S311 - reproducible items, not a secret
     number = 0
     while True:
         number += 1
-        # One draw per row keeps a million rows within seconds.
+        # One draw per row: a million rows take seconds.
         draw = source.getrandbits(96)
         draw, kind = divmod(draw, len(KINDS))
         draw, thing = divmod(draw, len(THINGS))
@@ -93,7 +93,7 @@ def _time(epoch: int) -> str:
 
 
 class ItemStore:
-    """The items in SQLite. Reads see at once what another process changes in the file."""
+    """The items in SQLite. Reads see changes of the file by other processes immediately."""
 
     def __init__(self, database: Path | None, *, count: int, seed: int, order: Order = Order.OLDEST) -> None:
         self._known: Extent | None = None
@@ -107,8 +107,8 @@ class ItemStore:
         try:
             API_ITEMS.create(self._engine, checkfirst=True)
             self._fill(count, seed)
-            # SQLAlchemy compiles each statement once, here; the driver alone runs it. Through the
-            # library a read costs ten times as much, a third of a whole request.
+            # SQLAlchemy only compiles the statements, once. The driver executes them: through SQLAlchemy a read costs
+            # ten times as much, a third of a whole request.
             self._connection = self._engine.raw_connection()
             self._cursor = self._connection.cursor()
             self._prepare()
@@ -145,10 +145,10 @@ class ItemStore:
 
     def _rows(self, statement: str, *parameters: int) -> list[tuple[Any, ...]]:
         self._cursor.execute(statement, parameters)
-        return list(self._cursor.fetchall())  # to the end: an open cursor would hold the file's lock
+        return list(self._cursor.fetchall())  # fetch all: an open cursor would keep the file locked
 
     def _extent(self) -> Extent:
-        """Counts again only when somebody else has changed the file: counting reads every row."""
+        """Return the extent. Counting reads every row, so count only after another process changed the file."""
         [[changes]] = self._rows("PRAGMA data_version")
         if self._known is None or self._known.changes != changes:
             [[total, first, last]] = self._rows(self._bounds)
@@ -157,11 +157,11 @@ class ItemStore:
 
     @property
     def total(self) -> int:
-        """How many items there are."""
+        """The number of items."""
         return self._extent().total
 
     def item(self, item_id: int) -> dict[str, Any] | None:
-        """All there is to know about an item; None when there is none with this id."""
+        """Return all fields of an item; None if there is no such id."""
         if item_id > BIGGEST_ID:
             return None
         for row in self._rows(self._detail, item_id):
@@ -169,31 +169,31 @@ class ItemStore:
         return None
 
     def short_items(self, *, skip: int, limit: int) -> list[dict[str, Any]]:
-        """A stretch of the list, in its order, in short form."""
+        """Return a range of the list, in its order, with the fields that the list shows."""
         extent = self._extent()
         if skip >= extent.total:
             return []
-        # Without gaps the first id is known, and a late page costs no more than an early one.
+        # Without gaps the first id is computed, so a late page costs no more than an early one.
         head, step = (extent.last_id, -1) if self._newest_first else (extent.first_id, 1)
         first, skip = (head + step * skip, 0) if extent.gapless else (head, skip)
         return [dict(zip(SHORT, row, strict=True)) for row in self._rows(self._page, first, limit, skip)]
 
     def insert(self, count: int) -> None:
-        """New items, with the ids after the last one."""
+        """Insert new items with the ids after the last one."""
         last = self._extent().last_id
         self._write(sa.insert(API_ITEMS), list(islice(seeded(self._seed), last, last + count)))
 
     def delete_first(self, count: int) -> None:
-        """The list's first items are gone."""
+        """Delete the first items of the list."""
         gone = [(item["id"],) for item in self.short_items(skip=0, limit=count)]
         self._write(sa.delete(API_ITEMS).where(API_ITEMS.c.id == sa.bindparam("gone")), gone)
 
     def _write(self, statement: sa.Insert | sa.Delete, rows: Sequence[tuple[Any, ...]]) -> None:
         self._cursor.executemany(str(statement.compile(self._engine)), rows)
         self._connection.commit()
-        self._known = None  # our own changes do not show in data_version
+        self._known = None  # data_version counts only changes by other connections
 
     def close(self) -> None:
-        """Lets go of the database."""
+        """Close the database."""
         self._connection.close()
         self._engine.dispose()

@@ -1,4 +1,4 @@
-"""What an application cannot do by itself: close a connection, and know that the server is stopping."""
+"""The application's access to its server: close a connection, and notice that the server is stopping."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,23 +11,23 @@ Address = tuple[str, int]
 
 
 class Lifeline:
-    """Held by the application, taken up by the server that runs it."""
+    """Shared by the application and the server that runs it."""
 
     def __init__(self) -> None:
-        #: closes the connection to a client; None where no server runs the application
+        #: closes the connection to a client; None if no server runs the application
         self.drop: Callable[[Address], None] | None = None
-        #: set once the server wants to stop
+        #: set once the server stops
         self.stopping = asyncio.Event()
 
     async def cut(self, scope: Scope, receive: Receive) -> None:
-        """Closes the request's connection without an answer."""
+        """Close the request's connection without a response."""
         if self.drop is None:
             raise ConnectionDropped("the connection was closed without an answer")
         self.drop(tuple(scope["client"]))
         await gone(receive)
 
     async def hang(self, scope: Scope, receive: Receive) -> None:
-        """Answers nothing until the client gives up or the server stops."""
+        """Send no response until the client gives up or the server stops."""
         waits = {asyncio.ensure_future(gone(receive)), asyncio.ensure_future(self.stopping.wait())}
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -39,6 +39,6 @@ class Lifeline:
 
 
 async def gone(receive: Receive) -> None:
-    """Waits until the client has closed the connection."""
+    """Wait until the client has closed the connection."""
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""Where a page of the list stands: pure arithmetic, in the shape of Laravel's paginator."""
+"""Pagination as pure arithmetic, in the format of Laravel's paginator."""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 
 @dataclass(frozen=True, kw_only=True)
 class PageRequest:
-    """Which page is asked for. `says_per_page` is True when the page's size was part of the question."""
+    """A requested page. `says_per_page` is True if the request contained the page size."""
 
     page: int
     per_page: int
@@ -19,12 +19,12 @@ class PageRequest:
 
     @property
     def skip(self) -> int:
-        """How many items come before the page."""
+        """The number of items before the page."""
         return (self.page - 1) * self.per_page
 
 
 def page_request(page: str | None, per_page: str | None) -> PageRequest:
-    """Reads `page` and `perPage`: a page that is no number, or below 1, is 1; the size stays within 1 and 100."""
+    """Parse `page` and `perPage`. An invalid page counts as 1; the size is clamped to 1 to 100."""
     size = _number(per_page, default=DEFAULT_PER_PAGE)
     return PageRequest(
         page=max(1, _number(page, default=1)),
@@ -38,7 +38,7 @@ def _number(text: str | None, *, default: int) -> int:
 
 
 def paginated(data: list[dict[str, Any]], *, asked: PageRequest, total: int, path: str) -> dict[str, Any]:
-    """The answer to a list request; `path` is the list's own URL. The links keep a size that was asked for."""
+    """Return the body of a list page. `path` is the list's own URL. The links keep a requested page size."""
     last_page = max(1, -(-total // asked.per_page))
     size = f"&perPage={asked.per_page}" if asked.says_per_page else ""
 

@@ -1,4 +1,4 @@
-"""The real server as a process of its own, for tests and benchmarks."""
+"""Run the real server in a separate process, for tests and benchmarks."""
 
 import re
 import select
@@ -16,17 +16,17 @@ ADDRESS = re.compile(r"http://\S+")
 
 @contextmanager
 def serve(*options: str, seconds: float = 30) -> Iterator[str]:
-    """Runs `python -m source_api` with these options on a free port; yields its base URL.
+    """Run `python -m source_api` with these options on a free port; yield its base URL.
 
     with serve("--limits", "50/2 second", "--items", "1000") as url:
         httpx.get(f"{url}/_stats").json()["rate_limited"]
 
-    Waits at most `seconds` until it listens; ServerDied says what it printed if it does not.
+    Waits at most `seconds` until it listens. Raises ServerDied with the server's own output if it does not.
     """
     arguments = [sys.executable, "-m", "source_api", "--port", "0", *options]
     with (
         tempfile.TemporaryFile("w+") as errors,
-        subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=errors, text=True) as process,  # noqa: S603 - ourselves
+        subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=errors, text=True) as process,  # noqa: S603 - this package
     ):
         try:
             yield _address(process, errors, seconds)
@@ -45,5 +45,5 @@ def _address(process: subprocess.Popen[str], errors: IO[str], seconds: float) ->
     found = ADDRESS.search(line)
     if found is None:
         errors.seek(0)
-        raise ServerDied(f"the demo API did not start: {errors.read().strip() or line.strip() or 'no word from it'}")
+        raise ServerDied(f"the demo API did not start: {errors.read().strip() or line.strip() or 'it printed nothing'}")
     return found[0]

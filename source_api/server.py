@@ -1,4 +1,4 @@
-"""The application in a real server: one line once it listens, a clean end on SIGINT and SIGTERM."""
+"""Run the application in a real server: print one line once it listens, stop cleanly on SIGINT and SIGTERM."""
 
 import errno
 import logging
@@ -15,12 +15,12 @@ from source_api.errors import BadOption
 from source_api.lifeline import Address
 from source_api.options import Options
 
-KEEP_ALIVE = 300  # seconds: longer than a client waits for its limits, so that no connection ends in its hands
+KEEP_ALIVE = 300  # seconds: longer than a client waits for a permit, so that no connection closes under a request
 BACKLOG = 2048
 
 
 class DemoServer(uvicorn.Server):
-    """Uvicorn, plus what faults need of a server: to close a connection, and to end the hanging ones."""
+    """Uvicorn, plus two abilities for faults: close one connection, and end hanging requests."""
 
     def __init__(self, app: Starlette, *, started: Callable[[], None]) -> None:
         super().__init__(
@@ -42,14 +42,14 @@ class DemoServer(uvicorn.Server):
         self._announce = started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listens, then says so."""
+        """Listen, then announce it."""
         await super().startup(sockets)
         self._announce()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Ends hanging requests first; the others have a second to finish."""
+        """End hanging requests first; the others have a second to finish."""
         self._api.lifeline.stopping.set()
-        # What is cut off by stopping is no error to report.
+        # Requests that the shutdown interrupts are not errors.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         await super().shutdown(sockets)
 
@@ -61,31 +61,31 @@ class DemoServer(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that is bound to the address; BadOption where that cannot be had."""
+    """Return a socket bound to the address. Raises BadOption if it is not free."""
     try:
         [(family, *_), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        # create_server adds the address to the text; it is said once already.
+        # create_server adds the address to its message, which names it already.
         reason = os.strerror(error.errno) if error.errno and error.errno in errno.errorcode else error.strerror
         expected = f"a free address to listen at ({reason})"
         raise BadOption("--host and --port", expected=expected, got=f"{host}:{port}") from None
 
 
 def announcement(url: str, *, items: int, options: Options) -> str:
-    """The one line that is printed once the server listens."""
+    """Return the line that is printed once the server listens."""
     tiers = " + ".join(map(str, options.tiers)) or "no limits"
     return f"Demo API on {url} ({items} items, {tiers})"
 
 
 def run(options: Options, *, host: str, port: int, say: Callable[[str], None]) -> None:
-    """Serves until SIGINT or SIGTERM; `say` gets the announcement."""
+    """Serve until SIGINT or SIGTERM. `say` receives the announcement."""
     with listen(host, port) as listener:
         bound = listener.getsockname()[1]
         url = f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
         app = create_app(options)
         line = announcement(url, items=app.state.api.items.total, options=options)
-        # Uvicorn repeats the signal that ended it to whoever was there before: nobody, so that the end is a good one.
+        # Uvicorn raises the signal again for the previous handler. One that does nothing gives exit status 0.
         for ending in (signal.SIGINT, signal.SIGTERM):
             signal.signal(ending, lambda *_: None)
         DemoServer(app, started=lambda: say(line)).run(sockets=[listener])

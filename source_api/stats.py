@@ -1,19 +1,19 @@
-"""What the server saw: counts, and a log of the arrivals that were let in.
+"""Statistics of the server: counters, and a log of the admitted requests.
 
-Requests to `/health`, `/_stats`, `/_log` and `/_reset` are not seen at all.
+Requests to `/health`, `/_stats`, `/_log` and `/_reset` are not counted.
 """
 
 from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Any
 
-LOG_LENGTH = 1_000_000  # about 150 MB; older arrivals are forgotten
+LOG_LENGTH = 1_000_000  # about 150 MB; older requests are dropped
 DETAIL_PREFIX = "/api/items/"
 
 
 @dataclass(kw_only=True, slots=True)
 class Visit:
-    """One request. `arrived` is None until it is let in, `status` until an answer begins."""
+    """One request. `arrived` is None until it is admitted, `status` until a response begins."""
 
     path: str
     arrived: float | None = None
@@ -21,14 +21,14 @@ class Visit:
 
 
 class Stats:
-    """Counts since the start or the last reset. Times are seconds on the server's monotonic clock."""
+    """Counters since the start or the last reset. Times are seconds on the server's monotonic clock."""
 
     def __init__(self) -> None:
         self._in_flight = 0
         self.forget()
 
     def forget(self) -> None:
-        """Starts counting afresh; requests in flight stay in flight."""
+        """Reset the counters; requests in flight stay in flight."""
         self._requests = 0
         self._admitted = 0
         self._unanswered = 0
@@ -40,14 +40,14 @@ class Stats:
         self._last: float | None = None
 
     def begin(self, path: str) -> Visit:
-        """A request has come in."""
+        """Count a new request."""
         self._requests += 1
         self._in_flight += 1
         self._peak = max(self._peak, self._in_flight)
         return Visit(path=path)
 
     def admit(self, visit: Visit, now: float) -> None:
-        """The throttle has let it in."""
+        """Count a request that the limits admitted."""
         visit.arrived = now
         self._admitted += 1
         self._first = now if self._first is None else self._first
@@ -57,17 +57,17 @@ class Stats:
             self._details[visit.path.removeprefix(DETAIL_PREFIX)] += 1
 
     def answer(self, visit: Visit, status: int) -> None:
-        """Its answer begins."""
+        """Count the start of its response."""
         visit.status = status
         self._statuses[status] += 1
 
     def end(self, visit: Visit) -> None:
-        """It is over, with an answer or without."""
+        """Count its end, with or without a response."""
         self._in_flight -= 1
         self._unanswered += visit.status is None
 
     def summary(self) -> dict[str, Any]:
-        """What `GET /_stats` answers."""
+        """Return the body of `GET /_stats`."""
         details = self._details.total()
         return {
             "requests": self._requests,
@@ -84,5 +84,5 @@ class Stats:
         }
 
     def log(self) -> list[tuple[float | None, str, int | None]]:
-        """What `GET /_log` answers: [seconds, path, status] of every arrival let in, oldest first."""
+        """Return the body of `GET /_log`: [seconds, path, status] of every admitted request, oldest first."""
         return [(visit.arrived, visit.path, visit.status) for visit in self._log]

@@ -1,6 +1,6 @@
-"""How many requests a client may send: tiers, the three kinds of window, the verdict on an arrival.
+"""The rate limits of a client: tiers, three kinds of window, and the decision on a request.
 
-Nothing here reads a clock: `now` is the arrival's time in seconds on any clock that never goes back.
+No function reads a clock: `now` is the time of the request in seconds on any monotonic clock.
 """
 
 import math
@@ -26,16 +26,16 @@ class Tier:
 
 
 class WindowKind(StrEnum):
-    """How a server counts."""
+    """The kind of rate-limit window."""
 
-    SLIDING = "sliding"  #: strict: never more than the amount in any stretch of the tier's length
-    FIXED = "fixed"  #: the count starts again when the window that a first request opened is over
-    BUCKET = "bucket"  #: as many places as the amount, which come back one by one, evenly
+    SLIDING = "sliding"  #: strict: at most the amount in any period of the tier's length
+    FIXED = "fixed"  #: the count restarts when the window that a first request opened ends
+    BUCKET = "bucket"  #: token bucket: the amount in tokens, refilled evenly
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Standing:
-    """What a client is told about its tightest tier; `reset` is in seconds from now."""
+    """A client's state in its tightest tier, as sent in the headers. `reset` is in seconds from now."""
 
     limit: int
     remaining: int
@@ -44,42 +44,42 @@ class Standing:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """Whether a request is let in. `wait` is the seconds until one would be; 0 when this one is."""
+    """The decision on a request. `wait` is the time in seconds until one would be admitted; 0 if this one is."""
 
     wait: float
     standing: Standing | None
 
     @property
     def admitted(self) -> bool:
-        """True when the request is let in and counted."""
+        """True if the request is admitted and counted."""
         return self.wait <= 0
 
     @property
     def retry_after(self) -> int:
-        """The wait in whole seconds, rounded up: what a Retry-After header says."""
+        """The wait in whole seconds, rounded up, for a Retry-After header."""
         return max(1, math.ceil(self.wait))
 
 
 class Window(Protocol):
-    """One tier's memory of one client."""
+    """One tier's state for one client."""
 
     tier: Tier
 
     def wait(self, now: float) -> float:
-        """The seconds until one more request fits; 0 when it fits now."""
+        """Return the seconds until one more request fits; 0 if it fits now."""
 
     def take(self, now: float) -> None:
-        """Counts a request that fits."""
+        """Count a request that fits."""
 
     def remaining(self, now: float) -> int:
-        """How many more requests fit now."""
+        """Return how many more requests fit now."""
 
     def reset(self, now: float) -> float:
-        """The seconds until a place that is taken now comes free; 0 when none is taken."""
+        """Return the seconds until a used permit is free again; 0 if none is used."""
 
 
 class SlidingWindow:
-    """A log of the last arrivals: the window (now - w, now] holds at most n of them."""
+    """A sliding-window log: the window (now - w, now] holds at most n requests."""
 
     def __init__(self, tier: Tier) -> None:
         self.tier = tier
@@ -87,7 +87,7 @@ class SlidingWindow:
 
     def wait(self, now: float) -> float:
         arrivals, seconds = self._arrivals, self.tier.seconds
-        # The same sum as in the wait below: rounding must not tell "full" and "no wait" at once.
+        # The same sum as in the wait below, so that rounding cannot give "full" together with "no wait".
         while arrivals and arrivals[0] + seconds <= now:
             arrivals.popleft()
         return 0.0 if len(arrivals) < self.tier.amount else arrivals[0] + seconds - now
@@ -103,7 +103,7 @@ class SlidingWindow:
 
 
 class FixedWindow:
-    """A counter that starts again when the window opened by its first request is over."""
+    """A counter that restarts when the window opened by its first request ends."""
 
     def __init__(self, tier: Tier) -> None:
         self.tier = tier
@@ -128,7 +128,7 @@ class FixedWindow:
 
 
 class Bucket:
-    """As many places as the tier's amount; a taken one comes back every seconds / amount."""
+    """A token bucket: it holds the tier's amount, and one token returns every seconds / amount."""
 
     def __init__(self, tier: Tier) -> None:
         self.tier = tier
@@ -160,7 +160,7 @@ WINDOWS: dict[WindowKind, type[SlidingWindow] | type[FixedWindow] | type[Bucket]
 
 
 class Throttle:
-    """All tiers of all clients. A request is let in by all tiers, or refused and counted by none."""
+    """All tiers of all clients. A request is admitted by all tiers, or refused and counted by none."""
 
     def __init__(self, tiers: tuple[Tier, ...], kind: WindowKind = WindowKind.SLIDING) -> None:
         self.tiers = tiers
@@ -168,7 +168,7 @@ class Throttle:
         self._clients: dict[str, list[Window]] = {}
 
     def arrive(self, client: str, now: float) -> Verdict:
-        """Decides on a request that arrives now, and counts it if it is let in."""
+        """Decide on a request at `now`, and count it if it is admitted."""
         windows = self._clients.get(client)
         if windows is None:
             windows = self._clients[client] = [WINDOWS[self._kind](tier) for tier in self.tiers]
@@ -183,12 +183,12 @@ class Throttle:
         return Verdict(wait=0.0, standing=tightest(windows, now))
 
     def forget(self) -> None:
-        """Empties the windows of every client."""
+        """Empty the windows of all clients."""
         self._clients.clear()
 
 
 def tightest(windows: list[Window], now: float) -> Standing | None:
-    """The standing in the tier with the fewest places left, of two equal ones the slower; None without tiers."""
+    """Return the state of the tier with the fewest permits left, of two equal ones the slower; None without tiers."""
     if not windows:
         return None
     window = min(windows, key=lambda each: (each.remaining(now), -each.reset(now)))
@@ -196,7 +196,9 @@ def tightest(windows: list[Window], now: float) -> Standing | None:
 
 
 def parse_tiers(text: str) -> tuple[Tier, ...]:
-    """The tiers in the notation of `limits`, e.g. '500/20 second; 2000/100 second'; 'none' for no limit."""
+    """Parse tiers in the notation of `limits`, e.g. '500/20 second; 2000/100 second'; 'none' for no limit. Raises
+    BadOption.
+    """
     if text.strip().lower() == "none":
         return ()
     try:

@@ -1,4 +1,4 @@
-"""What the launchpad takes: plain values, and no variable of the process."""
+"""The launchpad accepts plain values, and no environment variables."""
 
 import dagster as dg
 import pytest
@@ -24,7 +24,7 @@ REFERENCE = {"env": "PANEL_TOKEN"}
     ],
 )
 def test_a_reference_to_a_variable_is_refused(home, monkeypatch, job, op, config):
-    """Else a button sends a secret to the API, or stores it as an id."""
+    """Otherwise a button could send a secret to the API, or store it as an id."""
     monkeypatch.setenv("PANEL_TOKEN", "panel-token-0123456789")
     found = join_definitions(SOURCES, load_settings()).resolve_job_def(job)
     with pytest.raises(dg.DagsterInvalidConfigError):

@@ -1,4 +1,4 @@
-"""How long a run tells Dagster of its items."""
+"""The time that a run spends on reporting its items to Dagster."""
 
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ MANY = 2 * MAX_BATCH + 1
     ("within", "writes"),
     [(None, [500, 500, 1]), (timedelta(seconds=60), [500, 500, 1]), (timedelta(0), [])],
 )
-def test_a_run_tells_of_all_items_or_of_those_that_there_is_time_for(within, writes):
+def test_a_run_reports_all_items_or_those_that_fit_into_the_time(within, writes):
     written = []
     queue = ItemQueue(lambda item: item)
     queue.add(range(MANY))

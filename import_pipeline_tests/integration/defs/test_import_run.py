@@ -1,4 +1,4 @@
-"""What a Dagster run says and tells when it cannot do what it was asked for."""
+"""The result and the reports of a Dagster run that cannot do its work."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -25,13 +25,13 @@ NOW = datetime.now(UTC)
 
 
 class Bucketed(ItemsSource):
-    """The example; a run tells of its items at its end, since they never fill a bucket."""
+    """The example source in buckets. A run reports its items at its end, since they never fill a bucket."""
 
     partitions = buckets(500)
 
 
 class Store(MemoryPermits):
-    """Goes away once the API has been asked so often."""
+    """A rate-limit store that fails after that many requests to the API."""
 
     def __init__(self, transport, lasts):
         super().__init__()
@@ -39,12 +39,12 @@ class Store(MemoryPermits):
 
     def exchange(self, ask):
         if len(self._transport.requests) >= self._lasts:
-            raise StoreError("nobody answers")
+            raise StoreError("no answer")
         return super().exchange(ask)
 
 
 def resource(answers, lasts=1000):
-    """The API as it answers, and a store of the limits that nobody waits for once it is away."""
+    """The API with canned responses, and a rate-limit store whose failure is not waited for."""
     transport = CannedTransport(answers)
     given = {"permits": Store(transport, lasts), "store_patience": timedelta(0)}
 
@@ -65,7 +65,7 @@ PAUSING = {"/api/items": LIST} | {f"/api/items/{number}": BLOCKED for number in 
 
 @pytest.fixture
 def life(home, monkeypatch):
-    """The tracking database of the runs, now."""
+    """The tracking database of the runs, at the present time."""
     for name, value in environment_of(home, "http://api.example", ITEMS_CONCURRENCY="1").items():
         monkeypatch.setenv(name, value)
     home.mkdir()
@@ -80,13 +80,13 @@ def instance():
 
 
 def run(instance, job, api, source=None, **options):
-    """Whether the run of that job went well, why not, and which partitions it told of."""
+    """Return the job's success, its failures, and the partitions that it materialized."""
     definitions = build_import_definitions(source or ItemsSource(), api)
     result = definitions.resolve_job_def(job).execute_in_process(instance=instance, raise_on_error=False, **options)
     failures = [event.step_failure_data for event in result.all_events if event.is_step_failure]
     entries = instance.all_logs(result.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
-    told = {entry.dagster_event.partition for entry in entries if entry.dagster_event.partition}
-    return result.success, failures, told
+    reported = {entry.dagster_event.partition for entry in entries if entry.dagster_event.partition}
+    return result.success, failures, reported
 
 
 def said(failures):
@@ -94,14 +94,14 @@ def said(failures):
     return failure.user_failure_data.description
 
 
-def left_behind(life, **asked):
-    """An import whose worker is gone."""
+def stalled(life, **asked):
+    """Create a stalled import."""
     made = life.do(imports.create, new_import(life.source, Trigger.CLI, **asked), NOW)
     return life.do(transitions.start, made.id, ADA, NOW - timedelta(hours=1), None).id
 
 
-def test_a_run_of_chosen_items_fails_where_it_came_no_further_than_a_dead_import(life, instance):
-    dead = left_behind(life)
+def test_a_run_of_selected_items_fails_if_a_stalled_import_pauses_first(life, instance):
+    dead = stalled(life)
     config = {"ops": {"discover_and_enrich_items": {"config": {"only": ["2"]}}}}
     success, failures, _ = run(instance, "import_items", resource(PAUSING), run_config=config)
     assert not success
@@ -109,33 +109,33 @@ def test_a_run_of_chosen_items_fails_where_it_came_no_further_than_a_dead_import
     assert [row.kind for row in life.all()] == [ImportKind.FULL]
 
 
-def test_a_run_of_everything_ends_well_where_a_dead_selection_has_to_wait(life, instance):
-    left_behind(life, only=["2"])
+def test_a_run_of_everything_succeeds_if_a_stalled_selection_has_to_wait(life, instance):
+    stalled(life, only=["2"])
     success, _, _ = run(instance, "import_items", resource(PAUSING))
     assert success
     assert [row.kind for row in life.all()] == [ImportKind.SELECTION]
 
 
-def test_a_run_that_its_store_leaves_tells_of_all_that_it_has_stored(life, instance):
-    success, failures, told = run(instance, "import_items", resource(WORKING, lasts=3), Bucketed())
+def test_a_run_whose_store_fails_reports_all_stored_items(life, instance):
+    success, failures, reported = run(instance, "import_items", resource(WORKING, lasts=3), Bucketed())
     assert not success
     assert "the store of the limits does not answer" in said(failures)
     [row] = life.all()
-    assert (row.items_imported_count > 0, told) == (True, {"000000001-000000500"})
+    assert (row.items_imported_count > 0, reported) == (True, {"000000001-000000500"})
 
 
-def test_a_shard_that_its_store_leaves_says_so_without_a_chain_of_errors(life, instance):
+def test_a_shard_whose_store_fails_says_so_without_a_chain_of_errors(life, instance):
     made = life.do(imports.create, new_import(life.source, Trigger.CLI, shards=2), NOW)
     hand = life.begin(made.id)
     hand.discover("1", "2", "3")
     tags = {"import_id": str(made.id), "import_shard": "2"}
-    success, failures, told = run(instance, "enrich_items_shard", resource(WORKING, lasts=2), tags=tags)
+    success, failures, reported = run(instance, "enrich_items_shard", resource(WORKING, lasts=2), tags=tags)
     assert not success
     assert said(failures) == (
-        "the limits of items cannot be shared, so nothing is sent: nobody answers. "
+        "the limits of items cannot be shared, so nothing is sent: no answer. "
         "Other runs can claim the items of this run as soon as the store answers them"
     )
     assert failures[0].error.cause is None
     with life.database.read() as connection:
         assert [each.pid for each in shards.of_import(connection, made.id)] == [None]
-    assert len(told) == life.get(made.id).items_imported_count > 0
+    assert len(reported) == life.get(made.id).items_imported_count > 0

@@ -1,4 +1,4 @@
-"""The instance that commands share with Dagster's own."""
+"""The instance that the commands share with Dagster's own."""
 
 import time
 from pathlib import Path
@@ -15,7 +15,7 @@ def beat(instance, daemon, kind, at):
     instance.add_daemon_heartbeat(DaemonHeartbeat(timestamp=at, daemon_type=kind, daemon_id=daemon))
 
 
-def test_a_daemon_that_has_ended_is_forgotten_and_another_one_is_not(home, monkeypatch):
+def test_heartbeats_of_ended_daemons_are_deleted_and_others_kept(home, monkeypatch):
     monkeypatch.setenv("DAGSTER_HOME", str(ROOT))
     settings, now = load_settings(), time.time()
     with open_instance(settings) as instance:

@@ -1,4 +1,4 @@
-"""What Dagster tells of the runs that were asked for, and of those that work."""
+"""The state of requested runs and of working runs in Dagster."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -35,12 +35,12 @@ def add(instance, status, job="import_items", **tags):
         (STATUS.SUCCESS, RequestedRun.ENDED),
     ],
 )
-def test_a_run_that_was_asked_for_is_queued_or_has_ended(instance, status, asked):
+def test_a_requested_run_is_queued_or_has_ended(instance, status, asked):
     add(instance, status)
     assert requested_run(instance, "import_items", 7, datetime.now(UTC) - timedelta(minutes=1)) is asked
 
 
-def test_runs_of_other_imports_of_shards_and_of_before_are_not_the_one_asked_for(instance):
+def test_runs_of_other_imports_of_shards_and_earlier_ones_are_not_the_requested_one(instance):
     before = datetime.now(UTC) - timedelta(minutes=1)
     add(instance, STATUS.STARTING, job="enrich_items_shard")
     add(instance, STATUS.STARTING, **{names.IMPORT_ID_TAG: "8"})

@@ -1,4 +1,4 @@
-"""What the sensors ask for and do, evaluated as the daemon does it, after real imports."""
+"""The sensors, evaluated as the daemon does it, after real imports."""
 
 import logging
 from pathlib import Path
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture
 def instance(home):
-    """Ours, as dagster.yaml says; its state lies in the test's own folder."""
+    """The instance of the project's dagster.yaml, with its state in the test's folder."""
     with dg.DagsterInstance.from_config(str(ROOT)) as opened:
         yield opened
 
@@ -41,7 +41,7 @@ def items_settings(home, monkeypatch):
 
 
 class Downstream:
-    """The example's asset and sensor; the cursor is kept between two looks."""
+    """The example's asset and sensor; the cursor is kept between two ticks."""
 
     def __init__(self, instance):
         self.instance, self.cursor = instance, None
@@ -49,7 +49,7 @@ class Downstream:
         [self.asset], [self.sensor] = definitions.assets, definitions.sensors
 
     def evaluate(self):
-        """Which imports it follows now, as the tag of the run that it asks for; None where there are none."""
+        """Return the imports that the requested run follows, as its tag lists them; None if no run is requested."""
         context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor)
         evaluated = self.sensor.evaluate_tick(context)
         self.cursor = evaluated.cursor or self.cursor
@@ -58,10 +58,10 @@ class Downstream:
         return tags[0] if tags else None
 
     def materialize(self, followed):
-        """How many rows the run writes."""
+        """Return the number of rows that the run writes."""
         result = dg.materialize([self.asset], instance=self.instance, tags={"completed_imports": followed or ""})
-        [told] = result.asset_materializations_for_node("items")
-        return told.metadata["rows_written"].value
+        [event] = result.asset_materializations_for_node("items")
+        return event.metadata["rows_written"].value
 
 
 def test_the_example_follows_completed_imports_with_their_items(home, instance, items_settings):
@@ -83,7 +83,7 @@ def test_the_example_follows_completed_imports_with_their_items(home, instance, 
     assert [tuple(row.values()) for row in stored] == [(each, 1) for each in "1234"]
 
 
-def test_the_sensor_tells_people_of_what_no_worker_could(instance, items_settings):
+def test_the_sensor_sends_notices_that_no_worker_could_send(instance, items_settings):
     assert run_import("items").status == "failed"
     ear = WebhookReceiver()
     [look] = build_import_definitions(ItemsSource()).sensors or []
@@ -91,10 +91,10 @@ def test_the_sensor_tells_people_of_what_no_worker_could(instance, items_setting
         items_settings.setenv("ITEMS_NOTIFY_URL", f"{url}/hook")
         for _ in range(2):
             look.evaluate_tick(dg.build_sensor_context(instance=instance))
-    assert [(path, told["occasion"], told["import_id"]) for path, _, told in ear.heard] == [("/hook", "failed", 1)]
+    assert [(path, body["occasion"], body["import_id"]) for path, _, body in ear.heard] == [("/hook", "failed", 1)]
 
 
-class Told(logging.Handler):
+class LogLines(logging.Handler):
     """Keeps the lines of a log."""
 
     def __init__(self):
@@ -105,22 +105,22 @@ class Told(logging.Handler):
         self.lines.append(record.getMessage())
 
 
-def test_a_tick_that_asks_for_a_run_tells_why_in_its_log(instance):
+def test_a_tick_that_requests_a_run_logs_its_reason(instance):
     [look] = build_import_definitions(ItemsSource()).sensors or []
-    told, quiet = Told(), Told()
+    loud, quiet = LogLines(), LogLines()
     with open_for(ItemsSource()) as (installation, source):
         requests.request_import(installation, source, RequestKind.NEW, by="Ada")
     contexts = [dg.build_sensor_context(instance=instance) for _ in range(2)]
-    for context, handler in zip(contexts, (told, quiet), strict=True):
+    for context, handler in zip(contexts, (loud, quiet), strict=True):
         context.log.addHandler(handler)
     asking, waiting = [look.evaluate_tick(context) for context in contexts]
     assert [request.job_name for request in asking.run_requests] == ["import_items"]
-    assert any("Ada" in line for line in told.lines), told.lines
+    assert any("Ada" in line for line in loud.lines), loud.lines
     assert (waiting.run_requests, quiet.lines) == ([], [])
     assert waiting.skip_message
 
 
-def test_the_sensor_asks_for_runs_of_shards_that_the_queue_does_not_hold_back(instance, items_settings):
+def test_the_sensor_requests_runs_of_shards_that_the_queue_does_not_hold_back(instance, items_settings):
     items_settings.setenv("ITEMS_SHARDS", "3")
     [look] = build_import_definitions(ItemsSource()).sensors or []
     source = ItemsSource()

@@ -1,4 +1,4 @@
-"""The example of what comes after an import, on both databases: all rows, or a selection's."""
+"""The example of a downstream asset on both databases: all rows, or those of a selection."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -48,7 +48,7 @@ def test_all_or_chosen_items_are_carried_over_and_carried_over_again(life):
     assert life.do(carry_over, []) == 0
 
 
-def test_completed_imports_tell_their_items_and_others_do_not_count(life):
+def test_completed_imports_return_their_items_and_others_do_not_count(life):
     whole = life.begin(life.slot(TEN))
     whole.discover("1", "2", "3")
     whole.succeed(whole.claim(2))

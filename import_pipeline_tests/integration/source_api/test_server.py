@@ -1,4 +1,4 @@
-"""The demo API as a process of its own: the line, the signals, the faults that need a connection."""
+"""The demo API as a separate process: its first line, signals, and faults that need a connection."""
 
 import signal
 import socket
@@ -22,7 +22,7 @@ LONG = 30.0  # seconds; only a server that is broken takes them
 
 @contextmanager
 def process(*options):
-    """The server, its first line already read."""
+    """The server, after its first line was read."""
     with subprocess.Popen(
         [*COMMAND, "--port", "0", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as running:

@@ -1,4 +1,4 @@
-"""A demo API inside the test: its clock stands still, its sleeps only move the clock."""
+"""A demo API inside the test. Its clock is fixed; sleeping only advances the clock."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -45,7 +45,7 @@ Serve = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 
 @pytest.fixture
 def api(clock: StillClock) -> Serve:
-    """`async with api(limits="2/10 second") as client`: a client of an app with these options."""
+    """Yield a client: `async with api(limits="2/10 second") as client`."""
 
     @asynccontextmanager
     async def serve(**options: object) -> AsyncIterator[httpx.AsyncClient]:

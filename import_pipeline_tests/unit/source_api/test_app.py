@@ -14,7 +14,7 @@ async def statuses(client, *paths, **more):
     return [(await client.get(path, **more)).status_code for path in paths]
 
 
-async def test_the_list_and_the_details_tell_the_same_items(api):
+async def test_the_list_and_the_details_have_the_same_items(api):
     async with api(items=32) as client:
         page = (await client.get("/api/items", params={"page": 3})).json()
         assert (page["total"], page["from"], page["to"], page["path"]) == (32, 31, 32, "http://demo/api/items")
@@ -47,7 +47,7 @@ async def test_the_root_says_what_this_is(api):
         assert (answer["items"], answer["limits"]) == (3, ["500/20 s", "2000/100 s"])
 
 
-async def test_the_throttle_counts_per_client_over_all_paths_and_says_when_to_come_back(api, clock):
+async def test_limits_count_per_client_over_all_paths_and_give_a_retry_time(api, clock):
     async with api(limits="2/10 second; 3/60 second") as client:
         first = await client.get("/api/items")
         clock.now = 4.25
@@ -74,12 +74,12 @@ async def test_the_helpful_headers_can_be_left_out(api):
         assert (second.status_code, "retry-after" in second.headers, second.json()["retry_after"]) == (429, False, 10)
 
 
-async def test_without_limits_nothing_is_said_about_them(api):
+async def test_without_limits_there_are_no_rate_limit_headers(api):
     async with api(limits="none") as client:
         assert rate(await client.get("/api/items/1")) == (None, None, None)
 
 
-async def test_a_server_with_a_token_answers_401_to_everybody_else_and_does_not_count_them(api):
+async def test_a_server_with_a_token_answers_401_without_it_and_does_not_count_that(api):
     async with api(token="hunter2", limits="1/10 second") as client:
         assert await statuses(client, "/api/items/1", "/nothing", "/health") == [401, 401, 200]
         assert await statuses(client, "/api/items/1", headers={"Authorization": "Bearer hunter"}) == [401]
@@ -133,7 +133,7 @@ async def test_a_fault_takes_a_place_in_the_limits_like_any_answer(api):
         assert await statuses(client, "/api/items/17", "/api/items/17") == [500, 429]
 
 
-async def test_statistics_tell_what_was_seen_and_a_reset_forgets_it_all(api, clock):
+async def test_statistics_count_all_requests_and_a_reset_clears_them(api, clock):
     async with api(limits="3/10 second", faults=("2=status:500*1",)) as client:
         await statuses(client, "/api/items/1", "/api/items/1", "/api/items/2", "/api/items/3", "/health")
         assert (await client.get("/_stats")).json() == {

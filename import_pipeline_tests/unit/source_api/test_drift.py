@@ -1,4 +1,4 @@
-"""A list that changes while it is paged."""
+"""A list that changes during paging."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def test_changes_are_written_as_the_notation_says(text, drift):
 def test_what_is_no_change_is_refused_in_a_sentence_with_what_was_expected(text):
     with pytest.raises(BadOption) as refused:
         parse_drift(text)
-    expected = "'PAGE=delete' or 'PAGE=insert', and '*N' behind it for N items"
+    expected = "'PAGE=delete' or 'PAGE=insert', with '*N' appended for N items"
     assert str(refused.value) == f"--drift: expected {expected}, got {text!r}"
 
 

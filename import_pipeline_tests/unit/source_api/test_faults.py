@@ -1,4 +1,4 @@
-"""How faults are written, and how often they happen."""
+"""The notation of faults, and the number of times that they happen."""
 
 import pytest
 

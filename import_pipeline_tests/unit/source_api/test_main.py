@@ -1,4 +1,4 @@
-"""What the command line refuses."""
+"""Invalid options on the command line."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def test_a_bad_option_is_one_sentence_and_status_2(arguments, words, capsys):
     assert printed.err.count("\n") == 1
 
 
-def test_help_tells_all_that_can_be_chosen(capsys):
+def test_help_lists_every_option(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
     text = capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Options refuse what means nothing, and keep their secret."""
+"""Options refuse invalid values, and keep their secret."""
 
 import math
 

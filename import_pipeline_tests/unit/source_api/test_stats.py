@@ -1,4 +1,4 @@
-"""What the statistics say."""
+"""The server's statistics."""
 
 from source_api.stats import Stats
 

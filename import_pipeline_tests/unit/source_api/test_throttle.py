@@ -1,4 +1,4 @@
-"""Tiers, the kinds of window, and the verdicts."""
+"""Tiers, the kinds of window, and the decisions."""
 
 from dataclasses import dataclass
 
@@ -59,7 +59,7 @@ def test_a_refused_request_takes_no_place_in_any_tier():
     assert throttle.arrive("me", 2.0) == Verdict(wait=98.0, standing=Standing(limit=2, remaining=0, reset=98.0))
 
 
-def test_of_two_tiers_that_are_equally_full_the_slower_one_is_told():
+def test_of_two_equally_full_tiers_the_slower_one_is_reported():
     throttle = Throttle((tier(3, 1), tier(3, 60)))
     assert throttle.arrive("me", 0.0).standing == Standing(limit=3, remaining=2, reset=60.0)
 
@@ -71,7 +71,7 @@ def test_clients_are_counted_apart_and_forgotten_on_request():
     assert throttle.arrive("a", 0.0).admitted
 
 
-def test_without_tiers_everything_is_admitted_and_nothing_told():
+def test_without_tiers_everything_is_admitted_and_nothing_reported():
     assert Throttle(()).arrive("me", 0.0) == Verdict(wait=0.0, standing=None)
 
 
@@ -108,7 +108,7 @@ def test_no_window_of_any_tier_ever_holds_more_than_its_amount(traffic):
 
 
 @given(traffic(EIGHTHS))
-def test_a_request_is_refused_only_while_a_tier_is_full_and_let_in_after_exactly_the_wait_it_was_told(traffic):
+def test_a_request_is_refused_only_while_a_tier_is_full_and_admitted_after_exactly_its_wait(traffic):
     throttle = Throttle(traffic.tiers)
     admitted: list[float] = []
     for now in traffic.arrivals:

@@ -1,27 +1,27 @@
-"""Who hears what while Dagster's storage is used by a command, where nobody listens at the root."""
+"""The log lines of Dagster's storage while a command uses it, with and without handlers at the root logger."""
 
 import logging
 
 from import_pipeline.defs.storage.classes import translating_errors
 from import_pipeline.settings import load_settings
 
-SOMEBODY = logging.getLogger("somebody")
+LIBRARY = logging.getLogger("library")
 
 
-def test_what_nobody_listens_to_is_shown_as_python_shows_it(home, monkeypatch, capsys):
+def test_lines_without_a_handler_are_printed_as_python_prints_them(home, monkeypatch, capsys):
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", [])
     with translating_errors(load_settings()):
-        SOMEBODY.info("Too little.")
-        SOMEBODY.warning("Theirs.")
+        LIBRARY.info("Too little.")
+        LIBRARY.warning("Theirs.")
     assert (capsys.readouterr().err, root.handlers) == ("Theirs.\n", [])
 
 
-def test_what_somebody_listens_to_is_heard_there_only(home, monkeypatch, capsys):
+def test_lines_with_a_handler_go_there_only(home, monkeypatch, capsys):
     heard, ear = [], logging.Handler()
     monkeypatch.setattr(ear, "emit", heard.append)
-    monkeypatch.setattr(SOMEBODY, "handlers", [ear])
+    monkeypatch.setattr(LIBRARY, "handlers", [ear])
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     with translating_errors(load_settings()):
-        SOMEBODY.getChild("child").warning("Theirs.")
+        LIBRARY.getChild("child").warning("Theirs.")
     assert (len(heard), capsys.readouterr().err) == (1, "")

@@ -1,4 +1,4 @@
-"""Old events that later ones replaced leave Dagster's storage, and Dagster reads of the newest what it read before."""
+"""Replaced events leave Dagster's storage, and Dagster's view of the newest ones does not change."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -37,19 +37,19 @@ PARTITIONS = dg.DynamicPartitionsDefinition(name=names.partitions("items", in_bu
 
 @dg.asset(name="enriched_items", partitions_def=PARTITIONS)
 def upstream() -> None:
-    """An asset of the shape that a source's details have."""
+    """An asset with the structure of a source's details."""
 
 
 @dg.asset(deps=[upstream], partitions_def=PARTITIONS)
 def downstream() -> None:
-    """An asset of the user's that follows it."""
+    """A user's asset that depends on it."""
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def instance(
     request: pytest.FixtureRequest, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[dg.DagsterInstance]:
-    """Dagster's storage as our settings choose it."""
+    """Dagster's storage, as the settings choose it."""
     if request.param == "postgres":
         monkeypatch.setenv("DATABASE_URL", request.getfixturevalue("postgres_url"))
     monkeypatch.setenv("DAGSTER_HOME", str(Path(__file__).parents[4]))
@@ -58,7 +58,7 @@ def instance(
 
 
 class Stored:
-    """The entries that our code makes, at the moment that the test names."""
+    """Records the entries that the product writes, at the time that the test sets."""
 
     def __init__(self, instance: dg.DagsterInstance, at: datetime) -> None:
         self.event_log_storage, self._log, self._at = self, instance.event_log_storage, at
@@ -78,7 +78,7 @@ def report(
     asset: dg.AssetKey = ENRICHED,
     tags: dict[str, str] | None = None,
 ) -> None:
-    """A run that reports those items, so many days ago."""
+    """Store a run that reports those items, that many days ago."""
     made = [
         dg.AssetMaterialization(
             asset_key=asset,
@@ -93,13 +93,13 @@ def report(
 
 
 def observe(instance: dg.DagsterInstance, run_id: str, days_ago: float, done: int) -> None:
-    """A run that says how far it is."""
+    """Store a run that observes its progress."""
     observation = dg.AssetObservation(asset_key=ENRICHED, metadata={"done": done})
     store_one(instance, run_id, days_ago - done / 1e6, SEEN, AssetObservationData(observation))
 
 
 def store_one(instance: dg.DagsterInstance, run_id: str, days_ago: float, kind: dg.DagsterEventType, data: Any) -> None:
-    """Store an event of that kind, so many days ago."""
+    """Store an event of that kind, that many days ago."""
     event = dg.DagsterEvent(event_type_value=kind.value, job_name="import_items", event_specific_data=data)
     instance.store_event(
         dg.EventLogEntry(  # type: ignore[no-untyped-call]
@@ -115,7 +115,7 @@ def store_one(instance: dg.DagsterInstance, run_id: str, days_ago: float, kind: 
 
 
 def newest(instance: dg.DagsterInstance) -> dict[str, Any]:
-    """What Dagster's pages, sensors and commands make of the newest event of each partition."""
+    """Return what Dagster's pages, sensors and commands derive from the newest event of each partition."""
     log = instance.event_log_storage
     ids = log.get_latest_storage_id_by_partition(ENRICHED, MADE)
     [record] = log.get_asset_records([ENRICHED])
@@ -141,19 +141,19 @@ def newest(instance: dg.DagsterInstance) -> dict[str, Any]:
 
 
 def events_of(instance: dg.DagsterInstance, run_id: str) -> list[str | None]:
-    """The partitions that the run's page tells of."""
+    """Return the partitions on the run's page."""
     found = [each.dagster_event for each in instance.all_logs(run_id)]
     return [event.partition for event in found if event is not None]
 
 
 def history(instance: dg.DagsterInstance, partition: str) -> list[str]:
-    """The runs that the asset's page tells of, the newest first."""
+    """Return the runs on the asset's page, the newest first."""
     asked = dg.AssetRecordsFilter(asset_key=ENRICHED, asset_partitions=[partition])
     return [each.run_id for each in instance.fetch_materializations(asked, limit=100).records]
 
 
 def grown(instance: dg.DagsterInstance) -> None:
-    """Four imports: three of long ago, one of today; the last two items were imported once only."""
+    """Four imports: three old ones and one of today. The last two items were imported only once."""
     for number, (days_ago, items) in enumerate([(30, range(6)), (20, range(4)), (8, range(4)), (0, range(3))]):
         report(instance, f"run-{number}", days_ago, items)
         report(instance, f"run-{number}", days_ago, items, asset=OTHER)
@@ -222,7 +222,7 @@ def test_what_is_younger_or_of_the_same_moment_stays(instance: dg.DagsterInstanc
     report(instance, "run-0", 6, [1])
     report(instance, "run-1", 1, [1])
     report(instance, "run-2", 30, [2])
-    report(instance, "run-2", 30, [2])  # nothing in the run's file tells the two apart
+    report(instance, "run-2", 30, [2])  # the two are equal in the run's file
     assert drop_superseded(instance, ["items"], BEFORE) == 0
     assert len(history(instance, "item 2")) == 2
     report(instance, "run-3", 0, [2])
@@ -246,7 +246,7 @@ def test_more_than_a_step_goes_and_the_sensor_takes_one_at_each_tick(
     assert history(instance, "item 9") == ["run-2"]
 
 
-def test_a_place_that_is_not_readable_is_no_place(instance: dg.DagsterInstance) -> None:
+def test_an_unreadable_position_starts_again(instance: dg.DagsterInstance) -> None:
     source = items_source()
     source.prune_days = 7
     report(instance, "run-0", 30, [1])
@@ -271,7 +271,7 @@ def path_of(instance: dg.DagsterInstance, run_id: str) -> Path:
     return Path(instance.event_log_storage.path_for_shard(run_id))  # type: ignore[attr-defined]
 
 
-def test_a_file_gives_its_place_back_and_none_is_made_of_a_run_that_is_gone(files: dg.DagsterInstance) -> None:
+def test_a_file_shrinks_and_none_is_created_for_a_deleted_run(files: dg.DagsterInstance) -> None:
     for run_id, days_ago in (("run-0", 30), ("run-1", 20), ("run-2", 0)):
         report(files, run_id, days_ago, range(300))
     path_of(files, "run-1").unlink()
@@ -281,7 +281,7 @@ def test_a_file_gives_its_place_back_and_none_is_made_of_a_run_that_is_gone(file
     assert not path_of(files, "run-1").exists()
 
 
-def test_a_file_that_is_not_readable_keeps_its_events_and_holds_up_no_other(
+def test_an_unreadable_file_keeps_its_events_and_delays_no_other(
     files: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
 ) -> None:
     for run_id, days_ago in (("run-0", 30), ("run-1", 20), ("run-2", 0)):
@@ -289,11 +289,11 @@ def test_a_file_that_is_not_readable_keeps_its_events_and_holds_up_no_other(
     path_of(files, "run-0").write_bytes(b"not a database" * 1000)
     assert drop_superseded(files, ["items"], BEFORE) == 1
     assert history(files, "item 1") == ["run-2", "run-0"]
-    [told] = [each.getMessage() for each in caplog.records if "stay" in each.getMessage()]
-    assert "run-0.db" in told
+    [warning] = [each.getMessage() for each in caplog.records if "stay" in each.getMessage()]
+    assert "run-0.db" in warning
 
 
-def test_where_dagster_was_never_used_none_of_its_files_is_made(database_url: str, home: Path) -> None:
+def test_no_file_is_created_if_dagster_was_never_used(database_url: str, home: Path) -> None:
     settings = load_settings({"DATABASE_URL": database_url, "IMPORT_PIPELINE_HOME": str(home)})
     assert drop_superseded_of(settings, ["items"], NOW) == 0
     assert not (home / "dagster").exists()

@@ -1,4 +1,4 @@
-"""Dagster's tables on Postgres: a schema of their own, beside whatever is there already."""
+"""Dagster's tables on Postgres: a separate schema, beside any existing tables."""
 
 from contextlib import closing
 
@@ -56,7 +56,7 @@ def settings(home, url, **more):
 
 @pytest.fixture
 def storage(home, postgres_url, monkeypatch):
-    """Opens Dagster's storage as dagster.yaml does."""
+    """Open Dagster's storage as dagster.yaml does."""
 
     def storage(url=postgres_url, **more):
         for name, value in {"DATABASE_URL": url, "DAGSTER_SCHEMA": "", **more}.items():
@@ -67,7 +67,7 @@ def storage(home, postgres_url, monkeypatch):
 
 
 def works(storage):
-    """Whether runs can be written and read."""
+    """Return True if runs can be written and read."""
     run = dg.DagsterRun(job_name="one", run_id="7ed1ca36-5a7c-4b53-a3a2-2d4f1f0b3f1c")
     if not storage.run_storage.has_run(run.run_id):
         storage.run_storage.add_run(run)
@@ -100,7 +100,7 @@ def test_an_installation_that_had_them_in_public_keeps_them_there(engine, postgr
 
 
 def test_what_a_failed_start_has_left_in_public_is_no_installation(engine, storage):
-    """An earlier version made the first tables, then met somebody else's alembic_version."""
+    """An earlier version created the first tables, then met an application's alembic_version."""
     make_theirs(engine, ["alembic_version"])
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE runs (id INTEGER PRIMARY KEY, run_body TEXT)"))
@@ -114,7 +114,7 @@ def test_the_schema_that_the_setting_names(engine, storage):
 
 
 @pytest.mark.parametrize("name", THEIRS)
-def test_a_schema_with_somebody_elses_tables_is_refused_and_left_alone(home, engine, postgres_url, storage, name):
+def test_a_schema_with_foreign_tables_is_refused_and_left_unchanged(home, engine, postgres_url, storage, name):
     make_theirs(engine, [name])
     before = schemas(engine)
     with pytest.raises(SchemaError) as caught:
@@ -126,7 +126,7 @@ def test_a_schema_with_somebody_elses_tables_is_refused_and_left_alone(home, eng
     assert schemas(engine) == before
 
 
-def test_a_role_that_may_make_no_schema_is_told_so(home, engine, postgres_url):
+def test_a_role_that_may_not_create_the_schema_gets_an_error(home, engine, postgres_url):
     with engine.begin() as connection:
         connection.execute(text("DROP ROLE IF EXISTS worker"))
         connection.execute(text("CREATE ROLE worker LOGIN PASSWORD 'planted-secret'"))
@@ -146,7 +146,7 @@ def test_a_role_that_may_make_no_schema_is_told_so(home, engine, postgres_url):
 
 
 def test_a_pooler_that_lets_no_schema_be_chosen_gives_its_own(engine, postgres_url, storage):
-    """Tracking and Dagster work through it; a schema that was asked for by name is refused in a sentence."""
+    """Tracking and Dagster work through it; a schema that the setting names is refused in one sentence."""
     with PickyProxy(engine.url.port) as port:
         through = postgres_url.replace(f":{engine.url.port}/", f":{port}/")
         with closing(Database(through)) as database:

@@ -1,4 +1,4 @@
-"""A batch in Dagster's event log on SQLite reads as the same events written one by one by Dagster's own class."""
+"""A batch in Dagster's event log on SQLite reads like single events written by Dagster's own class."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ RUNS = ("run-1", "run-2")
 
 
 def materializations(numbers: Sequence[int], *, note: str) -> list[dg.AssetMaterialization]:
-    """One per item, and one of another asset among them."""
+    """Return one materialization per item, and one of another asset."""
     made = [
         dg.AssetMaterialization(
             asset_key=ENRICHED,
@@ -31,12 +31,12 @@ def materializations(numbers: Sequence[int], *, note: str) -> list[dg.AssetMater
 
 
 class OneByOne(SqliteEventLogStorage):
-    """Dagster's own."""
+    """Dagster's own class."""
 
 
 @pytest.fixture
 def logs(tmp_path: Path) -> Iterator[list[EventLogStorage]]:
-    """Ours and Dagster's own, with the same events at the same moments."""
+    """The product's log and Dagster's own, with the same events at the same times."""
     stored: list[EventLogStorage] = []
     with dg.DagsterInstance.ephemeral() as instance:
         for kind in (BatchingEventLog, OneByOne):
@@ -49,7 +49,7 @@ def logs(tmp_path: Path) -> Iterator[list[EventLogStorage]]:
 
 
 def store(logs: Sequence[EventLogStorage], run_id: str, made: Sequence[dg.AssetMaterialization]) -> None:
-    """Write them into both: the entries of one batch, as our code makes them."""
+    """Write the entries of one batch into both, as the product creates them."""
 
     class Keeps:
         def store_event_batch(self, events: Sequence[dg.EventLogEntry]) -> None:
@@ -64,7 +64,7 @@ def store(logs: Sequence[EventLogStorage], run_id: str, made: Sequence[dg.AssetM
 
 
 def read(log: EventLogStorage) -> dict[str, Any]:
-    """What Dagster's pages, sensors and commands ask of an event log."""
+    """Return what Dagster's pages, sensors and commands read from an event log."""
     materialized = dg.DagsterEventType.ASSET_MATERIALIZATION
     [record] = log.get_asset_records([ENRICHED])
     fetched = log.fetch_materializations(dg.AssetRecordsFilter(asset_key=ENRICHED), limit=100)
