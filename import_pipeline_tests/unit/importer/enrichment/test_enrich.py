@@ -1,19 +1,19 @@
-"""What is said of a batch's failures."""
+"""The sentence about the failures of a batch."""
 
 import pytest
 
-from import_pipeline.importer.enrichment.enrich import tries_failed
+from import_pipeline.importer.enrichment.enrich import failed_tries
 
 
 @pytest.mark.parametrize(
-    ("tries", "for_good", "said"),
+    ("tries", "final", "text"),
     [
         (1, 0, "1 try failed"),
-        (1, 1, "1 try failed, for good"),
+        (1, 1, "1 try failed, permanently"),
         (3, 0, "3 tries failed"),
-        (3, 1, "3 tries failed, 1 of them for good"),
-        (3, 3, "3 tries failed, all for good"),
+        (3, 1, "3 tries failed, 1 of them permanently"),
+        (3, 3, "3 tries failed, all permanently"),
     ],
 )
-def test_failures_are_counted_in_plain_words(tries, for_good, said):
-    assert tries_failed(tries, for_good) == said
+def test_failures_are_counted_in_plain_words(tries, final, text):
+    assert failed_tries(tries, final) == text
