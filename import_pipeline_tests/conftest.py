@@ -1,4 +1,4 @@
-"""What every test can ask for: real servers, fresh databases, an environment without the developer's own settings."""
+"""Fixtures of all tests: real servers, fresh databases, an environment without the developer's own settings."""
 
 import os
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ from import_pipeline_tests.support.database_servers import PostgresServer, Redis
 #: Beginnings of variables that would change what the tests do.
 OUTSIDE = ("IMPORT_PIPELINE_", "ITEMS_", "PANEL_", "SOURCE_API_", "DAGSTER_")
 
-# No test is about how long an example takes, and a busy machine stands still at times. A submission is judged by the
-# same examples each time; elsewhere new ones are looked for, and many more at night.
+# No test measures how long an example takes: a busy machine would fail it. CI uses the same examples each time;
+# elsewhere hypothesis draws new ones, and many more at night.
 hypothesis.settings.register_profile("day", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.register_profile("night", deadline=None, max_examples=400)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Which of the two it is, is told by the marks that are asked for."""
+    """Load the profile of the night if nightly tests were selected."""
     hypothesis.settings.load_profile("night" if config.option.markexpr != "not nightly" else "day")
 
 
@@ -32,7 +32,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def clean_environment() -> Iterator[None]:
-    """No setting reaches the tests from outside, nor their processes from a `.env` beside the code."""
+    """Clear the settings of the environment; a `.env` beside the code sets none either."""
     with pytest.MonkeyPatch.context() as patch:
         for name in os.environ:
             if name.startswith(OUTSIDE):
@@ -44,7 +44,7 @@ def clean_environment() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The test's own state folder, named by IMPORT_PIPELINE_HOME; nothing has made it yet."""
+    """The test's own state folder, named by IMPORT_PIPELINE_HOME; it does not exist yet."""
     folder = tmp_path / "home"
     monkeypatch.setenv("IMPORT_PIPELINE_HOME", str(folder))
     return folder
@@ -52,14 +52,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    """A running Postgres, shared by this worker's tests: who stops one makes their own."""
+    """A running Postgres, shared by this worker's tests. A test that stops one starts its own."""
     with PostgresServer() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
-    """A running Valkey, shared by this worker's tests: who stops one makes their own."""
+    """A running Valkey, shared by this worker's tests. A test that stops one starts its own."""
     with RedisServer() as server:
         yield server
 

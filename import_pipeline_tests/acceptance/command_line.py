@@ -1,4 +1,4 @@
-"""Running commands as a user does, and reading what they leave behind."""
+"""Run commands as a user does, and read their output, files and databases."""
 
 import json
 import os
@@ -34,7 +34,7 @@ OURS = "import_pipeline.cli"
 
 @dataclass(frozen=True, kw_only=True)
 class CommandResult:
-    """What a command said, and how it ended."""
+    """The output and exit status of a command."""
 
     status: int
     out: str
@@ -47,7 +47,7 @@ class CommandResult:
 
     @property
     def sentence(self) -> str:
-        """The one sentence on standard error; fails where there is more or less."""
+        """The only sentence on standard error; fails if there are more or none."""
         lines = self.err.strip().splitlines()
         assert len(lines) == 1, self.err
         assert lines[0].startswith("import-pipeline: "), self.err
@@ -55,7 +55,7 @@ class CommandResult:
 
 
 class RunningCommand:
-    """A command that still runs, in a process group of its own."""
+    """A running command, in a process group of its own."""
 
     def __init__(self, process: subprocess.Popen[str] | ForkedCommand) -> None:
         self.process = process
@@ -63,7 +63,7 @@ class RunningCommand:
 
     @property
     def is_running(self) -> bool:
-        """Whether it has not ended yet."""
+        """True until the process has ended."""
         return self.process.poll() is None
 
     def signal(self, number: signal.Signals) -> None:
@@ -71,13 +71,13 @@ class RunningCommand:
         os.killpg(self.process.pid, number)
 
     def end(self) -> CommandResult:
-        """Wait for it, and see what it said."""
+        """Wait for its end and return its result."""
         out, err = self.process.communicate(timeout=PATIENCE_SECONDS)
         self._is_over = True
         return CommandResult(status=self.process.returncode, out=out, err=err)
 
     def kill(self) -> None:
-        """End it and its group if need be, and close what it wrote to, whatever a failed test has left behind."""
+        """Kill it and its group if they still run, and close its files. Used after failed tests."""
         if self._is_over:
             return
         if self.is_running:
@@ -88,7 +88,7 @@ class RunningCommand:
 
 
 class CommandLine:
-    """A program; without one `import-pipeline`, as it is once it has loaded what it imports."""
+    """Runs a program; without one, `import-pipeline`, forked from a process that has loaded its modules."""
 
     def __init__(self, folder: Path, *program: str) -> None:
         self.folder = folder
@@ -97,7 +97,7 @@ class CommandLine:
         self._started: list[RunningCommand] = []
 
     def run(self, *arguments: str, status: int | None = 0, **environment: str) -> CommandResult:
-        """Give the command and wait for its end; it must end with that status, None allows any."""
+        """Run the command to its end. It must end with that status; None allows any."""
         ended = self.start(*arguments, **environment).end()
         # No command of ours shows a traceback; Dagster's commands do, of errors that are told on purpose too.
         assert self.program == DAGSTER or "Traceback" not in ended.out + ended.err, ended
@@ -105,7 +105,7 @@ class CommandLine:
         return ended
 
     def start(self, *arguments: str, **environment: str) -> RunningCommand:
-        """Give the command and go on."""
+        """Start the command and return at once."""
         environment = {**os.environ, **self.environment, **environment}
         if not self.program:
             self._started.append(
@@ -126,7 +126,7 @@ class CommandLine:
         return self._started[-1]
 
     def run_on_terminal(self, *arguments: str, columns: int = 100) -> str:
-        """Give the command at a terminal; returns everything that was drawn there."""
+        """Run the command at a terminal; return everything that it printed there."""
         ours, theirs = pty.openpty()
         environment = {**os.environ, **self.environment, "TERM": "xterm", "COLUMNS": str(columns)}
         process = ForkedCommand(OURS, arguments, folder=self.folder, environment=environment, terminal=theirs)
@@ -140,13 +140,13 @@ class CommandLine:
         return drawn.decode()
 
     def end_all(self) -> None:
-        """Kill what a failed test has left behind."""
+        """Kill the commands that a failed test left running."""
         for started in self._started:
             started.kill()
 
 
 def eventually(happens: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:
-    """Look again and again until it is so; returns what the look gave."""
+    """Call `happens` until it returns something true, and return that."""
     deadline = time.monotonic() + seconds
     while not (seen := happens()):
         assert time.monotonic() < deadline, f"never happened: {what}"
@@ -155,19 +155,19 @@ def eventually(happens: Callable[[], Any], what: str, seconds: float = PATIENCE_
 
 
 def far_slot() -> str:
-    """A slot that no test will live to see."""
+    """Return a slot twelve hours from now, which no test reaches."""
     return (datetime.now(UTC) + timedelta(hours=12)).strftime("%H:%M")
 
 
 def free_port() -> int:
-    """A port on which nothing listens now."""
+    """Return a port on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def answers(url: str) -> bool:
-    """Whether a server answers there with status 200."""
+    """Return True if a server answers at that address with status 200."""
     try:
         return http.get(url, timeout=5).status_code == 200
     except httpx.TransportError:
@@ -175,7 +175,7 @@ def answers(url: str) -> bool:
 
 
 def processes_of(home: Path) -> list[int]:
-    """The processes that were told to keep their state in that folder."""
+    """Return the ids of processes whose state folder is that one."""
     found = []
     for path in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):
@@ -185,12 +185,12 @@ def processes_of(home: Path) -> list[int]:
 
 
 def stats(url: str) -> Mapping[str, Any]:
-    """What the demo API has seen."""
+    """Return the counters of the demo API."""
     return dict(http.get(f"{url}/_stats").json())
 
 
 def some_details(url: str, number: int) -> None:
-    """Wait until so many details were asked for."""
+    """Wait until the demo API has received that many detail requests."""
     eventually(lambda: stats(url)["details"] >= number, f"{number} details asked for")
 
 
@@ -202,20 +202,20 @@ def rows(database: str, statement: str) -> list[dict[str, Any]]:
 
 @lru_cache
 def _engine(database: str) -> Engine:
-    """One for all questions, which keeps no connection."""
+    """Return one engine per address; it keeps no connection open."""
     return create_engine(database, poolclass=NullPool)
 
 
 def tracking(home: Path) -> str:
-    """The address of the embedded database."""
+    """Return the address of the SQLite tracking database."""
     return f"sqlite:///{home / 'import_pipeline.db'}"
 
 
 def events_of(instance: Any, run_id: str, kind: Any) -> list[Any]:
-    """The events of that kind of one of Dagster's runs."""
+    """Return a Dagster run's events of that kind."""
     return [entry.dagster_event for entry in instance.all_logs(run_id, of_type=kind)]
 
 
 def words(output: str) -> str:
-    """The output without its layout, to look for phrases that may be wrapped."""
+    """Return the output with its whitespace collapsed: phrases may be wrapped."""
     return re.sub(r"\s+", " ", output)

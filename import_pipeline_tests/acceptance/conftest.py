@@ -1,4 +1,4 @@
-"""What acceptance tests look through: commands, files, databases, addresses; nothing of ours is called in process."""
+"""Fixtures of acceptance tests: commands, files, databases, addresses. No code of ours runs in the test process."""
 
 import shutil
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from import_pipeline_tests.support.forked_cli import start_forkserver
 
 @pytest.fixture(scope="session", autouse=True)
 def as_installed() -> Iterator[None]:
-    """Processes keep what was compiled, as they do everywhere else: Dagster's start takes twice as long without."""
+    """Let processes keep compiled bytecode, as usual: Dagster's start takes twice as long without."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         patch.delenv("COLUMNS", raising=False)
@@ -23,7 +23,7 @@ def as_installed() -> Iterator[None]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """An empty folder, outside of the checkout, in which commands are given."""
+    """An empty folder outside of the checkout, in which commands run."""
     path = tmp_path / "elsewhere"
     path.mkdir()
     return path
@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def command(folder: Path, home: Path) -> Iterator[CommandLine]:
-    """`import-pipeline`, with an empty state folder."""
+    """The command `import-pipeline`, with an empty state folder."""
     line = CommandLine(folder)
     yield line
     line.end_all()
@@ -39,7 +39,7 @@ def command(folder: Path, home: Path) -> Iterator[CommandLine]:
 
 @pytest.fixture
 def script(folder: Path, home: Path) -> Iterator[CommandLine]:
-    """The same as the script that is installed: for what serves until it is stopped, and starts others."""
+    """The installed script `import-pipeline`: for servers, and for commands that start other processes."""
     line = CommandLine(folder, *SCRIPT)
     yield line
     line.end_all()
@@ -47,7 +47,7 @@ def script(folder: Path, home: Path) -> Iterator[CommandLine]:
 
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the repository as a clone has it: commands given in it may leave nothing behind."""
+    """A copy of the repository as a clone has it; commands that run in it must leave no files."""
     here = Path(__file__).parents[2]
     kept = [*here.glob("*.yaml"), *here.glob("*.toml"), *here.glob("*.md"), here / "LICENSE"]
     copy = tmp_path_factory.mktemp("clone") / "checkout"
@@ -61,7 +61,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def dagster(checkout: Path, home: Path) -> Iterator[CommandLine]:
-    """The `dagster` command, given at the top of the checkout."""
+    """The command `dagster`, run at the top of the checkout."""
     line = CommandLine(checkout, *DAGSTER)
     line.environment = {"PYTHONPATH": str(checkout), "ITEMS_SLOTS": far_slot()}
     yield line
@@ -70,7 +70,7 @@ def dagster(checkout: Path, home: Path) -> Iterator[CommandLine]:
 
 @pytest.fixture
 def instance(checkout: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The instance that those commands write to."""
+    """The Dagster instance that those commands write to."""
     from dagster import DagsterInstance  # takes two seconds, and few tests look at it
 
     monkeypatch.chdir(checkout)

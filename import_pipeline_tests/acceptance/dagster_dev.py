@@ -1,4 +1,4 @@
-"""A `dagster dev` that lives while a module's tests come and go, each with an API of its own at one address."""
+"""A `dagster dev` that a module's tests share. Each test serves its own API at the same address."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ SLOWLY = ("--limits", "none", "--delay-after", "150")
 
 
 class DagsterDev:
-    """`dagster dev` in a checkout, the command line beside it, and the address at which tests serve their API."""
+    """A `dagster dev` in a checkout, a command line with its settings, and the address of the tests' API."""
 
     def __init__(self, checkout, folder, **settings):
         self.home = folder / "state"  # not the test's own: what else a test starts is not to be killed with it
@@ -74,7 +74,7 @@ class DagsterDev:
         eventually(lambda: not processes_of(self.home), "all of dagster dev has ended")
 
     def end(self):
-        """Whatever has happened, leave no process behind. How long they take to end is not what tests are about."""
+        """Stop all its processes; kill those that do not end in time."""
         try:
             with suppress(subprocess.TimeoutExpired):
                 self.stop()
@@ -84,14 +84,14 @@ class DagsterDev:
             self.process.process.wait()
 
     def kill(self):
-        """As a power cut would: the servers, the daemon, the workers, all at once."""
+        """Kill the servers, the daemon and the workers at once, as a power cut does."""
         for pid in processes_of(self.home):
             os.kill(pid, signal.SIGKILL)
         self.process.process.communicate()
 
     @contextmanager
     def serving(self, *options):
-        """The demo API at this installation's address; waits until whatever goes on has ended before it goes."""
+        """Serve the demo API at this installation's address; before it stops, wait for the running import."""
         with serve(*SLOWLY, *options, "--port", self.api.rpartition(":")[2]):
             try:
                 yield
@@ -109,7 +109,7 @@ class DagsterDev:
         return row
 
     def wait_for(self, condition, what=None):
-        """The one import of which that is true, as soon as there is one."""
+        """Wait for an import that meets the SQL condition, and return it."""
         return eventually(lambda: self.imports(condition), what or f"an import with {condition}")[-1]
 
     def ended(self, import_id, status):
@@ -126,17 +126,17 @@ class DagsterDev:
         return stats(self.api)["details"]
 
     def requests_at(self):
-        """When each request was let in, as seconds of the epoch; server and test share the machine's clocks."""
+        """Return the arrival of each admitted request, in seconds since 1970."""
         offset = time.time() - time.monotonic()
         return [offset + moment for moment, _, _ in http.get(f"{self.api}/_log").json()]
 
 
 def moment(text):
-    """A time of a row, as seconds of the epoch."""
+    """Return a time of a row in seconds since 1970."""
     return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
 
 
 def hours_ago(hours):
-    """A slot, to the minute: as settings name it, and as the database writes it."""
+    """Return a slot of that many hours ago, as settings name it and as the database stores it."""
     slot = datetime.now(UTC) - timedelta(hours=hours)
     return f"{slot:%H:%M}", f"{slot:%Y-%m-%d %H:%M}:00.000000"

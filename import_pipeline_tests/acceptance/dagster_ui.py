@@ -1,4 +1,4 @@
-"""What a person does in Dagster's UI, by its own interface."""
+"""Dagster's UI, used through its GraphQL interface."""
 
 from import_pipeline_tests.acceptance.command_line import PATIENCE_SECONDS, answers, eventually
 from import_pipeline_tests.support import http
@@ -23,13 +23,13 @@ STALE = """query($path: [String!]!) { assetNodeOrError(assetKey: {path: $path}) 
 
 
 class DagsterUi:
-    """The UI at that address."""
+    """The Dagster UI at that address."""
 
     def __init__(self, address):
         self.address = address
 
     def wait(self, seconds=PATIENCE_SECONDS):
-        """Until it serves, and knows the definitions."""
+        """Wait until it serves and has loaded the definitions."""
         eventually(lambda: answers(f"{self.address}/server_info"), "dagster dev serves its UI", seconds)
         eventually(self.repositories, "the definitions are loaded", seconds)
 
@@ -42,14 +42,14 @@ class DagsterUi:
         return self.ask(REPOSITORIES)["repositoriesOrError"]["nodes"]
 
     def launch(self, job, **op_config):
-        """Launch a job, with the configuration of its one op; returns the run's id."""
+        """Launch a job with the configuration of its only op; return the run's id."""
         [found] = self.repositories()
         where = {"location": found["location"]["name"], "repository": found["name"]}
         config = {"ops": {op: {"config": values} for op, values in op_config.items()}} if op_config else {}
         return _launched(self.ask(LAUNCH, job=job, config=config, **where)["launchRun"])
 
     def launch_again(self, run_id):
-        """Re-execute all of a run; returns the new run's id."""
+        """Re-execute a whole run; return the new run's id."""
         return _launched(self.ask(REEXECUTE, id=run_id)["launchRunReexecution"])
 
     def terminate(self, run_id):
@@ -63,12 +63,12 @@ class DagsterUi:
         eventually(lambda: self.status(run_id) == status, f"run {run_id} is {status}, it is {self.status(run_id)}")
 
     def runs(self, import_id):
-        """run id -> status, of all runs of that import."""
+        """Return run id -> status of all runs of that import."""
         tag = {"key": "import_id", "value": str(import_id)}
         return {run["runId"]: run["status"] for run in self.ask(RUNS)["runsOrError"]["results"] if tag in run["tags"]}
 
     def downstream_runs(self):
-        """status and followed imports of every run that makes application rows, the latest first."""
+        """Return (status, followed imports) of every run that makes application rows, newest first."""
         runs = [
             (run["status"], tag["value"])
             for run in self.ask(RUNS)["runsOrError"]["results"]
@@ -78,12 +78,12 @@ class DagsterUi:
         return [(status, [int(each) for each in followed.split(",")]) for status, followed in runs]
 
     def materialized(self, asset):
-        """The figures of the asset's latest materialization."""
+        """Return the numbers in the asset's latest materialization."""
         [told] = self.ask(MATERIALIZED, path=[asset])["assetOrError"]["assetMaterializations"]
         return {entry["label"]: entry["intValue"] for entry in told["metadataEntries"] if "intValue" in entry}
 
     def staleness(self, asset):
-        """Partition -> MISSING, STALE (the UI says unsynced) or FRESH."""
+        """Return partition -> MISSING, STALE (the UI says unsynced) or FRESH."""
         found = self.ask(STALE, path=[asset])["assetNodeOrError"]
         return dict(zip(found["partitionKeys"], found["staleStatusByPartition"], strict=True))
 

@@ -1,4 +1,4 @@
-"""An API that takes its time to answer, so that something is in flight whenever a test looks."""
+"""A demo API that answers slowly, so that requests are in flight during the test."""
 
 from import_pipeline_tests.support.forked_cli import serve
 
@@ -8,5 +8,5 @@ ITEMS = 30
 
 
 def slow_api():
-    """An API that takes its time to answer."""
+    """Serve the demo API with slow answers; yield its address."""
     return serve("--items", str(ITEMS), "--limits", "none", "--delay-after", "150")

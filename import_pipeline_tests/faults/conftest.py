@@ -1,4 +1,4 @@
-"""What tests of faults share."""
+"""Fixtures of the fault tests."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from import_pipeline.tracking.workers import Worker, machine
 
 @pytest.fixture(scope="session")
 def dead_worker():
-    """A worker whose process is gone, so that nobody waits for its lease."""
+    """Give imports a worker whose process is dead, so that no test waits for its lease."""
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     return Worker(id=uuid.uuid4().hex, host=machine(), pid=process.pid)

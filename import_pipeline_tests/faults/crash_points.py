@@ -1,7 +1,7 @@
-"""Named points of an import at which something can go wrong, without a word of it in the product.
+"""Named points of an import at which a test can inject a fault, without any code for it in the product.
 
-The database's points come from SQLAlchemy's own events, the permits' and the requests' from a store and a transport
-that are passed in. A small import passes two hundred of them; `Points` counts them, and at one of them it strikes.
+Points of the database come from SQLAlchemy's events; those of permits and requests from a store and a transport that
+are passed in. A small import passes 200 points. `CrashPoints` counts them and injects its fault at one of them.
 """
 
 import re
@@ -42,12 +42,12 @@ OTHER_STEPS = {
 
 @dataclass
 class CrashPoints:
-    """Counts what an import passes; at the `at`-th point of those that `counts` it calls `strike`, once.
+    """Counts the points of an import and calls `strike` once: at the `at`-th of those that `counts` accepts.
 
-    `strike` gets the point's name, and the database's connection where it has one.
+    `strike` gets the point's name, and the database connection if there is one.
 
-    A point before a statement bears its step's name, one before the end of a transaction "… commit", one after it
-    "… committed". `passed` lists them all, `struck` is the one that was struck at.
+    A point before a statement has the name of its step; the points around the end of a transaction are "… commit" and
+    "… committed". `passed` lists all points; `struck` is the point of the fault.
     """
 
     at: int = 0
@@ -72,7 +72,7 @@ class CrashPoints:
 
 
 def step_of(statement: str, parameters: Any) -> str:
-    """What a statement does for an import; the verb where it is nothing that has a name."""
+    """Return the step that a statement belongs to; for an unnamed one its SQL verb."""
     text = " ".join(statement.split())
     for beginning, step in OTHER_STEPS.items():
         if text.startswith(beginning):
@@ -82,7 +82,7 @@ def step_of(statement: str, parameters: Any) -> str:
 
 
 def _status_set(text: str, parameters: Any) -> str:
-    """The value of `SET status=`, the first column that such a statement sets."""
+    """Return the value of `SET status=`, the first column that such a statement sets."""
     if isinstance(parameters, list):
         parameters = parameters[0]
     if not re.search(r" SET status=", text) or not parameters:
@@ -91,7 +91,7 @@ def _status_set(text: str, parameters: Any) -> str:
 
 
 def watch(engine: Engine, points: CrashPoints) -> None:
-    """Make the engine's statements and transactions pass the points."""
+    """Report the engine's statements and transactions to the points."""
 
     def execute(_: Any, statement: str, parameters: Any, context: Any) -> None:
         step = step_of(statement, parameters)
@@ -117,7 +117,7 @@ def watch(engine: Engine, points: CrashPoints) -> None:
 
 @dataclass
 class WatchedTransport(httpx.AsyncBaseTransport):
-    """The connections, with a point before and after each request."""
+    """A transport with a point before and after each request."""
 
     inner: httpx.AsyncBaseTransport
     points: CrashPoints
@@ -136,14 +136,14 @@ class WatchedTransport(httpx.AsyncBaseTransport):
 
 @dataclass
 class WatchedPermits:
-    """The store of permits, with a point before and after each step."""
+    """A permit store with a point before and after each exchange."""
 
     inner: PermitStore
     points: CrashPoints
 
     @property
     def blocks(self) -> bool:
-        """As the store within."""
+        """True if the wrapped store blocks."""
         return self.inner.blocks
 
     def exchange(self, ask: ExchangeRequest) -> ExchangeReply:
@@ -164,9 +164,9 @@ def import_past(
     worker: Worker | None = None,
     on_begin: Callable[[Connection], None] | None = None,
 ) -> ImportSummary:
-    """Import the demo API's items, past all points but those of the first look at the tables.
+    """Import the demo API's items and report the points, except those of creating the tables.
 
-    `on_begin` is told at the beginning of each transaction.
+    `on_begin` is called at the beginning of each transaction.
     """
     with open_installation(configured, configure([ItemsSource()], configured)) as installation:
         source = installation.source("items")

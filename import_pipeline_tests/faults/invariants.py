@@ -1,4 +1,4 @@
-"""What must be so after any fault, once an import has completed: nothing lost, nothing twice, no 429 of our own."""
+"""The invariants of an import that completed after a fault: nothing lost, nothing twice, no 429 that we caused."""
 
 from collections import Counter
 from contextlib import closing
@@ -24,7 +24,7 @@ ITEMS, IN_FLIGHT = 6, 2
 
 @dataclass(frozen=True, kw_only=True)
 class InvariantReport:
-    """What the promise came to. All but the last two are to be zero."""
+    """The numbers behind the invariants. All but the last two must be zero."""
 
     lost: int  #: items of the API whose details are not in our table as the API tells them now
     duplicates: int  #: rows beyond one per item: of the user's table, or of an import
@@ -36,7 +36,7 @@ class InvariantReport:
 
 
 def check_invariants(configured, url, *, items) -> InvariantReport:
-    """Compare the demo API's items with ours, and look at what it saw."""
+    """Compare the demo API's items with our rows, and read its counters."""
     seen = http.get(f"{url}/_stats").json()
     stored = rows(configured)  # fails where an external_id is there twice
     with tracking(configured) as connection:
@@ -59,14 +59,14 @@ def check_invariants(configured, url, *, items) -> InvariantReport:
 
 
 def _is_stored(stored, item) -> bool:
-    """Whether our row has the details of the demo API's item."""
+    """Return True if our row has the details of the demo API's item."""
     number, name, description, price, *_ = item
     row = stored.get(str(number), {})
     return (row.get("name"), row.get("description"), row.get("price")) == (name, description, Decimal(price))
 
 
 def assert_invariants(configured, url, *, items, most_repeated=0, most_hits=0) -> InvariantReport:
-    """The promise; what may be repeated is what was in flight."""
+    """Assert the invariants; only requests in flight may be repeated."""
     found = check_invariants(configured, url, items=items)
     assert (found.lost, found.duplicates, found.unfinished, found.miscounted, found.running) == (0, 0, 0, 0, 0), found
     assert found.hits <= most_hits, found
@@ -75,7 +75,7 @@ def assert_invariants(configured, url, *, items, most_repeated=0, most_hits=0) -
 
 
 def forget_everything(configured, url) -> None:
-    """Forget every import and every permit, on both sides."""
+    """Delete all imports and permits, here and at the demo API."""
     with closing(Database(configured.database_url)) as database:
         delete_all_rows(database)
     http.post(f"{url}/_reset")
@@ -84,7 +84,7 @@ def forget_everything(configured, url) -> None:
 
 
 def small_import(home, url, database_url, **variables):
-    """Settings of a small import that no run has touched yet, its tables in place."""
+    """Return the settings of a small import; its tables exist, no run has started it."""
     with tracking_database(database_url):
         pass
     few = dict.fromkeys(("ITEMS_CONCURRENCY", "ITEMS_CEILING"), str(IN_FLIGHT))
@@ -92,7 +92,7 @@ def small_import(home, url, database_url, **variables):
 
 
 def assert_the_next_run_completes(configured, url, *, most_repeated=IN_FLIGHT) -> InvariantReport:
-    """A small import that something has ended goes on to its end, and the promise is kept."""
+    """Resume a small import that was interrupted; it must complete and keep the invariants."""
     summary = run_import("items", settings=configured)
     assert (summary.status, summary.items_count, summary.items_failed_count) == ("completed", ITEMS, 0)
     return assert_invariants(configured, url, items=ITEMS, most_repeated=most_repeated)

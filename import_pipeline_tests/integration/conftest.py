@@ -1,4 +1,4 @@
-"""A life of imports on each kind of database, for tests that ask nothing of any API."""
+"""A simulated installation on each kind of database, for tests that send no requests."""
 
 import pytest
 
@@ -18,6 +18,6 @@ def shared_database(request, tmp_path_factory):
 
 @pytest.fixture
 def life(shared_database):
-    """Ten in the morning of a day on which nothing has happened yet."""
+    """A simulated installation with empty tables, at ten in the morning."""
     delete_all_rows(shared_database)
     return SimulatedInstallation(shared_database)

@@ -1,4 +1,4 @@
-"""Sources whose hooks raise what no list of exceptions names; each in a table of its own."""
+"""Sources whose hooks raise a BaseException; each has a table of its own."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ class Base(DeclarativeBase):
 
 
 class Panic(BaseException):
-    """As extensions written in Rust raise it."""
+    """A BaseException, as extensions written in Rust raise it."""
 
 
 class Row(ImportableMixin):

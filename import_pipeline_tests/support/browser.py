@@ -1,4 +1,4 @@
-"""A real Chromium for tests and screenshots: the first that there is, driven by Playwright."""
+"""A real Chromium for tests and screenshots, driven by Playwright."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Playwright, sync_playwright
 
-#: Chromium refuses to sandbox as root; none of its own services shall call home.
+#: Chromium refuses to sandbox as root; its background services must send nothing.
 FLAGS = [
     "--disable-gpu",
     "--disable-background-networking",
@@ -29,7 +29,7 @@ class NoBrowser(Exception):
 
 
 def find_browser(playwright: Playwright) -> str:
-    """The program: CHROMIUM, one on the PATH, Playwright's own, or Debian's package installed now; else NoBrowser."""
+    """Return the program: CHROMIUM, one on the PATH, Playwright's own, or Debian's package. Raises NoBrowser."""
     named = os.environ.get("CHROMIUM")
     if named:
         if not shutil.which(named):
@@ -53,7 +53,7 @@ def _installed() -> str:
 
 @contextmanager
 def open_browser() -> Iterator[Browser]:
-    """A running browser without a window."""
+    """Run a browser without a window."""
     with sync_playwright() as playwright:
         sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
         browser = playwright.chromium.launch(executable_path=find_browser(playwright), args=[*sandbox, *FLAGS])

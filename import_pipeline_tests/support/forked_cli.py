@@ -1,7 +1,7 @@
-"""Commands in processes of their own, forked from one that has loaded all that they import.
+"""Commands in processes of their own, forked from a process that has loaded their modules.
 
-Loading takes longer than most commands do. What a test sees is the same: arguments, environment, folder, terminal,
-signals, exit status. That the installed scripts begin as these do is seen where `up`, the demo and the wheel are tried.
+Loading the modules takes longer than most commands run. For a test nothing differs: arguments, environment, folder,
+terminal, signals, exit status. Tests of `up`, the demo and the wheel start the installed scripts.
 """
 
 import multiprocessing
@@ -23,12 +23,12 @@ from typing import Any
 from import_pipeline_tests.support.parallel import PRELOAD
 
 ADDRESS = re.compile(r"http://\S+")
-#: Until a server that is told to end has ended.
+#: Longest time from SIGTERM to the end of a server.
 FAREWELL_SECONDS = 20
 
 
 def start_forkserver() -> multiprocessing.context.ForkServerContext:
-    """Start the process that loads everything, with the environment of now, where it does not run yet."""
+    """Start the process that loads the modules, unless it runs; it keeps the environment of now."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
     forkserver.ensure_running()
@@ -36,9 +36,9 @@ def start_forkserver() -> multiprocessing.context.ForkServerContext:
 
 
 class ForkedCommand:
-    """`main()` of a module as a command, in a session of its own. It has the part of Popen's interface that tests use.
+    """Runs `main()` of a module in a session of its own. It has the part of Popen's interface that tests use.
 
-    Output goes to files, which nobody needs to read lest they fill up; or all three streams to a terminal.
+    Output goes to files, which never block the command; or all three streams go to a terminal.
     """
 
     def __init__(
@@ -74,14 +74,14 @@ class ForkedCommand:
             os.kill(self.pid, number)
 
     def wait(self, timeout: float | None = None) -> int:
-        """The exit status; that of a signal is negative."""
+        """Wait and return the exit status; for a signal it is negative."""
         self._process.join(timeout)
         if self._process.exitcode is None:
             raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
         return self._process.exitcode
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
-        """What it has said on both streams, as soon as it has ended; once."""
+        """Wait for its end; return both outputs. Can be called once."""
         self.wait(timeout)
         out, err = self.said(1), self.said(2)
         for said in self._said:
@@ -89,14 +89,14 @@ class ForkedCommand:
         return out, err
 
     def said(self, stream: int) -> str:
-        """What it has said on that stream until now."""
+        """Return the output on that stream until now."""
         file = self._said[stream - 1].fileno()
-        # Not by reading on: whoever writes shares the position.
+        # pread: the writer shares the position of the file.
         return os.pread(file, os.fstat(file).st_size, 0).decode()
 
 
 class _Fork(multiprocessing.context.ForkServerProcess):
-    """The process; what it needs of its maker is passed on when it starts."""
+    """The forked process; streams, folder and environment are passed to it when it starts."""
 
     environment: Mapping[str, str]
 
@@ -129,7 +129,7 @@ class _Fork(multiprocessing.context.ForkServerProcess):
 
 @contextmanager
 def serve(*options: str) -> Iterator[str]:
-    """`python -m source_api` with these options on a free port; yields its address."""
+    """Serve `python -m source_api` with these options on a free port; yield its address."""
     server = ForkedCommand("source_api.__main__", ["--port", "0", *options])
     try:
         deadline = time.monotonic() + FAREWELL_SECONDS

@@ -1,4 +1,4 @@
-"""A server that means harm: it answers with whatever bytes it is told to, at whatever pace, over a plain socket."""
+"""A hostile server: it sends any bytes at any pace over a plain socket."""
 
 import json
 import socket
@@ -11,22 +11,22 @@ from functools import partial
 from struct import pack
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-#: The name of the trick that is played on who asks for the list.
+#: The name of the trick that answers requests for the list.
 PAGE = "(page)"
-#: A connection that is closed so is reset: what was sent may be lost on its way.
+#: Makes close() reset the connection: sent data may be lost.
 RESET = pack("ii", 1, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClientConnection:
-    """The open connection that a trick plays with."""
+    """An open connection, over which a trick answers."""
 
     connection: socket.socket
     closing: threading.Event
     asked: bytes  #: the request, as it came
 
     def say(self, *parts: bytes, pause: float = 0.0) -> None:
-        """Send parts, with a pause after each; ends early when the client has had enough."""
+        """Send the parts with a pause after each; stop if the client closes the connection."""
         with suppress(OSError):
             for part in parts:
                 self.connection.sendall(part)
@@ -34,7 +34,7 @@ class ClientConnection:
                     return
 
     def body(self, body: bytes, *headers: str) -> None:
-        """A whole answer."""
+        """Send a complete response."""
         more = "".join(f"{header}\r\n" for header in headers).encode()
         self.say(HEAD + more + b"Content-Length: %d\r\n\r\n" % len(body) + body)
 
@@ -43,44 +43,44 @@ Trick = Callable[[ClientConnection], None]
 
 
 def compression_bomb(megabytes: int) -> bytes:
-    """That many megabytes of a JSON string, packed a thousand times smaller."""
+    """Return a trick: a JSON string of that many megabytes, compressed a thousand times."""
     packer, part = zlib.compressobj(wbits=31), b"x" * 1024 * 1024
     return b"".join([packer.compress(b'"'), *(packer.compress(part) for _ in range(megabytes)), packer.flush()])
 
 
 def endless_body(line: ClientConnection) -> None:
-    """JSON that never ends, as fast as it is taken."""
+    """Send JSON that does not end, as fast as the client reads."""
     line.say(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
     chunk = b"10000\r\n" + b'"x": "y", ' * 6553 + b"      \r\n"
     line.say(b"1\r\n{\r\n", *(chunk for _ in range(32_768)))  # 2 GB
 
 
 def slow_body(line: ClientConnection) -> None:
-    """A byte now and then, for ever."""
+    """Send one byte at a time, without end."""
     line.say(HEAD + b"Content-Length: 1000\r\n\r\n", *[b" "] * 1000, pause=0.05)
 
 
 def slow_head(line: ClientConnection) -> None:
-    """Not even the head comes to its end."""
+    """Send headers without end."""
     line.say(*[b"HTTP/1.1 200 OK\r\n"], *[b"X"] * 1000, pause=0.05)
 
 
 def short_body(line: ClientConnection) -> None:
-    """Fewer bytes than Content-Length promises."""
+    """Send fewer bytes than Content-Length says."""
     line.say(HEAD + b'Content-Length: 1000\r\n\r\n{"id": 1}')
 
 
 def reset_in_body(line: ClientConnection) -> None:
-    """Half a body, then the connection is reset."""
+    """Send half a body, then reset the connection."""
     line.say(HEAD + b'Content-Length: 1000\r\n\r\n{"id": ')
     line.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
 
 @contextmanager
 def hostile_server(tricks: dict[str, Trick], page: Trick | None = None) -> Iterator[str]:
-    """Serve a list of items, whose ids are the tricks' names; asked for an item's details, it plays its trick.
+    """Serve a list of items whose ids are names of tricks; the details of an item are answered by its trick.
 
-    `page` is the trick that it plays when asked for the list.
+    `page` is the trick that answers requests for the list.
     """
     tricks = tricks | {PAGE: page or partial(_page, list(tricks))}
     closing = threading.Event()
@@ -109,7 +109,7 @@ def _accept(listener: socket.socket, tricks: dict[str, Trick], closing: threadin
 
 
 def _answer(connection: socket.socket, tricks: dict[str, Trick], closing: threading.Event) -> None:
-    """One request, one answer: then the connection is closed."""
+    """Answer one request, then close the connection."""
     with connection, suppress(OSError):
         connection.settimeout(20)
         asked = b""
@@ -129,5 +129,5 @@ def _page(names: list[str], line: ClientConnection) -> None:
 
 
 def honest_body(line: ClientConnection) -> None:
-    """What an honest server would have answered."""
+    """Return the body that an honest server would send."""
     line.body(b'{"id": 1, "name": "n", "price": "1.00"}', "Connection: close")

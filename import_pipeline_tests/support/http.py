@@ -1,6 +1,6 @@
-"""How tests ask servers themselves: through one client, since each new one first reads all certificates (30 ms of CPU).
+"""One HTTP client for the requests of tests: each new client reads all certificates first (30 ms of CPU).
 
-No connection is kept, so that every question is one of its own, as with `httpx.get`.
+It keeps no connections, as with `httpx.get`.
 """
 
 import httpx

@@ -1,4 +1,4 @@
-"""Import rows as the database would give them, for tests that need none."""
+"""Import rows as the database returns them, for tests without a database."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +10,7 @@ NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 
 def an_import(**changed: Any) -> ImportRow:
-    """A scheduled import of `items`, due at NOON, with what is to be different."""
+    """Return a scheduled import of `items`, due at NOON, with the given changes."""
     values: dict[str, Any] = dict.fromkeys(ImportRow.__dataclass_fields__) | {
         "id": 7,
         "source": "items",

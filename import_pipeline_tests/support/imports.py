@@ -1,4 +1,4 @@
-"""What tests of whole imports share: servers in a thread, settings, a look at the outcome."""
+"""Helpers of tests of whole imports: servers in a thread, settings, the stored outcome."""
 
 import multiprocessing
 import multiprocessing.context
@@ -35,7 +35,7 @@ from source_api.app import create_app
 from source_api.options import Options
 from source_api.server import DemoServer, listen
 
-#: Many requests, no waiting: what is not about limits shall not meet any.
+#: No waits, for tests that are not about limits.
 FREE = "100000/1 second"
 #: Short waits, and never more requests in flight than `concurrency`.
 QUICK = {
@@ -49,7 +49,7 @@ QUICK = {
 
 @contextmanager
 def served(app: Starlette, *, demo: bool = False) -> Iterator[str]:
-    """The application on a free port, served by a thread; yields its address."""
+    """Serve the application on a free port in a thread; yield its address."""
     ready = threading.Event()
     with listen("127.0.0.1", 0) as listener:
         if demo:
@@ -69,26 +69,26 @@ def served(app: Starlette, *, demo: bool = False) -> Iterator[str]:
 
 @contextmanager
 def demo_api(**options: Any) -> Iterator[str]:
-    """The demo API with those options (see `source_api.Options`) and no limits."""
+    """Serve the demo API with those options (see `source_api.Options`) and without limits."""
     with served(create_app(Options(**{"limits": "none", **options})), demo=True) as url:
         yield url
 
 
 def settings(home, url, **environment):
-    """Settings of `items` against that address."""
+    """Return settings with `items` at that address."""
     return load_settings(
         {"IMPORT_PIPELINE_HOME": str(home), "ITEMS_BASE_URL": url, **QUICK, **environment}, home.parent
     )
 
 
 def environment_of(home, url, **environment):
-    """The same for another process."""
+    """Return the same settings as an environment, for another process."""
     return {"IMPORT_PIPELINE_HOME": str(home), "ITEMS_BASE_URL": url, **QUICK, **environment}
 
 
 @contextmanager
 def import_process(configured, source="items"):
-    """`run_import` in a process of its own, which is gone when the block ends."""
+    """Run `run_import` in a process of its own, which is killed when the block ends."""
     context = multiprocessing.get_context("forkserver")  # a fork of a process with threads may hang
     context.set_forkserver_preload([*PRELOAD, __name__])
     process = ImportProcess(context, configured, source)
@@ -102,7 +102,7 @@ def import_process(configured, source="items"):
 
 @contextmanager
 def shard_processes(configured, *numbers, source="items"):
-    """Processes that work as those shards of the running import; they are gone when the block ends."""
+    """Start processes that work as those shards of the running import; they are killed when the block ends."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([*PRELOAD, __name__])
     processes = [ImportProcess(context, configured, source, number) for number in numbers]
@@ -117,7 +117,7 @@ def shard_processes(configured, *numbers, source="items"):
 
 
 class ImportProcess(multiprocessing.context.ForkServerProcess):
-    """A process that imports, or works as a shard of that number, and at last tells how that ended."""
+    """A process that imports, or works as that shard; at its end it sends the outcome."""
 
     def __init__(self, context, configured, source, shard=None):
         self.told, tell = context.Pipe(duplex=False)
@@ -152,13 +152,13 @@ def _share_apart(configured, source, number, tell):
 
 
 def ending_of(process):
-    """The error that the process ended with; else what a shard has done, and None for an import that completed."""
+    """Return the error of the process; without one, the outcome of a shard, or None for a completed import."""
     assert process.told.poll(60)
     return process.told.recv()
 
 
 def import_through(connected_to, source, settings, **wishes):
-    """Carry out an import of the source over the transport, through the limiter as always."""
+    """Import the source over the transport, through the limiter."""
     with open_installation(settings, configure([source], settings)) as installation:
         found = installation.source(source.name)
         row = find_or_create(installation.database, found, new_import(found, Trigger.CLI, **wishes), installation.clock)
@@ -168,7 +168,7 @@ def import_through(connected_to, source, settings, **wishes):
 
 @contextmanager
 def tracking(settings):
-    """A connection to the tracking database."""
+    """Connect to the tracking database."""
     database = Database(settings.database_url)
     try:
         with database.read() as connection:
@@ -178,20 +178,20 @@ def tracking(settings):
 
 
 def latest(settings):
-    """The newest import's row."""
+    """Return the newest import's row."""
     with tracking(settings) as connection:
         return imports.latest(connection, limit=1)[0]
 
 
 def reasons(settings, import_id=None):
-    """external_id -> why it failed, of the newest import."""
+    """Return external_id -> failure reason, by default of the newest import."""
     with tracking(settings) as connection:
         import_id = import_id or imports.latest(connection, limit=1)[0].id
         return {each.external_id: each.reason for each in items.failures(connection, import_id)}
 
 
 def rows(settings, model=ImportedItem):
-    """The user's rows by external id."""
+    """Return the user's rows by external id."""
     with tracking(settings) as connection:
         found = connection.execute(select(model.__table__)).mappings().all()
         by_id = {row["external_id"]: dict(row) for row in found}
@@ -200,22 +200,22 @@ def rows(settings, model=ImportedItem):
 
 
 def without_place(reason):
-    """A reason without the file and line of the hook that it came from, which other tests look at."""
+    """Return a reason without the file and line of its hook, which other tests check."""
     return re.sub(r" \([^()]*\.py, line \d+\)", "", reason)
 
 
 def reasons_without_place(settings):
-    """external_id -> why it failed, of the newest import, without files and lines."""
+    """Return external_id -> failure reason of the newest import, without files and lines."""
     return {external_id: without_place(reason) for external_id, reason in reasons(settings).items()}
 
 
 def log(url):
-    """The paths that the demo API was asked for, in their order."""
+    """Return the paths of the requests to the demo API, in their order."""
     return [path for _, path, _ in http.get(f"{url}/_log").json()]
 
 
 def counts(summary):
-    """Status and counters."""
+    """Return status and counters of a summary."""
     return (
         summary.status,
         summary.items_count,

@@ -32,7 +32,7 @@ SHELVES = 7
 
 
 class Library:
-    """The application in `app`; `paths` lists what was let in, `refused` counts the rest."""
+    """The application is in `app`; `paths` lists admitted requests, `refused` counts the others."""
 
     def __init__(self, *, limits, books=60, items=60):
         self.isbns = [*ODD, *(f"978-{number}" for number in range(books - len(ODD)))]
@@ -49,7 +49,7 @@ class Library:
         self.app = Starlette(routes=routes, middleware=[Middleware(AccessMiddleware, library=self)])
 
     def verdict(self, headers):
-        """An error answer, or None."""
+        """Return an error response, or None to admit the request."""
         if headers.get(b"authorization") != f"Bearer {TOKEN}".encode():
             return JSONResponse({"error": "who are you?"}, status_code=401)
         if not self._throttle.arrive("all", time.monotonic()).admitted:
@@ -89,7 +89,7 @@ class Library:
 
 
 class AccessMiddleware:
-    """Token and throttle, before everything else."""
+    """Checks the token and the rate limit before all routes."""
 
     def __init__(self, app, library):
         self._app, self._library = app, library

@@ -1,6 +1,6 @@
-"""The life of imports by hand: a clock that tests move, workers on paper, every step an action or a ledger function.
+"""A simulated installation: tests move its clock, and take each step of a worker by hand.
 
-Nothing is asked of any API, and nothing waits.
+No request is sent, and nothing waits.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ from import_pipeline.tracking.workers import Worker
 
 #: Between the slots of nine and of noon.
 TEN = datetime(2030, 6, 1, 10, tzinfo=UTC)
-ADA = Worker(id="ada", host="elsewhere", pid=1)  # of another machine: only its heartbeat tells of it
+ADA = Worker(id="ada", host="elsewhere", pid=1)  # on another machine: only its heartbeat shows that it lives
 BOB = Worker(id="bob", host="elsewhere", pid=2)
 
 
@@ -39,12 +39,12 @@ def at(hour, day=1):
 
 
 def items_source(**settings):
-    """The example's source, with slots every three hours of UTC unless the settings say otherwise."""
+    """Return the example's source; without settings it has slots every three hours of UTC."""
     return ItemsSource().configured(SourceSettings(**settings))
 
 
 class SimulatedInstallation:
-    """An installation whose time is the test's own."""
+    """An installation with a fake clock."""
 
     def __init__(self, database, now=TEN, source=None):
         self.database = database
@@ -60,11 +60,11 @@ class SimulatedInstallation:
         return self.clock.now()
 
     def go_on(self, **passed):
-        """Let time pass."""
+        """Advance the clock."""
         self.clock.advance(timedelta(**passed).total_seconds())
 
     def do(self, action, *arguments, **options):
-        """A ledger function in a transaction of its own."""
+        """Call a function of `tracking` in a transaction of its own."""
         with self.database.write() as connection:
             return action(connection, *arguments, **options)
 
@@ -72,7 +72,7 @@ class SimulatedInstallation:
         return tick(self.installation, self.source, **options)
 
     def slot(self, moment):
-        """The scheduled import of that slot, as an earlier tick has left it."""
+        """Create the scheduled import of that slot, as a tick does; return its id."""
         assert self.do(scheduling.create_slot, new_import(self.source, Trigger.SCHEDULE, slot_at=moment), self.now)
         return self.all()[-1].id
 
@@ -82,7 +82,7 @@ class SimulatedInstallation:
         )
 
     def launch(self, worker=ADA, run_id=None):
-        """Tick, and begin what is to be launched."""
+        """Tick, and start the import that is to be launched."""
         [launched] = self.tick().launches
         return self.begin(launched.import_id, worker, run_id)
 
@@ -95,11 +95,11 @@ class SimulatedInstallation:
             return imports.latest(connection, limit=100_000)[::-1]
 
     def story(self):
-        """id -> trigger, status and slot of every import."""
+        """Return id -> (trigger, status, slot) of every import."""
         return {row.id: (row.trigger.value, row.status.value, row.slot_at) for row in self.all()}
 
     def told(self, import_id):
-        """(action, sentence) of every event of an import."""
+        """Return (action, sentence) of every event of an import."""
         with self.database.read() as connection:
             return [(action, sentence) for _, action, sentence in events.latest(connection, import_id)]
 
@@ -107,12 +107,12 @@ class SimulatedInstallation:
         return [action for action, _ in self.told(import_id)]
 
     def wishes(self):
-        """What is kept of every wish."""
+        """Return the rows of all requests."""
         with self.database.read() as connection:
             return [dict(row._mapping) for row in connection.execute(select(import_requests))]
 
     def item_counts(self, import_id):
-        """How many items of an import are in each status."""
+        """Return the number of items in each status."""
         columns = import_item_statuses.c
         with self.database.read() as connection:
             counted = (
@@ -122,7 +122,7 @@ class SimulatedInstallation:
 
 
 class SimulatedWorker:
-    """A worker's work on one import, step by step."""
+    """A worker of one import; each method is one step."""
 
     def __init__(self, life, row, worker):
         self.life = life
@@ -130,7 +130,7 @@ class SimulatedWorker:
         self.lease = lease_of(row, life.source, worker)
 
     def discover(self, *ids, done=True, stopped=None, version="1"):
-        """Store a page of the list; `done` tells that it was the last one, `stopped` why the list broke off there."""
+        """Store a page of the list. `done`: it is the last one; `stopped`: the reason why the list ended there."""
         found = [
             Discovered(external_id=each, importable=ImportedItem(external_id=each), version=version) for each in ids
         ]
@@ -139,7 +139,7 @@ class SimulatedWorker:
         return self.life.do(list_pages.store_page, self.row, self.lease, ImportedItem, page, self.life.now)
 
     def select(self):
-        """The items of a retry."""
+        """Select the items of a retry."""
         self.life.do(list_pages.select_unfinished, self.row, self.lease, self.row.retry_of, self.life.now)
 
     def beat(self):
@@ -153,7 +153,7 @@ class SimulatedWorker:
         self.life.do(claims.complete, self.row, self.lease, ImportedItem, done, self.life.now)
 
     def fail(self, taken, again=None):
-        """A failed try of each; `again` is how long until the next one, None for no other."""
+        """Record a failed try of each; the next one is due after `again`, None: there is none."""
         next_attempt_at = None if again is None else self.life.now + again
         failed = [Failure(claim=each, reason="boom", next_attempt_at=next_attempt_at) for each in taken]
         self.life.do(claims.fail, self.lease, failed, self.life.now)
@@ -168,7 +168,7 @@ class SimulatedWorker:
         self.life.do(transitions.release, self.lease, self.life.now)
 
     def import_all(self, *ids):
-        """A whole import that goes well."""
+        """Import these items successfully, to the end."""
         self.discover(*ids)
         self.succeed(self.claim())
         self.complete()
@@ -176,7 +176,7 @@ class SimulatedWorker:
 
 @contextmanager
 def tracking_database(url) -> Iterator[Database]:
-    """A database with all tables in place."""
+    """Open a database with all tables."""
     database = Database(url)
     try:
         upgrade(database)
@@ -187,7 +187,7 @@ def tracking_database(url) -> Iterator[Database]:
 
 
 def delete_all_rows(database):
-    """Forget everything: making the tables anew takes longer than a test."""
+    """Delete all rows: creating the tables again would take longer than a test."""
     with database.write() as connection:
         for table in (*reversed(tracking_metadata.sorted_tables), ImportedItem.__table__):
             connection.execute(delete(table))

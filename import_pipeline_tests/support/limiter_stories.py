@@ -1,4 +1,4 @@
-"""What the tests of the limiter share: sequences of asks, a reference model, stores on one virtual clock."""
+"""Helpers of limiter tests: sequences of requests for permits, a reference model, stores on one virtual clock."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ LONG_TIERS = (*TIERS, (9, DAY), (11, 3 * DAY))
 
 @dataclass
 class VirtualTime:
-    """Microseconds that only tests move."""
+    """A clock in microseconds that only tests move."""
 
     now: int = 1_000_000_000
 
@@ -49,7 +49,7 @@ class VirtualTime:
 
 
 class SwitchableStore(MemoryPermits):
-    """A store that answers only while it is on."""
+    """A store that can be switched off."""
 
     is_on = True
 
@@ -60,7 +60,7 @@ class SwitchableStore(MemoryPermits):
 
 
 class FakeTimeRedis(RedisPermits):
-    """The real script on a real server, with a key in place of the server's clock."""
+    """The real script on a real server; a key takes the place of the server's clock."""
 
     def __init__(self, url: str, time: VirtualTime) -> None:
         script = SCRIPT.replace("redis.call('TIME')", "{0, tonumber(redis.call('GET', 'now'))}")
@@ -74,7 +74,7 @@ class FakeTimeRedis(RedisPermits):
 
 
 class FakeTimeMemory(MemoryPermits):
-    """Permits in memory on the same clock."""
+    """The in-memory store on the virtual clock."""
 
     def __init__(self, time: VirtualTime) -> None:
         super().__init__(FakeClock())
@@ -85,12 +85,12 @@ class FakeTimeMemory(MemoryPermits):
 
 
 def sqlite_store(path: Path, time: VirtualTime, boot: Callable[[], str] = lambda: "boot") -> SQLitePermits:
-    """The real file, on that clock."""
+    """Return the SQLite store on that clock."""
     return SQLitePermits(f"permits+sqlite://{path}", micros=time.micros, boot=boot)
 
 
 class LimiterClient:
-    """One process that asks for permits and settles them at moments in seconds."""
+    """A process that requests permits and settles them; moments are in seconds."""
 
     def __init__(self, tiers: tuple[tuple[int, int], ...] = ()) -> None:
         self.tiers = tiers
@@ -109,7 +109,7 @@ class LimiterClient:
         advertised_fraction: int = 0,
         latencies: LatencySummary = LatencySummary(),  # noqa: B008 - it never changes
     ) -> list[str]:
-        """The permits that were granted then."""
+        """Exchange at that moment; return the granted permits."""
         self.time.now = self.start + round(moment * SECOND)
         names = [f"p{self.count + number}" for number in range(wanted)]
         self.count += wanted
@@ -129,7 +129,7 @@ class LimiterClient:
         return names[: len(self.result.starts)]
 
     def tell(self, moment: float, count: int) -> list[Settlement]:
-        """Requests that were answered at that moment without anybody having been asked."""
+        """Return settlements of requests that were sent without a permit and answered at that moment."""
         self.count += count
         age = self.time.now - self.start - round(moment * SECOND)
         return [Settlement(permit=f"free{self.count - n}", outcome=Outcome.ANSWERED, age=age) for n in range(count)]
@@ -137,7 +137,7 @@ class LimiterClient:
 
 @dataclass(frozen=True)
 class Step:
-    """One ask of one process: so long after the last one, with picks from the permits that are still out."""
+    """One request of one process: its delay after the previous one, and the open permits that it settles."""
 
     process: int
     gap: int
@@ -175,7 +175,7 @@ picks = st.tuples(
 
 
 def steps_with(*tiers: tuple[tuple[int, int], ...]) -> st.SearchStrategy[list[Step]]:
-    """Steps of processes for which one of these is configured."""
+    """Return a strategy of steps; each process has one of these tiers configured."""
     return st.lists(
         st.builds(
             Step,
@@ -223,7 +223,7 @@ steps = steps_with(TIERS, TIERS, LONG_TIERS, LONG_TIERS, ())
 
 @dataclass
 class StepPlayer:
-    """Turns steps into asks. All stores get the same asks, and have to grant the same."""
+    """Turns steps into requests. All stores get the same requests and must grant the same permits."""
 
     time: VirtualTime
     stores: Sequence[PermitStore]
@@ -277,9 +277,9 @@ class StepPlayer:
 
 
 class ReferenceModel:
-    """The rules at their plainest: it may start when every window before it holds at most n less its cost.
+    """The rules in their simplest form: a request may start when every window before it has room for its cost.
 
-    Long tiers are counted to the moment in here, and not in hundredths.
+    Long tiers are counted exactly here, not in hundredths.
     """
 
     def __init__(self, tiers: Sequence[tuple[int, int]] = TIERS, concurrent: int = 0) -> None:
@@ -319,7 +319,7 @@ class ReferenceModel:
 async def send_all(
     url: str, redis_url: str | None, sqlite_path: str, tiers: str, requests: int, cost: int = 1
 ) -> list[int]:
-    """The statuses that one process gets, refusals included, with ten workers."""
+    """Send requests with ten workers; return all statuses, refusals included."""
     statuses: list[int] = []
     permits = open_permits(redis_url, Path(sqlite_path))
 
@@ -340,5 +340,5 @@ async def send_all(
 
 
 def send_all_here(*arguments: Any) -> list[int]:
-    """The same as the action of a process."""
+    """Call `send_all` as the action of a process."""
     return asyncio.run(send_all(*arguments))

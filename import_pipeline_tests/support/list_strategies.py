@@ -1,4 +1,4 @@
-"""Lists as APIs serve them, drawn by hypothesis, and what an import of each may and may not end with."""
+"""Hypothesis strategies of lists as APIs serve them, and the outcomes that an import of each may have."""
 
 import json
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from import_pipeline import ImportableMixin, ImportSource, next_link
 from import_pipeline.contracts import Retry
 
-#: Empty pages in a row that the source puts up with.
+#: Consecutive empty pages that the source accepts.
 PATIENCE = 4
 SIZE = 3
 
@@ -34,7 +34,7 @@ class Listed(ImportableMixin, Base):
 
 
 class ListedSource(ImportSource):
-    """Numbered pages; the answer says if there are more."""
+    """A list by page numbers; the response says if there are more."""
 
     name = "listed"
     model = Listed
@@ -61,7 +61,7 @@ class ListedSource(ImportSource):
 
 
 class ByCursor(ListedSource):
-    """A cursor of any name."""
+    """A list by a cursor of any name."""
 
     def next_request(self, response, page):
         cursor = response.json()["after"]
@@ -69,7 +69,7 @@ class ByCursor(ListedSource):
 
 
 class ByPost(ListedSource):
-    """A cursor in the body of a search."""
+    """A list by a cursor in the body of a POST."""
 
     def list_request(self, page, per_page):
         return httpx.Request("POST", "/things", json={"size": per_page})
@@ -80,7 +80,7 @@ class ByPost(ListedSource):
 
 
 class ByLink(ListedSource):
-    """A Link header, of any form."""
+    """A list by a Link header of any form."""
 
     def next_request(self, response, page):
         link = next_link(response)
@@ -88,7 +88,7 @@ class ByLink(ListedSource):
 
 
 class ByHttpxLinks(ListedSource):
-    """A Link header, as far as httpx reads it: a form that it does not know must not end the list without a word."""
+    """A list by a Link header that httpx reads. A form unknown to httpx must not end the list silently."""
 
     def next_request(self, response, page):
         link = response.links.get("next")
@@ -100,7 +100,7 @@ SOURCES = {"numbered": ListedSource, "cursor": ByCursor, "post": ByPost, "link":
 
 @dataclass(frozen=True, kw_only=True)
 class ListPlan:
-    """One list: its pages (None: without a body), and what is wrong with it."""
+    """A list: its pages (None: without a body) and its faults."""
 
     style: str
     pages: list
@@ -116,12 +116,12 @@ class ListPlan:
 
     @property
     def ids(self):
-        """All items that the list has."""
+        """Return all ids of the list."""
         return {item for page in self.pages for item in page or ()}
 
     @property
     def is_sound(self):
-        """Whether an import must bring all of it and find nothing to say."""
+        """Return True if an import must bring all items and be complete."""
         rows = [item for page in self.pages for item in page or ()]
         return (
             self.leads_back_to is None
@@ -135,7 +135,7 @@ class ListPlan:
 
     @property
     def longest_run(self):
-        """The most pages in a row without items."""
+        """Return the highest number of consecutive pages without items."""
         longest = run = 0
         for page in self.pages:
             run = run + 1 if not page else 0
@@ -196,7 +196,7 @@ FORMS = ['; rel="next"', "; rel=next", '; rel="next last"', '; Rel="NEXT"', '; t
 
 @st.composite
 def list_plans(draw):
-    """A plan; most have little wrong with them, some much."""
+    """Draw a plan; most have few faults, some have many."""
     style = draw(st.sampled_from(list(SOURCES)))
     sizes = draw(st.lists(st.integers(0, SIZE), min_size=1, max_size=9))
     numbers = iter(range(1, 100))

@@ -1,4 +1,4 @@
-"""A network link between a worker and a server that can be partitioned, for tests of a worker that is cut off."""
+"""A network link between a worker and a server, which tests can cut."""
 
 import contextlib
 import socket
@@ -18,7 +18,7 @@ class NetworkLink:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def partition(self) -> None:
-        """Hold all bytes back. Both ends keep their connections and see no error, only silence."""
+        """Hold back all bytes. Both ends keep their connections and see no error."""
         self._passes.clear()
 
     def heal(self) -> None:

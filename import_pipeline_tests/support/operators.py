@@ -1,4 +1,4 @@
-"""Two operators at one moment: the states of an import, the commands, and every place where one meets the other."""
+"""Two operators at the same moment: all states of an import, all commands, and every point of interleaving."""
 
 import re
 from collections import Counter
@@ -24,7 +24,7 @@ from import_pipeline.tracking.tables import import_requests, source_items
 from import_pipeline.tracking.workers import Worker
 from import_pipeline_tests.support.lifecycle import ADA, FAILED, SimulatedInstallation, at, items_source
 
-#: Columns of an import that tell what became of it.
+#: Columns that hold the outcome of an import.
 COLUMNS = (
     *("trigger", "kind", "status", "slot_at", "scheduled_at", "blocked_until", "cancel_requested_at", "retry_of"),
     *("resumes", "items_failed_count", "failure_reason", "requested_by", "run_requested_at", "metadata"),
@@ -180,7 +180,7 @@ ATOMIC = {request, reschedule, cancel, retry, delete, mark_gone}
 
 
 class InterruptingDatabase(Database):
-    """A database whose transactions let another operator act before they begin, or before they are committed."""
+    """A database that lets another operator act before a transaction begins or is committed."""
 
     def __init__(self, url):
         super().__init__(url)
@@ -202,7 +202,7 @@ class InterruptingDatabase(Database):
 
 
 class Operator(SimulatedInstallation):
-    """An operator's view of a source of its own."""
+    """An operator of a source, and its reads of the database."""
 
     def __init__(self, database, home, name, clock=None):
         source = items_source()
@@ -217,7 +217,7 @@ class Operator(SimulatedInstallation):
         return [row for row in self.all() if row.source == self.source.name]
 
     def act(self, command, number, who):
-        """(whether anything was changed, the answer) of a command; an error of ours is an answer too."""
+        """Run a command; return (True if it changed anything, its answer). An error of ours is an answer too."""
         try:
             did, answer = command(self, number, who)
         except ImportPipelineError as error:
@@ -228,12 +228,12 @@ class Operator(SimulatedInstallation):
         return Counter((row.id, action) for row in self.own() for action in self.actions(row.id))
 
     def spent(self):
-        """The slots that an import has, started or moved or cancelled by a person."""
+        """Return the slots of imports that have started, or that a person moved or cancelled."""
         by_person = {row.slot_at for row in self.own() if row.cancel_requested_at or row.trigger == "reschedule"}
         return by_person | {row.slot_at for row in self.own() if row.started_at} - {None}
 
     def outcome(self):
-        """All that is to be seen of the source's imports, without their numbers."""
+        """Return all visible facts of the source's imports, without their ids."""
         rows = self.own()
         names = {str(row.id): f"import {place}" for place, row in enumerate(rows)}
 
@@ -256,9 +256,9 @@ class Operator(SimulatedInstallation):
 
 
 def run_interleaved(desks, pool, state, first, second, halt_at=None):
-    """Let the second operator act where the first one halts for the `halt_at`th time; after it, if it does not.
+    """Let the second operator act at the first one's `halt_at`-th transaction; else after it.
 
-    Returns what was there before, their answers, a desk to look from, and the number of places on the first one's way.
+    Returns the outcome before, both answers, an operator to read with, and the number of the first one's halts.
     """
     mine, other = desks()
     number = state(other)
@@ -284,6 +284,6 @@ def run_interleaved(desks, pool, state, first, second, halt_at=None):
 
 
 def is_blocked(desk):
-    """Tell if a transaction waits for another one, on Postgres."""
+    """Return True if a transaction waits for another one, on Postgres."""
     with desk.database.read() as connection:
         return bool(connection.scalar(WAITING))

@@ -1,4 +1,4 @@
-"""A panel without a server: requests go straight into the application, and what was drawn is told with its context."""
+"""A client of the panel without a server: it calls the application, and records each rendered template."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -23,12 +23,12 @@ HOST = "127.0.0.1:3001"
 
 @dataclass
 class TemplateRecorder:
-    """An ASGI layer that keeps what Starlette tells of each drawn template (its `http.response.debug` extension)."""
+    """An ASGI layer that records each rendered template, from Starlette's `http.response.debug` extension."""
 
     app: ASGIApp
     template: str = ""
     context: dict[str, Any] = field(default_factory=dict)
-    csrf: str = ""  #: of the last form that was drawn
+    csrf: str = ""  #: token of the last rendered form
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.template, self.context = "", {}
@@ -46,18 +46,18 @@ class TemplateRecorder:
 
 @dataclass
 class PanelClient:
-    """A visitor's browser, as far as requests go."""
+    """The requests of one browser."""
 
     installation: Installation
     client: httpx.AsyncClient
     drawn: TemplateRecorder
 
     async def get(self, path: str, **headers: str) -> httpx.Response:
-        """A page."""
+        """Get a page."""
         return await self.client.get(path, headers=headers)
 
     async def post(self, path: str, form: Mapping[str, str] | None = None, **headers: str) -> httpx.Response:
-        """A form as the panel's own pages send it, unless headers or fields say otherwise."""
+        """Send a form as the panel's own pages do, with changed headers or fields if given."""
         if SESSION not in self.client.cookies:
             await self.get("/login")
         fields = {"csrf": self.drawn.csrf, **(form or {})}
@@ -67,7 +67,7 @@ class PanelClient:
 
 @asynccontextmanager
 async def open_panel(home: Any, clock: FakeClock | None = None, **environment: str) -> AsyncIterator[PanelClient]:
-    """A panel over an empty state folder, at NOON."""
+    """Open a panel over an empty state folder, at NOON."""
     settings = load_settings({"IMPORT_PIPELINE_HOME": str(home), **environment}, home.parent)
     with open_installation(settings, clock=clock or FakeClock(NOON)) as installation:
         panel = create_panel(installation)
@@ -79,7 +79,7 @@ async def open_panel(home: Any, clock: FakeClock | None = None, **environment: s
 
 
 def add_import(installation: Installation, **values: Any) -> int:
-    """An import's row, scheduled for NOON unless the values say otherwise; returns its id."""
+    """Insert an import, scheduled for NOON unless the values differ; return its id."""
     row = {
         "source": "items",
         "importable_type": "ImportedItem",
@@ -95,7 +95,7 @@ def add_import(installation: Installation, **values: Any) -> int:
 
 
 def add_items(installation: Installation, import_id: int, *rows: Mapping[str, Any]) -> None:
-    """Item rows of an import, pending unless they say otherwise."""
+    """Insert items of an import; pending unless their values differ."""
     values = [
         {"import_id": import_id, "importable_type": "ImportedItem", "external_id": str(place), "metadata": {}}
         | dict(row)
@@ -107,7 +107,7 @@ def add_items(installation: Installation, import_id: int, *rows: Mapping[str, An
 
 
 def add_event(installation: Installation, import_id: int, message: str, at: datetime = NOON, **metadata: Any) -> None:
-    """Something that happened."""
+    """Insert an event of an import."""
     with installation.database.write() as connection:
         connection.execute(
             insert(import_events).values(import_id=import_id, at=at, action="said", message=message, metadata=metadata)

@@ -1,11 +1,11 @@
-"""The same action in several processes at the same moment."""
+"""One action in several processes at the same moment."""
 
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
-#: What the processes would otherwise import one by one.
+#: Modules that each process would otherwise import by itself.
 PRELOAD = [
     "alembic.autogenerate",
     "alembic.command",
@@ -20,14 +20,14 @@ PRELOAD = [
     "source_api.__main__",
 ]
 
-#: In each process of a pool: where its task waits for those of the others.
+#: The barrier at which the tasks of a pool wait for each other.
 meeting: list[Any] = []
 
 
 def run_in_parallel(count: int, action: Callable[..., Any], *arguments: Any) -> list[Any]:
-    """What each of `count` processes got from `action(*arguments)`; an error of one of them is raised here.
+    """Run `action(*arguments)` in `count` processes; return their results. Raises the error of any of them.
 
-    They wait for each other before they begin. The action is a function at the top of a module.
+    They wait for each other before they begin. The action is a module-level function.
     """
     context = multiprocessing.get_context("forkserver")  # a fork of a process with threads may hang
     context.set_forkserver_preload(PRELOAD)
@@ -41,6 +41,6 @@ def _meet_at(barrier: Any) -> None:
 
 
 def _begin(action: Callable[..., Any], *arguments: Any) -> Any:
-    """Waits in the task itself: a quick process would else take the task of one that is slow to start."""
+    """Wait in the task: else a fast process would take the task of one that starts slowly."""
     meeting[0].wait()
     return action(*arguments)

@@ -1,15 +1,15 @@
-"""A line to Postgres as a connection pooler makes it: startup options are refused, all else is passed on."""
+"""A proxy before Postgres that behaves like a connection pooler: it refuses startup options."""
 
 import socket
 import struct
 import threading
 
-#: What PgBouncer allows besides a few that it knows itself.
+#: Parameters that PgBouncer allows besides those that it handles itself.
 KNOWN = {b"user", b"database", b"client_encoding", b"application_name", b"datestyle", b"timezone"}
 
 
 class PickyProxy:
-    """Listens on a port of its own, which it gives."""
+    """Listens on a free port; the context manager returns it."""
 
     def __init__(self, target: int) -> None:
         self._target = target

@@ -1,4 +1,4 @@
-"""A source full of secrets, whose own code tells them in every error; and a log that keeps all that anybody says."""
+"""A source full of secrets, whose hooks quote them in every error, and a log of everything."""
 
 import logging
 import os
@@ -28,21 +28,21 @@ class Base(DeclarativeBase):
 
 
 class SecretRevealingItem(ImportableMixin, Base):
-    """Refuses everything, and says aloud what it was given."""
+    """An item that rejects all details and quotes them in its error."""
 
     __tablename__ = "telltales"
 
     id: Mapped[int] = mapped_column(primary_key=True)
 
     def detail_request(self) -> httpx.Request:
-        """A request with a secret in its address and in a header."""
+        """Return a request with a secret in its address and in a header."""
         if self.external_id == "unaskable":
             raise ValueError(f"cannot ask with {os.environ['PLANTED_TOKEN']}")
         headers = {"X-Auth-Token": SECRETS["header of a request"]}
         return httpx.Request("GET", f"/api/items/{self.external_id}?{_query()}", headers=headers)
 
     def populate(self, detail: Mapping[str, Any]) -> None:
-        """Fail as the detail asks for, quoting all of it."""
+        """Raise the error that the detail names, quoting the whole detail."""
         try:
             raise LookupError(f"looked through {detail}")
         except LookupError:
@@ -54,14 +54,14 @@ class SecretRevealingItem(ImportableMixin, Base):
 
 
 class PlantedSource(ImportSource):
-    """Secrets in the address, in headers, in parameters."""
+    """A source with secrets in addresses, headers and parameters."""
 
     name = "planted"
     model = SecretRevealingItem
     keep_payloads = True
 
     def connector(self, settings: SourceSettings) -> Connector:
-        """The token goes where no rule expects it."""
+        """Put the token into a header of an unusual name."""
         headers = {"X-Partner": SECRETS["header of the connector"], "X-Mine": f"Token {settings.token}"}
         base_url = self.base_url.replace("://", f"://importer:{SECRETS['password of the address']}@")
         return Connector(base_url=base_url, headers=headers, timeout=self.timeout)
@@ -71,7 +71,7 @@ class PlantedSource(ImportSource):
         return httpx.Request("GET", f"/api/items?page={page}&{_query()}")
 
     def items(self, list_response: httpx.Response) -> Iterable[Mapping[str, Any]]:
-        """The items; a list that is told to fail fails aloud."""
+        """Return the items, or raise an error that quotes the page."""
         body = list_response.json()
         if "echo" in body:
             raise ValueError(f"no list, but {body}")
@@ -94,7 +94,7 @@ def _query() -> str:
 
 
 def sources() -> list[ImportSource]:
-    """The source, in a process where a user has asked to log everything there is."""
+    """Return the source; all loggers of the process log at DEBUG."""
     if path := os.environ.get("PLANTED_LOG"):
         logging.basicConfig(level=logging.DEBUG, filename=Path(path), force=True)
     return [PlantedSource()]

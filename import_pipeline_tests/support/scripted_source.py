@@ -1,16 +1,16 @@
-"""A source whose every hook does what a test has written down for it, and else what it should."""
+"""A source whose hooks run the script of a test; without one they work."""
 
 import httpx
 
 from import_pipeline.contracts import Connector
 from import_pipeline.sources.items import ImportedItem, ItemsSource
 
-#: hook -> what is called with the usual result, in place of it.
+#: hook -> function that gets the usual result and returns the one to use.
 SCRIPT = {}
 
 
 def run_script(hook, usual):
-    """Run the test's own, or the usual."""
+    """Run the test's function for this hook, or the usual one."""
     return SCRIPT[hook](usual) if hook in SCRIPT else usual()
 
 
@@ -25,7 +25,7 @@ class Item(ImportedItem):
 
 
 class Auth(httpx.Auth):
-    """Adds a header, unless the script has another idea."""
+    """Adds a header, unless the script replaces it."""
 
     def auth_flow(self, request):
         more = run_script("auth_flow", lambda: None)
@@ -36,7 +36,7 @@ class Auth(httpx.Auth):
 
 
 class Scripted(ItemsSource):
-    """The items; `auth` asks for an httpx.Auth."""
+    """The source of items; `auth` makes it use an httpx.Auth."""
 
     model = Item
     auth = False
@@ -69,7 +69,7 @@ class Scripted(ItemsSource):
         return run_script("version", lambda: None)
 
     def is_rate_limited(self, response):
-        """The one hook whose script reads what the hook is given."""
+        """The only hook whose script gets the arguments."""
         return SCRIPT["is_rate_limited"](response) if "is_rate_limited" in SCRIPT else False
 
     def cost(self, request):
@@ -81,7 +81,7 @@ class Scripted(ItemsSource):
 
 
 class Linked(Scripted):
-    """Its next page comes from a hook of its own."""
+    """The source with a `next_request` hook."""
 
     def next_request(self, response, page):
         return run_script("next_request", lambda: super(Linked, self).next_request(response, page))

@@ -1,4 +1,4 @@
-"""A user's own file: two collections of another API, in its own shape, beside the example's `items`.
+"""The sources of a user: two collections of another API, beside the example's `items`.
 
 Books are listed by cursor, behind a token, under ids that need care in a URL. Shelves come whole with the list, which
 is paged by Link headers. All three sources share one api and so its limits.

@@ -1,7 +1,7 @@
-"""A simulated month: everything that may happen to a source's imports, and what must hold whatever happens.
+"""A state machine of a month: everything that can happen to a source's imports, and its invariants.
 
-The clock is passed in and nothing waits. Workers do what `carry_out` does, step by step on the ledger; some of them
-die, freeze, or are told to end in the middle of it.
+The clock is fake and nothing waits. Workers take the steps of an import one by one; some die, freeze, or are told to
+end in the middle.
 """
 
 from collections import defaultdict
@@ -37,14 +37,14 @@ from import_pipeline_tests.support.lifecycle import (
 )
 
 IDS = [str(number) for number in range(8)]
-#: What a run meets that comes too late; each ends it well.
+#: Errors of a run that comes too late; each ends it successfully.
 LATE = (ImportAlreadyRunning, InvalidTransition, LeaseLost, ImportNotFound)
 SLOTS = ("0,3,6,9,12,15,18,21", "09:30,12:00", "4")
 a_few = st.integers(min_value=0, max_value=5)
 
 
 class SimulatedMonth(RuleBasedStateMachine):
-    """One source, its sensor and schedule, the runs that they ask for, people, and time."""
+    """One source, its sensor and schedule, the runs that they launch, operators, and time."""
 
     def __init__(self, database):
         super().__init__()
@@ -62,7 +62,7 @@ class SimulatedMonth(RuleBasedStateMachine):
 
     @rule(hours=st.sampled_from([1, 3, 12, 72]))
     def nobody_looks(self, hours):
-        """A downtime, where it is long; a worker that lives goes on with its import."""
+        """Pass time without a tick; a living worker continues its import."""
         self.life.go_on(hours=hours)
         if self.hand is not None:
             self.hand_beats()
@@ -86,7 +86,7 @@ class SimulatedMonth(RuleBasedStateMachine):
 
     @rule(schedule=st.booleans())
     def a_tick(self, schedule):
-        """Of the sensor, or of the schedule, which never ticks while it is stopped."""
+        """Tick as the sensor, or as the schedule if it is on."""
         on = self.schedule_is_on or schedule
         result = self.life.tick(schedule_is_on=on, fate_of=lambda run_id: self.fates[run_id])
         assert result.sentences, "every tick says what it decided"
@@ -134,7 +134,7 @@ class SimulatedMonth(RuleBasedStateMachine):
         self.fates[self.hand.row.dagster_run_id] = fate
 
     def hand_beats(self):
-        """What the heartbeat does: it reads whether the import is to be cancelled, or somebody else's."""
+        """Beat as the heartbeat does; it reads if the import is cancelled or has another worker."""
         try:
             self.hand.beat()
         except LeaseLost:
@@ -178,7 +178,7 @@ class SimulatedMonth(RuleBasedStateMachine):
     @precondition(works)
     @rule(fate=st.sampled_from([RunState.ALIVE, RunState.GONE]))
     def the_worker_dies_or_freezes(self, fate):
-        """Dagster sees it at once, or never."""
+        """Dagster notices at once, or never."""
         self.fate(fate)
         self.frozen.append(self.hand)
         self.hand = None
@@ -186,7 +186,7 @@ class SimulatedMonth(RuleBasedStateMachine):
     @precondition(works)
     @rule(hours=st.integers(min_value=0, max_value=6))
     def the_worker_leaves_in_order(self, hours):
-        """Told to end, or to come back when a pause is over."""
+        """Release the import, on SIGTERM or for a long pause."""
         if hours:
             until = self.life.now + timedelta(hours=hours)
             self.life.do(leases.write, self.hand.lease, self.life.now, blocked_until=until)
@@ -264,7 +264,7 @@ class SimulatedMonth(RuleBasedStateMachine):
                 assert waiting == 0
 
     def teardown(self):
-        """With a sensor that ticks and workers that live, everything comes to its end."""
+        """Tick and work until all imports have ended."""
         if self.hand is not None:
             self.the_worker_dies_or_freezes(RunState.ALIVE)
         self.schedule_is_on, self.asked = True, []
@@ -284,7 +284,7 @@ class SimulatedMonth(RuleBasedStateMachine):
         self.counters_equal_the_rows()
 
     def work_off(self):
-        """See the import to its end, as fast as its retries allow."""
+        """Work on the import until it has ended, as fast as its retries allow."""
         hand = self.hand
         self.hand_beats()
         while self.hand is not None:

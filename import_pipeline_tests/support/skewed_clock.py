@@ -1,7 +1,7 @@
-"""Processes whose wall clock is wrong, and can be set while they run: hosts of their own as far as time goes.
+"""Processes with a wrong wall clock, which tests can set while they run.
 
-A few lines of C stand between the process and the system's clock. They are compiled here, since nothing that could be
-installed from the same place as all else does this; without a compiler the tests that need them fail.
+A preloaded library of a few lines of C replaces the calls that read the clock. It is compiled here: no package on the
+index does this. Without a compiler, the tests that use it fail.
 """
 
 import mmap
@@ -17,7 +17,7 @@ SOURCE = Path(__file__).with_name("skew.c")
 
 
 class SkewedClock:
-    """A clock that is wrong by `seconds`, for every process that is started with its `environment`."""
+    """A clock that is wrong by `seconds`, for processes started with its `environment`."""
 
     def __init__(self, folder: Path, seconds: int = 0) -> None:
         compiler = shutil.which("cc")
@@ -31,7 +31,7 @@ class SkewedClock:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a process with this clock is started with."""
+        """Return the environment of a process with this clock."""
         return {**os.environ, "LD_PRELOAD": str(self._library), "SKEW_FILE": str(self._path)}
 
     def __enter__(self) -> Self:
@@ -46,5 +46,5 @@ class SkewedClock:
         self._file.close()
 
     def set(self, seconds: int) -> None:
-        """From now on it is wrong by that much."""
+        """Change the error of the clock."""
         self._shared[:] = struct.pack("@l", seconds)

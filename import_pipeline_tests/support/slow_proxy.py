@@ -1,4 +1,4 @@
-"""A slow line to a server, for tests of what that costs."""
+"""A proxy that delays all bytes to and from a server."""
 
 import socket
 import threading
@@ -6,7 +6,7 @@ import time
 
 
 class SlowProxy:
-    """Passes bytes on after a delay, in both directions at once; into nowhere while it is dead."""
+    """Forwards bytes after a delay, in both directions; drops them while it is dead."""
 
     def __init__(self, target: int, delay: float) -> None:
         self._target, self._delay = target, delay

@@ -1,6 +1,6 @@
-"""Unrest: clocks, settings, operators and kills between and during real imports, against a model of what they owe.
+"""A state machine of real imports: clocks, settings, operators and kills, checked against a model.
 
-Nothing waits in real time, and every import is the product's own, over a canned API.
+Nothing waits in real time; the imports are real ones over a canned API.
 """
 
 from collections import defaultdict
@@ -78,7 +78,7 @@ IN_PEACE = {"kill_at": 0, "interrupt_at": 0, "place": "elsewhere", "broken": set
 
 
 class ImportStateMachine(RuleBasedStateMachine):
-    """One source, its sensor, the processes that import it, the people around it, and time."""
+    """One source, its sensor, its worker processes, its operators, and time."""
 
     def __init__(self, database):
         super().__init__()
@@ -93,7 +93,7 @@ class ImportStateMachine(RuleBasedStateMachine):
 
     @property
     def installation(self):
-        """The installation as a process that begins now reads it."""
+        """Open the installation as a new process reads it."""
         environment = {"DATABASE_URL": "sqlite:///unused", "IMPORT_PIPELINE_HOME": "/unused", "ITEMS_BACKOFF": "30"}
         settings = load_settings(environment | self.environment, Path("/"))
         sources = tuple(configure([ItemsSource()], settings)) if self.is_listed else ()
@@ -181,7 +181,7 @@ class ImportStateMachine(RuleBasedStateMachine):
             self.run_from_the_command_line(fate)
 
     def run_from_the_command_line(self, fate):
-        """Like `import-pipeline run`: what was left behind first."""
+        """Import as `import-pipeline run` does: a stalled import first."""
         installation = self.installation
         source = installation.source("items")
         new = new_import(source, Trigger.CLI)
@@ -193,7 +193,7 @@ class ImportStateMachine(RuleBasedStateMachine):
                 return outcome
 
     def process(self, number, fate):
-        """A process that carries the import out; others act at its requests."""
+        """Run a process that executes the import; operators act during its requests."""
         installation = self.installation
         with self.database.read() as connection:
             self.ledger.begins(imports.get(connection, number))
@@ -212,7 +212,7 @@ class ImportStateMachine(RuleBasedStateMachine):
         return outcome
 
     def meanwhile(self, action, which):
-        """What others do while a process imports."""
+        """Return the actions of operators during an import."""
         if action == "tick" and self.is_listed:
             self.a_tick()
         elif action == "request":
@@ -237,7 +237,7 @@ class ImportStateMachine(RuleBasedStateMachine):
 
     @rule(action=st.sampled_from(sorted(OPERATORS)), which=some)
     def somebody_acts(self, action, which):
-        """On one of the latest imports; every other time on one of those that it is meant for."""
+        """Act on one of the latest imports; every second time on one that the action applies to."""
         with self.database.read() as connection:
             rows = imports.latest(connection, limit=8)
         if which % 2 == 0:
@@ -269,7 +269,7 @@ class ImportStateMachine(RuleBasedStateMachine):
         assert not any("\n" in each for each in self.refusals), "each refusal is one sentence"
 
     def teardown(self):
-        """The API is well, the schedule is on, and the sensor and workers that live bring everything to its end."""
+        """Restore the API and the schedule; then all imports must end."""
         self.is_listed, self.schedule_is_on, self.asked = True, True, []
         self.clock.advance(7200)  # the API's last pause is over
         for _ in range(50):

@@ -1,4 +1,4 @@
-"""A model of what imports owe: kept beside the database, and compared with it after each step of the unrest."""
+"""A model of the expected imports, compared with the database after each step."""
 
 from collections import defaultdict
 
@@ -18,7 +18,7 @@ COUNTERS = ("items_imported_count", "items_unchanged_count", "items_failed_count
 
 
 class ImportModel:
-    """The debts of all imports, by their numbers."""
+    """The expectations of all imports, by their ids."""
 
     def __init__(self, database, api):
         self.database, self.api = database, api
@@ -34,7 +34,7 @@ class ImportModel:
     # What happens
 
     def may(self, change, running):
-        """Items that come and go during one reading of a numbered list are seen by no reader: one kind at a time."""
+        """Return False for a change that would hide items from any reader of a numbered list."""
         if running is None:
             self.changed = set()
         self.changed |= {change}
@@ -44,13 +44,13 @@ class ImportModel:
         return True
 
     def begins(self, row):
-        """A process is about to carry it out."""
+        """Record that a process is about to execute it."""
         if row.status is ImportStatus.SCHEDULED:
             self.began[row.id] = (self.api.changes, dict(self.api.versions))
             self.changed = set()
 
     def before(self, action, row):
-        """An operator is about to act."""
+        """Record the state before an operator acts."""
         self.left = set()
         if action == "retry":
             with self.database.read() as connection:
@@ -58,7 +58,7 @@ class ImportModel:
                 self.left = set(connection.scalars(left))
 
     def acted(self, action, row, made, now):
-        """An operator's action was carried out."""
+        """Record that an operator's action succeeded."""
         if action == "retry":
             assert (made.row.id > row.id, made.row.retry_of) == (True, row.id)
             if made.already:
@@ -75,7 +75,7 @@ class ImportModel:
             self.known.discard(row.id)
 
     def after_tick(self, now, timetable, launched, *, schedule_is_on):
-        """The sensor has looked."""
+        """Record a tick of the sensor."""
         rows = self.rows()
         for number in launched:
             row = rows[number]
@@ -93,7 +93,7 @@ class ImportModel:
     # What must hold
 
     def rows(self):
-        """All imports by number."""
+        """Return all imports by id."""
         with self.database.read() as connection:
             return {row.id: row for row in imports.latest(connection, limit=10_000)}
 
@@ -123,7 +123,7 @@ class ImportModel:
         assert all(getattr(row, name) >= 0 for name in COUNTERS)
 
     def _ended(self, row):
-        """Nothing else has begun since it ended."""
+        """Check an ended import before another one begins."""
         with self.database.read() as connection:
             of_import = statuses.c.import_id == row.id
             counted = select(statuses.c.status, func.count()).where(of_import).group_by(statuses.c.status)
@@ -148,7 +148,7 @@ class ImportModel:
         assert {key: version for key, version in owed.items() if stored.get(key, 0) < version} == {}
 
     def stored(self):
-        """id -> the version in the user's table; 0 where there is only a stub."""
+        """Return id -> the version in the user's table; 0 for a stub."""
         with self.database.read() as connection:
             table = ImportedItem.__table__
             pairs = connection.execute(select(table.c.external_id, table.c.price)).all()
@@ -163,7 +163,7 @@ class ImportModel:
         assert not gone & live, "what the list has is not marked as gone"
 
     def everything_has_ended(self, now):
-        """Nothing is running, due or asked for."""
+        """Assert that nothing is running, due or requested."""
         with self.database.read() as connection:
             waiting = connection.scalar(
                 select(func.count()).select_from(import_requests).where(import_requests.c.handled_at.is_(None))
@@ -172,7 +172,7 @@ class ImportModel:
         return not waiting and all(row.slot_at is not None and row.scheduled_at > now for row in left)
 
     def settle(self, number):
-        """After one more full import all that the API has is in the table, as it is now."""
+        """Assert that after one more full import the table equals the API."""
         stored = self.stored()
         assert {key: stored.get(key) for key in self.api.versions} == self.api.versions
         row = self.rows()[number]

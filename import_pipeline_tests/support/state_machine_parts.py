@@ -1,4 +1,4 @@
-"""Parts of the unrest: a clock that is set, an API that changes, processes that import and may die at any statement."""
+"""Parts of the state machine: a settable clock, a changing API, processes that can die at any statement."""
 
 import asyncio
 import signal
@@ -29,7 +29,7 @@ PATIENCE = timedelta(minutes=1)
 
 
 class SettableClock(FakeClock):
-    """Time passes as soon as anybody sleeps; the wall clock is set as well."""
+    """A fake clock whose wall time can be set."""
 
     def __init__(self, now):
         super().__init__(now)
@@ -40,7 +40,7 @@ class SettableClock(FakeClock):
         return super().now() + self.set_by
 
     async def sleep(self, seconds):
-        """Wait for no one: a thread that writes is not seen by the loop."""
+        """Advance at once: the loop cannot see a thread that writes."""
         wake_up = self.monotonic() + max(0.0, seconds)
         await asyncio.sleep(0.001 if seconds > 0 else 0)
         self.advance(max(0.0, wake_up - self.monotonic()))
@@ -48,7 +48,7 @@ class SettableClock(FakeClock):
 
 @dataclass
 class ChangingApi:
-    """A list of items, each with a version that its row must bear at last."""
+    """A list of items; at the end each row must have the version of its item."""
 
     versions: dict[str, int] = field(default_factory=lambda: {str(number): 1 for number in range(6)})
     born: dict[str, int] = field(default_factory=dict)  #: id -> the change by which it came (again)
@@ -57,19 +57,19 @@ class ChangingApi:
     changes: int = 0
 
     def add(self):
-        """A new item, or one that was removed."""
+        """Add a new item, or one that was removed."""
         self.changes += 1
         number = next(each for each in map(str, range(1000)) if each not in self.versions)
         self.versions[number] = self.changes + 1
         self.born[number] = self.changes
 
     def remove(self, which):
-        """One item fewer."""
+        """Remove an item."""
         self.changes += 1
         self.versions.pop(which)
 
     def change(self, which):
-        """A new version of an item."""
+        """Change the version of an item."""
         self.changes += 1
         self.versions[which] = self.changes + 1
 
@@ -87,7 +87,7 @@ class ChangingApi:
         return {"id": which, "name": "n", "price": str(self.versions[which])}
 
     def page(self, number, size):
-        """A page of the list, in the order of the ids' coming."""
+        """Return a page of the list, in the order of arrival."""
         pairs = list(self.versions.items())
         data = [{"id": key, "name": "n", "updated_at": str(version)} for key, version in pairs]
         last = max(1, -(-len(data) // size))
@@ -97,9 +97,9 @@ class ChangingApi:
 
 @dataclass
 class ProcessDeath:
-    """The end of a process, at its n-th request or statement: it writes nothing more. `acts` are others' deeds.
+    """Kills a process at its n-th request or statement: it writes nothing more. `acts` are actions of operators.
 
-    0: it is not killed. An interrupt is a signal, which the process hears.
+    0: it is not killed. An interrupt is a signal, which the process handles.
     """
 
     kill_at: int = 0
@@ -110,7 +110,7 @@ class ProcessDeath:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def statement(self, *_):
-        """Before each statement and commit."""
+        """Count a statement or commit; raise if the process dies here."""
         with self._lock:
             self.passed["point"] += 1
             if not self.is_dead and self.passed["point"] != self.kill_at:
@@ -121,7 +121,7 @@ class ProcessDeath:
         raise ProcessDied
 
     def request(self, answer, request):
-        """Before each answer."""
+        """Count a request; raise if the process dies here."""
         self.passed["request"] += 1
         if (act := self.acts.get(self.passed["request"])) is not None:
             act()
@@ -133,7 +133,7 @@ class ProcessDeath:
 
 @contextmanager
 def worker_of(place):
-    """A worker of this machine, whose process lives until the block ends, or of another one."""
+    """Yield a worker: a living process of this machine until the block ends, or one of another machine."""
     if place == "elsewhere":
         yield Worker(id=uuid.uuid4().hex, host="elsewhere", pid=1)
         return
@@ -145,7 +145,7 @@ def worker_of(place):
 
 
 def run_process(installation, source, import_id, *, api, permits, doom, place, run_id):
-    """One process that carries the import out. Returns its summary; else the error, or None where it was killed."""
+    """Run one process of the import. Returns its summary, its error, or None if it was killed."""
     database = Database(installation.database.url.render_as_string(hide_password=False))
     for name in ("do_execute", "do_executemany", "do_execute_no_params", "commit"):
         event.listen(database.engine, name, doom.statement)

@@ -1,4 +1,4 @@
-"""A ledger on paper: workers, items and the tables that they fill, each step a transaction of its own."""
+"""Workers, items and rows for tests of `tracking`; each step is a transaction of its own."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -46,7 +46,7 @@ class Numbered(Base):
 
 
 def do(database, action, *arguments, **options):
-    """A ledger function in a transaction of its own."""
+    """Call a function of `tracking` in a transaction of its own."""
     with database.write() as connection:
         return action(connection, *arguments, **options)
 
@@ -57,7 +57,7 @@ def scheduled(database, source="things", **more):
 
 
 def begun(database, source="things", worker=ADA):
-    """A running import and its worker's lease."""
+    """Start an import; return its row and its worker's lease."""
     row = do(database, transitions.start, scheduled(database, source).id, worker, NOON, None)
     return row, lease_of(row, worker)
 
@@ -103,7 +103,7 @@ def current(database, row):
 
 
 def statuses(database, row):
-    """external_id -> (status, claimed_by)."""
+    """Return external_id -> (status, claimed_by)."""
     columns = import_item_statuses.c
     with database.read() as connection:
         found = connection.execute(
@@ -113,14 +113,14 @@ def statuses(database, row):
 
 
 def table(database, model=Thing):
-    """The user's rows."""
+    """Return the user's rows."""
     with database.read() as connection:
         rows = connection.execute(select(model.__table__).order_by(model.external_id))
         return [{name: value for name, value in row._mapping.items() if name != "id"} for row in rows]
 
 
 def counted(database, row):
-    """What the import row says, and what its items say."""
+    """Return the counters of the import row, and the same counted from its items."""
     now = current(database, row)
     columns = import_item_statuses.c
     is_unchanged = columns.metadata["unchanged"].as_boolean()

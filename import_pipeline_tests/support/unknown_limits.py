@@ -1,4 +1,4 @@
-"""APIs whose limits are not those that we know of, and one import against them, in virtual time."""
+"""APIs with limits that are not configured, and an import against them in virtual time."""
 
 import asyncio
 from collections import deque
@@ -18,14 +18,14 @@ from import_pipeline_tests.support.virtual_time import Delay, LoopClock, Simulat
 
 @dataclass
 class Window:
-    """A strict sliding window of the server's own; `amount` may change while it serves."""
+    """A strict sliding window of a server; `amount` may change."""
 
     amount: int
     seconds: float
     log: deque[float] = field(default_factory=deque)
 
     def left(self, now: float) -> float:
-        """Seconds until a place is free."""
+        """Return the seconds until a place is free."""
         while self.log and self.log[0] <= now - self.seconds:
             self.log.popleft()
         if len(self.log) < self.amount:
@@ -33,7 +33,7 @@ class Window:
         return self.log[len(self.log) - self.amount] + self.seconds - now
 
     def wait(self, now: float) -> float | None:
-        """Seconds until a place is free where none is; else one is taken."""
+        """Take a place and return None; if none is free, return the seconds until one is."""
         left = self.left(now)
         if not left:
             self.log.append(now)
@@ -42,7 +42,7 @@ class Window:
 
 @dataclass(kw_only=True)
 class UnknownServer(SimulatedServer):
-    """Refuses by a rule of its own: `rule(path, now, in flight)` gives the seconds to wait, or None to admit.
+    """A server with a rule: `rule(path, now, in flight)` returns the seconds to wait, or None to admit.
 
     A request is in flight from its arrival until it was served, its own included; a refused one is served at once.
     """
@@ -79,7 +79,7 @@ class UnknownServer(SimulatedServer):
 
 
 class Connections(SimulatedConnections):
-    """One process's connections to it."""
+    """One process's connections to that server."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         trace, server = request.extensions["trace"], self.server
@@ -105,7 +105,7 @@ async def import_all(
     seed: int = 1,
     permits: PermitStore | None = None,
 ) -> None:
-    """List pages one after the other, which go first, and details by workers beside them, in each process its share."""
+    """Import in each process its share: list pages in sequence first, details by parallel workers."""
     clock, random = LoopClock(), Random(seed)
     store = permits or MemoryPermits(clock)
     left, listed = iter(range(details)), iter(range(pages))
@@ -132,6 +132,6 @@ async def import_all(
 
 
 def seconds_taken(server: UnknownServer) -> float:
-    """Seconds from the first request to the last answer."""
+    """Return the seconds from the first request to the last answer."""
     assert server.first is not None
     return server.last - server.first

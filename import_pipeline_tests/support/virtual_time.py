@@ -1,4 +1,4 @@
-"""Whole processes of the limiter against a simulated server, on a loop whose time leaps to whatever comes next."""
+"""Simulated limiter processes and a simulated server on an event loop in virtual time."""
 
 import asyncio
 import math
@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 
 class InstantSelector(selectors.SelectSelector):
-    """Waits for nothing: the time that a loop wants to wait has passed at once."""
+    """A selector that does not wait: it advances the virtual time instead."""
 
     now = 0.0
 
@@ -59,7 +59,7 @@ YEAR_2030 = 1_893_456_000.0
 
 @dataclass(frozen=True)
 class LoopClock:
-    """The clock of the loop that runs."""
+    """The clock of the running loop."""
 
     epoch: float = YEAR_2030  #: the wall clock when the loop's time was 0
 
@@ -79,7 +79,7 @@ Reset = Callable[[float, float], str]
 
 @dataclass(kw_only=True)
 class SimulatedServer:
-    """A server that counts strictly, and tells its limits as the demo API does, or its Reset in another way."""
+    """A server that counts strictly and sends limit headers as the demo API does; Reset can be changed."""
 
     limits: str
     before: Delay  #: seconds from the sending to the counting
@@ -119,14 +119,14 @@ class SimulatedServer:
         return httpx.Response(200 if verdict.admitted else 429, headers=headers, stream=httpx.ByteStream(b"{}"))
 
     def date(self, now: float) -> str:
-        """What it writes for Date."""
+        """Return the value of its Date header."""
         looked = now - (now - self.date_turns) % self.date_every if self.date_every else now
         return format_datetime(datetime.fromtimestamp(int(self.epoch + looked), tz=UTC), usegmt=True)
 
 
 @dataclass
 class SimulatedConnections(httpx.AsyncBaseTransport):
-    """One process's connections to that server: made when none is free, kept, and told of as httpx's own are."""
+    """One process's connections to that server: opened when none is free, kept, and traced as httpx traces its own."""
 
     server: SimulatedServer
     free: int = 0
@@ -154,7 +154,7 @@ AGAIN = 0.25  #: seconds between tries where no answer comes
 
 
 async def send_until_answered(client: httpx.AsyncClient) -> None:
-    """Send a request until an answer comes."""
+    """Send a request until it is answered."""
     while True:
         try:
             await client.get("http://api.test/")
@@ -166,7 +166,7 @@ async def send_until_answered(client: httpx.AsyncClient) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class SimulationResult:
-    """How a simulated run went."""
+    """The result of a simulated run."""
 
     ratio: float  #: from the first to the last request that was let in, to the least possible
     refused: int
@@ -183,7 +183,7 @@ async def send_all(
     workers: int = 10,
     epoch: float = YEAR_2030,
 ) -> SimulationResult:
-    """So many processes of so many workers send requests as they are let; all have started within 50 ms.
+    """Send requests from several processes with several workers each; all start within 50 ms.
 
     Each may have limits of its own.
     """

@@ -1,4 +1,4 @@
-"""A server that people read."""
+"""A server that receives notifications."""
 
 from starlette.applications import Starlette
 from starlette.responses import Response
@@ -6,7 +6,7 @@ from starlette.routing import Route
 
 
 class WebhookReceiver:
-    """Hears what is posted to it, and answers as it is told to: `heard` lists (path, idempotency key, JSON)."""
+    """Records requests and answers with a fixed status: `heard` lists (path, idempotency key, JSON)."""
 
     def __init__(self, status=204, headers=None):
         self.heard, self.status, self.headers = [], status, headers

@@ -1,4 +1,4 @@
-"""A ledger's database of each kind."""
+"""Databases of both kinds with empty tracking tables."""
 
 import pytest
 from sqlalchemy import delete
@@ -10,7 +10,7 @@ from import_pipeline_tests.support.tracking_rows import Numbered, Thing
 
 @pytest.fixture(scope="module")
 def ledger_database(shared_database):
-    """With the tables that a ledger's items fill."""
+    """A database of each kind, with the tracking tables and those of the test models."""
     for model in (Thing, Numbered):
         ensure_table(shared_database, model)
     return shared_database
@@ -18,7 +18,7 @@ def ledger_database(shared_database):
 
 @pytest.fixture
 def database(ledger_database):
-    """Emptied."""
+    """The same database without any rows."""
     delete_all_rows(ledger_database)
     with ledger_database.write() as connection:
         for model in (Thing, Numbered):
