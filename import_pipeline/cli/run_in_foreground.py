@@ -18,7 +18,7 @@ from import_pipeline.errors import (
     ImportNotFound,
     ImportPipelineError,
 )
-from import_pipeline.importer.execution.signals import endings
+from import_pipeline.importer.execution.signals import stop_signals
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.lifecycle.acquire import count_heartbeat_as_now, satisfies
 from import_pipeline.importer.lifecycle.create import new_import
@@ -44,7 +44,7 @@ def terminated_like_interrupted() -> Iterator[None]:
 
     A started import replaces these handlers with its own.
     """
-    numbers = [number for number in endings() if number != signal.SIGINT]
+    numbers = [number for number in stop_signals() if number != signal.SIGINT]
     before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
     try:
         yield

@@ -13,7 +13,7 @@ from import_pipeline.cli.output.formatting import open_console, say
 from import_pipeline.cli.panel import access_policy, local_host
 from import_pipeline.cli.servers import Servers, listens, require_free_port, url
 from import_pipeline.errors import ImportPipelineError
-from import_pipeline.importer.execution.signals import endings
+from import_pipeline.importer.execution.signals import stop_signals
 from import_pipeline.importer.source_loader import load_sources
 from import_pipeline.settings import Settings, load_settings
 
@@ -35,7 +35,7 @@ def up() -> int:
     require_free_port(settings.panel_port, "PANEL_PORT", settings.panel_host)
     servers = Servers(environment=environment_of_servers(settings))
     stop = threading.Event()
-    for number in endings():
+    for number in stop_signals():
         signal.signal(number, lambda *_: stop.set())
     with _without_stale_heartbeats(settings):
         try:

@@ -1,4 +1,4 @@
-"""What is quoted of an API's answers and of errors: little, masked, and storable in every database."""
+"""Excerpts of responses and errors: short, masked, and storable in every database."""
 
 import httpx
 
@@ -6,18 +6,18 @@ from import_pipeline.redaction import meet_request, meet_text, redact
 from import_pipeline.rules.responses.bodies import html_page, unread_encodings
 from import_pipeline.rules.responses.charsets import text_of
 
-#: Characters of an answer that are kept with the item that failed by it.
+#: Characters of a response that are kept with a failed item.
 MOST_KEPT = 4_096
-#: Characters of an error that are told.
+#: Characters of an error that are reported.
 MOST_SAID = 1_000
-#: Characters that are read beyond what is kept. A secret that is cut is no known one: it is cut off with them.
+#: Characters masked beyond the excerpt, then dropped: a secret cut at their end would not be recognized.
 MARGIN = 4_096
-#: The extension of an answer whose secrets are known.
+#: The extension of a response whose secrets are registered.
 MET = "import_pipeline_met"
 
 
 def excerpt(text: str, most: int) -> str:
-    """The beginning of a text without secrets. No more than that is worked on, however long the text is."""
+    """Return the first `most` characters of a text, masked; the rest of a long text is not processed."""
     masked = redact(text[: most + MARGIN])
     if len(text) > most + MARGIN:
         masked = masked[:-MARGIN]
@@ -26,12 +26,12 @@ def excerpt(text: str, most: int) -> str:
 
 
 def storable(text: str) -> str:
-    """The text with `?` for what some database refuses: zero bytes, halves of surrogate pairs."""
+    """Return the text with `?` for characters that a database may refuse: NUL, lone surrogates."""
     return text.replace("\0", "?").encode(errors="replace").decode()
 
 
 def response_excerpt(response: httpx.Response) -> str:
-    """The beginning of an answer's body as text."""
+    """Return the beginning of a response's body as text."""
     text = body_text(response)
     short = excerpt(text, MOST_KEPT)
     if not short.endswith("…"):
@@ -40,12 +40,12 @@ def response_excerpt(response: httpx.Response) -> str:
 
 
 def body_text(response: httpx.Response) -> str:
-    """The body as text, whatever charset it declares."""
+    """Return the body as text, decoded even if its charset is wrong or unknown."""
     return text_of(response.content, response.headers.get("Content-Type", ""))
 
 
 def register_response_secrets(response: httpx.Response) -> None:
-    """Know what is secret in an answer and its request, before an error that may quote them is told."""
+    """Register the secrets in a response and its request, before an error that may quote them is reported."""
     if MET in response.extensions:
         return
     response.extensions[MET] = True
@@ -56,7 +56,7 @@ def register_response_secrets(response: httpx.Response) -> None:
 
 
 def oddities(response: httpx.Response) -> str:
-    """What explains from outside why a body could not be read, to be added to the reason; mostly nothing."""
+    """Return hints why a body could not be read, to append to the reason: an HTML page, an unknown encoding."""
     offered = response.request.headers.get("Accept-Encoding", "")
     unread = unread_encodings(response.headers.get("Content-Encoding", ""), offered)
     page = html_page(body_text(response)[:MOST_KEPT])

@@ -1,18 +1,18 @@
-"""Files and connections that this process may still open."""
+"""The number of files and connections that this process may still open."""
 
 import errno
 import os
 from pathlib import Path
 
-#: Kept for databases, logs, Dagster and what the user's code opens.
+#: Reserved for databases, logs, Dagster and the user's code.
 RESERVE = 48
 OPEN = Path("/proc/self/fd")
-#: What to do where there are too few.
+#: Advice if there are too few.
 ADVICE = "too many open files for this process: raise the limit (`ulimit -n`), or lower CONCURRENCY and CEILING"
 
 
 def limit() -> int | None:
-    """How many the process may have open; None where the platform does not tell or sets no limit."""
+    """Return how many files the process may have open; None if unlimited or unknown."""
     if os.name == "nt":
         return None
     import resource
@@ -22,7 +22,7 @@ def limit() -> int | None:
 
 
 def in_use() -> int:
-    """How many it has open; zero where the platform does not tell."""
+    """Return how many files it has open; 0 if unknown."""
     try:
         return len(os.listdir(OPEN))
     except OSError:
@@ -30,13 +30,13 @@ def in_use() -> int:
 
 
 def room() -> int | None:
-    """How many connections it may open beside what it needs else; None: any number."""
+    """Return how many connections it may open beside its reserve; None for any number."""
     most = limit()
     return None if most is None else max(1, most - in_use() - RESERVE)
 
 
 def are_too_few(error: BaseException | None) -> bool:
-    """Whether an error, or what it came from, says that no further file could be opened."""
+    """Return True if an error or one of its causes means that no further file could be opened."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))

@@ -1,4 +1,4 @@
-"""One installation: its settings, its sources, its database. What every action and every door begins with."""
+"""An installation: settings, sources and database. Commands, panel and Dagster all open one first."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,10 +39,10 @@ class Installation:
         return source
 
     def transact(self, unit: Callable[[Connection], T]) -> T:
-        """Return the result of a unit of an action, in a transaction of its own.
+        """Run a unit of an action in its own transaction, and return its result.
 
-        If the database ends the transaction (a deadlock, a restart), the unit is repeated from its start for a short
-        time. So it changes nothing but the database. Raises DatabaseUnavailable.
+        After a deadlock or a restart of the database, the unit is repeated for a short time; so it must change nothing
+        but the database. Raises DatabaseUnavailable.
         """
         return self.database.transact(unit, ACTION)
 
@@ -55,7 +55,7 @@ def open_installation(
 ) -> Iterator[Installation]:
     """Read the settings, load the sources, connect, and bring the tracking tables up to date.
 
-    Sources that are given are taken as they are, in place of the listed ones. Raises UsageError or DatabaseUnavailable.
+    `sources` replaces the listed ones and is not configured again. Raises UsageError or DatabaseUnavailable.
     """
     mask_logs()
     settings = settings or load_settings()
@@ -72,22 +72,22 @@ def open_installation(
         database.close()
 
 
-#: The database and the class of tables that this process has found in place.
-_in_place: set[tuple[str, type[Any]]] = set()
+#: Databases and models whose tables this process has checked.
+_checked_tables: set[tuple[str, type[Any]]] = set()
 
 
 @contextmanager
 def open_for(declared: ImportSource, *, often: bool = False) -> Iterator[tuple[Installation, ImportSource]]:
-    """The installation of one source, listed by the settings or not, and the source with its settings applied.
+    """Open the installation of one source, listed or not; yield it and the source with its settings applied.
 
-    For what was built around a source, such as its Dagster definitions. `often`: for what does so every few seconds;
-    it looks at the source's table until that is in place, and not again. Raises UsageError or DatabaseUnavailable.
+    For code built around a source, such as its Dagster definitions. `often` is for callers that open it every few
+    seconds: the source's table is then checked only until it exists. Raises UsageError or DatabaseUnavailable.
     """
     settings = load_settings()
     with open_installation(settings, [configured_among_others(declared, settings)]) as installation:
         source = find_source(installation.sources, declared.name)
         known = (settings.database_url, source.model)
-        if not (often and known in _in_place):
+        if not (often and known in _checked_tables):
             installation.source(declared.name)
-            _in_place.add(known)
+            _checked_tables.add(known)
         yield installation, source

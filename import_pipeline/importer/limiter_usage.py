@@ -1,4 +1,4 @@
-"""The limiters' counters for those who only look: no permit is asked for, and a second look soon costs nothing."""
+"""Read the counters of the rate limits for displays, without taking permits; cached for a moment."""
 
 import os
 import threading
@@ -13,15 +13,15 @@ from import_pipeline.ratelimit.usage import usage_of
 from import_pipeline.settings import Settings
 from import_pipeline.tracking.imports import ImportRow
 
-#: Seconds for which counters that were read are shown again: any number of people cost the store one step.
+#: Seconds for which counters are cached, so that many viewers cost one read.
 FRESH_SECONDS = 0.25
-#: Seconds for which a store that did not answer is left alone.
+#: Seconds for which a store that did not answer is not read again.
 SILENT_SECONDS = 5.0
 
 
 @dataclass(kw_only=True)
 class UsageReader:
-    """The counters of every api, read at most four times a second each. Thread-safe; close it at the end."""
+    """Reads the usage of each API at most four times a second. Thread-safe; close it at the end."""
 
     settings: Settings
     clock: Clock
@@ -31,7 +31,7 @@ class UsageReader:
     _name: str = field(default_factory=lambda: f"gauge-{os.urandom(4).hex()}")
 
     def usage(self, source: ImportSource, limits: str | None = None) -> Usage | None:
-        """The counters of the source's api under those limits (its own); None where the store does not answer."""
+        """Return the usage of the source's API under `limits` (default: its own); None if the store does not answer."""
         limits = source.limits if limits is None else limits
         with self._lock:
             now = self.clock.monotonic()
@@ -39,17 +39,17 @@ class UsageReader:
             if now - read_at >= (SILENT_SECONDS if usage is None else FRESH_SECONDS):
                 usage = None
                 with suppress(StoreError):
-                    usage = self._ask(source.api, limits)
+                    usage = self._fetch(source.api, limits)
                 self._read[source.api, limits] = (now, usage)
             return usage
 
     def close(self) -> None:
-        """Close the store; the next look opens it again."""
+        """Close the store; the next reading opens it again."""
         with self._lock:
             if self._permits is not None:
                 self._permits.close()
 
-    def _ask(self, api: str, limits: str) -> Usage:
+    def _fetch(self, api: str, limits: str) -> Usage:
         self._permits = self._permits or open_permits(self.settings.redis_url, self.settings.limits_path)
         tiers = parse_tiers(limits)
         windows = tuple((tier.amount, tier.get_expiry() * SECOND) for tier in tiers)
@@ -58,14 +58,14 @@ class UsageReader:
 
 
 def store_ever_answered(row: ImportRow) -> bool:
-    """Whether the store of the limits has ever answered the import."""
+    """Return True if the rate-limit store has ever answered the import."""
     return row.facts.sleeps_before is not None
 
 
 def with_current_usage(row: ImportRow, usage: Usage | None) -> ImportRow:
-    """The import as its worker would tell it now: that is a second behind, and a wait may be under way.
+    """Return the import with its waits as of now; its row is a second behind, and a wait may be under way.
 
-    As it stands where the store does not answer, or where its latest worker has not read the counters yet.
+    Return the row unchanged if the store does not answer, or if its latest worker has not read the counters yet.
     """
     facts = row.facts
     if usage is None or facts.sleeps_before is None or facts.resumed_after is not None:

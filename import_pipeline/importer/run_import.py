@@ -1,4 +1,4 @@
-"""Importing from a Python program, without Dagster."""
+"""Run an import from a Python program, without Dagster."""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from import_pipeline.settings import Settings, load_settings
 
 
 def refuse_running_loop(function: str) -> None:
-    """Raise UsageError inside a running event loop: an import needs one of its own, and would stop that one."""
+    """Raise UsageError inside a running event loop: an import needs its own loop, and would block that one."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -37,14 +37,15 @@ def run_import(
     settings: Settings | None = None,
     sources: Sequence[ImportSource] | None = None,
 ) -> ImportSummary:
-    """Import the source of that name now, in this process; an import whose process is gone is gone on with.
+    """Import the named source in this process; a stalled import of it is resumed.
 
-    `fresh` fetches all anew, and deletes at its end the source's rows that the list no longer has. `limit` stops
-    after so many items of the list. `only` imports just those ids, and waits for a running import as long as the source
-    says (`wait`). A dead import that does something else is gone on with first. Settings default to the environment,
-    sources to those that the settings name. The summary's status tells whether the import completed, failed or was
-    cancelled. Raises UsageError, ImportAlreadyRunning, ImportInterrupted (SIGINT, SIGTERM) or LimiterUnavailable (the
-    store of the limits stays away): the next call goes on with it; or DatabaseUnavailable.
+    `fresh` fetches every item again, and finally deletes the rows that the list no longer has. `limit` stops after that
+    many items of the list. `only` imports just these ids, and waits up to the source's `wait` for a running import. A
+    stalled import that does something else is resumed first. Settings default to the environment, sources to the list
+    that the settings name. The summary's status says whether the import completed, failed or was cancelled.
+
+    Raises UsageError, ImportAlreadyRunning or DatabaseUnavailable. After ImportInterrupted (SIGINT, SIGTERM) or
+    LimiterUnavailable (the rate-limit store does not answer), the next call resumes the import.
     """
     refuse_running_loop("run_import")
     settings = settings or load_settings()

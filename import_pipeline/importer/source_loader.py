@@ -1,4 +1,4 @@
-"""The list of sources, named by a setting and loaded when it is needed."""
+"""Load the list of sources that a setting names, and apply their settings."""
 
 import copy
 import importlib
@@ -19,7 +19,7 @@ from import_pipeline.settings import Settings, SourceSettings
 
 
 def load_sources(settings: Settings) -> list[ImportSource]:
-    """The sources of `IMPORT_PIPELINE_SOURCES`, each with its settings applied.
+    """Return the sources of `IMPORT_PIPELINE_SOURCES`, each with its settings applied.
 
     Raises SourceNotFound, ContractError or SettingError.
     """
@@ -27,10 +27,10 @@ def load_sources(settings: Settings) -> list[ImportSource]:
 
 
 def load_object(setting: str) -> object:
-    """What `module:NAME` names. Raises SourceNotFound."""
+    """Return the object that `module:NAME` names. Raises SourceNotFound."""
     module_name, _, attribute = setting.partition(":")
     if (here := str(Path.cwd())) not in sys.path:
-        sys.path.append(here)  # a user's own file is found where the command is given, as `python -m` would
+        sys.path.append(here)  # finds a user's file in the working directory, as `python -m` does
     try:
         module = importlib.import_module(module_name)
     except Exception as error:  # a user's file may raise anything while it is imported
@@ -42,7 +42,7 @@ def load_object(setting: str) -> object:
 
 
 def _unloadable(setting: str, module_name: str, error: Exception) -> SourceNotFound:
-    """The sentence for a module that cannot be imported: it is not there, or something in it is wrong, and where."""
+    """Return the error for a module that is missing, or that fails on import, with file and line."""
     absent = error.name if isinstance(error, ModuleNotFoundError) else None
     if absent is not None and f"{module_name}.".startswith(f"{absent}."):
         return SourceNotFound(
@@ -61,7 +61,7 @@ def _message(error: Exception) -> str:
 
 
 def _place(module_name: str, error: Exception) -> str:
-    """The file and line at fault: the deepest that belongs to the user's package, not to a library that it called."""
+    """Return file and line of the fault: the deepest in the user's package, not in a library that it called."""
     if isinstance(error, SyntaxError) and error.filename is not None:
         return f"{error.filename}, line {error.lineno}"
     package = module_name.partition(".")[0]
@@ -72,7 +72,7 @@ def _place(module_name: str, error: Exception) -> str:
 
 
 def configure(listed: object, settings: Settings) -> list[ImportSource]:
-    """The listed sources, checked, with their settings applied. Raises ContractError or SettingError."""
+    """Validate the listed sources, and apply their settings. Raises ContractError or SettingError."""
     sources = [configured(source, settings.source(source.name)) for source in validate(listed, settings.sources)]
     sources = with_limits_of_their_api(sources)
     for note in shared_tables(sources):
@@ -81,13 +81,13 @@ def configure(listed: object, settings: Settings) -> list[ImportSource]:
 
 
 def configured(source: ImportSource, settings: SourceSettings) -> ImportSource:
-    """The source with its settings applied. Raises HookFailed or SettingError."""
+    """Return the source with its settings applied. Raises HookFailed or SettingError."""
     returns = instance(ImportSource, "the source, configured")  # type: ignore[type-abstract]
     return call_hook(source, "configured", settings, returns=returns, passes=(SettingError,))
 
 
 def with_limits_of_their_api(sources: Sequence[ImportSource]) -> list[ImportSource]:
-    """The sources; one without limits of its own gets those of the others of its api, all of which hold at once."""
+    """Return the sources; one without limits gets those of the other sources of its API, all together."""
     limits: dict[str, list[str]] = {}
     for source in sources:
         if source.limits and source.limits not in limits.setdefault(source.api, []):
@@ -100,16 +100,16 @@ def with_limits_of_their_api(sources: Sequence[ImportSource]) -> list[ImportSour
 
 def _with_limits(source: ImportSource, limits: str) -> ImportSource:
     limited = copy.copy(source)
-    with suppress(AttributeError):  # a property of the user's own decides for itself
+    with suppress(AttributeError):  # a property of the user's class decides itself
         limited.limits = limits
     return limited
 
 
 def configured_among_others(declared: ImportSource, settings: Settings) -> ImportSource:
-    """One source with its settings applied, and with the limits of its api that only other listed sources have.
+    """Return one source with its settings applied; without limits, it gets those of listed sources of its API.
 
-    The list that the settings name may be absent or wrong: the source works without it. Raises ContractError or
-    SettingError for the source itself.
+    The list that the settings name may be missing or wrong; then it is ignored. Raises ContractError or SettingError
+    for the source itself.
     """
     [source] = configure([declared], settings)
     if source.limits:
@@ -122,25 +122,25 @@ def configured_among_others(declared: ImportSource, settings: Settings) -> Impor
 
 
 def shared_tables(sources: Iterable[ImportSource]) -> list[str]:
-    """A note on each table into which several sources write."""
+    """Return a warning for each table that several sources write to."""
     writers: dict[str, list[str]] = {}
     for source in sources:
         writers.setdefault(source.model.__table__.fullname, []).append(source.name)
     return [
-        f"the sources {' and '.join(names)} write into one table, {table}: an id that both have is one row, which each "
-        "of them overwrites. Give each source a model of its own"
+        f"the sources {' and '.join(names)} write to one table, {table}: an id that both have is one row, which each "
+        "of them overwrites. Give each source its own model"
         for table, names in writers.items()
         if len(names) > 1
     ]
 
 
-@lru_cache(maxsize=100)  # once in a process: sensors load the sources again and again
+@lru_cache(maxsize=100)  # once per process: sensors load the sources again and again
 def _warn(note: str) -> None:
     report("sources_share_a_table", f"{note[:1].upper()}{note[1:]}.", level=logging.WARNING)
 
 
 def validate(listed: object, setting: str) -> list[ImportSource]:
-    """The sources of the list that the setting names, as they are. Raises ContractError."""
+    """Return the sources of the list, checked. Raises ContractError."""
     if not isinstance(listed, Iterable):
         raise ContractError(setting, "list", "a list of ImportSource instances", type(listed).__name__)
     try:
@@ -148,15 +148,15 @@ def validate(listed: object, setting: str) -> list[ImportSource]:
     except Exception as error:
         raise ContractError(setting, "list", "a list of ImportSource instances", said_of(error)) from error
     sources = [_checked(each) for each in members]
-    names = Counter(source.name.lower() for source in sources)  # settings and files do not tell big letters from small
+    names = Counter(source.name.lower() for source in sources)  # settings and files may ignore case
     for source in sources:
         if names[source.name.lower()] > 1:
-            raise ContractError(source.name, "name", "a name of its own", "the name of two sources")
+            raise ContractError(source.name, "name", "a unique name", "the name of two sources")
     return sources
 
 
 def _checked(member: object) -> ImportSource:
-    """The source, if it keeps the contract. Raises ContractError, also if one of its attributes raises."""
+    """Return the source if it fulfils the contract. Raises ContractError, also if one of its attributes raises."""
     try:
         return check_source(member)
     except ImportPipelineError:
@@ -168,8 +168,8 @@ def _checked(member: object) -> ImportSource:
 
 
 def find_source(sources: Iterable[ImportSource], name: str) -> ImportSource:
-    """The source of that name; raises SourceNotFound with the names that there are."""
+    """Return the named source. Raises SourceNotFound with the known names."""
     known = {source.name: source for source in sources}
     if name not in known:
-        raise SourceNotFound(f"{name}: no such source; known are: {', '.join(sorted(known)) or 'none'}")
+        raise SourceNotFound(f"{name}: no such source; known sources: {', '.join(sorted(known)) or 'none'}")
     return known[name]

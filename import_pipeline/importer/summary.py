@@ -1,4 +1,4 @@
-"""What an import came to: the figures of `run --json`, `show --json` and of Dagster's metadata."""
+"""The figures of an import, as in `run --json`, `show --json` and Dagster's metadata."""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ from import_pipeline.tracking.imports import ImportRow
 
 @dataclass(frozen=True, kw_only=True)
 class ImportSummary:
-    """One import in numbers. Durations are seconds; `ideal_ratio` and `efficiency` are None where they say nothing."""
+    """One import in numbers. Durations are in seconds; `ideal_ratio` and `efficiency` are None if undefined."""
 
     import_id: int
     source: str
@@ -28,37 +28,37 @@ class ImportSummary:
     total_sleep_seconds: float
     duration_seconds: float
     active_seconds: float
-    away_seconds: float  #: in which no process worked on it: after a crash, or from one run to the next
-    ideal_seconds: float  #: the least time in which the limits allow that many requests
-    ideal_ratio: float | None  #: duration / ideal; None where the limits were not configured, but named or guessed
-    efficiency: float | None  #: per cent
-    items_gone_count: int  #: items that the list no longer had, and that were marked so
-    items_gone_unconfirmed_count: int  #: the same, but too many to be marked without a person's word
+    away_seconds: float  #: without a worker: after a crash, or between two runs
+    ideal_seconds: float  #: the shortest time in which the limits allow that many requests
+    ideal_ratio: float | None  #: duration / ideal; None if the limits were advertised or inferred
+    efficiency: float | None  #: percent
+    items_gone_count: int  #: items that the list no longer had, marked as gone
+    items_gone_unconfirmed_count: int  #: too many such items; not marked until a person confirms
     incomplete_reason: str | None
     failure_reason: str | None
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, in the order above."""
+        """Return plain values, in the order above."""
         return asdict(self)
 
     @property
     def items_done(self) -> int:
-        """Items that need no more work: imported, unchanged, or failed for good."""
+        """Items that need no more work: imported, unchanged, or permanently failed."""
         return self.items_imported_count + self.items_unchanged_count + self.items_failed_count
 
     @property
     def exit_status(self) -> int:
-        """0 all imported; 3 completed, but with failed items or incomplete; 4 failed, cancelled or not ended."""
+        """0: all imported; 3: completed with failed items, or incomplete; 4: failed, cancelled or not ended."""
         if self.status != ImportStatus.COMPLETED:
             return 4
         return 3 if self.items_failed_count or self.incomplete_reason else 0
 
 
-def summarize(row: ImportRow, limits: str, now: datetime, *, deserted_since: datetime | None = None) -> ImportSummary:
-    """The figures of an import as they stand; the duration of one that runs grows until `now`.
+def summarize(row: ImportRow, limits: str, now: datetime, *, stalled_since: datetime | None = None) -> ImportSummary:
+    """Return the figures of an import; the duration of a running one counts until `now`.
 
-    `limits` serve where the import has not begun; after that its own count. `deserted_since`: from when on nobody works
-    on one that runs.
+    `limits` apply if the import has not begun; later its own do. `stalled_since` is the time from which a running
+    import has no worker.
     """
     duration = elapsed_seconds(
         row.elapsed_seconds,
@@ -66,10 +66,10 @@ def summarize(row: ImportRow, limits: str, now: datetime, *, deserted_since: dat
         heard_at=row.heartbeat_at,
         until=row.ended_at if row.status in ENDED and row.ended_at else now,
         is_running=row.status is ImportStatus.RUNNING,
-        has_worker=row.pid is not None and deserted_since is None,
+        has_worker=row.pid is not None and stalled_since is None,
     )
     slept = max(0.0, min(row.total_sleep_seconds, duration))
-    away = max(0.0, min(_away_seconds(row, now, deserted_since), duration - slept))
+    away = max(0.0, min(_away_seconds(row, now, stalled_since), duration - slept))
     facts = row.facts
     units = round(row.requests_count * (facts.mean_cost or 1))
     ideal = minimum_seconds(units, parse_tiers(limits if facts.limits is None else facts.limits))
@@ -100,11 +100,11 @@ def summarize(row: ImportRow, limits: str, now: datetime, *, deserted_since: dat
     )
 
 
-def _away_seconds(row: ImportRow, now: datetime, deserted_since: datetime | None) -> float:
-    """What is counted of the time without a process, and what is not yet: until now, or until somebody came."""
+def _away_seconds(row: ImportRow, now: datetime, stalled_since: datetime | None) -> float:
+    """Return the seconds without a worker: those recorded, and those since the last heartbeat."""
     counted = row.facts.away_seconds or 0.0
-    if deserted_since is not None:
-        return counted + away_seconds((now - deserted_since).total_seconds(), 0.0)
+    if stalled_since is not None:
+        return counted + away_seconds((now - stalled_since).total_seconds(), 0.0)
     resumed_after = row.facts.resumed_after
     if resumed_after is None or row.heartbeat_at is None:
         return counted

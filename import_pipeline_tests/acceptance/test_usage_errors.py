@@ -61,10 +61,10 @@ def test_a_broken_list_of_sources_is_told_with_its_place(command, folder, file, 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["run", "nope"], "nope: no such source; known are: items"),
-        (["plan", "nope"], "nope: no such source; known are: items"),
+        (["run", "nope"], "nope: no such source; known sources: items"),
+        (["plan", "nope"], "nope: no such source; known sources: items"),
         (["show", "99"], "import 99: no import has this id; `import-pipeline list` shows the existing ones"),
-        (["list", "--source", "nope"], "nope: no such source; known are: items"),
+        (["list", "--source", "nope"], "nope: no such source; known sources: items"),
         (
             ["prune", "--days", "3"],
             "Delete the item rows of imports that ended over 3 days ago? No terminal to answer at: confirm with --yes",
@@ -88,7 +88,7 @@ def test_what_is_not_there_is_said_in_a_sentence(command, arguments, sentence):
             ["request", "items", "--fresh"],
             "no longer in the list? No terminal to answer at: confirm with --yes",
         ),
-        (["request", "itmes", "--fresh"], "itmes: no such source; known are: items"),
+        (["request", "itmes", "--fresh"], "itmes: no such source; known sources: items"),
         (["prune", "--days", "3"], "No terminal to answer at: confirm with --yes"),
         (["cancel", "9"], "import 9: no import has this id"),
         (["delete", "9"], "import 9: no import has this id"),

@@ -23,7 +23,7 @@ from import_pipeline_tests.support.imports import environment_of, latest, reason
 PACKED = "Content-Encoding: gzip"
 BOMB = compression_bomb(200)
 DETAIL = b'{"id": 1, "name": "n", "price": "1.00"}'
-CAP = " If that is right for this API, raise ITEMS_MAX_BODY or ItemsSource.max_depth"
+CAP = " If this is normal for this API, raise ITEMS_MAX_BODY or ItemsSource.max_depth"
 NO_ANSWER = "no answer within 1.5 s"
 #: Bytes beyond what an honest import takes: two bodies of 1 MB and what a parser makes of them, with room to spare.
 ROOM = 64 * 1024 * 1024

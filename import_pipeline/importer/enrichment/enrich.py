@@ -103,7 +103,7 @@ class Enrichment:
                 if await self._store_parked(left):
                     continue
                 await self._wait(left)
-                await context.look_for_end_of_list()
+                await context.refresh_discovered()
 
     async def _claim(self, limit: int) -> list[tuple[Claim, Importable]]:
         context, model = self.context, self.context.source.model

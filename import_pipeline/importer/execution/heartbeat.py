@@ -1,4 +1,4 @@
-"""The heartbeat: a thread of its own, so that a busy event loop never looks like a dead process."""
+"""The heartbeat of a worker. It has its own thread, so that a busy event loop does not look like a dead process."""
 
 import threading
 from collections.abc import Callable
@@ -27,21 +27,21 @@ from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.resumes import said_of
 from import_pipeline.tracking.workers import machine
 
-#: Seconds between two beats at most; a person's wish to cancel is read with each.
+#: The longest time between two beats; each reads whether a person has cancelled the import.
 INTERVAL_SECONDS = 1.0
-#: This host's clock may differ from the database's by so much.
+#: The largest difference from the database's clock that is not reported.
 MOST_SKEW_SECONDS = 5.0
 
 
 class Heartbeat:
-    """Renews the lease, adds the counters and reads wishes, every second (or four times in a short lease).
+    """Renews the lease, adds the counters and reads cancel requests, each second (or four times in a short lease).
 
-    `pulse` gives what the transaction of a beat is to count along, `also` is called in it with the import's row.
-    `on_end` is called once, from the thread, when the work must stop: with LeaseLost, ImportCancelled, HeartbeatFailed
-    for an error that is none of those, or DatabaseUnavailable once it has lasted for the lease and for
-    `patience_seconds`. A lease that has run out unrenewed may be another worker's by then: the next beat finds out.
-    After a doubt of `assurance` a beat lists the claims that are still held.
-    `began`: by the monotonic clock, from when on the time counts.
+    `pulse` returns the counts that the transaction of a beat records; `also` runs in it with the import's row.
+    `on_end` is called once, from the thread, when the work must stop. It gets LeaseLost, ImportCancelled,
+    HeartbeatFailed for any other error, or DatabaseUnavailable after an outage as long as the lease and
+    `patience_seconds`. A lease that expired meanwhile may belong to another worker; the next beat finds out.
+    If `assurance` is in doubt, a beat lists the claims that are still held. `began` is the monotonic time from which
+    the elapsed time counts.
     """
 
     def __init__(
@@ -83,15 +83,15 @@ class Heartbeat:
         self._thread.join()
 
     def beat_now(self) -> None:
-        """Let the next beat come at once."""
+        """Trigger the next beat immediately."""
         self._wake.set()
 
     def beat(self) -> None:
-        """One beat; raises what ends the work."""
+        """Beat once. Raises the error that ends the work."""
         beat = heartbeats.beat if self._lease.shard is None else shards.beat
 
         def unit(connection: Connection) -> tuple[ImportRow, list[int] | None]:
-            # First, lest items that are being stored come before the requests that were sent for them.
+            # Lock first, so that the requests for an item are recorded before the item itself.
             leases.hold(connection, self._lease, to_write=True)
             pulse = replace(self._pulse(connection), monotonic=monotonic, elapsed=monotonic - self._counted_to)
             row = beat(connection, self._lease, self._clock.now(), pulse)
@@ -100,7 +100,7 @@ class Heartbeat:
 
         monotonic = self._clock.monotonic()
         assurance = self._assurance
-        moment = None if assurance is None else assurance.moment()  # before the look at the doubt
+        moment = None if assurance is None else assurance.moment()  # read before the doubt is
         in_doubt = assurance is not None and assurance.is_doubtful
         row, held = self._database.transact(unit, NO_WAIT)
         self._counted_to = monotonic
@@ -108,10 +108,10 @@ class Heartbeat:
             assurance.renewed(moment, held)
         self._report_skew()
         if row.cancel_requested_at is not None:
-            raise ImportCancelled(f"cancelled by wish of {row.requested_by or 'a person'}")
+            raise ImportCancelled(f"cancelled by {row.requested_by or 'a person'}")
 
     def _report_skew(self) -> None:
-        """Record once that this host's clock is not the database's; times are the database's all the same."""
+        """Record once that this host's clock differs from the database's. All stored times are the database's."""
         server_time = self._database.server_time
         ahead = server_time.ahead_seconds if server_time is not None else None
         if self._has_reported_skew or ahead is None or abs(ahead) < MOST_SKEW_SECONDS:
@@ -119,7 +119,7 @@ class Heartbeat:
         self._has_reported_skew = True
         sentence = (
             f"The clock of {machine()} is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the database's, "
-            "whose time counts. Let both be set by NTP."
+            "whose time counts. Synchronize both by NTP."
         )
         now = self._clock.now()
         self._database.transact(
@@ -127,7 +127,7 @@ class Heartbeat:
         )
 
     def settle(self) -> None:
-        """The last beat; raises what ends the work. What a shard requested counts even where the import has ended."""
+        """Beat for the last time. Requests of a shard count even if the import has ended. Raises as `beat` does."""
         try:
             self._beat_or_fail()
         except LeaseLost:
@@ -160,7 +160,7 @@ class Heartbeat:
                 return
 
     def _beat_or_fail(self) -> None:
-        """One beat. An unforeseen error ends the work, too, lest it go on under a lease that runs out."""
+        """Beat once. An unforeseen error ends the work too: without beats the lease would run out unnoticed."""
         try:
             self.beat()
         except ImportPipelineError:

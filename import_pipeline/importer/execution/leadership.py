@@ -1,7 +1,7 @@
-"""The lead of an import: read its list, wait for its other workers, end it. A leased role that any worker can take.
+"""The lead of an import: read its list, wait for its other workers, end it. Any worker can take this leased role.
 
-The run that starts an import takes the lead with it. As soon as its lease is over a shard takes the role beside its own
-place, in its own process: that needs no launcher and no free slot.
+The run that starts an import has the lead first. If its lease expires, a shard takes the lead in its own process, next
+to its own work. No launcher and no free slot of Dagster is needed.
 """
 
 import asyncio
@@ -27,11 +27,11 @@ from import_pipeline.tracking.leases import Lease
 
 
 class Leadership:
-    """A shard's look at the lead of its import, and the lead itself once the shard has taken it."""
+    """Watches the lead of a shard's import, and takes and executes it if its worker is dead."""
 
     def __init__(self, run: ImportRun, place: Lease) -> None:
-        self.lease: Lease | None = None  #: of the lead, as long as this shard has it
-        self.gave_up = False  #: this shard has ended the import, which was resumed too often without getting on
+        self.lease: Lease | None = None  #: of the lead, while this shard has it
+        self.gave_up = False  #: this shard has ended the import, which was resumed too often without progress
         self._run = run
         self._place = place
         self._row: ImportRow | None = None
@@ -42,12 +42,12 @@ class Leadership:
 
     @property
     def seats(self) -> set[int]:
-        """The numbers of the workers that this process is."""
+        """The worker numbers that this process holds."""
         own = {self._place.shard or LEAD}
         return own if self.lease is None else own | {LEAD}
 
     def beat(self, connection: Connection, row: ImportRow, pulse: Pulse) -> None:
-        """Renew the lease of the lead, or take it from a worker that is gone; called with each of the shard's beats."""
+        """Renew the lease of the lead, or take it from a dead worker. Called with each beat of the shard."""
         now = self._run.installation.clock.now()
         if self.lease is not None:
             try:
@@ -66,7 +66,7 @@ class Leadership:
                 self._take(connection, row)
 
     def take_now(self) -> Lease:
-        """Take the lead to end the import: whoever ends it has led it. Raises LeaseLost where another worker does."""
+        """Take the lead to end the import. Raises LeaseLost if another worker has it."""
 
         def unit(connection: Connection) -> None:
             row, clock = imports.get(connection, self._place.import_id), self._run.installation.clock
@@ -80,7 +80,7 @@ class Leadership:
         return self.lease
 
     async def serve(self, context: ImportContext) -> None:
-        """Do what the lead does but for the items, whenever this shard has taken it, until `close`."""
+        """Execute the lead (all but the items) whenever this shard has taken it, until `close`."""
         self._loop = asyncio.get_running_loop()
         context.stop.on_request(self._changed.set)
         served: Lease | None = None
@@ -94,7 +94,7 @@ class Leadership:
             await self._lead(context, lease)
 
     def close(self) -> None:
-        """Let `serve` end."""
+        """End `serve`."""
         self._is_closed = True
         self._changed.set()
 
@@ -103,7 +103,7 @@ class Leadership:
             await context.in_writer_thread(partial(self._run.on_lead, self._run_before))
         led = copy.copy(context)
         led.lease, led.row = lease, self._row or context.row
-        with suppress(LeaseLost):  # then another worker leads, and this one is a shard as before
+        with suppress(LeaseLost):  # another worker leads; this one remains a shard
             await lead_on(led)
         context.discovered = context.discovered or led.discovered
         context.work_available.set()
@@ -122,7 +122,7 @@ class Leadership:
     def _taken(self, lease: Lease, row: ImportRow, run_before: str | None) -> None:
         self._row, self._run_before, self.lease = row, run_before, lease
         if self._loop is not None:
-            with suppress(RuntimeError):  # the loop is closed: the work is over
+            with suppress(RuntimeError):  # the loop is closed, so the work is over
                 self._loop.call_soon_threadsafe(self._changed.set)
 
     def _given_up(self) -> None:

@@ -1,4 +1,4 @@
-"""The store of the limits does not answer: nothing is sent, and whoever looks at the import reads why."""
+"""Record with the import that the rate-limit store does not answer, or may lose permits."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -11,54 +11,54 @@ from import_pipeline.tracking import events
 
 #: The event of a Redis that may evict permits.
 EVICTS = "limiter_store_evicts"
-#: It is told when it has lasted so long; an answer that is lost now and then needs no word.
+#: Shorter outages are not reported; a single answer may get lost.
 REPORTED_AFTER = timedelta(seconds=2)
 
 
 class LimiterOutageReporter:
-    """Tells with the import since when the store has been silent, and when it is back.
+    """Records with the import since when the rate-limit store has not answered, and when it is back.
 
-    What cannot be told, since the database does not answer either, is told at the next call.
+    If the database does not answer either, the next call records it.
     """
 
     def __init__(self, context: ImportContext) -> None:
         self._context = context
         self._since: datetime | None = None
-        self._until: datetime | None = None  #: it has answered since then, which is yet to be told
+        self._until: datetime | None = None  #: the store has answered since then; not reported yet
         self._is_reported = False
 
     async def failed(self, error: LimiterUnavailable) -> None:
-        """The store was asked and did not answer."""
+        """Note that the store did not answer."""
         now = self._context.clock.now()
         self._since, self._until = self._since or now, None
         if self._is_reported or now - self._since < REPORTED_AFTER:
             return
-        reason = f"the store of the limits does not answer since {self._since:%H:%M:%S} UTC"
+        reason = f"the rate-limit store has not answered since {self._since:%H:%M:%S} UTC"
         message = f"T{reason[1:]}; nothing is sent until it is back. {cause_of(error)}."
         await self._context.note(events.WAITS, message, reason=reason, until=None)
         self._is_reported = True
 
     async def recovered(self) -> None:
-        """The store was asked and has answered."""
+        """Note that the store has answered."""
         if self._is_reported and self._since is not None:
             self._until = self._until or self._context.clock.now()
             seconds = (self._until - self._since).total_seconds()
-            await self._context.note("import_goes_on", f"The store of the limits answers again after {seconds:.0f} s.")
+            await self._context.note("import_goes_on", f"The rate-limit store answers again after {seconds:.0f} s.")
         self._since, self._until, self._is_reported = None, None, False
 
 
 def cause_of(error: LimiterUnavailable) -> str:
-    """What the store itself said, and how to mend it."""
+    """Return the store's own error, and what to do about it, as a sentence."""
     return error.said[:1].upper() + error.said[1:]
 
 
 async def note_eviction(context: ImportContext, settings: Settings) -> None:
-    """Note with the import that its Redis may throw permits out. `doctor` looks at more."""
+    """Record with the import that its Redis may evict permits. `doctor` checks more."""
     if not settings.redis_url or context.lease.shard is not None:
         return
     try:
         state = await asyncio.to_thread(inspect_redis, settings.redis_url)
-    except LimiterUnavailable:  # who waits for permits meets it too
+    except LimiterUnavailable:  # tasks that wait for permits meet it too
         return
     if state.evicts:
-        await context.note(EVICTS, f"About the Redis of the limits: {eviction(state)}.")
+        await context.note(EVICTS, f"The Redis of the rate limits: {eviction(state)}.")

@@ -1,4 +1,4 @@
-"""What an import does by its kind: discover, enrich, both at once or one after the other."""
+"""The phases of an import by its kind: discover, enrich, or both, together or in turn."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from import_pipeline.tracking.user_rows.row_ids import item_id
 
 
 async def run_phases(context: ImportContext) -> None:
-    """All that the import's kind asks for."""
+    """Run the phases of the import's kind."""
     if context.row.kind is ImportKind.SELECTION:
         if context.row.checkpoint is None:
             await _select(context)
@@ -32,13 +32,13 @@ async def run_phases(context: ImportContext) -> None:
 
 
 async def lead_on(context: ImportContext) -> None:
-    """The lead's part of an import whose items others fetch: its list, from the checkpoint on."""
+    """Read the list from the checkpoint on, for a shard that leads and fetches items beside."""
     if context.row.kind is not ImportKind.SELECTION:
         await discover(context)
 
 
 async def _select(context: ImportContext) -> None:
-    """The chosen items: those that were named, those of some buckets, or what another import has left undone."""
+    """Store the chosen items: named ones, those of some buckets, or the unfinished ones of another import."""
     if context.row.retry_of is not None:
         await context.write(
             list_pages.select_unfinished, context.row, context.lease, context.row.retry_of, context.clock.now()

@@ -67,7 +67,7 @@ def _run_to_the_end(run: ImportRun, row: ImportRow, lease: Lease) -> Ending:
     installation = run.installation
     try:
         if row.cancel_requested_at is not None:
-            raise ImportCancelled(f"cancelled by wish of {row.requested_by or 'a person'}")
+            raise ImportCancelled(f"cancelled by {row.requested_by or 'a person'}")
         asyncio.run(run_session(run, row, lease, run_phases))
         now, patience = installation.clock.now(), patience_of(run.source)
         complete(installation.database, row, lease, now, patience, run.source.model)
@@ -79,7 +79,7 @@ def _run_to_the_end(run: ImportRun, row: ImportRow, lease: Lease) -> Ending:
 def finish_import(
     run: ImportRun, row: ImportRow, lease: Lease, ending: Ending, seats: Collection[int] | None = None
 ) -> None:
-    """End the import, or release it to the next run. `seats`: the numbers of this worker if a shard leads.
+    """End the import, or release it to the next run. `seats` are this worker's numbers if a shard leads.
 
     Raises the ending's error unless the import has an end or a pause; raises LeaseLost if another worker took it.
     """
@@ -111,7 +111,7 @@ def _record_ending(
             _end(run, lease, ImportStatus.FAILED, ending.reason)
         case Paused():
             _pause(run, lease, ending)
-        case StoreAway(error) if _may_be_misnamed(run.installation, row):
+        case StoreAway(error) if _may_have_wrong_address(run.installation, row):
             _end(run, lease, ImportStatus.FAILED, str(error))
         case StoreAway(error):
             raise _release_until_store_returns(run, lease, error) from error
@@ -127,29 +127,29 @@ def _pause(run: ImportRun, lease: Lease, pause: Paused) -> None:
         setting = f"{variable_prefix(name)}MAX_PAUSE"
         reason = (
             f"{pause.reason}, longer than the source allows ({setting}, {run.source.max_pause}). If the API answers "
-            f"again before, lift the pause: import-pipeline resume {name}, then import-pipeline run {name}"
+            f"again earlier, lift the pause: import-pipeline resume {name}, then import-pipeline run {name}"
         )
         _end(run, lease, ImportStatus.FAILED, reason)
         return
 
     def unit(connection: Connection) -> None:
         leases.write(connection, lease, now, blocked_until=pause.until)
-        sentence = f"Paused: {pause.reason}; then another run goes on."
+        sentence = f"Paused: {pause.reason}; then another run resumes the import."
         events.note(connection, lease.import_id, now, events.PAUSED, sentence)
 
     installation.database.transact(unit, patience_of(run.source))
 
 
-def _may_be_misnamed(installation: Installation, row: ImportRow) -> bool:
-    """Whether a person has just begun the import with a store that has never answered it: its address may be wrong."""
+def _may_have_wrong_address(installation: Installation, row: ImportRow) -> bool:
+    """Return True if a person started the import and the store has never answered it: its address may be wrong."""
     with installation.database.read() as connection:
         return row.trigger is Trigger.CLI and not store_ever_answered(imports.get(connection, row.id))
 
 
 def _release_until_store_returns(run: ImportRun, lease: Lease, error: LimiterUnavailable) -> LimiterUnavailable:
-    """Leave the import running without a worker until the store is back; returns what to tell of it."""
-    reason = "the store of the limits does not answer"
-    paused = f"Paused: {reason}. {cause_of(error)}. Once it is back, another run goes on."
+    """Release the import until the rate-limit store answers; return the error to raise."""
+    reason = "the rate-limit store does not answer"
+    paused = f"Paused: {reason}. {cause_of(error)}. Once it answers, another run resumes the import."
 
     def leave(connection: Connection) -> None:
         leases.hold(connection, lease)
@@ -162,13 +162,13 @@ def _release_until_store_returns(run: ImportRun, lease: Lease, error: LimiterUna
 
     run.installation.database.transact(leave, patience_of(run.source))
     return LimiterUnavailable(
-        f"import {lease.import_id} waits: {reason}. {cause_of(error)}. What is done is kept; once it is back, "
-        "the sensor goes on with it by itself, or else the next run"
+        f"import {lease.import_id} waits: {reason}. {cause_of(error)}. Finished items are kept. Once it answers, "
+        "the sensor or the next run resumes the import"
     )
 
 
 def release(run: ImportRun, lease: Lease, broke_off: str | None) -> None:
-    """Leave a running import to another worker; nothing happens where it has ended or is another's already."""
+    """Release a running import to another worker; do nothing if it has ended or belongs to another one."""
     now = run.installation.clock.now()
 
     def unit(connection: Connection) -> None:

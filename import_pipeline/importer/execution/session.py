@@ -1,4 +1,4 @@
-"""Run the phases of an import under its heartbeat, its signals and its usage share."""
+"""Run the phases of an import under its heartbeat, signal handlers and usage meter."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -39,21 +39,21 @@ from import_pipeline.tracking.workers import Worker, this_process
 T = TypeVar("T")
 
 
-#: What is done with each beat, in its transaction.
+#: Called with each beat, in its transaction.
 Also = Callable[[Connection, ImportRow, Pulse], None]
 
 
 def nothing_else(connection: Connection, row: ImportRow, pulse: Pulse) -> None:
-    """Do nothing beside a beat."""
+    """Do nothing beside the beat."""
 
 
 @dataclass(kw_only=True)
 class ImportRun:
-    """How an import is to be carried out by this process.
+    """The execution of an import by this process: its installation, source, listener and callbacks.
 
-    `is_cancelled` is asked when the process is told to end: whether somebody wished the import cancelled, or only this
-    process stopped. `connect` opens the API; the default does it by the source's settings. Where it does so with less
-    patience than the source has, a longer pause leaves the import to another run, which goes on when it is over.
+    `is_cancelled` is called on SIGINT or SIGTERM: True cancels the import, False only stops this process. `connect`
+    opens the API; by default as the source's settings say. If it has less patience than the source, a longer pause
+    releases the import, and another run resumes it afterwards.
     """
 
     installation: Installation
@@ -63,9 +63,11 @@ class ImportRun:
     is_cancelled: Callable[[], bool] = lambda: False
     connect: Callable[[], AbstractAsyncContextManager[ApiClient]] | None = None
     worker: Worker = field(default_factory=this_process)
-    on_api: Callable[[ApiClient], None] = lambda api: None  #: told once, when the API is open
-    on_lead: Callable[[str], None] = lambda run_id: None  #: hears the run that led before, once a shard leads
-    began: float | None = field(default=None, init=False)  #: by the monotonic clock
+    on_api: Callable[[ApiClient], None] = lambda api: None  #: called once, when the API is open
+    on_lead: Callable[[str], None] = lambda run_id: (
+        None
+    )  #: called with the Dagster run that led before, once a shard leads
+    began: float | None = field(default=None, init=False)  #: monotonic seconds
 
 
 async def run_session(
@@ -75,9 +77,9 @@ async def run_session(
     phases: Callable[[ImportContext], Awaitable[T]],
     also: Also = nothing_else,
 ) -> T:
-    """Work until the phases are done, or until a signal, the heartbeat or an answer asks to stop; raise that reason.
+    """Run the phases until they are done, or until a stop is requested; then raise the reason of the stop.
 
-    What is in flight then gets a moment to be answered and stored; nothing new is begun.
+    Requests in flight then get a moment to be answered and stored; no new ones are sent.
     """
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
@@ -97,7 +99,7 @@ async def run_session(
             if stop.reason is None:
                 raise
         except HookInterrupted:
-            await asyncio.sleep(0)  # until the loop has heard of the signal, too
+            await asyncio.sleep(0)  # lets the loop handle the signal too
             if stop.reason is None:
                 raise
         except BaseExceptionGroup as group:
@@ -107,7 +109,7 @@ async def run_session(
     return result
 
 
-INTERRUPTED = "the process was told to end; the import is kept as it is, and the next run goes on with it"
+INTERRUPTED = "the process was stopped; the import keeps its state, and the next run resumes it"
 
 
 async def _work(
@@ -123,9 +125,7 @@ async def _work(
     connect = run.connect or partial(open_api, run.source, installation.settings, installation.clock)
     async with connect() as api:
         run.on_api(api)
-        stop.on_request(
-            api.limiter.grant_no_more
-        )  # what is sent now would be cut before its answer, and be asked for again
+        stop.on_request(api.limiter.grant_no_more)  # a request sent now would be cut off, and repeated later
         context = _context_of(run, row, lease, api, stop)
         meter = UsageMeter(api, row)
         context.assurance = Ownership(installation.clock, lease.seconds)
@@ -154,7 +154,7 @@ async def _work(
 
 
 def _settle(heartbeat: Heartbeat, stop: StopSignal) -> None:
-    """Count what is not counted yet; a failure of that does not hide the reason of a stop."""
+    """Record the remaining counts; a failure does not hide the reason of a stop."""
     try:
         with suppress(LeaseLost, DatabaseUnavailable, ImportCancelled):
             heartbeat.settle()
@@ -179,7 +179,7 @@ def _context_of(run: ImportRun, row: ImportRow, lease: Lease, api: ApiClient, st
 
 
 async def _metered(meter: UsageMeter, context: ImportContext, phases: Callable[[ImportContext], Awaitable[T]]) -> T:
-    """The phases, while the meter watches them; what it reads at their end is noted."""
+    """Run the phases while the meter watches the usage; record its last reading."""
     watcher = asyncio.create_task(meter.watch(context))
     try:
         result = await phases(context)

@@ -1,7 +1,7 @@
-"""Working as a shard: one more process that enriches an import which another one carries out.
+"""Execute a shard: a further process that fetches items of an import which another process leads.
 
-A shard does not read the list and does not judge the import: trouble of its own ends no work but its own. Once the lead
-is gone it takes that over: then it reads the list, and it ends the import.
+A shard does not read the list, and its own trouble ends only its own work. If the lead's worker dies, a shard takes the
+lead: it then reads the list and ends the import.
 """
 
 import asyncio
@@ -45,24 +45,24 @@ from import_pipeline.tracking.shards import ShardRow
 
 @dataclass(frozen=True, kw_only=True)
 class ShardResult:
-    """What a shard has done: its own row, the import's, and whether it was the one that ended the import."""
+    """The result of a shard: its row, the import's row, and whether this shard ended the import."""
 
     shard: ShardRow
     row: ImportRow
     ended_it: bool
-    was_cancelled: bool  #: it left because somebody wished the import cancelled
-    dead_run_id: str | None  #: of the worker that had its place before and was gone
+    was_cancelled: bool  #: it left because the import was cancelled
+    dead_run_id: str | None  #: of the dead worker that had this shard before
 
 
 def execute_shard(run: ImportRun, import_id: int, number: int) -> ShardResult:
-    """Enrich the import as its shard of that number (from 2 on) until nothing is left.
+    """Fetch items of the import as its shard of that number (from 2 on) until none is left.
 
-    Raises LeaseLost where the place is somebody else's or the import does not run; what stops this process or keeps it
-    from working (ImportInterrupted, SettingError, …): the place is free again then.
+    Raises LeaseLost if another worker has the shard or the import is not running. Raises an error that stops this
+    process (ImportInterrupted, SettingError, …) after it has released the shard.
     """
-    row, seat, dead_run_id = _take_place(run, import_id, number)
-    place = ShardSession(run, row, seat)
-    ended_it = place.execute()
+    row, seat, dead_run_id = _take_shard(run, import_id, number)
+    session = ShardSession(run, row, seat)
+    ended_it = session.execute()
     if ended_it:
         send_notices(run.installation, run.source)
     with run.installation.database.read() as connection:
@@ -71,13 +71,13 @@ def execute_shard(run: ImportRun, import_id: int, number: int) -> ShardResult:
             shard=shard,
             row=imports.get(connection, import_id),
             ended_it=ended_it,
-            was_cancelled=place.was_cancelled,
+            was_cancelled=session.was_cancelled,
             dead_run_id=dead_run_id,
         )
 
 
-def _take_place(run: ImportRun, import_id: int, number: int) -> tuple[ImportRow, ShardRow, str | None]:
-    """The import, the shard, and the Dagster run of a worker that was gone from its place."""
+def _take_shard(run: ImportRun, import_id: int, number: int) -> tuple[ImportRow, ShardRow, str | None]:
+    """Return the import, the shard, and the Dagster run of its dead worker."""
     if number <= LEAD:
         raise UsageError(f"shard {number}: expected a number from {LEAD + 1} on")
     now, monotonic = run.installation.clock.now(), run.installation.clock.monotonic()
@@ -85,7 +85,7 @@ def _take_place(run: ImportRun, import_id: int, number: int) -> tuple[ImportRow,
     def unit(connection: Connection) -> tuple[ImportRow, ShardRow, str | None]:
         row = imports.get(connection, import_id)
         if row.status is not ImportStatus.RUNNING:
-            raise LeaseLost(f"import {import_id} is {row.status}: a shard joins a running one")
+            raise LeaseLost(f"import {import_id} is {row.status}: a shard can only join a running import")
         if row.cancel_requested_at is not None:
             raise LeaseLost(f"import {import_id} is to be cancelled")
         before = {each.number: each for each in shards.of_import(connection, import_id)}.get(number)
@@ -97,8 +97,8 @@ def _take_place(run: ImportRun, import_id: int, number: int) -> tuple[ImportRow,
         worker = replace(run.worker, id=f"{run.worker.id}-{number}")
         seat = shards.begin(connection, import_id, number, worker, now, run.run_id)
         if seat is None:
-            raise LeaseLost(f"shard {number} of import {import_id} is at work elsewhere, or has nothing more to do")
-        sentence = f"Shard {number} begun by process {run.worker.pid} on {run.worker.host}."
+            raise LeaseLost(f"shard {number} of import {import_id} has another worker, or nothing left to do")
+        sentence = f"Shard {number} started by process {run.worker.pid} on {run.worker.host}."
         events.note(connection, import_id, now, "shard_started", sentence)
         return row, seat, dead.dagster_run_id if dead else None
 
@@ -106,7 +106,7 @@ def _take_place(run: ImportRun, import_id: int, number: int) -> tuple[ImportRow,
 
 
 class ShardSession:
-    """A shard's place, while this process works as it."""
+    """The work of this process as a shard."""
 
     def __init__(self, run: ImportRun, row: ImportRow, seat: ShardRow) -> None:
         self.run = run
@@ -119,7 +119,7 @@ class ShardSession:
         self.leadership = Leadership(run, self.lease)
 
     def execute(self) -> bool:
-        """Share the items, give the shard back, and return whether the import was ended here."""
+        """Fetch items, release the shard, and return whether this shard ended the import."""
         ending = self._finish_lead(self._run_to_the_end())
         match ending:
             case Completed():
@@ -128,7 +128,7 @@ class ShardSession:
                 self.was_cancelled = True
                 self.ended_it = self.ended_it or self._cancel(reason)
                 self._leave(is_done=True)
-            case OwnershipLost():  # the import has ended, or another worker has the shard: nothing to give back
+            case OwnershipLost():  # ended or taken over: nothing to release
                 self.ended_it = self.leadership.gave_up
                 self._leave(is_done=True)
             case Paused():
@@ -146,7 +146,7 @@ class ShardSession:
         return self.ended_it
 
     def _run_to_the_end(self) -> Ending:
-        """Share the items, and complete the import if this is its last worker; return how that ended."""
+        """Fetch items, and complete the import if this is its last worker; return the ending."""
         # A terminated run of a shard ends that shard, not the import.
         run = replace(self.run, is_cancelled=lambda: False)
         phase = partial(_share, leadership=self.leadership)
@@ -158,7 +158,7 @@ class ShardSession:
         return Completed()
 
     def _finish_lead(self, ending: Ending) -> Ending:
-        """If this shard leads, end or release the import as well; return the ending, or that of an error on the way."""
+        """If this shard leads, end or release the import too. Return the ending, or that of a later error."""
         lease = self.leadership.lease
         if lease is None:
             return ending
@@ -180,7 +180,7 @@ class ShardSession:
             case Failed():
                 return ending.reason
             case StoreAway(error):
-                return None if self._lead_waits() else f"the store of the limits does not answer it. {cause_of(error)}"
+                return None if self._lead_waits() else f"the rate-limit store does not answer it. {cause_of(error)}"
             case BrokeOff():
                 return "it broke off"
 
@@ -189,7 +189,7 @@ class ShardSession:
             return imports.get(connection, self.row.id).status in ENDED
 
     def _lead_waits(self) -> bool:
-        """Whether the store of the limits is away for the import's own run, too."""
+        """Return True if the import itself waits for the rate-limit store."""
         with self.run.installation.database.read() as connection:
             return events.waits_for_store(connection, self.row.id) is not None
 
@@ -214,20 +214,20 @@ class ShardSession:
         return True
 
     def _leave(self, *, is_done: bool, trouble: str | None = None) -> None:
-        """Give the place back, and tell of trouble."""
+        """Release the shard, and record trouble."""
         now = self.run.installation.clock.now()
 
         def unit(connection: Connection) -> None:
             left = shards.leave(connection, self.lease, now, for_good=is_done, in_order=trouble is None)
             if left and trouble is not None:
-                sentence = f"Shard {self.lease.shard} stopped: {trouble}. The others go on."
+                sentence = f"Shard {self.lease.shard} stopped: {trouble}. The other workers continue."
                 events.note(connection, self.row.id, now, "shard_stopped", sentence)
 
         self.run.installation.database.transact(unit, patience_of(self.run.source))
 
 
 async def _share(context: ImportContext, leadership: Leadership) -> FinishRole:
-    """A shard's one phase; beside it, it does what the lead does once it has taken the lead."""
+    """Fetch items; beside that, execute the lead if this shard has taken it."""
     context.discovered = is_listed(context.row)
     async with asyncio.TaskGroup() as group:
         group.create_task(leadership.serve(context))

@@ -15,8 +15,8 @@ from import_pipeline.importer.user_code.running_hooks import RUNNING_HOOKS, Hook
 HOOK_SECONDS = 0.5
 
 
-def endings() -> list[signal.Signals]:
-    """The signals by which a process is told to end; a closed terminal's only where nothing ignores it."""
+def stop_signals() -> list[signal.Signals]:
+    """Return the signals that end a process; SIGHUP (a closed terminal) only if it is not ignored."""
     hangup = getattr(signal, "SIGHUP", None)  # Windows has none
     heard = [] if hangup is None or signal.getsignal(hangup) is signal.SIG_IGN else [hangup]
     return [signal.SIGINT, signal.SIGTERM, *heard]
@@ -26,12 +26,11 @@ def endings() -> list[signal.Signals]:
 def handle_signals(
     loop: asyncio.AbstractEventLoop, interrupt: Callable[[], None], hook_seconds: float = HOOK_SECONDS
 ) -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP interrupt, as long as this lasts and where this is the main thread.
+    """Let SIGINT, SIGTERM and SIGHUP call `interrupt` on the event loop during the block; in the main thread only.
 
-    SIGHUP is what a closed terminal sends; it stays ignored where it is, as under `nohup`.
-
-    Dagster's own handlers raise inside whatever runs, which asyncio may swallow; so they are put back afterwards only.
-    The event loop calls `interrupt`. A hook that has held the loop for `hook_seconds` is ended by HookInterrupted.
+    SIGHUP, which a closed terminal sends, stays ignored if it is, as under `nohup`. Dagster's own handlers raise inside
+    any code that runs, which asyncio may swallow; they are restored afterwards. A hook that has held the loop for
+    `hook_seconds` is ended by HookInterrupted.
     """
     if threading.current_thread() is not threading.main_thread() or os.name == "nt":
         yield
@@ -49,32 +48,32 @@ def handle_signals(
             raise HookInterrupted
 
     def remind(number: int) -> None:
-        """Signal again from time to time, for a hook that had just begun: its handler runs only then."""
+        """Repeat the signal, so that a hook that started just after it is ended too."""
         while not over.wait(hook_seconds):
             signal.pthread_kill(threading.main_thread().ident or 0, number)
 
-    before = {number: signal.getsignal(number) for number in endings()}
+    before = {number: signal.getsignal(number) for number in stop_signals()}
     for number in before:
-        loop.add_signal_handler(number, lambda: None)  # so that a signal wakes the loop
+        loop.add_signal_handler(number, lambda: None)  # a signal wakes the loop
         signal.signal(number, hear)
     try:
         yield
     finally:
         over.set()
         for thread in reminders:
-            thread.join()  # its last signal would else meet the handler from before, which may end the process
+            thread.join()  # else its last signal may reach the restored handler, which may end the process
         for number, handler in before.items():
             loop.remove_signal_handler(number)
             signal.signal(number, handler)
 
 
-def end_of(group: BaseExceptionGroup[BaseException], asked: ImportPipelineError | None) -> BaseException:
-    """The error that the work ends with: the reason that it was asked to stop for, if that has interrupted a hook."""
+def end_of(group: BaseExceptionGroup[BaseException], requested: ImportPipelineError | None) -> BaseException:
+    """Return the error that the work ends with: the reason of the stop if that interrupted a hook."""
     error = first_own_error(group)
-    return asked if asked is not None and isinstance(error, HookInterrupted) else error
+    return requested if requested is not None and isinstance(error, HookInterrupted) else error
 
 
 def first_own_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first error of ours in a group, else the first of all."""
+    """Return the first error of this package in a group, else the first one."""
     leaves = [first_own_error(error) if isinstance(error, BaseExceptionGroup) else error for error in group.exceptions]
     return next((error for error in leaves if isinstance(error, ImportPipelineError)), leaves[0])

@@ -1,4 +1,4 @@
-"""The import's share of its api's counters."""
+"""The import's share of the usage of its API."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -19,16 +19,16 @@ from import_pipeline.tracking.heartbeats import Pulse
 from import_pipeline.tracking.imports import ImportRow
 
 SECONDS_BETWEEN_READS = 1.0
-#: The event of a store that was emptied or set back.
+#: The event of a rate-limit store that lost its state.
 STATE_LOST = "limiter_state_lost"
 LOST = (
-    "The store of the limits lost what it knew (a restart, an eviction, a failover). This process has told it again; "
-    "requests go on after two seconds."
+    "The rate-limit store lost its state (a restart, an eviction, a failover). This process has reported its requests "
+    "again; requests continue after two seconds."
 )
 
 
 class UsageMeter:
-    """The import's share of the api's counters: what they say now, less what they said when it began."""
+    """The usage of the API since the import began: the counters now, less those at its start."""
 
     def __init__(self, api: ApiClient, row: ImportRow) -> None:
         self._api = api
@@ -39,7 +39,7 @@ class UsageMeter:
         self._losses = api.limiter.losses
 
     async def start(self, context: ImportContext) -> None:
-        """Read the counters; remember them with the import when it begins."""
+        """Read the counters; when the import begins, store them with it."""
         usage = await self._first_read(context)
         if context.lease.shard is not None:
             return
@@ -48,7 +48,7 @@ class UsageMeter:
             self._sleeps_before, self._slept_before = usage.sleeps, usage.slept_seconds
             facts = replace(
                 facts,
-                limits=context.source.limits,  # those of this import: settings change
+                limits=context.source.limits,  # as configured for this import; settings may change
                 sleeps_before=usage.sleeps,
                 slept_before=usage.slept_seconds,
             )
@@ -62,15 +62,15 @@ class UsageMeter:
             await context.write(leases.write, context.lease, context.clock.now(), metadata=metadata)
 
     def _away_seconds(self, row: ImportRow, heard_at: datetime, usage: Usage) -> float:
-        """The time for which nobody worked on the import that was taken over."""
+        """Return the seconds for which the import that was taken over had no worker."""
         taken_at = row.heartbeat_at or heard_at
         slept = usage.slept_seconds - (self._slept_before or 0.0) - row.total_sleep_seconds
         return away_seconds((taken_at - heard_at).total_seconds(), slept)
 
     async def _first_read(self, context: ImportContext) -> Usage:
-        """Wait for a store that is just being restarted or replaced, as in the middle of an import (MAX_OUTAGE).
+        """Read the counters; wait up to MAX_OUTAGE for a store that is being restarted or replaced.
 
-        What only a person can change, such as a wrong password, is raised at once.
+        Errors that only a person can mend, such as a wrong password, are raised immediately.
         """
         outage = LimiterOutageReporter(context)
         give_up_at = context.clock.monotonic() + context.source.max_outage
@@ -96,17 +96,17 @@ class UsageMeter:
         return self._usage
 
     async def watch(self, context: ImportContext) -> None:
-        """Read them every second, and tell of a store that does not answer."""
+        """Read the counters every second, and report a store that does not answer."""
         outage = LimiterOutageReporter(context)
         while True:
             await context.clock.sleep(SECONDS_BETWEEN_READS)
-            with suppress(DatabaseUnavailable):  # whoever works meets it too, and decides
+            with suppress(DatabaseUnavailable):  # the phases meet it too, and decide
                 await self._read_and_report(context, outage)
 
     async def _read_and_report(self, context: ImportContext, outage: LimiterOutageReporter) -> None:
         try:
             await self.read()
-        except LimiterUnavailable as error:  # those who wait for permits meet it too, and decide
+        except LimiterUnavailable as error:  # tasks that wait for permits meet it too, and decide
             if context.lease.shard is None:
                 await outage.failed(error)
         else:
@@ -121,9 +121,9 @@ class UsageMeter:
         self._losses = losses
 
     async def note(self, context: ImportContext) -> None:
-        """Keep with the import what the least possible time depends on: limits that were learned, and costs.
+        """Store with the import what its ideal duration depends on: inferred limits, and the mean cost.
 
-        Only one process does so: what a shard knows the others know as well.
+        Only the lead does so; all workers of an import know the same.
         """
         if context.lease.shard is not None:
             return
@@ -138,7 +138,7 @@ class UsageMeter:
             self._facts = facts
 
     def pulse(self, sent: CounterDelta) -> Pulse:
-        """What the heartbeat writes, with the requests that it counts along."""
+        """Return what a heartbeat writes, together with the requests sent since the last one."""
         if self._usage is None or self._sleeps_before is None:
             return Pulse(sent=sent)
         sleeps, slept_seconds = share(self._usage, self._sleeps_before, self._slept_before)

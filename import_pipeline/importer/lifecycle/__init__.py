@@ -1,1 +1,1 @@
-"""The life of an import: created, acquired, taken over, finished; its workers and its notices."""
+"""The life of an import: create, acquire, take over and finish it; its workers and its notices."""

@@ -1,4 +1,4 @@
-"""Getting hold of an import: a new one, a scheduled one, or one whose worker is gone."""
+"""Acquire an import: a new one, a scheduled one, or a stalled one."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -39,9 +39,11 @@ def find_or_create(
     now, monotonic, starter = clock.now(), clock.monotonic(), worker or this_process()
 
     def unit(connection: Connection) -> ImportRow:
-        found = imports.running(connection, source.name, locked=True)  # of two, the second sees what the first did
-        if found is None or _ended_here(connection, source, found, now, monotonic, on_dead_run):
-            return _adopted(connection, new, starter, now) or imports.create(connection, new, now, starter)
+        found = imports.running(
+            connection, source.name, locked=True
+        )  # the second of two processes sees what the first did
+        if found is None or _end_if_finished(connection, source, found, now, monotonic, on_dead_run):
+            return _adopt(connection, new, starter, now) or imports.create(connection, new, now, starter)
         if not liveness(found, source.lease, monotonic).is_dead(now):
             raise already_running(source, found)
         return found
@@ -50,7 +52,7 @@ def find_or_create(
 
 
 def count_heartbeat_as_now(database: Database, source: str, clock: Clock) -> None:
-    """Let a heartbeat from the future, written by a clock that was ahead, count as one of now: it blocks no lease."""
+    """Count a heartbeat from the future, written by a fast clock, as one of now, so that its lease can expire."""
     now = clock.now()
     with database.read() as connection:
         found = imports.running(connection, source)
@@ -61,7 +63,7 @@ def count_heartbeat_as_now(database: Database, source: str, clock: Clock) -> Non
         if heartbeats.count_heartbeat_as_now(connection, found, now) and found.heartbeat_at is not None:
             ahead = (found.heartbeat_at - now).total_seconds()
             sentence = (
-                f"The clock was ahead by {ahead:.0f} s when its worker last gave a sign of life: that counts as now."
+                f"The clock was ahead by {ahead:.0f} s at the last heartbeat of the worker; it counts as one of now."
             )
             events.note(connection, found.id, now, events.CLOCK, sentence)
 
@@ -69,37 +71,37 @@ def count_heartbeat_as_now(database: Database, source: str, clock: Clock) -> Non
 
 
 def satisfies(found: ImportRow, new: NewImport) -> bool:
-    """Whether the found import, once it is done, has done what the new one was to do: at least as much of it."""
-    asked, has = new.options, found.options
+    """Return True if the found import will do at least everything that the new one requests."""
+    requested, has = new.options, found.options
     return (
         (found.kind, found.retry_of) == (new.kind, new.retry_of)
-        and (has.only, has.numbers) == (asked.only, asked.numbers)
-        and has.limit in {None, asked.limit}
-        and has.fresh >= asked.fresh
+        and (has.only, has.numbers) == (requested.only, requested.numbers)
+        and has.limit in {None, requested.limit}
+        and has.fresh >= requested.fresh
     )
 
 
-def _adopted(connection: Connection, new: NewImport, starter: Worker, now: datetime) -> ImportRow | None:
-    """The scheduled import that a process made and did not live to start, if it is the one asked for now.
+def _adopt(connection: Connection, new: NewImport, starter: Worker, now: datetime) -> ImportRow | None:
+    """Return the scheduled import of a process that died before starting it, if it does what is requested now.
 
-    Others of that kind are cancelled: nobody would ever start them where no sensor runs.
+    Others of that kind are cancelled: without a sensor, no process would ever start them.
     """
     adopted = None
     for row in scheduling.made_by_starters(connection, new.source):
-        if not _is_orphaned(row, now):
+        if not _has_lost_its_starter(row, now):
             continue
-        gone = f"process {row.pid or 'unknown'} on {row.host or 'an unknown host'} was gone before it began the import"
+        gone = f"process {row.pid or 'unknown'} on {row.host or 'an unknown host'} died before it started the import"
         if adopted is None and satisfies(row, new):
             if scheduling.adopt(connection, row, starter, now):
-                events.note(connection, row.id, now, "import_adopted", f"Process {starter.pid} carries it out: {gone}.")
+                events.note(connection, row.id, now, "import_adopted", f"Process {starter.pid} starts it: {gone}.")
                 adopted = imports.get(connection, row.id)
         elif scheduling.cancel_scheduled(connection, row.id, now, gone):
             events.note(connection, row.id, now, "import_cancelled", f"Cancelled: {gone}.")
     return adopted
 
 
-def _is_orphaned(row: ImportRow, now: datetime) -> bool:
-    """Whether the process that was to carry a scheduled import out is gone, and nobody else is about to."""
+def _has_lost_its_starter(row: ImportRow, now: datetime) -> bool:
+    """Return True if the process that was to start a scheduled import is dead, and no run of it is about to start."""
     made_at = row.scheduled_at or row.created_at
     if row.run_requested_at is not None and abs(now - row.run_requested_at) < RUN_START:
         return False
@@ -109,7 +111,7 @@ def _is_orphaned(row: ImportRow, now: datetime) -> bool:
     return abs(now - made_at) >= RUN_START if alive is None else not alive
 
 
-def _ended_here(
+def _end_if_finished(
     connection: Connection,
     source: ImportSource,
     row: ImportRow,
@@ -117,11 +119,11 @@ def _ended_here(
     monotonic: float,
     on_dead_run: Callable[[str], None],
 ) -> bool:
-    """End a dead import that was to be cancelled, or that was resumed too often without getting on."""
+    """End a stalled import that was cancelled, or that was resumed too often without progress. True: it has ended."""
     if not liveness(row, source.lease, monotonic).is_dead(now):
         return False
     if row.cancel_requested_at is not None:
-        status, reason = ImportStatus.CANCELLED, f"cancelled by wish of {row.requested_by or 'a person'}"
+        status, reason = ImportStatus.CANCELLED, f"cancelled by {row.requested_by or 'a person'}"
     elif is_hopeless(connection, row):
         status, reason = ImportStatus.FAILED, too_often(row.resumes, resumes.broke_off(row))
     else:

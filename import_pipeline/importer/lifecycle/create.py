@@ -1,4 +1,4 @@
-"""Create imports: the row of an import as a caller asked for it."""
+"""Create imports: from a caller's options to the values of a new row."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -27,10 +27,10 @@ def new_import(
     scheduled_at: datetime | None = None,
     by: str | None = None,
 ) -> NewImport:
-    """An import of the source as it was asked for.
+    """Return a new import of the source.
 
-    Chosen ids, ranges of numbers (of buckets), or another import's leftovers make it a selection. Raises UsageError for
-    an id that is a secret: it would be sent to the API, and stored.
+    `only` (ids), `numbers` (ranges, of buckets) or `retry_of` (the unfinished items of another import) make it a
+    selection. Raises UsageError for an id that is a secret, since it would be stored and sent to the API.
     """
     if any(SECRETS.knows(each) for each in only):
         raise UsageError(f"{source.name}: one of the chosen ids is a secret of the settings; choose ids of items")

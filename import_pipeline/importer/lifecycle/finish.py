@@ -1,4 +1,4 @@
-"""Ending an import: completed only where nothing is left undone, else failed or cancelled with its reason."""
+"""End an import: as completed only if no item is unfinished, else as failed or cancelled with a reason."""
 
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,7 @@ from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.user_rows.generations import Deleted, delete_unmet
 from import_pipeline.tracking.user_rows.row_writing import refusal_of
 
-#: A larger share of a source's items does not vanish at once without a person's word.
+#: A larger share of a source's items is not marked as removed without a person's confirmation.
 MOST_GONE = 0.2
 
 
@@ -29,15 +29,15 @@ def complete(
     patience: Patience | None = None,
     model: type[Any] | None = None,
 ) -> None:
-    """End the import as completed, with the reason where it saw less than the list has.
+    """End the import as completed, with a reason if it is incomplete (it saw less than the list has).
 
-    A fresh one deletes from the model's table what it has not met, in the same transaction. Raises ImportFailed where
-    items are unfinished that should not be, and LeaseLost.
+    A fresh import deletes from the model's table the rows that it has not met, in the same transaction. Raises
+    ImportFailed if items are unfinished although no worker is left, and LeaseLost.
     """
     try:
         database.transact(lambda connection: _complete(connection, row, lease, now, model), patience)
     except StatementError as error:
-        # A constraint that the database checks at the commit: rows that it keeps cannot be found one by one.
+        # A constraint checked at the commit: the rows to keep cannot be found one by one, so all are kept.
         refusal = None if model is None else refusal_of(error, model)
         if refusal is None:
             raise
@@ -55,7 +55,7 @@ def _complete(
 ) -> None:
     left = items.remaining(connection, row.id)
     if row.kind is not ImportKind.DISCOVERY and left.unfinished:
-        raise ImportFailed(f"{left.unfinished} items are unfinished although no worker is left to do them")
+        raise ImportFailed(f"{left.unfinished} items are unfinished although no worker is left for them")
     current = imports.get(connection, row.id)
     checkpoint = current.checkpoint or {}
     reason = None
@@ -64,7 +64,7 @@ def _complete(
     if row.kind is not ImportKind.SELECTION and reason is None and row.options.limit is None:
         if row.options.fresh:
             _delete_unmet(connection, current, lease, now, model, kept)
-        _mark_gone(connection, current, lease, now)
+        _mark_removed(connection, current, lease, now)
     transitions.end(connection, lease, now, ImportStatus.COMPLETED, incomplete_reason=reason)
     sentence = (
         f"Completed: {current.items_imported_count} imported, {current.items_unchanged_count} unchanged, "
@@ -78,24 +78,24 @@ def _complete(
 def _delete_unmet(
     connection: Connection, row: ImportRow, lease: Lease, now: datetime, model: type[Any] | None, kept: str
 ) -> None:
-    """End a fresh import's generation, and say how many rows that has deleted and which are kept."""
+    """Delete the rows that a fresh import has not met, and record how many are deleted and kept."""
     deleted = Deleted(count=0, reason=kept)
     if model is not None:
         deleted = delete_unmet(connection, row, lease, model, now)
-    sentence = f"{rows_said(deleted.count)} that the list no longer has deleted, as was asked for."
+    sentence = f"{rows_in_words(deleted.count)} that the list no longer has deleted, as requested."
     if deleted.reason is not None:
-        rest = f"{rows_said(deleted.kept)} kept" if deleted.kept else "Nothing more is deleted"
+        rest = f"{rows_in_words(deleted.kept)} kept" if deleted.kept else "No more rows are deleted"
         sentence = f"{sentence} {rest}: {deleted.reason}."
     events.note(connection, row.id, now, "rows_forgotten", sentence, rows=deleted.count, kept=deleted.kept)
 
 
-def rows_said(count: int) -> str:
-    """`1 row`, `2 rows`."""
+def rows_in_words(count: int) -> str:
+    """Return `1 row`, `2 rows`."""
     return f"{count:,} row{'' if count == 1 else 's'}"
 
 
-def _mark_gone(connection: Connection, row: ImportRow, lease: Lease, now: datetime) -> None:
-    """Mark the items that the list no longer has; their rows stay."""
+def _mark_removed(connection: Connection, row: ImportRow, lease: Lease, now: datetime) -> None:
+    """Mark the items that the list no longer has as gone; their rows stay."""
     gone = source_items.mark_gone(connection, row, now, MOST_GONE)
     if not gone.count:
         return
@@ -103,10 +103,10 @@ def _mark_gone(connection: Connection, row: ImportRow, lease: Lease, now: dateti
     if not gone.marked:
         sentence = (
             f"{gone.count} items, more than {MOST_GONE:.0%} of all, are no longer in the list. They are not marked as "
-            f"gone: if that is right, say so with `import-pipeline finalize {row.id} --mark-gone`."
+            f"gone. If that is right, confirm it: `import-pipeline finalize {row.id} --mark-gone`."
         )
-    told = {"gone" if gone.marked else "gone_unconfirmed": gone.count}
-    leases.write(connection, lease, now, metadata=row.metadata_with(**told))
+    counts = {"gone" if gone.marked else "gone_unconfirmed": gone.count}
+    leases.write(connection, lease, now, metadata=row.metadata_with(**counts))
     events.note(connection, row.id, now, "items_gone" if gone.marked else "items_gone_unconfirmed", sentence)
 
 

@@ -1,7 +1,7 @@
-"""Telling people of imports that failed, are incomplete or are blocked: by the source's `notify`, or to a web address.
+"""Send notices of imports that failed, are incomplete or are blocked: to the source's `notify`, or to a web address.
 
-The events themselves are the queue, so an import that the sensor or another process has ended is told of as well. No
-import waits for a telling, nor suffers from one: it is done when the import has ended, within seconds or not at all.
+The events are the queue, so imports that the sensor or another process has ended are included. Notices never delay or
+fail an import: they are sent after it ends, with a short timeout.
 """
 
 import threading
@@ -19,33 +19,32 @@ from import_pipeline.tracking import notifications
 from import_pipeline.tracking.notifications import Event
 from import_pipeline.wording import visible
 
-#: For the whole telling of one event; what has not returned by then is left to itself.
+#: Timeout for sending one notice; a hook that has not returned by then is no longer awaited.
 SECONDS = 4.0
 
 
 def send_notices(installation: Installation, source: ImportSource, seconds: float = SECONDS) -> int:
-    """Tell what is due, until something cannot be told; returns how many events were told. Raises DatabaseUnavailable.
+    """Send the notices that are due, up to the first failure; return how many were sent. Raises DatabaseUnavailable.
 
-    An event is told once, except where a process dies between the telling and its note of it: then twice, with the
-    same id.
+    A notice is sent once. If a process dies between sending it and recording that, it is sent twice, with the same id.
     """
     if not source.notify_url and type(source).notify is ImportSource.notify:
         return 0
     with installation.database.read() as connection:
         waiting = notifications.due(connection, source.name, installation.clock.now())
-    told = 0
+    sent = 0
     for event in waiting:
         begun = replace(event, mark=event.mark.begin(installation.clock.now()))
         if not _move(installation, event, begun.mark):
-            continue  # another process tells it
+            continue  # another process sends it
         problem = _deliver(source, _notice(source, event), seconds)
         more = {} if problem is None else {"notice_problem": problem}
         ended = begun.mark.end(installation.clock.now(), told=problem is None)
         _move(installation, begun, ended, **more)
         if problem is not None:
             break
-        told += 1
-    return told
+        sent += 1
+    return sent
 
 
 def _move(installation: Installation, event: Event, mark: Delivery, **more: str) -> bool:
@@ -64,31 +63,31 @@ def _notice(source: ImportSource, event: Event) -> Notice:
 
 
 def _deliver(source: ImportSource, notice: Notice, seconds: float) -> str | None:
-    """The problem, without what the address or a hook's error may give away; None when it is told."""
+    """Send a notice. Return the problem, without secrets of the address or of a hook's error; None if it was sent."""
     problems = [f"did not return within {seconds:g} s"]
 
-    def tell() -> None:
+    def send() -> None:
         try:
             call_hook(source, "notify", notice, returns=ANYTHING)
             problem = _post(source.notify_url, notice, seconds) if source.notify_url else None
         except HookFailed as error:
             problem = type(error.__cause__).__name__ if error.__cause__ else "a result that nothing awaits"
-        except Exception as error:  # noqa: BLE001 - an address may fail in any way, and no import suffers from it
+        except Exception as error:  # noqa: BLE001 - an address may fail in any way
             problem = type(error).__name__
         problems[:] = [] if problem is None else [problem]
 
-    thread = threading.Thread(target=tell, name="notify", daemon=True)
+    thread = threading.Thread(target=send, name="notify", daemon=True)
     thread.start()
     thread.join(seconds)
     return problems[0] if problems else None
 
 
 def _post(url: str, notice: Notice, seconds: float) -> str | None:
-    """Send it as JSON. Over the bare transport: no redirect is followed, and nobody logs the address."""
+    """Post a notice as JSON. The bare transport follows no redirect and does not log the address."""
     headers = {"Idempotency-Key": notice.id, "User-Agent": "import-pipeline"}
     extensions = {"timeout": httpx.Timeout(seconds).as_dict()}
     request = httpx.Request("POST", url, json=notice.as_json(), headers=headers, extensions=extensions)
     with httpx.HTTPTransport() as transport:
         response = transport.handle_request(request)
-        response.close()  # what it says is of no interest
+        response.close()  # its body is not read
     return None if response.is_success else f"the address answers {response.status_code}"

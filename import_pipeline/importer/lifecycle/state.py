@@ -17,30 +17,30 @@ from import_pipeline.tracking.imports import ImportRow
 
 
 class RunState(Enum):
-    """What became of the Dagster run that works on an import."""
+    """The state of the Dagster run that works on an import."""
 
-    ALIVE = auto()  #: it goes on, as far as Dagster knows
-    GONE = auto()  #: it has ended, or nobody knows it
-    CANCELLED = auto()  #: somebody terminated it, which is a wish to cancel its import
+    ALIVE = auto()  #: Dagster has not seen it end
+    GONE = auto()  #: it has ended, or Dagster does not know it
+    CANCELLED = auto()  #: it was terminated, which also cancels its import
 
 
 class RequestedRun(Enum):
-    """What became of a run that was asked for and has not begun its import."""
+    """The state of a run that was requested and has not started its import."""
 
     UNKNOWN = auto()  #: Dagster does not know it
-    QUEUED = auto()  #: it is yet to begin
+    QUEUED = auto()  #: it has not started
     ENDED = auto()  #: it has ended
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExternalFacts:
-    """What was asked of others about the running import, before the transaction: they may take their time."""
+    """Facts fetched before the transaction (from Dagster and the rate-limit store), since those calls may be slow."""
 
     running: ImportRow | None = None
-    fate: RunState = RunState.ALIVE  #: of the Dagster run that works on it
-    waits_for: str | None = None  #: why it stands still, where the store of the limits is still away
-    left_in_vain: int = 0  #: workers in a row whom that store did not answer, though it answered here
-    monotonic: float | None = None  #: the monotonic clock then
+    fate: RunState = RunState.ALIVE  #: of the Dagster run that works on the import
+    waits_for: str | None = None  #: why it waits, if the rate-limit store is still away
+    left_in_vain: int = 0  #: workers in a row that reached no store, although it answered here
+    monotonic: float | None = None  #: monotonic seconds at that time
 
 
 def state_of(
@@ -51,7 +51,7 @@ def state_of(
     now: datetime,
     answer: RequestedRun = RequestedRun.UNKNOWN,
 ) -> ImportState:
-    """What the rules need to know of the import."""
+    """Return the import's state as the scheduling rules need it."""
     running = row.status is ImportStatus.RUNNING
     terminated = now if seen.fate is RunState.CANCELLED else None
     return ImportState(

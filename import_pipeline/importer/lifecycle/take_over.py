@@ -1,4 +1,4 @@
-"""Start an import, or take it over from a worker that is gone. Both give this worker the lease."""
+"""Start an import, or take it over from a dead worker. Both give this worker the lease."""
 
 from datetime import datetime
 
@@ -22,10 +22,10 @@ from import_pipeline.tracking.workers import Worker
 def start_or_take_over(
     database: Database, source: ImportSource, import_id: int, worker: Worker, clock: Clock, run_id: str | None
 ) -> ImportRow:
-    """Start the scheduled import, or take it over where its worker is gone; it is this worker's then.
+    """Start the scheduled import, or take it over if its worker is dead; return its row.
 
-    Raises ImportAlreadyRunning, InvalidTransition, or LeaseLost where another process was faster; an import that this
-    process made for itself is deleted then: it would never be started.
+    Raises ImportAlreadyRunning, InvalidTransition, or LeaseLost if another process was faster. Then an import that this
+    process created for itself is deleted, since it would never start.
     """
     now = clock.now()
     try:
@@ -47,7 +47,9 @@ def _begin(
     patience = patience_of(source)
 
     def unit(connection: Connection) -> ImportRow:
-        found = imports.get(connection, import_id, locked=True)  # the second of two finds the first at work
+        found = imports.get(
+            connection, import_id, locked=True
+        )  # the second of two processes sees that the first has it
         if found.status is ImportStatus.RUNNING:
             return _take_over(connection, source, found, worker, now, monotonic, run_id)
         return _start(connection, source, found, worker, now, run_id)
@@ -55,7 +57,7 @@ def _begin(
     try:
         return database.transact(unit, patience)
     except IntegrityError:
-        # The partial unique index spoke: another process started an import of this source since.
+        # The partial unique index refused it: another process has started an import of this source since.
         other = database.transact(lambda connection: imports.running(connection, source.name), patience, read_only=True)
         if other is None:
             raise LeaseLost(f"{source.name}: another import ran at the same moment and has ended; try again") from None
@@ -63,12 +65,12 @@ def _begin(
 
 
 def lease_of(row: ImportRow, source: ImportSource, worker: Worker) -> Lease:
-    """The right to write that comes with having started or taken over the import."""
+    """Return the lease of a worker that has started or taken over the import."""
     return Lease(import_id=row.id, fence=row.fence, worker=worker.id, seconds=source.lease)
 
 
 def already_running(source: ImportSource, row: ImportRow) -> ImportAlreadyRunning:
-    """The error that says which import is in the way."""
+    """Return the error that names the running import."""
     return ImportAlreadyRunning(
         source.name,
         import_id=row.id,
@@ -102,7 +104,7 @@ def _take_over(
     if not liveness(row, source.lease, monotonic).is_dead(now):
         raise already_running(source, row)
     taken = transitions.take_over(connection, row, worker, now, run_id)
-    sentence = f"Process {worker.pid} on {worker.host} goes on: {_why_taken(row, taken)}."
+    sentence = f"Process {worker.pid} on {worker.host} resumes the import: {_why_taken(row, taken)}."
     events.note(connection, row.id, now, "import_resumed", sentence, run_before=row.dagster_run_id)
     return taken
 
@@ -116,15 +118,16 @@ def take_lead(
     run_id: str | None,
     shard: int,
 ) -> ImportRow | None:
-    """The lead of an import whose lead is gone, for a shard that works on; None where it ends here instead, as failed.
+    """Give the lead of an import to one of its shards, since its worker is dead; return the import's row.
 
-    Raises LeaseLost where another worker was faster.
+    Return None if the import was resumed too often and ends here as failed. Raises LeaseLost if another worker was
+    faster.
     """
     if is_hopeless(connection, row):
         end_stalled(connection, row, now, ImportStatus.FAILED, too_often(row.resumes, resumes.broke_off(row)))
         return None
     taken = transitions.take_over(connection, row, worker, now, run_id, was_stalled=False)
-    sentence = f"Process {worker.pid} on {worker.host} leads on, as shard {shard}: {_why_taken(row, taken)}."
+    sentence = f"Process {worker.pid} on {worker.host}, shard {shard}, leads the import now: {_why_taken(row, taken)}."
     events.note(connection, row.id, now, "import_resumed", sentence, run_before=row.dagster_run_id)
     return taken
 
@@ -133,10 +136,10 @@ def _why_taken(row: ImportRow, taken: ImportRow) -> str:
     broke_off = resumes.broke_off(row)
     count = f"resume {taken.resumes} of {MAX_RESUMES} without progress"
     if broke_off is not None:
-        return f"the process before it broke off with {broke_off} ({count})"
+        return f"the previous process broke off with {broke_off} ({count})"
     if row.pid is None:
-        return "the process before it has let go of it"
-    return f"process {row.pid} is gone ({count})"
+        return "the previous process has released it"
+    return f"process {row.pid} is dead ({count})"
 
 
 def end_stalled(connection: Connection, row: ImportRow, now: datetime, status: ImportStatus, reason: str) -> None:
@@ -145,7 +148,7 @@ def end_stalled(connection: Connection, row: ImportRow, now: datetime, status: I
 
 
 def is_hopeless(connection: Connection, row: ImportRow) -> bool:
-    """Tell if a dead import was resumed too often without getting on; a worker that left in order is no such sign."""
+    """Return True if a stalled import was resumed too often without progress. An orderly release does not count."""
     if row.resumes < MAX_RESUMES or (row.pid is None and resumes.broke_off(row) is None):
         return False
     return resumes.without_progress(connection, row) >= MAX_RESUMES

@@ -1,4 +1,4 @@
-"""Waiting for the import that is in the way."""
+"""Wait until a running import has ended, so that the next one can start."""
 
 import time
 from collections.abc import Callable
@@ -11,15 +11,15 @@ from import_pipeline.rules.status import ImportKind
 from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking.imports import ImportRow, NewImport
 
-#: Seconds between two looks.
+#: Seconds between two checks.
 POLL_SECONDS = 1.0
 
 
 class Turn:
-    """The wait of one command or run until its import may start.
+    """The wait of a command or run until its import may start.
 
-    Chosen items wait for other imports, at most as long as the source says (`wait`), however many of them come first.
-    Any other import waits for none. `report` hears once of the wait, `on_dead_run` what `prepare` says.
+    An import of chosen items waits for other imports, in all at most for the source's `wait`. Any other import waits
+    for none. `report` is called once if there is a wait, `on_dead_run` as by `find_or_create`.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Turn:
         self._is_reported = False
 
     def acquire(self) -> ImportRow:
-        """Return what `prepare` gives. Raises ImportAlreadyRunning if the wait is over, or if there is none."""
+        """Return the import to execute, as `find_or_create`. Raises ImportAlreadyRunning at the end of the wait."""
         clock = self._installation.clock
         if self._deadline is None:
             self._deadline = clock.monotonic() + self._patience
@@ -54,12 +54,12 @@ class Turn:
                 self._report_wait(error)
             else:
                 if not satisfies(row, self._new):
-                    self._deadline = None  # the work on a stalled import is no wait
+                    self._deadline = None  # executing a stalled import is no wait
                 return row
             self._pause(min(POLL_SECONDS, max(0.0, self._deadline - clock.monotonic())))
 
     def wait_again(self, error: ImportAlreadyRunning) -> None:
-        """Wait again: another process started an import after `prepare`. Raises that error if there is no wait."""
+        """Wait again, since another process started an import after `acquire`. Raises `error` if there is no wait."""
         if self._patience <= 0:
             raise error
 

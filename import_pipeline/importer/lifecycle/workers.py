@@ -1,4 +1,4 @@
-"""Who works on an import at once, and who of them has the last word."""
+"""The workers of an import, and which of them are alive."""
 
 from datetime import datetime
 
@@ -15,14 +15,14 @@ from import_pipeline.tracking.workers import is_alive, machine
 
 
 def workers_of(row: ImportRow, source: ImportSource) -> int:
-    """How many runs are to work on the import at once: as it was asked for, as it began, or as its source says."""
+    """Return how many workers share the import: as requested, as it began, or as its source says."""
     if row.kind is ImportKind.DISCOVERY:
         return 1
     return source.shards if row.options.shards is None else row.options.shards
 
 
 def shard_liveness(shard: ShardRow, lease_seconds: float, monotonic: float | None = None) -> Liveness | None:
-    """What can be told from here of a shard's worker; None where it has none."""
+    """Return what this host knows of a shard's worker; None if it has none."""
     if shard.pid is None or shard.host is None or shard.heartbeat_at is None:
         return None
     return Liveness(
@@ -37,7 +37,7 @@ def shard_liveness(shard: ShardRow, lease_seconds: float, monotonic: float | Non
 def worker_states(
     connection: Connection, import_id: int, lease_seconds: float, now: datetime, monotonic: float | None = None
 ) -> dict[int, bool]:
-    """Worker's number -> whether it lives and has not left."""
+    """Return each worker's number -> True if it is alive and has not left."""
     row = imports.get(connection, import_id)
     return {
         LEAD: not liveness(row, lease_seconds, monotonic).is_dead(now),
@@ -48,7 +48,7 @@ def worker_states(
 def living_shards(
     connection: Connection, import_id: int, lease_seconds: float, now: datetime, monotonic: float | None = None
 ) -> dict[int, bool]:
-    """Shard's number -> whether it lives and has not left."""
+    """Return each shard's number -> True if its worker is alive and has not left."""
     found = {}
     for shard in shards.of_import(connection, import_id):
         alive = shard_liveness(shard, lease_seconds, monotonic)
@@ -57,7 +57,7 @@ def living_shards(
 
 
 def liveness(row: ImportRow, lease_seconds: float, monotonic: float | None = None) -> Liveness:
-    """What this host can tell of the worker of a running import; `monotonic`: that clock now, if known."""
+    """Return what this host knows of a running import's worker. `monotonic` is that clock now, if known."""
     heartbeat_at = row.heartbeat_at or row.started_at or row.created_at
     alive = None
     if row.host is not None and row.pid is not None:
@@ -72,7 +72,7 @@ def liveness(row: ImportRow, lease_seconds: float, monotonic: float | None = Non
 
 
 def silent_seconds(host: str | None, heard: float | None, monotonic: float | None) -> float | None:
-    """The time since a heartbeat of a process of this host, by its monotonic clock; None if that cannot tell."""
+    """Return the seconds since a heartbeat of a process of this host, by its monotonic clock; None if unknown."""
     if host != machine() or heard is None or monotonic is None or monotonic < heard:
         return None
     return monotonic - heard

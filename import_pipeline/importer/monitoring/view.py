@@ -70,7 +70,7 @@ def view_of(
     row: ImportRow, limits: str, now: datetime, vacancy: StalledImport | None = None, *, is_held_back: bool = False
 ) -> ImportView:
     """An import as its row tells it; `limits` serve where it has not begun. `is_held_back`: its schedule is off."""
-    figures = summarize(row, limits, now, deserted_since=vacancy.since if vacancy else None)
+    figures = summarize(row, limits, now, stalled_since=vacancy.since if vacancy else None)
     done = figures.items_done
     due_at = row.scheduled_at or row.created_at
     paused = row.blocked_until if row.status is ImportStatus.RUNNING else None

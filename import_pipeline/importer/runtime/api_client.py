@@ -1,4 +1,4 @@
-"""The source's API as an import uses it: one client, behind the shared limits, for one origin only."""
+"""The HTTP client of an import: it waits for permits, and sends to the source's own origin only."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -24,50 +24,50 @@ from import_pipeline.redaction import keep, keep_headers
 from import_pipeline.settings import Settings
 
 TOO_MANY_REQUESTS = 429
-#: What each request says, unless its connector says otherwise.
+#: Default headers; those of the connector replace them.
 _HEADERS = {"User-Agent": "import-pipeline", "Accept": "application/json", "Accept-Encoding": ACCEPTED}
-#: A store that is restarted or replaced is back by then.
+#: Long enough for a restart or a replacement of the store.
 STORE_PATIENCE = timedelta(minutes=1)
 
 
 @dataclass
 class RequestTally:
-    """What was sent through a transport since it was opened."""
+    """Counts of the requests sent through a transport since it was opened."""
 
     requests: int = 0
     answers: int = 0
-    hits: int = 0  #: answers of status 429
-    weighed: int = 0  #: requests whose cost was asked for: each once, however often it is sent
-    places: int = 0  #: what they cost
+    hits: int = 0  #: responses of status 429
+    weighed: int = 0  #: requests whose cost was computed; each counts once, however often it is sent
+    places: int = 0  #: their costs together
 
     def observe(self, status: int | None) -> None:
-        """Count a request and its answer; None stands for one that got none."""
+        """Count a request and the status of its response; None if it got no response."""
         self.requests += 1
         self.answers += status is not None
         self.hits += status == TOO_MANY_REQUESTS
 
     @property
     def mean_cost(self) -> float:
-        """What a request cost so far."""
+        """The mean cost of a request so far; 1 before the first."""
         return self.places / self.weighed if self.weighed else 1.0
 
 
 def cost_of(source: ImportSource, request: httpx.Request) -> int:
-    """The source's own cost of a request. Raises HookFailed."""
+    """Return the cost that the source gives for a request. Raises HookFailed."""
     return call_hook(source, "cost", request, returns=COST)
 
 
 @dataclass(frozen=True)
 class Refusals:
-    """The source's own word on answers that are no 429."""
+    """Asks the source whether a response other than a 429 means the same as a 429."""
 
     source: ImportSource
 
     def __call__(self, response: httpx.Response) -> bool:
-        """Whether the answer means the same as a 429.
+        """Return True if the response means the same as a 429.
 
-        A hook that cannot read an answer leaves it to its status. Where that says that all is well, the request has
-        failed and may be repeated: raises httpx.RequestError.
+        If the hook fails on an unsuccessful response, its status decides. On a successful one, the request has failed
+        and may be retried: raises httpx.RequestError.
         """
         try:
             return call_hook(self.source, "is_rate_limited", response, returns=FLAG, response=response)
@@ -79,13 +79,13 @@ class Refusals:
 
 @dataclass(frozen=True)
 class RequestCost:
-    """The source's own cost of a request, checked and counted."""
+    """Computes the cost of a request by the source's hook, and counts it."""
 
     source: ImportSource
     tally: RequestTally
 
     def __call__(self, request: httpx.Request) -> int:
-        """The places that it takes; raises HookFailed for what is no whole number from 1."""
+        """Return the permits that the request takes. Raises HookFailed unless it is a whole number from 1."""
         cost = cost_of(self.source, request)
         self.tally.weighed += 1
         self.tally.places += cost
@@ -93,7 +93,7 @@ class RequestCost:
 
 
 class ApiClient:
-    """Sends the source's requests, as the limits of its api allow."""
+    """Sends the source's requests within the rate limits of its API."""
 
     def __init__(
         self,
@@ -112,9 +112,9 @@ class ApiClient:
         self._deadline = deadline
 
     def join(self, request: httpx.Request) -> httpx.Request:
-        """The source's request as the client sends it: absolute, with base headers.
+        """Return the source's request as the client sends it: absolute, with the default headers.
 
-        Raises OtherOrigin where it would leave the source's origin: a next link must not carry the token elsewhere;
+        Raises OtherOrigin if it would go to another origin, since a next link must not carry the token there. Raises
         httpx.LocalProtocolError for a request that cannot be sent at all.
         """
         try:
@@ -140,22 +140,23 @@ class ApiClient:
     async def send(
         self, request: httpx.Request, *, first: bool = False, before: Callable[[], Awaitable[None]] | None = None
     ) -> httpx.Response:
-        """The answer, fully read; never a rate limit's. `first` goes before all other waiting requests.
+        """Send the request and return its response, fully read; a rate-limited one is sent again first.
 
-        `before` is awaited each time that the request is about to be sent; what it raises keeps it from that.
+        `first` puts it before all other waiting requests. `before` is awaited each time just before sending; an
+        exception from it prevents the sending.
         """
         joined = self.join(request)
         joined.extensions["import_pipeline"] = {"first": first, "deadline": self._deadline, "before": before}
         if self.client.auth is not None:
             return await send_with(self.client, self.client.auth, joined)
-        # All else that the client adds (redirects, hooks, a log line) is off; it would cost as much as the limiter.
+        # Bypass the client: redirects, hooks and its log line are not used, and cost as much CPU as the limiter.
         response = await self._transport.handle_async_request(joined)
         response.request = joined
         await response.aread()
         return response
 
     async def usage(self) -> Usage:
-        """The api's counters, shared by all processes."""
+        """Return the usage of the API, counted over all processes."""
         return await self.limiter.usage()
 
 
@@ -169,13 +170,11 @@ async def open_api(
     permits: Permits | None = None,
     store_patience: timedelta = STORE_PATIENCE,
 ) -> AsyncIterator[ApiClient]:
-    """Connect to the source's API. A transport that is given takes the place of real connections (in tests).
+    """Connect to the source's API. Tests may pass a transport instead of real connections, and a store of permits.
 
-    So does a store of permits, of the one that the settings name.
-
-    `patience` is the longest pause that requests wait for; a longer one raises ApiBlocked. None: as the source allows.
-    A request waits for a store that does not answer as long as `store_patience`; then LimiterUnavailable is raised. A
-    look at the counters does not wait: an import that finds no store when it begins is over within seconds (`Meter`).
+    `patience` is the longest pause that a request waits for; a longer one raises ApiBlocked. None means the source's
+    own maximum. A request waits up to `store_patience` for a rate-limit store that does not answer, then raises
+    LimiterUnavailable. Reading the counters does not wait, so that an import with a wrong address fails fast.
     """
     connector = connector_of(source, settings)
     limiter_of = partial(
@@ -185,7 +184,7 @@ async def open_api(
         patience=min(source.max_pause, patience or source.max_pause),
         store_patience=store_patience,
     )
-    # Each with a store of its own: the one that ends first closes its connections.
+    # One store each: the limiter that closes first also closes its store.
     stores = [permits or open_permits(settings.redis_url, settings.limits_path) for _ in range(2)]
     limiter = limiter_of(parse_tiers(source.limits), permits=stores[0], source=source.name)
     lists = limiter_of((), permits=stores[1], lane=LISTS)
@@ -198,13 +197,13 @@ async def open_api(
 
 
 def _connections(source: ImportSource, connector: Connector) -> httpx.AsyncBaseTransport:
-    """Real connections, through the proxy that the environment names for the source's address."""
+    """Open real connections, through the proxy that the environment names for the source's address."""
     found = environment_proxy(connector.base_url)
     return open_connections(limit=max(100, source.concurrency), proxy=found.proxy if found else None)
 
 
 def connector_of(source: ImportSource, settings: Settings) -> Connector:
-    """How the source's API is reached; its secrets are known from then on. Raises HookFailed or SettingError."""
+    """Return the source's connector, and register its secrets. Raises HookFailed or SettingError."""
     own = settings.source(source.name)
     connector = call_hook(source, "connector", own, returns=CONNECTOR, passes=(SettingError,))
     keep(connector.base_url)
@@ -220,7 +219,7 @@ def _limited(
     tally: RequestTally,
     deadline: float,
 ) -> RateLimitedTransport:
-    """What waits for permits before it sends, and reads no more of an answer than the source allows."""
+    """Return a transport that waits for permits, and reads no more of a response than the source allows."""
     return RateLimitedTransport(
         inner,
         limiter,
@@ -236,13 +235,13 @@ def _limited(
 
 
 def _client(connector: Connector, transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
-    """A client of the one origin."""
+    """Return a client of the source's origin."""
     return httpx.AsyncClient(
         base_url=httpx.URL(connector.base_url).copy_with(userinfo=b""),
         headers=_HEADERS | dict(connector.headers),
         auth=connector.auth or _auth_in(connector.base_url),
         transport=transport,
-        # A server could make every further request longer by a cookie per answer.
+        # No cookies: a server could lengthen every further request by one per response.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         follow_redirects=False,
         timeout=connector.timeout,
@@ -250,6 +249,6 @@ def _client(connector: Connector, transport: httpx.AsyncBaseTransport) -> httpx.
 
 
 def _auth_in(address: str) -> httpx.BasicAuth | None:
-    """What `https://user:password@…` asks for."""
+    """Return basic authentication for `https://user:password@…`."""
     url = httpx.URL(address)
     return httpx.BasicAuth(url.username, url.password) if url.userinfo else None

@@ -1,4 +1,4 @@
-"""What the actions of one import share while it runs."""
+"""The context of a running import, shared by its phases."""
 
 import asyncio
 from collections.abc import Callable
@@ -42,14 +42,12 @@ class ImportContext:
     chance: Random
     stop: StopSignal
     listener: ProgressListener = field(default_factory=NullListener)
-    workers: int = 1  #: runs that are to work on the import at once, this one included
-    assurance: Ownership | None = None  #: that what this worker holds is still its own
-    discovered: bool = False  #: whether the list has been read to its end
-    work_available: asyncio.Event = field(default_factory=asyncio.Event)  #: there may be something new to claim
+    workers: int = 1  #: workers that share the import, this one included
+    assurance: Ownership | None = None  #: confirms before each request that the lease and the claim still stand
+    discovered: bool = False  #: the list has been read to its end
+    work_available: asyncio.Event = field(default_factory=asyncio.Event)  #: set when there may be new items to claim
     circuit: Circuit = field(init=False)  #: open while the API cannot be reached
-    pending_counts: PendingCounts = field(
-        init=False
-    )  #: what was sent and is to be counted with the next thing that is stored
+    pending_counts: PendingCounts = field(init=False)  #: requests sent and not yet recorded
     _patience: Patience = field(init=False)
     _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "import-writer"))
 
@@ -61,9 +59,9 @@ class ImportContext:
         self._patience = waiting.patience
 
     async def write(self, action: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Run a ledger function in a transaction of its own, on the writer's thread; the event loop goes on.
+        """Run a tracking function in its own transaction, on the writer's thread, without blocking the event loop.
 
-        It runs again where the database ends the transaction for another one, is locked or is gone for a moment.
+        The transaction is repeated after a deadlock, and while the database is locked or unreachable for a moment.
         """
 
         def unit(connection: Connection) -> T:
@@ -72,37 +70,37 @@ class ImportContext:
         return await self.in_writer_thread(lambda: self.transact(unit))
 
     def transact(self, unit: Callable[[Connection], T]) -> T:
-        """The same for a call that is on the writer's thread already."""
+        """Run a transaction; for callers that are on the writer's thread already."""
         return self.database.transact(unit, self._patience)
 
     async def in_writer_thread(self, call: Callable[[], T]) -> T:
-        """Run a blocking call on the writer's thread, in the order of the calls."""
+        """Run a blocking call on the writer's thread. Calls run in order, one at a time."""
         return await asyncio.get_running_loop().run_in_executor(self._writer, call)
 
     async def confirm(self, claim: int | None = None) -> None:
-        """Wait until it is sure that the lease stands. Raises ClaimLost for a claim that does not."""
+        """Wait until the lease is confirmed. Raises ClaimLost if the claim is lost."""
         if self.assurance is not None:
             await self.assurance.confirm(claim)
 
     async def note(self, action: str, message: str, **metadata: Any) -> None:
-        """Record what happens to the import."""
+        """Record an event of the import."""
         await self.write(events.note, self.row.id, self.clock.now(), action, message, **metadata)
 
     async def record_wait(self, reason: str, seconds: float) -> None:
-        """Say why the import stands still for so long, before it does; a moment needs no word."""
+        """Record why the import is about to wait, and until when. Waits under a second are not recorded."""
         if seconds < 1:
             return
         until = self.clock.now() + timedelta(seconds=seconds)
         message = f"{reason[:1].upper()}{reason[1:]}; tries again in {seconds:.0f} s."
         await self.note(events.WAITS, message, reason=reason, until=until.isoformat())
 
-    async def look_for_end_of_list(self) -> None:
-        """Ask the database whether the list has been read to its end, where another worker reads it."""
+    async def refresh_discovered(self) -> None:
+        """Read from the database whether the list is complete, if another worker reads it."""
         if self.lease.shard is not None and not self.discovered:
             self.discovered = is_listed(await self.write(imports.get, self.row.id))
 
     def close(self) -> None:
-        """Wait for what is being written."""
+        """Wait until the writer's thread has finished."""
         self._writer.shutdown(wait=True)
 
     @property
@@ -117,5 +115,5 @@ class ImportContext:
 
 
 def is_listed(row: ImportRow) -> bool:
-    """Whether the import's list has been read to its end, or its items were chosen."""
+    """Return True if the import's list has been read to its end, or its items were chosen."""
     return bool((row.checkpoint or {}).get("complete"))

@@ -1,4 +1,4 @@
-"""Waiting for the tracking database in the middle of an import, and telling of it."""
+"""Wait for the tracking database during an import, and report the wait."""
 
 import logging
 import threading
@@ -14,23 +14,24 @@ from import_pipeline.tracking import events
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.database.retrying import Patience
 
-#: A shorter wait needs no word.
+#: Shorter waits are not reported.
 REPORTED_AFTER_SECONDS = 1.0
-#: One more try at once after a deadlock, and nothing else.
+#: Repeat once immediately after a deadlock; otherwise fail.
 NO_WAIT = Patience(seconds=0.0)
-#: For an action that a person, or Dagster's daemon, waits for the end of.
+#: For an action that a person or Dagster's daemon waits for.
 ACTION = Patience(seconds=10.0)
 
 
 def patience_of(source: ImportSource) -> Patience:
-    """As long as the source waits for its API; for what is done before and after an import's work."""
+    """Return the patience for transactions before and after an import's work: the source's `max_outage`."""
     return Patience(seconds=source.max_outage)
 
 
 class DatabaseWait:
-    """The patience of a running import: it ends with `halt`, and is told in the log and, where possible, as an event.
+    """The patience of a running import with its database. `halt` ends it.
 
-    A lock on the user's table keeps no event from being written, so that `show` says what the import waits for.
+    Waits are reported in the log and, if possible, as an event: a lock on the user's table still lets events be
+    written, so that `show` gives the reason for the wait.
     """
 
     def __init__(self, database: Database, source: ImportSource, import_id: int, clock: Clock, chance: Random) -> None:
@@ -47,28 +48,30 @@ class DatabaseWait:
         )
 
     def halt(self) -> None:
-        """The work is to stop: nothing is waited for any more."""
+        """Stop waiting: the work is to end."""
         self._halt.set()
 
     def _report_wait(self, error: DatabaseUnavailable, seconds: float) -> None:
         if not self._is_reported and error.meaning != Meaning.CONFLICT:
             self._is_reported = True
-            sentence = f"{error}; it is tried again for up to {self._source.max_outage:g} s"
+            sentence = f"{error}; retrying for up to {self._source.max_outage:g} s"
             report(
                 "database_waits", sentence, level=logging.WARNING, import_id=self._import_id, source=self._source.name
             )
         if error.meaning == Meaning.LOCKED:
             until = self._clock.now() + timedelta(seconds=max(seconds, REPORTED_AFTER_SECONDS))
-            self._note(events.WAITS, f"Waits: {error}.", reason=str(error), until=until.isoformat())
+            self._note(events.WAITS, f"Waiting: {error}.", reason=str(error), until=until.isoformat())
 
     def _report_recovery(self, error: DatabaseUnavailable, seconds: float) -> None:
         self._is_reported = False
         if seconds >= REPORTED_AFTER_SECONDS:
-            self._note("import_goes_on", f"The database can be used again after {seconds:.0f} s. It was: {error}.")
+            self._note(
+                "import_goes_on", f"The database is usable again after {seconds:.0f} s. The problem was: {error}."
+            )
 
     def _note(self, action: str, message: str, **metadata: str) -> None:
         now = self._clock.now()
-        with suppress(DatabaseUnavailable):  # the log has it
+        with suppress(DatabaseUnavailable):  # the log has recorded it
             self._database.transact(
                 lambda connection: events.note(connection, self._import_id, now, action, message, **metadata), NO_WAIT
             )

@@ -1,7 +1,7 @@
-"""A worker's assurance that what it holds is still its own, before it sends anything for that.
+"""Confirm that a worker still owns its lease and its claims before it sends a request for them.
 
-A process that stood still (frozen, on a paused machine, without its database) may have lost its lease and its claims to
-other workers. Until its next heartbeat has found out it sends nothing; after that, only for what it still holds.
+A process that was frozen, on a paused machine or without its database, may have lost them to other workers. It sends
+nothing until its next heartbeat has checked; then it sends only for the claims that it still holds.
 """
 
 import asyncio
@@ -13,13 +13,13 @@ from import_pipeline.errors import ImportPipelineError
 
 
 class ClaimLost(ImportPipelineError):
-    """Another worker may have taken the item over while this process stood still: nothing is sent for it here."""
+    """Another worker may have claimed the item while this process was frozen: it must not send for the item."""
 
 
 class Ownership:
-    """The moment of the latest heartbeat, and after a doubt the claims that were still held. For any thread.
+    """The time of the latest heartbeat, and the claims that it found still held after a doubt. Thread-safe.
 
-    `beat_now` asks for a heartbeat at once.
+    `beat_now` triggers a heartbeat immediately.
     """
 
     def __init__(self, clock: Clock, lease_seconds: float) -> None:
@@ -32,19 +32,19 @@ class Ownership:
         self._at = self.moment()
 
     def moment(self) -> tuple[float, datetime]:
-        """Now, by both clocks."""
+        """Return the current time by the monotonic and the wall clock."""
         return self._clock.monotonic(), self._clock.now()
 
     @property
     def is_doubtful(self) -> bool:
-        """The latest heartbeat is older than the lease, by either clock: one of them stands still with the machine."""
+        """True if the latest heartbeat is older than the lease by either clock; one may stop with the machine."""
         monotonic, wall = self._at
         return max(self._clock.monotonic() - monotonic, (self._clock.now() - wall).total_seconds()) > self._seconds
 
     def renewed(self, at: tuple[float, datetime], held: Collection[int] | None = None) -> None:
-        """A heartbeat that began at that moment went well; after a doubt it tells the claims that are still held.
+        """Record a successful heartbeat that began at `at`; after a doubt, `held` are the claims that still stand.
 
-        A process that stood still within the heartbeat is in doubt after it, too.
+        The beginning counts, so a process that was frozen within the heartbeat is in doubt afterwards.
         """
         self._at = at
         if held is not None:
@@ -53,15 +53,15 @@ class Ownership:
             self._loop.call_soon_threadsafe(self._renewal.set)
 
     def took(self, claims: Collection[int]) -> None:
-        """Those claims are new."""
+        """Add new claims of this worker."""
         if self._held is not None:
             self._held |= set(claims)
 
     async def confirm(self, claim: int | None = None) -> None:
-        """Wait until there is no doubt. Raises ClaimLost for a claim that was lost by then."""
+        """Wait until the lease is confirmed. Raises ClaimLost if the claim was lost meanwhile."""
         while self.is_doubtful:
             self._renewal.clear()
             self.beat_now()
             await self._renewal.wait()
         if claim is not None and self._held is not None and claim not in self._held:
-            raise ClaimLost(f"claim {claim} was lost while this process stood still")
+            raise ClaimLost(f"claim {claim} was lost while this process was frozen")

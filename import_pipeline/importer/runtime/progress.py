@@ -7,31 +7,31 @@ from typing import Protocol
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredItem:
-    """An item whose details are stored, and what that took; an item that the list brought whole took no try."""
+    """An item whose details are stored, and its requests. An item that came whole from the list has no tries."""
 
     external_id: str
     tries: int = 0
-    request_seconds: float | None = None  #: from its sending to the head of its answer
+    request_seconds: float | None = None  #: from sending to the response headers
     http_status: int | None = None
 
 
 class ProgressListener(Protocol):
-    """Who wants to hear of progress while it happens. Called in the writer's thread, after the commit."""
+    """Receives progress of an import. Called in the writer's thread, after the commit."""
 
     def page_stored(self, external_ids: Sequence[str]) -> None:
-        """A list page is stored."""
+        """Receive the ids of a stored list page."""
         ...
 
     def items_stored(self, items: Sequence[StoredItem]) -> None:
-        """Those items' details are stored."""
+        """Receive items whose details are stored."""
         ...
 
 
 class NullListener:
-    """The listener that nobody listens with."""
+    """A listener that does nothing."""
 
     def page_stored(self, external_ids: Sequence[str]) -> None:
-        """A list page is stored."""
+        """Receive the ids of a stored list page."""
 
     def items_stored(self, items: Sequence[StoredItem]) -> None:
-        """Those items' details are stored."""
+        """Receive items whose details are stored."""

@@ -1,7 +1,7 @@
-"""Asking an API that may be gone for a while.
+"""Send requests to an API that may be unreachable for a while.
 
-What cannot be connected to was never asked, so no item uses up a try by it: everybody waits until it is back. An API
-that has never answered is not waited for: its address is wrong, or nobody has started it.
+A refused connection sends no request, so it is not a failed attempt: all requests wait until the API is back. An API
+that has never answered is not waited for: its address is wrong, or it has not been started.
 """
 
 import re
@@ -16,7 +16,7 @@ from import_pipeline.redaction import redact
 from import_pipeline.rules.status import ImportKind
 from import_pipeline.settings import variable_prefix
 
-#: Where one address refused, aiohttp tells it a second time, as a tuple.
+#: If one address refused, aiohttp repeats it as a tuple.
 _ONLY_ADDRESS = re.compile(r" \[Connect call failed \([^()]*\)\]")
 UNREACHABLE = (httpx.ConnectError, httpx.ConnectTimeout)
 
@@ -24,11 +24,10 @@ UNREACHABLE = (httpx.ConnectError, httpx.ConnectTimeout)
 async def send(
     context: ImportContext, request: httpx.Request, *, first: bool = False, claim: int | None = None
 ) -> httpx.Response:
-    """The answer, whatever its status; `first` goes before all other waiting requests.
+    """Send a request and return its response, whatever its status. `first` puts it before all other waiting requests.
 
-    Nothing is sent before it is sure that the lease stands; ClaimLost is raised where the item's claim does not.
-
-    Raises httpx.RequestError for a request that was sent and failed, ImportFailed for an API that is gone.
+    Nothing is sent until the lease is confirmed. Raises ClaimLost if the item's claim is lost, httpx.RequestError if
+    the request was sent and failed, ImportFailed if the API stays unreachable.
     """
     while True:
         try:
@@ -43,11 +42,11 @@ async def send(
             _check_patience(context, error)
             raise
         else:
-            await _reopen(context)
+            await _close_circuit(context)
             return response
 
 
-async def _reopen(context: ImportContext) -> None:
+async def _close_circuit(context: ImportContext) -> None:
     seconds = context.circuit.open_for
     if seconds is not None:
         context.circuit.close()
@@ -55,38 +54,38 @@ async def _reopen(context: ImportContext) -> None:
 
 
 def _is_known(context: ImportContext) -> bool:
-    """Whether the API has answered this import before, if only to the process before this one."""
+    """Return True if the API has answered this import before, in this process or an earlier one."""
     row = context.row
     listed = row.kind is not ImportKind.SELECTION and row.checkpoint is not None
     return context.api.tally.answers > 0 or listed or row.items_imported_count > 0
 
 
 def _check_patience(context: ImportContext, error: httpx.RequestError) -> None:
-    """Raise ImportFailed where the API has been gone for longer than the source waits."""
+    """Raise ImportFailed if the API has been unreachable for longer than the source's `max_outage`."""
     seconds = context.circuit.open_for
     if seconds is not None and seconds >= context.source.max_outage:
         reason = (
             f"the API has not answered for {seconds:.0f} s: {describe_request_error(error, context.source.timeout)}"
         )
-        raise ImportFailed(f"{reason}. What is done is kept; what is left can be retried") from error
+        raise ImportFailed(f"{reason}. Finished items are kept; the rest can be retried") from error
 
 
 def unreachable(source: str, base_url: httpx.URL, error: httpx.RequestError) -> str:
-    """The sentence for a source's API that has never answered."""
+    """Return the reason for an API that has never answered."""
     address = f"its address ({variable_prefix(source)}BASE_URL)"
     problem = describe_connection_error(error)
     return f"the API at {redact(str(base_url))} cannot be reached: {problem}. Check {address} and that it runs"
 
 
 def describe_connection_error(error: Exception) -> str:
-    """A connection's failure without secrets, and without what only aiohttp's authors understand."""
+    """Return a connection failure in words, without secrets and without internals of aiohttp."""
     if are_too_few(error):
         return ADVICE
     return redact(_ONLY_ADDRESS.sub("", str(error))).replace(" ssl:default", "") or type(error).__name__
 
 
 def describe_request_error(error: httpx.RequestError, timeout: float) -> str:
-    """A request's failure in words, without secrets."""
+    """Return a request's failure in words, without secrets."""
     if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
         return f"no answer within {timeout:g} s"
     return describe_connection_error(error)

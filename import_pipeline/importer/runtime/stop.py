@@ -1,18 +1,18 @@
-"""The stop signal of an import: requested once, with a reason, and heard by everything that runs."""
+"""The stop signal of an import: requested once, with a reason; all its tasks react to it."""
 
 import asyncio
 from collections.abc import Callable
 
 from import_pipeline.errors import ImportPipelineError
 
-#: How long answers in flight are waited for when the work is to end; a wish to cancel is to end it within 2 s.
+#: Seconds for which responses in flight are awaited after a stop request. A cancelled import must end within 2 s.
 GRACE_SECONDS = 0.5
 
 
 class StopSignal:
-    """The wish that the work ends: the first reason counts. Nothing new is begun after it.
+    """A stop request. The first reason wins; no new work starts afterwards.
 
-    `cut` is called once, with the seconds that answers in flight are still waited for.
+    `cut` is called once, with the seconds for which responses in flight are still awaited.
     """
 
     def __init__(self, cut: Callable[[float], object]) -> None:
@@ -22,14 +22,14 @@ class StopSignal:
         self._actions: list[Callable[[], object]] = []
 
     def on_request(self, action: Callable[[], object]) -> None:
-        """Call that as soon as it is asked for; now, where it has been."""
+        """Call the action when a stop is requested; immediately if it has been."""
         if self.requested.is_set():
             action()
         else:
             self._actions.append(action)
 
     def request(self, reason: ImportPipelineError, grace_seconds: float = GRACE_SECONDS) -> None:
-        """Ask for it, on the event loop."""
+        """Request the stop. Call it on the event loop."""
         if self.reason is None:
             self.reason = reason
             self.requested.set()

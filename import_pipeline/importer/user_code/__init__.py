@@ -1,1 +1,1 @@
-"""Call what the user wrote: the hooks of a source, its httpx.Auth, its secrets; each failure names its place."""
+"""Call the user's code: the hooks of a source, its httpx.Auth, its secrets. Each failure names file and line."""

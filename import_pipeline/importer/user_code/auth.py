@@ -1,4 +1,4 @@
-"""A user's httpx.Auth, which runs between our requests: it comes to an end, and what it raises names it."""
+"""Run a user's httpx.Auth: bound its requests, and name it in its errors."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -8,18 +8,18 @@ import httpx
 from import_pipeline.errors import HookFailed, ImportPipelineError
 from import_pipeline.importer.user_code.hooks import place_of, said_of
 
-#: Requests that one flow may ask for, from its first to the last answer: a token, a refresh and some tries of both.
+#: The most requests of one flow: a token, a refresh and some retries of both.
 MOST_REQUESTS = 10
 
 
 class BoundedAuth(httpx.Auth):
-    """The same flow with an end: httpx itself would send for a flow that never ends."""
+    """Wraps an httpx.Auth and ends its flow after MOST_REQUESTS; httpx would send for ever."""
 
     def __init__(self, inner: httpx.Auth) -> None:
         self.inner = inner
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """Pass on what the flow asks for and what is answered. Raises httpx.RequestError for one too many."""
+        """Pass requests and responses between flow and client. Raises httpx.RequestError for one request too many."""
         flow = self.inner.async_auth_flow(request)
         try:
             wanted = await flow.__anext__()
@@ -29,16 +29,17 @@ class BoundedAuth(httpx.Auth):
                     wanted = await flow.asend(response)
                 except StopAsyncIteration:
                     return
-            problem = f"{_name(self.inner)} asks for more than {MOST_REQUESTS} requests to send one"
+            problem = f"{_name(self.inner)} needs more than {MOST_REQUESTS} requests to send one"
             raise httpx.RequestError(problem, request=request)
         finally:
             await flow.aclose()
 
 
 async def send_with(client: httpx.AsyncClient, auth: httpx.Auth, request: httpx.Request) -> httpx.Response:
-    """The answer to a request that the flow completes; what the flow raises is this request's failure.
+    """Send a request with the user's authentication, and return its response.
 
-    Raises httpx.RequestError, and errors of ours that the flow or the limits raise.
+    An error of the flow is a failure of this request: raises httpx.RequestError, or an ImportPipelineError of the flow
+    or the limits.
     """
     task = asyncio.current_task()
     try:

@@ -1,6 +1,6 @@
-"""The one place that runs a user's code: whatever a hook raises or returns becomes a HookFailed with its place.
+"""Call a user's hooks. An exception or a wrong return value becomes a HookFailed with file and line.
 
-Who calls decides what it concerns: an item, a request or the import.
+The caller decides what fails by it: an item, a request or the import.
 """
 
 import inspect
@@ -23,11 +23,11 @@ from import_pipeline.wording import visible
 
 T = TypeVar("T")
 
-#: A page with more items than this is a generator without an end.
+#: A page with more items than this is an endless generator.
 MOST_ITEMS = 1_000_000
-#: The largest whole number that both databases and both stores of limits hold.
+#: The largest whole number that all databases and rate-limit stores can hold.
 LARGEST = 2**53
-#: Modules of ours that call hooks or are inherited as their defaults: no user looks for a mistake there.
+#: Modules of this package that call hooks or provide their defaults; errors are not reported at their lines.
 _OURS = ("import_pipeline.contracts.", "import_pipeline.importer.", "import_pipeline.ratelimit.")
 
 _REPR = reprlib.Repr()
@@ -35,12 +35,12 @@ _REPR.maxstring = _REPR.maxother = _REPR.maxlong = 80
 
 
 class _Unfit(Exception):
-    """The value is none that the hook may return."""
+    """The value is not one that the hook may return."""
 
 
 @dataclass(frozen=True)
 class Returns(Generic[T]):
-    """What a hook may return: in words, and the function that reads it or raises _Unfit."""
+    """The type of a hook's return value: in words, and a function that reads a value or raises _Unfit."""
 
     expected: str
     read: Callable[[Any], T]
@@ -54,9 +54,9 @@ def call_hook(
     response: httpx.Response | None = None,
     passes: tuple[type[Exception], ...] = (),
 ) -> T:
-    """Call the hook and read what it returns. `response` is what it reads, and may quote in its errors.
+    """Call a hook and return its value, as `returns` reads it. `response` is one that its errors may quote.
 
-    Raises HookFailed, and those errors that the hook may raise on purpose (`passes`).
+    Raises HookFailed, and the errors that the hook may raise on purpose (`passes`).
     """
     value, cause = None, None
     try:
@@ -78,17 +78,17 @@ def call_hook(
 
 
 def said_of(error: BaseException) -> str:
-    """An error's class and the beginning of its text, on one line (line breaks are written out), without secrets."""
+    """Return an error's class and the beginning of its text, on one line and without secrets."""
     try:
         text = str(error)[: 10 * MOST_SAID]
-    except Exception:  # noqa: BLE001 - __str__ is users' code, too
-        text = "its text cannot be told"
+    except Exception:  # noqa: BLE001 - __str__ may be the user's code
+        text = "its text cannot be read"
     text = excerpt(visible(text.strip()), MOST_SAID)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def place_of(error: BaseException, owner: object) -> str | None:
-    """The deepest line of the owner's code that the error went through: not one of ours, or of a library it called."""
+    """Return the deepest line of the owner's own code in the traceback, not of this package or of a library."""
     frames = [
         (frame, line)
         for frame, line in traceback.walk_tb(error.__traceback__)
@@ -104,13 +104,13 @@ def place_of(error: BaseException, owner: object) -> str | None:
 
 
 def _is_default(trace: TracebackType | None) -> bool:
-    """Whether the hook is one that the owner inherits from us: what that calls is no code of the user's."""
+    """Return True if the hook is inherited from this package, so that its callees are not the user's code."""
     called = trace.tb_next if trace is not None else None
     return called is not None and _module(called.tb_frame.f_globals).startswith(_OURS)
 
 
 def _definition(owner: object, name: str) -> str | None:
-    """The line at which the hook is defined; None for one that is inherited from us, or no Python function."""
+    """Return the line that defines the hook; None if it is inherited from this package, or no Python function."""
     function = inspect.unwrap(getattr(type(owner), name, None) or (lambda: None))
     code = getattr(function, "__code__", None)
     if code is None or _module(getattr(function, "__globals__", {})).startswith(_OURS):
@@ -129,21 +129,21 @@ def _package(module: str) -> str:
 def _shown(value: object) -> str:
     try:
         return excerpt(_REPR.repr(value), MOST_SAID)
-    except Exception:  # noqa: BLE001 - __repr__ is users' code, too
+    except Exception:  # noqa: BLE001 - __repr__ may be the user's code
         return f"a {type(value).__name__}"
 
 
 def _plain(value: object) -> Any:
-    """The value, unless it waits to be awaited: nothing here awaits it, and as a flag it would always be true."""
+    """Return the value; refuse an awaitable, which is never awaited here and would always be true as a flag."""
     if inspect.iscoroutine(value):
-        value.close()  # else Python warns that it was never awaited
+        value.close()  # prevents a warning that it was never awaited
     if inspect.isawaitable(value) or inspect.isasyncgen(value):
         raise _Unfit
     return value
 
 
 def instance(kind: type[T], expected: str) -> Returns[T]:
-    """What a hook returns that is to make an object of that class."""
+    """Return the type of a hook that returns an instance of a class."""
 
     def read(value: Any) -> T:
         if not isinstance(value, kind):
@@ -158,7 +158,7 @@ def _or_none(read: Callable[[Any], T]) -> Callable[[Any], T | None]:
 
 
 def _flag(value: Any) -> bool:
-    if callable(value) or inspect.isgenerator(value):  # brackets that were left out: it would always be true
+    if callable(value) or inspect.isgenerator(value):  # parentheses are missing: it would always be true
         raise _Unfit
     return bool(value)
 
@@ -206,4 +206,4 @@ COST = Returns("a whole number from 1", _whole(1))
 TEXT = Returns("a text", _text)
 VERSION = Returns("a text, or None", _or_none(_text))
 CONNECTOR = Returns("a Connector with an address, headers of texts and a timeout in seconds above 0", _connector)
-ANYTHING: Returns[Any] = Returns("a value that nothing has to await", lambda value: value)
+ANYTHING: Returns[Any] = Returns("a value that need not be awaited", lambda value: value)

@@ -1,4 +1,4 @@
-"""The secrets that a source's requests may hold, by name: a checkpoint stores the name in place of the value."""
+"""The secrets in a source's requests, by name: a checkpoint stores the name instead of the value."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -10,17 +10,17 @@ from import_pipeline.contracts import Connector
 from import_pipeline.redaction import HARMLESS, SECRETS, SHORTEST, is_sensitive_name
 from import_pipeline.settings import SOURCE_SETTINGS, Settings, variable_prefix
 
-#: A text as it is stored, or the pieces of one: `{"secret": name}` stands for a value that is filled in on reading.
+#: A stored text, or its pieces: `{"secret": name}` stands for a value that is filled in on reading.
 StoredText = str | list[Any]
 
-#: Shorter variables of a source's own (`ORDERS_SORT=asc`) would be found by chance in the middle of other words.
+#: Shorter variables of a source (`ORDERS_SORT=asc`) would match inside other words by chance.
 SHORTEST_VARIABLE = 6
 
 
 class KnownSecrets:
-    """Values by name. Secret is what settings or the connector hold, whatever the name of the parameter it goes into.
+    """Secret values by name: all values of settings and connector, whatever parameter of a request they are in.
 
-    `declared` are the names of settings that say who asks; all others may also say what is asked for.
+    `declared` are settings that only authenticate; other values may also select what a request returns.
     """
 
     def __init__(self, values: Iterable[tuple[str, str]] = (), declared: Iterable[str] = ()) -> None:
@@ -32,20 +32,20 @@ class KnownSecrets:
                     self._values[name + form] = text
 
     def hide(self, text: str) -> StoredText | None:
-        """Return the text with names in place of secrets; None if a secret without a name would be left in it."""
+        """Return the text with names in place of secrets; None if it holds another secret, without a name."""
         pieces = self._pieces(text)
         if any(isinstance(piece, str) and SECRETS.holds(piece) for piece in pieces):
             return None
         return text if pieces == [text] else pieces
 
     def show(self, stored: StoredText) -> str:
-        """Return the text that was hidden. Raises KeyError for a secret that is not known (anymore)."""
+        """Return the text that was hidden. Raises KeyError for an unknown secret."""
         if isinstance(stored, str):
             return stored
         return "".join(piece if isinstance(piece, str) else self._values[piece["secret"]] for piece in stored)
 
     def mask(self, text: str) -> str:
-        """Return the text with the names of declared secrets in their places: a new token leaves it as it is."""
+        """Return the text with names instead of declared secrets, so that a new token does not change it."""
         return "".join(
             piece
             if isinstance(piece, str)
@@ -69,7 +69,7 @@ def secrets_of(source: str, settings: Settings, connector: Connector) -> KnownSe
 
 
 def _of_settings(source: str, settings: Settings) -> Iterator[tuple[str, str]]:
-    """Yield secret settings, and the source's own variables beside the settings that are known."""
+    """Yield the secret settings, and further variables of the source that are not known settings."""
     prefix = variable_prefix(source)
     is_secret = {prefix + setting.name: setting.secret for setting in SOURCE_SETTINGS}
     for name, value in settings.environment.items():

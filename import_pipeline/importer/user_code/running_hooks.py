@@ -1,4 +1,4 @@
-"""The hooks that run in the main thread now, so that a signal can end one that does not return."""
+"""Track the hooks running in the main thread, so that a signal can end one that does not return."""
 
 import threading
 import time
@@ -7,18 +7,18 @@ from contextlib import contextmanager
 
 
 class HookInterrupted(BaseException):
-    """The process is told to end, and a hook of the source holds the event loop. No hook should catch it."""
+    """The process was signalled to end while a hook holds the event loop. Hooks should not catch it."""
 
 
 class _RunningHooks:
-    """The hooks that run in the main thread now; only there can a signal end one."""
+    """The hooks running in the main thread, the only one where a signal can end a hook."""
 
     def __init__(self) -> None:
         self._began: list[float] = []
 
     @contextmanager
     def one_more(self) -> Iterator[None]:
-        """While this lasts, a hook runs."""
+        """Count a running hook during the block."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -29,7 +29,7 @@ class _RunningHooks:
             self._began.pop()
 
     def seconds(self) -> float:
-        """How long the outermost of them has run; 0 if none runs."""
+        """Return the seconds that the outermost hook has run; 0 if none runs."""
         return time.monotonic() - self._began[0] if self._began else 0.0
 
 

@@ -119,7 +119,7 @@ def test_a_run_of_everything_succeeds_if_a_stalled_selection_has_to_wait(life, i
 def test_a_run_whose_store_fails_reports_all_stored_items(life, instance):
     success, failures, reported = run(instance, "import_items", resource(WORKING, lasts=3), Bucketed())
     assert not success
-    assert "the store of the limits does not answer" in said(failures)
+    assert "the rate-limit store does not answer" in said(failures)
     [row] = life.all()
     assert (row.items_imported_count > 0, reported) == (True, {"000000001-000000500"})
 

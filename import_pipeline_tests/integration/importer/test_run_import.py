@@ -231,7 +231,7 @@ def test_with_overlap_details_come_before_the_last_page(home):
 
 
 def test_a_source_that_is_not_listed_is_a_sentence(home):
-    with pytest.raises(SourceNotFound, match="orders: no such source; known are: items"):
+    with pytest.raises(SourceNotFound, match="orders: no such source; known sources: items"):
         run_import("orders", settings=settings(home, "http://127.0.0.1"))
 
 

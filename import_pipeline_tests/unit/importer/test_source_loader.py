@@ -28,14 +28,14 @@ def settings(tmp_path):
 
 
 def test_two_sources_may_not_differ_in_big_letters_only(settings):
-    with pytest.raises(ContractError, match="a name of its own, got the name of two sources"):
+    with pytest.raises(ContractError, match="a unique name, got the name of two sources"):
         configure([source("items"), source("Items")], settings)
 
 
 def test_two_sources_that_write_into_one_table_are_remarked_once(settings, caplog):
     listed = [source("shop_one"), source("shop_two"), source("shop_three")]
     [note] = shared_tables(listed)
-    assert note.startswith("the sources shop_one and shop_two and shop_three write into one table, imported_items: ")
+    assert note.startswith("the sources shop_one and shop_two and shop_three write to one table, imported_items: ")
     with caplog.at_level(logging.WARNING):
         configure(listed, settings)
         configure(listed, settings)

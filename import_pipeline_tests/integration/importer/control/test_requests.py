@@ -296,7 +296,7 @@ def test_a_running_import_is_told_to_end_and_ends_without_a_worker_too(life):
     assert again.already
     assert again.sentence.startswith(f"Import {hand.row.id} is to be cancelled already, since 2030-06-01 10:00:00 UTC")
     assert (len(life.wishes()), life.actions(hand.row.id).count("cancel_requested")) == (1, 1)
-    with pytest.raises(ImportCancelled, match="cancelled by wish of Ada"):
+    with pytest.raises(ImportCancelled, match="cancelled by Ada"):
         heartbeat.beat()
     result = life.tick(fate_of=lambda run_id: RunState.GONE)
     assert (launched(result), result.dead_run_ids) == ([], ["run"])

@@ -140,10 +140,10 @@ def test_shards_are_numbered_from_two_on(hand, life, number):
 
 def test_a_shard_joins_only_a_running_import_and_only_a_free_place(hand, life):
     join(hand)
-    with pytest.raises(LeaseLost, match=r"shard 2 of import .* is at work elsewhere, or has nothing more to do"):
+    with pytest.raises(LeaseLost, match=r"shard 2 of import .* has another worker, or nothing left to do"):
         execute_shard(a_run(life), hand.row.id, 2)
     hand.end(CANCELLED)
-    with pytest.raises(LeaseLost, match=r"is cancelled: a shard joins a running one"):
+    with pytest.raises(LeaseLost, match=r"is cancelled: a shard can only join a running import"):
         execute_shard(a_run(life), hand.row.id, 3)
 
 

@@ -209,7 +209,7 @@ def test_a_process_that_is_told_to_end_leaves_the_import_to_the_next_one(home, e
             wait_until_asked(url, 12)
             os.kill(process.pid, ending)
             told_at = time.monotonic()
-            assert ending_of(process).startswith("ImportInterrupted: the process was told to end")
+            assert ending_of(process).startswith("ImportInterrupted: the process was stopped")
             assert time.monotonic() - told_at < 2
         left = latest(configured)
         assert (left.status, left.host, left.pid) == (ImportStatus.RUNNING, None, None)
@@ -234,7 +234,7 @@ def test_a_wish_to_cancel_ends_the_import_within_two_seconds_and_keeps_what_is_i
         [summary] = ended
         row = latest(configured)
     assert (summary.status, summary.exit_status) == ("cancelled", 4)
-    assert summary.failure_reason == "cancelled by wish of a person"
+    assert summary.failure_reason == "cancelled by a person"
     assert row.cancelled_at == row.ended_at
     assert 9 <= summary.items_imported_count < 100
     with_details = [number for number, item in rows(configured).items() if item["price"] is not None]

@@ -32,7 +32,7 @@ from import_pipeline_tests.support.imports import demo_api, latest, settings, tr
 
 ITEMS, IN_FLIGHT, LIMITS = 60, 4, "25/1 second"
 WISHES = {"ITEMS_LIMITS": LIMITS, "ITEMS_CONCURRENCY": str(IN_FLIGHT), "ITEMS_CEILING": str(IN_FLIGHT)}
-SILENT = "the store of the limits does not answer"
+SILENT = "the rate-limit store does not answer"
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_who_looks_reads_that_the_store_is_away_and_when_it_is_back(home, api, r
         waits, goes_on = (message for _, message in one.happened()[1:3])
         assert waits.startswith(f"T{SILENT[1:]} since ")
         assert "Connection refused. Check REDIS_URL and the server." in waits
-        assert goes_on.startswith("The store of the limits answers again after ")
+        assert goes_on.startswith("The rate-limit store answers again after ")
     assert_invariants(installation.settings, api, items=ITEMS)
 
 
@@ -133,7 +133,7 @@ def test_an_import_that_the_store_has_left_for_long_goes_on_by_itself_once_it_is
             some_details(api, 25)
             redis.kill()
         assert one.error.startswith(f"import 1 waits: {SILENT}. The Redis of the limits: ")
-        assert one.error.endswith("once it is back, the sensor goes on with it by itself, or else the next run")
+        assert one.error.endswith("Once it answers, the sensor or the next run resumes the import")
         row = latest(installation.settings)
         assert (row.status, row.pid, row.resumes, row.failure_reason) == (ImportStatus.RUNNING, None, 0, None)
         assert one.happened()[-1][0] == events.PAUSED

@@ -83,7 +83,7 @@ def test_an_import_whose_workers_the_store_never_answers_fails_after_three_ways_
     with life.database.read() as connection:
         sequel = stalled_import(connection, life.get(number), life.source, life.now).sequel
     assert sequel == (
-        f"Import {number} stands still: the store of the limits does not answer. If it answers Dagster's sensor, that "
+        f"Import {number} stands still: the rate-limit store does not answer. If it answers Dagster's sensor, that "
         "ends it as failed; `import-pipeline run items` goes on with it"
     )
     assert divided.look() == []
@@ -161,8 +161,8 @@ def test_a_shard_that_the_store_does_not_answer_while_the_lead_works_is_given_up
     assert shards_launched(divided, hand) == []
     stopped = divided.told(hand.row.id, "shard_stopped")
     assert len(stopped) == 4
-    assert stopped[0].startswith("Shard 2 stopped: the store of the limits does not answer it. The Redis of the limits")
-    assert stopped[0].endswith("Check REDIS_URL and the server. The others go on.")
+    assert stopped[0].startswith("Shard 2 stopped: the rate-limit store does not answer it. The Redis of the limits")
+    assert stopped[0].endswith("Check REDIS_URL and the server. The other workers continue.")
 
 
 def test_a_shard_that_leaves_while_the_lead_waits_for_the_store_as_well_is_launched_again_and_again(shared):

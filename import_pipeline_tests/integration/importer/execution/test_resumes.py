@@ -206,7 +206,7 @@ def test_a_run_after_the_cancel_of_a_dead_import_ends_that_and_imports_anew(home
         summary = run_import("items", settings=configured, limit=2)
     assert (summary.import_id, summary.status) == (2, "completed")
     ended = by_id(configured, 1)
-    assert (ended.status, ended.failure_reason) == (CANCELLED, "cancelled by wish of Ada")
+    assert (ended.status, ended.failure_reason) == (CANCELLED, "cancelled by Ada")
 
 
 def test_a_cancelled_import_that_is_taken_over_sends_nothing(home):
@@ -217,7 +217,7 @@ def test_a_cancelled_import_that_is_taken_over_sends_nothing(home):
         with open_installation(configured) as installation:
             summary = execute_import(ImportRun(installation=installation, source=installation.source("items")), 1)
         assert len(log(url)) == asked
-    assert (summary.status, summary.failure_reason) == ("cancelled", "cancelled by wish of Ada")
+    assert (summary.status, summary.failure_reason) == ("cancelled", "cancelled by Ada")
 
 
 def test_the_dagster_run_of_an_import_that_ends_here_is_told(life):

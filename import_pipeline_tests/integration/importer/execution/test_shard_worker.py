@@ -196,7 +196,7 @@ def test_an_import_of_four_is_cancelled_within_two_seconds_and_keeps_what_they_h
         seen = stats(url)
     assert to_end < 2.2  # looking takes its time, too
     row = latest(configured)
-    assert (row.status, row.failure_reason) == (ImportStatus.CANCELLED, "cancelled by wish of ada")
+    assert (row.status, row.failure_reason) == (ImportStatus.CANCELLED, "cancelled by ada")
     assert [(each.ended_it, each.was_cancelled) for each in endings] == [(False, True)] * 3
     assert row.requests_count == seen["admitted"]
     assert row.items_imported_count == seen["details"], "what was in flight is kept"

@@ -125,5 +125,5 @@ async def test_what_the_database_did_not_take_is_told_as_soon_as_it_does(life: S
     with life.database.read() as connection:
         told = events.latest(connection, number)
     assert [(action, message) for _, action, message in told[2:]] == [
-        ("import_goes_on", "The store of the limits answers again after 6 s.")
+        ("import_goes_on", "The rate-limit store answers again after 6 s.")
     ]

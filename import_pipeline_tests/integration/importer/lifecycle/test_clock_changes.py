@@ -246,7 +246,7 @@ def test_a_host_whose_clock_is_wrong_is_in_the_history_once(life):
     for _ in range(3):
         heart.beat()
     told = [sentence for action, sentence in life.told(hand.row.id) if action == "clock_skew"]
-    expected = f"The clock of {machine()} is 300 s ahead of the database's, whose time counts. Let both be set by NTP."
+    expected = f"The clock of {machine()} is 300 s ahead of the database's, whose time counts. Synchronize both by NTP."
     assert told == ([] if server_time is None else [expected])
     if server_time is not None:
         server_time.ahead_seconds = 0.0

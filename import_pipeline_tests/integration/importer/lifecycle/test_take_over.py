@@ -54,7 +54,7 @@ def test_an_orphan_that_is_not_what_is_asked_for_is_cancelled_with_the_reason(li
     assert prepared(life) != orphan
     row = life.get(orphan)
     assert row.status == "cancelled"
-    assert row.failure_reason == f"process {dead.pid} on {machine()} was gone before it began the import"
+    assert row.failure_reason == f"process {dead.pid} on {machine()} died before it started the import"
 
 
 def test_an_import_of_another_machine_is_an_orphan_after_a_minute_only(life):

@@ -39,6 +39,6 @@ def test_who_goes_on_says_whether_the_one_before_let_go_or_is_gone(life):
     life.go_on(seconds=60)
     life.begin(hand.row.id, ADA)
     assert told(life, hand)[1:] == [
-        "Process 2 on elsewhere goes on: the process before it has let go of it.",
-        "Process 1 on elsewhere goes on: process 2 is gone (resume 1 of 3 without progress).",
+        "Process 2 on elsewhere resumes the import: the previous process has released it.",
+        "Process 1 on elsewhere resumes the import: process 2 is dead (resume 1 of 3 without progress).",
     ]

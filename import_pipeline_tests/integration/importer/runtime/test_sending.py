@@ -90,6 +90,6 @@ def test_an_api_that_is_gone_ends_the_import_with_the_reason(home):
     summary, story = imported(home, outage, ITEMS_MAX_OUTAGE="0.8")
     assert (summary.status, summary.items_imported_count, summary.items_failed_count) == ("failed", 19, 0)
     assert summary.failure_reason == (
-        f"the API has not answered for 1 s: {REFUSED}. What is done is kept; what is left can be retried"
+        f"the API has not answered for 1 s: {REFUSED}. Finished items are kept; the rest can be retried"
     )
     assert story[-1] == ("import_failed", f"Failed: {summary.failure_reason}.")

@@ -205,7 +205,7 @@ def test_whatever_an_auth_raises_fails_its_request_and_at_last_the_import(home):
 
 def test_an_auth_that_never_has_enough_fails_its_request(home):
     summary, _ = imported(home, "auth_flow", lambda usual: True, auth=True)
-    reason = "list page 1: Auth.auth_flow asks for more than 10 requests to send one, 2 times"
+    reason = "list page 1: Auth.auth_flow needs more than 10 requests to send one, 2 times"
     assert (summary.status, summary.failure_reason) == ("failed", reason)
     assert summary.requests_count == 20
 

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from import_pipeline.importer.execution.signals import endings, handle_signals
+from import_pipeline.importer.execution.signals import handle_signals, stop_signals
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def hangup():
 @pytest.mark.parametrize(("handler", "is_heard"), [(signal.SIG_DFL, True), (signal.SIG_IGN, False)])
 def test_a_closed_terminal_ends_it_unless_it_was_told_to_outlive_one(hangup, handler, is_heard):
     signal.signal(signal.SIGHUP, handler)
-    assert endings() == [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if is_heard else [])]
+    assert stop_signals() == [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if is_heard else [])]
 
 
 def test_no_reminder_of_a_signal_comes_after_the_work_has_ended(monkeypatch):
