@@ -17,6 +17,7 @@ from import_pipeline.importer.execution.run import _pause
 from import_pipeline.importer.execution.session import ImportRun
 from import_pipeline.importer.lifecycle import notifications
 from import_pipeline.importer.lifecycle.notifications import send_notices
+from import_pipeline.rules.endings import ending_of
 from import_pipeline.rules.notifications import TRIES
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.tracking import notifications as notices
@@ -88,7 +89,7 @@ def test_what_is_told_and_what_is_not(life):
         started(life).end(CANCELLED)
         blocked = started(life)
         run = ImportRun(installation=life.installation, source=life.source)
-        _pause(run, blocked.lease, ApiBlocked("items", life.now + timedelta(hours=1)))
+        _pause(run, blocked.lease, ending_of(ApiBlocked("items", life.now + timedelta(hours=1))))
         assert tell(life) == 2
     assert [(told["occasion"], told["import_id"]) for _, _, told in ear.heard] == [
         ("incomplete", hand.row.id),
