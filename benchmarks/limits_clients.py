@@ -32,7 +32,7 @@ async def ours(task: Task, counters: dict[str, float]) -> AsyncIterator[Send]:
                 return (await client.get(url)).status_code
 
             yield send
-        counters["asks"] = limiter.asks
+        counters["asks"] = limiter.exchanges
 
 
 CLIENTS = {"ours": ours, **PEERS}

@@ -6,7 +6,8 @@ async with Limiter("my-api", parse_tiers("500/20 second"), open_permits(None, Pa
 """
 
 from import_pipeline.ratelimit.client.wait_queue import Permit
-from import_pipeline.ratelimit.http.transport import SECONDS, BodyRefused, RateLimitedTransport
+from import_pipeline.ratelimit.http.body import BodyRefused
+from import_pipeline.ratelimit.http.transport import SECONDS, RateLimitedTransport
 from import_pipeline.ratelimit.limiter import Limiter
 from import_pipeline.ratelimit.protocol import PermitStore
 from import_pipeline.ratelimit.stores.open import open_permits

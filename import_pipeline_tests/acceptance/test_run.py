@@ -97,7 +97,7 @@ def test_an_import_that_cannot_work_fails_with_its_reason(command, home, trouble
             ),
             "the limiter store is down": (
                 {"ITEMS_BASE_URL": url, "REDIS_URL": "redis://127.0.0.1:9/0", "ITEMS_MAX_OUTAGE": "2"},
-                "the limits of items cannot be shared, so nothing is sent: ",
+                "the rate-limit store of items does not answer, so nothing is sent: ",
             ),
         }[trouble]
         ended = command.run("run", "items", "--json", status=4, **environment)

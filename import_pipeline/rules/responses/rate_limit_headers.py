@@ -1,13 +1,13 @@
 """What a server's headers say about its limits. Pure and total: whatever cannot be read is None, never an error."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from import_pipeline.rules.responses.limit_header_names import HeaderName, read_name
-from import_pipeline.rules.responses.waits import is_moment, plausible, read_moment, read_wait
+from import_pipeline.rules.responses.waits import LONGEST, is_moment, plausible, read_moment, read_wait
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +19,16 @@ class LimitStatus:
     reset: timedelta | None = None  #: until the window is over, or a place is free
     is_moment: bool = False  #: whether it is a moment less a Date in whole seconds, and so up to a second too long
     window: timedelta | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsableLimit:
+    """A limit with all that is needed to keep to it."""
+
+    limit: int
+    used: int  #: requests counted, the answered one included; one more than the limit for a refused one
+    reset: timedelta  #: until the oldest of them is free, at least
+    window: timedelta  #: zero: not named
 
 
 #: A Date is at most that much earlier than its sending: cut off to a second, and looked at once in one by many servers.
@@ -98,6 +108,25 @@ def standings_of_answer(headers: Mapping[str, str], *, now: datetime) -> list[Li
     if is_ours_right(headers, now=now):
         return [replace(each, is_moment=False) for each in standings(headers, now=now)]
     return standings(headers, now=answered_at(headers, otherwise=now))
+
+
+def usable_limits(statuses: Iterable[LimitStatus], *, refused: bool, is_known: bool) -> list[UsableLimit]:
+    """Return the limits that name enough to keep to them, for an API without configured ones.
+
+    `refused`: the answer was a refusal. `is_known`: some limits of the API are known already.
+    """
+    usable = []
+    for each in statuses:
+        window = each.window or each.reset
+        if not each.limit or window is None or window > LONGEST:
+            continue
+        left = each.limit if each.remaining is None else min(each.limit, each.remaining)
+        if window <= timedelta(0) and left and not is_known:
+            continue  # only the reset of a full or a known limit is rounded down to zero
+        reset = (each.reset or timedelta()) - timedelta(seconds=1 if each.is_moment else 0)
+        used = each.limit - left + (refused and not left)
+        usable.append(UsableLimit(limit=each.limit, used=used, reset=reset, window=each.window or timedelta()))
+    return usable
 
 
 def names_limits(headers: Mapping[str, str]) -> bool:

@@ -132,7 +132,7 @@ def test_a_shard_whose_store_fails_says_so_without_a_chain_of_errors(life, insta
     success, failures, reported = run(instance, "enrich_items_shard", resource(WORKING, lasts=2), tags=tags)
     assert not success
     assert said(failures) == (
-        "the limits of items cannot be shared, so nothing is sent: no answer. "
+        "the rate-limit store of items does not answer, so nothing is sent: no answer. "
         "Other runs can claim the items of this run as soon as the store answers them"
     )
     assert failures[0].error.cause is None

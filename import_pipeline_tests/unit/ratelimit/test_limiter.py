@@ -201,7 +201,7 @@ async def test_what_was_learned_dies_with_corrected_limits_even_if_they_come_bac
             limiter.answered(await limiter.acquire())
         told = LimitStatus(limit=5, remaining=0, reset=timedelta(seconds=10), window=timedelta(seconds=10))
         permit = await limiter.acquire()
-        limiter.hear([told], permit)
+        limiter.apply_limits([told], permit)
         limiter.answered(permit)
         await clock.sleep(1)
     assert (await limits(tiers)) == ((0.5, [10]) if tiers else (1.0, [5]))
@@ -214,10 +214,10 @@ async def test_a_limit_of_the_list_alone_does_not_hold_for_the_details() -> None
     clock = FakeClock()
     hour = timedelta(hours=1)
     async with limiter_on(clock, tiers=parse_tiers("5000/hour")) as limiter:
-        limiter.hear([LimitStatus(limit=30, remaining=29, reset=hour)], await limiter.acquire(), kind="search")
+        limiter.apply_limits([LimitStatus(limit=30, remaining=29, reset=hour)], await limiter.acquire(), kind="search")
         for number in range(100):
             permit = await limiter.acquire()
-            limiter.hear([LimitStatus(limit=5000, remaining=4999 - number, reset=hour)], permit, kind="core")
+            limiter.apply_limits([LimitStatus(limit=5000, remaining=4999 - number, reset=hour)], permit, kind="core")
             limiter.answered(permit)
         assert clock.monotonic() < 1
         assert (await limiter.usage()).allowed_fraction == 1.0
@@ -227,11 +227,11 @@ async def test_a_named_limit_that_later_answers_refute_is_dropped_where_none_is_
     clock = FakeClock()
     minute = timedelta(minutes=1)
     async with limiter_on(clock, tiers=()) as limiter:
-        limiter.hear([LimitStatus(limit=9, remaining=8, reset=minute)], await limiter.acquire(), kind="list")
+        limiter.apply_limits([LimitStatus(limit=9, remaining=8, reset=minute)], await limiter.acquire(), kind="list")
         await clock.sleep(2)
         for _ in range(40):
             permit = await limiter.acquire()
-            limiter.hear([], permit, kind="detail")
+            limiter.apply_limits([], permit, kind="detail")
             limiter.answered(permit)
         assert clock.monotonic() < 5
         assert (await limiter.usage()).tiers == ()
@@ -243,7 +243,7 @@ async def test_a_server_that_names_more_again_is_believed_at_once() -> None:
         for limit, part in ((40, 0.4), (80, 0.8), (100, 1.0)):
             told = LimitStatus(limit=limit, remaining=limit - 1, reset=timedelta(seconds=20))
             permit = await limiter.acquire()
-            limiter.hear([told], permit)
+            limiter.apply_limits([told], permit)
             limiter.answered(permit)
             await clock.sleep(1)
             assert (await limiter.usage()).allowed_fraction == part
@@ -256,7 +256,7 @@ async def test_without_tiers_only_the_pause_is_shared() -> None:
     async with limiter_on(clock, permits, ()) as limiter, limiter_on(clock, permits, ()) as other:
         for _ in range(100):
             limiter.answered(await limiter.acquire())
-        assert (clock.monotonic(), limiter.asks) == (0, 1)
+        assert (clock.monotonic(), limiter.exchanges) == (0, 1)
         await other.acquire()
         limiter.refused(await limiter.acquire(), timedelta(seconds=20))
         await clock.sleep(1)
@@ -310,7 +310,7 @@ async def test_limits_named_by_headers_are_shared_and_shown() -> None:
         for _ in range(3):
             permit = await one.acquire()
             one.answered(permit)
-        one.hear([LimitStatus(limit=5, remaining=2, window=timedelta(seconds=10))], permit)
+        one.apply_limits([LimitStatus(limit=5, remaining=2, window=timedelta(seconds=10))], permit)
         await clock.sleep(1.1)
         usage = await other.usage()
         assert (usage.is_learned, usage.tiers) == (True, (TierUsage(amount=5, seconds=10, used=3),))
@@ -335,7 +335,7 @@ async def test_a_limit_without_a_sensible_window_is_no_limit(told: LimitStatus) 
     async with limiter_on(clock, tiers=()) as limiter:
         permit = await limiter.acquire()
         limiter.answered(permit)
-        limiter.hear([told], permit)
+        limiter.apply_limits([told], permit)
         for _ in range(20):
             limiter.answered(await limiter.acquire())
         assert (clock.monotonic(), (await limiter.usage()).tiers) == (0, ())
@@ -537,7 +537,7 @@ async def test_no_more_than_one_ask_per_request() -> None:
             for _ in range(10):
                 group.create_task(worker())
     assert len(log) == 200
-    assert limiter.asks <= 200
+    assert limiter.exchanges <= 200
 
 
 async def test_a_closed_limiter_says_so() -> None:

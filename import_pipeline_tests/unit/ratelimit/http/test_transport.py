@@ -402,7 +402,7 @@ async def test_a_process_that_stood_still_sends_on_a_fresh_permit() -> None:
     async with Limiter("x", parse_tiers("5/10 second"), Freezing(clock), clock=clock) as limiter:
         async with httpx.AsyncClient(transport=RateLimitedTransport(transport, limiter)) as client:
             assert (await client.get("https://api.test/")).status_code == 200
-        assert (limiter.asks, len(transport.requests)) == (2, 1)
+        assert (limiter.exchanges, len(transport.requests)) == (2, 1)
 
 
 async def test_a_chain_of_refusals_without_end_is_the_answer_after_the_longest_refusal() -> None:

@@ -1,0 +1,97 @@
+"""Reading bodies within bounds: on their length, on what they unpack to, and on the depth of their JSON."""
+
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import httpx
+
+from import_pipeline.ratelimit.http.decompression import TooManyLayers, Unpacker, UnpackError, encodings_of
+from import_pipeline.ratelimit.http.json_depth import nests_deeper
+
+#: Bytes of a body, as sent and as unpacked.
+LARGEST_BODY = 64 * 1024 * 1024
+#: Levels of arrays and objects in a JSON body. Python's parser itself gives up at some hundreds.
+DEEPEST_JSON = 100
+
+
+class BodyRefused(httpx.DecodingError):
+    """A body is too long, unpacks to too much or nests too deeply. Another request would bring the same body."""
+
+
+class BodyReader:
+    """Reads bodies of at most `largest` bytes, whose JSON nests at most `deepest` levels."""
+
+    def __init__(self, largest: int = LARGEST_BODY, deepest: int = DEEPEST_JSON) -> None:
+        self._largest, self._deepest = largest, deepest
+
+    async def read(self, answer: httpx.Response) -> bytes:
+        """Return the whole body, unpacked. A body in an unknown encoding stays packed.
+
+        Raises BodyRefused for a body beyond the bounds, DecodingError and ReadError for one that cannot be unpacked.
+        """
+        try:
+            body = await self._unpacked(answer, CappedStream(answer.stream, self._largest))
+        finally:
+            await answer.aclose()
+        if nests_deeper(body, self._deepest):
+            raise BodyRefused(f"the body's JSON nests more than {self._deepest} levels deep")
+        return body
+
+    async def discard(self, answer: httpx.Response) -> None:
+        """Read a body that is not used, so that its connection can be used again, unless it is too long."""
+        try:
+            with suppress(httpx.RequestError):
+                async for _ in CappedStream(answer.stream, self._largest):
+                    pass
+        finally:
+            await answer.aclose()
+
+    async def _unpacked(self, answer: httpx.Response, packed: "CappedStream") -> bytes:
+        encoding = answer.headers.get("content-encoding")
+        try:
+            encodings = encodings_of(encoding) if encoding else None
+            if not encodings:
+                return b"".join([chunk async for chunk in packed])
+            unpacker, pieces, length = Unpacker(encodings), list[bytes](), 0
+            async for chunk in packed:
+                for piece in unpacker.feed(chunk):
+                    length += len(piece)
+                    if length > self._largest:
+                        raise BodyRefused(f"the body unpacks to more than {self._largest:,} bytes")
+                    pieces.append(piece)
+        except TooManyLayers as error:
+            raise BodyRefused(str(error)) from error
+        except UnpackError as error:
+            raise httpx.DecodingError(f"the packed body cannot be read: {error}") from error
+        if unpacker.breaks_off:
+            raise httpx.ReadError("the packed body breaks off")
+        return b"".join(pieces)
+
+
+class CappedStream(httpx.AsyncByteStream):
+    """Another stream, up to a number of bytes. Raises BodyRefused beyond it."""
+
+    def __init__(self, inner: object, most: int) -> None:
+        if not isinstance(inner, httpx.AsyncByteStream):
+            raise TypeError(f"expected an answer that streams asynchronously, got {type(inner).__name__}")
+        self._inner, self._most, self._length = inner, most, 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._inner:
+            self._length += len(chunk)
+            if self._length > self._most:
+                raise BodyRefused(f"the body is longer than {self._most:,} bytes")
+            yield chunk
+
+
+def headers_of_unpacked(headers: httpx.Headers, body: bytes) -> httpx.Headers:
+    """Return the headers for an unpacked body, since httpx would unpack it once more."""
+    encoding = headers.get("content-encoding")
+    with suppress(TooManyLayers):  # only the body of a refusal can still have too many
+        if encoding is None or encodings_of(encoding) is None:
+            return headers
+    kept = headers.copy()
+    del kept["content-encoding"]
+    kept["content-length"] = str(len(body))
+    kept.pop("transfer-encoding", None)
+    return kept
