@@ -21,6 +21,7 @@ from typing import Any
 import httpx
 from sqlalchemy import select
 
+from import_pipeline.conformance import NotConformant, check_conformance
 from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.execution.run import execute_import
 from import_pipeline.importer.execution.session import ImportRun
@@ -31,10 +32,20 @@ from import_pipeline.importer.run_import import refuse_running_loop
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.importer.source_loader import configure
 from import_pipeline.importer.summary import ImportSummary
-from import_pipeline.ratelimit.stores.memory import MemoryPermits as MemoryPermits  # noqa: PLC0414 - part of this module for users
+from import_pipeline.ratelimit.stores.memory import MemoryPermits
 from import_pipeline.rules.status import Trigger
 from import_pipeline.settings import load_settings, variable_prefix
 from import_pipeline.tracking import items
+
+__all__ = [
+    "CannedTransport",
+    "FakeClock",
+    "MemoryPermits",
+    "NotConformant",
+    "Rehearsal",
+    "check_conformance",
+    "rehearse",
+]
 
 #: Turns of the event loop after which nothing but sleepers is taken to be left. Only a task that is itself on its way
 #: through many turns would be overtaken by time.

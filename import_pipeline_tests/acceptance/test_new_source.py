@@ -14,7 +14,7 @@ def written(command, folder):
 
 def test_the_written_test_passes_and_both_files_are_clean(folder, written):
     passed = CommandLine(folder, str(BIN / "pytest")).run("-q", "-p", "no:cacheprovider", written[1])
-    assert "2 passed" in passed.out
+    assert "3 passed" in passed.out
     ruff = CommandLine(folder, str(BIN / "ruff"))
     ruff.run("check", "--isolated", "--select", "E,F,W,I,N,UP,B,ANN,D1,RUF", "--line-length", "120", *written)
     ruff.run("format", "--isolated", "--line-length", "120", "--check", *written)

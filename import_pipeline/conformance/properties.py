@@ -1,0 +1,228 @@
+"""The properties that a source keeps, each an import with another fault in between."""
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import httpx
+
+from import_pipeline.conformance.trial import Outcome, Trial
+from import_pipeline.contracts import ImportSource
+from import_pipeline.wording import plural
+
+#: An id as some API has it, with characters that mean something in an address.
+ODD_ID = "../a b?c=ü&d#e%2F"
+#: Requests after which a list that never ends is taken for endless.
+MOST_PAGES = 1_000
+#: List pages at which the process is killed.
+MOST_DEATHS = 3
+
+
+class _Killed(BaseException):
+    """The process ends here."""
+
+
+class Properties:
+    """The checks of one source."""
+
+    def __init__(self, trial: Trial) -> None:
+        self._trial = trial
+        self.expected: Outcome | None = None
+        self._pages = 0
+
+    def checks(self) -> Iterator[tuple[str, Callable[[], str | None]]]:
+        """Yield the properties by their names."""
+        yield "every item of the list is imported", self._plain
+        if type(self._trial.source).version is not ImportSource.version:  # else each import fetches all of them
+            yield "a second import without changes fetches no details", self._unchanged
+        yield "an empty page in the middle of the list loses nothing silently", self._empty_page
+        yield "a page that is repeated for ever ends the list as incomplete", self._repeated_page
+        yield "429 with Retry-After is waited for", partial(self._refused, {"Retry-After": "1"})
+        yield "429 without a hint is waited for", partial(self._refused, {})
+        yield "a storm of 500 is tried again", self._storm
+        yield "a broken list page is asked for again", self._broken_page
+        yield "a broken detail fails its item alone", self._broken_detail
+        yield "an item that is gone fails or vanishes alone", self._missing_detail
+        yield "an import that is killed again and again is resumed and completed", self._killed
+        yield "an id with odd characters stays in its place in the address", self._odd_id
+
+    def _plain(self) -> str | None:
+        transport = self._trial.transport()
+        taken = self._trial.outcome(transport)
+        summary = taken.summary
+        if summary.status != "completed" or summary.incomplete_reason:
+            return f"the import is {summary.status}: {summary.failure_reason or summary.incomplete_reason}"
+        if taken.failures:
+            item, reason = next(iter(taken.failures.items()))
+            return f"{plural(len(taken.failures), 'item')} failed, the first is {item}: {reason}"
+        if not taken.rows:
+            return "the transport's list has no items: give it a few"
+        self.expected, self._pages = taken, transport.lists
+        return None
+
+    def _unchanged(self) -> str | None:
+        transport = self._trial.transport()
+        with self._trial.installation() as installation:
+            self._trial.run(installation, transport)
+            before = transport.details
+            self._trial.run(installation, transport)
+        again = transport.details - before
+        if not before or not again:
+            return None
+        return f"{plural(again, 'detail')} fetched again: `version` must stay as long as the item does"
+
+    def _empty_page(self) -> str | None:
+        """The list's second page seems to have no items: what it had is missing, and all after it must be there."""
+        if self._pages < 3:
+            return None  # no page lies in the middle
+        source, hidden = copy.copy(self._trial.source), list[str]()
+        read, number = source.items, iter(range(10**6))
+
+        def items_of(response: httpx.Response) -> Iterable[Any]:
+            found = list(read(response))
+            key = bytes(response.request.url.raw_path) + response.request.content
+            index = seen.setdefault(key, next(number) if key not in seen else -1)
+            if index != 1:
+                return found
+            hidden.extend(str(source.stub(each).external_id) for each in found)
+            return []
+
+        seen: dict[bytes, int] = {}
+        source.items = items_of  # type: ignore[method-assign, assignment]
+        taken = self._trial.outcome(self._trial.transport(), source)
+        missing = set(self._rows()) - set(taken.rows) - set(hidden)
+        if missing and taken.summary.status == "completed" and not taken.summary.incomplete_reason:
+            return (
+                f"{plural(len(missing), 'item')} after the empty page lost: end the list by what the API says of the "
+                "next page (a cursor, a link, a flag, a total), not by a page without items"
+            )
+        return None
+
+    def _repeated_page(self) -> str | None:
+        transport = self._trial.transport()
+
+        def again(request: httpx.Request, is_list: bool, number: int) -> httpx.Response | None:
+            return transport.pages[0] if is_list and number and number < MOST_PAGES else None
+
+        transport.fault = again
+        if self._pages < 2:
+            return None  # its only page names no other
+        summary = self._trial.outcome(transport).summary
+        if transport.lists >= MOST_PAGES:
+            return "the list has no end"
+        if summary.status == "completed" and not summary.incomplete_reason:
+            return "the import is completed, although the list repeated its first page"
+        return None
+
+    def _refused(self, headers: Mapping[str, str]) -> str | None:
+        refusal = httpx.Response(429, headers=dict(headers))
+        return self._same(lambda request, is_list, number: refusal if number == 0 else None)
+
+    def _storm(self) -> str | None:
+        seen = set[tuple[str, str, bytes]]()
+
+        def once(request: httpx.Request, is_list: bool, number: int) -> httpx.Response | None:
+            key = (request.method, str(request.url), request.content)
+            if key in seen:
+                return None
+            seen.add(key)
+            return httpx.Response(500, text="oops")
+
+        return self._same(once)
+
+    def _broken_page(self) -> str | None:
+        page = httpx.Response(200, headers={"Content-Type": "text/html"}, text="<html>Maintenance</html>")
+        return self._same(lambda request, is_list, number: page if is_list and number == 0 else None)
+
+    def _broken_detail(self) -> str | None:
+        return self._one_item_less(httpx.Response(200, headers={"Content-Type": "application/json"}, text='{"id": '))
+
+    def _missing_detail(self) -> str | None:
+        return self._one_item_less(httpx.Response(404, json={"message": "Not Found"}))
+
+    def _killed(self) -> str | None:
+        """Some list pages and details in turn are the last request of their process."""
+        transport = self._trial.transport()
+        deaths = [(True, number) for number in range(1, 2 * MOST_DEATHS, 2)] + [(False, 1), (False, 4)]
+
+        def die(request: httpx.Request, is_list: bool, number: int) -> httpx.Response | None:
+            if (is_list, number) in deaths:
+                raise _Killed
+            return None
+
+        transport.fault = die
+        with self._trial.installation() as installation:
+            for _ in range(len(deaths) + 1):
+                with suppress(_Killed):
+                    return self._difference(
+                        self._trial.outcome_of(installation, self._trial.run(installation, transport))
+                    )
+        return "the import does not come to its end"
+
+    def _odd_id(self) -> str | None:
+        """The path has as many parts as with a plain id, and query and fragment do not change."""
+        importable = next(iter(self._stubs()), None)
+        if importable is None:
+            return None
+        places = []
+        for each in ("plain", ODD_ID):
+            importable.external_id = each
+            request = importable.detail_request()
+            if request is None:
+                return None  # the list has the items whole
+            url = request.url
+            places.append((url.raw_path.partition(b"?")[0].count(b"/"), len(url.params), url.fragment))
+        if places[0] != places[1]:
+            return f"the id {ODD_ID!r} changes the address of its detail: put it in by path_segment(self.external_id)"
+        return None
+
+    def _stubs(self) -> Iterator[Any]:
+        transport = self._trial.transport()
+        self._trial.outcome(transport)
+        for page in transport.pages:
+            page.request = httpx.Request("GET", "https://api.test/")
+            for item in self._trial.source.items(page):
+                yield self._trial.source.stub(item)
+
+    def _same(self, fault: Callable[[httpx.Request, bool, int], httpx.Response | None]) -> str | None:
+        """Import with the fault; everything must be there as without it."""
+        transport = self._trial.transport()
+        transport.fault = fault
+        return self._difference(self._trial.outcome(transport))
+
+    def _one_item_less(self, wrong: httpx.Response) -> str | None:
+        """Answer the first item's detail so each time; all other items must be there as without it."""
+        transport, address = self._trial.transport(), list[str]()
+
+        def same_item(request: httpx.Request, is_list: bool, number: int) -> httpx.Response | None:
+            if is_list:
+                return None
+            address.append(str(request.url)) if not address else None
+            return wrong if str(request.url) == address[0] else None
+
+        transport.fault = same_item
+        taken = self._trial.outcome(transport)
+        if not address:
+            return None  # the list has the items whole
+        if taken.summary.status != "completed":
+            return f"the import is {taken.summary.status}: {taken.summary.failure_reason}"
+        lost = {key for key, row in self._rows().items() if taken.rows.get(key) != row}
+        if len(lost) > 1:
+            return f"{len(lost)} items suffer: {', '.join(sorted(lost))}"
+        return None if taken.failures else "the item does not fail: `detail` or `populate` accepts whatever comes"
+
+    def _difference(self, taken: Outcome) -> str | None:
+        """Return what the import differs in from the plain one; None if it does not."""
+        summary = taken.summary
+        if summary.status != "completed" or summary.incomplete_reason:
+            return f"the import is {summary.status}: {summary.failure_reason or summary.incomplete_reason}"
+        if taken.failures:
+            item, reason = next(iter(taken.failures.items()))
+            return f"item {item} failed: {reason}"
+        other = {key for key in {**self._rows(), **taken.rows} if self._rows().get(key) != taken.rows.get(key)}
+        return f"other rows than without it: {', '.join(sorted(other))}" if other else None
+
+    def _rows(self) -> Mapping[str, Mapping[str, Any]]:
+        return self.expected.rows if self.expected is not None else {}

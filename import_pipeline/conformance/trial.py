@@ -1,0 +1,118 @@
+"""Imports of a source into databases of their own, through a transport with faults in between."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+from sqlalchemy import select
+
+from import_pipeline.contracts import ImportSource
+from import_pipeline.importer.execution.run import execute_import
+from import_pipeline.importer.execution.session import ImportRun
+from import_pipeline.importer.installation import Installation, open_installation
+from import_pipeline.importer.lifecycle.acquire import find_or_create
+from import_pipeline.importer.lifecycle.create import new_import
+from import_pipeline.importer.runtime.api_client import open_api
+from import_pipeline.importer.source_loader import configure
+from import_pipeline.importer.summary import ImportSummary
+from import_pipeline.rules.status import Trigger
+from import_pipeline.settings import load_settings, variable_prefix
+from import_pipeline.tracking import items
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What an import left behind."""
+
+    summary: ImportSummary
+    rows: Mapping[str, Mapping[str, Any]]  #: external id -> the row's own columns
+    failures: Mapping[str, str]
+
+
+class FaultyTransport(httpx.AsyncBaseTransport):
+    """The transport with faults in between. `lists` and `details` count the requests that it answered."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self.inner = inner
+        self.lists = self.details = 0
+        self.fault: Callable[[httpx.Request, bool, int], httpx.Response | None] = lambda request, is_list, number: None
+        self.pages: list[httpx.Response] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer with the fault for this request if there is one; else as the transport does."""
+        is_list = bool(request.extensions.get("import_pipeline", {}).get("first"))
+        number = self.lists if is_list else self.details
+        if is_list:
+            self.lists += 1
+        else:
+            self.details += 1
+        wrong = self.fault(request, is_list, number)
+        if wrong is not None:
+            return _fresh(wrong)
+        response = await self.inner.handle_async_request(request)
+        await response.aread()
+        if is_list:
+            self.pages.append(response)
+        return _fresh(response)
+
+
+def _fresh(response: httpx.Response) -> httpx.Response:
+    """Return a response that was not read yet, with the same status, headers and body."""
+    headers = [pair for pair in response.headers.multi_items() if pair[0] not in {"content-encoding", "content-length"}]
+    return httpx.Response(response.status_code, headers=headers, stream=httpx.ByteStream(response.content))
+
+
+class Trial:
+    """A source, the transport that answers as its API does, and a folder for databases."""
+
+    def __init__(self, source: ImportSource, transport: httpx.AsyncBaseTransport, folder: Path) -> None:
+        self.source, self._transport, self._folder = source, transport, folder
+        self._databases = 0
+
+    def transport(self) -> FaultyTransport:
+        """Return the transport, ready to be given a fault."""
+        return FaultyTransport(self._transport)
+
+    def outcome(self, transport: httpx.AsyncBaseTransport, source: ImportSource | None = None) -> Outcome:
+        """Import into an empty database."""
+        with self.installation(source) as installation:
+            return self.outcome_of(installation, self.run(installation, transport))
+
+    @contextmanager
+    def installation(self, source: ImportSource | None = None) -> Iterator[Installation]:
+        """Open an installation of its own, without limits and with short waits."""
+        self._databases += 1
+        own, prefix = source or self.source, variable_prefix(self.source.name)
+        folder = self._folder / f"conformance-{self._databases}"
+        folder.mkdir(parents=True)
+        quick = {"BASE_URL": "https://api.test", "LIMITS": "none", "BACKOFF": "0.01"}
+        environment = {"IMPORT_PIPELINE_HOME": str(folder)} | {prefix + name: value for name, value in quick.items()}
+        settings = load_settings(environment, folder)
+        with open_installation(settings, configure([own], settings)) as installation:
+            yield installation
+
+    def run(self, installation: Installation, transport: httpx.AsyncBaseTransport) -> ImportSummary:
+        """Import, or resume an import whose process was killed."""
+        source = installation.source(self.source.name)
+        row = find_or_create(installation.database, source, new_import(source, Trigger.CLI), installation.clock)
+        connect = partial(open_api, source, installation.settings, installation.clock, transport)
+        return execute_import(ImportRun(installation=installation, source=source, connect=connect), row.id)
+
+    def outcome_of(self, installation: Installation, summary: ImportSummary) -> Outcome:
+        """Return the rows and failures of an import that has ended."""
+        table = self.source.model.__table__
+        with installation.database.read() as connection:
+            stored = connection.execute(select(table)).mappings().all()
+            failed = items.failures(connection, summary.import_id, limit=len(stored) + (summary.items_count or 0))
+        keys = {column.name for column in table.primary_key}
+        rows = {
+            str(each["external_id"]): {
+                name: value for name, value in each.items() if name not in keys - {"external_id"}
+            }
+            for each in stored
+        }
+        return Outcome(summary=summary, rows=rows, failures={each.external_id: each.reason for each in failed})

@@ -1,0 +1,130 @@
+"""The conformance kit: a good source keeps every property, and each mistake breaks the property that is about it."""
+
+import itertools
+
+import httpx
+import pytest
+from sqlalchemy import String
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from import_pipeline import Cursor, ImportableMixin, ImportSource, path_segment
+from import_pipeline.testing import CannedTransport, check_conformance
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Book(ImportableMixin, Base):
+    __tablename__ = "books_to_conform"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str | None] = mapped_column(String(50))
+
+    def detail_request(self):
+        return httpx.Request("GET", f"/books/{path_segment(self.external_id)}")
+
+    def populate(self, detail):
+        self.title = detail["title"]
+
+
+class Books(ImportSource):
+    name, model, per_page, pages = "books", Book, 2, Cursor(next="next", param="after")
+
+    def list_request(self):
+        return httpx.Request("GET", "/books")
+
+    def items(self, list_response):
+        return list_response.json()["books"]
+
+    def stub(self, item):
+        return Book(external_id=str(item["id"]))
+
+    def version(self, item):
+        return item["updated"]
+
+
+def answer(request):
+    if request.url.path != "/books":
+        return {"title": f"title of {request.url.path.rpartition('/')[2]}"}
+    after = int(request.url.params.get("after", 0))
+    books = [{"id": each, "updated": "then"} for each in (after + 1, after + 2)]
+    return {"books": books, "next": str(after + 2) if after < 4 else None}
+
+
+def broken(source, tmp_path, answers=answer):
+    """The names of the properties that the source breaks."""
+    lines = []
+    with pytest.raises(AssertionError) as refused:
+        check_conformance(source, CannedTransport(answers), tmp_path, show=lines.append)
+    failed = [line.removeprefix("FAILED  ").partition(":")[0] for line in lines if line.startswith("FAILED")]
+    assert all(name in str(refused.value) for name in failed)
+    return failed
+
+
+def test_a_good_source_keeps_every_property(tmp_path):
+    lines = []
+    found = check_conformance(Books(), CannedTransport(answer), tmp_path, show=lines.append)
+    assert [each.problem for each in found] == [None] * 12
+    assert all(line.startswith("ok      ") for line in lines)
+
+
+def test_a_version_that_changes_by_itself_is_found(tmp_path):
+    source, count = Books(), itertools.count()
+    source.version = lambda item: str(next(count))
+    assert broken(source, tmp_path) == ["a second import without changes fetches no details"]
+
+
+class UntilEmpty(Books):
+    """Ends at the first page without items."""
+
+    pages = None
+
+    def list_request(self, page, per_page):
+        return httpx.Request("GET", "/books", params={"after": (page - 1) * 2})
+
+    def has_next_page(self, list_response):
+        return bool(self.items(list_response)) and list_response.json()["next"] is not None
+
+
+def test_a_list_that_ends_at_an_empty_page_is_found(tmp_path):
+    def counted(request):  # nothing in the answer names the next page, or importing would doubt the end by itself
+        got = answer(request)
+        return {("following" if key == "next" else key): value for key, value in got.items()}
+
+    class Unaware(UntilEmpty):
+        def has_next_page(self, list_response):
+            return bool(self.items(list_response)) and list_response.json()["following"] is not None
+
+    assert broken(Unaware(), tmp_path, counted) == ["an empty page in the middle of the list loses nothing silently"]
+
+
+class Raw(Book):
+    """Its id is put into the address as it is."""
+
+    def detail_request(self):
+        return httpx.Request("GET", f"/books/{self.external_id}")
+
+
+def test_an_id_that_escapes_from_its_place_in_the_address_is_found(tmp_path):
+    source = Books()
+    source.stub = lambda item: Raw(external_id=str(item["id"]))
+    source.model = Raw
+    assert broken(source, tmp_path) == ["an id with odd characters stays in its place in the address"]
+
+
+def test_a_detail_that_is_taken_whatever_it_is_is_found(tmp_path):
+    source = Books()
+    source.detail = lambda response: {"title": response.text}
+    assert broken(source, tmp_path) == ["a broken detail fails its item alone"]
+
+
+def test_without_a_plain_import_nothing_else_is_tried(tmp_path):
+    lines = []
+    with pytest.raises(AssertionError, match="every item of the list is imported: 6 items failed, the first is"):
+        check_conformance(
+            Books(),
+            CannedTransport(lambda request: answer(request) if request.url.path == "/books" else httpx.Response(422)),
+            tmp_path,
+            show=lines.append,
+        )
+    assert len(lines) == 1
