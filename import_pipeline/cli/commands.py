@@ -12,9 +12,9 @@ from import_pipeline.cli.run_in_foreground import print_failure_reason, print_ou
 from import_pipeline.importer.control.plan import plan_import
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.limiter_usage import UsageReader
-from import_pipeline.importer.monitoring.queries import narrowed, source_of, view_in
+from import_pipeline.importer.monitoring.queries import resolve_status, source_of, view_in
 from import_pipeline.importer.source_loader import find_source
-from import_pipeline.rules.status import ENDED, SHOWN
+from import_pipeline.rules.status import DISPLAY_STATUSES, ENDED
 from import_pipeline.tracking import events, imports, items, queries, shards
 from import_pipeline.tracking.queries import Filter
 
@@ -52,7 +52,7 @@ def run(source: str, fresh: bool, limit: int | None, only: str | None, yes: bool
 
 @click.command("list")
 @click.option("--source", help="Only imports of this source.")
-@click.option("--status", type=click.Choice(SHOWN), help="Only imports with this status.")
+@click.option("--status", type=click.Choice(DISPLAY_STATUSES), help="Only imports with this status.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many to list.")
 @as_json
 def list_imports(source: str | None, status: str | None, limit: int, as_json: bool) -> None:
@@ -67,7 +67,7 @@ def list_imports(source: str | None, status: str | None, limit: int, as_json: bo
         which = Filter(source=source, status=status)
         now = installation.clock.now()
         with installation.database.read() as connection:
-            which = narrowed(connection, installation, which, now)
+            which = resolve_status(connection, installation, which, now)
             found = queries.find(connection, which, now, sort="id", limit=limit)
             views = [view_in(connection, installation, row, now) for row in found]
         if as_json:
@@ -96,10 +96,10 @@ def show(import_id: int, follow: bool, as_json: bool) -> None:
         if follow and source_of(installation, row.source) is not None and row.status not in ENDED:
             with LiveDisplay(installation, import_id) as display:
                 display.wait()
-        gauges = UsageReader(settings=installation.settings, clock=installation.clock)
-        with closing(gauges), installation.database.read() as connection:
+        usage_reader = UsageReader(settings=installation.settings, clock=installation.clock)
+        with closing(usage_reader), installation.database.read() as connection:
             now = installation.clock.now()
-            view = view_in(connection, installation, imports.get(connection, import_id), now, gauges)
+            view = view_in(connection, installation, imports.get(connection, import_id), now, usage_reader)
             failed = items.failures(connection, import_id)
             happened = events.latest(connection, import_id)
             places = shards.of_import(connection, import_id)

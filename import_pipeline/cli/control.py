@@ -17,12 +17,12 @@ from import_pipeline.cli.run_in_foreground import (
     terminated_like_interrupted,
 )
 from import_pipeline.errors import ImportNotFound
+from import_pipeline.importer.control import cancellation, deletion, requests, retries
 from import_pipeline.importer.control import finalize as upkeep
-from import_pipeline.importer.control import pruning, requests
+from import_pipeline.importer.control.finalize import end_cancelled
 from import_pipeline.importer.control.pauses import lift_pause
-from import_pipeline.importer.control.rescheduling import Asked, slot_of
-from import_pipeline.importer.control.scheduling import is_off_now, slots_to_come, tick
-from import_pipeline.importer.control.unlisted import end_cancelled
+from import_pipeline.importer.control.rescheduling import RecordedRequest, parse_slot
+from import_pipeline.importer.control.scheduling import is_off_now, tick, upcoming_slots_of
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.lifecycle.notifications import send_notices
 from import_pipeline.importer.monitoring.queries import view_in
@@ -52,11 +52,13 @@ def _next(installation: Installation, source: str, promise: str) -> str:
     return f". {sentence(problem)} Start one ({DAEMONS}), or run `import-pipeline start-scheduled {source}`."
 
 
-def _print_request(installation: Installation, source: str, asked: Asked, promise: str, as_json: bool) -> None:
+def _print_request(
+    installation: Installation, source: str, asked: RecordedRequest, promise: str, as_json: bool
+) -> None:
     """Print the outcome of a request: recorded, or already recorded earlier."""
     text = asked.already or f"Request {asked.id} recorded{_next(installation, source, promise)}"
     slot_at = asked.slot_at.isoformat() if asked.slot_at else None
-    print_message(text, as_json, wish=asked.id, slot_at=slot_at, already=asked.already is not None)
+    print_message(text, as_json, request_id=asked.id, wish=asked.id, slot_at=slot_at, already=asked.already is not None)
 
 
 @click.command()
@@ -72,7 +74,7 @@ def request(source: str, fresh: bool, shards: int | None, reason: str | None, ye
         found = installation.source(source)
         if fresh and not yes:
             confirm(f"Import all of {source} again, then delete its rows that are no longer in the list?")
-        asked = requests.request_run(
+        asked = requests.request_import(
             installation, found, RequestKind.NEW, fresh=fresh, shards=shards, by=_who(), reason=reason
         )
         _print_request(installation, source, asked, f"the sensor starts an import of {source} within seconds", as_json)
@@ -87,8 +89,8 @@ def reschedule(source: str, slot: str | None, reason: str | None, as_json: bool)
     """Start the next scheduled import of SOURCE now. It uses up its slot; later slots stay."""
     with open_installation() as installation:
         found = installation.source(source)
-        meant = slot_of(slot)
-        asked = requests.request_run(
+        meant = parse_slot(slot)
+        asked = requests.request_import(
             installation, found, RequestKind.RESCHEDULE, slot_at=meant, by=_who(), reason=reason
         )
         _print_request(installation, source, asked, "the sensor starts the next import within seconds", as_json)
@@ -105,7 +107,7 @@ def schedule(source: str, as_json: bool) -> None:
         with installation.database.read() as connection:
             rows = imports.latest(connection, source=source, statuses=UNENDED, limit=100)
             views = [view_in(connection, installation, row, now) for row in rows]
-            coming = slots_to_come(connection, found, now, SLOTS_SHOWN)
+            coming = upcoming_slots_of(connection, found, now, SLOTS_SHOWN)
             off_since = schedules.off_since(connection, source)
         if as_json:
             print_json(schedule_json(found, coming, views, off_since))
@@ -172,7 +174,7 @@ def _ask_about(installation: Installation, import_id: int, question: str, check:
         except ImportNotFound:
             return
         check(connection, row, installation.clock.now())
-    if row.status is not ImportStatus.CANCELLED or check is not requests.check_cancel:
+    if row.status is not ImportStatus.CANCELLED or check is not cancellation.check_cancel:
         confirm(question)
 
 
@@ -185,8 +187,8 @@ def cancel(import_id: int, reason: str | None, yes: bool, as_json: bool) -> None
     """Cancel the scheduled or running import with this ID. Imported items are kept."""
     with open_installation() as installation:
         if not yes:
-            _ask_about(installation, import_id, f"Cancel import {import_id}?", requests.check_cancel)
-        done = requests.cancel(installation, import_id, by=_who(), reason=reason)
+            _ask_about(installation, import_id, f"Cancel import {import_id}?", cancellation.check_cancel)
+        done = cancellation.cancel(installation, import_id, by=_who(), reason=reason)
         print_message(done.sentence, as_json, import_id=import_id, already=done.already)
 
 
@@ -197,7 +199,7 @@ def cancel(import_id: int, reason: str | None, yes: bool, as_json: bool) -> None
 def retry(import_id: int, reason: str | None, as_json: bool) -> None:
     """Import the failed and unfinished items of the import with this ID again. The sensor starts it within seconds."""
     with open_installation() as installation:
-        retried = requests.retry(installation, import_id, by=_who(), reason=reason)
+        retried = retries.retry(installation, import_id, by=_who(), reason=reason)
         made = retried.row
         then = _next(installation, made.source, "the sensor starts it within seconds")
         text = retried.already or f"Import {made.id} retries import {import_id}{then}"
@@ -214,8 +216,8 @@ def delete(import_id: int, reason: str | None, yes: bool, as_json: bool) -> None
     with open_installation() as installation:
         if not yes:
             question = f"Delete import {import_id} with all its item rows and events?"
-            _ask_about(installation, import_id, question, requests.check_delete)
-        done = requests.delete(installation, import_id, by=_who(), reason=reason)
+            _ask_about(installation, import_id, question, deletion.check_delete)
+        done = deletion.delete(installation, import_id, by=_who(), reason=reason)
         print_message(done.sentence, as_json, import_id=import_id, already=done.already)
 
 
@@ -251,10 +253,10 @@ def prune(days: int, yes: bool, as_json: bool) -> None:
     from import_pipeline.defs.storage.event_retention import drop_superseded_of
 
     with open_installation() as installation:
-        dropped = pruning.prune(installation, days)
+        dropped = deletion.prune(installation, days)
         before = installation.clock.now() - timedelta(days=days)
-        events = drop_superseded_of(installation.settings, pruning.sources_with_imports(installation), before)
-        kept = pruning.kept_rows(installation, days)
+        events = drop_superseded_of(installation.settings, deletion.sources_with_imports(installation), before)
+        kept = deletion.kept_rows(installation, days)
         ids = ", ".join(map(str, kept))
         why = f" Kept those of import {ids}: an unfinished retry needs them." if kept else ""
         more = f" Deleted {plural(events, 'replaced event')} of Dagster." if events else ""

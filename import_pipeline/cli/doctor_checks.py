@@ -18,8 +18,8 @@ from import_pipeline.cli.servers import url
 from import_pipeline.clock import SystemClock
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import DatabaseUnavailable, ImportPipelineError, LimiterUnavailable, SchemaError
+from import_pipeline.importer.control.finalize import unlisted_imports
 from import_pipeline.importer.control.plan import first_page
-from import_pipeline.importer.control.unlisted import of_unlisted
 from import_pipeline.importer.discovery.list_page import total_of
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.monitoring.stalled import stalled_import
@@ -147,8 +147,8 @@ def unlisted_sources(settings: Settings, found: Database) -> list[str]:
     except ImportPipelineError:
         return []  # reported by the check of the sources
     with found.read() as connection:
-        left = of_unlisted(connection, names)
-        requested = sorted({source for source, _, _ in queries.waiting_wishes(connection)} - {*names})
+        left = unlisted_imports(connection, names)
+        requested = sorted({source for source, _, _ in queries.waiting_requests(connection)} - {*names})
     fix = "list the source in IMPORT_PIPELINE_SOURCES again, or end it with"
     notes = [
         f"import {row.id} of {row.source} is {row.status}, but its source is not listed: {fix} "
@@ -170,7 +170,7 @@ def stalled(settings: Settings, installation: Installation) -> list[str]:
             row = imports.running(connection, source.name)
             found = None if row is None else stalled_import(connection, row, source, installation.clock.now())
             if row is not None and found is not None and found.since is not None:
-                notes.append(f"import {row.id} of {source.name} is stalled: {found.gone}. {found.sequel}")
+                notes.append(f"import {row.id} of {source.name} is stalled: {found.evidence}. {found.next_step}")
     return notes
 
 

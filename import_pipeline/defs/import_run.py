@@ -33,7 +33,7 @@ from import_pipeline.importer.limiter_usage import UsageReader
 from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.logs import report
 from import_pipeline.redaction import masking
-from import_pipeline.rules.partitions import joined, range_of
+from import_pipeline.rules.partitions import merge_ranges, range_of
 from import_pipeline.rules.status import ImportKind, ImportStatus, Trigger
 from import_pipeline.tracking import imports
 from import_pipeline.wording import plural
@@ -136,7 +136,7 @@ class ImportOp:
         if not self.chosen or source.partitions.size is None:
             return {"only": self.chosen or self.only}
         try:
-            return {"numbers": joined(range_of(key) for key in self.chosen)}
+            return {"numbers": merge_ranges(range_of(key) for key in self.chosen)}
         except ValueError as error:
             raise dg.Failure(description=f"{names.enriched(self.name)}: {error}.") from error
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
 from import_pipeline.defs.config import plain_fields
-from import_pipeline.importer.control import requests
+from import_pipeline.importer.control import cancellation, requests, retries
 from import_pipeline.importer.installation import Installation, open_for
 from import_pipeline.redaction import masking
 from import_pipeline.rules.status import ENDED
@@ -63,7 +63,7 @@ def build_request_job(source: ImportSource) -> dg.JobDefinition:
     def write_down(context: dg.OpExecutionContext) -> None:
         config = RequestConfig(**context.op_config)
         with masking(), open_for(source) as (installation, found):
-            asked = requests.request_run(
+            asked = requests.request_import(
                 installation,
                 found,
                 RequestKind(config.mode),
@@ -102,7 +102,7 @@ def build_cancel_job(source: ImportSource) -> dg.JobDefinition:
             if running is None:
                 context.log.info("No import of %s is running.", name)
                 return
-            done = requests.cancel(installation, running.id, by=_who(context), reason=config.reason or None)
+            done = cancellation.cancel(installation, running.id, by=_who(context), reason=config.reason or None)
         context.log.info(done.sentence)
 
     @dg.job(
@@ -132,7 +132,7 @@ def build_retry_job(source: ImportSource) -> dg.JobDefinition:
             if import_id is None:
                 context.log.info("No import of %s has ended yet.", name)
                 return
-            retried = requests.retry(installation, import_id, by=_who(context), reason=config.reason or None)
+            retried = retries.retry(installation, import_id, by=_who(context), reason=config.reason or None)
         context.log.info(
             retried.already or f"Import {retried.row.id} retries the failed and undone items of import {import_id}."
         )

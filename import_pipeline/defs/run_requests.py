@@ -12,10 +12,10 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
 from import_pipeline.defs.run_status import is_queued, report_dead_run, requested_run, run_state
 from import_pipeline.defs.storage.event_retention import drop_by_age
-from import_pipeline.importer.control.pruning import prune_by_age
+from import_pipeline.importer.control.deletion import prune_by_age
+from import_pipeline.importer.control.finalize import end_cancelled
 from import_pipeline.importer.control.scheduling import Tick, tick
 from import_pipeline.importer.control.shard_supervisor import supervise_shards
-from import_pipeline.importer.control.unlisted import end_cancelled
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.lifecycle.notifications import send_notices
 
@@ -39,8 +39,8 @@ def run_requests(
         source,
         schedule_is_on=schedule_is_on,
         on_since=on_since,
-        fate_of=lambda run_id: run_state(instance, run_id),
-        asked=lambda import_id, since: requested_run(instance, names.job(source.name), import_id, since),
+        run_state_of=lambda run_id: run_state(instance, run_id),
+        requested_run=lambda import_id, since: requested_run(instance, names.job(source.name), import_id, since),
     )
     result.dead_run_ids += end_cancelled(installation, source.name)
     if not result.launches:  # housekeeping only while no import waits for its run

@@ -21,7 +21,7 @@ from import_pipeline.importer.summary import ImportSummary, summarize
 from import_pipeline.logs import report
 from import_pipeline.redaction import masking
 from import_pipeline.rules.status import ImportKind, ImportStatus
-from import_pipeline.tracking.resumes import said_of
+from import_pipeline.tracking.resumes import describe_error
 
 
 def build_shard_job(source: ImportSource, api: RateLimitedApiResource) -> dg.JobDefinition:
@@ -127,7 +127,7 @@ class ShardOp:
         try:
             report_dead_run(self.context.instance, dead, f"Its worker did not renew its lease; run {run_id} leads now.")
         except Exception as error:  # noqa: BLE001 - no error of Dagster's storage may end the import
-            report("lead_not_reported", f"Dagster run {dead} could not be reported as failed: {said_of(error)}.")
+            report("lead_not_reported", f"Dagster run {dead} could not be reported as failed: {describe_error(error)}.")
 
     def _outcome(self, installation: Installation, source: ImportSource, ending: ShardResult) -> None:
         """Log the shard's result. If it ended the import, also report what the leading run would report."""

@@ -1,4 +1,4 @@
-"""What people do in the panel: POST only, from the panel's own forms, through the same wishes as the command line."""
+"""What people do in the panel: POST only, from the panel's own forms, through the same requests as the command line."""
 
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -6,9 +6,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from import_pipeline.importer.control import requests
+from import_pipeline.importer.control import cancellation, deletion, requests, retries
 from import_pipeline.importer.control.pauses import lift_pause
-from import_pipeline.importer.control.rescheduling import slot_of
+from import_pipeline.importer.control.rescheduling import parse_slot
 from import_pipeline.panel.context import panel_of
 from import_pipeline.panel.security import LOGIN, LOGIN_SECONDS, cookie, local_path, read_form
 from import_pipeline.tracking import imports
@@ -35,18 +35,20 @@ def run(request: Request, form: Form) -> str:
     """NEW or RESCHEDULE."""
     installation = panel_of(request).installation
     source = installation.source(form.get("source", ""))
-    wish = RequestKind.RESCHEDULE if form.get("mode") == RequestKind.RESCHEDULE else RequestKind.NEW
-    fresh = wish is RequestKind.NEW and form.get("fresh") == "yes"
-    slot_at = slot_of(form.get(f"slot:{source.name}")) if wish is RequestKind.RESCHEDULE else None
-    asked = requests.request_run(installation, source, wish, fresh=fresh, slot_at=slot_at, by=WHO, reason=_reason(form))
-    return "/?done=already" if asked.already else f"/?done={wish}"
+    kind = RequestKind.RESCHEDULE if form.get("mode") == RequestKind.RESCHEDULE else RequestKind.NEW
+    fresh = kind is RequestKind.NEW and form.get("fresh") == "yes"
+    slot_at = parse_slot(form.get(f"slot:{source.name}")) if kind is RequestKind.RESCHEDULE else None
+    asked = requests.request_import(
+        installation, source, kind, fresh=fresh, slot_at=slot_at, by=WHO, reason=_reason(form)
+    )
+    return "/?done=already" if asked.already else f"/?done={kind}"
 
 
 @action
 def cancel(request: Request, form: Form) -> str:
     """Cancel a scheduled or running import."""
     import_id = request.path_params["import_id"]
-    done = requests.cancel(panel_of(request).installation, import_id, by=WHO, reason=_reason(form))
+    done = cancellation.cancel(panel_of(request).installation, import_id, by=WHO, reason=_reason(form))
     return f"/imports/{import_id}?done={_named('cancel', already=done.already)}"
 
 
@@ -64,7 +66,7 @@ def resume(request: Request, form: Form) -> str:
 def retry(request: Request, form: Form) -> str:
     """Schedule an import of what another one has left."""
     import_id = request.path_params["import_id"]
-    retried = requests.retry(panel_of(request).installation, import_id, by=WHO, reason=_reason(form))
+    retried = retries.retry(panel_of(request).installation, import_id, by=WHO, reason=_reason(form))
     return f"/imports/{retried.row.id}?done={_named('retry', already=retried.already is not None)}"
 
 
@@ -72,7 +74,7 @@ def retry(request: Request, form: Form) -> str:
 def delete(request: Request, form: Form) -> str:
     """Delete an ended import."""
     import_id = request.path_params["import_id"]
-    done = requests.delete(panel_of(request).installation, import_id, by=WHO, reason=_reason(form))
+    done = deletion.delete(panel_of(request).installation, import_id, by=WHO, reason=_reason(form))
     return f"/?done={_named('delete', already=done.already)}"
 
 

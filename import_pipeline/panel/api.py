@@ -21,23 +21,28 @@ def list_imports(request: Request) -> Response:
         raise HTTPException(400, problem)
     query = Query.read(request.query_params, sources)
     listing = look_at_all(
-        panel.installation, query.filter, panel.gauges, sort=query.sort, descending=query.descending, page=query.page
+        panel.installation,
+        query.filter,
+        panel.usage_reader,
+        sort=query.sort,
+        descending=query.descending,
+        page=query.page,
     )
     told = {"total": listing.total, "page": query.page, "imports": [as_json(view) for view in listing.views]}
     return JSONResponse(_masked(panel, told))
 
 
 def one_import(request: Request) -> Response:
-    """One import with its outlook, permits, failures by reason and events."""
+    """One import with its forecast, permits, failures by reason and events."""
     panel = panel_of(request)
-    look = import_details(panel.installation, request.path_params["import_id"], panel.gauges)
-    told = as_json(look.view, look.outlook) | {
+    look = import_details(panel.installation, request.path_params["import_id"], panel.usage_reader)
+    told = as_json(look.view, look.forecast) | {
         "tiers": [{"amount": tier.amount, "seconds": tier.seconds, "used": tier.used} for tier in look.usage.tiers]
         if look.usage
         else None,
         "failures": [
             {"reason": group.reason, "count": group.count, "waiting": group.waiting, "example": group.example}
-            for group in look.groups
+            for group in look.failure_groups
         ],
         "events": [{"at": at.isoformat(), "action": action, "message": said} for at, action, said in look.events],
     }

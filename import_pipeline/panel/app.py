@@ -54,7 +54,7 @@ def create_panel(installation: Installation, door: AccessPolicy | None = None) -
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
-        panel.gauges.close()
+        panel.usage_reader.close()
 
     app = Starlette(
         routes=ROUTES,

@@ -1,10 +1,10 @@
-"""Bars, gauges and the chart of a page, as shapes that the templates draw."""
+"""Bars, usage_reader and the chart of a page, as shapes that the templates draw."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from import_pipeline.importer.monitoring.view import ImportView, left_of
+from import_pipeline.importer.monitoring.view import ImportView, permits_left
 from import_pipeline.ratelimit import TierUsage
 
 MOST_BARS = 60
@@ -44,7 +44,7 @@ def duration_parts(view: ImportView) -> list[Part]:
 
 def gauge_parts(tier: TierUsage) -> list[Part]:
     """A gauge: the permits that a tier has left."""
-    return _stretches((("left", left_of(tier)),), tier.amount)
+    return _stretches((("left", permits_left(tier)),), tier.amount)
 
 
 def _stretches(counted: Sequence[tuple[str, float]], whole: float) -> list[Part]:

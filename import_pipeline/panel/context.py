@@ -1,4 +1,4 @@
-"""What the panel's pages share: the installation, the door, the limiters' gauges, the templates."""
+"""What the panel's pages share: the installation, the door, the limiters' usage_reader, the templates."""
 
 import threading
 from collections.abc import Callable, Hashable
@@ -56,7 +56,7 @@ class Panel:
     door: AccessPolicy
 
     @cached_property
-    def gauges(self) -> UsageReader:
+    def usage_reader(self) -> UsageReader:
         """The limiters' counters."""
         return UsageReader(settings=self.installation.settings, clock=self.installation.clock)
 

@@ -52,7 +52,7 @@ class Figures:
         """All metrics."""
         yield from self._imports()
         latest = [
-            (name, *import_progress(self._panel.installation, each, self._panel.gauges))
+            (name, *import_progress(self._panel.installation, each, self._panel.usage_reader))
             for name, each in self._latest()
         ]
         for metric, (meaning, figure) in LATEST.items():
@@ -62,7 +62,7 @@ class Figures:
         yield _family("import_heartbeat_timestamp_seconds", "Last sign of life of the running import", _beats(latest))
         yield self._completed()
         yield self._schedules()
-        left = [(name, outlook.eta_seconds) for name, _, outlook in latest if outlook is not None]
+        left = [(name, forecast.eta_seconds) for name, _, forecast in latest if forecast is not None]
         yield _family("import_left_seconds", "Seconds that the running import still takes at the least", left)
         yield from self._permits()
 
@@ -95,7 +95,7 @@ class Figures:
         installation = self._panel.installation
         with installation.database.read() as connection:
             for source in installation.sources:
-                begun = queries.latest_begun(connection, source.name)
+                begun = queries.latest_started(connection, source.name)
                 if begun is not None:
                     yield source.name, begun
 
@@ -106,7 +106,7 @@ class Figures:
         up = GaugeMetricFamily(f"{PREFIX}limiter_up", "1 while the store of the limits answers", labels=["api"])
         now = self._panel.installation.clock.now()
         for source in {each.api: each for each in self._panel.installation.sources}.values():
-            usage = self._panel.gauges.usage(source)
+            usage = self._panel.usage_reader.usage(source)
             up.add_metric([source.api], float(usage is not None))
             if usage is None:
                 continue

@@ -43,7 +43,7 @@ def show_list(request: Request) -> Response:
         lambda: list_imports(
             panel.installation,
             query.filter,
-            panel.gauges,
+            panel.usage_reader,
             sort=query.sort,
             descending=query.descending,
             page=query.page,
@@ -56,7 +56,7 @@ def show_import(request: Request) -> Response:
     """One import."""
     panel = panel_of(request)
     import_id = request.path_params["import_id"]
-    look = panel.look(request, lambda: import_details(panel.installation, import_id, panel.gauges))
+    look = panel.look(request, lambda: import_details(panel.installation, import_id, panel.usage_reader))
     context = import_page(look, panel.run_url(look.view.row.dagster_run_id), panel.installation.clock.now())
     return panel.draw(request, "import.html", context | _said(request))
 
@@ -76,7 +76,7 @@ def confirm_run(request: Request) -> Response:
 def confirm(request: Request) -> Response:
     """Ask whether an import shall be cancelled, retried or deleted, or its API's pause lifted."""
     panel = panel_of(request)
-    look = import_details(panel.installation, request.path_params["import_id"], panel.gauges)
+    look = import_details(panel.installation, request.path_params["import_id"], panel.usage_reader)
     action = request.path_params["action"]
     if action not in {"cancel", "retry", "delete", "resume"}:
         raise HTTPException(404)

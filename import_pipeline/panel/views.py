@@ -8,7 +8,7 @@ from typing import Any
 from import_pipeline import wording
 from import_pipeline.importer.control.rescheduling import keeps_slot
 from import_pipeline.importer.monitoring.queries import PAGE_SIZE, ImportDetails, ImportPage
-from import_pipeline.importer.monitoring.view import left_of
+from import_pipeline.importer.monitoring.view import permits_left
 from import_pipeline.panel import formatting
 from import_pipeline.panel.charts import chart_of, duration_parts, gauge_parts, progress_parts
 from import_pipeline.panel.query import BADGES, ICONS, Query
@@ -21,7 +21,7 @@ from import_pipeline.rules.status import (
     ImportKind,
     ImportStatus,
     Trigger,
-    said_of_end,
+    end_sentence,
 )
 
 #: Tabs that are shown only if there are such imports.
@@ -56,7 +56,7 @@ FILTERS: Mapping[str, Callable[..., str]] = {
     "plural": wording.plural,
     "percent": formatting.percent,
     "window": formatting.window,
-    "ending": said_of_end,
+    "ending": end_sentence,
 }
 
 
@@ -92,7 +92,7 @@ def list_page(listing: ImportPage, query: Query, sources: Sequence[str]) -> dict
         if status not in RARE or numbers.get(status) or query.status == status
     ]
     is_due = any(view.status == DUE for view in listing.views)
-    busy = is_due or numbers.get(ImportStatus.RUNNING, 0) or numbers.get(OVERDUE, 0) or listing.wishes
+    busy = is_due or numbers.get(ImportStatus.RUNNING, 0) or numbers.get(OVERDUE, 0) or listing.requests
     return {
         "views": listing.views,
         "total": listing.total,
@@ -100,7 +100,7 @@ def list_page(listing: ImportPage, query: Query, sources: Sequence[str]) -> dict
         "sources": _sources(query, sources),
         "columns": [_column(query, name, text) for name, text in COLUMNS.items()],
         "pages": _pages(query, listing.total),
-        "wishes": listing.wishes,
+        "requests": listing.requests,
         "query": query,
         "refresh": REFRESH if busy else IDLE_REFRESH,
     } | _drawing()
@@ -111,7 +111,7 @@ def _drawing() -> dict[str, Any]:
         "progress_parts": progress_parts,
         "duration_parts": duration_parts,
         "gauge_parts": gauge_parts,
-        "left_of": left_of,
+        "permits_left": permits_left,
         "icons": BADGES,
         "kinds": KINDS,
         "triggers": TRIGGERS,
@@ -149,9 +149,9 @@ def import_page(look: ImportDetails, run_url: str | None, now: datetime) -> dict
         "view": view,
         "row": view.row,
         "figures": view.figures,
-        "outlook": look.outlook,
+        "forecast": look.forecast,
         "usage": look.usage,
-        "groups": look.groups,
+        "groups": look.failure_groups,
         "failures": look.failures,
         "events": list(reversed(look.events)),
         "chart": chart_of(look.finished_at, view.row.ended_at or now),
@@ -166,7 +166,7 @@ def import_page(look: ImportDetails, run_url: str | None, now: datetime) -> dict
 
 
 def allowed(look: ImportDetails, now: datetime) -> tuple[str, ...]:
-    """What can be done with the import now; the wishes themselves refuse the rest, and say why."""
+    """What can be done with the import now; the requests themselves refuse the rest, and say why."""
     row = look.view.row
     resume = ("resume",) if look.api_paused_until is not None else ()
     if row.status not in ENDED:

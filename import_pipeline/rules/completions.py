@@ -11,7 +11,7 @@ OVERLAP = timedelta(minutes=10)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Ended(Protocol):
+class CompletedImport(Protocol):
     """What is to be known of a completed import."""
 
     @property
@@ -27,7 +27,7 @@ class Ended(Protocol):
         """Whether it speaks for its own items only."""
 
 
-E = TypeVar("E", bound=Ended)
+E = TypeVar("E", bound=CompletedImport)
 
 
 @dataclass(frozen=True, kw_only=True)

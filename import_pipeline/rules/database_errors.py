@@ -13,7 +13,7 @@ SQLITE_CORRUPT, SQLITE_FULL, SQLITE_CANTOPEN, SQLITE_PROTOCOL, SQLITE_TOOBIG = 1
 SQLITE_CONSTRAINT, SQLITE_MISMATCH, SQLITE_RANGE, SQLITE_NOTADB = 19, 20, 25, 26
 
 
-class Meaning(StrEnum):
+class ErrorKind(StrEnum):
     """What an error of the database says, and so what is to be done about it."""
 
     ROW = "row"  #: the database refuses this row: its item fails, all else is stored
@@ -33,74 +33,74 @@ class Meaning(StrEnum):
     @property
     def is_refusal(self) -> bool:
         """It concerns the row or the model, not the database itself."""
-        return self in {Meaning.ROW, Meaning.MODEL}
+        return self in {ErrorKind.ROW, ErrorKind.MODEL}
 
     @property
     def may_pass(self) -> bool:
         """The same unit of work may succeed at another moment."""
-        return self in {Meaning.CONFLICT, Meaning.LOCKED, Meaning.GONE}
+        return self in {ErrorKind.CONFLICT, ErrorKind.LOCKED, ErrorKind.GONE}
 
 
 #: SQLSTATE classes (https://www.postgresql.org/docs/current/errcodes-appendix.html).
-_CLASSES: Mapping[str, Meaning] = {
-    "08": Meaning.GONE,  # connection exception
-    "09": Meaning.ROW,  # triggered action exception
-    "21": Meaning.ROW,  # cardinality violation: one row twice in a statement
-    "22": Meaning.ROW,  # data exception
-    "23": Meaning.ROW,  # integrity constraint violation
-    "27": Meaning.ROW,  # triggered data change violation
-    "28": Meaning.NO_ENTRY,  # invalid authorization specification
-    "38": Meaning.ROW,  # external routine exception
-    "39": Meaning.ROW,  # external routine invocation exception
-    "40": Meaning.CONFLICT,  # transaction rollback
-    "44": Meaning.ROW,  # with check option violation
-    "53": Meaning.GONE,  # insufficient resources: too many connections, out of memory
-    "54": Meaning.ROW,  # program limit exceeded: a row or an index entry too large
-    "57": Meaning.GONE,  # operator intervention: shutdown, crash, starting up, idle sessions ended
-    "58": Meaning.GONE,  # system error outside of Postgres
-    "P0": Meaning.ROW,  # raised by a trigger or function
-    "XX": Meaning.GONE,  # internal error; poolers say so of themselves, too
+_CLASSES: Mapping[str, ErrorKind] = {
+    "08": ErrorKind.GONE,  # connection exception
+    "09": ErrorKind.ROW,  # triggered action exception
+    "21": ErrorKind.ROW,  # cardinality violation: one row twice in a statement
+    "22": ErrorKind.ROW,  # data exception
+    "23": ErrorKind.ROW,  # integrity constraint violation
+    "27": ErrorKind.ROW,  # triggered data change violation
+    "28": ErrorKind.NO_ENTRY,  # invalid authorization specification
+    "38": ErrorKind.ROW,  # external routine exception
+    "39": ErrorKind.ROW,  # external routine invocation exception
+    "40": ErrorKind.CONFLICT,  # transaction rollback
+    "44": ErrorKind.ROW,  # with check option violation
+    "53": ErrorKind.GONE,  # insufficient resources: too many connections, out of memory
+    "54": ErrorKind.ROW,  # program limit exceeded: a row or an index entry too large
+    "57": ErrorKind.GONE,  # operator intervention: shutdown, crash, starting up, idle sessions ended
+    "58": ErrorKind.GONE,  # system error outside of Postgres
+    "P0": ErrorKind.ROW,  # raised by a trigger or function
+    "XX": ErrorKind.GONE,  # internal error; poolers say so of themselves, too
 }
 #: Codes that say something else than their class.
-_CODES: Mapping[str, Meaning] = {
-    "25006": Meaning.READ_ONLY,
-    "25P03": Meaning.GONE,  # ended as idle in its transaction
-    "25P04": Meaning.GONE,  # the transaction took too long
-    "3D000": Meaning.ABSENT,
-    "3F000": Meaning.MODEL,  # no such schema
-    "40002": Meaning.ROW,  # a constraint, found broken at the commit
-    "42501": Meaning.NO_RIGHT,
-    "42703": Meaning.MODEL,  # undefined column
-    "42704": Meaning.MODEL,  # undefined object, such as a type
-    "42804": Meaning.MODEL,  # datatype mismatch
-    "42846": Meaning.MODEL,  # cannot coerce
-    "42883": Meaning.MODEL,  # undefined function or operator
-    "428C9": Meaning.MODEL,  # a generated column is written
-    "42P01": Meaning.MODEL,  # undefined table
-    "42P10": Meaning.MODEL,  # no unique constraint that ON CONFLICT could mean
-    "42P22": Meaning.MODEL,  # no collation
-    "53100": Meaning.FULL,
-    "55P03": Meaning.LOCKED,
-    "57014": Meaning.LOCKED,  # statement_timeout, or cancelled by an operator
-    "57P04": Meaning.ABSENT,  # the database was dropped
-    "XX001": Meaning.DAMAGED,  # data corrupted
-    "XX002": Meaning.DAMAGED,  # index corrupted
+_CODES: Mapping[str, ErrorKind] = {
+    "25006": ErrorKind.READ_ONLY,
+    "25P03": ErrorKind.GONE,  # ended as idle in its transaction
+    "25P04": ErrorKind.GONE,  # the transaction took too long
+    "3D000": ErrorKind.ABSENT,
+    "3F000": ErrorKind.MODEL,  # no such schema
+    "40002": ErrorKind.ROW,  # a constraint, found broken at the commit
+    "42501": ErrorKind.NO_RIGHT,
+    "42703": ErrorKind.MODEL,  # undefined column
+    "42704": ErrorKind.MODEL,  # undefined object, such as a type
+    "42804": ErrorKind.MODEL,  # datatype mismatch
+    "42846": ErrorKind.MODEL,  # cannot coerce
+    "42883": ErrorKind.MODEL,  # undefined function or operator
+    "428C9": ErrorKind.MODEL,  # a generated column is written
+    "42P01": ErrorKind.MODEL,  # undefined table
+    "42P10": ErrorKind.MODEL,  # no unique constraint that ON CONFLICT could mean
+    "42P22": ErrorKind.MODEL,  # no collation
+    "53100": ErrorKind.FULL,
+    "55P03": ErrorKind.LOCKED,
+    "57014": ErrorKind.LOCKED,  # statement_timeout, or cancelled by an operator
+    "57P04": ErrorKind.ABSENT,  # the database was dropped
+    "XX001": ErrorKind.DAMAGED,  # data corrupted
+    "XX002": ErrorKind.DAMAGED,  # index corrupted
 }
-_SQLITE: Mapping[int, Meaning] = {
-    SQLITE_PERM: Meaning.NO_RIGHT,
-    SQLITE_BUSY: Meaning.LOCKED,
-    SQLITE_LOCKED: Meaning.LOCKED,
-    SQLITE_PROTOCOL: Meaning.LOCKED,  # too many took and gave back the lock of the write-ahead log
-    SQLITE_READONLY: Meaning.READ_ONLY,
-    SQLITE_IOERR: Meaning.GONE,
-    SQLITE_CORRUPT: Meaning.DAMAGED,
-    SQLITE_FULL: Meaning.FULL,
-    SQLITE_CANTOPEN: Meaning.ABSENT,
-    SQLITE_TOOBIG: Meaning.ROW,
-    SQLITE_CONSTRAINT: Meaning.ROW,
-    SQLITE_MISMATCH: Meaning.ROW,
-    SQLITE_RANGE: Meaning.ROW,
-    SQLITE_NOTADB: Meaning.DAMAGED,
+_SQLITE: Mapping[int, ErrorKind] = {
+    SQLITE_PERM: ErrorKind.NO_RIGHT,
+    SQLITE_BUSY: ErrorKind.LOCKED,
+    SQLITE_LOCKED: ErrorKind.LOCKED,
+    SQLITE_PROTOCOL: ErrorKind.LOCKED,  # too many took and gave back the lock of the write-ahead log
+    SQLITE_READONLY: ErrorKind.READ_ONLY,
+    SQLITE_IOERR: ErrorKind.GONE,
+    SQLITE_CORRUPT: ErrorKind.DAMAGED,
+    SQLITE_FULL: ErrorKind.FULL,
+    SQLITE_CANTOPEN: ErrorKind.ABSENT,
+    SQLITE_TOOBIG: ErrorKind.ROW,
+    SQLITE_CONSTRAINT: ErrorKind.ROW,
+    SQLITE_MISMATCH: ErrorKind.ROW,
+    SQLITE_RANGE: ErrorKind.ROW,
+    SQLITE_NOTADB: ErrorKind.DAMAGED,
 }
 #: SQLite has one code for all that is wrong with a statement; these are its words where the table is not the model's.
 _SQLITE_MODEL = ("no such column", "has no column named", "no such table", "cannot INSERT into generated column")
@@ -115,23 +115,23 @@ _REFUSED_ENTRY = (
 )
 
 
-def of_sqlstate(code: str) -> Meaning:
+def of_sqlstate(code: str) -> ErrorKind:
     """The meaning of Postgres' five characters."""
-    return _CODES.get(code) or _CLASSES.get(code[:2], Meaning.OTHER)
+    return _CODES.get(code) or _CLASSES.get(code[:2], ErrorKind.OTHER)
 
 
-def of_sqlite(code: int, message: str) -> Meaning:
+def of_sqlite(code: int, message: str) -> ErrorKind:
     """The meaning of SQLite's result code, extended or not; the message decides where the code is SQLITE_ERROR."""
     primary = code & 0xFF
     if primary == SQLITE_ERROR:
-        return Meaning.MODEL if any(each in message for each in _SQLITE_MODEL) else Meaning.OTHER
-    return _SQLITE.get(primary, Meaning.OTHER)
+        return ErrorKind.MODEL if any(each in message for each in _SQLITE_MODEL) else ErrorKind.OTHER
+    return _SQLITE.get(primary, ErrorKind.OTHER)
 
 
-def of_lost_connection(message: str) -> Meaning:
+def of_lost_connection(message: str) -> ErrorKind:
     """The meaning of an error without a code: a connection that could not be made, or has ended."""
     if any(each in message for each in _REFUSED_ENTRY) or ("role " in message and "does not exist" in message):
-        return Meaning.NO_ENTRY
+        return ErrorKind.NO_ENTRY
     if "database " in message and "does not exist" in message:
-        return Meaning.ABSENT
-    return Meaning.GONE
+        return ErrorKind.ABSENT
+    return ErrorKind.GONE

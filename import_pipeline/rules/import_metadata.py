@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from import_pipeline.rules.resumes import Standing
+from import_pipeline.rules.resumes import ProgressMark
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class ImportFacts:
     resumed_after: datetime | None = None  #: the moment at which work stopped; None once the gap is in `away_seconds`
     gone: int | None = None  #: items marked as removed from the list
     gone_unconfirmed: int | None = None  #: removed items, too many to be marked without a confirmation
-    standing_at_resume: Standing | None = None  #: the progress at the latest resume
+    standing_at_resume: ProgressMark | None = None  #: the progress at the latest resume
     resumes_in_all: int | None = None  #: all resumes, those with progress included
     broke_off: str | None = None  #: the error with which the latest worker broke off, until another one takes over
 
@@ -64,7 +64,7 @@ class ImportFacts:
         values = {name: metadata.get(name) for name in _FACTS}
         resumed_after, standing = values["resumed_after"], values["standing_at_resume"]
         values["resumed_after"] = None if resumed_after is None else datetime.fromisoformat(resumed_after)
-        values["standing_at_resume"] = None if standing is None else Standing.read(standing)
+        values["standing_at_resume"] = None if standing is None else ProgressMark.read(standing)
         return cls(**values)
 
     def store(self, metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 #: Two hosts' clocks may differ by so much.
-MOST_AHEAD = timedelta(seconds=5)
+MAX_CLOCK_SKEW = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,4 +48,4 @@ class Liveness:
 
     def is_ahead(self, now: datetime) -> bool:
         """Whether the heartbeat lies in the future: a clock that was ahead has written it."""
-        return self.heartbeat_at > now + MOST_AHEAD
+        return self.heartbeat_at > now + MAX_CLOCK_SKEW

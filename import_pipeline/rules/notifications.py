@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 #: How often it is tried in all, and how long after a first failure again; then twice as long each time.
-TRIES = 5
-AGAIN_AFTER = timedelta(minutes=1)
+MAX_TRIES = 5
+FIRST_RETRY_AFTER = timedelta(minutes=1)
 #: After so long without a word a process that was telling is taken to be dead. The event may be told twice then.
-GIVEN_UP_AFTER = timedelta(minutes=1)
+SENDER_TIMEOUT = timedelta(minutes=1)
 #: What is older is history, not news.
-NEWS_FOR = timedelta(days=1)
+MAX_AGE = timedelta(days=1)
 
 
 class Occasion(StrEnum):
@@ -34,7 +34,7 @@ OCCASIONS: Mapping[str, Occasion] = {
 }
 
 
-class State(StrEnum):
+class DeliveryState(StrEnum):
     """How far the telling of an event is."""
 
     NEW = "new"  #: nobody has begun
@@ -47,7 +47,7 @@ class State(StrEnum):
 class Delivery:
     """A state, the tries so far, and since when."""
 
-    state: State = State.NEW
+    state: DeliveryState = DeliveryState.NEW
     tries: int = 0
     at: datetime | None = None
 
@@ -57,7 +57,7 @@ class Delivery:
         if not text:
             return cls()
         state, tries, at = text.split(" ")
-        return cls(state=State(state), tries=int(tries), at=datetime.fromisoformat(at))
+        return cls(state=DeliveryState(state), tries=int(tries), at=datetime.fromisoformat(at))
 
     def dump(self) -> str:
         """As it stands with the event; empty for a new one."""
@@ -67,15 +67,15 @@ class Delivery:
         """Whether a try is to be made now."""
         if self.at is None:
             return True
-        if self.state is State.SENT or self.tries >= TRIES:
+        if self.state is DeliveryState.SENT or self.tries >= MAX_TRIES:
             return False
-        wait = GIVEN_UP_AFTER if self.state is State.SENDING else AGAIN_AFTER * 2 ** (self.tries - 1)
+        wait = SENDER_TIMEOUT if self.state is DeliveryState.SENDING else FIRST_RETRY_AFTER * 2 ** (self.tries - 1)
         return now >= self.at + wait
 
     def begin(self, now: datetime) -> "Delivery":
         """A try begins."""
-        return Delivery(state=State.SENDING, tries=self.tries + 1, at=now)
+        return Delivery(state=DeliveryState.SENDING, tries=self.tries + 1, at=now)
 
-    def end(self, now: datetime, *, told: bool) -> "Delivery":
+    def end(self, now: datetime, *, delivered: bool) -> "Delivery":
         """The try has ended."""
-        return Delivery(state=State.SENT if told else State.FAILED, tries=self.tries, at=now)
+        return Delivery(state=DeliveryState.SENT if delivered else DeliveryState.FAILED, tries=self.tries, at=now)

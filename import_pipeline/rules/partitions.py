@@ -47,7 +47,7 @@ def range_of(key: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+def merge_ranges(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     """The same numbers in as few ranges as possible."""
     result: list[tuple[int, int]] = []
     for first, last in sorted(ranges):

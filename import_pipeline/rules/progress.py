@@ -26,7 +26,7 @@ def away_seconds(silence_seconds: float, slept_seconds: float) -> float:
 
 
 #: A worker gives a sign of life each second. What the wall clock shows beyond that was not spent: the clock was set.
-MOST_BETWEEN_BEATS = 5.0
+MAX_BEAT_GAP = 5.0
 
 
 def elapsed_seconds(
@@ -46,7 +46,7 @@ def elapsed_seconds(
     if counted is None or heard_at is None:
         return max(0.0, (until - started_at).total_seconds()) if started_at else 0.0
     since = max(0.0, (until - heard_at).total_seconds()) if is_running else 0.0
-    return max(0.0, counted) + (min(since, MOST_BETWEEN_BEATS) if has_worker else since)
+    return max(0.0, counted) + (min(since, MAX_BEAT_GAP) if has_worker else since)
 
 
 def efficiency(hits: int, sleeps: int) -> float | None:

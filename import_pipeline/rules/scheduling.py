@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from import_pipeline.rules.liveness import Liveness
-from import_pipeline.rules.resumes import MAX_RESUMES, too_often
+from import_pipeline.rules.resumes import MAX_RESUMES, resume_limit_reason
 from import_pipeline.rules.slots import Slots
 from import_pipeline.rules.status import ImportStatus, Trigger
 
 #: How long a run that was asked for may take to start before another one is asked for.
 RUN_START = timedelta(seconds=60)
 #: So many of the slots that a downtime has passed over are told of in the history: one day's, by default.
-MOST_MISSED = 8
+MAX_MISSED_SLOTS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class ImportState:
     run_requested_at: datetime | None = None
     has_started: bool = False
     resumes: int = 0  #: in a row, without progress between them
-    broke_off: str | None = None  #: the error with which its worker left it
+    worker_error: str | None = None  #: the error with which its worker left it
     blocked_until: datetime | None = None  #: the end of a long pause that the API asked for
     waits_for: str | None = None  #: why it stands still, where it goes on as soon as what is missing is back
     left_in_vain: int = 0  #: workers in a row whom the store of the limits did not answer, though it answers here
@@ -48,9 +48,9 @@ class ImportState:
 
         Only a slot is a time to wait for: a request stays due if the clock is set back after it.
         """
-        return self.status is ImportStatus.SCHEDULED and (self.is_wished() or self.scheduled_at <= now)
+        return self.status is ImportStatus.SCHEDULED and (self.was_requested() or self.scheduled_at <= now)
 
-    def is_wished(self) -> bool:
+    def was_requested(self) -> bool:
         """Whether a person asked for it: a stopped schedule does not hold it back."""
         return self.slot_at is None or self.trigger is Trigger.RESCHEDULE
 
@@ -154,7 +154,7 @@ def decide(
     return [*decisions, _start(imports, slots, now, schedule_is_on=schedule_is_on)]
 
 
-def coming_slots(imports: Sequence[ImportState], slots: Slots, now: datetime) -> Iterator[datetime]:
+def upcoming_slots(imports: Sequence[ImportState], slots: Slots, now: datetime) -> Iterator[datetime]:
     """The slots after now, without end, except those that are spent."""
     spent = {one.slot_at for one in imports if one.spends_slot()}
     return (slot_at for slot_at in slots.after(now) if slot_at not in spent)
@@ -174,7 +174,7 @@ def missed_slots(
     known = max(each for each in (off_until, *(one.slot_at for one in imports)) if each is not None)
     missed: list[datetime] = []
     slot_at = slots.latest_at(now)
-    while slot_at > known and len(missed) < MOST_MISSED:
+    while slot_at > known and len(missed) < MAX_MISSED_SLOTS:
         missed.append(slot_at)
         slot_at = slots.latest_at(slot_at - timedelta(microseconds=1))
     return [Schedule(slot_at=each, reason=f"The slot of {_text(each)} passed unseen.") for each in reversed(missed)]
@@ -188,7 +188,7 @@ def _is_recent(asked: datetime, now: datetime) -> bool:
 def _of_schedule(imports: Sequence[ImportState], now: datetime) -> Iterator[tuple[datetime, ImportState]]:
     """The scheduled imports of slots that no person moved and whose run is not about to start."""
     for one in imports:
-        is_waiting = one.status is ImportStatus.SCHEDULED and not one.is_wished() and not one.is_starting(now)
+        is_waiting = one.status is ImportStatus.SCHEDULED and not one.was_requested() and not one.is_starting(now)
         if one.slot_at is not None and is_waiting:
             yield one.slot_at, one
 
@@ -224,7 +224,7 @@ def _older_overdue(imports: Sequence[ImportState], now: datetime) -> Iterator[Ca
 
 def _next_slot(imports: Sequence[ImportState], slots: Slots, now: datetime) -> Iterator[Schedule]:
     """Rule 1: the next slot that is not spent has its import."""
-    slot_at = next(coming_slots(imports, slots, now))
+    slot_at = next(upcoming_slots(imports, slots, now))
     if not any(one.slot_at == slot_at and one.status is ImportStatus.SCHEDULED for one in imports):
         yield Schedule(slot_at=slot_at, reason=f"The next slot is {_text(slot_at)}.")
 
@@ -234,23 +234,23 @@ def _start(imports: Sequence[ImportState], slots: Slots, now: datetime, *, sched
     running = next((one for one in imports if one.status is ImportStatus.RUNNING), None)
     if running is not None:
         return decide_running(running, now)
-    due = _in_turn(imports, now, schedule_is_on=schedule_is_on)
+    due = _due_in_order(imports, now, schedule_is_on=schedule_is_on)
     starting = next((one for one in due if one.is_starting(now)), None)
     if starting is not None:
         return Wait(reason=f"Import {starting.id} is about to start.")
     if due:
         first = due[0]
-        what = "is next" if first.is_wished() else f"is due since {_text(first.scheduled_at)}"
+        what = "is next" if first.was_requested() else f"is due since {_text(first.scheduled_at)}"
         return Start(import_id=first.id, reason=f"Import {first.id} {what}.")
     if not schedule_is_on:
         return Wait(reason="The schedule is off, and no import was requested.")
-    return Wait(reason=f"Nothing is due before {_text(next(coming_slots(imports, slots, now)))}.")
+    return Wait(reason=f"Nothing is due before {_text(next(upcoming_slots(imports, slots, now)))}.")
 
 
-def _in_turn(imports: Sequence[ImportState], now: datetime, *, schedule_is_on: bool) -> list[ImportState]:
+def _due_in_order(imports: Sequence[ImportState], now: datetime, *, schedule_is_on: bool) -> list[ImportState]:
     """What is due: people's wishes from the oldest on, then the latest overdue slot; what is about to start stays."""
     wishes = [one for one in imports if one.slot_at is None and one.is_due(now)]
-    overdue = [one for _, one in reversed(_overdue(imports, now)) if schedule_is_on or one.is_wished()]
+    overdue = [one for _, one in reversed(_overdue(imports, now)) if schedule_is_on or one.was_requested()]
     return [*sorted(wishes, key=lambda one: (one.scheduled_at, one.id)), *overdue]
 
 
@@ -267,36 +267,36 @@ def decide_running(one: ImportState, now: datetime) -> Decision:
         return Wait(reason=f"Import {one.id} is running: one of its shards takes the lead over.")
     if one.waits_for is not None:
         return Wait(reason=f"Import {one.id} stands still: {one.waits_for}.")
-    if _was_asked_since(one, now):
+    if _was_run_requested(one, now):
         if one.run_is_queued:
             return Wait(reason=f"Import {one.id} is stalled: its next run waits in Dagster's queue for a free slot.")
         return Wait(reason=f"Import {one.id} is about to go on in another run.")
     # A worker that left in order (told to end, or for a long pause) is no sign of a hopeless import.
-    counts = one.liveness is None or one.liveness.has_owner or one.broke_off is not None or one.run_ended
+    counts = one.liveness is None or one.liveness.has_owner or one.worker_error is not None or one.run_ended
     if not counts and one.left_in_vain >= MAX_RESUMES:
-        return Fail(import_id=one.id, dead_run_id=one.run_id, reason=_unreachable(one))
+        return Fail(import_id=one.id, dead_run_id=one.run_id, reason=_unreachable_reason(one))
     if not counts:
         reason = f"Import {one.id} goes on: its worker has left it to another one."
     elif one.resumes < MAX_RESUMES:
-        what = "is gone" if one.broke_off is None else "broke off"
+        what = "is gone" if one.worker_error is None else "broke off"
         if one.run_ended:
             what = "is gone, and the run that was asked for ended before it began"
         count = f"resume {one.resumes + 1} of {MAX_RESUMES} without progress"
         reason = f"Import {one.id} goes on: its worker {what} ({count})."
     else:
-        reason = f"Import {one.id} was {too_often(one.resumes, one.broke_off)}."
+        reason = f"Import {one.id} was {resume_limit_reason(one.resumes, one.worker_error)}."
         return Fail(import_id=one.id, dead_run_id=one.run_id, reason=reason)
     return Resume(import_id=one.id, dead_run_id=one.run_id, counts=counts, reason=reason, run_ended=one.run_ended)
 
 
-def _unreachable(one: ImportState) -> str:
+def _unreachable_reason(one: ImportState) -> str:
     return (
         f"Import {one.id} was gone on with {one.left_in_vain} times, and each time the store of the limits did not "
         "answer its worker, though it answers the sensor. Check REDIS_URL and the network where the worker runs."
     )
 
 
-def _was_asked_since(one: ImportState, now: datetime) -> bool:
+def _was_run_requested(one: ImportState, now: datetime) -> bool:
     """Whether a run was asked for after the worker's last sign of life; the request it began with does not count."""
     asked = one.run_requested_at
     seen = one.liveness.heartbeat_at if one.liveness is not None else None

@@ -68,11 +68,11 @@ SCHEDULE_OFF = "schedule is off"
 #: What people see in place of `running` where its process is gone; in no row.
 NO_WORKER = "no worker"
 #: All statuses that a list is filtered by.
-SHOWN = (*(status.value for status in ImportStatus), DUE, OVERDUE, SCHEDULE_OFF, NO_WORKER)
+DISPLAY_STATUSES = (*(status.value for status in ImportStatus), DUE, OVERDUE, SCHEDULE_OFF, NO_WORKER)
 ENDED = frozenset(status for status, following in IMPORT_TRANSITIONS.items() if not following)
 
 
-def sources_of(target: ImportStatus) -> frozenset[ImportStatus]:
+def statuses_before(target: ImportStatus) -> frozenset[ImportStatus]:
     """The statuses that may become the target: what a guarded UPDATE puts into its WHERE."""
     return frozenset(status for status, following in IMPORT_TRANSITIONS.items() if target in following)
 
@@ -88,7 +88,7 @@ def is_overdue(status: ImportStatus, scheduled_at: datetime | None, now: datetim
     return status is ImportStatus.SCHEDULED and scheduled_at is not None and scheduled_at < now - DUE_FOR
 
 
-def shown_status(
+def display_status(
     status: ImportStatus, scheduled_at: datetime | None, now: datetime, *, is_held_back: bool = False
 ) -> str:
     """The status as people see it: `due` and `overdue` apart from `scheduled`, none of them if it is held back."""
@@ -105,7 +105,7 @@ def with_reason(reason: str, status: str) -> str:
     return reason if reason.lower().startswith(status) else f"{status}: {reason}"
 
 
-def said_of_end(reason: str, status: str) -> str:
+def end_sentence(reason: str, status: str) -> str:
     """How and why an import ended: `Failed: the token is refused.`; `Cancelled by wish of Ada.`"""
     said = with_reason(reason, status)
     return said[:1].upper() + said[1:] + ("" if said.endswith((".", "!", "?")) else ".")

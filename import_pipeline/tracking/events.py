@@ -19,7 +19,7 @@ WAITS = "import_waits"
 #: The same of an import that its worker has left meanwhile, for another run to go on with.
 PAUSED = "import_paused"
 #: A clock that was set, or that differs from the database's.
-CLOCK = "clock_skew"
+CLOCK_SKEW = "clock_skew"
 #: Its first worker began.
 STARTED = "import_started"
 #: A run is asked for that is to begin with it, or to go on.
@@ -51,7 +51,7 @@ def waiting(connection: Connection, import_id: int, now: datetime) -> tuple[str,
 
     No moment: until what it waits for is back. What its shards do changes nothing about that.
     """
-    told = _told_last(connection, import_id)
+    told = _latest_metadata(connection, import_id)
     if "reason" not in told:
         return None
     if told["until"] is None:
@@ -70,18 +70,18 @@ class StoreWait:
 
 def waits_for_store(connection: Connection, import_id: int) -> StoreWait | None:
     """Whether the import does so now, by its latest event: nothing else is waited for without a moment."""
-    told = _told_last(connection, import_id)
+    told = _latest_metadata(connection, import_id)
     if "reason" not in told or told["until"] is not None:
         return None
     return StoreWait(reason=told["reason"], left_in_vain=told.get("in_vain", 0))
 
 
-def _told_last(connection: Connection, import_id: int) -> Mapping[str, Any]:
+def _latest_metadata(connection: Connection, import_id: int) -> Mapping[str, Any]:
     """What stands with the latest event of the import itself."""
     own = (
         import_events.c.import_id == import_id,
         import_events.c.action.not_like("shard%"),
-        import_events.c.action != CLOCK,
+        import_events.c.action != CLOCK_SKEW,
     )
     newest = select(import_events.c.metadata).where(*own).order_by(import_events.c.id.desc())
     told: Mapping[str, Any] | None = connection.scalar(newest.limit(1))

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, not_, sele
 
 from import_pipeline.rules.status import DUE, DUE_FOR, OVERDUE, SCHEDULE_OFF, ImportKind, ImportStatus, ItemStatus
 from import_pipeline.tracking.imports import ImportRow, rows
-from import_pipeline.tracking.schedules import held_back
+from import_pipeline.tracking.schedules import held_back_clause
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import import_requests, imports
 
@@ -53,9 +53,9 @@ class Filter:
             ImportStatus.SCHEDULED: at >= now - DUE_FOR,
         }
         if self.status in of_status:
-            found += [imports.c.status == ImportStatus.SCHEDULED, of_status[self.status], not_(held_back())]
+            found += [imports.c.status == ImportStatus.SCHEDULED, of_status[self.status], not_(held_back_clause())]
         elif self.status == SCHEDULE_OFF:
-            found.append(held_back())
+            found.append(held_back_clause())
         elif self.status is not None:
             found.append(imports.c.status == self.status)
         return found
@@ -102,7 +102,7 @@ def _by_time(clauses: Sequence[ColumnElement[bool]], most: int, *, descending: b
     return select(both.c.id).order_by(directed(both.c.at), directed(both.c.id))
 
 
-def how_many(connection: Connection, which: Filter, now: datetime) -> int:
+def count_imports(connection: Connection, which: Filter, now: datetime) -> int:
     """How many imports there are of those."""
     return connection.scalar(select(func.count()).select_from(imports).where(*which.clauses(now))) or 0
 
@@ -126,7 +126,7 @@ def latest_completed(connection: Connection, source: str) -> datetime | None:
     return connection.execute(statement.order_by(imports.c.ended_at.desc()).limit(1)).scalar()
 
 
-def waiting_wishes(connection: Connection) -> list[tuple[str, str, datetime]]:
+def waiting_requests(connection: Connection) -> list[tuple[str, str, datetime]]:
     """(source, wish, since when) of wishes for a run that the sensor has not seen to yet."""
     found = select(import_requests).where(import_requests.c.handled_at.is_(None)).order_by(import_requests.c.id)
     return [(row.source, row.wish, row.requested_at) for row in connection.execute(found.limit(20))]
@@ -192,7 +192,7 @@ def failures_by_reason(connection: Connection, import_id: int, limit: int = 20) 
     ]
 
 
-def latest_begun(connection: Connection, source: str) -> int | None:
+def latest_started(connection: Connection, source: str) -> int | None:
     """The id of the source's running import, else of the one that began last."""
     begun = select(imports.c.id).where(imports.c.source == source, imports.c.started_at.is_not(None))
     return connection.scalar(begun.order_by(imports.c.id.desc()).limit(1))

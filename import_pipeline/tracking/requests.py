@@ -1,4 +1,4 @@
-"""What people wish for, when, why, and what became of it. Wishes for a run wait for the sensor."""
+"""Requests of people: who requested what, when and why, and the outcome. Requests for a run wait for the sensor."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,61 +11,55 @@ from import_pipeline.tracking.tables import import_requests as requests
 
 
 class RequestKind(StrEnum):
-    """What can be wished for."""
+    """The kinds of requests; the column `wish` holds them."""
 
     NEW = "new"  #: an extra import now; the schedule stays
     RESCHEDULE = "reschedule"  #: the next slot's import now; that slot is spent
     CANCEL = "cancel"  #: the end of a scheduled or running import
     RETRY = "retry"  #: the failed or unfinished items of an import, again
-    DELETE = "delete"  #: an ended import's rows gone; what it imported stays
+    DELETE = "delete"  #: the removal of an ended import's rows; imported rows stay
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
-    """One wish."""
+class NewRequest:
+    """A request before it is recorded."""
+
+    source: str
+    kind: RequestKind
+    import_id: int | None = None  #: the import that it names; None for NEW and RESCHEDULE
+    fresh: bool = False
+    requested_by: str | None = None
+    reason: str | None = None
+    shards: int | None = None  #: workers that share the import; None: the source's setting
+    slot_at: datetime | None = None  #: the slot that a RESCHEDULE moves
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request(NewRequest):
+    """A recorded request."""
 
     id: int
-    source: str
-    wish: RequestKind
-    import_id: int | None
-    fresh: bool
-    requested_by: str | None
-    reason: str | None
-    shards: int | None  #: runs that are to work on it at once; None: as the source says
-    slot_at: datetime | None  #: the slot that a RESCHEDULE means
     requested_at: datetime
 
 
-def ask(
-    connection: Connection,
-    source: str,
-    wish: RequestKind,
-    now: datetime,
-    *,
-    import_id: int | None = None,
-    fresh: bool = False,
-    requested_by: str | None = None,
-    reason: str | None = None,
-    shards: int | None = None,
-    slot_at: datetime | None = None,
-) -> int:
-    """Write a wish down; returns its id."""
-    asked = {"shards": shards, "slot_at": slot_at.isoformat() if slot_at else None}
+def record(connection: Connection, new: NewRequest, now: datetime) -> int:
+    """Insert a request; return its id."""
+    more = {"shards": new.shards, "slot_at": new.slot_at.isoformat() if new.slot_at else None}
     statement = insert(requests).values(
-        source=source,
-        wish=wish,
-        import_id=import_id,
-        fresh=fresh,
-        requested_by=requested_by,
-        reason=reason,
+        source=new.source,
+        wish=new.kind,
+        import_id=new.import_id,
+        fresh=new.fresh,
+        requested_by=new.requested_by,
+        reason=new.reason,
         requested_at=now,
-        metadata={name: value for name, value in asked.items() if value is not None},
+        metadata={name: value for name, value in more.items() if value is not None},
     )
     return int(connection.execute(statement.returning(requests.c.id)).scalar_one())
 
 
 def waiting(connection: Connection, source: str) -> list[Request]:
-    """The source's wishes that nobody has seen to yet, the oldest first."""
+    """Return the source's requests that wait to be fulfilled, oldest first."""
     rows = connection.execute(
         select(requests).where(requests.c.source == source, requests.c.handled_at.is_(None)).order_by(requests.c.id)
     )
@@ -73,7 +67,7 @@ def waiting(connection: Connection, source: str) -> list[Request]:
         Request(
             id=row.id,
             source=row.source,
-            wish=RequestKind(row.wish),
+            kind=RequestKind(row.wish),
             import_id=row.import_id,
             fresh=row.fresh,
             requested_by=row.requested_by,
@@ -90,24 +84,29 @@ def _moment(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
-def has_deleted(connection: Connection, import_id: int) -> bool:
-    """Tell if a person has deleted the import of that id; ids are never given twice."""
+def was_deleted(connection: Connection, import_id: int) -> bool:
+    """Return True if a person deleted the import of that id; ids are never reused."""
     if import_id > BIGGEST_ID:
         return False
     deleted = (requests.c.wish == RequestKind.DELETE, requests.c.import_id == import_id)
     return connection.scalar(select(requests.c.id).where(*deleted).limit(1)) is not None
 
 
-def take(connection: Connection, request_id: int, now: datetime) -> bool:
-    """The right to see to a wish; False where somebody else has taken it."""
+def claim(connection: Connection, request_id: int, now: datetime) -> bool:
+    """Claim the request for fulfilment; False if another process claimed it first."""
     statement = (
         update(requests).where(requests.c.id == request_id, requests.c.handled_at.is_(None)).values(handled_at=now)
     )
     return connection.execute(statement).rowcount == 1
 
 
-def answer(connection: Connection, request_id: int, outcome: str, result_import_id: int | None = None) -> None:
-    """Record what became of a wish, in a sentence, and the import that came of it."""
+def record_outcome(connection: Connection, request_id: int, outcome: str, result_import_id: int | None = None) -> None:
+    """Record the outcome of a request as a sentence, and the import that it created."""
     connection.execute(
         update(requests).where(requests.c.id == request_id).values(outcome=outcome, result_import_id=result_import_id)
     )
+
+
+def attribution(requested_by: str | None, reason: str | None) -> str:
+    """Name the person and the reason, as in `by Ada: the boss asked`."""
+    return f"by {requested_by or 'somebody'}" + (f": {reason.rstrip('.')}" if reason else "")

@@ -11,14 +11,14 @@ from import_pipeline.tracking.tables import imports
 from import_pipeline.tracking.tables import source_schedules as schedules
 
 
-def see_off(connection: Connection, source: str, now: datetime) -> None:
+def record_off(connection: Connection, source: str, now: datetime) -> None:
     """Record that the schedule is off now."""
     new = insert_into(connection, schedules).values(source=source, off_since=now, off_seen_at=now)
     since = {"off_since": func.coalesce(schedules.c.off_since, now), "off_seen_at": now}
     connection.execute(new.on_conflict_do_update(index_elements=["source"], set_=since))
 
 
-def see_on(connection: Connection, source: str) -> datetime | None:
+def record_on(connection: Connection, source: str) -> datetime | None:
     """Record that the schedule is on now. Returns the latest look that found it off, once; None if it was on."""
     was_off = update(schedules).where(schedules.c.source == source, schedules.c.off_since.is_not(None))
     seen: datetime | None = connection.scalar(was_off.values(off_since=None).returning(schedules.c.off_seen_at))
@@ -38,13 +38,13 @@ def off_seen_at(connection: Connection, source: str) -> datetime | None:
     return seen
 
 
-def holds_back(connection: Connection, row: ImportRow) -> bool:
+def is_held_back(connection: Connection, row: ImportRow) -> bool:
     """Whether the import waits for a slot whose schedule is off; what a person asked for is not held back."""
     of_slot = row.slot_at is not None and row.trigger is not Trigger.RESCHEDULE
     return row.status is ImportStatus.SCHEDULED and of_slot and off_since(connection, row.source) is not None
 
 
-def held_back() -> ColumnElement[bool]:
+def held_back_clause() -> ColumnElement[bool]:
     """The condition that finds such imports."""
     return and_(
         imports.c.status == ImportStatus.SCHEDULED,

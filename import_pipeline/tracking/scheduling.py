@@ -94,7 +94,7 @@ def release_run_request(connection: Connection, import_id: int, now: datetime) -
     return _change(connection, now, *_scheduled(import_id), run_requested_at=None)
 
 
-def made_by_starters(connection: Connection, source: str) -> list[ImportRow]:
+def created_by_workers(connection: Connection, source: str) -> list[ImportRow]:
     """Scheduled imports that were made by the processes that were to carry them out, the newest first."""
     made = imports.c.trigger.in_([Trigger.CLI, Trigger.UI])
     scheduled = (imports.c.source == source, imports.c.status == ImportStatus.SCHEDULED, imports.c.slot_at.is_(None))
@@ -142,7 +142,7 @@ def of_slot(connection: Connection, source: str, slot_at: datetime) -> ImportRow
     return found[0] if found else None
 
 
-def moved(connection: Connection, source: str, now: datetime) -> ImportRow | None:
+def rescheduled_import(connection: Connection, source: str, now: datetime) -> ImportRow | None:
     """The import that a person has moved to now: it has not started yet, or it runs and its slot is yet to come."""
     by_person = (imports.c.source == source, imports.c.trigger == Trigger.RESCHEDULE)
     runs = and_(imports.c.status == ImportStatus.RUNNING, imports.c.slot_at > now)

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select, update
 
 from import_pipeline.errors import LeaseLost
-from import_pipeline.rules.status import ImportStatus, check_transition, sources_of
+from import_pipeline.rules.status import ImportStatus, check_transition, statuses_before
 from import_pipeline.tracking import resumes
 from import_pipeline.tracking.heartbeats import elapsed_until, stalled_metadata
 from import_pipeline.tracking.imports import ImportRow, get, parse_row
@@ -27,7 +27,7 @@ def start(connection: Connection, import_id: int, worker: Worker, now: datetime,
     """
     started = connection.execute(
         update(imports)
-        .where(imports.c.id == import_id, imports.c.status.in_(sources_of(ImportStatus.RUNNING)))
+        .where(imports.c.id == import_id, imports.c.status.in_(statuses_before(ImportStatus.RUNNING)))
         .values(status=ImportStatus.RUNNING, started_at=now, **_owner(worker, now, run_id))
         .returning(imports)
     ).one_or_none()
@@ -51,7 +51,7 @@ def take_over(
     Claims of its shards stay. `was_stalled` is False if other workers kept working on it all the time. Raises
     LeaseLost if another process took it over first.
     """
-    counted = resumes.counted(connection, found)
+    counted = resumes.next_resume(connection, found)
     metadata = counted.facts.store(found.metadata)
     counting = replace(found, metadata=metadata)
     taken = connection.execute(
@@ -80,7 +80,7 @@ def take_over(
 
 def count_failed_start(connection: Connection, found: ImportRow, error: str) -> None:
     """Count a resume whose run ended before it acquired the import, unless another worker has acquired it since."""
-    counted = resumes.counted(connection, replace(found, metadata=found.metadata_with(broke_off=error)))
+    counted = resumes.next_resume(connection, replace(found, metadata=found.metadata_with(broke_off=error)))
     kept = replace(counted.facts, broke_off=error).store(found.metadata)
     mine = (imports.c.id == found.id, imports.c.fence == found.fence, imports.c.status == ImportStatus.RUNNING)
     connection.execute(update(imports).where(*mine).values(resumes=counted.resumes, metadata=kept))

@@ -106,7 +106,7 @@ class SimulatedInstallation:
     def actions(self, import_id):
         return [action for action, _ in self.told(import_id)]
 
-    def wishes(self):
+    def requests(self):
         """Return the rows of all requests."""
         with self.database.read() as connection:
             return [dict(row._mapping) for row in connection.execute(select(import_requests))]

@@ -9,8 +9,8 @@ from datetime import timedelta
 from sqlalchemy import select, text
 
 from import_pipeline.errors import ImportPipelineError
+from import_pipeline.importer.control import cancellation, deletion, requests, retries
 from import_pipeline.importer.control import finalize as finalizing
-from import_pipeline.importer.control import pruning, requests
 from import_pipeline.importer.control.pauses import lift_pause
 from import_pipeline.importer.lifecycle.acquire import find_or_create
 from import_pipeline.importer.lifecycle.create import new_import
@@ -44,7 +44,7 @@ def slot_waiting(life):
 
 
 def requested(life):
-    requests.request_run(life.installation, life.source, RequestKind.RESCHEDULE, by="another person")
+    requests.request_import(life.installation, life.source, RequestKind.RESCHEDULE, by="another person")
     return life.slot(at(12))
 
 
@@ -96,7 +96,7 @@ def failed(life):
 
 def retry_waiting(life):
     number = failed(life)
-    requests.retry(life.installation, number, by="another person")
+    retries.retry(life.installation, number, by="another person")
     return number
 
 
@@ -119,12 +119,12 @@ STATES = (
 
 
 def request(life, number, who):
-    asked = requests.request_run(life.installation, life.source, RequestKind.NEW, by="a login that two people share")
+    asked = requests.request_import(life.installation, life.source, RequestKind.NEW, by="a login that two people share")
     return asked.already is None, asked.already
 
 
 def reschedule(life, number, who):
-    asked = requests.request_run(life.installation, life.source, RequestKind.RESCHEDULE, by=who)
+    asked = requests.request_import(life.installation, life.source, RequestKind.RESCHEDULE, by=who)
     return asked.already is None, asked.already
 
 
@@ -142,17 +142,17 @@ def start_scheduled(life, number, who):
 
 
 def cancel(life, number, who):
-    done = requests.cancel(life.installation, number, by=who)
+    done = cancellation.cancel(life.installation, number, by=who)
     return not done.already, done.sentence
 
 
 def retry(life, number, who):
-    retried = requests.retry(life.installation, number, by=who)
+    retried = retries.retry(life.installation, number, by=who)
     return retried.already is None, retried.already
 
 
 def delete(life, number, who):
-    done = requests.delete(life.installation, number, by=who)
+    done = deletion.delete(life.installation, number, by=who)
     return not done.already, done.sentence
 
 
@@ -166,7 +166,7 @@ def mark_gone(life, number, who):
 
 
 def prune(life, number, who):
-    pruning.prune(life.installation, 0, batch=2, source=life.source.name)
+    deletion.prune(life.installation, 0, batch=2, source=life.source.name)
     return False, None  # two of them share the work
 
 

@@ -75,7 +75,7 @@ async def open_panel(home: Any, clock: FakeClock | None = None, **environment: s
         transport = httpx.ASGITransport(app=recorder)
         async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}") as client:
             yield PanelClient(installation, client, recorder)
-        panel.state.panel.gauges.close()
+        panel.state.panel.usage_reader.close()
 
 
 def add_import(installation: Installation, **values: Any) -> int:

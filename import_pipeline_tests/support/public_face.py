@@ -446,7 +446,7 @@ async def _panel(settings: Any) -> dict[str, Any]:
             listed = (await client.get("/api/imports")).json()
             shown = [(await client.get(f"/api/imports/{each['import_id']}")).json() for each in listed["imports"]]
             scraped = (await client.get("/metrics")).text
-        panel.state.panel.gauges.close()
+        panel.state.panel.usage_reader.close()
     metrics: dict[str, set[str]] = {name: set() for name in re.findall(r"^# HELP (\w+)", scraped, re.MULTILINE)}
     for name, labels in re.findall(r"^(\w+)\{(.*)\} ", scraped, re.MULTILINE):
         metrics[name].update(re.findall(r'(\w+)="', labels))

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 from sqlalchemy import func, select
 
 from import_pipeline.errors import ImportAlreadyRunning, ImportNotFound, InvalidTransition, LeaseLost, UsageError
-from import_pipeline.importer.control import finalize, requests
+from import_pipeline.importer.control import cancellation, deletion, finalize, requests, retries
 from import_pipeline.importer.lifecycle.state import RunState
 from import_pipeline.rules.status import ENDED, ImportKind, ImportStatus, ItemStatus
 from import_pipeline.tracking import items, leases
@@ -88,7 +88,7 @@ class SimulatedMonth(RuleBasedStateMachine):
     def a_tick(self, schedule):
         """Tick as the sensor, or as the schedule if it is on."""
         on = self.schedule_is_on or schedule
-        result = self.life.tick(schedule_is_on=on, fate_of=lambda run_id: self.fates[run_id])
+        result = self.life.tick(schedule_is_on=on, run_state_of=lambda run_id: self.fates[run_id])
         assert result.sentences, "every tick says what it decided"
         self.asked += [launch.import_id for launch in result.launches]
         for run_id in [*result.dead_run_ids, *(launch.dead_run_id for launch in result.launches)]:
@@ -222,11 +222,13 @@ class SimulatedMonth(RuleBasedStateMachine):
 
     # People
 
-    @rule(wish=st.sampled_from([RequestKind.NEW, RequestKind.RESCHEDULE]))
-    def somebody_asks_for_an_import(self, wish):
-        requests.request_import(self.life.installation, self.life.source, wish, by="Ada")
+    @rule(kind=st.sampled_from([RequestKind.NEW, RequestKind.RESCHEDULE]))
+    def a_person_requests_an_import(self, kind):
+        requests.request_import(self.life.installation, self.life.source, kind, by="Ada")
 
-    @rule(action=st.sampled_from([requests.cancel, requests.retry, requests.delete, finalize.finalize]), data=st.data())
+    @rule(
+        action=st.sampled_from([cancellation.cancel, retries.retry, deletion.delete, finalize.finalize]), data=st.data()
+    )
     def somebody_acts_on_an_import(self, action, data):
         numbers = [row.id for row in self.life.all()]
         if numbers:
@@ -296,5 +298,5 @@ class SimulatedMonth(RuleBasedStateMachine):
 
     def everything_has_ended(self):
         left = [row for row in self.life.all() if row.status not in ENDED]
-        waiting = [wish for wish in self.life.wishes() if wish["handled_at"] is None]
+        waiting = [each for each in self.life.requests() if each["handled_at"] is None]
         return not waiting and all(row.slot_at and row.scheduled_at > self.life.now for row in left)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from import_pipeline.errors import ImportPipelineError
-from import_pipeline.importer.control import finalize, pruning, requests
+from import_pipeline.importer.control import cancellation, deletion, finalize, requests, retries
+from import_pipeline.importer.control.finalize import end_cancelled
 from import_pipeline.importer.control.scheduling import tick
-from import_pipeline.importer.control.unlisted import end_cancelled
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.lifecycle.acquire import find_or_create, satisfies
 from import_pipeline.importer.lifecycle.create import new_import
@@ -44,9 +44,9 @@ SETTINGS = [
     *(("ITEMS_MAX_PAUSE", each) for each in ("1800", "21600")),
 ]
 OPERATORS = {
-    "cancel": requests.cancel,
-    "retry": requests.retry,
-    "delete": requests.delete,
+    "cancel": cancellation.cancel,
+    "retry": retries.retry,
+    "delete": deletion.delete,
     "finalize": finalize.finalize,
     "mark gone": finalize.confirm_removed,
 }
@@ -145,7 +145,7 @@ class ImportStateMachine(RuleBasedStateMachine):
         installation = self.installation
         source = installation.source("items")
         result = tick(
-            installation, source, schedule_is_on=self.schedule_is_on, fate_of=lambda run_id: self.fates[run_id]
+            installation, source, schedule_is_on=self.schedule_is_on, run_state_of=lambda run_id: self.fates[run_id]
         )
         assert result.sentences, "every tick says what it decided"
         launched = [launch.import_id for launch in result.launches]
@@ -216,7 +216,7 @@ class ImportStateMachine(RuleBasedStateMachine):
         if action == "tick" and self.is_listed:
             self.a_tick()
         elif action == "request":
-            self.somebody_asks_for_an_import(RequestKind.NEW if which % 2 else RequestKind.RESCHEDULE, fresh=False)
+            self.a_person_requests_an_import(RequestKind.NEW if which % 2 else RequestKind.RESCHEDULE, fresh=False)
         elif action == "prune":
             self.somebody_prunes(0)
         elif action == "clock":
@@ -229,11 +229,11 @@ class ImportStateMachine(RuleBasedStateMachine):
     # People
 
     @precondition(lambda self: self.is_listed)
-    @rule(wish=st.sampled_from([RequestKind.NEW, RequestKind.RESCHEDULE]), fresh=st.booleans())
-    def somebody_asks_for_an_import(self, wish, fresh):
+    @rule(kind=st.sampled_from([RequestKind.NEW, RequestKind.RESCHEDULE]), fresh=st.booleans())
+    def a_person_requests_an_import(self, kind, fresh):
         installation = self.installation
-        fresh = fresh and wish is RequestKind.NEW
-        requests.request_run(installation, installation.source("items"), wish, fresh=fresh, by="Ada")
+        fresh = fresh and kind is RequestKind.NEW
+        requests.request_import(installation, installation.source("items"), kind, fresh=fresh, by="Ada")
 
     @rule(action=st.sampled_from(sorted(OPERATORS)), which=some)
     def somebody_acts(self, action, which):
@@ -255,7 +255,7 @@ class ImportStateMachine(RuleBasedStateMachine):
 
     @rule(days=st.sampled_from([0, 1]))
     def somebody_prunes(self, days):
-        pruning.prune(self.installation, days)
+        deletion.prune(self.installation, days)
 
     # What holds
 

@@ -170,7 +170,7 @@ def _cells(view: ImportView) -> list[str]:
         str(row.id),
         escape(row.source),
         kind(view),
-        status(view.standing),
+        status(view.display_status),
         short_moment(row.started_at or row.scheduled_at),
         *(figures if row.started_at else ["-"] * len(figures)),
     ]
@@ -200,7 +200,7 @@ def print_details(
     """Print one import with failed items, shards and events."""
     row, summary = view.row, view.figures
     table = _facts()
-    _add_figures(table, summary, view.standing)
+    _add_figures(table, summary, view.display_status)
     if summary.failure_reason:
         table.add_row("[red]reason[/red]", escape(summary.failure_reason))
     table.add_row("kind", f"{kind(view)}, started by {row.trigger.value}")
@@ -221,9 +221,9 @@ def print_details(
 
 
 def _worker(view: ImportView) -> str:
-    row, vacancy = view.row, view.vacancy
-    if vacancy is not None:
-        return escape(f"none: {vacancy.gone}. {vacancy.sequel}.")
+    row, stalled = view.row, view.stalled
+    if stalled is not None:
+        return escape(f"none: {stalled.evidence}. {stalled.next_step}.")
     return f"process {row.pid} on {escape(row.host or '-')}, last heartbeat {moment(row.heartbeat_at)}"
 
 
@@ -271,7 +271,7 @@ def print_schedule(
     rows = [
         [
             str(view.row.id),
-            status(view.standing),
+            status(view.display_status),
             view.row.trigger.value,
             moment(view.row.scheduled_at),
             moment(view.row.slot_at),

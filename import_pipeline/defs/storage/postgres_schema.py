@@ -15,7 +15,7 @@ from sqlalchemy import URL, Connection, NullPool, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from import_pipeline.errors import DatabaseUnavailable, SchemaError
-from import_pipeline.rules.database_errors import Meaning
+from import_pipeline.rules.database_errors import ErrorKind
 from import_pipeline.settings import Settings
 from import_pipeline.tracking.database.driver_errors import in_words, is_trouble, meaning_of, sentence
 from import_pipeline.tracking.database.locks import schema_lock
@@ -101,7 +101,7 @@ def _accepts_search_path(url: URL, schema: str) -> bool:
         with _connected(with_search_path(url, schema)) as connection:
             return bool(connection.scalar(text("SELECT current_setting('search_path')")) == schema)
     except OperationalError as error:
-        if meaning_of(error) is Meaning.GONE and "startup parameter" in str(error.orig):
+        if meaning_of(error) is ErrorKind.GONE and "startup parameter" in str(error.orig):
             return False
         raise
 

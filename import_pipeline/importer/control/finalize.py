@@ -1,18 +1,20 @@
 """Keeping house: ending imports that nobody works on, and dropping old item rows."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy import Connection
 
+from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import LeaseLost, UsageError
-from import_pipeline.importer.control.unlisted import lease_of
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.lifecycle.finish import complete
 from import_pipeline.importer.lifecycle.workers import worker_states
 from import_pipeline.importer.runtime.database_wait import ACTION
 from import_pipeline.rules.status import ImportKind, ImportStatus
-from import_pipeline.tracking import events, heartbeats, imports, items, leases, source_items
+from import_pipeline.tracking import events, heartbeats, imports, items, leases, source_items, transitions
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.tables import imports as table
@@ -62,7 +64,7 @@ def _finalize(installation: Installation, import_id: int) -> Finalized:
             return None
         if row.status is not ImportStatus.RUNNING:
             raise UsageError(f"import {import_id} is {row.status}: expected a running one")
-        lease_seconds = lease_of(installation, row)
+        lease_seconds = lease_seconds_of(installation, row)
         if any(worker_states(connection, import_id, lease_seconds, now).values()):
             raise UsageError(f"import {import_id} has a living worker, which ends it itself")
         lease = Lease(import_id=row.id, fence=row.fence, worker="", seconds=lease_seconds)
@@ -142,3 +144,51 @@ def confirm_removed(installation: Installation, import_id: int) -> int:
         return gone.count
 
     return installation.transact(unit)
+
+
+#: Imports that are looked at; a source has one running import at most.
+MAX_IMPORTS = 100
+
+
+REASON = "it was to be cancelled, and its worker is gone"
+
+
+def unlisted_imports(connection: Connection, names: Iterable[str]) -> list[ImportRow]:
+    """The scheduled and running imports of all other sources, the newest first."""
+    known = set(names)
+    unended = imports.latest(connection, statuses=(ImportStatus.SCHEDULED, ImportStatus.RUNNING), limit=MAX_IMPORTS)
+    return [row for row in unended if row.source not in known]
+
+
+def end_cancelled(installation: Installation, own: str) -> list[str]:
+    """End the imports of other sources that a person cancelled and that have no worker.
+
+    Their own sensor does so as well, if there is one. Returns the Dagster runs to report as failed.
+    """
+    now = installation.clock.now()
+    with installation.database.read() as connection:
+        running = imports.latest(connection, statuses=(ImportStatus.RUNNING,), limit=MAX_IMPORTS)
+        asked = [row for row in running if row.source != own and row.cancel_requested_at is not None]
+        stalled = [
+            row
+            for row in asked
+            if not any(worker_states(connection, row.id, lease_seconds_of(installation, row), now).values())
+        ]
+    ended = []
+    for row in stalled:
+        try:
+            installation.transact(partial(_end, row=row, now=now))
+        except LeaseLost:
+            continue  # a process resumed or ended it at this moment
+        ended += [row.dagster_run_id] if row.dagster_run_id else []
+    return ended
+
+
+def _end(connection: Connection, row: ImportRow, now: datetime) -> None:
+    transitions.end_stalled(connection, row, now, ImportStatus.CANCELLED, REASON)
+    events.note(connection, row.id, now, "import_cancelled", f"Cancelled: {REASON}.")
+
+
+def lease_seconds_of(installation: Installation, row: ImportRow) -> float:
+    """Return the lease of the import's source in seconds; the default if the source is not listed."""
+    return next((each.lease for each in installation.sources if each.name == row.source), ImportSource.lease)

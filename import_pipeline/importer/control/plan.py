@@ -29,9 +29,9 @@ from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking import imports
 
 #: How many completed imports are looked at for one that read the whole list.
-LOOKED_THROUGH = 50
+IMPORTS_SEARCHED = 50
 #: Who only looks waits for no longer pause of the API.
-PAUSE_WAITED_FOR = timedelta(seconds=10)
+MAX_PAUSE_WAIT = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ def plan_import(installation: Installation, source: ImportSource) -> Plan:
         total = len(on_page)
     estimated_from = None
     if total is None:
-        estimated_from, total = _last_full(installation, source)
+        estimated_from, total = _latest_full(installation, source)
     if total is None:
         return Plan(
             source=source.name,
@@ -79,13 +79,15 @@ def plan_import(installation: Installation, source: ImportSource) -> Plan:
             requests_count=None,
             ideal_seconds=None,
         )
-    return _priced(source, on_page, total, estimated_from)
+    return _plan_for(source, on_page, total, estimated_from)
 
 
-def _last_full(installation: Installation, source: ImportSource) -> tuple[int | None, int | None]:
+def _latest_full(installation: Installation, source: ImportSource) -> tuple[int | None, int | None]:
     """The latest import that read the whole list, and how many items it found; twice None where there is none."""
     with installation.database.read() as connection:
-        ended = imports.latest(connection, source=source.name, statuses=[ImportStatus.COMPLETED], limit=LOOKED_THROUGH)
+        ended = imports.latest(
+            connection, source=source.name, statuses=[ImportStatus.COMPLETED], limit=IMPORTS_SEARCHED
+        )
     for row in ended:
         whole = row.kind is not ImportKind.SELECTION and row.incomplete_reason is None and row.options.limit is None
         if whole and row.items_count is not None:
@@ -101,7 +103,9 @@ def _is_whole(source: ImportSource, response: httpx.Response) -> bool:
         return False
 
 
-def _priced(source: ImportSource, on_page: Sequence[Mapping[str, Any]], total: int, estimated_from: int | None) -> Plan:
+def _plan_for(
+    source: ImportSource, on_page: Sequence[Mapping[str, Any]], total: int, estimated_from: int | None
+) -> Plan:
     """The plan for so many items, of which the first page holds those."""
     pages = max(1, -(-total // max(1, len(on_page))))
     detail = detail_request_of(source, on_page[0]) if on_page else None
@@ -124,7 +128,7 @@ def _priced(source: ImportSource, on_page: Sequence[Mapping[str, Any]], total: i
 
 async def first_page(installation: Installation, source: ImportSource) -> httpx.Response:
     """The list's first page, asked for under the limits. Raises ImportFailed if the API cannot be reached or pauses."""
-    async with open_api(source, installation.settings, installation.clock, patience=PAUSE_WAITED_FOR) as api:
+    async with open_api(source, installation.settings, installation.clock, patience=MAX_PAUSE_WAIT) as api:
         try:
             return await api.send(first_request(source), first=True)
         except ApiBlocked as error:

@@ -7,17 +7,16 @@ from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import UsageError
-from import_pipeline.importer.control.answers import said_of
 from import_pipeline.importer.lifecycle.create import new_import
-from import_pipeline.rules.scheduling import ImportState, coming_slots
+from import_pipeline.rules.scheduling import ImportState, upcoming_slots
 from import_pipeline.rules.status import ImportStatus, Trigger
 from import_pipeline.tracking import events, requests, scheduling
 from import_pipeline.tracking.imports import ImportRow
-from import_pipeline.tracking.requests import Request, RequestKind
+from import_pipeline.tracking.requests import NewRequest, Request, RequestKind, attribution
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class RecordedRequest:
     """What became of a request for a run when it was made."""
 
     id: int  #: of the request that will be carried out
@@ -25,7 +24,7 @@ class Asked:
     already: str | None = None  #: a sentence, if an earlier request does the same; then nothing was added
 
 
-def slot_of(text: str | None) -> datetime | None:
+def parse_slot(text: str | None) -> datetime | None:
     """Read a slot as a form or a command carries it, in UTC unless it says otherwise; raises UsageError."""
     if not text:
         return None
@@ -39,7 +38,7 @@ def slot_of(text: str | None) -> datetime | None:
 def next_slot(connection: Connection, source: ImportSource, now: datetime) -> datetime:
     """The next slot that nothing has spent."""
     states = [_state(row) for row in scheduling.open_imports(connection, source.name, now)]
-    return next(coming_slots(states, source.timetable, now))
+    return next(upcoming_slots(states, source.timetable, now))
 
 
 def keeps_slot(row: ImportRow, now: datetime) -> bool:
@@ -55,25 +54,28 @@ def request_reschedule(
     *,
     by: str | None,
     reason: str | None,
-) -> Asked:
+) -> RecordedRequest:
     """Record a request to move a slot's import to now; if an earlier one does the same, the answer says so."""
-    waiting = [each for each in requests.waiting(connection, source.name) if each.wish is RequestKind.RESCHEDULE]
+    waiting = [each for each in requests.waiting(connection, source.name) if each.kind is RequestKind.RESCHEDULE]
     earlier = next((each for each in waiting if meant is None or each.slot_at in {None, meant}), None)
     if earlier is not None:
-        return Asked(id=earlier.id, slot_at=earlier.slot_at or meant, already=said_of_earlier(earlier))
-    row = scheduling.moved(connection, source.name, now) if meant is None else _spent(connection, source, meant, now)
-    slot_at = (row.slot_at if row else meant) or next_slot(connection, source, now)
-    asked = requests.ask(
-        connection, source.name, RequestKind.RESCHEDULE, now, requested_by=by, reason=reason, slot_at=slot_at
+        return RecordedRequest(id=earlier.id, slot_at=earlier.slot_at or meant, already=duplicate_answer(earlier))
+    row = (
+        scheduling.rescheduled_import(connection, source.name, now)
+        if meant is None
+        else _spent(connection, source, meant, now)
     )
+    slot_at = (row.slot_at if row else meant) or next_slot(connection, source, now)
+    new = NewRequest(source=source.name, kind=RequestKind.RESCHEDULE, slot_at=slot_at, requested_by=by, reason=reason)
+    request_id = requests.record(connection, new, now)
     if row is None:
-        return Asked(id=asked, slot_at=slot_at)
-    already = f"{said_of_state(row)}: nothing was added."
+        return RecordedRequest(id=request_id, slot_at=slot_at)
+    already = f"{spent_reason(row)}: nothing was added."
     if meant is None and row.status is ImportStatus.RUNNING:
         already = f"{already} `import-pipeline reschedule {source.name} --slot` moves another one."
-    requests.take(connection, asked, now)
-    requests.answer(connection, asked, already, row.id)
-    return Asked(id=asked, slot_at=slot_at, already=already)
+    requests.claim(connection, request_id, now)
+    requests.record_outcome(connection, request_id, already, row.id)
+    return RecordedRequest(id=request_id, slot_at=slot_at, already=already)
 
 
 def _spent(connection: Connection, source: ImportSource, slot_at: datetime, now: datetime) -> ImportRow | None:
@@ -93,7 +95,7 @@ def _spent(connection: Connection, source: ImportSource, slot_at: datetime, now:
     return None
 
 
-def said_of_earlier(earlier: Request) -> str:
+def duplicate_answer(earlier: Request) -> str:
     """The answer to a request that another one has made before."""
     return f"Request {earlier.id} of {earlier.requested_by or 'a person'} asks for the same: nothing was added."
 
@@ -105,7 +107,7 @@ def reschedule(
 
     Returns its id, and why nothing was moved if the slot was spent before.
     """
-    by = said_of(request.requested_by, None)
+    by = attribution(request.requested_by, None)
     slot_at = request.slot_at or next_slot(connection, source, now)
     scheduling.create_slot(connection, new_import(source, Trigger.SCHEDULE, slot_at=slot_at), now)
     row = scheduling.of_slot(connection, source.name, slot_at)
@@ -113,13 +115,13 @@ def reschedule(
         return None, f"The import{_of_slot(slot_at)} was deleted: nothing was moved {by}."
     if not scheduling.reschedule(connection, row.id, now, request.requested_by):
         row = scheduling.of_slot(connection, source.name, slot_at) or row  # as it is by now
-        return row.id, f"{said_of_state(row)}: nothing was moved {by}."
-    sentence = f"Moved from {slot_at:%Y-%m-%d %H:%M} UTC to now {said_of(request.requested_by, request.reason)}."
+        return row.id, f"{spent_reason(row)}: nothing was moved {by}."
+    sentence = f"Moved from {slot_at:%Y-%m-%d %H:%M} UTC to now {attribution(request.requested_by, request.reason)}."
     events.note(connection, row.id, now, "import_rescheduled", sentence)
     return row.id, None
 
 
-def said_of_state(row: ImportRow) -> str:
+def spent_reason(row: ImportRow) -> str:
     """Why the slot's import cannot be moved, as the beginning of a sentence."""
     state = f"is {row.status} already"
     if row.trigger is Trigger.RESCHEDULE and row.status in {ImportStatus.SCHEDULED, ImportStatus.RUNNING}:

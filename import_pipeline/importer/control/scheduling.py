@@ -28,9 +28,9 @@ from import_pipeline.rules.scheduling import (
     Resume,
     Schedule,
     Start,
-    coming_slots,
     decide,
     missed_slots,
+    upcoming_slots,
 )
 from import_pipeline.rules.slots import end_of_off_time
 from import_pipeline.rules.status import ENDED, ImportStatus, Trigger
@@ -38,7 +38,7 @@ from import_pipeline.tracking import events, imports, requests, schedules, sched
 from import_pipeline.tracking.imports import ImportRow
 
 #: A sensor looks every few seconds: if it has not for so long, none runs.
-SENSOR_LOOKS = timedelta(minutes=2)
+SENSOR_SILENCE = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ class Tick:
 
 
 #: Import's id -> what became of the run that was asked for.
-Requests = Mapping[int, RequestedRun]
+RequestedRuns = Mapping[int, RequestedRun]
 
 
 def tick(
@@ -70,32 +70,33 @@ def tick(
     schedule_is_on: bool = True,
     on_since: datetime | None = None,
     has_seen_schedule: bool = True,
-    fate_of: Callable[[str], RunState] = lambda run_id: RunState.ALIVE,
-    asked: Callable[[int, datetime], RequestedRun] = lambda import_id, since: RequestedRun.UNKNOWN,
+    run_state_of: Callable[[str], RunState] = lambda run_id: RunState.ALIVE,
+    requested_run: Callable[[int, datetime], RequestedRun] = lambda import_id, since: RequestedRun.UNKNOWN,
 ) -> Tick:
-    """Carry out what people asked for, apply the rules, and say which runs to launch.
+    """Fulfil the waiting requests, apply the scheduling rules, and return the runs to launch.
 
     `on_since`: when a person last switched the schedule on, if the caller knows. `has_seen_schedule`: False if the
-    caller repeats what another process has seen of the schedule. `asked(import_id, since)`: what became of a run of
-    that import that was asked for then.
+    caller did not read the schedule's switch itself but repeats what another process recorded. `run_state_of(run_id)`:
+    the state of the Dagster run that works on the import. `requested_run(import_id, since)`: the state of the run of
+    that import that was requested then.
     """
     count_heartbeat_as_now(installation.database, source.name, installation.clock)
     now = installation.clock.now()
-    seen = _gather_facts(installation, source, fate_of)
-    answers = _unanswered(installation, source, now, asked)
+    seen = _gather_facts(installation, source, run_state_of)
+    answers = _check_requested_runs(installation, source, now, requested_run)
 
     def unit(connection: Connection) -> Tick:
         result, off_until = Tick(), None
         if has_seen_schedule:
-            off_until = _look_at_schedule(connection, source, now, is_on=schedule_is_on, on_since=on_since)
+            off_until = _record_schedule(connection, source, now, is_on=schedule_is_on, on_since=on_since)
         for request in requests.waiting(connection, source.name):
             outcome = fulfil(connection, source, request, now)
             if outcome is not None:
                 result.sentences.append(outcome)
-        rows, states = _look(connection, source, seen, now, answers)
+        rows, states = _read_states(connection, source, seen, now, answers)
         for missed in missed_slots(states, source.timetable, now, off_until=off_until) if schedule_is_on else []:
             _apply(connection, source, missed, {}, now, result)
-            rows, states = _look(connection, source, seen, now, answers)
+            rows, states = _read_states(connection, source, seen, now, answers)
         decisions = decide(states, source.timetable, now, schedule_is_on=schedule_is_on, off_until=off_until)
         for decision in decisions:
             _apply(connection, source, decision, {row.id: row for row in rows}, now, result)
@@ -104,14 +105,14 @@ def tick(
     return installation.transact(unit)
 
 
-def _look_at_schedule(
+def _record_schedule(
     connection: Connection, source: ImportSource, now: datetime, *, is_on: bool, on_since: datetime | None
 ) -> datetime | None:
     """Record whether the schedule is on. At the first look after it was off: until when it was; else None."""
     if not is_on:
-        schedules.see_off(connection, source.name, now)
+        schedules.record_off(connection, source.name, now)
         return None
-    seen_off_at = schedules.see_on(connection, source.name)
+    seen_off_at = schedules.record_on(connection, source.name)
     return None if seen_off_at is None else end_of_off_time(seen_off_at, on_since, now)
 
 
@@ -119,19 +120,19 @@ def is_off_now(installation: Installation, source: ImportSource) -> bool:
     """Whether a sensor sees now that the schedule is off; cron, where no sensor looks, follows the slots itself."""
     with installation.database.read() as connection:
         seen = schedules.off_seen_at(connection, source.name)
-    return seen is not None and abs(installation.clock.now() - seen) < SENSOR_LOOKS
+    return seen is not None and abs(installation.clock.now() - seen) < SENSOR_SILENCE
 
 
-def slots_to_come(connection: Connection, source: ImportSource, now: datetime, most: int) -> list[datetime]:
+def upcoming_slots_of(connection: Connection, source: ImportSource, now: datetime, most: int) -> list[datetime]:
     """The next slots at which an import will start: those that are spent already are left out."""
-    _, states = _look(connection, source, ExternalFacts(), now)
-    return list(islice(coming_slots(states, source.timetable, now), most))
+    _, states = _read_states(connection, source, ExternalFacts(), now)
+    return list(islice(upcoming_slots(states, source.timetable, now), most))
 
 
 def _gather_facts(
-    installation: Installation, source: ImportSource, fate_of: Callable[[str], RunState]
+    installation: Installation, source: ImportSource, run_state_of: Callable[[str], RunState]
 ) -> ExternalFacts:
-    """Ask Dagster for the fate of the running import's run, and the store that it waits for whether it is back."""
+    """Ask Dagster for the state of the running import's run, and the store that it waits for whether it is back."""
     with installation.database.read() as connection:
         running = imports.running(connection, source.name)
         if running is None:
@@ -140,21 +141,24 @@ def _gather_facts(
     run_id = running.dagster_run_id
     return ExternalFacts(
         running=running,
-        fate=RunState.ALIVE if run_id is None else fate_of(run_id),
+        run_state=RunState.ALIVE if run_id is None else run_state_of(run_id),
         waits_for=None if wait is None or _store_answers(installation, source) else wait.reason,
         left_in_vain=0 if wait is None else wait.left_in_vain,
         monotonic=installation.clock.monotonic(),
     )
 
 
-def _unanswered(
-    installation: Installation, source: ImportSource, now: datetime, asked: Callable[[int, datetime], RequestedRun]
-) -> Requests:
+def _check_requested_runs(
+    installation: Installation,
+    source: ImportSource,
+    now: datetime,
+    requested_run: Callable[[int, datetime], RequestedRun],
+) -> RequestedRuns:
     """Ask Dagster for the runs that were asked for and should have begun their import by now."""
     with installation.database.read() as connection:
         rows = scheduling.open_imports(connection, source.name, now)
     return {
-        row.id: asked(row.id, row.run_requested_at)
+        row.id: requested_run(row.id, row.run_requested_at)
         for row in rows
         if row.status not in ENDED
         and row.run_requested_at is not None
@@ -164,15 +168,19 @@ def _unanswered(
 
 
 def _store_answers(installation: Installation, source: ImportSource) -> bool:
-    gauges = UsageReader(settings=installation.settings, clock=installation.clock)
+    usage_reader = UsageReader(settings=installation.settings, clock=installation.clock)
     try:
-        return gauges.usage(source) is not None
+        return usage_reader.usage(source) is not None
     finally:
-        gauges.close()
+        usage_reader.close()
 
 
-def _look(
-    connection: Connection, source: ImportSource, seen: ExternalFacts, now: datetime, answers: Requests | None = None
+def _read_states(
+    connection: Connection,
+    source: ImportSource,
+    seen: ExternalFacts,
+    now: datetime,
+    answers: RequestedRuns | None = None,
 ) -> tuple[list[ImportRow], list[ImportState]]:
     """What the rules look at; what others said counts for the worker that the running import had then."""
     rows = scheduling.open_imports(connection, source.name, now)
@@ -181,7 +189,7 @@ def _look(
             connection,
             row,
             source,
-            seen if _same(row, seen.running) else ExternalFacts(),
+            seen if _has_same_worker(row, seen.running) else ExternalFacts(),
             now,
             (answers or {}).get(row.id, RequestedRun.UNKNOWN),
         )
@@ -189,7 +197,7 @@ def _look(
     ]
 
 
-def _same(row: ImportRow, seen: ImportRow | None) -> bool:
+def _has_same_worker(row: ImportRow, seen: ImportRow | None) -> bool:
     """Whether the row still has the worker that it had when Dagster was asked."""
     return seen is not None and (row.id, row.fence) == (seen.id, seen.fence)
 

@@ -10,7 +10,7 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.lifecycle.workers import shard_liveness, workers_of
 from import_pipeline.importer.runtime.context import is_listed
-from import_pipeline.rules.liveness import MOST_AHEAD
+from import_pipeline.rules.liveness import MAX_CLOCK_SKEW
 from import_pipeline.rules.scheduling import RUN_START
 from import_pipeline.rules.sharding import Reclaim, ShardedImport, ShardState, decide_shards
 from import_pipeline.rules.status import ImportStatus
@@ -60,7 +60,7 @@ def supervise_shards(
             if alive is not None and alive.is_dead(now):
                 _reclaim(connection, seen, now, result)
         for seen in found:
-            shards.count_heartbeat_as_now(connection, seen, now - MOST_AHEAD)
+            shards.count_heartbeat_as_now(connection, seen, now - MAX_CLOCK_SKEW)
         if shared is not None:
             _apply(connection, source, shared.id, queued, now, monotonic, result)
         return result

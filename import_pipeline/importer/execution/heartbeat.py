@@ -18,13 +18,13 @@ from import_pipeline.errors import (
 )
 from import_pipeline.importer.runtime.database_wait import NO_WAIT
 from import_pipeline.importer.runtime.ownership import Ownership
-from import_pipeline.rules.database_errors import Meaning
+from import_pipeline.rules.database_errors import ErrorKind
 from import_pipeline.tracking import events, heartbeats, leases, shards
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.heartbeats import Pulse
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease
-from import_pipeline.tracking.resumes import said_of
+from import_pipeline.tracking.resumes import describe_error
 from import_pipeline.tracking.workers import machine
 
 #: The longest time between two beats; each reads whether a person has cancelled the import.
@@ -123,7 +123,7 @@ class Heartbeat:
         )
         now = self._clock.now()
         self._database.transact(
-            lambda connection: events.note(connection, self._lease.import_id, now, events.CLOCK, sentence), NO_WAIT
+            lambda connection: events.note(connection, self._lease.import_id, now, events.CLOCK_SKEW, sentence), NO_WAIT
         )
 
     def settle(self) -> None:
@@ -152,7 +152,7 @@ class Heartbeat:
                 self._beat_or_fail()
                 renewed_at = self._clock.monotonic()
             except DatabaseUnavailable as error:
-                if error.meaning == Meaning.REPLACED or self._clock.monotonic() - renewed_at > self._patience_seconds:
+                if error.meaning == ErrorKind.REPLACED or self._clock.monotonic() - renewed_at > self._patience_seconds:
                     self._on_end(error)
                     return
             except ImportPipelineError as error:
@@ -166,4 +166,4 @@ class Heartbeat:
         except ImportPipelineError:
             raise
         except Exception as error:
-            raise HeartbeatFailed(f"the heartbeat failed: {said_of(error)}") from error
+            raise HeartbeatFailed(f"the heartbeat failed: {describe_error(error)}") from error

@@ -92,7 +92,7 @@ def finish_import(
         _record_ending(run, row, lease, ending, seats)
     finally:
         # Finds nothing after an end. After a crash or an interrupt, the next run can begin immediately.
-        release(run, lease, resumes.said_of(ending.error) if isinstance(ending, BrokeOff) else None)
+        release(run, lease, resumes.describe_error(ending.error) if isinstance(ending, BrokeOff) else None)
 
 
 def _record_ending(

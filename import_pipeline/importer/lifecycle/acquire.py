@@ -11,7 +11,7 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.lifecycle.take_over import already_running, end_stalled, is_hopeless
 from import_pipeline.importer.lifecycle.workers import liveness
 from import_pipeline.importer.runtime.database_wait import ACTION, patience_of
-from import_pipeline.rules.resumes import too_often
+from import_pipeline.rules.resumes import resume_limit_reason
 from import_pipeline.rules.scheduling import RUN_START
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import events, heartbeats, imports, resumes, scheduling
@@ -65,7 +65,7 @@ def count_heartbeat_as_now(database: Database, source: str, clock: Clock) -> Non
             sentence = (
                 f"The clock was ahead by {ahead:.0f} s at the last heartbeat of the worker; it counts as one of now."
             )
-            events.note(connection, found.id, now, events.CLOCK, sentence)
+            events.note(connection, found.id, now, events.CLOCK_SKEW, sentence)
 
     database.transact(unit, ACTION)
 
@@ -87,7 +87,7 @@ def _adopt(connection: Connection, new: NewImport, starter: Worker, now: datetim
     Others of that kind are cancelled: without a sensor, no process would ever start them.
     """
     adopted = None
-    for row in scheduling.made_by_starters(connection, new.source):
+    for row in scheduling.created_by_workers(connection, new.source):
         if not _has_lost_its_starter(row, now):
             continue
         gone = f"process {row.pid or 'unknown'} on {row.host or 'an unknown host'} died before it started the import"
@@ -125,7 +125,7 @@ def _end_if_finished(
     if row.cancel_requested_at is not None:
         status, reason = ImportStatus.CANCELLED, f"cancelled by {row.requested_by or 'a person'}"
     elif is_hopeless(connection, row):
-        status, reason = ImportStatus.FAILED, too_often(row.resumes, resumes.broke_off(row))
+        status, reason = ImportStatus.FAILED, resume_limit_reason(row.resumes, resumes.worker_error(row))
     else:
         return False
     end_stalled(connection, row, now, status, reason)

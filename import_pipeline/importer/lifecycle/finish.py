@@ -8,7 +8,7 @@ from sqlalchemy.exc import StatementError
 
 from import_pipeline.errors import ImportFailed
 from import_pipeline.rules.progress import incomplete_reason
-from import_pipeline.rules.status import ImportKind, ImportStatus, said_of_end
+from import_pipeline.rules.status import ImportKind, ImportStatus, end_sentence
 from import_pipeline.tracking import events, imports, items, leases, source_items, transitions
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.database.retrying import Patience
@@ -122,6 +122,6 @@ def end(
 
     def unit(connection: Connection) -> None:
         transitions.end(connection, lease, now, status, failure_reason=reason)
-        events.note(connection, lease.import_id, now, f"import_{status}", said_of_end(reason, status))
+        events.note(connection, lease.import_id, now, f"import_{status}", end_sentence(reason, status))
 
     database.transact(unit, patience)

@@ -16,7 +16,7 @@ from import_pipeline.importer.user_code.hooks import ANYTHING, call_hook
 from import_pipeline.redaction import redact
 from import_pipeline.rules.notifications import OCCASIONS, Delivery
 from import_pipeline.tracking import notifications
-from import_pipeline.tracking.notifications import Event
+from import_pipeline.tracking.notifications import PendingEvent
 from import_pipeline.wording import visible
 
 #: Timeout for sending one notice; a hook that has not returned by then is no longer awaited.
@@ -34,12 +34,12 @@ def send_notices(installation: Installation, source: ImportSource, seconds: floa
         waiting = notifications.due(connection, source.name, installation.clock.now())
     sent = 0
     for event in waiting:
-        begun = replace(event, mark=event.mark.begin(installation.clock.now()))
-        if not _move(installation, event, begun.mark):
+        begun = replace(event, delivery=event.delivery.begin(installation.clock.now()))
+        if not _move(installation, event, begun.delivery):
             continue  # another process sends it
         problem = _deliver(source, _notice(source, event), seconds)
         more = {} if problem is None else {"notice_problem": problem}
-        ended = begun.mark.end(installation.clock.now(), told=problem is None)
+        ended = begun.delivery.end(installation.clock.now(), delivered=problem is None)
         _move(installation, begun, ended, **more)
         if problem is not None:
             break
@@ -47,11 +47,11 @@ def send_notices(installation: Installation, source: ImportSource, seconds: floa
     return sent
 
 
-def _move(installation: Installation, event: Event, mark: Delivery, **more: str) -> bool:
-    return installation.transact(lambda connection: notifications.move(connection, event, mark, **more))
+def _move(installation: Installation, event: PendingEvent, mark: Delivery, **more: str) -> bool:
+    return installation.transact(lambda connection: notifications.update_delivery(connection, event, mark, **more))
 
 
-def _notice(source: ImportSource, event: Event) -> Notice:
+def _notice(source: ImportSource, event: PendingEvent) -> Notice:
     return Notice(
         id=f"{source.name}-{event.id}",
         occasion=OCCASIONS[event.action].value,

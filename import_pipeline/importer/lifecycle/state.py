@@ -37,7 +37,7 @@ class ExternalFacts:
     """Facts fetched before the transaction (from Dagster and the rate-limit store), since those calls may be slow."""
 
     running: ImportRow | None = None
-    fate: RunState = RunState.ALIVE  #: of the Dagster run that works on the import
+    run_state: RunState = RunState.ALIVE  #: of the Dagster run that works on the import
     waits_for: str | None = None  #: why it waits, if the rate-limit store is still away
     left_in_vain: int = 0  #: workers in a row that reached no store, although it answered here
     monotonic: float | None = None  #: monotonic seconds at that time
@@ -53,7 +53,7 @@ def state_of(
 ) -> ImportState:
     """Return the import's state as the scheduling rules need it."""
     running = row.status is ImportStatus.RUNNING
-    terminated = now if seen.fate is RunState.CANCELLED else None
+    terminated = now if seen.run_state is RunState.CANCELLED else None
     return ImportState(
         id=row.id,
         status=row.status,
@@ -63,13 +63,13 @@ def state_of(
         run_requested_at=row.run_requested_at,
         has_started=row.started_at is not None,
         resumes=resumes.without_progress(connection, row) if running else row.resumes,
-        broke_off=resumes.broke_off(row),
+        worker_error=resumes.worker_error(row),
         blocked_until=row.blocked_until,
         waits_for=seen.waits_for,
         left_in_vain=seen.left_in_vain,
         cancel_requested_at=row.cancel_requested_at or terminated,
         run_id=row.dagster_run_id,
-        run_is_gone=seen.fate is not RunState.ALIVE,
+        run_is_gone=seen.run_state is not RunState.ALIVE,
         liveness=liveness(row, source.lease, seen.monotonic) if running else None,
         others_live=running and any(living_shards(connection, row.id, source.lease, now, seen.monotonic).values()),
         run_is_queued=answer is RequestedRun.QUEUED,

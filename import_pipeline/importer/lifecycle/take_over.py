@@ -10,8 +10,8 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportAlreadyRunning, LeaseLost
 from import_pipeline.importer.lifecycle.workers import liveness
 from import_pipeline.importer.runtime.database_wait import patience_of
-from import_pipeline.rules.resumes import MAX_RESUMES, too_often
-from import_pipeline.rules.status import ImportStatus, said_of_end
+from import_pipeline.rules.resumes import MAX_RESUMES, resume_limit_reason
+from import_pipeline.rules.status import ImportStatus, end_sentence
 from import_pipeline.tracking import events, imports, resumes, scheduling, transitions
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.imports import ImportRow
@@ -124,7 +124,9 @@ def take_lead(
     faster.
     """
     if is_hopeless(connection, row):
-        end_stalled(connection, row, now, ImportStatus.FAILED, too_often(row.resumes, resumes.broke_off(row)))
+        end_stalled(
+            connection, row, now, ImportStatus.FAILED, resume_limit_reason(row.resumes, resumes.worker_error(row))
+        )
         return None
     taken = transitions.take_over(connection, row, worker, now, run_id, was_stalled=False)
     sentence = f"Process {worker.pid} on {worker.host}, shard {shard}, leads the import now: {_why_taken(row, taken)}."
@@ -133,7 +135,7 @@ def take_lead(
 
 
 def _why_taken(row: ImportRow, taken: ImportRow) -> str:
-    broke_off = resumes.broke_off(row)
+    broke_off = resumes.worker_error(row)
     count = f"resume {taken.resumes} of {MAX_RESUMES} without progress"
     if broke_off is not None:
         return f"the previous process broke off with {broke_off} ({count})"
@@ -144,11 +146,11 @@ def _why_taken(row: ImportRow, taken: ImportRow) -> str:
 
 def end_stalled(connection: Connection, row: ImportRow, now: datetime, status: ImportStatus, reason: str) -> None:
     transitions.end_stalled(connection, row, now, status, reason)
-    events.note(connection, row.id, now, f"import_{status}", said_of_end(reason, status))
+    events.note(connection, row.id, now, f"import_{status}", end_sentence(reason, status))
 
 
 def is_hopeless(connection: Connection, row: ImportRow) -> bool:
     """Return True if a stalled import was resumed too often without progress. An orderly release does not count."""
-    if row.resumes < MAX_RESUMES or (row.pid is None and resumes.broke_off(row) is None):
+    if row.resumes < MAX_RESUMES or (row.pid is None and resumes.worker_error(row) is None):
         return False
     return resumes.without_progress(connection, row) >= MAX_RESUMES

@@ -19,11 +19,11 @@ from import_pipeline.tracking.queries import FailureGroup, Filter
 from import_pipeline.tracking.shards import ShardRow
 
 #: The finished items that are read at most: more tell no more than these.
-MOST_MOMENTS = 3_000
+MAX_HISTORY = 3_000
 SHOWN_FAILURES = 50
 PAGE_SIZE = 25
 #: Running imports that are asked for their workers: a source has one at most.
-MOST_RUNNING = 100
+MAX_RUNNING = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +31,9 @@ class ImportDetails:
     """One import, closely."""
 
     view: ImportView
-    outlook: Forecast | None  #: of a running one
+    forecast: Forecast | None  #: of a running one
     usage: Usage | None  #: the api's counters; None once it has ended, and where their store does not answer
-    groups: Sequence[FailureGroup]
+    failure_groups: Sequence[FailureGroup]
     failures: Sequence[items.FailedItem]
     events: Sequence[tuple[datetime, str, str]]
     finished_at: Sequence[datetime]
@@ -50,7 +50,7 @@ class ImportPage:
     views: Sequence[ImportView]
     total: int
     counts: dict[tuple[str, str], int]  #: (source, status) -> how many; `no worker` is a part of `running`
-    wishes: Sequence[tuple[str, str, datetime]]
+    requests: Sequence[tuple[str, str, datetime]]
 
 
 def source_of(installation: Installation, name: str) -> ImportSource | None:
@@ -61,7 +61,7 @@ def source_of(installation: Installation, name: str) -> ImportSource | None:
 def list_imports(
     installation: Installation,
     which: Filter,
-    gauges: UsageReader,
+    usage_reader: UsageReader,
     *,
     sort: str = "scheduled",
     descending: bool = True,
@@ -70,9 +70,9 @@ def list_imports(
     """The imports of a page, counted from 1; the status may be `no worker`. Raises DatabaseUnavailable."""
     now = installation.clock.now()
     with installation.database.read() as connection:
-        deserted = _deserted(connection, installation, now)
-        which = narrowed(connection, installation, which, now)
-        total = queries.how_many(connection, which, now)
+        deserted = _imports_without_worker(connection, installation, now)
+        which = resolve_status(connection, installation, which, now)
+        total = queries.count_imports(connection, which, now)
         found = queries.find(
             connection,
             which,
@@ -83,99 +83,105 @@ def list_imports(
             offset=(page - 1) * PAGE_SIZE,
         )
         return ImportPage(
-            views=[view_in(connection, installation, row, now, gauges) for row in found],
+            views=[view_in(connection, installation, row, now, usage_reader) for row in found],
             total=total,
             counts=queries.counts(connection, now) | {(row.source, NO_WORKER): 1 for row in deserted},
-            wishes=queries.waiting_wishes(connection),
+            requests=queries.waiting_requests(connection),
         )
 
 
-def narrowed(connection: Connection, installation: Installation, which: Filter, now: datetime) -> Filter:
+def resolve_status(connection: Connection, installation: Installation, which: Filter, now: datetime) -> Filter:
     """The same as a statement can find it: `no worker` stands in no row."""
     if which.status != NO_WORKER:
         return which
-    return replace(which, status=None, ids=tuple(row.id for row in _deserted(connection, installation, now)))
+    return replace(
+        which, status=None, ids=tuple(row.id for row in _imports_without_worker(connection, installation, now))
+    )
 
 
-def _deserted(connection: Connection, installation: Installation, now: datetime) -> list[ImportRow]:
+def _imports_without_worker(connection: Connection, installation: Installation, now: datetime) -> list[ImportRow]:
     """The running imports that have no worker: no row tells so."""
-    running = imports.latest(connection, statuses=(ImportStatus.RUNNING,), limit=MOST_RUNNING)
+    running = imports.latest(connection, statuses=(ImportStatus.RUNNING,), limit=MAX_RUNNING)
     return [row for row in running if view_in(connection, installation, row, now).has_no_worker]
 
 
-def import_details(installation: Installation, import_id: int, gauges: UsageReader) -> ImportDetails:
+def import_details(installation: Installation, import_id: int, usage_reader: UsageReader) -> ImportDetails:
     """One import with its failures and events. Raises ImportNotFound, DatabaseUnavailable."""
     now = installation.clock.now()
     with installation.database.read() as connection:
-        view = view_in(connection, installation, imports.get(connection, import_id), now, gauges)
-        usage = _usage(installation, view.row, gauges)
+        view = view_in(connection, installation, imports.get(connection, import_id), now, usage_reader)
+        usage = _usage(installation, view.row, usage_reader)
         failed = view.row.items_failed_count or view.is_running
-        finished = queries.finished_at(connection, import_id, MOST_MOMENTS)
+        finished = queries.finished_at(connection, import_id, MAX_HISTORY)
         return ImportDetails(
             view=view,
-            outlook=_outlook(connection, installation, view, finished, usage, now),
+            forecast=_forecast(connection, installation, view, finished, usage, now),
             usage=usage,
-            groups=queries.failures_by_reason(connection, import_id) if failed else [],
+            failure_groups=queries.failures_by_reason(connection, import_id) if failed else [],
             failures=items.failures(connection, import_id, SHOWN_FAILURES) if failed else [],
             events=events.latest(connection, import_id),
             finished_at=finished,
             unfinished=items.unfinished(connection, import_id) if view.has_ended else 0,
             retried_by=scheduling.open_retry_of(connection, import_id),
             shards=shards.of_import(connection, import_id),
-            api_paused_until=_api_paused_until(installation, view.row, gauges, now),
+            api_paused_until=_api_paused_until(installation, view.row, usage_reader, now),
         )
 
 
 def import_progress(
-    installation: Installation, import_id: int, gauges: UsageReader
+    installation: Installation, import_id: int, usage_reader: UsageReader
 ) -> tuple[ImportView, Forecast | None]:
-    """One import's figures and its outlook, for a bar. Raises ImportNotFound, DatabaseUnavailable."""
+    """One import's figures and its forecast, for a bar. Raises ImportNotFound, DatabaseUnavailable."""
     now = installation.clock.now()
     with installation.database.read() as connection:
-        view = view_in(connection, installation, imports.get(connection, import_id), now, gauges)
+        view = view_in(connection, installation, imports.get(connection, import_id), now, usage_reader)
         if not view.is_running:
             return view, None
-        wanted = min(MOST_MOMENTS, history_size(_limits(installation, view.row)))
+        wanted = min(MAX_HISTORY, history_size(_limits(installation, view.row)))
         finished = queries.finished_at(connection, import_id, wanted)
-        usage = _usage(installation, view.row, gauges)
-        return view, _outlook(connection, installation, view, finished, usage, now)
+        usage = _usage(installation, view.row, usage_reader)
+        return view, _forecast(connection, installation, view, finished, usage, now)
 
 
 def _api_paused_until(
-    installation: Installation, row: ImportRow, gauges: UsageReader, now: datetime
+    installation: Installation, row: ImportRow, usage_reader: UsageReader, now: datetime
 ) -> datetime | None:
     """The end of the API's pause, for an import that runs, is to come or has failed."""
     source = source_of(installation, row.source)
     if source is None or row.status in {ImportStatus.COMPLETED, ImportStatus.CANCELLED}:
         return None
-    usage = gauges.usage(source)
+    usage = usage_reader.usage(source)
     paused = [until for until in (usage and usage.paused_until, row.blocked_until) if until and until > now]
     return max(paused, default=None)
 
 
-def _usage(installation: Installation, row: ImportRow, gauges: UsageReader) -> Usage | None:
+def _usage(installation: Installation, row: ImportRow, usage_reader: UsageReader) -> Usage | None:
     """The counters of the import's api; those of an import that has ended are somebody else's by now."""
     source = source_of(installation, row.source)
     if source is None or row.status in ENDED:
         return None
     is_learned = row.facts.limits_learned
-    return gauges.usage(source, "" if is_learned else _limits(installation, row))
+    return usage_reader.usage(source, "" if is_learned else _limits(installation, row))
 
 
 def view_in(
-    connection: Connection, installation: Installation, row: ImportRow, now: datetime, gauges: UsageReader | None = None
+    connection: Connection,
+    installation: Installation,
+    row: ImportRow,
+    now: datetime,
+    usage_reader: UsageReader | None = None,
 ) -> ImportView:
     """The import of that row, with what its source's settings and a look at its process tell of it.
 
-    `gauges` tell of one that has a worker how long it has slept until now.
+    `usage_reader` tell of one that has a worker how long it has slept until now.
     """
     source = source_of(installation, row.source)
-    vacancy = stalled_import(connection, row, source, now)
-    has_worker = row.status is ImportStatus.RUNNING and (vacancy is None or vacancy.since is None)
-    if gauges is not None and has_worker:
-        row = with_current_usage(row, _usage(installation, row, gauges))
-    is_held_back = schedules.holds_back(connection, row)
-    return view_of(row, source.limits if source else "", now, vacancy, is_held_back=is_held_back)
+    stalled = stalled_import(connection, row, source, now)
+    has_worker = row.status is ImportStatus.RUNNING and (stalled is None or stalled.since is None)
+    if usage_reader is not None and has_worker:
+        row = with_current_usage(row, _usage(installation, row, usage_reader))
+    is_held_back = schedules.is_held_back(connection, row)
+    return view_of(row, source.limits if source else "", now, stalled, is_held_back=is_held_back)
 
 
 def _limits(installation: Installation, row: ImportRow) -> str:
@@ -186,7 +192,7 @@ def _limits(installation: Installation, row: ImportRow) -> str:
     return source.limits if source else ""
 
 
-def _outlook(
+def _forecast(
     connection: Connection,
     installation: Installation,
     view: ImportView,

@@ -9,7 +9,7 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.lifecycle.state import ExternalFacts, state_of
 from import_pipeline.importer.lifecycle.workers import liveness, living_shards
 from import_pipeline.rules.liveness import Liveness
-from import_pipeline.rules.resumes import MAX_RESUMES, too_often
+from import_pipeline.rules.resumes import MAX_RESUMES, resume_limit_reason
 from import_pipeline.rules.scheduling import RUN_START, End, Fail, Resume, Wait, decide_running
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import events, heartbeats, resumes
@@ -20,8 +20,8 @@ from import_pipeline.tracking.imports import ImportRow
 class StalledImport:
     """What is said of such an import, in sentences without their full stops."""
 
-    gone: str  #: how one can tell
-    sequel: str  #: what happens next, and when
+    evidence: str  #: how one can tell
+    next_step: str  #: what happens next, and when
     since: datetime | None  #: from when on nobody works on it; None: its shards do
 
 
@@ -39,8 +39,8 @@ def stalled_import(
         return None
     shards_work = any(living_shards(connection, row.id, worker.lease_seconds, now).values())
     return StalledImport(
-        gone=_gone(row, worker) + ("; its shards go on" if shards_work else ""),
-        sequel=_next_step(connection, row, source, now),
+        evidence=_evidence(row, worker) + ("; its shards go on" if shards_work else ""),
+        next_step=_next_step(connection, row, source, now),
         since=None if shards_work else heartbeats.stalled_since(connection, row),
     )
 
@@ -53,8 +53,8 @@ def _stalled_since(row: ImportRow, now: datetime) -> datetime | None:
     return asked
 
 
-def _gone(row: ImportRow, worker: Liveness) -> str:
-    if (error := resumes.broke_off(row)) is not None:
+def _evidence(row: ImportRow, worker: Liveness) -> str:
+    if (error := resumes.worker_error(row)) is not None:
         return f"its process broke off with {error}"
     if not worker.has_owner:
         return "its process has left it to another one"
@@ -82,7 +82,8 @@ def _next_step(connection: Connection, row: ImportRow, source: ImportSource | No
             resume = count if counts else ""
             return f"{sensor} within seconds, and {run} does at once{resume}"
         case Fail():
-            return f"Dagster's sensor, or {run}, ends it as failed: it was {too_often(state.resumes, state.broke_off)}"
+            reason = resume_limit_reason(state.resumes, state.worker_error)
+            return f"Dagster's sensor, or {run}, ends it as failed: it was {reason}"
         case End():
             return f"Dagster's sensor, or `import-pipeline start-scheduled {source.name}`, ends it as cancelled"
         case Wait(reason=reason) if wait is not None and wait.reason in reason:

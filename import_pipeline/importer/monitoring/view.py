@@ -11,7 +11,7 @@ from import_pipeline.importer.summary import ImportSummary, summarize
 from import_pipeline.ratelimit import TierUsage, Usage, parse_tiers
 from import_pipeline.rules.forecast import fitted, remaining_seconds
 from import_pipeline.rules.progress import Grade, grade, percent_done, requests_left
-from import_pipeline.rules.status import ENDED, NO_WORKER, ImportKind, ImportStatus, shown_status
+from import_pipeline.rules.status import ENDED, NO_WORKER, ImportKind, ImportStatus, display_status
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.items import Remaining
 from import_pipeline.wording import iso
@@ -30,7 +30,7 @@ class ImportView:
     grade: Grade | None  #: of the efficiency
     paused_until: datetime | None  #: the end of a pause that the API asked for, while that is to come
     due_in_seconds: float | None  #: until its time, below zero after it
-    vacancy: StalledImport | None = None  #: of a running one whose process is gone
+    stalled: StalledImport | None = None  #: of a running one whose process is gone
 
     @property
     def has_ended(self) -> bool:
@@ -40,10 +40,10 @@ class ImportView:
     @property
     def has_no_worker(self) -> bool:
         """Whether it runs only by its status; one that pauses as the API asked needs none."""
-        return self.vacancy is not None and self.vacancy.since is not None and self.paused_until is None
+        return self.stalled is not None and self.stalled.since is not None and self.paused_until is None
 
     @property
-    def standing(self) -> str:
+    def display_status(self) -> str:
         """Its status in the word that tells people most."""
         return NO_WORKER if self.has_no_worker else self.status
 
@@ -67,24 +67,24 @@ class Forecast:
 
 
 def view_of(
-    row: ImportRow, limits: str, now: datetime, vacancy: StalledImport | None = None, *, is_held_back: bool = False
+    row: ImportRow, limits: str, now: datetime, stalled: StalledImport | None = None, *, is_held_back: bool = False
 ) -> ImportView:
     """An import as its row tells it; `limits` serve where it has not begun. `is_held_back`: its schedule is off."""
-    figures = summarize(row, limits, now, stalled_since=vacancy.since if vacancy else None)
+    figures = summarize(row, limits, now, stalled_since=stalled.since if stalled else None)
     done = figures.items_done
     due_at = row.scheduled_at or row.created_at
     paused = row.blocked_until if row.status is ImportStatus.RUNNING else None
     return ImportView(
         row=row,
         figures=figures,
-        status=shown_status(row.status, row.scheduled_at, now, is_held_back=is_held_back),
+        status=display_status(row.status, row.scheduled_at, now, is_held_back=is_held_back),
         done=done,
         percent=percent_done(done, row.items_count),
         items_per_second=done / figures.duration_seconds if done and figures.duration_seconds > 0 else None,
         grade=grade(figures.efficiency),
         paused_until=paused if paused is not None and paused > now else None,
         due_in_seconds=(due_at - now).total_seconds(),
-        vacancy=vacancy,
+        stalled=stalled,
     )
 
 
@@ -161,12 +161,12 @@ def _requests_left(row: ImportRow, remaining: Remaining, per_page: int) -> int |
     )
 
 
-def left_of(tier: TierUsage) -> int:
+def permits_left(tier: TierUsage) -> int:
     """Permits that the tier would still give now."""
     return max(0, tier.amount - tier.used)
 
 
-def as_json(view: ImportView, outlook: Forecast | None = None) -> dict[str, Any]:
+def as_json(view: ImportView, forecast: Forecast | None = None) -> dict[str, Any]:
     """Plain values, for programs: the figures of `run --json`, and what is derived beside them."""
     row = view.row
     told = view.figures.as_json() | {
@@ -186,14 +186,14 @@ def as_json(view: ImportView, outlook: Forecast | None = None) -> dict[str, Any]
         "requested_by": row.requested_by,
         "retry_of": row.retry_of,
     }
-    if outlook is not None:
+    if forecast is not None:
         told |= {
-            "requests_left": outlook.requests_left,
-            "retries_waiting": outlook.retries_waiting,
-            "next_attempt_at": iso(outlook.next_attempt_at),
-            "eta_seconds": None if outlook.eta_seconds is None else round(outlook.eta_seconds, 1),
-            "ends_at": iso(outlook.ends_at),
-            "waits_for": outlook.waits_for,
-            "waits_until": iso(outlook.waits_until),
+            "requests_left": forecast.requests_left,
+            "retries_waiting": forecast.retries_waiting,
+            "next_attempt_at": iso(forecast.next_attempt_at),
+            "eta_seconds": None if forecast.eta_seconds is None else round(forecast.eta_seconds, 1),
+            "ends_at": iso(forecast.ends_at),
+            "waits_for": forecast.waits_for,
+            "waits_until": iso(forecast.waits_until),
         }
     return told

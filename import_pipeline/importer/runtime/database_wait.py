@@ -9,7 +9,7 @@ from import_pipeline.clock import Clock, Random
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import DatabaseUnavailable
 from import_pipeline.logs import report
-from import_pipeline.rules.database_errors import Meaning
+from import_pipeline.rules.database_errors import ErrorKind
 from import_pipeline.tracking import events
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.database.retrying import Patience
@@ -52,13 +52,13 @@ class DatabaseWait:
         self._halt.set()
 
     def _report_wait(self, error: DatabaseUnavailable, seconds: float) -> None:
-        if not self._is_reported and error.meaning != Meaning.CONFLICT:
+        if not self._is_reported and error.meaning != ErrorKind.CONFLICT:
             self._is_reported = True
             sentence = f"{error}; retrying for up to {self._source.max_outage:g} s"
             report(
                 "database_waits", sentence, level=logging.WARNING, import_id=self._import_id, source=self._source.name
             )
-        if error.meaning == Meaning.LOCKED:
+        if error.meaning == ErrorKind.LOCKED:
             until = self._clock.now() + timedelta(seconds=max(seconds, REPORTED_AFTER_SECONDS))
             self._note(events.WAITS, f"Waiting: {error}.", reason=str(error), until=until.isoformat())
 

@@ -5,25 +5,25 @@ import sqlite3
 from sqlalchemy import exc
 from sqlalchemy.engine import URL
 
-from import_pipeline.rules.database_errors import Meaning, of_lost_connection, of_sqlite, of_sqlstate
+from import_pipeline.rules.database_errors import ErrorKind, of_lost_connection, of_sqlite, of_sqlstate
 
 
-def meaning_of(error: BaseException) -> Meaning:
+def meaning_of(error: BaseException) -> ErrorKind:
     """What the error says.
 
     What SQLAlchemy or a driver raises before the database sees a statement (a value that its type refuses, a zero
     byte, half a character) is of the row.
     """
     if isinstance(error, exc.TimeoutError | exc.PendingRollbackError):
-        return Meaning.GONE  # the pool had no connection, or the one that was used has ended
+        return ErrorKind.GONE  # the pool had no connection, or the one that was used has ended
     if isinstance(error, exc.DBAPIError):
         return _of_driver(error)
     if isinstance(error, exc.StatementError | ValueError | TypeError | OverflowError):
-        return Meaning.ROW
-    return Meaning.OTHER
+        return ErrorKind.ROW
+    return ErrorKind.OTHER
 
 
-def _of_driver(error: exc.DBAPIError) -> Meaning:
+def _of_driver(error: exc.DBAPIError) -> ErrorKind:
     said, code = str(error.orig), getattr(error.orig, "pgcode", None)
     if code:
         return of_sqlstate(code)
@@ -31,34 +31,40 @@ def _of_driver(error: exc.DBAPIError) -> Meaning:
         number = getattr(error.orig, "sqlite_errorcode", None)
         if number is not None:
             return of_sqlite(number, said)
-        return Meaning.GONE if isinstance(error, exc.OperationalError) else Meaning.ROW
+        return ErrorKind.GONE if isinstance(error, exc.OperationalError) else ErrorKind.ROW
     # The bare class is psycopg2's for a connection that ended in the middle of an answer.
     lost = error.connection_invalidated or isinstance(error, exc.OperationalError | exc.InterfaceError)
     if lost or type(error) is exc.DatabaseError:
         return of_lost_connection(said)
-    return Meaning.ROW  # a value that the driver cannot adapt
+    return ErrorKind.ROW  # a value that the driver cannot adapt
 
 
 #: Meaning -> what is said of the database, and what to do about it.
 _SENTENCES = {
-    Meaning.CONFLICT: ("has ended the transaction in favour of another one", "Find out what else writes to its tables"),
-    Meaning.LOCKED: ("keeps it waiting for a lock", "Wait for its holder, or end that session"),
-    Meaning.GONE: ("does not answer", "Check DATABASE_URL and the server"),
-    Meaning.NO_RIGHT: ("refuses a right", "Grant it to the role of DATABASE_URL: deploy/postgres-roles.sql shows how"),
-    Meaning.FULL: ("has no room", "Make room on its disk; what is done is kept"),
-    Meaning.READ_ONLY: ("cannot be written", "Name the primary in DATABASE_URL, or allow the file to be written"),
-    Meaning.NO_ENTRY: ("refuses the connection", "Check user and password in DATABASE_URL, and who may connect"),
-    Meaning.ABSENT: ("cannot be opened", "Check DATABASE_URL: the database, or the file's folder, must be there"),
-    Meaning.DAMAGED: ("is damaged, or is none", "Restore it from a backup, or name another one in DATABASE_URL"),
+    ErrorKind.CONFLICT: (
+        "has ended the transaction in favour of another one",
+        "Find out what else writes to its tables",
+    ),
+    ErrorKind.LOCKED: ("keeps it waiting for a lock", "Wait for its holder, or end that session"),
+    ErrorKind.GONE: ("does not answer", "Check DATABASE_URL and the server"),
+    ErrorKind.NO_RIGHT: (
+        "refuses a right",
+        "Grant it to the role of DATABASE_URL: deploy/postgres-roles.sql shows how",
+    ),
+    ErrorKind.FULL: ("has no room", "Make room on its disk; what is done is kept"),
+    ErrorKind.READ_ONLY: ("cannot be written", "Name the primary in DATABASE_URL, or allow the file to be written"),
+    ErrorKind.NO_ENTRY: ("refuses the connection", "Check user and password in DATABASE_URL, and who may connect"),
+    ErrorKind.ABSENT: ("cannot be opened", "Check DATABASE_URL: the database, or the file's folder, must be there"),
+    ErrorKind.DAMAGED: ("is damaged, or is none", "Restore it from a backup, or name another one in DATABASE_URL"),
 }
 
 
-def is_trouble(meaning: Meaning) -> bool:
+def is_trouble(meaning: ErrorKind) -> bool:
     """It is told in a sentence of its own: neither the row's fault nor ours."""
     return meaning in _SENTENCES
 
 
-def sentence(url: URL, error: BaseException, meaning: Meaning, more: str | None = None) -> str:
+def sentence(url: URL, error: BaseException, meaning: ErrorKind, more: str | None = None) -> str:
     """What the database says, for people; `more` takes the place of its own words where it is better known."""
     said, advice = _SENTENCES[meaning]
     where = url.render_as_string(hide_password=True)

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from import_pipeline.errors import DatabaseUnavailable
-from import_pipeline.rules.database_errors import Meaning
+from import_pipeline.rules.database_errors import ErrorKind
 from import_pipeline.tracking.database.driver_errors import first_failure, is_trouble, meaning_of, sentence
 from import_pipeline.tracking.database.lock_holders import holders
 from import_pipeline.tracking.database.retrying import Patience, repeated
@@ -145,7 +145,7 @@ class Database:
         then, and whoever continues reads what is stored.
         """
         meaning = meaning_of(error)
-        if meaning is not Meaning.GONE:
+        if meaning is not ErrorKind.GONE:
             return False
         unknown = DatabaseUnavailable(sentence(self.url, error, meaning))
         if mark is None:
@@ -170,7 +170,7 @@ class Database:
             meaning = meaning_of(error)
             if not is_trouble(meaning):
                 raise
-            locked = meaning is Meaning.LOCKED and not self.is_sqlite
+            locked = meaning is ErrorKind.LOCKED and not self.is_sqlite
             more = holders(self.engine, getattr(error, "statement", None)) if locked else None
             raise DatabaseUnavailable(
                 sentence(self.url, error, meaning, more),

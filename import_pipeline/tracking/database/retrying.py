@@ -9,7 +9,7 @@ from typing import TypeVar
 from import_pipeline.clock import Random, system_random
 from import_pipeline.errors import DatabaseUnavailable
 from import_pipeline.rules.backoff import retry_delay
-from import_pipeline.rules.database_errors import Meaning
+from import_pipeline.rules.database_errors import ErrorKind
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ def repeated(attempt: Callable[[], T], patience: Patience) -> T:
             failures += 1
             if failures == 1:
                 began = patience.monotonic()
-            delays = CONFLICT_DELAYS if error.meaning == Meaning.CONFLICT else DELAYS
+            delays = CONFLICT_DELAYS if error.meaning == ErrorKind.CONFLICT else DELAYS
             seconds = retry_delay(failures, delays, patience.chance()).total_seconds()
             if not error.may_pass or patience.monotonic() - began + seconds > patience.seconds:
                 raise

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from import_pipeline.errors import DatabaseUnavailable
-from import_pipeline.rules.database_errors import Meaning
+from import_pipeline.rules.database_errors import ErrorKind
 
 
 class DatabaseFile:
@@ -23,7 +23,7 @@ class DatabaseFile:
             raise DatabaseUnavailable(
                 f"the tracking database {self._path} was deleted or replaced while it was in use: what was written to "
                 "it since is lost. Put it back from a backup, or begin anew: the next run makes a new one",
-                meaning=Meaning.REPLACED,
+                meaning=ErrorKind.REPLACED,
             )
 
     def _found(self) -> tuple[int, int] | None:

@@ -14,7 +14,7 @@ from sqlalchemy import inspect as mapping_of
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from import_pipeline.contracts import Importable
-from import_pipeline.rules.database_errors import Meaning
+from import_pipeline.rules.database_errors import ErrorKind
 from import_pipeline.tracking.database.dialect import insert_for
 from import_pipeline.tracking.database.driver_errors import meaning_of
 from import_pipeline.tracking.user_rows.model_columns import columns_of, table_of
@@ -22,7 +22,7 @@ from import_pipeline.tracking.user_rows.row_ids import item_id
 from import_pipeline.tracking.user_rows.row_values import values_of
 
 #: What a database says of a row; codes that a user's own trigger makes up are among the others.
-_OF_THE_ROW = {Meaning.ROW, Meaning.MODEL, Meaning.NO_RIGHT, Meaning.OTHER}
+_OF_THE_ROW = {ErrorKind.ROW, ErrorKind.MODEL, ErrorKind.NO_RIGHT, ErrorKind.OTHER}
 #: What a row that cannot be stored raises: the database's refusal, or the driver's (a zero byte, half a character).
 _REFUSALS = (StatementError, ValueError, TypeError, OverflowError)
 #: Refusals that no other row can change: a value of its own is missing or wrong.

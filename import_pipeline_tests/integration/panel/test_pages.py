@@ -68,7 +68,7 @@ async def test_what_waits_while_its_schedule_is_off_is_said_to_do_so_and_is_not_
         of_slot = add_import(panel.installation, scheduled_at=late, slot_at=late)
         asked = add_import(panel.installation, scheduled_at=late)
         with panel.installation.database.write() as connection:
-            schedules.see_off(connection, "items", NOON)
+            schedules.record_off(connection, "items", NOON)
 
         async def shown(path):
             await panel.get(path)
@@ -83,7 +83,7 @@ async def test_what_waits_while_its_schedule_is_off_is_said_to_do_so_and_is_not_
         assert 'import_pipeline_imports{source="items",status="schedule is off"} 1.0' in scraped
         assert 'import_pipeline_schedule_on{source="items"} 0.0' in scraped
         with panel.installation.database.write() as connection:
-            assert schedules.see_on(connection, "items") == NOON
+            assert schedules.record_on(connection, "items") == NOON
         assert {status for _, status in await shown("/")} == {"overdue"}
         assert 'import_pipeline_schedule_on{source="items"} 1.0' in (await panel.get("/metrics")).text
 
@@ -104,7 +104,7 @@ async def test_an_import_s_page_has_it_all(home):
         assert (context["actions"], context["unfinished"]) == (("retry", "delete"), 2)
         assert context["run_url"] == "https://dagster.example.com/runs/ab%2Fc"
         assert context["refresh"] == 0  # it will not change any more
-        assert (context["outlook"], context["usage"]) == (None, None)
+        assert (context["forecast"], context["usage"]) == (None, None)
         assert 'data-refresh="' not in answer.text
 
 
@@ -183,8 +183,8 @@ async def test_a_running_import_is_shown_with_its_permits_and_time_left(home):
         context = panel.drawn.context
         assert context["refresh"] == 1000
         assert [(tier.amount, tier.seconds, tier.used) for tier in context["usage"].tiers] == [(5, 10, 0)]
-        assert context["outlook"].requests_left == 6
-        assert context["outlook"].eta_seconds == pytest.approx(10, abs=0.2)
+        assert context["forecast"].requests_left == 6
+        assert context["forecast"].eta_seconds == pytest.approx(10, abs=0.2)
         assert 'role="meter"' in answer.text
 
 

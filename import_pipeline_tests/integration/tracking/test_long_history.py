@@ -24,7 +24,7 @@ LOOKS: dict[str, Callable[[Connection], object]] = {
     "a source's page": lambda connection: queries.find(connection, Filter(source="items"), NOON),
     "what runs": lambda connection: queries.find(connection, Filter(status="running"), NOON),
     "what failed": lambda connection: queries.find(connection, Filter(status="failed"), NOON),
-    "the newest that began": lambda connection: queries.latest_begun(connection, "items"),
+    "the newest that began": lambda connection: queries.latest_started(connection, "items"),
     "the newest that ended well": lambda connection: queries.latest_completed(connection, "items"),
 }
 

@@ -9,7 +9,7 @@ from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import queries, requests
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.queries import SORTABLE, Filter
-from import_pipeline.tracking.requests import RequestKind
+from import_pipeline.tracking.requests import NewRequest, RequestKind
 from import_pipeline.tracking.schema import upgrade
 from import_pipeline.tracking.tables import import_item_statuses, imports
 from import_pipeline_tests.support.import_rows import NOON
@@ -47,7 +47,7 @@ def test_imports_are_found_in_every_order_and_by_every_status(database):
         assert ids(connection, Filter(status="due")) == [due]
         assert ids(connection, Filter(status="scheduled")) == [coming, due]
         assert ids(connection, Filter(source="orders", status=ImportStatus.FAILED)) == [ended]
-        assert queries.how_many(connection, Filter(source="items"), NOON) == 3
+        assert queries.count_imports(connection, Filter(source="items"), NOON) == 3
         assert queries.counts(connection, NOON) == {
             ("items", "scheduled"): 2,
             ("items", "overdue"): 1,
@@ -86,13 +86,13 @@ def test_the_latest_finished_items_tell_when(database):
         assert queries.finished_at(connection, found, 2) == [NOON + timedelta(seconds=each) for each in (4, 3)]
 
 
-def test_wishes_wait_until_they_are_taken_and_the_latest_import_is_one_that_has_begun(database):
+def test_requests_wait_until_claimed_and_the_latest_started_import_has_begun(database):
     with database.write() as connection:
-        wish = requests.ask(connection, "items", RequestKind.NEW, NOON)
-        assert queries.waiting_wishes(connection) == [("items", "new", NOON)]
-        requests.take(connection, wish, NOON)
-        assert queries.waiting_wishes(connection) == []
-        assert queries.latest_begun(connection, "items") is None
+        request_id = requests.record(connection, NewRequest(source="items", kind=RequestKind.NEW), NOON)
+        assert queries.waiting_requests(connection) == [("items", "new", NOON)]
+        requests.claim(connection, request_id, NOON)
+        assert queries.waiting_requests(connection) == []
+        assert queries.latest_started(connection, "items") is None
         begun = add(connection, started_at=NOON, status="running")
         add(connection)
-        assert queries.latest_begun(connection, "items") == begun
+        assert queries.latest_started(connection, "items") == begun

@@ -9,7 +9,7 @@ from import_pipeline.cli import main
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.lifecycle.take_over import lease_of, start_or_take_over
-from import_pipeline.rules.status import SHOWN, Trigger
+from import_pipeline.rules.status import DISPLAY_STATUSES, Trigger
 from import_pipeline.tracking import imports, transitions
 from import_pipeline.tracking.workers import Worker
 
@@ -28,13 +28,13 @@ def test_whatever_status_it_shows_can_be_asked_for(home, capsys):
         with installation.database.write() as connection:
             transitions.release(connection, lease_of(row, source, GONE), now)
     found = {}
-    for status in SHOWN:
+    for status in DISPLAY_STATUSES:
         with pytest.raises(SystemExit) as ended:
             main(["list", "--status", status, "--json"])
         said = json.loads(capsys.readouterr().out)
         found[status] = (ended.value.code, [each["import_id"] for each in said["imports"]])
     nothing = (0, [])
-    assert found == dict.fromkeys(SHOWN, nothing) | {
+    assert found == dict.fromkeys(DISPLAY_STATUSES, nothing) | {
         "scheduled": (0, [planned.id]),
         "running": (0, [left.id]),
         "no worker": (0, [left.id]),

@@ -97,8 +97,8 @@ def test_the_chart_counts_items_per_second_and_ends_now():
     assert long.seconds == pytest.approx(7210, abs=130)
 
 
-def listing(total=1, counts=None, wishes=()):
-    return ImportPage(views=[running()], total=total, counts=counts or {}, wishes=wishes)
+def listing(total=1, counts=None, requests=()):
+    return ImportPage(views=[running()], total=total, counts=counts or {}, requests=requests)
 
 
 def test_tabs_count_and_the_refresh_is_slower_when_nothing_happens():
@@ -120,7 +120,7 @@ def test_tabs_count_and_the_refresh_is_slower_when_nothing_happens():
     assert of_orders["refresh"] == 5000
     assert [tab.text for tab in of_orders["sources"]] == ["all sources", "items", "orders"]
     assert list_page(listing(), Query(), ["items"])["sources"] == []
-    assert list_page(listing(wishes=[("items", "new", NOON)]), Query(), SOURCES)["refresh"] == 1000
+    assert list_page(listing(requests=[("items", "new", NOON)]), Query(), SOURCES)["refresh"] == 1000
 
 
 def test_what_is_due_is_under_the_tab_of_what_is_scheduled():
@@ -154,9 +154,9 @@ LATER = NOON + timedelta(hours=1)
 def a_look(row, unfinished, retried_by):
     return ImportDetails(
         view=view_of(row, "", NOON),
-        outlook=None,
+        forecast=None,
         usage=None,
-        groups=[],
+        failure_groups=[],
         failures=[],
         events=[],
         finished_at=[],

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from import_pipeline.rules.import_metadata import ImportFacts, ImportOptions
-from import_pipeline.rules.resumes import Standing
+from import_pipeline.rules.resumes import ProgressMark
 
 OPTIONS = {"fresh": True, "limit": 50, "only": ["3", "17"], "numbers": [[1, 4], [9, 12]], "shards": 3}
 FACTS = {
@@ -35,7 +35,7 @@ def test_options_and_facts_are_typed():
     )
     facts = ImportFacts.read(FACTS)
     assert facts.resumed_after == datetime(2030, 6, 1, 12, tzinfo=UTC)
-    assert facts.standing_at_resume == Standing(found=9, done=4, tries=1, reading=1, page=2)
+    assert facts.standing_at_resume == ProgressMark(found=9, done=4, tries=1, reading=1, page=2)
 
 
 def test_stored_facts_replace_earlier_ones_and_leave_all_else():

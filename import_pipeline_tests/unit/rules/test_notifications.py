@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from import_pipeline.rules.notifications import TRIES, Delivery, State
+from import_pipeline.rules.notifications import MAX_TRIES, Delivery, DeliveryState
 
 NOW = datetime(2030, 6, 1, 12, tzinfo=UTC)
 
@@ -17,15 +17,15 @@ def ago(state, tries, **passed):
     ("mark", "due"),
     [
         (Delivery(), True),
-        (ago(State.SENDING, 1, seconds=59), False),
-        (ago(State.SENDING, 1, seconds=60), True),
-        (ago(State.FAILED, 1, seconds=59), False),
-        (ago(State.FAILED, 1, seconds=60), True),
-        (ago(State.FAILED, 3, seconds=239), False),
-        (ago(State.FAILED, 3, seconds=240), True),
-        (ago(State.FAILED, TRIES, days=1), False),
-        (ago(State.SENDING, TRIES, days=1), False),
-        (ago(State.SENT, 1, days=1), False),
+        (ago(DeliveryState.SENDING, 1, seconds=59), False),
+        (ago(DeliveryState.SENDING, 1, seconds=60), True),
+        (ago(DeliveryState.FAILED, 1, seconds=59), False),
+        (ago(DeliveryState.FAILED, 1, seconds=60), True),
+        (ago(DeliveryState.FAILED, 3, seconds=239), False),
+        (ago(DeliveryState.FAILED, 3, seconds=240), True),
+        (ago(DeliveryState.FAILED, MAX_TRIES, days=1), False),
+        (ago(DeliveryState.SENDING, MAX_TRIES, days=1), False),
+        (ago(DeliveryState.SENT, 1, days=1), False),
     ],
 )
 def test_what_is_due(mark, due):
@@ -35,7 +35,7 @@ def test_what_is_due(mark, due):
 
 def test_a_try_begins_and_ends():
     begun = Delivery().begin(NOW)
-    assert begun == Delivery(state=State.SENDING, tries=1, at=NOW)
-    assert begun.end(NOW, told=True) == Delivery(state=State.SENT, tries=1, at=NOW)
-    assert begun.end(NOW, told=False).begin(NOW) == Delivery(state=State.SENDING, tries=2, at=NOW)
+    assert begun == Delivery(state=DeliveryState.SENDING, tries=1, at=NOW)
+    assert begun.end(NOW, delivered=True) == Delivery(state=DeliveryState.SENT, tries=1, at=NOW)
+    assert begun.end(NOW, delivered=False).begin(NOW) == Delivery(state=DeliveryState.SENDING, tries=2, at=NOW)
     assert Delivery.read(None) == Delivery()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from import_pipeline.rules.partitions import buckets, joined, per_item, range_of
+from import_pipeline.rules.partitions import buckets, merge_ranges, per_item, range_of
 
 
 @pytest.mark.parametrize(
@@ -52,4 +52,4 @@ def test_a_bucket_holds_something_and_an_item_of_its_own_has_no_bucket():
     ],
 )
 def test_neighbours_are_joined(ranges, fewest):
-    assert joined(ranges) == fewest
+    assert merge_ranges(ranges) == fewest

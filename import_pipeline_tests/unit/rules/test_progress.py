@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from import_pipeline.rules.progress import (
-    MOST_BETWEEN_BEATS,
+    MAX_BEAT_GAP,
     active_seconds,
     away_seconds,
     efficiency,
@@ -121,7 +121,7 @@ def test_no_duration_is_below_zero_and_a_worker_adds_what_lies_between_two_heart
     found = elapsed_seconds(counted, started_at=STARTED, heard_at=heard_at, until=until, **rest)
     assert found >= (counted or 0.0 if heard_at else 0.0)
     if counted is not None and heard_at is not None and (has_worker or not is_running):
-        assert found <= counted + MOST_BETWEEN_BEATS
+        assert found <= counted + MAX_BEAT_GAP
 
 
 @pytest.mark.parametrize(

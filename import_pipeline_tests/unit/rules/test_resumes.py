@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from import_pipeline.rules.resumes import MOST_READINGS, Standing, too_often
+from import_pipeline.rules.resumes import MAX_READINGS, ProgressMark, resume_limit_reason
 
-HERE = Standing(found=10, done=4, tries=2, reading=1, page=5)
-standings = st.builds(Standing, **dict.fromkeys(asdict(HERE), st.integers(0, 6)))
+HERE = ProgressMark(found=10, done=4, tries=2, reading=1, page=5)
+standings = st.builds(ProgressMark, **dict.fromkeys(asdict(HERE), st.integers(0, 6)))
 
 
 @pytest.mark.parametrize("further", [{"found": 11}, {"done": 5}, {"tries": 3}, {"page": 6}, {"reading": 2, "page": 0}])
@@ -24,7 +24,7 @@ def test_a_list_that_is_read_anew_after_every_death_is_no_progress_for_ever():
     for each in again[1:]:
         progress += each.is_beyond(kept)
         kept = each.highest(kept)
-    assert progress == MOST_READINGS - 1
+    assert progress == MAX_READINGS - 1
 
 
 @given(standings, standings)
@@ -37,16 +37,16 @@ def test_nothing_is_beyond_the_highest_of_both(one, other):
 
 @given(standings)
 def test_it_is_kept_and_read_as_it_is(one):
-    assert Standing.read(asdict(one)) == one
-    assert not Standing.read(None).is_beyond(one)
+    assert ProgressMark.read(asdict(one)) == one
+    assert not ProgressMark.read(None).is_beyond(one)
 
 
 @pytest.mark.parametrize(
-    ("broke_off", "reason"),
+    ("worker_error", "reason"),
     [
         (None, "resumed 3 times without progress; its worker was gone each time"),
         ("ValueError: no", "resumed 3 times without progress; at last it broke off: ValueError: no"),
     ],
 )
-def test_the_reason_names_the_last_error(broke_off, reason):
-    assert too_often(3, broke_off) == reason
+def test_the_reason_names_the_last_error(worker_error, reason):
+    assert resume_limit_reason(3, worker_error) == reason

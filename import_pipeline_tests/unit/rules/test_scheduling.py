@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from import_pipeline.rules.liveness import Liveness
 from import_pipeline.rules.resumes import MAX_RESUMES
 from import_pipeline.rules.scheduling import (
-    MOST_MISSED,
+    MAX_MISSED_SLOTS,
     Cancel,
     End,
     Fail,
@@ -173,10 +173,10 @@ TABLE = {
         ("too often", [running(liveness=KILLED, resumes=3, run_id="r4"), NEXT],
          [Fail(import_id=1, dead_run_id="r4",
                reason="Import 1 was resumed 3 times without progress; its worker was gone each time.")]),
-        ("it broke off, which counts", [running(liveness=LEFT, broke_off="ValueError: no", resumes=1), NEXT],
+        ("it broke off, which counts", [running(liveness=LEFT, worker_error="ValueError: no", resumes=1), NEXT],
          [Resume(import_id=1, dead_run_id=None, counts=True, reason=(
              f"Import 1 goes on: its worker broke off (resume 2 of {MAX_RESUMES} without progress)."))]),
-        ("it broke off too often", [running(liveness=LEFT, broke_off="ValueError: no", resumes=3), NEXT],
+        ("it broke off too often", [running(liveness=LEFT, worker_error="ValueError: no", resumes=3), NEXT],
          [Fail(import_id=1, dead_run_id=None, reason=(
              "Import 1 was resumed 3 times without progress; at last it broke off: ValueError: no."))]),
         ("it left in order, which does not count", [running(liveness=LEFT, resumes=3), NEXT],
@@ -255,7 +255,7 @@ def test_after_any_downtime_the_history_tells_the_latest_slots_without_a_gap(hou
     planned = [slot(1, 12)]
     now = at(12) + timedelta(hours=hours)
     missed = [one.slot_at for one in missed_slots(planned, SLOTS, now)]
-    assert missed == list(takewhile(lambda slot_at: slot_at <= now, SLOTS.after(at(12))))[-MOST_MISSED:]
+    assert missed == list(takewhile(lambda slot_at: slot_at <= now, SLOTS.after(at(12))))[-MAX_MISSED_SLOTS:]
     filled = [
         *planned,
         *(replace(planned[0], id=n, slot_at=each, scheduled_at=each) for n, each in enumerate(missed, 2)),

@@ -10,9 +10,9 @@ from import_pipeline.rules.status import (
     ITEM_TRANSITIONS,
     ImportStatus,
     check_transition,
+    end_sentence,
     is_overdue,
-    said_of_end,
-    sources_of,
+    statuses_before,
     with_reason,
 )
 
@@ -45,7 +45,7 @@ def test_an_import_takes_the_allowed_steps_and_no_other(found, wanted):
     ],
 )
 def test_what_may_become_a_status_is_read_off_the_same_table(target, sources):
-    assert sources_of(target) == sources
+    assert statuses_before(target) == sources
 
 
 def test_completed_failed_and_cancelled_imports_stay_as_they_are():
@@ -85,5 +85,5 @@ def test_overdue_is_scheduled_over_a_minute_ago_and_not_started(status, schedule
     ],
 )
 def test_how_and_why_an_import_ended(reason, status, text):
-    assert said_of_end(reason, status) == text
+    assert end_sentence(reason, status) == text
     assert with_reason(reason, status).lower().rstrip(".?") == text.lower().rstrip(".?")

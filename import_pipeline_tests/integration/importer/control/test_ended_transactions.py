@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import create_engine, event, select, text
 
-from import_pipeline.importer.control import finalize, pruning, requests
+from import_pipeline.importer.control import cancellation, deletion, finalize, requests, retries
+from import_pipeline.importer.control.finalize import end_cancelled
 from import_pipeline.importer.control.shard_supervisor import supervise_shards
-from import_pipeline.importer.control.unlisted import end_cancelled
 from import_pipeline.importer.lifecycle.acquire import count_heartbeat_as_now
 from import_pipeline.panel.context import Panel
 from import_pipeline.panel.security import Login
@@ -64,7 +64,7 @@ def stalled(life):
 
 def stalled_and_cancelled(life):
     number = stalled(life)
-    requests.cancel(life.installation, number)
+    cancellation.cancel(life.installation, number)
     return number
 
 
@@ -114,12 +114,12 @@ ACTIONS = {
         nothing,
         lambda life, _: requests.request_import(life.installation, life.source, RequestKind.RESCHEDULE),
     ),
-    "cancel a scheduled one": (scheduled, lambda life, number: requests.cancel(life.installation, number)),
-    "cancel a running one": (running, lambda life, number: requests.cancel(life.installation, number)),
-    "retry": (with_a_failure, lambda life, number: requests.retry(life.installation, number)),
-    "delete": (old, lambda life, number: requests.delete(life.installation, number)),
+    "cancel a scheduled one": (scheduled, lambda life, number: cancellation.cancel(life.installation, number)),
+    "cancel a running one": (running, lambda life, number: cancellation.cancel(life.installation, number)),
+    "retry": (with_a_failure, lambda life, number: retries.retry(life.installation, number)),
+    "delete": (old, lambda life, number: deletion.delete(life.installation, number)),
     "finalize": (with_nothing_left, lambda life, number: finalize.finalize(life.installation, number)),
-    "prune": (old, lambda life, _: pruning.prune(life.installation, 30, batch=1)),
+    "prune": (old, lambda life, _: deletion.prune(life.installation, 30, batch=1)),
     "a tick of the sensor": (stalled, lambda life, _: life.tick()),
     "shards that the sensor launches": (running, lambda life, _: supervise_shards(life.installation, life.source)),
     "imports of others that the sensor ends": (

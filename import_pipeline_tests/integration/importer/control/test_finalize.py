@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import select
 
 from import_pipeline.errors import UsageError
+from import_pipeline.importer.control import deletion, retries
 from import_pipeline.importer.control import finalize as upkeep
-from import_pipeline.importer.control import pruning, requests
 from import_pipeline.importer.lifecycle.acquire import find_or_create
 from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.summary import summarize
@@ -222,7 +222,7 @@ def test_what_a_deleted_import_has_met_is_not_gone_by_an_earlier_one(life):
     early.import_all(*numbers(7))
     last = begun(life)
     last.import_all(*numbers(10))
-    requests.delete(life.installation, last.row.id)
+    deletion.delete(life.installation, last.row.id)
     with pytest.raises(UsageError, match=f"^items of items were met after import {early.row.id}: what is gone now"):
         upkeep.confirm_removed(life.installation, early.row.id)
     assert gone(life) == {}
@@ -230,7 +230,7 @@ def test_what_a_deleted_import_has_met_is_not_gone_by_an_earlier_one(life):
 
 def test_old_item_rows_are_dropped_in_batches_and_failed_ones_kept(life):
     def prune(days):
-        return pruning.prune(life.installation, days, batch=4)
+        return deletion.prune(life.installation, days, batch=4)
 
     old = begun(life)
     old.discover(*numbers(12))
@@ -268,27 +268,27 @@ def test_a_source_may_have_its_old_item_rows_dropped_bit_by_bit(life):
     life.go_on(days=3)
     keeps, drops = copy.copy(life.source), copy.copy(life.source)
     drops.prune_days = 2
-    assert pruning.prune_by_age(life.installation, keeps) == 0
+    assert deletion.prune_by_age(life.installation, keeps) == 0
     # An import takes at least one batch, and each call does two.
-    assert [pruning.prune_by_age(life.installation, drops) for _ in range(3)] == [4, 2, 0]
-    assert pruning.prune(life.installation, 2, source="another") == 0
+    assert [deletion.prune_by_age(life.installation, drops) for _ in range(3)] == [4, 2, 0]
+    assert deletion.prune(life.installation, 2, source="another") == 0
 
 
 def test_rows_that_a_waiting_or_running_retry_needs_are_kept_and_told(life):
     old = begun(life)
     old.discover("1", "2")
     old.end(CANCELLED)
-    retry = requests.retry(life.installation, old.row.id).row
+    repeated = retries.retry(life.installation, old.row.id).row
     life.go_on(days=1)
 
     def is_kept():
-        dropped, kept = pruning.prune(life.installation, 0), pruning.kept_rows(life.installation, 0)
+        dropped, kept = deletion.prune(life.installation, 0), deletion.kept_rows(life.installation, 0)
         return (dropped, kept, life.item_counts(old.row.id)) == (0, [old.row.id], {ItemStatus.PENDING: 2})
 
     assert is_kept(), "while it waits"
-    running = life.begin(retry.id)
+    running = life.begin(repeated.id)
     assert is_kept(), "while it runs"
     running.end(CANCELLED)
     life.go_on(days=1)
-    assert pruning.prune(life.installation, 0) == 2
-    assert pruning.kept_rows(life.installation, 0) == []
+    assert deletion.prune(life.installation, 0) == 2
+    assert deletion.kept_rows(life.installation, 0) == []

@@ -95,8 +95,8 @@ def test_an_import_that_waits_for_the_pauses_end_waits_no_longer(life):
     assert (lifted.api, lifted.imports) == ("items", (hand.row.id,))
     assert life.get(hand.row.id).blocked_until is None
     assert life.told(hand.row.id)[-1] == (LIFTED, "Ada lifted the pause of the API: requests may go again.")
-    gauges = UsageReader(settings=life.installation.settings, clock=life.clock)
-    usage = gauges.usage(life.source)
-    gauges.close()
+    usage_reader = UsageReader(settings=life.installation.settings, clock=life.clock)
+    usage = usage_reader.usage(life.source)
+    usage_reader.close()
     assert usage is not None
     assert usage.paused_until is None

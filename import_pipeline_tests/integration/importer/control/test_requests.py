@@ -1,4 +1,4 @@
-"""What people wish for, on real rows: carried out once, with who, when and why kept."""
+"""Requests of people on real rows: fulfilled once, recorded with who, when and why."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -7,33 +7,34 @@ import pytest
 from sqlalchemy import func, select
 
 from import_pipeline.errors import ImportCancelled, ImportNotFound, InvalidTransition, UsageError
-from import_pipeline.importer.control import requests as wishes
-from import_pipeline.importer.control.rescheduling import slot_of
+from import_pipeline.importer.control import cancellation, deletion, retries
+from import_pipeline.importer.control.requests import request_import
+from import_pipeline.importer.control.rescheduling import parse_slot
 from import_pipeline.importer.execution.heartbeat import Heartbeat
 from import_pipeline.importer.lifecycle.state import RunState
 from import_pipeline.rules.status import ImportKind, ImportStatus
 from import_pipeline.sources.items import ImportedItem
 from import_pipeline.tracking import requests, scheduling
 from import_pipeline.tracking.heartbeats import Pulse
-from import_pipeline.tracking.requests import RequestKind
+from import_pipeline.tracking.requests import NewRequest, RequestKind
 from import_pipeline_tests.support.lifecycle import BOB, CANCELLED, COMPLETED, FAILED, RUNNING, TEN, at
 
 WHO = {"by": "Ada", "reason": "the boss asked"}
 
 
-def ask(life, wish, **more):
-    return wishes.request_import(life.installation, life.source, wish, **{**WHO, **more})
+def ask(life, kind, **more):
+    return request_import(life.installation, life.source, kind, **{**WHO, **more}).id
 
 
 def launched(result):
     return [launch.import_id for launch in result.launches]
 
 
-def written_down(life, **expected):
-    """The only wish, with what everybody's has in common taken for granted."""
-    [wish] = life.wishes()
+def assert_recorded(life, **expected):
+    """Assert that the only request has these values, besides those that all requests of this file share."""
+    [request] = life.requests()
     common = {"source": "items", "requested_by": "Ada", "reason": "the boss asked", "requested_at": TEN, "fresh": False}
-    shown = {name: wish[name] for name in {*common, *expected}}
+    shown = {name: request[name] for name in {*common, *expected}}
     assert shown == common | expected
 
 
@@ -41,8 +42,8 @@ def written_down(life, **expected):
 def test_new_is_an_extra_import_and_leaves_the_schedule_as_it_is(life, fresh):
     life.tick()
     before = life.story()
-    wish = ask(life, RequestKind.NEW, fresh=fresh)
-    written_down(life, id=wish, wish="new", fresh=fresh, handled_at=None, outcome=None, result_import_id=None)
+    request_id = ask(life, RequestKind.NEW, fresh=fresh)
+    assert_recorded(life, id=request_id, wish="new", fresh=fresh, handled_at=None, outcome=None, result_import_id=None)
     life.go_on(seconds=5)
     result = life.tick()
     [number] = launched(result)
@@ -52,7 +53,7 @@ def test_new_is_an_extra_import_and_leaves_the_schedule_as_it_is(life, fresh):
     assert (row.scheduled_at, row.created_at, row.requested_by) == (TEN, life.now, "Ada")
     assert row.metadata == ({"fresh": True} if fresh else {})
     outcome = f"Import {number} was asked for by Ada."
-    written_down(life, fresh=fresh, handled_at=life.now, outcome=outcome, result_import_id=number)
+    assert_recorded(life, fresh=fresh, handled_at=life.now, outcome=outcome, result_import_id=number)
     assert life.told(number) == [
         ("import_requested", "Asked for by Ada: the boss asked."),
         ("run_requested", f"Import {number} is next."),
@@ -60,7 +61,7 @@ def test_new_is_an_extra_import_and_leaves_the_schedule_as_it_is(life, fresh):
     assert launched(life.tick()) == []
 
 
-def test_wishes_go_before_slots_the_oldest_first_and_cancel_none(life):
+def test_requests_go_before_slots_the_oldest_first_and_cancel_none(life):
     slot = life.slot(at(9))
     for who in ("Ada", "Bob", "Cy"):
         ask(life, RequestKind.NEW, by=who)
@@ -76,7 +77,7 @@ def test_wishes_go_before_slots_the_oldest_first_and_cancel_none(life):
     assert life.get(slot).status is COMPLETED
 
 
-def test_a_stopped_schedule_holds_no_wish_back(life):
+def test_a_stopped_schedule_holds_no_request_back(life):
     life.slot(at(9))
     ask(life, RequestKind.NEW)
     [number] = launched(life.tick(schedule_is_on=False))
@@ -92,7 +93,7 @@ def test_reschedule_spends_the_next_slot_and_the_one_after_it_is_filled(life, sc
     row = life.get(number)
     assert (row.trigger, row.slot_at, row.scheduled_at, row.requested_by) == ("reschedule", at(12), TEN, "Ada")
     outcome = f"Import {number} was asked for by Ada."
-    written_down(life, wish="reschedule", handled_at=TEN, outcome=outcome, result_import_id=number)
+    assert_recorded(life, wish="reschedule", handled_at=TEN, outcome=outcome, result_import_id=number)
     moved = "Moved from 2030-06-01 12:00 UTC to now by Ada: the boss asked."
     assert life.told(number)[0] == ("import_rescheduled", moved)
     assert life.actions(number) == ["import_rescheduled", "run_requested"]
@@ -108,18 +109,18 @@ def test_reschedule_spends_the_next_slot_and_the_one_after_it_is_filled(life, sc
 
 def test_two_people_who_reschedule_within_one_tick_mean_the_same_slot(life):
     life.tick()
-    first = wishes.request_run(life.installation, life.source, RequestKind.RESCHEDULE, by="Ada")
-    second = wishes.request_run(life.installation, life.source, RequestKind.RESCHEDULE, by="Bob")
+    first = request_import(life.installation, life.source, RequestKind.RESCHEDULE, by="Ada")
+    second = request_import(life.installation, life.source, RequestKind.RESCHEDULE, by="Bob")
     assert (first.already, first.slot_at, second.id) == (None, at(12), first.id)
     assert second.already == f"Request {first.id} of Ada asks for the same: nothing was added."
     [number] = launched(life.tick())
-    third = wishes.request_run(life.installation, life.source, RequestKind.RESCHEDULE, by="Cy")
+    third = request_import(life.installation, life.source, RequestKind.RESCHEDULE, by="Cy")
     of_slot = f"Import {number} of the slot of 2030-06-01 12:00 UTC"
     assert third.already == f"{of_slot} was moved to now already: nothing was added."
     life.begin(number).import_all("1")
     life.tick()
     assert [(row.status.value, row.slot_at) for row in life.all()] == [("completed", at(12)), ("scheduled", at(15))]
-    assert [(each["requested_by"], each["result_import_id"]) for each in life.wishes()] == [
+    assert [(each["requested_by"], each["result_import_id"]) for each in life.requests()] == [
         ("Ada", number),
         ("Cy", number),
     ]
@@ -129,7 +130,8 @@ def test_requests_written_by_two_processes_at_once_move_one_slot(life):
     """As an older version writes them: without the slot, or both before either is seen."""
     life.tick()
     for who in ("Ada", "Bob"):
-        life.do(requests.ask, "items", RequestKind.RESCHEDULE, TEN, requested_by=who, slot_at=at(12))
+        new = NewRequest(source="items", kind=RequestKind.RESCHEDULE, requested_by=who, slot_at=at(12))
+        life.do(requests.record, new, TEN)
     result = life.tick()
     [number] = launched(result)
     of_slot = f"Import {number} of the slot of 2030-06-01 12:00 UTC"
@@ -153,7 +155,7 @@ def test_a_reschedule_whose_slot_was_cancelled_by_another_person_says_so(life):
     life.tick()
     ask(life, RequestKind.RESCHEDULE)
     [row] = life.all()
-    wishes.cancel(life.installation, row.id, by="Bob")
+    cancellation.cancel(life.installation, row.id, by="Bob")
     result = life.tick()
     assert result.launches == []
     of_slot = f"Import {row.id} of the slot of 2030-06-01 12:00 UTC"
@@ -169,15 +171,13 @@ def test_a_reschedule_that_waited_for_hours_starts_one_import(life):
 
 
 def test_two_presses_of_one_person_within_a_tick_are_one_import_and_those_of_two_people_are_two(life):
-    asked = [
-        wishes.request_run(life.installation, life.source, RequestKind.NEW, by=who) for who in ("Ada", "Ada", "Bob")
-    ]
+    asked = [request_import(life.installation, life.source, RequestKind.NEW, by=who) for who in ("Ada", "Ada", "Bob")]
     assert [each.already is not None for each in asked] == [False, True, False]
-    other = wishes.request_run(life.installation, life.source, RequestKind.NEW, fresh=True, by="Ada")
+    other = request_import(life.installation, life.source, RequestKind.NEW, fresh=True, by="Ada")
     assert other.already is None, "it is not the same"
     life.tick()
     assert [row.requested_by for row in life.all() if row.slot_at is None] == ["Ada", "Bob", "Ada"]
-    assert wishes.request_run(life.installation, life.source, RequestKind.NEW, by="Ada").already is None, (
+    assert request_import(life.installation, life.source, RequestKind.NEW, by="Ada").already is None, (
         "that one is carried out"
     )
 
@@ -187,29 +187,30 @@ def test_many_who_reschedule_at_one_moment_make_one_request(life):
     with ThreadPoolExecutor(6) as pool:
         answers = list(
             pool.map(
-                lambda who: wishes.request_run(life.installation, life.source, RequestKind.RESCHEDULE, by=who), "abcdef"
+                lambda who: request_import(life.installation, life.source, RequestKind.RESCHEDULE, by=who),
+                "abcdef",
             )
         )
     assert sum(each.already is None for each in answers) == 1
-    assert len(life.wishes()) == 1
+    assert len(life.requests()) == 1
 
 
 def test_a_second_reschedule_while_the_moved_import_runs_means_that_one_unless_it_names_a_slot(life):
     life.tick()
     ask(life, RequestKind.RESCHEDULE)
     hand = life.launch()
-    second = wishes.request_run(life.installation, life.source, RequestKind.RESCHEDULE, by="Bob")
+    second = request_import(life.installation, life.source, RequestKind.RESCHEDULE, by="Bob")
     of_slot = f"Import {hand.row.id} of the slot of 2030-06-01 12:00 UTC"
     assert second.already == (
         f"{of_slot} was moved to now already: nothing was added. "
         "`import-pipeline reschedule items --slot` moves another one."
     )
     hand.import_all("1")
-    third = wishes.request_run(life.installation, life.source, RequestKind.RESCHEDULE, by="Cy", slot_at=at(12))
+    third = request_import(life.installation, life.source, RequestKind.RESCHEDULE, by="Cy", slot_at=at(12))
     assert third.already == f"{of_slot} is completed already: nothing was added."
     life.tick()
     assert [row.slot_at for row in life.all()] == [at(12), at(15)]
-    other = wishes.request_run(life.installation, life.source, RequestKind.RESCHEDULE, by="Cy", slot_at=at(15))
+    other = request_import(life.installation, life.source, RequestKind.RESCHEDULE, by="Cy", slot_at=at(15))
     assert (other.already, other.slot_at) == (None, at(15))
     [number] = launched(life.tick())
     assert life.get(number).slot_at == at(15)
@@ -218,7 +219,7 @@ def test_a_second_reschedule_while_the_moved_import_runs_means_that_one_unless_i
 def test_two_people_who_name_two_slots_move_both(life):
     life.tick()
     asked = [
-        wishes.request_run(life.installation, life.source, RequestKind.RESCHEDULE, by="Ada", slot_at=at(hour))
+        request_import(life.installation, life.source, RequestKind.RESCHEDULE, by="Ada", slot_at=at(hour))
         for hour in (15, 12, 15)
     ]
     assert [(each.already is None, each.slot_at) for each in asked] == [
@@ -234,19 +235,19 @@ def test_two_people_who_name_two_slots_move_both(life):
 @pytest.mark.parametrize("slot_at", [at(13), at(9)])
 def test_what_is_no_slot_to_come_is_refused(life, slot_at):
     with pytest.raises(UsageError, match=r"^items has no slot to come at 2030-06-01"):
-        wishes.request_run(life.installation, life.source, RequestKind.RESCHEDULE, slot_at=slot_at)
-    assert life.wishes() == []
+        request_import(life.installation, life.source, RequestKind.RESCHEDULE, slot_at=slot_at)
+    assert life.requests() == []
 
 
 @pytest.mark.parametrize("text", ["2030-06-01T12:00", "2030-06-01T12:00+00:00", "2030-06-01T14:00+02:00"])
 def test_a_slot_is_read_in_utc_unless_it_says_otherwise(text):
-    assert slot_of(text) == at(12)
+    assert parse_slot(text) == at(12)
 
 
 @pytest.mark.parametrize("text", ["noon", "0001-01-01T00:00+14:00", "12:00"])
 def test_a_slot_that_cannot_be_read_is_refused(text):
     with pytest.raises(UsageError, match=r"^expected a slot such as"):
-        slot_of(text)
+        parse_slot(text)
 
 
 def test_a_second_reschedule_spends_the_slot_after_it_once_the_first_one_has_ended(life):
@@ -262,27 +263,27 @@ def test_a_second_reschedule_spends_the_slot_after_it_once_the_first_one_has_end
     ]
 
 
-@pytest.mark.parametrize("wish", [RequestKind.CANCEL, RequestKind.RETRY, RequestKind.DELETE])
-def test_a_wish_that_names_no_import_is_refused(life, wish):
-    with pytest.raises(UsageError, match=f"^{wish}: expected new or reschedule"):
-        ask(life, wish)
+@pytest.mark.parametrize("kind", [RequestKind.CANCEL, RequestKind.RETRY, RequestKind.DELETE])
+def test_a_kind_of_request_that_names_an_import_is_refused(life, kind):
+    with pytest.raises(UsageError, match=f"^{kind}: expected new or reschedule"):
+        ask(life, kind)
 
 
 def test_a_scheduled_import_is_cancelled_at_once_and_its_slot_stays_empty(life):
     life.tick()
     [row] = life.all()
-    sentence = wishes.cancel(life.installation, row.id, **WHO).sentence
+    sentence = cancellation.cancel(life.installation, row.id, **WHO).sentence
     assert sentence == f"Import {row.id} was scheduled and is cancelled."
     cancelled = life.get(row.id)
     assert (cancelled.status, cancelled.cancelled_at, cancelled.ended_at) == (CANCELLED, TEN, TEN)
     assert cancelled.failure_reason == "cancelled by Ada"
-    written_down(life, wish="cancel", import_id=row.id, handled_at=TEN, outcome=sentence)
+    assert_recorded(life, wish="cancel", import_id=row.id, handled_at=TEN, outcome=sentence)
     assert life.actions(row.id) == ["cancel_requested"]
     life.tick()
     assert [row.slot_at for row in life.all()] == [at(12), at(15)]
-    again = wishes.cancel(life.installation, row.id, by="Bob")
+    again = cancellation.cancel(life.installation, row.id, by="Bob")
     assert (again.already, again.sentence) == (True, f"Import {row.id} is cancelled already: nothing was changed.")
-    assert (len(life.wishes()), life.actions(row.id)) == (1, ["cancel_requested"])
+    assert (len(life.requests()), life.actions(row.id)) == (1, ["cancel_requested"])
 
 
 def test_a_running_import_is_told_to_end_and_ends_without_a_worker_too(life):
@@ -290,20 +291,20 @@ def test_a_running_import_is_told_to_end_and_ends_without_a_worker_too(life):
     hand = life.launch(run_id="run")
     hand.discover("1", "2")
     hand.succeed(hand.claim(1))
-    assert wishes.cancel(life.installation, hand.row.id, **WHO).sentence.endswith("What it imported is kept.")
+    assert cancellation.cancel(life.installation, hand.row.id, **WHO).sentence.endswith("What it imported is kept.")
     heartbeat = Heartbeat(life.database, hand.lease, life.clock, pulse=lambda _: Pulse(), on_end=lambda _: None)
-    again = wishes.cancel(life.installation, hand.row.id, by="Bob")
+    again = cancellation.cancel(life.installation, hand.row.id, by="Bob")
     assert again.already
     assert again.sentence.startswith(f"Import {hand.row.id} is to be cancelled already, since 2030-06-01 10:00:00 UTC")
-    assert (len(life.wishes()), life.actions(hand.row.id).count("cancel_requested")) == (1, 1)
+    assert (len(life.requests()), life.actions(hand.row.id).count("cancel_requested")) == (1, 1)
     with pytest.raises(ImportCancelled, match="cancelled by Ada"):
         heartbeat.beat()
-    result = life.tick(fate_of=lambda run_id: RunState.GONE)
+    result = life.tick(run_state_of=lambda run_id: RunState.GONE)
     assert (launched(result), result.dead_run_ids) == ([], ["run"])
     row = life.get(hand.row.id)
     assert (row.status, row.items_imported_count) == (CANCELLED, 1)
     assert life.item_counts(row.id) == {"completed": 1, "pending": 1}
-    assert launched(life.tick(fate_of=lambda run_id: RunState.GONE)) == [], "it is not resumed"
+    assert launched(life.tick(run_state_of=lambda run_id: RunState.GONE)) == [], "it is not resumed"
 
 
 def test_nobody_is_promised_two_seconds_by_an_import_without_a_worker(life):
@@ -311,7 +312,7 @@ def test_nobody_is_promised_two_seconds_by_an_import_without_a_worker(life):
     hand = life.launch()
     hand.discover("1")
     hand.leave()
-    assert wishes.cancel(life.installation, hand.row.id, **WHO).sentence == (
+    assert cancellation.cancel(life.installation, hand.row.id, **WHO).sentence == (
         f"Import {hand.row.id} has no worker any more; the sensor, or `start-scheduled items`, ends it. "
         "What it imported is kept."
     )
@@ -333,18 +334,18 @@ def broken_import(life):
 def test_a_retry_takes_what_failed_or_was_not_done_and_nothing_else(life):
     broken = broken_import(life)
     broken.end(FAILED)
-    made = wishes.retry(life.installation, broken.row.id, **WHO).row
+    made = retries.retry(life.installation, broken.row.id, **WHO).row
     assert (made.kind, made.trigger, made.status) == (ImportKind.SELECTION, "retry", ImportStatus.SCHEDULED)
     assert (made.retry_of, made.slot_at, made.scheduled_at, made.requested_by) == (broken.row.id, None, TEN, "Ada")
     sentence = f"Import {made.id} retries 3 items of import {broken.row.id}."
     what = {"wish": "retry", "import_id": broken.row.id, "handled_at": TEN, "result_import_id": made.id}
-    written_down(life, **what, outcome=sentence)
+    assert_recorded(life, **what, outcome=sentence)
     assert life.told(made.id) == [("import_requested", f"{sentence} Asked for by Ada: the boss asked.")]
     with pytest.raises(UsageError, match=f"^import {made.id} retries what import {broken.row.id} has left"):
-        wishes.delete(life.installation, broken.row.id)
-    again = wishes.retry(life.installation, broken.row.id, by="Bob")
+        deletion.delete(life.installation, broken.row.id)
+    again = retries.retry(life.installation, broken.row.id, by="Bob")
     already = f"Import {made.id} retries what import {broken.row.id} has left already: nothing was added."
-    assert (again.row.id, again.already, len(life.wishes())) == (made.id, already, 1)
+    assert (again.row.id, again.already, len(life.requests())) == (made.id, already, 1)
     hand = life.launch(BOB)
     assert hand.row.id == made.id
     hand.select()
@@ -363,15 +364,15 @@ def test_a_retry_takes_what_failed_or_was_not_done_and_nothing_else(life):
 def test_what_was_imported_since_is_not_retried_again(life):
     broken = broken_import(life)
     broken.end(FAILED)
-    wishes.retry(life.installation, broken.row.id)
+    retries.retry(life.installation, broken.row.id)
     hand = life.launch(BOB)
     hand.select()
     taken = {each.external_id: each for each in hand.claim()}
     hand.succeed([taken["waiting"], taken["untried"]])
     hand.fail([taken["bad"]])
     hand.complete()
-    again = wishes.retry(life.installation, broken.row.id).row
-    assert life.wishes()[-1]["outcome"] == f"Import {again.id} retries 1 item of import {broken.row.id}."
+    again = retries.retry(life.installation, broken.row.id).row
+    assert life.requests()[-1]["outcome"] == f"Import {again.id} retries 1 item of import {broken.row.id}."
     hand = life.launch(BOB)
     hand.select()
     taken = hand.claim()
@@ -380,7 +381,7 @@ def test_what_was_imported_since_is_not_retried_again(life):
     hand.complete()
     for number in (broken.row.id, hand.row.retry_of, hand.row.id - 1):
         with pytest.raises(UsageError, match=f"^import {number} has left nothing failed or undone that was not im"):
-            wishes.retry(life.installation, number)
+            retries.retry(life.installation, number)
 
 
 def all_done(life):
@@ -392,7 +393,7 @@ def all_done(life):
 
 def test_what_a_slot_s_import_left_is_retried_although_one_of_a_higher_number_ran_before_it(life):
     waiting = life.slot(at(12))
-    wishes.request_import(life.installation, life.source, RequestKind.NEW)
+    request_import(life.installation, life.source, RequestKind.NEW)
     life.launch().import_all("1", "2")
     life.go_on(hours=2)
     late = life.launch()
@@ -401,8 +402,8 @@ def test_what_a_slot_s_import_left_is_retried_although_one_of_a_higher_number_ra
     late.fail(late.claim(1))
     late.succeed(late.claim(1))
     late.complete()
-    made = wishes.retry(life.installation, late.row.id).row
-    assert life.wishes()[-1]["outcome"] == f"Import {made.id} retries 1 item of import {late.row.id}."
+    made = retries.retry(life.installation, late.row.id).row
+    assert life.requests()[-1]["outcome"] == f"Import {made.id} retries 1 item of import {late.row.id}."
 
 
 REFUSED = {
@@ -415,14 +416,14 @@ REFUSED = {
 def test_a_retry_of_nothing_is_refused(life, make, sentence):
     number = make(life)
     with pytest.raises(UsageError, match=f"^import {number} {sentence}"):
-        wishes.retry(life.installation, number)
-    assert life.wishes() == []
+        retries.retry(life.installation, number)
+    assert life.requests() == []
 
 
 @pytest.mark.parametrize("import_id", [424242, 10**20])
-@pytest.mark.parametrize("action", [wishes.cancel, wishes.retry, wishes.delete])
+@pytest.mark.parametrize("action", [cancellation.cancel, retries.retry, deletion.delete])
 def test_an_import_that_is_not_there_is_said_to_be_missing(life, action, import_id):
-    with pytest.raises(ImportNotFound, match=f"import {import_id}: there is none"):
+    with pytest.raises(ImportNotFound, match=f"import {import_id}: no import has this id"):
         action(life.installation, import_id)
 
 
@@ -436,26 +437,26 @@ def test_an_ended_import_is_deleted_and_what_it_imported_stays(life, ended):
         hand.complete()
     else:
         hand.end(ended)
-    wishes.delete(life.installation, hand.row.id, **WHO)
+    deletion.delete(life.installation, hand.row.id, **WHO)
     with pytest.raises(ImportNotFound):
         life.get(hand.row.id)
     assert (life.item_counts(hand.row.id), life.actions(hand.row.id)) == ({}, [])
     with life.database.read() as connection:
         assert connection.scalar(select(func.count()).select_from(ImportedItem)) == 4
-    again = wishes.delete(life.installation, hand.row.id, by="Bob")
+    again = deletion.delete(life.installation, hand.row.id, by="Bob")
     assert (again.already, again.sentence) == (True, f"Import {hand.row.id} is deleted already: nothing was changed.")
-    assert [wish["outcome"] for wish in life.wishes()] == [f"Import {hand.row.id} is deleted."]
+    assert [each["outcome"] for each in life.requests()] == [f"Import {hand.row.id} is deleted."]
 
 
 def test_what_cannot_be_done_is_known_before_anybody_is_asked(life):
     hand = broken_import(life)
-    life.do(wishes.check_cancel, life.get(hand.row.id), life.now)
+    life.do(cancellation.check_cancel, life.get(hand.row.id), life.now)
     with pytest.raises(UsageError, match="is running: expected one that has ended"):
-        life.do(wishes.check_delete, life.get(hand.row.id), life.now)
+        life.do(deletion.check_delete, life.get(hand.row.id), life.now)
     hand.end(FAILED)
-    life.do(wishes.check_delete, life.get(hand.row.id), life.now)
+    life.do(deletion.check_delete, life.get(hand.row.id), life.now)
     with pytest.raises(InvalidTransition):
-        life.do(wishes.check_cancel, life.get(hand.row.id), life.now)
+        life.do(cancellation.check_cancel, life.get(hand.row.id), life.now)
 
 
 def test_an_import_that_has_not_ended_is_not_deleted(life):
@@ -463,7 +464,7 @@ def test_an_import_that_has_not_ended_is_not_deleted(life):
     running = broken_import(life).row.id
     for number, status in ((scheduled, "scheduled"), (running, RUNNING)):
         with pytest.raises(UsageError, match=f"^import {number} is {status}: expected one that has ended"):
-            wishes.delete(life.installation, number)
+            deletion.delete(life.installation, number)
         assert life.get(number).status == status
 
 
@@ -471,10 +472,10 @@ def test_an_import_whose_slot_is_yet_to_come_is_kept_since_the_slot_would_be_fil
     number = life.slot(at(12))
     life.do(scheduling.cancel_scheduled, number, life.now, "not today", by_person=True)
     with pytest.raises(UsageError, match=f"^import {number} keeps the slot of 2030-06-01 12:00 UTC"):
-        wishes.delete(life.installation, number)
+        deletion.delete(life.installation, number)
     life.tick()
     assert [row.slot_at for row in life.all()] == [at(12), at(15)]
     life.go_on(hours=2)
-    wishes.delete(life.installation, number)
+    deletion.delete(life.installation, number)
     life.tick()
     assert [row.slot_at for row in life.all()] == [at(15)]

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from import_pipeline.errors import ImportAlreadyRunning, LeaseLost
-from import_pipeline.importer.control import requests
-from import_pipeline.importer.control.scheduling import Launch, is_off_now, slots_to_come
+from import_pipeline.importer.control import cancellation, requests
+from import_pipeline.importer.control.scheduling import Launch, is_off_now, upcoming_slots_of
 from import_pipeline.importer.lifecycle.state import RunState
 from import_pipeline.tracking import leases
 from import_pipeline.tracking.requests import RequestKind
@@ -111,16 +111,16 @@ def test_what_is_due_waits_for_the_running_import(life):
 
 
 def test_the_slots_to_come_are_those_that_are_not_spent(life):
-    assert life.do(slots_to_come, life.source, life.now, 3) == [at(12), at(15), at(18)]
+    assert life.do(upcoming_slots_of, life.source, life.now, 3) == [at(12), at(15), at(18)]
     life.tick()
-    assert life.do(slots_to_come, life.source, life.now, 3) == [at(12), at(15), at(18)]
+    assert life.do(upcoming_slots_of, life.source, life.now, 3) == [at(12), at(15), at(18)]
     requests.request_import(life.installation, life.source, RequestKind.RESCHEDULE)
     life.tick()
-    assert life.do(slots_to_come, life.source, life.now, 3) == [at(15), at(18), at(21)]
+    assert life.do(upcoming_slots_of, life.source, life.now, 3) == [at(15), at(18), at(21)]
     life.begin(life.all()[0].id).import_all("1")
     assert life.tick().sentences == ["Nothing is due before 2030-06-01 15:00 UTC."]
-    requests.cancel(life.installation, life.all()[1].id)
-    assert life.do(slots_to_come, life.source, life.now, 2) == [at(18), at(21)]
+    cancellation.cancel(life.installation, life.all()[1].id)
+    assert life.do(upcoming_slots_of, life.source, life.now, 2) == [at(18), at(21)]
 
 
 def test_a_slot_that_was_spent_before_its_time_is_not_filled_again(life):
@@ -165,11 +165,11 @@ def test_a_setting_that_comes_back_brings_the_imports_that_it_had_cancelled_back
 
 def test_a_slot_that_a_person_cancelled_stays_cancelled_whatever_becomes_of_the_settings(life):
     number = numbered(life, 12)[12]
-    requests.cancel(life.installation, number, by="Ada")
+    cancellation.cancel(life.installation, number, by="Ada")
     SimulatedInstallation(life.database, source=items_source(slots="10:30")).tick()
     life.tick()
     assert life.get(number).status is CANCELLED
-    assert life.do(slots_to_come, life.source, life.now, 1) == [at(15)]
+    assert life.do(upcoming_slots_of, life.source, life.now, 1) == [at(15)]
 
 
 def test_a_clock_that_was_ahead_for_two_looks_loses_no_slot(life):
@@ -181,7 +181,7 @@ def test_a_clock_that_was_ahead_for_two_looks_loses_no_slot(life):
     life.tick()
     life.go_on(hours=-4)
     assert life.tick().launches == []
-    assert life.do(slots_to_come, life.source, life.now, 2) == [at(12), at(18)], "the import of 15:00 has run"
+    assert life.do(upcoming_slots_of, life.source, life.now, 2) == [at(12), at(18)], "the import of 15:00 has run"
     life.go_on(minutes=50)
     assert ids_of(life.tick()) == [noon]
 
@@ -300,14 +300,14 @@ def test_what_dagster_knows_of_the_run_decides_at_once(life, fate, wished, resum
     life.launch(run_id="run")
     life.go_on(seconds=2)
     if wished:
-        requests.cancel(life.installation, number, by="Ada")
+        cancellation.cancel(life.installation, number, by="Ada")
     asked = []
 
-    def fate_of(run_id):
+    def run_state_of(run_id):
         asked.append(run_id)
         return fate
 
-    result = life.tick(fate_of=fate_of)
+    result = life.tick(run_state_of=run_state_of)
     assert asked == ["run"]
     assert [launch.dead_run_id for launch in result.launches] == resumed
     assert result.sentences[-1] == f"Import {number} {sentence}"
@@ -322,7 +322,7 @@ def test_a_pause_is_waited_for_and_going_on_after_it_counts_as_no_resume(life):
     hand.discover("1")
     life.do(leases.write, hand.lease, life.now, blocked_until=at(11))
     hand.leave()
-    gone = {"fate_of": lambda run_id: RunState.GONE}
+    gone = {"run_state_of": lambda run_id: RunState.GONE}
     life.go_on(minutes=59)
     waiting = life.tick(**gone)
     assert (waiting.launches, waiting.sentences[-1]) == (

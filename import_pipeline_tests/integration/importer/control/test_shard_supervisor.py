@@ -7,7 +7,7 @@ from rich.console import Console
 
 from import_pipeline.cli.output import json, tables
 from import_pipeline.errors import LeaseLost, UsageError
-from import_pipeline.importer.control import finalize, requests
+from import_pipeline.importer.control import cancellation, finalize, requests
 from import_pipeline.importer.control.shard_supervisor import ShardLaunch, supervise_shards
 from import_pipeline.importer.execution.session import ImportRun
 from import_pipeline.importer.execution.shard_worker import execute_shard
@@ -155,7 +155,7 @@ def test_finalize_and_cancel_know_that_shards_live(hand, life):
     life.go_on(seconds=2)
     with pytest.raises(UsageError, match="has a living worker"):
         finalize.finalize(life.installation, hand.row.id)
-    assert "ends within two seconds" in requests.cancel(life.installation, hand.row.id).sentence
+    assert "ends within two seconds" in cancellation.cancel(life.installation, hand.row.id).sentence
     life.go_on(seconds=60)
     assert finalize.finalize(life.installation, hand.row.id).ended is False
 
@@ -181,5 +181,5 @@ def test_whoever_looks_sees_which_shards_work(hand, life):
     assert second.endswith(", 7 requests, Dagster run run 2")
     assert third == "requested, 0 requests, Dagster run -"
     hand.end(CANCELLED)
-    gauges = UsageReader(settings=life.installation.settings, clock=life.clock)
-    assert import_details(life.installation, row.id, gauges).shards == found
+    usage_reader = UsageReader(settings=life.installation.settings, clock=life.clock)
+    assert import_details(life.installation, row.id, usage_reader).shards == found

@@ -6,8 +6,8 @@ import pytest
 
 from import_pipeline.cli.doctor_checks import unlisted_sources
 from import_pipeline.errors import ImportNotFound, UsageError
-from import_pipeline.importer.control import finalize, requests
-from import_pipeline.importer.control.unlisted import end_cancelled
+from import_pipeline.importer.control import cancellation, deletion, finalize, requests, retries
+from import_pipeline.importer.control.finalize import end_cancelled
 from import_pipeline.importer.monitoring.queries import source_of, view_in
 from import_pipeline.settings import load_settings
 from import_pipeline.tracking.requests import RequestKind
@@ -31,29 +31,29 @@ def dead(life):
 
 def test_a_stalled_import_is_cancelled_at_once_and_can_be_deleted(life, gone):
     number = dead(life)
-    assert requests.cancel(gone, number, by="Ada").sentence.startswith(
+    assert cancellation.cancel(gone, number, by="Ada").sentence.startswith(
         f"Import {number} had no worker any more and is cancelled."
     )
     row = life.get(number)
     assert (row.status, row.failure_reason, row.ended_at) == (CANCELLED, "cancelled by Ada", life.now)
-    requests.delete(gone, number)
+    deletion.delete(gone, number)
     with pytest.raises(ImportNotFound):
         life.get(number)
 
 
 def test_a_scheduled_import_is_cancelled_and_deleted(life, gone):
     number = life.slot(at(9))
-    requests.cancel(gone, number)
-    requests.delete(gone, number)
+    cancellation.cancel(gone, number)
+    deletion.delete(gone, number)
     assert life.all() == []
 
 
 def test_one_that_works_still_reads_the_request_itself(life, gone):
     hand = life.begin(life.slot(life.now), ADA)
-    assert requests.cancel(gone, hand.row.id).sentence.startswith(f"Import {hand.row.id} is running")
+    assert cancellation.cancel(gone, hand.row.id).sentence.startswith(f"Import {hand.row.id} is running")
     assert (life.get(hand.row.id).status, end_cancelled(gone, "other")) == (RUNNING, [])
     life.go_on(seconds=60)
-    requests.cancel(gone, hand.row.id)
+    cancellation.cancel(gone, hand.row.id)
     assert life.get(hand.row.id).status is CANCELLED, "its worker died before it could"
 
 
@@ -61,7 +61,7 @@ def test_the_sensor_of_any_source_ends_what_a_person_cancelled_and_nothing_else(
     number = dead(life)
     assert end_cancelled(gone, "other") == []
     assert life.get(number).status is RUNNING, "another installation may list its source"
-    assert "the sensor" in requests.cancel(life.installation, number).sentence
+    assert "the sensor" in cancellation.cancel(life.installation, number).sentence
     assert end_cancelled(life.installation, "items") == [], "its own sensor applies the rules"
     assert end_cancelled(gone, "other") == ["run"]
     assert (life.get(number).status, end_cancelled(gone, "other")) == (CANCELLED, [])
@@ -74,10 +74,10 @@ def test_what_leads_nowhere_says_what_does(life, gone):
     with life.database.read() as connection:
         view = view_in(connection, gone, life.get(number), life.now)
     assert view.has_no_worker
-    assert view.vacancy.sequel.endswith(f"`import-pipeline cancel {number}` ends it")
-    requests.cancel(gone, number)
+    assert view.stalled.next_step.endswith(f"`import-pipeline cancel {number}` ends it")
+    cancellation.cancel(gone, number)
     with pytest.raises(UsageError, match=r"list it in IMPORT_PIPELINE_SOURCES again, then retry$"):
-        requests.retry(gone, number)
+        retries.retry(gone, number)
     assert source_of(gone, "items") is None
 
 

@@ -22,7 +22,7 @@ from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.lifecycle.acquire import find_or_create
 from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.runtime.api_client import open_api
-from import_pipeline.rules.resumes import Standing
+from import_pipeline.rules.resumes import ProgressMark
 from import_pipeline.rules.status import ImportStatus, Trigger
 from import_pipeline.tracking import events, imports
 from import_pipeline.tracking.database.engine import Database
@@ -253,7 +253,7 @@ def test_an_import_whose_process_dies_again_and_again_is_given_up(home):
     with demo_api(items=60, delay_after_ms=100) as url:
         configured = settings(home, url)
         kill_an_import(configured, url, 3)
-        here = asdict(Standing(found=60, done=60, tries=60, reading=3, page=60))  # nothing that comes is beyond it
+        here = asdict(ProgressMark(found=60, done=60, tries=60, reading=3, page=60))  # nothing that comes is beyond it
         change(configured, update(imports_table).values(resumes=2, metadata={"standing_at_resume": here}))
         asked = len(log(url))
         kill_an_import(configured, url, asked + 3)

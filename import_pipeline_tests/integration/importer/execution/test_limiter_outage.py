@@ -80,10 +80,10 @@ class Importing:
 
     def shown(self):
         """What a bar would say beside its figures."""
-        gauges = UsageReader(settings=self.installation.settings, clock=self.installation.clock)
-        view, outlook = import_progress(self.installation, self.row.id, gauges)
-        gauges.close()
-        return remark(view, outlook, self.installation), outlook
+        usage_reader = UsageReader(settings=self.installation.settings, clock=self.installation.clock)
+        view, forecast = import_progress(self.installation, self.row.id, usage_reader)
+        usage_reader.close()
+        return remark(view, forecast, self.installation), forecast
 
     def happened(self):
         with tracking(self.installation.settings) as connection:
@@ -111,11 +111,11 @@ def test_who_looks_reads_that_the_store_is_away_and_when_it_is_back(home, api, r
             began = time.monotonic()
             until(lambda: one.happened()[-1][0] == events.WAITS)
             assert time.monotonic() - began < 6
-            said, outlook = one.shown()
+            said, forecast = one.shown()
             assert said.startswith(f"{SILENT} since ")
             assert "UTC; nothing is sent until it is back" in said
             assert "left" not in said
-            assert (outlook.eta_seconds, outlook.ends_at, outlook.waits_until) == (None, None, None)
+            assert (forecast.eta_seconds, forecast.ends_at, forecast.waits_until) == (None, None, None)
             redis.start()
         assert one.ended.status == "completed"
         actions = [action for action, _ in one.happened()]

@@ -81,7 +81,7 @@ def test_an_import_whose_workers_the_store_never_answers_fails_after_three_ways_
     assert ["sensor" in said for said in divided.told(number)] == [False, True, True, True]
     assert divided.told(number)[-1].endswith("Yet it answered the sensor, which had asked for this run (3 of 3).")
     with life.database.read() as connection:
-        sequel = stalled_import(connection, life.get(number), life.source, life.now).sequel
+        sequel = stalled_import(connection, life.get(number), life.source, life.now).next_step
     assert sequel == (
         f"Import {number} stands still: the rate-limit store does not answer. If it answers Dagster's sensor, that "
         "ends it as failed; `import-pipeline run items` goes on with it"

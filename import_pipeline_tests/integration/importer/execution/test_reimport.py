@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from import_pipeline import ImportableMixin, run_import
 from import_pipeline.errors import LeaseLost
-from import_pipeline.importer.control.requests import retry
+from import_pipeline.importer.control.retries import retry
 from import_pipeline.importer.execution.run import execute_import
 from import_pipeline.importer.execution.session import ImportRun
 from import_pipeline.importer.installation import open_installation

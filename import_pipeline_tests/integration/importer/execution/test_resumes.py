@@ -8,7 +8,7 @@ from sqlalchemy import event
 
 from import_pipeline import run_import
 from import_pipeline.errors import HeartbeatFailed, ImportAlreadyRunning, LeaseLost
-from import_pipeline.importer.control import requests
+from import_pipeline.importer.control import cancellation, requests
 from import_pipeline.importer.control.scheduling import tick
 from import_pipeline.importer.execution.run import execute_import
 from import_pipeline.importer.execution.session import ImportRun
@@ -142,7 +142,7 @@ def test_an_error_in_the_heartbeat_ends_the_work_with_its_reason_and_counts(home
             event.remove(engine, "before_cursor_execute", break_heartbeats)
         left = by_id(configured, row.id)
         assert (left.status, left.pid) == (RUNNING, None), "the next run takes it over at once"
-        assert "ValueError: odd" in resumes.broke_off(left)
+        assert "ValueError: odd" in resumes.worker_error(left)
         assert run_import("items", settings=configured).status == "completed"
     assert by_id(configured, row.id).resumes == 1
 
@@ -196,7 +196,7 @@ def test_what_others_have_scheduled_stays_for_them(life):
 def cancel_a_dead_import(configured, url):
     kill_an_import(configured, url, 3)
     with open_installation(configured) as installation:
-        requests.cancel(installation, latest(configured).id, by="Ada")
+        cancellation.cancel(installation, latest(configured).id, by="Ada")
 
 
 def test_a_run_after_the_cancel_of_a_dead_import_ends_that_and_imports_anew(home):
@@ -224,7 +224,7 @@ def test_the_dagster_run_of_an_import_that_ends_here_is_told(life):
     life.slot(at(9))
     hand = life.launch(run_id="dead")
     life.go_on(seconds=life.source.lease + 1)
-    requests.cancel(life.installation, hand.row.id, by="Ada")
+    cancellation.cancel(life.installation, hand.row.id, by="Ada")
     heard = []
     made = find_or_create(
         life.database, life.source, new_import(life.source, Trigger.CLI), life.clock, BOB, on_dead_run=heard.append
@@ -240,17 +240,17 @@ def test_a_run_that_waits_in_dagster_s_queue_is_asked_for_once(life):
     [launched] = life.tick().launches
     for _ in range(5):
         life.go_on(seconds=120)
-        assert life.tick(asked=lambda import_id, since: RequestedRun.QUEUED).launches == []
+        assert life.tick(requested_run=lambda import_id, since: RequestedRun.QUEUED).launches == []
     life.begin(number)
     life.go_on(seconds=life.source.lease)
     [resumed] = life.tick().launches
     assert (launched.import_id, resumed.import_id) == (number, number)
     for _ in range(5):
         life.go_on(seconds=120)
-        result = life.tick(asked=lambda import_id, since: RequestedRun.QUEUED)
+        result = life.tick(requested_run=lambda import_id, since: RequestedRun.QUEUED)
         assert result.launches == []
         assert f"Import {number} is stalled: its next run waits in Dagster's queue for a free slot." in result.sentences
-    assert len(life.tick(asked=lambda import_id, since: RequestedRun.UNKNOWN).launches) == 1
+    assert len(life.tick(requested_run=lambda import_id, since: RequestedRun.UNKNOWN).launches) == 1
 
 
 def test_a_resume_whose_run_ends_before_it_begins_counts_and_three_fail_the_import(life):
@@ -259,7 +259,7 @@ def test_a_resume_whose_run_ends_before_it_begins_counts_and_three_fail_the_impo
     launches = 0
     for _ in range(20):
         life.go_on(seconds=120)
-        launches += len(life.tick(asked=lambda import_id, since: RequestedRun.ENDED).launches)
+        launches += len(life.tick(requested_run=lambda import_id, since: RequestedRun.ENDED).launches)
     row = life.get(number)
     assert (launches, row.status) == (4, FAILED)
     assert "resumed 3 times without progress; at last it broke off: the run that was asked for" in row.failure_reason
@@ -274,7 +274,7 @@ def test_no_resume_is_asked_for_while_a_shard_of_it_lives(life):
     for _ in range(5):
         life.go_on(seconds=50)
         life.do(shards.beat, place, life.now, heartbeats.Pulse())
-        result = life.tick(fate_of=lambda run_id: RunState.GONE)
+        result = life.tick(run_state_of=lambda run_id: RunState.GONE)
         assert result.launches == []
     assert f"Import {number} is running: one of its shards takes the lead over." in result.sentences
     life.go_on(seconds=life.source.lease)

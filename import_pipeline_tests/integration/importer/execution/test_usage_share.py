@@ -79,7 +79,7 @@ async def watched(life, store):
 async def test_a_wait_in_progress_is_no_active_time(life: SimulatedInstallation):
     """From 2 s on all wait for a place that comes free at 11 s; the worker has told of no sleep yet."""
     store = MemoryPermits(life.clock)
-    gauges = UsageReader(settings=life.installation.settings, clock=life.clock, _permits=store)
+    usage_reader = UsageReader(settings=life.installation.settings, clock=life.clock, _permits=store)
 
     def ask(permit, *settled):
         wanted = (PermitRequest(permit=permit, lifetime=30 * SECOND),)
@@ -88,7 +88,7 @@ async def test_a_wait_in_progress_is_no_active_time(life: SimulatedInstallation)
         )
 
     def shown():
-        figures = import_progress(life.installation, number, gauges)[0].figures
+        figures = import_progress(life.installation, number, usage_reader)[0].figures
         return figures.duration_seconds, figures.total_sleep_seconds, figures.active_seconds
 
     async with watched(life, store) as (_, number):

@@ -9,7 +9,7 @@ import pytest
 
 from import_pipeline.clock import SystemClock
 from import_pipeline.errors import ImportAlreadyRunning
-from import_pipeline.importer.control import finalize, requests
+from import_pipeline.importer.control import cancellation, finalize, requests
 from import_pipeline.importer.execution.heartbeat import Heartbeat
 from import_pipeline.importer.lifecycle.acquire import find_or_create
 from import_pipeline.importer.lifecycle.create import new_import
@@ -84,7 +84,7 @@ def test_a_process_that_is_gone_blocks_nothing_whatever_the_clock_shows(clocked,
     clocked.clock.set_by = jump
     assert another(clocked).id == hand.row.id, "the next run resumes it"
     assert [launch.import_id for launch in clocked.tick().launches] == [hand.row.id]
-    requests.cancel(clocked.installation, hand.row.id)
+    cancellation.cancel(clocked.installation, hand.row.id)
     clocked.tick()
     assert clocked.get(hand.row.id).status is CANCELLED
 

@@ -18,7 +18,7 @@ from import_pipeline.importer.execution.session import ImportRun
 from import_pipeline.importer.lifecycle import notifications
 from import_pipeline.importer.lifecycle.notifications import send_notices
 from import_pipeline.rules.endings import ending_of
-from import_pipeline.rules.notifications import TRIES
+from import_pipeline.rules.notifications import MAX_TRIES
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.tracking import notifications as notices
 from import_pipeline.tracking.tables import import_events
@@ -142,7 +142,7 @@ def test_a_server_that_is_down_is_told_later_and_not_for_ever(life):
     for minutes in (1, 2, 4, 8, 16, 32):
         life.go_on(minutes=minutes)
         assert [tell(life), tell(life)] == [0, 0]
-    assert {(state, tries) for state, tries, _ in marks(life)} == {("failed", str(TRIES))}
+    assert {(state, tries) for state, tries, _ in marks(life)} == {("failed", str(MAX_TRIES))}
     assert life.get(number).status is FAILED
     ear = WebhookReceiver()
     with listening(life, ear):
@@ -190,11 +190,13 @@ def test_a_process_that_died_while_it_told_is_replaced_and_the_id_stays(life):
     with listening(life, ear):
         failed(life)
         [event] = life.do(notices.due, "items", life.now)
-        assert life.do(notices.move, event, event.mark.begin(life.now))
+        assert life.do(notices.update_delivery, event, event.delivery.begin(life.now))
         assert tell(life) == 0
         life.go_on(seconds=60)
         assert tell(life) == 1
-        assert not life.do(notices.move, replace(event, mark=event.mark.begin(TEN)), event.mark), "it came too late"
+        assert not life.do(
+            notices.update_delivery, replace(event, delivery=event.delivery.begin(TEN)), event.delivery
+        ), "it came too late"
     assert [key for _, key, _ in ear.heard] == [f"items-{event.id}"]
     assert marks(life) == [("sent", "2", None)]
 

@@ -15,13 +15,13 @@ import pytest
 from sqlalchemy import text
 
 from import_pipeline.errors import ImportAlreadyRunning, InvalidTransition, LeaseLost
-from import_pipeline.importer.control import requests as wishes
+from import_pipeline.importer.control import cancellation, deletion, retries
 from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.lifecycle.take_over import start_or_take_over
 from import_pipeline.rules.status import ImportStatus, Trigger
 from import_pipeline.tracking import claims, imports, requests, scheduling, transitions
 from import_pipeline.tracking.database.engine import Database
-from import_pipeline.tracking.requests import RequestKind
+from import_pipeline.tracking.requests import NewRequest, RequestKind
 from import_pipeline.tracking.workers import Worker
 from import_pipeline_tests.acceptance.command_line import eventually
 from import_pipeline_tests.support.lifecycle import ADA, TEN, SimulatedInstallation, at, items_source
@@ -54,17 +54,17 @@ def a_dead_worker(connection, source):
     return number
 
 
-def a_wish(connection, source):
-    requests.ask(connection, source.name, RequestKind.NEW, TEN, requested_by="Ada")
+def a_request(connection, source):
+    requests.record(connection, NewRequest(source=source.name, kind=RequestKind.NEW, requested_by="Ada"), TEN)
 
 
 def a_moved_slot(connection, source):
-    requests.ask(connection, source.name, RequestKind.RESCHEDULE, TEN, requested_by="Ada")
+    requests.record(connection, NewRequest(source=source.name, kind=RequestKind.RESCHEDULE, requested_by="Ada"), TEN)
     return slot(connection, source, 12)
 
 
-def nothing_but_a_wish_to_move(connection, source):
-    requests.ask(connection, source.name, RequestKind.RESCHEDULE, TEN, requested_by="Ada")
+def only_a_request_to_move_a_slot(connection, source):
+    requests.record(connection, NewRequest(source=source.name, kind=RequestKind.RESCHEDULE, requested_by="Ada"), TEN)
 
 
 def slot(connection, source, hour):
@@ -72,7 +72,7 @@ def slot(connection, source, hour):
     return imports.latest(connection, source=source.name, limit=1)[0].id
 
 
-KINDS = (a_due_slot, missed_slots, a_dead_worker, a_wish, a_moved_slot, nothing_but_a_wish_to_move)
+KINDS = (a_due_slot, missed_slots, a_dead_worker, a_request, a_moved_slot, only_a_request_to_move_a_slot)
 
 
 def prepared(life, races):
@@ -132,12 +132,12 @@ def test_whatever_is_raced_for_is_started_once(life, contenders, races):
     assert set(launched) <= set(begun)
     assert {row.fence for row in running} == {1, 2}, "2 where a worker was replaced"
     by_source = Counter(row.source for row in rows if row.slot_at is None)
-    assert set(by_source.values()) == {1}, "a wish makes one import"
+    assert set(by_source.values()) == {1}, "a request creates one import"
     slots = Counter((row.source, row.slot_at) for row in rows if row.slot_at is not None)
     assert set(slots.values()) == {1}
     future = {row.source for row in rows if row.status is ImportStatus.SCHEDULED}
     assert len(future) == races
-    assert {wish["outcome"] is None for wish in life.wishes()} == {False}
+    assert {each["outcome"] is None for each in life.requests()} == {False}
     for row in running:
         noted = Counter(life.actions(row.id))
         assert (noted["import_started"] + noted["import_resumed"], noted["run_requested"]) == (1, launched[row.id])
@@ -157,7 +157,7 @@ def test_an_import_that_is_cancelled_while_it_starts_either_runs_or_is_cancelled
 
     def cancel(race):
         barrier.wait()
-        return wishes.cancel(life.installation, numbers[race], by="Ada").sentence
+        return cancellation.cancel(life.installation, numbers[race], by="Ada").sentence
 
     with ThreadPoolExecutor(2) as pool:
         for race, number in enumerate(numbers):
@@ -168,23 +168,23 @@ def test_an_import_that_is_cancelled_while_it_starts_either_runs_or_is_cancelled
             assert ("is running" in cancelled.result()) == (row.status is ImportStatus.RUNNING)
 
 
-@pytest.mark.parametrize("action", [wishes.cancel, wishes.delete, wishes.retry])
-def test_what_ends_at_the_moment_of_a_wish_is_taken_as_ended(life, action):
-    """The worker's transaction is open as the wish comes; on SQLite the wish begins after it in any case."""
+@pytest.mark.parametrize("action", [cancellation.cancel, deletion.delete, retries.retry])
+def test_a_request_at_the_moment_of_an_end_sees_the_import_as_ended(life, action):
+    """The worker's transaction is open when the request comes; on SQLite the request begins after it in any case."""
     life.slot(at(9))
     hand = life.launch()
     hand.discover("1")
     with ThreadPoolExecutor(1) as pool:
         with life.database.write() as connection:
             transitions.end(connection, hand.lease, life.now, ImportStatus.FAILED, failure_reason="so it went")
-            wish = pool.submit(action, life.installation, hand.row.id)
+            request = pool.submit(action, life.installation, hand.row.id)
             if not life.database.is_sqlite:
-                eventually(lambda: wish.done() or connection.scalar(WAITING), "the wish waits for the worker")
-        if action is wishes.cancel:
+                eventually(lambda: request.done() or connection.scalar(WAITING), "the request waits for the worker")
+        if action is cancellation.cancel:
             with pytest.raises(InvalidTransition, match="failed"):
-                wish.result()
+                request.result()
         else:
-            wish.result()
+            request.result()
 
 
 def slot_of(life, race):

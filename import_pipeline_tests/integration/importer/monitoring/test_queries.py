@@ -36,17 +36,17 @@ def _watch(watched):
     """Part done in per cent -> how long the import was then said to take in all; and what it took."""
     foreseen = {}
     with open_installation(watched) as installation:
-        gauges = UsageReader(settings=watched, clock=installation.clock)
+        usage_reader = UsageReader(settings=watched, clock=installation.clock)
         while True:
             time.sleep(0.1)
             with installation.database.read() as connection:
                 if not imports.latest(connection, limit=1):
                     continue
-            view, outlook = import_progress(installation, 1, gauges)
+            view, forecast = import_progress(installation, 1, usage_reader)
             for part in (25, 50, 75):
-                if part not in foreseen and outlook and outlook.eta_seconds and (view.percent or 0) >= part:
-                    foreseen[part] = view.figures.duration_seconds + outlook.eta_seconds
+                if part not in foreseen and forecast and forecast.eta_seconds and (view.percent or 0) >= part:
+                    foreseen[part] = view.figures.duration_seconds + forecast.eta_seconds
             if view.has_ended:
-                gauges.close()
+                usage_reader.close()
                 figures = view.figures
                 return foreseen | {"took": figures.duration_seconds, "hits": figures.rate_limit_hits_count}

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from import_pipeline.cli import doctor_checks
-from import_pipeline.importer.control import finalize, requests
+from import_pipeline.importer.control import cancellation, finalize
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.limiter_usage import UsageReader
 from import_pipeline.importer.monitoring.queries import view_in
@@ -36,33 +36,33 @@ def begun(life, worker=ADA):
     return life.begin(life.slot(life.now), worker)
 
 
-def vacancy(life, hand, *, listed=True):
+def stalled(life, hand, *, listed=True):
     with life.database.read() as connection:
         return stalled_import(connection, life.get(hand.row.id), life.source if listed else None, life.now)
 
 
 def test_what_has_a_worker_or_does_not_run_has_no_vacancy(life):
     hand = begun(life, this_process())
-    assert vacancy(life, hand) is None
+    assert stalled(life, hand) is None
     hand.discover()
     hand.end(COMPLETED)
-    assert vacancy(life, hand) is None
+    assert stalled(life, hand) is None
 
 
 def test_a_process_of_this_machine_that_is_gone_is_told_at_once(life, dead):
     hand = begun(life, dead)
     gone = f"process {dead.pid} on {machine()} is gone"
-    assert vacancy(life, hand) == StalledImport(
-        gone=gone, sequel=f"{GOES_ON} (resume 1 of 3 without progress)", since=life.now
+    assert stalled(life, hand) == StalledImport(
+        evidence=gone, next_step=f"{GOES_ON} (resume 1 of 3 without progress)", since=life.now
     )
     ends = f"`import-pipeline cancel {hand.row.id}` ends it"
     no_source = f"Its source is not listed any more, so it is not resumed; {ends}"
-    assert vacancy(life, hand, listed=False) == StalledImport(gone=gone, sequel=no_source, since=life.now)
+    assert stalled(life, hand, listed=False) == StalledImport(evidence=gone, next_step=no_source, since=life.now)
     for resume in (2, 3):
         life.begin(hand.row.id, dead)
-        assert vacancy(life, hand).sequel == f"{GOES_ON} (resume {resume} of 3 without progress)"
+        assert stalled(life, hand).next_step == f"{GOES_ON} (resume {resume} of 3 without progress)"
     life.begin(hand.row.id, dead)
-    assert vacancy(life, hand).sequel == (
+    assert stalled(life, hand).next_step == (
         "Dagster's sensor, or `import-pipeline run items`, ends it as failed: it was resumed 3 times without progress; "
         "its worker was gone each time"
     )
@@ -71,19 +71,19 @@ def test_a_process_of_this_machine_that_is_gone_is_told_at_once(life, dead):
 def test_another_machine_s_process_counts_as_gone_after_a_lease(life):
     hand = begun(life)
     life.go_on(seconds=59)
-    assert vacancy(life, hand) is None
+    assert stalled(life, hand) is None
     life.go_on(seconds=1)
-    assert vacancy(life, hand).gone == "process 1 on elsewhere has given no sign of life for over 60 s"
+    assert stalled(life, hand).evidence == "process 1 on elsewhere has given no sign of life for over 60 s"
 
 
 def test_an_import_whose_resume_was_asked_for_and_does_not_begin_is_stalled(life):
     hand = begun(life)
     life.go_on(seconds=life.source.lease + 61)
     assert [launch.import_id for launch in life.tick().launches] == [hand.row.id]
-    assert "Stalled" not in vacancy(life, hand).sequel, "its run may yet begin"
+    assert "Stalled" not in stalled(life, hand).next_step, "its run may yet begin"
     asked_at = life.now
     life.go_on(seconds=120)
-    assert vacancy(life, hand).sequel == (
+    assert stalled(life, hand).next_step == (
         f"Stalled: a run to resume it was asked for at {asked_at:%H:%M:%S} UTC and has not begun. Check that Dagster's "
         "queue has a free slot and that its launcher works; `import-pipeline run items` resumes it at once"
     )
@@ -93,19 +93,19 @@ def test_a_process_that_left_in_order_costs_no_resume(life):
     hand = begun(life)
     hand.leave()
     gone = "its process has left it to another one"
-    assert vacancy(life, hand) == StalledImport(gone=gone, sequel=GOES_ON, since=life.now)
+    assert stalled(life, hand) == StalledImport(evidence=gone, next_step=GOES_ON, since=life.now)
 
 
 def test_what_is_to_be_cancelled_or_pauses_or_is_about_to_go_on_says_so(life):
     hand = begun(life)
     life.do(leases.write, hand.lease, life.now, blocked_until=life.now + timedelta(hours=1))
     hand.leave()
-    assert vacancy(life, hand).sequel == f"Import {hand.row.id} pauses until 2030-06-01 11:00 UTC, as the API asked"
+    assert stalled(life, hand).next_step == f"Import {hand.row.id} pauses until 2030-06-01 11:00 UTC, as the API asked"
     life.go_on(hours=1)
     life.tick()
-    assert vacancy(life, hand).sequel == f"Import {hand.row.id} is about to go on in another run"
-    requests.cancel(life.installation, hand.row.id)
-    assert vacancy(life, hand).sequel == (
+    assert stalled(life, hand).next_step == f"Import {hand.row.id} is about to go on in another run"
+    cancellation.cancel(life.installation, hand.row.id)
+    assert stalled(life, hand).next_step == (
         "Dagster's sensor, or `import-pipeline start-scheduled items`, ends it as cancelled"
     )
 
@@ -114,16 +114,16 @@ def test_what_waits_for_the_store_of_the_limits_says_who_goes_on_once_it_is_back
     hand = begun(life)
     life.do(events.note, hand.row.id, life.now, events.PAUSED, "Paused.", reason="the store is silent", until=None)
     hand.leave()
-    assert vacancy(life, hand).sequel == (
+    assert stalled(life, hand).next_step == (
         f"Import {hand.row.id} stands still: the store is silent. Once it is back, Dagster's sensor, where it runs, "
         "goes on with it, and `import-pipeline run items` does"
     )
 
 
-def seconds(life, hand, gauges=None):
+def seconds(life, hand, usage_reader=None):
     """How the import's duration divides now: active, slept, away."""
     with life.database.read() as connection:
-        figures = view_in(connection, life.installation, life.get(hand.row.id), life.now, gauges).figures
+        figures = view_in(connection, life.installation, life.get(hand.row.id), life.now, usage_reader).figures
     assert figures.active_seconds + figures.total_sleep_seconds + figures.away_seconds == figures.duration_seconds
     return figures.active_seconds, figures.total_sleep_seconds, figures.away_seconds
 
@@ -144,14 +144,14 @@ def test_the_time_since_a_worker_was_last_heard_of_is_away_time_as_soon_as_it_is
 
 def test_a_wait_that_goes_on_without_its_worker_is_away_time(life, dead):
     store = MemoryPermits(life.clock)
-    gauges = UsageReader(settings=life.installation.settings, clock=life.clock, _permits=store)
+    usage_reader = UsageReader(settings=life.installation.settings, clock=life.clock, _permits=store)
     hand = begun(life, dead)
     life.do(leases.write, hand.lease, life.now, metadata={"sleeps_before": 0, "slept_before": 0.0})
     for permit in "ab":
         wanted = (PermitRequest(permit=permit, lifetime=30 * SECOND),)
         store.exchange(ExchangeRequest(api="items", process="w", tiers=((1, 10 * SECOND),), wanted=wanted))
     life.go_on(seconds=5)
-    assert seconds(life, hand, gauges) == (0, 0, 5)
+    assert seconds(life, hand, usage_reader) == (0, 0, 5)
 
 
 def test_the_time_since_a_worker_left_is_away_time_also_once_another_one_goes_on(life):
@@ -170,7 +170,7 @@ def test_the_time_until_a_rule_ends_what_nobody_works_on_is_away_time(life):
     life.go_on(seconds=5)
     hand.leave()
     life.go_on(minutes=10)
-    requests.cancel(life.installation, hand.row.id)
+    cancellation.cancel(life.installation, hand.row.id)
     life.tick()
     assert life.get(hand.row.id).status is CANCELLED
     assert seconds(life, hand) == (5, 0, 600)
@@ -193,11 +193,11 @@ def test_an_import_has_a_worker_as_long_as_one_of_its_shards_works(life):
     life.go_on(seconds=61)
     life.do(shards.beat, shard, life.now, heartbeats.Pulse())
     gone = "process 1 on elsewhere has given no sign of life for over 60 s"
-    assert (vacancy(life, hand).gone, vacancy(life, hand).since) == (f"{gone}; its shards go on", None)
+    assert (stalled(life, hand).evidence, stalled(life, hand).since) == (f"{gone}; its shards go on", None)
     assert (is_deserted(life, hand), seconds(life, hand)) == (False, (61, 0, 0))
-    assert "ends within two seconds" in requests.cancel(life.installation, hand.row.id).sentence
+    assert "ends within two seconds" in cancellation.cancel(life.installation, hand.row.id).sentence
     life.go_on(seconds=60)
-    assert vacancy(life, hand).gone == gone
+    assert stalled(life, hand).evidence == gone
     assert (is_deserted(life, hand), seconds(life, hand)) == (True, (61, 0, 60))
 
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from import_pipeline.rules.database_errors import Meaning
+from import_pipeline.rules.database_errors import ErrorKind
 from import_pipeline.tracking.database.driver_errors import meaning_of
 
 
@@ -34,13 +34,13 @@ def run(engine, statement, **values):
 @pytest.mark.parametrize(
     ("statement", "values", "meaning"),
     [
-        ("INSERT INTO things (name) VALUES ('a')", {}, Meaning.ROW),
-        ("INSERT INTO things (size) VALUES (:size)", {"size": 2**70}, Meaning.ROW),
-        ("INSERT INTO things (name) VALUES (:name)", {"name": "\ud800"}, Meaning.ROW),
-        ("INSERT INTO things (name) VALUES (:name)", {"name": object()}, Meaning.ROW),
-        ("INSERT INTO things (colour) VALUES (1)", {}, Meaning.MODEL),
-        ("INSERT INTO nothings VALUES (1)", {}, Meaning.MODEL),
-        ("SELEC", {}, Meaning.OTHER),
+        ("INSERT INTO things (name) VALUES ('a')", {}, ErrorKind.ROW),
+        ("INSERT INTO things (size) VALUES (:size)", {"size": 2**70}, ErrorKind.ROW),
+        ("INSERT INTO things (name) VALUES (:name)", {"name": "\ud800"}, ErrorKind.ROW),
+        ("INSERT INTO things (name) VALUES (:name)", {"name": object()}, ErrorKind.ROW),
+        ("INSERT INTO things (colour) VALUES (1)", {}, ErrorKind.MODEL),
+        ("INSERT INTO nothings VALUES (1)", {}, ErrorKind.MODEL),
+        ("SELEC", {}, ErrorKind.OTHER),
     ],
 )
 def test_a_row_and_a_model_that_do_not_fit(engine, statement, values, meaning):
@@ -66,7 +66,7 @@ def test_a_deadlock_is_a_conflict(engine):
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert found == [Meaning.CONFLICT]
+    assert found == [ErrorKind.CONFLICT]
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
@@ -74,15 +74,15 @@ def test_a_serialization_failure_is_a_conflict(engine):
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection, connection.begin():
         connection.execute(text("SELECT * FROM things"))
         run(engine, "UPDATE things SET size = 9")
-        assert meaning_of_act(lambda: connection.execute(text("UPDATE things SET size = 2"))) == Meaning.CONFLICT
+        assert meaning_of_act(lambda: connection.execute(text("UPDATE things SET size = 2"))) == ErrorKind.CONFLICT
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 @pytest.mark.parametrize(
     ("how", "meaning"),
     [
-        ("SELECT pg_terminate_backend(:pid)", Meaning.GONE),
-        ("SELECT pg_cancel_backend(:pid)", Meaning.LOCKED),
+        ("SELECT pg_terminate_backend(:pid)", ErrorKind.GONE),
+        ("SELECT pg_cancel_backend(:pid)", ErrorKind.LOCKED),
     ],
 )
 def test_a_session_that_an_operator_ends(engine, how, meaning):
@@ -100,7 +100,7 @@ def test_a_lock_that_is_not_given_in_time(engine):
     with engine.begin() as holder:
         holder.execute(text("LOCK TABLE things IN ACCESS EXCLUSIVE MODE"))
         act = "SET LOCAL lock_timeout = '50ms'; SELECT * FROM things"
-        assert meaning_of_act(lambda: run(engine, act)) == Meaning.LOCKED
+        assert meaning_of_act(lambda: run(engine, act)) == ErrorKind.LOCKED
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -108,6 +108,6 @@ def test_a_file_that_another_one_writes(engine):
     with engine.connect() as holder:
         holder.exec_driver_sql("BEGIN IMMEDIATE")
         other = create_engine(engine.url, connect_args={"timeout": 0})
-        assert meaning_of_act(lambda: run(other, "UPDATE things SET size = 2")) == Meaning.LOCKED
+        assert meaning_of_act(lambda: run(other, "UPDATE things SET size = 2")) == ErrorKind.LOCKED
         other.dispose()
         holder.rollback()

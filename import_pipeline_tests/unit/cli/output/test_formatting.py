@@ -94,7 +94,7 @@ def test_what_is_due_or_overdue_or_has_no_worker_is_listed_so():
     assert " due " in printed(print_list, [view_of(late, "", later)], ["items"])
     assert " overdue " in printed(print_list, [view_of(late, "", later + timedelta(seconds=1))], ["items"])
     left = an_import(started_at=NOON, status=ImportStatus.RUNNING)
-    nobody = StalledImport(gone="process 7 on a is gone", sequel="Somebody goes on with it", since=NOON)
+    nobody = StalledImport(evidence="process 7 on a is gone", next_step="Somebody goes on with it", since=NOON)
     view = view_of(left, "", NOON, nobody)
     assert " no worker " in printed(print_list, [view], ["items"])
     told = printed(print_details, view, [], [], [])

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from import_pipeline.importer.monitoring.stalled import StalledImport
-from import_pipeline.importer.monitoring.view import as_json, forecast_of, left_of, view_of
+from import_pipeline.importer.monitoring.view import as_json, forecast_of, permits_left, view_of
 from import_pipeline.ratelimit import TierUsage, Usage
 from import_pipeline.rules.status import ImportKind, ImportStatus
 from import_pipeline.tracking.items import Remaining
@@ -27,7 +27,7 @@ HALF_WAY = an_import(
 )
 
 
-NOBODY = StalledImport(gone="process 7 on a is gone", sequel="Somebody goes on with it", since=NOON)
+NOBODY = StalledImport(evidence="process 7 on a is gone", next_step="Somebody goes on with it", since=NOON)
 
 
 def after(seconds):
@@ -76,7 +76,7 @@ def remaining(pending=200, waiting=0, next_attempt_at=None):
     return Remaining(pending=pending, processing=0, waiting=waiting, next_attempt_at=next_attempt_at)
 
 
-def outlook(row=HALF_WAY, now=10, **changed):
+def forecast(row=HALF_WAY, now=10, **changed):
     usage = Usage(
         hits=1,
         sleeps=9,
@@ -86,7 +86,7 @@ def outlook(row=HALF_WAY, now=10, **changed):
     )
     values = {"limits": LIMITS, "per_page": 100, "finished_at": [], "usage": usage, "now": after(now)}
     return forecast_of(
-        view_of(row, LIMITS, after(now), changed.pop("vacancy", None)),
+        view_of(row, LIMITS, after(now), changed.pop("stalled", None)),
         values.pop("remaining", changed.pop("remaining", remaining())),
         **values | changed,
     )
@@ -96,11 +96,11 @@ def test_the_time_left_is_what_the_limits_need_from_where_they_stand():
     # The long window is full: 49 places each come free in 0.5, 2.5, 4.5 and 6.5 s. The other 4 were taken within the
     # last 2 s, as the short window tells, so the last of them is free in 10 s.
     finished = [after(seconds) for seconds in (0.5, 2.5, 4.5, 6.5) for _ in range(49)]
-    found = outlook(finished_at=finished)
+    found = forecast(finished_at=finished)
     assert found.requests_left == 200
     assert found.eta_seconds == pytest.approx(10.0, abs=0.1)
     assert found.ends_at == after(10 + found.eta_seconds)
-    assert outlook(finished_at=finished, remaining=remaining(196)).eta_seconds == pytest.approx(6.5, abs=0.1)
+    assert forecast(finished_at=finished, remaining=remaining(196)).eta_seconds == pytest.approx(6.5, abs=0.1)
 
 
 @pytest.mark.parametrize(
@@ -112,14 +112,14 @@ def test_the_time_left_is_what_the_limits_need_from_where_they_stand():
         ({"usage": None}, 200, 2, 20),
         ({"waiting": ("the API is away", after(20))}, 200, 2, 20),
         ({"waiting": ("the store is away", None)}, 200, None, None),
-        ({"vacancy": NOBODY}, 200, None, None),
-        ({"vacancy": replace(NOBODY, since=None)}, 200, 2, 20),
-        ({"vacancy": NOBODY, "row": replace(HALF_WAY, blocked_until=after(70))}, 200, 60, 75),
+        ({"stalled": NOBODY}, 200, None, None),
+        ({"stalled": replace(NOBODY, since=None)}, 200, 2, 20),
+        ({"stalled": NOBODY, "row": replace(HALF_WAY, blocked_until=after(70))}, 200, 60, 75),
         ({"row": an_import(status=ImportStatus.RUNNING, started_at=NOON)}, None, None, None),
     ],
 )
 def test_retries_pauses_and_what_nobody_knows(changed, left, at_least, at_most):
-    found = outlook(**changed)
+    found = forecast(**changed)
     assert found.requests_left == left
     if at_least is None:
         assert (found.eta_seconds, found.ends_at) == (None, None)
@@ -129,19 +129,19 @@ def test_retries_pauses_and_what_nobody_knows(changed, left, at_least, at_most):
 
 def test_a_limit_on_items_limits_what_is_left():
     row = an_import(status=ImportStatus.RUNNING, started_at=NOON, items_count=400, metadata={"limit": 50})
-    assert outlook(row=row, remaining=remaining(0)).requests_left == 1 + 50
+    assert forecast(row=row, remaining=remaining(0)).requests_left == 1 + 50
     listing = an_import(status=ImportStatus.RUNNING, started_at=NOON, items_count=400, kind=ImportKind.DISCOVERY)
-    assert outlook(row=listing, remaining=remaining(0)).requests_left == 4
+    assert forecast(row=listing, remaining=remaining(0)).requests_left == 4
 
 
 def test_a_tier_that_holds_more_than_it_may_has_nothing_left():
-    assert left_of(TierUsage(amount=50, seconds=2, used=10)) == 40
-    assert left_of(TierUsage(amount=50, seconds=2, used=60)) == 0
+    assert permits_left(TierUsage(amount=50, seconds=2, used=10)) == 40
+    assert permits_left(TierUsage(amount=50, seconds=2, used=60)) == 0
 
 
 def test_programs_get_plain_values():
     view = view_of(HALF_WAY, LIMITS, after(10))
-    told = as_json(view, outlook())
+    told = as_json(view, forecast())
     assert (told["import_id"], told["status"], told["percent"], told["grade"]) == (7, "running", 50.0, "fair")
     assert told["started_at"] == "2030-01-01T12:00:00+00:00"
     assert told["requests_left"] == 200

@@ -1,0 +1,84 @@
+"""Cancel a scheduled or running import."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from import_pipeline.errors import InvalidTransition
+from import_pipeline.importer.control.finalize import lease_seconds_of
+from import_pipeline.importer.control.requests import Answer, record_fulfilled
+from import_pipeline.importer.installation import Installation
+from import_pipeline.importer.lifecycle.workers import worker_states
+from import_pipeline.rules.status import ENDED, ImportStatus
+from import_pipeline.tracking import events, imports, scheduling, transitions
+from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.requests import NewRequest, RequestKind
+
+
+def cancel(installation: Installation, import_id: int, *, by: str | None = None, reason: str | None = None) -> Answer:
+    """Cancel an import.
+
+    A scheduled import ends immediately. A running one ends within two seconds, when its worker reads the request. A
+    stalled one ends at the sensor's next tick or by `start-scheduled`; immediately if its source is no longer listed. A
+    second request changes nothing. Raises ImportNotFound; InvalidTransition if the import has completed or failed.
+    """
+    now = installation.clock.now()
+    who = by or "a person"
+
+    def unit(connection: Connection) -> Answer:
+        row = imports.get(connection, import_id, locked=True)
+        check_cancel(connection, row, now)
+        already = cancelled_already(row)
+        if already and (row.status in ENDED or _is_listed(installation, row)):
+            return Answer(sentence=already, already=True)
+        if scheduling.cancel_scheduled(connection, import_id, now, f"cancelled by {who}", by_person=True):
+            sentence = f"Import {import_id} was scheduled and is cancelled."
+        else:
+            if not already:
+                transitions.request_cancel(connection, import_id, now, by)
+            sentence = f"Import {import_id} is running; it ends within two seconds. What it imported is kept."
+            if _has_no_worker(connection, installation, row, now):
+                # Not ended here: its Dagster run must be reported as failed as well.
+                ends = f"the sensor, or `start-scheduled {row.source}`, ends it"
+                sentence = f"Import {import_id} has no worker any more; {ends}. What it imported is kept."
+                if not _is_listed(installation, row):
+                    transitions.end_stalled(connection, row, now, ImportStatus.CANCELLED, f"cancelled by {who}")
+                    sentence = f"Import {import_id} had no worker any more and is cancelled. What it imported is kept."
+                    already = None
+        if already:
+            return Answer(sentence=already, already=True)
+        if row.cancel_requested_at is None:
+            asked = f"To be cancelled: {reason or 'wished by ' + who}."
+            events.note(connection, import_id, now, "cancel_requested", asked)
+        request = NewRequest(
+            source=row.source, kind=RequestKind.CANCEL, import_id=import_id, requested_by=by, reason=reason
+        )
+        record_fulfilled(connection, request, now, sentence)
+        return Answer(sentence=sentence)
+
+    return installation.transact(unit)
+
+
+def check_cancel(connection: Connection, row: ImportRow, now: datetime) -> None:
+    """Raise InvalidTransition if the import has completed or failed."""
+    if row.status in ENDED and row.status is not ImportStatus.CANCELLED:
+        raise InvalidTransition(f"import {row.id}", ImportStatus.CANCELLED, row.status)
+
+
+def cancelled_already(row: ImportRow) -> str | None:
+    """Return a sentence if the import is cancelled or its cancellation is requested already; else None."""
+    if row.status is ImportStatus.CANCELLED:
+        return f"Import {row.id} is cancelled already: nothing was changed."
+    if row.status is ImportStatus.RUNNING and row.cancel_requested_at is not None:
+        at = f"{row.cancel_requested_at:%Y-%m-%d %H:%M:%S} UTC"
+        return f"Import {row.id} is to be cancelled already, since {at}: nothing was changed."
+    return None
+
+
+def _has_no_worker(connection: Connection, installation: Installation, row: ImportRow, now: datetime) -> bool:
+    """Return True if no living worker would read a request."""
+    return not any(worker_states(connection, row.id, lease_seconds_of(installation, row), now).values())
+
+
+def _is_listed(installation: Installation, row: ImportRow) -> bool:
+    return any(each.name == row.source for each in installation.sources)

@@ -1,0 +1,66 @@
+"""Retry what an ended import left failed or unfinished."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from import_pipeline.errors import UsageError
+from import_pipeline.importer.control.requests import check_has_ended, record_fulfilled
+from import_pipeline.importer.installation import Installation
+from import_pipeline.importer.lifecycle.create import new_import
+from import_pipeline.rules.status import Trigger
+from import_pipeline.tracking import events, imports, items, scheduling
+from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.requests import NewRequest, RequestKind, attribution
+from import_pipeline.wording import plural
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryAnswer:
+    """The import that retries the items of another one."""
+
+    row: ImportRow
+    already: str | None = None  #: a sentence if an earlier request created it; then nothing was added
+
+
+def retry(
+    installation: Installation, import_id: int, *, by: str | None = None, reason: str | None = None
+) -> RetryAnswer:
+    """Schedule an import of the items that an ended import left failed or unfinished; it is due now.
+
+    If such an import is scheduled or running already, nothing is added. Raises ImportNotFound; UsageError if the import
+    has not ended or left nothing.
+    """
+    now = installation.clock.now()
+
+    def unit(connection: Connection) -> RetryAnswer:
+        row = imports.get(connection, import_id, locked=True)  # the second of two finds the retry of the first
+        check_has_ended(row)
+        retry_id = scheduling.open_retry_of(connection, import_id)
+        if retry_id is not None:
+            already = f"Import {retry_id} retries what import {import_id} has left already: nothing was added."
+            return RetryAnswer(row=imports.get(connection, retry_id), already=already)
+        left = items.unfinished(connection, import_id)
+        if not left:
+            raise UsageError(
+                f"import {import_id} has left nothing failed or undone that was not imported since: "
+                "there is nothing to retry"
+            )
+        source = next((each for each in installation.sources if each.name == row.source), None)
+        if source is None:
+            raise UsageError(
+                f"import {import_id} belongs to the source {row.source}, which is not listed any more: "
+                "list it in IMPORT_PIPELINE_SOURCES again, then retry"
+            )
+        new = new_import(source, Trigger.RETRY, retry_of=import_id, scheduled_at=now, by=by)
+        made = imports.create(connection, new, now)
+        outcome = f"Import {made.id} retries {plural(left, 'item')} of import {import_id}."
+        sentence = f"{outcome} Asked for {attribution(by, reason)}."
+        events.note(connection, made.id, now, "import_requested", sentence)
+        request = NewRequest(
+            source=row.source, kind=RequestKind.RETRY, import_id=import_id, requested_by=by, reason=reason
+        )
+        record_fulfilled(connection, request, now, outcome, made.id)
+        return RetryAnswer(row=made)
+
+    return installation.transact(unit)
