@@ -33,7 +33,7 @@ from import_pipeline.settings import load_settings
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline_tests.support.database_servers import PostgresServer
 
-LOOKS = 15
+CALLS = 15
 PAGES = ("/", "/?status=failed&sort=-hits&page=3", "/?source=items&page=200", "/api/imports", "/metrics")
 SQLITE_NUMBERS = (
     "(WITH RECURSIVE made(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM made WHERE n < {count}) SELECT n FROM made)"
@@ -84,12 +84,12 @@ def databases() -> Iterator[dict[str, dict[str, str]]]:
         }
 
 
-async def median(look: Callable[[], Awaitable[object]]) -> tuple[float, float]:
+async def median(call: Callable[[], Awaitable[object]]) -> tuple[float, float]:
     """Return the median milliseconds of a call, of wall time and of CPU time. The first call is not counted."""
     walls, cpus = [], []
-    for number in range(LOOKS + 1):
+    for number in range(CALLS + 1):
         wall, cpu = time.perf_counter(), time.process_time()
-        await look()
+        await call()
         if number:
             walls.append((time.perf_counter() - wall) * 1000)
             cpus.append((time.process_time() - cpu) * 1000)
@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=1_000_000)
     options = parser.parse_args()
     print(f"{options.imports} imports, {options.items} items; load average {os.getloadavg()[0]:.1f}")
-    print(f"{'look':46}{'wall ms':>10}{'CPU ms':>10}")
+    print(f"{'operation':46}{'wall ms':>10}{'CPU ms':>10}")
     with databases() as kinds:
         for kind, variables in kinds.items():
             environment(variables)

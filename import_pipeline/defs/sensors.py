@@ -30,7 +30,7 @@ def build_sensor(source: ImportSource, jobs: Sequence[Any]) -> dg.SensorDefiniti
             "stalled imports, cancels missed slots. Each tick gives its decision and the reason."
         ),
     )
-    def look(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    def evaluate(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         instance = context.instance
         states = _schedule_states(instance, names.schedule(source.name))
         with masking(), open_for(source, often=True) as opened:  # opened once: that is the slowest part of a tick
@@ -43,7 +43,7 @@ def build_sensor(source: ImportSource, jobs: Sequence[Any]) -> dg.SensorDefiniti
         launches = [each for each in requests if isinstance(each, dg.RunRequest)]
         yield from launches or requests
 
-    return look
+    return evaluate
 
 
 def _schedule_is_on(states: Sequence[Any]) -> bool:

@@ -42,7 +42,7 @@ class CommandResult:
 
     @property
     def json(self) -> Any:
-        """The last line of the output."""
+        """The last line of the output, as JSON."""
         return json.loads(self.out.splitlines()[-1])
 
     @property
@@ -67,7 +67,7 @@ class RunningCommand:
         return self.process.poll() is None
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to its whole group, as a terminal does."""
+        """Send a signal to the whole group, as a terminal does."""
         os.killpg(self.process.pid, number)
 
     def end(self) -> CommandResult:
@@ -99,7 +99,7 @@ class CommandLine:
     def run(self, *arguments: str, status: int | None = 0, **environment: str) -> CommandResult:
         """Run the command to its end. It must end with that status; None allows any."""
         ended = self.start(*arguments, **environment).end()
-        # No command of ours shows a traceback; Dagster's commands do, of errors that are told on purpose too.
+        # No `import-pipeline` command prints a traceback; Dagster's commands do, even for expected errors.
         assert self.program == DAGSTER or "Traceback" not in ended.out + ended.err, ended
         assert status in {None, ended.status}, ended
         return ended
@@ -195,7 +195,7 @@ def some_details(url: str, number: int) -> None:
 
 
 def rows(database: str, statement: str) -> list[dict[str, Any]]:
-    """The rows of a query."""
+    """Return the rows of a query."""
     with _engine(database).connect() as connection:
         return [dict(row._mapping) for row in connection.execute(text(statement))]
 

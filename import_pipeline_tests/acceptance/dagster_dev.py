@@ -51,8 +51,8 @@ class DagsterDev:
         self.dagster.environment = self.command.environment = environment
 
     def start(self):
-        """Start it, and wait until its UI knows the definitions."""
-        # Not into a pipe: what nobody reads fills it, and then whoever prints waits.
+        """Start it, and wait until its UI has loaded the definitions."""
+        # Not into a pipe: a full pipe would block the processes that write to it.
         with (self.home.parent / "dagster.log").open("a") as said:
             process = subprocess.Popen(
                 [*self.dagster.program, "dev", "--port", self.ui.address.rpartition(":")[2]],

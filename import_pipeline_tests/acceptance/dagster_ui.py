@@ -79,8 +79,8 @@ class DagsterUi:
 
     def materialized(self, asset):
         """Return the numbers in the asset's latest materialization."""
-        [told] = self.ask(MATERIALIZED, path=[asset])["assetOrError"]["assetMaterializations"]
-        return {entry["label"]: entry["intValue"] for entry in told["metadataEntries"] if "intValue" in entry}
+        [latest] = self.ask(MATERIALIZED, path=[asset])["assetOrError"]["assetMaterializations"]
+        return {entry["label"]: entry["intValue"] for entry in latest["metadataEntries"] if "intValue" in entry}
 
     def staleness(self, asset):
         """Return partition -> MISSING, STALE (the UI says unsynced) or FRESH."""

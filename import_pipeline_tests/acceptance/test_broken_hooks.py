@@ -9,7 +9,7 @@ pytestmark = [pytest.mark.nightly, pytest.mark.timeout(300)]
 
 @pytest.fixture(scope="module")
 def dev(checkout, tmp_path_factory):
-    """One that knows only sources with broken hooks."""
+    """A `dagster dev` with sources whose hooks are broken."""
     names = ("BROKEN_LIST", "BROKEN_ITEM", "BROKEN_REQUEST")
     sources = {"IMPORT_PIPELINE_SOURCES": "import_pipeline_tests.support.broken_sources:SOURCES"}
     living = DagsterDev(checkout, tmp_path_factory.mktemp("dev"), **sources)

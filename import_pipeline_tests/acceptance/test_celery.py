@@ -23,7 +23,7 @@ run_launcher:
 
 
 class Celery(DagsterDev):
-    """`dagster dev` that hands every run to one of two Celery workers."""
+    """`dagster dev` that sends every run to one of two Celery workers."""
 
     def __init__(self, checkout, folder, broker):
         super().__init__(checkout, folder, ITEMS_SHARDS="4", ITEMS_LEASE="10", DAGSTER_HOME=str(checkout))
@@ -35,7 +35,7 @@ class Celery(DagsterDev):
 
     @contextmanager
     def worker(self, name):
-        """A worker with room for two runs, in a process group of its own."""
+        """A worker with two slots, in its own process group."""
         command = [str(BIN / "celery"), "-A", "dagster_celery.app", "worker", "-n", name, "-c", "2", "-Q", "dagster"]
         with (self.home.parent / f"{name}.log").open("w") as said:
             process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""While an import runs: a second command, a watcher, a kill, an interrupt."""
+"""While an import runs: a second command, a viewer, a kill, an interrupt."""
 
 import re
 import signal
@@ -54,7 +54,7 @@ def test_of_two_commands_given_at_the_same_moment_one_imports(command):
 
 
 def repeated_requests(url):
-    """Requests for items that had been asked for before."""
+    """Return the requests for items that had been requested before."""
     return sum(times - 1 for times in stats(url)["repeated_details"].values())
 
 
@@ -105,9 +105,9 @@ def test_an_interrupt_keeps_the_import_for_the_next_run(command):
         chosen = command.start("run", "items", "--only", "3,5", "--json")
         some_details(url, 12)
         chosen.signal(signal.SIGINT)
-        wish = chosen.end()
-        assert (wish.status, wish.out) == (130, "")
-        assert "3, 5 have not been imported. Run the command again.\n" in wish.err
+        interrupted_selection = chosen.end()
+        assert (interrupted_selection.status, interrupted_selection.out) == (130, "")
+        assert "3, 5 have not been imported. Run the command again.\n" in interrupted_selection.err
         resumed = command.run("run", "items", "--json").json
         assert (resumed["import_id"], resumed["status"], resumed["items_imported_count"]) == (1, "completed", ITEMS)
         assert repeated_requests(url) <= 2 * 3, "what is in flight is waited for, half a second"

@@ -1,4 +1,4 @@
-"""Dagster's own commands in a checkout, with nothing set but the API's address and a state folder."""
+"""Dagster's own commands in a checkout, configured only by the API's URL and a state folder."""
 
 import re
 import shlex
@@ -17,28 +17,28 @@ CHECKS = {"all_items_imported", "no_unexpected_429", "counts_agree_with_the_sour
 
 @pytest.fixture
 def launcher(checkout):
-    """The `dg` command, given at the top of the checkout."""
+    """The `dg` command, run at the top of the checkout."""
     line = CommandLine(checkout, str(BIN / "dg"))
     yield line
     line.end_all()
 
 
 def contents(folder: Path):
-    """Every file and what is in it, but for compiled code, which git ignores."""
+    """Return every file with its content, except compiled code, which git ignores."""
     return {
         path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.parent.name != "__pycache__"
     }
 
 
 def own_warnings(text):
-    """Warnings that are not about Dagster's own commands: it wants `dg` to be used instead of them."""
+    """Return the warnings, without those by which Dagster recommends `dg` over its own commands."""
     return [
         line for line in text.splitlines() if re.search(r"\w*Warning\b", line) and "SupersessionWarning" not in line
     ]
 
 
 def documented_launches():
-    """The arguments of each `dg launch` in docs/dagster.md, as a shell would split them."""
+    """Return the arguments of each `dg launch` in docs/dagster.md, split as a shell does."""
     lines = re.findall(r"^dg (launch .*)$", DOCUMENT.read_text(), re.MULTILINE)
     return [shlex.split(line, comments=True) for line in lines]
 
@@ -80,9 +80,9 @@ def check_the_events(instance):
     everything = {str(number) for number in range(1, 21)}
     assert set(instance.get_dynamic_partitions("items")) == everything
     assert instance.get_materialized_partitions(dg.AssetKey("enriched_items")) == everything
-    told = events_of(instance, full.run_id, dg.DagsterEventType.ASSET_MATERIALIZATION)
+    materializations = events_of(instance, full.run_id, dg.DagsterEventType.ASSET_MATERIALIZATION)
     by_asset = {}
-    for event in told:
+    for event in materializations:
         by_asset.setdefault(event.asset_key.to_user_string(), []).append(event)
     assert {name: len(events) for name, events in by_asset.items()} == {
         "discovered_items": 1,

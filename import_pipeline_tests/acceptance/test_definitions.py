@@ -1,4 +1,4 @@
-"""What Dagster shows of a user's own source, listed in no setting, and of the tracking tables."""
+"""The Dagster definitions of a user's own source, listed in no setting, and of the tracking tables."""
 
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ from import_pipeline_tests.support.forked_cli import serve
 
 
 class Base(DeclarativeBase):
-    """A user's own tables."""
+    """The declarative base of a user's tables."""
 
 
 class Thing(ImportableMixin, Base):
@@ -79,7 +79,7 @@ def test_a_users_own_source_becomes_definitions_with_a_configured_resource(home)
 
 
 def check_what_the_assets_say(definitions):
-    """Whose they are, when they count as late, where the panel shows them, which columns the table has."""
+    """Check the assets' owners, freshness, panel links and table columns."""
     spec = definitions.resolve_assets_def("enriched_things").specs_by_key[dg.AssetKey("enriched_things")]
     listed = definitions.resolve_assets_def("discovered_things").specs_by_key[dg.AssetKey("discovered_things")]
     for each in (spec, listed):

@@ -1,4 +1,4 @@
-"""`import-pipeline doctor` finds what is healthy healthy, and names what is not."""
+"""`import-pipeline doctor` approves a healthy installation, and names what is wrong in another."""
 
 import pytest
 
@@ -6,10 +6,10 @@ from import_pipeline_tests.support.forked_cli import serve
 
 
 def test_doctor_finds_a_healthy_installation_healthy_and_notes_what_will_not_last(command, postgres_url, redis_url):
-    """The test's Redis keeps nothing, its role is a superuser, and no daemon runs."""
+    """The test's Redis persists nothing, its role is a superuser, and no daemon runs."""
     with serve("--items", "5", "--limits", "none") as url:
-        told = command.run("doctor", ITEMS_BASE_URL=url, DATABASE_URL=postgres_url, REDIS_URL=redis_url)
-    lines = [line.split(" ", 1) for line in told.out.splitlines()]
+        result = command.run("doctor", ITEMS_BASE_URL=url, DATABASE_URL=postgres_url, REDIS_URL=redis_url)
+    lines = [line.split(" ", 1) for line in result.out.splitlines()]
     named = [(mark, said.strip().partition(":")[0]) for mark, said in lines]
     assert named == [
         ("ok", "settings"),
@@ -24,21 +24,21 @@ def test_doctor_finds_a_healthy_installation_healthy_and_notes_what_will_not_las
         ("ok", "panel"),
         ("ok", "source items"),
     ]
-    assert f"source items: answers at {url}, 5 items, limits 500/20 second; 2000/100 second" in told.out
-    assert "the role postgres is a superuser" in told.out
-    assert "set appendonly to yes" in told.out
-    assert "no Dagster daemon is running" in told.out
-    assert "only-for-tests" not in told.out
+    assert f"source items: answers at {url}, 5 items, limits 500/20 second; 2000/100 second" in result.out
+    assert "the role postgres is a superuser" in result.out
+    assert "set appendonly to yes" in result.out
+    assert "no Dagster daemon is running" in result.out
+    assert "only-for-tests" not in result.out
 
 
 def test_doctor_masks_secrets_and_no_name(command, postgres_server):
-    """The setting whose token is refused, and the role of the database, also where its password is the same word."""
+    """The setting of the refused token and the database's role stay readable, even if the password is the same word."""
     wrong = postgres_server.url(password="postgres")
     with serve("--items", "3", "--token", "the-right-one") as url:
-        told = command.run("doctor", status=4, ITEMS_BASE_URL=url, ITEMS_TOKEN="a-wrong-one")
+        result = command.run("doctor", status=4, ITEMS_BASE_URL=url, ITEMS_TOKEN="a-wrong-one")
         told_too = command.run("doctor", status=4, DATABASE_URL=wrong)
-    assert "401 Unauthorized: check the token (ITEMS_TOKEN)" in told.out
-    assert "a-wrong-one" not in told.out
+    assert "401 Unauthorized: check the token (ITEMS_TOKEN)" in result.out
+    assert "a-wrong-one" not in result.out
     assert "postgresql+psycopg2://postgres:***@127.0.0.1" in told_too.out
     assert 'password authentication failed for user "postgres"' in told_too.out
 
@@ -84,18 +84,18 @@ def test_doctor_says_what_is_wrong(command, folder, settings, unhealthy):
     if "DAGSTER_HOME" in settings:
         (folder / "dagster.yaml").write_text("storage: nonsense\n")
     given = {name: value.replace("FOLDER", str(folder)) for name, value in settings.items()}
-    told = command.run("doctor", "--json", status=4, **given)
-    assert told.json["healthy"] is False
-    found = {finding["name"]: finding["message"] for finding in told.json["findings"] if not finding["ok"]}
+    result = command.run("doctor", "--json", status=4, **given)
+    assert result.json["healthy"] is False
+    found = {finding["name"]: finding["message"] for finding in result.json["findings"] if not finding["ok"]}
     assert found.keys() == unhealthy.keys()
     for name, part in unhealthy.items():
         assert part in found[name]
-    assert "passw0rd" not in told.out + told.err
-    assert told.err == ""
+    assert "passw0rd" not in result.out + result.err
+    assert result.err == ""
 
 
 @pytest.mark.parametrize("wrong", [{"PANEL_PORT": "x"}, {"ITEMS_PER_PAGE": "x"}])
 def test_a_slip_is_told_beside_a_setting_that_cannot_be_read(command, wrong):
-    told = command.run("doctor", status=4, **wrong, ITEMS_LIMTS="none")
-    assert f"{next(iter(wrong))}: expected" in told.out
-    assert "ITEMS_LIMTS is set, but there is no such setting. Did you mean ITEMS_LIMITS?" in told.out
+    result = command.run("doctor", status=4, **wrong, ITEMS_LIMTS="none")
+    assert f"{next(iter(wrong))}: expected" in result.out
+    assert "ITEMS_LIMTS is set, but there is no such setting. Did you mean ITEMS_LIMITS?" in result.out

@@ -1,4 +1,4 @@
-"""Imports that are cancelled while everybody waits; workers and whole installations that are killed or frozen."""
+"""Imports that are cancelled while all workers wait; workers and whole installations that are killed or frozen."""
 
 import os
 import signal
@@ -58,14 +58,14 @@ def tables(home):
 
 @pytest.fixture
 def dev(checkout, tmp_path):
-    """One that a test may kill."""
+    """A `dagster dev` that the test may kill."""
     living = DagsterDev(checkout, tmp_path)
     yield living
     living.end()
 
 
 def begun(dev, details):
-    """An import that has asked for so many details."""
+    """Return an import that has requested that many details."""
     dev.command.run("request", "items")
     row = dev.wait_for("started_at IS NOT NULL")
     eventually(lambda: dev.details() >= details, "some details were asked for")
@@ -73,7 +73,7 @@ def begun(dev, details):
 
 
 def final(dev, number):
-    """The import and all that it has written, once it is completed."""
+    """Return the import and all rows that it has written, once it has completed."""
     dev.ended(number, "completed")
     return [dev.query(f"SELECT * FROM {table}") for table in ("imports", "import_item_statuses", "imported_items")]
 
@@ -135,7 +135,7 @@ def test_a_worker_that_was_frozen_beyond_its_lease_changes_nothing_when_it_wakes
 
 
 def freeze(pid, home):
-    """Stop it, but not in the middle of a transaction: on SQLite nobody could write until it wakes up."""
+    """Stop the process, but not inside a transaction: on SQLite no other process could write until it continues."""
     while True:
         os.kill(pid, signal.SIGSTOP)
         if all(is_free(path) for path in home.rglob("*.db")):

@@ -1,4 +1,4 @@
-"""The life of imports through a real `dagster dev`: what is due, wished for, cancelled, killed."""
+"""The life of imports through a real `dagster dev`: due, requested, cancelled, killed."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ REQUEST, CANCEL = "write_down_request_for_items", "cancel_running_import_of_item
 
 @pytest.fixture(scope="module")
 def dev(checkout, tmp_path_factory):
-    """One for all tests of this module."""
+    """One `dagster dev` for all tests of this module."""
     slots = ",".join([far_slot(), *(slot for slot, _ in OVERDUE)])
     living = DagsterDev(checkout, tmp_path_factory.mktemp("dev"), ITEMS_SLOTS=slots)
     try:
@@ -64,7 +64,7 @@ def test_new_from_the_launchpad_and_reschedule_from_the_command_line_run_one_aft
     first, second = sorted([moved, new], key=lambda row: row["started_at"])
     assert first["ended_at"] < second["started_at"]
     reasons = dev.query("SELECT wish, reason, result_import_id FROM import_requests ORDER BY wish")
-    assert [tuple(wish.values()) for wish in reasons] == [
+    assert [tuple(request.values()) for request in reasons] == [
         ("new", "a look", new["id"]),
         ("reschedule", "the boss asked", moved["id"]),
     ]
@@ -97,7 +97,7 @@ def test_runs_of_the_ui_wait_for_each_other_and_a_terminated_one_cancels_its_imp
 
 
 def new_import(dev, *options):
-    """Ask for an import; returns it as soon as it has begun."""
+    """Request an import; return it as soon as it has begun."""
     before = max([row["id"] for row in dev.imports()], default=0)
     dev.command.run("request", "items", "--yes", *options)
     return dev.wait_for(f"id > {before} AND started_at IS NOT NULL")
@@ -123,9 +123,9 @@ def test_a_killed_run_is_resumed_by_the_sensor(dev, record_property):
 def test_an_import_is_cancelled_from_the_launchpad_and_its_rest_retried_from_the_command_line(dev, record_property):
     with dev.serving("--items", "200", "--delay-after", "600"):
         row = new_import(dev, "--fresh")
-        [wish] = dev.query(f"SELECT requested_at FROM import_requests WHERE result_import_id = {row['id']}")
+        [request] = dev.query(f"SELECT requested_at FROM import_requests WHERE result_import_id = {row['id']}")
         eventually(lambda: dev.details() >= 5, "some details were asked for")
-        to_first = dev.requests_at()[0] - moment(wish["requested_at"])
+        to_first = dev.requests_at()[0] - moment(request["requested_at"])
         dev.ui.launch("cancel_items_import", **{CANCEL: {"reason": "wrong day"}})
         cancelled = dev.ended(row["id"], "cancelled")
         wished_at = moment(cancelled["cancel_requested_at"])
@@ -134,8 +134,8 @@ def test_an_import_is_cancelled_from_the_launchpad_and_its_rest_retried_from_the
     left = 200 - cancelled["items_imported_count"]
     eventually(lambda: set(dev.ui.runs(row["id"]).values()) == {"CANCELED"}, "its run is cancelled")
     with dev.serving("--items", "200", "--delay-after", "0"):
-        told = dev.command.run("retry", str(row["id"]), "--json").json
-        retried = dev.ended(told["import_id"], "completed")
+        result = dev.command.run("retry", str(row["id"]), "--json").json
+        retried = dev.ended(result["import_id"], "completed")
         assert dev.details() == retried["items_imported_count"] == left > 0
     assert (retried["kind"], retried["retry_of"]) == ("selection", row["id"])
     eventually(
@@ -160,8 +160,8 @@ def test_new_sends_its_first_request_within_ten_seconds_in_the_median_of_five(de
     for _ in range(5):
         with dev.serving("--items", "1"):
             row = new_import(dev)
-            [wish] = dev.query(f"SELECT requested_at FROM import_requests WHERE result_import_id = {row['id']}")
+            [request] = dev.query(f"SELECT requested_at FROM import_requests WHERE result_import_id = {row['id']}")
             dev.ended(row["id"], "completed")
-            seconds.append(dev.requests_at()[0] - moment(wish["requested_at"]))
+            seconds.append(dev.requests_at()[0] - moment(request["requested_at"]))
     record_property("seconds_from_new_to_first_request", seconds)
     assert statistics.median(seconds) < 10

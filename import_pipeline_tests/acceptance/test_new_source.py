@@ -1,4 +1,4 @@
-"""`new-source` as a user gives it: what it writes works before anything is changed in it."""
+"""`new-source` as a user runs it: the written files work unchanged."""
 
 import pytest
 
@@ -7,8 +7,8 @@ from import_pipeline_tests.acceptance.command_line import BIN, CommandLine
 
 @pytest.fixture
 def written(command, folder):
-    told = command.run("new-source", "late_orders", "--json").json
-    assert [str(folder / name) for name in ("late_orders.py", "test_late_orders.py")] == told["written"]
+    result = command.run("new-source", "late_orders", "--json").json
+    assert [str(folder / name) for name in ("late_orders.py", "test_late_orders.py")] == result["written"]
     return ["late_orders.py", "test_late_orders.py"]
 
 
@@ -26,5 +26,5 @@ def test_the_written_files_are_typed(folder, written):
 
 
 def test_the_written_source_can_be_listed_at_once(command, written):
-    told = command.run("schedule", "late_orders", "--json", IMPORT_PIPELINE_SOURCES="late_orders:SOURCES").json
-    assert told["source"] == "late_orders"
+    result = command.run("schedule", "late_orders", "--json", IMPORT_PIPELINE_SOURCES="late_orders:SOURCES").json
+    assert result["source"] == "late_orders"

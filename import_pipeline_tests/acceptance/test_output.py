@@ -1,4 +1,4 @@
-"""What `import-pipeline` tells people, on a terminal and elsewhere, and programs."""
+"""The output of `import-pipeline` for people, on a terminal and elsewhere, and for programs."""
 
 import os
 import re
@@ -23,10 +23,10 @@ def test_lists_and_plans_are_printed_for_people_and_for_programs(command):
         )
         planned = command.run("plan", "items", "--json").json
         assert (planned["items_count"], planned["requests_count"], planned["ideal_seconds"]) == (5, 6, 1.0)
-        told = command.run("run", "items")
-    assert "5 of 5 imported" in told.out
-    assert re.search(r"requests +6, 0 x 429", told.out)
-    assert re.search(r"1\.\d+ x the least time under the limits, 1\.0 s", told.out)
+        result = command.run("run", "items")
+    assert "5 of 5 imported" in result.out
+    assert re.search(r"requests +6, 0 x 429", result.out)
+    assert re.search(r"1\.\d+ x the least time under the limits, 1\.0 s", result.out)
     # The limits that were felt then count, not those that are set now.
     command.environment = {"ITEMS_LIMITS": "4000/1 second"}
     [listed] = command.run("list", "--json").json["imports"]
@@ -53,18 +53,18 @@ def test_a_terminal_shows_a_bar_that_moves(command):
 def test_a_wish_that_no_daemon_lives_to_carry_out_names_what_does_so_at_once(command):
     with serve("--items", "3", "--limits", "none") as url:
         command.environment = {"ITEMS_BASE_URL": url}
-        told = words(command.run("request", "items").out).strip()
-        assert told == (
+        result = words(command.run("request", "items").out).strip()
+        assert result == (
             "Request 1 recorded. No Dagster daemon is running. Start one (`import-pipeline up`, `dagster "
             "dev` or `dagster-daemon run`), or run `import-pipeline start-scheduled items`."
         )
         done = words(command.run("start-scheduled", "items").out)
     assert "Import 1 is next. " in done or "Import 2 is next. " in done
-    assert "of items: completed items 3 of 3 imported time" in done, "what `run` tells"
+    assert "of items: completed items 3 of 3 imported time" in done, "the output of `run`"
 
 
 def test_what_a_stranger_wrote_moves_no_terminal(command):
-    """Ids and reasons of an API, in what `run`, `show` and the log print."""
+    """Ids and reasons from an API, in the output of `run`, `show` and the log."""
     odd = "a\x1b]0;pwned\x07\x1b[2J\u202e\nFORGED action=import_completed"
     with serve("--items", "1", "--limits", "none") as url:
         command.environment = {"ITEMS_BASE_URL": url}

@@ -1,4 +1,4 @@
-"""An empty Dagster project that follows docs/packaging.md to the letter."""
+"""An empty Dagster project that follows docs/packaging.md exactly."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ DOCUMENT = ROOT / "docs" / "packaging.md"
 
 
 def write_project(folder):
-    """The blocks of the document that begin with a file's name, as those files."""
+    """Write the blocks of the document that begin with a file name to those files."""
     for name, text in re.findall(r"^```python\n# (\S+)\n(.*?)^```$", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL):
         path = folder / name
         path.parent.mkdir(exist_ok=True)
@@ -24,7 +24,7 @@ def write_project(folder):
 
 @pytest.mark.nightly
 def test_the_examples_pass_the_strict_check_of_types(folder):
-    """Those of the library's document, and the first source on the package's page."""
+    """The examples of docs/packaging.md, and the first source on the package's page."""
     write_project(folder)
     [first] = re.findall(r"^```python\n(.*?)^```$", (ROOT / "PACKAGE.md").read_text(), re.MULTILINE | re.DOTALL)
     (folder / "my_sources.py").write_text(first)
@@ -44,8 +44,8 @@ def test_an_empty_project_imports_with_what_the_document_says(command, folder, h
         }
         dagster = CommandLine(folder, *DAGSTER)
         dagster.environment = command.environment = environment
-        told = dagster.run("definitions", "validate", "-m", "shop.definitions")
-        assert "All code locations passed validation" in told.out + told.err
+        result = dagster.run("definitions", "validate", "-m", "shop.definitions")
+        assert "All code locations passed validation" in result.out + result.err
         dagster.run("job", "execute", "-m", "shop.definitions", "-j", "import_orders")
         summary = command.run("run", "orders", "--json").json
         doctor = command.run("doctor").out

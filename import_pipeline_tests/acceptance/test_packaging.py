@@ -1,4 +1,4 @@
-"""The package as others install it: from a wheel, without the checkout, with a source in a file of their own."""
+"""The package as others install it: from a wheel, without the checkout, with a source in their own file."""
 
 import importlib.util
 import shutil
@@ -67,7 +67,7 @@ def call(*arguments: str, folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built by pip, or by uv where the environment has no pip."""
+    """The wheel, built by pip, or by uv if the environment has no pip."""
     folder = tmp_path_factory.mktemp("wheel")
     if importlib.util.find_spec("pip"):
         pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(folder))
@@ -81,7 +81,7 @@ def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with nothing but the package: its dependencies are those of the tests."""
+    """A folder with only the package; its dependencies are those of the tests."""
     folder = tmp_path_factory.mktemp("installed") / "packages"
     if importlib.util.find_spec("pip"):
         pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder))

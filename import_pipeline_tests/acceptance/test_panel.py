@@ -34,7 +34,7 @@ def browser():
 
 @dataclass
 class Visitor:
-    """A browser's window that remembers what it asked for, and every complaint."""
+    """A browser window that records its requests and every console error."""
 
     context: BrowserContext
     url: str
@@ -71,7 +71,7 @@ class Stage:
         return ended.json["import_id"]
 
     def start_slowly(self):
-        """An import of 25 items, one a second; returns the command and the import's id."""
+        """Start an import of 25 items, one a second; return the command and the import's id."""
         before = self.latest()["import_id"]
         started = self.command.start("run", "items", "--fresh", "--yes", ITEMS_LIMITS="1/1 second")
         eventually(lambda: self.latest()["import_id"] != before, "the import is there")
@@ -104,13 +104,13 @@ def stage(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def failed(stage):
-    """The id of an ended import in which three items failed."""
+    """Return the id of an ended import in which three items failed."""
     return stage.run(status=3)
 
 
 @pytest.fixture
 def visit(browser, stage):
-    """Open a window; at the test's end nothing was complained of, and no request has left the machine."""
+    """Open a window. At the test's end it must have no errors, and no request may have left the machine."""
     opened = []
 
     def visit(**options):
@@ -127,7 +127,7 @@ def visit(browser, stage):
 
 
 def serious(response):
-    """What axe-core takes for serious, with the first element of each."""
+    """Return the problems that axe-core rates as serious, with the first element of each."""
     found = [each for each in response["violations"] if each["impact"] in {"serious", "critical"}]
     return [(each["id"], each["nodes"][0]["html"], each["nodes"][0]["any"][0]["message"]) for each in found]
 
@@ -162,7 +162,7 @@ def test_list_and_import_refresh_by_themselves_until_the_import_has_ended(stage,
     asked = len(visitor.asked)
     time.sleep(2.5)
     assert page.locator("#duration").inner_text() == duration
-    assert len(visitor.asked) == asked  # nobody asks any more
+    assert len(visitor.asked) == asked  # no more requests
     assert page.evaluate("window.untouched")  # and the page was never loaded anew
 
 

@@ -1,4 +1,4 @@
-"""Production on one machine: `up` with Postgres and Redis, as the role that may not change any table."""
+"""Production on one machine: `up` with Postgres and Redis, as a role that may not change tables."""
 
 import os
 import re
@@ -26,14 +26,14 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 
 @pytest.fixture(scope="module")
 def production_server():
-    """A Postgres that postgres-roles.sql has prepared: its roles belong to a whole server."""
+    """A Postgres that postgres-roles.sql has prepared; roles belong to a whole server."""
     with PostgresServer() as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def owner_and_app(production_server):
-    """The addresses for both roles, made by the file as it stands."""
+    """The URLs of both roles, which the file creates."""
     psql = production_server.program("psql")
     passwords = [option for role in ("owner", "app") for option in ("-v", f"{role}_password={PASSWORD}-{role}")]
     where = production_server.url().replace("+psycopg2", "")
@@ -93,7 +93,7 @@ def test_up_runs_imports_on_postgres_and_redis_as_a_role_that_may_not_change_tab
 
 
 def started(command, home):
-    """`up`, its output in a file: what nobody reads fills a pipe, and then whoever prints waits."""
+    """Start `up` with its output in a file: a full pipe would block the processes that write to it."""
     with (home.parent / "up.log").open("w") as said:
         return subprocess.Popen(
             [*SCRIPT, "up"],
@@ -108,7 +108,7 @@ def started(command, home):
 
 @pytest.fixture(autouse=True)
 def nothing_left(home):
-    """Whatever has happened, leave no process behind."""
+    """Leave no process behind."""
     yield
     for pid in processes_of(home):
         os.kill(pid, signal.SIGKILL)
@@ -120,8 +120,8 @@ def imports(url):
 
 def test_production_does_not_start_on_sqlite_by_mistake(folder, home):
     command = CommandLine(folder)
-    told = command.run("doctor", "--json", status=4, DAGSTER_HOME=str(DEPLOY))
-    [dagster] = [finding for finding in told.json["findings"] if finding["name"] == "Dagster"]
+    result = command.run("doctor", "--json", status=4, DAGSTER_HOME=str(DEPLOY))
+    [dagster] = [finding for finding in result.json["findings"] if finding["name"] == "Dagster"]
     assert dagster["message"] == (
         "DATABASE_URL: expected postgresql://…, since this dagster.yaml is for production, got SQLite"
     )

@@ -1,4 +1,4 @@
-"""`import-pipeline run`: what it imports, what it ends with, what it leaves behind."""
+"""`import-pipeline run`: the imported items, the exit status, the state afterwards."""
 
 import pytest
 
@@ -28,7 +28,7 @@ IMPORTED_TWICE = "SELECT external_id FROM imported_items GROUP BY external_id HA
 
 @pytest.fixture(params=["embedded", "servers"])
 def stores(request, home):
-    """Settings of the stores, and the address of the tracking database."""
+    """Settings of the stores, and the URL of the tracking database."""
     if request.param == "embedded":
         return {}, tracking(home)
     postgres = request.getfixturevalue("postgres_url")
@@ -82,11 +82,11 @@ def test_bad_items_fail_with_their_reasons_and_all_others_are_imported(command):
     assert ended.err == "", "log lines are there where IMPORT_PIPELINE_LOGS asks for them"
 
 
-@pytest.mark.parametrize("trouble", ["nobody listens", "the token is wrong", "the limiter store is down"])
+@pytest.mark.parametrize("trouble", ["no server listens", "the token is wrong", "the limiter store is down"])
 def test_an_import_that_cannot_work_fails_with_its_reason(command, home, trouble):
     with serve("--items", "3", "--limits", "none", "--token", "the-right-one") as url:
         environment, reason = {
-            "nobody listens": (
+            "no server listens": (
                 {"ITEMS_BASE_URL": "http://127.0.0.1:9"},
                 "the API at http://127.0.0.1:9 cannot be reached: Cannot connect to host 127.0.0.1:9. "
                 "Check its address (ITEMS_BASE_URL) and that it runs",

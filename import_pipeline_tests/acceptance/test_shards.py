@@ -14,7 +14,7 @@ SLOWLY = ("--delay-after", "400")
 
 @pytest.fixture(scope="module")
 def dev(checkout, tmp_path_factory):
-    """One for all tests of this module; an import is shared by three runs."""
+    """One `dagster dev` for all tests of this module; three runs share an import."""
     living = DagsterDev(checkout, tmp_path_factory.mktemp("dev"), ITEMS_SHARDS="3", ITEMS_LEASE="10")
     try:
         living.start()
@@ -24,7 +24,7 @@ def dev(checkout, tmp_path_factory):
 
 
 def begun(dev, *options, shards=(2, 3)):
-    """An import at which all its runs are at work."""
+    """Return an import on which all its runs work."""
     before = max([row["id"] for row in dev.imports()], default=0)
     dev.command.run("request", "items", "--fresh", "--yes", *options)
     row = dev.wait_for(f"id > {before} AND started_at IS NOT NULL")
@@ -38,7 +38,7 @@ def at_work(dev, number):
 
 
 def tags(dev, number):
-    """What the runs of the import are tagged with, and how each has ended."""
+    """Return the tags of the import's runs, and the status of each."""
     query = "{ runsOrError { ... on Runs { results { runId jobName status tags { key value } } } } }"
     runs = dev.ui.ask(query)["runsOrError"]["results"]
     found = [(run, {tag["key"]: tag["value"] for tag in run["tags"]}) for run in runs]

@@ -1,4 +1,4 @@
-"""`up` and `demo`: everything at once on one machine."""
+"""`up` and `demo`: all servers on one machine."""
 
 import re
 import signal
@@ -21,7 +21,7 @@ from import_pipeline_tests.acceptance.command_line import (
 
 
 def said_until_it_serves(up):
-    """The lines that it has written by then."""
+    """Return the lines that it has written by then."""
     said = []
     while not said or "Ctrl-C stops all." not in said[-1]:
         said.append(up.process.stderr.readline())
@@ -73,7 +73,7 @@ def test_the_demo_imports_all_of_its_items_under_its_limits(script, home, instan
 
 
 def check_the_observations(instance, run_id):
-    """How far an import of more than five seconds was, on what it fills."""
+    """Check the progress observations of an import of more than five seconds, on the asset that it fills."""
     observed = [
         event.asset_observation_data.asset_observation
         for event in events_of(instance, run_id, dg.DagsterEventType.ASSET_OBSERVATION)

@@ -10,7 +10,7 @@ from import_pipeline_tests.acceptance.command_line import eventually, far_slot, 
 
 
 def commands_of(home):
-    """The command lines of the processes that keep their state in that folder."""
+    """Return the command lines of the processes whose state folder is that folder."""
     for pid in processes_of(home):
         with suppress(OSError):
             yield Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -18,7 +18,7 @@ def commands_of(home):
 
 @pytest.fixture
 def up(script, home):
-    """`up` at the moment when Dagster's processes have been started and nothing serves yet."""
+    """`up` at the moment when Dagster's processes have started and no server listens yet."""
     ports = {name: str(free_port()) for name in ("SOURCE_API_PORT", "DAGSTER_PORT", "PANEL_PORT")}
     up = script.start("up", **ports, ITEMS_SLOTS=far_slot())
     assert up.process.stdout.readline().startswith("Demo API on ")

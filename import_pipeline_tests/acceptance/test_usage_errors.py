@@ -1,4 +1,4 @@
-"""What `import-pipeline` refuses, in one sentence and before anything is done."""
+"""Invalid uses of `import-pipeline`: refused in one sentence, before anything is done."""
 
 import pytest
 
@@ -107,7 +107,7 @@ def test_bad_usage_is_refused_before_anything_is_done(command, arguments, senten
 def test_a_database_that_does_not_answer_is_told_without_its_password(command, postgres_server):
     wrong_password = command.run("list", status=4, DATABASE_URL=postgres_server.url(password="wr0ng-secret"))
     assert 'password authentication failed for user "postgres"' in wrong_password.sentence
-    nobody = command.run("run", "items", status=4, DATABASE_URL="postgresql://me:wr0ng-secret@127.0.0.1:9/x")
-    assert "Connection refused" in nobody.sentence
-    assert nobody.sentence.endswith("Check DATABASE_URL and the server")
-    assert "wr0ng" not in nobody.err + wrong_password.err
+    no_server = command.run("run", "items", status=4, DATABASE_URL="postgresql://me:wr0ng-secret@127.0.0.1:9/x")
+    assert "Connection refused" in no_server.sentence
+    assert no_server.sentence.endswith("Check DATABASE_URL and the server")
+    assert "wr0ng" not in no_server.err + wrong_password.err

@@ -123,7 +123,7 @@ class WatchedTransport(httpx.AsyncBaseTransport):
     points: CrashPoints
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send it on."""
+        """Send the request."""
         self.points.reach("sent")
         response = await self.inner.handle_async_request(request)
         self.points.reach("received")
@@ -147,14 +147,14 @@ class WatchedPermits:
         return self.inner.blocks
 
     def exchange(self, ask: ExchangeRequest) -> ExchangeReply:
-        """Pass it on."""
+        """Pass the request on."""
         self.points.reach("permit")
         result = self.inner.exchange(ask)
         self.points.reach("permit given")
         return result
 
     def close(self) -> None:
-        """Close the store within."""
+        """Close the inner store."""
         self.inner.close()
 
 

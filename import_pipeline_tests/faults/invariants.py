@@ -26,11 +26,11 @@ ITEMS, IN_FLIGHT = 6, 2
 class InvariantReport:
     """The numbers behind the invariants. All but the last two must be zero."""
 
-    lost: int  #: items of the API whose details are not in our table as the API tells them now
+    lost: int  #: items of the API whose current details are not in our table
     duplicates: int  #: rows beyond one per item: of the user's table, or of an import
     unfinished: int  #: item rows of completed imports that are not completed
     miscounted: int  #: items by which a completed import's counters differ from its rows
-    running: int  #: imports that nobody has ended
+    running: int  #: imports that have not ended
     hits: int  #: answers of status 429
     repeated: int  #: detail requests beyond one per item
 

@@ -1,4 +1,4 @@
-"""The wall clock is set while an import runs: nothing is lost, nothing is sent too early, nothing waits for hours."""
+"""The wall clock is set while an import runs: nothing is lost, sent too early or delayed for hours."""
 
 from datetime import timedelta
 
@@ -24,32 +24,32 @@ LIMITS = "30/1 second"
 
 
 class SetClock(SystemClock):
-    """A clock that somebody sets."""
+    """A clock that the test sets."""
 
     def __init__(self):
         self.set_by = timedelta(0)
 
     def now(self):
-        """The wall-clock time, as it was set."""
+        """Return the wall-clock time, as set."""
         return super().now() + self.set_by
 
 
 class Connections(httpx.AsyncBaseTransport):
-    """Real ones; with the 20th request the clock is set."""
+    """Real connections; the 20th request sets the clock."""
 
     def __init__(self, clock, jump):
         self.inner, self.clock, self.jump = open_connections(limit=100), clock, jump
         self.count = 0
 
     async def handle_async_request(self, request):
-        """Send it on."""
+        """Send the request."""
         self.count += 1
         if self.count == 20:
             self.clock.set_by = self.jump
         return await self.inner.handle_async_request(request)
 
     async def aclose(self):
-        """Close them."""
+        """Close the connections."""
         await self.inner.aclose()
 
 

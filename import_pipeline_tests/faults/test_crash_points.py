@@ -1,6 +1,6 @@
-"""kill -9 at every named point of an import: whoever goes on loses nothing and stores nothing twice.
+"""`kill -9` at every named point of an import: the next run loses nothing and stores nothing twice.
 
-The API is as strict as its limits say, and the next run begins at once: what the dead one had sent still counts.
+The API enforces its limits strictly and the next run begins immediately, so the dead run's requests still count.
 """
 
 import multiprocessing
@@ -60,28 +60,28 @@ def api():
 
 @pytest.fixture
 def configured(home, api, database_url):
-    """An import that no run has touched yet."""
+    """An import that has not begun."""
     return small_import(home, api, database_url, ITEMS_LIMITS=LIMITS, ITEMS_TIMEOUT="5")
 
 
 def killed_at(configured, at, point):
-    """Import in a process that is killed at that point when it comes there for the `at`-th time.
+    """Import in a process that is killed when it reaches that point for the `at`-th time.
 
-    Returns the point's name, None where it did not come there so often.
+    Returns the point's name, or None if the process passed it less often.
     """
     context = multiprocessing.get_context("forkserver")  # a fork of a process with threads may hang
     context.set_forkserver_preload([*PRELOAD, __name__])
-    told, tell = context.Pipe(duplex=False)
-    process = context.Process(target=_import_and_die, args=(configured, at, point, tell))
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_import_and_die, args=(configured, at, point, sender))
     process.start()
     process.join(60)
     assert process.exitcode in {0, -signal.SIGKILL}
-    return told.recv() if process.exitcode else None
+    return receiver.recv() if process.exitcode else None
 
 
-def _import_and_die(configured, at, point, tell):
+def _import_and_die(configured, at, point, sender):
     def die(met, _):
-        tell.send(met)
+        sender.send(met)
         os.kill(os.getpid(), signal.SIGKILL)
 
     import_past(CrashPoints(at=at, strike=die, counts=lambda met: met == point), configured)

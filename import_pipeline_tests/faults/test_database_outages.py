@@ -1,4 +1,4 @@
-"""The database restarts, is locked, full or read-only while an import runs: it waits, or ends with a sentence."""
+"""The database restarts, is locked, full or read-only while an import runs: it waits, or ends with a clear error."""
 
 import os
 import sqlite3
@@ -21,7 +21,7 @@ from import_pipeline_tests.support.imports import demo_api, ending_of, import_pr
 from import_pipeline_tests.support.lifecycle import tracking_database
 
 ITEMS, IN_FLIGHT = 60, 4
-WISHES = {
+SETTINGS = {
     "ITEMS_CONCURRENCY": str(IN_FLIGHT),
     "ITEMS_CEILING": str(IN_FLIGHT),
     "ITEMS_PER_PAGE": "20",
@@ -31,21 +31,21 @@ WISHES = {
 
 @pytest.fixture(scope="module")
 def api():
-    """A demo API that takes its time."""
+    """A demo API with slow responses."""
     with demo_api(items=ITEMS, delay_after_ms=30) as url:
         yield url
 
 
 @pytest.fixture
 def configured(home, api, database_url):
-    """Settings of an import that no run has touched yet, its tables in place."""
+    """Settings of an import that has not begun, with its tables created."""
     return prepared(home, api, database_url)
 
 
 def prepared(home, api, database_url):
     with tracking_database(database_url):
         pass
-    configured = settings(home, api, DATABASE_URL=database_url, **WISHES)
+    configured = settings(home, api, DATABASE_URL=database_url, **SETTINGS)
     forget_everything(configured, api)
     return configured
 
@@ -78,7 +78,7 @@ def test_a_postgres_that_is_killed_and_restarted_in_the_middle(home, api, own_po
 
 
 def replica(url):
-    """From now on only a reader, as a primary after a failover; whoever is connected has to connect anew."""
+    """Make the server read-only, as a primary after a failover; all clients must reconnect."""
     name = url.rpartition("/")[2]
     with closing(Database(url)) as database, database.write() as connection:
         connection.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = on"))
@@ -87,7 +87,7 @@ def replica(url):
 
 
 def primary(url):
-    """As it was."""
+    """Make the server writable again."""
     name = url.rpartition("/")[2]
     with closing(Database(url)) as database, database.engine.connect() as connection:
         connection.execute(text("SET TRANSACTION READ WRITE"))
@@ -114,7 +114,7 @@ def test_a_file_that_may_only_be_read_is_one_sentence_and_nothing_is_asked_for(c
         read_only = configured
     else:
         path = configured.database_url.removeprefix("sqlite:///")
-        read_only = settings(home, api, DATABASE_URL=f"sqlite:///file:{path}?mode=ro&uri=true", **WISHES)
+        read_only = settings(home, api, DATABASE_URL=f"sqlite:///file:{path}?mode=ro&uri=true", **SETTINGS)
     with pytest.raises(DatabaseUnavailable, match=r"read-?only"):
         run_import("items", settings=read_only)
     assert stats(api)["requests"] == 0
@@ -122,7 +122,7 @@ def test_a_file_that_may_only_be_read_is_one_sentence_and_nothing_is_asked_for(c
 
 @contextmanager
 def locked(database):
-    """Nobody else writes meanwhile."""
+    """Block all other writers."""
     with database.write() as connection:
         if not database.is_sqlite:
             connection.execute(text("LOCK TABLE imports IN EXCLUSIVE MODE"))
@@ -161,7 +161,7 @@ def test_a_disk_that_is_full_after_any_number_of_pages(configured, api, dead_wor
 
 
 class SmallDisk(PostgresServer):
-    """A server whose data lies on a small disk of its own, in memory. Only root may mount one."""
+    """A server with its data on a small disk in memory. Only root can mount one."""
 
     size_mb = 160
 
@@ -176,7 +176,7 @@ class SmallDisk(PostgresServer):
         super().remove()
 
     def fill(self):
-        """Leave no room; what a program has no room for is an error of the disk from now on."""
+        """Fill the disk, so that writes fail."""
         with (self.folder / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
             while ballast.write(bytes(4096)):
                 pass
@@ -198,7 +198,7 @@ def small_disk():
 @pytest.mark.nightly
 @pytest.mark.parametrize("details", [0, 1, 150, 300])
 def test_a_disk_that_is_really_full_under_postgres(home, small_disk, details):
-    """So many items that their rows need more room, wherever it is full."""
+    """There are enough items that their rows need more space, wherever the disk is full."""
     items = 600
     with demo_api(items=items, delay_after_ms=10) as api:
         configured = prepared(home, api, small_disk.create_database())
@@ -215,7 +215,7 @@ def test_a_disk_that_is_really_full_under_postgres(home, small_disk, details):
 
 
 def pages_in_use(configured):
-    """The size of the file, once it holds no free pages."""
+    """Return the size of the file in pages once it has no free ones."""
     path = configured.database_url.removeprefix("sqlite:///")
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("VACUUM")
@@ -223,7 +223,7 @@ def pages_in_use(configured):
 
 
 def with_pages(configured, worker, most):
-    """Import into a file that may grow to that many pages; how that ends."""
+    """Import into a file that may grow to that many pages; return how it ended."""
 
     def limit(connection):
         connection.execute(text(f"PRAGMA max_page_count = {most}"))

@@ -1,4 +1,4 @@
-"""One operation of an import fails, whichever: the run ends clearly, and the next one completes what is left."""
+"""Any single operation of an import fails: the run ends with a clear result, and the next one completes the rest."""
 
 from collections import Counter
 from itertools import count
@@ -32,7 +32,7 @@ def api():
 
 @pytest.fixture
 def configured(home, api, database_url):
-    """An import that no run has touched yet."""
+    """An import that has not begun."""
     return small_import(home, api, database_url, ITEMS_TIMEOUT="10")
 
 
@@ -61,7 +61,7 @@ def commit_fails(point, connection):
 
 
 def answer_to_commit_is_lost(point, connection):
-    """It is done, but nobody is told."""
+    """The commit is done, but its answer is lost."""
     connection.dialect.do_commit(connection.connection)
     commit_fails(point, connection)
 
@@ -91,7 +91,7 @@ ON_BOTH_DATABASES = ["a statement fails", "a commit fails", "the answer to a com
 
 
 def how_it_ends(configured, dead_worker, points):
-    """The status, or the error that a user gets to see."""
+    """Return the status, or the error that a user sees."""
     try:
         return import_past(points, configured, dead_worker).status
     except DatabaseUnavailable as error:
@@ -99,7 +99,7 @@ def how_it_ends(configured, dead_worker, points):
 
 
 def ending_with(configured, api, dead_worker, fault, at):
-    """Import with the fault at its `at`-th place, then once more; how the first ended, None where it met no fault."""
+    """Import with the fault at its `at`-th place, then again. Return how the first ended; None without a fault."""
     counts, strike = FAULTS[fault]
     points = CrashPoints(at=at, strike=strike, counts=counts)
     forget_everything(configured, api)
@@ -152,7 +152,7 @@ def test_whichever_operation_of_the_database_fails(configured, api, dead_worker,
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault not in ON_BOTH_DATABASES])
 def test_whichever_request_or_permit_fails(configured, api, dead_worker, fault, record_property):
-    """A run lives through it, but for an API that was never reached: that is said at once."""
+    """A run survives it, except for an API that was never reachable: that is reported immediately."""
     endings = every_place(configured, api, dead_worker, fault, record_property)
     assert endings["completed"] >= 12
     assert endings["failed"] == (2 if fault == "no connection" else 0)

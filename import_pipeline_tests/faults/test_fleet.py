@@ -1,7 +1,7 @@
-"""A fleet of four workers at one import; each may be killed, frozen or partitioned from its servers at any moment.
+"""Four workers on one import; each may be killed, frozen or cut off from its servers at any moment.
 
-One worker leads at first; another takes the lead over if that one is gone. The test plays the launcher: it starts dead
-shards again, and resumes the import only if none of its workers lives.
+One worker leads at first; another takes the lead if that one dies. The test acts as the launcher: it restarts dead
+shards, and resumes the import only if no worker is alive.
 """
 
 import os
@@ -27,7 +27,7 @@ LONGEST = 240.0
 
 
 class Fleet:
-    """The workers; each reaches the database and the store of the limits over network links of its own."""
+    """The workers; each reaches the database and the rate-limit store over its own network links."""
 
     def __init__(self, home, url, database_url, redis_url, stack):
         self._stack, self._database, self._limits = stack, database_url, redis_url
@@ -48,11 +48,11 @@ class Fleet:
         self._workers[number] = entered if number == 0 else entered[0]
 
     def living(self):
-        """Return the numbers of the workers that live."""
+        """Return the numbers of the workers that are alive."""
         return [number for number, worker in enumerate(self._workers) if worker is not None and worker.is_alive()]
 
     def supervise(self):
-        """Do what a launcher does: start dead shards again, and the lead only if no worker lives."""
+        """Act as the launcher: restart dead shards, and the lead only if no worker is alive."""
         for number in set(range(1, WORKERS)) - set(self.living()):
             self.start(number)
         if not self.living():
@@ -112,7 +112,7 @@ def at_port(url, port):
 
 @contextmanager
 def a_fleet(home, url, database_url, redis_url):
-    """Yield a fleet whose import is made."""
+    """Yield a fleet whose import has been created."""
     with ExitStack() as stack:
         fleet = Fleet(home, url, database_url, redis_url, stack)
         stack.callback(fleet.heal)

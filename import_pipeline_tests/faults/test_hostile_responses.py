@@ -1,4 +1,4 @@
-"""Answers that mean harm, from a real server: each becomes its item's failure with a reason, and nothing grows."""
+"""Harmful responses from a real server: each fails its own item with a reason, and memory does not grow."""
 
 import gzip
 import os
@@ -74,7 +74,7 @@ print(peak() - before)
 
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory):
-    """(reasons by item, rows by item, the import's row, bytes by which the importing process grew)"""
+    """Return (reasons by item, rows by item, the import's row, bytes by which the importing process grew)."""
     home = tmp_path_factory.mktemp("hostile") / "home"
     options = {
         "ITEMS_MAX_BODY": "1048576",
@@ -110,7 +110,7 @@ def test_all_else_is_imported(outcome):
 
 
 def test_what_the_answers_could_have_become_is_never_held(outcome):
-    """2 GB of JSON, and 200 MB out of a bomb of 200 KB."""
+    """2 GB of JSON, and 200 MB from a compressed body of 200 KB."""
     assert outcome[3] < ROOM
 
 

@@ -1,4 +1,4 @@
-"""The store of the limits goes away, comes back empty or is slow while an import runs: it waits, and no 429 comes."""
+"""The rate-limit store disappears, comes back empty or is slow while an import runs: it waits, and no 429 comes."""
 
 import time
 
@@ -13,7 +13,7 @@ from import_pipeline_tests.support.slow_proxy import SlowProxy
 
 ITEMS, IN_FLIGHT = 60, 4
 LIMITS = "25/1 second"
-WISHES = {
+SETTINGS = {
     "ITEMS_LIMITS": LIMITS,
     "ITEMS_CONCURRENCY": str(IN_FLIGHT),
     "ITEMS_CEILING": str(IN_FLIGHT),
@@ -37,7 +37,7 @@ def api():
 
 @pytest.mark.parametrize("away_seconds", [1, pytest.param(30, marks=pytest.mark.nightly)])
 def test_an_import_waits_for_a_redis_that_comes_back_empty(home, api, own_redis, away_seconds, record_property):
-    configured = settings(home, api, REDIS_URL=own_redis.url(), **WISHES)
+    configured = settings(home, api, REDIS_URL=own_redis.url(), **SETTINGS)
     with import_process(configured) as process:
         some_details(api, 25)
         own_redis.kill()
@@ -52,7 +52,7 @@ def test_an_import_waits_for_a_redis_that_comes_back_empty(home, api, own_redis,
 
 @pytest.mark.nightly
 def test_an_emptied_redis_is_told_what_still_counts(home, api, own_redis, record_property):
-    configured = settings(home, api, REDIS_URL=own_redis.url(), **WISHES)
+    configured = settings(home, api, REDIS_URL=own_redis.url(), **SETTINGS)
     with import_process(configured) as process:
         for asked in (10, 25, 45):
             some_details(api, asked)
@@ -64,7 +64,7 @@ def test_an_emptied_redis_is_told_what_still_counts(home, api, own_redis, record
 @pytest.mark.nightly
 def test_a_slow_redis_costs_time_only(home, api, own_redis, record_property):
     with SlowProxy(own_redis.port, delay=0.2) as port:
-        configured = settings(home, api, REDIS_URL=f"redis://127.0.0.1:{port}/0", **WISHES)
+        configured = settings(home, api, REDIS_URL=f"redis://127.0.0.1:{port}/0", **SETTINGS)
         with import_process(configured) as process:
             assert ending_of(process) is None
     row = latest(configured)
@@ -74,8 +74,8 @@ def test_a_slow_redis_costs_time_only(home, api, own_redis, record_property):
 
 @pytest.mark.nightly
 def test_everything_is_killed_and_started_again_at_once(home, api, record_property):
-    """The file of the limits is what is left, and it knows what was sent."""
-    configured = settings(home, api, **WISHES)
+    """Only the rate-limit store's file is left, and it contains the requests that were sent."""
+    configured = settings(home, api, **SETTINGS)
     with import_process(configured) as process:
         some_details(api, 35)
         process.kill()
@@ -85,8 +85,8 @@ def test_everything_is_killed_and_started_again_at_once(home, api, record_proper
 
 @pytest.mark.nightly
 def test_everything_is_killed_with_the_memory_of_a_redis_that_keeps_none(home, api, own_redis, record_property):
-    """Nobody is left who knows what was sent: those in flight may meet a refusal, once."""
-    configured = settings(home, api, REDIS_URL=own_redis.url(), **WISHES)
+    """No process knows the requests that were sent; those in flight may be refused once."""
+    configured = settings(home, api, REDIS_URL=own_redis.url(), **SETTINGS)
     with import_process(configured) as process:
         some_details(api, 35)
         process.kill()

@@ -1,4 +1,6 @@
-"""Thousands of lists against a model: all items, or an import that says what is missing; never completed with less."""
+"""Thousands of lists against a model: an import has all items or reports what is missing, and never completes with
+less.
+"""
 
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -30,13 +32,13 @@ MANY = settings(
 
 
 class Importer:
-    """Imports lists into one database, by as many processes as it takes."""
+    """Imports lists into one database, in several processes."""
 
     def __init__(self, installation):
         self.installation = installation
 
     def run(self, source, server, deaths=(), source_after_death=None):
-        """The summary and the ids that the import has met."""
+        """Return the summary and the ids that the import found."""
         left, asked = sorted(deaths), 0
 
         def answer(request):
@@ -98,7 +100,7 @@ def test_a_list_ends_with_all_its_items_or_says_what_is_missing(imports_into, pl
 
 
 class Sliced:
-    """A numbered list that honours the page size and changes before some of its requests."""
+    """A numbered list that respects the page size and changes before some of its requests."""
 
     def __init__(self, count, changes, *, total):
         self.ids, self._changes, self._total = [f"i{n}" for n in range(count)], dict(changes), total

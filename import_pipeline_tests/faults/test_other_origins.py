@@ -1,4 +1,4 @@
-"""An API that sends us elsewhere: our token goes to its own origin, and nowhere else."""
+"""An API that redirects to other origins: the token is sent to its own origin only."""
 
 import httpx
 import pytest
@@ -26,7 +26,7 @@ def page(request):
 
 
 class Origins(CannedTransport):
-    """Canned answers, and the origins to which the token went."""
+    """Canned responses, and the origins that received the token."""
 
     @property
     def seen(self):
@@ -34,9 +34,9 @@ class Origins(CannedTransport):
         return {f"{request.url.scheme}://{request.url.netloc.decode()}" for request in self.requests}
 
 
-def take(transport, home, source=None, **wishes):
+def take(transport, home, source=None, **options):
     configured = settings(home, URL, ITEMS_TOKEN=TOKEN)
-    return import_through(transport, source or ItemsSource(), configured, **wishes), configured
+    return import_through(transport, source or ItemsSource(), configured, **options), configured
 
 
 @pytest.mark.parametrize("status", [302, 308])
@@ -66,7 +66,7 @@ def test_no_redirect_of_the_list_is_followed(home, location):
 
 
 class Pointed(ItemsSource):
-    """Takes the details' addresses from the list, as many APIs tell them."""
+    """Takes the URLs of the details from the list, as many APIs provide them."""
 
     class Item(ImportedItem):
         def detail_request(self):

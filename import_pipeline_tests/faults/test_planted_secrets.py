@@ -1,4 +1,4 @@
-"""Secrets in the address, in headers and in bodies, and requests that fail in every way: nobody reads them anywhere."""
+"""Secrets in the URL, in headers and in bodies, and requests that fail in every way: no output contains a secret."""
 
 import json
 from functools import partial
@@ -21,14 +21,14 @@ LOCATION = f"Location: http://importer:{SECRETS['password of the address']}@127.
 
 
 def answer(line, *, status, body=BODY, head=""):
-    """An answer of that status that repeats every secret."""
+    """Return a response of that status that repeats every secret."""
     cookie = f"Set-Cookie: session={SECRETS['body of an answer']}"
     lines = [f"HTTP/1.1 {status} Whatever", cookie, f"Content-Length: {len(body)}", "Connection: close"]
     line.say("\r\n".join([*lines, *filter(None, [head]), "", ""]).encode() + body)
 
 
 def broken(line):
-    """JSON that breaks off after all that must not be told."""
+    """Truncated JSON that contains every secret."""
     line.body(BODY[:-1], "Connection: close")
 
 
@@ -55,14 +55,14 @@ ENDINGS = {
 
 
 def unkind_list(line):
-    """A page that is none, and repeats what a list request holds."""
+    """An invalid page that repeats the content of the list request."""
     echo = [secret for where, secret in SECRETS.items() if where != "header of a request"]
     line.body(json.dumps(ECHO | {"echo": echo}).encode(), "Connection: close")
 
 
 @pytest.fixture
 def command(tmp_path, home):
-    """The command, with the source full of secrets, and with everything logged."""
+    """The command, with secrets in the source and all logging on."""
     line = CommandLine(tmp_path)
     line.environment = {
         "PYTHONPATH": str(ROOT),
@@ -78,8 +78,8 @@ def command(tmp_path, home):
     line.end_all()
 
 
-def tells(text: str | bytes) -> list[str]:
-    """Which secrets stand in it, as they are or as an address would hold them."""
+def secrets_in(text: str | bytes) -> list[str]:
+    """Return the secrets in a text, as they are or quoted as in a URL."""
     data = text if isinstance(text, bytes) else text.encode()
     return [
         where for where, secret in SECRETS.items() if secret.encode() in data or quote(secret, safe="").encode() in data
@@ -87,7 +87,7 @@ def tells(text: str | bytes) -> list[str]:
 
 
 async def look_everywhere(command, said, folder, monkeypatch):
-    """Commands, files, databases, logs, pages: what tells, with what it tells."""
+    """Search commands, files, databases, logs and pages; return each place with the secrets it contains."""
     seen = {"run, output": said.out, "run, errors": said.err}
     for arguments in (["show", "1"], ["list", "--json"], ["doctor"]):
         shown = command.run(*arguments, status=None)
@@ -102,7 +102,7 @@ async def look_everywhere(command, said, folder, monkeypatch):
             page = await visit.get(path)
             assert page.status_code == 200, path
             seen[f"panel {path}"] = page.text
-    return {where: found for where, text in seen.items() if (found := tells(text))}
+    return {where: found for where, text in seen.items() if (found := secrets_in(text))}
 
 
 @pytest.mark.anyio
@@ -112,7 +112,7 @@ async def test_no_failure_of_an_item_tells_a_secret(command, tmp_path, monkeypat
         said = command.run("run", "planted", status=3)
         assert await look_everywhere(command, said, tmp_path, monkeypatch) == {}
     shown = command.run("show", "1", "--json")
-    assert tells(shown.out) == []
+    assert secrets_in(shown.out) == []
     failures = {each["external_id"]: each["reason"] for each in shown.json["failures"]}
     assert len(failures) == len(ITEMS)
     payloads = {each["external_id"]: each["payload"] for each in shown.json["failures"]}

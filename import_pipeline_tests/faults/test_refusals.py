@@ -1,6 +1,6 @@
-"""Refusals that nobody expected: 429s of every kind, storms of 503s, limits that fall, somebody else with our key.
+"""Unexpected refusals: all kinds of 429, many 503s, falling limits, another program with the same key.
 
-Each is waited out: no item fails by it, and while the server's wait runs nothing is sent but what was in flight.
+The import waits for each: no item fails because of it, and nothing is sent during the wait except requests in flight.
 """
 
 import threading
@@ -52,14 +52,14 @@ BY_DAY = ["seconds", "nothing"]
 
 
 class Quota(ItemsSource):
-    """Refuses in a way of its own, too."""
+    """Also refuses in the API's own way."""
 
     def is_rate_limited(self, response):
         return response.headers.get("X-Reason") == "quota"
 
 
 class Refusing:
-    """Item n is refused once, in the n-th way."""
+    """Refuses item n once, in the n-th way."""
 
     def __init__(self, ways):
         self.ways = list(ways)
@@ -80,7 +80,7 @@ class Refusing:
         return {"id": number, "name": "n", "price": "1.00"}
 
     def sent_in(self, wait):
-        """How many requests were sent while that wait ran."""
+        """Return the number of requests that were sent during that wait."""
         return sum(wait[0] < moment < wait[1] for moment, _ in self.asked)
 
 
@@ -107,7 +107,7 @@ def assert_waited_out(home, ways):
 
 @pytest.mark.nightly
 def test_a_storm_of_503s_with_a_wait_is_waited_out(home):
-    """For three seconds whatever is asked for is answered so; nothing fails, and three probes are sent."""
+    """Every request is refused for three seconds; nothing fails, and three probes are sent."""
     begun, asked = [], []
 
     def answer(request):
@@ -126,7 +126,7 @@ def test_a_storm_of_503s_with_a_wait_is_waited_out(home):
 
 
 class Falling:
-    """A server of one limit that is replaced by one of another limit after so many requests."""
+    """A server whose limit is replaced by another one after that many requests."""
 
     def __init__(self, before, after, requests, **options):
         self.apps = [create_app(Options(items=60, limits=limits, **options)) for limits in (before, after)]
@@ -144,21 +144,21 @@ class Falling:
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("tells", [True, False], ids=["told by headers", "not told"])
-def test_a_limit_that_is_lowered_in_the_middle_refuses_only_what_was_in_flight(home, tells, record_property):
-    falling = Falling("20/1 second", "10/1 second", 25, rate_headers=tells, delay_after_ms=10)
+@pytest.mark.parametrize("has_headers", [True, False], ids=["with headers", "without headers"])
+def test_a_limit_that_is_lowered_in_the_middle_refuses_only_what_was_in_flight(home, has_headers, record_property):
+    falling = Falling("20/1 second", "10/1 second", 25, rate_headers=has_headers, delay_after_ms=10)
     with served(falling) as url:
         concurrency = {"ITEMS_CONCURRENCY": str(IN_FLIGHT), "ITEMS_CEILING": str(IN_FLIGHT), "ITEMS_TIMEOUT": "10"}
         summary = run_import("items", settings=settings(home, url, ITEMS_LIMITS="20/1 second", **concurrency))
         record_property("hits", falling.hits())
         record_property("seconds", summary.duration_seconds)
         assert counts(summary) == ("completed", 60, 60, 0, 0)
-        assert falling.hits() <= (0 if tells else 3 * IN_FLIGHT)
+        assert falling.hits() <= (0 if has_headers else 3 * IN_FLIGHT)
 
 
 @contextmanager
-def somebody_else(url, per_second):
-    """Another program with the same key, that asks at that pace."""
+def another_program(url, per_second):
+    """Another program with the same key, which sends requests at that rate."""
     stop, got = threading.Event(), []
 
     def ask():
@@ -176,11 +176,11 @@ def somebody_else(url, per_second):
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("tells", [True, False], ids=["told by headers", "not told"])
-def test_somebody_else_with_our_key_takes_our_places(home, tells, record_property):
+@pytest.mark.parametrize("has_headers", [True, False], ids=["with headers", "without headers"])
+def test_another_program_with_our_key_uses_our_permits(home, has_headers, record_property):
     concurrency = {"ITEMS_CONCURRENCY": str(IN_FLIGHT), "ITEMS_CEILING": str(IN_FLIGHT), "ITEMS_TIMEOUT": "10"}
-    with demo_api(items=100, limits="20/1 second", rate_headers=tells, delay_after_ms=10) as url:
-        with somebody_else(url, 8) as got:
+    with demo_api(items=100, limits="20/1 second", rate_headers=has_headers, delay_after_ms=10) as url:
+        with another_program(url, 8) as got:
             configured = settings(home, url, ITEMS_LIMITS="20/1 second", **concurrency)
             summary = run_import("items", settings=configured)
         found: InvariantReport = check_invariants(configured, url, items=100)

@@ -1,4 +1,4 @@
-"""The API's fields and the user's table change under our hands: what no longer fits fails with its reason, alone."""
+"""The API's fields and the user's table change: what no longer fits fails with its reason, and nothing else does."""
 
 from contextlib import closing
 
@@ -39,7 +39,7 @@ DRIFTS = {
 
 
 class Shop:
-    """Items whose details drift from their second telling to their third."""
+    """Items whose details change from their second to their third response."""
 
     def __init__(self):
         self.drifts = False
