@@ -5,8 +5,8 @@ import itertools
 import httpx
 import pytest
 
-from import_pipeline_tests.support.changing_list import URL, take
-from import_pipeline_tests.support.dying_process import take_dying
+from import_pipeline_tests.support.changing_list import URL, import_list
+from import_pipeline_tests.support.dying_process import import_through_deaths
 from import_pipeline_tests.support.imports import rows, settings
 from import_pipeline_tests.support.paged_api import PAGINATORS, PASSES_EMPTY_PAGES, PagedApi, PagedSource
 
@@ -16,7 +16,7 @@ FULL = [[1, 2, 3], [4, 5, 6], [7]]
 def taken(home, way, pages, transport=None):
     """The summary, the ids that were stored, and the pages asked for."""
     api = PagedApi(way, pages)
-    summary, configured = take(transport or api, home, PagedSource(way))
+    summary, configured = import_list(transport or api, home, PagedSource(way))
     return summary, sorted(map(int, rows(configured))), api.asked
 
 
@@ -47,7 +47,7 @@ def test_a_list_that_repeats_its_page_ends_as_incomplete(home, way):
             return got
         return api.page(0, [{"id": each, "key": {"id": each}} for each in (1, 2, 3)])
 
-    summary, configured = take(answer, home, PagedSource(way))
+    summary, configured = import_list(answer, home, PagedSource(way))
     assert sorted(map(int, rows(configured))) == [1, 2, 3]
     assert "repeats itself" in summary.incomplete_reason
 
@@ -55,7 +55,7 @@ def test_a_list_that_repeats_its_page_ends_as_incomplete(home, way):
 @pytest.mark.parametrize("way", PAGINATORS)
 def test_a_killed_list_is_resumed_at_its_next_page(home, way):
     api, configured = PagedApi(way, FULL), settings(home, URL)
-    summary, processes = take_dying(api, PagedSource(way), configured, [2, 3])
+    summary, processes = import_through_deaths(api, PagedSource(way), configured, [2, 3])
     assert (sorted(map(int, rows(configured))), summary.incomplete_reason) == (list(range(1, 8)), None)
     assert (processes, api.asked[:3]) == (3, [0, 1, 2])  # no page is asked for again that was stored
 
@@ -70,7 +70,7 @@ def test_a_cursor_that_is_not_accepted_any_more_starts_the_list_again_once(home,
         got = api(request)
         return refusals.pop() if request.url.path == "/api/items" and api.asked[-1] == 2 and refusals else got
 
-    summary, configured = take(answer, home, PagedSource(way))
+    summary, configured = import_list(answer, home, PagedSource(way))
     assert (sorted(map(int, rows(configured))), summary.incomplete_reason) == (list(range(1, 8)), None)
     assert api.asked == [0, 1, 2, 0, 1, 2]
 
@@ -94,7 +94,7 @@ def test_a_page_that_says_that_more_follow_and_names_none_is_an_incomplete_end(h
         got = api(request)
         return got | change if request.url.path == "/api/items" and api.asked[-1] == 1 else got
 
-    summary, _ = take(answer, home, PagedSource(way))
+    summary, _ = import_list(answer, home, PagedSource(way))
     assert (summary.status, reason in (summary.incomplete_reason or "")) == ("completed", True)
 
 
