@@ -8,12 +8,11 @@ from typing import Any
 
 import httpx
 
+from import_pipeline.conformance.odd_ids import odd_id_problem
 from import_pipeline.conformance.trial import Outcome, Trial
 from import_pipeline.contracts import ImportSource
 from import_pipeline.wording import plural
 
-#: An id as some API has it, with characters that mean something in an address.
-ODD_ID = "../a b?c=ü&d#e%2F"
 #: Requests after which a list that never ends is taken for endless.
 MOST_PAGES = 1_000
 #: List pages at which the process is killed.
@@ -46,7 +45,7 @@ class Properties:
         yield "a broken detail fails its item alone", self._broken_detail
         yield "an item that is gone fails or vanishes alone", self._missing_detail
         yield "an import that is killed again and again is resumed and completed", self._killed
-        yield "an id with odd characters stays in its place in the address", self._odd_id
+        yield "an id with odd characters stays in its place in the address", partial(odd_id_problem, self._trial)
 
     def _plain(self) -> str | None:
         transport = self._trial.transport()
@@ -160,31 +159,6 @@ class Properties:
                         self._trial.outcome_of(installation, self._trial.run(installation, transport))
                     )
         return "the import does not come to its end"
-
-    def _odd_id(self) -> str | None:
-        """The path has as many parts as with a plain id, and query and fragment do not change."""
-        importable = next(iter(self._stubs()), None)
-        if importable is None:
-            return None
-        places = []
-        for each in ("plain", ODD_ID):
-            importable.external_id = each
-            request = importable.detail_request()
-            if request is None:
-                return None  # the list has the items whole
-            url = request.url
-            places.append((url.raw_path.partition(b"?")[0].count(b"/"), len(url.params), url.fragment))
-        if places[0] != places[1]:
-            return f"the id {ODD_ID!r} changes the address of its detail: put it in by path_segment(self.external_id)"
-        return None
-
-    def _stubs(self) -> Iterator[Any]:
-        transport = self._trial.transport()
-        self._trial.outcome(transport)
-        for page in transport.pages:
-            page.request = httpx.Request("GET", "https://api.test/")
-            for item in self._trial.source.items(page):
-                yield self._trial.source.stub(item)
 
     def _same(self, fault: Callable[[httpx.Request, bool, int], httpx.Response | None]) -> str | None:
         """Import with the fault; everything must be there as without it."""
