@@ -25,7 +25,7 @@ from import_pipeline_tests.support.second_source import Books
 from source_api.process import serve
 
 LIMITS = "50/2 second; 200/10 second"
-FAULTS = ["7=status:404", "9=status:410", "12=body:{}", "15=status:404"]
+FAULTS = ["7=status:404", "9=status:410", "12=status:403", "15=status:404"]
 #: Imports of the days before, every three hours: more than one page of them.
 PAST_IMPORTS = 48
 #: The item at which the API asks for a long pause.
@@ -72,7 +72,8 @@ class Panel:
     def imports(self, status: str = "") -> list[dict[str, Any]]:
         """The imports, the newest first; none while the panel does not answer yet."""
         try:
-            return list(httpx.get(f"{self.address}/api/imports?sort=-id&status={status}").json()["imports"])
+            query = {"sort": "-id"} | ({"status": status} if status else {})
+            return list(httpx.get(f"{self.address}/api/imports", params=query).json()["imports"])
         except httpx.TransportError:
             return []
 
