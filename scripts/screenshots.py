@@ -114,7 +114,7 @@ def afterwards(detail: Mapping[str, str]) -> Scenes:
     """Return name -> (path, action) for imports that have ended, and for the list."""
     return {
         **{f"import-{name}": (path, as_it_is) for name, path in detail.items() if name != "running"},
-        "import-failures-open": (detail["failures"], press("The items", "What the API answered")),
+        "import-failures-open": (detail["failures"], press("Failed items", "Response of the API")),
         "list-page-2": ("/?page=2", as_it_is),
         "list-filtered": ("/?source=items&status=failed", as_it_is),
         "list-nothing": ("/?source=books", as_it_is),

@@ -1,1 +1,1 @@
-"""The page for operators: what imports do, how long they still take, and the buttons to act."""
+"""The web page for operators: the imports, their progress and forecast, and buttons to act."""

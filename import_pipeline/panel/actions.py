@@ -1,4 +1,4 @@
-"""What people do in the panel: POST only, from the panel's own forms, through the same requests as the command line."""
+"""The actions of the panel: POST only, from its own forms, through the same functions as the command line."""
 
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -14,25 +14,24 @@ from import_pipeline.panel.security import LOGIN, LOGIN_SECONDS, cookie, local_p
 from import_pipeline.tracking import imports
 from import_pipeline.tracking.requests import RequestKind
 
-WHO = "somebody in the panel"
-#: Seconds that a wrong token costs.
-WRONG_TOKEN_SECONDS = 0.5
+WHO = "a user of the panel"
+WRONG_TOKEN_SECONDS = 0.5  #: delay of the answer to a wrong token
 Form = Mapping[str, str]
 
 
-def action(carry_out: Callable[[Request, Form], str]) -> Callable[[Request], Awaitable[Response]]:
-    """An endpoint that reads the form, refuses a foreign one, carries it out, and leads on to the address returned."""
+def action(execute: Callable[[Request, Form], str]) -> Callable[[Request], Awaitable[Response]]:
+    """Return an endpoint that reads the panel's own form, executes it and redirects to the returned address."""
 
     async def endpoint(request: Request) -> Response:
-        form = await read_form(request, panel_of(request).door)
-        return RedirectResponse(await run_in_threadpool(carry_out, request, form), 303)
+        form = await read_form(request, panel_of(request).policy)
+        return RedirectResponse(await run_in_threadpool(execute, request, form), 303)
 
     return endpoint
 
 
 @action
 def run(request: Request, form: Form) -> str:
-    """NEW or RESCHEDULE."""
+    """Request a NEW import, or a RESCHEDULE of the next scheduled one."""
     installation = panel_of(request).installation
     source = installation.source(form.get("source", ""))
     kind = RequestKind.RESCHEDULE if form.get("mode") == RequestKind.RESCHEDULE else RequestKind.NEW
@@ -64,7 +63,7 @@ def resume(request: Request, form: Form) -> str:
 
 @action
 def retry(request: Request, form: Form) -> str:
-    """Schedule an import of what another one has left."""
+    """Schedule an import of the failed and unfinished items of another one."""
     import_id = request.path_params["import_id"]
     retried = retries.retry(panel_of(request).installation, import_id, by=WHO, reason=_reason(form))
     return f"/imports/{retried.row.id}?done={_named('retry', already=retried.already is not None)}"
@@ -79,7 +78,7 @@ def delete(request: Request, form: Form) -> str:
 
 
 def _named(done: str, *, already: bool) -> str:
-    """The name of what is said afterwards."""
+    """Return the key of the sentence to show afterwards."""
     return f"{done}-already" if already else done
 
 
@@ -88,26 +87,26 @@ def _reason(form: Form) -> str | None:
 
 
 async def log_in(request: Request) -> Response:
-    """A cookie for who knows the token."""
+    """Set the login cookie if the token is right."""
     panel = panel_of(request)
-    form = await read_form(request, panel.door)
+    form = await read_form(request, panel.policy)
     wanted = local_path(form.get("next", "/"))
     clock = panel.installation.clock
-    if not panel.door.is_token(form.get("token", "").strip()):
+    if not panel.policy.is_token(form.get("token", "").strip()):
         await clock.sleep(WRONG_TOKEN_SECONDS)
-        return panel.draw(request, "login.html", {"wanted": wanted, "failed": True, "can_log_out": False}, 403)
+        return panel.render(request, "login.html", {"wanted": wanted, "failed": True, "can_log_out": False}, 403)
     answer = RedirectResponse(wanted, 303)
     until = int(clock.now().timestamp()) + LOGIN_SECONDS
-    answer.headers.append("set-cookie", cookie(LOGIN, panel.door.login_cookie(until), request.scope, LOGIN_SECONDS))
+    answer.headers.append("set-cookie", cookie(LOGIN, panel.policy.login_cookie(until), request.scope, LOGIN_SECONDS))
     return answer
 
 
 async def log_out(request: Request) -> Response:
-    """End the login, for every copy of its cookie, and delete the cookie."""
+    """End the login for every copy of its cookie, and delete the cookie."""
     panel = panel_of(request)
-    await read_form(request, panel.door)
+    await read_form(request, panel.policy)
     now = panel.installation.clock.now()
-    login = panel.door.login_of(request.cookies, now.timestamp())
+    login = panel.policy.login_of(request.cookies, now.timestamp())
     if login is not None:
         await run_in_threadpool(panel.end_login, login, now)
     answer = RedirectResponse("/login", 303)

@@ -1,4 +1,4 @@
-"""The panel as one application: its routes, as a list, and what they share."""
+"""The panel as an ASGI application, with the list of its routes."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,7 +19,7 @@ STATIC = Path(__file__).parent / "static"
 
 
 class ImportId(IntegerConvertor):
-    """A whole number; Python reads none of thousands of digits."""
+    """A whole number of at most 40 digits: Python refuses to read thousands of them."""
 
     regex = "[0-9]{1,40}"
 
@@ -46,10 +46,10 @@ ROUTES = [
 ]
 
 
-def create_panel(installation: Installation, door: AccessPolicy | None = None) -> Starlette:
-    """The panel of an installation. Raises SettingError where its settings would leave it open to other machines."""
-    door = door or AccessPolicy.of(installation.settings)
-    panel = Panel(installation=installation, door=door)
+def create_panel(installation: Installation, policy: AccessPolicy | None = None) -> Starlette:
+    """Return the panel. Raises SettingError if the settings would leave it open to other machines."""
+    policy = policy or AccessPolicy.of(installation.settings)
+    panel = Panel(installation=installation, policy=policy)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -59,7 +59,7 @@ def create_panel(installation: Installation, door: AccessPolicy | None = None) -
     app = Starlette(
         routes=ROUTES,
         lifespan=lifespan,
-        middleware=[Middleware(SecurityMiddleware, door=door, clock=installation.clock, has_ended=panel.has_ended)],
+        middleware=[Middleware(SecurityMiddleware, policy=policy, clock=installation.clock, has_ended=panel.has_ended)],
         exception_handlers=pages.PROBLEMS,
     )
     app.state.panel = panel

@@ -1,4 +1,4 @@
-"""Bars, usage_reader and the chart of a page, as shapes that the templates draw."""
+"""Bars, gauges and the chart of a page, as shapes that the templates draw."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from import_pipeline.importer.monitoring.view import ImportView, permits_left
 from import_pipeline.ratelimit import TierUsage
 
 MOST_BARS = 60
-LEAST_SEEN = 0.7  #: per cent of a bar
+LEAST_VISIBLE = 0.7  #: per cent of a bar
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """A stretch of a bar, in per cent."""
+    """A section of a bar, in per cent."""
 
     name: str
     start: float
@@ -21,38 +21,38 @@ class Part:
 
 
 def progress_parts(view: ImportView) -> list[Part]:
-    """A progress bar: imported, unchanged and failed, one after the other."""
+    """Return the sections of a progress bar: imported, unchanged, failed."""
     row, total = view.row, view.row.items_count
     counted = (
         ("imported", row.items_imported_count),
         ("unchanged", row.items_unchanged_count),
         ("failed", row.items_failed_count),
     )
-    return _stretches(counted, max(total or 0, view.done))
+    return _sections(counted, max(total or 0, view.done))
 
 
 def duration_parts(view: ImportView) -> list[Part]:
-    """How a duration divides into active, sleeping and away, without a process."""
+    """Return the sections of a duration: active, sleeping, and away (without a process)."""
     figures = view.figures
     counted = (
         ("active", figures.active_seconds),
         ("sleeping", figures.total_sleep_seconds),
         ("away", figures.away_seconds),
     )
-    return _stretches(counted, figures.duration_seconds)
+    return _sections(counted, figures.duration_seconds)
 
 
 def gauge_parts(tier: TierUsage) -> list[Part]:
-    """A gauge: the permits that a tier has left."""
-    return _stretches((("left", permits_left(tier)),), tier.amount)
+    """Return the section of a gauge: the permits left in a tier."""
+    return _sections((("left", permits_left(tier)),), tier.amount)
 
 
-def _stretches(counted: Sequence[tuple[str, float]], whole: float) -> list[Part]:
+def _sections(counted: Sequence[tuple[str, float]], whole: float) -> list[Part]:
     parts, start = [], 0.0
     for name, size in counted:
         share = 100.0 * size / whole if whole else 0.0
-        # What has failed is seen however little it is.
-        shown = max(share, LEAST_SEEN) if name == "failed" and share else share
+        # Failed items stay visible even in a tiny share.
+        shown = max(share, LEAST_VISIBLE) if name == "failed" and share else share
         if share:
             parts.append(Part(name=name, start=round(min(start, 100.0 - shown), 2), size=round(shown, 2)))
         start += share
@@ -61,15 +61,15 @@ def _stretches(counted: Sequence[tuple[str, float]], whole: float) -> list[Part]
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """Items finished per second, as bars in a field of 100 x 100."""
+    """Items finished per second, as bars in a square of 100 x 100."""
 
     bars: tuple[tuple[float, float, float, float], ...]  #: x, y, width, height
     most: float  #: items per second of the highest bar
-    seconds: float  #: from the first bar's beginning to the last one's end
+    seconds: float  #: from the start of the first bar to the end of the last one
 
 
 def chart_of(finished_at: Sequence[datetime], until: datetime) -> Chart | None:
-    """The latest items as bars that end at `until`; None where there are too few for a shape, or it took no time."""
+    """Return the latest items as bars that end at `until`; None for too few items or too short a time."""
     ages = sorted(age for at in finished_at if (age := (until - at).total_seconds()) >= 0)
     if len(ages) < 2 or ages[-1] < 1:
         return None

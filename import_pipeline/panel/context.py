@@ -1,4 +1,4 @@
-"""What the panel's pages share: the installation, the door, the limiters' usage_reader, the templates."""
+"""The objects that all pages share: installation, access policy, limiter usage, templates, cache."""
 
 import threading
 from collections.abc import Callable, Hashable
@@ -23,67 +23,66 @@ from import_pipeline.redaction import redact
 from import_pipeline.tracking import panel_logins
 
 T = TypeVar("T")
-#: Less than a refresh, so that each shows something new.
-GLANCE_SECONDS = 0.5
+CACHE_SECONDS = 0.5  #: shorter than a refresh, so that each refresh shows something new
 TEMPLATES = Path(__file__).parent / "templates"
-#: The script asks by this header for what changes of a page, without what stands around it.
+#: The script sends this header to get only the main part of a page.
 FRAGMENT = "x-panel-fragment"
 
 
 @dataclass(kw_only=True)
 class RefreshCache:
-    """What was looked at a moment ago serves everybody's next refresh: ten people who watch cost as much as two."""
+    """A half-second cache shared by all viewers: ten viewers cost as much as two."""
 
     clock: Clock
-    _seen: dict[Hashable, tuple[float, Any]] = field(default_factory=dict)
+    _cached: dict[Hashable, tuple[float, Any]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def recent(self, what: Hashable, look: Callable[[], T]) -> T:
-        """The last glance at it, or a new one where that is too old."""
+    def recent(self, key: Hashable, read: Callable[[], T]) -> T:
+        """Return the cached value of the key, or read it again if that is too old."""
         with self._lock:
             now = self.clock.monotonic()
-            self._seen = {key: kept for key, kept in self._seen.items() if now - kept[0] < GLANCE_SECONDS}
-            if what not in self._seen:
-                self._seen[what] = (now, look())
-            return cast(T, self._seen[what][1])
+            self._cached = {each: kept for each, kept in self._cached.items() if now - kept[0] < CACHE_SECONDS}
+            if key not in self._cached:
+                self._cached[key] = (now, read())
+            return cast(T, self._cached[key][1])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """One panel; every page and action gets at it through its request."""
+    """The panel. Pages and actions get it from their request by `panel_of`."""
 
     installation: Installation
-    door: AccessPolicy
+    policy: AccessPolicy
 
     @cached_property
     def usage_reader(self) -> UsageReader:
-        """The limiters' counters."""
+        """The reader of the limiters' counters."""
         return UsageReader(settings=self.installation.settings, clock=self.installation.clock)
 
     @cached_property
-    def glances(self) -> RefreshCache:
-        """What the script's refreshes share."""
+    def cache(self) -> RefreshCache:
+        """The cache for refreshes of the script."""
         return RefreshCache(clock=self.installation.clock)
 
     def has_ended(self, login: Login) -> bool:
-        """Whether the person of that login has logged out. Raises DatabaseUnavailable."""
+        """Return True if this login was logged out. Raises DatabaseUnavailable."""
         with self.installation.database.read() as connection:
             return panel_logins.has_ended(connection, login.id)
 
     def end_login(self, login: Login, now: datetime) -> None:
-        """End it for every copy of its cookie. Raises DatabaseUnavailable."""
+        """End the login for every copy of its cookie. Raises DatabaseUnavailable."""
         until = datetime.fromtimestamp(login.until, UTC)
         self.installation.transact(lambda connection: panel_logins.end(connection, login.id, until, now))
 
-    def look(self, request: Request, look: Callable[[], T]) -> T:
-        """What a page shows: a glance a moment old where the script refreshes, a new one for who opens the page."""
+    def read(self, request: Request, read: Callable[[], T]) -> T:
+        """Read the data of a page: from the cache for a refresh of the script, else anew."""
         if FRAGMENT not in request.headers:
-            return look()
-        return self.glances.recent((request.url.path, request.url.query), look)
+            return read()
+        return self.cache.recent((request.url.path, request.url.query), read)
 
     @cached_property
     def templates(self) -> Jinja2Templates:
-        """The templates: everything that is drawn is escaped, what is missing is an error."""
+        """The templates. They escape all values; an undefined name is an error."""
         environment = Environment(
             loader=FileSystemLoader(TEMPLATES),
             autoescape=True,
@@ -96,21 +95,21 @@ class Panel:
         return Jinja2Templates(env=environment)
 
     def masked(self, text: str) -> str:
-        """The text without secrets; rows may be older than what is known of them."""
+        """Return the text with secrets masked. A row may be older than the knowledge of a secret."""
         return redact(text)
 
     def run_url(self, run_id: str | None) -> str | None:
-        """The page of a Dagster run."""
+        """Return the address of a run's page in Dagster."""
         settings = self.installation.settings
         address = settings.dagster_url or f"http://127.0.0.1:{settings.dagster_port}"
         return f"{address}/runs/{quote(run_id, safe='')}" if run_id else None
 
-    def draw(self, request: Request, template: str, context: dict[str, Any], status: int = 200) -> Response:
-        """A page, or only what changes of it where the script asks."""
+    def render(self, request: Request, template: str, context: dict[str, Any], status: int = 200) -> Response:
+        """Render a page, or only its main part for the script."""
         shared = {
             "fragment": FRAGMENT in request.headers,
-            "csrf": self.door.form_token(request.state.session),
-            "can_log_out": self.door.token is not None,
+            "csrf": self.policy.form_token(request.state.session),
+            "can_log_out": self.policy.token is not None,
             "now": self.installation.clock.now(),
         }
         answer = self.templates.TemplateResponse(request, template, shared | context, status)
@@ -119,5 +118,5 @@ class Panel:
 
 
 def panel_of(request: Request) -> Panel:
-    """The panel that the request is for."""
+    """Return the panel of the request."""
     return cast(Panel, request.app.state.panel)

@@ -1,4 +1,4 @@
-"""Times, durations and numbers as people read them."""
+"""Times and numbers as the pages show them."""
 
 from datetime import datetime, timedelta
 
@@ -6,7 +6,7 @@ NOTHING = "\N{EN DASH}"
 
 
 def relative(seconds: float | None) -> str:
-    """`in 2 h`, `44 min ago`, `now`: in the largest unit of which there is a whole one."""
+    """Return `in 2 h`, `44 min ago` or `now`, in the largest unit that fits."""
     if seconds is None:
         return ""
     for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
@@ -17,24 +17,24 @@ def relative(seconds: float | None) -> str:
 
 
 def moment(at: datetime | None) -> str:
-    """`2030-01-31 09:00:00 UTC`; the script shows the reader's own zone in its place."""
+    """Return `2030-01-31 09:00:00 UTC`; the script replaces it by the time in the reader's zone."""
     return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else NOTHING
 
 
 def number(value: float | None) -> str:
-    """`12,345`; a dash for none."""
+    """Return `12,345`, or a dash for None."""
     return NOTHING if value is None else f"{value:,}"
 
 
 def percent(value: float | None) -> str:
-    """`41 %`; never 100 before all is done."""
+    """Return `41 %`, and `100 %` only if everything is done."""
     if value is None:
         return NOTHING
     return "100 %" if value >= 100 else f"{min(99, int(value))} %"
 
 
 def window(seconds: int) -> str:
-    """A tier's window: `20 s`, `1 min`, `1 h`."""
+    """Return the window of a tier: `20 s`, `1 min`, `1 h`."""
     whole = timedelta(seconds=seconds)
     for unit, length in (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("min", timedelta(minutes=1))):
         if whole >= length and not whole % length:

@@ -17,7 +17,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def metrics(request: Request) -> Response:
-    """What a Prometheus server scrapes. Labels are sources, statuses and tiers: there are few of them."""
+    """Return the metrics for Prometheus. Labels are sources, statuses and tiers, of which there are few."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Figures(panel_of(request)))
     return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE})
@@ -25,17 +25,17 @@ def metrics(request: Request) -> Response:
 
 #: name -> (meaning, figure of the latest import)
 LATEST: dict[str, tuple[str, str]] = {
-    "import_items": ("Items that the latest import has in all", "items_count"),
-    "import_items_imported": ("Items that the latest import has imported", "items_imported_count"),
-    "import_items_unchanged": ("Items that the latest import has found unchanged", "items_unchanged_count"),
-    "import_items_failed": ("Items that have failed for good in the latest import", "items_failed_count"),
-    "import_requests": ("Requests that the latest import has sent", "requests_count"),
-    "import_rate_limit_hits": ("Answers of 429 in the latest import", "rate_limit_hits_count"),
+    "import_items": ("Total items of the latest import", "items_count"),
+    "import_items_imported": ("Items imported by the latest import", "items_imported_count"),
+    "import_items_unchanged": ("Items unchanged in the latest import", "items_unchanged_count"),
+    "import_items_failed": ("Items permanently failed in the latest import", "items_failed_count"),
+    "import_requests": ("Requests sent by the latest import", "requests_count"),
+    "import_rate_limit_hits": ("Responses with status 429 in the latest import", "rate_limit_hits_count"),
     "import_rate_limit_sleeps": ("Waits for permits in the latest import", "rate_limit_sleeps_count"),
-    "import_sleeping_seconds": ("Seconds that the latest import has waited for permits", "total_sleep_seconds"),
+    "import_sleeping_seconds": ("Seconds that the latest import waited for permits", "total_sleep_seconds"),
     "import_active_seconds": ("Seconds that the latest import did not wait", "active_seconds"),
     "import_duration_seconds": ("Seconds from the latest import's start to its end, or to now", "duration_seconds"),
-    "import_ideal_ratio": ("Duration of the latest import / the least that the limits allow", "ideal_ratio"),
+    "import_ideal_ratio": ("Duration of the latest import / the least time under the limits", "ideal_ratio"),
 }
 
 
@@ -43,13 +43,13 @@ PREFIX = "import_pipeline_"
 
 
 class Figures:
-    """A collector of prometheus-client: reads when it is scraped, keeps nothing."""
+    """A collector of prometheus-client that reads the figures at each scrape."""
 
     def __init__(self, panel: Panel) -> None:
         self._panel = panel
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """All metrics."""
+        """Yield all metrics."""
         yield from self._imports()
         latest = [
             (name, *import_progress(self._panel.installation, each, self._panel.usage_reader))
@@ -59,11 +59,11 @@ class Figures:
             values = [(name, getattr(view.figures, figure)) for name, view, _ in latest]
             yield _family(metric, meaning, values)
         yield _family("import_running", "1 while an import of the source runs", _running(latest))
-        yield _family("import_heartbeat_timestamp_seconds", "Last sign of life of the running import", _beats(latest))
+        yield _family("import_heartbeat_timestamp_seconds", "Last heartbeat of the running import", _beats(latest))
         yield self._completed()
         yield self._schedules()
         left = [(name, forecast.eta_seconds) for name, _, forecast in latest if forecast is not None]
-        yield _family("import_left_seconds", "Seconds that the running import still takes at the least", left)
+        yield _family("import_left_seconds", "Least seconds until the running import ends", left)
         yield from self._permits()
 
     def _imports(self) -> Iterator[GaugeMetricFamily]:
@@ -91,7 +91,7 @@ class Figures:
         return _family("schedule_on", "0 while the schedule of the source is off", values)
 
     def _latest(self) -> Iterator[tuple[str, int]]:
-        """(source, id) of each source's latest import that has begun."""
+        """Yield (source, id) of the latest started import of each source."""
         installation = self._panel.installation
         with installation.database.read() as connection:
             for source in installation.sources:
@@ -100,10 +100,10 @@ class Figures:
                     yield source.name, begun
 
     def _permits(self) -> Iterator[GaugeMetricFamily]:
-        used = GaugeMetricFamily(f"{PREFIX}permits_used", "Places taken in a tier", labels=["api", "tier"])
-        most = GaugeMetricFamily(f"{PREFIX}permits_limit", "Places that a tier has", labels=["api", "tier"])
+        used = GaugeMetricFamily(f"{PREFIX}permits_used", "Permits used in a tier", labels=["api", "tier"])
+        most = GaugeMetricFamily(f"{PREFIX}permits_limit", "Permits of a tier", labels=["api", "tier"])
         paused = GaugeMetricFamily(f"{PREFIX}paused_seconds", "Seconds left of the API's pause", labels=["api"])
-        up = GaugeMetricFamily(f"{PREFIX}limiter_up", "1 while the store of the limits answers", labels=["api"])
+        up = GaugeMetricFamily(f"{PREFIX}limiter_up", "1 while the rate-limit store answers", labels=["api"])
         now = self._panel.installation.clock.now()
         for source in {each.api: each for each in self._panel.installation.sources}.values():
             usage = self._panel.usage_reader.usage(source)

@@ -1,4 +1,4 @@
-"""The pages that people read. Each is a few lines: look, make the context, draw."""
+"""The pages of the panel. Each reads the data, makes the context and renders the template."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -15,30 +15,30 @@ from import_pipeline.panel.query import Query
 from import_pipeline.panel.security import FOR_PROGRAMS, local_path
 from import_pipeline.panel.views import import_page, list_page, why_not
 
-#: Only Dagster knows whether one does, and the panel does without Dagster.
-DAEMON = "Where Dagster's daemon runs"
-#: What is said after an action; the address names one of these, never a text.
+#: Only Dagster knows whether its daemon runs, and the panel does not import Dagster.
+DAEMON = "If Dagster's daemon runs"
+#: The sentence after an action. The address contains its key, never a text.
 DONE: Mapping[str, str] = {
-    "new": f"An extra import is asked for. {DAEMON}, it starts within seconds, once no other one of the source runs.",
-    "reschedule": f"The next scheduled import is asked to start now. {DAEMON}, it does so within seconds.",
-    "already": "That was requested already: one import starts, and nothing was added.",
-    "cancel": "The import is cancelled. One that is worked on ends within two seconds; what it imported is kept.",
-    "resume": "The pause of the API is lifted. One request tries first; if it is refused, all pause again.",
-    "retry": f"This import retries what the other one has left. {DAEMON}, it starts within seconds.",
-    "delete": "The import is deleted. What it imported stays.",
-    "cancel-already": "The import was cancelled already: nothing was changed.",
-    "resume-already": "The API is not paused (any more): nothing was changed.",
-    "retry-already": "This import retries what the other one has left already: nothing was added.",
-    "delete-already": "The import was deleted already: nothing was changed.",
+    "new": f"Extra import requested. {DAEMON}, it starts within seconds, or when the running one ends.",
+    "reschedule": f"Requested: the next scheduled import starts now. {DAEMON}, it does so within seconds.",
+    "already": "This was requested already. One import starts; nothing was added.",
+    "cancel": "Cancelling: the import stops within two seconds. Imported items are kept.",
+    "resume": "The pause of the API is lifted. One request goes first; if it is refused, all pause again.",
+    "retry": f"Retry requested as this import. {DAEMON}, it starts within seconds.",
+    "delete": "Import deleted. Imported rows stay.",
+    "cancel-already": "The import is already cancelled. Nothing was changed.",
+    "resume-already": "The API is no longer paused. Nothing was changed.",
+    "retry-already": "This import already retries the other one. Nothing was added.",
+    "delete-already": "The import was already deleted. Nothing was changed.",
 }
 
 
 def show_list(request: Request) -> Response:
-    """All imports."""
+    """Render the list of imports."""
     panel = panel_of(request)
     sources = [source.name for source in panel.installation.sources]
     query = Query.read(request.query_params, sources)
-    listing = panel.look(
+    listing = panel.read(
         request,
         lambda: list_imports(
             panel.installation,
@@ -49,50 +49,50 @@ def show_list(request: Request) -> Response:
             page=query.page,
         ),
     )
-    return panel.draw(request, "list.html", list_page(listing, query, sources) | _said(request))
+    return panel.render(request, "list.html", list_page(listing, query, sources) | _notice(request))
 
 
 def show_import(request: Request) -> Response:
-    """One import."""
+    """Render the page of one import."""
     panel = panel_of(request)
     import_id = request.path_params["import_id"]
-    look = panel.look(request, lambda: import_details(panel.installation, import_id, panel.usage_reader))
-    context = import_page(look, panel.run_url(look.view.row.dagster_run_id), panel.installation.clock.now())
-    return panel.draw(request, "import.html", context | _said(request))
+    found = panel.read(request, lambda: import_details(panel.installation, import_id, panel.usage_reader))
+    context = import_page(found, panel.run_url(found.view.row.dagster_run_id), panel.installation.clock.now())
+    return panel.render(request, "import.html", context | _notice(request))
 
 
 def confirm_run(request: Request) -> Response:
-    """Which source, NEW or RESCHEDULE: the explanation of each, and the button."""
+    """Render the form that requests an import: source, and NEW or RESCHEDULE."""
     panel = panel_of(request)
     installation = panel.installation
     now = installation.clock.now()
-    with installation.database.read() as connection:  # the form carries the slots that its reader sees
+    with installation.database.read() as connection:  # the form carries the slots that its reader saw
         sources = [(each.name, next_slot(connection, each, now)) for each in installation.sources]
     wanted = request.query_params.get("source")
     chosen = wanted if wanted in dict(sources) else next(iter(dict(sources)), None)
-    return panel.draw(request, "run.html", {"sources": sources, "chosen": chosen})
+    return panel.render(request, "run.html", {"sources": sources, "chosen": chosen})
 
 
 def confirm(request: Request) -> Response:
-    """Ask whether an import shall be cancelled, retried or deleted, or its API's pause lifted."""
+    """Render the confirmation of an action on an import: cancel, retry, delete, or lift the pause."""
     panel = panel_of(request)
-    look = import_details(panel.installation, request.path_params["import_id"], panel.usage_reader)
+    found = import_details(panel.installation, request.path_params["import_id"], panel.usage_reader)
     action = request.path_params["action"]
     if action not in {"cancel", "retry", "delete", "resume"}:
         raise HTTPException(404)
-    context = {"view": look.view, "row": look.view.row, "action": action, "unfinished": look.unfinished}
-    reason = why_not(action, look, panel.installation.clock.now())
-    return panel.draw(request, "confirm.html", context | {"why_not": reason})
+    context = {"view": found.view, "row": found.view.row, "action": action, "unfinished": found.unfinished}
+    reason = why_not(action, found, panel.installation.clock.now())
+    return panel.render(request, "confirm.html", context | {"why_not": reason})
 
 
 def login(request: Request) -> Response:
-    """Ask for the token."""
+    """Render the login form."""
     wanted = local_path(request.query_params.get("next", "/"))
-    return panel_of(request).draw(request, "login.html", {"wanted": wanted, "failed": False, "can_log_out": False})
+    return panel_of(request).render(request, "login.html", {"wanted": wanted, "failed": False, "can_log_out": False})
 
 
-def _said(request: Request) -> dict[str, Any]:
-    return {"said": DONE.get(request.query_params.get("done", ""), "")}
+def _notice(request: Request) -> dict[str, Any]:
+    return {"notice": DONE.get(request.query_params.get("done", ""), "")}
 
 
 def _problem(request: Request, status: int, sentence: str) -> Response:
@@ -100,17 +100,17 @@ def _problem(request: Request, status: int, sentence: str) -> Response:
     sentence = panel.masked(sentence)
     if request.url.path.startswith(FOR_PROGRAMS):
         return JSONResponse({"error": sentence}, status)
-    return panel.draw(request, "problem.html", {"status": status, "sentence": sentence}, status)
+    return panel.render(request, "problem.html", {"status": status, "sentence": sentence}, status)
 
 
 def _of_http(request: Request, error: Exception) -> Response:
     problem = cast(HTTPException, error)
-    sentence = "There is no such page." if problem.status_code == 404 else problem.detail
+    sentence = "This page does not exist." if problem.status_code == 404 else problem.detail
     return _problem(request, problem.status_code, sentence)
 
 
 def _not_found(request: Request, error: Exception) -> Response:
-    return _problem(request, 404, "There is no such import; it may have been deleted.")
+    return _problem(request, 404, "This import does not exist. It may have been deleted.")
 
 
 def _conflict(request: Request, error: Exception) -> Response:
@@ -121,7 +121,7 @@ def _unavailable(request: Request, error: Exception) -> Response:
     return _problem(request, 503, str(error))
 
 
-#: The page for each error of ours that a look or an action can raise.
+#: The page for each error that reading or acting can raise.
 PROBLEMS: Mapping[Any, Callable[[Request, Exception], Response]] = {
     HTTPException: _of_http,
     ImportNotFound: _not_found,

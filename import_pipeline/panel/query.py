@@ -33,7 +33,7 @@ PAGE_NUMBER, PAGES = re.compile("[1-9][0-9]{0,5}"), "a whole number from 1 to 99
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """What a list's address asks for; what is not known is left out."""
+    """The filters, order and page of a list. Unknown values fall back to the defaults."""
 
     source: str | None = None
     status: str | None = None
@@ -42,36 +42,36 @@ class Query:
     page: int = 1
 
     @classmethod
-    def read(cls, asked: Mapping[str, str], sources: Sequence[str]) -> "Query":
-        """From an address's parameters, which anybody may have written."""
-        sort = asked.get("sort", "-scheduled")
+    def read(cls, parameters: Mapping[str, str], sources: Sequence[str]) -> "Query":
+        """Read the parameters of an address; invalid ones are ignored."""
+        sort = parameters.get("sort", "-scheduled")
         column = sort.removeprefix("-")
-        page = asked.get("page", "1")
+        page = parameters.get("page", "1")
         return cls(
-            source=asked.get("source") if asked.get("source") in sources else None,
-            status=asked.get("status") if asked.get("status") in BADGES else None,
+            source=parameters.get("source") if parameters.get("source") in sources else None,
+            status=parameters.get("status") if parameters.get("status") in BADGES else None,
             sort=column if column in SORTABLE else "scheduled",
             descending=sort.startswith("-") or column not in SORTABLE,
             page=int(page) if PAGE_NUMBER.fullmatch(page) else 1,
         )
 
     @staticmethod
-    def problem(asked: Mapping[str, str], sources: Sequence[str]) -> str | None:
-        """What `read` would leave out of an address, as a sentence for programs; None: nothing."""
+    def problem(parameters: Mapping[str, str], sources: Sequence[str]) -> str | None:
+        """Return a sentence about the first parameter that `read` would ignore, or None."""
         columns = [order + column for column in SORTABLE for order in ("", "-")]
         for name, known in (("source", sources), ("status", BADGES), ("sort", columns)):
-            if name in asked and asked[name] not in known:
-                return f"{name}: expected one of {', '.join(known)}, got {asked[name][:40]!r}"
-        page = asked.get("page", "1")
+            if name in parameters and parameters[name] not in known:
+                return f"{name}: expected one of {', '.join(known)}, got {parameters[name][:40]!r}"
+        page = parameters.get("page", "1")
         return None if PAGE_NUMBER.fullmatch(page) else f"page: expected {PAGES}, got {page[:40]!r}"
 
     @property
     def filter(self) -> Filter:
-        """The part that a query to the database filters by."""
+        """The filter of the database query."""
         return Filter(source=self.source, status=self.status)
 
     def link(self, **changed: Any) -> str:
-        """The address of the same list with something else; back to the first page unless that is what changes."""
+        """Return the address of the list with some values changed. It leads to page 1 unless `page` is given."""
         values = {"source": self.source, "status": self.status, "page": 1} | changed
         sort = values.pop("sort", f"{'-' if self.descending else ''}{self.sort}")
         values["sort"] = None if sort == "-scheduled" else sort

@@ -1,4 +1,4 @@
-"""Who may use the panel: known names only, a token where others can reach it, and actions from its own pages alone."""
+"""Access to the panel: known host names, a token if other machines reach it, and actions from its own pages only."""
 
 import asyncio
 import hashlib
@@ -27,13 +27,13 @@ from import_pipeline.settings import Settings
 SESSION, LOGIN = "panel_session", "panel_login"
 _LOGIN = re.compile(r"(?P<until>[0-9]{1,12})\.(?P<login>[\w-]{1,64})\.(?P<signature>[0-9a-f]{64})", re.ASCII)
 LOGIN_SECONDS = 12 * 3600
-MOST_BYTES = 10_000
+MOST_BYTES = 10_000  #: of a form
 FORM_SECONDS = 10.0
-#: The nearest proxy's word, first in the list (RFC 7239, 4).
+#: The first element is the nearest proxy's (RFC 7239, 4).
 _FORWARDED_HTTPS = re.compile(r"^[^,]{0,400}\bproto=\"?https\b", re.IGNORECASE)
-#: What is asked for by programs: they get a status, never the login page.
+#: Paths for programs: they get a status, never the login page.
 FOR_PROGRAMS = ("/api/", "/metrics")
-#: What everybody may see.
+#: Paths without login.
 OPEN_PATHS = ("/login", "/static/")
 HEADERS: Mapping[str, str] = {
     "content-security-policy": (
@@ -51,7 +51,7 @@ HEADERS: Mapping[str, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Login:
-    """One login: it is valid until its end, or until its person logs out."""
+    """One login, valid until its end or until its user logs out."""
 
     id: str
     until: int  #: seconds since 1970
@@ -59,16 +59,16 @@ class Login:
 
 @dataclass(frozen=True, kw_only=True)
 class AccessPolicy:
-    """What has to be shown to enter. `key` signs this process's forms."""
+    """The rules for requests: accepted host names, and the token. `key` signs the forms of this process."""
 
-    names: frozenset[str]  #: what the panel may be called in a Host header, besides addresses
-    local_only: bool  #: whether only this machine's own addresses are addresses of the panel
+    names: frozenset[str]  #: accepted in a Host header, besides addresses
+    local_only: bool  #: accept loopback addresses only
     token: str | None = field(default=None, repr=False)
     key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
     @classmethod
     def of(cls, settings: Settings) -> "AccessPolicy":
-        """The door of an installation's panel; raises SettingError where it would stand open to others."""
+        """Return the policy of these settings. Raises SettingError if the panel would be open to other machines."""
         local = is_local(settings.panel_host)
         if not local and settings.panel_token is None:
             raise SettingError(
@@ -80,7 +80,7 @@ class AccessPolicy:
         return cls(names=frozenset(names), local_only=local, token=settings.panel_token)
 
     def knows(self, host: str) -> bool:
-        """Whether a Host header names the panel: a page elsewhere must not reach it under a name of its own."""
+        """Return True if a Host header names the panel. Else a foreign page could reach it by DNS rebinding."""
         try:
             name = (urlsplit(f"//{host}").hostname or "").lower()
             if name in self.names:
@@ -91,23 +91,23 @@ class AccessPolicy:
         return address.is_loopback or not self.local_only
 
     def form_token(self, session: str) -> str:
-        """What a form of this session must bring along."""
+        """Return the token that a form of this session must contain."""
         return hmac.new(self.key, session.encode(), hashlib.sha256).hexdigest()
 
     def login_cookie(self, until: int, login: str | None = None) -> str:
-        """The cookie of a new login, valid until that moment (seconds since 1970)."""
+        """Return the cookie of a new login that is valid until that time, in seconds since 1970."""
         login = login or secrets.token_urlsafe(16)
         return f"{until}.{login}.{self._signed(until, login)}"
 
     def admits(self, headers: Headers) -> bool:
-        """Whether the request needs no login: the panel has no token, or the request brings it."""
+        """Return True if the request needs no login: the panel has no token, or the request contains it."""
         if self.token is None:
             return True
         scheme, _, given = headers.get("authorization", "").partition(" ")
         return scheme.lower() == "bearer" and self.is_token(given.strip())
 
     def login_of(self, cookies: Mapping[str, str], now: float) -> Login | None:
-        """The login that a cookie proves; None if it proves none, or one that is over. Its end is not known here."""
+        """Return the login of a valid cookie, or None. A logout is checked elsewhere."""
         found = _LOGIN.fullmatch(cookies.get(LOGIN, ""))
         if found is None or now >= int(found["until"]):
             return None
@@ -116,16 +116,16 @@ class AccessPolicy:
         return Login(id=found["login"], until=until) if is_ours else None
 
     def is_token(self, given: str) -> bool:
-        """Whether that is the token; takes the same time either way."""
+        """Compare with the token in constant time."""
         return self.token is not None and same(given, self.token)
 
     def _signed(self, until: int, login: str) -> str:
-        # The token is the key: a login outlives a restart, and no change of the token.
+        # The token is the key: a login survives a restart, but not a new token.
         return hmac.new((self.token or "").encode(), f"login {until} {login}".encode(), hashlib.sha256).hexdigest()
 
 
 def is_local(host: str) -> bool:
-    """Whether only this machine can reach what listens there."""
+    """Return True if only this machine reaches that host."""
     if host.lower() == "localhost":
         return True
     try:
@@ -135,36 +135,36 @@ def is_local(host: str) -> bool:
 
 
 def same(one: str, other: str) -> bool:
-    """Equality in constant time."""
+    """Compare two texts in constant time."""
     return hmac.compare_digest(one.encode(), other.encode())
 
 
 def is_own_origin(headers: Headers) -> bool:
-    """Whether a page of ours sent the form. Every browser says so by the one header or the other."""
+    """Return True if a page of the panel sent the form. Each browser sends one of the two headers."""
     origin = headers.get("origin")
     if origin is not None:
         try:
             return urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
-        except ValueError:  # no address
+        except ValueError:  # not an address
             return False
     return headers.get("sec-fetch-site") == "same-origin"
 
 
-async def read_form(request: Request, door: AccessPolicy) -> dict[str, str]:
-    """The fields of a form that one of our own pages sent; raises HTTPException with the reason where it did not."""
+async def read_form(request: Request, policy: AccessPolicy) -> dict[str, str]:
+    """Return the fields of a form. Raises HTTPException if no page of the panel sent it."""
     if not is_own_origin(request.headers):
-        raise HTTPException(403, "This form was not sent from the panel's own page.")
+        raise HTTPException(403, "This form was not sent by a page of the panel.")
     if request.headers.get("content-type", "").partition(";")[0] != "application/x-www-form-urlencoded":
         raise HTTPException(415, "Expected a form.")
     form = dict(parse_qsl((await _body(request)).decode(errors="replace")))
     session = request.cookies.get(SESSION, "")
-    if not session or not same(form.get("csrf", ""), door.form_token(session)):
-        raise HTTPException(403, "The page was too old, or its cookie is missing: open it again and repeat.")
+    if not session or not same(form.get("csrf", ""), policy.form_token(session)):
+        raise HTTPException(403, "The page is too old, or its cookie is missing. Reload it and repeat.")
     return form
 
 
 async def _body(request: Request) -> bytes:
-    """The body of a form, which is short and comes soon."""
+    """Read the body of a form, within a limit of bytes and seconds."""
     body = b""
     try:
         async with asyncio.timeout(FORM_SECONDS):
@@ -178,19 +178,19 @@ async def _body(request: Request) -> bytes:
 
 
 def local_path(wanted: str) -> str:
-    """Where to go after the login: a path of the panel and nowhere else."""
+    """Return the path to open after the login: one of the panel, never another site."""
     is_ours = wanted.startswith("/") and not wanted.startswith("//") and "\\" not in wanted and wanted.isprintable()
     return wanted if is_ours else "/"
 
 
 class SecurityMiddleware:
-    """The ASGI layer in front of every page: refuses unknown names and visitors, adds the headers to every answer."""
+    """ASGI middleware that refuses unknown hosts and users, and adds security headers to all responses."""
 
-    def __init__(self, app: ASGIApp, door: AccessPolicy, clock: Clock, has_ended: Callable[[Login], bool]) -> None:
-        self._app, self._door, self._clock, self._has_ended = app, door, clock, has_ended
+    def __init__(self, app: ASGIApp, policy: AccessPolicy, clock: Clock, has_ended: Callable[[Login], bool]) -> None:
+        self._app, self._policy, self._clock, self._has_ended = app, policy, clock, has_ended
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -215,13 +215,11 @@ class SecurityMiddleware:
 
     async def _refusal(self, scope: Scope, headers: Headers, cookies: Mapping[str, str]) -> Response | None:
         path = str(scope["path"])
-        if not self._door.knows(headers.get("host", "")):
-            return PlainTextResponse(
-                "The panel is not known by this name. PANEL_HOSTS lists the names it may be asked for by.", 421
-            )
-        if path.startswith(OPEN_PATHS) or self._door.admits(headers):
+        if not self._policy.knows(headers.get("host", "")):
+            return PlainTextResponse("The panel does not answer to this host name. Add it to PANEL_HOSTS.", 421)
+        if path.startswith(OPEN_PATHS) or self._policy.admits(headers):
             return None
-        login = self._door.login_of(cookies, self._clock.now().timestamp())
+        login = self._policy.login_of(cookies, self._clock.now().timestamp())
         try:
             if login is not None and not await run_in_threadpool(self._has_ended, login):
                 return None
@@ -236,17 +234,19 @@ class SecurityMiddleware:
 
 
 def cookie(name: str, value: str, scope: Scope, max_age: int | None = None) -> str:
-    """A Set-Cookie header: for this site's own pages only, out of every script's reach."""
+    """Return a Set-Cookie header: for this site only, hidden from scripts."""
     age = "" if max_age is None else f"; Max-Age={max_age}"
     secure = "; Secure" if _is_encrypted(scope) else ""
     return f"{name}={value}; Path=/; HttpOnly; SameSite=Strict{age}{secure}"
 
 
 def _is_encrypted(scope: Scope) -> bool:
-    """Whether the browser speaks TLS, to us or to a proxy that says so. A lie only harms the cookie of who tells it."""
+    """Return True if the browser uses TLS, to us or to a proxy. A false header harms only its sender's cookie."""
     headers = Headers(scope=scope) if "headers" in scope else Headers()
-    said = headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
-    return "https" in {scope.get("scheme"), said} or _FORWARDED_HTTPS.search(headers.get("forwarded", "")) is not None
+    forwarded = headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
+    return (
+        "https" in {scope.get("scheme"), forwarded} or _FORWARDED_HTTPS.search(headers.get("forwarded", "")) is not None
+    )
 
 
 def _cookies(headers: Headers) -> dict[str, str]:

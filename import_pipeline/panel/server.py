@@ -1,7 +1,7 @@
-"""The panel's HTTP server: uvicorn, with bounds on what a client without a login can hold.
+"""The panel's HTTP server: uvicorn, with bounds on the resources of clients without a login.
 
-uvicorn bounds a head's bytes only. A client that sends its head, or reads its answer, one byte at a time could hold a
-connection without end, and enough of them hold every file descriptor.
+uvicorn bounds only the bytes of a request's head. A client that sends its head, or reads its response, one byte at a
+time could hold a connection forever; enough of them would use up all file descriptors.
 """
 
 import asyncio
@@ -14,22 +14,21 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-#: Bytes of a request's head.
-LONGEST_HEAD = 65_536
+LONGEST_HEAD = 65_536  #: bytes of a request's head
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
-    """What one client, and all of them together, may hold."""
+    """The resources that one client, and all clients together, may use."""
 
-    header_lines: int = 100  #: of a request's head; each costs many times its bytes in the objects made of it
+    header_lines: int = 100  #: of a request's head; each needs many times its bytes in memory
     head_seconds: float = 10.0  #: for a request's whole head
-    reading_seconds: float = 30.0  #: for the client to take what was written to it
-    connections: int = 500  #: at once; the ones that wait longest for their head make room for new ones
+    reading_seconds: float = 30.0  #: for the client to read the response
+    connections: int = 500  #: open at once; beyond that, the one that waits longest for its head is closed
 
     @classmethod
     def of_this_process(cls) -> "Bounds":
-        """The bounds that leave half of the file descriptors to everything else."""
+        """Return bounds that leave half of the file descriptors for other uses."""
         descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         if descriptors == resource.RLIM_INFINITY:
             return cls()
@@ -37,14 +36,14 @@ class Bounds:
 
 
 class BoundedProtocol(H11Protocol):
-    """One connection: cut off when its head takes too long, has too many lines, or its answer is not read."""
+    """A connection that is closed if its head takes too long or has too many lines, or its response is not read."""
 
     bounds: ClassVar[Bounds] = Bounds()
     _deadline: asyncio.TimerHandle | None = None
     _reading: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Await a head; if there are too many connections, cut the one off that waits for its head longest."""
+        """Start the deadline of a head. Above the bound, close the connection that waits longest for its head."""
         super().connection_made(transport)
         self._await_head()
         if len(self.connections) > self.bounds.connections:
@@ -53,8 +52,8 @@ class BoundedProtocol(H11Protocol):
             first.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget its deadlines."""
-        self._head_came()
+        """Cancel the deadlines."""
+        self._head_received()
         self.resume_writing()
         super().connection_lost(exc)
 
@@ -64,7 +63,7 @@ class BoundedProtocol(H11Protocol):
             self._await_head()
         super().data_received(data)
         if self.conn.their_state is not h11.IDLE:
-            self._head_came()
+            self._head_received()
 
     def handle_events(self) -> None:
         """Refuse a head of too many lines before it is parsed."""
@@ -78,18 +77,18 @@ class BoundedProtocol(H11Protocol):
         super().handle_events()
 
     def on_response_complete(self) -> None:
-        """Close a connection whose request has a body that is not read to its end: it may never end."""
+        """Close a connection whose request body was not read to the end: it may never end."""
         super().on_response_complete()
         if self.conn.their_state is h11.SEND_BODY:
             self.transport.close()
 
     def pause_writing(self) -> None:
-        """Await that the client reads."""
+        """Start the deadline for the client to read."""
         super().pause_writing()
         self._reading = self.loop.call_later(self.bounds.reading_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """The client reads again."""
+        """Cancel the deadline: the client reads again."""
         super().resume_writing()
         if self._reading is not None:
             self._reading.cancel()
@@ -98,25 +97,25 @@ class BoundedProtocol(H11Protocol):
     def _await_head(self) -> None:
         self._deadline = self.loop.call_later(self.bounds.head_seconds, self.transport.abort)
 
-    def _head_came(self) -> None:
+    def _head_received(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
 
 def server_of(app: ASGIApp, *, host: str, port: int, bounds: Bounds | None = None) -> uvicorn.Server:
-    """The panel's server, listening when it runs."""
+    """Return the server of the panel; it listens once it runs."""
     bounded = {"bounds": bounds or Bounds.of_this_process()}
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
-        log_level="error",  # no line per request, nor per request that is none
+        log_level="error",  # no line per request or malformed request
         ws="none",
         http=type("Protocol", (BoundedProtocol,), bounded),
         h11_max_incomplete_event_size=LONGEST_HEAD,
         server_header=False,
-        proxy_headers=False,  # a header's word about where a request came from proves nothing
+        proxy_headers=False,  # a header proves nothing about the origin of a request
         timeout_graceful_shutdown=3,
     )
     return uvicorn.Server(config)

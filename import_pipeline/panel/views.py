@@ -1,4 +1,4 @@
-"""What the templates draw, from what was looked at. Pure functions; the words are in `words`."""
+"""The contexts of the templates, from the data of a page. Pure functions."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from import_pipeline.rules.status import (
     end_sentence,
 )
 
-#: Tabs that are shown only if there are such imports.
+#: Tabs that show only if such imports exist.
 RARE = (NO_WORKER, SCHEDULE_OFF)
 COLUMNS: Mapping[str, str] = {
     "id": "Import",
@@ -35,9 +35,9 @@ COLUMNS: Mapping[str, str] = {
     "hits": "Rate limits",
 }
 KINDS: Mapping[ImportKind, str] = {
-    ImportKind.FULL: "everything",
-    ImportKind.DISCOVERY: "only the list",
-    ImportKind.SELECTION: "chosen items",
+    ImportKind.FULL: "full import",
+    ImportKind.DISCOVERY: "list only",
+    ImportKind.SELECTION: "selected items",
 }
 TRIGGERS: Mapping[Trigger, str] = {
     Trigger.SCHEDULE: "schedule",
@@ -47,7 +47,7 @@ TRIGGERS: Mapping[Trigger, str] = {
     Trigger.UI: "Dagster",
     Trigger.RETRY: "retry",
 }
-REFRESH, IDLE_REFRESH = 1000, 5000  #: milliseconds between two looks of the script
+REFRESH, IDLE_REFRESH = 1000, 5000  #: milliseconds between refreshes
 FILTERS: Mapping[str, Callable[..., str]] = {
     "duration": wording.duration,
     "relative": formatting.relative,
@@ -62,7 +62,7 @@ FILTERS: Mapping[str, Callable[..., str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """A tab, a column's head, a page: an address, its text, whether it is the one shown."""
+    """A tab, a column head or a page number: an address, its text, and if it is the current one."""
 
     url: str
     text: str
@@ -73,7 +73,7 @@ class Link:
 
 
 def list_page(listing: ImportPage, query: Query, sources: Sequence[str]) -> dict[str, Any]:
-    """The context of the list."""
+    """Return the context of the list."""
     numbers: dict[str, int] = {}
     for (source, status), number in listing.counts.items():
         if query.source in {None, source}:
@@ -103,10 +103,10 @@ def list_page(listing: ImportPage, query: Query, sources: Sequence[str]) -> dict
         "requests": listing.requests,
         "query": query,
         "refresh": REFRESH if busy else IDLE_REFRESH,
-    } | _drawing()
+    } | _helpers()
 
 
-def _drawing() -> dict[str, Any]:
+def _helpers() -> dict[str, Any]:
     return {
         "progress_parts": progress_parts,
         "duration_parts": duration_parts,
@@ -119,7 +119,7 @@ def _drawing() -> dict[str, Any]:
 
 
 def _sources(query: Query, sources: Sequence[str]) -> list[Link]:
-    """Tabs for sources, where there are several."""
+    """Return the tabs of sources; none for a single source."""
     if len(sources) < 2:
         return []
     tabs = [Link(url=query.link(source=None), text="all sources", current=query.source is None)]
@@ -134,7 +134,7 @@ def _column(query: Query, name: str, text: str) -> Link:
 
 
 def _pages(query: Query, total: int) -> list[Link]:
-    """The pages around the one shown, the first and the last; none where one page holds all."""
+    """Return links to the first, the last and the nearest pages; none if one page shows all."""
     last = max(1, -(-total // PAGE_SIZE))
     if last == 1 and query.page == 1:
         return []
@@ -142,51 +142,51 @@ def _pages(query: Query, total: int) -> list[Link]:
     return [Link(url=query.link(page=page), text=str(page), current=page == query.page) for page in shown]
 
 
-def import_page(look: ImportDetails, run_url: str | None, now: datetime) -> dict[str, Any]:
-    """The context of one import's page."""
-    view = look.view
+def import_page(details: ImportDetails, run_url: str | None, now: datetime) -> dict[str, Any]:
+    """Return the context of an import's page."""
+    view = details.view
     return {
         "view": view,
         "row": view.row,
         "figures": view.figures,
-        "forecast": look.forecast,
-        "usage": look.usage,
-        "groups": look.failure_groups,
-        "failures": look.failures,
-        "events": list(reversed(look.events)),
-        "chart": chart_of(look.finished_at, view.row.ended_at or now),
-        "unfinished": look.unfinished,
+        "forecast": details.forecast,
+        "usage": details.usage,
+        "groups": details.failure_groups,
+        "failures": details.failures,
+        "events": list(reversed(details.events)),
+        "chart": chart_of(details.finished_at, view.row.ended_at or now),
+        "unfinished": details.unfinished,
         "run_url": run_url,
-        "actions": allowed(look, now),
-        "api_paused_until": look.api_paused_until,
-        "retried_by": look.retried_by,
-        "shards": look.shards,
+        "actions": allowed(details, now),
+        "api_paused_until": details.api_paused_until,
+        "retried_by": details.retried_by,
+        "shards": details.shards,
         "refresh": 0 if view.has_ended else REFRESH if view.is_running else IDLE_REFRESH,
-    } | _drawing()
+    } | _helpers()
 
 
-def allowed(look: ImportDetails, now: datetime) -> tuple[str, ...]:
-    """What can be done with the import now; the requests themselves refuse the rest, and say why."""
-    row = look.view.row
-    resume = ("resume",) if look.api_paused_until is not None else ()
+def allowed(details: ImportDetails, now: datetime) -> tuple[str, ...]:
+    """Return the actions that the import allows now. The action functions check again."""
+    row = details.view.row
+    resume = ("resume",) if details.api_paused_until is not None else ()
     if row.status not in ENDED:
         return resume if row.cancel_requested_at is not None else (*resume, "cancel")
-    if look.retried_by is not None:
+    if details.retried_by is not None:
         return resume
-    return (*resume, *(("retry",) if look.unfinished else ()), *(() if keeps_slot(row, now) else ("delete",)))
+    return (*resume, *(("retry",) if details.unfinished else ()), *(() if keeps_slot(row, now) else ("delete",)))
 
 
-def why_not(action: str, look: ImportDetails, now: datetime) -> str | None:
-    """Why an action is not allowed now, as the end of a sentence; None where it is."""
-    if action in allowed(look, now):
+def why_not(action: str, details: ImportDetails, now: datetime) -> str | None:
+    """Return why an action is not allowed now, as the end of a sentence; None if it is."""
+    if action in allowed(details, now):
         return None
-    row = look.view.row
+    row = details.view.row
     if action == "resume":
         return "its API is not paused"
     if action == "cancel":
-        return "it has ended already" if row.status in ENDED else "it is to be cancelled already"
+        return "it has already ended" if row.status in ENDED else "it is already being cancelled"
     if row.status not in ENDED:
-        return f"it can be {'retried' if action == 'retry' else 'deleted'} once it has ended"
-    if look.retried_by is not None:
-        return f"import {look.retried_by} retries it"
-    return "it has left nothing to retry" if action == "retry" else "it tells that its slot is spent, which is to come"
+        return f"it can be {'retried' if action == 'retry' else 'deleted'} after it has ended"
+    if details.retried_by is not None:
+        return f"import {details.retried_by} retries it"
+    return "it has no items to retry" if action == "retry" else "it keeps its future slot from being scheduled again"

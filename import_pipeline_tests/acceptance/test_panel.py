@@ -178,18 +178,18 @@ def test_tabs_and_columns_filter_and_sort(stage, failed, visit):
 
 def test_new_and_reschedule_are_asked_for_in_a_dialog_and_carried_out(stage, visit):
     page = visit().page
-    for mode, said in (("NEW", "An extra import is asked for."), ("RESCHEDULE", "The next scheduled import is asked")):
+    for mode, said in (("NEW", "Extra import requested."), ("RESCHEDULE", "Requested: the next scheduled import")):
         page.get_by_role("link", name="Run import").click()
         dialog = page.get_by_role("dialog")
-        expect(dialog).to_contain_text("The schedule stays as it is")
-        expect(dialog).to_contain_text("Its slot is spent")
+        expect(dialog).to_contain_text("The schedule stays unchanged")
+        expect(dialog).to_contain_text("It uses up its slot")
         dialog.get_by_role("radio", name=mode).check()
         dialog.get_by_role("button", name="Run import").click()
         expect(page.get_by_text(said)).to_be_visible()
-    expect(page.get_by_text("was asked for")).to_have_count(2)
+    expect(page.get_by_text("was requested")).to_have_count(2)
     carried_out = stage.command.run("start-scheduled", "items", "--json", status=None, ITEMS_LIMITS="1000/1 second")
     assert len(carried_out.json["imports"]) == 1
-    expect(page.get_by_text("was asked for")).to_have_count(0)
+    expect(page.get_by_text("was requested")).to_have_count(0)
     expect(page.get_by_role("row").filter(has_text="request")).to_contain_text("completed")
     expect(page.get_by_role("row").filter(has_text="reschedule")).to_contain_text("due")
 
@@ -218,7 +218,7 @@ def test_failed_items_are_retried_and_imports_deleted_after_a_confirmation(stage
     expect(page.get_by_role("row")).to_have_count(4)
     page.get_by_role("link", name="Retry 3 items").click()
     page.get_by_role("dialog").get_by_role("button", name="Retry").click()
-    expect(page.get_by_text("This import retries what the other one has left.")).to_be_visible()
+    expect(page.get_by_text("Retry requested as this import.")).to_be_visible()
     expect(page.get_by_role("link", name=f"#{failed}", exact=True)).to_be_visible()
     retrying = page.url.partition("?")[0].rpartition("/")[2]
     page.get_by_role("link", name="Cancel import").click()
@@ -226,7 +226,7 @@ def test_failed_items_are_retried_and_imports_deleted_after_a_confirmation(stage
     page.get_by_role("link", name="Delete").click()
     expect(page.get_by_role("dialog")).to_contain_text("What it imported stays.")
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    expect(page.get_by_text("The import is deleted.")).to_be_visible()
+    expect(page.get_by_text("Import deleted.")).to_be_visible()
     expect(page.locator(f"#import-{retrying}")).to_have_count(0)
 
 
@@ -234,7 +234,7 @@ def test_everything_works_without_script(stage, failed, visit):
     page = visit(java_script_enabled=False).page
     page.get_by_role("link", name="Run import").click()
     page.get_by_role("button", name="Run import").click()
-    expect(page.get_by_text("An extra import is asked for.")).to_be_visible()
+    expect(page.get_by_text("Extra import requested.")).to_be_visible()
     page.get_by_label("Status").get_by_role("link", name="completed").click()
     page.get_by_role("link", name=f"items #{failed}").click()
     page.get_by_role("link", name="Retry 3 items").click()
@@ -244,7 +244,7 @@ def test_everything_works_without_script(stage, failed, visit):
     expect(page.get_by_role("heading", level=1)).to_contain_text("cancelled")
     page.get_by_role("link", name="Delete").click()
     page.get_by_role("button", name="Delete").click()
-    expect(page.get_by_text("The import is deleted.")).to_be_visible()
+    expect(page.get_by_text("Import deleted.")).to_be_visible()
 
 
 def test_the_keyboard_is_enough(stage, visit):

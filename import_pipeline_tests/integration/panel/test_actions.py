@@ -29,7 +29,7 @@ def row(panel, import_id):
 
 def wishes(panel):
     with panel.installation.database.read() as connection:
-        return [(wish.wish, wish.fresh, wish.reason) for wish in requests.waiting(connection, "items")]
+        return [(each.kind, each.fresh, each.reason) for each in requests.waiting(connection, "items")]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ async def test_run_import_writes_the_wish_down(home, form, leads_to, wish):
         assert (answer.status_code, answer.headers["location"]) == (303, leads_to)
         assert wishes(panel) == [wish]
         page = await panel.get(leads_to)
-        assert "Where Dagster's daemon runs, it " in panel.drawn.context["said"]
+        assert "If Dagster's daemon runs, it " in panel.drawn.context["notice"]
         assert "start-scheduled items" in page.text
 
 
@@ -90,7 +90,7 @@ async def test_what_another_person_has_done_already_is_said(home):
             if second is not None:
                 assert (await panel.post(path)).headers["location"] == second
                 await panel.get(second)
-                assert "already: nothing was" in panel.drawn.context["said"]
+                assert "already" in panel.drawn.context["notice"]
 
 
 async def test_cancel_retry_and_delete(home):
@@ -142,7 +142,7 @@ async def test_a_pause_is_shown_and_lifted(home):
         assert answer.headers["location"] == f"/imports/{running}?done=resume"
         assert row(panel, running).blocked_until is None
         await panel.get(answer.headers["location"])
-        assert panel.drawn.context["said"].startswith("The pause of the API is lifted.")
+        assert panel.drawn.context["notice"].startswith("The pause of the API is lifted.")
         panel.installation.clock.advance(1)
         await panel.get(f"/imports/{failed}")
         assert panel.drawn.context["actions"] == ("delete",)

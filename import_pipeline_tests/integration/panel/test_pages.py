@@ -117,7 +117,7 @@ async def test_the_shards_of_an_import_are_shown(home):
         answer = await panel.get(f"/imports/{running}")
         assert [shard.number for shard in panel.drawn.context["shards"]] == [2, 3]
         assert "process 42 on machine-b" in answer.text
-        assert "asked for" in answer.text
+        assert "requested" in answer.text
 
 
 async def test_an_import_whose_process_is_gone_is_shown_so_with_what_happens_next(home):
@@ -146,7 +146,7 @@ async def test_an_import_that_nobody_works_on_has_no_forecast(home):
         assert 'import_left_seconds{source="items"}' in (await panel.get("/metrics")).text
         panel.installation.clock.advance(60)
         page = (await panel.get(f"/imports/{number}")).text
-        assert ("<span>about" in page, "Ends about" in page, "stands still" in page) == (False, False, True)
+        assert ("<span>about" in page, "Ends about" in page, "stalled" in page) == (False, False, True)
         assert 'import_left_seconds{source="items"}' not in (await panel.get("/metrics")).text
 
 
@@ -157,11 +157,11 @@ async def test_an_import_that_waits_for_the_store_promises_to_go_on_by_itself_on
         watched = add_import(panel.installation, **running, host="a", pid=7)
         add_event(panel.installation, watched, "The store is silent.", **waits)
         page = (await panel.get(f"/imports/{watched}")).text
-        assert ("goes on by itself" in page, "<strong>No worker:" in page) == (True, False)
+        assert ("the import resumes by itself" in page, "<strong>No worker:" in page) == (True, False)
         left = add_import(panel.installation, **running, source="orders")
         add_event(panel.installation, left, "The store is silent.", **waits)
         page = (await panel.get(f"/imports/{left}")).text
-        assert ("goes on by itself" in page, "<strong>No worker:" in page) == (False, True)
+        assert ("the import resumes by itself" in page, "<strong>No worker:" in page) == (False, True)
 
 
 async def test_a_running_import_is_shown_with_its_permits_and_time_left(home):
@@ -221,7 +221,7 @@ async def test_a_confirmation_says_what_cannot_be_done(home):
         ended = add_import(panel.installation, **ENDED)
         answer = await panel.get(f"/imports/{ended}/cancel")
         assert panel.drawn.template == "confirm.html"
-        assert f"Import {ended} is completed: it has ended already." in answer.text
+        assert f"Import {ended} is completed: it has already ended." in answer.text
         assert "<form" not in answer.text
         assert (await panel.get(f"/imports/{ended}/explode")).status_code == 404
 

@@ -188,24 +188,24 @@ def test_only_what_can_be_done_is_offered(row, unfinished, retried_by, actions):
 @pytest.mark.parametrize(
     ("action", "row", "unfinished", "retried_by", "reason"),
     [
-        ("cancel", an_import(status=ImportStatus.FAILED), 0, None, "it has ended already"),
+        ("cancel", an_import(status=ImportStatus.FAILED), 0, None, "it has already ended"),
         (
             "cancel",
             an_import(status=ImportStatus.RUNNING, cancel_requested_at=NOON),
             0,
             None,
-            "it is to be cancelled already",
+            "it is already being cancelled",
         ),
-        ("retry", an_import(), 0, None, "it can be retried once it has ended"),
-        ("delete", an_import(), 0, None, "it can be deleted once it has ended"),
-        ("retry", an_import(status=ImportStatus.COMPLETED), 0, None, "it has left nothing to retry"),
+        ("retry", an_import(), 0, None, "it can be retried after it has ended"),
+        ("delete", an_import(), 0, None, "it can be deleted after it has ended"),
+        ("retry", an_import(status=ImportStatus.COMPLETED), 0, None, "it has no items to retry"),
         ("delete", an_import(status=ImportStatus.FAILED), 3, 8, "import 8 retries it"),
         (
             "delete",
             an_import(status=ImportStatus.CANCELLED, slot_at=LATER, cancel_requested_at=NOON),
             0,
             None,
-            "it tells that its slot is spent, which is to come",
+            "it keeps its future slot from being scheduled again",
         ),
     ],
 )

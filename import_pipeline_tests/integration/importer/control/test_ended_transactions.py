@@ -172,7 +172,7 @@ def test_an_action_whose_transaction_is_ended_is_carried_out_once(life, ending, 
 
 def test_a_login_that_is_ended_while_the_database_restarts_is_ended(life, ending):
     victims = ending()
-    panel = Panel(installation=life.installation, door=None)
+    panel = Panel(installation=life.installation, policy=None)
     panel.end_login(Login(id="login", until=int(life.now.timestamp()) + 60), life.now)
     with life.database.read() as connection:
         assert panel_logins.has_ended(connection, "login")
