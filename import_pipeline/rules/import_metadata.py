@@ -56,6 +56,7 @@ class ImportFacts:
     gone_unconfirmed: int | None = None  #: removed items, too many to be marked without a confirmation
     standing_at_resume: ProgressMark | None = None  #: the progress at the latest resume
     resumes_in_all: int | None = None  #: all resumes, those with progress included
+    requests_at_release: int | None = None  #: requests sent until a worker released it because of the rate-limit store
     broke_off: str | None = None  #: the error with which the latest worker broke off, until another one takes over
 
     @classmethod

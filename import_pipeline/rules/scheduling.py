@@ -34,7 +34,6 @@ class ImportState:
     worker_error: str | None = None  #: the error with which its worker left it
     blocked_until: datetime | None = None  #: the end of a long pause that the API asked for
     waits_for: str | None = None  #: why it stands still, where it goes on as soon as what is missing is back
-    left_in_vain: int = 0  #: workers in a row whom the store of the limits did not answer, though it answers here
     cancel_requested_at: datetime | None = None  #: also where its Dagster run was terminated, which means the same
     run_id: str | None = None  #: of the Dagster run that works on it
     run_is_gone: bool = False  #: that run has ended, or nobody knows it
@@ -273,8 +272,6 @@ def decide_running(one: ImportState, now: datetime) -> Decision:
         return Wait(reason=f"Import {one.id} is about to go on in another run.")
     # A worker that left in order (told to end, or for a long pause) is no sign of a hopeless import.
     counts = one.liveness is None or one.liveness.has_owner or one.worker_error is not None or one.run_ended
-    if not counts and one.left_in_vain >= MAX_RESUMES:
-        return Fail(import_id=one.id, dead_run_id=one.run_id, reason=_unreachable_reason(one))
     if not counts:
         reason = f"Import {one.id} goes on: its worker has left it to another one."
     elif one.resumes < MAX_RESUMES:
@@ -287,13 +284,6 @@ def decide_running(one: ImportState, now: datetime) -> Decision:
         reason = f"Import {one.id} was {resume_limit_reason(one.resumes, one.worker_error)}."
         return Fail(import_id=one.id, dead_run_id=one.run_id, reason=reason)
     return Resume(import_id=one.id, dead_run_id=one.run_id, counts=counts, reason=reason, run_ended=one.run_ended)
-
-
-def _unreachable_reason(one: ImportState) -> str:
-    return (
-        f"Import {one.id} was gone on with {one.left_in_vain} times, and each time the store of the limits did not "
-        "answer its worker, though it answers the sensor. Check REDIS_URL and the network where the worker runs."
-    )
 
 
 def _was_run_requested(one: ImportState, now: datetime) -> bool:

@@ -1,15 +1,13 @@
 """What happened to an import, in sentences."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, exists, insert, select
+from sqlalchemy import Connection, insert, select
 
 from import_pipeline.logs import report
-from import_pipeline.rules.store_outage import Release
 from import_pipeline.tracking.database.engine import when_committed
 from import_pipeline.tracking.tables import import_events, imports
 
@@ -60,20 +58,13 @@ def waiting(connection: Connection, import_id: int, now: datetime) -> tuple[str,
     return (told["reason"], moment) if moment > now else None
 
 
-@dataclass(frozen=True, kw_only=True)
-class StoreWait:
-    """An import stands still until the store of the limits is back."""
+def waits_for_store(connection: Connection, import_id: int) -> str | None:
+    """Return why the import waits for the rate-limit store; None if it does not wait for it.
 
-    reason: str
-    left_in_vain: int  #: see `rules.leave`; zero while a worker waits with it
-
-
-def waits_for_store(connection: Connection, import_id: int) -> StoreWait | None:
-    """Whether the import does so now, by its latest event: nothing else is waited for without a moment."""
-    told = _latest_metadata(connection, import_id)
-    if "reason" not in told or told["until"] is not None:
-        return None
-    return StoreWait(reason=told["reason"], left_in_vain=told.get("in_vain", 0))
+    The latest event tells: an import waits for nothing else without a moment.
+    """
+    metadata = _latest_metadata(connection, import_id)
+    return metadata["reason"] if "reason" in metadata and metadata["until"] is None else None
 
 
 def _latest_metadata(connection: Connection, import_id: int) -> Mapping[str, Any]:
@@ -86,21 +77,3 @@ def _latest_metadata(connection: Connection, import_id: int) -> Mapping[str, Any
     newest = select(import_events.c.metadata).where(*own).order_by(import_events.c.id.desc())
     told: Mapping[str, Any] | None = connection.scalar(newest.limit(1))
     return {} if told is None else told
-
-
-def leave(connection: Connection, import_id: int, now: datetime, message: str, reason: str, left: Release) -> None:
-    """Record that a worker leaves the import, since the store of the limits does not answer."""
-    note(connection, import_id, now, PAUSED, message, reason=reason, until=None, **asdict(left))
-
-
-def last_leave(connection: Connection, import_id: int) -> tuple[Release | None, bool]:
-    """The last time that a worker has left the import so, and whether a run was asked for since."""
-    columns = import_events.c
-    kept = columns.metadata["in_vain"].as_integer()
-    newest = select(columns.id, columns.metadata).where(columns.import_id == import_id, kept.is_not(None))
-    event = connection.execute(newest.order_by(columns.id.desc()).limit(1)).one_or_none()
-    if event is None:
-        return None, False
-    asked = exists().where(columns.import_id == import_id, columns.id > event.id, columns.action == RUN_REQUESTED)
-    left = Release(requests=event.metadata["requests"], in_vain=event.metadata["in_vain"])
-    return left, bool(connection.scalar(select(asked)))

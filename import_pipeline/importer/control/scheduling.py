@@ -142,8 +142,7 @@ def _gather_facts(
     return ExternalFacts(
         running=running,
         run_state=RunState.ALIVE if run_id is None else run_state_of(run_id),
-        waits_for=None if wait is None or _store_answers(installation, source) else wait.reason,
-        left_in_vain=0 if wait is None else wait.left_in_vain,
+        waits_for=None if wait is None or _store_answers(installation, source) else wait,
         monotonic=installation.clock.monotonic(),
     )
 

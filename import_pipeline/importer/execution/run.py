@@ -32,13 +32,17 @@ from import_pipeline.rules.endings import (
     StoreAway,
     ending_of,
 )
-from import_pipeline.rules.resumes import MAX_RESUMES
 from import_pipeline.rules.status import ImportStatus, Trigger
-from import_pipeline.rules.store_outage import next_leave
 from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking import events, imports, leases, resumes, transitions
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease
+
+#: The error of a worker that the rate-limit store does not answer, although it answers the sensor.
+NO_ANSWER = (
+    "no answer from the rate-limit store, which answers the sensor; check REDIS_URL and the network where the worker "
+    "runs"
+)
 
 
 def execute_import(run: ImportRun, import_id: int) -> ImportSummary:
@@ -147,20 +151,25 @@ def _may_have_wrong_address(installation: Installation, row: ImportRow) -> bool:
 
 
 def _release_until_store_returns(run: ImportRun, lease: Lease, error: LimiterUnavailable) -> LimiterUnavailable:
-    """Release the import until the rate-limit store answers; return the error to raise."""
+    """Release the import until the rate-limit store answers; return the error to raise.
+
+    A resume that sent nothing, although the store answered the sensor, counts as one without progress.
+    """
     reason = "the rate-limit store does not answer"
     paused = f"Paused: {reason}. {cause_of(error)}. Once it answers, another run resumes the import."
 
-    def leave(connection: Connection) -> None:
+    def unit(connection: Connection) -> None:
         leases.hold(connection, lease)
-        requests = imports.get(connection, lease.import_id).requests_count
-        before, was_asked_for = events.last_leave(connection, lease.import_id)
-        left = next_leave(before, requests=requests, was_asked_for=was_asked_for)
-        yet = f" Yet it answered the sensor, which had asked for this run ({left.in_vain} of {MAX_RESUMES})."
-        sentence = paused + (yet if left.in_vain else "")
-        events.leave(connection, lease.import_id, run.installation.clock.now(), sentence, reason, left)
+        now, found = run.installation.clock.now(), imports.get(connection, lease.import_id)
+        # The sensor requests such a run only if the store answers it; a person may run the import at any time.
+        was_fruitless = found.run_requested_at is not None and found.facts.requests_at_release == found.requests_count
+        kept = found.metadata_with(requests_at_release=found.requests_count)
+        leases.write(connection, lease, now, run_requested_at=None, metadata=kept)
+        transitions.release(connection, lease, now, NO_ANSWER if was_fruitless else None)
+        sentence = f"{paused} Yet it answered the sensor, which requested this run." if was_fruitless else paused
+        events.note(connection, lease.import_id, now, events.PAUSED, sentence, reason=reason, until=None)
 
-    run.installation.database.transact(leave, patience_of(run.source))
+    run.installation.database.transact(unit, patience_of(run.source))
     return LimiterUnavailable(
         f"import {lease.import_id} waits: {reason}. {cause_of(error)}. Finished items are kept. Once it answers, "
         "the sensor or the next run resumes the import"

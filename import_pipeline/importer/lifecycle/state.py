@@ -39,7 +39,6 @@ class ExternalFacts:
     running: ImportRow | None = None
     run_state: RunState = RunState.ALIVE  #: of the Dagster run that works on the import
     waits_for: str | None = None  #: why it waits, if the rate-limit store is still away
-    left_in_vain: int = 0  #: workers in a row that reached no store, although it answered here
     monotonic: float | None = None  #: monotonic seconds at that time
 
 
@@ -66,7 +65,6 @@ def state_of(
         worker_error=resumes.worker_error(row),
         blocked_until=row.blocked_until,
         waits_for=seen.waits_for,
-        left_in_vain=seen.left_in_vain,
         cancel_requested_at=row.cancel_requested_at or terminated,
         run_id=row.dagster_run_id,
         run_is_gone=seen.run_state is not RunState.ALIVE,

@@ -70,7 +70,7 @@ def _next_step(connection: Connection, row: ImportRow, source: ImportSource | No
     run = f"`import-pipeline run {source.name}`"
     wait = events.waits_for_store(connection, row.id)
     sensor = "Dagster's sensor, where it runs, goes on with it"
-    state = state_of(connection, row, source, ExternalFacts(waits_for=wait.reason if wait else None), now)
+    state = state_of(connection, row, source, ExternalFacts(waits_for=wait), now)
     match decision := decide_running(state, now):
         case Resume() if (since := _stalled_since(row, now)) is not None:
             return (
@@ -86,9 +86,9 @@ def _next_step(connection: Connection, row: ImportRow, source: ImportSource | No
             return f"Dagster's sensor, or {run}, ends it as failed: it was {reason}"
         case End():
             return f"Dagster's sensor, or `import-pipeline start-scheduled {source.name}`, ends it as cancelled"
-        case Wait(reason=reason) if wait is not None and wait.reason in reason:
-            stands = reason.removesuffix(".")
-            if wait.left_in_vain >= MAX_RESUMES:
-                return f"{stands}. If it answers Dagster's sensor, that ends it as failed; {run} goes on with it"
-            return f"{stands}. Once it is back, {sensor}, and {run} does"
+        case Wait(reason=reason) if wait is not None and wait in reason:
+            waits = reason.removesuffix(".")
+            if state.resumes >= MAX_RESUMES and state.worker_error is not None:
+                return f"{waits}. If it answers Dagster's sensor, the sensor ends the import as failed"
+            return f"{waits}. Once it is back, {sensor}, and {run} does"
     return decision.reason.removesuffix(".")

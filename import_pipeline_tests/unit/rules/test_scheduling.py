@@ -189,17 +189,6 @@ TABLE = {
                  reason="Import 1 goes on: its worker has left it to another one.")]),
         ("the store of the limits is away", [running(liveness=LEFT, waits_for="no store"), NEXT],
          [Wait(reason="Import 1 stands still: no store.")]),
-        ("the store answers the sensor, but it did not answer two workers in a row",
-         [running(liveness=LEFT, left_in_vain=2), NEXT],
-         [Resume(import_id=1, dead_run_id=None, counts=False,
-                 reason="Import 1 goes on: its worker has left it to another one.")]),
-        ("nor a third one", [running(liveness=LEFT, left_in_vain=3, run_id="run"), NEXT],
-         [Fail(import_id=1, dead_run_id="run", reason=(
-             "Import 1 was gone on with 3 times, and each time the store of the limits did not answer its worker, "
-             "though it answers the sensor. Check REDIS_URL and the network where the worker runs."))]),
-        ("nor a third one, and now it is away for all",
-         [running(liveness=LEFT, left_in_vain=3, waits_for="no store"), NEXT],
-         [Wait(reason="Import 1 stands still: no store.")]),
         ("its process was killed while the store was away", [running(liveness=KILLED, waits_for="no store"), NEXT],
          [Wait(reason="Import 1 stands still: no store.")]),
         ("it was to be cancelled while the store is away",

@@ -72,30 +72,36 @@ def divided(life, home):
     return Divided(life, home)
 
 
-def test_an_import_whose_workers_the_store_never_answers_fails_after_three_ways_back(divided, life):
+def test_an_import_whose_workers_the_store_never_answers_fails_after_three_counted_resumes(divided, life):
     number = life.slot(life.now)
     divided.leave(number)
-    for _ in range(3):
+    counted = []
+    for _ in range(4):
         assert divided.look() == [number]
         divided.leave(number)
-    assert ["sensor" in said for said in divided.told(number)] == [False, True, True, True]
-    assert divided.told(number)[-1].endswith("Yet it answered the sensor, which had asked for this run (3 of 3).")
+        counted.append(life.get(number).resumes)
+    assert counted == [0, 1, 2, 3], "the first one resumes after an orderly release"
+    assert ["sensor" in said for said in divided.told(number)] == [False, True, True, True, True]
+    assert divided.told(number)[-1].endswith("Yet it answered the sensor, which requested this run.")
+    divided.sensor(answers=False)
+    assert divided.look() == [], "it waits while the store is away for all"
     with life.database.read() as connection:
-        sequel = stalled_import(connection, life.get(number), life.source, life.now).next_step
-    assert sequel == (
-        f"Import {number} stands still: the rate-limit store does not answer. If it answers Dagster's sensor, that "
-        "ends it as failed; `import-pipeline run items` goes on with it"
+        next_step = stalled_import(connection, life.get(number), life.source, life.now).next_step
+    assert next_step == (
+        f"Import {number} stands still: the rate-limit store does not answer. If it answers Dagster's sensor, the "
+        "sensor ends the import as failed"
     )
+    divided.sensor(answers=True)
     assert divided.look() == []
     row = life.get(number)
-    assert (row.status, row.resumes) == (FAILED, 0)
+    assert row.status is FAILED
     assert row.failure_reason == (
-        f"Import {number} was gone on with 3 times, and each time the store of the limits did not answer its worker, "
-        "though it answers the sensor. Check REDIS_URL and the network where the worker runs."
+        f"Import {number} was resumed 3 times without progress; at last it broke off: no answer from the rate-limit "
+        "store, which answers the sensor; check REDIS_URL and the network where the worker runs."
     )
 
 
-def test_an_outage_for_all_costs_no_way_back_however_long_it_is_and_whoever_tries(divided, life):
+def test_an_outage_for_all_counts_as_no_resume_however_long_it_is_and_whoever_tries(divided, life):
     number = life.slot(life.now)
     divided.leave(number)
     divided.sensor(answers=False)
@@ -106,18 +112,20 @@ def test_an_outage_for_all_costs_no_way_back_however_long_it_is_and_whoever_trie
     assert not any("sensor" in said for said in divided.told(number))
     divided.sensor(answers=True)
     assert divided.look() == [number]
-    assert life.get(number).status is RUNNING
+    row = life.get(number)
+    assert (row.status, row.resumes) == (RUNNING, 0)
 
 
-def test_what_was_sent_since_makes_good_for_all_ways_back_in_vain(divided, life):
+def test_progress_makes_up_for_all_resumes_that_sent_nothing(divided, life):
     number = life.slot(life.now)
     divided.leave(number)
-    for _ in range(2):
-        for _ in range(2):
+    for item in "12":
+        for _ in range(3):
             assert divided.look() == [number]
             divided.leave(number)
         assert divided.look() == [number]
         hand = life.begin(number)
+        hand.discover(item)
         life.do(heartbeats.beat, hand.lease, life.now, heartbeats.Pulse(sent=CounterDelta(requests=3)))
         hand.leave()
         divided.leave(number)
