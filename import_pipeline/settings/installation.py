@@ -1,4 +1,4 @@
-"""The settings of an installation: the table, and everything that the environment decides."""
+"""The settings of an installation: the table, and their values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,28 +16,28 @@ SETTINGS: tuple[Setting[Any], ...] = (
         parse=parsers.folder,
         expected="a folder",
         default=".import_pipeline beside dagster.yaml, else in the current folder",
-        meaning="the one folder that holds all state: databases, Dagster's storage and logs",
+        meaning="the folder of all state: databases, Dagster's storage and logs",
     ),
     Setting(
         name="IMPORT_PIPELINE_SOURCES",
         parse=parsers.sources,
         expected="module:NAME, such as my_sources:SOURCES",
         default="import_pipeline.sources:SOURCES",
-        meaning="the list of sources",
+        meaning="the list of sources, as module:name",
     ),
     Setting(
         name="IMPORT_PIPELINE_LOGS",
         parse=Form,
         expected="text or json",
         default="none but the panel's, as text",
-        meaning="log lines on standard error, in place of a progress bar: for people, or one JSON object a line",
+        meaning="log lines on standard error instead of a progress bar: text, or json for one object a line",
     ),
     Setting(
         name="DATABASE_URL",
         parse=parsers.database_url,
         expected="postgresql://user:password@host/name or sqlite:///path",
         default="SQLite in the state folder",
-        meaning="the database of tracking, of your tables and of Dagster",
+        meaning="the database for tracking, your tables and Dagster",
         secret=True,
     ),
     Setting(
@@ -53,7 +53,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
         expected="redis://host:6379/0, rediss://…, unix://… or redis+cluster://host:6379,host:6379",
         default="SQLite in the state folder (one machine)",
         meaning=(
-            "the store of the shared limits; needed as soon as two machines share them; "
+            "the rate-limit store; required if several machines share the limits; "
             "a Redis Cluster as `redis+cluster://host:6379,host:6379`"
         ),
         secret=True,
@@ -63,7 +63,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
         parse=parsers.port,
         expected="a port from 1 to 65535",
         default="8000",
-        meaning="the demo API's port in `up`, and where the example looks for it unless `ITEMS_BASE_URL` says else",
+        meaning="the demo API's port in `up`; the example source uses it unless `ITEMS_BASE_URL` is set",
     ),
     Setting(
         name="DAGSTER_PORT",
@@ -77,21 +77,21 @@ SETTINGS: tuple[Setting[Any], ...] = (
         parse=parsers.http_url,
         expected="an address such as https://dagster.example.com, with no query in it",
         default="http://127.0.0.1: and DAGSTER_PORT",
-        meaning="where the panel's links to Dagster runs lead",
+        meaning="the address of Dagster's UI, for the panel's links to runs",
     ),
     Setting(
         name="PANEL_URL",
         parse=parsers.http_url,
         expected="an address such as https://imports.example.com",
         default="http://127.0.0.1: and PANEL_PORT",
-        meaning="where links from Dagster's pages to the panel lead",
+        meaning="the address of the panel, for the links on Dagster's pages",
     ),
     Setting(
         name="PANEL_HOST",
         parse=parsers.host,
         expected="a name or address to listen on, such as 127.0.0.1 or 0.0.0.0",
         default="127.0.0.1",
-        meaning="where the panel listens; any other than this machine alone demands PANEL_TOKEN",
+        meaning="the address on which the panel listens; any but this machine's own requires PANEL_TOKEN",
     ),
     Setting(
         name="PANEL_PORT",
@@ -105,7 +105,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
         parse=parsers.token,
         expected="at least 16 letters, digits or signs without a space",
         default="none",
-        meaning="what the panel asks for at login, or as a bearer token",
+        meaning="the token that the panel requires, at login or as a bearer token",
         secret=True,
     ),
     Setting(
@@ -113,14 +113,14 @@ SETTINGS: tuple[Setting[Any], ...] = (
         parse=parsers.hosts,
         expected="names separated by commas, such as imports.example.com",
         default="none",
-        meaning="names that the panel is asked for by besides its addresses, behind a proxy say",
+        meaning="extra host names that the panel answers to, such as a proxy's",
     ),
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Everything that the environment decides, read once."""
+    """The values of all settings, read once."""
 
     home: Path
     sources: str = "import_pipeline.sources:SOURCES"
@@ -140,16 +140,16 @@ class Settings:
 
     @property
     def is_postgres(self) -> bool:
-        """Whether the tracking database is Postgres."""
+        """True if the tracking database is Postgres."""
         return self.database_url.startswith("postgresql")
 
     @property
     def limits_path(self) -> Path:
-        """The embedded limiter's file."""
+        """The file of the SQLite rate-limit store."""
         return self.home / "limits.db"
 
     def source(self, name: str) -> SourceSettings:
-        """The settings of the source of that name; raises SettingError."""
+        """Return the settings of the source of that name. Raises SettingError."""
         prefix = variable_prefix(name)
         return SourceSettings(
             **{setting.name.lower(): setting.read(self.environment, prefix) for setting in SOURCE_SETTINGS}

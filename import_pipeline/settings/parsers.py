@@ -1,4 +1,4 @@
-"""How the text of a setting becomes a value. Every function raises ValueError for a text that it cannot read."""
+"""Parsers of settings: text to value. Every function raises ValueError for a text that it cannot read."""
 
 import re
 from pathlib import Path
@@ -9,12 +9,12 @@ MOST_IN_FLIGHT = 1000
 #: More is no limit, and would not be counted exactly.
 MOST_PERMITS = 10**9
 LONGEST_WINDOW_SECONDS = 366 * 86400
-#: Runs that work on one import at once.
+#: Runs that share one import.
 MOST_WORKERS = 100
 
 
 def port(raw: str) -> int:
-    """From 1 to 65535."""
+    """Parse a port, from 1 to 65535."""
     number = int(raw)
     if not 0 < number < 65536:
         raise ValueError(raw)
@@ -22,7 +22,7 @@ def port(raw: str) -> int:
 
 
 def positive(raw: str) -> int:
-    """A whole number from 1."""
+    """Parse a whole number from 1."""
     number = int(raw)
     if number < 1:
         raise ValueError(raw)
@@ -30,7 +30,7 @@ def positive(raw: str) -> int:
 
 
 def in_flight(raw: str) -> int:
-    """A number of requests at once that one process can carry."""
+    """Parse a number of concurrent requests that one process can handle."""
     number = positive(raw)
     if number > MOST_IN_FLIGHT:
         raise ValueError(raw)
@@ -38,7 +38,7 @@ def in_flight(raw: str) -> int:
 
 
 def workers(raw: str) -> int:
-    """A number of runs at once that a database and a scheduler can carry."""
+    """Parse a number of concurrent runs that a database and a scheduler can handle."""
     number = positive(raw)
     if number > MOST_WORKERS:
         raise ValueError(raw)
@@ -46,7 +46,7 @@ def workers(raw: str) -> int:
 
 
 def seconds(raw: str) -> float:
-    """A duration above 0."""
+    """Parse a duration in seconds, above 0."""
     number = float(raw)
     if not 0 < number < 10**9:
         raise ValueError(raw)
@@ -54,7 +54,7 @@ def seconds(raw: str) -> float:
 
 
 def days(raw: str) -> float:
-    """An age in days that a date can go back."""
+    """Parse an age in days that a date can go back."""
     number = seconds(raw)
     if number > 100_000:
         raise ValueError(raw)
@@ -62,7 +62,7 @@ def days(raw: str) -> float:
 
 
 def delays(raw: str) -> tuple[float, ...]:
-    """Seconds separated by commas, none negative."""
+    """Parse seconds separated by commas, none negative."""
     numbers = tuple(float(part) for part in raw.split(","))
     if any(not 0 <= number < 10**9 for number in numbers):
         raise ValueError(raw)
@@ -70,7 +70,7 @@ def delays(raw: str) -> tuple[float, ...]:
 
 
 def flag(raw: str) -> bool:
-    """true, yes, on, 1 or false, no, off, 0."""
+    """Parse true, yes, on, 1 or false, no, off, 0."""
     words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
     if raw.lower() not in words:
         raise ValueError(raw)
@@ -78,7 +78,7 @@ def flag(raw: str) -> bool:
 
 
 def http_url(raw: str) -> str:
-    """An address whose host and port make sense, and that paths can be joined to."""
+    """Parse an address with a valid host and port, to which paths can be joined."""
     parts = urlsplit(raw)
     if parts.query or parts.fragment or re.search(r"\s", raw):
         raise ValueError(raw)
@@ -90,7 +90,7 @@ def http_url(raw: str) -> str:
 
 
 def hook_url(raw: str) -> str:
-    """An address to post to; its path and query may be secret."""
+    """Parse an address to post to; its path and query may be secret."""
     parts = urlsplit(raw)
     if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc or re.search(r"\s", raw):
         raise ValueError(raw)
@@ -100,7 +100,7 @@ def hook_url(raw: str) -> str:
 
 
 def redis_url(raw: str) -> str:
-    """What the redis library can connect to."""
+    """Parse an address that the redis library can connect to."""
     for server in redis_servers(raw):
         parts = urlsplit(server)
         if parts.scheme not in {"redis", "rediss", "unix"} or parts.port == 0:
@@ -121,48 +121,48 @@ def redis_servers(url: str) -> tuple[str, ...]:
 
 
 def token(raw: str) -> str:
-    """A secret long enough not to be guessed: 16 printable characters or more."""
+    """Parse a secret that is too long to guess: 16 printable characters or more."""
     if len(raw) < 16 or not (raw.isascii() and raw.isprintable()) or " " in raw:
         raise ValueError(raw)
     return raw
 
 
 def bearer(raw: str) -> str:
-    """What a header can carry."""
+    """Parse a token that a header can carry."""
     if not (raw.isascii() and raw.isprintable()):
         raise ValueError(raw)
     return raw
 
 
 def host(raw: str) -> str:
-    """A host name or an address."""
+    """Parse a host name or an address."""
     if not re.fullmatch(r"[\w.:-]+", raw):
         raise ValueError(raw)
     return raw
 
 
 def hosts(raw: str) -> tuple[str, ...]:
-    """Host names separated by commas."""
+    """Parse host names separated by commas."""
     return tuple(host(part.strip()).lower() for part in raw.split(",") if part.strip())
 
 
 def folder(raw: str) -> Path:
-    """A folder, `~` expanded."""
+    """Parse a folder; `~` is expanded."""
     try:
         return Path(raw).expanduser().resolve()
-    except RuntimeError as error:  # ~ of a user that there is not
+    except RuntimeError as error:  # ~ of a user that does not exist
         raise ValueError(raw) from error
 
 
 def sources(raw: str) -> str:
-    """`module:NAME`."""
+    """Parse `module:NAME`."""
     if not re.fullmatch(r"\w+(\.\w+)*:\w+", raw):
         raise ValueError(raw)
     return raw
 
 
 def limits(raw: str) -> str:
-    """Tiers in the notation of `limits`, and `20 concurrent`; empty for `none`."""
+    """Parse tiers in the notation of `limits`, and `20 concurrent`; return an empty text for `none`."""
     from limits import parse_many
 
     if raw.lower() == "none":
@@ -170,14 +170,14 @@ def limits(raw: str) -> str:
     amounts, _ = split_limits(raw)
     for tier in parse_many(amounts) if amounts else ():
         if tier.amount < 1:
-            raise ValueError(raw)  # would never let a request through
+            raise ValueError(raw)  # would never admit a request
         if tier.amount > MOST_PERMITS or tier.get_expiry() > LONGEST_WINDOW_SECONDS:
             raise ValueError(raw)
     return raw
 
 
 def split_limits(raw: str) -> tuple[str, int]:
-    """The part that is in the notation of `limits`, and how many requests may be in flight at once; 0: any number."""
+    """Split off the part in the notation of `limits`, and the number of requests in flight; 0: any number."""
     parts = [part.strip() for part in re.split(r"[;,|\n]", raw) if part.strip()]
     if not parts:
         raise ValueError(raw)
@@ -187,14 +187,14 @@ def split_limits(raw: str) -> tuple[str, int]:
 
 
 def schema_name(raw: str) -> str:
-    """A name that Postgres takes without quotes; ValueError for any other, and for one of Postgres' own."""
+    """Parse a name that Postgres takes without quotes; ValueError for any other, and for one of Postgres' own."""
     if not re.fullmatch(r"(?!pg_)[a-z_][a-z0-9_]{0,62}", raw):
         raise ValueError(raw)
     return raw
 
 
 def database_url(raw: str) -> str:
-    """The SQLAlchemy address with its driver named; ValueError for another database than SQLite or Postgres.
+    """Return the SQLAlchemy address with its driver named; ValueError for a database other than SQLite or Postgres.
 
     SQLAlchemy 2.1 takes psycopg 3 for a plain `postgresql://`, dagster-postgres needs psycopg2: one driver for both.
     A database in memory is refused: each of our threads would see its own.

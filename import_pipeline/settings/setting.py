@@ -1,4 +1,4 @@
-"""One row of the table of settings: how a variable is read, and how it is told where it is wrong."""
+"""One row of the table of settings: the parsing of a variable, and the error for a wrong value."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Setting(Generic[T]):
-    """One row of the table: how a variable is read and what it means.
+    """One row of the table: the name, parser and meaning of a variable.
 
     `expected` completes the sentence "expected …, got …". A secret's value never appears in an error.
     """
@@ -26,7 +26,7 @@ class Setting(Generic[T]):
     secret: bool = False
 
     def read(self, environment: Mapping[str, str], prefix: str = "") -> T | None:
-        """The parsed value, or None where the variable is absent or empty; raises SettingError."""
+        """Return the parsed value, or None if the variable is absent or empty. Raises SettingError."""
         name = prefix + self.name
         raw = environment.get(name, "").strip()
         if not raw:
@@ -39,7 +39,7 @@ class Setting(Generic[T]):
             raise SettingError(name, self.expected, self.shown(raw)) from error
 
     def shown(self, raw: str) -> str:
-        """The value as an error quotes it. An address may hold a password even where it is no secret as a whole."""
+        """Return the value as an error quotes it. An address may hold a password even if the setting is no secret."""
         if self.secret:
             return "a value that is not shown"
         return repr(re.sub(r"(?<=[?&#]).*", "***", re.sub(r"//.*@", "//***@", raw)))

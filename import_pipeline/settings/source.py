@@ -1,4 +1,4 @@
-"""The settings of a source: the table, and what the environment says of one source."""
+"""The settings of a source: the table, and their values for one source."""
 
 import re
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ SOURCE_SETTINGS: tuple[Setting[Any], ...] = (
         parse=parsers.http_url,
         expected="an address such as https://api.example.com, with no query in it",
         default="the source's own",
-        meaning="where the API is",
+        meaning="the address of the API",
     ),
     Setting(
         name="TOKEN",
@@ -28,42 +28,42 @@ SOURCE_SETTINGS: tuple[Setting[Any], ...] = (
         parse=parsers.limits,
         expected="tiers of up to a year such as '500/20 second; 2000/100 second; 20 concurrent', or the word none",
         default="the source's own",
-        meaning="the rate limits, all of which hold at once; none: they are learned",
+        meaning="the rate limits, which all hold at once; with none, they are inferred",
     ),
     Setting(
         name="CONCURRENCY",
         parse=parsers.in_flight,
         expected="a whole number from 1 to 1000",
         default="10",
-        meaning="detail requests in flight, to begin with",
+        meaning="detail requests in flight at first",
     ),
     Setting(
         name="CEILING",
         parse=parsers.in_flight,
         expected="a whole number from 1 to 1000",
         default="100",
-        meaning="detail requests in flight at most, where answers are slow and the limits allow more",
+        meaning="detail requests in flight at most, if answers are slow and the limits allow more",
     ),
     Setting(
         name="SHARDS",
         parse=parsers.workers,
         expected="a whole number from 1 to 100",
         default="1",
-        meaning="runs that work on one import at once",
+        meaning="runs that share one import",
     ),
     Setting(
         name="PER_PAGE",
         parse=parsers.positive,
         expected="a whole number from 1",
         default="100",
-        meaning="items asked for per list page",
+        meaning="items per list page",
     ),
     Setting(
         name="MAX_PAGES",
         parse=parsers.positive,
         expected="a whole number from 1",
         default="100000",
-        meaning="list pages, where the list tells no lasting total; after more it counts as endless",
+        meaning="list pages after which a list without a stable total counts as endless",
     ),
     Setting(
         name="TIMEOUT",
@@ -77,14 +77,14 @@ SOURCE_SETTINGS: tuple[Setting[Any], ...] = (
         parse=parsers.positive,
         expected="a whole number from 1",
         default="16777216",
-        meaning="bytes of an answer, packed and unpacked; a longer one is refused",
+        meaning="bytes of a response, packed and unpacked; a longer one is refused",
     ),
     Setting(
         name="TRIES",
         parse=parsers.positive,
         expected="a whole number from 1",
         default="5",
-        meaning="tries per item before it has failed for good",
+        meaning="tries per item before it fails permanently",
     ),
     Setting(
         name="BACKOFF",
@@ -98,7 +98,7 @@ SOURCE_SETTINGS: tuple[Setting[Any], ...] = (
         parse=parsers.flag,
         expected="true or false",
         default="true",
-        meaning="false: everything is discovered before the first detail",
+        meaning="false: the whole list is read before the first detail",
     ),
     Setting(
         name="SLOTS",
@@ -112,49 +112,49 @@ SOURCE_SETTINGS: tuple[Setting[Any], ...] = (
         parse=str,
         expected="a time zone such as Europe/Berlin",
         default="UTC",
-        meaning="the zone of those times",
+        meaning="the time zone of those times",
     ),
     Setting(
         name="LEASE",
         parse=parsers.seconds,
         expected="seconds above 0",
         default="60",
-        meaning="seconds without a heartbeat after which an import counts as dead",
+        meaning="seconds without a heartbeat after which a worker counts as dead",
     ),
     Setting(
         name="WAIT",
         parse=parsers.seconds,
         expected="seconds above 0",
         default="300",
-        meaning="seconds that a re-import of chosen items waits for a running import",
+        meaning="seconds that an import of chosen items waits for a running import",
     ),
     Setting(
         name="MAX_OUTAGE",
         parse=parsers.seconds,
         expected="seconds above 0",
         default="120",
-        meaning="seconds for which an API or database that stops answering is waited for; after that the import ends",
+        meaning="seconds to wait for an API or database that stops answering; then the import ends",
     ),
     Setting(
         name="MAX_PAUSE",
         parse=parsers.seconds,
         expected="seconds above 0",
         default="21600",
-        meaning="a longer pause asked for by the server ends the import",
+        meaning="seconds of the longest pause to wait for; a longer one ends the import",
     ),
     Setting(
         name="PRUNE_DAYS",
         parse=parsers.days,
         expected="days above 0",
         default="never",
-        meaning="days after which the sensor drops the item rows of an ended import, failed ones excepted",
+        meaning="days after which the sensor deletes the item rows of an ended import, except failed ones",
     ),
     Setting(
         name="NOTIFY_URL",
         parse=parsers.hook_url,
         expected="an address such as https://hooks.example.com/imports",
         default="none",
-        meaning="where notices of failed, incomplete and blocked imports are posted as JSON",
+        meaning="the address to which notices of failed, incomplete and blocked imports are posted as JSON",
         secret=True,
     ),
 )
@@ -162,7 +162,7 @@ SOURCE_SETTINGS: tuple[Setting[Any], ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class SourceSettings:
-    """What the environment says of one source; None where it says nothing."""
+    """The values of one source's settings; None if a setting is absent."""
 
     base_url: str | None = None
     token: str | None = field(default=None, repr=False)
@@ -188,5 +188,5 @@ class SourceSettings:
 
 
 def variable_prefix(source: str) -> str:
-    """`my-items` -> `MY_ITEMS_`."""
+    """Return the prefix of a source's variables: `my-items` -> `MY_ITEMS_`."""
     return re.sub(r"\W", "_", source).upper() + "_"
