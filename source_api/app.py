@@ -16,12 +16,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from source_api.drift import Change, Drifts
-from source_api.faults import Fault, FaultKind, Faults, Place
-from source_api.gate import Gate
+from source_api.faults import Fault, FaultKind, Faults, Target
 from source_api.items import ItemStore
-from source_api.lifeline import Lifeline
+from source_api.middleware import ThrottleMiddleware
 from source_api.options import Options
 from source_api.pages import page_request, paginated
+from source_api.server_control import ServerControl
 from source_api.stats import Stats
 from source_api.throttle import Throttle
 
@@ -39,7 +39,7 @@ class Api:
         self.faults = Faults(options.parsed_faults)
         self.stats = Stats()
         self.throttle = Throttle(options.tiers, options.window)
-        self.lifeline = Lifeline()
+        self.control = ServerControl()
 
     def routes(self) -> list[Route]:
         """Return all routes. The last four are exempt from the rate limits."""
@@ -56,7 +56,7 @@ class Api:
     async def item(self, request: Request) -> ASGIApp:
         """Answer with one item, or with its planned fault."""
         number = item_number(request.path_params["id"])
-        fault = self.faults.next(Place.ITEM, number) if number is not None else None
+        fault = self.faults.next(Target.ITEM, number) if number is not None else None
         if fault is not None:
             return self.trouble(fault)
         item = self.items.item(number) if number is not None else None
@@ -67,7 +67,7 @@ class Api:
     async def page(self, request: Request) -> ASGIApp:
         """Answer with one page of the list, or with its planned fault."""
         asked = page_request(request.query_params.get("page"), request.query_params.get("perPage"))
-        fault = self.faults.next(Place.PAGE, asked.page)
+        fault = self.faults.next(Target.PAGE, asked.page)
         if fault is not None:
             return self.trouble(fault)
         data = self.items.short_items(skip=asked.skip, limit=asked.per_page)
@@ -112,9 +112,9 @@ class Api:
         """Return the response of a fault, or the lack of one."""
         match fault.kind:
             case FaultKind.HANG:
-                return silent(self.lifeline.hang)
+                return silent(self.control.hang)
             case FaultKind.DROP:
-                return silent(self.lifeline.cut)
+                return silent(self.control.cut)
             case FaultKind.GARBAGE:
                 return Response('{"id": 1, "name": "broken of', media_type="application/json")
             case FaultKind.BODY:
@@ -169,7 +169,7 @@ def create_app(
         api.items.close()
 
     gate = Middleware(
-        Gate,
+        ThrottleMiddleware,
         options=options,
         throttle=api.throttle,
         stats=api.stats,

@@ -21,12 +21,12 @@ from http import HTTPStatus
 from source_api.errors import BadOption
 
 NOTATION = re.compile(
-    r"(?P<place>page:)?(?P<number>[0-9]{1,18})=(?P<kind>[a-z]+)(?P<value>:.*?)?(?:\*(?P<times>[0-9]{1,9}))?", re.DOTALL
+    r"(?P<target>page:)?(?P<number>[0-9]{1,18})=(?P<kind>[a-z]+)(?P<value>:.*?)?(?:\*(?P<times>[0-9]{1,9}))?", re.DOTALL
 )
 VALUE_OF_STATUS = re.compile(r":(?P<status>[2-5][0-9]{2})(?::(?P<retry_after>[ -~]*))?")
 
 
-class Place(StrEnum):
+class Target(StrEnum):
     """The target of a fault."""
 
     ITEM = "item"  #: the detail of the item with this id
@@ -47,7 +47,7 @@ class FaultKind(StrEnum):
 class Fault:
     """One fault. `times` None: it happens to every request. `retry_after` None: no such header."""
 
-    place: Place
+    target: Target
     number: int
     kind: FaultKind
     status: int = HTTPStatus.OK
@@ -71,7 +71,7 @@ def _read(text: str) -> Fault | None:
     parts = NOTATION.fullmatch(text)
     if parts is None or parts["kind"] not in set(FaultKind):
         return None
-    place = Place.PAGE if parts["place"] else Place.ITEM
+    target = Target.PAGE if parts["target"] else Target.ITEM
     number, kind = int(parts["number"]), FaultKind(parts["kind"])
     times = int(parts["times"]) if parts["times"] else None
     if kind is FaultKind.STATUS:
@@ -81,12 +81,12 @@ def _read(text: str) -> Fault | None:
         status, wait = int(value["status"]), value["retry_after"]
         if wait is None and status == HTTPStatus.TOO_MANY_REQUESTS:
             wait = "1"
-        return Fault(place=place, number=number, kind=kind, status=status, retry_after=wait or None, times=times)
+        return Fault(target=target, number=number, kind=kind, status=status, retry_after=wait or None, times=times)
     if kind is FaultKind.BODY:
         if parts["value"] is None:
             return None
-        return Fault(place=place, number=number, kind=kind, body=parts["value"][1:], times=times)
-    return None if parts["value"] else Fault(place=place, number=number, kind=kind, times=times)
+        return Fault(target=target, number=number, kind=kind, body=parts["value"][1:], times=times)
+    return None if parts["value"] else Fault(target=target, number=number, kind=kind, times=times)
 
 
 class Faults:
@@ -96,10 +96,10 @@ class Faults:
         self._faults = faults
         self._happened: Counter[int] = Counter()
 
-    def next(self, place: Place, number: int) -> Fault | None:
+    def next(self, target: Target, number: int) -> Fault | None:
         """Return the fault of this request and count it; None for a normal response."""
         for index, fault in enumerate(self._faults):
-            if (fault.place, fault.number) != (place, number):
+            if (fault.target, fault.number) != (target, number):
                 continue
             if fault.times is None or self._happened[index] < fault.times:
                 self._happened[index] += 1

@@ -12,8 +12,8 @@ from starlette.applications import Starlette
 
 from source_api.app import Api, create_app
 from source_api.errors import BadOption
-from source_api.lifeline import Address
 from source_api.options import Options
+from source_api.server_control import Address
 
 KEEP_ALIVE = 300  # seconds: longer than a client waits for a permit, so that no connection closes under a request
 BACKLOG = 2048
@@ -38,7 +38,7 @@ class DemoServer(uvicorn.Server):
             )
         )
         self._api: Api = app.state.api
-        self._api.lifeline.drop = self._drop
+        self._api.control.drop = self._drop
         self._announce = started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -48,7 +48,7 @@ class DemoServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End hanging requests first; the others have a second to finish."""
-        self._api.lifeline.stopping.set()
+        self._api.control.stopping.set()
         # Requests that the shutdown interrupts are not errors.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         await super().shutdown(sockets)

@@ -12,7 +12,7 @@ DETAIL_PREFIX = "/api/items/"
 
 
 @dataclass(kw_only=True, slots=True)
-class Visit:
+class RequestRecord:
     """One request. `arrived` is None until it is admitted, `status` until a response begins."""
 
     path: str
@@ -35,36 +35,36 @@ class Stats:
         self._peak = self._in_flight
         self._statuses: Counter[int] = Counter()
         self._details: Counter[str] = Counter()
-        self._log: deque[Visit] = deque(maxlen=LOG_LENGTH)
+        self._log: deque[RequestRecord] = deque(maxlen=LOG_LENGTH)
         self._first: float | None = None
         self._last: float | None = None
 
-    def begin(self, path: str) -> Visit:
+    def begin(self, path: str) -> RequestRecord:
         """Count a new request."""
         self._requests += 1
         self._in_flight += 1
         self._peak = max(self._peak, self._in_flight)
-        return Visit(path=path)
+        return RequestRecord(path=path)
 
-    def admit(self, visit: Visit, now: float) -> None:
+    def admit(self, record: RequestRecord, now: float) -> None:
         """Count a request that the limits admitted."""
-        visit.arrived = now
+        record.arrived = now
         self._admitted += 1
         self._first = now if self._first is None else self._first
         self._last = now
-        self._log.append(visit)
-        if visit.path.startswith(DETAIL_PREFIX):
-            self._details[visit.path.removeprefix(DETAIL_PREFIX)] += 1
+        self._log.append(record)
+        if record.path.startswith(DETAIL_PREFIX):
+            self._details[record.path.removeprefix(DETAIL_PREFIX)] += 1
 
-    def answer(self, visit: Visit, status: int) -> None:
+    def answer(self, record: RequestRecord, status: int) -> None:
         """Count the start of its response."""
-        visit.status = status
+        record.status = status
         self._statuses[status] += 1
 
-    def end(self, visit: Visit) -> None:
+    def end(self, record: RequestRecord) -> None:
         """Count its end, with or without a response."""
         self._in_flight -= 1
-        self._unanswered += visit.status is None
+        self._unanswered += record.status is None
 
     def summary(self) -> dict[str, Any]:
         """Return the body of `GET /_stats`."""
@@ -85,4 +85,4 @@ class Stats:
 
     def log(self) -> list[tuple[float | None, str, int | None]]:
         """Return the body of `GET /_log`: [seconds, path, status] of every admitted request, oldest first."""
-        return [(visit.arrived, visit.path, visit.status) for visit in self._log]
+        return [(record.arrived, record.path, record.status) for record in self._log]

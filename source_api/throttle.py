@@ -34,7 +34,7 @@ class WindowKind(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
+class LimitStatus:
     """A client's state in its tightest tier, as sent in the headers. `reset` is in seconds from now."""
 
     limit: int
@@ -43,11 +43,11 @@ class Standing:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
+class Decision:
     """The decision on a request. `wait` is the time in seconds until one would be admitted; 0 if this one is."""
 
     wait: float
-    standing: Standing | None
+    status: LimitStatus | None
 
     @property
     def admitted(self) -> bool:
@@ -127,7 +127,7 @@ class FixedWindow:
         return max(0.0, self._start + self.tier.seconds - now) if self._taken else 0.0
 
 
-class Bucket:
+class TokenBucket:
     """A token bucket: it holds the tier's amount, and one token returns every seconds / amount."""
 
     def __init__(self, tier: Tier) -> None:
@@ -152,10 +152,10 @@ class Bucket:
         return (math.floor(self._places) + 1 - self._places) * self.tier.seconds / self.tier.amount
 
 
-WINDOWS: dict[WindowKind, type[SlidingWindow] | type[FixedWindow] | type[Bucket]] = {
+WINDOWS: dict[WindowKind, type[SlidingWindow] | type[FixedWindow] | type[TokenBucket]] = {
     WindowKind.SLIDING: SlidingWindow,
     WindowKind.FIXED: FixedWindow,
-    WindowKind.BUCKET: Bucket,
+    WindowKind.BUCKET: TokenBucket,
 }
 
 
@@ -167,7 +167,7 @@ class Throttle:
         self._kind = kind
         self._clients: dict[str, list[Window]] = {}
 
-    def arrive(self, client: str, now: float) -> Verdict:
+    def arrive(self, client: str, now: float) -> Decision:
         """Decide on a request at `now`, and count it if it is admitted."""
         windows = self._clients.get(client)
         if windows is None:
@@ -177,22 +177,22 @@ class Throttle:
             if (its_wait := window.wait(now)) > wait:
                 wait, slowest = its_wait, window
         if slowest is not None:
-            return Verdict(wait=wait, standing=Standing(limit=slowest.tier.amount, remaining=0, reset=wait))
+            return Decision(wait=wait, status=LimitStatus(limit=slowest.tier.amount, remaining=0, reset=wait))
         for window in windows:
             window.take(now)
-        return Verdict(wait=0.0, standing=tightest(windows, now))
+        return Decision(wait=0.0, status=tightest(windows, now))
 
     def forget(self) -> None:
         """Empty the windows of all clients."""
         self._clients.clear()
 
 
-def tightest(windows: list[Window], now: float) -> Standing | None:
+def tightest(windows: list[Window], now: float) -> LimitStatus | None:
     """Return the state of the tier with the fewest permits left, of two equal ones the slower; None without tiers."""
     if not windows:
         return None
     window = min(windows, key=lambda each: (each.remaining(now), -each.reset(now)))
-    return Standing(limit=window.tier.amount, remaining=window.remaining(now), reset=window.reset(now))
+    return LimitStatus(limit=window.tier.amount, remaining=window.remaining(now), reset=window.reset(now))
 
 
 def parse_tiers(text: str) -> tuple[Tier, ...]:

@@ -16,7 +16,7 @@ NOTHING_FAILED = "nothing_failed_for_good"
 def specs(asset: str) -> list[dg.AssetCheckSpec]:
     """Return the checks that run at the end of every import, attached to `asset`."""
     meanings = {
-        ALL_IMPORTED: "Every item of the list was imported or is unchanged.",
+        ALL_IMPORTED: "Every item of the import was imported or is unchanged.",
         NO_RATE_LIMIT_HITS: "The API never answered 429: the limits are right, and no other program uses them up.",
         COUNTS_AGREE: "The import found as many items as the API's list reports.",
         NOTHING_FAILED: "No item was rejected or used up its tries.",

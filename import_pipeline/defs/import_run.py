@@ -58,11 +58,11 @@ class ImportOp:
         self.name = declared.name
         self.api = api
         self.links = links
-        self.chosen = sorted(context.partition_keys) if context.has_partition_key_range else _single(context)
+        self.partition_keys = sorted(context.partition_keys) if context.has_partition_key_range else _single(context)
         selected = {key.to_user_string() for key in context.selected_asset_keys}
         self.wants_details = names.enriched(self.name) in selected
         self.only = list(only)
-        self.is_selection = bool(self.chosen or self.only)
+        self.is_selection = bool(self.partition_keys or self.only)
         self.wants_list = names.discovered(self.name) in selected
 
     def events(self) -> Iterator[Any]:
@@ -86,7 +86,7 @@ class ImportOp:
             except LimiterUnavailable as error:
                 # Dagster prints the cause of an error; a traceback explains nothing about an unreachable store.
                 raise dg.Failure(description=str(error), allow_retries=False) from None
-            if self.chosen and summary.exit_status == 0:
+            if self.partition_keys and summary.exit_status == 0:
                 reporter.stop()  # the op's output materializes all selected partitions
             else:
                 reporter.finish()
@@ -104,7 +104,7 @@ class ImportOp:
         if tag is not None and tags.get(names.MADE_BY_TAG, run_id) == run_id:
             return int(tag)
         kind = ImportKind.FULL if self.wants_details else ImportKind.DISCOVERY
-        new = new_import(source, Trigger.UI, kind=kind, **self._choice(source))
+        new = new_import(source, Trigger.UI, kind=kind, **self._selection(source))
         turn = Turn(
             installation,
             source,
@@ -129,14 +129,14 @@ class ImportOp:
             if summary.status == ImportStatus.RUNNING:  # the API asked for a pause
                 raise already_running(source, row)
 
-    def _choice(self, source: ImportSource) -> dict[str, Any]:
+    def _selection(self, source: ImportSource) -> dict[str, Any]:
         """Return the selected items: the partitions of the run, or the ids in its configuration."""
-        if self.chosen and self.only:
+        if self.partition_keys and self.only:
             raise dg.Failure(description="Select items by partitions or by `only` in the configuration, not by both.")
-        if not self.chosen or source.partitions.size is None:
-            return {"only": self.chosen or self.only}
+        if not self.partition_keys or source.partitions.size is None:
+            return {"only": self.partition_keys or self.only}
         try:
-            return {"numbers": merge_ranges(range_of(key) for key in self.chosen)}
+            return {"numbers": merge_ranges(range_of(key) for key in self.partition_keys)}
         except ValueError as error:
             raise dg.Failure(description=f"{names.enriched(self.name)}: {error}.") from error
 
@@ -160,7 +160,7 @@ class ImportOp:
             connect=lambda: self.api.open(source, installation, patience),
             on_api=reporter.api_opened,
         )
-        if not self.chosen:
+        if not self.partition_keys:
             reporter.start()
         try:
             return execute_import(run, import_id), reporter

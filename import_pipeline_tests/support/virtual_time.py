@@ -15,7 +15,7 @@ import httpx
 from import_pipeline.ratelimit import Limiter, RateLimitedTransport, parse_tiers
 from import_pipeline.rules.forecast import minimum_seconds
 from import_pipeline.testing import MemoryPermits
-from source_api.gate import rate_headers
+from source_api.middleware import rate_headers
 from source_api.throttle import Throttle, WindowKind
 from source_api.throttle import parse_tiers as server_tiers
 
@@ -103,20 +103,20 @@ class SimulatedServer:
         time = asyncio.get_running_loop().time
         await asyncio.sleep(self.before())
         now = time()
-        verdict = self._throttle.arrive("client", now)
+        decision = self._throttle.arrive("client", now)
         headers = {}
-        if self.tells and verdict.standing is not None:
-            told = rate_headers(verdict.standing, epoch=self.epoch + now)
+        if self.tells and decision.status is not None:
+            told = rate_headers(decision.status, epoch=self.epoch + now)
             headers |= {name.decode(): value.decode() for name, value in told}
-            headers["x-ratelimit-reset"] = self.reset(round(verdict.standing.reset, 6), self.epoch + now)
-        if verdict.admitted:
+            headers["x-ratelimit-reset"] = self.reset(round(decision.status.reset, 6), self.epoch + now)
+        if decision.admitted:
             self.admitted.append(now)
         else:
             self.refused += 1
-            headers["retry-after"] = str(verdict.retry_after)
+            headers["retry-after"] = str(decision.retry_after)
         await asyncio.sleep(self.after())
         headers["date"] = self.date(time())
-        return httpx.Response(200 if verdict.admitted else 429, headers=headers, stream=httpx.ByteStream(b"{}"))
+        return httpx.Response(200 if decision.admitted else 429, headers=headers, stream=httpx.ByteStream(b"{}"))
 
     def date(self, now: float) -> str:
         """Return the value of its Date header."""

@@ -3,11 +3,11 @@
 import pytest
 
 from source_api.errors import BadOption
-from source_api.faults import Fault, FaultKind, Faults, Place, parse_fault
+from source_api.faults import Fault, FaultKind, Faults, Target, parse_fault
 
 
 def item(number, kind, **more):
-    return Fault(place=Place.ITEM, number=number, kind=kind, **more)
+    return Fault(target=Target.ITEM, number=number, kind=kind, **more)
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def item(number, kind, **more):
         ("23=status:429:", item(23, FaultKind.STATUS, status=429)),
         ("23=status:503:Wed, 21 Oct 2026 07:28:00 GMT*1",
          item(23, FaultKind.STATUS, status=503, retry_after="Wed, 21 Oct 2026 07:28:00 GMT", times=1)),
-        ("page:2=status:500*1", Fault(place=Place.PAGE, number=2, kind=FaultKind.STATUS, status=500, times=1)),
+        ("page:2=status:500*1", Fault(target=Target.PAGE, number=2, kind=FaultKind.STATUS, status=500, times=1)),
     ],
 )  # fmt: skip
 def test_faults_are_written_as_the_notation_says(text, fault):
@@ -49,8 +49,8 @@ def test_what_is_no_fault_is_refused_in_a_sentence_with_what_was_expected(text):
 
 def test_a_fault_with_a_number_of_times_ends_and_the_next_of_its_target_begins():
     faults = Faults(tuple(map(parse_fault, ("17=status:500*2", "17=garbage*1", "18=drop", "page:17=hang"))))
-    kinds = [fault and fault.kind for fault in (faults.next(Place.ITEM, 17) for _ in range(4))]
+    kinds = [fault and fault.kind for fault in (faults.next(Target.ITEM, 17) for _ in range(4))]
     assert kinds == [FaultKind.STATUS, FaultKind.STATUS, FaultKind.GARBAGE, None]
-    assert [faults.next(Place.ITEM, 18) is not None for _ in range(3)] == [True] * 3
+    assert [faults.next(Target.ITEM, 18) is not None for _ in range(3)] == [True] * 3
     faults.forget()
-    assert faults.next(Place.ITEM, 17) == parse_fault("17=status:500*2")
+    assert faults.next(Target.ITEM, 17) == parse_fault("17=status:500*2")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from source_api.errors import BadOption
-from source_api.throttle import Standing, Throttle, Tier, Verdict, WindowKind, parse_tiers
+from source_api.throttle import Decision, LimitStatus, Throttle, Tier, WindowKind, parse_tiers
 
 
 def tier(amount: int, seconds: int) -> Tier:
@@ -47,7 +47,7 @@ KINDS = [
 def test_each_kind_of_window_counts_in_its_own_way(kind, seconds, arrivals):
     throttle = Throttle((tier(2, seconds),), kind)
     for now, wait, remaining, reset in arrivals:
-        expected = Verdict(wait=wait, standing=Standing(limit=2, remaining=remaining, reset=reset))
+        expected = Decision(wait=wait, status=LimitStatus(limit=2, remaining=remaining, reset=reset))
         assert (now, throttle.arrive("me", now)) == (now, expected)
 
 
@@ -55,13 +55,13 @@ def test_a_refused_request_takes_no_place_in_any_tier():
     throttle = Throttle((tier(1, 1), tier(2, 100)))
     assert throttle.arrive("me", 0.0).admitted
     assert [throttle.arrive("me", 0.5).admitted for _ in range(5)] == [False] * 5
-    assert throttle.arrive("me", 1.0) == Verdict(wait=0, standing=Standing(limit=2, remaining=0, reset=99.0))
-    assert throttle.arrive("me", 2.0) == Verdict(wait=98.0, standing=Standing(limit=2, remaining=0, reset=98.0))
+    assert throttle.arrive("me", 1.0) == Decision(wait=0, status=LimitStatus(limit=2, remaining=0, reset=99.0))
+    assert throttle.arrive("me", 2.0) == Decision(wait=98.0, status=LimitStatus(limit=2, remaining=0, reset=98.0))
 
 
 def test_of_two_equally_full_tiers_the_slower_one_is_reported():
     throttle = Throttle((tier(3, 1), tier(3, 60)))
-    assert throttle.arrive("me", 0.0).standing == Standing(limit=3, remaining=2, reset=60.0)
+    assert throttle.arrive("me", 0.0).status == LimitStatus(limit=3, remaining=2, reset=60.0)
 
 
 def test_clients_are_counted_apart_and_forgotten_on_request():
@@ -72,12 +72,12 @@ def test_clients_are_counted_apart_and_forgotten_on_request():
 
 
 def test_without_tiers_everything_is_admitted_and_nothing_reported():
-    assert Throttle(()).arrive("me", 0.0) == Verdict(wait=0.0, standing=None)
+    assert Throttle(()).arrive("me", 0.0) == Decision(wait=0.0, status=None)
 
 
 @pytest.mark.parametrize(("wait", "seconds"), [(0.001, 1), (1.0, 1), (1.001, 2), (19.5, 20)])
 def test_retry_after_is_rounded_up_to_whole_seconds(wait, seconds):
-    assert Verdict(wait=wait, standing=None).retry_after == seconds
+    assert Decision(wait=wait, status=None).retry_after == seconds
 
 
 @dataclass(frozen=True)
@@ -100,11 +100,11 @@ def traffic(times):
 @given(traffic(ANY_TIME))
 def test_no_window_of_any_tier_ever_holds_more_than_its_amount(traffic):
     throttle = Throttle(traffic.tiers)
-    verdicts = [(now, throttle.arrive("me", now)) for now in traffic.arrivals]
-    admitted = [now for now, verdict in verdicts if verdict.admitted]
+    decisions = [(now, throttle.arrive("me", now)) for now in traffic.arrivals]
+    admitted = [now for now, decision in decisions if decision.admitted]
     for each in traffic.tiers:
         assert all(early + each.seconds <= late for early, late in zip(admitted, admitted[each.amount :], strict=False))
-    assert all(verdict.standing.remaining >= 0 for _, verdict in verdicts)
+    assert all(decision.status.remaining >= 0 for _, decision in decisions)
 
 
 @given(traffic(EIGHTHS))
@@ -112,12 +112,12 @@ def test_a_request_is_refused_only_while_a_tier_is_full_and_admitted_after_exact
     throttle = Throttle(traffic.tiers)
     admitted: list[float] = []
     for now in traffic.arrivals:
-        verdict = throttle.arrive("me", now)
+        decision = throttle.arrive("me", now)
         held = {each: sum(now - time < each.seconds for time in admitted) for each in traffic.tiers}
-        assert verdict.admitted == all(held[each] < each.amount for each in traffic.tiers)
-        if verdict.admitted:
+        assert decision.admitted == all(held[each] < each.amount for each in traffic.tiers)
+        if decision.admitted:
             admitted.append(now)
         else:
-            later = now + verdict.wait
+            later = now + decision.wait
             assert all(sum(later - time < each.seconds for time in admitted) < each.amount for each in traffic.tiers)
             assert any(sum(later - 0.125 - t < each.seconds for t in admitted) >= each.amount for each in traffic.tiers)

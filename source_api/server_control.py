@@ -10,7 +10,7 @@ from source_api.errors import ConnectionDropped
 Address = tuple[str, int]
 
 
-class Lifeline:
+class ServerControl:
     """Shared by the application and the server that runs it."""
 
     def __init__(self) -> None:
@@ -24,11 +24,11 @@ class Lifeline:
         if self.drop is None:
             raise ConnectionDropped("the connection was closed without an answer")
         self.drop(tuple(scope["client"]))
-        await gone(receive)
+        await disconnected(receive)
 
     async def hang(self, scope: Scope, receive: Receive) -> None:
         """Send no response until the client gives up or the server stops."""
-        waits = {asyncio.ensure_future(gone(receive)), asyncio.ensure_future(self.stopping.wait())}
+        waits = {asyncio.ensure_future(disconnected(receive)), asyncio.ensure_future(self.stopping.wait())}
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -38,7 +38,7 @@ class Lifeline:
             await self.cut(scope, receive)
 
 
-async def gone(receive: Receive) -> None:
+async def disconnected(receive: Receive) -> None:
     """Wait until the client has closed the connection."""
     while (await receive())["type"] != "http.disconnect":
         pass

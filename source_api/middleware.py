@@ -13,14 +13,14 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from source_api.options import Options
-from source_api.stats import Stats, Visit
-from source_api.throttle import Standing, Throttle, Verdict
+from source_api.stats import RequestRecord, Stats
+from source_api.throttle import Decision, LimitStatus, Throttle
 
 #: paths without counting, limits and token
 FREE_PATHS = frozenset({"/health", "/_stats", "/_log", "/_reset"})
 
 
-class Gate:
+class ThrottleMiddleware:
     """Middleware that admits requests and records their responses.
 
     `clock` is monotonic and times the requests. `wall_clock` gives the epoch seconds of X-RateLimit-Reset. `sleep`
@@ -54,18 +54,18 @@ class Gate:
         if scope["type"] != "http" or scope["path"] in FREE_PATHS:
             await self._app(scope, receive, send)
             return
-        visit = self._stats.begin(scope["path"])
+        record = self._stats.begin(scope["path"])
         try:
-            await self._pass(visit, scope, receive, send)
+            await self._pass(record, scope, receive, send)
         finally:
-            self._stats.end(visit)
+            self._stats.end(record)
 
-    async def _pass(self, visit: Visit, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _pass(self, record: RequestRecord, scope: Scope, receive: Receive, send: Send) -> None:
         headers: list[tuple[bytes, bytes]] = []
 
         async def send_and_record(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._stats.answer(visit, message["status"])
+                self._stats.answer(record, message["status"])
                 message["headers"] = [*message["headers"], *headers]
             await send(message)
 
@@ -75,13 +75,13 @@ class Gate:
             await unauthorized(scope, receive, send_and_record)
             return
         now = self._clock()
-        verdict = self._throttle.arrive(credentials or address(scope), now)
-        if verdict.standing is not None and self._options.rate_headers:
-            headers += rate_headers(verdict.standing, epoch=self._wall_clock())
-        if verdict.admitted:
-            self._stats.admit(visit, now)
+        decision = self._throttle.arrive(credentials or address(scope), now)
+        if decision.status is not None and self._options.rate_headers:
+            headers += rate_headers(decision.status, epoch=self._wall_clock())
+        if decision.admitted:
+            self._stats.admit(record, now)
         await self._delay(self._options.delay_after_ms)
-        answer = self._app if verdict.admitted else too_many_requests(verdict, say_when=self._options.retry_after)
+        answer = self._app if decision.admitted else too_many_requests(decision, say_when=self._options.retry_after)
         await answer(scope, receive, send_and_record)
 
     async def _delay(self, milliseconds: float) -> None:
@@ -100,21 +100,21 @@ def address(scope: Scope) -> str:
     return client[0] if client else ""
 
 
-def rate_headers(standing: Standing, *, epoch: float) -> list[tuple[bytes, bytes]]:
+def rate_headers(status: LimitStatus, *, epoch: float) -> list[tuple[bytes, bytes]]:
     """Return the X-RateLimit headers. Reset is the second at which a used permit is free again."""
     return [
-        (b"x-ratelimit-limit", b"%d" % standing.limit),
-        (b"x-ratelimit-remaining", b"%d" % standing.remaining),
-        (b"x-ratelimit-reset", b"%d" % math.ceil(epoch + standing.reset)),
+        (b"x-ratelimit-limit", b"%d" % status.limit),
+        (b"x-ratelimit-remaining", b"%d" % status.remaining),
+        (b"x-ratelimit-reset", b"%d" % math.ceil(epoch + status.reset)),
     ]
 
 
-def too_many_requests(verdict: Verdict, *, say_when: bool) -> JSONResponse:
+def too_many_requests(decision: Decision, *, say_when: bool) -> JSONResponse:
     """Return the response to a request over the limits."""
     return JSONResponse(
-        {"message": "Too Many Attempts.", "retry_after": verdict.retry_after},
+        {"message": "Too Many Attempts.", "retry_after": decision.retry_after},
         status_code=429,
-        headers={"Retry-After": str(verdict.retry_after)} if say_when else None,
+        headers={"Retry-After": str(decision.retry_after)} if say_when else None,
     )
 
 
