@@ -7,6 +7,9 @@ from hypothesis.stateful import run_state_machine_as_test
 from import_pipeline_tests.support.lifecycle import tracking_database
 from import_pipeline_tests.support.state_machine import ImportStateMachine
 
+#: A heartbeat thread whose process is killed ends by SystemExit.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+
 
 def live_through(database, examples, steps):
     """Live through so many different times of unrest; what is found is told by the steps that lead to it."""
