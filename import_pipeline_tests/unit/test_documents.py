@@ -72,6 +72,14 @@ def test_paths_that_are_named_exist(name):
     assert missing == []
 
 
+def test_the_map_names_every_folder():
+    """Templates, static files and migrations' versions belong to the folder above."""
+    named = set(code((ROOT / "ARCHITECTURE.md").read_text()))
+    package = ROOT / "import_pipeline"
+    folders = [path.parent.relative_to(package).as_posix() for path in package.rglob("*/__init__.py")]
+    assert [each for each in folders if f"{each}/" not in named and not each.endswith("versions")] == []
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_lines_of_prose_are_short(document):
     """Rows of tables, which cannot be broken, and blocks of code are free."""
