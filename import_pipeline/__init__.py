@@ -1,6 +1,6 @@
-"""Bring every item of a rate-limited API into your database, again and again, without babysitting it.
+"""Copy every record of a rate-limited API into your database, on a schedule, and keep it up to date.
 
-What a user needs stands here; everything is loaded when it is first asked for.
+The public names. Each is imported at its first use.
 """
 
 from importlib import import_module

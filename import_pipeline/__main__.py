@@ -1,4 +1,4 @@
-"""The door of the command line, for its script and `python -m import_pipeline`."""
+"""The entry point of the command line: its script and `python -m import_pipeline`."""
 
 import os
 
@@ -6,7 +6,7 @@ from import_pipeline.loading import ending_at_interrupts
 
 
 def main() -> None:
-    """Load the command line, and run the command that was given."""
+    """Import the command line and run the given command."""
     _occupy_standard_descriptors()
     with ending_at_interrupts():
         from import_pipeline.cli import main as run
@@ -14,12 +14,12 @@ def main() -> None:
 
 
 def _occupy_standard_descriptors() -> None:
-    """Keep files from getting the number of a standard stream that the shell has closed: output would go into them."""
+    """Occupy the standard streams that the shell closed: a file opened later would receive their output."""
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDONLY)  # the lowest free number is this one; what is written there is lost
+            os.open(os.devnull, os.O_RDONLY)  # takes the lowest free number, which is this one
 
 
 if __name__ == "__main__":

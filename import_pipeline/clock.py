@@ -1,4 +1,4 @@
-"""Time as a value to pass in, so that rules are testable and tests never wait."""
+"""Clocks and random numbers as arguments, so that tests neither wait nor vary."""
 
 import asyncio
 import random
@@ -7,39 +7,39 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
-#: Draws a float in [0, 1); passed in wherever chance plays a part.
+#: A function that returns a random float in [0, 1).
 Random = Callable[[], float]
 
 
 class Clock(Protocol):
-    """Where now() and sleep() come from. `testing.FakeClock` is the other implementation."""
+    """The interface of a clock: `SystemClock`, and `testing.FakeClock` in tests."""
 
     def now(self) -> datetime:
-        """The wall-clock time: aware, UTC."""
+        """Return the wall-clock time, aware and in UTC."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds that never go back, from an arbitrary start."""
+        """Return seconds since an arbitrary start; they never go back."""
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Wait that many seconds; zero and less give way to other tasks once."""
+        """Wait that many seconds; zero or less yields to other tasks once."""
         ...
 
 
 class SystemClock:
-    """The machine's own clocks."""
+    """The clocks of this machine."""
 
     def now(self) -> datetime:
-        """The wall-clock time: aware, UTC."""
+        """Return the wall-clock time, aware and in UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Seconds that never go back, from an arbitrary start."""
+        """Return seconds since an arbitrary start; they never go back."""
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait that many seconds; zero and less give way to other tasks once."""
+        """Wait that many seconds; zero or less yields to other tasks once."""
         await asyncio.sleep(max(0.0, seconds))
 
 

@@ -1,47 +1,47 @@
-"""Every error that a user of this package can meet.
+"""The errors of this package.
 
     ImportPipelineError
-    ├── UsageError                  the caller must change something; exit status 2
+    ├── UsageError                  the caller must change something first; exit status 2
     │   ├── SettingError            a setting cannot be read
     │   ├── SourceNotFound          no source of that name, or the list of sources cannot be loaded
-    │   ├── ContractError           a source or an importable does not do what the contract says
-    │   ├── HookFailed              a method of theirs raised, or returned what it may not
-    │   ├── CostTooHigh             a request costs more than a limit has room for
-    │   ├── ImportNotFound          no import of that id
-    │   └── SchemaError             the database's tables do not fit this version
-    ├── InvalidTransition           a status may not become that other status
-    ├── ImportAlreadyRunning        another import of the source runs
-    ├── LeaseLost                   somebody else has taken this import over
-    ├── ApiBlocked                  the API asks for a longer pause than the caller would wait
-    ├── ImportStopped               an import ended before its items did
-    │   ├── ImportCancelled         because a person wished it
-    │   ├── ImportInterrupted       because its process was told to end; the next run goes on with it
-    │   └── ImportFailed            because going on makes no sense
+    │   ├── ContractError           a source or an importable breaks its contract
+    │   ├── HookFailed              a method of theirs raised, or returned an invalid value
+    │   ├── CostTooHigh             a request costs more than a whole window of a limit
+    │   ├── ImportNotFound          no import has this id
+    │   └── SchemaError             the tables in the database do not match this version
+    ├── InvalidTransition           a status does not allow this change
+    ├── ImportAlreadyRunning        another import of the source is running
+    ├── LeaseLost                   another process took this import over
+    ├── ApiBlocked                  the API demands a longer pause than the caller waits
+    ├── ImportStopped               an import ended before all of its items did
+    │   ├── ImportCancelled         on request of a person
+    │   ├── ImportInterrupted       since its process has to end; the next run resumes it
+    │   └── ImportFailed            since continuing makes no sense
     │       └── OtherOrigin         a request would leave the source's own origin
-    ├── Unavailable                 a server that is needed does not answer
+    ├── Unavailable                 a required server does not answer
     │   ├── DatabaseUnavailable
     │   └── LimiterUnavailable
     └── ItemError                   one item cannot be imported (now)
-        ├── ItemRejected            it never will be: 404, 410, a payload that the importable refuses
-        │   └── ItemDenied          we may not have it: 401, 403; many of them in a row concern the import
-        └── ItemRetryable           a later try may do: timeouts, 5xx, broken connections
+        ├── ItemRejected            permanently: 404, 410, a payload that the importable rejects
+        │   └── ItemDenied          access denied: 401, 403; many in a row fail the import
+        └── ItemRetryable           a later try may succeed: timeouts, 5xx, broken connections
 
-Data that a program may want stands in attributes; the text says what is, what was expected and what to do.
+Attributes carry the data for programs. The text says what is wrong, what was expected, and what to do.
 """
 
 from datetime import datetime, timedelta
 
 
 class ImportPipelineError(Exception):
-    """The root of all errors raised on purpose by this package."""
+    """The base class of all errors that this package raises on purpose."""
 
 
 class UsageError(ImportPipelineError):
-    """The caller must change something before a new try can work."""
+    """The caller must change something before another try can succeed."""
 
 
 class SettingError(UsageError):
-    """A setting cannot be read: its name, what was expected, what it got (masked where it is a secret)."""
+    """A setting cannot be read. Gives its name, the expectation, and the value, masked if secret."""
 
     def __init__(self, name: str, expected: str, got: str) -> None:
         super().__init__(f"{name}: expected {expected}, got {got}")
@@ -54,7 +54,7 @@ class SourceNotFound(UsageError):
 
 
 class ContractError(UsageError):
-    """A user's implementation does not do what the contract says; names source, method and expectation."""
+    """A user's class breaks its contract. Names source, method and expectation."""
 
     def __init__(self, source: str, method: str, expected: str, got: str) -> None:
         super().__init__(f"{source}.{method}: expected {expected}, got {got}")
@@ -63,7 +63,7 @@ class ContractError(UsageError):
 
 
 class HookFailed(UsageError):
-    """A method of a user's class raised, or returned what it may not; `hook` and `place` (file and line) name it."""
+    """A method of a user's class raised, or returned an invalid value. `hook` and `place` (file, line) name it."""
 
     def __init__(self, hook: str, problem: str, place: str | None = None) -> None:
         super().__init__(f"{hook} {problem}" + (f" ({place})" if place else ""))
@@ -72,28 +72,29 @@ class HookFailed(UsageError):
 
 
 class CostTooHigh(UsageError):
-    """A request costs more places than a whole window of its limits has, or fewer than one."""
+    """A request costs more permits than a whole window of its limits has, or less than one."""
 
 
 class ImportNotFound(UsageError):
-    """No import of that id is known."""
+    """No import has this id."""
 
 
 class SchemaError(UsageError):
-    """The tables in the database do not fit this version of the package."""
+    """The tables in the database do not match this version of the package."""
 
 
 class InvalidTransition(ImportPipelineError):
-    """A status may not become that other status (anymore)."""
+    """A status does not allow the change, or no longer."""
 
     def __init__(self, what: str, wanted: str, found: str) -> None:
-        super().__init__(f"{what} cannot become {wanted}: it is {found}")
+        clause = f"is already {found}" if wanted == found else f"cannot become {wanted}: it is {found}"
+        super().__init__(f"{what} {clause}")
         self.wanted = wanted
         self.found = found
 
 
 class ImportAlreadyRunning(ImportPipelineError):
-    """Another import of the source runs; `import_id`, `since` and `run_id` tell which, `fact` all that in a clause."""
+    """Another import of the source is running. `fact` is the clause that names it, with since when and where."""
 
     def __init__(
         self,
@@ -106,7 +107,9 @@ class ImportAlreadyRunning(ImportPipelineError):
         takeover: str,
     ) -> None:
         in_run = f" in Dagster run {run_id}" if run_id else ""
-        self.fact = f"{source}: import {import_id} is running since {since:%Y-%m-%d %H:%M:%S} UTC on {where}{in_run}"
+        self.fact = (
+            f"{source}: import {import_id} has been running since {since:%Y-%m-%d %H:%M:%S} UTC on {where}{in_run}"
+        )
         super().__init__(f"{self.fact}. Wait for it, or cancel it; {takeover}")
         self.source = source
         self.import_id = import_id
@@ -115,59 +118,59 @@ class ImportAlreadyRunning(ImportPipelineError):
 
 
 class LeaseLost(ImportPipelineError):
-    """Another process has taken this import over; nothing that this one still holds may be written."""
+    """Another process took this import over. This one must not write anything more."""
 
 
 class HeartbeatFailed(ImportPipelineError):
-    """The heartbeat met an error that it does not know, so this process cannot keep its lease any longer."""
+    """The heartbeat failed with an unknown error, so this process can no longer keep its lease."""
 
 
 class ApiBlocked(ImportPipelineError):
-    """The API asks for a longer pause than the caller is willing to wait; `until` is its end (aware, UTC)."""
+    """The API demands a longer pause than the caller waits. `until` is its end, aware and in UTC."""
 
     def __init__(self, api: str, until: datetime) -> None:
-        super().__init__(f"{api}: the API asks for a pause until {until:%Y-%m-%d %H:%M:%S} UTC")
+        super().__init__(f"{api}: the API demands a pause until {until:%Y-%m-%d %H:%M:%S} UTC")
         self.api = api
         self.until = until
 
 
 class ImportStopped(ImportPipelineError):
-    """An import ends before all its items did."""
+    """An import ended before all of its items did."""
 
 
 class ImportCancelled(ImportStopped):
-    """A person wished the import to end."""
+    """A person cancelled the import."""
 
 
 class ImportInterrupted(ImportStopped):
-    """The process was told to end. The import stays running without a worker, and the next run goes on with it."""
+    """The process has to end. The import stays running without a worker, and the next run resumes it."""
 
 
 class ImportFailed(ImportStopped):
-    """Going on makes no sense: the reason says why and what to do."""
+    """Continuing makes no sense. The text says why, and what to do."""
 
 
 class OtherOrigin(ImportFailed):
-    """A request would leave the source's own origin, and take its token there."""
+    """A request would leave the source's own origin and carry its token there."""
 
 
 class Unavailable(ImportPipelineError):
-    """A server that is needed does not answer."""
+    """A required server does not answer."""
 
 
 class DatabaseUnavailable(Unavailable):
-    """The tracking database cannot be reached or does not work; `may_pass`: the same may succeed at another moment."""
+    """The tracking database cannot be reached or fails. `may_pass`: a later try may succeed by itself."""
 
     def __init__(self, message: str, *, may_pass: bool = False, meaning: str | None = None) -> None:
         super().__init__(message)
         self.may_pass = may_pass
-        self.meaning = meaning  #: as `rules.database_errors` names it, where the database has said anything
+        self.meaning = meaning  #: one of `rules.database_errors`, if the database answered
 
 
 class LimiterUnavailable(Unavailable):
-    """The limiter's store cannot be reached; nothing is sent until it can. `said` is what the store itself told.
+    """The rate-limit store cannot be reached; no requests are sent until it answers. `said` is the store's own message.
 
-    `may_pass`: whether it may answer later by itself; False if a person has to change something.
+    `may_pass`: True if it may answer later by itself, False if a person has to change something.
     """
 
     def __init__(self, message: str, said: str | None = None, *, may_pass: bool = True) -> None:
@@ -177,19 +180,19 @@ class LimiterUnavailable(Unavailable):
 
 
 class ItemError(ImportPipelineError):
-    """One item cannot be imported (now)."""
+    """One item cannot be imported, or not now."""
 
 
 class ItemRejected(ItemError):
-    """No further try can help."""
+    """The item is permanently failed: another try cannot help."""
 
 
 class ItemDenied(ItemRejected):
-    """We may not have this item, or look for it at a wrong place; many of them in a row concern the whole import."""
+    """Access to the item is denied, or its address is wrong. Many in a row fail the whole import."""
 
 
 class ItemRetryable(ItemError):
-    """A later try may succeed; `after` is the least wait before it, if the API names one."""
+    """A later try may succeed. `after` is the least wait before it, if the API names one."""
 
     def __init__(self, reason: str, after: timedelta | None = None) -> None:
         super().__init__(reason)

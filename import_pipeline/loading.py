@@ -1,6 +1,6 @@
-"""Ctrl-C while the command line loads its modules: nothing is open yet, so the process ends at once.
+"""Ctrl-C during imports of the command line: nothing is open yet, so the process exits immediately.
 
-An exception would come out of whatever module is being loaded.
+A KeyboardInterrupt would surface inside the module that is being imported.
 """
 
 import os
@@ -14,7 +14,7 @@ INTERRUPTED = 130
 
 @contextmanager
 def ending_at_interrupts() -> Iterator[None]:
-    """While this lasts, an interrupt ends the process with one sentence, unless a shell has let it be ignored."""
+    """Exit at an interrupt with one sentence during the context, unless the shell ignores interrupts."""
     usual = signal.getsignal(signal.SIGINT)
     if usual is not signal.default_int_handler:
         yield

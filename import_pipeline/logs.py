@@ -1,7 +1,7 @@
-"""What the program says while it works: one sentence a line, with the stable action that programs look for.
+"""Log lines: one sentence each, with a stable action for programs.
 
-Whoever wants to hear it configures the logger `import_pipeline` as any other, or calls `set_up`. Records bear `action`
-and `fields` (import_id, source and the like). Secrets are masked where records are made (see `redaction`).
+Configure the logger `import_pipeline` as any other, or call `set_up`. Records have the attributes `action` and `fields`
+(import_id, source and others). Secrets are masked when a record is created (see `redaction`).
 """
 
 import json
@@ -14,29 +14,29 @@ from typing import Any, TextIO
 from import_pipeline.wording import visible, visible_lines
 
 LOGGER = logging.getLogger("import_pipeline")
-_NOBODY = logging.NullHandler()
+_NULL_HANDLER = logging.NullHandler()
 
 
 class Form(StrEnum):
-    """How a line looks."""
+    """The format of a line."""
 
     TEXT = "text"  #: for people: time, level, action, sentence, fields
-    JSON = "json"  #: one object a line, for programs
+    JSON = "json"  #: for programs: one object a line
 
 
 def report(action: str, sentence: str, *, level: int = logging.INFO, **fields: Any) -> None:
-    """Say what happened. Fields that are None are left out."""
-    told = {name: value for name, value in fields.items() if value is not None}
-    LOGGER.log(level, "%s", sentence, extra={"action": action, "fields": told}, stacklevel=2)
+    """Log an event. Fields that are None are omitted."""
+    given = {name: value for name, value in fields.items() if value is not None}
+    LOGGER.log(level, "%s", sentence, extra={"action": action, "fields": given}, stacklevel=2)
 
 
 def keep_quiet() -> None:
-    """Write no line of this process before `set_up`: Python itself writes warnings that no handler is there for."""
-    LOGGER.addHandler(_NOBODY)
+    """Write no line before `set_up`. Without a handler, Python itself would print warnings."""
+    LOGGER.addHandler(_NULL_HANDLER)
 
 
 def set_up(form: Form, stream: TextIO | None = None) -> None:
-    """Write the lines of this process to the stream (standard error); a second call replaces the first."""
+    """Write log lines to the stream, by default standard error. A second call replaces the first."""
     for handler in [each for each in LOGGER.handlers if isinstance(each, _Lines)]:
         LOGGER.removeHandler(handler)
     handler = _Lines(stream or sys.stderr)
@@ -47,12 +47,12 @@ def set_up(form: Form, stream: TextIO | None = None) -> None:
 
 
 def action_of(record: logging.LogRecord) -> str:
-    """The record's action; a line that somebody else wrote has its logger's name."""
+    """Return the action of a record, or the name of its logger if another library wrote it."""
     return str(getattr(record, "action", record.name))
 
 
 class _Lines(logging.StreamHandler[TextIO]):
-    """Ours, to be told from a user's."""
+    """The handler of `set_up`, distinguishable from a user's."""
 
 
 class _AsText(logging.Formatter):

@@ -1,8 +1,8 @@
-"""Masking of secrets in what is logged, stored or shown: the one place that knows which texts are secret.
+"""Masking of secrets in everything that is logged, stored or displayed.
 
-Secrets are told here where they are read (`keep`: settings, headers of a connector) or sent (`meet`: headers, telling
-parameters), and everything that is written down for people passes `redact`. What is known is known to the whole
-process: a log handler or a column's type cannot be handed a list of secrets.
+Secrets are registered when they are read (`register`: settings, headers of a connector) and remembered when they are
+sent (`remember_*`: headers and parameters with sensitive names). Every text for people passes `redact`. The registry
+belongs to the process, since a log handler or a column type cannot receive a list of secrets.
 """
 
 import logging
@@ -17,32 +17,32 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 MASK = "***"
-#: A shorter secret would mask half of what is said, and hides nothing.
+#: Shorter secrets are not masked: they hide nothing, and would mask parts of common words.
 SHORTEST = 4
-#: A shorter secret may be a word or a part of one: it is masked only where it stands alone.
+#: Shorter secrets may be words or parts of words: they are masked only as whole words.
 SHORTEST_ANYWHERE = 12
-#: Secrets of single requests and answers that are remembered; the oldest are forgotten.
-MOST_MET = 500
+#: Remembered secrets of single requests and responses; the oldest are dropped.
+MOST_REMEMBERED = 500
 
-#: Words that make the name of a parameter, header or field a telling one: its value is nobody's business.
+#: Words in the name of a parameter, header or field that make its value a secret.
 _WORD = r"(?:token|secret|password|passwd|pwd|signature|credential|api[_-]?key|apikey|access[_-]?key|session)"
 _PART = rf"[\w-]{{0,40}}{_WORD}[\w-]{{0,40}}"
 _FIELD_NAME = rf"(?:{_PART}|auth|authorization|jwt|cookie|set-cookie|proxy-authorization)"
-TELLING_NAME = rf"(?:{_FIELD_NAME}|key|sig|code)"
-# What can begin anywhere is bounded, so that no text costs more than linear time: a scheme has 31 characters at most.
+SENSITIVE_NAME = rf"(?:{_FIELD_NAME}|key|sig|code)"
+# Patterns that match anywhere are bounded, so that every text takes linear time: a scheme has at most 31 characters.
 _USERINFO = re.compile(r"(?P<before>\b[a-z][a-z0-9+.-]{0,30}://)(?P<user>[^\s/?#@:]*)(?::[^\s/?#@]*)?@", re.IGNORECASE)
-#: Whose addresses name a role before the password, which is told: at an API it may be a token.
+#: Schemes whose user is a role, which is displayed. In the address of an API the user may be a token.
 _WITH_ROLE = ("postgres", "redis")
-_PARAMETER = re.compile(rf"(?P<before>[?&;]{TELLING_NAME}=)(?P<value>[^\s&#;\"'<>]*)", re.IGNORECASE)
+_PARAMETER = re.compile(rf"(?P<before>[?&;]{SENSITIVE_NAME}=)(?P<value>[^\s&#;\"'<>]*)", re.IGNORECASE)
 _BEARER = re.compile(r"(?P<before>\b(?:bearer|basic)\s+)[\w.~+/=-]+", re.IGNORECASE)
-#: A field of JSON, or of a dict as Python prints it; of a text that breaks off, too.
+#: A field of JSON or of a printed dict, even in a truncated text.
 _FIELD = re.compile(
     rf"""(?P<before>(?P<mark>["']){_FIELD_NAME}(?P=mark)\s*:\s*(?P<quote>["']))"""
     r"""(?P<value>(?:\\.|(?!(?P=quote))[^\\])*)""",
     re.IGNORECASE | re.DOTALL,
 )
-_NAME = re.compile(TELLING_NAME, re.IGNORECASE)
-#: Headers of a connector whose values are no secrets.
+_NAME = re.compile(SENSITIVE_NAME, re.IGNORECASE)
+#: Headers of a connector without secret values.
 HARMLESS = frozenset(
     {"accept", "accept-charset", "accept-encoding", "accept-language", "connection", "content-type", "host"}
     | {"user-agent"}
@@ -50,50 +50,52 @@ HARMLESS = frozenset(
 
 
 class Secrets:
-    """Texts that are never to be shown, and how to mask them. Thread-safe."""
+    """The secrets of this process. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: frozenset[str] = frozenset()
-        self._met: OrderedDict[str, None] = OrderedDict()
+        self._registered: frozenset[str] = frozenset()
+        self._remembered: OrderedDict[str, None] = OrderedDict()
         self._longest_first: tuple[str, ...] = ()
 
-    def keep(self, texts: Iterable[str]) -> None:
-        """Know these for as long as the process lives."""
-        new = _forms(texts) - self._kept
+    def register(self, texts: Iterable[str]) -> None:
+        """Mask these texts until the process ends."""
+        new = _forms(texts) - self._registered
         if new:
             with self._lock:
-                self._kept |= new
+                self._registered |= new
                 self._sort()
 
-    def meet(self, texts: Iterable[str]) -> None:
-        """Know these for a while."""
-        new = _forms(texts) - self._kept - self._met.keys()
+    def remember(self, texts: Iterable[str]) -> None:
+        """Mask these texts until newer ones displace them."""
+        new = _forms(texts) - self._registered - self._remembered.keys()
         if new:
             with self._lock:
-                self._met.update(dict.fromkeys(new))
-                while len(self._met) > MOST_MET:
-                    self._met.popitem(last=False)
+                self._remembered.update(dict.fromkeys(new))
+                while len(self._remembered) > MOST_REMEMBERED:
+                    self._remembered.popitem(last=False)
                 self._sort()
 
     def mask(self, text: str) -> str:
-        """The text without any of them."""
+        """Return the text with all secrets masked."""
         for secret in self._longest_first:
             if secret in text:
                 text = _without(text, secret)
         return text
 
     def knows(self, text: str) -> bool:
-        """Whether the whole text is one of them."""
-        return text in self._kept or text in self._met
+        """Return True if the whole text is a secret."""
+        return text in self._registered or text in self._remembered
 
     def holds(self, text: str) -> bool:
-        """Return True if a secret of settings or of a connector stands in the text, encoded for addresses or not."""
+        """Return True if the text contains a registered secret, percent-encoded or not."""
         plain = unquote(text)
-        return any(secret in each and _without(each, secret) != each for secret in self._kept for each in {text, plain})
+        return any(
+            secret in each and _without(each, secret) != each for secret in self._registered for each in {text, plain}
+        )
 
     def _sort(self) -> None:
-        self._longest_first = tuple(sorted(self._kept | self._met.keys(), key=len, reverse=True))
+        self._longest_first = tuple(sorted(self._registered | self._remembered.keys(), key=len, reverse=True))
 
 
 SECRETS = Secrets()
@@ -106,13 +108,13 @@ def _without(text: str, secret: str) -> str:
 
 
 def _forms(texts: Iterable[str]) -> set[str]:
-    """The texts as they are, and as an address holds them."""
+    """Return the texts as given, percent-encoded and decoded."""
     long = {text for text in texts if len(text) >= SHORTEST}
     return long | {quote(text, safe="") for text in long} | {unquote(text) for text in long}
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """The text with all known secrets masked, those given, and what looks like one: in addresses, headers, fields."""
+    """Return the text with all known, given and apparent secrets masked: in addresses, headers and fields."""
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, MASK)
     text = _USERINFO.sub(_without_password, SECRETS.mask(text))
@@ -127,43 +129,43 @@ def _without_password(match: re.Match[str]) -> str:
     return f"{match['before']}{role}{MASK}@"
 
 
-def keep(raw: str) -> None:
-    """Know the value of a secret setting: of an address only what is secret in it."""
-    SECRETS.keep(secrets_of_address(raw) if "://" in raw else [raw])
+def register(raw: str) -> None:
+    """Register the value of a secret setting; of an address only its secret parts."""
+    SECRETS.register(secrets_of_address(raw) if "://" in raw else [raw])
 
 
-def keep_headers(headers: Mapping[str, str]) -> None:
-    """Know the values of a connector's own headers."""
-    SECRETS.keep(part for name, value in headers.items() if name.lower() not in HARMLESS for part in _parts(value))
+def register_headers(headers: Mapping[str, str]) -> None:
+    """Register the values of a connector's headers."""
+    SECRETS.register(part for name, value in headers.items() if name.lower() not in HARMLESS for part in _parts(value))
 
 
-def meet_request(address: str, headers: Iterable[tuple[str, str]]) -> None:
-    """Know for a while what a request sends under telling names."""
+def remember_request(address: str, headers: Iterable[tuple[str, str]]) -> None:
+    """Remember the values that a request sends under sensitive names."""
     if "@" in address or "=" in address:
-        SECRETS.meet(secrets_of_address(address))
-    SECRETS.meet(part for name, value in headers if is_sensitive_name(name) for part in _parts(value))
+        SECRETS.remember(secrets_of_address(address))
+    SECRETS.remember(part for name, value in headers if is_sensitive_name(name) for part in _parts(value))
 
 
-def meet_text(text: str) -> None:
-    """Know for a while what stands under telling names in a body, whole or broken."""
-    SECRETS.meet(match["value"] for match in _FIELD.finditer(text))
-    SECRETS.meet(match["value"] for match in _PARAMETER.finditer(f"&{text}"))
+def remember_text(text: str) -> None:
+    """Remember the values under sensitive names in a body, whole or truncated."""
+    SECRETS.remember(match["value"] for match in _FIELD.finditer(text))
+    SECRETS.remember(match["value"] for match in _PARAMETER.finditer(f"&{text}"))
 
 
 @lru_cache(maxsize=1000)
 def is_sensitive_name(name: str) -> bool:
-    """Whether the value of a header or parameter of that name is nobody's business."""
+    """Return True if the value of a header or parameter with this name is a secret."""
     return _NAME.fullmatch(name) is not None
 
 
 def secrets_of_address(address: str) -> Iterator[str]:
-    """The password, the user where that is a token itself, and the values of telling parameters."""
+    """Yield the password, a user that may be a token, and the values of sensitive parameters."""
     try:
         parts = urlsplit(address)
     except ValueError:
         return
     is_role = parts.scheme.startswith(_WITH_ROLE) and parts.username == parts.password
-    if parts.password and not is_role:  # which hides nothing, and masked it would hide the role's name only
+    if parts.password and not is_role:  # if equal, masking it would only hide the role
         yield parts.password
     if parts.username and parts.scheme.startswith("http") and len(parts.username) >= SHORTEST_ANYWHERE:
         yield parts.username
@@ -171,14 +173,14 @@ def secrets_of_address(address: str) -> Iterator[str]:
 
 
 def _parts(value: str) -> list[str]:
-    """A header's value, and what follows a scheme such as Bearer."""
+    """Return the value of a header, and the part after a scheme such as Bearer."""
     return [value, *value.split(" ", 1)[1:]]
 
 
 def mask_logs() -> None:
-    """Mask every log record of this process where it is made, whoever makes and whatever handles it.
+    """Mask every log record of this process at its creation, for all loggers and handlers.
 
-    httpx logs each request's whole address at INFO.
+    httpx, for one, logs the whole address of each request at INFO.
     """
     factory = logging.getLogRecordFactory()
     if not isinstance(factory, _MaskingFactory):
@@ -193,7 +195,7 @@ class _MaskingFactory:
         record: logging.LogRecord = self._factory(*args, **kwargs)
         try:
             message = record.getMessage()
-        except (TypeError, ValueError, KeyError):  # logging itself will complain of it
+        except (TypeError, ValueError, KeyError):  # logging itself reports it
             return record
         masked = redact(message)
         if masked != message:
@@ -205,10 +207,10 @@ class _MaskingFactory:
 
 @contextmanager
 def masking() -> Iterator[None]:
-    """At the edge of a process: an error that tells a secret leaves as a copy that does not."""
+    """Replace an error that contains a secret by a masked copy. For the outer edge of a process."""
     try:
         yield
-    except Exception as error:  # any may tell a secret; what ends a process goes past
+    except Exception as error:  # any error may contain a secret; SystemExit and KeyboardInterrupt pass
         copy = masked(error)
         if copy is error:
             raise
@@ -216,7 +218,7 @@ def masking() -> Iterator[None]:
 
 
 def masked(error: BaseException) -> BaseException:
-    """The error itself where neither it nor what caused it tells a secret; else a copy of its name, place and text."""
+    """Return the error, or a copy with name, traceback and masked text if it or its cause contains a secret."""
     whole = "".join(traceback.format_exception(error))
     return error if redact(whole) == whole else _copy(error)
 

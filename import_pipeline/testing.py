@@ -1,4 +1,4 @@
-"""What tests of your own source need: time that you move, answers that you write, permits without a store.
+"""Test helpers for your own source: a clock that you move, canned responses, permits without a store.
 
 clock = FakeClock()
 transport = CannedTransport({"/api/items/1": {"id": 1}, "/api/items/2": httpx.Response(404)})
@@ -47,15 +47,15 @@ __all__ = [
     "rehearse",
 ]
 
-#: Turns of the event loop after which nothing but sleepers is taken to be left. Only a task that is itself on its way
-#: through many turns would be overtaken by time.
+#: Turns of the event loop without a change after which all tasks count as asleep. Time would overtake a task that needs
+#: more turns.
 IDLE_TURNS = 50
 
 
 class FakeClock:
-    """A clock that stands still until all that use it sleep: then it jumps to the first who wants to wake up.
+    """A clock that moves only when all its users sleep: then it jumps to the earliest wake-up.
 
-    Nothing waits in real time. `sleeps` lists what was slept, in order of the asking. `advance()` moves it by hand.
+    Nothing waits in real time. `sleeps` lists the requested sleeps in order. `advance()` moves the clock by hand.
     """
 
     def __init__(self, now: datetime = datetime(2030, 1, 1, tzinfo=UTC)) -> None:
@@ -63,24 +63,24 @@ class FakeClock:
         self._elapsed = 0.0
         self._wake_ups: list[tuple[float, int]] = []
         self._count = 0
-        self._changes = 0  # wake-ups and new sleepers: after each, all others look around anew
+        self._changes = 0  # wake-ups and new sleepers; each restarts the count of quiet turns
         self.sleeps: list[float] = []
 
     def now(self) -> datetime:
-        """The wall-clock time: aware, UTC."""
+        """Return the wall-clock time, aware and in UTC."""
         return self._start + timedelta(seconds=self._elapsed)
 
     def monotonic(self) -> float:
-        """Seconds since the clock was made."""
+        """Return the seconds since the clock was created."""
         return self._elapsed
 
     def advance(self, seconds: float) -> None:
-        """Let time pass; whoever sleeps less than that wakes up at the next turn of the event loop."""
+        """Move the clock. Shorter sleeps end at the next turn of the event loop."""
         self._elapsed += seconds
         self._changes += 1
 
     async def sleep(self, seconds: float) -> None:
-        """Return when the clock has moved that far; zero and less give way to other tasks once."""
+        """Return once the clock has moved that far; zero or less yields to other tasks once."""
         self.sleeps.append(seconds)
         if seconds <= 0:
             await asyncio.sleep(0)
@@ -91,14 +91,14 @@ class FakeClock:
         heapq.heappush(self._wake_ups, wake_up)
         try:
             while self._elapsed < wake_up[0]:
-                if await self._all_is_quiet() and self._wake_ups[0] == wake_up:
+                if await self._is_quiet() and self._wake_ups[0] == wake_up:
                     self.advance(wake_up[0] - self._elapsed)
-                    self._elapsed = max(self._elapsed, wake_up[0])  # the sum may fall short by a rounding
+                    self._elapsed = max(self._elapsed, wake_up[0])  # the sum may fall short by rounding
         finally:
             self._wake_ups.remove(wake_up)
             heapq.heapify(self._wake_ups)
 
-    async def _all_is_quiet(self) -> bool:
+    async def _is_quiet(self) -> bool:
         before = self._changes
         for _ in range(IDLE_TURNS):
             await asyncio.sleep(0)
@@ -111,11 +111,11 @@ Answer = httpx.Response | Exception | Mapping[str, Any] | list[Any]
 
 
 class CannedTransport(httpx.AsyncBaseTransport):
-    """Answers from a table by path, with or without its query; or from a function of the request.
+    """Respond from a table by path, with or without its query, or from a function of the request.
 
-    A mapping or a list is sent as JSON, an exception raised, a response sent as it is. A function is called anew for
-    every request, and so may answer differently each time. Unknown paths are a 404 that names those there are; a key
-    that a function does not find is a LookupError that names the request. `requests` lists all that came.
+    A mapping or a list is sent as JSON, an exception is raised, a response is sent unchanged. A function is called for
+    each request. An unknown path gets a 404 that names the known ones; a KeyError of the function becomes a LookupError
+    that names the request. `requests` lists all received requests.
     """
 
     def __init__(self, answers: Mapping[str, Answer] | Callable[[httpx.Request], Answer]) -> None:
@@ -123,12 +123,12 @@ class CannedTransport(httpx.AsyncBaseTransport):
         self.requests: list[httpx.Request] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """The canned answer."""
+        """Return the canned response."""
         self.requests.append(request)
         answer = self._answer(request)
         if isinstance(answer, Exception):
             raise answer
-        if isinstance(answer, httpx.Response):  # a fresh one each time, since a response is read only once
+        if isinstance(answer, httpx.Response):  # a copy, since a response can be read only once
             return httpx.Response(answer.status_code, headers=answer.headers, stream=httpx.ByteStream(answer.content))
         return httpx.Response(200, json=answer)
 
@@ -139,25 +139,25 @@ class CannedTransport(httpx.AsyncBaseTransport):
             try:
                 return self._answers(request)
             except KeyError as error:
-                raise LookupError(f"{nothing}: the function that gives the answers has no {error}") from error
+                raise LookupError(f"{nothing}: the function of responses has no {error}") from error
         missing = httpx.Response(404, json={"message": f"{nothing}; there are {', '.join(self._answers) or 'none'}"})
         return self._answers.get(path, self._answers.get(request.url.path, missing))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rehearsal:
-    """What came of a rehearsed import."""
+    """The result of a rehearsed import."""
 
     summary: ImportSummary
     rows: Mapping[str, Mapping[str, Any]]  #: external id -> the row's columns
-    failures: Mapping[str, str]  #: external id -> why it failed for good
+    failures: Mapping[str, str]  #: external id -> why it failed permanently
 
 
 def rehearse(source: ImportSource, transport: httpx.AsyncBaseTransport, folder: Path) -> Rehearsal:
-    """A whole import of the source with answers from the transport, into a database in that folder.
+    """Run a whole import of the source with responses from the transport, into a database in that folder.
 
-    Nothing is asked of any API: the base URL is https://api.test. Limits and the delays between tries are as good as
-    none. Raises ContractError if the source does not keep its contract, UsageError inside a running event loop.
+    No request leaves the process: the base URL is https://api.test. Limits and retry delays are practically off.
+    Raises ContractError if the source breaks its contract, and UsageError inside a running event loop.
     """
     refuse_running_loop("rehearse")
     prefix = variable_prefix(source.name)

@@ -2,7 +2,7 @@
 
 import httpx
 
-from import_pipeline.redaction import meet_request, meet_text, redact
+from import_pipeline.redaction import redact, remember_request, remember_text
 from import_pipeline.rules.responses.bodies import html_page, unread_encodings
 from import_pipeline.rules.responses.charsets import text_of
 
@@ -49,10 +49,10 @@ def register_response_secrets(response: httpx.Response) -> None:
     if MET in response.extensions:
         return
     response.extensions[MET] = True
-    meet_request("", response.headers.items())
-    meet_text(body_text(response))
+    remember_request("", response.headers.items())
+    remember_text(body_text(response))
     if isinstance(response.request.stream, httpx.ByteStream):
-        meet_text(response.request.read().decode(errors="replace"))
+        remember_text(response.request.read().decode(errors="replace"))
 
 
 def oddities(response: httpx.Response) -> str:

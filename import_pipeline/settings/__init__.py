@@ -1,7 +1,7 @@
-"""The one table of settings, and the one place that reads the environment.
+"""The tables of settings, and the only module that reads the environment.
 
-`load_settings()` reads the environment and, beneath it, a `.env` file in the current folder. Everything else takes the
-`Settings` object. Per-source settings are named after the source: `ITEMS_LIMITS` belongs to the source `items`.
+`load_settings()` reads the environment and a `.env` file in the current folder; the environment wins. Everything else
+takes the `Settings` object. The settings of a source start with its name: `ITEMS_LIMITS` belongs to the source `items`.
 """
 
 from import_pipeline.settings.environment import default_home, load_settings, read_environment

@@ -1,4 +1,4 @@
-"""The one place that reads the environment."""
+"""Reading of the environment and the `.env` file. Nothing else reads them."""
 
 import os
 import re

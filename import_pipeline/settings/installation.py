@@ -29,7 +29,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
         name="IMPORT_PIPELINE_LOGS",
         parse=Form,
         expected="text or json",
-        default="none but the panel's, as text",
+        default="off, except for the panel's, as text",
         meaning="log lines on standard error instead of a progress bar: text, or json for one object a line",
     ),
     Setting(
@@ -43,8 +43,8 @@ SETTINGS: tuple[Setting[Any], ...] = (
     Setting(
         name="DAGSTER_SCHEMA",
         parse=parsers.schema_name,
-        expected="the name of a schema, of small letters, digits and underscores",
-        default="import_pipeline_dagster, or where Dagster's tables are already",
+        expected="the name of a schema, of lowercase letters, digits and underscores",
+        default="import_pipeline_dagster, or the schema that has Dagster's tables",
         meaning="the schema of Dagster's tables on Postgres",
     ),
     Setting(

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
-#: Each is a task and a connection; beyond that, more processes do better.
+#: Each is a task and a connection; beyond that, use more processes.
 MOST_IN_FLIGHT = 1000
-#: More is no limit, and would not be counted exactly.
+#: A larger amount limits nothing, and would not be counted exactly.
 MOST_PERMITS = 10**9
 LONGEST_WINDOW_SECONDS = 366 * 86400
 #: Runs that share one import.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from import_pipeline.errors import SettingError
-from import_pipeline.redaction import keep
+from import_pipeline.redaction import register
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ class Setting(Generic[T]):
         if not raw:
             return None
         if self.secret or "://" in raw:
-            keep(raw)
+            register(raw)
         try:
             return self.parse(raw)
         except ValueError as error:

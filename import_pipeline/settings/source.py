@@ -70,7 +70,7 @@ SOURCE_SETTINGS: tuple[Setting[Any], ...] = (
         parse=parsers.seconds,
         expected="seconds above 0",
         default="30",
-        meaning="seconds for a whole request",
+        meaning="timeout of a whole request, in seconds",
     ),
     Setting(
         name="MAX_BODY",

@@ -20,7 +20,7 @@ def test_a_second_command_names_the_running_import_and_ends_at_once(command, hom
         running = rows(tracking(home), "SELECT * FROM imports")
         assert len(running) == 1, "a refused command leaves no import behind"
         since = datetime.fromisoformat(running[0]["started_at"]).strftime("%Y-%m-%d %H:%M:%S")
-        assert f"import 1 is running since {since} UTC" in second.sentence
+        assert f"import 1 has been running since {since} UTC" in second.sentence
         assert f"Dagster run {running[0]['dagster_run_id']}" in second.sentence
         assert second.out == ""
         assert first.end().json["items_imported_count"] == ITEMS
@@ -33,7 +33,7 @@ def test_chosen_items_wait_for_the_running_import_as_long_as_the_setting_says(co
         first = command.start("run", "items", "--json")
         some_details(url, 1)
         impatient = command.run("run", "items", "--only", "3", "--json", status=4, ITEMS_WAIT="0.1")
-        assert "import 1 is running since" in impatient.err.splitlines()[-1]
+        assert "import 1 has been running since" in impatient.err.splitlines()[-1]
         second = command.run("run", "items", "--only", "3", "--json")
         assert second.err.startswith(
             "Waiting for up to 300 s (ITEMS_WAIT) until no other import runs. items: import 1 "
@@ -48,7 +48,7 @@ def test_of_two_commands_given_at_the_same_moment_one_imports(command):
         both = [command.start("run", "items", "--json") for _ in range(2)]
         ended = sorted((each.end() for each in both), key=lambda each: each.status)
         assert [each.status for each in ended] == [0, 4]
-        assert re.search(r"import \d+ is running since .* in Dagster run [0-9a-f-]{36}", ended[1].sentence)
+        assert re.search(r"import \d+ has been running since .* in Dagster run [0-9a-f-]{36}", ended[1].sentence)
         assert stats(url)["repeated_details"] == {}
         assert ended[0].json["items_imported_count"] == ITEMS
 
@@ -100,7 +100,7 @@ def test_an_interrupt_keeps_the_import_for_the_next_run(command):
         assert "`import-pipeline run items` does at once." in shown
         assert " no worker " in command.run("list").out
         never_asked = command.run("delete", "1", status=2).sentence
-        assert never_asked == "import 1 is running: expected one that has ended; cancel it first"
+        assert never_asked == "import 1 has been running: expected one that has ended; cancel it first"
         assert "`run items` goes on with it" in command.run("finalize", "1", status=4).out
         chosen = command.start("run", "items", "--only", "3,5", "--json")
         some_details(url, 12)

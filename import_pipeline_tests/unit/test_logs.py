@@ -8,7 +8,7 @@ import re
 import pytest
 
 from import_pipeline.logs import LOGGER, Form, report, set_up
-from import_pipeline.redaction import keep, mask_logs
+from import_pipeline.redaction import mask_logs, register
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +52,7 @@ def test_a_second_set_up_replaces_the_first():
 
 
 def test_secrets_are_masked_in_lines_and_in_their_errors():
-    keep("planted-in-the-log-lines")
+    register("planted-in-the-log-lines")
     mask_logs()
     written = io.StringIO()
     set_up(Form.JSON, written)

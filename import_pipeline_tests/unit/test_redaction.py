@@ -9,14 +9,14 @@ import pytest
 
 from import_pipeline.redaction import (
     MASK,
-    MOST_MET,
+    MOST_REMEMBERED,
     Secrets,
-    keep,
     mask_logs,
     masking,
-    meet_request,
-    meet_text,
     redact,
+    register,
+    remember_request,
+    remember_text,
     secrets_of_address,
 )
 from import_pipeline.testing import CannedTransport
@@ -58,23 +58,23 @@ def test_known_secrets_are_masked_wherever_they_stand() -> None:
 
 def test_what_is_kept_is_masked_in_every_form() -> None:
     secrets = Secrets()
-    secrets.keep(["p@ss/word with more"])
+    secrets.register(["p@ss/word with more"])
     assert secrets.mask("p@ss/word with more, p%40ss%2Fword%20with%20more") == "***, ***"
 
 
 def test_a_short_secret_is_masked_only_where_it_stands_alone() -> None:
     secrets = Secrets()
-    secrets.keep(["test", "abc"])
+    secrets.register(["test", "abc"])
     assert secrets.mask("test (test) tests contest abc") == "*** (***) tests contest abc"
 
 
 def test_what_was_met_long_ago_is_forgotten_and_what_is_kept_is_not() -> None:
     secrets = Secrets()
-    secrets.keep(["kept-for-ever-and-ever"])
-    secrets.meet(f"met-number-{number:05}" for number in range(MOST_MET + 1))
+    secrets.register(["kept-for-ever-and-ever"])
+    secrets.remember(f"met-number-{number:05}" for number in range(MOST_REMEMBERED + 1))
     said = secrets.mask("kept-for-ever-and-ever met-number-00500")
     assert said == "*** ***"
-    secrets.meet(f"met-later-on-{number:05}" for number in range(MOST_MET))
+    secrets.remember(f"met-later-on-{number:05}" for number in range(MOST_REMEMBERED))
     assert secrets.mask("kept-for-ever-and-ever met-number-00500") == "*** met-number-00500"
 
 
@@ -95,12 +95,12 @@ def test_what_is_secret_in_an_address(address: str, expected: list[str]) -> None
 
 
 def test_what_requests_and_bodies_hold_under_telling_names_is_known_afterwards() -> None:
-    meet_request(
+    remember_request(
         "https://a.test/?access_key=met-in-a-query", [("X-Api-Key", "met-in-a-header"), ("Accept", "all/of-it")]
     )
-    meet_request("https://a.test/", [("Authorization", "Custom met-after-a-scheme")])
-    meet_text('{"client_secret": "met-in-a-field", "name": "no secret here"')
-    meet_text("grant=x&refresh_token=met-in-a-form")
+    remember_request("https://a.test/", [("Authorization", "Custom met-after-a-scheme")])
+    remember_text('{"client_secret": "met-in-a-field", "name": "no secret here"')
+    remember_text("grant=x&refresh_token=met-in-a-form")
     met = ["met-in-a-query", "met-in-a-header", "met-after-a-scheme", "met-in-a-field", "met-in-a-form"]
     assert [redact(f"told: {secret}") for secret in met] == ["told: ***"] * len(met)
     assert redact("all/of-it, no secret here") == "all/of-it, no secret here"
@@ -108,7 +108,7 @@ def test_what_requests_and_bodies_hold_under_telling_names_is_known_afterwards()
 
 @pytest.mark.anyio
 async def test_the_line_that_httpx_logs_is_tamed(caplog: pytest.LogCaptureFixture) -> None:
-    keep("kept-by-the-log-test")
+    register("kept-by-the-log-test")
     mask_logs()
     caplog.set_level(logging.INFO, "httpx")
     async with httpx.AsyncClient(transport=CannedTransport({})) as client:
@@ -117,7 +117,7 @@ async def test_the_line_that_httpx_logs_is_tamed(caplog: pytest.LogCaptureFixtur
 
 
 def test_tracebacks_are_masked_too() -> None:
-    keep("kept-by-the-traceback-test")
+    register("kept-by-the-traceback-test")
     mask_logs()
     written = io.StringIO()
     handler, logger = logging.StreamHandler(written), logging.getLogger("test.redaction")
@@ -169,5 +169,5 @@ def test_no_text_costs_more_than_linear_time(first: str) -> None:
     """With quadratic time, one of these texts alone takes a minute or more, and the test's time limit ends it."""
     for second, length in [("", 400_000), *((each, 40_000) for each in FRAGMENTS)]:
         text = (first + second) * (length // len(first + second))
-        meet_text(text)
+        remember_text(text)
         assert len(redact(text)) <= len(text) * len(MASK)

@@ -48,7 +48,7 @@ BAD_VALUES = [
     ("IMPORT_PIPELINE_SOURCES", "my-sources:SOURCES", SOURCES, "'my-sources:SOURCES'"),
     ("IMPORT_PIPELINE_SOURCES", ".sources:SOURCES", SOURCES, "'.sources:SOURCES'"),
     ("IMPORT_PIPELINE_SOURCES", "my..sources:SOURCES", SOURCES, "'my..sources:SOURCES'"),
-    ("DAGSTER_SCHEMA", "Mine", "the name of a schema, of small letters, digits and underscores", "'Mine'"),
+    ("DAGSTER_SCHEMA", "Mine", "the name of a schema, of lowercase letters, digits and underscores", "'Mine'"),
     ("DATABASE_URL", "items.db", DATABASE, HIDDEN),
     ("DATABASE_URL", "mysql://user@host/name", DATABASE, HIDDEN),
     ("DATABASE_URL", "postgresql+asyncpg://user@host/name", DATABASE, HIDDEN),

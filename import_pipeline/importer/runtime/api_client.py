@@ -20,7 +20,7 @@ from import_pipeline.ratelimit.http.aiohttp_transport import open_connections
 from import_pipeline.ratelimit.http.decompression import ACCEPTED
 from import_pipeline.ratelimit.http.proxies import environment_proxy
 from import_pipeline.ratelimit.lanes import LISTS
-from import_pipeline.redaction import keep, keep_headers
+from import_pipeline.redaction import register, register_headers
 from import_pipeline.settings import Settings
 
 TOO_MANY_REQUESTS = 429
@@ -206,8 +206,8 @@ def connector_of(source: ImportSource, settings: Settings) -> Connector:
     """Return the source's connector, and register its secrets. Raises HookFailed or SettingError."""
     own = settings.source(source.name)
     connector = call_hook(source, "connector", own, returns=CONNECTOR, passes=(SettingError,))
-    keep(connector.base_url)
-    keep_headers(connector.headers)
+    register(connector.base_url)
+    register_headers(connector.headers)
     return connector
 
 

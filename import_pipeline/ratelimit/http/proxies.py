@@ -10,7 +10,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 
 from import_pipeline.errors import SettingError
-from import_pipeline.redaction import keep
+from import_pipeline.redaction import register
 
 EXPECTED = "an http:// or https:// address of a proxy, with its port"
 
@@ -36,7 +36,7 @@ def environment_proxy(address: str) -> EnvironmentProxy | None:
     if not raw or proxy_bypass(parts.netloc.rpartition("@")[2]):
         return None
     variable = f"{kind.upper()}_PROXY"
-    keep(raw if "://" in raw else f"http://{raw}")
+    register(raw if "://" in raw else f"http://{raw}")
     try:
         url = httpx.URL(raw if "://" in raw else f"http://{raw}")
     except httpx.InvalidURL:

@@ -13,7 +13,7 @@ from import_pipeline.ratelimit.http.response import Answer
 from import_pipeline.ratelimit.http.send_timing import Sending
 from import_pipeline.ratelimit.lanes import Lanes
 from import_pipeline.ratelimit.limiter import Limiter
-from import_pipeline.redaction import meet_request
+from import_pipeline.redaction import remember_request
 from import_pipeline.rules.responses.rate_limit_headers import (
     LimitStatus,
     is_rate_limited,
@@ -79,7 +79,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         """Return the first answer that is no refusal."""
         options: dict[str, Any] = request.extensions.get("import_pipeline", {})
         deadline = options.get("deadline") or self._deadline
-        meet_request(str(request.url), request.headers.items())
+        remember_request(str(request.url), request.headers.items())
         cost = options.get("cost") or self._cost(request)
         extensions = request.extensions
         sending = Sending(self._limiter.clock, extensions.get("trace"))

@@ -69,7 +69,7 @@ def test_an_import_that_has_ended_takes_no_further_step(database, ended):
 
 def test_a_running_import_is_not_started_again(database):
     row, _ = begun(database)
-    with pytest.raises(InvalidTransition, match="cannot become running: it is running"):
+    with pytest.raises(InvalidTransition, match="is already running"):
         do(database, transitions.start, row.id, BOB, at(1), None)
     assert not do(database, scheduling.cancel_scheduled, row.id, at(1), "no need")
 

@@ -103,7 +103,7 @@ def test_what_is_due_waits_for_the_running_import(life):
     hand.beat()
     waiting = life.tick()
     assert (waiting.launches, waiting.sentences[-1]) == ([], f"Import {number[9]} is running.")
-    with pytest.raises(ImportAlreadyRunning, match=f"import {number[9]} is running since"):
+    with pytest.raises(ImportAlreadyRunning, match=f"import {number[9]} has been running since"):
         life.begin(number[12], BOB)
     hand.import_all("1", "2")
     assert [launch.import_id for launch in life.tick().launches] == [number[12]]

@@ -55,14 +55,14 @@ def test_chosen_items_wait_for_the_running_import_and_say_so_once(busy):
     assert waiting.paused == [1.0, 1.0, 1.0]
     [told] = waiting.told
     assert told.startswith(
-        "Waiting for up to 300 s (ITEMS_WAIT) until no other import runs. items: import 1 is running"
+        "Waiting for up to 300 s (ITEMS_WAIT) until no other import runs. items: import 1 has been running"
     )
     assert "Wait for it" not in told
 
 
 def test_they_wait_no_longer_than_the_source_says(busy):
     waiting = busy(ends_after=99, wait=2.5)
-    with pytest.raises(ImportAlreadyRunning, match=r"import \d+ is running since"):
+    with pytest.raises(ImportAlreadyRunning, match=r"import \d+ has been running since"):
         waiting.acquire(only=["1"])
     assert waiting.paused == [1.0, 1.0, 0.5]
 

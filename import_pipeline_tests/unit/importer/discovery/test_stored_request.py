@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from import_pipeline.contracts import Connector
 from import_pipeline.importer.discovery.stored_request import dump_request, load_request, print_of
 from import_pipeline.importer.user_code.request_secrets import KnownSecrets, secrets_of
-from import_pipeline.redaction import keep
+from import_pipeline.redaction import register
 from import_pipeline.settings import load_settings
 from import_pipeline_tests.support.tracking_rows import NOON
 
@@ -94,7 +94,7 @@ def test_a_request_whose_secret_is_gone_from_the_settings_cannot_be_built(tmp_pa
 
 
 def test_a_secret_without_a_name_is_not_stored(tmp_path):
-    keep("a-secret-of-somebody-else")
+    register("a-secret-of-somebody-else")
     secrets = known(tmp_path)
     assert dump_request(httpx.Request("GET", "https://api.test/?x=a-secret-of-somebody-else"), secrets) is None
     assert dump_request(httpx.Request("GET", "https://api.test/?x=a%2Dsecret-of-somebody-else"), secrets) is None

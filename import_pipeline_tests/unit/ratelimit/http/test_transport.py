@@ -159,7 +159,7 @@ async def test_a_refusal_that_names_a_full_limit_shows_no_other(status: int) -> 
 async def test_a_longer_pause_than_the_patience_is_raised() -> None:
     clock = FakeClock()
     async with client_of(in_turn(too_many(retry_after="3600")), clock, patience=60) as (client, _):
-        with pytest.raises(ApiBlocked, match="x: the API asks for a pause until 2030-01-01 01:00:00 UTC"):
+        with pytest.raises(ApiBlocked, match="x: the API demands a pause until 2030-01-01 01:00:00 UTC"):
             await client.get("/")
 
 
