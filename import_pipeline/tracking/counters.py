@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, update
 
 from import_pipeline.rules.status import ImportStatus
-from import_pipeline.tracking.leases import Lease, hold, lost, place_of
+from import_pipeline.tracking.leases import Lease, ShardLease, hold
 from import_pipeline.tracking.tables import import_shards, imports
 
 
@@ -53,7 +53,7 @@ _ADD = _ADD_AS_SHARD.where(imports.c.fence == bindparam("of_fence")).values(hear
 def add(connection: Connection, lease: Lease, now: datetime, delta: CounterDelta) -> None:
     """Add to the counters of the lease's import, and lock its row until the transaction ends. Raises LeaseLost."""
     values: dict[str, Any] = {"of_import": lease.import_id, "now": now, **vars(delta)}
-    if lease.shard is not None:
+    if isinstance(lease, ShardLease):
         hold(connection, lease, to_write=True)
         connection.execute(_ADD_AS_SHARD, values)
         if delta.imported or delta.unchanged:
@@ -61,7 +61,7 @@ def add(connection: Connection, lease: Lease, now: datetime, delta: CounterDelta
         elif delta.requests:
             add_to_shard(connection, lease, delta)
     elif connection.execute(_ADD, {**values, "of_fence": lease.fence}).rowcount != 1:
-        raise lost(lease)
+        raise lease.lost()
 
 
 def sums(delta: CounterDelta) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def sums(delta: CounterDelta) -> dict[str, Any]:
     return {column.name: column + getattr(delta, name) for name, column in _COLUMNS.items()}
 
 
-def add_to_shard(connection: Connection, lease: Lease, delta: CounterDelta, **values: Any) -> bool:
+def add_to_shard(connection: Connection, lease: ShardLease, delta: CounterDelta, **values: Any) -> bool:
     """Add the requests to the shard's own counters, and set `values`. Return False if the lease is lost.
 
     The caller locks the import's row before.
@@ -77,7 +77,7 @@ def add_to_shard(connection: Connection, lease: Lease, delta: CounterDelta, **va
     shards = import_shards
     added = (
         update(shards)
-        .where(place_of(lease))
+        .where(lease.row())
         .values(
             requests_count=shards.c.requests_count + delta.requests,
             rate_limit_hits_count=shards.c.rate_limit_hits_count + delta.hits,

@@ -11,7 +11,7 @@ from import_pipeline.rules.progress import elapsed_seconds
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking.counters import CounterDelta, sums
 from import_pipeline.tracking.imports import ImportRow, parse_row
-from import_pipeline.tracking.leases import Lease, guarded, lost, renew_claims, write
+from import_pipeline.tracking.leases import ImportLease, Lease, renew_claims, write
 from import_pipeline.tracking.tables import import_shards, imports
 
 
@@ -62,7 +62,7 @@ def stalled_since(connection: Connection, found: ImportRow) -> datetime:
 def beat(connection: Connection, lease: Lease, now: datetime, pulse: Pulse) -> ImportRow:
     """Renew the lease of the import and of its claims, and add the counters. Return the row; raise LeaseLost."""
     row = connection.execute(
-        guarded(lease)
+        lease.guard()
         .values(
             heartbeat_at=now,
             updated_at=now,
@@ -73,7 +73,7 @@ def beat(connection: Connection, lease: Lease, now: datetime, pulse: Pulse) -> I
         .returning(imports)
     ).one_or_none()
     if row is None:
-        raise lost(lease)
+        raise lease.lost()
     renew_claims(connection, lease, now)
     return parse_row(row)
 
@@ -125,5 +125,5 @@ def count_heartbeat_as_now(connection: Connection, found: ImportRow, now: dateti
 
 def count_gap(connection: Connection, found: ImportRow, now: datetime) -> None:
     """Add the time since the last heartbeat of a stalled import, before another process ends it."""
-    lease = Lease(import_id=found.id, fence=found.fence, worker="", seconds=0)
+    lease = ImportLease(import_id=found.id, fence=found.fence, worker="", seconds=0)
     write(connection, lease, now, elapsed_seconds=elapsed_until(found, now))

@@ -1,8 +1,9 @@
-"""A worker's lease of an import or of a shard: whatever it writes is guarded by it.
+"""The lease of a worker, on an import or on a shard of it; it guards every write of the worker.
 
 A process that was frozen and replaced meanwhile gets LeaseLost and changes nothing.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -11,23 +12,124 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, Update, and_, bindparam, select, update
 
 from import_pipeline.errors import LeaseLost
+from import_pipeline.rules.sharding import LEAD
 from import_pipeline.rules.status import ImportStatus, ItemStatus
 from import_pipeline.tracking.tables import import_item_statuses, import_shards, imports
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lease:
-    """The right of one worker to write to one import, as long as nobody has taken it over."""
+class Lease(ABC):
+    """The right of one worker to write to one import, until another worker takes it over."""
 
     import_id: int
-    fence: int  #: the import's, or the shard's
+    fence: int  #: the fencing token, of the import or of the shard
     worker: str  #: the worker's id, as in `claimed_by`
-    seconds: float  #: how long a claim holds without being renewed
-    shard: int | None = None  #: the number of the shard that the worker is; None: it carries out the import itself
+    seconds: float  #: how long a claim holds without a renewal
+
+    @property
+    @abstractmethod
+    def number(self) -> int:
+        """The worker's number: LEAD, or the shard's."""
+
+    @property
+    def is_lead(self) -> bool:
+        """True for the worker that leads the import."""
+        return self.number == LEAD
+
+    @abstractmethod
+    def guard(self) -> Update:
+        """Return an UPDATE of the import that finds no row once the lease is lost or the import has ended."""
+
+    @abstractmethod
+    def is_held(self, connection: Connection, *, to_write: bool) -> bool:
+        """Lock the import's row, and return True if the lease still stands."""
+
+    @abstractmethod
+    def lost(self) -> LeaseLost:
+        """Return the error for a lease that no longer stands."""
+
+    @abstractmethod
+    def heartbeat(self, now: datetime) -> dict[str, Any]:
+        """Return the import's columns that each write of this worker sets as a sign of life."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportLease(Lease):
+    """The lease of the worker that leads an import."""
+
+    @property
+    def number(self) -> int:
+        """The lead's number."""
+        return LEAD
+
+    def guard(self) -> Update:
+        """Return an UPDATE of the import as long as its fencing token is this lease's."""
+        return update(imports).where(
+            imports.c.id == self.import_id,
+            imports.c.fence == self.fence,
+            imports.c.status == ImportStatus.RUNNING,
+        )
+
+    def is_held(self, connection: Connection, *, to_write: bool) -> bool:
+        """Lock the import's row, and return True if its fencing token is this lease's."""
+        values = {"of_import": self.import_id, "of_fence": self.fence}
+        return connection.scalar(_locking(of_shard=False, to_write=to_write), values) is not None
+
+    def lost(self) -> LeaseLost:
+        """Return the error for an import that has ended or has another worker."""
+        return LeaseLost(f"import {self.import_id} has ended or was taken over by another process")
+
+    def heartbeat(self, now: datetime) -> dict[str, Any]:
+        """Return the import's own heartbeat."""
+        return {"heartbeat_at": now}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardLease(Lease):
+    """The lease of a further worker, a shard of the import."""
+
+    shard: int  #: the shard's number
+
+    @property
+    def number(self) -> int:
+        """The shard's number."""
+        return self.shard
+
+    def row(self) -> ColumnElement[bool]:
+        """Return the condition for the shard's row while the lease stands."""
+        shards = import_shards
+        return and_(
+            shards.c.import_id == self.import_id,
+            shards.c.number == self.shard,
+            shards.c.fence == self.fence,
+            shards.c.ended_at.is_(None),
+        )
+
+    def guard(self) -> Update:
+        """Return an UPDATE of the import as long as the shard's fencing token is this lease's."""
+        return update(imports).where(
+            imports.c.id == self.import_id,
+            select(import_shards.c.number).where(self.row()).exists(),
+            imports.c.status == ImportStatus.RUNNING,
+        )
+
+    def is_held(self, connection: Connection, *, to_write: bool) -> bool:
+        """Lock the import's row, then read the shard's: a worker that takes the shard locks the import first, too."""
+        locked = connection.scalar(_locking(of_shard=True, to_write=to_write), {"of_import": self.import_id})
+        return locked is not None and connection.scalar(select(import_shards.c.number).where(self.row())) is not None
+
+    def lost(self) -> LeaseLost:
+        """Return the error for a shard that has another worker, or whose import has ended."""
+        what = f"shard {self.shard} of import {self.import_id}"
+        return LeaseLost(f"{what} has ended or was taken over by another process")
+
+    def heartbeat(self, now: datetime) -> dict[str, Any]:
+        """Return nothing: a shard's heartbeat is in its own row."""
+        return {}
 
 
 def released(import_id: int, *which: ColumnElement[bool]) -> Update:
-    """An UPDATE that makes claimed items pending again."""
+    """Return an UPDATE that makes claimed items pending again."""
     statuses = import_item_statuses
     return (
         update(statuses)
@@ -36,67 +138,33 @@ def released(import_id: int, *which: ColumnElement[bool]) -> Update:
     )
 
 
-def guarded(lease: Lease) -> Update:
-    """An UPDATE of the lease's import that finds no row once another process has taken it over or it has ended."""
-    return update(imports).where(
-        imports.c.id == lease.import_id,
-        imports.c.fence == lease.fence if lease.shard is None else _place(lease).exists(),
-        imports.c.status == ImportStatus.RUNNING,
-    )
-
-
-def place_of(lease: Lease) -> ColumnElement[bool]:
-    """The row of a shard's lease, as long as that stands."""
-    shards = import_shards
-    return and_(
-        shards.c.import_id == lease.import_id,
-        shards.c.number == lease.shard,
-        shards.c.fence == lease.fence,
-        shards.c.ended_at.is_(None),
-    )
-
-
-def _place(lease: Lease) -> Select[Any]:
-    return select(import_shards.c.number).where(place_of(lease))
-
-
 def hold(connection: Connection, lease: Lease, *, to_write: bool = False) -> None:
-    """Make sure that the lease still stands, and that it does until the transaction ends; raises LeaseLost.
+    """Confirm that the lease stands, and keep it so until the transaction ends. Raises LeaseLost.
 
-    Whoever will write the import's row too says so: the row is locked before its items everywhere, since two
-    transactions that lock in different orders wait for each other.
+    Pass `to_write` if the import's row will be written as well. It is locked before its items everywhere, since
+    transactions that lock in different orders deadlock.
     """
-    values = {"of_import": lease.import_id} | ({"of_fence": lease.fence} if lease.shard is None else {})
-    locked = connection.scalar(_holding(is_shard=lease.shard is not None, to_write=to_write), values)
-    # A shard's own row is read after the lock: whoever takes its place locks the import first, too.
-    if locked is None or (lease.shard is not None and connection.scalar(_place(lease)) is None):
-        raise lost(lease)
+    if not lease.is_held(connection, to_write=to_write):
+        raise lease.lost()
 
 
 @cache
-def _holding(*, is_shard: bool, to_write: bool) -> Select[Any]:
+def _locking(*, of_shard: bool, to_write: bool) -> Select[Any]:
     mine = select(imports.c.id).where(imports.c.id == bindparam("of_import"), imports.c.status == ImportStatus.RUNNING)
-    if not is_shard:
+    if not of_shard:
         mine = mine.where(imports.c.fence == bindparam("of_fence"))
     return mine.with_for_update(read=not to_write, key_share=to_write)
 
 
-def lost(lease: Lease) -> LeaseLost:
-    """The error of a lease that no longer stands."""
-    what = f"import {lease.import_id}" if lease.shard is None else f"shard {lease.shard} of import {lease.import_id}"
-    return LeaseLost(f"{what} has ended or was taken over by another process")
-
-
 def write(connection: Connection, lease: Lease, now: datetime, **values: Any) -> None:
-    """Write those columns of the lease's import, and its heartbeat where that is the worker's; raises LeaseLost."""
-    heartbeat = {} if lease.shard is not None else {"heartbeat_at": now}
-    statement = guarded(lease).values(updated_at=now, **heartbeat, **values)
+    """Write columns of the lease's import, and the lead's heartbeat. Raises LeaseLost."""
+    statement = lease.guard().values(updated_at=now, **lease.heartbeat(now), **values)
     if connection.execute(statement).rowcount != 1:
-        raise lost(lease)
+        raise lease.lost()
 
 
 def held_claims(connection: Connection, lease: Lease) -> list[int]:
-    """The item rows that the worker holds."""
+    """Return the ids of the item rows that the worker has claimed."""
     statuses = import_item_statuses
     mine = select(statuses.c.id).where(
         statuses.c.import_id == lease.import_id,
@@ -107,13 +175,13 @@ def held_claims(connection: Connection, lease: Lease) -> list[int]:
 
 
 def give_back(connection: Connection, lease: Lease, claim: int) -> None:
-    """Let others have an item at once, where the worker still holds it."""
+    """Release an item to other workers if this worker still holds it."""
     statuses = import_item_statuses
     connection.execute(released(lease.import_id, statuses.c.id == claim, statuses.c.claimed_by == lease.worker))
 
 
 def renew_claims(connection: Connection, lease: Lease, now: datetime) -> None:
-    """Let what the worker holds stay its own for another lease."""
+    """Renew the claims of the worker for another lease."""
     statuses = import_item_statuses
     connection.execute(
         update(statuses)

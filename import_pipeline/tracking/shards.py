@@ -15,7 +15,7 @@ from import_pipeline.tracking.counters import add_to_shard
 from import_pipeline.tracking.database.dialect import insert_into
 from import_pipeline.tracking.heartbeats import Pulse
 from import_pipeline.tracking.imports import ImportRow
-from import_pipeline.tracking.leases import Lease
+from import_pipeline.tracking.leases import ShardLease
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import import_shards as shards
 from import_pipeline.tracking.tables import imports as table
@@ -98,11 +98,11 @@ def begin(
     return None if row is None else ShardRow(**row._mapping)
 
 
-def beat(connection: Connection, lease: Lease, now: datetime, pulse: Pulse) -> ImportRow:
+def beat(connection: Connection, lease: ShardLease, now: datetime, pulse: Pulse) -> ImportRow:
     """A shard's heartbeat: renews its lease and its claims, adds its counters. Returns the import; raises LeaseLost."""
-    counted = leases.guarded(lease).values(updated_at=now, **heartbeats.counter_sums(connection, pulse))
+    counted = lease.guard().values(updated_at=now, **heartbeats.counter_sums(connection, pulse))
     if connection.execute(counted).rowcount != 1:
-        raise leases.lost(lease)
+        raise lease.lost()
     add_to_shard(connection, lease, pulse.sent, heartbeat_at=now, heartbeat_monotonic=pulse.monotonic)
     leases.renew_claims(connection, lease, now)
     return imports.get(connection, lease.import_id)
@@ -115,7 +115,7 @@ def count_heartbeat_as_now(connection: Connection, seen: ShardRow, now: datetime
         connection.execute(ahead.values(heartbeat_at=now))
 
 
-def settle(connection: Connection, lease: Lease, now: datetime, pulse: Pulse) -> None:
+def settle(connection: Connection, lease: ShardLease, now: datetime, pulse: Pulse) -> None:
     """Count what was requested until the end, even where the import has ended before; not where the place is lost."""
     imports.lock(connection, lease.import_id)
     if add_to_shard(connection, lease, pulse.sent):
@@ -123,7 +123,7 @@ def settle(connection: Connection, lease: Lease, now: datetime, pulse: Pulse) ->
         connection.execute(update(table).where(table.c.id == lease.import_id).values(updated_at=now, **counted))
 
 
-def leave(connection: Connection, lease: Lease, now: datetime, *, for_good: bool, in_order: bool) -> bool:
+def leave(connection: Connection, lease: ShardLease, now: datetime, *, for_good: bool, in_order: bool) -> bool:
     """Give the place back and release what its worker holds; False where it was lost before.
 
     `for_good`: the shard has nothing more to do. `in_order`: that its worker goes is no sign of trouble.
@@ -134,7 +134,7 @@ def leave(connection: Connection, lease: Lease, now: datetime, *, for_good: bool
         values["ended_at"] = now
     if in_order:
         values["launches"] = 0
-    if connection.execute(update(shards).where(leases.place_of(lease)).values(values)).rowcount != 1:
+    if connection.execute(update(shards).where(lease.row()).values(values)).rowcount != 1:
         return False
     _release(connection, lease.import_id, lease.worker)
     return True

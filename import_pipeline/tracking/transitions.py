@@ -14,7 +14,7 @@ from import_pipeline.rules.status import ImportStatus, check_transition, statuse
 from import_pipeline.tracking import resumes
 from import_pipeline.tracking.heartbeats import elapsed_until, stalled_metadata
 from import_pipeline.tracking.imports import ImportRow, get, parse_row
-from import_pipeline.tracking.leases import Lease, released, write
+from import_pipeline.tracking.leases import ImportLease, Lease, released, write
 from import_pipeline.tracking.tables import import_item_statuses, import_shards, imports
 from import_pipeline.tracking.workers import Worker
 
@@ -120,7 +120,7 @@ def end_stalled(
     connection: Connection, found: ImportRow, now: datetime, status: ImportStatus, failure_reason: str
 ) -> None:
     """End a stalled import: running -> failed or cancelled. Raises LeaseLost if another process was faster."""
-    lease = Lease(import_id=found.id, fence=found.fence, worker="", seconds=0)
+    lease = ImportLease(import_id=found.id, fence=found.fence, worker="", seconds=0)
     elapsed = elapsed_until(found, now)
     write(connection, lease, now, metadata=stalled_metadata(connection, found), elapsed_seconds=elapsed)
     end(connection, lease, now, status, failure_reason=failure_reason)

@@ -11,7 +11,7 @@ from import_pipeline.rules.status import ImportKind, ItemStatus, Trigger
 from import_pipeline.tracking import claims, imports, list_pages, transitions
 from import_pipeline.tracking.claims import Done, Failure
 from import_pipeline.tracking.imports import NewImport
-from import_pipeline.tracking.leases import Lease
+from import_pipeline.tracking.leases import ImportLease
 from import_pipeline.tracking.list_pages import Discovered, Page
 from import_pipeline.tracking.tables import import_item_statuses
 from import_pipeline.tracking.workers import Worker
@@ -63,7 +63,7 @@ def begun(database, source="things", worker=ADA):
 
 
 def lease_of(row, worker):
-    return Lease(import_id=row.id, fence=row.fence, worker=worker.id, seconds=LEASE_SECONDS)
+    return ImportLease(import_id=row.id, fence=row.fence, worker=worker.id, seconds=LEASE_SECONDS)
 
 
 def stub(external_id, **values):

@@ -14,9 +14,9 @@ from import_pipeline.importer.lifecycle.finish import complete
 from import_pipeline.importer.lifecycle.workers import worker_states
 from import_pipeline.importer.runtime.database_wait import ACTION
 from import_pipeline.rules.status import ImportKind, ImportStatus
-from import_pipeline.tracking import events, heartbeats, imports, items, leases, source_items, transitions
+from import_pipeline.tracking import events, heartbeats, imports, items, source_items, transitions
 from import_pipeline.tracking.imports import ImportRow
-from import_pipeline.tracking.leases import Lease
+from import_pipeline.tracking.leases import ImportLease
 from import_pipeline.tracking.tables import imports as table
 from import_pipeline.wording import plural
 
@@ -58,7 +58,7 @@ def _completed_already(import_id: int) -> Finalized:
 def _finalize(installation: Installation, import_id: int) -> Finalized:
     now = installation.clock.now()
 
-    def unit(connection: Connection) -> tuple[ImportRow, Lease, int, bool] | None:
+    def unit(connection: Connection) -> tuple[ImportRow, ImportLease, int, bool] | None:
         row = imports.get(connection, import_id, locked=True)
         if row.status is ImportStatus.COMPLETED:
             return None
@@ -67,9 +67,9 @@ def _finalize(installation: Installation, import_id: int) -> Finalized:
         lease_seconds = lease_seconds_of(installation, row)
         if any(worker_states(connection, import_id, lease_seconds, now).values()):
             raise UsageError(f"import {import_id} has a living worker, which ends it itself")
-        lease = Lease(import_id=row.id, fence=row.fence, worker="", seconds=lease_seconds)
+        lease = ImportLease(import_id=row.id, fence=row.fence, worker="", seconds=lease_seconds)
         closed = items.close_failed(connection, import_id, now - CLOSE_AFTER)
-        counted = leases.guarded(lease).values(  # without a heartbeat: this is no worker
+        counted = lease.guard().values(  # without a heartbeat: this is no worker
             finalize_attempts=table.c.finalize_attempts + 1,
             last_finalize_attempt_at=now,
             items_failed_count=table.c.items_failed_count + closed,

@@ -119,8 +119,8 @@ class Enrichment:
             return [(claim, _new_row(model, claim.external_id) if row is None else row) for claim, row in found]
 
         claimed = await context.write(unit)
-        if context.assurance is not None:
-            context.assurance.took([claim.status_id for claim, _ in claimed])
+        if context.ownership is not None:
+            context.ownership.took([claim.status_id for claim, _ in claimed])
         return claimed
 
     async def _wait(self, left: Remaining) -> None:

@@ -23,7 +23,7 @@ from import_pipeline.tracking import events, heartbeats, leases, shards
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.heartbeats import Pulse
 from import_pipeline.tracking.imports import ImportRow
-from import_pipeline.tracking.leases import Lease
+from import_pipeline.tracking.leases import Lease, ShardLease
 from import_pipeline.tracking.resumes import describe_error
 from import_pipeline.tracking.workers import machine
 
@@ -36,11 +36,11 @@ MOST_SKEW_SECONDS = 5.0
 class Heartbeat:
     """Renews the lease, adds the counters and reads cancel requests, each second (or four times in a short lease).
 
-    `pulse` returns the counts that the transaction of a beat records; `also` runs in it with the import's row.
+    `pulse` returns the counts that the transaction of a beat records; `on_beat` runs in it with the import's row.
     `on_end` is called once, from the thread, when the work must stop. It gets LeaseLost, ImportCancelled,
     HeartbeatFailed for any other error, or DatabaseUnavailable after an outage as long as the lease and
     `patience_seconds`. A lease that expired meanwhile may belong to another worker; the next beat finds out.
-    If `assurance` is in doubt, a beat lists the claims that are still held. `began` is the monotonic time from which
+    If `ownership` is in doubt, a beat lists the claims that are still held. `began` is the monotonic time from which
     the elapsed time counts.
     """
 
@@ -53,9 +53,9 @@ class Heartbeat:
         pulse: Callable[[Connection], Pulse],
         on_end: Callable[[ImportPipelineError], object],
         patience_seconds: float = 0.0,
-        also: Callable[[Connection, ImportRow, Pulse], None] = lambda connection, row, pulse: None,
+        on_beat: Callable[[Connection, ImportRow, Pulse], None] = lambda connection, row, pulse: None,
         began: float | None = None,
-        assurance: Ownership | None = None,
+        ownership: Ownership | None = None,
     ) -> None:
         self._database = database
         self._lease = lease
@@ -63,10 +63,10 @@ class Heartbeat:
         self._pulse = pulse
         self._on_end = on_end
         self._patience_seconds = max(lease.seconds, patience_seconds)
-        self._also = also
+        self._on_beat = on_beat
         self._counted_to = clock.monotonic() if began is None else began
         self._has_reported_skew = False
-        self._assurance = assurance
+        self._ownership = ownership
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="import-heartbeat", daemon=True)
@@ -88,27 +88,34 @@ class Heartbeat:
 
     def beat(self) -> None:
         """Beat once. Raises the error that ends the work."""
-        beat = heartbeats.beat if self._lease.shard is None else shards.beat
 
         def unit(connection: Connection) -> tuple[ImportRow, list[int] | None]:
             # Lock first, so that the requests for an item are recorded before the item itself.
             leases.hold(connection, self._lease, to_write=True)
             pulse = replace(self._pulse(connection), monotonic=monotonic, elapsed=monotonic - self._counted_to)
-            row = beat(connection, self._lease, self._clock.now(), pulse)
-            self._also(connection, row, pulse)
+            row = self._store(connection, pulse)
+            self._on_beat(connection, row, pulse)
             return row, leases.held_claims(connection, self._lease) if in_doubt else None
 
         monotonic = self._clock.monotonic()
-        assurance = self._assurance
-        moment = None if assurance is None else assurance.moment()  # read before the doubt is
-        in_doubt = assurance is not None and assurance.is_doubtful
+        ownership = self._ownership
+        moment = None if ownership is None else ownership.moment()  # read before the doubt is
+        in_doubt = ownership is not None and ownership.is_doubtful
         row, held = self._database.transact(unit, NO_WAIT)
         self._counted_to = monotonic
-        if assurance is not None and moment is not None:
-            assurance.renewed(moment, held)
+        if ownership is not None and moment is not None:
+            ownership.renewed(moment, held)
         self._report_skew()
         if row.cancel_requested_at is not None:
             raise ImportCancelled(f"cancelled by {row.requested_by or 'a person'}")
+
+    def _store(self, connection: Connection, pulse: Pulse) -> ImportRow:
+        """Store the beat in the row of the import or of the shard; return the import's."""
+        match self._lease:
+            case ShardLease() as lease:
+                return shards.beat(connection, lease, self._clock.now(), pulse)
+            case lease:
+                return heartbeats.beat(connection, lease, self._clock.now(), pulse)
 
     def _report_skew(self) -> None:
         """Record once that this host's clock differs from the database's. All stored times are the database's."""
@@ -131,11 +138,9 @@ class Heartbeat:
         try:
             self._beat_or_fail()
         except LeaseLost:
-            if self._lease.shard is not None:
+            if isinstance(lease := self._lease, ShardLease):
                 self._database.transact(
-                    lambda connection: shards.settle(
-                        connection, self._lease, self._clock.now(), self._pulse(connection)
-                    ),
+                    lambda connection: shards.settle(connection, lease, self._clock.now(), self._pulse(connection)),
                     NO_WAIT,
                 )
             raise

@@ -23,17 +23,17 @@ from import_pipeline.tracking import heartbeats, imports, leases
 from import_pipeline.tracking.database.engine import when_committed
 from import_pipeline.tracking.heartbeats import Pulse
 from import_pipeline.tracking.imports import ImportRow
-from import_pipeline.tracking.leases import Lease
+from import_pipeline.tracking.leases import ImportLease, ShardLease
 
 
 class Leadership:
     """Watches the lead of a shard's import, and takes and executes it if its worker is dead."""
 
-    def __init__(self, run: ImportRun, place: Lease) -> None:
-        self.lease: Lease | None = None  #: of the lead, while this shard has it
+    def __init__(self, run: ImportRun, shard: ShardLease) -> None:
+        self.lease: ImportLease | None = None  #: of the lead, while this shard has it
         self.gave_up = False  #: this shard has ended the import, which was resumed too often without progress
         self._run = run
-        self._place = place
+        self._shard = shard
         self._row: ImportRow | None = None
         self._run_before: str | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -41,9 +41,9 @@ class Leadership:
         self._is_closed = False
 
     @property
-    def seats(self) -> set[int]:
+    def numbers(self) -> set[int]:
         """The worker numbers that this process holds."""
-        own = {self._place.shard or LEAD}
+        own = {self._shard.number}
         return own if self.lease is None else own | {LEAD}
 
     def beat(self, connection: Connection, row: ImportRow, pulse: Pulse) -> None:
@@ -57,7 +57,7 @@ class Leadership:
             except LeaseLost:
                 self.lease = None
         elif may_take_lead(
-            liveness(row, self._place.seconds, pulse.monotonic),
+            liveness(row, self._shard.seconds, pulse.monotonic),
             now,
             is_cancelled=row.cancel_requested_at is not None,
             blocked_until=row.blocked_until,
@@ -65,25 +65,25 @@ class Leadership:
             with suppress(LeaseLost):
                 self._take(connection, row)
 
-    def take_now(self) -> Lease:
+    def take_now(self) -> ImportLease:
         """Take the lead to end the import. Raises LeaseLost if another worker has it."""
 
         def unit(connection: Connection) -> None:
-            row, clock = imports.get(connection, self._place.import_id), self._run.installation.clock
-            if not liveness(row, self._place.seconds, clock.monotonic()).is_dead(clock.now()):
-                raise leases.lost(self._place)
+            row, clock = imports.get(connection, self._shard.import_id), self._run.installation.clock
+            if not liveness(row, self._shard.seconds, clock.monotonic()).is_dead(clock.now()):
+                raise self._shard.lost()
             self._take(connection, row)
 
         self._run.installation.database.transact(unit, patience_of(self._run.source))
         if self.lease is None:
-            raise leases.lost(self._place)
+            raise self._shard.lost()
         return self.lease
 
     async def serve(self, context: ImportContext) -> None:
         """Execute the lead (all but the items) whenever this shard has taken it, until `close`."""
         self._loop = asyncio.get_running_loop()
         context.stop.on_request(self._changed.set)
-        served: Lease | None = None
+        served: ImportLease | None = None
         while not (self._is_closed or context.stop.requested.is_set()):
             lease = self.lease
             if lease is None or lease is served:
@@ -98,7 +98,7 @@ class Leadership:
         self._is_closed = True
         self._changed.set()
 
-    async def _lead(self, context: ImportContext, lease: Lease) -> None:
+    async def _lead(self, context: ImportContext, lease: ImportLease) -> None:
         if self._run_before is not None and self._run_before != self._run.run_id:
             await context.in_writer_thread(partial(self._run.on_lead, self._run_before))
         led = copy.copy(context)
@@ -110,16 +110,16 @@ class Leadership:
 
     def _take(self, connection: Connection, row: ImportRow) -> None:
         now, worker = self._run.installation.clock.now(), self._run.worker
-        taken = take_lead(connection, self._run.source, row, worker, now, self._run.run_id, self._place.shard or LEAD)
+        taken = take_lead(connection, self._run.source, row, worker, now, self._run.run_id, self._shard.number)
         if taken is None:
             when_committed(connection, self._given_up)
             return
-        lease = Lease(
-            import_id=row.id, fence=taken.fence, worker=f"{self._place.worker}-lead", seconds=self._place.seconds
+        lease = ImportLease(
+            import_id=row.id, fence=taken.fence, worker=f"{self._shard.worker}-lead", seconds=self._shard.seconds
         )
         when_committed(connection, partial(self._taken, lease, taken, row.dagster_run_id))
 
-    def _taken(self, lease: Lease, row: ImportRow, run_before: str | None) -> None:
+    def _taken(self, lease: ImportLease, row: ImportRow, run_before: str | None) -> None:
         self._row, self._run_before, self.lease = row, run_before, lease
         if self._loop is not None:
             with suppress(RuntimeError):  # the loop is closed, so the work is over

@@ -54,7 +54,7 @@ def cause_of(error: LimiterUnavailable) -> str:
 
 async def note_eviction(context: ImportContext, settings: Settings) -> None:
     """Record with the import that its Redis may evict permits. `doctor` checks more."""
-    if not settings.redis_url or context.lease.shard is not None:
+    if not settings.redis_url or not context.lease.is_lead:
         return
     try:
         state = await asyncio.to_thread(inspect_redis, settings.redis_url)

@@ -81,9 +81,9 @@ def _run_to_the_end(run: ImportRun, row: ImportRow, lease: Lease) -> Ending:
 
 
 def finish_import(
-    run: ImportRun, row: ImportRow, lease: Lease, ending: Ending, seats: Collection[int] | None = None
+    run: ImportRun, row: ImportRow, lease: Lease, ending: Ending, numbers: Collection[int] | None = None
 ) -> None:
-    """End the import, or release it to the next run. `seats` are this worker's numbers if a shard leads.
+    """End the import, or release it to the next run. `numbers` are this worker's numbers if a shard leads.
 
     Raises the ending's error unless the import has an end or a pause; raises LeaseLost if another worker took it.
     """
@@ -93,7 +93,7 @@ def finish_import(
         case OwnershipLost(error) | DatabaseAway(error):
             raise error
     try:
-        _record_ending(run, row, lease, ending, seats)
+        _record_ending(run, row, lease, ending, numbers)
     finally:
         # Finds nothing after an end. After a crash or an interrupt, the next run can begin immediately.
         release(run, lease, resumes.describe_error(ending.error) if isinstance(ending, BrokeOff) else None)
@@ -104,12 +104,12 @@ def _record_ending(
     row: ImportRow,
     lease: Lease,
     ending: Cancelled | Failed | Paused | StoreAway | Interrupted | BrokeOff,
-    seats: Collection[int] | None,
+    numbers: Collection[int] | None,
 ) -> None:
     match ending:
         case Cancelled(reason):
             if workers_of(row, run.source) > 1:
-                asyncio.run(wait_before_cancelling(run.installation, row, lease, seats))
+                asyncio.run(wait_before_cancelling(run.installation, row, lease, numbers))
             _end(run, lease, ImportStatus.CANCELLED, reason)
         case Failed():
             _end(run, lease, ImportStatus.FAILED, ending.reason)

@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 
 #: Called with each beat, in its transaction.
-Also = Callable[[Connection, ImportRow, Pulse], None]
+OnBeat = Callable[[Connection, ImportRow, Pulse], None]
 
 
 def nothing_else(connection: Connection, row: ImportRow, pulse: Pulse) -> None:
@@ -75,7 +75,7 @@ async def run_session(
     row: ImportRow,
     lease: Lease,
     phases: Callable[[ImportContext], Awaitable[T]],
-    also: Also = nothing_else,
+    on_beat: OnBeat = nothing_else,
 ) -> T:
     """Run the phases until they are done, or until a stop is requested; then raise the reason of the stop.
 
@@ -94,7 +94,7 @@ async def run_session(
 
     with handle_signals(loop, interrupt):
         try:
-            result = await _work(run, row, lease, stop, end_soon, phases, also)
+            result = await _work(run, row, lease, stop, end_soon, phases, on_beat)
         except asyncio.CancelledError:
             if stop.reason is None:
                 raise
@@ -119,7 +119,7 @@ async def _work(
     stop: StopSignal,
     on_end: Callable[[ImportPipelineError], object],
     phases: Callable[[ImportContext], Awaitable[T]],
-    also: Also,
+    on_beat: OnBeat,
 ) -> T:
     installation = run.installation
     connect = run.connect or partial(open_api, run.source, installation.settings, installation.clock)
@@ -128,7 +128,7 @@ async def _work(
         stop.on_request(api.limiter.grant_no_more)  # a request sent now would be cut off, and repeated later
         context = _context_of(run, row, lease, api, stop)
         meter = UsageMeter(api, row)
-        context.assurance = Ownership(installation.clock, lease.seconds)
+        context.ownership = Ownership(installation.clock, lease.seconds)
         heartbeat = Heartbeat(
             installation.database,
             lease,
@@ -137,10 +137,10 @@ async def _work(
             on_end=on_end,
             began=run.began,
             patience_seconds=run.source.max_outage,
-            also=also,
-            assurance=context.assurance,
+            on_beat=on_beat,
+            ownership=context.ownership,
         )
-        context.assurance.beat_now = heartbeat.beat_now
+        context.ownership.beat_now = heartbeat.beat_now
         try:
             with heartbeat:
                 await meter.start(context)

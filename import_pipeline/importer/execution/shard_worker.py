@@ -39,7 +39,7 @@ from import_pipeline.rules.sharding import LEAD, FinishRole
 from import_pipeline.rules.status import ENDED, ImportStatus
 from import_pipeline.tracking import events, imports, shards
 from import_pipeline.tracking.imports import ImportRow
-from import_pipeline.tracking.leases import Lease
+from import_pipeline.tracking.leases import ShardLease
 from import_pipeline.tracking.shards import ShardRow
 
 
@@ -60,8 +60,8 @@ def execute_shard(run: ImportRun, import_id: int, number: int) -> ShardResult:
     Raises LeaseLost if another worker has the shard or the import is not running. Raises an error that stops this
     process (ImportInterrupted, SettingError, …) after it has released the shard.
     """
-    row, seat, dead_run_id = _take_shard(run, import_id, number)
-    session = ShardSession(run, row, seat)
+    row, shard, dead_run_id = _take_shard(run, import_id, number)
+    session = ShardSession(run, row, shard)
     ended_it = session.execute()
     if ended_it:
         send_notices(run.installation, run.source)
@@ -95,12 +95,12 @@ def _take_shard(run: ImportRun, import_id: int, number: int) -> tuple[ImportRow,
             shards.bury(connection, dead)
         # Several shards may work in one process; each holds its own items.
         worker = replace(run.worker, id=f"{run.worker.id}-{number}")
-        seat = shards.begin(connection, import_id, number, worker, now, run.run_id)
-        if seat is None:
+        taken = shards.begin(connection, import_id, number, worker, now, run.run_id)
+        if taken is None:
             raise LeaseLost(f"shard {number} of import {import_id} has another worker, or nothing left to do")
         sentence = f"Shard {number} started by process {run.worker.pid} on {run.worker.host}."
         events.note(connection, import_id, now, "shard_started", sentence)
-        return row, seat, dead.dagster_run_id if dead else None
+        return row, taken, dead.dagster_run_id if dead else None
 
     return run.installation.database.transact(unit, patience_of(run.source))
 
@@ -108,13 +108,13 @@ def _take_shard(run: ImportRun, import_id: int, number: int) -> tuple[ImportRow,
 class ShardSession:
     """The work of this process as a shard."""
 
-    def __init__(self, run: ImportRun, row: ImportRow, seat: ShardRow) -> None:
+    def __init__(self, run: ImportRun, row: ImportRow, shard: ShardRow) -> None:
         self.run = run
         self.row = row
         self.was_cancelled = False
         self.ended_it = False
-        self.lease = Lease(
-            import_id=row.id, fence=seat.fence, worker=seat.worker or "", seconds=run.source.lease, shard=seat.number
+        self.lease = ShardLease(
+            import_id=row.id, fence=shard.fence, worker=shard.worker or "", seconds=run.source.lease, shard=shard.number
         )
         self.leadership = Leadership(run, self.lease)
 
@@ -166,7 +166,7 @@ class ShardSession:
             if isinstance(ending, Completed):
                 release(self.run, lease, None)  # finds nothing after an end
             else:
-                finish_import(self.run, self.row, lease, ending, self.leadership.seats)
+                finish_import(self.run, self.row, lease, ending, self.leadership.numbers)
                 self.ended_it = self._has_ended()
         except LeaseLost:
             return ending
@@ -233,6 +233,6 @@ async def _share(context: ImportContext, leadership: Leadership) -> FinishRole:
         group.create_task(leadership.serve(context))
         try:
             await enrich(context)
-            return await wait_for_other_workers(context, lambda: leadership.seats)
+            return await wait_for_other_workers(context, lambda: leadership.numbers)
         finally:
             leadership.close()

@@ -41,7 +41,7 @@ class UsageMeter:
     async def start(self, context: ImportContext) -> None:
         """Read the counters; when the import begins, store them with it."""
         usage = await self._first_read(context)
-        if context.lease.shard is not None:
+        if not context.lease.is_lead:
             return
         row, options, facts = context.row, context.options, context.row.facts
         if self._sleeps_before is None:
@@ -80,7 +80,7 @@ class UsageMeter:
             except LimiterUnavailable as error:
                 if not error.may_pass or context.clock.monotonic() >= give_up_at:
                     raise
-                if context.lease.shard is None:
+                if context.lease.is_lead:
                     await context.write(leases.hold, context.lease)  # another worker may have taken the import over
                     await outage.failed(error)
             else:
@@ -107,7 +107,7 @@ class UsageMeter:
         try:
             await self.read()
         except LimiterUnavailable as error:  # tasks that wait for permits meet it too, and decide
-            if context.lease.shard is None:
+            if context.lease.is_lead:
                 await outage.failed(error)
         else:
             await outage.recovered()
@@ -116,7 +116,7 @@ class UsageMeter:
 
     async def _report_losses(self, context: ImportContext) -> None:
         losses = self._api.limiter.losses
-        if losses > self._losses and context.lease.shard is None:
+        if losses > self._losses and context.lease.is_lead:
             await context.note(STATE_LOST, LOST)
         self._losses = losses
 
@@ -125,7 +125,7 @@ class UsageMeter:
 
         Only the lead does so; all workers of an import know the same.
         """
-        if context.lease.shard is not None:
+        if not context.lease.is_lead:
             return
         facts: dict[str, Any] = {}
         if self._usage is not None and self._usage.is_learned:

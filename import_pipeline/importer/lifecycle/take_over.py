@@ -15,7 +15,7 @@ from import_pipeline.rules.status import ImportStatus, end_sentence
 from import_pipeline.tracking import events, imports, resumes, scheduling, transitions
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.imports import ImportRow
-from import_pipeline.tracking.leases import Lease
+from import_pipeline.tracking.leases import ImportLease
 from import_pipeline.tracking.workers import Worker
 
 
@@ -64,9 +64,9 @@ def _begin(
         raise already_running(source, other) from None
 
 
-def lease_of(row: ImportRow, source: ImportSource, worker: Worker) -> Lease:
+def lease_of(row: ImportRow, source: ImportSource, worker: Worker) -> ImportLease:
     """Return the lease of a worker that has started or taken over the import."""
-    return Lease(import_id=row.id, fence=row.fence, worker=worker.id, seconds=source.lease)
+    return ImportLease(import_id=row.id, fence=row.fence, worker=worker.id, seconds=source.lease)
 
 
 def already_running(source: ImportSource, row: ImportRow) -> ImportAlreadyRunning:

@@ -43,7 +43,7 @@ class ImportContext:
     stop: StopSignal
     listener: ProgressListener = field(default_factory=NullListener)
     workers: int = 1  #: workers that share the import, this one included
-    assurance: Ownership | None = None  #: confirms before each request that the lease and the claim still stand
+    ownership: Ownership | None = None  #: confirms before each request that the lease and the claim still stand
     discovered: bool = False  #: the list has been read to its end
     work_available: asyncio.Event = field(default_factory=asyncio.Event)  #: set when there may be new items to claim
     circuit: Circuit = field(init=False)  #: open while the API cannot be reached
@@ -79,8 +79,8 @@ class ImportContext:
 
     async def confirm(self, claim: int | None = None) -> None:
         """Wait until the lease is confirmed. Raises ClaimLost if the claim is lost."""
-        if self.assurance is not None:
-            await self.assurance.confirm(claim)
+        if self.ownership is not None:
+            await self.ownership.confirm(claim)
 
     async def note(self, action: str, message: str, **metadata: Any) -> None:
         """Record an event of the import."""
@@ -96,7 +96,7 @@ class ImportContext:
 
     async def refresh_discovered(self) -> None:
         """Read from the database whether the list is complete, if another worker reads it."""
-        if self.lease.shard is not None and not self.discovered:
+        if not (self.lease.is_lead or self.discovered):
             self.discovered = is_listed(await self.write(imports.get, self.row.id))
 
     def close(self) -> None:

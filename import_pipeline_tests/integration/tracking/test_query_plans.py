@@ -15,7 +15,7 @@ from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.heartbeats import Pulse
 from import_pipeline.tracking.history import importable_type
 from import_pipeline.tracking.imports import NewImport
-from import_pipeline.tracking.leases import Lease
+from import_pipeline.tracking.leases import ImportLease
 from import_pipeline.tracking.list_pages import Discovered, Page, select_unfinished, store_page
 from import_pipeline.tracking.schema import upgrade
 from import_pipeline.tracking.tables import import_item_statuses as statuses
@@ -117,7 +117,7 @@ def plans_of(database, action):
 
 def lease(connection):
     row = imports.running(connection, "items")
-    return row, Lease(import_id=row.id, fence=row.fence, worker=ADA.id, seconds=60)
+    return row, ImportLease(import_id=row.id, fence=row.fence, worker=ADA.id, seconds=60)
 
 
 def works(connection):
@@ -173,7 +173,7 @@ def ends_afresh(connection):
 def retries(connection):
     other, _ = lease(connection)
     row = imports.running(connection, "more")
-    mine = Lease(import_id=row.id, fence=row.fence, worker=ADA.id, seconds=60)
+    mine = ImportLease(import_id=row.id, fence=row.fence, worker=ADA.id, seconds=60)
     select_unfinished(connection, row, mine, other.id, NOON)
 
 

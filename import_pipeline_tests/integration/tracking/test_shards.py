@@ -10,7 +10,7 @@ from import_pipeline.tracking import claims, scheduling, shards, transitions
 from import_pipeline.tracking.claims import Done
 from import_pipeline.tracking.counters import NOTHING, CounterDelta
 from import_pipeline.tracking.heartbeats import Pulse
-from import_pipeline.tracking.leases import Lease
+from import_pipeline.tracking.leases import ShardLease
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.workers import Worker
 from import_pipeline_tests.support.lifecycle import BOB, CANCELLED
@@ -32,7 +32,7 @@ def join(hand, worker=BOB, number=2):
     life = hand.life
     row = life.do(shards.begin, hand.row.id, number, worker, life.now, f"run of {worker.id}")
     assert row is not None
-    return Lease(import_id=hand.row.id, fence=row.fence, worker=worker.id, seconds=60.0, shard=number)
+    return ShardLease(import_id=hand.row.id, fence=row.fence, worker=worker.id, seconds=60.0, shard=number)
 
 
 def claim(hand, lease, limit=4):

@@ -46,7 +46,7 @@ def launched(life, queued=()):
 
 def join(hand, number=2, worker=BOB):
     row = hand.life.do(shards.begin, hand.row.id, number, worker, hand.life.now, f"run {number}")
-    return leases.Lease(import_id=hand.row.id, fence=row.fence, worker=worker.id, seconds=60, shard=number)
+    return leases.ShardLease(import_id=hand.row.id, fence=row.fence, worker=worker.id, seconds=60, shard=number)
 
 
 def test_the_shards_are_launched_once_when_the_first_page_is_stored(life):

@@ -19,7 +19,7 @@ from import_pipeline.importer.lifecycle.state import RequestedRun, RunState
 from import_pipeline.importer.lifecycle.take_over import start_or_take_over
 from import_pipeline.rules.status import Trigger
 from import_pipeline.tracking import heartbeats, imports, resumes, shards
-from import_pipeline.tracking.leases import Lease
+from import_pipeline.tracking.leases import ShardLease
 from import_pipeline_tests.integration.importer.execution.test_interruptions import kill_an_import
 from import_pipeline_tests.support.imports import demo_api, latest, log, settings, tracking
 from import_pipeline_tests.support.lifecycle import ADA, BOB, CANCELLED, COMPLETED, FAILED, RUNNING, at
@@ -270,7 +270,7 @@ def test_no_resume_is_asked_for_while_a_shard_of_it_lives(life):
     hand = life.launch()
     hand.discover("1", "2", done=False)
     life.do(shards.begin, number, 2, BOB, life.now, "shard run")
-    place = Lease(import_id=number, fence=1, worker=BOB.id, seconds=life.source.lease, shard=2)
+    place = ShardLease(import_id=number, fence=1, worker=BOB.id, seconds=life.source.lease, shard=2)
     for _ in range(5):
         life.go_on(seconds=50)
         life.do(shards.beat, place, life.now, heartbeats.Pulse())

@@ -47,52 +47,52 @@ def pause(clock):
 @pytest.mark.parametrize("stand_still", [lambda clock: clock.advance(61), pause], ids=["frozen", "paused machine"])
 async def test_a_worker_in_doubt_waits_for_its_next_heartbeat(stand_still):
     clock, beats = PausedClock(TEN), []
-    assurance = Ownership(clock, lease_seconds=60)
-    assurance.beat_now = lambda: beats.append(clock.now())
-    await assurance.confirm(1)
+    ownership = Ownership(clock, lease_seconds=60)
+    ownership.beat_now = lambda: beats.append(clock.now())
+    await ownership.confirm(1)
     assert beats == []
     stand_still(clock)
-    task = asyncio.create_task(assurance.confirm(1))
+    task = asyncio.create_task(ownership.confirm(1))
     assert await waiting(task)
     assert len(beats) == 1, "it asks for one"
-    assurance.renewed(assurance.moment(), held=[1])
+    ownership.renewed(ownership.moment(), held=[1])
     await task
 
 
 @pytest.mark.anyio
 async def test_what_was_lost_meanwhile_is_not_sent_for_and_what_is_claimed_anew_is():
     clock = FakeClock(TEN)
-    assurance = Ownership(clock, lease_seconds=60)
+    ownership = Ownership(clock, lease_seconds=60)
     clock.advance(61)
-    assurance.renewed(assurance.moment(), held=[1, 2])
-    assurance.took([4])
+    ownership.renewed(ownership.moment(), held=[1, 2])
+    ownership.took([4])
     for held in (1, 2, 4, None):
-        await assurance.confirm(held)
+        await ownership.confirm(held)
     with pytest.raises(ClaimLost):
-        await assurance.confirm(3)
+        await ownership.confirm(3)
 
 
 @pytest.mark.anyio
 async def test_a_worker_that_stood_still_within_its_heartbeat_is_in_doubt_after_it():
     clock = FakeClock(TEN)
-    assurance = Ownership(clock, lease_seconds=60)
-    began = assurance.moment()
+    ownership = Ownership(clock, lease_seconds=60)
+    began = ownership.moment()
     clock.advance(61)
-    assurance.renewed(began)
-    task = asyncio.create_task(assurance.confirm())
+    ownership.renewed(began)
+    task = asyncio.create_task(ownership.confirm())
     assert await waiting(task)
-    assurance.renewed(assurance.moment(), held=[])
+    ownership.renewed(ownership.moment(), held=[])
     await task
 
 
 @pytest.mark.anyio
 async def test_a_worker_that_never_stood_still_is_never_in_doubt():
     clock = FakeClock(TEN)
-    assurance = Ownership(clock, lease_seconds=3)
+    ownership = Ownership(clock, lease_seconds=3)
     for beat in range(20):
         clock.advance(1)
-        assurance.renewed(assurance.moment())
-        await assurance.confirm(beat)
+        ownership.renewed(ownership.moment())
+        await ownership.confirm(beat)
 
 
 @pytest.mark.nightly
