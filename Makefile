@@ -33,6 +33,7 @@ test: install
 
 nightly: install
 	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -m "nightly or not nightly"
+	$(BIN)/pytest -n 4 --dist loadfile -p randomly import_pipeline_tests/unit  # in random order
 	$(MAKE) versions
 
 # Test the wheel on each supported Python, with the lowest and the newest versions of its dependencies. Needs uv.
