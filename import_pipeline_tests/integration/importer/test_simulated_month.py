@@ -1,4 +1,4 @@
-"""A month passes: whatever happens, imports run one at a time, each slot once, and all of them end."""
+"""A simulated month: imports run one at a time, each slot once, and all of them end."""
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -8,8 +8,8 @@ from import_pipeline_tests.support.lifecycle import tracking_database
 from import_pipeline_tests.support.simulated_month import SimulatedMonth
 
 
-def live_through(database, examples, steps):
-    """Run so many different months; what is found is told by the steps that lead to it."""
+def run_machine(database, examples, steps):
+    """Run that many months; a failure prints the steps that lead to it."""
     run_state_machine_as_test(
         lambda: SimulatedMonth(database),
         settings=settings(
@@ -23,16 +23,16 @@ def live_through(database, examples, steps):
 
 def test_a_month_on_sqlite(tmp_path):
     with tracking_database(f"sqlite:///{tmp_path / 'tracking.db'}") as database:
-        live_through(database, examples=5, steps=60)
+        run_machine(database, examples=5, steps=60)
 
 
 def test_a_short_month_on_postgres(postgres_server):
     with tracking_database(postgres_server.create_database()) as database:
-        live_through(database, examples=3, steps=40)
+        run_machine(database, examples=3, steps=40)
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(1200)
 def test_many_long_months(database_url):
     with tracking_database(database_url) as database:
-        live_through(database, examples=30, steps=200)
+        run_machine(database, examples=30, steps=200)

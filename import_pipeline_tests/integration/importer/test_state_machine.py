@@ -1,4 +1,4 @@
-"""Clocks, settings, operators and kills move under the imports: nothing is lost, everything ends."""
+"""Clocks, settings, operators and kills change during imports: nothing is lost, and all imports end."""
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -11,8 +11,8 @@ from import_pipeline_tests.support.state_machine import ImportStateMachine
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
 
-def live_through(database, examples, steps):
-    """Live through so many different times of unrest; what is found is told by the steps that lead to it."""
+def run_machine(database, examples, steps):
+    """Run that many examples; a failure prints the steps that lead to it."""
     run_state_machine_as_test(
         lambda: ImportStateMachine(database),
         settings=settings(
@@ -24,14 +24,14 @@ def live_through(database, examples, steps):
     )
 
 
-def test_unrest_on_sqlite(tmp_path):
+def test_imports_keep_their_invariants_on_sqlite(tmp_path):
     with tracking_database(f"sqlite:///{tmp_path / 'tracking.db'}") as database:
-        live_through(database, examples=6, steps=40)
+        run_machine(database, examples=6, steps=40)
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("database_url", "examples"), [("sqlite", 100), ("postgres", 12)], indirect=["database_url"])
-def test_long_unrest(database_url, examples):
+def test_imports_keep_their_invariants_over_many_steps(database_url, examples):
     with tracking_database(database_url) as database:
-        live_through(database, examples, steps=60)
+        run_machine(database, examples, steps=60)
