@@ -276,7 +276,7 @@ def source(settings: Settings, listed: ImportSource) -> CheckResult:
 def _first_page(installation: Installation, listed: ImportSource) -> str:
     response = asyncio.run(first_page(installation, listed))
     judged = classify(response.status_code, setting=f"{variable_prefix(listed.name)}TOKEN")
-    if judged.verdict is not ResponseAction.READ:
+    if judged.action is not ResponseAction.ACCEPT:
         raise ImportPipelineError(judged.reason)
     total = total_of(listed, response)
     count = "an unknown number of" if total is None else total

@@ -1,7 +1,7 @@
-"""Lanes: kinds of requests of one api that a server may limit apart.
+"""Lanes: kinds of requests of one API that a server may limit separately.
 
-A request of a lane takes a permit of the lane and one of the whole api. The lane finds its limits by its own refusals,
-so that those of the list slow no details. A pause holds for all.
+A request of a lane takes a permit of the lane and one of the whole API. The limits of a lane are inferred from its own
+refusals, so that those of the list do not slow down the details. A pause holds for all.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,14 +14,14 @@ LISTS = "lists"
 
 
 class Lanes:
-    """The limiter of an api and that of the requests which go first, if these have one; both settle as one."""
+    """The limiter of an API and that of the lane of `first` requests, if there is one; both settle together."""
 
     def __init__(self, limiter: Limiter, first: Limiter | None) -> None:
         self._limiter, self._first = limiter, first
         self._others_refused = False  #: since the lane was
 
     async def acquire(self, deadline: float, cost: int, *, first: bool) -> Permit:
-        """A permit of the lane, where there is one, and then one of the whole api. Raises what `Limiter` raises."""
+        """Return a permit of the API, after one of the lane if the request belongs to it. Raises as `Limiter` does."""
         if not first or self._first is None:
             return await self._limiter.acquire(deadline, first=first, cost=cost)
         of_lane = await self._first.acquire(deadline)
@@ -34,7 +34,7 @@ class Lanes:
         return permit
 
     async def confirm(self, before: Callable[[], Awaitable[None]] | None, permit: Permit) -> None:
-        """Await what comes before the sending; what it raises gives the permit back."""
+        """Await the hook before sending; if it raises, the permit is returned unused."""
         if before is None:
             return
         try:
@@ -44,25 +44,25 @@ class Lanes:
             raise
 
     def answered(self, permit: Permit, at: float) -> None:
-        """An answer came at that moment."""
+        """Settle a permit whose request was answered at that moment."""
         self._limiter.answered(permit, at)
         if self._first is not None and permit.of_lane is not None:
             self._first.answered(permit.of_lane, at)
 
     def unused(self, permit: Permit) -> None:
-        """Nothing was sent and nothing will be."""
+        """Settle a permit without a request."""
         self._limiter.unused(permit)
         if self._first is not None and permit.of_lane is not None:
             self._first.unused(permit.of_lane)
 
     def cut_off(self, permit: Permit) -> None:
-        """The other side closed the connection before an answer came."""
+        """Settle a permit whose connection the other side closed before an answer."""
         self._limiter.cut_off(permit)
         if self._first is not None and permit.of_lane is not None:
             self._first.cut_off(permit.of_lane)
 
     def refused(self, permit: Permit, wait: timedelta | None) -> None:
-        """Everybody pauses. What the refusal teaches is about the lane alone, unless others are refused beside it."""
+        """Pause all processes. The refusal lowers the lane's limits alone, unless other requests are refused, too."""
         if self._first is None or permit.of_lane is None:
             self._others_refused = True
             self._limiter.refused(permit, wait)

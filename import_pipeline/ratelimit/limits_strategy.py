@@ -1,10 +1,10 @@
-"""The permits as a strategy of `limits`, for programs that already speak its interface.
+"""The permits as a strategy of `limits`, for other programs that use its interface. Nothing in this package uses it.
 
     limiter = ResponseClockedRateLimiter(storage_from_string("permits+redis://localhost:6379"))
     limiter.hit(parse("500/20 second"), "my-api")
 
-`hit()` knows no answer, so a hit counts from its own moment: an exact sliding window for all processes, on the store's
-clock. What a request's delay makes of that is only covered by `Limiter`.
+`hit()` does not see the answer, so a hit counts from its own moment: an exact sliding window for all processes, on the
+store's clock. Only `Limiter` takes the latency of requests into account.
 """
 
 import os
@@ -37,14 +37,14 @@ class ResponseClockedRateLimiter(RateLimiter):
 
     def __init__(self, storage: Storage) -> None:
         if not hasattr(storage, "exchange"):
-            raise NotImplementedError(f"{type(storage).__name__} is no store of permits: open one as permits+redis://…")
+            raise NotImplementedError(f"{type(storage).__name__} is no permit store: open one as permits+redis://…")
         super().__init__(storage)
         self._store = cast(_Store, storage)
         self._process = os.urandom(6).hex()
         self._count = 0
 
     def hit(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
-        """Take `cost` places, or none."""
+        """Take `cost` units, or none; returns True if they were free."""
         names = []
         for _ in range(cost):
             self._count += 1
@@ -58,11 +58,11 @@ class ResponseClockedRateLimiter(RateLimiter):
         return granted == cost
 
     def test(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
-        """Whether `cost` places are free."""
+        """Return True if `cost` units are free."""
         return self.get_window_stats(item, *identifiers).remaining >= cost
 
     def get_window_stats(self, item: RateLimitItem, *identifiers: str) -> WindowStats:
-        """The places left, and when the window is empty at the latest if nobody takes any more."""
+        """Return the free units, and the latest moment at which the window is empty if no more are taken."""
         (used,) = self._exchange(item, identifiers).used
         return WindowStats(time.time() + (item.get_expiry() if used else 0), max(0, item.amount - used))
 
@@ -88,6 +88,6 @@ class ResponseClockedRateLimiter(RateLimiter):
 
 
 def register() -> None:
-    """Let `limits` find the strategy under its name, for tools that choose strategies by name."""
+    """Register the strategy with `limits`, for tools that choose strategies by name."""
     strategies = cast(dict[str, type[RateLimiter]], STRATEGIES)
     strategies[NAME] = ResponseClockedRateLimiter

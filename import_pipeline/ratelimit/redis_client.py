@@ -74,7 +74,7 @@ class ClusterClient:
 def client_of(url: str, seconds: float) -> "Redis | ClusterClient":
     """Return a client that connects at its first use.
 
-    It tries once: the dispatcher tries again, with what it knows by then.
+    It tries once: the dispatcher tries again, with newer reports.
     """
     if is_cluster(url):
         return ClusterClient(url, seconds)

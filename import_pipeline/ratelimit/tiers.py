@@ -1,4 +1,4 @@
-"""Tiers: from the notation of `limits` to the few that bind, and the number of requests that may be in flight."""
+"""Tiers: parsed from the notation of `limits`, without redundant ones; and the limit of requests in flight."""
 
 from collections.abc import Iterable, Sequence
 from typing import Self
@@ -12,24 +12,24 @@ EXPECTED = "tiers such as '500/20 second; 2000/100 second; 20 concurrent', or no
 
 
 class Tiers(tuple[RateLimitItem, ...]):
-    """The tiers that bind, shortest window first; all that reckons with windows takes them as any tuple.
+    """The effective tiers as a tuple, shortest window first.
 
-    `concurrent`: how many requests may be in flight at once over all processes; 0: any number.
+    `concurrent`: the most requests in flight over all processes; 0: any number.
     """
 
     concurrent: int
 
     def __new__(cls, tiers: Iterable[RateLimitItem] = (), concurrent: int = 0) -> Self:
-        """Tuples are made here."""
+        """Create the tuple."""
         made = super().__new__(cls, tiers)
         made.concurrent = concurrent
         return made
 
 
 def parse_tiers(text: str, name: str = "limits") -> Tiers:
-    """The tiers in a text, shortest window first, without those that another one implies; empty: no limit.
+    """Return the tiers in a text, shortest window first, without those that another one implies; empty: no limit.
 
-    Raises SettingError, in which `name` says where the text stands.
+    Raises SettingError with `name`, the setting that holds the text.
     """
     if not text.strip():
         return Tiers()
@@ -44,7 +44,7 @@ def parse_tiers(text: str, name: str = "limits") -> Tiers:
 
 
 def normalised(tiers: Sequence[RateLimitItem]) -> tuple[RateLimitItem, ...]:
-    """Sorted by window, without every tier that another one implies."""
+    """Return the tiers sorted by window, without those that another one implies."""
     binding: list[RateLimitItem] = []
     for tier in sorted(set(tiers), key=lambda each: (each.get_expiry(), each.amount)):
         if not any(implies(other, tier) for other in binding):
@@ -53,9 +53,9 @@ def normalised(tiers: Sequence[RateLimitItem]) -> tuple[RateLimitItem, ...]:
 
 
 def implies(one: RateLimitItem, other: RateLimitItem) -> bool:
-    """Whether the one has no room wherever the other has none, whoever else takes places in both.
+    """Return True if one tier is full whenever the other is, whatever other processes send.
 
-    Several windows of a shorter tier would cover a longer one too, but only where nobody with wider limits shares the
-    api: they fill the longer window while the shorter one has room.
+    Several windows of a shorter tier may cover a longer one, too. But a process with wider limits can fill the longer
+    window while the shorter one has room.
     """
     return one.get_expiry() >= other.get_expiry() and one.amount <= other.amount

@@ -1,4 +1,4 @@
-"""What all processes did together under an api's limits, as a person wants to see it."""
+"""The usage of an API's limits by all processes together, for display."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,7 +11,7 @@ MILLION = 1_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class TierUsage:
-    """How much of a tier is taken."""
+    """The units taken in a tier."""
 
     amount: int
     seconds: int
@@ -20,21 +20,21 @@ class TierUsage:
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """The api's counters, shared by all processes and ever growing: callers take differences."""
+    """The counters of an API, shared by all processes. They only grow, so callers take differences."""
 
     hits: int  #: answers of "too many requests"
-    sleeps: int  #: intervals in which a wanted permit was refused, over all processes
+    sleeps: int  #: intervals in which a permit was refused, over all processes
     slept_seconds: float  #: their sum, each second counted once; pauses included
     paused_until: datetime | None  #: the shared pause's end (aware, UTC)
     tiers: tuple[TierUsage, ...] = ()
-    is_learned: bool = False  #: whether the tiers are not configured, but were named by the server or found out
-    concurrent: int | None = None  #: how many requests may be in flight over all processes; None: any number
-    in_flight: int | None = None  #: how many are, where their number is limited
+    is_learned: bool = False  #: True if the tiers are not configured, but named by the server or inferred
+    concurrent: int | None = None  #: the most requests in flight over all processes; None: any number
+    in_flight: int | None = None  #: requests in flight, if their number is limited
     allowed_fraction: float = 1.0  #: of the tiers' amounts that is in use: below 1, the server was found to grant less
 
 
 def usage_of(result: ExchangeReply, tiers: Tiers, now: datetime) -> Usage:
-    """What an exchange told that was asked to count."""
+    """Return the usage in the reply to an exchange with `count_units`."""
     windows = result.inferred_tiers or tuple((tier.amount, tier.get_expiry() * SECOND) for tier in tiers)
     return Usage(
         allowed_fraction=result.allowed_fraction / MILLION,
@@ -53,5 +53,5 @@ def usage_of(result: ExchangeReply, tiers: Tiers, now: datetime) -> Usage:
 
 
 def in_notation(usage: Usage) -> str:
-    """The tiers as one would configure them; empty where there are none."""
+    """Return the tiers in the notation of the settings; empty if there are none."""
     return "; ".join(f"{tier.amount}/{tier.seconds} second" for tier in usage.tiers)

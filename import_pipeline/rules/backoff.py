@@ -1,18 +1,18 @@
-"""How long to wait before trying again. Chance only ever makes it longer: never earlier than asked or promised."""
+"""Delays before another try. Chance only makes them longer, never shorter than requested or promised."""
 
 from collections.abc import Sequence
 from datetime import timedelta
 
-#: The most that chance adds, as a part of the delay.
+#: The most that chance adds, as a fraction of the delay.
 JITTER = 0.1
-#: The pause after a first refusal without a hint, and what pauses double up to with each further one in a row.
+#: The pause after a first refusal without a hint, and the maximum that further ones in a row double up to.
 FIRST_GUESS, LONGEST_GUESS = timedelta(seconds=1), timedelta(minutes=1)
 
 
 def retry_delay(failures: int, backoff: Sequence[float], chance: float) -> timedelta:
-    """The delay after so many failures (from 1): the table's, the last one for all further, up to a tenth longer.
+    """Return the delay after the n-th failure (from 1): that of the table, plus up to a tenth by `chance` in [0, 1).
 
-    `chance` is drawn from [0, 1).
+    The last delay of the table holds for all further failures.
     """
     if failures < 1 or not backoff:
         return timedelta(0)
@@ -21,10 +21,10 @@ def retry_delay(failures: int, backoff: Sequence[float], chance: float) -> timed
 
 
 def pause_after(wait: timedelta | None, refusals: int, *, chance: float, first: timedelta = FIRST_GUESS) -> timedelta:
-    """Return how long everybody pauses after a refusal, the `refusals`-th in a row (from 1).
+    """Return the pause of all processes after the n-th refusal in a row (from 1).
 
-    A wait above zero is obeyed to the letter. Without a hint it is 1, 2, 4 ... 60 s, up to a tenth longer by chance:
-    the configured windows say nothing about it, since a server that keeps to them would not have refused.
+    A wait above zero is obeyed exactly. Without a hint the pause is 1, 2, 4 ... 60 s, up to a tenth longer by chance.
+    The configured windows do not matter, since a server that keeps to them would not have refused.
     """
     if wait is not None and wait > timedelta(0):
         return wait

@@ -50,7 +50,7 @@ class CircuitBreaker:
     def failed(
         self, external_id: str, reason: str, now: float, *, may_pass: bool, is_denied: bool = False
     ) -> str | None:
-        """Count an item that failed at `now` (monotonic seconds). Return why the import should end, else None."""
+        """Count an item that failed at `now` (monotonic seconds). Return the reason to end the import, or None."""
         kind = IN_TROUBLE if may_pass else reason
         if kind != self._kind:
             self._kind = kind

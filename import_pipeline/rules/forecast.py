@@ -1,4 +1,4 @@
-"""The least time that so many requests take under the tiers: the measure of every import, and its ETA."""
+"""The shortest possible time for a number of requests under the tiers: the benchmark of every import, and its ETA."""
 
 import math
 from collections import deque
@@ -10,9 +10,9 @@ Tier = tuple[int, float]  #: amount, window in seconds
 
 
 def minimum_seconds(requests: int, tiers: Sequence[RateLimitItem], history: Sequence[float] = ()) -> float:
-    """Seconds from now to the last of so many requests, each sent at the first moment that all tiers allow.
+    """Return the seconds from now to the last request, if each is sent at the first moment that all tiers allow.
 
-    `history`: when earlier requests were sent, in seconds from now (zero or less); without it all windows are empty.
+    `history`: the moments of earlier requests, in seconds from now (zero or less). Without it all windows are empty.
     """
     if requests < 1 or not tiers:
         return 0.0
@@ -24,21 +24,21 @@ def minimum_seconds(requests: int, tiers: Sequence[RateLimitItem], history: Sequ
 
 
 def ideal_ratio(actual_seconds: float, ideal_seconds: float) -> float | None:
-    """How many times the least possible time it took; None where there is no least time."""
+    """Return the actual time as a multiple of the shortest possible one; None if that is zero."""
     return actual_seconds / ideal_seconds if ideal_seconds > 0 else None
 
 
 def eta(
     requests: int, tiers: Sequence[RateLimitItem], history: Sequence[float] = (), per_second: float | None = None
 ) -> float:
-    """Seconds until so many more requests are answered: what the limits need, or the pace seen so far if slower."""
-    at_that_pace = requests / per_second if per_second else 0.0
-    return max(minimum_seconds(requests, tiers, history), at_that_pace)
+    """Return the seconds until that many more requests are answered, by the limits or the pace so far if slower."""
+    by_pace = requests / per_second if per_second else 0.0
+    return max(minimum_seconds(requests, tiers, history), by_pace)
 
 
-#: Requests that are simulated one by one; further ones are taken to go at the slowest tier's rate.
+#: Requests that are simulated one by one; further ones are assumed to go at the slowest tier's rate.
 MOST_SIMULATED = 10_000
-#: Steps that the longest window's history is told in: finer ones change the forecast by less than it can be right.
+#: Steps of the longest window into which the history is rounded. Finer ones would not make the forecast more accurate.
 STEPS = 200
 
 
@@ -50,7 +50,7 @@ def remaining_seconds(
     paused_seconds: float = 0.0,
     per_second: float | None = None,
 ) -> float:
-    """`eta` for a display: cheap for any number of requests, and with the pause that has to pass first."""
+    """Return `eta` for a display: cheap for any number of requests, and including the rest of a pause."""
     if requests < 1:
         return 0.0
     step = max((tier.get_expiry() for tier in tiers), default=0) / STEPS
@@ -62,11 +62,11 @@ def remaining_seconds(
 
 
 def fitted(moments: Sequence[float], used: Sequence[tuple[float, int]], *, all_sent: bool = True) -> list[float]:
-    """The history that fits what the limiter counts: `used` places per window, shortest window first.
+    """Return a history that fits the limiter's counts: `used` units per window, shortest window first.
 
-    `moments` are the sends that are known of, in seconds from now (zero or less). Where the limiter counts more, others
-    are spread evenly over the time in which they must have been sent. Where it counts fewer, some are left out unless
-    all of them are known to have been sent: then the count is only a moment old.
+    `moments` are the known sends, in seconds from now (zero or less). If the limiter counts more, the others are spread
+    evenly over the time in which they must have been sent. If it counts fewer, some are left out, unless `all_sent`:
+    then the count is only slightly out of date.
     """
     known = sorted((moment for moment in moments if moment <= 0), reverse=True)
     result: list[float] = []
@@ -78,7 +78,7 @@ def fitted(moments: Sequence[float], used: Sequence[tuple[float, int]], *, all_s
             wanted = len(band) + missing
             band = [band[place * len(band) // wanted] for place in range(wanted)]
         elif missing > 0:
-            # What is not known of yet in the shortest window is mostly what was sent last and is not stored.
+            # Unknown requests in the shortest window are mostly the latest ones, which are not stored yet.
             oldest = band[0] if band and not result and newest == 0.0 else -window
             band += [newest + (oldest - newest) * place / missing for place in range(missing)]
         result += band
@@ -87,13 +87,13 @@ def fitted(moments: Sequence[float], used: Sequence[tuple[float, int]], *, all_s
 
 
 def _from_empty(index: int, tiers: Sequence[Tier]) -> float:
-    """When the request of that index (from 0) is sent, all windows being empty at 0."""
+    """Return the moment of the request with that index (from 0), if all windows are empty at 0."""
     if not tiers:
         return 0.0
     (amount, window), inner = tiers[-1], tiers[:-1]
     if index < amount:
         return _from_empty(index, inner)
-    # Where all shorter windows are empty again when the longest frees its first place, all repeats from there.
+    # If all shorter windows are empty again when the longest frees its first unit, everything repeats from there.
     last = _from_empty(amount - 1, inner)
     if all(last + length <= window for _, length in inner):
         rounds, rest = divmod(index, amount)
@@ -102,7 +102,7 @@ def _from_empty(index: int, tiers: Sequence[Tier]) -> float:
 
 
 def _last_send(requests: int, tiers: Sequence[Tier], history: Sequence[float]) -> float:
-    """The same, step by step; requests that are sent at one moment are one step."""
+    """Return the moment of the last request by simulation; requests sent at one moment are one step."""
     moments = deque((moment, 1) for moment in history)
     #: For each tier: the sends that are in its window, as (moment, count), and their number.
     logs = [deque(moments) for _ in tiers]
@@ -122,7 +122,7 @@ def _last_send(requests: int, tiers: Sequence[Tier], history: Sequence[float]) -
             for place, log in enumerate(logs):
                 log.append((now, room))
                 counts[place] += room
-        # The next moment at which every full tier has a place again.
+        # The next moment at which every full tier has room again.
         now = max(
             (_frees_at(logs[place], counts[place] - amount, window) for place, (amount, window) in enumerate(tiers)),
             default=now,
@@ -130,7 +130,7 @@ def _last_send(requests: int, tiers: Sequence[Tier], history: Sequence[float]) -
 
 
 def _frees_at(log: Sequence[tuple[float, int]], surplus: int, window: float) -> float:
-    """When a window holds fewer than its amount, `surplus` being how many it holds above; zero and less: now."""
+    """Return the moment at which a window has room; `surplus` is its count above the tier's amount."""
     if surplus < 0:
         return float("-inf")
     for moment, count in log:

@@ -60,7 +60,7 @@ def plan_import(installation: Installation, source: ImportSource) -> Plan:
     """Ask for one list page and compute the rest. Raises ImportFailed where the API does not answer as it should."""
     response = asyncio.run(first_page(installation, source))
     judgement = classify(response.status_code, setting=variable_prefix(source.name) + "TOKEN")
-    if judgement.verdict is not ResponseAction.READ:
+    if judgement.action is not ResponseAction.ACCEPT:
         raise ImportFailed(f"list page 1: {judgement.reason}")
     total = total_of(source, response)
     on_page = page_items(source, response)

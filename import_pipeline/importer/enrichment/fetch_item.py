@@ -88,16 +88,16 @@ def _read(work: ImportContext, claim: Claim, response: httpx.Response, importabl
     Raises HookFailed or ItemError.
     """
     judgement = classify(response.status_code, setting=work.token_setting)
-    match judgement.verdict:
-        case ResponseAction.STOP:
+    match judgement.action:
+        case ResponseAction.ABORT:
             raise ItemDenied(judgement.reason)
         case ResponseAction.REJECT:
             raise ItemRejected(judgement.reason)
-        case ResponseAction.AGAIN:
+        case ResponseAction.RETRY:
             raise ItemRetryable(judgement.reason, _wait_asked_for(work, response))
-        case ResponseAction.UNCHANGED if claim.etag is None:
+        case ResponseAction.NOT_MODIFIED if claim.etag is None:
             raise ItemRejected(judgement.reason)
-        case ResponseAction.UNCHANGED:
+        case ResponseAction.NOT_MODIFIED:
             return True
     detail = call_hook(work.source, "detail", response, returns=ANYTHING, response=response, passes=(ItemError,))
     call_hook(importable, "populate", detail, returns=ANYTHING, response=response, passes=(ItemError,))

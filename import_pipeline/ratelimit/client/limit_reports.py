@@ -23,8 +23,8 @@ class LimitReports:
 
     def add(self, statuses: Sequence[LimitStatus], permit: Permit, *, kind: str, refused: bool) -> None:
         """Report the limits in the answer to a permit's request of that kind; an empty list counts, too."""
-        findings = self._advertised.hear(kind, statuses)
-        millionths = 0 if findings.part is None else max(1, min(MILLION, int(findings.part * MILLION)))
+        findings = self._advertised.update(kind, statuses)
+        millionths = 0 if findings.fraction is None else max(1, min(MILLION, int(findings.fraction * MILLION)))
         if millionths or findings.refuted:
             self._dispatcher.reports.outbox.add_fraction(millionths, findings.refuted)
         sent = permit.start if permit.sent is None else permit.sent

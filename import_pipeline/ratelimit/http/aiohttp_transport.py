@@ -1,6 +1,6 @@
-"""The connections under the limits: aiohttp's pool as an httpx transport, sending exactly what it is told to.
+"""The connections: aiohttp's pool as an httpx transport that sends each request exactly once, and as it is.
 
-httpx's own pool walks all its connections for each request and slows down with their number; aiohttp's does not.
+httpx's own pool walks all its connections for each request, and slows down with their number; aiohttp's does not.
 """
 
 import ssl
@@ -15,19 +15,19 @@ from httpx_aiohttp import AiohttpTransport
 
 from import_pipeline.ratelimit.http.send_timing import CONNECTS, SENDS, Trace
 
-#: The request that the running task sends, and its trace; aiohttp passes nothing of the kind on.
+#: The request that the running task sends, and its trace; aiohttp does not pass them on.
 _traced: ContextVar[tuple[httpx.Request, Trace | None] | None] = ContextVar("traced", default=None)
-#: Bytes of one header, and of all that a head may have lines of; curl and httpx read as much.
+#: Bytes of one header, and the number of headers, that curl and httpx accept, too.
 LONGEST_HEADER = 65_536
 MOST_HEADERS = 256
 
 
 async def send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Keep aiohttp from sending a request again when a kept-alive connection breaks: that one would have no permit.
+    """Keep aiohttp from repeating a request when a kept-alive connection breaks: the second one would have no permit.
 
-    aiohttp repeats on two errors of its own (RFC 9112, 9.3.1, allows it); those of httpx it lets through. And
-    httpx-aiohttp would call a refused connection a timeout, after which a request may still be on its way. What is no
-    HTTP is a ReadError too, since httpx's errors have no other word for it.
+    aiohttp repeats on two errors of its own (RFC 9112, 9.3.1, allows it), but not on those of httpx. And httpx-aiohttp
+    would report a refused connection as a timeout, after which a request may still arrive. An answer that is not HTTP
+    is a ReadError, too, since httpx has no better error for it.
     """
     if (traced := _traced.get()) is not None:
         request.url = _as_written(traced[0].url)
@@ -50,40 +50,40 @@ async def send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandl
 
 
 def _as_written(url: httpx.URL) -> yarl.URL:
-    """The address byte for byte: aiohttp would quote it anew, which breaks signatures and opaque cursors."""
+    """Return the address byte for byte: aiohttp would quote it again, which breaks signatures and opaque cursors."""
     return yarl.URL(str(url.copy_with(userinfo=b"", fragment=None)), encoded=True)
 
 
-def tells(event: str, about: Callable[[httpx.Request], Mapping[str, Any]]) -> Any:
-    """A callback of aiohttp's tracing that tells the request's own trace of an event, as httpx's own transport does."""
+def trace_callback(event: str, about: Callable[[httpx.Request], Mapping[str, Any]]) -> Any:
+    """Return a callback for aiohttp's tracing that calls the request's own trace, as httpx's transport does."""
 
-    async def tell(*_: object) -> None:
+    async def callback(*_: object) -> None:
         traced = _traced.get()
         request, trace = traced or (None, None)
         if request is not None and trace is not None:
             await trace(event, about(request))
 
-    return tell
+    return callback
 
 
-def where(request: httpx.Request) -> Mapping[str, Any]:
-    """Where a request goes."""
+def connection_of(request: httpx.Request) -> Mapping[str, Any]:
+    """Return the host and port of a request."""
     return {"host": request.url.host, "port": request.url.port}
 
 
-def tracing() -> aiohttp.TraceConfig:
-    """What a request's trace is told."""
+def trace_config() -> aiohttp.TraceConfig:
+    """Return aiohttp's configuration for the events of a request's trace."""
     config = aiohttp.TraceConfig()
-    config.on_connection_create_start.append(tells(f"connection{CONNECTS[0]}", where))
-    config.on_request_headers_sent.append(tells(SENDS, lambda request: {"request": request}))
+    config.on_connection_create_start.append(trace_callback(f"connection{CONNECTS[0]}", connection_of))
+    config.on_request_headers_sent.append(trace_callback(SENDS, lambda request: {"request": request}))
     return config
 
 
 class TracedTransport(AiohttpTransport):
-    """Knows httpx's `trace` extension, as far as `tracing` has it."""
+    """Supports httpx's `trace` extension, for the events in `trace_config`."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send it."""
+        """Send a request. Raises LocalProtocolError for one that cannot be sent."""
         trace = request.extensions.get("trace")
         token = _traced.set((request, trace))
         try:
@@ -97,9 +97,9 @@ class TracedTransport(AiohttpTransport):
 def open_connections(
     limit: int, *, verify: ssl.SSLContext | bool = True, proxy: httpx.Proxy | None = None
 ) -> httpx.AsyncBaseTransport:
-    """A transport with at most that many connections, all of them through the proxy if there is one.
+    """Return a transport with at most `limit` connections, all through the proxy if there is one.
 
-    It follows no redirect, keeps no cookie, repeats no request.
+    It follows no redirects, keeps no cookies and repeats no requests.
     """
     context = httpx.create_ssl_context(verify=verify)
 
@@ -108,7 +108,7 @@ def open_connections(
             connector=aiohttp.TCPConnector(limit=limit, ssl=context),
             cookie_jar=aiohttp.DummyCookieJar(),
             middlewares=(send_once,),
-            trace_configs=[tracing()],
+            trace_configs=[trace_config()],
             max_line_size=LONGEST_HEADER,
             max_field_size=LONGEST_HEADER,
             max_headers=MOST_HEADERS,
@@ -118,7 +118,7 @@ def open_connections(
 
 
 def _with_login_in_header(proxy: httpx.Proxy | None) -> httpx.Proxy | None:
-    """The same proxy with its login as aiohttp wants it from now on: its BasicAuth is deprecated."""
+    """Return the proxy with its login in a header, since aiohttp's BasicAuth is deprecated."""
     if proxy is None or proxy.auth is None:
         return proxy
     login = aiohttp.encode_basic_auth(*proxy.auth)

@@ -1,7 +1,7 @@
-"""Unpack bodies (Content-Encoding: gzip, deflate) within a bound on what they unpack to.
+"""Unpacking of bodies (Content-Encoding: gzip, deflate) in bounded pieces.
 
-httpx's own decoders have no bound, stop after the first member of a gzip body, and take a body that breaks off for a
-whole one. Encodings that these do not know leave a body as it is, for its reader to refuse.
+httpx's own decoders have no bound, stop after the first member of a gzip body, and accept a body that breaks off. A
+body in an unknown encoding stays as it is, for its reader to refuse.
 """
 
 import zlib
@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 #: The encodings that a request accepts.
 ACCEPTED = "gzip, deflate"
-#: A body that was packed more often is made to harm: each layer multiplies what the one below it unpacks to.
+#: A body with more layers is malicious: each layer multiplies the unpacked size of the one below.
 MOST_LAYERS = 2
-#: Bytes that one layer hands on at once, so that a bound is exceeded by no more than that.
+#: Bytes that one layer passes on at once, so that a bound is exceeded by no more than this.
 CHUNK = 65_536
 _GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -19,7 +19,7 @@ _NAMES = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
 
 
 class UnpackError(ValueError):
-    """The bytes are not what their encoding says."""
+    """The bytes do not have the declared encoding."""
 
 
 class TooManyLayers(UnpackError):
@@ -27,7 +27,7 @@ class TooManyLayers(UnpackError):
 
 
 class Layer:
-    """One encoding: feed it bytes, iterate over what they unpack to, then ask whether it came to its end."""
+    """One encoding: feed it bytes, iterate over the unpacked ones, then check `breaks_off`."""
 
     def __init__(self, encoding: str) -> None:
         self._is_gzip = encoding == "gzip"
@@ -36,7 +36,7 @@ class Layer:
         self._began = self._is_over = False
 
     def feed(self, packed: bytes) -> Iterator[bytes]:
-        """The unpacked bytes, at most `CHUNK` at a time. Raises UnpackError."""
+        """Yield the unpacked bytes, at most `CHUNK` at a time. Raises UnpackError."""
         if not self._began:
             packed = self._first = self._first + packed
             if len(packed) < len(_GZIP_MAGIC):
@@ -50,16 +50,16 @@ class Layer:
             if unpacked:
                 yield unpacked
             packed = self._inflate.unused_data or self._inflate.unconsumed_tail
-            while not packed and (unpacked := self._decompress(b"")):  # zlib holds back what exceeded the chunk
+            while not packed and (unpacked := self._decompress(b"")):  # zlib keeps the bytes beyond the chunk
                 yield unpacked
 
     @property
     def breaks_off(self) -> bool:
-        """Bytes are missing at the end. A body without any byte is empty, as some servers send it."""
+        """True if bytes are missing at the end. A body without any byte is empty, as some servers send it."""
         return bool(self._first) and not self._inflate.eof
 
     def _begin(self, packed: bytes) -> None:
-        """Take a deflate body without the zlib head for what it is: some servers send it so (RFC 9110, 8.4.1.2)."""
+        """Detect a deflate body without the zlib head, which some servers send (RFC 9110, 8.4.1.2)."""
         self._began = True
         has_head = packed[0] & 0x0F == zlib.DEFLATED and int.from_bytes(packed[:2], "big") % 31 == 0
         if not self._is_gzip and not has_head:
@@ -86,7 +86,7 @@ class Unpacker:
         self._layers = [Layer(each) for each in reversed(encodings)]
 
     def feed(self, packed: bytes, layer: int = 0) -> Iterator[bytes]:
-        """The unpacked bytes in pieces of at most `CHUNK`. Raises UnpackError."""
+        """Yield the unpacked bytes in pieces of at most `CHUNK`. Raises UnpackError."""
         if layer == len(self._layers):
             yield packed
             return
@@ -95,14 +95,14 @@ class Unpacker:
 
     @property
     def breaks_off(self) -> bool:
-        """Bytes are missing at the end of the body, in any of its layers."""
+        """True if bytes are missing at the end of the body, in any of its layers."""
         return any(layer.breaks_off for layer in self._layers)
 
 
 def encodings_of(header: str) -> list[str] | None:
-    """The encodings that a Content-Encoding header names, in the order in which they were applied.
+    """Return the encodings in a Content-Encoding header, in the order in which they were applied.
 
-    None if one of them is unknown: the body stays as it is then. Raises TooManyLayers.
+    None if one of them is unknown: then the body stays as it is. Raises TooManyLayers.
     """
     names = [name for part in header.split(",") if (name := part.strip().lower()) not in {"", "identity"}]
     if len(names) > MOST_LAYERS:

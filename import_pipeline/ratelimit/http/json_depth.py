@@ -1,13 +1,13 @@
-"""How deep a JSON text nests, told without parsing it: parsers go as deep as the text does."""
+"""The nesting depth of a JSON text, without parsing it: parsers recurse as deep as the text."""
 
 import re
 
-# A string that nobody closes goes to the end, so that no text takes more than one pass.
+# A string without a closing quote extends to the end, so that no text takes more than one pass.
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
 def nests_deeper(text: bytes, most: int) -> bool:
-    """Whether arrays and objects nest more than that many levels. A text that begins as no JSON does never nests."""
+    """Return True if arrays and objects nest more than `most` levels; False for a text that does not begin as JSON."""
     if text.lstrip()[:1] not in (b"[", b"{") or text.count(b"[") + text.count(b"{") <= most:
         return False
     depth = 0

@@ -1,6 +1,7 @@
-"""The proxy that the environment names for an address: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY.
+"""The proxy for an address from the environment: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY.
 
-The variables mean what they mean to curl and httpx: the lower-case name wins, and NO_PROXY lists hosts and domains.
+The variables have the same meaning as for curl and httpx: the lower-case name wins, and NO_PROXY lists hosts and
+domains.
 """
 
 from dataclasses import dataclass, field
@@ -25,9 +26,9 @@ class EnvironmentProxy:
 
 
 def environment_proxy(address: str) -> EnvironmentProxy | None:
-    """The proxy through which requests to that address go; None if they go directly.
+    """Return the proxy for requests to that address; None if they go directly.
 
-    Raises SettingError for a proxy that cannot be used, such as a SOCKS proxy.
+    Raises SettingError for an unsupported proxy, such as a SOCKS proxy.
     """
     parts = urlsplit(address)
     named = getproxies()

@@ -1,4 +1,4 @@
-"""An answer as sources read it: httpx's response, whose text and JSON do not depend on a charset that is right."""
+"""The answer for sources: httpx's response, whose text and JSON do not fail on a wrong charset."""
 
 import json
 from typing import Any
@@ -13,11 +13,11 @@ class Answer(httpx.Response):
 
     @property
     def charset_encoding(self) -> str | None:
-        """The declared charset if the body can be read by it."""
+        """The declared charset, if the body can be decoded with it."""
         return charset_of(self.content, self.headers.get("Content-Type", ""))
 
     def json(self, **options: Any) -> Any:
-        """The body's JSON in the charset that its bytes tell (RFC 8259, 8.1), else in the declared one."""
+        """Return the body's JSON in the charset that its bytes show (RFC 8259, 8.1), otherwise in the declared one."""
         content_type = self.headers.get("Content-Type", "")
         switching = json_text(self.content, content_type)
         if switching is not None:
@@ -32,4 +32,4 @@ class Answer(httpx.Response):
                 return json.loads(declared, **options)
             except ValueError:
                 pass
-            raise  # what the bytes themselves say is nearer to the truth
+            raise  # the first error is more likely the right one

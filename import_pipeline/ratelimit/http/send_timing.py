@@ -1,7 +1,7 @@
-"""When a request's sending began, as its transport tells it through httpx's `trace` extension.
+"""Send timing: the moment at which sending began, from httpx's `trace` extension.
 
-httpx's own transport and the one of this package tell; of another one nothing is known. Nor is it over HTTP/2, where
-many requests go out on a connection that has brought no answer yet.
+httpx's own transport and the one of this package call it. Without it, or over HTTP/2, the moment is unknown: there many
+requests are sent on a connection that has brought no answer yet.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,27 +10,27 @@ from typing import Any
 
 from import_pipeline.clock import Clock
 
-#: What httpx calls with the name of an event and what belongs to it.
+#: The callback of httpx, with the name of an event and its data.
 Trace = Callable[[str, Mapping[str, Any]], Awaitable[None]]
-#: The ends of events' names as a connection is made, to the server or a proxy, and the event that follows.
+#: The suffixes of events for a new connection, to the server or a proxy, and the event of sending.
 CONNECTS, SENDS = (".connect_tcp.started", ".connect_unix_socket.started"), "http11.send_request_headers.started"
 
 
 @dataclass(slots=True)
 class Sending:
-    """A trace that tells how long a request has been under way, and passes on what it hears."""
+    """A trace that records when a request was sent, and passes all events on."""
 
     clock: Clock
     passed_on: Trace | None = None
-    is_first: bool = False  #: whether it is the first one on its connection
-    began: float | None = None  #: on the clock's monotonic time; None: not told
+    is_first: bool = False  #: True if it is the first one on its connection
+    began: float | None = None  #: on the clock's monotonic time; None: unknown
 
     def begin_anew(self) -> None:
-        """The same request is sent once more."""
+        """Reset, because the request is sent again."""
         self.is_first, self.began = False, None
 
     async def __call__(self, event: str, about: Mapping[str, Any]) -> None:
-        """Something happened to the request."""
+        """Record an event of the request, and pass it on."""
         if self.passed_on is not None:
             await self.passed_on(event, about)
         if event.endswith(CONNECTS):

@@ -20,7 +20,7 @@ from import_pipeline.rules.responses.rate_limit_headers import (
     names_limits,
     resource_of,
     retry_wait,
-    standings_of_answer,
+    statuses_of_answer,
 )
 
 #: Refusals of one request while others are answered, or with a status other than 429: then the rate is not the reason.
@@ -175,7 +175,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         """Apply the limits in an answer's headers."""
         statuses = list[LimitStatus]()
         if names_limits(answer.headers):
-            statuses = standings_of_answer(answer.headers, now=self._limiter.clock.now())
+            statuses = statuses_of_answer(answer.headers, now=self._limiter.clock.now())
         self._limiter.apply_limits(statuses, permit, kind=kind_of(request, answer.headers), refused=refused)
 
     def _refused(self, request: httpx.Request, permit: Permit, answer: httpx.Response) -> None:

@@ -1,4 +1,4 @@
-"""What Redis says when it does not serve the limits, as one sentence, and whether waiting can help."""
+"""Errors of Redis as one sentence each, and if waiting can help."""
 
 import ssl
 from collections.abc import Iterator
@@ -22,33 +22,33 @@ from redis.exceptions import (
 from import_pipeline.ratelimit.protocol import StoreError
 
 CHECK = "Check REDIS_URL and the server"
-#: The first word of what the server says -> the sentence. These states end by themselves, or by a failover.
+#: The first word of the server's error -> the sentence. These states end by themselves, or by a failover.
 PASSING = {
-    "READONLY": "is a replica and takes no writes, as after a failover: REDIS_URL has to name the primary",
+    "READONLY": "is a replica and accepts no writes, as after a failover: REDIS_URL has to name the primary",
     "LOADING": "is still reading its data from the disk",
     "BUSY": "is busy with another client's script",
     "CLUSTERDOWN": "belongs to a cluster that is down",
     "MASTERDOWN": "is a replica that has lost its primary",
     "TRYAGAIN": "is moving its keys",
     "OOM": "has no memory left: raise its maxmemory",
-    "MISCONF": "cannot write its data to the disk, and so takes no writes",
-    "NOREPLICAS": "has too few replicas, and so takes no writes",
+    "MISCONF": "cannot write its data to the disk, and so accepts no writes",
+    "NOREPLICAS": "has too few replicas, and so accepts no writes",
 }
-#: These need a person.
+#: These need a person to change something.
 LASTING = {
     "WRONGPASS": "refuses the user or the password in REDIS_URL",
-    "NOAUTH": "wants a password: write it into REDIS_URL",
+    "NOAUTH": "requires a password: write it into REDIS_URL",
     "NOPERM": "does not let this user run the limits' script: allow +@scripting +@read +@write ~import_pipeline:*",
     "MOVED": "is a node of a Redis Cluster: let REDIS_URL begin with redis+cluster:// (rediss+cluster:// with TLS)",
     "SINGLE": "is a single server, no Redis Cluster: let REDIS_URL begin with redis:// (rediss:// with TLS)",
 }
 TLS = "and REDIS_URL do not agree about TLS ({}): rediss:// is with TLS, redis:// without"
 HANDSHAKE = "does not answer a TLS handshake in time: if it speaks no TLS, REDIS_URL begins with redis://"
-#: Errors that redis-py makes of the first word, which it then drops.
+#: Errors that redis-py derives from the first word, which it then drops.
 WORDS: tuple[tuple[type[RedisError], str], ...] = (
     (ReadOnlyError, "READONLY"),
     (BusyLoadingError, "LOADING"),
-    (MasterDownError, "MASTERDOWN"),  # before the class that it is made from
+    (MasterDownError, "MASTERDOWN"),  # before its base class
     (ClusterDownError, "CLUSTERDOWN"),
     (TryAgainError, "TRYAGAIN"),
     (OutOfMemoryError, "OOM"),
@@ -60,7 +60,7 @@ WORDS: tuple[tuple[type[RedisError], str], ...] = (
 
 
 def store_error(error: RedisError | RedisClusterException) -> StoreError:
-    """Return the error of the limits' store for one of Redis."""
+    """Return the StoreError for an error of Redis."""
     if isinstance(error, RedisClusterException):
         said = next((each for each in _causes(error) if isinstance(each, RedisError)), None)
         return store_error(said or ClusterDownError(str(error)))  # without one, a part of the slots has no node

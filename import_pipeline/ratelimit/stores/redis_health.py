@@ -1,4 +1,4 @@
-"""What is wrong with a Redis that keeps the limits, before it shows: asked of the server itself."""
+"""Health of a Redis that keeps the limits, for `doctor`: problems that would only show later."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,21 +16,21 @@ ANSWER_SECONDS = 3.0
 
 @dataclass(frozen=True, kw_only=True)
 class RedisState:
-    """What INFO and TIME tell; `save` is None where the server does not let us ask."""
+    """The results of INFO and TIME; `save` is None if the server does not allow CONFIG."""
 
     seconds: float  #: the server's clock, since 1970
-    evicts: bool  #: whether it may throw keys out when its memory is full
+    evicts: bool  #: True if it may evict keys when its memory is full
     policy: str
-    appends: bool  #: whether each write goes to a file at once
-    save: str | None  #: when snapshots are written; empty: never
-    replicated: bool  #: whether it is a replica, which takes no writes
-    is_cluster: bool = False  #: whether it is a node of a cluster that is addressed as a single server
+    appends: bool  #: True if each write goes to a file immediately
+    save: str | None  #: the schedule of snapshots; empty: never
+    replicated: bool  #: True if it is a replica, which accepts no writes
+    is_cluster: bool = False  #: True if it is a node of a cluster that is addressed as a single server
 
 
 def inspect_redis(url: str) -> RedisState:
-    """Ask the server; of a cluster, all that take writes, and return the first that is weak. Raises LimiterUnavailable.
+    """Return the state of the server; of a cluster, that of the primary with most problems.
 
-    Any of them may keep the limits of an api.
+    Any primary may keep the limits of an API. Raises LimiterUnavailable.
     """
     states = []
     try:
@@ -64,24 +64,22 @@ def _save(client: "Redis") -> str | None:
 
 
 def eviction(state: RedisState) -> str:
-    """What an evicting server may do to the limits."""
+    """Return the warning about a server that evicts keys."""
     return (
-        f"its maxmemory-policy {state.policy} may throw permits out, after which imports wait or send too many "
+        f"its maxmemory-policy {state.policy} may evict permits, after which imports wait or send too many "
         "requests: set it to noeviction"
     )
 
 
 def warnings(state: RedisState) -> list[str]:
-    """What will go wrong some day, each with how to mend it."""
+    """Return the problems of a server, each with its remedy."""
     found = []
     if state.replicated:
-        found.append("it is a replica: name the primary in REDIS_URL, nothing can be written here")
+        found.append("it is a replica and accepts no writes: name the primary in REDIS_URL")
     if state.is_cluster:
         found.append("it is a node of a Redis Cluster: let REDIS_URL begin with redis+cluster://")
     if state.evicts:
         found.append(eviction(state))
     if not state.appends and state.save == "":
-        found.append(
-            "it forgets everything at a restart, after which imports wait a whole window: set appendonly to yes"
-        )
+        found.append("it loses everything at a restart, after which imports wait a whole window: set appendonly to yes")
     return found

@@ -26,9 +26,9 @@ def judge_page(status: int, *, setting: str) -> tuple[PageVerdict, str]:
     if 200 <= status < 300:  # 206 with a Content-Range is how some APIs answer each page
         return PageVerdict.READ, ""
     judgement = classify(status, setting=setting)
-    if judgement.verdict in {ResponseAction.AGAIN, ResponseAction.UNCHANGED}:
+    if judgement.action in {ResponseAction.RETRY, ResponseAction.NOT_MODIFIED}:
         return PageVerdict.AGAIN, judgement.reason
-    if judgement.verdict is ResponseAction.REJECT and 400 <= status < 500:
+    if judgement.action is ResponseAction.REJECT and 400 <= status < 500:
         reason = judgement.reason
         if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
             reason = f"the API answers {phrase(status)}: it has no such page (anymore)"

@@ -1,4 +1,4 @@
-"""What an answer means for the request that asked. No I/O: the loops obey the verdicts."""
+"""The action that a response's status calls for. No I/O: the loops obey it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,58 +8,57 @@ from import_pipeline.rules.responses.status_phrases import phrase
 
 
 class ResponseAction(StrEnum):
-    """What to do about an answer that is no rate limit."""
+    """The action for a response that is not a rate limit."""
 
-    READ = "read"  #: its body holds what was asked for
-    UNCHANGED = "unchanged"  #: what we have is still right; only a conditional request is answered so
-    AGAIN = "again"  #: a later try may do
-    REJECT = "reject"  #: no further try can help; only this item is concerned
-    STOP = "stop"  #: we are not let in: of the list, nothing will work; of one item, others may
+    ACCEPT = "accept"  #: the body holds what was requested
+    NOT_MODIFIED = "not modified"  #: our copy is up to date; the response to a conditional request
+    RETRY = "retry"  #: a later request may succeed
+    REJECT = "reject"  #: no further request can succeed; only this item is concerned
+    ABORT = "abort"  #: access is denied: of the list, no request will succeed; of one item, others may
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judgement:
-    """A verdict and, unless all is well, its reason for people."""
+class Classification:
+    """An action and, unless the response is accepted, its reason for people."""
 
-    verdict: ResponseAction
+    action: ResponseAction
     reason: str = ""
 
 
-#: Statuses below 500 that a later try may cure (RFC 9110, 15.5.9; RFC 8470, 5.2).
+#: Statuses below 500 after which a later request may succeed (RFC 9110, 15.5.9; RFC 8470, 5.2).
 TRANSIENT = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY})
-#: Successes without the whole of what was asked for, and what a reason says of them (RFC 9110, 15.3.3, 15.3.7).
-NOT_YET_WHOLE: dict[int, str] = {
-    HTTPStatus.ACCEPTED: "it has not got ready yet what was asked for",
-    HTTPStatus.PARTIAL_CONTENT: "a part of a body that was asked for as a whole",
+#: Successes without the whole body, and the words for a reason (RFC 9110, 15.3.3, 15.3.7).
+INCOMPLETE: dict[int, str] = {
+    HTTPStatus.ACCEPTED: "the response is not ready yet",
+    HTTPStatus.PARTIAL_CONTENT: "a part of the body, although the whole was requested",
+}
+#: Statuses with an action and words of their own; `{setting}` is the setting of the token.
+WORDED: dict[int, tuple[ResponseAction, str]] = {
+    HTTPStatus.NOT_MODIFIED: (ResponseAction.NOT_MODIFIED, " to a request without a condition"),
+    HTTPStatus.UNAUTHORIZED: (ResponseAction.ABORT, ": check the token ({setting})"),
+    HTTPStatus.FORBIDDEN: (ResponseAction.ABORT, ": this token may not read the source"),
+    HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS: (ResponseAction.ABORT, ": it may not publish this"),
+    HTTPStatus.TOO_MANY_REQUESTS: (  # the limiter has waited as long as it may
+        ResponseAction.ABORT,
+        " again and again: check the limits of the source, and who else uses its key",
+    ),
+    HTTPStatus.NOT_FOUND: (ResponseAction.REJECT, ": it has no such item (anymore)"),
+    HTTPStatus.GONE: (ResponseAction.REJECT, ": it has no such item (anymore)"),
 }
 
 
-def classify(status: int, *, setting: str) -> Judgement:
-    """The verdict on an answer's status; the setting is named where its token is refused."""
-    if (part := NOT_YET_WHOLE.get(status)) is not None:
-        return Judgement(verdict=ResponseAction.AGAIN, reason=f"the API answers {phrase(status)}: {part}")
+def classify(status: int, *, setting: str) -> Classification:
+    """Return the action for a status, and its reason; `setting` is named if the token is refused."""
+    answers = f"the API answers {phrase(status)}"
+    if (part := INCOMPLETE.get(status)) is not None:
+        return Classification(action=ResponseAction.RETRY, reason=f"{answers}: {part}")
     if 200 <= status < 300 and status not in {HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT}:
-        return Judgement(verdict=ResponseAction.READ)
-    name = phrase(status)
-    if status == HTTPStatus.NOT_MODIFIED:
-        return Judgement(
-            verdict=ResponseAction.UNCHANGED, reason=f"the API answers {name} to a request without a condition"
-        )
-    if status == HTTPStatus.UNAUTHORIZED:
-        return Judgement(verdict=ResponseAction.STOP, reason=f"the API answers {name}: check the token ({setting})")
-    if status == HTTPStatus.FORBIDDEN:
-        return Judgement(
-            verdict=ResponseAction.STOP, reason=f"the API answers {name}: this token may not read the source"
-        )
-    if status == HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS:
-        return Judgement(verdict=ResponseAction.STOP, reason=f"the API answers {name}: it may not give this away")
-    if status == HTTPStatus.TOO_MANY_REQUESTS:  # the limiter has waited for as long as it may
-        mend = "check the limits of the source, and who else uses its key"
-        return Judgement(verdict=ResponseAction.STOP, reason=f"the API answers {name} again and again: {mend}")
-    if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
-        return Judgement(verdict=ResponseAction.REJECT, reason=f"the API answers {name}: it has no such item (anymore)")
+        return Classification(action=ResponseAction.ACCEPT)
+    if status in WORDED:
+        action, words = WORDED[status]
+        return Classification(action=action, reason=answers + words.format(setting=setting))
     if status >= 500 or status in TRANSIENT:
-        return Judgement(verdict=ResponseAction.AGAIN, reason=f"the API answers {name}")
+        return Classification(action=ResponseAction.RETRY, reason=answers)
     if 300 <= status < 400:
-        return Judgement(verdict=ResponseAction.REJECT, reason=f"the API answers {name}: redirects are not followed")
-    return Judgement(verdict=ResponseAction.REJECT, reason=f"the API answers {name}, expected 200 with a body")
+        return Classification(action=ResponseAction.REJECT, reason=f"{answers}: redirects are not followed")
+    return Classification(action=ResponseAction.REJECT, reason=f"{answers}, expected 200 with a body")

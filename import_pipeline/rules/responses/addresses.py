@@ -1,4 +1,4 @@
-"""Resolution of a next page's address. Plain text in and out, no I/O, nothing is encoded anew."""
+"""Resolution of a next page's address. Text in and out, without I/O and without new encoding."""
 
 from urllib.parse import urljoin, urlsplit
 

@@ -1,4 +1,4 @@
-"""The names of headers about limits, in the many spellings in use. Pure: a name without meaning gives None."""
+"""The names of headers about limits, in the many spellings in use. Pure: a name of another kind gives None."""
 
 import re
 from dataclasses import dataclass
@@ -29,18 +29,18 @@ _LIMIT = re.compile(r"((?:[a-z0-9]+-){0,4}?)rate-?limit((?:-[a-z0-9]+){0,6})")
 
 @dataclass(frozen=True, kw_only=True)
 class HeaderName:
-    """What a header's name says."""
+    """The meaning of a header's name."""
 
     kind: str  #: retry, limit, remaining, reset, window, fill, resource, used, used-of or other
-    prefix: str = ""  #: whose it is, such as `x-`
-    what: str = ""  #: what is counted, such as `tokens` or `minute`; empty: requests
+    prefix: str = ""  #: the part before it, such as `x-`
+    what: str = ""  #: the thing that is counted, such as `tokens` or `minute`; empty: requests
     unit: float = SECOND  #: of a bare number
     window: timedelta | None = None
 
 
 @lru_cache(maxsize=1024)
 def read_name(name: str) -> HeaderName | None:
-    """Return what a header's name says about limits; None if it is about something else."""
+    """Return the meaning of a header's name; None if it is not about limits."""
     if len(name) > LONGEST_NAME:
         return None
     name = name.lower()
@@ -54,7 +54,7 @@ def read_name(name: str) -> HeaderName | None:
     kinds = [KINDS[word] for word in words if word in KINDS]
     rest = [word for word in words if word not in {*KINDS, *MILLISECONDS, *SECONDS, *FILLERS}]
     if not words and not limit[1]:
-        return None  # RateLimit itself holds a list, see `ietf_standings`
+        return None  # RateLimit itself holds a list, see `ietf_statuses`
     window = next((WINDOWS[word] for word in rest if word in WINDOWS), None)
     return HeaderName(
         kind=kinds[0] if kinds else "limit",

@@ -1,4 +1,4 @@
-"""What a server's headers say about its limits. Pure and total: whatever cannot be read is None, never an error."""
+"""Rate-limit headers: Retry-After, X-RateLimit-..., RateLimit. Pure and total: unreadable text is None, no error."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -12,12 +12,12 @@ from import_pipeline.rules.responses.waits import LONGEST, is_moment, plausible,
 
 @dataclass(frozen=True, kw_only=True)
 class LimitStatus:
-    """What a server tells about one of its limits; None: it does not tell."""
+    """The status of one of a server's limits; None for whatever the server does not name."""
 
     limit: int | None = None  #: requests per window
     remaining: int | None = None
-    reset: timedelta | None = None  #: until the window is over, or a place is free
-    is_moment: bool = False  #: whether it is a moment less a Date in whole seconds, and so up to a second too long
+    reset: timedelta | None = None  #: until the window is over, or a request is free
+    is_moment: bool = False  #: True if the reset was a moment less a Date in whole seconds: up to a second too long
     window: timedelta | None = None
 
 
@@ -31,42 +31,42 @@ class UsableLimit:
     window: timedelta  #: zero: not named
 
 
-#: A Date is at most that much earlier than its sending: cut off to a second, and looked at once in one by many servers.
+#: A Date is at most this much earlier than its sending: it is cut off to a second, and often cached for another one.
 DATE_IS_LATE = timedelta(seconds=2)
-#: What an answer may take on its way, and clocks that are kept right may differ.
+#: The transit time of an answer, and the difference of two well-kept clocks.
 TRANSIT = timedelta(milliseconds=100)
-#: A full limit that names its window and no reset is waited for if the window is no longer than this.
+#: A full limit with a window and no reset makes us wait for the window, if it is no longer than this.
 SHORT_WINDOW = timedelta(minutes=1)
-#: Statuses that mean "too many requests" only if the answer names a wait: GitHub, Twitter, Shopify; RFC 8470.
+#: Statuses that mean "too many requests" only if the answer names a wait (GitHub, Twitter, Shopify; RFC 8470).
 REFUSES_WITH_A_WAIT = frozenset({403, 409, 420, 423, 425, 430, 503})
 
 
 def retry_after(header: str | None, *, now: datetime) -> timedelta | None:
-    """Return the wait that a Retry-After header asks for (RFC 9110, 10.2.3, and the spellings in use); None: no hint.
+    """Return the wait in a Retry-After header (RFC 9110, 10.2.3, and the spellings in use); None: no hint.
 
-    `now` is the answer's Date, against which a date is read. A moment in the past gives a negative wait.
+    A date is read against `now`, the answer's Date. A moment in the past gives a negative wait.
     """
     return read_wait(header, now=now)
 
 
 def answered_at(headers: Mapping[str, str], *, otherwise: datetime) -> datetime:
-    """Return the server's own clock when it answered: the Date header, if it can be read."""
+    """Return the moment of the answer on the server's clock: the Date header, if it can be read."""
     return read_moment(headers.get("date", "")) or otherwise
 
 
 def is_ours_right(headers: Mapping[str, str], *, now: datetime) -> bool:
-    """Return whether the Date header is what a server with our clock would write.
+    """Return True if a server with our clock would have written this Date header.
 
-    Then ours is taken, since it tells more than whole seconds: a moment less a late Date is up to two seconds too long.
+    Then our clock is used, since it is finer: a moment less a late Date is up to two seconds too long.
     """
     date = answered_at(headers, otherwise=now)
     return -TRANSIT <= now - date <= DATE_IS_LATE + TRANSIT
 
 
 def is_rate_limited(status: int, headers: Mapping[str, str], *, now: datetime) -> bool:
-    """Return whether an answer says "too many requests".
+    """Return True if an answer says "too many requests".
 
-    A 429 does. Statuses with other meanings, too, do so only with Retry-After; a 403 also if a limit has nothing left.
+    A 429 does. Statuses with other meanings do only with a Retry-After header; a 403 also if a limit is used up.
     """
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return True
@@ -74,18 +74,18 @@ def is_rate_limited(status: int, headers: Mapping[str, str], *, now: datetime) -
         return False
     if any(name.kind == "retry" for name, _ in _named(headers)):
         return True
-    return status == HTTPStatus.FORBIDDEN and any(each.remaining == 0 for each in standings(headers, now=now))
+    return status == HTTPStatus.FORBIDDEN and any(each.remaining == 0 for each in limit_statuses(headers, now=now))
 
 
 def retry_wait(headers: Mapping[str, str], *, now: datetime) -> timedelta | None:
-    """Return the wait after a refusal, always above zero; None if the server gave no hint that makes sense.
+    """Return the wait after a refusal, always above zero; None if the server gave no usable hint.
 
-    Retry-After and its relatives come first, the longest of them. Without one, the latest reset of a limit that has
-    nothing left. `now` is the client's clock, used if the answer has no Date.
+    The longest of Retry-After and its relatives comes first, then the latest reset of a used-up limit. `now` is the
+    client's clock, used if the answer has no Date.
     """
     date = answered_at(headers, otherwise=now)
     asked = [read_wait(text, now=date, unit=name.unit) for name, text in _named(headers) if name.kind == "retry"]
-    full = [each for each in standings(headers, now=date) if each.remaining in (0, None)]
+    full = [each for each in limit_statuses(headers, now=date) if each.remaining in (0, None)]
     resets = [each.reset for each in full]
     windows = [each.window for each in full if each.window and each.window <= SHORT_WINDOW and each.remaining == 0]
     for hints in (asked, resets, windows):
@@ -95,19 +95,19 @@ def retry_wait(headers: Mapping[str, str], *, now: datetime) -> timedelta | None
     return None
 
 
-def standings(headers: Mapping[str, str], *, now: datetime) -> list[LimitStatus]:
-    """Return everything that the headers tell: the IETF's RateLimit (and -Policy), else the X-RateLimit-... in use."""
-    return ietf_standings(headers, now=now) or x_rate_limit(headers, now=now)
+def limit_statuses(headers: Mapping[str, str], *, now: datetime) -> list[LimitStatus]:
+    """Return all limits in the headers: the IETF's RateLimit (and -Policy), otherwise the X-RateLimit-... in use."""
+    return ietf_statuses(headers, now=now) or x_rate_limit(headers, now=now)
 
 
-def standings_of_answer(headers: Mapping[str, str], *, now: datetime) -> list[LimitStatus]:
-    """Return everything that an answer tells which came now.
+def statuses_of_answer(headers: Mapping[str, str], *, now: datetime) -> list[LimitStatus]:
+    """Return all limits in the headers of an answer that came just now.
 
-    Moments are read against our clock; against Date only if a server with a clock like ours cannot have written it.
+    Moments are read against our clock, or against Date if a server with our clock cannot have written it.
     """
     if is_ours_right(headers, now=now):
-        return [replace(each, is_moment=False) for each in standings(headers, now=now)]
-    return standings(headers, now=answered_at(headers, otherwise=now))
+        return [replace(each, is_moment=False) for each in limit_statuses(headers, now=now)]
+    return limit_statuses(headers, now=answered_at(headers, otherwise=now))
 
 
 def usable_limits(statuses: Iterable[LimitStatus], *, refused: bool, is_known: bool) -> list[UsableLimit]:
@@ -130,34 +130,34 @@ def usable_limits(statuses: Iterable[LimitStatus], *, refused: bool, is_known: b
 
 
 def names_limits(headers: Mapping[str, str]) -> bool:
-    """Return whether any header is about limits."""
+    """Return True if any header is about limits."""
     return any(name.kind != "retry" for name, _ in _named(headers)) or "ratelimit" in headers
 
 
 def resource_of(headers: Mapping[str, str]) -> str:
-    """Return the name of what the headers' limits hold for (GitHub's X-RateLimit-Resource, say); empty: not told."""
+    """Return the resource that the limits hold for (such as GitHub's X-RateLimit-Resource); empty if none is named."""
     return next((text.strip().lower()[:64] for name, text in _named(headers) if name.kind == "resource"), "")
 
 
 def x_rate_limit(headers: Mapping[str, str], *, now: datetime) -> list[LimitStatus]:
-    """Return what headers such as X-RateLimit-Limit, -Remaining and -Reset tell, one for each limit that they name.
+    """Return the limits in headers such as X-RateLimit-Limit, -Remaining and -Reset.
 
-    The last part of a name may tell the window (`X-RateLimit-Limit-Minute`). Limits of other things than requests
-    (tokens, say) tell only when they have places again.
+    The last part of a name may be the window (`X-RateLimit-Limit-Minute`). Of limits on other things than requests,
+    such as tokens, only the reset is used.
     """
     groups: dict[tuple[str, str], dict[str, tuple[HeaderName, str]]] = {}
     for name, text in _named(headers):
         if name.kind != "retry":
             groups.setdefault((name.prefix, name.what), {}).setdefault(name.kind, (name, text))
-    found = [_standing(group, now) for group in groups.values()]
+    found = [_status(group, now) for group in groups.values()]
     return [each for each in found if each != LimitStatus()]
 
 
-def _standing(group: Mapping[str, tuple[HeaderName, str]], now: datetime) -> LimitStatus:
+def _status(group: Mapping[str, tuple[HeaderName, str]], now: datetime) -> LimitStatus:
     texts = {kind: text for kind, (_, text) in group.items()}
     name = next(iter(group.values()))[0]
     counts_requests = not name.what or name.window is not None
-    is_bucket = "fill" in texts  # of so many places that come back at a rate: that is no limit per window
+    is_bucket = "fill" in texts  # a token bucket has a refill rate, and no limit per window
     reset = group.get("reset")
     interval = group.get("window")
     window = read_wait(interval[1], now=now, unit=interval[0].unit) if interval else name.window
@@ -175,16 +175,16 @@ def _standing(group: Mapping[str, tuple[HeaderName, str]], now: datetime) -> Lim
 
 
 def reset_in(header: str | None, *, now: datetime) -> timedelta | None:
-    """Return how long until a reset, a duration or a moment in any spelling."""
+    """Return the time until a reset, which is a duration or a moment in any spelling."""
     return read_wait(header, now=now)
 
 
-def ietf_standings(headers: Mapping[str, str], *, now: datetime) -> list[LimitStatus]:
-    """RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers), old and new spellings.
+def ietf_statuses(headers: Mapping[str, str], *, now: datetime) -> list[LimitStatus]:
+    """Return the limits in RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers), old and new.
 
     New: `RateLimit: "name";r=50;t=30` with `RateLimit-Policy: "name";q=100;w=60`. Old: `RateLimit: limit=100,
     remaining=50, reset=30`, or three headers `RateLimit-Limit`, `-Remaining`, `-Reset`, with a policy `100;w=60`.
-    Some servers write a moment where the draft has seconds (GitLab).
+    Some servers write a moment instead of the draft's seconds (GitLab).
     """
     policies = _parsed_list(headers.get("ratelimit-policy", ""))
     stated = headers.get("ratelimit", "")
@@ -196,7 +196,7 @@ def ietf_standings(headers: Mapping[str, str], *, now: datetime) -> list[LimitSt
     values = [pairs.get(name) for name in ("limit", "remaining", "reset")]
     if any(values):
         limit = _whole(values[0])
-        # The policy that this limit belongs to, if it stands among them: "100;w=60".
+        # The policy of this limit, if there is one: "100;w=60".
         window = next((parameters.get("w") for name, parameters in policies.items() if _whole(name) == limit), None)
         found = LimitStatus(
             limit=limit,
@@ -220,7 +220,7 @@ def ietf_standings(headers: Mapping[str, str], *, now: datetime) -> list[LimitSt
 
 
 def _parsed_list(header: str) -> dict[str, dict[str, str]]:
-    """`"a";q=1;w=2, "b";q=3` -> {"a": {"q": "1", "w": "2"}, "b": {"q": "3"}}."""
+    """Parse `"a";q=1;w=2, "b";q=3` into {"a": {"q": "1", "w": "2"}, "b": {"q": "3"}}."""
     items: dict[str, dict[str, str]] = {}
     for member in header.split(","):
         name, *parameters = (part.strip() for part in member.split(";"))
@@ -231,17 +231,17 @@ def _parsed_list(header: str) -> dict[str, dict[str, str]]:
 
 
 def _named(headers: Mapping[str, str]) -> list[tuple[HeaderName, str]]:
-    """The headers that are about limits, by what their names say."""
+    """Return the headers about limits, with their parsed names."""
     read = ((read_name(name), text) for name, text in headers.items())
     return [(name, text) for name, text in read if name is not None]
 
 
 def _whole(text: str | None) -> int | None:
-    """A whole number of requests; the first one where a list stands (`100, 100;w=60`)."""
+    """Return a whole number of requests; of a list, the first one (`100, 100;w=60`)."""
     match = re.match(r"\s*(\d{1,15})(?:\.0*)?\s*(?:[,;]|$)", text or "")
     return int(match[1]) if match else None
 
 
 def _seconds(text: str | None) -> timedelta | None:
-    """A window in seconds, such as `60`; None if it is unreadable or implausible."""
+    """Return a window in seconds, such as `60`; None if it is unreadable or implausible."""
     return plausible(float(text)) if text and re.fullmatch(r"\d{1,15}(\.\d{1,15})?", text) else None

@@ -1,6 +1,6 @@
-"""The words for an answer's status, our own: those of `http.HTTPStatus` change from one Python to the next."""
+"""Phrases for HTTP statuses. Those of `http.HTTPStatus` change from one Python version to the next."""
 
-#: Every registered status; a reason that was stored last year reads as one of today.
+#: Every registered status. Stored reasons must read alike after an upgrade of Python.
 WORDS: dict[int, str] = {
     100: "Continue",
     101: "Switching Protocols",
@@ -68,5 +68,5 @@ WORDS: dict[int, str] = {
 
 
 def phrase(status: int) -> str:
-    """`404 Not Found`; the bare number if it is not registered."""
+    """Return a status with its phrase, such as `404 Not Found`; the bare number if it is not registered."""
     return f"{status} {WORDS.get(status, '')}".rstrip()

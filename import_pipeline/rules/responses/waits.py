@@ -1,15 +1,15 @@
-"""Waits and moments in the spellings that servers use. Total: any text gives a wait within bounds, or None."""
+"""Waits and moments in the spellings that servers use. Total: any text is a wait within bounds, or None."""
 
 import re
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-#: The longest wait that a server plausibly means: until a monthly quota begins again. A longer one is no hint.
+#: The longest plausible wait: until a monthly quota starts again. A longer one is no hint.
 LONGEST = timedelta(days=31)
-#: No spelling is longer; a longer text is not worked on.
+#: No spelling is longer; a longer text is not parsed.
 LONGEST_TEXT = 128
 SECOND, MILLISECOND = 1.0, 0.001
-#: A number from the first on is a moment and no duration: seconds since 1970, or a thousandth, ... of them.
+#: Numbers from the first value on are moments, not durations: since 1970, in units of the second value (in seconds).
 EPOCHS = ((10**17, 1e-9), (10**14, 1e-6), (10**11, 1e-3), (10**9, 1.0))
 UNITS = {
     "ns": 1e-9, "nanosecond": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "microsecond": 1e-6,
@@ -31,10 +31,10 @@ _ZONE = re.compile(r"\s*(?:UTC|GMT|Z)$", re.IGNORECASE)
 
 
 def read_wait(text: str | None, *, now: datetime, unit: float = SECOND) -> timedelta | None:
-    """Return the wait from `now` on that a text asks for; None if it is absent, unreadable or implausible.
+    """Return the wait from `now` on that a text names; None if it is absent, unreadable or implausible.
 
-    A bare number counts in `unit` seconds, or is a moment since 1970 if it is too large for a duration. A moment in the
-    past gives a negative wait. Of several values in one text (a header sent twice), the longest counts.
+    A bare number is a multiple of `unit` seconds, or a moment since 1970 if it is too large for a duration. A moment in
+    the past gives a negative wait. Of several values in one text (a header sent twice), the longest counts.
     """
     if text is None or len(text) > LONGEST_TEXT:
         return None
@@ -61,7 +61,7 @@ def read_moment(text: str) -> datetime | None:
 
 
 def is_moment(text: str | None) -> bool:
-    """Return whether a text names a moment and no duration."""
+    """Return True if a text names a moment, not a duration."""
     text = (text or "").strip()
     if _NUMBER.fullmatch(text):
         return float(text) >= EPOCHS[-1][0]
@@ -83,7 +83,7 @@ def _read_one(text: str, now: datetime, unit: float) -> timedelta | None:
 
 
 def _duration(text: str) -> float | None:
-    """Seconds in `6m0s`, `500ms`, `2 minutes`, `PT1M30S` or `00:01:30`."""
+    """Return the seconds in `6m0s`, `500ms`, `2 minutes`, `PT1M30S` or `00:01:30`."""
     if clock := _CLOCK.fullmatch(text):
         return int(clock[1]) * 3600 + int(clock[2]) * 60 + float(clock[3])
     if (iso := _ISO_DURATION.fullmatch(text)) and any(iso.groups()):
@@ -107,6 +107,6 @@ def _unit(name: str) -> float:
 
 
 def plausible(seconds: float) -> timedelta | None:
-    """Return a wait of so many seconds; None for one that no server means."""
+    """Return a wait of that many seconds; None if it is implausible."""
     longest = LONGEST.total_seconds()
     return timedelta(seconds=seconds) if -longest <= seconds <= longest else None

@@ -184,7 +184,7 @@ def test_a_store_that_is_a_replica_at_the_start_is_waited_for(home, api, redis):
         client.execute_command("REPLICAOF", "127.0.0.1", free_port())
         happened = begins_with(home, api, redis.url(), lambda: client.execute_command("REPLICAOF", "NO", "ONE"))
     assert [action for action, _ in happened][1:3] == [events.WAITS, "import_goes_on"]
-    assert "is a replica and takes no writes" in happened[1][1]
+    assert "is a replica and accepts no writes" in happened[1][1]
 
 
 def test_a_store_that_is_not_there_at_the_start_is_waited_for(home, api, redis):
@@ -202,7 +202,7 @@ def test_what_only_a_person_can_change_is_said_at_once(home, api, redis):
         assert (one.ended.status, one.ended.requests_count) == ("failed", 0)
         assert events.WAITS not in actions(one), "nothing is waited for"
         reason = latest(installation.settings).failure_reason
-        assert reason.endswith("the Redis of the limits wants a password: write it into REDIS_URL")
+        assert reason.endswith("the Redis of the limits requires a password: write it into REDIS_URL")
 
 
 def test_a_store_that_may_evict_permits_is_noted_with_the_import(home, api, redis):

@@ -42,11 +42,11 @@ def test_a_password_that_is_missing_or_wrong(server: RedisServer) -> None:
     with redis.Redis.from_url(server.url()) as client:
         client.config_set("requirepass", "right-one")
     address = server.url().removeprefix("redis://")
-    assert said(failure(server.url())) == ("wants a password: write it into REDIS_URL", False)
+    assert said(failure(server.url())) == ("requires a password: write it into REDIS_URL", False)
     refused = ("refuses the user or the password in REDIS_URL", False)
     assert said(failure(f"redis://:wrong-one@{address}")) == refused
     assert said(failure(f"redis://somebody:right-one@{address}")) == refused
-    with pytest.raises(LimiterUnavailable, match="wants a password"):
+    with pytest.raises(LimiterUnavailable, match="requires a password"):
         inspect_redis(server.url())
     open_permits(f"redis://:right-one@{address}", Path()).exchange(ExchangeRequest(api="x", process="1", tiers=()))
 
@@ -74,7 +74,7 @@ def test_a_replica_and_a_server_that_is_not_there(server: RedisServer) -> None:
     with redis.Redis.from_url(server.url()) as client:
         client.execute_command("REPLICAOF", "127.0.0.1", free_port())
     sentence, may_pass = said(failure(server.url()))
-    assert (sentence.startswith("is a replica and takes no writes"), may_pass) == (True, True)
+    assert (sentence.startswith("is a replica and accepts no writes"), may_pass) == (True, True)
     nowhere = failure(f"redis://127.0.0.1:{free_port()}/0")
     assert nowhere.may_pass
     assert str(nowhere).endswith("Connection refused. Check REDIS_URL and the server")

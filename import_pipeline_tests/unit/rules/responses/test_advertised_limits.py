@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from import_pipeline.rules.responses.advertised_limits import Advertised, part_of, tier_of, used_of
+from import_pipeline.rules.responses.advertised_limits import Advertised, fraction_of, tier_of, used_of
 from import_pipeline.rules.responses.rate_limit_headers import LimitStatus
 
 MINUTE, HOUR = [(1000, 60)], [(5000, 3600)]
@@ -40,7 +40,7 @@ def seconds(number: float) -> timedelta:
     ],
 )
 def test_what_part_of_our_tiers_a_server_tells(told: list[LimitStatus], expected: float | None) -> None:
-    assert part_of(told, [(50, 2), (200, 10)]) == expected
+    assert fraction_of(told, [(50, 2), (200, 10)]) == expected
 
 
 @pytest.mark.parametrize(
@@ -109,33 +109,33 @@ MANY = LimitStatus(limit=5000, remaining=4000, reset=seconds(3000))
 )
 def test_a_limit_holds_for_the_requests_that_hear_of_it(answers, part):
     advertised = Advertised(HOUR)
-    findings = [advertised.hear(kind, told) for kind, told in answers]
-    assert findings[-1].part == part
+    findings = [advertised.update(kind, told) for kind, told in answers]
+    assert findings[-1].fraction == part
 
 
 def test_a_longer_tiers_limit_near_the_end_of_its_window_refutes_no_shorter_tiers():
     advertised = Advertised([(50, 2), (200, 10)])
-    assert advertised.hear(LIST, [LimitStatus(limit=40, reset=seconds(2))]).part == 0.8
-    late = advertised.hear(LIST, [LimitStatus(limit=160, reset=seconds(1))])
-    assert (late.part, late.refuted) == (0.8, frozenset())
+    assert advertised.update(LIST, [LimitStatus(limit=40, reset=seconds(2))]).fraction == 0.8
+    late = advertised.update(LIST, [LimitStatus(limit=160, reset=seconds(1))])
+    assert (late.fraction, late.refuted) == (0.8, frozenset())
 
 
 def test_a_refuted_limit_is_named_once_and_not_believed_again():
     advertised = Advertised(HOUR)
-    advertised.hear(LIST, [THIRTY])
-    refuted = {limit for _ in range(9) for limit in advertised.hear(DETAIL, [MANY]).refuted}
-    again = advertised.hear(LIST, [THIRTY])
-    assert (refuted, again.holding, again.refuted, again.part) == ({30}, (), frozenset(), 1.0)
+    advertised.update(LIST, [THIRTY])
+    refuted = {limit for _ in range(9) for limit in advertised.update(DETAIL, [MANY]).refuted}
+    again = advertised.update(LIST, [THIRTY])
+    assert (refuted, again.holding, again.refuted, again.fraction) == ({30}, (), frozenset(), 1.0)
 
 
 def test_a_short_reset_near_the_end_of_a_window_takes_nothing_back():
     advertised = Advertised(HOUR)
     for reset in (3600, 900, 30, 2):
-        assert advertised.hear(LIST, [LimitStatus(limit=60, reset=seconds(reset))]).part == 0.012
+        assert advertised.update(LIST, [LimitStatus(limit=60, reset=seconds(reset))]).fraction == 0.012
 
 
 spans = st.none() | st.timedeltas(timedelta(days=-31), timedelta(days=31))
-standings = st.builds(
+limit_statuses = st.builds(
     LimitStatus,
     limit=st.none() | st.integers(0, 10**15),
     remaining=st.none() | st.integers(0, 10**15),
@@ -145,15 +145,15 @@ standings = st.builds(
 
 
 @given(
-    answers=st.lists(st.tuples(st.sampled_from("abc"), st.lists(standings, max_size=3)), max_size=60),
+    answers=st.lists(st.tuples(st.sampled_from("abc"), st.lists(limit_statuses, max_size=3)), max_size=60),
     tiers=st.lists(st.tuples(st.integers(1, 10**9), st.integers(1, 31 * 86_400)), max_size=3),
 )
 def test_whatever_a_server_names_the_part_is_one_at_most_and_what_is_refuted_was_named(answers, tiers):
     advertised, named = Advertised(tiers), set()
     for kind, told in answers:
         named |= {each.limit for each in told}
-        findings = advertised.hear(kind, told)
-        assert findings.part is None or 0 < findings.part <= 1
+        findings = advertised.update(kind, told)
+        assert findings.fraction is None or 0 < findings.fraction <= 1
         assert findings.refuted <= named
         assert set(findings.holding) <= set(told)
 
@@ -163,4 +163,4 @@ def test_a_limit_that_ever_had_more_remaining_than_there_can_be_tells_nothing_of
     advertised = Advertised([(50, 2), (200, 10)])
     for remaining, expected in ((40, {0: 10}), (199, {}), (12, {})):
         told = [LimitStatus(limit=50, remaining=remaining)]
-        assert advertised.used(advertised.hear("detail", told).holding) == expected
+        assert advertised.used(advertised.update("detail", told).holding) == expected

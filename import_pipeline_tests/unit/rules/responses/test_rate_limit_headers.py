@@ -13,13 +13,13 @@ from import_pipeline.rules.responses.rate_limit_headers import (
     answered_at,
     is_ours_right,
     is_rate_limited,
+    limit_statuses,
     names_limits,
     reset_in,
     resource_of,
     retry_after,
     retry_wait,
-    standings,
-    standings_of_answer,
+    statuses_of_answer,
 )
 from import_pipeline.rules.responses.waits import LONGEST
 
@@ -162,7 +162,7 @@ def test_a_reset_is_a_duration_or_a_moment(header: str | None, expected: timedel
     ],
 )
 def test_standings(headers: dict[str, str], expected: list[LimitStatus]) -> None:
-    assert standings(httpx.Headers(headers), now=NOW) == expected
+    assert limit_statuses(httpx.Headers(headers), now=NOW) == expected
 
 
 @pytest.mark.parametrize(
@@ -330,7 +330,7 @@ TEXTS = st.one_of(
 def test_any_headers_are_read_without_an_error_and_within_bounds(headers, status, now):
     wait = retry_wait(headers, now=now)
     assert wait is None or timedelta(0) < wait <= LONGEST
-    for each in standings_of_answer(headers, now=now):
+    for each in statuses_of_answer(headers, now=now):
         assert each.limit is None or each.limit >= 0
         assert all(span is None or -LONGEST <= span <= LONGEST for span in (each.reset, each.window))
     assert is_rate_limited(status, headers, now=now) in (True, False)
