@@ -9,7 +9,7 @@ from import_pipeline.rules.responses.charsets import text_of
 #: Characters of a response that are kept with a failed item.
 MOST_KEPT = 4_096
 #: Characters of an error that are reported.
-MOST_SAID = 1_000
+MOST_REPORTED = 1_000
 #: Characters masked beyond the excerpt, then dropped: a secret cut at their end would not be recognized.
 MARGIN = 4_096
 #: The extension of a response whose secrets are registered.
@@ -55,7 +55,7 @@ def register_response_secrets(response: httpx.Response) -> None:
         remember_text(response.request.read().decode(errors="replace"))
 
 
-def oddities(response: httpx.Response) -> str:
+def body_hints(response: httpx.Response) -> str:
     """Return hints why a body could not be read, to append to the reason: an HTML page, an unknown encoding."""
     offered = response.request.headers.get("Accept-Encoding", "")
     unread = unread_encodings(response.headers.get("Content-Encoding", ""), offered)

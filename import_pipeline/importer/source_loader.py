@@ -13,7 +13,7 @@ from pathlib import Path
 
 from import_pipeline.contracts import ImportSource, check_source
 from import_pipeline.errors import ContractError, ImportPipelineError, SettingError, SourceNotFound
-from import_pipeline.importer.user_code.hooks import call_hook, instance, place_of, said_of
+from import_pipeline.importer.user_code.hooks import call_hook, describe_error, instance, place_of
 from import_pipeline.logs import report
 from import_pipeline.settings import Settings, SourceSettings
 
@@ -146,7 +146,7 @@ def validate(listed: object, setting: str) -> list[ImportSource]:
     try:
         members = list(listed)
     except Exception as error:
-        raise ContractError(setting, "list", "a list of ImportSource instances", said_of(error)) from error
+        raise ContractError(setting, "list", "a list of ImportSource instances", describe_error(error)) from error
     sources = [_checked(each) for each in members]
     names = Counter(source.name.lower() for source in sources)  # settings and files may ignore case
     for source in sources:
@@ -163,7 +163,7 @@ def _checked(member: object) -> ImportSource:
         raise
     except Exception as error:
         place = place_of(error, member)
-        got = f"{said_of(error)}{f' ({place})' if place else ''}"
+        got = f"{describe_error(error)}{f' ({place})' if place else ''}"
         raise ContractError(type(member).__name__, "class", "attributes that can be read", got) from error
 
 

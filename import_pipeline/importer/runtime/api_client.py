@@ -13,7 +13,7 @@ from import_pipeline.clock import Clock
 from import_pipeline.contracts import Connector, ImportSource
 from import_pipeline.errors import HookFailed, OtherOrigin, SettingError
 from import_pipeline.importer.user_code.auth import send_with
-from import_pipeline.importer.user_code.hooks import CONNECTOR, COST, FLAG, call_hook, said_of
+from import_pipeline.importer.user_code.hooks import CONNECTOR, COST, FLAG, call_hook, describe_error
 from import_pipeline.importer.user_code.request_secrets import KnownSecrets, secrets_of
 from import_pipeline.ratelimit import Limiter, Permits, RateLimitedTransport, Usage, open_permits, parse_tiers
 from import_pipeline.ratelimit.http.aiohttp_transport import open_connections
@@ -125,7 +125,7 @@ class ApiClient:
                 content=request.read(),
             )
         except Exception as error:
-            problem = f"{request.method} request cannot be sent: {said_of(error)}"
+            problem = f"{request.method} request cannot be sent: {describe_error(error)}"
             raise httpx.LocalProtocolError(problem, request=request) from error
         if joined.url.userinfo:  # aiohttp refuses it beside an Authorization header
             joined.url = joined.url.copy_with(userinfo=b"")

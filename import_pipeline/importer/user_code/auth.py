@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 import httpx
 
 from import_pipeline.errors import HookFailed, ImportPipelineError
-from import_pipeline.importer.user_code.hooks import place_of, said_of
+from import_pipeline.importer.user_code.hooks import describe_error, place_of
 
 #: The most requests of one flow: a token, a refresh and some retries of both.
 MOST_REQUESTS = 10
@@ -49,7 +49,7 @@ async def send_with(client: httpx.AsyncClient, auth: httpx.Auth, request: httpx.
     except BaseException as error:
         if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
             raise
-        raised = HookFailed(_name(auth), f"raises {said_of(error)}", place_of(error, auth))
+        raised = HookFailed(_name(auth), f"raises {describe_error(error)}", place_of(error, auth))
         raise httpx.RequestError(str(raised), request=request) from error
 
 

@@ -17,7 +17,7 @@ import httpx
 
 from import_pipeline.contracts import Connector
 from import_pipeline.errors import HookFailed
-from import_pipeline.importer.excerpts import MOST_SAID, excerpt, oddities, register_response_secrets
+from import_pipeline.importer.excerpts import MOST_REPORTED, body_hints, excerpt, register_response_secrets
 from import_pipeline.importer.user_code.running_hooks import RUNNING_HOOKS, HookInterrupted
 from import_pipeline.wording import visible
 
@@ -70,20 +70,20 @@ def call_hook(
             raise
         if response is not None:
             register_response_secrets(response)
-        problem, place = f"raises {said_of(error)}", place_of(error, owner) or _definition(owner, name)
+        problem, place = f"raises {describe_error(error)}", place_of(error, owner) or _definition(owner, name)
         cause = error
     if response is not None:
-        problem += oddities(response)
+        problem += body_hints(response)
     raise HookFailed(f"{type(owner).__name__}.{name}", problem, place) from cause
 
 
-def said_of(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Return an error's class and the beginning of its text, on one line and without secrets."""
     try:
-        text = str(error)[: 10 * MOST_SAID]
+        text = str(error)[: 10 * MOST_REPORTED]
     except Exception:  # noqa: BLE001 - __str__ may be the user's code
         text = "its text cannot be read"
-    text = excerpt(visible(text.strip()), MOST_SAID)
+    text = excerpt(visible(text.strip()), MOST_REPORTED)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
@@ -128,7 +128,7 @@ def _package(module: str) -> str:
 
 def _shown(value: object) -> str:
     try:
-        return excerpt(_REPR.repr(value), MOST_SAID)
+        return excerpt(_REPR.repr(value), MOST_REPORTED)
     except Exception:  # noqa: BLE001 - __repr__ may be the user's code
         return f"a {type(value).__name__}"
 

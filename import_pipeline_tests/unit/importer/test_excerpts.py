@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from import_pipeline.importer.excerpts import (
     MARGIN,
     MOST_KEPT,
+    body_hints,
     body_text,
     excerpt,
-    oddities,
     register_response_secrets,
     response_excerpt,
 )
@@ -47,17 +47,17 @@ def test_whatever_a_stranger_sent_can_be_quoted_stored_and_explained(body, conte
     response = httpx.Response(404, headers=fields, content=body, request=REQUEST)
     response.headers.raw.append((b"Content-Encoding", encoding.encode("latin-1")))
     register_response_secrets(response)
-    for text in (response_excerpt(response), body_text(response), oddities(response)):
+    for text in (response_excerpt(response), body_text(response), body_hints(response)):
         assert isinstance(text, str)
-    stored = response_excerpt(response) + oddities(response)
+    stored = response_excerpt(response) + body_hints(response)
     assert "\0" not in stored
     assert stored.encode().decode() == stored
 
 
 def test_a_page_for_people_and_an_encoding_that_is_not_read_are_named():
     page = httpx.Response(200, html="<!doctype html><title>Log\n in</title>", request=REQUEST)
-    assert oddities(page) == "; the body is an HTML page titled 'Log in' from https://api.test, not data"
+    assert body_hints(page) == "; the body is an HTML page titled 'Log in' from https://api.test, not data"
     packed = httpx.Response(200, headers={"Content-Encoding": "br"}, stream=httpx.ByteStream(b"?"), request=REQUEST)
     packed._content = b"?"
-    assert oddities(packed) == "; its Content-Encoding br was not offered (gzip, deflate) and is not read"
-    assert oddities(httpx.Response(200, json={}, request=REQUEST)) == ""
+    assert body_hints(packed) == "; its Content-Encoding br was not offered (gzip, deflate) and is not read"
+    assert body_hints(httpx.Response(200, json={}, request=REQUEST)) == ""

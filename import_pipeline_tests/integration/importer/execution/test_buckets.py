@@ -1,4 +1,4 @@
-"""Items numbered for good, re-imported by their numbers, and told to Dagster bucket by bucket."""
+"""Items with permanent numbers, imported again by number, and reported to Dagster bucket by bucket."""
 
 import dagster as dg
 import pytest
@@ -90,7 +90,7 @@ def told(instance, run_id):
     }
 
 
-def test_a_source_in_buckets_is_told_bucket_by_bucket_and_imported_again_by_one_or_by_ids(home, job):
+def test_a_source_in_buckets_is_reported_bucket_by_bucket_and_imported_again_by_one_or_by_ids(home, job):
     url, job, instance = job
     full = job.execute_in_process(instance=instance)
     assert full.success

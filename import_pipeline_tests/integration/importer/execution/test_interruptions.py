@@ -1,4 +1,4 @@
-"""Processes that are killed, frozen, told to end; imports that are cancelled."""
+"""Processes that are killed, frozen or stopped; imports that are cancelled."""
 
 import asyncio
 import os
@@ -56,7 +56,7 @@ def wait_until_asked(url, times, path="/api/items/"):
 
 
 def kill_an_import(configured, url, times, path="/api/items/"):
-    """Import in a process that is killed once so many requests were asked."""
+    """Import in a process that is killed after that many requests."""
     with import_process(configured) as process:
         wait_until_asked(url, times, path)
         process.kill()
@@ -69,9 +69,9 @@ def actions(configured):
 
 
 def test_an_import_that_was_killed_while_it_read_the_list_goes_on_at_its_page(home):
-    wishes = {"ITEMS_PER_PAGE": "5", "ITEMS_OVERLAP": "false"}
+    options = {"ITEMS_PER_PAGE": "5", "ITEMS_OVERLAP": "false"}
     with demo_api(items=40, delay_after_ms=60) as url:
-        configured = settings(home, url, **wishes)
+        configured = settings(home, url, **options)
         kill_an_import(configured, url, 4, "/api/items")
         pages = latest(configured).checkpoint["page"]
         summary = run_import("items", settings=configured)
@@ -86,9 +86,9 @@ def test_an_import_that_was_killed_while_it_read_the_list_goes_on_at_its_page(ho
 
 
 def test_an_import_that_was_killed_while_it_fetched_details_repeats_at_most_those_in_flight(home, database_url):
-    wishes = {"ITEMS_CONCURRENCY": "5", "ITEMS_CEILING": "5", "DATABASE_URL": database_url}
+    options = {"ITEMS_CONCURRENCY": "5", "ITEMS_CEILING": "5", "DATABASE_URL": database_url}
     with demo_api(items=100, delay_after_ms=30) as url:
-        configured = settings(home, url, **wishes)
+        configured = settings(home, url, **options)
         kill_an_import(configured, url, 30)
         assert latest(configured).status is ImportStatus.RUNNING
         summary = run_import("items", settings=configured)
@@ -139,7 +139,7 @@ def test_a_running_import_is_in_the_way_of_a_second_one(home):
 
 
 def freeze(process, home):
-    """Stop it, but not in the middle of a transaction: on SQLite nobody could write until it wakes up."""
+    """Stop it, but not in the middle of a transaction: on SQLite no other process could write until it wakes up."""
     while True:
         os.kill(process.pid, signal.SIGSTOP)
         if all(is_free(path) for path in home.glob("*.db")):
@@ -158,9 +158,9 @@ def is_free(path):
 
 
 def test_a_process_that_was_frozen_beyond_its_lease_changes_nothing_when_it_wakes_up(home):
-    wishes = {"ITEMS_LEASE": "1", "ITEMS_CONCURRENCY": "4"}
+    options = {"ITEMS_LEASE": "1", "ITEMS_CONCURRENCY": "4"}
     with demo_api(items=60, delay_after_ms=40) as url:
-        configured = settings(home, url, **wishes)
+        configured = settings(home, url, **options)
         with import_process(configured) as process:
             wait_until_asked(url, 12)
             freeze(process, home)
@@ -174,11 +174,11 @@ def test_a_process_that_was_frozen_beyond_its_lease_changes_nothing_when_it_wake
     assert ending == "LeaseLost: import 1 has ended or was taken over by another process"
 
 
-def test_no_request_goes_once_the_process_was_told_to_end(home):
-    """It would be cut off before its answer, and asked for again: no permit comes, though places are free."""
+def test_no_request_is_sent_after_a_stop_signal(home):
+    """It would be cut off and repeated later: no permit is granted, although some are free."""
     apis, asked, let_go = [], [], []
 
-    class Told(httpx.AsyncBaseTransport):
+    class StoppingTransport(httpx.AsyncBaseTransport):
         async def handle_async_request(self, request):
             asked.append(request.url.path)
             os.kill(os.getpid(), signal.SIGINT)
@@ -188,7 +188,7 @@ def test_no_request_goes_once_the_process_was_told_to_end(home):
 
     @asynccontextmanager
     async def connect():
-        async with open_api(source, configured, installation.clock, Told()) as api:
+        async with open_api(source, configured, installation.clock, StoppingTransport()) as api:
             yield api
 
     configured = settings(home, "http://api.test")
@@ -202,15 +202,15 @@ def test_no_request_goes_once_the_process_was_told_to_end(home):
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_process_that_is_told_to_end_leaves_the_import_to_the_next_one(home, ending):
+def test_a_stopped_process_releases_the_import_to_the_next_one(home, ending):
     with demo_api(items=60, delay_after_ms=40) as url:
         configured = settings(home, url)
         with import_process(configured) as process:
             wait_until_asked(url, 12)
             os.kill(process.pid, ending)
-            told_at = time.monotonic()
+            stopped_at = time.monotonic()
             assert ending_of(process).startswith("ImportInterrupted: the process was stopped")
-            assert time.monotonic() - told_at < 2
+            assert time.monotonic() - stopped_at < 2
         left = latest(configured)
         assert (left.status, left.host, left.pid) == (ImportStatus.RUNNING, None, None)
         summary = run_import("items", settings=configured)
@@ -219,7 +219,7 @@ def test_a_process_that_is_told_to_end_leaves_the_import_to_the_next_one(home, e
     assert (seen["repeated_details"], latest(configured).resumes) == ({}, 0)
 
 
-def test_a_wish_to_cancel_ends_the_import_within_two_seconds_and_keeps_what_is_imported(home, database_url):
+def test_a_cancel_request_ends_the_import_within_two_seconds_and_keeps_what_is_imported(home, database_url):
     with demo_api(items=400, delay_after_ms=50) as url:
         configured = settings(home, url, ITEMS_CONCURRENCY="3", DATABASE_URL=database_url)
         ended = []
@@ -227,9 +227,9 @@ def test_a_wish_to_cancel_ends_the_import_within_two_seconds_and_keeps_what_is_i
         thread.start()
         wait_until_asked(url, 12)
         change(configured, update(imports_table).values(cancel_requested_at=latest(configured).started_at))
-        wished_at = time.monotonic()
+        cancelled_at = time.monotonic()
         thread.join(LONG)
-        assert time.monotonic() - wished_at < 2
+        assert time.monotonic() - cancelled_at < 2
         asked = len(log(url))
         [summary] = ended
         row = latest(configured)

@@ -1,4 +1,4 @@
-"""The store of the limits goes away in the middle of an import: it is told at once, and nothing is lost."""
+"""The rate-limit store goes away during an import: this is reported within seconds, and nothing is lost."""
 
 import threading
 import time
@@ -31,7 +31,7 @@ from import_pipeline_tests.support.database_servers import RedisServer
 from import_pipeline_tests.support.imports import demo_api, latest, settings, tracking
 
 ITEMS, IN_FLIGHT, LIMITS = 60, 4, "25/1 second"
-WISHES = {"ITEMS_LIMITS": LIMITS, "ITEMS_CONCURRENCY": str(IN_FLIGHT), "ITEMS_CEILING": str(IN_FLIGHT)}
+OPTIONS = {"ITEMS_LIMITS": LIMITS, "ITEMS_CONCURRENCY": str(IN_FLIGHT), "ITEMS_CEILING": str(IN_FLIGHT)}
 SILENT = "the rate-limit store does not answer"
 
 
@@ -62,9 +62,9 @@ class Importing:
         connect = partial(open_api, self.source, installation.settings, installation.clock, store_patience=patience)
         self._run = ImportRun(installation=installation, source=self.source, connect=connect)
         self.ended, self.error = None, None
-        self._thread = threading.Thread(target=self._carry_out)
+        self._thread = threading.Thread(target=self._execute)
 
-    def _carry_out(self):
+    def _execute(self):
         try:
             self.ended = execute_import(self._run, self.row.id)
         except LimiterUnavailable as error:
@@ -79,7 +79,7 @@ class Importing:
         assert not self._thread.is_alive()
 
     def shown(self):
-        """What a bar would say beside its figures."""
+        """Return the text that a progress bar shows beside its figures."""
         usage_reader = UsageReader(settings=self.installation.settings, clock=self.installation.clock)
         view, forecast = import_progress(self.installation, self.row.id, usage_reader)
         usage_reader.close()
@@ -92,7 +92,7 @@ class Importing:
 
 @contextmanager
 def opened(home, api, url, **environment):
-    with open_installation(settings(home, api, REDIS_URL=url, **WISHES, **environment)) as installation:
+    with open_installation(settings(home, api, REDIS_URL=url, **OPTIONS, **environment)) as installation:
         yield installation
 
 
@@ -154,7 +154,7 @@ def test_an_import_that_the_store_has_left_for_long_goes_on_by_itself_once_it_is
     ("trigger", "status"), [(Trigger.CLI, ImportStatus.FAILED), (Trigger.REQUEST, ImportStatus.RUNNING)]
 )
 def test_only_what_a_person_begins_with_a_store_that_never_answered_fails(home, api, trigger, status):
-    """Its address may be wrong, which who sits there is told after MAX_OUTAGE; all others wait for the store."""
+    """Its address may be wrong, so the import of a person fails after MAX_OUTAGE; all others wait for the store."""
     with opened(home, api, f"redis://127.0.0.1:{free_port()}/0", ITEMS_MAX_OUTAGE="2") as installation:
         with Importing(installation, patience_seconds=1, trigger=trigger):
             pass
@@ -169,7 +169,7 @@ def actions(one):
 
 
 def begins_with(home, api, url, mend):
-    """An import that begins while the store does not serve it, until that is mended; returns what happened."""
+    """Start an import while the store refuses it, then mend the store; return what happened."""
     with opened(home, api, url) as installation:
         with Importing(installation, patience_seconds=60) as one:
             until(lambda: events.WAITS in actions(one))

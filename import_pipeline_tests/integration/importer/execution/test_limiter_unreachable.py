@@ -1,4 +1,4 @@
-"""The store of the limits answers the sensor, and not the workers: their REDIS_URL is wrong, or a network is cut."""
+"""The rate-limit store answers the sensor, not the workers: their REDIS_URL is wrong, or a network is cut."""
 
 from dataclasses import replace
 from functools import partial
@@ -37,11 +37,11 @@ class Divided:
         return load_settings({"IMPORT_PIPELINE_HOME": str(self._home), **store}, self._home)
 
     def sensor(self, *, answers):
-        """Whether the store answers the sensor from now on."""
+        """Let the store answer the sensor from now on, or not."""
         self.life.installation = replace(self.life.installation, settings=self._settings(answers=answers))
 
-    def look(self):
-        """What the sensor launches five seconds later."""
+    def tick(self):
+        """Return the imports that the sensor launches five seconds later."""
         self.life.go_on(seconds=5)
         return [launch.import_id for launch in self.life.tick().launches]
 
@@ -51,7 +51,7 @@ class Divided:
         return ImportRun(installation=life.installation, source=life.source, connect=connect, worker=worker)
 
     def leave(self, import_id):
-        """A worker begins the import or goes on with it, has no answer, and leaves it."""
+        """A worker starts or resumes the import, gets no answer, and releases it."""
         with pytest.raises(LimiterUnavailable):
             execute_import(self._run(this_process()), import_id)
 
@@ -77,14 +77,14 @@ def test_an_import_whose_workers_the_store_never_answers_fails_after_three_count
     divided.leave(number)
     counted = []
     for _ in range(4):
-        assert divided.look() == [number]
+        assert divided.tick() == [number]
         divided.leave(number)
         counted.append(life.get(number).resumes)
     assert counted == [0, 1, 2, 3], "the first one resumes after an orderly release"
     assert ["sensor" in said for said in divided.told(number)] == [False, True, True, True, True]
     assert divided.told(number)[-1].endswith("Yet it answered the sensor, which requested this run.")
     divided.sensor(answers=False)
-    assert divided.look() == [], "it waits while the store is away for all"
+    assert divided.tick() == [], "it waits while the store is away for all"
     with life.database.read() as connection:
         next_step = stalled_import(connection, life.get(number), life.source, life.now).next_step
     assert next_step == (
@@ -92,7 +92,7 @@ def test_an_import_whose_workers_the_store_never_answers_fails_after_three_count
         "sensor ends the import as failed"
     )
     divided.sensor(answers=True)
-    assert divided.look() == []
+    assert divided.tick() == []
     row = life.get(number)
     assert row.status is FAILED
     assert row.failure_reason == (
@@ -101,17 +101,17 @@ def test_an_import_whose_workers_the_store_never_answers_fails_after_three_count
     )
 
 
-def test_an_outage_for_all_counts_as_no_resume_however_long_it_is_and_whoever_tries(divided, life):
+def test_an_outage_for_all_counts_as_no_resume_however_long_it_is_and_whichever_worker_tries(divided, life):
     number = life.slot(life.now)
     divided.leave(number)
     divided.sensor(answers=False)
     for _ in range(4):
         life.go_on(hours=1)
-        assert divided.look() == []
+        assert divided.tick() == []
         divided.leave(number)  # a person does not wait
     assert not any("sensor" in said for said in divided.told(number))
     divided.sensor(answers=True)
-    assert divided.look() == [number]
+    assert divided.tick() == [number]
     row = life.get(number)
     assert (row.status, row.resumes) == (RUNNING, 0)
 
@@ -121,9 +121,9 @@ def test_progress_makes_up_for_all_resumes_that_sent_nothing(divided, life):
     divided.leave(number)
     for item in "12":
         for _ in range(3):
-            assert divided.look() == [number]
+            assert divided.tick() == [number]
             divided.leave(number)
-        assert divided.look() == [number]
+        assert divided.tick() == [number]
         hand = life.begin(number)
         hand.discover(item)
         life.do(heartbeats.beat, hand.lease, life.now, heartbeats.Pulse(sent=CounterDelta(requests=3)))
@@ -145,7 +145,7 @@ def test_a_worker_whose_import_was_taken_over_meanwhile_does_not_say_that_it_sta
 
 @pytest.fixture
 def shared(life, home):
-    """The same, where two runs are to share an import, of which one works.
+    """The same if two runs share an import, of which one works.
 
     Its lease outlasts each wait of a shard for the store: it works on meanwhile, so no shard may take the lead.
     """

@@ -1,4 +1,4 @@
-"""Imports of what was imported before: versions, tags, items that are gone, a fresh start."""
+"""Imports of items that were imported before: versions, ETags, removed items, a fresh start."""
 
 import sqlite3
 from contextlib import asynccontextmanager, closing
@@ -32,7 +32,7 @@ from import_pipeline_tests.support.imports import counts, demo_api, log, rows, s
 
 
 class Asked:
-    """The requests that the demo API has got since the last look."""
+    """The requests that the demo API has got since the last reading."""
 
     def __init__(self, url):
         self.url = url
@@ -93,7 +93,7 @@ def test_a_retry_asks_for_what_has_failed_only_and_the_next_import_for_nothing(h
 
 
 class Tagged(ItemsSource):
-    """The items of a server that knows tags and tells no versions."""
+    """The items of a server with ETags and without versions."""
 
     conditional = True
 
@@ -136,8 +136,8 @@ def test_a_tag_costs_a_request_but_what_it_finds_unchanged_is_counted_as_that(ho
     with served(server.app) as url:
         configured = settings(home, url, DATABASE_URL=database_url)
 
-        def imported(**wishes):
-            return counts(run_import("items", settings=configured, sources=[Tagged()], **wishes))
+        def imported(**options):
+            return counts(run_import("items", settings=configured, sources=[Tagged()], **options))
 
         assert imported() == ("completed", 3, 3, 0, 0)
         assert server.taken() == [("1", None, 200), ("2", None, 200), ("3", None, 200)]
@@ -225,8 +225,8 @@ def test_a_fresh_import_fetches_all_anew_and_deletes_at_its_end_what_the_list_no
         shared = {"DATABASE_URL": database_url, "ITEMS_LIMITS": limits, "COPIES_LIMITS": limits}
         configured = settings(home, url, **shared, COPIES_BASE_URL=url)
 
-        def imported(source, **wishes):
-            return run_import(source, settings=configured, sources=[ItemsSource(), Copies()], **wishes)
+        def imported(source, **options):
+            return run_import(source, settings=configured, sources=[ItemsSource(), Copies()], **options)
 
         assert counts(imported("copies")) == ("completed", 20, 20, 0, 0)
         assert counts(imported("items")) == ("completed", 20, 20, 0, 0)
@@ -258,7 +258,7 @@ def test_a_fresh_import_that_was_taken_over_does_not_delete_what_its_successor_h
 
             @asynccontextmanager
             async def connect_late():
-                """Frozen until somebody else has taken the import over."""
+                """Frozen until another worker has taken the import over."""
                 with database.write() as connection:
                     found = imports.get(connection, row.id)
                     successor = Worker(id="successor", host="elsewhere", pid=1)

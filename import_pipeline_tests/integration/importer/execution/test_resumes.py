@@ -28,7 +28,7 @@ IDS = [str(number) for number in range(1, 41)]
 
 
 def die(life):
-    """The worker is silent for its lease, and the sensor asks for another one; returns what that one has."""
+    """The worker is silent for its lease, and the sensor requests another one; return the row that this one has."""
     life.go_on(seconds=life.source.lease + 61)
     [launched] = life.tick().launches
     return life.begin(launched.import_id)
@@ -56,7 +56,7 @@ def test_an_import_that_gets_on_each_time_is_resumed_as_often_as_it_dies(life):
         lambda hand, round_: hand.fail(hand.claim(1)),
         lambda hand, round_: hand.discover(f"new-{round_}", done=False),
     ],
-    ids=["an item", "a failed try", "an item that failed for good", "an item of the list"],
+    ids=["an item", "a failed try", "an item that failed permanently", "an item of the list"],
 )
 def test_whatever_is_stored_is_progress(life, get_on):
     life.slot(at(9))
@@ -141,7 +141,7 @@ def test_an_error_in_the_heartbeat_ends_the_work_with_its_reason_and_counts(home
                 execute_import(ImportRun(installation=installation, source=source), row.id)
             event.remove(engine, "before_cursor_execute", break_heartbeats)
         left = by_id(configured, row.id)
-        assert (left.status, left.pid) == (RUNNING, None), "the next run takes it over at once"
+        assert (left.status, left.pid) == (RUNNING, None), "the next run takes it over immediately"
         assert "ValueError: odd" in resumes.worker_error(left)
         assert run_import("items", settings=configured).status == "completed"
     assert by_id(configured, row.id).resumes == 1

@@ -1,4 +1,4 @@
-"""Several processes at one import: nothing twice, nothing lost, one end, whoever of them dies."""
+"""Several processes share an import: nothing twice, nothing lost, one end, even if any of them dies."""
 
 import os
 import signal
@@ -28,9 +28,9 @@ LONG = 60.0  # seconds; only what is broken takes them
 
 
 @contextmanager
-def four(home, url, **wishes):
+def four(home, url, **options):
     """An import at which four processes are at work."""
-    configured = settings(home, url, ITEMS_SHARDS="4", ITEMS_CONCURRENCY="5", ITEMS_TIMEOUT="20", **wishes)
+    configured = settings(home, url, ITEMS_SHARDS="4", ITEMS_CONCURRENCY="5", ITEMS_TIMEOUT="20", **options)
     with import_process(configured) as lead:
         wait_for(lambda: is_listing(configured))
         with shard_processes(configured, 2, 3, 4) as processes:
@@ -39,7 +39,7 @@ def four(home, url, **wishes):
 
 
 def is_listing(configured):
-    """Whether an import has stored its first page."""
+    """Return True if an import has stored its first page."""
     with open_installation(configured) as installation, installation.database.read() as connection:
         running = imports.running(connection, "items")
         return running is not None and running.checkpoint is not None
@@ -148,7 +148,7 @@ def test_one_worker_is_left_of_four_and_brings_the_import_to_its_end(home, datab
 
 
 @pytest.mark.nightly
-def test_a_lead_that_is_told_to_end_hands_the_lead_to_a_shard_and_no_resume_counts(home, database_url):
+def test_a_stopped_lead_hands_the_lead_to_a_shard_and_no_resume_counts(home, database_url):
     more = {"DATABASE_URL": database_url, "ITEMS_PER_PAGE": "10"}
     with demo_api(items=1000, delay_after_ms=100) as url:
         with four(home, url, **more) as (configured, lead, processes):
@@ -186,15 +186,15 @@ def test_an_import_of_four_is_cancelled_within_two_seconds_and_keeps_what_they_h
         with four(home, url, DATABASE_URL=database_url) as (configured, lead, processes):
             database = Database(configured.database_url)
             with database.write() as connection:
-                wished = time.monotonic()
+                cancelled_at = time.monotonic()
                 transitions.request_cancel(connection, latest(configured).id, latest(configured).heartbeat_at, "ada")
             database.close()
             wait_for(lambda: latest(configured).ended_at)
-            to_end = time.monotonic() - wished
+            to_end = time.monotonic() - cancelled_at
             ending_of(lead)
             endings = [ending_of(each) for each in processes]
         seen = stats(url)
-    assert to_end < 2.2  # looking takes its time, too
+    assert to_end < 2.2  # polling takes its time, too
     row = latest(configured)
     assert (row.status, row.failure_reason) == (ImportStatus.CANCELLED, "cancelled by ada")
     assert [(each.ended_it, each.was_cancelled) for each in endings] == [(False, True)] * 3
@@ -204,8 +204,8 @@ def test_an_import_of_four_is_cancelled_within_two_seconds_and_keeps_what_they_h
 
 @pytest.mark.nightly
 def test_a_shard_that_was_frozen_beyond_its_lease_writes_nothing(home):
-    wishes = {"ITEMS_LEASE": "1"}
-    with demo_api(items=400, delay_after_ms=100) as url, four(home, url, **wishes) as (configured, lead, processes):
+    options = {"ITEMS_LEASE": "1"}
+    with demo_api(items=400, delay_after_ms=100) as url, four(home, url, **options) as (configured, lead, processes):
         frozen = processes[0]
         freeze(frozen, home)
         assert ending_of(lead) is None

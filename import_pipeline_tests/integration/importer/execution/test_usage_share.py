@@ -35,7 +35,7 @@ class Seconds:
         await self._over.acquire()
 
     async def begin(self):
-        """Return when somebody sleeps."""
+        """Return once a task sleeps."""
         await self._asked.acquire()
 
     async def pass_one(self):
@@ -46,7 +46,7 @@ class Seconds:
 
 
 def fail(connection):
-    """What SQLAlchemy calls at the beginning of a transaction."""
+    """Fail, as a listener that SQLAlchemy calls at the beginning of a transaction."""
     raise OperationalError("BEGIN", None, connection.dialect.loaded_dbapi.OperationalError("as ordered"))
 
 
@@ -77,7 +77,7 @@ async def watched(life, store):
 
 @pytest.mark.parametrize("shared_database", ["sqlite"], indirect=True)
 async def test_a_wait_in_progress_is_no_active_time(life: SimulatedInstallation):
-    """From 2 s on all wait for a place that comes free at 11 s; the worker has told of no sleep yet."""
+    """From 2 s on all wait for a permit that is free at 11 s; the worker has reported no sleep yet."""
     store = MemoryPermits(life.clock)
     usage_reader = UsageReader(settings=life.installation.settings, clock=life.clock, _permits=store)
 
@@ -100,12 +100,12 @@ async def test_a_wait_in_progress_is_no_active_time(life: SimulatedInstallation)
         for slept in range(10):
             assert shown() == (2 + slept, slept, 2)
             life.go_on(seconds=1)
-        assert shown() == (12, 9, 3)  # the place is free, and nobody has taken it
+        assert shown() == (12, 9, 3)  # the permit is free, and no request has taken it
 
 
 @pytest.mark.parametrize("shared_database", ["sqlite"], indirect=True)
-async def test_what_the_database_did_not_take_is_told_as_soon_as_it_does(life: SimulatedInstallation):
-    life.source = items_source(max_outage=0.1)  # what the writer does not wait for is left to the next look
+async def test_an_outage_that_the_database_did_not_take_is_reported_as_soon_as_it_does(life: SimulatedInstallation):
+    life.source = items_source(max_outage=0.1)  # the next reading reports what the writer gives up
     store, begins = SwitchableStore(life.clock), (life.database.engine, "begin", fail)
     async with watched(life, store) as (clock, number):
         store.is_on = False

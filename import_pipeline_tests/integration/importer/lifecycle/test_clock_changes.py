@@ -1,4 +1,4 @@
-"""Clocks that are set, both ways, in each state: signs of life and durations by clocks that nobody sets."""
+"""Clocks set forward and back in each state: liveness and durations follow clocks that are never set."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ LEASE = 60
 
 
 class SetClock(FakeClock):
-    """A clock whose wall-clock time is set, while its monotonic one goes on."""
+    """A clock whose wall-clock time is set, while its monotonic one continues."""
 
     def __init__(self, now):
         super().__init__(now)
@@ -104,7 +104,7 @@ def test_a_living_process_of_this_host_keeps_its_import_whatever_the_clock_shows
 
 @pytest.mark.parametrize("ahead", [timedelta(minutes=2), timedelta(hours=4), timedelta(days=400)])
 def test_a_heartbeat_from_the_future_counts_as_now_from_the_first_look_on(clocked, ahead):
-    """Of another host, whose process nobody can look at."""
+    """Of another host, whose process cannot be checked from here."""
     clocked.clock.set_by = ahead
     hand = clocked.running(ADA)
     clocked.do(leases.write, hand.lease, clocked.now, blocked_until=clocked.now + timedelta(seconds=30))
@@ -190,8 +190,8 @@ def test_a_clock_that_was_set_while_no_process_worked_leaves_no_figure_below_zer
     heart.beat()
     hand.leave()
     clocked.clock.set_by = jump
-    for look in (clocked.view(hand.row.id), clocked.view(clocked.begin(hand.row.id, BOB).row.id)):
-        figures = look.figures
+    for view in (clocked.view(hand.row.id), clocked.view(clocked.begin(hand.row.id, BOB).row.id)):
+        figures = view.figures
         assert min(figures.duration_seconds, figures.active_seconds, figures.away_seconds) >= 0
         assert figures.active_seconds == pytest.approx(20, abs=0.1), "only the time away comes from the wall clock"
 

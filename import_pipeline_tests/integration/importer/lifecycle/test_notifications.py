@@ -1,4 +1,4 @@
-"""People are told of imports that failed, are incomplete or are blocked: once, and whatever their server does."""
+"""Notices of imports that failed, are incomplete or are blocked: sent once, whatever their server does."""
 
 import socket
 import threading
@@ -48,22 +48,22 @@ def failed(life, reason="boom"):
     return hand.row.id
 
 
-def tell(life, seconds=5.0):
+def send(life, seconds=5.0):
     return send_notices(life.installation, life.source, seconds)
 
 
 def marks(life):
-    """state, tries and problem of every event that was told, or was to be."""
+    """Return state, tries and problem of every event that was due."""
     with life.database.read() as connection:
         told = [row.metadata for row in connection.execute(select(import_events).order_by(import_events.c.id))]
     return [(*each["notice"].split(" ")[:2], each.get("notice_problem")) for each in told if "notice" in each]
 
 
-def test_a_failed_import_is_told_once(life):
+def test_a_failed_import_is_reported_once(life):
     ear = WebhookReceiver()
     with listening(life, ear):
         number = failed(life)
-        assert [tell(life), tell(life)] == [1, 0]
+        assert [send(life), send(life)] == [1, 0]
     [(path, key, told)] = ear.heard
     assert path == f"/hook/{SECRET}"
     assert told == {
@@ -78,7 +78,7 @@ def test_a_failed_import_is_told_once(life):
     assert marks(life) == [("sent", "1", None)]
 
 
-def test_what_is_told_and_what_is_not(life):
+def test_the_occasions_of_a_notice(life):
     ear = WebhookReceiver()
     with listening(life, ear):
         hand = started(life)
@@ -90,7 +90,7 @@ def test_what_is_told_and_what_is_not(life):
         blocked = started(life)
         run = ImportRun(installation=life.installation, source=life.source)
         _pause(run, blocked.lease, ending_of(ApiBlocked("items", life.now + timedelta(hours=1))))
-        assert tell(life) == 2
+        assert send(life) == 2
     assert [(told["occasion"], told["import_id"]) for _, _, told in ear.heard] == [
         ("incomplete", hand.row.id),
         ("blocked", blocked.row.id),
@@ -111,14 +111,14 @@ def test_an_import_that_the_sensor_or_finalize_has_ended_is_told(life):
         left.succeed(left.claim())
         left.leave()
         assert finalize.finalize(life.installation, left.row.id).ended
-        assert tell(life) == 2
+        assert send(life) == 2
     assert [(told["occasion"], told["import_id"]) for _, _, told in ear.heard] == [
         ("failed", hopeless.row.id),
         ("incomplete", left.row.id),
     ]
 
 
-def test_many_processes_tell_it_once(life):
+def test_many_processes_send_it_once(life):
     ear = WebhookReceiver()
     with listening(life, ear), ThreadPoolExecutor(8) as pool:
         failed(life)
@@ -126,28 +126,28 @@ def test_many_processes_tell_it_once(life):
 
         def at_once(_):
             barrier.wait()
-            return tell(life)
+            return send(life)
 
         assert sum(pool.map(at_once, range(8))) == 1
     assert len(ear.heard) == 1
 
 
-def test_a_server_that_is_down_is_told_later_and_not_for_ever(life):
+def test_a_server_that_is_down_gets_it_later_and_not_for_ever(life):
     port = free_port()
     life.source = items_source(notify_url=f"http://127.0.0.1:{port}/{SECRET}")
     number = failed(life)
     failed(life)
-    assert [tell(life), tell(life)] == [0, 0]
+    assert [send(life), send(life)] == [0, 0]
     assert marks(life) == [("failed", "1", "ConnectError"), ("failed", "1", "ConnectError")]
     for minutes in (1, 2, 4, 8, 16, 32):
         life.go_on(minutes=minutes)
-        assert [tell(life), tell(life)] == [0, 0]
+        assert [send(life), send(life)] == [0, 0]
     assert {(state, tries) for state, tries, _ in marks(life)} == {("failed", str(MAX_TRIES))}
     assert life.get(number).status is FAILED
     ear = WebhookReceiver()
     with listening(life, ear):
         another = failed(life)
-        assert tell(life) == 1
+        assert send(life) == 1
     assert [told["import_id"] for _, _, told in ear.heard] == [another]
 
 
@@ -155,22 +155,22 @@ def test_a_server_that_is_up_again_hears_it(life):
     ear = WebhookReceiver(status=500)
     with listening(life, ear):
         failed(life)
-        assert tell(life) == 0
+        assert send(life) == 0
         assert marks(life) == [("failed", "1", "the address answers 500")]
         ear.status = 200
         life.go_on(seconds=59)
-        assert tell(life) == 0
+        assert send(life) == 0
         life.go_on(seconds=1)
-        assert tell(life) == 1
+        assert send(life) == 1
     assert len({key for _, key, _ in ear.heard}) == 1
 
 
-def test_nobody_waits_for_a_server_that_hangs(life):
+def test_a_server_that_hangs_delays_no_import(life):
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         life.source = items_source(notify_url=f"http://127.0.0.1:{deaf.getsockname()[1]}/")
         failed(life)
         before = time.monotonic()
-        assert tell(life, 0.2) == 0
+        assert send(life, 0.2) == 0
         assert time.monotonic() - before < 2
     [(state, tries, problem)] = marks(life)
     assert (state, tries) == ("failed", "1")
@@ -181,19 +181,19 @@ def test_no_redirect_is_followed(life):
     elsewhere = WebhookReceiver()
     with served(elsewhere.app) as other, listening(life, WebhookReceiver(307, {"Location": f"{other}/stolen"})):
         failed(life)
-        assert tell(life) == 0
+        assert send(life) == 0
     assert (elsewhere.heard, marks(life)) == ([], [("failed", "1", "the address answers 307")])
 
 
-def test_a_process_that_died_while_it_told_is_replaced_and_the_id_stays(life):
+def test_a_process_that_died_while_it_sent_is_replaced_and_the_id_stays(life):
     ear = WebhookReceiver()
     with listening(life, ear):
         failed(life)
         [event] = life.do(notices.due, "items", life.now)
         assert life.do(notices.update_delivery, event, event.delivery.begin(life.now))
-        assert tell(life) == 0
+        assert send(life) == 0
         life.go_on(seconds=60)
-        assert tell(life) == 1
+        assert send(life) == 1
         assert not life.do(
             notices.update_delivery, replace(event, delivery=event.delivery.begin(TEN)), event.delivery
         ), "it came too late"
@@ -201,13 +201,13 @@ def test_a_process_that_died_while_it_told_is_replaced_and_the_id_stays(life):
     assert marks(life) == [("sent", "2", None)]
 
 
-def test_what_was_long_ago_is_no_news_and_no_secret_is_told_or_kept(life):
+def test_old_events_are_not_sent_and_no_secret_is_sent_or_kept(life):
     ear = WebhookReceiver()
     with listening(life, ear):
         failed(life, "of old")
         life.go_on(days=2)
         number = failed(life, f"https://user:{SECRET}@api.test/?token={SECRET} broke")
-        assert tell(life) == 1
+        assert send(life) == 1
     [(_, _, told)] = ear.heard
     assert told["import_id"] == number
     assert SECRET not in str(told)
@@ -218,7 +218,7 @@ def with_hook(hook):
     return type("Spoken", (ItemsSource,), {"notify": lambda self, notice: hook(notice)})()
 
 
-def test_a_function_is_called_and_what_it_raises_harms_nobody(life):
+def test_a_function_is_called_and_its_error_fails_no_import(life):
     calls = []
 
     def hook(notice):
@@ -228,28 +228,28 @@ def test_a_function_is_called_and_what_it_raises_harms_nobody(life):
 
     life.source = with_hook(hook)
     number = failed(life)
-    assert tell(life) == 0
+    assert send(life) == 0
     assert marks(life) == [("failed", "1", "KeyError")]
     life.go_on(minutes=1)
-    assert tell(life) == 1
+    assert send(life) == 1
     assert calls == [("failed", number)] * 2
 
 
-def test_nobody_waits_for_a_function_that_hangs(life):
+def test_a_function_that_hangs_delays_no_import(life):
     released = threading.Event()
     life.source = with_hook(lambda notice: released.wait(30))
     failed(life)
-    assert tell(life, 0.1) == 0
+    assert send(life, 0.1) == 0
     assert marks(life) == [("failed", "1", "did not return within 0.1 s")]
     released.set()
 
 
 def test_without_a_hook_nothing_is_read_or_marked(life):
     failed(life)
-    assert (tell(life), marks(life)) == (0, [])
+    assert (send(life), marks(life)) == (0, [])
 
 
-def test_an_import_tells_at_its_own_end(home):
+def test_an_import_sends_its_notice_at_its_end(home):
     ear = WebhookReceiver()
     with served(ear.app) as url:
         configured = settings(home, "http://127.0.0.1:9", ITEMS_NOTIFY_URL=f"{url}/")

@@ -76,7 +76,7 @@ KINDS = (a_due_slot, missed_slots, a_dead_worker, a_request, a_moved_slot, only_
 
 
 def prepared(life, races):
-    """Lay the races out; returns the import that each is about, None where a tick is to make it."""
+    """Lay the races out; returns the import that each is about, None if a tick is to make it."""
     with life.database.write() as connection:
         return [KINDS[race % len(KINDS)](connection, source_of(race)) for race in range(races)]
 
@@ -130,7 +130,7 @@ def test_whatever_is_raced_for_is_started_once(life, contenders, races):
     assert begun == Counter(row.id for row in running)
     assert set(launched.values()) == {1}
     assert set(launched) <= set(begun)
-    assert {row.fence for row in running} == {1, 2}, "2 where a worker was replaced"
+    assert {row.fence for row in running} == {1, 2}, "2 if a worker was replaced"
     by_source = Counter(row.source for row in rows if row.slot_at is None)
     assert set(by_source.values()) == {1}, "a request creates one import"
     slots = Counter((row.source, row.slot_at) for row in rows if row.slot_at is not None)

@@ -1,4 +1,4 @@
-"""Imports whose process died before it could start them, and dead ones that do something else than is asked for now."""
+"""Imports whose process died before it started them, and stalled ones that differ from the requested import."""
 
 import subprocess
 import sys
@@ -27,20 +27,20 @@ def dead():
     return Worker(id="dead", host=machine(), pid=process.pid)
 
 
-def wish(life, **asked):
-    return new_import(life.source, Trigger.CLI, **asked)
+def requested(life, **options):
+    return new_import(life.source, Trigger.CLI, **options)
 
 
-def made(life, starter, **asked):
+def made(life, starter, **options):
     """The scheduled import that a `run` made."""
-    return life.do(imports.create, wish(life, **asked), life.now, starter).id
+    return life.do(imports.create, requested(life, **options), life.now, starter).id
 
 
-def prepared(life, **asked):
-    return find_or_create(life.database, life.source, wish(life, **asked), life.clock).id
+def prepared(life, **options):
+    return find_or_create(life.database, life.source, requested(life, **options), life.clock).id
 
 
-def test_a_run_goes_on_with_the_import_that_a_killed_one_made(life, dead):
+def test_a_run_takes_the_import_that_a_killed_one_created(life, dead):
     orphan = made(life, dead)
     assert prepared(life) == orphan
     row = life.get(orphan)
@@ -49,7 +49,7 @@ def test_a_run_goes_on_with_the_import_that_a_killed_one_made(life, dead):
     assert prepared(life) != orphan  # it is about to be started by a living process
 
 
-def test_an_orphan_that_is_not_what_is_asked_for_is_cancelled_with_the_reason(life, dead):
+def test_an_abandoned_import_that_differs_from_the_request_is_cancelled_with_the_reason(life, dead):
     orphan = made(life, dead, only=["3"])
     assert prepared(life) != orphan
     row = life.get(orphan)
@@ -66,21 +66,21 @@ def test_an_import_of_another_machine_is_an_orphan_after_a_minute_only(life):
     assert prepared(life) == orphan
 
 
-def test_an_orphan_whose_run_was_asked_for_by_the_sensor_is_left_to_that_run(life, dead):
+def test_an_abandoned_import_whose_run_the_sensor_requested_is_left_to_that_run(life, dead):
     orphan = made(life, dead)
     life.go_on(seconds=61)
     assert [launch.import_id for launch in life.tick().launches] == [orphan]
     assert prepared(life) != orphan
 
 
-def test_slots_and_requests_are_nobodys_orphans(life):
+def test_slots_and_requests_are_not_taken_as_abandoned(life):
     slot = life.slot(at(9))
     life.go_on(minutes=5)
     assert prepared(life) != slot
     assert life.get(slot).status == "scheduled"
 
 
-def test_of_runs_at_the_same_moment_one_goes_on_with_the_orphan(life, dead):
+def test_of_runs_at_the_same_moment_one_takes_the_abandoned_import(life, dead):
     orphan = made(life, dead)
     with ThreadPoolExecutor(6) as pool:
         found = list(pool.map(lambda _: prepared(life), range(6)))
@@ -92,7 +92,7 @@ def test_a_run_that_loses_the_race_gives_its_import_back(life):
     slot = life.slot(at(9))
     assert [launch.import_id for launch in life.tick().launches] == [slot]
     assert life.do(scheduling.release_run_request, slot, life.now)
-    assert [launch.import_id for launch in life.tick().launches] == [slot]  # at once, not after a minute
+    assert [launch.import_id for launch in life.tick().launches] == [slot]  # immediately, not after a minute
     life.begin(slot)
     assert not life.do(scheduling.release_run_request, slot, life.now)
 
@@ -114,22 +114,22 @@ ASKED = [
 
 
 @pytest.mark.parametrize(("found", "asked", "is_it"), ASKED)
-def test_a_found_import_is_what_was_asked_if_it_does_all_of_it(life, found, asked, is_it):
+def test_a_found_import_satisfies_a_request_if_it_does_all_of_it(life, found, asked, is_it):
     row = life.get(made(life, None, **found))
-    assert satisfies(row, wish(life, **asked)) is is_it
+    assert satisfies(row, requested(life, **asked)) is is_it
 
 
-def left_behind(configured, worker, **asked):
+def left_behind(configured, worker, **options):
     """A running import whose worker is gone."""
     with open_installation(configured) as installation:
         source = installation.source("items")
         row = find_or_create(
-            installation.database, source, new_import(source, Trigger.CLI, **asked), installation.clock
+            installation.database, source, new_import(source, Trigger.CLI, **options), installation.clock
         )
         start_or_take_over(installation.database, source, row.id, worker, installation.clock, None)
 
 
-def test_a_dead_selection_is_gone_on_with_before_the_full_import_that_was_asked_for(home, dead):
+def test_a_stalled_selection_is_resumed_before_the_requested_full_import(home, dead):
     with demo_api(items=20) as url:
         configured = settings(home, url)
         left_behind(configured, dead, only=["3", "4"])

@@ -1,4 +1,4 @@
-"""Chosen items wait for a running import, as long as the source says; everything else is refused at once."""
+"""Chosen items wait for a running import, as long as the source says; other imports are refused immediately."""
 
 import pytest
 
@@ -15,7 +15,7 @@ from import_pipeline_tests.support.parallel import run_in_parallel
 
 
 class Waiting:
-    """A pause in which the clock goes on, and after some of which the running import ends."""
+    """A pause that advances the clock; after some of them the running import ends."""
 
     def __init__(self, life, hand, ends_after):
         self.life, self.hand, self.ends_after = life, hand, ends_after
@@ -29,17 +29,17 @@ class Waiting:
         elif len(self.paused) < self.ends_after:
             self.hand.beat()
 
-    def turn(self, **wishes):
-        new = new_import(self.life.source, Trigger.CLI, **wishes)
+    def turn(self, **options):
+        new = new_import(self.life.source, Trigger.CLI, **options)
         return Turn(self.life.installation, self.life.source, new, report=self.told.append, pause=self)
 
-    def acquire(self, **wishes):
-        return self.turn(**wishes).acquire()
+    def acquire(self, **options):
+        return self.turn(**options).acquire()
 
 
 @pytest.fixture
 def busy(life):
-    """A function: somebody who waits for a running import, which ends after so many looks."""
+    """Return a function that waits for a running import, which ends after that many checks."""
 
     def waiting(ends_after, wait=300.0):
         here = SimulatedInstallation(life.database, life.now, items_source(wait=wait))
@@ -67,7 +67,7 @@ def test_they_wait_no_longer_than_the_source_says(busy):
     assert waiting.paused == [1.0, 1.0, 0.5]
 
 
-def test_any_other_import_is_refused_at_once(busy):
+def test_any_other_import_is_refused_immediately(busy):
     waiting = busy(ends_after=1)
     with pytest.raises(ImportAlreadyRunning):
         waiting.acquire()

@@ -1,4 +1,4 @@
-"""Requests are counted once each, whoever writes: not lost by a rollback, and never after the items they brought."""
+"""Requests are counted once each by any writer: not lost by a rollback, and never after their items."""
 
 import threading
 from functools import partial

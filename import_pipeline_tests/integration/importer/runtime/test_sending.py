@@ -1,4 +1,4 @@
-"""An API that is gone for a while, or for good, in the middle of an import."""
+"""An API that is unreachable for a while, or permanently, during an import."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ LISTED = {"current_page": 1, "last_page": 1, "total": 40, "data": [{"id": number
 
 
 class Outage:
-    """The demo API's answers, and so many refused connections at the `begins`-th detail request and after it."""
+    """The demo API's answers, and that many refused connections at the `begins`-th detail request and after it."""
 
     def __init__(self, begins, seconds, failure):
         self.begins, self.seconds, self.failure = begins, seconds, failure
@@ -71,7 +71,7 @@ def test_a_server_that_is_killed_holds_no_request_in_flight_after_it_is_back(hom
 
 
 def in_flight(home, limits):
-    """Requests that can still arrive, as the store of the limits knows."""
+    """Requests that can still arrive, as the rate-limit store counts them."""
     permits = open_permits(None, settings(home, "http://api.test").limits_path)
     return asyncio.run(Limiter("items", parse_tiers(limits), permits).usage()).in_flight
 

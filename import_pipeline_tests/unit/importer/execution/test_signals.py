@@ -1,4 +1,4 @@
-"""Which signals tell a process to end, and until when."""
+"""The signals that end a process, and the time in which they are handled."""
 
 import asyncio
 import signal
@@ -18,7 +18,7 @@ def hangup():
 
 
 @pytest.mark.parametrize(("handler", "is_heard"), [(signal.SIG_DFL, True), (signal.SIG_IGN, False)])
-def test_a_closed_terminal_ends_it_unless_it_was_told_to_outlive_one(hangup, handler, is_heard):
+def test_a_closed_terminal_ends_it_unless_the_signal_is_ignored(hangup, handler, is_heard):
     signal.signal(signal.SIGHUP, handler)
     assert stop_signals() == [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if is_heard else [])]
 

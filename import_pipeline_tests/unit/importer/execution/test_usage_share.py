@@ -1,4 +1,4 @@
-"""How long an import has slept until now, from what its worker has told and from the api's counters."""
+"""The sleeps of an import until now, from its row and the counters of its API."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a request costs, by the source's own word."""
+"""The cost of a request, as the source gives it."""
 
 from typing import Any, cast
 

@@ -70,7 +70,7 @@ RAISED = [
 
 
 class Hooks:
-    """A user's class: `hook` does as it is told."""
+    """A user's class: `hook` does what the test sets."""
 
     def __init__(self, does):
         self.does = does
@@ -93,7 +93,7 @@ def failure(does, returns=ANYTHING, **options):
 
 
 @pytest.mark.parametrize("error", RAISED, ids=lambda error: type(error).__name__)
-def test_whatever_it_raises_is_told_with_hook_class_file_and_line(error):
+def test_an_error_is_reported_with_hook_class_file_and_line(error):
     found = failure(raising(error))
     line = raising.__code__.co_firstlineno + 2
     assert (found.hook, found.place) == ("Hooks.hook", f"{__file__}, line {line}")
@@ -182,7 +182,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("returns", "value"), WRONG, ids=lambda each: getattr(each, "expected", type(each).__name__))
-def test_what_it_may_not_return_is_told_with_what_was_expected(returns, value):
+def test_a_wrong_return_value_is_reported_with_the_expected_one(returns, value):
     sentence = str(failure(lambda: value, returns))
     assert sentence.startswith(f"Hooks.hook must return {returns.expected}, got ")
     assert f"({__file__}, line " in sentence

@@ -41,17 +41,17 @@ class Row:
         self.body()
 
 
-def told_from_outside():
+def signalled_from_outside():
     """A process that signals this one soon: a thread of this one may not get to run."""
     return subprocess.Popen(["sh", "-c", f"sleep {4 * SOON}; kill -TERM {os.getpid()}"])
 
 
 async def run_until_told(body, heard):
-    """Run the hook beside other work, as fetchers do, while the process is told to end."""
+    """Run the hook beside other work, as fetchers do, while the process gets a signal."""
     with handle_signals(asyncio.get_running_loop(), lambda: heard.append("interrupt"), hook_seconds=SOON):
         async with asyncio.TaskGroup() as group:
             group.create_task(asyncio.sleep(LONG))
-            with told_from_outside():
+            with signalled_from_outside():
                 call_hook(Row(body), "populate", returns=ANYTHING)
 
 
@@ -60,7 +60,7 @@ def test_a_hook_that_does_not_return_is_ended(body):
     heard: list[str] = []
     with pytest.raises(BaseExceptionGroup) as ended:
         asyncio.run(run_until_told(body, heard))
-    asked = ImportInterrupted("told to end")
+    asked = ImportInterrupted("stopped")
     assert heard == ["interrupt"]
     assert isinstance(end_of(ended.value, None), HookInterrupted)
     assert end_of(ended.value, asked) is asked
