@@ -108,7 +108,7 @@ def build_cancel_job(source: ImportSource) -> dg.JobDefinition:
     @dg.job(
         name=names.cancel_job(name),
         executor_def=dg.in_process_executor,
-        description=f"Cancel the running import of {name}. What it imported is kept.",
+        description=f"Cancel the running import of {name}. Imported items are kept.",
     )
     def cancel() -> None:
         cancel_running()

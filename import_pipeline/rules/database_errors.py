@@ -1,7 +1,7 @@
-"""The meaning of a database's error: a fault of the row, a moment to wait out, or trouble that a person must mend.
+"""Classify database errors: a bad row, a passing condition, or a fault that a person must fix. No I/O.
 
 The codes decide, never the class of the driver's exception: psycopg2 raises one class for a row that is too large, a
-deadlock and a server that is gone.
+deadlock and a lost server.
 """
 
 from collections.abc import Mapping
@@ -14,30 +14,30 @@ SQLITE_CONSTRAINT, SQLITE_MISMATCH, SQLITE_RANGE, SQLITE_NOTADB = 19, 20, 25, 26
 
 
 class ErrorKind(StrEnum):
-    """What an error of the database says, and so what is to be done about it."""
+    """The kinds of database errors, by what to do about them."""
 
-    ROW = "row"  #: the database refuses this row: its item fails, all else is stored
-    MODEL = "model"  #: the table is not what the model says: no row of that kind can be written
-    CONFLICT = "conflict"  #: the transaction lost against another one: it is repeated at once
-    LOCKED = "locked"  #: another session holds what is needed: it is waited for
-    GONE = "gone"  #: the connection has ended or none can be had: it is tried again
-    NO_RIGHT = "no right"  #: the role may not do that
-    FULL = "full"  #: there is no room
-    READ_ONLY = "read only"  #: nobody may write: a replica, or a file without that right
-    NO_ENTRY = "no entry"  #: password, role or host are refused
-    ABSENT = "absent"  #: no database of that name, or no file where it should be
-    REPLACED = "replaced"  #: the file that was opened is no longer the one on the disk
-    DAMAGED = "damaged"  #: the file is no database, or its content is broken
-    OTHER = "other"  #: anything else; it is raised as it is
+    ROW = "row"  #: the database refuses this row: its item fails, the others are stored
+    MODEL = "model"  #: the table does not match the model: none of its rows can be written
+    CONFLICT = "conflict"  #: the transaction lost against another one: repeat it immediately
+    LOCKED = "locked"  #: another session holds a lock: wait for it
+    GONE = "gone"  #: the connection has ended, or none is available: try again
+    NO_RIGHT = "no right"  #: the role lacks a privilege
+    FULL = "full"  #: no space is left
+    READ_ONLY = "read only"  #: not writable: a replica, or a file without write permission
+    NO_ENTRY = "no entry"  #: the password, role or host is refused
+    ABSENT = "absent"  #: no database of that name, or no such file
+    REPLACED = "replaced"  #: the opened file is no longer the one on the disk
+    DAMAGED = "damaged"  #: the file is not a database, or is corrupt
+    OTHER = "other"  #: anything else; raised unchanged
 
     @property
     def is_refusal(self) -> bool:
-        """It concerns the row or the model, not the database itself."""
+        """True if the row or the model is at fault, not the database itself."""
         return self in {ErrorKind.ROW, ErrorKind.MODEL}
 
     @property
     def may_pass(self) -> bool:
-        """The same unit of work may succeed at another moment."""
+        """True if the same unit of work may succeed later."""
         return self in {ErrorKind.CONFLICT, ErrorKind.LOCKED, ErrorKind.GONE}
 
 
@@ -59,9 +59,9 @@ _CLASSES: Mapping[str, ErrorKind] = {
     "57": ErrorKind.GONE,  # operator intervention: shutdown, crash, starting up, idle sessions ended
     "58": ErrorKind.GONE,  # system error outside of Postgres
     "P0": ErrorKind.ROW,  # raised by a trigger or function
-    "XX": ErrorKind.GONE,  # internal error; poolers say so of themselves, too
+    "XX": ErrorKind.GONE,  # internal error; connection poolers report it as well
 }
-#: Codes that say something else than their class.
+#: Codes whose meaning differs from that of their class.
 _CODES: Mapping[str, ErrorKind] = {
     "25006": ErrorKind.READ_ONLY,
     "25P03": ErrorKind.GONE,  # ended as idle in its transaction
@@ -90,7 +90,7 @@ _SQLITE: Mapping[int, ErrorKind] = {
     SQLITE_PERM: ErrorKind.NO_RIGHT,
     SQLITE_BUSY: ErrorKind.LOCKED,
     SQLITE_LOCKED: ErrorKind.LOCKED,
-    SQLITE_PROTOCOL: ErrorKind.LOCKED,  # too many took and gave back the lock of the write-ahead log
+    SQLITE_PROTOCOL: ErrorKind.LOCKED,  # the lock of the write-ahead log changed hands too often
     SQLITE_READONLY: ErrorKind.READ_ONLY,
     SQLITE_IOERR: ErrorKind.GONE,
     SQLITE_CORRUPT: ErrorKind.DAMAGED,
@@ -102,9 +102,9 @@ _SQLITE: Mapping[int, ErrorKind] = {
     SQLITE_RANGE: ErrorKind.ROW,
     SQLITE_NOTADB: ErrorKind.DAMAGED,
 }
-#: SQLite has one code for all that is wrong with a statement; these are its words where the table is not the model's.
+#: SQLite has one code for all faults of a statement; these messages mean that the table does not match the model.
 _SQLITE_MODEL = ("no such column", "has no column named", "no such table", "cannot INSERT into generated column")
-#: A connection that is refused has no code in psycopg2: libpq keeps it to itself. The server's words, where English.
+#: psycopg2 has no code for a refused connection (libpq drops it), so the server's English messages decide.
 _REFUSED_ENTRY = (
     "password authentication failed",
     "no pg_hba.conf entry",
@@ -116,12 +116,12 @@ _REFUSED_ENTRY = (
 
 
 def of_sqlstate(code: str) -> ErrorKind:
-    """The meaning of Postgres' five characters."""
+    """Classify a SQLSTATE, Postgres' five-character code."""
     return _CODES.get(code) or _CLASSES.get(code[:2], ErrorKind.OTHER)
 
 
 def of_sqlite(code: int, message: str) -> ErrorKind:
-    """The meaning of SQLite's result code, extended or not; the message decides where the code is SQLITE_ERROR."""
+    """Classify SQLite's result code, extended or not; for SQLITE_ERROR the message decides."""
     primary = code & 0xFF
     if primary == SQLITE_ERROR:
         return ErrorKind.MODEL if any(each in message for each in _SQLITE_MODEL) else ErrorKind.OTHER
@@ -129,7 +129,7 @@ def of_sqlite(code: int, message: str) -> ErrorKind:
 
 
 def of_lost_connection(message: str) -> ErrorKind:
-    """The meaning of an error without a code: a connection that could not be made, or has ended."""
+    """Classify an error without a code: a connection that failed or has ended."""
     if any(each in message for each in _REFUSED_ENTRY) or ("role " in message and "does not exist" in message):
         return ErrorKind.NO_ENTRY
     if "database " in message and "does not exist" in message:

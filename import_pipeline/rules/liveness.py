@@ -1,18 +1,18 @@
-"""Whether a running import still has a worker."""
+"""Decide if the worker of a running import is alive. No I/O."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-#: Two hosts' clocks may differ by so much.
+#: Tolerated difference between the clocks of two hosts.
 MAX_CLOCK_SKEW = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Liveness:
-    """What is known of a running import's worker.
+    """The facts about a running import's worker.
 
-    `process_alive` is None if this host cannot tell: another host, or a platform that does not say. `silent_seconds` is
-    the time since the latest heartbeat by a clock that is never set; None if only the wall clock tells.
+    `process_alive` is None if this host cannot know it: another host, or a platform without that information.
+    `silent_seconds` is the time since the latest heartbeat by a monotonic clock; None if only the wall clock is known.
     """
 
     heartbeat_at: datetime
@@ -23,23 +23,23 @@ class Liveness:
 
     @property
     def is_gone(self) -> bool:
-        """Whether nobody can work on it, whatever any clock says."""
+        """True if no worker can exist, whatever any clock says."""
         return not self.has_owner or self.process_alive is False
 
     def takeover_at(self) -> datetime:
-        """The moment from which another process may resume the import, if no heartbeat comes until then."""
+        """Return the moment from which another process may resume the import if no heartbeat comes before."""
         return self.heartbeat_at if self.is_gone else self.heartbeat_at + timedelta(seconds=self.lease_seconds)
 
     def said_of_takeover(self) -> str:
-        """When another process may go on with the import, as a part of a sentence."""
+        """Describe when another process may resume the import, as a part of a sentence."""
         if self.is_gone:
-            return "its process is gone, so the next run goes on with it at once"
+            return "its process is dead, so the next run resumes it immediately"
         if self.process_alive:
-            return "should its process die, the next run goes on with it at once"
-        return f"if nothing more is heard of it, the next run goes on with it from {self.takeover_at():%H:%M:%S} UTC on"
+            return "if its process dies, the next run resumes it immediately"
+        return f"if it sends no further heartbeat, the next run resumes it from {self.takeover_at():%H:%M:%S} UTC on"
 
     def is_dead(self, now: datetime) -> bool:
-        """Whether another process may resume the import now."""
+        """Return True if another process may resume the import now."""
         if self.is_gone:
             return True
         if self.silent_seconds is not None:
@@ -47,5 +47,5 @@ class Liveness:
         return self.takeover_at() <= now
 
     def is_ahead(self, now: datetime) -> bool:
-        """Whether the heartbeat lies in the future: a clock that was ahead has written it."""
+        """Return True if the heartbeat lies in the future, written by a clock that was ahead."""
         return self.heartbeat_at > now + MAX_CLOCK_SKEW

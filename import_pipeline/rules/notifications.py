@@ -1,7 +1,7 @@
-"""Which events people are told of, and when it is tried again. No I/O.
+"""The events that cause a notice, the state of its delivery, and its retries. No I/O.
 
-How far the telling of an event is stands with the event as a mark, `failed 2 2030-06-01T10:00:00+00:00` say: the mark
-that was seen guards the next one, so that of several processes one tells.
+The delivery state is stored with the event, as in `failed 2 2030-06-01T10:00:00+00:00`; a compare-and-set on it ensures
+that only one process sends.
 """
 
 from collections.abc import Mapping
@@ -9,24 +9,24 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-#: How often it is tried in all, and how long after a first failure again; then twice as long each time.
+#: Attempts in all, and the wait after the first failure; each later wait is twice as long.
 MAX_TRIES = 5
 FIRST_RETRY_AFTER = timedelta(minutes=1)
-#: After so long without a word a process that was telling is taken to be dead. The event may be told twice then.
+#: Time after which a process that was sending counts as dead. The notice may then be sent twice.
 SENDER_TIMEOUT = timedelta(minutes=1)
-#: What is older is history, not news.
+#: Older events cause no notice.
 MAX_AGE = timedelta(days=1)
 
 
 class Occasion(StrEnum):
-    """What people are told of."""
+    """The occasions of a notice."""
 
     FAILED = "failed"  #: the import has failed
-    INCOMPLETE = "incomplete"  #: it completed, but the list had more than it could see
-    BLOCKED = "blocked"  #: it waits for long: the API asked for a pause, or the store of the limits is away
+    INCOMPLETE = "incomplete"  #: it completed, but the list has more items than it could read
+    BLOCKED = "blocked"  #: it waits: the API requested a long pause, or the rate-limit store does not answer
 
 
-#: The event's action -> what it is an occasion of.
+#: Event action -> occasion.
 OCCASIONS: Mapping[str, Occasion] = {
     "import_failed": Occasion.FAILED,
     "import_incomplete": Occasion.INCOMPLETE,
@@ -35,17 +35,17 @@ OCCASIONS: Mapping[str, Occasion] = {
 
 
 class DeliveryState(StrEnum):
-    """How far the telling of an event is."""
+    """The delivery states of a notice."""
 
-    NEW = "new"  #: nobody has begun
-    SENDING = "sending"  #: a process is at it, or died at it
-    SENT = "sent"  #: done
-    FAILED = "failed"  #: it could not be told; a later try may do, unless all are used up
+    NEW = "new"  #: no attempt yet
+    SENDING = "sending"  #: a process is sending it, or died while it was
+    SENT = "sent"  #: delivered
+    FAILED = "failed"  #: the latest attempt failed; another follows unless all are used up
 
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
-    """A state, the tries so far, and since when."""
+    """A state, the attempts so far, and the time of the latest change."""
 
     state: DeliveryState = DeliveryState.NEW
     tries: int = 0
@@ -53,18 +53,18 @@ class Delivery:
 
     @classmethod
     def read(cls, text: str | None) -> "Delivery":
-        """From what stands with the event."""
+        """Parse the stored text; a new delivery if there is none."""
         if not text:
             return cls()
         state, tries, at = text.split(" ")
         return cls(state=DeliveryState(state), tries=int(tries), at=datetime.fromisoformat(at))
 
     def dump(self) -> str:
-        """As it stands with the event; empty for a new one."""
+        """Return the text to store; empty for a new delivery."""
         return "" if self.at is None else f"{self.state} {self.tries} {self.at.isoformat()}"
 
     def is_due(self, now: datetime) -> bool:
-        """Whether a try is to be made now."""
+        """Return True if an attempt is due."""
         if self.at is None:
             return True
         if self.state is DeliveryState.SENT or self.tries >= MAX_TRIES:
@@ -73,9 +73,9 @@ class Delivery:
         return now >= self.at + wait
 
     def begin(self, now: datetime) -> "Delivery":
-        """A try begins."""
+        """Return the state at the start of an attempt."""
         return Delivery(state=DeliveryState.SENDING, tries=self.tries + 1, at=now)
 
     def end(self, now: datetime, *, delivered: bool) -> "Delivery":
-        """The try has ended."""
+        """Return the state at the end of the attempt."""
         return Delivery(state=DeliveryState.SENT if delivered else DeliveryState.FAILED, tries=self.tries, at=now)

@@ -1,20 +1,20 @@
-"""Into which partitions the items of a source fall: one each, or so many to a bucket.
+"""The Dagster partitions of a source's items: one per item, or buckets of equal size. No I/O.
 
-Items are numbered from 1 in the order in which they were first met, for good. So a bucket never changes its items, and
-a list that grows only gets new buckets at its end.
+Items are numbered from 1 in the order in which they were first seen, permanently. A bucket therefore never changes its
+items, and a growing list only gets new buckets at its end.
 """
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-#: A key's numbers are filled up with zeros to so many digits, so that keys sort as their buckets do.
+#: Digits of the numbers in a key, with leading zeros, so that keys sort as their buckets do.
 DIGITS = 9
 
 
 @dataclass(frozen=True)
 class Partitions:
-    """How items are put into partitions; `size` items to each, None: each item is one of its own."""
+    """A partitioning of items: `size` items per bucket; None: one partition per item."""
 
     size: int | None = None
 
@@ -23,7 +23,7 @@ class Partitions:
             raise ValueError(f"expected buckets of at least one item, got {self.size}")
 
     def key_of(self, number: int) -> str:
-        """The key of the bucket that holds the item of that number: the first and the last number in it."""
+        """Return the key of the bucket of that item number: its first and last number."""
         if self.size is None:
             raise ValueError("expected partitions in buckets, got one per item")
         first = (number - 1) // self.size * self.size + 1
@@ -35,12 +35,12 @@ per_item = Partitions()
 
 
 def buckets(size: int) -> Partitions:
-    """Partitions of so many items, for sources with more of them than Dagster shows with ease."""
+    """Return partitions of `size` items each, for sources with more items than Dagster's UI shows well."""
     return Partitions(size)
 
 
 def range_of(key: str) -> tuple[int, int]:
-    """The first and the last number of a bucket's items; raises ValueError for what is no bucket's key."""
+    """Return the first and last item number of a bucket. Raises ValueError for a text that is no bucket's key."""
     found = re.fullmatch(r"(\d{1,15})-(\d{1,15})", key)
     if found is None:
         raise ValueError(f"expected a bucket such as {buckets(500).key_of(1)}, got {key!r}")
@@ -48,7 +48,7 @@ def range_of(key: str) -> tuple[int, int]:
 
 
 def merge_ranges(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The same numbers in as few ranges as possible."""
+    """Merge ranges into as few as possible that hold the same numbers."""
     result: list[tuple[int, int]] = []
     for first, last in sorted(ranges):
         if result and first <= result[-1][1] + 1:

@@ -1,4 +1,4 @@
-"""How far an import is, and how well it used the limits. Plain numbers in, plain numbers out."""
+"""The progress of an import and its use of the limits. Plain numbers in, plain numbers out."""
 
 import math
 from datetime import datetime
@@ -6,26 +6,26 @@ from enum import StrEnum
 
 
 def percent_done(done: int, total: int | None) -> float | None:
-    """Per cent of the items that need no more work; None while the total is unknown."""
+    """Return the percentage of items that need no more work; None while the total is unknown."""
     if total is None:
         return None
     return 100.0 if total <= 0 else min(100.0, 100.0 * done / total)
 
 
 def active_seconds(duration_seconds: float, sleep_seconds: float, away_seconds: float) -> float:
-    """The time that an import spent neither waiting for permits nor away, without a process; never below zero."""
+    """Return the seconds in which a worker neither waited for a permit nor was missing; never below zero."""
     return max(0.0, duration_seconds - sleep_seconds - away_seconds)
 
 
 def away_seconds(silence_seconds: float, slept_seconds: float) -> float:
-    """The time without a process between its last sign of life and the next one's start, sleep that is counted aside.
+    """Return the seconds without a worker between two workers, apart from sleep that is counted.
 
-    A wait that a dead process had begun is counted as sleep up to the end that it was to have.
+    A wait that a dead worker had begun counts as sleep up to its planned end.
     """
     return max(0.0, silence_seconds - max(0.0, slept_seconds))
 
 
-#: A worker gives a sign of life each second. What the wall clock shows beyond that was not spent: the clock was set.
+#: A worker sends a heartbeat each second. If the wall clock shows a longer gap than this, the clock was set.
 MAX_BEAT_GAP = 5.0
 
 
@@ -38,10 +38,10 @@ def elapsed_seconds(
     is_running: bool,
     has_worker: bool,
 ) -> float:
-    """How long an import has taken, from what its workers have counted by a clock that is never set.
+    """Return the seconds that an import has taken, as its workers counted them by a monotonic clock.
 
-    While it runs, the time since its last sign of life comes from the wall clock. An import without a count (of an
-    older version, or that has just begun) has nothing but the wall clock. Never below zero.
+    While it runs, the seconds since its latest heartbeat come from the wall clock. Without a count (it has just begun)
+    all come from the wall clock. Never below zero.
     """
     if counted is None or heard_at is None:
         return max(0.0, (until - started_at).total_seconds()) if started_at else 0.0
@@ -50,12 +50,12 @@ def elapsed_seconds(
 
 
 def efficiency(hits: int, sleeps: int) -> float | None:
-    """100 x sleeps / (hits + sleeps): the share of waits that nobody had to force; None when there were none."""
+    """Return 100 x sleeps / (hits + sleeps): the share of waits that no 429 forced; None without any wait."""
     return None if hits + sleeps == 0 else 100.0 * sleeps / (hits + sleeps)
 
 
 def incomplete_reason(discovered: int, total: int | None, stopped_early: str | None = None) -> str | None:
-    """Why an import that ends must not look complete, or None: it saw fewer items than the list says it has."""
+    """Return why an ending import is incomplete; None if it found all items that the list announces."""
     if stopped_early:
         return stopped_early
     if total is not None and discovered < total:
@@ -64,7 +64,7 @@ def incomplete_reason(discovered: int, total: int | None, stopped_early: str | N
 
 
 class Grade(StrEnum):
-    """An efficiency in a word."""
+    """The efficiency as a word."""
 
     EXCELLENT = "excellent"  #: over 90 per cent
     FAIR = "fair"  #: 50 to 90
@@ -72,7 +72,7 @@ class Grade(StrEnum):
 
 
 def grade(percent: float | None) -> Grade | None:
-    """The word for an efficiency; None where there is nothing to grade."""
+    """Return the word for an efficiency; None without one."""
     if percent is None:
         return None
     if percent > 90:
@@ -90,11 +90,11 @@ def requests_left(
     listed: bool,
     details: bool = True,
 ) -> int | None:
-    """How many requests an import still has to send: pages of the list, and details; None while nobody can know.
+    """Return the number of requests left, for list pages and details; None while the total is unknown.
 
-    `seen` items were found so far, `unfinished` of them need details still, `unchanged` never did. Of the items that
-    are yet to be found, the same part is taken to be unchanged. `listed`: the list was read to its end. `details`:
-    False where only the list is wanted.
+    `seen` items were found so far; `unfinished` of them still need details, `unchanged` needed none. The same share of
+    the items not found yet is assumed to be unchanged. `listed`: the list was read to its end. `details`: False if only
+    the list is imported.
     """
     if listed:
         return unfinished if details else 0

@@ -1,33 +1,33 @@
-"""Resumes: how many in a row may bring an import no further before it counts as hopeless. No I/O."""
+"""The limit of resumes in a row without progress, and the measure of progress. No I/O."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-#: So many resumes in a row without any progress between them are too many; with progress there is no bound.
+#: Resumes in a row without progress, after which an import fails. Resumes with progress are unlimited.
 MAX_RESUMES = 3
-#: Readings of a list of which each counts as progress: one that starts anew after every death never ends.
+#: Passes over a list that count as progress: a list that restarts after every crash would never end.
 MAX_READINGS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProgressMark:
-    """How far an import has got. Each figure only grows, and each is bounded by the import's items and pages."""
+    """The progress of an import. Each figure only grows, bounded by the import's items and pages."""
 
-    found: int  #: items that are known
+    found: int  #: known items
     done: int  #: items that need no more work
-    tries: int  #: failed tries that are stored: each brings its item nearer to its end
-    reading: int  #: of the list
-    page: int  #: of that reading
+    tries: int  #: stored failed attempts, each of which brings its item nearer to its end
+    reading: int  #: the pass over the list
+    page: int  #: the page of that pass
 
     @classmethod
     def read(cls, kept: Mapping[str, Any] | None) -> "ProgressMark":
-        """The standing as it was kept; that of a new import where none was."""
+        """Return the stored mark; that of a new import if there is none."""
         figures = kept or {}
         return cls(**{name: int(figures.get(name, 0)) for name in cls.__dataclass_fields__})
 
     def is_beyond(self, before: "ProgressMark") -> bool:
-        """Tell if the import has got on since then."""
+        """Return True if the import has made progress since then."""
         return (
             self.found > before.found
             or self.done > before.done
@@ -36,7 +36,7 @@ class ProgressMark:
         )
 
     def highest(self, before: "ProgressMark") -> "ProgressMark":
-        """The furthest of both: a list that starts anew has not got on before it is beyond where it was."""
+        """Return the higher of both marks, figure by figure. A restarted list is progress only beyond its old page."""
         reading, page = max(self._in_list(), before._in_list())
         return ProgressMark(
             found=max(self.found, before.found),
@@ -51,6 +51,6 @@ class ProgressMark:
 
 
 def resume_limit_reason(resumes: int, worker_error: str | None) -> str:
-    """The reason of an import that ends as failed by that, as a sentence without its full stop."""
-    last = f"at last it broke off: {worker_error}" if worker_error else "its worker was gone each time"
+    """Return the failure reason of an import that reached the limit, without a full stop."""
+    last = f"at last it broke off: {worker_error}" if worker_error else "its worker died each time"
     return f"resumed {resumes} times without progress; {last}"

@@ -1,8 +1,8 @@
-"""Slots: the wall-clock times at which an import of a source is due.
+"""Slots: the wall-clock times at which an import of a source is due. No I/O.
 
-A slot is due on every day, at the first moment at which the clocks of its zone show its time or a later one. So a time
-that a change of the clocks skips comes at the moment of the change, and one that a change repeats comes once, the first
-time. Slots that a change brings together are one slot.
+A slot is due every day, at the first moment at which the clocks of its zone show its time or a later one. A time that a
+clock change skips is due at the change. A time that a clock change repeats is due once, the first time. Slots that a
+change brings together are one slot.
 """
 
 import re
@@ -18,7 +18,7 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True, kw_only=True)
 class Slots:
-    """Times of the day in a time zone; instants that come out are aware, in UTC."""
+    """Times of the day in a time zone. Returned instants are aware, in UTC."""
 
     times: tuple[time, ...]  #: at least one, rising, without zone
     zone: ZoneInfo
@@ -28,32 +28,32 @@ class Slots:
         return f"{', '.join(f'{at:%H:%M}' for at in self.times)} ({self.zone.key})"
 
     def next_after(self, instant: datetime) -> datetime:
-        """The first slot later than the instant."""
+        """Return the first slot after the instant."""
         return next(moment for moment in self._upwards(instant) if moment > instant)
 
     def latest_at(self, instant: datetime) -> datetime:
-        """The last slot that is not later than the instant: a slot's own moment finds that slot."""
+        """Return the latest slot at or before the instant."""
         return next(moment for moment in self._downwards(instant) if moment <= instant)
 
     def after(self, instant: datetime) -> Iterator[datetime]:
-        """The slots later than the instant, rising, without end."""
+        """Yield the slots after the instant in order, without end."""
         while True:
             instant = self.next_after(instant)
             yield instant
 
     def on(self, day: date) -> list[datetime]:
-        """The moments of a day's slots, one for each time, rising; a change of the clocks may make several equal."""
+        """Return the moments of a day's slots in order, one per time; a clock change may make several equal."""
         return sorted(_moment(datetime.combine(day, at), self.zone) for at in self.times)
 
     @property
     def longest_gap(self) -> timedelta:
-        """The longest time between two slots that follow each other, as the clock on the wall shows it."""
+        """The longest time between two successive slots, by the wall clock."""
         minutes = [at.hour * 60 + at.minute for at in self.times]
         following = [*minutes[1:], minutes[0] + 24 * 60]
         return timedelta(minutes=max(after - before for before, after in zip(minutes, following, strict=True)))
 
     def _upwards(self, instant: datetime) -> Iterator[datetime]:
-        # From the day before: whoever skips a whole day has that day's slots at the beginning of the next one.
+        # From the day before: a zone that skips a whole day has that day's slots at the start of the next one.
         day = instant.astimezone(self.zone).date() - _DAY
         while True:
             yield from self.on(day)
@@ -67,15 +67,15 @@ class Slots:
 
 
 def parse_slots(text: str, time_zone: str) -> Slots:
-    """Read `0,3,6` or `09:30,12:00` in a zone such as Europe/Berlin; ValueError says what was expected."""
+    """Parse `0,3,6` or `09:30,12:00` in a zone such as Europe/Berlin. Raises ValueError with the expected format."""
     return Slots(times=_times(text), zone=_zone(time_zone))
 
 
 def end_of_off_time(seen_off_at: datetime, on_since: datetime | None, now: datetime) -> datetime:
-    """Until when a schedule was off that is seen to be on now.
+    """Return the end of the time in which a schedule was off that is on now.
 
-    `seen_off_at`: the last look that found it off. `on_since`: when a person switched it on after that, if it is known;
-    without it, no look has seen a slot while it was on, so none counts as missed.
+    `seen_off_at`: the latest tick that found it off. `on_since`: when a person switched it on after that; None if
+    unknown. Without it the time ends now, so that no slot counts as missed.
     """
     return min(now, now if on_since is None or on_since <= seen_off_at else on_since)
 
@@ -97,16 +97,16 @@ def _time(text: str) -> time:
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # unknown; no name at all; the name of a folder of zones
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # unknown, not a name, or a folder of zones
         raise ValueError(f"expected a time zone such as Europe/Berlin, got {name!r}") from None
 
 
 def _moment(wall: datetime, zone: ZoneInfo) -> datetime:
-    """The first moment at which the zone's clocks show that time or a later one."""
+    """Return the first moment at which the zone's clocks show that time or a later one."""
     first = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
     if first.astimezone(zone).replace(tzinfo=None) == wall:
         return first
-    # The clocks never show it. Read as before the change it lies after the change, and the other way round (PEP 495).
+    # The clocks never show it. Read with the offset before the change it lies after it, and vice versa (PEP 495).
     before, after = wall.replace(tzinfo=zone, fold=1).astimezone(UTC), first
     old = before.astimezone(zone).utcoffset()
     while after - before > timedelta(seconds=1):

@@ -1,4 +1,4 @@
-"""The statuses of imports and items, which may follow which, and what is derived from them."""
+"""The statuses of imports and items, their transitions, and the statuses that displays derive from them."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -8,26 +8,26 @@ from import_pipeline.errors import InvalidTransition
 
 
 class ImportStatus(StrEnum):
-    """Where an import stands."""
+    """The statuses of an import."""
 
     SCHEDULED = "scheduled"  #: waits for its time; becomes running or cancelled
     RUNNING = "running"  #: at most one per source; becomes completed, failed or cancelled
-    COMPLETED = "completed"  #: every item was imported, unchanged, or has failed for good; stays
-    FAILED = "failed"  #: ended before its items did, with a reason; stays
-    CANCELLED = "cancelled"  #: ended or never started, because somebody or a rule wished it; stays
+    COMPLETED = "completed"  #: every item was imported, was unchanged, or failed permanently; stays
+    FAILED = "failed"  #: ended before all items were done, with a reason; stays
+    CANCELLED = "cancelled"  #: ended or never started, on the request of a person or by a rule; stays
 
 
 class ItemStatus(StrEnum):
-    """Where one item of one import stands."""
+    """The statuses of one item in one import."""
 
-    PENDING = "pending"  #: known, not yet taken by a worker; becomes processing
-    PROCESSING = "processing"  #: a worker holds it under a lease; becomes completed, failed, or pending again
+    PENDING = "pending"  #: known, not yet claimed by a worker; becomes processing
+    PROCESSING = "processing"  #: claimed by a worker under a lease; becomes completed, failed, or pending again
     COMPLETED = "completed"  #: imported or unchanged; stays
-    FAILED = "failed"  #: with a next attempt: waits for it, becomes processing; without: failed for good
+    FAILED = "failed"  #: with a next attempt: waits for it, becomes processing; without one: failed permanently
 
 
 class ImportKind(StrEnum):
-    """What an import covers."""
+    """The kinds of imports, by what they cover."""
 
     FULL = "full"  #: the list, then every item's details
     DISCOVERY = "discovery"  #: only the list
@@ -35,10 +35,10 @@ class ImportKind(StrEnum):
 
 
 class Trigger(StrEnum):
-    """What started an import."""
+    """The triggers of an import."""
 
     SCHEDULE = "schedule"  #: a slot
-    REQUEST = "request"  #: a person's wish, outside the slots
+    REQUEST = "request"  #: a person's request, outside the slots
     RESCHEDULE = "reschedule"  #: a person moved the next slot to now
     CLI = "cli"  #: `import-pipeline run`, or `run_import`
     UI = "ui"  #: a run launched in Dagster
@@ -58,40 +58,39 @@ ITEM_TRANSITIONS: Mapping[ItemStatus, frozenset[ItemStatus]] = {
     ItemStatus.FAILED: frozenset({ItemStatus.PROCESSING}),
     ItemStatus.COMPLETED: frozenset(),
 }
-#: What people see in place of `scheduled` once the time is past: at first that its start is awaited, then that nobody
-#: has started it; in no row.
+#: Shown instead of `scheduled` after the scheduled time: first `due`, later `overdue`. No row holds them.
 DUE, OVERDUE = "due", "overdue"
-#: For so long a start is awaited: a sensor looks every few seconds, and a run takes its time to begin.
+#: Time from `due` to `overdue`: a sensor ticks every few seconds, and a run takes some time to begin.
 DUE_FOR = timedelta(seconds=60)
-#: What people see in place of all of these for the import of a slot whose schedule a person has switched off.
+#: Shown instead of these three for the import of a slot whose schedule is switched off.
 SCHEDULE_OFF = "schedule is off"
-#: What people see in place of `running` where its process is gone; in no row.
+#: Shown instead of `running` if the import is stalled. No row holds it.
 NO_WORKER = "no worker"
-#: All statuses that a list is filtered by.
+#: All statuses that a list can be filtered by.
 DISPLAY_STATUSES = (*(status.value for status in ImportStatus), DUE, OVERDUE, SCHEDULE_OFF, NO_WORKER)
 ENDED = frozenset(status for status, following in IMPORT_TRANSITIONS.items() if not following)
 
 
 def statuses_before(target: ImportStatus) -> frozenset[ImportStatus]:
-    """The statuses that may become the target: what a guarded UPDATE puts into its WHERE."""
+    """Return the statuses that may become the target, for the WHERE of a guarded UPDATE."""
     return frozenset(status for status, following in IMPORT_TRANSITIONS.items() if target in following)
 
 
 def check_transition(what: str, found: ImportStatus, wanted: ImportStatus) -> None:
-    """Raise InvalidTransition unless the status found may become the one wanted."""
+    """Raise InvalidTransition if the status found may not become the one wanted."""
     if wanted not in IMPORT_TRANSITIONS[found]:
         raise InvalidTransition(what, wanted, found)
 
 
 def is_overdue(status: ImportStatus, scheduled_at: datetime | None, now: datetime) -> bool:
-    """Scheduled, its time in the past by more than a start takes, not started."""
+    """Return True if a scheduled import has not started within DUE_FOR after its time."""
     return status is ImportStatus.SCHEDULED and scheduled_at is not None and scheduled_at < now - DUE_FOR
 
 
 def display_status(
     status: ImportStatus, scheduled_at: datetime | None, now: datetime, *, is_held_back: bool = False
 ) -> str:
-    """The status as people see it: `due` and `overdue` apart from `scheduled`, none of them if it is held back."""
+    """Return the status to show: `due` and `overdue` apart from `scheduled`, SCHEDULE_OFF if it is held back."""
     if is_held_back and status is ImportStatus.SCHEDULED:
         return SCHEDULE_OFF
     if is_overdue(status, scheduled_at, now):
@@ -101,11 +100,11 @@ def display_status(
 
 
 def with_reason(reason: str, status: str) -> str:
-    """`failed: the token is refused`; a reason that begins with the status already stands for itself."""
+    """Prefix the reason with the status, as in `failed: the token is refused`, unless it begins with it."""
     return reason if reason.lower().startswith(status) else f"{status}: {reason}"
 
 
 def end_sentence(reason: str, status: str) -> str:
-    """How and why an import ended: `Failed: the token is refused.`; `Cancelled by wish of Ada.`"""
+    """Return how and why an import ended, as in `Failed: the token is refused.` or `Cancelled by Ada.`"""
     said = with_reason(reason, status)
     return said[:1].upper() + said[1:] + ("" if said.endswith((".", "!", "?")) else ".")

@@ -51,7 +51,7 @@ class Done:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A claimed item's failed try; without a next attempt it has failed for good."""
+    """A claimed item's failed try; without a next attempt it has failed permanently."""
 
     claim: Claim
     reason: str

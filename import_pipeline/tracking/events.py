@@ -1,4 +1,4 @@
-"""What happened to an import, in sentences."""
+"""Events of an import: sentences for people, actions for programs."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -11,21 +11,21 @@ from import_pipeline.logs import report
 from import_pipeline.tracking.database.engine import when_committed
 from import_pipeline.tracking.tables import import_events, imports
 
-#: What an import does while it stands still; the event's `until` and `reason` say for how long and why. Without `until`
-#: it lasts until the import's next event.
+#: The import waits; the event's `until` and `reason` say until when and why. Without `until` the wait lasts until the
+#: import's next event.
 WAITS = "import_waits"
-#: The same of an import that its worker has left meanwhile, for another run to go on with.
+#: The import waits, and its worker has released it; another run resumes it.
 PAUSED = "import_paused"
-#: A clock that was set, or that differs from the database's.
+#: A clock was set, or differs from the database's.
 CLOCK_SKEW = "clock_skew"
-#: Its first worker began.
+#: The first worker began.
 STARTED = "import_started"
-#: A run is asked for that is to begin with it, or to go on.
+#: A run was requested that will start or resume it.
 RUN_REQUESTED = "run_requested"
 
 
 def note(connection: Connection, import_id: int, now: datetime, action: str, message: str, **metadata: Any) -> None:
-    """Record what happened, as a sentence for people and a stable action for programs; logged once it is committed."""
+    """Record an event: a sentence for people, a stable action for programs. It is logged after the commit."""
     connection.execute(
         insert(import_events).values(import_id=import_id, at=now, action=action, message=message, metadata=metadata)
     )
@@ -34,7 +34,7 @@ def note(connection: Connection, import_id: int, now: datetime, action: str, mes
 
 
 def latest(connection: Connection, import_id: int, limit: int = 100) -> list[tuple[datetime, str, str]]:
-    """(when, action, sentence) of the import's latest events, oldest first."""
+    """Return (time, action, sentence) of the import's latest events, oldest first."""
     statement = (
         select(import_events.c.at, import_events.c.action, import_events.c.message)
         .where(import_events.c.import_id == import_id)
@@ -45,17 +45,17 @@ def latest(connection: Connection, import_id: int, limit: int = 100) -> list[tup
 
 
 def waiting(connection: Connection, import_id: int, now: datetime) -> tuple[str, datetime | None] | None:
-    """(why, until when) the import stands still now, by its latest event; None where it does not.
+    """Return (reason, end) of the import's current wait, from its latest event; None if it does not wait.
 
-    No moment: until what it waits for is back. What its shards do changes nothing about that.
+    An end of None means until what it waits for is back. Events of shards do not end a wait.
     """
-    told = _latest_metadata(connection, import_id)
-    if "reason" not in told:
+    metadata = _latest_metadata(connection, import_id)
+    if "reason" not in metadata:
         return None
-    if told["until"] is None:
-        return told["reason"], None
-    moment = datetime.fromisoformat(told["until"])
-    return (told["reason"], moment) if moment > now else None
+    if metadata["until"] is None:
+        return metadata["reason"], None
+    moment = datetime.fromisoformat(metadata["until"])
+    return (metadata["reason"], moment) if moment > now else None
 
 
 def waits_for_store(connection: Connection, import_id: int) -> str | None:
@@ -68,12 +68,12 @@ def waits_for_store(connection: Connection, import_id: int) -> str | None:
 
 
 def _latest_metadata(connection: Connection, import_id: int) -> Mapping[str, Any]:
-    """What stands with the latest event of the import itself."""
+    """Return the metadata of the latest event of the import itself."""
     own = (
         import_events.c.import_id == import_id,
         import_events.c.action.not_like("shard%"),
         import_events.c.action != CLOCK_SKEW,
     )
     newest = select(import_events.c.metadata).where(*own).order_by(import_events.c.id.desc())
-    told: Mapping[str, Any] | None = connection.scalar(newest.limit(1))
-    return {} if told is None else told
+    newest_metadata: Mapping[str, Any] | None = connection.scalar(newest.limit(1))
+    return {} if newest_metadata is None else newest_metadata

@@ -98,7 +98,7 @@ def count(connection: Connection, import_id: int) -> int:
 
 
 def failures(connection: Connection, import_id: int, limit: int = 100) -> list[FailedItem]:
-    """The failed items: those that have failed for good, then those that are tried again, the soonest first."""
+    """The failed items: those that have failed permanently, then those that are tried again, the soonest first."""
     failed = select(statuses).where(statuses.c.import_id == import_id, statuses.c.status == ItemStatus.FAILED)
     in_order = failed.order_by(statuses.c.next_attempt_at, statuses.c.id)
     # One after the other along the index, instead of sorting what may be a million.

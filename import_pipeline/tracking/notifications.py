@@ -1,4 +1,4 @@
-"""The events that people are told of, each with the mark that lets one process tell it."""
+"""Events that cause a notice, each with the delivery state that lets only one process send it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ DELIVERY = "notice"
 
 @dataclass(frozen=True, kw_only=True)
 class PendingEvent:
-    """An event of which people are to be told."""
+    """An event whose notice is due."""
 
     id: int
     import_id: int
@@ -27,7 +27,7 @@ class PendingEvent:
 
 
 def due(connection: Connection, source: str, now: datetime) -> list[PendingEvent]:
-    """The source's events to be told now, the oldest first."""
+    """Return the source's events whose notice is due, oldest first."""
     columns = import_events.c
     statement = (
         select(import_events)
@@ -51,7 +51,7 @@ def due(connection: Connection, source: str, now: datetime) -> list[PendingEvent
 
 
 def update_delivery(connection: Connection, event: PendingEvent, delivery: Delivery, **more: str) -> bool:
-    """Put the mark in the place of the one that was seen; False where another process was faster."""
+    """Replace the delivery state that was read; False if another process changed it first."""
     seen = func.coalesce(import_events.c.metadata[DELIVERY].as_string(), "")
     statement = (
         update(import_events)

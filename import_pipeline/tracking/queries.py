@@ -1,6 +1,6 @@
-"""What those who watch ask of the tracking rows: a page of imports, failures by reason, when items were finished.
+"""Bounded reads of tracking rows for displays: pages of imports, failures by reason, times of finished items.
 
-Everything is bounded: a look at an import of a million items reads no more than one at a thousand.
+A read of an import with a million items costs no more than one with a thousand.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,9 +16,9 @@ from import_pipeline.tracking.schedules import held_back_clause
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import import_requests, imports
 
-#: Failed items that are grouped by their reasons; of more, only these.
+#: Failed items that are grouped by reason; further ones are left out.
 MOST_GROUPED = 5_000
-#: What a list may be sorted by.
+#: Sort keys of a list.
 SORTABLE: Mapping[str, ColumnElement[Any]] = {
     "id": imports.c.id,
     "source": imports.c.source,
@@ -33,14 +33,14 @@ SORTABLE: Mapping[str, ColumnElement[Any]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Filter:
-    """Which imports: all where nothing is said. `status` may be `due`, which is in `scheduled` too, or `overdue`."""
+    """A filter of imports; without values, all. `status` may also be `due`, a part of `scheduled`, or `overdue`."""
 
     source: str | None = None
     status: str | None = None
     ids: tuple[int, ...] | None = None
 
     def clauses(self, now: datetime) -> list[ColumnElement[bool]]:
-        """As a WHERE."""
+        """Return the conditions of a WHERE."""
         found: list[ColumnElement[bool]] = []
         if self.source is not None:
             found.append(imports.c.source == self.source)
@@ -71,10 +71,10 @@ def find(
     limit: int = 25,
     offset: int = 0,
 ) -> list[ImportRow]:
-    """A page of imports; `sort` is a key of SORTABLE. The same order at every look: the id decides between equals."""
+    """Return a page of imports; `sort` is a key of SORTABLE. The order is stable: the id decides between equals."""
     column = SORTABLE[sort]
     order = (column.desc(), imports.c.id.desc()) if descending else (column.asc(), imports.c.id.asc())
-    # Sorted by few columns first: whole rows are wide.
+    # Sort by few columns first, since whole rows are wide.
     page = select(imports.c.id).where(*which.clauses(now)).order_by(*order)
     if sort == "scheduled":
         page = _by_time(which.clauses(now), limit + offset, descending=descending)
@@ -83,9 +83,9 @@ def find(
 
 
 def _by_time(clauses: Sequence[ColumnElement[bool]], most: int, *, descending: bool) -> Select[tuple[int]]:
-    """So many imports in the order of time, each end of an index read apart: those with a time to be due, and others.
+    """Select the first `most` imports by time. Those with and without a scheduled time are read from two indexes.
 
-    By one expression of both times the whole history would be sorted.
+    One expression over both times would sort the whole history.
     """
 
     def directed(column: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -103,12 +103,12 @@ def _by_time(clauses: Sequence[ColumnElement[bool]], most: int, *, descending: b
 
 
 def count_imports(connection: Connection, which: Filter, now: datetime) -> int:
-    """How many imports there are of those."""
+    """Return the number of matching imports."""
     return connection.scalar(select(func.count()).select_from(imports).where(*which.clauses(now))) or 0
 
 
 def counts(connection: Connection, now: datetime) -> dict[tuple[str, str], int]:
-    """(source, status) -> how many imports; `overdue` and `schedule is off` apart from `scheduled`."""
+    """Return (source, status) -> number of imports; `overdue` and `schedule is off` apart from `scheduled`."""
     grouped = select(imports.c.source, imports.c.status, func.count()).group_by(imports.c.source, imports.c.status)
     found = {(source, str(status)): int(number) for source, status, number in connection.execute(grouped)}
     for status in (OVERDUE, SCHEDULE_OFF):
@@ -120,20 +120,20 @@ def counts(connection: Connection, now: datetime) -> dict[tuple[str, str], int]:
 
 
 def latest_completed(connection: Connection, source: str) -> datetime | None:
-    """When a full import of the source last ended well; None: never."""
+    """Return when a full import of the source last completed; None: never."""
     complete = (imports.c.status == ImportStatus.COMPLETED, imports.c.kind == ImportKind.FULL)
     statement = select(imports.c.ended_at).where(imports.c.source == source, *complete)
     return connection.execute(statement.order_by(imports.c.ended_at.desc()).limit(1)).scalar()
 
 
 def waiting_requests(connection: Connection) -> list[tuple[str, str, datetime]]:
-    """(source, wish, since when) of wishes for a run that the sensor has not seen to yet."""
+    """Return (source, kind, time) of requests that wait for the sensor."""
     found = select(import_requests).where(import_requests.c.handled_at.is_(None)).order_by(import_requests.c.id)
     return [(row.source, row.wish, row.requested_at) for row in connection.execute(found.limit(20))]
 
 
 def finished_at(connection: Connection, import_id: int, limit: int) -> list[datetime]:
-    """When the items that were finished last were finished; the newest first, more or less."""
+    """Return when the latest items were finished, roughly newest first."""
     statement = (
         select(statuses.c.completed_at)
         .where(
@@ -141,7 +141,7 @@ def finished_at(connection: Connection, import_id: int, limit: int) -> list[date
             statuses.c.status == ItemStatus.COMPLETED,
             statuses.c.next_attempt_at.is_(None),
         )
-        # Items are taken in the order of their ids. Named in full, so that the index serves on both databases.
+        # Items are claimed in the order of ids. Both columns are named so that both databases use the index.
         .order_by(statuses.c.next_attempt_at.desc(), statuses.c.id.desc())
         .limit(limit)
     )
@@ -154,13 +154,13 @@ class FailureGroup:
 
     reason: str
     count: int
-    waiting: int  #: those of them that will be tried again
+    waiting: int  #: those that will be retried
     next_attempt_at: datetime | None
     example: str  #: the external id of one of them
 
 
 def failures_by_reason(connection: Connection, import_id: int, limit: int = 20) -> list[FailureGroup]:
-    """The most frequent reasons, over the first failed items."""
+    """Return the most frequent reasons among the first MOST_GROUPED failed items."""
     failed = (
         select(statuses.c.failure_reason, statuses.c.next_attempt_at, statuses.c.external_id)
         .where(statuses.c.import_id == import_id, statuses.c.status == ItemStatus.FAILED)
@@ -193,6 +193,6 @@ def failures_by_reason(connection: Connection, import_id: int, limit: int = 20) 
 
 
 def latest_started(connection: Connection, source: str) -> int | None:
-    """The id of the source's running import, else of the one that began last."""
+    """Return the id of the source's import that began last, which may be running."""
     begun = select(imports.c.id).where(imports.c.source == source, imports.c.started_at.is_not(None))
     return connection.scalar(begun.order_by(imports.c.id.desc()).limit(1))

@@ -109,4 +109,4 @@ def record_outcome(connection: Connection, request_id: int, outcome: str, result
 
 def attribution(requested_by: str | None, reason: str | None) -> str:
     """Name the person and the reason, as in `by Ada: the boss asked`."""
-    return f"by {requested_by or 'somebody'}" + (f": {reason.rstrip('.')}" if reason else "")
+    return f"by {requested_by or 'a person'}" + (f": {reason.rstrip('.')}" if reason else "")

@@ -1,4 +1,4 @@
-"""Resumes of an import, counted as long as they bring it no further, and what its workers broke off with."""
+"""Resumes of an import without progress, and the errors with which its workers broke off."""
 
 from dataclasses import dataclass, replace
 
@@ -10,29 +10,29 @@ from import_pipeline.rules.resumes import ProgressMark
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 
-#: Characters of that error that are kept.
+#: Characters of an error that are stored.
 MAX_ERROR_LENGTH = 300
-#: Characters of it that are read at all.
+#: Characters of an error that are read.
 MAX_ERROR_READ = 4_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResumeCount:
-    """A resume as it is to be written down."""
+    """A resume, ready to be stored."""
 
     resumes: int  #: in a row without progress, this one included
     facts: ImportFacts
 
 
 def without_progress(connection: Connection, found: ImportRow) -> int:
-    """How often the import was resumed since it last got on."""
+    """Return the number of resumes since the import last made progress."""
     if not found.resumes or _current_mark(connection, found).is_beyond(_latest_mark(found)):
         return 0
     return found.resumes
 
 
 def next_resume(connection: Connection, found: ImportRow) -> ResumeCount:
-    """One more resume; not where the worker before has left in order, which is no sign of trouble."""
+    """Count one more resume, unless the former worker released the import in order."""
     facts = found.facts
     if found.pid is None and facts.broke_off is None:
         return ResumeCount(resumes=found.resumes, facts=facts)
@@ -44,12 +44,12 @@ def next_resume(connection: Connection, found: ImportRow) -> ResumeCount:
 
 
 def worker_error(found: ImportRow) -> str | None:
-    """The error with which the import's latest worker broke off."""
+    """Return the error with which the import's latest worker broke off; None if it did not."""
     return found.facts.broke_off
 
 
 def describe_error(error: BaseException) -> str:
-    """An error in one line, without secrets."""
+    """Describe an error in one line, without secrets."""
     text = " ".join(str(error)[:MAX_ERROR_READ].split())
     return redact(f"{type(error).__name__}: {text}" if text else type(error).__name__)[:MAX_ERROR_LENGTH]
 

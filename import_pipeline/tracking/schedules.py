@@ -1,4 +1,4 @@
-"""Each source's schedule: whether a person has switched it off, as the latest look saw it."""
+"""The switch of each source's schedule, on or off, as the latest tick saw it."""
 
 from datetime import datetime
 
@@ -19,33 +19,33 @@ def record_off(connection: Connection, source: str, now: datetime) -> None:
 
 
 def record_on(connection: Connection, source: str) -> datetime | None:
-    """Record that the schedule is on now. Returns the latest look that found it off, once; None if it was on."""
+    """Record that the schedule is on now. Return the latest tick that found it off, once; None if it was on."""
     was_off = update(schedules).where(schedules.c.source == source, schedules.c.off_since.is_not(None))
     seen: datetime | None = connection.scalar(was_off.values(off_since=None).returning(schedules.c.off_seen_at))
     return seen
 
 
 def off_since(connection: Connection, source: str) -> datetime | None:
-    """Since when the schedule is off; None if it is on, as far as any look has seen."""
+    """Return since when the schedule is off; None if it is on."""
     since: datetime | None = connection.scalar(select(schedules.c.off_since).where(schedules.c.source == source))
     return since
 
 
 def off_seen_at(connection: Connection, source: str) -> datetime | None:
-    """The latest look that found the schedule off, if it is off."""
+    """Return the latest tick that found the schedule off; None if it is on."""
     is_off = (schedules.c.source == source, schedules.c.off_since.is_not(None))
     seen: datetime | None = connection.scalar(select(schedules.c.off_seen_at).where(*is_off))
     return seen
 
 
 def is_held_back(connection: Connection, row: ImportRow) -> bool:
-    """Whether the import waits for a slot whose schedule is off; what a person asked for is not held back."""
+    """Return True if the import waits for a slot whose schedule is off. Requests of people are not held back."""
     of_slot = row.slot_at is not None and row.trigger is not Trigger.RESCHEDULE
     return row.status is ImportStatus.SCHEDULED and of_slot and off_since(connection, row.source) is not None
 
 
 def held_back_clause() -> ColumnElement[bool]:
-    """The condition that finds such imports."""
+    """Return the condition that finds such imports."""
     return and_(
         imports.c.status == ImportStatus.SCHEDULED,
         imports.c.slot_at.is_not(None),

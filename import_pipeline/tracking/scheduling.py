@@ -1,4 +1,4 @@
-"""The statements of the schedule on import rows: slots filled, runs asked for once, cancelled, deleted.
+"""The schedule's statements on import rows: create slots, request runs once, adopt, move, cancel, delete.
 
 With `imports`, `pages` and `claims`: the ledger.
 """
@@ -19,9 +19,9 @@ _UNENDED = imports.c.status.in_([ImportStatus.SCHEDULED, ImportStatus.RUNNING])
 
 
 def create_slot(connection: Connection, new: NewImport, now: datetime) -> bool:
-    """The scheduled import of a slot; False if the slot has one already, or is spent.
+    """Create the scheduled import of a slot; False if the slot has one already, or is spent.
 
-    An import of the slot that a rule has cancelled, before it started, is scheduled again.
+    If a rule cancelled the slot's import before it started, that one is scheduled again.
     """
     if _reinstate(connection, new, now):
         return True
@@ -42,7 +42,7 @@ def create_slot(connection: Connection, new: NewImport, now: datetime) -> bool:
 
 
 def _reinstate(connection: Connection, new: NewImport, now: datetime) -> bool:
-    """cancelled -> scheduled, for the import of a slot that no person cancelled and that has not started."""
+    """Reinstate a slot's import, cancelled -> scheduled, unless a person cancelled it or it has started."""
     set_aside = (
         imports.c.source == new.source,
         imports.c.slot_at == new.slot_at,
@@ -61,14 +61,14 @@ def _reinstate(connection: Connection, new: NewImport, now: datetime) -> bool:
     import_id = connection.scalar(found)
     if import_id is None:
         return False
-    sentence = f"Scheduled again: the slot of {new.slot_at:%Y-%m-%d %H:%M} UTC lies ahead, and nothing has spent it."
+    sentence = f"Scheduled again: the slot of {new.slot_at:%Y-%m-%d %H:%M} UTC is still to come and is not spent."
     events.note(connection, import_id, now, "slot_reinstated", sentence)
     return True
 
 
 def open_imports(connection: Connection, source: str, now: datetime) -> list[ImportRow]:
-    """What the scheduling rules look at: scheduled and running imports, and ended ones of slots that are to come."""
-    # Two looks at two indexes: for one with `or` the whole history of the source is read.
+    """Return the imports for the scheduling rules: scheduled, running, and ended ones of future slots."""
+    # Two reads of two indexes: one with `or` would read the whole history of the source.
     ids = union(
         *(select(imports.c.id).where(imports.c.source == source, each) for each in (_UNENDED, imports.c.slot_at > now))
     )
@@ -76,37 +76,37 @@ def open_imports(connection: Connection, source: str, now: datetime) -> list[Imp
 
 
 def open_retry_of(connection: Connection, import_id: int) -> int | None:
-    """The scheduled or running import that retries what that one has left, if there is one."""
+    """Return the scheduled or running import that retries the items of that one, if any."""
     return connection.scalar(select(imports.c.id).where(imports.c.retry_of == import_id, _UNENDED).limit(1))
 
 
 def claim_run(connection: Connection, seen: ImportRow, now: datetime, again_after: timedelta) -> bool:
-    """The right to ask for a run of the import; False where somebody else has asked so recently, or works on it now."""
+    """Claim the right to request a run; False if another process requested one recently or works on the import."""
     asked = imports.c.run_requested_at
-    is_recent = asked.between(now - again_after, now + again_after)  # not one that a clock far ahead has written
+    is_recent = asked.between(now - again_after, now + again_after)  # a time far ahead was written by a wrong clock
     unasked = or_(asked.is_(None), asked <= now - again_after, not_(is_recent), asked <= imports.c.heartbeat_at)
     as_seen = (imports.c.id == seen.id, imports.c.status == seen.status, imports.c.fence == seen.fence)
     return _change(connection, now, *as_seen, unasked, run_requested_at=now)
 
 
 def release_run_request(connection: Connection, import_id: int, now: datetime) -> bool:
-    """A run that was asked for could not start the import: another one may be asked for at once. False if it did."""
+    """Drop the request of a run that could not start the import, so that another can follow. False if it started."""
     return _change(connection, now, *_scheduled(import_id), run_requested_at=None)
 
 
 def created_by_workers(connection: Connection, source: str) -> list[ImportRow]:
-    """Scheduled imports that were made by the processes that were to carry them out, the newest first."""
+    """Return the scheduled imports that processes created for themselves, newest first."""
     made = imports.c.trigger.in_([Trigger.CLI, Trigger.UI])
     scheduled = (imports.c.source == source, imports.c.status == ImportStatus.SCHEDULED, imports.c.slot_at.is_(None))
     return rows(connection, select(imports).where(*scheduled, made).order_by(imports.c.id.desc()))
 
 
 def adopt(connection: Connection, seen: ImportRow, starter: Worker, now: datetime) -> bool:
-    """Another process is about to carry the scheduled import out; False where it is no longer as it was seen."""
+    """Hand a scheduled import to this process to start; False if it has changed since it was read."""
     asked = imports.c.run_requested_at
     as_seen = (
         imports.c.host.is_not_distinct_from(seen.host),
-        imports.c.pid.is_not_distinct_from(seen.pid),  # the one before us has put its own here
+        imports.c.pid.is_not_distinct_from(seen.pid),  # an earlier adopter has stored its own here
         asked.is_(None) if seen.run_requested_at is None else asked == seen.run_requested_at,
     )
     now_ours = {
@@ -120,7 +120,7 @@ def adopt(connection: Connection, seen: ImportRow, starter: Worker, now: datetim
 
 
 def withdraw(connection: Connection, import_id: int, starter: Worker) -> bool:
-    """Delete a scheduled import that this process made for itself to start; False where it is anybody else's."""
+    """Delete a scheduled import that this process created for itself; False if another one owns it."""
     own = (
         imports.c.host == starter.host,
         imports.c.pid == starter.pid,
@@ -131,19 +131,19 @@ def withdraw(connection: Connection, import_id: int, starter: Worker) -> bool:
 
 
 def reschedule(connection: Connection, import_id: int, now: datetime, requested_by: str | None) -> bool:
-    """A slot's import starts now; its slot is spent. False if it has started or was moved already."""
+    """Move a slot's import to now; the slot is spent. False if it has started or was moved already."""
     values = {"scheduled_at": now, "trigger": Trigger.RESCHEDULE, "requested_by": requested_by}
     return _change(connection, now, *_scheduled(import_id), imports.c.trigger != Trigger.RESCHEDULE, **values)
 
 
 def of_slot(connection: Connection, source: str, slot_at: datetime) -> ImportRow | None:
-    """The import of the slot, whatever became of it."""
+    """Return the import of the slot, whatever its status."""
     found = rows(connection, select(imports).where(imports.c.source == source, imports.c.slot_at == slot_at))
     return found[0] if found else None
 
 
 def rescheduled_import(connection: Connection, source: str, now: datetime) -> ImportRow | None:
-    """The import that a person has moved to now: it has not started yet, or it runs and its slot is yet to come."""
+    """Return the import that a person moved to now: not started yet, or running with its slot still ahead."""
     by_person = (imports.c.source == source, imports.c.trigger == Trigger.RESCHEDULE)
     runs = and_(imports.c.status == ImportStatus.RUNNING, imports.c.slot_at > now)
     unended = or_(imports.c.status == ImportStatus.SCHEDULED, runs)
@@ -154,7 +154,10 @@ def rescheduled_import(connection: Connection, source: str, now: datetime) -> Im
 def cancel_scheduled(
     connection: Connection, import_id: int, now: datetime, reason: str, *, by_person: bool = False
 ) -> bool:
-    """scheduled -> cancelled; False where it is no longer scheduled. A slot is spent only if a person cancelled it."""
+    """Cancel an import, scheduled -> cancelled; False if it is no longer scheduled.
+
+    The slot is spent only if a person cancelled it.
+    """
     values = {"status": ImportStatus.CANCELLED, "cancelled_at": now, "ended_at": now, "failure_reason": reason}
     if by_person:
         values["cancel_requested_at"] = now
@@ -162,16 +165,16 @@ def cancel_scheduled(
 
 
 def delete_ended(connection: Connection, import_id: int) -> bool:
-    """Delete an ended import with its item rows and events; what it imported stays. False where it has not ended."""
+    """Delete an ended import with its item rows and events; imported rows stay. False if it has not ended."""
     statement = delete(imports).where(imports.c.id == import_id, imports.c.status.in_(ENDED))
     return connection.execute(statement).rowcount == 1
 
 
 def _scheduled(import_id: int) -> tuple[ColumnElement[bool], ...]:
-    """The import, as long as it has not started."""
+    """Return the conditions that find the import while it has not started."""
     return imports.c.id == import_id, imports.c.status == ImportStatus.SCHEDULED
 
 
 def _change(connection: Connection, now: datetime, *conditions: ColumnElement[bool], **values: Any) -> bool:
-    """Change one import in one statement; False where it is no longer as the conditions say."""
+    """Change one import in one statement; False if the conditions no longer hold."""
     return connection.execute(update(imports).where(*conditions).values(**values, updated_at=now)).rowcount == 1

@@ -207,7 +207,7 @@ def test_a_running_import_is_cancelled_after_a_confirmation(stage, visit):
     expect(page.get_by_role("heading", level=1)).to_contain_text("cancelled")
     assert time.monotonic() - asked_at < 4
     assert started.end().status == 4
-    expect(page.get_by_text("To be cancelled: it was a try.")).to_be_visible()
+    expect(page.get_by_text("Cancellation requested by a user of the panel: it was a try.")).to_be_visible()
 
 
 def test_failed_items_are_retried_and_imports_deleted_after_a_confirmation(stage, failed, visit):

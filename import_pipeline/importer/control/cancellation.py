@@ -12,7 +12,7 @@ from import_pipeline.importer.lifecycle.workers import worker_states
 from import_pipeline.rules.status import ENDED, ImportStatus
 from import_pipeline.tracking import events, imports, scheduling, transitions
 from import_pipeline.tracking.imports import ImportRow
-from import_pipeline.tracking.requests import NewRequest, RequestKind
+from import_pipeline.tracking.requests import NewRequest, RequestKind, attribution
 
 
 def cancel(installation: Installation, import_id: int, *, by: str | None = None, reason: str | None = None) -> Answer:
@@ -36,19 +36,19 @@ def cancel(installation: Installation, import_id: int, *, by: str | None = None,
         else:
             if not already:
                 transitions.request_cancel(connection, import_id, now, by)
-            sentence = f"Import {import_id} is running; it ends within two seconds. What it imported is kept."
+            sentence = f"Import {import_id} is running and ends within two seconds. Imported items are kept."
             if _has_no_worker(connection, installation, row, now):
                 # Not ended here: its Dagster run must be reported as failed as well.
                 ends = f"the sensor, or `start-scheduled {row.source}`, ends it"
-                sentence = f"Import {import_id} has no worker any more; {ends}. What it imported is kept."
+                sentence = f"Import {import_id} has no worker; {ends}. Imported items are kept."
                 if not _is_listed(installation, row):
                     transitions.end_stalled(connection, row, now, ImportStatus.CANCELLED, f"cancelled by {who}")
-                    sentence = f"Import {import_id} had no worker any more and is cancelled. What it imported is kept."
+                    sentence = f"Import {import_id} had no worker and is cancelled. Imported items are kept."
                     already = None
         if already:
             return Answer(sentence=already, already=True)
         if row.cancel_requested_at is None:
-            asked = f"To be cancelled: {reason or 'wished by ' + who}."
+            asked = f"Cancellation requested {attribution(by, reason)}."
             events.note(connection, import_id, now, "cancel_requested", asked)
         request = NewRequest(
             source=row.source, kind=RequestKind.CANCEL, import_id=import_id, requested_by=by, reason=reason
@@ -68,10 +68,10 @@ def check_cancel(connection: Connection, row: ImportRow, now: datetime) -> None:
 def cancelled_already(row: ImportRow) -> str | None:
     """Return a sentence if the import is cancelled or its cancellation is requested already; else None."""
     if row.status is ImportStatus.CANCELLED:
-        return f"Import {row.id} is cancelled already: nothing was changed."
+        return f"Import {row.id} is already cancelled; nothing changed."
     if row.status is ImportStatus.RUNNING and row.cancel_requested_at is not None:
         at = f"{row.cancel_requested_at:%Y-%m-%d %H:%M:%S} UTC"
-        return f"Import {row.id} is to be cancelled already, since {at}: nothing was changed."
+        return f"Import {row.id} is being cancelled already, since {at}; nothing changed."
     return None
 
 

@@ -34,7 +34,7 @@ def delete(installation: Installation, import_id: int, *, by: str | None = None,
         except ImportNotFound:
             if not requests.was_deleted(connection, import_id):
                 raise
-            return Answer(sentence=f"Import {import_id} is deleted already: nothing was changed.", already=True)
+            return Answer(sentence=f"Import {import_id} is already deleted; nothing changed.", already=True)
         check_delete(connection, row, now)
         scheduling.delete_ended(connection, import_id)
         sentence = f"Import {import_id} is deleted."
@@ -58,7 +58,9 @@ def check_delete(connection: Connection, row: ImportRow, now: datetime) -> None:
         raise UsageError(f"import {row.id} keeps {slot} from being filled again: delete it after that")
     retry_id = scheduling.open_retry_of(connection, row.id)
     if retry_id is not None:
-        raise UsageError(f"import {retry_id} retries what import {row.id} has left: delete it after that one has ended")
+        raise UsageError(
+            f"import {retry_id} retries what import {row.id} left: delete this one after that one has ended"
+        )
 
 
 def prune(

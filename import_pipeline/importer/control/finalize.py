@@ -1,4 +1,4 @@
-"""Keeping house: ending imports that nobody works on, and dropping old item rows."""
+"""End imports that have no worker, and confirm removed items."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,38 +20,38 @@ from import_pipeline.tracking.leases import ImportLease
 from import_pipeline.tracking.tables import imports as table
 from import_pipeline.wording import plural
 
-#: A failed item that no worker holds is closed by `finalize` when its last try is that long ago.
+#: `finalize` closes a failed item without a worker if its last attempt is older than this.
 CLOSE_AFTER = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finalized:
-    """What `finalize` found and did, in a sentence."""
+    """The result of `finalize`."""
 
     ended: bool
     sentence: str
-    already: bool = False  #: it was completed before, and nothing was changed
+    already: bool = False  #: True if it was completed before; nothing changed
 
 
 def finalize(installation: Installation, import_id: int) -> Finalized:
-    """End a running import that has no worker and nothing left to do; say what is left otherwise.
+    """Complete a running import that has no worker and no work left; otherwise say what is left.
 
-    Failed items whose last try is over five minutes old are closed as failed for good. A completed import stays as it
-    is. Raises ImportNotFound, UsageError for an import that does not run or that a process works on, and LeaseLost if a
-    process begins to.
+    Failed items whose last attempt is older than CLOSE_AFTER are closed as failed permanently. A completed import stays
+    as it is. Raises ImportNotFound; UsageError if the import is not running or has a worker; LeaseLost if a process
+    resumes it meanwhile.
     """
     try:
         return _finalize(installation, import_id)
     except LeaseLost:
         with installation.database.read() as connection:
             row = imports.get(connection, import_id)
-        if row.status is ImportStatus.COMPLETED:  # by another person, at this moment
+        if row.status is ImportStatus.COMPLETED:  # another person completed it meanwhile
             return _completed_already(import_id)
         raise
 
 
 def _completed_already(import_id: int) -> Finalized:
-    sentence = f"Import {import_id} is completed already: nothing was changed."
+    sentence = f"Import {import_id} is already completed; nothing changed."
     return Finalized(ended=True, already=True, sentence=sentence)
 
 
@@ -79,16 +79,11 @@ def _finalize(installation: Installation, import_id: int) -> Finalized:
         if connection.execute(counted).rowcount != 1:
             raise LeaseLost(f"import {import_id} was taken over by another process at this moment")
         if closed:
-            events.note(
-                connection,
-                import_id,
-                now,
-                "items_closed",
-                f"{plural(closed, 'item has', 'items have')} failed for good.",
-            )
+            sentence = f"{plural(closed, 'item has', 'items have')} failed permanently."
+            events.note(connection, import_id, now, "items_closed", sentence)
         unfinished = items.remaining(connection, import_id).unfinished
         if row.kind is ImportKind.DISCOVERY:
-            unfinished = 0  # the list was all that it wanted
+            unfinished = 0  # it imports only the list
         return row, lease, unfinished, bool((row.checkpoint or {}).get("complete"))
 
     found = installation.transact(unit)
@@ -96,39 +91,44 @@ def _finalize(installation: Installation, import_id: int) -> Finalized:
         return _completed_already(import_id)
     row, lease, unfinished, discovered = found
     if unfinished or not discovered:
-        unread = "it has not begun" if row.kind is ImportKind.SELECTION else "its list was not read to the end"
-        what = f"{plural(unfinished, 'item is', 'items are')} unfinished" if discovered else unread
-        is_listed = any(each.name == row.source for each in installation.sources)
-        rest = f"`run {row.source}` goes on with it"
-        if not is_listed:
-            rest = f"its source is not listed any more, so `cancel {import_id}` ends it"
-        return Finalized(ended=False, sentence=f"Import {import_id}: {what}; {rest}.")
+        return Finalized(ended=False, sentence=_what_is_left(installation, row, unfinished, discovered=discovered))
     installation.transact(lambda connection: heartbeats.count_gap(connection, row, now))
     model = next((each.model for each in installation.sources if each.name == row.source), None)
     complete(installation.database, row, lease, now, ACTION, model)
     return Finalized(ended=True, sentence=f"Import {import_id} is completed.")
 
 
-def confirm_removed(installation: Installation, import_id: int) -> int:
-    """Mark what the import's list no longer had, however much it is; returns how many items.
+def _what_is_left(installation: Installation, row: ImportRow, unfinished: int, *, discovered: bool) -> str:
+    unread = "it has not begun" if row.kind is ImportKind.SELECTION else "its list was not read to the end"
+    what = f"{plural(unfinished, 'item is', 'items are')} unfinished" if discovered else unread
+    if any(each.name == row.source for each in installation.sources):
+        return f"Import {row.id}: {what}; `run {row.source}` resumes it."
+    return f"Import {row.id}: {what}; its source is no longer listed, so `cancel {row.id}` ends it."
 
-    Zero if another person has confirmed it before; then nothing is changed. Raises ImportNotFound, and UsageError for
-    an import that did not see its whole list.
+
+def confirm_removed(installation: Installation, import_id: int) -> int:
+    """Mark the items that the import's list no longer has, however many; return their number.
+
+    Zero if they are confirmed already; then nothing changes. Raises ImportNotFound; UsageError if the import did not
+    read its whole list.
     """
     now = installation.clock.now()
 
     def unit(connection: Connection) -> int:
-        row = imports.get(connection, import_id, locked=True)  # the second of two finds it confirmed
-        imports.running(connection, row.source, locked=True)  # it stores no page of its list meanwhile
+        row = imports.get(connection, import_id, locked=True)  # the second of two calls finds it confirmed
+        imports.running(connection, row.source, locked=True)  # so that it stores no page of its list meanwhile
         is_partial = row.kind is ImportKind.SELECTION or row.incomplete_reason or row.options.limit is not None
         if row.status is not ImportStatus.COMPLETED or is_partial:
-            raise UsageError(f"import {import_id} did not see its whole list: nothing can be told to be gone by it")
+            raise UsageError(
+                f"import {import_id} did not read the whole list, so it cannot tell which items were removed"
+            )
         if source_items.seen_since(connection, row):
             raise UsageError(f"import {import_id} is not the latest of {row.source}: expected that one")
         gone = source_items.mark_gone(connection, row, now, most_share=1.0)
-        if gone.count != (row.facts.gone_unconfirmed or 0):  # by an import that was deleted since
+        if gone.count != (row.facts.gone_unconfirmed or 0):  # an import that was deleted since has seen some
             raise UsageError(
-                f"items of {row.source} were met after import {import_id}: what is gone now, only a new import tells"
+                f"items of {row.source} were seen after import {import_id}: "
+                "only a new import can tell which items are removed now"
             )
         if not gone.count:
             return 0
@@ -146,24 +146,24 @@ def confirm_removed(installation: Installation, import_id: int) -> int:
     return installation.transact(unit)
 
 
-#: Imports that are looked at; a source has one running import at most.
+#: Imports that are read; a source has at most one running import.
 MAX_IMPORTS = 100
 
 
-REASON = "it was to be cancelled, and its worker is gone"
+REASON = "cancellation was requested, and its worker is dead"
 
 
 def unlisted_imports(connection: Connection, names: Iterable[str]) -> list[ImportRow]:
-    """The scheduled and running imports of all other sources, the newest first."""
+    """Return the scheduled and running imports of sources that are not listed, newest first."""
     known = set(names)
     unended = imports.latest(connection, statuses=(ImportStatus.SCHEDULED, ImportStatus.RUNNING), limit=MAX_IMPORTS)
     return [row for row in unended if row.source not in known]
 
 
 def end_cancelled(installation: Installation, own: str) -> list[str]:
-    """End the imports of other sources that a person cancelled and that have no worker.
+    """End stalled imports of other sources whose cancellation was requested. Return their dead Dagster runs.
 
-    Their own sensor does so as well, if there is one. Returns the Dagster runs to report as failed.
+    The sensor of such a source does the same, if it has one. The caller reports the runs as failed.
     """
     now = installation.clock.now()
     with installation.database.read() as connection:

@@ -1,4 +1,4 @@
-"""The shared pause of an API: seen, and lifted by hand when the API answers again."""
+"""Lift the shared pause of an API by hand, once the API answers again."""
 
 import os
 from collections.abc import Mapping
@@ -20,17 +20,17 @@ LIFTED = "pause_lifted"
 
 @dataclass(frozen=True, kw_only=True)
 class LiftedPause:
-    """What became of a wish to lift a pause."""
+    """The result of lifting a pause."""
 
     api: str
-    paused_until: datetime | None  #: when the pause would have ended; None: there was none
-    imports: tuple[int, ...]  #: the running imports that wait no longer
+    paused_until: datetime | None  #: the planned end of the pause; None if there was none
+    imports: tuple[int, ...]  #: the running imports that no longer wait
 
 
 def lift_pause(installation: Installation, source: ImportSource, *, by: str) -> LiftedPause:
-    """End the pause of the source's API in the limits' store, and what its running imports wait for.
+    """End the pause of the source's API in the rate-limit store, and the wait of its running imports.
 
-    Workers notice within two seconds. One request tries first; if it is refused, everybody pauses again. Raises
+    Workers notice it within two seconds. One request probes the API first; if it is refused, all pause again. Raises
     LimiterUnavailable, DatabaseUnavailable.
     """
     now = installation.clock.now()
@@ -40,7 +40,7 @@ def lift_pause(installation: Installation, source: ImportSource, *, by: str) -> 
     def unit(connection: Connection) -> Mapping[int, datetime]:
         waiting = heartbeats.unblock(connection, sharing, now)
         for import_id in waiting:
-            events.note(connection, import_id, now, LIFTED, f"{by} lifted the pause of the API: requests may go again.")
+            events.note(connection, import_id, now, LIFTED, f"{by} lifted the pause of the API; requests continue.")
         return waiting
 
     waiting = installation.transact(unit)
@@ -49,7 +49,7 @@ def lift_pause(installation: Installation, source: ImportSource, *, by: str) -> 
 
 
 def _lift(installation: Installation, source: ImportSource) -> timedelta:
-    """Lift the pause in the store; return how long it would have lasted."""
+    """Lift the pause in the store; return the time that was left of it."""
     settings, tiers = installation.settings, parse_tiers(source.limits)
     permits = open_permits(settings.redis_url, settings.limits_path)
     windows = tuple((tier.amount, tier.get_expiry() * SECOND) for tier in tiers)

@@ -1,4 +1,4 @@
-"""What an import would cost, before it is started."""
+"""Estimate the cost of a full import before it starts."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -28,17 +28,17 @@ from import_pipeline.rules.status import ImportKind, ImportStatus
 from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking import imports
 
-#: How many completed imports are looked at for one that read the whole list.
+#: Completed imports that are searched for one that read the whole list.
 IMPORTS_SEARCHED = 50
-#: Who only looks waits for no longer pause of the API.
+#: The longest pause of the API that an estimate waits for.
 MAX_PAUSE_WAIT = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The cost of a full import. Numbers are None where neither the list nor an import tells how many items there are.
+    """The cost of a full import. Numbers are None if neither the list nor an earlier import gives the number of items.
 
-    Every detail counts: what an import will find unchanged is not known before it has read the list.
+    All details count, since unchanged items are known only after the list was read.
     """
 
     source: str
@@ -47,17 +47,17 @@ class Plan:
     list_requests: int | None
     detail_requests: int | None
     requests_count: int | None
-    ideal_seconds: float | None  #: the least time that the limits allow, from empty windows
-    estimated_from: int | None = None  #: the import that the number of items was taken from; None: the list tells it
-    details_may_be_fewer: bool = False  #: whether the source tells what has not changed
+    ideal_seconds: float | None  #: the least seconds that the limits allow, from empty windows
+    estimated_from: int | None = None  #: the import that gave the number of items; None: the list itself
+    details_may_be_fewer: bool = False  #: True if the source can recognize unchanged items
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return asdict(self)
 
 
 def plan_import(installation: Installation, source: ImportSource) -> Plan:
-    """Ask for one list page and compute the rest. Raises ImportFailed where the API does not answer as it should."""
+    """Request one list page and compute the rest. Raises ImportFailed if the API does not answer as expected."""
     response = asyncio.run(first_page(installation, source))
     judgement = classify(response.status_code, setting=variable_prefix(source.name) + "TOKEN")
     if judgement.action is not ResponseAction.ACCEPT:
@@ -83,7 +83,7 @@ def plan_import(installation: Installation, source: ImportSource) -> Plan:
 
 
 def _latest_full(installation: Installation, source: ImportSource) -> tuple[int | None, int | None]:
-    """The latest import that read the whole list, and how many items it found; twice None where there is none."""
+    """Return the latest import that read the whole list, and its number of items; (None, None) without one."""
     with installation.database.read() as connection:
         ended = imports.latest(
             connection, source=source.name, statuses=[ImportStatus.COMPLETED], limit=IMPORTS_SEARCHED
@@ -106,7 +106,7 @@ def _is_whole(source: ImportSource, response: httpx.Response) -> bool:
 def _plan_for(
     source: ImportSource, on_page: Sequence[Mapping[str, Any]], total: int, estimated_from: int | None
 ) -> Plan:
-    """The plan for so many items, of which the first page holds those."""
+    """Return the plan for `total` items, of which `on_page` are those of the first page."""
     pages = max(1, -(-total // max(1, len(on_page))))
     detail = detail_request_of(source, on_page[0]) if on_page else None
     whole = bool(on_page) and detail is None
@@ -127,7 +127,7 @@ def _plan_for(
 
 
 async def first_page(installation: Installation, source: ImportSource) -> httpx.Response:
-    """The list's first page, asked for under the limits. Raises ImportFailed if the API cannot be reached or pauses."""
+    """Request the list's first page under the limits. Raises ImportFailed if the API cannot be reached or pauses."""
     async with open_api(source, installation.settings, installation.clock, patience=MAX_PAUSE_WAIT) as api:
         try:
             return await api.send(first_request(source), first=True)

@@ -57,7 +57,7 @@ def request_import(
     now = installation.clock.now()
 
     def unit(connection: Connection) -> RecordedRequest:
-        requests_lock(connection, source.name)  # of two at the same moment, the second sees the first
+        requests_lock(connection, source.name)  # of two concurrent requests, the second sees the first
         if kind is RequestKind.RESCHEDULE:
             return request_reschedule(connection, source, slot_at, now, by=by, reason=reason)
         same = (
@@ -82,7 +82,7 @@ def fulfil(connection: Connection, source: ImportSource, request: Request, now: 
         made, outcome = reschedule(connection, source, request, now)
     else:
         made, outcome = _create_import(connection, source, request, now), None
-    outcome = outcome or f"Import {made} was asked for by {request.requested_by or 'somebody'}."
+    outcome = outcome or f"Import {made} was requested by {request.requested_by or 'a person'}."
     requests.record_outcome(connection, request.id, outcome, made)
     return outcome
 
@@ -98,7 +98,7 @@ def _create_import(connection: Connection, source: ImportSource, request: Reques
         by=request.requested_by,
     )
     made = imports.create(connection, new, now)
-    sentence = f"Asked for {attribution(request.requested_by, request.reason)}."
+    sentence = f"Requested {attribution(request.requested_by, request.reason)}."
     events.note(connection, made.id, now, "import_requested", sentence)
     return made.id
 

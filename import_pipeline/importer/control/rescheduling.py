@@ -1,4 +1,4 @@
-"""Requests that move a slot's import to now. Each carries the slot that it means, and spends no other one."""
+"""Requests that move a slot's import to now. Each names its slot and spends no other one."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,15 +17,15 @@ from import_pipeline.tracking.requests import NewRequest, Request, RequestKind, 
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedRequest:
-    """What became of a request for a run when it was made."""
+    """The result of recording a request for a run."""
 
-    id: int  #: of the request that will be carried out
-    slot_at: datetime | None = None  #: the slot that a RESCHEDULE means
-    already: str | None = None  #: a sentence, if an earlier request does the same; then nothing was added
+    id: int  #: of the request that will be fulfilled
+    slot_at: datetime | None = None  #: the slot that a RESCHEDULE moves
+    already: str | None = None  #: a sentence if an earlier request does the same; then nothing was added
 
 
 def parse_slot(text: str | None) -> datetime | None:
-    """Read a slot as a form or a command carries it, in UTC unless it says otherwise; raises UsageError."""
+    """Parse a slot from a form or command, in UTC unless it has an offset. Raises UsageError."""
     if not text:
         return None
     try:
@@ -36,13 +36,13 @@ def parse_slot(text: str | None) -> datetime | None:
 
 
 def next_slot(connection: Connection, source: ImportSource, now: datetime) -> datetime:
-    """The next slot that nothing has spent."""
+    """Return the next slot that is not spent."""
     states = [_state(row) for row in scheduling.open_imports(connection, source.name, now)]
     return next(upcoming_slots(states, source.timetable, now))
 
 
 def keeps_slot(row: ImportRow, now: datetime) -> bool:
-    """Tell if the row records that a coming slot is spent: without it, the slot would be scheduled again."""
+    """Return True if this row marks a future slot as spent; without it, the slot would be scheduled again."""
     return row.slot_at is not None and row.slot_at > now and _state(row).spends_slot()
 
 
@@ -55,7 +55,7 @@ def request_reschedule(
     by: str | None,
     reason: str | None,
 ) -> RecordedRequest:
-    """Record a request to move a slot's import to now; if an earlier one does the same, the answer says so."""
+    """Record a request to move a slot's import to now; if an earlier one does the same, say so."""
     waiting = [each for each in requests.waiting(connection, source.name) if each.kind is RequestKind.RESCHEDULE]
     earlier = next((each for each in waiting if meant is None or each.slot_at in {None, meant}), None)
     if earlier is not None:
@@ -70,7 +70,7 @@ def request_reschedule(
     request_id = requests.record(connection, new, now)
     if row is None:
         return RecordedRequest(id=request_id, slot_at=slot_at)
-    already = f"{spent_reason(row)}: nothing was added."
+    already = f"{spent_reason(row)}; nothing was added."
     if meant is None and row.status is ImportStatus.RUNNING:
         already = f"{already} `import-pipeline reschedule {source.name} --slot` moves another one."
     requests.claim(connection, request_id, now)
@@ -79,9 +79,9 @@ def request_reschedule(
 
 
 def _spent(connection: Connection, source: ImportSource, slot_at: datetime, now: datetime) -> ImportRow | None:
-    """The import that has spent the slot, if there is one; raises UsageError if the schedule has no such slot to come.
+    """Return the import that has spent the slot, if any. Raises UsageError if the schedule has no such future slot.
 
-    A slot whose import waits can be moved although its time has come, and although the schedule has changed since.
+    The slot of a waiting import can be moved even if its time has come or the schedule has changed since.
     """
     row = scheduling.of_slot(connection, source.name, slot_at)
     if row is not None and _state(row).spends_slot():
@@ -96,33 +96,33 @@ def _spent(connection: Connection, source: ImportSource, slot_at: datetime, now:
 
 
 def duplicate_answer(earlier: Request) -> str:
-    """The answer to a request that another one has made before."""
-    return f"Request {earlier.id} of {earlier.requested_by or 'a person'} asks for the same: nothing was added."
+    """Return the answer to a request that repeats an earlier one."""
+    return f"Request {earlier.id} of {earlier.requested_by or 'a person'} requests the same; nothing was added."
 
 
 def reschedule(
     connection: Connection, source: ImportSource, request: Request, now: datetime
 ) -> tuple[int | None, str | None]:
-    """The import of the slot that the request means, now; the slot is spent.
+    """Move the import of the request's slot to now; the slot is spent.
 
-    Returns its id, and why nothing was moved if the slot was spent before.
+    Return the import's id, and a sentence if nothing was moved.
     """
     by = attribution(request.requested_by, None)
     slot_at = request.slot_at or next_slot(connection, source, now)
     scheduling.create_slot(connection, new_import(source, Trigger.SCHEDULE, slot_at=slot_at), now)
     row = scheduling.of_slot(connection, source.name, slot_at)
-    if row is None:  # a person has deleted it since
-        return None, f"The import{_of_slot(slot_at)} was deleted: nothing was moved {by}."
+    if row is None:  # deleted by a person since
+        return None, f"The import{_of_slot(slot_at)} was deleted; nothing was moved {by}."
     if not scheduling.reschedule(connection, row.id, now, request.requested_by):
-        row = scheduling.of_slot(connection, source.name, slot_at) or row  # as it is by now
-        return row.id, f"{spent_reason(row)}: nothing was moved {by}."
+        row = scheduling.of_slot(connection, source.name, slot_at) or row  # its current state
+        return row.id, f"{spent_reason(row)}; nothing was moved {by}."
     sentence = f"Moved from {slot_at:%Y-%m-%d %H:%M} UTC to now {attribution(request.requested_by, request.reason)}."
     events.note(connection, row.id, now, "import_rescheduled", sentence)
     return row.id, None
 
 
 def spent_reason(row: ImportRow) -> str:
-    """Why the slot's import cannot be moved, as the beginning of a sentence."""
+    """Return why the slot's import cannot be moved, as the beginning of a sentence."""
     state = f"is {row.status} already"
     if row.trigger is Trigger.RESCHEDULE and row.status in {ImportStatus.SCHEDULED, ImportStatus.RUNNING}:
         state = "was moved to now already"
@@ -134,7 +134,7 @@ def _of_slot(slot_at: datetime | None) -> str:
 
 
 def _state(row: ImportRow) -> ImportState:
-    """As much of the import as the rules of slots need."""
+    """Return the part of the import's state that the rules of slots need."""
     return ImportState(
         id=row.id,
         status=row.status,

@@ -34,28 +34,28 @@ def retry(
     now = installation.clock.now()
 
     def unit(connection: Connection) -> RetryAnswer:
-        row = imports.get(connection, import_id, locked=True)  # the second of two finds the retry of the first
+        row = imports.get(connection, import_id, locked=True)  # the second of two calls finds the retry of the first
         check_has_ended(row)
         retry_id = scheduling.open_retry_of(connection, import_id)
         if retry_id is not None:
-            already = f"Import {retry_id} retries what import {import_id} has left already: nothing was added."
+            already = f"Import {retry_id} already retries what import {import_id} left; nothing was added."
             return RetryAnswer(row=imports.get(connection, retry_id), already=already)
         left = items.unfinished(connection, import_id)
         if not left:
             raise UsageError(
-                f"import {import_id} has left nothing failed or undone that was not imported since: "
+                f"import {import_id} left nothing failed or unfinished that was not imported since: "
                 "there is nothing to retry"
             )
         source = next((each for each in installation.sources if each.name == row.source), None)
         if source is None:
             raise UsageError(
-                f"import {import_id} belongs to the source {row.source}, which is not listed any more: "
+                f"import {import_id} belongs to the source {row.source}, which is no longer listed: "
                 "list it in IMPORT_PIPELINE_SOURCES again, then retry"
             )
         new = new_import(source, Trigger.RETRY, retry_of=import_id, scheduled_at=now, by=by)
         made = imports.create(connection, new, now)
         outcome = f"Import {made.id} retries {plural(left, 'item')} of import {import_id}."
-        sentence = f"{outcome} Asked for {attribution(by, reason)}."
+        sentence = f"{outcome} Requested {attribution(by, reason)}."
         events.note(connection, made.id, now, "import_requested", sentence)
         request = NewRequest(
             source=row.source, kind=RequestKind.RETRY, import_id=import_id, requested_by=by, reason=reason

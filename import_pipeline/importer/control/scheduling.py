@@ -1,6 +1,6 @@
-"""Applying the scheduling rules: what the sensor, the schedule and the command line do, all in the same way.
+"""Apply the scheduling rules in one tick, for the sensor, the schedule and the command line.
 
-Each decision is carried out by one guarded statement, so any number of ticks at once start an import once.
+Each decision is one guarded statement, so any number of concurrent ticks starts an import once.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,13 +37,13 @@ from import_pipeline.rules.status import ENDED, ImportStatus, Trigger
 from import_pipeline.tracking import events, imports, requests, schedules, scheduling, transitions
 from import_pipeline.tracking.imports import ImportRow
 
-#: A sensor looks every few seconds: if it has not for so long, none runs.
+#: A sensor ticks every few seconds; after this time without a tick, none runs.
 SENSOR_SILENCE = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
-    """A run to ask for. The Dagster run that worked on the import before is to be reported as failed first."""
+    """A run to request; the former Dagster run of the import is reported as failed first."""
 
     import_id: int
     reason: str
@@ -52,14 +52,14 @@ class Launch:
 
 @dataclass(kw_only=True)
 class Tick:
-    """What a look at a source came to: runs to launch, dead runs to report, and all that was decided, in sentences."""
+    """The result of a tick: runs to launch, dead runs to report as failed, and the decisions as sentences."""
 
     launches: list[Launch] = field(default_factory=list)
     dead_run_ids: list[str] = field(default_factory=list)
     sentences: list[str] = field(default_factory=list)
 
 
-#: Import's id -> what became of the run that was asked for.
+#: Import's id -> state of the requested run.
 RequestedRuns = Mapping[int, RequestedRun]
 
 
@@ -108,7 +108,7 @@ def tick(
 def _record_schedule(
     connection: Connection, source: ImportSource, now: datetime, *, is_on: bool, on_since: datetime | None
 ) -> datetime | None:
-    """Record whether the schedule is on. At the first look after it was off: until when it was; else None."""
+    """Record if the schedule is on. Return the end of its off time at the first tick after it; else None."""
     if not is_on:
         schedules.record_off(connection, source.name, now)
         return None
@@ -117,14 +117,14 @@ def _record_schedule(
 
 
 def is_off_now(installation: Installation, source: ImportSource) -> bool:
-    """Whether a sensor sees now that the schedule is off; cron, where no sensor looks, follows the slots itself."""
+    """Return True if a sensor has just recorded that the schedule is off. Without a sensor, cron follows the slots."""
     with installation.database.read() as connection:
         seen = schedules.off_seen_at(connection, source.name)
     return seen is not None and abs(installation.clock.now() - seen) < SENSOR_SILENCE
 
 
 def upcoming_slots_of(connection: Connection, source: ImportSource, now: datetime, most: int) -> list[datetime]:
-    """The next slots at which an import will start: those that are spent already are left out."""
+    """Return the next slots that are not spent, at most `most`."""
     _, states = _read_states(connection, source, ExternalFacts(), now)
     return list(islice(upcoming_slots(states, source.timetable, now), most))
 
@@ -132,7 +132,7 @@ def upcoming_slots_of(connection: Connection, source: ImportSource, now: datetim
 def _gather_facts(
     installation: Installation, source: ImportSource, run_state_of: Callable[[str], RunState]
 ) -> ExternalFacts:
-    """Ask Dagster for the state of the running import's run, and the store that it waits for whether it is back."""
+    """Read the state of the running import's Dagster run, and if the rate-limit store that it waits for answers."""
     with installation.database.read() as connection:
         running = imports.running(connection, source.name)
         if running is None:
@@ -153,7 +153,7 @@ def _check_requested_runs(
     now: datetime,
     requested_run: Callable[[int, datetime], RequestedRun],
 ) -> RequestedRuns:
-    """Ask Dagster for the runs that were asked for and should have begun their import by now."""
+    """Read the state of requested runs that should have begun their import by now."""
     with installation.database.read() as connection:
         rows = scheduling.open_imports(connection, source.name, now)
     return {
@@ -181,7 +181,7 @@ def _read_states(
     now: datetime,
     answers: RequestedRuns | None = None,
 ) -> tuple[list[ImportRow], list[ImportState]]:
-    """What the rules look at; what others said counts for the worker that the running import had then."""
+    """Read the rows and their states for the rules. Facts count only for the worker that they were gathered for."""
     rows = scheduling.open_imports(connection, source.name, now)
     return rows, [
         state_of(
@@ -197,7 +197,7 @@ def _read_states(
 
 
 def _has_same_worker(row: ImportRow, seen: ImportRow | None) -> bool:
-    """Whether the row still has the worker that it had when Dagster was asked."""
+    """Return True if the import still has the worker that it had when the facts were gathered."""
     return seen is not None and (row.id, row.fence) == (seen.id, seen.fence)
 
 
@@ -209,7 +209,7 @@ def _apply(
     now: datetime,
     result: Tick,
 ) -> None:
-    """Carry one decision out; where the import is no longer as it was seen, it is left out without a word."""
+    """Apply one decision; skip it silently if the import has changed since it was read."""
     match decision:
         case Schedule(slot_at=slot_at):
             if not scheduling.create_slot(connection, new_import(source, Trigger.SCHEDULE, slot_at=slot_at), now):
@@ -227,9 +227,7 @@ def _apply(
             if not scheduling.claim_run(connection, seen[import_id], now, RUN_START):
                 return
             if run_ended:
-                transitions.count_failed_start(
-                    connection, seen[import_id], "the run that was asked for ended at its start"
-                )
+                transitions.count_failed_start(connection, seen[import_id], "the requested run ended before it began")
             events.note(connection, import_id, now, events.RUN_REQUESTED, reason)
             result.launches.append(Launch(import_id=import_id, reason=reason, dead_run_id=dead_run_id))
         case Fail(import_id=import_id) | End(import_id=import_id):
@@ -239,7 +237,7 @@ def _apply(
 
 
 def _end(connection: Connection, decision: Fail | End, row: ImportRow, now: datetime, result: Tick) -> bool:
-    """End a running import that has no worker; False where somebody else was faster."""
+    """End a stalled import; False if another process changed it first."""
     status = ImportStatus.FAILED if isinstance(decision, Fail) else ImportStatus.CANCELLED
     try:
         transitions.end_stalled(connection, row, now, status, decision.reason)

@@ -1,4 +1,4 @@
-"""Looking after the shards of a source's running import: launched, launched again, taken from the dead."""
+"""Supervise the shards of a source's running import: launch, relaunch, reclaim from dead workers."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +21,7 @@ from import_pipeline.tracking.shards import ShardRow
 
 @dataclass(frozen=True, kw_only=True)
 class ShardLaunch:
-    """A run of a shard to ask for."""
+    """A run of a shard to request."""
 
     import_id: int
     number: int
@@ -29,7 +29,7 @@ class ShardLaunch:
 
 @dataclass(kw_only=True)
 class ShardTick:
-    """What a look came to: runs to launch, and Dagster runs whose worker is gone."""
+    """The result of a tick: shards to launch, and Dagster runs of dead workers to report as failed."""
 
     launches: list[ShardLaunch] = field(default_factory=list)
     dead_run_ids: list[str] = field(default_factory=list)
@@ -40,9 +40,9 @@ def supervise_shards(
     source: ImportSource,
     is_queued: Callable[[int, int], bool] = lambda import_id, number: False,
 ) -> ShardTick:
-    """Apply the rules to the shards of the running import, and bury what ended imports have left.
+    """Apply the rules to the shards of the running import, and reclaim dead shards of ended imports.
 
-    `is_queued(import_id, number)`: whether a run of that shard is known that is yet to begin.
+    `is_queued(import_id, number)`: True if a run of that shard is known that has not begun.
     """
     now, monotonic = installation.clock.now(), installation.clock.monotonic()
     with installation.database.read() as connection:
@@ -50,7 +50,7 @@ def supervise_shards(
         behind = shards.left_behind(connection, source.name)
         shared = row if row is not None and workers_of(row, source) > 1 else None
         found = [] if shared is None else shards.of_import(connection, shared.id)
-    # Dagster is asked before the transaction: it may take its time.
+    # Dagster is queried before the transaction, since it may be slow.
     queued = {each.number for each in found if _is_overdue(each, now) and is_queued(each.import_id, each.number)}
 
     def unit(connection: Connection) -> ShardTick:
@@ -69,7 +69,7 @@ def supervise_shards(
 
 
 def _is_overdue(shard: ShardRow, now: datetime) -> bool:
-    """Whether a run was asked for that should have begun by now."""
+    """Return True if a run was requested that should have begun by now."""
     asked = shard.run_requested_at
     return shard.pid is None and shard.ended_at is None and asked is not None and abs(now - asked) >= RUN_START
 
@@ -95,7 +95,7 @@ def _apply(
             if _reclaim(connection, seen[number], now, result):
                 seen[number] = replace(seen[number], fence=seen[number].fence + 1, pid=None)
         elif shards.ask(connection, import_id, number, now, seen.get(number)):
-            sentence = f"Shard {number} of {workers_of(row, source)} is asked for."
+            sentence = f"Shard {number} of {workers_of(row, source)} is requested."
             events.note(connection, import_id, now, "shard_requested", sentence)
             result.launches.append(ShardLaunch(import_id=import_id, number=number))
 
@@ -129,10 +129,10 @@ def _states(found: Sequence[ShardRow], source: ImportSource, queued: set[int], m
 
 
 def _reclaim(connection: Connection, seen: ShardRow, now: datetime, result: ShardTick) -> bool:
-    """Take the place from the dead; what it held goes to the others at once. False where somebody was faster."""
+    """Reclaim the shard of a dead worker; its items return to the others. False if another process was faster."""
     if not shards.bury(connection, seen):
         return False
-    sentence = f"Shard {seen.number} is gone (process {seen.pid} on {seen.host}); the others do what it held."
+    sentence = f"Shard {seen.number} is dead (process {seen.pid} on {seen.host}); the others take over its items."
     events.note(connection, seen.import_id, now, "shard_lost", sentence)
     if seen.dagster_run_id is not None:
         result.dead_run_ids.append(seen.dagster_run_id)

@@ -1,4 +1,4 @@
-"""Looking at imports: the few reads that a display needs, each bounded, and what the view model makes of them."""
+"""Read imports for displays, each read bounded: details, pages of a list, progress."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,43 +18,43 @@ from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.queries import FailureGroup, Filter
 from import_pipeline.tracking.shards import ShardRow
 
-#: The finished items that are read at most: more tell no more than these.
+#: Finished items that are read at most; more would not improve the forecast.
 MAX_HISTORY = 3_000
 SHOWN_FAILURES = 50
 PAGE_SIZE = 25
-#: Running imports that are asked for their workers: a source has one at most.
+#: Running imports whose workers are checked; a source has at most one.
 MAX_RUNNING = 100
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImportDetails:
-    """One import, closely."""
+    """All facts about one import."""
 
     view: ImportView
-    forecast: Forecast | None  #: of a running one
-    usage: Usage | None  #: the api's counters; None once it has ended, and where their store does not answer
+    forecast: Forecast | None  #: of a running import
+    usage: Usage | None  #: the API's counters; None if it has ended or the rate-limit store does not answer
     failure_groups: Sequence[FailureGroup]
     failures: Sequence[items.FailedItem]
     events: Sequence[tuple[datetime, str, str]]
     finished_at: Sequence[datetime]
-    unfinished: int  #: items that a retry would take over
-    retried_by: int | None  #: the import that does so already and has not ended
-    shards: Sequence[ShardRow] = ()  #: further runs that work on it, or did
-    api_paused_until: datetime | None = None  #: of an import that this keeps, or kept, from its end
+    unfinished: int  #: items that a retry would import
+    retried_by: int | None  #: the scheduled or running import that retries them
+    shards: Sequence[ShardRow] = ()  #: its further workers, also former ones
+    api_paused_until: datetime | None = None  #: the end of the API's pause, if the pause delays it
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImportPage:
-    """A page of imports, and what stands around it."""
+    """A page of a list of imports, with its counts."""
 
     views: Sequence[ImportView]
     total: int
-    counts: dict[tuple[str, str], int]  #: (source, status) -> how many; `no worker` is a part of `running`
+    counts: dict[tuple[str, str], int]  #: (source, status) -> number; `no worker` is a part of `running`
     requests: Sequence[tuple[str, str, datetime]]
 
 
 def source_of(installation: Installation, name: str) -> ImportSource | None:
-    """The listed source of that name; None where it is not listed any more."""
+    """Return the source of that name; None if it is no longer listed."""
     return next((each for each in installation.sources if each.name == name), None)
 
 
@@ -67,7 +67,7 @@ def list_imports(
     descending: bool = True,
     page: int = 1,
 ) -> ImportPage:
-    """The imports of a page, counted from 1; the status may be `no worker`. Raises DatabaseUnavailable."""
+    """Return a page of imports, counted from 1; the status may be `no worker`. Raises DatabaseUnavailable."""
     now = installation.clock.now()
     with installation.database.read() as connection:
         deserted = _imports_without_worker(connection, installation, now)
@@ -91,7 +91,7 @@ def list_imports(
 
 
 def resolve_status(connection: Connection, installation: Installation, which: Filter, now: datetime) -> Filter:
-    """The same as a statement can find it: `no worker` stands in no row."""
+    """Replace the status `no worker`, which no row holds, by the ids of those imports."""
     if which.status != NO_WORKER:
         return which
     return replace(
@@ -100,13 +100,13 @@ def resolve_status(connection: Connection, installation: Installation, which: Fi
 
 
 def _imports_without_worker(connection: Connection, installation: Installation, now: datetime) -> list[ImportRow]:
-    """The running imports that have no worker: no row tells so."""
+    """Return the running imports that have no worker."""
     running = imports.latest(connection, statuses=(ImportStatus.RUNNING,), limit=MAX_RUNNING)
     return [row for row in running if view_in(connection, installation, row, now).has_no_worker]
 
 
 def import_details(installation: Installation, import_id: int, usage_reader: UsageReader) -> ImportDetails:
-    """One import with its failures and events. Raises ImportNotFound, DatabaseUnavailable."""
+    """Return one import with its failures and events. Raises ImportNotFound, DatabaseUnavailable."""
     now = installation.clock.now()
     with installation.database.read() as connection:
         view = view_in(connection, installation, imports.get(connection, import_id), now, usage_reader)
@@ -131,7 +131,7 @@ def import_details(installation: Installation, import_id: int, usage_reader: Usa
 def import_progress(
     installation: Installation, import_id: int, usage_reader: UsageReader
 ) -> tuple[ImportView, Forecast | None]:
-    """One import's figures and its forecast, for a bar. Raises ImportNotFound, DatabaseUnavailable."""
+    """Return the figures and the forecast of one import. Raises ImportNotFound, DatabaseUnavailable."""
     now = installation.clock.now()
     with installation.database.read() as connection:
         view = view_in(connection, installation, imports.get(connection, import_id), now, usage_reader)
@@ -146,7 +146,7 @@ def import_progress(
 def _api_paused_until(
     installation: Installation, row: ImportRow, usage_reader: UsageReader, now: datetime
 ) -> datetime | None:
-    """The end of the API's pause, for an import that runs, is to come or has failed."""
+    """Return the end of the API's pause, unless the import has completed or is cancelled."""
     source = source_of(installation, row.source)
     if source is None or row.status in {ImportStatus.COMPLETED, ImportStatus.CANCELLED}:
         return None
@@ -156,7 +156,7 @@ def _api_paused_until(
 
 
 def _usage(installation: Installation, row: ImportRow, usage_reader: UsageReader) -> Usage | None:
-    """The counters of the import's api; those of an import that has ended are somebody else's by now."""
+    """Return the counters of the import's API; None after its end, when they belong to other imports."""
     source = source_of(installation, row.source)
     if source is None or row.status in ENDED:
         return None
@@ -171,9 +171,9 @@ def view_in(
     now: datetime,
     usage_reader: UsageReader | None = None,
 ) -> ImportView:
-    """The import of that row, with what its source's settings and a look at its process tell of it.
+    """Return the view of an import, from its row, its source's settings and the state of its worker.
 
-    `usage_reader` tell of one that has a worker how long it has slept until now.
+    With a `usage_reader`, the view of an import with a worker has the current seconds of sleep.
     """
     source = source_of(installation, row.source)
     stalled = stalled_import(connection, row, source, now)

@@ -1,4 +1,4 @@
-"""What is shown of an import wherever people look. Pure functions: rows and counters in, figures out."""
+"""The figures of an import for all displays. Pure functions: rows and counters in, figures out."""
 
 import math
 from collections.abc import Sequence
@@ -19,57 +19,57 @@ from import_pipeline.wording import iso
 
 @dataclass(frozen=True, kw_only=True)
 class ImportView:
-    """One import as a row of a list shows it. Durations are seconds; they stand still once it has ended."""
+    """One import as a list shows it. Durations are seconds; they no longer change once it has ended."""
 
     row: ImportRow
     figures: ImportSummary
-    status: str  #: as people see it: `due` and `overdue` apart from `scheduled`
+    status: str  #: the status to show: `due` and `overdue` apart from `scheduled`
     done: int  #: items that need no more work
     percent: float | None
     items_per_second: float | None
     grade: Grade | None  #: of the efficiency
-    paused_until: datetime | None  #: the end of a pause that the API asked for, while that is to come
-    due_in_seconds: float | None  #: until its time, below zero after it
-    stalled: StalledImport | None = None  #: of a running one whose process is gone
+    paused_until: datetime | None  #: the end of a pause that the API requested, if it lies ahead
+    due_in_seconds: float | None  #: until its scheduled time; negative after it
+    stalled: StalledImport | None = None  #: set if the import is stalled
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing of it will change any more."""
+        """True if it has ended, so that nothing changes any more."""
         return self.row.status in ENDED
 
     @property
     def has_no_worker(self) -> bool:
-        """Whether it runs only by its status; one that pauses as the API asked needs none."""
+        """True if it is running without a worker; one that is paused as the API requested needs none."""
         return self.stalled is not None and self.stalled.since is not None and self.paused_until is None
 
     @property
     def display_status(self) -> str:
-        """Its status in the word that tells people most."""
+        """The status to show, with `no worker` for a stalled import."""
         return NO_WORKER if self.has_no_worker else self.status
 
     @property
     def is_running(self) -> bool:
-        """Whether it is under way."""
+        """True if its status is running."""
         return self.row.status is ImportStatus.RUNNING
 
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """What is left of a running import, and how long that takes at the least."""
+    """The work left of a running import, and the least time that it takes."""
 
-    requests_left: int | None  #: None: the list does not tell how many items it has
-    retries_waiting: int  #: failed items that will be tried again
+    requests_left: int | None  #: None: the number of items is unknown
+    retries_waiting: int  #: failed items that will be retried
     next_attempt_at: datetime | None
     eta_seconds: float | None
     ends_at: datetime | None
-    waits_for: str | None = None  #: why it stands still, where it does
-    waits_until: datetime | None = None  #: None: until what it waits for is back
+    waits_for: str | None = None  #: why it waits, if it does
+    waits_until: datetime | None = None  #: None: until that is back
 
 
 def view_of(
     row: ImportRow, limits: str, now: datetime, stalled: StalledImport | None = None, *, is_held_back: bool = False
 ) -> ImportView:
-    """An import as its row tells it; `limits` serve where it has not begun. `is_held_back`: its schedule is off."""
+    """Return the view of a row. `limits` apply if it has not begun. `is_held_back`: its schedule is off."""
     figures = summarize(row, limits, now, stalled_since=stalled.since if stalled else None)
     done = figures.items_done
     due_at = row.scheduled_at or row.created_at
@@ -125,10 +125,10 @@ def forecast_of(
 def _seconds_for(
     left: int, view: ImportView, limits: str, finished_at: Sequence[datetime], usage: Usage | None, now: datetime
 ) -> float:
-    """How long so many requests take from now on."""
+    """Return the seconds that `left` requests take from now on."""
     row, active_seconds = view.row, view.figures.active_seconds
     paused = [until for until in (view.paused_until, usage and usage.paused_until) if until and until > now]
-    # What was finished without a request is not told apart; the number of requests is known.
+    # Items finished without a request are not marked, but the number of requests is known.
     moments = [(moment - now).total_seconds() for moment in finished_at[: row.requests_count]]
     used = [(float(tier.seconds), tier.used) for tier in usage.tiers] if usage else []
     mean_cost = row.facts.mean_cost or 1
@@ -142,7 +142,7 @@ def _seconds_for(
 
 
 def history_size(limits: str) -> int:
-    """How many of the latest finished items tell all that the tiers still count."""
+    """Return the number of latest finished items that cover the windows of all tiers."""
     return max((tier.amount for tier in parse_tiers(limits)), default=0)
 
 
@@ -162,12 +162,12 @@ def _requests_left(row: ImportRow, remaining: Remaining, per_page: int) -> int |
 
 
 def permits_left(tier: TierUsage) -> int:
-    """Permits that the tier would still give now."""
+    """Return the permits that the tier would still grant now."""
     return max(0, tier.amount - tier.used)
 
 
 def as_json(view: ImportView, forecast: Forecast | None = None) -> dict[str, Any]:
-    """Plain values, for programs: the figures of `run --json`, and what is derived beside them."""
+    """Return plain values for programs: the figures of `run --json` and those derived for displays."""
     row = view.row
     told = view.figures.as_json() | {
         "status": view.status,

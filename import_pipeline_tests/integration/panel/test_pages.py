@@ -132,8 +132,8 @@ async def test_an_import_whose_process_is_gone_is_shown_so_with_what_happens_nex
         assert [view.row.id for view in panel.drawn.context["views"]] == [left]
         page = (await panel.get(f"/imports/{left}")).text
         assert "</svg>no worker</span>" in page
-        assert "<strong>No worker:</strong> process 7 on a has given no sign of life for over 60 s." in page
-        assert "`import-pipeline run items` does at once (resume 1 of 3 without progress)." in page
+        assert "<strong>No worker:</strong> process 7 on a has sent no heartbeat for over 60 s." in page
+        assert "`import-pipeline run items` resumes it immediately (resume 1 of 3 without progress)." in page
         assert (await panel.get(f"/api/imports/{left}")).json()["has_no_worker"] is True
 
 

@@ -54,10 +54,10 @@ def test_a_heartbeat_is_ahead_if_it_lies_in_the_future_by_more_than_two_hosts_di
 
 
 TAKEOVERS = [
-    (True, True, "should its process die, the next run goes on with it at once"),
-    (True, None, "if nothing more is heard of it, the next run goes on with it from 12:01:00 UTC on"),
-    (True, False, "its process is gone, so the next run goes on with it at once"),
-    (False, None, "its process is gone, so the next run goes on with it at once"),
+    (True, True, "if its process dies, the next run resumes it immediately"),
+    (True, None, "if it sends no further heartbeat, the next run resumes it from 12:01:00 UTC on"),
+    (True, False, "its process is dead, so the next run resumes it immediately"),
+    (False, None, "its process is dead, so the next run resumes it immediately"),
 ]
 
 

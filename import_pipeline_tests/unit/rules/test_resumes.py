@@ -44,7 +44,7 @@ def test_it_is_kept_and_read_as_it_is(one):
 @pytest.mark.parametrize(
     ("worker_error", "reason"),
     [
-        (None, "resumed 3 times without progress; its worker was gone each time"),
+        (None, "resumed 3 times without progress; its worker died each time"),
         ("ValueError: no", "resumed 3 times without progress; at last it broke off: ValueError: no"),
     ],
 )

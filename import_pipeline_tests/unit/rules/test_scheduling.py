@@ -89,7 +89,7 @@ def starting(number):
 
 
 def goes_on(resume, dead_run_id=None):
-    reason = f"Import 1 goes on: its worker is gone (resume {resume} of {MAX_RESUMES} without progress)."
+    reason = f"Import 1 is resumed: its worker is dead (resume {resume} of {MAX_RESUMES} without progress)."
     return Resume(import_id=1, dead_run_id=dead_run_id, counts=True, reason=reason)
 
 
@@ -172,41 +172,41 @@ TABLE = {
         ("the last time", [running(liveness=KILLED, resumes=2), NEXT], [goes_on(3)]),
         ("too often", [running(liveness=KILLED, resumes=3, run_id="r4"), NEXT],
          [Fail(import_id=1, dead_run_id="r4",
-               reason="Import 1 was resumed 3 times without progress; its worker was gone each time.")]),
+               reason="Import 1 was resumed 3 times without progress; its worker died each time.")]),
         ("it broke off, which counts", [running(liveness=LEFT, worker_error="ValueError: no", resumes=1), NEXT],
          [Resume(import_id=1, dead_run_id=None, counts=True, reason=(
-             f"Import 1 goes on: its worker broke off (resume 2 of {MAX_RESUMES} without progress)."))]),
+             f"Import 1 is resumed: its worker broke off (resume 2 of {MAX_RESUMES} without progress)."))]),
         ("it broke off too often", [running(liveness=LEFT, worker_error="ValueError: no", resumes=3), NEXT],
          [Fail(import_id=1, dead_run_id=None, reason=(
              "Import 1 was resumed 3 times without progress; at last it broke off: ValueError: no."))]),
         ("it left in order, which does not count", [running(liveness=LEFT, resumes=3), NEXT],
          [Resume(import_id=1, dead_run_id=None, counts=False,
-                 reason="Import 1 goes on: its worker has left it to another one.")]),
+                 reason="Import 1 is resumed: its worker released it.")]),
         ("it left for a long pause", [running(liveness=LEFT, blocked_until=at(11)), NEXT],
-         [Wait(reason="Import 1 pauses until 2030-06-01 11:00 UTC, as the API asked.")]),
+         [Wait(reason="Import 1 is paused until 2030-06-01 11:00 UTC, as the API requested.")]),
         ("the long pause is over", [running(liveness=LEFT, blocked_until=NOW, resumes=3), NEXT],
          [Resume(import_id=1, dead_run_id=None, counts=False,
-                 reason="Import 1 goes on: its worker has left it to another one.")]),
+                 reason="Import 1 is resumed: its worker released it.")]),
         ("the store of the limits is away", [running(liveness=LEFT, waits_for="no store"), NEXT],
-         [Wait(reason="Import 1 stands still: no store.")]),
+         [Wait(reason="Import 1 waits: no store.")]),
         ("its process was killed while the store was away", [running(liveness=KILLED, waits_for="no store"), NEXT],
-         [Wait(reason="Import 1 stands still: no store.")]),
+         [Wait(reason="Import 1 waits: no store.")]),
         ("it was to be cancelled while the store is away",
          [running(liveness=LEFT, cancel_requested_at=NOW, waits_for="no store"), NEXT],
-         [End(import_id=1, dead_run_id=None, reason="Import 1 was to be cancelled, and its worker is gone.")]),
+         [End(import_id=1, dead_run_id=None, reason="Import 1 is cancelled as requested: its worker is dead.")]),
         ("killed in a pause, which counts", [running(liveness=KILLED, blocked_until=NOW), NEXT], [goes_on(1)]),
         ("a run to go on with was just asked for",
          [running(liveness=SILENT, run_requested_at=before(seconds=5)), NEXT],
-         [Wait(reason="Import 1 is about to go on in another run.")]),
+         [Wait(reason="Import 1 is about to be resumed by another run.")]),
         ("the request that it began with does not count",
          [running(liveness=KILLED, run_requested_at=before(seconds=5)), NEXT], [goes_on(1)]),
         ("a run to go on with did not come", [running(liveness=worker(timedelta(minutes=5)),
                                                       run_requested_at=before(seconds=61)), NEXT], [goes_on(1)]),
         ("it was to be cancelled", [running(liveness=KILLED, cancel_requested_at=NOW, run_id="r1"), NEXT],
-         [End(import_id=1, dead_run_id="r1", reason="Import 1 was to be cancelled, and its worker is gone.")]),
+         [End(import_id=1, dead_run_id="r1", reason="Import 1 is cancelled as requested: its worker is dead.")]),
         ("it was to be cancelled in a long pause",
          [running(liveness=LEFT, cancel_requested_at=NOW, blocked_until=at(11)), NEXT],
-         [End(import_id=1, dead_run_id=None, reason="Import 1 was to be cancelled, and its worker is gone.")]),
+         [End(import_id=1, dead_run_id=None, reason="Import 1 is cancelled as requested: its worker is dead.")]),
         ("it lives and is to be cancelled: it reads that itself",
          [running(cancel_requested_at=NOW), NEXT], [IS_RUNNING]),
     ],

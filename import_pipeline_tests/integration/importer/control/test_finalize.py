@@ -50,7 +50,7 @@ def test_a_failed_item_that_nobody_holds_is_closed_five_minutes_after_its_last_t
         life.go_on(minutes=minutes)
         found = finalize(life, hand)
         assert (found.ended, life.get(hand.row.id).status) == (False, RUNNING)
-        assert found.sentence == f"Import {hand.row.id}: 1 item is unfinished; `run items` goes on with it."
+        assert found.sentence == f"Import {hand.row.id}: 1 item is unfinished; `run items` resumes it."
     life.go_on(minutes=2)
     assert finalize(life, hand).ended
     row = life.get(hand.row.id)
@@ -85,7 +85,7 @@ def test_what_is_left_to_do_is_said_and_somebody_goes_on_with_it(life, discovere
     found = finalize(life, hand)
     assert (found.ended, found.sentence) == (
         False,
-        f"Import {hand.row.id}: {what}; `run items` goes on with it.",
+        f"Import {hand.row.id}: {what}; `run items` resumes it.",
     )
     [launch] = life.tick().launches
     assert launch.import_id == hand.row.id, "looking after it is no sign of a worker"
@@ -95,7 +95,7 @@ def test_what_is_left_to_do_is_said_and_somebody_goes_on_with_it(life, discovere
 def test_chosen_items_have_no_list_that_could_be_read(life):
     hand = begun(life, only=["1", "2"])
     life.go_on(minutes=2)
-    assert finalize(life, hand).sentence == f"Import {hand.row.id}: it has not begun; `run items` goes on with it."
+    assert finalize(life, hand).sentence == f"Import {hand.row.id}: it has not begun; `run items` resumes it."
 
 
 def test_an_import_that_somebody_works_on_ends_itself(life):
@@ -104,7 +104,7 @@ def test_an_import_that_somebody_works_on_ends_itself(life):
     before = life.get(hand.row.id)
     again = finalize(life, hand)
     assert (again.ended, again.already) == (True, True)
-    assert again.sentence == f"Import {hand.row.id} is completed already: nothing was changed."
+    assert again.sentence == f"Import {hand.row.id} is already completed; nothing changed."
     assert life.get(hand.row.id) == before
     failed = begun(life)
     failed.end(FAILED)
@@ -160,7 +160,7 @@ def test_only_a_list_that_was_seen_whole_tells_what_is_gone(life, wishes, page, 
     else:
         hand.end(ends)
     assert (life.get(hand.row.id).status, gone(life)) == (ends, {})
-    with pytest.raises(UsageError, match=f"^import {hand.row.id} did not see its whole list"):
+    with pytest.raises(UsageError, match=f"^import {hand.row.id} did not read the whole list"):
         upkeep.confirm_removed(life.installation, hand.row.id)
     assert gone(life) == {}
 
@@ -223,7 +223,7 @@ def test_what_a_deleted_import_has_met_is_not_gone_by_an_earlier_one(life):
     last = begun(life)
     last.import_all(*numbers(10))
     deletion.delete(life.installation, last.row.id)
-    with pytest.raises(UsageError, match=f"^items of items were met after import {early.row.id}: what is gone now"):
+    with pytest.raises(UsageError, match=f"^items of items were seen after import {early.row.id}: only a new import"):
         upkeep.confirm_removed(life.installation, early.row.id)
     assert gone(life) == {}
 

@@ -94,7 +94,7 @@ def test_an_import_that_waits_for_the_pauses_end_waits_no_longer(life):
     lifted = lift_pause(life.installation, life.source, by="Ada")
     assert (lifted.api, lifted.imports) == ("items", (hand.row.id,))
     assert life.get(hand.row.id).blocked_until is None
-    assert life.told(hand.row.id)[-1] == (LIFTED, "Ada lifted the pause of the API: requests may go again.")
+    assert life.told(hand.row.id)[-1] == (LIFTED, "Ada lifted the pause of the API; requests continue.")
     usage_reader = UsageReader(settings=life.installation.settings, clock=life.clock)
     usage = usage_reader.usage(life.source)
     usage_reader.close()

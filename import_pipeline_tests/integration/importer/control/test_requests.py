@@ -48,14 +48,14 @@ def test_new_is_an_extra_import_and_leaves_the_schedule_as_it_is(life, fresh):
     result = life.tick()
     [number] = launched(result)
     assert life.story() == before | {number: ("request", "scheduled", None)}
-    assert result.sentences == [f"Import {number} was asked for by Ada.", f"Import {number} is next."]
+    assert result.sentences == [f"Import {number} was requested by Ada.", f"Import {number} is next."]
     row = life.get(number)
     assert (row.scheduled_at, row.created_at, row.requested_by) == (TEN, life.now, "Ada")
     assert row.metadata == ({"fresh": True} if fresh else {})
-    outcome = f"Import {number} was asked for by Ada."
+    outcome = f"Import {number} was requested by Ada."
     assert_recorded(life, fresh=fresh, handled_at=life.now, outcome=outcome, result_import_id=number)
     assert life.told(number) == [
-        ("import_requested", "Asked for by Ada: the boss asked."),
+        ("import_requested", "Requested by Ada: the boss asked."),
         ("run_requested", f"Import {number} is next."),
     ]
     assert launched(life.tick()) == []
@@ -92,7 +92,7 @@ def test_reschedule_spends_the_next_slot_and_the_one_after_it_is_filled(life, sc
     [number] = launched(life.tick(**on))
     row = life.get(number)
     assert (row.trigger, row.slot_at, row.scheduled_at, row.requested_by) == ("reschedule", at(12), TEN, "Ada")
-    outcome = f"Import {number} was asked for by Ada."
+    outcome = f"Import {number} was requested by Ada."
     assert_recorded(life, wish="reschedule", handled_at=TEN, outcome=outcome, result_import_id=number)
     moved = "Moved from 2030-06-01 12:00 UTC to now by Ada: the boss asked."
     assert life.told(number)[0] == ("import_rescheduled", moved)
@@ -112,11 +112,11 @@ def test_two_people_who_reschedule_within_one_tick_mean_the_same_slot(life):
     first = request_import(life.installation, life.source, RequestKind.RESCHEDULE, by="Ada")
     second = request_import(life.installation, life.source, RequestKind.RESCHEDULE, by="Bob")
     assert (first.already, first.slot_at, second.id) == (None, at(12), first.id)
-    assert second.already == f"Request {first.id} of Ada asks for the same: nothing was added."
+    assert second.already == f"Request {first.id} of Ada requests the same; nothing was added."
     [number] = launched(life.tick())
     third = request_import(life.installation, life.source, RequestKind.RESCHEDULE, by="Cy")
     of_slot = f"Import {number} of the slot of 2030-06-01 12:00 UTC"
-    assert third.already == f"{of_slot} was moved to now already: nothing was added."
+    assert third.already == f"{of_slot} was moved to now already; nothing was added."
     life.begin(number).import_all("1")
     life.tick()
     assert [(row.status.value, row.slot_at) for row in life.all()] == [("completed", at(12)), ("scheduled", at(15))]
@@ -136,8 +136,8 @@ def test_requests_written_by_two_processes_at_once_move_one_slot(life):
     [number] = launched(result)
     of_slot = f"Import {number} of the slot of 2030-06-01 12:00 UTC"
     assert result.sentences[:2] == [
-        f"Import {number} was asked for by Ada.",
-        f"{of_slot} was moved to now already: nothing was moved by Bob.",
+        f"Import {number} was requested by Ada.",
+        f"{of_slot} was moved to now already; nothing was moved by Bob.",
     ]
     assert [row.slot_at for row in life.all()] == [at(12), at(15)]
 
@@ -159,7 +159,7 @@ def test_a_reschedule_whose_slot_was_cancelled_by_another_person_says_so(life):
     result = life.tick()
     assert result.launches == []
     of_slot = f"Import {row.id} of the slot of 2030-06-01 12:00 UTC"
-    assert result.sentences[0] == f"{of_slot} is cancelled already: nothing was moved by Ada."
+    assert result.sentences[0] == f"{of_slot} is cancelled already; nothing was moved by Ada."
 
 
 def test_a_reschedule_that_waited_for_hours_starts_one_import(life):
@@ -202,12 +202,12 @@ def test_a_second_reschedule_while_the_moved_import_runs_means_that_one_unless_i
     second = request_import(life.installation, life.source, RequestKind.RESCHEDULE, by="Bob")
     of_slot = f"Import {hand.row.id} of the slot of 2030-06-01 12:00 UTC"
     assert second.already == (
-        f"{of_slot} was moved to now already: nothing was added. "
+        f"{of_slot} was moved to now already; nothing was added. "
         "`import-pipeline reschedule items --slot` moves another one."
     )
     hand.import_all("1")
     third = request_import(life.installation, life.source, RequestKind.RESCHEDULE, by="Cy", slot_at=at(12))
-    assert third.already == f"{of_slot} is completed already: nothing was added."
+    assert third.already == f"{of_slot} is completed already; nothing was added."
     life.tick()
     assert [row.slot_at for row in life.all()] == [at(12), at(15)]
     other = request_import(life.installation, life.source, RequestKind.RESCHEDULE, by="Cy", slot_at=at(15))
@@ -282,7 +282,7 @@ def test_a_scheduled_import_is_cancelled_at_once_and_its_slot_stays_empty(life):
     life.tick()
     assert [row.slot_at for row in life.all()] == [at(12), at(15)]
     again = cancellation.cancel(life.installation, row.id, by="Bob")
-    assert (again.already, again.sentence) == (True, f"Import {row.id} is cancelled already: nothing was changed.")
+    assert (again.already, again.sentence) == (True, f"Import {row.id} is already cancelled; nothing changed.")
     assert (len(life.requests()), life.actions(row.id)) == (1, ["cancel_requested"])
 
 
@@ -291,11 +291,11 @@ def test_a_running_import_is_told_to_end_and_ends_without_a_worker_too(life):
     hand = life.launch(run_id="run")
     hand.discover("1", "2")
     hand.succeed(hand.claim(1))
-    assert cancellation.cancel(life.installation, hand.row.id, **WHO).sentence.endswith("What it imported is kept.")
+    assert cancellation.cancel(life.installation, hand.row.id, **WHO).sentence.endswith("Imported items are kept.")
     heartbeat = Heartbeat(life.database, hand.lease, life.clock, pulse=lambda _: Pulse(), on_end=lambda _: None)
     again = cancellation.cancel(life.installation, hand.row.id, by="Bob")
     assert again.already
-    assert again.sentence.startswith(f"Import {hand.row.id} is to be cancelled already, since 2030-06-01 10:00:00 UTC")
+    assert again.sentence.startswith(f"Import {hand.row.id} is being cancelled already, since 2030-06-01 10:00:00 UTC")
     assert (len(life.requests()), life.actions(hand.row.id).count("cancel_requested")) == (1, 1)
     with pytest.raises(ImportCancelled, match="cancelled by Ada"):
         heartbeat.beat()
@@ -313,8 +313,7 @@ def test_nobody_is_promised_two_seconds_by_an_import_without_a_worker(life):
     hand.discover("1")
     hand.leave()
     assert cancellation.cancel(life.installation, hand.row.id, **WHO).sentence == (
-        f"Import {hand.row.id} has no worker any more; the sensor, or `start-scheduled items`, ends it. "
-        "What it imported is kept."
+        f"Import {hand.row.id} has no worker; the sensor, or `start-scheduled items`, ends it. Imported items are kept."
     )
     life.tick()
     assert life.get(hand.row.id).status is CANCELLED
@@ -340,11 +339,11 @@ def test_a_retry_takes_what_failed_or_was_not_done_and_nothing_else(life):
     sentence = f"Import {made.id} retries 3 items of import {broken.row.id}."
     what = {"wish": "retry", "import_id": broken.row.id, "handled_at": TEN, "result_import_id": made.id}
     assert_recorded(life, **what, outcome=sentence)
-    assert life.told(made.id) == [("import_requested", f"{sentence} Asked for by Ada: the boss asked.")]
-    with pytest.raises(UsageError, match=f"^import {made.id} retries what import {broken.row.id} has left"):
+    assert life.told(made.id) == [("import_requested", f"{sentence} Requested by Ada: the boss asked.")]
+    with pytest.raises(UsageError, match=f"^import {made.id} retries what import {broken.row.id} left"):
         deletion.delete(life.installation, broken.row.id)
     again = retries.retry(life.installation, broken.row.id, by="Bob")
-    already = f"Import {made.id} retries what import {broken.row.id} has left already: nothing was added."
+    already = f"Import {made.id} already retries what import {broken.row.id} left; nothing was added."
     assert (again.row.id, again.already, len(life.requests())) == (made.id, already, 1)
     hand = life.launch(BOB)
     assert hand.row.id == made.id
@@ -380,7 +379,7 @@ def test_what_was_imported_since_is_not_retried_again(life):
     hand.succeed(taken)
     hand.complete()
     for number in (broken.row.id, hand.row.retry_of, hand.row.id - 1):
-        with pytest.raises(UsageError, match=f"^import {number} has left nothing failed or undone that was not im"):
+        with pytest.raises(UsageError, match=f"^import {number} left nothing failed or unfinished that was not im"):
             retries.retry(life.installation, number)
 
 
@@ -408,7 +407,7 @@ def test_what_a_slot_s_import_left_is_retried_although_one_of_a_higher_number_ra
 
 REFUSED = {
     "an import that runs": (lambda life: broken_import(life).row.id, "is running: expected one that has ended"),
-    "one that left nothing": (all_done, "has left nothing failed or undone"),
+    "one that left nothing": (all_done, "left nothing failed or unfinished"),
 }
 
 
@@ -444,7 +443,7 @@ def test_an_ended_import_is_deleted_and_what_it_imported_stays(life, ended):
     with life.database.read() as connection:
         assert connection.scalar(select(func.count()).select_from(ImportedItem)) == 4
     again = deletion.delete(life.installation, hand.row.id, by="Bob")
-    assert (again.already, again.sentence) == (True, f"Import {hand.row.id} is deleted already: nothing was changed.")
+    assert (again.already, again.sentence) == (True, f"Import {hand.row.id} is already deleted; nothing changed.")
     assert [each["outcome"] for each in life.requests()] == [f"Import {hand.row.id} is deleted."]
 
 

@@ -83,7 +83,7 @@ def test_slots_that_a_downtime_passed_over_are_in_the_history(life):
     assert life.get(number + 1).failure_reason == (
         "The slot of 2030-06-01 15:00 UTC was missed; the one of 2030-06-01 18:00 UTC takes its place."
     )
-    assert result.sentences[:2] == [f"The slot of 2030-06-01 {hour}:00 UTC passed unseen." for hour in (15, 18)]
+    assert result.sentences[:2] == [f"The slot of 2030-06-01 {hour}:00 UTC was missed." for hour in (15, 18)]
     before = life.story()
     assert (life.tick().launches, life.story()) == ([], before)
 
@@ -157,7 +157,7 @@ def test_a_setting_that_comes_back_brings_the_imports_that_it_had_cancelled_back
         assert (row.cancelled_at, row.ended_at) == (None, None)
     assert life.told(number)[1] == (
         "slot_reinstated",
-        "Scheduled again: the slot of 2030-06-01 12:00 UTC lies ahead, and nothing has spent it.",
+        "Scheduled again: the slot of 2030-06-01 12:00 UTC is still to come and is not spent.",
     )
     life.go_on(hours=2)
     assert number in ids_of(life.tick())
@@ -192,7 +192,7 @@ def test_a_request_that_a_clock_ahead_has_written_starts_when_the_clock_is_set_b
     requests.request_import(life.installation, life.source, RequestKind.NEW, by="Ada")
     [number] = ids_of(life.tick())
     life.go_on(**{unit: -value for unit, value in ahead.items()})
-    assert ids_of(life.tick()) == [number], "the run that was asked for then is no recent one"
+    assert ids_of(life.tick()) == [number], "the requested run then is no recent one"
 
 
 def test_a_schedule_that_is_switched_on_again_makes_no_slot_of_that_time_up(life):
@@ -266,7 +266,7 @@ def test_a_worker_whose_lease_ran_out_is_replaced_three_times_then_the_import_ha
         assert result.launches == [
             Launch(
                 import_id=number,
-                reason=f"Import {number} goes on: its worker is gone (resume {resume} of 3 without progress).",
+                reason=f"Import {number} is resumed: its worker is dead (resume {resume} of 3 without progress).",
                 dead_run_id=f"run-{resume - 1}",
             )
         ]
@@ -279,7 +279,7 @@ def test_a_worker_whose_lease_ran_out_is_replaced_three_times_then_the_import_ha
     result = life.tick()
     assert (result.launches, result.dead_run_ids) == ([], ["run-3"])
     row = life.get(number)
-    reason = f"Import {number} was resumed 3 times without progress; its worker was gone each time."
+    reason = f"Import {number} was resumed 3 times without progress; its worker died each time."
     assert (row.status, row.failure_reason, row.ended_at) == (FAILED, reason, life.now)
     assert life.item_counts(number) == {"completed": 1, "pending": 2}
     with pytest.raises(LeaseLost):
@@ -288,9 +288,9 @@ def test_a_worker_whose_lease_ran_out_is_replaced_three_times_then_the_import_ha
 
 FATES = {
     "alive": (RunState.ALIVE, False, [], "is running."),
-    "gone": (RunState.GONE, False, ["run"], "goes on: its worker is gone (resume 1 of 3 without progress)."),
-    "terminated": (RunState.CANCELLED, False, [], "was to be cancelled, and its worker is gone."),
-    "gone, and to be cancelled": (RunState.GONE, True, [], "was to be cancelled, and its worker is gone."),
+    "gone": (RunState.GONE, False, ["run"], "is resumed: its worker is dead (resume 1 of 3 without progress)."),
+    "terminated": (RunState.CANCELLED, False, [], "is cancelled as requested: its worker is dead."),
+    "gone, and to be cancelled": (RunState.GONE, True, [], "is cancelled as requested: its worker is dead."),
 }
 
 
@@ -327,7 +327,7 @@ def test_a_pause_is_waited_for_and_going_on_after_it_counts_as_no_resume(life):
     waiting = life.tick(**gone)
     assert (waiting.launches, waiting.sentences[-1]) == (
         [],
-        f"Import {number} pauses until 2030-06-01 11:00 UTC, as the API asked.",
+        f"Import {number} is paused until 2030-06-01 11:00 UTC, as the API requested.",
     )
     life.go_on(minutes=1)
     assert ids_of(life.tick(**gone)) == [number]

@@ -32,7 +32,7 @@ def dead(life):
 def test_a_stalled_import_is_cancelled_at_once_and_can_be_deleted(life, gone):
     number = dead(life)
     assert cancellation.cancel(gone, number, by="Ada").sentence.startswith(
-        f"Import {number} had no worker any more and is cancelled."
+        f"Import {number} had no worker and is cancelled."
     )
     row = life.get(number)
     assert (row.status, row.failure_reason, row.ended_at) == (CANCELLED, "cancelled by Ada", life.now)
@@ -70,7 +70,7 @@ def test_the_sensor_of_any_source_ends_what_a_person_cancelled_and_nothing_else(
 def test_what_leads_nowhere_says_what_does(life, gone):
     number = dead(life)
     sentence = finalize.finalize(gone, number).sentence
-    assert sentence.endswith(f"; its source is not listed any more, so `cancel {number}` ends it.")
+    assert sentence.endswith(f"; its source is no longer listed, so `cancel {number}` ends it.")
     with life.database.read() as connection:
         view = view_in(connection, gone, life.get(number), life.now)
     assert view.has_no_worker

@@ -264,5 +264,5 @@ def test_an_import_whose_process_dies_again_and_again_is_given_up(home):
         given_up = imports.get(connection, 1)
     assert (given_up.status, given_up.failure_reason) == (
         ImportStatus.FAILED,
-        "resumed 3 times without progress; its worker was gone each time",
+        "resumed 3 times without progress; its worker died each time",
     )

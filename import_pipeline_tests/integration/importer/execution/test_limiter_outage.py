@@ -139,9 +139,9 @@ def test_an_import_that_the_store_has_left_for_long_goes_on_by_itself_once_it_is
         assert one.happened()[-1][0] == events.PAUSED
         assert one.shown()[1].waits_for == SILENT
         waits = tick(installation, one.source, schedule_is_on=False)
-        assert (waits.launches, waits.sentences) == ([], [f"Import 1 stands still: {SILENT}."])
+        assert (waits.launches, waits.sentences) == ([], [f"Import 1 waits: {SILENT}."])
         redis.start()
-        reason = "Import 1 goes on: its worker has left it to another one."
+        reason = "Import 1 is resumed: its worker released it."
         assert tick(installation, one.source, schedule_is_on=False).launches == [Launch(import_id=1, reason=reason)]
         with Importing(installation, patience_seconds=1) as again:
             pass

@@ -88,7 +88,7 @@ def test_an_import_whose_workers_the_store_never_answers_fails_after_three_count
     with life.database.read() as connection:
         next_step = stalled_import(connection, life.get(number), life.source, life.now).next_step
     assert next_step == (
-        f"Import {number} stands still: the rate-limit store does not answer. If it answers Dagster's sensor, the "
+        f"Import {number} waits: the rate-limit store does not answer. If it answers Dagster's sensor, the "
         "sensor ends the import as failed"
     )
     divided.sensor(answers=True)

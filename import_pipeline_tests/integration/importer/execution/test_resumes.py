@@ -84,7 +84,7 @@ def test_three_resumes_without_progress_are_too_many_even_after_many_with(life):
     row = life.get(hand.row.id)
     assert (row.status, row.failure_reason) == (
         FAILED,
-        f"Import {row.id} was resumed 3 times without progress; its worker was gone each time.",
+        f"Import {row.id} was resumed 3 times without progress; its worker died each time.",
     )
 
 
@@ -249,7 +249,7 @@ def test_a_run_that_waits_in_dagster_s_queue_is_asked_for_once(life):
         life.go_on(seconds=120)
         result = life.tick(requested_run=lambda import_id, since: RequestedRun.QUEUED)
         assert result.launches == []
-        assert f"Import {number} is stalled: its next run waits in Dagster's queue for a free slot." in result.sentences
+        assert f"Import {number} is stalled: its next run waits for a free slot in Dagster's queue." in result.sentences
     assert len(life.tick(requested_run=lambda import_id, since: RequestedRun.UNKNOWN).launches) == 1
 
 
@@ -262,7 +262,7 @@ def test_a_resume_whose_run_ends_before_it_begins_counts_and_three_fail_the_impo
         launches += len(life.tick(requested_run=lambda import_id, since: RequestedRun.ENDED).launches)
     row = life.get(number)
     assert (launches, row.status) == (4, FAILED)
-    assert "resumed 3 times without progress; at last it broke off: the run that was asked for" in row.failure_reason
+    assert "resumed 3 times without progress; at last it broke off: the requested run" in row.failure_reason
 
 
 def test_no_resume_is_asked_for_while_a_shard_of_it_lives(life):
@@ -276,6 +276,6 @@ def test_no_resume_is_asked_for_while_a_shard_of_it_lives(life):
         life.do(shards.beat, place, life.now, heartbeats.Pulse())
         result = life.tick(run_state_of=lambda run_id: RunState.GONE)
         assert result.launches == []
-    assert f"Import {number} is running: one of its shards takes the lead over." in result.sentences
+    assert f"Import {number} is running: one of its shards takes over the lead." in result.sentences
     life.go_on(seconds=life.source.lease)
     assert [launch.import_id for launch in life.tick().launches] == [number]

@@ -15,7 +15,7 @@ def test_that_an_import_was_asked_for_is_told_once(life):
     requests.request_import(life.installation, life.source, RequestKind.NEW, by="Ada")
     hand = life.launch()
     assert told(life, hand) == [
-        "Asked for by Ada.",
+        "Requested by Ada.",
         f"Import {hand.row.id} is next.",
         "Started by process 1 on elsewhere.",
     ]

@@ -19,9 +19,7 @@ from import_pipeline.tracking import events, heartbeats, leases, shards
 from import_pipeline.tracking.workers import Worker, machine, this_process
 from import_pipeline_tests.support.lifecycle import ADA, BOB, CANCELLED, COMPLETED
 
-GOES_ON = (
-    "Dagster's sensor, where it runs, goes on with it within seconds, and `import-pipeline run items` does at once"
-)
+GOES_ON = "Dagster's sensor, if it runs, resumes it within seconds; `import-pipeline run items` resumes it immediately"
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +49,12 @@ def test_what_has_a_worker_or_does_not_run_has_no_vacancy(life):
 
 def test_a_process_of_this_machine_that_is_gone_is_told_at_once(life, dead):
     hand = begun(life, dead)
-    gone = f"process {dead.pid} on {machine()} is gone"
+    gone = f"process {dead.pid} on {machine()} is dead"
     assert stalled(life, hand) == StalledImport(
         evidence=gone, next_step=f"{GOES_ON} (resume 1 of 3 without progress)", since=life.now
     )
     ends = f"`import-pipeline cancel {hand.row.id}` ends it"
-    no_source = f"Its source is not listed any more, so it is not resumed; {ends}"
+    no_source = f"Its source is no longer listed, so it is not resumed; {ends}"
     assert stalled(life, hand, listed=False) == StalledImport(evidence=gone, next_step=no_source, since=life.now)
     for resume in (2, 3):
         life.begin(hand.row.id, dead)
@@ -64,7 +62,7 @@ def test_a_process_of_this_machine_that_is_gone_is_told_at_once(life, dead):
     life.begin(hand.row.id, dead)
     assert stalled(life, hand).next_step == (
         "Dagster's sensor, or `import-pipeline run items`, ends it as failed: it was resumed 3 times without progress; "
-        "its worker was gone each time"
+        "its worker died each time"
     )
 
 
@@ -73,7 +71,7 @@ def test_another_machine_s_process_counts_as_gone_after_a_lease(life):
     life.go_on(seconds=59)
     assert stalled(life, hand) is None
     life.go_on(seconds=1)
-    assert stalled(life, hand).evidence == "process 1 on elsewhere has given no sign of life for over 60 s"
+    assert stalled(life, hand).evidence == "process 1 on elsewhere has sent no heartbeat for over 60 s"
 
 
 def test_an_import_whose_resume_was_asked_for_and_does_not_begin_is_stalled(life):
@@ -84,15 +82,15 @@ def test_an_import_whose_resume_was_asked_for_and_does_not_begin_is_stalled(life
     asked_at = life.now
     life.go_on(seconds=120)
     assert stalled(life, hand).next_step == (
-        f"Stalled: a run to resume it was asked for at {asked_at:%H:%M:%S} UTC and has not begun. Check that Dagster's "
-        "queue has a free slot and that its launcher works; `import-pipeline run items` resumes it at once"
+        f"Stalled: a run to resume it was requested at {asked_at:%H:%M:%S} UTC and has not begun. Check that Dagster's "
+        "queue has a free slot and that its launcher works; `import-pipeline run items` resumes it immediately"
     )
 
 
 def test_a_process_that_left_in_order_costs_no_resume(life):
     hand = begun(life)
     hand.leave()
-    gone = "its process has left it to another one"
+    gone = "its process released it"
     assert stalled(life, hand) == StalledImport(evidence=gone, next_step=GOES_ON, since=life.now)
 
 
@@ -100,10 +98,13 @@ def test_what_is_to_be_cancelled_or_pauses_or_is_about_to_go_on_says_so(life):
     hand = begun(life)
     life.do(leases.write, hand.lease, life.now, blocked_until=life.now + timedelta(hours=1))
     hand.leave()
-    assert stalled(life, hand).next_step == f"Import {hand.row.id} pauses until 2030-06-01 11:00 UTC, as the API asked"
+    assert (
+        stalled(life, hand).next_step
+        == f"Import {hand.row.id} is paused until 2030-06-01 11:00 UTC, as the API requested"
+    )
     life.go_on(hours=1)
     life.tick()
-    assert stalled(life, hand).next_step == f"Import {hand.row.id} is about to go on in another run"
+    assert stalled(life, hand).next_step == f"Import {hand.row.id} is about to be resumed by another run"
     cancellation.cancel(life.installation, hand.row.id)
     assert stalled(life, hand).next_step == (
         "Dagster's sensor, or `import-pipeline start-scheduled items`, ends it as cancelled"
@@ -115,8 +116,8 @@ def test_what_waits_for_the_store_of_the_limits_says_who_goes_on_once_it_is_back
     life.do(events.note, hand.row.id, life.now, events.PAUSED, "Paused.", reason="the store is silent", until=None)
     hand.leave()
     assert stalled(life, hand).next_step == (
-        f"Import {hand.row.id} stands still: the store is silent. Once it is back, Dagster's sensor, where it runs, "
-        "goes on with it, and `import-pipeline run items` does"
+        f"Import {hand.row.id} waits: the store is silent. Once it answers, Dagster's sensor, if it runs, "
+        "resumes it; so does `import-pipeline run items`"
     )
 
 
@@ -192,8 +193,8 @@ def test_an_import_has_a_worker_as_long_as_one_of_its_shards_works(life):
     shard = shard_of(life, hand)
     life.go_on(seconds=61)
     life.do(shards.beat, shard, life.now, heartbeats.Pulse())
-    gone = "process 1 on elsewhere has given no sign of life for over 60 s"
-    assert (stalled(life, hand).evidence, stalled(life, hand).since) == (f"{gone}; its shards go on", None)
+    gone = "process 1 on elsewhere has sent no heartbeat for over 60 s"
+    assert (stalled(life, hand).evidence, stalled(life, hand).since) == (f"{gone}; its shards continue", None)
     assert (is_deserted(life, hand), seconds(life, hand)) == (False, (61, 0, 0))
     assert "ends within two seconds" in cancellation.cancel(life.installation, hand.row.id).sentence
     life.go_on(seconds=60)
@@ -246,6 +247,6 @@ def test_doctor_names_a_stalled_import_and_what_resumes_it(life, dead, tmp_path)
     stalled = begun(life, dead)
     [note] = doctor_checks.stalled(settings, installation)
     assert note == (
-        f"import {stalled.row.id} of items is stalled: process {dead.pid} on {machine()} is gone. {GOES_ON} "
+        f"import {stalled.row.id} of items is stalled: process {dead.pid} on {machine()} is dead. {GOES_ON} "
         "(resume 1 of 3 without progress)"
     )
