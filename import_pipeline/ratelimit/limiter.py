@@ -165,7 +165,7 @@ class Limiter:
 
     @property
     def losses(self) -> int:
-        """How often the store had lost data that this process knows."""
+        """The number of times that the store had lost data this process knows."""
         return self._session.losses
 
     @property

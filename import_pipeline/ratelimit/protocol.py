@@ -90,7 +90,7 @@ class BucketCount:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExchangeRequest:
-    """All that one process reports and requests in one exchange."""
+    """The reports and permit requests of one process in one exchange."""
 
     api: str
     process: str  #: unique per limiter, so that the store can detect what it lost since this process's last exchange

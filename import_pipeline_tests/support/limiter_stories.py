@@ -128,7 +128,7 @@ class LimiterClient:
         self.result: ExchangeReply = self.store.exchange(request)
         return names[: len(self.result.starts)]
 
-    def tell(self, moment: float, count: int) -> list[Settlement]:
+    def free_answers(self, moment: float, count: int) -> list[Settlement]:
         """Return settlements of requests that were sent without a permit and answered at that moment."""
         self.count += count
         age = self.time.now - self.start - round(moment * SECOND)

@@ -33,7 +33,7 @@ def links(headers: Iterable[str]) -> list[Link]:
 def next_target(headers: Iterable[str]) -> str | None:
     """Return the target of the first link to the next page, None if there is none.
 
-    A relation is compared without case, among several (`rel="next last"`). A link with an `anchor` tells of another
+    A relation is compared without case, among several (`rel="next last"`). A link with an `anchor` is about another
     resource than this page (RFC 8288, 3.2).
     """
     for link in links(headers):

@@ -62,7 +62,7 @@ def test_all_processes_together_have_no_more_in_flight_than_allowed(store: str |
 
 
 def test_the_places_of_a_killed_process_come_free(tmp_path: Path) -> None:
-    """It held both; nobody answers for them any more, and they end with their requests' deadline."""
+    """It held both; no process settles them any more, and they end with their requests' deadline."""
     with serve("--limits", "none") as url:
         permits = open_permits(None, tmp_path / "limits.db")
         wanted = tuple(PermitRequest(permit=name, lifetime=3 * SECOND) for name in "ab")
@@ -78,7 +78,7 @@ def test_the_places_of_a_killed_process_come_free(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "most_refused", "most_later"),
     [(("--no-headers",), 60, 20), pytest.param((), 10, 0, marks=pytest.mark.nightly)],
-    ids=["probed", "told in headers"],
+    ids=["probed", "named in headers"],
 )
 @pytest.mark.parametrize(
     ("each", "store"),
@@ -89,7 +89,7 @@ def test_the_places_of_a_killed_process_come_free(tmp_path: Path) -> None:
     ],
     indirect=["store"],
 )
-def test_limits_that_nobody_configured_are_learned(
+def test_limits_that_are_not_configured_are_inferred(
     options: tuple[str, ...], most_refused: int, most_later: int, each: int, store: str | None, tmp_path: Path
 ) -> None:
     """Two processes of ten workers, a server with two tiers: a few refusals at first.
@@ -110,7 +110,7 @@ def test_limits_that_nobody_configured_are_learned(
 
 
 def test_one_that_is_killed_takes_its_places_with_it(tmp_path: Path) -> None:
-    """Its permits expire by themselves; the other one goes on and is never refused."""
+    """Its permits expire by themselves; the other one continues and is never refused."""
     path = str(tmp_path / "limits.db")
     context = multiprocessing.get_context("spawn")
     with serve("--limits", TIERS, "--delay-before", "20") as url:
@@ -135,7 +135,7 @@ def test_a_server_that_grants_less_than_configured_refuses_only_what_was_in_flig
     assert 1 <= stats["rate_limited"] <= 10
 
 
-def test_a_server_that_tells_its_lower_limit_refuses_nothing(tmp_path: Path) -> None:
+def test_a_server_that_names_its_lower_limit_refuses_nothing(tmp_path: Path) -> None:
     """Ten workers, and a limit of 12 instead of 20: the first answers come before it is reached."""
     with serve("--limits", "12/1 second", "--delay-before", "20") as url:
         send_all_here(url, None, str(tmp_path / "limits.db"), "20/1 second", 37)

@@ -42,7 +42,7 @@ def told(host: subprocess.Popen[str]) -> tuple[float, float, list[int]]:
 @pytest.mark.parametrize(
     ("tiers", "most_refused"),
     [(TIERS, 0), pytest.param("", 20, marks=pytest.mark.nightly)],
-    ids=["configured", "told in headers"],
+    ids=["configured", "named in headers"],
 )
 def test_two_hosts_an_hour_apart_share_the_limits(
     redis_url: str, tmp_path: Path, tiers: str, most_refused: int

@@ -44,7 +44,7 @@ async def test_places_come_free_a_window_after_the_answer() -> None:
     assert log == [0, 0, 0, 10.5, 10.5, 10.5, 21.0]
 
 
-async def test_two_processes_share_the_places_and_nobody_starves() -> None:
+async def test_two_processes_share_the_units_and_none_starves() -> None:
     clock, logs = FakeClock(), ([], [])  # type: tuple[list[float], list[float]]
     permits = MemoryPermits(clock)
     async with limiter_on(clock, permits) as one, limiter_on(clock, permits) as other, asyncio.TaskGroup() as group:
@@ -70,7 +70,7 @@ async def test_first_goes_before_all_that_wait() -> None:
     assert order.index("d1") < order.index("d2") < order.index("b") < order.index("c")
 
 
-async def test_usage_tells_what_all_processes_did() -> None:
+async def test_usage_counts_all_processes() -> None:
     clock = FakeClock()
     permits = MemoryPermits(clock)
     async with limiter_on(clock, permits) as limiter, limiter_on(clock, permits) as other:
@@ -199,9 +199,9 @@ async def test_what_was_learned_dies_with_corrected_limits_even_if_they_come_bac
     async with limiter_on(clock, permits, parse_tiers(tiers), source="orders") as limiter:
         for _ in range(5):
             limiter.answered(await limiter.acquire())
-        told = LimitStatus(limit=5, remaining=0, reset=timedelta(seconds=10), window=timedelta(seconds=10))
+        status = LimitStatus(limit=5, remaining=0, reset=timedelta(seconds=10), window=timedelta(seconds=10))
         permit = await limiter.acquire()
-        limiter.apply_limits([told], permit)
+        limiter.apply_limits([status], permit)
         limiter.answered(permit)
         await clock.sleep(1)
     assert (await limits(tiers)) == ((0.5, [10]) if tiers else (1.0, [5]))
@@ -241,9 +241,9 @@ async def test_a_server_that_names_more_again_is_believed_at_once() -> None:
     clock = FakeClock()
     async with limiter_on(clock, tiers=parse_tiers("100/20 second")) as limiter:
         for limit, part in ((40, 0.4), (80, 0.8), (100, 1.0)):
-            told = LimitStatus(limit=limit, remaining=limit - 1, reset=timedelta(seconds=20))
+            status = LimitStatus(limit=limit, remaining=limit - 1, reset=timedelta(seconds=20))
             permit = await limiter.acquire()
-            limiter.apply_limits([told], permit)
+            limiter.apply_limits([status], permit)
             limiter.answered(permit)
             await clock.sleep(1)
             assert (await limiter.usage()).allowed_fraction == part
@@ -288,7 +288,7 @@ async def test_a_cost_that_no_window_has_room_for_is_refused(cost: int, reason: 
 
 
 async def test_the_number_of_requests_in_flight_is_shared() -> None:
-    """Two processes, three requests of a second each at once: seven take three seconds, and nobody polls much."""
+    """Two processes, three requests of a second each at once: seven take three seconds, and no process polls much."""
     clock, log = FakeClock(), list[float]()
     permits = MemoryPermits(clock)
     tiers = parse_tiers("3 concurrent")
@@ -321,7 +321,7 @@ async def test_limits_named_by_headers_are_shared_and_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "status",
     [
         LimitStatus(remaining=3, window=timedelta(seconds=10)),
         LimitStatus(limit=5, remaining=2),
@@ -330,12 +330,12 @@ async def test_limits_named_by_headers_are_shared_and_shown() -> None:
         LimitStatus(limit=0, window=timedelta(seconds=10)),
     ],
 )
-async def test_a_limit_without_a_sensible_window_is_no_limit(told: LimitStatus) -> None:
+async def test_a_limit_without_a_sensible_window_is_no_limit(status: LimitStatus) -> None:
     clock = FakeClock()
     async with limiter_on(clock, tiers=()) as limiter:
         permit = await limiter.acquire()
         limiter.answered(permit)
-        limiter.apply_limits([told], permit)
+        limiter.apply_limits([status], permit)
         for _ in range(20):
             limiter.answered(await limiter.acquire())
         assert (clock.monotonic(), (await limiter.usage()).tiers) == (0, ())
@@ -367,7 +367,7 @@ async def test_cancelled_at_the_moment_of_the_grant_gives_it_back_too() -> None:
         assert clock.monotonic() < 0.1
 
 
-async def test_nobody_is_let_go_after_the_last_one_and_no_place_is_taken() -> None:
+async def test_no_permit_is_granted_after_grant_no_more_and_no_unit_is_taken() -> None:
     """Neither who has a permit that may start a little later, nor who waits for one, nor who comes then."""
     clock, log = FakeClock(), list[float]()
     permits = MemoryPermits(clock)
@@ -387,7 +387,7 @@ async def test_nobody_is_let_go_after_the_last_one_and_no_place_is_taken() -> No
     assert clock.monotonic() < 62, "three places are free"
 
 
-async def test_blocked_for_tells_gaps_only_while_tasks_wait() -> None:
+async def test_blocked_for_shows_gaps_only_while_tasks_wait() -> None:
     clock = FakeClock()
     async with limiter_on(clock, tiers=parse_tiers("1/10 second")) as limiter:
         assert limiter.blocked_for() == 0
@@ -430,7 +430,7 @@ async def test_nothing_is_granted_while_the_store_is_away() -> None:
         assert clock.monotonic() == pytest.approx(5, abs=0.3)
 
 
-async def test_a_store_that_is_away_is_told_once_within_seconds_and_when_it_is_back(caplog) -> None:
+async def test_an_outage_of_the_store_is_logged_once_within_seconds_and_its_end_too(caplog) -> None:
     clock = FakeClock()
     permits = FlakyPermits(clock)
     caplog.set_level(logging.INFO, "import_pipeline")
@@ -440,9 +440,9 @@ async def test_a_store_that_is_away_is_told_once_within_seconds_and_when_it_is_b
         await clock.sleep(1.5)
         assert caplog.records == [], "an answer may get lost"
         await clock.sleep(1.5)
-        [told] = caplog.records
-        assert (action_of(told), told.levelno) == ("store_silent", logging.WARNING)
-        assert told.getMessage().endswith("nothing is sent until it does: connection refused.")
+        [record] = caplog.records
+        assert (action_of(record), record.levelno) == ("store_silent", logging.WARNING)
+        assert record.getMessage().endswith("nothing is sent until it does: connection refused.")
         await clock.sleep(10)
         permits.up = True
         await waiting
@@ -477,7 +477,7 @@ async def test_a_store_that_stays_away_is_an_error_after_the_patience() -> None:
         assert clock.monotonic() == pytest.approx(60, abs=1)
 
 
-async def test_an_emptied_store_is_told_again_what_still_counts() -> None:
+async def test_permits_that_still_count_are_replayed_to_an_emptied_store() -> None:
     clock, log = FakeClock(), list[float]()
     permits = MemoryPermits(clock)
     async with limiter_on(clock, permits) as limiter:
@@ -512,7 +512,7 @@ async def test_no_delay_is_measured_where_a_connection_broke() -> None:
     assert permits.measured == 1
 
 
-async def test_a_store_that_was_emptied_is_told_again_by_who_leaves() -> None:
+async def test_a_limiter_that_closes_replays_its_permits_to_an_emptied_store() -> None:
     clock = FakeClock()
     permits = MemoryPermits(clock)
     async with limiter_on(clock, permits) as limiter:
@@ -546,7 +546,7 @@ async def test_a_closed_limiter_says_so() -> None:
         await limiter.acquire()
 
 
-async def test_leaving_tells_the_last_answers() -> None:
+async def test_closing_reports_the_last_answers() -> None:
     clock = FakeClock()
     permits = FlakyPermits(clock)
     async with limiter_on(clock, permits) as limiter:

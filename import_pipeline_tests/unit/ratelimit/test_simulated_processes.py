@@ -211,7 +211,7 @@ def test_one_refusal_corrects_a_window_that_was_taken_at_its_word() -> None:
     assert (course.found, course.refused) == (((1, 3),), 1)
 
 
-def test_a_clock_that_is_minutes_wrong_is_not_used_where_date_tells_better() -> None:
+def test_a_clock_that_is_minutes_wrong_is_not_used_if_date_is_better() -> None:
     """The server writes Date anew for every answer, and the first request comes within a second: both are taken up."""
     random = Random(1)
     server = SimulatedServer(limits="40/2 second; 160/10 second", before=lambda: 0.02, after=lambda: 0.02)

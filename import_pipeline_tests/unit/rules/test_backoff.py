@@ -23,7 +23,7 @@ TABLE = (30.0, 60.0, 120.0, 240.0)
         (0, TABLE, 0.5, 0),
     ],
 )
-def test_the_table_tells_and_chance_only_adds(
+def test_the_table_decides_and_chance_only_adds(
     failures: int, backoff: tuple[float, ...], chance: float, expected: float
 ) -> None:
     assert retry_delay(failures, backoff, chance) == timedelta(seconds=expected)

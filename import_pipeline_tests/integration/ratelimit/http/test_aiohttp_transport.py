@@ -35,7 +35,7 @@ TRANSPORTS = pytest.mark.parametrize(
 
 
 @TRANSPORTS
-async def test_a_trace_is_told_when_a_connection_is_made_and_when_sending_begins(
+async def test_a_trace_gets_the_events_of_connecting_and_sending(
     open_transport: Callable[[], httpx.AsyncBaseTransport],
 ) -> None:
     """What httpx tells with an event, such as the host, is there with ours too."""

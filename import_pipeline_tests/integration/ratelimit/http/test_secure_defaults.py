@@ -67,7 +67,7 @@ def pretender(path):
     thread.join(20)
 
 
-def test_a_server_that_nobody_vouches_for_hears_nothing(home, tmp_path):
+def test_nothing_is_sent_to_a_server_without_a_trusted_certificate(home, tmp_path):
     with pretender(certificate(tmp_path, "localhost")) as (url, heard):
         summary = run_import("items", settings=settings(home, url, ITEMS_TOKEN=TOKEN, ITEMS_TIMEOUT="10"))
     assert summary.status == "failed"

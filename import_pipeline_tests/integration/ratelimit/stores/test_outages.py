@@ -36,7 +36,7 @@ def ask(names: str, *settled: Settlement, process: str = "1") -> ExchangeRequest
 
 
 @pytest.mark.anyio
-async def test_a_redis_that_is_killed_and_comes_back_empty_is_told_what_still_counts(own_redis: RedisServer) -> None:
+async def test_permits_are_replayed_to_a_redis_that_comes_back_empty(own_redis: RedisServer) -> None:
     """Five places were taken just before; the newborn store grants none of them a second time."""
     permits = open_permits(own_redis.url(), Path("unused"))
     async with Limiter("x", TIERS, permits) as limiter:
@@ -165,7 +165,7 @@ def test_a_reboot_grants_nothing_and_loses_only_the_time_it_took(tmp_path: Path)
 
 
 def test_an_older_copy_of_the_file_is_noticed(tmp_path: Path) -> None:
-    """Restored from a backup while the process lives: it is told so, and nobody gets a permit for two seconds."""
+    """Restored from a backup while the process lives: the process learns it, and nothing is granted for 2 seconds."""
     path, time_ = tmp_path / "limits.db", VirtualTime()
     permits = sqlite_store(path, time_)
     permits.exchange(ask("a"))

@@ -41,7 +41,7 @@ def test_a_server_with_snapshots_and_no_eviction_is_sound(server, redis_url):
     assert warnings(inspect_redis(redis_url)) == []
 
 
-def test_a_server_that_does_not_answer_is_told_without_its_password():
+def test_a_server_that_does_not_answer_is_named_without_its_password():
     with pytest.raises(LimiterUnavailable) as caught:
         inspect_redis("redis://:planted-secret@127.0.0.1:9/0")
     assert "Check REDIS_URL and the server" in str(caught.value)

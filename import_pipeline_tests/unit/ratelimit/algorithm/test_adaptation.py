@@ -88,7 +88,7 @@ def test_what_others_with_the_key_sent_takes_our_places() -> None:
     assert story.result.used == (50, 50)
 
 
-def test_places_that_a_smaller_tier_of_ours_explains_are_not_somebody_elses() -> None:
+def test_units_that_a_smaller_tier_of_ours_explains_belong_to_no_other_user() -> None:
     """The server names the limit of 200 with what remains of the 50: 40, of which our own ten requests are missing."""
     story = LimiterClient(CONFIGURED)
     burst = story.at(0, 10)
@@ -119,7 +119,7 @@ def test_what_left_our_window_since_the_sending_is_no_others() -> None:
         ([(0, 0)], WHOLE),
     ],
 )
-def test_the_least_that_headers_told_of_late_counts(heard: list[tuple[int, int]], expected: int) -> None:
+def test_the_lowest_recent_fraction_in_headers_counts(heard: list[tuple[int, int]], expected: int) -> None:
     shared = ApiState()
     for moment, told in heard:
         apply_advertised(shared, moment * SECOND, told)
@@ -250,7 +250,7 @@ def test_a_hundred_requests_rest_after_the_first_trial_and_two_hundred_after_the
 WRONG, RIGHT = ((500, 20 * SECOND),), ((50, 2 * SECOND),)
 
 
-def test_what_headers_told_counts_for_the_tiers_that_it_was_a_part_of() -> None:
+def test_an_advertised_fraction_holds_for_its_own_tiers() -> None:
     """One process believes in ten times what the server names; one that is configured rightly is not slowed by it."""
     story = LimiterClient(WRONG)
     story.at(0, 0, advertised_fraction=WHOLE // 10)

@@ -86,13 +86,13 @@ def test_a_million_a_month_is_kept_in_a_hundred_numbers_and_never_exceeded() -> 
     assert sum(n for _, n in granted) == 200_000
 
 
-def test_a_store_that_was_emptied_is_told_the_counts() -> None:
+def test_the_counts_are_replayed_to_an_emptied_store() -> None:
     """Places that only the day counts any more are not remembered one by one, but their number is."""
     time = VirtualTime()
     store = FakeTimeMemory(time)
 
-    def ask(**wishes: object) -> ExchangeReply:
-        return store.exchange(ExchangeRequest(api="x", process="1", tiers=((5, DAY),), count_units=True, **wishes))  # type: ignore[arg-type]
+    def ask(**options: object) -> ExchangeReply:
+        return store.exchange(ExchangeRequest(api="x", process="1", tiers=((5, DAY),), count_units=True, **options))  # type: ignore[arg-type]
 
     ask(wanted=(PermitRequest(permit="a", lifetime=SECOND),))
     store.forget()

@@ -1,4 +1,4 @@
-"""Limits of an api for which none is configured: what headers name, and what refusals tell."""
+"""Tiers of an API without configured limits: named by headers, or inferred from refusals."""
 
 from import_pipeline.ratelimit.algorithm.inferred_tiers import TIER_LIFETIME
 from import_pipeline.ratelimit.protocol import SECOND, AdvertisedLimit, Outcome, Settlement
@@ -13,7 +13,7 @@ def test_a_burst_and_the_wait_after_it_are_the_window() -> None:
     """Fifty were admitted at once, the next was refused and told to wait until two seconds after: 50 per 2 s."""
     story = LimiterClient()
     story.time.now = story.start + SECOND // 10
-    story.at(0.1, 0, *story.tell(0.02, 50), refused("late", 2))
+    story.at(0.1, 0, *story.free_answers(0.02, 50), refused("late", 2))
     assert (story.result.inferred_tiers, story.result.pause) == ((), 2 * SECOND)
     (probe,) = story.at(2.1, 9)
     story.at(2.15, 0, Settlement(permit=probe, outcome=Outcome.ANSWERED))
@@ -25,9 +25,9 @@ def test_those_in_flight_at_the_first_refusal_count_where_they_are_admitted() ->
     """The server counts arrivals; twenty of its fifty were answered a little later than the refusal."""
     story = LimiterClient()
     story.time.now = story.start + SECOND // 10
-    story.at(0.1, 0, *story.tell(0.02, 30), refused("late", 2))
+    story.at(0.1, 0, *story.free_answers(0.02, 30), refused("late", 2))
     story.time.now = story.start + SECOND // 5
-    story.at(0.2, 0, *story.tell(0.15, 20))
+    story.at(0.2, 0, *story.free_answers(0.15, 20))
     (probe,) = story.at(2.1, 9)
     story.at(2.15, 0, Settlement(permit=probe, outcome=Outcome.ANSWERED))
     assert story.result.inferred_tiers == ((50, 2 * SECOND),)
@@ -36,7 +36,7 @@ def test_those_in_flight_at_the_first_refusal_count_where_they_are_admitted() ->
 def test_a_second_tier_is_found_beside_the_first() -> None:
     story = LimiterClient()
     story.time.now = story.start + SECOND // 10
-    story.at(0.1, 0, *story.tell(0.02, 50), refused("late", 2))
+    story.at(0.1, 0, *story.free_answers(0.02, 50), refused("late", 2))
     (probe,) = story.at(2.1, 9)
     story.at(2.15, 0, Settlement(permit=probe, outcome=Outcome.ANSWERED))
     *burst, trial = story.at(2.2, 50)
@@ -57,7 +57,7 @@ def test_a_second_tier_is_found_beside_the_first() -> None:
 def test_what_was_found_shrinks_when_it_was_not_enough() -> None:
     story = LimiterClient()
     story.time.now = story.start + SECOND // 10
-    story.at(0.1, 0, *story.tell(0.02, 20), refused("late", 2))
+    story.at(0.1, 0, *story.free_answers(0.02, 20), refused("late", 2))
     (probe,) = story.at(2.1, 1)
     story.at(2.15, 0, Settlement(permit=probe, outcome=Outcome.ANSWERED))
     assert (story.result.inferred_tiers, story.result.allowed_fraction) == (((20, 2 * SECOND),), 1_000_000)
@@ -78,7 +78,7 @@ def test_headers_name_the_limit_and_its_window() -> None:
     story = LimiterClient()
     story.at(0, 0, advertised_limits=advertised(50, 1, 2.2))
     assert story.result.inferred_tiers == ((50, 2 * SECOND),)
-    assert story.at(0.4, 1) == []  # the others have half a second to tell what they sent
+    assert story.at(0.4, 1) == []  # the others have half a second to report their requests
     assert len(story.at(0.6, 60)) == 50
 
 
@@ -215,13 +215,13 @@ def test_a_full_limit_that_cannot_be_learned_does_not_hide_a_refusal() -> None:
     """Where one-second windows are rounded down, the reset is always zero: the tier has to be found."""
     story = LimiterClient()
     story.time.now = story.start + SECOND // 10
-    story.at(0.1, 0, *story.tell(0.02, 20), refused("late", 1), advertised_limits=advertised(20, 21, 0))
+    story.at(0.1, 0, *story.free_answers(0.02, 20), refused("late", 1), advertised_limits=advertised(20, 21, 0))
     (probe,) = story.at(1.1, 9)
     story.at(1.15, 0, *answered(probe))
     assert story.result.inferred_tiers == ((20, SECOND),)
 
 
-def test_a_window_that_is_told_in_parts_of_a_second_is_rounded_up() -> None:
+def test_a_window_in_fractions_of_a_second_is_rounded_up() -> None:
     story = LimiterClient()
     story.at(0, 0, advertised_limits=(AdvertisedLimit(limit=100, used=0, reset=0, window=3 * SECOND // 2),))
     assert story.result.inferred_tiers == ((100, 2 * SECOND),)
@@ -229,7 +229,7 @@ def test_a_window_that_is_told_in_parts_of_a_second_is_rounded_up() -> None:
     assert story.result.inferred_tiers == ((100, 3 * SECOND),)
 
 
-def test_a_window_that_is_told_is_believed_at_once() -> None:
+def test_a_named_window_is_believed_immediately() -> None:
     story = LimiterClient()
     story.at(
         0,
@@ -261,7 +261,7 @@ def test_what_the_server_counts_is_taken_over_into_a_longer_window() -> None:
     story.at(86_400)
     assert story.result.used == (700,)
     story.at(90_000)
-    assert story.result.used == (100,), "those that nobody told before are reckoned from when they were told"
+    assert story.result.used == (100,), "units not reported before count from their report"
 
 
 def test_those_in_flight_are_counted_in_a_day_that_is_named_meanwhile() -> None:
@@ -284,7 +284,7 @@ def test_a_server_that_counts_afresh_leaves_its_places_free() -> None:
 
 
 def test_a_refusal_that_names_the_full_tier_shows_no_other() -> None:
-    """Another process tells only afterwards that an earlier answer had named it as full."""
+    """Another process reports only afterwards that an earlier answer had named it as full."""
     story = LimiterClient()
     story.at(0, 0, advertised_limits=advertised(10, 10, 1))
     (late,) = story.at(0.6, 1)
@@ -295,10 +295,10 @@ def test_a_refusal_that_names_the_full_tier_shows_no_other() -> None:
     assert story.result.inferred_tiers == ((10, SECOND),)
 
 
-def test_what_is_told_with_the_answer_of_a_probe_is_taken_in_too() -> None:
+def test_reports_with_the_answer_of_a_probe_count_too() -> None:
     story = LimiterClient()
     story.time.now = story.start + SECOND // 10
-    story.at(0.1, 0, *story.tell(0.02, 20), refused("late", 2))
+    story.at(0.1, 0, *story.free_answers(0.02, 20), refused("late", 2))
     (probe,) = story.at(2.1, 9)
     story.at(2.15, 0, *answered(probe, "slow", "slower"))
     assert (story.result.inferred_tiers, story.result.used) == (((20, 2 * SECOND),), (3,))

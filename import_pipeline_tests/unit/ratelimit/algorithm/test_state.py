@@ -66,7 +66,7 @@ def test_seconds_of_overlapping_pauses_count_once() -> None:
     assert story.at(40, "1").slept == 15 * SECOND
 
 
-def test_nobody_sends_in_a_pause_and_one_request_tries_first() -> None:
+def test_nothing_is_sent_in_a_pause_and_one_request_tries_first() -> None:
     """After the pause one process gets one permit; the others wait for its answer, then for the tiers alone."""
     story = Story(200)
     story.at(0, "1", "ab")
@@ -94,7 +94,7 @@ def test_a_refused_probe_pauses_again_and_a_lost_one_is_replaced() -> None:
 
 
 @pytest.mark.parametrize("outcome", [Outcome.UNUSED, Outcome.CUT_OFF])
-def test_a_probe_that_tells_nothing_is_given_to_the_next(outcome: Outcome) -> None:
+def test_a_probe_without_an_answer_is_passed_to_the_next(outcome: Outcome) -> None:
     story = Story(200)
     story.at(0, "1", "a")
     story.at(0, "1", "", refused("a", 1))

@@ -1,4 +1,4 @@
-"""What a process has to tell, and keeps when the store could not be told."""
+"""The outbox of a process, also after the store did not answer."""
 
 from import_pipeline.ratelimit.client.outbox import Outbox, SettledPermit
 from import_pipeline.ratelimit.client.wait_queue import Permit
@@ -15,7 +15,7 @@ from import_pipeline.ratelimit.protocol import (
 ASK = ExchangeRequest(api="x", process="1", tiers=())
 
 
-def test_what_could_not_be_told_is_told_before_what_came_since() -> None:
+def test_unsent_reports_come_before_newer_ones() -> None:
     replayed, bucket_counts = (
         Settlement(permit="p1", outcome=Outcome.IN_FLIGHT, wait=SECOND),
         BucketCount(units=3, age=0),
@@ -51,7 +51,7 @@ def test_what_could_not_be_told_is_told_before_what_came_since() -> None:
     )
 
 
-def test_places_of_long_tiers_are_told_as_they_were_last_counted_and_once() -> None:
+def test_units_of_long_tiers_are_replayed_once_as_last_counted() -> None:
     """The store adds them up. It may ask for them while a step fails that has others to tell, or none."""
     first, last = BucketCount(units=3, age=0), BucketCount(units=4, age=0)
     for unsent in (Outbox(), Outbox(bucket_counts=[first])):
@@ -60,7 +60,7 @@ def test_places_of_long_tiers_are_told_as_they_were_last_counted_and_once() -> N
         assert outbox.bucket_counts == [last]
 
 
-def test_a_limit_of_two_windows_is_told_with_both() -> None:
+def test_a_limit_with_two_windows_is_reported_with_both() -> None:
     """A hundred a second, and a hundred a day."""
     outbox = Outbox()
     limits = [AdvertisedLimit(limit=100, used=1, reset=0, window=window * SECOND) for window in (86_400, 1)]

@@ -8,7 +8,7 @@ def answered(permit: str, age: float) -> Settlement:
     return Settlement(permit=permit, outcome=Outcome.ANSWERED, age=round(age * SECOND))
 
 
-def test_everything_that_still_counts_is_told_again() -> None:
+def test_everything_that_still_counts_is_replayed() -> None:
     """Answered ones with their age, flying ones with the time they have left, expired ones as of their expiry."""
     history = PermitHistory(10)
     for permit, latest in (("a", 32), ("b", 33), ("c", 34), ("d", 35), ("e", 36)):

@@ -1,4 +1,4 @@
-"""How deep a JSON text nests is told in one pass, whatever the text is."""
+"""The nesting depth of a JSON text, found in one pass."""
 
 import json
 import time

@@ -25,7 +25,7 @@ def test_json_is_read_in_the_charset_that_it_declares(charset):
 
 @pytest.mark.parametrize("charset", [None, "iso-8859-1", "undefined", "rot13", "klingon", "utf-16", "shift_jis"])
 @pytest.mark.parametrize("real", ["utf-8", "utf-16", "utf-16-be", "utf-32-le"])
-def test_json_that_tells_its_charset_by_its_bytes_is_read_by_them(charset, real):
+def test_json_is_decoded_by_the_charset_that_its_bytes_show(charset, real):
     assert answer(TEXT.encode(real), charset).json() == DATA
 
 

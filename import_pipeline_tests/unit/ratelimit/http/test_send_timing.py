@@ -1,4 +1,4 @@
-"""When sending began, by the events that httpx's transport tells of."""
+"""The moment at which sending began, from the events of httpx's transport."""
 
 from collections.abc import Mapping
 from typing import Any

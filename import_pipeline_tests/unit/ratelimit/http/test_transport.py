@@ -176,7 +176,7 @@ async def test_a_body_that_cannot_be_sent_again_is_not() -> None:
         assert clock.monotonic() >= 3
 
 
-async def test_while_a_pause_runs_nobody_sends_and_one_request_goes_first() -> None:
+async def test_during_a_pause_nothing_is_sent_and_one_request_goes_first_afterwards() -> None:
     clock = FakeClock()
     sent: list[float] = []
 
@@ -270,15 +270,15 @@ async def test_a_connection_that_we_close_may_still_bring_the_request_there() ->
         assert clock.monotonic() == pytest.approx(15, abs=0.1)
 
 
-async def test_wishes_travel_with_the_request() -> None:
+async def test_options_travel_with_the_request() -> None:
     clock = FakeClock()
     transport = CannedTransport(lambda request: {"path": request.url.path})
     async with client_of(transport, clock, "1/10 second") as (client, _), asyncio.TaskGroup() as group:
         for path in ("/a", "/b", "/c"):
             group.create_task(client.get(path))
             await asyncio.sleep(0)
-        wishes = {"import_pipeline": {"first": True}}
-        group.create_task(client.get("/page", extensions=wishes))
+        options = {"import_pipeline": {"first": True}}
+        group.create_task(client.get("/page", extensions=options))
     paths = [request.url.path for request in transport.requests]
     assert paths.index("/page") < paths.index("/b") < paths.index("/c")
 

@@ -1,4 +1,4 @@
-"""Which tier a told limit speaks of, and for which requests it holds, as tables of cases."""
+"""The tier that a named limit belongs to, and the requests that it holds for, as tables of cases."""
 
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ def seconds(number: float) -> timedelta:
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("statuses", "expected"),
     [
         ([], None),
         ([LimitStatus(remaining=3)], None),
@@ -39,12 +39,12 @@ def seconds(number: float) -> timedelta:
         ([LimitStatus(limit=30, window=seconds(3600))], None),  # of a tier that we do not have
     ],
 )
-def test_what_part_of_our_tiers_a_server_tells(told: list[LimitStatus], expected: float | None) -> None:
-    assert fraction_of(told, [(50, 2), (200, 10)]) == expected
+def test_the_fraction_of_our_tiers_that_a_server_names(statuses: list[LimitStatus], expected: float | None) -> None:
+    assert fraction_of(statuses, [(50, 2), (200, 10)]) == expected
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("statuses", "expected"),
     [
         ([LimitStatus(limit=50, remaining=20)], {0: 30}),
         ([LimitStatus(limit=200, remaining=0), LimitStatus(limit=50, remaining=50)], {0: 0, 1: 200}),
@@ -55,12 +55,12 @@ def test_what_part_of_our_tiers_a_server_tells(told: list[LimitStatus], expected
         ([LimitStatus(limit=50, remaining=1, window=seconds(2))], {0: 49}),
     ],
 )
-def test_what_a_server_counts_in_our_tiers(told: list[LimitStatus], expected: dict[int, int]) -> None:
-    assert used_of(told, [(50, 2), (200, 10)]) == expected
+def test_what_a_server_counts_in_our_tiers(statuses: list[LimitStatus], expected: dict[int, int]) -> None:
+    assert used_of(statuses, [(50, 2), (200, 10)]) == expected
 
 
 @pytest.mark.parametrize(
-    ("told", "tiers", "expected"),
+    ("statuses", "tiers", "expected"),
     [
         # 20 a second under 1,000 a minute are not 20 a minute
         (LimitStatus(limit=20, remaining=19, reset=seconds(1)), MINUTE, None),
@@ -84,8 +84,8 @@ def test_what_a_server_counts_in_our_tiers(told: list[LimitStatus], expected: di
         (LimitStatus(limit=200, reset=seconds(1)), [(50, 2), (200, 10)], 1),
     ],
 )
-def test_the_tier_that_a_told_limit_speaks_of(told, tiers, expected):
-    assert tier_of(told, tiers) == expected
+def test_the_tier_that_a_named_limit_belongs_to(statuses, tiers, expected):
+    assert tier_of(statuses, tiers) == expected
 
 
 DETAIL, LIST = "GET /things/2", "GET /things/1"
@@ -109,7 +109,7 @@ MANY = LimitStatus(limit=5000, remaining=4000, reset=seconds(3000))
 )
 def test_a_limit_holds_for_the_requests_that_hear_of_it(answers, part):
     advertised = Advertised(HOUR)
-    findings = [advertised.update(kind, told) for kind, told in answers]
+    findings = [advertised.update(kind, statuses) for kind, statuses in answers]
     assert findings[-1].fraction == part
 
 
@@ -150,17 +150,17 @@ limit_statuses = st.builds(
 )
 def test_whatever_a_server_names_the_part_is_one_at_most_and_what_is_refuted_was_named(answers, tiers):
     advertised, named = Advertised(tiers), set()
-    for kind, told in answers:
-        named |= {each.limit for each in told}
-        findings = advertised.update(kind, told)
+    for kind, statuses in answers:
+        named |= {each.limit for each in statuses}
+        findings = advertised.update(kind, statuses)
         assert findings.fraction is None or 0 < findings.fraction <= 1
         assert findings.refuted <= named
-        assert set(findings.holding) <= set(told)
+        assert set(findings.holding) <= set(statuses)
 
 
-def test_a_limit_that_ever_had_more_remaining_than_there_can_be_tells_nothing_of_others() -> None:
+def test_a_limit_that_ever_had_too_much_remaining_shows_no_other_users() -> None:
     """The first tier's limit with the second one's remaining."""
     advertised = Advertised([(50, 2), (200, 10)])
     for remaining, expected in ((40, {0: 10}), (199, {}), (12, {})):
-        told = [LimitStatus(limit=50, remaining=remaining)]
-        assert advertised.used(advertised.update("detail", told).holding) == expected
+        statuses = [LimitStatus(limit=50, remaining=remaining)]
+        assert advertised.used(advertised.update("detail", statuses).holding) == expected

@@ -20,7 +20,7 @@ from import_pipeline.rules.responses.bodies import html_page, unread_encodings
         ("<headers/>", ""),
     ],
 )
-def test_a_page_for_people_is_told_by_its_beginning(text, page):
+def test_an_html_page_is_recognized_by_its_beginning(text, page):
     expected = "an HTML page titled 'Sign in & go'" if page is None else page or None
     assert html_page(text) == expected
 
