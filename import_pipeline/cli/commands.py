@@ -65,6 +65,7 @@ def list_imports(source: str | None, status: str | None, limit: int, as_json: bo
         if source is not None:
             _refuse_unknown(installation, source)
         which = Filter(source=source, status=status)
+        is_filtered = which != Filter()
         now = installation.clock.now()
         with installation.database.read() as connection:
             which = resolve_status(connection, installation, which, now)
@@ -73,7 +74,7 @@ def list_imports(source: str | None, status: str | None, limit: int, as_json: bo
         if as_json:
             print_json({"imports": [import_json(view) for view in views]})
         else:
-            tables.print_list(formatting.open_console(), views, names)
+            tables.print_list(formatting.open_console(), views, names, is_filtered=is_filtered)
 
 
 def _refuse_unknown(installation: Installation, source: str) -> None:
@@ -102,11 +103,11 @@ def show(import_id: int, follow: bool, as_json: bool) -> None:
             view = view_in(connection, installation, imports.get(connection, import_id), now, usage_reader)
             failed = items.failures(connection, import_id)
             happened = events.latest(connection, import_id)
-            places = shards.of_import(connection, import_id)
+            workers = shards.of_import(connection, import_id)
         if as_json:
-            print_json(import_details_json(view, failed, happened, places))
+            print_json(import_details_json(view, failed, happened, workers))
         else:
-            tables.print_details(formatting.open_console(), view, failed, happened, places)
+            tables.print_details(formatting.open_console(), view, failed, happened, workers)
 
 
 @click.command()

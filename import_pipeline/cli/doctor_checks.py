@@ -34,6 +34,7 @@ from import_pipeline.tracking import imports, queries
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.database.health import is_superuser, is_writable, missing_rights, server_seconds
 from import_pipeline.tracking.schema import HEAD, address
+from import_pipeline.wording import plural
 
 #: Larger differences between clocks shift slots and leases noticeably.
 MOST_SKEW_SECONDS = 2.0
@@ -224,7 +225,7 @@ def dagster(settings: Settings) -> CheckResult:
     alive = "" if problem else ", its daemon is running"
     where = instance_folder(settings) / "dagster.yaml"
     tables = f" in the schema {place.schema}" if place else ""
-    return CheckResult(message=f"{runs} runs{tables}{alive}; configured by {where}", notes=tuple(notes))
+    return CheckResult(message=f"{plural(runs, 'run')}{tables}{alive}; configured by {where}", notes=tuple(notes))
 
 
 def silence(heard_at: float | None, now: float) -> str | None:

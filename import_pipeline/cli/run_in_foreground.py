@@ -28,7 +28,7 @@ from import_pipeline.importer.lifecycle.workers import liveness
 from import_pipeline.importer.summary import ImportSummary, summarize
 from import_pipeline.rules.status import ImportStatus, Trigger, with_reason
 from import_pipeline.tracking import imports, items, scheduling
-from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.imports import ImportRow, NewImport
 from import_pipeline.tracking.workers import this_process
 
 if TYPE_CHECKING:
@@ -72,17 +72,8 @@ def run_in_foreground(
     source = installation.source(source_name)
     if not only:
         _refuse_second(installation, source)
-    # Imported after the refusal, which is fast, and before the row exists: a second command then sees it run soon.
-    from import_pipeline.defs.in_process import report_dead
-
     new = new_import(source, Trigger.CLI, fresh=fresh, limit=limit, only=only)
-    turn = Turn(
-        installation,
-        source,
-        new,
-        report=lambda sentence: click.echo(sentence, err=True),
-        on_dead_run=lambda run_id: report_dead(installation.settings, run_id, "Its worker died; its import has ended."),
-    )
+    turn = _turn(installation, source, new)
     while True:
         row = turn.acquire()
         is_requested = satisfies(row, new)
@@ -97,6 +88,20 @@ def run_in_foreground(
         if is_requested:
             return summary
         click.echo(first_ended_sentence(summary), err=True)
+
+
+def _turn(installation: Installation, source: ImportSource, new: NewImport) -> Turn:
+    """Return the wait until the import may start, with its reports on standard error."""
+    # Imported after the refusal, which is fast, and before the row exists: a second command then sees it run soon.
+    from import_pipeline.defs.in_process import report_dead
+
+    return Turn(
+        installation,
+        source,
+        new,
+        report=lambda sentence: click.echo(sentence, err=True),
+        on_dead_run=lambda run_id: report_dead(installation.settings, run_id, "Its worker died; its import has ended."),
+    )
 
 
 def run_job(

@@ -155,8 +155,13 @@ def print_failed(
         say(console, f"and {more} more{hint}")
 
 
-def print_list(console: Console, views: Sequence[ImportView], sources: Sequence[str]) -> None:
-    """Print imports as a table."""
+def print_list(
+    console: Console, views: Sequence[ImportView], sources: Sequence[str], *, is_filtered: bool = False
+) -> None:
+    """Print imports as a table. `is_filtered`: other imports may exist."""
+    if not views and is_filtered:
+        say(console, "No such imports. `import-pipeline list` shows all.")
+        return
     if not views:
         say(console, f"No imports. Start one with: import-pipeline run {next(iter(sources), 'SOURCE')}")
         return

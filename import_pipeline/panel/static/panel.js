@@ -1,5 +1,5 @@
-// Makes the panel live: refreshes what changes, shows confirmations as dialogs and times in the reader's own zone.
-// Everything works without it, as plain links and forms.
+// Makes the panel live: refreshes the main part, opens confirmations as dialogs, shows times in the reader's zone.
+// Without it, everything works as plain links and forms.
 "use strict";
 
 const FRAGMENT = { "X-Panel-Fragment": "1" };
@@ -20,7 +20,7 @@ function localise(root) {
   }
 }
 
-// Changes the old tree into the new one, touching only what differs: focus, selection and open details stay.
+// Changes the old tree into the new one where they differ, so that focus, selection and open details stay.
 function morph(old, fresh) {
   for (const { name, value } of fresh.attributes) {
     if (old.getAttribute(name) !== value) old.setAttribute(name, value);
