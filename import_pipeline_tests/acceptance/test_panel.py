@@ -201,7 +201,7 @@ def test_a_running_import_is_cancelled_after_a_confirmation(stage, visit):
     page.get_by_role("dialog").get_by_role("link", name="Back").click()
     expect(page.get_by_role("dialog")).to_be_hidden()
     page.get_by_role("link", name="Cancel import").click()
-    page.get_by_label("Why").fill("it was a try")
+    page.get_by_label("Reason").fill("it was a try")
     asked_at = time.monotonic()
     page.get_by_role("button", name="Cancel the import").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("cancelled")
@@ -214,7 +214,7 @@ def test_failed_items_are_retried_and_imports_deleted_after_a_confirmation(stage
     page = visit().go(f"/imports/{failed}")
     expect(page.locator(".reasons li").filter(has_text="404 Not Found")).to_contain_text("2")
     expect(page.get_by_role("row")).to_have_count(0)  # the items themselves are folded away
-    page.get_by_text("The items").click()
+    page.get_by_text("Failed items").click()
     expect(page.get_by_role("row")).to_have_count(4)
     page.get_by_role("link", name="Retry 3 items").click()
     page.get_by_role("dialog").get_by_role("button", name="Retry").click()

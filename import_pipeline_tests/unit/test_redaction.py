@@ -52,23 +52,23 @@ def test_texts(text: str, expected: str) -> None:
     assert redact(text) == expected
 
 
-def test_known_secrets_are_masked_wherever_they_stand() -> None:
+def test_known_secrets_are_masked_everywhere() -> None:
     assert redact("id=s3cret-and-more, s3cret", ["s3cret", "s3cret-and-more", ""]) == "id=***, ***"
 
 
-def test_what_is_kept_is_masked_in_every_form() -> None:
+def test_a_registered_secret_is_masked_in_every_form() -> None:
     secrets = Secrets()
     secrets.register(["p@ss/word with more"])
     assert secrets.mask("p@ss/word with more, p%40ss%2Fword%20with%20more") == "***, ***"
 
 
-def test_a_short_secret_is_masked_only_where_it_stands_alone() -> None:
+def test_a_short_secret_is_masked_only_as_a_whole_word() -> None:
     secrets = Secrets()
     secrets.register(["test", "abc"])
     assert secrets.mask("test (test) tests contest abc") == "*** (***) tests contest abc"
 
 
-def test_what_was_met_long_ago_is_forgotten_and_what_is_kept_is_not() -> None:
+def test_old_remembered_secrets_are_dropped_but_registered_ones_stay() -> None:
     secrets = Secrets()
     secrets.register(["kept-for-ever-and-ever"])
     secrets.remember(f"met-number-{number:05}" for number in range(MOST_REMEMBERED + 1))
@@ -90,11 +90,11 @@ def test_what_was_met_long_ago_is_forgotten_and_what_is_kept_is_not() -> None:
         ("http://[broken", []),
     ],
 )
-def test_what_is_secret_in_an_address(address: str, expected: list[str]) -> None:
+def test_the_secrets_of_an_address(address: str, expected: list[str]) -> None:
     assert list(secrets_of_address(address)) == expected
 
 
-def test_what_requests_and_bodies_hold_under_telling_names_is_known_afterwards() -> None:
+def test_values_under_sensitive_names_are_remembered() -> None:
     remember_request(
         "https://a.test/?access_key=met-in-a-query", [("X-Api-Key", "met-in-a-header"), ("Accept", "all/of-it")]
     )
@@ -137,7 +137,7 @@ def test_a_line_that_cannot_be_made_is_left_to_logging() -> None:
     assert record.args == ("x",)
 
 
-def test_an_error_that_tells_a_secret_leaves_as_a_copy_with_its_name_and_its_cause() -> None:
+def test_an_error_with_a_secret_becomes_a_masked_copy_with_name_and_cause() -> None:
     def user_code() -> None:
         try:
             raise LookupError("https://u:p@api.test")

@@ -1,4 +1,4 @@
-"""The environment is read at one place; what it says wrongly is one sentence."""
+"""Settings are read in one place, and an invalid one is one sentence."""
 
 import re
 from dataclasses import fields
@@ -115,9 +115,7 @@ BAD_VALUES = [
 
 
 @pytest.mark.parametrize(("name", "value", "expected", "got"), BAD_VALUES)
-def test_a_bad_value_is_one_sentence_that_names_the_variable_what_was_expected_and_what_it_got(
-    name, value, expected, got, tmp_path
-):
+def test_a_bad_value_names_variable_expectation_and_value_in_one_sentence(name, value, expected, got, tmp_path):
     with pytest.raises(SettingError) as refused:
         load_settings({name: value}, tmp_path).source("items")
     assert str(refused.value) == f"{name}: expected {expected}, got {got}"

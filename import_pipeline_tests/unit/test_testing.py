@@ -24,7 +24,7 @@ async def test_sleepers_wake_up_in_the_order_of_their_time() -> None:
     assert clock.now().isoformat() == "2030-01-01T00:00:06+00:00"
 
 
-async def test_the_clock_stands_still_while_somebody_works() -> None:
+async def test_the_clock_does_not_move_while_a_task_works() -> None:
     clock = FakeClock()
 
     async def worker() -> float:
@@ -36,7 +36,7 @@ async def test_the_clock_stands_still_while_somebody_works() -> None:
     assert (moment, clock.monotonic()) == (0, 5)
 
 
-async def test_a_cancelled_sleeper_holds_nobody_up() -> None:
+async def test_a_cancelled_sleeper_delays_no_other_task() -> None:
     clock = FakeClock()
     task = asyncio.create_task(clock.sleep(1))
     await asyncio.sleep(0)

@@ -41,7 +41,7 @@ def wishes(panel):
         ({"mode": "reschedule", "fresh": "yes"}, "/?done=reschedule", ("reschedule", False, None)),
     ],
 )
-async def test_run_import_writes_the_wish_down(home, form, leads_to, wish):
+async def test_run_import_records_the_request(home, form, leads_to, wish):
     async with open_panel(home) as panel:
         answer = await panel.post("/run", {"source": "items", **form})
         assert (answer.status_code, answer.headers["location"]) == (303, leads_to)
@@ -70,7 +70,7 @@ async def test_two_people_who_have_the_same_form_open_move_one_slot(home):
         assert (answer.status_code, panel.drawn.template) == (409, "problem.html")
 
 
-async def test_what_another_person_has_done_already_is_said(home):
+async def test_an_action_already_done_by_another_user_is_reported(home):
     async with open_panel(home) as panel:
         running = add_import(panel.installation, status="running", started_at=NOON, heartbeat_at=NOON)
         ended = add_import(panel.installation, **ENDED, items_failed_count=1)
@@ -150,7 +150,7 @@ async def test_a_pause_is_shown_and_lifted(home):
 
 
 @pytest.mark.parametrize(("silent_for", "stops"), [(0, True), (60, False)])
-async def test_that_requests_stop_is_promised_only_where_somebody_sends_any(home, silent_for, stops):
+async def test_cancelling_promises_that_requests_stop_only_with_a_worker(home, silent_for, stops):
     heard_at = NOON - timedelta(seconds=silent_for)
     async with open_panel(home) as panel:
         running = add_import(
@@ -173,7 +173,7 @@ async def test_that_requests_stop_is_promised_only_where_somebody_sends_any(home
         ("/imports/2/delete", 409),
     ],
 )
-async def test_what_cannot_be_done_is_a_page_that_says_why(home, path, status):
+async def test_an_impossible_action_is_a_page_with_the_reason(home, path, status):
     async with open_panel(home) as panel:
         add_import(panel.installation, **ENDED)
         add_import(panel.installation)

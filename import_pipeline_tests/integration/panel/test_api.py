@@ -44,7 +44,7 @@ RULES = Path(__file__).parents[3] / "deploy" / "prometheus-rules.yaml"
         ("page=000000001" + "0" * 5000, f"page: expected a whole number from 1 to 999999, got '000000001{'0' * 31}'"),
     ],
 )
-async def test_a_program_is_told_of_what_makes_no_sense(home, asked, problem):
+async def test_the_api_refuses_invalid_parameters(home, asked, problem):
     async with open_panel(home) as panel:
         answer = await panel.get(f"/api/imports?{asked}")
         assert (answer.status_code, answer.json()) == (400, {"error": problem})
@@ -112,7 +112,7 @@ async def test_metrics_in_prometheus_text_format(home):
         assert ("import_ideal_ratio", "items") not in samples  # known at the end only
 
 
-async def test_alerts_ask_for_what_is_served_and_say_what_is_the_matter(home):
+async def test_alerts_use_served_metrics_and_describe_the_problem(home):
     async with open_panel(home, ITEMS_LIMITS="5/10 second") as panel:
         add_import(panel.installation, **RUNNING | {"status": "completed", "ended_at": NOON})
         ended = (await panel.get("/metrics")).text

@@ -21,7 +21,7 @@ ENDED = {
 }
 
 
-async def test_the_list_is_empty_at_first_and_says_what_to_do(home):
+async def test_an_empty_list_says_what_to_do(home):
     async with open_panel(home) as panel:
         answer = await panel.get("/")
         assert (answer.status_code, panel.drawn.template) == (200, "list.html")
@@ -50,7 +50,7 @@ async def test_the_list_filters_sorts_and_pages(home):
         assert [tab.count for tab in panel.drawn.context["statuses"]] == [32, 0, 1, 1, 30, 0, 0]
 
 
-async def test_what_waits_for_its_start_is_due_for_a_minute_then_overdue_with_a_warning(home):
+async def test_an_import_is_due_for_a_minute_then_overdue_with_a_warning(home):
     async with open_panel(home) as panel:
         waits = add_import(panel.installation, scheduled_at=NOON - timedelta(seconds=5))
         late = add_import(panel.installation, scheduled_at=NOON - timedelta(seconds=61))
@@ -62,7 +62,7 @@ async def test_what_waits_for_its_start_is_due_for_a_minute_then_overdue_with_a_
         assert panel.drawn.context["refresh"] == 1000
 
 
-async def test_what_waits_while_its_schedule_is_off_is_said_to_do_so_and_is_not_overdue(home):
+async def test_an_import_with_its_schedule_off_is_not_overdue(home):
     async with open_panel(home) as panel:
         late = NOON - timedelta(hours=1)
         of_slot = add_import(panel.installation, scheduled_at=late, slot_at=late)
@@ -120,7 +120,7 @@ async def test_the_shards_of_an_import_are_shown(home):
         assert "requested" in answer.text
 
 
-async def test_an_import_whose_process_is_gone_is_shown_so_with_what_happens_next(home):
+async def test_a_stalled_import_is_shown_with_what_happens_next(home):
     gone = {"status": "running", "started_at": NOON, "heartbeat_at": NOON - timedelta(hours=1), "host": "a", "pid": 7}
     async with open_panel(home) as panel:
         left = add_import(panel.installation, **gone)
@@ -137,7 +137,7 @@ async def test_an_import_whose_process_is_gone_is_shown_so_with_what_happens_nex
         assert (await panel.get(f"/api/imports/{left}")).json()["has_no_worker"] is True
 
 
-async def test_an_import_that_nobody_works_on_has_no_forecast(home):
+async def test_a_stalled_import_has_no_forecast(home):
     running = {"status": "running", "started_at": NOON, "items_count": 30, "checkpoint": {"seen": 30, "complete": True}}
     async with open_panel(home) as panel:
         number = add_import(panel.installation, **running, heartbeat_at=NOON, host="a", pid=7)
@@ -188,7 +188,7 @@ async def test_a_running_import_is_shown_with_its_permits_and_time_left(home):
         assert 'role="meter"' in answer.text
 
 
-async def test_the_script_gets_only_what_changes(home):
+async def test_the_script_gets_only_the_main_part(home):
     async with open_panel(home) as panel:
         whole = await panel.get("/")
         part = await panel.get("/", **{"X-Panel-Fragment": "1"})
@@ -216,7 +216,7 @@ async def test_the_other_pages(home, path, status, template):
         assert (answer.status_code, panel.drawn.template) == (status, template)
 
 
-async def test_a_confirmation_says_what_cannot_be_done(home):
+async def test_a_confirmation_says_why_an_action_is_impossible(home):
     async with open_panel(home) as panel:
         ended = add_import(panel.installation, **ENDED)
         answer = await panel.get(f"/imports/{ended}/cancel")

@@ -98,7 +98,7 @@ async def test_an_answer_that_is_not_read_is_cut_off() -> None:
         writer.close()
 
 
-async def test_a_body_that_is_not_asked_for_holds_no_connection() -> None:
+async def test_an_unread_body_holds_no_connection() -> None:
     async with serving() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nx")

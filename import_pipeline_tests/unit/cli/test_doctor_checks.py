@@ -1,4 +1,4 @@
-"""What doctor makes of what it was told."""
+"""The notes of `doctor`."""
 
 import pytest
 
@@ -25,7 +25,7 @@ SOUND = {
         (990.0, "this machine's clock is 10 s ahead of Redis's:"),
     ],
 )
-def test_clocks_that_disagree_are_told_and_which_one_is_ahead(theirs, note):
+def test_a_note_names_the_clock_that_is_ahead(theirs, note):
     found = skew(theirs, 1000.0, "Redis's")
     assert (found == []) if note is None else found[0].startswith(note)
 
@@ -41,7 +41,7 @@ def test_clocks_that_disagree_are_told_and_which_one_is_ahead(theirs, note):
         ({"replicated": True}, ["name the primary in REDIS_URL"]),
     ],
 )
-def test_a_redis_that_will_forget_is_told_with_how_to_mend_it(state, mended_by):
+def test_a_note_on_a_redis_that_may_lose_data_says_how_to_fix_it(state, mended_by):
     found = warnings(RedisState(**SOUND | state))
     assert len(found) == len(mended_by)
     assert all(part in note for note, part in zip(found, mended_by, strict=True))
@@ -56,12 +56,12 @@ def test_a_redis_that_will_forget_is_told_with_how_to_mend_it(state, mended_by):
         ("DATABSE_URL", "DATABASE_URL"),
     ],
 )
-def test_a_variable_that_is_nearly_a_setting_is_told(variable, meant):
+def test_a_misspelled_setting_is_noted(variable, meant):
     [note] = misspelled([variable, "PATH", "ITEMS_TRIES"], ["items"])
     assert note == f"{variable} is set, but there is no such setting. Did you mean {meant}?"
 
 
-def test_settings_and_the_variables_of_others_are_not_told():
+def test_settings_and_foreign_variables_are_not_noted():
     others = [
         "PATH",
         "HOME",
@@ -75,7 +75,7 @@ def test_settings_and_the_variables_of_others_are_not_told():
     assert misspelled(others, ["items", "orders", "items_eu"]) == []
 
 
-def test_a_variable_that_env_gives_twice_is_told_with_its_lines_and_without_its_values(tmp_path):
+def test_a_variable_set_twice_in_env_is_noted_with_lines_but_not_values(tmp_path):
     file = tmp_path / ".env"
     assert duplicates(file) == []
     file.write_text(

@@ -16,7 +16,7 @@ from import_pipeline.tracking.workers import Worker
 GONE = Worker(id="gone", host="elsewhere", pid=1)
 
 
-def test_whatever_status_it_shows_can_be_asked_for(home, capsys):
+def test_every_displayed_status_is_a_filter(home, capsys):
     """`no worker` stands in no row."""
     with open_installation() as installation:
         source, now = installation.source("items"), installation.clock.now()

@@ -37,7 +37,7 @@ def test_an_interrupt_while_it_loads_is_one_sentence_unless_interrupts_are_ignor
     assert (done.returncode, done.stderr) == (status, said)
 
 
-def test_a_command_shows_no_log_lines_that_nobody_asked_for(monkeypatch, capsys):
+def test_a_command_prints_no_log_lines_by_default(monkeypatch, capsys):
     monkeypatch.setattr(LOGGER, "handlers", [])
     with pytest.raises(SystemExit):
         main(["--version"])

@@ -1,4 +1,4 @@
-"""Asking a person before something is lost."""
+"""Confirmation before data is lost."""
 
 import os
 import pty
@@ -30,12 +30,12 @@ def answered(answer: str | None) -> tuple[int, str]:
     ("answer", "status", "says"),
     [("y", 0, "deleted"), ("n", 4, "Nothing was changed."), ("", 4, "Nothing was changed.")],
 )
-def test_only_a_yes_is_a_yes(answer: str, status: int, says: str) -> None:
+def test_only_yes_confirms(answer: str, status: int, says: str) -> None:
     got, said = answered(answer)
     assert (got, says in said, "deleted" in said) == (status, True, status == 0)
 
 
-def test_where_nobody_can_be_asked_nothing_is_done() -> None:
+def test_without_a_terminal_nothing_is_done() -> None:
     got, said = answered(None)
     assert got != 0
     assert said.strip().endswith("UsageError: Delete it? No terminal to answer at: confirm with --yes")

@@ -1,4 +1,4 @@
-"""What `run` says where another import comes before the one that was asked for, and where it is told to end."""
+"""The sentences of `run` if another import runs first, or if it is interrupted."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ from import_pipeline_tests.support.import_rows import NOON, an_import
         (list("1234567"), "1, 2, 3, 4, 5 and 2 more have not been imported. Run the command again."),
     ],
 )
-def test_a_wish_that_is_lost_is_named(only, said):
+def test_a_lost_request_is_named(only, said):
     assert lost_request_sentence(only) == said
 
 
@@ -38,14 +38,14 @@ def test_a_wish_that_is_lost_is_named(only, said):
         (ImportStatus.CANCELLED, "cancelled by wish of Ada", "cancelled by wish of Ada"),
     ],
 )
-def test_how_the_one_before_has_ended_is_said_once(status, reason, ended):
+def test_the_end_of_the_first_import_is_printed_once(status, reason, ended):
     row = an_import(status=status, failure_reason=reason, started_at=NOON, ended_at=NOON, items_imported_count=3)
     assert first_ended_sentence(summarize(row, "", NOON)) == (
         f"Import 7 of items has ended (3 imported, 0 failed): {ended}. Starting yours."
     )
 
 
-def test_an_interrupt_does_not_sound_like_an_end_where_a_sensor_goes_on():
+def test_an_interruption_says_that_a_sensor_resumes_the_import():
     assert interruption_sentence(an_import(started_at=NOON)) == (
         "items: import 7 was interrupted. Finished items are kept, and the next run resumes it; "
         "if Dagster's daemon runs, its sensor does so within seconds. "
@@ -66,7 +66,7 @@ class Ending:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_what_is_claimed_and_not_begun_is_given_back_at_once_and_it_is_said(number, home, monkeypatch, capsys):
+def test_claimed_items_are_released_and_the_interruption_is_printed(number, home, monkeypatch, capsys):
     with open_installation() as installation:
         requests.request_import(installation, installation.source("items"), RequestKind.NEW)
     monkeypatch.delitem(sys.modules, "import_pipeline.defs.in_process", raising=False)

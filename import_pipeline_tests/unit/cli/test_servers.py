@@ -31,7 +31,7 @@ def passed_on(text: bytes) -> str:
     return b"".join(without_expected_traces(text.splitlines(keepends=True))).decode()
 
 
-def test_what_an_import_says_of_its_end_is_told_without_its_way_through_dagster():
+def test_the_reason_of_an_end_is_printed_without_dagsters_trace():
     told = passed_on(RUN).splitlines()
     assert [line.rpartition(" - ")[2] for line in told] == [
         'Execution of step "x" failed.',
@@ -41,6 +41,6 @@ def test_what_an_import_says_of_its_end_is_told_without_its_way_through_dagster(
     ]
 
 
-def test_a_crash_is_told_with_all_of_its_traces():
+def test_a_crash_is_printed_with_all_of_its_traces():
     assert passed_on(CRASH) == CRASH.decode()
     assert passed_on(RUN + CRASH).endswith(CRASH.decode())

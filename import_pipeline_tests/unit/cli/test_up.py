@@ -1,4 +1,4 @@
-"""What `up` tells the processes that it starts."""
+"""The environment of the processes that `up` starts."""
 
 import socket
 from pathlib import Path
@@ -60,7 +60,7 @@ def test_a_schedule_that_is_switched_off_is_off_however_dagster_is_started(targe
     assert [origin.location_name for origin in target.create_origins()] == [DEFINITIONS]
 
 
-def test_a_wrong_list_of_sources_is_told_before_anything_is_started(home, monkeypatch, capsys):
+def test_a_wrong_list_of_sources_is_reported_before_anything_starts(home, monkeypatch, capsys):
     monkeypatch.setenv("IMPORT_PIPELINE_SOURCES", "math:pi")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         monkeypatch.setenv("SOURCE_API_PORT", str(taken.getsockname()[1]))  # else this would start servers

@@ -33,7 +33,7 @@ def test_only_this_machine_reaches_loopback(host, local):
     assert is_local(host) is local
 
 
-def test_whoever_lets_other_machines_in_names_a_token(tmp_path):
+def test_a_panel_open_to_other_machines_requires_a_token(tmp_path):
     with pytest.raises(SettingError) as refused:
         door(tmp_path, PANEL_HOST="0.0.0.0")
     assert str(refused.value) == (

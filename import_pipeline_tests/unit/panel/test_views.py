@@ -35,7 +35,7 @@ SOURCES = ["items", "orders"]
         ({"page": "\N{SUPERSCRIPT TWO}"}, Query()),
     ],
 )
-def test_an_address_is_read_and_what_is_not_known_left_out(asked, query):
+def test_an_address_is_read_and_unknown_values_are_ignored(asked, query):
     assert Query.read(asked, SOURCES) == query
 
 
@@ -51,7 +51,7 @@ def test_an_address_is_read_and_what_is_not_known_left_out(asked, query):
         (Query(sort="hits"), {"sort": "-scheduled"}, "/"),
     ],
 )
-def test_a_link_keeps_what_does_not_change(query, changed, link):
+def test_a_link_keeps_the_unchanged_values(query, changed, link):
     assert query.link(**changed) == link
 
 
@@ -123,7 +123,7 @@ def test_tabs_count_and_the_refresh_is_slower_when_nothing_happens():
     assert list_page(listing(requests=[("items", "new", NOON)]), Query(), SOURCES)["refresh"] == 1000
 
 
-def test_what_is_due_is_under_the_tab_of_what_is_scheduled():
+def test_due_imports_are_under_the_tab_scheduled():
     page = list_page(listing(), Query(status="due"), SOURCES)
     assert [tab.text for tab in page["statuses"] if tab.current] == ["scheduled"]
 
@@ -179,7 +179,7 @@ def a_look(row, unfinished, retried_by):
         (an_import(status=ImportStatus.CANCELLED, slot_at=LATER), 0, None, ("delete",)),  # by a rule: nothing is spent
     ],
 )
-def test_only_what_can_be_done_is_offered(row, unfinished, retried_by, actions):
+def test_only_possible_actions_are_offered(row, unfinished, retried_by, actions):
     look = a_look(row, unfinished, retried_by)
     assert allowed(look, NOON) == actions
     assert {action for action in ("cancel", "retry", "delete") if why_not(action, look, NOON) is None} == set(actions)
@@ -209,5 +209,5 @@ def test_only_what_can_be_done_is_offered(row, unfinished, retried_by, actions):
         ),
     ],
 )
-def test_why_something_cannot_be_done(action, row, unfinished, retried_by, reason):
+def test_an_impossible_action_has_a_reason(action, row, unfinished, retried_by, reason):
     assert why_not(action, a_look(row, unfinished, retried_by), NOON) == reason

@@ -1,4 +1,4 @@
-"""What the commands print for people."""
+"""The text output of the commands."""
 
 import io
 import time
@@ -54,7 +54,7 @@ def printed(show, *arguments):
     return " ".join(console.file.getvalue().split())
 
 
-def test_a_summary_tells_what_the_list_no_longer_has_and_how_to_confirm_it():
+def test_a_summary_shows_removed_items_and_how_to_confirm_them():
     few = summarize(an_import(metadata={"gone": 2}), "", NOON)
     assert "removed 2 items no longer in the list: marked as removed; the rows stay" in printed(print_summary, few, [])
     many = summarize(an_import(metadata={"gone_unconfirmed": 90}), "", NOON)
@@ -65,7 +65,7 @@ def test_a_summary_tells_what_the_list_no_longer_has_and_how_to_confirm_it():
 
 
 @pytest.mark.parametrize(("learned", "ratio"), [({}, 2.0), ({"limits_learned": True}, None)])
-def test_no_ratio_is_told_against_limits_that_are_only_guessed(learned, ratio):
+def test_no_ratio_is_shown_for_inferred_limits(learned, ratio):
     ended = {"started_at": NOON, "ended_at": NOON + timedelta(seconds=20), "requests_count": 11}
     row = an_import(status=ImportStatus.COMPLETED, metadata={"limits": "1/1 second", **learned}, **ended)
     summary = summarize(row, "", NOON)
@@ -73,7 +73,7 @@ def test_no_ratio_is_told_against_limits_that_are_only_guessed(learned, ratio):
     assert ("x the least time under the limits" in printed(print_summary, summary, [])) is (ratio is not None)
 
 
-def test_a_summary_tells_the_time_without_a_process_where_there_was_any():
+def test_a_summary_shows_the_time_without_a_process_if_any():
     whole = replace(summarize(an_import(), "", NOON), duration_seconds=90.0, active_seconds=30.0)
     assert "without a process" not in printed(print_summary, whole, [])
     told = printed(print_summary, replace(whole, duration_seconds=120.0, away_seconds=30.0), [])
@@ -89,7 +89,7 @@ def test_an_import_that_has_not_begun_is_listed_when_it_is_due_and_without_figur
     assert " - - " not in printed(print_list, [view_of(begun, "", NOON)], ["items"])
 
 
-def test_what_is_due_or_overdue_or_has_no_worker_is_listed_so():
+def test_due_overdue_and_stalled_imports_are_listed_as_such():
     late, later = an_import(), NOON + timedelta(minutes=1)
     assert " due " in printed(print_list, [view_of(late, "", later)], ["items"])
     assert " overdue " in printed(print_list, [view_of(late, "", later + timedelta(seconds=1))], ["items"])
@@ -110,7 +110,7 @@ def test_what_is_due_or_overdue_or_has_no_worker_is_listed_so():
 DONE = {"items_count": 400, "items_imported_count": 1, "items_unchanged_count": 396, "items_failed_count": 2}
 
 
-def test_what_is_done_is_the_same_number_in_the_list_the_summary_and_the_line_and_none_calls_it_imported():
+def test_list_summary_and_line_show_the_same_number_of_done_items():
     row = an_import(started_at=NOON, ended_at=NOON, status=ImportStatus.COMPLETED, **DONE)
     told = printed(print_list, [view_of(row, "", NOON)], ["items"])
     assert "started or due done unchanged failed time" in told
@@ -119,7 +119,7 @@ def test_what_is_done_is_the_same_number_in_the_list_the_summary_and_the_line_an
     assert line(view_of(row, "", NOON), None, None) == "items completed: 399 of 400 items done after 0.0 s, 2 failed"
 
 
-def test_a_limited_import_is_told_from_a_full_one_and_programs_are_told_what_people_are():
+def test_a_limited_import_is_distinguished_from_a_full_one_in_text_and_json():
     view = view_of(an_import(started_at=NOON, metadata={"limit": 50}), "", NOON)
     assert " items full, limit 50 " in printed(print_list, [view], ["items"])
     assert "kind full, limit 50, started by schedule" in printed(print_details, view, [], [], [])
@@ -132,7 +132,7 @@ def test_a_limited_import_is_told_from_a_full_one_and_programs_are_told_what_peo
     assert " items full scheduled " in printed(print_list, [whole], ["items"])
 
 
-def test_no_next_try_is_told_of_an_import_that_is_over():
+def test_an_ended_import_shows_no_next_try():
     again = FailedItem(
         external_id="3", reason="boom", failure_count=1, last_failed_at=NOON, next_attempt_at=NOON, payload=None
     )
@@ -147,7 +147,7 @@ def test_no_next_try_is_told_of_an_import_that_is_over():
 PLAN = {"source": "items", "limits": "", "list_requests": None, "detail_requests": None, "ideal_seconds": None}
 
 
-def test_a_plan_says_what_is_not_known_and_what_it_is_taken_from():
+def test_a_plan_says_what_is_unknown_and_its_origin():
     unknown = Plan(**PLAN, items_count=None, requests_count=None)
     says_nothing = "The list of items does not state its number of items"
     assert printed(print_plan, unknown) == (

@@ -1,4 +1,4 @@
-"""A narrow terminal gets fewer columns instead of broken ones."""
+"""A narrow terminal gets fewer columns."""
 
 import io
 import re
