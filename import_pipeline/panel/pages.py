@@ -24,7 +24,7 @@ DONE: Mapping[str, str] = {
     "already": "This was requested already. One import starts; nothing was added.",
     "cancel": "Cancelling: the import stops within two seconds. Imported items are kept.",
     "resume": "The pause of the API is lifted. One request goes first; if it is refused, all pause again.",
-    "retry": f"Retry requested as this import. {DAEMON}, it starts within seconds.",
+    "retry": f"This import retries the other one. {DAEMON}, it starts within seconds.",
     "delete": "Import deleted. Imported rows stay.",
     "cancel-already": "The import is already cancelled. Nothing was changed.",
     "resume-already": "The API is no longer paused. Nothing was changed.",
