@@ -60,14 +60,7 @@ def summarize(row: ImportRow, limits: str, now: datetime, *, stalled_since: date
     `limits` apply if the import has not begun; later its own do. `stalled_since` is the time from which a running
     import has no worker.
     """
-    duration = elapsed_seconds(
-        row.elapsed_seconds,
-        started_at=row.started_at,
-        heard_at=row.heartbeat_at,
-        until=row.ended_at if row.status in ENDED and row.ended_at else now,
-        is_running=row.status is ImportStatus.RUNNING,
-        has_worker=row.pid is not None and stalled_since is None,
-    )
+    duration = _duration_seconds(row, now, stalled_since)
     slept = max(0.0, min(row.total_sleep_seconds, duration))
     away = max(0.0, min(_away_seconds(row, now, stalled_since), duration - slept))
     facts = row.facts
@@ -97,6 +90,18 @@ def summarize(row: ImportRow, limits: str, now: datetime, *, stalled_since: date
         items_gone_unconfirmed_count=facts.gone_unconfirmed or 0,
         incomplete_reason=row.incomplete_reason,
         failure_reason=row.failure_reason,
+    )
+
+
+def _duration_seconds(row: ImportRow, now: datetime, stalled_since: datetime | None) -> float:
+    """Return the seconds from the start to the end, or to now."""
+    return elapsed_seconds(
+        row.elapsed_seconds,
+        started_at=row.started_at,
+        heard_at=row.heartbeat_at,
+        until=row.ended_at if row.status in ENDED and row.ended_at else now,
+        is_running=row.status is ImportStatus.RUNNING,
+        has_worker=row.pid is not None and stalled_since is None,
     )
 
 

@@ -52,16 +52,25 @@ def handle_signals(
         while not over.wait(hook_seconds):
             signal.pthread_kill(threading.main_thread().ident or 0, number)
 
+    with _handlers(loop, hear):
+        try:
+            yield
+        finally:
+            over.set()
+            for thread in reminders:
+                thread.join()  # else its last signal may reach the restored handler, which may end the process
+
+
+@contextmanager
+def _handlers(loop: asyncio.AbstractEventLoop, handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Install the handler for all stop signals during the block, then restore the former ones."""
     before = {number: signal.getsignal(number) for number in stop_signals()}
     for number in before:
         loop.add_signal_handler(number, lambda: None)  # a signal wakes the loop
-        signal.signal(number, hear)
+        signal.signal(number, handle)
     try:
         yield
     finally:
-        over.set()
-        for thread in reminders:
-            thread.join()  # else its last signal may reach the restored handler, which may end the process
         for number, handler in before.items():
             loop.remove_signal_handler(number)
             signal.signal(number, handler)
