@@ -61,7 +61,7 @@ def waiting(connection: Connection, import_id: int, now: datetime) -> tuple[str,
 def waits_for_store(connection: Connection, import_id: int) -> str | None:
     """Return why the import waits for the rate-limit store; None if it does not wait for it.
 
-    The latest event tells: an import waits for nothing else without a moment.
+    It is the only wait without an end, so the latest event shows it.
     """
     metadata = _latest_metadata(connection, import_id)
     return metadata["reason"] if "reason" in metadata and metadata["until"] is None else None

@@ -33,20 +33,16 @@ def cancel(installation: Installation, import_id: int, *, by: str | None = None,
             return Answer(sentence=already, already=True)
         if scheduling.cancel_scheduled(connection, import_id, now, f"cancelled by {who}", by_person=True):
             sentence = f"Import {import_id} was scheduled and is cancelled."
-        else:
+        elif not _is_listed(installation, row) and _has_no_worker(connection, installation, row, now):
             if not already:
                 transitions.request_cancel(connection, import_id, now, by)
-            sentence = f"Import {import_id} is running and ends within two seconds. Imported items are kept."
-            if _has_no_worker(connection, installation, row, now):
-                # Not ended here: its Dagster run must be reported as failed as well.
-                ends = f"the sensor, or `start-scheduled {row.source}`, ends it"
-                sentence = f"Import {import_id} has no worker; {ends}. Imported items are kept."
-                if not _is_listed(installation, row):
-                    transitions.end_stalled(connection, row, now, ImportStatus.CANCELLED, f"cancelled by {who}")
-                    sentence = f"Import {import_id} had no worker and is cancelled. Imported items are kept."
-                    already = None
-        if already:
+            transitions.end_stalled(connection, row, now, ImportStatus.CANCELLED, f"cancelled by {who}")
+            sentence = f"Import {import_id} had no worker and is cancelled. Imported items are kept."
+        elif already:
             return Answer(sentence=already, already=True)
+        else:
+            transitions.request_cancel(connection, import_id, now, by)
+            sentence = _next_step(row, has_worker=not _has_no_worker(connection, installation, row, now))
         if row.cancel_requested_at is None:
             asked = f"Cancellation requested {attribution(by, reason)}."
             events.note(connection, import_id, now, "cancel_requested", asked)
@@ -57,6 +53,14 @@ def cancel(installation: Installation, import_id: int, *, by: str | None = None,
         return Answer(sentence=sentence)
 
     return installation.transact(unit)
+
+
+def _next_step(row: ImportRow, *, has_worker: bool) -> str:
+    if has_worker:
+        return f"Import {row.id} is running and ends within two seconds. Imported items are kept."
+    # Not ended here: its Dagster run must be reported as failed as well.
+    ends = f"the sensor, or `start-scheduled {row.source}`, ends it"
+    return f"Import {row.id} has no worker; {ends}. Imported items are kept."
 
 
 def check_cancel(connection: Connection, row: ImportRow, now: datetime) -> None:

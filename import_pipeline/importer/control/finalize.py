@@ -77,13 +77,12 @@ def _finalize(installation: Installation, import_id: int) -> Finalized:
             updated_at=now,
         )
         if connection.execute(counted).rowcount != 1:
-            raise LeaseLost(f"import {import_id} was taken over by another process at this moment")
+            raise LeaseLost(f"another process took import {import_id} over at this moment")
         if closed:
             sentence = f"{plural(closed, 'item has', 'items have')} failed permanently."
             events.note(connection, import_id, now, "items_closed", sentence)
-        unfinished = items.remaining(connection, import_id).unfinished
-        if row.kind is ImportKind.DISCOVERY:
-            unfinished = 0  # it imports only the list
+        only_list = row.kind is ImportKind.DISCOVERY
+        unfinished = 0 if only_list else items.remaining(connection, import_id).unfinished
         return row, lease, unfinished, bool((row.checkpoint or {}).get("complete"))
 
     found = installation.transact(unit)
@@ -120,7 +119,7 @@ def confirm_removed(installation: Installation, import_id: int) -> int:
         is_partial = row.kind is ImportKind.SELECTION or row.incomplete_reason or row.options.limit is not None
         if row.status is not ImportStatus.COMPLETED or is_partial:
             raise UsageError(
-                f"import {import_id} did not read the whole list, so it cannot tell which items were removed"
+                f"import {import_id} did not read the whole list, so it cannot show which items were removed"
             )
         if source_items.seen_since(connection, row):
             raise UsageError(f"import {import_id} is not the latest of {row.source}: expected that one")
@@ -128,7 +127,7 @@ def confirm_removed(installation: Installation, import_id: int) -> int:
         if gone.count != (row.facts.gone_unconfirmed or 0):  # an import that was deleted since has seen some
             raise UsageError(
                 f"items of {row.source} were seen after import {import_id}: "
-                "only a new import can tell which items are removed now"
+                "only a new import can show which items are removed now"
             )
         if not gone.count:
             return 0

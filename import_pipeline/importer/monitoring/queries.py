@@ -70,7 +70,7 @@ def list_imports(
     """Return a page of imports, counted from 1; the status may be `no worker`. Raises DatabaseUnavailable."""
     now = installation.clock.now()
     with installation.database.read() as connection:
-        deserted = _imports_without_worker(connection, installation, now)
+        stalled = _imports_without_worker(connection, installation, now)
         which = resolve_status(connection, installation, which, now)
         total = queries.count_imports(connection, which, now)
         found = queries.find(
@@ -85,7 +85,7 @@ def list_imports(
         return ImportPage(
             views=[view_in(connection, installation, row, now, usage_reader) for row in found],
             total=total,
-            counts=queries.counts(connection, now) | {(row.source, NO_WORKER): 1 for row in deserted},
+            counts=queries.counts(connection, now) | {(row.source, NO_WORKER): 1 for row in stalled},
             requests=queries.waiting_requests(connection),
         )
 

@@ -99,11 +99,11 @@ def forecast_of(
     now: datetime,
     waiting: tuple[str, datetime | None] | None = None,
 ) -> Forecast:
-    """The rest of a running import: what the limits need for it, or the pace of its active time if that is slower.
+    """Return the forecast of a running import: the time that the limits need, or that of its pace if it is slower.
 
-    `finished_at`: when its latest items were finished, which tells where in their windows the tiers stand; with
-    `usage` also what other processes took of them. `waiting`: why and until when it stands still; where nobody knows
-    until when, or who goes on with it, nobody knows either how long the rest takes.
+    `finished_at`: when its latest items were finished, which shows how full the tiers' windows are; `usage` adds the
+    requests of other processes. `waiting`: reason and end of the current wait. There is no time of the end if the end
+    of the wait is unknown, or the import is stalled.
     """
     left = _requests_left(view.row, remaining, per_page)
     eta = None
@@ -169,7 +169,7 @@ def permits_left(tier: TierUsage) -> int:
 def as_json(view: ImportView, forecast: Forecast | None = None) -> dict[str, Any]:
     """Return plain values for programs: the figures of `run --json` and those derived for displays."""
     row = view.row
-    told = view.figures.as_json() | {
+    values = view.figures.as_json() | {
         "status": view.status,
         "kind": row.kind.value,
         "limit": row.options.limit,
@@ -187,7 +187,7 @@ def as_json(view: ImportView, forecast: Forecast | None = None) -> dict[str, Any
         "retry_of": row.retry_of,
     }
     if forecast is not None:
-        told |= {
+        values |= {
             "requests_left": forecast.requests_left,
             "retries_waiting": forecast.retries_waiting,
             "next_attempt_at": iso(forecast.next_attempt_at),
@@ -196,4 +196,4 @@ def as_json(view: ImportView, forecast: Forecast | None = None) -> dict[str, Any
             "waits_for": forecast.waits_for,
             "waits_until": iso(forecast.waits_until),
         }
-    return told
+    return values
