@@ -5,7 +5,10 @@ from typing import Any
 
 import dagster as dg
 
-from import_pipeline.importer.summary import ImportSummary
+from import_pipeline.contracts import ImportSource
+from import_pipeline.importer.installation import Installation
+from import_pipeline.importer.summary import ImportSummary, count_later_imports, summarize
+from import_pipeline.tracking import imports, queries
 
 ALL_IMPORTED = "all_items_imported"
 NO_RATE_LIMIT_HITS = "no_unexpected_429"
@@ -24,6 +27,19 @@ def specs(asset: str) -> list[dg.AssetCheckSpec]:
     return [dg.AssetCheckSpec(name=name, asset=asset, description=text) for name, text in meanings.items()]
 
 
+def latest_full(installation: Installation, source: ImportSource) -> ImportSummary | None:
+    """Return the figures of the source's full import that completed last, as they are now; None if none has.
+
+    A check describes all items of its asset. An import of some items therefore repeats what is true of all.
+    """
+    with installation.database.read() as connection:
+        import_id = queries.latest_completed_in_full(connection, source.name)
+        if import_id is None:
+            return None
+        figures = summarize(imports.get(connection, import_id), source.limits, installation.clock.now())
+        return count_later_imports(connection, figures)
+
+
 def results(asset: str, summary: ImportSummary) -> Iterator[dg.AssetCheckResult]:
     """Yield the result of each check, with its figures as metadata."""
     done = summary.items_imported_count + summary.items_unchanged_count
@@ -40,7 +56,7 @@ def results(asset: str, summary: ImportSummary) -> Iterator[dg.AssetCheckResult]
 
 
 def evaluations(asset: str, summary: ImportSummary) -> Iterator[dg.AssetCheckEvaluation]:
-    """Yield the results as events, for a run that does not compute the asset."""
+    """Yield the results as events, which a run may log that does not compute the asset."""
     for result in results(asset, summary):
         yield dg.AssetCheckEvaluation(
             asset_key=dg.AssetKey(asset),
@@ -51,9 +67,15 @@ def evaluations(asset: str, summary: ImportSummary) -> Iterator[dg.AssetCheckEva
         )
 
 
-def keys(asset: str) -> list[dg.AssetCheckKey]:
-    """Return the keys of the checks, in the order of `results()`."""
-    return [spec.key for spec in specs(asset)]
+def result_of(evaluation: dg.AssetCheckEvaluation) -> dg.AssetCheckResult:
+    """Return the result that an op yields for that evaluation."""
+    return dg.AssetCheckResult(
+        asset_key=evaluation.asset_key,
+        check_name=evaluation.check_name,
+        passed=evaluation.passed,
+        severity=evaluation.severity,
+        metadata=evaluation.metadata,
+    )
 
 
 def _result(asset: str, name: str, passed: bool, *, warn: bool = False, **metadata: Any) -> dg.AssetCheckResult:

@@ -7,12 +7,13 @@ from typing import Any
 import dagster as dg
 
 from import_pipeline.contracts import ImportSource
-from import_pipeline.defs import checks, metadata, names
+from import_pipeline.defs import names
 from import_pipeline.defs.event_report import FINAL_REPORT_LIMIT, EventReporter, event_reporter, observations
+from import_pipeline.defs.import_outcome import ImportOutcome
 from import_pipeline.defs.links import Links
 from import_pipeline.defs.log_forwarding import forward_logs
 from import_pipeline.defs.resources import RateLimitedApiResource
-from import_pipeline.defs.run_status import end_as_cancelled, is_cancelled, report_dead_run, was_reported_dead
+from import_pipeline.defs.run_status import is_cancelled, report_dead_run, was_reported_dead
 from import_pipeline.defs.tracking_assets import tracking_events
 from import_pipeline.errors import (
     ImportAlreadyRunning,
@@ -36,7 +37,6 @@ from import_pipeline.redaction import masking
 from import_pipeline.rules.partitions import merge_ranges, range_of
 from import_pipeline.rules.status import ImportKind, ImportStatus, Trigger
 from import_pipeline.tracking import imports
-from import_pipeline.wording import plural
 
 #: The longest pause that a background run waits for. In a longer one it ends, and the sensor resumes the import later.
 LONGEST_SLEEP = timedelta(minutes=1)
@@ -73,7 +73,8 @@ class ImportOp:
             try:
                 import_id = self._import_id(installation, source)
                 with installation.database.read() as connection:
-                    self.is_selection = imports.get(connection, import_id).kind is ImportKind.SELECTION
+                    row = imports.get(connection, import_id)
+                self.is_selection = row.kind is ImportKind.SELECTION
                 summary, reporter = self._execute(installation, source, import_id)
             except (ImportAlreadyRunning, InvalidTransition, LeaseLost) as error:
                 reason = str(error)
@@ -92,7 +93,16 @@ class ImportOp:
                 reporter.finish()
             for event in tracking_events(installation.database, summary, self.links):
                 self.context.log_event(event)
-            yield from self._outcome(summary)
+            outcome = ImportOutcome(
+                context=self.context,
+                installation=installation,
+                declared=self.declared,
+                row=row,
+                links=self.links,
+                wants_list=self.wants_list,
+                wants_details=self.wants_details,
+            )
+            yield from outcome.events(summary)
 
     def _import_id(self, installation: Installation, source: ImportSource) -> int:
         """Return the import that the run's tag names, else create one.
@@ -186,31 +196,6 @@ class ImportOp:
         name = names.operation(self.name)
         run = self.context.run
         return event_reporter(self.context.instance, run, name, source, installation.database, import_id, observe)
-
-    def _outcome(self, summary: ImportSummary) -> Iterator[Any]:
-        """Yield materializations and checks of a completed import; otherwise end the run as the import ended."""
-        figures = metadata.of_summary(summary) | metadata.link_to(self.links, summary.import_id)
-        if summary.status == ImportStatus.RUNNING:
-            return
-        if summary.status == ImportStatus.CANCELLED:
-            end_as_cancelled(self.context.instance, self.context.run.run_id)
-            raise dg.DagsterExecutionInterruptedError(summary.failure_reason or "cancelled")
-        if summary.status != ImportStatus.COMPLETED:
-            raise dg.Failure(description=summary.failure_reason, metadata=figures)
-        if self.is_selection and summary.items_failed_count:
-            # A materialization here would count for all selected partitions, the failed ones too.
-            failed = plural(summary.items_failed_count, "item")
-            why = f"`import-pipeline show {summary.import_id}` says why"
-            raise dg.Failure(description=f"{failed} failed; {why}", metadata=figures, allow_retries=False)
-        if self.wants_list and not self.is_selection:
-            version = dg.DataVersion(names.LIST_VERSION)
-            yield dg.MaterializeResult(asset_key=names.discovered(self.name), metadata=figures, data_version=version)
-        if self.wants_details:
-            yield dg.MaterializeResult(asset_key=names.enriched(self.name), metadata=figures)
-            asset = names.enriched(self.name)
-            for key, result in zip(checks.keys(asset), checks.results(asset, summary), strict=True):
-                if key in self.context.selected_asset_check_keys:
-                    yield result
 
 
 def lost_lease_reason(installation: Installation, import_id: int, error: str) -> str:

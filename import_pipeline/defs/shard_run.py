@@ -141,7 +141,8 @@ class ShardOp:
         if ending.ended_it:
             summary = summarize(row, source.limits, installation.clock.now())
             links = links_of(installation.settings)
-            for event in (*tracking_events(installation.database, summary, links), *self._completion(ending, summary)):
+            completion = self._completion(installation, ending, summary)
+            for event in (*tracking_events(installation.database, summary, links), *completion):
                 self.context.log_event(event)  # type: ignore[arg-type]  # it accepts check evaluations, too
         if ending.was_cancelled or row.status is ImportStatus.CANCELLED:
             end_as_cancelled(instance, run_id)
@@ -150,7 +151,7 @@ class ShardOp:
             raise dg.Failure(description=row.failure_reason, allow_retries=False)
 
     def _completion(
-        self, ending: ShardResult, summary: ImportSummary
+        self, installation: Installation, ending: ShardResult, summary: ImportSummary
     ) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
         """Yield the materializations and check results of a completed import."""
         if ending.row.status is not ImportStatus.COMPLETED:
@@ -159,4 +160,6 @@ class ShardOp:
         if ending.row.kind is not ImportKind.SELECTION:
             yield dg.AssetMaterialization(asset_key=names.discovered(self.declared.name), metadata=figures)
         yield dg.AssetMaterialization(asset_key=self.enriched, metadata=figures)
-        yield from checks.evaluations(self.enriched, summary)
+        full = summary if ending.row.is_full else checks.latest_full(installation, self.declared)
+        if full is not None:
+            yield from checks.evaluations(self.enriched, full)

@@ -1,13 +1,16 @@
 """The figures of an import, as in `run --json`, `show --json` and Dagster's metadata."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
+
+from sqlalchemy import Connection
 
 from import_pipeline.ratelimit import parse_tiers
 from import_pipeline.rules.forecast import minimum_seconds
 from import_pipeline.rules.progress import active_seconds, away_seconds, efficiency, elapsed_seconds
 from import_pipeline.rules.status import ENDED, ImportStatus
+from import_pipeline.tracking import items
 from import_pipeline.tracking.imports import ImportRow
 
 
@@ -103,6 +106,18 @@ def _duration_seconds(row: ImportRow, now: datetime, stalled_since: datetime | N
         is_running=row.status is ImportStatus.RUNNING,
         has_worker=row.pid is not None and stalled_since is None,
     )
+
+
+def count_later_imports(connection: Connection, summary: ImportSummary) -> ImportSummary:
+    """Return the figures of an ended import as they are now: a failed item that was imported later counts as imported.
+
+    A retry therefore clears what it mended, and an import of other items changes nothing.
+    """
+    if summary.status not in ENDED or not summary.items_failed_count:
+        return summary
+    failed = min(summary.items_failed_count, items.unfinished(connection, summary.import_id))
+    imported = summary.items_imported_count + summary.items_failed_count - failed
+    return replace(summary, items_failed_count=failed, items_imported_count=imported)
 
 
 def _away_seconds(row: ImportRow, now: datetime, stalled_since: datetime | None) -> float:

@@ -1,14 +1,16 @@
 """Figures of imports in Prometheus' text format."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
+from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
 from import_pipeline.importer.monitoring.queries import import_progress
 from import_pipeline.importer.monitoring.view import Forecast, ImportView
+from import_pipeline.importer.summary import ImportSummary, count_later_imports
 from import_pipeline.panel.context import Panel, panel_of
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import queries, schedules
@@ -23,19 +25,25 @@ def metrics(request: Request) -> Response:
     return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE})
 
 
-#: name -> (meaning, figure of the latest import)
+#: name -> (meaning, figure of the latest full import)
 LATEST: dict[str, tuple[str, str]] = {
-    "import_items": ("Total items of the latest import", "items_count"),
-    "import_items_imported": ("Items imported by the latest import", "items_imported_count"),
-    "import_items_unchanged": ("Items unchanged in the latest import", "items_unchanged_count"),
-    "import_items_failed": ("Items permanently failed in the latest import", "items_failed_count"),
-    "import_requests": ("Requests sent by the latest import", "requests_count"),
-    "import_rate_limit_hits": ("Responses with status 429 in the latest import", "rate_limit_hits_count"),
-    "import_rate_limit_sleeps": ("Waits for permits in the latest import", "rate_limit_sleeps_count"),
-    "import_sleeping_seconds": ("Seconds that the latest import waited for permits", "total_sleep_seconds"),
-    "import_active_seconds": ("Seconds that the latest import did not wait", "active_seconds"),
-    "import_duration_seconds": ("Seconds from the latest import's start to its end, or to now", "duration_seconds"),
-    "import_ideal_ratio": ("Duration of the latest import / the least time under the limits", "ideal_ratio"),
+    "import_items": ("Total items of the latest full import", "items_count"),
+    "import_items_imported": ("Items imported by the latest full import", "items_imported_count"),
+    "import_items_unchanged": ("Items unchanged in the latest full import", "items_unchanged_count"),
+    "import_items_failed": (
+        "Items failed in the latest full import, not imported since",
+        "items_failed_count",
+    ),
+    "import_requests": ("Requests sent by the latest full import", "requests_count"),
+    "import_rate_limit_hits": ("Responses with status 429 in the latest full import", "rate_limit_hits_count"),
+    "import_rate_limit_sleeps": ("Waits for permits in the latest full import", "rate_limit_sleeps_count"),
+    "import_sleeping_seconds": ("Seconds that the latest full import waited for permits", "total_sleep_seconds"),
+    "import_active_seconds": ("Seconds that the latest full import did not wait", "active_seconds"),
+    "import_duration_seconds": (
+        "Seconds from the latest full import's start to its end or now",
+        "duration_seconds",
+    ),
+    "import_ideal_ratio": ("Duration of the latest full import / the least time under the limits", "ideal_ratio"),
 }
 
 
@@ -51,13 +59,10 @@ class Figures:
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield all metrics."""
         yield from self._imports()
-        latest = [
-            (name, *import_progress(self._panel.installation, each, self._panel.usage_reader))
-            for name, each in self._latest()
-        ]
+        full = [(name, self._figures(import_id)) for name, import_id in self._ids(queries.latest_full)]
         for metric, (meaning, figure) in LATEST.items():
-            values = [(name, getattr(view.figures, figure)) for name, view, _ in latest]
-            yield _family(metric, meaning, values)
+            yield _family(metric, meaning, [(name, getattr(figures, figure)) for name, figures in full])
+        latest = [(name, *self._progress(import_id)) for name, import_id in self._ids(queries.latest_started)]
         yield _family("import_running", "1 while an import of the source runs", _running(latest))
         yield _family("import_heartbeat_timestamp_seconds", "Last heartbeat of the running import", _beats(latest))
         yield self._completed()
@@ -90,14 +95,20 @@ class Figures:
         values: list[tuple[str, float | None]] = [(name, float(since is None)) for name, since in off]
         return _family("schedule_on", "0 while the schedule of the source is off", values)
 
-    def _latest(self) -> Iterator[tuple[str, int]]:
-        """Yield (source, id) of the latest started import of each source."""
+    def _ids(self, find: Callable[[Connection, str], int | None]) -> list[tuple[str, int]]:
+        """Return (source, id) of the import that is found for each source; sources without one are left out."""
         installation = self._panel.installation
         with installation.database.read() as connection:
-            for source in installation.sources:
-                begun = queries.latest_started(connection, source.name)
-                if begun is not None:
-                    yield source.name, begun
+            found = [(each.name, find(connection, each.name)) for each in installation.sources]
+        return [(name, import_id) for name, import_id in found if import_id is not None]
+
+    def _progress(self, import_id: int) -> tuple[ImportView, Forecast | None]:
+        return import_progress(self._panel.installation, import_id, self._panel.usage_reader)
+
+    def _figures(self, import_id: int) -> ImportSummary:
+        view, _ = self._progress(import_id)
+        with self._panel.installation.database.read() as connection:
+            return count_later_imports(connection, view.figures)
 
     def _permits(self) -> Iterator[GaugeMetricFamily]:
         used = GaugeMetricFamily(f"{PREFIX}permits_used", "Permits used in a tier", labels=["api", "tier"])

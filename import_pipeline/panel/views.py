@@ -23,6 +23,7 @@ from import_pipeline.rules.status import (
     Trigger,
     end_sentence,
 )
+from import_pipeline.tracking.imports import ImportRow
 
 #: Tabs that show only if such imports exist.
 RARE = (NO_WORKER, SCHEDULE_OFF)
@@ -58,6 +59,15 @@ FILTERS: Mapping[str, Callable[..., str]] = {
     "window": formatting.window,
     "ending": end_sentence,
 }
+
+
+def covers(row: ImportRow) -> str:
+    """Return what the import covers: `full import`, `the first 20 items`."""
+    limit = row.options.limit
+    if limit is None or row.kind is ImportKind.SELECTION:
+        return KINDS[row.kind]
+    first = "the first item" if limit == 1 else f"the first {formatting.number(limit)} items"
+    return first if row.kind is ImportKind.FULL else f"{KINDS[row.kind]}, {first}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +123,7 @@ def _helpers() -> dict[str, Any]:
         "gauge_parts": gauge_parts,
         "permits_left": permits_left,
         "icons": BADGES,
-        "kinds": KINDS,
+        "covers": covers,
         "triggers": TRIGGERS,
     }
 

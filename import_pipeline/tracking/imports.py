@@ -77,6 +77,11 @@ class ImportRow:
         return ImportOptions.read(self.metadata)
 
     @property
+    def is_full(self) -> bool:
+        """The import covers all items: no selection, not only the list, no limit."""
+        return self.kind is ImportKind.FULL and self.options.limit is None
+
+    @property
     def facts(self) -> ImportFacts:
         """The facts that its workers recorded."""
         return ImportFacts.read(self.metadata)

@@ -139,3 +139,25 @@ def test_a_shard_whose_store_fails_says_so_without_a_chain_of_errors(life, insta
     with life.database.read() as connection:
         assert [each.pid for each in shards.of_import(connection, made.id)] == [None]
     assert len(reported) == life.get(made.id).items_imported_count > 0
+
+
+def failed_check(instance):
+    """Return the latest result of the check that no item failed: whether it passed, and its number of failed items."""
+    key = dg.AssetCheckKey(dg.AssetKey("enriched_items"), "nothing_failed_for_good")
+    [found] = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+    evaluation = found.event.dagster_event.asset_check_evaluation_data
+    return evaluation.passed, evaluation.metadata["failed"].value
+
+
+def test_the_checks_stay_those_of_the_full_import_until_its_failed_items_are_imported(life, instance):
+    missing = WORKING | {"/api/items/3": httpx.Response(404)}
+    assert run(instance, "import_items", resource(missing))[0]
+    assert failed_check(instance) == (False, 1)
+    for only, answers, success, expected in (
+        ("2", missing, True, (False, 1)),
+        ("3", missing, False, (False, 1)),
+        ("3", WORKING, True, (True, 0)),
+    ):
+        config = {"ops": {"discover_and_enrich_items": {"config": {"only": [only]}}}}
+        assert run(instance, "import_items", resource(answers), run_config=config)[0] is success
+        assert failed_check(instance) == expected

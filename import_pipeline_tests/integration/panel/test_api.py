@@ -112,6 +112,27 @@ async def test_metrics_in_prometheus_text_format(home):
         assert ("import_ideal_ratio", "items") not in samples  # known at the end only
 
 
+async def test_an_import_of_some_items_changes_no_figure_of_the_full_import(home):
+    async with open_panel(home) as panel:
+        full = add_import(panel.installation, **RUNNING | {"status": "completed", "ended_at": NOON})
+        add_items(panel.installation, full, {"external_id": "33", "status": "failed", "failure_reason": "404"})
+        some = {"status": "completed", "started_at": NOON, "ended_at": NOON + timedelta(hours=1), "items_count": 1}
+        add_import(panel.installation, **some, kind="selection")
+        add_import(panel.installation, **some, metadata={"limit": 1})
+        served = (await panel.get("/metrics")).text.splitlines()
+        assert 'import_pipeline_import_items_failed{source="items"} 1.0' in served
+        assert 'import_pipeline_import_items{source="items"} 10.0' in served
+        [completed] = [
+            line for line in served if line.startswith("import_pipeline_import_completed_timestamp_seconds{")
+        ]
+        assert float(completed.split()[-1]) == NOON.timestamp()
+        retry = add_import(panel.installation, **some, kind="selection", retry_of=full)
+        add_items(panel.installation, retry, {"external_id": "33", "status": "completed"})
+        served = (await panel.get("/metrics")).text.splitlines()
+        assert 'import_pipeline_import_items_failed{source="items"} 0.0' in served
+        assert 'import_pipeline_import_items_imported{source="items"} 5.0' in served
+
+
 async def test_alerts_use_served_metrics_and_describe_the_problem(home):
     async with open_panel(home, ITEMS_LIMITS="5/10 second") as panel:
         add_import(panel.installation, **RUNNING | {"status": "completed", "ended_at": NOON})

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import insert
 
 from import_pipeline.rules.status import ImportStatus
+from import_pipeline.tracking import imports as rows
 from import_pipeline.tracking import queries, requests
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.queries import SORTABLE, Filter
@@ -96,3 +97,17 @@ def test_requests_wait_until_claimed_and_the_latest_started_import_has_begun(dat
         begun = add(connection, started_at=NOON, status="running")
         add(connection)
         assert queries.latest_started(connection, "items") == begun
+
+
+def test_only_an_import_of_everything_counts_as_full(database):
+    with database.write() as connection:
+        assert (queries.latest_full(connection, "items"), queries.latest_completed(connection, "items")) == (None, None)
+        ended = {"started_at": NOON, "ended_at": NOON, "status": "completed"}
+        full = add(connection, **ended, metadata={"fresh": True})
+        later = ended | {"ended_at": NOON + timedelta(hours=1)}
+        for some in ({"kind": "selection"}, {"kind": "discovery"}, {"metadata": {"limit": 20}}):
+            assert not rows.get(connection, add(connection, **later | some)).is_full
+        assert rows.get(connection, full).is_full
+        assert queries.latest_full(connection, "items") == full
+        assert queries.latest_completed_in_full(connection, "items") == full
+        assert queries.latest_completed(connection, "items") == NOON

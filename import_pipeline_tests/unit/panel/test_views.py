@@ -8,9 +8,9 @@ from import_pipeline.importer.monitoring.queries import PAGE_SIZE, ImportDetails
 from import_pipeline.importer.monitoring.view import view_of
 from import_pipeline.panel.charts import Part, chart_of, duration_parts, gauge_parts, progress_parts
 from import_pipeline.panel.query import Query
-from import_pipeline.panel.views import allowed, list_page, why_not
+from import_pipeline.panel.views import allowed, covers, list_page, why_not
 from import_pipeline.ratelimit import TierUsage
-from import_pipeline.rules.status import ImportStatus
+from import_pipeline.rules.status import ImportKind, ImportStatus
 from import_pipeline_tests.support.import_rows import NOON, an_import
 
 SOURCES = ["items", "orders"]
@@ -211,3 +211,18 @@ def test_only_possible_actions_are_offered(row, unfinished, retried_by, actions)
 )
 def test_an_impossible_action_has_a_reason(action, row, unfinished, retried_by, reason):
     assert why_not(action, a_look(row, unfinished, retried_by), NOON) == reason
+
+
+@pytest.mark.parametrize(
+    ("kind", "limit", "text"),
+    [
+        ("full", None, "full import"),
+        ("full", 20, "the first 20 items"),
+        ("full", 1, "the first item"),
+        ("discovery", None, "list only"),
+        ("discovery", 20, "list only, the first 20 items"),
+        ("selection", None, "selected items"),
+    ],
+)
+def test_a_limited_import_does_not_say_that_it_covers_everything(kind, limit, text):
+    assert covers(an_import(kind=ImportKind(kind), metadata={"limit": limit})) == text

@@ -1,0 +1,62 @@
+"""The outcome of an import as Dagster events, or as the exception that ends its run."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from import_pipeline.contracts import ImportSource
+from import_pipeline.defs import checks, metadata, names
+from import_pipeline.defs.links import Links
+from import_pipeline.defs.run_status import end_as_cancelled
+from import_pipeline.importer.installation import Installation
+from import_pipeline.importer.summary import ImportSummary
+from import_pipeline.rules.status import ImportKind, ImportStatus
+from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.wording import plural
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportOutcome:
+    """The end of one import in one Dagster run, and the assets that the run is to materialize."""
+
+    context: dg.AssetExecutionContext
+    installation: Installation
+    declared: ImportSource
+    row: ImportRow
+    links: Links
+    wants_list: bool
+    wants_details: bool
+
+    def events(self, summary: ImportSummary) -> Iterator[Any]:
+        """Yield materializations and checks of a completed import; otherwise end the run as the import ended."""
+        figures = metadata.of_summary(summary) | metadata.link_to(self.links, summary.import_id)
+        if summary.status == ImportStatus.RUNNING:
+            return
+        if summary.status == ImportStatus.CANCELLED:
+            end_as_cancelled(self.context.instance, self.context.run.run_id)
+            raise dg.DagsterExecutionInterruptedError(summary.failure_reason or "cancelled")
+        if summary.status != ImportStatus.COMPLETED:
+            raise dg.Failure(description=summary.failure_reason, metadata=figures)
+        is_selection = self.row.kind is ImportKind.SELECTION
+        if is_selection and summary.items_failed_count:
+            # A materialization here would count for all selected partitions, the failed ones too.
+            for evaluation in self._checks(summary):
+                self.context.log_event(evaluation)
+            failed = plural(summary.items_failed_count, "item")
+            why = f"`import-pipeline show {summary.import_id}` says why"
+            raise dg.Failure(description=f"{failed} failed; {why}", metadata=figures, allow_retries=False)
+        name = self.declared.name
+        if self.wants_list and not is_selection:
+            version = dg.DataVersion(names.LIST_VERSION)
+            yield dg.MaterializeResult(asset_key=names.discovered(name), metadata=figures, data_version=version)
+        if self.wants_details:
+            yield dg.MaterializeResult(asset_key=names.enriched(name), metadata=figures)
+            yield from map(checks.result_of, self._checks(summary))
+
+    def _checks(self, summary: ImportSummary) -> list[dg.AssetCheckEvaluation]:
+        """Return the selected checks, of the latest full import."""
+        full = summary if self.row.is_full else checks.latest_full(self.installation, self.declared)
+        found = [] if full is None else checks.evaluations(names.enriched(self.declared.name), full)
+        return [each for each in found if each.asset_check_key in self.context.selected_asset_check_keys]
