@@ -100,7 +100,7 @@ def test_an_interrupt_keeps_the_import_for_the_next_run(command):
         assert "`import-pipeline run items` resumes it immediately." in shown
         assert " no worker " in command.run("list").out
         never_asked = command.run("delete", "1", status=2).sentence
-        assert never_asked == "import 1 has been running: expected one that has ended; cancel it first"
+        assert never_asked == "import 1 is running: expected one that has ended; cancel it first"
         assert "`run items` resumes it" in command.run("finalize", "1", status=4).out
         chosen = command.start("run", "items", "--only", "3,5", "--json")
         some_details(url, 12)
