@@ -1,4 +1,4 @@
-"""The point at which discovery stands: stored with each page, so that another process can resume there."""
+"""The point that discovery has reached: stored with each page, so that another process can resume there."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -10,20 +10,20 @@ from import_pipeline.rules.lists.cycles import Trail
 
 @dataclass(frozen=True, kw_only=True)
 class Basis:
-    """The conditions under which a checkpoint means something. If one differs, the list is read from page 1."""
+    """The conditions under which a checkpoint is valid. If one differs, the list is read from page 1."""
 
     per_page: int
     base: str  #: the base address, secrets masked
     first: str  #: the fingerprint of the list's first request: its path, order, filters
-    versions: str = ""  #: the fingerprint of `version()`; versions of another meaning are forgotten, the list goes on
+    versions: str = ""  #: the fingerprint of `version()`; a difference forgets stored versions only
 
     def difference(self, now: "Basis") -> str | None:
-        """Return what has changed since then; None if nothing has."""
+        """Return the difference between then and now; None if there is none."""
         if self.per_page != now.per_page:
             return f"the page size was {self.per_page} and is {now.per_page}"
         if self.base != now.base:
             return f"the base address was {self.base} and is {now.base}"
-        return None if self.first == now.first else "its first request is another one"
+        return None if self.first == now.first else "its first request is different"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,14 +43,14 @@ class Checkpoint:
     seen: int = 0  #: items on the pages of this pass
     empty: int = 0  #: pages in a row without items
     absent: int = 0  #: pages in a row without a body
-    is_short: bool = False  #: a page of this import was shorter than asked for, and not the last
+    is_short: bool = False  #: a page of this import was shorter than requested, and not the last
     pages: Trail = field(default_factory=Trail)  #: fingerprints of this pass's pages
-    requests: Trail = field(default_factory=Trail)  #: and of the requests for them
+    requests: Trail = field(default_factory=Trail)  #: fingerprints of the requests for them
     is_page_again: bool = False  #: the last page has the items of one before it
-    is_request_again: bool = False  #: the last page was asked for before
+    is_request_again: bool = False  #: the last page was requested before
     shifted: bool = False  #: the total changed during this pass
     shrunk: bool = False  #: the total fell during this pass: items may have slid onto pages that were read already
-    sound: bool = False  #: in a pass before it did not
+    sound: bool = False  #: an earlier pass ended without a fall of the total
     repeated: bool = False  #: an item came twice in the first pass
     stale: int = 0  #: pages in a row without a new item
     stopped: str | None = None  #: why discovery ended before the list did
@@ -58,7 +58,7 @@ class Checkpoint:
 
     @classmethod
     def read(cls, stored: Mapping[str, Any] | None) -> "Checkpoint":
-        """Return the checkpoint as stored; a new one if there is none, or none that this version can read."""
+        """Return the stored checkpoint; a new one if there is none, or if this version cannot read it."""
         if not stored:
             return cls()
         try:
@@ -75,22 +75,22 @@ class Checkpoint:
 
     @property
     def is_refuted(self) -> bool:
-        """True if the list has more items than it says: its total is capped, and ends nothing."""
+        """True if the list has more items than its total, which then is capped and does not end the list."""
         return self.total is not None and self.seen > self.total
 
     @property
     def tells_new(self) -> bool:
-        """True if an item that this import has not met is new in this reading: it is the first one."""
+        """True on the first reading: there, an item that is new to the import is new to the reading."""
         return self.passes == 1 and not self.is_known
 
     def moves(self, total: int | None) -> bool:
-        """Return True if a page tells another total than the one before it."""
+        """Return True if a page reports a different total than the previous page."""
         return self.page > 0 and total != self.total
 
     def after(self, ids: Sequence[str], total: int | None, *, request: str, is_absent: bool = False) -> "Checkpoint":
-        """Return the checkpoint after one more page, of those ids, that tells that total.
+        """Return the checkpoint after one more page with these ids and this total.
 
-        `request` is the fingerprint of the request that it answers.
+        `request` is the fingerprint of the page's request.
         """
         fingerprint = fingerprint_of("\n".join(ids))
         moved = self.moves(total)
@@ -113,11 +113,11 @@ class Checkpoint:
         )
 
     def ended(self, stopped: str | None = None) -> "Checkpoint":
-        """Return it with no further page; `stopped` says why, if the list itself has not ended."""
+        """Return the checkpoint without a further page; `stopped` says why, if the list itself has not ended."""
         return replace(self, complete=True, next_request=None, stopped=stopped or self.stopped)
 
     def restarted(self, *, is_rejected: bool = False) -> "Checkpoint":
-        """Return the checkpoint before page one, for the same reading of the list once more."""
+        """Return the checkpoint before page one, to start the same reading of the list again."""
         return Checkpoint(
             passes=self.passes,
             is_known=self.is_known or self.page > 0,
@@ -128,7 +128,7 @@ class Checkpoint:
         )
 
     def next_pass(self) -> "Checkpoint":
-        """Return the checkpoint before page one, for another reading of a list that did not stand still."""
+        """Return the checkpoint before page one, for another reading of a list that has changed."""
         return Checkpoint(
             basis=self.basis,
             passes=self.passes + 1,

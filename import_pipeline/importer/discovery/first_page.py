@@ -9,63 +9,65 @@ from import_pipeline.importer.discovery.checkpoint import Basis, Checkpoint
 from import_pipeline.importer.discovery.list_page import first_request
 from import_pipeline.importer.discovery.next_page import absolute, is_numbered
 from import_pipeline.importer.discovery.stored_request import load_request, print_of
-from import_pipeline.importer.discovery.stored_versions import forget_versions_of_another_meaning, meaning_of
+from import_pipeline.importer.discovery.stored_versions import fingerprint_of_version, forget_outdated_versions
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.redaction import redact
 from import_pipeline.tracking import events
 from import_pipeline.tracking.leases import write
 
-#: The list is read again from page 1, in the same import.
+#: Event: the list is read again from page 1, in the same import.
 LIST_RESTARTED = "list_restarted"
 
 
-async def resume(work: ImportContext) -> tuple[Checkpoint, httpx.Request | None]:
+async def resume(context: ImportContext) -> tuple[Checkpoint, httpx.Request | None]:
     """Return the checkpoint to resume at, and the request for its next page; None if that is page one.
 
-    A checkpoint is worth nothing under another page size, at another address or in another list: then the list is read
-    from page one, and an event says so.
+    A checkpoint is invalid for another page size, another address or another list. Then the list is read from page one,
+    and an event says so.
     """
-    checkpoint = Checkpoint.read(work.row.checkpoint)
-    await forget_versions_of_another_meaning(work, checkpoint)
+    checkpoint = Checkpoint.read(context.row.checkpoint)
+    await forget_outdated_versions(context, checkpoint)
     if checkpoint.complete or not checkpoint.page:
         return checkpoint, None
-    difference = checkpoint.basis.difference(basis_of(work)) if checkpoint.basis else "it was stored by another version"
+    difference = (
+        checkpoint.basis.difference(basis_of(context)) if checkpoint.basis else "it was stored by another version"
+    )
     if difference is not None:
-        return await restart(work, checkpoint.restarted(), difference), None
-    request = _next_request(work, checkpoint)
+        return await restart(context, checkpoint.restarted(), difference), None
+    request = _next_request(context, checkpoint)
     if request is None:
         reason = "the request for its next page cannot be stored, since it holds a secret that is in no setting"
-        return await restart(work, checkpoint.restarted(), reason), None
-    return replace(checkpoint, basis=basis_of(work)), request
+        return await restart(context, checkpoint.restarted(), reason), None
+    return replace(checkpoint, basis=basis_of(context)), request
 
 
-def _next_request(work: ImportContext, checkpoint: Checkpoint) -> httpx.Request | None:
-    if is_numbered(work.source):  # built anew, since it may hold a signature or the time
-        return absolute(work, first_request(work.source, checkpoint.page + 1))
+def _next_request(context: ImportContext, checkpoint: Checkpoint) -> httpx.Request | None:
+    if is_numbered(context.source):  # built again, since it may hold a signature or the time
+        return absolute(context, first_request(context.source, checkpoint.page + 1))
     if checkpoint.next_request is None:
         return None
-    return load_request(checkpoint.next_request, work.api.secrets, work.api.client.base_url)
+    return load_request(checkpoint.next_request, context.api.secrets, context.api.client.base_url)
 
 
-def basis_of(work: ImportContext) -> Basis:
-    """Return what a checkpoint of the source depends on, by its settings and code as they are now."""
-    first = absolute(work, first_request(work.source))
+def basis_of(context: ImportContext) -> Basis:
+    """Return the conditions of a checkpoint, by the source's current settings and code."""
+    first = absolute(context, first_request(context.source))
     return Basis(
-        per_page=work.source.per_page,
-        base=redact(str(work.api.client.base_url)),
-        first=print_of(first, work.api.secrets, work.clock.now()),
-        versions=meaning_of(work.source),
+        per_page=context.source.per_page,
+        base=redact(str(context.api.client.base_url)),
+        first=print_of(first, context.api.secrets, context.clock.now()),
+        versions=fingerprint_of_version(context.source),
     )
 
 
-async def restart(work: ImportContext, checkpoint: Checkpoint, reason: str) -> Checkpoint:
-    """Store the checkpoint before page one, and say why the list is read again. Returns the checkpoint."""
+async def restart(context: ImportContext, checkpoint: Checkpoint, reason: str) -> Checkpoint:
+    """Store the checkpoint before page one, and note why the list is read again. Return the checkpoint."""
 
     def store(connection: Connection) -> None:
-        now = work.clock.now()
-        write(connection, work.lease, now, checkpoint=checkpoint.dump())
+        now = context.clock.now()
+        write(connection, context.lease, now, checkpoint=checkpoint.dump())
         sentence = f"The list is read again from page 1: {reason}."
-        events.note(connection, work.row.id, now, LIST_RESTARTED, sentence)
+        events.note(connection, context.row.id, now, LIST_RESTARTED, sentence)
 
-    await work.write(store)
+    await context.write(store)
     return checkpoint

@@ -1,4 +1,4 @@
-"""What a source makes of a page of its list: the items, the total, the request for the next page."""
+"""Read a page of a list with the source's hooks: its items, its total, the request for the next page."""
 
 from typing import Any
 
@@ -36,12 +36,12 @@ def first_request(source: ImportSource, page: int = 1) -> httpx.Request:
 
 
 def page_items(source: ImportSource, response: httpx.Response) -> list[Any]:
-    """The items on a page, as the source gives them. Raises HookFailed."""
+    """Return the items on a page, as the source reads them. Raises HookFailed."""
     return call_hook(source, "items", response, returns=ITEMS, response=response)
 
 
 def page_problem(source: ImportSource, response: httpx.Response) -> str | None:
-    """Why the answer is no page of the list; None where it is one."""
+    """Return why the response is no page of the list; None if it is one."""
     try:
         page_items(source, response)
         if source.pages is None and type(source).next_request is ImportSource.next_request:  # else nothing calls it
@@ -52,7 +52,7 @@ def page_problem(source: ImportSource, response: httpx.Response) -> str | None:
 
 
 def total_of(source: ImportSource, response: httpx.Response) -> int | None:
-    """The total that the page tells, if it does. Raises HookFailed."""
+    """Return the total that the page reports, or None. Raises HookFailed."""
     return call_hook(source, "total", response, returns=TOTAL, response=response)
 
 
@@ -65,13 +65,13 @@ def next_request(source: ImportSource, response: httpx.Response, page: int) -> h
         return call_hook(source.pages, "following", *given, returns=REQUEST_OR_NONE, response=response, passes=passes)
     if type(source).next_request is not ImportSource.next_request:
         return call_hook(source, "next_request", response, page, returns=REQUEST_OR_NONE, response=response)
-    # The default one, step by step: a mistake is then found in the hook that has it.
-    goes_on = call_hook(source, "has_next_page", response, returns=FLAG, response=response)
-    return first_request(source, page + 1) if goes_on else None
+    # The default hook, step by step: an error then names the hook that caused it.
+    has_next = call_hook(source, "has_next_page", response, returns=FLAG, response=response)
+    return first_request(source, page + 1) if has_next else None
 
 
 def parse_items(source: ImportSource, response: httpx.Response, page: int) -> list[Discovered]:
-    """The page's items; what the source cannot read is among them with its problem. Raises HookFailed."""
+    """Return the page's items; one that the source cannot read is included with its problem. Raises HookFailed."""
     return [
         _discovered(source, response, item, f"page {page}, item {number}")
         for number, item in enumerate(page_items(source, response), start=1)
@@ -79,13 +79,13 @@ def parse_items(source: ImportSource, response: httpx.Response, page: int) -> li
 
 
 def detail_request_of(source: ImportSource, item: Any) -> httpx.Request | None:
-    """The detail request of a list item; None if the list has it whole. Raises HookFailed."""
+    """Return the detail request of a list item; None if the list has the whole item. Raises HookFailed."""
     importable, _ = _stub(source, item, None)
     return call_hook(importable, "detail_request", returns=REQUEST_OR_NONE)
 
 
 def _stub(source: ImportSource, item: Any, response: httpx.Response | None) -> tuple[Importable, str]:
-    """The stub of a list item and its id, as a text. Raises HookFailed."""
+    """Return the stub of a list item, and its id as text. Raises HookFailed."""
     stub = instance(source.model, f"a new {source.model.__name__}")
 
     def read(value: Any) -> tuple[Importable, str]:
@@ -97,7 +97,7 @@ def _stub(source: ImportSource, item: Any, response: httpx.Response | None) -> t
 
 
 def _discovered(source: ImportSource, response: httpx.Response, item: Any, place: str) -> Discovered:
-    """The source's reading of one list item; what it cannot read becomes a failed item instead of being lost."""
+    """Return one list item as the source reads it; an unreadable one becomes a failed item instead of being lost."""
     external_id = f"({place})"
     try:
         importable, found = _stub(source, item, response)
@@ -114,5 +114,5 @@ def _discovered(source: ImportSource, response: httpx.Response, item: Any, place
 
 
 def _is_storable(text: str) -> bool:
-    """Whether every database takes the text: no zero byte, no half of a surrogate pair."""
+    """Return True if every database accepts the text: no zero byte, no half of a surrogate pair."""
     return "\0" not in text and text.encode(errors="replace").decode() == text

@@ -1,4 +1,4 @@
-"""The request for the page after a list page, from what the source makes of the answer."""
+"""The request for the next list page, from the source's reading of the response."""
 
 import re
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.rules.lists.continuation import named_next
 from import_pipeline.rules.responses.addresses import resolve
 
-#: A numbered list ends with so many pages in a row without a body: they cannot say if it goes on, and one may be a
-#: hole. Only one page beyond the end is asked for.
+#: A numbered list ends with this many pages in a row without a body. One such page may be a gap, so one page beyond it
+#: is requested.
 ABSENT_PAGES = 2
-#: JSON's other spellings of the characters of an address, as some serializers prefer them.
+#: Escaped ASCII characters in JSON: some serializers write addresses with them.
 _ESCAPED = re.compile(rb"\\u00([0-9a-fA-F]{2})")
 
 
@@ -28,15 +28,15 @@ def is_numbered(source: ImportSource) -> bool:
     return type(source).next_request is ImportSource.next_request
 
 
-def following(work: ImportContext, response: httpx.Response, after: Checkpoint) -> httpx.Request | None:
+def following(context: ImportContext, response: httpx.Response, after: Checkpoint) -> httpx.Request | None:
     """Return the request for the next page with its absolute address, None if the source finds the list's end.
 
-    Raises HookFailed, ImportFailed, and ListCutShort if the answer says that more pages follow but names none.
+    Raises HookFailed, ImportFailed, and ListCutShort if the response says that more pages follow but names none.
     """
-    source = work.source
+    source = context.source
     if after.absent and is_numbered(source):
-        is_hole = after.page > 1 and after.absent < ABSENT_PAGES
-        return absolute(work, first_request(source, after.page + 1)) if is_hole else None
+        is_gap = after.page > 1 and after.absent < ABSENT_PAGES
+        return absolute(context, first_request(source, after.page + 1)) if is_gap else None
     try:
         request = next_request(source, response, after.page)
     except HookFailed:
@@ -45,28 +45,28 @@ def following(work: ImportContext, response: httpx.Response, after: Checkpoint) 
         raise
     if request is None:
         return None
-    return absolute(work, request) if is_numbered(source) else absolute(work, request, response)
+    return absolute(context, request) if is_numbered(source) else absolute(context, request, response)
 
 
-def absolute(work: ImportContext, request: httpx.Request, response: httpx.Response | None = None) -> httpx.Request:
-    """Return the source's request with its absolute address; a link of that answer is relative to the answer's own.
+def absolute(context: ImportContext, request: httpx.Request, response: httpx.Response | None = None) -> httpx.Request:
+    """Return the source's request with its absolute address; a link in the response is relative to the response's own.
 
-    Raises ImportFailed for another origin than the source's, and for a request that cannot be sent.
+    Raises ImportFailed if the origin is not the source's, or if the request cannot be sent.
     """
     try:
-        url = work.api.join(request).url
+        url = context.api.join(request).url
     except httpx.LocalProtocolError as error:
         raise ImportFailed(f"the list's {error}") from error
     if response is not None and request.url.is_relative_url:
         reference = str(request.url)
-        base, page = str(work.api.client.base_url), str(response.request.url)
+        base, page = str(context.api.client.base_url), str(response.request.url)
         url = httpx.URL(resolve(reference, page=page, base=base, is_quoted=_quotes(response, reference)))
     headers = [(name, value) for name, value in request.headers.raw if name.lower() != b"host"]
     return httpx.Request(request.method, url, headers=headers, content=request.read())
 
 
 def _quotes(response: httpx.Response, reference: str) -> bool:
-    """Return True if the reference stands in the answer, as a whole."""
+    """Return True if the response contains the whole reference."""
     link = reference.encode()
     if any(b"<" + link + b">" in value for name, value in response.headers.raw if name.lower() == b"link"):
         return True
@@ -75,16 +75,16 @@ def _quotes(response: httpx.Response, reference: str) -> bool:
     return any(quoted in body for quoted in (b'"' + link + b'"', b"'" + link + b"'", b">" + link + b"<"))
 
 
-def overlooked(work: ImportContext, response: httpx.Response, after: Checkpoint, ids: Sequence[str]) -> str | None:
-    """Return why the end that the source has found is doubtful: the answer names a next page. None if it is not.
+def overlooked(context: ImportContext, response: httpx.Response, after: Checkpoint, ids: Sequence[str]) -> str | None:
+    """Return why the end that the source found is doubtful: the response names a next page. None if it is not.
 
-    The page that completes the list's own total is its end for sure. An empty page of a numbered list is its end unless
-    the body says plainly that more follow, as a filter or a hole leaves such a page: many APIs link on for ever.
+    The page that completes the list's own total certainly ends it. An empty page of a numbered list ends it unless the
+    body states that more follow, as after a filter or a gap: many APIs link to further pages without end.
     """
     if after.total is not None and after.seen == after.total:
         return None
     links, known = response.headers.get_list("link"), _own_addresses(response)
-    if not ids and is_numbered(work.source):
+    if not ids and is_numbered(context.source):
         links = []
     sign = named_next(links, _json(response), known=known, is_empty=not ids)
     return None if sign is None else f"page {after.page} names a next page in {sign}, which the source did not find"

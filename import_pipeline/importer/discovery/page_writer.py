@@ -1,4 +1,4 @@
-"""Storing list pages: each in one transaction, and what the user's table refuses of it apart from the rest."""
+"""Store list pages: each in one transaction, and rows that the user's table refuses apart from the others."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,72 +17,72 @@ from import_pipeline.tracking.user_rows.row_swaps import handing_over
 from import_pipeline.tracking.user_rows.row_writing import RowsRefused, refusal_of
 
 T = TypeVar("T")
-#: So many refused rows are tried once more at the end of the list.
+#: Most refused rows that are tried again at the end of the list.
 MOST_PARKED = 1_000
 
 
 class PageWriter:
-    """Stores list pages. Rows that others stand in the way of are tried again at the end of the list."""
+    """Stores list pages. Rows that others block are tried again at the end of the list."""
 
-    def __init__(self, work: ImportContext) -> None:
-        self.work = work
+    def __init__(self, context: ImportContext) -> None:
+        self.context = context
         self._parked: list[tuple[Discovered, RowsRefused]] = []
 
     async def store(self, page: Page, action: Callable[[Connection, Apart | None], T]) -> T:
-        """Carry out the action that stores the page, in one transaction. Raises LeaseLost."""
-        return await self.work.in_writer_thread(partial(self._store, page, action))
+        """Run the action that stores the page, in one transaction. Raises LeaseLost."""
+        return await self.context.in_writer_thread(partial(self._store, page, action))
 
     async def store_parked(self) -> None:
-        """Try once more what was refused, now that all other rows of the list are stored."""
+        """Try the refused rows again, now that all other rows of the list are stored."""
         if self._parked:
-            await self.work.in_writer_thread(self._store_parked)
+            await self.context.in_writer_thread(self._store_parked)
 
     def _store(self, page: Page, action: Callable[[Connection, Apart | None], T]) -> T:
-        work = self.work
+        context = self.context
         try:
-            return work.transact(lambda connection: action(connection, None))
+            return context.transact(lambda connection: action(connection, None))
         except (RowsRefused, StatementError) as error:
-            if refusal_of(error, work.source.model) is None:
+            if refusal_of(error, context.source.model) is None:
                 raise
-        known = work.transact(
-            lambda connection: list_pages.known_versions(connection, work.row, work.source.model, page)
+        known = context.transact(
+            lambda connection: list_pages.known_versions(connection, context.row, context.source.model, page)
         )
         items = {item.external_id: item for item in page.items if item.importable is not None}
-        result = store_apart(work.source.model, list(items.values()), partial(self._attempt, known))
+        result = store_apart(context.source.model, list(items.values()), partial(self._attempt, known))
         room = max(0, MOST_PARKED - len(self._parked))
         self._parked += result.waiting[:room]
         refused = {item.external_id: refusal.reason for item, refusal in [*result.refused, *result.waiting]}
-        return work.transact(lambda connection: action(connection, Apart(refused=refused, known=known)))
+        return context.transact(lambda connection: action(connection, Apart(refused=refused, known=known)))
 
     def _attempt(self, known: dict[str, str], items: Sequence[Discovered], swaps: bool) -> None:
-        work = self.work
-        work.transact(
+        context = self.context
+        context.transact(
             lambda connection: list_pages.store_stubs(
-                connection, work.lease, work.source.model, items, known, swaps=swaps
+                connection, context.lease, context.source.model, items, known, swaps=swaps
             )
         )
 
     def _store_parked(self) -> None:
-        work, parked = self.work, self._parked
+        context, parked = self.context, self._parked
         self._parked = []
-        result = store_swaps(work.source.model, parked, self._attempt_late, self._groups)
+        result = store_swaps(context.source.model, parked, self._attempt_late, self._groups)
         whole = [StoredItem(external_id=item.external_id) for item in result.stored if item.whole]
         if whole:
-            work.listener.items_stored(whole)
+            context.listener.items_stored(whole)
 
     def _attempt_late(self, items: Sequence[Discovered], swaps: bool) -> None:
-        """Store the rows and let their items go on, in one transaction."""
-        work = self.work
+        """Store the rows and accept their items, in one transaction."""
+        context = self.context
 
         def unit(connection: Connection) -> None:
-            list_pages.store_stubs(connection, work.lease, work.source.model, items, {}, swaps=swaps)
+            list_pages.store_stubs(connection, context.lease, context.source.model, items, {}, swaps=swaps)
             for item in items:
-                list_pages.accept(connection, work.row, work.lease, item, work.clock.now())
+                list_pages.accept(connection, context.row, context.lease, item, context.clock.now())
 
-        work.transact(unit)
+        context.transact(unit)
 
     def _groups(self, items: Sequence[Discovered]) -> list[list[Discovered]]:
         by_row = {id(item.importable): item for item in items}
         rows: list[Importable] = [item.importable for item in items if item.importable is not None]
-        groups = self.work.transact(lambda connection: handing_over(connection, self.work.source.model, rows))
+        groups = self.context.transact(lambda connection: handing_over(connection, self.context.source.model, rows))
         return [[by_row[id(row)] for row in group] for group in groups]

@@ -1,4 +1,4 @@
-"""A list request as a checkpoint holds it: whole, whatever its method, headers and body, but for its secrets."""
+"""A list request as a checkpoint stores it: with its method, headers and body, without its secrets."""
 
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
@@ -11,18 +11,18 @@ from import_pipeline.importer.user_code.request_secrets import KnownSecrets
 from import_pipeline.redaction import SECRETS
 from import_pipeline.rules.lists.list_identity import fingerprint
 
-#: Headers that httpx writes anew for every request.
-_WRITTEN_ANEW = frozenset({"host", "content-length", "transfer-encoding"})
+#: Headers that httpx sets on every request.
+_SET_BY_HTTPX = frozenset({"host", "content-length", "transfer-encoding"})
 
 
 def dump_request(request: httpx.Request, secrets: KnownSecrets) -> dict[str, Any] | None:
-    """Return the request as it is stored; None if a secret in it is known but has no name to be stored by.
+    """Return the request as JSON values; None if it holds a known secret that has no name to store it by.
 
-    Only its path and query are stored: it goes to the source's own origin. `request` has an absolute address.
+    Of its address only path and query are stored, since it goes to the source's own origin.
     """
     body, is_binary = _body(request)
     target = secrets.hide(request.url.raw_path.decode("ascii"))
-    # Packed, a secret would be in no need of hiding, and could not be hidden.
+    # In base64 a secret could not be found and masked.
     content = None if is_binary and SECRETS.holds(request.content.decode("latin-1")) else secrets.hide(body)
     headers = [(name, secrets.hide(value)) for name, value in _headers(request)]
     if target is None or content is None or any(value is None for _, value in headers):
@@ -32,7 +32,7 @@ def dump_request(request: httpx.Request, secrets: KnownSecrets) -> dict[str, Any
 
 
 def load_request(stored: Mapping[str, Any], secrets: KnownSecrets, base: httpx.URL) -> httpx.Request | None:
-    """Return the stored request to the origin of `base`; None if it cannot be built from what is known now."""
+    """Return the stored request, sent to the origin of `base`; None if it cannot be built with the current secrets."""
     try:
         body = secrets.show(stored.get("body", ""))
         return httpx.Request(
@@ -46,18 +46,18 @@ def load_request(stored: Mapping[str, Any], secrets: KnownSecrets, base: httpx.U
 
 
 def print_of(request: httpx.Request, secrets: KnownSecrets, now: datetime) -> str:
-    """Return the fingerprint of the list that a first request asks for; a new token leaves it as it is."""
+    """Return the fingerprint of the list that a first request reads; a new token does not change it."""
     target = secrets.mask(request.url.raw_path.decode("ascii"))
     headers = [(name, secrets.mask(value)) for name, value in _headers(request)]
     return fingerprint(request.method, target, headers, secrets.mask(_body(request)[0]), now)
 
 
 def _headers(request: httpx.Request) -> list[tuple[str, str]]:
-    return [(name, value) for name, value in request.headers.multi_items() if name.lower() not in _WRITTEN_ANEW]
+    return [(name, value) for name, value in request.headers.multi_items() if name.lower() not in _SET_BY_HTTPX]
 
 
 def _body(request: httpx.Request) -> tuple[str, bool]:
-    """Return the body as text, and if it had to be packed for that."""
+    """Return the body as text, and whether base64 was needed for that."""
     content = request.read()
     try:
         text = content.decode()

@@ -1,4 +1,4 @@
-"""Stored versions outlive the code that made them: under another `version()` they say nothing, and are forgotten."""
+"""Forget stored versions if the source's `version()` has changed since they were stored."""
 
 import ast
 import hashlib
@@ -12,43 +12,45 @@ from import_pipeline.importer.discovery.checkpoint import Checkpoint
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.tracking import events, source_items
 
-#: All details are fetched anew, once.
+#: Event: all details are fetched again, once.
 VERSIONS_FORGOTTEN = "versions_forgotten"
 
 
-def meaning_of(source: ImportSource) -> str:
-    """Return the fingerprint of the source's `version()`: of what it does, not of its comments or its layout."""
+def fingerprint_of_version(source: ImportSource) -> str:
+    """Return the fingerprint of the code of the source's `version()`, without comments and layout."""
     function = inspect.unwrap(type(source).version)
     try:
         text = "".join(map(ast.dump, _statements(textwrap.dedent(inspect.getsource(function)))))
-    except (OSError, TypeError, ValueError, SyntaxError):  # written at a prompt, or kept without its text
+    except (OSError, TypeError, ValueError, SyntaxError):  # defined at a prompt, or its source is not available
         code = getattr(function, "__code__", None)
         text = repr(function) if code is None else f"{code.co_code.hex()} {code.co_names} {code.co_consts}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _statements(text: str) -> list[ast.stmt]:
-    """The statements of a function's text, without its docstring."""
+    """Return the statements of a function, without its docstring."""
     [function] = ast.parse(text).body
     body = function.body if isinstance(function, ast.FunctionDef) else [function]
     is_documented = isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)
     return body[is_documented:]
 
 
-async def forget_versions_of_another_meaning(work: ImportContext, checkpoint: Checkpoint) -> None:
-    """Forget the source's stored versions if `version()` was another one when they were stored."""
-    now = meaning_of(work.source)
+async def forget_outdated_versions(context: ImportContext, checkpoint: Checkpoint) -> None:
+    """Forget the source's stored versions if `version()` was different when they were stored."""
+    now = fingerprint_of_version(context.source)
 
     def forget(connection: Connection) -> None:
-        stored = checkpoint if checkpoint.basis else Checkpoint.read(source_items.last_checkpoint(connection, work.row))
+        stored = (
+            checkpoint if checkpoint.basis else Checkpoint.read(source_items.last_checkpoint(connection, context.row))
+        )
         if stored.basis is None or stored.basis.versions == now:
             return
-        count = source_items.forget(connection, work.source.name)
+        count = source_items.forget(connection, context.source.name)
         if count:
             sentence = (
-                f"The versions of {count:,} items are forgotten, since {type(work.source).__name__}.version has "
-                f"changed: all details are fetched anew, once."
+                f"The stored versions of {count:,} items are forgotten, since {type(context.source).__name__}.version "
+                "has changed: all details are fetched again, once."
             )
-            events.note(connection, work.row.id, work.clock.now(), VERSIONS_FORGOTTEN, sentence, items=count)
+            events.note(connection, context.row.id, context.clock.now(), VERSIONS_FORGOTTEN, sentence, items=count)
 
-    await work.write(forget)
+    await context.write(forget)

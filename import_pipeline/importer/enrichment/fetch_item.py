@@ -1,4 +1,4 @@
-"""One item: its request, its answer, its details in the user's row."""
+"""Fetch one item: send its request, and read the response into the user's row."""
 
 from datetime import datetime, timedelta
 
@@ -25,116 +25,116 @@ from import_pipeline.rules.responses.actions import ResponseAction, classify
 from import_pipeline.rules.responses.rate_limit_headers import answered_at, retry_after
 from import_pipeline.tracking.claims import Claim, Done, Failure
 
-#: A longer tag is none that we would send back with each request.
+#: A longer ETag is not stored, since each request would send it back.
 LONGEST_ETAG = 1_000
 
 
-async def fetch_item(work: ImportContext, claim: Claim, importable: Importable) -> Done | Failure:
-    """Fetch and read one item. Raises ImportFailed when the API says that no request will work."""
+async def fetch_item(context: ImportContext, claim: Claim, importable: Importable) -> Done | Failure:
+    """Fetch and read one item. Raises ImportFailed when the API says that no request will context."""
     response = None
     try:
         request = _request(claim, importable)
-        response = await _ask(work, request, claim)
-        unchanged = _read(work, claim, response, importable)
+        response = await _send(context, request, claim)
+        unchanged = _read(context, claim, response, importable)
     except (ItemRejected, HookFailed) as error:
         return Failure(
             claim=claim,
             reason=str(error),
             next_attempt_at=None,
-            payload=_kept(work, response),
+            payload=_kept(context, response),
             is_denied=isinstance(error, ItemDenied),
         )
     except ItemRetryable as error:
-        again, payload = _next_attempt(work, claim, error.after), _kept(work, response)
+        again, payload = _next_attempt(context, claim, error.after), _kept(context, response)
         return Failure(claim=claim, reason=str(error), next_attempt_at=again, payload=payload, may_pass=True)
     return Done(
         claim=claim,
         importable=importable,
-        etag=_etag(response) if work.source.conditional else None,
+        etag=_etag(response) if context.source.conditional else None,
         unchanged=unchanged,
         request_seconds=response.extensions.get(SECONDS),
         http_status=response.status_code,
     )
 
 
-def _kept(work: ImportContext, response: httpx.Response | None) -> str | None:
-    """What is kept of the answer by which the item failed, where the source wants it and there was one."""
+def _kept(context: ImportContext, response: httpx.Response | None) -> str | None:
+    """Return the excerpt to keep of the response that failed the item; None if the source keeps none."""
     if response is None:
         return None
     register_response_secrets(response)
-    return response_excerpt(response) if work.source.keep_payloads else None
+    return response_excerpt(response) if context.source.keep_payloads else None
 
 
 def _etag(response: httpx.Response) -> str | None:
-    """The answer's tag, if it can be sent back."""
+    """Return the ETag of the response, if it can be sent back."""
     tag = response.headers.get("ETag")
     return tag if tag is not None and tag.isascii() and len(tag) <= LONGEST_ETAG else None
 
 
 def _request(claim: Claim, importable: Importable) -> httpx.Request:
-    """The item's request, conditional where its last answer bore a tag. Raises HookFailed or ItemRejected."""
+    """Return the item's request, conditional if its last response had an ETag. Raises HookFailed or ItemRejected."""
     request = call_hook(importable, "detail_request", returns=REQUEST_OR_NONE, passes=(ItemError,))
     if request is None:
         name = type(importable).__name__
-        raise ItemRejected(f"{name}.detail_request gives no request: the item comes whole from the list only")
+        raise ItemRejected(f"{name}.detail_request returns no request: only the list has this item")
     if claim.etag is not None:
         request.headers["If-None-Match"] = claim.etag  # RFC 9110, 13.1.2
     return request
 
 
-def _read(work: ImportContext, claim: Claim, response: httpx.Response, importable: Importable) -> bool:
-    """Let the importable take the answer over; True where it says that nothing has changed.
+def _read(context: ImportContext, claim: Claim, response: httpx.Response, importable: Importable) -> bool:
+    """Read the response into the importable. Return True if it says that nothing has changed.
 
     Raises HookFailed or ItemError.
     """
-    judgement = classify(response.status_code, setting=work.token_setting)
+    judgement = classify(response.status_code, setting=context.token_setting)
     match judgement.action:
         case ResponseAction.ABORT:
             raise ItemDenied(judgement.reason)
         case ResponseAction.REJECT:
             raise ItemRejected(judgement.reason)
         case ResponseAction.RETRY:
-            raise ItemRetryable(judgement.reason, _wait_asked_for(work, response))
+            raise ItemRetryable(judgement.reason, _requested_wait(context, response))
         case ResponseAction.NOT_MODIFIED if claim.etag is None:
             raise ItemRejected(judgement.reason)
         case ResponseAction.NOT_MODIFIED:
             return True
-    detail = call_hook(work.source, "detail", response, returns=ANYTHING, response=response, passes=(ItemError,))
+    detail = call_hook(context.source, "detail", response, returns=ANYTHING, response=response, passes=(ItemError,))
     call_hook(importable, "populate", detail, returns=ANYTHING, response=response, passes=(ItemError,))
     return False
 
 
-async def _ask(work: ImportContext, request: httpx.Request, claim: Claim) -> httpx.Response:
-    """The answer. A connection that breaks is tried once more at once: servers close idle ones at any time.
+async def _send(context: ImportContext, request: httpx.Request, claim: Claim) -> httpx.Response:
+    """Send the request and return the response. A broken connection is retried once: servers close idle ones.
 
     Raises HookFailed, ItemError or ImportFailed.
     """
     try:
         try:
-            return await send(work, request, claim=claim.status_id)
+            return await send(context, request, claim=claim.status_id)
         except httpx.ReadError:
-            return await send(work, request, claim=claim.status_id)
+            return await send(context, request, claim=claim.status_id)
     except BodyRefused as error:
-        raise ItemRejected(describe_refused_body(work, error)) from error
+        raise ItemRejected(describe_refused_body(context, error)) from error
     except (CostTooHigh, httpx.LocalProtocolError) as error:
         raise ItemRejected(str(error)) from error
     except OtherOrigin as error:
         raise ItemDenied(str(error)) from error
     except httpx.RequestError as error:
-        raise ItemRetryable(describe_request_error(error, work.source.timeout)) from error
+        raise ItemRetryable(describe_request_error(error, context.source.timeout)) from error
 
 
-def _wait_asked_for(work: ImportContext, response: httpx.Response) -> timedelta | None:
-    """The wait that an answer asks for before its item is tried again; never more than the source allows."""
-    now = work.clock.now()
+def _requested_wait(context: ImportContext, response: httpx.Response) -> timedelta | None:
+    """Return the wait that a response requests before the next try; at most the source's longest pause."""
+    now = context.clock.now()
     wait = retry_after(response.headers.get("Retry-After"), now=answered_at(response.headers, otherwise=now))
-    return None if wait is None else min(wait, work.source.max_pause)
+    return None if wait is None else min(wait, context.source.max_pause)
 
 
-def _next_attempt(work: ImportContext, claim: Claim, after: timedelta | None) -> datetime | None:
+def _next_attempt(context: ImportContext, claim: Claim, after: timedelta | None) -> datetime | None:
     failures = claim.failure_count + 1
-    retry = work.source.retry
+    retry = context.source.retry
     if failures >= retry.tries:
         return None
-    wait = retry_delay(failures, retry.backoff, work.chance())
-    return work.clock.now() + (wait if after is None else max(wait, after))
+    wait = retry_delay(failures, retry.backoff, context.chance())
+    return context.clock.now() + (wait if after is None else max(wait, after))

@@ -42,7 +42,7 @@ def test_a_page_that_comes_again_ends_the_list_as_incomplete(home):
     shelf = ChangingList(range(1, 100))
     summary, _ = import_list(unending(shelf, lambda page: min(2, page)), home)
     assert counts(summary) == ("completed", 6, 6, 0, 0)
-    assert summary.incomplete_reason == "the list repeats itself: page 3 has the same items as the page before it"
+    assert summary.incomplete_reason == "the list repeats itself: page 3 has the same items as the previous page"
     assert shelf.pages == [1, 2, 3]
 
 
@@ -56,7 +56,7 @@ def test_a_list_that_goes_in_circles_ends_as_incomplete(home):
 
 @pytest.mark.parametrize(
     ("tells_total", "reason"),
-    [(True, None), (False, "the list goes on, but its 3 pages up to page 5 have no items")],
+    [(True, None), (False, "the list continues, but its 3 pages up to page 5 have no items")],
 )
 def test_a_list_of_empty_pages_for_ever_is_given_up_and_complete_only_by_its_total(home, tells_total, reason):
     shelf = ChangingList(range(1, 7), tells_total=tells_total)
@@ -76,7 +76,7 @@ def test_a_list_of_new_items_for_ever_ends_as_incomplete_after_the_most_pages(ho
     summary, _ = import_list(always_new(pages, total=total), home, ITEMS_MAX_PAGES="4")
     assert (counts(summary), summary.exit_status) == (("completed", 12, 12, 0, 0), 3)
     assert summary.incomplete_reason == (
-        "the list goes on after 4 pages; if that is right for this API, raise ITEMS_MAX_PAGES"
+        "the list continues after 4 pages; if that is right for this API, raise ITEMS_MAX_PAGES"
     )
     assert pages == [1, 2, 3, 4]
 

@@ -245,8 +245,8 @@ def test_a_short_page_in_a_numbered_list_is_said_once(home):
     assert (counts(summary), summary.incomplete_reason) == (("completed", 9, 9, 0, 0), None)
     said = [message for action, message in events_of(configured) if action == "list_page_short"]
     assert said == [
-        "Page 1 of the list has 3 items, although 5 were asked for, and is not the last: the API may give no more "
-        "than 3 a page."
+        "Page 1 of the list has 3 items instead of the requested 5, and is not the last: the API may return at "
+        "most 3 per page."
     ]
 
 

@@ -129,7 +129,7 @@ CHANGES = [
         ItemsSource,
         f"the base address was {URL} and is {URL}/v2/",
     ),
-    ({}, Sorted, "its first request is another one"),
+    ({}, Sorted, "its first request is different"),
 ]
 
 

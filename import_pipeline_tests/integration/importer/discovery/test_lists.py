@@ -79,7 +79,7 @@ def test_a_list_that_loses_items_each_time_that_it_is_read_is_incomplete(home):
     shelf = ChangingList(range(1, 16), between={2: remove_first, 7: remove_first, 12: remove_first})
     summary, _ = import_list(shelf, home)
     assert summary.status == "completed"
-    assert summary.incomplete_reason == "items were taken out of the list each of the 3 times that it was read"
+    assert summary.incomplete_reason == "items were removed from the list during each of its 3 readings"
 
 
 def test_a_list_that_has_lost_nothing_in_one_reading_is_complete(home):
@@ -94,7 +94,7 @@ def test_a_list_that_never_comes_to_rest_is_incomplete_where_two_readings_shall_
 
     source = type("Careful", (ItemsSource,), {"read_twice": True})()
     summary, _ = import_list(ChangingList(range(1, 10), between={2: swap, 5: swap, 8: swap}), home, source)
-    assert summary.incomplete_reason == "the list was another one each of the 3 times that it was read"
+    assert summary.incomplete_reason == "the list differed in each of its 3 readings"
 
 
 class Linked(ItemsSource):

@@ -1,6 +1,6 @@
 """Versions that were stored under another `version()`: they equal by chance only, and are forgotten."""
 
-from import_pipeline.importer.discovery.stored_versions import meaning_of
+from import_pipeline.importer.discovery.stored_versions import fingerprint_of_version
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.testing import CannedTransport
 from import_pipeline_tests.support.changing_list import URL, detail
@@ -58,16 +58,20 @@ def test_versions_of_another_meaning_make_nothing_unchanged(home, database_url):
     assert forgotten(configured) == [
         (
             3,
-            "The versions of 4 items are forgotten, since ByComments.version has changed: all details are fetched "
-            "anew, once.",
+            "The stored versions of 4 items are forgotten, since ByComments.version has changed: all details are "
+            "fetched again, once.",
         )
     ]
     assert take(ByComments()) == ("completed", 4, 0, 4, 0)
 
 
 def test_a_meaning_is_what_the_code_does_not_how_it_is_written():
-    assert meaning_of(ByRevision()) == meaning_of(ByRevisionToo()) != meaning_of(ByComments())
+    assert (
+        fingerprint_of_version(ByRevision())
+        == fingerprint_of_version(ByRevisionToo())
+        != fingerprint_of_version(ByComments())
+    )
     without_text = {}
     exec("def version(self, item):\n    return item['x']", without_text)
     typed = type("Typed", (ItemsSource,), {"version": without_text["version"]})()
-    assert meaning_of(typed) == meaning_of(typed) != meaning_of(ItemsSource())
+    assert fingerprint_of_version(typed) == fingerprint_of_version(typed) != fingerprint_of_version(ItemsSource())

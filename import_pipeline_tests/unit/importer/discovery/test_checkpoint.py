@@ -108,7 +108,7 @@ def test_a_restart_begins_the_same_reading_of_a_list_whose_items_are_known():
             replace(BASIS, base="https://other.test/"),
             "the base address was https://api.test/v1/ and is https://other.test/",
         ),
-        (replace(BASIS, first="f2"), "its first request is another one"),
+        (replace(BASIS, first="f2"), "its first request is different"),
     ],
 )
 def test_a_checkpoint_says_what_has_changed_under_it(now, difference):
