@@ -21,7 +21,7 @@ from import_pipeline.tracking.source_items import SeenItem
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.user_rows import reading
 from import_pipeline.tracking.user_rows.row_ids import item_id
-from import_pipeline.tracking.user_rows.row_swaps import set_aside
+from import_pipeline.tracking.user_rows.row_swaps import release_unique_values
 from import_pipeline.tracking.user_rows.row_writing import RowsRefused, upsert
 
 
@@ -191,7 +191,7 @@ def complete(
     changed = [each.importable for each in held if not each.unchanged]
     _check_ids(model, held)
     if swaps:
-        set_aside(connection, model, changed)
+        release_unique_values(connection, model, changed)
     upsert(connection, model, changed)
     _link(connection, model, [each.claim for each in held if not each.claim.linked])
     _remember(connection, row, held)

@@ -19,7 +19,7 @@ from import_pipeline.tracking.source_items import SeenItem
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import imports, source_items
 from import_pipeline.tracking.user_rows import reading
-from import_pipeline.tracking.user_rows.row_swaps import set_aside
+from import_pipeline.tracking.user_rows.row_swaps import release_unique_values
 from import_pipeline.tracking.user_rows.row_writing import upsert
 
 
@@ -116,7 +116,7 @@ def store_stubs(
     """Store those items' rows only, before the page or after it. Raises LeaseLost and RowsRefused."""
     hold(connection, lease, to_write=True)
     if swaps:
-        set_aside(connection, model, [item.importable for item in items if item.importable is not None])
+        release_unique_values(connection, model, [item.importable for item in items if item.importable is not None])
     _write_stubs(connection, model, items, known)
 
 

@@ -1,4 +1,4 @@
-"""Logins to the panel that their person has ended before their time: the cookie alone does not show it."""
+"""Logins to the panel that a person has ended early, which the cookie alone does not show."""
 
 from datetime import datetime
 
@@ -9,11 +9,11 @@ from import_pipeline.tracking.tables import panel_logouts
 
 
 def end(connection: Connection, login: str, until: datetime, now: datetime) -> None:
-    """End the login, which would be valid until that moment. What is over by itself is forgotten."""
+    """End a login that would be valid until that moment. Logins that have expired are deleted."""
     connection.execute(delete(panel_logouts).where(panel_logouts.c.until <= now))
     connection.execute(insert_into(connection, panel_logouts).values(login=login, until=until).on_conflict_do_nothing())
 
 
 def has_ended(connection: Connection, login: str) -> bool:
-    """Whether the login was ended."""
+    """Return True if the login was ended."""
     return connection.scalar(select(panel_logouts.c.login).where(panel_logouts.c.login == login)) is not None

@@ -1,4 +1,4 @@
-"""The tracking tables' versions: bringing a database up to date at first use, whoever else does the same just now."""
+"""Migrations of the tracking tables: run at first use, one process at a time."""
 
 import logging
 import threading
@@ -13,17 +13,17 @@ from sqlalchemy.exc import ProgrammingError
 
 from import_pipeline.errors import DatabaseUnavailable, SchemaError
 from import_pipeline.rules.status import ImportStatus
-from import_pipeline.tracking.database.driver_errors import in_words
+from import_pipeline.tracking.database.dialect import schema_lock
+from import_pipeline.tracking.database.driver_errors import first_line
 from import_pipeline.tracking.database.engine import Database
-from import_pipeline.tracking.database.locks import schema_lock
 from import_pipeline.tracking.tables import tracking_metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-#: Of our own name: Dagster's storage keeps its `alembic_version` in the same database.
+#: A name of its own: Dagster's storage has its `alembic_version` in the same database.
 VERSION_TABLE = "import_pipeline_version"
-#: The newest migration. Known here so that Alembic (half a second) is imported only where there is something to do.
+#: The newest migration. Known here so that Alembic (half a second) is imported only if a migration is pending.
 HEAD = "0008"
 
 #: Before the first migration.
@@ -35,9 +35,9 @@ _alembic_lock = threading.Lock()
 
 
 def upgrade(database: Database) -> None:
-    """Run the migrations that are pending; cheap when there are none.
+    """Run the pending migrations; cheap if there are none.
 
-    Raises SchemaError where the tables are of a newer version or cannot be made, and DatabaseUnavailable.
+    Raises SchemaError if the tables are of a newer version or cannot be created, and DatabaseUnavailable.
     """
     if database in _up_to_date:
         return
@@ -53,10 +53,9 @@ def upgrade(database: Database) -> None:
 
 
 def downgrade(database: Database, revision: str = "base") -> None:
-    """Undo migrations down to that revision, losing what only later ones can hold.
+    """Undo migrations down to a revision; data that only later ones can hold is lost.
 
-    Raises SchemaError for a revision that this version does not know or that the database is not beyond, and while an
-    import runs.
+    Raises SchemaError for an unknown revision or one that the database is not beyond, and while an import runs.
     """
     with _migrating(database) as (connection, config):
         from alembic import command
@@ -75,14 +74,14 @@ def downgrade(database: Database, revision: str = "base") -> None:
 
 
 def revisions(config: "Config") -> list[str]:
-    """All revisions, the oldest first."""
+    """Return all revisions, the oldest first."""
     from alembic.script import ScriptDirectory
 
     return [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()][::-1]
 
 
 def current(connection: Connection) -> str | None:
-    """The revision that the database is at; None before the first migration."""
+    """Return the revision of the database; None before the first migration."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     return connection.execute(select(column("version_num")).select_from(table(VERSION_TABLE))).scalar()
@@ -90,7 +89,7 @@ def current(connection: Connection) -> str | None:
 
 @contextmanager
 def refusals(database: Database, what: str) -> Iterator[None]:
-    """Tell a database's refusal to make tables in a sentence: SchemaError."""
+    """Raise SchemaError with a sentence if the database refuses to create tables."""
     try:
         yield
     except (DatabaseUnavailable, ProgrammingError) as error:
@@ -98,14 +97,14 @@ def refusals(database: Database, what: str) -> Iterator[None]:
         if not isinstance(cause, ProgrammingError):
             raise
         raise SchemaError(
-            f"{what} cannot be made in {address(database)}: {in_words(cause)}. "
-            "Give the database's user the right to create tables, let one that has it run `import-pipeline migrate` "
-            "before, or name another database in DATABASE_URL"
+            f"{what} cannot be created in {address(database)}: {first_line(cause)}. "
+            "Grant the database's user the right to create tables, run `import-pipeline migrate` as a user that has "
+            "it, or name another database in DATABASE_URL"
         ) from error
 
 
 def address(database: Database) -> str:
-    """Where the database is, without its password."""
+    """Return the database's URL without its password."""
     return database.url.render_as_string(hide_password=True)
 
 
@@ -131,19 +130,19 @@ def _check(connection: Connection, config: "Config", database: Database) -> None
     found = current(connection)
     if found is not None and found not in revisions(config):
         raise SchemaError(
-            f"the tracking tables in {address(database)} are of version {found}, made by a newer import_pipeline; "
+            f"the tracking tables in {address(database)} are of version {found}, created by a newer import_pipeline; "
             f"this one knows versions up to {HEAD}. Update import_pipeline, or name another database in DATABASE_URL"
         )
     strangers = sorted(set(inspect(connection).get_table_names()) & set(tracking_metadata.tables))
     if found is None and strangers:
         raise SchemaError(
-            f"{address(database)} has a table {strangers[0]} already that import_pipeline did not make. "
+            f"{address(database)} already has a table {strangers[0]} that import_pipeline did not create. "
             "Rename it, or name another database in DATABASE_URL"
         )
 
 
 def _check_idle(connection: Connection) -> None:
-    """Raise SchemaError while an import runs: its process holds the tables to be what they are."""
+    """Raise SchemaError while an import runs: its process relies on the current tables."""
     if current(connection) is None:
         return
     table = tracking_metadata.tables["imports"]
@@ -153,13 +152,13 @@ def _check_idle(connection: Connection) -> None:
     if running is not None:
         raise SchemaError(
             f"import {running.id} of {running.source} is running: cancel it or wait for its end, and stop Dagster, "
-            "before its tables are changed"
+            "before you change its tables"
         )
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Alembic's progress messages; a person who imports items did not ask for them."""
+    """Hide Alembic's progress messages from people who run imports."""
     logger = logging.getLogger("alembic")
     before = logger.level
     logger.setLevel(logging.WARNING)

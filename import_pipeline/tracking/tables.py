@@ -1,4 +1,4 @@
-"""The tracking tables. They hold no foreign key to the user's tables, and the user's tables none to them."""
+"""The tracking tables. No foreign key leads from them to the user's tables, nor from those to them."""
 
 from typing import Any
 
@@ -37,27 +37,27 @@ tracking_metadata = MetaData(
 
 
 class Storable(TypeDecorator[str]):
-    """Text of an API: what no database stores (a zero byte, half a character) is replaced."""
+    """Text of an API: characters that no database stores (a zero byte, half a character) are replaced."""
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """The text as every database takes it."""
+        """Return the text as every database accepts it."""
         return None if value is None else value.encode(errors="replace").decode().replace("\0", "?")
 
 
 class Sentence(Storable):
-    """Text for people that may quote an API: secrets in it are masked, control characters are written out."""
+    """Text for people that may quote an API: secrets are masked, control characters are escaped."""
 
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """The text without secrets, on one line."""
+        """Return the text without secrets, on one line."""
         return super().process_bind_param(value if value is None else visible(redact(value)), dialect)
 
 
-# SQLite numbers rows by itself only for a primary key of exactly the type INTEGER.
+# SQLite generates ids only for a primary key of exactly the type INTEGER.
 BigKey = BigInteger().with_variant(Integer, "sqlite")
 
 
@@ -69,7 +69,7 @@ def _json(doc: str | None = None) -> Column[Any]:
     return Column("metadata", JSON, nullable=False, server_default=text("'{}'"), doc=doc)
 
 
-# What `doc` says of a column stands in Dagster's catalog; no database is told.
+# Dagster's catalog shows the `doc` of a column; the database does not store it.
 
 
 imports = Table(
@@ -97,60 +97,60 @@ imports = Table(
     Column("items_count", BigInteger, doc="Items in the list; null before page one, corrected when discovery ends."),
     _counter("items_imported_count", "Items whose details were stored."),
     _counter("items_unchanged_count", "Items whose version has not changed, so that no details were fetched."),
-    _counter("items_failed_count", "Items that failed for good."),
-    _counter("requests_count", "Requests sent, repeated ones among them."),
-    _counter("rate_limit_hits_count", "Answers by which the API refused for its limits, such as 429."),
+    _counter("items_failed_count", "Items that failed permanently."),
+    _counter("requests_count", "Requests sent, including repeated ones."),
+    _counter("rate_limit_hits_count", "Responses by which the API enforced its rate limits, such as 429."),
     _counter("rate_limit_sleeps_count", "Waits for a permit or for the API's pause."),
     Column(
         "total_sleep_seconds",
         Float,
         nullable=False,
         server_default=text("0"),
-        doc="Seconds in which all workers waited so; each second counts once.",
+        doc="Seconds in which all workers waited like this; each second counts once.",
     ),
-    Column("finalize_attempts", Integer, nullable=False, server_default=text("0"), doc="How often its end was tried."),
-    Column("last_finalize_attempt_at", UtcDateTime, doc="When its end was tried last."),
-    Column("heartbeat_at", UtcDateTime, doc="The latest sign of life of its worker."),
-    Column("heartbeat_monotonic", Float, doc="The same by the monotonic clock of its worker's machine, in seconds."),
-    Column("elapsed_seconds", Float, doc="How long it has taken until then, by a clock that is never set."),
+    Column("finalize_attempts", Integer, nullable=False, server_default=text("0"), doc="Tries to finalize it."),
+    Column("last_finalize_attempt_at", UtcDateTime, doc="The latest try to finalize it."),
+    Column("heartbeat_at", UtcDateTime, doc="The latest heartbeat of its worker."),
+    Column("heartbeat_monotonic", Float, doc="That heartbeat by the machine's monotonic clock, in seconds."),
+    Column("elapsed_seconds", Float, doc="Seconds from its start to that heartbeat, by a clock that is never set."),
     Column("host", String(255), doc="The machine of its worker."),
-    Column("pid", Integer, doc="The process of its worker; null: nobody works on it."),
-    Column("process_began", BigInteger, doc="When that process began, in clock ticks since its machine was booted."),
-    Column("dagster_run_id", String(64), doc="The Dagster run that carries it out."),
+    Column("pid", Integer, doc="The process of its worker; null: no worker."),
+    Column("process_began", BigInteger, doc="The start of that process, in clock ticks since its machine was booted."),
+    Column("dagster_run_id", String(64), doc="The Dagster run that executes it."),
     Column(
         "resumes",
         Integer,
         nullable=False,
         server_default=text("0"),
-        doc="How often another process resumed it since it last got on.",
+        doc="Resumes in a row without progress.",
     ),
     Column(
         "fence",
         Integer,
         nullable=False,
         server_default=text("0"),
-        doc="Grows with every process that takes over, so that older ones cannot write.",
+        doc="The fencing token: grows with every takeover, so that earlier workers cannot write.",
     ),
-    Column("run_requested_at", UtcDateTime, doc="When a Dagster run was asked for."),
+    Column("run_requested_at", UtcDateTime, doc="When a Dagster run was requested."),
     Column(
         "checkpoint",
         JSON(none_as_null=True),
-        doc="Where discovery goes on after a crash; null until page one is stored.",
+        doc="The point at which discovery resumes; null until page one is stored.",
     ),
-    Column("blocked_until", UtcDateTime, doc="The end of a long pause that the API asked for."),
-    Column("cancel_requested_at", UtcDateTime, doc="When somebody asked for its end."),
-    Column("requested_by", String(200), doc="Who asked for it."),
+    Column("blocked_until", UtcDateTime, doc="The end of a long pause that the API requested."),
+    Column("cancel_requested_at", UtcDateTime, doc="When its cancellation was requested."),
+    Column("requested_by", String(200), doc="Who requested it."),
     Column("retry_of", BigInteger, doc="The import whose failed or undone items it takes over."),
-    Column("incomplete_reason", Sentence, doc="Why it holds less than the list promises."),
+    Column("incomplete_reason", Sentence, doc="Why it has fewer items than the list."),
     Column("failure_reason", Sentence, doc="Why it failed or was cancelled."),
-    _json("Anything else that is known of it."),
-    Column("created_at", UtcDateTime, nullable=False, doc="When the row was made."),
+    _json("Its options and further facts."),
+    Column("created_at", UtcDateTime, nullable=False, doc="When the row was created."),
     Column("updated_at", UtcDateTime, nullable=False, doc="When the row was changed last."),
     UniqueConstraint("source", "slot_at"),
-    sqlite_autoincrement=True,  # else the number of a deleted import is given again
+    sqlite_autoincrement=True,  # otherwise the id of a deleted import is reused
 )
 
-# One running import per source is a fact of the database, whatever any queue believes.
+# The database itself allows one running import per source.
 Index(
     "uq_imports_running",
     imports.c.source,
@@ -159,12 +159,12 @@ Index(
     postgresql_where=imports.c.status == text("'running'"),
 )
 Index("ix_imports_source_status", imports.c.source, imports.c.status, imports.c.scheduled_at)
-# Serve those who watch, after years of imports: a page in the order of time, of all or of a source or status. No index
-# of an expression: on SQLite those are lost when a migration makes the table anew.
+# Serve displays after years of imports: a page in order of time, of all imports or of a source or status. No index on
+# an expression: on SQLite a migration that rebuilds the table loses those.
 Index("ix_imports_listed", imports.c.scheduled_at, imports.c.created_at)
 Index("ix_imports_source_listed", imports.c.source, imports.c.scheduled_at, imports.c.created_at)
 Index("ix_imports_status_listed", imports.c.status, imports.c.scheduled_at, imports.c.created_at)
-# Serve the newest of a source: the one that began last, the one that ended last.
+# Serve the newest import of a source, by its start or its end.
 Index("ix_imports_source_id", imports.c.source, imports.c.id)
 Index("ix_imports_source_ended", imports.c.source, imports.c.status, imports.c.ended_at)
 
@@ -172,19 +172,19 @@ import_shards = Table(
     "import_shards",
     tracking_metadata,
     Column("import_id", ForeignKey(imports.c.id, ondelete="CASCADE"), primary_key=True),
-    Column("number", Integer, primary_key=True, autoincrement=False),  # from 2 on: the import's own run is the first
-    Column("fence", Integer, nullable=False, server_default=text("0")),  # grows with every process that takes it
+    Column("number", Integer, primary_key=True, autoincrement=False),  # from 2 on: the lead is the first worker
+    Column("fence", Integer, nullable=False, server_default=text("0")),  # grows with every process that acquires it
     Column("worker", String(64)),  # as in claimed_by
     Column("host", String(255)),
-    Column("pid", Integer),  # null: nobody works as this shard
+    Column("pid", Integer),  # null: no worker
     Column("process_began", BigInteger),  # in clock ticks since its machine was booted
     Column("dagster_run_id", String(64)),
     Column("run_requested_at", UtcDateTime),
-    Column("launches", Integer, nullable=False, server_default=text("0")),  # runs asked for since one left in order
+    Column("launches", Integer, nullable=False, server_default=text("0")),  # runs requested since a release in order
     Column("started_at", UtcDateTime),
     Column("heartbeat_at", UtcDateTime),
-    Column("heartbeat_monotonic", Float),  # the same by the monotonic clock of its worker's machine
-    Column("ended_at", UtcDateTime),  # null: it is to work, or would be
+    Column("heartbeat_monotonic", Float),  # that heartbeat by the monotonic clock of the worker's machine
+    Column("ended_at", UtcDateTime),  # null: it has work, or will have
     _counter("requests_count"),
     _counter("rate_limit_hits_count"),
 )
@@ -193,8 +193,8 @@ source_schedules = Table(
     "source_schedules",
     tracking_metadata,
     Column("source", String(100), primary_key=True, doc="The source; it has a row once its schedule was off."),
-    Column("off_since", UtcDateTime, doc="The first look that found its schedule off; null: it is on."),
-    Column("off_seen_at", UtcDateTime, doc="The latest look that found its schedule off."),
+    Column("off_since", UtcDateTime, doc="The first check that found its schedule off; null: it is on."),
+    Column("off_seen_at", UtcDateTime, doc="The latest check that found its schedule off."),
 )
 
 import_item_statuses = Table(
@@ -217,17 +217,17 @@ import_item_statuses = Table(
         server_default=ItemStatus.PENDING,
         doc="One of pending, processing, completed, failed.",
     ),
-    Column("failure_count", Integer, nullable=False, server_default=text("0"), doc="How many tries have failed."),
+    Column("failure_count", Integer, nullable=False, server_default=text("0"), doc="The number of failed tries."),
     Column("last_failed_at", UtcDateTime, doc="When the latest try failed."),
     Column("failure_reason", Sentence, doc="Why the latest try failed."),
-    Column("next_attempt_at", UtcDateTime, doc="When a failed item is tried again; null: failed for good."),
+    Column("next_attempt_at", UtcDateTime, doc="When a failed item is tried again; null: failed permanently."),
     Column("claimed_by", String(64), doc="The worker that holds it."),
     Column("lease_expires_at", UtcDateTime, doc="When others may take it from its worker."),
     Column("completed_at", UtcDateTime, doc="When it was imported or found unchanged."),
-    _json("Anything else that is known of it."),
+    _json("Its options and further facts."),
     UniqueConstraint("import_id", "importable_type", "external_id"),
 )
-# Serves claims (status, then what is due first) and counts by status without a look at the rows.
+# Serves claims (by status, then by time) and counts by status without reading the rows.
 Index(
     "ix_import_item_statuses_claim",
     import_item_statuses.c.import_id,
@@ -235,7 +235,7 @@ Index(
     import_item_statuses.c.next_attempt_at,
     import_item_statuses.c.id,
 )
-# Serves an importable's own history.
+# Serves the history of an importable.
 Index(
     "ix_import_item_statuses_importable",
     import_item_statuses.c.importable_type,
@@ -248,12 +248,12 @@ source_items = Table(
     tracking_metadata,
     Column("source", String(100), primary_key=True),
     Column("external_id", String(255), primary_key=True),
-    Column("version", Storable),  # of the details that were imported last, null: never
+    Column("version", Storable),  # the stored version: of the details that were imported last; null: never
     Column("etag", Storable),
     Column("first_import_id", BigInteger, nullable=False),
     Column("last_import_id", BigInteger, nullable=False),
     Column("gone_at", UtcDateTime),
-    Column("number", BigInteger),  # in the order of meeting, where the source has partitions in buckets
+    Column("number", BigInteger),  # the item number, in order of discovery, if the source has partitions in buckets
 )
 Index("ix_source_items_last_import", source_items.c.source, source_items.c.last_import_id)
 Index("ix_source_items_number", source_items.c.source, source_items.c.number)
@@ -276,14 +276,14 @@ import_requests = Table(
     Column("id", BigKey, primary_key=True),
     Column("source", String(100), nullable=False),
     Column("wish", String(20), nullable=False),  # new, reschedule, cancel, retry, delete
-    Column("import_id", BigInteger),  # the import it speaks of
+    Column("import_id", BigInteger),  # the import that it concerns
     Column("fresh", Boolean, nullable=False, server_default=text("false")),
     Column("requested_by", String(200)),
     Column("reason", Sentence),
     Column("requested_at", UtcDateTime, nullable=False),
     Column("handled_at", UtcDateTime),
     Column("outcome", Sentence),
-    Column("result_import_id", BigInteger),  # the import that came of it
+    Column("result_import_id", BigInteger),  # the import that it created
     _json(),
 )
 Index("ix_import_requests_open", import_requests.c.source, import_requests.c.handled_at, import_requests.c.id)
@@ -291,6 +291,6 @@ Index("ix_import_requests_open", import_requests.c.source, import_requests.c.han
 panel_logouts = Table(
     "panel_logouts",
     tracking_metadata,
-    Column("login", String(64), primary_key=True),  # of a login that its person has ended
-    Column("until", UtcDateTime, nullable=False),  # when it would have ended by itself
+    Column("login", String(64), primary_key=True),  # a login that its person has ended
+    Column("until", UtcDateTime, nullable=False),  # when it would have expired
 )

@@ -1,4 +1,4 @@
-"""Which process works on an import, and whether it still exists."""
+"""Workers: the processes that execute imports, and the check that one still exists."""
 
 import hashlib
 import os
@@ -10,23 +10,23 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
-#: Clock ticks are coarse and clocks are set: a process counts as another one only if it began that much later.
+#: Clock ticks are coarse and clocks are set: a process counts as a different one only if it began this much later.
 COARSENESS = timedelta(seconds=2)
 PROC = Path("/proc")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Worker:
-    """One process at work. The id is new with each start, so that a reused pid is never mistaken for it."""
+    """One process. Its id is new at each start, so that a reused pid is never mistaken for it."""
 
     id: str  #: unique, hexadecimal
     host: str  #: see `machine`
     pid: int
-    began: int | None = None  #: when the process began, in clock ticks since boot; None if the platform does not say
+    began: int | None = None  #: start of the process in clock ticks since boot; None if the platform does not report it
 
 
 def this_process() -> Worker:
-    """This process: the same at every call, and another one after a fork."""
+    """Return this process: the same worker at every call, a new one after a fork."""
     return _worker(os.getpid())
 
 
@@ -37,10 +37,10 @@ def _worker(pid: int) -> Worker:
 
 @cache
 def machine() -> str:
-    """The host's name and a mark of the set of processes that its pids belong to, as in `build-7/3fa91c`.
+    """Return the host's name and a fingerprint of its boot and pid namespace, such as `build-7/3fa91c`.
 
-    The name alone is not enough: containers may share their host's, and laptops are often named alike. The mark
-    changes with every boot, after which nobody is taken for alive or dead before the lease ends.
+    The name alone is not enough: containers may share their host's, and laptops often have equal names. The fingerprint
+    changes with every boot; then only the lease shows that an earlier worker is dead.
     """
     marks = [_read(PROC / "sys/kernel/random/boot_id") or f"{uuid.getnode():x}", _pid_namespace()]
     return f"{socket.gethostname()}/{hashlib.sha256(' '.join(marks).encode()).hexdigest()[:6]}"
@@ -49,10 +49,10 @@ def machine() -> str:
 def is_alive(
     host: str, pid: int, *, seen_at: datetime, process_began: int | None = None, proc: Path = PROC
 ) -> bool | None:
-    """Whether the process that was seen under this pid at that time still exists; None for another machine's.
+    """Return True if the process that had this pid at `seen_at` still exists; None if it is on another machine.
 
-    A process that began at another moment has only inherited the number; without that moment, one that began after the
-    other was seen by the wall clock. Without /proc, the process that has the number now counts.
+    A process with another start only reuses the pid. If the start is unknown, a process that began after `seen_at`
+    does. Without /proc, the process that has the pid now counts.
     """
     if host != machine():
         return None
@@ -61,9 +61,9 @@ def is_alive(
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # it exists, and belongs to somebody else
+        pass  # it exists, and belongs to another user
     stat = _stat(pid, proc)
-    if stat[:1] == ["Z"]:  # dead, but its parent has not looked yet
+    if stat[:1] == ["Z"]:  # a zombie: dead, but not reaped by its parent yet
         return False
     ticks = _ticks(stat)
     if ticks is not None and process_began is not None:
@@ -73,12 +73,12 @@ def is_alive(
 
 
 def _ticks(stat: list[str]) -> int | None:
-    """When the process began, in clock ticks since boot (field 22); None if the platform does not say."""
+    """Return the start of the process in clock ticks since boot (field 22); None if the platform does not report it."""
     return int(stat[19]) if len(stat) >= 20 else None
 
 
 def _began(ticks: int | None) -> datetime | None:
-    """The same by the wall clock."""
+    """Return a start in clock ticks as wall-clock time."""
     if ticks is None:
         return None
     # Not /proc/uptime, which may be a container's own while the ticks are the host's.
@@ -87,7 +87,7 @@ def _began(ticks: int | None) -> datetime | None:
 
 
 def _stat(pid: int, proc: Path) -> list[str]:
-    """proc_pid_stat(5) from the third field on; the second is a name in brackets that may hold anything."""
+    """Return the fields of proc_pid_stat(5) from the third on; the second is a name in brackets with any characters."""
     return _read(proc / str(pid) / "stat").rpartition(")")[2].split()
 
 

@@ -56,7 +56,7 @@ def test_up_runs_imports_on_postgres_and_redis_as_a_role_that_may_not_change_tab
     owner, app = owner_and_app
     command.environment = {"DAGSTER_HOME": str(DEPLOY), "REDIS_URL": redis_url, "DATABASE_URL": app}
     refused = command.run("migrate", status=2)
-    assert "let one that has it run `import-pipeline migrate`" in refused.sentence
+    assert "run `import-pipeline migrate` as a user that has it" in refused.sentence
     migrated = command.run("migrate", DATABASE_URL=owner)
     assert re.match(r"All tables in \S+ are up to date: tracking at \d{4}\.", migrated.out)
     assert PASSWORD not in migrated.out

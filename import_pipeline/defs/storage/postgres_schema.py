@@ -17,8 +17,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from import_pipeline.errors import DatabaseUnavailable, SchemaError
 from import_pipeline.rules.database_errors import ErrorKind
 from import_pipeline.settings import Settings
-from import_pipeline.tracking.database.driver_errors import in_words, is_trouble, meaning_of, sentence
-from import_pipeline.tracking.database.locks import schema_lock
+from import_pipeline.tracking.database.dialect import schema_lock
+from import_pipeline.tracking.database.driver_errors import first_line, is_trouble, meaning_of, sentence
 
 DEFAULT_SCHEMA = "import_pipeline_dagster"
 #: Holds Dagster's revision. The only table whose name is common and whose columns do not identify it.
@@ -142,8 +142,8 @@ def _create_schema(connection: Connection, url: URL, schema: str) -> None:
             connection.commit()
         except ProgrammingError as error:
             raise SchemaError(
-                f"the schema {schema} of Dagster's tables cannot be created in {_address(url)}: {in_words(error)}. Run "
-                "`import-pipeline migrate` as a role that may create it, or name an existing one in DAGSTER_SCHEMA"
+                f"the schema {schema} of Dagster's tables cannot be created in {_address(url)}: {first_line(error)}. "
+                "Run `import-pipeline migrate` as a role that may create it, or name an existing one in DAGSTER_SCHEMA"
             ) from error
     elif not may_use:
         raise SchemaError(

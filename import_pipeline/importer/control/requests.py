@@ -21,7 +21,7 @@ from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.rules.status import ENDED, Trigger
 from import_pipeline.tracking import events, imports, requests
-from import_pipeline.tracking.database.locks import requests_lock
+from import_pipeline.tracking.database.dialect import requests_lock
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.requests import NewRequest, Request, RequestKind, attribution
 

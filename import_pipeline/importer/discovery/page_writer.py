@@ -13,7 +13,7 @@ from import_pipeline.importer.runtime.progress import StoredItem
 from import_pipeline.tracking import list_pages
 from import_pipeline.tracking.list_pages import Apart, Discovered, Page
 from import_pipeline.tracking.user_rows.row_rescue import store_apart, store_swaps
-from import_pipeline.tracking.user_rows.row_swaps import handing_over
+from import_pipeline.tracking.user_rows.row_swaps import exchanging_groups
 from import_pipeline.tracking.user_rows.row_writing import RowsRefused, refusal_of
 
 T = TypeVar("T")
@@ -84,5 +84,7 @@ class PageWriter:
     def _groups(self, items: Sequence[Discovered]) -> list[list[Discovered]]:
         by_row = {id(item.importable): item for item in items}
         rows: list[Importable] = [item.importable for item in items if item.importable is not None]
-        groups = self.context.transact(lambda connection: handing_over(connection, self.context.source.model, rows))
+        groups = self.context.transact(
+            lambda connection: exchanging_groups(connection, self.context.source.model, rows)
+        )
         return [[by_row[id(row)] for row in group] for group in groups]

@@ -13,7 +13,7 @@ from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.tracking import claims
 from import_pipeline.tracking.claims import Done, Failure
 from import_pipeline.tracking.user_rows.row_rescue import Apart, store_apart, store_swaps
-from import_pipeline.tracking.user_rows.row_swaps import handing_over
+from import_pipeline.tracking.user_rows.row_swaps import exchanging_groups
 from import_pipeline.tracking.user_rows.row_writing import RowsRefused, refusal_of
 
 #: Most items that wait for the rest of the import; an item that is refused beyond that has failed immediately.
@@ -113,7 +113,7 @@ class ItemWriter:
         by_row: dict[int, Done] = {id(each.importable): each for each in done}
         rows: list[Importable] = [each.importable for each in done]
         context = self.context
-        groups = context.transact(lambda connection: handing_over(connection, context.source.model, rows))
+        groups = context.transact(lambda connection: exchanging_groups(connection, context.source.model, rows))
         return [[by_row[id(row)] for row in group] for group in groups]
 
     def _park(self, result: Apart[Done], *, is_last: bool) -> Written:

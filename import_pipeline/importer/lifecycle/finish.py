@@ -14,7 +14,7 @@ from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.database.retrying import Patience
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease
-from import_pipeline.tracking.user_rows.generations import Deleted, delete_unmet
+from import_pipeline.tracking.user_rows.generations import Deleted, delete_unlisted
 from import_pipeline.tracking.user_rows.row_writing import refusal_of
 
 #: A larger share of a source's items is not marked as removed without a person's confirmation.
@@ -81,7 +81,7 @@ def _delete_unmet(
     """Delete the rows that a fresh import has not met, and record how many are deleted and kept."""
     deleted = Deleted(count=0, reason=kept)
     if model is not None:
-        deleted = delete_unmet(connection, row, lease, model, now)
+        deleted = delete_unlisted(connection, row, lease, model, now)
     sentence = f"{rows_in_words(deleted.count)} that the list no longer has deleted, as requested."
     if deleted.reason is not None:
         rest = f"{rows_in_words(deleted.kept)} kept" if deleted.kept else "No more rows are deleted"

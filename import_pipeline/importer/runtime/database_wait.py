@@ -43,7 +43,7 @@ class DatabaseWait:
             wait=self._halt.wait,
             monotonic=clock.monotonic,
             chance=chance,
-            tell=self._report_wait,
+            report=self._report_wait,
             recovered=self._report_recovery,
         )
 

@@ -1,16 +1,36 @@
-"""What SQLite and Postgres both know and SQLAlchemy's common language does not."""
+"""Statements that SQLite and Postgres share and SQLAlchemy's common language lacks: upserts, and locks without rows."""
 
+import hashlib
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.dialects import postgresql, sqlite
+
+#: An arbitrary key that no other program uses: "import_p" as eight bytes.
+SCHEMA_LOCK_KEY = int.from_bytes(b"import_p", "big")
 
 
 def insert_into(connection: Connection, table: Any) -> Any:
-    """The INSERT of the connection's dialect, which knows ON CONFLICT."""
+    """Return the INSERT of the connection's dialect, which has ON CONFLICT."""
     return insert_for(connection.dialect.name, table)
 
 
 def insert_for(dialect: str, table: Any) -> Any:
-    """The same by the dialect's name, for statements that are kept."""
+    """Return the INSERT of a dialect by its name, for statements that are kept."""
     return (sqlite if dialect == "sqlite" else postgresql).insert(table)
+
+
+def schema_lock(connection: Connection) -> None:
+    """Take the lock for changes of tables, until the transaction ends.
+
+    On SQLite a writing transaction is alone anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": SCHEMA_LOCK_KEY})
+
+
+def requests_lock(connection: Connection, source: str) -> None:
+    """Take the lock for new requests of this source, until the transaction ends."""
+    if connection.dialect.name == "postgresql":
+        key = int.from_bytes(hashlib.sha256(source.encode()).digest()[:8], "big", signed=True)
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})

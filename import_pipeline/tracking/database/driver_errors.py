@@ -1,4 +1,4 @@
-"""The meaning of what SQLAlchemy and the two drivers raise, read from the codes that they carry."""
+"""The meaning of the errors of SQLAlchemy and of the two drivers, read from their codes."""
 
 import sqlite3
 
@@ -9,13 +9,13 @@ from import_pipeline.rules.database_errors import ErrorKind, of_lost_connection,
 
 
 def meaning_of(error: BaseException) -> ErrorKind:
-    """What the error says.
+    """Return the meaning of an error.
 
-    What SQLAlchemy or a driver raises before the database sees a statement (a value that its type refuses, a zero
-    byte, half a character) is of the row.
+    An error that SQLAlchemy or a driver raises before the statement is sent (a value that its type refuses, a zero
+    byte, half a character) belongs to the row.
     """
     if isinstance(error, exc.TimeoutError | exc.PendingRollbackError):
-        return ErrorKind.GONE  # the pool had no connection, or the one that was used has ended
+        return ErrorKind.GONE  # the pool had no connection, or its connection has ended
     if isinstance(error, exc.DBAPIError):
         return _of_driver(error)
     if isinstance(error, exc.StatementError | ValueError | TypeError | OverflowError):
@@ -24,22 +24,22 @@ def meaning_of(error: BaseException) -> ErrorKind:
 
 
 def _of_driver(error: exc.DBAPIError) -> ErrorKind:
-    said, code = str(error.orig), getattr(error.orig, "pgcode", None)
+    text, code = str(error.orig), getattr(error.orig, "pgcode", None)
     if code:
         return of_sqlstate(code)
     if isinstance(error.orig, sqlite3.Error):
         number = getattr(error.orig, "sqlite_errorcode", None)
         if number is not None:
-            return of_sqlite(number, said)
+            return of_sqlite(number, text)
         return ErrorKind.GONE if isinstance(error, exc.OperationalError) else ErrorKind.ROW
-    # The bare class is psycopg2's for a connection that ended in the middle of an answer.
+    # psycopg2 raises the bare class if a connection ends in the middle of an answer.
     lost = error.connection_invalidated or isinstance(error, exc.OperationalError | exc.InterfaceError)
     if lost or type(error) is exc.DatabaseError:
-        return of_lost_connection(said)
+        return of_lost_connection(text)
     return ErrorKind.ROW  # a value that the driver cannot adapt
 
 
-#: Meaning -> what is said of the database, and what to do about it.
+#: ErrorKind -> what happens, and what to do about it.
 _SENTENCES = {
     ErrorKind.CONFLICT: (
         "has ended the transaction in favour of another one",
@@ -60,25 +60,25 @@ _SENTENCES = {
 
 
 def is_trouble(meaning: ErrorKind) -> bool:
-    """It is told in a sentence of its own: neither the row's fault nor ours."""
+    """Return True if the error has a sentence of its own: neither the row nor the code causes it."""
     return meaning in _SENTENCES
 
 
 def sentence(url: URL, error: BaseException, meaning: ErrorKind, more: str | None = None) -> str:
-    """What the database says, for people; `more` takes the place of its own words where it is better known."""
-    said, advice = _SENTENCES[meaning]
+    """Return a sentence about the error for people; `more` replaces the driver's own words."""
+    problem, advice = _SENTENCES[meaning]
     where = url.render_as_string(hide_password=True)
-    return f"the tracking database {where} {said}: {more or in_words(error)}. {advice}"
+    return f"the tracking database {where} {problem}: {more or first_line(error)}. {advice}"
 
 
-def in_words(error: BaseException) -> str:
-    """The first line of what the driver says."""
+def first_line(error: BaseException) -> str:
+    """Return the first line of the driver's message."""
     cause = getattr(error, "orig", None) or error
     return (str(cause).strip() or type(cause).__name__).splitlines()[0]
 
 
 def first_failure(error: BaseException) -> BaseException:
-    """What the others followed from: SQLite gives a transaction up when the disk is full, then misses its savepoint."""
+    """Return the first error of a chain: on a full disk SQLite ends a transaction, then a savepoint is missing."""
     found, each = error, error.__context__
     while each is not None:
         found = each if is_trouble(meaning_of(each)) and isinstance(each, exc.SQLAlchemyError) else found

@@ -15,42 +15,42 @@ from import_pipeline.errors import DatabaseUnavailable
 from import_pipeline.rules.database_errors import ErrorKind
 from import_pipeline.tracking.database.driver_errors import first_failure, is_trouble, meaning_of, sentence
 from import_pipeline.tracking.database.lock_holders import holders
-from import_pipeline.tracking.database.retrying import Patience, repeated
+from import_pipeline.tracking.database.retrying import Patience, retried
 from import_pipeline.tracking.database.server_clock import ServerTime
 from import_pipeline.tracking.database.sqlite_file import DatabaseFile
 
 T = TypeVar("T")
 
 #: Seconds that a writer waits for another one's transaction, and for a connection on Postgres. Half of the default
-#: lease: a heartbeat that waited so long still comes in time.
+#: lease: a heartbeat that waited this long is still in time.
 BUSY_TIMEOUT_SECONDS = 30
-#: The same where the work is tried again: between two tries others, the heartbeat among them, get what it holds.
+#: The same for a unit that is tried again: between two tries, others (such as the heartbeat) get its locks.
 RETRIED_TIMEOUT_SECONDS = 5
-#: A process that vanished or was frozen within a transaction holds its locks no longer than that.
+#: Seconds for which a process that vanished or froze within a transaction keeps its locks.
 IDLE_TIMEOUT_SECONDS = 10
-#: A server that vanished is noticed after half a minute; the system's own defaults are hours.
+#: These values detect a vanished server after half a minute; the system's defaults are hours.
 KEEPALIVE = {"keepalives": 1, "keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3}
 
-#: Under these names a connection keeps what is to be done once its transaction is committed, or is rolled back.
+#: Keys of a connection's `info`: calls to make after its transaction is committed, or rolled back.
 AFTERWARDS, OTHERWISE = "import_pipeline_afterwards", "import_pipeline_otherwise"
-#: Under this one, on Postgres, the number by which the server knows the transaction.
+#: Key of its `info` on Postgres: the server's id of the transaction.
 MARK = "import_pipeline_mark"
-#: Seconds before each look for the outcome of a commit whose answer was lost: a server may just be restarting.
-COMMIT_LOOKS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
+#: Seconds before each check for the outcome of a commit whose answer was lost: the server may be restarting.
+COMMIT_CHECKS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 def when_committed(connection: Connection, call: Callable[[], None]) -> None:
-    """Call it after the transaction of `Database.write()`; never, where that is rolled back."""
+    """Call it after the transaction of `Database.write()` is committed."""
     connection.info.setdefault(AFTERWARDS, []).append(call)
 
 
 def when_rolled_back(connection: Connection, call: Callable[[], None]) -> None:
-    """Call it where the transaction of `Database.write()` is rolled back."""
+    """Call it if the transaction of `Database.write()` is rolled back."""
     connection.info[OTHERWISE].callback(call)
 
 
 class Database:
-    """One engine. `write()` and `read()` give a connection inside a transaction that is committed at the end."""
+    """The engine of a database. `write()` and `read()` yield a connection in a transaction that is then committed."""
 
     def __init__(self, url: str) -> None:
         self.url = make_url(url)
@@ -60,7 +60,7 @@ class Database:
 
     @property
     def is_sqlite(self) -> bool:
-        """Whether the database is a file."""
+        """True if the database is a file."""
         return self.url.get_backend_name() == "sqlite"
 
     def __repr__(self) -> str:
@@ -69,41 +69,41 @@ class Database:
     def transact(
         self, unit: Callable[[Connection], T], patience: Patience | None = None, *, read_only: bool = False
     ) -> T:
-        """The unit's result: carried out in a transaction of its own, again where the database only refused the moment.
+        """Run the unit in a transaction of its own and return its result; retry it after a passing failure.
 
-        A unit may be carried out several times, each time with nothing of the time before. Raises DatabaseUnavailable
-        once the patience is over, at once where there is none.
+        A unit may run several times; the writes of a failed try are rolled back. Raises DatabaseUnavailable once the
+        patience is over, or immediately without one.
         """
 
         def attempt() -> T:
             with self._transaction(read_only=read_only, is_retried=patience is not None) as connection:
                 return unit(connection)
 
-        return attempt() if patience is None else repeated(attempt, patience)
+        return attempt() if patience is None else retried(attempt, patience)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that may write. On SQLite it takes the writer's place at once, so that it never has to give up.
+        """Yield a transaction that may write. On SQLite it gets the write lock first, so that it cannot fail later.
 
-        Raises DatabaseUnavailable when the server does not answer or the file cannot be written.
+        Raises DatabaseUnavailable if the server does not answer or the file cannot be written.
         """
         with self._transaction() as connection:
             yield connection
 
     @contextmanager
     def migrate(self) -> Iterator[Connection]:
-        """A transaction that may make tables anew: on SQLite without foreign keys, by which one would lose its rows."""
+        """Yield a transaction that may rebuild tables: on SQLite without foreign keys, which would delete rows."""
         with self._transaction(keys=False) as connection:
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that only reads: one moment's view, blocking nobody."""
+        """Yield a transaction that only reads: a snapshot that blocks no other transaction."""
         with self._transaction(read_only=True) as connection:
             yield connection
 
     def close(self) -> None:
-        """Give all connections back."""
+        """Close all connections."""
         self.engine.dispose()
 
     @contextmanager
@@ -116,10 +116,10 @@ class Database:
             with self._translated(), engine.connect() as connection:
                 connection.info.update({AFTERWARDS: afterwards, OTHERWISE: otherwise})
                 if not keys:
-                    connection.detach()  # used once: what is switched off in it is off in no other transaction
+                    connection.detach()  # used once: foreign keys are switched off in no other transaction
                 with connection.begin() as transaction:
                     if self.server_time is not None:
-                        self.server_time.look(connection)
+                        self.server_time.read(connection)
                     yield connection
                     if self._file is not None and not read_only:
                         self._file.check()
@@ -139,10 +139,10 @@ class Database:
                 raise
 
     def _is_committed(self, mark: int | None, error: SQLAlchemyError) -> bool:
-        """Whether a commit whose answer was lost was carried out after all, as Postgres knows by the transaction's id.
+        """Return True if a commit whose answer was lost has succeeded, which Postgres knows by the transaction's id.
 
-        Raises DatabaseUnavailable, as one that does not pass, where that cannot be found out: nothing may be repeated
-        then, and whoever continues reads what is stored.
+        Raises a permanent DatabaseUnavailable if the outcome stays unknown: then the unit must not be repeated, and
+        the next process reads what is stored.
         """
         meaning = meaning_of(error)
         if meaning is not ErrorKind.GONE:
@@ -150,7 +150,7 @@ class Database:
         unknown = DatabaseUnavailable(sentence(self.url, error, meaning))
         if mark is None:
             raise unknown from error
-        for seconds in COMMIT_LOOKS:
+        for seconds in COMMIT_CHECKS:
             time.sleep(seconds)
             try:
                 with self.engine.connect() as connection:
@@ -180,21 +180,21 @@ class Database:
 
 
 def _file_of(url: str) -> DatabaseFile | None:
-    """The file, its folder made; None for one that is named by an address of its own."""
+    """Return the file, with its folder created; None for a database in memory or with a URI of its own."""
     path = make_url(url).database
     if not path or path == ":memory:" or path.startswith("file:"):
         return None
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DatabaseUnavailable(f"the folder of {path} cannot be made: {error.strerror}") from error
+        raise DatabaseUnavailable(f"the folder of {path} cannot be created: {error.strerror}") from error
     return DatabaseFile(Path(path))
 
 
 def _sqlite_engine(url: str, file: DatabaseFile | None) -> Engine:
     engine = create_engine(
         url,
-        hide_parameters=True,  # an error quotes them, and they hold what people import
+        hide_parameters=True,  # an error quotes them, and they hold imported data
         connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
     )
 
@@ -202,15 +202,15 @@ def _sqlite_engine(url: str, file: DatabaseFile | None) -> Engine:
     def _connect(connection: Any, _: ConnectionPoolEntry) -> None:
         if file is not None:
             file.opened()
-        connection.isolation_level = None  # the driver would begin by itself, and too late
+        connection.isolation_level = None  # the driver would begin the transaction itself, and too late
         _use_wal(connection)
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA foreign_keys=ON")
 
     @event.listens_for(engine, "do_connect")
-    def _look(*_: Any) -> None:
+    def _check(*_: Any) -> None:
         if file is not None:
-            file.check()  # before an empty file is made in its place
+            file.check()  # before an empty file is created in its place
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -224,9 +224,9 @@ def _sqlite_engine(url: str, file: DatabaseFile | None) -> Engine:
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
-    """Readers and the writer shall not block each other. The change itself does not wait for others, so it is retried.
+    """Switch to WAL, so that readers and the writer do not block each other. Retry, since SQLite does not wait here.
 
-    A database that cannot be written cannot be changed either; that it may still be read is not decided here.
+    A database that cannot be written cannot be switched either; it may still be read.
     """
     deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
     while True:
@@ -248,7 +248,7 @@ def _postgres_engine(url: str) -> Engine:
         pool_size=4,
         max_overflow=4,
         pool_timeout=BUSY_TIMEOUT_SECONDS,
-        executemany_mode="values_plus_batch",  # else each row of an upsert or update is a round trip of its own
+        executemany_mode="values_plus_batch",  # otherwise each row of an upsert or update is a round trip
         connect_args={
             "connect_timeout": 10,
             "application_name": "import_pipeline",
@@ -259,7 +259,7 @@ def _postgres_engine(url: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        # Set for the transaction only: a connection pooler refuses startup options, and hands sessions to others.
+        # Set per transaction: a connection pooler refuses startup options, and shares sessions.
         options = connection.get_execution_options()
         seconds = RETRIED_TIMEOUT_SECONDS if options.get("is_retried") else BUSY_TIMEOUT_SECONDS
         settings = (

@@ -1,4 +1,4 @@
-"""What is wrong with a tracking database, before it shows: asked of the server itself."""
+"""Checks of a tracking database for `doctor`, by queries to the server."""
 
 from sqlalchemy import Connection, text
 
@@ -9,7 +9,7 @@ RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 
 def server_seconds(database: Database) -> float | None:
-    """The server's clock, since 1970; None for SQLite, which has none of its own. Raises DatabaseUnavailable."""
+    """Return the server's clock in seconds since 1970; None for SQLite. Raises DatabaseUnavailable."""
     if database.is_sqlite:
         return None
     with database.read() as connection:
@@ -17,7 +17,7 @@ def server_seconds(database: Database) -> float | None:
 
 
 def missing_rights(database: Database) -> list[str]:
-    """`UPDATE on imports`: what the role lacks on Postgres to work with the tracking tables' rows."""
+    """Return the rights on tracking tables that the role lacks on Postgres, such as `UPDATE on imports`."""
     if database.is_sqlite:
         return []
     with database.read() as connection:
@@ -30,21 +30,21 @@ def missing_rights(database: Database) -> list[str]:
 
 
 def _may(connection: Connection, table: str, right: str) -> bool:
-    asked = text("SELECT has_table_privilege(:table, :right)")
-    return bool(connection.execute(asked, {"table": table, "right": right}).scalar_one())
+    query = text("SELECT has_table_privilege(:table, :right)")
+    return bool(connection.execute(query, {"table": table, "right": right}).scalar_one())
 
 
 def is_superuser(database: Database) -> bool:
-    """Whether the role may do everything on its server."""
+    """Return True if the role is a superuser of its server."""
     if database.is_sqlite:
         return False
     with database.read() as connection:
-        asked = text("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
-        return bool(connection.execute(asked).scalar_one())
+        query = text("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+        return bool(connection.execute(query).scalar_one())
 
 
 def is_writable(database: Database) -> bool:
-    """Whether transactions may write: a standby, or default_transaction_read_only, lets none."""
+    """Return True if transactions may write: not on a standby, nor with default_transaction_read_only."""
     if database.is_sqlite:
         return True
     with database.read() as connection:

@@ -1,12 +1,12 @@
-"""Who holds the lock that a statement on Postgres has not been given in time."""
+"""Find the sessions on Postgres that hold the lock a statement waited for."""
 
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 #: Sessions named in a sentence.
 MOST_NAMED = 3
-# Of those with a lock on a table that the statement names, who waits for nothing itself; the strongest lock and the
-# oldest transaction first. Its own words are left out: they may hold what people import.
+# Sessions with a lock on a table that the statement names, which do not wait themselves; the strongest lock and the
+# oldest transaction first. Their statements are left out: they may hold imported data.
 _HOLDERS = text(
     """
     SELECT relation.relname AS name, activity.pid, activity.usename AS role, activity.application_name AS program,
@@ -27,14 +27,14 @@ _HOLDERS = text(
 
 
 def holders(engine: Engine, statement: str | None) -> str | None:
-    """`the table things is locked by session 71 of postgres (psql) since 10:04:02 UTC`; None where none is seen."""
+    """Return `the table things is locked by session 71 of postgres (psql) since 10:04:02 UTC`, or None."""
     if not statement:
         return None
     try:
         with engine.connect() as connection:
             rows = connection.execute(_HOLDERS, {"statement": statement, "most": MOST_NAMED}).all()
     except SQLAlchemyError:
-        return None  # the sentence does without
+        return None  # the sentence is complete without it
     if not rows:
         return None
     names = sorted({row.name for row in rows})

@@ -1,4 +1,4 @@
-"""Doing a unit of work again where the database has only refused the moment: a deadlock, a lock, a lost connection."""
+"""Retry a unit of work after a passing failure of the database: a deadlock, a lock, a lost connection."""
 
 import threading
 import time
@@ -13,32 +13,32 @@ from import_pipeline.rules.database_errors import ErrorKind
 
 T = TypeVar("T")
 
-#: Seconds before each further try; the last serves all others.
+#: Seconds before each further try; the last one repeats.
 DELAYS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
-#: The same after a transaction that lost against another one, which has ended by then.
+#: The same after a conflict with another transaction, which has ended by then.
 CONFLICT_DELAYS = (0.0, 0.02, 0.1, 0.5, 1.0, 2.0)
 
 
 @dataclass(kw_only=True)
 class Patience:
-    """How long a database that does not work is waited for, and by what means.
+    """The time and the means to wait for a database that does not answer.
 
-    `wait` sleeps, and gives True where there is no more time, as `threading.Event.wait` does. `tell` hears of each wait
-    before it, `recovered` of the seconds that all of them took.
+    `wait` sleeps, and returns True to give up, as `threading.Event.wait` does. `report` is called before each wait,
+    `recovered` after all of them with their seconds.
     """
 
     seconds: float  #: since the first failure
     wait: Callable[[float], bool] = field(default_factory=lambda: threading.Event().wait)
     monotonic: Callable[[], float] = time.monotonic
     chance: Random = system_random
-    tell: Callable[[DatabaseUnavailable, float], object] = lambda error, seconds: None
+    report: Callable[[DatabaseUnavailable, float], object] = lambda error, seconds: None
     recovered: Callable[[DatabaseUnavailable, float], object] = lambda error, seconds: None
 
 
-def repeated(attempt: Callable[[], T], patience: Patience) -> T:
-    """The attempt's result, tried again as long as its failures may pass and the patience lasts.
+def retried(attempt: Callable[[], T], patience: Patience) -> T:
+    """Return the attempt's result, retried while its failures may pass and the patience lasts.
 
-    Each attempt is a whole transaction: what a failed one did is rolled back. Raises the last DatabaseUnavailable.
+    Each attempt is a whole transaction, which a failure rolls back. Raises the last DatabaseUnavailable.
     """
     began, failures = patience.monotonic(), 0
     last: DatabaseUnavailable | None = None
@@ -54,7 +54,7 @@ def repeated(attempt: Callable[[], T], patience: Patience) -> T:
             seconds = retry_delay(failures, delays, patience.chance()).total_seconds()
             if not error.may_pass or patience.monotonic() - began + seconds > patience.seconds:
                 raise
-            patience.tell(error, seconds)
+            patience.report(error, seconds)
             if patience.wait(seconds):
                 raise
         else:

@@ -1,6 +1,7 @@
-"""The database server's clock: the one clock of all processes on all hosts that share a Postgres.
+"""The database server's clock, which all processes on all hosts that share a Postgres use.
 
-What one host writes, another one judges: heartbeats, leases, slots, retries. Their own clocks differ, and are set.
+One host writes heartbeats, leases, slots and retries, and another one compares them. The hosts' clocks differ, and are
+set.
 """
 
 import time
@@ -14,56 +15,56 @@ from import_pipeline.clock import SystemClock
 if TYPE_CHECKING:
     from import_pipeline.tracking.database.engine import Database
 
-#: Seconds between two looks at the server's clock, each with a transaction that takes place anyway.
-LOOK_SECONDS = 10.0
+#: Seconds between two reads of the server's clock, each within a transaction that runs anyway.
+READ_SECONDS = 10.0
 
 
 def steady_seconds() -> float:
-    """A clock that is never set, and that goes on while the machine sleeps, if the platform has one."""
+    """Return the seconds of a clock that is never set, and that continues while the machine sleeps if possible."""
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()
 
 
 class ServerTime:
-    """How far the server's clock is from the steady clock of this process, as of the latest look."""
+    """The offset of the server's clock to the steady clock of this process, as of the latest read."""
 
     def __init__(self) -> None:
-        self._looked_at: float | None = None
+        self._read_at: float | None = None
         self._offset = 0.0  #: server - steady, in seconds
-        self.ahead_seconds: float | None = None  #: this host's wall clock - the server's; None: never looked
+        self.ahead_seconds: float | None = None  #: this host's wall clock - the server's; None: never read
 
-    def look(self, connection: Connection) -> None:
-        """Ask the server within this transaction, if the latest answer is old."""
+    def read(self, connection: Connection) -> None:
+        """Read the server's clock within this transaction, if the latest reading is old."""
         before = steady_seconds()
-        if self._looked_at is not None and before - self._looked_at < LOOK_SECONDS:
+        if self._read_at is not None and before - self._read_at < READ_SECONDS:
             return
-        asked = text("SELECT extract(epoch FROM clock_timestamp())")
-        theirs = float(connection.execute(asked).scalar_one())
-        self._looked_at = steady_seconds()
-        middle = (before + self._looked_at) / 2
+        query = text("SELECT extract(epoch FROM clock_timestamp())")
+        theirs = float(connection.execute(query).scalar_one())
+        self._read_at = steady_seconds()
+        middle = (before + self._read_at) / 2
         self._offset = theirs - middle
-        self.ahead_seconds = time.time() - (self._offset + self._looked_at)
+        self.ahead_seconds = time.time() - (self._offset + self._read_at)
 
     def now(self) -> datetime | None:
-        """The server's time; None before the first look."""
-        if self._looked_at is None:
+        """Return the server's time; None before the first read."""
+        if self._read_at is None:
             return None
         return datetime.fromtimestamp(self._offset + steady_seconds(), UTC)
 
 
 class ServerClock(SystemClock):
-    """The server's clock as a clock to pass in. Setting this host's clock changes nothing about it."""
+    """A clock that shows the server's time. Setting this host's clock does not change it."""
 
     def __init__(self, database: "Database") -> None:
         self._database = database
 
     def now(self) -> datetime:
-        """The wall-clock time of the server; of this host until the server was asked."""
+        """Return the server's wall-clock time; this host's until the server's clock was read."""
         server_time = self._database.server_time
         return (server_time.now() if server_time is not None else None) or super().now()
 
 
 def clock_of(database: "Database") -> SystemClock:
-    """The clock that all processes on this database share: the server's; on SQLite, this machine's own."""
+    """Return the clock that all processes on this database share: the server's, or on SQLite this machine's."""
     return SystemClock() if database.is_sqlite else ServerClock(database)

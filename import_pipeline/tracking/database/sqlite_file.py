@@ -1,4 +1,4 @@
-"""The file of a SQLite database: whether it is still the one that was opened."""
+"""The file of a SQLite database: detect that it was deleted or replaced while open."""
 
 from pathlib import Path
 
@@ -7,22 +7,22 @@ from import_pipeline.rules.database_errors import ErrorKind
 
 
 class DatabaseFile:
-    """The identity of a file, as the file system knows it. A deleted file can be written to, and nothing remains."""
+    """The identity of a file in the file system. Writes to a deleted file succeed, and are lost."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._opened: tuple[int, int] | None = None
 
     def opened(self) -> None:
-        """A connection has been made: from now on it is to stay this file."""
+        """Remember the file of the first connection."""
         self._opened = self._opened or self._found()
 
     def check(self) -> None:
-        """Raise DatabaseUnavailable where the file is gone, or is another one."""
+        """Raise DatabaseUnavailable if the file is absent or is a different one."""
         if self._opened is not None and self._found() != self._opened:
             raise DatabaseUnavailable(
-                f"the tracking database {self._path} was deleted or replaced while it was in use: what was written to "
-                "it since is lost. Put it back from a backup, or begin anew: the next run makes a new one",
+                f"the tracking database {self._path} was deleted or replaced while it was in use: later writes to it "
+                "are lost. Restore it from a backup, or start again: the next run creates a new one",
                 meaning=ErrorKind.REPLACED,
             )
 

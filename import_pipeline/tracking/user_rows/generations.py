@@ -1,4 +1,4 @@
-"""The end of a fresh import: the rows of its source that it did not meet are deleted, and nobody else's."""
+"""End a fresh import: delete the rows of its source that its list no longer has, and no others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,26 +20,26 @@ from import_pipeline.tracking.user_rows.row_writing import refusal_of
 
 @dataclass(frozen=True, kw_only=True)
 class Deleted:
-    """What the end of a fresh import has deleted, and why it has kept the rest."""
+    """The rows that the end of a fresh import has deleted, and the reason to keep others."""
 
     count: int
-    kept: int = 0  #: rows that the database keeps, such as those that others refer to; marked as gone
-    reason: str | None = None  #: why those, or all, are kept
+    kept: int = 0  #: rows that the database keeps, such as those that others refer to; marked as removed
+    reason: str | None = None  #: why these, or all, are kept
 
 
-def delete_unmet(connection: Connection, row: ImportRow, lease: Lease, model: type[Any], now: datetime) -> Deleted:
-    """Delete what the source has brought before and this complete import has not met. Raises LeaseLost.
+def delete_unlisted(connection: Connection, row: ImportRow, lease: Lease, model: type[Any], now: datetime) -> Deleted:
+    """Delete the source's earlier rows that this complete import has not discovered. Raises LeaseLost.
 
-    A list without any item, or with items whose id cannot be read, proves nothing of the rest: nothing is deleted.
+    Nothing is deleted if the list has no items, or items without a readable id: it proves nothing about other rows.
     """
     hold(connection, lease, to_write=True)
-    unmet = _unmet(connection, row)
-    if not unmet:
+    unlisted = _unlisted(connection, row)
+    if not unlisted:
         return Deleted(count=0)
     if (reason := _doubt(connection, row)) is not None:
-        return Deleted(count=0, kept=len(unmet), reason=reason)
+        return Deleted(count=0, kept=len(unlisted), reason=reason)
     count, kept, reason = 0, list[str](), None
-    for some in chunks(unmet):
+    for some in chunks(unlisted):
         if _refuses(connection, row, model, some) is None:
             count += len(some)
             continue
@@ -54,21 +54,21 @@ def delete_unmet(connection: Connection, row: ImportRow, lease: Lease, model: ty
     return Deleted(count=count, kept=len(kept), reason=reason)
 
 
-def _unmet(connection: Connection, row: ImportRow) -> list[str]:
+def _unlisted(connection: Connection, row: ImportRow) -> list[str]:
     last = source_items.c.last_import_id
     others = select(source_items.c.external_id).where(source_items.c.source == row.source)
     return list(connection.scalars(others.where(or_(last < row.id, last > row.id))))
 
 
 def _doubt(connection: Connection, row: ImportRow) -> str | None:
-    """Why the import's list proves nothing about the rows that it has not met; None where it does."""
+    """Return why the list proves nothing about rows that it does not have; None if it proves that they were removed."""
     first = select(statuses.c.id).where(statuses.c.import_id == row.id).order_by(statuses.c.status).limit(1)
     if connection.scalar(first) is None:
         return "the list has no items at all"
     known = (
         select(source_items.c.external_id)
         .where(source_items.c.source == row.source, source_items.c.external_id == statuses.c.external_id)
-        .limit(1)  # without it Postgres reads the whole table once, instead of a row for each failed item
+        .limit(1)  # without it Postgres reads the whole table once, instead of a row per failed item
         .scalar_subquery()
     )
     failed = (statuses.c.import_id == row.id, statuses.c.status == ItemStatus.FAILED)
@@ -79,11 +79,11 @@ def _doubt(connection: Connection, row: ImportRow) -> str | None:
 
 
 def _refuses(connection: Connection, row: ImportRow, model: type[Any], external_ids: Sequence[str]) -> str | None:
-    """Delete those rows and what is known of them; the reason where the database keeps one, and then nothing is done.
+    """Delete rows and their source items. Return the reason if the database keeps one; then none is deleted.
 
-    A row that another source of the same table has brought too stays: only this source forgets it.
+    A row that another source of the same table has imported too stays: only this source forgets it.
     """
-    shared = _brought_by_others(connection, row, external_ids)
+    shared = _imported_by_others(connection, row, external_ids)
     keys = keys_of(model, connection.dialect, [each for each in external_ids if each not in shared])
     try:
         with connection.begin_nested():
@@ -100,7 +100,7 @@ def _refuses(connection: Connection, row: ImportRow, model: type[Any], external_
     return None
 
 
-def _brought_by_others(connection: Connection, row: ImportRow, external_ids: Sequence[str]) -> set[str]:
+def _imported_by_others(connection: Connection, row: ImportRow, external_ids: Sequence[str]) -> set[str]:
     sharing = select(imports.c.source).where(
         imports.c.importable_type == row.importable_type, imports.c.source != row.source
     )

@@ -1,4 +1,4 @@
-"""What a user's class maps: its table, and the columns that an import writes."""
+"""The mapping of a user's class: its table, and the columns that an import writes."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,29 +10,29 @@ from sqlalchemy import Enum as EnumType
 from sqlalchemy.orm import Mapper
 from sqlalchemy.types import TypeEngine
 
-#: How many ids go into one IN (…).
+#: Most ids in one IN (…).
 CHUNK = 500
 
 
 def chunks(values: Sequence[Any], size: int = CHUNK) -> Iterable[Sequence[Any]]:
-    """The values in pieces of at most that size."""
+    """Yield the values in pieces of at most that size."""
     return (values[start : start + size] for start in range(0, len(values), size))
 
 
 def table_of(model: type[Any]) -> Table:
-    """The mapped table."""
+    """Return the mapped table."""
     return cast("Table", model.__table__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class MappedColumn:
-    """An attribute of the user's class and the column that keeps it."""
+    """An attribute of the user's class, and its column."""
 
     attribute: str
     column: Column[Any]
     is_key: bool  #: part of the primary key
-    is_given: bool  #: the database numbers it by itself, unless the source sets it
-    is_fragile: bool  #: what is written need not be what can be read: dates, enumerations, types of the user's own
+    is_generated: bool  #: the database generates it, unless the source sets it
+    is_fragile: bool  #: a written value may be unreadable: dates, enumerations, types of the user's own
 
     @property
     def name(self) -> str:
@@ -42,19 +42,19 @@ class MappedColumn:
 
 @cache
 def columns_of(mapper: Mapper[Any]) -> tuple[MappedColumn, ...]:
-    """All that is written of a row of that class."""
+    """Return the columns that an import writes."""
     found = []
     for attribute in mapper.column_attrs:
         column = attribute.columns[0]
         if not isinstance(column, Column) or column.computed is not None:
             continue
-        is_given = column is column.table._autoincrement_column or column.identity is not None
+        is_generated = column is column.table._autoincrement_column or column.identity is not None
         found.append(
             MappedColumn(
                 attribute=attribute.key,
                 column=column,
                 is_key=column.primary_key,
-                is_given=column.primary_key and is_given and column.name != "external_id",
+                is_generated=column.primary_key and is_generated and column.name != "external_id",
                 is_fragile=_is_fragile(column.type),
             )
         )

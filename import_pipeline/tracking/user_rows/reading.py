@@ -1,7 +1,7 @@
-"""Reading the user's own rows: those of some ids, whatever else the table holds.
+"""Read the user's own rows by id, even if some are unreadable.
 
-A row that cannot be read (a value of an enumeration that the class does not know, a year that Python has not) must not
-end an import: its item is fetched anew, and what can be read of it is kept.
+A row that cannot be read (an unknown value of an enumeration, a year beyond Python's range) must not end an import: its
+item is fetched again, and its readable columns are kept.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,12 +18,12 @@ from import_pipeline.tracking.user_rows.model_columns import chunks, columns_of
 from import_pipeline.tracking.user_rows.row_ids import item_id, keys_of
 
 T = TypeVar("T")
-#: Reads the rows of some keys.
+#: A function that reads the rows of some keys.
 Read = Callable[[Sequence[Any]], list[T]]
 
 
 def load(connection: Connection, model: type[Any], external_ids: Sequence[str]) -> dict[str, Importable]:
-    """The stored rows of those ids as detached objects of the user's class."""
+    """Return the stored rows of those ids as detached objects of the user's class, by id."""
     keys = keys_of(model, connection.dialect, external_ids)
     with Session(bind=connection, expire_on_commit=False, join_transaction_mode="rollback_only") as session:
 
@@ -40,7 +40,7 @@ def load(connection: Connection, model: type[Any], external_ids: Sequence[str]) 
 
 
 def ids(connection: Connection, model: type[Any], external_ids: Sequence[str]) -> dict[str, str]:
-    """external_id -> primary key as text, of the rows that are stored."""
+    """Return external_id -> primary key as text, for the stored rows."""
     key = mapping_of(model).primary_key
 
     def read(some: Sequence[Any]) -> list[Any]:
@@ -51,7 +51,7 @@ def ids(connection: Connection, model: type[Any], external_ids: Sequence[str]) -
 
 
 def _readable(connection: Connection, model: type[Any], keys: Sequence[Any]) -> list[str]:
-    """The attributes that can be read of the rows of those keys."""
+    """Return the attributes that are readable in the rows of those keys."""
 
     def read(column: Any) -> list[Any]:
         return list(connection.execute(select(column).where(model.external_id.in_(keys))))
@@ -61,7 +61,7 @@ def _readable(connection: Connection, model: type[Any], keys: Sequence[Any]) -> 
 
 
 def _read_each(connection: Connection, keys: Sequence[Any], read: Read[T], otherwise: Read[T] | None = None) -> list[T]:
-    """The rows, many at once; one by one where that cannot be. What cannot be read `otherwise` either is left out."""
+    """Return the rows, read in chunks, or one by one after an error. Rows that `otherwise` cannot read are left out."""
     rows: list[T] = []
     for some in chunks(keys):
         found = _tried(connection, read, some)
@@ -76,14 +76,14 @@ def _read_each(connection: Connection, keys: Sequence[Any], read: Read[T], other
 
 
 def _tried(connection: Connection, read: Callable[[Any], list[T]], what: Any) -> list[T] | None:
-    """What is read; None where it cannot be. Raises what the database says of itself.
+    """Return the rows; None if they cannot be read. Raises errors that are not about a row.
 
-    Under a savepoint: a statement that Postgres refuses would end the whole transaction.
+    It runs in a savepoint: a statement that Postgres refuses would end the whole transaction.
     """
     try:
         with connection.begin_nested():
             return read(what)
-    except Exception as error:  # a type of the user's own may raise anything
+    except Exception as error:  # the user's own type may raise anything
         if isinstance(error, DBAPIError) and not meaning_of(error).is_refusal:
             raise
         return None

@@ -1,6 +1,6 @@
-"""The ids of items as the `external_id` column of the user's table takes them, on both databases alike.
+"""Item ids as the `external_id` column of the user's table holds them, equal on both databases.
 
-Tracking keeps ids as text. The column may hold them as text, numbers or UUIDs, and not every text is one of those.
+Tracking stores ids as text. The column may be text, a number or a UUID, and cannot hold every text.
 """
 
 import re
@@ -13,12 +13,12 @@ from sqlalchemy.types import TypeEngine
 
 from import_pipeline.tracking.user_rows.model_columns import table_of
 
-#: A whole number in the one spelling that it is read back in.
+#: A whole number in the only spelling that reads back as itself.
 _NUMBER = re.compile(r"0|-?[1-9][0-9]*", re.ASCII)
 
 
 def item_id(model: type[Any], value: object) -> str:
-    """The text by which tracking knows the item; a UUID in its usual spelling, since case means nothing in one."""
+    """Return the id as tracking stores it; a UUID in its canonical spelling."""
     text = str(value)
     if isinstance(table_of(model).c.external_id.type, Uuid):
         try:
@@ -29,7 +29,7 @@ def item_id(model: type[Any], value: object) -> str:
 
 
 def key_of(model: type[Any], dialect: Dialect, external_id: str) -> Any:
-    """The id as the column takes it. Raises ValueError for what its type cannot hold."""
+    """Return the id as the column stores it. Raises ValueError if its type cannot hold it."""
     type_ = table_of(model).c.external_id.type.dialect_impl(dialect)
     try:
         return _key(type_, dialect, external_id)
@@ -49,19 +49,19 @@ def _key(type_: TypeEngine[Any], dialect: Dialect, text: str) -> Any:
 
 
 def _uuid(text: str) -> UUID:
-    """The UUID; only its two public spellings are taken for one."""
+    """Return the UUID; only its two standard spellings are accepted."""
     try:
         found = UUID(text)
     except ValueError:
         found = None
     if found is None or text.lower() not in {str(found), found.hex}:
-        raise ValueError("it is no UUID")
+        raise ValueError("it is not a UUID")
     return found
 
 
 def _number(type_: Integer, dialect: Dialect, text: str) -> int:
     if not _NUMBER.fullmatch(text):
-        raise ValueError("it is no whole number in its usual spelling, and two ids could become one")
+        raise ValueError("it is not a whole number in its usual spelling, and two ids could become one")
     bits = 64
     if dialect.name != "sqlite" and not isinstance(type_, BigInteger):
         bits = 16 if isinstance(type_, SmallInteger) else 32
@@ -72,7 +72,7 @@ def _number(type_: Integer, dialect: Dialect, text: str) -> int:
 
 
 def keys_of(model: type[Any], dialect: Dialect, external_ids: Iterable[str]) -> list[Any]:
-    """The ids as the column takes them, without those that it cannot hold: no row has them."""
+    """Return the ids as the column stores them, without those that it cannot hold: no row has them."""
     keys = []
     for external_id in external_ids:
         try:

@@ -1,6 +1,6 @@
-"""Storing what is left of a batch that was refused: each row in a transaction of its own, then once more, then swaps.
+"""Store the rows of a refused batch one by one, then the blocked ones again, then swaps.
 
-A transaction each, and no savepoints: constraints and triggers that are deferred refuse a row only at its commit.
+Each row has a transaction, not a savepoint: deferred constraints and triggers refuse a row only at the commit.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,21 +12,21 @@ from sqlalchemy.exc import StatementError
 from import_pipeline.tracking.user_rows.row_writing import RowsRefused, refusal_of
 
 T = TypeVar("T")
-#: Stores those in one transaction, the second argument saying whether they hand unique values to each other.
+#: Stores units in one transaction; the second argument says if they exchange unique values.
 Attempt = Callable[[Sequence[T], bool], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Apart(Generic[T]):
-    """What became of the rows of a refused batch."""
+    """The rows of a refused batch, by outcome."""
 
     stored: list[T]
-    refused: list[tuple[T, RowsRefused]]  #: those that no other row stands in the way of
-    waiting: list[tuple[T, RowsRefused]]  #: those that may pass once other rows of the import are stored
+    refused: list[tuple[T, RowsRefused]]  #: refused, and no other row blocks them
+    waiting: list[tuple[T, RowsRefused]]  #: refused, but may pass once other rows of the import are stored
 
 
 def store_apart(model: type[Any], units: Sequence[T], attempt: Attempt[T]) -> Apart[T]:
-    """Store each by itself; what another row stood in the way of is tried once more after the rest."""
+    """Store each unit by itself. Units that another row may block are tried again after the others."""
     result: Apart[T] = Apart(stored=[], refused=[], waiting=[])
     again = []
     for unit in units:
@@ -34,9 +34,9 @@ def store_apart(model: type[Any], units: Sequence[T], attempt: Attempt[T]) -> Ap
         if refusal is not None and refusal.may_pass:
             again.append(unit)
         else:
-            _enter(result, unit, refusal)
+            _add(result, unit, refusal)
     for unit in again:
-        _enter(result, unit, _refusal(model, [unit], attempt))
+        _add(result, unit, _refusal(model, [unit], attempt))
     return result
 
 
@@ -46,7 +46,7 @@ def store_swaps(
     attempt: Attempt[T],
     groups_of: Callable[[Sequence[T]], list[list[T]]],
 ) -> Apart[T]:
-    """Store what still waits: each once more, then those that hand unique values to each other, a group at a time."""
+    """Store the waiting units: each by itself again, then groups that exchange unique values."""
     result = store_apart(model, [unit for unit, _ in waiting], attempt)
     for group in groups_of([unit for unit, _ in result.waiting]):
         if _refusal(model, group, attempt, swaps=True) is None:
@@ -57,7 +57,7 @@ def store_swaps(
 
 
 def _refusal(model: type[Any], units: Sequence[T], attempt: Attempt[T], *, swaps: bool = False) -> RowsRefused | None:
-    """Why those cannot be stored; None where they are. Raises what the database says of itself."""
+    """Store the units. Return the refusal, or None. Raises errors that are not about a row."""
     try:
         attempt(units, swaps)
     except (RowsRefused, StatementError) as error:
@@ -68,7 +68,7 @@ def _refusal(model: type[Any], units: Sequence[T], attempt: Attempt[T], *, swaps
     return None
 
 
-def _enter(result: Apart[T], unit: T, refusal: RowsRefused | None) -> None:
+def _add(result: Apart[T], unit: T, refusal: RowsRefused | None) -> None:
     if refusal is None:
         result.stored.append(unit)
     else:

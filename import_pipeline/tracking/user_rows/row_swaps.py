@@ -1,7 +1,7 @@
-"""Unique values that rows of one import hand to each other: swapped, or passed along a chain.
+"""Unique values that rows of one import exchange: swapped, or passed along a chain.
 
-No order of single writes can swap two values of a unique column. So such rows are written in one transaction, in which
-the values are set aside first: to NULL, or where that is forbidden to a text that nothing else has.
+No order of single writes can swap two values of a unique column. So such rows are written in one transaction, which
+first replaces the values: by NULL, or by a unique text if NULL is not allowed.
 """
 
 from collections.abc import Sequence
@@ -16,12 +16,14 @@ from import_pipeline.tracking.user_rows.row_ids import item_id
 from import_pipeline.tracking.user_rows.row_values import values_of
 from import_pipeline.tracking.user_rows.user_tables import unique_columns
 
-#: A text set aside needs room to be one that nothing else has.
+#: Least length of a column that can hold a unique text.
 _LEAST_LENGTH = 16
 
 
-def handing_over(connection: Connection, model: type[Any], importables: Sequence[Importable]) -> list[list[Importable]]:
-    """The groups of these rows that wait for each other only: each is to be written as one."""
+def exchanging_groups(
+    connection: Connection, model: type[Any], importables: Sequence[Importable]
+) -> list[list[Importable]]:
+    """Return the groups of rows that only block each other; each group is to be written together."""
     by_id = {item_id(model, each.external_id): each for each in importables}
     holders = {external_id: _holders(connection, model, each) for external_id, each in by_id.items()}
     groups, grouped = [], set[str]()
@@ -44,10 +46,10 @@ def _reachable(external_id: str, holders: dict[str, set[str]]) -> set[str]:
 
 
 def _holders(connection: Connection, model: type[Any], importable: Importable) -> set[str]:
-    """The ids of the other rows that have a unique value which this one is to get."""
+    """Return the ids of the rows that hold a unique value that this row needs."""
     table, values = table_of(model), values_of(importable, connection.dialect)
     found = set[str]()
-    for names in _apart(connection, model):
+    for names in _unique_groups(connection, model):
         if all(values.get(name) is not None for name in names):
             same = [table.c[name] == values[name] for name in names]
             others = select(table.c.external_id).where(*same, table.c.external_id != values["external_id"])
@@ -55,20 +57,21 @@ def _holders(connection: Connection, model: type[Any], importable: Importable) -
     return found
 
 
-def set_aside(connection: Connection, model: type[Any], importables: Sequence[Importable]) -> None:
-    """Take the unique values of these rows away from them, so that each can be given to another one."""
+def release_unique_values(connection: Connection, model: type[Any], importables: Sequence[Importable]) -> None:
+    """Replace the unique values of these rows, so that other rows can have them."""
     table = table_of(model)
     for importable in importables:
         values = values_of(importable, connection.dialect)
-        aside = {
-            column.name: _substitute(column, values["external_id"]) for column in _loose(connection, model, values)
+        substitutes = {
+            column.name: _substitute(column, values["external_id"])
+            for column in _replaceable(connection, model, values)
         }
-        if aside:
-            connection.execute(update(table).where(table.c.external_id == values["external_id"]).values(aside))
+        if substitutes:
+            connection.execute(update(table).where(table.c.external_id == values["external_id"]).values(substitutes))
 
 
-def _apart(connection: Connection, model: type[Any]) -> list[list[str]]:
-    """The columns of each unique constraint or index besides external_id and the primary key."""
+def _unique_groups(connection: Connection, model: type[Any]) -> list[list[str]]:
+    """Return the columns of each unique constraint or index except external_id and the primary key."""
     table = table_of(model)
     key = {column.name for column in table.primary_key.columns}
     return [
@@ -78,18 +81,18 @@ def _apart(connection: Connection, model: type[Any]) -> list[list[str]]:
     ]
 
 
-def _loose(connection: Connection, model: type[Any], values: dict[str, Any]) -> list[Column[Any]]:
-    """Of each unique group of columns, one that is written anyway and can be set aside."""
+def _replaceable(connection: Connection, model: type[Any], values: dict[str, Any]) -> list[Column[Any]]:
+    """Return one column of each unique group that is written anyway and can be replaced."""
     found = []
-    for names in _apart(connection, model):
+    for names in _unique_groups(connection, model):
         columns = [table_of(model).c[name] for name in names if name in values and name != "external_id"]
         columns.sort(key=lambda column: not column.nullable)
-        if columns and _can_be_set_aside(columns[0]):
+        if columns and _can_be_replaced(columns[0]):
             found.append(columns[0])
     return found
 
 
-def _can_be_set_aside(column: Column[Any]) -> bool:
+def _can_be_replaced(column: Column[Any]) -> bool:
     type_ = column.type
     return bool(column.nullable) or (isinstance(type_, String) and (type_.length or _LEAST_LENGTH) >= _LEAST_LENGTH)
 

@@ -1,7 +1,7 @@
-"""The values of a user's row as they are written: each is one that can be read back as what it is, or is refused.
+"""The values of a user's row as they are written: each can be read back unchanged, or is refused.
 
-NaN becomes NULL on SQLite and stops every sum on Postgres, a time with an offset loses it on SQLite, a year beyond 9999
-is read by no program in Python: such a row would be wrong without a word, or end every later import.
+NaN becomes NULL on SQLite and breaks every sum on Postgres, SQLite drops the offset of a time, Python cannot read a
+year beyond 9999: such a row would be silently wrong, or end every later import.
 """
 
 import json
@@ -23,18 +23,18 @@ from import_pipeline.contracts import Importable
 from import_pipeline.tracking.user_rows.model_columns import MappedColumn, columns_of
 from import_pipeline.tracking.user_rows.row_ids import item_id, key_of
 
-#: Makes of a value what is written; raises ValueError for what is refused.
+#: Converts a value to the written one; raises ValueError to refuse it.
 Check = Callable[[Any], Any]
 
 
 def values_of(importable: Importable, dialect: Dialect, *, is_stub: bool = False) -> dict[str, Any]:
-    """What is written of the row, by the column's name: only attributes that were set.
+    """Return the values to write, by column name: only attributes that were set.
 
-    Raises ValueError with the reason for a value that the column cannot keep as it is.
+    Raises ValueError with the reason if the column cannot keep a value unchanged.
     """
     model, written = type(importable), vars(importable)
     state = mapping_of(importable)
-    changed = state.committed_state  # all that was set since the row was made or loaded
+    changed = state.committed_state  # attributes set since the row was created or loaded
     _refuse_related(mapping_of(model), written, changed)
     values: dict[str, Any] = {}
     for each in columns_of(mapping_of(model)):
@@ -42,10 +42,10 @@ def values_of(importable: Importable, dialect: Dialect, *, is_stub: bool = False
             continue
         value = written[each.attribute]
         is_changed = each.attribute in changed
-        if each.is_given and (value is None or not is_changed):
+        if each.is_generated and (value is None or not is_changed):
             continue
         if is_stub and value is None and isinstance(each.column.type, JSON):
-            continue  # it would be stored as JSON's null, which COALESCE takes for a value
+            continue  # it would be stored as JSON's null, which is a value for COALESCE
         if is_changed and value is not None and not isinstance(value, ClauseElement):
             value = _checked(each, value)
         values[each.name] = value
@@ -54,7 +54,7 @@ def values_of(importable: Importable, dialect: Dialect, *, is_stub: bool = False
 
 
 def _refuse_related(mapper: Mapper[Any], written: dict[str, Any], changed: Any) -> None:
-    """Only columns are written: related objects that were set would be lost without a word."""
+    """Raise ValueError for related objects: only columns are written, so they would be lost silently."""
     for relationship in mapper.relationships:
         key = relationship.key
         if key in changed and written.get(key) and not relationship.viewonly:
@@ -76,7 +76,7 @@ def _checked(each: MappedColumn, value: Any) -> Any:
 
 @cache
 def _check_for(type_: TypeEngine[Any]) -> Check | None:
-    """The check of a column's type; None for one that needs none, and for types of the user's own."""
+    """Return the check of a column's type; None for types that need none, and for the user's own types."""
     if isinstance(type_, EnumType):
         return lambda value: _member(value, type_)
     for kind, check in _CHECKS:
@@ -92,13 +92,13 @@ def _member(value: Any, type_: EnumType) -> Any:
 
 
 def _moment(value: Any) -> Any:
-    """A time with an offset as UTC: SQLite drops the offset, and a column without zone drops it anywhere."""
+    """Return a time with an offset in UTC: SQLite, and any column without a time zone, would drop the offset."""
     if not isinstance(value, datetime) or value.tzinfo is None:
         return value
     try:
         return value.astimezone(UTC)
     except OverflowError:
-        raise ValueError(f"{value.isoformat()} lies outside of the years 1 to 9999 in UTC") from None
+        raise ValueError(f"{value.isoformat()} is outside the years 1 to 9999 in UTC") from None
 
 
 def _time_of_day(value: Any) -> Any:
@@ -109,35 +109,35 @@ def _time_of_day(value: Any) -> Any:
 
 def _decimal(value: Any) -> Any:
     if isinstance(value, float | Decimal) and not math.isfinite(value):
-        raise ValueError(f"{value} is no number")
+        raise ValueError(f"{value} is not a number")
     if isinstance(value, str):
         try:
             is_number = Decimal(value).is_finite()
         except InvalidOperation:
             is_number = False
         if not is_number:
-            raise ValueError(f"{value[:60]!r} is no number")
+            raise ValueError(f"{value[:60]!r} is not a number")
     return value
 
 
 def _whole(value: Any) -> Any:
     if isinstance(value, float | Decimal) and (not math.isfinite(value) or value != int(value)):
-        raise ValueError(f"{value} is no whole number")
+        raise ValueError(f"{value} is not a whole number")
     if isinstance(value, str):
         try:
             int(value)
         except ValueError:
-            raise ValueError(f"{value[:60]!r} is no whole number") from None
+            raise ValueError(f"{value[:60]!r} is not a whole number") from None
     return value
 
 
 def _document(value: Any) -> Any:
-    """JSON without NaN and Infinity, which RFC 8259 does not know. What cannot be written at all is said later."""
+    """Refuse JSON with NaN or Infinity (not in RFC 8259). Other unwritable values fail at the write."""
     with suppress(TypeError, RecursionError):
         try:
             json.dumps(value, allow_nan=False, default=str)
         except ValueError as error:
-            raise ValueError(f"it is no JSON: {error}") from error
+            raise ValueError(f"it is not valid JSON: {error}") from error
     return value
 
 

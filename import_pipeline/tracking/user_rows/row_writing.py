@@ -1,7 +1,7 @@
-"""Writing the user's own rows: insert or update by external_id, and make sure that what was written is there.
+"""Write the user's own rows: insert or update by external_id, and verify the result.
 
-A trigger or rule may drop a row without a word, a column may take two ids for one, and what was stored need not be
-readable. So each batch is read back before its transaction ends.
+A trigger or rule may silently drop a row, a column may treat two ids as equal, and a stored row may be unreadable. So
+each batch is read back before its transaction ends.
 """
 
 from collections import defaultdict
@@ -21,19 +21,19 @@ from import_pipeline.tracking.user_rows.model_columns import columns_of, table_o
 from import_pipeline.tracking.user_rows.row_ids import item_id
 from import_pipeline.tracking.user_rows.row_values import values_of
 
-#: What a database says of a row; codes that a user's own trigger makes up are among the others.
+#: Meanings of errors about a row; OTHER includes codes that a user's trigger invents.
 _OF_THE_ROW = {ErrorKind.ROW, ErrorKind.MODEL, ErrorKind.NO_RIGHT, ErrorKind.OTHER}
-#: What a row that cannot be stored raises: the database's refusal, or the driver's (a zero byte, half a character).
+#: Errors of a row that cannot be stored: the database's refusal, or the driver's (a zero byte, half a character).
 _REFUSALS = (StatementError, ValueError, TypeError, OverflowError)
-#: Refusals that no other row can change: a value of its own is missing or wrong.
+#: Refusals that no other row can change: a value of the row itself is missing or wrong.
 _FINAL_STATES = {"23502", "23514"}
 _FINAL_CODES = {"SQLITE_CONSTRAINT_NOTNULL", "SQLITE_CONSTRAINT_CHECK", "SQLITE_CONSTRAINT_DATATYPE"}
 
 
 class RowsRefused(Exception):
-    """A row cannot be stored: the transaction is spoilt, and to be tried again row by row.
+    """A row cannot be stored: roll the transaction back, and try it again row by row.
 
-    `may_pass`: another row of the import may stand in its way, such as one that still has its unique value.
+    `may_pass`: another row of the import may block it, such as one that still has its unique value.
     """
 
     def __init__(self, reason: str, *, may_pass: bool = False) -> None:
@@ -43,7 +43,7 @@ class RowsRefused(Exception):
 
 
 def refusal_of(error: Exception, model: type[Any]) -> RowsRefused | None:
-    """The refusal that an error of a write or of its commit means; None for one that is not about the rows."""
+    """Return an error of a write or of its commit as a refusal; None if it is not about the rows."""
     if isinstance(error, RowsRefused):
         return error
     if not isinstance(error, _REFUSALS) or meaning_of(error) not in _OF_THE_ROW:
@@ -61,8 +61,8 @@ def upsert(
 ) -> None:
     """Insert or update by external_id. Only attributes that were set are written.
 
-    Of a stub that is not the whole item, None is written to new rows only: the list does not tell, so what we have is
-    kept. Raises RowsRefused; then the transaction must be rolled back.
+    For a stub that is not the whole item, None is written to new rows only: an existing value is kept, since the list
+    lacks it. Raises RowsRefused; then the transaction must be rolled back.
     """
     try:
         rows = [values_of(importable, connection.dialect, is_stub=is_stub) for importable in importables]
@@ -85,26 +85,26 @@ def _write(
     connection: Connection, model: type[Any], names: tuple[str, ...], rows: list[dict[str, Any]], *, is_stub: bool
 ) -> None:
     table = table_of(model)
-    statement, is_told = _upserting(connection.dialect.name, table, names, is_stub=is_stub)
+    statement, returns_rows = _upserting(connection.dialect.name, table, names, is_stub=is_stub)
     written = connection.execute(statement, rows)
-    if is_told and len(written.all()) < len(rows):
+    if returns_rows and len(written.all()) < len(rows):
         raise RowsRefused(_dropped(table))
 
 
 def _dropped(table: Table) -> str:
-    return f"the table {table.name} did not take the row: a trigger or rule of it has dropped the write"
+    return f"the table {table.name} did not store the row: one of its triggers or rules dropped the write"
 
 
 def _read_back(connection: Connection, model: type[Any], names: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
-    """Raise RowsRefused where a row is not there, is another item's, or cannot be read."""
+    """Raise RowsRefused if a row is absent, belongs to another item, or cannot be read."""
     columns = [each for each in columns_of(mapping_of(model)) if each.name in names]
-    looked_at = [each for each in columns if each.is_fragile or each.is_key]
+    checked = [each for each in columns if each.is_fragile or each.is_key]
     identity, table = model.external_id, table_of(model)
     keys = [values["external_id"] for values in rows]
-    statement = select(identity, *[each.column for each in looked_at]).where(identity.in_(keys))
+    statement = select(identity, *[each.column for each in checked]).where(identity.in_(keys))
     try:
         found = connection.execute(statement).all()
-    except Exception as error:  # a type of the user's own may raise anything
+    except Exception as error:  # the user's own type may raise anything
         if isinstance(error, DBAPIError) and meaning_of(error) not in _OF_THE_ROW:
             raise
         raise RowsRefused(f"the row of the table {table.name} could not be read back: {error}") from error
@@ -114,11 +114,11 @@ def _read_back(connection: Connection, model: type[Any], names: tuple[str, ...],
         row = by_id.get(external_id)
         if row is None:
             raise RowsRefused(_not_there(table, external_id, list(by_id)))
-        for each, value in zip(looked_at, row[1:], strict=True):
+        for each, value in zip(checked, row[1:], strict=True):
             if each.is_key and str(value) != str(values[each.name]) and each.name != "external_id":
                 raise RowsRefused(
                     f"the row has the primary key {each.name} {value}, and the source sets {values[each.name]}: "
-                    "a key that is stored is never changed"
+                    "a stored key is never changed"
                 )
 
 
@@ -126,18 +126,18 @@ def _not_there(table: Table, external_id: str, others: list[str]) -> str:
     if not others:
         return _dropped(table)
     return (
-        f"the column external_id of {table.name} takes {external_id!r} for {others[0]!r}: two ids would be one row. "
-        "Give it a type and collation that keep ids apart, such as String(255)"
+        f"the column external_id of {table.name} treats {external_id!r} and {others[0]!r} as equal: two ids would "
+        "share one row. Use a type and collation that distinguish ids, such as String(255)"
     )
 
 
 def _upserting(dialect: str, table: Table, names: tuple[str, ...], *, is_stub: bool) -> tuple[Any, bool]:
     changes = any(column.onupdate is not None and column.onupdate.is_callable for column in table.columns)
-    return (_build_upsert if changes else _built_upsert)(dialect, table, names, is_stub=is_stub)
+    return (_build_upsert if changes else _cached_upsert)(dialect, table, names, is_stub=is_stub)
 
 
 def _build_upsert(dialect: str, table: Table, names: tuple[str, ...], *, is_stub: bool) -> tuple[Any, bool]:
-    """The statement, and whether it tells each row that it has written."""
+    """Return the statement, and True if it returns each written row."""
     statement, columns = insert_for(dialect, table), table.c
     changed: dict[str, Any] = {
         name: func.coalesce(statement.excluded[name], columns[name]) if is_stub else statement.excluded[name]
@@ -151,12 +151,12 @@ def _build_upsert(dialect: str, table: Table, names: tuple[str, ...], *, is_stub
     return upserting.returning(columns.external_id), True
 
 
-#: Kept where the statement is the same each time.
-_built_upsert = lru_cache(maxsize=256)(_build_upsert)
+#: Cached for models whose statement is the same each time.
+_cached_upsert = lru_cache(maxsize=256)(_build_upsert)
 
 
 def _on_update(table: Table, changed: Mapping[str, Any]) -> dict[str, Any]:
-    """What `onupdate=` promises, which ON CONFLICT DO UPDATE leaves out."""
+    """Return the values of `onupdate=`, which ON CONFLICT DO UPDATE leaves out."""
     promised = {}
     for column in table.columns:
         default = column.onupdate

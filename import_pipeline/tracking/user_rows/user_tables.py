@@ -1,4 +1,4 @@
-"""The user's own tables: created where they are absent, checked where they are there, never altered."""
+"""The user's own tables: created if absent, checked if present, never altered."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import Connection, Inspector, Table, inspect
 
 from import_pipeline.errors import SchemaError
+from import_pipeline.tracking.database.dialect import schema_lock
 from import_pipeline.tracking.database.engine import Database
-from import_pipeline.tracking.database.locks import schema_lock
 from import_pipeline.tracking.schema import VERSION_TABLE, refusals
 from import_pipeline.tracking.tables import tracking_metadata
 from import_pipeline.tracking.user_rows.model_columns import table_of
@@ -16,7 +16,7 @@ from import_pipeline.tracking.user_rows.model_columns import table_of
 def ensure_table(database: Database, model: type[Any]) -> None:
     """Create the model's table, and those that its foreign keys need, if it is absent.
 
-    Where it is there nothing is written, not even a lock. Raises SchemaError where it does not fit the model.
+    If it exists, nothing is written, not even a lock. Raises SchemaError if it does not fit the model.
     """
     table = table_of(model)
     with database.read() as connection:
@@ -28,7 +28,7 @@ def ensure_table(database: Database, model: type[Any]) -> None:
         with refusals(database, f"{model.__name__}: the table {table.fullname}"), database.write() as connection:
             schema_lock(connection)
             table.metadata.create_all(connection, tables=list(_needed(table)))
-            # Looked at again: another process may have made it, and the class may lack the unique constraint itself.
+            # Checked again: another process may have created it, and the class may lack the unique constraint.
             _check_fit(inspect(connection), model)
 
 
@@ -38,17 +38,18 @@ def _check_name(connection: Connection, model: type[Any]) -> None:
     ours = {VERSION_TABLE, *tracking_metadata.tables}
     if table.name in ours and table.schema in {None, inspector.default_schema_name}:
         raise SchemaError(
-            f"{model.__name__}: the table name {table.name} belongs to the tracking; expected another __tablename__"
+            f"{model.__name__}: the table name {table.name} belongs to the tracking tables; "
+            "expected another __tablename__"
         )
     if table.schema is not None and table.schema not in inspector.get_schema_names():
         raise SchemaError(
-            f"{model.__name__}: the schema {table.schema} of its table is not in the tracking's database. "
-            "The table must live in the same database: create the schema there, or leave it out"
+            f"{model.__name__}: the schema {table.schema} of its table is not in the tracking database. "
+            "The table must be in the same database: create the schema there, or leave it out"
         )
 
 
 def _needed(table: Table, known: frozenset[Table] = frozenset()) -> Iterator[Table]:
-    """The table and, through its foreign keys, all that it cannot be made without."""
+    """Yield the table and, through its foreign keys, all tables that it requires."""
     yield table
     for key in table.foreign_keys:
         if key.column.table not in known | {table}:
@@ -62,17 +63,17 @@ def _check_fit(inspector: Inspector, model: type[Any]) -> None:
     if missing:
         raise SchemaError(
             f"{model.__name__}: the table {table.fullname} has no column {', '.join(missing)}. "
-            "Tables that exist are never altered: migrate it, or give the class another __tablename__"
+            "Existing tables are never altered: migrate it, or give the class another __tablename__"
         )
     if ["external_id"] not in unique_columns(inspector, table):
         raise SchemaError(
-            f"{model.__name__}: the table {table.fullname} lets an external_id occur twice; expected a unique "
-            "constraint or index on that column alone. Declare it with unique=True, and migrate a table that exists"
+            f"{model.__name__}: the table {table.fullname} allows duplicate external_ids; expected a unique "
+            "constraint or index on that column alone. Declare it with unique=True, and migrate an existing table"
         )
 
 
 def unique_columns(inspector: Inspector, table: Table) -> list[list[str]]:
-    """The columns of all that keeps rows apart. A partial index is left out: it does so only for some rows."""
+    """Return the columns of each unique constraint and index. A partial index is left out: it covers only some rows."""
     name, schema = table.name, table.schema
     found = [[*each["column_names"]] for each in inspector.get_unique_constraints(name, schema=schema)]
     for index in inspector.get_indexes(name, schema=schema):

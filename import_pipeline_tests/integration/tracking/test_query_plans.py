@@ -21,7 +21,7 @@ from import_pipeline.tracking.schema import upgrade
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import imports as imports_table
 from import_pipeline.tracking.tables import source_items
-from import_pipeline.tracking.user_rows.generations import delete_unmet
+from import_pipeline.tracking.user_rows.generations import delete_unlisted
 from import_pipeline.tracking.user_rows.user_tables import ensure_table
 from import_pipeline.tracking.workers import Worker
 from import_pipeline_tests.support.import_rows import NOON
@@ -167,7 +167,7 @@ def ends_afresh(connection):
     row, mine = lease(connection)
     one = (source_items.c.source == row.source, source_items.c.external_id == "1")
     connection.execute(update(source_items).where(*one).values(last_import_id=0))
-    assert delete_unmet(connection, row, mine, ImportedItem, NOON).count == 1
+    assert delete_unlisted(connection, row, mine, ImportedItem, NOON).count == 1
 
 
 def retries(connection):

@@ -167,7 +167,7 @@ def test_tables_do_not_go_back_while_an_import_runs(database):
     with pytest.raises(SchemaError) as caught:
         downgrade(database)
     assert str(caught.value) == (
-        "import 1 of items is running: cancel it or wait for its end, and stop Dagster, before its tables are changed"
+        "import 1 of items is running: cancel it or wait for its end, and stop Dagster, before you change its tables"
     )
     with database.read() as connection:
         assert current(connection) == HEAD
@@ -244,7 +244,7 @@ def test_a_newer_database_is_refused_and_left_alone(database):
     finally:
         later.close()
     assert str(caught.value) == (
-        f"the tracking tables in {schema.address(database)} are of version 0999, made by a newer import_pipeline; "
+        f"the tracking tables in {schema.address(database)} are of version 0999, created by a newer import_pipeline; "
         f"this one knows versions up to {HEAD}. Update import_pipeline, or name another database in DATABASE_URL"
     )
 
@@ -255,7 +255,7 @@ def test_somebody_elses_table_of_the_same_name_is_refused_and_left_alone(databas
     with pytest.raises(SchemaError) as caught:
         upgrade(database)
     assert str(caught.value) == (
-        f"{schema.address(database)} has a table imports already that import_pipeline did not make. "
+        f"{schema.address(database)} already has a table imports that import_pipeline did not create. "
         "Rename it, or name another database in DATABASE_URL"
     )
     assert tables(database) == {"imports"}
@@ -272,9 +272,9 @@ def test_a_user_who_may_not_create_tables_is_told_so(postgres_server, postgres_u
         upgrade(database)
     database.close()
     assert str(caught.value) == (
-        f"the tracking tables cannot be made in {schema.address(database)}: permission denied for schema public. "
-        "Give the database's user the right to create tables, let one that has it run `import-pipeline migrate` "
-        "before, or name another database in DATABASE_URL"
+        f"the tracking tables cannot be created in {schema.address(database)}: permission denied for schema public. "
+        "Grant the database's user the right to create tables, run `import-pipeline migrate` as a user that has it, "
+        "or name another database in DATABASE_URL"
     )
     assert "planted-secret" not in str(caught.value)
 

@@ -287,7 +287,7 @@ def test_a_folder_in_the_files_place_is_one_sentence(tmp_path, opened):
 def test_a_file_in_the_folders_place_is_one_sentence(tmp_path):
     (tmp_path / "home").write_text("not a folder")
     said = refusal(lambda: Database(f"sqlite:///{tmp_path / 'home' / 'a.db'}"))
-    assert said.startswith(f"the folder of {tmp_path / 'home' / 'a.db'} cannot be made: ")
+    assert said.startswith(f"the folder of {tmp_path / 'home' / 'a.db'} cannot be created: ")
 
 
 def test_the_folders_on_the_way_to_a_file_are_made(tmp_path, opened):

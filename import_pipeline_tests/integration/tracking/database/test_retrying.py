@@ -108,7 +108,7 @@ def test_a_table_that_is_locked_for_a_while_is_waited_for_and_its_holder_named(d
         connection.execute(text("SET LOCAL lock_timeout = '100ms'"))
         grow(connection)
 
-    database.transact(unit, Patience(seconds=60, tell=tell))
+    database.transact(unit, Patience(seconds=60, report=tell))
     thread.join()
     assert size(database, "a") == 2
     assert told[0].meaning == "locked"
@@ -129,7 +129,7 @@ def test_a_file_that_another_program_writes_for_long_is_waited_for(database, oth
         told.append(str(error))
         holder.rollback()
 
-    database.transact(grow, Patience(seconds=60, tell=tell))
+    database.transact(grow, Patience(seconds=60, report=tell))
     holder.close()
     assert size(database, "a") == 2
     assert [each.partition(": ")[0].endswith("keeps it waiting for a lock") for each in told] == [True]

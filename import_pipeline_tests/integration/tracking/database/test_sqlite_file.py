@@ -16,7 +16,7 @@ from import_pipeline.tracking.heartbeats import Pulse
 from import_pipeline.tracking.schema import upgrade
 from import_pipeline_tests.support.lifecycle import SimulatedInstallation
 
-GONE = "was deleted or replaced while it was in use: what was written to it since is lost"
+GONE = "was deleted or replaced while it was in use: later writes to it are lost"
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from import_pipeline.tracking.claims import Done
 from import_pipeline.tracking.list_pages import Discovered
 from import_pipeline.tracking.tables import source_items
 from import_pipeline.tracking.user_rows import reading
-from import_pipeline.tracking.user_rows.generations import Deleted, delete_unmet
+from import_pipeline.tracking.user_rows.generations import Deleted, delete_unlisted
 from import_pipeline.tracking.user_rows.row_rescue import store_apart
 from import_pipeline.tracking.user_rows.row_writing import RowsRefused, upsert
 from import_pipeline_tests.support.tracking_rows import (
@@ -58,7 +58,7 @@ def ended(database, source, external_ids, **wishes):
     """A complete import of those whole items, and what its end deleted."""
     row, lease = begun(database, source, **wishes)
     discover(database, row, lease, *map(whole, external_ids))
-    deleted = do(database, delete_unmet, row, lease, Thing, NOON)
+    deleted = do(database, delete_unlisted, row, lease, Thing, NOON)
     do(database, transitions.end, lease, NOON, ImportStatus.COMPLETED)
     return deleted
 

@@ -90,10 +90,10 @@ def test_the_types_that_a_column_needs_are_made(database):
     assert described(database)["painted"] == ["id", "colour", "external_id"]
 
 
-ADVICE = "Tables that exist are never altered: migrate it, or give the class another __tablename__"
+ADVICE = "Existing tables are never altered: migrate it, or give the class another __tablename__"
 TWICE = (
-    "Thing: the table things lets an external_id occur twice; expected a unique constraint or index on that column "
-    "alone. Declare it with unique=True, and migrate a table that exists"
+    "Thing: the table things allows duplicate external_ids; expected a unique constraint or index on that column "
+    "alone. Declare it with unique=True, and migrate an existing table"
 )
 
 
@@ -171,7 +171,7 @@ def test_the_names_of_tracking_tables_are_refused(database, name):
     with pytest.raises(SchemaError) as caught:
         ensure_table(database, model(name))
     assert str(caught.value) == (
-        f"Thing: the table name {name} belongs to the tracking; expected another __tablename__"
+        f"Thing: the table name {name} belongs to the tracking tables; expected another __tablename__"
     )
 
 
@@ -179,8 +179,8 @@ def test_a_schema_that_is_not_in_this_database_is_refused(database):
     with pytest.raises(SchemaError) as caught:
         ensure_table(database, model(schema="elsewhere"))
     assert str(caught.value) == (
-        "Thing: the schema elsewhere of its table is not in the tracking's database. "
-        "The table must live in the same database: create the schema there, or leave it out"
+        "Thing: the schema elsewhere of its table is not in the tracking database. "
+        "The table must be in the same database: create the schema there, or leave it out"
     )
 
 
@@ -209,9 +209,9 @@ def test_a_user_who_may_not_create_tables_is_told_so(postgres_url):
         ensure_table(visitor, model())
     visitor.close()
     assert str(caught.value) == (
-        f"Thing: the table things cannot be made in {address(visitor)}: permission denied for schema public. "
-        "Give the database's user the right to create tables, let one that has it run `import-pipeline migrate` "
-        "before, or name another database in DATABASE_URL"
+        f"Thing: the table things cannot be created in {address(visitor)}: permission denied for schema public. "
+        "Grant the database's user the right to create tables, run `import-pipeline migrate` as a user that has it, "
+        "or name another database in DATABASE_URL"
     )
     assert "planted-secret" not in str(caught.value)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from import_pipeline.errors import DatabaseUnavailable
-from import_pipeline.tracking.database.retrying import Patience, repeated
+from import_pipeline.tracking.database.retrying import Patience, retried
 
 
 class Sleeper:
@@ -40,34 +40,34 @@ def gone(**more):
 
 def test_what_may_pass_is_tried_again_with_growing_waits():
     sleeper, attempts = Sleeper(), Attempts(*[gone()] * 7)
-    assert repeated(attempts, sleeper.patience(60)) == "done"
+    assert retried(attempts, sleeper.patience(60)) == "done"
     assert sleeper.waits == [0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0]
 
 
 def test_a_transaction_that_lost_against_another_one_is_repeated_at_once():
     sleeper = Sleeper()
-    assert repeated(Attempts(gone(meaning="conflict")), sleeper.patience(0)) == "done"
+    assert retried(Attempts(gone(meaning="conflict")), sleeper.patience(0)) == "done"
     assert sleeper.waits == [0.0]
 
 
 def test_the_patience_ends_before_a_wait_that_would_be_longer():
     sleeper, attempts = Sleeper(), Attempts(*[gone()] * 99)
     with pytest.raises(DatabaseUnavailable):
-        repeated(attempts, sleeper.patience(10))
+        retried(attempts, sleeper.patience(10))
     assert (sleeper.now, attempts.count) == (pytest.approx(7.7), 6)
 
 
 def test_what_does_not_pass_is_raised_at_once():
     sleeper, attempts = Sleeper(), Attempts(gone(may_pass=False))
     with pytest.raises(DatabaseUnavailable):
-        repeated(attempts, sleeper.patience(60))
+        retried(attempts, sleeper.patience(60))
     assert (sleeper.waits, attempts.count) == ([], 1)
 
 
 def test_nothing_is_waited_for_once_the_work_is_to_stop():
     sleeper, attempts = Sleeper(ends_at=0.6), Attempts(*[gone()] * 99)
     with pytest.raises(DatabaseUnavailable):
-        repeated(attempts, sleeper.patience(60))
+        retried(attempts, sleeper.patience(60))
     assert attempts.count == 2
 
 
@@ -75,8 +75,8 @@ def test_each_wait_is_told_and_so_is_the_end_of_all():
     told, sleeper = [], Sleeper()
     patience = sleeper.patience(
         60,
-        tell=lambda error, seconds: told.append(seconds),
+        report=lambda error, seconds: told.append(seconds),
         recovered=lambda error, seconds: told.append(("back", str(error), seconds)),
     )
-    repeated(Attempts(gone(), gone()), patience)
+    retried(Attempts(gone(), gone()), patience)
     assert told == [0.2, 0.5, ("back", "gone", pytest.approx(0.7))]
