@@ -1,7 +1,7 @@
-"""Enrichment's half of the ledger: items claimed, done, failed.
+"""Claims of items, the ledger of enrichment: claim, complete, fail.
 
-A claim names its worker and expires with its lease; what a worker writes finds its row only while the claim is its own.
-So a repeated or late write changes nothing: at-least-once fetch, exactly-once effect.
+A claim names its worker and expires with its lease. A worker's write matches the row only while it holds the claim, so
+a repeated or late write changes nothing: at-least-once fetch, exactly-once effect.
 """
 
 from collections.abc import Sequence
@@ -27,19 +27,19 @@ from import_pipeline.tracking.user_rows.row_writing import RowsRefused, upsert
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """One item that a worker holds."""
+    """One item that a worker has claimed."""
 
     status_id: int
     external_id: str
     failure_count: int
     version: str | None = None
-    etag: str | None = None  #: of the item's last answer, for sources that ask conditionally
-    linked: bool = True  #: whether the item row knows the primary key of the user's row
+    etag: str | None = None  #: ETag of the item's last response, for sources with conditional requests
+    linked: bool = True  #: the item row has the primary key of the user's row
 
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """A claimed item whose details were read into its importable, or are the ones that it has already."""
+    """A claimed item whose details were read into its importable, or are unchanged."""
 
     claim: Claim
     importable: Importable
@@ -51,14 +51,14 @@ class Done:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A claimed item's failed try; without a next attempt it has failed permanently."""
+    """A failed try of a claimed item; without a next attempt it has failed permanently."""
 
     claim: Claim
     reason: str
     next_attempt_at: datetime | None
-    payload: str | None = None  #: what is kept of the answer, without secrets
-    may_pass: bool = False  #: whether it could have gone well at another moment, as far as the answer tells
-    is_denied: bool = False  #: whether we may not have it; many of them in a row concern the whole import
+    payload: str | None = None  #: the kept part of the response, without secrets
+    may_pass: bool = False  #: it could succeed at another time, by the response
+    is_denied: bool = False  #: access was denied; many of these in a row concern the whole import
 
 
 def _taking(condition: Any) -> Any:
@@ -89,12 +89,12 @@ def _taking(condition: Any) -> Any:
     )
 
 
-# The statements of every batch are built once: building one takes longer than carrying it out.
+# The statements of every batch are built once: building one takes longer than executing it.
 _TAKE_DUE = _taking(
     and_(
         statuses.c.status == ItemStatus.FAILED,
         statuses.c.next_attempt_at.is_not(None),
-        # What failed in the future shows that the clock was set back: its next try could be hours away.
+        # A failure in the future shows that the clock was set back: its next try could be hours away.
         or_(statuses.c.next_attempt_at <= bindparam("now"), statuses.c.last_failed_at > bindparam("now")),
     )
 )
@@ -102,7 +102,7 @@ _TAKE_PENDING = _taking(statuses.c.status == ItemStatus.PENDING)
 _TAKE_EXPIRED = _taking(
     and_(statuses.c.status == ItemStatus.PROCESSING, statuses.c.lease_expires_at < bindparam("now"))
 )
-#: The condition that finds those claims that are still this worker's.
+#: The condition for claims that this worker still holds.
 _HELD = and_(
     statuses.c.id.in_(bindparam("held", expanding=True)),
     statuses.c.claimed_by == bindparam("worker"),
@@ -139,9 +139,9 @@ _MARK_FAILED = (
 
 
 def claim(connection: Connection, lease: Lease, limit: int, now: datetime, *, retries: bool = True) -> list[Claim]:
-    """Take up to that many items: due retries first, then pending ones, then those whose lease ran out.
+    """Claim up to `limit` items: due retries first, then pending ones, then expired claims.
 
-    `retries=False` spares the look for due retries where the caller knows that there can be none. Raises LeaseLost.
+    `retries=False` skips the query for due retries if the caller knows that there are none. Raises LeaseLost.
     """
     hold(connection, lease)
     claims: list[Claim] = []
@@ -178,13 +178,12 @@ def complete(
     sent: CounterDelta = NOTHING,
     swaps: bool = False,
 ) -> None:
-    """Store details: the item rows, the user's rows, versions, counters. `sent` is counted along.
+    """Store details: the item rows, the user's rows, stored versions, counters, and the requests in `sent`.
 
-    Raises RowsRefused where the user's table refuses a row; then nothing is stored, and the transaction is to be
-    repeated with fewer items. `swaps`: the rows hand unique values to each other. Raises LeaseLost. Claims that this
-    worker no longer holds are passed over.
+    `swaps`: the rows exchange unique values. Claims that this worker no longer holds are skipped. Raises LeaseLost, and
+    RowsRefused if the user's table refuses a row: then repeat the transaction with fewer items.
     """
-    # Counted before it is known to be so: the import's row is to be locked first anyway, and nearly always it is so.
+    # Counted in advance, since the import's row must be locked first; the count is nearly always right.
     expected = _outcomes(done)
     counters.add(connection, lease, now, expected + sent)
     held = _mark_completed(connection, lease, done, now)
@@ -200,7 +199,7 @@ def complete(
 
 
 def _check_ids(model: type[Any], done: Sequence[Done]) -> None:
-    """Raise RowsRefused where a detail was read into another item's row."""
+    """Raise RowsRefused if details were read into another item's row."""
     for each in done:
         found = item_id(model, each.importable.external_id)
         if found != each.claim.external_id:
@@ -216,14 +215,14 @@ def _outcomes(done: Sequence[Done]) -> CounterDelta:
 
 
 def _mark_completed(connection: Connection, lease: Lease, done: Sequence[Done], now: datetime) -> list[Done]:
-    """Complete those that this worker still holds; returns them."""
+    """Complete the items that this worker still holds, and return them."""
     values = {"held": [each.claim.status_id for each in done], "worker": lease.worker, "now": now}
     mine = set(connection.scalars(_MARK_COMPLETED, values))
     return [each for each in done if each.claim.status_id in mine]
 
 
 def _remember(connection: Connection, row: ImportRow, stored: Sequence[Done]) -> None:
-    """Write the versions of what is stored. What came from the list was met by this import already."""
+    """Store the versions of stored items. Discovery has recorded listed items already."""
     chosen = row.kind is ImportKind.SELECTION
     news = [
         SeenItem(external_id=each.claim.external_id, version=each.claim.version, etag=each.etag)
@@ -231,13 +230,13 @@ def _remember(connection: Connection, row: ImportRow, stored: Sequence[Done]) ->
         if each.claim.version or each.etag or chosen
     ]
     if chosen:
-        source_items.remember(connection, row, news)
+        source_items.record(connection, row, news)
     else:
         source_items.store_versions(connection, row, news)
 
 
 def _link(connection: Connection, model: type[Any], claims: Sequence[Claim]) -> None:
-    """Write the primary keys of rows that were stored only now: chosen items that no list page had brought before."""
+    """Store the primary keys of new rows: chosen items that no list page had before."""
     if not claims:
         return
     keys = reading.ids(connection, model, [claim.external_id for claim in claims])
@@ -250,9 +249,9 @@ def _link(connection: Connection, model: type[Any], claims: Sequence[Claim]) -> 
 def fail(
     connection: Connection, lease: Lease, failures: Sequence[Failure], now: datetime, sent: CounterDelta = NOTHING
 ) -> None:
-    """Store failed tries. Raises LeaseLost. Claims that this worker no longer holds are passed over.
+    """Store failed tries, and count the requests in `sent`. Raises LeaseLost.
 
-    `sent` is counted along.
+    Claims that this worker no longer holds are skipped.
     """
     hold(connection, lease, to_write=True)
     values = {"held": [failure.claim.status_id for failure in failures], "worker": lease.worker}
@@ -280,6 +279,6 @@ def _mark_failed(connection: Connection, failures: Sequence[Failure], now: datet
 
 
 def _kept(failure: Failure) -> dict[str, str]:
-    """The row's metadata: a claimed item's version, and what there is of the answer to its last try."""
+    """Return the row's metadata: the claimed item's version, and the kept part of its last response."""
     kept = {"version": failure.claim.version, items.PAYLOAD: failure.payload}
     return {name: text for name, text in kept.items() if text is not None}

@@ -1,4 +1,4 @@
-"""Imports that have completed, for what comes after them."""
+"""Completed imports, for downstream assets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from sqlalchemy import Connection, select
 from import_pipeline.rules.status import ImportKind, ImportStatus, ItemStatus
 from import_pipeline.tracking.tables import import_item_statuses, imports
 
-#: Of more than so many at once only the newest count: one whole import among them stands for all before it.
+#: Most imports returned, the newest ones: one whole import among them covers all before it.
 MOST = 200
 
 
 @dataclass(frozen=True, kw_only=True)
 class Completed:
-    """An import that has completed. A selection speaks for its own items only, any other one for the whole source."""
+    """A completed import. A selection covers its own items only, any other import the whole source."""
 
     import_id: int
     ended_at: datetime
@@ -23,7 +23,7 @@ class Completed:
 
 
 def completed_since(connection: Connection, source: str, moment: datetime) -> list[Completed]:
-    """The source's imports that completed at that moment or later, in the order of their ends."""
+    """Return the source's imports that completed at that moment or later, in the order of their ends."""
     statement = (
         select(imports.c.id, imports.c.ended_at, imports.c.kind)
         .where(imports.c.source == source, imports.c.status == ImportStatus.COMPLETED, imports.c.ended_at >= moment)
@@ -37,11 +37,11 @@ def completed_since(connection: Connection, source: str, moment: datetime) -> li
 
 
 def items_of(connection: Connection, import_ids: Sequence[int]) -> list[str] | None:
-    """The external ids that these imports have brought; None for all of the source, where one was no selection."""
+    """Return the external ids that these imports completed; None for the whole source, if one is no selection."""
     kinds = connection.scalars(select(imports.c.kind).where(imports.c.id.in_(import_ids))).all()
     if not import_ids or any(kind != ImportKind.SELECTION for kind in kinds):
         return None
     columns = import_item_statuses.c
-    brought = select(columns.external_id).distinct()
-    brought = brought.where(columns.import_id.in_(import_ids), columns.status == ItemStatus.COMPLETED)
-    return list(connection.scalars(brought.order_by(columns.external_id)))
+    imported_ids = select(columns.external_id).distinct()
+    imported_ids = imported_ids.where(columns.import_id.in_(import_ids), columns.status == ItemStatus.COMPLETED)
+    return list(connection.scalars(imported_ids.order_by(columns.external_id)))

@@ -1,4 +1,4 @@
-"""What became of one row of the user's, import by import."""
+"""The import history of one row of the user's table."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ from import_pipeline.tracking.user_rows.model_columns import table_of
 
 @dataclass(frozen=True, kw_only=True)
 class ItemHistory:
-    """One import's account of an item."""
+    """The state of an item in one import."""
 
     import_id: int
     status: ItemStatus
@@ -27,27 +27,27 @@ class ItemHistory:
 
 
 def importable_type(model: type[Any]) -> str:
-    """What tracking calls the user's class: its table's name (with a schema, if it has one), which outlives modules."""
+    """Return the name of the user's class in tracking: its table's name with schema, since modules may move."""
     return table_of(model).fullname
 
 
 class HasImportStatus:
-    """For the user's mapped class: its rows tell their import history. Adds no column and no foreign key."""
+    """Mixin for the user's mapped class: its rows have an import history. Adds no column and no foreign key."""
 
     external_id: Any
 
     def statuses(self, limit: int = 100) -> list[ItemHistory]:
-        """The row's history, newest import first. The row must belong to a session; raises UsageError."""
+        """Return the row's history, newest import first. Raises UsageError if the row belongs to no session."""
         session = object_session(self)
         if session is None:
             raise UsageError(
-                f"{type(self).__name__}.statuses: expected a row that belongs to a session, got one of none. "
-                "Ask before the session is closed, or add the row to one"
+                f"{type(self).__name__}.statuses: expected a row that belongs to a session, got a detached one. "
+                "Call it before the session is closed, or add the row to one"
             )
         return self._statuses(session, limit)
 
     def latest_status(self) -> ItemHistory | None:
-        """What the latest import that knew the row says of it; None for a row that was never imported."""
+        """Return the row's state in its latest import; None if it was never imported."""
         return next(iter(self.statuses(limit=1)), None)
 
     def _statuses(self, session: Session, limit: int) -> list[ItemHistory]:
@@ -61,6 +61,6 @@ class HasImportStatus:
             .order_by(columns.id.desc())
             .limit(limit)
         )
-        # A session may hold several databases: the tracking is in the row's own.
+        # A session may have several databases: the tracking tables are in the row's own.
         rows = session.execute(statement, bind_arguments={"mapper": object_mapper(self)})
         return [ItemHistory(**{**row._mapping, "status": ItemStatus(row.status)}) for row in rows]

@@ -1,4 +1,4 @@
-"""What the ledger can tell of an import's items; every statement walks an index."""
+"""Reads of an import's item rows; every statement uses an index."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,43 +8,43 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select, update
 from import_pipeline.rules.status import ItemStatus
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 
-#: What is not completed, named so that an index leads to it.
+#: All statuses but completed, listed so that an index serves them.
 UNDONE = (ItemStatus.PENDING, ItemStatus.PROCESSING, ItemStatus.FAILED)
-#: Of so many items it is looked up whether a later import has imported them.
+#: Most items that are compared with later imports.
 MOST_COMPARED = 5_000
-#: Where an item row's metadata keep the answer by which it failed.
+#: Key of an item row's metadata: the response that failed the item.
 PAYLOAD = "payload"
 
 
 @dataclass(frozen=True, kw_only=True)
 class FailedItem:
-    """A failed item as people want to see it."""
+    """A failed item for display."""
 
     external_id: str
     reason: str
     failure_count: int
     last_failed_at: datetime | None
     next_attempt_at: datetime | None
-    payload: str | None = None  #: the beginning of the answer, where the source keeps it
+    payload: str | None = None  #: the start of the response, if the source keeps it
 
 
 @dataclass(frozen=True, kw_only=True)
 class Remaining:
-    """What is left to do of an import."""
+    """The unfinished items of an import, by status."""
 
     pending: int
     processing: int
     waiting: int  #: failed, with a next attempt
-    next_attempt_at: datetime | None  #: the earliest of those
+    next_attempt_at: datetime | None  #: the earliest of the waiting items
 
     @property
     def unfinished(self) -> int:
-        """Items that are neither completed nor failed for good."""
+        """Items that are neither completed nor failed permanently."""
         return self.pending + self.processing + self.waiting
 
 
 def remaining(connection: Connection, import_id: int) -> Remaining:
-    """What is left to do. Counted along an index, each status for itself: that is several times cheaper than groups."""
+    """Count the unfinished items. One index scan per status is several times cheaper than a GROUP BY."""
     waiting = (statuses.c.status == ItemStatus.FAILED, statuses.c.next_attempt_at.is_not(None))
     counted = [
         select(what).where(statuses.c.import_id == import_id, *which).scalar_subquery()
@@ -60,10 +60,9 @@ def remaining(connection: Connection, import_id: int) -> Remaining:
 
 
 def left_by(import_id: int) -> ColumnElement[bool]:
-    """The item rows that a retry of the import takes over: not completed, and not by a later import either.
+    """Return the condition for the item rows that a retry of the import takes over: completed neither by it nor later.
 
-    The rows' own numbers tell what came later: an import of a slot has its number long before it begins, and clocks are
-    set.
+    The rows' ids order them: an import of a slot has its id long before its start, and clocks are set.
     """
     later = statuses.alias("later")
     since = (
@@ -74,16 +73,16 @@ def left_by(import_id: int) -> ColumnElement[bool]:
             later.c.id > statuses.c.id,
             later.c.status == ItemStatus.COMPLETED,
         )
-        .limit(1)  # without it Postgres reads the whole table once, instead of a few rows for each item
+        .limit(1)  # without it Postgres reads the whole table once, instead of a few rows per item
         .scalar_subquery()
     )
     return and_(statuses.c.import_id == import_id, statuses.c.status.in_(UNDONE), since.is_(None))
 
 
 def unfinished(connection: Connection, import_id: int) -> int:
-    """How many items the import has left, failed or never done, that no later one has imported.
+    """Count the items that failed or were never done, and that no later import has imported.
 
-    Where they are very many, those that were imported since are counted too: this is asked for by those who look.
+    Above MOST_COMPARED, items that were imported later count too: displays call this often.
     """
     undone = (statuses.c.import_id == import_id, statuses.c.status.in_(UNDONE))
     number = connection.scalar(select(func.count()).where(*undone)) or 0
@@ -93,7 +92,7 @@ def unfinished(connection: Connection, import_id: int) -> int:
 
 
 def count(connection: Connection, import_id: int) -> int:
-    """How many items this import knows of."""
+    """Count the items that the import knows."""
     return connection.scalar(select(func.count()).where(statuses.c.import_id == import_id)) or 0
 
 
@@ -101,7 +100,7 @@ def failures(connection: Connection, import_id: int, limit: int = 100) -> list[F
     """The failed items: those that have failed permanently, then those that are tried again, the soonest first."""
     failed = select(statuses).where(statuses.c.import_id == import_id, statuses.c.status == ItemStatus.FAILED)
     in_order = failed.order_by(statuses.c.next_attempt_at, statuses.c.id)
-    # One after the other along the index, instead of sorting what may be a million.
+    # Two index scans, instead of sorting up to a million rows.
     rows = list(connection.execute(in_order.where(statuses.c.next_attempt_at.is_(None)).limit(limit)))
     if len(rows) < limit:
         rows += connection.execute(in_order.where(statuses.c.next_attempt_at.is_not(None)).limit(limit - len(rows)))
@@ -119,7 +118,7 @@ def failures(connection: Connection, import_id: int, limit: int = 100) -> list[F
 
 
 def close_failed(connection: Connection, import_id: int, failed_before: datetime) -> int:
-    """Plan no further try of items whose last one is that long ago; returns how many. For imports without a worker."""
+    """Let items fail permanently whose last try is that long ago, and return their number. For stalled imports."""
     statement = (
         update(statuses)
         .where(

@@ -1,4 +1,4 @@
-"""Discovery's half of the ledger: a list page in one transaction, or the chosen items of a selection."""
+"""List pages, the ledger of discovery: a page in one transaction, or the chosen items of a selection."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert, literal, select, update
 
 from import_pipeline.contracts import Importable
 from import_pipeline.rules.status import ItemStatus
-from import_pipeline.tracking import source_items as versions
+from import_pipeline.tracking import source_items as items_of_source
 from import_pipeline.tracking.counters import NOTHING, CounterDelta, sums
 from import_pipeline.tracking.database.dialect import insert_into
 from import_pipeline.tracking.imports import ImportRow
@@ -25,19 +25,19 @@ from import_pipeline.tracking.user_rows.row_writing import upsert
 
 @dataclass(frozen=True, kw_only=True)
 class Discovered:
-    """One item of a list page. `importable` is None where the source could not read it; `problem` says why."""
+    """One item of a list page. `importable` is None if the source could not read it; `problem` says why."""
 
     external_id: str
     importable: Importable | None
     version: str | None = None
-    whole: bool = False  #: nothing is left to fetch
+    whole: bool = False  #: the list has all of it: no details to fetch
     problem: str | None = None
-    is_named: bool = True  #: False: the list item has no id that could be read, and is called by its place
+    is_named: bool = True  #: False: the list item has no readable id, and its place stands for it
 
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """A list page to store, with where to go on after it."""
+    """A list page to store, with the checkpoint after it."""
 
     items: Sequence[Discovered]
     checkpoint: Mapping[str, Any]
@@ -46,10 +46,10 @@ class Page:
 
 @dataclass(frozen=True, kw_only=True)
 class Apart:
-    """The rows of a page that were stored before it, each by itself, since one of them was refused."""
+    """The rows of a refused page, which were stored before it, each by itself."""
 
     refused: Mapping[str, str]  #: external_id -> why
-    known: Mapping[str, str]  #: what `known_versions` gave before
+    known: Mapping[str, str]  #: the result of `known_versions` before
 
 
 def store_page(
@@ -62,10 +62,10 @@ def store_page(
     sent: CounterDelta = NOTHING,
     apart: Apart | None = None,
 ) -> int:
-    """Store a page: stubs, item rows, versions, checkpoint, counters. Returns how many items were new to this import.
+    """Store a page: stubs, item rows, stored versions, checkpoint, counters, and the requests in `sent`.
 
-    `sent` is counted along. Raises LeaseLost, and RowsRefused where the user's table refuses a row: then nothing is
-    stored, and the rows are to be stored `apart` (`store_stub`) before the page is.
+    Return the number of items that are new to this import. Raises LeaseLost, and RowsRefused if the user's table
+    refuses a row: then store the rows one by one (`store_stubs`), and the page with `apart`.
     """
     hold(connection, lease, to_write=True)
     readable = {item.external_id: item for item in page.items if item.importable is not None}
@@ -78,7 +78,7 @@ def store_page(
     unique = {item.external_id: item for item in page.items}
     statuses = [_status_row(row, item, stored, problems, known, now) for item in unique.values()]
     inserted = _insert_statuses(connection, statuses)
-    versions.remember(connection, row, [_seen(item, problems) for item in unique.values() if item.is_named])
+    items_of_source.record(connection, row, [_seen(item, problems) for item in unique.values() if item.is_named])
     write(
         connection,
         lease,
@@ -95,7 +95,7 @@ def _write_stubs(
 ) -> None:
     """Write the rows of list items. Raises RowsRefused.
 
-    Only the list decides about an item that it brings whole, unless its version says that nothing has changed.
+    A whole item is written with all its values, unless its version is unchanged.
     """
     whole = [item for item in items if item.whole and not _is_unchanged(item, known)]
     others = [item for item in items if not item.whole or _is_unchanged(item, known)]
@@ -113,7 +113,7 @@ def store_stubs(
     *,
     swaps: bool = False,
 ) -> None:
-    """Store those items' rows only, before the page or after it. Raises LeaseLost and RowsRefused."""
+    """Store only the rows of items, before their page or after it. Raises LeaseLost and RowsRefused."""
     hold(connection, lease, to_write=True)
     if swaps:
         release_unique_values(connection, model, [item.importable for item in items if item.importable is not None])
@@ -121,7 +121,7 @@ def store_stubs(
 
 
 def accept(connection: Connection, row: ImportRow, lease: Lease, item: Discovered, now: datetime) -> None:
-    """Let an item go on whose row was refused with its page, and is stored now. Raises LeaseLost."""
+    """Accept an item whose row was refused with its page and is stored now. Raises LeaseLost."""
     hold(connection, lease, to_write=True)
     done = {"status": ItemStatus.COMPLETED, "completed_at": now} if item.whole else {"status": ItemStatus.PENDING}
     accepted = (
@@ -138,7 +138,7 @@ def accept(connection: Connection, row: ImportRow, lease: Lease, item: Discovere
     if connection.execute(accepted).rowcount != 1:
         return
     if item.whole:
-        versions.remember(connection, row, [_seen(item, {})])
+        items_of_source.record(connection, row, [_seen(item, {})])
     write(
         connection,
         lease,
@@ -148,16 +148,16 @@ def accept(connection: Connection, row: ImportRow, lease: Lease, item: Discovere
 
 
 def known_versions(connection: Connection, row: ImportRow, model: type[Any], page: Page) -> dict[str, str]:
-    """The versions whose details are stored, as long as the rows are: what the user has deleted is imported again.
+    """Return external_id -> stored version, for rows that still exist: a row that the user deleted is imported again.
 
-    None for a fresh import: it fetches everything anew.
+    Empty for a fresh import, which fetches all details again.
     """
     if row.options.fresh:
         return {}
     with_version = [item.external_id for item in page.items if item.importable is not None and item.version is not None]
-    known = versions.known(connection, row.source, with_version)
-    there = reading.ids(connection, model, list(known))
-    return {external_id: version for external_id, version in known.items() if external_id in there}
+    known = items_of_source.stored_versions(connection, row.source, with_version)
+    existing = reading.ids(connection, model, list(known))
+    return {external_id: version for external_id, version in known.items() if external_id in existing}
 
 
 def _is_unchanged(item: Discovered, known: Mapping[str, str]) -> bool:
@@ -165,7 +165,7 @@ def _is_unchanged(item: Discovered, known: Mapping[str, str]) -> bool:
 
 
 def _seen(item: Discovered, problems: Mapping[str, str | None]) -> SeenItem:
-    """What the table refuses is not gone from the list, but nor is its version stored."""
+    """Return the item as discovered. If the table refuses its row, it is in the list, but its version is not stored."""
     is_stored = item.whole and item.external_id not in problems and item.importable is not None
     return SeenItem(external_id=item.external_id, version=item.version if is_stored else None)
 
@@ -227,7 +227,7 @@ def _insert_statuses(connection: Connection, rows: Sequence[dict[str, Any]]) -> 
 def select_items(
     connection: Connection, row: ImportRow, lease: Lease, external_ids: Sequence[str], now: datetime
 ) -> None:
-    """The items of a selection, as pending. Raises LeaseLost."""
+    """Add the items of a selection, as pending. Raises LeaseLost."""
     unique = list(dict.fromkeys(external_ids))
     _insert_statuses(
         connection,
@@ -248,7 +248,7 @@ def select_items(
 def select_numbered(
     connection: Connection, row: ImportRow, lease: Lease, ranges: Sequence[tuple[int, int]], now: datetime
 ) -> None:
-    """The source's items whose numbers lie in those ranges, ends included, as pending. Raises LeaseLost."""
+    """Add the source's items with item numbers in these ranges, ends included, as pending. Raises LeaseLost."""
     for first, last in ranges:
         members = select(
             literal(row.id), literal(row.importable_type), source_items.c.external_id, literal(ItemStatus.PENDING.value)
@@ -263,8 +263,9 @@ def select_numbered(
 
 
 def select_unfinished(connection: Connection, row: ImportRow, lease: Lease, of_import: int, now: datetime) -> None:
-    """The items of another import that failed for good or were left undone, as pending; not those that a later one
-    has imported. Raises LeaseLost.
+    """Add the items of another import that failed permanently or were not done, as pending.
+
+    Items that a later import completed are left out. Raises LeaseLost.
     """
     undone = select(
         literal(row.id),

@@ -1,4 +1,4 @@
-"""Dropping item rows that nobody needs any more: import by import, in small batches along an index."""
+"""Delete old item rows that are no longer needed: import by import, in small batches along an index."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,18 +12,18 @@ from import_pipeline.tracking.tables import import_events, imports
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.user_rows.model_columns import chunks
 
-#: The event of an import whose item rows are dropped; its metadata say how many, and why the kept ones failed.
+#: Event: the item rows of an import are deleted. Its metadata has the reasons of the kept, failed ones.
 PRUNED = "items_pruned"
-#: Reasons in that summary at most, the most frequent ones first.
+#: Most reasons in that event, the most frequent ones first.
 MOST_REASONS = 20
-#: What is dropped: all but what failed.
+#: Statuses of deleted rows: failed ones stay.
 DROPPED = (ItemStatus.COMPLETED, ItemStatus.PENDING, ItemStatus.PROCESSING)
 
 
 def next_import(connection: Connection, ended_before: datetime, sources: Sequence[str] | None = None) -> int | None:
-    """The oldest import that ended before, was not pruned yet and whose rows nothing needs any more.
+    """Return the oldest import that ended before, is not pruned yet and has no rows that a retry needs.
 
-    Of those sources only, where they are given.
+    With `sources`, only their imports count.
     """
     old = _old(ended_before, sources).where(~_is_needed())
     found: int | None = connection.scalar(old.order_by(imports.c.id).limit(1))
@@ -31,17 +31,17 @@ def next_import(connection: Connection, ended_before: datetime, sources: Sequenc
 
 
 def kept(connection: Connection, ended_before: datetime, sources: Sequence[str] | None = None) -> list[int]:
-    """The imports as old as that whose rows stay: a retry that has not ended takes its items from them."""
+    """Return the imports of that age whose rows stay: a retry that has not ended takes its items from them."""
     return list(connection.scalars(_old(ended_before, sources).where(_is_needed()).order_by(imports.c.id)))
 
 
 def sources(connection: Connection) -> list[str]:
-    """The names of all sources that ever had an import, listed by the settings or not."""
+    """Return the names of all sources that ever had an import, listed in the settings or not."""
     return list(connection.scalars(select(imports.c.source).distinct().order_by(imports.c.source)))
 
 
 def is_needed(connection: Connection, import_id: int) -> bool:
-    """A retry that has not ended needs the rows of that import; it stays so until the transaction ends."""
+    """Return True if a retry that has not ended needs the import's rows. Locks it until the transaction ends."""
     connection.execute(select(imports.c.id).where(imports.c.id == import_id).with_for_update(key_share=True))
     return bool(connection.scalar(select(imports.c.id).where(imports.c.id == import_id, _is_needed())))
 
@@ -66,25 +66,25 @@ def _old(ended_before: datetime, sources: Sequence[str] | None) -> Select[Any]:
 
 
 def drop_batch(connection: Connection, import_id: int, size: int) -> int:
-    """Drop up to that many item rows of the import; failed ones stay. Returns how many it were."""
+    """Delete up to `size` item rows of the import, except failed ones. Return their number."""
     dropped = 0
-    for status in DROPPED:  # one after the other: each is a stretch of the index that serves claims
+    for status in DROPPED:  # one after the other: each is a range of the index that serves claims
         batch = (
             select(statuses.c.id)
             .where(statuses.c.import_id == import_id, statuses.c.status == status)
             .order_by(statuses.c.next_attempt_at, statuses.c.id)
             .limit(size - dropped)
         )
-        # Named one by one: for a subquery Postgres may prefer to read the whole table.
+        # A list of ids: for a subquery Postgres may read the whole table.
         for ids in chunks(list(connection.scalars(batch)) if dropped < size else []):
             dropped += connection.execute(delete(statuses).where(statuses.c.id.in_(ids))).rowcount
     return dropped
 
 
 def conclude(connection: Connection, import_id: int, now: datetime) -> None:
-    """Note that the import is pruned, with what its kept items failed of.
+    """Note that the import is pruned, with the reasons of its kept, failed items.
 
-    Nothing is noted if the import was deleted, or pruned by another process, since it was looked at.
+    Nothing is noted if the import was deleted, or pruned by another process, meanwhile.
     """
     there = select(imports.c.id).where(imports.c.id == import_id).with_for_update(key_share=True)
     if connection.scalar(there) is None or connection.scalar(select(_noted(import_id))):
@@ -98,5 +98,5 @@ def conclude(connection: Connection, import_id: int, now: datetime) -> None:
         .limit(MOST_REASONS)
     )
     failures = {reason or "": count for reason, count in connection.execute(grouped)}
-    sentence = "The rows of its items are dropped by age" + ("; the failed ones are kept." if failures else ".")
+    sentence = "Its item rows are deleted by age" + ("; the failed ones are kept." if failures else ".")
     events.note(connection, import_id, now, PRUNED, sentence, failures=failures)

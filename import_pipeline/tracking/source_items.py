@@ -1,4 +1,4 @@
-"""What is known of an item across imports: which version is stored, who saw it last, whether it is gone."""
+"""Items of a source across imports: stored versions, ETags, item numbers, and removal from the list."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from import_pipeline.tracking.user_rows.model_columns import chunks
 
 @dataclass(frozen=True, kw_only=True)
 class SeenItem:
-    """An item that an import met. Version and tag are given only where the details that bear them are stored."""
+    """An item that an import discovered. It has a version and an ETag only if details of that version are stored."""
 
     external_id: str
     version: str | None = None
@@ -27,15 +27,15 @@ class SeenItem:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gone:
+class Removed:
     """Items that a complete list no longer has."""
 
     count: int
-    marked: bool  #: False where they are too many to be believed without a person's word
+    marked: bool  #: False if they are so many that a person must confirm it
 
 
-def known(connection: Connection, source: str, external_ids: Sequence[str]) -> dict[str, str]:
-    """external_id -> the version whose details are stored, of those that were imported before."""
+def stored_versions(connection: Connection, source: str, external_ids: Sequence[str]) -> dict[str, str]:
+    """Return external_id -> stored version, for items that were imported before."""
     found: dict[str, str] = {}
     for some in chunks(external_ids):
         rows = select(source_items.c.external_id, source_items.c.version).where(
@@ -46,21 +46,21 @@ def known(connection: Connection, source: str, external_ids: Sequence[str]) -> d
 
 
 def last_checkpoint(connection: Connection, row: ImportRow) -> Mapping[str, Any] | None:
-    """Return the checkpoint of the source's import before that one which last read its list; None if none did."""
+    """Return the checkpoint of the latest earlier import that read the source's list; None if there is none."""
     before = (imports.c.source == row.source, imports.c.id < row.id, imports.c.kind != ImportKind.SELECTION)
     newest = select(imports.c.checkpoint).where(*before, imports.c.checkpoint.is_not(None))
     found: Mapping[str, Any] | None = connection.scalar(newest.order_by(imports.c.id.desc()).limit(1))
     return found
 
 
-def forget(connection: Connection, source: str) -> int:
-    """Forget all versions of the source's items, so that all details are fetched anew. Returns how many there were."""
+def forget_versions(connection: Connection, source: str) -> int:
+    """Delete all stored versions of the source, so that all details are fetched again. Return their number."""
     theirs = (source_items.c.source == source, source_items.c.version.is_not(None))
     return connection.execute(update(source_items).where(*theirs).values(version=None)).rowcount
 
 
 def etags(connection: Connection, source: str, external_ids: Sequence[str]) -> dict[str, str]:
-    """external_id -> the tag of the answer whose details are stored."""
+    """Return external_id -> the ETag of the response whose details are stored."""
     found: dict[str, str] = {}
     for some in chunks(external_ids):
         rows = select(source_items.c.external_id, source_items.c.etag).where(
@@ -70,21 +70,21 @@ def etags(connection: Connection, source: str, external_ids: Sequence[str]) -> d
     return found
 
 
-def remember(connection: Connection, row: ImportRow, seen: Sequence[SeenItem]) -> None:
-    """The import met those items. A fresh one forgets which versions were stored: it fetches all of them anew."""
-    _store(connection, row, seen, met=True)
+def record(connection: Connection, row: ImportRow, seen: Sequence[SeenItem]) -> None:
+    """Record discovered items. A fresh import forgets their stored versions: it fetches all of them again."""
+    _store(connection, row, seen, is_new=True)
 
 
 def store_versions(connection: Connection, row: ImportRow, seen: Sequence[SeenItem]) -> None:
-    """The same for items that the import has met before: only versions and tags, which no index holds."""
-    _store(connection, row, seen, met=False)
+    """Store versions and ETags of items that the import has recorded before; no index changes."""
+    _store(connection, row, seen, is_new=False)
 
 
-def _store(connection: Connection, row: ImportRow, seen: Sequence[SeenItem], *, met: bool) -> None:
+def _store(connection: Connection, row: ImportRow, seen: Sequence[SeenItem], *, is_new: bool) -> None:
     if not seen:
         return
     connection.execute(
-        _storing(connection.dialect.name, met=met, fresh=row.options.fresh),
+        _storing(connection.dialect.name, is_new=is_new, fresh=row.options.fresh),
         [
             {
                 "source": row.source,
@@ -100,26 +100,26 @@ def _store(connection: Connection, row: ImportRow, seen: Sequence[SeenItem], *, 
 
 
 @cache
-def _storing(dialect: str, *, met: bool, fresh: bool) -> Any:
+def _storing(dialect: str, *, is_new: bool, fresh: bool) -> Any:
     statement = insert_for(dialect, source_items)
     old, new = source_items.c, statement.excluded
     changed: dict[str, Any] = {
         "version": func.coalesce(new.version, old.version),
         "etag": func.coalesce(new.etag, old.etag),
     }
-    if met and fresh:
-        # What this import itself has stored stays, when it reads its list again.
+    if is_new and fresh:
+        # Versions that this import itself has stored stay if it reads its list again.
         is_ours = old.last_import_id == new.last_import_id
         changed = {name: case((is_ours, kept), else_=new[name]) for name, kept in changed.items()}
-    if met:
+    if is_new:
         changed |= {"last_import_id": new.last_import_id, "gone_at": None}
     return statement.on_conflict_do_update(index_elements=["source", "external_id"], set_=changed)
 
 
-def seen_since(connection: Connection, row: ImportRow) -> bool:
-    """Whether another import of the source began after that one: what it met tells of it, not of the earlier one.
+def has_later_import(connection: Connection, row: ImportRow) -> bool:
+    """Return True if another import of the source started after this one, and may have recorded items since.
 
-    The events' numbers tell that: clocks are set, and an import of a slot has its number long before it begins.
+    The ids of events order the starts: clocks are set, and an import of a slot has its id long before its start.
     """
     began = import_events.c.action == STARTED
     own = select(func.max(import_events.c.id)).where(import_events.c.import_id == row.id, began).scalar_subquery()
@@ -128,30 +128,30 @@ def seen_since(connection: Connection, row: ImportRow) -> bool:
     return connection.scalar(select(imports.c.id).select_from(others).where(*later).limit(1)) is not None
 
 
-def mark_gone(connection: Connection, row: ImportRow, now: datetime, most_share: float) -> Gone:
-    """Mark what a complete list no longer has. More than that share of all at once is only counted.
+def mark_removed(connection: Connection, row: ImportRow, now: datetime, most_share: float) -> Removed:
+    """Mark items as removed that a complete list no longer has. More than `most_share` of all are only counted.
 
-    Call it after a complete discovery only: an import that saw half of the list would mark the other half.
+    Call it after a complete discovery only: an import that read half of the list would mark the other half.
     """
     present = (source_items.c.source == row.source, source_items.c.gone_at.is_(None))
     last = source_items.c.last_import_id
-    # Before and after it, not "other than": so that an index leads past all that is still there.
+    # Lower and higher ids, not "other": so that an index skips all items that are still listed.
     missing = [(*present, last < row.id), (*present, last > row.id)]
     count = sum(connection.scalar(select(func.count()).where(*each)) or 0 for each in missing)
     if not count:
-        return Gone(count=0, marked=True)
+        return Removed(count=0, marked=True)
     seen = connection.scalar(select(func.count()).where(source_items.c.source == row.source, last == row.id)) or 0
     if count > most_share * (seen + count):
-        return Gone(count=count, marked=False)
+        return Removed(count=count, marked=False)
     for each in missing:
         connection.execute(update(source_items).where(*each).values(gone_at=now))
-    return Gone(count=count, marked=True)
+    return Removed(count=count, marked=True)
 
 
 def assign_numbers(connection: Connection, source: str, external_ids: Sequence[str]) -> None:
-    """Number those of the known items that have none yet, in their order.
+    """Give item numbers to recorded items that have none yet, in the given order.
 
-    Call it where the source's running import is held (`leases.hold`): then nobody else gives numbers now.
+    Call it while the lease of the source's running import is locked (`leases.hold`): then no other process does so.
     """
     unnumbered = set[str]()
     for some in chunks(external_ids):
@@ -172,7 +172,7 @@ def assign_numbers(connection: Connection, source: str, external_ids: Sequence[s
 
 
 def numbers_of(connection: Connection, source: str, external_ids: Sequence[str]) -> dict[str, int]:
-    """external_id -> number, of those that have one."""
+    """Return external_id -> item number, for items that have one."""
     found: dict[str, int] = {}
     for some in chunks(external_ids):
         rows = select(source_items.c.external_id, source_items.c.number).where(
@@ -184,14 +184,14 @@ def numbers_of(connection: Connection, source: str, external_ids: Sequence[str])
 
 @dataclass(frozen=True, kw_only=True)
 class BucketResult:
-    """How an import has gone for the items of some numbers."""
+    """The result of an import for the items of a bucket."""
 
     completed: int
     failed: int
 
 
 def bucket_result(connection: Connection, import_id: int, source: str, first: int, last: int) -> BucketResult:
-    """The outcomes of the import for the items numbered from the first to the last."""
+    """Count the results of the import for the item numbers from first to last."""
     members = select(source_items.c.external_id).where(
         source_items.c.source == source, source_items.c.number.between(first, last)
     )

@@ -121,9 +121,9 @@ def confirm_removed(installation: Installation, import_id: int) -> int:
             raise UsageError(
                 f"import {import_id} did not read the whole list, so it cannot show which items were removed"
             )
-        if source_items.seen_since(connection, row):
+        if source_items.has_later_import(connection, row):
             raise UsageError(f"import {import_id} is not the latest of {row.source}: expected that one")
-        gone = source_items.mark_gone(connection, row, now, most_share=1.0)
+        gone = source_items.mark_removed(connection, row, now, most_share=1.0)
         if gone.count != (row.facts.gone_unconfirmed or 0):  # an import that was deleted since has seen some
             raise UsageError(
                 f"items of {row.source} were seen after import {import_id}: "

@@ -45,7 +45,7 @@ async def forget_outdated_versions(context: ImportContext, checkpoint: Checkpoin
         )
         if stored.basis is None or stored.basis.versions == now:
             return
-        count = source_items.forget(connection, context.source.name)
+        count = source_items.forget_versions(connection, context.source.name)
         if count:
             sentence = (
                 f"The stored versions of {count:,} items are forgotten, since {type(context.source).__name__}.version "

@@ -96,7 +96,7 @@ def rows_in_words(count: int) -> str:
 
 def _mark_removed(connection: Connection, row: ImportRow, lease: Lease, now: datetime) -> None:
     """Mark the items that the list no longer has as gone; their rows stay."""
-    gone = source_items.mark_gone(connection, row, now, MOST_GONE)
+    gone = source_items.mark_removed(connection, row, now, MOST_GONE)
     if not gone.count:
         return
     sentence = f"{gone.count} items are no longer in the list; they are marked as gone, their rows stay."

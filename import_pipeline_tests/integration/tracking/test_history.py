@@ -111,8 +111,8 @@ def test_a_row_that_belongs_to_no_session_says_so(session):
         with pytest.raises(UsageError) as caught:
             ask()
         assert str(caught.value) == (
-            "Planet.statuses: expected a row that belongs to a session, got one of none. "
-            "Ask before the session is closed, or add the row to one"
+            "Planet.statuses: expected a row that belongs to a session, got a detached one. "
+            "Call it before the session is closed, or add the row to one"
         )
 
 

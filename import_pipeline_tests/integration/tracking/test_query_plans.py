@@ -158,7 +158,7 @@ def looks(connection):
 
 def ends(connection):
     row, mine = lease(connection)
-    versions.mark_gone(connection, row, NOON, 0.2)
+    versions.mark_removed(connection, row, NOON, 0.2)
     items.close_failed(connection, row.id, NOON)
     transitions.end(connection, mine, NOON, ImportStatus.COMPLETED)
 
