@@ -1,1 +1,1 @@
-"""Rules that read a list: does it go on, does it repeat, is it the same list. No I/O."""
+"""Rules for reading a list: signs of a next page, cycles, the identity of a list, the status of a page. No I/O."""

@@ -1,7 +1,7 @@
-"""Signs in an answer that its list goes on, for a source that found no next page. No I/O.
+"""Signs in a response that its list continues, for a source that found no next page. No I/O.
 
-They are read only to doubt an end, never to find a page. So a sign counts only if APIs leave it out on the last page,
-and nothing else in the answer says that this is the last one.
+They only cast doubt on an end, and never lead to a page. So a sign counts only if APIs leave it out on the last page,
+and nothing else in the response says that this is the last one.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,7 +9,7 @@ from typing import Any
 
 from import_pipeline.rules.responses.link_header import next_target
 
-#: Objects in which APIs put what concerns paging.
+#: Objects in which APIs put paging data.
 _CONTAINERS = frozenset(
     {"links", "_links", "meta", "metadata", "_meta", "pagination", "paging", "pager", "page", "cursors"}
     | {"page_info", "pageinfo", "response_metadata", "responsemetadata", "paging_info"}
@@ -20,7 +20,7 @@ _NEXT = frozenset(
     | {"next_token", "next_page_cursor", "nextpage", "nexturl", "nextpageurl", "nextlink", "nexthref", "nextcursor"}
     | {"nextpagetoken", "nexttoken", "@odata.nextlink", "odata.nextlink", "@nextlink", "nextrecordsurl"}
 )
-#: Fields that say plainly if the list goes on.
+#: Fields that state if the list continues.
 _MORE = frozenset(
     {"has_more", "hasmore", "has_next", "hasnext", "has_next_page", "hasnextpage", "more_results", "moreresults"}
 )
@@ -31,10 +31,10 @@ _DONE = frozenset({"last", "is_last", "islast", "end_of_stream", "endofstream", 
 def named_next(
     link_headers: Iterable[str], body: Any, *, known: Iterable[str] = (), is_empty: bool = False
 ) -> str | None:
-    """Return the part of the answer that names a next page, None if there is none or the answer says it is the last.
+    """Return the part of the response that names a next page; None if none does, or if this page is the last.
 
-    `known` are the addresses that were asked for already: a link to one of them leads back. On a page that is empty a
-    cursor is no sign: some APIs give one on every page, and sources end such a list by its first empty page.
+    `known` are the addresses that were requested already: a link to one of them leads back. On an empty page a cursor
+    is no sign: some APIs return one on every page, and sources end such a list at its first empty page.
     """
     fields = list(_fields(body))
     if any((name in _MORE and value is False) or (name in _DONE and value is True) for name, value in fields):

@@ -1,18 +1,18 @@
-"""Detection of lists that go round in circles, of any length, in bounded memory. No I/O."""
+"""Detect cyclic lists, with cycles of any length, in bounded memory. No I/O."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-#: So many of the latest fingerprints are remembered: a shorter circle shows when it closes.
+#: Number of latest fingerprints kept: a shorter cycle is found as soon as it closes.
 LATEST = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trail:
-    """The fingerprints met so far: the latest ones, and an older one for circles that are longer.
+    """The fingerprints so far: the latest ones, and an older mark for longer cycles.
 
-    The older one is renewed after 1, 2, 4, 8 … steps (Brent's algorithm), so a circle shows after three rounds at most.
+    The mark is renewed after 1, 2, 4, 8 … steps (Brent's algorithm): a cycle is found after three rounds at most.
     """
 
     latest: tuple[str, ...] = ()
@@ -22,7 +22,7 @@ class Trail:
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> "Trail":
-        """Return the trail that was stored."""
+        """Return a stored trail."""
         return cls(**{**stored, "latest": tuple(stored["latest"])})
 
     def dump(self) -> dict[str, Any]:
@@ -30,7 +30,7 @@ class Trail:
         return asdict(self) | {"latest": list(self.latest)}
 
     def has(self, fingerprint: str) -> bool:
-        """Return True if it is known to have been met."""
+        """Return True if the trail still has the fingerprint."""
         return fingerprint == self.mark or fingerprint in self.latest
 
     def after(self, fingerprint: str) -> "Trail":

@@ -1,22 +1,22 @@
-"""The fingerprint by which a list is recognized in another process. No I/O."""
+"""The fingerprint by which another process recognizes a list. No I/O."""
 
 import hashlib
 import re
 from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote_plus
 
-#: A moment that lies no further from now was read from the clock: it is another one in each process.
+#: A moment this close to now was read from the clock: it differs in each process.
 FRESH = timedelta(days=1)
 _EPOCH = re.compile(r"(?<![\w.])(?P<seconds>\d{10})(?:\d{3}|\d{6}|\.\d+)?(?![\w])")
 _ISO = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?(?:Z|[+-]\d\d:?\d\d)?")
-#: Parameters, fields and headers that prove who asks, or make a request unique: they say nothing about the list.
+#: Parameters, fields and headers that authenticate a request or make it unique: they do not identify the list.
 _PROOF = r"(?:(?:[\w-]*[_-])?(?:sign|sig|nonce|hmac)|[\w-]*(?:signature|token|request[_-]?id|idempotency[_-]?key))"
 _PARAMETER = re.compile(rf"(?P<before>(?:^|[?&\n]){_PROOF}(?:=|: ))[^&\n]*", re.IGNORECASE | re.MULTILINE)
 _FIELD = re.compile(rf'(?P<before>"{_PROOF}"\s*:\s*")[^"]*', re.IGNORECASE)
 
 
 def fingerprint(method: str, target: str, headers: list[tuple[str, str]], body: str, now: datetime) -> str:
-    """Return the fingerprint of a request, without what the clock and signatures put into it."""
+    """Return the fingerprint of a request, without its times and signatures."""
     lines = [method, unquote_plus(target), *(f"{name.lower()}: {value}" for name, value in sorted(headers)), body]
     text = "\n".join(lines)
     text = _FIELD.sub(r"\g<before>~", _PARAMETER.sub(r"\g<before>~", text))
