@@ -121,7 +121,7 @@ def test_counters_equal_the_rows_through_a_whole_import(database):
     assert told == [("c", "gone", None), ("h", "no", None), ("d", "later", at(30))]
 
 
-def test_failed_items_are_told_those_for_good_first(database):
+def test_permanently_failed_items_are_listed_first(database):
     row, lease = begun(database)
     discover(database, row, lease, *map(stub, "ab"))
     a, b = claim(database, lease)

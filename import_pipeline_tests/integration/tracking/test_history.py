@@ -86,7 +86,7 @@ def planet(session, external_id):
     return session.query(Planet).filter_by(external_id=external_id).one()
 
 
-def test_a_row_tells_its_history_from_the_newest_import_on(session):
+def test_a_row_has_its_history_newest_import_first(session):
     assert planet(session, "earth").statuses() == [WAITING, COMPLETED]
     assert planet(session, "earth").latest_status() == WAITING
 

@@ -82,7 +82,7 @@ def test_a_scheduled_import_is_cancelled_with_its_reason(database):
     assert after.failure_reason == "a later one is due"
 
 
-def test_the_first_wish_to_cancel_counts(database):
+def test_the_first_cancel_request_counts(database):
     row, _ = begun(database)
     assert do(database, transitions.request_cancel, row.id, at(1))
     assert do(database, transitions.request_cancel, row.id, at(2))

@@ -45,7 +45,7 @@ def test_of_many_takeovers_at_once_one_succeeds(database):
     assert taken == [row.fence + 1]
 
 
-def test_whoever_takes_over_finds_the_claims_released_and_the_resume_counted(database):
+def test_a_takeover_releases_the_claims_and_counts_a_resume(database):
     row, lease = begun(database)
     discover(database, row, lease, *map(stub, "abc"))
     claim(database, lease, 2)
@@ -55,7 +55,7 @@ def test_whoever_takes_over_finds_the_claims_released_and_the_resume_counted(dat
     assert ids(claim(database, lease_of(taken, BOB))) == ["a", "b", "c"]
 
 
-def test_whoever_leaves_in_order_releases_the_claims_and_costs_no_resume(database):
+def test_a_release_in_order_releases_the_claims_and_counts_no_resume(database):
     row, lease = begun(database)
     discover(database, row, lease, *map(stub, "ab"))
     claim(database, lease, 1)

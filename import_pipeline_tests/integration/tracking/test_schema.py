@@ -249,7 +249,7 @@ def test_a_newer_database_is_refused_and_left_alone(database):
     )
 
 
-def test_somebody_elses_table_of_the_same_name_is_refused_and_left_alone(database):
+def test_a_foreign_table_of_the_same_name_is_refused_and_unchanged(database):
     with database.write() as connection:
         connection.execute(text("CREATE TABLE imports (theirs INTEGER)"))
     with pytest.raises(SchemaError) as caught:
@@ -261,7 +261,7 @@ def test_somebody_elses_table_of_the_same_name_is_refused_and_left_alone(databas
     assert tables(database) == {"imports"}
 
 
-def test_a_user_who_may_not_create_tables_is_told_so(postgres_server, postgres_url):
+def test_a_user_who_may_not_create_tables_gets_a_sentence(postgres_server, postgres_url):
     owner = Database(postgres_url)
     with owner.write() as connection:
         connection.execute(text("DROP ROLE IF EXISTS reader"))

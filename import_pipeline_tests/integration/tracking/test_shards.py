@@ -101,7 +101,7 @@ def test_requests_are_counted_with_what_they_brought_for_the_import_and_for_each
     assert [(each.requests_count, each.rate_limit_hits_count) for each in all_of(hand)] == [(4, 1), (5, 1)]
 
 
-def test_sleeps_are_those_of_the_api_however_many_tell_of_them(hand):
+def test_sleeps_of_the_api_count_once_for_all_shards(hand):
     leases = [join(hand), join(hand, CARL, 3)]
     for lease in leases:
         hand.life.do(shards.beat, lease, hand.life.now, Pulse(sleeps=5, slept_seconds=9.0))
@@ -109,7 +109,7 @@ def test_sleeps_are_those_of_the_api_however_many_tell_of_them(hand):
     assert (row.rate_limit_sleeps_count, row.total_sleep_seconds) == (5, 9.0)
 
 
-def test_a_place_is_taken_by_one_and_asked_for_once(hand):
+def test_a_place_is_acquired_by_one_worker_and_requested_once(hand):
     now = hand.life.now
     assert [hand.life.do(shards.ask, hand.row.id, 2, now, None) for _ in range(2)] == [True, False]
     [seen] = all_of(hand)
@@ -159,7 +159,7 @@ def test_a_shard_that_leaves_frees_only_what_it_holds_itself(hand):
     assert hand.life.do(shards.begin, hand.row.id, 2, BOB, hand.life.now, None) is None
 
 
-def test_whoever_takes_the_import_over_leaves_shards_what_they_hold(hand):
+def test_a_takeover_of_the_import_leaves_the_claims_of_shards(hand):
     lease = join(hand)
     hand.claim(3)
     taken = claim(hand, lease)

@@ -104,11 +104,11 @@ def test_a_processs_name_cannot_confuse(tmp_path):
         assert is_alive(machine(), process.pid, seen_at=now()) is True
 
 
-def test_a_process_of_somebody_else_is_alive():
+def test_a_process_of_another_user_is_alive():
     assert is_alive(machine(), 1, seen_at=now()) is True
 
 
-def test_a_number_that_nobody_has_is_dead():
+def test_an_unused_pid_is_dead():
     assert is_alive(machine(), NOBODY, seen_at=now()) is False
 
 
@@ -117,7 +117,7 @@ def test_of_another_machines_process_nothing_is_known(host):
     assert is_alive(host, os.getpid(), seen_at=now()) is None
 
 
-def test_without_proc_whoever_has_the_number_counts(tmp_path):
+def test_without_proc_the_process_that_has_the_pid_counts(tmp_path):
     long_ago = now() - timedelta(days=365)
     assert is_alive(machine(), os.getpid(), seen_at=long_ago, proc=tmp_path) is True
     assert is_alive(machine(), NOBODY, seen_at=long_ago, proc=tmp_path) is False

@@ -52,7 +52,7 @@ def test_nothing_that_was_there_throughout_is_lost(home, order, drifts):
 UNSEEN = (OLDEST, ["2=delete", "2=insert"])  # between the same two pages: the total stays, item 7 slides onto page two
 
 
-def test_what_no_total_tells_is_seen_by_a_source_that_reads_its_list_twice(home):
+def test_a_source_that_reads_its_list_twice_notices_changes_without_a_total(home):
     """The one change that a single reading cannot see, as the documentation says."""
     once, kept, imported, pages = take(home / "once", *UNSEEN)
     assert (once.incomplete_reason, kept - imported, pages) == (None, {"7"}, 4)

@@ -58,7 +58,7 @@ def test_a_list_that_goes_in_circles_ends_as_incomplete(home):
     ("tells_total", "reason"),
     [(True, None), (False, "the list continues, but its 3 pages up to page 5 have no items")],
 )
-def test_a_list_of_empty_pages_for_ever_is_given_up_and_complete_only_by_its_total(home, tells_total, reason):
+def test_an_endless_list_of_empty_pages_ends_and_is_complete_only_by_its_total(home, tells_total, reason):
     shelf = ChangingList(range(1, 7), tells_total=tells_total)
     source = type("Patient", (ItemsSource,), {"max_empty_pages": 3})()
     summary, _ = import_list(unending(shelf, lambda page: page), home, source)

@@ -135,7 +135,7 @@ def test_a_list_by_cursor_that_ends_without_a_body_short_of_its_total_says_so(ho
     assert (ids, summary.incomplete_reason) == ([1], "the list says 3 items, 1 were found on its pages")
 
 
-def test_a_list_that_is_not_ready_yet_is_asked_for_again(home):
+def test_a_list_that_is_not_ready_yet_is_requested_again(home):
     pages = {
         None: [httpx.Response(202), {"data": names(1), "next": "b"}],
         "b": [httpx.Response(202), {"data": names(2)}],

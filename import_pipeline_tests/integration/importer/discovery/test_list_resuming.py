@@ -102,7 +102,7 @@ def take_until_it_dies(answer, source, configured, at):
         import_through(CannedTransport(answer_or_die), source, configured)
 
 
-def test_a_renewed_token_is_sent_and_the_list_goes_on(home):
+def test_a_renewed_token_is_sent_and_the_list_continues(home):
     asked = []
     take_until_it_dies(searched("body", asked), Searched(), settings(home, URL, ITEMS_TOKEN=SECRET), 3)
     renewed = settings(home, URL, ITEMS_TOKEN="another-license")

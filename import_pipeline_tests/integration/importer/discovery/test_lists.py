@@ -30,7 +30,7 @@ def test_nothing_is_lost_when_the_list_shifts_while_it_is_read(home, change, exp
     assert sorted(map(int, rows(configured))) == list(expected)
 
 
-def test_a_list_that_tells_no_total_is_read_again_when_an_item_comes_twice(home):
+def test_a_list_without_a_total_is_read_again_after_a_repeated_item(home):
     shelf = ChangingList(range(1, 10), between={2: insert_first}, tells_total=False)
     summary, configured = import_list(shelf, home)
     assert (counts(summary), shelf.pages) == (("completed", 10, 10, 0, 0), [1, 2, 3, 4] * 2)
@@ -116,7 +116,7 @@ class Linked(ItemsSource):
         ("https://127.0.0.1/api/items", "https://127.0.0.1"),
     ],
 )
-def test_a_next_page_elsewhere_is_not_asked_for(home, following, there):
+def test_a_next_page_of_another_origin_is_not_requested(home, following, there):
     transport = CannedTransport(lambda request: {"data": [{"id": 1}], "total": 2, "next": following})
     summary, _ = import_list(transport, home, Linked())
     assert summary.status == "failed"

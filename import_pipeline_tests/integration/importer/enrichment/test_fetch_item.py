@@ -45,7 +45,7 @@ def test_items_that_we_may_not_have_here_and_there_end_nothing(home):
 
 
 @pytest.mark.parametrize("status", [202, 206])
-def test_a_part_of_a_detail_is_no_detail_and_is_asked_for_again(home, status):
+def test_a_partial_detail_is_requested_again(home, status):
     part = httpx.Response(status, json=detail("7") | {"name": "a part"})
     summary, configured = import_list(answering({7: [part], 8: [part, part]}), home, **ALONE)
     assert counts(summary) == ("completed", 40, 39, 0, 1)
@@ -53,7 +53,7 @@ def test_a_part_of_a_detail_is_no_detail_and_is_asked_for_again(home, status):
     assert reasons(configured)["8"].startswith(f"the API answers {status} ")
 
 
-def test_a_detail_that_is_not_ready_is_asked_for_after_the_wait_that_the_api_names(home):
+def test_a_detail_that_is_not_ready_is_requested_after_the_wait_that_the_api_names(home):
     later = httpx.Response(202, headers={"Retry-After": "1"})
     summary, _ = import_list(answering({7: [later]}), home, **ALONE)
     assert counts(summary) == ("completed", 40, 40, 0, 0)

@@ -195,7 +195,7 @@ def test_a_table_may_live_in_another_schema_of_the_same_postgres(postgres_url):
     database.close()
 
 
-def test_a_user_who_may_not_create_tables_is_told_so(postgres_url):
+def test_a_user_who_may_not_create_tables_gets_a_sentence(postgres_url):
     database = Database(postgres_url)
     upgrade(database)
     run(

@@ -17,7 +17,7 @@ def after(checkpoint, ids, total, request=None):
 FIRST = after(Checkpoint(basis=BASIS), ["1", "2"], 4)
 
 
-def test_a_page_is_counted_and_told_from_every_other_one():
+def test_a_page_is_counted_and_distinguished_from_all_others():
     second = after(FIRST, ["3", "4"], 4)
     assert (FIRST.page, FIRST.seen, FIRST.total) == (1, 2, 4)
     assert (second.page, second.seen, second.total) == (2, 4, 4)
@@ -38,7 +38,7 @@ def test_a_page_is_counted_and_told_from_every_other_one():
         ([None, None], False, False),
     ],
 )
-def test_a_total_that_changes_between_two_pages_tells_that_the_list_has_moved(totals, shifted, shrunk):
+def test_a_total_that_changes_between_two_pages_shows_that_the_list_has_changed(totals, shifted, shrunk):
     checkpoint = Checkpoint()
     for number, total in enumerate(totals):
         checkpoint = after(checkpoint, [str(number)], total)
@@ -53,7 +53,7 @@ def test_pages_without_items_are_counted_in_a_row_and_leave_the_readings_fingerp
     assert (after(two, ["3"], 4).empty, after(two, ["3"], 4).absent) == (0, 0)
 
 
-def test_what_was_asked_for_or_read_before_is_known():
+def test_earlier_requests_and_pages_are_known():
     again = after(after(FIRST, ["3"], 4), ["1", "2"], 4, request="request 1")
     assert (again.is_page_again, again.is_request_again) == (True, True)
     assert not FIRST.is_page_again

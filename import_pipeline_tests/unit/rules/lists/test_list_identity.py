@@ -32,7 +32,7 @@ def test_another_list_has_another_fingerprint(other):
     assert other != of()
 
 
-def test_fixed_moments_tell_lists_apart():
+def test_fixed_moments_distinguish_lists():
     assert of("/things?since=2020-01-01T00:00:00Z") != of("/things?since=2021-01-01T00:00:00Z")
     assert of("/things?since=1577836800") != of("/things?since=1609459200")
 
