@@ -40,6 +40,6 @@ def tracking_events(database: Database, summary: ImportSummary, links: Links) ->
     for name, count in zip((names.IMPORTS, names.ITEM_STATUSES), counts, strict=True):
         yield dg.AssetMaterialization(
             asset_key=name,
-            description=f"Import {summary.import_id} of {summary.source}: {summary.status}",
+            description=f"Import {summary.import_id} of {summary.source}: {summary.display_status}",
             metadata={"dagster/row_count": count, **figures, "summary": metadata.summary_table(summary)},
         )

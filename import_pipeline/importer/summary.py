@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from import_pipeline.ratelimit import parse_tiers
 from import_pipeline.rules.forecast import minimum_seconds
 from import_pipeline.rules.progress import active_seconds, away_seconds, efficiency, elapsed_seconds
-from import_pipeline.rules.status import ENDED, ImportStatus
+from import_pipeline.rules.status import ENDED, ImportStatus, with_failed_items
 from import_pipeline.tracking import items
 from import_pipeline.tracking.imports import ImportRow
 
@@ -48,6 +48,11 @@ class ImportSummary:
     def items_done(self) -> int:
         """Items that need no more work: imported, unchanged, or permanently failed."""
         return self.items_imported_count + self.items_unchanged_count + self.items_failed_count
+
+    @property
+    def display_status(self) -> str:
+        """The status to show: `completed, 3 failed` if items of a completed import failed."""
+        return with_failed_items(self.status, self.items_failed_count)
 
     @property
     def exit_status(self) -> int:

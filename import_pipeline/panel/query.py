@@ -11,6 +11,7 @@ from import_pipeline.rules.status import (
     NO_WORKER,
     OVERDUE,
     SCHEDULE_OFF,
+    WITH_FAILURES,
     ImportStatus,
 )
 from import_pipeline.tracking.queries import SORTABLE, Filter
@@ -23,6 +24,7 @@ ICONS: Mapping[str, str] = {
     OVERDUE: "overdue",
     SCHEDULE_OFF: "cancelled",
     ImportStatus.COMPLETED: "completed",
+    WITH_FAILURES: "overdue",
     ImportStatus.FAILED: "failed",
     ImportStatus.CANCELLED: "cancelled",
 }

@@ -18,6 +18,7 @@ from import_pipeline.rules.status import (
     NO_WORKER,
     OVERDUE,
     SCHEDULE_OFF,
+    WITH_FAILURES,
     ImportKind,
     ImportStatus,
     Trigger,
@@ -94,7 +95,7 @@ def list_page(listing: ImportPage, query: Query, sources: Sequence[str]) -> dict
         Link(
             url=query.link(status=status),
             text=str(status),
-            count=numbers.get(status, 0),
+            count=None if status == WITH_FAILURES else numbers.get(status, 0),
             icon=icon,
             current=status == (ImportStatus.SCHEDULED if query.status == DUE else query.status),
         )

@@ -66,8 +66,10 @@ DUE_FOR = timedelta(seconds=60)
 SCHEDULE_OFF = "schedule is off"
 #: Shown instead of `running` if the import is stalled. No row holds it.
 NO_WORKER = "no worker"
+#: Finds imports in which items failed, whatever their status. No row holds it.
+WITH_FAILURES = "with failures"
 #: All statuses that a list can be filtered by.
-DISPLAY_STATUSES = (*(status.value for status in ImportStatus), DUE, OVERDUE, SCHEDULE_OFF, NO_WORKER)
+DISPLAY_STATUSES = (*(status.value for status in ImportStatus), WITH_FAILURES, DUE, OVERDUE, SCHEDULE_OFF, NO_WORKER)
 ENDED = frozenset(status for status, following in IMPORT_TRANSITIONS.items() if not following)
 
 
@@ -97,6 +99,11 @@ def display_status(
         return OVERDUE
     is_due = status is ImportStatus.SCHEDULED and scheduled_at is not None and scheduled_at < now
     return DUE if is_due else status.value
+
+
+def with_failed_items(status: str, failed: int) -> str:
+    """Return `completed, 3 failed` for a completed import with failed items, otherwise the status."""
+    return f"{status}, {failed} failed" if failed and status == ImportStatus.COMPLETED else status
 
 
 def with_reason(reason: str, status: str) -> str:

@@ -10,7 +10,16 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, not_, select, union_all
 
-from import_pipeline.rules.status import DUE, DUE_FOR, OVERDUE, SCHEDULE_OFF, ImportKind, ImportStatus, ItemStatus
+from import_pipeline.rules.status import (
+    DUE,
+    DUE_FOR,
+    OVERDUE,
+    SCHEDULE_OFF,
+    WITH_FAILURES,
+    ImportKind,
+    ImportStatus,
+    ItemStatus,
+)
 from import_pipeline.tracking.imports import ImportRow, rows
 from import_pipeline.tracking.schedules import held_back_clause
 from import_pipeline.tracking.tables import import_item_statuses as statuses
@@ -58,6 +67,8 @@ class Filter:
             found += [imports.c.status == ImportStatus.SCHEDULED, of_status[self.status], not_(held_back_clause())]
         elif self.status == SCHEDULE_OFF:
             found.append(held_back_clause())
+        elif self.status == WITH_FAILURES:
+            found.append(imports.c.items_failed_count > 0)
         elif self.status is not None:
             found.append(imports.c.status == self.status)
         return found

@@ -11,11 +11,12 @@ from rich.markup import escape as escape_markup
 from import_pipeline.importer.control.plan import Plan
 from import_pipeline.importer.monitoring.view import ImportView
 from import_pipeline.importer.summary import ImportSummary
-from import_pipeline.rules.status import NO_WORKER, SCHEDULE_OFF
+from import_pipeline.rules.status import NO_WORKER, SCHEDULE_OFF, WITH_FAILURES
 from import_pipeline.wording import duration, plural, visible
 
 COLORS = {
     "completed": "green",
+    WITH_FAILURES: "yellow",  # shown as `completed, 3 failed`
     "running": "cyan",
     "failed": "red",
     "cancelled": "yellow",
@@ -57,7 +58,7 @@ def short_moment(at: datetime | None) -> str:
 
 def status(text: str) -> str:
     """Return the status in its colour."""
-    color = COLORS.get(text, "white")
+    color = COLORS.get(text, COLORS[WITH_FAILURES])
     return f"[{color}]{text}[/{color}]"
 
 

@@ -93,7 +93,7 @@ def _facts() -> Table:
 def print_summary(console: Console, summary: ImportSummary, failed: Sequence[FailedItem]) -> None:
     """Print the figures of an import and its failed items. The command itself prints why it failed."""
     table = _facts()
-    _add_figures(table, summary, summary.status)
+    _add_figures(table, summary, summary.display_status)
     console.print(table)
     over = summary.status in ENDED
     print_failed(console, failed, summary.items_failed_count, shown=10, import_id=summary.import_id, is_over=over)
@@ -188,7 +188,7 @@ def _figures(summary: ImportSummary) -> list[str]:
     return [
         f"{summary.items_done}/{total}",
         str(summary.items_unchanged_count),
-        str(summary.items_failed_count),
+        f"[red]{summary.items_failed_count}[/red]" if summary.items_failed_count else "0",
         duration(summary.duration_seconds),
         str(summary.rate_limit_hits_count),
         ratio,

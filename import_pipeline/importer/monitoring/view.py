@@ -11,7 +11,16 @@ from import_pipeline.importer.summary import ImportSummary, summarize
 from import_pipeline.ratelimit import TierUsage, Usage, parse_tiers
 from import_pipeline.rules.forecast import fitted, remaining_seconds
 from import_pipeline.rules.progress import Grade, grade, percent_done, requests_left
-from import_pipeline.rules.status import ENDED, NO_WORKER, ImportKind, ImportStatus, display_status
+from import_pipeline.rules.status import (
+    DISPLAY_STATUSES,
+    ENDED,
+    NO_WORKER,
+    WITH_FAILURES,
+    ImportKind,
+    ImportStatus,
+    display_status,
+    with_failed_items,
+)
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.items import Remaining
 from import_pipeline.wording import iso
@@ -44,8 +53,13 @@ class ImportView:
 
     @property
     def display_status(self) -> str:
-        """The status to show, with `no worker` for a stalled import."""
-        return NO_WORKER if self.has_no_worker else self.status
+        """The status to show: `no worker` for a stalled import, `completed, 3 failed` for one with failed items."""
+        return with_failed_items(NO_WORKER if self.has_no_worker else self.status, self.row.items_failed_count)
+
+    @property
+    def badge(self) -> str:
+        """The key of its badge: its status to show, or `with failures`."""
+        return self.display_status if self.display_status in DISPLAY_STATUSES else WITH_FAILURES
 
     @property
     def is_running(self) -> bool:

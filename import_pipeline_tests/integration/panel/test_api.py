@@ -35,8 +35,8 @@ RULES = Path(__file__).parents[3] / "deploy" / "prometheus-rules.yaml"
     [
         (
             "status=bogus",
-            "status: expected one of running, no worker, scheduled, overdue, schedule is off, completed, failed, "
-            "cancelled, due, got 'bogus'",
+            "status: expected one of running, no worker, scheduled, overdue, schedule is off, completed, "
+            "with failures, failed, cancelled, due, got 'bogus'",
         ),
         ("source=nope", "source: expected one of items, got 'nope'"),
         ("page=0", "page: expected a whole number from 1 to 999999, got '0'"),

@@ -1,5 +1,6 @@
 """Each page: its template and what is given to it."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -47,7 +48,21 @@ async def test_the_list_filters_sorts_and_pages(home):
         assert await shown("/?status=completed&sort=-hits&page=2") == ended[4::-1]
         assert await shown("/?status=completed&page=9") == []
         assert await shown("/?source=orders") == await shown("/")  # no such source
-        assert [tab.count for tab in panel.drawn.context["statuses"]] == [32, 0, 1, 1, 30, 0, 0]
+        assert [tab.count for tab in panel.drawn.context["statuses"]] == [32, 0, 1, 1, 30, None, 0, 0]
+        assert len(await shown("/?status=with+failures")) == 25
+
+
+async def test_a_completed_import_with_failed_items_is_amber_and_has_a_tab(home):
+    async with open_panel(home) as panel:
+        assert "No imports with failures." in (await panel.get("/?status=with+failures")).text
+        add_import(panel.installation, **ENDED | {"items_failed_count": 0})
+        some = add_import(panel.installation, **ENDED)
+        listed = (await panel.get("/?status=with+failures")).text
+        assert [view.row.id for view in panel.drawn.context["views"]] == [some]
+        for page in (listed, (await panel.get(f"/imports/{some}")).text):
+            assert re.search(r'<span class="badge with-failures">.*?</svg>completed, 2 failed</span>', page, re.S)
+        served = (await panel.get("/api/imports?status=with+failures")).json()
+        assert [each["status"] for each in served["imports"]] == ["completed"]
 
 
 async def test_an_import_is_due_for_a_minute_then_overdue_with_a_warning(home):

@@ -111,3 +111,12 @@ def test_only_an_import_of_everything_counts_as_full(database):
         assert queries.latest_full(connection, "items") == full
         assert queries.latest_completed_in_full(connection, "items") == full
         assert queries.latest_completed(connection, "items") == NOON
+
+
+def test_imports_with_failures_are_found_whatever_their_status(database):
+    with database.write() as connection:
+        add(connection, status="completed")
+        found = [add(connection, status=status, items_failed_count=2) for status in ("completed", "failed", "running")]
+        which = Filter(status="with failures")
+        assert queries.count_imports(connection, which, NOON) == 3
+        assert sorted(row.id for row in queries.find(connection, which, NOON)) == found

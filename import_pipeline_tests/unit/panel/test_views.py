@@ -111,6 +111,7 @@ def test_tabs_count_and_the_refresh_is_slower_when_nothing_happens():
         "scheduled": (0, False),
         "overdue": (0, False),
         "completed": (7, True),
+        "with failures": (None, False),
         "failed": (0, False),
         "cancelled": (0, False),
     }
