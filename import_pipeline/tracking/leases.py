@@ -174,7 +174,7 @@ def held_claims(connection: Connection, lease: Lease) -> list[int]:
     return list(connection.scalars(mine))
 
 
-def give_back(connection: Connection, lease: Lease, claim: int) -> None:
+def release_claim(connection: Connection, lease: Lease, claim: int) -> None:
     """Release an item to other workers if this worker still holds it."""
     statuses = import_item_statuses
     connection.execute(released(lease.import_id, statuses.c.id == claim, statuses.c.claimed_by == lease.worker))

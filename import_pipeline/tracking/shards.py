@@ -1,6 +1,6 @@
-"""Every statement on shards: the places of the further runs that enrich an import beside the one that carries it out.
+"""Statements on shards: further workers that enrich an import beside its lead.
 
-A place is asked for, taken, and given back or lost. As everywhere in the ledger, the import's row is locked first.
+A shard is requested, acquired, and released or reclaimed. As everywhere, the import's row is locked first.
 """
 
 from dataclasses import dataclass
@@ -24,35 +24,35 @@ from import_pipeline.tracking.workers import Worker
 
 @dataclass(frozen=True, kw_only=True)
 class ShardRow:
-    """One shard as the database has it; times are aware UTC."""
+    """One row of `import_shards`; times are aware UTC."""
 
     import_id: int
-    number: int  #: from 2 on: the run that carries out the import is the first worker
+    number: int  #: from 2: the lead is worker 1
     fence: int
     worker: str | None
     host: str | None
-    pid: int | None  #: None: nobody works as this shard
+    pid: int | None  #: None: it has no worker
     process_began: int | None
     dagster_run_id: str | None
     run_requested_at: datetime | None
-    launches: int  #: runs asked for since one left in order
+    launches: int  #: runs requested since one was released in an orderly way
     started_at: datetime | None
     heartbeat_at: datetime | None
     heartbeat_monotonic: float | None
-    ended_at: datetime | None  #: it has nothing more to do
+    ended_at: datetime | None  #: set once it has nothing left to do
     requests_count: int
     rate_limit_hits_count: int
 
 
 def of_import(connection: Connection, import_id: int) -> list[ShardRow]:
-    """The import's shards that were ever asked for, by number."""
+    """Return the import's shards, by number."""
     found = connection.execute(select(shards).where(shards.c.import_id == import_id).order_by(shards.c.number))
     return [ShardRow(**row._mapping) for row in found]
 
 
-def left_behind(connection: Connection, source: str) -> list[ShardRow]:
-    """Shards of the source's ended imports whose worker has not given its place back."""
-    # No join: it may begin with all imports that the source ever had.
+def unreleased(connection: Connection, source: str) -> list[ShardRow]:
+    """Return shards of the source's ended imports that their worker has not released."""
+    # No join: it may start with all imports that the source ever had.
     ended = select(table.c.id).where(
         table.c.id == shards.c.import_id, table.c.source == source, table.c.status.in_(ENDED)
     )
@@ -60,22 +60,22 @@ def left_behind(connection: Connection, source: str) -> list[ShardRow]:
     return [ShardRow(**row._mapping) for row in connection.execute(held)]
 
 
-def ask(connection: Connection, import_id: int, number: int, now: datetime, seen: ShardRow | None) -> bool:
-    """The right to ask for a run of the shard; False where somebody has asked since it was seen, or works as it."""
+def request_run(connection: Connection, import_id: int, number: int, now: datetime, seen: ShardRow | None) -> bool:
+    """Record that a run of the shard is requested. Return False if another process did so, or works as the shard."""
     if seen is None:
         new = insert_into(connection, shards).values(
             import_id=import_id, number=number, run_requested_at=now, launches=1
         )
         return connection.execute(new.on_conflict_do_nothing()).rowcount == 1
     free = (_is(seen), shards.c.pid.is_(None), shards.c.ended_at.is_(None), shards.c.launches == seen.launches)
-    asked = update(shards).where(*free).values(run_requested_at=now, launches=shards.c.launches + 1)
-    return connection.execute(asked).rowcount == 1
+    requested = update(shards).where(*free).values(run_requested_at=now, launches=shards.c.launches + 1)
+    return connection.execute(requested).rowcount == 1
 
 
-def begin(
+def acquire(
     connection: Connection, import_id: int, number: int, worker: Worker, now: datetime, run_id: str | None
 ) -> ShardRow | None:
-    """Take the shard's place, for this worker; None where somebody works as it, or it has nothing more to do."""
+    """Make this worker the shard's. Return None if the shard has a worker, or nothing left to do."""
     imports.lock(connection, import_id)
     owner = {
         "worker": worker.id,
@@ -99,7 +99,7 @@ def begin(
 
 
 def beat(connection: Connection, lease: ShardLease, now: datetime, pulse: Pulse) -> ImportRow:
-    """A shard's heartbeat: renews its lease and its claims, adds its counters. Returns the import; raises LeaseLost."""
+    """Renew the shard's lease and claims, and add its counters. Return the import's row. Raises LeaseLost."""
     counted = lease.guard().values(updated_at=now, **heartbeats.counter_sums(connection, pulse))
     if connection.execute(counted).rowcount != 1:
         raise lease.lost()
@@ -109,28 +109,29 @@ def beat(connection: Connection, lease: ShardLease, now: datetime, pulse: Pulse)
 
 
 def count_heartbeat_as_now(connection: Connection, seen: ShardRow, now: datetime) -> None:
-    """Let a shard's heartbeat that lies after `now`, as a clock that was ahead has written it, count as one of then."""
+    """Set a shard's heartbeat to `now` if it is later: a clock that was ahead wrote it."""
     if seen.heartbeat_at is not None and seen.heartbeat_at > now:
         ahead = update(shards).where(_is(seen), shards.c.heartbeat_at == seen.heartbeat_at)
         connection.execute(ahead.values(heartbeat_at=now))
 
 
-def settle(connection: Connection, lease: ShardLease, now: datetime, pulse: Pulse) -> None:
-    """Count what was requested until the end, even where the import has ended before; not where the place is lost."""
+def count_rest(connection: Connection, lease: ShardLease, now: datetime, pulse: Pulse) -> None:
+    """Count the worker's last requests, even if the import has ended meanwhile; not if the shard was reclaimed."""
     imports.lock(connection, lease.import_id)
     if add_to_shard(connection, lease, pulse.sent):
         counted = heartbeats.counter_sums(connection, pulse)
         connection.execute(update(table).where(table.c.id == lease.import_id).values(updated_at=now, **counted))
 
 
-def leave(connection: Connection, lease: ShardLease, now: datetime, *, for_good: bool, in_order: bool) -> bool:
-    """Give the place back and release what its worker holds; False where it was lost before.
+def release(connection: Connection, lease: ShardLease, now: datetime, *, is_done: bool, in_order: bool) -> bool:
+    """Release the shard and the items that its worker has claimed. Return False if it was reclaimed before.
 
-    `for_good`: the shard has nothing more to do. `in_order`: that its worker goes is no sign of trouble.
+    `is_done`: the shard has nothing left to do. `in_order`: its worker ended in an orderly way, so the next launch does
+    not count.
     """
     imports.lock(connection, lease.import_id)
     values: dict[str, Any] = {"pid": None, "worker": None, "heartbeat_at": now}
-    if for_good:
+    if is_done:
         values["ended_at"] = now
     if in_order:
         values["launches"] = 0
@@ -140,11 +141,11 @@ def leave(connection: Connection, lease: ShardLease, now: datetime, *, for_good:
     return True
 
 
-def bury(connection: Connection, seen: ShardRow) -> bool:
-    """Take the place from a worker that is gone and release what it held; False where that has changed since."""
+def reclaim(connection: Connection, seen: ShardRow) -> bool:
+    """Take the shard from a dead worker and release its items. Return False if the shard has changed meanwhile."""
     imports.lock(connection, seen.import_id)
-    gone = update(shards).where(_is(seen), shards.c.pid.is_not(None))
-    if connection.execute(gone.values(fence=shards.c.fence + 1, pid=None, worker=None)).rowcount != 1:
+    reclaimed = update(shards).where(_is(seen), shards.c.pid.is_not(None))
+    if connection.execute(reclaimed.values(fence=shards.c.fence + 1, pid=None, worker=None)).rowcount != 1:
         return False
     if seen.worker is not None:
         _release(connection, seen.import_id, seen.worker)
@@ -156,5 +157,5 @@ def _release(connection: Connection, import_id: int, worker: str) -> None:
 
 
 def _is(seen: ShardRow) -> ColumnElement[bool]:
-    """The row as it was seen: nobody has taken it since."""
+    """Return the condition that the row is as it was read: no worker has acquired it since."""
     return and_(shards.c.import_id == seen.import_id, shards.c.number == seen.number, shards.c.fence == seen.fence)

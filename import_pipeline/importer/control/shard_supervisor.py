@@ -47,7 +47,7 @@ def supervise_shards(
     now, monotonic = installation.clock.now(), installation.clock.monotonic()
     with installation.database.read() as connection:
         row = imports.running(connection, source.name)
-        behind = shards.left_behind(connection, source.name)
+        behind = shards.unreleased(connection, source.name)
         shared = row if row is not None and workers_of(row, source) > 1 else None
         found = [] if shared is None else shards.of_import(connection, shared.id)
     # Dagster is queried before the transaction, since it may be slow.
@@ -94,7 +94,7 @@ def _apply(
         if isinstance(decision, Reclaim):
             if _reclaim(connection, seen[number], now, result):
                 seen[number] = replace(seen[number], fence=seen[number].fence + 1, pid=None)
-        elif shards.ask(connection, import_id, number, now, seen.get(number)):
+        elif shards.request_run(connection, import_id, number, now, seen.get(number)):
             sentence = f"Shard {number} of {workers_of(row, source)} is requested."
             events.note(connection, import_id, now, "shard_requested", sentence)
             result.launches.append(ShardLaunch(import_id=import_id, number=number))
@@ -130,7 +130,7 @@ def _states(found: Sequence[ShardRow], source: ImportSource, queued: set[int], m
 
 def _reclaim(connection: Connection, seen: ShardRow, now: datetime, result: ShardTick) -> bool:
     """Reclaim the shard of a dead worker; its items return to the others. False if another process was faster."""
-    if not shards.bury(connection, seen):
+    if not shards.reclaim(connection, seen):
         return False
     sentence = f"Shard {seen.number} is dead (process {seen.pid} on {seen.host}); the others take over its items."
     events.note(connection, seen.import_id, now, "shard_lost", sentence)

@@ -153,7 +153,7 @@ class Enrichment:
                     fetched = await self.concurrency.measure(fetch_item(context, claim, importable))
                     await self._writer.submit(fetched)
             except ClaimLost:
-                await context.write(leases.give_back, context.lease, claim.status_id)
+                await context.write(leases.release_claim, context.lease, claim.status_id)
             except (ApiBlocked, ImportFailed, LimiterUnavailable, UsageError) as error:
                 context.stop.request(error)
             self._busy -= 1

@@ -140,7 +140,7 @@ class Heartbeat:
         except LeaseLost:
             if isinstance(lease := self._lease, ShardLease):
                 self._database.transact(
-                    lambda connection: shards.settle(connection, lease, self._clock.now(), self._pulse(connection)),
+                    lambda connection: shards.count_rest(connection, lease, self._clock.now(), self._pulse(connection)),
                     NO_WAIT,
                 )
             raise

@@ -92,10 +92,10 @@ def _take_shard(run: ImportRun, import_id: int, number: int) -> tuple[ImportRow,
         alive = shard_liveness(before, run.source.lease, monotonic) if before is not None else None
         dead = before if alive is not None and alive.is_dead(now) else None
         if dead is not None:
-            shards.bury(connection, dead)
+            shards.reclaim(connection, dead)
         # Several shards may work in one process; each holds its own items.
         worker = replace(run.worker, id=f"{run.worker.id}-{number}")
-        taken = shards.begin(connection, import_id, number, worker, now, run.run_id)
+        taken = shards.acquire(connection, import_id, number, worker, now, run.run_id)
         if taken is None:
             raise LeaseLost(f"shard {number} of import {import_id} has another worker, or nothing left to do")
         sentence = f"Shard {number} started by process {run.worker.pid} on {run.worker.host}."
@@ -218,7 +218,7 @@ class ShardSession:
         now = self.run.installation.clock.now()
 
         def unit(connection: Connection) -> None:
-            left = shards.leave(connection, self.lease, now, for_good=is_done, in_order=trouble is None)
+            left = shards.release(connection, self.lease, now, is_done=is_done, in_order=trouble is None)
             if left and trouble is not None:
                 sentence = f"Shard {self.lease.shard} stopped: {trouble}. The other workers continue."
                 events.note(connection, self.row.id, now, "shard_stopped", sentence)

@@ -127,8 +127,8 @@ async def test_the_shards_of_an_import_are_shown(home):
     async with open_panel(home) as panel:
         running = add_import(panel.installation, status="running", started_at=NOON, host="a", pid=1, heartbeat_at=NOON)
         with panel.installation.database.write() as connection:
-            shards.ask(connection, running, 3, NOON, None)
-            shards.begin(connection, running, 2, Worker(id="w", host="machine-b", pid=42), NOON, None)
+            shards.request_run(connection, running, 3, NOON, None)
+            shards.acquire(connection, running, 2, Worker(id="w", host="machine-b", pid=42), NOON, None)
         answer = await panel.get(f"/imports/{running}")
         assert [shard.number for shard in panel.drawn.context["shards"]] == [2, 3]
         assert "process 42 on machine-b" in answer.text

@@ -18,7 +18,7 @@ from import_pipeline_tests.support.import_rows import NOON
 FEW, MANY = 400, 4000
 LOOKS: dict[str, Callable[[Connection], object]] = {
     "the rules": lambda connection: scheduling.open_imports(connection, "items", NOON),
-    "shards of ended imports": lambda connection: shards.left_behind(connection, "items"),
+    "shards of ended imports": lambda connection: shards.unreleased(connection, "items"),
     "the first page": lambda connection: queries.find(connection, Filter(), NOON),
     "the oldest": lambda connection: queries.find(connection, Filter(), NOON, descending=False),
     "a source's page": lambda connection: queries.find(connection, Filter(source="items"), NOON),

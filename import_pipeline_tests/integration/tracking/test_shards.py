@@ -30,7 +30,7 @@ def hand(life):
 def join(hand, worker=BOB, number=2):
     """Take a shard's place."""
     life = hand.life
-    row = life.do(shards.begin, hand.row.id, number, worker, life.now, f"run of {worker.id}")
+    row = life.do(shards.acquire, hand.row.id, number, worker, life.now, f"run of {worker.id}")
     assert row is not None
     return ShardLease(import_id=hand.row.id, fence=row.fence, worker=worker.id, seconds=60.0, shard=number)
 
@@ -111,21 +111,21 @@ def test_sleeps_of_the_api_count_once_for_all_shards(hand):
 
 def test_a_place_is_acquired_by_one_worker_and_requested_once(hand):
     now = hand.life.now
-    assert [hand.life.do(shards.ask, hand.row.id, 2, now, None) for _ in range(2)] == [True, False]
+    assert [hand.life.do(shards.request_run, hand.row.id, 2, now, None) for _ in range(2)] == [True, False]
     [seen] = all_of(hand)
-    assert [hand.life.do(shards.ask, hand.row.id, 2, now, seen) for _ in range(2)] == [True, False]
+    assert [hand.life.do(shards.request_run, hand.row.id, 2, now, seen) for _ in range(2)] == [True, False]
     join(hand)
-    assert hand.life.do(shards.begin, hand.row.id, 2, CARL, now, None) is None
+    assert hand.life.do(shards.acquire, hand.row.id, 2, CARL, now, None) is None
     [seen] = all_of(hand)
     assert (seen.worker, seen.launches, seen.dagster_run_id) == ("bob", 2, "run of bob")
-    assert hand.life.do(shards.ask, hand.row.id, 2, now, seen) is False
+    assert hand.life.do(shards.request_run, hand.row.id, 2, now, seen) is False
 
 
 def test_what_a_buried_shard_held_is_free_at_once_and_it_writes_nothing_any_more(hand):
     lease = join(hand)
     taken = claim(hand, lease)
     [seen] = all_of(hand)
-    assert [hand.life.do(shards.bury, seen) for _ in range(2)] == [True, False]
+    assert [hand.life.do(shards.reclaim, seen) for _ in range(2)] == [True, False]
     assert owners(hand) == {}
     other = join(hand, CARL)
     for action in (
@@ -136,8 +136,8 @@ def test_what_a_buried_shard_held_is_free_at_once_and_it_writes_nothing_any_more
     ):
         with pytest.raises(LeaseLost, match=f"shard 2 of import {hand.row.id} has ended or was taken over"):
             action()
-    hand.life.do(shards.settle, lease, hand.life.now, Pulse(sent=CounterDelta(requests=7)))
-    assert hand.life.do(shards.leave, lease, hand.life.now, for_good=True, in_order=True) is False
+    hand.life.do(shards.count_rest, lease, hand.life.now, Pulse(sent=CounterDelta(requests=7)))
+    assert hand.life.do(shards.release, lease, hand.life.now, is_done=True, in_order=True) is False
     assert ids(claim(hand, other, 10)) == set(IDS)
     row = hand.life.get(hand.row.id)
     assert (row.requests_count, row.items_imported_count, all_of(hand)[0].ended_at) == (0, 0, None)
@@ -147,16 +147,16 @@ def test_a_shard_that_leaves_frees_only_what_it_holds_itself(hand):
     lease = join(hand)
     hand.claim(3)
     claim(hand, lease)
-    assert hand.life.do(shards.leave, lease, hand.life.now, for_good=False, in_order=True) is True
+    assert hand.life.do(shards.release, lease, hand.life.now, is_done=False, in_order=True) is True
     assert owners(hand) == {"ada": 3}
     [shard] = all_of(hand)
     assert (shard.pid, shard.worker, shard.launches, shard.ended_at) == (None, None, 0, None)
     again = join(hand, CARL)
     assert again.fence == lease.fence + 1
-    hand.life.do(shards.leave, again, hand.life.now, for_good=True, in_order=False)
+    hand.life.do(shards.release, again, hand.life.now, is_done=True, in_order=False)
     [shard] = all_of(hand)
     assert (shard.launches, shard.ended_at) == (0, hand.life.now)
-    assert hand.life.do(shards.begin, hand.row.id, 2, BOB, hand.life.now, None) is None
+    assert hand.life.do(shards.acquire, hand.row.id, 2, BOB, hand.life.now, None) is None
 
 
 def test_a_takeover_of_the_import_leaves_the_claims_of_shards(hand):
@@ -178,12 +178,12 @@ def test_the_end_of_an_import_ends_the_lease_of_its_shards_whose_last_requests_c
     assert owners(hand) == {}
     with pytest.raises(LeaseLost):
         hand.life.do(shards.beat, lease, hand.life.now, Pulse(sent=CounterDelta(requests=5)))
-    [left] = hand.life.do(shards.left_behind, "items")
+    [left] = hand.life.do(shards.unreleased, "items")
     assert left.number == 2
-    hand.life.do(shards.settle, lease, hand.life.now, Pulse(sent=CounterDelta(requests=5)))
-    hand.life.do(shards.leave, lease, hand.life.now, for_good=True, in_order=True)
+    hand.life.do(shards.count_rest, lease, hand.life.now, Pulse(sent=CounterDelta(requests=5)))
+    hand.life.do(shards.release, lease, hand.life.now, is_done=True, in_order=True)
     assert hand.life.get(hand.row.id).requests_count == 5
-    assert hand.life.do(shards.left_behind, "items") == []
+    assert hand.life.do(shards.unreleased, "items") == []
 
 
 def test_a_shard_may_end_the_import_when_its_own_run_is_gone(hand):

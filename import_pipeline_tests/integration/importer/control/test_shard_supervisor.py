@@ -45,7 +45,7 @@ def launched(life, queued=()):
 
 
 def join(hand, number=2, worker=BOB):
-    row = hand.life.do(shards.begin, hand.row.id, number, worker, hand.life.now, f"run {number}")
+    row = hand.life.do(shards.acquire, hand.row.id, number, worker, hand.life.now, f"run {number}")
     return leases.ShardLease(import_id=hand.row.id, fence=row.fence, worker=worker.id, seconds=60, shard=number)
 
 

@@ -269,7 +269,7 @@ def test_no_resume_is_asked_for_while_a_shard_of_it_lives(life):
     number = life.slot(at(9))
     hand = life.launch()
     hand.discover("1", "2", done=False)
-    life.do(shards.begin, number, 2, BOB, life.now, "shard run")
+    life.do(shards.acquire, number, 2, BOB, life.now, "shard run")
     place = ShardLease(import_id=number, fence=1, worker=BOB.id, seconds=life.source.lease, shard=2)
     for _ in range(5):
         life.go_on(seconds=50)

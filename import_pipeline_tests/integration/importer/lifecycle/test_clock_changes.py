@@ -138,7 +138,7 @@ def test_a_shard_of_this_host_lives_whatever_the_clock_shows(clocked, jump):
     hand = clocked.running(ADA)
     worker = this_process()
     with clocked.database.write() as connection:
-        shards.begin(connection, hand.row.id, 2, worker, clocked.now, None)
+        shards.acquire(connection, hand.row.id, 2, worker, clocked.now, None)
     lease = leases.ShardLease(import_id=hand.row.id, fence=1, worker=worker.id, seconds=60, shard=2)
     Heartbeat(clocked.database, lease, clocked.clock, pulse=lambda _: Pulse(), on_end=lambda error: None).beat()
     clocked.clock.set_by = jump

@@ -179,7 +179,7 @@ def test_the_time_until_a_rule_ends_what_nobody_works_on_is_away_time(life):
 
 def shard_of(life, hand):
     """A further run of the import, of another machine."""
-    row = life.do(shards.begin, hand.row.id, 2, BOB, life.now, "run 2")
+    row = life.do(shards.acquire, hand.row.id, 2, BOB, life.now, "run 2")
     return leases.ShardLease(import_id=hand.row.id, fence=row.fence, worker=BOB.id, seconds=60, shard=2)
 
 
