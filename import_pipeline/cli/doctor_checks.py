@@ -23,6 +23,7 @@ from import_pipeline.importer.control.plan import first_page
 from import_pipeline.importer.discovery.list_page import total_of
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.monitoring.stalled import stalled_import
+from import_pipeline.importer.runtime.response_errors import describe_missing_list
 from import_pipeline.importer.source_loader import load_object, load_sources, shared_tables, validate
 from import_pipeline.ratelimit import Limiter, open_permits, parse_tiers
 from import_pipeline.ratelimit.http.proxies import environment_proxy
@@ -278,7 +279,7 @@ def _first_page(installation: Installation, listed: ImportSource) -> str:
     response = asyncio.run(first_page(installation, listed))
     judged = classify(response.status_code, setting=f"{variable_prefix(listed.name)}TOKEN")
     if judged.action is not ResponseAction.ACCEPT:
-        raise ImportPipelineError(judged.reason)
+        raise ImportPipelineError(f"list page 1: {describe_missing_list(listed, response) or judged.reason}")
     total = total_of(listed, response)
     count = "an unknown number of" if total is None else total
     found = environment_proxy(listed.base_url)

@@ -20,6 +20,7 @@ from import_pipeline.importer.discovery.list_page import (
 )
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.runtime.api_client import cost_of, open_api
+from import_pipeline.importer.runtime.response_errors import describe_missing_list
 from import_pipeline.importer.runtime.sending import describe_connection_error, unreachable
 from import_pipeline.ratelimit import parse_tiers
 from import_pipeline.rules.forecast import minimum_seconds
@@ -61,7 +62,7 @@ def plan_import(installation: Installation, source: ImportSource) -> Plan:
     response = asyncio.run(first_page(installation, source))
     judgement = classify(response.status_code, setting=variable_prefix(source.name) + "TOKEN")
     if judgement.action is not ResponseAction.ACCEPT:
-        raise ImportFailed(f"list page 1: {judgement.reason}")
+        raise ImportFailed(f"list page 1: {describe_missing_list(source, response) or judgement.reason}")
     total = total_of(source, response)
     on_page = page_items(source, response)
     if total is None and _is_whole(source, response):

@@ -15,7 +15,7 @@ from import_pipeline.importer.discovery.page_writer import PageWriter
 from import_pipeline.importer.discovery.pagination import check_pass, next_page
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.runtime.progress import StoredItem
-from import_pipeline.importer.runtime.response_errors import describe_refused_body
+from import_pipeline.importer.runtime.response_errors import describe_missing_list, describe_refused_body
 from import_pipeline.importer.runtime.sending import describe_request_error, send
 from import_pipeline.ratelimit import BodyRefused
 from import_pipeline.rules.backoff import retry_delay
@@ -83,7 +83,8 @@ async def _fetch(context: ImportContext, request: httpx.Request, before: Checkpo
             elif verdict is PageVerdict.REJECTED and before.page:
                 raise PageRejected(f"list page {page}: {reason}")
             elif verdict is not PageVerdict.AGAIN:
-                raise ImportFailed(f"list page {page}: {reason}")
+                missing = None if before.page else describe_missing_list(context.source, response)
+                raise ImportFailed(f"list page {page}: {missing or reason}")
             requested = _requested_wait(context, response)
         failures += 1
         if failures >= context.source.retry.tries:

@@ -1,7 +1,14 @@
 """Reasons for responses that were not read."""
 
+from http import HTTPStatus
+
+import httpx
+
+from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.ratelimit import BodyRefused
+from import_pipeline.redaction import redact
+from import_pipeline.rules.responses.status_phrases import phrase
 from import_pipeline.settings import variable_prefix
 
 
@@ -9,3 +16,15 @@ def describe_refused_body(context: ImportContext, error: BodyRefused) -> str:
     """Return the reason for a refused body, and the setting that would allow it."""
     setting, source = f"{variable_prefix(context.source.name)}MAX_BODY", type(context.source).__name__
     return f"{error}. If this is normal for this API, raise {setting} or {source}.max_depth"
+
+
+def describe_missing_list(source: ImportSource, response: httpx.Response) -> str | None:
+    """Return the reason for a first list page that does not exist (404 or 410); None for other statuses.
+
+    The address of the list is wrong then, so the request is named, with its secrets masked.
+    """
+    if response.status_code not in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
+        return None
+    request = f"{response.request.method} {redact(str(response.request.url))}"
+    setting = f"{variable_prefix(source.name)}BASE_URL"
+    return f"{request} answers {phrase(response.status_code)}: check {setting} and list_request"

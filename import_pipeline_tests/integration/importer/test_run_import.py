@@ -136,7 +136,6 @@ FATAL = [
         {"faults": ("page:2=status:403",)},
         "list page 2: the API answers 403 Forbidden: this token may not read the source",
     ),
-    ({"faults": ("page:1=status:404",)}, "list page 1: the API answers 404 Not Found: it has no such page (anymore)"),
     ({"faults": ("page:2=status:500",)}, "list page 2: the API answers 500 Internal Server Error, 3 times"),
     (
         {"faults": ("page:2=status:304",)},
