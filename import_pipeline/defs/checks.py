@@ -1,19 +1,24 @@
 """The asset checks of an import: their specs, and their results from its summary."""
 
-from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
+from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
+from import_pipeline.defs import failures, metadata, names
+from import_pipeline.defs.links import Links
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.summary import ImportSummary, count_later_imports, summarize
-from import_pipeline.tracking import imports, queries
+from import_pipeline.tracking import imports, items, queries
 
 ALL_IMPORTED = "all_items_imported"
 NO_RATE_LIMIT_HITS = "no_unexpected_429"
 COUNTS_AGREE = "counts_agree_with_the_source"
 NOTHING_FAILED = "nothing_failed_for_good"
+#: Checks that warn; the others are errors.
+WARNINGS = (NO_RATE_LIMIT_HITS, NOTHING_FAILED)
 
 
 def specs(asset: str) -> list[dg.AssetCheckSpec]:
@@ -27,44 +32,39 @@ def specs(asset: str) -> list[dg.AssetCheckSpec]:
     return [dg.AssetCheckSpec(name=name, asset=asset, description=text) for name, text in meanings.items()]
 
 
-def latest_full(installation: Installation, source: ImportSource) -> ImportSummary | None:
-    """Return the figures of the source's full import that completed last, as they are now; None if none has.
+def of_full_import(
+    installation: Installation, source: ImportSource, links: Links, summary: ImportSummary | None = None
+) -> list[dg.AssetCheckEvaluation]:
+    """Return the check results of a full import that has just completed; without one, of the one that completed last.
 
-    A check describes all items of its asset. An import of some items therefore repeats what is true of all.
+    A check describes all items of its asset. An import of some items therefore repeats what is true of all. The list
+    is empty if no full import has completed.
     """
     with installation.database.read() as connection:
-        import_id = queries.latest_completed_in_full(connection, source.name)
-        if import_id is None:
-            return None
-        figures = summarize(imports.get(connection, import_id), source.limits, installation.clock.now())
-        return count_later_imports(connection, figures)
+        full = summary or _latest_full(connection, source, installation.clock.now())
+        if full is None:
+            return []
+        failed = items.failures(connection, full.import_id, failures.LISTED, left=True)
+    why: dict[str, Any] = {"failed_items": failures.table(failed)} if failed else {}
+    link = metadata.link_to(links, full.import_id)
+    done = full.items_imported_count + full.items_unchanged_count
+    total = full.items_count or 0
+    reason = full.incomplete_reason or "the counts agree"
+    asset = names.enriched(source.name)
+    return [
+        _evaluation(asset, ALL_IMPORTED, done == total, imported=done, total=total, **why, **link),
+        _evaluation(asset, NO_RATE_LIMIT_HITS, not full.rate_limit_hits_count, hits=full.rate_limit_hits_count, **link),
+        _evaluation(asset, COUNTS_AGREE, full.incomplete_reason is None, reason=reason, **link),
+        _evaluation(asset, NOTHING_FAILED, not full.items_failed_count, failed=full.items_failed_count, **why, **link),
+    ]
 
 
-def results(asset: str, summary: ImportSummary) -> Iterator[dg.AssetCheckResult]:
-    """Yield the result of each check, with its figures as metadata."""
-    done = summary.items_imported_count + summary.items_unchanged_count
-    yield _result(
-        asset, ALL_IMPORTED, done == (summary.items_count or 0), imported=done, total=summary.items_count or 0
-    )
-    yield _result(
-        asset, NO_RATE_LIMIT_HITS, summary.rate_limit_hits_count == 0, warn=True, hits=summary.rate_limit_hits_count
-    )
-    yield _result(
-        asset, COUNTS_AGREE, summary.incomplete_reason is None, reason=summary.incomplete_reason or "the counts agree"
-    )
-    yield _result(asset, NOTHING_FAILED, summary.items_failed_count == 0, warn=True, failed=summary.items_failed_count)
-
-
-def evaluations(asset: str, summary: ImportSummary) -> Iterator[dg.AssetCheckEvaluation]:
-    """Yield the results as events, which a run may log that does not compute the asset."""
-    for result in results(asset, summary):
-        yield dg.AssetCheckEvaluation(
-            asset_key=dg.AssetKey(asset),
-            check_name=result.check_name or "",
-            passed=result.passed,
-            severity=result.severity,
-            metadata=result.metadata,
-        )
+def _latest_full(connection: Connection, source: ImportSource, now: datetime) -> ImportSummary | None:
+    """Return the figures of the source's full import that completed last, as they are now."""
+    import_id = queries.latest_completed_in_full(connection, source.name)
+    if import_id is None:
+        return None
+    return count_later_imports(connection, summarize(imports.get(connection, import_id), source.limits, now))
 
 
 def result_of(evaluation: dg.AssetCheckEvaluation) -> dg.AssetCheckResult:
@@ -78,6 +78,8 @@ def result_of(evaluation: dg.AssetCheckEvaluation) -> dg.AssetCheckResult:
     )
 
 
-def _result(asset: str, name: str, passed: bool, *, warn: bool = False, **metadata: Any) -> dg.AssetCheckResult:
-    severity = dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR
-    return dg.AssetCheckResult(asset_key=asset, check_name=name, passed=passed, severity=severity, metadata=metadata)
+def _evaluation(asset: str, name: str, passed: bool, **figures: Any) -> dg.AssetCheckEvaluation:
+    severity = dg.AssetCheckSeverity.WARN if name in WARNINGS else dg.AssetCheckSeverity.ERROR
+    return dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey(asset), check_name=name, passed=passed, severity=severity, metadata=figures
+    )

@@ -7,14 +7,14 @@ from typing import Any
 import dagster as dg
 
 from import_pipeline.contracts import ImportSource
-from import_pipeline.defs import checks, metadata, names
+from import_pipeline.defs import checks, failures, metadata, names
 from import_pipeline.defs.links import Links
 from import_pipeline.defs.run_status import end_as_cancelled
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.rules.status import ImportKind, ImportStatus
+from import_pipeline.tracking import items
 from import_pipeline.tracking.imports import ImportRow
-from import_pipeline.wording import plural
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,14 +39,18 @@ class ImportOutcome:
             raise dg.DagsterExecutionInterruptedError(summary.failure_reason or "cancelled")
         if summary.status != ImportStatus.COMPLETED:
             raise dg.Failure(description=summary.failure_reason, metadata=figures)
+        if self.wants_details and summary.items_failed_count:
+            for observation in failures.observations(self.installation, self.declared, self.links, summary.import_id):
+                self.context.log_event(observation)
         is_selection = self.row.kind is ImportKind.SELECTION
         if is_selection and summary.items_failed_count:
             # A materialization here would count for all selected partitions, the failed ones too.
             for evaluation in self._checks(summary):
                 self.context.log_event(evaluation)
-            failed = plural(summary.items_failed_count, "item")
-            why = f"`import-pipeline show {summary.import_id}` says why"
-            raise dg.Failure(description=f"{failed} failed; {why}", metadata=figures, allow_retries=False)
+            with self.installation.database.read() as connection:
+                failed = items.failures(connection, summary.import_id, failures.NAMED)
+            why = failures.sentence(failed, summary.items_failed_count, summary.import_id)
+            raise dg.Failure(description=why, metadata=figures, allow_retries=False)
         name = self.declared.name
         if self.wants_list and not is_selection:
             version = dg.DataVersion(names.LIST_VERSION)
@@ -57,6 +61,6 @@ class ImportOutcome:
 
     def _checks(self, summary: ImportSummary) -> list[dg.AssetCheckEvaluation]:
         """Return the selected checks, of the latest full import."""
-        full = summary if self.row.is_full else checks.latest_full(self.installation, self.declared)
-        found = [] if full is None else checks.evaluations(names.enriched(self.declared.name), full)
+        given = summary if self.row.is_full else None
+        found = checks.of_full_import(self.installation, self.declared, self.links, given)
         return [each for each in found if each.asset_check_key in self.context.selected_asset_check_keys]

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import dagster as dg
 
 from import_pipeline.contracts import ImportSource
-from import_pipeline.defs import checks, metadata, names
+from import_pipeline.defs import checks, failures, metadata, names
 from import_pipeline.defs.event_report import FINAL_REPORT_LIMIT, EventReporter, event_reporter
 from import_pipeline.defs.import_run import LONGEST_SLEEP
-from import_pipeline.defs.links import links_of
+from import_pipeline.defs.links import Links, links_of
 from import_pipeline.defs.log_forwarding import forward_logs
 from import_pipeline.defs.resources import RateLimitedApiResource
 from import_pipeline.defs.run_status import end_as_cancelled, is_cancelled, report_dead_run, was_reported_dead
@@ -141,7 +141,7 @@ class ShardOp:
         if ending.ended_it:
             summary = summarize(row, source.limits, installation.clock.now())
             links = links_of(installation.settings)
-            completion = self._completion(installation, ending, summary)
+            completion = self._completion(installation, links, ending, summary)
             for event in (*tracking_events(installation.database, summary, links), *completion):
                 self.context.log_event(event)  # type: ignore[arg-type]  # it accepts check evaluations, too
         if ending.was_cancelled or row.status is ImportStatus.CANCELLED:
@@ -151,15 +151,16 @@ class ShardOp:
             raise dg.Failure(description=row.failure_reason, allow_retries=False)
 
     def _completion(
-        self, installation: Installation, ending: ShardResult, summary: ImportSummary
-    ) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
-        """Yield the materializations and check results of a completed import."""
+        self, installation: Installation, links: Links, ending: ShardResult, summary: ImportSummary
+    ) -> Iterator[dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation]:
+        """Yield the materializations, failures and check results of a completed import."""
         if ending.row.status is not ImportStatus.COMPLETED:
             return
         figures = metadata.of_summary(summary)
         if ending.row.kind is not ImportKind.SELECTION:
             yield dg.AssetMaterialization(asset_key=names.discovered(self.declared.name), metadata=figures)
         yield dg.AssetMaterialization(asset_key=self.enriched, metadata=figures)
-        full = summary if ending.row.is_full else checks.latest_full(installation, self.declared)
-        if full is not None:
-            yield from checks.evaluations(self.enriched, full)
+        if summary.items_failed_count:
+            yield from failures.observations(installation, self.declared, links, summary.import_id)
+        given = summary if ending.row.is_full else None
+        yield from checks.of_full_import(installation, self.declared, links, given)

@@ -96,9 +96,14 @@ def count(connection: Connection, import_id: int) -> int:
     return connection.scalar(select(func.count()).where(statuses.c.import_id == import_id)) or 0
 
 
-def failures(connection: Connection, import_id: int, limit: int = 100) -> list[FailedItem]:
-    """The failed items: those that have failed permanently, then those that are tried again, the soonest first."""
+def failures(connection: Connection, import_id: int, limit: int = 100, *, left: bool = False) -> list[FailedItem]:
+    """Return the failed items: permanently failed ones, then those that are tried again, the soonest first.
+
+    `left`: only those that no later import has imported.
+    """
     failed = select(statuses).where(statuses.c.import_id == import_id, statuses.c.status == ItemStatus.FAILED)
+    if left:
+        failed = failed.where(left_by(import_id))
     in_order = failed.order_by(statuses.c.next_attempt_at, statuses.c.id)
     # Two index scans, instead of sorting up to a million rows.
     rows = list(connection.execute(in_order.where(statuses.c.next_attempt_at.is_(None)).limit(limit)))

@@ -8,6 +8,7 @@ import pytest
 
 from import_pipeline import buckets
 from import_pipeline.defs.build import build_import_definitions
+from import_pipeline.defs.failures import sentence, table
 from import_pipeline.defs.resources import RateLimitedApiResource
 from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.runtime.api_client import open_api
@@ -16,6 +17,7 @@ from import_pipeline.rules.status import ImportKind, Trigger
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.testing import CannedTransport, MemoryPermits
 from import_pipeline.tracking import imports, shards, transitions
+from import_pipeline.tracking.items import FailedItem
 from import_pipeline_tests.support.imports import environment_of
 from import_pipeline_tests.support.lifecycle import ADA, SimulatedInstallation, tracking_database
 
@@ -142,22 +144,57 @@ def test_a_shard_whose_store_fails_says_so_without_a_chain_of_errors(life, insta
 
 
 def failed_check(instance):
-    """Return the latest result of the check that no item failed: whether it passed, and its number of failed items."""
+    """Return the latest result of the check that no item failed: its verdict, and the failed items that it lists."""
     key = dg.AssetCheckKey(dg.AssetKey("enriched_items"), "nothing_failed_for_good")
     [found] = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
     evaluation = found.event.dagster_event.asset_check_evaluation_data
-    return evaluation.passed, evaluation.metadata["failed"].value
+    listed = evaluation.metadata.get("failed_items")
+    return evaluation.passed, [record.data["item"] for record in listed.records] if listed else []
 
 
 def test_the_checks_stay_those_of_the_full_import_until_its_failed_items_are_imported(life, instance):
     missing = WORKING | {"/api/items/3": httpx.Response(404)}
     assert run(instance, "import_items", resource(missing))[0]
-    assert failed_check(instance) == (False, 1)
+    assert failed_check(instance) == (False, ["3"])
     for only, answers, success, expected in (
-        ("2", missing, True, (False, 1)),
-        ("3", missing, False, (False, 1)),
-        ("3", WORKING, True, (True, 0)),
+        ("2", missing, True, (False, ["3"])),
+        ("3", missing, False, (False, ["3"])),
+        ("3", WORKING, True, (True, [])),
     ):
         config = {"ops": {"discover_and_enrich_items": {"config": {"only": [only]}}}}
         assert run(instance, "import_items", resource(answers), run_config=config)[0] is success
         assert failed_check(instance) == expected
+
+
+def observed(instance):
+    """Return the partitions with an observation of a failure, and its description."""
+    found = instance.fetch_observations(dg.AssetKey("enriched_items"), limit=200).records
+    return {each.partition_key: each.asset_observation.description for each in found if each.partition_key}
+
+
+@pytest.mark.parametrize(("source", "partition"), [(ItemsSource, "3"), (Bucketed, "000000001-000000500")])
+def test_a_failed_item_says_why_at_its_partition(life, instance, source, partition):
+    run(instance, "import_items", resource(WORKING | {"/api/items/3": httpx.Response(404)}), source())
+    [(key, text)] = observed(instance).items()
+    assert (key, text.startswith("Failed: item 3: the API answers 404 Not Found")) == (partition, True)
+
+
+def test_a_run_of_selected_items_says_why_they_failed(life, instance):
+    answers = WORKING | {"/api/items/3": httpx.Response(404)}
+    run(instance, "import_items", resource(WORKING))
+    config = {"ops": {"discover_and_enrich_items": {"config": {"only": ["3"]}}}}
+    _, failures, _ = run(instance, "import_items", resource(answers), run_config=config)
+    assert said(failures).startswith("item 3: the API answers 404 Not Found")
+
+
+def test_a_sentence_names_the_first_failed_items_and_counts_the_others():
+    failed = [
+        FailedItem(external_id=str(number), reason="404", failure_count=1, last_failed_at=None, next_attempt_at=None)
+        for number in range(40)
+    ]
+    assert sentence(failed[:1], 1, 6) == "item 0: 404"
+    assert sentence(failed[:2], 2, 6) == "2 items failed: item 0: 404; item 1: 404"
+    assert sentence(failed, 50, 6) == (
+        "50 items failed: item 0: 404; item 1: 404; item 2: 404; 47 more: `import-pipeline show 6` lists them"
+    )
+    assert len(table(failed).records) == 20
