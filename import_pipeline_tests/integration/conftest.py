@@ -9,7 +9,7 @@ from import_pipeline_tests.support.lifecycle import SimulatedInstallation, delet
 def shared_database(request, tmp_path_factory):
     """One database of each kind for all tests of a module."""
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path_factory.mktemp('life') / 'tracking.db'}"
+        url = f"sqlite:///{tmp_path_factory.mktemp('tracking') / 'tracking.db'}"
     else:
         url = request.getfixturevalue("postgres_server").create_database()
     with tracking_database(url) as database:
@@ -17,7 +17,7 @@ def shared_database(request, tmp_path_factory):
 
 
 @pytest.fixture
-def life(shared_database):
+def simulation(shared_database):
     """A simulated installation with empty tables, at ten in the morning."""
     delete_all_rows(shared_database)
     return SimulatedInstallation(shared_database)

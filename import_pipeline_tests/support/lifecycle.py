@@ -59,11 +59,11 @@ class SimulatedInstallation:
     def now(self):
         return self.clock.now()
 
-    def go_on(self, **passed):
+    def advance(self, **passed):
         """Advance the clock."""
         self.clock.advance(timedelta(**passed).total_seconds())
 
-    def do(self, action, *arguments, **options):
+    def call(self, action, *arguments, **options):
         """Call a function of `tracking` in a transaction of its own."""
         with self.database.write() as connection:
             return action(connection, *arguments, **options)
@@ -73,7 +73,7 @@ class SimulatedInstallation:
 
     def slot(self, moment):
         """Create the scheduled import of that slot, as a tick does; return its id."""
-        assert self.do(scheduling.create_slot, new_import(self.source, Trigger.SCHEDULE, slot_at=moment), self.now)
+        assert self.call(scheduling.create_slot, new_import(self.source, Trigger.SCHEDULE, slot_at=moment), self.now)
         return self.all()[-1].id
 
     def begin(self, import_id, worker=ADA, run_id=None):
@@ -94,17 +94,17 @@ class SimulatedInstallation:
         with self.database.read() as connection:
             return imports.latest(connection, limit=100_000)[::-1]
 
-    def story(self):
+    def overview(self):
         """Return id -> (trigger, status, slot) of every import."""
         return {row.id: (row.trigger.value, row.status.value, row.slot_at) for row in self.all()}
 
-    def told(self, import_id):
+    def event_sentences(self, import_id):
         """Return (action, sentence) of every event of an import."""
         with self.database.read() as connection:
             return [(action, sentence) for _, action, sentence in events.latest(connection, import_id)]
 
     def actions(self, import_id):
-        return [action for action, _ in self.told(import_id)]
+        return [action for action, _ in self.event_sentences(import_id)]
 
     def requests(self):
         """Return the rows of all requests."""
@@ -124,10 +124,10 @@ class SimulatedInstallation:
 class SimulatedWorker:
     """A worker of one import; each method is one step."""
 
-    def __init__(self, life, row, worker):
-        self.life = life
+    def __init__(self, simulation, row, worker):
+        self.simulation = simulation
         self.row = row
-        self.lease = lease_of(row, life.source, worker)
+        self.lease = lease_of(row, simulation.source, worker)
 
     def discover(self, *ids, done=True, stopped=None, version="1"):
         """Store a page of the list. `done`: it is the last one; `stopped`: the reason why the list ended there."""
@@ -136,36 +136,38 @@ class SimulatedWorker:
         ]
         checkpoint = {"page": 1, "complete": done, "stopped": stopped}
         page = Page(items=found, checkpoint=checkpoint, total=len(ids) if done else None)
-        return self.life.do(list_pages.store_page, self.row, self.lease, ImportedItem, page, self.life.now)
+        return self.simulation.call(
+            list_pages.store_page, self.row, self.lease, ImportedItem, page, self.simulation.now
+        )
 
     def select(self):
         """Select the items of a retry."""
-        self.life.do(list_pages.select_unfinished, self.row, self.lease, self.row.retry_of, self.life.now)
+        self.simulation.call(list_pages.select_unfinished, self.row, self.lease, self.row.retry_of, self.simulation.now)
 
     def beat(self):
-        self.life.do(heartbeats.beat, self.lease, self.life.now, heartbeats.Pulse())
+        self.simulation.call(heartbeats.beat, self.lease, self.simulation.now, heartbeats.Pulse())
 
     def claim(self, limit=100):
-        return self.life.do(claims.claim, self.lease, limit, self.life.now)
+        return self.simulation.call(claims.claim, self.lease, limit, self.simulation.now)
 
     def succeed(self, taken):
         done = [Done(claim=each, importable=ImportedItem(external_id=each.external_id, name="a")) for each in taken]
-        self.life.do(claims.complete, self.row, self.lease, ImportedItem, done, self.life.now)
+        self.simulation.call(claims.complete, self.row, self.lease, ImportedItem, done, self.simulation.now)
 
     def fail(self, taken, again=None):
         """Record a failed try of each; the next one is due after `again`, None: there is none."""
-        next_attempt_at = None if again is None else self.life.now + again
+        next_attempt_at = None if again is None else self.simulation.now + again
         failed = [Failure(claim=each, reason="boom", next_attempt_at=next_attempt_at) for each in taken]
-        self.life.do(claims.fail, self.lease, failed, self.life.now)
+        self.simulation.call(claims.fail, self.lease, failed, self.simulation.now)
 
     def complete(self):
-        complete(self.life.database, self.row, self.lease, self.life.now)
+        complete(self.simulation.database, self.row, self.lease, self.simulation.now)
 
     def end(self, status, reason="so it went"):
-        end(self.life.database, self.lease, self.life.now, status, reason)
+        end(self.simulation.database, self.lease, self.simulation.now, status, reason)
 
     def leave(self):
-        self.life.do(transitions.release, self.lease, self.life.now)
+        self.simulation.call(transitions.release, self.lease, self.simulation.now)
 
     def import_all(self, *ids):
         """Import these items successfully, to the end."""

@@ -35,77 +35,77 @@ WAITING = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
 # States
 
 
-def idle(life):
+def idle(simulation):
     return 0
 
 
-def slot_waiting(life):
-    return life.slot(at(12))
+def slot_waiting(simulation):
+    return simulation.slot(at(12))
 
 
-def requested(life):
-    requests.request_import(life.installation, life.source, RequestKind.RESCHEDULE, by="another person")
-    return life.slot(at(12))
+def requested(simulation):
+    requests.request_import(simulation.installation, simulation.source, RequestKind.RESCHEDULE, by="another person")
+    return simulation.slot(at(12))
 
 
-def queued(life):
-    number = life.slot(at(9))
-    life.tick()
+def queued(simulation):
+    number = simulation.slot(at(9))
+    simulation.tick()
     return number
 
 
-def running(life):
-    hand = life.begin(life.slot(at(9)), ADA)
+def running(simulation):
+    hand = simulation.begin(simulation.slot(at(9)), ADA)
     hand.discover("1", "2")
     return hand.row.id
 
 
-def stalled(life):
-    number = running(life)
-    life.go_on(minutes=30)
+def stalled(simulation):
+    number = running(simulation)
+    simulation.advance(minutes=30)
     return number
 
 
-def done_and_left(life):
-    hand = life.begin(life.slot(at(9)), ADA)
+def done_and_left(simulation):
+    hand = simulation.begin(simulation.slot(at(9)), ADA)
     hand.discover("1")
     hand.succeed(hand.claim())
     hand.leave()
-    life.go_on(seconds=1)
+    simulation.advance(seconds=1)
     return hand.row.id
 
 
-def paused(life):
-    hand = life.begin(life.slot(at(9)), ADA)
+def paused(simulation):
+    hand = simulation.begin(simulation.slot(at(9)), ADA)
     hand.discover("1", "2")
-    life.do(leases.write, hand.lease, life.now, blocked_until=life.now + timedelta(hours=1))
+    simulation.call(leases.write, hand.lease, simulation.now, blocked_until=simulation.now + timedelta(hours=1))
     hand.leave()
-    life.go_on(seconds=1)
+    simulation.advance(seconds=1)
     return hand.row.id
 
 
-def failed(life):
-    hand = life.begin(life.slot(at(9)), ADA)
+def failed(simulation):
+    hand = simulation.begin(simulation.slot(at(9)), ADA)
     hand.discover("1", "2", "3")
     hand.succeed(hand.claim(1))
     hand.fail(hand.claim(1))
     hand.end(FAILED)
-    life.go_on(minutes=1)
+    simulation.advance(minutes=1)
     return hand.row.id
 
 
-def retry_waiting(life):
-    number = failed(life)
-    retries.retry(life.installation, number, by="another person")
+def retry_waiting(simulation):
+    number = failed(simulation)
+    retries.retry(simulation.installation, number, by="another person")
     return number
 
 
-def items_missing(life):
-    life.begin(life.slot(at(6)), ADA).import_all("1", "2", "3")
-    hand = life.begin(life.slot(at(9)), ADA)
+def items_missing(simulation):
+    simulation.begin(simulation.slot(at(6)), ADA).import_all("1", "2", "3")
+    hand = simulation.begin(simulation.slot(at(9)), ADA)
     hand.import_all("1")
-    assert life.get(hand.row.id).metadata["gone_unconfirmed"] == 2
-    life.go_on(minutes=1)
+    assert simulation.get(hand.row.id).metadata["gone_unconfirmed"] == 2
+    simulation.advance(minutes=1)
     return hand.row.id
 
 
@@ -118,60 +118,64 @@ STATES = (
 # Commands: each returns whether it has changed anything, and its answer
 
 
-def request(life, number, who):
-    asked = requests.request_import(life.installation, life.source, RequestKind.NEW, by="a login that two people share")
+def request(simulation, number, who):
+    asked = requests.request_import(
+        simulation.installation, simulation.source, RequestKind.NEW, by="a login that two people share"
+    )
     return asked.already is None, asked.already
 
 
-def reschedule(life, number, who):
-    asked = requests.request_import(life.installation, life.source, RequestKind.RESCHEDULE, by=who)
+def reschedule(simulation, number, who):
+    asked = requests.request_import(simulation.installation, simulation.source, RequestKind.RESCHEDULE, by=who)
     return asked.already is None, asked.already
 
 
-def run(life, number, who):
+def run(simulation, number, who):
     worker = Worker(id=who, host=who, pid=7)
-    row = find_or_create(life.database, life.source, new_import(life.source, Trigger.CLI), life.clock, worker)
+    row = find_or_create(
+        simulation.database, simulation.source, new_import(simulation.source, Trigger.CLI), simulation.clock, worker
+    )
     return start_or_take_over(
-        life.database, life.source, row.id, worker, life.clock, None
+        simulation.database, simulation.source, row.id, worker, simulation.clock, None
     ).status is ImportStatus.RUNNING, None
 
 
-def start_scheduled(life, number, who):
-    done = life.tick()
+def start_scheduled(simulation, number, who):
+    done = simulation.tick()
     return bool(done.launches), " ".join(done.sentences)
 
 
-def cancel(life, number, who):
-    done = cancellation.cancel(life.installation, number, by=who)
+def cancel(simulation, number, who):
+    done = cancellation.cancel(simulation.installation, number, by=who)
     return not done.already, done.sentence
 
 
-def retry(life, number, who):
-    retried = retries.retry(life.installation, number, by=who)
+def retry(simulation, number, who):
+    retried = retries.retry(simulation.installation, number, by=who)
     return retried.already is None, retried.already
 
 
-def delete(life, number, who):
-    done = deletion.delete(life.installation, number, by=who)
+def delete(simulation, number, who):
+    done = deletion.delete(simulation.installation, number, by=who)
     return not done.already, done.sentence
 
 
-def finalize(life, number, who):
-    done = finalizing.finalize(life.installation, number)
+def finalize(simulation, number, who):
+    done = finalizing.finalize(simulation.installation, number)
     return done.ended and not done.already, done.sentence
 
 
-def mark_gone(life, number, who):
-    return finalizing.confirm_removed(life.installation, number) > 0, "No item is left already."
+def mark_gone(simulation, number, who):
+    return finalizing.confirm_removed(simulation.installation, number) > 0, "No item is left already."
 
 
-def prune(life, number, who):
-    deletion.prune(life.installation, 0, batch=2, source=life.source.name)
+def prune(simulation, number, who):
+    deletion.prune(simulation.installation, 0, batch=2, source=simulation.source.name)
     return False, None  # two of them share the work
 
 
-def resume(life, number, who):
-    return bool(lift_pause(life.installation, life.source, by=who).imports), None
+def resume(simulation, number, who):
+    return bool(lift_pause(simulation.installation, simulation.source, by=who).imports), None
 
 
 COMMANDS = (request, reschedule, run, start_scheduled, cancel, retry, delete, finalize, mark_gone, prune, resume)

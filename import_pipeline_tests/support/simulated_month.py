@@ -49,7 +49,7 @@ class SimulatedMonth(RuleBasedStateMachine):
     def __init__(self, database):
         super().__init__()
         delete_all_rows(database)
-        self.life = SimulatedInstallation(database, at(0, day=1))
+        self.simulation = SimulatedInstallation(database, at(0, day=1))
         self.schedule_is_on = True
         self.asked = []  # imports whose run waits in the queue
         self.fates = {}  # of every Dagster run
@@ -63,7 +63,7 @@ class SimulatedMonth(RuleBasedStateMachine):
     @rule(hours=st.sampled_from([1, 3, 12, 72]))
     def nobody_looks(self, hours):
         """Pass time without a tick; a living worker continues its import."""
-        self.life.go_on(hours=hours)
+        self.simulation.advance(hours=hours)
         if self.hand is not None:
             self.hand_beats()
 
@@ -82,20 +82,20 @@ class SimulatedMonth(RuleBasedStateMachine):
 
     @rule()
     def a_moment_passes(self):
-        self.life.go_on(seconds=7)
+        self.simulation.advance(seconds=7)
 
     @rule(schedule=st.booleans())
     def a_tick(self, schedule):
         """Tick as the sensor, or as the schedule if it is on."""
         on = self.schedule_is_on or schedule
-        result = self.life.tick(schedule_is_on=on, run_state_of=lambda run_id: self.fates[run_id])
+        result = self.simulation.tick(schedule_is_on=on, run_state_of=lambda run_id: self.fates[run_id])
         assert result.sentences, "every tick says what it decided"
         self.asked += [launch.import_id for launch in result.launches]
         for run_id in [*result.dead_run_ids, *(launch.dead_run_id for launch in result.launches)]:
             self.fates[run_id] = RunState.GONE
         if on:
-            coming = [row for row in self.life.all() if row.status is ImportStatus.SCHEDULED and row.slot_at]
-            assert any(row.scheduled_at > self.life.now for row in coming), "there is always a future import"
+            coming = [row for row in self.simulation.all() if row.status is ImportStatus.SCHEDULED and row.slot_at]
+            assert any(row.scheduled_at > self.simulation.now for row in coming), "there is always a future import"
 
     @precondition(lambda self: self.asked)
     @rule()
@@ -104,7 +104,7 @@ class SimulatedMonth(RuleBasedStateMachine):
         self.runs += 1
         run_id = f"run {self.runs}"
         try:
-            hand = self.life.begin(number, ADA, run_id)
+            hand = self.simulation.begin(number, ADA, run_id)
         except LATE:
             return
         if self.hand is not None:
@@ -123,7 +123,7 @@ class SimulatedMonth(RuleBasedStateMachine):
     @rule(on=st.booleans(), slots=st.sampled_from(SLOTS))
     def somebody_changes_the_schedule(self, on, slots):
         self.schedule_is_on = on
-        self.life.source = items_source(slots=slots)
+        self.simulation.source = items_source(slots=slots)
 
     # The worker
 
@@ -140,7 +140,7 @@ class SimulatedMonth(RuleBasedStateMachine):
         except LeaseLost:
             self.hand = None
             return
-        if self.life.get(self.hand.row.id).cancel_requested_at is not None:
+        if self.simulation.get(self.hand.row.id).cancel_requested_at is not None:
             self.hand.end(CANCELLED)
             self.fate(RunState.GONE)
             self.hand = None
@@ -148,7 +148,7 @@ class SimulatedMonth(RuleBasedStateMachine):
     @precondition(works)
     @rule(found=st.lists(st.sampled_from(IDS), unique=True), done=st.booleans(), version=st.sampled_from("12"))
     def a_page_is_stored(self, found, done, version):
-        row = self.life.get(self.hand.row.id)
+        row = self.simulation.get(self.hand.row.id)
         if row.kind is ImportKind.FULL and not (row.checkpoint or {}).get("complete"):
             self.hand.discover(*found, done=done, version=version)
 
@@ -163,9 +163,9 @@ class SimulatedMonth(RuleBasedStateMachine):
     @precondition(works)
     @rule(reason=st.sampled_from(["done", "failed"]))
     def the_worker_ends_the_import(self, reason):
-        with self.life.database.read() as connection:
+        with self.simulation.database.read() as connection:
             left = items.remaining(connection, self.hand.row.id).unfinished
-        complete = (self.life.get(self.hand.row.id).checkpoint or {}).get("complete")
+        complete = (self.simulation.get(self.hand.row.id).checkpoint or {}).get("complete")
         if reason == "failed":
             self.hand.end(FAILED)
         elif complete and not left:
@@ -188,8 +188,8 @@ class SimulatedMonth(RuleBasedStateMachine):
     def the_worker_leaves_in_order(self, hours):
         """Release the import, on SIGTERM or for a long pause."""
         if hours:
-            until = self.life.now + timedelta(hours=hours)
-            self.life.do(leases.write, self.hand.lease, self.life.now, blocked_until=until)
+            until = self.simulation.now + timedelta(hours=hours)
+            self.simulation.call(leases.write, self.hand.lease, self.simulation.now, blocked_until=until)
         self.hand.leave()
         self.fate(RunState.GONE)
         self.hand = None
@@ -209,7 +209,7 @@ class SimulatedMonth(RuleBasedStateMachine):
     def a_frozen_worker_wakes_up(self):
         hand = self.frozen.pop(0)
         try:
-            row = self.life.get(hand.row.id)
+            row = self.simulation.get(hand.row.id)
         except ImportNotFound:
             return
         if (row.status, row.fence) == (ImportStatus.RUNNING, hand.row.fence) and row.pid is not None:
@@ -218,29 +218,29 @@ class SimulatedMonth(RuleBasedStateMachine):
         for write in (hand.beat, hand.claim, lambda: hand.discover("late"), lambda: hand.end(FAILED)):
             with pytest.raises(LeaseLost):
                 write()
-        assert self.life.get(hand.row.id) == row
+        assert self.simulation.get(hand.row.id) == row
 
     # People
 
     @rule(kind=st.sampled_from([RequestKind.NEW, RequestKind.RESCHEDULE]))
     def a_person_requests_an_import(self, kind):
-        requests.request_import(self.life.installation, self.life.source, kind, by="Ada")
+        requests.request_import(self.simulation.installation, self.simulation.source, kind, by="Ada")
 
     @rule(
         action=st.sampled_from([cancellation.cancel, retries.retry, deletion.delete, finalize.finalize]), data=st.data()
     )
     def somebody_acts_on_an_import(self, action, data):
-        numbers = [row.id for row in self.life.all()]
+        numbers = [row.id for row in self.simulation.all()]
         if numbers:
             number = data.draw(st.sampled_from(numbers[::-1]))
             with suppress(UsageError, InvalidTransition):
-                action(self.life.installation, number)
+                action(self.simulation.installation, number)
 
     # What holds at every moment
 
     @invariant()
     def one_import_runs(self):
-        assert sum(row.status is ImportStatus.RUNNING for row in self.life.all()) <= 1
+        assert sum(row.status is ImportStatus.RUNNING for row in self.simulation.all()) <= 1
 
     @invariant()
     def no_slot_is_run_twice(self):
@@ -251,10 +251,10 @@ class SimulatedMonth(RuleBasedStateMachine):
         columns = import_item_statuses.c
         waiting = func.count(columns.next_attempt_at)
         counted = select(columns.import_id, columns.status, func.count(), waiting).group_by("import_id", "status")
-        with self.life.database.read() as connection:
+        with self.simulation.database.read() as connection:
             found = {(number, status): (count, again) for number, status, count, again in connection.execute(counted)}
         nothing = (0, 0)
-        for row in self.life.all():
+        for row in self.simulation.all():
             completed, _ = found.get((row.id, ItemStatus.COMPLETED), nothing)
             failed, waiting = found.get((row.id, ItemStatus.FAILED), nothing)
             assert row.items_imported_count + row.items_unchanged_count == completed
@@ -279,7 +279,7 @@ class SimulatedMonth(RuleBasedStateMachine):
             elif self.everything_has_ended():
                 break
             else:
-                self.life.go_on(minutes=2)
+                self.simulation.advance(minutes=2)
         assert self.everything_has_ended()
         self.one_import_runs()
         self.no_slot_is_run_twice()
@@ -290,13 +290,13 @@ class SimulatedMonth(RuleBasedStateMachine):
         hand = self.hand
         self.hand_beats()
         while self.hand is not None:
-            if not (self.life.get(hand.row.id).checkpoint or {}).get("complete"):
+            if not (self.simulation.get(hand.row.id).checkpoint or {}).get("complete"):
                 hand.discover(*IDS)
             hand.succeed(hand.claim())
             self.the_worker_ends_the_import("done")
-            self.life.go_on(seconds=30)
+            self.simulation.advance(seconds=30)
 
     def everything_has_ended(self):
-        left = [row for row in self.life.all() if row.status not in ENDED]
-        waiting = [each for each in self.life.requests() if each["handled_at"] is None]
-        return not waiting and all(row.slot_at and row.scheduled_at > self.life.now for row in left)
+        left = [row for row in self.simulation.all() if row.status not in ENDED]
+        waiting = [each for each in self.simulation.requests() if each["handled_at"] is None]
+        return not waiting and all(row.slot_at and row.scheduled_at > self.simulation.now for row in left)

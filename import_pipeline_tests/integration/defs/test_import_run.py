@@ -66,7 +66,7 @@ PAUSING = {"/api/items": LIST} | {f"/api/items/{number}": BLOCKED for number in 
 
 
 @pytest.fixture
-def life(home, monkeypatch):
+def simulation(home, monkeypatch):
     """The tracking database of the runs, at the present time."""
     for name, value in environment_of(home, "http://api.example", ITEMS_CONCURRENCY="1").items():
         monkeypatch.setenv(name, value)
@@ -96,39 +96,39 @@ def said(failures):
     return failure.user_failure_data.description
 
 
-def stalled(life, **asked):
+def stalled(simulation, **asked):
     """Create a stalled import."""
-    made = life.do(imports.create, new_import(life.source, Trigger.CLI, **asked), NOW)
-    return life.do(transitions.start, made.id, ADA, NOW - timedelta(hours=1), None).id
+    made = simulation.call(imports.create, new_import(simulation.source, Trigger.CLI, **asked), NOW)
+    return simulation.call(transitions.start, made.id, ADA, NOW - timedelta(hours=1), None).id
 
 
-def test_a_run_of_selected_items_fails_if_a_stalled_import_pauses_first(life, instance):
-    dead = stalled(life)
+def test_a_run_of_selected_items_fails_if_a_stalled_import_pauses_first(simulation, instance):
+    dead = stalled(simulation)
     config = {"ops": {"discover_and_enrich_items": {"config": {"only": ["2"]}}}}
     success, failures, _ = run(instance, "import_items", resource(PAUSING), run_config=config)
     assert not success
     assert f"import {dead} " in said(failures)
-    assert [row.kind for row in life.all()] == [ImportKind.FULL]
+    assert [row.kind for row in simulation.all()] == [ImportKind.FULL]
 
 
-def test_a_run_of_everything_succeeds_if_a_stalled_selection_has_to_wait(life, instance):
-    stalled(life, only=["2"])
+def test_a_run_of_everything_succeeds_if_a_stalled_selection_has_to_wait(simulation, instance):
+    stalled(simulation, only=["2"])
     success, _, _ = run(instance, "import_items", resource(PAUSING))
     assert success
-    assert [row.kind for row in life.all()] == [ImportKind.SELECTION]
+    assert [row.kind for row in simulation.all()] == [ImportKind.SELECTION]
 
 
-def test_a_run_whose_store_fails_reports_all_stored_items(life, instance):
+def test_a_run_whose_store_fails_reports_all_stored_items(simulation, instance):
     success, failures, reported = run(instance, "import_items", resource(WORKING, lasts=3), Bucketed())
     assert not success
     assert "the rate-limit store does not answer" in said(failures)
-    [row] = life.all()
+    [row] = simulation.all()
     assert (row.items_imported_count > 0, reported) == (True, {"000000001-000000500"})
 
 
-def test_a_shard_whose_store_fails_says_so_without_a_chain_of_errors(life, instance):
-    made = life.do(imports.create, new_import(life.source, Trigger.CLI, shards=2), NOW)
-    hand = life.begin(made.id)
+def test_a_shard_whose_store_fails_says_so_without_a_chain_of_errors(simulation, instance):
+    made = simulation.call(imports.create, new_import(simulation.source, Trigger.CLI, shards=2), NOW)
+    hand = simulation.begin(made.id)
     hand.discover("1", "2", "3")
     tags = {"import_id": str(made.id), "import_shard": "2"}
     success, failures, reported = run(instance, "enrich_items_shard", resource(WORKING, lasts=2), tags=tags)
@@ -138,9 +138,9 @@ def test_a_shard_whose_store_fails_says_so_without_a_chain_of_errors(life, insta
         "Other runs can claim the items of this run as soon as the store answers them"
     )
     assert failures[0].error.cause is None
-    with life.database.read() as connection:
+    with simulation.database.read() as connection:
         assert [each.pid for each in shards.of_import(connection, made.id)] == [None]
-    assert len(reported) == life.get(made.id).items_imported_count > 0
+    assert len(reported) == simulation.get(made.id).items_imported_count > 0
 
 
 def failed_check(instance):
@@ -152,7 +152,7 @@ def failed_check(instance):
     return evaluation.passed, [record.data["item"] for record in listed.records] if listed else []
 
 
-def test_the_checks_stay_those_of_the_full_import_until_its_failed_items_are_imported(life, instance):
+def test_the_checks_stay_those_of_the_full_import_until_its_failed_items_are_imported(simulation, instance):
     missing = WORKING | {"/api/items/3": httpx.Response(404)}
     assert run(instance, "import_items", resource(missing))[0]
     assert failed_check(instance) == (False, ["3"])

@@ -19,51 +19,51 @@ from import_pipeline_tests.support.second_source import Books
 
 
 @pytest.fixture
-def life(database_url):
+def simulation(database_url):
     with tracking_database(database_url) as database:
         ensure_table(database, Item)
         yield SimulatedInstallation(database)
 
 
-def imported(life, external_id, **values):
-    life.do(upsert, ImportedItem, [ImportedItem(external_id=external_id, **values)])
+def imported(simulation, external_id, **values):
+    simulation.call(upsert, ImportedItem, [ImportedItem(external_id=external_id, **values)])
 
 
-def application_rows(life):
+def application_rows(simulation):
     columns = (Item.external_id, Item.title, Item.text, Item.price_cents)
-    with life.database.read() as connection:
+    with simulation.database.read() as connection:
         return sorted(tuple(row) for row in connection.execute(select(*columns)))
 
 
-def test_all_or_chosen_items_are_carried_over_and_carried_over_again(life):
-    imported(life, "1", name="lamp", description="a lamp", price=Decimal("12.90"))
-    imported(life, "2", name="vase", price=Decimal("0.29"))
-    imported(life, "3", name="a stub")
-    assert life.do(carry_over, None) == 2
-    assert application_rows(life) == [("1", "lamp", "a lamp", 1290), ("2", "vase", "", 29)]
+def test_all_or_chosen_items_are_carried_over_and_carried_over_again(simulation):
+    imported(simulation, "1", name="lamp", description="a lamp", price=Decimal("12.90"))
+    imported(simulation, "2", name="vase", price=Decimal("0.29"))
+    imported(simulation, "3", name="a stub")
+    assert simulation.call(carry_over, None) == 2
+    assert application_rows(simulation) == [("1", "lamp", "a lamp", 1290), ("2", "vase", "", 29)]
     for each in ("1", "2", "3"):
-        imported(life, each, name="new", price=Decimal("1.00"))
-    assert life.do(carry_over, ["2", "3", "4"]) == 2
-    assert application_rows(life) == [("1", "lamp", "a lamp", 1290), ("2", "new", "", 100), ("3", "new", "", 100)]
-    assert life.do(carry_over, []) == 0
+        imported(simulation, each, name="new", price=Decimal("1.00"))
+    assert simulation.call(carry_over, ["2", "3", "4"]) == 2
+    assert application_rows(simulation) == [("1", "lamp", "a lamp", 1290), ("2", "new", "", 100), ("3", "new", "", 100)]
+    assert simulation.call(carry_over, []) == 0
 
 
-def test_completed_imports_return_their_items_and_others_do_not_count(life):
-    whole = life.begin(life.slot(TEN))
+def test_completed_imports_return_their_items_and_others_do_not_count(simulation):
+    whole = simulation.begin(simulation.slot(TEN))
     whole.discover("1", "2", "3")
     whole.succeed(whole.claim(2))
     whole.fail(whole.claim())
     whole.complete()
-    life.go_on(minutes=1)
-    new = new_import(life.source, Trigger.RETRY, retry_of=whole.row.id, scheduled_at=life.now)
-    chosen = life.begin(life.do(imports.create, new, life.now).id)
+    simulation.advance(minutes=1)
+    new = new_import(simulation.source, Trigger.RETRY, retry_of=whole.row.id, scheduled_at=simulation.now)
+    chosen = simulation.begin(simulation.call(imports.create, new, simulation.now).id)
     chosen.select()
     chosen.succeed(chosen.claim())
     chosen.complete()
-    life.go_on(minutes=1)
-    broken = life.begin(life.slot(TEN + timedelta(hours=3)))
+    simulation.advance(minutes=1)
+    broken = simulation.begin(simulation.slot(TEN + timedelta(hours=3)))
     broken.end(FAILED)
-    with life.database.read() as connection:
+    with simulation.database.read() as connection:
         found = completed_since(connection, "items", TEN)
         assert [(one.import_id, one.is_selection) for one in found] == [(whole.row.id, False), (chosen.row.id, True)]
         assert completed_since(connection, "items", TEN + timedelta(minutes=2)) == []

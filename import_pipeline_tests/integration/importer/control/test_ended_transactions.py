@@ -45,62 +45,62 @@ def ending(request, shared_database):
     other.dispose()
 
 
-def scheduled(life):
-    return life.slot(at(9))
+def scheduled(simulation):
+    return simulation.slot(at(9))
 
 
-def running(life):
-    hand = life.begin(life.slot(life.now), ADA, run_id="run")
+def running(simulation):
+    hand = simulation.begin(simulation.slot(simulation.now), ADA, run_id="run")
     hand.discover("1", "2")
     hand.claim(1)
     return hand.row.id
 
 
-def stalled(life):
-    number = running(life)
-    life.go_on(minutes=2)
+def stalled(simulation):
+    number = running(simulation)
+    simulation.advance(minutes=2)
     return number
 
 
-def stalled_and_cancelled(life):
-    number = stalled(life)
-    cancellation.cancel(life.installation, number)
+def stalled_and_cancelled(simulation):
+    number = stalled(simulation)
+    cancellation.cancel(simulation.installation, number)
     return number
 
 
-def half_done(life):
-    hand = life.begin(life.slot(life.now), ADA)
+def half_done(simulation):
+    hand = simulation.begin(simulation.slot(simulation.now), ADA)
     hand.discover("1", "2")
     hand.succeed(hand.claim(1))
     hand.fail(hand.claim())
     return hand
 
 
-def with_nothing_left(life):
-    number = half_done(life).row.id
-    life.go_on(minutes=2)
+def with_nothing_left(simulation):
+    number = half_done(simulation).row.id
+    simulation.advance(minutes=2)
     return number
 
 
-def with_a_failure(life):
-    hand = half_done(life)
+def with_a_failure(simulation):
+    hand = half_done(simulation)
     hand.complete()
     return hand.row.id
 
 
-def old(life):
-    number = with_a_failure(life)
-    life.go_on(days=40)
+def old(simulation):
+    number = with_a_failure(simulation)
+    simulation.advance(days=40)
     return number
 
 
-def with_a_future_heartbeat(life):
-    number = running(life)
-    life.clock.advance(-timedelta(hours=2).total_seconds())
+def with_a_future_heartbeat(simulation):
+    number = running(simulation)
+    simulation.clock.advance(-timedelta(hours=2).total_seconds())
     return number
 
 
-def nothing(life):
+def nothing(simulation):
     """No import."""
 
 
@@ -108,35 +108,45 @@ def nothing(life):
 ACTIONS = {
     "request": (
         nothing,
-        lambda life, _: requests.request_import(life.installation, life.source, RequestKind.NEW, by="Ada"),
+        lambda simulation, _: requests.request_import(
+            simulation.installation, simulation.source, RequestKind.NEW, by="Ada"
+        ),
     ),
     "reschedule": (
         nothing,
-        lambda life, _: requests.request_import(life.installation, life.source, RequestKind.RESCHEDULE),
+        lambda simulation, _: requests.request_import(
+            simulation.installation, simulation.source, RequestKind.RESCHEDULE
+        ),
     ),
-    "cancel a scheduled one": (scheduled, lambda life, number: cancellation.cancel(life.installation, number)),
-    "cancel a running one": (running, lambda life, number: cancellation.cancel(life.installation, number)),
-    "retry": (with_a_failure, lambda life, number: retries.retry(life.installation, number)),
-    "delete": (old, lambda life, number: deletion.delete(life.installation, number)),
-    "finalize": (with_nothing_left, lambda life, number: finalize.finalize(life.installation, number)),
-    "prune": (old, lambda life, _: deletion.prune(life.installation, 30, batch=1)),
-    "a tick of the sensor": (stalled, lambda life, _: life.tick()),
-    "shards that the sensor launches": (running, lambda life, _: supervise_shards(life.installation, life.source)),
+    "cancel a scheduled one": (
+        scheduled,
+        lambda simulation, number: cancellation.cancel(simulation.installation, number),
+    ),
+    "cancel a running one": (running, lambda simulation, number: cancellation.cancel(simulation.installation, number)),
+    "retry": (with_a_failure, lambda simulation, number: retries.retry(simulation.installation, number)),
+    "delete": (old, lambda simulation, number: deletion.delete(simulation.installation, number)),
+    "finalize": (with_nothing_left, lambda simulation, number: finalize.finalize(simulation.installation, number)),
+    "prune": (old, lambda simulation, _: deletion.prune(simulation.installation, 30, batch=1)),
+    "a tick of the sensor": (stalled, lambda simulation, _: simulation.tick()),
+    "shards that the sensor launches": (
+        running,
+        lambda simulation, _: supervise_shards(simulation.installation, simulation.source),
+    ),
     "imports of others that the sensor ends": (
         stalled_and_cancelled,
-        lambda life, _: end_cancelled(life.installation, "other"),
+        lambda simulation, _: end_cancelled(simulation.installation, "other"),
     ),
     "a clock that was ahead": (
         with_a_future_heartbeat,
-        lambda life, _: count_heartbeat_as_now(life.database, "items", life.clock),
+        lambda simulation, _: count_heartbeat_as_now(simulation.database, "items", simulation.clock),
     ),
 }
 
 
-def kept(life):
+def kept(simulation):
     """All rows of the tracking database, without the numbers that a repeated unit takes anew."""
     found = {}
-    with life.database.read() as connection:
+    with simulation.database.read() as connection:
         for table in tracking_metadata.sorted_tables:
             rows = connection.execute(select(table)).mappings()
             found[table.name] = sorted(
@@ -149,9 +159,9 @@ def is_of_the_moment(name):
     return name in {"id", "message", "metadata", "outcome", "pid", "retry_of"} or name.endswith("_id")
 
 
-def carried_out(life, action):
-    delete_all_rows(life.database)
-    own = SimulatedInstallation(life.database, source=items_source(shards=2))
+def carried_out(simulation, action):
+    delete_all_rows(simulation.database)
+    own = SimulatedInstallation(simulation.database, source=items_source(shards=2))
     prepare, act = ACTIONS[action]
     number = prepare(own)
     yield
@@ -160,8 +170,8 @@ def carried_out(life, action):
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_an_action_whose_transaction_is_ended_is_carried_out_once(life, ending, action):
-    undisturbed, disturbed = carried_out(life, action), carried_out(life, action)
+def test_an_action_whose_transaction_is_ended_is_carried_out_once(simulation, ending, action):
+    undisturbed, disturbed = carried_out(simulation, action), carried_out(simulation, action)
     next(undisturbed)
     expected = next(undisturbed)
     next(disturbed)
@@ -170,10 +180,10 @@ def test_an_action_whose_transaction_is_ended_is_carried_out_once(life, ending, 
     assert len(victims) == 1, "a transaction was ended"
 
 
-def test_a_login_that_is_ended_while_the_database_restarts_is_ended(life, ending):
+def test_a_login_that_is_ended_while_the_database_restarts_is_ended(simulation, ending):
     victims = ending()
-    panel = Panel(installation=life.installation, policy=None)
-    panel.end_login(Login(id="login", until=int(life.now.timestamp()) + 60), life.now)
-    with life.database.read() as connection:
+    panel = Panel(installation=simulation.installation, policy=None)
+    panel.end_login(Login(id="login", until=int(simulation.now.timestamp()) + 60), simulation.now)
+    with simulation.database.read() as connection:
         assert panel_logins.has_ended(connection, "login")
     assert len(victims) == 1

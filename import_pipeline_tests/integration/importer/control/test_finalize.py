@@ -18,53 +18,53 @@ from import_pipeline.tracking.tables import import_events, source_items
 from import_pipeline_tests.support.lifecycle import BOB, CANCELLED, COMPLETED, FAILED, RUNNING, at
 
 
-def begun(life, worker=BOB, **wishes):
+def begun(simulation, worker=BOB, **wishes):
     """An import that runs now."""
-    new = new_import(life.source, Trigger.CLI, **wishes)
-    return life.begin(find_or_create(life.database, life.source, new, life.clock).id, worker)
+    new = new_import(simulation.source, Trigger.CLI, **wishes)
+    return simulation.begin(find_or_create(simulation.database, simulation.source, new, simulation.clock).id, worker)
 
 
-def finalize(life, hand):
-    return upkeep.finalize(life.installation, hand.row.id)
+def finalize(simulation, hand):
+    return upkeep.finalize(simulation.installation, hand.row.id)
 
 
-def test_an_import_with_nothing_left_to_do_is_completed_in_place_of_its_worker(life):
-    hand = begun(life)
+def test_an_import_with_nothing_left_to_do_is_completed_in_place_of_its_worker(simulation):
+    hand = begun(simulation)
     hand.discover("1", "2")
     hand.succeed(hand.claim(1))
     hand.fail(hand.claim())
-    life.go_on(minutes=2)
-    found = finalize(life, hand)
+    simulation.advance(minutes=2)
+    found = finalize(simulation, hand)
     assert (found.ended, found.sentence) == (True, f"Import {hand.row.id} is completed.")
-    row = life.get(hand.row.id)
+    row = simulation.get(hand.row.id)
     assert (row.status, row.items_imported_count, row.items_failed_count) == (COMPLETED, 1, 1)
-    assert (row.finalize_attempts, row.last_finalize_attempt_at) == (1, life.now)
+    assert (row.finalize_attempts, row.last_finalize_attempt_at) == (1, simulation.now)
 
 
-def test_a_failed_item_that_nobody_holds_is_closed_five_minutes_after_its_last_try(life):
-    hand = begun(life)
+def test_a_failed_item_that_nobody_holds_is_closed_five_minutes_after_its_last_try(simulation):
+    hand = begun(simulation)
     hand.discover("1", "2")
     hand.fail(hand.claim(1), again=timedelta(hours=1))
     hand.succeed(hand.claim())
     for minutes in (2, 2):
-        life.go_on(minutes=minutes)
-        found = finalize(life, hand)
-        assert (found.ended, life.get(hand.row.id).status) == (False, RUNNING)
+        simulation.advance(minutes=minutes)
+        found = finalize(simulation, hand)
+        assert (found.ended, simulation.get(hand.row.id).status) == (False, RUNNING)
         assert found.sentence == f"Import {hand.row.id}: 1 item is unfinished; `run items` resumes it."
-    life.go_on(minutes=2)
-    assert finalize(life, hand).ended
-    row = life.get(hand.row.id)
+    simulation.advance(minutes=2)
+    assert finalize(simulation, hand).ended
+    row = simulation.get(hand.row.id)
     assert (row.status, row.items_imported_count, row.items_failed_count) == (COMPLETED, 1, 1)
     assert row.finalize_attempts == 3
-    assert life.actions(row.id) == ["import_started", "items_closed", "import_completed"]
+    assert simulation.actions(row.id) == ["import_started", "items_closed", "import_completed"]
 
 
-def test_an_import_of_the_list_alone_needs_no_details_to_be_completed(life):
-    hand = begun(life, kind=ImportKind.DISCOVERY)
+def test_an_import_of_the_list_alone_needs_no_details_to_be_completed(simulation):
+    hand = begun(simulation, kind=ImportKind.DISCOVERY)
     hand.discover("1", "2")
-    life.go_on(minutes=2)
-    assert finalize(life, hand).ended
-    assert life.item_counts(hand.row.id) == {ItemStatus.PENDING: 2}
+    simulation.advance(minutes=2)
+    assert finalize(simulation, hand).ended
+    assert simulation.item_counts(hand.row.id) == {ItemStatus.PENDING: 2}
 
 
 LEFT = {
@@ -75,51 +75,51 @@ LEFT = {
 
 
 @pytest.mark.parametrize(("discovered", "held", "what"), LEFT.values(), ids=LEFT)
-def test_what_is_left_to_do_is_said_and_somebody_goes_on_with_it(life, discovered, held, what):
-    hand = begun(life)
+def test_what_is_left_to_do_is_said_and_somebody_goes_on_with_it(simulation, discovered, held, what):
+    hand = begun(simulation)
     hand.discover("1", "2", done=discovered)
     hand.succeed(hand.claim(1 if discovered else 2))
     if held:
         hand.claim()
-    life.go_on(minutes=2)
-    found = finalize(life, hand)
+    simulation.advance(minutes=2)
+    found = finalize(simulation, hand)
     assert (found.ended, found.sentence) == (
         False,
         f"Import {hand.row.id}: {what}; `run items` resumes it.",
     )
-    [launch] = life.tick().launches
+    [launch] = simulation.tick().launches
     assert launch.import_id == hand.row.id, "looking after it is no sign of a worker"
-    life.begin(hand.row.id)
+    simulation.begin(hand.row.id)
 
 
-def test_chosen_items_have_no_list_that_could_be_read(life):
-    hand = begun(life, only=["1", "2"])
-    life.go_on(minutes=2)
-    assert finalize(life, hand).sentence == f"Import {hand.row.id}: it has not begun; `run items` resumes it."
+def test_chosen_items_have_no_list_that_could_be_read(simulation):
+    hand = begun(simulation, only=["1", "2"])
+    simulation.advance(minutes=2)
+    assert finalize(simulation, hand).sentence == f"Import {hand.row.id}: it has not begun; `run items` resumes it."
 
 
-def test_an_import_that_somebody_works_on_ends_itself(life):
-    hand = begun(life)
+def test_an_import_that_somebody_works_on_ends_itself(simulation):
+    hand = begun(simulation)
     hand.import_all("1")
-    before = life.get(hand.row.id)
-    again = finalize(life, hand)
+    before = simulation.get(hand.row.id)
+    again = finalize(simulation, hand)
     assert (again.ended, again.already) == (True, True)
     assert again.sentence == f"Import {hand.row.id} is already completed; nothing changed."
-    assert life.get(hand.row.id) == before
-    failed = begun(life)
+    assert simulation.get(hand.row.id) == before
+    failed = begun(simulation)
     failed.end(FAILED)
     with pytest.raises(UsageError, match=f"^import {failed.row.id} is failed: expected a running one"):
-        finalize(life, failed)
-    living = begun(life)
+        finalize(simulation, failed)
+    living = begun(simulation)
     with pytest.raises(UsageError, match=f"^import {living.row.id} has a living worker, which ends it itself"):
-        finalize(life, living)
-    assert life.get(living.row.id).finalize_attempts == 0
+        finalize(simulation, living)
+    assert simulation.get(living.row.id).finalize_attempts == 0
 
 
-def gone(life):
+def gone(simulation):
     """external id -> when it was marked as gone."""
     columns = source_items.c
-    with life.database.read() as connection:
+    with simulation.database.read() as connection:
         rows = connection.execute(select(columns.external_id, columns.gone_at).where(columns.gone_at.is_not(None)))
         return {row.external_id: row.gone_at for row in rows}
 
@@ -128,15 +128,15 @@ def numbers(upto):
     return [str(number) for number in range(1, upto + 1)]
 
 
-def test_what_the_list_no_longer_has_is_marked_and_comes_back_with_it(life):
-    begun(life).import_all(*numbers(10))
-    life.go_on(hours=1)
-    second = begun(life)
+def test_what_the_list_no_longer_has_is_marked_and_comes_back_with_it(simulation):
+    begun(simulation).import_all(*numbers(10))
+    simulation.advance(hours=1)
+    second = begun(simulation)
     second.import_all(*numbers(8))
-    assert gone(life) == {"9": life.now, "10": life.now}
-    assert "items_gone" in life.actions(second.row.id)
-    begun(life).import_all(*numbers(9))
-    assert list(gone(life)) == ["10"]
+    assert gone(simulation) == {"9": simulation.now, "10": simulation.now}
+    assert "items_gone" in simulation.actions(second.row.id)
+    begun(simulation).import_all(*numbers(9))
+    assert list(gone(simulation)) == ["10"]
 
 
 UNSEEN = {
@@ -149,146 +149,146 @@ UNSEEN = {
 
 
 @pytest.mark.parametrize(("wishes", "page", "ends"), UNSEEN.values(), ids=UNSEEN)
-def test_only_a_list_that_was_seen_whole_tells_what_is_gone(life, wishes, page, ends):
-    begun(life).import_all(*numbers(10))
-    life.go_on(minutes=1)
-    hand = begun(life, **wishes)
+def test_only_a_list_that_was_seen_whole_tells_what_is_gone(simulation, wishes, page, ends):
+    begun(simulation).import_all(*numbers(10))
+    simulation.advance(minutes=1)
+    hand = begun(simulation, **wishes)
     hand.discover(*numbers(8), **page)
     hand.succeed(hand.claim())
     if ends is COMPLETED:
         hand.complete()
     else:
         hand.end(ends)
-    assert (life.get(hand.row.id).status, gone(life)) == (ends, {})
+    assert (simulation.get(hand.row.id).status, gone(simulation)) == (ends, {})
     with pytest.raises(UsageError, match=f"^import {hand.row.id} did not read the whole list"):
-        upkeep.confirm_removed(life.installation, hand.row.id)
-    assert gone(life) == {}
+        upkeep.confirm_removed(simulation.installation, hand.row.id)
+    assert gone(simulation) == {}
 
 
-def told_gone(life, hand):
+def told_gone(simulation, hand):
     """What the import's summary tells of what its list no longer had: marked, and waiting for a person's word."""
-    summary = summarize(life.get(hand.row.id), "", life.now)
+    summary = summarize(simulation.get(hand.row.id), "", simulation.now)
     return summary.items_gone_count, summary.items_gone_unconfirmed_count
 
 
-def test_more_than_a_fifth_is_gone_only_when_a_person_says_so(life):
-    begun(life).import_all(*numbers(10))
-    life.go_on(minutes=1)
-    hand = begun(life)
+def test_more_than_a_fifth_is_gone_only_when_a_person_says_so(simulation):
+    begun(simulation).import_all(*numbers(10))
+    simulation.advance(minutes=1)
+    hand = begun(simulation)
     hand.import_all(*numbers(7))
-    assert gone(life) == {}
-    assert "items_gone_unconfirmed" in life.actions(hand.row.id)
-    assert told_gone(life, hand) == (0, 3)
-    life.go_on(minutes=1)
-    life.tick()  # makes a scheduled import, which says nothing of what is gone
-    assert upkeep.confirm_removed(life.installation, hand.row.id) == 3
-    assert gone(life) == dict.fromkeys(("8", "9", "10"), life.now)
-    assert life.actions(hand.row.id)[-1] == "items_gone"
-    assert upkeep.confirm_removed(life.installation, hand.row.id) == 0, "it is done already"
-    assert life.actions(hand.row.id).count("items_gone") == 1
-    assert told_gone(life, hand) == (3, 0)
+    assert gone(simulation) == {}
+    assert "items_gone_unconfirmed" in simulation.actions(hand.row.id)
+    assert told_gone(simulation, hand) == (0, 3)
+    simulation.advance(minutes=1)
+    simulation.tick()  # makes a scheduled import, which says nothing of what is gone
+    assert upkeep.confirm_removed(simulation.installation, hand.row.id) == 3
+    assert gone(simulation) == dict.fromkeys(("8", "9", "10"), simulation.now)
+    assert simulation.actions(hand.row.id)[-1] == "items_gone"
+    assert upkeep.confirm_removed(simulation.installation, hand.row.id) == 0, "it is done already"
+    assert simulation.actions(hand.row.id).count("items_gone") == 1
+    assert told_gone(simulation, hand) == (3, 0)
 
 
-def test_an_import_before_the_latest_one_says_nothing_of_what_is_gone_now(life):
-    begun(life).import_all(*numbers(10))
-    early = begun(life)
+def test_an_import_before_the_latest_one_says_nothing_of_what_is_gone_now(simulation):
+    begun(simulation).import_all(*numbers(10))
+    early = begun(simulation)
     early.import_all(*numbers(7))
-    life.go_on(minutes=1)
-    waited_long = life.slot(at(9))
-    begun(life).import_all(*numbers(10))
+    simulation.advance(minutes=1)
+    waited_long = simulation.slot(at(9))
+    begun(simulation).import_all(*numbers(10))
     with pytest.raises(UsageError, match=f"^import {early.row.id} is not the latest of items"):
-        upkeep.confirm_removed(life.installation, early.row.id)
-    life.go_on(minutes=1)
-    last = life.begin(waited_long)
+        upkeep.confirm_removed(simulation.installation, early.row.id)
+    simulation.advance(minutes=1)
+    last = simulation.begin(waited_long)
     last.import_all(*numbers(7))
-    assert upkeep.confirm_removed(life.installation, last.row.id) == 3
+    assert upkeep.confirm_removed(simulation.installation, last.row.id) == 3
 
 
-def test_an_import_before_the_latest_one_says_so_whatever_the_clock_showed(life):
-    begun(life).import_all(*numbers(10))
-    life.go_on(hours=4)  # the clock is ahead
-    early = begun(life)
+def test_an_import_before_the_latest_one_says_so_whatever_the_clock_showed(simulation):
+    begun(simulation).import_all(*numbers(10))
+    simulation.advance(hours=4)  # the clock is ahead
+    early = begun(simulation)
     early.import_all(*numbers(7))
-    life.go_on(hours=-4)
-    begun(life).import_all(*numbers(10))
+    simulation.advance(hours=-4)
+    begun(simulation).import_all(*numbers(10))
     with pytest.raises(UsageError, match=f"^import {early.row.id} is not the latest of items"):
-        upkeep.confirm_removed(life.installation, early.row.id)
-    assert gone(life) == {}
+        upkeep.confirm_removed(simulation.installation, early.row.id)
+    assert gone(simulation) == {}
 
 
-def test_what_a_deleted_import_has_met_is_not_gone_by_an_earlier_one(life):
-    begun(life).import_all(*numbers(10))
-    early = begun(life)
+def test_what_a_deleted_import_has_met_is_not_gone_by_an_earlier_one(simulation):
+    begun(simulation).import_all(*numbers(10))
+    early = begun(simulation)
     early.import_all(*numbers(7))
-    last = begun(life)
+    last = begun(simulation)
     last.import_all(*numbers(10))
-    deletion.delete(life.installation, last.row.id)
+    deletion.delete(simulation.installation, last.row.id)
     with pytest.raises(UsageError, match=f"^items of items were seen after import {early.row.id}: only a new import"):
-        upkeep.confirm_removed(life.installation, early.row.id)
-    assert gone(life) == {}
+        upkeep.confirm_removed(simulation.installation, early.row.id)
+    assert gone(simulation) == {}
 
 
-def test_old_item_rows_are_dropped_in_batches_and_failed_ones_kept(life):
+def test_old_item_rows_are_dropped_in_batches_and_failed_ones_kept(simulation):
     def prune(days):
-        return deletion.prune(life.installation, days, batch=4)
+        return deletion.prune(simulation.installation, days, batch=4)
 
-    old = begun(life)
+    old = begun(simulation)
     old.discover(*numbers(12))
     old.fail(old.claim(2))
     old.succeed(old.claim())
     old.complete()
-    life.go_on(days=2)
-    cancelled = begun(life)
+    simulation.advance(days=2)
+    cancelled = begun(simulation)
     cancelled.discover(*numbers(3), version="2")
     cancelled.end(CANCELLED)
-    running = begun(life)
+    running = begun(simulation)
     running.discover("new")
-    before = life.all()
+    before = simulation.all()
     assert prune(2) == 0
-    life.go_on(hours=1)
+    simulation.advance(hours=1)
     assert prune(2) == 10
     assert prune(2) == 0
-    assert life.item_counts(old.row.id) == {ItemStatus.FAILED: 2}
-    assert (life.item_counts(cancelled.row.id), life.item_counts(running.row.id)) == (
+    assert simulation.item_counts(old.row.id) == {ItemStatus.FAILED: 2}
+    assert (simulation.item_counts(cancelled.row.id), simulation.item_counts(running.row.id)) == (
         {ItemStatus.PENDING: 3},
         {ItemStatus.PENDING: 1},
     )
-    assert life.all() == before
-    with life.database.read() as connection:
+    assert simulation.all() == before
+    with simulation.database.read() as connection:
         found = connection.execute(select(import_events).where(import_events.c.action == retention.PRUNED)).all()
     assert [(event.import_id, event.metadata) for event in found] == [(old.row.id, {"failures": {"boom": 2}})]
-    life.go_on(days=5)
+    simulation.advance(days=5)
     assert prune(0) == 3
-    assert life.item_counts(running.row.id) == {ItemStatus.PENDING: 1}
+    assert simulation.item_counts(running.row.id) == {ItemStatus.PENDING: 1}
 
 
-def test_a_source_may_have_its_old_item_rows_dropped_bit_by_bit(life):
+def test_a_source_may_have_its_old_item_rows_dropped_bit_by_bit(simulation):
     for _ in range(3):
-        begun(life).import_all("1", "2")
-    life.go_on(days=3)
-    keeps, drops = copy.copy(life.source), copy.copy(life.source)
+        begun(simulation).import_all("1", "2")
+    simulation.advance(days=3)
+    keeps, drops = copy.copy(simulation.source), copy.copy(simulation.source)
     drops.prune_days = 2
-    assert deletion.prune_by_age(life.installation, keeps) == 0
+    assert deletion.prune_by_age(simulation.installation, keeps) == 0
     # An import takes at least one batch, and each call does two.
-    assert [deletion.prune_by_age(life.installation, drops) for _ in range(3)] == [4, 2, 0]
-    assert deletion.prune(life.installation, 2, source="another") == 0
+    assert [deletion.prune_by_age(simulation.installation, drops) for _ in range(3)] == [4, 2, 0]
+    assert deletion.prune(simulation.installation, 2, source="another") == 0
 
 
-def test_rows_that_a_waiting_or_running_retry_needs_are_kept_and_told(life):
-    old = begun(life)
+def test_rows_that_a_waiting_or_running_retry_needs_are_kept_and_told(simulation):
+    old = begun(simulation)
     old.discover("1", "2")
     old.end(CANCELLED)
-    repeated = retries.retry(life.installation, old.row.id).row
-    life.go_on(days=1)
+    repeated = retries.retry(simulation.installation, old.row.id).row
+    simulation.advance(days=1)
 
     def is_kept():
-        dropped, kept = deletion.prune(life.installation, 0), deletion.kept_rows(life.installation, 0)
-        return (dropped, kept, life.item_counts(old.row.id)) == (0, [old.row.id], {ItemStatus.PENDING: 2})
+        dropped, kept = deletion.prune(simulation.installation, 0), deletion.kept_rows(simulation.installation, 0)
+        return (dropped, kept, simulation.item_counts(old.row.id)) == (0, [old.row.id], {ItemStatus.PENDING: 2})
 
     assert is_kept(), "while it waits"
-    running = life.begin(repeated.id)
+    running = simulation.begin(repeated.id)
     assert is_kept(), "while it runs"
     running.end(CANCELLED)
-    life.go_on(days=1)
-    assert deletion.prune(life.installation, 0) == 2
-    assert deletion.kept_rows(life.installation, 0) == []
+    simulation.advance(days=1)
+    assert deletion.prune(simulation.installation, 0) == 2
+    assert deletion.kept_rows(simulation.installation, 0) == []

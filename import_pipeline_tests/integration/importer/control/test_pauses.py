@@ -76,27 +76,30 @@ def test_a_pause_that_is_too_long_names_the_command_which_lifts_it(home, store):
     assert counts(imported(home, api, **store)) == ("completed", 3, 3, 0, 0)
 
 
-def refuse(life, wait):
+def refuse(simulation, wait):
     """A refusal by the API, as another process tells the store."""
-    configured = life.installation.settings
+    configured = simulation.installation.settings
     permits = open_permits(configured.redis_url, configured.limits_path)
     settled = (Settlement(permit="p", outcome=Outcome.REFUSED, wait=wait * SECOND),)
     permits.exchange(ExchangeRequest(api="items", process="other", tiers=(), settled=settled))
     permits.close()
 
 
-def test_an_import_that_waits_for_the_pauses_end_waits_no_longer(life):
-    refuse(life, 7200)
-    hand = life.begin(life.slot(life.now))
-    life.go_on(seconds=1)
-    until = life.now.replace(year=life.now.year + 1)
-    life.do(leases.write, hand.lease, life.now, blocked_until=until)
-    lifted = lift_pause(life.installation, life.source, by="Ada")
+def test_an_import_that_waits_for_the_pauses_end_waits_no_longer(simulation):
+    refuse(simulation, 7200)
+    hand = simulation.begin(simulation.slot(simulation.now))
+    simulation.advance(seconds=1)
+    until = simulation.now.replace(year=simulation.now.year + 1)
+    simulation.call(leases.write, hand.lease, simulation.now, blocked_until=until)
+    lifted = lift_pause(simulation.installation, simulation.source, by="Ada")
     assert (lifted.api, lifted.imports) == ("items", (hand.row.id,))
-    assert life.get(hand.row.id).blocked_until is None
-    assert life.told(hand.row.id)[-1] == (LIFTED, "Ada lifted the pause of the API; requests continue.")
-    usage_reader = UsageReader(settings=life.installation.settings, clock=life.clock)
-    usage = usage_reader.usage(life.source)
+    assert simulation.get(hand.row.id).blocked_until is None
+    assert simulation.event_sentences(hand.row.id)[-1] == (
+        LIFTED,
+        "Ada lifted the pause of the API; requests continue.",
+    )
+    usage_reader = UsageReader(settings=simulation.installation.settings, clock=simulation.clock)
+    usage = usage_reader.usage(simulation.source)
     usage_reader.close()
     assert usage is not None
     assert usage.paused_until is None

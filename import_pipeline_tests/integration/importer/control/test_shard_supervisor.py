@@ -23,51 +23,51 @@ IDS = [str(number) for number in range(1, 101)]
 
 
 @pytest.fixture
-def life(life):
+def simulation(simulation):
     """The same, of a source whose imports three runs are to share."""
-    return SimulatedInstallation(life.database, source=items_source(shards=3))
+    return SimulatedInstallation(simulation.database, source=items_source(shards=3))
 
 
 @pytest.fixture
-def hand(life):
+def hand(simulation):
     """The run that carries out an import of a hundred items."""
-    started = life.begin(life.slot(life.now), run_id="lead")
+    started = simulation.begin(simulation.slot(simulation.now), run_id="lead")
     started.discover(*IDS)
     return started
 
 
-def look(life, queued=()):
-    return supervise_shards(life.installation, life.source, lambda import_id, number: number in queued)
+def look(simulation, queued=()):
+    return supervise_shards(simulation.installation, simulation.source, lambda import_id, number: number in queued)
 
 
-def launched(life, queued=()):
-    return [launch.number for launch in look(life, queued).launches]
+def launched(simulation, queued=()):
+    return [launch.number for launch in look(simulation, queued).launches]
 
 
 def join(hand, number=2, worker=BOB):
-    row = hand.life.do(shards.acquire, hand.row.id, number, worker, hand.life.now, f"run {number}")
+    row = hand.simulation.call(shards.acquire, hand.row.id, number, worker, hand.simulation.now, f"run {number}")
     return leases.ShardLease(import_id=hand.row.id, fence=row.fence, worker=worker.id, seconds=60, shard=number)
 
 
-def test_the_shards_are_launched_once_when_the_first_page_is_stored(life):
-    hand = life.begin(life.slot(life.now))
-    assert look(life).launches == []
+def test_the_shards_are_launched_once_when_the_first_page_is_stored(simulation):
+    hand = simulation.begin(simulation.slot(simulation.now))
+    assert look(simulation).launches == []
     hand.discover(*IDS, done=False)
-    assert look(life).launches == [ShardLaunch(import_id=hand.row.id, number=number) for number in (2, 3)]
-    assert launched(life) == []
-    assert life.actions(hand.row.id)[-2:] == ["shard_requested"] * 2
+    assert look(simulation).launches == [ShardLaunch(import_id=hand.row.id, number=number) for number in (2, 3)]
+    assert launched(simulation) == []
+    assert simulation.actions(hand.row.id)[-2:] == ["shard_requested"] * 2
 
 
-def test_what_never_began_is_asked_for_again_unless_dagster_still_has_it(hand, life):
-    assert launched(life) == [2, 3]
-    life.go_on(seconds=60)
-    assert launched(life, queued=(2,)) == [3]
-    life.go_on(seconds=60)
-    assert launched(life) == [2, 3]
+def test_what_never_began_is_asked_for_again_unless_dagster_still_has_it(hand, simulation):
+    assert launched(simulation) == [2, 3]
+    simulation.advance(seconds=60)
+    assert launched(simulation, queued=(2,)) == [3]
+    simulation.advance(seconds=60)
+    assert launched(simulation) == [2, 3]
 
 
-def test_a_strict_source_shares_its_import_only_when_everything_is_listed(life):
-    strict = SimulatedInstallation(life.database, source=items_source(shards=3, overlap=False))
+def test_a_strict_source_shares_its_import_only_when_everything_is_listed(simulation):
+    strict = SimulatedInstallation(simulation.database, source=items_source(shards=3, overlap=False))
     hand = strict.begin(strict.slot(strict.now))
     hand.discover(*IDS, done=False)
     assert launched(strict) == []
@@ -75,8 +75,8 @@ def test_a_strict_source_shares_its_import_only_when_everything_is_listed(life):
     assert launched(strict) == [2, 3]
 
 
-def test_an_import_that_one_run_does_alone_asks_for_no_other(life):
-    alone = SimulatedInstallation(life.database)
+def test_an_import_that_one_run_does_alone_asks_for_no_other(simulation):
+    alone = SimulatedInstallation(simulation.database)
     hand = alone.begin(alone.slot(alone.now))
     hand.discover(*IDS)
     assert launched(alone) == []
@@ -84,90 +84,90 @@ def test_an_import_that_one_run_does_alone_asks_for_no_other(life):
         assert shards.of_import(connection, hand.row.id) == []
 
 
-def test_a_dead_shard_is_buried_reported_and_launched_again(hand, life):
-    look(life)
+def test_a_dead_shard_is_buried_reported_and_launched_again(hand, simulation):
+    look(simulation)
     lease = join(hand)
-    life.go_on(seconds=59)
-    life.do(shards.beat, lease, life.now, heartbeats.Pulse())
+    simulation.advance(seconds=59)
+    simulation.call(shards.beat, lease, simulation.now, heartbeats.Pulse())
     hand.beat()
-    assert look(life).dead_run_ids == []
-    life.go_on(seconds=60)
+    assert look(simulation).dead_run_ids == []
+    simulation.advance(seconds=60)
     hand.beat()
-    found = look(life)
+    found = look(simulation)
     assert (found.dead_run_ids, [launch.number for launch in found.launches]) == (["run 2"], [2, 3])
     with pytest.raises(LeaseLost):
-        life.do(shards.beat, lease, life.now, heartbeats.Pulse())
-    assert "shard_lost" in life.actions(hand.row.id)
+        simulation.call(shards.beat, lease, simulation.now, heartbeats.Pulse())
+    assert "shard_lost" in simulation.actions(hand.row.id)
 
 
-def test_a_shard_that_dies_again_and_again_is_given_up_after_three_resumes(hand, life):
+def test_a_shard_that_dies_again_and_again_is_given_up_after_three_resumes(hand, simulation):
     launches = []
     for _ in range(6):
-        launches.append(2 in launched(life))
+        launches.append(2 in launched(simulation))
         if launches[-1]:
             join(hand, worker=Worker(id=f"bob {len(launches)}", host="elsewhere", pid=2))
-        life.go_on(seconds=61)
+        simulation.advance(seconds=61)
         hand.beat()
     assert launches == [True] * 4 + [False] * 2
 
 
-def test_what_an_ended_import_has_left_is_buried_and_reported_once(hand, life):
-    look(life)
+def test_what_an_ended_import_has_left_is_buried_and_reported_once(hand, simulation):
+    look(simulation)
     join(hand)
     hand.end(CANCELLED)
-    assert look(life).dead_run_ids == []
-    life.go_on(seconds=60)
-    assert look(life).dead_run_ids == ["run 2"]
-    assert look(life).dead_run_ids == []
+    assert look(simulation).dead_run_ids == []
+    simulation.advance(seconds=60)
+    assert look(simulation).dead_run_ids == ["run 2"]
+    assert look(simulation).dead_run_ids == []
 
 
-def test_shards_of_a_request_win_over_the_source_s(life):
-    requests.request_import(life.installation, life.source, RequestKind.NEW, shards=5, by="ada")
-    hand = life.launch()
+def test_shards_of_a_request_win_over_the_source_s(simulation):
+    requests.request_import(simulation.installation, simulation.source, RequestKind.NEW, shards=5, by="ada")
+    hand = simulation.launch()
     hand.discover(*IDS)
-    assert launched(life) == [2, 3, 4, 5]
+    assert launched(simulation) == [2, 3, 4, 5]
 
 
-def a_run(life):
-    return ImportRun(installation=life.installation, source=life.source, worker=BOB)
+def a_run(simulation):
+    return ImportRun(installation=simulation.installation, source=simulation.source, worker=BOB)
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_shards_are_numbered_from_two_on(hand, life, number):
+def test_shards_are_numbered_from_two_on(hand, simulation, number):
     with pytest.raises(UsageError, match=f"shard {number}: expected a number from 2 on"):
-        execute_shard(a_run(life), hand.row.id, number)
+        execute_shard(a_run(simulation), hand.row.id, number)
 
 
-def test_a_shard_joins_only_a_running_import_and_only_a_free_place(hand, life):
+def test_a_shard_joins_only_a_running_import_and_only_a_free_place(hand, simulation):
     join(hand)
     with pytest.raises(LeaseLost, match=r"shard 2 of import .* has another worker, or nothing left to do"):
-        execute_shard(a_run(life), hand.row.id, 2)
+        execute_shard(a_run(simulation), hand.row.id, 2)
     hand.end(CANCELLED)
     with pytest.raises(LeaseLost, match=r"is cancelled: a shard can only join a running import"):
-        execute_shard(a_run(life), hand.row.id, 3)
+        execute_shard(a_run(simulation), hand.row.id, 3)
 
 
-def test_finalize_and_cancel_know_that_shards_live(hand, life):
-    look(life)
+def test_finalize_and_cancel_know_that_shards_live(hand, simulation):
+    look(simulation)
     lease = join(hand)
-    life.go_on(seconds=59)
-    life.do(shards.beat, lease, life.now, heartbeats.Pulse())
-    life.go_on(seconds=2)
+    simulation.advance(seconds=59)
+    simulation.call(shards.beat, lease, simulation.now, heartbeats.Pulse())
+    simulation.advance(seconds=2)
     with pytest.raises(UsageError, match="has a living worker"):
-        finalize.finalize(life.installation, hand.row.id)
-    assert "ends within two seconds" in cancellation.cancel(life.installation, hand.row.id).sentence
-    life.go_on(seconds=60)
-    assert finalize.finalize(life.installation, hand.row.id).ended is False
+        finalize.finalize(simulation.installation, hand.row.id)
+    assert "ends within two seconds" in cancellation.cancel(simulation.installation, hand.row.id).sentence
+    simulation.advance(seconds=60)
+    assert finalize.finalize(simulation.installation, hand.row.id).ended is False
 
 
-def test_whoever_looks_sees_which_shards_work(hand, life):
-    look(life)
+def test_whoever_looks_sees_which_shards_work(hand, simulation):
+    look(simulation)
     lease = join(hand)
-    life.do(shards.beat, lease, life.now, heartbeats.Pulse(sent=CounterDelta(requests=7)))
-    with life.database.read() as connection:
+    simulation.call(shards.beat, lease, simulation.now, heartbeats.Pulse(sent=CounterDelta(requests=7)))
+    with simulation.database.read() as connection:
         row = imports.get(connection, hand.row.id)
         found = shards.of_import(connection, row.id)
-        view = view_in(connection, life.installation, row, life.now)
+        view = view_in(connection, simulation.installation, row, simulation.now)
     told = json.import_details_json(view, [], [], found)["shards"]
     assert [(each["number"], each["pid"], each["dagster_run_id"], each["requests_count"]) for each in told] == [
         (2, BOB.pid, "run 2", 7),
@@ -181,5 +181,5 @@ def test_whoever_looks_sees_which_shards_work(hand, life):
     assert second.endswith(", 7 requests, Dagster run run 2")
     assert third == "requested, 0 requests, Dagster run -"
     hand.end(CANCELLED)
-    usage_reader = UsageReader(settings=life.installation.settings, clock=life.clock)
-    assert import_details(life.installation, row.id, usage_reader).shards == found
+    usage_reader = UsageReader(settings=simulation.installation.settings, clock=simulation.clock)
+    assert import_details(simulation.installation, row.id, usage_reader).shards == found

@@ -15,64 +15,64 @@ from import_pipeline_tests.support.lifecycle import ADA, CANCELLED, FAILED, RUNN
 
 
 @pytest.fixture
-def gone(life):
+def gone(simulation):
     """The same installation after its source was taken off the list."""
-    return replace(life.installation, sources=())
+    return replace(simulation.installation, sources=())
 
 
-def dead(life):
+def dead(simulation):
     """An import that runs by its row, and whose worker on another host has been silent for a lease."""
-    hand = life.begin(life.slot(life.now), ADA, run_id="run")
+    hand = simulation.begin(simulation.slot(simulation.now), ADA, run_id="run")
     hand.discover("1", "2")
     hand.claim(1)
-    life.go_on(seconds=60)
+    simulation.advance(seconds=60)
     return hand.row.id
 
 
-def test_a_stalled_import_is_cancelled_at_once_and_can_be_deleted(life, gone):
-    number = dead(life)
+def test_a_stalled_import_is_cancelled_at_once_and_can_be_deleted(simulation, gone):
+    number = dead(simulation)
     assert cancellation.cancel(gone, number, by="Ada").sentence.startswith(
         f"Import {number} had no worker and is cancelled."
     )
-    row = life.get(number)
-    assert (row.status, row.failure_reason, row.ended_at) == (CANCELLED, "cancelled by Ada", life.now)
+    row = simulation.get(number)
+    assert (row.status, row.failure_reason, row.ended_at) == (CANCELLED, "cancelled by Ada", simulation.now)
     deletion.delete(gone, number)
     with pytest.raises(ImportNotFound):
-        life.get(number)
+        simulation.get(number)
 
 
-def test_a_scheduled_import_is_cancelled_and_deleted(life, gone):
-    number = life.slot(at(9))
+def test_a_scheduled_import_is_cancelled_and_deleted(simulation, gone):
+    number = simulation.slot(at(9))
     cancellation.cancel(gone, number)
     deletion.delete(gone, number)
-    assert life.all() == []
+    assert simulation.all() == []
 
 
-def test_one_that_works_still_reads_the_request_itself(life, gone):
-    hand = life.begin(life.slot(life.now), ADA)
+def test_one_that_works_still_reads_the_request_itself(simulation, gone):
+    hand = simulation.begin(simulation.slot(simulation.now), ADA)
     assert cancellation.cancel(gone, hand.row.id).sentence.startswith(f"Import {hand.row.id} is running")
-    assert (life.get(hand.row.id).status, end_cancelled(gone, "other")) == (RUNNING, [])
-    life.go_on(seconds=60)
+    assert (simulation.get(hand.row.id).status, end_cancelled(gone, "other")) == (RUNNING, [])
+    simulation.advance(seconds=60)
     cancellation.cancel(gone, hand.row.id)
-    assert life.get(hand.row.id).status is CANCELLED, "its worker died before it could"
+    assert simulation.get(hand.row.id).status is CANCELLED, "its worker died before it could"
 
 
-def test_the_sensor_of_any_source_ends_what_a_person_cancelled_and_nothing_else(life, gone):
-    number = dead(life)
+def test_the_sensor_of_any_source_ends_what_a_person_cancelled_and_nothing_else(simulation, gone):
+    number = dead(simulation)
     assert end_cancelled(gone, "other") == []
-    assert life.get(number).status is RUNNING, "another installation may list its source"
-    assert "the sensor" in cancellation.cancel(life.installation, number).sentence
-    assert end_cancelled(life.installation, "items") == [], "its own sensor applies the rules"
+    assert simulation.get(number).status is RUNNING, "another installation may list its source"
+    assert "the sensor" in cancellation.cancel(simulation.installation, number).sentence
+    assert end_cancelled(simulation.installation, "items") == [], "its own sensor applies the rules"
     assert end_cancelled(gone, "other") == ["run"]
-    assert (life.get(number).status, end_cancelled(gone, "other")) == (CANCELLED, [])
+    assert (simulation.get(number).status, end_cancelled(gone, "other")) == (CANCELLED, [])
 
 
-def test_what_leads_nowhere_says_what_does(life, gone):
-    number = dead(life)
+def test_what_leads_nowhere_says_what_does(simulation, gone):
+    number = dead(simulation)
     sentence = finalize.finalize(gone, number).sentence
     assert sentence.endswith(f"; its source is no longer listed, so `cancel {number}` ends it.")
-    with life.database.read() as connection:
-        view = view_in(connection, gone, life.get(number), life.now)
+    with simulation.database.read() as connection:
+        view = view_in(connection, gone, simulation.get(number), simulation.now)
     assert view.has_no_worker
     assert view.stalled.next_step.endswith(f"`import-pipeline cancel {number}` ends it")
     cancellation.cancel(gone, number)
@@ -81,18 +81,18 @@ def test_what_leads_nowhere_says_what_does(life, gone):
     assert source_of(gone, "items") is None
 
 
-def test_the_doctor_names_them(life, tmp_path, monkeypatch):
+def test_the_doctor_names_them(simulation, tmp_path, monkeypatch):
     listed = "from import_pipeline_tests.support.second_source import Books\n\nSOURCES = [Books()]\n"
     (tmp_path / "books_only.py").write_text(listed)
     monkeypatch.syspath_prepend(tmp_path)
     settings = load_settings({"IMPORT_PIPELINE_SOURCES": "books_only:SOURCES"}, tmp_path)
-    hand = life.begin(life.slot(life.now), ADA)
-    requests.request_import(life.installation, life.source, RequestKind.NEW, by="Ada")
+    hand = simulation.begin(simulation.slot(simulation.now), ADA)
+    requests.request_import(simulation.installation, simulation.source, RequestKind.NEW, by="Ada")
     mend = "list the source in IMPORT_PIPELINE_SOURCES again, or end it with"
-    assert unlisted_sources(settings, life.database) == [
+    assert unlisted_sources(settings, simulation.database) == [
         f"import {hand.row.id} of items is running, but its source is not listed: {mend} "
         f"`import-pipeline cancel {hand.row.id}`",
         "a request for an import of items waits, but that source is not listed",
     ]
     hand.end(FAILED)
-    assert len(unlisted_sources(settings, life.database)) == 1
+    assert len(unlisted_sources(settings, simulation.database)) == 1

@@ -18,47 +18,49 @@ class Bucketed(ItemsSource):
     partitions = buckets(10)
 
 
-def begun(life, **asked):
-    return life.begin(life.do(imports.create, new_import(life.source, Trigger.CLI, **asked), life.now).id)
+def begun(simulation, **asked):
+    return simulation.begin(
+        simulation.call(imports.create, new_import(simulation.source, Trigger.CLI, **asked), simulation.now).id
+    )
 
 
-def numbered(life, *ids):
-    life.do(source_items.assign_numbers, "items", ids)
-    with life.database.read() as connection:
+def numbered(simulation, *ids):
+    simulation.call(source_items.assign_numbers, "items", ids)
+    with simulation.database.read() as connection:
         return source_items.numbers_of(connection, "items", ids)
 
 
-def test_items_keep_the_numbers_they_got_when_they_were_first_met(life):
-    hand = begun(life)
+def test_items_keep_the_numbers_they_got_when_they_were_first_met(simulation):
+    hand = begun(simulation)
     hand.discover("b", "a", "c")
-    assert numbered(life, "b", "a") == {"b": 1, "a": 2}
-    assert numbered(life, "c", "a", "unknown") == {"a": 2, "c": 3}
+    assert numbered(simulation, "b", "a") == {"b": 1, "a": 2}
+    assert numbered(simulation, "c", "a", "unknown") == {"a": 2, "c": 3}
     hand.discover("d", "a")
-    assert numbered(life, "a", "d", "b") == {"b": 1, "a": 2, "d": 4}
+    assert numbered(simulation, "a", "d", "b") == {"b": 1, "a": 2, "d": 4}
 
 
-def test_items_are_chosen_by_their_numbers_and_gone_ones_left_out(life):
-    first = begun(life)
+def test_items_are_chosen_by_their_numbers_and_gone_ones_left_out(simulation):
+    first = begun(simulation)
     first.import_all(*"abcdefghij")
-    numbered(life, *"abcdefghij")
-    second = begun(life)
+    numbered(simulation, *"abcdefghij")
+    second = begun(simulation)
     second.import_all(*"abcdefghj")  # i is gone
-    third = begun(life, numbers=[(2, 3), (8, 10)])
-    life.do(list_pages.select_numbered, third.row, third.lease, third.row.options.numbers, life.now)
-    assert life.get(third.row.id).items_count == 4
+    third = begun(simulation, numbers=[(2, 3), (8, 10)])
+    simulation.call(list_pages.select_numbered, third.row, third.lease, third.row.options.numbers, simulation.now)
+    assert simulation.get(third.row.id).items_count == 4
     assert sorted(each.external_id for each in third.claim()) == ["b", "c", "h", "j"]
 
 
-def test_a_tally_counts_what_became_of_the_items_of_some_numbers(life):
-    hand = begun(life)
+def test_a_tally_counts_what_became_of_the_items_of_some_numbers(simulation):
+    hand = begun(simulation)
     hand.discover(*"abcdef")
-    numbered(life, *"abcdef")
+    numbered(simulation, *"abcdef")
     taken = {each.external_id: each for each in hand.claim()}
     hand.succeed([taken["a"], taken["b"], taken["e"]])
     hand.fail([taken["c"]])
-    with life.database.read() as connection:
+    with simulation.database.read() as connection:
         tally = source_items.bucket_result(connection, hand.row.id, "items", 1, 4)
-    assert (tally, life.item_counts(hand.row.id)[ItemStatus.PROCESSING]) == (
+    assert (tally, simulation.item_counts(hand.row.id)[ItemStatus.PROCESSING]) == (
         source_items.BucketResult(completed=2, failed=1),
         2,
     )

@@ -23,11 +23,11 @@ IDS = [str(number) for number in range(1, 101)]
 
 
 class Divided:
-    """A life whose sensor and whose workers have settings of their own."""
+    """An installation whose sensor and workers have different settings."""
 
-    def __init__(self, life, home):
+    def __init__(self, simulation, home):
         home.mkdir()
-        self.life, self._home = life, home
+        self.simulation, self._home = simulation, home
         self._nowhere = f"redis://127.0.0.1:{free_port()}/0"
         self.worker = self._settings(answers=False)
         self.sensor(answers=True)
@@ -38,17 +38,17 @@ class Divided:
 
     def sensor(self, *, answers):
         """Let the store answer the sensor from now on, or not."""
-        self.life.installation = replace(self.life.installation, settings=self._settings(answers=answers))
+        self.simulation.installation = replace(self.simulation.installation, settings=self._settings(answers=answers))
 
     def tick(self):
         """Return the imports that the sensor launches five seconds later."""
-        self.life.go_on(seconds=5)
-        return [launch.import_id for launch in self.life.tick().launches]
+        self.simulation.advance(seconds=5)
+        return [launch.import_id for launch in self.simulation.tick().launches]
 
     def _run(self, worker):
-        life = self.life
-        connect = partial(open_api, life.source, self.worker, life.clock)
-        return ImportRun(installation=life.installation, source=life.source, connect=connect, worker=worker)
+        simulation = self.simulation
+        connect = partial(open_api, simulation.source, self.worker, simulation.clock)
+        return ImportRun(installation=simulation.installation, source=simulation.source, connect=connect, worker=worker)
 
     def leave(self, import_id):
         """A worker starts or resumes the import, gets no answer, and releases it."""
@@ -62,38 +62,38 @@ class Divided:
 
     def told(self, import_id, action=events.PAUSED):
         """The sentences of those events."""
-        with self.life.database.read() as connection:
+        with self.simulation.database.read() as connection:
             return [message for _, acted, message in events.latest(connection, import_id) if acted == action]
 
 
 @pytest.fixture
-def divided(life, home):
+def divided(simulation, home):
     """The store answers the sensor and no worker."""
-    return Divided(life, home)
+    return Divided(simulation, home)
 
 
-def test_an_import_whose_workers_the_store_never_answers_fails_after_three_counted_resumes(divided, life):
-    number = life.slot(life.now)
+def test_an_import_whose_workers_the_store_never_answers_fails_after_three_counted_resumes(divided, simulation):
+    number = simulation.slot(simulation.now)
     divided.leave(number)
     counted = []
     for _ in range(4):
         assert divided.tick() == [number]
         divided.leave(number)
-        counted.append(life.get(number).resumes)
+        counted.append(simulation.get(number).resumes)
     assert counted == [0, 1, 2, 3], "the first one resumes after an orderly release"
     assert ["sensor" in said for said in divided.told(number)] == [False, True, True, True, True]
     assert divided.told(number)[-1].endswith("Yet it answered the sensor, which requested this run.")
     divided.sensor(answers=False)
     assert divided.tick() == [], "it waits while the store is away for all"
-    with life.database.read() as connection:
-        next_step = stalled_import(connection, life.get(number), life.source, life.now).next_step
+    with simulation.database.read() as connection:
+        next_step = stalled_import(connection, simulation.get(number), simulation.source, simulation.now).next_step
     assert next_step == (
         f"Import {number} waits: the rate-limit store does not answer. If it answers Dagster's sensor, the "
         "sensor ends the import as failed"
     )
     divided.sensor(answers=True)
     assert divided.tick() == []
-    row = life.get(number)
+    row = simulation.get(number)
     assert row.status is FAILED
     assert row.failure_reason == (
         f"Import {number} was resumed 3 times without progress; at last it broke off: no answer from the rate-limit "
@@ -101,63 +101,66 @@ def test_an_import_whose_workers_the_store_never_answers_fails_after_three_count
     )
 
 
-def test_an_outage_for_all_counts_as_no_resume_however_long_it_is_and_whichever_worker_tries(divided, life):
-    number = life.slot(life.now)
+def test_an_outage_for_all_counts_as_no_resume_however_long_it_is_and_whichever_worker_tries(divided, simulation):
+    number = simulation.slot(simulation.now)
     divided.leave(number)
     divided.sensor(answers=False)
     for _ in range(4):
-        life.go_on(hours=1)
+        simulation.advance(hours=1)
         assert divided.tick() == []
         divided.leave(number)  # a person does not wait
     assert not any("sensor" in said for said in divided.told(number))
     divided.sensor(answers=True)
     assert divided.tick() == [number]
-    row = life.get(number)
+    row = simulation.get(number)
     assert (row.status, row.resumes) == (RUNNING, 0)
 
 
-def test_progress_makes_up_for_all_resumes_that_sent_nothing(divided, life):
-    number = life.slot(life.now)
+def test_progress_makes_up_for_all_resumes_that_sent_nothing(divided, simulation):
+    number = simulation.slot(simulation.now)
     divided.leave(number)
     for item in "12":
         for _ in range(3):
             assert divided.tick() == [number]
             divided.leave(number)
         assert divided.tick() == [number]
-        hand = life.begin(number)
+        hand = simulation.begin(number)
         hand.discover(item)
-        life.do(heartbeats.beat, hand.lease, life.now, heartbeats.Pulse(sent=CounterDelta(requests=3)))
+        simulation.call(heartbeats.beat, hand.lease, simulation.now, heartbeats.Pulse(sent=CounterDelta(requests=3)))
         hand.leave()
         divided.leave(number)
-    assert life.get(number).status is RUNNING
+    assert simulation.get(number).status is RUNNING
 
 
-def test_a_worker_whose_import_was_taken_over_meanwhile_does_not_say_that_it_stands_still(divided, life):
-    number = life.slot(life.now)
+def test_a_worker_whose_import_was_taken_over_meanwhile_does_not_say_that_it_stands_still(divided, simulation):
+    number = simulation.slot(simulation.now)
     run = divided._run(this_process())
-    run.on_api = lambda api: life.do(transitions.take_over, life.get(number), ADA, life.now, None)
+    run.on_api = lambda api: simulation.call(transitions.take_over, simulation.get(number), ADA, simulation.now, None)
     with pytest.raises(LeaseLost):
         execute_import(run, number)
     assert divided.told(number) == []
-    with life.database.read() as connection:
+    with simulation.database.read() as connection:
         assert events.waits_for_store(connection, number) is None
 
 
 @pytest.fixture
-def shared(life, home):
+def shared(simulation, home):
     """The same if two runs share an import, of which one works.
 
     Its lease outlasts each wait of a shard for the store: it works on meanwhile, so no shard may take the lead.
     """
-    divided = Divided(SimulatedInstallation(life.database, source=items_source(shards=2, lease=86_400)), home)
-    hand = divided.life.begin(divided.life.slot(life.now))
+    divided = Divided(SimulatedInstallation(simulation.database, source=items_source(shards=2, lease=86_400)), home)
+    hand = divided.simulation.begin(divided.simulation.slot(simulation.now))
     hand.discover(*IDS)
     return divided, hand
 
 
 def shards_launched(divided, hand):
     hand.beat()
-    return [launch.number for launch in supervise_shards(divided.life.installation, divided.life.source).launches]
+    return [
+        launch.number
+        for launch in supervise_shards(divided.simulation.installation, divided.simulation.source).launches
+    ]
 
 
 def test_a_shard_that_the_store_does_not_answer_while_the_lead_works_is_given_up_after_three_ways_back(shared):
@@ -165,7 +168,7 @@ def test_a_shard_that_the_store_does_not_answer_while_the_lead_works_is_given_up
     for _ in range(4):
         assert shards_launched(divided, hand) == [2]
         divided.leave_shard(hand.row.id)
-        divided.life.go_on(seconds=61)
+        divided.simulation.advance(seconds=61)
     assert shards_launched(divided, hand) == []
     stopped = divided.told(hand.row.id, "shard_stopped")
     assert len(stopped) == 4
@@ -175,13 +178,15 @@ def test_a_shard_that_the_store_does_not_answer_while_the_lead_works_is_given_up
 
 def test_a_shard_that_leaves_while_the_lead_waits_for_the_store_as_well_is_launched_again_and_again(shared):
     divided, hand = shared
-    life = divided.life
+    simulation = divided.simulation
     for _ in range(5):
         assert shards_launched(divided, hand) == [2]
-        life.do(events.note, hand.row.id, life.now, events.WAITS, "Away.", reason="it is away", until=None)
+        simulation.call(
+            events.note, hand.row.id, simulation.now, events.WAITS, "Away.", reason="it is away", until=None
+        )
         divided.leave_shard(hand.row.id)
         assert shards_launched(divided, hand) == []
-        life.do(events.note, hand.row.id, life.now, "import_goes_on", "It is back.")
-    with life.database.read() as connection:
+        simulation.call(events.note, hand.row.id, simulation.now, "import_goes_on", "It is back.")
+    with simulation.database.read() as connection:
         [shard] = shards.of_import(connection, hand.row.id)
     assert (shard.launches, divided.told(hand.row.id, "shard_stopped")) == (0, [])

@@ -27,25 +27,25 @@ from import_pipeline_tests.support.lifecycle import ADA, BOB, CANCELLED, COMPLET
 IDS = [str(number) for number in range(1, 41)]
 
 
-def die(life):
+def die(simulation):
     """The worker is silent for its lease, and the sensor requests another one; return the row that this one has."""
-    life.go_on(seconds=life.source.lease + 61)
-    [launched] = life.tick().launches
-    return life.begin(launched.import_id)
+    simulation.advance(seconds=simulation.source.lease + 61)
+    [launched] = simulation.tick().launches
+    return simulation.begin(launched.import_id)
 
 
-def test_an_import_that_gets_on_each_time_is_resumed_as_often_as_it_dies(life):
-    life.slot(at(9))
-    hand = life.launch()
+def test_an_import_that_gets_on_each_time_is_resumed_as_often_as_it_dies(simulation):
+    simulation.slot(at(9))
+    hand = simulation.launch()
     hand.discover(*IDS)
     for death in range(12):
         hand.succeed(hand.claim(2))
-        hand = die(life)
-        row = life.get(hand.row.id)
+        hand = die(simulation)
+        row = simulation.get(hand.row.id)
         assert (row.status, row.resumes, row.facts.resumes_in_all) == (RUNNING, 1, death + 1)
     hand.succeed(hand.claim())
     hand.complete()
-    assert life.get(hand.row.id).status is COMPLETED
+    assert simulation.get(hand.row.id).status is COMPLETED
 
 
 @pytest.mark.parametrize(
@@ -58,44 +58,44 @@ def test_an_import_that_gets_on_each_time_is_resumed_as_often_as_it_dies(life):
     ],
     ids=["an item", "a failed try", "an item that failed permanently", "an item of the list"],
 )
-def test_whatever_is_stored_is_progress(life, get_on):
-    life.slot(at(9))
-    hand = life.launch()
+def test_whatever_is_stored_is_progress(simulation, get_on):
+    simulation.slot(at(9))
+    hand = simulation.launch()
     hand.discover(*IDS, done=False)
     for round_ in range(5):
-        hand = die(life)
+        hand = die(simulation)
         get_on(hand, round_)
-    assert life.get(hand.row.id).status is RUNNING
+    assert simulation.get(hand.row.id).status is RUNNING
 
 
-def test_three_resumes_without_progress_are_too_many_even_after_many_with(life):
-    life.slot(at(9))
-    hand = life.launch()
+def test_three_resumes_without_progress_are_too_many_even_after_many_with(simulation):
+    simulation.slot(at(9))
+    hand = simulation.launch()
     hand.discover(*IDS)
     for _ in range(5):
-        hand = die(life)
+        hand = die(simulation)
         hand.succeed(hand.claim(1))
     for resume in (1, 2, 3):
-        hand = die(life)
-        assert life.get(hand.row.id).resumes == resume
+        hand = die(simulation)
+        assert simulation.get(hand.row.id).resumes == resume
         hand.claim(3)  # holds some, and dies with them
-    life.go_on(seconds=life.source.lease + 61)
-    assert life.tick().launches == []
-    row = life.get(hand.row.id)
+    simulation.advance(seconds=simulation.source.lease + 61)
+    assert simulation.tick().launches == []
+    row = simulation.get(hand.row.id)
     assert (row.status, row.failure_reason) == (
         FAILED,
         f"Import {row.id} was resumed 3 times without progress; its worker died each time.",
     )
 
 
-def test_a_worker_that_dies_before_its_first_heartbeat_counts(life):
-    life.slot(at(9))
-    hand = life.launch()
+def test_a_worker_that_dies_before_its_first_heartbeat_counts(simulation):
+    simulation.slot(at(9))
+    hand = simulation.launch()
     for _ in range(3):
-        hand = die(life)
-    life.go_on(seconds=life.source.lease + 61)
-    assert life.tick().launches == []
-    assert life.get(hand.row.id).status is FAILED
+        hand = die(simulation)
+    simulation.advance(seconds=simulation.source.lease + 61)
+    assert simulation.tick().launches == []
+    assert simulation.get(hand.row.id).status is FAILED
 
 
 def breaking(error):
@@ -168,28 +168,28 @@ def test_the_next_command_ends_what_broke_off_too_often_and_imports_anew(home):
     assert by_id(configured, 1).status is FAILED
 
 
-def test_the_loser_of_a_race_leaves_no_import(life):
-    source, database, clock = life.source, life.database, life.clock
+def test_the_loser_of_a_race_leaves_no_import(simulation):
+    source, database, clock = simulation.source, simulation.database, simulation.clock
     ours = [find_or_create(database, source, new_import(source, Trigger.CLI), clock, worker) for worker in (ADA, BOB)]
     start_or_take_over(database, source, ours[0].id, ADA, clock, None)
     with pytest.raises(ImportAlreadyRunning):
         start_or_take_over(database, source, ours[1].id, BOB, clock, None)
-    assert [row.id for row in life.all()] == [ours[0].id]
+    assert [row.id for row in simulation.all()] == [ours[0].id]
 
 
-def test_what_others_have_scheduled_stays_for_them(life):
-    source, database, clock = life.source, life.database, life.clock
-    asked = requests.request_import(life.installation, source, requests.RequestKind.NEW, by="ada")
+def test_what_others_have_scheduled_stays_for_them(simulation):
+    source, database, clock = simulation.source, simulation.database, simulation.clock
+    asked = requests.request_import(simulation.installation, source, requests.RequestKind.NEW, by="ada")
     assert asked
-    life.tick()
-    [scheduled] = [row for row in life.all() if row.slot_at is None]
+    simulation.tick()
+    [scheduled] = [row for row in simulation.all() if row.slot_at is None]
     first = find_or_create(database, source, new_import(source, Trigger.CLI), clock, ADA)
     second = find_or_create(database, source, new_import(source, Trigger.UI), clock, ADA)
     start_or_take_over(database, source, first.id, ADA, clock, None)
     for number in (scheduled.id, second.id):
         with pytest.raises(ImportAlreadyRunning):
             start_or_take_over(database, source, number, BOB, clock, None)
-    kept = [row.id for row in life.all() if row.slot_at is None]
+    kept = [row.id for row in simulation.all() if row.slot_at is None]
     assert kept == [scheduled.id, first.id, second.id], "BOB made none of them"
 
 
@@ -220,62 +220,67 @@ def test_a_cancelled_import_that_is_taken_over_sends_nothing(home):
     assert (summary.status, summary.failure_reason) == ("cancelled", "cancelled by Ada")
 
 
-def test_the_dagster_run_of_an_import_that_ends_here_is_told(life):
-    life.slot(at(9))
-    hand = life.launch(run_id="dead")
-    life.go_on(seconds=life.source.lease + 1)
-    cancellation.cancel(life.installation, hand.row.id, by="Ada")
+def test_the_dagster_run_of_an_import_that_ends_here_is_told(simulation):
+    simulation.slot(at(9))
+    hand = simulation.launch(run_id="dead")
+    simulation.advance(seconds=simulation.source.lease + 1)
+    cancellation.cancel(simulation.installation, hand.row.id, by="Ada")
     heard = []
     made = find_or_create(
-        life.database, life.source, new_import(life.source, Trigger.CLI), life.clock, BOB, on_dead_run=heard.append
+        simulation.database,
+        simulation.source,
+        new_import(simulation.source, Trigger.CLI),
+        simulation.clock,
+        BOB,
+        on_dead_run=heard.append,
     )
     assert heard == ["dead"]
-    assert (life.get(hand.row.id).status, made.id != hand.row.id) == (CANCELLED, True)
+    assert (simulation.get(hand.row.id).status, made.id != hand.row.id) == (CANCELLED, True)
     with pytest.raises(LeaseLost):
         hand.beat()
 
 
-def test_a_run_that_waits_in_dagster_s_queue_is_asked_for_once(life):
-    number = life.slot(at(9))
-    [launched] = life.tick().launches
+def test_a_run_that_waits_in_dagster_s_queue_is_asked_for_once(simulation):
+    number = simulation.slot(at(9))
+    [launched] = simulation.tick().launches
     for _ in range(5):
-        life.go_on(seconds=120)
-        assert life.tick(requested_run=lambda import_id, since: RequestedRun.QUEUED).launches == []
-    life.begin(number)
-    life.go_on(seconds=life.source.lease)
-    [resumed] = life.tick().launches
+        simulation.advance(seconds=120)
+        assert simulation.tick(requested_run=lambda import_id, since: RequestedRun.QUEUED).launches == []
+    simulation.begin(number)
+    simulation.advance(seconds=simulation.source.lease)
+    [resumed] = simulation.tick().launches
     assert (launched.import_id, resumed.import_id) == (number, number)
     for _ in range(5):
-        life.go_on(seconds=120)
-        result = life.tick(requested_run=lambda import_id, since: RequestedRun.QUEUED)
+        simulation.advance(seconds=120)
+        result = simulation.tick(requested_run=lambda import_id, since: RequestedRun.QUEUED)
         assert result.launches == []
         assert f"Import {number} is stalled: its next run waits for a free slot in Dagster's queue." in result.sentences
-    assert len(life.tick(requested_run=lambda import_id, since: RequestedRun.UNKNOWN).launches) == 1
+    assert len(simulation.tick(requested_run=lambda import_id, since: RequestedRun.UNKNOWN).launches) == 1
 
 
-def test_a_resume_whose_run_ends_before_it_begins_counts_and_three_fail_the_import(life):
-    number = life.slot(at(9))
-    life.launch()
+def test_a_resume_whose_run_ends_before_it_begins_counts_and_three_fail_the_import(simulation):
+    number = simulation.slot(at(9))
+    simulation.launch()
     launches = 0
     for _ in range(20):
-        life.go_on(seconds=120)
-        launches += len(life.tick(requested_run=lambda import_id, since: RequestedRun.ENDED).launches)
-    row = life.get(number)
+        simulation.advance(seconds=120)
+        launches += len(simulation.tick(requested_run=lambda import_id, since: RequestedRun.ENDED).launches)
+    row = simulation.get(number)
     assert (launches, row.status) == (4, FAILED)
     assert "resumed 3 times without progress; at last it broke off: the requested run" in row.failure_reason
 
 
-def test_no_resume_is_asked_for_while_a_shard_of_it_lives(life):
-    number = life.slot(at(9))
-    hand = life.launch()
+def test_no_resume_is_asked_for_while_a_shard_of_it_lives(simulation):
+    number = simulation.slot(at(9))
+    hand = simulation.launch()
     hand.discover("1", "2", done=False)
-    life.do(shards.acquire, number, 2, BOB, life.now, "shard run")
-    place = ShardLease(import_id=number, fence=1, worker=BOB.id, seconds=life.source.lease, shard=2)
+    simulation.call(shards.acquire, number, 2, BOB, simulation.now, "shard run")
+    place = ShardLease(import_id=number, fence=1, worker=BOB.id, seconds=simulation.source.lease, shard=2)
     for _ in range(5):
-        life.go_on(seconds=50)
-        life.do(shards.beat, place, life.now, heartbeats.Pulse())
-        result = life.tick(run_state_of=lambda run_id: RunState.GONE)
+        simulation.advance(seconds=50)
+        simulation.call(shards.beat, place, simulation.now, heartbeats.Pulse())
+        result = simulation.tick(run_state_of=lambda run_id: RunState.GONE)
         assert result.launches == []
     assert f"Import {number} is running: one of its shards takes over the lead." in result.sentences
-    life.go_on(seconds=life.source.lease)
-    assert [launch.import_id for launch in life.tick().launches] == [number]
+    simulation.advance(seconds=simulation.source.lease)
+    assert [launch.import_id for launch in simulation.tick().launches] == [number]

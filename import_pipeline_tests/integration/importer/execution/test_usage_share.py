@@ -25,9 +25,9 @@ pytestmark = pytest.mark.anyio
 class Seconds:
     """A clock whose only sleeper wakes up when the test lets a second pass."""
 
-    def __init__(self, life):
-        self._life = life
-        self.now, self.monotonic = life.clock.now, life.clock.monotonic
+    def __init__(self, simulation):
+        self._simulation = simulation
+        self.now, self.monotonic = simulation.clock.now, simulation.clock.monotonic
         self._over, self._asked = asyncio.Semaphore(0), asyncio.Semaphore(0)
 
     async def sleep(self, seconds):
@@ -40,7 +40,7 @@ class Seconds:
 
     async def pass_one(self):
         """Return when the sleeper has woken up, and sleeps again."""
-        self._life.go_on(seconds=1)
+        self._simulation.advance(seconds=1)
         self._over.release()
         await asyncio.wait_for(self._asked.acquire(), 10)
 
@@ -51,14 +51,14 @@ def fail(connection):
 
 
 @asynccontextmanager
-async def watched(life, store):
+async def watched(simulation, store):
     """An import's meter at its watch; yields its clock and the import's number."""
-    clock, hand = Seconds(life), life.begin(life.slot(life.now))
-    configured = life.installation.settings
-    async with open_api(life.source, configured, life.clock, CannedTransport({}), permits=store) as api:
+    clock, hand = Seconds(simulation), simulation.begin(simulation.slot(simulation.now))
+    configured = simulation.installation.settings
+    async with open_api(simulation.source, configured, simulation.clock, CannedTransport({}), permits=store) as api:
         work = ImportContext(
-            source=life.source,
-            database=life.database,
+            source=simulation.source,
+            database=simulation.database,
             row=hand.row,
             lease=hand.lease,
             api=api,
@@ -76,10 +76,10 @@ async def watched(life, store):
 
 
 @pytest.mark.parametrize("shared_database", ["sqlite"], indirect=True)
-async def test_a_wait_in_progress_is_no_active_time(life: SimulatedInstallation):
+async def test_a_wait_in_progress_is_no_active_time(simulation: SimulatedInstallation):
     """From 2 s on all wait for a permit that is free at 11 s; the worker has reported no sleep yet."""
-    store = MemoryPermits(life.clock)
-    usage_reader = UsageReader(settings=life.installation.settings, clock=life.clock, _permits=store)
+    store = MemoryPermits(simulation.clock)
+    usage_reader = UsageReader(settings=simulation.installation.settings, clock=simulation.clock, _permits=store)
 
     def ask(permit, *settled):
         wanted = (PermitRequest(permit=permit, lifetime=30 * SECOND),)
@@ -88,41 +88,43 @@ async def test_a_wait_in_progress_is_no_active_time(life: SimulatedInstallation)
         )
 
     def shown():
-        figures = import_progress(life.installation, number, usage_reader)[0].figures
+        figures = import_progress(simulation.installation, number, usage_reader)[0].figures
         return figures.duration_seconds, figures.total_sleep_seconds, figures.active_seconds
 
-    async with watched(life, store) as (_, number):
+    async with watched(simulation, store) as (_, number):
         ask("a")
-        life.go_on(seconds=1)
+        simulation.advance(seconds=1)
         assert shown() == (1, 0, 1)
-        life.go_on(seconds=1)
+        simulation.advance(seconds=1)
         ask("b", Settlement(permit="a", outcome=Outcome.ANSWERED, age=SECOND))
         for slept in range(10):
             assert shown() == (2 + slept, slept, 2)
-            life.go_on(seconds=1)
+            simulation.advance(seconds=1)
         assert shown() == (12, 9, 3)  # the permit is free, and no request has taken it
 
 
 @pytest.mark.parametrize("shared_database", ["sqlite"], indirect=True)
-async def test_an_outage_that_the_database_did_not_take_is_reported_as_soon_as_it_does(life: SimulatedInstallation):
-    life.source = items_source(max_outage=0.1)  # the next reading reports what the writer gives up
-    store, begins = SwitchableStore(life.clock), (life.database.engine, "begin", fail)
-    async with watched(life, store) as (clock, number):
+async def test_an_outage_that_the_database_did_not_take_is_reported_as_soon_as_it_does(
+    simulation: SimulatedInstallation,
+):
+    simulation.source = items_source(max_outage=0.1)  # the next reading reports what the writer gives up
+    store, begins = SwitchableStore(simulation.clock), (simulation.database.engine, "begin", fail)
+    async with watched(simulation, store) as (clock, number):
         store.is_on = False
         event.listen(*begins)
         for _ in range(5):
             await clock.pass_one()
         event.remove(*begins)
-        assert life.actions(number) == ["import_started"]
+        assert simulation.actions(number) == ["import_started"]
         await clock.pass_one()
-        assert life.actions(number)[1:] == [events.WAITS]
+        assert simulation.actions(number)[1:] == [events.WAITS]
         store.is_on = True
         event.listen(*begins)
         for _ in range(5):
             await clock.pass_one()
         event.remove(*begins)
         await clock.pass_one()
-    with life.database.read() as connection:
+    with simulation.database.read() as connection:
         told = events.latest(connection, number)
     assert [(action, message) for _, action, message in told[2:]] == [
         ("import_goes_on", "The rate-limit store answers again after 6 s.")

@@ -43,7 +43,7 @@ class SetClock(FakeClock):
 
 
 class Set(SimulatedInstallation):
-    """A life under such a clock."""
+    """A simulated installation under such a clock."""
 
     def __init__(self, database):
         super().__init__(database)
@@ -62,8 +62,8 @@ class Set(SimulatedInstallation):
 
 
 @pytest.fixture
-def clocked(life):
-    return Set(life.database)
+def clocked(simulation):
+    return Set(simulation.database)
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_a_living_process_of_this_host_keeps_its_import_whatever_the_clock_shows
         another(clocked)
     assert clocked.tick().launches == []
     assert clocked.get(hand.row.id).fence == hand.row.fence
-    clocked.go_on(seconds=LEASE)
+    clocked.advance(seconds=LEASE)
     assert another(clocked).id == hand.row.id, "it is frozen: silent for a lease by the clock that is never set"
 
 
@@ -107,17 +107,17 @@ def test_a_heartbeat_from_the_future_counts_as_now_from_the_first_look_on(clocke
     """Of another host, whose process cannot be checked from here."""
     clocked.clock.set_by = ahead
     hand = clocked.running(ADA)
-    clocked.do(leases.write, hand.lease, clocked.now, blocked_until=clocked.now + timedelta(seconds=30))
+    clocked.call(leases.write, hand.lease, clocked.now, blocked_until=clocked.now + timedelta(seconds=30))
     clocked.clock.set_by = timedelta(0)
     with pytest.raises(ImportAlreadyRunning):
         another(clocked)
     row = clocked.get(hand.row.id)
     assert (row.heartbeat_at, row.blocked_until) == (clocked.now, clocked.now + timedelta(seconds=30))
     assert "clock_skew" in clocked.actions(hand.row.id)
-    clocked.go_on(seconds=LEASE - 1)
+    clocked.advance(seconds=LEASE - 1)
     with pytest.raises(ImportAlreadyRunning):
         another(clocked)
-    clocked.go_on(seconds=1)
+    clocked.advance(seconds=1)
     assert another(clocked).id == hand.row.id
     assert len(clocked.tick().launches) == 1
 
@@ -128,7 +128,7 @@ def test_a_living_worker_overwrites_what_was_set_right(clocked):
     clocked.clock.set_by = timedelta(0)
     clocked.tick()
     for _ in range(3):
-        clocked.go_on(seconds=LEASE - 1)
+        clocked.advance(seconds=LEASE - 1)
         hand.beat()
         assert clocked.tick().launches == []
 
@@ -154,19 +154,19 @@ def test_durations_are_what_they_were_whatever_the_clock_shows(clocked, state, j
     hand = clocked.running(ADA)
     heart = clocked.heart(hand)
     for second in range(20):
-        clocked.go_on(seconds=1)
+        clocked.advance(seconds=1)
         if second == 10:
             clocked.clock.set_by = jump
         heart.beat()
     seconds = 20.0
     if state != "working":
         hand.leave()
-        clocked.go_on(seconds=10)
+        clocked.advance(seconds=10)
         seconds += 10
     if state == "ended":
         hand = clocked.begin(hand.row.id, BOB)
         heart = clocked.heart(hand)
-        clocked.go_on(seconds=5)
+        clocked.advance(seconds=5)
         heart.beat()
         hand.discover()
         hand.complete()
@@ -186,7 +186,7 @@ def test_durations_are_what_they_were_whatever_the_clock_shows(clocked, state, j
 def test_a_clock_that_was_set_while_no_process_worked_leaves_no_figure_below_zero(clocked, jump):
     hand = clocked.running(ADA)
     heart = clocked.heart(hand)
-    clocked.go_on(seconds=20)
+    clocked.advance(seconds=20)
     heart.beat()
     hand.leave()
     clocked.clock.set_by = jump
@@ -209,17 +209,17 @@ def test_an_import_of_an_older_version_has_no_figure_below_zero(clocked):
 def test_an_import_that_finalize_ends_has_taken_until_then(clocked):
     hand = clocked.running(ADA)
     heart = clocked.heart(hand)
-    clocked.go_on(seconds=20)
+    clocked.advance(seconds=20)
     hand.discover()
     heart.beat()
-    clocked.go_on(seconds=100)
+    clocked.advance(seconds=100)
     assert finalize.finalize(clocked.installation, hand.row.id).ended
     figures = clocked.view(hand.row.id).figures
     assert (figures.duration_seconds, figures.away_seconds) == (pytest.approx(120), pytest.approx(100))
 
 
-def test_the_servers_clock_counts_on_postgres_whatever_this_host_shows(life, monkeypatch):
-    database = life.database
+def test_the_servers_clock_counts_on_postgres_whatever_this_host_shows(simulation, monkeypatch):
+    database = simulation.database
     if database.is_sqlite:
         assert type(clock_of(database)) is SystemClock, "one host, and its own clock"
         return
@@ -236,16 +236,18 @@ def test_the_servers_clock_counts_on_postgres_whatever_this_host_shows(life, mon
     fresh.close()
 
 
-def test_a_host_whose_clock_is_wrong_is_in_the_history_once(life):
-    hand = life.begin(life.slot(life.now), ADA)
-    heart = Heartbeat(life.database, hand.lease, life.clock, pulse=lambda _: Pulse(), on_end=lambda error: None)
-    server_time = life.database.server_time
+def test_a_host_whose_clock_is_wrong_is_in_the_history_once(simulation):
+    hand = simulation.begin(simulation.slot(simulation.now), ADA)
+    heart = Heartbeat(
+        simulation.database, hand.lease, simulation.clock, pulse=lambda _: Pulse(), on_end=lambda error: None
+    )
+    server_time = simulation.database.server_time
     if server_time is not None:
-        with life.database.read():
+        with simulation.database.read():
             server_time.ahead_seconds = 300.0
     for _ in range(3):
         heart.beat()
-    told = [sentence for action, sentence in life.told(hand.row.id) if action == "clock_skew"]
+    told = [sentence for action, sentence in simulation.event_sentences(hand.row.id) if action == "clock_skew"]
     expected = f"The clock of {machine()} is 300 s ahead of the database's, whose time counts. Synchronize both by NTP."
     assert told == ([] if server_time is None else [expected])
     if server_time is not None:
@@ -259,4 +261,4 @@ def test_a_run_begins_whatever_the_clock_showed_when_it_was_asked_for(clocked, j
     [launch] = clocked.tick().launches
     clocked.clock.set_by = timedelta(0)
     row = start_or_take_over(clocked.database, clocked.source, launch.import_id, ADA, clocked.clock, None)
-    assert (row.status, clocked.do(imports.running, "items").id) == (RUNNING, row.id)
+    assert (row.status, clocked.call(imports.running, "items").id) == (RUNNING, row.id)

@@ -75,24 +75,24 @@ def slot(connection, source, hour):
 KINDS = (a_due_slot, missed_slots, a_dead_worker, a_request, a_moved_slot, only_a_request_to_move_a_slot)
 
 
-def prepared(life, races):
+def prepared(simulation, races):
     """Lay the races out; returns the import that each is about, None if a tick is to make it."""
-    with life.database.write() as connection:
+    with simulation.database.write() as connection:
         return [KINDS[race % len(KINDS)](connection, source_of(race)) for race in range(races)]
 
 
 def contend(database, targets, name):
     """One contender's way through all races; returns what it launched and what it began."""
     worker = Worker(id=name, host="elsewhere", pid=1)
-    life = SimulatedInstallation(database)
+    simulation = SimulatedInstallation(database)
     launched, begun = [], []
     for race, target in enumerate(targets):
-        life.source = source_of(race)
-        asked = [launch.import_id for launch in life.tick().launches]
+        simulation.source = source_of(race)
+        asked = [launch.import_id for launch in simulation.tick().launches]
         launched += asked
         for number in {*asked, target} - {None}:
             try:
-                start_or_take_over(database, life.source, number, worker, life.clock, name)
+                start_or_take_over(database, simulation.source, number, worker, simulation.clock, name)
             except (ImportAlreadyRunning, InvalidTransition, LeaseLost):
                 continue
             begun.append(number)
@@ -105,26 +105,26 @@ def contend_apart(url, targets):
         return contend(database, targets, threading.current_thread().name)
 
 
-def threads(life, targets):
+def threads(simulation, targets):
     barrier = threading.Barrier(CONTENDERS)
     with ThreadPoolExecutor(CONTENDERS, initializer=barrier.wait) as pool:
         names = [f"thread {number}" for number in range(CONTENDERS)]
-        return list(pool.map(lambda name: contend(life.database, targets, name), names))
+        return list(pool.map(lambda name: contend(simulation.database, targets, name), names))
 
 
-def processes(life, targets):
-    url = life.database.url.render_as_string(hide_password=False)
+def processes(simulation, targets):
+    url = simulation.database.url.render_as_string(hide_password=False)
     return run_in_parallel(CONTENDERS, contend_apart, url, targets)
 
 
 @pytest.mark.parametrize("races", [FEW, pytest.param(MANY, marks=[pytest.mark.nightly, pytest.mark.timeout(1200)])])
 @pytest.mark.parametrize("contenders", [threads, processes])
-def test_whatever_is_raced_for_is_started_once(life, contenders, races):
-    targets = prepared(life, races)
-    got = contenders(life, targets)
+def test_whatever_is_raced_for_is_started_once(simulation, contenders, races):
+    targets = prepared(simulation, races)
+    got = contenders(simulation, targets)
     launched = Counter(number for asked, _ in got for number in asked)
     begun = Counter(number for _, begins in got for number in begins)
-    rows = life.all()
+    rows = simulation.all()
     running = [row for row in rows if row.status is ImportStatus.RUNNING]
     assert sorted(row.source for row in running) == sorted(source_of(race).name for race in range(races))
     assert begun == Counter(row.id for row in running)
@@ -137,48 +137,48 @@ def test_whatever_is_raced_for_is_started_once(life, contenders, races):
     assert set(slots.values()) == {1}
     future = {row.source for row in rows if row.status is ImportStatus.SCHEDULED}
     assert len(future) == races
-    assert {each["outcome"] is None for each in life.requests()} == {False}
+    assert {each["outcome"] is None for each in simulation.requests()} == {False}
     for row in running:
-        noted = Counter(life.actions(row.id))
+        noted = Counter(simulation.actions(row.id))
         assert (noted["import_started"] + noted["import_resumed"], noted["run_requested"]) == (1, launched[row.id])
 
 
-def test_an_import_that_is_cancelled_while_it_starts_either_runs_or_is_cancelled(life):
-    numbers = [slot_of(life, race) for race in range(100)]
+def test_an_import_that_is_cancelled_while_it_starts_either_runs_or_is_cancelled(simulation):
+    numbers = [slot_of(simulation, race) for race in range(100)]
     barrier = threading.Barrier(2)
 
     def start(race):
         barrier.wait()
         try:
-            start_or_take_over(life.database, source_of(race), numbers[race], ADA, life.clock, None)
+            start_or_take_over(simulation.database, source_of(race), numbers[race], ADA, simulation.clock, None)
         except (InvalidTransition, LeaseLost):
             return "cancelled"
         return "running"
 
     def cancel(race):
         barrier.wait()
-        return cancellation.cancel(life.installation, numbers[race], by="Ada").sentence
+        return cancellation.cancel(simulation.installation, numbers[race], by="Ada").sentence
 
     with ThreadPoolExecutor(2) as pool:
         for race, number in enumerate(numbers):
             started, cancelled = pool.submit(start, race), pool.submit(cancel, race)
-            row = life.get(number) if cancelled.result() and started.result() else None
+            row = simulation.get(number) if cancelled.result() and started.result() else None
             assert row.status == started.result()
             assert row.cancel_requested_at is not None, "a person's request, whichever came first"
             assert ("is running" in cancelled.result()) == (row.status is ImportStatus.RUNNING)
 
 
 @pytest.mark.parametrize("action", [cancellation.cancel, deletion.delete, retries.retry])
-def test_a_request_at_the_moment_of_an_end_sees_the_import_as_ended(life, action):
+def test_a_request_at_the_moment_of_an_end_sees_the_import_as_ended(simulation, action):
     """The worker's transaction is open when the request comes; on SQLite the request begins after it in any case."""
-    life.slot(at(9))
-    hand = life.launch()
+    simulation.slot(at(9))
+    hand = simulation.launch()
     hand.discover("1")
     with ThreadPoolExecutor(1) as pool:
-        with life.database.write() as connection:
-            transitions.end(connection, hand.lease, life.now, ImportStatus.FAILED, failure_reason="so it went")
-            request = pool.submit(action, life.installation, hand.row.id)
-            if not life.database.is_sqlite:
+        with simulation.database.write() as connection:
+            transitions.end(connection, hand.lease, simulation.now, ImportStatus.FAILED, failure_reason="so it went")
+            request = pool.submit(action, simulation.installation, hand.row.id)
+            if not simulation.database.is_sqlite:
                 eventually(lambda: request.done() or connection.scalar(WAITING), "the request waits for the worker")
         if action is cancellation.cancel:
             with pytest.raises(InvalidTransition, match="failed"):
@@ -187,21 +187,21 @@ def test_a_request_at_the_moment_of_an_end_sees_the_import_as_ended(life, action
             request.result()
 
 
-def slot_of(life, race):
-    with life.database.write() as connection:
+def slot_of(simulation, race):
+    with simulation.database.write() as connection:
         return slot(connection, source_of(race), 9)
 
 
-def test_each_item_is_claimed_once_by_workers_of_one_import(life):
-    life.slot(at(9))
-    hand = life.launch()
+def test_each_item_is_claimed_once_by_workers_of_one_import(simulation):
+    simulation.slot(at(9))
+    hand = simulation.launch()
     hand.discover(*(str(number) for number in range(400)))
     barrier = threading.Barrier(CONTENDERS)
 
     def work(_):
         barrier.wait()
         mine = []
-        while taken := life.do(claims.claim, hand.lease, 7, life.now):
+        while taken := simulation.call(claims.claim, hand.lease, 7, simulation.now):
             mine += [claim.external_id for claim in taken]
         return mine
 

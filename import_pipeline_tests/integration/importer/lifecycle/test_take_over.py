@@ -27,74 +27,74 @@ def dead():
     return Worker(id="dead", host=machine(), pid=process.pid)
 
 
-def requested(life, **options):
-    return new_import(life.source, Trigger.CLI, **options)
+def requested(simulation, **options):
+    return new_import(simulation.source, Trigger.CLI, **options)
 
 
-def made(life, starter, **options):
+def made(simulation, starter, **options):
     """The scheduled import that a `run` made."""
-    return life.do(imports.create, requested(life, **options), life.now, starter).id
+    return simulation.call(imports.create, requested(simulation, **options), simulation.now, starter).id
 
 
-def prepared(life, **options):
-    return find_or_create(life.database, life.source, requested(life, **options), life.clock).id
+def prepared(simulation, **options):
+    return find_or_create(simulation.database, simulation.source, requested(simulation, **options), simulation.clock).id
 
 
-def test_a_run_takes_the_import_that_a_killed_one_created(life, dead):
-    orphan = made(life, dead)
-    assert prepared(life) == orphan
-    row = life.get(orphan)
+def test_a_run_takes_the_import_that_a_killed_one_created(simulation, dead):
+    orphan = made(simulation, dead)
+    assert prepared(simulation) == orphan
+    row = simulation.get(orphan)
     assert (row.host, row.pid, row.status) == (machine(), this_process().pid, "scheduled")
-    assert life.actions(orphan) == ["import_adopted"]
-    assert prepared(life) != orphan  # it is about to be started by a living process
+    assert simulation.actions(orphan) == ["import_adopted"]
+    assert prepared(simulation) != orphan  # it is about to be started by a living process
 
 
-def test_an_abandoned_import_that_differs_from_the_request_is_cancelled_with_the_reason(life, dead):
-    orphan = made(life, dead, only=["3"])
-    assert prepared(life) != orphan
-    row = life.get(orphan)
+def test_an_abandoned_import_that_differs_from_the_request_is_cancelled_with_the_reason(simulation, dead):
+    orphan = made(simulation, dead, only=["3"])
+    assert prepared(simulation) != orphan
+    row = simulation.get(orphan)
     assert row.status == "cancelled"
     assert row.failure_reason == f"process {dead.pid} on {machine()} died before it started the import"
 
 
-def test_an_import_of_another_machine_is_an_orphan_after_a_minute_only(life):
-    orphan = made(life, Worker(id="x", host="elsewhere", pid=1))
-    first = prepared(life)
+def test_an_import_of_another_machine_is_an_orphan_after_a_minute_only(simulation):
+    orphan = made(simulation, Worker(id="x", host="elsewhere", pid=1))
+    first = prepared(simulation)
     assert first != orphan
-    life.do(scheduling.cancel_scheduled, first, life.now, "not needed")
-    life.go_on(seconds=60)
-    assert prepared(life) == orphan
+    simulation.call(scheduling.cancel_scheduled, first, simulation.now, "not needed")
+    simulation.advance(seconds=60)
+    assert prepared(simulation) == orphan
 
 
-def test_an_abandoned_import_whose_run_the_sensor_requested_is_left_to_that_run(life, dead):
-    orphan = made(life, dead)
-    life.go_on(seconds=61)
-    assert [launch.import_id for launch in life.tick().launches] == [orphan]
-    assert prepared(life) != orphan
+def test_an_abandoned_import_whose_run_the_sensor_requested_is_left_to_that_run(simulation, dead):
+    orphan = made(simulation, dead)
+    simulation.advance(seconds=61)
+    assert [launch.import_id for launch in simulation.tick().launches] == [orphan]
+    assert prepared(simulation) != orphan
 
 
-def test_slots_and_requests_are_not_taken_as_abandoned(life):
-    slot = life.slot(at(9))
-    life.go_on(minutes=5)
-    assert prepared(life) != slot
-    assert life.get(slot).status == "scheduled"
+def test_slots_and_requests_are_not_taken_as_abandoned(simulation):
+    slot = simulation.slot(at(9))
+    simulation.advance(minutes=5)
+    assert prepared(simulation) != slot
+    assert simulation.get(slot).status == "scheduled"
 
 
-def test_of_runs_at_the_same_moment_one_takes_the_abandoned_import(life, dead):
-    orphan = made(life, dead)
+def test_of_runs_at_the_same_moment_one_takes_the_abandoned_import(simulation, dead):
+    orphan = made(simulation, dead)
     with ThreadPoolExecutor(6) as pool:
-        found = list(pool.map(lambda _: prepared(life), range(6)))
+        found = list(pool.map(lambda _: prepared(simulation), range(6)))
     assert found.count(orphan) == 1
     assert len(set(found)) == 6
 
 
-def test_a_run_that_loses_the_race_gives_its_import_back(life):
-    slot = life.slot(at(9))
-    assert [launch.import_id for launch in life.tick().launches] == [slot]
-    assert life.do(scheduling.release_run_request, slot, life.now)
-    assert [launch.import_id for launch in life.tick().launches] == [slot]  # immediately, not after a minute
-    life.begin(slot)
-    assert not life.do(scheduling.release_run_request, slot, life.now)
+def test_a_run_that_loses_the_race_gives_its_import_back(simulation):
+    slot = simulation.slot(at(9))
+    assert [launch.import_id for launch in simulation.tick().launches] == [slot]
+    assert simulation.call(scheduling.release_run_request, slot, simulation.now)
+    assert [launch.import_id for launch in simulation.tick().launches] == [slot]  # immediately, not after a minute
+    simulation.begin(slot)
+    assert not simulation.call(scheduling.release_run_request, slot, simulation.now)
 
 
 ASKED = [
@@ -114,9 +114,9 @@ ASKED = [
 
 
 @pytest.mark.parametrize(("found", "asked", "is_it"), ASKED)
-def test_a_found_import_satisfies_a_request_if_it_does_all_of_it(life, found, asked, is_it):
-    row = life.get(made(life, None, **found))
-    assert satisfies(row, requested(life, **asked)) is is_it
+def test_a_found_import_satisfies_a_request_if_it_does_all_of_it(simulation, found, asked, is_it):
+    row = simulation.get(made(simulation, None, **found))
+    assert satisfies(row, requested(simulation, **asked)) is is_it
 
 
 def left_behind(configured, worker, **options):

@@ -17,32 +17,32 @@ from import_pipeline_tests.support.parallel import run_in_parallel
 class Waiting:
     """A pause that advances the clock; after some of them the running import ends."""
 
-    def __init__(self, life, hand, ends_after):
-        self.life, self.hand, self.ends_after = life, hand, ends_after
+    def __init__(self, simulation, hand, ends_after):
+        self.simulation, self.hand, self.ends_after = simulation, hand, ends_after
         self.paused, self.told = [], []
 
     def __call__(self, seconds):
         self.paused.append(seconds)
-        self.life.go_on(seconds=seconds)
+        self.simulation.advance(seconds=seconds)
         if len(self.paused) == self.ends_after:
             self.hand.import_all("1")
         elif len(self.paused) < self.ends_after:
             self.hand.beat()
 
     def turn(self, **options):
-        new = new_import(self.life.source, Trigger.CLI, **options)
-        return Turn(self.life.installation, self.life.source, new, report=self.told.append, pause=self)
+        new = new_import(self.simulation.source, Trigger.CLI, **options)
+        return Turn(self.simulation.installation, self.simulation.source, new, report=self.told.append, pause=self)
 
     def acquire(self, **options):
         return self.turn(**options).acquire()
 
 
 @pytest.fixture
-def busy(life):
+def busy(simulation):
     """Return a function that waits for a running import, which ends after that many checks."""
 
     def waiting(ends_after, wait=300.0):
-        here = SimulatedInstallation(life.database, life.now, items_source(wait=wait))
+        here = SimulatedInstallation(simulation.database, simulation.now, items_source(wait=wait))
         return Waiting(here, here.begin(here.slot(at(9))), ends_after)
 
     return waiting
@@ -76,11 +76,11 @@ def test_any_other_import_is_refused_immediately(busy):
 
 def test_one_that_loses_the_race_for_its_start_waits_on_but_no_longer_in_all(busy):
     waiting = busy(ends_after=2, wait=3.0)
-    life, turn = waiting.life, waiting.turn(only=["1"])
+    simulation, turn = waiting.simulation, waiting.turn(only=["1"])
     row = turn.acquire()
-    waiting.hand, waiting.ends_after = life.begin(life.slot(at(12))), 99
+    waiting.hand, waiting.ends_after = simulation.begin(simulation.slot(at(12))), 99
     with pytest.raises(ImportAlreadyRunning) as lost:
-        life.begin(row.id, this_process())
+        simulation.begin(row.id, this_process())
     turn.wait_again(lost.value)
     with pytest.raises(ImportAlreadyRunning):
         turn.acquire()

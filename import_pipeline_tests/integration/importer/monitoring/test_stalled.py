@@ -30,221 +30,234 @@ def dead():
     return Worker(id="dead", host=machine(), pid=process.pid)
 
 
-def begun(life, worker=ADA):
-    return life.begin(life.slot(life.now), worker)
+def begun(simulation, worker=ADA):
+    return simulation.begin(simulation.slot(simulation.now), worker)
 
 
-def stalled(life, hand, *, listed=True):
-    with life.database.read() as connection:
-        return stalled_import(connection, life.get(hand.row.id), life.source if listed else None, life.now)
+def stalled(simulation, hand, *, listed=True):
+    with simulation.database.read() as connection:
+        return stalled_import(
+            connection, simulation.get(hand.row.id), simulation.source if listed else None, simulation.now
+        )
 
 
-def test_what_has_a_worker_or_does_not_run_has_no_vacancy(life):
-    hand = begun(life, this_process())
-    assert stalled(life, hand) is None
+def test_what_has_a_worker_or_does_not_run_has_no_vacancy(simulation):
+    hand = begun(simulation, this_process())
+    assert stalled(simulation, hand) is None
     hand.discover()
     hand.end(COMPLETED)
-    assert stalled(life, hand) is None
+    assert stalled(simulation, hand) is None
 
 
-def test_a_process_of_this_machine_that_is_gone_is_told_at_once(life, dead):
-    hand = begun(life, dead)
+def test_a_process_of_this_machine_that_is_gone_is_told_at_once(simulation, dead):
+    hand = begun(simulation, dead)
     gone = f"process {dead.pid} on {machine()} is dead"
-    assert stalled(life, hand) == StalledImport(
-        evidence=gone, next_step=f"{GOES_ON} (resume 1 of 3 without progress)", since=life.now
+    assert stalled(simulation, hand) == StalledImport(
+        evidence=gone, next_step=f"{GOES_ON} (resume 1 of 3 without progress)", since=simulation.now
     )
     ends = f"`import-pipeline cancel {hand.row.id}` ends it"
     no_source = f"Its source is no longer listed, so it is not resumed; {ends}"
-    assert stalled(life, hand, listed=False) == StalledImport(evidence=gone, next_step=no_source, since=life.now)
+    assert stalled(simulation, hand, listed=False) == StalledImport(
+        evidence=gone, next_step=no_source, since=simulation.now
+    )
     for resume in (2, 3):
-        life.begin(hand.row.id, dead)
-        assert stalled(life, hand).next_step == f"{GOES_ON} (resume {resume} of 3 without progress)"
-    life.begin(hand.row.id, dead)
-    assert stalled(life, hand).next_step == (
+        simulation.begin(hand.row.id, dead)
+        assert stalled(simulation, hand).next_step == f"{GOES_ON} (resume {resume} of 3 without progress)"
+    simulation.begin(hand.row.id, dead)
+    assert stalled(simulation, hand).next_step == (
         "Dagster's sensor, or `import-pipeline run items`, ends it as failed: it was resumed 3 times without progress; "
         "its worker died each time"
     )
 
 
-def test_another_machine_s_process_counts_as_gone_after_a_lease(life):
-    hand = begun(life)
-    life.go_on(seconds=59)
-    assert stalled(life, hand) is None
-    life.go_on(seconds=1)
-    assert stalled(life, hand).evidence == "process 1 on elsewhere has sent no heartbeat for over 60 s"
+def test_another_machine_s_process_counts_as_gone_after_a_lease(simulation):
+    hand = begun(simulation)
+    simulation.advance(seconds=59)
+    assert stalled(simulation, hand) is None
+    simulation.advance(seconds=1)
+    assert stalled(simulation, hand).evidence == "process 1 on elsewhere has sent no heartbeat for over 60 s"
 
 
-def test_an_import_whose_resume_was_asked_for_and_does_not_begin_is_stalled(life):
-    hand = begun(life)
-    life.go_on(seconds=life.source.lease + 61)
-    assert [launch.import_id for launch in life.tick().launches] == [hand.row.id]
-    assert "Stalled" not in stalled(life, hand).next_step, "its run may yet begin"
-    asked_at = life.now
-    life.go_on(seconds=120)
-    assert stalled(life, hand).next_step == (
+def test_an_import_whose_resume_was_asked_for_and_does_not_begin_is_stalled(simulation):
+    hand = begun(simulation)
+    simulation.advance(seconds=simulation.source.lease + 61)
+    assert [launch.import_id for launch in simulation.tick().launches] == [hand.row.id]
+    assert "Stalled" not in stalled(simulation, hand).next_step, "its run may yet begin"
+    asked_at = simulation.now
+    simulation.advance(seconds=120)
+    assert stalled(simulation, hand).next_step == (
         f"Stalled: a run to resume it was requested at {asked_at:%H:%M:%S} UTC and has not begun. Check that Dagster's "
         "queue has a free slot and that its launcher works; `import-pipeline run items` resumes it immediately"
     )
 
 
-def test_a_process_that_left_in_order_costs_no_resume(life):
-    hand = begun(life)
+def test_a_process_that_left_in_order_costs_no_resume(simulation):
+    hand = begun(simulation)
     hand.leave()
     gone = "its process released it"
-    assert stalled(life, hand) == StalledImport(evidence=gone, next_step=GOES_ON, since=life.now)
+    assert stalled(simulation, hand) == StalledImport(evidence=gone, next_step=GOES_ON, since=simulation.now)
 
 
-def test_what_is_to_be_cancelled_or_pauses_or_is_about_to_go_on_says_so(life):
-    hand = begun(life)
-    life.do(leases.write, hand.lease, life.now, blocked_until=life.now + timedelta(hours=1))
+def test_what_is_to_be_cancelled_or_pauses_or_is_about_to_go_on_says_so(simulation):
+    hand = begun(simulation)
+    simulation.call(leases.write, hand.lease, simulation.now, blocked_until=simulation.now + timedelta(hours=1))
     hand.leave()
     assert (
-        stalled(life, hand).next_step
+        stalled(simulation, hand).next_step
         == f"Import {hand.row.id} is paused until 2030-06-01 11:00 UTC, as the API requested"
     )
-    life.go_on(hours=1)
-    life.tick()
-    assert stalled(life, hand).next_step == f"Import {hand.row.id} is about to be resumed by another run"
-    cancellation.cancel(life.installation, hand.row.id)
-    assert stalled(life, hand).next_step == (
+    simulation.advance(hours=1)
+    simulation.tick()
+    assert stalled(simulation, hand).next_step == f"Import {hand.row.id} is about to be resumed by another run"
+    cancellation.cancel(simulation.installation, hand.row.id)
+    assert stalled(simulation, hand).next_step == (
         "Dagster's sensor, or `import-pipeline start-scheduled items`, ends it as cancelled"
     )
 
 
-def test_what_waits_for_the_store_of_the_limits_says_who_goes_on_once_it_is_back(life):
-    hand = begun(life)
-    life.do(events.note, hand.row.id, life.now, events.PAUSED, "Paused.", reason="the store is silent", until=None)
+def test_what_waits_for_the_store_of_the_limits_says_who_goes_on_once_it_is_back(simulation):
+    hand = begun(simulation)
+    simulation.call(
+        events.note, hand.row.id, simulation.now, events.PAUSED, "Paused.", reason="the store is silent", until=None
+    )
     hand.leave()
-    assert stalled(life, hand).next_step == (
+    assert stalled(simulation, hand).next_step == (
         f"Import {hand.row.id} waits: the store is silent. Once it answers, Dagster's sensor, if it runs, "
         "resumes it; so does `import-pipeline run items`"
     )
 
 
-def seconds(life, hand, usage_reader=None):
+def seconds(simulation, hand, usage_reader=None):
     """How the import's duration divides now: active, slept, away."""
-    with life.database.read() as connection:
-        figures = view_in(connection, life.installation, life.get(hand.row.id), life.now, usage_reader).figures
+    with simulation.database.read() as connection:
+        figures = view_in(
+            connection, simulation.installation, simulation.get(hand.row.id), simulation.now, usage_reader
+        ).figures
     assert figures.active_seconds + figures.total_sleep_seconds + figures.away_seconds == figures.duration_seconds
     return figures.active_seconds, figures.total_sleep_seconds, figures.away_seconds
 
 
-def test_the_time_since_a_worker_was_last_heard_of_is_away_time_as_soon_as_it_is_known_to_be_gone(life, dead):
-    hand = begun(life)
-    life.go_on(seconds=5)
+def test_the_time_since_a_worker_was_last_heard_of_is_away_time_as_soon_as_it_is_known_to_be_gone(simulation, dead):
+    hand = begun(simulation)
+    simulation.advance(seconds=5)
     hand.beat()
-    life.go_on(seconds=59)
-    assert seconds(life, hand) == (64, 0, 0)
-    life.go_on(seconds=1)
-    assert seconds(life, hand) == (5, 0, 60)
-    killed = life.begin(hand.row.id, dead)
-    assert seconds(life, killed) == (5, 0, 60)
-    life.go_on(seconds=7)
-    assert seconds(life, killed) == (5, 0, 67)
+    simulation.advance(seconds=59)
+    assert seconds(simulation, hand) == (64, 0, 0)
+    simulation.advance(seconds=1)
+    assert seconds(simulation, hand) == (5, 0, 60)
+    killed = simulation.begin(hand.row.id, dead)
+    assert seconds(simulation, killed) == (5, 0, 60)
+    simulation.advance(seconds=7)
+    assert seconds(simulation, killed) == (5, 0, 67)
 
 
-def test_a_wait_that_goes_on_without_its_worker_is_away_time(life, dead):
-    store = MemoryPermits(life.clock)
-    usage_reader = UsageReader(settings=life.installation.settings, clock=life.clock, _permits=store)
-    hand = begun(life, dead)
-    life.do(leases.write, hand.lease, life.now, metadata={"sleeps_before": 0, "slept_before": 0.0})
+def test_a_wait_that_goes_on_without_its_worker_is_away_time(simulation, dead):
+    store = MemoryPermits(simulation.clock)
+    usage_reader = UsageReader(settings=simulation.installation.settings, clock=simulation.clock, _permits=store)
+    hand = begun(simulation, dead)
+    simulation.call(leases.write, hand.lease, simulation.now, metadata={"sleeps_before": 0, "slept_before": 0.0})
     for permit in "ab":
         wanted = (PermitRequest(permit=permit, lifetime=30 * SECOND),)
         store.exchange(ExchangeRequest(api="items", process="w", tiers=((1, 10 * SECOND),), wanted=wanted))
-    life.go_on(seconds=5)
-    assert seconds(life, hand, usage_reader) == (0, 0, 5)
+    simulation.advance(seconds=5)
+    assert seconds(simulation, hand, usage_reader) == (0, 0, 5)
 
 
-def test_the_time_since_a_worker_left_is_away_time_also_once_another_one_goes_on(life):
-    hand = begun(life)
-    life.go_on(seconds=5)
+def test_the_time_since_a_worker_left_is_away_time_also_once_another_one_goes_on(simulation):
+    hand = begun(simulation)
+    simulation.advance(seconds=5)
     hand.leave()
-    life.go_on(seconds=40)
-    assert seconds(life, hand) == (5, 0, 40)
-    second = life.begin(hand.row.id, this_process())
-    life.go_on(seconds=3)
-    assert seconds(life, second) == (8, 0, 40)
+    simulation.advance(seconds=40)
+    assert seconds(simulation, hand) == (5, 0, 40)
+    second = simulation.begin(hand.row.id, this_process())
+    simulation.advance(seconds=3)
+    assert seconds(simulation, second) == (8, 0, 40)
 
 
-def test_the_time_until_a_rule_ends_what_nobody_works_on_is_away_time(life):
-    hand = begun(life)
-    life.go_on(seconds=5)
+def test_the_time_until_a_rule_ends_what_nobody_works_on_is_away_time(simulation):
+    hand = begun(simulation)
+    simulation.advance(seconds=5)
     hand.leave()
-    life.go_on(minutes=10)
-    cancellation.cancel(life.installation, hand.row.id)
-    life.tick()
-    assert life.get(hand.row.id).status is CANCELLED
-    assert seconds(life, hand) == (5, 0, 600)
+    simulation.advance(minutes=10)
+    cancellation.cancel(simulation.installation, hand.row.id)
+    simulation.tick()
+    assert simulation.get(hand.row.id).status is CANCELLED
+    assert seconds(simulation, hand) == (5, 0, 600)
 
 
-def shard_of(life, hand):
+def shard_of(simulation, hand):
     """A further run of the import, of another machine."""
-    row = life.do(shards.acquire, hand.row.id, 2, BOB, life.now, "run 2")
+    row = simulation.call(shards.acquire, hand.row.id, 2, BOB, simulation.now, "run 2")
     return leases.ShardLease(import_id=hand.row.id, fence=row.fence, worker=BOB.id, seconds=60, shard=2)
 
 
-def is_deserted(life, hand):
-    with life.database.read() as connection:
-        return view_in(connection, life.installation, life.get(hand.row.id), life.now).has_no_worker
+def is_deserted(simulation, hand):
+    with simulation.database.read() as connection:
+        return view_in(connection, simulation.installation, simulation.get(hand.row.id), simulation.now).has_no_worker
 
 
-def test_an_import_has_a_worker_as_long_as_one_of_its_shards_works(life):
-    hand = begun(life)
-    shard = shard_of(life, hand)
-    life.go_on(seconds=61)
-    life.do(shards.beat, shard, life.now, heartbeats.Pulse())
+def test_an_import_has_a_worker_as_long_as_one_of_its_shards_works(simulation):
+    hand = begun(simulation)
+    shard = shard_of(simulation, hand)
+    simulation.advance(seconds=61)
+    simulation.call(shards.beat, shard, simulation.now, heartbeats.Pulse())
     gone = "process 1 on elsewhere has sent no heartbeat for over 60 s"
-    assert (stalled(life, hand).evidence, stalled(life, hand).since) == (f"{gone}; its shards continue", None)
-    assert (is_deserted(life, hand), seconds(life, hand)) == (False, (61, 0, 0))
-    assert "ends within two seconds" in cancellation.cancel(life.installation, hand.row.id).sentence
-    life.go_on(seconds=60)
-    assert stalled(life, hand).evidence == gone
-    assert (is_deserted(life, hand), seconds(life, hand)) == (True, (61, 0, 60))
+    assert (stalled(simulation, hand).evidence, stalled(simulation, hand).since) == (
+        f"{gone}; its shards continue",
+        None,
+    )
+    assert (is_deserted(simulation, hand), seconds(simulation, hand)) == (False, (61, 0, 0))
+    assert "ends within two seconds" in cancellation.cancel(simulation.installation, hand.row.id).sentence
+    simulation.advance(seconds=60)
+    assert stalled(simulation, hand).evidence == gone
+    assert (is_deserted(simulation, hand), seconds(simulation, hand)) == (True, (61, 0, 60))
 
 
-def test_the_time_in_which_only_shards_work_is_no_away_time_once_the_import_is_gone_on_with(life):
-    hand = begun(life)
-    shard = shard_of(life, hand)
-    life.go_on(seconds=40)
-    life.do(shards.beat, shard, life.now, heartbeats.Pulse())
-    life.go_on(seconds=30)
-    first = life.begin(hand.row.id)
-    assert seconds(life, first) == (40, 0, 30)
-    life.go_on(seconds=40)
-    life.do(shards.beat, shard, life.now, heartbeats.Pulse())
-    life.go_on(seconds=30)
-    assert seconds(life, life.begin(hand.row.id)) == (110, 0, 30)
+def test_the_time_in_which_only_shards_work_is_no_away_time_once_the_import_is_gone_on_with(simulation):
+    hand = begun(simulation)
+    shard = shard_of(simulation, hand)
+    simulation.advance(seconds=40)
+    simulation.call(shards.beat, shard, simulation.now, heartbeats.Pulse())
+    simulation.advance(seconds=30)
+    first = simulation.begin(hand.row.id)
+    assert seconds(simulation, first) == (40, 0, 30)
+    simulation.advance(seconds=40)
+    simulation.call(shards.beat, shard, simulation.now, heartbeats.Pulse())
+    simulation.advance(seconds=30)
+    assert seconds(simulation, simulation.begin(hand.row.id)) == (110, 0, 30)
 
 
-def test_what_finalize_ends_was_away_since_its_worker_left(life):
-    hand = begun(life)
+def test_what_finalize_ends_was_away_since_its_worker_left(simulation):
+    hand = begun(simulation)
     hand.discover("1")
     hand.succeed(hand.claim())
-    life.go_on(seconds=5)
+    simulation.advance(seconds=5)
     hand.leave()
-    life.go_on(seconds=40)
-    assert finalize.finalize(life.installation, hand.row.id).ended
-    assert seconds(life, hand) == (5, 0, 40)
+    simulation.advance(seconds=40)
+    assert finalize.finalize(simulation.installation, hand.row.id).ended
+    assert seconds(simulation, hand) == (5, 0, 40)
 
 
-def test_a_pause_that_the_api_asked_for_is_slept_whole_and_away_is_what_comes_after_it(life):
-    hand = begun(life)
-    life.go_on(seconds=5)
-    pause = {"blocked_until": life.now + timedelta(hours=1), "total_sleep_seconds": 3600.0}
-    life.do(leases.write, hand.lease, life.now, **pause)
+def test_a_pause_that_the_api_asked_for_is_slept_whole_and_away_is_what_comes_after_it(simulation):
+    hand = begun(simulation)
+    simulation.advance(seconds=5)
+    pause = {"blocked_until": simulation.now + timedelta(hours=1), "total_sleep_seconds": 3600.0}
+    simulation.call(leases.write, hand.lease, simulation.now, **pause)
     hand.leave()
-    life.go_on(hours=1, seconds=10)
-    assert seconds(life, hand) == (5, 3600, 10)
+    simulation.advance(hours=1, seconds=10)
+    assert seconds(simulation, hand) == (5, 3600, 10)
 
 
-def test_doctor_names_a_stalled_import_and_what_resumes_it(life, dead, tmp_path):
+def test_doctor_names_a_stalled_import_and_what_resumes_it(simulation, dead, tmp_path):
     settings = load_settings({"IMPORT_PIPELINE_HOME": str(tmp_path)}, tmp_path)
-    installation = Installation(settings=settings, sources=(life.source,), database=life.database, clock=life.clock)
-    hand = begun(life, this_process())
+    installation = Installation(
+        settings=settings, sources=(simulation.source,), database=simulation.database, clock=simulation.clock
+    )
+    hand = begun(simulation, this_process())
     assert doctor_checks.stalled(settings, installation) == []
     hand.end(CANCELLED)
-    life.go_on(hours=3)
-    stalled = begun(life, dead)
+    simulation.advance(hours=3)
+    stalled = begun(simulation, dead)
     [note] = doctor_checks.stalled(settings, installation)
     assert note == (
         f"import {stalled.row.id} of items is stalled: process {dead.pid} on {machine()} is dead. {GOES_ON} "

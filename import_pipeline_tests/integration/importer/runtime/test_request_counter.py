@@ -32,9 +32,9 @@ class Rolled(Exception):
 
 
 @pytest.fixture
-def hand(life):
+def hand(simulation):
     """The run that carries out an import."""
-    started = life.begin(life.slot(life.now))
+    started = simulation.begin(simulation.slot(simulation.now))
     started.discover(*map(str, range(ITEMS)))
     return started
 
@@ -46,27 +46,27 @@ def take_in_vain(database, pending_counts):
         raise Rolled
 
 
-def test_what_is_taken_is_gone_and_what_was_taken_in_vain_is_there_again(life):
+def test_what_is_taken_is_gone_and_what_was_taken_in_vain_is_there_again(simulation):
     tally = RequestTally()
     pending_counts = PendingCounts(tally)
     tally.observe(200)
     tally.observe(429)
     with pytest.raises(Rolled):
-        take_in_vain(life.database, pending_counts)
-    assert life.do(pending_counts.drain) == CounterDelta(requests=2, hits=1)
+        take_in_vain(simulation.database, pending_counts)
+    assert simulation.call(pending_counts.drain) == CounterDelta(requests=2, hits=1)
     tally.observe(None)
-    assert life.do(pending_counts.drain) == CounterDelta(requests=1)
-    assert life.do(pending_counts.drain) == CounterDelta()
+    assert simulation.call(pending_counts.drain) == CounterDelta(requests=1)
+    assert simulation.call(pending_counts.drain) == CounterDelta()
 
 
 def test_heartbeats_count_nothing_twice_and_let_no_item_come_before_its_request(hand):
-    life, tally = hand.life, RequestTally()
+    simulation, tally = hand.simulation, RequestTally()
     pending_counts = PendingCounts(tally)
     seen, over = [], threading.Event()
     heartbeat = Heartbeat(
-        life.database,
+        simulation.database,
         hand.lease,
-        life.clock,
+        simulation.clock,
         pulse=lambda connection: Pulse(sent=pending_counts.drain(connection)),
         on_end=lambda error: None,
     )
@@ -77,12 +77,12 @@ def test_heartbeats_count_nothing_twice_and_let_no_item_come_before_its_request(
 
     def look():
         while not over.is_set():
-            row = life.get(hand.row.id)
+            row = simulation.get(hand.row.id)
             seen.append(row.requests_count - row.items_imported_count)
 
     def store(connection, done):
         sent = pending_counts.drain(connection)
-        claims.complete(connection, hand.row, hand.lease, ImportedItem, done, life.now, sent=sent)
+        claims.complete(connection, hand.row, hand.lease, ImportedItem, done, simulation.now, sent=sent)
 
     others = [threading.Thread(target=target) for target in (beat, look)]
     for each in others:
@@ -92,12 +92,12 @@ def test_heartbeats_count_nothing_twice_and_let_no_item_come_before_its_request(
             for each in taken:
                 tally.observe(200)
                 done = [Done(claim=each, importable=ImportedItem(external_id=each.external_id, name="a"))]
-                life.do(store, done)
+                simulation.call(store, done)
     finally:
         over.set()
         for each in others:
             each.join()
-    row = life.get(hand.row.id)
+    row = simulation.get(hand.row.id)
     assert (row.items_imported_count, row.requests_count) == (ITEMS, ITEMS)
     assert len(seen) > 1
     assert min(seen) >= 0

@@ -72,15 +72,17 @@ def test_a_write_during_which_it_vanishes_is_refused(database, folder):
 def test_the_heartbeat_ends_the_work_with_that_reason(database, folder):
     """At once: no lease has to run out first."""
     upgrade(database)
-    life, ends, ended = SimulatedInstallation(database), [], threading.Event()
-    lease = replace_in(life.begin(life.slot(life.now)).lease, seconds=0.1)
+    simulation, ends, ended = SimulatedInstallation(database), [], threading.Event()
+    lease = replace_in(simulation.begin(simulation.slot(simulation.now)).lease, seconds=0.1)
     delete_folder(folder)
 
     def on_end(error):
         ends.append(error)
         ended.set()
 
-    with Heartbeat(database, lease, life.clock, pulse=lambda connection: Pulse(), on_end=on_end, patience_seconds=9999):
+    with Heartbeat(
+        database, lease, simulation.clock, pulse=lambda connection: Pulse(), on_end=on_end, patience_seconds=9999
+    ):
         assert ended.wait(60)
     assert [GONE in str(error) for error in ends] == [True]
 
