@@ -21,11 +21,11 @@ WITH_ROOMS = ("import_pipeline/importer", "import_pipeline/ratelimit")
 CEILINGS = {
     "lines of a module": (300, 300),
     "lines of a class": (180, 180),
-    "lines of a function": (52, 40),
+    "lines of a function": (40, 40),
     "modules of a folder": (24, 24),
     "modules of a room": (10, 10),
-    "docstrings that open with a relative clause": (160, 30),
-    "words of the old dialect": (260, 60),
+    "docstrings that open with a relative clause": (10, 10),
+    "words of the old dialect": (20, 20),
     "characters of a line of prose": (200, 200),
     "words of the README": (1000, 1000),
 }

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import UsageError
 from import_pipeline.importer.control.requests import check_has_ended, record_fulfilled
 from import_pipeline.importer.installation import Installation
@@ -46,12 +47,7 @@ def retry(
                 f"import {import_id} left nothing failed or unfinished that was not imported since: "
                 "there is nothing to retry"
             )
-        source = next((each for each in installation.sources if each.name == row.source), None)
-        if source is None:
-            raise UsageError(
-                f"import {import_id} belongs to the source {row.source}, which is no longer listed: "
-                "list it in IMPORT_PIPELINE_SOURCES again, then retry"
-            )
+        source = _listed_source(installation, row)
         new = new_import(source, Trigger.RETRY, retry_of=import_id, scheduled_at=now, by=by)
         made = imports.create(connection, new, now)
         outcome = f"Import {made.id} retries {plural(left, 'item')} of import {import_id}."
@@ -64,3 +60,14 @@ def retry(
         return RetryAnswer(row=made)
 
     return installation.transact(unit)
+
+
+def _listed_source(installation: Installation, row: ImportRow) -> ImportSource:
+    """Return the import's source. Raises UsageError if it is no longer listed."""
+    source = next((each for each in installation.sources if each.name == row.source), None)
+    if source is None:
+        raise UsageError(
+            f"import {row.id} belongs to the source {row.source}, which is no longer listed: "
+            "list it in IMPORT_PIPELINE_SOURCES again, then retry"
+        )
+    return source
