@@ -1,6 +1,6 @@
 """Copy every record of a rate-limited API into your database, on a schedule, and keep it up to date.
 
-The public names. Each is imported at its first use.
+The public names. Each is imported at its first use. Those for Dagster are in `import_pipeline.dagster`.
 """
 
 from importlib import import_module
@@ -24,55 +24,90 @@ if TYPE_CHECKING:
         next_link,
         path_segment,
     )
+    from import_pipeline.errors import (
+        ApiBlocked,
+        ImportAlreadyRunning,
+        ImportPipelineError,
+        ItemRejected,
+        ItemRetryable,
+        LimiterUnavailable,
+    )
+    from import_pipeline.importer.installation import open_for
     from import_pipeline.importer.run_import import run_import
     from import_pipeline.importer.runtime.api_client import open_api
     from import_pipeline.importer.summary import ImportSummary
+    from import_pipeline.ratelimit import Limiter, RateLimitedTransport, open_permits, parse_tiers
     from import_pipeline.rules.partitions import buckets, per_item
+    from import_pipeline.tracking.completions import items_of
     from import_pipeline.tracking.history import HasImportStatus
 
 __all__ = [
+    "ApiBlocked",
     "Connector",
     "Cursor",
     "HasImportStatus",
+    "ImportAlreadyRunning",
+    "ImportPipelineError",
     "ImportSource",
     "ImportSummary",
     "Importable",
     "ImportableMixin",
+    "ItemRejected",
+    "ItemRetryable",
     "LastId",
+    "Limiter",
+    "LimiterUnavailable",
     "LinkHeader",
     "NextUrl",
     "Notice",
     "Offset",
     "PageNumber",
+    "RateLimitedTransport",
     "Retry",
     "UtcDateTime",
     "buckets",
+    "items_of",
     "next_link",
     "open_api",
+    "open_for",
+    "open_permits",
+    "parse_tiers",
     "path_segment",
     "per_item",
     "run_import",
 ]
 
 _HOMES = {
-    "PageNumber": "contracts",
-    "Offset": "contracts",
-    "NextUrl": "contracts",
-    "LinkHeader": "contracts",
-    "LastId": "contracts",
-    "Cursor": "contracts",
+    "ApiBlocked": "errors",
     "Connector": "contracts",
+    "Cursor": "contracts",
     "HasImportStatus": "tracking.history",
+    "ImportAlreadyRunning": "errors",
+    "ImportPipelineError": "errors",
     "ImportSource": "contracts",
     "ImportSummary": "importer.summary",
     "Importable": "contracts",
     "ImportableMixin": "contracts",
+    "ItemRejected": "errors",
+    "ItemRetryable": "errors",
+    "LastId": "contracts",
+    "Limiter": "ratelimit",
+    "LimiterUnavailable": "errors",
+    "LinkHeader": "contracts",
+    "NextUrl": "contracts",
     "Notice": "contracts",
+    "Offset": "contracts",
+    "PageNumber": "contracts",
+    "RateLimitedTransport": "ratelimit",
     "Retry": "contracts",
     "UtcDateTime": "contracts",
     "buckets": "rules.partitions",
+    "items_of": "tracking.completions",
     "next_link": "contracts",
     "open_api": "importer.runtime.api_client",
+    "open_for": "importer.installation",
+    "open_permits": "ratelimit",
+    "parse_tiers": "ratelimit",
     "path_segment": "contracts",
     "per_item": "rules.partitions",
     "run_import": "importer.run_import",

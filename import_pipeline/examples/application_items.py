@@ -10,12 +10,11 @@ import dagster as dg
 from sqlalchemy import Connection, Integer, String, Text, cast, func, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from import_pipeline.contracts import ImportableMixin, ImportSource
+from import_pipeline import ImportableMixin, ImportSource, items_of, open_for
+from import_pipeline.dagster import build_downstream_sensor, completed_imports
 from import_pipeline.defs import names
-from import_pipeline.defs.downstream import build_downstream_sensor, completed_imports
-from import_pipeline.importer.installation import Installation, open_for
+from import_pipeline.importer.installation import Installation
 from import_pipeline.sources.items import ImportedItem
-from import_pipeline.tracking.completions import items_of
 from import_pipeline.tracking.database.dialect import insert_into
 from import_pipeline.tracking.user_rows.model_columns import chunks
 from import_pipeline.tracking.user_rows.user_tables import ensure_table

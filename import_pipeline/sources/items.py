@@ -9,8 +9,7 @@ import httpx
 from sqlalchemy import Numeric, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from import_pipeline.contracts import ImportableMixin, ImportSource, UtcDateTime, path_segment
-from import_pipeline.tracking.history import HasImportStatus
+from import_pipeline import HasImportStatus, ImportableMixin, ImportSource, UtcDateTime, path_segment
 
 
 class Base(DeclarativeBase):

@@ -29,6 +29,7 @@ PACKAGE = Path(__file__).parents[2] / "import_pipeline"
 #: Modules that documents import from, besides `import_pipeline` itself.
 DOCUMENTED = (
     "contracts",
+    "dagster",
     "defs.build",
     "defs.downstream",
     "definitions",

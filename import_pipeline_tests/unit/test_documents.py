@@ -1,7 +1,9 @@
 """Documents lead somewhere: every link, named test and named path exists, and reference pages agree with the code."""
 
+import importlib
 import importlib.util
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,9 @@ from import_pipeline.testing import rehearse
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(path for folder in ("docs", "deploy", "source_api") for path in (ROOT / folder).rglob("*.md"))
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *PAGES]
+TEMPLATES = sorted((ROOT / "import_pipeline" / "cli" / "templates").glob("*.txt"))
+#: Modules that documents and templates import from.
+PUBLIC = ("import_pipeline", "import_pipeline.dagster", "import_pipeline.testing")
 #: Folders that a path in a document may start from.
 FOLDERS = ("", "import_pipeline", "import_pipeline_tests")
 
@@ -51,6 +56,38 @@ def test_links_to_sections_lead_to_headings(document):
     links = re.findall(r"\]\(([^)#:]*)#([^)]+)\)", document.read_text())
     targets = [(document.parent / path if path else document, anchor) for path, anchor in links]
     assert [(path.name, anchor) for path, anchor in targets if anchor not in headings(path)] == []
+
+
+def public_names(module: str) -> set[str] | None:
+    """Return the names that a document may import from a module; None if it may not import from it."""
+    return set(importlib.import_module(module).__all__) if module in PUBLIC else None
+
+
+@pytest.mark.parametrize("text", [*DOCUMENTS, *TEMPLATES], ids=name_of)
+def test_documents_import_only_public_names(text):
+    imported = re.findall(
+        r"^ *from (import_pipeline\S*) import (\(.*?\)|.*?$)", text.read_text(), re.MULTILINE | re.DOTALL
+    )
+    imported += re.findall(r"`(\w+)(?:\([^`\n]*\))?` (?:of|from) `(import_pipeline[\w.]*)`", text.read_text())
+    deep = []
+    for one, other in imported:
+        module, names = (one, other) if one.startswith("import_pipeline") else (other, one)
+        wanted = {name.split(" as ")[0] for name in re.findall(r"[A-Za-z]\w*(?: as \w+)?", names)}
+        deep += [(module, wanted)] * (not wanted <= (public_names(module) or set()))
+    assert deep == []
+    assert re.findall(r"^ *import import_pipeline\..*", text.read_text(), re.MULTILINE) == []
+
+
+def test_public_names_load_dagster_only_from_its_module():
+    program = (
+        "import sys, import_pipeline\n"
+        "for name in import_pipeline.__all__: getattr(import_pipeline, name)\n"
+        "assert 'dagster' not in sys.modules\n"
+        "import import_pipeline.dagster\n"
+        "assert 'dagster' in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("name", ["SECURITY.md", "docs/reliability.md"])
