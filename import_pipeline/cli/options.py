@@ -41,7 +41,7 @@ def confirm(question: str) -> None:
     Raises UsageError if standard input is no terminal.
     """
     if not sys.stdin.isatty():
-        raise UsageError(f"{question} No terminal to answer at: confirm with --yes")
+        raise UsageError(f"{question} No terminal is attached: confirm with --yes")
     if not click.confirm(question, err=True):
         click.echo("Nothing was changed.", err=True)
         raise click.exceptions.Exit(DECLINED)

@@ -140,11 +140,11 @@ def test_a_run_whose_limits_are_away_says_what_it_waits_for_and_the_next_one_goe
         said = waits.err.splitlines()
         assert said[0] == "The process of import 1 of items died. Resuming it."
         assert said[-1].startswith(
-            "import-pipeline: items: import 1 waits: the rate-limit store does not answer. The Redis of the limits: "
+            "import-pipeline: items: import 1 waits: the rate-limit store does not answer. The Redis rate-limit store: "
         )
         assert "Check REDIS_URL and the server. Finished items are kept. Once it answers, the sensor" in said[-1]
         ill = command.run("doctor", status=4, **environment)
-        assert "the Redis of the limits: Error 111" in words(ill.out + ill.err)
+        assert "the Redis rate-limit store: Error 111" in words(ill.out + ill.err)
         assert "doctor cannot" not in words(ill.out + ill.err)
         store.start()
         done = command.run("run", "items", "--json", **environment).json

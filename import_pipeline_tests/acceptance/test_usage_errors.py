@@ -67,7 +67,7 @@ def test_a_broken_list_of_sources_is_told_with_its_place(command, folder, file, 
         (["list", "--source", "nope"], "nope: no such source; known sources: items"),
         (
             ["prune", "--days", "3"],
-            "Delete the item rows of imports that ended over 3 days ago? No terminal to answer at: confirm with --yes",
+            "Delete the item rows of imports that ended over 3 days ago? No terminal is attached: confirm with --yes",
         ),
     ],
 )
@@ -86,10 +86,10 @@ def test_what_is_not_there_is_said_in_a_sentence(command, arguments, sentence):
         ),
         (
             ["request", "items", "--fresh"],
-            "no longer in the list? No terminal to answer at: confirm with --yes",
+            "no longer in the list? No terminal is attached: confirm with --yes",
         ),
         (["request", "itmes", "--fresh"], "itmes: no such source; known sources: items"),
-        (["prune", "--days", "3"], "No terminal to answer at: confirm with --yes"),
+        (["prune", "--days", "3"], "No terminal is attached: confirm with --yes"),
         (["cancel", "9"], "import 9: no import has this id"),
         (["delete", "9"], "import 9: no import has this id"),
         (["run", "items", "--limit", "0"], "0 is not in the range x>=1"),

@@ -44,8 +44,8 @@ def retry(
         left = items.unfinished(connection, import_id)
         if not left:
             raise UsageError(
-                f"import {import_id} left nothing failed or unfinished that was not imported since: "
-                "there is nothing to retry"
+                f"import {import_id} has nothing to retry: no item is failed or unfinished, "
+                "except those that a later import has imported"
             )
         source = _listed_source(installation, row)
         new = new_import(source, Trigger.RETRY, retry_of=import_id, scheduled_at=now, by=by)

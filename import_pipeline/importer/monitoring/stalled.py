@@ -45,7 +45,7 @@ def stalled_import(
     )
 
 
-def _stalled_since(row: ImportRow, now: datetime) -> datetime | None:
+def _unstarted_run_since(row: ImportRow, now: datetime) -> datetime | None:
     """Return when a run was requested that should have begun by now; None without one."""
     asked, heard = row.run_requested_at, row.heartbeat_at
     if asked is None or (heard is not None and asked <= heard) or now - asked < RUN_START:
@@ -72,7 +72,7 @@ def _next_step(connection: Connection, row: ImportRow, source: ImportSource | No
     sensor = "Dagster's sensor, if it runs, resumes it"
     state = state_of(connection, row, source, ExternalFacts(waits_for=wait), now)
     match decision := decide_running(state, now):
-        case Resume() if (since := _stalled_since(row, now)) is not None:
+        case Resume() if (since := _unstarted_run_since(row, now)) is not None:
             return (
                 f"Stalled: a run to resume it was requested at {since:%H:%M:%S} UTC and has not begun. Check that "
                 f"Dagster's queue has a free slot and that its launcher works; {run} resumes it immediately"

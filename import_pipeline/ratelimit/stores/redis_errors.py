@@ -66,15 +66,15 @@ def store_error(error: RedisError | RedisClusterException) -> StoreError:
         return store_error(said or ClusterDownError(str(error)))  # without one, a part of the slots has no node
     word = _word(error)
     if word in PASSING:
-        return StoreError(f"the Redis of the limits {PASSING[word]}")
+        return StoreError(f"the Redis rate-limit store {PASSING[word]}")
     if word in LASTING:
-        return StoreError(f"the Redis of the limits {LASTING[word]}", may_pass=False)
+        return StoreError(f"the Redis rate-limit store {LASTING[word]}", may_pass=False)
     tls = next((each for each in _causes(error) if isinstance(each, ssl.SSLError)), None)
     if tls is not None:
-        return StoreError(f"the Redis of the limits {TLS.format(tls.reason or 'it broke off')}", may_pass=False)
+        return StoreError(f"the Redis rate-limit store {TLS.format(tls.reason or 'it broke off')}", may_pass=False)
     if any("handshake" in str(each) for each in _causes(error)):  # a server without TLS waits for the rest of a line
-        return StoreError(f"the Redis of the limits {HANDSHAKE}")
-    return StoreError(f"the Redis of the limits: {str(error).rstrip('.')}. {CHECK}")
+        return StoreError(f"the Redis rate-limit store {HANDSHAKE}")
+    return StoreError(f"the Redis rate-limit store: {str(error).rstrip('.')}. {CHECK}")
 
 
 def _word(error: RedisError) -> str:

@@ -38,4 +38,4 @@ def test_only_yes_confirms(answer: str, status: int, says: str) -> None:
 def test_without_a_terminal_nothing_is_done() -> None:
     got, said = answered(None)
     assert got != 0
-    assert said.strip().endswith("UsageError: Delete it? No terminal to answer at: confirm with --yes")
+    assert said.strip().endswith("UsageError: Delete it? No terminal is attached: confirm with --yes")

@@ -393,7 +393,7 @@ def test_what_was_imported_since_is_not_retried_again(simulation):
     hand.succeed(taken)
     hand.complete()
     for number in (broken.row.id, hand.row.retry_of, hand.row.id - 1):
-        with pytest.raises(UsageError, match=f"^import {number} left nothing failed or unfinished that was not im"):
+        with pytest.raises(UsageError, match=f"^import {number} has nothing to retry: no item is failed or unfin"):
             retries.retry(simulation.installation, number)
 
 
@@ -424,7 +424,7 @@ REFUSED = {
         lambda simulation: broken_import(simulation).row.id,
         "is running: expected one that has ended",
     ),
-    "one that left nothing": (all_done, "left nothing failed or unfinished"),
+    "one that left nothing": (all_done, "has nothing to retry: no item is failed or unfinished, except"),
 }
 
 

@@ -132,7 +132,7 @@ def test_an_import_that_the_store_has_left_for_long_goes_on_by_itself_once_it_is
         with Importing(installation, patience_seconds=1) as one:
             some_details(api, 25)
             redis.kill()
-        assert one.error.startswith(f"import 1 waits: {SILENT}. The Redis of the limits: ")
+        assert one.error.startswith(f"import 1 waits: {SILENT}. The Redis rate-limit store: ")
         assert one.error.endswith("Once it answers, the sensor or the next run resumes the import")
         row = latest(installation.settings)
         assert (row.status, row.pid, row.resumes, row.failure_reason) == (ImportStatus.RUNNING, None, 0, None)
@@ -202,7 +202,7 @@ def test_what_only_a_person_can_change_is_said_at_once(home, api, redis):
         assert (one.ended.status, one.ended.requests_count) == ("failed", 0)
         assert events.WAITS not in actions(one), "nothing is waited for"
         reason = latest(installation.settings).failure_reason
-        assert reason.endswith("the Redis of the limits requires a password: write it into REDIS_URL")
+        assert reason.endswith("the Redis rate-limit store requires a password: write it into REDIS_URL")
 
 
 def test_a_store_that_may_evict_permits_is_noted_with_the_import(home, api, redis):

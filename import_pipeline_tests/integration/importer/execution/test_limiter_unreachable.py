@@ -172,7 +172,7 @@ def test_a_shard_that_the_store_does_not_answer_while_the_lead_works_is_given_up
     assert shards_launched(divided, hand) == []
     stopped = divided.told(hand.row.id, "shard_stopped")
     assert len(stopped) == 4
-    assert stopped[0].startswith("Shard 2 stopped: the rate-limit store does not answer it. The Redis of the limits")
+    assert stopped[0].startswith("Shard 2 stopped: the rate-limit store does not answer it. The Redis rate-limit store")
     assert stopped[0].endswith("Check REDIS_URL and the server. The other workers continue.")
 
 

@@ -107,7 +107,7 @@ def test_a_single_address_of_a_cluster_names_the_scheme_that_it_needs(nodes: lis
     permits.close()
     assert set(said) == {
         (
-            "the Redis of the limits is a node of a Redis Cluster: let REDIS_URL begin with redis+cluster:// "
+            "the Redis rate-limit store is a node of a Redis Cluster: let REDIS_URL begin with redis+cluster:// "
             "(rediss+cluster:// with TLS)",
             False,
         )

@@ -35,7 +35,7 @@ def failure(url: str) -> StoreError:
 
 
 def said(error: StoreError) -> tuple[str, bool]:
-    return str(error).removeprefix("the Redis of the limits "), error.may_pass
+    return str(error).removeprefix("the Redis rate-limit store "), error.may_pass
 
 
 def test_a_password_that_is_missing_or_wrong(server: RedisServer) -> None:
