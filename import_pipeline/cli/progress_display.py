@@ -3,11 +3,16 @@
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from datetime import datetime
 from types import TracebackType
 from typing import Self
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
+from rich.console import Console, RenderableType
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Column
+from rich.text import Text
 
 from import_pipeline.cli.output.formatting import open_console, say
 from import_pipeline.errors import DatabaseUnavailable
@@ -19,6 +24,47 @@ from import_pipeline.wording import duration, plural
 
 REFRESH_SECONDS = 0.25
 LINE_SECONDS = 5.0  #: between two lines without a terminal
+
+
+class ProgressLines(Progress):
+    """A line with bar, count, percentage and time, and a remark below it that is cut at the edge of the terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._remark = ""
+        # Columns of text keep their width. The bar gives way, but never entirely.
+        super().__init__(
+            SpinnerColumn(table_column=Column(no_wrap=True)),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None, table_column=Column(min_width=10, ratio=1)),
+            TextColumn("{task.fields[count]}", style="progress.download"),
+            TextColumn("{task.fields[percent]}", style="progress.percentage"),
+            TextColumn("{task.fields[elapsed]}", style="yellow"),  # the import's, not the watcher's
+            console=console,
+            expand=True,
+            transient=True,
+        )
+        self._bar = self.add_task("starting", total=None, count="", percent="", elapsed="")
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Yield the line and the remark."""
+        yield from super().get_renderables()
+        if self._remark:
+            yield Text(f"  {self._remark}", no_wrap=True, overflow="ellipsis")
+
+    def show(self, view: ImportView, remark: str) -> None:
+        """Draw the view of a running import."""
+        description = Text(f"{view.row.source} {view.row.status.value}")
+        description.truncate(self.console.width // 3, overflow="ellipsis")
+        self._remark = remark
+        self.update(
+            self._bar,
+            description=escape(description.plain),
+            total=view.row.items_count,
+            completed=view.done,
+            count=f"{view.done}/{'?' if view.row.items_count is None else view.row.items_count}",
+            percent="" if view.percent is None else f"{int(view.percent)}%",
+            elapsed=duration(view.figures.duration_seconds),
+        )
 
 
 class LiveDisplay:
@@ -60,34 +106,18 @@ class LiveDisplay:
             return None
 
     def _show_bar(self) -> None:
-        columns = (
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[elapsed]}", style="yellow"),  # the import's, not the watcher's
-            TextColumn("{task.fields[remark]}"),
-        )
-        with Progress(*columns, console=self._console, transient=True) as progress:
-            bar = progress.add_task("starting", total=None, elapsed="", remark="")
-            while not self._update(progress, bar) and not self._stop.wait(REFRESH_SECONDS):
+        with ProgressLines(self._console) as progress:
+            while not self._update(progress) and not self._stop.wait(REFRESH_SECONDS):
                 pass
 
-    def _update(self, progress: Progress, bar: TaskID) -> bool:
+    def _update(self, progress: ProgressLines) -> bool:
         """Redraw the bar from the rows; return True once the import has ended."""
         if (read := self._read()) is None:
             return False
         view, forecast = read
         if view.row.started_at is None:
             return False
-        progress.update(
-            bar,
-            description=f"{view.row.source} {view.row.status.value}",
-            total=view.row.items_count,
-            completed=view.done,
-            elapsed=duration(view.figures.duration_seconds),
-            remark=remark(view, forecast, self._installation),
-        )
+        progress.show(view, remark(view, forecast, self._installation))
         return view.has_ended
 
     def _print_lines(self) -> None:
