@@ -16,6 +16,11 @@ def relative(seconds: float | None) -> str:
     return "now"
 
 
+def due(seconds: float) -> str:
+    """Return `in 5 s` for a time ahead, else `due now`."""
+    return relative(seconds) if seconds >= 0.99 else "due now"
+
+
 def moment(at: datetime | None) -> str:
     """Return `2030-01-31 09:00:00 UTC`; the script replaces it by the time in the reader's zone."""
     return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else NOTHING

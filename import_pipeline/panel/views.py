@@ -53,6 +53,7 @@ REFRESH, IDLE_REFRESH = 1000, 5000  #: milliseconds between refreshes
 FILTERS: Mapping[str, Callable[..., str]] = {
     "duration": wording.duration,
     "relative": formatting.relative,
+    "due": formatting.due,
     "moment": formatting.moment,
     "number": formatting.number,
     "plural": wording.plural,

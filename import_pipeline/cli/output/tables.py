@@ -95,8 +95,9 @@ def print_summary(console: Console, summary: ImportSummary, failed: Sequence[Fai
     table = _facts()
     _add_figures(table, summary, summary.display_status)
     console.print(table)
-    over = summary.status in ENDED
-    print_failed(console, failed, summary.items_failed_count, shown=10, import_id=summary.import_id, is_over=over)
+    ended_as = summary.status if summary.status in ENDED else None
+    total = summary.items_failed_count
+    print_failed(console, failed, total, shown=10, import_id=summary.import_id, ended_as=ended_as)
 
 
 def _add_figures(table: Table, summary: ImportSummary, shown: str) -> None:
@@ -132,12 +133,12 @@ def print_failed(
     total: int,
     *,
     shown: int,
-    is_over: bool,
+    ended_as: str | None,
     import_id: int | None = None,
 ) -> None:
     """Print the failed items with their reasons, and when each is tried again.
 
-    An import that `is_over` makes no further tries.
+    An import that ended, with the status `ended_as`, makes no further tries.
     """
     if not failed:
         return
@@ -146,13 +147,18 @@ def print_failed(
         table.add_column(name, overflow="fold")
     table.add_column("reason", overflow="fold", ratio=1)
     for item in failed[:shown]:
-        again = moment(item.next_attempt_at) if item.next_attempt_at and not is_over else "none"
-        table.add_row(escape(item.external_id), str(item.failure_count), again, escape(item.reason))
+        table.add_row(escape(item.external_id), str(item.failure_count), _next_try(item, ended_as), escape(item.reason))
     console.print()
     console.print(table)
     if (more := max(total, len(failed)) - len(failed[:shown])) > 0:
         hint = f": import-pipeline show {import_id}" if import_id is not None else ""
         say(console, f"and {more} more{hint}")
+
+
+def _next_try(item: FailedItem, ended_as: str | None) -> str:
+    if item.next_attempt_at is None:
+        return "none"
+    return f"not retried: {ended_as}" if ended_as else moment(item.next_attempt_at)
 
 
 def print_list(
@@ -219,7 +225,8 @@ def print_details(
     for each in workers:
         table.add_row(f"shard {each.number}", _shard(each, is_running=view.is_running))
     console.print(table)
-    print_failed(console, failed, summary.items_failed_count, shown=len(failed), is_over=view.has_ended)
+    ended_as = view.row.status if view.has_ended else None
+    print_failed(console, failed, summary.items_failed_count, shown=len(failed), ended_as=ended_as)
     console.print()
     for at, _, message in happened:
         say(console, f"{moment(at)}  {escape(message)}")

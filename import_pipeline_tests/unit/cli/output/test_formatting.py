@@ -139,9 +139,9 @@ def test_an_ended_import_shows_no_next_try():
     running = view_of(an_import(started_at=NOON, status=ImportStatus.RUNNING), "", NOON)
     assert f"3 1 {moment(NOON)} boom" in printed(print_details, running, [again], [], [])
     over = view_of(an_import(started_at=NOON, ended_at=NOON, status=ImportStatus.CANCELLED), "", NOON)
-    assert "3 1 none boom" in printed(print_details, over, [again], [], [])
+    assert "3 1 not retried: cancelled boom" in printed(print_details, over, [again], [], [])
     assert import_details_json(over, [again], [], [])["failures"][0]["next_attempt_at"] is None
-    assert "3 1 none boom" in printed(print_summary, over.figures, [again])
+    assert "3 1 not retried: cancelled boom" in printed(print_summary, over.figures, [again])
 
 
 PLAN = {"source": "items", "limits": "", "list_requests": None, "detail_requests": None, "ideal_seconds": None}
