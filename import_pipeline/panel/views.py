@@ -33,7 +33,7 @@ COLUMNS: Mapping[str, str] = {
     "status": "Status",
     "scheduled": "Scheduled for",
     "items": "Items",
-    "sleeping": "Duration",
+    "duration": "Duration",
     "hits": "Rate limits",
 }
 KINDS: Mapping[ImportKind, str] = {

@@ -39,6 +39,7 @@ SORTABLE: Mapping[str, ColumnElement[Any]] = {
     "failed": imports.c.items_failed_count,
     "hits": imports.c.rate_limit_hits_count,
     "sleeping": imports.c.total_sleep_seconds,
+    "duration": func.coalesce(imports.c.elapsed_seconds, -1.0),  # of a running import, as of its latest heartbeat
 }
 
 

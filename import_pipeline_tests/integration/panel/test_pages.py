@@ -52,6 +52,20 @@ async def test_the_list_filters_sorts_and_pages(home):
         assert len(await shown("/?status=with+failures")) == 25
 
 
+async def test_the_column_duration_sorts_by_duration(home):
+    """Neither by the time of sleep nor by text."""
+    async with open_panel(home) as panel:
+        slept = {9.0: 0.0, 71.0: 1.0, 0.5: 40.0}
+        for elapsed, sleep in slept.items():
+            ended = ENDED | {"heartbeat_at": NOON, "elapsed_seconds": elapsed, "total_sleep_seconds": sleep}
+            add_import(panel.installation, **ended)
+        await panel.get("/")
+        (column,) = (column for column in panel.drawn.context["columns"] if column.text == "Duration")
+        await panel.get(column.url)
+        shown = [view.figures.duration_seconds for view in panel.drawn.context["views"]]
+        assert shown == [71.0, 9.0, 0.5]
+
+
 async def test_a_completed_import_with_failed_items_is_amber_and_has_a_tab(home):
     async with open_panel(home) as panel:
         assert "No imports with failures." in (await panel.get("/?status=with+failures")).text
