@@ -1,4 +1,4 @@
-"""Imports of a source into databases of their own, through a transport with faults in between."""
+"""Import a source into empty databases, through a transport that injects faults."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ from import_pipeline.tracking import items
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What an import left behind."""
+    """The rows and failures that an import left."""
 
     summary: ImportSummary
     rows: Mapping[str, Mapping[str, Any]]  #: external id -> the row's own columns
@@ -34,7 +34,7 @@ class Outcome:
 
 
 class FaultyTransport(httpx.AsyncBaseTransport):
-    """The transport with faults in between. `lists` and `details` count the requests that it answered."""
+    """Wraps a transport and injects faults. `lists` and `details` count the requests that it answered."""
 
     def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
         self.inner = inner

@@ -20,7 +20,7 @@ def default_home(folder: Path) -> Path:
 
 
 def _check_home(home: Path) -> None:
-    """Raise SettingError for a folder that the address of a database would misread."""
+    """Raise SettingError for a folder whose path a database URL cannot hold."""
     if "?" in str(home) or re.search(r"%[0-9A-Fa-f]{2}", str(home)):
         expected = "a folder whose whole path has no question mark and no escape such as %20"
         raise SettingError("IMPORT_PIPELINE_HOME", expected, repr(str(home)))

@@ -47,7 +47,7 @@ def latest(connection: Connection, import_id: int, limit: int = 100) -> list[tup
 def waiting(connection: Connection, import_id: int, now: datetime) -> tuple[str, datetime | None] | None:
     """Return (reason, end) of the import's current wait, from its latest event; None if it does not wait.
 
-    An end of None means until what it waits for is back. Events of shards do not end a wait.
+    If the end is None, the import waits until the rate-limit store is back. Events of shards do not end a wait.
     """
     metadata = _latest_metadata(connection, import_id)
     if "reason" not in metadata:

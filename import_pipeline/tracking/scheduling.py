@@ -1,6 +1,6 @@
 """The schedule's statements on import rows: create slots, request runs once, adopt, move, cancel, delete.
 
-With `imports`, `pages` and `claims`: the ledger.
+The other statements on imports and items are in `imports`, `list_pages` and `claims`.
 """
 
 from datetime import datetime, timedelta

@@ -30,7 +30,7 @@ LONGEST_ETAG = 1_000
 
 
 async def fetch_item(context: ImportContext, claim: Claim, importable: Importable) -> Done | Failure:
-    """Fetch and read one item. Raises ImportFailed when the API says that no request will context."""
+    """Fetch and read one item. Raises ImportFailed if the API says that no request will succeed."""
     response = None
     try:
         request = _request(claim, importable)

@@ -9,7 +9,10 @@ from import_pipeline.rules.responses.charsets import charset_of, json_text, json
 
 
 class Answer(httpx.Response):
-    """A response with its whole body. httpx's own raises from `text` for charsets such as rot13 or UTF-16 unmarked."""
+    """A response with its whole body.
+
+    `httpx.Response.text` raises for charsets such as rot13, or UTF-16 without a byte-order mark.
+    """
 
     @property
     def charset_encoding(self) -> str | None:

@@ -1,4 +1,4 @@
-"""Errors of Redis as one sentence each, and if waiting can help."""
+"""Translate each error of Redis into one sentence, and decide if waiting can help."""
 
 import ssl
 from collections.abc import Iterator

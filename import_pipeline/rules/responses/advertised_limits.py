@@ -1,8 +1,8 @@
-"""Advertised limits: the tier of ours that a limit in a header belongs to, and the requests that it holds for.
+"""Match the limits in headers to the configured tiers, and to the requests that they apply to.
 
 A header names a limit of the requested resource, and often not its window. So a limit without a window belongs to the
-tier whose window its reset fits. A limit that only the smaller part of our requests receives does not hold for the
-others.
+tier whose window its reset fits. A limit that most of our requests do not receive does not
+apply to them.
 """
 
 import math
@@ -66,9 +66,9 @@ def _by_amount(limit: int, tiers: Sequence[Tier]) -> int | None:
 
 
 def fraction_of(statuses: Iterable[LimitStatus], tiers: Sequence[Tier]) -> float | None:
-    """Return the lowest fraction of our tiers that a server's limits are; None if they belong to none of our tiers.
+    """Return the lowest ratio of a limit of the server to our tier; None if no limit belongs to a tier.
 
-    Higher limits than ours are 1.0: they never raise the configured ones.
+    A limit above ours counts as 1.0: such limits never raise the configured ones.
     """
     indexes = [(each.limit, tier_of(each, tiers)) for each in statuses]
     fractions = [limit / tiers[index][0] for limit, index in indexes if limit and index is not None]

@@ -1,4 +1,4 @@
-"""The names of headers about limits, in the many spellings in use. Pure: a name of another kind gives None."""
+"""The names of rate-limit headers, in the many spellings in use. No I/O."""
 
 import re
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """The database server's clock, which all processes on all hosts that share a Postgres use.
 
-One host writes heartbeats, leases, slots and retries, and another one compares them. The hosts' clocks differ, and are
-set.
+One host writes heartbeats, leases, slots and retries, and another one compares them. The hosts' clocks differ, and
+can be set at any time.
 """
 
 import time
