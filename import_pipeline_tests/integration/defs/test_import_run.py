@@ -173,13 +173,13 @@ def observed(instance):
 
 
 @pytest.mark.parametrize(("source", "partition"), [(ItemsSource, "3"), (Bucketed, "000000001-000000500")])
-def test_a_failed_item_says_why_at_its_partition(life, instance, source, partition):
+def test_a_failed_item_says_why_at_its_partition(simulation, instance, source, partition):
     run(instance, "import_items", resource(WORKING | {"/api/items/3": httpx.Response(404)}), source())
     [(key, text)] = observed(instance).items()
     assert (key, text.startswith("Failed: item 3: the API answers 404 Not Found")) == (partition, True)
 
 
-def test_a_run_of_selected_items_says_why_they_failed(life, instance):
+def test_a_run_of_selected_items_says_why_they_failed(simulation, instance):
     answers = WORKING | {"/api/items/3": httpx.Response(404)}
     run(instance, "import_items", resource(WORKING))
     config = {"ops": {"discover_and_enrich_items": {"config": {"only": ["3"]}}}}
