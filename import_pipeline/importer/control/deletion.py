@@ -55,11 +55,11 @@ def check_delete(connection: Connection, row: ImportRow, now: datetime) -> None:
     check_has_ended(row)
     if keeps_slot(row, now):
         slot = f"the slot of {row.slot_at:%Y-%m-%d %H:%M} UTC"
-        raise UsageError(f"import {row.id} keeps {slot} from being filled again: delete it after that")
+        raise UsageError(f"import {row.id} marks {slot} as spent: delete it after that time")
     retry_id = scheduling.open_retry_of(connection, row.id)
     if retry_id is not None:
         raise UsageError(
-            f"import {retry_id} retries what import {row.id} left: delete this one after that one has ended"
+            f"import {retry_id} retries items of import {row.id}: wait until it has ended, then delete import {row.id}"
         )
 
 

@@ -52,7 +52,7 @@ def find_or_create(
 
 
 def count_heartbeat_as_now(database: Database, source: str, clock: Clock) -> None:
-    """Count a heartbeat from the future, written by a fast clock, as one of now, so that its lease can expire."""
+    """Count a heartbeat from the future, written by a fast clock, as sent now, so that its lease can expire."""
     now = clock.now()
     with database.read() as connection:
         found = imports.running(connection, source)
@@ -63,7 +63,7 @@ def count_heartbeat_as_now(database: Database, source: str, clock: Clock) -> Non
         if heartbeats.count_heartbeat_as_now(connection, found, now) and found.heartbeat_at is not None:
             ahead = (found.heartbeat_at - now).total_seconds()
             sentence = (
-                f"The clock was ahead by {ahead:.0f} s at the last heartbeat of the worker; it counts as one of now."
+                f"The clock was ahead by {ahead:.0f} s at the last heartbeat of the worker; it counts as sent now."
             )
             events.note(connection, found.id, now, events.CLOCK_SKEW, sentence)
 

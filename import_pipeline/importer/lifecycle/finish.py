@@ -82,7 +82,7 @@ def _delete_unmet(
     deleted = Deleted(count=0, reason=kept)
     if model is not None:
         deleted = delete_unlisted(connection, row, lease, model, now)
-    sentence = f"{rows_in_words(deleted.count)} that the list no longer has deleted, as requested."
+    sentence = f"Deleted {rows_in_words(deleted.count)} that the list no longer has, as requested."
     if deleted.reason is not None:
         rest = f"{rows_in_words(deleted.kept)} kept" if deleted.kept else "No more rows are deleted"
         sentence = f"{sentence} {rest}: {deleted.reason}."

@@ -354,7 +354,7 @@ def test_a_retry_takes_what_failed_or_was_not_done_and_nothing_else(simulation):
     assert simulation.event_sentences(made.id) == [
         ("import_requested", f"{sentence} Requested by Ada: the boss asked.")
     ]
-    with pytest.raises(UsageError, match=f"^import {made.id} retries what import {broken.row.id} left"):
+    with pytest.raises(UsageError, match=f"^import {made.id} retries items of import {broken.row.id}: wait"):
         deletion.delete(simulation.installation, broken.row.id)
     again = retries.retry(simulation.installation, broken.row.id, by="Bob")
     already = f"Import {made.id} already retries what import {broken.row.id} left; nothing was added."
@@ -487,7 +487,7 @@ def test_an_import_that_has_not_ended_is_not_deleted(simulation):
 def test_an_import_whose_slot_is_yet_to_come_is_kept_since_the_slot_would_be_filled_again(simulation):
     number = simulation.slot(at(12))
     simulation.call(scheduling.cancel_scheduled, number, simulation.now, "not today", by_person=True)
-    with pytest.raises(UsageError, match=f"^import {number} keeps the slot of 2030-06-01 12:00 UTC"):
+    with pytest.raises(UsageError, match=f"^import {number} marks the slot of 2030-06-01 12:00 UTC as spent"):
         deletion.delete(simulation.installation, number)
     simulation.tick()
     assert [row.slot_at for row in simulation.all()] == [at(12), at(15)]

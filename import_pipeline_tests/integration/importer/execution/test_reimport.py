@@ -241,7 +241,7 @@ def test_a_fresh_import_fetches_all_anew_and_deletes_at_its_end_what_the_list_no
     told = f"SELECT message FROM import_events WHERE import_id = {fresh.import_id} AND action = 'rows_forgotten'"
     with tracking(configured) as connection:
         [(sentence,)] = connection.exec_driver_sql(told).all()
-    assert sentence == "2 rows that the list no longer has deleted, as requested."
+    assert sentence == "Deleted 2 rows that the list no longer has, as requested."
     assert kept(configured, 2) == before
     assert (len(before[-1]), len(rows(configured))) == (20, 18)
     assert not {"3", "4"} & set(rows(configured))
