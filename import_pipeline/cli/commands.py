@@ -12,10 +12,10 @@ from import_pipeline.cli.run_in_foreground import print_failure_reason, print_ou
 from import_pipeline.importer.control.plan import plan_import
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.limiter_usage import UsageReader
-from import_pipeline.importer.monitoring.queries import resolve_status, source_of, view_in
+from import_pipeline.importer.monitoring.queries import resolve_status, source_of, view_from, view_in
 from import_pipeline.importer.source_loader import find_source
 from import_pipeline.rules.status import DISPLAY_STATUSES, ENDED
-from import_pipeline.tracking import events, imports, items, queries, shards
+from import_pipeline.tracking import events, imports, items, queries
 from import_pipeline.tracking.queries import Filter
 
 
@@ -92,22 +92,28 @@ def _refuse_unknown(installation: Installation, source: str) -> None:
 def show(import_id: int, follow: bool, as_json: bool) -> None:
     """Show the import with this ID: figures, failed items with reasons, events."""
     with open_installation() as installation:
-        with installation.database.read() as connection:
-            row = imports.get(connection, import_id)
-        if follow and source_of(installation, row.source) is not None and row.status not in ENDED:
-            with LiveDisplay(installation, import_id) as display:
-                display.wait()
+        if follow:
+            _wait_for_end(installation, import_id)
         usage_reader = UsageReader(settings=installation.settings, clock=installation.clock)
         with closing(usage_reader), installation.database.read() as connection:
             now = installation.clock.now()
-            view = view_in(connection, installation, imports.get(connection, import_id), now, usage_reader)
+            found = queries.snapshot(connection, import_id)
+            view = view_from(connection, installation, found, now, usage_reader)
             failed = items.failures(connection, import_id)
             happened = events.latest(connection, import_id)
-            workers = shards.of_import(connection, import_id)
         if as_json:
-            print_json(import_details_json(view, failed, happened, workers))
+            print_json(import_details_json(view, failed, happened, found.shards))
         else:
-            tables.print_details(formatting.open_console(), view, failed, happened, workers)
+            tables.print_details(formatting.open_console(), view, failed, happened, found.shards)
+
+
+def _wait_for_end(installation: Installation, import_id: int) -> None:
+    """Show the progress of an import until it ends, if its source is listed. Raises ImportNotFound."""
+    with installation.database.read() as connection:
+        row = imports.get(connection, import_id)
+    if source_of(installation, row.source) is not None and row.status not in ENDED:
+        with LiveDisplay(installation, import_id) as display:
+            display.wait()
 
 
 @click.command()

@@ -34,6 +34,7 @@ from import_pipeline.settings import SETTINGS, SOURCE_SETTINGS, Settings, variab
 from import_pipeline.tracking import imports, queries
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.database.health import is_superuser, is_writable, missing_rights, server_seconds
+from import_pipeline.tracking.queries import row_snapshot
 from import_pipeline.tracking.schema import HEAD, address
 from import_pipeline.wording import plural
 
@@ -170,8 +171,10 @@ def stalled(settings: Settings, installation: Installation) -> list[str]:
     with installation.database.read() as connection:
         for source in listed:
             row = imports.running(connection, source.name)
-            found = None if row is None else stalled_import(connection, row, source, installation.clock.now())
-            if row is not None and found is not None and found.since is not None:
+            if row is None:
+                continue
+            found = stalled_import(connection, row_snapshot(connection, row), source, installation.clock.now())
+            if found is not None and found.since is not None:
                 notes.append(f"import {row.id} of {source.name} is stalled: {found.evidence}. {found.next_step}")
     return notes
 

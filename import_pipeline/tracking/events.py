@@ -1,6 +1,7 @@
 """Events of an import: sentences for people, actions for programs."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -24,6 +25,18 @@ STARTED = "import_started"
 RUN_REQUESTED = "run_requested"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Wait:
+    """A wait of an import, as its latest event recorded it."""
+
+    reason: str
+    until: datetime | None  #: None: until the rate-limit store is back
+
+    def is_over(self, now: datetime) -> bool:
+        """Return True if its end has passed; a wait without an end lasts until the import's next event."""
+        return self.until is not None and self.until <= now
+
+
 def note(connection: Connection, import_id: int, now: datetime, action: str, message: str, **metadata: Any) -> None:
     """Record an event: a sentence for people, a stable action for programs. It is logged after the commit."""
     connection.execute(
@@ -44,18 +57,13 @@ def latest(connection: Connection, import_id: int, limit: int = 100) -> list[tup
     return [(row.at, row.action, row.message) for row in reversed(connection.execute(statement).all())]
 
 
-def waiting(connection: Connection, import_id: int, now: datetime) -> tuple[str, datetime | None] | None:
-    """Return (reason, end) of the import's current wait, from its latest event; None if it does not wait.
-
-    If the end is None, the import waits until the rate-limit store is back. Events of shards do not end a wait.
-    """
+def latest_wait(connection: Connection, import_id: int) -> Wait | None:
+    """Return the wait that the import's latest event began; it may be over. Events of shards do not end a wait."""
     metadata = _latest_metadata(connection, import_id)
     if "reason" not in metadata:
         return None
-    if metadata["until"] is None:
-        return metadata["reason"], None
-    moment = datetime.fromisoformat(metadata["until"])
-    return (metadata["reason"], moment) if moment > now else None
+    until = metadata["until"]
+    return Wait(reason=metadata["reason"], until=None if until is None else datetime.fromisoformat(until))
 
 
 def waits_for_store(connection: Connection, import_id: int) -> str | None:
@@ -63,8 +71,8 @@ def waits_for_store(connection: Connection, import_id: int) -> str | None:
 
     It is the only wait without an end, so the latest event shows it.
     """
-    metadata = _latest_metadata(connection, import_id)
-    return metadata["reason"] if "reason" in metadata and metadata["until"] is None else None
+    wait = latest_wait(connection, import_id)
+    return wait.reason if wait is not None and wait.until is None else None
 
 
 def _latest_metadata(connection: Connection, import_id: int) -> Mapping[str, Any]:

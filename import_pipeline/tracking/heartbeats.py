@@ -45,14 +45,18 @@ def stalled_metadata(connection: Connection, found: ImportRow) -> dict[str, Any]
 
 
 def stalled_since(connection: Connection, found: ImportRow) -> datetime:
-    """Return the moment at which work on a stalled import stopped.
+    """Return the moment at which work on a stalled import stopped."""
+    shards = import_shards
+    latest = select(func.max(shards.c.heartbeat_at)).where(shards.c.import_id == found.id)
+    return last_activity(found, connection.scalar(latest))
+
+
+def last_activity(found: ImportRow, of_shards: datetime | None) -> datetime:
+    """Return the last moment of work on a running import. `of_shards`: the last heartbeat of a shard.
 
     It is the last heartbeat of its worker or of a shard, or the end of a pause that the API requested: a pause counts
     as sleep.
     """
-    shards = import_shards
-    latest = select(func.max(shards.c.heartbeat_at)).where(shards.c.import_id == found.id)
-    of_shards: datetime | None = connection.scalar(latest)
     if uncounted := found.facts.resumed_after:
         return max(filter(None, (uncounted, of_shards)))
     heard_at = found.heartbeat_at or found.started_at or found.created_at

@@ -3,8 +3,8 @@
 A read of an import with a million items costs no more than one with a thousand.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,8 +20,12 @@ from import_pipeline.rules.status import (
     ImportStatus,
     ItemStatus,
 )
-from import_pipeline.tracking.imports import ImportRow, rows
-from import_pipeline.tracking.schedules import held_back_clause
+from import_pipeline.tracking import events, items, shards
+from import_pipeline.tracking.heartbeats import last_activity
+from import_pipeline.tracking.imports import ImportRow, get, rows
+from import_pipeline.tracking.items import Remaining
+from import_pipeline.tracking.schedules import held_back_clause, is_held_back
+from import_pipeline.tracking.shards import ShardRow
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import import_requests, imports
 
@@ -41,6 +45,24 @@ SORTABLE: Mapping[str, ColumnElement[Any]] = {
     "sleeping": imports.c.total_sleep_seconds,
     "duration": func.coalesce(imports.c.elapsed_seconds, -1.0),  # of a running import, as of its latest heartbeat
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportSnapshot:
+    """An import and the rows that displays derive its state from, as one transaction read them."""
+
+    row: ImportRow
+    shards: Sequence[ShardRow] = ()  #: its further workers, also former ones
+    wait: events.Wait | None = None  #: the latest wait of a running import; it may be over
+    is_held_back: bool = False  #: it waits for a slot, and the schedule of its source is off
+    remaining: Remaining | None = None  #: its unfinished items; None if it is not running, or without history
+    finished_at: Sequence[datetime] = ()  #: when its latest items were finished, roughly newest first
+
+    @property
+    def last_activity(self) -> datetime:
+        """The last moment of work on it, by its worker or a shard."""
+        heard = [shard.heartbeat_at for shard in self.shards if shard.heartbeat_at is not None]
+        return last_activity(self.row, max(heard, default=None))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +95,40 @@ class Filter:
         elif self.status is not None:
             found.append(imports.c.status == self.status)
         return found
+
+
+def snapshot(
+    connection: Connection, import_id: int, history: Callable[[ImportRow], int] | None = None
+) -> ImportSnapshot:
+    """Return an import with the rows that its displays need, in at most five statements. Raises ImportNotFound.
+
+    `history`: the number of finish times that a forecast or chart of that row needs; None reads neither these nor the
+    unfinished items. The statements read one state of the database within a transaction of `Database.read()`.
+    """
+    row = get(connection, import_id)
+    found = row_snapshot(connection, row, all_shards=True)
+    if history is None:
+        return found
+    wanted = history(row)
+    return replace(
+        found,
+        remaining=items.remaining(connection, import_id) if row.status is ImportStatus.RUNNING else None,
+        finished_at=finished_at(connection, import_id, wanted) if wanted else (),
+    )
+
+
+def row_snapshot(connection: Connection, row: ImportRow, *, all_shards: bool = False) -> ImportSnapshot:
+    """Return the snapshot of a row of a list, without history: an ended import costs no statement.
+
+    Shards are read of a running import, of any with `all_shards`.
+    """
+    is_running = row.status is ImportStatus.RUNNING
+    return ImportSnapshot(
+        row=row,
+        shards=shards.of_import(connection, row.id) if is_running or all_shards else (),
+        wait=events.latest_wait(connection, row.id) if is_running else None,
+        is_held_back=is_held_back(connection, row),
+    )
 
 
 def find(

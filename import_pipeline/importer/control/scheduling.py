@@ -16,7 +16,7 @@ from import_pipeline.importer.control.requests import fulfil
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.lifecycle.acquire import count_heartbeat_as_now
 from import_pipeline.importer.lifecycle.create import new_import
-from import_pipeline.importer.lifecycle.state import ExternalFacts, RequestedRun, RunState, state_of
+from import_pipeline.importer.lifecycle.state import ExternalFacts, RequestedRun, RunState, state_of, stored_facts
 from import_pipeline.importer.limiter_usage import UsageReader
 from import_pipeline.rules.scheduling import (
     RUN_START,
@@ -185,8 +185,7 @@ def _read_states(
     rows = scheduling.open_imports(connection, source.name, now)
     return rows, [
         state_of(
-            connection,
-            row,
+            stored_facts(connection, row),
             source,
             seen if _has_same_worker(row, seen.running) else ExternalFacts(),
             now,

@@ -1,5 +1,6 @@
 """The workers of an import, and which of them are alive."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -41,16 +42,16 @@ def worker_states(
     row = imports.get(connection, import_id)
     return {
         LEAD: not liveness(row, lease_seconds, monotonic).is_dead(now),
-        **living_shards(connection, import_id, lease_seconds, now, monotonic),
+        **living_shards(shards.of_import(connection, import_id), lease_seconds, now, monotonic),
     }
 
 
 def living_shards(
-    connection: Connection, import_id: int, lease_seconds: float, now: datetime, monotonic: float | None = None
+    rows: Sequence[ShardRow], lease_seconds: float, now: datetime, monotonic: float | None = None
 ) -> dict[int, bool]:
     """Return each shard's number -> True if its worker is alive and has not left."""
     found = {}
-    for shard in shards.of_import(connection, import_id):
+    for shard in rows:
         alive = shard_liveness(shard, lease_seconds, monotonic)
         found[shard.number] = alive is not None and not alive.is_dead(now)
     return found

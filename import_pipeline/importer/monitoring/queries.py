@@ -13,9 +13,9 @@ from import_pipeline.importer.monitoring.stalled import stalled_import
 from import_pipeline.importer.monitoring.view import Forecast, ImportView, forecast_of, history_size, view_of
 from import_pipeline.ratelimit import Usage
 from import_pipeline.rules.status import ENDED, NO_WORKER, ImportStatus
-from import_pipeline.tracking import events, imports, items, queries, schedules, scheduling, shards
+from import_pipeline.tracking import events, imports, items, queries, scheduling
 from import_pipeline.tracking.imports import ImportRow
-from import_pipeline.tracking.queries import FailureGroup, Filter
+from import_pipeline.tracking.queries import FailureGroup, Filter, ImportSnapshot
 from import_pipeline.tracking.shards import ShardRow
 
 #: Finished items that are read at most; more would not improve the forecast.
@@ -109,21 +109,21 @@ def import_details(installation: Installation, import_id: int, usage_reader: Usa
     """Return one import with its failures and events. Raises ImportNotFound, DatabaseUnavailable."""
     now = installation.clock.now()
     with installation.database.read() as connection:
-        view = view_in(connection, installation, imports.get(connection, import_id), now, usage_reader)
+        found = queries.snapshot(connection, import_id, lambda row: MAX_HISTORY)
+        view = view_from(connection, installation, found, now, usage_reader)
         usage = _usage(installation, view.row, usage_reader)
         failed = view.row.items_failed_count or view.is_running
-        finished = queries.finished_at(connection, import_id, MAX_HISTORY)
         return ImportDetails(
             view=view,
-            forecast=_forecast(connection, installation, view, finished, usage, now),
+            forecast=_forecast(installation, view, found, usage, now),
             usage=usage,
             failure_groups=queries.failures_by_reason(connection, import_id) if failed else [],
             failures=items.failures(connection, import_id, SHOWN_FAILURES) if failed else [],
             events=events.latest(connection, import_id),
-            finished_at=finished,
+            finished_at=found.finished_at,
             unfinished=items.unfinished(connection, import_id) if view.has_ended else 0,
             retried_by=scheduling.open_retry_of(connection, import_id),
-            shards=shards.of_import(connection, import_id),
+            shards=found.shards,
             api_paused_until=_api_paused_until(installation, view.row, usage_reader, now),
         )
 
@@ -134,13 +134,17 @@ def import_progress(
     """Return the figures and the forecast of one import. Raises ImportNotFound, DatabaseUnavailable."""
     now = installation.clock.now()
     with installation.database.read() as connection:
-        view = view_in(connection, installation, imports.get(connection, import_id), now, usage_reader)
-        if not view.is_running:
-            return view, None
-        wanted = min(MAX_HISTORY, history_size(_limits(installation, view.row)))
-        finished = queries.finished_at(connection, import_id, wanted)
-        usage = _usage(installation, view.row, usage_reader)
-        return view, _forecast(connection, installation, view, finished, usage, now)
+        found = queries.snapshot(connection, import_id, lambda row: _history_size(installation, row))
+        view = view_from(connection, installation, found, now, usage_reader)
+        usage = _usage(installation, view.row, usage_reader) if view.is_running else None
+        return view, _forecast(installation, view, found, usage, now)
+
+
+def _history_size(installation: Installation, row: ImportRow) -> int:
+    """Return the number of finish times that a forecast needs; only a running import has one."""
+    if row.status is not ImportStatus.RUNNING:
+        return 0
+    return min(MAX_HISTORY, history_size(_limits(installation, row)))
 
 
 def _api_paused_until(
@@ -175,13 +179,24 @@ def view_in(
 
     With a `usage_reader`, the view of an import with a worker has the current seconds of sleep.
     """
+    return view_from(connection, installation, queries.row_snapshot(connection, row), now, usage_reader)
+
+
+def view_from(
+    connection: Connection,
+    installation: Installation,
+    found: ImportSnapshot,
+    now: datetime,
+    usage_reader: UsageReader | None = None,
+) -> ImportView:
+    """Return the view of a snapshot, as `view_in`. The connection serves a stalled import only."""
+    row = found.row
     source = source_of(installation, row.source)
-    stalled = stalled_import(connection, row, source, now)
+    stalled = stalled_import(connection, found, source, now)
     has_worker = row.status is ImportStatus.RUNNING and (stalled is None or stalled.since is None)
     if usage_reader is not None and has_worker:
         row = with_current_usage(row, _usage(installation, row, usage_reader))
-    is_held_back = schedules.is_held_back(connection, row)
-    return view_of(row, source.limits if source else "", now, stalled, is_held_back=is_held_back)
+    return view_of(row, source.limits if source else "", now, stalled, is_held_back=found.is_held_back)
 
 
 def _limits(installation: Installation, row: ImportRow) -> str:
@@ -193,23 +208,14 @@ def _limits(installation: Installation, row: ImportRow) -> str:
 
 
 def _forecast(
-    connection: Connection,
-    installation: Installation,
-    view: ImportView,
-    finished: Sequence[datetime],
-    usage: Usage | None,
-    now: datetime,
+    installation: Installation, view: ImportView, found: ImportSnapshot, usage: Usage | None, now: datetime
 ) -> Forecast | None:
-    if not view.is_running:
-        return None
     source = source_of(installation, view.row.source)
     return forecast_of(
         view,
-        items.remaining(connection, view.row.id),
+        found,
         limits=_limits(installation, view.row),
         per_page=source.per_page if source else 100,
-        finished_at=finished,
         usage=usage,
-        waiting=events.waiting(connection, view.row.id, now),
         now=now,
     )

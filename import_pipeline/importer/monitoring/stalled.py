@@ -6,14 +6,15 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
-from import_pipeline.importer.lifecycle.state import ExternalFacts, state_of
+from import_pipeline.importer.lifecycle.state import ExternalFacts, state_of, stored_facts
 from import_pipeline.importer.lifecycle.workers import liveness, living_shards
 from import_pipeline.rules.liveness import Liveness
 from import_pipeline.rules.resumes import MAX_RESUMES, resume_limit_reason
 from import_pipeline.rules.scheduling import RUN_START, End, Fail, Resume, Wait, decide_running
 from import_pipeline.rules.status import ImportStatus
-from import_pipeline.tracking import events, heartbeats, resumes
+from import_pipeline.tracking import resumes
 from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.queries import ImportSnapshot
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,22 +27,24 @@ class StalledImport:
 
 
 def stalled_import(
-    connection: Connection, row: ImportRow, source: ImportSource | None, now: datetime
+    connection: Connection, found: ImportSnapshot, source: ImportSource | None, now: datetime
 ) -> StalledImport | None:
     """Return the stalled import; None if the import is not running, or its worker is not known to be dead.
 
-    `source`: None if it is no longer listed; then the default lease applies.
+    `source`: None if it is no longer listed; then the default lease applies. The connection reads only the progress
+    since the latest resume of a stalled import: that scans its items, so a snapshot does not have it.
     """
+    row = found.row
     if row.status is not ImportStatus.RUNNING:
         return None
     worker = liveness(row, ImportSource.lease if source is None else source.lease)
     if not worker.is_dead(now):
         return None
-    shards_work = any(living_shards(connection, row.id, worker.lease_seconds, now).values())
+    shards_work = any(living_shards(found.shards, worker.lease_seconds, now).values())
     return StalledImport(
         evidence=_evidence(row, worker) + ("; its shards continue" if shards_work else ""),
-        next_step=_next_step(connection, row, source, now),
-        since=None if shards_work else heartbeats.stalled_since(connection, row),
+        next_step=_next_step(connection, found, source, now),
+        since=None if shards_work else found.last_activity,
     )
 
 
@@ -64,13 +67,15 @@ def _evidence(row: ImportRow, worker: Liveness) -> str:
     return f"{who} has sent no heartbeat for over {worker.lease_seconds:g} s"
 
 
-def _next_step(connection: Connection, row: ImportRow, source: ImportSource | None, now: datetime) -> str:
+def _next_step(connection: Connection, found: ImportSnapshot, source: ImportSource | None, now: datetime) -> str:
+    row = found.row
     if source is None:
         return f"Its source is no longer listed, so it is not resumed; `import-pipeline cancel {row.id}` ends it"
     run = f"`import-pipeline run {source.name}`"
-    wait = events.waits_for_store(connection, row.id)
+    wait = found.wait.reason if found.wait is not None and found.wait.until is None else None  # the store's wait
     sensor = "Dagster's sensor, if it runs, resumes it"
-    state = state_of(connection, row, source, ExternalFacts(waits_for=wait), now)
+    stored = stored_facts(connection, row, found.shards)
+    state = state_of(stored, source, ExternalFacts(waits_for=wait), now)
     match decision := decide_running(state, now):
         case Resume() if (since := _unstarted_run_since(row, now)) is not None:
             return (

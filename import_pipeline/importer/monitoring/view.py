@@ -23,6 +23,7 @@ from import_pipeline.rules.status import (
 )
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.items import Remaining
+from import_pipeline.tracking.queries import ImportSnapshot
 from import_pipeline.wording import iso
 
 
@@ -103,26 +104,22 @@ def view_of(
 
 
 def forecast_of(
-    view: ImportView,
-    remaining: Remaining,
-    *,
-    limits: str,
-    per_page: int,
-    finished_at: Sequence[datetime],
-    usage: Usage | None,
-    now: datetime,
-    waiting: tuple[str, datetime | None] | None = None,
-) -> Forecast:
+    view: ImportView, found: ImportSnapshot, *, limits: str, per_page: int, usage: Usage | None, now: datetime
+) -> Forecast | None:
     """Return the forecast of a running import: the time that the limits need, or that of its pace if it is slower.
 
-    `finished_at`: when its latest items were finished, which shows how full the tiers' windows are; `usage` adds the
-    requests of other processes. `waiting`: reason and end of the current wait. There is no time of the end if the end
-    of the wait is unknown, or the import is stalled.
+    Return None if the snapshot was read without history, or the import is not running. The snapshot's finish times show
+    how full the tiers' windows are; `usage` adds the requests of other processes. There is no time of the end if the
+    end of the current wait is unknown, or the import is stalled.
     """
+    remaining = found.remaining
+    if remaining is None:
+        return None
+    wait = None if found.wait is None or found.wait.is_over(now) else found.wait
     left = _requests_left(view.row, remaining, per_page)
     eta = None
-    if left is not None and not view.has_no_worker and (waiting is None or waiting[1] is not None):
-        eta = _seconds_for(left, view, limits, finished_at, usage, now)
+    if left is not None and not view.has_no_worker and (wait is None or wait.until is not None):
+        eta = _seconds_for(left, view, limits, found.finished_at, usage, now)
         if remaining.waiting and remaining.next_attempt_at is not None:
             eta = max(eta, (remaining.next_attempt_at - now).total_seconds())
     return Forecast(
@@ -131,8 +128,8 @@ def forecast_of(
         next_attempt_at=remaining.next_attempt_at,
         eta_seconds=eta,
         ends_at=None if eta is None else now + timedelta(seconds=eta),
-        waits_for=waiting[0] if waiting else None,
-        waits_until=waiting[1] if waiting else None,
+        waits_for=wait.reason if wait else None,
+        waits_until=wait.until if wait else None,
     )
 
 

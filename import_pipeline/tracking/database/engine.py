@@ -98,7 +98,10 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Yield a transaction that only reads: a snapshot that blocks no other transaction."""
+        """Yield a transaction that only reads: a snapshot that blocks no other transaction.
+
+        All its statements read the state that the first one found: on SQLite by WAL, on Postgres by REPEATABLE READ.
+        """
         with self._transaction(read_only=True) as connection:
             yield connection
 
@@ -267,6 +270,9 @@ def _postgres_engine(url: str) -> Engine:
             f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TIMEOUT_SECONDS}s'"
         )
         connection.info.pop(MARK, None)
+        if options.get("read_only", False):
+            # By default each statement reads what was committed before it, so related rows could contradict each other.
+            settings = f"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; {settings}"
         if options.get("read_only", True):
             connection.exec_driver_sql(settings)
         else:

@@ -13,7 +13,7 @@ from import_pipeline.importer.execution.shard_worker import execute_shard
 from import_pipeline.importer.monitoring.stalled import stalled_import
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.settings import load_settings
-from import_pipeline.tracking import events, heartbeats, shards, transitions
+from import_pipeline.tracking import events, heartbeats, queries, shards, transitions
 from import_pipeline.tracking.counters import CounterDelta
 from import_pipeline.tracking.workers import this_process
 from import_pipeline_tests.support.child_server import free_port
@@ -86,7 +86,8 @@ def test_an_import_whose_workers_the_store_never_answers_fails_after_three_count
     divided.sensor(answers=False)
     assert divided.tick() == [], "it waits while the store is away for all"
     with simulation.database.read() as connection:
-        next_step = stalled_import(connection, simulation.get(number), simulation.source, simulation.now).next_step
+        snapshot = queries.snapshot(connection, number)
+        next_step = stalled_import(connection, snapshot, simulation.source, simulation.now).next_step
     assert next_step == (
         f"Import {number} waits: the rate-limit store does not answer. If it answers Dagster's sensor, the "
         "sensor ends the import as failed"

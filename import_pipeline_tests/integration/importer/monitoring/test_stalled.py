@@ -15,7 +15,7 @@ from import_pipeline.importer.monitoring.stalled import StalledImport, stalled_i
 from import_pipeline.ratelimit.protocol import SECOND, ExchangeRequest, PermitRequest
 from import_pipeline.settings import load_settings
 from import_pipeline.testing import MemoryPermits
-from import_pipeline.tracking import events, heartbeats, leases, shards
+from import_pipeline.tracking import events, heartbeats, leases, queries, shards
 from import_pipeline.tracking.workers import Worker, machine, this_process
 from import_pipeline_tests.support.lifecycle import ADA, BOB, CANCELLED, COMPLETED
 
@@ -36,9 +36,8 @@ def begun(simulation, worker=ADA):
 
 def stalled(simulation, hand, *, listed=True):
     with simulation.database.read() as connection:
-        return stalled_import(
-            connection, simulation.get(hand.row.id), simulation.source if listed else None, simulation.now
-        )
+        found = queries.snapshot(connection, hand.row.id)
+        return stalled_import(connection, found, simulation.source if listed else None, simulation.now)
 
 
 def test_what_has_a_worker_or_does_not_run_has_no_vacancy(simulation):

@@ -9,7 +9,9 @@ from import_pipeline.importer.monitoring.stalled import StalledImport
 from import_pipeline.importer.monitoring.view import as_json, forecast_of, permits_left, view_of
 from import_pipeline.ratelimit import TierUsage, Usage
 from import_pipeline.rules.status import ImportKind, ImportStatus
+from import_pipeline.tracking.events import Wait
 from import_pipeline.tracking.items import Remaining
+from import_pipeline.tracking.queries import ImportSnapshot
 from import_pipeline_tests.support.import_rows import NOON, an_import
 
 LIMITS = "50/2 second; 200/10 second"
@@ -84,12 +86,10 @@ def forecast(row=HALF_WAY, now=10, **changed):
         paused_until=changed.pop("paused_until", None),
         tiers=(TierUsage(amount=50, seconds=2, used=4), TierUsage(amount=200, seconds=10, used=200)),
     )
-    values = {"limits": LIMITS, "per_page": 100, "finished_at": [], "usage": usage, "now": after(now)}
-    return forecast_of(
-        view_of(row, LIMITS, after(now), changed.pop("stalled", None)),
-        values.pop("remaining", changed.pop("remaining", remaining())),
-        **values | changed,
-    )
+    view = view_of(row, LIMITS, after(now), changed.pop("stalled", None))
+    usage = changed.pop("usage", usage)
+    snapshot = ImportSnapshot(row=row, **{"remaining": remaining()} | changed)
+    return forecast_of(view, snapshot, limits=LIMITS, per_page=100, usage=usage, now=after(now))
 
 
 def test_the_time_left_is_what_the_limits_need_from_where_they_stand():
@@ -110,8 +110,8 @@ def test_the_time_left_is_what_the_limits_need_from_where_they_stand():
         ({"remaining": remaining(0, waiting=1, next_attempt_at=after(100))}, 1, 90, 90),
         ({"paused_until": after(70)}, 200, 60, 75),
         ({"usage": None}, 200, 2, 20),
-        ({"waiting": ("the API is away", after(20))}, 200, 2, 20),
-        ({"waiting": ("the store is away", None)}, 200, None, None),
+        ({"wait": Wait(reason="the API is away", until=after(20))}, 200, 2, 20),
+        ({"wait": Wait(reason="the store is away", until=None)}, 200, None, None),
         ({"stalled": NOBODY}, 200, None, None),
         ({"stalled": replace(NOBODY, since=None)}, 200, 2, 20),
         ({"stalled": NOBODY, "row": replace(HALF_WAY, blocked_until=after(70))}, 200, 60, 75),
