@@ -80,7 +80,7 @@ def _findings() -> Iterator[Finding]:
     yield from _misspellings()
     database = list(_check("database", lambda: doctor_checks.database(settings)))
     yield from database
-    store = list(_check("rate-limit store", lambda: doctor_checks.store(settings)))
+    store = list(_check("limiter store", lambda: doctor_checks.store(settings)))
     yield from store
     if settings.is_postgres and not _all_ok(database):
         message = "its storage is in the database, which does not work, see above"
@@ -90,7 +90,7 @@ def _findings() -> Iterator[Finding]:
     yield from _check("disk", lambda: doctor_checks.disk(settings))
     yield from _check("panel", lambda: doctor_checks.panel(settings))
     # A source's check sends a request under the limits, and needs its table.
-    failed = [name for name, found in {"database": database, "rate-limit store": store}.items() if not _all_ok(found)]
+    failed = [name for name, found in {"database": database, "limiter store": store}.items() if not _all_ok(found)]
     yield from _each_source(settings, failed)
 
 

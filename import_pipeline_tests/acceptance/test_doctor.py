@@ -16,8 +16,8 @@ def test_doctor_finds_a_healthy_installation_healthy_and_notes_what_will_not_las
         ("ok", "sources"),
         ("ok", "database"),
         ("note", "database"),
-        ("ok", "rate-limit store"),
-        ("note", "rate-limit store"),
+        ("ok", "limiter store"),
+        ("note", "limiter store"),
         ("ok", "Dagster"),
         ("note", "Dagster"),
         ("ok", "disk"),
@@ -53,8 +53,8 @@ def test_doctor_masks_secrets_and_no_name(command, postgres_server):
         (
             {"REDIS_URL": "redis://:passw0rd@127.0.0.1:9/0"},
             {
-                "rate-limit store": "127.0.0.1:9",
-                "source items": "not checked, because the rate-limit store does not work, see above",
+                "limiter store": "127.0.0.1:9",
+                "source items": "not checked, because the limiter store does not work, see above",
             },
         ),
         (
@@ -65,7 +65,7 @@ def test_doctor_masks_secrets_and_no_name(command, postgres_server):
             {"ITEMS_LIMITS": "5", "REDIS_URL": "redis://:passw0rd@127.0.0.1:9/0", "DAGSTER_HOME": "FOLDER"},
             {
                 "sources": "ITEMS_LIMITS: expected tiers",
-                "rate-limit store": "127.0.0.1:9",
+                "limiter store": "127.0.0.1:9",
                 "Dagster": "is not what Dagster expects of it",
             },
         ),
