@@ -12,6 +12,7 @@ import yaml  # type: ignore[import-untyped]  # its stubs are a separate package
 from import_pipeline.defs.storage.classes import translating_errors
 from import_pipeline.errors import SettingError, UsageError
 from import_pipeline.settings import Settings
+from import_pipeline.state_folder import create_folder
 
 FILE = "dagster.yaml"
 
@@ -29,6 +30,7 @@ def instance_folder(settings: Settings) -> Path:
     for folder in (here, *here.parents):
         if (folder / FILE).is_file():
             return folder
+    create_folder(settings.home)
     folder = settings.home / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / FILE).exists():

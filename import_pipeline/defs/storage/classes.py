@@ -35,6 +35,7 @@ from import_pipeline.defs.storage.postgres_schema import storage_location
 from import_pipeline.defs.storage.sqlite_events import BatchingSqliteStorage
 from import_pipeline.errors import DatabaseUnavailable, SettingError
 from import_pipeline.settings import Settings, load_settings
+from import_pipeline.state_folder import create_folder
 
 
 class Storage(DagsterStorage, ConfigurableClass):
@@ -55,6 +56,7 @@ class Storage(DagsterStorage, ConfigurableClass):
             return _postgres_storage(settings, inst_data)
         if config_value["postgres_only"]:
             raise SettingError("DATABASE_URL", "postgresql://…, since this dagster.yaml is for production", "SQLite")
+        create_folder(settings.home)
         folder = settings.home / "dagster" / "storage"
         folder.mkdir(parents=True, exist_ok=True)
         # Dagster creates its tables without a lock; a second process would find them incomplete.
@@ -202,6 +204,8 @@ class ArtifactStorage(LocalArtifactStorage):
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:
         """Return a storage of files below the state folder."""
-        folder = load_settings().home / "dagster"
+        home = load_settings().home
+        create_folder(home)
+        folder = home / "dagster"
         folder.mkdir(parents=True, exist_ok=True)
         return cls(base_dir=str(folder), inst_data=inst_data)

@@ -21,6 +21,7 @@ from import_pipeline.ratelimit.algorithm.api_permits import ApiPermits
 from import_pipeline.ratelimit.algorithm.exchange import exchange
 from import_pipeline.ratelimit.algorithm.state import ApiState, begin
 from import_pipeline.ratelimit.protocol import ExchangeReply, ExchangeRequest, StoreError
+from import_pipeline.state_folder import create_folder
 
 #: A change of what a table holds needs a new name for it, since no other format is read.
 SCHEMA = """
@@ -131,7 +132,7 @@ class SQLitePermits(Storage):
 
     def _open(self) -> sqlite3.Connection:
         self._booted = self._boot()
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        create_folder(self._path.parent)
         connection = sqlite3.connect(self._path, timeout=self._patience, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")  # a power cut loses the last steps, but stops all senders

@@ -13,6 +13,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from import_pipeline.errors import DatabaseUnavailable
 from import_pipeline.rules.database_errors import ErrorKind
+from import_pipeline.state_folder import create_folder
 from import_pipeline.tracking.database.driver_errors import first_failure, is_trouble, meaning_of, sentence
 from import_pipeline.tracking.database.lock_holders import holders
 from import_pipeline.tracking.database.retrying import Patience, retried
@@ -188,7 +189,7 @@ def _file_of(url: str) -> DatabaseFile | None:
     if not path or path == ":memory:" or path.startswith("file:"):
         return None
     try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        create_folder(Path(path).parent)
     except OSError as error:
         raise DatabaseUnavailable(f"the folder of {path} cannot be created: {error.strerror}") from error
     return DatabaseFile(Path(path))
