@@ -20,6 +20,7 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import DatabaseUnavailable, ImportPipelineError, LimiterUnavailable, SchemaError
 from import_pipeline.importer.control.finalize import unlisted_imports
 from import_pipeline.importer.control.plan import first_page
+from import_pipeline.importer.discovery.empty_columns import empty_columns
 from import_pipeline.importer.discovery.list_page import total_of
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.monitoring.stalled import stalled_import
@@ -275,10 +276,10 @@ def panel(settings: Settings) -> CheckResult:
 def source(settings: Settings, listed: ImportSource) -> CheckResult:
     """Request one list page."""
     with open_installation(settings, [listed]) as installation:
-        return CheckResult(message=_first_page(installation, installation.source(listed.name)))
+        return _first_page(installation, installation.source(listed.name))
 
 
-def _first_page(installation: Installation, listed: ImportSource) -> str:
+def _first_page(installation: Installation, listed: ImportSource) -> CheckResult:
     response = asyncio.run(first_page(installation, listed))
     judged = classify(response.status_code, setting=f"{variable_prefix(listed.name)}TOKEN")
     if judged.action is not ResponseAction.ACCEPT:
@@ -287,4 +288,10 @@ def _first_page(installation: Installation, listed: ImportSource) -> str:
     count = "an unknown number of" if total is None else total
     found = environment_proxy(listed.base_url)
     way = f" through the proxy {found.address} ({found.variable})" if found else ""
-    return f"answers at {listed.base_url}{way}, {count} items, limits {listed.limits or 'none'}"
+    message = f"answers at {listed.base_url}{way}, {count} items, limits {listed.limits or 'none'}"
+    model = listed.model.__name__
+    notes = [
+        f"{model}.{column} must not be null, but stub() leaves it empty. The stub comes first: make it nullable"
+        for column in empty_columns(listed, response)
+    ]
+    return CheckResult(message=message, notes=tuple(notes))

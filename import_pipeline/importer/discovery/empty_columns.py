@@ -1,0 +1,24 @@
+"""Find columns that must not be null and that the stubs of a page leave empty."""
+
+import httpx
+from sqlalchemy import Column
+
+from import_pipeline.contracts import ImportSource
+from import_pipeline.importer.discovery.list_page import parse_items
+
+
+def empty_columns(source: ImportSource, response: httpx.Response) -> list[str]:
+    """Return the mapped columns that refuse NULL, have no default, and are empty in each stub of the page.
+
+    A stub is stored before its detail, so each item would fail. Raises HookFailed.
+    """
+    stubs = [found.importable for found in parse_items(source, response, 1) if found.importable is not None]
+    mapped = source.model.__mapper__.column_attrs
+    needed = [each.key for each in mapped if _needs_value(each.columns[0])]
+    return [key for key in needed if stubs and all(getattr(stub, key, None) is None for stub in stubs)]
+
+
+def _needs_value(column: Column[object]) -> bool:
+    """Return True if the database refuses a row without a value for the column."""
+    is_filled = column.default or column.server_default or column.primary_key or column.foreign_keys
+    return not column.nullable and not is_filled

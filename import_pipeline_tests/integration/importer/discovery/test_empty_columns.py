@@ -1,0 +1,56 @@
+"""Columns that must not be null are filled by the stub, or `doctor` says so."""
+
+import httpx
+from sqlalchemy import String
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from import_pipeline import ImportableMixin, ImportSource
+from import_pipeline.importer.discovery.empty_columns import empty_columns
+
+
+class Base(DeclarativeBase):
+    """The tables of this module."""
+
+
+class Ticket(ImportableMixin, Base):
+    __tablename__ = "tickets_with_empty_columns"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str] = mapped_column(String(50))
+    priority: Mapped[int]
+    assignee: Mapped[str | None] = mapped_column(String(50))
+    revision: Mapped[int] = mapped_column(default=1)
+    shown: Mapped[int] = mapped_column(server_default="1")
+
+    def detail_request(self):
+        return httpx.Request("GET", f"/tickets/{self.external_id}")
+
+    def populate(self, detail):
+        self.priority = detail["priority"]
+
+
+class Tickets(ImportSource):
+    name = "tickets"
+    model = Ticket
+    base_url = "https://api.test"
+
+    def list_request(self, page, per_page):
+        return httpx.Request("GET", "/tickets")
+
+    def items(self, list_response):
+        return list_response.json()
+
+    def has_next_page(self, list_response):
+        return False
+
+    def stub(self, item):
+        return Ticket(external_id=str(item["id"]), title=item["title"])
+
+
+def test_a_required_column_that_only_the_detail_fills_is_found():
+    page = httpx.Response(200, json=[{"id": 1, "title": "a"}, {"id": 2, "title": "b"}])
+    assert empty_columns(Tickets(), page) == ["priority"]
+
+
+def test_an_empty_page_proves_nothing():
+    assert empty_columns(Tickets(), httpx.Response(200, json=[])) == []
