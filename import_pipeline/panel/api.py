@@ -12,6 +12,11 @@ from import_pipeline.panel.context import Panel, panel_of
 from import_pipeline.panel.query import Query
 
 
+def health(request: Request) -> Response:
+    """Return `{"status": "ok"}`: the panel answers. It needs no login and reads nothing."""
+    return JSONResponse({"status": "ok"})
+
+
 def list_imports(request: Request) -> Response:
     """Return a page of imports, with the parameters of the list page; 400 for an invalid one."""
     panel = panel_of(request)

@@ -41,6 +41,7 @@ ROUTES = [
     Route("/logout", actions.log_out, methods=["POST"]),
     Route("/api/imports", api.list_imports, methods=["GET"]),
     Route("/api/imports/{import_id:id}", api.one_import, methods=["GET"]),
+    Route("/health", api.health, methods=["GET"]),
     Route("/metrics", metrics.metrics, methods=["GET"]),
     Mount("/static", StaticFiles(directory=STATIC)),
 ]

@@ -32,9 +32,9 @@ FORM_SECONDS = 10.0
 #: The first element is the nearest proxy's (RFC 7239, 4).
 _FORWARDED_HTTPS = re.compile(r"^[^,]{0,400}\bproto=\"?https\b", re.IGNORECASE)
 #: Paths for programs: they get a status, never the login page.
-FOR_PROGRAMS = ("/api/", "/metrics")
+FOR_PROGRAMS = ("/api", "/health", "/metrics")
 #: Paths without login.
-OPEN_PATHS = ("/login", "/static/")
+OPEN_PATHS = ("/health", "/login", "/static/")
 HEADERS: Mapping[str, str] = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "

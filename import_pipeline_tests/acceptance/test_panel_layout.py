@@ -1,5 +1,6 @@
 """The panel in a real browser at widths between a telephone and a wide screen, and the focus of its dialogs."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -87,3 +88,13 @@ def test_a_fresh_start_turns_the_button_red_and_names_it(page_of):
     expect(button).to_have_css("background-color", "rgb(179, 38, 30)")
     page.get_by_role("radio", name="RESCHEDULE").check()
     expect(page.get_by_role("button", name="Run import", exact=True)).to_be_visible()
+
+
+def test_the_sentence_after_an_action_does_not_stay(page_of):
+    page = page_of("/")
+    page.clock.install()
+    page.goto(page.url + "?done=new&status=completed")
+    expect(page.get_by_text("Extra import requested.")).to_be_visible()
+    page.clock.run_for(16_000)
+    expect(page.get_by_text("Extra import requested.")).to_have_count(0)
+    expect(page).to_have_url(re.compile(r"/\?status=completed$"))

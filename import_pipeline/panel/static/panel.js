@@ -4,6 +4,7 @@
 
 const FRAGMENT = { "X-Panel-Fragment": "1" };
 const LONGEST_WAIT = 10000;
+const NOTICE_MILLISECONDS = 15000;
 
 const clock = { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" };
 const thisYear = new Intl.DateTimeFormat(undefined, clock);
@@ -103,5 +104,15 @@ document.addEventListener("click", (event) => {
   }
 });
 
+// The sentence after an action is a part of the address: without this, it would stay after its import has ended.
+function forget() {
+  const address = new URL(location.href);
+  if (!address.searchParams.has("done")) return;
+  address.searchParams.delete("done");
+  history.replaceState(null, "", address);
+  document.getElementById("done")?.remove();
+}
+
 localise(document);
+setTimeout(forget, NOTICE_MILLISECONDS);
 plan();

@@ -167,3 +167,17 @@ async def test_metrics_of_nothing(home):
     async with open_panel(home) as panel:
         families = list(text_string_to_metric_families((await panel.get("/metrics")).text))
         assert next(each for each in families if each.name == "import_pipeline_imports").samples == []
+
+
+async def test_a_probe_needs_no_login(home):
+    async with open_panel(home, PANEL_TOKEN="a-token-of-some-length") as panel:
+        answer = await panel.get("/health")
+        assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+        assert (await panel.get("/api/imports")).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/api", "/api/", "/api/nothing", "/api/imports/x"])
+async def test_an_unknown_path_of_the_api_is_a_json_404(home, path):
+    async with open_panel(home) as panel:
+        answer = await panel.get(path)
+        assert (answer.status_code, answer.json()) == (404, {"error": "This page does not exist."})
