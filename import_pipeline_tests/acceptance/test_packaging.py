@@ -118,7 +118,7 @@ def test_the_wheel_holds_everything_that_is_not_python(wheel):
 
 
 def test_nothing_of_the_checkout_is_needed_to_import_a_users_own_source(users, installed, folder, home):
-    assert "Bring every item of a rate-limited API into your database" in words(users.run("--help").out)
+    assert "Copy every record of a rate-limited API into your database" in words(users.run("--help").out)
     where = "import import_pipeline, source_api; print(import_pipeline.__file__, source_api.__file__)"
     found = CommandLine(folder, sys.executable, "-c", where).run(PYTHONPATH=str(installed)).out.split()
     assert [Path(path).parents[1] for path in found] == [installed, installed]

@@ -3,6 +3,7 @@
 import multiprocessing
 import multiprocessing.context
 import re
+import signal
 import threading
 import warnings
 from collections.abc import Iterator
@@ -129,6 +130,7 @@ class ImportProcess(multiprocessing.context.ForkServerProcess):
 
 def _import_apart(configured, source, tell):
     warnings.simplefilter("error")
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup, which processes inherit
     try:
         run_import(source, settings=configured)
     except ImportPipelineError as error:
