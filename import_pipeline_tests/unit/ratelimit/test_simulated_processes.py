@@ -10,12 +10,30 @@ from import_pipeline.rules.forecast import minimum_seconds
 from import_pipeline_tests.support.virtual_time import (
     AGAIN,
     YEAR_2030,
+    Delay,
     Reset,
     SimulatedServer,
+    SimulationResult,
     run_in_virtual_time,
     send_all,
 )
 from source_api.throttle import WindowKind
+
+
+def delays(random: Random, least: float, jitter: float) -> dict[str, Delay]:
+    """Return the delays before and after the server counts a request: `least` seconds and up to `jitter` more."""
+    delay = lambda: least + random.uniform(0, jitter)  # noqa: E731
+    return {"before": delay, "after": delay}
+
+
+def learn_20_per_3_seconds(kind: WindowKind, reset: Reset) -> SimulationResult:
+    """Run two processes that learn a server's 20 requests per 3 seconds from its headers."""
+    random = Random(1)
+    server = SimulatedServer(
+        limits="20/3 second", **delays(random, 0.02, 0.03), kind=kind, epoch=YEAR_2030 + 0.3, reset=reset
+    )
+    requests = send_all(server, random, limits="", requests=81, processes=2, workers=4, epoch=server.epoch)
+    return run_in_virtual_time(requests)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -25,8 +43,7 @@ def test_known_limits_are_used_to_the_full_and_never_exceeded(seed: int) -> None
     fixed = random.choice([0.0, 0.02])
     server = SimulatedServer(
         limits="50/2 second; 200/10 second",
-        before=lambda: fixed + random.uniform(0, 0.05),
-        after=lambda: fixed + random.uniform(0, 0.05),
+        **delays(random, fixed, 0.05),
         kind=list(WindowKind)[seed % 2],
     )
     course = run_in_virtual_time(send_all(server, random, limits=server.limits, requests=401, processes=1 + seed % 4))
@@ -42,8 +59,7 @@ def test_processes_of_stricter_limits_share_the_api_with_others(seed: int, tells
     random = Random(seed)
     server = SimulatedServer(
         limits="50/2 second; 200/10 second",
-        before=lambda: 0.02 + random.uniform(0, 0.03),
-        after=lambda: 0.02 + random.uniform(0, 0.03),
+        **delays(random, 0.02, 0.03),
         tells=tells,
     )
     course = run_in_virtual_time(send_all(server, random, limits=[server.limits, stricter], requests=601))
@@ -55,8 +71,7 @@ def test_limits_below_those_that_a_server_names_are_not_lowered_again(own: str) 
     random = Random(1)
     server = SimulatedServer(
         limits="50/2 second; 200/10 second",
-        before=lambda: 0.02 + random.uniform(0, 0.01),
-        after=lambda: 0.02 + random.uniform(0, 0.01),
+        **delays(random, 0.02, 0.01),
     )
     course = run_in_virtual_time(send_all(server, random, limits=own, requests=301))
     assert course.refused == 0
@@ -69,8 +84,7 @@ def test_short_windows_lose_less_than_their_round_trips(processes: int, most: fl
     random = Random(processes)
     server = SimulatedServer(
         limits="10/1 second",
-        before=lambda: 0.1 + random.uniform(0, 0.004),
-        after=lambda: 0.1 + random.uniform(0, 0.004),
+        **delays(random, 0.1, 0.004),
         tells=False,
     )
     course = run_in_virtual_time(send_all(server, random, limits=server.limits, requests=301, processes=processes))
@@ -84,8 +98,7 @@ def test_after_an_outage_requests_go_on_as_if_they_began(processes: int) -> None
     random = Random(processes)
     server = SimulatedServer(
         limits="20/2 second",
-        before=lambda: 0.1 + random.uniform(0, 0.05),
-        after=lambda: 0.1 + random.uniform(0, 0.05),
+        **delays(random, 0.1, 0.05),
         dies_at=6.75,
         is_back_at=12.75,
     )
@@ -105,8 +118,7 @@ def test_limits_that_headers_name_are_learned_and_used_to_the_full(seed: int, lo
     epoch = YEAR_2030 + random.uniform(0.1, 0.95)
     server = SimulatedServer(
         limits="40/2 second; 160/10 second",
-        before=lambda: 0.02 + random.uniform(0, 0.01),
-        after=lambda: 0.02 + random.uniform(0, 0.01),
+        **delays(random, 0.02, 0.01),
         epoch=epoch,
         date_turns=-random.random(),
         date_every=looks_every,
@@ -126,8 +138,7 @@ def test_a_window_that_two_lengths_would_explain_is_never_taken_too_short(
     random = Random(seed)
     server = SimulatedServer(
         limits="40/2 second; 160/10 second",
-        before=lambda: delay + random.uniform(0, jitter),
-        after=lambda: delay + random.uniform(0, jitter),
+        **delays(random, delay, jitter),
         epoch=YEAR_2030 + begins,
     )
     course = run_in_virtual_time(
@@ -151,18 +162,7 @@ RESETS: dict[str, Reset] = {
 @pytest.mark.parametrize("reset", RESETS)
 def test_a_window_is_learned_however_its_reset_is_rounded(reset: str, kind: WindowKind) -> None:
     """Nobody is refused; until it is known how, the window may be believed a second longer, once."""
-    random = Random(1)
-    server = SimulatedServer(
-        limits="20/3 second",
-        before=lambda: 0.02 + random.uniform(0, 0.03),
-        after=lambda: 0.02 + random.uniform(0, 0.03),
-        kind=kind,
-        epoch=YEAR_2030 + 0.3,
-        reset=RESETS[reset],
-    )
-    course = run_in_virtual_time(
-        send_all(server, random, limits="", requests=81, processes=2, workers=4, epoch=server.epoch)
-    )
+    course = learn_20_per_3_seconds(kind, RESETS[reset])
     assert (course.found, course.refused) == (((20, 3),), 0)
     assert course.ratio < 1.2
 
@@ -170,18 +170,7 @@ def test_a_window_is_learned_however_its_reset_is_rounded(reset: str, kind: Wind
 @pytest.mark.parametrize("kind", [WindowKind.SLIDING, WindowKind.FIXED])
 def test_moments_that_are_rounded_down_cost_those_in_flight_once(kind: WindowKind) -> None:
     """They are taken for rounded up; a refusal by a tier that has room shows that they are not."""
-    random = Random(1)
-    server = SimulatedServer(
-        limits="20/3 second",
-        before=lambda: 0.02 + random.uniform(0, 0.03),
-        after=lambda: 0.02 + random.uniform(0, 0.03),
-        kind=kind,
-        epoch=YEAR_2030 + 0.3,
-        reset=lambda left, now: str(int(now + left)),
-    )
-    course = run_in_virtual_time(
-        send_all(server, random, limits="", requests=81, processes=2, workers=4, epoch=server.epoch)
-    )
+    course = learn_20_per_3_seconds(kind, lambda left, now: str(int(now + left)))
     assert course.found == ((20, 3),)
     assert 0 < course.refused <= 8
 
@@ -191,8 +180,7 @@ def test_a_window_of_one_second_is_found_though_its_reset_is_none() -> None:
     random = Random(1)
     server = SimulatedServer(
         limits="10/1 second",
-        before=lambda: 0.02 + random.uniform(0, 0.03),
-        after=lambda: 0.02 + random.uniform(0, 0.03),
+        **delays(random, 0.02, 0.03),
         reset=lambda left, _: str(int(left)),
     )
     course = run_in_virtual_time(send_all(server, random, limits="", requests=61, processes=1, workers=1))
