@@ -1,97 +1,46 @@
 """The scheduling rules, as tables: these imports, this moment, those decisions."""
 
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from itertools import count, takewhile
+from datetime import timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from import_pipeline.rules.liveness import Liveness
 from import_pipeline.rules.resumes import MAX_RESUMES
 from import_pipeline.rules.scheduling import (
-    MAX_MISSED_SLOTS,
     Cancel,
     End,
     Fail,
-    ImportState,
     Resume,
-    Schedule,
     Start,
     Wait,
     decide,
-    missed_slots,
 )
-from import_pipeline.rules.slots import end_of_off_time, parse_slots
 from import_pipeline.rules.status import ImportStatus, Trigger
-
-SLOTS = parse_slots("0,3,6,9,12,15,18,21", "UTC")
-NOW = datetime(2030, 6, 1, 10, tzinfo=UTC)
-
-
-def at(hour, day=1):
-    return datetime(2030, 6, day, hour, tzinfo=UTC)
-
-
-def before(**passed):
-    return NOW - timedelta(**passed)
-
-
-def slot(number, hour, status=ImportStatus.SCHEDULED, **more):
-    """An import of today's slot at that hour."""
-    values = {"trigger": Trigger.SCHEDULE, "scheduled_at": at(hour), **more}
-    return ImportState(id=number, status=status, slot_at=at(hour), **values)
-
-
-def wish(number, scheduled_at=NOW, trigger=Trigger.REQUEST, **more):
-    """An import outside the slots."""
-    values = {"status": ImportStatus.SCHEDULED, **more}
-    return ImportState(id=number, trigger=trigger, slot_at=None, scheduled_at=scheduled_at, **values)
-
-
-def worker(seen=timedelta(seconds=1), *, alive=None, owner=True):
-    return Liveness(heartbeat_at=NOW - seen, lease_seconds=60.0, has_owner=owner, process_alive=alive)
-
-
-def running(number=1, hour=9, **more):
-    return slot(number, hour, ImportStatus.RUNNING, **{"liveness": worker(), **more})
-
-
-ALIVE, SILENT, KILLED = worker(), worker(timedelta(seconds=60)), worker(alive=False)
-LEFT = worker(owner=False)
-NEXT = slot(99, 12)
-NOTHING, NOTHING_TILL_THREE, NOTHING_TILL_SIX = (
-    Wait(reason=f"Nothing is due before 2030-06-01 {hour}:00 UTC.") for hour in (12, 15, 18)
+from import_pipeline_tests.support.scheduling_states import (
+    ALIVE,
+    IS_RUNNING,
+    KILLED,
+    LEFT,
+    NEXT,
+    NOTHING,
+    NOTHING_TILL_SIX,
+    NOTHING_TILL_THREE,
+    NOW,
+    PLAN_NOON,
+    PLAN_THREE,
+    SILENT,
+    SLOTS,
+    asked,
+    at,
+    before,
+    due,
+    goes_on,
+    missed,
+    running,
+    slot,
+    starting,
+    wish,
+    worker,
 )
-PLAN_NOON = Schedule(slot_at=at(12), reason="The next slot is 2030-06-01 12:00 UTC.")
-PLAN_THREE = Schedule(slot_at=at(15), reason="The next slot is 2030-06-01 15:00 UTC.")
-IS_RUNNING = Wait(reason="Import 1 is running.")
-
-
-def due(number, hour):
-    return Start(import_id=number, reason=f"Import {number} is due since 2030-06-01 {hour:02}:00 UTC.")
-
-
-def asked(number):
-    return Start(import_id=number, reason=f"Import {number} is next.")
-
-
-def missed(number, hour, latest):
-    reason = (
-        f"The slot of 2030-06-01 {hour:02}:00 UTC was missed; the one of 2030-06-01 {latest:02}:00 UTC takes its place."
-    )
-    return Cancel(import_id=number, reason=reason)
-
-
-def starting(number):
-    return Wait(reason=f"Import {number} is about to start.")
-
-
-def goes_on(resume, dead_run_id=None):
-    reason = f"Import 1 is resumed: its worker is dead (resume {resume} of {MAX_RESUMES} without progress)."
-    return Resume(import_id=1, dead_run_id=dead_run_id, counts=True, reason=reason)
-
 
 TABLE = {
     "rule 1, a future import": [
@@ -221,80 +170,6 @@ def test_the_rules(imports, decisions):
     assert decide(imports, SLOTS, NOW) == decisions
 
 
-@pytest.mark.parametrize(
-    ("imports", "missed"),
-    [
-        pytest.param([], [], id="the first look of all"),
-        pytest.param([slot(1, 9)], [], id="the due slot is the latest"),
-        pytest.param([slot(1, 3)], [at(6), at(9)], id="two slots went by after the one that was planned"),
-        pytest.param([slot(1, 3), slot(2, 6)], [at(9)], id="one of them is filled"),
-        pytest.param([slot(1, 3), NEXT], [], id="somebody has looked since"),
-        pytest.param([running(1, 0), slot(2, 3)], [at(6), at(9)], id="an import was running when all went down"),
-        pytest.param([running(1, 0)], [], id="nothing is due: the schedule was stopped"),
-        pytest.param([wish(1)], [], id="a request is no slot"),
-        pytest.param([slot(1, 12, scheduled_at=NOW, trigger=Trigger.RESCHEDULE)], [], id="a coming slot is spent"),
-    ],
-)
-def test_slots_that_passed_unseen_are_told(imports, missed):
-    assert [one.slot_at for one in missed_slots(imports, SLOTS, NOW)] == missed
-
-
-@given(hours=st.integers(min_value=0, max_value=24 * 40))
-def test_after_any_downtime_the_history_tells_the_latest_slots_without_a_gap(hours):
-    planned = [slot(1, 12)]
-    now = at(12) + timedelta(hours=hours)
-    missed = [one.slot_at for one in missed_slots(planned, SLOTS, now)]
-    assert missed == list(takewhile(lambda slot_at: slot_at <= now, SLOTS.after(at(12))))[-MAX_MISSED_SLOTS:]
-    filled = [
-        *planned,
-        *(replace(planned[0], id=n, slot_at=each, scheduled_at=each) for n, each in enumerate(missed, 2)),
-    ]
-    assert missed_slots(filled, SLOTS, now) == []
-    started = [one for one in decide(filled, SLOTS, now) if isinstance(one, Start)]
-    assert [one.import_id for one in started] == [len(filled)]
-    cancelled = [one.import_id for one in decide(filled, SLOTS, now) if isinstance(one, Cancel)]
-    assert cancelled == [one.id for one in filled[:-1]]
-
-
-@pytest.mark.parametrize(
-    ("seen_off_at", "on_since", "end"),
-    [
-        pytest.param(at(9), None, NOW, id="the moment of the switch is unknown: no slot was seen while it was on"),
-        pytest.param(at(6), at(8), at(8), id="switched on while no daemon looked"),
-        pytest.param(at(9), at(8), NOW, id="seen to be off after that: the moment of the last switch is unknown"),
-        pytest.param(at(9), at(12), NOW, id="the clock was set back since"),
-        pytest.param(at(12), None, NOW, id="seen by a clock that was ahead"),
-    ],
-)
-def test_a_schedule_was_off_until_it_was_switched_on(seen_off_at, on_since, end):
-    assert end_of_off_time(seen_off_at, on_since, NOW) == end
-
-
-@pytest.mark.parametrize(
-    ("imports", "off_until", "missed"),
-    [
-        pytest.param([slot(1, 3)], NOW, [], id="off until now"),
-        pytest.param([slot(1, 3)], at(5), [at(6), at(9)], id="on again, and no daemon looked"),
-        pytest.param([], at(8), [at(9)], id="nothing was planned before it was off"),
-        pytest.param([NEXT], at(8), [], id="planned since"),
-    ],
-)
-def test_slots_while_the_schedule_was_off_are_not_missed(imports, off_until, missed):
-    assert [one.slot_at for one in missed_slots(imports, SLOTS, NOW, off_until=off_until)] == missed
-
-
-def test_slots_while_the_schedule_was_off_are_not_made_up():
-    waiting = [slot(1, 6), slot(2, 9), NEXT]
-    while_off = [
-        Cancel(import_id=n, reason=f"The schedule was off at 2030-06-01 0{hour}:00 UTC.")
-        for n, hour in ((1, 6), (2, 9))
-    ]
-    assert decide(waiting, SLOTS, NOW, off_until=NOW) == [*while_off, NOTHING]
-    assert decide(waiting, SLOTS, NOW, off_until=at(8)) == [while_off[0], due(2, 9)]
-    moved = slot(1, 9, scheduled_at=at(8), trigger=Trigger.RESCHEDULE)
-    assert decide([moved, NEXT], SLOTS, NOW, off_until=NOW) == [asked(1)], "a person asked for it"
-
-
 STOPPED = Wait(reason="The schedule is off, and no import was requested.")
 
 
@@ -314,97 +189,3 @@ STOPPED = Wait(reason="The schedule is off, and no import was requested.")
 )
 def test_rule_8_a_stopped_schedule_stops_the_slots_only(imports, decision):
     assert decide(imports, SLOTS, NOW, schedule_is_on=False) == [decision]
-
-
-class World:
-    """Imports as they stand, and a clock; the decisions are carried out at once, workers die or end as told."""
-
-    def __init__(self):
-        self.now, self.imports, self.numbers = NOW, {}, count(1)
-        self.started_slots = []
-
-    def tick(self):
-        decisions = decide(list(self.imports.values()), SLOTS, self.now)
-        for decision in decisions:
-            self.carry_out(decision)
-        return decisions
-
-    def carry_out(self, decision):
-        match decision:
-            case Schedule(slot_at=slot_at):
-                of_slot = [one for one in self.imports.values() if one.slot_at == slot_at]
-                assert not any(one.spends_slot() for one in of_slot), "a slot is spent once"
-                for one in of_slot:  # the row of a slot is unique: it is scheduled again
-                    self.become(one.id, ImportStatus.SCHEDULED, ImportStatus.CANCELLED)
-                if not of_slot:
-                    self.add(slot_at=slot_at, scheduled_at=slot_at, trigger=Trigger.SCHEDULE)
-            case Cancel(import_id=number):
-                self.become(number, ImportStatus.CANCELLED, ImportStatus.SCHEDULED)
-            case Start(import_id=number):
-                self.become(number, ImportStatus.RUNNING, ImportStatus.SCHEDULED, liveness=self.worker())
-            case Resume(import_id=number, counts=counts):
-                resumes = self.imports[number].resumes + counts
-                self.become(number, ImportStatus.RUNNING, ImportStatus.RUNNING, liveness=self.worker(), resumes=resumes)
-            case Fail(import_id=number):
-                self.become(number, ImportStatus.FAILED, ImportStatus.RUNNING)
-            case End(import_id=number):
-                self.become(number, ImportStatus.CANCELLED, ImportStatus.RUNNING)
-
-    def add(self, **values):
-        number = next(self.numbers)
-        self.imports[number] = ImportState(id=number, status=ImportStatus.SCHEDULED, **values)
-
-    def become(self, number, status, expected, **values):
-        assert self.imports[number].status is expected
-        self.imports[number] = replace(self.imports[number], status=status, **values)
-
-    def running(self):
-        return [one for one in self.imports.values() if one.status is ImportStatus.RUNNING]
-
-    def coming(self):
-        """The import of the next slot, which RESCHEDULE moves."""
-        scheduled = [one for one in self.imports.values() if one.status is ImportStatus.SCHEDULED and one.slot_at]
-        return min((one for one in scheduled if one.scheduled_at > self.now), key=lambda one: one.slot_at, default=None)
-
-    def worker(self):
-        return Liveness(heartbeat_at=self.now, lease_seconds=10.0**9, has_owner=True, process_alive=True)
-
-    def happen(self, what):
-        for one in self.running():
-            if what == "ends":
-                self.become(one.id, ImportStatus.COMPLETED, ImportStatus.RUNNING)
-            elif what == "dies":
-                self.imports[one.id] = replace(one, liveness=replace(one.liveness, process_alive=False))
-            elif what == "cancel":
-                self.imports[one.id] = replace(one, cancel_requested_at=self.now)
-        if what == "new":
-            self.add(slot_at=None, scheduled_at=self.now, trigger=Trigger.REQUEST)
-        elif what == "reschedule" and (moved := self.coming()):
-            self.imports[moved.id] = replace(moved, scheduled_at=self.now, trigger=Trigger.RESCHEDULE)
-
-
-# Minutes may be below zero: clocks are set back, too.
-happenings = st.lists(
-    st.tuples(
-        st.sampled_from(["nothing", "ends", "dies", "cancel", "new", "reschedule"]), st.integers(-5 * 60, 20 * 60)
-    ),
-    max_size=60,
-)
-
-
-@given(happenings=happenings)
-def test_whatever_happens_one_runs_the_next_slot_is_planned_and_everything_ends(happenings):
-    world = World()
-    for what, minutes in happenings:
-        world.now += timedelta(minutes=minutes)
-        world.happen(what)
-        decisions = world.tick()
-        assert len(world.running()) <= 1
-        assert sum(isinstance(one, Start | Resume | Fail | End | Wait) for one in decisions) == 1
-        assert world.coming() is not None
-    for _ in range(3 * len(world.imports) + 3):  # from here on every import ends at once
-        world.happen("ends")
-        world.tick()
-    waiting = [one for one in world.imports.values() if one.status is ImportStatus.SCHEDULED]
-    assert world.running() == []
-    assert [one for one in waiting if one.scheduled_at <= world.now] == []
