@@ -4,18 +4,18 @@ import contextlib
 import socket
 import threading
 
+from import_pipeline_tests.support.proxy import Proxy
 
-class NetworkLink:
+
+class NetworkLink(Proxy):
     """Passes bytes in both directions until it is partitioned. Healing resets the connections that hung."""
 
     def __init__(self, target: int) -> None:
-        self._target = target
-        self._server = socket.create_server(("127.0.0.1", 0))
+        super().__init__(target)
         self._open: list[socket.socket] = []
         self._passes = threading.Event()
         self._passes.set()
-        self.port = int(self._server.getsockname()[1])
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.start()
 
     def partition(self) -> None:
         """Hold back all bytes. Both ends keep their connections and see no error."""
@@ -30,24 +30,17 @@ class NetworkLink:
 
     def close(self) -> None:
         """Accept nothing more and reset everything."""
-        self._server.close()
+        super().close()
         self.heal()
 
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._server.accept()
-                threading.Thread(target=self._connect, args=(client,), daemon=True).start()
-
-    def _connect(self, client: socket.socket) -> None:
+    def connect(self, client: socket.socket) -> socket.socket:
+        """Connect to the server, but not during a partition."""
         self._passes.wait()
-        target = socket.create_connection(("127.0.0.1", self._target))
-        self._open += [client, target]
-        for source, sink in ((client, target), (target, client)):
-            threading.Thread(target=self._pass, args=(source, sink), daemon=True).start()
+        server = super().connect(client)
+        self._open += [client, server]
+        return server
 
-    def _pass(self, source: socket.socket, sink: socket.socket) -> None:
-        with contextlib.suppress(OSError), source, sink:
-            while data := source.recv(65536):
-                self._passes.wait()
-                sink.sendall(data)
+    def forward(self, data: bytes, sink: socket.socket, *, is_answer: bool) -> None:
+        """Send the bytes, but not during a partition."""
+        self._passes.wait()
+        super().forward(data, sink, is_answer=is_answer)

@@ -1,42 +1,22 @@
-"""A proxy that delays all bytes to and from a server."""
+"""A proxy that delays the bytes of a server."""
 
 import socket
 import threading
 import time
 
+from import_pipeline_tests.support.proxy import Proxy
 
-class SlowProxy:
-    """Forwards bytes after a delay, in both directions; drops them while it is dead."""
+
+class SlowProxy(Proxy):
+    """Delays each answer by `delay` seconds. While `is_dead` is set, it drops the bytes of both directions."""
 
     def __init__(self, target: int, delay: float) -> None:
-        self._target, self._delay = target, delay
+        super().__init__(target)
+        self._delay = delay
         self.is_dead = threading.Event()
-        self._server = socket.create_server(("127.0.0.1", 0))
 
-    def __enter__(self) -> int:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return int(self._server.getsockname()[1])
-
-    def __exit__(self, *_: object) -> None:
-        self._server.close()
-
-    def _accept(self) -> None:
-        try:
-            while True:
-                client, _ = self._server.accept()
-                target = socket.create_connection(("127.0.0.1", self._target))
-                for source, sink, delay in ((client, target, 0.0), (target, client, self._delay)):
-                    threading.Thread(target=self._pass, args=(source, sink, delay), daemon=True).start()
-        except OSError:
-            return
-
-    def _pass(self, source: socket.socket, sink: socket.socket, delay: float) -> None:
-        try:
-            while data := source.recv(65536):
-                time.sleep(delay)
-                if not self.is_dead.is_set():
-                    sink.sendall(data)
-        except OSError:
-            pass
-        finally:
-            sink.close()
+    def forward(self, data: bytes, sink: socket.socket, *, is_answer: bool) -> None:
+        """Send the bytes after the delay, unless the proxy is dead by then."""
+        time.sleep(self._delay if is_answer else 0.0)
+        if not self.is_dead.is_set():
+            sink.sendall(data)
