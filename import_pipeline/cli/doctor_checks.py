@@ -53,7 +53,7 @@ DAEMONS = "`import-pipeline up`, `dagster dev` or `dagster-daemon run`"
 
 @dataclass(frozen=True, kw_only=True)
 class CheckResult:
-    """What works, and notes on what may not last."""
+    """The finding of a check that passed, with notes on what may fail later."""
 
     message: str
     notes: tuple[str, ...] = ()

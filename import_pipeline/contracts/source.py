@@ -13,7 +13,7 @@ from import_pipeline.contracts.connector import Connector
 from import_pipeline.contracts.importable import Importable
 from import_pipeline.contracts.notice import Notice
 from import_pipeline.contracts.paginators import Paginator
-from import_pipeline.errors import SettingError
+from import_pipeline.errors import ContractError, SettingError
 from import_pipeline.rules.partitions import Partitions, per_item
 from import_pipeline.rules.slots import Slots, parse_slots
 from import_pipeline.settings import SourceSettings, variable_prefix
@@ -124,7 +124,8 @@ class ImportSource(ABC):
 
     def has_next_page(self, list_response: httpx.Response) -> bool:
         """Return True if another page follows this one. Needed only without `pages` and without `next_request`."""
-        raise NotImplementedError
+        expected = "a method, or `pages`, or a method next_request"
+        raise ContractError(self.name, "has_next_page", expected, "none of them")
 
     @abstractmethod
     def stub(self, item: Mapping[str, Any]) -> Importable:

@@ -60,7 +60,7 @@ def build_request_job(source: ImportSource) -> dg.JobDefinition:
         description="Record the request; the sensor fulfils it.",
         config_schema=plain_fields(RequestConfig),
     )
-    def write_down(context: dg.OpExecutionContext) -> None:
+    def record_request(context: dg.OpExecutionContext) -> None:
         config = RequestConfig(**context.op_config)
         with masking(), open_for(source) as (installation, found):
             asked = requests.request_import(
@@ -74,15 +74,8 @@ def build_request_job(source: ImportSource) -> dg.JobDefinition:
             )
         context.log.info(asked.already or f"Request {asked.id} recorded. The sensor fulfils it within seconds.")
 
-    @dg.job(
-        name=names.request_job(name),
-        executor_def=dg.in_process_executor,
-        description=f"Request an import of {name}: an extra one now (new), or the next slot's now (reschedule).",
-    )
-    def request() -> None:
-        write_down()
-
-    return request
+    description = f"Request an import of {name}: an extra one now (new), or the next slot's now (reschedule)."
+    return _job_of(record_request, names.request_job(name), description)
 
 
 def build_cancel_job(source: ImportSource) -> dg.JobDefinition:
@@ -105,15 +98,8 @@ def build_cancel_job(source: ImportSource) -> dg.JobDefinition:
             done = cancellation.cancel(installation, running.id, by=_who(context), reason=config.reason or None)
         context.log.info(done.sentence)
 
-    @dg.job(
-        name=names.cancel_job(name),
-        executor_def=dg.in_process_executor,
-        description=f"Cancel the running import of {name}. Imported items are kept.",
-    )
-    def cancel() -> None:
-        cancel_running()
-
-    return cancel
+    description = f"Cancel the running import of {name}. Imported items are kept."
+    return _job_of(cancel_running, names.cancel_job(name), description)
 
 
 def build_retry_job(source: ImportSource) -> dg.JobDefinition:
@@ -137,15 +123,18 @@ def build_retry_job(source: ImportSource) -> dg.JobDefinition:
             retried.already or f"Import {retried.row.id} retries the failed and undone items of import {import_id}."
         )
 
-    @dg.job(
-        name=names.retry_job(name),
-        executor_def=dg.in_process_executor,
-        description=f"Import the failed and undone items of an import of {name} again.",
-    )
-    def retry() -> None:
-        retry_leftovers()
+    description = f"Import the failed and undone items of an import of {name} again."
+    return _job_of(retry_leftovers, names.retry_job(name), description)
 
-    return retry
+
+def _job_of(op: dg.OpDefinition, name: str, description: str) -> dg.JobDefinition:
+    """Return a job of that one op, executed in the process of its run."""
+
+    @dg.job(name=name, executor_def=dg.in_process_executor, description=description)
+    def job() -> None:
+        op()
+
+    return job
 
 
 def _latest_ended(installation: Installation, source: str) -> int | None:

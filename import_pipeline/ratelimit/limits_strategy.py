@@ -37,6 +37,7 @@ class ResponseClockedRateLimiter(RateLimiter):
 
     def __init__(self, storage: Storage) -> None:
         if not hasattr(storage, "exchange"):
+            # The class that strategies of `limits` raise for a storage that they cannot use.
             raise NotImplementedError(f"{type(storage).__name__} is no permit store: open one as permits+redis://…")
         super().__init__(storage)
         self._store = cast(_Store, storage)

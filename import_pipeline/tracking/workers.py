@@ -5,6 +5,7 @@ import os
 import socket
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -57,11 +58,10 @@ def is_alive(
     if host != machine():
         return None
     try:
-        os.kill(pid, 0)
+        with suppress(PermissionError):  # it exists, and belongs to another user
+            os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
-        pass  # it exists, and belongs to another user
     stat = _stat(pid, proc)
     if stat[:1] == ["Z"]:  # a zombie: dead, but not reaped by its parent yet
         return False
