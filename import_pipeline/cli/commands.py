@@ -12,7 +12,7 @@ from import_pipeline.cli.run_in_foreground import print_failure_reason, print_ou
 from import_pipeline.importer.control.plan import plan_import
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.limiter_usage import UsageReader
-from import_pipeline.importer.monitoring.queries import resolve_status, source_of, view_from, view_in
+from import_pipeline.importer.monitoring.queries import resolve_status, view_from, view_in
 from import_pipeline.importer.source_loader import find_source
 from import_pipeline.rules.status import DISPLAY_STATUSES, ENDED
 from import_pipeline.tracking import events, imports, items, queries
@@ -111,7 +111,7 @@ def _wait_for_end(installation: Installation, import_id: int) -> None:
     """Show the progress of an import until it ends, if its source is listed. Raises ImportNotFound."""
     with installation.database.read() as connection:
         row = imports.get(connection, import_id)
-    if source_of(installation, row.source) is not None and row.status not in ENDED:
+    if installation.listed(row.source) is not None and row.status not in ENDED:
         with LiveDisplay(installation, import_id) as display:
             display.wait()
 

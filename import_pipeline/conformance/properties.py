@@ -50,12 +50,8 @@ class Properties:
     def _plain(self) -> str | None:
         transport = self._trial.transport()
         taken = self._trial.outcome(transport)
-        summary = taken.summary
-        if summary.status != "completed" or summary.incomplete_reason:
-            return f"the import is {summary.status}: {summary.failure_reason or summary.incomplete_reason}"
-        if taken.failures:
-            item, reason = next(iter(taken.failures.items()))
-            return f"{plural(len(taken.failures), 'item')} failed, the first is {item}: {reason}"
+        if (problem := _incompleteness(taken)) is not None:
+            return problem
         if not taken.rows:
             return "the transport's list has no items: give it a few"
         self.expected, self._pages = taken, transport.lists
@@ -189,14 +185,21 @@ class Properties:
 
     def _difference(self, taken: Outcome) -> str | None:
         """Return what the import differs in from the plain one; None if it does not."""
-        summary = taken.summary
-        if summary.status != "completed" or summary.incomplete_reason:
-            return f"the import is {summary.status}: {summary.failure_reason or summary.incomplete_reason}"
-        if taken.failures:
-            item, reason = next(iter(taken.failures.items()))
-            return f"item {item} failed: {reason}"
+        if (problem := _incompleteness(taken)) is not None:
+            return problem
         other = {key for key in {**self._rows(), **taken.rows} if self._rows().get(key) != taken.rows.get(key)}
         return f"other rows than without it: {', '.join(sorted(other))}" if other else None
 
     def _rows(self) -> Mapping[str, Mapping[str, Any]]:
         return self.expected.rows if self.expected is not None else {}
+
+
+def _incompleteness(taken: Outcome) -> str | None:
+    """Return why the import is not whole: its status, its reason or its failures; None if it is."""
+    summary = taken.summary
+    if summary.status != "completed" or summary.incomplete_reason:
+        return f"the import is {summary.status}: {summary.failure_reason or summary.incomplete_reason}"
+    if taken.failures:
+        item, reason = next(iter(taken.failures.items()))
+        return f"{plural(len(taken.failures), 'item')} failed, the first is {item}: {reason}"
+    return None

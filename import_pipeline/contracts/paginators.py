@@ -40,6 +40,17 @@ class Paginator(ABC):
         """
 
 
+class _Sized(Paginator):
+    """A paginator whose first request is the source's own, with the page size."""
+
+    size: str | None  #: the parameter of the page size; None sends none
+    where: Place
+
+    def first(self, request: httpx.Request, per_page: int) -> httpx.Request:
+        """Return the request with the page size."""
+        return _with(request, self.where, self.size, per_page)
+
+
 @dataclass(frozen=True, kw_only=True)
 class PageNumber(Paginator):
     """Pages with numbers: `?page=2&per_page=100`.
@@ -69,7 +80,7 @@ class PageNumber(Paginator):
     ) -> httpx.Request | None:
         """Return the request for the page with the next number."""
         number = _number(_sent(response.request, self.where, self.param), self.start)
-        last = None if self.last is None else _number(found_at(_json(response), self.last), None)
+        last = None if self.last is None else _number(found_at(json_body(response), self.last), None)
         if not _continues(response, self.more, otherwise=bool(items) if last is None else number < last):
             return None
         return self.at(request, number - self.start + 2, per_page)
@@ -98,7 +109,7 @@ class Offset(Paginator):
         self, request: httpx.Request, response: httpx.Response, items: Sequence[Any], per_page: int
     ) -> httpx.Request | None:
         """Return the request for the items after those of this page."""
-        total = None if self.total is None else _number(found_at(_json(response), self.total), None)
+        total = None if self.total is None else _number(found_at(json_body(response), self.total), None)
         begins_at = _number(_sent(response.request, self.where, self.param), 0)
         after = begins_at + (len(items) or per_page)  # skip an empty page by its size
         if not _continues(response, self.more, otherwise=bool(items) if total is None else after < total):
@@ -107,7 +118,7 @@ class Offset(Paginator):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cursor(Paginator):
+class Cursor(_Sized):
     """Pages that name the cursor of the next one: `{"paging": {"next": {"after": "NTI1"}}}`.
 
     The list ends if the field is absent, null or empty, or if `more` is false.
@@ -119,15 +130,11 @@ class Cursor(Paginator):
     size: str | None = None
     where: Place = "query"
 
-    def first(self, request: httpx.Request, per_page: int) -> httpx.Request:
-        """Return the request without a cursor."""
-        return _with(request, self.where, self.size, per_page)
-
     def following(
         self, request: httpx.Request, response: httpx.Response, items: Sequence[Any], per_page: int
     ) -> httpx.Request | None:
         """Return the request with the cursor that the page names."""
-        cursor = found_at(_json(response), self.next)
+        cursor = found_at(json_body(response), self.next)
         if not _continues(response, self.more, otherwise=_is_named(cursor)):
             return None
         if not _is_named(cursor):
@@ -145,7 +152,7 @@ class NextUrl(Paginator):
         self, request: httpx.Request, response: httpx.Response, items: Sequence[Any], per_page: int
     ) -> httpx.Request | None:
         """Return the request for the address that the page names; a relative one is relative to the page's own."""
-        address = found_at(_json(response), self.path)
+        address = found_at(json_body(response), self.path)
         if not isinstance(address, str) or not address.strip():
             return None
         return _at_address(request, address.strip())
@@ -164,7 +171,7 @@ class LinkHeader(Paginator):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LastId(Paginator):
+class LastId(_Sized):
     """Pages that begin after the last item of the page before: `?starting_after=cus_42`, as Stripe's do.
 
     The list ends at the page for which `more` is false; without it, at the first page without items.
@@ -175,10 +182,6 @@ class LastId(Paginator):
     more: str | None = "has_more"  #: the path of a field that says if another page follows
     size: str | None = "limit"
     where: Place = "query"
-
-    def first(self, request: httpx.Request, per_page: int) -> httpx.Request:
-        """Return the request without an id."""
-        return _with(request, self.where, self.size, per_page)
 
     def following(
         self, request: httpx.Request, response: httpx.Response, items: Sequence[Any], per_page: int
@@ -209,7 +212,8 @@ def found_at(body: Any, path: str) -> Any:
     return found_at(inner, rest) if rest else inner
 
 
-def _json(response: httpx.Response) -> Any:
+def json_body(response: httpx.Response) -> Any:
+    """Return the response's body as JSON; None if it is none."""
     try:
         return response.json()
     except (ValueError, LookupError, RecursionError):
@@ -218,7 +222,7 @@ def _json(response: httpx.Response) -> Any:
 
 def _continues(response: httpx.Response, more: str | None, *, otherwise: bool) -> bool:
     """Return True if the field `more` announces a further page; `otherwise` if there is no such field."""
-    said = None if more is None else found_at(_json(response), more)
+    said = None if more is None else found_at(json_body(response), more)
     if isinstance(said, str):  # some APIs send booleans as text
         return said.strip().lower() not in {"", "false", "no", "0"}
     return otherwise if said is None else bool(said)

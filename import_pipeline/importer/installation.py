@@ -38,6 +38,10 @@ class Installation:
         ensure_table(self.database, source.model)
         return source
 
+    def listed(self, name: str) -> ImportSource | None:
+        """Return the listed source of that name, with its settings; None if there is none (any more)."""
+        return next((each for each in self.sources if each.name == name), None)
+
     def transact(self, unit: Callable[[Connection], T]) -> T:
         """Run a unit of an action in its own transaction, and return its result.
 

@@ -28,12 +28,12 @@ def cancel(installation: Installation, import_id: int, *, by: str | None = None,
     def unit(connection: Connection) -> Answer:
         row = imports.get(connection, import_id, locked=True)
         check_cancel(connection, row, now)
-        already = cancelled_already(row)
-        if already and (row.status in ENDED or _is_listed(installation, row)):
+        already, is_listed = cancelled_already(row), installation.listed(row.source) is not None
+        if already and (row.status in ENDED or is_listed):
             return Answer(sentence=already, already=True)
         if scheduling.cancel_scheduled(connection, import_id, now, f"cancelled by {who}", by_person=True):
             sentence = f"Import {import_id} was scheduled and is cancelled."
-        elif not _is_listed(installation, row) and _has_no_worker(connection, installation, row, now):
+        elif not is_listed and _has_no_worker(connection, installation, row, now):
             if not already:
                 transitions.request_cancel(connection, import_id, now, by)
             transitions.end_stalled(connection, row, now, ImportStatus.CANCELLED, f"cancelled by {who}")
@@ -82,7 +82,3 @@ def cancelled_already(row: ImportRow) -> str | None:
 def _has_no_worker(connection: Connection, installation: Installation, row: ImportRow, now: datetime) -> bool:
     """Return True if no living worker would read a request."""
     return not any(worker_states(connection, row.id, lease_seconds_of(installation, row), now).values())
-
-
-def _is_listed(installation: Installation, row: ImportRow) -> bool:
-    return any(each.name == row.source for each in installation.sources)

@@ -92,7 +92,7 @@ def _finalize(installation: Installation, import_id: int) -> Finalized:
     if unfinished or not discovered:
         return Finalized(ended=False, sentence=_what_is_left(installation, row, unfinished, discovered=discovered))
     installation.transact(lambda connection: heartbeats.count_gap(connection, row, now))
-    model = next((each.model for each in installation.sources if each.name == row.source), None)
+    model = None if (source := installation.listed(row.source)) is None else source.model
     complete(installation.database, row, lease, now, ACTION, model)
     return Finalized(ended=True, sentence=f"Import {import_id} is completed.")
 
@@ -100,7 +100,7 @@ def _finalize(installation: Installation, import_id: int) -> Finalized:
 def _what_is_left(installation: Installation, row: ImportRow, unfinished: int, *, discovered: bool) -> str:
     unread = "it has not begun" if row.kind is ImportKind.SELECTION else "its list was not read to the end"
     what = f"{plural(unfinished, 'item is', 'items are')} unfinished" if discovered else unread
-    if any(each.name == row.source for each in installation.sources):
+    if installation.listed(row.source) is not None:
         return f"Import {row.id}: {what}; `run {row.source}` resumes it."
     return f"Import {row.id}: {what}; its source is no longer listed, so `cancel {row.id}` ends it."
 
@@ -190,4 +190,5 @@ def _end(connection: Connection, row: ImportRow, now: datetime) -> None:
 
 def lease_seconds_of(installation: Installation, row: ImportRow) -> float:
     """Return the lease of the import's source in seconds; the default if the source is not listed."""
-    return next((each.lease for each in installation.sources if each.name == row.source), ImportSource.lease)
+    source = installation.listed(row.source)
+    return ImportSource.lease if source is None else source.lease

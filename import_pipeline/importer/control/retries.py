@@ -64,7 +64,7 @@ def retry(
 
 def _listed_source(installation: Installation, row: ImportRow) -> ImportSource:
     """Return the import's source. Raises UsageError if it is no longer listed."""
-    source = next((each for each in installation.sources if each.name == row.source), None)
+    source = installation.listed(row.source)
     if source is None:
         raise UsageError(
             f"import {row.id} belongs to the source {row.source}, which is no longer listed: "

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import httpx
 
 from import_pipeline.contracts import ImportSource
-from import_pipeline.contracts.paginators import PageNumber
+from import_pipeline.contracts.paginators import PageNumber, json_body
 from import_pipeline.errors import HookFailed, ImportFailed
 from import_pipeline.importer.discovery.checkpoint import Checkpoint
 from import_pipeline.importer.discovery.list_page import first_request, next_request
@@ -86,15 +86,8 @@ def overlooked(context: ImportContext, response: httpx.Response, after: Checkpoi
     links, known = response.headers.get_list("link"), _own_addresses(response)
     if not ids and is_numbered(context.source):
         links = []
-    sign = named_next(links, _json(response), known=known, is_empty=not ids)
+    sign = named_next(links, json_body(response), known=known, is_empty=not ids)
     return None if sign is None else f"page {after.page} names a next page in {sign}, which the source did not find"
-
-
-def _json(response: httpx.Response) -> object:
-    try:
-        return response.json()
-    except (ValueError, LookupError, RecursionError):
-        return None
 
 
 def _own_addresses(response: httpx.Response) -> list[str]:

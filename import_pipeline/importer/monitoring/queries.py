@@ -6,7 +6,6 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.limiter_usage import UsageReader, with_current_usage
 from import_pipeline.importer.monitoring.stalled import stalled_import
@@ -51,11 +50,6 @@ class ImportPage:
     total: int
     counts: dict[tuple[str, str], int]  #: (source, status) -> number; `no worker` is a part of `running`
     requests: Sequence[tuple[str, str, datetime]]
-
-
-def source_of(installation: Installation, name: str) -> ImportSource | None:
-    """Return the source of that name; None if it is no longer listed."""
-    return next((each for each in installation.sources if each.name == name), None)
 
 
 def list_imports(
@@ -151,7 +145,7 @@ def _api_paused_until(
     installation: Installation, row: ImportRow, usage_reader: UsageReader, now: datetime
 ) -> datetime | None:
     """Return the end of the API's pause, unless the import has completed or is cancelled."""
-    source = source_of(installation, row.source)
+    source = installation.listed(row.source)
     if source is None or row.status in {ImportStatus.COMPLETED, ImportStatus.CANCELLED}:
         return None
     usage = usage_reader.usage(source)
@@ -161,7 +155,7 @@ def _api_paused_until(
 
 def _usage(installation: Installation, row: ImportRow, usage_reader: UsageReader) -> Usage | None:
     """Return the counters of the import's API; None after its end, when they belong to other imports."""
-    source = source_of(installation, row.source)
+    source = installation.listed(row.source)
     if source is None or row.status in ENDED:
         return None
     is_learned = row.facts.limits_learned
@@ -191,7 +185,7 @@ def view_from(
 ) -> ImportView:
     """Return the view of a snapshot, as `view_in`. The connection serves a stalled import only."""
     row = found.row
-    source = source_of(installation, row.source)
+    source = installation.listed(row.source)
     stalled = stalled_import(connection, found, source, now)
     has_worker = row.status is ImportStatus.RUNNING and (stalled is None or stalled.since is None)
     if usage_reader is not None and has_worker:
@@ -200,7 +194,7 @@ def view_from(
 
 
 def _limits(installation: Installation, row: ImportRow) -> str:
-    source = source_of(installation, row.source)
+    source = installation.listed(row.source)
     own = row.facts.limits
     if own is not None:
         return own
@@ -210,7 +204,7 @@ def _limits(installation: Installation, row: ImportRow) -> str:
 def _forecast(
     installation: Installation, view: ImportView, found: ImportSnapshot, usage: Usage | None, now: datetime
 ) -> Forecast | None:
-    source = source_of(installation, view.row.source)
+    source = installation.listed(view.row.source)
     return forecast_of(
         view,
         found,

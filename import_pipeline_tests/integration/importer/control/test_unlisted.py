@@ -8,7 +8,7 @@ from import_pipeline.cli.doctor_checks import unlisted_sources
 from import_pipeline.errors import ImportNotFound, UsageError
 from import_pipeline.importer.control import cancellation, deletion, finalize, requests, retries
 from import_pipeline.importer.control.finalize import end_cancelled
-from import_pipeline.importer.monitoring.queries import source_of, view_in
+from import_pipeline.importer.monitoring.queries import view_in
 from import_pipeline.settings import load_settings
 from import_pipeline.tracking.requests import RequestKind
 from import_pipeline_tests.support.lifecycle import ADA, CANCELLED, FAILED, RUNNING, at
@@ -78,7 +78,7 @@ def test_what_leads_nowhere_says_what_does(simulation, gone):
     cancellation.cancel(gone, number)
     with pytest.raises(UsageError, match=r"list it in IMPORT_PIPELINE_SOURCES again, then retry$"):
         retries.retry(gone, number)
-    assert source_of(gone, "items") is None
+    assert gone.listed("items") is None
 
 
 def test_the_doctor_names_them(simulation, tmp_path, monkeypatch):
