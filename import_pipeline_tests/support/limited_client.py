@@ -28,7 +28,7 @@ async def client_of(
 
 
 def in_turn(*answers: Answer) -> CannedTransport:
-    """These answers one after the other, the last one for ever."""
+    """Return a transport that gives these answers in turn, and the last one to all further requests."""
     left = list(answers)
     return CannedTransport(lambda _: left.pop(0) if len(left) > 1 else left[0])
 

@@ -30,13 +30,13 @@ def before(**passed):
 
 
 def slot(number, hour, status=ImportStatus.SCHEDULED, **more):
-    """An import of today's slot at that hour."""
+    """Return an import of today's slot at that hour."""
     values = {"trigger": Trigger.SCHEDULE, "scheduled_at": at(hour), **more}
     return ImportState(id=number, status=status, slot_at=at(hour), **values)
 
 
-def wish(number, scheduled_at=NOW, trigger=Trigger.REQUEST, **more):
-    """An import outside the slots."""
+def request(number, scheduled_at=NOW, trigger=Trigger.REQUEST, **more):
+    """Return an import outside the slots."""
     values = {"status": ImportStatus.SCHEDULED, **more}
     return ImportState(id=number, trigger=trigger, slot_at=None, scheduled_at=scheduled_at, **values)
 
@@ -91,6 +91,6 @@ def starting(number):
     return Wait(reason=f"Import {number} is about to start.")
 
 
-def goes_on(resume, dead_run_id=None):
+def resumed(resume, dead_run_id=None):
     reason = f"Import 1 is resumed: its worker is dead (resume {resume} of {MAX_RESUMES} without progress)."
     return Resume(import_id=1, dead_run_id=dead_run_id, counts=True, reason=reason)

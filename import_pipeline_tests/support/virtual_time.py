@@ -84,7 +84,7 @@ class SimulatedServer:
     limits: str
     before: Delay  #: seconds from the sending to the counting
     after: Delay  #: seconds from the counting to the answer's head
-    tells: bool = True
+    sends_limits: bool = True
     reset: Reset = lambda left, now: str(math.ceil(now + left))  #: what it tells, by the seconds left and its clock
     kind: WindowKind = WindowKind.SLIDING
     epoch: float = YEAR_2030  #: its wall clock when the loop's time was 0
@@ -105,7 +105,7 @@ class SimulatedServer:
         now = time()
         decision = self._throttle.arrive("client", now)
         headers = {}
-        if self.tells and decision.status is not None:
+        if self.sends_limits and decision.status is not None:
             told = rate_headers(decision.status, epoch=self.epoch + now)
             headers |= {name.decode(): value.decode() for name, value in told}
             headers["x-ratelimit-reset"] = self.reset(round(decision.status.reset, 6), self.epoch + now)

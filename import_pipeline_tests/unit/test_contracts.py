@@ -1,4 +1,4 @@
-"""What a user implements: checked in sentences, and configured by the environment."""
+"""The contract of sources and models: mistakes become sentences, and the environment overrides attributes."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -60,7 +60,7 @@ class Nameless(Base):
 
 
 class Renamed(Base):
-    """Its id lies in a column of another name."""
+    """A model whose id lies in a column of another name."""
 
     __tablename__ = "renamed"
     external_id: Mapped[str] = mapped_column("key", primary_key=True)
@@ -73,7 +73,7 @@ class Renamed(Base):
 
 
 class Part(Thing):
-    """Its columns lie in two tables."""
+    """A model whose columns lie in two tables."""
 
     __tablename__ = "parts"
     id: Mapped[int] = mapped_column(ForeignKey("things.id"), primary_key=True)
@@ -97,7 +97,7 @@ class Things(ImportSource):
 
 
 def source(**attributes):
-    """Things with other class attributes."""
+    """Return Things with other class attributes."""
     return type("Things", (Things,), attributes)()
 
 
@@ -313,7 +313,7 @@ EVERY_HOOK = [*SOURCE_HOOKS]
 
 
 def changed_model(**attributes):
-    """Thing with other methods; not mapped anew."""
+    """Return Thing with other methods; it is not mapped again."""
     return type(
         "Model",
         (),

@@ -1,4 +1,4 @@
-"""What deploy/ holds fits the project, and the notation of whoever reads it: compose, the chart, systemd, Docker."""
+"""The files of deploy/ fit the project and the formats of compose, the chart, systemd and Docker."""
 
 import configparser
 import re
@@ -17,12 +17,12 @@ from import_pipeline.settings import SETTINGS, SOURCE_SETTINGS, load_settings
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
-#: What compose's own servers are told besides.
+#: Variables that compose passes to its own servers only.
 OF_COMPOSE = {"POSTGRES_PASSWORD", "REDIS_PASSWORD"}
 
 
 def example():
-    """name -> value of the environment file, read as compose and systemd do."""
+    """Return name -> value of the environment file, read as compose and systemd do."""
     lines = [line for line in (DEPLOY / "import_pipeline.env.example").read_text().splitlines() if line]
     given = [re.fullmatch(r'([A-Z_]+)="([^"$\\]*)"', line) for line in lines if not line.startswith("#")]
     assert all(given), lines
@@ -30,7 +30,7 @@ def example():
 
 
 def compose():
-    """The compose file, its merge keys resolved."""
+    """Return the compose file with its merge keys resolved."""
     return yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 
 
@@ -124,7 +124,7 @@ def test_redis_forgets_nothing_for_lack_of_memory_and_survives_a_restart():
 
 
 def commands():
-    """(where, program and arguments) of everything that deploy/ starts."""
+    """Return (place, program and arguments) of everything that deploy/ starts."""
     for name, service in compose()["services"].items():
         if name not in {"postgres", "redis"}:
             yield f"compose: {name}", service["command"]
@@ -141,7 +141,7 @@ def commands():
 
 
 def read(unit):
-    """A unit as systemd's sections; names keep their capitals."""
+    """Return the sections of a systemd unit; names keep their capitals."""
     parser = configparser.RawConfigParser(strict=False)
     parser.optionxform = str
     parser.read(unit)
@@ -183,8 +183,8 @@ def test_what_is_started_is_a_command_with_options_that_it_has(where, command):
 def test_the_installed_programs_have_these_options(spoken):
     program, *rest = spoken
     command = [Path(sys.executable).parent / program, *rest, "--help"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert SPOKEN[spoken] <= set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", told))
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert SPOKEN[spoken] <= set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", output))
 
 
 def test_the_units_run_as_one_unprivileged_user_on_one_environment_file():
@@ -207,7 +207,7 @@ def test_the_units_run_as_one_unprivileged_user_on_one_environment_file():
 
 @pytest.mark.nightly
 def test_systemd_finds_nothing_wrong_with_the_units(tmp_path):
-    """With systemd's own judgement; fails where there is no `systemd-analyze`: install systemd."""
+    """`systemd-analyze` verifies them; the test fails if it is not installed."""
     for unit in (DEPLOY / "systemd").iterdir():
         text = re.sub(r"ExecStart=\S+", "ExecStart=/bin/true", unit.read_text())
         (tmp_path / unit.name).write_text(text)

@@ -1,4 +1,4 @@
-"""Documents lead somewhere: every link, named test and named path exists, and reference pages agree with the code."""
+"""Links, named tests and named paths of the documents exist, and reference pages agree with the code."""
 
 import importlib
 import importlib.util
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted(path for folder in ("docs", "deploy", "source_api") for path in (ROOT / folder).rglob("*.md"))
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *PAGES]
 TEMPLATES = sorted((ROOT / "import_pipeline" / "cli" / "templates").glob("*.txt"))
-#: Modules that documents and templates import from.
+#: Modules from which documents and templates import.
 PUBLIC = ("import_pipeline", "import_pipeline.dagster", "import_pipeline.testing")
 #: Folders that a path in a document may start from.
 FOLDERS = ("", "import_pipeline", "import_pipeline_tests")
@@ -28,16 +28,16 @@ def name_of(document: Path) -> str:
 
 
 def script(name: str) -> Any:
-    """A program of scripts/ as a module."""
+    """Return a program of scripts/ as a module."""
     spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # its dataclasses look themselves up there
+    sys.modules[name] = module  # its dataclasses need it there
     spec.loader.exec_module(module)
     return module
 
 
 def code(text: str) -> list[str]:
-    """What is set as code within the prose, without the blocks."""
+    """Return the code spans of the prose, without code blocks."""
     return re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL))
 
 
@@ -127,7 +127,7 @@ def test_lines_of_prose_are_short(document):
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_prose_is_plain(document):
-    """By hand only: what is written from the code is measured there."""
+    """Only pages written by hand count: the sentences of generated pages are measured in the code."""
     text = document.read_text().partition("<!-- written by")[0]
     assert re.findall(rf"\b{script('check_house').DIALECT.pattern}\b", text, re.IGNORECASE) == []
 
@@ -167,7 +167,7 @@ def test_the_readme_is_short():
 
 
 def first_source(name: str) -> Any:
-    """The source that the document shows, as a reader who copies it would have it."""
+    """Return the source that the document shows, as a reader would copy it."""
     [source] = re.findall(r"^```python\n(.*?)^```$", (ROOT / name).read_text(), re.MULTILINE | re.DOTALL)
     names: dict[str, Any] = {"__name__": "my_sources"}
     exec(source, names)

@@ -13,7 +13,7 @@ from import_pipeline.redaction import mask_logs, register
 
 @pytest.fixture(autouse=True)
 def as_before():
-    """The program's logger is left as it was found."""
+    """Restore the program's logger after the test."""
     kept = (LOGGER.handlers[:], LOGGER.level, LOGGER.propagate)
     yield
     LOGGER.handlers[:], level, LOGGER.propagate = kept

@@ -1,4 +1,4 @@
-"""Which files `new-source` writes, and which names it refuses."""
+"""The files that `new-source` writes, and the names that it refuses."""
 
 import pytest
 
@@ -36,7 +36,7 @@ def test_nothing_is_overwritten(tmp_path, there):
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(there, "mine")]
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path):
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path):
     with pytest.raises(UsageError, match=r"late_orders\.py cannot be written: No such file or directory$"):
         write_source("late_orders", tmp_path / "nowhere")
 

@@ -79,10 +79,10 @@ def test_a_next_that_names_nothing_is_the_end(paginator, end):
     assert paginator.following(FIRST, answered(end), [{"id": 1}], 10) is None
 
 
-@pytest.mark.parametrize(("said", "goes_on"), [(True, True), ("true", True), (1, True), ("false", False), (0, False)])
-def test_a_flag_is_read_in_the_spellings_of_apis(said, goes_on):
+@pytest.mark.parametrize(("said", "continues"), [(True, True), ("true", True), (1, True), ("false", False), (0, False)])
+def test_a_flag_is_read_in_the_spellings_of_apis(said, continues):
     request = PageNumber(more="more").following(FIRST, answered({"more": said}), [1], 10)
-    assert (request is not None) is goes_on
+    assert (request is not None) is continues
 
 
 def test_a_flag_that_promises_more_without_naming_it_is_no_end():

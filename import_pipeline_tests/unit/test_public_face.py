@@ -13,7 +13,7 @@ from import_pipeline_tests.support.public_face import STORED
 
 
 def test_the_public_face_is_the_stored_one():
-    """Read in a process of its own: it runs commands, imports with Dagster and serves the panel."""
+    """A child process reads it: it runs commands, imports with Dagster and serves the panel."""
     done = subprocess.run(
         [sys.executable, "-m", "import_pipeline_tests.support.public_face"],
         cwd=Path(__file__).parents[2],

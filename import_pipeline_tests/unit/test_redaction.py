@@ -102,7 +102,7 @@ def test_values_under_sensitive_names_are_remembered() -> None:
     remember_text('{"client_secret": "met-in-a-field", "name": "no secret here"')
     remember_text("grant=x&refresh_token=met-in-a-form")
     met = ["met-in-a-query", "met-in-a-header", "met-after-a-scheme", "met-in-a-field", "met-in-a-form"]
-    assert [redact(f"told: {secret}") for secret in met] == ["told: ***"] * len(met)
+    assert [redact(f"seen: {secret}") for secret in met] == ["seen: ***"] * len(met)
     assert redact("all/of-it, no secret here") == "all/of-it, no secret here"
 
 
@@ -146,10 +146,10 @@ def test_an_error_with_a_secret_becomes_a_masked_copy_with_name_and_cause() -> N
 
     with pytest.raises(Exception, match="all is lost") as caught, masking():
         user_code()
-    told = "".join(traceback.format_exception(caught.value))
-    assert "LookupError: https://***@api.test" in told
-    assert "RuntimeError: all is lost" in told
-    assert "in user_code" in told
+    text = "".join(traceback.format_exception(caught.value))
+    assert "LookupError: https://***@api.test" in text
+    assert "RuntimeError: all is lost" in text
+    assert "in user_code" in text
 
 
 def test_an_error_without_secrets_leaves_as_it_is() -> None:
@@ -159,7 +159,7 @@ def test_an_error_without_secrets_leaves_as_it_is() -> None:
     assert caught.value is error
 
 
-#: What the patterns look for, in part or whole: repeated, each makes a text in which a match may begin anywhere.
+#: Parts of the patterns' matches: each, repeated, makes a text in which a match may begin anywhere.
 FRAGMENTS = ["a.", "a-", "a+", "a:", "a@", "a://", "a://b:", "://", "&token", "?a-token-", '"token": "', "'auth':", '"']
 FRAGMENTS += ["bearer ", "basic\t", " ", "\\\\", "token", "secret-", ";key", "&x-", "//", "eyJ.", "=", "&"]
 

@@ -43,7 +43,7 @@ BAD_VALUES = [
     ("ITEMS_NOTIFY_URL", "https://hooks.example.com:0/", HOOK, HIDDEN),
     ("ITEMS_NOTIFY_URL", "https://hooks.example.com/a b", HOOK, HIDDEN),
     ("IMPORT_PIPELINE_HOME", "a\0b", FOLDER, r"'a\x00b'"),
-    ("IMPORT_PIPELINE_HOME", "~nobody-of-that-name/state", FOLDER, "'~nobody-of-that-name/state'"),
+    ("IMPORT_PIPELINE_HOME", "~unknown-user/state", FOLDER, "'~unknown-user/state'"),
     ("IMPORT_PIPELINE_SOURCES", "my_sources", SOURCES, "'my_sources'"),
     ("IMPORT_PIPELINE_SOURCES", "my-sources:SOURCES", SOURCES, "'my-sources:SOURCES'"),
     ("IMPORT_PIPELINE_SOURCES", ".sources:SOURCES", SOURCES, "'.sources:SOURCES'"),

@@ -14,7 +14,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 @pytest.fixture(scope="module")
 def versions():
-    """The script, which belongs to no package."""
+    """Return the script, which belongs to no package."""
     spec = importlib.util.spec_from_file_location("versions", ROOT / "scripts" / "versions.py")
     module = importlib.util.module_from_spec(spec)
     with pytest.MonkeyPatch.context() as patch:

@@ -1,4 +1,4 @@
-"""What a stranger wrote is shown, and no terminal, log or page obeys it."""
+"""Text of strangers is shown without an effect on a terminal, a log or a page."""
 
 import unicodedata
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from import_pipeline.wording import visible, visible_lines
 
-#: Categories of characters that are drawn by none, or that act on what stands around them.
+#: Categories of characters that are not drawn, or that change the text around them.
 ACTING = {"Cc", "Zl", "Zp", "Cs"}
 DIRECTIONS = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 

@@ -1,4 +1,4 @@
-"""What the demo imports, and what it says at its end."""
+"""The sources that the demo imports, and the command that it prints."""
 
 import sys
 from pathlib import Path

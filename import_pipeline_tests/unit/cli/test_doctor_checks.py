@@ -88,7 +88,7 @@ def test_a_variable_set_twice_in_env_is_noted_with_lines_but_not_values(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("heard_at", "told"),
+    ("heard_at", "note"),
     [
         (None, "no Dagster daemon is running"),
         (1000.0, None),
@@ -97,5 +97,5 @@ def test_a_variable_set_twice_in_env_is_noted_with_lines_but_not_values(tmp_path
         (700.0, "no Dagster daemon is running: the last heartbeat is 5 min old"),
     ],
 )
-def test_a_daemon_is_silent_after_a_minute(heard_at, told):
-    assert silence(heard_at, 1000.0) == told
+def test_a_daemon_is_silent_after_a_minute(heard_at, note):
+    assert silence(heard_at, 1000.0) == note

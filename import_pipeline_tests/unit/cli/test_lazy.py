@@ -20,7 +20,7 @@ def test_every_entry_is_the_command_of_its_name(name: str, entry: Entry) -> None
 
 
 def test_help_loads_no_command() -> None:
-    """In a process of its own, since this one has loaded everything."""
+    """A child process runs it, since this one has loaded every command."""
     program = (
         "import sys\nfrom import_pipeline.cli import cli\ncli.main(['--help'], standalone_mode=False)\n"
         f"print('LOADED', sorted({HEAVY!r} & sys.modules.keys()))"

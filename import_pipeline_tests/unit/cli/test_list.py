@@ -1,4 +1,4 @@
-"""Which imports `list` finds."""
+"""The status filter of `list`."""
 
 import json
 from datetime import timedelta
@@ -13,20 +13,20 @@ from import_pipeline.rules.status import DISPLAY_STATUSES, Trigger
 from import_pipeline.tracking import imports, transitions
 from import_pipeline.tracking.workers import Worker
 
-GONE = Worker(id="gone", host="elsewhere", pid=1)
+FORMER = Worker(id="former", host="elsewhere", pid=1)
 
 
 def test_every_displayed_status_is_a_filter(home, capsys):
-    """`no worker` stands in no row."""
+    """No row holds the status `no worker`."""
     with open_installation() as installation:
         source, now = installation.source("items"), installation.clock.now()
         with installation.database.write() as connection:
             left = imports.create(connection, new_import(source, Trigger.CLI), now)
             later = new_import(source, Trigger.REQUEST, scheduled_at=now + timedelta(hours=1))
             planned = imports.create(connection, later, now)
-        row = start_or_take_over(installation.database, source, left.id, GONE, installation.clock, None)
+        row = start_or_take_over(installation.database, source, left.id, FORMER, installation.clock, None)
         with installation.database.write() as connection:
-            transitions.release(connection, lease_of(row, source, GONE), now)
+            transitions.release(connection, lease_of(row, source, FORMER), now)
     found = {}
     for status in DISPLAY_STATUSES:
         with pytest.raises(SystemExit) as ended:

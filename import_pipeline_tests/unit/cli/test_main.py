@@ -1,4 +1,4 @@
-"""The door of the command line."""
+"""The entry point of the command line."""
 
 import logging
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 from import_pipeline.cli import main
 from import_pipeline.logs import LOGGER, report
 
-#: Loads the door, and is interrupted as soon as that begins to load the commands.
+#: Loads the entry point, and is interrupted as soon as it begins to load the commands.
 INTERRUPTED = """
 import os, signal, sys
 

@@ -8,12 +8,12 @@ import sys
 import pytest
 
 ASK = "import sys; from import_pipeline.cli import options; options.confirm('Delete it?'); print('deleted')"
-#: The same as a command that may end early.
+#: ASK in a command that may end early.
 COMMAND = f"import sys, click; sys.exit(click.command()(lambda: exec({ASK!r})).main([], standalone_mode=False) or 0)"
 
 
 def answered(answer: str | None) -> tuple[int, str]:
-    """The status of a command that asks on a terminal, or without one, and all that it said."""
+    """Return the status and the output of a command that asks, with or without a terminal."""
     terminal, stdin = pty.openpty() if answer is not None else (None, subprocess.DEVNULL)
     try:
         if terminal is not None:

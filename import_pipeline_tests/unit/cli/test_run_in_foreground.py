@@ -35,7 +35,7 @@ def test_a_lost_request_is_named(only, said):
     [
         (ImportStatus.COMPLETED, None, "completed"),
         (ImportStatus.FAILED, "the token is refused", "failed: the token is refused"),
-        (ImportStatus.CANCELLED, "cancelled by wish of Ada", "cancelled by wish of Ada"),
+        (ImportStatus.CANCELLED, "cancelled by Ada", "cancelled by Ada"),
     ],
 )
 def test_the_end_of_the_first_import_is_printed_once(status, reason, ended):
@@ -54,7 +54,7 @@ def test_an_interruption_says_that_a_sensor_resumes_the_import():
 
 
 class Ending:
-    """Tells this process to end as soon as the import's run is to be loaded, which takes seconds."""
+    """Signals this process as soon as the import's run is to be loaded, which takes seconds."""
 
     def __init__(self, number):
         self.number = number
@@ -62,7 +62,7 @@ class Ending:
     def find_spec(self, name, path=None, target=None):
         if name == "import_pipeline.defs.in_process":
             os.kill(os.getpid(), self.number)
-            raise AssertionError("it goes on")
+            raise AssertionError("it continues")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -1,4 +1,4 @@
-"""What is passed on of the words of servers."""
+"""The output of servers: stack traces of expected failures are left out."""
 
 from import_pipeline.cli.servers import without_expected_traces
 
@@ -32,8 +32,8 @@ def passed_on(text: bytes) -> str:
 
 
 def test_the_reason_of_an_end_is_printed_without_dagsters_trace():
-    told = passed_on(RUN).splitlines()
-    assert [line.rpartition(" - ")[2] for line in told] == [
+    lines = passed_on(RUN).splitlines()
+    assert [line.rpartition(" - ")[2] for line in lines] == [
         'Execution of step "x" failed.',
         "",
         "dagster._core.definitions.events.Failure: 1 item failed; `import-pipeline show 2` says why",

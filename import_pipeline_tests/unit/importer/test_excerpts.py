@@ -1,4 +1,4 @@
-"""What is quoted of an answer and of an error."""
+"""Excerpts of responses and errors in messages."""
 
 import httpx
 import pytest
@@ -25,7 +25,7 @@ def test_a_short_answer_is_quoted_whole_and_without_zero_bytes():
 
 
 def test_a_long_answer_is_masked_before_it_is_cut():
-    secret = "kept-for-nobody-81"
+    secret = "kept-under-lock-81"
     body = "x" * (MOST_KEPT - 12) + f" {secret} {{'session_token': '{secret}'}}"
     response = httpx.Response(200, text=body, request=REQUEST)
     register_response_secrets(response)

@@ -1,4 +1,4 @@
-"""How many connections a process may open, and the sentence where it was one too many."""
+"""The limit on open files: connections within it, and the sentence if one is too many."""
 
 import errno
 import resource
@@ -13,7 +13,7 @@ from import_pipeline.rules.concurrency import within
 
 @pytest.fixture
 def limited():
-    """Sets the process's own limit."""
+    """Set the process's own limit."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     yield lambda most: resource.setrlimit(resource.RLIMIT_NOFILE, (most, before[1]))
     resource.setrlimit(resource.RLIMIT_NOFILE, before)

@@ -81,7 +81,7 @@ def test_a_source_that_cannot_take_its_settings_is_named(settings, configured, s
 
 
 def test_a_source_without_limits_gets_those_of_the_others_of_its_api(settings):
-    """Two of four have limits; one of another api, and one whose limits are a property, are left as they are."""
+    """Two of four have limits. One of another API and one whose limits are a property are left unchanged."""
     listed = [
         source("one", api="shop", limits="30/1 second"),
         source("two", api="shop", limits=""),

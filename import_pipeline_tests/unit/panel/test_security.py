@@ -1,4 +1,4 @@
-"""Who may enter, by which name, and with which forms."""
+"""Access to the panel: hosts, tokens, forms and cookies."""
 
 import pytest
 from hypothesis import given
@@ -98,7 +98,7 @@ LATIN = st.text(st.characters(max_codepoint=255), max_size=60)
 
 @given(host=LATIN | st.sampled_from(["[", "[::1", "a:b:c", "//", "127.0.0.1:x"]), cookie_text=LATIN, origin=LATIN)
 def test_nothing_that_a_stranger_sends_raises(host, cookie_text, origin):
-    """All of them are read before the login."""
+    """These fields are read before the login."""
     known = AccessPolicy(names=frozenset({"localhost"}), local_only=True, token=TOKEN)
     headers = Headers(raw=[(b"host", host.encode("latin-1")), (b"origin", origin.encode("latin-1"))])
     assert known.knows(host) in {True, False}

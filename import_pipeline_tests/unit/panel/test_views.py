@@ -1,4 +1,4 @@
-"""What the templates draw."""
+"""The data that the templates draw."""
 
 from datetime import timedelta
 
@@ -23,7 +23,7 @@ SOURCES = ["items", "orders"]
         ({"source": "orders", "status": "overdue"}, Query(source="orders", status="overdue")),
         ({"sort": "items"}, Query(sort="items", descending=False)),
         ({"sort": "-hits", "page": "3"}, Query(sort="hits", page=3)),
-        # Anybody can write an address.
+        # An address can hold any value.
         ({"source": "x' OR 1=1", "status": "<script>"}, Query()),
         ({"sort": "password"}, Query()),
         ({"sort": "-id; DROP TABLE imports", "page": "0"}, Query()),

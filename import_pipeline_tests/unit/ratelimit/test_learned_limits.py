@@ -77,7 +77,7 @@ async def test_a_server_that_names_more_again_is_believed_at_once() -> None:
 
 
 async def test_limits_named_by_headers_are_shared_and_shown() -> None:
-    """One process hears that there are 5 per 10 s and tells its three requests; the other has two places left."""
+    """One process learns of 5 per 10 s and reports its three requests; the other has two places left."""
     clock, log = FakeClock(), list[float]()
     permits = MemoryPermits(clock)
     async with limiter_on(clock, permits, ()) as one, limiter_on(clock, permits, ()) as other:

@@ -34,7 +34,7 @@ async def test_two_processes_share_the_units_and_none_starves() -> None:
     assert together[-1] == pytest.approx(9 * 10.5, abs=0.5)
 
 
-async def test_first_goes_before_all_that_wait() -> None:
+async def test_a_first_request_precedes_all_that_wait() -> None:
     clock, order = FakeClock(), list[str]()
 
     async def ask(name: str, *, first: bool) -> None:
@@ -122,7 +122,7 @@ async def test_cancelled_at_the_moment_of_the_grant_gives_it_back_too() -> None:
 
 
 async def test_no_permit_is_granted_after_grant_no_more_and_no_unit_is_taken() -> None:
-    """Neither who has a permit that may start a little later, nor who waits for one, nor who comes then."""
+    """No task starts: not with a permit that may start a little later, not after a wait, and not a new one."""
     clock, log = FakeClock(), list[float]()
     permits = MemoryPermits(clock)
     async with limiter_on(clock, permits) as limiter:

@@ -118,7 +118,7 @@ async def test_a_pause_that_was_guessed_dies_with_corrected_limits(
 
 
 async def test_without_tiers_only_the_pause_is_shared() -> None:
-    """A hundred permits at once and hardly an ask; a refusal in one process stops the other within a second."""
+    """A hundred permits take one exchange; a refusal in one process stops the other within a second."""
     clock = FakeClock()
     permits = MemoryPermits(clock)
     async with limiter_on(clock, permits, ()) as limiter, limiter_on(clock, permits, ()) as other:

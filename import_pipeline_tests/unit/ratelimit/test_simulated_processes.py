@@ -1,4 +1,4 @@
-"""Whole processes of the limiter, transport included, against a strict server: in virtual time, over many networks."""
+"""Processes with limiter and transport against a strict server, in virtual time over many networks."""
 
 import math
 from random import Random
@@ -52,15 +52,15 @@ def test_known_limits_are_used_to_the_full_and_never_exceeded(seed: int) -> None
 
 
 @pytest.mark.parametrize("stricter", ["20/2 second; 100/10 second", "10/1 second; 50/2 second; 200/10 second"])
-@pytest.mark.parametrize("tells", [False, True])
+@pytest.mark.parametrize("names_limits", [False, True])
 @pytest.mark.parametrize("seed", range(3))
-def test_processes_of_stricter_limits_share_the_api_with_others(seed: int, tells: bool, stricter: str) -> None:
-    """A tier that a process of its own would always keep is not kept by itself where others send, too."""
+def test_processes_of_stricter_limits_share_the_api_with_others(seed: int, names_limits: bool, stricter: str) -> None:
+    """A tier that a process of its own would always keep is not kept by itself if others send too."""
     random = Random(seed)
     server = SimulatedServer(
         limits="50/2 second; 200/10 second",
         **delays(random, 0.02, 0.03),
-        tells=tells,
+        sends_limits=names_limits,
     )
     course = run_in_virtual_time(send_all(server, random, limits=[server.limits, stricter], requests=601))
     assert (len(server.admitted), course.refused) == (601, 0)
@@ -85,7 +85,7 @@ def test_short_windows_lose_less_than_their_round_trips(processes: int, most: fl
     server = SimulatedServer(
         limits="10/1 second",
         **delays(random, 0.1, 0.004),
-        tells=False,
+        sends_limits=False,
     )
     course = run_in_virtual_time(send_all(server, random, limits=server.limits, requests=301, processes=processes))
     assert (len(server.admitted), course.refused) == (301, 0)
@@ -93,7 +93,7 @@ def test_short_windows_lose_less_than_their_round_trips(processes: int, most: fl
 
 
 @pytest.mark.parametrize("processes", [1, 4])
-def test_after_an_outage_requests_go_on_as_if_they_began(processes: int) -> None:
+def test_after_an_outage_requests_resume_as_from_empty_windows(processes: int) -> None:
     """A server is killed with ten to twenty requests in flight and refuses connections for six seconds."""
     random = Random(processes)
     server = SimulatedServer(
@@ -110,10 +110,10 @@ def test_after_an_outage_requests_go_on_as_if_they_began(processes: int) -> None
     assert 0 < server.admitted[-1] - server.is_back_at < least * 1.1 + AGAIN
 
 
-@pytest.mark.parametrize("looks_every", [0.0, 1.01])
+@pytest.mark.parametrize("date_every", [0.0, 1.01])
 @pytest.mark.parametrize("seed", range(5))
-def test_limits_that_headers_name_are_learned_and_used_to_the_full(seed: int, looks_every: float) -> None:
-    """Wherever in a second it begins, whether the server looks at its clock for every Date or once a second."""
+def test_limits_that_headers_name_are_learned_and_used_to_the_full(seed: int, date_every: float) -> None:
+    """The start lies anywhere in a second; the server reads its clock for every Date or once a second."""
     random = Random(seed)
     epoch = YEAR_2030 + random.uniform(0.1, 0.95)
     server = SimulatedServer(
@@ -121,7 +121,7 @@ def test_limits_that_headers_name_are_learned_and_used_to_the_full(seed: int, lo
         **delays(random, 0.02, 0.01),
         epoch=epoch,
         date_turns=-random.random(),
-        date_every=looks_every,
+        date_every=date_every,
     )
     course = run_in_virtual_time(send_all(server, random, limits="", requests=401, processes=1 + seed % 4, epoch=epoch))
     assert course.found == ((40, 2), (160, 10))
@@ -134,7 +134,7 @@ def test_limits_that_headers_name_are_learned_and_used_to_the_full(seed: int, lo
 def test_a_window_that_two_lengths_would_explain_is_never_taken_too_short(
     begins: float, delay: float, jitter: float, seed: int
 ) -> None:
-    """Where the first request comes just before a second's end, the reset is told as less than two seconds away."""
+    """The first request comes just before a second's end, so the reset is less than two seconds away."""
     random = Random(seed)
     server = SimulatedServer(
         limits="40/2 second; 160/10 second",
@@ -161,7 +161,7 @@ RESETS: dict[str, Reset] = {
 @pytest.mark.parametrize("kind", [WindowKind.SLIDING, WindowKind.FIXED])
 @pytest.mark.parametrize("reset", RESETS)
 def test_a_window_is_learned_however_its_reset_is_rounded(reset: str, kind: WindowKind) -> None:
-    """Nobody is refused; until it is known how, the window may be believed a second longer, once."""
+    """No request is refused; until the rounding is known, the window may be taken for a second longer, once."""
     course = learn_20_per_3_seconds(kind, RESETS[reset])
     assert (course.found, course.refused) == (((20, 3),), 0)
     assert course.ratio < 1.2

@@ -64,7 +64,7 @@ async def test_an_outage_of_the_store_is_logged_once_within_seconds_and_its_end_
 
 
 async def test_permits_that_an_unheard_answer_granted_are_given_back() -> None:
-    """The store did its step and the answer got lost: those names come back as unused, and new ones are asked for."""
+    """The store's answer is lost: its permits are returned as unused, and new ones are requested."""
     clock = FakeClock()
     permits = FlakyPermits(clock)
     async with limiter_on(clock, permits, parse_tiers("1/10 second")) as limiter:

@@ -19,7 +19,7 @@ from import_pipeline.ratelimit import parse_tiers
         ("5/1 second; 7/1 second", "5/1 second"),  # more in the same window
         ("5/1 minute; 7/1 second", "5/1 minute"),  # more in a shorter window
         ("5/60 second; 9/1 minute", "5/60 second"),
-        # Ten windows of ten make the hundred, but whoever shares the api may have wider limits.
+        # Ten windows of ten make the hundred, but other users of the api may have wider limits.
         ("10/10 second; 100/100 second", "10/10 second; 100/100 second"),
     ],
 )

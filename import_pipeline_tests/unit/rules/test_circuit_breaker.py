@@ -1,4 +1,4 @@
-"""Holding back, and at last ending, when everything fails."""
+"""The circuit breaker: it opens, and at last ends the import, if everything fails."""
 
 import pytest
 
@@ -8,7 +8,7 @@ BOOM, NO_ANSWER, GONE = "the API answers 500", "no answer within 30 s", "the API
 
 
 def opened_by(events, patience=100.0):
-    """The number of the event that opens it: (item, reason, moment, may pass), or None for a success."""
+    """Return the number of the event that opens it; an event is (item, reason, moment, may pass), None a success."""
     breaker, opened = CircuitBreaker(patience), None
     for number, event in enumerate(events):
         if event is None:

@@ -1,4 +1,4 @@
-"""Which completed imports are followed: each once, whatever the order in which their ends become known."""
+"""Completed imports that are followed: each once, in whatever order their ends become known."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -33,7 +33,7 @@ def test_a_whole_import_stands_for_all_before_it_and_a_selection_for_itself_only
     assert ids([end(1, 0, selection=True), end(2, 1), end(3, 2, selection=True)]) == [2, 3]
 
 
-def test_what_was_followed_is_followed_once_and_the_cursor_tells_it():
+def test_an_import_is_followed_once_and_the_cursor_records_it():
     first = [end(1, 0), end(2, 1, selection=True)]
     followed = CompletionCursor.read(CompletionCursor().after(first).dump())
     assert (followed, followed.since) == (

@@ -1,4 +1,4 @@
-"""How many requests are in flight."""
+"""The number of requests in flight."""
 
 import pytest
 from limits import parse_many

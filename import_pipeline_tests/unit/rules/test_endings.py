@@ -28,7 +28,7 @@ ENDINGS = [
     (KeyboardInterrupt(), Interrupted),
     (asyncio.CancelledError(), Interrupted),
     (errors.LeaseLost("taken over"), OwnershipLost),
-    (errors.DatabaseUnavailable("gone"), DatabaseAway),
+    (errors.DatabaseUnavailable("away"), DatabaseAway),
     (errors.HeartbeatFailed("the heartbeat failed"), BrokeOff),
     (errors.ItemRejected("404"), BrokeOff),
     (ZeroDivisionError(), BrokeOff),

@@ -14,7 +14,7 @@ SCALED = parse_many("50/2 second; 200/10 second")
 
 
 def simulated(requests: int, tiers: list[RateLimitItem], history: list[float]) -> float:
-    """One request after the other, at the latest of (n-th newest + w) over the tiers."""
+    """Send one request after the other, at the latest of (n-th newest + w) over the tiers."""
     log = sorted(history)
     for _ in range(requests):
         free = [log[-tier.amount] + tier.get_expiry() for tier in tiers if len(log) >= tier.amount]
@@ -84,7 +84,7 @@ def test_the_eta_is_the_slower_of_the_limits_and_the_pace() -> None:
         ([-1.0, -2.0], [(10.0, 2)], [-2.0, -1.0]),
         # More were sent than are known: since the latest that is known.
         ([-1.0, -2.0], [(10.0, 4)], [-2.0, -1.0, -0.5, 0.0]),
-        # Somebody else has sent them, at any time.
+        # Other users have sent them, at any time.
         ([], [(10.0, 2)], [-5.0, 0.0]),
         # What the longer window alone holds was sent before the shorter one.
         ([-1.0], [(10.0, 1), (100.0, 3)], [-55.0, -10.0, -1.0]),

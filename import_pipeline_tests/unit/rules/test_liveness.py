@@ -1,4 +1,4 @@
-"""Whether a running import still has a worker."""
+"""The liveness of a running import's worker."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -20,12 +20,12 @@ CASES = [
 
 
 @pytest.mark.parametrize(("has_owner", "process_alive", "seconds"), CASES)
-def test_an_import_can_be_taken_over_when_its_worker_is_gone_or_silent_for_a_lease(has_owner, process_alive, seconds):
+def test_an_import_can_be_taken_over_if_its_worker_is_dead_or_silent_for_a_lease(has_owner, process_alive, seconds):
     liveness = Liveness(heartbeat_at=BEAT, lease_seconds=LEASE, has_owner=has_owner, process_alive=process_alive)
     takeover = BEAT + timedelta(seconds=seconds)
     assert liveness.takeover_at() == takeover
-    gone = seconds == 0
-    assert [liveness.is_dead(takeover + timedelta(microseconds=late)) for late in (-1, 0, 1)] == [gone, True, True]
+    at_once = seconds == 0
+    assert [liveness.is_dead(takeover + timedelta(microseconds=late)) for late in (-1, 0, 1)] == [at_once, True, True]
 
 
 @pytest.mark.parametrize("set_by", [timedelta(days=-400), timedelta(hours=-1), timedelta(0), timedelta(days=400)])
@@ -62,6 +62,6 @@ TAKEOVERS = [
 
 
 @pytest.mark.parametrize(("has_owner", "process_alive", "said"), TAKEOVERS)
-def test_who_is_in_the_way_is_said_with_when_another_goes_on(has_owner, process_alive, said):
+def test_the_sentence_names_the_reason_and_the_moment_of_a_takeover(has_owner, process_alive, said):
     liveness = Liveness(heartbeat_at=BEAT, lease_seconds=LEASE, has_owner=has_owner, process_alive=process_alive)
     assert liveness.said_of_takeover() == said

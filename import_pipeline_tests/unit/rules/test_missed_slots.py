@@ -25,32 +25,32 @@ from import_pipeline_tests.support.scheduling_states import (
     asked,
     at,
     due,
+    request,
     running,
     slot,
-    wish,
 )
 
 
 @pytest.mark.parametrize(
     ("imports", "missed"),
     [
-        pytest.param([], [], id="the first look of all"),
+        pytest.param([], [], id="the first tick"),
         pytest.param([slot(1, 9)], [], id="the due slot is the latest"),
         pytest.param([slot(1, 3)], [at(6), at(9)], id="two slots went by after the one that was planned"),
         pytest.param([slot(1, 3), slot(2, 6)], [at(9)], id="one of them is filled"),
-        pytest.param([slot(1, 3), NEXT], [], id="somebody has looked since"),
+        pytest.param([slot(1, 3), NEXT], [], id="the daemon has planned since"),
         pytest.param([running(1, 0), slot(2, 3)], [at(6), at(9)], id="an import was running when all went down"),
         pytest.param([running(1, 0)], [], id="nothing is due: the schedule was stopped"),
-        pytest.param([wish(1)], [], id="a request is no slot"),
+        pytest.param([request(1)], [], id="a request is no slot"),
         pytest.param([slot(1, 12, scheduled_at=NOW, trigger=Trigger.RESCHEDULE)], [], id="a coming slot is spent"),
     ],
 )
-def test_slots_that_passed_unseen_are_told(imports, missed):
+def test_slots_that_passed_during_a_downtime_are_reported(imports, missed):
     assert [one.slot_at for one in missed_slots(imports, SLOTS, NOW)] == missed
 
 
 @given(hours=st.integers(min_value=0, max_value=24 * 40))
-def test_after_any_downtime_the_history_tells_the_latest_slots_without_a_gap(hours):
+def test_after_any_downtime_the_latest_missed_slots_are_reported_without_a_gap(hours):
     planned = [slot(1, 12)]
     now = at(12) + timedelta(hours=hours)
     missed = [one.slot_at for one in missed_slots(planned, SLOTS, now)]
@@ -70,7 +70,7 @@ def test_after_any_downtime_the_history_tells_the_latest_slots_without_a_gap(hou
     ("seen_off_at", "on_since", "end"),
     [
         pytest.param(at(9), None, NOW, id="the moment of the switch is unknown: no slot was seen while it was on"),
-        pytest.param(at(6), at(8), at(8), id="switched on while no daemon looked"),
+        pytest.param(at(6), at(8), at(8), id="switched on while no daemon ran"),
         pytest.param(at(9), at(8), NOW, id="seen to be off after that: the moment of the last switch is unknown"),
         pytest.param(at(9), at(12), NOW, id="the clock was set back since"),
         pytest.param(at(12), None, NOW, id="seen by a clock that was ahead"),
@@ -84,7 +84,7 @@ def test_a_schedule_was_off_until_it_was_switched_on(seen_off_at, on_since, end)
     ("imports", "off_until", "missed"),
     [
         pytest.param([slot(1, 3)], NOW, [], id="off until now"),
-        pytest.param([slot(1, 3)], at(5), [at(6), at(9)], id="on again, and no daemon looked"),
+        pytest.param([slot(1, 3)], at(5), [at(6), at(9)], id="on again, and no daemon ran"),
         pytest.param([], at(8), [at(9)], id="nothing was planned before it was off"),
         pytest.param([NEXT], at(8), [], id="planned since"),
     ],

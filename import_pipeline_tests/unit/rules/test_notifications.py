@@ -1,4 +1,4 @@
-"""When an event is told, and when again."""
+"""The delivery of a notification: the moment it is due, and its retries."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Which bucket an item falls into."""
+"""The bucket of an item."""
 
 import pytest
 

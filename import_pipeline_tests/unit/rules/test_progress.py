@@ -1,4 +1,4 @@
-"""How far an import is, and how well it used the limits."""
+"""The progress of an import, and its use of the limits."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -46,14 +46,14 @@ def test_the_active_time_is_what_was_neither_slept_nor_without_a_process(duratio
 @pytest.mark.parametrize(
     ("silence", "slept", "away"),
     [(60.0, 0.0, 60.0), (60.0, 18.0, 42.0), (60.0, 90.0, 0.0), (-5.0, 0.0, 0.0), (60.0, -1.0, 60.0)],
-    ids=["nobody waited", "who died had waited", "a pause", "the clock was set back", "the counters were lost"],
+    ids=["no wait", "the dead worker had waited", "a pause", "the clock was set back", "the counters were lost"],
 )
 def test_the_time_without_a_process_is_counted_as_sleep_as_far_as_a_wait_was_to_last(silence, slept, away):
     assert away_seconds(silence, slept) == away
 
 
 @pytest.mark.parametrize(("hits", "sleeps", "percent"), [(0, 0, None), (0, 8, 100.0), (8, 0, 0.0), (1, 3, 75.0)])
-def test_efficiency_is_the_share_of_waits_that_nobody_had_to_force(hits, sleeps, percent):
+def test_efficiency_is_the_share_of_waits_without_a_refusal(hits, sleeps, percent):
     assert efficiency(hits, sleeps) == percent
 
 

@@ -1,4 +1,4 @@
-"""How far an import has got, and what counts as progress."""
+"""The progress that an import makes between two resumes."""
 
 from dataclasses import asdict, replace
 

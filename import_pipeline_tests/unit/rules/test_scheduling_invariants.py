@@ -27,7 +27,7 @@ from import_pipeline_tests.support.scheduling_states import (
 
 
 class World:
-    """Imports as they stand, and a clock; the decisions are carried out at once, workers die or end as told."""
+    """The imports and a clock; decisions are executed at once, and workers die or end by events."""
 
     def __init__(self):
         self.now, self.imports, self.numbers = NOW, {}, count(1)
@@ -36,10 +36,10 @@ class World:
     def tick(self):
         decisions = decide(list(self.imports.values()), SLOTS, self.now)
         for decision in decisions:
-            self.carry_out(decision)
+            self.execute(decision)
         return decisions
 
-    def carry_out(self, decision):
+    def execute(self, decision):
         match decision:
             case Schedule(slot_at=slot_at):
                 of_slot = [one for one in self.imports.values() if one.slot_at == slot_at]

@@ -1,4 +1,4 @@
-"""Which shards are launched, when, how often; who ends an import that several work on."""
+"""The launch of shards, and the worker that ends an import that several work on."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -26,34 +26,34 @@ def seconds_ago(seconds):
 
 
 def seen(seconds, alive=None):
-    """A worker whose last heartbeat is that old."""
+    """Return a worker whose last heartbeat is `seconds` old."""
     return Liveness(heartbeat_at=seconds_ago(seconds), lease_seconds=60, has_owner=True, process_alive=alive)
 
 
 WORKING = ShardState(number=2, launches=1, run_requested_at=seconds_ago(300), run_id="b", liveness=seen(1))
-#: what is known of shard 2 -> what is decided about it
+#: state of shard 2 -> decisions about it
 CASES = {
-    "never asked for": (None, [LaunchShard(number=2)]),
+    "never requested": (None, [LaunchShard(number=2)]),
     "at work": (WORKING, []),
     "frozen shorter than its lease": (replace(WORKING, liveness=seen(59)), []),
     "silent for a lease": (
         replace(WORKING, liveness=seen(60)),
         [Reclaim(number=2, dead_run_id="b"), LaunchShard(number=2)],
     ),
-    "its process is gone": (
+    "its process is dead": (
         replace(WORKING, liveness=seen(1, alive=False)),
         [Reclaim(number=2, dead_run_id="b"), LaunchShard(number=2)],
     ),
-    "gone, and so were three before it": (
+    "dead, and so are three before it": (
         replace(WORKING, liveness=seen(60), launches=4),
         [Reclaim(number=2, dead_run_id="b")],
     ),
-    "gone for the third time": (
+    "dead for the third time": (
         replace(WORKING, liveness=seen(60), launches=3),
         [Reclaim(number=2, dead_run_id="b"), LaunchShard(number=2)],
     ),
-    "asked for a moment ago": (ShardState(number=2, launches=1, run_requested_at=seconds_ago(59)), []),
-    "asked for, and nothing came of it": (
+    "requested a moment ago": (ShardState(number=2, launches=1, run_requested_at=seconds_ago(59)), []),
+    "requested, but it never started": (
         ShardState(number=2, launches=1, run_requested_at=seconds_ago(60)),
         [LaunchShard(number=2)],
     ),
@@ -70,7 +70,7 @@ CASES = {
 
 
 @pytest.mark.parametrize(("shard", "decided"), CASES.values(), ids=CASES)
-def test_a_shard_is_launched_where_nobody_works_as_it_or_is_about_to(shard, decided):
+def test_a_shard_is_launched_unless_a_worker_runs_it_or_is_about_to(shard, decided):
     assert decide_shards(replace(FOUR, wanted=2), [shard] if shard else [], NOON) == decided
 
 
@@ -83,23 +83,23 @@ NOT_WORTH_IT = {
     "one worker is enough": replace(FOUR, wanted=1),
     "no page of the list is stored": replace(FOUR, is_listed=False),
     "the one at work has the rest in its hands": replace(FOUR, items_left=10),
-    "somebody wished it cancelled": replace(FOUR, is_cancelled=True),
-    "the store of the limits is away": replace(FOUR, waits_for_store=True),
+    "its cancellation was requested": replace(FOUR, is_cancelled=True),
+    "the rate-limit store is away": replace(FOUR, waits_for_store=True),
     "the api asked for a pause": replace(FOUR, blocked_until=NOON + timedelta(seconds=1)),
 }
 
 
 @pytest.mark.parametrize("one", NOT_WORTH_IT.values(), ids=NOT_WORTH_IT)
-def test_no_shard_is_launched_where_it_would_find_nothing_to_do(one):
+def test_no_shard_is_launched_if_it_would_find_nothing_to_do(one):
     assert decide_shards(one, [], NOON) == []
 
 
-def test_the_dead_are_buried_even_where_nobody_takes_their_place():
+def test_a_dead_shard_is_reclaimed_even_if_none_replaces_it():
     dead = replace(WORKING, number=3, liveness=seen(60), run_id="c")
     assert decide_shards(replace(FOUR, items_left=0), [WORKING, dead], NOON) == [Reclaim(number=3, dead_run_id="c")]
 
 
-def test_shards_go_on_after_a_pause_and_while_the_list_does_not_tell_how_long_it_is():
+def test_shards_are_launched_after_a_pause_and_while_the_length_of_the_list_is_unknown():
     after = replace(FOUR, wanted=2, blocked_until=NOON, items_left=None)
     assert decide_shards(after, [], NOON) == [LaunchShard(number=2)]
 
@@ -109,21 +109,21 @@ TAKEN = {
     "it works": (seen(1), {}, False),
     "it is silent, but not yet for its lease": (seen(59), {}, False),
     "it is silent for its lease": (seen(60), {}, True),
-    "its process is gone": (seen(1, alive=False), {}, True),
+    "its process is dead": (seen(1, alive=False), {}, True),
     "its process is there, on the same host, and silent": (seen(60, alive=True), {}, True),
     "it has left": (replace(seen(1), has_owner=False), {}, True),
-    "it is gone, but the import is to be cancelled": (seen(60), {"is_cancelled": True}, False),
+    "it is dead, but the import is to be cancelled": (seen(60), {"is_cancelled": True}, False),
     "it has left for a pause": (replace(seen(1), has_owner=False), {"blocked_until": seconds_ago(-1)}, False),
     "the pause is over": (replace(seen(1), has_owner=False), {"blocked_until": NOON}, True),
 }
 
 
 @pytest.mark.parametrize(("lead", "more", "taken"), TAKEN.values(), ids=TAKEN)
-def test_a_shard_takes_the_lead_of_a_worker_that_is_gone(lead, more, taken):
+def test_a_shard_takes_the_lead_of_a_dead_worker(lead, more, taken):
     assert may_take_lead(lead, NOON, **more) is taken
 
 
-#: me, (others that live) -> what I do with nothing left
+#: own numbers, {other number: is alive} -> role with no item left
 TURNS = {
     "alone": ({1}, {}, FinishRole.END),
     "the lead waits for its shards": ({1}, {2: True, 3: False}, FinishRole.WAIT),

@@ -25,13 +25,13 @@ def at(text):
 
 
 def between(slots, after, until):
-    """The slots later than the one instant and not later than the other."""
+    """Return the slots later than one instant and not later than the other."""
     return list(takewhile(lambda moment: moment <= until, slots.after(after)))
 
 
 @cache
 def changes(zone):
-    """The moments at which the zone's clocks are changed, in the years that are tried, each to the minute."""
+    """Return the moments at which the zone's clocks change in the tested years, to the minute."""
     found = []
     moment, zone = FIRST, ZoneInfo(zone)
     while moment < LAST:
@@ -47,7 +47,7 @@ def changes(zone):
 
 
 def by_the_minute(slots, after, until):
-    """What the slots between two instants should be, found by looking at the clock every minute."""
+    """Return the slots between two instants, found by reading the clock every minute."""
     found = set()
     shown = after.astimezone(slots.zone).replace(tzinfo=None)  # the latest time that the clocks have shown
     moment = after
@@ -97,11 +97,11 @@ def test_around_a_change_of_the_clocks_neighbours_agree_too(case):
 
 
 @given(case=slots_and_a_change())
-def test_around_a_change_of_the_clocks_slots_are_what_a_look_at_the_clock_tells(case):
+def test_around_a_change_of_the_clocks_slots_match_a_clock_that_is_read_every_minute(case):
     slots, middle = case
     after, until = middle - 2 * DAY, middle + 2 * DAY
     found = between(slots, after, until)
-    # A clock that was put back before the beginning repeats times that the look does not know to be repeated.
+    # A clock that was put back before the beginning repeats times that this reading does not know to be repeated.
     repeated = after + timedelta(hours=26)
     assert [one for one in found if one > repeated] == [
         one for one in by_the_minute(slots, after, until) if one > repeated
@@ -213,14 +213,14 @@ def test_slots_are_read(text, expected):
 @pytest.mark.parametrize(
     "text", ["", ",", "3,", "24", "-1", "9.30", "9:5", "9:60", "25:00", "noon", "0-6", "*/3", "1 2", "٣", "9:30:00"]
 )
-def test_what_are_no_slots_is_told(text):
+def test_invalid_slots_are_reported(text):
     expected = f"expected hours or times of the day, such as 0,3,6 or 09:30,12:00, got {text!r}"
     with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
         parse_slots(text, "UTC")
 
 
 @pytest.mark.parametrize("zone", ["", "Berlin", "Europe", "Mars/Olympus", "../etc/passwd", "/etc/localtime", "UTC+2"])
-def test_what_is_no_time_zone_is_told(zone):
+def test_an_invalid_time_zone_is_reported(zone):
     expected = f"expected a time zone such as Europe/Berlin, got {zone!r}"
     with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
         parse_slots("0", zone)

@@ -1,4 +1,4 @@
-"""Which status may follow which, and what is derived from them."""
+"""The allowed changes of a status, and what is derived from a status."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -81,7 +81,7 @@ def test_overdue_is_scheduled_over_a_minute_ago_and_not_started(status, schedule
     ("reason", "status", "text"),
     [
         ("the token is refused", "failed", "Failed: the token is refused."),
-        ("cancelled by wish of Ada", "cancelled", "Cancelled by wish of Ada."),
+        ("cancelled by Ada", "cancelled", "Cancelled by Ada."),
         ("Its lease was lost. Why?", "failed", "Failed: Its lease was lost. Why?"),
     ],
 )

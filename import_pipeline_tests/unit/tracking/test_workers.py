@@ -1,4 +1,4 @@
-"""Which process works on an import, and whether it still exists."""
+"""The process that works on an import, and the check that it still exists."""
 
 import os
 import re

@@ -23,7 +23,7 @@ from import_pipeline_tests.support.import_rows import NOON, an_import
 
 @pytest.fixture
 def zone(monkeypatch):
-    """The local zone, as a function that sets it."""
+    """Return a function that sets the local time zone."""
 
     def local(name):
         monkeypatch.setenv("TZ", name)
@@ -58,9 +58,9 @@ def test_a_summary_shows_removed_items_and_how_to_confirm_them():
     few = summarize(an_import(metadata={"gone": 2}), "", NOON)
     assert "removed 2 items no longer in the list: marked as removed; the rows stay" in printed(print_summary, few, [])
     many = summarize(an_import(metadata={"gone_unconfirmed": 90}), "", NOON)
-    told = printed(print_summary, many, [])
-    assert "removed? 90 items no longer in the list: too many to mark as removed without confirmation." in told
-    assert "To confirm: import-pipeline finalize 7 --mark-gone" in told
+    text = printed(print_summary, many, [])
+    assert "removed? 90 items no longer in the list: too many to mark as removed without confirmation." in text
+    assert "To confirm: import-pipeline finalize 7 --mark-gone" in text
     assert "gone" not in printed(print_summary, summarize(an_import(), "", NOON), [])
 
 
@@ -76,15 +76,15 @@ def test_no_ratio_is_shown_for_inferred_limits(learned, ratio):
 def test_a_summary_shows_the_time_without_a_process_if_any():
     whole = replace(summarize(an_import(), "", NOON), duration_seconds=90.0, active_seconds=30.0)
     assert "without a process" not in printed(print_summary, whole, [])
-    told = printed(print_summary, replace(whole, duration_seconds=120.0, away_seconds=30.0), [])
-    assert "30.0 s active, 0.0 s waiting for permits, 30.0 s without a process" in told
+    text = printed(print_summary, replace(whole, duration_seconds=120.0, away_seconds=30.0), [])
+    assert "30.0 s active, 0.0 s waiting for permits, 30.0 s without a process" in text
 
 
 def test_an_import_that_has_not_begun_is_listed_when_it_is_due_and_without_figures():
     row = an_import(status=ImportStatus.SCHEDULED, started_at=None, ended_at=None, items_count=None)
-    told = printed(print_list, [view_of(row, "", NOON)], ["items"])
-    assert "started or due" in told
-    assert told.endswith(f"scheduled {short_moment(row.scheduled_at)} - - - - - -")
+    text = printed(print_list, [view_of(row, "", NOON)], ["items"])
+    assert "started or due" in text
+    assert text.endswith(f"scheduled {short_moment(row.scheduled_at)} - - - - - -")
     begun = an_import(started_at=NOON, status=ImportStatus.RUNNING, ended_at=None)
     assert " - - " not in printed(print_list, [view_of(begun, "", NOON)], ["items"])
 
@@ -94,16 +94,16 @@ def test_due_overdue_and_stalled_imports_are_listed_as_such():
     assert " due " in printed(print_list, [view_of(late, "", later)], ["items"])
     assert " overdue " in printed(print_list, [view_of(late, "", later + timedelta(seconds=1))], ["items"])
     left = an_import(started_at=NOON, status=ImportStatus.RUNNING)
-    nobody = StalledImport(evidence="process 7 on a is gone", next_step="Somebody goes on with it", since=NOON)
-    view = view_of(left, "", NOON, nobody)
+    stalled = StalledImport(evidence="process 7 on a is dead", next_step="The next run resumes it", since=NOON)
+    view = view_of(left, "", NOON, stalled)
     assert " no worker " in printed(print_list, [view], ["items"])
-    told = printed(print_details, view, [], [], [])
-    assert "worker none: process 7 on a is gone. Somebody goes on with it." in told
-    assert told.startswith(f"import {left.id} of items: no worker ")
+    text = printed(print_details, view, [], [], [])
+    assert "worker none: process 7 on a is dead. The next run resumes it." in text
+    assert text.startswith(f"import {left.id} of items: no worker ")
     assert (import_json(view)["status"], import_json(view)["has_no_worker"]) == ("running", True)
-    shared = view_of(left, "", NOON, replace(nobody, since=None))
+    shared = view_of(left, "", NOON, replace(stalled, since=None))
     assert " running " in printed(print_list, [shared], ["items"])
-    pauses = view_of(replace(left, blocked_until=later), "", NOON, nobody)
+    pauses = view_of(replace(left, blocked_until=later), "", NOON, stalled)
     assert " running " in printed(print_list, [pauses], ["items"])
 
 
@@ -112,9 +112,9 @@ DONE = {"items_count": 400, "items_imported_count": 1, "items_unchanged_count": 
 
 def test_list_summary_and_line_show_the_same_number_of_done_items():
     row = an_import(started_at=NOON, ended_at=NOON, status=ImportStatus.COMPLETED, **DONE)
-    told = printed(print_list, [view_of(row, "", NOON)], ["items"])
-    assert "started or due done unchanged failed time" in told
-    assert " 399/400 396 2 0.0 s " in told
+    text = printed(print_list, [view_of(row, "", NOON)], ["items"])
+    assert "started or due done unchanged failed time" in text
+    assert " 399/400 396 2 0.0 s " in text
     assert "items 1 of 400 imported, 396 unchanged, 2 failed" in printed(print_summary, summarize(row, "", NOON), [])
     assert line(view_of(row, "", NOON), None, None) == "items completed: 399 of 400 items done after 0.0 s, 2 failed"
 
@@ -123,9 +123,9 @@ def test_a_limited_import_is_distinguished_from_a_full_one_in_text_and_json():
     view = view_of(an_import(started_at=NOON, metadata={"limit": 50}), "", NOON)
     assert " items full, limit 50 " in printed(print_list, [view], ["items"])
     assert "kind full, limit 50, started by schedule" in printed(print_details, view, [], [], [])
-    told = import_json(view)
-    assert [told[name] for name in ("kind", "limit", "trigger")] == ["full", 50, "schedule"]
-    assert [told[name] for name in ("scheduled_at", "started_at", "ended_at")] == [NOON.isoformat()] * 2 + [None]
+    fields = import_json(view)
+    assert [fields[name] for name in ("kind", "limit", "trigger")] == ["full", 50, "schedule"]
+    assert [fields[name] for name in ("scheduled_at", "started_at", "ended_at")] == [NOON.isoformat()] * 2 + [None]
     assert (as_json(view)["limit"], import_details_json(view, [], [], [])["limit"]) == (50, 50)
     whole = view_of(an_import(), "", NOON)
     assert import_json(whole)["limit"] is None

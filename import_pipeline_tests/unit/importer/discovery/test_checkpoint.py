@@ -68,9 +68,9 @@ def test_more_items_than_the_total_refute_the_total():
 
 
 def test_an_end_keeps_its_reason():
-    ended = replace(FIRST, next_request={"method": "GET"}).ended("it goes in circles")
-    assert (ended.complete, ended.next_request, ended.stopped) == (True, None, "it goes in circles")
-    assert ended.ended().stopped == "it goes in circles"
+    ended = replace(FIRST, next_request={"method": "GET"}).ended("its pages repeat")
+    assert (ended.complete, ended.next_request, ended.stopped) == (True, None, "its pages repeat")
+    assert ended.ended().stopped == "its pages repeat"
     assert FIRST.ended().stopped is None
 
 

@@ -87,18 +87,18 @@ def test_secrets_in_headers_and_bodies_are_filled_in_again_after_they_were_renew
     assert parts(load_request(kept, renewed, BASE)) == parts(build("a new token"))
 
 
-def test_a_request_whose_secret_is_gone_from_the_settings_cannot_be_built(tmp_path):
+def test_a_request_whose_secret_was_removed_from_the_settings_cannot_be_built(tmp_path):
     request = httpx.Request("GET", "https://api.test/v1/things", params={"appid": TOKEN})
     kept = stored(request, known(tmp_path))
     assert load_request(kept, known(tmp_path, token=""), BASE) is None
 
 
 def test_a_secret_without_a_name_is_not_stored(tmp_path):
-    register("a-secret-of-somebody-else")
+    register("a-secret-of-another-one")
     secrets = known(tmp_path)
-    assert dump_request(httpx.Request("GET", "https://api.test/?x=a-secret-of-somebody-else"), secrets) is None
-    assert dump_request(httpx.Request("GET", "https://api.test/?x=a%2Dsecret-of-somebody-else"), secrets) is None
-    packed = b"\xff\x00 a-secret-of-somebody-else"
+    assert dump_request(httpx.Request("GET", "https://api.test/?x=a-secret-of-another-one"), secrets) is None
+    assert dump_request(httpx.Request("GET", "https://api.test/?x=a%2Dsecret-of-another-one"), secrets) is None
+    packed = b"\xff\x00 a-secret-of-another-one"
     assert dump_request(httpx.Request("POST", "https://api.test/", content=packed), secrets) is None
 
 

@@ -24,7 +24,7 @@ def test_a_closed_terminal_ends_it_unless_the_signal_is_ignored(hangup, handler,
 
 
 def test_no_reminder_of_a_signal_comes_after_the_work_has_ended(monkeypatch):
-    """It would meet the handler from before: by default the process would end, in the middle of its last words."""
+    """It would reach the earlier handler, which by default ends the process in the middle of its last message."""
     late, began = [], []
     kill = signal.pthread_kill
 

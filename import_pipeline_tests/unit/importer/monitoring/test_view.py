@@ -1,4 +1,4 @@
-"""What is shown of an import, from its row and the limiter's counters."""
+"""The figures and the forecast of an import, from its row and the limiter's counters."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -29,7 +29,7 @@ HALF_WAY = an_import(
 )
 
 
-NOBODY = StalledImport(evidence="process 7 on a is gone", next_step="Somebody goes on with it", since=NOON)
+STALLED = StalledImport(evidence="process 7 on a is dead", next_step="The next run resumes it", since=NOON)
 
 
 def after(seconds):
@@ -94,7 +94,7 @@ def forecast(row=HALF_WAY, now=10, **changed):
 
 def test_the_time_left_is_what_the_limits_need_from_where_they_stand():
     # The long window is full: 49 places each come free in 0.5, 2.5, 4.5 and 6.5 s. The other 4 were taken within the
-    # last 2 s, as the short window tells, so the last of them is free in 10 s.
+    # last 2 s, as the short window shows, so the last of them is free in 10 s.
     finished = [after(seconds) for seconds in (0.5, 2.5, 4.5, 6.5) for _ in range(49)]
     found = forecast(finished_at=finished)
     assert found.requests_left == 200
@@ -112,13 +112,13 @@ def test_the_time_left_is_what_the_limits_need_from_where_they_stand():
         ({"usage": None}, 200, 2, 20),
         ({"wait": Wait(reason="the API is away", until=after(20))}, 200, 2, 20),
         ({"wait": Wait(reason="the store is away", until=None)}, 200, None, None),
-        ({"stalled": NOBODY}, 200, None, None),
-        ({"stalled": replace(NOBODY, since=None)}, 200, 2, 20),
-        ({"stalled": NOBODY, "row": replace(HALF_WAY, blocked_until=after(70))}, 200, 60, 75),
+        ({"stalled": STALLED}, 200, None, None),
+        ({"stalled": replace(STALLED, since=None)}, 200, 2, 20),
+        ({"stalled": STALLED, "row": replace(HALF_WAY, blocked_until=after(70))}, 200, 60, 75),
         ({"row": an_import(status=ImportStatus.RUNNING, started_at=NOON)}, None, None, None),
     ],
 )
-def test_retries_pauses_and_what_nobody_knows(changed, left, at_least, at_most):
+def test_the_forecast_counts_retries_and_pauses_or_is_unknown(changed, left, at_least, at_most):
     found = forecast(**changed)
     assert found.requests_left == left
     if at_least is None:
@@ -141,8 +141,8 @@ def test_a_tier_that_holds_more_than_it_may_has_nothing_left():
 
 def test_programs_get_plain_values():
     view = view_of(HALF_WAY, LIMITS, after(10))
-    told = as_json(view, forecast())
-    assert (told["import_id"], told["status"], told["percent"], told["grade"]) == (7, "running", 50.0, "fair")
-    assert told["started_at"] == "2030-01-01T12:00:00+00:00"
-    assert told["requests_left"] == 200
+    fields = as_json(view, forecast())
+    assert (fields["import_id"], fields["status"], fields["percent"], fields["grade"]) == (7, "running", 50.0, "fair")
+    assert fields["started_at"] == "2030-01-01T12:00:00+00:00"
+    assert fields["requests_left"] == 200
     assert "requests_left" not in as_json(view)

@@ -11,7 +11,7 @@ from import_pipeline.importer.runtime.api_client import RequestCost, RequestTall
 
 
 class Weighed:
-    """Just enough of a source."""
+    """A source with a cost only."""
 
     name = "items"
 

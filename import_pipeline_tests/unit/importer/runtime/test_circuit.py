@@ -12,7 +12,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Api:
-    """An API that works from a moment on; every request goes through the circuit until it does."""
+    """An API that fails until a moment; each request is retried through the circuit until it succeeds."""
 
     def __init__(self, works_at):
         self.clock = FakeClock()

@@ -1,4 +1,4 @@
-"""Whatever a user's code raises or returns becomes one error with the hook's name, the place and the reason."""
+"""Errors and results of hooks: each error names the hook, the place and the reason."""
 
 import asyncio
 import csv
@@ -32,7 +32,7 @@ class Unspeakable(Exception):
 
 
 class Panic(BaseException):
-    """As extensions written in Rust raise it."""
+    """The error that extensions written in Rust raise."""
 
 
 class Grave(Exception):
@@ -196,7 +196,7 @@ def test_what_would_have_to_be_awaited_is_no_result(returns, function):
     assert "must return" in str(failure(function, returns))
 
 
-def test_a_value_that_cannot_even_be_looked_at_is_told():
+def test_a_value_that_cannot_be_inspected_is_reported():
     assert str(failure(Vague, FLAG)).startswith("Hooks.hook raises ValueError: ambiguous")
     assert "must return an httpx.Request, got " in str(failure(Vague, REQUEST))
     assert "got " in str(failure(lambda: 10 ** (sys.get_int_max_str_digits() + 10), TOTAL))

@@ -42,11 +42,11 @@ class Row:
 
 
 def signalled_from_outside():
-    """A process that signals this one soon: a thread of this one may not get to run."""
+    """Start a process that signals this one soon: a thread of this one may not get to run."""
     return subprocess.Popen(["sh", "-c", f"sleep {4 * SOON}; kill -TERM {os.getpid()}"])
 
 
-async def run_until_told(body, heard):
+async def run_until_signalled(body, heard):
     """Run the hook beside other work, as fetchers do, while the process gets a signal."""
     with handle_signals(asyncio.get_running_loop(), lambda: heard.append("interrupt"), hook_seconds=SOON):
         async with asyncio.TaskGroup() as group:
@@ -59,7 +59,7 @@ async def run_until_told(body, heard):
 def test_a_hook_that_does_not_return_is_ended(body):
     heard: list[str] = []
     with pytest.raises(BaseExceptionGroup) as ended:
-        asyncio.run(run_until_told(body, heard))
+        asyncio.run(run_until_signalled(body, heard))
     asked = ImportInterrupted("stopped")
     assert heard == ["interrupt"]
     assert isinstance(end_of(ended.value, None), HookInterrupted)

@@ -1,4 +1,4 @@
-"""What the server's behaviour teaches: worked examples against servers that are stricter than configured."""
+"""Limits learned from servers that are stricter than configured: worked examples."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def answered(*permits: str) -> list[Settlement]:
 
 
 def refused(*permits: str, wait: float) -> list[Settlement]:
-    """They were sent with those that are answered."""
+    """Return refusals of requests that were sent with the answered ones."""
     outcome, latency = Outcome.REFUSED, SECOND // 10
     return [
         Settlement(permit=permit, outcome=outcome, wait=round(wait * SECOND), latency=latency) for permit in permits
@@ -46,7 +46,7 @@ def test_a_lower_limit_is_learned_from_those_in_flight_at_the_first_refusal() ->
 
 
 def test_a_second_refusal_after_the_pause_tightens_further() -> None:
-    """Others come and go: each new episode takes a tenth at least, those in flight at its beginning do not."""
+    """Each new episode takes a tenth at least; requests in flight at its beginning do not count."""
     story = LimiterClient(CONFIGURED)
     burst = story.at(0, 50)
     story.at(0.05, 0, *answered(*burst[:48]), *refused(*burst[48:], wait=2))
@@ -58,7 +58,7 @@ def test_a_second_refusal_after_the_pause_tightens_further() -> None:
 
 
 def test_a_refused_probe_teaches_nothing() -> None:
-    """After a pause the windows have emptied: that others still stand in the server's is no lower limit."""
+    """After a pause the windows are empty; others' requests in the server's windows are no lower limit."""
     story = LimiterClient(CONFIGURED)
     burst = story.at(0, 50)
     story.at(0.05, 0, *answered(*burst[:45]), *refused(*burst[45:], wait=2))
@@ -115,19 +115,19 @@ def test_what_left_our_window_since_the_sending_is_no_others() -> None:
         ([(0, 800_000)], 800_000),
         ([(0, 800_000), (1, WHOLE)], 800_000),  # another of its limits, which is as configured
         ([(0, 800_000), (1, 600_000), (2, 700_000)], 600_000),
-        ([(0, 800_000), (61, WHOLE)], WHOLE),  # nothing lower was told for a while
+        ([(0, 800_000), (61, WHOLE)], WHOLE),  # nothing lower was named for a while
         ([(0, 0)], WHOLE),
     ],
 )
 def test_the_lowest_recent_fraction_in_headers_counts(heard: list[tuple[int, int]], expected: int) -> None:
     shared = ApiState()
-    for moment, told in heard:
-        apply_advertised(shared, moment * SECOND, told)
+    for moment, fraction in heard:
+        apply_advertised(shared, moment * SECOND, fraction)
     assert shared.advertised_fraction == expected
 
 
 def latencies(number: int, *, lowest_latency: int, mean: int = 0, warm_samples: int = WARM_SAMPLES) -> LatencySummary:
-    """So many answers, of which some came on standing connections."""
+    """Return a summary of `number` answers, of which some came on warm connections."""
     return LatencySummary(
         samples=number,
         warm_samples=warm_samples,
@@ -171,7 +171,7 @@ def test_what_answers_took_says_nothing_of_a_request_whose_connection_broke(outc
 
 @pytest.mark.parametrize("epoch", [0, 99 * SECOND])
 def test_a_refusal_ends_the_credit_for_two_minutes(epoch: int) -> None:
-    """Also where others may have caused it, before the store began to know of us."""
+    """Others may have caused it too, before the store knew of us."""
     shared = ApiState(epoch=epoch, longest_window=10 * SECOND, period_started=100 * SECOND)
     tighten(shared, 100 * SECOND, 7 * SECOND, [Window(taken_fraction=WHOLE // 2, frees_in=SECOND)], again=True)
     record_latency(shared, 219 * SECOND, latencies(SAMPLES, lowest_latency=200_000))

@@ -1,4 +1,4 @@
-"""The exchange in Python: against the plain reference, and against strict servers at the end of any network."""
+"""The exchange in Python, against the plain reference and against strict servers on any network."""
 
 import heapq
 from collections.abc import Callable
@@ -31,7 +31,7 @@ from source_api.throttle import Throttle, Tier, WindowKind
 
 
 def calm(step: Step, **changes: Any) -> Step:
-    """The same without refusals, and with nothing that a server says."""
+    """Return the step without refusals and without limits from a server."""
     settled = [pick for pick in step.picks if pick[1] in (Outcome.ANSWERED, Outcome.CUT_OFF, Outcome.UNUSED)]
     return Step(step.process, step.gap, step.wanted, step.lifetime, settled, costs=step.costs, **changes)
 
@@ -69,7 +69,7 @@ def test_long_tiers_grant_no_more_than_the_reference_and_hardly_less(played: lis
 
 @given(steps)
 def test_sleep_never_exceeds_the_time_that_passed_and_never_shrinks(played: list[Step]) -> None:
-    """Whatever pauses and refusals overlap, each second counts once."""
+    """Overlapping pauses and refusals count each second once."""
     time = VirtualTime()
     player = StepPlayer(time, [FakeTimeMemory(time)])
     began, before = time.now, 0

@@ -10,7 +10,7 @@ def refused(permit: str, wait: float) -> Settlement:
 
 
 def test_a_burst_and_the_wait_after_it_are_the_window() -> None:
-    """Fifty were admitted at once, the next was refused and told to wait until two seconds after: 50 per 2 s."""
+    """Fifty were admitted at once; the next was refused with a wait until two seconds after: 50 per 2 s."""
     story = LimiterClient()
     story.time.now = story.start + SECOND // 10
     story.at(0.1, 0, *story.free_answers(0.02, 50), refused("late", 2))
@@ -112,7 +112,7 @@ def test_of_two_possible_windows_the_longer_holds_until_an_answer_leaves_no_doub
 
 
 def test_a_window_never_gets_shorter_than_an_answer_left_possible() -> None:
-    """A server with fixed windows tells of less and less time left, whatever its window is."""
+    """A server with fixed windows names less and less time left, whatever its window is."""
     story = LimiterClient()
     story.at(0, 0, advertised_limits=advertised(40, 1, 9.9, latency=0.2))
     assert story.result.inferred_tiers == ((40, 10 * SECOND),)
@@ -212,7 +212,7 @@ def test_a_limit_of_one_is_taken_at_its_word() -> None:
 
 
 def test_a_full_limit_that_cannot_be_learned_does_not_hide_a_refusal() -> None:
-    """Where one-second windows are rounded down, the reset is always zero: the tier has to be found."""
+    """One-second windows that are rounded down have a reset of zero: the tier has to be inferred."""
     story = LimiterClient()
     story.time.now = story.start + SECOND // 10
     story.at(0.1, 0, *story.free_answers(0.02, 20), refused("late", 1), advertised_limits=advertised(20, 21, 0))
@@ -252,7 +252,7 @@ def test_places_of_an_hour_stay_taken_when_its_window_seems_shorter() -> None:
 
 
 def test_what_the_server_counts_is_taken_over_into_a_longer_window() -> None:
-    """Others had used 500 of a day's places when we came: only the oldest of them told how long its window was."""
+    """Others had used 500 of a day's places before us; only the oldest of them shows the length of the window."""
     story = LimiterClient()
     story.at(0, 0, advertised_limits=advertised(11_000, 501, 40_000))
     story.at(1, 0, *answered(*(f"p{n}" for n in range(99))))

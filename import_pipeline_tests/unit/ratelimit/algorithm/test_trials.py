@@ -13,7 +13,7 @@ from import_pipeline_tests.support.virtual_time import Delay, run_in_virtual_tim
 
 
 def about(seconds: float, jitter: float = 0.0, seed: int = 3) -> Delay:
-    """A delay of so many seconds and up to a jitter more."""
+    """Return a delay of `seconds` and up to `jitter` more."""
     random = Random(seed)
     return lambda: seconds + random.uniform(0, jitter)
 
@@ -40,7 +40,7 @@ def changing(low: int, high: int, until: float) -> UnknownServer:
 
 
 def crowded(most: int, *, names_a_wait: bool = False) -> UnknownServer:
-    """A server that serves so many requests at once, each in about a tenth of a second."""
+    """A server that serves `most` requests at once, each in about a tenth of a second."""
     return UnknownServer(
         rule=lambda path, now, in_flight: 1.0 if in_flight > most else None,
         before=about(0.005),

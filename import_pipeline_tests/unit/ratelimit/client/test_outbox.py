@@ -52,7 +52,7 @@ def test_unsent_reports_come_before_newer_ones() -> None:
 
 
 def test_units_of_long_tiers_are_replayed_once_as_last_counted() -> None:
-    """The store adds them up. It may ask for them while a step fails that has others to tell, or none."""
+    """The store adds them up, and may request them while a step fails that reports others, or none."""
     first, last = BucketCount(units=3, age=0), BucketCount(units=4, age=0)
     for unsent in (Outbox(), Outbox(bucket_counts=[first])):
         outbox = Outbox(bucket_counts=[last])

@@ -1,4 +1,4 @@
-"""What a process remembers of its own requests."""
+"""The record that a process keeps of its own requests."""
 
 from import_pipeline.ratelimit.client.permit_history import PermitHistory
 from import_pipeline.ratelimit.protocol import SECOND, Outcome, Settlement

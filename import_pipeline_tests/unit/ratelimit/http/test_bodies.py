@@ -73,7 +73,7 @@ async def test_a_refusal_whose_body_cannot_be_unpacked_is_waited_out_all_the_sam
 
 
 async def test_a_packed_body_reaches_the_client_unpacked() -> None:
-    """httpx would unpack it once more, and stop after its first member."""
+    """Otherwise httpx would unpack it again, and stop after its first member."""
     packed = gzip.compress(b'{"id": ') + gzip.compress(b"1}")
     inner = Raw(Streamed(packed[:30], packed[30:]), content_encoding="gzip", transfer_encoding="chunked")
     async with client_of(inner, FakeClock()) as (client, _):

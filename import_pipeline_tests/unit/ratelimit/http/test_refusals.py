@@ -56,7 +56,7 @@ async def test_ten_refusals_in_a_row_use_up_nothing_of_the_callers() -> None:
 
 
 async def test_a_status_with_other_meanings_is_no_refusal_for_ever() -> None:
-    """An item that stays locked: ten waits, then the answer is what the caller has to judge."""
+    """An item stays locked: after ten waits, the caller gets the answer."""
     clock, seen = FakeClock(), list[int | None]()
     locked = in_turn(httpx.Response(423, headers={"Retry-After": "3"}))
     async with client_of(locked, clock, observe=seen.append) as (client, _):
@@ -70,20 +70,20 @@ async def test_one_request_that_is_refused_while_others_are_answered_gets_its_re
     too_many_for_it = lambda request: too_many() if request.url.path == "/it" else {}  # noqa: E731
     async with client_of(CannedTransport(too_many_for_it), clock, tiers="") as (client, _):
 
-        async def go_on() -> None:
+        async def send_others() -> None:
             while True:
                 others.append((await client.get("/others")).status_code)
                 await clock.sleep(0.5)
 
-        going_on = asyncio.create_task(go_on())
+        sending = asyncio.create_task(send_others())
         assert (await client.get("/it")).status_code == 429
-        going_on.cancel()
-        await asyncio.wait([going_on])
+        sending.cancel()
+        await asyncio.wait([sending])
     assert set(others) == {200}
 
 
 async def test_the_sources_own_signal_counts_as_a_refusal() -> None:
-    """A 200 with an error in its body; the hook gets a response that can be read."""
+    """The answer is a 200 with an error in its body; the hook can read the response."""
     clock = FakeClock()
     transport = in_turn({"error": "slow down"}, {"id": 1})
     is_limit = lambda response: "error" in response.json()  # noqa: E731
@@ -94,13 +94,13 @@ async def test_the_sources_own_signal_counts_as_a_refusal() -> None:
 
 
 class TickingClock(FakeClock):
-    """No two looks at it are at the same moment."""
+    """A clock that shows another moment at every reading."""
 
-    looks = 0
+    readings = 0
 
     def monotonic(self) -> float:
-        self.looks += 1
-        return super().monotonic() + self.looks / 100_000
+        self.readings += 1
+        return super().monotonic() + self.readings / 100_000
 
 
 def standing(remaining: int, reset: int) -> dict[str, str]:
@@ -166,7 +166,7 @@ async def test_during_a_pause_nothing_is_sent_and_one_request_goes_first_afterwa
 
 
 async def test_a_chain_of_refusals_without_end_is_the_answer_after_the_longest_refusal() -> None:
-    """Each of its pauses is short enough to wait for; all together they would last for ever."""
+    """Each pause is short enough to wait for; together they would never end."""
     clock = FakeClock()
     async with client_of(in_turn(httpx.Response(429)), clock, longest_refusal=600.0) as (client, _):
         assert (await client.get("/")).status_code == 429

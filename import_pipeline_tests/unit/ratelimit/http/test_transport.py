@@ -121,7 +121,7 @@ async def test_cancelled_in_flight_it_keeps_its_place_cancelled_before_it_does_n
 
 
 async def test_a_process_that_stood_still_sends_on_a_fresh_permit() -> None:
-    """Frozen between the grant and the sending for more than half of the deadline: the permit may not last."""
+    """The process freezes for more than half of the deadline between grant and sending: the permit may expire."""
 
     class Freezing(MemoryPermits):
         def exchange(self, ask: ExchangeRequest) -> ExchangeReply:

@@ -1,4 +1,4 @@
-"""Circles of any length show, in bounded memory, before or after the trail was stored."""
+"""Circles of any length are detected, in bounded memory, before or after the trail was stored."""
 
 import json
 
@@ -9,7 +9,7 @@ from import_pipeline.rules.lists.cycles import LATEST, Trail
 
 
 def steps_until_met(before, length, *, stored_after=None):
-    """The steps after which a walk of `before` new places and a circle of that length is known to repeat."""
+    """Return the steps after which a walk of `before` new places and a circle is known to repeat."""
     trail, step = Trail(), 0
     while True:
         place = step if step < before else before + (step - before) % length

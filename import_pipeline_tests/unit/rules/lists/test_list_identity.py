@@ -1,4 +1,4 @@
-"""Which requests ask for the same list."""
+"""The fingerprint of a list, from the requests for its pages."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""What an answer's status means."""
+"""The action that a response's status calls for."""
 
 import pytest
 

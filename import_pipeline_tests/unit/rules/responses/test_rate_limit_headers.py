@@ -1,4 +1,4 @@
-"""What servers say about their limits, as tables of cases."""
+"""Rate-limit headers of servers, as tables of cases."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -143,7 +143,7 @@ def test_a_reset_is_a_duration_or_a_moment(header: str | None, expected: timedel
                 LimitStatus(limit=900, window=seconds(3600)),
             ],
         ),
-        (  # of tokens it tells only when some come back; of a bucket nothing per window
+        (  # tokens: only the time until some come back; bucket: nothing per window
             {"x-ratelimit-limit-tokens": "9000", "x-ratelimit-reset-tokens": "500ms"},
             [LimitStatus(reset=seconds(0.5))],
         ),
@@ -193,7 +193,7 @@ def test_what_counts_as_a_refusal(status: int, headers: dict[str, str], expected
         ({"Retry-After": "5", "X-RateLimit-Reset": "60"}, seconds(5)),
         ({"Retry-After": "soon", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "60"}, seconds(60)),
         ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(EPOCH + 60)}, seconds(60)),
-        ({"X-RateLimit-Remaining": "3", "X-RateLimit-Reset": "60"}, None),  # another limit refused than the one told
+        ({"X-RateLimit-Remaining": "3", "X-RateLimit-Reset": "60"}, None),  # a limit other than the named one refused
         ({"RateLimit": '"a";r=0;t=4, "b";r=9;t=99'}, seconds(4)),
         # a hint that makes no sense leaves the next-best one
         ({"Retry-After": "0", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "60"}, seconds(60)),

@@ -1,4 +1,4 @@
-"""How often, and for how long, a unit of work is tried again."""
+"""Retries of a unit of work: their waits and their end."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from import_pipeline.tracking.database.retrying import Patience, retried
 
 
 class Sleeper:
-    """Time that passes by waiting only; `ends_at` is when there is no more."""
+    """A clock that only waits move; the work stops at `ends_at`."""
 
     def __init__(self, ends_at=float("inf")):
         self.now, self.ends_at, self.waits = 0.0, ends_at, []
@@ -34,49 +34,49 @@ class Attempts:
         return "done"
 
 
-def gone(**more):
-    return DatabaseUnavailable("gone", **{"may_pass": True, "meaning": "gone", **more})
+def unavailable(**more):
+    return DatabaseUnavailable("away", **{"may_pass": True, "meaning": "away", **more})
 
 
 def test_what_may_pass_is_tried_again_with_growing_waits():
-    sleeper, attempts = Sleeper(), Attempts(*[gone()] * 7)
+    sleeper, attempts = Sleeper(), Attempts(*[unavailable()] * 7)
     assert retried(attempts, sleeper.patience(60)) == "done"
     assert sleeper.waits == [0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0]
 
 
 def test_a_transaction_that_lost_against_another_one_is_repeated_at_once():
     sleeper = Sleeper()
-    assert retried(Attempts(gone(meaning="conflict")), sleeper.patience(0)) == "done"
+    assert retried(Attempts(unavailable(meaning="conflict")), sleeper.patience(0)) == "done"
     assert sleeper.waits == [0.0]
 
 
 def test_the_patience_ends_before_a_wait_that_would_be_longer():
-    sleeper, attempts = Sleeper(), Attempts(*[gone()] * 99)
+    sleeper, attempts = Sleeper(), Attempts(*[unavailable()] * 99)
     with pytest.raises(DatabaseUnavailable):
         retried(attempts, sleeper.patience(10))
     assert (sleeper.now, attempts.count) == (pytest.approx(7.7), 6)
 
 
 def test_what_does_not_pass_is_raised_at_once():
-    sleeper, attempts = Sleeper(), Attempts(gone(may_pass=False))
+    sleeper, attempts = Sleeper(), Attempts(unavailable(may_pass=False))
     with pytest.raises(DatabaseUnavailable):
         retried(attempts, sleeper.patience(60))
     assert (sleeper.waits, attempts.count) == ([], 1)
 
 
 def test_nothing_is_waited_for_once_the_work_is_to_stop():
-    sleeper, attempts = Sleeper(ends_at=0.6), Attempts(*[gone()] * 99)
+    sleeper, attempts = Sleeper(ends_at=0.6), Attempts(*[unavailable()] * 99)
     with pytest.raises(DatabaseUnavailable):
         retried(attempts, sleeper.patience(60))
     assert attempts.count == 2
 
 
-def test_each_wait_is_told_and_so_is_the_end_of_all():
-    told, sleeper = [], Sleeper()
+def test_each_wait_and_the_recovery_are_reported():
+    reports, sleeper = [], Sleeper()
     patience = sleeper.patience(
         60,
-        report=lambda error, seconds: told.append(seconds),
-        recovered=lambda error, seconds: told.append(("back", str(error), seconds)),
+        report=lambda error, seconds: reports.append(seconds),
+        recovered=lambda error, seconds: reports.append(("back", str(error), seconds)),
     )
-    retried(Attempts(gone(), gone()), patience)
-    assert told == [0.2, 0.5, ("back", "gone", pytest.approx(0.7))]
+    retried(Attempts(unavailable(), unavailable()), patience)
+    assert reports == [0.2, 0.5, ("back", "away", pytest.approx(0.7))]
