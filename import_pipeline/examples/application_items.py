@@ -15,8 +15,7 @@ from import_pipeline.dagster import build_downstream_sensor, completed_imports
 from import_pipeline.defs import names
 from import_pipeline.importer.installation import Installation
 from import_pipeline.sources.items import ImportedItem
-from import_pipeline.tracking.database.dialect import insert_into
-from import_pipeline.tracking.user_rows.model_columns import chunks
+from import_pipeline.tracking.database.dialect import chunks, insert_into
 from import_pipeline.tracking.user_rows.user_tables import ensure_table
 
 

@@ -8,9 +8,9 @@ from sqlalchemy import ColumnElement, Connection, Exists, Select, delete, func, 
 
 from import_pipeline.rules.status import ENDED, ItemStatus
 from import_pipeline.tracking import events
+from import_pipeline.tracking.database.dialect import chunks
 from import_pipeline.tracking.tables import import_events, imports
 from import_pipeline.tracking.tables import import_item_statuses as statuses
-from import_pipeline.tracking.user_rows.model_columns import chunks
 
 #: Event: the item rows of an import are deleted. Its metadata has the reasons of the kept, failed ones.
 PRUNED = "items_pruned"

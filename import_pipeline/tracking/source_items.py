@@ -9,12 +9,11 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, case, func, select, update
 
 from import_pipeline.rules.status import ImportKind, ItemStatus
-from import_pipeline.tracking.database.dialect import insert_for
+from import_pipeline.tracking.database.dialect import chunks, insert_for
 from import_pipeline.tracking.events import STARTED
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.tables import import_events, imports, source_items
 from import_pipeline.tracking.tables import import_item_statuses as statuses
-from import_pipeline.tracking.user_rows.model_columns import chunks
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,6 +30,7 @@ from import_pipeline.defs.instance import open_instance
 from import_pipeline.defs.storage.classes import translating_errors
 from import_pipeline.defs.storage.postgres_schema import has_tables
 from import_pipeline.settings import Settings
+from import_pipeline.tracking.database.dialect import chunks
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +38,6 @@ logger = logging.getLogger(__name__)
 STEP_SIZE = 2000
 #: Time between two passes of the sensor over all events.
 RESCAN_INTERVAL = timedelta(days=1)
-#: Rows listed in one statement.
-MAX_PARAMETERS = 500
 #: A run's SQLite file is rewritten if this share of it is empty, since later events do not reuse the space.
 EMPTY_SHARE = 0.5
 
@@ -161,7 +160,7 @@ def take_step(log: SqlEventLogStorage, series: Series, before: datetime, after: 
     if superseded:
         ids = [row.id for row in superseded]
         with log.index_transaction() as connection:
-            for some in _chunks(ids):
+            for some in chunks(ids):
                 connection.execute(delete(AssetEventTagsTable).where(AssetEventTagsTable.c.event_id.in_(some)))
                 connection.execute(delete(Events).where(Events.c.id.in_(some)))
     return RetentionStep(dropped=len(superseded), after=old[-1].id if len(old) == STEP_SIZE else None)
@@ -230,7 +229,7 @@ def _drop_from_run_file(connection: Connection, series: Series, rows: Sequence[A
         same = same.where(Events.c.partition == bindparam("of"), Events.c.timestamp == bindparam("at"))
         connection.execute(same, [{"of": row.partition, "at": row.timestamp} for row in rows])
         return
-    for some in _chunks([row.timestamp for row in rows]):
+    for some in chunks([row.timestamp for row in rows]):
         connection.execute(same.where(Events.c.timestamp.in_(some)))
 
 
@@ -241,7 +240,3 @@ def _vacuum_if_sparse(path: Path) -> None:
         [empty] = connection.execute("PRAGMA freelist_count").fetchone()
         if empty >= pages * EMPTY_SHARE:
             connection.execute("VACUUM")
-
-
-def _chunks(values: Sequence[Any]) -> list[Sequence[Any]]:
-    return [values[first : first + MAX_PARAMETERS] for first in range(0, len(values), MAX_PARAMETERS)]

@@ -1,6 +1,7 @@
-"""Statements that SQLite and Postgres share and SQLAlchemy's common language lacks: upserts, and locks without rows."""
+"""Statements beyond the common language of SQLAlchemy: upserts, long IN lists, locks without rows."""
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -8,6 +9,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 #: An arbitrary key that no other program uses: "import_p" as eight bytes.
 SCHEMA_LOCK_KEY = int.from_bytes(b"import_p", "big")
+#: Most values in one IN (...).
+CHUNK = 500
 
 
 def insert_into(connection: Connection, table: Any) -> Any:
@@ -34,3 +37,8 @@ def requests_lock(connection: Connection, source: str) -> None:
     if connection.dialect.name == "postgresql":
         key = int.from_bytes(hashlib.sha256(source.encode()).digest()[:8], "big", signed=True)
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+
+
+def chunks(values: Sequence[Any], size: int = CHUNK) -> Iterable[Sequence[Any]]:
+    """Yield the values in pieces of at most that size."""
+    return (values[start : start + size] for start in range(0, len(values), size))

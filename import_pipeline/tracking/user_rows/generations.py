@@ -9,11 +9,11 @@ from sqlalchemy import Connection, delete, func, or_, select, update
 from sqlalchemy.exc import StatementError
 
 from import_pipeline.rules.status import ItemStatus
+from import_pipeline.tracking.database.dialect import chunks
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease, hold
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import imports, source_items
-from import_pipeline.tracking.user_rows.model_columns import chunks
 from import_pipeline.tracking.user_rows.row_ids import keys_of
 from import_pipeline.tracking.user_rows.row_writing import refusal_of
 

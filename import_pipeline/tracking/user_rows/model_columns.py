@@ -1,6 +1,5 @@
 """The mapping of a user's class: its table, and the columns that an import writes."""
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
@@ -9,14 +8,6 @@ from sqlalchemy import JSON, Column, Float, Integer, LargeBinary, Numeric, Strin
 from sqlalchemy import Enum as EnumType
 from sqlalchemy.orm import Mapper
 from sqlalchemy.types import TypeEngine
-
-#: Most ids in one IN (…).
-CHUNK = 500
-
-
-def chunks(values: Sequence[Any], size: int = CHUNK) -> Iterable[Sequence[Any]]:
-    """Yield the values in pieces of at most that size."""
-    return (values[start : start + size] for start in range(0, len(values), size))
 
 
 def table_of(model: type[Any]) -> Table:

@@ -13,8 +13,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, load_only
 
 from import_pipeline.contracts import Importable
+from import_pipeline.tracking.database.dialect import chunks
 from import_pipeline.tracking.database.driver_errors import meaning_of
-from import_pipeline.tracking.user_rows.model_columns import chunks, columns_of
+from import_pipeline.tracking.user_rows.model_columns import columns_of
 from import_pipeline.tracking.user_rows.row_ids import item_id, keys_of
 
 T = TypeVar("T")
