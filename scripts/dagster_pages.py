@@ -22,7 +22,7 @@ RUNS = "{ runsOrError { ... on Runs { results { runId jobName } } } }"
 
 @contextmanager
 def a_dagster() -> Iterator[DagsterDev]:
-    """A `dagster dev` in which some imports have ended and one runs."""
+    """Start a `dagster dev` in which some imports have ended and one runs."""
     faults = [part for fault in FAULTS for part in ("--fault", fault)]
     with tempfile.TemporaryDirectory() as folder:
         dev = DagsterDev(
@@ -41,7 +41,7 @@ def a_dagster() -> Iterator[DagsterDev]:
 
 
 def take_dagster(browser: Browser, folder: Path) -> None:
-    """Take each page once: they look alike in light and dark, and are made for wide windows."""
+    """Take each page once, in a wide window: light and dark pages hardly differ."""
     folder.mkdir(parents=True, exist_ok=True)
     with a_dagster() as dev:
         runs = httpx.post(f"{dev.ui}/graphql", json={"query": RUNS}).json()["data"]["runsOrError"]["results"]

@@ -53,7 +53,7 @@ def _command_section(name: str, context: click.Context) -> str:
 
 
 def _value(option: click.Option, context: click.Context) -> str:
-    """Return what an option takes, and its default if it has one."""
+    """Return the values of an option, and its default if it has one."""
     if option.is_flag:
         return ""
     if isinstance(option.type, click.Choice):
@@ -63,7 +63,7 @@ def _value(option: click.Option, context: click.Context) -> str:
 
 
 def write(name: str, text: str) -> None:
-    """Replace what stands after the page's marker."""
+    """Replace the part after the page's marker."""
     path = DOCS / name
     path.write_text(f"{path.read_text().partition(MARKER)[0]}{MARKER}\n\n{text}\n")
 

@@ -1,4 +1,4 @@
-"""Take pictures of the panel and of Dagster's pages, from imports of the demo API.
+"""Take pictures of the panel and of Dagster's pages, with imports of the demo API.
 
 `python scripts/screenshots.py` renews the three in docs/images. `--all FOLDER` takes every page of the panel in every
 state, light and dark, narrow and wide, with an index.html that shows them side by side. `--dagster FOLDER` takes

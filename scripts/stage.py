@@ -1,4 +1,4 @@
-"""A panel over a state folder with imports in every state, to be pictured. Used by `screenshots.py`."""
+"""A panel with imports in every state, for the pictures of `screenshots.py`."""
 
 import os
 import random
@@ -26,11 +26,11 @@ from source_api.process import serve
 
 LIMITS = "50/2 second; 200/10 second"
 FAULTS = ["7=status:404", "9=status:410", "12=status:403", "15=status:404"]
-#: Imports of the days before, every three hours: more than one page of them.
+#: Imports of the days before, every three hours; they fill more than one page.
 PAST_IMPORTS = 48
 #: The item at which the API asks for a long pause.
 PAUSED_AT, PAUSE_SECONDS = 430, 600
-#: Seconds after a slow import's start at which it is taken: 200 of 400 items.
+#: Seconds from the start of a slow import to its picture: 200 of 400 items are done.
 HALF_WAY = 11.0
 
 
@@ -70,7 +70,7 @@ class Panel:
         return max((each["import_id"] for each in self.imports()), default=0)
 
     def imports(self, status: str = "") -> list[dict[str, Any]]:
-        """The imports, the newest first; none while the panel does not answer yet."""
+        """Return the imports, the newest first; an empty list if the panel does not answer."""
         try:
             query = {"sort": "-id"} | ({"status": status} if status else {})
             return list(httpx.get(f"{self.address}/api/imports", params=query).json()["imports"])
@@ -84,7 +84,7 @@ class Panel:
         return found
 
     def wait_for_pause(self, import_id: int) -> None:
-        """Wait until the API has requested a pause."""
+        """Wait until the API has requested a pause of the import."""
         with self.installation() as installation:
             while True:
                 with installation.database.read() as connection:
@@ -106,12 +106,12 @@ class Panel:
 
     @contextmanager
     def installation(self) -> Iterator[Installation]:
-        """Open the installation, for rows that no short run makes."""
+        """Open the installation, to insert rows."""
         with open_installation(load_settings(self.settings, Path(self._folder))) as installation:
             yield installation
 
     def answers(self) -> bool:
-        """Return whether the panel answers."""
+        """Return True if the panel answers."""
         with suppress(httpx.TransportError):
             return httpx.get(f"{self.address}/static/icon.svg").is_success
         return False
@@ -119,7 +119,7 @@ class Panel:
 
 @contextmanager
 def a_panel(*options: str, **settings: str) -> Iterator[Panel]:
-    """A panel over an empty folder, and an API with those options behind it."""
+    """Serve a panel over an empty folder, and a demo API with those options."""
     with (
         tempfile.TemporaryDirectory() as folder,
         serve("--limits", LIMITS, *options) as api,
@@ -130,7 +130,7 @@ def a_panel(*options: str, **settings: str) -> Iterator[Panel]:
 
 @contextmanager
 def readme_panel() -> Iterator[Panel]:
-    """A panel with some imports behind it and one to come."""
+    """Serve a panel with some completed imports and a scheduled one."""
     with a_panel(*(part for fault in FAULTS for part in ("--fault", fault))) as panel:
         panel.run("run", "items", "--limit", "120", ITEMS_LIMITS=LIMITS)
         panel.run("run", "items", "--only", "3,17,40", ITEMS_LIMITS=LIMITS)
@@ -142,7 +142,7 @@ def readme_panel() -> Iterator[Panel]:
 
 @contextmanager
 def full_panel() -> Iterator[tuple[Panel, dict[str, int]]]:
-    """A panel with an import in every state, and their ids by the state's name. The one that runs takes minutes."""
+    """Serve a panel with an import in every state; yield it and state -> import id. One import runs for minutes."""
     faults = [*FAULTS, "20=status:500*1", "21=garbage", f"{PAUSED_AT}=status:429:{PAUSE_SECONDS}*1"]
     options = [part for fault in faults for part in ("--fault", fault)]
     sources = {"IMPORT_PIPELINE_SOURCES": "stage:SOURCES", "PYTHONPATH": str(Path(__file__).parent)}
@@ -173,7 +173,7 @@ def full_panel() -> Iterator[tuple[Panel, dict[str, int]]]:
 
 
 def _add_the_past(panel: Panel) -> None:
-    """Rows of earlier imports, which no short run could make."""
+    """Insert rows of earlier imports."""
     now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     chance = random.Random(1)  # noqa: S311 (a picture)
     with panel.installation() as installation:

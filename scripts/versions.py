@@ -1,10 +1,10 @@
-"""Try the built package on each Python that it names, with the lowest and with the newest versions of its dependencies.
+"""Test the built package on each supported Python, with the lowest and with the newest versions of its dependencies.
 
     python scripts/versions.py [--python 3.12] [--resolution lowest] [--workers 4] [--list]
 
-A cell is a Python and a resolution. Each gets an environment of its own with the wheel and the group `test`, and runs
-the tests of PARTS in a copy of the checkout that has no package in it: what is imported is what was installed.
-The Pythons are those of the classifiers in pyproject.toml; one that this machine does not have is named and left out.
+A cell is a Python and a resolution. Each has an environment of its own with the wheel and the group `test`. It runs the
+tests of PARTS in a copy of the checkout without the packages, so that they import the installed ones. The classifiers
+in pyproject.toml name the Pythons. A Python that this machine does not have is reported and skipped.
 """
 
 import argparse
@@ -24,27 +24,27 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("import_pipeline", "source_api")
 #: Direct dependencies at their lower bounds, or everything as new as the bounds allow.
 RESOLUTIONS = {"lowest": "lowest-direct", "highest": "highest"}
-#: What a cell runs: rules and commands, the schema on both databases, Dagster's classes, and a user's whole project.
 TESTS = "import_pipeline_tests"
 OWN_PROJECT = f"{TESTS}/acceptance/test_own_dagster_project.py"
+#: Tests of a cell: rules and commands, the schema on both databases, Dagster's classes, and a user's whole project.
 PARTS = (
-    # These two are about files of the checkout that no wheel has.
+    # These two test files of the checkout that no wheel has.
     (f"{TESTS}/unit", f"--ignore={TESTS}/unit/test_deploy.py", f"--ignore={TESTS}/unit/test_documents.py"),
     (f"{TESTS}/integration/tracking", f"{TESTS}/integration/defs"),
-    ("-m", "nightly", f"{OWN_PROJECT}::test_an_empty_project_imports_with_what_the_document_says"),
+    ("-m", "nightly", f"{OWN_PROJECT}::test_an_empty_project_imports_by_following_the_document"),
 )
 PYTHON_CLASSIFIER = "Programming Language :: Python :: 3."
 NO_UV = "This needs uv, which makes the environments: `python3 -m pip install uv`, or https://docs.astral.sh/uv/."
-WHERE = "import {0}; print({0}.__file__)"
+PRINT_PATH = "import {0}; print({0}.__file__)"
 
 
 class Failed(Exception):
-    """A step of a cell that ended with another status than 0; carries what it printed."""
+    """A step of a cell has failed; the text is its command and its output."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A Python and a resolution, with the interpreter that was found for it."""
+    """A Python and a resolution, with the interpreter to use."""
 
     version: str
     resolution: str
@@ -56,7 +56,7 @@ class Cell:
 
 
 def named_versions(project: Mapping[str, Any]) -> list[str]:
-    """The Pythons that the package says it runs on, such as `3.11`."""
+    """Return the Pythons of the package's classifiers, such as `3.11`."""
     return [
         classifier.rpartition(" ")[2]
         for classifier in project["classifiers"]
@@ -65,7 +65,7 @@ def named_versions(project: Mapping[str, Any]) -> list[str]:
 
 
 def candidates(version: str) -> Iterator[Path]:
-    """Every interpreter that may be of that version; pyenv's own come first."""
+    """Yield the interpreters that may be of that version; pyenv's own come first."""
     yield from sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"), reverse=True)
     if found := shutil.which(f"python{version}"):
         yield Path(found)
@@ -77,19 +77,19 @@ def candidates(version: str) -> Iterator[Path]:
 
 
 def is_of(candidate: Path, version: str) -> bool:
-    """Say if it starts and is of that version: a shim of pyenv on the path may only complain."""
-    says = "import sys; print('{}.{}'.format(*sys.version_info))"
-    said = subprocess.run((candidate, "-c", says), capture_output=True, text=True, check=False)
-    return (said.returncode, said.stdout.strip()) == (0, version)
+    """Return True if it starts and is of that version. A shim of pyenv may start and only report an error."""
+    code = "import sys; print('{}.{}'.format(*sys.version_info))"
+    done = subprocess.run((candidate, "-c", code), capture_output=True, text=True, check=False)
+    return (done.returncode, done.stdout.strip()) == (0, version)
 
 
 def interpreter(version: str) -> Path | None:
-    """The first candidate that is of that version."""
+    """Return the first interpreter of that version; None without one."""
     return next((candidate for candidate in candidates(version) if is_of(candidate, version)), None)
 
 
 def call(*command: str | Path, folder: Path, **environment: str) -> str:
-    """Run it in that folder, without the settings of the environment that this script runs in."""
+    """Run a command in that folder, outside of this script's virtual environment; return its output. Raises Failed."""
     inherited = {name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "PYTHONPATH"}}
     done = subprocess.run(
         command,
@@ -107,32 +107,32 @@ def call(*command: str | Path, folder: Path, **environment: str) -> str:
 
 
 def build(folder: Path) -> Path:
-    """Make the wheel in that folder."""
+    """Build the wheel in that folder; return its path."""
     call("uv", "build", "--quiet", "--wheel", "--out-dir", folder, ROOT, folder=folder)
     return next(folder.glob("*.whl"))
 
 
 def copy_without_packages(target: Path) -> Path:
-    """Everything that the tests read, but nothing that they could import instead of the wheel."""
+    """Copy the files that the tests read, without the packages, which they import from the wheel."""
     shutil.copytree(ROOT, target, ignore=shutil.ignore_patterns(".*", "__pycache__", *PACKAGES))
     return target
 
 
 def install(cell: Cell, wheel: Path, tests: Path, environment: Path) -> Path:
-    """Make the environment of a cell; returns its interpreter."""
+    """Create the environment of a cell; return its interpreter."""
     call("uv", "venv", "--quiet", "--python", cell.interpreter, environment, folder=tests)
     python = environment / "bin" / "python"
-    # A bound counts as direct only for what is asked for here, so the wheel's own come once more by name.
-    asked = (wheel, "-r", "pyproject.toml", "--extra", "celery", "--group", "test")
+    # lowest-direct applies only to the requirements named here, so pyproject.toml names the wheel's own again.
+    requirements = (wheel, "-r", "pyproject.toml", "--extra", "celery", "--group", "test")
     resolution = ("--resolution", RESOLUTIONS[cell.resolution])
-    call("uv", "pip", "install", "--quiet", "--python", python, *resolution, *asked, folder=tests)
+    call("uv", "pip", "install", "--quiet", "--python", python, *resolution, *requirements, folder=tests)
     return python
 
 
 def run_tests(python: Path, tests: Path, workers: int) -> list[str]:
-    """The last line of each part; the packages must come from the environment."""
+    """Run the tests; return the last line of each part. Raises Failed if a package is not the installed one."""
     for package in PACKAGES:
-        found = Path(call(python, "-c", WHERE.format(package), folder=tests, PYTHONPATH=str(tests)).strip())
+        found = Path(call(python, "-c", PRINT_PATH.format(package), folder=tests, PYTHONPATH=str(tests)).strip())
         if not found.is_relative_to(python.parents[1]):
             raise Failed(f"{package} was imported from {found}, not from the wheel in {python.parents[1]}.")
     shared = ("-q", "-n", str(workers), "--dist", "loadfile", "--no-loadscope-reorder")
@@ -142,22 +142,22 @@ def run_tests(python: Path, tests: Path, workers: int) -> list[str]:
     ]
 
 
-def try_cell(cell: Cell, wheel: Path, tests: Path, workers: int) -> list[str]:
-    """Install and test, in an environment that is gone afterwards."""
+def run_cell(cell: Cell, wheel: Path, tests: Path, workers: int) -> list[str]:
+    """Install and test in a temporary environment; return the last line of each part."""
     with tempfile.TemporaryDirectory(prefix="import-pipeline-cell-") as folder:
         return run_tests(install(cell, wheel, tests, Path(folder) / "environment"), tests, workers)
 
 
-def try_cells(cells: Sequence[Cell], workers: int) -> int:
-    """Try one after another, and print how each ended; returns how many have failed."""
+def run_cells(cells: Sequence[Cell], workers: int) -> int:
+    """Test the cells one after another, and print each result; return the number of failed cells."""
     failed = 0
     with tempfile.TemporaryDirectory(prefix="import-pipeline-wheel-") as folder:
-        # Both at once: what is edited in the checkout meanwhile shall not meet a wheel that does not have it.
+        # Both at once: later edits in the checkout must not reach tests of an older wheel.
         wheel, tests = build(Path(folder)), copy_without_packages(Path(folder) / "tests")
         for cell in cells:
             begun = time.monotonic()
             try:
-                ended = "; ".join(try_cell(cell, wheel, tests, workers))
+                ended = "; ".join(run_cell(cell, wheel, tests, workers))
             except Failed as error:
                 failed += 1
                 ended = f"FAILED\n{error}"
@@ -166,7 +166,7 @@ def try_cells(cells: Sequence[Cell], workers: int) -> int:
 
 
 def chosen_cells(versions: Sequence[str], resolutions: Sequence[str]) -> list[Cell]:
-    """Every cell whose interpreter is here; prints which ones are not."""
+    """Return the cells whose interpreter is installed; print the Pythons that are not."""
     found = {version: interpreter(version) for version in versions}
     for version in (version for version, path in found.items() if path is None):
         print(f"Python {version}: left out, this machine has none; `uv python install {version}` brings it.")
@@ -179,7 +179,7 @@ def chosen_cells(versions: Sequence[str], resolutions: Sequence[str]) -> list[Ce
 
 
 def main() -> int:
-    """0 if every cell passed."""
+    """Test the cells that the options name; return 0 if all have passed, else 1."""
     named = named_versions(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python", action="append", choices=named, help="only this version (may be repeated)")
@@ -198,7 +198,7 @@ def main() -> int:
         for cell in cells:
             print(f"{cell.name}: {cell.interpreter}")
         return 0
-    return 1 if try_cells(cells, options.workers) else 0
+    return 1 if run_cells(cells, options.workers) else 0
 
 
 if __name__ == "__main__":

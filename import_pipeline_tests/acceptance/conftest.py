@@ -1,4 +1,4 @@
-"""Fixtures of acceptance tests: commands, files, databases, addresses. No code of ours runs in the test process."""
+"""Fixtures of acceptance tests: commands, files, databases, addresses. Only child processes run the package."""
 
 import shutil
 from collections.abc import Iterator
@@ -71,7 +71,7 @@ def dagster(checkout: Path, home: Path) -> Iterator[CommandLine]:
 @pytest.fixture
 def instance(checkout: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The Dagster instance that those commands write to."""
-    from dagster import DagsterInstance  # takes two seconds, and few tests look at it
+    from dagster import DagsterInstance  # takes two seconds, and few tests read it
 
     monkeypatch.chdir(checkout)
     with DagsterInstance.from_config(str(checkout)) as opened:

@@ -24,7 +24,7 @@ from import_pipeline_tests.acceptance.dagster_ui import DagsterUi
 from import_pipeline_tests.support import http
 from import_pipeline_tests.support.forked_cli import serve
 
-#: What every server here has in common: answers that take their time, so that something is in flight.
+#: Options of every server: slow answers, so that requests are in flight.
 SLOWLY = ("--limits", "none", "--delay-after", "150")
 
 
@@ -32,7 +32,7 @@ class DagsterDev:
     """A `dagster dev` in a checkout, a command line with its settings, and the address of the tests' API."""
 
     def __init__(self, checkout, folder, **settings):
-        self.home = folder / "state"  # not the test's own: what else a test starts is not to be killed with it
+        self.home = folder / "state"  # not the test's own: `kill` must not end other processes of a test
         self.ui = DagsterUi(f"http://127.0.0.1:{free_port()}")
         self.api = f"http://127.0.0.1:{free_port()}"
         environment = {
@@ -126,7 +126,7 @@ class DagsterDev:
         return stats(self.api)["details"]
 
     def requests_at(self):
-        """Return the arrival of each admitted request, in seconds since 1970."""
+        """Return the arrival time of each admitted request, in seconds since 1970."""
         offset = time.time() - time.monotonic()
         return [offset + moment for moment, _, _ in http.get(f"{self.api}/_log").json()]
 

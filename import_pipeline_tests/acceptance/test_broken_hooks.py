@@ -31,7 +31,7 @@ def dev(checkout, tmp_path_factory):
         ("broken_request", "failed", "list page 1: BrokenRequest.is_rate_limited raises CancelledError ("),
     ],
 )
-def test_the_import_ends_in_its_first_run_and_says_which_hook(dev, source, status, reason):
+def test_the_import_ends_in_its_first_run_and_names_the_hook(dev, source, status, reason):
     with dev.serving("--items", "3"):
         dev.command.run("request", source, "--yes")
         started = dev.wait_for(f"source = '{source}' AND started_at IS NOT NULL")

@@ -27,7 +27,7 @@ def test_a_second_command_names_the_running_import_and_ends_at_once(command, hom
         assert stats(url)["repeated_details"] == {}
 
 
-def test_chosen_items_wait_for_the_running_import_as_long_as_the_setting_says(command, home):
+def test_chosen_items_wait_for_the_running_import_for_the_configured_time(command, home):
     with slow_api() as url:
         command.environment = {"ITEMS_BASE_URL": url, "ITEMS_LIMITS": PACE}
         first = command.start("run", "items", "--json")
@@ -42,7 +42,7 @@ def test_chosen_items_wait_for_the_running_import_as_long_as_the_setting_says(co
         assert first.end().json["items_imported_count"] == ITEMS
 
 
-def test_of_two_commands_given_at_the_same_moment_one_imports(command):
+def test_two_simultaneous_commands_start_one_import(command):
     with slow_api() as url:
         command.environment = {"ITEMS_BASE_URL": url, "ITEMS_LIMITS": PACE}
         both = [command.start("run", "items", "--json") for _ in range(2)]
@@ -58,7 +58,7 @@ def repeated_requests(url):
     return sum(times - 1 for times in stats(url)["repeated_details"].values())
 
 
-def test_after_a_kill_the_next_run_goes_on_with_the_same_import(command, home):
+def test_after_a_kill_the_next_run_continues_the_same_import(command, home):
     with slow_api() as url:
         command.environment = {"ITEMS_BASE_URL": url, "ITEMS_LIMITS": PACE}
         killed = command.start("run", "items", "--json")
@@ -127,7 +127,7 @@ def test_a_watcher_sees_an_import_to_its_end(command):
     assert "30 of 30 imported" in watched.out
 
 
-def test_a_run_whose_limits_are_away_says_what_it_waits_for_and_the_next_one_goes_on(command, home):
+def test_a_run_without_its_rate_limit_store_says_so_and_the_next_one_continues(command, home):
     limits = {"ITEMS_LIMITS": "20/1 second", "ITEMS_MAX_OUTAGE": "3"}
     with RedisServer() as store, serve("--items", "60", "--limits", "20/1 second", "--delay-after", "10") as url:
         environment = {"ITEMS_BASE_URL": url, "REDIS_URL": store.url(), **limits}

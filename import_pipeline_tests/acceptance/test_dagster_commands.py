@@ -31,7 +31,7 @@ def contents(folder: Path):
 
 
 def own_warnings(text):
-    """Return the warnings, without those by which Dagster recommends `dg` over its own commands."""
+    """Return the warnings, except those that recommend `dg` instead of `dagster`."""
     return [
         line for line in text.splitlines() if re.search(r"\w*Warning\b", line) and "SupersessionWarning" not in line
     ]

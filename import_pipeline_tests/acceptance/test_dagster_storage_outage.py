@@ -6,8 +6,8 @@ from import_pipeline_tests.acceptance.command_line import rows
 from import_pipeline_tests.support.forked_cli import serve
 
 
-def test_a_storage_that_answers_no_more_as_a_run_starts_is_one_sentence(command, postgres_url):
-    """Its table of runs is locked and the timeout is short; the tracking tables answer."""
+def test_a_storage_that_stops_answering_as_a_run_starts_is_reported_in_one_sentence(command, postgres_url):
+    """Dagster's table of runs is locked and the timeout is short; the tracking tables answer."""
     plain = postgres_url.replace("+psycopg2", "")
     with serve("--items", "5", "--limits", "none") as url:
         command.environment = {"ITEMS_BASE_URL": url, "DATABASE_URL": plain, "PGOPTIONS": "-c lock_timeout=300ms"}

@@ -64,7 +64,7 @@ def test_a_users_own_source_becomes_definitions_with_a_configured_resource(home)
         api = RateLimitedApiResource(base_url=url, limits="5/1 second", concurrency=3, timeout=10)
         definitions = build_import_definitions(Things(), api)
         dg.Definitions.validate_loadable(definitions)
-        check_what_the_assets_say(definitions)
+        check_asset_descriptions(definitions)
         with dg.DagsterInstance.ephemeral() as instance:
             result = definitions.resolve_job_def("import_things").execute_in_process(instance=instance)
             assert result.success
@@ -78,7 +78,7 @@ def test_a_users_own_source_becomes_definitions_with_a_configured_resource(home)
     assert row["rate_limit_sleeps_count"] > 0
 
 
-def check_what_the_assets_say(definitions):
+def check_asset_descriptions(definitions):
     """Check the assets' owners, freshness, panel links and table columns."""
     spec = definitions.resolve_assets_def("enriched_things").specs_by_key[dg.AssetKey("enriched_things")]
     listed = definitions.resolve_assets_def("discovered_things").specs_by_key[dg.AssetKey("discovered_things")]

@@ -1,11 +1,11 @@
-"""`import-pipeline doctor` approves a healthy installation, and names what is wrong in another."""
+"""`import-pipeline doctor` approves a healthy installation, and names the problems of another."""
 
 import pytest
 
 from import_pipeline_tests.support.forked_cli import serve
 
 
-def test_doctor_finds_a_healthy_installation_healthy_and_notes_what_will_not_last(command, postgres_url, redis_url):
+def test_doctor_approves_a_healthy_installation_and_notes_its_risks(command, postgres_url, redis_url):
     """The test's Redis persists nothing, its role is a superuser, and no daemon runs."""
     with serve("--items", "5", "--limits", "none") as url:
         result = command.run("doctor", ITEMS_BASE_URL=url, DATABASE_URL=postgres_url, REDIS_URL=redis_url)
@@ -36,11 +36,11 @@ def test_doctor_masks_secrets_and_no_name(command, postgres_server):
     wrong = postgres_server.url(password="postgres")
     with serve("--items", "3", "--token", "the-right-one") as url:
         result = command.run("doctor", status=4, ITEMS_BASE_URL=url, ITEMS_TOKEN="a-wrong-one")
-        told_too = command.run("doctor", status=4, DATABASE_URL=wrong)
+        refused_login = command.run("doctor", status=4, DATABASE_URL=wrong)
     assert "401 Unauthorized: check the token (ITEMS_TOKEN)" in result.out
     assert "a-wrong-one" not in result.out
-    assert "postgresql+psycopg2://postgres:***@127.0.0.1" in told_too.out
-    assert 'password authentication failed for user "postgres"' in told_too.out
+    assert "postgresql+psycopg2://postgres:***@127.0.0.1" in refused_login.out
+    assert 'password authentication failed for user "postgres"' in refused_login.out
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_doctor_masks_secrets_and_no_name(command, postgres_server):
         ({"ITEMS_BASE_URL": "http://127.0.0.1:9"}, {"source items": "the API at http://127.0.0.1:9 cannot be reached"}),
     ],
 )
-def test_doctor_says_what_is_wrong(command, folder, settings, unhealthy):
+def test_doctor_names_each_problem(command, folder, settings, unhealthy):
     if "DAGSTER_HOME" in settings:
         (folder / "dagster.yaml").write_text("storage: nonsense\n")
     given = {name: value.replace("FOLDER", str(folder)) for name, value in settings.items()}
@@ -95,7 +95,7 @@ def test_doctor_says_what_is_wrong(command, folder, settings, unhealthy):
 
 
 @pytest.mark.parametrize("wrong", [{"PANEL_PORT": "x"}, {"ITEMS_PER_PAGE": "x"}])
-def test_a_slip_is_told_beside_a_setting_that_cannot_be_read(command, wrong):
+def test_a_misspelled_setting_is_reported_beside_an_unreadable_one(command, wrong):
     result = command.run("doctor", status=4, **wrong, ITEMS_LIMTS="none")
     assert f"{next(iter(wrong))}: expected" in result.out
     assert "ITEMS_LIMTS is set, but there is no such setting. Did you mean ITEMS_LIMITS?" in result.out

@@ -128,9 +128,9 @@ def test_an_import_is_cancelled_from_the_launchpad_and_its_rest_retried_from_the
         to_first = dev.requests_at()[0] - moment(request["requested_at"])
         dev.ui.launch("cancel_items_import", **{CANCEL: {"reason": "wrong day"}})
         cancelled = dev.ended(row["id"], "cancelled")
-        wished_at = moment(cancelled["cancel_requested_at"])
-        to_last = dev.requests_at()[-1] - wished_at
-        to_end = moment(cancelled["ended_at"]) - wished_at
+        requested_at = moment(cancelled["cancel_requested_at"])
+        to_last = dev.requests_at()[-1] - requested_at
+        to_end = moment(cancelled["ended_at"]) - requested_at
     left = 200 - cancelled["items_imported_count"]
     eventually(lambda: set(dev.ui.runs(row["id"]).values()) == {"CANCELED"}, "its run is cancelled")
     with dev.serving("--items", "200", "--delay-after", "0"):

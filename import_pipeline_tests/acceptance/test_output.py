@@ -50,7 +50,7 @@ def test_a_terminal_shows_a_bar_that_moves(command):
     assert "8 of 8 imported" in drawn
 
 
-def test_a_wish_that_no_daemon_lives_to_carry_out_names_what_does_so_at_once(command):
+def test_a_request_without_a_daemon_names_the_commands_that_execute_it(command):
     with serve("--items", "3", "--limits", "none") as url:
         command.environment = {"ITEMS_BASE_URL": url}
         result = words(command.run("request", "items").out).strip()
@@ -63,8 +63,8 @@ def test_a_wish_that_no_daemon_lives_to_carry_out_names_what_does_so_at_once(com
     assert "of items: completed items 3 of 3 imported time" in done, "the output of `run`"
 
 
-def test_what_a_stranger_wrote_moves_no_terminal(command):
-    """Ids and reasons from an API, in the output of `run`, `show` and the log."""
+def test_text_from_an_api_cannot_control_the_terminal(command):
+    """The text is in ids and reasons, in the output of `run`, `show` and the log."""
     odd = "a\x1b]0;pwned\x07\x1b[2J\u202e\nFORGED action=import_completed"
     with serve("--items", "1", "--limits", "none") as url:
         command.environment = {"ITEMS_BASE_URL": url}
@@ -90,7 +90,7 @@ def test_what_a_stranger_wrote_moves_no_terminal(command):
         ("list", ">/dev/full 2>/dev/full", 1, None),
     ],
 )
-def test_an_output_that_cannot_be_written_costs_one_sentence(home, arguments, redirected, status, sentence):
+def test_an_unwritable_output_is_reported_in_one_sentence(home, arguments, redirected, status, sentence):
     script = f"{sys.executable} -m import_pipeline {arguments} {redirected}; exit ${{PIPESTATUS[0]}}"
     environment = {**os.environ, "IMPORT_PIPELINE_HOME": str(home)}
     ended = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=False)

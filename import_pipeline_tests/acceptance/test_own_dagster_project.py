@@ -33,7 +33,7 @@ def test_the_examples_pass_the_strict_check_of_types(folder):
 
 
 @pytest.mark.nightly
-def test_an_empty_project_imports_with_what_the_document_says(command, folder, home):
+def test_an_empty_project_imports_by_following_the_document(command, folder, home):
     write_project(folder)
     with serve("--items", "6", "--limits", "none") as url:
         environment = {

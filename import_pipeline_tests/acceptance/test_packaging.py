@@ -1,4 +1,4 @@
-"""The package as others install it: from a wheel, without the checkout, with a source in their own file."""
+"""The package as users install it: from a wheel, without the checkout, with a source in their own file."""
 
 import importlib.util
 import shutil
@@ -117,7 +117,7 @@ def test_the_wheel_holds_everything_that_is_not_python(wheel):
     assert tops == {"import_pipeline", "source_api"}
 
 
-def test_nothing_of_the_checkout_is_needed_to_import_a_users_own_source(users, installed, folder, home):
+def test_a_users_own_source_is_imported_without_the_checkout(users, installed, folder, home):
     assert "Copy every record of a rate-limited API into your database" in words(users.run("--help").out)
     where = "import import_pipeline, source_api; print(import_pipeline.__file__, source_api.__file__)"
     found = CommandLine(folder, sys.executable, "-c", where).run(PYTHONPATH=str(installed)).out.split()

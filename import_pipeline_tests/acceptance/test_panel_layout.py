@@ -67,7 +67,7 @@ def test_no_figure_of_the_items_breaks(page_of, width):
 
 
 @pytest.mark.parametrize("button", ["Delete"])
-def test_a_dialog_that_destroys_has_its_focus_on_back(page_of, button):
+def test_a_destructive_dialog_focuses_its_back_button(page_of, button):
     page = page_of("/imports/1")
     page.get_by_role("link", name=button).click()
     dialog = page.get_by_role("dialog")
@@ -90,7 +90,7 @@ def test_a_fresh_start_turns_the_button_red_and_names_it(page_of):
     expect(page.get_by_role("button", name="Run import", exact=True)).to_be_visible()
 
 
-def test_the_sentence_after_an_action_does_not_stay(page_of):
+def test_the_message_after_an_action_disappears(page_of):
     page = page_of("/")
     page.clock.install()
     page.goto(page.url + "?done=new&status=completed")

@@ -73,7 +73,7 @@ def test_up_runs_imports_on_postgres_and_redis_as_a_role_that_may_not_change_tab
     eventually(lambda: rows(psycopg2(app), made) == [{"items": 400}], "the application's own rows have followed")
     assert answers(f"http://127.0.0.1:{ui}/")
 
-    # Where all of it lies: two versions of tables side by side in Postgres, permits in Redis, nothing in files.
+    # The stores: two schema versions side by side in Postgres, permits in Redis, nothing in files.
     run = "SELECT status FROM import_pipeline_dagster.runs"
     eventually(lambda: rows(psycopg2(app), run) == [{"status": "SUCCESS"}] * 2, "both runs have ended well")
     versions = rows(

@@ -83,7 +83,7 @@ def test_a_killed_shard_is_launched_again_and_its_run_has_failed(dev):
     assert dev.ui.runs(number)[killed["dagster_run_id"]] == "FAILURE"
 
 
-def test_a_terminated_shard_leaves_for_good_and_the_others_go_on(dev):
+def test_a_terminated_shard_stays_out_and_the_others_continue(dev):
     with dev.serving("--items", "250", *SLOWLY):
         number = begun(dev, "--shards", "2", shards=(2,))
         run_id = at_work(dev, number)[2]["dagster_run_id"]

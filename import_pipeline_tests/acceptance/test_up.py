@@ -21,7 +21,7 @@ from import_pipeline_tests.acceptance.command_line import (
 
 
 def said_until_it_serves(up):
-    """Return the lines that it has written by then."""
+    """Return the lines that `up` writes until it serves."""
     said = []
     while not said or "Ctrl-C stops all." not in said[-1]:
         said.append(up.process.stderr.readline())

@@ -1,4 +1,4 @@
-"""`up` leaves nothing behind, whenever and however it ends."""
+"""`up` leaves no process behind, even if it is killed or interrupted during its start."""
 
 import signal
 from contextlib import suppress
@@ -26,7 +26,7 @@ def up(script, home):
     return up
 
 
-def test_what_up_has_started_ends_with_it_even_where_it_is_killed(up, home):
+def test_the_processes_of_up_end_with_it_even_if_it_is_killed(up, home):
     assert len(processes_of(home)) > 4
     up.process.send_signal(signal.SIGKILL)
     eventually(lambda: not processes_of(home), "every server has ended")
@@ -34,7 +34,7 @@ def test_what_up_has_started_ends_with_it_even_where_it_is_killed(up, home):
 
 
 @pytest.mark.nightly
-def test_ctrl_c_before_all_of_it_serves_ends_up_without_a_word_of_dagsters(up, home):
+def test_ctrl_c_during_the_start_ends_up_without_output_of_dagster(up, home):
     up.process.send_signal(signal.SIGINT)
     ended = up.end()
     assert (ended.status, ended.err) == (0, "")

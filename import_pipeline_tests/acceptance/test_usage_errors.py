@@ -49,7 +49,7 @@ def test_a_bad_setting_is_named_with_what_was_expected(command, home, setting, v
         ("import json\njson.loads('{')", "cannot be imported: JSONDecodeError: "),
     ],
 )
-def test_a_broken_list_of_sources_is_told_with_its_place(command, folder, file, sentence):
+def test_a_broken_list_of_sources_is_reported_with_its_place(command, folder, file, sentence):
     if file is not None:
         (folder / "mine.py").write_text(file)
     ended = command.run("run", "items", status=2, IMPORT_PIPELINE_SOURCES="mine:SOURCES")
@@ -71,7 +71,7 @@ def test_a_broken_list_of_sources_is_told_with_its_place(command, folder, file, 
         ),
     ],
 )
-def test_what_is_not_there_is_said_in_a_sentence(command, arguments, sentence):
+def test_unknown_or_incomplete_arguments_are_refused_in_one_sentence(command, arguments, sentence):
     assert command.run(*arguments, status=2).sentence == sentence
 
 
@@ -104,7 +104,7 @@ def test_bad_usage_is_refused_before_anything_is_done(command, arguments, senten
     assert ended.out == ""
 
 
-def test_a_database_that_does_not_answer_is_told_without_its_password(command, postgres_server):
+def test_an_unreachable_database_is_reported_without_its_password(command, postgres_server):
     wrong_password = command.run("list", status=4, DATABASE_URL=postgres_server.url(password="wr0ng-secret"))
     assert 'password authentication failed for user "postgres"' in wrong_password.sentence
     no_server = command.run("run", "items", status=4, DATABASE_URL="postgresql://me:wr0ng-secret@127.0.0.1:9/x")

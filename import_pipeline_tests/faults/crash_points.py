@@ -1,7 +1,7 @@
 """Named points of an import at which a test can inject a fault, without any code for it in the product.
 
-Points of the database come from SQLAlchemy's events; those of permits and requests from a store and a transport that
-are passed in. A small import passes 200 points. `CrashPoints` counts them and injects its fault at one of them.
+Points of the database come from SQLAlchemy's events. Points of permits and requests come from a wrapped store and a
+wrapped transport. A small import passes 200 points. `CrashPoints` counts them and injects its fault at one of them.
 """
 
 import re

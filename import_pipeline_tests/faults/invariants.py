@@ -1,4 +1,4 @@
-"""The invariants of an import that completed after a fault: nothing lost, nothing twice, no 429 that we caused."""
+"""The invariants of an import that completed after a fault: nothing lost, nothing twice, no avoidable 429."""
 
 from collections import Counter
 from contextlib import closing
@@ -38,7 +38,7 @@ class InvariantReport:
 def check_invariants(configured, url, *, items) -> InvariantReport:
     """Compare the demo API's items with our rows, and read its counters."""
     seen = http.get(f"{url}/_stats").json()
-    stored = rows(configured)  # fails where an external_id is there twice
+    stored = rows(configured)  # fails if an external_id is there twice
     with tracking(configured) as connection:
         found = connection.execute(select(import_item_statuses)).mappings().all()
         all_imports = connection.execute(select(imports)).mappings().all()

@@ -57,7 +57,7 @@ class Connections(httpx.AsyncBaseTransport):
 @pytest.mark.parametrize(
     "jump", [timedelta(hours=1), timedelta(hours=-1), timedelta(days=4000)], ids=["ahead", "back", "far ahead"]
 )
-def test_an_import_goes_on_when_the_clock_is_set(home, jump, record_property):
+def test_an_import_continues_when_the_clock_is_set(home, jump, record_property):
     """Some items have failed before, and wait for their next try."""
     faults = ("3=status:500*2", "5=status:500*1", "9=drop*3", "30=status:500*1")
     with demo_api(items=ITEMS, limits=LIMITS, faults=faults) as url:

@@ -45,9 +45,9 @@ NAMED = [
     "released commit",
     "released committed",
 ]
-#: The ends of all other transactions that write: the import's begin and end among them.
+#: The ends of all other transactions that write, such as the begin and the end of the import.
 UNNAMED = ["transaction commit", "transaction committed"]
-#: The points of a day's run; by night each is met as often as an import comes there.
+#: The points of a daily run. A nightly run kills an import at every passage of every point.
 BY_DAY = ["page commit", "claim committed", "sent", "written commit"]
 
 
@@ -96,7 +96,7 @@ def test_a_kill_at_a_named_point_loses_and_doubles_nothing(configured, api, poin
 
 
 @pytest.mark.parametrize("at", [1, 3])
-def test_what_a_killed_process_has_sent_is_counted_with_what_it_stored(configured, api, at):
+def test_requests_of_a_killed_process_are_counted_with_the_rows_that_it_stored(configured, api, at):
     forget_everything(configured, api)
     assert killed_at(configured, at, "written committed") == "written committed"
     row = latest(configured)

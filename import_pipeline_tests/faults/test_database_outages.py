@@ -108,7 +108,7 @@ def test_a_postgres_that_becomes_read_only_in_the_middle(configured, api):
     assert_the_next_run_completes(configured, api)
 
 
-def test_a_file_that_may_only_be_read_is_one_sentence_and_nothing_is_asked_for(configured, api, home):
+def test_a_read_only_file_is_reported_in_one_sentence_before_any_request(configured, api, home):
     if not configured.database_url.startswith("sqlite"):
         replica(configured.database_url)
         read_only = configured
@@ -131,7 +131,7 @@ def locked(database):
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("lock_seconds", [1, 20])
-def test_a_database_that_is_locked_for_a_while_is_waited_for(configured, api, lock_seconds, record_property):
+def test_an_import_waits_for_a_locked_database(configured, api, lock_seconds, record_property):
     with import_process(configured) as process, closing(Database(configured.database_url)) as database:
         some_details(api, 10)
         with locked(database):
@@ -198,7 +198,7 @@ def small_disk():
 @pytest.mark.nightly
 @pytest.mark.parametrize("details", [0, 1, 150, 300])
 def test_a_disk_that_is_really_full_under_postgres(home, small_disk, details):
-    """There are enough items that their rows need more space, wherever the disk is full."""
+    """There are so many items that their rows always need more space than is left."""
     items = 600
     with demo_api(items=items, delay_after_ms=10) as api:
         configured = prepared(home, api, small_disk.create_database())

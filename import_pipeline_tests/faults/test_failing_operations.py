@@ -141,7 +141,7 @@ def every_place(configured, api, dead_worker, fault, record_property):
 @pytest.mark.nightly
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("fault", ON_BOTH_DATABASES)
-def test_whichever_operation_of_the_database_fails(configured, api, dead_worker, fault, record_property):
+def test_any_database_operation_may_fail(configured, api, dead_worker, fault, record_property):
     endings = every_place(configured, api, dead_worker, fault, record_property)
     assert {ending.partition(" to ")[0] for ending in endings} <= {"completed", "no answer"}
     assert endings.total() > 15
@@ -151,8 +151,8 @@ def test_whichever_operation_of_the_database_fails(configured, api, dead_worker,
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault not in ON_BOTH_DATABASES])
-def test_whichever_request_or_permit_fails(configured, api, dead_worker, fault, record_property):
-    """A run survives it, except for an API that was never reachable: that is reported immediately."""
+def test_any_request_or_permit_may_fail(configured, api, dead_worker, fault, record_property):
+    """The run survives, unless the API was never reachable: that is reported immediately."""
     endings = every_place(configured, api, dead_worker, fault, record_property)
     assert endings["completed"] >= 12
     assert endings["failed"] == (2 if fault == "no connection" else 0)

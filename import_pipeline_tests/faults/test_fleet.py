@@ -20,9 +20,9 @@ from import_pipeline_tests.support.imports import demo_api, import_process, late
 from import_pipeline_tests.support.network_link import NetworkLink
 
 ITEMS, RATE, LEASE, WORKERS, CONCURRENCY = 200, 25, 3, 4, 5
-#: Their names are methods of the fleet.
+#: Names of methods of Fleet.
 TROUBLES = ("kill", "freeze", "partition_database", "partition_limits", "partition_host")
-#: The import itself takes some 9 s; each trouble may hold it up for a lease.
+#: An undisturbed import takes about 9 s; each fault may delay it by one lease.
 LONGEST = 240.0
 
 

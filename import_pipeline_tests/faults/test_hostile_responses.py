@@ -25,7 +25,7 @@ BOMB = compression_bomb(200)
 DETAIL = b'{"id": 1, "name": "n", "price": "1.00"}'
 CAP = " If this is normal for this API, raise ITEMS_MAX_BODY or ItemsSource.max_depth"
 NO_ANSWER = "no answer within 1.5 s"
-#: Bytes beyond what an honest import takes: two bodies of 1 MB and what a parser makes of them, with room to spare.
+#: Bytes that a hostile import may use beyond an honest one: two bodies of 1 MB and their parsed form, with reserve.
 ROOM = 64 * 1024 * 1024
 
 TRICKS = {
@@ -97,20 +97,20 @@ def outcome(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", TRICKS)
-def test_it_is_the_items_own_failure_with_its_reason(outcome, name):
+def test_a_hostile_detail_fails_its_own_item_with_the_reason(outcome, name):
     expected = TRICKS[name][1]
     found = outcome[0].get(name)
     assert found == expected or expected in found
 
 
-def test_all_else_is_imported(outcome):
+def test_all_other_items_are_imported(outcome):
     _, imported, row, _ = outcome
     assert imported["honest"]["name"] == "n"
     assert (row.status, row.items_imported_count, row.items_failed_count) == ("completed", 1, len(TRICKS) - 1)
 
 
-def test_what_the_answers_could_have_become_is_never_held(outcome):
-    """2 GB of JSON, and 200 MB from a compressed body of 200 KB."""
+def test_hostile_answers_are_never_held_in_memory_whole(outcome):
+    """The answers are 2 GB of JSON, and 200 MB from a compressed body of 200 KB."""
     assert outcome[3] < ROOM
 
 

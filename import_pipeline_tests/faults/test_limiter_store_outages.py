@@ -1,4 +1,4 @@
-"""The rate-limit store disappears, comes back empty or is slow while an import runs: it waits, and no 429 comes."""
+"""The rate-limit store disappears, comes back empty or is slow while an import runs: it waits, and meets no 429."""
 
 import time
 
@@ -51,7 +51,7 @@ def test_an_import_waits_for_a_redis_that_comes_back_empty(home, api, own_redis,
 
 
 @pytest.mark.nightly
-def test_an_emptied_redis_is_told_what_still_counts(home, api, own_redis, record_property):
+def test_an_emptied_redis_receives_the_requests_that_still_count(home, api, own_redis, record_property):
     configured = settings(home, api, REDIS_URL=own_redis.url(), **SETTINGS)
     with import_process(configured) as process:
         for asked in (10, 25, 45):

@@ -1,6 +1,4 @@
-"""Thousands of lists against a model: an import has all items or reports what is missing, and never completes with
-less.
-"""
+"""Thousands of lists against a model: an import has all items, or reports the missing ones and does not complete."""
 
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -25,7 +23,7 @@ from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline_tests.support.dying_process import ProcessDied
 from import_pipeline_tests.support.list_strategies import SIZE, SOURCES, ListedSource, ListServer, list_plans
 
-#: Lists a test: hundreds in all by day, thousands at night.
+#: Lists per test: hundreds in all by day, thousands at night.
 MANY = settings(
     max_examples=120 if settings().max_examples <= 100 else 1500, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -72,7 +70,7 @@ class Importer:
 def importer(home):
     configured = load_settings({"IMPORT_PIPELINE_HOME": str(home)}, home.parent)
     with open_installation(configured, configure([ListedSource()], configured)) as installation:
-        installation.source("listed")  # which makes its table
+        installation.source("listed")  # creates the table
         yield Importer(installation)
 
 
@@ -84,7 +82,7 @@ def imports_into(tmp_path_factory):
 
 @MANY
 @given(list_plans())
-def test_a_list_ends_with_all_its_items_or_says_what_is_missing(imports_into, plan):
+def test_a_list_ends_with_all_its_items_or_reports_the_missing_ones(imports_into, plan):
     server = ListServer(plan)
     summary, met = imports_into.run(SOURCES[plan.style](), server, plan.deaths)
     event(
@@ -146,7 +144,7 @@ def test_a_list_that_shifts_while_processes_die_and_page_sizes_change_loses_noth
 
 @MANY
 @given(st.integers(0, 25), st.sets(st.integers(1, 12), max_size=3), st.sampled_from([2, SIZE, 7]))
-def test_a_list_that_tells_no_total_is_read_whole_under_any_page_size(imports_into, count, deaths, other):
+def test_a_list_without_a_total_is_read_completely_with_any_page_size(imports_into, count, deaths, other):
     server = Sliced(count, {}, total=False)
     summary, met = imports_into.run(sized(SIZE), server, deaths, sized(other))
     assert (summary.status, summary.incomplete_reason, met) == ("completed", None, server.lasting)

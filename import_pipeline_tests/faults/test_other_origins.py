@@ -79,7 +79,7 @@ class Pointed(ItemsSource):
 
 
 @pytest.mark.parametrize("address", ELSEWHERE[:4])
-def test_no_detail_is_asked_for_elsewhere(home, address):
+def test_no_detail_is_requested_from_another_origin(home, address):
     def answer(request):
         return {"current_page": 1, "last_page": 1, "total": 1, "data": [{"id": 1, "url": address}]}
 

@@ -14,7 +14,7 @@ from import_pipeline_tests.support.panel_client import open_panel
 from import_pipeline_tests.support.planted_secrets import SECRETS
 
 ROOT = Path(__file__).parents[2]
-#: What an unkind API repeats: all that it was sent, and a secret of its own.
+#: The content of each answer: everything that was sent, and a secret of the API.
 ECHO = {"session_token": SECRETS["body of an answer"], "echo": list(SECRETS.values())}
 BODY = json.dumps(ECHO).encode()
 LOCATION = f"Location: http://importer:{SECRETS['password of the address']}@127.0.0.1/?{SECRETS['token']}"
@@ -32,7 +32,7 @@ def broken(line):
     line.body(BODY[:-1], "Connection: close")
 
 
-#: One import meets all of these: each is its item's own failure.
+#: One import meets all of these: each fails its own item.
 ITEMS = {
     "missing": partial(answer, status=404),
     "busy": partial(answer, status=500),
@@ -45,7 +45,7 @@ ITEMS = {
     "unaskable": broken,
     "unreadable": broken,
 }
-#: Answers and errors that once ended an import; each is the failure of the one item that an import has.
+#: Answers and errors that once ended an import; each fails the only item of an import.
 ENDINGS = {
     "no-401": partial(answer, status=401),
     "no-403": partial(answer, status=403),
@@ -106,7 +106,7 @@ async def look_everywhere(command, said, folder, monkeypatch):
 
 
 @pytest.mark.anyio
-async def test_no_failure_of_an_item_tells_a_secret(command, tmp_path, monkeypatch):
+async def test_no_failure_of_an_item_reveals_a_secret(command, tmp_path, monkeypatch):
     with hostile_server(ITEMS) as url:
         command.environment["PLANTED_BASE_URL"] = url
         said = command.run("run", "planted", status=3)
@@ -141,7 +141,7 @@ ECHOED = ", ".join(["'***'"] * len(SECRETS))
     "ending",
     [pytest.param(name, marks=[] if name == "crash" else pytest.mark.nightly) for name in ENDINGS],
 )
-async def test_no_import_of_one_item_tells_a_secret(command, tmp_path, monkeypatch, ending):
+async def test_no_import_of_one_item_reveals_a_secret(command, tmp_path, monkeypatch, ending):
     with hostile_server({ending: ENDINGS[ending]}) as url:
         command.environment["PLANTED_BASE_URL"] = url
         said = command.run("run", "planted", status=3)
@@ -151,7 +151,7 @@ async def test_no_import_of_one_item_tells_a_secret(command, tmp_path, monkeypat
 @pytest.mark.anyio
 @pytest.mark.nightly
 @pytest.mark.parametrize("page", [unkind_list, broken, ENDINGS["no-401"], reset_in_body])
-async def test_no_list_that_fails_tells_a_secret(command, tmp_path, monkeypatch, page):
+async def test_no_list_that_fails_reveals_a_secret(command, tmp_path, monkeypatch, page):
     with hostile_server({}, page=page) as url:
         command.environment["PLANTED_BASE_URL"] = url
         said = command.run("run", "planted", status=4)
@@ -160,7 +160,7 @@ async def test_no_list_that_fails_tells_a_secret(command, tmp_path, monkeypatch,
 
 @pytest.mark.anyio
 @pytest.mark.nightly
-async def test_no_refused_connection_tells_a_secret(command, tmp_path, monkeypatch):
+async def test_no_refused_connection_reveals_a_secret(command, tmp_path, monkeypatch):
     command.environment["PLANTED_BASE_URL"] = "http://127.0.0.1:9"
     said = command.run("run", "planted", status=4)
     assert "the API at http://127.0.0.1:9 cannot be reached" in said.err

@@ -34,7 +34,7 @@ def http_date(moment):
     return format_datetime(moment.astimezone(UTC).replace(microsecond=0) + timedelta(seconds=1), usegmt=True)
 
 
-#: What is refused how; the seconds that have to be waited for at least.
+#: Ways to refuse: status, headers, and the least number of seconds to wait.
 REFUSALS = {
     "seconds": (429, lambda: {"Retry-After": "1"}, 1.0),
     "a date": (429, lambda: {"Retry-After": in_a_second(http_date)}, 1.0),
@@ -52,7 +52,7 @@ BY_DAY = ["seconds", "nothing"]
 
 
 class Quota(ItemsSource):
-    """Also refuses in the API's own way."""
+    """The example, which also recognizes the refusals of this API."""
 
     def is_rate_limited(self, response):
         return response.headers.get("X-Reason") == "quota"
@@ -64,7 +64,7 @@ class Refusing:
     def __init__(self, ways):
         self.ways = list(ways)
         self.asked = []  #: (seconds, path) of every request
-        self.waits = []  #: (from, until) of every wait that was asked for
+        self.waits = []  #: (from, until) of every requested wait
 
     def __call__(self, request):
         path, now = request.url.path, time.monotonic()

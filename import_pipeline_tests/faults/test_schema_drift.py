@@ -1,4 +1,4 @@
-"""The API's fields and the user's table change: what no longer fits fails with its reason, and nothing else does."""
+"""The API's fields and the user's table change: only items that no longer fit fail, each with its reason."""
 
 from contextlib import closing
 
@@ -23,8 +23,8 @@ from import_pipeline_tests.support.imports import (
 
 URL = "https://api.test"
 GOOD = {"name": "n", "description": "d", "price": "1.00", "created_at": "2029-01-01T00:00:00Z"}
-#: What became of an item's detail, and why it is refused; None where it is taken all the same.
 REFUSES = "ImportedItem.populate raises "
+#: item -> (its changed detail, the reason of its failure; None: it is imported)
 DRIFTS = {
     "1": ({"name": "n", "description": "d"}, f"{REFUSES}KeyError: 'price'"),
     "2": (GOOD | {"price": "on request"}, f"{REFUSES}InvalidOperation: [<class 'decimal.ConversionSyntax'>]"),
@@ -52,7 +52,7 @@ class Shop:
         return DRIFTS[number][0] if self.drifts else GOOD
 
 
-def test_fields_that_vanish_or_change_their_type_fail_alone_and_what_we_have_is_kept(home):
+def test_fields_that_vanish_or_change_their_type_fail_alone_and_stored_values_are_kept(home):
     shop, configured = Shop(), settings(home, URL)
 
     def take():
@@ -92,7 +92,7 @@ def test_a_column_that_the_users_table_gains_is_left_alone(imported):
         assert set(connection.scalars(text("SELECT note FROM imported_items"))) == {"mine"}
 
 
-def test_a_column_that_the_users_table_loses_is_missed_before_anything_is_asked_for(imported):
+def test_a_lost_column_of_the_users_table_is_reported_before_any_request(imported):
     alter(imported, "ALTER TABLE imported_items DROP COLUMN description")
     with pytest.raises(SchemaError, match="the table imported_items has no column description"):
         run_import("items", settings=imported)

@@ -15,7 +15,7 @@ class Base(DeclarativeBase):
 
 
 class Panic(BaseException):
-    """A BaseException, as extensions written in Rust raise it."""
+    """A BaseException, like the one that extensions written in Rust raise."""
 
 
 class Row(ImportableMixin):

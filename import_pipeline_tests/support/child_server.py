@@ -126,7 +126,7 @@ class Server(ABC):
             try:
                 self._start_once()
             except ServerDied:
-                # Another process took the port meanwhile, or a killed server's children are not gone yet.
+                # Another process took the port meanwhile, or a killed server's children still run.
                 if not tries_left:
                     raise
                 time.sleep(0.2)
@@ -147,7 +147,7 @@ class Server(ABC):
                 start_new_session=True,
                 **self._identity(),
             )
-        self._tell_watcher(str(self._process.pid))
+        self._inform_watcher(str(self._process.pid))
         self._wait(self.answers, log)
 
     def stop(self) -> None:
@@ -175,13 +175,13 @@ class Server(ABC):
                 self._process.kill()
                 self._process.wait(STOP_SECONDS)
             self._process = None
-            self._tell_watcher("")
+            self._inform_watcher("")
 
     def _identity(self) -> dict[str, Any]:
         """Return Popen's arguments for the user and the environment that the server runs with."""
         return {}
 
-    def _tell_watcher(self, line: str) -> None:
+    def _inform_watcher(self, line: str) -> None:
         assert self._watcher.stdin is not None
         self._watcher.stdin.write(f"{line}\n".encode())
         self._watcher.stdin.flush()

@@ -31,7 +31,7 @@ PASSWORD = "only-for-tests"
 class PostgresServer(Server):
     """Postgres with the superuser `postgres` and a password; it flushes nothing to the disk."""
 
-    crash = SIGQUIT  # "immediate shutdown": a killed postmaster's children would go on for a moment
+    crash = SIGQUIT  # "immediate shutdown": a killed postmaster's children would continue for a moment
     options: ClassVar[dict[str, str]] = {
         "listen_addresses": "127.0.0.1",
         "unix_socket_directories": "",
@@ -123,8 +123,8 @@ class PostgresServer(Server):
     def _identity(self) -> dict[str, Any]:
         if os.geteuid() != 0:
             return {}
-        nobody = pwd.getpwnam("nobody")
-        return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+        account = pwd.getpwnam("nobody")
+        return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
 
     def _reachable_binaries(self) -> Path:
         """Return the folder of programs; a copy if an unprivileged user cannot enter the original."""

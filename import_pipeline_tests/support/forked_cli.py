@@ -28,7 +28,7 @@ FAREWELL_SECONDS = 20
 
 
 def start_forkserver() -> multiprocessing.context.ForkServerContext:
-    """Start the process that loads the modules, unless it runs; it keeps the environment of now."""
+    """Start the process that loads the modules, unless it runs; it keeps the current environment."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
     forkserver.ensure_running()

@@ -118,28 +118,28 @@ def shard_processes(configured, *numbers, source="items"):
 
 
 class ImportProcess(multiprocessing.context.ForkServerProcess):
-    """A process that imports, or works as that shard; at its end it sends the outcome."""
+    """A process that imports, or works as that shard. It sends its result to `outcome` when it ends."""
 
     def __init__(self, context, configured, source, shard=None):
-        self.told, tell = context.Pipe(duplex=False)
+        self.outcome, sender = context.Pipe(duplex=False)
         if shard is None:
-            super().__init__(target=_import_apart, args=(configured, source, tell))
+            super().__init__(target=_import_apart, args=(configured, source, sender))
         else:
-            super().__init__(target=_share_apart, args=(configured, source, shard, tell))
+            super().__init__(target=_share_apart, args=(configured, source, shard, sender))
 
 
-def _import_apart(configured, source, tell):
+def _import_apart(configured, source, sender):
     warnings.simplefilter("error")
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup, which processes inherit
     try:
         run_import(source, settings=configured)
     except ImportPipelineError as error:
-        tell.send(f"{type(error).__name__}: {error}")
+        sender.send(f"{type(error).__name__}: {error}")
     else:
-        tell.send(None)
+        sender.send(None)
 
 
-def _share_apart(configured, source, number, tell):
+def _share_apart(configured, source, number, sender):
     warnings.simplefilter("error")
     with open_installation(configured) as installation:
         found = installation.source(source)
@@ -148,22 +148,22 @@ def _share_apart(configured, source, number, tell):
         try:
             ending = execute_shard(ImportRun(installation=installation, source=found), row.id, number)
         except ImportPipelineError as error:
-            tell.send(f"{type(error).__name__}: {error}")
+            sender.send(f"{type(error).__name__}: {error}")
         else:
-            tell.send(ending)
+            sender.send(ending)
 
 
 def ending_of(process):
     """Return the error of the process; without one, the outcome of a shard, or None for a completed import."""
-    assert process.told.poll(60)
-    return process.told.recv()
+    assert process.outcome.poll(60)
+    return process.outcome.recv()
 
 
-def import_through(connected_to, source, settings, **wishes):
+def import_through(connected_to, source, settings, **values):
     """Import the source over the transport, through the limiter."""
     with open_installation(settings, configure([source], settings)) as installation:
         found = installation.source(source.name)
-        row = find_or_create(installation.database, found, new_import(found, Trigger.CLI, **wishes), installation.clock)
+        row = find_or_create(installation.database, found, new_import(found, Trigger.CLI, **values), installation.clock)
         connect = partial(open_api, found, settings, installation.clock, connected_to)
         return execute_import(ImportRun(installation=installation, source=found, connect=connect), row.id)
 

@@ -72,7 +72,7 @@ class Library:
         return JSONResponse({"book": {"isbn": isbn, "title": f"About {isbn}", "pages": str(10 + len(isbn))}})
 
     async def shelves(self, request: Request):
-        """Three at a time, with a link to the next ones."""
+        """Three shelves per page, with a link to the next page."""
         start = int(request.query_params.get("from", "0"))
         data = [{"code": f"S/{number}", "room": "north"} for number in range(SHELVES)[start : start + 3]]
         following = f'<{request.url.include_query_params(**{"from": start + 3})}>; rel="next"'

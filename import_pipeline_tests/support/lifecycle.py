@@ -1,4 +1,4 @@
-"""A simulated installation: tests move its clock, and take each step of a worker by hand.
+"""A simulated installation: tests move its clock, and execute each step of a worker.
 
 No request is sent, and nothing waits.
 """

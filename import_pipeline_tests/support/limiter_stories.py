@@ -288,7 +288,7 @@ class ReferenceModel:
         self.flying: dict[str, int] = {}
 
     def starts(self, wanted: Sequence[PermitRequest], now: int) -> list[int]:
-        counted = [(min(stamp, now), cost) for stamp, cost in self.stamps.values()]  # what still flies counts as now
+        counted = [(min(stamp, now), cost) for stamp, cost in self.stamps.values()]  # if in flight, as sent now
         landing = sum(moment > now for moment in self.flying.values())
         granted: list[int] = []
         for each in wanted:

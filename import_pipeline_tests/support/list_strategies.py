@@ -1,4 +1,4 @@
-"""Hypothesis strategies of lists as APIs serve them, and the outcomes that an import of each may have."""
+"""Hypothesis strategies of lists as APIs serve them, and the allowed outcomes of an import of each."""
 
 import json
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ class Base(DeclarativeBase):
 
 
 class Listed(ImportableMixin, Base):
-    """An item that is whole in its list."""
+    """An item without a detail request: the list has all of its fields."""
 
     __tablename__ = "listed"
 
@@ -34,7 +34,7 @@ class Listed(ImportableMixin, Base):
 
 
 class ListedSource(ImportSource):
-    """A list by page numbers; the response says if there are more."""
+    """A list by page numbers; each response states if there is a next page."""
 
     name = "listed"
     model = Listed

@@ -115,7 +115,7 @@ STATES = (
 )
 
 
-# Commands: each returns whether it has changed anything, and its answer
+# Commands: each returns (True if it has changed anything, its answer)
 
 
 def request(simulation, number, who):
@@ -179,7 +179,7 @@ def resume(simulation, number, who):
 
 
 COMMANDS = (request, reschedule, run, start_scheduled, cancel, retry, delete, finalize, mark_gone, prune, resume)
-#: One transaction each: what two of them do is what they do one after the other.
+#: Commands of one transaction: two of them have the same result at once as in sequence.
 ATOMIC = {request, reschedule, cancel, retry, delete, mark_gone}
 
 
@@ -276,7 +276,7 @@ def run_interleaved(desks, pool, state, first, second, halt_at=None):
             return
         future = pool.submit(other.act, second, number, "second operator")
         while not future.done() and not is_blocked(other):
-            continue  # each look is a query
+            continue  # each call is a query
         later.append(future.result)
 
     database = mine.database

@@ -32,7 +32,7 @@ PAGINATORS = {
     "last id": LastId(),
     "last id without a flag": LastId(param="min_id", more=None, id="key.id"),
 }
-#: Those whose list goes on after a page without items, since something else names the next page.
+#: Ways whose list continues after a page without items, since something else names the next page.
 PASSES_EMPTY_PAGES = set(PAGINATORS) - {"numbers", "offset", "last id", "last id without a flag"}
 
 
@@ -48,7 +48,7 @@ class PagedSource(ImportSource):
         self.pages = PAGINATORS[way]
 
     def list_request(self):
-        """The filter stands for whatever a source's own request holds: it must be in each page's request."""
+        """Return a request with a filter. Each page's request must have it, too."""
         if getattr(self.pages, "where", "query") == "json":
             return httpx.Request("POST", "/api/items", json={"filter": "a b"}, headers={"X-List": "v2"})
         return httpx.Request("GET", "/api/items?filter=a%20b", headers={"X-List": "v2"})
@@ -63,7 +63,7 @@ class PagedSource(ImportSource):
 class PagedApi:
     """Answers `pages`, a list of lists of ids, and refuses what the way of naming pages does not allow.
 
-    `asked` has the number of each page that was asked for, from 0.
+    `asked` has the number of each requested page, from 0.
     """
 
     def __init__(self, way, pages):
@@ -86,7 +86,7 @@ class PagedApi:
         return self.page(number, [{"id": each, "key": {"id": each}} for each in ids])
 
     def number(self, given):
-        """The page that the parameters ask for, None if they ask for none."""
+        """Return the number of the page that the parameters request; None without one."""
         match self.paginator:
             case PageNumber(param=param, start=start, size=size):
                 return int(given[param]) - start if given.get(size) == "3" else None
@@ -101,7 +101,7 @@ class PagedApi:
         return int(given.get("token", 0))
 
     def after(self, offset):
-        """The first page with items that begins at or after the offset."""
+        """Return the first page with items that begins at or after the offset."""
         if not self.starts[-1]:
             return 0
         return next((n for n, start in enumerate(self.starts) if start >= offset and self.has(n)), len(self.pages))
@@ -113,28 +113,28 @@ class PagedApi:
         return [each for page in self.pages for each in page].index(item_id)
 
     def page(self, number, items):
-        goes_on = number + 1 < len(self.pages)
+        has_more = number + 1 < len(self.pages)
         cursor, address = f"c{number + 1}", f"/api/items?filter=a%20b&token={number + 1}"
         body = {"items": items}
         match self.way:
             case "numbers from 0, with the last one":
                 body["meta"] = {"pages": max(0, len(self.pages) - 1)}
             case "numbers with a flag":
-                body["more"] = goes_on
+                body["more"] = has_more
             case "offset with a total" | "offset in a body":
                 body["meta"] = {"total": self.starts[-1]}
             case "cursor":
-                body["paging"] = {"next": {"after": cursor}} if goes_on else {}
+                body["paging"] = {"next": {"after": cursor}} if has_more else {}
             case "cursor and flag":
-                body |= {"has_more": goes_on, "next_cursor": cursor if goes_on else None}
+                body |= {"has_more": has_more, "next_cursor": cursor if has_more else None}
             case "graphql":
-                body["data"] = {"page_info": {"more": goes_on, "end": cursor}}
+                body["data"] = {"page_info": {"more": has_more, "end": cursor}}
             case "address":
-                body["links"] = {"next": f"https://api.test{address}" if goes_on else None}
+                body["links"] = {"next": f"https://api.test{address}" if has_more else None}
             case "relative address":
-                body |= {"next_page_url": address} if goes_on else {}
+                body |= {"next_page_url": address} if has_more else {}
             case "link header":
-                return httpx.Response(200, json=body, headers={"Link": f'<{address}>; rel="next"'} if goes_on else {})
+                return httpx.Response(200, json=body, headers={"Link": f'<{address}>; rel="next"'} if has_more else {})
             case "last id":
-                body["has_more"] = goes_on
+                body["has_more"] = has_more
         return body

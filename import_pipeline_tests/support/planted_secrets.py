@@ -12,7 +12,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from import_pipeline import Connector, ImportableMixin, ImportSource
 from import_pipeline.settings import SourceSettings
 
-#: What is planted, and where.
+#: place -> the secret that is planted there
 SECRETS = {
     "password of the address": "pw-4bd1c0ffee5e77",
     "parameter of the address": "param-90be1ab61d03f2",
@@ -49,7 +49,7 @@ class SecretRevealingItem(ImportableMixin, Base):
             if self.external_id == "crash":
                 raise RuntimeError(f"cannot live with {', '.join(detail['echo'])}") from None
             if self.external_id == "crash-chained":
-                raise RuntimeError("cannot live with it")  # noqa: B904  # what it came of is in the traceback
+                raise RuntimeError("cannot live with it")  # noqa: B904  # the cause is in the traceback
             raise ValueError(f"{self.external_id}: not with {detail}, nor {' '.join(detail['echo'])}") from None
 
 

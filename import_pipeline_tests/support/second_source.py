@@ -1,7 +1,7 @@
-"""The sources of a user: two collections of another API, beside the example's `items`.
+"""The sources of a user: two collections of another API, and the example's `items`.
 
-Books are listed by cursor, behind a token, under ids that need care in a URL. Shelves come whole with the list, which
-is paged by Link headers. All three sources share one api and so its limits.
+Books need a token, a cursor for the list, and quoting of their ids in URLs. Shelves need no details; Link headers name
+their next pages. All three sources share one api and so its limits.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,11 +18,11 @@ LIMITS = "50/1 second; 100/3 second"
 
 
 class Base(DeclarativeBase):
-    """Our own tables."""
+    """The tables of the user."""
 
 
 class Book(ImportableMixin, HasImportStatus, Base):
-    """A book; the list tells its id only."""
+    """A book; the list contains only its id."""
 
     __tablename__ = "library_books"
 
@@ -31,18 +31,18 @@ class Book(ImportableMixin, HasImportStatus, Base):
     pages: Mapped[int | None]
 
     def detail_request(self) -> httpx.Request:
-        """GET /v1/books/{id}, relative to the base URL, in which any character may stand."""
+        """Request /v1/books/{id}, relative to the base URL. The id may contain any character."""
         return httpx.Request("GET", f"books/{path_segment(self.external_id)}")
 
     def populate(self, detail: Mapping[str, Any]) -> None:
-        """Take over the details."""
+        """Copy the title and the pages from the detail."""
         if detail["isbn"] != self.external_id:
             raise ValueError(f"expected the book {self.external_id}, got {detail['isbn']}")
         self.title, self.pages = detail["title"], int(detail["pages"])
 
 
 class Books(ImportSource):
-    """The books, by cursor; their details stand in an envelope."""
+    """The books, listed by cursor; each detail is in an envelope."""
 
     name = "books"
     api = "library"
@@ -51,36 +51,36 @@ class Books(ImportSource):
     per_page = 10
 
     def list_request(self, page: int, per_page: int) -> httpx.Request:
-        """GET /v1/books?take=10"""
+        """Request /v1/books?take=10."""
         return httpx.Request("GET", "books", params={"take": per_page})
 
     def items(self, list_response: httpx.Response) -> Iterable[Mapping[str, Any]]:
-        """Bare ids."""
+        """Return the ids, each as an object."""
         return [{"isbn": isbn} for isbn in list_response.json()["isbns"]]
 
     def has_next_page(self, list_response: httpx.Response) -> bool:
-        """As long as there is a cursor."""
+        """Return True if the response has a cursor."""
         return list_response.json()["cursor"] is not None
 
     def next_request(self, response: httpx.Response, page: int) -> httpx.Request | None:
-        """GET /v1/books?take=10&cursor=…"""
+        """Request /v1/books?take=10&cursor=…, or return None after the last page."""
         cursor = response.json()["cursor"]
         return (
             None if cursor is None else httpx.Request("GET", "books", params={"take": self.per_page, "cursor": cursor})
         )
 
     def stub(self, item: Mapping[str, Any]) -> Book:
-        """The id."""
+        """Return a row with the id only."""
         return Book(external_id=item["isbn"])
 
     def detail(self, response: httpx.Response) -> Mapping[str, Any]:
-        """What is in the envelope."""
+        """Return the content of the envelope."""
         book: Mapping[str, Any] = response.json()["book"]
         return book
 
 
 class Shelf(ImportableMixin, Base):
-    """A shelf."""
+    """A shelf; the list contains all of its fields."""
 
     __tablename__ = "library_shelves"
 
@@ -88,15 +88,15 @@ class Shelf(ImportableMixin, Base):
     room: Mapped[str] = mapped_column(String(20))
 
     def detail_request(self) -> None:
-        """The list had it all."""
+        """Return None: there is no detail."""
         return
 
     def populate(self, detail: Mapping[str, Any]) -> None:
-        """Never called: there are no details."""
+        """Do nothing: this is never called, as there are no details."""
 
 
 class Shelves(ImportSource):
-    """The shelves, paged by Link headers, whole in the list; the answer is a bare array."""
+    """The shelves, paged by Link headers; each response is a bare array."""
 
     name = "shelves"
     api = "library"
@@ -104,30 +104,30 @@ class Shelves(ImportSource):
     limits = LIMITS
 
     def list_request(self, page: int, per_page: int) -> httpx.Request:
-        """GET /v1/shelves"""
+        """Request /v1/shelves."""
         return httpx.Request("GET", "shelves")
 
     def items(self, list_response: httpx.Response) -> Iterable[Mapping[str, Any]]:
-        """An array of objects."""
+        """Return the array of objects."""
         shelves: list[dict[str, Any]] = list_response.json()
         return shelves
 
     def has_next_page(self, list_response: httpx.Response) -> bool:
-        """As long as there is a link."""
+        """Return True if the response has a link to the next page."""
         return "next" in list_response.links
 
     def next_request(self, response: httpx.Response, page: int) -> httpx.Request | None:
-        """Where the link points to."""
+        """Request the address of the link, or return None after the last page."""
         link = response.links.get("next")
         return httpx.Request("GET", link["url"]) if link else None
 
     def stub(self, item: Mapping[str, Any]) -> Shelf:
-        """All there is."""
+        """Return the complete row."""
         return Shelf(external_id=item["code"], room=item["room"])
 
 
 class LibraryItems(ItemsSource):
-    """The example's items, served by the library's server too."""
+    """The example's items, also served by the library's server."""
 
     api = "library"
     limits = LIMITS

@@ -1,7 +1,7 @@
 """A state machine of a month: everything that can happen to a source's imports, and its invariants.
 
-The clock is fake and nothing waits. Workers take the steps of an import one by one; some die, freeze, or are told to
-end in the middle.
+The clock is fake and nothing waits. Workers take the steps of an import one by one; some die, freeze, or receive
+SIGTERM in the middle.
 """
 
 from collections import defaultdict
@@ -61,16 +61,16 @@ class SimulatedMonth(RuleBasedStateMachine):
     # Time and Dagster
 
     @rule(hours=st.sampled_from([1, 3, 12, 72]))
-    def nobody_looks(self, hours):
+    def time_passes_without_a_tick(self, hours):
         """Pass time without a tick; a living worker continues its import."""
         self.simulation.advance(hours=hours)
         if self.hand is not None:
             self.hand_beats()
 
     @rule(hours=st.sampled_from([1, 6, 48]))
-    def the_sensor_looks_every_hour(self, hours):
+    def the_sensor_ticks_every_hour(self, hours):
         for _ in range(hours):
-            self.nobody_looks(1)
+            self.time_passes_without_a_tick(1)
             self.a_tick(schedule=False)
             if self.asked:
                 self.a_run_begins()
@@ -121,7 +121,7 @@ class SimulatedMonth(RuleBasedStateMachine):
         self.asked.pop(0)
 
     @rule(on=st.booleans(), slots=st.sampled_from(SLOTS))
-    def somebody_changes_the_schedule(self, on, slots):
+    def a_person_changes_the_schedule(self, on, slots):
         self.schedule_is_on = on
         self.simulation.source = items_source(slots=slots)
 
@@ -196,7 +196,7 @@ class SimulatedMonth(RuleBasedStateMachine):
 
     @precondition(works)
     @rule(reacts=st.booleans())
-    def somebody_terminates_the_run(self, reacts):
+    def a_person_terminates_the_run(self, reacts):
         if reacts:
             self.hand.end(CANCELLED)
         else:
@@ -213,7 +213,7 @@ class SimulatedMonth(RuleBasedStateMachine):
         except ImportNotFound:
             return
         if (row.status, row.fence) == (ImportStatus.RUNNING, hand.row.fence) and row.pid is not None:
-            self.frozen.append(hand)  # nobody has noticed yet; it may die once more
+            self.frozen.append(hand)  # its death is unnoticed; it may die once more
             return
         for write in (hand.beat, hand.claim, lambda: hand.discover("late"), lambda: hand.end(FAILED)):
             with pytest.raises(LeaseLost):
@@ -229,14 +229,14 @@ class SimulatedMonth(RuleBasedStateMachine):
     @rule(
         action=st.sampled_from([cancellation.cancel, retries.retry, deletion.delete, finalize.finalize]), data=st.data()
     )
-    def somebody_acts_on_an_import(self, action, data):
+    def a_person_acts_on_an_import(self, action, data):
         numbers = [row.id for row in self.simulation.all()]
         if numbers:
             number = data.draw(st.sampled_from(numbers[::-1]))
             with suppress(UsageError, InvalidTransition):
                 action(self.simulation.installation, number)
 
-    # What holds at every moment
+    # Invariants
 
     @invariant()
     def one_import_runs(self):

@@ -59,7 +59,7 @@ FITTING = {
 }
 JUMPS = (-30, -4, -1, 1, 4, 30)
 some = st.integers(min_value=0, max_value=7)
-#: What happens to one process: where it is killed or interrupted, and what others do meanwhile.
+#: The events of one process: its kill or interrupt, and the actions of others meanwhile.
 fate = st.fixed_dictionaries(
     {
         "kill_at": st.one_of(st.just(0), st.integers(min_value=1, max_value=120)),
@@ -89,7 +89,7 @@ class ImportStateMachine(RuleBasedStateMachine):
         self.is_listed, self.schedule_is_on, self.is_off_seen = True, True, False
         self.asked, self.fates, self.runs = [], defaultdict(lambda: RunState.GONE), 0
         self.ledger = ImportModel(database, self.api)
-        self.refusals = []  # what operators were answered
+        self.refusals = []  # the answers to operators
 
     @property
     def installation(self):
@@ -187,7 +187,7 @@ class ImportStateMachine(RuleBasedStateMachine):
         new = new_import(source, Trigger.CLI)
         while True:
             row = find_or_create(self.database, source, new, self.clock)
-            self.audit()  # an import that it ended is looked at before the next one runs
+            self.audit()  # the audit checks an import that it ended before the next one runs
             outcome = self.process(row.id, fate)
             if satisfies(row, new) or self.running() is not None:
                 return outcome
@@ -218,13 +218,13 @@ class ImportStateMachine(RuleBasedStateMachine):
         elif action == "request":
             self.a_person_requests_an_import(RequestKind.NEW if which % 2 else RequestKind.RESCHEDULE, fresh=False)
         elif action == "prune":
-            self.somebody_prunes(0)
+            self.a_person_prunes(0)
         elif action == "clock":
             self.the_clock_is_set(JUMPS[which % len(JUMPS)])
         elif action == "api":
             self.the_api_changes(which)
         elif action in OPERATORS:
-            self.somebody_acts(action, which)
+            self.a_person_acts(action, which)
 
     # People
 
@@ -236,7 +236,7 @@ class ImportStateMachine(RuleBasedStateMachine):
         requests.request_import(installation, installation.source("items"), kind, fresh=fresh, by="Ada")
 
     @rule(action=st.sampled_from(sorted(OPERATORS)), which=some)
-    def somebody_acts(self, action, which):
+    def a_person_acts(self, action, which):
         """Act on one of the latest imports; every second time on one that the action applies to."""
         with self.database.read() as connection:
             rows = imports.latest(connection, limit=8)
@@ -254,10 +254,10 @@ class ImportStateMachine(RuleBasedStateMachine):
             self.ledger.acted(action, row, made, self.clock.now())
 
     @rule(days=st.sampled_from([0, 1]))
-    def somebody_prunes(self, days):
+    def a_person_prunes(self, days):
         deletion.prune(self.installation, days)
 
-    # What holds
+    # Invariants
 
     def running(self):
         with self.database.read() as connection:

@@ -12,7 +12,7 @@ from import_pipeline.tracking import imports, items
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import import_requests, source_items
 
-#: Figures that may be read below zero where they are wrong.
+#: Figures that would be negative if they were wrong.
 FIGURES = ("duration_seconds", "active_seconds", "away_seconds", "total_sleep_seconds")
 COUNTERS = ("items_imported_count", "items_unchanged_count", "items_failed_count", "requests_count", "resumes")
 
@@ -28,10 +28,10 @@ class ImportModel:
         self.starts = defaultdict(set)  # slot -> imports that were started for it
         self.spent = set()  # slots that a person cancelled or moved
         self.retried = {}  # retry -> versions of what it is to import
-        self.looked_at = set()  # ended imports whose debts were looked at
+        self.looked_at = set()  # ended imports that were checked
         self.changed = set()  # how the list changed since the running import began
 
-    # What happens
+    # Events
 
     def may(self, change, running):
         """Return False for a change that would hide items from any reader of a numbered list."""
@@ -90,7 +90,7 @@ class ImportModel:
             waiting = {row.slot_at for row in rows.values() if row.status is ImportStatus.SCHEDULED}
             assert coming in waiting, "a slot that nothing has spent has its import"
 
-    # What must hold
+    # Checks
 
     def rows(self):
         """Return all imports by id."""
@@ -118,8 +118,8 @@ class ImportModel:
 
     def _figures(self, installation, row):
         with self.database.read() as connection:
-            told = as_json(view_in(connection, installation, row, installation.clock.now()))
-        assert {name: told[name] for name in FIGURES if (told.get(name) or 0) < 0} == {}
+            shown = as_json(view_in(connection, installation, row, installation.clock.now()))
+        assert {name: shown[name] for name in FIGURES if (shown.get(name) or 0) < 0} == {}
         assert all(getattr(row, name) >= 0 for name in COUNTERS)
 
     def _ended(self, row):
@@ -137,7 +137,7 @@ class ImportModel:
             )
         if row.status is not ImportStatus.COMPLETED:
             return
-        assert row.items_failed_count == len(failed), "every failed item is told of"
+        assert row.items_failed_count == len(failed), "every failed item is reported"
         owed = self.retried.get(row.id, {})
         if row.kind is ImportKind.FULL and row.incomplete_reason is None:
             changes, versions = self.began[row.id]

@@ -24,7 +24,7 @@ from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.workers import Worker, machine
 from import_pipeline_tests.support.dying_process import ProcessDied
 
-#: A run that nobody waits for leaves its import during a longer pause.
+#: A run in the background leaves its import during a longer pause.
 PATIENCE = timedelta(minutes=1)
 
 
@@ -53,7 +53,7 @@ class ChangingApi:
     versions: dict[str, int] = field(default_factory=lambda: {str(number): 1 for number in range(6)})
     born: dict[str, int] = field(default_factory=dict)  #: id -> the change by which it came (again)
     broken: set[str] = field(default_factory=set)  #: their details are a 500
-    pauses: int = 0  #: so many requests are answered by 429 and an hour's wait
+    pauses: int = 0  #: number of requests to answer with 429 and an hour's wait
     changes: int = 0
 
     def add(self):
@@ -167,5 +167,5 @@ def run_process(installation, source, import_id, *, api, permits, doom, place, r
     except ImportPipelineError as error:
         return error
     finally:
-        doom.is_dead = False  # what is rolled back now was never written
+        doom.is_dead = False  # a rollback now writes nothing
         database.close()

@@ -129,7 +129,7 @@ def counted(database, row):
         def number(*conditions):
             return connection.scalar(select(func.count()).where(columns.import_id == row.id, *conditions))
 
-        for_good = (columns.status == ItemStatus.FAILED, columns.next_attempt_at.is_(None))
+        final = (columns.status == ItemStatus.FAILED, columns.next_attempt_at.is_(None))
         unchanged = number(columns.status == ItemStatus.COMPLETED, is_unchanged)
         said = (now.items_imported_count, now.items_unchanged_count, now.items_failed_count)
-        return said, (number(columns.status == ItemStatus.COMPLETED) - unchanged, unchanged, number(*for_good))
+        return said, (number(columns.status == ItemStatus.COMPLETED) - unchanged, unchanged, number(*final))

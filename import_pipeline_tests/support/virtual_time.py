@@ -85,11 +85,11 @@ class SimulatedServer:
     before: Delay  #: seconds from the sending to the counting
     after: Delay  #: seconds from the counting to the answer's head
     sends_limits: bool = True
-    reset: Reset = lambda left, now: str(math.ceil(now + left))  #: what it tells, by the seconds left and its clock
+    reset: Reset = lambda left, now: str(math.ceil(now + left))  #: its Reset, by seconds left and its clock
     kind: WindowKind = WindowKind.SLIDING
     epoch: float = YEAR_2030  #: its wall clock when the loop's time was 0
-    date_turns: float = 0.0  #: when it first looks at its clock for Date; it does so once a second
-    date_every: float = 0.0  #: seconds between those looks; 0: it looks for every answer
+    date_turns: float = 0.0  #: its first reading of the clock for Date
+    date_every: float = 0.0  #: seconds between those readings; 0: one per answer
     dies_at: float = math.inf  #: connections break at that moment
     is_back_at: float = math.inf  #: until then they are refused
     admitted: list[float] = field(default_factory=list)
@@ -106,8 +106,8 @@ class SimulatedServer:
         decision = self._throttle.arrive("client", now)
         headers = {}
         if self.sends_limits and decision.status is not None:
-            told = rate_headers(decision.status, epoch=self.epoch + now)
-            headers |= {name.decode(): value.decode() for name, value in told}
+            limits = rate_headers(decision.status, epoch=self.epoch + now)
+            headers |= {name.decode(): value.decode() for name, value in limits}
             headers["x-ratelimit-reset"] = self.reset(round(decision.status.reset, 6), self.epoch + now)
         if decision.admitted:
             self.admitted.append(now)
@@ -150,7 +150,7 @@ class SimulatedConnections(httpx.AsyncBaseTransport):
         return response
 
 
-AGAIN = 0.25  #: seconds between tries where no answer comes
+AGAIN = 0.25  #: seconds between tries without an answer
 
 
 async def send_until_answered(client: httpx.AsyncClient) -> None:

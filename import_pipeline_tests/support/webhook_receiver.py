@@ -13,6 +13,6 @@ class WebhookReceiver:
         self.app = Starlette(routes=[Route("/{path:path}", self.hear, methods=["POST", "GET"])])
 
     async def hear(self, request):
-        told = await request.json() if request.method == "POST" else request.method
-        self.heard.append((request.url.path, request.headers.get("idempotency-key"), told))
+        content = await request.json() if request.method == "POST" else request.method
+        self.heard.append((request.url.path, request.headers.get("idempotency-key"), content))
         return Response(status_code=self.status, headers=self.headers)
