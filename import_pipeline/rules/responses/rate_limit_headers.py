@@ -174,11 +174,6 @@ def _status(group: Mapping[str, tuple[HeaderName, str]], now: datetime) -> Limit
     )
 
 
-def reset_in(header: str | None, *, now: datetime) -> timedelta | None:
-    """Return the time until a reset, which is a duration or a moment in any spelling."""
-    return read_wait(header, now=now)
-
-
 def ietf_statuses(headers: Mapping[str, str], *, now: datetime) -> list[LimitStatus]:
     """Return the limits in RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers), old and new.
 

@@ -15,13 +15,12 @@ from import_pipeline.rules.responses.rate_limit_headers import (
     is_rate_limited,
     limit_statuses,
     names_limits,
-    reset_in,
     resource_of,
     retry_after,
     retry_wait,
     statuses_of_answer,
 )
-from import_pipeline.rules.responses.waits import LONGEST
+from import_pipeline.rules.responses.waits import LONGEST, read_wait
 
 NOW = datetime(2030, 1, 1, 12, 0, 0, tzinfo=UTC)
 EPOCH = int(NOW.timestamp())
@@ -99,7 +98,7 @@ def test_without_a_date_the_clients_clock_has_to_do(date: str | None) -> None:
     ],
 )
 def test_a_reset_is_a_duration_or_a_moment(header: str | None, expected: timedelta | None) -> None:
-    assert reset_in(header, now=NOW) == expected
+    assert read_wait(header, now=NOW) == expected
 
 
 @pytest.mark.parametrize(
