@@ -51,7 +51,8 @@ class DagsterDev:
         self.dagster.environment = self.command.environment = environment
 
     def start(self):
-        """Start it, and wait until its UI has loaded the definitions."""
+        """Create the tables, start it, and wait until its UI has loaded the definitions."""
+        self.command.run("migrate")  # else the daemon's first tick does, at some moment of the first test
         # Not into a pipe: a full pipe would block the processes that write to it.
         with (self.home.parent / "dagster.log").open("a") as said:
             process = subprocess.Popen(

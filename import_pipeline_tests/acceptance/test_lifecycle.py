@@ -52,7 +52,7 @@ def test_of_three_overdue_slots_the_latest_runs_and_two_are_cancelled(dev):
 
 
 def test_new_from_the_launchpad_and_reschedule_from_the_command_line_run_one_after_the_other(dev):
-    [planned] = dev.imports("status = 'scheduled'")
+    planned = dev.wait_for("status = 'scheduled'")
     with dev.serving("--items", "5"):
         dev.command.run("reschedule", "items", "--reason", "the boss asked")
         dev.ui.launch("request_items_import", **{REQUEST: {"mode": "new", "fresh": False, "reason": "a look"}})
@@ -68,7 +68,7 @@ def test_new_from_the_launchpad_and_reschedule_from_the_command_line_run_one_aft
         ("new", "a look", new["id"]),
         ("reschedule", "the boss asked", moved["id"]),
     ]
-    [following] = dev.imports("status = 'scheduled'")
+    following = dev.wait_for("status = 'scheduled'", "the following slot's import")
     assert following["slot_at"] > planned["slot_at"]
 
 

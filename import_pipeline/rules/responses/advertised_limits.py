@@ -65,16 +65,6 @@ def _by_amount(limit: int, tiers: Sequence[Tier]) -> int | None:
     return min(near, key=distance, default=None)
 
 
-def fraction_of(statuses: Iterable[LimitStatus], tiers: Sequence[Tier]) -> float | None:
-    """Return the lowest ratio of a limit of the server to our tier; None if no limit belongs to a tier.
-
-    A limit above ours counts as 1.0: such limits never raise the configured ones.
-    """
-    indexes = [(each.limit, tier_of(each, tiers)) for each in statuses]
-    fractions = [limit / tiers[index][0] for limit, index in indexes if limit and index is not None]
-    return min(1.0, *fractions) if fractions else None
-
-
 def used_of(statuses: Iterable[LimitStatus], tiers: Sequence[Tier]) -> dict[int, int]:
     """Return the units that a server counts as used, by the index of the tier that they belong to."""
     used = {}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from import_pipeline.rules.responses.advertised_limits import Advertised, fraction_of, tier_of, used_of
+from import_pipeline.rules.responses.advertised_limits import Advertised, tier_of, used_of
 from import_pipeline.rules.responses.rate_limit_headers import LimitStatus
 
 MINUTE, HOUR = [(1000, 60)], [(5000, 3600)]
@@ -14,33 +14,6 @@ MINUTE, HOUR = [(1000, 60)], [(5000, 3600)]
 
 def seconds(number: float) -> timedelta:
     return timedelta(seconds=number)
-
-
-@pytest.mark.parametrize(
-    ("statuses", "expected"),
-    [
-        ([], None),
-        ([LimitStatus(remaining=3)], None),
-        ([LimitStatus(limit=0)], None),
-        ([LimitStatus(limit=50)], 1.0),
-        ([LimitStatus(limit=40)], 0.8),
-        ([LimitStatus(limit=160)], 0.8),
-        ([LimitStatus(limit=25)], 0.5),
-        ([LimitStatus(limit=100)], 0.5),  # as near to 50 as to 200
-        ([LimitStatus(limit=60)], 1.0),  # more than ours in the nearest tier
-        ([LimitStatus(limit=5000)], 1.0),
-        ([LimitStatus(limit=40), LimitStatus(limit=100)], 0.5),
-        ([LimitStatus(limit=100, reset=seconds(3))], 1.0),  # the shortest that lasts until then, however it was rounded
-        ([LimitStatus(limit=100, reset=seconds(3.5))], 0.5),
-        ([LimitStatus(limit=160, reset=seconds(11))], 0.8),
-        ([LimitStatus(limit=160, reset=seconds(60))], None),  # of a longer window than ours
-        ([LimitStatus(limit=160, reset=seconds(0))], 0.8),
-        ([LimitStatus(limit=30, window=seconds(10))], 0.15),  # the window decides
-        ([LimitStatus(limit=30, window=seconds(3600))], None),  # of a tier that we do not have
-    ],
-)
-def test_the_fraction_of_our_tiers_that_a_server_names(statuses: list[LimitStatus], expected: float | None) -> None:
-    assert fraction_of(statuses, [(50, 2), (200, 10)]) == expected
 
 
 @pytest.mark.parametrize(
