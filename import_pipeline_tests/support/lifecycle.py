@@ -19,10 +19,11 @@ from import_pipeline.rules.status import ImportStatus, ItemStatus, Trigger
 from import_pipeline.settings import SourceSettings, load_settings
 from import_pipeline.sources.items import ImportedItem, ItemsSource
 from import_pipeline.testing import FakeClock
-from import_pipeline.tracking import claims, events, heartbeats, imports, list_pages, scheduling, transitions
+from import_pipeline.tracking import claims, events, heartbeats, imports, scheduling, transitions
 from import_pipeline.tracking.claims import Done, Failure
 from import_pipeline.tracking.database.engine import Database
-from import_pipeline.tracking.list_pages import Discovered, Page
+from import_pipeline.tracking.lists import list_pages
+from import_pipeline.tracking.lists.list_pages import Discovered, Page
 from import_pipeline.tracking.schema import upgrade
 from import_pipeline.tracking.tables import import_item_statuses, import_requests, tracking_metadata
 from import_pipeline.tracking.user_rows.user_tables import ensure_table

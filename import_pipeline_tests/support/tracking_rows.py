@@ -8,11 +8,12 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from import_pipeline.contracts import ImportableMixin
 from import_pipeline.rules.status import ImportKind, ItemStatus, Trigger
-from import_pipeline.tracking import claims, imports, list_pages, transitions
+from import_pipeline.tracking import claims, imports, transitions
 from import_pipeline.tracking.claims import Done, Failure
 from import_pipeline.tracking.imports import NewImport
 from import_pipeline.tracking.leases import ImportLease
-from import_pipeline.tracking.list_pages import Discovered, Page
+from import_pipeline.tracking.lists import list_pages
+from import_pipeline.tracking.lists.list_pages import Discovered, Page
 from import_pipeline.tracking.tables import import_item_statuses
 from import_pipeline.tracking.workers import Worker
 

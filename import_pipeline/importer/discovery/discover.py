@@ -21,8 +21,9 @@ from import_pipeline.ratelimit import BodyRefused
 from import_pipeline.rules.backoff import retry_delay
 from import_pipeline.rules.lists.page_status import PageVerdict, judge_page
 from import_pipeline.rules.responses.rate_limit_headers import answered_at, retry_after
-from import_pipeline.tracking import list_pages, source_items
-from import_pipeline.tracking.list_pages import Apart, Discovered, Page
+from import_pipeline.tracking import source_items
+from import_pipeline.tracking.lists import list_pages
+from import_pipeline.tracking.lists.list_pages import Apart, Discovered, Page
 
 #: A response to a list request that requests a longer wait counts as a mistake: then the backoff decides.
 LONGEST_WAIT = timedelta(minutes=10)

@@ -19,7 +19,7 @@ from import_pipeline.importer.user_code.hooks import (
     call_hook,
     instance,
 )
-from import_pipeline.tracking.list_pages import Discovered
+from import_pipeline.tracking.lists.list_pages import Discovered
 from import_pipeline.tracking.user_rows.row_ids import item_id
 
 MAX_EXTERNAL_ID = 255

@@ -10,8 +10,8 @@ from sqlalchemy.exc import StatementError
 from import_pipeline.contracts import Importable
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.runtime.progress import StoredItem
-from import_pipeline.tracking import list_pages
-from import_pipeline.tracking.list_pages import Apart, Discovered, Page
+from import_pipeline.tracking.lists import list_pages
+from import_pipeline.tracking.lists.list_pages import Apart, Discovered, Page
 from import_pipeline.tracking.user_rows.row_rescue import store_apart, store_swaps
 from import_pipeline.tracking.user_rows.row_swaps import exchanging_groups
 from import_pipeline.tracking.user_rows.row_writing import RowsRefused, refusal_of

@@ -7,7 +7,7 @@ from import_pipeline.importer.enrichment.enrich import enrich
 from import_pipeline.importer.execution.last_worker import wait_for_other_workers
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.rules.status import ImportKind
-from import_pipeline.tracking import list_pages
+from import_pipeline.tracking.lists import list_pages
 from import_pipeline.tracking.user_rows.row_ids import item_id
 
 

@@ -11,7 +11,7 @@ from import_pipeline.tracking import claims, heartbeats, items, transitions
 from import_pipeline.tracking.counters import CounterDelta
 from import_pipeline.tracking.heartbeats import Pulse
 from import_pipeline.tracking.items import FailedItem, Remaining
-from import_pipeline.tracking.list_pages import Discovered
+from import_pipeline.tracking.lists.list_pages import Discovered
 from import_pipeline_tests.support.tracking_rows import (
     LEASE_SECONDS,
     NOON,

@@ -2,9 +2,10 @@
 
 import pytest
 
-from import_pipeline.tracking import claims, list_pages
+from import_pipeline.tracking import claims
 from import_pipeline.tracking.counters import CounterDelta
-from import_pipeline.tracking.list_pages import Page
+from import_pipeline.tracking.lists import list_pages
+from import_pipeline.tracking.lists.list_pages import Page
 from import_pipeline.tracking.user_rows.row_writing import RowsRefused
 from import_pipeline_tests.support.tracking_rows import NOON, Thing, begun, claim, current, details, do, failures, stub
 

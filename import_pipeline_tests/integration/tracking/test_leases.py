@@ -7,10 +7,11 @@ import pytest
 
 from import_pipeline.errors import LeaseLost
 from import_pipeline.rules.status import ImportStatus
-from import_pipeline.tracking import claims, heartbeats, leases, list_pages, transitions
+from import_pipeline.tracking import claims, heartbeats, leases, transitions
 from import_pipeline.tracking.counters import CounterDelta
 from import_pipeline.tracking.heartbeats import Pulse
-from import_pipeline.tracking.list_pages import Page
+from import_pipeline.tracking.lists import list_pages
+from import_pipeline.tracking.lists.list_pages import Page
 from import_pipeline_tests.support.tracking_rows import (
     BOB,
     NOON,

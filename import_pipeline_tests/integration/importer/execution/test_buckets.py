@@ -8,7 +8,8 @@ from import_pipeline.defs.build import build_import_definitions
 from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.rules.status import ItemStatus, Trigger
 from import_pipeline.sources.items import ItemsSource
-from import_pipeline.tracking import imports, list_pages, source_items
+from import_pipeline.tracking import imports, source_items
+from import_pipeline.tracking.lists import list_pages
 from import_pipeline_tests.support.imports import demo_api, environment_of, log, settings, tracking
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import select
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import claims, transitions
 from import_pipeline.tracking.claims import Done
-from import_pipeline.tracking.list_pages import Discovered
+from import_pipeline.tracking.lists.list_pages import Discovered
 from import_pipeline.tracking.tables import source_items
 from import_pipeline.tracking.user_rows import reading
 from import_pipeline.tracking.user_rows.generations import Deleted, delete_unlisted

@@ -6,8 +6,9 @@ import pytest
 from sqlalchemy import delete, select
 
 from import_pipeline.rules.status import ImportStatus
-from import_pipeline.tracking import claims, list_pages, transitions
-from import_pipeline.tracking.list_pages import Page
+from import_pipeline.tracking import claims, transitions
+from import_pipeline.tracking.lists import list_pages
+from import_pipeline.tracking.lists.list_pages import Page
 from import_pipeline.tracking.tables import import_item_statuses
 from import_pipeline.tracking.user_rows.row_rescue import store_apart
 from import_pipeline.tracking.user_rows.row_writing import RowsRefused

@@ -1,0 +1,1 @@
+"""Tables of discovery: list pages, and what lists keep between imports."""
