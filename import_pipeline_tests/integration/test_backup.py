@@ -20,8 +20,8 @@ def commands():
     return re.findall(r"^```console\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
 
 
-def give(block, folder, path=(), **environment):
-    """Give the commands in that folder, as a person would."""
+def run_commands(block, folder, path=(), **environment):
+    """Run the commands in that folder, as a person would."""
     found = {**os.environ, "PATH": os.pathsep.join([*path, str(Path(sys.executable).parent), os.environ["PATH"]])}
     done = subprocess.run(
         ["/bin/sh", "-ec", block],
@@ -35,7 +35,7 @@ def give(block, folder, path=(), **environment):
 
 
 def everything(url):
-    """All rows of tracking."""
+    """Return all rows of the tracking tables."""
     database = Database(url)
     try:
         with database.read() as connection:
@@ -48,7 +48,7 @@ def everything(url):
 
 
 def check(configured, before, imported, restored):
-    """What was kept is there again, and the next import goes on from it."""
+    """Assert that all rows are restored, and that the next import continues from them."""
     assert everything(restored.database_url) == before
     assert rows(restored) == imported
     summary = run_import("items", settings=restored)
@@ -62,10 +62,10 @@ def test_a_backup_on_sqlite_brings_everything_back(home, tmp_path):
         configured = settings(home, url)
         run_import("items", settings=configured)
         before, imported = everything(configured.database_url), rows(configured)
-        give(there, tmp_path, IMPORT_PIPELINE_HOME=str(home))
+        run_commands(there, tmp_path, IMPORT_PIPELINE_HOME=str(home))
         for path in home.glob("import_pipeline.db*"):
             path.write_bytes(b"a disk that went bad")
-        give(back, tmp_path, IMPORT_PIPELINE_HOME=str(home))
+        run_commands(back, tmp_path, IMPORT_PIPELINE_HOME=str(home))
         check(configured, before, imported, configured)
 
 
@@ -78,8 +78,8 @@ def test_a_backup_on_postgres_brings_everything_back(home, tmp_path, postgres_se
         configured = settings(home, api, DATABASE_URL=url)
         run_import("items", settings=configured)
         before, imported = everything(url), rows(configured)
-        give(there, tmp_path, programs, **given)
+        run_commands(there, tmp_path, programs, **given)
         postgres_server.drop_database(url)
-        give(back, tmp_path, programs, **given)
+        run_commands(back, tmp_path, programs, **given)
         check(configured, before, imported, settings(home, api, DATABASE_URL=other))
     postgres_server.drop_database(other)

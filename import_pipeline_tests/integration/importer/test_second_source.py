@@ -61,7 +61,7 @@ def test_ids_with_any_character_are_imported_by_cursor_behind_a_token(home, data
         assert counts(again) == ("completed", len(ODD) + 1, len(ODD), 0, 1)
 
 
-def test_a_row_tells_its_history_in_the_user_s_own_session(home):
+def test_a_row_has_its_history_in_the_user_s_own_session(home):
     with library(limits=PLENTY) as server:
         configured = settings(home, server.url)
         run_import("books", settings=configured, only=["a/b"])

@@ -27,13 +27,13 @@ def row(panel, import_id):
         return imports.get(connection, import_id)
 
 
-def wishes(panel):
+def waiting_requests(panel):
     with panel.installation.database.read() as connection:
         return [(each.kind, each.fresh, each.reason) for each in requests.waiting(connection, "items")]
 
 
 @pytest.mark.parametrize(
-    ("form", "leads_to", "wish"),
+    ("form", "leads_to", "recorded"),
     [
         ({"mode": "new"}, "/?done=new", ("new", False, None)),
         ({"mode": "new", "fresh": "yes", "reason": " why "}, "/?done=new", ("new", True, "why")),
@@ -41,11 +41,11 @@ def wishes(panel):
         ({"mode": "reschedule", "fresh": "yes"}, "/?done=reschedule", ("reschedule", False, None)),
     ],
 )
-async def test_run_import_records_the_request(home, form, leads_to, wish):
+async def test_run_import_records_the_request(home, form, leads_to, recorded):
     async with open_panel(home) as panel:
         answer = await panel.post("/run", {"source": "items", **form})
         assert (answer.status_code, answer.headers["location"]) == (303, leads_to)
-        assert wishes(panel) == [wish]
+        assert waiting_requests(panel) == [recorded]
         page = await panel.get(leads_to)
         assert "If Dagster's daemon runs, it " in panel.drawn.context["notice"]
         assert "start-scheduled items" in page.text
@@ -75,15 +75,15 @@ async def test_an_action_already_done_by_another_user_is_reported(home):
         running = add_import(panel.installation, status="running", started_at=NOON, heartbeat_at=NOON)
         ended = add_import(panel.installation, **ENDED, items_failed_count=1)
         add_items(panel.installation, ended, {"status": "failed"})
-        gone = add_import(panel.installation, **ENDED)
+        last = add_import(panel.installation, **ENDED)
         for path, first, second in (
             (
                 f"/imports/{running}/cancel",
                 f"/imports/{running}?done=cancel",
                 f"/imports/{running}?done=cancel-already",
             ),
-            (f"/imports/{ended}/retry", f"/imports/{gone + 1}?done=retry", f"/imports/{gone + 1}?done=retry-already"),
-            (f"/imports/{gone}/delete", "/?done=delete", "/?done=delete-already"),
+            (f"/imports/{ended}/retry", f"/imports/{last + 1}?done=retry", f"/imports/{last + 1}?done=retry-already"),
+            (f"/imports/{last}/delete", "/?done=delete", "/?done=delete-already"),
             (f"/imports/{running}/resume", f"/imports/{running}?done=resume-already", None),
         ):
             assert (await panel.post(path)).headers["location"] == first
@@ -184,7 +184,7 @@ async def test_an_impossible_action_is_a_page_with_the_reason(home, path, status
 async def test_an_unknown_source_is_refused(home):
     async with open_panel(home) as panel:
         assert (await panel.post("/run", {"source": "orders"})).status_code == 409
-        assert wishes(panel) == []
+        assert waiting_requests(panel) == []
 
 
 ACTIONS = ["/run", "/imports/1/cancel", "/imports/1/retry", "/imports/1/delete", "/login", "/logout"]
@@ -211,7 +211,7 @@ async def test_a_foreign_form_does_nothing(home, path, form, headers, status):
         answer = await panel.post(path, {"source": "items", "mode": "new", **form}, **headers)
         assert answer.status_code == status
         assert row(panel, 1).status == "scheduled"
-        assert wishes(panel) == []
+        assert waiting_requests(panel) == []
 
 
 async def test_another_session_s_token_is_no_use(home):
@@ -231,7 +231,7 @@ async def test_a_link_does_nothing(home, path):
         assert (await panel.get(path)).status_code == 200  # only asks whether it shall be
         assert (await panel.client.put(path)).status_code == 405
         assert row(panel, 1).status == "scheduled"
-        assert wishes(panel) == []
+        assert waiting_requests(panel) == []
 
 
 @pytest.mark.parametrize("path", ["/", "/run", "/login", "/nothing", "/api/imports", "/metrics", "/static/panel.js"])

@@ -1,4 +1,4 @@
-"""The same figures for programs."""
+"""The JSON API and the metrics of the panel."""
 
 import re
 from datetime import timedelta
@@ -58,13 +58,13 @@ async def test_imports_as_json(home):
     async with open_panel(home) as panel:
         overdue = add_import(panel.installation, scheduled_at=NOON - timedelta(minutes=2))
         running = add_import(panel.installation, **RUNNING)
-        told = (await panel.get("/api/imports?sort=id")).json()
-        assert (told["total"], told["page"]) == (2, 1)
-        assert [(each["import_id"], each["status"]) for each in told["imports"]] == [
+        found = (await panel.get("/api/imports?sort=id")).json()
+        assert (found["total"], found["page"]) == (2, 1)
+        assert [(each["import_id"], each["status"]) for each in found["imports"]] == [
             (overdue, "overdue"),
             (running, "running"),
         ]
-        assert told["imports"][1]["percent"] == 50.0
+        assert found["imports"][1]["percent"] == 50.0
         assert (await panel.get("/api/imports?status=failed")).json()["imports"] == []
 
 
@@ -74,11 +74,11 @@ async def test_one_import_as_json(home):
         again = {"status": "failed", "failure_reason": "503", "next_attempt_at": NOON + timedelta(seconds=30)}
         add_items(panel.installation, running, again, *[{}] * 4)
         add_event(panel.installation, running, "It began.")
-        told = (await panel.get(f"/api/imports/{running}")).json()
-        assert told["failures"] == [{"reason": "503", "count": 1, "waiting": 1, "example": "0"}]
-        assert told["tiers"] == [{"amount": 5, "seconds": 10, "used": 0}]
-        assert told["events"] == [{"at": "2030-01-01T12:00:00+00:00", "action": "said", "message": "It began."}]
-        assert (told["requests_left"], told["retries_waiting"], told["eta_seconds"]) == (5, 1, 30.0)
+        found = (await panel.get(f"/api/imports/{running}")).json()
+        assert found["failures"] == [{"reason": "503", "count": 1, "waiting": 1, "example": "0"}]
+        assert found["tiers"] == [{"amount": 5, "seconds": 10, "used": 0}]
+        assert found["events"] == [{"at": "2030-01-01T12:00:00+00:00", "action": "said", "message": "It began."}]
+        assert (found["requests_left"], found["retries_waiting"], found["eta_seconds"]) == (5, 1, 30.0)
 
 
 async def test_metrics_in_prometheus_text_format(home):
@@ -159,8 +159,8 @@ async def test_alerts_use_served_metrics_and_describe_the_problem(home):
 
 async def test_metrics_of_a_limiter_that_does_not_answer(home):
     async with open_panel(home, REDIS_URL="redis://127.0.0.1:9/0") as panel:
-        told = (await panel.get("/metrics")).text
-        assert 'import_pipeline_limiter_up{api="items"} 0.0' in told.splitlines()
+        metrics = (await panel.get("/metrics")).text
+        assert 'import_pipeline_limiter_up{api="items"} 0.0' in metrics.splitlines()
 
 
 async def test_metrics_of_nothing(home):

@@ -179,7 +179,7 @@ async def test_a_stalled_import_has_no_forecast(home):
         assert 'import_left_seconds{source="items"}' not in (await panel.get("/metrics")).text
 
 
-async def test_an_import_that_waits_for_the_store_promises_to_go_on_by_itself_only_while_it_has_a_worker(home):
+async def test_an_import_that_waits_for_the_store_promises_to_continue_by_itself_only_while_it_has_a_worker(home):
     waits = {"reason": "the store is silent", "until": None}
     running = {"status": "running", "started_at": NOON, "heartbeat_at": NOON}
     async with open_panel(home) as panel:
@@ -302,11 +302,11 @@ async def test_nothing_from_outside_is_more_than_text(home, hostile):
 
 async def test_no_secret_is_shown_anywhere(home):
     async with open_panel(home, ITEMS_TOKEN=SECRET) as panel:
-        told = f"GET https://me:{SECRET}@api.test/items?api_key=hidden-key failed: Bearer hidden-bearer {SECRET}"
-        ended = add_import(panel.installation, **ENDED, failure_reason=told, incomplete_reason=told)
-        failed = {"status": "failed", "external_id": told[:255], "failure_reason": told}
-        add_items(panel.installation, ended, failed | {"metadata": {"payload": told}})
-        add_event(panel.installation, ended, told)
+        text = f"GET https://me:{SECRET}@api.test/items?api_key=hidden-key failed: Bearer hidden-bearer {SECRET}"
+        ended = add_import(panel.installation, **ENDED, failure_reason=text, incomplete_reason=text)
+        failed = {"status": "failed", "external_id": text[:255], "failure_reason": text}
+        add_items(panel.installation, ended, failed | {"metadata": {"payload": text}})
+        add_event(panel.installation, ended, text)
         for path in ("/", f"/imports/{ended}", "/api/imports", f"/api/imports/{ended}", "/metrics"):
             text = (await panel.get(path)).text
             for secret in (SECRET, "hidden-key", "hidden-bearer"):

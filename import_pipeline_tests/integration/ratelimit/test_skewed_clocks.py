@@ -14,7 +14,7 @@ from import_pipeline_tests.support.skewed_clock import SkewedClock
 from source_api.process import serve
 
 TIERS = "10/1 second; 30/5 second"
-#: What a host does: tell what time it thinks it is, and send.
+#: The program of a host: send the requests; print the time before and after by its own clock, and the statuses.
 SENDER = """
 import json, sys, time
 from import_pipeline_tests.support.limiter_stories import send_all_here
@@ -27,13 +27,13 @@ HOUR = 3600
 
 
 def start(clock: SkewedClock, url: str, store: str, tiers: str, requests: int) -> subprocess.Popen[str]:
-    """A host with that clock."""
+    """Start a host with that clock."""
     arguments = [sys.executable, "-c", SENDER, url, store, tiers, str(requests)]
     return subprocess.Popen(arguments, env=clock.environment, stdout=subprocess.PIPE, text=True)
 
 
-def told(host: subprocess.Popen[str]) -> tuple[float, float, list[int]]:
-    """When it thinks that it began and ended, and the statuses that it got."""
+def result_of(host: subprocess.Popen[str]) -> tuple[float, float, list[int]]:
+    """Return its start and its end by its own clock, and the statuses that it got."""
     out, _ = host.communicate(timeout=60)
     began, ended, statuses = json.loads(out)
     return began, ended, statuses
@@ -55,7 +55,7 @@ def test_two_hosts_an_hour_apart_share_the_limits(
     ahead, behind = SkewedClock(tmp_path / "ahead", HOUR), SkewedClock(tmp_path / "behind", -HOUR)
     with serve("--limits", TIERS, "--delay-before", "20", "--delay-after", "20", "--jitter", "20") as url:
         hosts = [start(clock, url, redis_url, tiers, count) for clock, count in ((ahead, 17), (behind, 16))]
-        (began, _, statuses), (other_began, _, other_statuses) = map(told, hosts)
+        (began, _, statuses), (other_began, _, other_statuses) = map(result_of, hosts)
         stats = http.get(f"{url}/_stats").json()
     assert began - other_began == pytest.approx(2 * HOUR, abs=60)
     assert stats["admitted"] == (statuses + other_statuses).count(200) == 33
@@ -73,7 +73,7 @@ def test_a_hosts_clock_that_is_set_in_the_middle_changes_nothing(redis_url: str,
         host = start(clock, url, redis_url, TIERS, 33)
         wait_for(url, 15)
         clock.set(step)
-        began, ended, _ = told(host)
+        began, ended, _ = result_of(host)
         stats = http.get(f"{url}/_stats").json()
     assert ended - began == pytest.approx(step + 6, abs=20)
     assert (stats["admitted"], stats["rate_limited"]) == (33, 0)
@@ -93,7 +93,7 @@ def test_the_stores_clock_that_is_set_in_the_middle_grants_nothing(tmp_path: Pat
         wait_for(url, 15)
         clock.set(step)
         for host in hosts:
-            assert set(told(host)[2]) == {200}
+            assert set(result_of(host)[2]) == {200}
         assert redis.time() == pytest.approx(time.time() + step, abs=60)
         stats = http.get(f"{url}/_stats").json()
     assert (stats["admitted"], stats["rate_limited"]) == (33, 0)
@@ -101,7 +101,7 @@ def test_the_stores_clock_that_is_set_in_the_middle_grants_nothing(tmp_path: Pat
 
 
 def wait_for(url: str, admitted: int) -> None:
-    """Until the server has let in so many."""
+    """Wait until the server has admitted that many requests."""
     until = time.monotonic() + 30
     while http.get(f"{url}/_stats").json()["admitted"] < admitted:
         assert time.monotonic() < until

@@ -18,7 +18,7 @@ def ledger_database(shared_database):
 
 @pytest.fixture
 def database(ledger_database):
-    """The same database without any rows."""
+    """A database of each kind, with these tables and without any rows."""
     delete_all_rows(ledger_database)
     with ledger_database.write() as connection:
         for model in (Thing, Numbered):

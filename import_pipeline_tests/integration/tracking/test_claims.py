@@ -117,8 +117,8 @@ def test_counters_equal_the_rows_through_a_whole_import(database):
             pending=1, processing=1, waiting=1, next_attempt_at=at(30)
         )
         assert items.count(connection, row.id) == 8
-        told = [(each.external_id, each.reason, each.next_attempt_at) for each in items.failures(connection, row.id)]
-    assert told == [("c", "gone", None), ("h", "no", None), ("d", "later", at(30))]
+        failed = [(each.external_id, each.reason, each.next_attempt_at) for each in items.failures(connection, row.id)]
+    assert failed == [("c", "gone", None), ("h", "no", None), ("d", "later", at(30))]
 
 
 def test_permanently_failed_items_are_listed_first(database):
@@ -127,9 +127,9 @@ def test_permanently_failed_items_are_listed_first(database):
     a, b = claim(database, lease)
     do(database, claims.fail, lease, [*failures([a], "later", at(30)), *failures([b], "gone")], at(1))
     with database.read() as connection:
-        told = items.failures(connection, row.id)
+        failed = items.failures(connection, row.id)
     expected = FailedItem(external_id="b", reason="gone", failure_count=1, last_failed_at=at(1), next_attempt_at=None)
-    assert told == [expected, replace(expected, external_id="a", reason="later", next_attempt_at=at(30))]
+    assert failed == [expected, replace(expected, external_id="a", reason="later", next_attempt_at=at(30))]
 
 
 @pytest.mark.parametrize("text_", ["a\0b", "\ud800"])

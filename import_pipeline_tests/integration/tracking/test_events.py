@@ -1,4 +1,4 @@
-"""What happened to an import is logged under the same action, once it is a fact."""
+"""Events of imports are logged under the same action, once their transaction is committed."""
 
 import logging
 
@@ -12,7 +12,7 @@ from import_pipeline_tests.support.panel_client import add_import
 
 
 class Rolled(Exception):
-    """The transaction is given up."""
+    """Ends a transaction by a rollback."""
 
 
 @pytest.fixture
@@ -25,16 +25,16 @@ def database(tmp_path):
 
 
 class Holder:
-    """What `add_import` takes for an installation."""
+    """The part of an installation that `add_import` uses."""
 
     def __init__(self, database):
         self.database = database
 
 
-def note_in_vain(database, import_id):
-    """An event that never was."""
+def note_and_roll_back(database, import_id):
+    """Record an event in a transaction that is rolled back."""
     with database.write() as connection:
-        events.note(connection, import_id, NOON, "import_started", "Started in vain.")
+        events.note(connection, import_id, NOON, "import_started", "Started.")
         raise Rolled
 
 
@@ -42,9 +42,9 @@ def test_an_event_is_logged_after_its_transaction_and_not_if_that_is_rolled_back
     caplog.set_level(logging.INFO, "import_pipeline")
     import_id = add_import(Holder(database))
     with pytest.raises(Rolled):
-        note_in_vain(database, import_id)
+        note_and_roll_back(database, import_id)
     with database.write() as connection:
         events.note(connection, import_id, NOON, "import_resumed", "Resumed.")
         assert caplog.records == []
-    told = [(record.action, record.getMessage(), record.fields) for record in caplog.records]
-    assert told == [("import_resumed", "Resumed.", {"import_id": import_id, "source": "items"})]
+    logged = [(record.action, record.getMessage(), record.fields) for record in caplog.records]
+    assert logged == [("import_resumed", "Resumed.", {"import_id": import_id, "source": "items"})]

@@ -1,4 +1,4 @@
-"""The rows of a user's own table tell their import history."""
+"""The import history of the rows of a user's own table."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Looks of the sensor and the panel cost the same after ten times as many imports; a page is in the order of time."""
+"""Reads of the sensor and the panel cost the same after ten times as many imports; a page is in the order of time."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,7 +32,7 @@ LOOKS: dict[str, Callable[[Connection], object]] = {
 
 
 def history(connection: Connection, size: int) -> None:
-    """So many ended imports of two sources, and every tenth of no time to be due."""
+    """Store that many ended imports of two sources, every tenth without a due time."""
     connection.execute(delete(imports))
     for number in range(size):
         at = NOON - timedelta(hours=3 * (size - number))
@@ -68,7 +68,7 @@ def steps(connection: Connection) -> Iterator[Callable[[], int]]:
 
 @pytest.fixture(scope="module")
 def costs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, int]]:
-    """Look -> its steps after few imports and after many."""
+    """Return read -> its steps after few imports and after many."""
     database = Database(f"sqlite:///{tmp_path_factory.mktemp('history') / 'tracking.db'}")
     upgrade(database)
     found: dict[str, list[int]] = {name: [] for name in LOOKS}

@@ -1,4 +1,4 @@
-"""What those who watch ask of the rows, on both databases."""
+"""The queries of the panel and the commands, on both databases."""
 
 from datetime import timedelta
 
@@ -76,7 +76,7 @@ def test_failures_are_grouped_the_most_frequent_first(database):
         assert queries.failures_by_reason(connection, add(connection, source="orders")) == []
 
 
-def test_the_latest_finished_items_tell_when(database):
+def test_the_latest_finished_items_have_their_times(database):
     with database.write() as connection:
         found = add(connection)
         for place in range(5):

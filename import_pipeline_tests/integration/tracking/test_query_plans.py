@@ -1,4 +1,4 @@
-"""What an import of a million items asks the database: each statement finds its rows by an index, on both databases."""
+"""The statements of an import of a million items: each finds its rows by an index, on both databases."""
 
 import re
 from datetime import timedelta

@@ -23,7 +23,7 @@ from import_pipeline_tests.support.parallel import run_in_parallel
 
 OURS = {*tracking_metadata.tables, VERSION_TABLE}
 
-# Everything that a catalog tells of a table, as rows that can be compared.
+# The whole description of each table in the catalog, as rows that can be compared.
 CATALOG = {
     "sqlite": ["SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' AND type = 'index'"],
     "postgresql": [
@@ -131,7 +131,7 @@ TABLES = ("imports", "import_item_statuses", "source_items", "import_events", "i
 
 
 def contents(database, columns):
-    """table -> its rows, as those columns of it tell."""
+    """Return table -> its rows, reduced to those columns."""
     with database.read() as connection:
         return {
             name: [dict(row._mapping) for row in connection.execute(text(f"SELECT {names} FROM {name} ORDER BY 1, 2"))]

@@ -21,7 +21,7 @@ IDS = [str(number) for number in range(1, 11)]
 
 @pytest.fixture
 def hand(simulation):
-    """The run that carries out an import of ten items."""
+    """The run that executes an import of ten items."""
     started = simulation.begin(simulation.slot(simulation.now))
     started.discover(*IDS)
     return started
@@ -124,7 +124,7 @@ def test_a_place_is_acquired_by_one_worker_and_requested_once(hand):
     assert hand.simulation.call(shards.request_run, hand.row.id, 2, now, seen) is False
 
 
-def test_what_a_buried_shard_held_is_free_at_once_and_it_writes_nothing_any_more(hand):
+def test_the_claims_of_a_removed_shard_are_free_at_once_and_it_writes_nothing_more(hand):
     lease = join(hand)
     taken = claim(hand, lease)
     [seen] = all_of(hand)
@@ -189,7 +189,7 @@ def test_the_end_of_an_import_ends_the_lease_of_its_shards_whose_last_requests_c
     assert hand.simulation.call(shards.unreleased, "items") == []
 
 
-def test_a_shard_may_end_the_import_when_its_own_run_is_gone(hand):
+def test_a_shard_may_end_the_import_after_the_leading_run_died(hand):
     lease = join(hand)
     hand.simulation.call(transitions.end, lease, hand.simulation.now, CANCELLED)
     with pytest.raises(LeaseLost):
@@ -197,7 +197,7 @@ def test_a_shard_may_end_the_import_when_its_own_run_is_gone(hand):
     assert hand.simulation.get(hand.row.id).status is CANCELLED
 
 
-def test_the_shards_of_a_deleted_import_go_with_it(hand):
+def test_the_shards_of_a_deleted_import_are_deleted_with_it(hand):
     join(hand)
     hand.end(CANCELLED)
     with hand.simulation.database.write() as connection:

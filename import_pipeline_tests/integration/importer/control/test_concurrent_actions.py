@@ -86,7 +86,7 @@ def pool():
 
 
 def fair(before, answers, desk):
-    """What holds whatever two operators do."""
+    """Assert the rules that any two commands keep."""
     events, _ = before
     twice = {each: times for each, times in (desk.events() - events).items() if times > 1}
     assert twice == {}, "an effect has one event"

@@ -1,4 +1,4 @@
-"""Actions of people, of the panel and of the sensor, whose transaction Postgres ends at its commit: done once."""
+"""Actions of people, the panel and the sensor whose transaction Postgres ends at its commit: each takes effect once."""
 
 from datetime import timedelta
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.parametrize("shared_database", ["postgres"], indirect=T
 
 @pytest.fixture(params=["backend killed", "serialization failure", "deadlock"])
 def ending(request, shared_database):
-    """Call it: from then on the first transaction that writes ends so, when all its work is done."""
+    """Return a function that lets Postgres end the next transaction that writes, at its commit."""
     victims, other = [], create_engine(shared_database.url)
 
     def end(connection):
@@ -101,7 +101,7 @@ def with_a_future_heartbeat(simulation):
 
 
 def nothing(simulation):
-    """No import."""
+    """Create no import."""
 
 
 #: An action -> what is there before it, and the action itself.
@@ -144,7 +144,7 @@ ACTIONS = {
 
 
 def kept(simulation):
-    """All rows of the tracking database, without the numbers that a repeated unit takes anew."""
+    """Return the rows of the tracking database, without the numbers that a repeated unit takes anew."""
     found = {}
     with simulation.database.read() as connection:
         for table in tracking_metadata.sorted_tables:
@@ -159,7 +159,8 @@ def is_of_the_moment(name):
     return name in {"id", "message", "metadata", "outcome", "pid", "retry_of"} or name.endswith("_id")
 
 
-def carried_out(simulation, action):
+def rows_after(simulation, action):
+    """Prepare the action and pause; then execute it and yield the rows that it leaves."""
     delete_all_rows(simulation.database)
     own = SimulatedInstallation(simulation.database, source=items_source(shards=2))
     prepare, act = ACTIONS[action]
@@ -170,8 +171,8 @@ def carried_out(simulation, action):
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_an_action_whose_transaction_is_ended_is_carried_out_once(simulation, ending, action):
-    undisturbed, disturbed = carried_out(simulation, action), carried_out(simulation, action)
+def test_an_action_whose_transaction_is_ended_takes_effect_once(simulation, ending, action):
+    undisturbed, disturbed = rows_after(simulation, action), rows_after(simulation, action)
     next(undisturbed)
     expected = next(undisturbed)
     next(disturbed)

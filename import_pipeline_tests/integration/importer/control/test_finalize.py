@@ -1,4 +1,4 @@
-"""Housekeeping on real rows: imports that nobody works on are ended, gone items confirmed, old item rows dropped."""
+"""Housekeeping on real rows: imports without a worker are ended, missing items marked, old item rows dropped."""
 
 import copy
 from datetime import timedelta
@@ -18,9 +18,9 @@ from import_pipeline.tracking.tables import import_events, source_items
 from import_pipeline_tests.support.lifecycle import BOB, CANCELLED, COMPLETED, FAILED, RUNNING, at
 
 
-def begun(simulation, worker=BOB, **wishes):
-    """An import that runs now."""
-    new = new_import(simulation.source, Trigger.CLI, **wishes)
+def begun(simulation, worker=BOB, **options):
+    """Start an import."""
+    new = new_import(simulation.source, Trigger.CLI, **options)
     return simulation.begin(find_or_create(simulation.database, simulation.source, new, simulation.clock).id, worker)
 
 
@@ -41,7 +41,7 @@ def test_an_import_with_nothing_left_to_do_is_completed_in_place_of_its_worker(s
     assert (row.finalize_attempts, row.last_finalize_attempt_at) == (1, simulation.now)
 
 
-def test_a_failed_item_that_nobody_holds_is_closed_five_minutes_after_its_last_try(simulation):
+def test_a_failed_item_without_a_claim_is_closed_five_minutes_after_its_last_try(simulation):
     hand = begun(simulation)
     hand.discover("1", "2")
     hand.fail(hand.claim(1), again=timedelta(hours=1))
@@ -70,12 +70,12 @@ def test_an_import_of_the_list_alone_needs_no_details_to_be_completed(simulation
 LEFT = {
     "a list that was not read to the end": (False, False, "its list was not read to the end"),
     "items that were not tried": (True, False, "1 item is unfinished"),
-    "items that somebody held": (True, True, "1 item is unfinished"),
+    "items that a worker has claimed": (True, True, "1 item is unfinished"),
 }
 
 
 @pytest.mark.parametrize(("discovered", "held", "what"), LEFT.values(), ids=LEFT)
-def test_what_is_left_to_do_is_said_and_somebody_goes_on_with_it(simulation, discovered, held, what):
+def test_an_import_with_work_left_is_not_ended_and_is_resumed(simulation, discovered, held, what):
     hand = begun(simulation)
     hand.discover("1", "2", done=discovered)
     hand.succeed(hand.claim(1 if discovered else 2))
@@ -88,7 +88,7 @@ def test_what_is_left_to_do_is_said_and_somebody_goes_on_with_it(simulation, dis
         f"Import {hand.row.id}: {what}; `run items` resumes it.",
     )
     [launch] = simulation.tick().launches
-    assert launch.import_id == hand.row.id, "looking after it is no sign of a worker"
+    assert launch.import_id == hand.row.id, "an attempt to finalize it is no heartbeat"
     simulation.begin(hand.row.id)
 
 
@@ -98,7 +98,7 @@ def test_chosen_items_have_no_list_that_could_be_read(simulation):
     assert finalize(simulation, hand).sentence == f"Import {hand.row.id}: it has not begun; `run items` resumes it."
 
 
-def test_an_import_that_somebody_works_on_ends_itself(simulation):
+def test_an_import_that_has_ended_or_has_a_living_worker_is_not_finalized(simulation):
     hand = begun(simulation)
     hand.import_all("1")
     before = simulation.get(hand.row.id)
@@ -117,7 +117,7 @@ def test_an_import_that_somebody_works_on_ends_itself(simulation):
 
 
 def gone(simulation):
-    """external id -> when it was marked as gone."""
+    """Return external id -> the time at which it was marked as gone."""
     columns = source_items.c
     with simulation.database.read() as connection:
         rows = connection.execute(select(columns.external_id, columns.gone_at).where(columns.gone_at.is_not(None)))
@@ -128,7 +128,7 @@ def numbers(upto):
     return [str(number) for number in range(1, upto + 1)]
 
 
-def test_what_the_list_no_longer_has_is_marked_and_comes_back_with_it(simulation):
+def test_an_item_that_leaves_the_list_is_marked_until_it_is_listed_again(simulation):
     begun(simulation).import_all(*numbers(10))
     simulation.advance(hours=1)
     second = begun(simulation)
@@ -141,18 +141,18 @@ def test_what_the_list_no_longer_has_is_marked_and_comes_back_with_it(simulation
 
 UNSEEN = {
     "an incomplete list": ({}, {"stopped": "the list repeats itself"}, COMPLETED),
-    "a list of which only so many items were wanted": ({"limit": 8}, {}, COMPLETED),
+    "a list read up to a limit": ({"limit": 8}, {}, COMPLETED),
     "chosen items": ({"only": numbers(8)}, {}, COMPLETED),
     "an import that failed": ({}, {}, FAILED),
     "an import that was cancelled": ({}, {}, CANCELLED),
 }
 
 
-@pytest.mark.parametrize(("wishes", "page", "ends"), UNSEEN.values(), ids=UNSEEN)
-def test_only_a_list_that_was_seen_whole_tells_what_is_gone(simulation, wishes, page, ends):
+@pytest.mark.parametrize(("options", "page", "ends"), UNSEEN.values(), ids=UNSEEN)
+def test_items_are_marked_as_gone_only_after_a_whole_list(simulation, options, page, ends):
     begun(simulation).import_all(*numbers(10))
     simulation.advance(minutes=1)
-    hand = begun(simulation, **wishes)
+    hand = begun(simulation, **options)
     hand.discover(*numbers(8), **page)
     hand.succeed(hand.claim())
     if ends is COMPLETED:
@@ -165,31 +165,31 @@ def test_only_a_list_that_was_seen_whole_tells_what_is_gone(simulation, wishes, 
     assert gone(simulation) == {}
 
 
-def told_gone(simulation, hand):
-    """What the import's summary tells of what its list no longer had: marked, and waiting for a person's word."""
+def gone_counts(simulation, hand):
+    """Return the summary's counts of missing items: those marked, and those that wait for a confirmation."""
     summary = summarize(simulation.get(hand.row.id), "", simulation.now)
     return summary.items_gone_count, summary.items_gone_unconfirmed_count
 
 
-def test_more_than_a_fifth_is_gone_only_when_a_person_says_so(simulation):
+def test_more_than_a_fifth_of_the_items_is_marked_as_gone_only_after_a_confirmation(simulation):
     begun(simulation).import_all(*numbers(10))
     simulation.advance(minutes=1)
     hand = begun(simulation)
     hand.import_all(*numbers(7))
     assert gone(simulation) == {}
     assert "items_gone_unconfirmed" in simulation.actions(hand.row.id)
-    assert told_gone(simulation, hand) == (0, 3)
+    assert gone_counts(simulation, hand) == (0, 3)
     simulation.advance(minutes=1)
-    simulation.tick()  # makes a scheduled import, which says nothing of what is gone
+    simulation.tick()  # makes a scheduled import, which has read no list
     assert upkeep.confirm_removed(simulation.installation, hand.row.id) == 3
     assert gone(simulation) == dict.fromkeys(("8", "9", "10"), simulation.now)
     assert simulation.actions(hand.row.id)[-1] == "items_gone"
     assert upkeep.confirm_removed(simulation.installation, hand.row.id) == 0, "it is done already"
     assert simulation.actions(hand.row.id).count("items_gone") == 1
-    assert told_gone(simulation, hand) == (3, 0)
+    assert gone_counts(simulation, hand) == (3, 0)
 
 
-def test_an_import_before_the_latest_one_says_nothing_of_what_is_gone_now(simulation):
+def test_only_the_latest_import_can_mark_items_as_gone(simulation):
     begun(simulation).import_all(*numbers(10))
     early = begun(simulation)
     early.import_all(*numbers(7))
@@ -204,7 +204,7 @@ def test_an_import_before_the_latest_one_says_nothing_of_what_is_gone_now(simula
     assert upkeep.confirm_removed(simulation.installation, last.row.id) == 3
 
 
-def test_an_import_before_the_latest_one_says_so_whatever_the_clock_showed(simulation):
+def test_the_latest_import_is_the_one_that_started_last_whatever_the_clock_showed(simulation):
     begun(simulation).import_all(*numbers(10))
     simulation.advance(hours=4)  # the clock is ahead
     early = begun(simulation)
@@ -216,7 +216,7 @@ def test_an_import_before_the_latest_one_says_so_whatever_the_clock_showed(simul
     assert gone(simulation) == {}
 
 
-def test_what_a_deleted_import_has_met_is_not_gone_by_an_earlier_one(simulation):
+def test_items_that_a_deleted_import_has_listed_are_not_marked_by_an_earlier_one(simulation):
     begun(simulation).import_all(*numbers(10))
     early = begun(simulation)
     early.import_all(*numbers(7))
@@ -274,7 +274,7 @@ def test_a_source_may_have_its_old_item_rows_dropped_bit_by_bit(simulation):
     assert deletion.prune(simulation.installation, 2, source="another") == 0
 
 
-def test_rows_that_a_waiting_or_running_retry_needs_are_kept_and_told(simulation):
+def test_rows_that_a_waiting_or_running_retry_needs_are_kept_and_reported(simulation):
     old = begun(simulation)
     old.discover("1", "2")
     old.end(CANCELLED)

@@ -1,4 +1,4 @@
-"""A pause of an API: too long for an import, lifted by hand, gone with corrected limits."""
+"""A pause of an API: too long for an import, lifted by hand, ended by corrected limits."""
 
 import httpx
 import pytest
@@ -19,7 +19,7 @@ LISTED = {"current_page": 1, "last_page": 1, "total": 3, "data": [{"id": number}
 
 
 class Refusing:
-    """Details of three items, after so many refusals with these headers."""
+    """Details of three items, after that many refusals with these headers."""
 
     def __init__(self, refusals, **headers):
         self.left, self.headers, self.sent = refusals, headers, 0
@@ -72,12 +72,12 @@ def test_a_pause_that_is_too_long_names_the_command_which_lifts_it(home, store):
         lifted = lift_pause(installation, installation.source("items"), by="Ada")
         assert lifted.paused_until is not None
         assert lift_pause(installation, installation.source("items"), by="Ada").paused_until is None
-    assert api.sent == sent, "nobody asked the API in the pause"
+    assert api.sent == sent, "no request is sent in the pause"
     assert counts(imported(home, api, **store)) == ("completed", 3, 3, 0, 0)
 
 
 def refuse(simulation, wait):
-    """A refusal by the API, as another process tells the store."""
+    """Report a refusal by the API to the store, as another process does."""
     configured = simulation.installation.settings
     permits = open_permits(configured.redis_url, configured.limits_path)
     settled = (Settlement(permit="p", outcome=Outcome.REFUSED, wait=wait * SECOND),)

@@ -1,4 +1,4 @@
-"""What an import would cost: by the list's word, by the last import's, or unknown."""
+"""The plan of an import: its requests and time by the list's total, by the last import, or unknown."""
 
 import httpx
 import pytest
@@ -14,7 +14,7 @@ TEN_A_PAGE = {"ITEMS_PER_PAGE": "10", "ITEMS_LIMITS": "10/1 second"}
 
 
 class Silent(ItemsSource):
-    """A list that does not tell how many items it has, and whose pages follow one another by a link."""
+    """A list without a total, whose pages follow one another by a link."""
 
     def total(self, list_response):
         return None
@@ -45,15 +45,15 @@ def plan_of(items, pages, seconds, **more):
     )
 
 
-@pytest.mark.parametrize(("source", "items"), [(ItemsSource(), 25), (Silent(), 7)], ids=["told", "one page is all"])
-def test_what_the_list_tells_is_planned_with(home, source, items):
+@pytest.mark.parametrize(("source", "items"), [(ItemsSource(), 25), (Silent(), 7)], ids=["a total", "one page is all"])
+def test_an_import_is_planned_by_the_first_page_of_its_list(home, source, items):
     with demo_api(items=items) as url:
         plan = planned(settings(home, url, **TEN_A_PAGE), source)
     pages = -(-items // 10) if items > 10 else 1
     assert plan == plan_of(items, pages, (items + pages - 1) // 10, details_may_be_fewer=True)
 
 
-def test_a_list_that_does_not_tell_is_planned_by_the_last_import_that_read_all_of_it(home):
+def test_a_list_without_a_total_is_planned_by_the_last_import_that_read_all_of_it(home):
     with demo_api(items=25) as url:
         configured = settings(home, url, **TEN_A_PAGE)
         assert planned(configured, Silent()) == plan_of(None, None, None)

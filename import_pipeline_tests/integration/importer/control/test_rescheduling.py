@@ -60,7 +60,7 @@ def test_two_people_who_reschedule_within_one_tick_mean_the_same_slot(simulation
 
 
 def test_requests_written_by_two_processes_at_once_move_one_slot(simulation):
-    """As an older version writes them: without the slot, or both before either is seen."""
+    """An older version, or two processes at the same moment, may record both requests."""
     simulation.tick()
     for who in ("Ada", "Bob"):
         new = NewRequest(source="items", kind=RequestKind.RESCHEDULE, requested_by=who, slot_at=at(12))

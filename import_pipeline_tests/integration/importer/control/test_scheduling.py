@@ -1,4 +1,4 @@
-"""A tick on real rows: slots filled, missed, changed and stopped; workers that are gone."""
+"""A tick on real rows: slots filled, missed, changed and stopped; stalled imports."""
 
 from datetime import timedelta
 
@@ -275,7 +275,7 @@ def test_a_worker_whose_lease_ran_out_is_replaced_three_times_then_the_import_ha
                 dead_run_id=f"run-{resume - 1}",
             )
         ]
-        assert simulation.tick().launches == [], "somebody has asked already"
+        assert simulation.tick().launches == [], "a run is requested already"
         before, hand = hand, simulation.begin(number, BOB, run_id=f"run-{resume}")
         with pytest.raises(LeaseLost):
             before.succeed(held)
@@ -299,12 +299,12 @@ FATES = {
 }
 
 
-@pytest.mark.parametrize(("fate", "wished", "resumed", "sentence"), FATES.values(), ids=FATES)
-def test_what_dagster_knows_of_the_run_decides_at_once(simulation, fate, wished, resumed, sentence):
+@pytest.mark.parametrize(("fate", "cancelled", "resumed", "sentence"), FATES.values(), ids=FATES)
+def test_the_state_of_the_dagster_run_decides_at_once(simulation, fate, cancelled, resumed, sentence):
     number = numbered(simulation, 9)[9]
     simulation.launch(run_id="run")
     simulation.advance(seconds=2)
-    if wished:
+    if cancelled:
         cancellation.cancel(simulation.installation, number, by="Ada")
     asked = []
 
@@ -321,7 +321,7 @@ def test_what_dagster_knows_of_the_run_decides_at_once(simulation, fate, wished,
     assert result.dead_run_ids == (["run"] if ends else [])
 
 
-def test_a_pause_is_waited_for_and_going_on_after_it_counts_as_no_resume(simulation):
+def test_a_pause_is_waited_for_and_the_run_after_it_counts_as_no_resume(simulation):
     number = numbered(simulation, 9)[9]
     hand = simulation.launch(run_id="run")
     hand.discover("1")

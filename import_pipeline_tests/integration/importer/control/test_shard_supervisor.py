@@ -1,4 +1,4 @@
-"""Looking after shards on real rows: launched once, again when they die, buried with their import."""
+"""The supervision of shards on real rows: launched once, again after their death, ended with their import."""
 
 import io
 
@@ -24,13 +24,13 @@ IDS = [str(number) for number in range(1, 101)]
 
 @pytest.fixture
 def simulation(simulation):
-    """The same, of a source whose imports three runs are to share."""
+    """A simulated installation whose imports are shared by three runs."""
     return SimulatedInstallation(simulation.database, source=items_source(shards=3))
 
 
 @pytest.fixture
 def hand(simulation):
-    """The run that carries out an import of a hundred items."""
+    """The run that executes an import of a hundred items."""
     started = simulation.begin(simulation.slot(simulation.now), run_id="lead")
     started.discover(*IDS)
     return started
@@ -84,7 +84,7 @@ def test_an_import_that_one_run_does_alone_asks_for_no_other(simulation):
         assert shards.of_import(connection, hand.row.id) == []
 
 
-def test_a_dead_shard_is_buried_reported_and_launched_again(hand, simulation):
+def test_a_dead_shard_is_released_reported_and_launched_again(hand, simulation):
     look(simulation)
     lease = join(hand)
     simulation.advance(seconds=59)
@@ -111,7 +111,7 @@ def test_a_shard_that_dies_again_and_again_is_given_up_after_three_resumes(hand,
     assert launches == [True] * 4 + [False] * 2
 
 
-def test_what_an_ended_import_has_left_is_buried_and_reported_once(hand, simulation):
+def test_shards_left_by_an_ended_import_are_released_and_reported_once(hand, simulation):
     look(simulation)
     join(hand)
     hand.end(CANCELLED)
@@ -160,7 +160,7 @@ def test_finalize_and_cancel_know_that_shards_live(hand, simulation):
     assert finalize.finalize(simulation.installation, hand.row.id).ended is False
 
 
-def test_whoever_looks_sees_which_shards_work(hand, simulation):
+def test_show_and_the_json_list_the_shards_at_work(hand, simulation):
     look(simulation)
     lease = join(hand)
     simulation.call(shards.beat, lease, simulation.now, heartbeats.Pulse(sent=CounterDelta(requests=7)))
@@ -168,8 +168,8 @@ def test_whoever_looks_sees_which_shards_work(hand, simulation):
         row = imports.get(connection, hand.row.id)
         found = shards.of_import(connection, row.id)
         view = view_in(connection, simulation.installation, row, simulation.now)
-    told = json.import_details_json(view, [], [], found)["shards"]
-    assert [(each["number"], each["pid"], each["dagster_run_id"], each["requests_count"]) for each in told] == [
+    listed = json.import_details_json(view, [], [], found)["shards"]
+    assert [(each["number"], each["pid"], each["dagster_run_id"], each["requests_count"]) for each in listed] == [
         (2, BOB.pid, "run 2", 7),
         (3, None, None, 0),
     ]

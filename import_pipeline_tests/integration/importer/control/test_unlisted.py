@@ -15,8 +15,8 @@ from import_pipeline_tests.support.lifecycle import ADA, CANCELLED, FAILED, RUNN
 
 
 @pytest.fixture
-def gone(simulation):
-    """The same installation after its source was taken off the list."""
+def unlisted(simulation):
+    """The simulated installation after its source was taken off the list."""
     return replace(simulation.installation, sources=())
 
 
@@ -29,59 +29,59 @@ def dead(simulation):
     return hand.row.id
 
 
-def test_a_stalled_import_is_cancelled_at_once_and_can_be_deleted(simulation, gone):
+def test_a_stalled_import_is_cancelled_at_once_and_can_be_deleted(simulation, unlisted):
     number = dead(simulation)
-    assert cancellation.cancel(gone, number, by="Ada").sentence.startswith(
+    assert cancellation.cancel(unlisted, number, by="Ada").sentence.startswith(
         f"Import {number} had no worker and is cancelled."
     )
     row = simulation.get(number)
     assert (row.status, row.failure_reason, row.ended_at) == (CANCELLED, "cancelled by Ada", simulation.now)
-    deletion.delete(gone, number)
+    deletion.delete(unlisted, number)
     with pytest.raises(ImportNotFound):
         simulation.get(number)
 
 
-def test_a_scheduled_import_is_cancelled_and_deleted(simulation, gone):
+def test_a_scheduled_import_is_cancelled_and_deleted(simulation, unlisted):
     number = simulation.slot(at(9))
-    cancellation.cancel(gone, number)
-    deletion.delete(gone, number)
+    cancellation.cancel(unlisted, number)
+    deletion.delete(unlisted, number)
     assert simulation.all() == []
 
 
-def test_one_that_works_still_reads_the_request_itself(simulation, gone):
+def test_a_living_worker_ends_its_cancelled_import_itself(simulation, unlisted):
     hand = simulation.begin(simulation.slot(simulation.now), ADA)
-    assert cancellation.cancel(gone, hand.row.id).sentence.startswith(f"Import {hand.row.id} is running")
-    assert (simulation.get(hand.row.id).status, end_cancelled(gone, "other")) == (RUNNING, [])
+    assert cancellation.cancel(unlisted, hand.row.id).sentence.startswith(f"Import {hand.row.id} is running")
+    assert (simulation.get(hand.row.id).status, end_cancelled(unlisted, "other")) == (RUNNING, [])
     simulation.advance(seconds=60)
-    cancellation.cancel(gone, hand.row.id)
+    cancellation.cancel(unlisted, hand.row.id)
     assert simulation.get(hand.row.id).status is CANCELLED, "its worker died before it could"
 
 
-def test_the_sensor_of_any_source_ends_what_a_person_cancelled_and_nothing_else(simulation, gone):
+def test_the_sensor_of_any_source_ends_what_a_person_cancelled_and_nothing_else(simulation, unlisted):
     number = dead(simulation)
-    assert end_cancelled(gone, "other") == []
+    assert end_cancelled(unlisted, "other") == []
     assert simulation.get(number).status is RUNNING, "another installation may list its source"
     assert "the sensor" in cancellation.cancel(simulation.installation, number).sentence
     assert end_cancelled(simulation.installation, "items") == [], "its own sensor applies the rules"
-    assert end_cancelled(gone, "other") == ["run"]
-    assert (simulation.get(number).status, end_cancelled(gone, "other")) == (CANCELLED, [])
+    assert end_cancelled(unlisted, "other") == ["run"]
+    assert (simulation.get(number).status, end_cancelled(unlisted, "other")) == (CANCELLED, [])
 
 
-def test_what_leads_nowhere_says_what_does(simulation, gone):
+def test_refused_commands_name_the_one_that_helps(simulation, unlisted):
     number = dead(simulation)
-    sentence = finalize.finalize(gone, number).sentence
+    sentence = finalize.finalize(unlisted, number).sentence
     assert sentence.endswith(f"; its source is no longer listed, so `cancel {number}` ends it.")
     with simulation.database.read() as connection:
-        view = view_in(connection, gone, simulation.get(number), simulation.now)
+        view = view_in(connection, unlisted, simulation.get(number), simulation.now)
     assert view.has_no_worker
     assert view.stalled.next_step.endswith(f"`import-pipeline cancel {number}` ends it")
-    cancellation.cancel(gone, number)
+    cancellation.cancel(unlisted, number)
     with pytest.raises(UsageError, match=r"list it in IMPORT_PIPELINE_SOURCES again, then retry$"):
-        retries.retry(gone, number)
-    assert gone.listed("items") is None
+        retries.retry(unlisted, number)
+    assert unlisted.listed("items") is None
 
 
-def test_the_doctor_names_them(simulation, tmp_path, monkeypatch):
+def test_doctor_names_unlisted_sources(simulation, tmp_path, monkeypatch):
     listed = "from import_pipeline_tests.support.second_source import Books\n\nSOURCES = [Books()]\n"
     (tmp_path / "books_only.py").write_text(listed)
     monkeypatch.syspath_prepend(tmp_path)

@@ -1,4 +1,4 @@
-"""Lists that change while they are paged, over real HTTP: nothing that was there throughout is lost without a word."""
+"""Lists that change while they are paged, over real HTTP: no item that was there throughout is lost silently."""
 
 import pytest
 
@@ -24,7 +24,7 @@ CHANGES = {
 
 
 class ReadTwice(ItemsSource):
-    """Takes no chances."""
+    """Reads its list twice."""
 
     read_twice = True
 
@@ -60,7 +60,7 @@ def test_a_source_that_reads_its_list_twice_notices_changes_without_a_total(home
     assert (twice.incomplete_reason, kept - imported, pages) == (None, set(), 3 * 4)
 
 
-def test_a_list_that_stands_still_costs_its_pages_twice(home):
+def test_a_list_that_does_not_change_costs_its_pages_twice(home):
     summary, kept, imported, pages = take(home, OLDEST, [], ReadTwice())
     assert (counts(summary), summary.incomplete_reason) == (("completed", 12, 12, 0, 0), None)
     assert (imported, pages) == (kept, 2 * 4)

@@ -8,7 +8,7 @@ from import_pipeline_tests.support.imports import counts
 
 
 def unending(shelf, shown, after=0):
-    """The shelf's list, but for ever after so many pages: the page that is `shown` for the one that was asked for."""
+    """Answer as the shelf for the first `after` pages; then give the page `shown(page)` for each, without an end."""
 
     def answer(request):
         body = shelf(request)
@@ -20,12 +20,12 @@ def unending(shelf, shown, after=0):
 
 
 def in_circles(page):
-    """Two pages for ever."""
+    """Alternate between two pages."""
     return 1 + (page - 1) % 2
 
 
 def always_new(pages, *, total, per_page=3):
-    """A list of new items for ever that tells that total on each page; notes the pages asked for."""
+    """An endless list of new items with that total on each page; adds each requested page to `pages`."""
 
     def answer(request):
         if request.url.path != "/api/items":
@@ -71,7 +71,7 @@ def test_an_endless_list_of_empty_pages_ends_and_is_complete_only_by_its_total(h
     [lambda page: None, lambda page: 3 * page, lambda page: 4],
     ids=["no total", "a total that grows", "a total that is capped"],
 )
-def test_a_list_of_new_items_for_ever_ends_as_incomplete_after_the_most_pages(home, total):
+def test_an_endless_list_of_new_items_ends_as_incomplete_after_the_most_pages(home, total):
     pages = []
     summary, _ = import_list(always_new(pages, total=total), home, ITEMS_MAX_PAGES="4")
     assert (counts(summary), summary.exit_status) == (("completed", 12, 12, 0, 0), 3)
@@ -89,7 +89,7 @@ def test_a_list_that_has_no_end_in_a_later_reading_ends_as_incomplete_too(home):
     assert shelf.pages == [1, 2, 3, 4, 1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize("tells_total", [True, False], ids=["that tells its total", "of just so many pages"])
+@pytest.mark.parametrize("tells_total", [True, False], ids=["with a total", "of as many pages as allowed"])
 def test_an_honest_list_is_read_to_its_end(home, tells_total):
     shelf = ChangingList(range(1, 10), tells_total=tells_total)
     summary, _ = import_list(shelf, home, ITEMS_MAX_PAGES="2" if tells_total else "3")

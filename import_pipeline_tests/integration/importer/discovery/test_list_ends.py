@@ -34,7 +34,7 @@ class ByLink(ItemsSource):
 
 
 class Uncounted(ItemsSource):
-    """A numbered list that tells no total."""
+    """A numbered list without a total."""
 
     def has_next_page(self, response):
         return response.json()["more"]

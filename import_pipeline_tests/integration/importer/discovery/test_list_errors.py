@@ -1,4 +1,4 @@
-"""Sources that misread a list and items that cannot be read: a sentence with the place, and nobody else suffers."""
+"""Sources that misread a list and items that cannot be read: the reason names the place, and no other item fails."""
 
 import gzip
 import json

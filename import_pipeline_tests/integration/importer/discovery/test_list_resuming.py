@@ -58,7 +58,7 @@ def searched(where, asked):
 
 
 def stored_text(configured):
-    """All that is stored of imports and events."""
+    """Return the stored rows of imports and events as one text."""
     with tracking(configured) as connection:
         tables = [connection.execute(text(f"SELECT * FROM {table}")).all() for table in ("imports", "import_events")]
     return repr(tables)

@@ -22,7 +22,7 @@ class ByComments(ItemsSource):
 
 
 class ByRevisionToo(ItemsSource):
-    """The same, written differently."""
+    """The number of a revision, by another `version()`."""
 
     # A comment, another layout.
     def version(self, item: dict) -> str:

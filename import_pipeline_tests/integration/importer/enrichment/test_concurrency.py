@@ -1,4 +1,4 @@
-"""How many details are in flight follows how long answers take, up and down."""
+"""The number of details in flight follows the duration of answers, up and down."""
 
 import asyncio
 
@@ -43,10 +43,10 @@ class ChangingApi(httpx.AsyncBaseTransport):
 
 @pytest.fixture
 def api(home):
-    """The API after an import of all its items, with as many fetchers as the importer saw fit."""
-    wishes = {"ITEMS_CONCURRENCY": str(LEAST), "ITEMS_CEILING": str(CEILING), "ITEMS_LIMITS": "3000/60 second"}
+    """The API after an import of all its items, with as many fetchers as the importer chose."""
+    limits = {"ITEMS_CONCURRENCY": str(LEAST), "ITEMS_CEILING": str(CEILING), "ITEMS_LIMITS": "3000/60 second"}
     api = ChangingApi()
-    summary = import_through(api, ItemsSource(), settings(home, "http://api.test", **wishes))
+    summary = import_through(api, ItemsSource(), settings(home, "http://api.test", **limits))
     assert counts(summary) == ("completed", SLOW + QUICK + LAST, SLOW + QUICK + LAST, 0, 0)
     return api
 

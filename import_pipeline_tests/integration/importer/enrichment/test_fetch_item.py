@@ -1,4 +1,4 @@
-"""What answers of details mean: one item is not the import, and a part of a body is not the whole."""
+"""Answers of details: a bad one fails its item, not the import, and part of a body is not stored as the whole."""
 
 from datetime import timedelta
 

@@ -40,7 +40,7 @@ def test_items_keep_the_numbers_they_got_when_they_were_first_met(simulation):
     assert numbered(simulation, "a", "d", "b") == {"b": 1, "a": 2, "d": 4}
 
 
-def test_items_are_chosen_by_their_numbers_and_gone_ones_left_out(simulation):
+def test_items_are_chosen_by_their_numbers_and_items_marked_as_gone_left_out(simulation):
     first = begun(simulation)
     first.import_all(*"abcdefghij")
     numbered(simulation, *"abcdefghij")
@@ -52,7 +52,7 @@ def test_items_are_chosen_by_their_numbers_and_gone_ones_left_out(simulation):
     assert sorted(each.external_id for each in third.claim()) == ["b", "c", "h", "j"]
 
 
-def test_a_tally_counts_what_became_of_the_items_of_some_numbers(simulation):
+def test_a_tally_counts_the_outcomes_of_the_items_with_given_numbers(simulation):
     hand = begun(simulation)
     hand.discover(*"abcdef")
     numbered(simulation, *"abcdef")
@@ -81,8 +81,8 @@ def job(home, monkeypatch):
 FIRST, SECOND, THIRD = "000000001-000000010", "000000011-000000020", "000000021-000000030"
 
 
-def told(instance, run_id):
-    """bucket -> (items imported, items failed), as the run has materialized them."""
+def materialized(instance, run_id):
+    """Return bucket -> (items imported, items failed), as the run has materialized them."""
     entries = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
     found = [entry.dagster_event for entry in entries if entry.dagster_event.partition]
     figures = {event.partition: event.materialization.metadata for event in found}
@@ -98,7 +98,7 @@ def test_a_source_in_buckets_is_reported_bucket_by_bucket_and_imported_again_by_
     full = job.execute_in_process(instance=instance)
     assert full.success
     assert set(instance.get_dynamic_partitions("items_buckets")) == {FIRST, SECOND, THIRD}
-    assert told(instance, full.run_id) == {FIRST: (9, 1), SECOND: (10, 0), THIRD: (5, 0)}
+    assert materialized(instance, full.run_id) == {FIRST: (9, 1), SECOND: (10, 0), THIRD: (5, 0)}
     assert instance.get_materialized_partitions(dg.AssetKey("enriched_items")) == {FIRST, SECOND, THIRD}
 
     before = len(log(url))
@@ -112,7 +112,7 @@ def test_a_source_in_buckets_is_reported_bucket_by_bucket_and_imported_again_by_
     chosen = job.execute_in_process(instance=instance, run_config=config)
     assert chosen.success
     assert sorted(log(url)[before:]) == ["/api/items/25", "/api/items/3"]
-    assert told(instance, chosen.run_id) == {FIRST: (1, 0), THIRD: (1, 0)}
+    assert materialized(instance, chosen.run_id) == {FIRST: (1, 0), THIRD: (1, 0)}
 
 
 def test_the_same_import_without_dagster_numbers_the_items_too(home):

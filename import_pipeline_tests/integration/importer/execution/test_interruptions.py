@@ -68,7 +68,7 @@ def actions(configured):
         return [action for _, action, _ in events.latest(connection, imports.latest(connection, limit=1)[0].id)]
 
 
-def test_an_import_that_was_killed_while_it_read_the_list_goes_on_at_its_page(home):
+def test_an_import_that_was_killed_while_it_read_the_list_continues_at_its_page(home):
     options = {"ITEMS_PER_PAGE": "5", "ITEMS_OVERLAP": "false"}
     with demo_api(items=40, delay_after_ms=60) as url:
         configured = settings(home, url, **options)

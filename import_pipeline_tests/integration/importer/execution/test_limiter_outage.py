@@ -127,7 +127,7 @@ def test_who_looks_reads_that_the_store_is_away_and_when_it_is_back(home, api, r
     assert_invariants(installation.settings, api, items=ITEMS)
 
 
-def test_an_import_that_the_store_has_left_for_long_goes_on_by_itself_once_it_is_back(home, api, redis):
+def test_an_import_continues_by_itself_after_a_long_outage_of_the_store(home, api, redis):
     with opened(home, api, redis.url()) as installation:
         with Importing(installation, patience_seconds=1) as one:
             some_details(api, 25)
@@ -212,8 +212,8 @@ def test_a_store_that_may_evict_permits_is_noted_with_the_import(home, api, redi
     with opened(home, api, redis.url()) as installation:
         with Importing(installation, patience_seconds=60) as one:
             pass
-        told = dict(one.happened())
-        assert "maxmemory-policy allkeys-lru" in told[EVICTS]
+        messages = dict(one.happened())
+        assert "maxmemory-policy allkeys-lru" in messages[EVICTS]
         assert one.ended.status == "completed"
 
 

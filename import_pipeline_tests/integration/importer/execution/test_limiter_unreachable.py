@@ -56,12 +56,12 @@ class Divided:
             execute_import(self._run(this_process()), import_id)
 
     def leave_shard(self, import_id):
-        """The same of a shard."""
+        """A shard joins the import, gets no answer, and releases its place."""
         with pytest.raises(LimiterUnavailable):
             execute_shard(self._run(BOB), import_id, 2)
 
-    def told(self, import_id, action=events.PAUSED):
-        """The sentences of those events."""
+    def messages(self, import_id, action=events.PAUSED):
+        """Return the messages of the import's events with that action."""
         with self.simulation.database.read() as connection:
             return [message for _, acted, message in events.latest(connection, import_id) if acted == action]
 
@@ -81,8 +81,8 @@ def test_an_import_whose_workers_the_store_never_answers_fails_after_three_count
         divided.leave(number)
         counted.append(simulation.get(number).resumes)
     assert counted == [0, 1, 2, 3], "the first one resumes after an orderly release"
-    assert ["sensor" in said for said in divided.told(number)] == [False, True, True, True, True]
-    assert divided.told(number)[-1].endswith("Yet it answered the sensor, which requested this run.")
+    assert ["sensor" in said for said in divided.messages(number)] == [False, True, True, True, True]
+    assert divided.messages(number)[-1].endswith("Yet it answered the sensor, which requested this run.")
     divided.sensor(answers=False)
     assert divided.tick() == [], "it waits while the store is away for all"
     with simulation.database.read() as connection:
@@ -110,7 +110,7 @@ def test_an_outage_for_all_counts_as_no_resume_however_long_it_is_and_whichever_
         simulation.advance(hours=1)
         assert divided.tick() == []
         divided.leave(number)  # a person does not wait
-    assert not any("sensor" in said for said in divided.told(number))
+    assert not any("sensor" in said for said in divided.messages(number))
     divided.sensor(answers=True)
     assert divided.tick() == [number]
     row = simulation.get(number)
@@ -133,22 +133,22 @@ def test_progress_makes_up_for_all_resumes_that_sent_nothing(divided, simulation
     assert simulation.get(number).status is RUNNING
 
 
-def test_a_worker_whose_import_was_taken_over_meanwhile_does_not_say_that_it_stands_still(divided, simulation):
+def test_a_worker_whose_import_was_taken_over_meanwhile_records_no_pause(divided, simulation):
     number = simulation.slot(simulation.now)
     run = divided._run(this_process())
     run.on_api = lambda api: simulation.call(transitions.take_over, simulation.get(number), ADA, simulation.now, None)
     with pytest.raises(LeaseLost):
         execute_import(run, number)
-    assert divided.told(number) == []
+    assert divided.messages(number) == []
     with simulation.database.read() as connection:
         assert events.waits_for_store(connection, number) is None
 
 
 @pytest.fixture
 def shared(simulation, home):
-    """The same if two runs share an import, of which one works.
+    """The store answers the sensor and no worker; two runs share an import, and one of them works.
 
-    Its lease outlasts each wait of a shard for the store: it works on meanwhile, so no shard may take the lead.
+    Its lease outlasts each wait of a shard for the store: it continues meanwhile, so no shard may take the lead.
     """
     divided = Divided(SimulatedInstallation(simulation.database, source=items_source(shards=2, lease=86_400)), home)
     hand = divided.simulation.begin(divided.simulation.slot(simulation.now))
@@ -171,7 +171,7 @@ def test_a_shard_that_the_store_does_not_answer_while_the_lead_works_is_given_up
         divided.leave_shard(hand.row.id)
         divided.simulation.advance(seconds=61)
     assert shards_launched(divided, hand) == []
-    stopped = divided.told(hand.row.id, "shard_stopped")
+    stopped = divided.messages(hand.row.id, "shard_stopped")
     assert len(stopped) == 4
     assert stopped[0].startswith("Shard 2 stopped: the rate-limit store does not answer it. The Redis rate-limit store")
     assert stopped[0].endswith("Check REDIS_URL and the server. The other workers continue.")
@@ -190,4 +190,4 @@ def test_a_shard_that_leaves_while_the_lead_waits_for_the_store_as_well_is_launc
         simulation.call(events.note, hand.row.id, simulation.now, "import_goes_on", "It is back.")
     with simulation.database.read() as connection:
         [shard] = shards.of_import(connection, hand.row.id)
-    assert (shard.launches, divided.told(hand.row.id, "shard_stopped")) == (0, [])
+    assert (shard.launches, divided.messages(hand.row.id, "shard_stopped")) == (0, [])

@@ -153,7 +153,7 @@ def test_a_tag_costs_a_request_but_what_it_finds_unchanged_is_counted_as_that(ho
 
 
 def known(configured):
-    """(source, external id) -> whether it is marked as gone."""
+    """Return (source, external id) -> True if it is marked as gone."""
     with tracking(configured) as connection:
         found = connection.execute(select(source_items)).all()
     return {(row.source, row.external_id): row.gone_at is not None for row in found}
@@ -238,9 +238,9 @@ def test_a_fresh_import_fetches_all_anew_and_deletes_at_its_end_what_the_list_no
         fresh = imported("items", fresh=True)
         seen = http.get(f"{url}/_stats").json()
     assert counts(fresh) == ("completed", 18, 18, 0, 0)
-    told = f"SELECT message FROM import_events WHERE import_id = {fresh.import_id} AND action = 'rows_forgotten'"
+    query = f"SELECT message FROM import_events WHERE import_id = {fresh.import_id} AND action = 'rows_forgotten'"
     with tracking(configured) as connection:
-        [(sentence,)] = connection.exec_driver_sql(told).all()
+        [(sentence,)] = connection.exec_driver_sql(query).all()
     assert sentence == "Deleted 2 rows that the list no longer has, as requested."
     assert kept(configured, 2) == before
     assert (len(before[-1]), len(rows(configured))) == (20, 18)

@@ -220,7 +220,7 @@ def test_a_cancelled_import_that_is_taken_over_sends_nothing(home):
     assert (summary.status, summary.failure_reason) == ("cancelled", "cancelled by Ada")
 
 
-def test_the_dagster_run_of_an_import_that_ends_here_is_told(simulation):
+def test_the_dagster_run_of_an_import_that_ends_here_is_reported(simulation):
     simulation.slot(at(9))
     hand = simulation.launch(run_id="dead")
     simulation.advance(seconds=simulation.source.lease + 1)

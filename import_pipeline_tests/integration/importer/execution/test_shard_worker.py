@@ -50,8 +50,8 @@ def places(configured):
         return shards.of_import(connection, imports.latest(connection, limit=1)[0].id)
 
 
-def told(configured):
-    """The actions of the events, without those that any import has."""
+def actions(configured):
+    """Return the actions of the latest import's events."""
     with tracking(configured) as connection:
         return [action for _, action, _ in events.latest(connection, imports.latest(connection, limit=1)[0].id)]
 
@@ -76,7 +76,7 @@ def test_four_processes_share_an_import_and_fetch_nothing_twice(home, database_u
         (4, False, False),
     ]
     assert all(each.requests_count > 0 for each in places(configured))
-    assert told(configured).count("import_completed") == 1
+    assert actions(configured).count("import_completed") == 1
     assert len(rows(configured)) == 400
 
 
@@ -93,7 +93,7 @@ def test_two_of_four_are_killed_and_the_others_do_what_they_held(home, database_
     assert len(rows(configured)) == 400
     assert len(seen["repeated_details"]) <= 10, "at most what the two had in flight"
     assert set(seen["repeated_details"].values()) <= {2}
-    assert told(configured).count("import_completed") == 1
+    assert actions(configured).count("import_completed") == 1
 
 
 @pytest.mark.nightly
@@ -108,7 +108,7 @@ def test_the_last_shard_ends_the_import_when_the_lead_was_killed_after_discovery
     assert (row.status, row.items_imported_count) == (ImportStatus.COMPLETED, 400)
     assert sorted(each.ended_it for each in endings) == [False, False, True]
     assert len(seen["repeated_details"]) <= 5
-    assert told(configured).count("import_completed") == 1
+    assert actions(configured).count("import_completed") == 1
 
 
 def test_a_shard_takes_the_lead_of_one_that_was_killed_reads_the_list_on_and_ends_the_import(home, database_url):
@@ -124,7 +124,7 @@ def test_a_shard_takes_the_lead_of_one_that_was_killed_reads_the_list_on_and_end
     assert (row.status, row.items_imported_count, row.resumes) == (ImportStatus.COMPLETED, 1000, 1)
     assert sorted(each.ended_it for each in endings) == [False, False, True]
     assert len(seen["repeated_details"]) <= 5
-    assert told(configured).count("import_resumed") == 1
+    assert actions(configured).count("import_resumed") == 1
 
 
 @pytest.mark.nightly
@@ -133,7 +133,7 @@ def test_one_worker_is_left_of_four_and_brings_the_import_to_its_end(home, datab
     with demo_api(items=1000, delay_after_ms=100) as url:
         with four(home, url, **more) as (configured, lead, processes):
             lead.kill()
-            wait_for(lambda: told(configured).count("import_resumed") == 1)
+            wait_for(lambda: actions(configured).count("import_resumed") == 1)
             pid = latest(configured).pid
             heirs = [each for each in processes if each.pid == pid] or processes[:1]
             last = next(each for each in processes if each not in heirs)
@@ -168,7 +168,7 @@ def test_a_lead_that_was_frozen_beyond_its_lease_asks_for_nothing_again(home, da
     with demo_api(items=1000, delay_after_ms=100) as url:
         with four(home, url, **more) as (configured, lead, processes):
             freeze(lead, home)
-            wait_for(lambda: told(configured).count("import_resumed") == 1)
+            wait_for(lambda: actions(configured).count("import_resumed") == 1)
             wait_for(lambda: latest(configured).items_imported_count > 300)
             os.kill(lead.pid, signal.SIGCONT)
             assert ending_of(lead).startswith("LeaseLost: ")
@@ -222,7 +222,7 @@ def test_a_shard_that_was_frozen_beyond_its_lease_writes_nothing(home):
 
 
 @pytest.mark.nightly
-def test_a_shard_in_trouble_leaves_with_its_reason_and_the_others_go_on(home):
+def test_a_shard_in_trouble_leaves_with_its_reason_and_the_others_continue(home):
     right, wrong = "a-right-token", "a-wrong-token"
     with (
         demo_api(items=400, delay_after_ms=100, token=right) as url,
@@ -235,5 +235,5 @@ def test_a_shard_in_trouble_leaves_with_its_reason_and_the_others_go_on(home):
     assert "401" in reason
     row = latest(configured)
     assert (row.status, row.items_imported_count, row.items_failed_count) == (ImportStatus.COMPLETED, 400, 0)
-    assert "shard_stopped" in told(configured)
+    assert "shard_stopped" in actions(configured)
     assert (places(configured)[-1].launches, places(configured)[-1].ended_at) == (1, None)

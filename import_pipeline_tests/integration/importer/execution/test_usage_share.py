@@ -125,7 +125,7 @@ async def test_an_outage_that_the_database_did_not_take_is_reported_as_soon_as_i
         event.remove(*begins)
         await clock.pass_one()
     with simulation.database.read() as connection:
-        told = events.latest(connection, number)
-    assert [(action, message) for _, action, message in told[2:]] == [
+        recorded = events.latest(connection, number)
+    assert [(action, message) for _, action, message in recorded[2:]] == [
         ("import_goes_on", "The rate-limit store answers again after 6 s.")
     ]

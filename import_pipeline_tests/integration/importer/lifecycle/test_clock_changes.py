@@ -68,7 +68,7 @@ def clocked(simulation):
 
 @pytest.fixture(scope="module")
 def dead():
-    """A process of this machine that is gone."""
+    """A dead process of this machine."""
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     return Worker(id="dead", host=machine(), pid=process.pid)
@@ -79,7 +79,7 @@ def another(clocked):
 
 
 @pytest.mark.parametrize("jump", JUMPS)
-def test_a_process_that_is_gone_blocks_nothing_whatever_the_clock_shows(clocked, dead, jump):
+def test_a_dead_process_blocks_nothing_whatever_the_clock_shows(clocked, dead, jump):
     hand = clocked.running(dead)
     clocked.clock.set_by = jump
     assert another(clocked).id == hand.row.id, "the next run resumes it"
@@ -103,8 +103,8 @@ def test_a_living_process_of_this_host_keeps_its_import_whatever_the_clock_shows
 
 
 @pytest.mark.parametrize("ahead", [timedelta(minutes=2), timedelta(hours=4), timedelta(days=400)])
-def test_a_heartbeat_from_the_future_counts_as_now_from_the_first_look_on(clocked, ahead):
-    """Of another host, whose process cannot be checked from here."""
+def test_a_heartbeat_from_the_future_counts_as_now_once_it_is_read(clocked, ahead):
+    """The worker is on another host, so its process cannot be checked from here."""
     clocked.clock.set_by = ahead
     hand = clocked.running(ADA)
     clocked.call(leases.write, hand.lease, clocked.now, blocked_until=clocked.now + timedelta(seconds=30))
@@ -175,8 +175,8 @@ def test_durations_are_what_they_were_whatever_the_clock_shows(clocked, state, j
     assert figures.duration_seconds == pytest.approx(seconds, abs=0.1)
     if state != "ended":  # then what was away is known when the worker has read the counters
         assert figures.away_seconds == pytest.approx(0 if state == "working" else 10, abs=0.1)
-    told = as_json(clocked.view(hand.row.id))
-    assert {name: value for name, value in told.items() if name.endswith("_seconds") and value and value < 0} == {}
+    values = as_json(clocked.view(hand.row.id))
+    assert {name: value for name, value in values.items() if name.endswith("_seconds") and value and value < 0} == {}
     clocked.clock.set_by = -jump
     if state == "ended":
         assert clocked.view(hand.row.id).figures == figures
@@ -247,9 +247,9 @@ def test_a_host_whose_clock_is_wrong_is_in_the_history_once(simulation):
             server_time.ahead_seconds = 300.0
     for _ in range(3):
         heart.beat()
-    told = [sentence for action, sentence in simulation.event_sentences(hand.row.id) if action == "clock_skew"]
+    skews = [sentence for action, sentence in simulation.event_sentences(hand.row.id) if action == "clock_skew"]
     expected = f"The clock of {machine()} is 300 s ahead of the database's, whose time counts. Synchronize both by NTP."
-    assert told == ([] if server_time is None else [expected])
+    assert skews == ([] if server_time is None else [expected])
     if server_time is not None:
         server_time.ahead_seconds = 0.0
 

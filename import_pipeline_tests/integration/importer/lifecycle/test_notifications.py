@@ -55,8 +55,8 @@ def send(simulation, seconds=5.0):
 def marks(simulation):
     """Return state, tries and problem of every event that was due."""
     with simulation.database.read() as connection:
-        told = [row.metadata for row in connection.execute(select(import_events).order_by(import_events.c.id))]
-    return [(*each["notice"].split(" ")[:2], each.get("notice_problem")) for each in told if "notice" in each]
+        metadata = [row.metadata for row in connection.execute(select(import_events).order_by(import_events.c.id))]
+    return [(*each["notice"].split(" ")[:2], each.get("notice_problem")) for each in metadata if "notice" in each]
 
 
 def test_a_failed_import_is_reported_once(simulation):
@@ -64,9 +64,9 @@ def test_a_failed_import_is_reported_once(simulation):
     with listening(simulation, ear):
         number = failed(simulation)
         assert [send(simulation), send(simulation)] == [1, 0]
-    [(path, key, told)] = ear.heard
+    [(path, key, body)] = ear.heard
     assert path == f"/hook/{SECRET}"
-    assert told == {
+    assert body == {
         "text": f"items, import {number}: Failed: boom.",
         "id": key,
         "occasion": "failed",
@@ -91,13 +91,13 @@ def test_the_occasions_of_a_notice(simulation):
         run = ImportRun(installation=simulation.installation, source=simulation.source)
         _pause(run, blocked.lease, ending_of(ApiBlocked("items", simulation.now + timedelta(hours=1))))
         assert send(simulation) == 2
-    assert [(told["occasion"], told["import_id"]) for _, _, told in ear.heard] == [
+    assert [(body["occasion"], body["import_id"]) for _, _, body in ear.heard] == [
         ("incomplete", hand.row.id),
         ("blocked", blocked.row.id),
     ]
 
 
-def test_an_import_that_the_sensor_or_finalize_has_ended_is_told(simulation):
+def test_an_import_that_the_sensor_or_finalize_has_ended_is_notified(simulation):
     ear = WebhookReceiver()
     with listening(simulation, ear):
         hopeless = started(simulation)
@@ -112,7 +112,7 @@ def test_an_import_that_the_sensor_or_finalize_has_ended_is_told(simulation):
         left.leave()
         assert finalize.finalize(simulation.installation, left.row.id).ended
         assert send(simulation) == 2
-    assert [(told["occasion"], told["import_id"]) for _, _, told in ear.heard] == [
+    assert [(body["occasion"], body["import_id"]) for _, _, body in ear.heard] == [
         ("failed", hopeless.row.id),
         ("incomplete", left.row.id),
     ]
@@ -148,7 +148,7 @@ def test_a_server_that_is_down_gets_it_later_and_not_for_ever(simulation):
     with listening(simulation, ear):
         another = failed(simulation)
         assert send(simulation) == 1
-    assert [told["import_id"] for _, _, told in ear.heard] == [another]
+    assert [body["import_id"] for _, _, body in ear.heard] == [another]
 
 
 def test_a_server_that_is_up_again_hears_it(simulation):
@@ -208,9 +208,9 @@ def test_old_events_are_not_sent_and_no_secret_is_sent_or_kept(simulation):
         simulation.advance(days=2)
         number = failed(simulation, f"https://user:{SECRET}@api.test/?token={SECRET} broke")
         assert send(simulation) == 1
-    [(_, _, told)] = ear.heard
-    assert told["import_id"] == number
-    assert SECRET not in str(told)
+    [(_, _, body)] = ear.heard
+    assert body["import_id"] == number
+    assert SECRET not in str(body)
     assert SECRET not in repr(simulation.source.configured(simulation.installation.settings.source("items")))
 
 
@@ -254,6 +254,6 @@ def test_an_import_sends_its_notice_at_its_end(home):
     with served(ear.app) as url:
         configured = settings(home, "http://127.0.0.1:9", ITEMS_NOTIFY_URL=f"{url}/")
         summary = run_import("items", settings=configured)
-    [(_, _, told)] = ear.heard
-    assert (summary.status, told["reason"]) == ("failed", f"Failed: {summary.failure_reason}.")
+    [(_, _, body)] = ear.heard
+    assert (summary.status, body["reason"]) == ("failed", f"Failed: {summary.failure_reason}.")
     assert notifications.SECONDS < 5

@@ -1,8 +1,8 @@
-"""Many ticks, runs and workers at the same moment: whatever they race for is got by one of them.
+"""Many ticks, runs and workers at the same moment: exactly one of them wins each race.
 
-A race is one source's import for which all contenders reach at once: each ticks, begins what it was told to launch, and
-tries to begin the import without being told, as a person at the launchpad may. They meet the races in the same order,
-and whoever finds one decided is through with it sooner, so that they stay together.
+A race is about one import of one source. Each contender ticks and starts the imports that its tick launches; then it
+tries to start the import of the race too, as a person at the launchpad may. All contenders take the races in the same
+order. A decided race costs less time, so they stay together.
 """
 
 import threading
@@ -76,13 +76,13 @@ KINDS = (a_due_slot, missed_slots, a_dead_worker, a_request, a_moved_slot, only_
 
 
 def prepared(simulation, races):
-    """Lay the races out; returns the import that each is about, None if a tick is to make it."""
+    """Prepare the races; return the import of each, None if a tick makes it."""
     with simulation.database.write() as connection:
         return [KINDS[race % len(KINDS)](connection, source_of(race)) for race in range(races)]
 
 
 def contend(database, targets, name):
-    """One contender's way through all races; returns what it launched and what it began."""
+    """Run all races as one contender; return the imports that it launched and those that it started."""
     worker = Worker(id=name, host="elsewhere", pid=1)
     simulation = SimulatedInstallation(database)
     launched, begun = [], []
@@ -100,7 +100,7 @@ def contend(database, targets, name):
 
 
 def contend_apart(url, targets):
-    """The same in a process of its own."""
+    """Run all races as a process of its own."""
     with closing(Database(url)) as database:
         return contend(database, targets, threading.current_thread().name)
 

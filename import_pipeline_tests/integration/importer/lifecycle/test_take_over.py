@@ -21,7 +21,7 @@ from import_pipeline_tests.support.lifecycle import at
 
 @pytest.fixture(scope="module")
 def dead():
-    """A process of this machine that is gone."""
+    """A dead process of this machine."""
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     return Worker(id="dead", host=machine(), pid=process.pid)
@@ -120,7 +120,7 @@ def test_a_found_import_satisfies_a_request_if_it_does_all_of_it(simulation, fou
 
 
 def left_behind(configured, worker, **options):
-    """A running import whose worker is gone."""
+    """Leave a running import whose worker is dead."""
     with open_installation(configured) as installation:
         source = installation.source("items")
         row = find_or_create(

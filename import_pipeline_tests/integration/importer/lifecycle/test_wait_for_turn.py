@@ -19,7 +19,7 @@ class Waiting:
 
     def __init__(self, simulation, hand, ends_after):
         self.simulation, self.hand, self.ends_after = simulation, hand, ends_after
-        self.paused, self.told = [], []
+        self.paused, self.reported = [], []
 
     def __call__(self, seconds):
         self.paused.append(seconds)
@@ -31,7 +31,7 @@ class Waiting:
 
     def turn(self, **options):
         new = new_import(self.simulation.source, Trigger.CLI, **options)
-        return Turn(self.simulation.installation, self.simulation.source, new, report=self.told.append, pause=self)
+        return Turn(self.simulation.installation, self.simulation.source, new, report=self.reported.append, pause=self)
 
     def acquire(self, **options):
         return self.turn(**options).acquire()
@@ -53,11 +53,11 @@ def test_chosen_items_wait_for_the_running_import_and_say_so_once(busy):
     row = waiting.acquire(only=["1"])
     assert (row.status, row.kind) == (ImportStatus.SCHEDULED, ImportKind.SELECTION)
     assert waiting.paused == [1.0, 1.0, 1.0]
-    [told] = waiting.told
-    assert told.startswith(
+    [sentence] = waiting.reported
+    assert sentence.startswith(
         "Waiting for up to 300 s (ITEMS_WAIT) until no other import runs. items: import 1 has been running"
     )
-    assert "Wait for it" not in told
+    assert "Wait for it" not in sentence
 
 
 def test_they_wait_no_longer_than_the_source_says(busy):
@@ -71,7 +71,7 @@ def test_any_other_import_is_refused_immediately(busy):
     waiting = busy(ends_after=1)
     with pytest.raises(ImportAlreadyRunning):
         waiting.acquire()
-    assert (waiting.paused, waiting.told) == ([], [])
+    assert (waiting.paused, waiting.reported) == ([], [])
 
 
 def test_one_that_loses_the_race_for_its_start_waits_on_but_no_longer_in_all(busy):
@@ -85,7 +85,7 @@ def test_one_that_loses_the_race_for_its_start_waits_on_but_no_longer_in_all(bus
     with pytest.raises(ImportAlreadyRunning):
         turn.acquire()
     assert waiting.paused == [1.0, 1.0, 1.0]
-    assert len(waiting.told) == 1
+    assert len(waiting.reported) == 1
 
 
 def test_any_other_that_loses_the_race_is_refused(busy):
@@ -97,7 +97,7 @@ def test_any_other_that_loses_the_race_is_refused(busy):
 
 
 def import_one(home, url, database_url):
-    """In a process of its own."""
+    """Import one item in a process of its own."""
     summary = run_import("items", only=["7"], settings=settings(home, url, DATABASE_URL=database_url))
     return summary.status, summary.import_id
 

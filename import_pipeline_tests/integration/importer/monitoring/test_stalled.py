@@ -1,4 +1,4 @@
-"""What is said of a running import whose worker is gone."""
+"""The evidence and the next step of a stalled import, and the time that it spends without a worker."""
 
 import subprocess
 import sys
@@ -19,12 +19,12 @@ from import_pipeline.tracking import events, heartbeats, leases, queries, shards
 from import_pipeline.tracking.workers import Worker, machine, this_process
 from import_pipeline_tests.support.lifecycle import ADA, BOB, CANCELLED, COMPLETED
 
-GOES_ON = "Dagster's sensor, if it runs, resumes it within seconds; `import-pipeline run items` resumes it immediately"
+RESUMES = "Dagster's sensor, if it runs, resumes it within seconds; `import-pipeline run items` resumes it immediately"
 
 
 @pytest.fixture(scope="module")
 def dead():
-    """A process of this machine that is gone."""
+    """A dead process of this machine."""
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     return Worker(id="dead", host=machine(), pid=process.pid)
@@ -40,7 +40,7 @@ def stalled(simulation, hand, *, listed=True):
         return stalled_import(connection, found, simulation.source if listed else None, simulation.now)
 
 
-def test_what_has_a_worker_or_does_not_run_has_no_vacancy(simulation):
+def test_an_import_with_a_worker_or_an_ended_one_is_not_stalled(simulation):
     hand = begun(simulation, this_process())
     assert stalled(simulation, hand) is None
     hand.discover()
@@ -48,20 +48,20 @@ def test_what_has_a_worker_or_does_not_run_has_no_vacancy(simulation):
     assert stalled(simulation, hand) is None
 
 
-def test_a_process_of_this_machine_that_is_gone_is_told_at_once(simulation, dead):
+def test_a_dead_process_of_this_machine_is_noticed_at_once(simulation, dead):
     hand = begun(simulation, dead)
-    gone = f"process {dead.pid} on {machine()} is dead"
+    evidence = f"process {dead.pid} on {machine()} is dead"
     assert stalled(simulation, hand) == StalledImport(
-        evidence=gone, next_step=f"{GOES_ON} (resume 1 of 3 without progress)", since=simulation.now
+        evidence=evidence, next_step=f"{RESUMES} (resume 1 of 3 without progress)", since=simulation.now
     )
     ends = f"`import-pipeline cancel {hand.row.id}` ends it"
     no_source = f"Its source is no longer listed, so it is not resumed; {ends}"
     assert stalled(simulation, hand, listed=False) == StalledImport(
-        evidence=gone, next_step=no_source, since=simulation.now
+        evidence=evidence, next_step=no_source, since=simulation.now
     )
     for resume in (2, 3):
         simulation.begin(hand.row.id, dead)
-        assert stalled(simulation, hand).next_step == f"{GOES_ON} (resume {resume} of 3 without progress)"
+        assert stalled(simulation, hand).next_step == f"{RESUMES} (resume {resume} of 3 without progress)"
     simulation.begin(hand.row.id, dead)
     assert stalled(simulation, hand).next_step == (
         "Dagster's sensor, or `import-pipeline run items`, ends it as failed: it was resumed 3 times without progress; "
@@ -69,7 +69,7 @@ def test_a_process_of_this_machine_that_is_gone_is_told_at_once(simulation, dead
     )
 
 
-def test_another_machine_s_process_counts_as_gone_after_a_lease(simulation):
+def test_a_process_of_another_machine_counts_as_dead_after_a_lease(simulation):
     hand = begun(simulation)
     simulation.advance(seconds=59)
     assert stalled(simulation, hand) is None
@@ -77,7 +77,7 @@ def test_another_machine_s_process_counts_as_gone_after_a_lease(simulation):
     assert stalled(simulation, hand).evidence == "process 1 on elsewhere has sent no heartbeat for over 60 s"
 
 
-def test_an_import_whose_resume_was_asked_for_and_does_not_begin_is_stalled(simulation):
+def test_an_import_whose_requested_resume_does_not_begin_is_stalled(simulation):
     hand = begun(simulation)
     simulation.advance(seconds=simulation.source.lease + 61)
     assert [launch.import_id for launch in simulation.tick().launches] == [hand.row.id]
@@ -93,11 +93,11 @@ def test_an_import_whose_resume_was_asked_for_and_does_not_begin_is_stalled(simu
 def test_a_process_that_left_in_order_costs_no_resume(simulation):
     hand = begun(simulation)
     hand.leave()
-    gone = "its process released it"
-    assert stalled(simulation, hand) == StalledImport(evidence=gone, next_step=GOES_ON, since=simulation.now)
+    evidence = "its process released it"
+    assert stalled(simulation, hand) == StalledImport(evidence=evidence, next_step=RESUMES, since=simulation.now)
 
 
-def test_what_is_to_be_cancelled_or_pauses_or_is_about_to_go_on_says_so(simulation):
+def test_a_cancelled_paused_or_resuming_import_names_that_as_its_next_step(simulation):
     hand = begun(simulation)
     simulation.call(leases.write, hand.lease, simulation.now, blocked_until=simulation.now + timedelta(hours=1))
     hand.leave()
@@ -114,7 +114,7 @@ def test_what_is_to_be_cancelled_or_pauses_or_is_about_to_go_on_says_so(simulati
     )
 
 
-def test_what_waits_for_the_store_of_the_limits_says_who_goes_on_once_it_is_back(simulation):
+def test_an_import_that_waits_for_the_rate_limit_store_names_what_resumes_it(simulation):
     hand = begun(simulation)
     simulation.call(
         events.note, hand.row.id, simulation.now, events.PAUSED, "Paused.", reason="the store is silent", until=None
@@ -127,7 +127,7 @@ def test_what_waits_for_the_store_of_the_limits_says_who_goes_on_once_it_is_back
 
 
 def seconds(simulation, hand, usage_reader=None):
-    """How the import's duration divides now: active, slept, away."""
+    """Return the parts of the import's duration: active, slept, away."""
     with simulation.database.read() as connection:
         figures = view_in(
             connection, simulation.installation, simulation.get(hand.row.id), simulation.now, usage_reader
@@ -136,7 +136,7 @@ def seconds(simulation, hand, usage_reader=None):
     return figures.active_seconds, figures.total_sleep_seconds, figures.away_seconds
 
 
-def test_the_time_since_a_worker_was_last_heard_of_is_away_time_as_soon_as_it_is_known_to_be_gone(simulation, dead):
+def test_the_time_since_the_last_heartbeat_is_away_time_once_the_worker_is_known_to_be_dead(simulation, dead):
     hand = begun(simulation)
     simulation.advance(seconds=5)
     hand.beat()
@@ -150,7 +150,7 @@ def test_the_time_since_a_worker_was_last_heard_of_is_away_time_as_soon_as_it_is
     assert seconds(simulation, killed) == (5, 0, 67)
 
 
-def test_a_wait_that_goes_on_without_its_worker_is_away_time(simulation, dead):
+def test_a_wait_that_outlasts_its_worker_is_away_time(simulation, dead):
     store = MemoryPermits(simulation.clock)
     usage_reader = UsageReader(settings=simulation.installation.settings, clock=simulation.clock, _permits=store)
     hand = begun(simulation, dead)
@@ -162,7 +162,7 @@ def test_a_wait_that_goes_on_without_its_worker_is_away_time(simulation, dead):
     assert seconds(simulation, hand, usage_reader) == (0, 0, 5)
 
 
-def test_the_time_since_a_worker_left_is_away_time_also_once_another_one_goes_on(simulation):
+def test_the_time_since_a_worker_left_stays_away_time_after_a_resume(simulation):
     hand = begun(simulation)
     simulation.advance(seconds=5)
     hand.leave()
@@ -173,7 +173,7 @@ def test_the_time_since_a_worker_left_is_away_time_also_once_another_one_goes_on
     assert seconds(simulation, second) == (8, 0, 40)
 
 
-def test_the_time_until_a_rule_ends_what_nobody_works_on_is_away_time(simulation):
+def test_the_time_until_a_rule_ends_an_import_without_a_worker_is_away_time(simulation):
     hand = begun(simulation)
     simulation.advance(seconds=5)
     hand.leave()
@@ -185,12 +185,12 @@ def test_the_time_until_a_rule_ends_what_nobody_works_on_is_away_time(simulation
 
 
 def shard_of(simulation, hand):
-    """A further run of the import, of another machine."""
+    """Return a shard of the import, taken by another machine."""
     row = simulation.call(shards.acquire, hand.row.id, 2, BOB, simulation.now, "run 2")
     return leases.ShardLease(import_id=hand.row.id, fence=row.fence, worker=BOB.id, seconds=60, shard=2)
 
 
-def is_deserted(simulation, hand):
+def has_no_worker(simulation, hand):
     with simulation.database.read() as connection:
         return view_in(connection, simulation.installation, simulation.get(hand.row.id), simulation.now).has_no_worker
 
@@ -200,19 +200,19 @@ def test_an_import_has_a_worker_as_long_as_one_of_its_shards_works(simulation):
     shard = shard_of(simulation, hand)
     simulation.advance(seconds=61)
     simulation.call(shards.beat, shard, simulation.now, heartbeats.Pulse())
-    gone = "process 1 on elsewhere has sent no heartbeat for over 60 s"
+    evidence = "process 1 on elsewhere has sent no heartbeat for over 60 s"
     assert (stalled(simulation, hand).evidence, stalled(simulation, hand).since) == (
-        f"{gone}; its shards continue",
+        f"{evidence}; its shards continue",
         None,
     )
-    assert (is_deserted(simulation, hand), seconds(simulation, hand)) == (False, (61, 0, 0))
+    assert (has_no_worker(simulation, hand), seconds(simulation, hand)) == (False, (61, 0, 0))
     assert "ends within two seconds" in cancellation.cancel(simulation.installation, hand.row.id).sentence
     simulation.advance(seconds=60)
-    assert stalled(simulation, hand).evidence == gone
-    assert (is_deserted(simulation, hand), seconds(simulation, hand)) == (True, (61, 0, 60))
+    assert stalled(simulation, hand).evidence == evidence
+    assert (has_no_worker(simulation, hand), seconds(simulation, hand)) == (True, (61, 0, 60))
 
 
-def test_the_time_in_which_only_shards_work_is_no_away_time_once_the_import_is_gone_on_with(simulation):
+def test_the_time_in_which_only_shards_work_is_no_away_time_after_a_resume(simulation):
     hand = begun(simulation)
     shard = shard_of(simulation, hand)
     simulation.advance(seconds=40)
@@ -226,7 +226,7 @@ def test_the_time_in_which_only_shards_work_is_no_away_time_once_the_import_is_g
     assert seconds(simulation, simulation.begin(hand.row.id)) == (110, 0, 30)
 
 
-def test_what_finalize_ends_was_away_since_its_worker_left(simulation):
+def test_an_import_that_finalize_ends_was_away_since_its_worker_left(simulation):
     hand = begun(simulation)
     hand.discover("1")
     hand.succeed(hand.claim())
@@ -259,6 +259,6 @@ def test_doctor_names_a_stalled_import_and_what_resumes_it(simulation, dead, tmp
     stalled = begun(simulation, dead)
     [note] = doctor_checks.stalled(settings, installation)
     assert note == (
-        f"import {stalled.row.id} of items is stalled: process {dead.pid} on {machine()} is dead. {GOES_ON} "
+        f"import {stalled.row.id} of items is stalled: process {dead.pid} on {machine()} is dead. {RESUMES} "
         "(resume 1 of 3 without progress)"
     )

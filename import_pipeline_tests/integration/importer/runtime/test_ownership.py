@@ -1,4 +1,4 @@
-"""A worker that stood still sends nothing before its next heartbeat, and then only for what it still holds."""
+"""A worker that was frozen sends nothing before its next heartbeat, and then only for claims that it still holds."""
 
 import asyncio
 import os
@@ -24,14 +24,14 @@ from import_pipeline_tests.support.lifecycle import TEN
 
 
 async def waiting(task):
-    """Whether the task still waits, after a moment for all others."""
+    """Return True if the task still waits after all others had a turn."""
     for _ in range(5):
         await asyncio.sleep(0)
     return not task.done()
 
 
 class PausedClock(FakeClock):
-    """The clocks of a machine that was paused: one of them stood still with it."""
+    """The clocks of a machine that was paused: the monotonic one stopped meanwhile."""
 
     paused_for = timedelta(0)
 
@@ -44,14 +44,14 @@ def pause(clock):
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("stand_still", [lambda clock: clock.advance(61), pause], ids=["frozen", "paused machine"])
-async def test_a_worker_in_doubt_waits_for_its_next_heartbeat(stand_still):
+@pytest.mark.parametrize("freeze_worker", [lambda clock: clock.advance(61), pause], ids=["frozen", "paused machine"])
+async def test_a_worker_in_doubt_waits_for_its_next_heartbeat(freeze_worker):
     clock, beats = PausedClock(TEN), []
     ownership = Ownership(clock, lease_seconds=60)
     ownership.beat_now = lambda: beats.append(clock.now())
     await ownership.confirm(1)
     assert beats == []
-    stand_still(clock)
+    freeze_worker(clock)
     task = asyncio.create_task(ownership.confirm(1))
     assert await waiting(task)
     assert len(beats) == 1, "it asks for one"
@@ -73,7 +73,7 @@ async def test_what_was_lost_meanwhile_is_not_sent_for_and_what_is_claimed_anew_
 
 
 @pytest.mark.anyio
-async def test_a_worker_that_stood_still_within_its_heartbeat_is_in_doubt_after_it():
+async def test_a_worker_that_was_frozen_within_its_heartbeat_is_in_doubt_after_it():
     clock = FakeClock(TEN)
     ownership = Ownership(clock, lease_seconds=60)
     began = ownership.moment()
@@ -86,7 +86,7 @@ async def test_a_worker_that_stood_still_within_its_heartbeat_is_in_doubt_after_
 
 
 @pytest.mark.anyio
-async def test_a_worker_that_never_stood_still_is_never_in_doubt():
+async def test_a_worker_that_was_never_frozen_is_never_in_doubt():
     clock = FakeClock(TEN)
     ownership = Ownership(clock, lease_seconds=3)
     for beat in range(20):
@@ -97,7 +97,7 @@ async def test_a_worker_that_never_stood_still_is_never_in_doubt():
 
 @pytest.mark.nightly
 def test_a_worker_that_was_frozen_asks_for_nothing_that_others_have_stored_meanwhile(home, database_url):
-    """Nobody took its import over, but each of its claims: only those that it can claim anew are asked for."""
+    """Other workers took its claims, not its import: it requests only items that it can claim anew."""
     more = {"ITEMS_LEASE": "1", "ITEMS_CONCURRENCY": "4", "ITEMS_LIMITS": "20/1 second"}
     with demo_api(items=120, delay_after_ms=40) as url:
         configured = settings(home, url, DATABASE_URL=database_url, **more)

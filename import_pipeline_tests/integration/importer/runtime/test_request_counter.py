@@ -28,31 +28,31 @@ ITEMS = 200
 
 
 class Rolled(Exception):
-    """The transaction is given up."""
+    """Ends a transaction by a rollback."""
 
 
 @pytest.fixture
 def hand(simulation):
-    """The run that carries out an import."""
+    """The run that executes an import."""
     started = simulation.begin(simulation.slot(simulation.now))
     started.discover(*map(str, range(ITEMS)))
     return started
 
 
-def take_in_vain(database, pending_counts):
-    """Requests whose counting is rolled back."""
+def take_and_roll_back(database, pending_counts):
+    """Take the pending counts in a transaction that is rolled back."""
     with database.write() as connection:
         assert pending_counts.drain(connection) == CounterDelta(requests=2, hits=1)
         raise Rolled
 
 
-def test_what_is_taken_is_gone_and_what_was_taken_in_vain_is_there_again(simulation):
+def test_counts_are_taken_once_and_a_rollback_gives_them_back(simulation):
     tally = RequestTally()
     pending_counts = PendingCounts(tally)
     tally.observe(200)
     tally.observe(429)
     with pytest.raises(Rolled):
-        take_in_vain(simulation.database, pending_counts)
+        take_and_roll_back(simulation.database, pending_counts)
     assert simulation.call(pending_counts.drain) == CounterDelta(requests=2, hits=1)
     tally.observe(None)
     assert simulation.call(pending_counts.drain) == CounterDelta(requests=1)

@@ -1,4 +1,4 @@
-"""What is kept of the answers by which items failed."""
+"""The answers by which items failed, as they are kept with the items."""
 
 import httpx
 from sqlalchemy import select
@@ -42,7 +42,7 @@ class Server:
 
 
 def kept(configured):
-    """external_id -> what is kept of the answer."""
+    """Return external_id -> the kept answer."""
     with tracking(configured) as connection:
         return {each.external_id: each.payload for each in items.failures(connection, 1)}
 

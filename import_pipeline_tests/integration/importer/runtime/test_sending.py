@@ -44,7 +44,7 @@ def imported(home, outage, **environment):
     return summary, [(action, message) for _, action, message in happened]
 
 
-def test_refused_connections_use_up_no_try_and_the_import_goes_on_by_itself(home):
+def test_refused_connections_use_up_no_try_and_the_import_continues_by_itself(home):
     outage = Outage(20, 0.9, lambda _: httpx.ConnectError(REFUSED))
     summary, story = imported(home, outage, ITEMS_TRIES="1")
     assert counts(summary) == ("completed", 40, 40, 0, 0)

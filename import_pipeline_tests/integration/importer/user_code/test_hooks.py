@@ -182,7 +182,7 @@ def test_a_list_that_breaks_off_halfway_is_tried_again_and_then_fails_the_import
 
 
 @pytest.mark.parametrize("hook", ["cost of the list", "cost of a detail"])
-def test_a_cost_that_no_window_has_room_for_is_told(home, hook):
+def test_a_cost_that_exceeds_every_window_is_refused_with_a_reason(home, hook):
     SCRIPT[hook] = returning(50)
     source = type("Scripted", (Scripted,), {"per_page": 2})()
     summary, configured = import_list(

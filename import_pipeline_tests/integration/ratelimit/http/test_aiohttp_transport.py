@@ -38,21 +38,21 @@ TRANSPORTS = pytest.mark.parametrize(
 async def test_a_trace_gets_the_events_of_connecting_and_sending(
     open_transport: Callable[[], httpx.AsyncBaseTransport],
 ) -> None:
-    """What httpx tells with an event, such as the host, is there with ours too."""
-    told: list[tuple[str, Any]] = []
+    """The details that httpx gives with an event, such as the host, are the same with our transport."""
+    traced: list[tuple[str, Any]] = []
 
     async def trace(event: str, about: Mapping[str, Any]) -> None:
         if event == "connection.connect_tcp.started":
-            told.append((about["host"], about["port"]))
+            traced.append((about["host"], about["port"]))
         elif event == "http11.send_request_headers.started":
-            told.append(("sends", about["request"].method))
+            traced.append(("sends", about["request"].method))
 
     async with server() as url, httpx.AsyncClient(transport=open_transport()) as client:
         for _ in range(2):
             await client.get(url, extensions={"trace": trace})
         port = httpx.URL(url).port
-    assert [what for what, _ in told] == ["127.0.0.1", "sends", "sends"]
-    assert told[0] == ("127.0.0.1", port)
+    assert [what for what, _ in traced] == ["127.0.0.1", "sends", "sends"]
+    assert traced[0] == ("127.0.0.1", port)
 
 
 @TRANSPORTS

@@ -1,4 +1,4 @@
-"""Nobody has to ask for safety: certificates are verified, redirects not followed, cookies not kept."""
+"""Secure defaults: certificates are verified, redirects not followed, cookies not kept."""
 
 import socket
 import ssl
@@ -76,7 +76,7 @@ def test_nothing_is_sent_to_a_server_without_a_trusted_certificate(home, tmp_pat
 
 
 def test_the_pretender_would_have_been_heard(tmp_path):
-    """The same server, asked by somebody who trusts its certificate."""
+    """A client that trusts the certificate reaches the same server."""
     path = certificate(tmp_path, "localhost")
     with pretender(path) as (url, heard):
         trusting = ssl.create_default_context(cafile=str(path))

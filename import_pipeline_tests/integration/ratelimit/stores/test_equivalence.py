@@ -45,7 +45,7 @@ def test_redis_answers_as_the_rule_in_python(redis_server: RedisServer, played: 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(played=steps)
 def test_sqlite_answers_as_the_rule_in_python(tmp_path: Path, played: list[Step]) -> None:
-    """The same, through a file that is closed and opened again between steps of different processes."""
+    """Every step is equal; the file is closed and opened again between steps of different processes."""
     time = VirtualTime()
     path = tmp_path / f"{uuid4().hex}.db"
     sqlite = sqlite_store(path, time)

@@ -57,7 +57,7 @@ async def test_permits_are_replayed_to_a_redis_that_comes_back_empty(own_redis: 
 
 @pytest.mark.anyio
 async def test_two_processes_find_each_other_again_after_a_flush(own_redis: RedisServer) -> None:
-    """Whoever notices first waits for the others: together they get no more than the tier allows."""
+    """The first process that notices waits for the others: together they get no more than the tier allows."""
     first, second = open_permits(own_redis.url(), Path("a")), open_permits(own_redis.url(), Path("b"))
     async with Limiter("x", TIERS, first) as one, Limiter("x", TIERS, second) as other:
         moments: list[float] = []
@@ -112,7 +112,7 @@ def test_a_slow_redis_only_costs_time(own_redis: RedisServer) -> None:
 
 @pytest.mark.anyio
 async def test_a_connection_that_goes_dead_grants_nothing_until_it_lives_again(own_redis: RedisServer) -> None:
-    """Half-open: bytes go nowhere, and no connection breaks. Five places are taken; nobody tells when one is free."""
+    """Half-open: bytes go nowhere, and no connection breaks. Five places are taken; no answer reports a free one."""
     proxy = SlowProxy(own_redis.port, delay=0.0)
     with proxy as port:
         async with Limiter("x", TIERS, open_permits(f"redis://127.0.0.1:{port}/0", Path("x"))) as limiter:

@@ -1,4 +1,4 @@
-"""What a real Redis says when it does not serve the limits: one sentence of ours, and whether waiting can help."""
+"""Errors of a real Redis: each becomes one sentence, and says whether waiting can help."""
 
 import ssl
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def server() -> Iterator[RedisServer]:
 
 
 def failure(url: str) -> StoreError:
-    """What the store of permits at that address raises."""
+    """Return the error that the rate-limit store at that address raises."""
     permits = open_permits(url, Path())
     with pytest.raises(StoreError) as caught:
         permits.exchange(ExchangeRequest(api="x", process="1", tiers=((5, 1_000_000),)))
@@ -45,7 +45,7 @@ def test_a_password_that_is_missing_or_wrong(server: RedisServer) -> None:
     assert said(failure(server.url())) == ("requires a password: write it into REDIS_URL", False)
     refused = ("refuses the user or the password in REDIS_URL", False)
     assert said(failure(f"redis://:wrong-one@{address}")) == refused
-    assert said(failure(f"redis://somebody:right-one@{address}")) == refused
+    assert said(failure(f"redis://other-user:right-one@{address}")) == refused
     with pytest.raises(LimiterUnavailable, match="requires a password"):
         inspect_redis(server.url())
     open_permits(f"redis://:right-one@{address}", Path()).exchange(ExchangeRequest(api="x", process="1", tiers=()))
@@ -81,7 +81,7 @@ def test_a_replica_and_a_server_that_is_not_there(server: RedisServer) -> None:
 
 
 def certificate() -> RedisError:
-    """What redis-py makes of a certificate that is not trusted."""
+    """Return the error of redis-py for a certificate that is not trusted."""
     cause = ssl.SSLCertVerificationError(1, "certificate verify failed")
     cause.reason = "CERTIFICATE_VERIFY_FAILED"
     error = redis.exceptions.ConnectionError("Error 1 connecting to host:6379.")

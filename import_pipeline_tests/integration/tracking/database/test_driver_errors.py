@@ -1,4 +1,4 @@
-"""What real databases raise, and what it is taken for."""
+"""The errors of real databases, and the meaning that each is given."""
 
 import threading
 

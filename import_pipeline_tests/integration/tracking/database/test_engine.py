@@ -323,6 +323,6 @@ def test_a_copy_of_the_files_made_in_a_crash_is_whole(tmp_path, opened):
     assert (count(copy), count(database)) == (0, 1)
 
 
-def test_a_database_tells_itself_without_its_password():
+def test_the_text_of_a_database_omits_its_password():
     database = Database("postgresql+psycopg2://me:planted-secret@127.0.0.1:1/mine")
     assert repr(database) == "Database(postgresql+psycopg2://me:***@127.0.0.1:1/mine)"

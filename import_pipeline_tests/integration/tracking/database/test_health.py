@@ -1,4 +1,4 @@
-"""A database is asked what it will refuse."""
+"""Rights, clock and read-only state, as a database reports them."""
 
 import time
 
@@ -40,7 +40,7 @@ def test_what_a_role_may_not_do_is_named(clerk):
     assert [is_superuser(each) for each in clerk] == [False, True]
 
 
-def test_a_database_that_lets_nobody_write_is_known_by_it(clerk):
+def test_a_read_only_database_is_recognized(clerk):
     database, owner = clerk
     assert is_writable(database)
     with owner.write() as connection:
@@ -49,7 +49,7 @@ def test_a_database_that_lets_nobody_write_is_known_by_it(clerk):
     assert not is_writable(database)
 
 
-def test_the_servers_clock_is_told(postgres_url):
+def test_the_clock_of_the_server_is_read(postgres_url):
     database = Database(postgres_url)
     assert server_seconds(database) == pytest.approx(time.time(), abs=5)
     database.close()

@@ -1,4 +1,4 @@
-"""Units of work against databases that end a transaction: each is carried out once in effect, whatever ended it."""
+"""Units of work against databases that end a transaction: each takes effect once, whatever ended it."""
 
 import threading
 from contextlib import closing
@@ -27,7 +27,7 @@ def database(database_url):
 
 @pytest.fixture
 def other(database):
-    """Somebody else in the same database."""
+    """Another client of the same database."""
     engine = create_engine(database.url)
     yield engine
     engine.dispose()
@@ -44,7 +44,7 @@ def grow(connection, name="a"):
 
 @POSTGRES
 def test_a_deadlock_with_the_users_own_transaction(database, other):
-    """They lock two rows in different orders; whichever is ended, both are carried out in the end."""
+    """Both lock two rows in different orders; the server ends one, and both take effect."""
     tries, both = [], threading.Barrier(2, timeout=30)
 
     def unit(connection):
@@ -86,7 +86,7 @@ def test_a_serialization_failure_under_repeatable_read(database, other):
 
 @POSTGRES
 def test_a_table_that_is_locked_for_a_while_is_waited_for_and_its_holder_named(database, other):
-    told = []
+    errors = []
 
     def holding():
         with other.begin() as connection:
@@ -100,39 +100,39 @@ def test_a_table_that_is_locked_for_a_while_is_waited_for_and_its_holder_named(d
     thread.start()
     assert held.wait(30)
 
-    def tell(error, seconds):
-        told.append(error)
+    def report(error, seconds):
+        errors.append(error)
         released.set()
 
     def unit(connection):
         connection.execute(text("SET LOCAL lock_timeout = '100ms'"))
         grow(connection)
 
-    database.transact(unit, Patience(seconds=60, report=tell))
+    database.transact(unit, Patience(seconds=60, report=report))
     thread.join()
     assert size(database, "a") == 2
-    assert told[0].meaning == "locked"
-    assert "keeps it waiting for a lock: the table things is locked by session " in str(told[0])
-    assert " of postgres (psql) since " in str(told[0])
-    assert "\n" not in str(told[0])
+    assert errors[0].meaning == "locked"
+    assert "keeps it waiting for a lock: the table things is locked by session " in str(errors[0])
+    assert " of postgres (psql) since " in str(errors[0])
+    assert "\n" not in str(errors[0])
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_file_that_another_program_writes_for_long_is_waited_for(database, other):
-    """As after the half minute for which the driver itself waits."""
+    """The driver waits for half a minute by itself; here it does not wait."""
     event.listen(database.engine, "checkout", lambda driver, *_: driver.execute("PRAGMA busy_timeout = 0"))
     holder = other.connect()
     holder.exec_driver_sql("BEGIN IMMEDIATE")
-    told = []
+    errors = []
 
-    def tell(error, seconds):
-        told.append(str(error))
+    def report(error, seconds):
+        errors.append(str(error))
         holder.rollback()
 
-    database.transact(grow, Patience(seconds=60, report=tell))
+    database.transact(grow, Patience(seconds=60, report=report))
     holder.close()
     assert size(database, "a") == 2
-    assert [each.partition(": ")[0].endswith("keeps it waiting for a lock") for each in told] == [True]
+    assert [each.partition(": ")[0].endswith("keeps it waiting for a lock") for each in errors] == [True]
 
 
 @POSTGRES
@@ -157,8 +157,8 @@ def test_all_connections_of_the_pool_are_ended_at_once(database, other):
 
 @POSTGRES
 @pytest.mark.parametrize("arrived", [True, False])
-def test_a_commit_whose_answer_is_lost_is_carried_out_once(database, arrived):
-    """The server knows whether it was: then nothing is repeated, else all of it is."""
+def test_a_commit_whose_answer_is_lost_takes_effect_once(database, arrived):
+    """The server is asked for the fate of the commit: only a unit that did not arrive is repeated."""
     losses = [arrived]
 
     def lose(connection):
@@ -193,7 +193,7 @@ def test_a_commit_of_which_nothing_can_be_found_out_is_not_repeated(database):
 
 @POSTGRES
 def test_a_proxy_that_ends_every_connection_in_the_middle(database, database_url):
-    """Until it stops doing so: then the unit is carried out once."""
+    """After the last broken connection, the unit takes effect once."""
     port = database.url.port
     with SlowProxy(port, 0.0) as through, closing(Database(database_url.replace(f":{port}/", f":{through}/"))) as ours:
         tries = []

@@ -1,4 +1,4 @@
-"""Pages of a list: what becomes of each item that is found, known, whole or chosen by hand."""
+"""Pages of a list: the outcome of each item that is found, known, whole or chosen by hand."""
 
 from dataclasses import replace
 
@@ -31,7 +31,7 @@ from import_pipeline_tests.support.tracking_rows import (
 )
 
 
-def test_an_item_whose_version_is_known_is_unchanged_as_long_as_its_row_is_there(database):
+def test_an_item_whose_version_is_known_is_unchanged_while_its_row_exists(database):
     def one_import(*found):
         row, lease = begun(database)
         discover(database, row, lease, *found)

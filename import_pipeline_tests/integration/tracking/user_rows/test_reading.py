@@ -1,4 +1,4 @@
-"""The user's own rows: those that the table refuses fail alone, and nobody else's are touched."""
+"""The user's own rows: those that the table refuses fail alone, and rows of others are not touched."""
 
 import pytest
 from sqlalchemy import select
@@ -54,9 +54,9 @@ def test_a_row_that_the_table_refuses_fails_alone(database, reason):
     assert [thing["name"] for thing in table(database)] == ["b", "a" if refusing else bad.get("name", "b"), "b"]
 
 
-def ended(database, source, external_ids, **wishes):
-    """A complete import of those whole items, and what its end deleted."""
-    row, lease = begun(database, source, **wishes)
+def ended(database, source, external_ids, **options):
+    """Complete an import of those whole items; return what its end deleted."""
+    row, lease = begun(database, source, **options)
     discover(database, row, lease, *map(whole, external_ids))
     deleted = do(database, delete_unlisted, row, lease, Thing, NOON)
     do(database, transitions.end, lease, NOON, ImportStatus.COMPLETED)
