@@ -1,38 +1,24 @@
 """A simulated month: imports run one at a time, each slot once, and all of them end."""
 
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis.stateful import run_state_machine_as_test
 
 from import_pipeline_tests.support.lifecycle import tracking_database
 from import_pipeline_tests.support.simulated_month import SimulatedMonth
-
-
-def run_machine(database, examples, steps):
-    """Run that many months; a failure prints the steps that lead to it."""
-    run_state_machine_as_test(
-        lambda: SimulatedMonth(database),
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            suppress_health_check=list(HealthCheck),
-            print_blob=False,
-        ),
-    )
+from import_pipeline_tests.support.state_machine_runs import run_state_machine
 
 
 def test_a_month_on_sqlite(tmp_path):
     with tracking_database(f"sqlite:///{tmp_path / 'tracking.db'}") as database:
-        run_machine(database, examples=5, steps=60)
+        run_state_machine(SimulatedMonth, database, examples=5, steps=60)
 
 
 def test_a_short_month_on_postgres(postgres_server):
     with tracking_database(postgres_server.create_database()) as database:
-        run_machine(database, examples=3, steps=40)
+        run_state_machine(SimulatedMonth, database, examples=3, steps=40)
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(1200)
 def test_many_long_months(database_url):
     with tracking_database(database_url) as database:
-        run_machine(database, examples=30, steps=200)
+        run_state_machine(SimulatedMonth, database, examples=30, steps=200)

@@ -1,32 +1,18 @@
 """Clocks, settings, operators and kills change during imports: nothing is lost, and all imports end."""
 
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis.stateful import run_state_machine_as_test
 
 from import_pipeline_tests.support.lifecycle import tracking_database
 from import_pipeline_tests.support.state_machine import ImportStateMachine
+from import_pipeline_tests.support.state_machine_runs import run_state_machine
 
 #: A heartbeat thread whose process is killed ends by SystemExit.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
 
-def run_machine(database, examples, steps):
-    """Run that many examples; a failure prints the steps that lead to it."""
-    run_state_machine_as_test(
-        lambda: ImportStateMachine(database),
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            suppress_health_check=list(HealthCheck),
-            print_blob=False,
-        ),
-    )
-
-
 def test_imports_keep_their_invariants_on_sqlite(tmp_path):
     with tracking_database(f"sqlite:///{tmp_path / 'tracking.db'}") as database:
-        run_machine(database, examples=6, steps=40)
+        run_state_machine(ImportStateMachine, database, examples=6, steps=40)
 
 
 @pytest.mark.nightly
@@ -34,4 +20,4 @@ def test_imports_keep_their_invariants_on_sqlite(tmp_path):
 @pytest.mark.parametrize(("database_url", "examples"), [("sqlite", 100), ("postgres", 12)], indirect=["database_url"])
 def test_imports_keep_their_invariants_over_many_steps(database_url, examples):
     with tracking_database(database_url) as database:
-        run_machine(database, examples, steps=60)
+        run_state_machine(ImportStateMachine, database, examples, steps=60)

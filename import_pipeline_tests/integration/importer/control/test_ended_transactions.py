@@ -56,10 +56,18 @@ def running(simulation):
     return hand.row.id
 
 
-def stalled(simulation):
-    number = running(simulation)
-    simulation.advance(minutes=2)
-    return number
+def later(prepare, **passed):
+    """Return a preparation that lets that time pass after `prepare`."""
+
+    def prepared(simulation):
+        number = prepare(simulation)
+        simulation.advance(**passed)
+        return number
+
+    return prepared
+
+
+stalled = later(running, minutes=2)
 
 
 def stalled_and_cancelled(simulation):
@@ -76,10 +84,7 @@ def half_done(simulation):
     return hand
 
 
-def with_nothing_left(simulation):
-    number = half_done(simulation).row.id
-    simulation.advance(minutes=2)
-    return number
+with_nothing_left = later(lambda simulation: half_done(simulation).row.id, minutes=2)
 
 
 def with_a_failure(simulation):
@@ -88,10 +93,7 @@ def with_a_failure(simulation):
     return hand.row.id
 
 
-def old(simulation):
-    number = with_a_failure(simulation)
-    simulation.advance(days=40)
-    return number
+old = later(with_a_failure, days=40)
 
 
 def with_a_future_heartbeat(simulation):

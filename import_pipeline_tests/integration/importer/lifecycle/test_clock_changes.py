@@ -1,7 +1,5 @@
 """Clocks set forward and back in each state: liveness and durations follow clocks that are never set."""
 
-import subprocess
-import sys
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -23,7 +21,7 @@ from import_pipeline.tracking import imports, leases, shards
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.database.server_clock import ServerClock, clock_of
 from import_pipeline.tracking.heartbeats import Pulse
-from import_pipeline.tracking.workers import Worker, machine, this_process
+from import_pipeline.tracking.workers import machine, this_process
 from import_pipeline_tests.support.lifecycle import ADA, BOB, CANCELLED, COMPLETED, RUNNING, SimulatedInstallation
 
 JUMPS = [pytest.param(timedelta(hours=hours), id=f"{hours:+} h") for hours in (-30, -1, 1, 30)]
@@ -64,14 +62,6 @@ class Set(SimulatedInstallation):
 @pytest.fixture
 def clocked(simulation):
     return Set(simulation.database)
-
-
-@pytest.fixture(scope="module")
-def dead():
-    """A dead process of this machine."""
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return Worker(id="dead", host=machine(), pid=process.pid)
 
 
 def another(clocked):

@@ -1,7 +1,5 @@
 """Imports whose process died before it started them, and stalled ones that differ from the requested import."""
 
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -17,14 +15,6 @@ from import_pipeline.tracking.workers import Worker, machine, this_process
 from import_pipeline_tests.support.imports import counts, demo_api, settings, tracking
 from import_pipeline_tests.support.imports import rows as user_rows
 from import_pipeline_tests.support.lifecycle import at
-
-
-@pytest.fixture(scope="module")
-def dead():
-    """A dead process of this machine."""
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return Worker(id="dead", host=machine(), pid=process.pid)
 
 
 def requested(simulation, **options):

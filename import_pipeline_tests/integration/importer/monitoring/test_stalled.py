@@ -1,10 +1,6 @@
 """The evidence and the next step of a stalled import, and the time that it spends without a worker."""
 
-import subprocess
-import sys
 from datetime import timedelta
-
-import pytest
 
 from import_pipeline.cli import doctor_checks
 from import_pipeline.importer.control import cancellation, finalize
@@ -16,18 +12,10 @@ from import_pipeline.ratelimit.protocol import SECOND, ExchangeRequest, PermitRe
 from import_pipeline.settings import load_settings
 from import_pipeline.testing import MemoryPermits
 from import_pipeline.tracking import events, heartbeats, leases, queries, shards
-from import_pipeline.tracking.workers import Worker, machine, this_process
+from import_pipeline.tracking.workers import machine, this_process
 from import_pipeline_tests.support.lifecycle import ADA, BOB, CANCELLED, COMPLETED
 
 RESUMES = "Dagster's sensor, if it runs, resumes it within seconds; `import-pipeline run items` resumes it immediately"
-
-
-@pytest.fixture(scope="module")
-def dead():
-    """A dead process of this machine."""
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return Worker(id="dead", host=machine(), pid=process.pid)
 
 
 def begun(simulation, worker=ADA):
