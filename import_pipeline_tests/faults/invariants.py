@@ -26,7 +26,7 @@ ITEMS, IN_FLIGHT = 6, 2
 class InvariantReport:
     """The numbers behind the invariants. All but the last two must be zero."""
 
-    lost: int  #: items of the API whose current details are not in our table
+    lost: int  #: items of the API whose current details are not in the user's table
     duplicates: int  #: rows beyond one per item: of the user's table, or of an import
     unfinished: int  #: item rows of completed imports that are not completed
     miscounted: int  #: items by which a completed import's counters differ from its rows
@@ -36,7 +36,7 @@ class InvariantReport:
 
 
 def check_invariants(configured, url, *, items) -> InvariantReport:
-    """Compare the demo API's items with our rows, and read its counters."""
+    """Compare the demo API's items with the user's rows, and read its counters."""
     seen = http.get(f"{url}/_stats").json()
     stored = rows(configured)  # fails if an external_id is there twice
     with tracking(configured) as connection:
@@ -59,7 +59,7 @@ def check_invariants(configured, url, *, items) -> InvariantReport:
 
 
 def _is_stored(stored, item) -> bool:
-    """Return True if our row has the details of the demo API's item."""
+    """Return True if the user's row has the details of the demo API's item."""
     number, name, description, price, *_ = item
     row = stored.get(str(number), {})
     return (row.get("name"), row.get("description"), row.get("price")) == (name, description, Decimal(price))

@@ -87,5 +87,5 @@ def test_no_detail_is_requested_from_another_origin(home, address):
     summary, configured = take(transport, home, Pointed())
     assert transport.seen == {URL}
     assert counts(summary) == ("completed", 1, 0, 0, 1)
-    if not address.startswith("//"):  # which is read as a path
+    if not address.startswith("//"):  # is read as a path
         assert reasons(configured)["1"].endswith(f"expected the source's own origin {URL}")

@@ -108,7 +108,7 @@ class ListPlan:
     leads_back_to: int | None = None  #: the last page names that page as its next one
     never_ends: bool = False  #: the last page names a next one, and so on, without items
     rejected: int = 0  #: a page that the API does not accept at first, counted from 1; 0: none
-    rejections: int = 0  #: how often
+    rejections: int = 0  #: the number of refusals
     status: int = 410
     unready: dict = field(default_factory=dict)  #: page -> how often it is answered 202
     form: str = '; rel="next"'  #: of the Link header

@@ -29,7 +29,7 @@ class ImportModel:
         self.spent = set()  # slots that a person cancelled or moved
         self.retried = {}  # retry -> versions of what it is to import
         self.looked_at = set()  # ended imports that were checked
-        self.changed = set()  # how the list changed since the running import began
+        self.changed = set()  # changes of the list since the running import began
 
     # Events
 
