@@ -1,0 +1,75 @@
+"""The command line of the shapes: `python -m source_api.shapes NAME`."""
+
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import click
+import uvicorn
+
+from source_api.errors import BadOption
+from source_api.server import BACKLOG, KEEP_ALIVE, listen
+from source_api.shapes import SHAPES, Shape, ShapeOptions
+
+DEFAULTS: dict[str, Any] = {each.name: each.default for each in fields(ShapeOptions)}
+EPILOG = """\b
+For tests and benchmarks, without limits:
+  GET  /_stats   requests, by_kind, by_status, refused, refusals, peak_concurrency, seconds
+  POST /_reset   reset the counters
+  POST /_change  {"update": [3, 7], "delete": [5], "add": 2}
+"""
+
+
+@click.command(epilog=EPILOG, context_settings={"show_default": True, "max_content_width": 100})
+@click.argument("name", type=click.Choice(list(SHAPES)))
+@click.option("--host", default="127.0.0.1", help="Address to listen on.")
+@click.option("--port", default=8000, type=click.IntRange(0, 65535), help="Port to listen on; 0 for any free one.")
+@click.option("--items", default=DEFAULTS["items"], type=int, metavar="N", help="Records at the start.")
+@click.option("--limits", default="", metavar="TIERS", help="Limits in place of the shape's own.")
+@click.option("--delay", "delay_ms", default=0.0, metavar="MS", help="Wait before each answer.")
+@click.option("--page", default=DEFAULTS["page"], type=int, metavar="N", help="The most items of a page.")
+@click.option("--cap", default=DEFAULTS["cap"], type=int, metavar="N", help="Results after which a search ends.")
+@click.option("--children", default=DEFAULTS["children"], type=int, metavar="N", help="The most children of a record.")
+@click.option("--token-seconds", default=60.0, metavar="SECONDS", help="Life of an access token.")
+def command(*, name: str, host: str, port: int, **chosen: Any) -> None:
+    """A small, strict API in one of the usual styles. It refuses and counts whatever breaks its rules."""
+    run(SHAPES[name](ShapeOptions(**chosen)), host=host, port=port, say=click.echo)
+
+
+def run(shape: Shape, *, host: str, port: int, say: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM. `say` receives one line once the port is bound."""
+    with listen(host, port) as listener:
+        # Uvicorn raises the signal again for the previous handler. One that does nothing gives exit status 0.
+        for ending in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(ending, lambda *_: None)
+        config = uvicorn.Config(
+            shape.app,
+            access_log=False,
+            log_config=None,
+            log_level="error",
+            ws="none",
+            backlog=BACKLOG,
+            timeout_keep_alive=KEEP_ALIVE,
+            timeout_graceful_shutdown=1,
+        )
+        say(f"Shape {shape.name} on http://{host}:{listener.getsockname()[1]} ({shape.options.items} items)")
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command. Errors print one sentence and exit with status 2."""
+    try:
+        sys.exit(command(arguments, standalone_mode=False))
+    except click.ClickException as error:
+        click.echo(f"source_api.shapes: {error.format_message()}", err=True)
+    except BadOption as error:
+        click.echo(f"source_api.shapes: {error}", err=True)
+    except click.Abort:  # Ctrl-C before the server listens
+        sys.exit(130)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
