@@ -21,7 +21,7 @@ from import_pipeline.errors import DatabaseUnavailable, ImportPipelineError, Lim
 from import_pipeline.importer.control.finalize import unlisted_imports
 from import_pipeline.importer.control.plan import first_page
 from import_pipeline.importer.discovery.empty_columns import empty_columns
-from import_pipeline.importer.discovery.list_page import total_of
+from import_pipeline.importer.discovery.list_page import SourceList
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.monitoring.stalled import stalled_import
 from import_pipeline.importer.runtime.response_errors import describe_missing_list
@@ -284,7 +284,7 @@ def _first_page(installation: Installation, listed: ImportSource) -> CheckResult
     judged = classify(response.status_code, setting=f"{variable_prefix(listed.name)}TOKEN")
     if judged.action is not ResponseAction.ACCEPT:
         raise ImportPipelineError(f"list page 1: {describe_missing_list(listed, response) or judged.reason}")
-    total = total_of(listed, response)
+    total = SourceList(source=listed).total(response)
     count = "an unknown number of" if total is None else total
     found = environment_proxy(listed.base_url)
     way = f" through the proxy {found.address} ({found.variable})" if found else ""

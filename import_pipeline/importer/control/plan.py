@@ -11,13 +11,7 @@ import httpx
 from import_pipeline.contracts import ImportSource
 from import_pipeline.contracts.paginators import ListCutShort
 from import_pipeline.errors import ApiBlocked, ImportFailed
-from import_pipeline.importer.discovery.list_page import (
-    detail_request_of,
-    first_request,
-    next_request,
-    page_items,
-    total_of,
-)
+from import_pipeline.importer.discovery.list_page import SourceList
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.runtime.api_client import cost_of, open_api
 from import_pipeline.importer.runtime.response_errors import describe_missing_list
@@ -63,8 +57,8 @@ def plan_import(installation: Installation, source: ImportSource) -> Plan:
     judgement = classify(response.status_code, setting=variable_prefix(source.name) + "TOKEN")
     if judgement.action is not ResponseAction.ACCEPT:
         raise ImportFailed(f"list page 1: {describe_missing_list(source, response) or judgement.reason}")
-    total = total_of(source, response)
-    on_page = page_items(source, response)
+    of_list = SourceList(source=source)
+    total, on_page = of_list.total(response), of_list.items(response)
     if total is None and _is_whole(source, response):
         total = len(on_page)
     estimated_from = None
@@ -99,7 +93,7 @@ def _latest_full(installation: Installation, source: ImportSource) -> tuple[int 
 def _is_whole(source: ImportSource, response: httpx.Response) -> bool:
     """Return True if the first page is the whole list."""
     try:
-        return next_request(source, response, 1) is None
+        return SourceList(source=source).next_request(response, 1) is None
     except ListCutShort:
         return False
 
@@ -109,10 +103,11 @@ def _plan_for(
 ) -> Plan:
     """Return the plan for `total` items, of which `on_page` are those of the first page."""
     pages = max(1, -(-total // max(1, len(on_page))))
-    detail = detail_request_of(source, on_page[0]) if on_page else None
+    of_list = SourceList(source=source)
+    detail = of_list.detail_request(on_page[0]) if on_page else None
     whole = bool(on_page) and detail is None
     details = 0 if whole else total
-    places = pages * cost_of(source, first_request(source))
+    places = pages * cost_of(source, of_list.first_request())
     places += details * (cost_of(source, detail) if detail is not None else 1)
     return Plan(
         source=source.name,
@@ -131,7 +126,7 @@ async def first_page(installation: Installation, source: ImportSource) -> httpx.
     """Request the list's first page under the limits. Raises ImportFailed if the API cannot be reached or pauses."""
     async with open_api(source, installation.settings, installation.clock, patience=MAX_PAUSE_WAIT) as api:
         try:
-            return await api.send(first_request(source), first=True)
+            return await api.send(SourceList(source=source).first_request(), first=True)
         except ApiBlocked as error:
             raise ImportFailed(f"{error}. Wait for it, or lift it: import-pipeline resume {source.name}") from error
         except httpx.TransportError as error:

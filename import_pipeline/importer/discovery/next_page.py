@@ -5,11 +5,10 @@ from collections.abc import Sequence
 
 import httpx
 
-from import_pipeline.contracts import ImportSource
-from import_pipeline.contracts.paginators import PageNumber, json_body
+from import_pipeline.contracts.paginators import json_body
 from import_pipeline.errors import HookFailed, ImportFailed
 from import_pipeline.importer.discovery.checkpoint import Checkpoint
-from import_pipeline.importer.discovery.list_page import first_request, next_request
+from import_pipeline.importer.discovery.list_page import SourceList
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.rules.lists.continuation import named_next
 from import_pipeline.rules.responses.addresses import resolve
@@ -21,31 +20,25 @@ ABSENT_PAGES = 2
 _ESCAPED = re.compile(rb"\\u00([0-9a-fA-F]{2})")
 
 
-def is_numbered(source: ImportSource) -> bool:
-    """Return True if the pages of the source's list have numbers, which is the default."""
-    if source.pages is not None:
-        return isinstance(source.pages, PageNumber)
-    return type(source).next_request is ImportSource.next_request
-
-
-def following(context: ImportContext, response: httpx.Response, after: Checkpoint) -> httpx.Request | None:
+def following(
+    context: ImportContext, of_list: SourceList, response: httpx.Response, after: Checkpoint
+) -> httpx.Request | None:
     """Return the request for the next page with its absolute address, None if the source finds the list's end.
 
     Raises HookFailed, ImportFailed, and ListCutShort if the response says that more pages follow but names none.
     """
-    source = context.source
-    if after.absent and is_numbered(source):
+    if after.absent and of_list.is_numbered:
         is_gap = after.page > 1 and after.absent < ABSENT_PAGES
-        return absolute(context, first_request(source, after.page + 1)) if is_gap else None
+        return absolute(context, of_list.first_request(after.page + 1)) if is_gap else None
     try:
-        request = next_request(source, response, after.page)
+        request = of_list.next_request(response, after.page)
     except HookFailed:
         if after.absent:  # there is no body to find a next page in
             return None
         raise
     if request is None:
         return None
-    return absolute(context, request) if is_numbered(source) else absolute(context, request, response)
+    return absolute(context, request) if of_list.is_numbered else absolute(context, request, response)
 
 
 def absolute(context: ImportContext, request: httpx.Request, response: httpx.Response | None = None) -> httpx.Request:
@@ -75,7 +68,7 @@ def _quotes(response: httpx.Response, reference: str) -> bool:
     return any(quoted in body for quoted in (b'"' + link + b'"', b"'" + link + b"'", b">" + link + b"<"))
 
 
-def overlooked(context: ImportContext, response: httpx.Response, after: Checkpoint, ids: Sequence[str]) -> str | None:
+def overlooked(of_list: SourceList, response: httpx.Response, after: Checkpoint, ids: Sequence[str]) -> str | None:
     """Return why the end that the source found is doubtful: the response names a next page. None if it is not.
 
     The page that completes the list's own total certainly ends it. An empty page of a numbered list ends it unless the
@@ -84,7 +77,7 @@ def overlooked(context: ImportContext, response: httpx.Response, after: Checkpoi
     if after.total is not None and after.seen == after.total:
         return None
     links, known = response.headers.get_list("link"), _own_addresses(response)
-    if not ids and is_numbered(context.source):
+    if not ids and of_list.is_numbered:
         links = []
     sign = named_next(links, json_body(response), known=known, is_empty=not ids)
     return None if sign is None else f"page {after.page} names a next page in {sign}, which the source did not find"

@@ -1,22 +1,20 @@
 """The step after a list page: to the next page, to page one again, or to the end."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import httpx
 from sqlalchemy import Connection
 
-from import_pipeline.contracts import ImportSource
 from import_pipeline.contracts.paginators import ListCutShort
 from import_pipeline.importer.discovery.checkpoint import Checkpoint, fingerprint_of
-from import_pipeline.importer.discovery.list_page import total_of
-from import_pipeline.importer.discovery.next_page import following, is_numbered, overlooked
+from import_pipeline.importer.discovery.list_page import SourceList
+from import_pipeline.importer.discovery.next_page import following, overlooked
 from import_pipeline.importer.discovery.stored_request import dump_request
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.rules.lists.page_status import PageVerdict, judge_page
 from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking import events
-from import_pipeline.tracking import items as item_rows
-from import_pipeline.tracking.leases import write
+from import_pipeline.tracking.lists.list_rows import IMPORT_LIST, ListRow
 
 #: Readings of a list that changes while it is read, before the import ends as incomplete.
 MAX_PASSES = 3
@@ -24,29 +22,39 @@ MAX_PASSES = 3
 MAX_STALE_PAGES = 3
 
 
+@dataclass(frozen=True, kw_only=True)
+class OpenList:
+    """A list that an import reads: the hooks that read it, and the row that keeps its checkpoint."""
+
+    context: ImportContext
+    source_list: SourceList
+    row: ListRow = IMPORT_LIST
+
+
 def next_page(
-    context: ImportContext, response: httpx.Response, before: Checkpoint, ids: list[str]
+    opened: OpenList, response: httpx.Response, before: Checkpoint, ids: list[str]
 ) -> tuple[Checkpoint, httpx.Request | None]:
     """Return the checkpoint after a page, and the request for the next one, if there is one.
 
     The source's continuation decides, not the number of items: a page without items may name a next one.
     """
+    context, of_list = opened.context, opened.source_list
     is_absent = judge_page(response.status_code, setting="")[0] is PageVerdict.ABSENT
     # Beyond its end, a list may report a total of 0.
-    total = before.total if is_absent or (before.page and not ids) else total_of(context.source, response)
+    total = before.total if is_absent or (before.page and not ids) else of_list.total(response)
     after = before.after(ids, total, request=_fingerprint(response.request), is_absent=is_absent)
     if ids and after.fingerprint == before.fingerprint and not before.moves(total):
         repeats = f"the list repeats itself: page {after.page} has the same items as the previous page"
         return after.ended(repeats), None
     try:
-        request = following(context, response, after)
+        request = following(context, of_list, response, after)
     except ListCutShort as error:
         return after.ended(f"page {after.page}: {error}"), None
     if request is None:
-        return after.ended(overlooked(context, response, after, ids)), None
+        return after.ended(overlooked(of_list, response, after, ids)), None
     if after.empty >= context.source.max_empty_pages:
-        return after.ended(_too_empty(context.source, after)), None
-    if (stopped := _too_long(context.source, after)) is not None:
+        return after.ended(_too_empty(of_list, after)), None
+    if (stopped := _too_long(of_list, after)) is not None:
         return after.ended(stopped), None
     return replace(after, next_request=dump_request(request, context.api.secrets)), request
 
@@ -56,46 +64,44 @@ def _fingerprint(request: httpx.Request) -> str:
     return fingerprint_of(f"{request.method} {request.url} {request.content.hex()}")
 
 
-def _too_empty(source: ImportSource, after: Checkpoint) -> str | None:
+def _too_empty(of_list: SourceList, after: Checkpoint) -> str | None:
     """Return why a list of empty pages ends; None if its pages are numbered and its total is reached.
 
     A cursor states that more items follow, and a total may be capped.
     """
-    if is_numbered(source) and after.total is not None and after.seen == after.total:
+    if of_list.is_numbered and after.total is not None and after.seen == after.total:
         return None
     return f"the list continues, but its {after.empty} pages up to page {after.page} have no items"
 
 
-def _too_long(source: ImportSource, after: Checkpoint) -> str | None:
+def _too_long(of_list: SourceList, after: Checkpoint) -> str | None:
     """Return why no further page is requested although there is one; None if one is requested.
 
     A constant total ends the list by its number of items, on any number of pages.
     """
     is_bounded = after.total is not None and not after.shifted and not after.is_refuted
-    if after.page < source.max_pages or is_bounded:
+    if after.page < of_list.source.max_pages or is_bounded:
         return None
-    setting = f"{variable_prefix(source.name)}MAX_PAGES"
+    setting = f"{variable_prefix(of_list.source.name)}MAX_PAGES"
     return f"the list continues after {after.page:,} pages; if that is right for this API, raise {setting}"
 
 
-def check_pass(
-    connection: Connection, context: ImportContext, stored: Checkpoint, *, new: int, found: int
-) -> Checkpoint:
+def check_pass(connection: Connection, opened: OpenList, stored: Checkpoint, *, new: int, found: int) -> Checkpoint:
     """End a cyclic list. At the end of a pass, start another one if the list has changed meanwhile.
 
-    `new` of the `found` items of the page are new to the import. At the end, the number of items is corrected.
+    `new` of the `found` items of the page are new to the list. At the end, the number of items is corrected.
     """
-    after = _note_short(connection, context, _stale(stored, new=new, found=found), found)
+    context = opened.context
+    after = _note_short(connection, opened, _stale(stored, new=new, found=found), found)
     if not after.complete and (stopped := _cycle(after, found)) is not None:
         after = after.ended(stopped)
-    count = item_rows.count(connection, context.row.id) if after.complete else None
+    count = opened.row.count(connection, context.row.id) if after.complete else None
     if count is not None and _must_read_again(context, after, count):
         after, count = after.next_pass(), None
     elif after.complete and not after.stopped and context.options.limit is None:
         after = replace(after, stopped=_instability(context, after))
-    corrected = {} if count is None else {"items_count": count}
-    if corrected or after != stored:
-        write(connection, context.lease, context.clock.now(), checkpoint=after.dump(), **corrected)
+    if count is not None or after != stored:
+        opened.row.settle(connection, context.lease, context.clock.now(), after.dump(), count)
     return after
 
 
@@ -120,10 +126,10 @@ def _cycle(after: Checkpoint, found: int) -> str | None:
     return None
 
 
-def _note_short(connection: Connection, context: ImportContext, after: Checkpoint, found: int) -> Checkpoint:
+def _note_short(connection: Connection, opened: OpenList, after: Checkpoint, found: int) -> Checkpoint:
     """Note once that a page of a numbered list is shorter than requested, and not the last."""
-    asked = context.source.per_page
-    if after.is_short or after.complete or not 0 < found < asked or not is_numbered(context.source):
+    context, asked = opened.context, opened.context.source.per_page
+    if after.is_short or after.complete or not 0 < found < asked or not opened.source_list.is_numbered:
         return after
     sentence = (
         f"Page {after.page} of the list has {found} items instead of the requested {asked}, and is not the last: "

@@ -15,9 +15,10 @@ from import_pipeline.tracking.database.dialect import insert_into
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.items import count, left_by
 from import_pipeline.tracking.leases import Lease, hold, write
+from import_pipeline.tracking.lists.list_rows import IMPORT_LIST, ListRow
 from import_pipeline.tracking.source_items import SeenItem
 from import_pipeline.tracking.tables import import_item_statuses as statuses
-from import_pipeline.tracking.tables import imports, source_items
+from import_pipeline.tracking.tables import source_items
 from import_pipeline.tracking.user_rows import reading
 from import_pipeline.tracking.user_rows.row_swaps import release_unique_values
 from import_pipeline.tracking.user_rows.row_writing import upsert
@@ -61,6 +62,7 @@ def store_page(
     now: datetime,
     sent: CounterDelta = NOTHING,
     apart: Apart | None = None,
+    of_list: ListRow = IMPORT_LIST,
 ) -> int:
     """Store a page: stubs, item rows, stored versions, checkpoint, counters, and the requests in `sent`.
 
@@ -79,14 +81,8 @@ def store_page(
     statuses = [_status_row(row, item, stored, problems, known, now) for item in unique.values()]
     inserted = _insert_statuses(connection, statuses)
     items_of_source.record(connection, row, [_seen(item, problems) for item in unique.values() if item.is_named])
-    write(
-        connection,
-        lease,
-        now,
-        checkpoint=dict(page.checkpoint),
-        items_count=page.total if page.total is not None else imports.c.items_count,
-        **sums(inserted.counts + sent),
-    )
+    counts = inserted.counts + sent
+    of_list.advance(connection, lease, now, page.checkpoint, total=page.total, new=inserted.new, counts=counts)
     return inserted.new
 
 

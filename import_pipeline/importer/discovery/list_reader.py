@@ -1,0 +1,203 @@
+"""Read one list page by page, each page in one transaction. Any row may keep the checkpoint of the list."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import httpx
+from sqlalchemy import Connection
+
+from import_pipeline.errors import ImportFailed
+from import_pipeline.importer.discovery.checkpoint import Basis, Checkpoint
+from import_pipeline.importer.discovery.next_page import absolute
+from import_pipeline.importer.discovery.page_writer import PageWriter
+from import_pipeline.importer.discovery.pagination import OpenList, check_pass, next_page
+from import_pipeline.importer.discovery.stored_request import load_request, print_of
+from import_pipeline.importer.discovery.stored_versions import fingerprint_of_version
+from import_pipeline.importer.runtime.progress import StoredItem
+from import_pipeline.importer.runtime.response_errors import describe_missing_list, describe_refused_body
+from import_pipeline.importer.runtime.sending import describe_request_error, send
+from import_pipeline.ratelimit import BodyRefused
+from import_pipeline.redaction import redact
+from import_pipeline.rules.lists.page_status import PageVerdict, judge_page
+from import_pipeline.rules.responses.rate_limit_headers import answered_at, retry_after
+from import_pipeline.tracking import events, source_items
+from import_pipeline.tracking.lists import list_pages
+from import_pipeline.tracking.lists.list_pages import Apart, Discovered, Page
+
+#: Event: the list is read again from page 1, in the same import.
+LIST_RESTARTED = "list_restarted"
+#: A response to a list request that requests a longer wait counts as a mistake: then the backoff decides.
+LONGEST_WAIT = timedelta(minutes=10)
+
+
+class PageFailed(Exception):
+    """A page could not be read this time. `wait` is the least time before another try, if the API names one."""
+
+    def __init__(self, page: int, reason: str, wait: timedelta | None = None) -> None:
+        super().__init__(f"list page {page}: {reason}")
+        self.wait = wait
+
+
+class PageRejected(Exception):
+    """The API rejects the request for a later page of the list; the message says why."""
+
+
+class ListReader:
+    """Reads one list from its checkpoint on. Each page is requested once per call; the caller decides about retries."""
+
+    def __init__(self, opened: OpenList, writer: PageWriter) -> None:
+        self.opened = opened
+        self.checkpoint = Checkpoint()
+        self._context = opened.context
+        self._list = opened.source_list
+        self._writer = writer
+        self._request: httpx.Request | None = None  #: for the next page; None: for page one, which is not built yet
+
+    async def resume(self, checkpoint: Checkpoint) -> None:
+        """Continue at a stored checkpoint.
+
+        It is invalid for another page size, another address or another list. Then the list is read from page one, and
+        an event says so.
+        """
+        self.checkpoint = checkpoint
+        if checkpoint.complete or not checkpoint.page:
+            return
+        basis = self._basis()
+        if checkpoint.basis is None:
+            difference: str | None = "it was stored by another version"
+        else:
+            difference = checkpoint.basis.difference(basis)
+        if difference is not None:
+            await self._restart(checkpoint.restarted(), difference)
+            return
+        self._request = self._resumed_request(checkpoint)
+        if self._request is None:
+            reason = "the request for its next page cannot be stored, since it holds a secret that is in no setting"
+            await self._restart(checkpoint.restarted(), reason)
+            return
+        self.checkpoint = replace(checkpoint, basis=basis)
+
+    async def read_page(self) -> None:
+        """Request the next page and store it. Raises PageFailed, HookFailed and ImportFailed."""
+        if self._request is None:
+            self.checkpoint = replace(self.checkpoint, basis=self._basis())
+            self._request = self._list.first_request()
+        try:
+            response = await self._fetch(self._request)
+        except PageRejected as error:
+            await self._after_rejection(str(error))
+        else:
+            await self._store(response)
+
+    def _resumed_request(self, checkpoint: Checkpoint) -> httpx.Request | None:
+        """Return the request after the checkpoint's page; None if it cannot be built."""
+        if self._list.is_numbered:  # built again, since it may hold a signature or the time
+            return absolute(self._context, self._list.first_request(checkpoint.page + 1))
+        if checkpoint.next_request is None:
+            return None
+        return load_request(checkpoint.next_request, self._context.api.secrets, self._context.api.client.base_url)
+
+    def _basis(self) -> Basis:
+        """Return the conditions of a checkpoint, by the source's current settings and code."""
+        context = self._context
+        first = absolute(context, self._list.first_request())
+        return Basis(
+            per_page=context.source.per_page,
+            base=redact(str(context.api.client.base_url)),
+            first=print_of(first, context.api.secrets, context.clock.now()),
+            versions=fingerprint_of_version(context.source),
+        )
+
+    async def _restart(self, checkpoint: Checkpoint, reason: str) -> None:
+        """Store the checkpoint before page one, and note why the list is read again."""
+        context, sentence = self._context, f"{self._list.title} is read again from page 1: {reason}."
+
+        def store(connection: Connection) -> None:
+            now = context.clock.now()
+            self.opened.row.settle(connection, context.lease, now, checkpoint.dump())
+            events.note(connection, context.row.id, now, LIST_RESTARTED, sentence)
+
+        await context.write(store)
+        self.checkpoint, self._request = checkpoint, None
+
+    async def _fetch(self, request: httpx.Request) -> httpx.Response:
+        """Return the response for the page. Raises PageFailed, PageRejected and ImportFailed."""
+        context, before = self._context, self.checkpoint
+        page, source = before.page + 1, context.source
+        try:
+            response = await send(context, request, first=True)
+        except BodyRefused as error:
+            raise ImportFailed(f"list page {page}: {describe_refused_body(context, error)}") from error
+        except httpx.RequestError as error:
+            raise PageFailed(page, describe_request_error(error, source.timeout)) from error
+        verdict, reason = judge_page(response.status_code, setting=context.token_setting)
+        if verdict is PageVerdict.ABSENT:
+            return response
+        if verdict is PageVerdict.READ:
+            problem = self._list.problem(response)
+            if problem is None:
+                return response
+            raise PageFailed(page, problem, self._requested_wait(response))
+        if verdict is PageVerdict.AGAIN:
+            raise PageFailed(page, reason, self._requested_wait(response))
+        if verdict is PageVerdict.REJECTED and before.page:
+            raise PageRejected(f"list page {page}: {reason}")
+        missing = None if before.page else describe_missing_list(source, response)
+        raise ImportFailed(f"list page {page}: {missing or reason}")
+
+    def _requested_wait(self, response: httpx.Response) -> timedelta | None:
+        """Return the wait that the response requests, or None if the import must not pause that long."""
+        now = answered_at(response.headers, otherwise=self._context.clock.now())
+        wait = retry_after(response.headers.get("retry-after"), now=now)
+        return wait if wait is not None and wait <= LONGEST_WAIT else None
+
+    async def _after_rejection(self, reason: str) -> None:
+        """Read the list again, once: its cursor may have expired. After a second rejection, end it with the reason.
+
+        If the previous numbered page had no body, a rejected page means the end of the list. A total proves nothing:
+        search engines reject pages beyond the 10,000 items that they count.
+        """
+        before = self.checkpoint
+        is_end = before.absent and self._list.is_numbered
+        if not is_end and not before.rejections:
+            await self._restart(before.restarted(is_rejected=True), reason)
+            return
+        after = before.ended(None if is_end else f"{reason}, also after the list was read again")
+        self.checkpoint = await self._context.write(check_pass, self.opened, after, new=0, found=0)
+        self._request = None
+
+    async def _store(self, response: httpx.Response) -> None:
+        """Store a page with the checkpoint after it, in one transaction."""
+        context, before = self._context, self.checkpoint
+        is_absent = judge_page(response.status_code, setting="")[0] is PageVerdict.ABSENT
+        found = [] if is_absent else self._list.parse(response, before.page + 1)
+        limit = context.options.limit
+        after, request = next_page(self.opened, response, before, [item.external_id for item in found])
+        if limit is not None and before.seen + len(found) >= limit:
+            found = found[: limit - before.seen]
+            after = replace(after.ended(), seen=limit, total=None)
+        page = Page(items=found, checkpoint=after.dump(), total=_items_count(after))
+
+        def store(connection: Connection, apart: Apart | None) -> Checkpoint:
+            sent, now = context.pending_counts.drain(connection), context.clock.now()
+            model, row = context.source.model, self.opened.row
+            new = list_pages.store_page(connection, context.row, context.lease, model, page, now, sent, apart, row)
+            if context.source.partitions.size is not None:
+                source_items.assign_numbers(connection, context.source.name, [item.external_id for item in found])
+            return check_pass(connection, self.opened, after, new=new, found=len({item.external_id for item in found}))
+
+        self.checkpoint = await self._writer.store(page, store)
+        await context.in_writer_thread(lambda: self._report(found))
+        self._request = request if self.checkpoint.page else None
+
+    def _report(self, found: list[Discovered]) -> None:
+        unique = {item.external_id: item for item in found}
+        readable = [item for item in unique.values() if item.importable is not None]
+        listener = self._context.listener
+        listener.page_stored([item.external_id for item in readable])
+        listener.items_stored([StoredItem(external_id=item.external_id) for item in readable if item.whole])
+
+
+def _items_count(after: Checkpoint) -> int | None:
+    """Return the known number of items of the list: a capped total is too small."""
+    return None if after.total is None else max(after.total, after.seen)

@@ -1,0 +1,84 @@
+"""The row that keeps the checkpoint of a list: the import's own row, if the import has one list only."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from import_pipeline.tracking import items
+from import_pipeline.tracking.counters import NOTHING, CounterDelta, sums
+from import_pipeline.tracking.leases import Lease, write
+from import_pipeline.tracking.tables import imports
+
+
+class ListRow(ABC):
+    """The row that keeps the checkpoint of one list. All writes raise LeaseLost."""
+
+    @abstractmethod
+    def advance(
+        self,
+        connection: Connection,
+        lease: Lease,
+        now: datetime,
+        checkpoint: Mapping[str, Any],
+        *,
+        total: int | None,
+        new: int,
+        counts: CounterDelta = NOTHING,
+    ) -> None:
+        """Store the checkpoint after a page, its `new` items, and counts of the import; `total` if it is known."""
+
+    @abstractmethod
+    def settle(
+        self,
+        connection: Connection,
+        lease: Lease,
+        now: datetime,
+        checkpoint: Mapping[str, Any],
+        count: int | None = None,
+    ) -> None:
+        """Replace the checkpoint. `count` is the number of the list's items, once it has ended."""
+
+    @abstractmethod
+    def count(self, connection: Connection, import_id: int) -> int:
+        """Return the number of the list's different items that the import knows."""
+
+
+class ImportListRow(ListRow):
+    """The import's own row."""
+
+    def advance(
+        self,
+        connection: Connection,
+        lease: Lease,
+        now: datetime,
+        checkpoint: Mapping[str, Any],
+        *,
+        total: int | None,
+        new: int,
+        counts: CounterDelta = NOTHING,
+    ) -> None:
+        """Store the checkpoint after a page, the number of items, and counts of the import."""
+        known = total if total is not None else imports.c.items_count
+        write(connection, lease, now, checkpoint=dict(checkpoint), items_count=known, **sums(counts))
+
+    def settle(
+        self,
+        connection: Connection,
+        lease: Lease,
+        now: datetime,
+        checkpoint: Mapping[str, Any],
+        count: int | None = None,
+    ) -> None:
+        """Replace the checkpoint, and correct the number of items at the end of the list."""
+        corrected = {} if count is None else {"items_count": count}
+        write(connection, lease, now, checkpoint=dict(checkpoint), **corrected)
+
+    def count(self, connection: Connection, import_id: int) -> int:
+        """Return the number of items of the import."""
+        return items.count(connection, import_id)
+
+
+IMPORT_LIST = ImportListRow()
