@@ -6,9 +6,12 @@ refusals, so that those of the list do not slow down the details. A pause holds 
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import TypeVar
 
 from import_pipeline.ratelimit.client.wait_queue import Permit
 from import_pipeline.ratelimit.limiter import Limiter
+
+T = TypeVar("T")
 
 LISTS = "lists"
 
@@ -35,10 +38,13 @@ class Lanes:
 
     async def confirm(self, before: Callable[[], Awaitable[None]] | None, permit: Permit) -> None:
         """Await the hook before sending; if it raises, the permit is returned unused."""
-        if before is None:
-            return
+        if before is not None:
+            await self.holding(permit, before)
+
+    async def holding(self, permit: Permit, step: Callable[[], Awaitable[T]]) -> T:
+        """Await a step between permit and sending; if it raises, the permit is returned unused."""
         try:
-            await before()
+            return await step()
         except BaseException:
             self.unused(permit)
             raise

@@ -12,7 +12,7 @@ import httpx
 from import_pipeline.clock import Clock
 from import_pipeline.contracts import Connector, ImportSource
 from import_pipeline.errors import HookFailed, OtherOrigin, SettingError
-from import_pipeline.importer.user_code.auth import send_with
+from import_pipeline.importer.user_code.auth import BoundedAuth
 from import_pipeline.importer.user_code.hooks import CONNECTOR, COST, FLAG, call_hook, describe_error
 from import_pipeline.importer.user_code.request_secrets import KnownSecrets, secrets_of
 from import_pipeline.ratelimit import Limiter, Permits, RateLimitedTransport, Usage, open_permits, parse_tiers
@@ -110,6 +110,7 @@ class ApiClient:
         self.tally = tally
         self._transport = transport
         self._deadline = deadline
+        self._auth = None if client.auth is None else BoundedAuth(client.auth)
 
     def join(self, request: httpx.Request) -> httpx.Request:
         """Return the source's request as the client sends it: absolute, with the default headers.
@@ -146,9 +147,8 @@ class ApiClient:
         exception from it prevents the sending.
         """
         joined = self.join(request)
-        joined.extensions["import_pipeline"] = {"first": first, "deadline": self._deadline, "before": before}
-        if self.client.auth is not None:
-            return await send_with(self.client, self.client.auth, joined)
+        options = {"first": first, "deadline": self._deadline, "before": before}
+        joined.extensions["import_pipeline"] = options | ({} if self._auth is None else {"auth": self._auth})
         # Bypass the client: redirects, hooks and its log line are not used, and cost as much CPU as the limiter.
         response = await self._transport.handle_async_request(joined)
         response.request = joined

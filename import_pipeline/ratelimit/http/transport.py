@@ -1,7 +1,7 @@
 """The limiter as an httpx transport: every request takes a permit, and refusals are waited out in here."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -11,6 +11,7 @@ from import_pipeline.ratelimit.client.wait_queue import Permit
 from import_pipeline.ratelimit.http.body import DEEPEST_JSON, LARGEST_BODY, BodyReader, headers_of_unpacked
 from import_pipeline.ratelimit.http.response import Answer
 from import_pipeline.ratelimit.http.send_timing import Sending
+from import_pipeline.ratelimit.http.signing import PlainRequest, Signing
 from import_pipeline.ratelimit.lanes import Lanes
 from import_pipeline.ratelimit.limiter import Limiter
 from import_pipeline.redaction import remember_request
@@ -34,6 +35,25 @@ CUT_OFF = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProt
 SECONDS = "import_pipeline_seconds"
 
 
+class RefusalChain:
+    """The refusals of one request in a row. Each pause may be short, but their sum is endless without a bound.
+
+    `answers`: those to other requests so far. `longest`: seconds of the chain, None for any number.
+    """
+
+    def __init__(self, answers: int, longest: float | None) -> None:
+        self._answers, self._longest = answers, longest
+        self._count = 0
+        self._since: float | None = None
+
+    def add(self, status: int, answers: int, now: float) -> bool:
+        """Count a refusal; return True if the chain exceeds its bounds."""
+        self._count += status != TOO_MANY_REQUESTS or answers > self._answers
+        self._answers = answers
+        self._since = now if self._since is None else self._since
+        return self._count >= MOST_REFUSALS or (self._longest is not None and now - self._since > self._longest)
+
+
 class RateLimitedTransport(httpx.AsyncBaseTransport):
     """Wraps another transport; any httpx client or SDK that takes a transport can use it.
 
@@ -45,7 +65,9 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
     `first_lane`: limits that the server may apply to requests with `first` alone, such as those of the list.
     `cost` returns the units that a request takes in every tier; without it each takes one.
     `request.extensions["import_pipeline"]` may hold `first` (go before all that wait without it), `deadline`, `cost`
-    and `before` (awaited immediately before sending; an error that it raises prevents the request).
+    and `before` (awaited immediately before sending; an error that it raises prevents the request). It may also hold
+    `auth`, an `httpx.Auth` whose flow runs after the permit was granted, and `is_free`: True for a request of the flow
+    that takes no permit.
     `observe` is called for every request sent, with the answer's status or None.
     """
 
@@ -70,6 +92,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         self._cost = cost or (lambda _: 1)
         self._deadline = deadline
         self._bodies = BodyReader(largest_body, deepest_json)
+        self._signing = Signing(inner, self._bodies, limiter.clock)
         self._longest_refusal = longest_refusal
         self._lanes = Lanes(limiter, first_lane)
         self._is_closed = False
@@ -84,30 +107,39 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         extensions = request.extensions
         sending = Sending(self._limiter.clock, extensions.get("trace"))
         request.extensions = {**extensions, "trace": sending}
-        refusals, answers, refused_since = 0, self._answers, None
+        outgoing = self._signing.of(request, options, deadline)
+        refusals = RefusalChain(self._answers, self._longest_refusal)
         try:
             while True:
-                permit = await self._lanes.acquire(deadline, cost, first=bool(options.get("first")))
-                await self._lanes.confirm(options.get("before"), permit)
-                if permit.lasts_for(self._limiter.clock.monotonic()) < deadline / 2:
-                    self._lanes.unused(permit)  # it waited for another lane, or this process was suspended
-                    continue
-                response, refused = await self._send(request, permit, sending)
+                permit, signed = await self._next(outgoing, options, deadline, cost)
+                if signed is None and outgoing.response is not None:
+                    return outgoing.response
+                response, refused = await self._send(signed or request, permit, sending)
                 if not refused or not _is_repeatable(request):
                     self._answers += not refused
+                    if await outgoing.take(response):
+                        continue
                     return response
-                refusals += response.status_code != TOO_MANY_REQUESTS or self._answers > answers
-                answers = self._answers
-                now = self._limiter.clock.monotonic()
-                refused_since = now if refused_since is None else refused_since
-                if refusals >= MOST_REFUSALS or self._is_too_long(now - refused_since):
+                await outgoing.start_anew()
+                if refusals.add(response.status_code, self._answers, self._limiter.clock.monotonic()):
                     return response
         finally:
             request.extensions = extensions
+            await outgoing.start_anew()
 
-    def _is_too_long(self, seconds: float) -> bool:
-        """Return True if a chain of refusals exceeds its bound: each pause may be short, but their sum is endless."""
-        return self._longest_refusal is not None and seconds > self._longest_refusal
+    async def _next(
+        self, outgoing: PlainRequest, options: Mapping[str, Any], deadline: float, cost: int
+    ) -> tuple[Permit, httpx.Request | None]:
+        """Return a permit, and the request to send with it; None and a settled permit if none follows."""
+        while True:
+            permit = await self._lanes.acquire(deadline, cost, first=bool(options.get("first")))
+            signed = await self._lanes.holding(permit, outgoing.next)
+            await self._lanes.confirm(options.get("before"), permit)
+            if signed is not None and permit.lasts_for(self._limiter.clock.monotonic()) >= deadline / 2:
+                return permit, signed
+            self._lanes.unused(permit)  # it waited for another lane, or this process was suspended
+            if signed is None:
+                return permit, None
 
     async def aclose(self) -> None:
         """Close the wrapped transport. The limiter stays open: its owner closes it."""
