@@ -1,0 +1,92 @@
+"""Each of the eight shapes is imported by its example: in full, with no refusal, then its changes."""
+
+import dagster as dg
+import pytest
+from sqlalchemy import text
+
+from import_pipeline.defs.build import build_import_definitions
+from import_pipeline.tracking.database.engine import Database
+from import_pipeline_tests.support.shapes import CASES
+
+#: The day runs each driver on one kind of database, the night on both.
+DRIVERS = [
+    ("command line", "sqlite"),
+    ("dagster", "postgres"),
+    pytest.param("command line", "postgres", marks=pytest.mark.nightly),
+    pytest.param("dagster", "sqlite", marks=pytest.mark.nightly),
+]
+
+
+@pytest.fixture(params=DRIVERS, ids=lambda value: str(value[0]))
+def driver(request):
+    return request.param
+
+
+class Importer:
+    """Imports a case's source by one driver into one database, and reads its rows."""
+
+    def __init__(self, case, driver, database, command):
+        self.case, self.driver, self.database, self.command = case, driver, database, command
+
+    def run(self, source=None, *options):
+        """Import; fail unless the import completes as a whole."""
+        source = source or self.case.source
+        if self.driver == "command line":
+            summary = self.command.run("run", source, "--json", *options).json
+            assert (summary["status"], summary["items_failed_count"]) == ("completed", 0)
+            return
+        [found] = [each for each in self.case.sources if each.name == source]
+        with dg.DagsterInstance.ephemeral() as instance:
+            job = build_import_definitions(found).resolve_job_def(f"import_{source}")
+            assert job.execute_in_process(instance=instance).success
+
+    def rows(self, source=None):
+        """Return the rows of items that are not gone, by their external ids."""
+        columns = ", ".join(f"t.{each}" for each in ("external_id", *self.case.columns))
+        [found] = [each for each in self.case.sources if each.name == (source or self.case.source)]
+        statement = (
+            f"SELECT {columns} FROM {found.model.__tablename__} t JOIN source_items s ON s.external_id = t.external_id "
+            f"WHERE s.source = '{found.name}' AND s.gone_at IS NULL"
+        )
+        database = Database(self.database)
+        try:
+            with database.read() as connection:
+                return {row[0]: tuple(row) for row in connection.execute(text(statement))}
+        finally:
+            database.close()
+
+
+@pytest.fixture
+def importer(request, tmp_path, command, monkeypatch):
+    """Return an importer of a case: `importer(case, "dagster", "postgres", environment)`."""
+
+    def make(case, driver, kind, environment):
+        url = f"sqlite:///{tmp_path / 'tracking.db'}" if kind == "sqlite" else request.getfixturevalue("postgres_url")
+        command.environment = {**environment, "DATABASE_URL": url}
+        for name, value in command.environment.items():
+            monkeypatch.setenv(name, value)
+        return Importer(case, driver, url, command)
+
+    return make
+
+
+@pytest.mark.parametrize(("driver", "kind"), DRIVERS)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_shape_is_imported_in_full_and_then_its_changes(case, driver, kind, importer):
+    with case.served() as (shape, environment):
+        imports = importer(case, driver, kind, environment)
+        imports.run()
+        assert (shape.counters.refusals, imports.rows()) == ([], case.expected(shape))
+
+        lists = shape.counters.kinds["list"]
+        imports.run()
+        assert (shape.counters.refusals, imports.rows()) == ([], case.expected(shape))
+        if case.unchanged_lists is not None:
+            assert shape.counters.kinds["list"] - lists <= case.unchanged_lists
+
+        shape.change(update=[3, 4, 50], delete=[7], add=2)
+        imports.run()
+        if not case.deletes_arrive and case.unchanged_lists is not None:
+            assert imports.rows().keys() - case.expected(shape).keys() == {case.row(shape.records.get(7))[0]}
+            imports.run(None, "--full")
+        assert (shape.counters.refusals, imports.rows()) == ([], case.expected(shape))

@@ -1,0 +1,110 @@
+"""The eight shapes as test cases: each with its example source, and the rows that an import must leave."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from import_pipeline_tests.support.imports import served
+from source_api.shapes import SHAPES, TOKEN, Shape, ShapeOptions
+from source_api.shapes.records import Record
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShapeCase:
+    """A shape, and a source of the examples for it."""
+
+    module: str  #: of import_pipeline/examples/shapes
+    shape: str
+    source: str  #: its name
+    row: Callable[[Record], Row]  #: external id and columns of a record's row
+    columns: tuple[str, ...]  #: those columns
+    limits: str  #: of the shape, and of the source
+    per_page: int = 20
+    #: The most list requests of a second import without changes; None: the shape offers no bookmark.
+    unchanged_lists: int | None = None
+    deletes_arrive: bool = False  #: True: an incremental import brings deletions
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.module
+
+    @property
+    def listed(self) -> str:
+        """The value of IMPORT_PIPELINE_SOURCES."""
+        return f"import_pipeline.examples.shapes.{self.module}:SOURCES"
+
+    @property
+    def sources(self) -> list[Any]:
+        """The sources of the module."""
+        return list(import_module(f"import_pipeline.examples.shapes.{self.module}").SOURCES)
+
+    @contextmanager
+    def served(self, **options: Any) -> Iterator[tuple[Shape, dict[str, str]]]:
+        """Serve the shape; yield it, and the settings that point its sources to it."""
+        shape = SHAPES[self.shape](
+            ShapeOptions(**{"items": 50, "page": self.per_page, "limits": self.limits} | dict(self.options) | options)
+        )
+        with served(shape.app) as url:
+            environment = {"IMPORT_PIPELINE_SOURCES": self.listed}
+            for source in self.sources:
+                values = {
+                    "BASE_URL": url,
+                    "TOKEN": TOKEN,
+                    "LIMITS": shape.options.limits,
+                    "PER_PAGE": str(self.per_page),
+                }
+                environment |= {f"{source.name.upper()}_{name}": value for name, value in values.items()}
+            yield shape, environment
+
+    def expected(self, shape: Shape) -> dict[str, Row]:
+        """Return the rows of the live records by their external ids."""
+        rows = [self.row(each) for each in shape.records.live()]
+        return {row[0]: row for row in rows}
+
+
+CASES = (
+    ShapeCase(
+        module="link_header",
+        shape="link_header",
+        source="issues",
+        columns=("title", "author"),
+        row=lambda each: (str(each.number), each.name, each.email),
+        limits="80/1 second",
+    ),
+    ShapeCase(
+        module="graphql",
+        shape="graphql",
+        source="orders",
+        columns=("name", "total"),
+        row=lambda each: (f"gid://shop/Order/{each.number}", each.name, each.amount),
+        limits="60/1 second",
+    ),
+    ShapeCase(
+        module="last_id",
+        shape="last_id",
+        source="customers",
+        columns=("name", "balance"),
+        row=lambda each: (f"cus_{each.number}", each.name, each.amount),
+        limits="4/1 second",
+    ),
+    ShapeCase(
+        module="plain",
+        shape="plain",
+        source="stories",
+        columns=("title",),
+        row=lambda each: (str(each.number), f"{each.name} é"),
+        limits="80/1 second",
+    ),
+    ShapeCase(
+        module="lines",
+        shape="plain",
+        source="books",
+        columns=("title", "price"),
+        row=lambda each: (str(each.number), each.name, each.amount),
+        limits="4/1 second",
+    ),
+)
