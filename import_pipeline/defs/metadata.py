@@ -26,6 +26,7 @@ def of_summary(summary: ImportSummary) -> dict[str, dg.MetadataValue[Any]]:
         "sleeps": summary.rate_limit_sleeps_count,
         "sleeping_seconds": summary.total_sleep_seconds,
         "active_seconds": summary.active_seconds,
+        "retry_wait_seconds": summary.retry_wait_seconds or None,
         "ideal_seconds": summary.ideal_seconds,
         "efficiency_percent": summary.efficiency,
         "items_per_second": _rate(summary),

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from import_pipeline.ratelimit import parse_tiers
 from import_pipeline.rules.forecast import minimum_seconds
-from import_pipeline.rules.progress import active_seconds, away_seconds, efficiency, elapsed_seconds
+from import_pipeline.rules.progress import TimeParts, away_seconds, efficiency, elapsed_seconds, time_parts
 from import_pipeline.rules.status import ENDED, ImportStatus, with_failed_items
 from import_pipeline.tracking import items
 from import_pipeline.tracking.imports import ImportRow
@@ -32,8 +32,10 @@ class ImportSummary:
     duration_seconds: float
     active_seconds: float
     away_seconds: float  #: without a worker: after a crash, or between two runs
+    retry_wait_seconds: float  #: only the next tries of failed items were waited for
     ideal_seconds: float  #: the shortest time in which the limits allow that many requests
-    ideal_ratio: float | None  #: duration / ideal; None if the limits were advertised or inferred
+    #: (duration - waits for retries) / ideal; None if the limits were advertised or inferred.
+    ideal_ratio: float | None
     efficiency: float | None  #: percent
     items_gone_count: int  #: items that the list no longer had, marked as gone
     items_gone_unconfirmed_count: int  #: too many such items; not marked until a person confirms
@@ -69,9 +71,8 @@ def summarize(row: ImportRow, limits: str, now: datetime, *, stalled_since: date
     import has no worker.
     """
     duration = _duration_seconds(row, now, stalled_since)
-    slept = max(0.0, min(row.total_sleep_seconds, duration))
-    away = max(0.0, min(_away_seconds(row, now, stalled_since), duration - slept))
     facts = row.facts
+    parts = _time_parts(row, duration, now, stalled_since)
     units = round(row.requests_count * (facts.mean_cost or 1))
     ideal = minimum_seconds(units, parse_tiers(limits if facts.limits is None else facts.limits))
     is_exact = ideal > 0 and row.status in ENDED and not facts.limits_learned
@@ -87,17 +88,27 @@ def summarize(row: ImportRow, limits: str, now: datetime, *, stalled_since: date
         requests_count=row.requests_count,
         rate_limit_hits_count=row.rate_limit_hits_count,
         rate_limit_sleeps_count=row.rate_limit_sleeps_count,
-        total_sleep_seconds=round(slept, 3),
+        total_sleep_seconds=round(parts.sleeping, 3),
         duration_seconds=round(duration, 3),
-        active_seconds=round(active_seconds(duration, slept, away), 3),
-        away_seconds=round(away, 3),
+        active_seconds=round(parts.active, 3),
+        away_seconds=round(parts.away, 3),
+        retry_wait_seconds=round(parts.retrying, 3),
         ideal_seconds=round(ideal, 3),
-        ideal_ratio=round(duration / ideal, 4) if is_exact else None,
+        ideal_ratio=round((duration - parts.retrying) / ideal, 4) if is_exact else None,
         efficiency=None if ratio is None else round(ratio, 1),
         items_gone_count=facts.gone or 0,
         items_gone_unconfirmed_count=facts.gone_unconfirmed or 0,
         incomplete_reason=row.incomplete_reason,
         failure_reason=row.failure_reason,
+    )
+
+
+def _time_parts(row: ImportRow, duration: float, now: datetime, stalled_since: datetime | None) -> TimeParts:
+    return time_parts(
+        duration,
+        sleeping=row.total_sleep_seconds,
+        away=_away_seconds(row, now, stalled_since),
+        retrying=row.facts.retry_wait_seconds or 0.0,
     )
 
 

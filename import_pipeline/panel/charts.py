@@ -32,11 +32,12 @@ def progress_parts(view: ImportView) -> list[Part]:
 
 
 def duration_parts(view: ImportView) -> list[Part]:
-    """Return the sections of a duration: active, sleeping, and away (without a process)."""
+    """Return the sections of a duration: active, sleeping, waiting for retries, and away (without a process)."""
     figures = view.figures
     counted = (
         ("active", figures.active_seconds),
         ("sleeping", figures.total_sleep_seconds),
+        ("retrying", figures.retry_wait_seconds),
         ("away", figures.away_seconds),
     )
     return _sections(counted, figures.duration_seconds)

@@ -38,7 +38,11 @@ LATEST: dict[str, tuple[str, str]] = {
     "import_rate_limit_hits": ("Responses with status 429 in the latest full import", "rate_limit_hits_count"),
     "import_rate_limit_sleeps": ("Waits for permits in the latest full import", "rate_limit_sleeps_count"),
     "import_sleeping_seconds": ("Seconds that the latest full import waited for permits", "total_sleep_seconds"),
-    "import_active_seconds": ("Seconds that the latest full import did not wait", "active_seconds"),
+    "import_active_seconds": ("Seconds in which the latest full import did not wait", "active_seconds"),
+    "import_retry_wait_seconds": (
+        "Seconds in which the latest full import only waited for the next tries of failed items",
+        "retry_wait_seconds",
+    ),
     "import_duration_seconds": (
         "Seconds from the latest full import's start to its end or now",
         "duration_seconds",

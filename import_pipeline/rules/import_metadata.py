@@ -51,6 +51,7 @@ class ImportFacts:
     sleeps_before: int | None = None  #: the API's counter of sleeps at the start of the import
     slept_before: float | None = None  #: the API's seconds of sleep at the start of the import
     away_seconds: float | None = None  #: seconds in which no worker worked on it
+    retry_wait_seconds: float | None = None  #: seconds in which only the next tries of failed items were waited for
     resumed_after: datetime | None = None  #: the moment at which work stopped; None once the gap is in `away_seconds`
     gone: int | None = None  #: items marked as removed from the list
     gone_unconfirmed: int | None = None  #: removed items, too many to be marked without a confirmation

@@ -1,6 +1,7 @@
 """The progress of an import and its use of the limits. Plain numbers in, plain numbers out."""
 
 import math
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -12,9 +13,23 @@ def percent_done(done: int, total: int | None) -> float | None:
     return 100.0 if total <= 0 else min(100.0, 100.0 * done / total)
 
 
-def active_seconds(duration_seconds: float, sleep_seconds: float, away_seconds: float) -> float:
-    """Return the seconds in which a worker neither waited for a permit nor was missing; never below zero."""
-    return max(0.0, duration_seconds - sleep_seconds - away_seconds)
+@dataclass(frozen=True, kw_only=True)
+class TimeParts:
+    """The parts of an import's duration in seconds. None is below zero, and they add up to the duration."""
+
+    active: float  #: the rest: requests were sent and answers stored
+    sleeping: float  #: a worker waited for a permit or for the API's pause
+    away: float  #: there was no worker
+    retrying: float  #: only the next tries of failed items were waited for
+
+
+def time_parts(duration: float, *, sleeping: float, away: float, retrying: float) -> TimeParts:
+    """Divide a duration. The parts were measured by different clocks, so each is cut to what the others leave."""
+    parts, left = [], max(0.0, duration)
+    for seconds in (sleeping, away, retrying):
+        parts.append(max(0.0, min(seconds, left)))
+        left -= parts[-1]
+    return TimeParts(active=left, sleeping=parts[0], away=parts[1], retrying=parts[2])
 
 
 def away_seconds(silence_seconds: float, slept_seconds: float) -> float:

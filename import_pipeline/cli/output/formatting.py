@@ -80,11 +80,12 @@ def items(summary: ImportSummary) -> str:
 
 
 def time_used(summary: ImportSummary) -> str:
-    """Return the duration and its parts: active, waiting for permits, without a process."""
-    away = f", {duration(summary.away_seconds)} without a process" if summary.away_seconds else ""
+    """Return the duration and its parts: active, waiting for permits or retries, without a process."""
+    others = f", {duration(summary.retry_wait_seconds)} waiting for retries" if summary.retry_wait_seconds else ""
+    others += f", {duration(summary.away_seconds)} without a process" if summary.away_seconds else ""
     return (
         f"{duration(summary.duration_seconds)}: {duration(summary.active_seconds)} active, "
-        f"{duration(summary.total_sleep_seconds)} waiting for permits{away}"
+        f"{duration(summary.total_sleep_seconds)} waiting for permits{others}"
     )
 
 

@@ -7,6 +7,7 @@ once its last one is stored: so a crash repeats at most as many requests as ther
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 from sqlalchemy import Connection
@@ -127,12 +128,15 @@ class Enrichment:
         """Wait until a page is stored, a retry is due, or it is time to check for expired claims."""
         context = self.context
         seconds = POLL_SECONDS if context.workers == 1 else SHARED_POLL_SECONDS
+        counted: AbstractContextManager[None] = nullcontext()
         if left.processing == 0 and left.next_attempt_at is not None and left.pending == 0:
             seconds = (left.next_attempt_at - context.clock.now()).total_seconds()
+            counted = context.retry_wait.counted() if context.discovered else counted
         waiter = asyncio.create_task(context.work_available.wait())
         sleeper = asyncio.create_task(context.clock.sleep(max(0.0, seconds)))
         try:
-            await asyncio.wait({waiter, sleeper}, return_when=asyncio.FIRST_COMPLETED)
+            with counted:
+                await asyncio.wait({waiter, sleeper}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             waiter.cancel()
             sleeper.cancel()

@@ -35,6 +35,7 @@ class UsageMeter:
         self._sleeps_before = row.facts.sleeps_before
         self._slept_before = row.facts.slept_before
         self._facts: dict[str, Any] = {}
+        self._retry_wait_before = row.facts.retry_wait_seconds or 0.0
         self._usage: Usage | None = None
         self._losses = api.limiter.losses
 
@@ -121,7 +122,7 @@ class UsageMeter:
         self._losses = losses
 
     async def note(self, context: ImportContext) -> None:
-        """Store with the import what its ideal duration depends on: inferred limits, and the mean cost.
+        """Store with the import what its ideal duration depends on: inferred limits, the mean cost, waits for retries.
 
         Only the lead does so; all workers of an import know the same.
         """
@@ -132,6 +133,8 @@ class UsageMeter:
             facts = {"limits": in_notation(self._usage), "limits_learned": True}
         if (mean_cost := round(self._api.tally.mean_cost, 3)) != 1:
             facts["mean_cost"] = mean_cost
+        if waited := context.retry_wait.seconds:
+            facts["retry_wait_seconds"] = round(self._retry_wait_before + waited, 1)
         if facts != self._facts:
             row = await context.write(imports.get, context.row.id)
             await context.write(leases.write, context.lease, context.clock.now(), metadata=row.metadata_with(**facts))

@@ -15,7 +15,7 @@ from import_pipeline.importer.runtime.api_client import ApiClient
 from import_pipeline.importer.runtime.circuit import Circuit
 from import_pipeline.importer.runtime.database_wait import DatabaseWait
 from import_pipeline.importer.runtime.ownership import Ownership
-from import_pipeline.importer.runtime.progress import NullListener, ProgressListener
+from import_pipeline.importer.runtime.progress import NullListener, ProgressListener, RetryWait
 from import_pipeline.importer.runtime.request_counter import PendingCounts
 from import_pipeline.importer.runtime.stop import StopSignal
 from import_pipeline.rules.import_metadata import ImportOptions
@@ -48,12 +48,14 @@ class ImportContext:
     work_available: asyncio.Event = field(default_factory=asyncio.Event)  #: set when there may be new items to claim
     circuit: Circuit = field(init=False)  #: open while the API cannot be reached
     pending_counts: PendingCounts = field(init=False)  #: requests sent and not yet recorded
+    retry_wait: RetryWait = field(init=False)
     _patience: Patience = field(init=False)
     _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "import-writer"))
 
     def __post_init__(self) -> None:
         self.circuit = Circuit(self.clock, self.chance, self.record_wait)
         self.pending_counts = PendingCounts(self.api.tally)
+        self.retry_wait = RetryWait(self.clock)
         waiting = DatabaseWait(self.database, self.source, self.row.id, self.clock, self.chance)
         self.stop.on_request(waiting.halt)
         self._patience = waiting.patience

@@ -53,6 +53,7 @@ def test_everything_is_imported_and_imported_again_without_a_second_row(api, hom
         "duration_seconds": 0,
         "active_seconds": 0,
         "away_seconds": 0,
+        "retry_wait_seconds": 0,
         "ideal_seconds": 0,
         "ideal_ratio": None,
         "efficiency": None,

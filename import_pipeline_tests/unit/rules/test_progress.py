@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from import_pipeline.rules.progress import (
     MAX_BEAT_GAP,
-    active_seconds,
     away_seconds,
     efficiency,
     elapsed_seconds,
@@ -16,6 +15,7 @@ from import_pipeline.rules.progress import (
     incomplete_reason,
     percent_done,
     requests_left,
+    time_parts,
 )
 
 
@@ -36,11 +36,21 @@ def test_the_share_of_items_that_need_no_more_work(done, total, percent):
 
 
 @pytest.mark.parametrize(
-    ("duration", "sleep", "away", "active"),
-    [(20.0, 5.0, 0.0, 15.0), (20.0, 5.0, 12.0, 3.0), (20.0, 0.0, 0.0, 20.0), (20.0, 20.5, 0.0, 0.0), (0, 0, 0, 0)],
+    ("duration", "sleeping", "away", "retrying", "expected"),
+    [
+        (20.0, 5.0, 0.0, 0.0, (15.0, 5.0, 0.0, 0.0)),
+        (20.0, 5.0, 12.0, 2.0, (1.0, 5.0, 12.0, 2.0)),
+        (20.0, 0.0, 0.0, 0.0, (20.0, 0.0, 0.0, 0.0)),
+        (20.0, 20.5, 0.0, 3.0, (0.0, 20.0, 0.0, 0.0)),  # measured by different clocks
+        (20.0, 5.0, 10.0, 9.0, (0.0, 5.0, 10.0, 5.0)),
+        (20.0, -1.0, -1.0, -1.0, (20.0, 0.0, 0.0, 0.0)),
+        (-3.0, 1.0, 1.0, 1.0, (0.0, 0.0, 0.0, 0.0)),  # the clock was set back
+    ],
 )
-def test_the_active_time_is_what_was_neither_slept_nor_without_a_process(duration, sleep, away, active):
-    assert active_seconds(duration, sleep, away) == active
+def test_the_parts_of_a_duration_add_up_to_it(duration, sleeping, away, retrying, expected):
+    parts = time_parts(duration, sleeping=sleeping, away=away, retrying=retrying)
+    assert (parts.active, parts.sleeping, parts.away, parts.retrying) == expected
+    assert sum(expected) == max(0.0, duration)
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,22 @@ def test_a_detail_that_is_not_ready_is_requested_after_the_wait_that_the_api_nam
     assert summary.duration_seconds >= 1
 
 
+def test_waiting_for_the_next_try_of_an_item_is_a_part_of_its_own(home):
+    broken = httpx.Response(500)
+    summary, _ = import_list(answering({7: [broken]}), home, ITEMS_BACKOFF="2", ITEMS_LIMITS="30/1 second")
+    parts = summary.active_seconds + summary.total_sleep_seconds + summary.retry_wait_seconds + summary.away_seconds
+    assert summary.retry_wait_seconds > 0.5
+    assert parts == pytest.approx(summary.duration_seconds, abs=0.01)
+    assert summary.ideal_ratio == pytest.approx(
+        (summary.duration_seconds - summary.retry_wait_seconds) / summary.ideal_seconds, rel=0.01
+    )
+
+
+def test_an_import_without_failed_tries_waits_for_none(home):
+    summary, _ = import_list(answering({}), home, **ALONE)
+    assert summary.retry_wait_seconds == 0
+
+
 def test_a_wait_without_an_end_is_bounded_by_the_source(home):
     source = type("Impatient", (ItemsSource,), {"max_pause": timedelta(seconds=0.2)})()
     later = httpx.Response(202, headers={"Retry-After": "99999999999"})
