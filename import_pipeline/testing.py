@@ -12,7 +12,7 @@ assert rehearsal.rows["17"]["name"] == "lamp"
 import asyncio
 import heapq
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -164,7 +164,8 @@ def rehearse(source: ImportSource, transport: httpx.AsyncBaseTransport, folder: 
     quick = {"BASE_URL": "https://api.test", "LIMITS": "100000/1 second", "BACKOFF": "0.01"}
     environment = {"IMPORT_PIPELINE_HOME": str(folder)} | {prefix + name: value for name, value in quick.items()}
     settings = load_settings(environment, folder)
-    with open_installation(settings, configure([source], settings)) as installation:
+    with open_installation(settings, configure([source], settings)) as opened:
+        installation = replace(opened, is_rehearsal=True)
         found = installation.source(source.name)
         row = find_or_create(installation.database, found, new_import(found, Trigger.CLI), installation.clock)
         connect = partial(open_api, found, settings, installation.clock, transport)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ class Trial:
         environment = {"IMPORT_PIPELINE_HOME": str(folder)} | {prefix + name: value for name, value in quick.items()}
         settings = load_settings(environment, folder)
         with open_installation(settings, configure([own], settings)) as installation:
-            yield installation
+            yield replace(installation, is_rehearsal=True)
 
     def run(self, installation: Installation, transport: httpx.AsyncBaseTransport) -> ImportSummary:
         """Import, or resume an import whose process was killed."""

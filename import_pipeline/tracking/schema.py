@@ -112,7 +112,7 @@ def address(database: Database) -> str:
 def _migrating(database: Database) -> Iterator[tuple[Connection, "Config"]]:
     with (
         _alembic_lock,
-        _quiet(),
+        quiet_alembic(),
         refusals(database, "the tracking tables"),
         database.migrate() as connection,
     ):
@@ -157,7 +157,7 @@ def _check_idle(connection: Connection) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_alembic() -> Iterator[None]:
     """Hide Alembic's progress messages from people who run imports."""
     logger = logging.getLogger("alembic")
     before = logger.level

@@ -1,9 +1,8 @@
-"""The user's own tables: created if absent, checked if present, never altered."""
+"""The user's own tables: created if absent, checked if present."""
 
-from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Connection, Inspector, Table, inspect
+from sqlalchemy import Connection, DateTime, Inspector, Table, inspect
 
 from import_pipeline.errors import SchemaError
 from import_pipeline.tracking.database.dialect import schema_lock
@@ -11,23 +10,27 @@ from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.schema import VERSION_TABLE, refusals
 from import_pipeline.tracking.tables import tracking_metadata
 from import_pipeline.tracking.user_rows.model_columns import table_of
+from import_pipeline.tracking.user_rows.model_tables import needed_tables
 
 
-def ensure_table(database: Database, model: type[Any]) -> None:
+def ensure_table(database: Database, model: type[Any], *, is_rehearsal: bool = False) -> None:
     """Create the model's table, and those that its foreign keys need, if it is absent.
 
-    If it exists, nothing is written, not even a lock. Raises SchemaError if it does not fit the model.
+    If it exists, nothing is written, not even a lock. Raises SchemaError if it does not fit the model, or if SQLite
+    cannot keep its values; `is_rehearsal`: a file for a test stands for the real database, which may keep them.
     """
     table = table_of(model)
     with database.read() as connection:
         _check_name(connection, model)
+        if connection.dialect.name == "sqlite" and not is_rehearsal:
+            _check_times(model)
         is_there = inspect(connection).has_table(table.name, schema=table.schema)
         if is_there:
             _check_fit(inspect(connection), model)
     if not is_there:
         with refusals(database, f"{model.__name__}: the table {table.fullname}"), database.write() as connection:
             schema_lock(connection)
-            table.metadata.create_all(connection, tables=list(_needed(table)))
+            table.metadata.create_all(connection, tables=list(needed_tables(table)))
             # Checked again: another process may have created it, and the class may lack the unique constraint.
             _check_fit(inspect(connection), model)
 
@@ -48,12 +51,15 @@ def _check_name(connection: Connection, model: type[Any]) -> None:
         )
 
 
-def _needed(table: Table, known: frozenset[Table] = frozenset()) -> Iterator[Table]:
-    """Yield the table and, through its foreign keys, all tables that it requires."""
-    yield table
-    for key in table.foreign_keys:
-        if key.column.table not in known | {table}:
-            yield from _needed(key.column.table, known | {table})
+def _check_times(model: type[Any]) -> None:
+    """Raise SchemaError for a time with a zone, which SQLite would return without it."""
+    for column in table_of(model).columns:
+        if isinstance(column.type, DateTime) and column.type.timezone:
+            raise SchemaError(
+                f"{model.__name__}: the column {column.name} is DateTime(timezone=True), and SQLite stores no time "
+                "zone: its values would be read back without one. Use the type UtcDateTime of import_pipeline, which "
+                "needs no change of the table"
+            )
 
 
 def _check_fit(inspector: Inspector, model: type[Any]) -> None:
@@ -63,7 +69,8 @@ def _check_fit(inspector: Inspector, model: type[Any]) -> None:
     if missing:
         raise SchemaError(
             f"{model.__name__}: the table {table.fullname} has no column {', '.join(missing)}. "
-            "Existing tables are never altered: migrate it, or give the class another __tablename__"
+            "`import-pipeline migrate --add-columns` shows the statements that add what can be added, and runs them. "
+            "Or give the class another __tablename__"
         )
     if ["external_id"] not in unique_columns(inspector, table):
         raise SchemaError(
@@ -76,7 +83,8 @@ def unique_columns(inspector: Inspector, table: Table) -> list[list[str]]:
     """Return the columns of each unique constraint and index. A partial index is left out: it covers only some rows."""
     name, schema = table.name, table.schema
     found = [[*each["column_names"]] for each in inspector.get_unique_constraints(name, schema=schema)]
-    for index in inspector.get_indexes(name, schema=schema):
+    # SQLAlchemy overlooks UNIQUE behind a type with a length on SQLite; the index that the database made for it counts.
+    for index in inspector.get_indexes(name, schema=schema, include_auto_indexes=True):
         is_partial = any(option.endswith("_where") for option in index.get("dialect_options", {}))
         columns = [column for column in index["column_names"] if column is not None]
         if index["unique"] and not is_partial and len(columns) == len(index["column_names"]):

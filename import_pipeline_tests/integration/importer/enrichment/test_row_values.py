@@ -30,12 +30,12 @@ REFUSED = {
     "a value that the enumeration does not know": (Enum("open", "closed", native_enum=False), "open", "gone"),
     "a name that the enumeration does not know": (Enum(State, native_enum=False), State.OPEN, "GONE"),
     "year 10000 in UTC": (
-        DateTime(timezone=True),
+        DateTime,
         datetime(2026, 1, 1, tzinfo=UTC),
         datetime.fromisoformat("9999-12-31T23:59:59-12:00"),
     ),
     "year 0 in UTC": (
-        DateTime(timezone=True),
+        DateTime,
         datetime(2026, 1, 1, tzinfo=UTC),
         datetime.fromisoformat("0001-01-01T00:00:00+12:00"),
     ),
@@ -85,7 +85,7 @@ def test_a_row_that_cannot_be_read_is_fetched_anew_and_keeps_what_can(make_table
 
 def test_a_time_with_an_offset_is_kept_as_utc(make_table):
     things = make_table(
-        {"at": mapped_column(DateTime(timezone=True), nullable=True), "kept": mapped_column(UtcDateTime, nullable=True)}
+        {"at": mapped_column(DateTime, nullable=True), "kept": mapped_column(UtcDateTime, nullable=True)}
     )
     moment = datetime.fromisoformat("2026-07-01T12:00:00+02:00")
     things.details = {"1": {"at": moment, "kept": moment}}

@@ -1,11 +1,13 @@
-"""The user's own tables: made once, checked, never altered."""
+"""The user's own tables: made once, and checked."""
 
 import enum
+from datetime import datetime
 
 import pytest
-from sqlalchemy import ForeignKey, MetaData, String, inspect, text
+from sqlalchemy import DateTime, ForeignKey, MetaData, String, inspect, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from import_pipeline import UtcDateTime
 from import_pipeline.contracts import ImportableMixin
 from import_pipeline.errors import SchemaError
 from import_pipeline.sources.items import ImportedItem
@@ -90,7 +92,10 @@ def test_the_types_that_a_column_needs_are_made(database):
     assert described(database)["painted"] == ["id", "colour", "external_id"]
 
 
-ADVICE = "Existing tables are never altered: migrate it, or give the class another __tablename__"
+ADVICE = (
+    "`import-pipeline migrate --add-columns` shows the statements that add what can be added, and runs them. "
+    "Or give the class another __tablename__"
+)
 TWICE = (
     "Thing: the table things allows duplicate external_ids; expected a unique constraint or index on that column "
     "alone. Declare it with unique=True, and migrate an existing table"
@@ -133,6 +138,11 @@ TWICE = (
             ["CREATE TABLE things (id INTEGER, external_id TEXT PRIMARY KEY, name TEXT, price TEXT)"],
             None,
             id="the primary key is unique",
+        ),
+        pytest.param(
+            ["CREATE TABLE things (id INTEGER PRIMARY KEY, external_id VARCHAR(9) UNIQUE, name TEXT, price TEXT)"],
+            None,
+            id="unique in the line of a column with a length",
         ),
         pytest.param(
             [
@@ -220,6 +230,25 @@ def test_a_table_that_is_there_is_found_while_another_process_writes(database):
     ensure_table(database, ImportedItem)
     with database.write():
         ensure_table(database, ImportedItem)
+
+
+def test_a_time_whose_zone_sqlite_would_drop_is_refused_there(database):
+    things = model(annotations={"at": Mapped[datetime]}, at=mapped_column(DateTime(timezone=True)))
+    if not database.is_sqlite:
+        ensure_table(database, things)
+        return
+    with pytest.raises(SchemaError) as caught:
+        ensure_table(database, things)
+    assert str(caught.value) == (
+        "Thing: the column at is DateTime(timezone=True), and SQLite stores no time zone: its values would be read "
+        "back without one. Use the type UtcDateTime of import_pipeline, which needs no change of the table"
+    )
+    ensure_table(database, things, is_rehearsal=True)
+
+
+@pytest.mark.parametrize("type_", [UtcDateTime, DateTime])
+def test_other_times_are_accepted_on_both_databases(database, type_):
+    ensure_table(database, model(annotations={"at": Mapped[datetime]}, at=mapped_column(type_)))
 
 
 def _ensured(url):
