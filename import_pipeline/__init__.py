@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         next_link,
         path_segment,
     )
+    from import_pipeline.declarative import Column, OnePage, RestSource
     from import_pipeline.errors import (
         ApiBlocked,
         ImportAlreadyRunning,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ApiBlocked",
+    "Column",
     "Connector",
     "Cursor",
     "HasImportStatus",
@@ -61,8 +63,10 @@ __all__ = [
     "NextUrl",
     "Notice",
     "Offset",
+    "OnePage",
     "PageNumber",
     "RateLimitedTransport",
+    "RestSource",
     "Retry",
     "UtcDateTime",
     "buckets",
@@ -79,6 +83,7 @@ __all__ = [
 
 _HOMES = {
     "ApiBlocked": "errors",
+    "Column": "declarative",
     "Connector": "contracts",
     "Cursor": "contracts",
     "HasImportStatus": "tracking.history",
@@ -97,8 +102,10 @@ _HOMES = {
     "NextUrl": "contracts",
     "Notice": "contracts",
     "Offset": "contracts",
+    "OnePage": "declarative",
     "PageNumber": "contracts",
     "RateLimitedTransport": "ratelimit",
+    "RestSource": "declarative",
     "Retry": "contracts",
     "UtcDateTime": "contracts",
     "buckets": "rules.partitions",

@@ -60,6 +60,8 @@ class ContractError(UsageError):
         super().__init__(f"{source}.{method}: expected {expected}, got {got}")
         self.source = source
         self.method = method
+        self.expected = expected
+        self.got = got
 
 
 class HookFailed(UsageError):

@@ -25,7 +25,7 @@ from import_pipeline.importer.discovery.list_page import SourceList
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.monitoring.stalled import stalled_import
 from import_pipeline.importer.runtime.response_errors import describe_missing_list
-from import_pipeline.importer.source_loader import load_object, load_sources, shared_tables, validate
+from import_pipeline.importer.source_loader import load_listed, load_sources, shared_tables, validate
 from import_pipeline.ratelimit import Limiter, open_permits, parse_tiers
 from import_pipeline.ratelimit.http.proxies import environment_proxy
 from import_pipeline.ratelimit.stores.redis_health import inspect_redis, warnings
@@ -106,7 +106,7 @@ def misspellings(variables: Mapping[str, str]) -> list[str]:
     """Return a note for each variable that resembles a setting but is none, even if the settings cannot be read."""
     setting = variables.get("IMPORT_PIPELINE_SOURCES") or Settings.sources
     try:
-        names = [source.name for source in validate(load_object(setting), setting)]
+        names = [source.name for source in validate(load_listed(setting), setting)]
     except ImportPipelineError:  # reported by the check of the sources
         names = []
     return misspelled(variables, names)

@@ -15,7 +15,7 @@ from import_pipeline.contracts import ImportSource, check_source
 from import_pipeline.errors import ContractError, ImportPipelineError, SettingError, SourceNotFound
 from import_pipeline.importer.user_code.hooks import call_hook, describe_error, instance, place_of
 from import_pipeline.logs import report
-from import_pipeline.settings import Settings, SourceSettings
+from import_pipeline.settings import Settings, SourceSettings, parsers, read_environment
 
 
 def load_sources(settings: Settings) -> list[ImportSource]:
@@ -23,7 +23,26 @@ def load_sources(settings: Settings) -> list[ImportSource]:
 
     Raises SourceNotFound, ContractError or SettingError.
     """
-    return configure(load_object(settings.sources), settings)
+    return configure(load_listed(settings.sources), settings)
+
+
+def load_listed(setting: str) -> object:
+    """Return the sources that the setting names: lists as module:NAME and YAML files, separated by commas.
+
+    Raises SourceNotFound or ContractError.
+    """
+    entries = parsers.source_entries(setting)
+    if len(entries) == 1 and not parsers.is_source_file(entries[0]):
+        return load_object(entries[0])
+    listed: list[object] = []
+    for entry in entries:
+        if parsers.is_source_file(entry):
+            from import_pipeline.declarative.files import load_files
+
+            listed += load_files(entry, Path.cwd(), read_environment())
+        else:
+            listed += validate(load_object(entry), entry)
+    return listed
 
 
 def load_object(setting: str) -> object:

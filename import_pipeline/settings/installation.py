@@ -21,9 +21,9 @@ SETTINGS: tuple[Setting[Any], ...] = (
     Setting(
         name="IMPORT_PIPELINE_SOURCES",
         parse=parsers.sources,
-        expected="module:NAME, such as my_sources:SOURCES",
+        expected="module:NAME, such as my_sources:SOURCES, or YAML files, such as sources/*.yaml",
         default="import_pipeline.sources:SOURCES",
-        meaning="the list of sources, as module:name",
+        meaning="the sources: lists as `module:NAME` and YAML files such as `sources/*.yaml`, separated by commas",
     ),
     Setting(
         name="IMPORT_PIPELINE_LOGS",

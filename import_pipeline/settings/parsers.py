@@ -155,10 +155,21 @@ def folder(raw: str) -> Path:
 
 
 def sources(raw: str) -> str:
-    """Parse `module:NAME`."""
-    if not re.fullmatch(r"\w+(\.\w+)*:\w+", raw):
-        raise ValueError(raw)
+    """Parse lists of sources as `module:NAME`, and YAML files as paths, separated by commas."""
+    for entry in source_entries(raw):
+        if not is_source_file(entry) and not re.fullmatch(r"\w+(\.\w+)*:\w+", entry):
+            raise ValueError(raw)
     return raw
+
+
+def source_entries(raw: str) -> list[str]:
+    """Split what IMPORT_PIPELINE_SOURCES names."""
+    return [entry.strip() for entry in raw.split(",")]
+
+
+def is_source_file(entry: str) -> bool:
+    """Return True for a path of YAML files, False for `module:NAME`."""
+    return entry.endswith((".yaml", ".yml"))
 
 
 def limits(raw: str) -> str:

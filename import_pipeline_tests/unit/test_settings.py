@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 SECRET = "planted-secret"
 
 FOLDER = "a folder"
-SOURCES = "module:NAME, such as my_sources:SOURCES"
+SOURCES = "module:NAME, such as my_sources:SOURCES, or YAML files, such as sources/*.yaml"
 DATABASE = "postgresql://user:password@host/name or sqlite:///path"
 REDIS = "redis://host:6379/0, rediss://…, unix://… or redis+cluster://host:6379,host:6379"
 PORT = "a port from 1 to 65535"
@@ -47,6 +47,7 @@ BAD_VALUES = [
     ("IMPORT_PIPELINE_SOURCES", "my_sources", SOURCES, "'my_sources'"),
     ("IMPORT_PIPELINE_SOURCES", "my-sources:SOURCES", SOURCES, "'my-sources:SOURCES'"),
     ("IMPORT_PIPELINE_SOURCES", ".sources:SOURCES", SOURCES, "'.sources:SOURCES'"),
+    ("IMPORT_PIPELINE_SOURCES", "sources/*.yaml,", SOURCES, "'sources/*.yaml,'"),
     ("IMPORT_PIPELINE_SOURCES", "my..sources:SOURCES", SOURCES, "'my..sources:SOURCES'"),
     ("DAGSTER_SCHEMA", "Mine", "the name of a schema, of lowercase letters, digits and underscores", "'Mine'"),
     ("DATABASE_URL", "items.db", DATABASE, HIDDEN),

@@ -28,7 +28,12 @@ MOST_ITEMS = 1_000_000
 #: The largest whole number that all databases and rate-limit stores can hold.
 LARGEST = 2**53
 #: Modules of this package that call hooks or provide their defaults; errors are not reported at their lines.
-_OURS = ("import_pipeline.contracts.", "import_pipeline.importer.", "import_pipeline.ratelimit.")
+_OURS = (
+    "import_pipeline.contracts.",
+    "import_pipeline.declarative.",
+    "import_pipeline.importer.",
+    "import_pipeline.ratelimit.",
+)
 
 _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = _REPR.maxlong = 80

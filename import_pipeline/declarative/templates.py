@@ -1,0 +1,46 @@
+"""Placeholders in declared requests: `/orders/{id}`, and names of columns."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from import_pipeline.contracts.importable import path_segment
+
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+
+def placeholders(template: Any) -> set[str]:
+    """Return the names of all placeholders in a text, a list or a mapping."""
+    if isinstance(template, str):
+        return set(_PLACEHOLDER.findall(template))
+    if isinstance(template, Mapping):
+        return set().union(*map(placeholders, template.values())) if template else set()
+    return set().union(*map(placeholders, template)) if isinstance(template, list | tuple) and template else set()
+
+
+def fill(template: Any, values: Mapping[str, Any]) -> Any:
+    """Return the template with its placeholders replaced. A text that is one placeholder becomes the value itself."""
+    if isinstance(template, str):
+        whole = _PLACEHOLDER.fullmatch(template)
+        if whole and whole[1] in values:
+            return values[whole[1]]
+        return _replaced(template, values, str)
+    if isinstance(template, Mapping):
+        return {name: fill(each, values) for name, each in template.items()}
+    return [fill(each, values) for each in template] if isinstance(template, list | tuple) else template
+
+
+def fill_path(template: str, values: Mapping[str, Any]) -> str:
+    """Return the path with each value quoted as one segment. Raises ValueError for a value that is null."""
+    return _replaced(template, values, path_segment)
+
+
+def _replaced(template: str, values: Mapping[str, Any], write: Callable[[Any], str]) -> str:
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in values:  # braces that are no placeholder, as in GraphQL
+            return match[0]
+        if values[match[1]] is None:
+            raise ValueError(f"expected a value of {match[1]} for {template}, got null")
+        return write(values[match[1]])
+
+    return _PLACEHOLDER.sub(value, template)
