@@ -4,6 +4,7 @@ import math
 import re
 from datetime import timedelta
 
+from import_pipeline.contracts.batches import check_batches, is_batched
 from import_pipeline.contracts.hooks import check_hooks
 from import_pipeline.contracts.model_check import check_model
 from import_pipeline.contracts.paginators import Paginator
@@ -44,12 +45,13 @@ def check_source(source: object) -> ImportSource:
     model = getattr(source, "model", None)
     if not hasattr(model, "__mapper__"):
         raise ContractError(name, "model", "a class mapped by SQLAlchemy", repr(model))
-    for method in ("populate", "detail_request"):
+    for method in ("populate",) if is_batched(source) else ("populate", "detail_request"):
         if not callable(getattr(model, method, None)):
             raise ContractError(name, f"model.{method}", "a method (see Importable)", "nothing")
     check_model(name, model)
     _check_pages(source)
     check_hooks(source, name, model)  # type: ignore[arg-type]
+    check_batches(source, name, model)  # type: ignore[arg-type]
     _check_values(source)
     return source
 

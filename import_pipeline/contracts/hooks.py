@@ -2,6 +2,7 @@
 
 import inspect
 
+from import_pipeline.contracts.batches import has_follow_ups, is_batched
 from import_pipeline.errors import ContractError
 
 #: The methods of a source, and the names of the arguments that each is called with.
@@ -12,6 +13,8 @@ SOURCE_HOOKS = {
     "next_request": ("response", "page"),
     "stub": ("item",),
     "detail": ("response",),
+    "details_request": ("rows",),
+    "details": ("response",),
     "total": ("list_response",),
     "version": ("item",),
     "is_rate_limited": ("response",),
@@ -20,9 +23,9 @@ SOURCE_HOOKS = {
     "connector": ("settings",),
     "configured": ("settings",),
 }
-MODEL_HOOKS = {"populate": ("self", "detail"), "detail_request": ("self",)}
+MODEL_HOOKS = {"populate": ("self", "detail"), "detail_request": ("self",), "more": ("self", "detail")}
 #: Methods that may be generators.
-YIELDING = frozenset({"items"})
+YIELDING = frozenset({"items", "details"})
 
 
 def check_hooks(source: object, name: str, model: type) -> None:
@@ -32,7 +35,15 @@ def check_hooks(source: object, name: str, model: type) -> None:
         given = () if has_paginator and hook == "list_request" else arguments
         _check(source, name, hook, hook, given)
     for hook, arguments in MODEL_HOOKS.items():
-        _check(model, name, hook, f"model.{hook}", arguments)
+        if not _is_left_out(source, model, hook):
+            _check(model, name, hook, f"model.{hook}", arguments)
+
+
+def _is_left_out(source: object, model: type, hook: str) -> bool:
+    """Return True for a method that this row class need not have, and does not."""
+    if hook == "more":
+        return not has_follow_ups(model)
+    return hook == "detail_request" and is_batched(source) and not hasattr(model, hook)
 
 
 def _check(owner: object, name: str, hook: str, label: str, arguments: tuple[str, ...]) -> None:

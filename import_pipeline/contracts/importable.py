@@ -1,7 +1,7 @@
 """The contract of your row class, and helpers to write one."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from urllib.parse import quote
 
 import httpx
@@ -15,6 +15,14 @@ class Importable(Protocol):
 
     Each row describes one item of the API. The table needs a unique `external_id`; import states are kept in the
     tracking tables, so no other column is required.
+
+    A row whose details need several requests has one more method, `more(self, detail)`. It is called after `populate`
+    with the same detail, and returns the next request for this item or None. Its answer is read by
+    `ImportSource.detail`, then `populate` and `more` are called again:
+
+        def more(self, detail):
+            cursor = detail.get("next_cursor")
+            return httpx.Request("GET", f"/orders/{self.external_id}/lines?cursor={cursor}") if cursor else None
     """
 
     external_id: Any  #: the API's id of the item: a text, a whole number or a UUID
@@ -33,6 +41,8 @@ class Importable(Protocol):
 
         Return None if the list item was complete: the row is stored as the stub has it, without a request. Example:
         `httpx.Request("GET", f"/orders/{path_segment(self.external_id)}")`
+
+        With the source's `details_per_request` this method may be left out. If it is there, only a None counts.
         """
         ...
 
@@ -52,3 +62,7 @@ class ImportableMixin:
     """The required column `external_id`, as a text of up to 255 characters, for declarative classes."""
 
     external_id: Mapped[str] = mapped_column(String(255), unique=True, doc="The API's id of the item.")
+
+    if TYPE_CHECKING:  # rows of a source with details in batches need no such method
+
+        def detail_request(self) -> httpx.Request | None: ...

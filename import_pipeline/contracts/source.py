@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 import httpx
 
+from import_pipeline.contracts.batches import BatchHooks
 from import_pipeline.contracts.connector import Connector
 from import_pipeline.contracts.importable import Importable
 from import_pipeline.contracts.notice import Notice
@@ -49,7 +50,7 @@ _COPIED = (
 )
 
 
-class ImportSource(ABC):
+class ImportSource(BatchHooks, ABC):
     """One remote collection: its list, its details, and its rate limits.
 
     Implement `name`, `model`, `list_request`, `items` and `stub`. Declare the paging in one way: by `pages`,
@@ -150,6 +151,8 @@ class ImportSource(ABC):
     def detail(self, response: httpx.Response) -> Mapping[str, Any]:
         """Return the item's details from a successful response, for `populate`. The default reads a JSON object.
 
+        Answers to the row's `more` are read by it, too.
+
         Override it for envelopes or other formats. Raise ValueError to reject the payload: the item fails permanently.
         """
         body = response.json()
@@ -182,7 +185,7 @@ class ImportSource(ABC):
         """Return how many units of each limit a request uses, from 1. APIs call this weight, points or cost."""
         return 1
 
-    def notify(self, notice: Notice) -> None:  # noqa: B027 - optional to implement
+    def notify(self, notice: Notice) -> None:
         """Send a notice about an import that failed, is incomplete or is blocked. The default uses `notify_url`.
 
         It must return within four seconds. If it raises, it is called again later, at most five times.

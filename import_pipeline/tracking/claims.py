@@ -47,6 +47,7 @@ class Done:
     unchanged: bool = False
     request_seconds: float | None = None
     http_status: int | None = None
+    batch: str | None = None  #: the first item of the request for several items
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,7 @@ class Failure:
     payload: str | None = None  #: the kept part of the response, without secrets
     may_pass: bool = False  #: it could succeed at another time, by the response
     is_denied: bool = False  #: access was denied; many of these in a row concern the whole import
+    batch: str | None = None  #: the first item of the request for several items
 
 
 def _taking(condition: Any) -> Any:

@@ -4,6 +4,7 @@ A process that was frozen and replaced meanwhile gets LeaseLost and changes noth
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -14,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Update, and_, bindpara
 from import_pipeline.errors import LeaseLost
 from import_pipeline.rules.sharding import LEAD
 from import_pipeline.rules.status import ImportStatus, ItemStatus
+from import_pipeline.tracking.database.dialect import chunks
 from import_pipeline.tracking.tables import import_item_statuses, import_shards, imports
 
 
@@ -174,10 +176,12 @@ def held_claims(connection: Connection, lease: Lease) -> list[int]:
     return list(connection.scalars(mine))
 
 
-def release_claim(connection: Connection, lease: Lease, claim: int) -> None:
-    """Release an item to other workers if this worker still holds it."""
+def release_claims(connection: Connection, lease: Lease, claims: Sequence[int]) -> None:
+    """Release items to other workers, those of them that this worker still holds."""
     statuses = import_item_statuses
-    connection.execute(released(lease.import_id, statuses.c.id == claim, statuses.c.claimed_by == lease.worker))
+    for some in chunks(claims):
+        mine = (statuses.c.id.in_(some), statuses.c.claimed_by == lease.worker)
+        connection.execute(released(lease.import_id, *mine))
 
 
 def renew_claims(connection: Connection, lease: Lease, now: datetime) -> None:

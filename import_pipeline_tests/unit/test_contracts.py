@@ -18,7 +18,7 @@ from import_pipeline.contracts import (
     Retry,
     check_source,
 )
-from import_pipeline.contracts.hooks import MODEL_HOOKS, SOURCE_HOOKS
+from import_pipeline.contracts.hooks import MODEL_HOOKS, SOURCE_HOOKS, YIELDING
 from import_pipeline.errors import ContractError, SettingError
 from import_pipeline.settings import SourceSettings
 from import_pipeline.sources.items import ItemsSource
@@ -309,7 +309,18 @@ def yields(self, *_):
     yield None
 
 
+def lacks(self, detail):
+    return None
+
+
+def lacks_one(self, _):
+    return None
+
+
 EVERY_HOOK = [*SOURCE_HOOKS]
+BATCH = {"details_per_request": 10, "details_request": lacks_one, "details": lacks_one}
+#: hook -> the attributes that a source with that hook needs as well.
+BESIDE = {"details_request": BATCH, "details": BATCH}
 
 
 def changed_model(**attributes):
@@ -317,7 +328,7 @@ def changed_model(**attributes):
     return type(
         "Model",
         (),
-        {"__mapper__": Thing.__mapper__, **{name: getattr(Thing, name) for name in MODEL_HOOKS}, **attributes},
+        {"__mapper__": Thing.__mapper__, **{name: getattr(Thing, name, lacks) for name in MODEL_HOOKS}, **attributes},
     )
 
 
@@ -337,11 +348,11 @@ def test_a_method_of_the_model_that_has_to_be_awaited_is_refused(hook, function)
         check_source(source(model=changed_model(**{hook: function})))
 
 
-@pytest.mark.parametrize("hook", [each for each in EVERY_HOOK if each != "items"])
-def test_a_hook_that_yields_is_refused_except_for_items(hook):
+@pytest.mark.parametrize("hook", [each for each in EVERY_HOOK if each not in YIELDING])
+def test_a_hook_that_yields_is_refused_except_for_those_that_read_several(hook):
     with pytest.raises(ContractError, match=rf"things\.{hook}: expected a method that returns, got one that yields"):
         check_source(source(**{hook: yields}))
-    check_source(source(items=yields))
+    check_source(source(**BATCH | {"items": yields, "details": yields}))
 
 
 @pytest.mark.parametrize("hook", EVERY_HOOK)
@@ -350,7 +361,32 @@ def test_a_hook_that_takes_other_arguments_is_refused(hook):
         ContractError, match=rf"things\.{hook}: expected to take \({', '.join(SOURCE_HOOKS[hook])}\), got"
     ):
         check_source(source(**{hook: lambda self, a, b, c: None}))
-    check_source(source(**{hook: lambda self, *arguments, **more: None}))
+    check_source(source(**BESIDE.get(hook, {}) | {hook: lambda self, *arguments, **more: None}))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "sentence"),
+    [
+        ({"details": lacks_one}, "details_per_request: expected a whole number from 1, such as 100, since the source"),
+        (BATCH | {"details_per_request": 0}, "details_per_request: expected a whole number from 1 to 10,000, or None"),
+        (BATCH | {"details_per_request": True}, "details_per_request: expected a whole number from 1 to 10,000"),
+        ({"details_per_request": 10, "details": lacks_one}, "details_request: expected a method beside details_per_re"),
+        ({"details_per_request": 10, "details_request": lacks_one}, "details: expected a method beside details_per_re"),
+        (BATCH | {"conditional": True}, "conditional: expected False beside details_per_request: the ETag of a batch"),
+        (BATCH | {"detail": lacks_one}, "detail: expected none beside `details`, unless the row has a method more"),
+        ({"model": changed_model(more=lambda self: None)}, r"model.more: expected to take (self, detail), got (self)"),
+    ],
+)
+def test_hooks_of_batches_that_contradict_each_other_are_refused(attributes, sentence):
+    with pytest.raises(ContractError) as refused:
+        check_source(source(**attributes))
+    assert str(refused.value).startswith(f"things.{sentence}")
+
+
+def test_a_row_of_a_source_with_batches_needs_no_request_of_its_own():
+    check_source(source(**BATCH, model=Mute))
+    check_source(source(**BATCH, model=Thing))
+    check_source(source(**BATCH, model=changed_model(more=lacks), detail=lacks_one))
 
 
 @pytest.mark.parametrize("hook", EVERY_HOOK)

@@ -104,9 +104,9 @@ def _plan_for(
     """Return the plan for `total` items, of which `on_page` are those of the first page."""
     pages = max(1, -(-total // max(1, len(on_page))))
     of_list = SourceList(source=source)
-    detail = of_list.detail_request(on_page[0]) if on_page else None
+    detail = of_list.detail_request(on_page) if on_page else None
     whole = bool(on_page) and detail is None
-    details = 0 if whole else total
+    details = 0 if whole else -(-total // (source.details_per_request or 1))
     places = pages * cost_of(source, of_list.first_request())
     places += details * (cost_of(source, detail) if detail is not None else 1)
     return Plan(

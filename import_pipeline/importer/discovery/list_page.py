@@ -1,11 +1,13 @@
 """One list of a source, read with the source's hooks: its requests, items and total."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
 from import_pipeline.contracts import Importable, ImportSource
+from import_pipeline.contracts.batches import is_batched
 from import_pipeline.contracts.paginators import ListCutShort, PageNumber
 from import_pipeline.errors import HookFailed
 from import_pipeline.importer.user_code.hooks import (
@@ -94,10 +96,24 @@ class SourceList:
             for number, item in enumerate(self.items(response), start=1)
         ]
 
-    def detail_request(self, item: Any) -> httpx.Request | None:
-        """Return the detail request of a list item; None if the list has the whole item. Raises HookFailed."""
-        importable, _ = self._stub(item, None)
-        return call_hook(importable, "detail_request", returns=REQUEST_OR_NONE)
+    def detail_request(self, items: Sequence[Any]) -> httpx.Request | None:
+        """Return a detail request for list items: for the first, or for as many as one request may ask for.
+
+        None if the list has the whole item. Raises HookFailed.
+        """
+        source = self.source
+        rows = [self._stub(item, None)[0] for item in items[: source.details_per_request or 1]]
+        if self._is_whole(rows[0]):
+            return None
+        if is_batched(source):
+            return call_hook(source, "details_request", rows, returns=REQUEST)
+        return call_hook(rows[0], "detail_request", returns=REQUEST_OR_NONE)
+
+    def _is_whole(self, importable: Importable) -> bool:
+        """Return True if the list has the whole item: its row has no detail request. Raises HookFailed."""
+        if is_batched(self.source) and not hasattr(importable, "detail_request"):
+            return False
+        return call_hook(importable, "detail_request", returns=REQUEST_OR_NONE) is None
 
     def _stub(self, item: Any, response: httpx.Response | None) -> tuple[Importable, str]:
         """Return the stub of a list item, and its id as text. Raises HookFailed."""
@@ -121,7 +137,7 @@ class SourceList:
                 raise HookFailed(f"{type(self.source).__name__}.stub", f"must return {expected}, got {found[:40]!r}")
             external_id = found
             version = call_hook(self.source, "version", item, returns=VERSION, response=response)
-            whole = call_hook(importable, "detail_request", returns=REQUEST_OR_NONE) is None
+            whole = self._is_whole(importable)
         except HookFailed as error:
             is_named = external_id != f"({place})"
             return Discovered(external_id=external_id, importable=None, problem=str(error), is_named=is_named)

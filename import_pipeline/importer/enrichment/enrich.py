@@ -5,7 +5,6 @@ once its last one is stored: so a crash repeats at most as many requests as ther
 """
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -14,25 +13,30 @@ from sqlalchemy import Connection
 from sqlalchemy.orm.attributes import manager_of_class
 
 from import_pipeline.contracts import Importable
+from import_pipeline.contracts.batches import is_batched
 from import_pipeline.errors import ApiBlocked, ImportFailed, LimiterUnavailable, UsageError
+from import_pipeline.importer.enrichment.claimed_items import ClaimedItem, ClaimedItems
 from import_pipeline.importer.enrichment.concurrency import AdaptiveConcurrency
+from import_pipeline.importer.enrichment.fetch_batch import NOT_REQUESTED, BatchFetcher
 from import_pipeline.importer.enrichment.fetch_item import fetch_item
-from import_pipeline.importer.enrichment.writer import ItemWriter, Written
-from import_pipeline.importer.runtime.circuit import Circuit
+from import_pipeline.importer.enrichment.follow_ups import Begun, follow_up
+from import_pipeline.importer.enrichment.outcomes import Outcomes
+from import_pipeline.importer.enrichment.writer import ItemWriter
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.runtime.ownership import ClaimLost
-from import_pipeline.importer.runtime.progress import StoredItem
-from import_pipeline.logs import report
-from import_pipeline.rules.circuit_breaker import CircuitBreaker
+from import_pipeline.rules.batches import batch_size
 from import_pipeline.tracking import claims, items, leases, source_items
-from import_pipeline.tracking.claims import Claim, Failure
-from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.claims import Done, Failure
 from import_pipeline.tracking.items import Remaining
 from import_pipeline.tracking.user_rows import reading
 from import_pipeline.wording import plural
 
-#: Items claimed ahead. A claim costs a transaction, so fetchers are not served one by one.
+#: Requests claimed ahead. A claim costs a transaction, so fetchers are not served one by one.
 CLAIMS_PER_FETCHER = 5
+#: Items claimed ahead if a request is for many: each of them holds its row in memory.
+MOST_CLAIMED = 5_000
+#: Seconds without a new item after which an incomplete batch is sent, although the list is still read.
+FILL_SECONDS = 30.0
 #: Seconds between two checks for claims whose lease expired, when nothing else is left to do.
 POLL_SECONDS = 1.0
 #: The same interval if other workers enrich the import as well.
@@ -46,15 +50,14 @@ class Enrichment:
 
     def __init__(self, context: ImportContext) -> None:
         self.context = context
-        self.breaker = CircuitBreaker(context.source.max_outage)
+        self._outcomes = Outcomes(context)
         self.concurrency = AdaptiveConcurrency(context)
-        self._circuit = Circuit(context.clock, context.chance, context.record_wait)  #: open while the breaker is open
-        self._ready: asyncio.Queue[tuple[Claim, Importable]] = asyncio.Queue()
-        self._retries = True  #: an item may wait for a retry, of this process or of an earlier one
+        self._claimed = ClaimedItems(self._size)
+        self._claimed_at = context.clock.monotonic()  #: when there were new items last
         self._busy = 0  #: fetchers with an item that is not stored yet
         self._idle = asyncio.Event()  #: set once no fetcher has an item
-        self._taken = asyncio.Event()  #: set once a fetcher has taken an item
-        self._writer = ItemWriter(context, self._report)
+        self._writer = ItemWriter(context, self._outcomes.report)
+        self._batches = BatchFetcher(context, self._outcomes.circuit.attempt, self.concurrency.measure, self._submit)
         self._parked_tries = 0  #: tries to store the parked items
 
     async def run(self) -> None:
@@ -82,6 +85,9 @@ class Enrichment:
                 await self._idle.wait()
             for each in (writer, *fetchers):
                 each.cancel()
+        if others := self._batches.not_requested:
+            sentence = f"The answers had {plural(others, 'item')} that were not requested; they are ignored."
+            await self.context.note(NOT_REQUESTED, sentence, items=others)
 
     async def _feed(self) -> None:
         """Claim items for the fetchers while there are any, or more may be listed."""
@@ -89,39 +95,56 @@ class Enrichment:
         while True:
             context.work_available.clear()
             listed = context.discovered  # read before the claim: a page that is stored later sets work_available
-            stock = CLAIMS_PER_FETCHER * self.concurrency.fetchers
-            claimed = await self._claim(stock - self._ready.qsize())
-            for pair in claimed:
-                self._ready.put_nowait(pair)
-            while self._ready.qsize() > CLAIMS_PER_FETCHER * self.concurrency.fetchers // 2:
-                await self._taken.wait()
-                self._taken.clear()
+            claimed = await self._claim(self._stock() - len(self._claimed))
+            if claimed:
+                self._claimed.add(claimed)
+                self._claimed_at = context.clock.monotonic()
+            while len(self._claimed) > self._stock() // 2:
+                await self._claimed.taken.wait()
+                self._claimed.taken.clear()
             if not claimed:
                 left = await context.write(items.remaining, context.row.id)
-                self._retries = left.waiting > 0
+                self._outcomes.may_have_retries = left.waiting > 0
                 if listed and left.unfinished == 0:
                     return
+                if not left.pending and (listed or context.clock.monotonic() - self._claimed_at >= FILL_SECONDS):
+                    self._claimed.give_incomplete()
                 if await self._store_parked(left):
                     continue
                 await self._wait(left)
                 await context.refresh_discovered()
 
-    async def _claim(self, limit: int) -> list[tuple[Claim, Importable]]:
+    def _size(self, failures: int) -> int:
+        """Return the number of items in one request, for items that have failed so often."""
+        return batch_size(self._batches.most, failures, self.context.source.retry.tries)
+
+    def _stock(self) -> int:
+        """Return the number of items to claim ahead: for full batches, if requests are for many."""
+        size, fetchers = self._batches.most, max(1, self.concurrency.fetchers)
+        ahead = CLAIMS_PER_FETCHER if size == 1 else max(1, min(CLAIMS_PER_FETCHER, MOST_CLAIMED // (size * fetchers)))
+        return ahead * fetchers * size
+
+    async def _claim(self, limit: int) -> list[ClaimedItem]:
         context, model = self.context, self.context.source.model
 
-        def unit(connection: Connection) -> list[tuple[Claim, Importable]]:
-            claimed = claims.claim(connection, context.lease, limit, context.clock.now(), retries=self._retries)
+        def unit(connection: Connection) -> list[ClaimedItem]:
+            claimed = claims.claim(
+                connection, context.lease, limit, context.clock.now(), retries=self._outcomes.may_have_retries
+            )
             rows = reading.load(connection, model, [claim.external_id for claim in claimed])
             if context.source.conditional:
                 # Only an item whose row is stored may be left unchanged.
                 tags = source_items.etags(connection, context.source.name, list(rows))
                 claimed = [replace(claim, etag=tags.get(claim.external_id)) for claim in claimed]
             found = ((claim, rows.get(claim.external_id)) for claim in claimed)
-            return [(claim, _new_row(model, claim.external_id) if row is None else row) for claim, row in found]
+            return [
+                ClaimedItem(claim=claim, importable=_new_row(model, claim.external_id) if row is None else row)
+                for claim, row in found
+            ]
 
         claimed = await context.write(unit)
         if context.ownership is not None:
-            context.ownership.took([claim.status_id for claim, _ in claimed])
+            context.ownership.took([item.claim.status_id for item in claimed])
         return claimed
 
     async def _wait(self, left: Remaining) -> None:
@@ -142,22 +165,23 @@ class Enrichment:
             sleeper.cancel()
 
     async def _fetch(self) -> None:
-        """Fetch items one after the other, until a stop is requested or there are more fetchers than useful.
+        """Fetch item after item or batch after batch, until a stop is requested or there are more fetchers than useful.
 
         A response after which no request makes sense requests the stop of the whole import.
         """
         context = self.context
         while not (context.stop.requested.is_set() or self.concurrency.is_above_target):
-            claim, importable = await self._ready.get()
-            self._taken.set()
+            taken = await self._claimed.take()
+            claims = [taken.done.claim] if isinstance(taken, Begun) else [item.claim for item in taken]
             self._busy += 1
             self._idle.clear()
             try:
-                async with self._circuit.attempt():  # until the item is stored, which may close the circuit
-                    fetched = await self.concurrency.measure(fetch_item(context, claim, importable))
-                    await self._writer.submit(fetched)
+                if isinstance(taken, Begun) or not is_batched(context.source):
+                    await self._fetch_one(taken if isinstance(taken, Begun) else taken[0])
+                else:
+                    await self._batches.fetch(taken)
             except ClaimLost:
-                await context.write(leases.release_claim, context.lease, claim.status_id)
+                await context.write(leases.release_claims, context.lease, [claim.status_id for claim in claims])
             except (ApiBlocked, ImportFailed, LimiterUnavailable, UsageError) as error:
                 context.stop.request(error)
             self._busy -= 1
@@ -165,22 +189,23 @@ class Enrichment:
                 self._idle.set()
         self.concurrency.end_fetcher()
 
-    async def _report(self, written: Written) -> None:
-        """Report a stored batch to the listener and to the circuit breaker."""
-        self._retries = self._retries or any(failure.next_attempt_at for failure in written.failed)
-        if written.stored:
-            self.context.listener.items_stored(
-                [
-                    StoredItem(
-                        external_id=each.claim.external_id,
-                        tries=each.claim.failure_count + 1,
-                        request_seconds=each.request_seconds,
-                        http_status=each.http_status,
-                    )
-                    for each in written.stored
-                ]
-            )
-        await self._update_circuit(written)
+    async def _fetch_one(self, item: ClaimedItem | Begun) -> None:
+        """Fetch an item, or the rest of it, and store it; leave it if a stop is requested between its requests."""
+        context, measure = self.context, self.concurrency.measure
+        async with self._outcomes.circuit.attempt():  # until the item is stored, which may close the circuit
+            fetched = item if isinstance(item, Begun) else await measure(fetch_item(context, item))
+            while isinstance(fetched, Begun):
+                if context.stop.requested.is_set():
+                    return
+                fetched = await measure(follow_up(context, fetched))
+            await self._writer.submit([fetched])
+
+    async def _submit(self, answer: Sequence[Done | Begun | Failure]) -> None:
+        """Store the items of an answer, and pass on those that want a follow-up request."""
+        for each in answer:
+            if isinstance(each, Begun):
+                self._claimed.add_begun(each)
+        await self._writer.submit([each for each in answer if not isinstance(each, Begun)])
 
     async def _store_parked(self, left: Remaining) -> bool:
         """Try the parked rows again once all other items are done. Return True if that was the last try."""
@@ -191,30 +216,6 @@ class Enrichment:
         await self._writer.store_parked(is_last=not others)
         return not others
 
-    async def _update_circuit(self, written: Written) -> None:
-        """Open the circuit while no item succeeds, close it when one does, stop if that takes too long."""
-        context, failed = self.context, written.failed
-        if written.stored:
-            self.breaker.succeeded()
-        if failed:
-            report_failures(context.row, failed)
-        for failure in failed:
-            end = self.breaker.failed(
-                failure.claim.external_id,
-                failure.reason,
-                context.clock.monotonic(),
-                may_pass=failure.may_pass,
-                is_denied=failure.is_denied,
-            )
-            if end is not None:
-                context.stop.request(ImportFailed(end))
-        if self.breaker.is_open:
-            reason = f" ({failed[-1].reason})" if failed else ""
-            self._circuit.open(f"the last items all failed{reason}")
-        elif (seconds := self._circuit.open_for) is not None:
-            self._circuit.close()
-            await context.note("import_goes_on", f"Details arrive again after {seconds:.0f} s.")
-
 
 def _new_row(model: type[Importable], external_id: str) -> Importable:
     """Return a row for a chosen item that was never imported before, or whose row the user has deleted since.
@@ -224,23 +225,6 @@ def _new_row(model: type[Importable], external_id: str) -> Importable:
     importable: Importable = manager_of_class(model).new_instance()
     importable.external_id = external_id
     return importable
-
-
-def report_failures(row: ImportRow, failed: Sequence[Failure]) -> None:
-    """Log one line for the failures of a batch, with the first of their reasons."""
-    final = sum(failure.next_attempt_at is None for failure in failed)
-    first = failed[0]
-    sentence = f"{failed_tries(len(failed), final)}; item {first.claim.external_id}: {first.reason}."
-    level = logging.WARNING if final else logging.INFO
-    report("items_failed", sentence, level=level, import_id=row.id, source=row.source, count=len(failed), lost=final)
-
-
-def failed_tries(tries: int, final: int) -> str:
-    """Return `1 try failed, permanently` or `3 tries failed, 2 of them permanently`."""
-    text = f"{plural(tries, 'try', 'tries')} failed"
-    if final == tries:
-        return f"{text}, {'permanently' if tries == 1 else 'all permanently'}"
-    return f"{text}, {final} of them permanently" if final else text
 
 
 async def enrich(context: ImportContext) -> None:

@@ -16,6 +16,8 @@ from import_pipeline.tracking.user_rows.row_rescue import Apart, store_apart, st
 from import_pipeline.tracking.user_rows.row_swaps import exchanging_groups
 from import_pipeline.tracking.user_rows.row_writing import RowsRefused, refusal_of
 
+#: Items after which a transaction takes no further answer.
+MOST_TOGETHER = 2_000
 #: Most items that wait for the rest of the import; an item that is refused beyond that has failed immediately.
 MOST_PARKED = 1_000
 
@@ -30,9 +32,9 @@ class Written:
 
 @dataclass(frozen=True, kw_only=True)
 class _Submitted:
-    """A fetcher's result, and the future that ends once it is stored."""
+    """The results of an answer, and the future that ends once they are stored."""
 
-    result: Done | Failure
+    results: Sequence[Done | Failure]
     stored: asyncio.Future[None]
 
 
@@ -48,19 +50,22 @@ class ItemWriter:
         self._on_written = on_written
         self._queue: asyncio.Queue[_Submitted] = asyncio.Queue()
 
-    async def submit(self, result: Done | Failure) -> None:
-        """Queue a result, and return once it is stored."""
+    async def submit(self, results: Sequence[Done | Failure]) -> None:
+        """Queue the results of an answer, and return once they are stored, in one transaction."""
+        if not results:
+            return
         stored = asyncio.get_running_loop().create_future()
-        self._queue.put_nowait(_Submitted(result=result, stored=stored))
+        self._queue.put_nowait(_Submitted(results=results, stored=stored))
         await stored
 
     async def run(self) -> None:
         """Store results until cancelled. Results that arrive during a write are the next batch. Raises LeaseLost."""
         while True:
             batch = [await self._queue.get()]
-            while not self._queue.empty():
+            results = [*batch[0].results]
+            while not self._queue.empty() and len(results) < MOST_TOGETHER:
                 batch.append(self._queue.get_nowait())
-            results = [each.result for each in batch]
+                results += batch[-1].results
             written = await self.context.in_writer_thread(partial(self._store, results))
             await self._on_written(written)
             for each in batch:

@@ -1,7 +1,7 @@
 """The context of a running import, shared by its phases."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -79,10 +79,10 @@ class ImportContext:
         """Run a blocking call on the writer's thread. Calls run in order, one at a time."""
         return await asyncio.get_running_loop().run_in_executor(self._writer, call)
 
-    async def confirm(self, claim: int | None = None) -> None:
-        """Wait until the lease is confirmed. Raises ClaimLost if the claim is lost."""
+    async def confirm(self, claims: Collection[int] = ()) -> None:
+        """Wait until the lease is confirmed. Raises ClaimLost if one of the claims is lost."""
         if self.ownership is not None:
-            await self.ownership.confirm(claim)
+            await self.ownership.confirm(claims)
 
     async def note(self, action: str, message: str, **metadata: Any) -> None:
         """Record an event of the import."""

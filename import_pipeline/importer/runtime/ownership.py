@@ -10,6 +10,7 @@ from datetime import datetime
 
 from import_pipeline.clock import Clock
 from import_pipeline.errors import ImportPipelineError
+from import_pipeline.wording import plural
 
 
 class ClaimLost(ImportPipelineError):
@@ -57,11 +58,14 @@ class Ownership:
         if self._held is not None:
             self._held |= set(claims)
 
-    async def confirm(self, claim: int | None = None) -> None:
-        """Wait until the lease is confirmed. Raises ClaimLost if the claim was lost meanwhile."""
+    async def confirm(self, claims: Collection[int] = ()) -> None:
+        """Wait until the lease is confirmed. Raises ClaimLost if one of the claims was lost meanwhile."""
         while self.is_doubtful:
             self._renewal.clear()
             self.beat_now()
             await self._renewal.wait()
-        if claim is not None and self._held is not None and claim not in self._held:
-            raise ClaimLost(f"claim {claim} was lost while this process was frozen")
+        lost = set(claims) - self._held if self._held is not None else ()
+        if lost:
+            raise ClaimLost(
+                f"{plural(len(lost), 'claim')} lost while this process was frozen, the first is {min(lost)}"
+            )

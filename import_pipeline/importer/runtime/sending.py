@@ -5,6 +5,7 @@ that has never answered is not waited for: its address is wrong, or it has not b
 """
 
 import re
+from collections.abc import Collection
 from functools import partial
 
 import httpx
@@ -22,17 +23,17 @@ UNREACHABLE = (httpx.ConnectError, httpx.ConnectTimeout)
 
 
 async def send(
-    context: ImportContext, request: httpx.Request, *, first: bool = False, claim: int | None = None
+    context: ImportContext, request: httpx.Request, *, first: bool = False, claims: Collection[int] = ()
 ) -> httpx.Response:
     """Send a request and return its response, whatever its status. `first` puts it before all other waiting requests.
 
-    Nothing is sent until the lease is confirmed. Raises ClaimLost if the item's claim is lost, httpx.RequestError if
+    Nothing is sent until the lease is confirmed. Raises ClaimLost if one of the claims is lost, httpx.RequestError if
     the request was sent and failed, ImportFailed if the API stays unreachable.
     """
     while True:
         try:
             async with context.circuit.attempt():
-                response = await context.api.send(request, first=first, before=partial(context.confirm, claim))
+                response = await context.api.send(request, first=first, before=partial(context.confirm, claims))
         except UNREACHABLE as error:
             if not _is_known(context):
                 raise ImportFailed(unreachable(context.source.name, context.api.client.base_url, error)) from error

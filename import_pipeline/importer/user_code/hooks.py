@@ -177,6 +177,13 @@ def _items(value: Any) -> list[Any]:
     return found
 
 
+def _pairs(value: Any) -> list[tuple[Any, Any]]:
+    found = _items(list(value.items()) if isinstance(value, Mapping) else value)
+    if not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in found):
+        raise _Unfit
+    return [(pair[0], pair[1]) for pair in found]
+
+
 def _whole(least: int, most: int = LARGEST) -> Callable[[Any], int]:
     def read(value: Any) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
@@ -205,6 +212,7 @@ def _connector(value: Any) -> Connector:
 REQUEST = instance(httpx.Request, "an httpx.Request")
 REQUEST_OR_NONE = Returns("an httpx.Request, or None", _or_none(REQUEST.read))
 ITEMS = Returns(f"a list or another iterable of at most {MOST_ITEMS:,} items", _items)
+DETAILS = Returns("pairs of external id and detail", _pairs)
 FLAG = Returns("True or False", _flag)
 TOTAL = Returns("a whole number from 0, or None", _or_none(_whole(0)))
 COST = Returns("a whole number from 1", _whole(1))

@@ -49,10 +49,10 @@ async def test_a_worker_in_doubt_waits_for_its_next_heartbeat(freeze_worker):
     clock, beats = PausedClock(TEN), []
     ownership = Ownership(clock, lease_seconds=60)
     ownership.beat_now = lambda: beats.append(clock.now())
-    await ownership.confirm(1)
+    await ownership.confirm([1])
     assert beats == []
     freeze_worker(clock)
-    task = asyncio.create_task(ownership.confirm(1))
+    task = asyncio.create_task(ownership.confirm([1]))
     assert await waiting(task)
     assert len(beats) == 1, "it asks for one"
     ownership.renewed(ownership.moment(), held=[1])
@@ -66,10 +66,10 @@ async def test_what_was_lost_meanwhile_is_not_sent_for_and_what_is_claimed_anew_
     clock.advance(61)
     ownership.renewed(ownership.moment(), held=[1, 2])
     ownership.took([4])
-    for held in (1, 2, 4, None):
+    for held in ([1, 2], [4], []):
         await ownership.confirm(held)
     with pytest.raises(ClaimLost):
-        await ownership.confirm(3)
+        await ownership.confirm([1, 3])
 
 
 @pytest.mark.anyio
@@ -92,7 +92,7 @@ async def test_a_worker_that_was_never_frozen_is_never_in_doubt():
     for beat in range(20):
         clock.advance(1)
         ownership.renewed(ownership.moment())
-        await ownership.confirm(beat)
+        await ownership.confirm([beat])
 
 
 @pytest.mark.nightly

@@ -2,7 +2,7 @@
 
 import pytest
 
-from import_pipeline.importer.enrichment.enrich import failed_tries
+from import_pipeline.importer.enrichment.outcomes import failed_tries
 
 
 @pytest.mark.parametrize(
