@@ -4,21 +4,26 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 import click
 
+from import_pipeline.cli.demo import LIMITS
 from import_pipeline.cli.output.formatting import open_console, say
 from import_pipeline.cli.panel import access_policy, local_host
 from import_pipeline.cli.servers import Servers, listens, require_free_port, url
+from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportPipelineError
 from import_pipeline.importer.execution.signals import stop_signals
 from import_pipeline.importer.source_loader import load_sources
 from import_pipeline.settings import Settings, load_settings
+from import_pipeline.sources.items import ItemsSource
 
 #: Dagster stores under this name which schedules are switched off, so every way to start it here uses this name.
 DEFINITIONS = "import_pipeline.definitions"
+#: Enough for an import of half a minute and more under the demo's limits, so that there is something to watch.
+DEMO_ITEMS = "800"
 #: Hides the advice of `dagster dev` to use `dg dev`, since the user typed neither. Filtering by category would need an
 #: import before Python has a path for it.
 DEV_IS_SUPERSEDED = "ignore:Function `dev_command` is superseded:FutureWarning"
@@ -26,36 +31,46 @@ DEV_IS_SUPERSEDED = "ignore:Function `dev_command` is superseded:FutureWarning"
 
 @click.command()
 def up() -> int:
-    """Serve the demo API, the Dagster UI with its daemon, and the panel, until Ctrl-C."""
+    """Serve the Dagster UI with its daemon, the panel, and the demo API if its source is listed, until Ctrl-C."""
     settings = load_settings()
-    load_sources(settings)  # fails fast: Dagster would report it late and at length
-    require_free_port(settings.source_api_port, "SOURCE_API_PORT")
+    with_demo = needs_demo_api(settings, load_sources(settings))  # fails fast: Dagster would report it late
+    if with_demo:
+        require_free_port(settings.source_api_port, "SOURCE_API_PORT")
     require_free_port(settings.dagster_port, "DAGSTER_PORT")
     access_policy(settings)
     require_free_port(settings.panel_port, "PANEL_PORT", settings.panel_host)
-    servers = Servers(environment=environment_of_servers(settings))
+    servers = Servers(environment=environment_of_servers(settings, with_demo=with_demo))
     stop = threading.Event()
     for number in stop_signals():
         signal.signal(number, lambda *_: stop.set())
     with _without_stale_heartbeats(settings):
         try:
-            _start(servers, settings)
-            _serve(
-                servers,
-                stop,
-                {
-                    "Demo API": ("127.0.0.1", settings.source_api_port),
-                    "Dagster UI": ("127.0.0.1", settings.dagster_port),
-                    "Panel": (local_host(settings), settings.panel_port),
-                },
-            )
+            _start(servers, settings, with_demo=with_demo)
+            _serve(servers, stop, _addresses(settings, with_demo=with_demo))
         finally:
             servers.stop()
     return 0
 
 
-def _start(servers: Servers, settings: Settings) -> None:
-    servers.start("the demo API", "source_api", "--port", str(settings.source_api_port))
+def needs_demo_api(settings: Settings, sources: Iterable[ImportSource]) -> bool:
+    """Return True if the example source is listed and its address is the demo API's."""
+    address = settings.environment.get("ITEMS_BASE_URL") or ItemsSource.base_url
+    own = {f"http://{host}:{settings.source_api_port}" for host in ("127.0.0.1", "localhost")}
+    return any(type(source) is ItemsSource for source in sources) and address.rstrip("/") in own
+
+
+def _addresses(settings: Settings, *, with_demo: bool) -> dict[str, tuple[str, int]]:
+    demo = {"Demo API": ("127.0.0.1", settings.source_api_port)} if with_demo else {}
+    return demo | {
+        "Dagster UI": ("127.0.0.1", settings.dagster_port),
+        "Panel": (local_host(settings), settings.panel_port),
+    }
+
+
+def _start(servers: Servers, settings: Settings, *, with_demo: bool) -> None:
+    if with_demo:
+        port = str(settings.source_api_port)
+        servers.start("the demo API", "source_api", "--port", port, "--limits", LIMITS, "--items", DEMO_ITEMS)
     servers.start(
         "Dagster",
         *("dagster", "dev", "-m", DEFINITIONS, "--port", str(settings.dagster_port)),
@@ -67,6 +82,7 @@ def _start(servers: Servers, settings: Settings) -> None:
 def _serve(servers: Servers, stop: threading.Event, addresses: Mapping[str, tuple[str, int]]) -> None:
     """Print the addresses once all answer, then wait for the end."""
     console = open_console(sys.stderr)
+    say(console, "Starting. Dagster needs 20 to 40 seconds.")
     is_printed = False
     while not stop.wait(0.2):
         if (name := servers.ended()) is not None:
@@ -76,13 +92,19 @@ def _serve(servers: Servers, stop: threading.Event, addresses: Mapping[str, tupl
             for server, (host, port) in addresses.items():
                 say(console, f"{server:10}  {url(host, port)}")
             say(console, "Ctrl-C stops all.")
+    say(console, "Stopping: Dagster ends its runs first. A running import keeps what it has, and resumes next time.")
 
 
-def environment_of_servers(settings: Settings) -> dict[str, str]:
-    """Return our environment with the values that we resolved, so that Dagster's processes use the same ones."""
+def environment_of_servers(settings: Settings, *, with_demo: bool = False) -> dict[str, str]:
+    """Return our environment with the values that we resolved, so that Dagster's processes use the same ones.
+
+    With the demo API, its limits are those of the example source, unless a setting names others.
+    """
+    demo = {"ITEMS_LIMITS": settings.environment.get("ITEMS_LIMITS") or LIMITS} if with_demo else {}
     warnings = filter(None, [os.environ.get("PYTHONWARNINGS"), DEV_IS_SUPERSEDED])
     return {
         **os.environ,
+        **demo,
         "SOURCE_API_PORT": str(settings.source_api_port),
         "IMPORT_PIPELINE_HOME": str(settings.home),
         "DAGSTER_HOME": dagster_home(settings),

@@ -34,6 +34,7 @@ def test_up_serves_the_demo_api_the_dagster_ui_and_the_panel_until_ctrl_c(script
     ports = {"SOURCE_API_PORT": str(api), "DAGSTER_PORT": str(ui), "PANEL_PORT": str(panel)}
     up = script.start("up", **ports, ITEMS_SLOTS=far_slot())
     assert said_until_it_serves(up) == [
+        "Starting. Dagster needs 20 to 40 seconds.\n",
         f"Demo API    http://127.0.0.1:{api}\n",
         f"Dagster UI  http://127.0.0.1:{ui}\n",
         f"Panel       http://127.0.0.1:{panel}\n",
@@ -44,10 +45,20 @@ def test_up_serves_the_demo_api_the_dagster_ui_and_the_panel_until_ctrl_c(script
     up.process.send_signal(signal.SIGINT)
     ended = up.end()
     assert ended.status == 0, ended
+    assert "Stopping: Dagster ends its runs first." in ended.err
     assert "Traceback" not in ended.out + ended.err
     assert not (home / "dagster" / ".logs_queue").exists(), "what is not sent needs no folder"
     eventually(lambda: not processes_of(home), "every server has ended")
     assert "No Dagster daemon is running" in words(script.run("request", "items").out)
+
+
+def test_up_serves_no_demo_api_for_a_source_with_another_address(script, home):
+    ports = {"SOURCE_API_PORT": str(free_port()), "DAGSTER_PORT": str(free_port()), "PANEL_PORT": str(free_port())}
+    up = script.start("up", **ports, ITEMS_SLOTS=far_slot(), ITEMS_BASE_URL="https://api.example.com")
+    assert [line.partition("  ")[0] for line in said_until_it_serves(up)[1:-1]] == ["Dagster UI", "Panel"]
+    assert not answers(f"http://127.0.0.1:{ports['SOURCE_API_PORT']}/api/items")
+    up.process.send_signal(signal.SIGINT)
+    assert up.end().status == 0
 
 
 @pytest.mark.parametrize("setting", ["SOURCE_API_PORT", "DAGSTER_PORT", "PANEL_PORT"])
