@@ -54,11 +54,16 @@ audit: install
 # Two locks: the packages for development, and those of a production image.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
     --custom-compile-command "make lock"
-# Libraries that the benchmarks compare the limiter with.
+# Libraries that the benchmarks compare the limiter with; dlt, which pins others, has an environment of its own.
+DLT := 'dlt[duckdb]==1.31.0'
 bench-install: install
 ifneq ($(UV),)
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)/bench
+	$(UV) pip install --quiet --python $(VENV)/bench/bin/python $(DLT)
 	$(UV) pip install --quiet --python $(BIN)/python 'pyrate-limiter>=4.5,<5' 'aiolimiter>=1.3,<2' 'tenacity>=9,<10'
 else
+	$(PYTHON) -m venv $(VENV)/bench
+	$(VENV)/bench/bin/python -m pip install --quiet --disable-pip-version-check $(DLT)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pyrate-limiter>=4.5,<5' 'aiolimiter>=1.3,<2' 'tenacity>=9,<10'
 endif
 
