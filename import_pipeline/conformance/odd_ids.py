@@ -17,7 +17,7 @@ def odd_id_problem(trial: Trial) -> str | None:
     The path has as many parts as with a plain id, and query and fragment do not change.
     """
     importable = next(_stubs(trial), None)
-    if importable is None:
+    if importable is None or not hasattr(importable, "detail_request"):
         return None
     places = []
     for each in ("plain", ODD_ID):

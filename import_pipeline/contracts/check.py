@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from import_pipeline.contracts.batches import check_batches, is_batched
 from import_pipeline.contracts.hooks import check_hooks
+from import_pipeline.contracts.importable import is_always_whole
 from import_pipeline.contracts.model_check import check_model
 from import_pipeline.contracts.paginators import Paginator
 from import_pipeline.contracts.source import ImportSource, Retry
@@ -45,15 +46,22 @@ def check_source(source: object) -> ImportSource:
     model = getattr(source, "model", None)
     if not hasattr(model, "__mapper__"):
         raise ContractError(name, "model", "a class mapped by SQLAlchemy", repr(model))
-    for method in ("populate",) if is_batched(source) else ("populate", "detail_request"):
-        if not callable(getattr(model, method, None)):
-            raise ContractError(name, f"model.{method}", "a method (see Importable)", "nothing")
+    _check_row_methods(source, name, model)
     check_model(name, model)
     _check_pages(source)
     check_hooks(source, name, model)  # type: ignore[arg-type]
     check_batches(source, name, model)  # type: ignore[arg-type]
     _check_values(source)
     return source
+
+
+def _check_row_methods(source: ImportSource, name: str, model: object) -> None:
+    """Raise ContractError if the row class lacks a method for details, and items are not always whole in the list."""
+    if is_always_whole(model) and not is_batched(source):
+        return
+    for method in ("populate",) if is_batched(source) else ("populate", "detail_request"):
+        if not callable(getattr(model, method, None)):
+            raise ContractError(name, f"model.{method}", "a method (see Importable)", "nothing")
 
 
 def _check_pages(source: ImportSource) -> None:

@@ -3,6 +3,7 @@
 import inspect
 
 from import_pipeline.contracts.batches import has_follow_ups, is_batched
+from import_pipeline.contracts.importable import is_always_whole
 from import_pipeline.errors import ContractError
 
 #: The methods of a source, and the names of the arguments that each is called with.
@@ -43,6 +44,8 @@ def _is_left_out(source: object, model: type, hook: str) -> bool:
     """Return True for a method that this row class need not have, and does not."""
     if hook == "more":
         return not has_follow_ups(model)
+    if is_always_whole(model) and not is_batched(source):
+        return True
     return hook == "detail_request" and is_batched(source) and not hasattr(model, hook)
 
 

@@ -16,6 +16,8 @@ class Importable(Protocol):
     Each row describes one item of the API. The table needs a unique `external_id`; import states are kept in the
     tracking tables, so no other column is required.
 
+    If list items are whole, leave out both methods: each row is stored as the stub has it, without a request.
+
     A row whose details need several requests has one more method, `more(self, detail)`. It is called after `populate`
     with the same detail, and returns the next request for this item or None. Its answer is read by
     `ImportSource.detail`, then `populate` and `more` are called again:
@@ -58,11 +60,18 @@ def path_segment(external_id: object) -> str:
     return quote(text, safe="")
 
 
+def is_always_whole(model: object) -> bool:
+    """Return True for a row class without methods for details: its list items are whole."""
+    return not hasattr(model, "detail_request") and not hasattr(model, "populate")
+
+
 class ImportableMixin:
     """The required column `external_id`, as a text of up to 255 characters, for declarative classes."""
 
     external_id: Mapped[str] = mapped_column(String(255), unique=True, doc="The API's id of the item.")
 
-    if TYPE_CHECKING:  # rows of a source with details in batches need no such method
+    if TYPE_CHECKING:  # rows whose details come in batches, or with the list, need no such methods
 
         def detail_request(self) -> httpx.Request | None: ...
+
+        def populate(self, detail: Mapping[str, Any]) -> None: ...

@@ -79,6 +79,13 @@ class Part(Thing):
     id: Mapped[int] = mapped_column(ForeignKey("things.id"), primary_key=True)
 
 
+class Whole(Base):
+    """A model whose items are whole in the list."""
+
+    __tablename__ = "whole"
+    external_id: Mapped[str] = mapped_column(primary_key=True)
+
+
 class Things(ImportSource):
     name = "things"
     model = Thing
@@ -143,6 +150,10 @@ MISTAKES = [
     (source(slots="25"), "things.slots: expected hours or times of the day, such as 0,3,6 or 09:30,12:00, got '25'"),
     (source(time_zone="Mars"), "things.time_zone: expected a time zone such as Europe/Berlin, got 'Mars'"),
 ]
+
+
+def test_a_row_class_may_leave_out_both_methods_for_details():
+    assert check_source(source(model=Whole)).model is Whole
 
 
 @pytest.mark.parametrize(("mistake", "sentence"), MISTAKES)

@@ -21,10 +21,6 @@ class Order(ImportableMixin, Base):
     name: Mapped[str]
     total: Mapped[str]
 
-    def detail_request(self): ...
-
-    def populate(self, detail): ...
-
 
 class Orders(ImportSource):
     name, model, limits = "orders", Order, "1000/20 second"  # cost units: the bucket's size, and its restore rate

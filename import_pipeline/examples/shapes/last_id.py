@@ -15,10 +15,6 @@ class Customer(ImportableMixin, Base):
     name: Mapped[str]
     balance: Mapped[str]
 
-    def detail_request(self): ...
-
-    def populate(self, detail): ...
-
 
 class Customers(ImportSource):
     name, model, limits = "customers", Customer, "25/1 second"

@@ -17,10 +17,6 @@ class Book(ImportableMixin, Base):
     title: Mapped[str]
     price: Mapped[str]
 
-    def detail_request(self): ...
-
-    def populate(self, detail): ...
-
 
 class Books(ImportSource):
     name, model, limits = "books", Book, "60/1 second"

@@ -111,8 +111,8 @@ class SourceList:
 
     def _is_whole(self, importable: Importable) -> bool:
         """Return True if the list has the whole item: its row has no detail request. Raises HookFailed."""
-        if is_batched(self.source) and not hasattr(importable, "detail_request"):
-            return False
+        if not hasattr(importable, "detail_request"):
+            return not is_batched(self.source)
         return call_hook(importable, "detail_request", returns=REQUEST_OR_NONE) is None
 
     def _stub(self, item: Any, response: httpx.Response | None) -> tuple[Importable, str]:

@@ -3,6 +3,7 @@
 import httpx
 
 from import_pipeline.contracts import Importable
+from import_pipeline.contracts.importable import is_always_whole
 from import_pipeline.errors import HookFailed, ItemError, ItemRejected
 from import_pipeline.importer.enrichment.claimed_items import ClaimedItem
 from import_pipeline.importer.enrichment.detail_answers import failure_of, is_unchanged, send_request
@@ -47,9 +48,11 @@ def _etag(response: httpx.Response) -> str | None:
 
 def _request(claim: Claim, importable: Importable) -> httpx.Request:
     """Return the item's request, conditional if its last response had an ETag. Raises HookFailed or ItemRejected."""
+    name = type(importable).__name__
+    if is_always_whole(importable):
+        raise ItemRejected(f"{name} has no detail_request: only the list has this item")
     request = call_hook(importable, "detail_request", returns=REQUEST_OR_NONE, passes=(ItemError,))
     if request is None:
-        name = type(importable).__name__
         raise ItemRejected(f"{name}.detail_request returns no request: only the list has this item")
     if claim.etag is not None:
         request.headers["If-None-Match"] = claim.etag  # RFC 9110, 13.1.2
