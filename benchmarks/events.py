@@ -25,16 +25,17 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.base import EventLogStorage
 from dagster_postgres import PostgresEventLogStorage
 
-from import_pipeline.defs import names
 from import_pipeline.defs.metadata import of_item
 from import_pipeline.defs.storage.classes import store_materializations
 from import_pipeline.defs.storage.event_retention import drop_superseded
 from import_pipeline.defs.storage.sqlite_events import BatchingEventLog
+from import_pipeline.defs.translation import keys
 from import_pipeline.importer.runtime.progress import StoredItem
+from import_pipeline.sources.items import ItemsSource
 
 RUN = dg.DagsterRun(job_name="import_items", run_id="00000000-0000-4000-8000-000000000000")
 IMPORTS = 6  #: imports of the same items
-TAGS = names.materialization_tags("items", RUN.run_id)
+TAGS = keys.materialization_tags(ItemsSource(), RUN.run_id)
 
 
 @click.command()

@@ -255,7 +255,8 @@ def prune(days: int, yes: bool, as_json: bool) -> None:
     with open_installation() as installation:
         dropped = deletion.prune(installation, days)
         before = installation.clock.now() - timedelta(days=days)
-        events = drop_superseded_of(installation.settings, deletion.sources_with_imports(installation), before)
+        sources = [installation.listed(name) or name for name in deletion.sources_with_imports(installation)]
+        events = drop_superseded_of(installation.settings, sources, before)
         kept = deletion.kept_rows(installation, days)
         ids = ", ".join(map(str, kept))
         why = f" Kept those of import {ids}: an unfinished retry needs them." if kept else ""

@@ -4,6 +4,7 @@ import math
 import re
 from datetime import timedelta
 
+from import_pipeline.contracts.asset_attributes import check_asset_attributes
 from import_pipeline.contracts.batches import check_batches, is_batched
 from import_pipeline.contracts.hooks import check_hooks
 from import_pipeline.contracts.importable import is_always_whole
@@ -52,6 +53,7 @@ def check_source(source: object) -> ImportSource:
     check_hooks(source, name, model)  # type: ignore[arg-type]
     check_batches(source, name, model)  # type: ignore[arg-type]
     _check_values(source)
+    check_asset_attributes(source)
     return source
 
 

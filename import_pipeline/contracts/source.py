@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 import httpx
 
+from import_pipeline.contracts.asset_attributes import AssetAttributes
 from import_pipeline.contracts.batches import BatchHooks
 from import_pipeline.contracts.connector import Connector
 from import_pipeline.contracts.importable import Importable
@@ -50,7 +51,7 @@ _COPIED = (
 )
 
 
-class ImportSource(BatchHooks, ABC):
+class ImportSource(AssetAttributes, BatchHooks, ABC):
     """One remote collection: its list, its details, and its rate limits.
 
     Implement `name`, `model`, `list_request`, `items` and `stub`. Declare the paging in one way: by `pages`,
@@ -89,7 +90,6 @@ class ImportSource(BatchHooks, ABC):
     wait: float = 300.0  #: seconds that an import of selected items waits for a running import
     max_pause: timedelta = timedelta(hours=6)  #: the longest pause that the API may request before the import fails
     max_outage: float = 120.0  #: seconds without an answer from the API after which the import fails
-    owners: tuple[str, ...] = ()  #: owners of the assets in Dagster: `team:data` or mail addresses
     base_url: str = ""  #: such as "https://api.example.com/v2"; requests are relative to it
     #: Days after which the sensor deletes the item rows of an ended import, except failed ones. None: never.
     prune_days: float | None = None

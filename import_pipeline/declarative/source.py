@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from import_pipeline.contracts import ImportSource, Paginator
+from import_pipeline.contracts.asset_attributes import AssetAttributes
 from import_pipeline.declarative.paging import read_pages
 from import_pipeline.declarative.reading import read_declaration
 from import_pipeline.declarative.requests import request_of
@@ -51,7 +52,7 @@ class RestSource(ImportSource):
 
     def __init__(self, **words: Any) -> None:
         self.declaration = declaration = read_declaration(words)
-        self.name = declaration.name  # type: ignore[misc]
+        self.name = declaration.name  # type: ignore[misc]  # of each instance
         try:
             self.pages: Paginator = read_pages(declaration.pages)
             self.model = mapped_class(declaration)
@@ -59,7 +60,8 @@ class RestSource(ImportSource):
         except Unfit as error:
             raise ContractError(declaration.name, error.key, error.expected, error.got) from None
         self.base_url = declaration.base_url
-        self.owners = declaration.owners
+        for name in AssetAttributes.__annotations__.keys() & Declaration.model_fields.keys():
+            setattr(self, name, getattr(declaration, name))
         self._api = declaration.api or declaration.name
         _set_options(self, declaration)
 

@@ -70,6 +70,11 @@ ColumnType = Annotated[
     WithJsonSchema({"type": "string", "description": f"One of {', '.join(TYPES)}, numeric(12, 2), string(100)."}),
 ]
 Pages = Annotated[Any, _checked(read_pages), WithJsonSchema(pages_schema())]
+Prefix = Annotated[
+    tuple[str, ...],
+    BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
 Method = Literal["GET", "POST", "PUT", "QUERY"]
 
 
@@ -180,3 +185,6 @@ class Declaration(OptionWords):
     headers: dict[str, Textual] = Field({}, description="Headers of every request; credentials belong in auth.")
     params: dict[str, Parameter] = Field({}, description="Query parameters of every request.")
     owners: tuple[str, ...] = Field((), description="Owners of the assets: team:data or mail addresses.")
+    group_name: str = Field("", description="The group of the assets; by default the source's name.")
+    asset_key_prefix: Prefix = Field((), description="Parts before the keys of the assets: crm, or [crm, raw].")
+    tags: dict[str, Textual] = Field({}, description="Tags of the assets.")

@@ -14,6 +14,8 @@ from import_pipeline.defs.import_run import ImportOp
 from import_pipeline.defs.links import Links
 from import_pipeline.defs.partitions import item_partitions
 from import_pipeline.defs.resources import RateLimitedApiResource
+from import_pipeline.defs.translation import keys
+from import_pipeline.defs.translation.translator import Translator, translate
 
 #: Time that an import may take after its slot before its assets count as late.
 GRACE = timedelta(hours=1)
@@ -25,13 +27,21 @@ class ImportConfig(BaseModel):
     only: list[str] = Field([], description="Ids of the items to import again. Empty: import everything.")
 
 
-def build_assets(source: ImportSource, links: Links) -> dg.AssetsDefinition:
-    """Return both assets, computed by one op, so that enrichment starts while discovery still reads pages."""
+def build_assets(
+    source: ImportSource, links: Links, translator: Translator | None = None
+) -> tuple[ImportSource, dg.AssetsDefinition]:
+    """Return both assets, computed by one op, so that enrichment starts while discovery still reads pages.
+
+    The source that is returned has the keys that the translator gave.
+    """
+    discovered, enriched = _discovered(source, links), _enriched(source, links)
+    if translator is not None:
+        source, discovered, enriched = translate(source, discovered, enriched, translator)
 
     @dg.multi_asset(
         name=names.operation(source.name),
-        specs=[_discovered(source, links), _enriched(source, links)],
-        check_specs=checks.specs(names.enriched(source.name)),
+        specs=[discovered, enriched],
+        check_specs=checks.specs(enriched.key),
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.single_run(),
         required_resource_keys={names.resource(source.name)},
@@ -43,18 +53,18 @@ def build_assets(source: ImportSource, links: Links) -> dg.AssetsDefinition:
         api: RateLimitedApiResource = getattr(context.resources, names.resource(source.name))
         yield from ImportOp(context, source, api, links, config.only).events()
 
-    return discover_and_enrich
+    return source, discover_and_enrich
 
 
 def _discovered(source: ImportSource, links: Links) -> dg.AssetSpec:
     return dg.AssetSpec(
-        names.discovered(source.name),
+        keys.discovered(source),
         description=f"The list of {source.name}: one stub and one tracking row for each item, stored page by page.",
         skippable=True,
-        group_name=source.name,
+        group_name=source.group_name or source.name,
         kinds={"python", "api"},
         owners=list(source.owners),
-        tags={names.IMPORT_SOURCE_TAG: source.name},
+        tags={**source.tags, names.IMPORT_SOURCE_TAG: source.name},
         freshness_policy=_freshness(source),
         metadata=metadata.of_source(source, links),
     )
@@ -68,18 +78,18 @@ def _partitions(source: ImportSource) -> str:
 def _enriched(source: ImportSource, links: Links) -> dg.AssetSpec:
     table = source.model.__table__
     return dg.AssetSpec(
-        names.enriched(source.name),
+        keys.enriched(source),
         description=(
             f"The details of {source.name} in the table {table.name}, {_partitions(source)}. "
             "A run without partitions imports everything; a run with partitions imports their items again."
         ),
-        deps=[names.discovered(source.name)],
+        deps=[keys.discovered(source)],
         partitions_def=item_partitions(source),
         skippable=True,
-        group_name=source.name,
+        group_name=source.group_name or source.name,
         kinds={"python", links.kind},
         owners=list(source.owners),
-        tags={names.IMPORT_SOURCE_TAG: source.name},
+        tags={**source.tags, names.IMPORT_SOURCE_TAG: source.name},
         freshness_policy=_freshness(source),
         metadata=metadata.of_source(source, links) | metadata.of_table(table.name, table, uri=links.table(table.name)),
     )

@@ -14,20 +14,26 @@ from import_pipeline.defs.schedules import build_schedule
 from import_pipeline.defs.sensors import build_sensor
 from import_pipeline.defs.shard_run import build_shard_job
 from import_pipeline.defs.tracking_assets import tracking_specs
+from import_pipeline.defs.translation import keys
+from import_pipeline.defs.translation.translator import Translator
 from import_pipeline.settings import Settings, load_settings
 
 
 def build_import_definitions(
-    source: ImportSource, api: RateLimitedApiResource | None = None, settings: Settings | None = None
+    source: ImportSource,
+    api: RateLimitedApiResource | None = None,
+    settings: Settings | None = None,
+    translator: Translator | None = None,
 ) -> dg.Definitions:
     """Return the assets, jobs, schedule, sensor and resource of one source.
 
     `settings` default to those of the environment. Values configured on the resource `api` override the settings.
+    `translator` takes the spec of each asset and the source, and returns the spec to use: other keys, groups, tags.
     """
-    assets = build_assets(source, links_of(settings or load_settings()))
+    source, assets = build_assets(source, links_of(settings or load_settings()), translator)
     job = dg.define_asset_job(
         names.job(source.name),
-        selection=[names.discovered(source.name), names.enriched(source.name)],
+        selection=dg.AssetSelection.assets(keys.discovered(source), keys.enriched(source)),
         description=f"Import {source.name}: the list, then the details of every item.",
         executor_def=dg.in_process_executor,
         # Overrides run_retries of the instance: the sensor resumes unfinished imports itself.
@@ -45,10 +51,12 @@ def build_import_definitions(
     )
 
 
-def join_definitions(sources: Sequence[ImportSource], settings: Settings | None = None) -> dg.Definitions:
+def join_definitions(
+    sources: Sequence[ImportSource], settings: Settings | None = None, translator: Translator | None = None
+) -> dg.Definitions:
     """Return the definitions of all sources, plus the tracking tables that they share."""
     settings = settings or load_settings()
     return dg.Definitions.merge(
-        *(build_import_definitions(source, settings=settings) for source in sources),
+        *(build_import_definitions(source, settings=settings, translator=translator) for source in sources),
         dg.Definitions(assets=tracking_specs(links_of(settings))),
     )

@@ -7,8 +7,9 @@ import dagster as dg
 from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
-from import_pipeline.defs import failures, metadata, names
+from import_pipeline.defs import failures, metadata
 from import_pipeline.defs.links import Links
+from import_pipeline.defs.translation import keys
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.summary import ImportSummary, count_later_imports, summarize
 from import_pipeline.tracking import imports, items, queries
@@ -21,7 +22,7 @@ NOTHING_FAILED = "nothing_failed_for_good"
 WARNINGS = (NO_RATE_LIMIT_HITS, NOTHING_FAILED)
 
 
-def specs(asset: str) -> list[dg.AssetCheckSpec]:
+def specs(asset: dg.AssetKey) -> list[dg.AssetCheckSpec]:
     """Return the checks that run at the end of every import, attached to `asset`."""
     meanings = {
         ALL_IMPORTED: "Every item of the import was imported or is unchanged.",
@@ -50,7 +51,7 @@ def of_full_import(
     done = full.items_imported_count + full.items_unchanged_count
     total = full.items_count or 0
     reason = full.incomplete_reason or "the counts agree"
-    asset = names.enriched(source.name)
+    asset = keys.enriched(source)
     return [
         _evaluation(asset, ALL_IMPORTED, done == total, imported=done, total=total, **why, **link),
         _evaluation(asset, NO_RATE_LIMIT_HITS, not full.rate_limit_hits_count, hits=full.rate_limit_hits_count, **link),
@@ -78,8 +79,6 @@ def result_of(evaluation: dg.AssetCheckEvaluation) -> dg.AssetCheckResult:
     )
 
 
-def _evaluation(asset: str, name: str, passed: bool, **figures: Any) -> dg.AssetCheckEvaluation:
+def _evaluation(asset: dg.AssetKey, name: str, passed: bool, **figures: Any) -> dg.AssetCheckEvaluation:
     severity = dg.AssetCheckSeverity.WARN if name in WARNINGS else dg.AssetCheckSeverity.ERROR
-    return dg.AssetCheckEvaluation(
-        asset_key=dg.AssetKey(asset), check_name=name, passed=passed, severity=severity, metadata=figures
-    )
+    return dg.AssetCheckEvaluation(asset_key=asset, check_name=name, passed=passed, severity=severity, metadata=figures)

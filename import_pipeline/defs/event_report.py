@@ -18,6 +18,7 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import metadata, names
 from import_pipeline.defs.partitions import BucketQueue, ItemQueue, MaterializationQueue
 from import_pipeline.defs.storage.classes import store_materializations
+from import_pipeline.defs.translation import keys
 from import_pipeline.errors import Unavailable
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.limiter_usage import UsageReader
@@ -130,10 +131,10 @@ def event_reporter(
     observe: Callable[[], None],
 ) -> EventReporter:
     """Return the reporter for one step of a run, which reports in the source's partitions: items or buckets."""
-    asset, is_bucketed = names.enriched(source.name), source.partitions.size is not None
+    asset, is_bucketed = keys.enriched(source), source.partitions.size is not None
     partitions = names.partitions(source.name, in_buckets=is_bucketed)
 
-    tags = names.materialization_tags(source.name, run.run_id)
+    tags = keys.materialization_tags(source, run.run_id)
 
     def materialization(item: StoredItem) -> dg.AssetMaterialization:
         found = metadata.of_item(item, import_id)
@@ -148,7 +149,9 @@ def event_reporter(
     )
 
 
-def observations(installation: Installation, usage: UsageReader, import_id: int) -> Iterator[dg.AssetObservation]:
+def observations(
+    installation: Installation, source: ImportSource, usage: UsageReader, import_id: int
+) -> Iterator[dg.AssetObservation]:
     """Yield an observation of a running import's progress, for its enriched asset.
 
     Yield nothing before the first item is done, or while a store does not answer. Assets without partitions get no
@@ -162,7 +165,7 @@ def observations(installation: Installation, usage: UsageReader, import_id: int)
         figures = metadata.of_progress(view, forecast)
         total = "?" if view.row.items_count is None else view.row.items_count
         yield dg.AssetObservation(
-            asset_key=names.enriched(view.row.source),
+            asset_key=keys.enriched(source),
             description=f"Import {import_id}: {view.done} of {total} items",
             metadata=figures,
         )

@@ -6,8 +6,9 @@ from typing import Any
 import dagster as dg
 
 from import_pipeline.contracts import ImportSource
-from import_pipeline.defs import metadata, names
+from import_pipeline.defs import metadata
 from import_pipeline.defs.links import Links
+from import_pipeline.defs.translation.keys import enriched
 from import_pipeline.importer.installation import Installation
 from import_pipeline.redaction import redact
 from import_pipeline.tracking import items, source_items
@@ -58,7 +59,7 @@ def observations(
     for key, some in by_partition.items():
         figures: dict[str, dg.MetadataValue[Any]] = {"failed_items": table(some)}
         yield dg.AssetObservation(
-            asset_key=names.enriched(source.name),
+            asset_key=enriched(source),
             partition=key,
             description=f"Failed: {sentence(some, len(some), import_id)}",
             metadata=figures | metadata.link_to(links, import_id),

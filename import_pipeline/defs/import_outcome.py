@@ -10,6 +10,7 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import checks, failures, metadata, names
 from import_pipeline.defs.links import Links
 from import_pipeline.defs.run_status import end_as_cancelled
+from import_pipeline.defs.translation import keys
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.rules.status import ImportKind, ImportStatus
@@ -51,12 +52,12 @@ class ImportOutcome:
                 failed = items.failures(connection, summary.import_id, failures.NAMED)
             why = failures.sentence(failed, summary.items_failed_count, summary.import_id)
             raise dg.Failure(description=why, metadata=figures, allow_retries=False)
-        name = self.declared.name
         if self.wants_list and not is_selection:
             version = dg.DataVersion(names.LIST_VERSION)
-            yield dg.MaterializeResult(asset_key=names.discovered(name), metadata=figures, data_version=version)
+            listed = keys.discovered(self.declared)
+            yield dg.MaterializeResult(asset_key=listed, metadata=figures, data_version=version)
         if self.wants_details:
-            yield dg.MaterializeResult(asset_key=names.enriched(name), metadata=figures)
+            yield dg.MaterializeResult(asset_key=keys.enriched(self.declared), metadata=figures)
             yield from map(checks.result_of, self._checks(summary))
 
     def _checks(self, summary: ImportSummary) -> list[dg.AssetCheckEvaluation]:

@@ -15,6 +15,7 @@ from import_pipeline.defs.log_forwarding import forward_logs
 from import_pipeline.defs.resources import RateLimitedApiResource
 from import_pipeline.defs.run_status import is_cancelled, report_dead_run, was_reported_dead
 from import_pipeline.defs.tracking_assets import tracking_events
+from import_pipeline.defs.translation import keys
 from import_pipeline.errors import (
     ImportAlreadyRunning,
     ImportInterrupted,
@@ -59,11 +60,10 @@ class ImportOp:
         self.api = api
         self.links = links
         self.partition_keys = sorted(context.partition_keys) if context.has_partition_key_range else _single(context)
-        selected = {key.to_user_string() for key in context.selected_asset_keys}
-        self.wants_details = names.enriched(self.name) in selected
+        self.wants_details = keys.enriched(declared) in context.selected_asset_keys
         self.only = list(only)
         self.is_selection = bool(self.partition_keys or self.only)
-        self.wants_list = names.discovered(self.name) in selected
+        self.wants_list = keys.discovered(declared) in context.selected_asset_keys
 
     def events(self) -> Iterator[Any]:
         """Execute the import and yield its events. If another process has the import, end the run successfully."""
@@ -148,7 +148,7 @@ class ImportOp:
         try:
             return {"numbers": merge_ranges(range_of(key) for key in self.partition_keys)}
         except ValueError as error:
-            raise dg.Failure(description=f"{names.enriched(self.name)}: {error}.") from error
+            raise dg.Failure(description=f"{keys.enriched(self.declared).to_user_string()}: {error}.") from error
 
     def _execute(
         self, installation: Installation, source: ImportSource, import_id: int
@@ -190,7 +190,7 @@ class ImportOp:
         """Return the reporter of the import, with observations of its progress."""
 
         def observe() -> None:
-            for observation in observations(installation, usage, import_id):
+            for observation in observations(installation, source, usage, import_id):
                 self.context.log_event(observation)
 
         name = names.operation(self.name)

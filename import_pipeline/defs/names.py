@@ -17,24 +17,9 @@ IMPORTS = "imports"
 ITEM_STATUSES = "import_item_statuses"
 
 
-def discovered(source: str) -> str:
-    """Return the asset of phase one: the list."""
-    return f"discovered_{source}"
-
-
 def enriched(source: str) -> str:
     """Return the asset of phase two: the details, partitioned by item or by bucket."""
     return f"enriched_{source}"
-
-
-def materialization_tags(source: str, run_id: str) -> dict[str, str]:
-    """Return the tags that name the input of a materialization. Without them Dagster assumes the latest list."""
-    listed = discovered(source)
-    return {
-        "dagster/code_version": run_id,  # Dagster's own default for code without a version
-        f"dagster/input_data_version/{listed}": LIST_VERSION,
-        f"dagster/input_event_pointer/{listed}": "NULL",
-    }
 
 
 def partitions(source: str, *, in_buckets: bool) -> str:

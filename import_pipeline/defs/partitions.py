@@ -62,7 +62,7 @@ class BucketQueue:
     """
 
     def __init__(
-        self, asset: str, source: ImportSource, database: Database, import_id: int, tags: Mapping[str, str]
+        self, asset: dg.AssetKey, source: ImportSource, database: Database, import_id: int, tags: Mapping[str, str]
     ) -> None:
         self._asset = asset
         self._source = source

@@ -13,6 +13,7 @@ from import_pipeline.defs.log_forwarding import forward_logs
 from import_pipeline.defs.resources import RateLimitedApiResource
 from import_pipeline.defs.run_status import end_as_cancelled, is_cancelled, report_dead_run, was_reported_dead
 from import_pipeline.defs.tracking_assets import tracking_events
+from import_pipeline.defs.translation import keys
 from import_pipeline.errors import ImportInterrupted, ImportPipelineError, LeaseLost, LimiterUnavailable
 from import_pipeline.importer.execution.session import ImportRun
 from import_pipeline.importer.execution.shard_worker import ShardResult, execute_shard
@@ -58,7 +59,6 @@ class ShardOp:
     def __init__(self, context: dg.OpExecutionContext, declared: ImportSource, api: RateLimitedApiResource) -> None:
         self.context = context
         self.declared = declared
-        self.enriched = names.enriched(declared.name)
         self.api = api
 
     def execute(self) -> None:
@@ -158,8 +158,8 @@ class ShardOp:
             return
         figures = metadata.of_summary(summary)
         if ending.row.kind is not ImportKind.SELECTION:
-            yield dg.AssetMaterialization(asset_key=names.discovered(self.declared.name), metadata=figures)
-        yield dg.AssetMaterialization(asset_key=self.enriched, metadata=figures)
+            yield dg.AssetMaterialization(asset_key=keys.discovered(self.declared), metadata=figures)
+        yield dg.AssetMaterialization(asset_key=keys.enriched(self.declared), metadata=figures)
         if summary.items_failed_count:
             yield from failures.observations(installation, self.declared, links, summary.import_id)
         given = summary if ending.row.is_full else None

@@ -25,10 +25,10 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, selec
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from import_pipeline.contracts import ImportSource
-from import_pipeline.defs import names
 from import_pipeline.defs.instance import open_instance
 from import_pipeline.defs.storage.classes import translating_errors
 from import_pipeline.defs.storage.postgres_schema import has_tables
+from import_pipeline.defs.translation.keys import enriched
 from import_pipeline.settings import Settings
 from import_pipeline.tracking.database.dialect import chunks
 
@@ -46,7 +46,7 @@ EMPTY_SHARE = 0.5
 class Series:
     """Events of one kind and asset, each of which replaces the one before: in its partition, or without a partition."""
 
-    asset: str
+    asset: dg.AssetKey
     kind: dg.DagsterEventType
     partitioned: bool
 
@@ -54,9 +54,7 @@ class Series:
         """Return the condition that a row belongs to the series."""
         there = table.c.partition.is_not(None) if self.partitioned else table.c.partition.is_(None)
         found: ColumnElement[bool] = (
-            (table.c.asset_key == dg.AssetKey(self.asset).to_string())
-            & (table.c.dagster_event_type == self.kind.value)
-            & there
+            (table.c.asset_key == self.asset.to_string()) & (table.c.dagster_event_type == self.kind.value) & there
         )
         return found
 
@@ -69,16 +67,16 @@ class RetentionStep:
     after: int | None
 
 
-def series_of(source: str) -> tuple[Series, ...]:
+def series_of(source: ImportSource | str) -> tuple[Series, ...]:
     """Return the series that grow with each import: reports of items or buckets, and observations of the progress."""
-    asset = names.enriched(source)
+    asset = enriched(source)
     return (
         Series(asset=asset, kind=dg.DagsterEventType.ASSET_MATERIALIZATION, partitioned=True),
         Series(asset=asset, kind=dg.DagsterEventType.ASSET_OBSERVATION, partitioned=False),
     )
 
 
-def drop_superseded(instance: dg.DagsterInstance, sources: Iterable[str], before: datetime) -> int:
+def drop_superseded(instance: dg.DagsterInstance, sources: Iterable[ImportSource | str], before: datetime) -> int:
     """Delete all replaced events of the sources that are older than `before`. Return their number.
 
     Each step is a transaction of its own. The runs stay, with their other events.
@@ -95,7 +93,7 @@ def drop_superseded(instance: dg.DagsterInstance, sources: Iterable[str], before
     return dropped
 
 
-def drop_superseded_of(settings: Settings, sources: Iterable[str], before: datetime) -> int:
+def drop_superseded_of(settings: Settings, sources: Iterable[ImportSource | str], before: datetime) -> int:
     """Delete replaced events in the instance that a command uses. Return their number.
 
     Creates no storage if Dagster was never used. Raises UsageError, DatabaseUnavailable, SchemaError.
@@ -118,7 +116,7 @@ def drop_by_age(instance: dg.DagsterInstance, source: ImportSource, now: datetim
     log = instance.event_log_storage
     if source.prune_days is None or not isinstance(log, SqlEventLogStorage):
         return 0
-    all_series, key = series_of(source.name), f"import_pipeline/events/{source.name}"
+    all_series, key = series_of(source), f"import_pipeline/events/{source.name}"
     try:
         cursors = instance.daemon_cursor_storage
         place = _stored_position(cursors.get_cursor_values({key}).get(key), now)
@@ -192,7 +190,7 @@ def _checked(connection: Connection, series: Series, rows: Sequence[Any]) -> set
     """Return the ids of those rows that a check of the asset refers to."""
     checks = AssetCheckExecutionsTable.c
     found = select(checks.materialization_event_storage_id).where(
-        checks.asset_key == dg.AssetKey(series.asset).to_string(),
+        checks.asset_key == series.asset.to_string(),
         checks.materialization_event_storage_id.between(rows[0].id, rows[-1].id),
     )
     return set(connection.scalars(found))

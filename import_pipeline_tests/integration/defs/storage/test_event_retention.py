@@ -21,10 +21,12 @@ from import_pipeline.defs.storage import event_retention
 from import_pipeline.defs.storage.classes import store_materializations
 from import_pipeline.defs.storage.event_retention import drop_by_age, drop_superseded, drop_superseded_of
 from import_pipeline.defs.storage.postgres_schema import has_tables
+from import_pipeline.defs.translation import keys
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.rules.status import Trigger
 from import_pipeline.settings import load_settings
+from import_pipeline.sources.items import ItemsSource
 from import_pipeline.tracking import imports
 from import_pipeline_tests.support.lifecycle import items_source
 
@@ -84,7 +86,8 @@ def report(
             asset_key=asset,
             partition=f"item {number}",
             metadata={"import": run_id},
-            tags=tags or names.materialization_tags("items", run_id) | {"dagster/data_version": f"{run_id}-{number}"},
+            tags=tags
+            or keys.materialization_tags(ItemsSource(), run_id) | {"dagster/data_version": f"{run_id}-{number}"},
         )
         for number in items
     ]
