@@ -92,6 +92,14 @@ CASES = (
         limits="4/1 second",
     ),
     ShapeCase(
+        module="search",
+        shape="search",
+        source="contacts",
+        columns=("firstname", "amount"),
+        row=lambda each: (str(each.number), each.name, each.amount),
+        limits="5/1 second",
+    ),
+    ShapeCase(
         module="plain",
         shape="plain",
         source="stories",

@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 
 #: 2024-01-01T00:00:00Z, the creation of the first records.
 START = 1_704_067_200
-#: Seconds between two moments of creation, and between two changes.
+#: Seconds over which the first records are spread: 720 days.
+SPAN = 62_208_000
+#: Seconds between two changes.
 STEP = 600
 #: Records that share a moment: cursors and bookmarks must cope with equal times.
 TOGETHER = 3
@@ -42,7 +44,8 @@ class Records:
     """The records 1 to `count`, in their order. Each change happens `STEP` seconds after the latest one."""
 
     def __init__(self, count: int) -> None:
-        moments = ((number, START + (number - 1) // TOGETHER * STEP) for number in range(1, count + 1))
+        step = SPAN // max(1, -(-count // TOGETHER))
+        moments = ((number, START + (number - 1) // TOGETHER * step) for number in range(1, count + 1))
         self._all = {number: Record(number=number, created=at, modified=at) for number, at in moments}
 
     def get(self, number: int) -> Record | None:

@@ -11,6 +11,7 @@ from source_api.shapes.shape import Call, Refusal, Shape, require_bearer, too_ma
 from source_api.throttle import Throttle, parse_tiers
 
 SEARCH_LIMITS = "5/1 second"
+BATCH = 100
 FILTERS: dict[str, Callable[[Record], int]] = {
     "createdate": lambda record: record.created,
     "lastmodifieddate": lambda record: record.modified,
@@ -24,8 +25,8 @@ OPERATORS: dict[str, Callable[[int, int], bool]] = {
 class SearchShape(Shape):
     """Contacts: `POST /contacts/search` with filters, `POST /contacts/batch/read` with up to 100 ids.
 
-    The search has a limit of its own, five a second, and counts in the other one, too. No page goes beyond 10,000
-    results. It brings ids and times; a batch lacks the ids that do not exist.
+    The search has a limit of its own, five a second. No page goes beyond 10,000 results. It brings ids and times; a
+    batch lacks the ids that do not exist.
     """
 
     name = "search"
@@ -68,8 +69,8 @@ class SearchShape(Shape):
         inputs, names = body.get("inputs"), body.get("properties")
         if body.keys() - {"inputs", "properties"} or not isinstance(inputs, list) or not isinstance(names, list):
             raise Refusal(400, "expected inputs and properties")
-        if not 1 <= len(inputs) <= self.options.page:
-            raise Refusal(400, f"expected 1 to {self.options.page} inputs, got {len(inputs)}")
+        if not 1 <= len(inputs) <= BATCH:
+            raise Refusal(400, f"expected 1 to {BATCH} inputs, got {len(inputs)}")
         wanted = [whole(each.get("id"), "id") for each in inputs]
         if len(set(wanted)) < len(wanted):
             raise Refusal(400, "duplicate ids")

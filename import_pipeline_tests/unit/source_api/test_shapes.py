@@ -8,6 +8,7 @@ import pytest
 from source_api.errors import BadOption
 from source_api.shapes import SHAPES, TOKEN, ShapeOptions
 from source_api.shapes.__main__ import main
+from source_api.shapes.records import iso
 
 pytestmark = pytest.mark.anyio
 
@@ -130,7 +131,8 @@ async def test_an_access_token_expires_and_a_refresh_token_is_good_for_one_reque
         method, path, more = token(grant_type="refresh_token", refresh_token="refresh-0")
         first = (await http.request(method, path, **more)).json()
         bearer = {"Authorization": f"Bearer {first['access_token']}"}
-        query = {"q": "SELECT Id,Name FROM Account WHERE SystemModstamp >= 2024-01-01T02:00:00Z"}
+        since = iso(shape.records.get(37).modified)
+        query = {"q": f"SELECT Id,Name FROM Account WHERE SystemModstamp >= {since}"}
         page = (await http.get("/query", params=query, headers=bearer)).json()
         assert (page["totalSize"], page["done"], page["records"][0]) == (
             4,

@@ -1,0 +1,47 @@
+"""Contacts: a search by POST with a limit of its own, details in batches of 100."""
+
+import httpx
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from import_pipeline import Cursor, ImportableMixin, ImportSource
+
+
+class Base(DeclarativeBase): ...
+
+
+class Contact(ImportableMixin, Base):
+    __tablename__ = "contacts"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    firstname: Mapped[str | None]
+    amount: Mapped[str | None]
+
+    def populate(self, detail):
+        self.firstname, self.amount = detail["firstname"], detail["amount"]
+
+
+class Contacts(ImportSource):
+    name, model, details_per_request = "contacts", Contact, 100
+    limits = "5/1 second"
+    pages = Cursor(next="paging.next.after", param="after", size="limit", where="json")
+
+    def list_request(self):
+        return httpx.Request("POST", "/contacts/search", json={})
+
+    def items(self, list_response):
+        return list_response.json()["results"]
+
+    def stub(self, item):
+        return Contact(external_id=item["id"])
+
+    def version(self, item):
+        return item["updatedAt"]
+
+    def details_request(self, rows):
+        body = {"inputs": [{"id": row.external_id} for row in rows], "properties": ["firstname", "amount"]}
+        return httpx.Request("POST", "/contacts/batch/read", json=body)
+
+    def details(self, response):
+        return [(each["id"], each["properties"]) for each in response.json()["results"]]
+
+
+SOURCES = [Contacts()]
