@@ -4,7 +4,7 @@ from contextlib import closing
 
 import click
 
-from import_pipeline.cli.options import as_json, confirm, fresh, import_id, yes
+from import_pipeline.cli.options import as_json, confirm, fresh, import_id, refetch, yes
 from import_pipeline.cli.output import formatting, tables
 from import_pipeline.cli.output.json import import_details_json, import_json, print_json
 from import_pipeline.cli.progress_display import LiveDisplay
@@ -22,18 +22,19 @@ from import_pipeline.tracking.queries import Filter
 @click.command()
 @click.argument("source")
 @fresh
+@refetch
 @click.option("--limit", type=click.IntRange(1), help="Import only this many items, from the start of the list.")
 @click.option("--only", help="Import only the items with these ids, separated by commas; skip the list.")
 @yes
 @as_json
-def run(source: str, fresh: bool, limit: int | None, only: str | None, yes: bool, as_json: bool) -> int:
+def run(source: str, fresh: bool, refetch: bool, limit: int | None, only: str | None, yes: bool, as_json: bool) -> int:
     """Import SOURCE now, in this process, as a run of its Dagster job.
 
     Resumes an import whose process died. Exits with status 4 while another import runs;
     with --only, it first waits for that import, up to the source's limit (ITEMS_WAIT).
     """
-    if only is not None and (limit or fresh):
-        raise click.UsageError("--only cannot be given together with --limit or --fresh")
+    if only is not None and (limit or fresh or refetch):
+        raise click.UsageError("--only cannot be given together with --limit, --fresh or --refetch")
     ids = [part.strip() for part in (only or "").split(",") if part.strip()]
     if only is not None and not ids:
         raise click.UsageError("--only: expected ids separated by commas, got none")
@@ -41,7 +42,9 @@ def run(source: str, fresh: bool, limit: int | None, only: str | None, yes: bool
         if fresh and not yes:
             table = installation.source(source).model.__table__.name
             confirm(f"Import all of {table} again, then delete its rows that are no longer in the list?")
-        summary = run_in_foreground(installation, source, fresh=fresh, limit=limit, only=ids, show=not as_json)
+        summary = run_in_foreground(
+            installation, source, fresh=fresh, refetch=refetch, limit=limit, only=ids, show=not as_json
+        )
         if as_json:
             print_json(summary.as_json())
         else:

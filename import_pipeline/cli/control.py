@@ -7,7 +7,7 @@ from datetime import timedelta
 import click
 
 from import_pipeline.cli.doctor_checks import DAEMONS, daemon_problem
-from import_pipeline.cli.options import as_json, confirm, fresh, import_id, reason, yes
+from import_pipeline.cli.options import as_json, confirm, fresh, import_id, reason, refetch, yes
 from import_pipeline.cli.output import tables
 from import_pipeline.cli.output.json import print_json, print_message, schedule_json
 from import_pipeline.cli.run_in_foreground import (
@@ -64,18 +64,28 @@ def _print_request(
 @click.command()
 @click.argument("source")
 @fresh
+@refetch
 @click.option("--shards", type=click.IntRange(1, MOST_WORKERS), help="How many runs share it. Default: ITEMS_SHARDS.")
 @reason
 @yes
 @as_json
-def request(source: str, fresh: bool, shards: int | None, reason: str | None, yes: bool, as_json: bool) -> None:
+def request(
+    source: str, fresh: bool, refetch: bool, shards: int | None, reason: str | None, yes: bool, as_json: bool
+) -> None:
     """Request an extra import of SOURCE. The sensor starts it within seconds; the schedule stays unchanged."""
     with open_installation() as installation:
         found = installation.source(source)
         if fresh and not yes:
             confirm(f"Import all of {source} again, then delete its rows that are no longer in the list?")
         asked = requests.request_import(
-            installation, found, RequestKind.NEW, fresh=fresh, shards=shards, by=_who(), reason=reason
+            installation,
+            found,
+            RequestKind.NEW,
+            fresh=fresh,
+            refetch=refetch,
+            shards=shards,
+            by=_who(),
+            reason=reason,
         )
         _print_request(installation, source, asked, f"the sensor starts an import of {source} within seconds", as_json)
 

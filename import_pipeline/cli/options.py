@@ -31,6 +31,7 @@ class ImportId(IntParameter):
 import_id = click.argument("import_id", type=ImportId(), metavar="ID")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 fresh = click.option("--fresh", is_flag=True, help="Fetch everything again, then delete rows no longer in the list.")
+refetch = click.option("--refetch", is_flag=True, help="Fetch everything again, unchanged items too. Delete nothing.")
 yes = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 reason = click.option("--reason", help="Why; recorded with the request.")
 

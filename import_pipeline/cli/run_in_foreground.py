@@ -59,6 +59,7 @@ def run_in_foreground(
     source_name: str,
     *,
     fresh: bool = False,
+    refetch: bool = False,
     limit: int | None = None,
     only: Sequence[str] = (),
     show: bool = True,
@@ -72,7 +73,7 @@ def run_in_foreground(
     source = installation.source(source_name)
     if not only:
         _refuse_second(installation, source)
-    new = new_import(source, Trigger.CLI, fresh=fresh, limit=limit, only=only)
+    new = new_import(source, Trigger.CLI, fresh=fresh, refetch=refetch, limit=limit, only=only)
     turn = _turn(installation, source, new)
     while True:
         row = turn.acquire()

@@ -124,6 +124,8 @@ def _check_values(source: ImportSource) -> None:
             raise ContractError(source.name, name, setting.expected, repr(value))
     if not isinstance(source.api, str) or not source.api:
         raise ContractError(source.name, "api", "a name", repr(source.api))
+    if not isinstance(source.revision, int) or isinstance(source.revision, bool) or not 0 < source.revision < 2**31:
+        raise ContractError(source.name, "revision", "a whole number from 1", repr(source.revision))
     if not isinstance(source.max_empty_pages, int) or source.max_empty_pages < 1:
         raise ContractError(source.name, "max_empty_pages", "a whole number from 1", repr(source.max_empty_pages))
     if not isinstance(source.partitions, Partitions):

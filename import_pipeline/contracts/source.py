@@ -79,6 +79,7 @@ class ImportSource(AssetAttributes, BatchHooks, ABC):
     ceiling: int = 100  #: the most detail requests in flight, if answers are slow and the limits allow more
     shards: int = 1  #: number of runs that work on one import together
     overlap: bool = True  #: False: the whole list is discovered before the first detail is requested
+    revision: int = 1  #: another number fetches all details again, once: for a new column, or a new `populate`
     read_twice: bool = False  #: True: repeat the list until two passes agree, to catch changes during paging
     conditional: bool = False  #: True: request details with the ETag of their last answer; 304 counts as unchanged
     keep_payloads: bool = False  #: True: store the start of a response that failed an item, with secrets masked

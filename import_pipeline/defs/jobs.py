@@ -29,6 +29,7 @@ class RequestConfig(BaseModel):
     fresh: bool = Field(
         False, description="Fetch every item again; at the end, delete rows that the list no longer has"
     )
+    refetch: bool = Field(False, description="Fetch every item again, unchanged ones too; delete nothing")
     shards: int = Field(
         0,
         ge=0,
@@ -68,6 +69,7 @@ def build_request_job(source: ImportSource) -> dg.JobDefinition:
                 found,
                 RequestKind(config.mode),
                 fresh=config.fresh,
+                refetch=config.refetch,
                 shards=config.shards or None,
                 by=_who(context),
                 reason=config.reason or None,

@@ -32,6 +32,7 @@ def run_import(
     source: str,
     *,
     fresh: bool = False,
+    refetch: bool = False,
     limit: int | None = None,
     only: Sequence[str] = (),
     settings: Settings | None = None,
@@ -39,10 +40,11 @@ def run_import(
 ) -> ImportSummary:
     """Import the named source in this process; a stalled import of it is resumed.
 
-    `fresh` fetches every item again, and finally deletes the rows that the list no longer has. `limit` stops after that
-    many items of the list. `only` imports just these ids, and waits up to the source's `wait` for a running import. A
-    stalled import that does something else is resumed first. Settings default to the environment, sources to the list
-    that the settings name. The summary's status says whether the import completed, failed or was cancelled.
+    `fresh` fetches every item again, and finally deletes the rows that the list no longer has. `refetch` fetches every
+    item again and deletes nothing. `limit` stops after that many items of the list. `only` imports just these ids, and
+    waits up to the source's `wait` for a running import. A stalled import that does something else is resumed first.
+    Settings default to the environment, sources to the list that the settings name. The summary's status says whether
+    the import completed, failed or was cancelled.
 
     Raises UsageError, ImportAlreadyRunning or DatabaseUnavailable. After ImportInterrupted (SIGINT, SIGTERM) or
     LimiterUnavailable (the rate-limit store does not answer), the next call resumes the import.
@@ -52,7 +54,7 @@ def run_import(
     listed = None if sources is None else configure(sources, settings)
     with open_installation(settings, listed) as installation:
         found = installation.source(source)
-        new = new_import(found, Trigger.CLI, fresh=fresh, limit=limit, only=only)
+        new = new_import(found, Trigger.CLI, fresh=fresh, refetch=refetch, limit=limit, only=only)
         turn = Turn(installation, found, new)
         while True:
             row = turn.acquire()

@@ -13,16 +13,23 @@ class ImportOptions:
     """Options of an import, as its creator gave them."""
 
     fresh: bool = False  #: fetch every item anew, and delete rows that the list no longer has
+    refetch: bool = False  #: fetch every item anew; rows that the list no longer has stay
     limit: int | None = None  #: number of items to read from the list
     only: tuple[str, ...] = ()  #: external ids to import
     numbers: tuple[tuple[int, int], ...] = ()  #: ranges of item numbers to import, ends included
     shards: int | None = None  #: number of workers; None: as the source's settings say
+
+    @property
+    def fetches_all(self) -> bool:
+        """True if unchanged items are fetched, too."""
+        return self.fresh or self.refetch
 
     @classmethod
     def read(cls, metadata: Mapping[str, Any]) -> "ImportOptions":
         """Read the options from an import's metadata."""
         return cls(
             fresh=bool(metadata.get("fresh")),
+            refetch=bool(metadata.get("refetch")),
             limit=metadata.get("limit"),
             only=tuple(metadata.get("only", ())),
             numbers=tuple((first, last) for first, last in metadata.get("numbers", ())),
@@ -33,6 +40,7 @@ class ImportOptions:
         """Return the options as JSON values, without those that were not given."""
         values = {
             "fresh": self.fresh or None,
+            "refetch": self.refetch or None,
             "limit": self.limit,
             "only": list(self.only) or None,
             "numbers": [list(each) for each in self.numbers] or None,

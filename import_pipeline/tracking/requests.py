@@ -28,6 +28,7 @@ class NewRequest:
     kind: RequestKind
     import_id: int | None = None  #: the import that it names; None for NEW and RESCHEDULE
     fresh: bool = False
+    refetch: bool = False
     requested_by: str | None = None
     reason: str | None = None
     shards: int | None = None  #: workers that share the import; None: the source's setting
@@ -44,7 +45,8 @@ class Request(NewRequest):
 
 def record(connection: Connection, new: NewRequest, now: datetime) -> int:
     """Insert a request; return its id."""
-    more = {"shards": new.shards, "slot_at": new.slot_at.isoformat() if new.slot_at else None}
+    slot_at = new.slot_at.isoformat() if new.slot_at else None
+    more = {"shards": new.shards, "refetch": new.refetch or None, "slot_at": slot_at}
     statement = insert(requests).values(
         source=new.source,
         wish=new.kind,
@@ -70,6 +72,7 @@ def waiting(connection: Connection, source: str) -> list[Request]:
             kind=RequestKind(row.wish),
             import_id=row.import_id,
             fresh=row.fresh,
+            refetch=bool(row.metadata.get("refetch")),
             requested_by=row.requested_by,
             reason=row.reason,
             shards=row.metadata.get("shards"),

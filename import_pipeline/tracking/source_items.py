@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, func, select, update
+from sqlalchemy import Connection, bindparam, case, func, or_, select, update
 
 from import_pipeline.rules.status import ImportKind, ItemStatus
 from import_pipeline.tracking.database.dialect import chunks, insert_for
@@ -52,10 +52,21 @@ def last_checkpoint(connection: Connection, row: ImportRow) -> Mapping[str, Any]
     return found
 
 
-def forget_versions(connection: Connection, source: str) -> int:
-    """Delete all stored versions of the source, so that all details are fetched again. Return their number."""
-    theirs = (source_items.c.source == source, source_items.c.version.is_not(None))
-    return connection.execute(update(source_items).where(*theirs).values(version=None)).rowcount
+def forget_versions(connection: Connection, source: str, *, etags: bool = False) -> int:
+    """Delete all stored versions of the source, so that all details are fetched again. Return their number.
+
+    With `etags`, delete these as well: otherwise the API may answer that a detail has not changed.
+    """
+    has_one = source_items.c.version.is_not(None)
+    theirs = or_(has_one, source_items.c.etag.is_not(None)) if etags else has_one
+    values = {"version": None, "etag": None} if etags else {"version": None}
+    forgotten = update(source_items).where(source_items.c.source == source, theirs).values(values)
+    return connection.execute(forgotten).rowcount
+
+
+def has_items(connection: Connection, source: str) -> bool:
+    """Return True if an import of the source has recorded an item."""
+    return connection.scalar(select(source_items.c.source).where(source_items.c.source == source).limit(1)) is not None
 
 
 def etags(connection: Connection, source: str, external_ids: Sequence[str]) -> dict[str, str]:
@@ -70,7 +81,7 @@ def etags(connection: Connection, source: str, external_ids: Sequence[str]) -> d
 
 
 def record(connection: Connection, row: ImportRow, seen: Sequence[SeenItem]) -> None:
-    """Record discovered items. A fresh import forgets their stored versions: it fetches all of them again."""
+    """Record discovered items. An import that fetches all details again forgets their stored versions."""
     _store(connection, row, seen, is_new=True)
 
 
@@ -83,7 +94,7 @@ def _store(connection: Connection, row: ImportRow, seen: Sequence[SeenItem], *, 
     if not seen:
         return
     connection.execute(
-        _storing(connection.dialect.name, is_new=is_new, fresh=row.options.fresh),
+        _storing(connection.dialect.name, is_new=is_new, fetches_all=row.options.fetches_all),
         [
             {
                 "source": row.source,
@@ -99,14 +110,14 @@ def _store(connection: Connection, row: ImportRow, seen: Sequence[SeenItem], *, 
 
 
 @cache
-def _storing(dialect: str, *, is_new: bool, fresh: bool) -> Any:
+def _storing(dialect: str, *, is_new: bool, fetches_all: bool) -> Any:
     statement = insert_for(dialect, source_items)
     old, new = source_items.c, statement.excluded
     changed: dict[str, Any] = {
         "version": func.coalesce(new.version, old.version),
         "etag": func.coalesce(new.etag, old.etag),
     }
-    if is_new and fresh:
+    if is_new and fetches_all:
         # Versions that this import itself has stored stay if it reads its list again.
         is_ours = old.last_import_id == new.last_import_id
         changed = {name: case((is_ours, kept), else_=new[name]) for name, kept in changed.items()}

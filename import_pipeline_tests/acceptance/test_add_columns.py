@@ -4,6 +4,7 @@ import pytest
 
 from import_pipeline_tests.acceptance.command_line import rows, some_details, tracking, words
 from import_pipeline_tests.acceptance.slow_api import ITEMS, PACE, slow_api
+from import_pipeline_tests.support.imports import demo_api
 
 SOURCE = """
 from sqlalchemy import Integer, Numeric, String
@@ -102,6 +103,20 @@ def test_what_is_not_added_comes_with_its_statement_and_its_own_exit_status(writ
     write("    more = mapped_column(String(9))")
     kept = command.run("migrate", "--add-columns", "--yes")
     assert "the model has no column things.old" in kept.err
+
+
+@pytest.mark.parametrize(("revision", "options"), [(1, ["--refetch"]), (2, [])])
+def test_a_new_column_is_filled_for_unchanged_items(write, command, home, revision, options):
+    with demo_api(items=5) as url:
+        command.environment |= {"THINGS_BASE_URL": url, "THINGS_LIMITS": "none"}
+        write()
+        command.run("run", "things")
+        write(PRICE, "self.price = detail['price']", revision)
+        command.run("migrate", "--add-columns", "--yes")
+        done = command.run("run", "things", *options, "--json").json
+        assert (done["items_imported_count"], done["items_unchanged_count"]) == (5, 0)
+        assert len(rows(tracking(home), "SELECT * FROM things WHERE price IS NOT NULL")) == 5
+        assert command.run("run", "things", "--json").json["items_unchanged_count"] == 5
 
 
 def test_both_options_at_once_are_refused(command):

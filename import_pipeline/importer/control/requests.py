@@ -6,6 +6,7 @@ change rows: they take effect immediately and are recorded as well.
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -40,6 +41,7 @@ def request_import(
     kind: RequestKind,
     *,
     fresh: bool = False,
+    refetch: bool = False,
     shards: int | None = None,
     slot_at: datetime | None = None,
     by: str | None = None,
@@ -55,23 +57,25 @@ def request_import(
     if kind not in {RequestKind.NEW, RequestKind.RESCHEDULE}:
         raise UsageError(f"{kind}: expected new or reschedule; the other kinds name an import")
     now = installation.clock.now()
+    options: dict[str, Any] = {"fresh": fresh, "refetch": refetch, "shards": shards}
+    new = NewRequest(source=source.name, kind=kind, **options, requested_by=by, reason=reason)
 
     def unit(connection: Connection) -> RecordedRequest:
         requests_lock(connection, source.name)  # of two concurrent requests, the second sees the first
         if kind is RequestKind.RESCHEDULE:
             return request_reschedule(connection, source, slot_at, now, by=by, reason=reason)
-        same = (
-            each
-            for each in requests.waiting(connection, source.name)
-            if by and (each.kind, each.requested_by, each.fresh, each.shards) == (kind, by, fresh, shards)
-        )
+        same = (each for each in requests.waiting(connection, source.name) if by and _sense(each) == _sense(new))
         earlier = next(same, None)
         if earlier is not None:
             return RecordedRequest(id=earlier.id, already=duplicate_answer(earlier))
-        new = NewRequest(source=source.name, kind=kind, fresh=fresh, shards=shards, requested_by=by, reason=reason)
         return RecordedRequest(id=requests.record(connection, new, now))
 
     return installation.transact(unit)
+
+
+def _sense(request: NewRequest) -> tuple[object, ...]:
+    """Return what the request asks for, and who asks: two that agree are one."""
+    return request.kind, request.requested_by, request.fresh, request.refetch, request.shards
 
 
 def fulfil(connection: Connection, source: ImportSource, request: Request, now: datetime) -> str | None:
@@ -93,6 +97,7 @@ def _create_import(connection: Connection, source: ImportSource, request: Reques
         source,
         Trigger.REQUEST,
         fresh=request.fresh,
+        refetch=request.refetch,
         shards=request.shards,
         scheduled_at=request.requested_at,
         by=request.requested_by,

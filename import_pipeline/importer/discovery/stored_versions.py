@@ -1,4 +1,4 @@
-"""Forget stored versions if the source's `version()` has changed since they were stored."""
+"""Forget stored versions if the source's `version()` or `revision` has changed since they were stored."""
 
 import ast
 import hashlib
@@ -10,10 +10,11 @@ from sqlalchemy import Connection
 from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.discovery.checkpoint import Checkpoint
 from import_pipeline.importer.runtime.context import ImportContext
-from import_pipeline.tracking import events, source_items
+from import_pipeline.tracking import events, leases, source_items
+from import_pipeline.tracking.lists import revisions
 
-#: Event: all details are fetched again, once.
-VERSIONS_FORGOTTEN = "versions_forgotten"
+#: Events: all details are fetched again, once, since `version()` or `revision` has changed.
+VERSIONS_FORGOTTEN, REVISION_CHANGED = "versions_forgotten", "revision_changed"
 
 
 def fingerprint_of_version(source: ImportSource) -> str:
@@ -36,10 +37,15 @@ def _statements(text: str) -> list[ast.stmt]:
 
 
 async def forget_outdated_versions(context: ImportContext, checkpoint: Checkpoint) -> None:
-    """Forget the source's stored versions if `version()` was different when they were stored."""
+    """Forget the source's stored versions if `version()` or `revision` was different when they were stored.
+
+    Each is stored with the result, so that a resume or a later import forgets nothing again.
+    """
     now = fingerprint_of_version(context.source)
 
     def forget(connection: Connection) -> None:
+        leases.hold(connection, context.lease, to_write=True)
+        _follow_revision(connection, context)
         stored = (
             checkpoint if checkpoint.basis else Checkpoint.read(source_items.last_checkpoint(connection, context.row))
         )
@@ -54,3 +60,19 @@ async def forget_outdated_versions(context: ImportContext, checkpoint: Checkpoin
             events.note(connection, context.row.id, context.clock.now(), VERSIONS_FORGOTTEN, sentence, items=count)
 
     await context.write(forget)
+
+
+def _follow_revision(connection: Connection, context: ImportContext) -> None:
+    source, now = context.source, context.clock.now()
+    before = revisions.of_source(connection, source.name)
+    if before == source.revision:
+        return
+    revisions.store(connection, source.name, source.revision, import_id=context.row.id, now=now)
+    if not source_items.has_items(connection, source.name):
+        return  # the first import fetches all details anyway
+    count = source_items.forget_versions(connection, source.name, etags=True)
+    sentence = (
+        f"{type(source).__name__}.revision is {source.revision} and was {before}: all details are fetched again, once. "
+        f"The stored versions of {count:,} items are forgotten; no row is deleted."
+    )
+    events.note(connection, context.row.id, now, REVISION_CHANGED, sentence, items=count, revision=source.revision)

@@ -78,6 +78,7 @@ def satisfies(found: ImportRow, new: NewImport) -> bool:
         and (has.only, has.numbers) == (requested.only, requested.numbers)
         and has.limit in {None, requested.limit}
         and has.fresh >= requested.fresh
+        and has.fetches_all >= requested.fetches_all
     )
 
 

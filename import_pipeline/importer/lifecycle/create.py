@@ -18,6 +18,7 @@ def new_import(
     *,
     kind: ImportKind = ImportKind.FULL,
     fresh: bool = False,
+    refetch: bool = False,
     limit: int | None = None,
     only: Sequence[str] = (),
     shards: int | None = None,
@@ -43,5 +44,7 @@ def new_import(
         scheduled_at=slot_at or scheduled_at,
         requested_by=by,
         retry_of=retry_of,
-        options=ImportOptions(fresh=fresh, limit=limit, only=tuple(only), numbers=tuple(numbers), shards=shards),
+        options=ImportOptions(
+            fresh=fresh, refetch=refetch, limit=limit, only=tuple(only), numbers=tuple(numbers), shards=shards
+        ),
     )

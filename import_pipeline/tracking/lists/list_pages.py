@@ -146,9 +146,9 @@ def accept(connection: Connection, row: ImportRow, lease: Lease, item: Discovere
 def known_versions(connection: Connection, row: ImportRow, model: type[Any], page: Page) -> dict[str, str]:
     """Return external_id -> stored version, for rows that still exist: a row that the user deleted is imported again.
 
-    Empty for a fresh import, which fetches all details again.
+    Empty for an import that fetches all details again.
     """
-    if row.options.fresh:
+    if row.options.fetches_all:
         return {}
     with_version = [item.external_id for item in page.items if item.importable is not None and item.version is not None]
     known = items_of_source.stored_versions(connection, row.source, with_version)
