@@ -14,7 +14,6 @@ from import_pipeline.panel.security import LOGIN, LOGIN_SECONDS, cookie, local_p
 from import_pipeline.tracking import imports
 from import_pipeline.tracking.requests import RequestKind
 
-WHO = "a user of the panel"
 WRONG_TOKEN_SECONDS = 0.5  #: delay of the answer to a wrong token
 Form = Mapping[str, str]
 
@@ -39,7 +38,14 @@ def run(request: Request, form: Form) -> str:
     refetch = kind is RequestKind.NEW and form.get("refetch") == "yes"
     slot_at = parse_slot(form.get(f"slot:{source.name}")) if kind is RequestKind.RESCHEDULE else None
     asked = requests.request_import(
-        installation, source, kind, fresh=fresh, refetch=refetch, slot_at=slot_at, by=WHO, reason=_reason(form)
+        installation,
+        source,
+        kind,
+        fresh=fresh,
+        refetch=refetch,
+        slot_at=slot_at,
+        by=_who(request),
+        reason=_reason(form),
     )
     return "/?done=already" if asked.already else f"/?done={kind}"
 
@@ -48,7 +54,7 @@ def run(request: Request, form: Form) -> str:
 def cancel(request: Request, form: Form) -> str:
     """Cancel a scheduled or running import."""
     import_id = request.path_params["import_id"]
-    done = cancellation.cancel(panel_of(request).installation, import_id, by=WHO, reason=_reason(form))
+    done = cancellation.cancel(panel_of(request).installation, import_id, by=_who(request), reason=_reason(form))
     return f"/imports/{import_id}?done={_named('cancel', already=done.already)}"
 
 
@@ -58,29 +64,53 @@ def resume(request: Request, form: Form) -> str:
     installation, import_id = panel_of(request).installation, request.path_params["import_id"]
     with installation.database.read() as connection:
         row = imports.get(connection, import_id)
-    lifted = lift_pause(installation, installation.source(row.source), by=WHO)
+    lifted = lift_pause(installation, installation.source(row.source), by=_who(request))
     return f"/imports/{import_id}?done={_named('resume', already=lifted.paused_until is None)}"
 
 
 @action
 def retry(request: Request, form: Form) -> str:
-    """Schedule an import of the failed and unfinished items of another one."""
-    import_id = request.path_params["import_id"]
-    retried = retries.retry(panel_of(request).installation, import_id, by=WHO, reason=_reason(form))
+    """Schedule an import of what another one left, or only of the items that failed like the one in the form."""
+    installation, import_id = panel_of(request).installation, request.path_params["import_id"]
+    if like := form.get("like"):
+        retried = retries.retry_alike(installation, import_id, like, by=_who(request), why=_reason(form))
+    else:
+        retried = retries.retry(installation, import_id, by=_who(request), reason=_reason(form))
     return f"/imports/{retried.row.id}?done={_named('retry', already=retried.already is not None)}"
+
+
+@action
+def import_item(request: Request, form: Form) -> str:
+    """Schedule an import of one item."""
+    installation = panel_of(request).installation
+    source, external_id = installation.source(form.get("source", "")), form.get("id", "")
+    made = retries.import_again(installation, source, [external_id], by=_who(request), why=_reason(form))
+    return f"/imports/{made.row.id}?done={_named('again', already=made.already is not None)}"
+
+
+@action
+def lift(request: Request, form: Form) -> str:
+    """Lift the pause of a source's API."""
+    installation, name = panel_of(request).installation, request.path_params["source"]
+    lifted = lift_pause(installation, installation.source(name), by=_who(request))
+    return f"/sources/{name}?done={_named('resume', already=lifted.paused_until is None)}"
 
 
 @action
 def delete(request: Request, form: Form) -> str:
     """Delete an ended import."""
     import_id = request.path_params["import_id"]
-    done = deletion.delete(panel_of(request).installation, import_id, by=WHO, reason=_reason(form))
+    done = deletion.delete(panel_of(request).installation, import_id, by=_who(request), reason=_reason(form))
     return f"/?done={_named('delete', already=done.already)}"
 
 
 def _named(done: str, *, already: bool) -> str:
     """Return the key of the sentence to show afterwards."""
     return f"{done}-already" if already else done
+
+
+def _who(request: Request) -> str:
+    return panel_of(request).person(request)
 
 
 def _reason(form: Form) -> str | None:

@@ -29,6 +29,10 @@ register_url_convertor("id", ImportId())
 ROUTES = [
     Route("/", pages.show_list, methods=["GET"]),
     Route("/imports/{import_id:id}", pages.show_import, methods=["GET"]),
+    Route("/sources/{source:str}", pages.show_source, methods=["GET"]),
+    Route("/sources/{source:str}/resume", actions.lift, methods=["POST"]),
+    Route("/item", pages.show_item, methods=["GET"]),
+    Route("/item", actions.import_item, methods=["POST"]),
     Route("/run", pages.confirm_run, methods=["GET"]),
     Route("/run", actions.run, methods=["POST"]),
     Route("/imports/{import_id:id}/{action:str}", pages.confirm, methods=["GET"]),

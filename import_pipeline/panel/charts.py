@@ -8,6 +8,8 @@ from import_pipeline.importer.monitoring.view import ImportView, permits_left
 from import_pipeline.ratelimit import TierUsage
 
 MOST_BARS = 60
+#: Percent of the height of the shortest bar in a source's history.
+SHORTEST_BAR = 6.0
 LEAST_VISIBLE = 0.7  #: per cent of a bar
 
 
@@ -41,6 +43,21 @@ def duration_parts(view: ImportView) -> list[Part]:
         ("away", figures.away_seconds),
     )
     return _sections(counted, figures.duration_seconds)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """An import in the strip of a source's history: its height is its share of the longest duration, in percent."""
+
+    view: ImportView
+    height: float
+
+
+def strip_of(latest: Sequence[ImportView]) -> list[Bar]:
+    """Return the bars of a source's latest imports, oldest first."""
+    longest = max((view.figures.duration_seconds for view in latest), default=0.0)
+    share = 100.0 / longest if longest else 0.0
+    return [Bar(view, round(max(SHORTEST_BAR, share * view.figures.duration_seconds), 1)) for view in reversed(latest)]
 
 
 def gauge_parts(tier: TierUsage) -> list[Part]:

@@ -21,8 +21,11 @@ from import_pipeline.panel.security import AccessPolicy, Login
 from import_pipeline.panel.views import FILTERS
 from import_pipeline.redaction import redact
 from import_pipeline.tracking import panel_logins
+from import_pipeline.wording import visible
 
 T = TypeVar("T")
+#: The person, if no proxy names them; and the most characters of a name.
+ANYBODY, MOST_NAME = "a user of the panel", 100
 CACHE_SECONDS = 0.5  #: shorter than a refresh, so that each refresh shows something new
 TEMPLATES = Path(__file__).parent / "templates"
 #: The script sends this header to get only the main part of a page.
@@ -97,6 +100,12 @@ class Panel:
     def masked(self, text: str) -> str:
         """Return the text with secrets masked. A row may be older than the knowledge of a secret."""
         return redact(text)
+
+    def person(self, request: Request) -> str:
+        """Return the person who sends the request, as the proxy names them; `a user of the panel` without one."""
+        header = self.installation.settings.panel_user_header
+        named = visible(request.headers.get(header, "").strip())[:MOST_NAME] if header else ""
+        return named or ANYBODY
 
     def run_url(self, run_id: str | None) -> str | None:
         """Return the address of a run's page in Dagster."""

@@ -9,12 +9,16 @@ from starlette.responses import JSONResponse, Response
 
 from import_pipeline.errors import ImportNotFound, InvalidTransition, Unavailable, UsageError
 from import_pipeline.importer.control.rescheduling import next_slot
+from import_pipeline.importer.control.scheduling import upcoming_slots_of
 from import_pipeline.importer.monitoring.queries import import_details, list_imports
+from import_pipeline.importer.monitoring.sources import find_items, source_details
 from import_pipeline.panel.context import panel_of
 from import_pipeline.panel.query import Query
 from import_pipeline.panel.security import FOR_PROGRAMS, local_path
-from import_pipeline.panel.views import import_page, list_page, why_not
+from import_pipeline.panel.views import import_page, list_page, source_page, why_not
 
+#: Slots that a source's page shows; the longest id that can be looked up.
+SHOWN_SLOTS, MAX_EXTERNAL_ID = 6, 255
 #: Only Dagster knows whether its daemon runs, and the panel does not import Dagster.
 DAEMON = "If Dagster's daemon runs"
 #: The sentence after an action. The address contains its key, never a text.
@@ -25,10 +29,12 @@ DONE: Mapping[str, str] = {
     "cancel": "Cancelling: the import stops within two seconds. Imported items are kept.",
     "resume": "The pause of the API is lifted. One request goes first; if it is refused, all pause again.",
     "retry": f"This import retries the other one. {DAEMON}, it starts within seconds.",
+    "again": f"This import fetches chosen items again. {DAEMON}, it starts within seconds.",
     "delete": "Import deleted. Imported rows stay.",
     "cancel-already": "The import is already cancelled. Nothing was changed.",
     "resume-already": "The API is no longer paused. Nothing was changed.",
     "retry-already": "This import already retries the other one. Nothing was added.",
+    "again-already": "This import already fetches the same items. Nothing was added.",
     "delete-already": "The import was already deleted. Nothing was changed.",
 }
 
@@ -61,6 +67,27 @@ def show_import(request: Request) -> Response:
     return panel.render(request, "import.html", context | _notice(request))
 
 
+def show_source(request: Request) -> Response:
+    """Render the page of one source: its schedule, its limits, its latest imports."""
+    panel = panel_of(request)
+    name, installation = request.path_params["source"], panel.installation
+    if installation.listed(name) is None:
+        raise HTTPException(404)
+    found = panel.read(request, lambda: source_details(installation, name, panel.usage_reader))
+    now = installation.clock.now()
+    with installation.database.read() as connection:
+        slots = upcoming_slots_of(connection, installation.source(name), now, SHOWN_SLOTS)
+    return panel.render(request, "source.html", source_page(found, slots, now) | _notice(request))
+
+
+def show_item(request: Request) -> Response:
+    """Render the history of one item, in each source that knows it."""
+    panel = panel_of(request)
+    external_id = request.query_params.get("id", "").strip()[:MAX_EXTERNAL_ID]
+    found = find_items(panel.installation, external_id, request.query_params.get("source")) if external_id else []
+    return panel.render(request, "item.html", {"external_id": external_id, "found": found})
+
+
 def confirm_run(request: Request) -> Response:
     """Render the form that requests an import: source, and NEW or RESCHEDULE."""
     panel = panel_of(request)
@@ -80,7 +107,10 @@ def confirm(request: Request) -> Response:
     action = request.path_params["action"]
     if action not in {"cancel", "retry", "delete", "resume"}:
         raise HTTPException(404)
+    like = request.query_params.get("like") if action == "retry" else None
+    alike = next((group for group in found.failure_groups if group.example == like), None)
     context = {"view": found.view, "row": found.view.row, "action": action, "unfinished": found.unfinished}
+    context["alike"] = alike
     reason = why_not(action, found, panel.installation.clock.now())
     return panel.render(request, "confirm.html", context | {"why_not": reason})
 

@@ -8,9 +8,10 @@ from typing import Any
 from import_pipeline import wording
 from import_pipeline.importer.control.rescheduling import keeps_slot
 from import_pipeline.importer.monitoring.queries import PAGE_SIZE, ImportDetails, ImportPage
+from import_pipeline.importer.monitoring.sources import SourceDetails
 from import_pipeline.importer.monitoring.view import permits_left
 from import_pipeline.panel import formatting
-from import_pipeline.panel.charts import chart_of, duration_parts, gauge_parts, progress_parts
+from import_pipeline.panel.charts import chart_of, duration_parts, gauge_parts, progress_parts, strip_of
 from import_pipeline.panel.query import BADGES, ICONS, Query
 from import_pipeline.rules.status import (
     DUE,
@@ -110,6 +111,7 @@ def list_page(listing: ImportPage, query: Query, sources: Sequence[str]) -> dict
         "total": listing.total,
         "statuses": statuses,
         "sources": _sources(query, sources),
+        "shown_source": [each for each in sources if query.source == each or len(sources) == 1],
         "columns": [_column(query, name, text) for name, text in COLUMNS.items()],
         "pages": _pages(query, listing.total),
         "requests": listing.requests,
@@ -159,6 +161,7 @@ def import_page(details: ImportDetails, run_url: str | None, now: datetime) -> d
     view = details.view
     return {
         "view": view,
+        "is_listed": details.is_listed,
         "row": view.row,
         "figures": view.figures,
         "forecast": details.forecast,
@@ -174,6 +177,19 @@ def import_page(details: ImportDetails, run_url: str | None, now: datetime) -> d
         "retried_by": details.retried_by,
         "shards": details.shards,
         "refresh": 0 if view.has_ended else REFRESH if view.is_running else IDLE_REFRESH,
+    } | _helpers()
+
+
+def source_page(found: SourceDetails, slots: Sequence[datetime], now: datetime) -> dict[str, Any]:
+    """Return the context of a source's page."""
+    return {
+        "source": found,
+        "slots": slots,
+        "strip": strip_of(found.latest),
+        "refresh": REFRESH if any(view.is_running for view in found.latest) else IDLE_REFRESH,
+        "paused_until": found.usage.paused_until
+        if found.usage is not None and found.usage.paused_until is not None and found.usage.paused_until > now
+        else None,
     } | _helpers()
 
 

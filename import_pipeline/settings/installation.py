@@ -115,6 +115,13 @@ SETTINGS: tuple[Setting[Any], ...] = (
         default="none",
         meaning="extra host names that the panel answers to, such as a proxy's",
     ),
+    Setting(
+        name="PANEL_USER_HEADER",
+        parse=parsers.header_name,
+        expected="the name of a header, such as X-Forwarded-User",
+        default="none",
+        meaning="the header in which a proxy names the person; it must remove the header from the requests it receives",
+    ),
 )
 
 
@@ -136,6 +143,7 @@ class Settings:
     panel_port: int = 3001
     panel_token: str | None = field(default=None, repr=False)
     panel_hosts: tuple[str, ...] = ()
+    panel_user_header: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property

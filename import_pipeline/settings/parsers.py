@@ -146,6 +146,13 @@ def hosts(raw: str) -> tuple[str, ...]:
     return tuple(host(part.strip()).lower() for part in raw.split(",") if part.strip())
 
 
+def header_name(raw: str) -> str:
+    """Parse the name of an HTTP header (RFC 9110, 5.6.2)."""
+    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", raw.strip()):
+        raise ValueError(raw)
+    return raw.strip().lower()
+
+
 def folder(raw: str) -> Path:
     """Parse a folder; `~` is expanded."""
     try:

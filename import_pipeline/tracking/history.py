@@ -1,15 +1,16 @@
-"""The import history of one row of the user's table."""
+"""The import history of one item, and of one row of the user's table."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Connection, Row, select
 from sqlalchemy.orm import Session, object_mapper, object_session
 
 from import_pipeline.errors import UsageError
 from import_pipeline.rules.status import ItemStatus
-from import_pipeline.tracking.tables import import_item_statuses
+from import_pipeline.tracking.tables import import_item_statuses, imports, source_items
 from import_pipeline.tracking.user_rows.model_columns import table_of
 
 
@@ -24,6 +25,44 @@ class ItemHistory:
     last_failed_at: datetime | None
     next_attempt_at: datetime | None
     completed_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownItem:
+    """An item of a source, as its imports know it."""
+
+    source: str
+    external_id: str
+    first_import_id: int
+    last_import_id: int
+    version: str | None
+    gone_at: datetime | None
+
+
+def known_items(connection: Connection, sources: Sequence[str], external_id: str) -> list[KnownItem]:
+    """Return the item of that id of each source that has it, by the name of the source."""
+    columns = [source_items.c[name] for name in KnownItem.__dataclass_fields__]
+    found = select(*columns).where(source_items.c.source.in_(sources), source_items.c.external_id == external_id)
+    return [KnownItem(**row._mapping) for row in connection.execute(found.order_by(source_items.c.source))]
+
+
+def history_of(
+    connection: Connection, source: str, type_name: str, external_id: str, limit: int = 100
+) -> list[ItemHistory]:
+    """Return the states of an item in the imports of its source, newest first."""
+    columns = import_item_statuses.c
+    statement = (
+        select(*(columns[name] for name in ItemHistory.__dataclass_fields__))
+        .join(imports, imports.c.id == columns.import_id)
+        .where(columns.importable_type == type_name, columns.external_id == external_id, imports.c.source == source)
+        .order_by(columns.id.desc())
+        .limit(limit)
+    )
+    return [_history(row) for row in connection.execute(statement)]
+
+
+def _history(row: Row[Any]) -> ItemHistory:
+    return ItemHistory(**{**row._mapping, "status": ItemStatus(row.status)})
 
 
 def importable_type(model: type[Any]) -> str:
@@ -63,4 +102,4 @@ class HasImportStatus:
         )
         # A session may have several databases: the tracking tables are in the row's own.
         rows = session.execute(statement, bind_arguments={"mapper": object_mapper(self)})
-        return [ItemHistory(**{**row._mapping, "status": ItemStatus(row.status)}) for row in rows]
+        return [_history(row) for row in rows]

@@ -122,6 +122,17 @@ def failures(connection: Connection, import_id: int, limit: int = 100, *, left: 
     ]
 
 
+def failed_alike(connection: Connection, import_id: int, external_id: str, limit: int) -> list[str]:
+    """Return the items that the import left failed for the same reason as this one, this one included."""
+    reason = (
+        select(statuses.c.failure_reason)
+        .where(statuses.c.import_id == import_id, statuses.c.external_id == external_id)
+        .scalar_subquery()
+    )
+    alike = (left_by(import_id), statuses.c.status == ItemStatus.FAILED, statuses.c.failure_reason == reason)
+    return list(connection.scalars(select(statuses.c.external_id).where(*alike).order_by(statuses.c.id).limit(limit)))
+
+
 def close_failed(connection: Connection, import_id: int, failed_before: datetime) -> int:
     """Let items fail permanently whose last try is that long ago, and return their number. For stalled imports."""
     statement = (

@@ -1,5 +1,6 @@
-"""Retry what an ended import left failed or unfinished."""
+"""Retry what an ended import left failed or unfinished: all of it, one item, or the items of one reason."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -9,11 +10,17 @@ from import_pipeline.errors import UsageError
 from import_pipeline.importer.control.requests import check_has_ended, record_fulfilled
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.lifecycle.create import new_import
-from import_pipeline.rules.status import Trigger
+from import_pipeline.rules.status import ImportStatus, Trigger
 from import_pipeline.tracking import events, imports, items, scheduling
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.requests import NewRequest, RequestKind, attribution
-from import_pipeline.wording import plural
+from import_pipeline.wording import plural, visible
+
+#: Most items of one reason that are imported again at once; their ids are stored with the import.
+MAX_ALIKE = 5_000
+#: Most imports that are compared with a request.
+MAX_UNENDED = 100
+UNENDED = (ImportStatus.SCHEDULED, ImportStatus.RUNNING)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +67,52 @@ def retry(
         return RetryAnswer(row=made)
 
     return installation.transact(unit)
+
+
+def import_again(
+    installation: Installation, source: ImportSource, external_ids: Sequence[str], *, by: str, why: str | None = None
+) -> RetryAnswer:
+    """Schedule an import of chosen items; it is due now. If one of the same items has not ended, nothing is added.
+
+    Raises UsageError if no items are given, or if one of them is a secret of the settings.
+    """
+    chosen, now = tuple(dict.fromkeys(filter(None, external_ids))), installation.clock.now()
+    if not chosen:
+        raise UsageError(f"{source.name}: no item is left to import again")
+
+    def unit(connection: Connection) -> RetryAnswer:
+        for row in imports.latest(connection, source=source.name, statuses=UNENDED, limit=MAX_UNENDED):
+            if row.options.only == chosen:
+                already = f"Import {row.id} already imports {_which(chosen)}; nothing was added."
+                return RetryAnswer(row=row, already=already)
+        new = new_import(source, Trigger.REQUEST, only=chosen, scheduled_at=now, by=by)
+        made = imports.create(connection, new, now)
+        outcome = f"Import {made.id} imports {_which(chosen)} of {source.name} again."
+        sentence = f"{outcome} Requested {attribution(by, why)}."
+        events.note(connection, made.id, now, "import_requested", sentence)
+        request = NewRequest(source=source.name, kind=RequestKind.RETRY, requested_by=by, reason=why)
+        record_fulfilled(connection, request, now, outcome, made.id)
+        return RetryAnswer(row=made)
+
+    return installation.transact(unit)
+
+
+def retry_alike(
+    installation: Installation, import_id: int, external_id: str, *, by: str, why: str | None = None
+) -> RetryAnswer:
+    """Schedule an import of the items that failed for the same reason as this one, at most MAX_ALIKE.
+
+    Raises ImportNotFound; UsageError if the import has not ended, or if no such item is left.
+    """
+    with installation.database.read() as connection:
+        row = imports.get(connection, import_id)
+        check_has_ended(row)
+        alike = items.failed_alike(connection, import_id, external_id, MAX_ALIKE)
+    return import_again(installation, _listed_source(installation, row), alike, by=by, why=why)
+
+
+def _which(external_ids: Sequence[str]) -> str:
+    return f"item {visible(external_ids[0])}" if len(external_ids) == 1 else plural(len(external_ids), "item")
 
 
 def _listed_source(installation: Installation, row: ImportRow) -> ImportSource:

@@ -39,6 +39,7 @@ class ImportDetails:
     unfinished: int  #: items that a retry would import
     retried_by: int | None  #: the scheduled or running import that retries them
     shards: Sequence[ShardRow] = ()  #: its further workers, also former ones
+    is_listed: bool = True  #: its source is listed in the settings
     api_paused_until: datetime | None = None  #: the end of the API's pause, if the pause delays it
 
 
@@ -118,6 +119,7 @@ def import_details(installation: Installation, import_id: int, usage_reader: Usa
             unfinished=items.unfinished(connection, import_id) if view.has_ended else 0,
             retried_by=scheduling.open_retry_of(connection, import_id),
             shards=found.shards,
+            is_listed=installation.listed(view.row.source) is not None,
             api_paused_until=_api_paused_until(installation, view.row, usage_reader, now),
         )
 
