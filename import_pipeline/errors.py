@@ -17,7 +17,8 @@
     │   ├── ImportCancelled         on request of a person
     │   ├── ImportInterrupted       since its process has to end; the next run resumes it
     │   └── ImportFailed            since continuing makes no sense
-    │       └── OtherOrigin         a request would leave the source's own origin
+    │       ├── OtherOrigin         a request would leave the source's own origin
+    │       └── TokenRefused        the token server grants no access token, and no later request can change that
     ├── Unavailable                 a required server does not answer
     │   ├── DatabaseUnavailable
     │   └── LimiterUnavailable
@@ -154,6 +155,10 @@ class ImportFailed(ImportStopped):
 
 class OtherOrigin(ImportFailed):
     """A request would leave the source's own origin and carry its token there."""
+
+
+class TokenRefused(ImportFailed):
+    """The token server grants no access token. A person has to change something."""
 
 
 class Unavailable(ImportPipelineError):

@@ -47,6 +47,12 @@ HARMLESS = frozenset(
     {"accept", "accept-charset", "accept-encoding", "accept-language", "connection", "content-type", "host"}
     | {"user-agent"}
 )
+#: Parameters of a connector without secret values.
+_HARMLESS_PARAMETER = re.compile(
+    r"(api[_-]?version|version|v|format|fmt|output|alt|lang|language|locale|units?|fields|expand|include|order|sort"
+    r"|(per[_-]?)?page([_-]?size)?|limit|time[_-]?zone|tz|currency)",
+    re.IGNORECASE,
+)
 
 
 class Secrets:
@@ -65,6 +71,12 @@ class Secrets:
             with self._lock:
                 self._registered |= new
                 self._sort()
+
+    def forget(self, texts: Iterable[str]) -> None:
+        """Mask these texts no longer: tokens that have expired, whose number grows without end."""
+        with self._lock:
+            self._registered -= _forms(texts)
+            self._sort()
 
     def remember(self, texts: Iterable[str]) -> None:
         """Mask these texts until newer ones displace them."""
@@ -150,6 +162,11 @@ def remember_text(text: str) -> None:
     """Remember the values under sensitive names in a body, whole or truncated."""
     SECRETS.remember(match["value"] for match in _FIELD.finditer(text))
     SECRETS.remember(match["value"] for match in _PARAMETER.finditer(f"&{text}"))
+
+
+def is_harmless_parameter(name: str) -> bool:
+    """Return True if the value of a connector's parameter with this name is no secret; other values are masked."""
+    return _HARMLESS_PARAMETER.fullmatch(name) is not None
 
 
 @lru_cache(maxsize=1000)

@@ -5,10 +5,11 @@ They are plain Python: no database session, no limiter, no Dagster. Their method
 
 from import_pipeline.contracts.check import check_source
 from import_pipeline.contracts.column_types import UtcDateTime
-from import_pipeline.contracts.connector import Connector
+from import_pipeline.contracts.connector import Connector, Origin
 from import_pipeline.contracts.importable import Importable, ImportableMixin, path_segment
 from import_pipeline.contracts.links import next_link
 from import_pipeline.contracts.notice import Notice
+from import_pipeline.contracts.oauth2 import JwtBearer, OAuth2
 from import_pipeline.contracts.paginators import Cursor, LastId, LinkHeader, NextUrl, Offset, PageNumber, Paginator
 from import_pipeline.contracts.source import ImportSource, Retry
 
@@ -18,11 +19,14 @@ __all__ = [
     "ImportSource",
     "Importable",
     "ImportableMixin",
+    "JwtBearer",
     "LastId",
     "LinkHeader",
     "NextUrl",
     "Notice",
+    "OAuth2",
     "Offset",
+    "Origin",
     "PageNumber",
     "Paginator",
     "Retry",

@@ -159,6 +159,5 @@ class Settings:
     def source(self, name: str) -> SourceSettings:
         """Return the settings of the source of that name. Raises SettingError."""
         prefix = variable_prefix(name)
-        return SourceSettings(
-            **{setting.name.lower(): setting.read(self.environment, prefix) for setting in SOURCE_SETTINGS}
-        )
+        values = {setting.name.lower(): setting.read(self.environment, prefix) for setting in SOURCE_SETTINGS}
+        return SourceSettings(**values, prefix=prefix, environment=self.environment)

@@ -1,11 +1,17 @@
 """The settings of a source: the table, and their values for one source."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from import_pipeline.errors import SettingError
+from import_pipeline.redaction import SECRETS
 from import_pipeline.settings import parsers
 from import_pipeline.settings.setting import Setting
+
+#: Characters up to which a line of a longer secret may be a common text, such as the first line of a key.
+SHORTEST_LINE = 40
 
 SOURCE_SETTINGS: tuple[Setting[Any], ...] = (
     Setting(
@@ -185,6 +191,23 @@ class SourceSettings:
     max_pause: float | None = None
     prune_days: float | None = None
     notify_url: str | None = field(default=None, repr=False)
+    prefix: str = field(default="", compare=False)  #: of the source's variables, such as ORDERS_
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    def secret(self, name: str, default: str | None = None) -> str:
+        """Return a secret of the source, such as `secret("CLIENT_SECRET")`, from the environment or `.env`.
+
+        Its variable begins with the source's name: ORDERS_CLIENT_SECRET. The value is masked in all output. Raises
+        SettingError if it is absent and has no default.
+        """
+        variable = self.prefix + name.upper()
+        value = self.environment.get(variable, "").strip()
+        if not value:
+            if default is None:
+                raise SettingError(variable, "a secret, in the environment or in .env", "nothing")
+            return default
+        SECRETS.register([value, *(line for line in value.splitlines() if len(line) > SHORTEST_LINE)])
+        return value
 
 
 def variable_prefix(source: str) -> str:

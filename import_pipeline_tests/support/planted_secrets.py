@@ -39,6 +39,7 @@ class SecretRevealingItem(ImportableMixin, Base):
         if self.external_id == "unaskable":
             raise ValueError(f"cannot ask with {os.environ['PLANTED_TOKEN']}")
         headers = {"X-Auth-Token": SECRETS["header of a request"]}
+        logging.getLogger(__name__).debug("GET /api/items/%s?%s", self.external_id, _query())
         return httpx.Request("GET", f"/api/items/{self.external_id}?{_query()}", headers=headers)
 
     def populate(self, detail: Mapping[str, Any]) -> None:

@@ -16,6 +16,7 @@ from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.runtime.api_client import cost_of, open_api
 from import_pipeline.importer.runtime.response_errors import describe_missing_list
 from import_pipeline.importer.runtime.sending import describe_connection_error, unreachable
+from import_pipeline.importer.tokens.server import TokenUnavailable
 from import_pipeline.ratelimit import parse_tiers
 from import_pipeline.rules.forecast import minimum_seconds
 from import_pipeline.rules.responses.actions import ResponseAction, classify
@@ -129,6 +130,8 @@ async def first_page(installation: Installation, source: ImportSource) -> httpx.
             return await api.send(SourceList(source=source).first_request(), first=True)
         except ApiBlocked as error:
             raise ImportFailed(f"{error}. Wait for it, or lift it: import-pipeline resume {source.name}") from error
+        except TokenUnavailable as error:
+            raise ImportFailed(str(error)) from error
         except httpx.TransportError as error:
             raise ImportFailed(unreachable(source.name, api.client.base_url, error)) from error
         except httpx.RequestError as error:

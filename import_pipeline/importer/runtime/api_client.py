@@ -11,16 +11,15 @@ import httpx
 
 from import_pipeline.clock import Clock
 from import_pipeline.contracts import Connector, ImportSource
-from import_pipeline.errors import HookFailed, OtherOrigin, SettingError
-from import_pipeline.importer.user_code.auth import BoundedAuth
-from import_pipeline.importer.user_code.hooks import CONNECTOR, COST, FLAG, call_hook, describe_error
+from import_pipeline.errors import HookFailed
+from import_pipeline.importer.access.access import Access, open_access
+from import_pipeline.importer.access.connector import connector_of
+from import_pipeline.importer.user_code.hooks import COST, FLAG, call_hook, describe_error
 from import_pipeline.importer.user_code.request_secrets import KnownSecrets, secrets_of
 from import_pipeline.ratelimit import Limiter, Permits, RateLimitedTransport, Usage, open_permits, parse_tiers
-from import_pipeline.ratelimit.http.aiohttp_transport import open_connections
 from import_pipeline.ratelimit.http.decompression import ACCEPTED
-from import_pipeline.ratelimit.http.proxies import environment_proxy
 from import_pipeline.ratelimit.lanes import LISTS
-from import_pipeline.redaction import register, register_headers
+from import_pipeline.ratelimit.tokens.protocol import TokenStore
 from import_pipeline.settings import Settings
 
 TOO_MANY_REQUESTS = 429
@@ -103,6 +102,7 @@ class ApiClient:
         tally: RequestTally,
         deadline: float,
         secrets: KnownSecrets,
+        access: Access,
     ) -> None:
         self.client = client
         self.secrets = secrets
@@ -110,12 +110,12 @@ class ApiClient:
         self.tally = tally
         self._transport = transport
         self._deadline = deadline
-        self._auth = None if client.auth is None else BoundedAuth(client.auth)
+        self._access = access
 
     def join(self, request: httpx.Request) -> httpx.Request:
         """Return the source's request as the client sends it: absolute, with the default headers.
 
-        Raises OtherOrigin if it would go to another origin, since a next link must not carry the token there. Raises
+        Raises OtherOrigin if it would go to an unknown origin, since a next link must not carry the token there. Raises
         httpx.LocalProtocolError for a request that cannot be sent at all.
         """
         try:
@@ -130,12 +130,7 @@ class ApiClient:
             raise httpx.LocalProtocolError(problem, request=request) from error
         if joined.url.userinfo:  # aiohttp refuses it beside an Authorization header
             joined.url = joined.url.copy_with(userinfo=b"")
-        base = self.client.base_url
-        if (joined.url.scheme, joined.url.host, joined.url.port) != (base.scheme, base.host, base.port):
-            raise OtherOrigin(
-                f"a request would go to {joined.url.scheme}://{joined.url.netloc.decode()}, "
-                f"expected the source's own origin {base.scheme}://{base.netloc.decode()}"
-            )
+        self._access.admit(joined, given=request.headers)
         return joined
 
     async def send(
@@ -147,8 +142,8 @@ class ApiClient:
         exception from it prevents the sending.
         """
         joined = self.join(request)
-        options = {"first": first, "deadline": self._deadline, "before": before}
-        joined.extensions["import_pipeline"] = options | ({} if self._auth is None else {"auth": self._auth})
+        options = {"first": first, "deadline": self._deadline, "before": before, **self._access.options(joined)}
+        joined.extensions["import_pipeline"] = options
         # Bypass the client: redirects, hooks and its log line are not used, and cost as much CPU as the limiter.
         response = await self._transport.handle_async_request(joined)
         response.request = joined
@@ -169,8 +164,9 @@ async def open_api(
     patience: timedelta | None = None,
     permits: Permits | None = None,
     store_patience: timedelta = STORE_PATIENCE,
+    tokens: TokenStore | None = None,
 ) -> AsyncIterator[ApiClient]:
-    """Connect to the source's API. Tests may pass a transport instead of real connections, and a store of permits.
+    """Connect to the source's API. Tests may pass a transport instead of real connections, and stores.
 
     `patience` is the longest pause that a request waits for; a longer one raises ApiBlocked. None means the source's
     own maximum. A request waits up to `store_patience` for a rate-limit store that does not answer, then raises
@@ -189,26 +185,11 @@ async def open_api(
     limiter = limiter_of(parse_tiers(source.limits), permits=stores[0], source=source.name)
     lists = limiter_of((), permits=stores[1], lane=LISTS)
     tally = RequestTally()
-    inner = transport or _connections(source, connector)
-    limited = _limited(inner, limiter, lists, source, tally, connector.timeout)
-    async with limiter, lists, _client(connector, limited) as client:
-        secrets = secrets_of(source.name, settings, connector)
-        yield ApiClient(client, limited, limiter, tally, connector.timeout, secrets)
-
-
-def _connections(source: ImportSource, connector: Connector) -> httpx.AsyncBaseTransport:
-    """Open real connections, through the proxy that the environment names for the source's address."""
-    found = environment_proxy(connector.base_url)
-    return open_connections(limit=max(100, source.concurrency), proxy=found.proxy if found else None)
-
-
-def connector_of(source: ImportSource, settings: Settings) -> Connector:
-    """Return the source's connector, and register its secrets. Raises HookFailed or SettingError."""
-    own = settings.source(source.name)
-    connector = call_hook(source, "connector", own, returns=CONNECTOR, passes=(SettingError,))
-    register(connector.base_url)
-    register_headers(connector.headers)
-    return connector
+    async with open_access(source, settings, connector, clock, transport, tokens) as access, limiter, lists:
+        limited = _limited(access.transport, limiter, lists, source, tally, connector.timeout)
+        async with _client(connector, limited) as client:
+            secrets = secrets_of(source.name, settings, connector)
+            yield ApiClient(client, limited, limiter, tally, connector.timeout, secrets, access)
 
 
 def _limited(
@@ -238,17 +219,10 @@ def _client(connector: Connector, transport: httpx.AsyncBaseTransport) -> httpx.
     """Return a client of the source's origin."""
     return httpx.AsyncClient(
         base_url=httpx.URL(connector.base_url).copy_with(userinfo=b""),
-        headers=_HEADERS | dict(connector.headers),
-        auth=connector.auth or _auth_in(connector.base_url),
+        headers=_HEADERS,
         transport=transport,
         # No cookies: a server could lengthen every further request by one per response.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         follow_redirects=False,
         timeout=connector.timeout,
     )
-
-
-def _auth_in(address: str) -> httpx.BasicAuth | None:
-    """Return basic authentication for `https://user:password@…`."""
-    url = httpx.URL(address)
-    return httpx.BasicAuth(url.username, url.password) if url.userinfo else None

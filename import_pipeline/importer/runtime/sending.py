@@ -13,6 +13,7 @@ import httpx
 from import_pipeline.errors import ImportFailed
 from import_pipeline.importer.file_descriptors import ADVICE, are_too_few
 from import_pipeline.importer.runtime.context import ImportContext
+from import_pipeline.importer.tokens.server import TokenUnavailable
 from import_pipeline.redaction import redact
 from import_pipeline.rules.status import ImportKind
 from import_pipeline.settings import variable_prefix
@@ -34,6 +35,9 @@ async def send(
         try:
             async with context.circuit.attempt():
                 response = await context.api.send(request, first=first, before=partial(context.confirm, claims))
+        except TokenUnavailable as error:
+            context.circuit.open(str(error))
+            _check_patience(context, error)
         except UNREACHABLE as error:
             if not _is_known(context):
                 raise ImportFailed(unreachable(context.source.name, context.api.client.base_url, error)) from error
@@ -65,6 +69,8 @@ def _check_patience(context: ImportContext, error: httpx.RequestError) -> None:
     """Raise ImportFailed if the API has been unreachable for longer than the source's `max_outage`."""
     seconds = context.circuit.open_for
     if seconds is not None and seconds >= context.source.max_outage:
+        if isinstance(error, TokenUnavailable):
+            raise ImportFailed(f"no access token for {seconds:.0f} s: {error}. Finished items are kept") from error
         reason = (
             f"the API has not answered for {seconds:.0f} s: {describe_request_error(error, context.source.timeout)}"
         )

@@ -7,7 +7,7 @@ from urllib.parse import quote, quote_plus
 import httpx
 
 from import_pipeline.contracts import Connector
-from import_pipeline.redaction import HARMLESS, SECRETS, SHORTEST, is_sensitive_name
+from import_pipeline.redaction import HARMLESS, SECRETS, SHORTEST, is_harmless_parameter, is_sensitive_name
 from import_pipeline.settings import SOURCE_SETTINGS, Settings, variable_prefix
 
 #: A stored text, or its pieces: `{"secret": name}` stands for a value that is filled in on reading.
@@ -85,6 +85,9 @@ def _of_connector(connector: Connector) -> Iterator[tuple[str, str]]:
             for number, part in enumerate([value, *value.split(" ", 1)[1:]]):
                 if len(part) >= SHORTEST:
                     yield f"connector:{name.lower()}:{number}", part
+    for name, value in connector.params.items():  # an API may repeat them in its links
+        if not is_harmless_parameter(name) and len(value) >= SHORTEST:
+            yield f"connector:param:{name}", value
     url = httpx.URL(connector.base_url)
     for name, part in (("username", url.username), ("password", url.password)):
         if len(part) >= SHORTEST:

@@ -17,15 +17,15 @@ EXPECTED = "an http:// or https:// address of a proxy, with its port"
 
 
 @dataclass(frozen=True, kw_only=True)
-class EnvironmentProxy:
-    """A proxy, and the variable that names it."""
+class NamedProxy:
+    """A proxy, and the variable or attribute that names it."""
 
     variable: str
     address: str  #: without user and password
     proxy: httpx.Proxy = field(repr=False)
 
 
-def environment_proxy(address: str) -> EnvironmentProxy | None:
+def environment_proxy(address: str) -> NamedProxy | None:
     """Return the proxy for requests to that address; None if they go directly.
 
     Raises SettingError for an unsupported proxy, such as a SOCKS proxy.
@@ -36,12 +36,17 @@ def environment_proxy(address: str) -> EnvironmentProxy | None:
     raw = named.get(kind)
     if not raw or proxy_bypass(parts.netloc.rpartition("@")[2]):
         return None
-    variable = f"{kind.upper()}_PROXY"
-    register(raw if "://" in raw else f"http://{raw}")
+    return named_proxy(f"{kind.upper()}_PROXY", raw)
+
+
+def named_proxy(variable: str, raw: str) -> NamedProxy:
+    """Return the proxy at an address, and register its password. Raises SettingError, which names the variable."""
+    address = raw if "://" in raw else f"http://{raw}"
+    register(address)
     try:
-        url = httpx.URL(raw if "://" in raw else f"http://{raw}")
+        url = httpx.URL(address)
     except httpx.InvalidURL:
         raise SettingError(variable, EXPECTED, "an address that cannot be read") from None
     if url.scheme not in {"http", "https"} or not url.host:
         raise SettingError(variable, EXPECTED, f"{url.scheme}://{url.netloc.decode()}")
-    return EnvironmentProxy(variable=variable, address=str(url.copy_with(userinfo=b"")), proxy=httpx.Proxy(url))
+    return NamedProxy(variable=variable, address=str(url.copy_with(userinfo=b"")), proxy=httpx.Proxy(url))

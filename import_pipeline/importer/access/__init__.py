@@ -1,0 +1,1 @@
+"""Access to an API: its origins, connections and credentials."""

@@ -1,0 +1,1 @@
+"""Access tokens by OAuth 2: requested by one process, stored encrypted, shared by all."""
