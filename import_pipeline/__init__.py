@@ -130,7 +130,16 @@ _HOMES = {
 }
 
 
+#: Found by `dg` through the entry point in pyproject.toml. Not in `__all__`, since it imports Dagster.
+_COMPONENTS = {"RestImport": "components.rest_import"}
+
+
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    home = _HOMES.get(name) or _COMPONENTS.get(name)
+    if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *_COMPONENTS]

@@ -1,0 +1,1 @@
+"""Dagster components: sources as YAML in a Dagster project."""

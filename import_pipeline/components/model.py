@@ -1,0 +1,35 @@
+"""The attributes of `RestImport` in a defs.yaml: the words of a declared source, and those of its assets.
+
+Dagster replaces templates after it has read the file. A value that is no text may therefore be a template, too.
+"""
+
+from typing import Annotated, Any, Optional
+
+from dagster.components.resolved.core_models import AssetAttributesModel
+from pydantic import Field, StringConstraints, create_model
+
+from import_pipeline.declarative.words import Declaration, OptionWords
+
+Template = Annotated[str, StringConstraints(pattern=r"\{\{.*\}\}")]
+
+
+class ComponentWords(Declaration):
+    """The words of a declared source and of its place in Dagster."""
+
+    translation: str | AssetAttributesModel | None = Field(  # type: ignore[valid-type]  # made by Dagster
+        None,
+        description="Changes of both assets. Templates have spec and source: key: raw/{{ spec.key.path[-1] }}.",
+    )
+    tracking_assets: bool = Field(
+        False, description="True: define the tables of all imports as assets, too. In one component of a project only."
+    )
+
+
+def _with_templates() -> dict[str, Any]:
+    return {
+        name: (Optional[field.rebuild_annotation() | Template], field)  # noqa: UP045 - the annotation is a value
+        for name, field in OptionWords.model_fields.items()
+    }
+
+
+RestImportModel = create_model("RestImportModel", __base__=ComponentWords, **_with_templates())
