@@ -1,56 +1,97 @@
 """Commands that import and show. Each calls one action and prints its result."""
 
 from contextlib import closing
+from typing import Any
 
 import click
 
 from import_pipeline.cli.options import as_json, confirm, fresh, import_id, refetch, yes
 from import_pipeline.cli.output import formatting, tables
-from import_pipeline.cli.output.json import import_details_json, import_json, print_json
+from import_pipeline.cli.output.json import import_details_json, import_json, print_json, print_message
 from import_pipeline.cli.progress_display import LiveDisplay
+from import_pipeline.cli.run_all import FAILED, count_sentence, run_all
 from import_pipeline.cli.run_in_foreground import print_failure_reason, print_outcome, run_in_foreground
 from import_pipeline.importer.control.plan import plan_import
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.limiter_usage import UsageReader
 from import_pipeline.importer.monitoring.queries import resolve_status, view_from, view_in
-from import_pipeline.importer.source_loader import find_source
+from import_pipeline.importer.source_loader import find_source, load_each
 from import_pipeline.rules.status import DISPLAY_STATUSES, ENDED
+from import_pipeline.settings import load_settings
 from import_pipeline.tracking import events, imports, items, queries
 from import_pipeline.tracking.queries import Filter
 
 
 @click.command()
-@click.argument("source")
+@click.argument("source", required=False)
+@click.option("--all", "every", is_flag=True, help="Import all listed sources, one after another.")
 @fresh
 @refetch
 @click.option("--limit", type=click.IntRange(1), help="Import only this many items, from the start of the list.")
 @click.option("--only", help="Import only the items with these ids, separated by commas; skip the list.")
 @yes
 @as_json
-def run(source: str, fresh: bool, refetch: bool, limit: int | None, only: str | None, yes: bool, as_json: bool) -> int:
+def run(
+    source: str | None,
+    every: bool,
+    fresh: bool,
+    refetch: bool,
+    limit: int | None,
+    only: str | None,
+    yes: bool,
+    as_json: bool,
+) -> int:
     """Import SOURCE now, in this process, as a run of its Dagster job.
 
     Resumes an import whose process died. Exits with status 4 while another import runs;
     with --only, it first waits for that import, up to the source's limit (ITEMS_WAIT).
+
+    --all imports all sources. One that fails, or cannot be configured, does not stop the others. The last line counts
+    them, and the exit status is the worst of theirs: 4 if one failed, 3 if one is incomplete or has failed items.
     """
-    if only is not None and (limit or fresh or refetch):
-        raise click.UsageError("--only cannot be given together with --limit, --fresh or --refetch")
-    ids = [part.strip() for part in (only or "").split(",") if part.strip()]
-    if only is not None and not ids:
-        raise click.UsageError("--only: expected ids separated by commas, got none")
+    ids = _chosen_ids(only, is_alone=not (limit or fresh or refetch or every))
+    if every is (source is not None):
+        raise click.UsageError("expected the name of a source, or --all for all of them")
+    options: dict[str, Any] = {"fresh": fresh, "refetch": refetch, "limit": limit}
+    if source is None:
+        return _run_all(options, yes=yes, as_json=as_json)
     with open_installation() as installation:
         if fresh and not yes:
             table = installation.source(source).model.__table__.name
             confirm(f"Import all of {table} again, then delete its rows that are no longer in the list?")
-        summary = run_in_foreground(
-            installation, source, fresh=fresh, refetch=refetch, limit=limit, only=ids, show=not as_json
-        )
+        summary = run_in_foreground(installation, source, **options, only=ids, show=not as_json)
         if as_json:
             print_json(summary.as_json())
         else:
             print_outcome(installation, summary)
     print_failure_reason(summary)
     return summary.exit_status
+
+
+def _chosen_ids(only: str | None, *, is_alone: bool) -> list[str]:
+    """Return the ids of `--only`. Raises click.UsageError."""
+    if only is None:
+        return []
+    if not is_alone:
+        raise click.UsageError("--only cannot be given together with --limit, --fresh, --refetch or --all")
+    ids = [part.strip() for part in only.split(",") if part.strip()]
+    if not ids:
+        raise click.UsageError("--only: expected ids separated by commas, got none")
+    return ids
+
+
+def _run_all(options: dict[str, Any], *, yes: bool, as_json: bool) -> int:
+    """Import all sources; return the worst exit status."""
+    settings = load_settings()
+    sources, unloadable = load_each(settings)
+    with open_installation(settings, sources) as installation:
+        if options["fresh"] and not yes:
+            question = f"Import all {len(sources)} sources again, then delete rows that are no longer in their lists?"
+            confirm(question)
+        outcomes = run_all(installation, unloadable, show=not as_json, **options)
+    values = {"failed": sum(each.exit_status >= FAILED for each in outcomes)}
+    print_message(count_sentence(outcomes), as_json, **values, sources=[each.as_json() for each in outcomes])
+    return max((each.exit_status for each in outcomes), default=0)
 
 
 @click.command("list")

@@ -106,7 +106,8 @@ def misspellings(variables: Mapping[str, str]) -> list[str]:
     """Return a note for each variable that resembles a setting but is none, even if the settings cannot be read."""
     setting = variables.get("IMPORT_PIPELINE_SOURCES") or Settings.sources
     try:
-        names = [source.name for source in validate(load_listed(setting), setting)]
+        sources = validate(load_listed(setting), setting)
+        names = [name for source in sources for name in (source.name, source.family) if name]
     except ImportPipelineError:  # reported by the check of the sources
         names = []
     return misspelled(variables, names)

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from typing import ClassVar
 
 from import_pipeline.errors import ContractError
 
@@ -10,7 +9,7 @@ from import_pipeline.errors import ContractError
 class AssetAttributes:
     """The keys, group, tags and owners that the assets of a source have in Dagster."""
 
-    name: ClassVar[str]
+    name: str
     owners: tuple[str, ...] = ()  #: owners of the assets: `team:data` or mail addresses
     group_name: str = ""  #: the group of the assets; empty: the source's name
     asset_key_prefix: tuple[str, ...] = ()  #: parts before the keys: ("crm", "raw") makes crm/raw/enriched_orders

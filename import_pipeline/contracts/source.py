@@ -15,6 +15,7 @@ from import_pipeline.contracts.connector import Connector
 from import_pipeline.contracts.importable import Importable
 from import_pipeline.contracts.notice import Notice
 from import_pipeline.contracts.paginators import Paginator
+from import_pipeline.contracts.tenants import TenantNames
 from import_pipeline.errors import ContractError, SettingError
 from import_pipeline.rules.partitions import Partitions, per_item
 from import_pipeline.rules.slots import Slots, parse_slots
@@ -51,18 +52,18 @@ _COPIED = (
 )
 
 
-class ImportSource(AssetAttributes, BatchHooks, ABC):
+class ImportSource(TenantNames, AssetAttributes, BatchHooks, ABC):
     """One remote collection: its list, its details, and its rate limits.
 
     Implement `name`, `model`, `list_request`, `items` and `stub`. Declare the paging in one way: by `pages`,
     `has_next_page` or `next_request`. Everything else has a default.
 
-    Each setting of the environment (such as ITEMS_LIMITS) overrides the attribute of the same name. Methods must not be
+    Each setting of the environment (such as ITEMS_LIMITS) overrides the attribute of the same name. An instance may
+    have a name of its own, and with it its own settings: `OrdersSource(name="orders_acme")`. Methods must not be
     `async` and must not send requests. If a method raises, the reason names it, with file and line. The page
     docs/adding-a-source.md lists the part of an import that each one fails.
     """
 
-    name: ClassVar[str]  #: up to 100 letters, digits and underscores; settings, assets and jobs are named after it
     model: ClassVar[type[Any]]  #: your mapped class, see `Importable`; its table is created if absent
 
     #: How a list names its next page, such as `PageNumber()`. None: `has_next_page` or `next_request` decides.

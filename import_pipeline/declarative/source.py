@@ -52,7 +52,7 @@ class RestSource(ImportSource):
 
     def __init__(self, **words: Any) -> None:
         self.declaration = declaration = read_declaration(words)
-        self.name = declaration.name  # type: ignore[misc]  # of each instance
+        super().__init__(name=declaration.name)
         try:
             self.pages: Paginator = read_pages(declaration.pages)
             self.model = mapped_class(declaration)

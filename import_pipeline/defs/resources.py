@@ -27,7 +27,7 @@ class RateLimitedApiResource(dg.ConfigurableResource[None]):
     def configured_source(self, source: ImportSource, installation: Installation) -> ImportSource:
         """Return the source with this resource's configuration applied."""
         settings = replace(
-            installation.settings.source(source.name),
+            source.own_settings(installation.settings),
             **{name: value for name, value in self.model_dump().items() if value is not None},
         )
         return configured(source, settings)

@@ -92,11 +92,32 @@ def _place(module_name: str, error: Exception) -> str:
 
 def configure(listed: object, settings: Settings) -> list[ImportSource]:
     """Validate the listed sources, and apply their settings. Raises ContractError or SettingError."""
-    sources = [configured(source, settings.source(source.name)) for source in validate(listed, settings.sources)]
+    sources = [configured(source, source.own_settings(settings)) for source in validate(listed, settings.sources)]
     sources = with_limits_of_their_api(sources)
     for note in shared_tables(sources):
         _warn(note)
     return sources
+
+
+def load_each(settings: Settings) -> tuple[list[ImportSource], dict[str, ImportPipelineError]]:
+    """Return the sources that can be configured, and the errors of the others by their names.
+
+    Raises SourceNotFound or ContractError if the list itself cannot be loaded.
+    """
+    members = _members(load_listed(settings.sources), settings.sources)
+    found, errors = dict[str, ImportSource](), dict[str, ImportPipelineError]()
+    names = Counter(str(getattr(each, "name", "")).lower() for each in members)
+    for number, member in enumerate(members, start=1):
+        name = str(getattr(member, "name", "") or f"source {number} of the list")
+        try:
+            [source] = configure([member], settings)
+            if names[name.lower()] > 1:
+                raise _name_taken(source)
+            found[name] = source
+        except ImportPipelineError as error:
+            errors[name] = error
+    good = list(found.values())
+    return with_limits_of_their_api(good), errors
 
 
 def configured(source: ImportSource, settings: SourceSettings) -> ImportSource:
@@ -160,18 +181,27 @@ def _warn(note: str) -> None:
 
 def validate(listed: object, setting: str) -> list[ImportSource]:
     """Return the sources of the list, checked. Raises ContractError."""
-    if not isinstance(listed, Iterable):
-        raise ContractError(setting, "list", "a list of ImportSource instances", type(listed).__name__)
-    try:
-        members = list(listed)
-    except Exception as error:
-        raise ContractError(setting, "list", "a list of ImportSource instances", describe_error(error)) from error
-    sources = [_checked(each) for each in members]
+    sources = [_checked(each) for each in _members(listed, setting)]
     names = Counter(source.name.lower() for source in sources)  # settings and files may ignore case
     for source in sources:
         if names[source.name.lower()] > 1:
-            raise ContractError(source.name, "name", "a unique name", "the name of two sources")
+            raise _name_taken(source)
     return sources
+
+
+def _members(listed: object, setting: str) -> list[object]:
+    if not isinstance(listed, Iterable):
+        raise ContractError(setting, "list", "a list of ImportSource instances", type(listed).__name__)
+    try:
+        return list(listed)
+    except Exception as error:
+        raise ContractError(setting, "list", "a list of ImportSource instances", describe_error(error)) from error
+
+
+def _name_taken(source: ImportSource) -> ContractError:
+    label = type(source).__name__
+    got = f'the name of two sources. Give each tenant of a class its own, such as {label}(name="{source.name}_acme")'
+    return ContractError(source.name, "name", "a unique name", got)
 
 
 def _checked(member: object) -> ImportSource:

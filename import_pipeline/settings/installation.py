@@ -156,8 +156,16 @@ class Settings:
         """The file of the SQLite rate-limit store."""
         return self.home / "limits.db"
 
-    def source(self, name: str) -> SourceSettings:
-        """Return the settings of the source of that name. Raises SettingError."""
-        prefix = variable_prefix(name)
-        values = {setting.name.lower(): setting.read(self.environment, prefix) for setting in SOURCE_SETTINGS}
-        return SourceSettings(**values, prefix=prefix, environment=self.environment)
+    def source(self, name: str, family: str | None = None) -> SourceSettings:
+        """Return the settings of the source of that name. Raises SettingError.
+
+        `family`: the name whose settings count for those that this source does not have, except its token.
+        """
+        values = {each.name.lower(): self._read(each, name, family) for each in SOURCE_SETTINGS}
+        return SourceSettings(**values, prefix=variable_prefix(name), environment=self.environment)
+
+    def _read(self, setting: Setting[Any], name: str, family: str | None) -> Any:
+        value = setting.read(self.environment, variable_prefix(name))
+        if value is not None or family is None or not setting.is_inherited:
+            return value
+        return setting.read(self.environment, variable_prefix(family))

@@ -24,6 +24,7 @@ class Setting(Generic[T]):
     default: str
     meaning: str
     secret: bool = False
+    is_inherited: bool = True  #: a tenant without a value of its own has that of its class
 
     def read(self, environment: Mapping[str, str], prefix: str = "") -> T | None:
         """Return the parsed value, or None if the variable is absent or empty. Raises SettingError."""

@@ -28,6 +28,7 @@ SOURCE_SETTINGS: tuple[Setting[Any], ...] = (
         default="none",
         meaning="sent as a bearer token",
         secret=True,
+        is_inherited=False,  # one tenant's token would fetch its rows under the name of another
     ),
     Setting(
         name="LIMITS",

@@ -22,7 +22,7 @@ HIDDEN = "a value that is not shown"
 
 def connector_of(source: ImportSource, settings: Settings) -> Connector:
     """Return the source's connector, and register its secrets. Raises HookFailed or SettingError."""
-    own = settings.source(source.name)
+    own = source.own_settings(settings)
     connector = call_hook(source, "connector", own, returns=CONNECTOR, passes=(SettingError,))
     register(connector.base_url)
     register_headers(connector.headers)
