@@ -10,6 +10,7 @@ from import_pipeline.contracts.hooks import check_hooks
 from import_pipeline.contracts.importable import is_always_whole
 from import_pipeline.contracts.model_check import check_model
 from import_pipeline.contracts.paginators import Paginator
+from import_pipeline.contracts.slice_check import check_slices
 from import_pipeline.contracts.source import ImportSource, Retry
 from import_pipeline.errors import ContractError
 from import_pipeline.rules.partitions import Partitions
@@ -52,6 +53,7 @@ def check_source(source: object) -> ImportSource:
     _check_pages(source)
     check_hooks(source, name, model)  # type: ignore[arg-type]
     check_batches(source, name, model)  # type: ignore[arg-type]
+    check_slices(source)
     _check_values(source)
     check_asset_attributes(source)
     return source

@@ -9,6 +9,8 @@ from import_pipeline.errors import ContractError
 #: The methods of a source, and the names of the arguments that each is called with.
 SOURCE_HOOKS = {
     "list_request": ("page", "per_page"),
+    "slices": (),
+    "slice_request": ("key", "page", "per_page"),
     "items": ("list_response",),
     "has_next_page": ("list_response",),
     "next_request": ("response", "page"),
@@ -26,15 +28,15 @@ SOURCE_HOOKS = {
 }
 MODEL_HOOKS = {"populate": ("self", "detail"), "detail_request": ("self",), "more": ("self", "detail")}
 #: Methods that may be generators.
-YIELDING = frozenset({"items", "details"})
+YIELDING = frozenset({"items", "details", "slices"})
+#: Methods that build the request for a list: with a paginator, for its first page only.
+OF_PAGES = frozenset({"list_request", "slice_request"})
 
 
 def check_hooks(source: object, name: str, model: type) -> None:
     """Raise ContractError for a hook that is not callable, is `async`, is a generator, or takes other arguments."""
-    has_paginator = getattr(source, "pages", None) is not None
     for hook, arguments in SOURCE_HOOKS.items():
-        given = () if has_paginator and hook == "list_request" else arguments
-        _check(source, name, hook, hook, given)
+        _check(source, name, hook, hook, _given(source, hook, arguments))
     for hook, arguments in MODEL_HOOKS.items():
         if not _is_left_out(source, model, hook):
             _check(model, name, hook, f"model.{hook}", arguments)
@@ -47,6 +49,13 @@ def _is_left_out(source: object, model: type, hook: str) -> bool:
     if is_always_whole(model) and not is_batched(source):
         return True
     return hook == "detail_request" and is_batched(source) and not hasattr(model, hook)
+
+
+def _given(source: object, hook: str, arguments: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the arguments that the hook gets from this source's imports."""
+    if hook in OF_PAGES and getattr(source, "pages", None) is not None:
+        return tuple(each for each in arguments if each not in {"page", "per_page"})
+    return (*arguments, "key") if hook == "stub" and getattr(source, "is_sliced", False) else arguments
 
 
 def _check(owner: object, name: str, hook: str, label: str, arguments: tuple[str, ...]) -> None:

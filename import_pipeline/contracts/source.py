@@ -15,6 +15,7 @@ from import_pipeline.contracts.connector import Connector
 from import_pipeline.contracts.importable import Importable
 from import_pipeline.contracts.notice import Notice
 from import_pipeline.contracts.paginators import Paginator
+from import_pipeline.contracts.slices import SliceHooks
 from import_pipeline.contracts.tenants import TenantNames
 from import_pipeline.errors import ContractError, SettingError
 from import_pipeline.rules.partitions import Partitions, per_item
@@ -52,7 +53,7 @@ _COPIED = (
 )
 
 
-class ImportSource(TenantNames, AssetAttributes, BatchHooks, ABC):
+class ImportSource(TenantNames, AssetAttributes, BatchHooks, SliceHooks, ABC):
     """One remote collection: its list, its details, and its rate limits.
 
     Implement `name`, `model`, `list_request`, `items` and `stub`. Declare the paging in one way: by `pages`,
@@ -106,7 +107,6 @@ class ImportSource(TenantNames, AssetAttributes, BatchHooks, ABC):
         """The name that the rate limits belong to. Sources with the same value share permits and pauses."""
         return self.name
 
-    @abstractmethod
     def list_request(self, *args: Any, **kwargs: Any) -> httpx.Request:
         """Return a request for the list, relative to the base URL.
 
@@ -115,8 +115,9 @@ class ImportSource(TenantNames, AssetAttributes, BatchHooks, ABC):
 
             return httpx.Request("GET", "/orders", params={"page": page, "per_page": per_page})
 
-        If it raises, the import fails.
+        If it raises, the import fails. A source with slices has `slice_request` instead.
         """
+        raise ContractError(self.name, "list_request", "a method", "nothing")
 
     @abstractmethod
     def items(self, list_response: httpx.Response) -> Iterable[Mapping[str, Any]]:
@@ -131,11 +132,11 @@ class ImportSource(TenantNames, AssetAttributes, BatchHooks, ABC):
         raise ContractError(self.name, "has_next_page", expected, "none of them")
 
     @abstractmethod
-    def stub(self, item: Mapping[str, Any]) -> Importable:
+    def stub(self, item: Mapping[str, Any], *args: Any, **kwargs: Any) -> Importable:
         """Return a new, unsaved row of `model` with its `external_id` and the values that the list contains.
 
-        Columns that only the detail fills must be nullable. None never replaces a stored value. If it raises, the item
-        fails.
+        Write `stub(self, item)`; with slices `stub(self, item, key: str)`, which gets the slice's key. Columns that
+        only the detail fills must be nullable. None never replaces a stored value. If it raises, the item fails.
         """
 
     def next_request(self, response: httpx.Response, page: int) -> httpx.Request | None:

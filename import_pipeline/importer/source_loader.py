@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from import_pipeline.contracts import ImportSource, check_source
+from import_pipeline.contracts.slice_check import check_parents
 from import_pipeline.errors import ContractError, ImportPipelineError, SettingError, SourceNotFound
 from import_pipeline.importer.user_code.hooks import call_hook, describe_error, instance, place_of
 from import_pipeline.logs import report
@@ -23,7 +24,9 @@ def load_sources(settings: Settings) -> list[ImportSource]:
 
     Raises SourceNotFound, ContractError or SettingError.
     """
-    return configure(load_listed(settings.sources), settings)
+    sources = configure(load_listed(settings.sources), settings)
+    check_parents(sources)
+    return sources
 
 
 def load_listed(setting: str) -> object:

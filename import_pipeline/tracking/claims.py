@@ -195,7 +195,7 @@ def complete(
         release_unique_values(connection, model, changed)
     upsert(connection, model, changed)
     _link(connection, model, [each.claim for each in held if not each.claim.linked])
-    _remember(connection, row, held)
+    _remember(connection, row, held, now)
     if len(held) < len(done):
         counters.add(connection, lease, now, _outcomes(held) - expected)
 
@@ -223,7 +223,7 @@ def _mark_completed(connection: Connection, lease: Lease, done: Sequence[Done], 
     return [each for each in done if each.claim.status_id in mine]
 
 
-def _remember(connection: Connection, row: ImportRow, stored: Sequence[Done]) -> None:
+def _remember(connection: Connection, row: ImportRow, stored: Sequence[Done], now: datetime) -> None:
     """Store the versions of stored items. Discovery has recorded listed items already."""
     chosen = row.kind is ImportKind.SELECTION
     news = [
@@ -232,7 +232,7 @@ def _remember(connection: Connection, row: ImportRow, stored: Sequence[Done]) ->
         if each.claim.version or each.etag or chosen
     ]
     if chosen:
-        source_items.record(connection, row, news)
+        source_items.record(connection, row, news, now)
     else:
         source_items.store_versions(connection, row, news)
 

@@ -44,6 +44,9 @@ class ImportRow:
     items_imported_count: int
     items_unchanged_count: int
     items_failed_count: int
+    slices_count: int | None
+    slices_completed_count: int
+    slices_failed_count: int
     requests_count: int
     rate_limit_hits_count: int
     rate_limit_sleeps_count: int

@@ -69,5 +69,8 @@ def _current_mark(connection: Connection, found: ImportRow) -> ProgressMark:
         done=found.items_imported_count + found.items_unchanged_count + found.items_failed_count,
         tries=int(tries),
         reading=int(checkpoint.get("passes", 0)),
-        page=int(checkpoint.get("page", 0)),
+        page=int(checkpoint.get("page", 0))
+        + (found.slices_count or 0)
+        + found.slices_completed_count
+        + found.slices_failed_count,
     )

@@ -17,6 +17,7 @@ from import_pipeline.tracking.database.dialect import schema_lock
 from import_pipeline.tracking.database.driver_errors import first_line
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.lists import revisions as _revisions  # noqa: F401 - declares its table
+from import_pipeline.tracking.lists import slice_table as _slice_table  # noqa: F401 - declares its table
 from import_pipeline.tracking.tables import tracking_metadata
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 #: A name of its own: Dagster's storage has its `alembic_version` in the same database.
 VERSION_TABLE = "import_pipeline_version"
 #: The newest migration. Known here so that Alembic (half a second) is imported only if a migration is pending.
-HEAD = "0009"
+HEAD = "0010"
 
 #: Before the first migration.
 BASE = "base"

@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, or_, select, update
 
 from import_pipeline.rules.status import ImportKind, ItemStatus
 from import_pipeline.tracking.database.dialect import chunks, insert_for
@@ -23,6 +23,8 @@ class SeenItem:
     external_id: str
     version: str | None = None
     etag: str | None = None
+    slice: str | None = None  #: the slice whose list has it
+    is_changed: bool = True  #: False if the list has it with the stored version
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,20 @@ def stored_versions(connection: Connection, source: str, external_ids: Sequence[
             source_items.c.source == source, source_items.c.external_id.in_(some)
         )
         found |= {row.external_id: row.version for row in connection.execute(rows)}
+    return found
+
+
+def in_slice(connection: Connection, row: ImportRow, external_ids: Sequence[str], key: str) -> set[str]:
+    """Return those of the items that this import has found in the slice already."""
+    found = set[str]()
+    for some in chunks(external_ids):
+        rows = select(source_items.c.external_id).where(
+            source_items.c.source == row.source,
+            source_items.c.external_id.in_(some),
+            source_items.c.last_import_id == row.id,
+            source_items.c.slice == key,
+        )
+        found.update(connection.scalars(rows))
     return found
 
 
@@ -80,21 +96,21 @@ def etags(connection: Connection, source: str, external_ids: Sequence[str]) -> d
     return found
 
 
-def record(connection: Connection, row: ImportRow, seen: Sequence[SeenItem]) -> None:
+def record(connection: Connection, row: ImportRow, seen: Sequence[SeenItem], now: datetime) -> None:
     """Record discovered items. An import that fetches all details again forgets their stored versions."""
-    _store(connection, row, seen, is_new=True)
+    _store(connection, row, seen, now)
 
 
 def store_versions(connection: Connection, row: ImportRow, seen: Sequence[SeenItem]) -> None:
     """Store versions and ETags of items that the import has recorded before; no index changes."""
-    _store(connection, row, seen, is_new=False)
+    _store(connection, row, seen, None)
 
 
-def _store(connection: Connection, row: ImportRow, seen: Sequence[SeenItem], *, is_new: bool) -> None:
+def _store(connection: Connection, row: ImportRow, seen: Sequence[SeenItem], listed_at: datetime | None) -> None:
     if not seen:
         return
     connection.execute(
-        _storing(connection.dialect.name, is_new=is_new, fetches_all=row.options.fetches_all),
+        _storing(connection.dialect.name, is_new=listed_at is not None, fetches_all=row.options.fetches_all),
         [
             {
                 "source": row.source,
@@ -103,6 +119,8 @@ def _store(connection: Connection, row: ImportRow, seen: Sequence[SeenItem], *, 
                 "etag": item.etag,
                 "first_import_id": row.id,
                 "last_import_id": row.id,
+                "slice": item.slice,
+                "changed_at": listed_at if item.is_changed else None,
             }
             for item in seen
         ],
@@ -122,7 +140,13 @@ def _storing(dialect: str, *, is_new: bool, fetches_all: bool) -> Any:
         is_ours = old.last_import_id == new.last_import_id
         changed = {name: case((is_ours, kept), else_=new[name]) for name, kept in changed.items()}
     if is_new:
-        changed |= {"last_import_id": new.last_import_id, "gone_at": None}
+        in_several = and_(old.last_import_id == new.last_import_id, old.slice.is_distinct_from(new.slice))
+        changed |= {
+            "last_import_id": new.last_import_id,
+            "gone_at": None,
+            "slice": case((new.slice.is_(None), old.slice), (in_several, None), else_=new.slice),
+            "changed_at": func.coalesce(new.changed_at, old.changed_at),
+        }
     return statement.on_conflict_do_update(index_elements=["source", "external_id"], set_=changed)
 
 
@@ -138,20 +162,29 @@ def has_later_import(connection: Connection, row: ImportRow) -> bool:
     return connection.scalar(select(imports.c.id).select_from(others).where(*later).limit(1)) is not None
 
 
-def mark_removed(connection: Connection, row: ImportRow, now: datetime, most_share: float) -> Removed:
+def mark_removed(
+    connection: Connection,
+    row: ImportRow,
+    now: datetime,
+    most_share: float,
+    among: ColumnElement[bool] | None = None,
+) -> Removed:
     """Mark items as removed that a complete list no longer has. More than `most_share` of all are only counted.
 
-    Call it after a complete discovery only: an import that read half of the list would mark the other half.
+    Call it after a complete discovery only: an import that read half of the list would mark the other half. With
+    `among`, the import read some lists of the source, and only items that meet the condition may be removed.
     """
     present = (source_items.c.source == row.source, source_items.c.gone_at.is_(None))
     last = source_items.c.last_import_id
     # Lower and higher ids, not "other": so that an index skips all items that are still listed.
-    missing = [(*present, last < row.id), (*present, last > row.id)]
+    limits = () if among is None else (among,)
+    missing = [(*present, last < row.id, *limits), (*present, last > row.id, *limits)]
     count = sum(connection.scalar(select(func.count()).where(*each)) or 0 for each in missing)
     if not count:
         return Removed(count=0, marked=True)
-    seen = connection.scalar(select(func.count()).where(source_items.c.source == row.source, last == row.id)) or 0
-    if count > most_share * (seen + count):
+    seen = (source_items.c.source == row.source, last == row.id) if among is None else present
+    known = connection.scalar(select(func.count()).where(*seen)) or 0
+    if count > most_share * (known + count if among is None else known):
         return Removed(count=count, marked=False)
     for each in missing:
         connection.execute(update(source_items).where(*each).values(gone_at=now))

@@ -7,7 +7,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Dialect,
     Float,
     ForeignKey,
     Index,
@@ -15,16 +14,13 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    Text,
-    TypeDecorator,
     UniqueConstraint,
     text,
 )
 
 from import_pipeline.contracts.column_types import UtcDateTime
-from import_pipeline.redaction import redact
 from import_pipeline.rules.status import ImportStatus, ItemStatus
-from import_pipeline.wording import visible
+from import_pipeline.tracking.database.text_columns import Sentence, Storable
 
 tracking_metadata = MetaData(
     naming_convention={
@@ -34,27 +30,6 @@ tracking_metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-
-
-class Storable(TypeDecorator[str]):
-    """Text of an API: characters that no database stores (a zero byte, half a character) are replaced."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Return the text as every database accepts it."""
-        return None if value is None else value.encode(errors="replace").decode().replace("\0", "?")
-
-
-class Sentence(Storable):
-    """Text for people that may quote an API: secrets are masked, control characters are escaped."""
-
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Return the text without secrets, on one line."""
-        return super().process_bind_param(value if value is None else visible(redact(value)), dialect)
 
 
 # SQLite generates ids only for a primary key of exactly the type INTEGER.
@@ -98,6 +73,9 @@ imports = Table(
     _counter("items_imported_count", "Items whose details were stored."),
     _counter("items_unchanged_count", "Items whose version has not changed, so that no details were fetched."),
     _counter("items_failed_count", "Items that failed permanently."),
+    Column("slices_count", BigInteger, doc="Slices of its list, as far as they are known; null: it has one list."),
+    _counter("slices_completed_count", "Slices that were read to their end."),
+    _counter("slices_failed_count", "Slices that failed permanently."),
     _counter("requests_count", "Requests sent, including repeated ones."),
     _counter("rate_limit_hits_count", "Responses by which the API enforced its rate limits, such as 429."),
     _counter("rate_limit_sleeps_count", "Waits for a permit or for the API's pause."),
@@ -253,6 +231,8 @@ source_items = Table(
     Column("first_import_id", BigInteger, nullable=False),
     Column("last_import_id", BigInteger, nullable=False),
     Column("gone_at", UtcDateTime),
+    Column("slice", String(255)),  # the slice that listed it last; null: none, or several of one import
+    Column("changed_at", UtcDateTime),  # when an import last listed it as new or with another version
     Column("number", BigInteger),  # the item number, in order of discovery, if the source has partitions in buckets
 )
 Index("ix_source_items_last_import", source_items.c.source, source_items.c.last_import_id)

@@ -19,6 +19,7 @@ from import_pipeline.contracts import (
     check_source,
 )
 from import_pipeline.contracts.hooks import MODEL_HOOKS, SOURCE_HOOKS, YIELDING
+from import_pipeline.contracts.slice_check import check_parents
 from import_pipeline.errors import ContractError, SettingError
 from import_pipeline.settings import SourceSettings
 from import_pipeline.sources.items import ItemsSource
@@ -332,8 +333,15 @@ def lacks_one(self, _):
 
 EVERY_HOOK = [*SOURCE_HOOKS]
 BATCH = {"details_per_request": 10, "details_request": lacks_one, "details": lacks_one}
+SLICED = {
+    "list_request": ImportSource.list_request,
+    "slices": lambda self: (),
+    "slice_request": lambda self, key, page, per_page: None,
+    "stub": lambda self, item, key: None,
+}
+OF_PARENT = {name: hook for name, hook in SLICED.items() if name != "slices"}
 #: hook -> the attributes that a source with that hook needs as well.
-BESIDE = {"details_request": BATCH, "details": BATCH}
+BESIDE = {"details_request": BATCH, "details": BATCH, "slices": SLICED, "slice_request": SLICED}
 
 
 def changed_model(**attributes):
@@ -366,6 +374,7 @@ def test_a_hook_that_yields_is_refused_except_for_those_that_read_several(hook):
     with pytest.raises(ContractError, match=rf"things\.{hook}: expected a method that returns, got one that yields"):
         check_source(source(**{hook: yields}))
     check_source(source(**BATCH | {"items": yields, "details": yields}))
+    check_source(source(**SLICED | {"slices": yields}))
 
 
 @pytest.mark.parametrize("hook", EVERY_HOOK)
@@ -373,7 +382,7 @@ def test_a_hook_that_takes_other_arguments_is_refused(hook):
     with pytest.raises(
         ContractError, match=rf"things\.{hook}: expected to take \({', '.join(SOURCE_HOOKS[hook])}\), got"
     ):
-        check_source(source(**{hook: lambda self, a, b, c: None}))
+        check_source(source(**{hook: lambda self, a, b, c, d: None}))
     check_source(source(**BESIDE.get(hook, {}) | {hook: lambda self, *arguments, **more: None}))
 
 
@@ -412,3 +421,66 @@ def test_a_hook_that_is_no_method_is_refused(hook):
 def test_a_name_that_dagster_or_the_tables_refuse_is_refused_at_once(name):
     with pytest.raises(ContractError, match=r"Things\.name: expected at most 100 of the letters"):
         check_source(source(name=name))
+
+
+class Parent(Things):
+    """A source whose items may have lists of their own."""
+
+    name = "parents"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "sentence"),
+    [
+        (
+            {"slice_request": SLICED["slice_request"]},
+            "slice_request: expected `parent` or a method slices beside it, got neither",
+        ),
+        ({"changed_only": True}, "changed_only: expected a `parent` whose changes it means, got none"),
+        ({"changed_only": 1}, "changed_only: expected True or False, got 1"),
+        (
+            {"list_request": ImportSource.list_request},
+            "list_request: expected a method; or slices with a method slice_request, got neither",
+        ),
+        (
+            SLICED | {"parent": Parent},
+            "slices: expected no method beside `parent`, whose items are the slices, got a method",
+        ),
+        (
+            {"parent": Parent, "stub": SLICED["stub"]},
+            "slice_request: expected a method that returns the request for a slice, got nothing",
+        ),
+        (
+            SLICED | {"list_request": Things.list_request},
+            "list_request: expected no method beside slice_request, which replaces it, got a method",
+        ),
+        (OF_PARENT | {"parent": 5}, "parent: expected the class of a source, or its name, got 5"),
+        (OF_PARENT | {"parent": "things"}, "parent: expected another source, got itself"),
+        (SLICED | {"stub": lambda self, item: None}, "stub: expected to take (item, key), got (item)"),
+    ],
+)
+def test_slices_that_do_not_fit_together_are_refused(attributes, sentence):
+    with pytest.raises(ContractError) as refused:
+        check_source(source(**attributes))
+    assert str(refused.value) == f"things.{sentence}"
+
+
+@pytest.mark.parametrize(
+    ("parents", "sentence"),
+    [
+        ({"a": "b"}, "a.parent: expected a source of the same list (no other source), got b"),
+        ({"a": "x", "b": None}, "a.parent: expected a source of the same list (b), got x"),
+        ({"a": "b", "b": "a"}, "a.parent: expected a source that is not below it itself, got a -> b -> a"),
+        ({"a": "b", "b": "c", "c": "b"}, "a.parent: expected a source that is not below it itself, got b -> c -> b"),
+    ],
+)
+def test_parents_that_are_missing_or_go_in_a_circle_are_refused(parents, sentence):
+    with pytest.raises(ContractError) as refused:
+        check_parents([source(**OF_PARENT, name=name, parent=parent) for name, parent in parents.items()])
+    assert str(refused.value) == sentence
+
+
+def test_a_parent_of_a_parent_is_allowed():
+    check_parents(
+        [source(name="a"), source(**OF_PARENT, name="b", parent="a"), source(**OF_PARENT, name="c", parent="b")]
+    )

@@ -17,6 +17,7 @@ from import_pipeline.rules.status import ImportKind, ImportStatus
 from import_pipeline.tracking import events, heartbeats, imports, items, source_items, transitions
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import ImportLease
+from import_pipeline.tracking.lists import parents
 from import_pipeline.tracking.tables import imports as table
 from import_pipeline.wording import plural
 
@@ -116,14 +117,16 @@ def confirm_removed(installation: Installation, import_id: int) -> int:
     def unit(connection: Connection) -> int:
         row = imports.get(connection, import_id, locked=True)  # the second of two calls finds it confirmed
         imports.running(connection, row.source, locked=True)  # so that it stores no page of its list meanwhile
-        is_partial = row.kind is ImportKind.SELECTION or row.incomplete_reason or row.options.limit is not None
+        among = parents.removable(row, is_whole=row.incomplete_reason is None)
+        is_partial = row.kind is ImportKind.SELECTION or row.options.limit is not None
+        is_partial = is_partial or (row.incomplete_reason is not None and among is None)
         if row.status is not ImportStatus.COMPLETED or is_partial:
             raise UsageError(
                 f"import {import_id} did not read the whole list, so it cannot show which items were removed"
             )
         if source_items.has_later_import(connection, row):
             raise UsageError(f"import {import_id} is not the latest of {row.source}: expected that one")
-        gone = source_items.mark_removed(connection, row, now, most_share=1.0)
+        gone = source_items.mark_removed(connection, row, now, 1.0, among)
         if gone.count != (row.facts.gone_unconfirmed or 0):  # an import that was deleted since has seen some
             raise UsageError(
                 f"items of {row.source} were seen after import {import_id}: "

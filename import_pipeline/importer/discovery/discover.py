@@ -23,7 +23,7 @@ async def _discover(context: ImportContext) -> None:
     writer = PageWriter(context)
     reader = ListReader(OpenList(context=context, source_list=SourceList(source=context.source)), writer)
     stored = Checkpoint.read(context.row.checkpoint)
-    await forget_outdated_versions(context, stored)
+    await forget_outdated_versions(context)
     await reader.resume(stored)
     while not reader.checkpoint.complete and not context.stop.requested.is_set():
         await _read_page(context, reader)

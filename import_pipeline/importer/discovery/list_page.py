@@ -22,6 +22,7 @@ from import_pipeline.importer.user_code.hooks import (
     call_hook,
     instance,
 )
+from import_pipeline.rules.lists.slice_keys import short_key
 from import_pipeline.tracking.lists.list_pages import Discovered
 from import_pipeline.tracking.user_rows.row_ids import item_id
 
@@ -33,11 +34,17 @@ class SourceList:
     """One list of a source, as the source's hooks read it."""
 
     source: ImportSource
+    key: str | None = None  #: of the slice; None: the source has one list
 
     @property
     def title(self) -> str:
         """The beginning of a sentence about the list."""
-        return "The list"
+        return "The list" if self.key is None else f"The list of slice {self.key!r}"
+
+    @property
+    def hook(self) -> str:
+        """The name of the hook that builds the list's requests."""
+        return "list_request" if self.key is None else "slice_request"
 
     @property
     def is_numbered(self) -> bool:
@@ -49,9 +56,10 @@ class SourceList:
     def first_request(self, page: int = 1) -> httpx.Request:
         """Return the request for page one, or for a later page of a numbered list. Raises HookFailed."""
         pages, per_page = self.source.pages, self.source.per_page
+        of_slice = () if self.key is None else (self.key,)
         if pages is None:
-            return call_hook(self.source, "list_request", page, per_page, returns=REQUEST)
-        request = call_hook(self.source, "list_request", returns=REQUEST)
+            return call_hook(self.source, self.hook, *of_slice, page, per_page, returns=REQUEST)
+        request = call_hook(self.source, self.hook, *of_slice, returns=REQUEST)
         if isinstance(pages, PageNumber):
             return call_hook(pages, "at", request, page, per_page, returns=REQUEST)
         return call_hook(pages, "first", request, per_page, returns=REQUEST)
@@ -91,8 +99,9 @@ class SourceList:
 
     def parse(self, response: httpx.Response, page: int) -> list[Discovered]:
         """Return the page's items; one that the source cannot read is included with its problem. Raises HookFailed."""
+        of_slice = "" if self.key is None else f"slice {short_key(self.key)}, "
         return [
-            self._discovered(response, item, f"page {page}, item {number}")
+            self._discovered(response, item, f"{of_slice}page {page}, item {number}")
             for number, item in enumerate(self.items(response), start=1)
         ]
 
@@ -125,7 +134,8 @@ class SourceList:
             external_id = importable.external_id
             return importable, "" if external_id is None else item_id(model, TEXT.read(external_id))
 
-        return call_hook(self.source, "stub", item, returns=Returns(stub.expected, read), response=response)
+        given = (item,) if self.key is None else (item, self.key)
+        return call_hook(self.source, "stub", *given, returns=Returns(stub.expected, read), response=response)
 
     def _discovered(self, response: httpx.Response, item: Any, place: str) -> Discovered:
         """Return one list item as the source reads it; an unreadable one becomes a failed item, and is not lost."""

@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from http import HTTPStatus
 
 import httpx
 from sqlalchemy import Connection
 
 from import_pipeline.errors import ImportFailed
 from import_pipeline.importer.discovery.checkpoint import Basis, Checkpoint
-from import_pipeline.importer.discovery.next_page import absolute
+from import_pipeline.importer.discovery.next_page import ListFailed, absolute
 from import_pipeline.importer.discovery.page_writer import PageWriter
 from import_pipeline.importer.discovery.pagination import OpenList, check_pass, next_page
 from import_pipeline.importer.discovery.stored_request import load_request, print_of
@@ -28,6 +29,10 @@ from import_pipeline.tracking.lists.list_pages import Apart, Discovered, Page
 LIST_RESTARTED = "list_restarted"
 #: A response to a list request that requests a longer wait counts as a mistake: then the backoff decides.
 LONGEST_WAIT = timedelta(minutes=10)
+#: Statuses by which a wrong token or a wrong address shows: many slices in a row with one of them end the import.
+DENIALS = frozenset(
+    {HTTPStatus.FORBIDDEN, HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS, HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
+)
 
 
 class PageFailed(Exception):
@@ -127,7 +132,8 @@ class ListReader:
         try:
             response = await send(context, request, first=True)
         except BodyRefused as error:
-            raise ImportFailed(f"list page {page}: {describe_refused_body(context, error)}") from error
+            refused = describe_refused_body(context, error)
+            raise ListFailed(f"list page {page}: {refused}", refused) from error
         except httpx.RequestError as error:
             raise PageFailed(page, describe_request_error(error, source.timeout)) from error
         verdict, reason = judge_page(response.status_code, setting=context.token_setting)
@@ -142,8 +148,11 @@ class ListReader:
             raise PageFailed(page, reason, self._requested_wait(response))
         if verdict is PageVerdict.REJECTED and before.page:
             raise PageRejected(f"list page {page}: {reason}")
-        missing = None if before.page else describe_missing_list(source, response)
-        raise ImportFailed(f"list page {page}: {missing or reason}")
+        if response.status_code == HTTPStatus.UNAUTHORIZED:
+            raise ImportFailed(f"list page {page}: {reason}")
+        missing = None if before.page else describe_missing_list(source, response, self._list.hook)
+        is_denied = response.status_code in DENIALS
+        raise ListFailed(f"list page {page}: {missing or reason}", reason, is_denied=is_denied)
 
     def _requested_wait(self, response: httpx.Response) -> timedelta | None:
         """Return the wait that the response requests, or None if the import must not pause that long."""
@@ -171,11 +180,11 @@ class ListReader:
         context, before = self._context, self.checkpoint
         is_absent = judge_page(response.status_code, setting="")[0] is PageVerdict.ABSENT
         found = [] if is_absent else self._list.parse(response, before.page + 1)
-        limit = context.options.limit
+        room = self.opened.room(before)
         after, request = next_page(self.opened, response, before, [item.external_id for item in found])
-        if limit is not None and before.seen + len(found) >= limit:
-            found = found[: limit - before.seen]
-            after = replace(after.ended(), seen=limit, total=None)
+        if room is not None and len(found) >= room:
+            found = found[:room]
+            after = replace(after.ended(), seen=before.seen + room, total=None)
         page = Page(items=found, checkpoint=after.dump(), total=_items_count(after))
 
         def store(connection: Connection, apart: Apart | None) -> Checkpoint:

@@ -20,6 +20,15 @@ ABSENT_PAGES = 2
 _ESCAPED = re.compile(rb"\\u00([0-9a-fA-F]{2})")
 
 
+class ListFailed(ImportFailed):
+    """This list cannot be read. `kind` is the reason without addresses: equal ones have the same cause."""
+
+    def __init__(self, reason: str, kind: str, *, is_denied: bool = False) -> None:
+        super().__init__(reason)
+        self.kind = kind
+        self.is_denied = is_denied
+
+
 def following(
     context: ImportContext, of_list: SourceList, response: httpx.Response, after: Checkpoint
 ) -> httpx.Request | None:
@@ -44,12 +53,12 @@ def following(
 def absolute(context: ImportContext, request: httpx.Request, response: httpx.Response | None = None) -> httpx.Request:
     """Return the source's request with its absolute address; a link in the response is relative to the response's own.
 
-    Raises ImportFailed if the origin is not the source's, or if the request cannot be sent.
+    Raises OtherOrigin if the origin is not the source's, and ListFailed if the request cannot be sent.
     """
     try:
         url = context.api.join(request).url
     except httpx.LocalProtocolError as error:
-        raise ImportFailed(f"the list's {error}") from error
+        raise ListFailed(f"the list's {error}", str(error)) from error
     if response is not None and request.url.is_relative_url:
         reference = str(request.url)
         base, page = str(context.api.client.base_url), str(response.request.url)

@@ -1,5 +1,6 @@
 """The step after a list page: to the next page, to page one again, or to the end."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import httpx
@@ -29,6 +30,12 @@ class OpenList:
     context: ImportContext
     source_list: SourceList
     row: ListRow = IMPORT_LIST
+    taken: Callable[[Checkpoint], int] = lambda before: before.seen  #: items so far, of those that `--limit` allows
+
+    def room(self, before: Checkpoint) -> int | None:
+        """Return the number of items that the import may still take from the list; None without a limit."""
+        limit = self.context.options.limit
+        return None if limit is None else limit - self.taken(before)
 
 
 def next_page(

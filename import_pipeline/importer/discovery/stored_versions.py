@@ -4,11 +4,13 @@ import ast
 import hashlib
 import inspect
 import textwrap
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
 
 from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
-from import_pipeline.importer.discovery.checkpoint import Checkpoint
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.tracking import events, leases, source_items
 from import_pipeline.tracking.lists import revisions
@@ -19,7 +21,11 @@ VERSIONS_FORGOTTEN, REVISION_CHANGED = "versions_forgotten", "revision_changed"
 
 def fingerprint_of_version(source: ImportSource) -> str:
     """Return the fingerprint of the code of the source's `version()`, without comments and layout."""
-    function = inspect.unwrap(type(source).version)
+    return _fingerprint(inspect.unwrap(type(source).version))
+
+
+@cache  # reading and parsing the code of a function takes milliseconds, and each slice needs it
+def _fingerprint(function: Callable[..., Any]) -> str:
     try:
         text = "".join(map(ast.dump, _statements(textwrap.dedent(inspect.getsource(function)))))
     except (OSError, TypeError, ValueError, SyntaxError):  # defined at a prompt, or its source is not available
@@ -36,7 +42,7 @@ def _statements(text: str) -> list[ast.stmt]:
     return body[is_documented:]
 
 
-async def forget_outdated_versions(context: ImportContext, checkpoint: Checkpoint) -> None:
+async def forget_outdated_versions(context: ImportContext) -> None:
     """Forget the source's stored versions if `version()` or `revision` was different when they were stored.
 
     Each is stored with the result, so that a resume or a later import forgets nothing again.
@@ -46,10 +52,10 @@ async def forget_outdated_versions(context: ImportContext, checkpoint: Checkpoin
     def forget(connection: Connection) -> None:
         leases.hold(connection, context.lease, to_write=True)
         _follow_revision(connection, context)
-        stored = (
-            checkpoint if checkpoint.basis else Checkpoint.read(source_items.last_checkpoint(connection, context.row))
-        )
-        if stored.basis is None or stored.basis.versions == now:
+        before = _versions_in(context.row.checkpoint)
+        if before is None:
+            before = _versions_in(source_items.last_checkpoint(connection, context.row))
+        if before is None or before == now:
             return
         count = source_items.forget_versions(connection, context.source.name)
         if count:
@@ -76,3 +82,10 @@ def _follow_revision(connection: Connection, context: ImportContext) -> None:
         f"The stored versions of {count:,} items are forgotten; no row is deleted."
     )
     events.note(connection, context.row.id, now, REVISION_CHANGED, sentence, items=count, revision=source.revision)
+
+
+def _versions_in(checkpoint: Mapping[str, Any] | None) -> str | None:
+    """Return the fingerprint of `version()` that a checkpoint holds, of one list or of many; None without one."""
+    basis = (checkpoint or {}).get("basis") or {}
+    found: str | None = basis.get("versions")
+    return found

@@ -6,6 +6,7 @@ from import_pipeline.importer.discovery.discover import discover
 from import_pipeline.importer.enrichment.enrich import enrich
 from import_pipeline.importer.execution.last_worker import wait_for_other_workers
 from import_pipeline.importer.runtime.context import ImportContext
+from import_pipeline.importer.slices.read_slices import read_slices
 from import_pipeline.rules.status import ImportKind
 from import_pipeline.tracking.lists import list_pages
 from import_pipeline.tracking.user_rows.row_ids import item_id
@@ -19,13 +20,13 @@ async def run_phases(context: ImportContext) -> None:
         context.discovered = True
         await enrich(context)
     elif context.row.kind is ImportKind.DISCOVERY:
-        await discover(context)
+        await _read_lists(context)
     elif context.source.overlap:
         async with asyncio.TaskGroup() as group:
-            group.create_task(discover(context))
+            group.create_task(_read_lists(context))
             group.create_task(enrich(context))
     else:
-        await discover(context)
+        await _read_lists(context)
         await enrich(context)
     if context.workers > 1:
         await wait_for_other_workers(context)
@@ -34,7 +35,12 @@ async def run_phases(context: ImportContext) -> None:
 async def lead_on(context: ImportContext) -> None:
     """Read the list from the checkpoint on, for a shard that leads and fetches items beside."""
     if context.row.kind is not ImportKind.SELECTION:
-        await discover(context)
+        await _read_lists(context)
+
+
+async def _read_lists(context: ImportContext) -> None:
+    """Read the source's list, or the lists of its slices."""
+    await (read_slices(context) if context.source.is_sliced else discover(context))
 
 
 async def _select(context: ImportContext) -> None:

@@ -14,6 +14,7 @@ from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.database.retrying import Patience
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease
+from import_pipeline.tracking.lists import parents
 from import_pipeline.tracking.user_rows.generations import Deleted, delete_unlisted
 from import_pipeline.tracking.user_rows.row_writing import refusal_of
 
@@ -61,10 +62,11 @@ def _complete(
     reason = None
     if row.kind is not ImportKind.SELECTION:
         reason = incomplete_reason(items.count(connection, row.id), checkpoint.get("total"), checkpoint.get("stopped"))
-    if row.kind is not ImportKind.SELECTION and reason is None and row.options.limit is None:
-        if row.options.fresh:
+    is_sliced = "sliced" in checkpoint
+    if row.kind is not ImportKind.SELECTION and (reason is None or is_sliced) and row.options.limit is None:
+        if row.options.fresh and reason is None:
             _delete_unmet(connection, current, lease, now, model, kept)
-        _mark_removed(connection, current, lease, now)
+        _mark_removed(connection, current, lease, now, is_whole=reason is None)
     transitions.end(connection, lease, now, ImportStatus.COMPLETED, incomplete_reason=reason)
     sentence = (
         f"Completed: {current.items_imported_count} imported, {current.items_unchanged_count} unchanged, "
@@ -94,9 +96,9 @@ def rows_in_words(count: int) -> str:
     return f"{count:,} row{'' if count == 1 else 's'}"
 
 
-def _mark_removed(connection: Connection, row: ImportRow, lease: Lease, now: datetime) -> None:
-    """Mark the items that the list no longer has as gone; their rows stay."""
-    gone = source_items.mark_removed(connection, row, now, MOST_GONE)
+def _mark_removed(connection: Connection, row: ImportRow, lease: Lease, now: datetime, *, is_whole: bool) -> None:
+    """Mark the items that the list no longer has as gone; their rows stay. `is_whole`: each slice was read whole."""
+    gone = source_items.mark_removed(connection, row, now, MOST_GONE, parents.removable(row, is_whole=is_whole))
     if not gone.count:
         return
     sentence = f"{gone.count} items are no longer in the list; they are marked as gone, their rows stay."

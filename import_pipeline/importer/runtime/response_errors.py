@@ -18,7 +18,7 @@ def describe_refused_body(context: ImportContext, error: BodyRefused) -> str:
     return f"{error}. If this is normal for this API, raise {setting} or {source}.max_depth"
 
 
-def describe_missing_list(source: ImportSource, response: httpx.Response) -> str | None:
+def describe_missing_list(source: ImportSource, response: httpx.Response, hook: str = "list_request") -> str | None:
     """Return the reason for a first list page that does not exist (404 or 410); None for other statuses.
 
     The address of the list is wrong then, so the request is named, with its secrets masked.
@@ -27,4 +27,4 @@ def describe_missing_list(source: ImportSource, response: httpx.Response) -> str
         return None
     request = f"{response.request.method} {redact(str(response.request.url))}"
     setting = f"{variable_prefix(source.name)}BASE_URL"
-    return f"{request} answers {phrase(response.status_code)}: check {setting} and list_request"
+    return f"{request} answers {phrase(response.status_code)}: check {setting} and {hook}"

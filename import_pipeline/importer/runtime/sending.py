@@ -61,7 +61,8 @@ async def _close_circuit(context: ImportContext) -> None:
 def _is_known(context: ImportContext) -> bool:
     """Return True if the API has answered this import before, in this process or an earlier one."""
     row = context.row
-    listed = row.kind is not ImportKind.SELECTION and row.checkpoint is not None
+    has_begun = row.checkpoint is not None if row.slices_count is None else row.slices_completed_count > 0
+    listed = row.kind is not ImportKind.SELECTION and has_begun
     return context.api.tally.answers > 0 or listed or row.items_imported_count > 0
 
 

@@ -7,7 +7,7 @@ import inspect
 import math
 import reprlib
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
@@ -63,10 +63,55 @@ def call_hook(
 
     Raises HookFailed, and the errors that the hook may raise on purpose (`passes`).
     """
+    return _guarded(owner, name, lambda: getattr(owner, name)(*arguments), returns, response, passes)
+
+
+def hook_batches(
+    owner: object,
+    name: str,
+    *,
+    is_good: Callable[[Any], bool],
+    expected: str,
+    size: int,
+    seconds: float,
+    monotonic: Callable[[], float],
+) -> Iterator[list[Any]]:
+    """Yield the values of a hook that returns an iterable, up to `size` at a time; fewer if they take `seconds`.
+
+    Raises HookFailed, also for a value that is not good.
+    """
+    iterator: Iterator[Any] = _guarded(
+        owner, name, getattr(owner, name), Returns(f"an iterable of {expected}", _iterator)
+    )
+
+    def some() -> list[Any]:
+        began, values = monotonic(), []
+        for value in islice(iterator, size):
+            values.append(value)
+            if monotonic() - began >= seconds:
+                break
+        return values
+
+    while batch := _guarded(owner, name, some, ANYTHING):
+        for value in batch:
+            if not is_good(value):
+                problem = f"must yield {expected}, got {_shown(value)}"
+                raise HookFailed(f"{type(owner).__name__}.{name}", problem, _definition(owner, name))
+        yield batch
+
+
+def _guarded(
+    owner: object,
+    name: str,
+    call: Callable[[], Any],
+    returns: Returns[T],
+    response: httpx.Response | None = None,
+    passes: tuple[type[Exception], ...] = (),
+) -> T:
     value, cause = None, None
     try:
         with RUNNING_HOOKS.one_more():
-            value = getattr(owner, name)(*arguments)
+            value = call()
             return returns.read(_plain(value))
     except _Unfit:
         problem, place = f"must return {returns.expected}, got {_shown(value)}", _definition(owner, name)
@@ -166,6 +211,12 @@ def _flag(value: Any) -> bool:
     if callable(value) or inspect.isgenerator(value):  # parentheses are missing: it would always be true
         raise _Unfit
     return bool(value)
+
+
+def _iterator(value: Any) -> Iterator[Any]:
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise _Unfit
+    return iter(value)
 
 
 def _items(value: Any) -> list[Any]:

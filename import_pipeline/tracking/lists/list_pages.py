@@ -23,6 +23,9 @@ from import_pipeline.tracking.user_rows import reading
 from import_pipeline.tracking.user_rows.row_swaps import release_unique_values
 from import_pipeline.tracking.user_rows.row_writing import upsert
 
+#: Key of a failed item row's metadata: the slice that listed it.
+SLICE = "slice"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Discovered:
@@ -66,7 +69,7 @@ def store_page(
 ) -> int:
     """Store a page: stubs, item rows, stored versions, checkpoint, counters, and the requests in `sent`.
 
-    Return the number of items that are new to this import. Raises LeaseLost, and RowsRefused if the user's table
+    Return the number of items that are new to this list. Raises LeaseLost, and RowsRefused if the user's table
     refuses a row: then store the rows one by one (`store_stubs`), and the page with `apart`.
     """
     hold(connection, lease, to_write=True)
@@ -78,12 +81,18 @@ def store_page(
     problems |= {item.external_id: item.problem for item in page.items if item.problem is not None}
     stored = reading.ids(connection, model, list(readable))
     unique = {item.external_id: item for item in page.items}
-    statuses = [_status_row(row, item, stored, problems, known, now) for item in unique.values()]
+    statuses = [_status_row(row, item, stored, problems, known, now, of_list.key) for item in unique.values()]
     inserted = _insert_statuses(connection, statuses)
-    items_of_source.record(connection, row, [_seen(item, problems) for item in unique.values() if item.is_named])
+    named = [item for item in unique.values() if item.is_named]
+    new = inserted.new
+    if of_list.key is not None:  # another slice may have listed them first
+        before = items_of_source.in_slice(connection, row, [item.external_id for item in named], of_list.key)
+        new = len(unique) - len(before)
+    seen = [_seen(item, problems, known, of_list.key) for item in named]
+    items_of_source.record(connection, row, seen, now)
     counts = inserted.counts + sent
-    of_list.advance(connection, lease, now, page.checkpoint, total=page.total, new=inserted.new, counts=counts)
-    return inserted.new
+    of_list.advance(connection, lease, now, page.checkpoint, total=page.total, new=new, counts=counts)
+    return new
 
 
 def _write_stubs(
@@ -134,7 +143,7 @@ def accept(connection: Connection, row: ImportRow, lease: Lease, item: Discovere
     if connection.execute(accepted).rowcount != 1:
         return
     if item.whole:
-        items_of_source.record(connection, row, [_seen(item, {})])
+        items_of_source.store_versions(connection, row, [_seen(item, {}, {}, None)])
     write(
         connection,
         lease,
@@ -160,10 +169,17 @@ def _is_unchanged(item: Discovered, known: Mapping[str, str]) -> bool:
     return item.version is not None and known.get(item.external_id) == item.version
 
 
-def _seen(item: Discovered, problems: Mapping[str, str | None]) -> SeenItem:
+def _seen(
+    item: Discovered, problems: Mapping[str, str | None], known: Mapping[str, str], slice_key: str | None
+) -> SeenItem:
     """Return the item as discovered. If the table refuses its row, it is in the list, but its version is not stored."""
     is_stored = item.whole and item.external_id not in problems and item.importable is not None
-    return SeenItem(external_id=item.external_id, version=item.version if is_stored else None)
+    return SeenItem(
+        external_id=item.external_id,
+        version=item.version if is_stored else None,
+        slice=slice_key,
+        is_changed=not _is_unchanged(item, known),
+    )
 
 
 def _status_row(
@@ -173,6 +189,7 @@ def _status_row(
     problems: Mapping[str, str | None],
     known: Mapping[str, str],
     now: datetime,
+    slice_key: str | None,
 ) -> dict[str, Any]:
     problem = problems.get(item.external_id)
     unchanged = _is_unchanged(item, known)
@@ -181,6 +198,8 @@ def _status_row(
     metadata: dict[str, Any] = {} if item.version is None else {"version": item.version}
     if unchanged:
         metadata["unchanged"] = True
+    if problem is not None and slice_key is not None:
+        metadata[SLICE] = slice_key
     return {
         "import_id": row.id,
         "importable_type": row.importable_type,

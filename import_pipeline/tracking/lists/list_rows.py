@@ -16,6 +16,8 @@ from import_pipeline.tracking.tables import imports
 class ListRow(ABC):
     """The row that keeps the checkpoint of one list. All writes raise LeaseLost."""
 
+    key: str | None = None  #: of the slice; None: the import's only list
+
     @abstractmethod
     def advance(
         self,

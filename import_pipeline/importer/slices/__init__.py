@@ -1,0 +1,1 @@
+"""Phase one of an import with many lists: find the keys of its slices, and read their lists concurrently."""

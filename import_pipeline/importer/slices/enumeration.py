@@ -1,0 +1,116 @@
+"""Store the keys of an import's slices in batches, while the first slices are read already."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from import_pipeline.errors import ImportFailed
+from import_pipeline.importer.discovery.stored_versions import fingerprint_of_version
+from import_pipeline.importer.runtime.context import ImportContext
+from import_pipeline.importer.slices.state import SlicesState
+from import_pipeline.importer.user_code.hooks import hook_batches
+from import_pipeline.rules.completions import OVERLAP
+from import_pipeline.rules.lists.slice_keys import LONGEST_KEY, is_key
+from import_pipeline.tracking.lists import parents, slices
+
+#: Keys that are stored in one transaction.
+BATCH = 1_000
+#: Seconds after which a slow `slices()` gives way to other work.
+BATCH_SECONDS = 0.1
+#: More keys than this come from an endless generator.
+MOST_KEYS = 10_000_000
+
+
+class Enumeration:
+    """Finds the keys of the slices: those of the source's own `slices`, or the ids of the parent's items.
+
+    After a crash a parent's keys continue after the last one; `slices` is called again, and known keys are left out.
+    """
+
+    def __init__(self, context: ImportContext, on_added: Callable[[], object]) -> None:
+        self.state = SlicesState()
+        self._context = context
+        self._on_added = on_added
+        self._versions = fingerprint_of_version(context.source)
+
+    async def begin(self) -> None:
+        """Read the state of the import, or decide on a new one. Raises ImportFailed if the parent has no items yet."""
+        parent = self._context.source.parent_name
+        stored = SlicesState.read(self._context.row.checkpoint)
+        if stored is not None and stored.parent == parent:
+            self.state = stored
+        else:
+            self.state = await self._context.write(self._decide, parent)
+
+    async def run(self) -> None:
+        """Store all keys that are not stored yet. Raises HookFailed and ImportFailed."""
+        if self.state.is_listed:
+            return
+        if self.state.parent is None:
+            await self._own_keys()
+        else:
+            await self._keys_of_parent(self.state.parent)
+        if not self._context.stop.requested.is_set():
+            await self._add([], replace(self.state, is_listed=True))
+
+    async def end(self, stopped: str | None) -> None:
+        """Store that no slice is left to read, and why the import is incomplete."""
+        ended = replace(self.state, complete=True, stopped=stopped)
+        await self._context.write(
+            slices.end, self._context.lease, self._context.clock.now(), ended.dump(self._versions)
+        )
+        self.state = ended
+
+    def _decide(self, connection: Connection, parent: str | None) -> SlicesState:
+        """Return the state of an import that begins, and store it."""
+        context, state = self._context, SlicesState(parent=parent)
+        if parent is not None and not parents.was_imported(connection, parent):
+            name = context.source.name
+            raise ImportFailed(
+                f"its parent {parent} has never been imported, so {name} has no slices yet: run "
+                f"`import-pipeline run {parent}` first"
+            )
+        is_partial = context.source.changed_only and not context.row.options.fresh
+        last = parents.reference(connection, context.row) if is_partial else None
+        if last is not None and last.started_at is not None:
+            state = replace(state, since=(last.started_at - OVERLAP).isoformat(), reference=last.id)
+        slices.begin(connection, context.lease, context.clock.now(), state.dump(self._versions))
+        return state
+
+    async def _own_keys(self) -> None:
+        source, count = self._context.source, 0
+        found = hook_batches(
+            source,
+            "slices",
+            is_good=is_key,
+            expected=f"texts of 1 to {LONGEST_KEY} characters",
+            size=BATCH,
+            seconds=BATCH_SECONDS,
+            monotonic=self._context.clock.monotonic,
+        )
+        for keys in found:
+            count += len(keys)
+            if count > MOST_KEYS:
+                raise ImportFailed(f"{type(source).__name__}.slices has more than {MOST_KEYS:,} keys: it does not end")
+            await self._add(keys, self.state)
+            if self._context.stop.requested.is_set():
+                return
+
+    async def _keys_of_parent(self, parent: str) -> None:
+        state, changed = self.state, None
+        if state.since is not None and state.reference is not None:
+            since = datetime.fromisoformat(state.since)
+            changed = parents.changed_or_owed(self._context.row, since, state.reference)
+        while not self._context.stop.requested.is_set():
+            keys = await self._context.write(parents.keys, parent, self.state.last_key, BATCH, changed)
+            if not keys:
+                return
+            await self._add(keys, replace(self.state, last_key=keys[-1]))
+
+    async def _add(self, keys: Sequence[str], state: SlicesState) -> None:
+        context = self._context
+        await context.write(slices.add, context.lease, keys, context.clock.now(), state.dump(self._versions))
+        self.state = state
+        self._on_added()

@@ -1,0 +1,197 @@
+"""Read the lists of an import's slices: several at a time, each with its own checkpoint, tries and failure."""
+
+import asyncio
+from collections import deque
+from dataclasses import replace
+
+from import_pipeline.errors import (
+    ApiBlocked,
+    HookFailed,
+    ImportFailed,
+    LimiterUnavailable,
+    OtherOrigin,
+    UsageError,
+)
+from import_pipeline.importer.discovery.checkpoint import Checkpoint
+from import_pipeline.importer.discovery.list_page import SourceList
+from import_pipeline.importer.discovery.list_reader import ListReader, PageFailed
+from import_pipeline.importer.discovery.next_page import ListFailed
+from import_pipeline.importer.discovery.page_writer import PageWriter
+from import_pipeline.importer.discovery.pagination import OpenList
+from import_pipeline.importer.discovery.stored_versions import forget_outdated_versions
+from import_pipeline.importer.runtime.circuit import Circuit
+from import_pipeline.importer.runtime.context import ImportContext
+from import_pipeline.importer.slices.enumeration import Enumeration
+from import_pipeline.rules.backoff import retry_delay
+from import_pipeline.rules.circuit_breaker import CircuitBreaker
+from import_pipeline.tracking import items
+from import_pipeline.tracking.lists import slices
+from import_pipeline.tracking.lists.slices import SliceClaim, SliceRow, SlicesLeft
+
+#: Slices claimed ahead for each reader. A claim costs a transaction, so readers are not served one by one.
+CLAIMS_PER_READER = 5
+#: Seconds between two looks for slices, if neither a new key nor a retry is expected.
+POLL_SECONDS = 1.0
+#: Errors that end the reading of all slices.
+ENDING = (ApiBlocked, ImportFailed, LimiterUnavailable, UsageError)
+
+
+async def read_slices(context: ImportContext) -> None:
+    """Find the slices and read their lists. An error that makes this impossible stops the import."""
+    try:
+        await SliceReading(context).run()
+    except ENDING as error:
+        context.stop.request(error)
+
+
+class SliceReading:
+    """The discovery of an import with slices. `run()` returns once each slice was read or has failed permanently."""
+
+    def __init__(self, context: ImportContext) -> None:
+        self._context = context
+        self._keys_added = asyncio.Event()
+        self._enumeration = Enumeration(context, self._keys_added.set)
+        self._writer = PageWriter(context)
+        self._breaker = CircuitBreaker(context.source.max_outage)
+        self._circuit = Circuit(context.clock, context.chance, context.record_wait)  #: open while the breaker is open
+        self._ready: deque[SliceClaim] = deque()
+        self._claiming = asyncio.Lock()
+        self._has_short_page = False  #: that is noted once for all slices
+        self._taken = 0  #: items of all slices, for `--limit`
+
+    async def run(self) -> None:
+        """Read all slices, or until a stop is requested. Raises the errors of ENDING, LeaseLost, and the database's."""
+        context = self._context
+        await forget_outdated_versions(context)
+        await self._enumeration.begin()
+        if context.options.limit is not None:
+            self._taken = await context.write(items.count, context.row.id)
+        if not self._enumeration.state.complete:
+            await self._read_all()
+        if not self._enumeration.state.complete and not context.stop.requested.is_set():
+            await self._writer.store_parked()
+            outcome = await context.write(slices.outcome, context.row.id)
+            await self._enumeration.end(None if context.options.limit is not None else outcome.reason)
+        context.discovered = self._enumeration.state.complete
+        context.work_available.set()
+
+    async def _read_all(self) -> None:
+        """Run the enumeration and the readers; the first error ends all of them."""
+        # With a limit, one after the other: then the items are those of the first slices.
+        readers = 1 if self._context.options.limit is not None else self._context.source.concurrency
+        tasks = {asyncio.create_task(self._enumeration.run())}
+        tasks |= {asyncio.create_task(self._read()) for _ in range(readers)}
+        try:
+            for done in asyncio.as_completed(tasks):
+                await done
+        finally:
+            for each in tasks:
+                each.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _read(self) -> None:
+        """Read slices one after the other, until none is left or a stop is requested."""
+        while (claim := await self._next()) is not None:
+            await self._read_slice(claim)
+
+    async def _next(self) -> SliceClaim | None:
+        """Return a claimed slice; None once no slice is left for this reader."""
+        context = self._context
+        async with self._claiming:
+            while not (context.stop.requested.is_set() or self._is_full):
+                if self._ready:
+                    return self._ready.popleft()
+                self._keys_added.clear()
+                is_listed = self._enumeration.state.is_listed  # read before the claim: keys may be added after it
+                limit = CLAIMS_PER_READER * context.source.concurrency
+                self._ready += await context.write(slices.claim, context.lease, limit, context.clock.now())
+                if self._ready:
+                    continue
+                left = await context.write(slices.left, context.row.id)
+                if is_listed and not left.pending and not left.waiting:
+                    return None
+                await self._wait(left)
+        return None
+
+    @property
+    def _is_full(self) -> bool:
+        """True if the import has as many items as `--limit` allows."""
+        limit = self._context.options.limit
+        return limit is not None and self._taken >= limit
+
+    async def _wait(self, left: SlicesLeft) -> None:
+        """Wait for a new key, for the next retry, or for a moment."""
+        context, seconds = self._context, POLL_SECONDS
+        if self._enumeration.state.is_listed and left.next_attempt_at is not None and not left.pending:
+            seconds = max(0.0, (left.next_attempt_at - context.clock.now()).total_seconds())
+        waits = [
+            asyncio.create_task(context.clock.sleep(seconds)),
+            asyncio.create_task(self._keys_added.wait()),
+            asyncio.create_task(context.stop.requested.wait()),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
+
+    async def _read_slice(self, claim: SliceClaim) -> None:
+        """Read a slice to its end. A failure concerns this slice only, unless many fail in a row."""
+        row = SliceRow(id=claim.id, key=claim.key, failures=claim.failure_count)
+        try:
+            await self._read_list(row, Checkpoint.read(claim.checkpoint))
+        except PageFailed as error:
+            await self._after_failure(row, str(error), kind=str(error), failed=error)
+        except ListFailed as error:
+            await self._after_failure(row, str(error), kind=error.kind, is_denied=error.is_denied)
+        except (HookFailed, OtherOrigin) as error:
+            await self._after_failure(row, str(error), kind=str(error))
+
+    async def _read_list(self, row: SliceRow, stored: Checkpoint) -> None:
+        context = self._context
+        of_slice = SourceList(source=context.source, key=row.key)
+        opened = OpenList(
+            context=context,
+            source_list=of_slice,
+            row=row,
+            taken=lambda before: self._taken,
+        )
+        reader = ListReader(opened, self._writer)
+        await reader.resume(replace(stored, is_short=stored.is_short or self._has_short_page))
+        while not (reader.checkpoint.complete or context.stop.requested.is_set() or self._is_full):
+            before = reader.checkpoint
+            async with self._circuit.attempt():
+                await reader.read_page()
+            self._taken += max(0, reader.checkpoint.seen - before.seen)
+            self._has_short_page |= reader.checkpoint.is_short
+            context.work_available.set()
+            await self._page_was_read()
+
+    async def _after_failure(
+        self, row: SliceRow, reason: str, *, kind: str, failed: PageFailed | None = None, is_denied: bool = False
+    ) -> None:
+        """Store the failed try, and its next one if it may succeed later. Many in a row end the import."""
+        context, now = self._context, self._context.clock.now()
+        row.failures += 1
+        again = None
+        if failed is not None and row.failures < context.source.retry.tries:
+            delay = retry_delay(row.failures, context.source.retry.backoff, context.chance())
+            again = now + max(delay, failed.wait or delay)
+        elif failed is not None:
+            reason = f"{reason}, {row.failures} times"
+        await context.write(row.fail, context.lease, now, reason, again)
+        end = self._breaker.failed(
+            row.key, kind, context.clock.monotonic(), may_pass=failed is not None, is_denied=is_denied
+        )
+        if end is not None:
+            raise ImportFailed(f"slices: {end}")
+        if self._breaker.is_open:
+            self._circuit.open(f"the last slices all failed ({kind})")
+
+    async def _page_was_read(self) -> None:
+        """Close the circuit: the API answers."""
+        self._breaker.succeeded()
+        seconds = self._circuit.open_for
+        if seconds is not None:
+            self._circuit.close()
+            await self._context.note("import_goes_on", f"List pages arrive again after {seconds:.0f} s.")

@@ -1,0 +1,29 @@
+"""The checkpoint of an import with slices: how far its keys are known. Each slice has a checkpoint of its own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlicesState:
+    """The state that the import's row keeps, beside the rows of its slices."""
+
+    parent: str | None = None  #: the parent source
+    since: str | None = None  #: only the parent's items that have changed since; None: all
+    reference: int | None = None  #: the import whose failures are read again, although their parents have not changed
+    last_key: str | None = None  #: the last key of the parent's that is stored
+    is_listed: bool = False  #: all keys are stored
+    complete: bool = False  #: all slices were read, or have failed
+    stopped: str | None = None  #: why the import is incomplete
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any] | None) -> "SlicesState | None":
+        """Return the stored state; None if the import has not begun, or read one list so far."""
+        if not stored or "sliced" not in stored:
+            return None
+        return cls(**{name: stored[name] for name in cls.__dataclass_fields__ if name in stored})
+
+    def dump(self, versions: str) -> dict[str, Any]:
+        """Return the state as it is stored, with the fingerprint of the source's `version()`."""
+        return {"sliced": True, "basis": {"versions": versions}, **vars(self)}
