@@ -1,8 +1,10 @@
-"""Write the reference pages docs/settings.md and docs/commands.md from the code: `python scripts/reference.py`.
+"""Write what docs/ has from the code: `python scripts/reference.py`. A test compares both.
 
-Only the part after the marker of each page is written; the text before it is by hand. A test compares both.
+Of docs/settings.md and docs/commands.md only the part after the marker is written; the text before it is by hand. In
+docs/adding-a-source.md each block after a comment that names a file gets the content of that file.
 """
 
+import re
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +17,9 @@ from import_pipeline.settings import SETTINGS, SOURCE_SETTINGS, Setting
 
 DOCS = Path(__file__).parents[1] / "docs"
 MARKER = "<!-- written by scripts/reference.py -->"
+COOKBOOK = "adding-a-source.md"
+#: A comment that names a file, and the block of code after it.
+RECIPE = re.compile(r"(?P<head><!-- (?P<file>import_pipeline/examples/\S+\.py) -->\n```python\n)(?P<code>.*?)```", re.DOTALL)
 
 
 def settings_reference() -> str:
@@ -62,6 +67,11 @@ def _value(option: click.Option, context: click.Context) -> str:
     return f" {option.type.name.split()[0].upper()}{default}"
 
 
+def cookbook(text: str) -> str:
+    """Return the page with the content of the files that it names."""
+    return RECIPE.sub(lambda found: f"{found['head']}{(DOCS.parent / found['file']).read_text()}```", text)
+
+
 def write(name: str, text: str) -> None:
     """Replace the part after the page's marker."""
     path = DOCS / name
@@ -71,3 +81,4 @@ def write(name: str, text: str) -> None:
 if __name__ == "__main__":
     write("settings.md", settings_reference())
     write("commands.md", commands_reference())
+    (DOCS / COOKBOOK).write_text(cookbook((DOCS / COOKBOOK).read_text()))

@@ -140,6 +140,23 @@ def test_a_reference_page_is_what_the_code_says(page):
     assert written == getattr(reference, f"{page}_reference")(), "run: python scripts/reference.py"
 
 
+def test_the_recipes_are_the_examples_as_they_stand():
+    """If not: python scripts/reference.py"""
+    reference = script("reference")
+    page = (ROOT / "docs" / reference.COOKBOOK).read_text()
+    shown = {ROOT / found["file"] for found in reference.RECIPE.finditer(page)}
+    examples = {path for path in (ROOT / "import_pipeline/examples/shapes").glob("*.py") if path.name != "__init__.py"}
+    assert shown == examples
+    assert reference.cookbook(page) == page, "run: python scripts/reference.py"
+
+
+@pytest.mark.parametrize("example", sorted(p.name for p in (ROOT / "import_pipeline/examples/shapes").glob("[a-z]*.py")))
+def test_an_example_has_at_most_30_lines_of_classes(example):
+    """Imports and the base class are the same in each file; blank lines do not count."""
+    text = (ROOT / "import_pipeline/examples/shapes" / example).read_text().partition("(DeclarativeBase): ...")[2]
+    assert 10 < sum(bool(line.strip()) for line in text.splitlines()) <= 30
+
+
 def test_every_page_is_reached_from_the_readme():
     reached, new = set(), {ROOT / "README.md"}
     while new:
