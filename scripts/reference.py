@@ -19,7 +19,9 @@ DOCS = Path(__file__).parents[1] / "docs"
 MARKER = "<!-- written by scripts/reference.py -->"
 COOKBOOK = "adding-a-source.md"
 #: A comment that names a file, and the block of code after it.
-RECIPE = re.compile(r"(?P<head><!-- (?P<file>import_pipeline/examples/\S+\.py) -->\n```python\n)(?P<code>.*?)```", re.DOTALL)
+RECIPE = re.compile(
+    r"(?P<head><!-- (?P<file>import_pipeline/examples/\S+\.py) -->\n```python\n)(?P<code>.*?)```", re.DOTALL
+)
 
 
 def settings_reference() -> str:

@@ -42,4 +42,5 @@ class Connector:
     verify: bool | str | Path = True
     #: A client certificate: a PEM file with its key, or (certificate, key), or (certificate, key, password).
     cert: str | Path | tuple[str | Path, ...] | None = field(default=None, repr=False)
-    timeout: float = 30.0  #: seconds for a whole request, body included
+    #: Seconds for a whole request, body included. None: those of the source, or of its setting TIMEOUT.
+    timeout: float | None = None

@@ -8,6 +8,7 @@ from typing import Any
 
 from import_pipeline_tests.support.imports import served
 from source_api.shapes import SHAPES, TOKEN, Shape, ShapeOptions
+from source_api.shapes.oauth import CLIENT_ID, CLIENT_SECRET, FIRST_REFRESH_TOKEN
 from source_api.shapes.records import Record
 
 Row = tuple[Any, ...]
@@ -56,6 +57,9 @@ class ShapeCase:
                     "TOKEN": TOKEN,
                     "LIMITS": shape.options.limits,
                     "PER_PAGE": str(self.per_page),
+                    "CLIENT_ID": CLIENT_ID,
+                    "CLIENT_SECRET": CLIENT_SECRET,
+                    "REFRESH_TOKEN": FIRST_REFRESH_TOKEN,
                 }
                 environment |= {f"{source.name.upper()}_{name}": value for name, value in values.items()}
             yield shape, environment
@@ -98,6 +102,15 @@ CASES = (
         columns=("firstname", "amount"),
         row=lambda each: (str(each.number), each.name, each.amount),
         limits="5/1 second",
+    ),
+    ShapeCase(
+        module="oauth",
+        shape="oauth",
+        source="accounts",
+        columns=("name", "amount"),
+        row=lambda each: (f"001{each.number:012}", each.name, each.amount),
+        limits="2/1 second",
+        options={"token_seconds": 1},
     ),
     ShapeCase(
         module="plain",

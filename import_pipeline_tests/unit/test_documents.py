@@ -150,7 +150,9 @@ def test_the_recipes_are_the_examples_as_they_stand():
     assert reference.cookbook(page) == page, "run: python scripts/reference.py"
 
 
-@pytest.mark.parametrize("example", sorted(p.name for p in (ROOT / "import_pipeline/examples/shapes").glob("[a-z]*.py")))
+@pytest.mark.parametrize(
+    "example", sorted(p.name for p in (ROOT / "import_pipeline/examples/shapes").glob("[a-z]*.py"))
+)
 def test_an_example_has_at_most_30_lines_of_classes(example):
     """Imports and the base class are the same in each file; blank lines do not count."""
     text = (ROOT / "import_pipeline/examples/shapes" / example).read_text().partition("(DeclarativeBase): ...")[2]

@@ -173,6 +173,7 @@ async def open_api(
     LimiterUnavailable. Reading the counters does not wait, so that an import with a wrong address fails fast.
     """
     connector = connector_of(source, settings)
+    timeout = source.timeout if connector.timeout is None else connector.timeout
     limiter_of = partial(
         Limiter,
         source.api,
@@ -186,10 +187,10 @@ async def open_api(
     lists = limiter_of((), permits=stores[1], lane=LISTS)
     tally = RequestTally()
     async with open_access(source, settings, connector, clock, transport, tokens) as access, limiter, lists:
-        limited = _limited(access.transport, limiter, lists, source, tally, connector.timeout)
-        async with _client(connector, limited) as client:
+        limited = _limited(access.transport, limiter, lists, source, tally, timeout)
+        async with _client(connector, limited, timeout) as client:
             secrets = secrets_of(source.name, settings, connector)
-            yield ApiClient(client, limited, limiter, tally, connector.timeout, secrets, access)
+            yield ApiClient(client, limited, limiter, tally, timeout, secrets, access)
 
 
 def _limited(
@@ -215,7 +216,7 @@ def _limited(
     )
 
 
-def _client(connector: Connector, transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
+def _client(connector: Connector, transport: httpx.AsyncBaseTransport, timeout: float) -> httpx.AsyncClient:
     """Return a client of the source's origin."""
     return httpx.AsyncClient(
         base_url=httpx.URL(connector.base_url).copy_with(userinfo=b""),
@@ -224,5 +225,5 @@ def _client(connector: Connector, transport: httpx.AsyncBaseTransport) -> httpx.
         # No cookies: a server could lengthen every further request by one per response.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         follow_redirects=False,
-        timeout=connector.timeout,
+        timeout=timeout,
     )

@@ -254,7 +254,7 @@ def _connector(value: Any) -> Connector:
     is_one = isinstance(value, Connector) and isinstance(value.base_url, str) and isinstance(value.headers, Mapping)
     if not is_one or not all(isinstance(part, str) for pair in value.headers.items() for part in pair):
         raise _Unfit
-    seconds = value.timeout
+    seconds = 1.0 if value.timeout is None else value.timeout
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
         raise _Unfit
     return value  # type: ignore[no-any-return]

@@ -1,13 +1,17 @@
-"""The cost of a request, as the source gives it."""
+"""The cost of a request, as the source gives it, and the timeout of all."""
 
 from typing import Any, cast
 
 import httpx
 import pytest
 
-from import_pipeline.contracts import ImportSource
+from import_pipeline.contracts import Connector, ImportSource
 from import_pipeline.errors import HookFailed
-from import_pipeline.importer.runtime.api_client import RequestCost, RequestTally
+from import_pipeline.importer.runtime.api_client import RequestCost, RequestTally, open_api
+from import_pipeline.importer.source_loader import configure
+from import_pipeline.sources.items import ItemsSource
+from import_pipeline.testing import CannedTransport, FakeClock, MemoryPermits
+from import_pipeline_tests.support.imports import settings
 
 
 class Weighed:
@@ -37,3 +41,22 @@ def test_costs_are_counted_once_for_each_request() -> None:
 def test_a_cost_that_is_none_names_the_source_and_the_method(value: Any) -> None:
     with pytest.raises(HookFailed, match=r"Weighed\.cost must return a whole number from 1, got"):
         cost_of(value, RequestTally())
+
+
+class Plain(ItemsSource):
+    """A source whose connector names no timeout, or its own."""
+
+    own: float | None = None
+
+    def connector(self, settings):
+        return Connector(base_url="https://api.test", timeout=self.own)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("own", "seconds"), [(None, 7.0), (3.0, 3.0)])
+async def test_a_connector_without_a_timeout_has_that_of_the_setting(home, own, seconds):
+    configured = settings(home, "https://api.test", ITEMS_TIMEOUT="7")
+    [source] = configure([Plain()], configured)
+    source.own = own
+    async with open_api(source, configured, FakeClock(), CannedTransport({}), permits=MemoryPermits()) as api:
+        assert api.client.timeout == httpx.Timeout(seconds)
