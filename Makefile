@@ -1,5 +1,6 @@
 # make install | demo | up | test | check | nightly | versions | audit | bench-install | lock
 SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,24 +9,35 @@ UV := $(shell command -v uv 2>/dev/null)
 .PHONY: install demo up test check nightly versions audit bench-install lock clean
 install: $(VENV)/installed
 
-# The stamp is newer than the lock if the locked packages are installed.
-$(VENV)/installed: requirements.lock pyproject.toml
+# What running needs; `make install` adds what developing needs. A stamp is newer than the lock whose packages are
+# installed.
+$(VENV)/running: requirements-run.lock pyproject.toml
+	@echo "Installing what running needs: about 270 MB, about a minute ..."
 ifneq ($(UV),)
-	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
-	$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --no-deps --require-hashes -r requirements.lock
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
+	@$(UV) pip install --compile-bytecode --python $(BIN)/python --no-deps --require-hashes -r requirements-run.lock 2>&1 | sed '/^ /d'
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 else
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with PYTHON=python3.11")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with PYTHON=python3.11")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --disable-pip-version-check --no-deps --require-hashes -r requirements-run.lock | sed -nE 's/^ *((Downloading|Using cached|Installing) [^ ]*).*/  \1/p'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 endif
 	@touch $@
 
-demo: install
+$(VENV)/installed: requirements.lock $(VENV)/running
+	@echo "Installing what developing and testing need: 400 MB more ..."
+ifneq ($(UV),)
+	@$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --no-deps --require-hashes -r requirements.lock
+else
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+endif
+	@touch $@
+
+demo: $(VENV)/running
 	@$(BIN)/import-pipeline demo
 
-up: install
+up: $(VENV)/running
 	@$(BIN)/import-pipeline up
 
 test: install
@@ -51,7 +63,7 @@ check: install
 audit: install
 	$(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r requirements.lock -r deploy/requirements.lock
 
-# Two locks: the packages for development, and those of a production image.
+# Three locks: the packages for development, those of running, and those of a production image.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
     --custom-compile-command "make lock"
 # Libraries that the benchmarks compare the limiter with; dlt, which pins others, has an environment of its own.
@@ -69,6 +81,7 @@ endif
 
 lock:
 	$(LOCK) --group test --group check --group build --group dev --extra celery -o requirements.lock pyproject.toml
+	$(LOCK) --group build -c requirements.lock -o requirements-run.lock pyproject.toml
 	$(LOCK) --group build --extra k8s -c requirements.lock -o deploy/requirements.lock pyproject.toml
 
 clean:

@@ -298,11 +298,12 @@ def test_the_image_is_built_from_what_there_is_and_installs_hashed_packages_only
 
 def test_what_production_locks_is_what_the_tests_ran_with():
     locked = [
-        dict(re.findall(r"^([\w.-]+)==(\S+)", (folder / "requirements.lock").read_text(), re.MULTILINE))
-        for folder in (ROOT, DEPLOY)
+        dict(re.findall(r"^([\w.-]+)==(\S+)", lock.read_text(), re.MULTILINE))
+        for lock in (ROOT / "requirements.lock", ROOT / "requirements-run.lock", DEPLOY / "requirements.lock")
     ]
-    tested, production = locked
+    tested, running, production = locked
+    assert {name: version for name, version in running.items() if tested.get(name) != version} == {}
     assert {name: version for name, version in production.items() if tested.get(name, version) != version} == {}
-    assert "pytest" not in production
+    assert not {"pytest", "playwright"} & {*production, *running}
     assert "dagster-k8s" in production
     assert (DEPLOY / "requirements.lock").read_text().count("--hash=sha256:") > len(production)
