@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from import_pipeline.contracts.relations import check_relations
 from import_pipeline.errors import ContractError
 
 
@@ -16,3 +17,4 @@ def check_model(name: str, model: Any) -> None:
     if len(mapper.tables) > 1:
         tables = ", ".join(table.name for table in mapper.tables)
         raise ContractError(name, "model", "a class whose columns lie in one table", f"the tables {tables}")
+    check_relations(name, model)

@@ -20,5 +20,6 @@ def empty_columns(source: ImportSource, response: httpx.Response) -> list[str]:
 
 def _needs_value(column: Column[object]) -> bool:
     """Return True if the database refuses a row without a value for the column."""
-    is_filled = column.default or column.server_default or column.primary_key or column.foreign_keys
+    is_generated = column is column.table._autoincrement_column or column.identity or column.computed
+    is_filled = column.default or column.server_default or is_generated or column.foreign_keys
     return not column.nullable and not is_filled

@@ -100,13 +100,14 @@ def _write_stubs(
 ) -> None:
     """Write the rows of list items. Raises RowsRefused.
 
-    A whole item is written with all its values, unless its version is unchanged.
+    A whole item is written with all its values, unless its version is unchanged: then its related rows stay, too.
     """
+    unchanged = [item for item in items if _is_unchanged(item, known)]
     whole = [item for item in items if item.whole and not _is_unchanged(item, known)]
-    others = [item for item in items if not item.whole or _is_unchanged(item, known)]
-    for some, is_stub in ((whole, False), (others, True)):
+    others = [item for item in items if not item.whole and not _is_unchanged(item, known)]
+    for some, is_stub, related in ((whole, False, True), (others, True, True), (unchanged, True, False)):
         rows = [item.importable for item in some if item.importable is not None]
-        upsert(connection, model, rows, is_stub=is_stub)
+        upsert(connection, model, rows, is_stub=is_stub, related=related)
 
 
 def store_stubs(

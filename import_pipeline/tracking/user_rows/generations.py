@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, or_, select, update
+from sqlalchemy import inspect as mapping_of
 from sqlalchemy.exc import StatementError
 
 from import_pipeline.rules.status import ItemStatus
@@ -14,6 +15,7 @@ from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease, hold
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import imports, source_items
+from import_pipeline.tracking.user_rows.related_rows import delete_related
 from import_pipeline.tracking.user_rows.row_ids import keys_of
 from import_pipeline.tracking.user_rows.row_writing import refusal_of
 
@@ -87,6 +89,7 @@ def _refuses(connection: Connection, row: ImportRow, model: type[Any], external_
     keys = keys_of(model, connection.dialect, [each for each in external_ids if each not in shared])
     try:
         with connection.begin_nested():
+            delete_related(connection, mapping_of(model), model.external_id.in_(keys))
             connection.execute(delete(model).where(model.external_id.in_(keys)))
             if connection.dialect.name == "postgresql":
                 connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")

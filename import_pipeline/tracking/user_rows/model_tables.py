@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Table
 from sqlalchemy import inspect as mapping_of
 
+from import_pipeline.contracts.relations import related_tables
 from import_pipeline.tracking.user_rows.model_columns import table_of
 
 
@@ -18,16 +19,14 @@ def needed_tables(table: Table, known: frozenset[Table] = frozenset()) -> Iterat
 
 
 def own_tables(models: Iterable[type[Any]]) -> list[Table]:
-    """Return the tables that imports of these classes write: theirs, and those of their relationships' collections."""
+    """Return the tables that imports of these classes write: theirs, and those of their related rows and links."""
     found: dict[Table, None] = {}
     for model in models:
+        found[table_of(model)] = None
         open_ones = [mapping_of(model)]
         while open_ones:
-            mapper = open_ones.pop()
-            table = table_of(mapper.class_)
-            if table in found:
-                continue
-            found[table] = None
-            # A collection holds child rows; a single object is a row that this one refers to.
-            open_ones += [each.mapper for each in mapper.relationships if each.uselist and not each.viewonly]
+            for table, mapper in related_tables(open_ones.pop()):
+                if table not in found:
+                    found[table] = None
+                    open_ones += [mapper] if mapper is not None else []
     return list(found)

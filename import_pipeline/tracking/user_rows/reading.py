@@ -10,15 +10,19 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, select
 from sqlalchemy import inspect as mapping_of
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session, load_only
+from sqlalchemy.orm import Session, lazyload, load_only
+from sqlalchemy.orm.attributes import init_collection, set_committed_value
 
 from import_pipeline.contracts import Importable
+from import_pipeline.contracts.relations import obstacle, relations_of
 from import_pipeline.tracking.database.dialect import chunks
 from import_pipeline.tracking.database.driver_errors import meaning_of
 from import_pipeline.tracking.user_rows.model_columns import columns_of
 from import_pipeline.tracking.user_rows.row_ids import item_id, keys_of
 
 T = TypeVar("T")
+#: Characters of a primary key that tracking stores, for people.
+LONGEST_KEY = 200
 #: A function that reads the rows of some keys.
 Read = Callable[[Sequence[Any]], list[T]]
 
@@ -29,26 +33,43 @@ def load(connection: Connection, model: type[Any], external_ids: Sequence[str]) 
     with Session(bind=connection, expire_on_commit=False, join_transaction_mode="rollback_only") as session:
 
         def read(some: Sequence[Any]) -> list[Importable]:
-            return list(session.scalars(select(model).where(model.external_id.in_(some))))
+            return list(session.scalars(select(model).where(model.external_id.in_(some)).options(lazyload("*"))))
 
         def read_parts(some: Sequence[Any]) -> list[Importable]:
             readable = [getattr(model, name) for name in _readable(connection, model, some)]
-            return list(session.scalars(select(model).where(model.external_id.in_(some)).options(load_only(*readable))))
+            return list(
+                session.scalars(
+                    select(model).where(model.external_id.in_(some)).options(load_only(*readable), lazyload("*"))
+                )
+            )
 
         rows = _read_each(connection, keys, read, read_parts)
         session.expunge_all()
+    for row in rows:
+        _begin_relations(row)
     return {item_id(model, row.external_id): row for row in rows}
 
 
+def _begin_relations(row: Importable) -> None:
+    """Let the row begin without related rows: those that are set replace the stored ones, and cannot be loaded here."""
+    for relation in relations_of(mapping_of(type(row))):
+        if obstacle(relation) is not None:
+            continue
+        if relation.uselist:
+            init_collection(row, relation.key)
+        else:
+            set_committed_value(row, relation.key, None)
+
+
 def ids(connection: Connection, model: type[Any], external_ids: Sequence[str]) -> dict[str, str]:
-    """Return external_id -> primary key as text, for the stored rows."""
+    """Return external_id -> primary key as text, for the stored rows; the beginning of a long one."""
     key = mapping_of(model).primary_key
 
     def read(some: Sequence[Any]) -> list[Any]:
         return list(connection.execute(select(model.external_id, *key).where(model.external_id.in_(some))))
 
     rows = _read_each(connection, keys_of(model, connection.dialect, external_ids), read)
-    return {item_id(model, row[0]): ",".join(str(part) for part in row[1:]) for row in rows}
+    return {item_id(model, row[0]): ",".join(str(part) for part in row[1:])[:LONGEST_KEY] for row in rows}
 
 
 def _readable(connection: Connection, model: type[Any], keys: Sequence[Any]) -> list[str]:

@@ -5,10 +5,12 @@ Tracking stores ids as text. The column may be text, a number or a UUID, and can
 
 import re
 from collections.abc import Iterable
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Dialect, Integer, SmallInteger, String, Uuid
+from sqlalchemy import BigInteger, Dialect, Integer, Numeric, SmallInteger, String, Uuid
 from sqlalchemy.types import TypeEngine
 
 from import_pipeline.tracking.user_rows.model_columns import table_of
@@ -36,6 +38,22 @@ def key_of(model: type[Any], dialect: Dialect, external_id: str) -> Any:
     except ValueError as error:
         shown = repr(external_id if len(external_id) <= 60 else f"{external_id[:60]}…")
         raise ValueError(f"the column external_id cannot hold {shown}: {error}") from error
+
+
+def same_key(type_: TypeEngine[Any], stored: object, given: object) -> bool:
+    """Return True if a stored primary key is the one that the source sets, which may have another type or spelling."""
+    if stored == given or str(stored) == str(given):
+        return True
+    try:
+        if isinstance(type_, Uuid):
+            return UUID(str(stored)) == UUID(str(given))
+        if isinstance(type_, Integer | Numeric):
+            return Decimal(str(stored)) == Decimal(str(given))
+        if isinstance(stored, datetime) and isinstance(given, datetime):
+            return stored.replace(tzinfo=stored.tzinfo or UTC) == given.replace(tzinfo=given.tzinfo or UTC)
+    except (ValueError, InvalidOperation):
+        return False
+    return False
 
 
 def _key(type_: TypeEngine[Any], dialect: Dialect, text: str) -> Any:

@@ -13,13 +13,13 @@ from decimal import Decimal, InvalidOperation
 from functools import cache
 from typing import Any
 
-from sqlalchemy import JSON, ClauseElement, DateTime, Dialect, Float, Integer, Numeric, Time
+from sqlalchemy import JSON, BigInteger, ClauseElement, DateTime, Dialect, Float, Integer, Numeric, SmallInteger, Time
 from sqlalchemy import Enum as EnumType
 from sqlalchemy import inspect as mapping_of
-from sqlalchemy.orm import Mapper
 from sqlalchemy.types import TypeEngine
 
 from import_pipeline.contracts import Importable
+from import_pipeline.contracts.relations import obstacle, relations_of
 from import_pipeline.tracking.user_rows.model_columns import MappedColumn, columns_of
 from import_pipeline.tracking.user_rows.row_ids import item_id, key_of
 
@@ -30,38 +30,52 @@ Check = Callable[[Any], Any]
 def values_of(importable: Importable, dialect: Dialect, *, is_stub: bool = False) -> dict[str, Any]:
     """Return the values to write, by column name: only attributes that were set.
 
+    Raises ValueError with the reason if the column cannot keep a value unchanged, or a related row cannot be stored.
+    """
+    model = type(importable)
+    for relation in relations_of(mapping_of(model)):
+        if relation.key in set_relations(importable) and (reason := obstacle(relation)) is not None:
+            raise ValueError(f"{model.__name__}.{relation.key} is a relationship that {reason}")
+    values = column_values(importable, dialect, is_stub=is_stub)
+    values["external_id"] = key_of(model, dialect, item_id(model, vars(importable).get("external_id")))
+    return values
+
+
+def column_values(row: Any, dialect: Dialect, *, is_stub: bool = False) -> dict[str, Any]:
+    """Return the values of any mapped object's columns, by column name: only attributes that were set.
+
     Raises ValueError with the reason if the column cannot keep a value unchanged.
     """
-    model, written = type(importable), vars(importable)
-    state = mapping_of(importable)
-    changed = state.committed_state  # attributes set since the row was created or loaded
-    _refuse_related(mapping_of(model), written, changed)
+    written = vars(row)
+    changed = mapping_of(row).committed_state  # attributes set since the row was created or loaded
     values: dict[str, Any] = {}
-    for each in columns_of(mapping_of(model)):
+    for each in columns_of(mapping_of(type(row))):
         if each.attribute not in written:
             continue
         value = written[each.attribute]
         is_changed = each.attribute in changed
-        if each.is_generated and (value is None or not is_changed):
+        if each.is_generated and (value is None or not (is_changed or _is_never_generated(each, dialect))):
             continue
         if is_stub and value is None and isinstance(each.column.type, JSON):
             continue  # it would be stored as JSON's null, which is a value for COALESCE
         if is_changed and value is not None and not isinstance(value, ClauseElement):
             value = _checked(each, value)
         values[each.name] = value
-    values["external_id"] = key_of(model, dialect, item_id(model, written.get("external_id")))
     return values
 
 
-def _refuse_related(mapper: Mapper[Any], written: dict[str, Any], changed: Any) -> None:
-    """Raise ValueError for related objects: only columns are written, so they would be lost silently."""
-    for relationship in mapper.relationships:
-        key = relationship.key
-        if key in changed and written.get(key) and not relationship.viewonly:
-            raise ValueError(
-                f"{mapper.class_.__name__}.{key} is a relationship, and an import writes columns only: set the foreign "
-                "key's column, keep the data in a JSON column, or import the related rows by a source of their own"
-            )
+def _is_never_generated(each: MappedColumn, dialect: Dialect) -> bool:
+    """Return True for a number that only Postgres generates: SQLite does so for a plain INTEGER only."""
+    return dialect.name == "sqlite" and isinstance(each.column.type, BigInteger | SmallInteger)
+
+
+def set_relations(row: Any) -> frozenset[str]:
+    """Return the relationships of a mapped object that were set or changed since it was created or loaded."""
+    state = mapping_of(row)
+    relations = relations_of(state.mapper)
+    if not relations:
+        return frozenset()
+    return frozenset(each.key for each in relations if each.key in state.committed_state and each.key in state.dict)
 
 
 def _checked(each: MappedColumn, value: Any) -> Any:

@@ -15,11 +15,12 @@ from sqlalchemy.exc import DBAPIError, StatementError
 
 from import_pipeline.contracts import Importable
 from import_pipeline.rules.database_errors import ErrorKind
-from import_pipeline.tracking.database.dialect import insert_for
+from import_pipeline.tracking.database.dialect import chunks, insert_for
 from import_pipeline.tracking.database.driver_errors import meaning_of
 from import_pipeline.tracking.user_rows.model_columns import columns_of, table_of
-from import_pipeline.tracking.user_rows.row_ids import item_id
-from import_pipeline.tracking.user_rows.row_values import values_of
+from import_pipeline.tracking.user_rows.related_rows import store_related
+from import_pipeline.tracking.user_rows.row_ids import item_id, keys_of, same_key
+from import_pipeline.tracking.user_rows.row_values import set_relations, values_of
 
 #: Meanings of errors about a row; OTHER includes codes that a user's trigger invents.
 _OF_THE_ROW = {ErrorKind.ROW, ErrorKind.MODEL, ErrorKind.NO_RIGHT, ErrorKind.OTHER}
@@ -57,9 +58,14 @@ def refusal_of(error: Exception, model: type[Any]) -> RowsRefused | None:
 
 
 def upsert(
-    connection: Connection, model: type[Any], importables: Sequence[Importable], *, is_stub: bool = False
+    connection: Connection,
+    model: type[Any],
+    importables: Sequence[Importable],
+    *,
+    is_stub: bool = False,
+    related: bool = True,
 ) -> None:
-    """Insert or update by external_id. Only attributes that were set are written.
+    """Insert or update by external_id. Only attributes that were set are written, and with `related` the related rows.
 
     For a stub that is not the whole item, None is written to new rows only: an existing value is kept, since the list
     lacks it. Raises RowsRefused; then the transaction must be rolled back.
@@ -79,6 +85,30 @@ def upsert(
                 raise
             raise refusal from error
         _read_back(connection, model, names, some)
+    if related:
+        _store_related(connection, model, importables, is_stub=is_stub)
+
+
+def _store_related(
+    connection: Connection, model: type[Any], importables: Sequence[Importable], *, is_stub: bool
+) -> None:
+    """Store the related rows that the rows set. Raises RowsRefused."""
+    by_id = {item_id(model, row.external_id): row for row in importables if set_relations(row)}
+    if not by_id:
+        return
+    table = table_of(model)
+    try:
+        for some in chunks(keys_of(model, connection.dialect, by_id)):
+            found = connection.execute(select(*table.c).where(table.c.external_id.in_(some)))
+            stored = [{column.name: value for column, value in zip(table.c, row, strict=True)} for row in found]
+            owners = [(values, by_id[item_id(model, values["external_id"])]) for values in stored]
+            store_related(connection, mapping_of(model), owners, is_stub=is_stub)
+    except _REFUSALS as error:
+        if isinstance(error, ValueError) and not isinstance(error, StatementError):
+            raise RowsRefused(str(error)) from error
+        if (refusal := refusal_of(error, model)) is None:
+            raise
+        raise refusal from error
 
 
 def _write(
@@ -115,7 +145,7 @@ def _read_back(connection: Connection, model: type[Any], names: tuple[str, ...],
         if row is None:
             raise RowsRefused(_not_there(table, external_id, list(by_id)))
         for each, value in zip(checked, row[1:], strict=True):
-            if each.is_key and str(value) != str(values[each.name]) and each.name != "external_id":
+            if each.is_key and each.name != "external_id" and not same_key(each.column.type, value, values[each.name]):
                 raise RowsRefused(
                     f"the row has the primary key {each.name} {value}, and the source sets {values[each.name]}: "
                     "a stored key is never changed"

@@ -10,27 +10,32 @@ from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.schema import VERSION_TABLE, refusals
 from import_pipeline.tracking.tables import tracking_metadata
 from import_pipeline.tracking.user_rows.model_columns import table_of
-from import_pipeline.tracking.user_rows.model_tables import needed_tables
+from import_pipeline.tracking.user_rows.model_tables import needed_tables, own_tables
 
 
 def ensure_table(database: Database, model: type[Any], *, is_rehearsal: bool = False) -> None:
-    """Create the model's table, and those that its foreign keys need, if it is absent.
+    """Create the model's table, those of its related rows, and those that their foreign keys need, if one is absent.
 
-    If it exists, nothing is written, not even a lock. Raises SchemaError if it does not fit the model, or if SQLite
+    If they exist, nothing is written, not even a lock. Raises SchemaError if one does not fit the model, or if SQLite
     cannot keep its values; `is_rehearsal`: a file for a test stands for the real database, which may keep them.
     """
-    table = table_of(model)
+    table, related = table_of(model), own_tables([model])[1:]
     with database.read() as connection:
         _check_name(connection, model)
         if connection.dialect.name == "sqlite" and not is_rehearsal:
             _check_times(model)
-        is_there = inspect(connection).has_table(table.name, schema=table.schema)
+        inspector = inspect(connection)
+        is_there = inspector.has_table(table.name, schema=table.schema)
         if is_there:
-            _check_fit(inspect(connection), model)
-    if not is_there:
+            _check_fit(inspector, model)
+        there = [each for each in related if inspector.has_table(each.name, schema=each.schema)]
+        for each in there:
+            _check_columns(inspector, model, each)
+    if not is_there or len(there) < len(related):
         with refusals(database, f"{model.__name__}: the table {table.fullname}"), database.write() as connection:
             schema_lock(connection)
-            table.metadata.create_all(connection, tables=list(needed_tables(table)))
+            for each in (table, *related):
+                table.metadata.create_all(connection, tables=list(needed_tables(each)))
             # Checked again: another process may have created it, and the class may lack the unique constraint.
             _check_fit(inspect(connection), model)
 
@@ -64,6 +69,15 @@ def _check_times(model: type[Any]) -> None:
 
 def _check_fit(inspector: Inspector, model: type[Any]) -> None:
     table = table_of(model)
+    _check_columns(inspector, model, table)
+    if ["external_id"] not in unique_columns(inspector, table):
+        raise SchemaError(
+            f"{model.__name__}: the table {table.fullname} allows duplicate external_ids; expected a unique "
+            "constraint or index on that column alone. Declare it with unique=True, and migrate an existing table"
+        )
+
+
+def _check_columns(inspector: Inspector, model: type[Any], table: Table) -> None:
     there = {column["name"] for column in inspector.get_columns(table.name, schema=table.schema)}
     missing = [column.name for column in table.columns if column.name not in there]
     if missing:
@@ -71,11 +85,6 @@ def _check_fit(inspector: Inspector, model: type[Any]) -> None:
             f"{model.__name__}: the table {table.fullname} has no column {', '.join(missing)}. "
             "`import-pipeline migrate --add-columns` shows the statements that add what can be added, and runs them. "
             "Or give the class another __tablename__"
-        )
-    if ["external_id"] not in unique_columns(inspector, table):
-        raise SchemaError(
-            f"{model.__name__}: the table {table.fullname} allows duplicate external_ids; expected a unique "
-            "constraint or index on that column alone. Declare it with unique=True, and migrate an existing table"
         )
 
 

@@ -29,6 +29,17 @@ class Ticket(ImportableMixin, Base):
         self.priority = detail["priority"]
 
 
+class Coded(ImportableMixin, Base):
+    """A row whose primary key no database generates."""
+
+    __tablename__ = "coded_with_empty_columns"
+
+    code: Mapped[str] = mapped_column(String(50), primary_key=True)
+    title: Mapped[str | None]
+
+    populate, detail_request = Ticket.populate, Ticket.detail_request
+
+
 class Tickets(ImportSource):
     name = "tickets"
     model = Ticket
@@ -54,3 +65,9 @@ def test_a_required_column_that_only_the_detail_fills_is_found():
 
 def test_an_empty_page_proves_nothing():
     assert empty_columns(Tickets(), httpx.Response(200, json=[])) == []
+
+
+def test_a_primary_key_that_nothing_generates_is_found():
+    page = httpx.Response(200, json=[{"id": 1, "title": "a"}])
+    source = type("Codes", (Tickets,), {"model": Coded, "stub": lambda self, item: Coded(external_id=str(item["id"]))})
+    assert empty_columns(source(), page) == ["code"]

@@ -6,14 +6,11 @@ import random
 import pytest
 from sqlalchemy import (
     ForeignKey,
-    Integer,
-    MetaData,
     String,
 )
-from sqlalchemy.orm import DeclarativeBase, mapped_column, relationship
+from sqlalchemy.orm import mapped_column
 
-from import_pipeline.contracts import ImportableMixin
-from import_pipeline_tests.support.imported_table import ImportedTable, Row, text
+from import_pipeline_tests.support.imported_table import ImportedTable, text
 from import_pipeline_tests.support.imports import counts, reasons
 
 
@@ -121,30 +118,3 @@ def test_a_row_too_large_for_an_index_fails_alone(home, postgres_url):
     things.details = {"1": {"name": "a"}, "2": {"name": long}, "3": {"name": "a"}}
     assert counts(things.imported()) == ("completed", 3, 2, 0, 1)
     assert "index row" in reasons(things.settings)["2"]
-
-
-def test_related_rows_are_refused_by_name_and_not_dropped(home, database_url):
-    class Base(DeclarativeBase):
-        metadata = MetaData()
-
-    class Line(Base):
-        __tablename__ = "lines"
-        id = mapped_column(Integer, primary_key=True)
-        order_id = mapped_column(ForeignKey("things.id"))
-
-    things = ImportedTable(home, database_url, {"name": text()})
-    things.model = type(
-        "Thing",
-        (Row, ImportableMixin, Base),
-        {
-            "__tablename__": "things",
-            "id": mapped_column(Integer, primary_key=True),
-            "name": text(),
-            "lines": relationship(Line),
-        },
-    )
-    type(things.source).model = things.model
-    things.stubs = {"2": {"lines": [Line()]}, "3": {"lines": []}}
-    things.details = {each: {"name": "a"} for each in "123"}
-    assert counts(things.imported()) == ("completed", 3, 2, 0, 1)
-    assert reasons(things.settings)["2"].startswith("Thing.lines is a relationship, and an import writes columns only")
