@@ -1,6 +1,9 @@
 """Fixtures of acceptance tests: commands, files, databases, addresses. Only child processes run the package."""
 
+import importlib.util
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -76,3 +79,34 @@ def instance(checkout: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.chdir(checkout)
     with DagsterInstance.from_config(str(checkout)) as opened:
         yield opened
+
+
+def call(*arguments: str, folder: Path) -> None:
+    done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built by pip, or by uv if the environment has no pip."""
+    folder = tmp_path_factory.mktemp("wheel")
+    if importlib.util.find_spec("pip"):
+        pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(folder))
+        call(*pip, str(checkout), folder=folder)
+    else:
+        uv = ("uv", "build", "--quiet", "--wheel", "--no-build-isolation", "--python", sys.executable)
+        call(*uv, "-o", str(folder), str(checkout), folder=folder)
+    [built] = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="session")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with only the package; its dependencies are those of the tests."""
+    folder = tmp_path_factory.mktemp("installed") / "packages"
+    if importlib.util.find_spec("pip"):
+        pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder))
+    else:
+        pip = ("uv", "pip", "install", "--quiet", "--python", sys.executable, "--no-deps", "--target", str(folder))
+    call(*pip, str(wheel), folder=folder.parent)
+    return folder

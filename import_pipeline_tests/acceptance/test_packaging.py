@@ -1,8 +1,6 @@
 """The package as users install it: from a wheel, without the checkout, with a source in their own file."""
 
-import importlib.util
 import shutil
-import subprocess
 import sys
 import zipfile
 from email.parser import Parser
@@ -58,37 +56,6 @@ class Books(ImportSource):
 
 SOURCES = [Books()]
 '''
-
-
-def call(*arguments: str, folder: Path) -> None:
-    done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.fixture(scope="module")
-def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built by pip, or by uv if the environment has no pip."""
-    folder = tmp_path_factory.mktemp("wheel")
-    if importlib.util.find_spec("pip"):
-        pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(folder))
-        call(*pip, str(checkout), folder=folder)
-    else:
-        uv = ("uv", "build", "--quiet", "--wheel", "--no-build-isolation", "--python", sys.executable)
-        call(*uv, "-o", str(folder), str(checkout), folder=folder)
-    [built] = folder.glob("*.whl")
-    return built
-
-
-@pytest.fixture(scope="module")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with only the package; its dependencies are those of the tests."""
-    folder = tmp_path_factory.mktemp("installed") / "packages"
-    if importlib.util.find_spec("pip"):
-        pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder))
-    else:
-        pip = ("uv", "pip", "install", "--quiet", "--python", sys.executable, "--no-deps", "--target", str(folder))
-    call(*pip, str(wheel), folder=folder.parent)
-    return folder
 
 
 @pytest.fixture
