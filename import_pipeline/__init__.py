@@ -8,6 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from import_pipeline.contracts import (
+        ACCEPT,
+        FAIL,
+        GONE,
+        NOT_MODIFIED,
+        RATE_LIMITED,
+        RETRY,
+        SKIP,
+        STOP,
         Connector,
         Cursor,
         Importable,
@@ -22,6 +30,7 @@ if TYPE_CHECKING:
         Offset,
         Origin,
         PageNumber,
+        ResponseAction,
         Retry,
         UtcDateTime,
         next_link,
@@ -46,6 +55,14 @@ if TYPE_CHECKING:
     from import_pipeline.tracking.history import HasImportStatus
 
 __all__ = [
+    "ACCEPT",
+    "FAIL",
+    "GONE",
+    "NOT_MODIFIED",
+    "RATE_LIMITED",
+    "RETRY",
+    "SKIP",
+    "STOP",
     "ApiBlocked",
     "Column",
     "Connector",
@@ -72,6 +89,7 @@ __all__ = [
     "Origin",
     "PageNumber",
     "RateLimitedTransport",
+    "ResponseAction",
     "RestSource",
     "Retry",
     "UtcDateTime",
@@ -88,6 +106,15 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ACCEPT": "contracts",
+    "FAIL": "contracts",
+    "GONE": "contracts",
+    "NOT_MODIFIED": "contracts",
+    "RATE_LIMITED": "contracts",
+    "RETRY": "contracts",
+    "SKIP": "contracts",
+    "STOP": "contracts",
+    "ResponseAction": "contracts",
     "ApiBlocked": "errors",
     "Column": "declarative",
     "Connector": "contracts",

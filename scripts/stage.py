@@ -25,7 +25,7 @@ from import_pipeline_tests.support.second_source import Books
 from source_api.process import serve
 
 LIMITS = "50/2 second; 200/10 second"
-FAULTS = ["7=status:404", "9=status:410", "12=status:403", "15=status:404"]
+FAULTS = ["7=status:422", "9=status:410", "12=status:403", "15=status:422"]
 #: Imports of the days before, every three hours; they fill more than one page.
 PAST_IMPORTS = 48
 #: The item at which the API asks for a long pause.

@@ -24,13 +24,11 @@ from import_pipeline.importer.discovery.empty_columns import empty_columns
 from import_pipeline.importer.discovery.list_page import SourceList
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.monitoring.stalled import stalled_import
-from import_pipeline.importer.runtime.response_errors import describe_missing_list
 from import_pipeline.importer.source_loader import load_listed, load_sources, shared_tables, validate
 from import_pipeline.ratelimit import Limiter, open_permits, parse_tiers
 from import_pipeline.ratelimit.http.proxies import environment_proxy
 from import_pipeline.ratelimit.stores.redis_health import inspect_redis, warnings
 from import_pipeline.redaction import redact
-from import_pipeline.rules.responses.actions import ResponseAction, classify
 from import_pipeline.settings import SETTINGS, SOURCE_SETTINGS, Settings, variable_prefix
 from import_pipeline.tracking import imports, queries
 from import_pipeline.tracking.database.engine import Database
@@ -282,10 +280,10 @@ def source(settings: Settings, listed: ImportSource) -> CheckResult:
 
 def _first_page(installation: Installation, listed: ImportSource) -> CheckResult:
     response = asyncio.run(first_page(installation, listed))
-    judged = classify(response.status_code, setting=f"{variable_prefix(listed.name)}TOKEN")
-    if judged.action is not ResponseAction.ACCEPT:
-        raise ImportPipelineError(f"list page 1: {describe_missing_list(listed, response) or judged.reason}")
-    total = SourceList(source=listed).total(response)
+    of_list = SourceList(source=listed)
+    if (problem := of_list.first_page_problem(response)) is not None:
+        raise ImportPipelineError(problem)
+    total = of_list.total(response)
     count = "an unknown number of" if total is None else total
     found = environment_proxy(listed.base_url)
     way = f" through the proxy {found.address} ({found.variable})" if found else ""

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Column
 from rich.text import Text
 
-from import_pipeline.cli.output.formatting import open_console, say
+from import_pipeline.cli.output.formatting import left_out, open_console, say
 from import_pipeline.errors import DatabaseUnavailable
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.limiter_usage import UsageReader
@@ -165,6 +165,7 @@ def remark(view: ImportView, forecast: Forecast | None, installation: Installati
         parts.append(f"{view.items_per_second or 0:.1f} items/s")
     if forecast is not None and forecast.eta_seconds is not None and view.done:
         parts.append(f"{duration(forecast.eta_seconds)} left")
+    parts += left_out(view.figures)
     if view.figures.items_failed_count:
         parts.append(f"{view.figures.items_failed_count} failed")
     if view.figures.rate_limit_hits_count:

@@ -182,7 +182,12 @@ def print_failure_reason(summary: ImportSummary) -> None:
 
 def first_ended_sentence(summary: ImportSummary) -> str:
     """Return the sentence about the end of the import that ran before the requested one."""
-    done = f"{summary.items_imported_count} imported, {summary.items_failed_count} failed"
+    counts = [
+        f"{summary.items_imported_count} imported",
+        *formatting.left_out(summary),
+        f"{summary.items_failed_count} failed",
+    ]
+    done = ", ".join(counts)
     ended = with_reason(summary.failure_reason, summary.status) if summary.failure_reason else summary.status
     return f"Import {summary.import_id} of {summary.source} has ended ({done}): {ended}. Starting yours."
 

@@ -12,8 +12,27 @@ from import_pipeline.contracts.notice import Notice
 from import_pipeline.contracts.oauth2 import JwtBearer, OAuth2
 from import_pipeline.contracts.paginators import Cursor, LastId, LinkHeader, NextUrl, Offset, PageNumber, Paginator
 from import_pipeline.contracts.source import ImportSource, Retry
+from import_pipeline.rules.responses.actions import (
+    ACCEPT,
+    FAIL,
+    GONE,
+    NOT_MODIFIED,
+    RATE_LIMITED,
+    RETRY,
+    SKIP,
+    STOP,
+    ResponseAction,
+)
 
 __all__ = [
+    "ACCEPT",
+    "FAIL",
+    "GONE",
+    "NOT_MODIFIED",
+    "RATE_LIMITED",
+    "RETRY",
+    "SKIP",
+    "STOP",
     "Connector",
     "Cursor",
     "ImportSource",
@@ -29,6 +48,7 @@ __all__ = [
     "Origin",
     "PageNumber",
     "Paginator",
+    "ResponseAction",
     "Retry",
     "UtcDateTime",
     "check_source",

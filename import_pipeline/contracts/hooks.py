@@ -20,6 +20,7 @@ SOURCE_HOOKS = {
     "details": ("response",),
     "total": ("list_response",),
     "version": ("item",),
+    "classify": ("response",),
     "is_rate_limited": ("response",),
     "cost": ("request",),
     "notify": ("notice",),

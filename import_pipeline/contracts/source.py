@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 import httpx
 
+from import_pipeline.contracts.answers import AnswerHooks
 from import_pipeline.contracts.asset_attributes import AssetAttributes
 from import_pipeline.contracts.batches import BatchHooks
 from import_pipeline.contracts.connector import Connector
@@ -53,7 +54,7 @@ _COPIED = (
 )
 
 
-class ImportSource(TenantNames, AssetAttributes, BatchHooks, SliceHooks, ABC):
+class ImportSource(TenantNames, AnswerHooks, AssetAttributes, BatchHooks, SliceHooks, ABC):
     """One remote collection: its list, its details, and its rate limits.
 
     Implement `name`, `model`, `list_request`, `items` and `stub`. Declare the paging in one way: by `pages`,
@@ -176,13 +177,6 @@ class ImportSource(TenantNames, AssetAttributes, BatchHooks, SliceHooks, ABC):
         While the fingerprint is unchanged since the last import, the details are not requested again.
         """
         return None
-
-    def is_rate_limited(self, response: httpx.Response) -> bool:
-        """Return True if a response other than 429 means "rate limited", such as a 403 or a 200 with an error.
-
-        If it raises, the status decides, and a request answered with 2xx is repeated.
-        """
-        return False
 
     def cost(self, request: httpx.Request) -> int:
         """Return how many units of each limit a request uses, from 1. APIs call this weight, points or cost."""

@@ -25,7 +25,7 @@ WARNINGS = (NO_RATE_LIMIT_HITS, NOTHING_FAILED)
 def specs(asset: dg.AssetKey) -> list[dg.AssetCheckSpec]:
     """Return the checks that run at the end of every import, attached to `asset`."""
     meanings = {
-        ALL_IMPORTED: "Every item of the import was imported or is unchanged.",
+        ALL_IMPORTED: "Every item of the import was imported, is unchanged, is skipped by the source, or is gone.",
         NO_RATE_LIMIT_HITS: "The API never answered 429: the limits are right, and no other program uses them up.",
         COUNTS_AGREE: "The import found as many items as the API's list reports.",
         NOTHING_FAILED: "No item was rejected or used up its tries.",
@@ -48,12 +48,13 @@ def of_full_import(
         failed = items.failures(connection, full.import_id, failures.LISTED, left=True)
     why: dict[str, Any] = {"failed_items": failures.table(failed)} if failed else {}
     link = metadata.link_to(links, full.import_id)
-    done = full.items_imported_count + full.items_unchanged_count
+    done = full.items_right
+    without_details = {"skipped": full.items_skipped_count, "gone": full.items_vanished}
     total = full.items_count or 0
     reason = full.incomplete_reason or "the counts agree"
     asset = keys.enriched(source)
     return [
-        _evaluation(asset, ALL_IMPORTED, done == total, imported=done, total=total, **why, **link),
+        _evaluation(asset, ALL_IMPORTED, done == total, imported=done, total=total, **without_details, **why, **link),
         _evaluation(asset, NO_RATE_LIMIT_HITS, not full.rate_limit_hits_count, hits=full.rate_limit_hits_count, **link),
         _evaluation(asset, COUNTS_AGREE, full.incomplete_reason is None, reason=reason, **link),
         _evaluation(asset, NOTHING_FAILED, not full.items_failed_count, failed=full.items_failed_count, **why, **link),

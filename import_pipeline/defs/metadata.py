@@ -21,6 +21,8 @@ def of_summary(summary: ImportSummary) -> dict[str, dg.MetadataValue[Any]]:
         "ideal_ratio": summary.ideal_ratio,
         "rate_limit_hits": summary.rate_limit_hits_count,
         "items_unchanged": summary.items_unchanged_count,
+        "items_skipped": summary.items_skipped_count,
+        "items_gone": summary.items_gone_count,
         "items_total": summary.items_count,
         "requests": summary.requests_count,
         "sleeps": summary.rate_limit_sleeps_count,
@@ -50,7 +52,7 @@ def _number(value: float) -> dg.MetadataValue[Any]:
 
 
 def _rate(summary: ImportSummary) -> float | None:
-    done = summary.items_imported_count + summary.items_unchanged_count
+    done = summary.items_right
     return round(done / summary.duration_seconds, 2) if summary.duration_seconds else None
 
 
@@ -89,6 +91,8 @@ def of_progress(view: ImportView, forecast: Forecast | None) -> dict[str, dg.Met
         "percent": view.percent,
         "items_imported": figures.items_imported_count,
         "items_failed": figures.items_failed_count,
+        "items_skipped": figures.items_skipped_count,
+        "items_gone": figures.items_gone_count,
         "items_per_second": view.items_per_second,
         "eta_seconds": forecast.eta_seconds if forecast else None,
         "rate_limit_hits": figures.rate_limit_hits_count,

@@ -47,8 +47,8 @@ class ItemQueue:
         return external_ids
 
     def add(self, items: Sequence[StoredItem]) -> None:
-        """Add items whose details are stored."""
-        self._waiting.extend(items)
+        """Add the items whose details are stored; the others stay as they were."""
+        self._waiting.extend(item for item in items if not item.is_left_out)
 
     def due(self, most: int, *, last: bool) -> list[dg.AssetMaterialization]:
         """Return the oldest items, in their order."""
@@ -81,7 +81,7 @@ class BucketQueue:
         )
 
     def add(self, items: Sequence[StoredItem]) -> None:
-        """Add items whose details are stored; `due()` counts them later."""
+        """Add items that are done; `due()` counts them later."""
         self._arrived.append([item.external_id for item in items])
 
     def due(self, most: int, *, last: bool) -> list[dg.AssetMaterialization]:

@@ -25,6 +25,8 @@ class ImportSummary:
     items_imported_count: int
     items_unchanged_count: int
     items_failed_count: int
+    items_skipped_count: int  #: items that the source does not import, as their responses say
+    items_gone_count: int  #: items marked as gone: the list no longer had them, or the API answered so
     requests_count: int
     rate_limit_hits_count: int
     rate_limit_sleeps_count: int
@@ -37,7 +39,7 @@ class ImportSummary:
     #: (duration - waits for retries) / ideal; None if the limits were advertised or inferred.
     ideal_ratio: float | None
     efficiency: float | None  #: percent
-    items_gone_count: int  #: items that the list no longer had, marked as gone
+    items_delisted_count: int  #: those of the gone items that the list no longer had
     items_gone_unconfirmed_count: int  #: too many such items; not marked until a person confirms
     incomplete_reason: str | None
     failure_reason: str | None
@@ -48,8 +50,18 @@ class ImportSummary:
 
     @property
     def items_done(self) -> int:
-        """Items that need no more work: imported, unchanged, or permanently failed."""
-        return self.items_imported_count + self.items_unchanged_count + self.items_failed_count
+        """Items that need no more work: imported, unchanged, skipped, gone, or permanently failed."""
+        return self.items_right + self.items_failed_count
+
+    @property
+    def items_right(self) -> int:
+        """Items of which all is stored that the API has and the source imports."""
+        return self.items_imported_count + self.items_unchanged_count + self.items_skipped_count + self.items_vanished
+
+    @property
+    def items_vanished(self) -> int:
+        """Listed items that the API no longer had when their details were requested."""
+        return self.items_gone_count - self.items_delisted_count
 
     @property
     def display_status(self) -> str:
@@ -96,7 +108,9 @@ def summarize(row: ImportRow, limits: str, now: datetime, *, stalled_since: date
         ideal_seconds=round(ideal, 3),
         ideal_ratio=round((duration - parts.retrying) / ideal, 4) if is_exact else None,
         efficiency=None if ratio is None else round(ratio, 1),
-        items_gone_count=facts.gone or 0,
+        items_skipped_count=row.items_skipped_count,
+        items_gone_count=row.items_gone_count + (facts.gone or 0),
+        items_delisted_count=facts.gone or 0,
         items_gone_unconfirmed_count=facts.gone_unconfirmed or 0,
         incomplete_reason=row.incomplete_reason,
         failure_reason=row.failure_reason,

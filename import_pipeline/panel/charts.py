@@ -23,11 +23,12 @@ class Part:
 
 
 def progress_parts(view: ImportView) -> list[Part]:
-    """Return the sections of a progress bar: imported, unchanged, failed."""
+    """Return the sections of a progress bar: imported, unchanged, left out (skipped or gone), failed."""
     row, total = view.row, view.row.items_count
     counted = (
         ("imported", row.items_imported_count),
         ("unchanged", row.items_unchanged_count),
+        ("left-out", row.items_skipped_count + row.items_gone_count),
         ("failed", row.items_failed_count),
     )
     return _sections(counted, max(total or 0, view.done))

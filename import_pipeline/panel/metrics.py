@@ -34,6 +34,8 @@ LATEST: dict[str, tuple[str, str]] = {
         "Items failed in the latest full import, not imported since",
         "items_failed_count",
     ),
+    "import_items_skipped": ("Items that the source skipped in the latest full import", "items_skipped_count"),
+    "import_items_gone": ("Items that the latest full import marked as gone", "items_gone_count"),
     "import_requests": ("Requests sent by the latest full import", "requests_count"),
     "import_rate_limit_hits": ("Responses with status 429 in the latest full import", "rate_limit_hits_count"),
     "import_rate_limit_sleeps": ("Waits for permits in the latest full import", "rate_limit_sleeps_count"),

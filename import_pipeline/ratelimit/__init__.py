@@ -7,6 +7,7 @@ async with Limiter("my-api", parse_tiers("500/20 second"), open_permits(None, Pa
 
 from import_pipeline.ratelimit.client.wait_queue import Permit
 from import_pipeline.ratelimit.http.body import BodyRefused
+from import_pipeline.ratelimit.http.meaning import ACTION
 from import_pipeline.ratelimit.http.transport import SECONDS, RateLimitedTransport
 from import_pipeline.ratelimit.limiter import Limiter
 from import_pipeline.ratelimit.protocol import PermitStore
@@ -18,6 +19,7 @@ from import_pipeline.ratelimit.usage import TierUsage, Usage
 Permits = PermitStore
 
 __all__ = [
+    "ACTION",
     "SECONDS",
     "BodyRefused",
     "Limiter",

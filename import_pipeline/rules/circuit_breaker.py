@@ -11,6 +11,8 @@ MOST_IN_TROUBLE = 10
 MOST_REJECTED = 50
 #: Different items in a row that were denied for one reason: the token or the address is wrong for all of them.
 MOST_DENIED = 10
+#: Different items in a row that are gone by their status alone: the address of details is wrong for all of them.
+MOST_GONE = 10
 #: Seconds for which rejections must last. A deployment may answer 404 to everything for a moment.
 REJECTIONS_LAST_SECONDS = 10.0
 IN_TROUBLE = "in trouble"
@@ -35,6 +37,7 @@ class CircuitBreaker:
         self.patience_seconds = patience_seconds
         self._kind = ""
         self._items: set[str] = set()
+        self._gone: set[str] = set()
         self._opened_at: float | None = None
 
     @property
@@ -44,6 +47,10 @@ class CircuitBreaker:
 
     def succeeded(self) -> None:
         """Close the circuit: an item was imported."""
+        self._gone.clear()
+        self._close()
+
+    def _close(self) -> None:
         self._items.clear()
         self._opened_at = None
 
@@ -54,7 +61,7 @@ class CircuitBreaker:
         kind = IN_TROUBLE if may_pass else reason
         if kind != self._kind:
             self._kind = kind
-            self.succeeded()
+            self._close()
         self._items.add(external_id)
         if is_denied and len(self._items) >= MOST_DENIED:
             same = f"{len(self._items)} items in a row failed for the same reason"
@@ -67,4 +74,14 @@ class CircuitBreaker:
         return (
             f"the last {len(self._items)} items all failed, also after a wait of {now - self._opened_at:.0f} s "
             f"({reason}); the others are left for a retry"
+        )
+
+    def vanished(self, external_id: str, reason: str) -> str | None:
+        """Count an item that is gone by its status alone. Return the reason to end the import, or None."""
+        self._gone.add(external_id)
+        if len(self._gone) < MOST_GONE:
+            return None
+        return (
+            f"{len(self._gone)} items in a row are gone ({reason}), as with an address that does not exist: check "
+            "detail_request. None of them is marked as gone. If they are gone, let classify return GONE"
         )

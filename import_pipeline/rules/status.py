@@ -26,6 +26,13 @@ class ItemStatus(StrEnum):
     FAILED = "failed"  #: with a next attempt: waits for it, becomes processing; without one: failed permanently
 
 
+class LeftOut(StrEnum):
+    """The end of a completed item whose details are not stored."""
+
+    SKIPPED = "skipped"  #: the source does not import it
+    GONE = "gone"  #: the API no longer has it
+
+
 class ImportKind(StrEnum):
     """The kinds of imports, by what they cover."""
 

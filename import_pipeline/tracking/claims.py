@@ -4,6 +4,7 @@ A claim names its worker and expires with its lease. A worker's write matches th
 a repeated or late write changes nothing: at-least-once fetch, exactly-once effect.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, or_, select, update
 
 from import_pipeline.contracts import Importable
-from import_pipeline.rules.status import ImportKind, ItemStatus
+from import_pipeline.rules.status import ImportKind, ItemStatus, LeftOut
 from import_pipeline.tracking import counters, items, source_items
 from import_pipeline.tracking.counters import NOTHING, CounterDelta
 from import_pipeline.tracking.imports import ImportRow
@@ -36,15 +37,22 @@ class Claim:
     etag: str | None = None  #: ETag of the item's last response, for sources with conditional requests
     linked: bool = True  #: the item row has the primary key of the user's row
 
+    def metadata(self, **facts: str | None) -> dict[str, str]:
+        """Return the metadata of the item row: its version, and these facts."""
+        return {name: text for name, text in {"version": self.version, **facts}.items() if text}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """A claimed item whose details were read into its importable, or are unchanged."""
+    """A claimed item whose details were read into its importable, are unchanged, or are left out."""
 
     claim: Claim
     importable: Importable
     etag: str | None = None
     unchanged: bool = False
+    left_out: LeftOut | None = None
+    reason: str = ""  #: why it is left out
+    is_doubtful: bool = False  #: gone by the status alone: a wrong address has the same answer
     request_seconds: float | None = None
     http_status: int | None = None
     batch: str | None = None  #: the first item of the request for several items
@@ -189,12 +197,13 @@ def complete(
     expected = _outcomes(done)
     counters.add(connection, lease, now, expected + sent)
     held = _mark_completed(connection, lease, done, now)
-    changed = [each.importable for each in held if not each.unchanged]
+    changed = [each.importable for each in held if not (each.unchanged or each.left_out)]
     _check_ids(model, held)
     if swaps:
         release_unique_values(connection, model, changed)
     upsert(connection, model, changed)
     _link(connection, model, [each.claim for each in held if not each.claim.linked])
+    _note_left_out(connection, row.source, held, now)
     _remember(connection, row, held, now)
     if len(held) < len(done):
         counters.add(connection, lease, now, _outcomes(held) - expected)
@@ -213,7 +222,10 @@ def _check_ids(model: type[Any], done: Sequence[Done]) -> None:
 
 def _outcomes(done: Sequence[Done]) -> CounterDelta:
     unchanged = sum(each.unchanged for each in done)
-    return CounterDelta(imported=len(done) - unchanged, unchanged=unchanged)
+    ends = Counter(each.left_out for each in done)
+    return CounterDelta(
+        imported=ends[None] - unchanged, unchanged=unchanged, skipped=ends[LeftOut.SKIPPED], gone=ends[LeftOut.GONE]
+    )
 
 
 def _mark_completed(connection: Connection, lease: Lease, done: Sequence[Done], now: datetime) -> list[Done]:
@@ -223,13 +235,21 @@ def _mark_completed(connection: Connection, lease: Lease, done: Sequence[Done], 
     return [each for each in done if each.claim.status_id in mine]
 
 
+def _note_left_out(connection: Connection, source: str, done: Sequence[Done], now: datetime) -> None:
+    """Store why items are left out, and mark those that the API no longer has as gone."""
+    kept = {e.claim.status_id: e.claim.metadata(left_out=e.left_out, reason=e.reason) for e in done if e.left_out}
+    items.replace_metadata(connection, kept)
+    gone = [each.claim.external_id for each in done if each.left_out is LeftOut.GONE]
+    source_items.mark_gone(connection, source, gone, now)
+
+
 def _remember(connection: Connection, row: ImportRow, stored: Sequence[Done], now: datetime) -> None:
-    """Store the versions of stored items. Discovery has recorded listed items already."""
+    """Store the versions of stored and skipped items. Discovery has recorded listed items already."""
     chosen = row.kind is ImportKind.SELECTION
     news = [
         SeenItem(external_id=each.claim.external_id, version=each.claim.version, etag=each.etag)
         for each in stored
-        if each.claim.version or each.etag or chosen
+        if each.left_out is not LeftOut.GONE and (each.claim.version or each.etag or chosen)
     ]
     if chosen:
         source_items.record(connection, row, news, now)
@@ -272,15 +292,9 @@ def _mark_failed(connection: Connection, failures: Sequence[Failure], now: datet
             "reason": failure.reason,
             "now": now,
             "next": failure.next_attempt_at,
-            "kept": _kept(failure),
+            "kept": failure.claim.metadata(payload=failure.payload),
         }
         for failure in failures
     ]
     if rows:
         connection.execute(_MARK_FAILED, rows)
-
-
-def _kept(failure: Failure) -> dict[str, str]:
-    """Return the row's metadata: the claimed item's version, and the kept part of its last response."""
-    kept = {"version": failure.claim.version, items.PAYLOAD: failure.payload}
-    return {name: text for name, text in kept.items() if text is not None}

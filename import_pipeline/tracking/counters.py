@@ -18,8 +18,10 @@ class CounterDelta:
     imported: int = 0
     unchanged: int = 0
     failed: int = 0  #: without a next attempt
+    skipped: int = 0  #: the source does not import them
+    gone: int = 0  #: the API no longer has them
     requests: int = 0
-    hits: int = 0  #: responses of status 429 among the requests
+    hits: int = 0  #: refusals as too many among the requests
 
     def __add__(self, other: "CounterDelta") -> "CounterDelta":
         """Return the sum of both, count by count."""
@@ -35,6 +37,8 @@ _COLUMNS = {
     "imported": imports.c.items_imported_count,
     "unchanged": imports.c.items_unchanged_count,
     "failed": imports.c.items_failed_count,
+    "skipped": imports.c.items_skipped_count,
+    "gone": imports.c.items_gone_count,
     "requests": imports.c.requests_count,
     "hits": imports.c.rate_limit_hits_count,
 }
@@ -56,7 +60,7 @@ def add(connection: Connection, lease: Lease, now: datetime, delta: CounterDelta
     if isinstance(lease, ShardLease):
         hold(connection, lease, to_write=True)
         connection.execute(_ADD_AS_SHARD, values)
-        if delta.imported or delta.unchanged:
+        if delta.imported or delta.unchanged or delta.skipped or delta.gone:
             add_to_shard(connection, lease, delta, launches=1)  # progress: earlier runs no longer count as launches
         elif delta.requests:
             add_to_shard(connection, lease, delta)

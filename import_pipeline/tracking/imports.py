@@ -44,6 +44,8 @@ class ImportRow:
     items_imported_count: int
     items_unchanged_count: int
     items_failed_count: int
+    items_skipped_count: int
+    items_gone_count: int
     slices_count: int | None
     slices_completed_count: int
     slices_failed_count: int
@@ -83,6 +85,12 @@ class ImportRow:
     def is_full(self) -> bool:
         """The import covers all items: no selection, not only the list, no limit."""
         return self.kind is ImportKind.FULL and self.options.limit is None
+
+    @property
+    def items_done(self) -> int:
+        """Items that need no more work: imported, unchanged, skipped, gone, or permanently failed."""
+        without_details = self.items_skipped_count + self.items_gone_count
+        return self.items_imported_count + self.items_unchanged_count + self.items_failed_count + without_details
 
     @property
     def facts(self) -> ImportFacts:

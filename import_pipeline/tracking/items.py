@@ -1,9 +1,10 @@
 """Reads of an import's item rows; every statement uses an index."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, select, update
 
 from import_pipeline.rules.status import ItemStatus
 from import_pipeline.tracking.tables import import_item_statuses as statuses
@@ -131,6 +132,13 @@ def failed_alike(connection: Connection, import_id: int, external_id: str, limit
     )
     alike = (left_by(import_id), statuses.c.status == ItemStatus.FAILED, statuses.c.failure_reason == reason)
     return list(connection.scalars(select(statuses.c.external_id).where(*alike).order_by(statuses.c.id).limit(limit)))
+
+
+def replace_metadata(connection: Connection, kept: Mapping[int, Mapping[str, str]]) -> None:
+    """Replace the metadata of item rows, by their ids."""
+    if kept:
+        statement = update(statuses).where(statuses.c.id == bindparam("of_status")).values(metadata=bindparam("kept"))
+        connection.execute(statement, [{"of_status": key, "kept": dict(facts)} for key, facts in kept.items()])
 
 
 def close_failed(connection: Connection, import_id: int, failed_before: datetime) -> int:

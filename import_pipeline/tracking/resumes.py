@@ -66,7 +66,7 @@ def _current_mark(connection: Connection, found: ImportRow) -> ProgressMark:
     checkpoint = found.checkpoint or {}
     return ProgressMark(
         found=count,
-        done=found.items_imported_count + found.items_unchanged_count + found.items_failed_count,
+        done=found.items_done,
         tries=int(tries),
         reading=int(checkpoint.get("passes", 0)),
         page=int(checkpoint.get("page", 0))

@@ -191,6 +191,20 @@ def mark_removed(
     return Removed(count=count, marked=True)
 
 
+def keep_listed(connection: Connection, row: ImportRow, key: str | None) -> None:
+    """Record all present items of a list as discovered: the slice's, or all of the source if `key` is None."""
+    theirs = (source_items.c.source == row.source, source_items.c.gone_at.is_(None))
+    limits = () if key is None else (source_items.c.slice == key,)
+    connection.execute(update(source_items).where(*theirs, *limits).values(last_import_id=row.id))
+
+
+def mark_gone(connection: Connection, source: str, external_ids: Sequence[str], now: datetime) -> None:
+    """Mark items as gone whose details the API no longer has; their rows stay."""
+    for some in chunks(external_ids):
+        theirs = (source_items.c.source == source, source_items.c.external_id.in_(some))
+        connection.execute(update(source_items).where(*theirs).values(gone_at=now))
+
+
 def assign_numbers(connection: Connection, source: str, external_ids: Sequence[str]) -> None:
     """Give item numbers to recorded items that have none yet, in the given order.
 

@@ -73,6 +73,8 @@ imports = Table(
     _counter("items_imported_count", "Items whose details were stored."),
     _counter("items_unchanged_count", "Items whose version has not changed, so that no details were fetched."),
     _counter("items_failed_count", "Items that failed permanently."),
+    _counter("items_skipped_count", "Items that the source does not import, as their responses say."),
+    _counter("items_gone_count", "Items that the API no longer had when their details were requested."),
     Column("slices_count", BigInteger, doc="Slices of its list, as far as they are known; null: it has one list."),
     _counter("slices_completed_count", "Slices that were read to their end."),
     _counter("slices_failed_count", "Slices that failed permanently."),

@@ -55,7 +55,7 @@ def test_an_import_from_nothing_ends_with_its_figures_and_a_second_one_makes_no_
 
 
 def test_bad_items_fail_with_their_reasons_and_all_others_are_imported(command):
-    faults = ["3=status:404", "5=garbage", "7=hang", "9=status:500*2", "11=body:[1,2]"]
+    faults = ["3=status:422", "5=garbage", "7=hang", "9=status:500*2", "11=body:[1,2]"]
     options = [part for fault in faults for part in ("--fault", fault)]
     with serve("--items", "12", "--limits", "none", *options) as url:
         command.environment = {
@@ -71,7 +71,7 @@ def test_bad_items_fail_with_their_reasons_and_all_others_are_imported(command):
     assert (summary["status"], summary["items_imported_count"], summary["items_failed_count"]) == ("completed", 8, 4)
     assert summary["duration_seconds"] < 10, "no wait is longer than the tries and their delays ask for"
     reasons = {failure["external_id"]: (failure["failure_count"], failure["reason"]) for failure in shown["failures"]}
-    assert reasons["3"] == (1, "the API answers 404 Not Found: it has no such item (anymore)")
+    assert reasons["3"] == (1, "the API answers 422 Unprocessable Entity, expected 200 with a body")
     assert reasons["5"][1].startswith("ItemsSource.detail raises JSONDecodeError: ")
     assert reasons["7"] == (3, "no answer within 1 s")
     assert reasons["11"] == (1, "ItemsSource.detail raises ValueError: expected a JSON object, got list")
@@ -109,7 +109,7 @@ def test_an_import_that_cannot_work_fails_with_its_reason(command, home, trouble
 
 def test_a_token_is_found_nowhere(command, home):
     token = "t0p-secret-of-this-test"
-    with serve("--items", "4", "--limits", "none", "--token", token, "--fault", "2=status:404") as url:
+    with serve("--items", "4", "--limits", "none", "--token", token, "--fault", "2=status:422") as url:
         said = [command.run("run", "items", status=3, ITEMS_BASE_URL=url, ITEMS_TOKEN=token)]
         said += [command.run("run", "items", "--json", status=4, ITEMS_BASE_URL=url, ITEMS_TOKEN=f"no-{token}")]
         said += [command.run("doctor", status=4, ITEMS_BASE_URL=url, ITEMS_TOKEN=f"no-{token}")]

@@ -34,7 +34,7 @@ def broken(line):
 
 #: One import meets all of these: each fails its own item.
 ITEMS = {
-    "missing": partial(answer, status=404),
+    "missing": partial(answer, status=422),
     "busy": partial(answer, status=500),
     "odd": partial(answer, status=418),
     "moved": partial(answer, status=302, head=LOCATION),

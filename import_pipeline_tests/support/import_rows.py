@@ -22,6 +22,8 @@ def an_import(**changed: Any) -> ImportRow:
         "items_imported_count": 0,
         "items_unchanged_count": 0,
         "items_failed_count": 0,
+        "items_skipped_count": 0,
+        "items_gone_count": 0,
         "requests_count": 0,
         "rate_limit_hits_count": 0,
         "rate_limit_sleeps_count": 0,

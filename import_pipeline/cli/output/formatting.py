@@ -69,14 +69,21 @@ def kind(view: ImportView) -> str:
 
 
 def items(summary: ImportSummary) -> str:
-    """Return `398 of 400 imported, 2 failed`."""
+    """Return `396 of 400 imported, 1 skipped, 1 gone, 2 failed`."""
     total = "?" if summary.items_count is None else summary.items_count
     parts = [f"{summary.items_imported_count} of {total} imported"]
     if summary.items_unchanged_count:
         parts.append(f"{summary.items_unchanged_count} unchanged")
+    parts += left_out(summary)
     if summary.items_failed_count:
         parts.append(f"[red]{summary.items_failed_count} failed[/red]")
     return ", ".join(parts)
+
+
+def left_out(summary: ImportSummary) -> list[str]:
+    """Return `2 skipped` and `1 gone`, as far as there are such items."""
+    counts = ((summary.items_skipped_count, "skipped"), (summary.items_vanished, "gone"))
+    return [f"{count} {word}" for count, word in counts if count]
 
 
 def time_used(summary: ImportSummary) -> str:

@@ -13,6 +13,7 @@ from import_pipeline.cli.output.formatting import (
     escape,
     items,
     kind,
+    left_out,
     moment,
     open_console,
     say,
@@ -112,10 +113,10 @@ def _add_figures(table: Table, summary: ImportSummary, shown: str) -> None:
         f"{summary.requests_count}, {summary.rate_limit_hits_count} x 429, "
         f"{plural(summary.rate_limit_sleeps_count, 'wait')} for permits",
     )
-    if summary.items_gone_count:
+    if summary.items_delisted_count:
         table.add_row(
             "removed",
-            f"{plural(summary.items_gone_count, 'item')} no longer in the list: marked as removed; the rows stay",
+            f"{plural(summary.items_delisted_count, 'item')} no longer in the list: marked as removed; the rows stay",
         )
     if summary.items_gone_unconfirmed_count:
         confirm = f"import-pipeline finalize {summary.import_id} --mark-gone"
@@ -192,7 +193,7 @@ def _figures(summary: ImportSummary) -> list[str]:
     total = "?" if summary.items_count is None else summary.items_count
     ratio = "-" if summary.ideal_ratio is None else f"{summary.ideal_ratio:.3f}"
     return [
-        f"{summary.items_done}/{total}",
+        ", ".join([f"{summary.items_done}/{total}", *left_out(summary)]),
         str(summary.items_unchanged_count),
         f"[red]{summary.items_failed_count}[/red]" if summary.items_failed_count else "0",
         duration(summary.duration_seconds),

@@ -14,14 +14,11 @@ from import_pipeline.errors import ApiBlocked, ImportFailed
 from import_pipeline.importer.discovery.list_page import SourceList
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.runtime.api_client import cost_of, open_api
-from import_pipeline.importer.runtime.response_errors import describe_missing_list
 from import_pipeline.importer.runtime.sending import describe_connection_error, unreachable
 from import_pipeline.importer.tokens.server import TokenUnavailable
 from import_pipeline.ratelimit import parse_tiers
 from import_pipeline.rules.forecast import minimum_seconds
-from import_pipeline.rules.responses.actions import ResponseAction, classify
 from import_pipeline.rules.status import ImportKind, ImportStatus
-from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking import imports
 
 #: Completed imports that are searched for one that read the whole list.
@@ -55,10 +52,9 @@ class Plan:
 def plan_import(installation: Installation, source: ImportSource) -> Plan:
     """Request one list page and compute the rest. Raises ImportFailed if the API does not answer as expected."""
     response = asyncio.run(first_page(installation, source))
-    judgement = classify(response.status_code, setting=variable_prefix(source.name) + "TOKEN")
-    if judgement.action is not ResponseAction.ACCEPT:
-        raise ImportFailed(f"list page 1: {describe_missing_list(source, response) or judgement.reason}")
     of_list = SourceList(source=source)
+    if (problem := of_list.first_page_problem(response)) is not None:
+        raise ImportFailed(problem)
     total, on_page = of_list.total(response), of_list.items(response)
     if total is None and _is_whole(source, response):
         total = len(on_page)

@@ -101,7 +101,7 @@ def _apply(
 
 
 def _sharded(row: ImportRow, source: ImportSource, *, waits_for_store: bool) -> ShardedImport:
-    done = row.items_imported_count + row.items_unchanged_count + row.items_failed_count
+    done = row.items_done
     return ShardedImport(
         wanted=workers_of(row, source),
         is_listed=row.checkpoint is not None if source.overlap else is_listed(row),

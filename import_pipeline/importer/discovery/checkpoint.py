@@ -53,6 +53,7 @@ class Checkpoint:
     sound: bool = False  #: an earlier pass ended without a fall of the total
     repeated: bool = False  #: an item came twice in the first pass
     stale: int = 0  #: pages in a row without a new item
+    is_unchanged: bool = False  #: the source said that the list is as it was: it names no items
     stopped: str | None = None  #: why discovery ended before the list did
     complete: bool = False
 

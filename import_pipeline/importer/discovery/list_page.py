@@ -10,6 +10,8 @@ from import_pipeline.contracts import Importable, ImportSource
 from import_pipeline.contracts.batches import is_batched
 from import_pipeline.contracts.paginators import ListCutShort, PageNumber
 from import_pipeline.errors import HookFailed
+from import_pipeline.importer.runtime.response_errors import describe_missing_list
+from import_pipeline.importer.user_code.answers import stated_action
 from import_pipeline.importer.user_code.hooks import (
     FLAG,
     ITEMS,
@@ -22,11 +24,14 @@ from import_pipeline.importer.user_code.hooks import (
     call_hook,
     instance,
 )
+from import_pipeline.rules.lists.page_status import PageVerdict, judge_page
 from import_pipeline.rules.lists.slice_keys import short_key
+from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking.lists.list_pages import Discovered
 from import_pipeline.tracking.user_rows.row_ids import item_id
 
 MAX_EXTERNAL_ID = 255
+NO_ITEMS = "the response is a page without items"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +83,19 @@ class SourceList:
         # The default hook, step by step: an error then names the hook that caused it.
         has_next = call_hook(source, "has_next_page", response, returns=FLAG, response=response)
         return self.first_request(page + 1) if has_next else None
+
+    def verdict(self, response: httpx.Response, *, is_first: bool) -> tuple[PageVerdict, str]:
+        """Return the action of discovery on a response, and the reason unless the page can be used."""
+        setting = f"{variable_prefix(self.source.name)}TOKEN"
+        return judge_page(response.status_code, setting=setting, stated=stated_action(response), is_first=is_first)
+
+    def first_page_problem(self, response: httpx.Response) -> str | None:
+        """Return why the response to the request for page one has no items to read; None if it may have some."""
+        verdict, reason = self.verdict(response, is_first=True)
+        if verdict is PageVerdict.READ:
+            return None
+        missing = None if stated_action(response) else describe_missing_list(self.source, response)
+        return f"list page 1: {missing or reason or NO_ITEMS}"
 
     def items(self, response: httpx.Response) -> list[Any]:
         """Return the items on a page, as the source reads them. Raises HookFailed."""

@@ -17,9 +17,10 @@ from import_pipeline.importer.discovery.stored_versions import fingerprint_of_ve
 from import_pipeline.importer.runtime.progress import StoredItem
 from import_pipeline.importer.runtime.response_errors import describe_missing_list, describe_refused_body
 from import_pipeline.importer.runtime.sending import describe_request_error, send
+from import_pipeline.importer.user_code.answers import stated_action
 from import_pipeline.ratelimit import BodyRefused
 from import_pipeline.redaction import redact
-from import_pipeline.rules.lists.page_status import PageVerdict, judge_page
+from import_pipeline.rules.lists.page_status import USABLE, PageVerdict
 from import_pipeline.rules.responses.rate_limit_headers import answered_at, retry_after
 from import_pipeline.tracking import events, source_items
 from import_pipeline.tracking.lists import list_pages
@@ -27,6 +28,9 @@ from import_pipeline.tracking.lists.list_pages import Apart, Discovered, Page
 
 #: Event: the list is read again from page 1, in the same import.
 LIST_RESTARTED = "list_restarted"
+#: Event: the source said that the list is as it was.
+LIST_UNCHANGED = "list_unchanged"
+UNCHANGED = "The list has not changed: no item of it is requested, and none is marked as gone."
 #: A response to a list request that requests a longer wait counts as a mistake: then the backoff decides.
 LONGEST_WAIT = timedelta(minutes=10)
 #: Statuses by which a wrong token or a wrong address shows: many slices in a row with one of them end the import.
@@ -136,26 +140,30 @@ class ListReader:
             raise ListFailed(f"list page {page}: {refused}", refused) from error
         except httpx.RequestError as error:
             raise PageFailed(page, describe_request_error(error, source.timeout)) from error
-        verdict, reason = judge_page(response.status_code, setting=context.token_setting)
-        if verdict is PageVerdict.ABSENT:
-            return response
+        verdict, reason = self._list.verdict(response, is_first=not before.page)
         if verdict is PageVerdict.READ:
             problem = self._list.problem(response)
             if problem is None:
                 return response
             raise PageFailed(page, problem, self._requested_wait(response))
+        if verdict in USABLE:
+            return response
         if verdict is PageVerdict.AGAIN:
             raise PageFailed(page, reason, self._requested_wait(response))
         if verdict is PageVerdict.REJECTED and before.page:
             raise PageRejected(f"list page {page}: {reason}")
-        if response.status_code == HTTPStatus.UNAUTHORIZED:
+        if verdict is PageVerdict.STOP:
             raise ImportFailed(f"list page {page}: {reason}")
-        missing = None if before.page else describe_missing_list(source, response, self._list.hook)
-        is_denied = response.status_code in DENIALS
+        is_stated = stated_action(response) is not None
+        missing = None if before.page or is_stated else describe_missing_list(source, response, self._list.hook)
+        is_denied = response.status_code in DENIALS and not is_stated
         raise ListFailed(f"list page {page}: {missing or reason}", reason, is_denied=is_denied)
 
     def _requested_wait(self, response: httpx.Response) -> timedelta | None:
-        """Return the wait that the response requests, or None if the import must not pause that long."""
+        """Return the wait that the source or the response states, or None if the import must not pause that long."""
+        stated = stated_action(response)
+        if stated is not None and stated.wait is not None:
+            return min(stated.wait, self._context.source.max_pause)
         now = answered_at(response.headers, otherwise=self._context.clock.now())
         wait = retry_after(response.headers.get("retry-after"), now=now)
         return wait if wait is not None and wait <= LONGEST_WAIT else None
@@ -178,8 +186,8 @@ class ListReader:
     async def _store(self, response: httpx.Response) -> None:
         """Store a page with the checkpoint after it, in one transaction."""
         context, before = self._context, self.checkpoint
-        is_absent = judge_page(response.status_code, setting="")[0] is PageVerdict.ABSENT
-        found = [] if is_absent else self._list.parse(response, before.page + 1)
+        verdict, _ = self._list.verdict(response, is_first=not before.page)
+        found = self._list.parse(response, before.page + 1) if verdict is PageVerdict.READ else []
         room = self.opened.room(before)
         after, request = next_page(self.opened, response, before, [item.external_id for item in found])
         if room is not None and len(found) >= room:
@@ -191,6 +199,8 @@ class ListReader:
             sent, now = context.pending_counts.drain(connection), context.clock.now()
             model, row = context.source.model, self.opened.row
             new = list_pages.store_page(connection, context.row, context.lease, model, page, now, sent, apart, row)
+            if after.is_unchanged:
+                self._keep_items(connection)
             if context.source.partitions.size is not None:
                 source_items.assign_numbers(connection, context.source.name, [item.external_id for item in found])
             return check_pass(connection, self.opened, after, new=new, found=len({item.external_id for item in found}))
@@ -198,6 +208,13 @@ class ListReader:
         self.checkpoint = await self._writer.store(page, store)
         await context.in_writer_thread(lambda: self._report(found))
         self._request = request if self.checkpoint.page else None
+
+    def _keep_items(self, connection: Connection) -> None:
+        """Take all items of the list as met: the source said that it is as it was."""
+        context = self._context
+        source_items.keep_listed(connection, context.row, self._list.key)
+        if self._list.key is None:  # there may be a million slices
+            events.note(connection, context.row.id, context.clock.now(), LIST_UNCHANGED, UNCHANGED)
 
     def _report(self, found: list[Discovered]) -> None:
         unique = {item.external_id: item for item in found}

@@ -12,7 +12,7 @@ from import_pipeline.importer.discovery.list_page import SourceList
 from import_pipeline.importer.discovery.next_page import following, overlooked
 from import_pipeline.importer.discovery.stored_request import dump_request
 from import_pipeline.importer.runtime.context import ImportContext
-from import_pipeline.rules.lists.page_status import PageVerdict, judge_page
+from import_pipeline.rules.lists.page_status import PageVerdict
 from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking import events
 from import_pipeline.tracking.lists.list_rows import IMPORT_LIST, ListRow
@@ -46,13 +46,18 @@ def next_page(
     The source's continuation decides, not the number of items: a page without items may name a next one.
     """
     context, of_list = opened.context, opened.source_list
-    is_absent = judge_page(response.status_code, setting="")[0] is PageVerdict.ABSENT
+    verdict, _ = of_list.verdict(response, is_first=not before.page)
+    if verdict is PageVerdict.UNCHANGED:
+        return replace(before.after([], None, request=_fingerprint(response.request)).ended(), is_unchanged=True), None
+    is_absent = verdict in {PageVerdict.ABSENT, PageVerdict.END}
     # Beyond its end, a list may report a total of 0.
     total = before.total if is_absent or (before.page and not ids) else of_list.total(response)
     after = before.after(ids, total, request=_fingerprint(response.request), is_absent=is_absent)
     if ids and after.fingerprint == before.fingerprint and not before.moves(total):
         repeats = f"the list repeats itself: page {after.page} has the same items as the previous page"
         return after.ended(repeats), None
+    if verdict is PageVerdict.END:
+        return after.ended(), None
     try:
         request = following(context, of_list, response, after)
     except ListCutShort as error:

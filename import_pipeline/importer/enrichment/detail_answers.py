@@ -1,20 +1,25 @@
 """Send a request for details, judge its answer, and describe a failure: for one item, a batch, or a follow-up."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import httpx
 
-from import_pipeline.errors import CostTooHigh, ItemDenied, ItemRejected, ItemRetryable, OtherOrigin
+from import_pipeline.errors import CostTooHigh, ImportFailed, ItemDenied, ItemRejected, ItemRetryable, OtherOrigin
 from import_pipeline.importer.excerpts import register_response_secrets, response_excerpt
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.runtime.response_errors import describe_refused_body
 from import_pipeline.importer.runtime.sending import describe_request_error, send
+from import_pipeline.importer.user_code.answers import stated_action
 from import_pipeline.ratelimit import BodyRefused
 from import_pipeline.rules.backoff import retry_delay
-from import_pipeline.rules.responses.actions import ResponseAction, classify
+from import_pipeline.rules.responses.actions import ActionKind, ResponseAction, action_for
 from import_pipeline.rules.responses.rate_limit_headers import answered_at, retry_after
-from import_pipeline.tracking.claims import Claim, Failure
+from import_pipeline.rules.status import LeftOut
+from import_pipeline.tracking.claims import Claim, Done, Failure
+
+_LEFT_OUT = {ActionKind.SKIP: LeftOut.SKIPPED, ActionKind.GONE: LeftOut.GONE}
 
 
 async def send_request(context: ImportContext, request: httpx.Request, claims: Collection[int]) -> httpx.Response:
@@ -37,19 +42,35 @@ async def send_request(context: ImportContext, request: httpx.Request, claims: C
         raise ItemRetryable(describe_request_error(error, context.source.timeout)) from error
 
 
-def is_unchanged(context: ImportContext, response: httpx.Response, *, has_condition: bool = False) -> bool:
-    """Return True if the answer to a request with a condition says that nothing has changed. Raises ItemError."""
-    judgement = classify(response.status_code, setting=context.token_setting)
-    match judgement.action:
-        case ResponseAction.ABORT:
-            raise ItemDenied(judgement.reason)
-        case ResponseAction.REJECT:
-            raise ItemRejected(judgement.reason)
-        case ResponseAction.RETRY:
-            raise ItemRetryable(judgement.reason, _requested_wait(context, response))
-        case ResponseAction.NOT_MODIFIED if not has_condition:
-            raise ItemRejected(judgement.reason)
-    return judgement.action is ResponseAction.NOT_MODIFIED
+def action_of(context: ImportContext, response: httpx.Response, *, has_condition: bool = False) -> ResponseAction:
+    """Return what the answer means for its items, unless they fail by it: to read it, or an end without details.
+
+    `has_condition`: the request may be answered with 304. Raises ItemError and ImportFailed.
+    """
+    action = action_for(response.status_code, stated_action(response), setting=context.token_setting)
+    match action.kind:
+        case ActionKind.STOP:
+            raise ImportFailed(action.reason)
+        case ActionKind.DENY | ActionKind.RATE_LIMITED:
+            raise ItemDenied(action.reason)
+        case ActionKind.FAIL:
+            raise ItemRejected(action.reason)
+        case ActionKind.RETRY:
+            raise ItemRetryable(action.reason, _requested_wait(context, response, action.wait))
+        case ActionKind.NOT_MODIFIED if action.is_default and not has_condition:
+            raise ItemRejected(action.reason)
+    return action
+
+
+def without_details(done: Done, action: ResponseAction) -> Done:
+    """Return the end of an item whose answer has no details: it is unchanged, skipped, or gone."""
+    return replace(
+        done,
+        unchanged=action.kind is ActionKind.NOT_MODIFIED,
+        left_out=_LEFT_OUT.get(action.kind),
+        reason=action.reason,
+        is_doubtful=action.kind is ActionKind.GONE and action.is_default,
+    )
 
 
 def failure_of(
@@ -86,8 +107,10 @@ def _kept(context: ImportContext, response: httpx.Response | None) -> str | None
     return response_excerpt(response) if context.source.keep_payloads else None
 
 
-def _requested_wait(context: ImportContext, response: httpx.Response) -> timedelta | None:
-    """Return the wait that a response requests before the next try; at most the source's longest pause."""
-    now = context.clock.now()
-    wait = retry_after(response.headers.get("Retry-After"), now=answered_at(response.headers, otherwise=now))
+def _requested_wait(context: ImportContext, response: httpx.Response, stated: timedelta | None) -> timedelta | None:
+    """Return the wait before the next try, as the source or the response states it; at most the longest pause."""
+    wait = stated
+    if wait is None:
+        at = answered_at(response.headers, otherwise=context.clock.now())
+        wait = retry_after(response.headers.get("Retry-After"), now=at)
     return None if wait is None else min(wait, context.source.max_pause)

@@ -208,9 +208,13 @@ class Enrichment:
         await self._writer.submit([each for each in answer if not isinstance(each, Begun)])
 
     async def _store_parked(self, left: Remaining) -> bool:
-        """Try the parked rows again once all other items are done. Return True if that was the last try."""
-        if not self._writer.parked or left.pending or left.waiting or self._busy or not self.context.discovered:
+        """Store the held items, and try the parked rows, once all others are done. Return True after the last try."""
+        kept = self._writer.parked or self._writer.held
+        if not kept or left.pending or left.waiting or self._busy or not self.context.discovered:
             return False
+        if self._writer.held:
+            await self._writer.store_held()
+            return not self._writer.parked
         self._parked_tries += 1
         others = left.processing > len(self._writer.parked) and self._parked_tries < MOST_PARKED_TRIES
         await self._writer.store_parked(is_last=not others)

@@ -12,24 +12,29 @@ import httpx
 from import_pipeline.errors import HookFailed, ItemDenied, ItemError, ItemRetryable
 from import_pipeline.importer.enrichment.claimed_items import ClaimedItem
 from import_pipeline.importer.enrichment.detail_answers import (
+    action_of,
     failure_of,
     is_last_try,
-    is_unchanged,
     next_attempt,
     send_request,
+    without_details,
 )
 from import_pipeline.importer.enrichment.follow_ups import Begun, read_detail
 from import_pipeline.importer.excerpts import MOST_KEPT, excerpt
 from import_pipeline.importer.runtime.context import ImportContext
+from import_pipeline.importer.user_code.answers import stated_action
 from import_pipeline.importer.user_code.batch_answers import BatchDetails, details_of
 from import_pipeline.importer.user_code.hooks import REQUEST, call_hook
 from import_pipeline.ratelimit import SECONDS
 from import_pipeline.rules.batches import halves
+from import_pipeline.rules.responses.actions import ActionKind
 from import_pipeline.tracking.claims import Done, Failure
 
 T = TypeVar("T")
 #: Statuses of an answer that no part of the batch would change: the token is wrong, or the limits are.
 OF_ALL = frozenset({401, 429})
+#: Actions that end an item without details; of a batch they mean some of its items, or all.
+LEFT_OUT = frozenset({ActionKind.SKIP, ActionKind.GONE})
 #: Event: the API refuses as many items in one request as the source asks for.
 SMALLER_BATCHES = "batches_smaller"
 #: Event: the API sends details of items that were not requested.
@@ -100,7 +105,11 @@ class BatchFetcher:
             rows = [item.importable for item in items]
             request = call_hook(context.source, "details_request", rows, returns=REQUEST, passes=(ItemError,))
             response = await send_request(context, request, [item.claim.status_id for item in items])
-            is_unchanged(context, response)
+            action = action_of(context, response)
+            if action.kind in LEFT_OUT and len(items) > 1:  # which of them it means shows when each is alone
+                return _Refused(reason=action.reason)
+            if action.kind is not ActionKind.ACCEPT:
+                return [without_details(self._done(items, item, response), action) for item in items]
             details = details_of(context.source, response)
         except (ItemError, HookFailed) as error:
             if len(items) > 1 and not self._concerns_all(items, error, response):
@@ -113,7 +122,10 @@ class BatchFetcher:
         """Return True if parts of the batch would fail as well: now, or by an error that may pass."""
         if isinstance(error, ItemRetryable):
             return not is_last_try(self._context, items[0].claim)
-        return isinstance(error, ItemDenied) and (response is None or response.status_code in OF_ALL)
+        if response is None or not isinstance(error, ItemDenied):
+            return isinstance(error, ItemDenied)
+        stated = stated_action(response)
+        return response.status_code in OF_ALL or (stated is not None and stated.kind is ActionKind.RATE_LIMITED)
 
     def _all_failed(
         self, items: Sequence[ClaimedItem], error: Exception, response: httpx.Response | None
@@ -131,13 +143,7 @@ class BatchFetcher:
     ) -> Done | Begun | Failure:
         """Read the item's own detail into its row."""
         context, claim, detail = self._context, item.claim, None
-        done = Done(
-            claim=claim,
-            importable=item.importable,
-            request_seconds=response.extensions.get(SECONDS),
-            http_status=response.status_code,
-            batch=items[0].claim.external_id,
-        )
+        done = self._done(items, item, response)
         try:
             detail = details.of(claim.external_id)
             return read_detail(done, detail, response)
@@ -146,6 +152,15 @@ class BatchFetcher:
             if failure.payload is not None and detail is not None:
                 failure = replace(failure, payload=_excerpt(detail))
             return replace(failure, batch=done.batch)
+
+    def _done(self, items: Sequence[ClaimedItem], item: ClaimedItem, response: httpx.Response) -> Done:
+        return Done(
+            claim=item.claim,
+            importable=item.importable,
+            request_seconds=response.extensions.get(SECONDS),
+            http_status=response.status_code,
+            batch=items[0].claim.external_id,
+        )
 
 
 def _excerpt(detail: Mapping[str, Any]) -> str:

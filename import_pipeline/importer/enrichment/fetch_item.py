@@ -6,11 +6,12 @@ from import_pipeline.contracts import Importable
 from import_pipeline.contracts.importable import is_always_whole
 from import_pipeline.errors import HookFailed, ItemError, ItemRejected
 from import_pipeline.importer.enrichment.claimed_items import ClaimedItem
-from import_pipeline.importer.enrichment.detail_answers import failure_of, is_unchanged, send_request
+from import_pipeline.importer.enrichment.detail_answers import action_of, failure_of, send_request, without_details
 from import_pipeline.importer.enrichment.follow_ups import Begun, fingerprint, read_detail
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.user_code.hooks import ANYTHING, REQUEST_OR_NONE, call_hook
 from import_pipeline.ratelimit import SECONDS
+from import_pipeline.rules.responses.actions import ActionKind
 from import_pipeline.tracking.claims import Claim, Done, Failure
 
 #: A longer ETag is not stored, since each request would send it back.
@@ -23,17 +24,16 @@ async def fetch_item(context: ImportContext, item: ClaimedItem) -> Done | Begun 
     try:
         request = _request(claim, item.importable)
         response = await send_request(context, request, [claim.status_id])
-        unchanged = is_unchanged(context, response, has_condition=claim.etag is not None)
+        action = action_of(context, response, has_condition=claim.etag is not None)
         done = Done(
             claim=claim,
             importable=item.importable,
             etag=_etag(response) if context.source.conditional else None,
-            unchanged=unchanged,
             request_seconds=response.extensions.get(SECONDS),
             http_status=response.status_code,
         )
-        if unchanged:
-            return done
+        if action.kind is not ActionKind.ACCEPT:
+            return without_details(done, action)
         detail = call_hook(context.source, "detail", response, returns=ANYTHING, response=response, passes=(ItemError,))
         return read_detail(done, detail, response, frozenset({fingerprint(request)}))
     except (ItemError, HookFailed) as error:

@@ -9,9 +9,10 @@ import httpx
 
 from import_pipeline.contracts.batches import has_follow_ups
 from import_pipeline.errors import HookFailed, ItemError, ItemRejected
-from import_pipeline.importer.enrichment.detail_answers import failure_of, is_unchanged, send_request
+from import_pipeline.importer.enrichment.detail_answers import action_of, failure_of, send_request, without_details
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.user_code.hooks import ANYTHING, REQUEST_OR_NONE, call_hook
+from import_pipeline.rules.responses.actions import ActionKind
 from import_pipeline.tracking.claims import Done, Failure
 
 #: Most follow-up requests of one item.
@@ -54,7 +55,11 @@ async def follow_up(context: ImportContext, begun: Begun) -> Done | Begun | Fail
     done, response = begun.done, None
     try:
         response = await send_request(context, begun.following, [done.claim.status_id])
-        is_unchanged(context, response)
+        action = action_of(context, response)
+        if action.kind is ActionKind.GONE and action.is_default:  # a part of the item is missing, not the item
+            raise ItemRejected(action.reason)
+        if action.kind is not ActionKind.ACCEPT:
+            return without_details(done, action)
         detail = call_hook(context.source, "detail", response, returns=ANYTHING, response=response, passes=(ItemError,))
         return read_detail(done, detail, response, begun.sent)
     except (ItemError, HookFailed) as error:

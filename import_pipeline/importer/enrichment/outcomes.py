@@ -35,6 +35,7 @@ class Outcomes:
                         tries=each.claim.failure_count + 1,
                         request_seconds=each.request_seconds,
                         http_status=each.http_status,
+                        is_left_out=each.left_out is not None,
                     )
                     for each in written.stored
                 ]
@@ -57,6 +58,9 @@ class Outcomes:
                 is_denied=failure.is_denied,
             )
             if end is not None:
+                context.stop.request(ImportFailed(end))
+        for each in written.held:
+            if (end := self.breaker.vanished(each.claim.external_id, each.reason)) is not None:
                 context.stop.request(ImportFailed(end))
         if self.breaker.is_open:
             reason = f" ({failed[-1].reason})" if failed else ""

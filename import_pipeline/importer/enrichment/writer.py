@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from sqlalchemy import Connection
@@ -24,10 +24,14 @@ MOST_PARKED = 1_000
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """A batch as it was stored. `failed` has the failed attempts, and the items that the user's table refused."""
+    """A batch as it was stored. `failed` has the failed attempts, and the items that the user's table refused.
+
+    `held`: items that are gone by their status alone, and are not stored before another item proves the address right.
+    """
 
     stored: list[Done]
     failed: list[Failure]
+    held: list[Done] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +45,14 @@ class _Submitted:
 class ItemWriter:
     """Stores the results of the fetchers. A row that another one blocks is parked until the others are stored.
 
+    Items that are gone by their status alone are held: a wrong address must not look like items that are all gone.
     `on_written` is awaited after each batch, before its fetchers continue.
     """
 
     def __init__(self, context: ImportContext, on_written: Callable[[Written], Awaitable[None]]) -> None:
         self.context = context
         self.parked: list[tuple[Done, RowsRefused]] = []
+        self.held: list[Done] = []
         self._on_written = on_written
         self._queue: asyncio.Queue[_Submitted] = asyncio.Queue()
 
@@ -73,15 +79,30 @@ class ItemWriter:
                     each.stored.set_result(None)
             self.context.work_available.set()
 
+    async def store_held(self) -> None:
+        """Store the held items as gone: the import has no other items, and they are few."""
+        held, self.held = self.held, []
+        await self._on_written(await self.context.in_writer_thread(partial(self._store_batch, held, [])))
+
     async def store_parked(self, *, is_last: bool) -> None:
         """Try the parked items again. On the last try, the ones that are refused again have failed."""
         written = await self.context.in_writer_thread(partial(self._store_parked, is_last=is_last))
         await self._on_written(written)
 
     def _store(self, results: Sequence[Done | Failure]) -> Written:
-        context = self.context
         done = [each for each in results if isinstance(each, Done)]
         failed = [each for each in results if isinstance(each, Failure)]
+        doubtful = [each for each in done if each.is_doubtful]
+        if len(doubtful) == len(done):
+            self.held += doubtful
+            done = []
+        else:
+            done, self.held, doubtful = [*self.held, *done], [], []
+        written = self._store_batch(done, failed)
+        return replace(written, held=doubtful)
+
+    def _store_batch(self, done: list[Done], failed: list[Failure]) -> Written:
+        context = self.context
 
         def unit(connection: Connection) -> None:
             if failed:

@@ -70,7 +70,7 @@ def _complete(
     transitions.end(connection, lease, now, ImportStatus.COMPLETED, incomplete_reason=reason)
     sentence = (
         f"Completed: {current.items_imported_count} imported, {current.items_unchanged_count} unchanged, "
-        f"{current.items_failed_count} failed."
+        f"{current.items_failed_count} failed{left_out(current)}."
     )
     events.note(connection, row.id, now, "import_completed", sentence)
     if reason:
@@ -89,6 +89,12 @@ def _delete_unmet(
         rest = f"{rows_in_words(deleted.kept)} kept" if deleted.kept else "No more rows are deleted"
         sentence = f"{sentence} {rest}: {deleted.reason}."
     events.note(connection, row.id, now, "rows_forgotten", sentence, rows=deleted.count, kept=deleted.kept)
+
+
+def left_out(row: ImportRow) -> str:
+    """Return `, 2 skipped, 1 gone`; empty if there are no such items."""
+    counts = ((row.items_skipped_count, "skipped"), (row.items_gone_count, "gone"))
+    return "".join(f", {count} {word}" for count, word in counts if count)
 
 
 def rows_in_words(count: int) -> str:

@@ -11,10 +11,10 @@ import httpx
 
 from import_pipeline.clock import Clock
 from import_pipeline.contracts import Connector, ImportSource
-from import_pipeline.errors import HookFailed
 from import_pipeline.importer.access.access import Access, open_access
 from import_pipeline.importer.access.connector import connector_of
-from import_pipeline.importer.user_code.hooks import COST, FLAG, call_hook, describe_error
+from import_pipeline.importer.user_code.answers import Refusals, classifier_of
+from import_pipeline.importer.user_code.hooks import COST, call_hook, describe_error
 from import_pipeline.importer.user_code.request_secrets import KnownSecrets, secrets_of
 from import_pipeline.ratelimit import Limiter, Permits, RateLimitedTransport, Usage, open_permits, parse_tiers
 from import_pipeline.ratelimit.http.decompression import ACCEPTED
@@ -35,7 +35,7 @@ class RequestTally:
 
     requests: int = 0
     answers: int = 0
-    hits: int = 0  #: responses of status 429
+    hits: int = 0  #: refusals as too many: responses of status 429, or with that meaning
     weighed: int = 0  #: requests whose cost was computed; each counts once, however often it is sent
     places: int = 0  #: their costs together
 
@@ -44,6 +44,10 @@ class RequestTally:
         self.requests += 1
         self.answers += status is not None
         self.hits += status == TOO_MANY_REQUESTS
+
+    def observe_refusal(self, status: int) -> None:
+        """Count a refusal with another status than 429, which `observe` counts."""
+        self.hits += status != TOO_MANY_REQUESTS
 
     @property
     def mean_cost(self) -> float:
@@ -54,26 +58,6 @@ class RequestTally:
 def cost_of(source: ImportSource, request: httpx.Request) -> int:
     """Return the cost that the source gives for a request. Raises HookFailed."""
     return call_hook(source, "cost", request, returns=COST)
-
-
-@dataclass(frozen=True)
-class Refusals:
-    """Asks the source whether a response other than a 429 means the same as a 429."""
-
-    source: ImportSource
-
-    def __call__(self, response: httpx.Response) -> bool:
-        """Return True if the response means the same as a 429.
-
-        If the hook fails on an unsuccessful response, its status decides. On a successful one, the request has failed
-        and may be retried: raises httpx.RequestError.
-        """
-        try:
-            return call_hook(self.source, "is_rate_limited", response, returns=FLAG, response=response)
-        except HookFailed as error:
-            if not response.is_success:
-                return False
-            raise httpx.RequestError(str(error), request=response.request) from error
 
 
 @dataclass(frozen=True)
@@ -206,8 +190,10 @@ def _limited(
         inner,
         limiter,
         first_lane=lists,
+        classify=classifier_of(source),
         is_rate_limited=Refusals(source),
         observe=tally.observe,
+        observe_refusal=tally.observe_refusal,
         cost=RequestCost(source, tally),
         deadline=deadline,
         largest_body=source.max_body,

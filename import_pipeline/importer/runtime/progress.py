@@ -10,12 +10,13 @@ from import_pipeline.clock import Clock
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredItem:
-    """An item whose details are stored, and its requests. An item that came whole from the list has no tries."""
+    """An item that is done, and its requests. An item that came whole from the list has no tries."""
 
     external_id: str
     tries: int = 0
     request_seconds: float | None = None  #: from sending to the response headers
     http_status: int | None = None
+    is_left_out: bool = False  #: it is skipped or gone: its details are not stored
 
 
 class RetryWait:
@@ -49,7 +50,7 @@ class ProgressListener(Protocol):
         ...
 
     def items_stored(self, items: Sequence[StoredItem]) -> None:
-        """Receive items whose details are stored."""
+        """Receive items that are done."""
         ...
 
 
@@ -60,4 +61,4 @@ class NullListener:
         """Receive the ids of a stored list page."""
 
     def items_stored(self, items: Sequence[StoredItem]) -> None:
-        """Receive items whose details are stored."""
+        """Receive items that are done."""

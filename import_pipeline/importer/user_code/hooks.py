@@ -19,6 +19,7 @@ from import_pipeline.contracts import Connector
 from import_pipeline.errors import HookFailed
 from import_pipeline.importer.excerpts import MOST_REPORTED, body_hints, excerpt, register_response_secrets
 from import_pipeline.importer.user_code.running_hooks import RUNNING_HOOKS, HookInterrupted
+from import_pipeline.rules.responses.actions import ActionKind, ResponseAction
 from import_pipeline.wording import visible
 
 T = TypeVar("T")
@@ -260,11 +261,18 @@ def _connector(value: Any) -> Connector:
     return value  # type: ignore[no-any-return]
 
 
+def _action(value: Any) -> ResponseAction:
+    if not isinstance(value, ResponseAction) or value.kind is ActionKind.DENY:
+        raise _Unfit
+    return value
+
+
 REQUEST = instance(httpx.Request, "an httpx.Request")
 REQUEST_OR_NONE = Returns("an httpx.Request, or None", _or_none(REQUEST.read))
 ITEMS = Returns(f"a list or another iterable of at most {MOST_ITEMS:,} items", _items)
 DETAILS = Returns("pairs of external id and detail", _pairs)
 FLAG = Returns("True or False", _flag)
+ACTION_OR_NONE = Returns("an action such as ACCEPT, SKIP or RETRY(after=30), or None", _or_none(_action))
 TOTAL = Returns("a whole number from 0, or None", _or_none(_whole(0)))
 COST = Returns("a whole number from 1", _whole(1))
 TEXT = Returns("a text", _text)

@@ -37,6 +37,15 @@ class BodyReader:
             raise BodyRefused(f"the body's JSON nests more than {self._deepest} levels deep")
         return body
 
+    async def read_refusal(self, answer: httpx.Response, *, is_used: bool = True) -> bytes:
+        """Return the body of a refusal, empty if it cannot be read. One that is not used is not even unpacked."""
+        if not is_used:
+            await self.discard(answer)
+            return b""
+        with suppress(httpx.RequestError):
+            return await self.read(answer)
+        return b""
+
     async def discard(self, answer: httpx.Response) -> None:
         """Read a body that is not used, so that its connection can be used again, unless it is too long."""
         try:

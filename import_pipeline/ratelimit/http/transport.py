@@ -2,19 +2,21 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import httpx
 
 from import_pipeline.ratelimit.client.wait_queue import Permit
 from import_pipeline.ratelimit.http.body import DEEPEST_JSON, LARGEST_BODY, BodyReader, headers_of_unpacked
+from import_pipeline.ratelimit.http.meaning import ACTION, Hooks, Meaning
 from import_pipeline.ratelimit.http.response import Answer
 from import_pipeline.ratelimit.http.send_timing import Sending
 from import_pipeline.ratelimit.http.signing import PlainRequest, Signing
 from import_pipeline.ratelimit.lanes import Lanes
 from import_pipeline.ratelimit.limiter import Limiter
 from import_pipeline.redaction import remember_request
+from import_pipeline.rules.responses.actions import ResponseAction
 from import_pipeline.rules.responses.rate_limit_headers import (
     LimitStatus,
     is_rate_limited,
@@ -68,7 +70,8 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
     and `before` (awaited immediately before sending; an error that it raises prevents the request). It may also hold
     `auth`, an `httpx.Auth` whose flow runs after the permit was granted, and `is_free`: True for a request of the flow
     that takes no permit.
-    `observe` is called for every request sent, with the answer's status or None.
+    `classify` may state the action that an answer means, `is_rate_limited` that it is a refusal.
+    `observe` is called for every request sent, with the answer's status or None; `observe_refusal` for each refusal.
     """
 
     def __init__(
@@ -76,8 +79,10 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         inner: httpx.AsyncBaseTransport,
         limiter: Limiter,
         *,
+        classify: Callable[[httpx.Response], ResponseAction | None] | None = None,
         is_rate_limited: Callable[[httpx.Response], bool] | None = None,
         observe: Callable[[int | None], None] | None = None,
+        observe_refusal: Callable[[int], None] | None = None,
         cost: Callable[[httpx.Request], int] | None = None,
         deadline: float = 30.0,
         largest_body: int = LARGEST_BODY,
@@ -87,8 +92,9 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
     ) -> None:
         self._inner = inner
         self._limiter = limiter
-        self._is_rate_limited = is_rate_limited
+        self._hooks = Hooks(classify=classify, is_rate_limited=is_rate_limited)
         self._observe = observe or (lambda _: None)
+        self._observe_refusal = observe_refusal or (lambda _: None)
         self._cost = cost or (lambda _: 1)
         self._deadline = deadline
         self._bodies = BodyReader(largest_body, deepest_json)
@@ -155,7 +161,10 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
                 answer = await self._inner.handle_async_request(request)
                 permit.sent, permit.is_first = sending.began, sending.is_first
                 status = answer.status_code
-                return await self._settle(request, permit, answer)
+                response, refused = await self._settle(request, permit, answer)
+                if refused:
+                    self._observe_refusal(status)
+                return response, refused
         except NEVER_SENT:
             self._lanes.unused(permit)
             raise
@@ -175,21 +184,25 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         self, request: httpx.Request, permit: Permit, answer: httpx.Response
     ) -> tuple[httpx.Response, bool]:
         """Settle the permit as of the answer's head, and read the body."""
-        limiter, body = self._limiter, b""
+        limiter, hooks = self._limiter, self._hooks
         arrived = limiter.clock.monotonic()
         refused = is_rate_limited(answer.status_code, answer.headers, now=limiter.clock.now())
-        if refused:
+        if refused and hooks.classify is None:
             self._refused(request, permit, answer)
-            body = await self._body_of_refusal(request, answer)
+            body = await self._bodies.read_refusal(answer, is_used=not _is_repeatable(request))
+            meaning = Meaning(refused=True)
         else:
-            self._apply_limits(request, permit, answer)
-            if self._is_rate_limited is None and not limiter.concurrent:  # a request is in flight until it is read
+            if not refused:
+                self._apply_limits(request, permit, answer)
+            if hooks == Hooks() and not limiter.concurrent:  # a request is in flight until it is read
                 self._lanes.answered(permit, arrived)
             try:
-                body = await self._bodies.read(answer)
-                refused = self._is_refused_by_source(request, answer, body)
-                if refused:
-                    self._refused(request, permit, answer)
+                body = await (self._bodies.read_refusal(answer) if refused else self._bodies.read(answer))
+                meaning = hooks.read(request, answer, body, refused=refused)
+                if meaning.refused:
+                    self._refused(request, permit, answer, meaning.wait)
+                elif refused:
+                    self._apply_limits(request, permit, answer)
             finally:
                 if not permit.settled:
                     self._lanes.answered(permit, arrived)
@@ -197,9 +210,9 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
             answer.status_code,
             headers=headers_of_unpacked(answer.headers, body),
             stream=httpx.ByteStream(body),
-            extensions=answer.extensions | {SECONDS: arrived - (permit.sent or permit.start)},
+            extensions=answer.extensions | {SECONDS: arrived - (permit.sent or permit.start), ACTION: meaning.action},
         )
-        return response, refused
+        return response, meaning.refused
 
     def _apply_limits(
         self, request: httpx.Request, permit: Permit, answer: httpx.Response, *, refused: bool = False
@@ -210,26 +223,12 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
             statuses = statuses_of_answer(answer.headers, now=self._limiter.clock.now())
         self._limiter.apply_limits(statuses, permit, kind=kind_of(request, answer.headers), refused=refused)
 
-    def _refused(self, request: httpx.Request, permit: Permit, answer: httpx.Response) -> None:
-        """Pause all. The limits come second: one named as full no earlier than the refusal explains it."""
-        self._lanes.refused(permit, retry_wait(answer.headers, now=self._limiter.clock.now()))
+    def _refused(
+        self, request: httpx.Request, permit: Permit, answer: httpx.Response, wait: timedelta | None = None
+    ) -> None:
+        """Pause all, for `wait` or as the headers say. The limits come second: the refusal explains a full one."""
+        self._lanes.refused(permit, wait or retry_wait(answer.headers, now=self._limiter.clock.now()))
         self._apply_limits(request, permit, answer, refused=True)
-
-    def _is_refused_by_source(self, request: httpx.Request, answer: httpx.Response, body: bytes) -> bool:
-        if self._is_rate_limited is None:
-            return False
-        headers = headers_of_unpacked(answer.headers, body)
-        whole = Answer(answer.status_code, headers=headers, content=body, request=request)
-        return self._is_rate_limited(whole)
-
-    async def _body_of_refusal(self, request: httpx.Request, answer: httpx.Response) -> bytes:
-        """Return the body of a refusal if its request cannot be sent again; otherwise it is not used, nor unpacked."""
-        if _is_repeatable(request):
-            await self._bodies.discard(answer)
-            return b""
-        with suppress(httpx.RequestError):
-            return await self._bodies.read(answer)
-        return b""
 
 
 def kind_of(request: httpx.Request, headers: httpx.Headers) -> str:

@@ -37,8 +37,8 @@ DATE_IS_LATE = timedelta(seconds=2)
 TRANSIT = timedelta(milliseconds=100)
 #: A full limit with a window and no reset makes us wait for the window, if it is no longer than this.
 SHORT_WINDOW = timedelta(minutes=1)
-#: Statuses that mean "too many requests" only if the answer names a wait (GitHub, Twitter, Shopify; RFC 8470).
-REFUSES_WITH_A_WAIT = frozenset({403, 409, 420, 423, 425, 430, 503})
+#: Statuses that mean "too many requests" only if the answer names a wait (GitHub, Twitter, Shopify).
+REFUSES_WITH_A_WAIT = frozenset({403, 409, 420, 423, 430, 503})
 
 
 def retry_after(header: str | None, *, now: datetime) -> timedelta | None:

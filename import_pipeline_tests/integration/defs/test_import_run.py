@@ -153,7 +153,7 @@ def failed_check(instance):
 
 
 def test_the_checks_stay_those_of_the_full_import_until_its_failed_items_are_imported(simulation, instance):
-    missing = WORKING | {"/api/items/3": httpx.Response(404)}
+    missing = WORKING | {"/api/items/3": httpx.Response(422)}
     assert run(instance, "import_items", resource(missing))[0]
     assert failed_check(instance) == (False, ["3"])
     for only, answers, success, expected in (
@@ -174,17 +174,17 @@ def observed(instance):
 
 @pytest.mark.parametrize(("source", "partition"), [(ItemsSource, "3"), (Bucketed, "000000001-000000500")])
 def test_a_failed_item_says_why_at_its_partition(simulation, instance, source, partition):
-    run(instance, "import_items", resource(WORKING | {"/api/items/3": httpx.Response(404)}), source())
+    run(instance, "import_items", resource(WORKING | {"/api/items/3": httpx.Response(422)}), source())
     [(key, text)] = observed(instance).items()
-    assert (key, text.startswith("Failed: item 3: the API answers 404 Not Found")) == (partition, True)
+    assert (key, text.startswith("Failed: item 3: the API answers 422 Unprocessable Entity")) == (partition, True)
 
 
 def test_a_run_of_selected_items_says_why_they_failed(simulation, instance):
-    answers = WORKING | {"/api/items/3": httpx.Response(404)}
+    answers = WORKING | {"/api/items/3": httpx.Response(422)}
     run(instance, "import_items", resource(WORKING))
     config = {"ops": {"discover_and_enrich_items": {"config": {"only": ["3"]}}}}
     _, failures, _ = run(instance, "import_items", resource(answers), run_config=config)
-    assert said(failures).startswith("item 3: the API answers 404 Not Found")
+    assert said(failures).startswith("item 3: the API answers 422 Unprocessable Entity")
 
 
 def test_a_sentence_names_the_first_failed_items_and_counts_the_others():

@@ -67,7 +67,7 @@ class Downstream:
 def test_the_example_follows_completed_imports_with_their_items(home, instance, items_settings):
     downstream = Downstream(instance)
     assert downstream.evaluate() is None
-    with demo_api(items=4, faults=("3=status:404*1",)) as url:
+    with demo_api(items=4, faults=("3=status:422*1",)) as url:
         items_settings.setenv("ITEMS_BASE_URL", url)
         assert run_import("items").items_failed_count == 1
         assert (downstream.evaluate(), downstream.evaluate()) == ("1", None)

@@ -46,6 +46,8 @@ def test_everything_is_imported_and_imported_again_without_a_second_row(api, hom
         "items_imported_count": 400,
         "items_unchanged_count": 0,
         "items_failed_count": 0,
+        "items_skipped_count": 0,
+        "items_gone_count": 0,
         "requests_count": 404,
         "rate_limit_hits_count": 0,
         "rate_limit_sleeps_count": 0,
@@ -57,7 +59,7 @@ def test_everything_is_imported_and_imported_again_without_a_second_row(api, hom
         "ideal_seconds": 0,
         "ideal_ratio": None,
         "efficiency": None,
-        "items_gone_count": 0,
+        "items_delisted_count": 0,
         "items_gone_unconfirmed_count": 0,
         "incomplete_reason": None,
         "failure_reason": None,
@@ -85,7 +87,7 @@ def test_the_limits_may_be_shared_through_redis(api, home, redis_url):
 
 
 TROUBLE = {
-    "3=status:404": "the API answers 404 Not Found: it has no such item (anymore)",
+    "3=status:422": "the API answers 422 Unprocessable Entity, expected 200 with a body",
     "5=garbage": (
         "ItemsSource.detail raises JSONDecodeError: Unterminated string starting at: line 1 column 19 (char 18)"
     ),
@@ -152,9 +154,16 @@ FATAL = [
         f"list page 2: ItemsSource.items raises {UNFINISHED}, 3 times",
     ),
     (
-        {"faults": tuple(f"{number}=status:401" for number in range(3, 13))},
-        "10 items in a row failed for the same reason (the API answers 401 Unauthorized: check the token "
-        "(ITEMS_TOKEN)); the others are left for a retry",
+        {"faults": tuple(f"{number}=status:403" for number in range(3, 13))},
+        "10 items in a row failed for the same reason (the API answers 403 Forbidden: this token may not read the "
+        "source); the others are left for a retry",
+    ),
+    ({"faults": ("7=status:401",)}, "the API answers 401 Unauthorized: check the token (ITEMS_TOKEN)"),
+    (
+        {"faults": tuple(f"{number}=status:404" for number in range(3, 13))},
+        "10 items in a row are gone (the API answers 404 Not Found: it has no such item (anymore)), as with an address "
+        "that does not exist: check detail_request. None of them is marked as gone. If they are gone, let classify "
+        "return GONE",
     ),
 ]
 
@@ -177,7 +186,7 @@ def test_a_list_page_that_fails_and_then_works_is_no_trouble(home):
 
 ENDLESS = [
     ("status:500", "11 items|12 items", "the API answers 500 Internal Server Error", 10 + 10 + 2),
-    ("status:404", "5[0-9] items", "the API answers 404 Not Found: it has no such item (anymore)", 10 + 50 + 10),
+    ("status:400", "5[0-9] items", "the API answers 400 Bad Request, expected 200 with a body", 10 + 50 + 10),
 ]
 
 
@@ -203,14 +212,14 @@ def test_a_limit_imports_the_first_items_of_the_list(home):
     assert sorted(rows(configured), key=int) == ["1", "2", "3", "4", "5", "6", "7"]
 
 
-def test_chosen_items_are_imported_without_the_list_and_unknown_ones_fail(home):
+def test_chosen_items_are_imported_without_the_list_and_unknown_ones_are_gone(home):
     with demo_api(items=30) as url:
         configured = settings(home, url)
         summary = run_import("items", settings=configured, only=["3", "17", "999", "no such", "3"])
-        assert counts(summary) == ("completed", 4, 2, 0, 2)
+        assert counts(summary) == ("completed", 4, 2, 0, 0)
+        assert (summary.items_gone_count, summary.exit_status) == (2, 0)
         assert "/api/items" not in log(url)
-    unknown = "the API answers 404 Not Found: it has no such item (anymore)"
-    assert reasons(configured) == {"999": unknown, "no such": unknown}
+    assert reasons(configured) == {}
     assert sorted(rows(configured)) == ["17", "3"]
 
 

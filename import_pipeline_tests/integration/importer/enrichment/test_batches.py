@@ -47,7 +47,7 @@ def test_both_databases_store_a_batch(home, database_url):
     assert labels(configured) == expected(range(1, 251))
 
 
-@pytest.mark.parametrize(("status", "poison"), [(400, "1"), (403, "64"), (404, "100"), (422, "2")])
+@pytest.mark.parametrize(("status", "poison"), [(400, "1"), (403, "64"), (409, "100"), (422, "2")])
 def test_an_item_for_which_the_batch_is_refused_fails_alone(home, status, poison):
     api = BatchApi(range(1, 101))
     api.answer = lambda ids: httpx.Response(status) if poison in ids else None
@@ -57,6 +57,15 @@ def test_an_item_for_which_the_batch_is_refused_fails_alone(home, status, poison
     assert labels(configured) == expected(range(1, 101)) | {poison: None}
     assert len(api.batches) <= 1 + 2 * 7, "twice the binary logarithm"
     assert Counter(map(len, api.batches))[1] >= 1
+
+
+@pytest.mark.parametrize("poison", ["1", "64"])
+def test_an_item_that_the_api_no_longer_has_is_gone_alone(home, poison):
+    api = BatchApi(range(1, 101))
+    api.answer = lambda ids: httpx.Response(404) if poison in ids else None
+    summary, configured = import_deals(api, home)
+    assert counts(summary) == ("completed", 100, 99, 0, 0)
+    assert (summary.items_gone_count, labels(configured)) == (1, expected(range(1, 101)) | {poison: None})
 
 
 def test_an_item_that_breaks_the_api_fails_alone_after_its_tries(home):

@@ -72,7 +72,7 @@ def job(home, monkeypatch):
     """The job of the bucketed source against the demo API, and the instance that it runs in."""
     definitions = build_import_definitions(Bucketed())
     dg.Definitions.validate_loadable(definitions)
-    with demo_api(items=25, faults=("7=status:404",)) as url, dg.DagsterInstance.ephemeral() as instance:
+    with demo_api(items=25, faults=("7=status:422",)) as url, dg.DagsterInstance.ephemeral() as instance:
         for name, value in environment_of(home, url, ITEMS_PER_PAGE="8").items():
             monkeypatch.setenv(name, value)
         yield url, definitions.resolve_job_def("import_items"), instance
@@ -116,7 +116,7 @@ def test_a_source_in_buckets_is_reported_bucket_by_bucket_and_imported_again_by_
 
 
 def test_the_same_import_without_dagster_numbers_the_items_too(home):
-    with demo_api(items=12, faults=("5=status:404",)) as url:
+    with demo_api(items=12, faults=("5=status:422",)) as url:
         configured = settings(home, url, ITEMS_PER_PAGE="5")
         run_import("items", settings=configured, sources=[Bucketed()])
     with tracking(configured) as connection:

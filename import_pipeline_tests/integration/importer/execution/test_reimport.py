@@ -69,7 +69,7 @@ def test_only_what_has_changed_is_asked_for_again(home, database_url, tmp_path):
 
 def test_an_item_whose_import_failed_or_whose_row_was_deleted_is_not_unchanged(home, tmp_path):
     file = tmp_path / "api.db"
-    with demo_api(items=20, database=file, faults=("5=status:404*1",)) as url:
+    with demo_api(items=20, database=file, faults=("5=status:422*1",)) as url:
         configured, asked = settings(home, url), Asked(url)
         assert counts(run_import("items", settings=configured)) == ("completed", 20, 19, 0, 1)
         change(configured.home / "import_pipeline.db", "DELETE FROM imported_items WHERE external_id = '8'")
@@ -79,7 +79,7 @@ def test_an_item_whose_import_failed_or_whose_row_was_deleted_is_not_unchanged(h
 
 
 def test_a_retry_asks_for_what_has_failed_only_and_the_next_import_for_nothing(home):
-    with demo_api(items=20, faults=("5=status:404*1", "6=garbage*1")) as url:
+    with demo_api(items=20, faults=("5=status:422*1", "6=garbage*1")) as url:
         configured, asked = settings(home, url), Asked(url)
         first = run_import("items", settings=configured)
         assert counts(first) == ("completed", 20, 18, 0, 2)

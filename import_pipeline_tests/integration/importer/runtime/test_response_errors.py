@@ -14,7 +14,7 @@ API = "https://api.test"
 ANSWERS = {
     "/api/items/1": httpx.Response(200, text='{"id": 1, "name": "no price\0"}'),
     "/api/items/2": httpx.Response(200, text="<html>not JSON; token=abcdef</html>"),
-    "/api/items/3": httpx.Response(410, text="gone"),
+    "/api/items/3": httpx.Response(422, text="gone"),
 }
 
 

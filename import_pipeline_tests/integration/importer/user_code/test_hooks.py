@@ -269,7 +269,7 @@ def test_is_rate_limited_leaves_an_answer_that_it_cannot_read_to_its_status(home
     def play(response):
         return response.json().get("error") == "throttled"
 
-    for status, outcome in ((500, 4), (404, 3)):
+    for status, outcome in ((500, 4), (400, 3)):
         shelf = ChangingList(range(1, 5))
         SCRIPT["is_rate_limited"] = play
         summary, _ = import_list(reads(status, "<html>oops</html>"), home, Scripted(), **QUICK)

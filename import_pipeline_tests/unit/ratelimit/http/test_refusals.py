@@ -28,7 +28,7 @@ pytestmark = pytest.mark.anyio
         (too_many(retry_after_ms="1500"), 1.5),
         (httpx.Response(429, headers=[("Retry-After", "2"), ("Retry-After", "6")]), 6),
         (httpx.Response(503, headers={"Retry-After": "4"}), 4),
-        *((httpx.Response(status, headers={"Retry-After": "4"}), 4) for status in (403, 409, 420, 423, 425, 430)),
+        *((httpx.Response(status, headers={"Retry-After": "4"}), 4) for status in (403, 409, 420, 423, 430)),
         (httpx.Response(403, headers={"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "5"}), 5),
     ],
 )

@@ -9,7 +9,8 @@ VERDICTS = [
     (PageVerdict.ABSENT, [204, 205]),
     (PageVerdict.AGAIN, [202, 304, 408, 425, 500, 502, 503, 504]),
     (PageVerdict.REJECTED, [400, 404, 405, 410, 412, 416, 422]),
-    (PageVerdict.STOP, [301, 302, 401]),
+    (PageVerdict.FAILED, [301, 302, 403, 451]),
+    (PageVerdict.STOP, [401]),
 ]
 
 
