@@ -153,17 +153,23 @@ class Rehearsal:
     failures: Mapping[str, str]  #: external id -> why it failed permanently
 
 
-def rehearse(source: ImportSource, transport: httpx.AsyncBaseTransport, folder: Path) -> Rehearsal:
+def rehearse(
+    source: ImportSource,
+    transport: httpx.AsyncBaseTransport,
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+) -> Rehearsal:
     """Run a whole import of the source with responses from the transport, into a database in that folder.
 
     No request leaves the process: the base URL is https://api.test. Limits and retry delays are practically off.
+    `environment` has further variables, such as secrets of the source; absent secrets have a made-up value.
     Raises ContractError if the source breaks its contract, and UsageError inside a running event loop.
     """
     refuse_running_loop("rehearse")
     prefix = variable_prefix(source.name)
     quick = {"BASE_URL": "https://api.test", "LIMITS": "100000/1 second", "BACKOFF": "0.01"}
-    environment = {"IMPORT_PIPELINE_HOME": str(folder)} | {prefix + name: value for name, value in quick.items()}
-    settings = load_settings(environment, folder)
+    own = {"IMPORT_PIPELINE_HOME": str(folder)} | {prefix + name: value for name, value in quick.items()}
+    settings = replace(load_settings({**own, **(environment or {})}, folder), is_rehearsal=True)
     with open_installation(settings, configure([source], settings)) as opened:
         installation = replace(opened, is_rehearsal=True)
         found = installation.source(source.name)

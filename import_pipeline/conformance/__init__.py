@@ -9,7 +9,7 @@ Each property is an import of its own, into a database of its own, through the t
 transport answers as the API does when all is well; three pages and a few items show the most.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,15 +42,17 @@ def check_conformance(
     transport: httpx.AsyncBaseTransport,
     folder: Path,
     *,
+    environment: Mapping[str, str] | None = None,
     show: Callable[[str], object] = print,
 ) -> list[Property]:
     """Try the source and show a line per property. Takes some seconds; nothing is sent to any API.
 
+    `environment` has further variables, such as secrets of the source; absent secrets have a made-up value.
     Raises NotConformant at the end if a property does not hold, ContractError if the source does not keep its contract,
     UsageError inside a running event loop.
     """
     refuse_running_loop("check_conformance")
-    kit = Properties(Trial(source, transport, folder))
+    kit = Properties(Trial(source, transport, folder, environment))
     found = []
     for name, check in kit.checks():
         found.append(Property(name=name, problem=check()))

@@ -44,7 +44,10 @@ class FaultyTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Answer with the fault for this request if there is one; else as the transport does."""
-        is_list = bool(request.extensions.get("import_pipeline", {}).get("first"))
+        options = request.extensions.get("import_pipeline", {})
+        if options.get("token"):  # faults are those of the API, not of its token server
+            return await self.inner.handle_async_request(request)
+        is_list = bool(options.get("first"))
         number = self.lists if is_list else self.details
         if is_list:
             self.lists += 1
@@ -69,8 +72,15 @@ def _fresh(response: httpx.Response) -> httpx.Response:
 class Trial:
     """A source, the transport that answers as its API does, and a folder for databases."""
 
-    def __init__(self, source: ImportSource, transport: httpx.AsyncBaseTransport, folder: Path) -> None:
+    def __init__(
+        self,
+        source: ImportSource,
+        transport: httpx.AsyncBaseTransport,
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.source, self._transport, self._folder = source, transport, folder
+        self._environment = environment or {}
         self._databases = 0
 
     def transport(self) -> FaultyTransport:
@@ -91,7 +101,7 @@ class Trial:
         folder.mkdir(parents=True)
         quick = {"BASE_URL": "https://api.test", "LIMITS": "none", "BACKOFF": "0.01"}
         environment = {"IMPORT_PIPELINE_HOME": str(folder)} | {prefix + name: value for name, value in quick.items()}
-        settings = load_settings(environment, folder)
+        settings = replace(load_settings({**environment, **self._environment}, folder), is_rehearsal=True)
         with open_installation(settings, configure([own], settings)) as installation:
             yield replace(installation, is_rehearsal=True)
 

@@ -145,6 +145,7 @@ class Settings:
     panel_hosts: tuple[str, ...] = ()
     panel_user_header: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    is_rehearsal: bool = False  #: no secret need be set, since no request leaves the process
 
     @property
     def is_postgres(self) -> bool:
@@ -162,7 +163,8 @@ class Settings:
         `family`: the name whose settings count for those that this source does not have, except its token.
         """
         values = {each.name.lower(): self._read(each, name, family) for each in SOURCE_SETTINGS}
-        return SourceSettings(**values, prefix=variable_prefix(name), environment=self.environment)
+        prefix, environment = variable_prefix(name), self.environment
+        return SourceSettings(**values, prefix=prefix, environment=environment, is_rehearsal=self.is_rehearsal)
 
     def _read(self, setting: Setting[Any], name: str, family: str | None) -> Any:
         value = setting.read(self.environment, variable_prefix(name))

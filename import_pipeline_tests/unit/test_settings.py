@@ -340,7 +340,7 @@ def test_a_secret_is_in_no_repr(tmp_path):
 
 
 def test_the_dataclasses_have_a_field_for_every_row_of_the_table():
-    for_secrets = {"PREFIX", "ENVIRONMENT"}
+    for_secrets = {"PREFIX", "ENVIRONMENT", "IS_REHEARSAL"}
     declared = {setting.name for setting in SOURCE_SETTINGS}
     assert {field.name.upper() for field in fields(SourceSettings)} == declared | for_secrets
     shared = {field.name for field in fields(Settings)} - {"environment"}

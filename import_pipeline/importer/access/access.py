@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,7 @@ from import_pipeline.importer.access.connector import token_url
 from import_pipeline.importer.access.credentials import Credentials
 from import_pipeline.importer.access.origins import Origins, origins_of
 from import_pipeline.importer.tokens.bearer import BearerToken
-from import_pipeline.importer.tokens.server import TokenServer
+from import_pipeline.importer.tokens.server import RehearsedServer, TokenServer
 from import_pipeline.importer.tokens.shared_token import SharedToken
 from import_pipeline.importer.user_code.auth import BoundedAuth
 from import_pipeline.ratelimit.http.body import DEEPEST_JSON, BodyReader
@@ -36,6 +36,7 @@ class Access:
     origins: Origins
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     credentials: httpx.Auth | None = field(default=None, repr=False)
+    token_server: str = ""  #: as people see it; empty without OAuth 2
 
     def admit(self, request: httpx.Request, given: httpx.Headers) -> None:
         """Add the connector's headers to a request, except to a bare origin; `given` are those of the source.
@@ -74,7 +75,8 @@ async def open_access(
         return
     url = token_url(connector, grant)
     connections = transport or Connections(source.name, connector, origins, limit, url)
-    server = TokenServer(
+    kind = RehearsedServer if settings.is_rehearsal else TokenServer
+    server = kind(
         grant=grant,
         url=url,
         clock=clock,
@@ -84,7 +86,8 @@ async def open_access(
     store = tokens or open_tokens(settings.redis_url, settings.limits_path)
     token = SharedToken(server, store, clock, system_random)
     try:
-        yield _access(connector, origins, connections, BearerToken(token, grant.header, grant.scheme))
+        opened = _access(connector, origins, connections, BearerToken(token, grant.header, grant.scheme))
+        yield replace(opened, token_server=f"granted by {server.address}")
     finally:
         await token.aclose()
 

@@ -68,7 +68,7 @@ def next_page(
         return after.ended(_too_empty(of_list, after)), None
     if (stopped := _too_long(of_list, after)) is not None:
         return after.ended(stopped), None
-    return replace(after, next_request=dump_request(request, context.api.secrets)), request
+    return replace(after, next_request=dump_request(request, context.api.secrets, context.api.client.base_url)), request
 
 
 def _fingerprint(request: httpx.Request) -> str:

@@ -15,10 +15,10 @@ from import_pipeline.rules.lists.list_identity import fingerprint
 _SET_BY_HTTPX = frozenset({"host", "content-length", "transfer-encoding"})
 
 
-def dump_request(request: httpx.Request, secrets: KnownSecrets) -> dict[str, Any] | None:
+def dump_request(request: httpx.Request, secrets: KnownSecrets, base: httpx.URL | None = None) -> dict[str, Any] | None:
     """Return the request as JSON values; None if it holds a known secret that has no name to store it by.
 
-    Of its address only path and query are stored, since it goes to the source's own origin.
+    Of its address only path and query are stored, unless it goes to another origin than `base`.
     """
     body, is_binary = _body(request)
     target = secrets.hide(request.url.raw_path.decode("ascii"))
@@ -28,16 +28,21 @@ def dump_request(request: httpx.Request, secrets: KnownSecrets) -> dict[str, Any
     if target is None or content is None or any(value is None for _, value in headers):
         return None
     stored = {"method": request.method, "target": target, "headers": [list(pair) for pair in headers]}
+    if base is not None and _origin(request.url) != _origin(base):
+        stored["origin"] = _origin(request.url)
     return stored | ({"body": content, "is_binary": is_binary} if body else {})
 
 
 def load_request(stored: Mapping[str, Any], secrets: KnownSecrets, base: httpx.URL) -> httpx.Request | None:
-    """Return the stored request, sent to the origin of `base`; None if it cannot be built with the current secrets."""
+    """Return the stored request, by default to the origin of `base`; None if it cannot be built with today's secrets.
+
+    Its origin is checked when it is sent.
+    """
     try:
         body = secrets.show(stored.get("body", ""))
         return httpx.Request(
             stored["method"],
-            f"{base.scheme}://{base.netloc.decode('ascii')}{secrets.show(stored['target'])}",
+            f"{stored.get('origin', _origin(base))}{secrets.show(stored['target'])}",
             headers=[(name, secrets.show(value)) for name, value in stored["headers"]],
             content=b64decode(body) if stored.get("is_binary") else body.encode(),
         )
@@ -50,6 +55,10 @@ def print_of(request: httpx.Request, secrets: KnownSecrets, now: datetime) -> st
     target = secrets.mask(request.url.raw_path.decode("ascii"))
     headers = [(name, secrets.mask(value)) for name, value in _headers(request)]
     return fingerprint(request.method, target, headers, secrets.mask(_body(request)[0]), now)
+
+
+def _origin(url: httpx.URL) -> str:
+    return f"{url.scheme}://{url.netloc.decode('ascii')}"
 
 
 def _headers(request: httpx.Request) -> list[tuple[str, str]]:

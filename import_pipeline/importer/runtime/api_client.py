@@ -134,6 +134,11 @@ class ApiClient:
         await response.aread()
         return response
 
+    @property
+    def token_server(self) -> str:
+        """The server that grants the access tokens, as people see it; empty without OAuth 2."""
+        return self._access.token_server
+
     async def usage(self) -> Usage:
         """Return the usage of the API, counted over all processes."""
         return await self.limiter.usage()

@@ -107,8 +107,8 @@ class ImportContext:
 
     @property
     def token_setting(self) -> str:
-        """The name of the setting that holds the source's token."""
-        return variable_prefix(self.source.name) + "TOKEN"
+        """The name of the setting that holds the source's token, or of the server that granted it."""
+        return self.api.token_server or variable_prefix(self.source.name) + "TOKEN"
 
     @property
     def options(self) -> ImportOptions:

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ from import_pipeline.clock import Clock
 from import_pipeline.errors import LimiterUnavailable
 from import_pipeline.importer.tokens.seal import Seal, SealedToken, name_of
 from import_pipeline.importer.tokens.server import TokenServer, TokenUnavailable
+from import_pipeline.logs import report
 from import_pipeline.ratelimit.protocol import StoreError
 from import_pipeline.ratelimit.tokens.protocol import Claim, StoredToken, TokenStore
 from import_pipeline.redaction import SECRETS
@@ -27,6 +29,9 @@ POLL_SECONDS = 0.1
 BACKOFF = (1.0, 2.0, 4.0, 8.0, 15.0)
 #: Seconds in which a token that followed a refused one is not replaced if the API refuses it, too.
 SECOND_REFUSAL_SECONDS = 30.0
+#: Seconds to wait for a store that does not answer, and between two tries. A rotated refresh token waits longer, since
+#: it would be lost.
+STORE_PATIENCE, ROTATED_PATIENCE, STORE_POLL_SECONDS = 60.0, 600.0, 0.5
 #: Tokens that stay masked after newer ones; older ones are worthless.
 MOST_MASKED = 20
 
@@ -162,7 +167,11 @@ class SharedToken:
         token = SealedToken(granted=granted, client_auth=client_auth)
         version, value = (0 if claim.stored is None else claim.stored.version), self._seal.seal(token)
         age = self._clock.monotonic() - began
-        stored = await self._in_store(lambda: self._store.put(self._name, self._owner, value, after=version, age=age))
+        stored = await self._in_store(
+            lambda: self._store.put(self._name, self._owner, value, after=version, age=age),
+            patience=ROTATED_PATIENCE if granted.refresh_token else STORE_PATIENCE,
+        )
+        report("token_obtained", f"{self._server.address} has granted an access token.", lifetime=granted.lifetime)
         return self._adopt(AccessToken(version=stored or version + 1, sealed=token, requested_at=began))
 
     def _read(self, stored: StoredToken | None) -> AccessToken | None:
@@ -185,13 +194,19 @@ class SharedToken:
         return token
 
     async def _hold(self, seconds: float) -> None:
-        await self._in_store(lambda: self._store.hold(self._name, self._owner, seconds))
+        with suppress(LimiterUnavailable):  # the lock ends by itself
+            await self._in_store(lambda: self._store.hold(self._name, self._owner, seconds), patience=0.0)
 
-    async def _in_store(self, call: Callable[[], T]) -> T:
-        try:
-            if not self._store.blocks:
-                return call()
-            return await asyncio.get_running_loop().run_in_executor(self._thread, call)
-        except StoreError as error:
-            sentence = f"the rate-limit store does not answer, so no access token can be shared: {error}"
-            raise LimiterUnavailable(sentence, said=str(error), may_pass=error.may_pass) from error
+    async def _in_store(self, call: Callable[[], T], patience: float = STORE_PATIENCE) -> T:
+        """Return the result of a call of the store; an outage is waited for up to the patience, in seconds."""
+        since = self._clock.monotonic()
+        while True:
+            try:
+                if not self._store.blocks:
+                    return call()
+                return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+            except StoreError as error:
+                if not error.may_pass or self._clock.monotonic() - since >= patience:
+                    sentence = f"the rate-limit store does not answer, so no access token can be shared: {error}"
+                    raise LimiterUnavailable(sentence, said=str(error), may_pass=error.may_pass) from error
+            await self._clock.sleep(STORE_POLL_SECONDS)
