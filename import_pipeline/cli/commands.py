@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from import_pipeline.cli.options import as_json, confirm, fresh, import_id, refetch, yes
+from import_pipeline.cli.options import as_json, confirm, fresh, import_id, refetch, source_argument, yes
 from import_pipeline.cli.output import formatting, tables
 from import_pipeline.cli.output.json import import_details_json, import_json, print_json, print_message
 from import_pipeline.cli.progress_display import LiveDisplay
@@ -23,7 +23,7 @@ from import_pipeline.tracking.queries import Filter
 
 
 @click.command()
-@click.argument("source", required=False)
+@source_argument(required=False)
 @click.option("--all", "every", is_flag=True, help="Import all listed sources, one after another.")
 @fresh
 @refetch
@@ -161,7 +161,7 @@ def _wait_for_end(installation: Installation, import_id: int) -> None:
 
 
 @click.command()
-@click.argument("source")
+@source_argument()
 @as_json
 def plan(source: str, as_json: bool) -> None:
     """Estimate an import of SOURCE: its requests, and the least time under the limits.

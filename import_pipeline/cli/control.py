@@ -7,7 +7,7 @@ from datetime import timedelta
 import click
 
 from import_pipeline.cli.doctor_checks import DAEMONS, daemon_problem
-from import_pipeline.cli.options import as_json, confirm, fresh, import_id, reason, refetch, yes
+from import_pipeline.cli.options import as_json, confirm, fresh, import_id, reason, refetch, source_argument, yes
 from import_pipeline.cli.output import tables
 from import_pipeline.cli.output.json import print_json, print_message, schedule_json
 from import_pipeline.cli.run_in_foreground import (
@@ -62,7 +62,7 @@ def _print_request(
 
 
 @click.command()
-@click.argument("source")
+@source_argument()
 @fresh
 @refetch
 @click.option("--shards", type=click.IntRange(1, MOST_WORKERS), help="How many runs share it. Default: ITEMS_SHARDS.")
@@ -91,7 +91,7 @@ def request(
 
 
 @click.command()
-@click.argument("source")
+@source_argument()
 @click.option("--slot", help="The slot to move, as `schedule --json` prints it; default: the next one.")
 @reason
 @as_json
@@ -107,7 +107,7 @@ def reschedule(source: str, slot: str | None, reason: str | None, as_json: bool)
 
 
 @click.command()
-@click.argument("source")
+@source_argument()
 @as_json
 def schedule(source: str, as_json: bool) -> None:
     """Show the schedule of SOURCE: its next slots, and its scheduled and running imports."""
@@ -126,7 +126,7 @@ def schedule(source: str, as_json: bool) -> None:
 
 
 @click.command("start-scheduled")
-@click.argument("source")
+@source_argument()
 @as_json
 @terminated_like_interrupted()
 def start_scheduled(source: str, as_json: bool) -> int:
@@ -156,7 +156,7 @@ def start_scheduled(source: str, as_json: bool) -> int:
 
 
 @click.command()
-@click.argument("source")
+@source_argument()
 @as_json
 def resume(source: str, as_json: bool) -> None:
     """Lift the pause of SOURCE's API for all processes: if it is too long, or no longer needed."""

@@ -1,7 +1,8 @@
 """The options and arguments that several commands share."""
 
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 else:  # click declares the type of a parameter's value since 8.4
     IntParameter = click.ParamType
 
+Command = TypeVar("Command", bound=Callable[..., Any])
 DECLINED = 4  #: the exit status of a command whose question was answered with no
 
 
@@ -26,6 +28,22 @@ class ImportId(IntParameter):
         if not (text.isascii() and text.isdecimal() and text.strip("0")):
             self.fail(f"expected the id of an import, as `import-pipeline list` shows it, got {text!r}", param, ctx)
         return int(text[:40])
+
+
+def _complete_source(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of sources that begin so; none if the settings cannot be read."""
+    from import_pipeline.importer.source_loader import load_sources
+    from import_pipeline.settings import load_settings
+
+    try:
+        return sorted(each.name for each in load_sources(load_settings()) if each.name.startswith(incomplete))
+    except Exception:  # noqa: BLE001 - a user's module may raise anything, and a shell expects names only
+        return []
+
+
+def source_argument(*, required: bool = True) -> Callable[[Command], Command]:
+    """Return the decorator of the argument SOURCE. The shell completes it with the names of the listed sources."""
+    return click.argument("source", required=required, shell_complete=_complete_source)
 
 
 import_id = click.argument("import_id", type=ImportId(), metavar="ID")

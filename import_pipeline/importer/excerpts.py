@@ -1,10 +1,15 @@
 """Excerpts of responses and errors: short, masked, and storable in every database."""
 
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any
+
 import httpx
 
 from import_pipeline.redaction import redact, remember_request, remember_text
 from import_pipeline.rules.responses.bodies import html_page, unread_encodings
 from import_pipeline.rules.responses.charsets import text_of
+from import_pipeline.wording import visible
 
 #: Characters of a response that are kept with a failed item.
 MOST_KEPT = 4_096
@@ -12,6 +17,8 @@ MOST_KEPT = 4_096
 MOST_REPORTED = 1_000
 #: Characters masked beyond the excerpt, then dropped: a secret cut at their end would not be recognized.
 MARGIN = 4_096
+#: Keys of a mapping that are reported.
+MOST_KEYS = 12
 #: The extension of a response whose secrets are registered.
 MET = "import_pipeline_met"
 
@@ -68,3 +75,16 @@ def body_hints(response: httpx.Response) -> str:
         names = excerpt(", ".join(unread), 80)
         said.append(f"its Content-Encoding {names} was not offered ({offered or 'nothing was'}) and is not read")
     return "".join(f"; {each}" for each in said)
+
+
+def keys_there(error: BaseException, arguments: Sequence[Any]) -> str:
+    """Return the keys of the mapping that a hook got, for its KeyError: `; it has id, name`; else an empty text."""
+    given = next((each for each in arguments if isinstance(each, Mapping)), None)
+    if not isinstance(error, KeyError) or given is None:
+        return ""
+    try:
+        names = [str(key) for key in islice(given, MOST_KEYS + 1)]
+    except Exception:  # noqa: BLE001 - the mapping may be the user's code
+        return ""
+    shown = ", ".join(names[:MOST_KEYS]) + (", …" if len(names) > MOST_KEYS else "")
+    return f"; it has {excerpt(visible(shown), MOST_REPORTED)}" if names else "; it is empty"

@@ -7,7 +7,7 @@ import inspect
 import math
 import reprlib
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
@@ -17,7 +17,7 @@ import httpx
 
 from import_pipeline.contracts import Connector
 from import_pipeline.errors import HookFailed
-from import_pipeline.importer.excerpts import MOST_REPORTED, body_hints, excerpt, register_response_secrets
+from import_pipeline.importer.excerpts import MOST_REPORTED, body_hints, excerpt, keys_there, register_response_secrets
 from import_pipeline.importer.user_code.running_hooks import RUNNING_HOOKS, HookInterrupted
 from import_pipeline.rules.responses.actions import ActionKind, ResponseAction
 from import_pipeline.wording import visible
@@ -64,7 +64,7 @@ def call_hook(
 
     Raises HookFailed, and the errors that the hook may raise on purpose (`passes`).
     """
-    return _guarded(owner, name, lambda: getattr(owner, name)(*arguments), returns, response, passes)
+    return _guarded(owner, name, lambda: getattr(owner, name)(*arguments), returns, response, passes, arguments)
 
 
 def hook_batches(
@@ -108,6 +108,7 @@ def _guarded(
     returns: Returns[T],
     response: httpx.Response | None = None,
     passes: tuple[type[Exception], ...] = (),
+    arguments: Sequence[Any] = (),
 ) -> T:
     value, cause = None, None
     try:
@@ -121,7 +122,10 @@ def _guarded(
             raise
         if response is not None:
             register_response_secrets(response)
-        problem, place = f"raises {describe_error(error)}", place_of(error, owner) or _definition(owner, name)
+        problem, place = (
+            f"raises {describe_error(error)}{keys_there(error, arguments)}",
+            place_of(error, owner) or _definition(owner, name),
+        )
         cause = error
     if response is not None:
         problem += body_hints(response)

@@ -6,6 +6,9 @@ import subprocess
 import sys
 
 import pytest
+from click.shell_completion import ShellComplete
+
+from import_pipeline.cli import cli
 
 ASK = "import sys; from import_pipeline.cli import options; options.confirm('Delete it?'); print('deleted')"
 #: ASK in a command that may end early.
@@ -39,3 +42,12 @@ def test_without_a_terminal_nothing_is_done() -> None:
     got, said = answered(None)
     assert got != 0
     assert said.strip().endswith("UsageError: Delete it? No terminal is attached: confirm with --yes")
+
+
+def test_the_shell_completes_the_names_of_sources(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    completion = ShellComplete(cli, {}, "import-pipeline", "_IMPORT_PIPELINE_COMPLETE")
+    assert [each.value for each in completion.get_completions(["run"], "it")] == ["items"]
+    assert completion.get_completions(["plan"], "x") == []
+    monkeypatch.setenv("IMPORT_PIPELINE_SOURCES", "nowhere:SOURCES")
+    assert completion.get_completions(["run"], "") == []

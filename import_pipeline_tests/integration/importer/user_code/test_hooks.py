@@ -123,6 +123,12 @@ def test_whatever_a_hook_of_an_item_raises_fails_that_item_by_its_name(home, hoo
             assert scripted_source.__file__ in reason or __file__ in reason
 
 
+def test_a_missing_key_is_named_beside_the_keys_that_are_there(home):
+    _, configured = imported(home, "populate", lambda usual: {}["priority"])
+    given = {without_place(reason) for reason in reasons(configured).values()}
+    assert given == {"Item.populate raises KeyError: 'priority'; it has id, name, price"}
+
+
 NO_NUMBERS = ["1", 1.0, float("nan"), True, -1, 10**40, object, waits]
 RETURNS = {
     "connector": [None, "https://api.test", waits],
