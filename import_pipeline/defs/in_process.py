@@ -8,10 +8,11 @@ import dagster as dg
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
-from import_pipeline.defs.build import join_definitions
+from import_pipeline.defs.build import build_import_definitions
 from import_pipeline.defs.instance import open_instance
 from import_pipeline.defs.run_status import report_dead_run
 from import_pipeline.defs.storage.classes import ComputeLogs, translating_errors
+from import_pipeline.importer.source_loader import find_source
 from import_pipeline.settings import Settings
 
 #: The command shows its own progress; Dagster's log lines go to the event log only.
@@ -33,7 +34,7 @@ def run_in_process(settings: Settings, sources: Sequence[ImportSource], source: 
 
     Raises DatabaseUnavailable if Dagster's storage becomes unreachable before the run has begun.
     """
-    definitions = join_definitions(sources, settings)
+    definitions = build_import_definitions(find_source(sources, source), settings=settings)
     with open_instance(settings) as instance, translating_errors(settings):
         if isinstance(instance.compute_log_manager, ComputeLogs):
             instance.compute_log_manager.captures = False

@@ -1,6 +1,8 @@
 """Jobs for the launchpad: request an import, cancel the running one, retry the failed and undone items of one."""
 
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import dagster as dg
 from pydantic import BaseModel, Field
@@ -52,18 +54,46 @@ class RetryConfig(BaseModel):
     reason: str = Field("", description="Reason, shown in the import's history")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """The source that a control job is about: always the same, or the one that its configuration names."""
+
+    label: str  #: as descriptions name it
+    find: Callable[[Mapping[str, Any]], ImportSource]
+    fields: Mapping[str, dg.Field] = field(default_factory=dict)  #: further fields of the configuration
+
+
+def target_of(source: ImportSource) -> Target:
+    """Return the target of a source's own job."""
+    return Target(label=source.name, find=lambda config: source)
+
+
 def build_request_job(source: ImportSource) -> dg.JobDefinition:
     """Return a job that records the request; the sensor starts the import within seconds."""
-    name = source.name
+    return request_job(names.request_job(source.name), f"write_down_request_for_{source.name}", target_of(source))
+
+
+def build_cancel_job(source: ImportSource) -> dg.JobDefinition:
+    """Return a job that ends the running import within two seconds; what it imported is kept."""
+    return cancel_job(names.cancel_job(source.name), f"cancel_running_import_of_{source.name}", target_of(source))
+
+
+def build_retry_job(source: ImportSource) -> dg.JobDefinition:
+    """Return a job that schedules an import of another import's failed and undone items."""
+    return retry_job(names.retry_job(source.name), f"retry_leftovers_of_{source.name}", target_of(source))
+
+
+def request_job(name: str, operation: str, target: Target) -> dg.JobDefinition:
+    """Return the job that records a request for an import of the target."""
 
     @dg.op(
-        name=f"write_down_request_for_{name}",
+        name=operation,
         description="Record the request; the sensor fulfils it.",
-        config_schema=plain_fields(RequestConfig),
+        config_schema=plain_fields(RequestConfig) | dict(target.fields),
     )
     def record_request(context: dg.OpExecutionContext) -> None:
         config = RequestConfig(**context.op_config)
-        with masking(), open_for(source) as (installation, found):
+        with masking(), open_for(target.find(context.op_config)) as (installation, found):
             asked = requests.request_import(
                 installation,
                 found,
@@ -76,57 +106,54 @@ def build_request_job(source: ImportSource) -> dg.JobDefinition:
             )
         context.log.info(asked.already or f"Request {asked.id} recorded. The sensor fulfils it within seconds.")
 
-    description = f"Request an import of {name}: an extra one now (new), or the next slot's now (reschedule)."
-    return _job_of(record_request, names.request_job(name), description)
+    description = f"Request an import of {target.label}: an extra one now (new), or the next slot's now (reschedule)."
+    return _job_of(record_request, name, description)
 
 
-def build_cancel_job(source: ImportSource) -> dg.JobDefinition:
-    """Return a job that ends the running import within two seconds; what it imported is kept."""
-    name = source.name
+def cancel_job(name: str, operation: str, target: Target) -> dg.JobDefinition:
+    """Return the job that cancels the running import of the target."""
 
     @dg.op(
-        name=f"cancel_running_import_of_{name}",
+        name=operation,
         description="Record the cancel request in the import's row.",
-        config_schema=plain_fields(CancelConfig),
+        config_schema=plain_fields(CancelConfig) | dict(target.fields),
     )
     def cancel_running(context: dg.OpExecutionContext) -> None:
         config = CancelConfig(**context.op_config)
-        with masking(), open_for(source) as (installation, _):
+        with masking(), open_for(target.find(context.op_config)) as (installation, found):
             with installation.database.read() as connection:
-                running = imports.running(connection, name)
+                running = imports.running(connection, found.name)
             if running is None:
-                context.log.info("No import of %s is running.", name)
+                context.log.info("No import of %s is running.", found.name)
                 return
             done = cancellation.cancel(installation, running.id, by=_who(context), reason=config.reason or None)
         context.log.info(done.sentence)
 
-    description = f"Cancel the running import of {name}. Imported items are kept."
-    return _job_of(cancel_running, names.cancel_job(name), description)
+    return _job_of(cancel_running, name, f"Cancel the running import of {target.label}. Imported items are kept.")
 
 
-def build_retry_job(source: ImportSource) -> dg.JobDefinition:
-    """Return a job that schedules an import of another import's failed and undone items."""
-    name = source.name
+def retry_job(name: str, operation: str, target: Target) -> dg.JobDefinition:
+    """Return the job that imports failed and undone items of the target again."""
 
     @dg.op(
-        name=f"retry_leftovers_of_{name}",
+        name=operation,
         description="Schedule an import of the failed and undone items.",
-        config_schema=plain_fields(RetryConfig),
+        config_schema=plain_fields(RetryConfig) | dict(target.fields),
     )
     def retry_leftovers(context: dg.OpExecutionContext) -> None:
         config = RetryConfig(**context.op_config)
-        with masking(), open_for(source) as (installation, _):
-            import_id = config.import_id or _latest_ended(installation, name)
+        with masking(), open_for(target.find(context.op_config)) as (installation, found):
+            import_id = config.import_id or _latest_ended(installation, found.name)
             if import_id is None:
-                context.log.info("No import of %s has ended yet.", name)
+                context.log.info("No import of %s has ended yet.", found.name)
                 return
             retried = retries.retry(installation, import_id, by=_who(context), reason=config.reason or None)
         context.log.info(
             retried.already or f"Import {retried.row.id} retries the failed and undone items of import {import_id}."
         )
 
-    description = f"Import the failed and undone items of an import of {name} again."
-    return _job_of(retry_leftovers, names.retry_job(name), description)
+    description = f"Import the failed and undone items of an import of {target.label} again."
+    return _job_of(retry_leftovers, name, description)
 
 
 def _job_of(op: dg.OpDefinition, name: str, description: str) -> dg.JobDefinition:

@@ -7,6 +7,10 @@ IMPORT_SHARD_TAG = "import_shard"  #: the number of the shard that a run execute
 FOREGROUND_TAG = "import_foreground"  #: a command waits for the run
 COMPLETED_TAG = "completed_imports"  #: the imports that a run of downstream assets processes
 
+#: Objects that serve all sources, if there are many; otherwise each source has its own.
+SENSOR_OF_ALL = "imports_sensor"
+REQUEST_JOB, CANCEL_JOB, RETRY_JOB = "request_import", "cancel_import", "retry_import"
+
 MAX_RETRIES_TAG = "dagster/max_retries"  #: Dagster's own
 
 #: The data version of every list, which is Dagster's default. Reading a list again must not mark the details of its

@@ -32,12 +32,10 @@ def build_sensor(source: ImportSource, jobs: Sequence[Any]) -> dg.SensorDefiniti
     )
     def evaluate(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         instance = context.instance
-        states = _schedule_states(instance, names.schedule(source.name))
+        states = schedule_states(instance).get(names.schedule(source.name), [])
         with masking(), open_for(source, often=True) as opened:  # opened once: that is the slowest part of a tick
             requests = [
-                *run_requests(
-                    *opened, context, schedule_is_on=_schedule_is_on(states), on_since=_switched_on_at(states)
-                ),
+                *run_requests(*opened, context, schedule_is_on=schedule_is_on(states), on_since=switched_on_at(states)),
                 *shard_run_requests(*opened, instance),
             ]
         launches = [each for each in requests if isinstance(each, dg.RunRequest)]
@@ -46,12 +44,12 @@ def build_sensor(source: ImportSource, jobs: Sequence[Any]) -> dg.SensorDefiniti
     return evaluate
 
 
-def _schedule_is_on(states: Sequence[Any]) -> bool:
+def schedule_is_on(states: Sequence[Any]) -> bool:
     """Return False if a person stopped the schedule in the UI. A schedule that was never touched is on."""
     return all(state.status.value != "STOPPED" for state in states)
 
 
-def _switched_on_at(states: Sequence[Any]) -> datetime | None:
+def switched_on_at(states: Sequence[Any]) -> datetime | None:
     """Return when a person last switched the schedule on; None if it was never touched."""
     begun = [
         float(start)
@@ -61,9 +59,10 @@ def _switched_on_at(states: Sequence[Any]) -> datetime | None:
     return datetime.fromtimestamp(max(begun), UTC) if begun else None
 
 
-def _schedule_states(instance: dg.DagsterInstance, name: str) -> list[Any]:
-    return [
-        state
-        for state in instance.all_instigator_state()
-        if state.instigator_type.value == "SCHEDULE" and state.instigator_name == name
-    ]
+def schedule_states(instance: dg.DagsterInstance) -> dict[str, list[Any]]:
+    """Return the stored states of all schedules by their names. Reading one costs as much."""
+    found: dict[str, list[Any]] = {}
+    for state in instance.all_instigator_state():
+        if state.instigator_type.value == "SCHEDULE":
+            found.setdefault(state.instigator_name, []).append(state)
+    return found

@@ -39,6 +39,15 @@ class Installation:
         ensure_table(self.database, source.model, is_rehearsal=self.is_rehearsal)
         return source
 
+    def checked_source(self, name: str) -> ImportSource:
+        """As `source`, for callers that come every few seconds: the table is checked only until it exists."""
+        found = find_source(self.sources, name)
+        known = (self.settings.database_url, found.model)
+        if known not in _checked_tables:
+            self.source(name)
+            _checked_tables.add(known)
+        return found
+
     def listed(self, name: str) -> ImportSource | None:
         """Return the listed source of that name, with its settings; None if there is none (any more)."""
         return next((each for each in self.sources if each.name == name), None)
@@ -90,9 +99,5 @@ def open_for(declared: ImportSource, *, often: bool = False) -> Iterator[tuple[I
     """
     settings = load_settings()
     with open_installation(settings, [configured_among_others(declared, settings)]) as installation:
-        source = find_source(installation.sources, declared.name)
-        known = (settings.database_url, source.model)
-        if not (often and known in _checked_tables):
-            installation.source(declared.name)
-            _checked_tables.add(known)
+        source = installation.checked_source(declared.name) if often else installation.source(declared.name)
         yield installation, source

@@ -107,7 +107,13 @@ def load_each(settings: Settings) -> tuple[list[ImportSource], dict[str, ImportP
 
     Raises SourceNotFound or ContractError if the list itself cannot be loaded.
     """
-    members = _members(load_listed(settings.sources), settings.sources)
+    return configure_each(_members(load_listed(settings.sources), settings.sources), settings)
+
+
+def configure_each(
+    members: Sequence[object], settings: Settings
+) -> tuple[list[ImportSource], dict[str, ImportPipelineError]]:
+    """Return the sources that can be configured, and the errors of the others by their names."""
     found, errors = dict[str, ImportSource](), dict[str, ImportPipelineError]()
     names = Counter(str(getattr(each, "name", "")).lower() for each in members)
     for number, member in enumerate(members, start=1):

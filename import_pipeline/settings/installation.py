@@ -80,6 +80,13 @@ SETTINGS: tuple[Setting[Any], ...] = (
         meaning="the address of Dagster's UI, for the panel's links to runs",
     ),
     Setting(
+        name="DAGSTER_SENSORS",
+        parse=parsers.sensors,
+        expected="one or each",
+        default="each, or one with more than ten sources",
+        meaning="one: a sensor and a set of control jobs for all listed sources; each: for each source its own",
+    ),
+    Setting(
         name="PANEL_URL",
         parse=parsers.http_url,
         expected="an address such as https://imports.example.com",
@@ -138,6 +145,7 @@ class Settings:
     source_api_port: int = 8000
     dagster_port: int = 3000
     dagster_url: str | None = None
+    dagster_sensors: str | None = None
     panel_url: str | None = None
     panel_host: str = "127.0.0.1"
     panel_port: int = 3001

@@ -179,6 +179,13 @@ def is_source_file(entry: str) -> bool:
     return entry.endswith((".yaml", ".yml"))
 
 
+def sensors(raw: str) -> str:
+    """Return `one` or `each`. Raises ValueError."""
+    if raw not in {"one", "each"}:
+        raise ValueError(raw)
+    return raw
+
+
 def limits(raw: str) -> str:
     """Parse tiers in the notation of `limits`, and `20 concurrent`; return an empty text for `none`."""
     from limits import parse_many

@@ -83,6 +83,11 @@ def waiting(connection: Connection, source: str) -> list[Request]:
     ]
 
 
+def waiting_sources(connection: Connection) -> frozenset[str]:
+    """Return the sources that have requests waiting to be fulfilled."""
+    return frozenset(connection.scalars(select(requests.c.source).where(requests.c.handled_at.is_(None)).distinct()))
+
+
 def _moment(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 

@@ -3,6 +3,7 @@
 The other statements on imports and items are in `imports`, `list_pages` and `claims`.
 """
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +17,25 @@ from import_pipeline.tracking.tables import imports
 from import_pipeline.tracking.workers import Worker
 
 _UNENDED = imports.c.status.in_([ImportStatus.SCHEDULED, ImportStatus.RUNNING])
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenImport:
+    """A scheduled or running import, as far as the need for a tick depends on it."""
+
+    id: int
+    status: ImportStatus
+    scheduled_at: datetime | None
+
+
+def open_by_source(connection: Connection) -> dict[str, tuple[OpenImport, ...]]:
+    """Return the scheduled and running imports of all sources."""
+    columns = (imports.c.source, imports.c.id, imports.c.status, imports.c.scheduled_at)
+    found: dict[str, list[OpenImport]] = {}
+    for row in connection.execute(select(*columns).where(_UNENDED).order_by(imports.c.id)):
+        status = ImportStatus(row.status)
+        found.setdefault(row.source, []).append(OpenImport(id=row.id, status=status, scheduled_at=row.scheduled_at))
+    return {source: tuple(some) for source, some in found.items()}
 
 
 def create_slot(connection: Connection, new: NewImport, now: datetime) -> bool:

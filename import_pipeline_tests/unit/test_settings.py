@@ -68,6 +68,8 @@ BAD_VALUES = [
     ("DAGSTER_PORT", "65536", PORT, "'65536'"),
     ("DAGSTER_URL", "dagster.example.com", BASE_URL.replace("api.", "dagster."), "'dagster.example.com'"),
     ("IMPORT_PIPELINE_LOGS", "xml", "text or json", "'xml'"),
+    ("DAGSTER_SENSORS", "two", "one or each", "'two'"),
+    ("PANEL_USER_HEADER", "user name", "the name of a header, such as X-Forwarded-User", "'user name'"),
     ("PANEL_URL", "imports", "an address such as https://imports.example.com", "'imports'"),
     ("PANEL_HOST", "http://here", "a name or address to listen on, such as 127.0.0.1 or 0.0.0.0", "'http://here'"),
     ("PANEL_PORT", "-1", PORT, "'-1'"),
@@ -343,7 +345,7 @@ def test_the_dataclasses_have_a_field_for_every_row_of_the_table():
     for_secrets = {"PREFIX", "ENVIRONMENT", "IS_REHEARSAL"}
     declared = {setting.name for setting in SOURCE_SETTINGS}
     assert {field.name.upper() for field in fields(SourceSettings)} == declared | for_secrets
-    shared = {field.name for field in fields(Settings)} - {"environment"}
+    shared = {field.name for field in fields(Settings)} - {"environment", "is_rehearsal"}
     assert shared == {setting.name.lower().removeprefix("import_pipeline_") for setting in SETTINGS}
 
 

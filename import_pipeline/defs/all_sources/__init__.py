@@ -1,0 +1,1 @@
+"""One sensor and one set of control jobs for many sources: three Dagster objects per source, and a cheap idle tick."""
