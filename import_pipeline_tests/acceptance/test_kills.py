@@ -2,9 +2,7 @@
 
 import os
 import signal
-import sqlite3
 import time
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,6 +11,7 @@ from import_pipeline_tests.acceptance.command_line import eventually, rows, stat
 from import_pipeline_tests.acceptance.dagster_dev import DagsterDev, moment
 from import_pipeline_tests.support import http
 from import_pipeline_tests.support.forked_cli import serve
+from import_pipeline_tests.support.frozen_process import freeze
 
 pytestmark = pytest.mark.timeout(300)  # dagster dev starts up to twice in a test
 EVERY_ITEM_FAILS = [option for number in range(1, 6) for option in ("--fault", f"{number}=status:500")]
@@ -132,25 +131,6 @@ def test_a_worker_that_was_frozen_beyond_its_lease_changes_nothing_when_it_wakes
     # A run ends a moment after its import.
     ended = {frozen["dagster_run_id"]: "FAILURE", row["dagster_run_id"]: "SUCCESS"}
     eventually(lambda: dev.ui.runs(number) == ended, "both runs have ended")
-
-
-def freeze(pid, home):
-    """Stop the process, but not inside a transaction: on SQLite no other process could write until it continues."""
-    while True:
-        os.kill(pid, signal.SIGSTOP)
-        if all(is_free(path) for path in home.rglob("*.db")):
-            return
-        os.kill(pid, signal.SIGCONT)
-        time.sleep(0.01)
-
-
-def is_free(path):
-    with closing(sqlite3.connect(path, timeout=0.05, isolation_level=None)) as connection:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError:
-            return False
-    return True
 
 
 def is_running(pid):

@@ -10,8 +10,8 @@ URL = "https://api.test"
 class ChangingList:
     """A paged list of ids. `between[n]` changes it once, before its n-th request is answered."""
 
-    def __init__(self, ids, *, size=3, between=None, tells_total=True):
-        self.ids, self.size, self.tells_total = list(ids), size, tells_total
+    def __init__(self, ids, *, size=3, between=None, names_total=True):
+        self.ids, self.size, self.names_total = list(ids), size, names_total
         self.between = dict(between or {})
         self.pages = []
 
@@ -27,7 +27,7 @@ class ChangingList:
         chosen = self.ids[(number - 1) * self.size : number * self.size]
         body = {"data": [{"id": each, "name": "n"} for each in chosen], "current_page": number}
         body["last_page"] = -(-len(self.ids) // self.size)
-        return body | ({"total": len(self.ids)} if self.tells_total else {})
+        return body | ({"total": len(self.ids)} if self.names_total else {})
 
 
 def detail(item_id):

@@ -80,7 +80,7 @@ class Checkpoint:
         return self.total is not None and self.seen > self.total
 
     @property
-    def tells_new(self) -> bool:
+    def shows_new(self) -> bool:
         """True on the first reading: there, an item that is new to the import is new to the reading."""
         return self.passes == 1 and not self.is_known
 

@@ -121,8 +121,8 @@ def _stale(after: Checkpoint, *, new: int, found: int) -> Checkpoint:
     """Count the pages in a row without a new item; an empty page does not count."""
     if not found:
         return after
-    is_stale = not new if after.tells_new else after.is_page_again
-    repeated = after.repeated or (after.tells_new and new < found)
+    is_stale = not new if after.shows_new else after.is_page_again
+    repeated = after.repeated or (after.shows_new and new < found)
     return replace(after, repeated=repeated, stale=after.stale + 1 if is_stale else 0)
 
 

@@ -150,11 +150,11 @@ async def test_alerts_use_served_metrics_and_describe_the_problem(home):
         assert set(re.findall(r'status="(\w+)"', rule["expr"])) <= statuses, rule
         assert rule["labels"]["severity"] in {"page", "ticket"}
         assert rule["annotations"].keys() == {"summary", "description"}
-        told_of = set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]))
+        named = set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]))
         given = {
             label for series in served if series.startswith(f"{asked[0]}{{") for label in re.findall(r"(\w+)=", series)
         }
-        assert told_of <= given, rule
+        assert named <= given, rule
 
 
 async def test_metrics_of_a_limiter_that_does_not_answer(home):

@@ -15,7 +15,7 @@ import pytest
 from import_pipeline.tracking.workers import Worker, is_alive, machine, this_process
 from import_pipeline_tests.support.parallel import run_in_parallel
 
-NOBODY = 2**22 + 1  # above the highest pid that Linux gives
+NO_PROCESS = 2**22 + 1  # above the highest pid that Linux gives
 
 
 def now():
@@ -109,7 +109,7 @@ def test_a_process_of_another_user_is_alive():
 
 
 def test_an_unused_pid_is_dead():
-    assert is_alive(machine(), NOBODY, seen_at=now()) is False
+    assert is_alive(machine(), NO_PROCESS, seen_at=now()) is False
 
 
 @pytest.mark.parametrize("host", [f"{socket.gethostname()}/000000", socket.gethostname(), "elsewhere/3fa91c"])
@@ -120,4 +120,4 @@ def test_of_another_machines_process_nothing_is_known(host):
 def test_without_proc_the_process_that_has_the_pid_counts(tmp_path):
     long_ago = now() - timedelta(days=365)
     assert is_alive(machine(), os.getpid(), seen_at=long_ago, proc=tmp_path) is True
-    assert is_alive(machine(), NOBODY, seen_at=long_ago, proc=tmp_path) is False
+    assert is_alive(machine(), NO_PROCESS, seen_at=long_ago, proc=tmp_path) is False

@@ -47,7 +47,7 @@ def test_a_page_that_comes_again_ends_the_list_as_incomplete(home):
 
 
 def test_a_list_that_goes_in_circles_ends_as_incomplete(home):
-    shelf = ChangingList(range(1, 7), tells_total=False)
+    shelf = ChangingList(range(1, 7), names_total=False)
     summary, _ = import_list(unending(shelf, in_circles), home)
     assert counts(summary) == ("completed", 6, 6, 0, 0)
     assert summary.incomplete_reason == "the list repeats itself: the 3 pages up to 5 have no new items"
@@ -55,11 +55,11 @@ def test_a_list_that_goes_in_circles_ends_as_incomplete(home):
 
 
 @pytest.mark.parametrize(
-    ("tells_total", "reason"),
+    ("names_total", "reason"),
     [(True, None), (False, "the list continues, but its 3 pages up to page 5 have no items")],
 )
-def test_an_endless_list_of_empty_pages_ends_and_is_complete_only_by_its_total(home, tells_total, reason):
-    shelf = ChangingList(range(1, 7), tells_total=tells_total)
+def test_an_endless_list_of_empty_pages_ends_and_is_complete_only_by_its_total(home, names_total, reason):
+    shelf = ChangingList(range(1, 7), names_total=names_total)
     source = type("Patient", (ItemsSource,), {"max_empty_pages": 3})()
     summary, _ = import_list(unending(shelf, lambda page: page), home, source)
     assert (counts(summary), summary.incomplete_reason) == (("completed", 6, 6, 0, 0), reason)
@@ -82,16 +82,16 @@ def test_an_endless_list_of_new_items_ends_as_incomplete_after_the_most_pages(ho
 
 
 def test_a_list_that_has_no_end_in_a_later_reading_ends_as_incomplete_too(home):
-    shelf = ChangingList(range(1, 10), between={2: insert_first}, tells_total=False)
+    shelf = ChangingList(range(1, 10), between={2: insert_first}, names_total=False)
     summary, _ = import_list(unending(shelf, in_circles, after=4), home, ITEMS_MAX_PAGES="6")
     assert counts(summary) == ("completed", 10, 10, 0, 0)
     assert summary.incomplete_reason == "the list repeats itself: the 3 pages up to 5 have no new items"
     assert shelf.pages == [1, 2, 3, 4, 1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize("tells_total", [True, False], ids=["with a total", "of as many pages as allowed"])
-def test_an_honest_list_is_read_to_its_end(home, tells_total):
-    shelf = ChangingList(range(1, 10), tells_total=tells_total)
-    summary, _ = import_list(shelf, home, ITEMS_MAX_PAGES="2" if tells_total else "3")
+@pytest.mark.parametrize("names_total", [True, False], ids=["with a total", "of as many pages as allowed"])
+def test_an_honest_list_is_read_to_its_end(home, names_total):
+    shelf = ChangingList(range(1, 10), names_total=names_total)
+    summary, _ = import_list(shelf, home, ITEMS_MAX_PAGES="2" if names_total else "3")
     assert (counts(summary), summary.incomplete_reason) == (("completed", 9, 9, 0, 0), None)
     assert shelf.pages == [1, 2, 3]

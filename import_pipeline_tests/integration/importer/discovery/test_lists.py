@@ -31,7 +31,7 @@ def test_nothing_is_lost_when_the_list_shifts_while_it_is_read(home, change, exp
 
 
 def test_a_list_without_a_total_is_read_again_after_a_repeated_item(home):
-    shelf = ChangingList(range(1, 10), between={2: insert_first}, tells_total=False)
+    shelf = ChangingList(range(1, 10), between={2: insert_first}, names_total=False)
     summary, configured = import_list(shelf, home)
     assert (counts(summary), shelf.pages) == (("completed", 10, 10, 0, 0), [1, 2, 3, 4] * 2)
     assert sorted(map(int, rows(configured))) == list(range(10))

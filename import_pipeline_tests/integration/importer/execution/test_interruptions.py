@@ -3,10 +3,9 @@
 import asyncio
 import os
 import signal
-import sqlite3
 import threading
 import time
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import timedelta
 
@@ -28,6 +27,7 @@ from import_pipeline.tracking import events, imports
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.tables import imports as imports_table
 from import_pipeline_tests.support import http
+from import_pipeline_tests.support.frozen_process import freeze
 from import_pipeline_tests.support.imports import (
     counts,
     demo_api,
@@ -138,32 +138,13 @@ def test_a_running_import_is_in_the_way_of_a_second_one(home):
         assert asked < len(log(url)) == 51
 
 
-def freeze(process, home):
-    """Stop it, but not in the middle of a transaction: on SQLite no other process could write until it wakes up."""
-    while True:
-        os.kill(process.pid, signal.SIGSTOP)
-        if all(is_free(path) for path in home.glob("*.db")):
-            return
-        os.kill(process.pid, signal.SIGCONT)
-        time.sleep(0.01)
-
-
-def is_free(path):
-    with closing(sqlite3.connect(path, timeout=0.05, isolation_level=None)) as connection:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError:
-            return False
-    return True
-
-
 def test_a_process_that_was_frozen_beyond_its_lease_changes_nothing_when_it_wakes_up(home):
     options = {"ITEMS_LEASE": "1", "ITEMS_CONCURRENCY": "4"}
     with demo_api(items=60, delay_after_ms=40) as url:
         configured = settings(home, url, **options)
         with import_process(configured) as process:
             wait_until_asked(url, 12)
-            freeze(process, home)
+            freeze(process.pid, home)
             wait_for(lambda: time.time() - latest(configured).heartbeat_at.timestamp() > 1.1)
             summary = run_import("items", settings=configured)
             before = (latest(configured), rows(configured), actions(configured))

@@ -95,8 +95,8 @@ def test_a_restart_begins_the_same_reading_of_a_list_whose_items_are_known():
     assert FIRST.restarted() == Checkpoint(is_known=True)
     assert FIRST.restarted(is_rejected=True).restarted().rejections == 1
     assert (later.restarted().passes, later.restarted().sound, later.restarted().page) == (2, True, 0)
-    assert not FIRST.restarted().tells_new
-    assert Checkpoint().tells_new
+    assert not FIRST.restarted().shows_new
+    assert Checkpoint().shows_new
 
 
 @pytest.mark.parametrize(
