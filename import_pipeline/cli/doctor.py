@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import click
 
-from import_pipeline.cli import doctor_checks
+from import_pipeline.cli import doctor_checks, doctor_source
 from import_pipeline.cli.doctor_checks import CheckResult
 from import_pipeline.cli.options import as_json
 from import_pipeline.cli.output import formatting
@@ -113,7 +113,7 @@ def _each_source(settings: Settings, failed: Sequence[str]) -> Iterator[Finding]
         if failed:
             yield _unchecked(f"source {source.name}", f"{reason}, see above")
             continue
-        yield from _check(f"source {source.name}", lambda source=source: doctor_checks.source(settings, source))  # type: ignore[misc]
+        yield from _check(f"source {source.name}", lambda source=source: doctor_source.source(settings, source))  # type: ignore[misc]
 
 
 def _all_ok(findings: Sequence[Finding]) -> bool:

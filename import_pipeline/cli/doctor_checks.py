@@ -16,17 +16,12 @@ from dotenv.parser import parse_stream
 from import_pipeline.cli.panel import access_policy, local_host
 from import_pipeline.cli.servers import url
 from import_pipeline.clock import SystemClock
-from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import DatabaseUnavailable, ImportPipelineError, LimiterUnavailable, SchemaError
 from import_pipeline.importer.control.finalize import unlisted_imports
-from import_pipeline.importer.control.plan import first_page
-from import_pipeline.importer.discovery.empty_columns import empty_columns
-from import_pipeline.importer.discovery.list_page import SourceList
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.monitoring.stalled import stalled_import
 from import_pipeline.importer.source_loader import load_listed, load_sources, shared_tables, validate
 from import_pipeline.ratelimit import Limiter, open_permits, parse_tiers
-from import_pipeline.ratelimit.http.proxies import environment_proxy
 from import_pipeline.ratelimit.stores.redis_health import inspect_redis, warnings
 from import_pipeline.redaction import redact
 from import_pipeline.settings import SETTINGS, SOURCE_SETTINGS, Settings, variable_prefix
@@ -112,15 +107,19 @@ def misspellings(variables: Mapping[str, str]) -> list[str]:
 
 
 def misspelled(variables: Iterable[str], sources: Iterable[str]) -> list[str]:
-    """Return a note for each variable whose name resembles a setting. Values are not shown."""
-    theirs = (variable_prefix(source) + setting.name for source in sources for setting in SOURCE_SETTINGS)
-    known = {*(setting.name for setting in SETTINGS), *theirs}
-    near = {name: get_close_matches(name, known, n=1, cutoff=SIMILARITY) for name in sorted({*variables} - known)}
-    return [
-        f"{name} is set, but there is no such setting. Did you mean {found[0]}?"
-        for name, found in near.items()
-        if found
-    ]
+    """Return a note for each variable whose name resembles a setting. Values are not shown.
+
+    After the name of a source only the rest is compared: a source may have secrets of its own, such as a REFRESH_TOKEN.
+    """
+    own = [setting.name for setting in SOURCE_SETTINGS]
+    prefixes = sorted(map(variable_prefix, sources), key=len, reverse=True)
+    known = {*(setting.name for setting in SETTINGS), *(prefix + name for prefix in prefixes for name in own)}
+    notes = []
+    for variable in sorted({*variables} - known):
+        prefix = next((each for each in prefixes if variable.startswith(each)), "")
+        near = get_close_matches(variable.removeprefix(prefix), own if prefix else known, n=1, cutoff=SIMILARITY)
+        notes += [f"{variable} is set, but there is no such setting. Did you mean {prefix}{each}?" for each in near]
+    return notes
 
 
 def database(settings: Settings) -> CheckResult:
@@ -270,27 +269,3 @@ def panel(settings: Settings) -> CheckResult:
     where = url(local_host(settings), settings.panel_port)
     access = "with a token" if settings.panel_token else "without a token"
     return CheckResult(message=f"would serve {where}, {access}")
-
-
-def source(settings: Settings, listed: ImportSource) -> CheckResult:
-    """Request one list page."""
-    with open_installation(settings, [listed]) as installation:
-        return _first_page(installation, installation.source(listed.name))
-
-
-def _first_page(installation: Installation, listed: ImportSource) -> CheckResult:
-    response = asyncio.run(first_page(installation, listed))
-    of_list = SourceList(source=listed)
-    if (problem := of_list.first_page_problem(response)) is not None:
-        raise ImportPipelineError(problem)
-    total = of_list.total(response)
-    count = "an unknown number of" if total is None else total
-    found = environment_proxy(listed.base_url)
-    way = f" through the proxy {found.address} ({found.variable})" if found else ""
-    message = f"answers at {listed.base_url}{way}, {count} items, limits {listed.limits or 'none'}"
-    model = listed.model.__name__
-    notes = [
-        f"{model}.{column} must not be null, but stub() leaves it empty. The stub comes first: make it nullable"
-        for column in empty_columns(listed, response)
-    ]
-    return CheckResult(message=message, notes=tuple(notes))

@@ -39,6 +39,12 @@ def token_url(connector: Connector, grant: OAuth2 | JwtBearer) -> httpx.URL:
     return httpx.URL(connector.base_url).copy_with(userinfo=b"").join(grant.token_url)
 
 
+def token_server_of(connector: Connector) -> httpx.URL | None:
+    """Return the address of the token server; None without OAuth 2."""
+    grant = connector.auth
+    return token_url(connector, grant) if isinstance(grant, OAuth2 | JwtBearer) else None
+
+
 def _faults(connector: Any) -> Iterator[tuple[str, str, str]]:
     """Yield each attribute with a wrong value, the expectation, and a description of the value."""
     if not _are_texts(connector.params):

@@ -46,13 +46,19 @@ def _load_cert(source: str, context: ssl.SSLContext, cert: str | Path | tuple[st
     files = [Path(part) for part in parts[:2]]
     if missing := [str(file) for file in files if not file.is_file()]:
         raise SettingError(name, expected, f"{missing[0]!r}, which does not exist")
-    password = str(parts[2]) if len(parts) > 2 else ""
+    password, asked = (str(parts[2]) if len(parts) > 2 else ""), list[bool]()
+
+    def give_password() -> str:
+        asked.append(True)
+        return password
+
     try:
         # Without a function, OpenSSL would ask for a missing password on the terminal.
-        context.load_cert_chain(files[0], files[1] if len(files) > 1 else None, password=lambda: password)
+        context.load_cert_chain(files[0], files[1] if len(files) > 1 else None, password=give_password)
     except (OSError, ssl.SSLError, ValueError) as error:
         where = " and ".join(repr(str(file)) for file in files)
-        raise SettingError(name, expected, f"{where}: {_reason(error)}") from error
+        of_password = "the password is wrong" if password else "the key needs a password"
+        raise SettingError(name, expected, f"{where}: {of_password if asked else _reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:
@@ -61,8 +67,6 @@ def _reason(error: Exception) -> str:
             "KEY_VALUES_MISMATCH": "the key does not belong to the certificate",
             "NO_START_LINE": "it holds no PEM",
             "NO_CERTIFICATE_OR_CRL_FOUND": "it holds no PEM certificate",
-            "BAD_DECRYPT": "the password is wrong",
-            "BAD_PASSWORD_READ": "the key needs a password",
         }
         return known.get(error.reason, error.reason.replace("_", " ").lower())
     if isinstance(error, OSError) and error.strerror:
