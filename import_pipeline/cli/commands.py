@@ -8,6 +8,7 @@ import click
 from import_pipeline.cli.options import as_json, confirm, fresh, import_id, refetch, source_argument, yes
 from import_pipeline.cli.output import formatting, tables
 from import_pipeline.cli.output.json import import_details_json, import_json, print_json, print_message
+from import_pipeline.cli.output.slices import print_failed_slices
 from import_pipeline.cli.progress_display import LiveDisplay
 from import_pipeline.cli.run_all import FAILED, count_sentence, run_all
 from import_pipeline.cli.run_in_foreground import print_failure_reason, print_outcome, run_in_foreground
@@ -19,6 +20,7 @@ from import_pipeline.importer.source_loader import find_source, load_each
 from import_pipeline.rules.status import DISPLAY_STATUSES, ENDED
 from import_pipeline.settings import load_settings
 from import_pipeline.tracking import events, imports, items, queries
+from import_pipeline.tracking.lists import slices
 from import_pipeline.tracking.queries import Filter
 
 
@@ -145,10 +147,13 @@ def show(import_id: int, follow: bool, as_json: bool) -> None:
             view = view_from(connection, installation, found, now, usage_reader)
             failed = items.failures(connection, import_id)
             happened = events.latest(connection, import_id)
+            unread = slices.failures(connection, import_id)
         if as_json:
-            print_json(import_details_json(view, failed, happened, found.shards))
+            print_json(import_details_json(view, failed, happened, found.shards, unread))
         else:
-            tables.print_details(formatting.open_console(), view, failed, happened, found.shards)
+            console = formatting.open_console()
+            tables.print_details(console, view, failed, happened, found.shards)
+            print_failed_slices(console, unread)
 
 
 def _wait_for_end(installation: Installation, import_id: int) -> None:

@@ -9,8 +9,8 @@ from import_pipeline.importer.access.connections import proxy_for
 from import_pipeline.importer.access.connector import connector_of, token_server_of
 from import_pipeline.importer.control.plan import first_page
 from import_pipeline.importer.discovery.empty_columns import empty_columns
-from import_pipeline.importer.discovery.list_page import SourceList
 from import_pipeline.importer.installation import Installation, open_installation
+from import_pipeline.importer.slices.first_slice import first_list
 from import_pipeline.redaction import redact
 from import_pipeline.settings import Settings
 
@@ -22,8 +22,10 @@ def source(settings: Settings, listed: ImportSource) -> CheckResult:
 
 
 def _first_page(installation: Installation, listed: ImportSource) -> CheckResult:
-    response = asyncio.run(first_page(installation, listed))
-    of_list = SourceList(source=listed)
+    of_list = first_list(installation, listed)
+    if of_list is None:
+        return CheckResult(message="its lists are not checked: it has no slices yet")
+    response = asyncio.run(first_page(installation, of_list))
     if (problem := of_list.first_page_problem(response)) is not None:
         raise ImportPipelineError(problem)
     total = of_list.total(response)
@@ -34,7 +36,7 @@ def _first_page(installation: Installation, listed: ImportSource) -> CheckResult
     model = listed.model.__name__
     notes = [
         f"{model}.{column} must not be null, but stub() leaves it empty. The stub comes first: make it nullable"
-        for column in empty_columns(listed, response)
+        for column in empty_columns(of_list, response)
     ]
     if connector.verify is False:
         notes.append("its certificates are not verified (verify=False): name the file of the certificate to trust")

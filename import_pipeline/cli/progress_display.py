@@ -166,6 +166,8 @@ def remark(view: ImportView, forecast: Forecast | None, installation: Installati
     if forecast is not None and forecast.eta_seconds is not None and view.done:
         parts.append(f"{duration(forecast.eta_seconds)} left")
     parts += left_out(view.figures)
+    if view.figures.slices_count is not None and view.is_running:
+        parts.append(f"{view.figures.slices_completed_count}/{view.figures.slices_count} slices")
     if view.figures.items_failed_count:
         parts.append(f"{view.figures.items_failed_count} failed")
     if view.figures.rate_limit_hits_count:

@@ -9,6 +9,7 @@ import click
 from import_pipeline.cli.run_in_foreground import print_failure_reason, print_outcome, run_in_foreground
 from import_pipeline.errors import ImportInterrupted, ImportPipelineError
 from import_pipeline.importer.installation import Installation
+from import_pipeline.importer.slices.first_slice import parents_first
 from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.redaction import redact
 
@@ -43,7 +44,7 @@ def run_all(
     `unloadable`: sources that cannot be configured, with the reason; each counts as failed. `show`: display progress.
     """
     outcomes = [_failed(name, error) for name, error in unloadable.items()]
-    for number, source in enumerate(installation.sources, start=1):
+    for number, source in enumerate(parents_first(installation.sources), start=1):
         if show:
             click.echo(f"{source.name}, {number} of {len(installation.sources)}", err=True)
         try:

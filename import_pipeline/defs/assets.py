@@ -60,6 +60,7 @@ def _discovered(source: ImportSource, links: Links) -> dg.AssetSpec:
     return dg.AssetSpec(
         keys.discovered(source),
         description=f"The list of {source.name}: one stub and one tracking row for each item, stored page by page.",
+        deps=_parent(source),
         skippable=True,
         group_name=source.group_name or source.name,
         kinds={"python", "api"},
@@ -68,6 +69,17 @@ def _discovered(source: ImportSource, links: Links) -> dg.AssetSpec:
         freshness_policy=_freshness(source),
         metadata=metadata.of_source(source, links),
     )
+
+
+def _parent(source: ImportSource) -> list[dg.AssetKey]:
+    """Return the key of the list of the parent, whose items are the source's slices."""
+    parent = source.parent
+    if parent is None:
+        return []
+    if isinstance(parent, ImportSource):
+        return [keys.discovered(parent)]
+    prefix = source.asset_key_prefix if isinstance(parent, str) else parent.asset_key_prefix
+    return [dg.AssetKey([*prefix, f"discovered_{source.parent_name}"])]
 
 
 def _partitions(source: ImportSource) -> str:

@@ -33,12 +33,23 @@ def of_summary(summary: ImportSummary) -> dict[str, dg.MetadataValue[Any]]:
         "efficiency_percent": summary.efficiency,
         "items_per_second": _rate(summary),
         "import_id": summary.import_id,
-    }
+    } | _slices(summary)
     metadata = {key: _number(value) for key, value in numbers.items() if value is not None}
     for key in ("incomplete_reason", "failure_reason"):
         if text := getattr(summary, key):
             metadata[key] = dg.MetadataValue.text(text)
     return metadata
+
+
+def _slices(summary: ImportSummary) -> dict[str, int]:
+    """Return the figures of the slices; none if the source has one list."""
+    if summary.slices_count is None:
+        return {}
+    return {
+        "slices_total": summary.slices_count,
+        "slices_completed": summary.slices_completed_count,
+        "slices_failed": summary.slices_failed_count,
+    }
 
 
 def summary_table(summary: ImportSummary) -> dg.MetadataValue[Any]:
@@ -98,7 +109,7 @@ def of_progress(view: ImportView, forecast: Forecast | None) -> dict[str, dg.Met
         "rate_limit_hits": figures.rate_limit_hits_count,
         "sleeping_seconds": figures.total_sleep_seconds,
         "items_total": figures.items_count,
-    }
+    } | _slices(figures)
     return {key: _number(value) for key, value in numbers.items() if value is not None}
 
 

@@ -13,6 +13,21 @@ from import_pipeline.rules.status import ENDED, ImportStatus, with_failed_items
 from import_pipeline.tracking import items
 from import_pipeline.tracking.imports import ImportRow
 
+#: Figures that are columns of the import's row.
+_COUNTERS = (
+    "items_count",
+    "items_imported_count",
+    "items_unchanged_count",
+    "items_skipped_count",
+    "items_failed_count",
+    "slices_count",
+    "slices_completed_count",
+    "slices_failed_count",
+    "requests_count",
+    "rate_limit_hits_count",
+    "rate_limit_sleeps_count",
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImportSummary:
@@ -41,6 +56,9 @@ class ImportSummary:
     efficiency: float | None  #: percent
     items_delisted_count: int  #: those of the gone items that the list no longer had
     items_gone_unconfirmed_count: int  #: too many such items; not marked until a person confirms
+    slices_count: int | None  #: lists of the import, as far as they are known; None: it has one
+    slices_completed_count: int  #: read to their end
+    slices_failed_count: int
     incomplete_reason: str | None
     failure_reason: str | None
 
@@ -93,13 +111,7 @@ def summarize(row: ImportRow, limits: str, now: datetime, *, stalled_since: date
         import_id=row.id,
         source=row.source,
         status=row.status.value,
-        items_count=row.items_count,
-        items_imported_count=row.items_imported_count,
-        items_unchanged_count=row.items_unchanged_count,
-        items_failed_count=row.items_failed_count,
-        requests_count=row.requests_count,
-        rate_limit_hits_count=row.rate_limit_hits_count,
-        rate_limit_sleeps_count=row.rate_limit_sleeps_count,
+        **{name: getattr(row, name) for name in _COUNTERS},
         total_sleep_seconds=round(parts.sleeping, 3),
         duration_seconds=round(duration, 3),
         active_seconds=round(parts.active, 3),
@@ -108,7 +120,6 @@ def summarize(row: ImportRow, limits: str, now: datetime, *, stalled_since: date
         ideal_seconds=round(ideal, 3),
         ideal_ratio=round((duration - parts.retrying) / ideal, 4) if is_exact else None,
         efficiency=None if ratio is None else round(ratio, 1),
-        items_skipped_count=row.items_skipped_count,
         items_gone_count=row.items_gone_count + (facts.gone or 0),
         items_delisted_count=facts.gone or 0,
         items_gone_unconfirmed_count=facts.gone_unconfirmed or 0,

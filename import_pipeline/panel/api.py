@@ -48,6 +48,9 @@ def one_import(request: Request) -> Response:
             {"reason": group.reason, "count": group.count, "waiting": group.waiting, "example": group.example}
             for group in found.failure_groups
         ],
+        "failed_slices": [
+            {"key": each.key, "reason": each.reason, "tries": each.failure_count} for each in found.failed_slices
+        ],
         "events": [{"at": at.isoformat(), "action": name, "message": message} for at, name, message in found.events],
     }
     return JSONResponse(_masked(panel, values))

@@ -168,6 +168,7 @@ def import_page(details: ImportDetails, run_url: str | None, now: datetime) -> d
         "usage": details.usage,
         "groups": details.failure_groups,
         "failures": details.failures,
+        "failed_slices": details.failed_slices,
         "events": list(reversed(details.events)),
         "chart": chart_of(details.finished_at, view.row.ended_at or now),
         "unfinished": details.unfinished,

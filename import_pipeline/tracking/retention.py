@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Exists, Select, delete, func, 
 from import_pipeline.rules.status import ENDED, ItemStatus
 from import_pipeline.tracking import events
 from import_pipeline.tracking.database.dialect import chunks
+from import_pipeline.tracking.lists import slices
 from import_pipeline.tracking.tables import import_events, imports
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 
@@ -66,7 +67,7 @@ def _old(ended_before: datetime, sources: Sequence[str] | None) -> Select[Any]:
 
 
 def drop_batch(connection: Connection, import_id: int, size: int) -> int:
-    """Delete up to `size` item rows of the import, except failed ones. Return their number."""
+    """Delete up to `size` rows of items and slices of the import, except failed ones. Return their number."""
     dropped = 0
     for status in DROPPED:  # one after the other: each is a range of the index that serves claims
         batch = (
@@ -78,7 +79,7 @@ def drop_batch(connection: Connection, import_id: int, size: int) -> int:
         # A list of ids: for a subquery Postgres may read the whole table.
         for ids in chunks(list(connection.scalars(batch)) if dropped < size else []):
             dropped += connection.execute(delete(statuses).where(statuses.c.id.in_(ids))).rowcount
-    return dropped
+    return dropped + (slices.forget(connection, import_id, size - dropped) if dropped < size else 0)
 
 
 def conclude(connection: Connection, import_id: int, now: datetime) -> None:

@@ -86,6 +86,13 @@ def left_out(summary: ImportSummary) -> list[str]:
     return [f"{count} {word}" for count, word in counts if count]
 
 
+def slices(summary: ImportSummary) -> str:
+    """Return `39 of 40 read, 1 failed`."""
+    read = f"{summary.slices_completed_count} of {summary.slices_count} read"
+    failed = summary.slices_failed_count
+    return f"{read}, [red]{failed} failed[/red]" if failed else read
+
+
 def time_used(summary: ImportSummary) -> str:
     """Return the duration and its parts: active, waiting for permits or retries, without a process."""
     others = f", {duration(summary.retry_wait_seconds)} waiting for retries" if summary.retry_wait_seconds else ""
@@ -98,6 +105,8 @@ def time_used(summary: ImportSummary) -> str:
 
 def print_plan(console: Console, planned: Plan) -> None:
     """Print the cost of an import."""
+    if planned.slices_count is not None:
+        say(console, f"{planned.source} has {plural(planned.slices_count, 'slice')}, each with a list of its own.")
     unknown = f"The list of {planned.source} does not state its number of items"
     if planned.requests_count is None or planned.ideal_seconds is None:
         say(console, f"{unknown}, and no import has read it to the end yet, so its cost is unknown.")

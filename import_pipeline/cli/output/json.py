@@ -13,6 +13,7 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.monitoring.view import ImportView
 from import_pipeline.rules.status import OVERDUE, SCHEDULE_OFF
 from import_pipeline.tracking.items import FailedItem
+from import_pipeline.tracking.lists.slices import FailedSlice
 from import_pipeline.tracking.shards import ShardRow
 from import_pipeline.wording import iso
 
@@ -57,6 +58,7 @@ def import_details_json(
     failed: Sequence[FailedItem],
     happened: Sequence[Event],
     workers: Sequence[ShardRow],
+    unread: Sequence[FailedSlice],
 ) -> dict[str, Any]:
     """Return an import as `show --json` prints it."""
     row = view.row
@@ -85,6 +87,9 @@ def import_details_json(
                 "next_attempt_at": None if view.has_ended else iso(item.next_attempt_at),
             }
             for item in failed
+        ],
+        "failed_slices": [
+            asdict(each) | {"next_attempt_at": None if view.has_ended else iso(each.next_attempt_at)} for each in unread
         ],
         "events": [{"at": iso(at), "action": action, "message": message} for at, action, message in happened],
     }

@@ -18,6 +18,7 @@ from import_pipeline.cli.output.formatting import (
     open_console,
     say,
     short_moment,
+    slices,
     status,
     time_used,
 )
@@ -104,6 +105,8 @@ def print_summary(console: Console, summary: ImportSummary, failed: Sequence[Fai
 def _add_figures(table: Table, summary: ImportSummary, shown: str) -> None:
     table.add_row("import", f"{summary.import_id} of {summary.source}: {status(shown)}")
     table.add_row("items", items(summary))
+    if summary.slices_count is not None:
+        table.add_row("slices", slices(summary))
     table.add_row("time", time_used(summary))
     if summary.ideal_ratio is not None:
         least = duration(summary.ideal_seconds)

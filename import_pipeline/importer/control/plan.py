@@ -15,6 +15,7 @@ from import_pipeline.importer.discovery.list_page import SourceList
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.runtime.api_client import cost_of, open_api
 from import_pipeline.importer.runtime.sending import describe_connection_error, unreachable
+from import_pipeline.importer.slices.first_slice import count_slices, first_list
 from import_pipeline.importer.tokens.server import TokenUnavailable
 from import_pipeline.ratelimit import parse_tiers
 from import_pipeline.rules.forecast import minimum_seconds
@@ -43,6 +44,7 @@ class Plan:
     ideal_seconds: float | None  #: the least seconds that the limits allow, from empty windows
     estimated_from: int | None = None  #: the import that gave the number of items; None: the list itself
     details_may_be_fewer: bool = False  #: True if the source can recognize unchanged items
+    slices_count: int | None = None  #: lists to read; None: the source has one
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -51,27 +53,37 @@ class Plan:
 
 def plan_import(installation: Installation, source: ImportSource) -> Plan:
     """Request one list page and compute the rest. Raises ImportFailed if the API does not answer as expected."""
-    response = asyncio.run(first_page(installation, source))
-    of_list = SourceList(source=source)
+    of_list, slices = first_list(installation, source), count_slices(installation, source)
+    if of_list is None:
+        return _unknown(source, slices)
+    response = asyncio.run(first_page(installation, of_list))
     if (problem := of_list.first_page_problem(response)) is not None:
         raise ImportFailed(problem)
-    total, on_page = of_list.total(response), of_list.items(response)
-    if total is None and _is_whole(source, response):
+    on_page = of_list.items(response)
+    total = of_list.total(response) if slices is None else None
+    if total is None and slices in {None, 1} and _is_whole(of_list, response):
         total = len(on_page)
     estimated_from = None
     if total is None:
         estimated_from, total = _latest_full(installation, source)
     if total is None:
-        return Plan(
-            source=source.name,
-            limits=source.limits,
-            items_count=None,
-            list_requests=None,
-            detail_requests=None,
-            requests_count=None,
-            ideal_seconds=None,
-        )
-    return _plan_for(source, on_page, total, estimated_from)
+        return _unknown(source, slices)
+    return _plan_for(of_list, on_page, total, estimated_from, slices)
+
+
+def _unknown(source: ImportSource, slices: int | None) -> Plan:
+    """Return the plan of an import whose number of items is unknown; nothing is to do without slices."""
+    number = 0 if slices == 0 else None
+    return Plan(
+        source=source.name,
+        limits=source.limits,
+        items_count=number,
+        list_requests=number,
+        detail_requests=number,
+        requests_count=number,
+        ideal_seconds=number,
+        slices_count=slices,
+    )
 
 
 def _latest_full(installation: Installation, source: ImportSource) -> tuple[int | None, int | None]:
@@ -87,20 +99,27 @@ def _latest_full(installation: Installation, source: ImportSource) -> tuple[int 
     return None, None
 
 
-def _is_whole(source: ImportSource, response: httpx.Response) -> bool:
+def _is_whole(of_list: SourceList, response: httpx.Response) -> bool:
     """Return True if the first page is the whole list."""
     try:
-        return SourceList(source=source).next_request(response, 1) is None
+        return of_list.next_request(response, 1) is None
     except ListCutShort:
         return False
 
 
 def _plan_for(
-    source: ImportSource, on_page: Sequence[Mapping[str, Any]], total: int, estimated_from: int | None
+    of_list: SourceList,
+    on_page: Sequence[Mapping[str, Any]],
+    total: int,
+    estimated_from: int | None,
+    slices: int | None,
 ) -> Plan:
-    """Return the plan for `total` items, of which `on_page` are those of the first page."""
-    pages = max(1, -(-total // max(1, len(on_page))))
-    of_list = SourceList(source=source)
+    """Return the plan for `total` items, of which `on_page` are those of the first page.
+
+    Each slice has a page that is not full; the others hold as many items as are requested.
+    """
+    source = of_list.source
+    pages = max(1, -(-total // max(1, len(on_page)))) if slices is None else slices + total // source.per_page
     detail = of_list.detail_request(on_page) if on_page else None
     whole = bool(on_page) and detail is None
     details = 0 if whole else -(-total // (source.details_per_request or 1))
@@ -116,14 +135,16 @@ def _plan_for(
         ideal_seconds=round(minimum_seconds(places, parse_tiers(source.limits)), 3),
         estimated_from=estimated_from,
         details_may_be_fewer=not whole and type(source).version is not ImportSource.version,
+        slices_count=slices,
     )
 
 
-async def first_page(installation: Installation, source: ImportSource) -> httpx.Response:
+async def first_page(installation: Installation, of_list: SourceList) -> httpx.Response:
     """Request the list's first page under the limits. Raises ImportFailed if the API cannot be reached or pauses."""
+    source = of_list.source
     async with open_api(source, installation.settings, installation.clock, patience=MAX_PAUSE_WAIT) as api:
         try:
-            return await api.send(SourceList(source=source).first_request(), first=True)
+            return await api.send(of_list.first_request(), first=True)
         except ApiBlocked as error:
             raise ImportFailed(f"{error}. Wait for it, or lift it: import-pipeline resume {source.name}") from error
         except TokenUnavailable as error:

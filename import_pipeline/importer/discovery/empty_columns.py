@@ -3,17 +3,16 @@
 import httpx
 from sqlalchemy import Column
 
-from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.discovery.list_page import SourceList
 
 
-def empty_columns(source: ImportSource, response: httpx.Response) -> list[str]:
+def empty_columns(of_list: SourceList, response: httpx.Response) -> list[str]:
     """Return the mapped columns that refuse NULL, have no default, and are empty in each stub of the page.
 
     A stub is stored before its detail, so each item would fail. Raises HookFailed.
     """
-    stubs = [found.importable for found in SourceList(source=source).parse(response, 1) if found.importable is not None]
-    mapped = source.model.__mapper__.column_attrs
+    stubs = [found.importable for found in of_list.parse(response, 1) if found.importable is not None]
+    mapped = of_list.source.model.__mapper__.column_attrs
     needed = [each.key for each in mapped if _needs_value(each.columns[0])]
     return [key for key in needed if stubs and all(getattr(stub, key, None) is None for stub in stubs)]
 

@@ -94,7 +94,7 @@ class SourceList:
         verdict, reason = self.verdict(response, is_first=True)
         if verdict is PageVerdict.READ:
             return None
-        missing = None if stated_action(response) else describe_missing_list(self.source, response)
+        missing = None if stated_action(response) else describe_missing_list(self.source, response, self.hook)
         return f"list page 1: {missing or reason or NO_ITEMS}"
 
     def items(self, response: httpx.Response) -> list[Any]:

@@ -14,6 +14,7 @@ from import_pipeline.ratelimit import Usage
 from import_pipeline.rules.status import ENDED, NO_WORKER, ImportStatus
 from import_pipeline.tracking import events, imports, items, queries, scheduling
 from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.lists import slices
 from import_pipeline.tracking.queries import FailureGroup, Filter, ImportSnapshot
 from import_pipeline.tracking.shards import ShardRow
 
@@ -38,6 +39,7 @@ class ImportDetails:
     finished_at: Sequence[datetime]
     unfinished: int  #: items that a retry would import
     retried_by: int | None  #: the scheduled or running import that retries them
+    failed_slices: Sequence[slices.FailedSlice] = ()  #: those that failed, or whose end is doubtful
     shards: Sequence[ShardRow] = ()  #: its further workers, also former ones
     is_listed: bool = True  #: its source is listed in the settings
     api_paused_until: datetime | None = None  #: the end of the API's pause, if the pause delays it
@@ -118,6 +120,7 @@ def import_details(installation: Installation, import_id: int, usage_reader: Usa
             finished_at=found.finished_at,
             unfinished=items.unfinished(connection, import_id) if view.has_ended else 0,
             retried_by=scheduling.open_retry_of(connection, import_id),
+            failed_slices=slices.failures(connection, import_id, SHOWN_FAILURES),
             shards=found.shards,
             is_listed=installation.listed(view.row.source) is not None,
             api_paused_until=_api_paused_until(installation, view.row, usage_reader, now),

@@ -1,11 +1,12 @@
 """Store the keys of an import's slices in batches, while the first slices are read already."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection
 
+from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportFailed
 from import_pipeline.importer.discovery.stored_versions import fingerprint_of_version
 from import_pipeline.importer.runtime.context import ImportContext
@@ -21,6 +22,33 @@ BATCH = 1_000
 BATCH_SECONDS = 0.1
 #: More keys than this come from an endless generator.
 MOST_KEYS = 10_000_000
+
+
+def own_keys(source: ImportSource, monotonic: Callable[[], float]) -> Iterator[list[str]]:
+    """Yield the keys of the source's own `slices` in batches. Raises HookFailed, and ImportFailed for endless ones."""
+    count = 0
+    for keys in hook_batches(
+        source,
+        "slices",
+        is_good=is_key,
+        expected=f"texts of 1 to {LONGEST_KEY} characters",
+        size=BATCH,
+        seconds=BATCH_SECONDS,
+        monotonic=monotonic,
+    ):
+        count += len(keys)
+        if count > MOST_KEYS:
+            raise ImportFailed(f"{type(source).__name__}.slices has more than {MOST_KEYS:,} keys: it does not end")
+        yield keys
+
+
+def never_imported(source: ImportSource) -> str:
+    """Return the reason why a source whose parent has no items yet cannot be imported."""
+    parent = source.parent_name
+    return (
+        f"its parent {parent} has never been imported, so {source.name} has no slices yet: run "
+        f"`import-pipeline run {parent}` first"
+    )
 
 
 class Enumeration:
@@ -67,11 +95,7 @@ class Enumeration:
         """Return the state of an import that begins, and store it."""
         context, state = self._context, SlicesState(parent=parent)
         if parent is not None and not parents.was_imported(connection, parent):
-            name = context.source.name
-            raise ImportFailed(
-                f"its parent {parent} has never been imported, so {name} has no slices yet: run "
-                f"`import-pipeline run {parent}` first"
-            )
+            raise ImportFailed(never_imported(context.source))
         is_partial = context.source.changed_only and not context.row.options.fresh
         last = parents.reference(connection, context.row) if is_partial else None
         if last is not None and last.started_at is not None:
@@ -80,20 +104,7 @@ class Enumeration:
         return state
 
     async def _own_keys(self) -> None:
-        source, count = self._context.source, 0
-        found = hook_batches(
-            source,
-            "slices",
-            is_good=is_key,
-            expected=f"texts of 1 to {LONGEST_KEY} characters",
-            size=BATCH,
-            seconds=BATCH_SECONDS,
-            monotonic=self._context.clock.monotonic,
-        )
-        for keys in found:
-            count += len(keys)
-            if count > MOST_KEYS:
-                raise ImportFailed(f"{type(source).__name__}.slices has more than {MOST_KEYS:,} keys: it does not end")
+        for keys in own_keys(self._context.source, self._context.clock.monotonic):
             await self._add(keys, self.state)
             if self._context.stop.requested.is_set():
                 return

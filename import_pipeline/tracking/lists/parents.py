@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
 from import_pipeline.rules.status import ImportKind, ImportStatus, ItemStatus
 from import_pipeline.tracking import imports as import_rows
@@ -26,6 +26,12 @@ def was_imported(connection: Connection, parent: str) -> bool:
         *ended, imports.c.kind != ImportKind.SELECTION, imports.c.checkpoint.is_not(None)
     )
     return connection.scalar(listed.limit(1)) is not None
+
+
+def count(connection: Connection, parent: str) -> int:
+    """Return the number of the parent's items that are not gone."""
+    present = (source_items.c.source == parent, source_items.c.gone_at.is_(None))
+    return connection.scalar(select(func.count()).where(*present)) or 0
 
 
 def reference(connection: Connection, row: ImportRow) -> ImportRow | None:

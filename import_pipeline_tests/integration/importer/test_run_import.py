@@ -61,6 +61,9 @@ def test_everything_is_imported_and_imported_again_without_a_second_row(api, hom
         "efficiency": None,
         "items_delisted_count": 0,
         "items_gone_unconfirmed_count": 0,
+        "slices_count": None,
+        "slices_completed_count": 0,
+        "slices_failed_count": 0,
         "incomplete_reason": None,
         "failure_reason": None,
     }

@@ -6,6 +6,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from import_pipeline import ImportableMixin, ImportSource
 from import_pipeline.importer.discovery.empty_columns import empty_columns
+from import_pipeline.importer.discovery.list_page import SourceList
 
 
 class Base(DeclarativeBase):
@@ -60,14 +61,14 @@ class Tickets(ImportSource):
 
 def test_a_required_column_that_only_the_detail_fills_is_found():
     page = httpx.Response(200, json=[{"id": 1, "title": "a"}, {"id": 2, "title": "b"}])
-    assert empty_columns(Tickets(), page) == ["priority"]
+    assert empty_columns(SourceList(source=Tickets()), page) == ["priority"]
 
 
 def test_an_empty_page_proves_nothing():
-    assert empty_columns(Tickets(), httpx.Response(200, json=[])) == []
+    assert empty_columns(SourceList(source=Tickets()), httpx.Response(200, json=[])) == []
 
 
 def test_a_primary_key_that_nothing_generates_is_found():
     page = httpx.Response(200, json=[{"id": 1, "title": "a"}])
     source = type("Codes", (Tickets,), {"model": Coded, "stub": lambda self, item: Coded(external_id=str(item["id"]))})
-    assert empty_columns(source(), page) == ["code"]
+    assert empty_columns(SourceList(source=source()), page) == ["code"]

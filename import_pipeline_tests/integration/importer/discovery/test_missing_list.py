@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from import_pipeline import run_import
-from import_pipeline.cli import doctor_checks
+from import_pipeline.cli import doctor_source
 from import_pipeline.errors import ImportPipelineError
 from import_pipeline.importer.control.plan import plan_import
 from import_pipeline.importer.installation import open_installation
@@ -37,7 +37,7 @@ def plan(configured, source):
 
 def doctor(configured, source):
     with pytest.raises(ImportPipelineError) as raised:
-        doctor_checks.source(configured, *configure([source], configured))
+        doctor_source.source(configured, *configure([source], configured))
     return str(raised.value)
 
 
