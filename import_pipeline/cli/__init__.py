@@ -30,6 +30,7 @@ COMMANDS = {
     "schedule": Entry("control:schedule", "Show the next slots of a source and its open imports."),
     "start-scheduled": Entry("control:start_scheduled", "Run what is due, without Dagster's daemon."),
     "resume": Entry("control:resume", "Lift the pause of a source's API."),
+    "bookmark": Entry("bookmark:bookmark", "Show, set or reset the bookmark of a source."),
     "cancel": Entry("control:cancel", "Cancel a scheduled or running import."),
     "retry": Entry("control:retry", "Import the failed and unfinished items of an import again."),
     "finalize": Entry("control:finalize", "Finish a stalled import that has nothing left to do."),

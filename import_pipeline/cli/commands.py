@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from import_pipeline.cli.options import as_json, confirm, fresh, import_id, refetch, source_argument, yes
+from import_pipeline.cli.options import as_json, confirm, fresh, full, import_id, refetch, source_argument, yes
 from import_pipeline.cli.output import formatting, tables
 from import_pipeline.cli.output.json import import_details_json, import_json, print_json, print_message
 from import_pipeline.cli.output.slices import print_failed_slices
@@ -27,6 +27,7 @@ from import_pipeline.tracking.queries import Filter
 @click.command()
 @source_argument(required=False)
 @click.option("--all", "every", is_flag=True, help="Import all listed sources, one after another.")
+@full
 @fresh
 @refetch
 @click.option("--limit", type=click.IntRange(1), help="Import only this many items, from the start of the list.")
@@ -36,6 +37,7 @@ from import_pipeline.tracking.queries import Filter
 def run(
     source: str | None,
     every: bool,
+    full: bool,
     fresh: bool,
     refetch: bool,
     limit: int | None,
@@ -51,10 +53,10 @@ def run(
     --all imports all sources. One that fails, or cannot be configured, does not stop the others. The last line counts
     them, and the exit status is the worst of theirs: 4 if one failed, 3 if one is incomplete or has failed items.
     """
-    ids = _chosen_ids(only, is_alone=not (limit or fresh or refetch or every))
+    ids = _chosen_ids(only, is_alone=not (limit or full or fresh or refetch or every))
     if every is (source is not None):
         raise click.UsageError("expected the name of a source, or --all for all of them")
-    options: dict[str, Any] = {"fresh": fresh, "refetch": refetch, "limit": limit}
+    options: dict[str, Any] = {"full": full, "fresh": fresh, "refetch": refetch, "limit": limit}
     if source is None:
         return _run_all(options, yes=yes, as_json=as_json)
     with open_installation() as installation:
@@ -75,7 +77,7 @@ def _chosen_ids(only: str | None, *, is_alone: bool) -> list[str]:
     if only is None:
         return []
     if not is_alone:
-        raise click.UsageError("--only cannot be given together with --limit, --fresh, --refetch or --all")
+        raise click.UsageError("--only cannot be given together with --limit, --full, --fresh, --refetch or --all")
     ids = [part.strip() for part in only.split(",") if part.strip()]
     if not ids:
         raise click.UsageError("--only: expected ids separated by commas, got none")

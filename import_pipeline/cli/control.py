@@ -7,7 +7,7 @@ from datetime import timedelta
 import click
 
 from import_pipeline.cli.doctor_checks import DAEMONS, daemon_problem
-from import_pipeline.cli.options import as_json, confirm, fresh, import_id, reason, refetch, source_argument, yes
+from import_pipeline.cli.options import as_json, confirm, fresh, full, import_id, reason, refetch, source_argument, yes
 from import_pipeline.cli.output import tables
 from import_pipeline.cli.output.json import print_json, print_message, schedule_json
 from import_pipeline.cli.run_in_foreground import (
@@ -36,7 +36,7 @@ SLOTS_SHOWN = 3
 UNENDED = (ImportStatus.SCHEDULED, ImportStatus.RUNNING)
 
 
-def _who() -> str:
+def user_name() -> str:
     """Return the user's name on this system."""
     try:
         return getpass.getuser()
@@ -63,6 +63,7 @@ def _print_request(
 
 @click.command()
 @source_argument()
+@full
 @fresh
 @refetch
 @click.option("--shards", type=click.IntRange(1, MOST_WORKERS), help="How many runs share it. Default: ITEMS_SHARDS.")
@@ -70,7 +71,14 @@ def _print_request(
 @yes
 @as_json
 def request(
-    source: str, fresh: bool, refetch: bool, shards: int | None, reason: str | None, yes: bool, as_json: bool
+    source: str,
+    full: bool,
+    fresh: bool,
+    refetch: bool,
+    shards: int | None,
+    reason: str | None,
+    yes: bool,
+    as_json: bool,
 ) -> None:
     """Request an extra import of SOURCE. The sensor starts it within seconds; the schedule stays unchanged."""
     with open_installation() as installation:
@@ -81,10 +89,11 @@ def request(
             installation,
             found,
             RequestKind.NEW,
+            full=full,
             fresh=fresh,
             refetch=refetch,
             shards=shards,
-            by=_who(),
+            by=user_name(),
             reason=reason,
         )
         _print_request(installation, source, asked, f"the sensor starts an import of {source} within seconds", as_json)
@@ -101,7 +110,7 @@ def reschedule(source: str, slot: str | None, reason: str | None, as_json: bool)
         found = installation.source(source)
         meant = parse_slot(slot)
         asked = requests.request_import(
-            installation, found, RequestKind.RESCHEDULE, slot_at=meant, by=_who(), reason=reason
+            installation, found, RequestKind.RESCHEDULE, slot_at=meant, by=user_name(), reason=reason
         )
         _print_request(installation, source, asked, "the sensor starts the next import within seconds", as_json)
 
@@ -161,7 +170,7 @@ def start_scheduled(source: str, as_json: bool) -> int:
 def resume(source: str, as_json: bool) -> None:
     """Lift the pause of SOURCE's API for all processes: if it is too long, or no longer needed."""
     with open_installation() as installation:
-        lifted = lift_pause(installation, installation.source(source), by=_who())
+        lifted = lift_pause(installation, installation.source(source), by=user_name())
         text = f"{lifted.api} is not paused."
         if lifted.paused_until is not None:
             until = f"{lifted.paused_until:%Y-%m-%d %H:%M:%S} UTC"
@@ -198,7 +207,7 @@ def cancel(import_id: int, reason: str | None, yes: bool, as_json: bool) -> None
     with open_installation() as installation:
         if not yes:
             _ask_about(installation, import_id, f"Cancel import {import_id}?", cancellation.check_cancel)
-        done = cancellation.cancel(installation, import_id, by=_who(), reason=reason)
+        done = cancellation.cancel(installation, import_id, by=user_name(), reason=reason)
         print_message(done.sentence, as_json, import_id=import_id, already=done.already)
 
 
@@ -209,7 +218,7 @@ def cancel(import_id: int, reason: str | None, yes: bool, as_json: bool) -> None
 def retry(import_id: int, reason: str | None, as_json: bool) -> None:
     """Import the failed and unfinished items of the import with this ID again. The sensor starts it within seconds."""
     with open_installation() as installation:
-        retried = retries.retry(installation, import_id, by=_who(), reason=reason)
+        retried = retries.retry(installation, import_id, by=user_name(), reason=reason)
         made = retried.row
         then = _next(installation, made.source, "the sensor starts it within seconds")
         text = retried.already or f"Import {made.id} retries import {import_id}{then}"
@@ -227,7 +236,7 @@ def delete(import_id: int, reason: str | None, yes: bool, as_json: bool) -> None
         if not yes:
             question = f"Delete import {import_id} with all its item rows and events?"
             _ask_about(installation, import_id, question, deletion.check_delete)
-        done = deletion.delete(installation, import_id, by=_who(), reason=reason)
+        done = deletion.delete(installation, import_id, by=user_name(), reason=reason)
         print_message(done.sentence, as_json, import_id=import_id, already=done.already)
 
 

@@ -48,6 +48,7 @@ def source_argument(*, required: bool = True) -> Callable[[Command], Command]:
 
 import_id = click.argument("import_id", type=ImportId(), metavar="ID")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+full = click.option("--full", is_flag=True, help="Read the whole list, although there is a bookmark.")
 fresh = click.option("--fresh", is_flag=True, help="Fetch everything again, then delete rows no longer in the list.")
 refetch = click.option("--refetch", is_flag=True, help="Fetch everything again, unchanged items too. Delete nothing.")
 yes = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")

@@ -58,22 +58,20 @@ def run_in_foreground(
     installation: Installation,
     source_name: str,
     *,
-    fresh: bool = False,
-    refetch: bool = False,
-    limit: int | None = None,
     only: Sequence[str] = (),
     show: bool = True,
+    **options: bool | int | None,
 ) -> ImportSummary:
-    """Create or take over the import and run its Dagster job to the end; `show` adds a live display.
+    """Create or take over the import and run its Dagster job to the end, with the options of `new_import`.
 
-    Resumes a stalled import first if it differs from the requested one. Selected items wait for a running import, up
-    to the source's `wait`. Raises ImportAlreadyRunning if another import is in the way, and ImportInterrupted or
-    ImportFailed if this one did not end: the next run resumes it.
+    `show` adds a live display. Resumes a stalled import first if it differs from the requested one. Selected items wait
+    for a running import, up to the source's `wait`. Raises ImportAlreadyRunning if another import is in the way, and
+    ImportInterrupted or ImportFailed if this one did not end: the next run resumes it.
     """
     source = installation.source(source_name)
     if not only:
         _refuse_second(installation, source)
-    new = new_import(source, Trigger.CLI, fresh=fresh, refetch=refetch, limit=limit, only=only)
+    new = new_import(source, Trigger.CLI, only=only, **options)  # type: ignore[arg-type]
     turn = _turn(installation, source, new)
     while True:
         row = turn.acquire()

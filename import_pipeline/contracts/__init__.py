@@ -7,6 +7,7 @@ from import_pipeline.contracts.check import check_source
 from import_pipeline.contracts.column_types import UtcDateTime
 from import_pipeline.contracts.connector import Connector, Origin
 from import_pipeline.contracts.importable import Importable, ImportableMixin, path_segment
+from import_pipeline.contracts.incremental import Incremental
 from import_pipeline.contracts.links import next_link
 from import_pipeline.contracts.notice import Notice
 from import_pipeline.contracts.oauth2 import JwtBearer, OAuth2
@@ -38,6 +39,7 @@ __all__ = [
     "ImportSource",
     "Importable",
     "ImportableMixin",
+    "Incremental",
     "JwtBearer",
     "LastId",
     "LinkHeader",

@@ -8,6 +8,7 @@ from import_pipeline.contracts.asset_attributes import check_asset_attributes
 from import_pipeline.contracts.batches import check_batches, is_batched
 from import_pipeline.contracts.hooks import check_hooks
 from import_pipeline.contracts.importable import is_always_whole
+from import_pipeline.contracts.incremental import check_incremental
 from import_pipeline.contracts.model_check import check_model
 from import_pipeline.contracts.paginators import Paginator
 from import_pipeline.contracts.slice_check import check_slices
@@ -54,6 +55,7 @@ def check_source(source: object) -> ImportSource:
     check_hooks(source, name, model)  # type: ignore[arg-type]
     check_batches(source, name, model)  # type: ignore[arg-type]
     check_slices(source)
+    check_listing(source)
     _check_values(source)
     check_asset_attributes(source)
     return source
@@ -84,6 +86,12 @@ def _check_pages(source: ImportSource) -> None:
         raise ContractError(source.name, "pages", "a paginator, such as PageNumber()", repr(source.pages))
     if own:
         raise ContractError(source.name, own[0], "none beside `pages`, which says what follows a page", "a method")
+
+
+def check_listing(source: ImportSource) -> None:
+    """Raise ContractError for hooks of incremental imports that contradict each other."""
+    has_list = type(source).list_request is not ImportSource.list_request
+    check_incremental(source, source.name, has_list=has_list, has_slices=source.is_sliced)
 
 
 def _check_times(source: ImportSource) -> None:

@@ -11,6 +11,7 @@ SOURCE_HOOKS = {
     "list_request": ("page", "per_page"),
     "slices": (),
     "slice_request": ("key", "page", "per_page"),
+    "changes_request": ("since", "page", "per_page"),
     "items": ("list_response",),
     "has_next_page": ("list_response",),
     "next_request": ("response", "page"),
@@ -20,6 +21,8 @@ SOURCE_HOOKS = {
     "details": ("response",),
     "total": ("list_response",),
     "version": ("item",),
+    "position": ("item",),
+    "is_deleted": ("item",),
     "classify": ("response",),
     "is_rate_limited": ("response",),
     "cost": ("request",),
@@ -31,7 +34,7 @@ MODEL_HOOKS = {"populate": ("self", "detail"), "detail_request": ("self",), "mor
 #: Methods that may be generators.
 YIELDING = frozenset({"items", "details", "slices"})
 #: Methods that build the request for a list: with a paginator, for its first page only.
-OF_PAGES = frozenset({"list_request", "slice_request"})
+OF_PAGES = frozenset({"list_request", "changes_request", "slice_request"})
 
 
 def check_hooks(source: object, name: str, model: type) -> None:

@@ -20,7 +20,7 @@ def check_slices(source: ImportSource) -> None:
     if not source.is_sliced:
         if has_request:
             raise ContractError(name, "slice_request", "`parent` or a method slices beside it", "neither")
-        if not has_list:
+        if not has_list and source.incremental is None:
             expected = "a method; or slices with a method slice_request"
             raise ContractError(name, "list_request", expected, "neither")
         return

@@ -14,6 +14,7 @@ from import_pipeline.contracts.asset_attributes import AssetAttributes
 from import_pipeline.contracts.batches import BatchHooks
 from import_pipeline.contracts.connector import Connector
 from import_pipeline.contracts.importable import Importable
+from import_pipeline.contracts.incremental import IncrementalHooks
 from import_pipeline.contracts.notice import Notice
 from import_pipeline.contracts.paginators import Paginator
 from import_pipeline.contracts.slices import SliceHooks
@@ -54,7 +55,7 @@ _COPIED = (
 )
 
 
-class ImportSource(TenantNames, AnswerHooks, AssetAttributes, BatchHooks, SliceHooks, ABC):
+class ImportSource(TenantNames, AnswerHooks, AssetAttributes, BatchHooks, SliceHooks, IncrementalHooks, ABC):
     """One remote collection: its list, its details, and its rate limits.
 
     Implement `name`, `model`, `list_request`, `items` and `stub`. Declare the paging in one way: by `pages`,
@@ -116,9 +117,12 @@ class ImportSource(TenantNames, AnswerHooks, AssetAttributes, BatchHooks, SliceH
 
             return httpx.Request("GET", "/orders", params={"page": page, "per_page": per_page})
 
-        If it raises, the import fails. A source with slices has `slice_request` instead.
+        If it raises, the import fails. A source with slices has `slice_request` instead. One with `incremental` may
+        have none: then a full import reads all changes since its `start`.
         """
-        raise ContractError(self.name, "list_request", "a method", "nothing")
+        if self.incremental is None:
+            raise ContractError(self.name, "list_request", "a method", "nothing")
+        return self.changes_request(self.incremental.start, *args, **kwargs)
 
     @abstractmethod
     def items(self, list_response: httpx.Response) -> Iterable[Mapping[str, Any]]:

@@ -25,6 +25,7 @@ class ImportConfig(BaseModel):
     """The run configuration of `import_<source>`: the items that a run without partitions imports."""
 
     only: list[str] = Field([], description="Ids of the items to import again. Empty: import everything.")
+    full: bool = Field(False, description="Read the whole list, although there is a bookmark.")
 
 
 def build_assets(
@@ -51,7 +52,7 @@ def build_assets(
     def discover_and_enrich(context: dg.AssetExecutionContext) -> Iterator[Any]:
         config = ImportConfig(**context.op_execution_context.op_config)
         api: RateLimitedApiResource = getattr(context.resources, names.resource(source.name))
-        yield from ImportOp(context, source, api, links, config.only).events()
+        yield from ImportOp(context, source, api, links, config.only, full=config.full).events()
 
     return source, discover_and_enrich
 

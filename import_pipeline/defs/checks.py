@@ -33,16 +33,16 @@ def specs(asset: dg.AssetKey) -> list[dg.AssetCheckSpec]:
     return [dg.AssetCheckSpec(name=name, asset=asset, description=text) for name, text in meanings.items()]
 
 
-def of_full_import(
+def of_whole_import(
     installation: Installation, source: ImportSource, links: Links, summary: ImportSummary | None = None
 ) -> list[dg.AssetCheckEvaluation]:
-    """Return the check results of a full import that has just completed; without one, of the one that completed last.
+    """Return the check results of a full or incremental import that has just completed, or of the latest of them.
 
-    A check describes all items of its asset. An import of some items therefore repeats what is true of all. The list
-    is empty if no full import has completed.
+    A check describes all items of its asset. An import of chosen items therefore repeats what is true of all. The list
+    is empty if no such import has completed.
     """
     with installation.database.read() as connection:
-        full = summary or _latest_full(connection, source, installation.clock.now())
+        full = summary or _latest_whole(connection, source, installation.clock.now())
         if full is None:
             return []
         failed = items.failures(connection, full.import_id, failures.LISTED, left=True)
@@ -61,9 +61,9 @@ def of_full_import(
     ]
 
 
-def _latest_full(connection: Connection, source: ImportSource, now: datetime) -> ImportSummary | None:
-    """Return the figures of the source's full import that completed last, as they are now."""
-    import_id = queries.latest_completed_in_full(connection, source.name)
+def _latest_whole(connection: Connection, source: ImportSource, now: datetime) -> ImportSummary | None:
+    """Return the figures of the source's full or incremental import that completed last, as they are now."""
+    import_id = queries.latest_completed_id(connection, source.name)
     if import_id is None:
         return None
     return count_later_imports(connection, summarize(imports.get(connection, import_id), source.limits, now))

@@ -61,7 +61,7 @@ class ImportOutcome:
             yield from map(checks.result_of, self._checks(summary))
 
     def _checks(self, summary: ImportSummary) -> list[dg.AssetCheckEvaluation]:
-        """Return the selected checks, of the latest full import."""
-        given = summary if self.row.is_full else None
-        found = checks.of_full_import(self.installation, self.declared, self.links, given)
+        """Return the selected checks, of the latest full or incremental import."""
+        given = summary if self.row.is_whole else None
+        found = checks.of_whole_import(self.installation, self.declared, self.links, given)
         return [each for each in found if each.asset_check_key in self.context.selected_asset_check_keys]

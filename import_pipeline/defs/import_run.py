@@ -53,6 +53,8 @@ class ImportOp:
         api: RateLimitedApiResource,
         links: Links,
         only: Sequence[str] = (),
+        *,
+        full: bool = False,
     ) -> None:
         self.context = context
         self.declared = declared
@@ -61,7 +63,7 @@ class ImportOp:
         self.links = links
         self.partition_keys = sorted(context.partition_keys) if context.has_partition_key_range else _single(context)
         self.wants_details = keys.enriched(declared) in context.selected_asset_keys
-        self.only = list(only)
+        self.only, self.full = list(only), full
         self.is_selection = bool(self.partition_keys or self.only)
         self.wants_list = keys.discovered(declared) in context.selected_asset_keys
 
@@ -114,7 +116,7 @@ class ImportOp:
         if tag is not None and tags.get(names.MADE_BY_TAG, run_id) == run_id:
             return int(tag)
         kind = ImportKind.FULL if self.wants_details else ImportKind.DISCOVERY
-        new = new_import(source, Trigger.UI, kind=kind, **self._selection(source))
+        new = new_import(source, Trigger.UI, kind=kind, full=self.full, **self._selection(source))
         turn = Turn(
             installation,
             source,

@@ -28,6 +28,7 @@ class RequestConfig(BaseModel):
     mode: Literal["new", "reschedule"] = Field(
         "new", description="new: an extra import now; reschedule: the next slot's import now instead of at its slot"
     )
+    full: bool = Field(False, description="Read the whole list of a new import, although there is a bookmark")
     fresh: bool = Field(
         False, description="Fetch every item again; at the end, delete rows that the list no longer has"
     )
@@ -98,6 +99,7 @@ def request_job(name: str, operation: str, target: Target) -> dg.JobDefinition:
                 installation,
                 found,
                 RequestKind(config.mode),
+                full=config.full,
                 fresh=config.fresh,
                 refetch=config.refetch,
                 shards=config.shards or None,

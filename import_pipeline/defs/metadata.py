@@ -35,7 +35,7 @@ def of_summary(summary: ImportSummary) -> dict[str, dg.MetadataValue[Any]]:
         "import_id": summary.import_id,
     } | _slices(summary)
     metadata = {key: _number(value) for key, value in numbers.items() if value is not None}
-    for key in ("incomplete_reason", "failure_reason"):
+    for key in ("since", "bookmark", "incomplete_reason", "failure_reason"):
         if text := getattr(summary, key):
             metadata[key] = dg.MetadataValue.text(text)
     return metadata

@@ -162,5 +162,5 @@ class ShardOp:
         yield dg.AssetMaterialization(asset_key=keys.enriched(self.declared), metadata=figures)
         if summary.items_failed_count:
             yield from failures.observations(installation, self.declared, links, summary.import_id)
-        given = summary if ending.row.is_full else None
-        yield from checks.of_full_import(installation, self.declared, links, given)
+        given = summary if ending.row.is_whole else None
+        yield from checks.of_whole_import(installation, self.declared, links, given)

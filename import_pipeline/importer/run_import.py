@@ -33,6 +33,7 @@ def run_import(
     *,
     fresh: bool = False,
     refetch: bool = False,
+    full: bool = False,
     limit: int | None = None,
     only: Sequence[str] = (),
     settings: Settings | None = None,
@@ -41,10 +42,10 @@ def run_import(
     """Import the named source in this process; a stalled import of it is resumed.
 
     `fresh` fetches every item again, and finally deletes the rows that the list no longer has. `refetch` fetches every
-    item again and deletes nothing. `limit` stops after that many items of the list. `only` imports just these ids, and
-    waits up to the source's `wait` for a running import. A stalled import that does something else is resumed first.
-    Settings default to the environment, sources to the list that the settings name. The summary's status says whether
-    the import completed, failed or was cancelled.
+    item again and deletes nothing. `full` reads the whole list, although there is a bookmark. `limit` stops after that
+    many items of the list. `only` imports just these ids, and waits up to the source's `wait` for a running import. A
+    stalled import that does something else is resumed first. Settings default to the environment, sources to the list
+    that the settings name. The summary's status says whether the import completed, failed or was cancelled.
 
     Raises UsageError, ImportAlreadyRunning or DatabaseUnavailable. After ImportInterrupted (SIGINT, SIGTERM) or
     LimiterUnavailable (the rate-limit store does not answer), the next call resumes the import.
@@ -54,7 +55,7 @@ def run_import(
     listed = None if sources is None else configure(sources, settings)
     with open_installation(settings, listed) as installation:
         found = installation.source(source)
-        new = new_import(found, Trigger.CLI, fresh=fresh, refetch=refetch, limit=limit, only=only)
+        new = new_import(found, Trigger.CLI, full=full, fresh=fresh, refetch=refetch, limit=limit, only=only)
         turn = Turn(installation, found, new)
         while True:
             row = turn.acquire()

@@ -59,6 +59,8 @@ class ImportSummary:
     slices_count: int | None  #: lists of the import, as far as they are known; None: it has one
     slices_completed_count: int  #: read to their end
     slices_failed_count: int
+    since: str | None = None  #: the position that an incremental import reads from; None: the whole list
+    bookmark: str | None = None  #: the bookmark that it left; None: it left the bookmark where it was
     incomplete_reason: str | None
     failure_reason: str | None
 
@@ -106,7 +108,6 @@ def summarize(row: ImportRow, limits: str, now: datetime, *, stalled_since: date
     units = round(row.requests_count * (facts.mean_cost or 1))
     ideal = minimum_seconds(units, parse_tiers(limits if facts.limits is None else facts.limits))
     is_exact = ideal > 0 and row.status in ENDED and not facts.limits_learned
-    ratio = efficiency(row.rate_limit_hits_count, row.rate_limit_sleeps_count)
     return ImportSummary(
         import_id=row.id,
         source=row.source,
@@ -119,10 +120,12 @@ def summarize(row: ImportRow, limits: str, now: datetime, *, stalled_since: date
         retry_wait_seconds=round(parts.retrying, 3),
         ideal_seconds=round(ideal, 3),
         ideal_ratio=round((duration - parts.retrying) / ideal, 4) if is_exact else None,
-        efficiency=None if ratio is None else round(ratio, 1),
+        efficiency=_efficiency(row),
         items_gone_count=row.items_gone_count + (facts.gone or 0),
         items_delisted_count=facts.gone or 0,
         items_gone_unconfirmed_count=facts.gone_unconfirmed or 0,
+        since=facts.since,
+        bookmark=facts.bookmark,
         incomplete_reason=row.incomplete_reason,
         failure_reason=row.failure_reason,
     )
@@ -135,6 +138,11 @@ def _time_parts(row: ImportRow, duration: float, now: datetime, stalled_since: d
         away=_away_seconds(row, now, stalled_since),
         retrying=row.facts.retry_wait_seconds or 0.0,
     )
+
+
+def _efficiency(row: ImportRow) -> float | None:
+    ratio = efficiency(row.rate_limit_hits_count, row.rate_limit_sleeps_count)
+    return None if ratio is None else round(ratio, 1)
 
 
 def _duration_seconds(row: ImportRow, now: datetime, stalled_since: datetime | None) -> float:

@@ -34,18 +34,10 @@ def run(request: Request, form: Form) -> str:
     installation = panel_of(request).installation
     source = installation.source(form.get("source", ""))
     kind = RequestKind.RESCHEDULE if form.get("mode") == RequestKind.RESCHEDULE else RequestKind.NEW
-    fresh = kind is RequestKind.NEW and form.get("fresh") == "yes"
-    refetch = kind is RequestKind.NEW and form.get("refetch") == "yes"
+    options = {each: kind is RequestKind.NEW and form.get(each) == "yes" for each in ("full", "fresh", "refetch")}
     slot_at = parse_slot(form.get(f"slot:{source.name}")) if kind is RequestKind.RESCHEDULE else None
     asked = requests.request_import(
-        installation,
-        source,
-        kind,
-        fresh=fresh,
-        refetch=refetch,
-        slot_at=slot_at,
-        by=_who(request),
-        reason=_reason(form),
+        installation, source, kind, **options, slot_at=slot_at, by=_who(request), reason=_reason(form)
     )
     return "/?done=already" if asked.already else f"/?done={kind}"
 

@@ -65,7 +65,7 @@ class Figures:
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield all metrics."""
         yield from self._imports()
-        full = [(name, self._figures(import_id)) for name, import_id in self._ids(queries.latest_full)]
+        full = [(name, self._figures(import_id)) for name, import_id in self._ids(queries.latest_whole)]
         for metric, (meaning, figure) in LATEST.items():
             yield _family(metric, meaning, [(name, getattr(figures, figure)) for name, figures in full])
         latest = [(name, *self._progress(import_id)) for name, import_id in self._ids(queries.latest_started)]

@@ -97,7 +97,8 @@ def confirm_run(request: Request) -> Response:
         sources = [(each.name, next_slot(connection, each, now)) for each in installation.sources]
     wanted = request.query_params.get("source")
     chosen = wanted if wanted in dict(sources) else next(iter(dict(sources)), None)
-    return panel.render(request, "run.html", {"sources": sources, "chosen": chosen})
+    has_bookmarks = any(each.incremental is not None for each in installation.sources)
+    return panel.render(request, "run.html", {"sources": sources, "chosen": chosen, "has_bookmarks": has_bookmarks})
 
 
 def confirm(request: Request) -> Response:

@@ -39,6 +39,7 @@ COLUMNS: Mapping[str, str] = {
 }
 KINDS: Mapping[ImportKind, str] = {
     ImportKind.FULL: "full import",
+    ImportKind.INCREMENTAL: "changes",
     ImportKind.DISCOVERY: "list only",
     ImportKind.SELECTION: "selected items",
 }

@@ -12,6 +12,7 @@ from import_pipeline.rules.resumes import ProgressMark
 class ImportOptions:
     """Options of an import, as its creator gave them."""
 
+    full: bool = False  #: read the whole list, although the source has a bookmark
     fresh: bool = False  #: fetch every item anew, and delete rows that the list no longer has
     refetch: bool = False  #: fetch every item anew; rows that the list no longer has stay
     limit: int | None = None  #: number of items to read from the list
@@ -28,6 +29,7 @@ class ImportOptions:
     def read(cls, metadata: Mapping[str, Any]) -> "ImportOptions":
         """Read the options from an import's metadata."""
         return cls(
+            full=bool(metadata.get("full")),
             fresh=bool(metadata.get("fresh")),
             refetch=bool(metadata.get("refetch")),
             limit=metadata.get("limit"),
@@ -39,6 +41,7 @@ class ImportOptions:
     def dump(self) -> dict[str, Any]:
         """Return the options as JSON values, without those that were not given."""
         values = {
+            "full": self.full or None,
             "fresh": self.fresh or None,
             "refetch": self.refetch or None,
             "limit": self.limit,
@@ -61,6 +64,10 @@ class ImportFacts:
     away_seconds: float | None = None  #: seconds in which no worker worked on it
     retry_wait_seconds: float | None = None  #: seconds in which only the next tries of failed items were waited for
     resumed_after: datetime | None = None  #: the moment at which work stopped; None once the gap is in `away_seconds`
+    since: str | None = None  #: the position that it reads from; None: the whole list
+    bookmark: str | None = None  #: the bookmark that it left
+    bookmark_revision: int | None = None  #: of the bookmark when it began; None: its source has no bookmarks
+    positions: str | None = None  #: the fingerprint of `position()` when it began
     gone: int | None = None  #: items marked as removed from the list
     gone_unconfirmed: int | None = None  #: removed items, too many to be marked without a confirmation
     standing_at_resume: ProgressMark | None = None  #: the progress at the latest resume

@@ -37,8 +37,13 @@ class ImportKind(StrEnum):
     """The kinds of imports, by what they cover."""
 
     FULL = "full"  #: the list, then every item's details
+    INCREMENTAL = "incremental"  #: what changed since the bookmark, then its details
     DISCOVERY = "discovery"  #: only the list
     SELECTION = "selection"  #: only chosen items
+
+
+#: The kinds that bring a source up to date: all of it, or all that changed.
+WHOLE_KINDS = frozenset({ImportKind.FULL, ImportKind.INCREMENTAL})
 
 
 class Trigger(StrEnum):

@@ -11,11 +11,16 @@ from import_pipeline.tracking.tables import import_item_statuses, imports
 
 #: Most imports returned, the newest ones: one whole import among them covers all before it.
 MOST = 200
+#: The kinds of imports that cover their own items only.
+PARTIAL = (ImportKind.SELECTION, ImportKind.INCREMENTAL)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Completed:
-    """A completed import. A selection covers its own items only, any other import the whole source."""
+    """A completed import. A selection covers its own items only, a full one the whole source.
+
+    An incremental one counts as a selection of what changed.
+    """
 
     import_id: int
     ended_at: datetime
@@ -31,15 +36,15 @@ def completed_since(connection: Connection, source: str, moment: datetime) -> li
         .limit(MOST)
     )
     return [
-        Completed(import_id=row.id, ended_at=row.ended_at, is_selection=row.kind == ImportKind.SELECTION)
+        Completed(import_id=row.id, ended_at=row.ended_at, is_selection=row.kind in PARTIAL)
         for row in reversed(connection.execute(statement).all())
     ]
 
 
 def items_of(connection: Connection, import_ids: Sequence[int]) -> list[str] | None:
-    """Return the external ids that these imports completed; None for the whole source, if one is no selection."""
+    """Return the external ids that these imports completed; None for the whole source, if one covers it."""
     kinds = connection.scalars(select(imports.c.kind).where(imports.c.id.in_(import_ids))).all()
-    if not import_ids or any(kind != ImportKind.SELECTION for kind in kinds):
+    if not import_ids or any(kind not in PARTIAL for kind in kinds):
         return None
     columns = import_item_statuses.c
     imported_ids = select(columns.external_id).distinct()

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, Select, func, insert, select
 from import_pipeline.errors import ImportNotFound
 from import_pipeline.rules.import_metadata import ImportFacts, ImportOptions
 from import_pipeline.rules.status import (
+    WHOLE_KINDS,
     ImportKind,
     ImportStatus,
     Trigger,
@@ -82,9 +83,9 @@ class ImportRow:
         return ImportOptions.read(self.metadata)
 
     @property
-    def is_full(self) -> bool:
-        """The import covers all items: no selection, not only the list, no limit."""
-        return self.kind is ImportKind.FULL and self.options.limit is None
+    def is_whole(self) -> bool:
+        """The import brings its source up to date: no selection, not only the list, no limit."""
+        return self.kind in WHOLE_KINDS and self.options.limit is None
 
     @property
     def items_done(self) -> int:

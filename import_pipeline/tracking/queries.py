@@ -15,8 +15,8 @@ from import_pipeline.rules.status import (
     DUE_FOR,
     OVERDUE,
     SCHEDULE_OFF,
+    WHOLE_KINDS,
     WITH_FAILURES,
-    ImportKind,
     ImportStatus,
     ItemStatus,
 )
@@ -31,8 +31,8 @@ from import_pipeline.tracking.tables import import_requests, imports
 
 #: Failed items that are grouped by reason; further ones are left out.
 MOST_GROUPED = 5_000
-#: Imports of everything: neither of selected items, nor of the list only, nor of its first items (`--limit`).
-FULL = and_(imports.c.kind == ImportKind.FULL, imports.c.metadata["limit"].as_integer().is_(None))
+#: Imports that bring a source up to date: neither of selected items, nor of the list only, nor of its first items.
+WHOLE = and_(imports.c.kind.in_(sorted(WHOLE_KINDS)), imports.c.metadata["limit"].as_integer().is_(None))
 #: Sort keys of a list.
 SORTABLE: Mapping[str, ColumnElement[Any]] = {
     "id": imports.c.id,
@@ -190,25 +190,25 @@ def counts(connection: Connection, now: datetime) -> dict[tuple[str, str], int]:
 
 
 def latest_completed(connection: Connection, source: str) -> datetime | None:
-    """Return when a full import of the source last completed, or None."""
-    statement = select(imports.c.ended_at).where(imports.c.source == source, *_completed_in_full())
+    """Return when a full or incremental import of the source last completed, or None."""
+    statement = select(imports.c.ended_at).where(imports.c.source == source, *_completed())
     return connection.scalar(statement.order_by(imports.c.ended_at.desc()).limit(1))
 
 
-def latest_completed_in_full(connection: Connection, source: str) -> int | None:
-    """Return the id of the full import of the source that completed last, or None."""
-    statement = select(imports.c.id).where(imports.c.source == source, *_completed_in_full())
+def latest_completed_id(connection: Connection, source: str) -> int | None:
+    """Return the id of the full or incremental import of the source that completed last, or None."""
+    statement = select(imports.c.id).where(imports.c.source == source, *_completed())
     return connection.scalar(statement.order_by(imports.c.ended_at.desc(), imports.c.id.desc()).limit(1))
 
 
-def latest_full(connection: Connection, source: str) -> int | None:
-    """Return the id of the full import of the source that began last, or None."""
-    begun = select(imports.c.id).where(imports.c.source == source, imports.c.started_at.is_not(None), FULL)
+def latest_whole(connection: Connection, source: str) -> int | None:
+    """Return the id of the full or incremental import of the source that began last, or None."""
+    begun = select(imports.c.id).where(imports.c.source == source, imports.c.started_at.is_not(None), WHOLE)
     return connection.scalar(begun.order_by(imports.c.id.desc()).limit(1))
 
 
-def _completed_in_full() -> tuple[ColumnElement[bool], ...]:
-    return (imports.c.status == ImportStatus.COMPLETED, FULL)
+def _completed() -> tuple[ColumnElement[bool], ...]:
+    return (imports.c.status == ImportStatus.COMPLETED, WHOLE)
 
 
 def waiting_requests(connection: Connection) -> list[tuple[str, str, datetime]]:

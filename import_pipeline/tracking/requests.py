@@ -27,6 +27,7 @@ class NewRequest:
     source: str
     kind: RequestKind
     import_id: int | None = None  #: the import that it names; None for NEW and RESCHEDULE
+    full: bool = False  #: read the whole list, although the source has a bookmark
     fresh: bool = False
     refetch: bool = False
     requested_by: str | None = None
@@ -46,7 +47,7 @@ class Request(NewRequest):
 def record(connection: Connection, new: NewRequest, now: datetime) -> int:
     """Insert a request; return its id."""
     slot_at = new.slot_at.isoformat() if new.slot_at else None
-    more = {"shards": new.shards, "refetch": new.refetch or None, "slot_at": slot_at}
+    more = {"full": new.full or None, "shards": new.shards, "refetch": new.refetch or None, "slot_at": slot_at}
     statement = insert(requests).values(
         source=new.source,
         wish=new.kind,
@@ -71,6 +72,7 @@ def waiting(connection: Connection, source: str) -> list[Request]:
             source=row.source,
             kind=RequestKind(row.wish),
             import_id=row.import_id,
+            full=bool(row.metadata.get("full")),
             fresh=row.fresh,
             refetch=bool(row.metadata.get("refetch")),
             requested_by=row.requested_by,

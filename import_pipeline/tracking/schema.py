@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 #: A name of its own: Dagster's storage has its `alembic_version` in the same database.
 VERSION_TABLE = "import_pipeline_version"
 #: The newest migration. Known here so that Alembic (half a second) is imported only if a migration is pending.
-HEAD = "0011"
+HEAD = "0012"
 
 #: Before the first migration.
 BASE = "base"

@@ -53,7 +53,12 @@ imports = Table(
     Column("id", BigKey, primary_key=True, doc="The import's number."),
     Column("source", String(100), nullable=False, doc="The name of the source."),
     Column("importable_type", String(200), nullable=False, doc="The name of the class whose rows it fills."),
-    Column("kind", String(20), nullable=False, doc="One of full, discovery (only the list), selection (chosen items)."),
+    Column(
+        "kind",
+        String(20),
+        nullable=False,
+        doc="One of full, incremental (the changes), discovery (only the list), selection.",
+    ),
     Column(
         "trigger", String(20), nullable=False, doc="What started it: schedule, request, reschedule, cli, ui or retry."
     ),
@@ -204,6 +209,8 @@ import_item_statuses = Table(
     Column("claimed_by", String(64), doc="The worker that holds it."),
     Column("lease_expires_at", UtcDateTime, doc="When others may take it from its worker."),
     Column("completed_at", UtcDateTime, doc="When it was imported or found unchanged."),
+    Column("position", Storable, doc="Its position in the list, if its source is incremental."),
+    Column("reading", Integer, doc="The reading of the list that named it last, from 1, if its source is incremental."),
     _json("Its options and further facts."),
     UniqueConstraint("import_id", "importable_type", "external_id"),
 )
@@ -236,9 +243,24 @@ source_items = Table(
     Column("slice", String(255)),  # the slice that listed it last; null: none, or several of one import
     Column("changed_at", UtcDateTime),  # when an import last listed it as new or with another version
     Column("number", BigInteger),  # the item number, in order of discovery, if the source has partitions in buckets
+    Column("owed_import_id", BigInteger),  # the import that could not fetch it, of an incremental source
 )
 Index("ix_source_items_last_import", source_items.c.source, source_items.c.last_import_id)
 Index("ix_source_items_number", source_items.c.source, source_items.c.number)
+Index("ix_source_items_owed", source_items.c.source, source_items.c.owed_import_id)
+
+source_bookmarks = Table(
+    "source_bookmarks",
+    tracking_metadata,
+    Column("source", String(100), primary_key=True),
+    Column("value", Storable),  # null: there is none, or a person has reset it
+    Column("positions", String(64)),  # the fingerprint of `position()` when it was set
+    Column("moved_at", UtcDateTime),
+    Column("import_id", BigInteger),  # the import that moved it; null: a person
+    Column("revision", Integer, nullable=False, server_default=text("0")),  # grows whenever a person sets or resets it
+    Column("full_at", UtcDateTime),  # when the last complete full import was due
+    Column("full_import_id", BigInteger),
+)
 
 import_events = Table(
     "import_events",

@@ -13,6 +13,7 @@ from import_pipeline.contracts import (
     Importable,
     ImportableMixin,
     ImportSource,
+    Incremental,
     LinkHeader,
     PageNumber,
     Retry,
@@ -341,7 +342,13 @@ SLICED = {
 }
 OF_PARENT = {name: hook for name, hook in SLICED.items() if name != "slices"}
 #: hook -> the attributes that a source with that hook needs as well.
-BESIDE = {"details_request": BATCH, "details": BATCH, "slices": SLICED, "slice_request": SLICED}
+BESIDE = {
+    "details_request": BATCH,
+    "details": BATCH,
+    "slices": SLICED,
+    "slice_request": SLICED,
+    "changes_request": {"incremental": Incremental(), "position": lambda self, item: "1"},
+}
 
 
 def changed_model(**attributes):

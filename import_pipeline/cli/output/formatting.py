@@ -93,6 +93,12 @@ def slices(summary: ImportSummary) -> str:
     return f"{read}, [red]{failed} failed[/red]" if failed else read
 
 
+def changes(summary: ImportSummary) -> str:
+    """Return `since 2030-01-01T00:00:00Z, bookmark 2030-01-02T00:00:00Z`."""
+    since = "the whole list" if summary.since is None else f"since {summary.since}"
+    return f"{since}, {'bookmark not moved' if summary.bookmark is None else f'bookmark {summary.bookmark}'}"
+
+
 def time_used(summary: ImportSummary) -> str:
     """Return the duration and its parts: active, waiting for permits or retries, without a process."""
     others = f", {duration(summary.retry_wait_seconds)} waiting for retries" if summary.retry_wait_seconds else ""

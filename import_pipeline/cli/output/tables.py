@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from import_pipeline.cli.output.formatting import (
+    changes,
     distance,
     escape,
     items,
@@ -116,6 +117,8 @@ def _add_figures(table: Table, summary: ImportSummary, shown: str) -> None:
         f"{summary.requests_count}, {summary.rate_limit_hits_count} x 429, "
         f"{plural(summary.rate_limit_sleeps_count, 'wait')} for permits",
     )
+    if summary.since is not None or summary.bookmark is not None:
+        table.add_row("changes", escape(changes(summary)))
     if summary.items_delisted_count:
         table.add_row(
             "removed",

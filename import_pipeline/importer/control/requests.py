@@ -40,6 +40,7 @@ def request_import(
     source: ImportSource,
     kind: RequestKind,
     *,
+    full: bool = False,
     fresh: bool = False,
     refetch: bool = False,
     shards: int | None = None,
@@ -47,7 +48,7 @@ def request_import(
     by: str | None = None,
     reason: str | None = None,
 ) -> RecordedRequest:
-    """Record a request for a run (NEW or RESCHEDULE).
+    """Record a request for a run (NEW or RESCHEDULE); `full`, `fresh`, `refetch` and `shards` are options of a NEW one.
 
     `shards`: the number of workers; None: the source's setting. `slot_at`: the slot that a RESCHEDULE moves; None: the
     next slot, or that of an import that was moved and has not ended. A request that repeats a waiting one adds nothing:
@@ -57,7 +58,7 @@ def request_import(
     if kind not in {RequestKind.NEW, RequestKind.RESCHEDULE}:
         raise UsageError(f"{kind}: expected new or reschedule; the other kinds name an import")
     now = installation.clock.now()
-    options: dict[str, Any] = {"fresh": fresh, "refetch": refetch, "shards": shards}
+    options: dict[str, Any] = {"full": full, "fresh": fresh, "refetch": refetch, "shards": shards}
     new = NewRequest(source=source.name, kind=kind, **options, requested_by=by, reason=reason)
 
     def unit(connection: Connection) -> RecordedRequest:
@@ -75,7 +76,7 @@ def request_import(
 
 def _sense(request: NewRequest) -> tuple[object, ...]:
     """Return what the request asks for, and who asks: two that agree are one."""
-    return request.kind, request.requested_by, request.fresh, request.refetch, request.shards
+    return request.kind, request.requested_by, request.full, request.fresh, request.refetch, request.shards
 
 
 def fulfil(connection: Connection, source: ImportSource, request: Request, now: datetime) -> str | None:
@@ -96,6 +97,7 @@ def _create_import(connection: Connection, source: ImportSource, request: Reques
     new = new_import(
         source,
         Trigger.REQUEST,
+        full=request.full,
         fresh=request.fresh,
         refetch=request.refetch,
         shards=request.shards,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from import_pipeline.rules.lists.cycles import Trail
+from import_pipeline.rules.lists.read_mark import ReadMark
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,10 @@ class Checkpoint:
     is_unchanged: bool = False  #: the source said that the list is as it was: it names no items
     stopped: str | None = None  #: why discovery ended before the list did
     complete: bool = False
+    mark: ReadMark = field(default_factory=ReadMark)  #: what the bookmark of an incremental source may become
+    rowless: int = 0  #: items on the pages of this pass without an item row: tombstones, and items below the bookmark
+    deleted: int = 0  #: items that tombstones of this import have marked as gone
+    owed: int = 0  #: items of earlier imports that were added after the list
 
     @classmethod
     def read(cls, stored: Mapping[str, Any] | None) -> "Checkpoint":
@@ -64,15 +69,15 @@ class Checkpoint:
             return cls()
         try:
             trails = {name: Trail.read(stored[name]) for name in ("pages", "requests") if name in stored}
-            basis = stored.get("basis")
-            return cls(**{**stored, **trails, "basis": basis and Basis(**basis)})
+            basis, mark = stored.get("basis"), ReadMark.read(stored.get("mark"))
+            return cls(**{**stored, **trails, "basis": basis and Basis(**basis), "mark": mark})
         except (TypeError, KeyError):
             return cls(is_known=True)
 
     def dump(self) -> dict[str, Any]:
         """Return the checkpoint as it is stored."""
-        trails = {"pages": self.pages.dump(), "requests": self.requests.dump()}
-        return {**vars(self), **trails, "basis": self.basis and vars(self.basis)}
+        parts = {"pages": self.pages.dump(), "requests": self.requests.dump(), "mark": self.mark.dump()}
+        return {**vars(self), **parts, "basis": self.basis and vars(self.basis)}
 
     @property
     def is_refuted(self) -> bool:
@@ -126,6 +131,8 @@ class Checkpoint:
             digest_before=self.digest_before,
             sound=self.sound,
             is_short=self.is_short,
+            mark=self.mark.next_pass(),
+            deleted=self.deleted,
         )
 
     def next_pass(self) -> "Checkpoint":
@@ -139,6 +146,8 @@ class Checkpoint:
             digest_before=self.digest,
             sound=self.sound or not self.shrunk,
             is_short=self.is_short,
+            mark=self.mark.next_pass(),
+            deleted=self.deleted,
         )
 
 

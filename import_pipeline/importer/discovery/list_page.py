@@ -8,13 +8,14 @@ import httpx
 
 from import_pipeline.contracts import Importable, ImportSource
 from import_pipeline.contracts.batches import is_batched
-from import_pipeline.contracts.paginators import ListCutShort, PageNumber
+from import_pipeline.contracts.paginators import Cursor, LastId, ListCutShort, PageNumber
 from import_pipeline.errors import HookFailed
 from import_pipeline.importer.runtime.response_errors import describe_missing_list
 from import_pipeline.importer.user_code.answers import stated_action
 from import_pipeline.importer.user_code.hooks import (
     FLAG,
     ITEMS,
+    POSITION,
     REQUEST,
     REQUEST_OR_NONE,
     TEXT,
@@ -25,6 +26,7 @@ from import_pipeline.importer.user_code.hooks import (
     instance,
 )
 from import_pipeline.rules.lists.page_status import PageVerdict, judge_page
+from import_pipeline.rules.lists.positions import Position
 from import_pipeline.rules.lists.slice_keys import short_key
 from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking.lists.list_pages import Discovered
@@ -49,7 +51,9 @@ class SourceList:
     @property
     def hook(self) -> str:
         """The name of the hook that builds the list's requests."""
-        return "list_request" if self.key is None else "slice_request"
+        if self.key is not None:
+            return "slice_request"
+        return "list_request" if self.source.since is None else "changes_request"
 
     @property
     def is_numbered(self) -> bool:
@@ -58,16 +62,26 @@ class SourceList:
             return isinstance(self.source.pages, PageNumber)
         return type(self.source).next_request is ImportSource.next_request
 
+    @property
+    def may_skip(self) -> bool:
+        """True if pages may skip an item while others move: all but those that begin after a given item."""
+        return not isinstance(self.source.pages, Cursor | LastId)
+
     def first_request(self, page: int = 1) -> httpx.Request:
         """Return the request for page one, or for a later page of a numbered list. Raises HookFailed."""
         pages, per_page = self.source.pages, self.source.per_page
-        of_slice = () if self.key is None else (self.key,)
         if pages is None:
-            return call_hook(self.source, self.hook, *of_slice, page, per_page, returns=REQUEST)
-        request = call_hook(self.source, self.hook, *of_slice, returns=REQUEST)
+            return self._request(page, per_page)
+        request = self._request()
         if isinstance(pages, PageNumber):
             return call_hook(pages, "at", request, page, per_page, returns=REQUEST)
         return call_hook(pages, "first", request, per_page, returns=REQUEST)
+
+    def _request(self, *numbers: int) -> httpx.Request:
+        """Return the source's request for the list, or for what changed in it. Raises HookFailed."""
+        given = {"slice_request": self.key, "changes_request": self.source.since}.get(self.hook)
+        first = () if given is None else (given,)
+        return call_hook(self.source, self.hook, *first, *numbers, returns=REQUEST)
 
     def next_request(self, response: httpx.Response, page: int) -> httpx.Request | None:
         """Return the request after that page, None at the end. Raises HookFailed and ListCutShort."""
@@ -164,12 +178,45 @@ class SourceList:
                 expected = f"an external_id of 1 to {MAX_EXTERNAL_ID} characters"
                 raise HookFailed(f"{type(self.source).__name__}.stub", f"must return {expected}, got {found[:40]!r}")
             external_id = found
+            if self._is_deleted(item, response):
+                position = self._position(item, response)[0]
+                return Discovered(external_id=found, importable=None, position=position, is_deleted=True)
             version = call_hook(self.source, "version", item, returns=VERSION, response=response)
             whole = self._is_whole(importable)
         except HookFailed as error:
-            is_named = external_id != f"({place})"
-            return Discovered(external_id=external_id, importable=None, problem=str(error), is_named=is_named)
-        return Discovered(external_id=external_id, importable=importable, version=version, whole=whole)
+            return Discovered(
+                external_id=external_id,
+                importable=None,
+                problem=str(error),
+                is_named=external_id != f"({place})",
+                by_id=False,
+                position=self._position(item, response)[0],
+            )
+        position, problem = self._position(item, response)
+        return Discovered(
+            external_id=external_id,
+            importable=importable if problem is None else None,
+            version=version,
+            whole=whole,
+            problem=problem,
+            by_id=not whole,
+            position=position,
+        )
+
+    def _is_deleted(self, item: Any, response: httpx.Response) -> bool:
+        """Return True for a tombstone. Raises HookFailed."""
+        if type(self.source).is_deleted is ImportSource.is_deleted:
+            return False
+        return call_hook(self.source, "is_deleted", item, returns=FLAG, response=response)
+
+    def _position(self, item: Any, response: httpx.Response) -> tuple[Position | None, str | None]:
+        """Return the position of a list item, if the source is incremental, and why there is none."""
+        if self.source.incremental is None:
+            return None, None
+        try:
+            return call_hook(self.source, "position", item, returns=POSITION, response=response), None
+        except HookFailed as error:
+            return None, str(error)
 
 
 def _is_storable(text: str) -> bool:

@@ -1,19 +1,21 @@
 """Read one list page by page, each page in one transaction. Any row may keep the checkpoint of the list."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 
 import httpx
 from sqlalchemy import Connection
 
 from import_pipeline.errors import ImportFailed
+from import_pipeline.importer.bookmarks.reading import is_wholly_below, newest_only, read_positions, resumed_mark
 from import_pipeline.importer.discovery.checkpoint import Basis, Checkpoint
 from import_pipeline.importer.discovery.next_page import ListFailed, absolute
 from import_pipeline.importer.discovery.page_writer import PageWriter
 from import_pipeline.importer.discovery.pagination import OpenList, check_pass, next_page
 from import_pipeline.importer.discovery.stored_request import load_request, print_of
 from import_pipeline.importer.discovery.stored_versions import fingerprint_of_version
+from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.runtime.progress import StoredItem
 from import_pipeline.importer.runtime.response_errors import describe_missing_list, describe_refused_body
 from import_pipeline.importer.runtime.sending import describe_request_error, send
@@ -21,10 +23,13 @@ from import_pipeline.importer.user_code.answers import stated_action
 from import_pipeline.ratelimit import BodyRefused
 from import_pipeline.redaction import redact
 from import_pipeline.rules.lists.page_status import USABLE, PageVerdict
+from import_pipeline.rules.lists.positions import parse_position
 from import_pipeline.rules.responses.rate_limit_headers import answered_at, retry_after
 from import_pipeline.tracking import events, source_items
 from import_pipeline.tracking.lists import list_pages
+from import_pipeline.tracking.lists.item_positions import note_positions
 from import_pipeline.tracking.lists.list_pages import Apart, Discovered, Page
+from import_pipeline.tracking.lists.tombstones import mark_deleted
 
 #: Event: the list is read again from page 1, in the same import.
 LIST_RESTARTED = "list_restarted"
@@ -84,12 +89,14 @@ class ListReader:
             reason = "the request for its next page cannot be stored, since it holds a secret that is in no setting"
             await self._restart(checkpoint.restarted(), reason)
             return
-        self.checkpoint = replace(checkpoint, basis=basis)
+        mark = resumed_mark(self._context.source, self._context.row, checkpoint.mark)
+        self.checkpoint = replace(checkpoint, basis=basis, mark=mark)
 
     async def read_page(self) -> None:
         """Request the next page and store it. Raises PageFailed, HookFailed and ImportFailed."""
         if self._request is None:
-            self.checkpoint = replace(self.checkpoint, basis=self._basis())
+            mark = resumed_mark(self._context.source, self._context.row, self.checkpoint.mark)
+            self.checkpoint = replace(self.checkpoint, basis=self._basis(), mark=mark)
             self._request = self._list.first_request()
         try:
             response = await self._fetch(self._request)
@@ -193,7 +200,9 @@ class ListReader:
         if room is not None and len(found) >= room:
             found = found[:room]
             after = replace(after.ended(), seen=before.seen + room, total=None)
-        page = Page(items=found, checkpoint=after.dump(), total=_items_count(after))
+        found, after = _placed(context, found, after, answered_at(response.headers, otherwise=context.clock.now()))
+        live = [item for item in found if not item.is_deleted]
+        page = Page(items=live, checkpoint=after.dump(), total=_items_count(after), reading=_reading(context, after))
 
         def store(connection: Connection, apart: Apart | None) -> Checkpoint:
             sent, now = context.pending_counts.drain(connection), context.clock.now()
@@ -202,11 +211,12 @@ class ListReader:
             if after.is_unchanged:
                 self._keep_items(connection)
             if context.source.partitions.size is not None:
-                source_items.assign_numbers(connection, context.source.name, [item.external_id for item in found])
-            return check_pass(connection, self.opened, after, new=new, found=len({item.external_id for item in found}))
+                source_items.assign_numbers(connection, context.source.name, [item.external_id for item in live])
+            noted = _note_changes(connection, self.opened, found, after, now)
+            return check_pass(connection, self.opened, noted, new=new, found=len({item.external_id for item in live}))
 
         self.checkpoint = await self._writer.store(page, store)
-        await context.in_writer_thread(lambda: self._report(found))
+        await context.in_writer_thread(lambda: self._report(live))
         self._request = request if self.checkpoint.page else None
 
     def _keep_items(self, connection: Connection) -> None:
@@ -222,6 +232,50 @@ class ListReader:
         listener = self._context.listener
         listener.page_stored([item.external_id for item in readable])
         listener.items_stored([StoredItem(external_id=item.external_id) for item in readable if item.whole])
+
+
+def _placed(
+    context: ImportContext, found: list[Discovered], after: Checkpoint, answered_at: datetime
+) -> tuple[list[Discovered], Checkpoint]:
+    """Return the items of a page to store, and the checkpoint with what their positions show.
+
+    A list that is newest first ends where all items of a page lie below the position to read from.
+    """
+    source = context.source
+    if source.incremental is not None:
+        found, mark = read_positions(source, after.mark, found, answered_at)
+        after = replace(after, mark=mark)
+    kept = found
+    if source.order == "newest_first":
+        kept = newest_only(found)
+        if source.since is not None:
+            since = parse_position(source.since)
+            kept = [item for item in kept if item.position is None or not item.position < since]
+            if is_wholly_below(found, since):
+                after = replace(after.ended(), total=None)
+    named = {item.external_id for item in found}
+    rowless = len(named) - len({item.external_id for item in kept if not item.is_deleted})
+    return kept, replace(after, rowless=after.rowless + rowless)
+
+
+def _reading(context: ImportContext, after: Checkpoint) -> int | None:
+    return None if context.source.incremental is None else after.passes
+
+
+def _note_changes(
+    connection: Connection, opened: OpenList, found: list[Discovered], after: Checkpoint, now: datetime
+) -> Checkpoint:
+    """Store the tombstones and positions of a page. Return the checkpoint with what they show, stored if it differs."""
+    row, lease = opened.context.row, opened.context.lease
+    deleted = mark_deleted(connection, row, [item.external_id for item in found if item.is_deleted], now)
+    placed = {item.external_id: item.position for item in found if item.position is not None and not item.is_deleted}
+    again = note_positions(connection, row, placed, after.passes)
+    if not deleted and not again.positions:
+        return after
+    mark = after.mark.met_again(again.positions, is_shifting=again.is_shifting)
+    noted = replace(after, mark=mark, deleted=after.deleted + deleted)
+    opened.row.settle(connection, lease, now, noted.dump())
+    return noted
 
 
 def _items_count(after: Checkpoint) -> int | None:

@@ -13,9 +13,11 @@ from import_pipeline.importer.discovery.next_page import following, overlooked
 from import_pipeline.importer.discovery.stored_request import dump_request
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.rules.lists.page_status import PageVerdict
+from import_pipeline.rules.lists.read_mark import ReadMark
 from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking import events
 from import_pipeline.tracking.lists.list_rows import IMPORT_LIST, ListRow
+from import_pipeline.tracking.lists.owed_items import add_owed
 
 #: Readings of a list that changes while it is read, before the import ends as incomplete.
 MAX_PASSES = 3
@@ -108,10 +110,13 @@ def check_pass(connection: Connection, opened: OpenList, stored: Checkpoint, *, 
     if not after.complete and (stopped := _cycle(after, found)) is not None:
         after = after.ended(stopped)
     count = opened.row.count(connection, context.row.id) if after.complete else None
-    if count is not None and _must_read_again(context, after, count):
+    if count is not None and _must_read_again(opened, after, count):
         after, count = after.next_pass(), None
     elif after.complete and not after.stopped and context.options.limit is None:
-        after = replace(after, stopped=_instability(context, after))
+        after = replace(after, stopped=_instability(context, after), mark=_settled_mark(opened, after))
+    if count is not None and opened.source_list.key is None and context.row.facts.bookmark_revision is not None:
+        owed = add_owed(connection, context.row)
+        after, count = replace(after, owed=after.owed + owed), count + owed
     if count is not None or after != stored:
         opened.row.settle(connection, context.lease, context.clock.now(), after.dump(), count)
     return after
@@ -151,15 +156,33 @@ def _note_short(connection: Connection, opened: OpenList, after: Checkpoint, fou
     return replace(after, is_short=True)
 
 
-def _must_read_again(context: ImportContext, after: Checkpoint, count: int) -> bool:
+def _may_have_skipped(opened: OpenList, after: Checkpoint) -> bool:
+    """Return True if an item moved in this pass, so that others may have slid onto pages that were read already.
+
+    In a list that is newest first they slide the other way, and come twice.
+    """
+    return after.mark.is_shifting and opened.source_list.may_skip and after.mark.order != "newest_first"
+
+
+def _settled_mark(opened: OpenList, after: Checkpoint) -> ReadMark:
+    """Return the mark at the end of the last pass; it allows no bookmark if that may have skipped items."""
+    if not _may_have_skipped(opened, after):
+        return after.mark
+    return replace(after.mark, refused=f"items moved in the list during each of its {after.passes} readings")
+
+
+def _must_read_again(opened: OpenList, after: Checkpoint, count: int) -> bool:
     """Return True if items may have been missed: the total changed during paging, or exceeds the items on the pages.
 
     A list without a total, or with a total that its own items exceed, shows this only by repeated items.
     """
+    context = opened.context
     if after.stopped or context.options.limit is not None or after.passes >= MAX_PASSES:
         return False
+    if after.shifted or _differs(context, after) or _may_have_skipped(opened, after):
+        return True
     has_no_total = after.total is None or after.is_refuted
-    return after.shifted or _differs(context, after) or (after.repeated if has_no_total else count < (after.total or 0))
+    return after.repeated if has_no_total else count + after.rowless < (after.total or 0)
 
 
 def _differs(context: ImportContext, after: Checkpoint) -> bool:

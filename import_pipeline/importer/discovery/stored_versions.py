@@ -1,17 +1,13 @@
 """Forget stored versions if the source's `version()` or `revision` has changed since they were stored."""
 
-import ast
-import hashlib
-import inspect
-import textwrap
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.runtime.context import ImportContext
+from import_pipeline.importer.user_code.fingerprints import fingerprint_of
 from import_pipeline.tracking import events, leases, source_items
 from import_pipeline.tracking.lists import revisions
 
@@ -20,26 +16,8 @@ VERSIONS_FORGOTTEN, REVISION_CHANGED = "versions_forgotten", "revision_changed"
 
 
 def fingerprint_of_version(source: ImportSource) -> str:
-    """Return the fingerprint of the code of the source's `version()`, without comments and layout."""
-    return _fingerprint(inspect.unwrap(type(source).version))
-
-
-@cache  # reading and parsing the code of a function takes milliseconds, and each slice needs it
-def _fingerprint(function: Callable[..., Any]) -> str:
-    try:
-        text = "".join(map(ast.dump, _statements(textwrap.dedent(inspect.getsource(function)))))
-    except (OSError, TypeError, ValueError, SyntaxError):  # defined at a prompt, or its source is not available
-        code = getattr(function, "__code__", None)
-        text = repr(function) if code is None else f"{code.co_code.hex()} {code.co_names} {code.co_consts}"
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _statements(text: str) -> list[ast.stmt]:
-    """Return the statements of a function, without its docstring."""
-    [function] = ast.parse(text).body
-    body = function.body if isinstance(function, ast.FunctionDef) else [function]
-    is_documented = isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)
-    return body[is_documented:]
+    """Return the fingerprint of the code of the source's `version()`."""
+    return fingerprint_of(type(source).version)
 
 
 async def forget_outdated_versions(context: ImportContext) -> None:

@@ -8,7 +8,7 @@ from import_pipeline.importer.execution.last_worker import wait_for_other_worker
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.slices.read_slices import read_slices
 from import_pipeline.rules.status import ImportKind
-from import_pipeline.tracking.lists import list_pages
+from import_pipeline.tracking.lists import list_pages, selections
 from import_pipeline.tracking.user_rows.row_ids import item_id
 
 
@@ -47,11 +47,11 @@ async def _select(context: ImportContext) -> None:
     """Store the chosen items: named ones, those of some buckets, or the unfinished ones of another import."""
     if context.row.retry_of is not None:
         await context.write(
-            list_pages.select_unfinished, context.row, context.lease, context.row.retry_of, context.clock.now()
+            selections.select_unfinished, context.row, context.lease, context.row.retry_of, context.clock.now()
         )
         return
     if ranges := context.options.numbers:
-        await context.write(list_pages.select_numbered, context.row, context.lease, ranges, context.clock.now())
+        await context.write(selections.select_numbered, context.row, context.lease, ranges, context.clock.now())
         return
     model = context.source.model
     chosen = list(dict.fromkeys(item_id(model, each) for each in context.options.only))

@@ -19,6 +19,7 @@ from import_pipeline.errors import (
     LeaseLost,
     LimiterUnavailable,
 )
+from import_pipeline.importer.bookmarks.beginning import reading_source
 from import_pipeline.importer.execution.heartbeat import Heartbeat
 from import_pipeline.importer.execution.limiter_outage import note_eviction
 from import_pipeline.importer.execution.signals import end_of, handle_signals
@@ -165,7 +166,7 @@ def _settle(heartbeat: Heartbeat, stop: StopSignal) -> None:
 
 def _context_of(run: ImportRun, row: ImportRow, lease: Lease, api: ApiClient, stop: StopSignal) -> ImportContext:
     return ImportContext(
-        source=run.source,
+        source=reading_source(run.source, row),
         database=run.installation.database,
         row=row,
         lease=lease,

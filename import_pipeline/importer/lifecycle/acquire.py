@@ -13,7 +13,7 @@ from import_pipeline.importer.lifecycle.workers import liveness
 from import_pipeline.importer.runtime.database_wait import ACTION, patience_of
 from import_pipeline.rules.resumes import resume_limit_reason
 from import_pipeline.rules.scheduling import RUN_START
-from import_pipeline.rules.status import ImportStatus
+from import_pipeline.rules.status import ImportKind, ImportStatus
 from import_pipeline.tracking import events, heartbeats, imports, resumes, scheduling
 from import_pipeline.tracking.database.engine import Database, when_committed
 from import_pipeline.tracking.imports import ImportRow, NewImport
@@ -74,12 +74,21 @@ def satisfies(found: ImportRow, new: NewImport) -> bool:
     """Return True if the found import will do at least everything that the new one requests."""
     requested, has = new.options, found.options
     return (
-        (found.kind, found.retry_of) == (new.kind, new.retry_of)
+        _covers(found, new)
+        and found.retry_of == new.retry_of
         and (has.only, has.numbers) == (requested.only, requested.numbers)
         and has.limit in {None, requested.limit}
         and has.fresh >= requested.fresh
         and has.fetches_all >= requested.fetches_all
     )
+
+
+def _covers(found: ImportRow, new: NewImport) -> bool:
+    """Return True if the kind of the found import covers the new one's. A full one is decided at its start only."""
+    if found.kind is ImportKind.INCREMENTAL:
+        return new.kind is ImportKind.FULL and not (new.options.full or new.options.fresh)
+    has_started = found.started_at is not None
+    return found.kind is new.kind and (has_started or found.options.full >= new.options.full)
 
 
 def _adopt(connection: Connection, new: NewImport, starter: Worker, now: datetime) -> ImportRow | None:

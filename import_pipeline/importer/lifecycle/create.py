@@ -17,21 +17,19 @@ def new_import(
     trigger: Trigger,
     *,
     kind: ImportKind = ImportKind.FULL,
-    fresh: bool = False,
-    refetch: bool = False,
-    limit: int | None = None,
     only: Sequence[str] = (),
-    shards: int | None = None,
     numbers: Sequence[tuple[int, int]] = (),
     retry_of: int | None = None,
     slot_at: datetime | None = None,
     scheduled_at: datetime | None = None,
     by: str | None = None,
+    **options: bool | int | None,
 ) -> NewImport:
-    """Return a new import of the source.
+    """Return a new import of the source, with further `options` (see `ImportOptions`).
 
-    `only` (ids), `numbers` (ranges, of buckets) or `retry_of` (the unfinished items of another import) make it a
-    selection. Raises UsageError for an id that is a secret, since it would be stored and sent to the API.
+    `only` (ids), `numbers` (ranges, of buckets) or
+    `retry_of` (the unfinished items of another import) make it a selection. Raises UsageError for an id that is a
+    secret, since it would be stored and sent to the API.
     """
     if any(SECRETS.knows(each) for each in only):
         raise UsageError(f"{source.name}: one of the chosen ids is a secret of the settings; choose ids of items")
@@ -44,7 +42,5 @@ def new_import(
         scheduled_at=slot_at or scheduled_at,
         requested_by=by,
         retry_of=retry_of,
-        options=ImportOptions(
-            fresh=fresh, refetch=refetch, limit=limit, only=tuple(only), numbers=tuple(numbers), shards=shards
-        ),
+        options=ImportOptions(only=tuple(only), numbers=tuple(numbers), **options),  # type: ignore[arg-type]
     )

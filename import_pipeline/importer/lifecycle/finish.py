@@ -1,5 +1,6 @@
 """End an import: as completed only if no item is unfinished, else as failed or cancelled with a reason."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -7,6 +8,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import StatementError
 
 from import_pipeline.errors import ImportFailed
+from import_pipeline.importer.bookmarks.moving import settle_bookmark
 from import_pipeline.rules.progress import incomplete_reason
 from import_pipeline.rules.status import ImportKind, ImportStatus, end_sentence
 from import_pipeline.tracking import events, imports, items, leases, source_items, transitions
@@ -17,9 +19,12 @@ from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.lists import parents
 from import_pipeline.tracking.user_rows.generations import Deleted, delete_unlisted
 from import_pipeline.tracking.user_rows.row_writing import refusal_of
+from import_pipeline.wording import plural
 
 #: A larger share of a source's items is not marked as removed without a person's confirmation.
 MOST_GONE = 0.2
+#: The kinds that read the whole list, so that they show what it no longer has.
+LISTING_ALL = (ImportKind.FULL, ImportKind.DISCOVERY)
 
 
 def complete(
@@ -61,9 +66,12 @@ def _complete(
     checkpoint = current.checkpoint or {}
     reason = None
     if row.kind is not ImportKind.SELECTION:
-        reason = incomplete_reason(items.count(connection, row.id), checkpoint.get("total"), checkpoint.get("stopped"))
+        named = _named_count(connection, current)
+        reason = incomplete_reason(named, checkpoint.get("total"), checkpoint.get("stopped"))
+    current = settle_bookmark(connection, current, lease, now, reason=reason)
+    current = _note_deleted(connection, current, lease, now)
     is_sliced = "sliced" in checkpoint
-    if row.kind is not ImportKind.SELECTION and (reason is None or is_sliced) and row.options.limit is None:
+    if row.kind in LISTING_ALL and (reason is None or is_sliced) and row.options.limit is None:
         if row.options.fresh and reason is None:
             _delete_unmet(connection, current, lease, now, model, kept)
         _mark_removed(connection, current, lease, now, is_whole=reason is None)
@@ -75,6 +83,13 @@ def _complete(
     events.note(connection, row.id, now, "import_completed", sentence)
     if reason:
         events.note(connection, row.id, now, "import_incomplete", f"Incomplete: {reason}.")
+
+
+def _named_count(connection: Connection, row: ImportRow) -> int:
+    """Return the number of items that the list named, tombstones included. Owed items were not named."""
+    checkpoint = row.checkpoint or {}
+    named: int = items.count(connection, row.id) - checkpoint.get("owed", 0) + checkpoint.get("rowless", 0)
+    return named
 
 
 def _delete_unmet(
@@ -102,6 +117,18 @@ def rows_in_words(count: int) -> str:
     return f"{count:,} row{'' if count == 1 else 's'}"
 
 
+def _note_deleted(connection: Connection, row: ImportRow, lease: Lease, now: datetime) -> ImportRow:
+    """Record how many items tombstones of the list have marked as gone; return the changed row."""
+    deleted = (row.checkpoint or {}).get("deleted", 0)
+    if not deleted:
+        return row
+    metadata = row.metadata_with(gone=deleted)
+    leases.write(connection, lease, now, metadata=metadata)
+    sentence = f"{plural(deleted, 'item is', 'items are')} deleted, as the list says: marked as gone, their rows stay."
+    events.note(connection, row.id, now, "items_gone", sentence)
+    return replace(row, metadata=metadata)
+
+
 def _mark_removed(connection: Connection, row: ImportRow, lease: Lease, now: datetime, *, is_whole: bool) -> None:
     """Mark the items that the list no longer has as gone; their rows stay. `is_whole`: each slice was read whole."""
     gone = source_items.mark_removed(connection, row, now, MOST_GONE, parents.removable(row, is_whole=is_whole))
@@ -113,7 +140,8 @@ def _mark_removed(connection: Connection, row: ImportRow, lease: Lease, now: dat
             f"{gone.count} items, more than {MOST_GONE:.0%} of all, are no longer in the list. They are not marked as "
             f"gone. If that is right, confirm it: `import-pipeline finalize {row.id} --mark-gone`."
         )
-    counts = {"gone" if gone.marked else "gone_unconfirmed": gone.count}
+    name = "gone" if gone.marked else "gone_unconfirmed"
+    counts = {name: gone.count + (getattr(row.facts, name) or 0)}
     leases.write(connection, lease, now, metadata=row.metadata_with(**counts))
     events.note(connection, row.id, now, "items_gone" if gone.marked else "items_gone_unconfirmed", sentence)
 

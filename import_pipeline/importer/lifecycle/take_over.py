@@ -8,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from import_pipeline.clock import Clock
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportAlreadyRunning, LeaseLost
+from import_pipeline.importer.bookmarks.beginning import decide_reading
 from import_pipeline.importer.lifecycle.workers import liveness
 from import_pipeline.importer.runtime.database_wait import patience_of
 from import_pipeline.rules.resumes import MAX_RESUMES, resume_limit_reason
@@ -89,7 +90,7 @@ def _start(
         raise already_running(source, other)
     started = transitions.start(connection, row.id, worker, now, run_id)
     events.note(connection, row.id, now, events.STARTED, f"Started by process {worker.pid} on {worker.host}.")
-    return started
+    return decide_reading(connection, source, started, now)
 
 
 def _take_over(

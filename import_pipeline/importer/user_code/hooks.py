@@ -19,6 +19,7 @@ from import_pipeline.contracts import Connector
 from import_pipeline.errors import HookFailed
 from import_pipeline.importer.excerpts import MOST_REPORTED, body_hints, excerpt, keys_there, register_response_secrets
 from import_pipeline.importer.user_code.running_hooks import RUNNING_HOOKS, HookInterrupted
+from import_pipeline.rules.lists.positions import LONGEST_POSITION, Position, parse_position
 from import_pipeline.rules.responses.actions import ActionKind, ResponseAction
 from import_pipeline.wording import visible
 
@@ -255,6 +256,13 @@ def _text(value: Any) -> str:
     return str(value)
 
 
+def _position(value: Any) -> Position:
+    text = _text(value)
+    if not 0 < len(text) <= LONGEST_POSITION:
+        raise _Unfit
+    return parse_position(text)
+
+
 def _connector(value: Any) -> Connector:
     is_one = isinstance(value, Connector) and isinstance(value.base_url, str) and isinstance(value.headers, Mapping)
     if not is_one or not all(isinstance(part, str) for pair in value.headers.items() for part in pair):
@@ -281,5 +289,6 @@ TOTAL = Returns("a whole number from 0, or None", _or_none(_whole(0)))
 COST = Returns("a whole number from 1", _whole(1))
 TEXT = Returns("a text", _text)
 VERSION = Returns("a text, or None", _or_none(_text))
+POSITION = Returns(f"a text of 1 to {LONGEST_POSITION} characters, or None", _or_none(_position))
 CONNECTOR = Returns("a Connector with an address, headers of texts and a timeout in seconds above 0", _connector)
 ANYTHING: Returns[Any] = Returns("a value that need not be awaited", lambda value: value)

@@ -5,20 +5,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, literal, select, update
+from sqlalchemy import Connection, update
 
 from import_pipeline.contracts import Importable
+from import_pipeline.rules.lists.positions import Position
 from import_pipeline.rules.status import ItemStatus
 from import_pipeline.tracking import source_items as items_of_source
 from import_pipeline.tracking.counters import NOTHING, CounterDelta, sums
 from import_pipeline.tracking.database.dialect import insert_into
 from import_pipeline.tracking.imports import ImportRow
-from import_pipeline.tracking.items import count, left_by
+from import_pipeline.tracking.items import count
 from import_pipeline.tracking.leases import Lease, hold, write
 from import_pipeline.tracking.lists.list_rows import IMPORT_LIST, ListRow
+from import_pipeline.tracking.lists.owed_items import HELD
 from import_pipeline.tracking.source_items import SeenItem
 from import_pipeline.tracking.tables import import_item_statuses as statuses
-from import_pipeline.tracking.tables import source_items
 from import_pipeline.tracking.user_rows import reading
 from import_pipeline.tracking.user_rows.row_swaps import release_unique_values
 from import_pipeline.tracking.user_rows.row_writing import upsert
@@ -37,6 +38,9 @@ class Discovered:
     whole: bool = False  #: the list has all of it: no details to fetch
     problem: str | None = None
     is_named: bool = True  #: False: the list item has no readable id, and its place stands for it
+    by_id: bool = True  #: False: if it fails, no later request fetches it by its id; only the list has it
+    position: Position | None = None  #: in the list, if the source is incremental
+    is_deleted: bool = False  #: a tombstone: it says that the item was deleted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +50,7 @@ class Page:
     items: Sequence[Discovered]
     checkpoint: Mapping[str, Any]
     total: int | None = None
+    reading: int | None = None  #: the reading of the list, from 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +86,10 @@ def store_page(
     problems |= {item.external_id: item.problem for item in page.items if item.problem is not None}
     stored = reading.ids(connection, model, list(readable))
     unique = {item.external_id: item for item in page.items}
-    statuses = [_status_row(row, item, stored, problems, known, now, of_list.key) for item in unique.values()]
+    statuses = [
+        _status_row(row, item, stored, problems, known, now, of_list.key) | {"reading": page.reading}
+        for item in unique.values()
+    ]
     inserted = _insert_statuses(connection, statuses)
     named = [item for item in unique.values() if item.is_named]
     new = inserted.new
@@ -201,6 +209,8 @@ def _status_row(
         metadata["unchanged"] = True
     if problem is not None and slice_key is not None:
         metadata[SLICE] = slice_key
+    if problem and not item.by_id:
+        metadata[HELD] = True
     return {
         "import_id": row.id,
         "importable_type": row.importable_type,
@@ -212,6 +222,7 @@ def _status_row(
         "last_failed_at": now if problem else None,
         "completed_at": now if done else None,
         "metadata": metadata,
+        "position": None if item.position is None else item.position.text,
     }
 
 
@@ -258,38 +269,4 @@ def select_items(
             for external_id in unique
         ],
     )
-    write(connection, lease, now, items_count=count(connection, row.id), checkpoint={"complete": True})
-
-
-def select_numbered(
-    connection: Connection, row: ImportRow, lease: Lease, ranges: Sequence[tuple[int, int]], now: datetime
-) -> None:
-    """Add the source's items with item numbers in these ranges, ends included, as pending. Raises LeaseLost."""
-    for first, last in ranges:
-        members = select(
-            literal(row.id), literal(row.importable_type), source_items.c.external_id, literal(ItemStatus.PENDING.value)
-        ).where(
-            source_items.c.source == row.source,
-            source_items.c.number.between(first, last),
-            source_items.c.gone_at.is_(None),
-        )
-        columns = ["import_id", "importable_type", "external_id", "status"]
-        connection.execute(insert(statuses).from_select(columns, members.order_by(source_items.c.number)))
-    write(connection, lease, now, items_count=count(connection, row.id), checkpoint={"complete": True})
-
-
-def select_unfinished(connection: Connection, row: ImportRow, lease: Lease, of_import: int, now: datetime) -> None:
-    """Add the items of another import that failed permanently or were not done, as pending.
-
-    Items that a later import completed are left out. Raises LeaseLost.
-    """
-    undone = select(
-        literal(row.id),
-        statuses.c.importable_type,
-        statuses.c.importable_id,
-        statuses.c.external_id,
-        statuses.c.metadata,
-    ).where(left_by(of_import))
-    columns = ["import_id", "importable_type", "importable_id", "external_id", "metadata"]
-    connection.execute(insert(statuses).from_select(columns, undone))
     write(connection, lease, now, items_count=count(connection, row.id), checkpoint={"complete": True})

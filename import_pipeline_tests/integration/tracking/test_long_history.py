@@ -25,8 +25,8 @@ LOOKS: dict[str, Callable[[Connection], object]] = {
     "what runs": lambda connection: queries.find(connection, Filter(status="running"), NOON),
     "what failed": lambda connection: queries.find(connection, Filter(status="failed"), NOON),
     "the newest that began": lambda connection: queries.latest_started(connection, "items"),
-    "the newest full one": lambda connection: queries.latest_full(connection, "items"),
-    "the newest full one that ended well": lambda connection: queries.latest_completed_in_full(connection, "items"),
+    "the newest full one": lambda connection: queries.latest_whole(connection, "items"),
+    "the newest full one that ended well": lambda connection: queries.latest_completed_id(connection, "items"),
     "the newest that ended well": lambda connection: queries.latest_completed(connection, "items"),
 }
 

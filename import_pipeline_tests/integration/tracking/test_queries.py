@@ -101,15 +101,18 @@ def test_requests_wait_until_claimed_and_the_latest_started_import_has_begun(dat
 
 def test_only_an_import_of_everything_counts_as_full(database):
     with database.write() as connection:
-        assert (queries.latest_full(connection, "items"), queries.latest_completed(connection, "items")) == (None, None)
+        assert (queries.latest_whole(connection, "items"), queries.latest_completed(connection, "items")) == (
+            None,
+            None,
+        )
         ended = {"started_at": NOON, "ended_at": NOON, "status": "completed"}
         full = add(connection, **ended, metadata={"fresh": True})
         later = ended | {"ended_at": NOON + timedelta(hours=1)}
         for some in ({"kind": "selection"}, {"kind": "discovery"}, {"metadata": {"limit": 20}}):
-            assert not rows.get(connection, add(connection, **later | some)).is_full
-        assert rows.get(connection, full).is_full
-        assert queries.latest_full(connection, "items") == full
-        assert queries.latest_completed_in_full(connection, "items") == full
+            assert not rows.get(connection, add(connection, **later | some)).is_whole
+        assert rows.get(connection, full).is_whole
+        assert queries.latest_whole(connection, "items") == full
+        assert queries.latest_completed_id(connection, "items") == full
         assert queries.latest_completed(connection, "items") == NOON
 
 

@@ -16,7 +16,8 @@ from import_pipeline.tracking.heartbeats import Pulse
 from import_pipeline.tracking.history import importable_type
 from import_pipeline.tracking.imports import NewImport
 from import_pipeline.tracking.leases import ImportLease
-from import_pipeline.tracking.lists.list_pages import Discovered, Page, select_unfinished, store_page
+from import_pipeline.tracking.lists.list_pages import Discovered, Page, store_page
+from import_pipeline.tracking.lists.selections import select_unfinished
 from import_pipeline.tracking.schema import upgrade
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import imports as imports_table

@@ -9,7 +9,7 @@ from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.rules.status import ItemStatus, Trigger
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.tracking import imports, source_items
-from import_pipeline.tracking.lists import list_pages
+from import_pipeline.tracking.lists import selections
 from import_pipeline_tests.support.imports import demo_api, environment_of, log, settings, tracking
 
 
@@ -47,7 +47,7 @@ def test_items_are_chosen_by_their_numbers_and_items_marked_as_gone_left_out(sim
     second = begun(simulation)
     second.import_all(*"abcdefghj")  # i is gone
     third = begun(simulation, numbers=[(2, 3), (8, 10)])
-    simulation.call(list_pages.select_numbered, third.row, third.lease, third.row.options.numbers, simulation.now)
+    simulation.call(selections.select_numbered, third.row, third.lease, third.row.options.numbers, simulation.now)
     assert simulation.get(third.row.id).items_count == 4
     assert sorted(each.external_id for each in third.claim()) == ["b", "c", "h", "j"]
 

@@ -1,0 +1,1 @@
+"""Bookmarks of incremental sources: read at the start of an import, moved at its end, set by a person."""

@@ -1,0 +1,71 @@
+"""Decide at the start of an import if it is full or incremental, and from which position it reads."""
+
+import copy
+from datetime import datetime
+
+from sqlalchemy import Connection, update
+
+from import_pipeline.contracts import ImportSource, Incremental
+from import_pipeline.importer.user_code.fingerprints import fingerprint_of
+from import_pipeline.rules.import_kind import decide_kind
+from import_pipeline.rules.lists.positions import lookback_problem, minus, parse_position
+from import_pipeline.rules.status import ImportKind
+from import_pipeline.tracking import events
+from import_pipeline.tracking.imports import ImportRow, get
+from import_pipeline.tracking.lists import bookmarks, revisions
+from import_pipeline.tracking.lists.bookmarks import Bookmark
+from import_pipeline.tracking.tables import imports
+
+#: Event: the import of an incremental source is full or incremental, with the reason.
+KIND_DECIDED = "import_kind"
+
+
+def decide_reading(connection: Connection, source: ImportSource, row: ImportRow, now: datetime) -> ImportRow:
+    """Decide the kind of an import that has just started, and store it with the position to read from.
+
+    Call it in the transaction of the start: a resume then reads from the same position. Return the changed row.
+    """
+    settings = source.incremental
+    if settings is None or row.kind is not ImportKind.FULL or row.options.limit is not None:
+        return row
+    if revisions.of_source(connection, row.source) != source.revision:
+        bookmarks.forget(connection, row.source)  # all details are fetched again, however many imports that takes
+    bookmark, positions = bookmarks.of_source(connection, row.source), fingerprint_of(type(source).position)
+    decision = decide_kind(
+        bookmark=bookmark.value,
+        options=row.options,
+        full_at=bookmark.full_at,
+        full_every=settings.full_every,
+        due_at=row.scheduled_at or row.created_at,
+        problem=_problem(bookmark, settings, positions),
+    )
+    since, kind = None, ImportKind.FULL
+    sentence = f"It reads the whole list: {decision.reason}."
+    if not decision.is_full and bookmark.value is not None:
+        since, kind = minus(parse_position(bookmark.value), settings.lookback), ImportKind.INCREMENTAL
+        back = f", {settings.lookback} before the bookmark" if settings.lookback else ""
+        sentence = f"It reads what changed since {since}{back}."
+    metadata = row.metadata_with(since=since, bookmark_revision=bookmark.revision, positions=positions)
+    connection.execute(update(imports).where(imports.c.id == row.id).values(kind=kind, metadata=metadata))
+    events.note(connection, row.id, now, KIND_DECIDED, sentence, since=since)
+    return get(connection, row.id)
+
+
+def _problem(bookmark: Bookmark, settings: Incremental, positions: str) -> str | None:
+    """Return why the bookmark cannot be read from; None if it can."""
+    if bookmark.value is None:
+        return None
+    if bookmark.positions != positions:
+        return "`position` has changed since the bookmark was set"
+    problem = lookback_problem(parse_position(bookmark.value).kind, settings.lookback)
+    return None if problem is None else f"its lookback does not fit, since {problem}"
+
+
+def reading_source(source: ImportSource, row: ImportRow) -> ImportSource:
+    """Return the source as this import reads it: with the position to read from as its `since`."""
+    since = row.facts.since
+    if since is None:
+        return source
+    bound = copy.copy(source)
+    bound.since = since
+    return bound

@@ -1,0 +1,70 @@
+"""Read the positions of list items: what the bookmark may become, and where a list that is newest first ends."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from import_pipeline.contracts import ImportSource
+from import_pipeline.errors import ImportFailed
+from import_pipeline.importer.user_code.fingerprints import fingerprint_of
+from import_pipeline.rules.lists.positions import Position, lookback_problem, mix_problem, parse_position
+from import_pipeline.rules.lists.read_mark import ReadMark
+from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.lists.list_pages import Discovered
+
+#: Why a reading allows no bookmark: an item that nothing but this list can bring may lie anywhere.
+UNPLACED = "an item failed that only the list has, and its position is unknown"
+
+
+def resumed_mark(source: ImportSource, row: ImportRow, mark: ReadMark) -> ReadMark:
+    """Return the mark to read on with. It allows no bookmark if `position` was changed since the import began."""
+    if source.incremental is None:
+        return mark
+    if mark.began_at is None:
+        return replace(mark, floor=source.incremental.start, kin=source.since or source.incremental.start)
+    if row.facts.positions not in {None, fingerprint_of(type(source).position)}:
+        return replace(mark, refused="`position` was changed while the import was running")
+    return mark
+
+
+def read_positions(
+    source: ImportSource, mark: ReadMark, found: Sequence[Discovered], answered_at: datetime
+) -> tuple[list[Discovered], ReadMark]:
+    """Return a page's items, those without a comparable position as failed ones, and the mark after the page.
+
+    Raises ImportFailed if the source's lookback does not fit its positions.
+    """
+    kin = None if mark.kin is None else parse_position(mark.kin)
+    checked = list[Discovered]()
+    for item in found:
+        problem = None
+        if item.position is not None:
+            kin = kin or item.position
+            problem = mix_problem(item.position, kin)
+        checked.append(item if problem is None else _failed(source, item, problem))
+    settings = source.incremental
+    if kin is not None and settings is not None and (wrong := lookback_problem(kin.kind, settings.lookback)):
+        raise ImportFailed(f"{source.name}.incremental.lookback: {wrong}, got {settings.lookback!r}")
+    if any(item.problem is not None and not item.by_id and item.position is None for item in checked):
+        mark = replace(mark, refused=UNPLACED)
+    positions = [item.position for item in checked if item.position is not None]
+    return checked, mark.after(positions, answered_at, source.order)
+
+
+def _failed(source: ImportSource, item: Discovered, problem: str) -> Discovered:
+    """Return the item without its position, as failed. A tombstone counts without a position, too."""
+    if item.is_deleted or item.problem is not None:
+        return replace(item, position=None)
+    reason = f"{type(source).__name__}.position {problem}"
+    return replace(item, importable=None, position=None, problem=reason, by_id=not item.whole)
+
+
+def is_wholly_below(found: Sequence[Discovered], since: Position) -> bool:
+    """Return True if the page has items, and all of them lie below the position that the import reads from."""
+    return bool(found) and all(item.position is not None and item.position < since for item in found)
+
+
+def newest_only(found: Sequence[Discovered]) -> list[Discovered]:
+    """Return the items without repetitions: of those with one id, the newest, which comes first."""
+    by_id = {item.external_id: item for item in reversed(found)}
+    return [item for item in found if by_id[item.external_id] is item]

@@ -1,0 +1,81 @@
+"""The bookmark that a reading of a list allows: no change that the reading may have missed lies below it. No I/O."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from import_pipeline.rules.lists.positions import Position, PositionKind, parse_position
+
+#: The order of a list by the positions of its items; None: unknown.
+Order = Literal["oldest_first", "newest_first"] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadMark:
+    """The positions of a reading so far, kept in its checkpoint. An import that reads its list twice keeps the first.
+
+    A change during the reading may be missed by it, so the bookmark must not pass the reading's start. Times show it by
+    the server's clock. Other positions show it by their order, or by the first page.
+    """
+
+    order: str | None = None
+    floor: str | None = None  #: the first bookmark if no position allows one: where a full import reads from
+    began_at: str | None = None  #: the server's time of the import's first page
+    first: str | None = None  #: the largest position of that page; None: it had none
+    kin: str | None = None  #: where it reads from, or its first position: others must be of that kind
+    top: str | None = None  #: the largest position that the bookmark may have
+    again: str | None = None  #: the smallest position at which an item came again, changed: it is not fetched twice
+    is_shifting: bool = False  #: in this pass, an item came again at another position: others may have been skipped
+    refused: str | None = None  #: why this reading allows no bookmark
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any] | None) -> "ReadMark":
+        """Return a stored mark; a new one if there is none."""
+        return cls(**stored) if stored else cls()
+
+    def dump(self) -> dict[str, Any]:
+        """Return the mark as it is stored."""
+        return {name: value for name, value in asdict(self).items() if value}
+
+    def after(self, positions: Sequence[Position], answered_at: datetime, order: Order) -> "ReadMark":
+        """Return the mark after one more page, with the positions of its items, all of one kind.
+
+        `answered_at`: the server's time of the page.
+        """
+        mark = self
+        if self.began_at is None:
+            first = max(positions).text if positions else None
+            mark = replace(self, order=order, began_at=answered_at.isoformat(), first=first)
+        if mark.kin is None and positions:
+            mark = replace(mark, kin=positions[0].text)
+        return replace(mark, top=mark.largest([*_parsed(mark.top), *positions]))
+
+    def largest(self, positions: Iterable[Position], below: Position | None = None) -> str | None:
+        """Return the largest of the positions that the bookmark may have, below that one; None without any."""
+        safe = (each for each in positions if self._is_safe(each) and (below is None or each < below))
+        found = max(safe, default=None)
+        return None if found is None else found.text
+
+    def _is_safe(self, position: Position) -> bool:
+        """Return True if no change after the reading began can have a position up to this one."""
+        if position.kind is PositionKind.TIME:
+            settled, began = position.settled_at, self.began_at
+            return settled is not None and began is not None and settled <= datetime.fromisoformat(began)
+        if self.order == "oldest_first":  # what changes during the reading comes after all that was read
+            return True
+        return self.first is not None and position <= parse_position(self.first)
+
+    def met_again(self, positions: Sequence[Position], *, is_shifting: bool) -> "ReadMark":
+        """Return the mark after items came again in this import, with these other positions."""
+        again = min([*_parsed(self.again), *positions], default=None)
+        return replace(self, again=None if again is None else again.text, is_shifting=self.is_shifting or is_shifting)
+
+    def next_pass(self) -> "ReadMark":
+        """Return the mark for another reading of the list in this import. The start of the first one still counts."""
+        return replace(self, is_shifting=False)
+
+
+def _parsed(text: str | None) -> list[Position]:
+    """Return a stored position, as a list of at most one."""
+    return [] if text is None else [parse_position(text)]

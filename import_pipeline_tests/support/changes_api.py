@@ -1,0 +1,208 @@
+"""An API that lists what changed since a position, in several orders and forms, and a source for it."""
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta, timezone
+from email.utils import format_datetime
+
+import httpx
+
+from import_pipeline import Incremental, PageNumber
+from import_pipeline.contracts import Cursor, ImportSource
+from import_pipeline.importer.execution.run import execute_import
+from import_pipeline.importer.execution.session import ImportRun
+from import_pipeline.importer.installation import open_installation
+from import_pipeline.importer.lifecycle.acquire import find_or_create
+from import_pipeline.importer.lifecycle.create import new_import
+from import_pipeline.importer.runtime.api_client import open_api
+from import_pipeline.importer.source_loader import configure
+from import_pipeline.rules.status import Trigger
+from import_pipeline.sources.items import ImportedItem
+from import_pipeline.testing import CannedTransport, FakeClock
+
+BEGAN = datetime(2030, 1, 1, tzinfo=UTC)
+OFFSETS = (timedelta(0), timedelta(hours=5, minutes=45), timedelta(hours=-8))
+
+
+@dataclass(frozen=True)
+class Item:
+    """An item of the API; `place` orders changes: an instant, or the number of the change."""
+
+    id: str
+    version: int
+    place: float
+    is_deleted: bool = False
+
+
+@dataclass
+class ChangesApi:
+    """Lists items in one of several ways. Changes are `add`, `change`, `delete` (a tombstone stays in the list).
+
+    `hook(n)` is called before the n-th request is answered.
+    """
+
+    clock: FakeClock
+    form: str = "time"  #: positions are times, or numbers
+    order: str | None = "oldest_first"
+    is_keyset: bool = False  #: a page begins after the last item of the one before, wherever that is now
+    has_filter: bool = True
+    has_total: bool = True
+    items: dict[str, Item] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)  #: ids whose details are a 500
+    hook: object = lambda number: None
+    lists: list[httpx.Request] = field(default_factory=list)
+    details: list[str] = field(default_factory=list)
+    changes: int = 0
+
+    def add(self, *ids):
+        """Add new items, all at this moment."""
+        for each in ids:
+            self.put(str(each))
+
+    def change(self, item_id):
+        """Change an item, or restore a deleted one."""
+        self.put(item_id)
+
+    def delete(self, item_id):
+        """Replace an item by a tombstone."""
+        self.put(item_id, is_deleted=True)
+
+    def put(self, item_id, **values):
+        self.changes += 1
+        place = int(self.clock.now().timestamp()) if self.form == "time" else self.changes
+        self.items[item_id] = Item(item_id, self.changes, place, **values)
+
+    def position(self, item):
+        """Return the position as the list has it; times have several offsets."""
+        if self.form != "time":
+            return str(item.place)
+        zone = timezone(OFFSETS[item.version % len(OFFSETS)])
+        return datetime.fromtimestamp(item.place, zone).isoformat()
+
+    @property
+    def live(self):
+        """Return id -> version of the items that are not deleted."""
+        return {item.id: item.version for item in self.items.values() if not item.is_deleted}
+
+    def __call__(self, request):
+        self.hook(len(self.lists) + len(self.details) + 1)
+        which = request.url.path.rpartition("/")[2]
+        if which != "items":
+            self.details.append(which)
+            return self.detail(which)
+        self.lists.append(request)
+        headers = {"Date": format_datetime(self.clock.now(), usegmt=True)}
+        return httpx.Response(200, json=self.page(dict(request.url.params)), headers=headers)
+
+    def detail(self, which):
+        if which in self.broken:
+            return httpx.Response(500)
+        found = self.items.get(which)
+        if found is None or found.is_deleted:
+            return httpx.Response(404)
+        return {"id": which, "name": "n", "price": str(found.version)}
+
+    def page(self, given):
+        """Return a page: by number, or after the item that the cursor names."""
+        found = self.listed(given.get("since") if self.has_filter else None)
+        size = int(given["per_page"])
+        if self.is_keyset:
+            after = [float(part) for part in given["after"].split("|")] if "after" in given else None
+            found = [item for item in found if after is None or self.key(item) > tuple(after)]
+            chosen, rest = found[:size], found[size:]
+            cursor = "|".join(map(str, self.key(chosen[-1]))) if rest else None
+            return {"items": [self.shown(item) for item in chosen], "after": cursor}
+        start = (int(given["page"]) - 1) * size
+        body = {"items": [self.shown(item) for item in found[start : start + size]]}
+        body["more"] = start + size < len(found)
+        return body | ({"total": len(found)} if self.has_total else {})
+
+    def key(self, item):
+        """Return the sort key of an item."""
+        sign = {"oldest_first": 1, "newest_first": -1}.get(self.order, 0)
+        return (sign * item.place, int(item.id))
+
+    def listed(self, since):
+        found = sorted(self.items.values(), key=self.key)
+        if since is None:
+            return found
+        low = datetime.fromisoformat(since).timestamp() if self.form == "time" else float(since)
+        return [item for item in found if item.place >= low]
+
+    def shown(self, item):
+        return {"id": item.id, "v": str(item.version), "at": self.position(item), "gone": item.is_deleted}
+
+
+class ChangesSource(ImportSource):
+    """Items that change; the list names them with versions and positions."""
+
+    name = "items"
+    model = ImportedItem
+    base_url = "https://api.test"
+    per_page = 3
+    incremental = Incremental()
+    pages = PageNumber(more="more", size="per_page")
+
+    def list_request(self):
+        return httpx.Request("GET", "/items")
+
+    def changes_request(self, since):
+        return httpx.Request("GET", "/items", params={"since": since})
+
+    def items(self, list_response):
+        return list_response.json()["items"]
+
+    def total(self, list_response):
+        return list_response.json().get("total")
+
+    def stub(self, item):
+        return ImportedItem(external_id=item["id"], name="n")
+
+    def version(self, item):
+        return item["v"]
+
+    def position(self, item):
+        return item["at"]
+
+    def is_deleted(self, item):
+        return item["gone"]
+
+
+def source_for(api, **values):
+    """Return a source for this API."""
+    source = ChangesSource()
+    source.order = api.order
+    if api.is_keyset:
+        source.pages = Cursor(next="after", param="after", size="per_page")
+    for name, value in values.items():
+        setattr(source, name, value)
+    return source
+
+
+@dataclass
+class Station:
+    """An installation with one source, whose imports read the API over a fake clock."""
+
+    settings: object
+    api: ChangesApi
+    source: ImportSource
+
+    def run(self, **options):
+        """Import; return the summary. What it requested before is forgotten."""
+        self.api.lists.clear()
+        self.api.details.clear()
+        clock = self.api.clock
+        with open_installation(self.settings, configure([self.source], self.settings), clock=clock) as installation:
+            found = installation.source(self.source.name)
+            new = new_import(found, Trigger.CLI, **options)
+            row = find_or_create(installation.database, found, new, clock)
+            connect = lambda: open_api(found, self.settings, clock, CannedTransport(self.api))  # noqa: E731
+            return execute_import(ImportRun(installation=installation, source=found, connect=connect), row.id)
+
+    @property
+    def requests(self):
+        """Return the numbers of list and detail requests of the last import."""
+        return len(self.api.lists), len(self.api.details)
+
+
+def copy_of(item, **values):
+    return replace(item, **values)
