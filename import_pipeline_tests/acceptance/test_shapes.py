@@ -31,6 +31,8 @@ class Importer:
     def run(self, source=None, *options):
         """Import; fail unless the import completes as a whole."""
         source = source or self.case.source
+        if self.case.before is not None and source == self.case.source:
+            self.run(self.case.before, *options)
         if self.driver == "command line":
             summary = self.command.run("run", source, "--json", *options).json
             assert (summary["status"], summary["items_failed_count"]) == ("completed", 0)

@@ -21,7 +21,9 @@ class ShapeCase:
     module: str  #: of import_pipeline/examples/shapes
     shape: str
     source: str  #: its name
-    row: Callable[[Record], Row]  #: external id and columns of a record's row
+    #: External id and columns of a record's row; of its rows, if the source reads lists of children.
+    row: Callable[[Record], Row | list[Row]]
+    before: str | None = None  #: a source to import before each time
     columns: tuple[str, ...]  #: those columns
     limits: str  #: of the shape, and of the source
     per_page: int = 20
@@ -31,7 +33,7 @@ class ShapeCase:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return self.module
+        return self.source
 
     @property
     def listed(self) -> str:
@@ -66,8 +68,16 @@ class ShapeCase:
 
     def expected(self, shape: Shape) -> dict[str, Row]:
         """Return the rows of the live records by their external ids."""
-        rows = [self.row(each) for each in shape.records.live()]
+        found = [self.row(each) for each in shape.records.live()]
+        rows = [row for each in found for row in (each if isinstance(each, list) else [each])]
         return {row[0]: row for row in rows}
+
+
+def comments(record: Record) -> list[Row]:
+    """Return the rows of a task's comments; the shape has at most three at first."""
+    numbers = range(1, record.number % 4 + record.revision)
+    ids = [f"{record.number}-{number}" for number in numbers]
+    return [(each, f"KEY-{record.number}", f"comment {each}") for each in ids]
 
 
 CASES = (
@@ -101,7 +111,7 @@ CASES = (
         source="contacts",
         columns=("firstname", "amount"),
         row=lambda each: (str(each.number), each.name, each.amount),
-        limits="5/1 second",
+        limits="20/1 second",
     ),
     ShapeCase(
         module="oauth",
@@ -111,6 +121,23 @@ CASES = (
         row=lambda each: (f"001{each.number:012}", each.name, each.amount),
         limits="2/1 second",
         options={"token_seconds": 1},
+    ),
+    ShapeCase(
+        module="children",
+        shape="children",
+        source="tasks",
+        columns=("summary",),
+        row=lambda each: (f"KEY-{each.number}", each.name),
+        limits="40/1 second",
+    ),
+    ShapeCase(
+        module="children",
+        shape="children",
+        source="comments",
+        before="tasks",
+        columns=("task", "body"),
+        row=comments,
+        limits="60/1 second",
     ),
     ShapeCase(
         module="plain",

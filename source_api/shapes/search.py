@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from source_api.shapes.records import Record, iso, seconds_of
 from source_api.shapes.shape import Call, Refusal, Shape, require_bearer, too_many, whole
-from source_api.throttle import Throttle, parse_tiers
+from source_api.throttle import Throttle
 
 SEARCH_LIMITS = "5/1 second"
 BATCH = 100
@@ -25,7 +25,7 @@ OPERATORS: dict[str, Callable[[int, int], bool]] = {
 class SearchShape(Shape):
     """Contacts: `POST /contacts/search` with filters, `POST /contacts/batch/read` with up to 100 ids.
 
-    The search has a limit of its own, five a second. No page goes beyond 10,000 results. It brings ids and times; a
+    The search has a limit of its own, five a second; other limits given count for both, each by itself. No page goes beyond 10,000 results. It brings ids and times; a
     batch lacks the ids that do not exist.
     """
 
@@ -34,7 +34,7 @@ class SearchShape(Shape):
 
     def prepare(self) -> None:
         """Make the limit of the search."""
-        self._searches = Throttle(parse_tiers(SEARCH_LIMITS))
+        self._searches = Throttle(self.options.tiers(SEARCH_LIMITS))
 
     def routes(self) -> list[Route]:
         """Return the search and the batch."""

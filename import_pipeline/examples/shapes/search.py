@@ -1,5 +1,7 @@
 """Contacts: a search by POST with a limit of its own, details in batches of 100."""
 
+from itertools import pairwise
+
 import httpx
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -24,13 +26,19 @@ class Contacts(ImportSource):
     limits = "5/1 second"
     pages = Cursor(next="paging.next.after", param="after", size="limit", where="json")
 
-    def list_request(self):
-        return httpx.Request("POST", "/contacts/search", json={})
+    def slices(self):
+        months = [f"{year}-{month:02}-01T00:00:00Z" for year in range(2024, 2027) for month in range(1, 13)]
+        return map("/".join, pairwise(months))
+
+    def slice_request(self, key):
+        bounds = zip(("GTE", "LT"), key.split("/"), strict=True)
+        filters = [{"propertyName": "createdate", "operator": each, "value": value} for each, value in bounds]
+        return httpx.Request("POST", "/contacts/search", json={"filterGroups": [{"filters": filters}]})
 
     def items(self, list_response):
         return list_response.json()["results"]
 
-    def stub(self, item):
+    def stub(self, item, key):
         return Contact(external_id=item["id"])
 
     def version(self, item):
