@@ -252,7 +252,7 @@ def _remember(connection: Connection, row: ImportRow, stored: Sequence[Done], no
         if each.left_out is not LeftOut.GONE and (each.claim.version or each.etag or chosen)
     ]
     if chosen:
-        source_items.record(connection, row, news, now)
+        source_items.record(connection, row, news)
     else:
         source_items.store_versions(connection, row, news)
 

@@ -96,21 +96,21 @@ def etags(connection: Connection, source: str, external_ids: Sequence[str]) -> d
     return found
 
 
-def record(connection: Connection, row: ImportRow, seen: Sequence[SeenItem], now: datetime) -> None:
+def record(connection: Connection, row: ImportRow, seen: Sequence[SeenItem]) -> None:
     """Record discovered items. An import that fetches all details again forgets their stored versions."""
-    _store(connection, row, seen, now)
+    _store(connection, row, seen, is_new=True)
 
 
 def store_versions(connection: Connection, row: ImportRow, seen: Sequence[SeenItem]) -> None:
     """Store versions and ETags of items that the import has recorded before; no index changes."""
-    _store(connection, row, seen, None)
+    _store(connection, row, seen, is_new=False)
 
 
-def _store(connection: Connection, row: ImportRow, seen: Sequence[SeenItem], listed_at: datetime | None) -> None:
+def _store(connection: Connection, row: ImportRow, seen: Sequence[SeenItem], *, is_new: bool) -> None:
     if not seen:
         return
     connection.execute(
-        _storing(connection.dialect.name, is_new=listed_at is not None, fetches_all=row.options.fetches_all),
+        _storing(connection.dialect.name, is_new=is_new, fetches_all=row.options.fetches_all),
         [
             {
                 "source": row.source,
@@ -120,7 +120,7 @@ def _store(connection: Connection, row: ImportRow, seen: Sequence[SeenItem], lis
                 "first_import_id": row.id,
                 "last_import_id": row.id,
                 "slice": item.slice,
-                "changed_at": listed_at if item.is_changed else None,
+                "changed_import_id": row.id if is_new and item.is_changed else None,
             }
             for item in seen
         ],
@@ -145,7 +145,7 @@ def _storing(dialect: str, *, is_new: bool, fetches_all: bool) -> Any:
             "last_import_id": new.last_import_id,
             "gone_at": None,
             "slice": case((new.slice.is_(None), old.slice), (in_several, None), else_=new.slice),
-            "changed_at": func.coalesce(new.changed_at, old.changed_at),
+            "changed_import_id": func.coalesce(new.changed_import_id, old.changed_import_id),
         }
     return statement.on_conflict_do_update(index_elements=["source", "external_id"], set_=changed)
 

@@ -241,7 +241,7 @@ source_items = Table(
     Column("last_import_id", BigInteger, nullable=False),
     Column("gone_at", UtcDateTime),
     Column("slice", String(255)),  # the slice that listed it last; null: none, or several of one import
-    Column("changed_at", UtcDateTime),  # when an import last listed it as new or with another version
+    Column("changed_import_id", BigInteger),  # the import that last listed it as new or with another version
     Column("number", BigInteger),  # the item number, in order of discovery, if the source has partitions in buckets
     Column("owed_import_id", BigInteger),  # the import that could not fetch it, of an incremental source
 )

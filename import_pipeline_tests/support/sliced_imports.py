@@ -1,21 +1,24 @@
 """Runs of the imports of `sliced_api`, and what they stored."""
 
 import contextlib
-from datetime import timedelta
+from functools import partial
 
 from sqlalchemy import select
 
+from import_pipeline.importer.execution.run import execute_import
+from import_pipeline.importer.execution.session import ImportRun
+from import_pipeline.importer.installation import open_installation
+from import_pipeline.importer.lifecycle.create import new_import
+from import_pipeline.importer.runtime.api_client import open_api
+from import_pipeline.importer.source_loader import configure
+from import_pipeline.rules.status import Trigger
 from import_pipeline.testing import CannedTransport
-from import_pipeline.tracking.database.engine import Database
+from import_pipeline.tracking import imports
 from import_pipeline.tracking.lists import slices
-from import_pipeline.tracking.tables import imports, source_items
+from import_pipeline.tracking.tables import source_items
 from import_pipeline_tests.support.dying_process import ProcessDied
 from import_pipeline_tests.support.imports import import_through, latest, rows, tracking
 from import_pipeline_tests.support.sliced_api import Comment, Comments, Issues, Windows, sliced_settings
-
-HOUR = timedelta(hours=1)
-#: The times by which an import knows what has changed since another one.
-AGED = {imports: ("started_at",), source_items: ("changed_at",)}
 
 
 class Importing:
@@ -32,6 +35,17 @@ class Importing:
     def children(self, source=None, **values):
         """Import the comments."""
         return import_through(CannedTransport(self.api), source or Comments(), self.settings, **values)
+
+    @contextlib.contextmanager
+    def scheduled_parents(self):
+        """Create the import of a slot, which has its id long before it starts. Yield a function that runs it."""
+        transport, source = CannedTransport(self.api), Issues()
+        with open_installation(self.settings, configure([source], self.settings)) as installation:
+            found, now = installation.source(source.name), installation.clock.now()
+            new = new_import(found, Trigger.SCHEDULE, slot_at=now, scheduled_at=now)
+            row = installation.database.transact(lambda connection: imports.create(connection, new, now))
+            connect = partial(open_api, found, self.settings, installation.clock, transport)
+            yield lambda: execute_import(ImportRun(installation=installation, source=found, connect=connect), row.id)
 
     def windows(self, keys=None, **values):
         """Import the comments by keys of the source's own."""
@@ -53,22 +67,6 @@ class Importing:
             processes += 1
             with contextlib.suppress(ProcessDied):
                 return import_through(CannedTransport(answer_or_die), source, self.settings, **values), processes
-
-    def age(self):
-        """Move all that was imported so far an hour into the past."""
-        database = Database(self.settings.database_url)
-
-        def unit(connection):
-            for table, columns in AGED.items():
-                for row in connection.execute(select(table)).mappings().all():
-                    moved = {name: row[name] - HOUR for name in columns if row[name] is not None}
-                    key = [column == row[column.name] for column in table.primary_key]
-                    connection.execute(table.update().where(*key).values(moved))
-
-        try:
-            database.transact(unit)
-        finally:
-            database.close()
 
     @property
     def comments(self):

@@ -25,8 +25,8 @@ OPERATORS: dict[str, Callable[[int, int], bool]] = {
 class SearchShape(Shape):
     """Contacts: `POST /contacts/search` with filters, `POST /contacts/batch/read` with up to 100 ids.
 
-    The search has a limit of its own, five a second; other limits given count for both, each by itself. No page goes beyond 10,000 results. It brings ids and times; a
-    batch lacks the ids that do not exist.
+    The search has a limit of its own, five a second. Limits of the options hold for each of both by itself. No page
+    goes beyond 10,000 results. It brings ids and times; a batch lacks the ids that do not exist.
     """
 
     name = "search"

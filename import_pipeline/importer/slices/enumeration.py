@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
 
 from sqlalchemy import Connection
 
@@ -12,7 +11,6 @@ from import_pipeline.importer.discovery.stored_versions import fingerprint_of_ve
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.slices.state import SlicesState
 from import_pipeline.importer.user_code.hooks import hook_batches
-from import_pipeline.rules.completions import OVERLAP
 from import_pipeline.rules.lists.slice_keys import LONGEST_KEY, is_key
 from import_pipeline.tracking.lists import parents, slices
 
@@ -98,8 +96,11 @@ class Enumeration:
             raise ImportFailed(never_imported(context.source))
         is_partial = context.source.changed_only and not context.row.options.fresh
         last = parents.reference(connection, context.row) if is_partial else None
-        if last is not None and last.started_at is not None:
-            state = replace(state, since=(last.started_at - OVERLAP).isoformat(), reference=last.id)
+        if parent is not None:
+            until, unfinished = parents.imports_of(connection, parent)
+            state = replace(state, parent_until=until, parent_open=unfinished)
+        if last is not None:
+            state = replace(state, reference=last.id)
         slices.begin(connection, context.lease, context.clock.now(), state.dump(self._versions))
         return state
 
@@ -111,9 +112,8 @@ class Enumeration:
 
     async def _keys_of_parent(self, parent: str) -> None:
         state, changed = self.state, None
-        if state.since is not None and state.reference is not None:
-            since = datetime.fromisoformat(state.since)
-            changed = parents.changed_or_owed(self._context.row, since, state.reference)
+        if state.reference is not None:
+            changed = await self._context.write(parents.changed_or_owed, self._context.row, state.reference)
         while not self._context.stop.requested.is_set():
             keys = await self._context.write(parents.keys, parent, self.state.last_key, BATCH, changed)
             if not keys:

@@ -1,6 +1,6 @@
 """The checkpoint of an import with slices: how far its keys are known. Each slice has a checkpoint of its own."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,10 @@ class SlicesState:
     """The state that the import's row keeps, beside the rows of its slices."""
 
     parent: str | None = None  #: the parent source
-    since: str | None = None  #: only the parent's items that have changed since; None: all
-    reference: int | None = None  #: the import whose failures are read again, although their parents have not changed
+    #: The import after which changes of the parent's items count; what it did not finish counts, too. None: all.
+    reference: int | None = None
+    parent_until: int = 0  #: the parent's latest import when this one began
+    parent_open: Sequence[int] = ()  #: its imports up to that one that had not ended
     last_key: str | None = None  #: the last key of the parent's that is stored
     is_listed: bool = False  #: all keys are stored
     complete: bool = False  #: all slices were read, or have failed

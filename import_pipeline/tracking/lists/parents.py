@@ -1,7 +1,6 @@
 """The items of a parent source, whose external ids are the keys of another source's slices."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
@@ -62,11 +61,23 @@ def keys(
     return connection.scalars(found.order_by(source_items.c.external_id).limit(size)).all()
 
 
-def changed_or_owed(row: ImportRow, since: datetime, reference_id: int) -> ColumnElement[bool]:
+def imports_of(connection: Connection, parent: str) -> tuple[int, list[int]]:
+    """Return the id of the source's latest import, and the ids of those that have not ended."""
+    latest = connection.scalar(select(func.max(imports.c.id)).where(imports.c.source == parent)) or 0
+    is_open = imports.c.status.in_([ImportStatus.SCHEDULED, ImportStatus.RUNNING])
+    unfinished = select(imports.c.id).where(imports.c.source == parent, is_open)
+    return latest, list(connection.scalars(unfinished))
+
+
+def changed_or_owed(connection: Connection, row: ImportRow, reference_id: int) -> ColumnElement[bool]:
     """Return the condition for the parent's items that changed since, or whose slice the reference did not finish.
 
-    A slice was not finished if it or one of its items failed.
+    An item has changed since if an import changed it that had not ended when the reference began: ids order imports
+    better than the clocks of workers. A slice was not finished if it or one of its items failed.
     """
+    state = connection.scalar(select(imports.c.checkpoint).where(imports.c.id == reference_id)) or {}
+    changed_by = source_items.c.changed_import_id
+    later = or_(changed_by > state.get("parent_until", 0), changed_by.in_(state.get("parent_open", ())))
     unread = select(slices.c.key).where(
         slices.c.import_id == reference_id,
         or_(slices.c.status != ItemStatus.COMPLETED, slices.c.incomplete_reason.is_not(None)),
@@ -80,7 +91,7 @@ def changed_or_owed(row: ImportRow, since: datetime, reference_id: int) -> Colum
     )
     unreadable = select(statuses.c.metadata[SLICE].as_string()).where(failed, statuses.c.metadata[SLICE].is_not(None))
     owed = [source_items.c.external_id.in_(some) for some in (unread, with_failure, unreadable)]
-    return or_(source_items.c.changed_at >= since, *owed)
+    return or_(later, *owed)
 
 
 def removable(row: ImportRow, *, is_whole: bool) -> ColumnElement[bool] | None:
@@ -92,7 +103,7 @@ def removable(row: ImportRow, *, is_whole: bool) -> ColumnElement[bool] | None:
     state = row.checkpoint or {}
     if "sliced" not in state:
         return None
-    parent, is_whole = state.get("parent"), is_whole and state.get("since") is None
+    parent, is_whole = state.get("parent"), is_whole and state.get("reference") is None
     read = select(slices.c.key).where(
         slices.c.import_id == row.id,
         slices.c.status == ItemStatus.COMPLETED,

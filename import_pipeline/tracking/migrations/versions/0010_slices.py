@@ -14,7 +14,7 @@ ADDED = (
     ("imports", "slices_completed_count"),
     ("imports", "slices_failed_count"),
     ("source_items", "slice"),
-    ("source_items", "changed_at"),
+    ("source_items", "changed_import_id"),
 )
 
 
@@ -45,8 +45,8 @@ def upgrade() -> None:
     for name in ("slices_completed_count", "slices_failed_count"):
         op.add_column("imports", sa.Column(name, sa.BigInteger(), nullable=False, server_default=sa.text("0")))
     op.add_column("source_items", sa.Column("slice", sa.String(255), nullable=True))
-    op.add_column("source_items", sa.Column("changed_at", sa.DateTime(timezone=True), nullable=True))
-    op.execute("UPDATE source_items SET changed_at = CURRENT_TIMESTAMP")
+    op.add_column("source_items", sa.Column("changed_import_id", sa.BigInteger(), nullable=True))
+    op.execute("UPDATE source_items SET changed_import_id = last_import_id")
 
 
 def downgrade() -> None:

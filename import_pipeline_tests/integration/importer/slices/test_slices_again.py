@@ -19,7 +19,6 @@ def importing(home):
     api = SlicedApi(comments_of([10] * 10), versions={str(number): "1" for number in range(1, 11)})
     found = Importing(home, api)
     found.parents()
-    found.age()
     found.children()
     return found
 
@@ -85,7 +84,6 @@ def test_many_removed_items_are_marked_only_when_confirmed(importing):
 
 
 def test_only_changed_parents_are_read_again(importing):
-    importing.age()
     importing.api.versions["5"] = "2"
     importing.api.comments["5"].append("new")
     importing.api.comments["11"] = ["11-0"]
@@ -99,19 +97,24 @@ def test_only_changed_parents_are_read_again(importing):
 def test_slices_that_failed_are_read_again_although_their_parents_have_not_changed(importing):
     importing.api.answers["7"] = httpx.Response(404)
     importing.children()
-    importing.age()
     importing.parents()
     _, slices = read(importing, lambda: importing.children(ChangedOnly()))
     assert slices == {"7"}
     del importing.api.answers["7"]
-    importing.age()
     assert read(importing, lambda: importing.children(ChangedOnly()))[1] == {"7"}
-    importing.age()
+    assert read(importing, lambda: importing.children(ChangedOnly()))[1] == set()
+
+
+def test_a_change_by_an_import_that_had_not_ended_before_is_read_later(importing):
+    with importing.scheduled_parents() as run_slot:
+        assert read(importing, lambda: importing.children(ChangedOnly()))[1] == set()
+        importing.api.versions["5"] = "2"
+        run_slot()
+    assert read(importing, lambda: importing.children(ChangedOnly()))[1] == {"5"}
     assert read(importing, lambda: importing.children(ChangedOnly()))[1] == set()
 
 
 def test_a_fresh_import_reads_all_slices_and_deletes_what_no_slice_has(importing):
-    importing.age()
     removed = importing.api.comments["3"].pop()
     summary, slices = read(importing, lambda: importing.children(ChangedOnly(), fresh=True))
     assert (summary.status, slices) == ("completed", set(importing.api.comments))
