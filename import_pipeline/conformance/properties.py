@@ -181,7 +181,8 @@ class Properties:
         lost = {key for key, row in self._rows().items() if taken.rows.get(key) != row}
         if len(lost) > 1:
             return f"{len(lost)} items suffer: {', '.join(sorted(lost))}"
-        return None if taken.failures else "the item does not fail: `detail` or `populate` accepts whatever comes"
+        ended = taken.failures or taken.summary.items_gone_count
+        return None if ended else "the item does not fail: `detail` or `populate` accepts whatever comes"
 
     def _difference(self, taken: Outcome) -> str | None:
         """Return what the import differs in from the plain one; None if it does not."""
