@@ -35,6 +35,7 @@ from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.ratelimit.stores.memory import MemoryPermits
 from import_pipeline.rules.status import Trigger
 from import_pipeline.settings import load_settings, variable_prefix
+from import_pipeline.settings.endpoint_limits import everywhere
 from import_pipeline.tracking import items
 
 __all__ = [
@@ -167,7 +168,7 @@ def rehearse(
     """
     refuse_running_loop("rehearse")
     prefix = variable_prefix(source.name)
-    quick = {"BASE_URL": "https://api.test", "LIMITS": "100000/1 second", "BACKOFF": "0.01"}
+    quick = {"BASE_URL": "https://api.test", "LIMITS": everywhere(source.limits, "100000/1 second"), "BACKOFF": "0.01"}
     own = {"IMPORT_PIPELINE_HOME": str(folder)} | {prefix + name: value for name, value in quick.items()}
     settings = replace(load_settings({**own, **(environment or {})}, folder), is_rehearsal=True)
     with open_installation(settings, configure([source], settings)) as opened:

@@ -32,7 +32,7 @@ def _first_page(installation: Installation, listed: ImportSource) -> CheckResult
     count = "an unknown number of" if total is None else total
     connector = connector_of(listed, installation.settings)
     way = _way(listed, connector)
-    message = f"answers at {redact(connector.base_url)}{way}, {count} items, limits {listed.limits or 'none'}"
+    message = f"answers at {redact(connector.base_url)}{way}, {count} items, limits {listed.limits_text or 'none'}"
     model = listed.model.__name__
     notes = [
         f"{model}.{column} must not be null, but stub() leaves it empty. The stub comes first: make it nullable"

@@ -126,7 +126,7 @@ def run_job(
         row = imports.get(connection, row.id)
     if row.status is ImportStatus.RUNNING:
         raise _not_ended_error(source, row, finished)
-    return summarize(row, source.limits, installation.clock.now())
+    return summarize(row, source.limits_text, installation.clock.now())
 
 
 def _refuse_second(installation: Installation, source: ImportSource) -> None:

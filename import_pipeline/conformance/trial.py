@@ -21,6 +21,7 @@ from import_pipeline.importer.source_loader import configure
 from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.rules.status import Trigger
 from import_pipeline.settings import load_settings, variable_prefix
+from import_pipeline.settings.endpoint_limits import everywhere
 from import_pipeline.tracking import items
 
 
@@ -99,7 +100,7 @@ class Trial:
         own, prefix = source or self.source, variable_prefix(self.source.name)
         folder = self._folder / f"conformance-{self._databases}"
         folder.mkdir(parents=True)
-        quick = {"BASE_URL": "https://api.test", "LIMITS": "none", "BACKOFF": "0.01"}
+        quick = {"BASE_URL": "https://api.test", "LIMITS": everywhere(own.limits, "none"), "BACKOFF": "0.01"}
         environment = {"IMPORT_PIPELINE_HOME": str(folder)} | {prefix + name: value for name, value in quick.items()}
         settings = replace(load_settings({**environment, **self._environment}, folder), is_rehearsal=True)
         with open_installation(settings, configure([own], settings)) as installation:

@@ -17,6 +17,7 @@ from import_pipeline.errors import ContractError
 from import_pipeline.rules.partitions import Partitions
 from import_pipeline.rules.slots import parse_slots
 from import_pipeline.settings import SOURCE_SETTINGS, Setting
+from import_pipeline.settings.endpoint_limits import join_endpoints
 
 #: Attributes that a setting of the same name may override. Their values must pass the setting's own check.
 _NUMBERS = (
@@ -123,7 +124,7 @@ def _check_values(source: ImportSource) -> None:
     _check_times(source)
     settings = {setting.name.lower(): setting for setting in SOURCE_SETTINGS}
     values = {name: getattr(source, name) for name in _NUMBERS}
-    values |= {"limits": source.limits} if source.limits != "" else {}
+    values |= {"limits": _limits(source, settings["limits"])} if source.limits else {}
     for name, value in [*values.items(), ("retry.tries", source.retry.tries)]:
         setting = settings[name.removeprefix("retry.")]
         try:
@@ -141,6 +142,15 @@ def _check_values(source: ImportSource) -> None:
     if not isinstance(source.partitions, Partitions):
         raise ContractError(source.name, "partitions", "per_item or buckets(500)", repr(source.partitions))
     _check_base_url(source, settings["base_url"])
+
+
+def _limits(source: ImportSource, setting: Setting[str]) -> str:
+    """Return the limits as a text. Raises ContractError for a mapping that cannot be written as one."""
+    try:
+        return join_endpoints(source.limits)
+    except (ValueError, AttributeError, TypeError) as error:
+        expected = f"{setting.expected}; or a mapping such as {{'/search': '5/1 second', '': '100/10 second'}}"
+        raise ContractError(source.name, "limits", expected, repr(source.limits)) from error
 
 
 def _check_base_url(source: ImportSource, setting: Setting[str]) -> None:

@@ -15,6 +15,7 @@ from import_pipeline.contracts.batches import BatchHooks
 from import_pipeline.contracts.connector import Connector
 from import_pipeline.contracts.importable import Importable
 from import_pipeline.contracts.incremental import IncrementalHooks
+from import_pipeline.contracts.limits import RateLimits
 from import_pipeline.contracts.notice import Notice
 from import_pipeline.contracts.paginators import Paginator
 from import_pipeline.contracts.slices import SliceHooks
@@ -23,6 +24,7 @@ from import_pipeline.errors import ContractError, SettingError
 from import_pipeline.rules.partitions import Partitions, per_item
 from import_pipeline.rules.slots import Slots, parse_slots
 from import_pipeline.settings import SourceSettings, variable_prefix
+from import_pipeline.settings.endpoint_limits import replaced
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +57,9 @@ _COPIED = (
 )
 
 
-class ImportSource(TenantNames, AnswerHooks, AssetAttributes, BatchHooks, SliceHooks, IncrementalHooks, ABC):
+class ImportSource(
+    TenantNames, AnswerHooks, AssetAttributes, BatchHooks, SliceHooks, IncrementalHooks, RateLimits, ABC
+):
     """One remote collection: its list, its details, and its rate limits.
 
     Implement `name`, `model`, `list_request`, `items` and `stub`. Declare the paging in one way: by `pages`,
@@ -71,9 +75,6 @@ class ImportSource(TenantNames, AnswerHooks, AssetAttributes, BatchHooks, SliceH
 
     #: How a list names its next page, such as `PageNumber()`. None: `has_next_page` or `next_request` decides.
     pages: Paginator | None = None
-    #: Rate limits in the notation of the library `limits`, all of which apply: "500/20 second; 2000/100 second".
-    #: "20 concurrent" limits the requests in flight. Empty: no limits; they are inferred from the API's answers.
-    limits: str = ""
     per_page: int = 100  #: items requested per list page
     #: List pages after which the list counts as endless. Applies if the API reports no stable total.
     max_pages: int = 100_000
@@ -209,7 +210,7 @@ class ImportSource(TenantNames, AnswerHooks, AssetAttributes, BatchHooks, SliceH
         source = copy.copy(self)
         for name in _COPIED:
             if (value := getattr(settings, name)) is not None:
-                setattr(source, name, value)
+                setattr(source, name, replaced(source.limits_text, value) if name == "limits" else value)
         if settings.max_pause is not None:
             source.max_pause = timedelta(seconds=settings.max_pause)
         if settings.tries is not None:

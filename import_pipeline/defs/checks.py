@@ -66,7 +66,7 @@ def _latest_whole(connection: Connection, source: ImportSource, now: datetime) -
     import_id = queries.latest_completed_id(connection, source.name)
     if import_id is None:
         return None
-    return count_later_imports(connection, summarize(imports.get(connection, import_id), source.limits, now))
+    return count_later_imports(connection, summarize(imports.get(connection, import_id), source.limits_text, now))
 
 
 def result_of(evaluation: dg.AssetCheckEvaluation) -> dg.AssetCheckResult:

@@ -100,7 +100,7 @@ class EventReporter:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            gap = self._api.limiter.blocked_for() if self._api else 0.0
+            gap = self._api.blocked_for() if self._api else 0.0
             if gap > SHORTEST_GAP_SECONDS and time.monotonic() - self._observed_at >= OBSERVE_SECONDS:
                 self._observed_at = time.monotonic()
                 self._observe()

@@ -127,7 +127,7 @@ def of_item(item: StoredItem, import_id: int) -> dict[str, dg.MetadataValue[Any]
 def of_source(source: ImportSource, links: Links) -> dict[str, Any]:
     """Return the declared values of a source."""
     return {
-        "limits": source.limits or "none",
+        "limits": source.limits_text or "none",
         "slots": str(source.timetable),
         "importable": source.model.__name__,
         "api": source.api,

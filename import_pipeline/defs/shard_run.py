@@ -139,7 +139,7 @@ class ShardOp:
         sentence = f"Shard {shard.number} sent {shard.requests_count} requests; the import is {row.status}."
         report("shard_ended", sentence, import_id=row.id, source=source.name)
         if ending.ended_it:
-            summary = summarize(row, source.limits, installation.clock.now())
+            summary = summarize(row, source.limits_text, installation.clock.now())
             links = links_of(installation.settings)
             completion = self._completion(installation, links, ending, summary)
             for event in (*tracking_events(installation.database, summary, links), *completion):

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 
 from import_pipeline.clock import Clock
 from import_pipeline.contracts import ImportSource
-from import_pipeline.ratelimit import Permits, Usage, open_permits, parse_tiers
+from import_pipeline.ratelimit import Permits, Usage, open_permits
+from import_pipeline.ratelimit.endpoints import name_of_endpoint, parse_limits
 from import_pipeline.ratelimit.protocol import SECOND, ExchangeRequest, StoreError
-from import_pipeline.ratelimit.usage import usage_of
+from import_pipeline.ratelimit.usage import combined, usage_of
 from import_pipeline.settings import Settings
 from import_pipeline.tracking.imports import ImportRow
 
@@ -32,7 +33,7 @@ class UsageReader:
 
     def usage(self, source: ImportSource, limits: str | None = None) -> Usage | None:
         """Return the usage of the source's API under `limits` (default: its own); None if the store does not answer."""
-        limits = source.limits if limits is None else limits
+        limits = source.limits_text if limits is None else limits
         with self._lock:
             now = self.clock.monotonic()
             read_at, usage = self._read.get((source.api, limits), (-SILENT_SECONDS, None))
@@ -51,10 +52,15 @@ class UsageReader:
 
     def _fetch(self, api: str, limits: str) -> Usage:
         self._permits = self._permits or open_permits(self.settings.redis_url, self.settings.limits_path)
-        tiers = parse_tiers(limits)
-        windows = tuple((tier.amount, tier.get_expiry() * SECOND) for tier in tiers)
-        ask = ExchangeRequest(api=api, process=self._name, tiers=windows, concurrent=tiers.concurrent, count_units=True)
-        return usage_of(self._permits.exchange(ask), tiers, self.clock.now())
+        now, found = self.clock.now(), dict[str, Usage]()
+        for prefix, tiers in parse_limits(limits).items():
+            windows = tuple((tier.amount, tier.get_expiry() * SECOND) for tier in tiers)
+            name = name_of_endpoint(api, prefix)
+            ask = ExchangeRequest(
+                api=name, process=self._name, tiers=windows, concurrent=tiers.concurrent, count_units=True
+            )
+            found[prefix] = usage_of(self._permits.exchange(ask), tiers, now)
+        return combined(found)
 
 
 def store_ever_answered(row: ImportRow) -> bool:

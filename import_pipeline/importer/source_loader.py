@@ -17,6 +17,7 @@ from import_pipeline.errors import ContractError, ImportPipelineError, SettingEr
 from import_pipeline.importer.user_code.hooks import call_hook, describe_error, instance, place_of
 from import_pipeline.logs import report
 from import_pipeline.settings import Settings, SourceSettings, parsers, read_environment
+from import_pipeline.settings.endpoint_limits import together
 
 
 def load_sources(settings: Settings) -> list[ImportSource]:
@@ -139,10 +140,10 @@ def with_limits_of_their_api(sources: Sequence[ImportSource]) -> list[ImportSour
     """Return the sources; one without limits gets those of the other sources of its API, all together."""
     limits: dict[str, list[str]] = {}
     for source in sources:
-        if source.limits and source.limits not in limits.setdefault(source.api, []):
-            limits[source.api].append(source.limits)
+        if source.limits and source.limits_text not in limits.setdefault(source.api, []):
+            limits[source.api].append(source.limits_text)
     return [
-        source if source.limits or not limits.get(source.api) else _with_limits(source, "; ".join(limits[source.api]))
+        source if source.limits or not limits.get(source.api) else _with_limits(source, together(limits[source.api]))
         for source in sources
     ]
 

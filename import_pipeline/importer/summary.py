@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from import_pipeline.ratelimit import parse_tiers
-from import_pipeline.rules.forecast import minimum_seconds
+from import_pipeline.ratelimit.endpoints import parse_limits
+from import_pipeline.rules.forecast import minimum_by_endpoint, split_units
 from import_pipeline.rules.progress import TimeParts, away_seconds, efficiency, elapsed_seconds, time_parts
 from import_pipeline.rules.status import ENDED, ImportStatus, with_failed_items
 from import_pipeline.tracking import items
@@ -106,7 +106,8 @@ def summarize(row: ImportRow, limits: str, now: datetime, *, stalled_since: date
     facts = row.facts
     parts = _time_parts(row, duration, now, stalled_since)
     units = round(row.requests_count * (facts.mean_cost or 1))
-    ideal = minimum_seconds(units, parse_tiers(limits if facts.limits is None else facts.limits))
+    by_endpoint = split_units(units, facts.requests_by_endpoint or {})
+    ideal = minimum_by_endpoint(by_endpoint, parse_limits(limits if facts.limits is None else facts.limits))
     is_exact = ideal > 0 and row.status in ENDED and not facts.limits_learned
     return ImportSummary(
         import_id=row.id,

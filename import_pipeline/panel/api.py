@@ -41,7 +41,10 @@ def one_import(request: Request) -> Response:
     panel = panel_of(request)
     found = queries.import_details(panel.installation, request.path_params["import_id"], panel.usage_reader)
     values = as_json(found.view, found.forecast) | {
-        "tiers": [{"amount": tier.amount, "seconds": tier.seconds, "used": tier.used} for tier in found.usage.tiers]
+        "tiers": [
+            {"amount": tier.amount, "seconds": tier.seconds, "used": tier.used, "endpoint": tier.endpoint}
+            for tier in found.usage.tiers
+        ]
         if found.usage
         else None,
         "failures": [

@@ -128,7 +128,7 @@ class Figures:
             if usage is None:
                 continue
             for tier in usage.tiers:
-                labels = [source.api, f"{tier.amount}/{tier.seconds}s"]
+                labels = [source.api, f"{tier.amount}/{tier.seconds}s {tier.endpoint}".rstrip()]
                 used.add_metric(labels, tier.used)
                 most.add_metric(labels, tier.amount)
             if usage.concurrent is not None and usage.in_flight is not None:

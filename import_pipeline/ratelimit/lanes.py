@@ -20,16 +20,16 @@ class Lanes:
     """The limiter of an API and that of the lane of `first` requests, if there is one; both settle together."""
 
     def __init__(self, limiter: Limiter, first: Limiter | None) -> None:
-        self._limiter, self._first = limiter, first
+        self.limiter, self._first = limiter, first
         self._others_refused = False  #: since the lane was
 
     async def acquire(self, deadline: float, cost: int, *, first: bool) -> Permit:
         """Return a permit of the API, after one of the lane if the request belongs to it. Raises as `Limiter` does."""
         if not first or self._first is None:
-            return await self._limiter.acquire(deadline, first=first, cost=cost)
+            return await self.limiter.acquire(deadline, first=first, cost=cost)
         of_lane = await self._first.acquire(deadline)
         try:
-            permit = await self._limiter.acquire(deadline, first=True, cost=cost)
+            permit = await self.limiter.acquire(deadline, first=True, cost=cost)
         except BaseException:
             self._first.unused(of_lane)
             raise
@@ -51,19 +51,19 @@ class Lanes:
 
     def answered(self, permit: Permit, at: float) -> None:
         """Settle a permit whose request was answered at that moment."""
-        self._limiter.answered(permit, at)
+        self.limiter.answered(permit, at)
         if self._first is not None and permit.of_lane is not None:
             self._first.answered(permit.of_lane, at)
 
     def unused(self, permit: Permit) -> None:
         """Settle a permit without a request."""
-        self._limiter.unused(permit)
+        self.limiter.unused(permit)
         if self._first is not None and permit.of_lane is not None:
             self._first.unused(permit.of_lane)
 
     def cut_off(self, permit: Permit) -> None:
         """Settle a permit whose connection the other side closed before an answer."""
-        self._limiter.cut_off(permit)
+        self.limiter.cut_off(permit)
         if self._first is not None and permit.of_lane is not None:
             self._first.cut_off(permit.of_lane)
 
@@ -71,10 +71,10 @@ class Lanes:
         """Pause all processes. The refusal lowers the lane's limits alone, unless other requests are refused, too."""
         if self._first is None or permit.of_lane is None:
             self._others_refused = True
-            self._limiter.refused(permit, wait)
+            self.limiter.refused(permit, wait)
             return
         permit.of_lane.sent = permit.sent
-        self._limiter.refused(permit, wait, teaches=self._others_refused)
+        self.limiter.refused(permit, wait, teaches=self._others_refused)
         if self._others_refused:
             self._first.unused(permit.of_lane)
         else:

@@ -1,10 +1,12 @@
 """The usage of an API's limits by all processes together, for display."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from import_pipeline.ratelimit.protocol import SECOND, ExchangeReply
 from import_pipeline.ratelimit.tiers import Tiers
+from import_pipeline.settings.endpoint_limits import join_endpoints
 
 MILLION = 1_000_000
 
@@ -16,6 +18,7 @@ class TierUsage:
     amount: int
     seconds: int
     used: int
+    endpoint: str = ""  #: the path prefix that it limits; empty: all others
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +55,28 @@ def usage_of(result: ExchangeReply, tiers: Tiers, now: datetime) -> Usage:
     )
 
 
+def combined(usages: Mapping[str, Usage]) -> Usage:
+    """Return the usage of an API from that of its endpoints, by path prefix; it is paused while any of them is."""
+    if len(usages) == 1:
+        return next(iter(usages.values()))
+    own, others = usages[""], list(usages.values())
+    in_flight = next((each for each in (own, *others) if each.concurrent is not None), own)
+    return Usage(
+        hits=sum(each.hits for each in others),
+        sleeps=sum(each.sleeps for each in others),
+        slept_seconds=sum(each.slept_seconds for each in others),
+        paused_until=max((each.paused_until for each in others if each.paused_until is not None), default=None),
+        tiers=tuple(replace(tier, endpoint=prefix) for prefix, each in usages.items() for tier in each.tiers),
+        is_learned=any(each.is_learned for each in others),
+        concurrent=in_flight.concurrent,
+        in_flight=in_flight.in_flight,
+        allowed_fraction=min(each.allowed_fraction for each in others),
+    )
+
+
 def in_notation(usage: Usage) -> str:
     """Return the tiers in the notation of the settings; empty if there are none."""
-    return "; ".join(f"{tier.amount}/{tier.seconds} second" for tier in usage.tiers)
+    entries: dict[str, list[str]] = {"": []}
+    for tier in usage.tiers:
+        entries.setdefault(tier.endpoint, []).append(f"{tier.amount}/{tier.seconds} second")
+    return join_endpoints({prefix: "; ".join(tiers) for prefix, tiers in entries.items()})

@@ -2,9 +2,11 @@
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from limits import RateLimitItem
+
+from import_pipeline.rules.endpoints import shares
 
 Tier = tuple[int, float]  #: amount, window in seconds
 
@@ -21,6 +23,16 @@ def minimum_seconds(requests: int, tiers: Sequence[RateLimitItem], history: Sequ
     longest = plain[-1][1]
     recent = sorted(moment for moment in history if moment > -longest)
     return _last_send(requests, plain, recent) if recent else _from_empty(requests - 1, plain)
+
+
+def split_units(units: int, counts: Mapping[str, int]) -> dict[str, int]:
+    """Return endpoint -> units of requests, in the proportion of the counts; all are the default's without counts."""
+    return {endpoint: round(units * share) for endpoint, share in shares(counts).items()}
+
+
+def minimum_by_endpoint(units: Mapping[str, int], limits: Mapping[str, Sequence[RateLimitItem]]) -> float:
+    """Return `minimum_seconds` of an API whose endpoints have limits of their own: that of the slowest one."""
+    return max((minimum_seconds(count, limits.get(endpoint, ())) for endpoint, count in units.items()), default=0.0)
 
 
 def ideal_ratio(actual_seconds: float, ideal_seconds: float) -> float | None:

@@ -58,6 +58,7 @@ class ImportFacts:
 
     limits: str | None = None  #: the rate limits of this import, as a setting writes them
     limits_learned: bool | None = None  #: they were inferred, not configured
+    requests_by_endpoint: dict[str, int] | None = None  #: path prefix -> requests, if endpoints have limits
     mean_cost: float | None = None  #: cost units of a request, on average
     sleeps_before: int | None = None  #: the API's counter of sleeps at the start of the import
     slept_before: float | None = None  #: the API's seconds of sleep at the start of the import

@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from import_pipeline.settings.endpoint_limits import DEFAULT, NONE, split_endpoints
+
 #: Each is a task and a connection; beyond that, use more processes.
 MOST_IN_FLIGHT = 1000
 #: A larger amount limits nothing, and would not be counted exactly.
@@ -187,18 +189,26 @@ def sensors(raw: str) -> str:
 
 
 def limits(raw: str) -> str:
-    """Parse tiers in the notation of `limits`, and `20 concurrent`; return an empty text for `none`."""
+    """Parse tiers in the notation of `limits`, and `20 concurrent`, also per path; return an empty text for `none`."""
+    entries = split_endpoints(raw)
+    for text in entries.values():
+        if text:
+            _check_tiers(text)
+    if len(entries) == 1 and not entries[DEFAULT] and raw.strip().lower() != NONE:
+        raise ValueError(raw)
+    return raw if len(entries) > 1 or entries[DEFAULT] else ""
+
+
+def _check_tiers(raw: str) -> None:
+    """Raise ValueError for tiers of one endpoint that cannot be kept to."""
     from limits import parse_many
 
-    if raw.lower() == "none":
-        return ""
     amounts, _ = split_limits(raw)
     for tier in parse_many(amounts) if amounts else ():
         if tier.amount < 1:
             raise ValueError(raw)  # would never admit a request
         if tier.amount > MOST_PERMITS or tier.get_expiry() > LONGEST_WINDOW_SECONDS:
             raise ValueError(raw)
-    return raw
 
 
 def split_limits(raw: str) -> tuple[str, int]:

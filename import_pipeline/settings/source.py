@@ -35,7 +35,7 @@ SOURCE_SETTINGS: tuple[Setting[Any], ...] = (
         parse=parsers.limits,
         expected="tiers of up to a year such as '500/20 second; 2000/100 second; 20 concurrent', or the word none",
         default="the source's own",
-        meaning="the rate limits, which all hold at once; with none, they are inferred",
+        meaning="the rate limits, which all hold at once; with none, inferred; of a path: `/search: 5/1 second`",
     ),
     Setting(
         name="CONCURRENCY",

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import LimiterUnavailable
 from import_pipeline.importer.installation import Installation
-from import_pipeline.ratelimit import open_permits, parse_tiers
+from import_pipeline.ratelimit import open_permits
+from import_pipeline.ratelimit.endpoints import name_of_endpoint, parse_limits
 from import_pipeline.ratelimit.lanes import LISTS
 from import_pipeline.ratelimit.protocol import SECOND, ExchangeRequest, StoreError, name_of_lane
 from import_pipeline.tracking import events, heartbeats
@@ -50,20 +51,19 @@ def lift_pause(installation: Installation, source: ImportSource, *, by: str) -> 
 
 def _lift(installation: Installation, source: ImportSource) -> timedelta:
     """Lift the pause in the store; return the time that was left of it."""
-    settings, tiers = installation.settings, parse_tiers(source.limits)
+    settings, left = installation.settings, 0
     permits = open_permits(settings.redis_url, settings.limits_path)
-    windows = tuple((tier.amount, tier.get_expiry() * SECOND) for tier in tiers)
-    name = f"lift-{os.urandom(4).hex()}"
+    process = f"lift-{os.urandom(4).hex()}"
     try:
-        before = permits.exchange(
-            ExchangeRequest(api=source.api, process=name, tiers=windows, concurrent=tiers.concurrent)
-        )
-        permits.exchange(
-            ExchangeRequest(api=source.api, process=name, tiers=windows, concurrent=tiers.concurrent, lift_pause=True)
-        )
-        permits.exchange(ExchangeRequest(api=name_of_lane(source.api, LISTS), process=name, tiers=(), lift_pause=True))
+        for prefix, tiers in parse_limits(source.limits_text).items():
+            name = name_of_endpoint(source.api, prefix)
+            windows = tuple((tier.amount, tier.get_expiry() * SECOND) for tier in tiers)
+            ask = ExchangeRequest(api=name, process=process, tiers=windows, concurrent=tiers.concurrent)
+            left = max(left, permits.exchange(ask).pause)
+            permits.exchange(replace(ask, lift_pause=True))
+            permits.exchange(ExchangeRequest(api=name_of_lane(name, LISTS), process=process, tiers=(), lift_pause=True))
     except StoreError as error:
         raise LimiterUnavailable(f"the pause of {source.api} cannot be lifted: {error}", said=str(error)) from error
     finally:
         permits.close()
-    return timedelta(microseconds=before.pause)
+    return timedelta(microseconds=left)

@@ -1,6 +1,7 @@
 """Estimate the cost of a full import before it starts."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -17,8 +18,9 @@ from import_pipeline.importer.runtime.api_client import cost_of, open_api
 from import_pipeline.importer.runtime.sending import describe_connection_error, unreachable
 from import_pipeline.importer.slices.first_slice import count_slices, first_list
 from import_pipeline.importer.tokens.server import TokenUnavailable
-from import_pipeline.ratelimit import parse_tiers
-from import_pipeline.rules.forecast import minimum_seconds
+from import_pipeline.ratelimit.endpoints import parse_limits
+from import_pipeline.rules.endpoints import endpoint_of
+from import_pipeline.rules.forecast import minimum_by_endpoint
 from import_pipeline.rules.status import ImportKind, ImportStatus
 from import_pipeline.tracking import imports
 
@@ -76,7 +78,7 @@ def _unknown(source: ImportSource, slices: int | None) -> Plan:
     number = 0 if slices == 0 else None
     return Plan(
         source=source.name,
-        limits=source.limits,
+        limits=source.limits_text,
         items_count=number,
         list_requests=number,
         detail_requests=number,
@@ -123,20 +125,29 @@ def _plan_for(
     detail = of_list.detail_request(on_page) if on_page else None
     whole = bool(on_page) and detail is None
     details = 0 if whole else -(-total // (source.details_per_request or 1))
-    places = pages * cost_of(source, of_list.first_request())
-    places += details * (cost_of(source, detail) if detail is not None else 1)
+    first = of_list.first_request()
+    units = Counter({_endpoint(source, first): pages * cost_of(source, first)})
+    units[_endpoint(source, detail)] += details * (cost_of(source, detail) if detail is not None else 1)
     return Plan(
         source=source.name,
-        limits=source.limits,
+        limits=source.limits_text,
         items_count=total,
         list_requests=pages,
         detail_requests=details,
         requests_count=pages + details,
-        ideal_seconds=round(minimum_seconds(places, parse_tiers(source.limits)), 3),
+        ideal_seconds=round(minimum_by_endpoint(units, parse_limits(source.limits_text)), 3),
         estimated_from=estimated_from,
         details_may_be_fewer=not whole and type(source).version is not ImportSource.version,
         slices_count=slices,
     )
+
+
+def _endpoint(source: ImportSource, request: httpx.Request | None) -> str:
+    """Return the path prefix whose limits a request takes; those of all others if it is unknown."""
+    if request is None:
+        return ""
+    base = httpx.URL(source.base_url).path if source.base_url else ""
+    return endpoint_of(tuple(parse_limits(source.limits_text)), request.url.path, base)
 
 
 async def first_page(installation: Installation, of_list: SourceList) -> httpx.Response:

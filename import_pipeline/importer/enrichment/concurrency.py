@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from import_pipeline.importer.file_descriptors import room
 from import_pipeline.importer.runtime.context import ImportContext
-from import_pipeline.ratelimit import parse_tiers
+from import_pipeline.ratelimit.endpoints import parse_limits
 from import_pipeline.rules.concurrency import in_flight, mean_latency, too_many, within
 
 T = TypeVar("T")
@@ -18,9 +18,9 @@ class AdaptiveConcurrency:
         self.fetchers = 0  #: running now
         self._source = context.source
         self._clock = context.clock
-        self._limiter = context.api.limiter
+        self._api = context.api
         self._circuit = context.circuit
-        self._tiers = parse_tiers(context.source.limits)
+        self._limits = parse_limits(context.source.limits_text)
         self._room = room()  #: connections that this process may open; None: any number
         self._latency: float | None = None  #: running mean in seconds
         self._start: Callable[[], object] = lambda: None
@@ -33,10 +33,10 @@ class AdaptiveConcurrency:
 
     async def measure(self, fetch: Awaitable[T]) -> T:
         """Await a fetch and return its result. Its latency counts unless it waited for a permit or the circuit."""
-        waits, trips = self._limiter.blocked_for() or self._circuit.open_for is not None, self._circuit.trips
+        waits, trips = self._api.blocked_for() or self._circuit.open_for is not None, self._circuit.trips
         began = self._clock.monotonic()
         result = await fetch
-        if not waits and not self._limiter.blocked_for() and self._circuit.trips == trips:
+        if not waits and not self._api.blocked_for() and self._circuit.trips == trips:
             self._latency = mean_latency(self._latency, self._clock.monotonic() - began)
             if self.fetchers < self._target(self._latency):
                 self._grow()
@@ -53,7 +53,8 @@ class AdaptiveConcurrency:
 
     def _target(self, latency_seconds: float) -> int:
         source = self._source
-        wanted = in_flight(self._tiers, latency_seconds, least=source.concurrency, most=source.ceiling)
+        tiers = self._limits.get(self._api.tally.busiest, ())
+        wanted = in_flight(tiers, latency_seconds, least=source.concurrency, most=source.ceiling)
         return within(wanted, self._room)
 
     def _grow(self) -> None:

@@ -198,4 +198,4 @@ def _summary_of(run: ImportRun, import_id: int) -> ImportSummary:
     row = run.installation.database.transact(
         lambda connection: imports.get(connection, import_id), patience_of(run.source), read_only=True
     )
-    return summarize(row, run.source.limits, run.installation.clock.now())
+    return summarize(row, run.source.limits_text, run.installation.clock.now())

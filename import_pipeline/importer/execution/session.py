@@ -126,7 +126,7 @@ async def _work(
     connect = run.connect or partial(open_api, run.source, installation.settings, installation.clock)
     async with connect() as api:
         run.on_api(api)
-        stop.on_request(api.limiter.grant_no_more)  # a request sent now would be cut off, and repeated later
+        stop.on_request(api.endpoints.grant_no_more)  # a request sent now would be cut off, and repeated later
         context = _context_of(run, row, lease, api, stop)
         meter = UsageMeter(api, row)
         context.ownership = Ownership(installation.clock, lease.seconds)

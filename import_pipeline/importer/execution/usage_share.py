@@ -1,9 +1,12 @@
 """The import's share of the usage of its API."""
 
+from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
+
+from sqlalchemy import Connection
 
 from import_pipeline.errors import DatabaseUnavailable, LimiterUnavailable
 from import_pipeline.importer.execution.limiter_outage import LimiterOutageReporter
@@ -37,7 +40,8 @@ class UsageMeter:
         self._facts: dict[str, Any] = {}
         self._retry_wait_before = row.facts.retry_wait_seconds or 0.0
         self._usage: Usage | None = None
-        self._losses = api.limiter.losses
+        self._noted = Counter[str]()  #: requests by endpoint that the import has counted
+        self._losses = api.endpoints.losses
 
     async def start(self, context: ImportContext) -> None:
         """Read the counters; when the import begins, store them with it."""
@@ -49,7 +53,7 @@ class UsageMeter:
             self._sleeps_before, self._slept_before = usage.sleeps, usage.slept_seconds
             facts = replace(
                 facts,
-                limits=context.source.limits,  # as configured for this import; settings may change
+                limits=context.source.limits_text,  # as configured for this import; settings may change
                 sleeps_before=usage.sleeps,
                 slept_before=usage.slept_seconds,
             )
@@ -116,7 +120,7 @@ class UsageMeter:
         await self.note(context)
 
     async def _report_losses(self, context: ImportContext) -> None:
-        losses = self._api.limiter.losses
+        losses = self._api.endpoints.losses
         if losses > self._losses and context.lease.is_lead:
             await context.note(STATE_LOST, LOST)
         self._losses = losses
@@ -124,8 +128,9 @@ class UsageMeter:
     async def note(self, context: ImportContext) -> None:
         """Store with the import what its ideal duration depends on: inferred limits, the mean cost, waits for retries.
 
-        Only the lead does so; all workers of an import know the same.
+        Only the lead does so; all workers of an import know the same. Each adds its own requests by endpoint.
         """
+        await self._note_endpoints(context)
         if not context.lease.is_lead:
             return
         facts: dict[str, Any] = {}
@@ -139,6 +144,22 @@ class UsageMeter:
             row = await context.write(imports.get, context.row.id)
             await context.write(leases.write, context.lease, context.clock.now(), metadata=row.metadata_with(**facts))
             self._facts = facts
+
+    async def _note_endpoints(self, context: ImportContext) -> None:
+        """Add the requests since the last note to those of the import, if endpoints have limits of their own."""
+        new = Counter(self._api.tally.by_endpoint) - self._noted
+        if not new or not self._api.endpoints.are_several:
+            return
+
+        def add(connection: Connection) -> None:
+            leases.hold(connection, context.lease, to_write=True)
+            row = imports.get(connection, context.row.id)
+            counts = dict(Counter(row.facts.requests_by_endpoint or {}) + new)
+            metadata = row.metadata_with(requests_by_endpoint=counts)
+            leases.write(connection, context.lease, context.clock.now(), metadata=metadata)
+
+        await context.write(add)
+        self._noted += new
 
     def pulse(self, sent: CounterDelta) -> Pulse:
         """Return what a heartbeat writes, together with the requests sent since the last one."""

@@ -195,7 +195,7 @@ def view_from(
     has_worker = row.status is ImportStatus.RUNNING and (stalled is None or stalled.since is None)
     if usage_reader is not None and has_worker:
         row = with_current_usage(row, _usage(installation, row, usage_reader))
-    return view_of(row, source.limits if source else "", now, stalled, is_held_back=found.is_held_back)
+    return view_of(row, source.limits_text if source else "", now, stalled, is_held_back=found.is_held_back)
 
 
 def _limits(installation: Installation, row: ImportRow) -> str:
@@ -203,7 +203,7 @@ def _limits(installation: Installation, row: ImportRow) -> str:
     own = row.facts.limits
     if own is not None:
         return own
-    return source.limits if source else ""
+    return source.limits_text if source else ""
 
 
 def _forecast(

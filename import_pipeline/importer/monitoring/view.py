@@ -8,8 +8,9 @@ from typing import Any
 
 from import_pipeline.importer.monitoring.stalled import StalledImport
 from import_pipeline.importer.summary import ImportSummary, summarize
-from import_pipeline.ratelimit import TierUsage, Usage, parse_tiers
-from import_pipeline.rules.forecast import fitted, remaining_seconds
+from import_pipeline.ratelimit import TierUsage, Usage
+from import_pipeline.ratelimit.endpoints import parse_limits
+from import_pipeline.rules.forecast import fitted, remaining_seconds, split_units
 from import_pipeline.rules.progress import Grade, grade, percent_done, requests_left
 from import_pipeline.rules.status import (
     DISPLAY_STATUSES,
@@ -141,20 +142,30 @@ def _seconds_for(
     paused = [until for until in (view.paused_until, usage and usage.paused_until) if until and until > now]
     # Items finished without a request are not marked, but the number of requests is known.
     moments = [(moment - now).total_seconds() for moment in finished_at[: row.requests_count]]
-    used = [(float(tier.seconds), tier.used) for tier in usage.tiers] if usage else []
     mean_cost = row.facts.mean_cost or 1
-    return remaining_seconds(
-        math.ceil(left * mean_cost),
-        parse_tiers(limits if row.facts.limits is None else row.facts.limits),
-        fitted(moments, used, all_sent=not row.items_unchanged_count) if used else moments,
-        paused_seconds=max(((until - now).total_seconds() for until in paused), default=0.0),
-        per_second=row.requests_count * mean_cost / active_seconds if active_seconds > 0 else None,
-    )
+    units = split_units(math.ceil(left * mean_cost), row.facts.requests_by_endpoint or {})
+    tiers = parse_limits(limits if row.facts.limits is None else row.facts.limits)
+
+    def seconds(endpoint: str, count: int) -> float:
+        counted = [each for each in usage.tiers if each.endpoint == endpoint] if usage else []
+        used = [(float(tier.seconds), tier.used) for tier in counted]
+        known = moments if len(units) == 1 else []  # the endpoint of a finished item is not stored
+        return remaining_seconds(
+            count,
+            tiers.get(endpoint, ()),
+            fitted(known, used, all_sent=not row.items_unchanged_count) if used else known,
+            paused_seconds=max(((until - now).total_seconds() for until in paused), default=0.0),
+            per_second=row.requests_count * mean_cost / active_seconds * count / sum(units.values())
+            if active_seconds > 0
+            else None,
+        )
+
+    return max(seconds(endpoint, count) for endpoint, count in units.items())
 
 
 def history_size(limits: str) -> int:
     """Return the number of latest finished items that cover the windows of all tiers."""
-    return max((tier.amount for tier in parse_tiers(limits)), default=0)
+    return max((tier.amount for tiers in parse_limits(limits).values() for tier in tiers), default=0)
 
 
 def _requests_left(row: ImportRow, remaining: Remaining, per_page: int) -> int | None:

@@ -1,8 +1,9 @@
 """The HTTP client of an import: it waits for permits, and sends to the source's own origin only."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -16,9 +17,9 @@ from import_pipeline.importer.access.connector import connector_of
 from import_pipeline.importer.user_code.answers import Refusals, classifier_of
 from import_pipeline.importer.user_code.hooks import COST, call_hook, describe_error
 from import_pipeline.importer.user_code.request_secrets import KnownSecrets, secrets_of
-from import_pipeline.ratelimit import Limiter, Permits, RateLimitedTransport, Usage, open_permits, parse_tiers
+from import_pipeline.ratelimit import Limiter, Permits, RateLimitedTransport, Usage, open_permits
+from import_pipeline.ratelimit.endpoints import Endpoints, open_endpoints, parse_limits
 from import_pipeline.ratelimit.http.decompression import ACCEPTED
-from import_pipeline.ratelimit.lanes import LISTS
 from import_pipeline.ratelimit.tokens.protocol import TokenStore
 from import_pipeline.settings import Settings
 
@@ -38,6 +39,12 @@ class RequestTally:
     hits: int = 0  #: refusals as too many: responses of status 429, or with that meaning
     weighed: int = 0  #: requests whose cost was computed; each counts once, however often it is sent
     places: int = 0  #: their costs together
+    by_endpoint: Counter[str] = field(default_factory=Counter)  #: the same by the path prefix of their limits
+
+    @property
+    def busiest(self) -> str:
+        """The endpoint of most requests so far."""
+        return max(self.by_endpoint, key=self.by_endpoint.__getitem__, default="")
 
     def observe(self, status: int | None) -> None:
         """Count a request and the status of its response; None if it got no response."""
@@ -66,12 +73,14 @@ class RequestCost:
 
     source: ImportSource
     tally: RequestTally
+    endpoints: Endpoints
 
     def __call__(self, request: httpx.Request) -> int:
         """Return the permits that the request takes. Raises HookFailed unless it is a whole number from 1."""
         cost = cost_of(self.source, request)
         self.tally.weighed += 1
         self.tally.places += cost
+        self.tally.by_endpoint[self.endpoints.of(request)] += cost
         return cost
 
 
@@ -82,7 +91,7 @@ class ApiClient:
         self,
         client: httpx.AsyncClient,
         transport: httpx.AsyncBaseTransport,
-        limiter: Limiter,
+        endpoints: Endpoints,
         tally: RequestTally,
         deadline: float,
         secrets: KnownSecrets,
@@ -90,7 +99,8 @@ class ApiClient:
     ) -> None:
         self.client = client
         self.secrets = secrets
-        self.limiter = limiter
+        self.limiter = endpoints.limiter("")
+        self.endpoints = endpoints
         self.tally = tally
         self._transport = transport
         self._deadline = deadline
@@ -141,7 +151,11 @@ class ApiClient:
 
     async def usage(self) -> Usage:
         """Return the usage of the API, counted over all processes."""
-        return await self.limiter.usage()
+        return await self.endpoints.usage()
+
+    def blocked_for(self) -> float:
+        """Return the seconds until most waiting requests can get a permit. May be called from any thread."""
+        return self.endpoints.limiter(self.tally.busiest).blocked_for()
 
 
 @asynccontextmanager
@@ -163,29 +177,30 @@ async def open_api(
     """
     connector = connector_of(source, settings)
     timeout = source.timeout if connector.timeout is None else connector.timeout
-    limiter_of = partial(
-        Limiter,
-        source.api,
-        clock=clock,
-        patience=min(source.max_pause, patience or source.max_pause),
-        store_patience=store_patience,
-    )
-    # One store each: the limiter that closes first also closes its store.
-    stores = [permits or open_permits(settings.redis_url, settings.limits_path) for _ in range(2)]
-    limiter = limiter_of(parse_tiers(source.limits), permits=stores[0], source=source.name)
-    lists = limiter_of((), permits=stores[1], lane=LISTS)
-    tally = RequestTally()
-    async with open_access(source, settings, connector, clock, transport, tokens) as access, limiter, lists:
-        limited = _limited(access.transport, limiter, lists, source, tally, timeout)
-        async with _client(connector, limited, timeout) as client:
-            secrets = secrets_of(source.name, settings, connector)
-            yield ApiClient(client, limited, limiter, tally, timeout, secrets, access)
+    longest = min(source.max_pause, patience or source.max_pause)
+    limiter_of = partial(Limiter, source=source.name, clock=clock, patience=longest, store_patience=store_patience)
+    async with AsyncExitStack() as opened:
+        tally = RequestTally()
+        access = await opened.enter_async_context(open_access(source, settings, connector, clock, transport, tokens))
+        endpoints = await opened.enter_async_context(
+            open_endpoints(
+                source.api,
+                parse_limits(source.limits_text),
+                limiter_of,
+                lambda: permits or open_permits(settings.redis_url, settings.limits_path),
+                httpx.URL(connector.base_url).path,
+            )
+        )
+        limited = _limited(access.transport, endpoints, source, tally, timeout)
+        client = await opened.enter_async_context(_client(connector, limited, timeout))
+        yield ApiClient(
+            client, limited, endpoints, tally, timeout, secrets_of(source.name, settings, connector), access
+        )
 
 
 def _limited(
     inner: httpx.AsyncBaseTransport,
-    limiter: Limiter,
-    lists: Limiter,
+    endpoints: Endpoints,
     source: ImportSource,
     tally: RequestTally,
     deadline: float,
@@ -193,13 +208,13 @@ def _limited(
     """Return a transport that waits for permits, and reads no more of a response than the source allows."""
     return RateLimitedTransport(
         inner,
-        limiter,
-        first_lane=lists,
+        endpoints.limiter(""),
+        endpoints=endpoints,
         classify=classifier_of(source),
         is_rate_limited=Refusals(source),
         observe=tally.observe,
         observe_refusal=tally.observe_refusal,
-        cost=RequestCost(source, tally),
+        cost=RequestCost(source, tally, endpoints),
         deadline=deadline,
         largest_body=source.max_body,
         deepest_json=source.max_depth,

@@ -20,6 +20,7 @@ class Permit:
     shared: bool = True  #: False if no limits are known: then no other process knows of it
     settled: bool = False
     pauses: int = 0  #: pauses in this process before it was granted
+    endpoint: str = ""  #: the path prefix whose limits it belongs to
     of_lane: "Permit | None" = None  #: the permit of the lane that belongs to it
 
     def lasts_for(self, now: float) -> float:

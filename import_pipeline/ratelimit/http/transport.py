@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
 
 from import_pipeline.ratelimit.client.wait_queue import Permit
+from import_pipeline.ratelimit.endpoints import Endpoints
 from import_pipeline.ratelimit.http.body import DEEPEST_JSON, LARGEST_BODY, BodyReader, headers_of_unpacked
 from import_pipeline.ratelimit.http.meaning import ACTION, Hooks, Meaning
 from import_pipeline.ratelimit.http.response import Answer
@@ -65,6 +66,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
     is returned. ApiBlocked is raised if the pause exceeds the limiter's patience. Each request may take `deadline`
     seconds from its permit to the end of its body.
     `first_lane`: limits that the server may apply to requests with `first` alone, such as those of the list.
+    `endpoints`: limits of paths, in the place of `limiter` and `first_lane`.
     `cost` returns the units that a request takes in every tier; without it each takes one.
     `request.extensions["import_pipeline"]` may hold `first` (go before all that wait without it), `deadline`, `cost`
     and `before` (awaited immediately before sending; an error that it raises prevents the request). It may also hold
@@ -89,6 +91,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         deepest_json: int = DEEPEST_JSON,
         longest_refusal: float | None = None,
         first_lane: Limiter | None = None,
+        endpoints: Endpoints | None = None,
     ) -> None:
         self._inner = inner
         self._limiter = limiter
@@ -100,7 +103,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         self._bodies = BodyReader(largest_body, deepest_json)
         self._signing = Signing(inner, self._bodies, limiter.clock)
         self._longest_refusal = longest_refusal
-        self._lanes = Lanes(limiter, first_lane)
+        self._endpoints = endpoints or Endpoints({"": Lanes(limiter, first_lane)})
         self._is_closed = False
         self._answers = 0  #: without refusals
 
@@ -117,7 +120,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         refusals = RefusalChain(self._answers, self._longest_refusal)
         try:
             while True:
-                permit, signed = await self._next(outgoing, options, deadline, cost)
+                permit, signed = await self._next(request, outgoing, options, deadline, cost)
                 if signed is None and outgoing.response is not None:
                     return outgoing.response
                 response, refused = await self._send(signed or request, permit, sending)
@@ -134,16 +137,22 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
             await outgoing.start_anew()
 
     async def _next(
-        self, outgoing: PlainRequest, options: Mapping[str, Any], deadline: float, cost: int
+        self,
+        request: httpx.Request,
+        outgoing: PlainRequest,
+        options: Mapping[str, Any],
+        deadline: float,
+        cost: int,
     ) -> tuple[Permit, httpx.Request | None]:
         """Return a permit, and the request to send with it; None and a settled permit if none follows."""
         while True:
-            permit = await self._lanes.acquire(deadline, cost, first=bool(options.get("first")))
-            signed = await self._lanes.holding(permit, outgoing.next)
-            await self._lanes.confirm(options.get("before"), permit)
+            permit = await self._endpoints.acquire(request, deadline, cost, first=bool(options.get("first")))
+            lanes = self._endpoints.lanes(permit)
+            signed = await lanes.holding(permit, outgoing.next)
+            await lanes.confirm(options.get("before"), permit)
             if signed is not None and permit.lasts_for(self._limiter.clock.monotonic()) >= deadline / 2:
                 return permit, signed
-            self._lanes.unused(permit)  # it waited for another lane, or this process was suspended
+            lanes.unused(permit)  # it waited for another lane, or this process was suspended
             if signed is None:
                 return permit, None
 
@@ -166,11 +175,11 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
                     self._observe_refusal(status)
                 return response, refused
         except NEVER_SENT:
-            self._lanes.unused(permit)
+            self._endpoints.lanes(permit).unused(permit)
             raise
         except CUT_OFF:
             if not self._is_closed:  # otherwise we closed the connection, and the request may still arrive
-                self._lanes.cut_off(permit)
+                self._endpoints.lanes(permit).cut_off(permit)
             raise
         except TimeoutError as error:
             if not timer.expired():
@@ -184,7 +193,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         self, request: httpx.Request, permit: Permit, answer: httpx.Response
     ) -> tuple[httpx.Response, bool]:
         """Settle the permit as of the answer's head, and read the body."""
-        limiter, hooks = self._limiter, self._hooks
+        limiter, hooks = self._endpoints.lanes(permit).limiter, self._hooks
         arrived = limiter.clock.monotonic()
         refused = is_rate_limited(answer.status_code, answer.headers, now=limiter.clock.now())
         if refused and hooks.classify is None:
@@ -195,7 +204,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
             if not refused:
                 self._apply_limits(request, permit, answer)
             if hooks == Hooks() and not limiter.concurrent:  # a request is in flight until it is read
-                self._lanes.answered(permit, arrived)
+                self._endpoints.lanes(permit).answered(permit, arrived)
             try:
                 body = await (self._bodies.read_refusal(answer) if refused else self._bodies.read(answer))
                 meaning = hooks.read(request, answer, body, refused=refused)
@@ -205,7 +214,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
                     self._apply_limits(request, permit, answer)
             finally:
                 if not permit.settled:
-                    self._lanes.answered(permit, arrived)
+                    self._endpoints.lanes(permit).answered(permit, arrived)
         response = Answer(
             answer.status_code,
             headers=headers_of_unpacked(answer.headers, body),
@@ -218,17 +227,20 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         self, request: httpx.Request, permit: Permit, answer: httpx.Response, *, refused: bool = False
     ) -> None:
         """Apply the limits in an answer's headers."""
-        statuses = list[LimitStatus]()
-        if names_limits(answer.headers):
-            statuses = statuses_of_answer(answer.headers, now=self._limiter.clock.now())
-        self._limiter.apply_limits(statuses, permit, kind=kind_of(request, answer.headers), refused=refused)
+        statuses, kind = named_limits(answer.headers, self._limiter.clock.now()), kind_of(request, answer.headers)
+        self._endpoints.lanes(permit).limiter.apply_limits(statuses, permit, kind=kind, refused=refused)
 
     def _refused(
         self, request: httpx.Request, permit: Permit, answer: httpx.Response, wait: timedelta | None = None
     ) -> None:
         """Pause all, for `wait` or as the headers say. The limits come second: the refusal explains a full one."""
-        self._lanes.refused(permit, wait or retry_wait(answer.headers, now=self._limiter.clock.now()))
+        self._endpoints.lanes(permit).refused(permit, wait or retry_wait(answer.headers, now=self._limiter.clock.now()))
         self._apply_limits(request, permit, answer, refused=True)
+
+
+def named_limits(headers: httpx.Headers, now: datetime) -> list[LimitStatus]:
+    """Return the limits that the headers name."""
+    return statuses_of_answer(headers, now=now) if names_limits(headers) else []
 
 
 def kind_of(request: httpx.Request, headers: httpx.Headers) -> str:
