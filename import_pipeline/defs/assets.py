@@ -105,7 +105,7 @@ def _enriched(source: ImportSource, links: Links) -> dg.AssetSpec:
         tags={**source.tags, names.IMPORT_SOURCE_TAG: source.name},
         freshness_policy=_freshness(source),
         metadata=metadata.of_source(source, links) | metadata.of_table(table.name, table, uri=links.table(table.name)),
-    )
+    ).with_io_manager_key(names.rows(source.name))
 
 
 def _freshness(source: ImportSource) -> dg.FreshnessPolicy:

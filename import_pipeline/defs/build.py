@@ -11,6 +11,7 @@ from import_pipeline.defs import names
 from import_pipeline.defs.all_sources.jobs import build_control_jobs
 from import_pipeline.defs.all_sources.sensor import build_sensor_of_all
 from import_pipeline.defs.assets import build_assets
+from import_pipeline.defs.io.rows_manager import ImportedRows
 from import_pipeline.defs.jobs import build_cancel_job, build_request_job, build_retry_job
 from import_pipeline.defs.links import links_of
 from import_pipeline.defs.resources import RateLimitedApiResource
@@ -42,7 +43,10 @@ class _Parts:
             jobs=[*self.jobs, *jobs],
             schedules=[build_schedule(self.source)],
             sensors=list(sensors),
-            resources={names.resource(self.source.name): self.resource},
+            resources={
+                names.resource(self.source.name): self.resource,
+                names.rows(self.source.name): ImportedRows(self.source),
+            },
             executor=dg.in_process_executor,
         )
 

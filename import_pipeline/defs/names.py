@@ -56,6 +56,11 @@ def resource(source: str) -> str:
     return f"{source}_api"
 
 
+def rows(source: str) -> str:
+    """Return the IO manager that gives the source's rows to downstream assets."""
+    return f"{source}_rows"
+
+
 def schedule(source: str) -> str:
     """Return the schedule that ticks at the slots."""
     return f"{source}_slots"

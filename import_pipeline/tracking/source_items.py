@@ -239,6 +239,13 @@ def numbers_of(connection: Connection, source: str, external_ids: Sequence[str])
     return found
 
 
+def items_numbered(connection: Connection, source: str, first: int, last: int) -> list[str]:
+    """Return the items with those numbers, in their order."""
+    columns = source_items.c
+    found = select(columns.external_id).where(columns.source == source, columns.number.between(first, last))
+    return list(connection.scalars(found.order_by(columns.number)))
+
+
 @dataclass(frozen=True, kw_only=True)
 class BucketResult:
     """The result of an import for the items of a bucket."""

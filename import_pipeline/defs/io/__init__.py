@@ -1,0 +1,1 @@
+"""Rows of imported tables as parameters of downstream assets."""
