@@ -32,7 +32,7 @@ def a_dagster() -> Iterator[DagsterDev]:
             dev.start()
             with dev.serving("--items", "400", "--limits", LIMITS, "--delay-after", "0", *faults):
                 for number in range(IMPORTS + 1):
-                    dev.launch("request_items_import", write_down_request_for_items={"mode": "new", "fresh": True})
+                    dev.ui.launch("request_items_import", write_down_request_for_items={"mode": "new", "fresh": True})
                     condition = f"started_at IS NOT NULL AND (ended_at IS NOT NULL OR {number} = {IMPORTS})"
                     eventually(lambda: len(dev.imports(condition)) > number, "an import more", 120)  # noqa: B023 (at once)
                 yield dev
@@ -44,13 +44,13 @@ def take_dagster(browser: Browser, folder: Path) -> None:
     """Take each page once, in a wide window: light and dark pages hardly differ."""
     folder.mkdir(parents=True, exist_ok=True)
     with a_dagster() as dev:
-        runs = httpx.post(f"{dev.ui}/graphql", json={"query": RUNS}).json()["data"]["runsOrError"]["results"]
+        runs = httpx.post(f"{dev.ui.address}/graphql", json={"query": RUNS}).json()["data"]["runsOrError"]["results"]
         imports = [run["runId"] for run in runs if run["jobName"] == "import_items"]
         for name, (path, act) in pages(running=imports[0], ended=imports[-1]).items():
             size = {"width": 1400, "height": 2400 if name.endswith("plots") else 1000}
             context = browser.new_context(viewport=size, locale="en-GB", timezone_id="UTC")  # type: ignore[arg-type]
             page = context.new_page()
-            page.goto(dev.ui + path)
+            page.goto(dev.ui.address + path)
             page.wait_for_timeout(LOADED_MILLISECONDS)
             act(page)
             page.screenshot(path=folder / f"dagster-{name}.png")
