@@ -76,6 +76,7 @@ BAD_VALUES = [
     ("PANEL_TOKEN", "short", "at least 16 letters, digits or signs without a space", HIDDEN),
     ("PANEL_TOKEN", "a token with some spaces", "at least 16 letters, digits or signs without a space", HIDDEN),
     ("PANEL_HOSTS", "a.example, b/c", "names separated by commas, such as imports.example.com", "'a.example, b/c'"),
+    ("PANEL_USER_HEADER", "X User", "the name of a header, such as X-Forwarded-User", "'X User'"),
     ("ITEMS_BASE_URL", "api.example.com", BASE_URL, "'api.example.com'"),
     ("ITEMS_BASE_URL", "ftp://api.example.com", BASE_URL, "'ftp://api.example.com'"),
     ("ITEMS_BASE_URL", "http://", BASE_URL, "'http://'"),

@@ -5,10 +5,12 @@ import inspect
 import re
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-PACKAGE = Path(__file__).parents[3] / "import_pipeline"
+#: The package that is tested: a checkout's, or an installed one.
+PACKAGE = Path(str(find_spec("import_pipeline").origin)).parent  # type: ignore[union-attr]
 
 
 def exports(module: str) -> list[str]:
