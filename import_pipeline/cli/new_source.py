@@ -43,7 +43,8 @@ def write_source(name: str, folder: Path) -> tuple[Path, Path]:
         if path.exists():
             raise UsageError(f"{path.name} exists already and is not overwritten: choose another name or folder")
     _check_place(name)
-    values = {"name": name, "title": "".join(part.capitalize() for part in name.split("_"))}
+    title = "".join(part.capitalize() for part in name.split("_"))
+    values = {"name": name, "title": title, "prefix": variable_prefix(name)}
     for path, template in ((source, "source.txt"), (test, "test_source.txt")):
         text = resources.files("import_pipeline.cli").joinpath("templates", template).read_text("utf-8")
         _write(path, Template(text).substitute(values))

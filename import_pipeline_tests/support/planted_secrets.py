@@ -18,6 +18,7 @@ SECRETS = {
     "parameter of the address": "param-90be1ab61d03f2",
     "token": "token-2f8c6de0a911b4",
     "header of the connector": "partner-7715dafe0c62aa",
+    "parameter of the connector": "appid-66e0fa913bd27c",
     "header of a request": "request-b3308c1de95f64",
     "body of an answer": "answer-5c0d9e12f7ab38",
 }
@@ -65,7 +66,8 @@ class PlantedSource(ImportSource):
         """Put the token into a header of an unusual name."""
         headers = {"X-Partner": SECRETS["header of the connector"], "X-Mine": f"Token {settings.token}"}
         base_url = self.base_url.replace("://", f"://importer:{SECRETS['password of the address']}@")
-        return Connector(base_url=base_url, headers=headers, timeout=self.timeout)
+        params = {"appid": SECRETS["parameter of the connector"]}
+        return Connector(base_url=base_url, headers=headers, params=params, timeout=self.timeout)
 
     def list_request(self, page: int, per_page: int) -> httpx.Request:
         """A page."""

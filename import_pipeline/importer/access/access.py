@@ -37,6 +37,7 @@ class Access:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     credentials: httpx.Auth | None = field(default=None, repr=False)
     token_server: str = ""  #: as people see it; empty without OAuth 2
+    is_unverified: bool = False  #: no certificates are verified
 
     def admit(self, request: httpx.Request, given: httpx.Headers) -> None:
         """Add the connector's headers to a request, except to a bare origin; `given` are those of the source.
@@ -96,7 +97,13 @@ def _access(
     connector: Connector, origins: Origins, transport: httpx.AsyncBaseTransport, auth: httpx.Auth | None
 ) -> Access:
     credentials = Credentials(connector.params, auth) if connector.params or auth else None
-    return Access(transport=transport, origins=origins, headers=connector.headers, credentials=credentials)
+    return Access(
+        transport=transport,
+        origins=origins,
+        headers=connector.headers,
+        credentials=credentials,
+        is_unverified=connector.verify is False,
+    )
 
 
 def _setting_of(environment: Mapping[str, str], prefix: str, value: str) -> str:

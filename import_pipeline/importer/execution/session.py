@@ -110,6 +110,14 @@ async def run_session(
     return result
 
 
+async def _note_risks(context: ImportContext, installation: Installation) -> None:
+    """Record with the import that its connections or its rate-limit store are not safe."""
+    await note_eviction(context, installation.settings)
+    if context.api.is_unverified and context.lease.is_lead:
+        sentence = "The certificates of the API are not verified (verify=False): its token can be read on the way."
+        await context.note("certificates_not_verified", sentence)
+
+
 INTERRUPTED = "the process was stopped; the import keeps its state, and the next run resumes it"
 
 
@@ -145,7 +153,7 @@ async def _work(
         try:
             with heartbeat:
                 await meter.start(context)
-                await note_eviction(context, installation.settings)
+                await _note_risks(context, installation)
                 return await _metered(meter, context, phases)
         finally:
             context.close()

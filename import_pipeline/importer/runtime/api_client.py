@@ -145,6 +145,11 @@ class ApiClient:
         return response
 
     @property
+    def is_unverified(self) -> bool:
+        """True if the certificates of the API are not verified."""
+        return self._access.is_unverified
+
+    @property
     def token_server(self) -> str:
         """The server that grants the access tokens, as people see it; empty without OAuth 2."""
         return self._access.token_server

@@ -27,6 +27,8 @@ LOCK_MARGIN = 2.0
 POLL_SECONDS = 0.1
 #: Seconds before the next token request after a failure that may pass.
 BACKOFF = (1.0, 2.0, 4.0, 8.0, 15.0)
+#: The longest wait of a token server, in seconds, that is obeyed whole.
+LONGEST_WAIT = 900.0
 #: Seconds in which a token that followed a refused one is not replaced if the API refuses it, too.
 SECOND_REFUSAL_SECONDS = 30.0
 #: Seconds to wait for a store that does not answer, and between two tries. A rotated refresh token waits longer, since
@@ -156,9 +158,9 @@ class SharedToken:
             granted, client_auth = await self._server.request(sealed)
         except TokenUnavailable as error:
             self._failures += 1
-            wait = retry_delay(self._failures, BACKOFF, self._chance()).total_seconds()
-            self._not_before, self._unavailable = self._clock.monotonic() + error.wait, error
-            await self._hold(max(wait, error.wait))  # no other process tries before
+            asked, own = min(error.wait, LONGEST_WAIT), retry_delay(self._failures, BACKOFF, self._chance())
+            self._not_before, self._unavailable = self._clock.monotonic() + asked, error
+            await self._hold(max(own.total_seconds(), asked))  # no other process tries before
             raise
         except BaseException:
             await self._hold(0.0)

@@ -11,7 +11,8 @@ from import_pipeline.clock import SystemClock
 from import_pipeline.errors import SettingError
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.sources.items import ItemsSource
-from import_pipeline_tests.support.imports import counts, import_through, settings
+from import_pipeline.tracking import events
+from import_pipeline_tests.support.imports import counts, import_through, settings, tracking
 from import_pipeline_tests.support.tls_server import certificate, pretender
 
 PAGE = json.dumps({"data": [], "current_page": 1, "last_page": 1, "total": 0}).encode()
@@ -46,9 +47,13 @@ def test_a_certificate_of_ones_own_is_trusted_by_its_file(imported, tmp_path):
         assert counts(imported(url, verify=path)) == ("completed", 0, 0, 0, 0)
 
 
-def test_no_verification_works_with_a_warning(imported, tmp_path, caplog):
+def test_no_verification_works_with_a_warning(imported, tmp_path, caplog, home):
     with pretender(certificate(tmp_path, "localhost"), PAGE) as (url, _):
-        assert imported(url, verify=False).status == "completed"
+        summary = imported(url, verify=False)
+    assert summary.status == "completed"
+    with tracking(settings(home, url)) as connection:
+        actions = [action for _, action, _ in events.latest(connection, summary.import_id)]
+    assert "certificates_not_verified" in actions
     warned = [record for record in caplog.records if getattr(record, "action", "") == "certificates_not_verified"]
     assert [record.levelname for record in warned] == ["WARNING"]
 

@@ -3,6 +3,7 @@
 import signal
 
 import pytest
+from redis import Redis
 
 from import_pipeline_tests.support.imports import served, settings
 from import_pipeline_tests.support.oauth_api import FIRST_REFRESH, SECRET, OAuthApi
@@ -76,3 +77,15 @@ def test_an_answer_that_died_with_its_process_is_named_as_a_used_up_refresh_toke
         "(invalid_grant: token was used). The refresh token is expired, revoked or used up: log in again, and set "
         "the new one as ITEMS_REFRESH_TOKEN"
     )
+
+
+def test_no_token_is_readable_in_redis(home, redis_url):
+    api = OAuthApi(rotation="strict")
+    with served(api.app()) as url:
+        given = settings(home, url, ITEMS_CLIENT_SECRET=SECRET, ITEMS_REFRESH_TOKEN=FIRST_REFRESH, REDIS_URL=redis_url)
+        assert outcome_of(TokenUser(given)) == [200]
+    with Redis.from_url(redis_url) as client:
+        stored = b"".join(client.dump(key) for key in client.scan_iter())
+        assert [key for key in client.scan_iter() if key.startswith(b"import_pipeline:token:")] != []
+    secrets = [SECRET, FIRST_REFRESH, "access-1-f3b1c2", "refresh-1-9e8d7c"]
+    assert [secret for secret in secrets if secret.encode() in stored] == []
