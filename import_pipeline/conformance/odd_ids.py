@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 
 from import_pipeline.conformance.trial import Trial
+from import_pipeline.contracts.batches import is_batched
 
 #: An id as some API has it, with characters that mean something in an address.
 ODD_ID = "../a b?c=ü&d#e%2F"
@@ -17,12 +18,14 @@ def odd_id_problem(trial: Trial) -> str | None:
     The path has as many parts as with a plain id, and query and fragment do not change.
     """
     importable = next(_stubs(trial), None)
-    if importable is None or not hasattr(importable, "detail_request"):
+    if importable is None or not (is_batched(trial.source) or hasattr(importable, "detail_request")):
         return None
     places = []
     for each in ("plain", ODD_ID):
         importable.external_id = each
-        request = importable.detail_request()
+        request = (
+            trial.source.details_request([importable]) if is_batched(trial.source) else importable.detail_request()
+        )
         if request is None:
             return None  # the list has the items whole
         url = request.url

@@ -1,6 +1,7 @@
 """The properties that a source keeps, each an import with another fault in between."""
 
 import copy
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
@@ -8,9 +9,11 @@ from typing import Any
 
 import httpx
 
+from import_pipeline.conformance.batches import WatchedRequests, without_first_item
 from import_pipeline.conformance.odd_ids import odd_id_problem
 from import_pipeline.conformance.trial import Outcome, Trial
 from import_pipeline.contracts import ImportSource
+from import_pipeline.contracts.batches import is_batched
 from import_pipeline.wording import plural
 
 #: Requests after which a list that never ends is taken for endless.
@@ -44,6 +47,9 @@ class Properties:
         yield "a broken list page is asked for again", self._broken_page
         yield "a broken detail fails its item alone", self._broken_detail
         yield "an item that is gone fails or vanishes alone", self._missing_detail
+        if is_batched(self._trial.source):
+            yield "an item that a batch's answer lacks fails alone", self._lacking_answer
+            yield "a batch that is refused for one item is repeated without it", self._refused_batch
         yield "an import that is killed again and again is resumed and completed", self._killed
         yield "an id with odd characters stays in its place in the address", partial(odd_id_problem, self._trial)
 
@@ -117,10 +123,12 @@ class Properties:
 
     def _storm(self) -> str | None:
         seen = set[tuple[str, str, bytes]]()
+        # A batch that failed is repeated in smaller ones: other requests, which would fail again up to the last try.
+        most_broken = 0 if is_batched(self._trial.source) else sys.maxsize
 
         def once(request: httpx.Request, is_list: bool, number: int) -> httpx.Response | None:
             key = (request.method, str(request.url), request.content)
-            if key in seen:
+            if key in seen or (not is_list and number > most_broken):
                 return None
             seen.add(key)
             return httpx.Response(500, text="oops")
@@ -136,6 +144,9 @@ class Properties:
 
     def _missing_detail(self) -> str | None:
         return self._one_item_less(httpx.Response(404, json={"message": "Not Found"}))
+
+    def _refused_batch(self) -> str | None:
+        return self._one_item_less(httpx.Response(400, json={"message": "an id is not valid"}))
 
     def _killed(self) -> str | None:
         """Some list pages and details in turn are the last request of their process."""
@@ -164,18 +175,21 @@ class Properties:
 
     def _one_item_less(self, wrong: httpx.Response) -> str | None:
         """Answer the first item's detail so each time; all other items must be there as without it."""
-        transport, address = self._trial.transport(), list[str]()
+        transport, watched = self._trial.transport(), WatchedRequests(self._trial.source)
 
         def same_item(request: httpx.Request, is_list: bool, number: int) -> httpx.Response | None:
-            if is_list:
-                return None
-            address.append(str(request.url)) if not address else None
-            return wrong if str(request.url) == address[0] else None
+            return wrong if not is_list and watched.has_item(request) else None
 
         transport.fault = same_item
-        taken = self._trial.outcome(transport)
-        if not address:
-            return None  # the list has the items whole
+        taken = self._trial.outcome(transport, watched.source)
+        return self._one_failure(taken) if watched.item else None  # else the list has the items whole
+
+    def _lacking_answer(self) -> str | None:
+        """Let answers lack an item; all others must be there as without it."""
+        return self._one_failure(self._trial.outcome(self._trial.transport(), without_first_item(self._trial.source)))
+
+    def _one_failure(self, taken: Outcome) -> str | None:
+        """Return the problem of an import in which one item must fail alone."""
         if taken.summary.status != "completed":
             return f"the import is {taken.summary.status}: {taken.summary.failure_reason}"
         lost = {key for key, row in self._rows().items() if taken.rows.get(key) != row}

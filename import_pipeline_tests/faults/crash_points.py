@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 from sqlalchemy import Connection, Engine, event
 
+from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.execution.run import execute_import
 from import_pipeline.importer.execution.session import ImportRun
 from import_pipeline.importer.installation import open_installation
@@ -36,6 +37,9 @@ STEPS = {"processing": "claim", "completed": "marked", "failed": "failed", "pend
 OTHER_STEPS = {
     "INSERT INTO import_item_statuses": "page",
     "INSERT INTO imported_items": "written",
+    "INSERT INTO parcels": "written",
+    "DELETE FROM parcel_parts": "children removed",
+    "INSERT INTO parcel_parts": "children written",
     "UPDATE import_item_statuses SET lease_expires_at": "lease renewed",
 }
 
@@ -163,12 +167,13 @@ def import_past(
     configured: Settings,
     worker: Worker | None = None,
     on_begin: Callable[[Connection], None] | None = None,
+    declared: ImportSource | None = None,
 ) -> ImportSummary:
-    """Import the demo API's items and report the points, except those of creating the tables.
+    """Import the demo API's items, or another source of that name, and report the points after creating the tables.
 
     `on_begin` is called at the beginning of each transaction.
     """
-    with open_installation(configured, configure([ItemsSource()], configured)) as installation:
+    with open_installation(configured, configure([declared or ItemsSource()], configured)) as installation:
         source = installation.source("items")
         watch(installation.database.engine, points)
         if on_begin is not None:

@@ -1,6 +1,7 @@
 """The conformance kit: a good source keeps every property, and each mistake breaks the property that is about it."""
 
 import itertools
+import json
 
 import httpx
 import pytest
@@ -128,3 +129,50 @@ def test_without_a_plain_import_nothing_else_is_tried(tmp_path):
             show=lines.append,
         )
     assert len(lines) == 1
+
+
+class Shelf(ImportableMixin, Base):
+    __tablename__ = "shelves_to_conform"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str | None] = mapped_column(String(50))
+
+    def populate(self, detail):
+        self.title = detail["title"]
+
+
+class Shelves(Books):
+    """Reads the details in batches."""
+
+    model, details_per_request = Shelf, 3
+
+    def stub(self, item):
+        return Shelf(external_id=str(item["id"]))
+
+    def details_request(self, rows):
+        return httpx.Request("POST", "/shelves/read", json=[row.external_id for row in rows])
+
+    def details(self, response):
+        return [(each["id"], each) for each in response.json()]
+
+
+def answer_batch(request):
+    if request.url.path == "/books":
+        return answer(request)
+    return [{"id": each, "title": f"title of {each}"} for each in json.loads(request.content)]
+
+
+def test_a_good_source_with_batches_keeps_every_property(tmp_path):
+    found = check_conformance(Shelves(), CannedTransport(answer_batch), tmp_path, show=lambda line: None)
+    assert [each.problem for each in found] == [None] * 14
+
+
+def test_details_that_are_given_by_their_place_are_found(tmp_path):
+    source = Shelves()
+    source.details = lambda response: [(str(n), each) for n, each in enumerate(response.json(), start=1)]
+    assert "every item of the list is imported" in broken(source, tmp_path, answer_batch)
+
+
+def test_details_that_are_made_up_for_missing_items_are_found(tmp_path):
+    source = Shelves()
+    source.details = lambda response: [(str(n), {"title": f"title of {n}"}) for n in range(1, 7)]
+    assert "a broken detail fails its item alone" in broken(source, tmp_path, answer_batch)
