@@ -182,21 +182,14 @@ class Properties:
 
         transport.fault = same_item
         taken = self._trial.outcome(transport, watched.source)
-        return self._one_failure(taken) if watched.item else None  # else the list has the items whole
+        if not watched.item:
+            return None  # the list has the items whole
+        return _problem_of_one(taken, self._rows())
 
     def _lacking_answer(self) -> str | None:
         """Let answers lack an item; all others must be there as without it."""
-        return self._one_failure(self._trial.outcome(self._trial.transport(), without_first_item(self._trial.source)))
-
-    def _one_failure(self, taken: Outcome) -> str | None:
-        """Return the problem of an import in which one item must fail alone."""
-        if taken.summary.status != "completed":
-            return f"the import is {taken.summary.status}: {taken.summary.failure_reason}"
-        lost = {key for key, row in self._rows().items() if taken.rows.get(key) != row}
-        if len(lost) > 1:
-            return f"{len(lost)} items suffer: {', '.join(sorted(lost))}"
-        ended = taken.failures or taken.summary.items_gone_count
-        return None if ended else "the item does not fail: `detail` or `populate` accepts whatever comes"
+        taken = self._trial.outcome(self._trial.transport(), without_first_item(self._trial.source))
+        return _problem_of_one(taken, self._rows())
 
     def _difference(self, taken: Outcome) -> str | None:
         """Return what the import differs in from the plain one; None if it does not."""
@@ -218,3 +211,15 @@ def _incompleteness(taken: Outcome) -> str | None:
         item, reason = next(iter(taken.failures.items()))
         return f"{plural(len(taken.failures), 'item')} failed, the first is {item}: {reason}"
     return None
+
+
+def _problem_of_one(taken: Outcome, expected: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Return the problem of an import in which one item must fail, or vanish, alone."""
+    if taken.summary.status != "completed":
+        return f"the import is {taken.summary.status}: {taken.summary.failure_reason}"
+    lost = {key for key, row in expected.items() if taken.rows.get(key) != row}
+    if len(lost) > 1:
+        return f"{len(lost)} items suffer: {', '.join(sorted(lost))}"
+    if taken.failures or taken.summary.items_gone_count:
+        return None
+    return "the item does not fail: `detail` or `populate` accepts whatever comes"

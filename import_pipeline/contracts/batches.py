@@ -5,7 +5,6 @@ from typing import Any
 
 import httpx
 
-from import_pipeline.contracts.importable import Importable
 from import_pipeline.errors import ContractError, ItemError
 
 #: More items in one request would hold up a worker's other writes.
@@ -18,7 +17,7 @@ class BatchHooks:
     #: Items per detail request. None: one request per item, by the row's `detail_request`.
     details_per_request: int | None = None
 
-    def details_request(self, rows: Sequence[Importable]) -> httpx.Request:
+    def details_request(self, rows: Sequence[Any]) -> httpx.Request:
         """Return the request for the details of these rows, at most `details_per_request` of them:
 
             ids = [row.external_id for row in rows]

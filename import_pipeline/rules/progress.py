@@ -104,18 +104,19 @@ def requests_left(
     per_page: int,
     listed: bool,
     details: bool = True,
+    per_request: int = 1,
 ) -> int | None:
     """Return the number of requests left, for list pages and details; None while the total is unknown.
 
-    `seen` items were found so far; `unfinished` of them still need details, `unchanged` needed none. The same share of
-    the items not found yet is assumed to be unchanged. `listed`: the list was read to its end. `details`: False if only
-    the list is imported.
+    `seen` items were found so far; `unfinished` of them still need details, `per_request` of them in one request.
+    `unchanged` items needed none; the same share of the items not found yet is assumed to be unchanged. `listed`: the
+    list was read to its end. `details`: False if only the list is imported.
     """
     if listed:
-        return unfinished if details else 0
+        return math.ceil(unfinished / per_request) if details else 0
     if total is None:
         return None
     unseen = max(0, total - seen)
     changed = 1.0 if not seen else 1.0 - unchanged / seen
     pages = max(1, math.ceil(unseen / per_page))
-    return pages + (unfinished + math.ceil(unseen * changed) if details else 0)
+    return pages + (math.ceil((unfinished + math.ceil(unseen * changed)) / per_request) if details else 0)

@@ -66,6 +66,7 @@ class BatchFetcher:
     ) -> None:
         self.most = context.source.details_per_request or 1  #: items in one request; fewer once the API refuses so many
         self.not_requested = 0  #: details in answers that no request asked for
+        self._accepted = 0  #: most items of an accepted request
         self._context = context
         self._attempt = attempt
         self._measure = measure
@@ -81,7 +82,11 @@ class BatchFetcher:
             found = await self._measure(self._fetch(items))
             if not isinstance(found, _Refused):
                 await self._submit(found)
-                return any(not isinstance(each, Failure) for each in found)
+                accepted = any(
+                    isinstance(each, Begun) or (isinstance(each, Done) and not each.left_out) for each in found
+                )
+                self._accepted = max(self._accepted, len(items) if accepted else 0)
+                return accepted
         if await self._in_halves(items):
             await self._shrink(len(halves(items)[0]), found.reason)
         return False
@@ -91,8 +96,11 @@ class BatchFetcher:
         return all([await self.fetch(half) for half in halves(items)])
 
     async def _shrink(self, most: int, reason: str) -> None:
-        """Send at most that many items from now on: a refused batch is accepted in halves, so it was too large."""
-        if most >= self.most:
+        """Send at most that many items from now on: a refused batch is accepted in halves, so it was too large.
+
+        If as many were accepted before, something else was wrong with it.
+        """
+        if most >= self.most or self._accepted > most:
             return
         self.most = most
         sentence = f"A request for more than {most} items is refused ({reason}): further ones are for {most} at most."

@@ -215,6 +215,7 @@ def _forecast(
         found,
         limits=_limits(installation, view.row),
         per_page=source.per_page if source else 100,
+        per_request=(source.details_per_request or 1) if source else 1,
         usage=usage,
         now=now,
     )

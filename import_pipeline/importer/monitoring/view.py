@@ -105,7 +105,14 @@ def view_of(
 
 
 def forecast_of(
-    view: ImportView, found: ImportSnapshot, *, limits: str, per_page: int, usage: Usage | None, now: datetime
+    view: ImportView,
+    found: ImportSnapshot,
+    *,
+    limits: str,
+    per_page: int,
+    usage: Usage | None,
+    now: datetime,
+    per_request: int = 1,
 ) -> Forecast | None:
     """Return the forecast of a running import: the time that the limits need, or that of its pace if it is slower.
 
@@ -117,10 +124,12 @@ def forecast_of(
     if remaining is None:
         return None
     wait = None if found.wait is None or found.wait.is_over(now) else found.wait
-    left = _requests_left(view.row, remaining, per_page)
+    left = _requests_left(view.row, remaining, per_page, per_request)
+    # The items of a batch finished together, by one request.
+    finished_at = found.finished_at if per_request == 1 else sorted(set(found.finished_at), reverse=True)
     eta = None
     if left is not None and not view.has_no_worker and (wait is None or wait.until is not None):
-        eta = _seconds_for(left, view, limits, found.finished_at, usage, now)
+        eta = _seconds_for(left, view, limits, finished_at, usage, now)
         if remaining.waiting and remaining.next_attempt_at is not None:
             eta = max(eta, (remaining.next_attempt_at - now).total_seconds())
     return Forecast(
@@ -168,7 +177,7 @@ def history_size(limits: str) -> int:
     return max((tier.amount for tiers in parse_limits(limits).values() for tier in tiers), default=0)
 
 
-def _requests_left(row: ImportRow, remaining: Remaining, per_page: int) -> int | None:
+def _requests_left(row: ImportRow, remaining: Remaining, per_page: int, per_request: int) -> int | None:
     checkpoint = row.checkpoint or {}
     limit = row.options.limit
     total = row.items_count if limit is None or row.items_count is None else min(row.items_count, limit)
@@ -180,6 +189,7 @@ def _requests_left(row: ImportRow, remaining: Remaining, per_page: int) -> int |
         per_page=per_page,
         listed=bool(checkpoint.get("complete")),
         details=row.kind is not ImportKind.DISCOVERY,
+        per_request=per_request,
     )
 
 

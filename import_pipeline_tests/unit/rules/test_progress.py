@@ -107,6 +107,8 @@ def test_an_efficiency_has_a_word(percent, word):
         ({"total": 400, "seen": 100, "unfinished": 5, "unchanged": 90, "listed": False}, 3 + 5 + 30),
         ({"total": 400, "seen": 400, "unfinished": 9, "listed": False}, 1 + 9),
         ({"total": 400, "seen": 400, "unfinished": 9, "listed": True}, 9),
+        ({"total": 400, "seen": 400, "unfinished": 9, "listed": True, "per_request": 5}, 2),
+        ({"total": 400, "seen": 100, "unfinished": 80, "listed": False, "per_request": 100}, 3 + 4),
         ({"total": None, "seen": 50, "unfinished": 9, "listed": True}, 9),
         ({"total": 400, "seen": 100, "unfinished": 100, "listed": False, "details": False}, 3),
         ({"total": 400, "seen": 400, "unfinished": 400, "listed": True, "details": False}, 0),

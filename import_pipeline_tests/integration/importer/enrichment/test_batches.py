@@ -289,3 +289,23 @@ def test_a_second_import_requests_only_changed_items(home):
     summary, _ = import_deals(api, home, source)
     assert counts(summary) == ("completed", 300, 2, 298, 0)
     assert api.batches == [["7", "8"]]
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_two_neighbours_that_are_refused_do_not_make_other_batches_smaller(home, status):
+    api = BatchApi(range(1, 401))
+    api.answer = lambda ids: httpx.Response(status) if {"1", "2"} & {*ids} else None
+    summary, configured = import_deals(api, home)
+    assert summary.status == "completed"
+    assert noted(configured, "batches_smaller") == []
+    assert labels(configured) == expected(range(1, 401)) | {"1": None, "2": None}
+    assert api.sizes.count(100) == 4
+
+
+def test_a_batch_that_is_refused_for_a_moment_does_not_make_others_smaller(home):
+    api, left = BatchApi(range(1, 401)), [None, httpx.Response(400)]
+    api.answer = lambda ids: left.pop(0) if left else None
+    summary, configured = import_deals(api, home)
+    assert counts(summary) == ("completed", 400, 400, 0, 0)
+    assert api.sizes == [100, 100, 50, 50, 100, 100]
+    assert noted(configured, "batches_smaller") == []

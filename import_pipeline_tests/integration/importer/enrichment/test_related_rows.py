@@ -277,7 +277,7 @@ def test_a_relationship_that_cannot_be_stored_is_refused_when_the_source_is_load
     assert said in str(refused.value)
 
 
-def test_a_relationship_that_nothing_sets_is_nobodys_concern(owning):
+def test_a_relationship_that_nothing_sets_is_left_alone(owning):
     model = declared(other=relationship("Plain"), populate=Row.populate)
     source = type("Things", (type(owning.source),), {"model": model})()
     assert check_source(source) is source
