@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from import_pipeline import Cursor, ImportableMixin, ImportSource, path_segment
+from import_pipeline import SKIP, Cursor, ImportableMixin, ImportSource, path_segment
 from import_pipeline.testing import CannedTransport, check_conformance
 
 
@@ -67,6 +67,31 @@ def test_a_good_source_keeps_every_property(tmp_path):
     found = check_conformance(Books(), CannedTransport(answer), tmp_path, show=lines.append)
     assert [each.problem for each in found] == [None] * 12
     assert all(line.startswith("ok      ") for line in lines)
+
+
+class Hasty(Books):
+    """Reads each answer as JSON, whatever it is."""
+
+    def classify(self, response):
+        return SKIP if response.json().get("error") == "draft" else None
+
+
+class Careful(Hasty):
+    """Reads JSON only."""
+
+    def classify(self, response):
+        if response.headers.get("Content-Type") != "application/json" or not isinstance(response.json(), dict):
+            return None
+        return super().classify(response)
+
+
+def test_a_classify_that_fails_for_the_page_of_a_proxy_is_found(tmp_path):
+    assert broken(Hasty(), tmp_path) == ["classify reads any answer, also that of a proxy"]
+
+
+def test_a_classify_that_checks_the_answer_first_keeps_every_property(tmp_path):
+    found = check_conformance(Careful(), CannedTransport(answer), tmp_path, show=lambda line: None)
+    assert [each.problem for each in found] == [None] * 13
 
 
 def test_a_version_that_changes_by_itself_is_found(tmp_path):
