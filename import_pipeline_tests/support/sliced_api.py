@@ -158,10 +158,10 @@ class SlicedApi:
 def sliced_settings(home, **environment):
     """Settings for both sources, with short retries."""
     quick = {f"{name}_{key}": value for name in ("ISSUES", "COMMENTS") for key, value in QUICK.items()}
-    return settings(home, URL, **quick, **environment)
+    return settings(home, URL, **(quick | environment))
 
 
-QUICK = {"TRIES": "3", "BACKOFF": "0.02", "TIMEOUT": "10"}
+QUICK = {"CEILING": "1", "TRIES": "3", "BACKOFF": "0.02", "TIMEOUT": "10"}
 
 
 def comments_of(sizes):

@@ -1,4 +1,4 @@
-"""The number of requests for details in flight: as many as the limits allow at the latency of the responses."""
+"""The number of requests in flight, of details or of slices: as many as the limits allow at their latency."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -12,7 +12,10 @@ T = TypeVar("T")
 
 
 class AdaptiveConcurrency:
-    """The number of fetchers. It grows with the latency of responses, and shrinks if they become faster."""
+    """The number of fetchers, or of readers of slices.
+
+    It grows with the latency of responses, and shrinks if they become faster.
+    """
 
     def __init__(self, context: ImportContext) -> None:
         self.fetchers = 0  #: running now

@@ -55,10 +55,13 @@ class Enumeration:
     After a crash a parent's keys continue after the last one; `slices` is called again, and known keys are left out.
     """
 
-    def __init__(self, context: ImportContext, on_added: Callable[[], object]) -> None:
+    def __init__(
+        self, context: ImportContext, on_added: Callable[[], object], is_over: Callable[[], bool] = lambda: False
+    ) -> None:
         self.state = SlicesState()
         self._context = context
         self._on_added = on_added
+        self._is_over = is_over  #: no more slices will be read
         self._versions = fingerprint_of_version(context.source)
 
     async def begin(self) -> None:
@@ -78,7 +81,7 @@ class Enumeration:
             await self._own_keys()
         else:
             await self._keys_of_parent(self.state.parent)
-        if not self._context.stop.requested.is_set():
+        if not self._is_over():
             await self._add([], replace(self.state, is_listed=True))
 
     async def end(self, stopped: str | None) -> None:
@@ -107,14 +110,14 @@ class Enumeration:
     async def _own_keys(self) -> None:
         for keys in own_keys(self._context.source, self._context.clock.monotonic):
             await self._add(keys, self.state)
-            if self._context.stop.requested.is_set():
+            if self._is_over():
                 return
 
     async def _keys_of_parent(self, parent: str) -> None:
         state, changed = self.state, None
         if state.reference is not None:
             changed = await self._context.write(parents.changed_or_owed, self._context.row, state.reference)
-        while not self._context.stop.requested.is_set():
+        while not self._is_over():
             keys = await self._context.write(parents.keys, parent, self.state.last_key, BATCH, changed)
             if not keys:
                 return

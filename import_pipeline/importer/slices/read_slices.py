@@ -2,12 +2,15 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Coroutine
 from dataclasses import replace
+from typing import Any
 
 from import_pipeline.errors import (
     ApiBlocked,
     HookFailed,
     ImportFailed,
+    LeaseLost,
     LimiterUnavailable,
     OtherOrigin,
     UsageError,
@@ -19,6 +22,7 @@ from import_pipeline.importer.discovery.next_page import ListFailed
 from import_pipeline.importer.discovery.page_writer import PageWriter
 from import_pipeline.importer.discovery.pagination import OpenList
 from import_pipeline.importer.discovery.stored_versions import forget_outdated_versions
+from import_pipeline.importer.enrichment.concurrency import AdaptiveConcurrency
 from import_pipeline.importer.runtime.circuit import Circuit
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.slices.enumeration import Enumeration
@@ -50,12 +54,13 @@ class SliceReading:
     def __init__(self, context: ImportContext) -> None:
         self._context = context
         self._keys_added = asyncio.Event()
-        self._enumeration = Enumeration(context, self._keys_added.set)
+        self._enumeration = Enumeration(context, self._keys_added.set, lambda: self._is_over)
         self._writer = PageWriter(context)
         self._breaker = CircuitBreaker(context.source.max_outage)
         self._circuit = Circuit(context.clock, context.chance, context.record_wait)  #: open while the breaker is open
         self._ready: deque[SliceClaim] = deque()
         self._claiming = asyncio.Lock()
+        self._concurrency = AdaptiveConcurrency(context)
         self._has_short_page = False  #: that is noted once for all slices
         self._taken = 0  #: items of all slices, for `--limit`
 
@@ -76,29 +81,42 @@ class SliceReading:
         context.work_available.set()
 
     async def _read_all(self) -> None:
-        """Run the enumeration and the readers; the first error ends all of them."""
-        # With a limit, one after the other: then the items are those of the first slices.
-        readers = 1 if self._context.options.limit is not None else self._context.source.concurrency
-        tasks = {asyncio.create_task(self._enumeration.run())}
-        tasks |= {asyncio.create_task(self._read()) for _ in range(readers)}
+        """Run the enumeration and the readers until all slices are read, or a stop is requested. Raises LeaseLost."""
+        lost: LeaseLost | None = None
         try:
-            for done in asyncio.as_completed(tasks):
-                await done
-        finally:
-            for each in tasks:
-                each.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            async with asyncio.TaskGroup() as group:
+
+                def start_reader() -> None:
+                    group.create_task(self._stopping(self._read()))
+
+                group.create_task(self._stopping(self._enumeration.run()))
+                if self._context.options.limit is None:
+                    self._concurrency.begin(start_reader)
+                else:  # one after the other: then the items are those of the first slices
+                    start_reader()
+        except* LeaseLost as errors:
+            lost = LeaseLost(str(errors.exceptions[0]))
+        if lost is not None:
+            raise lost
+
+    async def _stopping(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do the work; an error that concerns all slices requests the stop of the import."""
+        try:
+            await work
+        except ENDING as error:
+            self._context.stop.request(error)
 
     async def _read(self) -> None:
-        """Read slices one after the other, until none is left or a stop is requested."""
-        while (claim := await self._next()) is not None:
+        """Read slices one after the other, until none is left, a stop is requested, or there are more than useful."""
+        while not self._concurrency.is_above_target and (claim := await self._next()) is not None:
             await self._read_slice(claim)
+        self._concurrency.end_fetcher()
 
     async def _next(self) -> SliceClaim | None:
         """Return a claimed slice; None once no slice is left for this reader."""
         context = self._context
         async with self._claiming:
-            while not (context.stop.requested.is_set() or self._is_full):
+            while not self._is_over:
                 if self._ready:
                     return self._ready.popleft()
                 self._keys_added.clear()
@@ -114,10 +132,10 @@ class SliceReading:
         return None
 
     @property
-    def _is_full(self) -> bool:
-        """True if the import has as many items as `--limit` allows."""
+    def _is_over(self) -> bool:
+        """True if a stop is requested, or if the import has as many items as `--limit` allows."""
         limit = self._context.options.limit
-        return limit is not None and self._taken >= limit
+        return self._context.stop.requested.is_set() or (limit is not None and self._taken >= limit)
 
     async def _wait(self, left: SlicesLeft) -> None:
         """Wait for a new key, for the next retry, or for a moment."""
@@ -158,14 +176,18 @@ class SliceReading:
         )
         reader = ListReader(opened, self._writer)
         await reader.resume(replace(stored, is_short=stored.is_short or self._has_short_page))
-        while not (reader.checkpoint.complete or context.stop.requested.is_set() or self._is_full):
+        while not (reader.checkpoint.complete or self._is_over):
             before = reader.checkpoint
             async with self._circuit.attempt():
-                await reader.read_page()
+                await self._measured(reader.read_page())
             self._taken += max(0, reader.checkpoint.seen - before.seen)
             self._has_short_page |= reader.checkpoint.is_short
             context.work_available.set()
             await self._page_was_read()
+
+    async def _measured(self, page: Coroutine[Any, Any, None]) -> None:
+        """Await a page; if pages take long, there are more readers from then on."""
+        await (page if self._context.options.limit is not None else self._concurrency.measure(page))
 
     async def _after_failure(
         self, row: SliceRow, reason: str, *, kind: str, failed: PageFailed | None = None, is_denied: bool = False
@@ -184,7 +206,7 @@ class SliceReading:
             row.key, kind, context.clock.monotonic(), may_pass=failed is not None, is_denied=is_denied
         )
         if end is not None:
-            raise ImportFailed(f"slices: {end}")
+            context.stop.request(ImportFailed(f"slices: {end}"))
         if self._breaker.is_open:
             self._circuit.open(f"the last slices all failed ({kind})")
 
