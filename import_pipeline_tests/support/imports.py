@@ -159,9 +159,10 @@ def ending_of(process):
     return process.outcome.recv()
 
 
-def import_through(connected_to, source, settings, **values):
+def import_through(connected_to, source, settings, clock=None, **values):
     """Import the source over the transport, through the limiter."""
-    with open_installation(settings, configure([source], settings)) as installation:
+    timed = {} if clock is None else {"clock": clock}
+    with open_installation(settings, configure([source], settings), **timed) as installation:
         found = installation.source(source.name)
         row = find_or_create(installation.database, found, new_import(found, Trigger.CLI, **values), installation.clock)
         connect = partial(open_api, found, settings, installation.clock, connected_to)

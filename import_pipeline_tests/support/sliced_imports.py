@@ -5,6 +5,7 @@ from functools import partial
 
 from sqlalchemy import select
 
+from import_pipeline.clock import SystemClock
 from import_pipeline.importer.execution.run import execute_import
 from import_pipeline.importer.execution.session import ImportRun
 from import_pipeline.importer.installation import open_installation
@@ -24,17 +25,20 @@ from import_pipeline_tests.support.sliced_api import Comment, Comments, Issues, 
 class Importing:
     """A home with both sources, whose API a test changes between imports."""
 
-    def __init__(self, home, api, **environment):
+    def __init__(self, home, api, clock=None, **environment):
         self.api = api
+        self.clock = clock or SystemClock()
         self.settings = sliced_settings(home, **environment)
 
     def parents(self, **values):
         """Import the issues."""
-        return import_through(CannedTransport(self.api), Issues(), self.settings, **values)
+        return import_through(CannedTransport(self.api), Issues(), self.settings, clock=self.clock, **values)
 
     def children(self, source=None, **values):
         """Import the comments."""
-        return import_through(CannedTransport(self.api), source or Comments(), self.settings, **values)
+        return import_through(
+            CannedTransport(self.api), source or Comments(), self.settings, clock=self.clock, **values
+        )
 
     @contextlib.contextmanager
     def scheduled_parents(self):

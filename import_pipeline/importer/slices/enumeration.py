@@ -9,9 +9,11 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportFailed
 from import_pipeline.importer.discovery.stored_versions import fingerprint_of_version
 from import_pipeline.importer.runtime.context import ImportContext
+from import_pipeline.importer.slices.ending import ended
 from import_pipeline.importer.slices.state import SlicesState
 from import_pipeline.importer.user_code.hooks import hook_batches
 from import_pipeline.rules.lists.slice_keys import LONGEST_KEY, is_key
+from import_pipeline.tracking import leases
 from import_pipeline.tracking.lists import parents, slices
 
 #: Keys that are stored in one transaction.
@@ -84,20 +86,24 @@ class Enumeration:
         if not self._is_over():
             await self._add([], replace(self.state, is_listed=True))
 
-    async def end(self, stopped: str | None) -> None:
-        """Store that no slice is left to read, and why the import is incomplete."""
-        ended = replace(self.state, complete=True, stopped=stopped)
-        await self._context.write(
-            slices.end, self._context.lease, self._context.clock.now(), ended.dump(self._versions)
-        )
-        self.state = ended
+    async def end(self) -> None:
+        """Store that no slice is left to read, and what the slices show together."""
+        self.state = await self._context.write(self._end)
+
+    def _end(self, connection: Connection) -> SlicesState:
+        context = self._context
+        leases.hold(connection, context.lease, to_write=True)
+        state = ended(connection, context.row, self.state)
+        slices.end(connection, context.lease, context.clock.now(), state.dump(self._versions))
+        return state
 
     def _decide(self, connection: Connection, parent: str | None) -> SlicesState:
         """Return the state of an import that begins, and store it."""
         context, state = self._context, SlicesState(parent=parent)
         if parent is not None and not parents.was_imported(connection, parent):
             raise ImportFailed(never_imported(context.source))
-        is_partial = context.source.changed_only and not context.row.options.fresh
+        options = context.row.options
+        is_partial = context.source.changed_only and not (options.fresh or options.full)
         last = parents.reference(connection, context.row) if is_partial else None
         if parent is not None:
             until, unfinished = parents.imports_of(connection, parent)

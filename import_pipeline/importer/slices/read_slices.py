@@ -75,8 +75,7 @@ class SliceReading:
             await self._read_all()
         if not self._enumeration.state.complete and not context.stop.requested.is_set():
             await self._writer.store_parked()
-            outcome = await context.write(slices.outcome, context.row.id)
-            await self._enumeration.end(None if context.options.limit is not None else outcome.reason)
+            await self._enumeration.end()
         context.discovered = self._enumeration.state.complete
         context.work_available.set()
 

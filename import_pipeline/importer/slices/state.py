@@ -18,6 +18,9 @@ class SlicesState:
     is_listed: bool = False  #: all keys are stored
     complete: bool = False  #: all slices were read, or have failed
     stopped: str | None = None  #: why the import is incomplete
+    mark: Mapping[str, Any] | None = None  #: the bookmark that the slices allow together, of an incremental source
+    deleted: int = 0  #: items that tombstones of the slices have marked as gone
+    owed: int = 0  #: items of earlier imports that were added after the slices
 
     @classmethod
     def read(cls, stored: Mapping[str, Any] | None) -> "SlicesState | None":

@@ -38,6 +38,30 @@ class ReadMark:
         """Return the mark as it is stored."""
         return {name: value for name, value in asdict(self).items() if value}
 
+    @classmethod
+    def of_slices(cls, marks: Iterable["ReadMark"]) -> "ReadMark":
+        """Return the mark of an import whose slices were read with these marks; `top` is left to `largest`.
+
+        A change in the slice that was read first may be missed from its first page on, whatever others show. So that
+        page counts for all, and the order within a slice proves nothing.
+        """
+        found = cls()
+        for mark in marks:
+            is_earlier = mark.began_at is not None and (
+                found.began_at is None or datetime.fromisoformat(mark.began_at) < datetime.fromisoformat(found.began_at)
+            )
+            again = min([*_parsed(found.again), *_parsed(mark.again)], default=None)
+            found = replace(
+                found,
+                floor=found.floor or mark.floor,
+                began_at=mark.began_at if is_earlier else found.began_at,
+                first=mark.first if is_earlier else found.first,
+                kin=found.kin or mark.kin,
+                again=None if again is None else again.text,
+                refused=found.refused or mark.refused,
+            )
+        return found
+
     def after(self, positions: Sequence[Position], answered_at: datetime, order: Order) -> "ReadMark":
         """Return the mark after one more page, with the positions of its items, all of one kind.
 

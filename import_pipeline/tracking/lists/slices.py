@@ -4,7 +4,7 @@ Only the lead reads slices. A claim is the lead's fencing token in the row: it h
 later lead takes the slice at once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -172,7 +172,8 @@ class SliceRow(ListRow):
         if count is None:
             self._update(connection, lease, checkpoint=dict(checkpoint))
             return
-        reason = incomplete_reason(count, checkpoint.get("total"), checkpoint.get("stopped"))
+        named = count + checkpoint.get("rowless", 0)
+        reason = incomplete_reason(named, checkpoint.get("total"), checkpoint.get("stopped"))
         self._update(
             connection,
             lease,
@@ -235,6 +236,13 @@ def outcome(connection: Connection, import_id: int) -> SliceOutcome:
         row = connection.execute(first).one_or_none() if found[name] else None
         found[f"first_{name}"] = None if row is None else (row[0], row[1] or "")
     return SliceOutcome(**found)
+
+
+def checkpoints(connection: Connection, import_id: int) -> Iterator[Mapping[str, Any]]:
+    """Yield the checkpoints of the slices that were begun, in their order."""
+    begun = select(slices.c.checkpoint).where(slices.c.import_id == import_id, slices.c.checkpoint.is_not(None))
+    with connection.execute(begun.order_by(slices.c.id).execution_options(yield_per=1000)) as rows:
+        yield from rows.scalars()
 
 
 def failures(connection: Connection, import_id: int, limit: int = 100) -> list[FailedSlice]:

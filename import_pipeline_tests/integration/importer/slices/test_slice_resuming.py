@@ -1,8 +1,11 @@
 """Imports with slices whose process dies, or whose settings change between two processes."""
 
+import itertools
+
 import pytest
 
-from import_pipeline.importer.slices.enumeration import BATCH
+from import_pipeline.importer.slices.enumeration import BATCH_SECONDS
+from import_pipeline.testing import FakeClock
 from import_pipeline.tracking import imports
 from import_pipeline_tests.support.dying_process import ProcessDied
 from import_pipeline_tests.support.imports import tracking
@@ -45,23 +48,27 @@ def test_processes_that_die_again_and_again_repeat_at_most_what_was_in_flight(ho
 
 def test_keys_of_a_generator_are_asked_for_again_and_known_ones_are_left_out(home):
     """The second process lists other windows than the first: all are read, each once."""
-    first = [f"w{number}" for number in range(BATCH)]
-    importing = Importing(home, SlicedApi(dict.fromkeys([*first, "late"], ())))
+    importing = Importing(home, SlicedApi(comments_of([3, 4, 5]), answers={"1": die}), clock=FakeClock())
 
-    class Growing(Windows):
+    class Growing(OneByOne):
         calls = 0
 
         def slices(self):
             type(self).calls += 1
-            yield from first if self.calls == 1 else ["w1", "late"]
-            if self.calls == 1:
-                raise KeyboardInterrupt  # a batch is stored, and the process ends
+            yield from self.first() if self.calls == 1 else ["2", "3"]
 
-    with pytest.raises(KeyboardInterrupt):
+        def first(self):
+            """Yield until the process dies; each key is a batch of its own, since it takes long."""
+            for key in itertools.chain("12", itertools.repeat("2")):
+                importing.clock.advance(BATCH_SECONDS)
+                yield key
+
+    with pytest.raises(ProcessDied):
         importing.children(Growing([]))
+    importing.api.answers.clear()
     summary = importing.children(Growing([]))
-    assert (summary.status, importing.api.asked.keys()) == ("completed", {(key, 1) for key in [*first, "late"]})
-    assert importing.api.list_requests <= BATCH + 1 + Growing.concurrency
+    assert (summary.status, importing.comments) == ("completed", all_of(importing.api))
+    assert dict(importing.api.asked) == {("1", 1): 2, ("2", 1): 1, ("3", 1): 1}
 
 
 def test_another_page_size_restarts_only_the_slices_that_were_begun(home):
@@ -85,8 +92,9 @@ def test_another_page_size_restarts_only_the_slices_that_were_begun(home):
 def test_a_resumed_import_counts_its_progress_by_slices(home):
     """Empty slices are progress too: an import that dies often ends all the same."""
     importing = Importing(home, SlicedApi(comments_of([0] * 12)))
-    summary, processes = importing.through_deaths(OneByOne(list(importing.api.comments)), range(2, 11))
-    assert (summary.status, processes) == ("completed", 10)
+    deaths = range(2, 19, 2)  # each process reads one slice
+    summary, processes = importing.through_deaths(OneByOne(list(importing.api.comments)), deaths)
+    assert (summary.status, summary.import_id, processes) == ("completed", 1, len(deaths) + 1)
 
 
 def test_a_source_that_gets_a_parent_between_two_processes_reads_the_parents_slices(home):
