@@ -47,6 +47,19 @@ class SliceHooks:
         return self.parent is not None or type(self).slices is not SliceHooks.slices
 
     @property
+    def parent_api(self) -> str | None:
+        """The name of the API of the parent source, by default its name; None without a parent."""
+        found: Any = self.parent
+        while found is not None and not isinstance(found, str):
+            own = getattr(found, "api", None)
+            if isinstance(own, str):
+                return own
+            if getattr(found, "parent", None) is None:
+                return getattr(found, "name", None)
+            found = found.parent
+        return found
+
+    @property
     def parent_name(self) -> str | None:
         """The name of the parent source; None without one."""
         return self.parent if isinstance(self.parent, str) else getattr(self.parent, "name", None)

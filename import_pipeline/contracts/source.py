@@ -107,8 +107,11 @@ class ImportSource(
 
     @property
     def api(self) -> str:
-        """The name that the rate limits belong to. Sources with the same value share permits and pauses."""
-        return self.name
+        """The name that the rate limits belong to. Sources with the same value share permits and pauses.
+
+        A source with a parent has the parent's.
+        """
+        return self.parent_api or self.name
 
     def list_request(self, *args: Any, **kwargs: Any) -> httpx.Request:
         """Return a request for the list, relative to the base URL.

@@ -23,6 +23,7 @@ class ShapeCase:
     source: str  #: its name
     #: External id and columns of a record's row; of its rows, if the source reads lists of children.
     row: Callable[[Record], Row | list[Row]]
+    limits_of_source: str = ""  #: if they are others
     before: str | None = None  #: a source to import before each time
     columns: tuple[str, ...]  #: those columns
     limits: str  #: of the shape, and of the source
@@ -57,7 +58,7 @@ class ShapeCase:
                 values = {
                     "BASE_URL": url,
                     "TOKEN": TOKEN,
-                    "LIMITS": shape.options.limits,
+                    "LIMITS": self.limits_of_source or shape.options.limits,
                     "PER_PAGE": str(self.per_page),
                     "CLIENT_ID": CLIENT_ID,
                     "CLIENT_SECRET": CLIENT_SECRET,
@@ -68,9 +69,12 @@ class ShapeCase:
 
     def expected(self, shape: Shape) -> dict[str, Row]:
         """Return the rows of the live records by their external ids."""
-        found = [self.row(each) for each in shape.records.live()]
-        rows = [row for each in found for row in (each if isinstance(each, list) else [each])]
-        return {row[0]: row for row in rows}
+        return {key: row for each in shape.records.live() for key, row in self.rows_of(each).items()}
+
+    def rows_of(self, record: Record) -> dict[str, Row]:
+        """Return the rows of a record by their external ids."""
+        found = self.row(record)
+        return {row[0]: row for row in (found if isinstance(found, list) else [found])}
 
 
 def comments(record: Record) -> list[Row]:
@@ -88,6 +92,7 @@ CASES = (
         columns=("title", "author"),
         row=lambda each: (str(each.number), each.name, each.email),
         limits="80/1 second",
+        unchanged_lists=1,
     ),
     ShapeCase(
         module="graphql",
@@ -96,6 +101,7 @@ CASES = (
         columns=("name", "total"),
         row=lambda each: (f"gid://shop/Order/{each.number}", each.name, each.amount),
         limits="60/1 second",
+        unchanged_lists=1,
     ),
     ShapeCase(
         module="last_id",
@@ -104,6 +110,8 @@ CASES = (
         columns=("name", "balance"),
         row=lambda each: (f"cus_{each.number}", each.name, each.amount),
         limits="4/1 second",
+        unchanged_lists=1,
+        deletes_arrive=True,
     ),
     ShapeCase(
         module="search",
@@ -112,6 +120,17 @@ CASES = (
         columns=("firstname", "amount"),
         row=lambda each: (str(each.number), each.name, each.amount),
         limits="20/1 second",
+        limits_of_source="20/1 second; /contacts/search: 20/1 second",
+    ),
+    ShapeCase(
+        module="export",
+        shape="export",
+        source="tickets",
+        columns=("subject", "requester"),
+        row=lambda each: (str(each.number), each.name, each.email),
+        limits="4/1 second",
+        unchanged_lists=1,
+        deletes_arrive=True,
     ),
     ShapeCase(
         module="oauth",
@@ -121,6 +140,8 @@ CASES = (
         row=lambda each: (f"001{each.number:012}", each.name, each.amount),
         limits="2/1 second",
         options={"token_seconds": 1},
+        unchanged_lists=1,
+        deletes_arrive=True,
     ),
     ShapeCase(
         module="children",
@@ -129,6 +150,7 @@ CASES = (
         columns=("summary",),
         row=lambda each: (f"KEY-{each.number}", each.name),
         limits="40/1 second",
+        unchanged_lists=1,
     ),
     ShapeCase(
         module="children",
@@ -138,6 +160,7 @@ CASES = (
         columns=("task", "body"),
         row=comments,
         limits="60/1 second",
+        unchanged_lists=1,
     ),
     ShapeCase(
         module="plain",

@@ -156,6 +156,16 @@ MISTAKES = [
 ]
 
 
+def test_a_source_with_a_parent_shares_the_limits_of_its_api():
+    """Also through several generations; a parent that is given by its name has the API of that name."""
+    named = type("Named", (Things,), {"api": "library"})
+    children = [{"parent": Things}, {"parent": named()}, {"parent": "things"}, {"api": "own", "parent": named}]
+    assert [source(**each).api for each in children] == ["things", "library", "things", "own"]
+    child = type("Child", (Things,), {"name": "children", "parent": named})
+    assert source(name="grandchildren", parent=child).api == "library"
+    assert source(name="orphans").api == "orphans"
+
+
 def test_a_row_class_may_leave_out_both_methods_for_details():
     assert check_source(source(model=Whole)).model is Whole
 

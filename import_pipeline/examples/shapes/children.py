@@ -3,7 +3,7 @@
 import httpx
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from import_pipeline import ImportableMixin, ImportSource, Offset
+from import_pipeline import ImportableMixin, ImportSource, Incremental, Offset
 
 
 class Base(DeclarativeBase): ...
@@ -25,15 +25,18 @@ class Comment(ImportableMixin, Base):
 class Tasks(ImportSource):
     name, model, limits = "tasks", Task, "50/1 second"
     pages = Offset(param="startAt", size="maxResults", total="total", where="json")
+    order, incremental = "oldest_first", Incremental(start="2000-01-01T00:00:00Z")
 
-    def list_request(self):
-        return httpx.Request("POST", "/search", json={"jql": "ORDER BY updated ASC"})
+    def changes_request(self, since):
+        return httpx.Request("POST", "/search", json={"jql": f'updated >= "{since}" ORDER BY updated ASC'})
 
     def items(self, list_response):
         return list_response.json()["issues"]
 
     def version(self, item):
         return item["fields"]["updated"]
+
+    position = version
 
     def stub(self, item):
         return Task(external_id=item["key"], summary=item["fields"]["summary"])

@@ -3,9 +3,9 @@
 import httpx
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from import_pipeline import Connector, ImportableMixin, ImportSource, NextUrl, OAuth2
+from import_pipeline import Connector, ImportableMixin, ImportSource, Incremental, NextUrl, OAuth2
 
-QUERY = "SELECT Id, Name, Amount, IsDeleted, SystemModstamp FROM Account"
+QUERY = "SELECT Id, Name, Amount, IsDeleted, SystemModstamp FROM Account WHERE SystemModstamp >= "
 
 
 class Base(DeclarativeBase): ...
@@ -20,18 +20,24 @@ class Account(ImportableMixin, Base):
 
 class Accounts(ImportSource):
     name, model, limits = "accounts", Account, "100/20 second"
-    pages = NextUrl("nextRecordsUrl")
+    pages, order, incremental = NextUrl("nextRecordsUrl"), "oldest_first", Incremental(start="2000-01-01T00:00:00Z")
 
     def connector(self, settings):
         client = settings.secret("CLIENT_ID"), settings.secret("CLIENT_SECRET")
         auth = OAuth2("/oauth/token", *client, refresh_token=settings.secret("REFRESH_TOKEN"))
         return Connector(base_url=self.base_url, auth=auth)
 
-    def list_request(self):
-        return httpx.Request("GET", "/query", params={"q": QUERY})
+    def changes_request(self, since):
+        return httpx.Request("GET", "/query", params={"q": f"{QUERY}{since} ORDER BY SystemModstamp"})
 
     def items(self, list_response):
-        return [each for each in list_response.json()["records"] if not each["IsDeleted"]]
+        return list_response.json()["records"]
+
+    def position(self, item):
+        return item["SystemModstamp"]
+
+    def is_deleted(self, item):
+        return item["IsDeleted"]
 
     def stub(self, item):
         return Account(external_id=item["Id"], name=item["Name"], amount=item["Amount"])

@@ -23,7 +23,7 @@ class Contact(ImportableMixin, Base):
 
 class Contacts(ImportSource):
     name, model, details_per_request = "contacts", Contact, 100
-    limits = "5/1 second"
+    limits = {"/contacts/search": "5/1 second", "": "100/10 second"}
     pages = Cursor(next="paging.next.after", param="after", size="limit", where="json")
 
     def slices(self):
