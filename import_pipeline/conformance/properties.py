@@ -44,6 +44,8 @@ class Properties:
         yield "a page that is repeated for ever ends the list as incomplete", self._repeated_page
         yield "429 with Retry-After is waited for", partial(self._refused, {"Retry-After": "1"})
         yield "429 without a hint is waited for", partial(self._refused, {})
+        if self._trial.requests_tokens:
+            yield "an access token that the API refuses is renewed once", partial(self._same, _refused_token)
         yield "a storm of 500 is tried again", self._storm
         yield "a broken list page is asked for again", self._broken_page
         yield "a broken detail fails its item alone", self._broken_detail
@@ -203,6 +205,11 @@ class Properties:
 
     def _rows(self) -> Mapping[str, Mapping[str, Any]]:
         return self.expected.rows if self.expected is not None else {}
+
+
+def _refused_token(request: httpx.Request, is_list: bool, number: int) -> httpx.Response | None:
+    """Refuse the token of the first request."""
+    return httpx.Response(401, json={"message": "Unauthorized"}) if is_list and number == 0 else None
 
 
 def _incompleteness(taken: Outcome) -> str | None:

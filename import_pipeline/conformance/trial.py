@@ -11,6 +11,7 @@ import httpx
 from sqlalchemy import select
 
 from import_pipeline.contracts import ImportSource
+from import_pipeline.importer.access.connector import connector_of, token_server_of
 from import_pipeline.importer.execution.run import execute_import
 from import_pipeline.importer.execution.session import ImportRun
 from import_pipeline.importer.installation import Installation, open_installation
@@ -20,7 +21,7 @@ from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.importer.source_loader import configure
 from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.rules.status import Trigger
-from import_pipeline.settings import load_settings, variable_prefix
+from import_pipeline.settings import Settings, load_settings, variable_prefix
 from import_pipeline.settings.endpoint_limits import everywhere
 from import_pipeline.tracking import items
 
@@ -97,14 +98,25 @@ class Trial:
     def installation(self, source: ImportSource | None = None) -> Iterator[Installation]:
         """Open an installation of its own, without limits and with short waits."""
         self._databases += 1
-        own, prefix = source or self.source, variable_prefix(self.source.name)
+        own = source or self.source
         folder = self._folder / f"conformance-{self._databases}"
         folder.mkdir(parents=True)
-        quick = {"BASE_URL": "https://api.test", "LIMITS": everywhere(own.limits, "none"), "BACKOFF": "0.01"}
-        environment = {"IMPORT_PIPELINE_HOME": str(folder)} | {prefix + name: value for name, value in quick.items()}
-        settings = replace(load_settings({**environment, **self._environment}, folder), is_rehearsal=True)
+        settings = self._settings(folder)
         with open_installation(settings, configure([own], settings)) as installation:
             yield replace(installation, is_rehearsal=True)
+
+    def _settings(self, folder: Path) -> Settings:
+        quick = {"BASE_URL": "https://api.test", "LIMITS": everywhere(self.source.limits, "none"), "BACKOFF": "0.01"}
+        own = {variable_prefix(self.source.name) + name: value for name, value in quick.items()}
+        environment = {"IMPORT_PIPELINE_HOME": str(folder), **own, **self._environment}
+        return replace(load_settings(environment, folder), is_rehearsal=True)
+
+    @property
+    def requests_tokens(self) -> bool:
+        """True if the source obtains access tokens by OAuth 2."""
+        settings = self._settings(self._folder)
+        [source] = configure([self.source], settings)
+        return token_server_of(connector_of(source, settings)) is not None
 
     def run(self, installation: Installation, transport: httpx.AsyncBaseTransport) -> ImportSummary:
         """Import, or resume an import whose process was killed."""

@@ -34,6 +34,8 @@ SECOND_REFUSAL_SECONDS = 30.0
 #: Seconds to wait for a store that does not answer, and between two tries. A rotated refresh token waits longer, since
 #: it would be lost.
 STORE_PATIENCE, ROTATED_PATIENCE, STORE_POLL_SECONDS = 60.0, 600.0, 0.5
+#: The part of its life after which a token is not sent any more, since it may end on the way.
+LAST_PART = 0.95
 #: Tokens that stay masked after newer ones; older ones are worthless.
 MOST_MASKED = 20
 
@@ -100,6 +102,8 @@ class SharedToken:
             self._refused = refused.text
             token = await self._obtain()
             self._second = token.text
+            if token.text == self._refused:  # a server may grant the same token until its end
+                self._refused = ""
             return token
 
     async def aclose(self) -> None:
@@ -118,7 +122,7 @@ class SharedToken:
     def _is_valid(self, token: AccessToken) -> bool:
         """Return True for a token that may be used while another process requests the next one."""
         age, lifetime = self._clock.monotonic() - token.requested_at, token.sealed.granted.lifetime
-        return token.text != self._refused and (lifetime is None or age < lifetime)
+        return token.text != self._refused and (lifetime is None or age < lifetime * LAST_PART)
 
     async def _obtain(self) -> AccessToken:
         """Return the stored token if it is fresh, else that of a request under the lock."""

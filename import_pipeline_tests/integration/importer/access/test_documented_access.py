@@ -50,4 +50,5 @@ def test_the_example_conforms_without_a_token_server(tmp_path):
         return api(request)
 
     found = check_conformance(source(), CannedTransport(answer), tmp_path, show=lambda line: None)
+    assert "an access token that the API refuses is renewed once" in [each.name for each in found]
     assert [each for each in found if each.problem is not None] == []

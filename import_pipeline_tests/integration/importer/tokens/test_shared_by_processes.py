@@ -1,11 +1,13 @@
 """One token for all processes: few token requests, and nothing lost when a process is killed while it renews."""
 
+import itertools
 import signal
 
 import pytest
 from redis import Redis
 
-from import_pipeline_tests.support.imports import served, settings
+from import_pipeline import run_import
+from import_pipeline_tests.support.imports import import_process, latest, served, settings
 from import_pipeline_tests.support.oauth_api import FIRST_REFRESH, SECRET, OAuthApi
 from import_pipeline_tests.support.token_users import POINTS, TokenUser, ended, outcome_of
 
@@ -77,6 +79,30 @@ def test_an_answer_that_died_with_its_process_is_named_as_a_used_up_refresh_toke
         "(invalid_grant: token was used). The refresh token is expired, revoked or used up: log in again, and set "
         "the new one as ITEMS_REFRESH_TOKEN"
     )
+
+
+def test_an_import_that_is_killed_while_it_renews_its_token_is_resumed_and_completed(home):
+    api = OAuthApi(items=40, lifetime=1.0, rotation="grace", delay=0.3)
+    with served(api.app()) as url:
+        given = settings(
+            home,
+            url,
+            ITEMS_CLIENT_SECRET=SECRET,
+            ITEMS_REFRESH_TOKEN=FIRST_REFRESH,
+            ITEMS_LIMITS="20/1 second",
+            IMPORT_PIPELINE_SOURCES="import_pipeline_tests.support.oauth_api:SOURCES",
+        )
+        with import_process(given) as process:
+            for number in itertools.count():
+                if len(api.token_requests) >= 2 or not process.is_alive():
+                    break
+                process.join(0.01)
+                assert number < 6_000
+            process.kill()
+            process.join(60)
+        assert run_import("items", settings=given).status == "completed"
+    assert latest(given).items_imported_count == 40
+    assert api.refusals == 0
 
 
 def test_no_token_is_readable_in_redis(home, redis_url):

@@ -151,6 +151,25 @@ async def test_an_api_that_refuses_every_token_causes_one_renewal_in_thirty_seco
     assert len(api.token_requests) == 3
 
 
+async def test_a_server_that_grants_the_same_token_again_is_not_asked_for_each_request() -> None:
+    clock = FakeClock()
+    asked = list[httpx.Request]()
+
+    class SameToken(OAuthApi):
+        def answer(self, request: httpx.Request) -> httpx.Response:
+            asked.append(request)
+            return httpx.Response(200, json={"access_token": "same", "expires_in": 3600})
+
+    async with processes(1, SameToken(), clock) as [process]:
+        token = await process.token.current()
+        renewed = await process.token.renewed(token)
+        assert renewed is not None
+        for _ in range(10):
+            assert await process.text() == "same"
+        assert await process.token.renewed(renewed) is None
+    assert len(asked) == 2
+
+
 async def test_a_cancelled_task_does_not_lose_the_rotated_refresh_token() -> None:
     clock = FakeClock()
     api = api_on(clock, rotation="strict")
