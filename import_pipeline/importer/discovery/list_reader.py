@@ -27,7 +27,7 @@ from import_pipeline.rules.lists.positions import parse_position
 from import_pipeline.rules.responses.rate_limit_headers import answered_at, retry_after
 from import_pipeline.tracking import events, source_items
 from import_pipeline.tracking.lists import list_pages
-from import_pipeline.tracking.lists.item_positions import note_positions
+from import_pipeline.tracking.lists.item_positions import note_positions, without_older
 from import_pipeline.tracking.lists.list_pages import Apart, Discovered, Page
 from import_pipeline.tracking.lists.tombstones import mark_deleted
 
@@ -201,6 +201,8 @@ class ListReader:
             found = found[:room]
             after = replace(after.ended(), seen=before.seen + room, total=None)
         found, after = _placed(context, found, after, answered_at(response.headers, otherwise=context.clock.now()))
+        if context.source.order == "newest_first" and context.source.since is not None:
+            found = await context.write(without_older, context.row, found)
         live = [item for item in found if not item.is_deleted]
         page = Page(items=live, checkpoint=after.dump(), total=_items_count(after), reading=_reading(context, after))
 

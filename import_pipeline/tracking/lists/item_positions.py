@@ -1,13 +1,15 @@
 """Positions of an import's items: items that the list names again at another position have changed meanwhile."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from import_pipeline.rules.lists.positions import Position
+from import_pipeline.rules.lists.positions import Position, parse_position
 from import_pipeline.tracking.database.dialect import chunks
 from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.lists.list_pages import Discovered
+from import_pipeline.tracking.lists.tombstones import deleted_by
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 
 
@@ -17,6 +19,28 @@ class Again:
 
     positions: tuple[Position, ...] = ()  #: their new ones
     is_shifting: bool = False  #: this reading of the list itself named one of them before
+
+
+def without_older(connection: Connection, row: ImportRow, found: Sequence[Discovered]) -> list[Discovered]:
+    """Return the items of a page of a list that is newest first, without those that a later state is known of.
+
+    An earlier page of this import had them, at the same position or a later one, or their tombstone.
+    """
+    ids = [item.external_id for item in found]
+    older = deleted_by(connection, row, ids)
+    at = {item.external_id: item.position for item in found if item.position is not None}
+    for some in chunks(list(at)):
+        of_page = select(statuses.c.external_id, statuses.c.position).where(
+            statuses.c.import_id == row.id,
+            statuses.c.importable_type == row.importable_type,
+            statuses.c.external_id.in_(some),
+            statuses.c.position.is_not(None),
+        )
+        for external_id, text in connection.execute(of_page):
+            known, position = parse_position(text), at[external_id]
+            if known.kind is position.kind and not known < position:
+                older.add(external_id)
+    return [item for item in found if item.external_id not in older]
 
 
 def note_positions(connection: Connection, row: ImportRow, found: Mapping[str, Position], reading: int) -> Again:

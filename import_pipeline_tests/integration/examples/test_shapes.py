@@ -1,11 +1,18 @@
-"""The examples for other styles of API, in process: rows that are whole in the list."""
+"""The examples for other styles of API, in process: rows that are whole in the list, events of one item."""
 
 import json
+from dataclasses import replace
 
 import httpx
+from sqlalchemy import select
 
+from import_pipeline import run_import
+from import_pipeline.examples.shapes.last_id import Customer
 from import_pipeline.examples.shapes.lines import Book, Books
-from import_pipeline_tests.support.imports import counts, import_through, reasons, rows, settings
+from import_pipeline.settings import load_settings
+from import_pipeline.tracking.tables import source_items
+from import_pipeline_tests.support.imports import counts, import_through, reasons, rows, settings, tracking
+from import_pipeline_tests.support.shapes import CASES
 
 LINES = [{"id": number, "title": f"title {number}", "price": "1.00"} for number in (1, 2, 3)]
 
@@ -35,3 +42,24 @@ def test_such_an_item_cannot_be_imported_by_itself(home):
     summary, configured = imported(home, only=["2"])
     assert counts(summary) == ("completed", 1, 0, 0, 1)
     assert reasons(configured) == {"2": "Book has no detail_request: only the list has this item"}
+
+
+def test_of_several_events_of_one_customer_the_newest_counts_on_whichever_pages_they_are(home, database_url):
+    """The list of events is newest first: an older one on a later page would bring back an old state."""
+    [case] = [replace(each, per_page=2, limits="1000/1 second") for each in CASES if each.source == "customers"]
+    with case.served(items=12) as (shape, environment):
+        values = {"IMPORT_PIPELINE_HOME": str(home), "DATABASE_URL": database_url, **environment}
+        configured = load_settings(values, home.parent)
+        run_import("customers", settings=configured)
+        for change in ({"update": [3, 4]}, {"update": [3, 5]}, {"update": [4]}, {"delete": [4]}, {"update": [3]}):
+            shape.change(**change)
+        lists = shape.counters.kinds["list"]
+        summary = run_import("customers", settings=configured)
+        assert (summary.status, summary.incomplete_reason) == ("completed", None)
+        assert shape.counters.kinds["list"] - lists == 4  # seven events; the list is read once
+        expected = case.expected(shape)
+    stored = {key: (key, row["name"], row["balance"]) for key, row in rows(configured, Customer).items()}
+    assert {key: stored[key] for key in expected} == expected
+    with tracking(configured) as connection:
+        gone = select(source_items.c.external_id).where(source_items.c.gone_at.is_not(None))
+        assert list(connection.scalars(gone)) == ["cus_4"]
