@@ -69,6 +69,7 @@ class ImportFacts:
     bookmark: str | None = None  #: the bookmark that it left
     bookmark_revision: int | None = None  #: of the bookmark when it began; None: its source has no bookmarks
     positions: str | None = None  #: the fingerprint of `position()` when it began
+    seen: str | None = None  #: the largest position that an import before has seen
     gone: int | None = None  #: items marked as removed from the list
     gone_unconfirmed: int | None = None  #: removed items, too many to be marked without a confirmation
     standing_at_resume: ProgressMark | None = None  #: the progress at the latest resume

@@ -16,6 +16,7 @@ from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking.database.dialect import schema_lock
 from import_pipeline.tracking.database.driver_errors import first_line
 from import_pipeline.tracking.database.engine import Database
+from import_pipeline.tracking.lists import bookmarks as _bookmarks  # noqa: F401 - declares its table
 from import_pipeline.tracking.lists import revisions as _revisions  # noqa: F401 - declares its table
 from import_pipeline.tracking.lists import slice_table as _slice_table  # noqa: F401 - declares its table
 from import_pipeline.tracking.tables import tracking_metadata

@@ -249,19 +249,6 @@ Index("ix_source_items_last_import", source_items.c.source, source_items.c.last_
 Index("ix_source_items_number", source_items.c.source, source_items.c.number)
 Index("ix_source_items_owed", source_items.c.source, source_items.c.owed_import_id)
 
-source_bookmarks = Table(
-    "source_bookmarks",
-    tracking_metadata,
-    Column("source", String(100), primary_key=True),
-    Column("value", Storable),  # null: there is none, or a person has reset it
-    Column("positions", String(64)),  # the fingerprint of `position()` when it was set
-    Column("moved_at", UtcDateTime),
-    Column("import_id", BigInteger),  # the import that moved it; null: a person
-    Column("revision", Integer, nullable=False, server_default=text("0")),  # grows whenever a person sets or resets it
-    Column("full_at", UtcDateTime),  # when the last complete full import was due
-    Column("full_import_id", BigInteger),
-)
-
 import_events = Table(
     "import_events",
     tracking_metadata,

@@ -1,6 +1,6 @@
 """An API that lists what changed since a position, in several orders and forms, and a source for it."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import format_datetime
 
@@ -48,6 +48,9 @@ class ChangesApi:
     has_total: bool = True
     items: dict[str, Item] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)  #: ids whose details are a 500
+    unreadable: set[str] = field(default_factory=set)  #: ids of list items that are shown without an id
+    odd: set[str] = field(default_factory=set)  #: those whose position is of another kind
+    unplaced: set[str] = field(default_factory=set)  #: those without a position
     hook: object = lambda number: None
     lists: list[httpx.Request] = field(default_factory=list)
     details: list[str] = field(default_factory=list)
@@ -129,11 +132,28 @@ class ChangesApi:
         return [item for item in found if item.place >= low]
 
     def shown(self, item):
-        return {"id": item.id, "v": str(item.version), "at": self.position(item), "gone": item.is_deleted}
+        found = {"id": item.id, "v": str(item.version), "at": self.position(item), "gone": item.is_deleted}
+        if item.id in self.odd:
+            found["at"] = "never"
+        if item.id in self.unplaced:
+            found["at"] = None
+        if item.id in self.unreadable:
+            del found["id"]
+        return found
+
+
+class WholeItem(ImportedItem):
+    """An item in the same table, which the list has whole."""
+
+    def detail_request(self):
+        return None
 
 
 class ChangesSource(ImportSource):
     """Items that change; the list names them with versions and positions."""
+
+    is_whole = False  #: the list has all of an item
+    is_versioned = True
 
     name = "items"
     model = ImportedItem
@@ -155,10 +175,12 @@ class ChangesSource(ImportSource):
         return list_response.json().get("total")
 
     def stub(self, item):
+        if self.is_whole:
+            return WholeItem(external_id=item["id"], name="n", price=item["v"])
         return ImportedItem(external_id=item["id"], name="n")
 
     def version(self, item):
-        return item["v"]
+        return item["v"] if self.is_versioned else None
 
     def position(self, item):
         return item["at"]
@@ -175,6 +197,8 @@ def source_for(api, **values):
         source.pages = Cursor(next="after", param="after", size="per_page")
     for name, value in values.items():
         setattr(source, name, value)
+    if source.is_whole:
+        source.model = WholeItem
     return source
 
 
@@ -202,7 +226,3 @@ class Station:
     def requests(self):
         """Return the numbers of list and detail requests of the last import."""
         return len(self.api.lists), len(self.api.details)
-
-
-def copy_of(item, **values):
-    return replace(item, **values)

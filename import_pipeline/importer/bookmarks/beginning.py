@@ -45,7 +45,8 @@ def decide_reading(connection: Connection, source: ImportSource, row: ImportRow,
         since, kind = minus(parse_position(bookmark.value), settings.lookback), ImportKind.INCREMENTAL
         back = f", {settings.lookback} before the bookmark" if settings.lookback else ""
         sentence = f"It reads what changed since {since}{back}."
-    metadata = row.metadata_with(since=since, bookmark_revision=bookmark.revision, positions=positions)
+    seen = bookmark.seen if bookmark.positions == positions else None
+    metadata = row.metadata_with(since=since, bookmark_revision=bookmark.revision, positions=positions, seen=seen)
     connection.execute(update(imports).where(imports.c.id == row.id).values(kind=kind, metadata=metadata))
     events.note(connection, row.id, now, KIND_DECIDED, sentence, since=since)
     return get(connection, row.id)

@@ -39,11 +39,13 @@ def settle_bookmark(
     mark = ReadMark.read((row.checkpoint or {}).get("mark"))
     before = bookmarks.of_source(connection, row.source)
     positions = row.facts.positions or ""
+    of_import = Mover(import_id=row.id, revision=revision, positions=positions)
+    if mark.seen is not None and (before.value is None or before.positions == positions):
+        bookmarks.record_seen(connection, row.source, mark.seen, of_import)
     value, kept = _allowed(connection, row, mark)
     if value is None and before.value is None:
         value = mark.floor
     if value is not None and _is_ahead(value, before, positions):
-        of_import = Mover(import_id=row.id, revision=revision, positions=positions)
         if bookmarks.move(connection, row.source, value, of_import, now):
             return _record(connection, row, lease, now, value, before.value)
         kept = "a person has set it since the import began"

@@ -1,5 +1,6 @@
 """Read the positions of list items: what the bookmark may become, and where a list that is newest first ends."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -21,7 +22,9 @@ def resumed_mark(source: ImportSource, row: ImportRow, mark: ReadMark) -> ReadMa
     if source.incremental is None:
         return mark
     if mark.began_at is None:
-        return replace(mark, floor=source.incremental.start, kin=source.since or source.incremental.start)
+        start, seen = source.incremental.start, row.facts.seen
+        kin = source.since or start or seen
+        return replace(mark, floor=start, kin=kin, is_kin_known=kin is not None, first=seen)
     if row.facts.positions not in {None, fingerprint_of(type(source).position)}:
         return replace(mark, refused="`position` was changed while the import was running")
     return mark
@@ -34,14 +37,11 @@ def read_positions(
 
     Raises ImportFailed if the source's lookback does not fit its positions.
     """
-    kin = None if mark.kin is None else parse_position(mark.kin)
-    checked = list[Discovered]()
-    for item in found:
-        problem = None
-        if item.position is not None:
-            kin = kin or item.position
-            problem = mix_problem(item.position, kin)
-        checked.append(item if problem is None else _failed(source, item, problem))
+    kin = _most_common(found) if mark.kin is None else parse_position(mark.kin)
+    problems = [None if kin is None or item.position is None else mix_problem(item.position, kin) for item in found]
+    checked = [_failed(source, item, why) if why else item for item, why in zip(found, problems, strict=True)]
+    if any(problems) and not mark.is_kin_known:
+        mark = replace(mark, refused="its positions are of several kinds")
     settings = source.incremental
     if kin is not None and settings is not None and (wrong := lookback_problem(kin.kind, settings.lookback)):
         raise ImportFailed(f"{source.name}.incremental.lookback: {wrong}, got {settings.lookback!r}")
@@ -49,6 +49,13 @@ def read_positions(
         mark = replace(mark, refused=UNPLACED)
     positions = [item.position for item in checked if item.position is not None]
     return checked, mark.after(positions, answered_at, source.order)
+
+
+def _most_common(found: Sequence[Discovered]) -> Position | None:
+    """Return a position of the most common kind on the page; None if no item has one."""
+    positions = [item.position for item in found if item.position is not None]
+    kinds = Counter(position.kind for position in positions)
+    return max(positions, key=lambda position: kinds[position.kind], default=None)
 
 
 def _failed(source: ImportSource, item: Discovered, problem: str) -> Discovered:

@@ -16,14 +16,16 @@ class ReadMark:
     """The positions of a reading so far, kept in its checkpoint. An import that reads its list twice keeps the first.
 
     A change during the reading may be missed by it, so the bookmark must not pass the reading's start. Times show it by
-    the server's clock. Other positions show it by their order, or by the first page.
+    the server's clock. Other positions show it by their order, by the first page, or by what an import before has seen.
     """
 
     order: str | None = None
     floor: str | None = None  #: the first bookmark if no position allows one: where a full import reads from
     began_at: str | None = None  #: the server's time of the import's first page
-    first: str | None = None  #: the largest position of that page; None: it had none
-    kin: str | None = None  #: where it reads from, or its first position: others must be of that kind
+    first: str | None = None  #: the largest position of that page, or one that an import before has seen
+    seen: str | None = None  #: the largest position of all
+    kin: str | None = None  #: where it reads from, or a position of its first page: others must be of that kind
+    is_kin_known: bool = False  #: an import before had that kind, or the source names it
     top: str | None = None  #: the largest position that the bookmark may have
     again: str | None = None  #: the smallest position at which an item came again, changed: it is not fetched twice
     is_shifting: bool = False  #: in this pass, an item came again at another position: others may have been skipped
@@ -69,17 +71,17 @@ class ReadMark:
         """
         mark = self
         if self.began_at is None:
-            first = max(positions).text if positions else None
+            earlier = [each for each in _parsed(self.first) if not positions or each.kind is positions[0].kind]
+            first = _largest([*earlier, *positions])
             mark = replace(self, order=order, began_at=answered_at.isoformat(), first=first)
         if mark.kin is None and positions:
             mark = replace(mark, kin=positions[0].text)
-        return replace(mark, top=mark.largest([*_parsed(mark.top), *positions]))
+        top = mark.largest([*_parsed(mark.top), *positions])
+        return replace(mark, top=top, seen=_largest([*_parsed(mark.seen), *positions]))
 
     def largest(self, positions: Iterable[Position], below: Position | None = None) -> str | None:
         """Return the largest of the positions that the bookmark may have, below that one; None without any."""
-        safe = (each for each in positions if self._is_safe(each) and (below is None or each < below))
-        found = max(safe, default=None)
-        return None if found is None else found.text
+        return _largest(each for each in positions if self._is_safe(each) and (below is None or each < below))
 
     def _is_safe(self, position: Position) -> bool:
         """Return True if no change after the reading began can have a position up to this one."""
@@ -98,6 +100,11 @@ class ReadMark:
     def next_pass(self) -> "ReadMark":
         """Return the mark for another reading of the list in this import. The start of the first one still counts."""
         return replace(self, is_shifting=False)
+
+
+def _largest(positions: Iterable[Position]) -> str | None:
+    found = max(positions, default=None)
+    return None if found is None else found.text
 
 
 def _parsed(text: str | None) -> list[Position]:

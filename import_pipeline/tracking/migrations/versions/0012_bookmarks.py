@@ -20,6 +20,7 @@ def upgrade() -> None:
         sa.Column("source", sa.String(100), primary_key=True),
         sa.Column("value", sa.Text()),
         sa.Column("positions", sa.String(64)),
+        sa.Column("seen", sa.Text()),
         sa.Column("moved_at", sa.DateTime(timezone=True)),
         sa.Column("import_id", sa.BigInteger()),
         sa.Column("revision", sa.Integer(), nullable=False, server_default=sa.text("0")),
