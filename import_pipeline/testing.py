@@ -171,8 +171,7 @@ def rehearse(
     quick = {"BASE_URL": "https://api.test", "LIMITS": everywhere(source.limits, "100000/1 second"), "BACKOFF": "0.01"}
     own = {"IMPORT_PIPELINE_HOME": str(folder)} | {prefix + name: value for name, value in quick.items()}
     settings = replace(load_settings({**own, **(environment or {})}, folder), is_rehearsal=True)
-    with open_installation(settings, configure([source], settings)) as opened:
-        installation = replace(opened, is_rehearsal=True)
+    with open_installation(settings, configure([source], settings)) as installation:
         found = installation.source(source.name)
         row = find_or_create(installation.database, found, new_import(found, Trigger.CLI), installation.clock)
         connect = partial(open_api, found, settings, installation.clock, transport)

@@ -103,7 +103,7 @@ class Trial:
         folder.mkdir(parents=True)
         settings = self._settings(folder)
         with open_installation(settings, configure([own], settings)) as installation:
-            yield replace(installation, is_rehearsal=True)
+            yield installation
 
     def _settings(self, folder: Path) -> Settings:
         quick = {"BASE_URL": "https://api.test", "LIMITS": everywhere(self.source.limits, "none"), "BACKOFF": "0.01"}

@@ -6,7 +6,7 @@ They are plain Python: no database session, no limiter, no Dagster. Their method
 from import_pipeline.contracts.check import check_source
 from import_pipeline.contracts.column_types import UtcDateTime
 from import_pipeline.contracts.connector import Connector, Origin
-from import_pipeline.contracts.importable import Importable, ImportableMixin, path_segment
+from import_pipeline.contracts.importable import Importable, ImportableMixin, TenantMixin, path_segment
 from import_pipeline.contracts.incremental import Incremental
 from import_pipeline.contracts.links import next_link
 from import_pipeline.contracts.notice import Notice
@@ -52,6 +52,7 @@ __all__ = [
     "Paginator",
     "ResponseAction",
     "Retry",
+    "TenantMixin",
     "UtcDateTime",
     "check_source",
     "next_link",

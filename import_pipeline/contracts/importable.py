@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from urllib.parse import quote
 
 import httpx
-from sqlalchemy import String
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import String, UniqueConstraint
+from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 
 @runtime_checkable
@@ -63,6 +63,31 @@ def path_segment(external_id: object) -> str:
 def is_always_whole(model: object) -> bool:
     """Return True for a row class without methods for details: its list items are whole."""
     return not hasattr(model, "detail_request") and not hasattr(model, "populate")
+
+
+def has_tenants(model: type[Any]) -> bool:
+    """Return True if the rows of this class belong to tenants: see `TenantMixin`."""
+    return issubclass(model, TenantMixin)
+
+
+class TenantMixin:
+    """The columns of rows that several tenants share, in place of `ImportableMixin`: an id may occur once per tenant.
+
+    The import sets `tenant` to the name of the source. A class with `__table_args__` of its own repeats the constraint.
+    """
+
+    external_id: Mapped[str] = mapped_column(String(255), doc="The API's id of the item.")
+    tenant: Mapped[str] = mapped_column(String(100), doc="The source that imported the row.")
+
+    if TYPE_CHECKING:
+
+        def detail_request(self) -> httpx.Request | None: ...
+
+        def populate(self, detail: Mapping[str, Any]) -> None: ...
+
+    @declared_attr.directive
+    def __table_args__(cls) -> tuple[Any, ...]:  # noqa: N805 - of the class
+        return (UniqueConstraint("tenant", "external_id"),)
 
 
 class ImportableMixin:

@@ -8,6 +8,8 @@ class TenantNames:
 
     name: str  #: up to 100 letters, digits and underscores; settings, assets and jobs are named after it
 
+    siblings: frozenset[str] = frozenset()  #: other tenants that write to the same rows; set when sources are loaded
+
     def __init__(self, *, name: str | None = None) -> None:
         """Give a tenant its name: `OrdersSource(name="orders_acme")` has the settings ORDERS_ACME_..."""
         if name is not None:

@@ -31,12 +31,11 @@ class Installation:
     database: Database
     clock: Clock = field(default_factory=SystemClock)
     chance: Random = system_random
-    is_rehearsal: bool = False  #: its SQLite file is for a test, and stands for the real database
 
     def source(self, name: str) -> ImportSource:
         """The source of that name, its table in place. Raises SourceNotFound, SchemaError, DatabaseUnavailable."""
         source = find_source(self.sources, name)
-        ensure_table(self.database, source.model, is_rehearsal=self.is_rehearsal)
+        ensure_table(self.database, source.model, is_rehearsal=self.settings.is_rehearsal)
         return source
 
     def checked_source(self, name: str) -> ImportSource:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from import_pipeline.contracts import ImportSource, check_source
+from import_pipeline.contracts.importable import has_tenants
 from import_pipeline.contracts.slice_check import check_parents
 from import_pipeline.errors import ContractError, ImportPipelineError, SettingError, SourceNotFound
 from import_pipeline.importer.user_code.hooks import call_hook, describe_error, instance, place_of
@@ -97,6 +98,7 @@ def _place(module_name: str, error: Exception) -> str:
 def configure(listed: object, settings: Settings) -> list[ImportSource]:
     """Validate the listed sources, and apply their settings. Raises ContractError or SettingError."""
     sources = [configured(source, source.own_settings(settings)) for source in validate(listed, settings.sources)]
+    _note_siblings(sources)
     sources = with_limits_of_their_api(sources)
     for note in shared_tables(sources):
         _warn(note)
@@ -109,6 +111,18 @@ def load_each(settings: Settings) -> tuple[list[ImportSource], dict[str, ImportP
     Raises SourceNotFound or ContractError if the list itself cannot be loaded.
     """
     return configure_each(_members(load_listed(settings.sources), settings.sources), settings)
+
+
+def _note_siblings(sources: Sequence[ImportSource]) -> None:
+    """Let each tenant know the others of its class that write to the same rows: an id must not be of two of them."""
+    sharing: dict[tuple[type, str], list[ImportSource]] = {}
+    for source in sources:
+        if not has_tenants(source.model):
+            sharing.setdefault((type(source), source.model.__table__.fullname), []).append(source)
+    for some in sharing.values():
+        names = {each.name for each in some}
+        for each in some if len(some) > 1 else ():
+            each.siblings = frozenset(names - {each.name})
 
 
 def configure_each(
@@ -127,6 +141,7 @@ def configure_each(
         except ImportPipelineError as error:
             errors[name] = error
     good = list(found.values())
+    _note_siblings(good)
     return with_limits_of_their_api(good), errors
 
 
@@ -173,15 +188,20 @@ def configured_among_others(declared: ImportSource, settings: Settings) -> Impor
 
 def shared_tables(sources: Iterable[ImportSource]) -> list[str]:
     """Return a warning for each table that several sources write to."""
-    writers: dict[str, list[str]] = {}
+    writers: dict[str, list[ImportSource]] = {}
     for source in sources:
-        writers.setdefault(source.model.__table__.fullname, []).append(source.name)
-    return [
-        f"the sources {' and '.join(names)} write to one table, {table}: an id that both have is one row, which each "
-        "of them overwrites. Give each source its own model"
-        for table, names in writers.items()
-        if len(names) > 1
-    ]
+        if not has_tenants(source.model):
+            writers.setdefault(source.model.__table__.fullname, []).append(source)
+    return [_shared(table, some) for table, some in writers.items() if len(some) > 1]
+
+
+def _shared(table: str, writers: Sequence[ImportSource]) -> str:
+    said = (
+        f"the sources {' and '.join(each.name for each in writers)} write to one table, {table}: an id that both have"
+    )
+    if len({type(each) for each in writers}) == 1:
+        return f"{said} is refused for all but the first. With TenantMixin each tenant has rows of its own"
+    return f"{said} is one row, which each of them overwrites. Give each source its own model"
 
 
 @lru_cache(maxsize=100)  # once per process: sensors load the sources again and again

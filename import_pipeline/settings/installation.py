@@ -153,7 +153,8 @@ class Settings:
     panel_hosts: tuple[str, ...] = ()
     panel_user_header: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-    is_rehearsal: bool = False  #: no secret need be set, since no request leaves the process
+    #: No request leaves the process, so no secret need be set; its SQLite file stands for the real database.
+    is_rehearsal: bool = False
 
     @property
     def is_postgres(self) -> bool:

@@ -202,7 +202,7 @@ def complete(
     if swaps:
         release_unique_values(connection, model, changed)
     upsert(connection, model, changed)
-    _link(connection, model, [each.claim for each in held if not each.claim.linked])
+    _link(connection, row.source, model, [each.claim for each in held if not each.claim.linked])
     _note_left_out(connection, row.source, held, now)
     _remember(connection, row, held, now)
     if len(held) < len(done):
@@ -257,11 +257,11 @@ def _remember(connection: Connection, row: ImportRow, stored: Sequence[Done], no
         source_items.store_versions(connection, row, news)
 
 
-def _link(connection: Connection, model: type[Any], claims: Sequence[Claim]) -> None:
+def _link(connection: Connection, source: str, model: type[Any], claims: Sequence[Claim]) -> None:
     """Store the primary keys of new rows: chosen items that no list page had before."""
     if not claims:
         return
-    keys = reading.ids(connection, model, [claim.external_id for claim in claims])
+    keys = reading.ids(connection, model, [claim.external_id for claim in claims], source)
     connection.execute(
         update(statuses).where(statuses.c.id == bindparam("of_status")).values(importable_id=bindparam("key")),
         [{"of_status": claim.status_id, "key": keys.get(claim.external_id)} for claim in claims],

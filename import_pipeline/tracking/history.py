@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import ColumnElement, Connection, Row, select
 from sqlalchemy.orm import Session, object_mapper, object_session
 
+from import_pipeline.contracts.importable import has_tenants
 from import_pipeline.errors import UsageError
 from import_pipeline.rules.status import ItemStatus
 from import_pipeline.tracking.tables import import_item_statuses, imports, source_items
@@ -70,6 +71,13 @@ def importable_type(model: type[Any]) -> str:
     return table_of(model).fullname
 
 
+def _of_tenant(row: Any) -> tuple[ColumnElement[bool], ...]:
+    """Return the condition for imports of the row's own tenant; none if its table has no tenants."""
+    if not has_tenants(type(row)):
+        return ()
+    return (import_item_statuses.c.import_id.in_(select(imports.c.id).where(imports.c.source == row.tenant)),)
+
+
 class HasImportStatus:
     """Mixin for the user's mapped class: its rows have an import history. Adds no column and no foreign key."""
 
@@ -96,6 +104,7 @@ class HasImportStatus:
             .where(
                 columns.importable_type == importable_type(type(self)),
                 columns.external_id == str(self.external_id),
+                *_of_tenant(self),
             )
             .order_by(columns.id.desc())
             .limit(limit)

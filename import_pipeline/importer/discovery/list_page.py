@@ -31,6 +31,7 @@ from import_pipeline.rules.lists.slice_keys import short_key
 from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking.lists.list_pages import Discovered
 from import_pipeline.tracking.user_rows.row_ids import item_id
+from import_pipeline.tracking.user_rows.tenant_rows import owned
 
 MAX_EXTERNAL_ID = 255
 NO_ITEMS = "the response is a page without items"
@@ -162,7 +163,7 @@ class SourceList:
         stub = instance(model, f"a new {model.__name__}")
 
         def read(value: Any) -> tuple[Importable, str]:
-            importable: Importable = stub.read(value)
+            importable = owned(stub.read(value), self.source)
             external_id = importable.external_id
             return importable, "" if external_id is None else item_id(model, TEXT.read(external_id))
 

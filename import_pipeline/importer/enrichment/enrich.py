@@ -29,6 +29,7 @@ from import_pipeline.tracking import claims, items, leases, source_items
 from import_pipeline.tracking.claims import Done, Failure
 from import_pipeline.tracking.items import Remaining
 from import_pipeline.tracking.user_rows import reading
+from import_pipeline.tracking.user_rows.tenant_rows import owned
 from import_pipeline.wording import plural
 
 #: Requests claimed ahead. A claim costs a transaction, so fetchers are not served one by one.
@@ -131,16 +132,15 @@ class Enrichment:
             claimed = claims.claim(
                 connection, context.lease, limit, context.clock.now(), retries=self._outcomes.may_have_retries
             )
-            rows = reading.load(connection, model, [claim.external_id for claim in claimed])
+            source = context.source
+            rows = reading.load(connection, model, [claim.external_id for claim in claimed], source.name)
             if context.source.conditional:
                 # Only an item whose row is stored may be left unchanged.
                 tags = source_items.etags(connection, context.source.name, list(rows))
                 claimed = [replace(claim, etag=tags.get(claim.external_id)) for claim in claimed]
             found = ((claim, rows.get(claim.external_id)) for claim in claimed)
-            return [
-                ClaimedItem(claim=claim, importable=_new_row(model, claim.external_id) if row is None else row)
-                for claim, row in found
-            ]
+            filled = [(claim, _new_row(model, claim.external_id) if row is None else row) for claim, row in found]
+            return [ClaimedItem(claim=claim, importable=owned(row, source)) for claim, row in filled]
 
         claimed = await context.write(unit)
         if context.ownership is not None:

@@ -84,7 +84,7 @@ def store_page(
         _write_stubs(connection, model, list(readable.values()), known)
     problems: dict[str, str | None] = dict(apart.refused) if apart is not None else {}
     problems |= {item.external_id: item.problem for item in page.items if item.problem is not None}
-    stored = reading.ids(connection, model, list(readable))
+    stored = reading.ids(connection, model, list(readable), row.source)
     unique = {item.external_id: item for item in page.items}
     statuses = [
         _status_row(row, item, stored, problems, known, now, of_list.key) | {"reading": page.reading}
@@ -170,7 +170,7 @@ def known_versions(connection: Connection, row: ImportRow, model: type[Any], pag
         return {}
     with_version = [item.external_id for item in page.items if item.importable is not None and item.version is not None]
     known = items_of_source.stored_versions(connection, row.source, with_version)
-    existing = reading.ids(connection, model, list(known))
+    existing = reading.ids(connection, model, list(known), row.source)
     return {external_id: version for external_id, version in known.items() if external_id in existing}
 
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, or_, select, update
+from sqlalchemy import Connection, and_, delete, func, or_, select, update
 from sqlalchemy import inspect as mapping_of
 from sqlalchemy.exc import StatementError
 
+from import_pipeline.contracts.importable import has_tenants
 from import_pipeline.rules.status import ItemStatus
 from import_pipeline.tracking.database.dialect import chunks
 from import_pipeline.tracking.imports import ImportRow
@@ -18,6 +19,7 @@ from import_pipeline.tracking.tables import imports, source_items
 from import_pipeline.tracking.user_rows.related_rows import delete_related
 from import_pipeline.tracking.user_rows.row_ids import keys_of
 from import_pipeline.tracking.user_rows.row_writing import refusal_of
+from import_pipeline.tracking.user_rows.tenant_rows import of_tenant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,12 +87,13 @@ def _refuses(connection: Connection, row: ImportRow, model: type[Any], external_
 
     A row that another source of the same table has imported too stays: only this source forgets it.
     """
-    shared = _imported_by_others(connection, row, external_ids)
+    shared = set[str]() if has_tenants(model) else _imported_by_others(connection, row, external_ids)
     keys = keys_of(model, connection.dialect, [each for each in external_ids if each not in shared])
     try:
         with connection.begin_nested():
-            delete_related(connection, mapping_of(model), model.external_id.in_(keys))
-            connection.execute(delete(model).where(model.external_id.in_(keys)))
+            theirs = and_(model.external_id.in_(keys), *of_tenant(model, row.source))
+            delete_related(connection, mapping_of(model), theirs)
+            connection.execute(delete(model).where(theirs))
             if connection.dialect.name == "postgresql":
                 connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
                 connection.exec_driver_sql("SET CONSTRAINTS ALL DEFERRED")

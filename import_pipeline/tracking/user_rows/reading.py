@@ -7,7 +7,7 @@ item is fetched again, and its readable columns are kept.
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 from sqlalchemy import inspect as mapping_of
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, lazyload, load_only
@@ -19,6 +19,7 @@ from import_pipeline.tracking.database.dialect import chunks
 from import_pipeline.tracking.database.driver_errors import meaning_of
 from import_pipeline.tracking.user_rows.model_columns import columns_of
 from import_pipeline.tracking.user_rows.row_ids import item_id, keys_of
+from import_pipeline.tracking.user_rows.tenant_rows import of_tenant
 
 T = TypeVar("T")
 #: Characters of a primary key that tracking stores, for people.
@@ -27,21 +28,21 @@ LONGEST_KEY = 200
 Read = Callable[[Sequence[Any]], list[T]]
 
 
-def load(connection: Connection, model: type[Any], external_ids: Sequence[str]) -> dict[str, Importable]:
-    """Return the stored rows of those ids as detached objects of the user's class, by id."""
-    keys = keys_of(model, connection.dialect, external_ids)
+def load(
+    connection: Connection, model: type[Any], external_ids: Sequence[str], source: str | None = None
+) -> dict[str, Importable]:
+    """Return the source's stored rows of those ids as detached objects of the user's class, by id."""
+    keys, mine = keys_of(model, connection.dialect, external_ids), of_tenant(model, source)
     with Session(bind=connection, expire_on_commit=False, join_transaction_mode="rollback_only") as session:
 
         def read(some: Sequence[Any]) -> list[Importable]:
-            return list(session.scalars(select(model).where(model.external_id.in_(some)).options(lazyload("*"))))
+            found = select(model).where(model.external_id.in_(some), *mine)
+            return list(session.scalars(found.options(lazyload("*"))))
 
         def read_parts(some: Sequence[Any]) -> list[Importable]:
-            readable = [getattr(model, name) for name in _readable(connection, model, some)]
-            return list(
-                session.scalars(
-                    select(model).where(model.external_id.in_(some)).options(load_only(*readable), lazyload("*"))
-                )
-            )
+            readable = [getattr(model, name) for name in _readable(connection, model, some, mine)]
+            found = select(model).where(model.external_id.in_(some), *mine)
+            return list(session.scalars(found.options(load_only(*readable), lazyload("*"))))
 
         rows = _read_each(connection, keys, read, read_parts)
         session.expunge_all()
@@ -61,22 +62,26 @@ def _begin_relations(row: Importable) -> None:
             set_committed_value(row, relation.key, None)
 
 
-def ids(connection: Connection, model: type[Any], external_ids: Sequence[str]) -> dict[str, str]:
-    """Return external_id -> primary key as text, for the stored rows; the beginning of a long one."""
-    key = mapping_of(model).primary_key
+def ids(
+    connection: Connection, model: type[Any], external_ids: Sequence[str], source: str | None = None
+) -> dict[str, str]:
+    """Return external_id -> primary key as text, for the source's stored rows; the beginning of a long one."""
+    key, mine = mapping_of(model).primary_key, of_tenant(model, source)
 
     def read(some: Sequence[Any]) -> list[Any]:
-        return list(connection.execute(select(model.external_id, *key).where(model.external_id.in_(some))))
+        return list(connection.execute(select(model.external_id, *key).where(model.external_id.in_(some), *mine)))
 
     rows = _read_each(connection, keys_of(model, connection.dialect, external_ids), read)
     return {item_id(model, row[0]): ",".join(str(part) for part in row[1:])[:LONGEST_KEY] for row in rows}
 
 
-def _readable(connection: Connection, model: type[Any], keys: Sequence[Any]) -> list[str]:
+def _readable(
+    connection: Connection, model: type[Any], keys: Sequence[Any], mine: Sequence[ColumnElement[bool]]
+) -> list[str]:
     """Return the attributes that are readable in the rows of those keys."""
 
     def read(column: Any) -> list[Any]:
-        return list(connection.execute(select(column).where(model.external_id.in_(keys))))
+        return list(connection.execute(select(column).where(model.external_id.in_(keys), *mine)))
 
     columns = columns_of(mapping_of(model))
     return [each.attribute for each in columns if _tried(connection, read, each.column) is not None]

@@ -14,6 +14,7 @@ from import_pipeline.contracts import Importable
 from import_pipeline.tracking.user_rows.model_columns import table_of
 from import_pipeline.tracking.user_rows.row_ids import item_id
 from import_pipeline.tracking.user_rows.row_values import values_of
+from import_pipeline.tracking.user_rows.tenant_rows import identity_of, of_same_tenant
 from import_pipeline.tracking.user_rows.user_tables import unique_columns
 
 #: Least length of a column that can hold a unique text.
@@ -52,7 +53,8 @@ def _holders(connection: Connection, model: type[Any], importable: Importable) -
     for names in _unique_groups(connection, model):
         if all(values.get(name) is not None for name in names):
             same = [table.c[name] == values[name] for name in names]
-            others = select(table.c.external_id).where(*same, table.c.external_id != values["external_id"])
+            mine = of_same_tenant(model, [importable])
+            others = select(table.c.external_id).where(*same, table.c.external_id != values["external_id"], *mine)
             found |= {item_id(model, other) for other in connection.scalars(others)}
     return found
 
@@ -67,7 +69,8 @@ def release_unique_values(connection: Connection, model: type[Any], importables:
             for column in _replaceable(connection, model, values)
         }
         if substitutes:
-            connection.execute(update(table).where(table.c.external_id == values["external_id"]).values(substitutes))
+            own = (table.c.external_id == values["external_id"], *of_same_tenant(model, [importable]))
+            connection.execute(update(table).where(*own).values(substitutes))
 
 
 def _unique_groups(connection: Connection, model: type[Any]) -> list[list[str]]:
@@ -77,7 +80,7 @@ def _unique_groups(connection: Connection, model: type[Any]) -> list[list[str]]:
     return [
         names
         for names in unique_columns(inspect(connection), table)
-        if names != ["external_id"] and set(names) != key and all(name in table.c for name in names)
+        if set(names) != set(identity_of(model)) and set(names) != key and all(name in table.c for name in names)
     ]
 
 
@@ -85,7 +88,8 @@ def _replaceable(connection: Connection, model: type[Any], values: dict[str, Any
     """Return one column of each unique group that is written anyway and can be replaced."""
     found = []
     for names in _unique_groups(connection, model):
-        columns = [table_of(model).c[name] for name in names if name in values and name != "external_id"]
+        identity = identity_of(model)
+        columns = [table_of(model).c[name] for name in names if name in values and name not in identity]
         columns.sort(key=lambda column: not column.nullable)
         if columns and _can_be_replaced(columns[0]):
             found.append(columns[0])

@@ -19,9 +19,11 @@ from sqlalchemy import inspect as mapping_of
 from sqlalchemy.types import TypeEngine
 
 from import_pipeline.contracts import Importable
+from import_pipeline.contracts.importable import has_tenants
 from import_pipeline.contracts.relations import obstacle, relations_of
 from import_pipeline.tracking.user_rows.model_columns import MappedColumn, columns_of
 from import_pipeline.tracking.user_rows.row_ids import item_id, key_of
+from import_pipeline.tracking.user_rows.tenant_rows import owner_of
 
 #: Converts a value to the written one; raises ValueError to refuse it.
 Check = Callable[[Any], Any]
@@ -37,6 +39,8 @@ def values_of(importable: Importable, dialect: Dialect, *, is_stub: bool = False
         if relation.key in set_relations(importable) and (reason := obstacle(relation)) is not None:
             raise ValueError(f"{model.__name__}.{relation.key} is a relationship that {reason}")
     values = column_values(importable, dialect, is_stub=is_stub)
+    if has_tenants(model) and (owner := owner_of(importable)) is not None:
+        values["tenant"] = owner.source  # whatever the row's own methods have set
     values["external_id"] = key_of(model, dialect, item_id(model, vars(importable).get("external_id")))
     return values
 

@@ -14,6 +14,7 @@ from sqlalchemy import inspect as mapping_of
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from import_pipeline.contracts import Importable
+from import_pipeline.contracts.relations import relations_of
 from import_pipeline.rules.database_errors import ErrorKind
 from import_pipeline.tracking.database.dialect import chunks, insert_for
 from import_pipeline.tracking.database.driver_errors import meaning_of
@@ -21,6 +22,14 @@ from import_pipeline.tracking.user_rows.model_columns import columns_of, table_o
 from import_pipeline.tracking.user_rows.related_rows import store_related
 from import_pipeline.tracking.user_rows.row_ids import item_id, keys_of, same_key
 from import_pipeline.tracking.user_rows.row_values import set_relations, values_of
+from import_pipeline.tracking.user_rows.tenant_rows import (
+    id_of_sibling,
+    identity_of,
+    of_same_tenant,
+    of_tenant,
+    owner_of,
+    taken_sentence,
+)
 
 #: Meanings of errors about a row; OTHER includes codes that a user's trigger invents.
 _OF_THE_ROW = {ErrorKind.ROW, ErrorKind.MODEL, ErrorKind.NO_RIGHT, ErrorKind.OTHER}
@@ -87,6 +96,10 @@ def upsert(
         _read_back(connection, model, names, some)
     if related:
         _store_related(connection, model, importables, is_stub=is_stub)
+    owner = owner_of(importables[0]) if importables else None
+    taken = id_of_sibling(connection, owner, [values["external_id"] for values in rows]) if owner is not None else None
+    if taken is not None:
+        raise RowsRefused(taken_sentence(model, *taken))
 
 
 def _store_related(
@@ -97,10 +110,14 @@ def _store_related(
     if not by_id:
         return
     table = table_of(model)
+    # No others: one of them may be unreadable.
+    keys = {local for relation in relations_of(mapping_of(model)) for local, _ in relation.synchronize_pairs}
+    columns = [column for column in table.c if column in keys or column.name == "external_id"]
     try:
         for some in chunks(keys_of(model, connection.dialect, by_id)):
-            found = connection.execute(select(*table.c).where(table.c.external_id.in_(some)))
-            stored = [{column.name: value for column, value in zip(table.c, row, strict=True)} for row in found]
+            mine = (table.c.external_id.in_(some), *of_same_tenant(model, importables))
+            found = connection.execute(select(*columns).where(*mine))
+            stored = [{column.name: value for column, value in zip(columns, row, strict=True)} for row in found]
             owners = [(values, by_id[item_id(model, values["external_id"])]) for values in stored]
             store_related(connection, mapping_of(model), owners, is_stub=is_stub)
     except _REFUSALS as error:
@@ -115,7 +132,7 @@ def _write(
     connection: Connection, model: type[Any], names: tuple[str, ...], rows: list[dict[str, Any]], *, is_stub: bool
 ) -> None:
     table = table_of(model)
-    statement, returns_rows = _upserting(connection.dialect.name, table, names, is_stub=is_stub)
+    statement, returns_rows = _upserting(connection.dialect.name, table, names, identity_of(model), is_stub=is_stub)
     written = connection.execute(statement, rows)
     if returns_rows and len(written.all()) < len(rows):
         raise RowsRefused(_dropped(table))
@@ -130,8 +147,9 @@ def _read_back(connection: Connection, model: type[Any], names: tuple[str, ...],
     columns = [each for each in columns_of(mapping_of(model)) if each.name in names]
     checked = [each for each in columns if each.is_fragile or each.is_key]
     identity, table = model.external_id, table_of(model)
+    mine = of_tenant(model, rows[0].get("tenant"))
     keys = [values["external_id"] for values in rows]
-    statement = select(identity, *[each.column for each in checked]).where(identity.in_(keys))
+    statement = select(identity, *[each.column for each in checked]).where(identity.in_(keys), *mine)
     try:
         found = connection.execute(statement).all()
     except Exception as error:  # the user's own type may raise anything
@@ -161,23 +179,27 @@ def _not_there(table: Table, external_id: str, others: list[str]) -> str:
     )
 
 
-def _upserting(dialect: str, table: Table, names: tuple[str, ...], *, is_stub: bool) -> tuple[Any, bool]:
+def _upserting(
+    dialect: str, table: Table, names: tuple[str, ...], identity: tuple[str, ...], *, is_stub: bool
+) -> tuple[Any, bool]:
     changes = any(column.onupdate is not None and column.onupdate.is_callable for column in table.columns)
-    return (_build_upsert if changes else _cached_upsert)(dialect, table, names, is_stub=is_stub)
+    return (_build_upsert if changes else _cached_upsert)(dialect, table, names, identity, is_stub=is_stub)
 
 
-def _build_upsert(dialect: str, table: Table, names: tuple[str, ...], *, is_stub: bool) -> tuple[Any, bool]:
+def _build_upsert(
+    dialect: str, table: Table, names: tuple[str, ...], identity: tuple[str, ...], *, is_stub: bool
+) -> tuple[Any, bool]:
     """Return the statement, and True if it returns each written row."""
     statement, columns = insert_for(dialect, table), table.c
     changed: dict[str, Any] = {
         name: func.coalesce(statement.excluded[name], columns[name]) if is_stub else statement.excluded[name]
         for name in names
-        if name != "external_id" and not columns[name].primary_key
+        if name not in identity and not columns[name].primary_key
     }
     if not changed:
-        return statement.on_conflict_do_nothing(index_elements=["external_id"]), False
+        return statement.on_conflict_do_nothing(index_elements=identity), False
     changed |= _on_update(table, changed)
-    upserting = statement.on_conflict_do_update(index_elements=["external_id"], set_=changed)
+    upserting = statement.on_conflict_do_update(index_elements=identity, set_=changed)
     return upserting.returning(columns.external_id), True
 
 

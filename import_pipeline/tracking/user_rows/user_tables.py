@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import Connection, DateTime, Inspector, Table, inspect
 
+from import_pipeline.contracts.importable import has_tenants
 from import_pipeline.errors import SchemaError
 from import_pipeline.tracking.database.dialect import schema_lock
 from import_pipeline.tracking.database.engine import Database
@@ -70,10 +71,27 @@ def _check_times(model: type[Any]) -> None:
 def _check_fit(inspector: Inspector, model: type[Any]) -> None:
     table = table_of(model)
     _check_columns(inspector, model, table)
-    if ["external_id"] not in unique_columns(inspector, table):
+    unique = unique_columns(inspector, table)
+    if has_tenants(model):
+        _check_tenants(unique, model, table)
+    elif ["external_id"] not in unique:
         raise SchemaError(
             f"{model.__name__}: the table {table.fullname} allows duplicate external_ids; expected a unique "
             "constraint or index on that column alone. Declare it with unique=True, and migrate an existing table"
+        )
+
+
+def _check_tenants(unique: list[list[str]], model: type[Any], table: Table) -> None:
+    """Raise SchemaError unless each tenant may have each id once."""
+    if not any(set(names) == {"tenant", "external_id"} for names in unique):
+        raise SchemaError(
+            f"{model.__name__}: the table {table.fullname} allows duplicate external_ids of a tenant; expected "
+            'UniqueConstraint("tenant", "external_id") in its __table_args__, and in an existing table'
+        )
+    if ["external_id"] in unique:
+        raise SchemaError(
+            f"{model.__name__}: the table {table.fullname} allows each external_id only once, and two tenants may have "
+            "the same: drop the unique constraint or index on external_id alone"
         )
 
 
