@@ -8,8 +8,9 @@ from sqlalchemy import Connection
 from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.user_code.fingerprints import fingerprint_of
+from import_pipeline.rules.status import ImportKind
 from import_pipeline.tracking import events, leases, source_items
-from import_pipeline.tracking.lists import revisions
+from import_pipeline.tracking.lists import bookmarks, revisions
 
 #: Events: all details are fetched again, once, since `version()` or `revision` has changed.
 VERSIONS_FORGOTTEN, REVISION_CHANGED = "versions_forgotten", "revision_changed"
@@ -49,9 +50,10 @@ async def forget_outdated_versions(context: ImportContext) -> None:
 def _follow_revision(connection: Connection, context: ImportContext) -> None:
     source, now = context.source, context.clock.now()
     before = revisions.of_source(connection, source.name)
-    if before == source.revision:
-        return
+    if before == source.revision or context.row.kind is ImportKind.INCREMENTAL:
+        return  # one that began as incremental, before the code changed, leaves it to the next import
     revisions.store(connection, source.name, source.revision, import_id=context.row.id, now=now)
+    bookmarks.forget(connection, source.name)  # also after an import with a limit, the next one reads the whole list
     if not source_items.has_items(connection, source.name):
         return  # the first import fetches all details anyway
     count = source_items.forget_versions(connection, source.name, etags=True)

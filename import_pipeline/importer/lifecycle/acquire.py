@@ -86,7 +86,7 @@ def satisfies(found: ImportRow, new: NewImport) -> bool:
 def _covers(found: ImportRow, new: NewImport) -> bool:
     """Return True if the kind of the found import covers the new one's. A full one is decided at its start only."""
     if found.kind is ImportKind.INCREMENTAL:
-        return new.kind is ImportKind.FULL and not (new.options.full or new.options.fresh)
+        return new.kind is ImportKind.FULL and not (new.options.full or new.options.fetches_all)
     has_started = found.started_at is not None
     return found.kind is new.kind and (has_started or found.options.full >= new.options.full)
 

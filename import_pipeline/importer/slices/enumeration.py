@@ -14,7 +14,7 @@ from import_pipeline.importer.slices.state import SlicesState
 from import_pipeline.importer.user_code.hooks import hook_batches
 from import_pipeline.rules.lists.slice_keys import LONGEST_KEY, is_key
 from import_pipeline.tracking import leases
-from import_pipeline.tracking.lists import parents, slices
+from import_pipeline.tracking.lists import parents, revisions, slices
 
 #: Keys that are stored in one transaction.
 BATCH = 1_000
@@ -103,8 +103,10 @@ class Enumeration:
         if parent is not None and not parents.was_imported(connection, parent):
             raise ImportFailed(never_imported(context.source))
         options = context.row.options
-        is_partial = context.source.changed_only and not (options.fresh or options.full)
+        is_partial = context.source.changed_only and not (options.fetches_all or options.full)
         last = parents.reference(connection, context.row) if is_partial else None
+        if last is not None and last.id < revisions.found_by(connection, context.source.name):
+            last = None  # it read the slices before the source's revision changed: all of them are read again
         if parent is not None:
             until, unfinished = parents.imports_of(connection, parent)
             state = replace(state, parent_until=until, parent_open=unfinished)

@@ -27,6 +27,12 @@ def of_source(connection: Connection, source: str) -> int:
     return int(connection.scalar(found) or FIRST)
 
 
+def found_by(connection: Connection, source: str) -> int:
+    """Return the import that found the source's revision; 0 if it is the first one."""
+    found = select(source_revisions.c.import_id).where(source_revisions.c.source == source)
+    return int(connection.scalar(found) or 0)
+
+
 def store(connection: Connection, source: str, revision: int, *, import_id: int, now: datetime) -> None:
     """Store the revision. Call it in the transaction that forgets the versions of the one before."""
     values = {"revision": revision, "import_id": import_id, "changed_at": now}

@@ -48,3 +48,26 @@ def test_a_second_import_without_changes_costs_at_most_two_list_requests(home, f
     lists, details = station.requests
     assert (lists <= 2, details) == (True, 0)
     assert stored(station) == station.api.live
+
+
+def test_another_revision_reads_the_whole_list_once_even_after_an_import_with_a_limit(station):
+    station.run()
+    station.source.revision = 2
+    station.api.clock.advance(60)
+    assert station.run(limit=3).items_imported_count == 3
+    station.api.clock.advance(60)
+    again = station.run()
+    assert (latest(station.settings).kind, again.items_imported_count, again.items_unchanged_count) == ("full", 7, 3)
+    station.api.clock.advance(60)
+    station.run()
+    assert (latest(station.settings).kind, station.requests[1]) == ("incremental", 0)
+
+
+def test_a_refetch_reads_the_whole_list_in_that_import_only(station):
+    station.run()
+    station.api.clock.advance(60)
+    assert station.run(refetch=True).items_imported_count == 10
+    assert latest(station.settings).kind == "full"
+    station.api.clock.advance(60)
+    station.run()
+    assert (latest(station.settings).kind, station.requests[1]) == ("incremental", 0)

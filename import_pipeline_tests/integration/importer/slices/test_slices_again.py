@@ -114,6 +114,27 @@ def test_a_change_by_an_import_that_had_not_ended_before_is_read_later(importing
     assert read(importing, lambda: importing.children(ChangedOnly()))[1] == set()
 
 
+def test_a_refetch_reads_all_slices_and_deletes_nothing(importing):
+    removed = importing.api.comments["3"].pop()
+    summary, slices = read(importing, lambda: importing.children(ChangedOnly(), refetch=True))
+    assert (summary.status, slices) == ("completed", set(importing.api.comments))
+    assert removed in importing.comments
+    assert read(importing, lambda: importing.children(ChangedOnly()))[1] == set()
+
+
+class SecondRevision(ChangedOnly):
+    """The same, in a second revision."""
+
+    revision = 2
+
+
+def test_another_revision_reads_all_slices_until_an_import_has_completed(importing):
+    everything = set(importing.api.comments)
+    assert read(importing, lambda: importing.children(SecondRevision(), limit=3))[1] < everything
+    assert read(importing, lambda: importing.children(SecondRevision()))[1] == everything
+    assert read(importing, lambda: importing.children(SecondRevision()))[1] == set()
+
+
 def test_a_fresh_import_reads_all_slices_and_deletes_what_no_slice_has(importing):
     removed = importing.api.comments["3"].pop()
     summary, slices = read(importing, lambda: importing.children(ChangedOnly(), fresh=True))
