@@ -135,7 +135,9 @@ class ColumnWords(Words):
 class OptionWords(Words):
     """Options with the names of attributes of `ImportSource`; None leaves the attribute's own default."""
 
-    limits: str | None = Field(None, description="Rate limits, all of which apply: 500/20 second; 2000/100 second.")
+    limits: str | dict[str, str] | None = Field(
+        None, description="Rate limits, all of which apply: 500/20 second; 2000/100 second. Or a set for each path."
+    )
     api: str | None = Field(None, description="The name that the limits belong to; sources with the same share them.")
     per_page: int | None = Field(None, description="Items requested per list page.")
     max_pages: int | None = Field(None, description="List pages after which the list counts as endless.")

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, select
 from sqlalchemy.orm import Session, object_mapper, object_session
 
 from import_pipeline.contracts.importable import has_tenants
 from import_pipeline.errors import UsageError
-from import_pipeline.rules.status import ItemStatus
+from import_pipeline.rules.status import ItemStatus, LeftOut
 from import_pipeline.tracking.tables import import_item_statuses, imports, source_items
 from import_pipeline.tracking.user_rows.model_columns import table_of
 
@@ -26,6 +26,12 @@ class ItemHistory:
     last_failed_at: datetime | None
     next_attempt_at: datetime | None
     completed_at: datetime | None
+    left_out: LeftOut | None = None  #: the end of a completed item whose details are not stored
+    left_out_reason: str | None = None
+
+
+#: The columns that are read as they are; the others come from the row's metadata.
+_PLAIN = tuple(name for name in ItemHistory.__dataclass_fields__ if not name.startswith("left_out"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,17 +59,23 @@ def history_of(
     """Return the states of an item in the imports of its source, newest first."""
     columns = import_item_statuses.c
     statement = (
-        select(*(columns[name] for name in ItemHistory.__dataclass_fields__))
+        select(*(columns[name] for name in _PLAIN), columns.metadata)
         .join(imports, imports.c.id == columns.import_id)
         .where(columns.importable_type == type_name, columns.external_id == external_id, imports.c.source == source)
         .order_by(columns.id.desc())
         .limit(limit)
     )
-    return [_history(row) for row in connection.execute(statement)]
+    return [_history(row) for row in connection.execute(statement).mappings()]
 
 
-def _history(row: Row[Any]) -> ItemHistory:
-    return ItemHistory(**{**row._mapping, "status": ItemStatus(row.status)})
+def _history(row: RowMapping) -> ItemHistory:
+    values = {name: row[name] for name in _PLAIN}
+    facts = row["metadata"]
+    left_out = LeftOut(facts["left_out"]) if "left_out" in facts else None
+    reason = facts.get("reason") if left_out else None
+    return ItemHistory(
+        **values | {"status": ItemStatus(row["status"]), "left_out": left_out, "left_out_reason": reason}
+    )
 
 
 def importable_type(model: type[Any]) -> str:
@@ -100,7 +112,7 @@ class HasImportStatus:
     def _statuses(self, session: Session, limit: int) -> list[ItemHistory]:
         columns = import_item_statuses.c
         statement = (
-            select(*(columns[name] for name in ItemHistory.__dataclass_fields__))
+            select(*(columns[name] for name in _PLAIN), columns.metadata)
             .where(
                 columns.importable_type == importable_type(type(self)),
                 columns.external_id == str(self.external_id),
@@ -111,4 +123,4 @@ class HasImportStatus:
         )
         # A session may have several databases: the tracking tables are in the row's own.
         rows = session.execute(statement, bind_arguments={"mapper": object_mapper(self)})
-        return [_history(row) for row in rows]
+        return [_history(row) for row in rows.mappings()]

@@ -10,7 +10,7 @@ from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.runtime.progress import StoredItem
 from import_pipeline.logs import report
 from import_pipeline.rules.circuit_breaker import CircuitBreaker
-from import_pipeline.tracking.claims import Failure
+from import_pipeline.tracking.claims import Done, Failure
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.wording import plural
 
@@ -49,6 +49,8 @@ class Outcomes:
             self.breaker.succeeded()
         if failed:
             report_failures(context.row, failed)
+        if left_out := [each for each in written.stored if each.left_out is not None]:
+            report_left_out(context.row, left_out)
         for failure in without_good_batches(written):
             end = self.breaker.failed(
                 failure.batch if failure.may_pass and failure.batch else failure.claim.external_id,
@@ -83,6 +85,14 @@ def report_failures(row: ImportRow, failed: Sequence[Failure]) -> None:
     sentence = f"{failed_tries(len(failed), final)}; item {first.claim.external_id}: {first.reason}."
     level = logging.WARNING if final else logging.INFO
     report("items_failed", sentence, level=level, import_id=row.id, source=row.source, count=len(failed), lost=final)
+
+
+def report_left_out(row: ImportRow, left_out: Sequence[Done]) -> None:
+    """Log one line for the items of a batch that are skipped or gone, with the first of their reasons."""
+    first = left_out[0]
+    words = f"{plural(len(left_out), 'item')} left out; item {first.claim.external_id} is {first.left_out}"
+    sentence = f"{words}: {first.reason}."
+    report("items_left_out", sentence, level=logging.INFO, import_id=row.id, source=row.source, count=len(left_out))
 
 
 def failed_tries(tries: int, final: int) -> str:

@@ -1,6 +1,7 @@
 """The import's share of the usage of its API."""
 
 from collections import Counter
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -15,6 +16,7 @@ from import_pipeline.importer.runtime.api_client import ApiClient
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.ratelimit import Usage
 from import_pipeline.ratelimit.usage import in_notation
+from import_pipeline.rules.import_metadata import ImportFacts
 from import_pipeline.rules.progress import away_seconds
 from import_pipeline.tracking import imports, leases
 from import_pipeline.tracking.counters import CounterDelta
@@ -141,8 +143,7 @@ class UsageMeter:
         if waited := context.retry_wait.seconds:
             facts["retry_wait_seconds"] = round(self._retry_wait_before + waited, 1)
         if facts != self._facts:
-            row = await context.write(imports.get, context.row.id)
-            await context.write(leases.write, context.lease, context.clock.now(), metadata=row.metadata_with(**facts))
+            await context.write(_change_facts, context, lambda _: facts)
             self._facts = facts
 
     async def _note_endpoints(self, context: ImportContext) -> None:
@@ -151,14 +152,10 @@ class UsageMeter:
         if not new or not self._api.endpoints.are_several:
             return
 
-        def add(connection: Connection) -> None:
-            leases.hold(connection, context.lease, to_write=True)
-            row = imports.get(connection, context.row.id)
-            counts = dict(Counter(row.facts.requests_by_endpoint or {}) + new)
-            metadata = row.metadata_with(requests_by_endpoint=counts)
-            leases.write(connection, context.lease, context.clock.now(), metadata=metadata)
+        def added(facts: ImportFacts) -> dict[str, Any]:
+            return {"requests_by_endpoint": dict(Counter(facts.requests_by_endpoint or {}) + new)}
 
-        await context.write(add)
+        await context.write(_change_facts, context, added)
         self._noted += new
 
     def pulse(self, sent: CounterDelta) -> Pulse:
@@ -167,3 +164,13 @@ class UsageMeter:
             return Pulse(sent=sent)
         sleeps, slept_seconds = share(self._usage, self._sleeps_before, self._slept_before)
         return Pulse(sent=sent, sleeps=sleeps, slept_seconds=slept_seconds, blocked_until=self._usage.paused_until)
+
+
+def _change_facts(
+    connection: Connection, context: ImportContext, changed: Callable[[ImportFacts], Mapping[str, Any]]
+) -> None:
+    """Change facts of the import in one step: its other workers change others at the same moment."""
+    leases.hold(connection, context.lease, to_write=True)
+    row = imports.get(connection, context.row.id)
+    metadata = row.metadata_with(**changed(row.facts))
+    leases.write(connection, context.lease, context.clock.now(), metadata=metadata)

@@ -68,6 +68,11 @@ def test_options_are_attributes_of_the_source():
     assert (plain.partitions, plain.per_page, plain.api, plain.timeout) == (buckets(9), 100, "orders", 30.0)
 
 
+@pytest.mark.parametrize("limits", ["5/1 second", {"/search": "5/1 second", "": "100/10 second"}])
+def test_limits_hold_for_all_requests_or_for_paths(limits):
+    assert check_source(RestSource(**ORDERS, limits=limits)).limits == limits
+
+
 def test_requests_carry_parameters_headers_method_and_body():
     source = RestSource(
         **LEAST | {"list": {"path": "/search", "method": "POST", "body": {"query": "{ a }"}, "headers": {"X-List": 1}}},

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from import_pipeline import ACCEPT, FAIL, GONE, NOT_MODIFIED, RATE_LIMITED, RETRY, SKIP, STOP
 from import_pipeline.sources.items import ItemsSource
+from import_pipeline.tracking.history import history_of
 from import_pipeline.tracking.tables import import_events, import_item_statuses, source_items
 from import_pipeline_tests.support.changing_list import ChangingList, detail, import_list
 from import_pipeline_tests.support.imports import counts, latest, reasons, rows, tracking
@@ -284,3 +285,18 @@ def test_a_secret_in_a_reason_is_masked(home):
     _, configured = import_list(answering({7: [answer]}), home, Quoting(), **ALONE)
     assert reasons(configured)["7"] == 'says {"api_key":"***"}'
     assert latest(configured).items_failed_count == 1
+
+
+def test_the_history_of_an_item_says_how_it_ended_and_why(home):
+    answers = {7: [httpx.Response(404)], 8: [means("skip")], 9: [means("fail")]}
+    _, configured = import_list(answering(answers), home, Reading(), **ALONE)
+    with tracking(configured) as connection:
+        found = {each: history_of(connection, "items", "imported_items", each)[0] for each in "6789"}
+    assert {each: (state.status, state.left_out) for each, state in found.items()} == {
+        "6": ("completed", None),
+        "7": ("completed", "gone"),
+        "8": ("completed", "skipped"),
+        "9": ("failed", None),
+    }
+    assert (found["7"].left_out_reason, found["9"].failure_reason) == (NOT_FOUND, "no access to this account")
+    assert found["8"].left_out_reason == "the API answers 200 OK: `classify` skips it"
