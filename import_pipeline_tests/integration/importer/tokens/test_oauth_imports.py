@@ -5,7 +5,7 @@ import json
 import httpx
 import pytest
 
-from import_pipeline import OAuth2, run_import
+from import_pipeline import STOP, OAuth2, run_import
 from import_pipeline.testing import CannedTransport
 from import_pipeline_tests.support.imports import counts, import_through, served, settings
 from import_pipeline_tests.support.oauth_api import CLIENT, FIRST_REFRESH, SECRET, SOURCES, OAuthApi, OAuthItems
@@ -69,6 +69,21 @@ def test_an_api_that_refuses_every_token_gets_two_and_ends_the_import(home):
     assert summary.status == "failed"
     assert summary.failure_reason.startswith("list page 1: the API answers 401 Unauthorized")
     assert (len(api.token_requests), api.refusals) == (2, 2)
+
+
+def test_a_source_that_stops_at_a_401_stops_after_the_renewal_only(home):
+    class Strict(OAuthItems):
+        def classify(self, response):
+            return STOP("the login has expired") if response.status_code == 401 else None
+
+    api = OAuthApi()
+    assert take(api, home, Strict()).status == "completed"
+    api.revoke()
+    assert counts(take(api, home, Strict())) == ("completed", 3, 3, 0, 0)
+    api.lifetime, api.sends_lifetime = -1.0, False
+    api.revoke()
+    summary = take(api, home, Strict())
+    assert (summary.status, summary.failure_reason) == ("failed", "list page 1: the login has expired")
 
 
 def test_refresh_tokens_rotate_from_import_to_import(home):

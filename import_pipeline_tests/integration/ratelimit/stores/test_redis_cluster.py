@@ -15,6 +15,7 @@ from import_pipeline.ratelimit.limits_strategy import ResponseClockedRateLimiter
 from import_pipeline.ratelimit.protocol import SECOND, ExchangeRequest, PermitRequest, StoreError
 from import_pipeline.ratelimit.stores.open import storage_uri
 from import_pipeline.ratelimit.stores.redis_health import inspect_redis, warnings
+from import_pipeline.ratelimit.tokens.redis import RedisTokens
 from import_pipeline_tests.support import http
 from import_pipeline_tests.support.child_server import free_port
 from import_pipeline_tests.support.database_servers import RedisServer
@@ -152,3 +153,16 @@ def test_an_import_keeps_its_limits_in_a_cluster(nodes: list[RedisServer], home:
         summary = run_import("items", settings=configured)
         refused = http.get(f"{url}/_stats").json()["rate_limited"]
     assert (summary.status, summary.items_imported_count, refused) == ("completed", 20, 0)
+
+
+def test_processes_share_each_token_whichever_node_keeps_it(nodes: list[RedisServer]) -> None:
+    first, second = (RedisTokens(cluster_url(node)) for node in nodes)
+    for name in APIS:
+        assert first.claim(name, "a", 30).is_granted
+        assert not second.claim(name, "b", 30).is_granted
+        assert first.put(name, "a", b"sealed", after=0, age=0) == 1
+        claim = second.claim(name, "b", 30)
+        assert claim.stored is not None
+        assert (claim.is_granted, claim.stored.value) == (True, b"sealed")
+    first.close()
+    second.close()
