@@ -28,11 +28,16 @@ def odd_id_problem(trial: Trial) -> str | None:
         )
         if request is None:
             return None  # the list has the items whole
-        url = request.url
-        places.append((url.raw_path.partition(b"?")[0].count(b"/"), len(url.params), url.fragment))
+        places.append(place_of(request))
     if places[0] != places[1]:
         return f"the id {ODD_ID!r} changes the address of its detail: put it in by path_segment(self.external_id)"
     return None
+
+
+def place_of(request: httpx.Request) -> tuple[int, int, str]:
+    """Return the number of parts of the request's path, the number of its parameters, and its fragment."""
+    url = request.url
+    return url.raw_path.partition(b"?")[0].count(b"/"), len(url.params), url.fragment
 
 
 def _stubs(trial: Trial) -> Iterator[Any]:
@@ -41,4 +46,4 @@ def _stubs(trial: Trial) -> Iterator[Any]:
     for page in transport.pages:
         page.request = httpx.Request("GET", "https://api.test/")
         for item in trial.source.items(page):
-            yield trial.source.stub(item)
+            yield trial.source.stub(item, "1") if trial.source.is_sliced else trial.source.stub(item)

@@ -12,6 +12,7 @@ import httpx
 from import_pipeline.conformance.batches import WatchedRequests, without_first_item
 from import_pipeline.conformance.error_answers import error_answer_problem
 from import_pipeline.conformance.odd_ids import odd_id_problem
+from import_pipeline.conformance.slices import failed_slice_problem, odd_key_problem
 from import_pipeline.conformance.trial import Outcome, Trial
 from import_pipeline.contracts import ImportSource
 from import_pipeline.contracts.batches import is_batched
@@ -21,6 +22,10 @@ from import_pipeline.wording import plural
 MOST_PAGES = 1_000
 #: List pages at which the process is killed.
 MOST_DEATHS = 3
+
+
+#: The answer to the detail of an item that is gone.
+MISSING = httpx.Response(404, json={"message": "Not Found"})
 
 
 class _Killed(BaseException):
@@ -37,11 +42,16 @@ class Properties:
 
     def checks(self) -> Iterator[tuple[str, Callable[[], str | None]]]:
         """Yield the properties by their names."""
+        source = self._trial.source
         yield "every item of the list is imported", self._plain
-        if type(self._trial.source).version is not ImportSource.version:  # else each import fetches all of them
+        if type(source).version is not ImportSource.version:  # else each import fetches all of them
             yield "a second import without changes fetches no details", self._unchanged
-        yield "an empty page in the middle of the list loses nothing silently", self._empty_page
-        yield "a page that is repeated for ever ends the list as incomplete", self._repeated_page
+        if source.is_sliced:
+            yield "a slice whose list is refused fails alone", lambda: failed_slice_problem(self._trial, self.expected)
+            yield "a key with odd characters stays in its place in the address", partial(odd_key_problem, source)
+        else:  # a page of another slice shows nothing about the next one
+            yield "an empty page in the middle of the list loses nothing silently", self._empty_page
+            yield "a page that is repeated for ever ends the list as incomplete", self._repeated_page
         yield "429 with Retry-After is waited for", partial(self._refused, {"Retry-After": "1"})
         yield "429 without a hint is waited for", partial(self._refused, {})
         if self._trial.requests_tokens:
@@ -49,7 +59,7 @@ class Properties:
         yield "a storm of 500 is tried again", self._storm
         yield "a broken list page is asked for again", self._broken_page
         yield "a broken detail fails its item alone", self._broken_detail
-        yield "an item that is gone fails or vanishes alone", self._missing_detail
+        yield "an item that is gone fails or vanishes alone", partial(self._one_item_less, MISSING)
         if is_batched(self._trial.source):
             yield "an item that a batch's answer lacks fails alone", self._lacking_answer
             yield "a batch that is refused for one item is repeated without it", self._refused_batch
@@ -146,9 +156,6 @@ class Properties:
 
     def _broken_detail(self) -> str | None:
         return self._one_item_less(httpx.Response(200, headers={"Content-Type": "application/json"}, text='{"id": '))
-
-    def _missing_detail(self) -> str | None:
-        return self._one_item_less(httpx.Response(404, json={"message": "Not Found"}))
 
     def _refused_batch(self) -> str | None:
         return self._one_item_less(httpx.Response(400, json={"message": "an id is not valid"}))

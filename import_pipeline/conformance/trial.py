@@ -11,6 +11,7 @@ import httpx
 from sqlalchemy import select
 
 from import_pipeline.contracts import ImportSource
+from import_pipeline.errors import UsageError
 from import_pipeline.importer.access.connector import connector_of, token_server_of
 from import_pipeline.importer.execution.run import execute_import
 from import_pipeline.importer.execution.session import ImportRun
@@ -98,17 +99,21 @@ class Trial:
     def installation(self, source: ImportSource | None = None) -> Iterator[Installation]:
         """Open an installation of its own, without limits and with short waits."""
         self._databases += 1
-        own = source or self.source
+        family = _family(source or self.source)
         folder = self._folder / f"conformance-{self._databases}"
         folder.mkdir(parents=True)
         settings = self._settings(folder)
-        with open_installation(settings, configure([own], settings)) as installation:
+        with open_installation(settings, configure(family, settings)) as installation:
+            for parent in family[:-1]:
+                self._run(installation, parent.name, self._transport)
             yield installation
 
     def _settings(self, folder: Path) -> Settings:
-        quick = {"BASE_URL": "https://api.test", "LIMITS": everywhere(self.source.limits, "none"), "BACKOFF": "0.01"}
-        own = {variable_prefix(self.source.name) + name: value for name, value in quick.items()}
-        environment = {"IMPORT_PIPELINE_HOME": str(folder), **own, **self._environment}
+        environment = {"IMPORT_PIPELINE_HOME": str(folder)}
+        for each in _family(self.source):
+            quick = {"BASE_URL": "https://api.test", "LIMITS": everywhere(each.limits, "none"), "BACKOFF": "0.01"}
+            environment |= {variable_prefix(each.name) + name: value for name, value in quick.items()}
+        environment |= self._environment
         return replace(load_settings(environment, folder), is_rehearsal=True)
 
     @property
@@ -120,7 +125,10 @@ class Trial:
 
     def run(self, installation: Installation, transport: httpx.AsyncBaseTransport) -> ImportSummary:
         """Import, or resume an import whose process was killed."""
-        source = installation.source(self.source.name)
+        return self._run(installation, self.source.name, transport)
+
+    def _run(self, installation: Installation, name: str, transport: httpx.AsyncBaseTransport) -> ImportSummary:
+        source = installation.source(name)
         row = find_or_create(installation.database, source, new_import(source, Trigger.CLI), installation.clock)
         connect = partial(open_api, source, installation.settings, installation.clock, transport)
         return execute_import(ImportRun(installation=installation, source=source, connect=connect), row.id)
@@ -139,3 +147,13 @@ class Trial:
             for each in stored
         }
         return Outcome(summary=summary, rows=rows, failures={each.external_id: each.reason for each in failed})
+
+
+def _family(source: ImportSource) -> list[ImportSource]:
+    """Return the source after its parents, which are imported first. Raises UsageError for one known by name only."""
+    family = [source]
+    while (parent := family[0].parent) is not None:
+        if isinstance(parent, str):
+            raise UsageError(f"{family[0].name}.parent: expected the class of {parent}, to import it before the trial")
+        family.insert(0, parent() if isinstance(parent, type) else parent)
+    return family

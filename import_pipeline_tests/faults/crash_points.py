@@ -41,6 +41,8 @@ OTHER_STEPS = {
     "DELETE FROM parcel_parts": "children removed",
     "INSERT INTO parcel_parts": "children written",
     "UPDATE import_item_statuses SET lease_expires_at": "lease renewed",
+    "INSERT INTO import_slices": "keys",
+    "UPDATE import_slices": "slice",
 }
 
 
@@ -169,12 +171,12 @@ def import_past(
     on_begin: Callable[[Connection], None] | None = None,
     declared: ImportSource | None = None,
 ) -> ImportSummary:
-    """Import the demo API's items, or another source of that name, and report the points after creating the tables.
+    """Import the demo API's items, or another source, and report the points after creating the tables.
 
     `on_begin` is called at the beginning of each transaction.
     """
     with open_installation(configured, configure([declared or ItemsSource()], configured)) as installation:
-        source = installation.source("items")
+        source = installation.source("items" if declared is None else declared.name)
         watch(installation.database.engine, points)
         if on_begin is not None:
             event.listen(installation.database.engine, "begin", on_begin)

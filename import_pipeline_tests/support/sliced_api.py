@@ -5,6 +5,9 @@ from collections import Counter
 import httpx
 from sqlalchemy import String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from import_pipeline import ImportableMixin, ImportSource, path_segment
 from import_pipeline.contracts.paginators import PageNumber
@@ -114,8 +117,9 @@ class SlicedApi:
     of issues. `answers` maps an issue, or an issue and a page, to a response, an error or a function of the request.
     """
 
-    def __init__(self, comments, *, answers=None, versions=None, with_total=False):
+    def __init__(self, comments, *, answers=None, versions=None, with_total=False, size=SIZE):
         self.comments = comments
+        self.size = size
         self.answers = answers or {}
         self.versions = versions or {}
         self.with_total = with_total
@@ -141,8 +145,8 @@ class SlicedApi:
         return {"id": key, "version": self.versions.get(key)}
 
     def page(self, items, page):
-        chosen = items[(page - 1) * SIZE : page * SIZE]
-        body = {"data": chosen, "more": page * SIZE < len(items)}
+        chosen = items[(page - 1) * self.size : page * self.size]
+        body = {"data": chosen, "more": page * self.size < len(items)}
         return body | ({"total": len(items)} if self.with_total else {})
 
     @property
@@ -152,7 +156,19 @@ class SlicedApi:
 
     def needed(self):
         """The requests that the lists of comments need: one per page, and one per empty list."""
-        return sum(max(1, -(-len(found) // SIZE)) for found in self.comments.values())
+        return sum(max(1, -(-len(found) // self.size)) for found in self.comments.values())
+
+    @property
+    def app(self):
+        """The API as an application that a server runs."""
+
+        async def page(request):
+            answer = self(httpx.Request("GET", f"{URL}{request.url.path}?{request.url.query}"))
+            if isinstance(answer, httpx.Response):
+                return Response(status_code=answer.status_code)
+            return JSONResponse(answer)
+
+        return Starlette(routes=[Route("/{path:path}", page)])
 
 
 def sliced_settings(home, **environment):

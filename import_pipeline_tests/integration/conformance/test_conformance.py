@@ -201,3 +201,56 @@ def test_details_that_are_made_up_for_missing_items_are_found(tmp_path):
     source = Shelves()
     source.details = lambda response: [(str(n), {"title": f"title of {n}"}) for n in range(1, 7)]
     assert "a broken detail fails its item alone" in broken(source, tmp_path, answer_batch)
+
+
+SHELF = {"1": ["1-a", "1-b", "1-c"], "2": [], "3": ["3-a"], "4": ["4-a", "4-b", "4-c", "4-d", "4-e"]}
+
+
+class Chapter(ImportableMixin, Base):
+    __tablename__ = "chapters_to_conform"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    book: Mapped[str] = mapped_column(String(50))
+
+
+class Chapters(Books):
+    """One list per book."""
+
+    name, model, parent = "chapters", Chapter, Books
+    list_request = ImportSource.list_request
+
+    def slice_request(self, key):
+        return httpx.Request("GET", f"/books/{path_segment(key)}/chapters")
+
+    def stub(self, item, key):
+        return Chapter(external_id=str(item["id"]), book=key)
+
+
+def answer_by_book(request):
+    parts = request.url.path.strip("/").split("/")
+    if parts[-1] != "chapters":
+        return {"books": [{"id": key, "updated": "then"} for key in SHELF], "next": None}
+    after = int(request.url.params.get("after", 0))
+    found = SHELF[parts[1]]
+    chapters = [{"id": each, "updated": "then"} for each in found[after : after + 2]]
+    return {"books": chapters, "next": str(after + 2) if after + 2 < len(found) else None}
+
+
+def test_a_source_with_slices_keeps_every_property(tmp_path):
+    lines = []
+    found = check_conformance(Chapters(), CannedTransport(answer_by_book), tmp_path, show=lines.append)
+    names = {each.name for each in found}
+    assert {
+        "a slice whose list is refused fails alone",
+        "a key with odd characters stays in its place in the address",
+    } <= names
+    assert all(line.startswith("ok") for line in lines)
+
+
+def test_a_key_that_is_not_quoted_is_found(tmp_path):
+    class Unquoted(Chapters):
+        def slice_request(self, key):
+            return httpx.Request("GET", f"/books/{key}/chapters")
+
+    assert broken(Unquoted(), tmp_path, answer_by_book) == [
+        "a key with odd characters stays in its place in the address"
+    ]
