@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import format_datetime
+from functools import partial
 
 import httpx
 
@@ -48,6 +49,7 @@ class ChangesApi:
     has_total: bool = True
     items: dict[str, Item] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)  #: ids whose details are a 500
+    broken_lists: int = 0  #: number of list requests to answer with 500
     unreadable: set[str] = field(default_factory=set)  #: ids of list items that are shown without an id
     odd: set[str] = field(default_factory=set)  #: those whose position is of another kind
     unplaced: set[str] = field(default_factory=set)  #: those without a position
@@ -93,6 +95,9 @@ class ChangesApi:
             self.details.append(which)
             return self.detail(which)
         self.lists.append(request)
+        if self.broken_lists:
+            self.broken_lists -= 1
+            return httpx.Response(500)
         headers = {"Date": format_datetime(self.clock.now(), usegmt=True)}
         return httpx.Response(200, json=self.page(dict(request.url.params)), headers=headers)
 
@@ -219,8 +224,15 @@ class Station:
             found = installation.source(self.source.name)
             new = new_import(found, Trigger.CLI, **options)
             row = find_or_create(installation.database, found, new, clock)
-            connect = lambda: open_api(found, self.settings, clock, CannedTransport(self.api))  # noqa: E731
-            return execute_import(ImportRun(installation=installation, source=found, connect=connect), row.id)
+        return self.execute(row.id)
+
+    def execute(self, import_id):
+        """Execute an import that waits, or whose process died."""
+        clock = self.api.clock
+        with open_installation(self.settings, configure([self.source], self.settings), clock=clock) as installation:
+            found = installation.source(self.source.name)
+            connect = partial(open_api, found, self.settings, clock, CannedTransport(self.api))
+            return execute_import(ImportRun(installation=installation, source=found, connect=connect), import_id)
 
     @property
     def requests(self):

@@ -9,7 +9,7 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportFailed
 from import_pipeline.importer.user_code.fingerprints import fingerprint_of
 from import_pipeline.rules.lists.positions import Position, lookback_problem, mix_problem, parse_position
-from import_pipeline.rules.lists.read_mark import ReadMark
+from import_pipeline.rules.lists.read_mark import SEVERAL_KINDS, ReadMark
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.lists.list_pages import Discovered
 
@@ -41,7 +41,7 @@ def read_positions(
     problems = [None if kin is None or item.position is None else mix_problem(item.position, kin) for item in found]
     checked = [_failed(source, item, why) if why else item for item, why in zip(found, problems, strict=True)]
     if any(problems) and not mark.is_kin_known:
-        mark = replace(mark, refused="its positions are of several kinds")
+        mark = replace(mark, refused=SEVERAL_KINDS)
     settings = source.incremental
     if kin is not None and settings is not None and (wrong := lookback_problem(kin.kind, settings.lookback)):
         raise ImportFailed(f"{source.name}.incremental.lookback: {wrong}, got {settings.lookback!r}")

@@ -10,6 +10,9 @@ from import_pipeline.rules.lists.positions import Position, PositionKind, parse_
 #: The order of a list by the positions of its items; None: unknown.
 Order = Literal["oldest_first", "newest_first"] | None
 
+#: Why a reading allows no bookmark: it cannot be decided which kind is right.
+SEVERAL_KINDS = "its positions are of several kinds"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReadMark:
@@ -52,6 +55,8 @@ class ReadMark:
             is_earlier = mark.began_at is not None and (
                 found.began_at is None or datetime.fromisoformat(mark.began_at) < datetime.fromisoformat(found.began_at)
             )
+            if found.kin and mark.kin and parse_position(found.kin).kind is not parse_position(mark.kin).kind:
+                return replace(found, refused=SEVERAL_KINDS)
             again = min([*_parsed(found.again), *_parsed(mark.again)], default=None)
             found = replace(
                 found,
@@ -59,6 +64,7 @@ class ReadMark:
                 began_at=mark.began_at if is_earlier else found.began_at,
                 first=mark.first if is_earlier else found.first,
                 kin=found.kin or mark.kin,
+                seen=_largest([*_parsed(found.seen), *_parsed(mark.seen)]),
                 again=None if again is None else again.text,
                 refused=found.refused or mark.refused,
             )

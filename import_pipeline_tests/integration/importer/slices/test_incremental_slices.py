@@ -85,7 +85,8 @@ def test_a_second_import_asks_each_slice_for_what_has_changed(importing):
     assert (importing.row.kind, summary.status, summary.incomplete_reason) == ("incremental", "completed", None)
     assert set(importing.api.since) == {before}
     assert len(importing.api.since) <= 4  # a page per slice, and one more of the largest
-    assert (summary.items_imported_count, importing.gone, bookmark(importing)) == (0, set(), before)
+    largest = max(importing.api.places.values(), key=importing.api.order)  # the import before has seen it
+    assert (summary.items_imported_count, importing.gone, bookmark(importing)) == (0, set(), largest)
 
 
 def test_numbers_are_taken_from_the_first_page_and_times_up_to_the_start(importing):
