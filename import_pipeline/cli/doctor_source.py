@@ -8,7 +8,7 @@ from import_pipeline.errors import ImportPipelineError
 from import_pipeline.importer.access.connections import proxy_for
 from import_pipeline.importer.access.connector import connector_of, token_server_of
 from import_pipeline.importer.control.plan import first_page
-from import_pipeline.importer.discovery.empty_columns import empty_columns
+from import_pipeline.importer.discovery.stub_problems import empty_columns, refused_relations
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.slices.first_slice import first_list
 from import_pipeline.redaction import redact
@@ -38,6 +38,7 @@ def _first_page(installation: Installation, listed: ImportSource) -> CheckResult
         f"{model}.{column} must not be null, but stub() leaves it empty. The stub comes first: make it nullable"
         for column in empty_columns(of_list, response)
     ]
+    notes += refused_relations(of_list, response)
     if connector.verify is False:
         notes.append("its certificates are not verified (verify=False): name the file of the certificate to trust")
     return CheckResult(message=message, notes=tuple(notes))

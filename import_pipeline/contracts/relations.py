@@ -14,6 +14,9 @@ from sqlalchemy.sql.elements import BinaryExpression
 
 from import_pipeline.errors import ContractError
 
+#: Values of `lazy` with which a row holds no related rows.
+UNREADABLE = frozenset({"dynamic", "write_only"})
+
 
 @cache
 def relations_of(mapper: Mapper[Any]) -> tuple[RelationshipProperty[Any], ...]:
@@ -26,7 +29,7 @@ def obstacle(relation: RelationshipProperty[Any]) -> str | None:
     """Return why rows of the relationship cannot be stored with their row, and the remedy; None if they can."""
     if relation.direction is RelationshipDirection.MANYTOONE:
         return "refers to a row that others share: set its foreign key's column, and import that table by a source"
-    if relation.lazy in {"dynamic", "write_only"}:
+    if relation.lazy in UNREADABLE:
         return f'has lazy="{relation.lazy}", which holds no rows: leave it out'
     mapper, own = relation.mapper, relation.parent.local_table
     if mapper.local_table is own:

@@ -1,5 +1,6 @@
 """Parcels: details in batches, child rows, and follow-up requests for some; served over HTTP and counted."""
 
+import asyncio
 from collections import Counter
 
 import httpx
@@ -61,10 +62,17 @@ class Parcels(ImportSource):
         return [(each["id"], each) for each in response.json()]
 
 
-class ParcelApi:
-    """Lists and reads `number` parcels. `reads` counts the requests for each parcel, `batches` all batches."""
+SOURCES = [Parcels()]
 
-    def __init__(self, number):
+
+class ParcelApi:
+    """Lists and reads `number` parcels. `reads` counts the requests for each parcel, `batches` all batches.
+
+    A batch takes that many seconds; `most_in_flight` is the most batches that were read at once.
+    """
+
+    def __init__(self, number, seconds=0.0):
+        self.seconds, self.in_flight, self.most_in_flight = seconds, 0, 0
         self.number, self.reads, self.batches = number, Counter(), 0
         self.app = Starlette(
             routes=[
@@ -83,6 +91,10 @@ class ParcelApi:
         ids = request.query_params["ids"].split(",")
         self.batches += 1
         self.reads.update(ids)
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        await asyncio.sleep(self.seconds)
+        self.in_flight -= 1
         return JSONResponse([self.parcel(each) for each in ids])
 
     async def rest(self, request):

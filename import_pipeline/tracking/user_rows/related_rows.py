@@ -17,7 +17,7 @@ from import_pipeline.contracts.relations import obstacle, relations_of
 from import_pipeline.tracking.database.dialect import chunks
 from import_pipeline.tracking.user_rows.linked_rows import store_targets
 from import_pipeline.tracking.user_rows.model_columns import table_of
-from import_pipeline.tracking.user_rows.row_values import column_values, set_relations
+from import_pipeline.tracking.user_rows.row_values import column_values, filled_relations, set_relations
 
 #: A row that others belong to: the values of its columns, and its object.
 Owner = tuple[Mapping[str, Any], Any]
@@ -26,7 +26,8 @@ Owner = tuple[Mapping[str, Any], Any]
 def store_related(connection: Connection, mapper: Mapper[Any], owners: Sequence[Owner], *, is_stub: bool) -> None:
     """Replace the related rows of owners that set some; those of other relationships stay.
 
-    A stub's None replaces nothing. Raises ValueError for rows that cannot be stored, and errors of the database.
+    An empty relationship of a stub replaces nothing: the list may lack it. Raises ValueError for rows that cannot be
+    stored, and errors of the database.
     """
     for relation in relations_of(mapper):
         if obstacle(relation) is not None:  # refused before, unless it is the way back to an owner
@@ -34,7 +35,7 @@ def store_related(connection: Connection, mapper: Mapper[Any], owners: Sequence[
         setting = [
             (values, related(relation, owner))
             for values, owner in owners
-            if relation.key in set_relations(owner) and not (is_stub and getattr(owner, relation.key) is None)
+            if relation.key in (filled_relations(owner) if is_stub else set_relations(owner))
         ]
         if not setting:
             continue
@@ -129,7 +130,7 @@ def _refuse_others(relation: RelationshipProperty[Any], child: Any, *, is_shared
         expected = relation.mapper.class_.__name__
         raise ValueError(f"{relation.key}: expected rows of {expected}, got {type(child).__name__}")
     for each in relations_of(mapper):
-        if each.key not in set_relations(child) or each.key in back:
+        if each.key not in filled_relations(child) or each.key in back:
             continue
         reason = "is of a row that several link to: set it on a row of its own" if is_shared else obstacle(each)
         if reason is not None:

@@ -6,7 +6,7 @@ year beyond 9999: such a row would be silently wrong, or end every later import.
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, time
 from decimal import Decimal, InvalidOperation
@@ -16,11 +16,13 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, ClauseElement, DateTime, Dialect, Float, Integer, Numeric, SmallInteger, Time
 from sqlalchemy import Enum as EnumType
 from sqlalchemy import inspect as mapping_of
+from sqlalchemy.orm import RelationshipProperty
+from sqlalchemy.orm.collections import collection_adapter
 from sqlalchemy.types import TypeEngine
 
 from import_pipeline.contracts import Importable
 from import_pipeline.contracts.importable import has_tenants
-from import_pipeline.contracts.relations import obstacle, relations_of
+from import_pipeline.contracts.relations import UNREADABLE, obstacle, relations_of
 from import_pipeline.tracking.user_rows.model_columns import MappedColumn, columns_of
 from import_pipeline.tracking.user_rows.row_ids import item_id, key_of
 from import_pipeline.tracking.user_rows.tenant_rows import owner_of
@@ -36,13 +38,27 @@ def values_of(importable: Importable, dialect: Dialect, *, is_stub: bool = False
     """
     model = type(importable)
     for relation in relations_of(mapping_of(model)):
-        if relation.key in set_relations(importable) and (reason := obstacle(relation)) is not None:
+        if relation.key in filled_relations(importable) and (reason := obstacle(relation)) is not None:
             raise ValueError(f"{model.__name__}.{relation.key} is a relationship that {reason}")
     values = column_values(importable, dialect, is_stub=is_stub)
     if has_tenants(model) and (owner := owner_of(importable)) is not None:
         values["tenant"] = owner.source  # whatever the row's own methods have set
     values["external_id"] = key_of(model, dialect, item_id(model, vars(importable).get("external_id")))
     return values
+
+
+def filled_relations(row: Any) -> frozenset[str]:
+    """Return the set relationships that have rows. Constructors of dataclasses set all others as well, to nothing."""
+    written, chosen = mapping_of(row).dict, set_relations(row)
+    given = [each for each in relations_of(mapping_of(type(row))) if each.key in chosen]
+    return frozenset(each.key for each in given if not _is_empty(each, written))
+
+
+def _is_empty(relation: RelationshipProperty[Any], written: Mapping[str, Any]) -> bool:
+    if relation.lazy in UNREADABLE:
+        return False
+    value = written[relation.key]
+    return value is None or (bool(relation.uselist) and not list(collection_adapter(value)))
 
 
 def column_values(row: Any, dialect: Dialect, *, is_stub: bool = False) -> dict[str, Any]:
@@ -79,7 +95,11 @@ def set_relations(row: Any) -> frozenset[str]:
     relations = relations_of(state.mapper)
     if not relations:
         return frozenset()
-    return frozenset(each.key for each in relations if each.key in state.committed_state and each.key in state.dict)
+    return frozenset(
+        each.key
+        for each in relations
+        if each.key in state.committed_state and (each.key in state.dict or each.lazy in UNREADABLE)
+    )
 
 
 def _checked(each: MappedColumn, value: Any) -> Any:

@@ -1,9 +1,11 @@
-"""Find columns that must not be null and that the stubs of a page leave empty."""
+"""Find problems of the stubs of a page before an import: columns left empty, related rows that cannot be stored."""
 
 import httpx
 from sqlalchemy import Column
 
+from import_pipeline.contracts.relations import obstacle, relations_of
 from import_pipeline.importer.discovery.list_page import SourceList
+from import_pipeline.tracking.user_rows.row_values import filled_relations
 
 
 def empty_columns(of_list: SourceList, response: httpx.Response) -> list[str]:
@@ -15,6 +17,21 @@ def empty_columns(of_list: SourceList, response: httpx.Response) -> list[str]:
     mapped = of_list.source.model.__mapper__.column_attrs
     needed = [each.key for each in mapped if _needs_value(each.columns[0])]
     return [key for key in needed if stubs and all(getattr(stub, key, None) is None for stub in stubs)]
+
+
+def refused_relations(of_list: SourceList, response: httpx.Response) -> list[str]:
+    """Return a sentence for each relationship that a stub of the page sets and that cannot be stored.
+
+    Each such item would fail. Raises HookFailed.
+    """
+    found: dict[str, None] = {}
+    for item in of_list.parse(response, 1):
+        if item.importable is not None:
+            for relation in relations_of(of_list.source.model.__mapper__):
+                reason = obstacle(relation)
+                if reason is not None and relation.key in filled_relations(item.importable):
+                    found[f"{of_list.source.model.__name__}.{relation.key} is set by stub(), but {reason}"] = None
+    return list(found)
 
 
 def _needs_value(column: Column[object]) -> bool:

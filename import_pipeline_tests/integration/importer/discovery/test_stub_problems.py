@@ -1,12 +1,12 @@
-"""Columns that must not be null are filled by the stub, or `doctor` says so."""
+"""Stubs fill columns that must not be null, and set no relationship that cannot be stored, or `doctor` says so."""
 
 import httpx
-from sqlalchemy import String
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import ForeignKey, String
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from import_pipeline import ImportableMixin, ImportSource
-from import_pipeline.importer.discovery.empty_columns import empty_columns
 from import_pipeline.importer.discovery.list_page import SourceList
+from import_pipeline.importer.discovery.stub_problems import empty_columns, refused_relations
 
 
 class Base(DeclarativeBase):
@@ -37,6 +37,18 @@ class Coded(ImportableMixin, Base):
 
     code: Mapped[str] = mapped_column(String(50), primary_key=True)
     title: Mapped[str | None]
+
+    populate, detail_request = Ticket.populate, Ticket.detail_request
+
+
+class Owned(ImportableMixin, Base):
+    """A row that refers to another one."""
+
+    __tablename__ = "owned_by_coded"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    owner_code: Mapped[str | None] = mapped_column(ForeignKey("coded_with_empty_columns.code"))
+    owner: Mapped[Coded | None] = relationship()
 
     populate, detail_request = Ticket.populate, Ticket.detail_request
 
@@ -72,3 +84,14 @@ def test_a_primary_key_that_nothing_generates_is_found():
     page = httpx.Response(200, json=[{"id": 1, "title": "a"}])
     source = type("Codes", (Tickets,), {"model": Coded, "stub": lambda self, item: Coded(external_id=str(item["id"]))})
     assert empty_columns(SourceList(source=source()), page) == ["code"]
+
+
+def test_a_relationship_that_cannot_be_stored_is_found():
+    def stub(self, item):
+        return Owned(external_id=str(item["id"]), owner=Coded(external_id="c", code="c") if item["id"] > 1 else None)
+
+    source = type("Owners", (Tickets,), {"model": Owned, "stub": stub})
+    page = httpx.Response(200, json=[{"id": 1}, {"id": 2}, {"id": 3}])
+    [said] = refused_relations(SourceList(source=source()), page)
+    assert said.startswith("Owned.owner is set by stub(), but refers to a row that others share: set its foreign key")
+    assert refused_relations(SourceList(source=source()), httpx.Response(200, json=[{"id": 1}])) == []
