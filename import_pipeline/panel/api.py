@@ -42,7 +42,8 @@ def one_import(request: Request) -> Response:
     found = queries.import_details(panel.installation, request.path_params["import_id"], panel.usage_reader)
     values = as_json(found.view, found.forecast) | {
         "tiers": [
-            {"amount": tier.amount, "seconds": tier.seconds, "used": tier.used, "endpoint": tier.endpoint}
+            {"amount": tier.amount, "seconds": tier.seconds, "used": tier.used}
+            | ({"endpoint": tier.endpoint} if tier.endpoint else {})
             for tier in found.usage.tiers
         ]
         if found.usage

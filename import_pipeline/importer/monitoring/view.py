@@ -154,6 +154,8 @@ def _seconds_for(
     mean_cost = row.facts.mean_cost or 1
     units = split_units(math.ceil(left * mean_cost), row.facts.requests_by_endpoint or {})
     tiers = parse_limits(limits if row.facts.limits is None else row.facts.limits)
+    if not (total := sum(units.values())):
+        return 0.0
 
     def seconds(endpoint: str, count: int) -> float:
         counted = [each for each in usage.tiers if each.endpoint == endpoint] if usage else []
@@ -164,9 +166,7 @@ def _seconds_for(
             tiers.get(endpoint, ()),
             fitted(known, used, all_sent=not row.items_unchanged_count) if used else known,
             paused_seconds=max(((until - now).total_seconds() for until in paused), default=0.0),
-            per_second=row.requests_count * mean_cost / active_seconds * count / sum(units.values())
-            if active_seconds > 0
-            else None,
+            per_second=row.requests_count * mean_cost / active_seconds * count / total if active_seconds > 0 else None,
         )
 
     return max(seconds(endpoint, count) for endpoint, count in units.items())

@@ -127,6 +127,14 @@ def test_the_forecast_counts_retries_and_pauses_or_is_unknown(changed, left, at_
         assert at_least <= found.eta_seconds <= at_most
 
 
+def test_the_time_left_is_that_of_the_slowest_endpoint():
+    """Half of the 200 requests left go to the search: two are sent at once, the last of them 98 s later."""
+    facts = {"limits": "1000/1 second; /search: 2/2 second", "requests_by_endpoint": {"": 30, "/search": 30}}
+    row = replace(HALF_WAY, metadata={**HALF_WAY.metadata, **facts})
+    assert forecast(row=row, usage=None).eta_seconds == pytest.approx(98, abs=1)
+    assert forecast(row=row, usage=None, remaining=remaining(0)).eta_seconds == 0
+
+
 def test_a_limit_on_items_limits_what_is_left():
     row = an_import(status=ImportStatus.RUNNING, started_at=NOON, items_count=400, metadata={"limit": 50})
     assert forecast(row=row, remaining=remaining(0)).requests_left == 1 + 50
