@@ -147,11 +147,14 @@ class NextUrl(Paginator):
     """Pages that hold the address of the next one in a field: `NextUrl("next_page_url")`, `NextUrl("links.next")`."""
 
     path: str
+    end: str | None = None  #: the path of a field that is true on the last page, if that names an address, too
 
     def following(
         self, request: httpx.Request, response: httpx.Response, items: Sequence[Any], per_page: int
     ) -> httpx.Request | None:
         """Return the request for the address that the page names; a relative one is relative to the page's own."""
+        if _continues(response, self.end, otherwise=False):
+            return None
         address = found_at(json_body(response), self.path)
         if not isinstance(address, str) or not address.strip():
             return None

@@ -73,7 +73,8 @@ def _sentence(label: str, error: ValidationError) -> ContractError:
 
 def _is_key(part: object) -> bool:
     """Return True for a key, False for pydantic's name of a member of a union."""
-    return not (isinstance(part, str) and (part.startswith("literal[") or part == "int"))
+    members = ("literal[", "tuple[", "dict[")
+    return not (isinstance(part, str) and (part in {"str", "int"} or part.startswith(members)))
 
 
 def _unknown_key(label: str, path: Sequence[str]) -> ContractError:

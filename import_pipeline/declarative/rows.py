@@ -11,18 +11,20 @@ from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, Uui
 from sqlalchemy.orm import registry
 from sqlalchemy.types import TypeEngine
 
+from import_pipeline.declarative.groups import WindowWords
 from import_pipeline.declarative.requests import request_of
 from import_pipeline.declarative.templates import placeholders
 from import_pipeline.declarative.unfit import Unfit, shown
-from import_pipeline.declarative.values import column_type, read_value, value_at
+from import_pipeline.declarative.values import SLICE, column_type, read_value, value_at
+from import_pipeline.declarative.windows import moment_of
 from import_pipeline.declarative.words import Declaration
 from import_pipeline.tracking.history import HasImportStatus
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 _TABLE = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_]{0,62}\.)?[A-Za-z_][A-Za-z0-9_]{0,62}")
 _ID_TYPES: Mapping[str, TypeEngine[Any]] = {"text": String(255), "integer": BigInteger(), "uuid": Uuid()}
-#: Attributes of `DeclaredRow` and of SQLAlchemy that a column of the same name would hide.
-_TAKEN = {"populate", "detail_request", "statuses", "latest_status", "declaration", "fields"}
+#: Attributes of `RequestedRow` and of SQLAlchemy that a column of the same name would hide.
+_TAKEN = {"populate", "values", "detail_request", "statuses", "latest_status", "declaration", "fields"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,11 @@ class Field:
     path: str
     read: Callable[[Any], Any]
     from_list: bool
+
+    @property
+    def is_slice(self) -> bool:
+        """True if the column holds the key of the item's slice."""
+        return self.path == SLICE
 
     def value(self, item: Any) -> Any:
         """Return the column's value in an item. Raises ValueError with column and path."""
@@ -49,19 +56,26 @@ class DeclaredRow(HasImportStatus):
     declaration: ClassVar[Declaration]
     fields: ClassVar[tuple[Field, ...]]
 
+    def values(self) -> dict[str, Any]:
+        """Return what placeholders may name: the id and the columns."""
+        return {field.name: getattr(self, field.attribute) for field in self.fields} | {"id": self.external_id}
+
+    def populate(self, detail: Mapping[str, Any]) -> None:
+        """Set the columns that the detail has; what it lacks becomes null. Raises ValueError."""
+        for field in self.fields:
+            if not field.from_list and not field.is_slice:
+                setattr(self, field.attribute, field.value(detail))
+
+
+class RequestedRow(DeclaredRow):
+    """A row with a request for its details. One whose details come in batches has none."""
+
     def detail_request(self) -> httpx.Request | None:
         """Return the declared request for the details; None if the list has all."""
         detail = self.declaration.detail
         if detail is None:
             return None
-        values = {field.name: getattr(self, field.attribute) for field in self.fields}
-        return request_of(detail, self.declaration, values | {"id": self.external_id})
-
-    def populate(self, detail: Mapping[str, Any]) -> None:
-        """Set the columns that the detail has; what it lacks becomes null. Raises ValueError."""
-        for field in self.fields:
-            if not field.from_list:
-                setattr(self, field.attribute, field.value(detail))
+        return request_of(detail, self.declaration, self.values())
 
 
 def _fields(declaration: Declaration) -> tuple[Field, ...]:
@@ -104,7 +118,8 @@ def mapped_class(declaration: Declaration) -> type[DeclaredRow]:
     title = "".join(part.capitalize() for part in declaration.name.split("_"))
     fields = _fields(declaration)
     documented = {"__module__": __name__, "__doc__": f"A row of {declaration.name}."}
-    row = type(title, (DeclaredRow,), {"declaration": declaration, "fields": fields, **documented})
+    base = DeclaredRow if declaration.batch else RequestedRow
+    row = type(title, (base,), {"declaration": declaration, "fields": fields, **documented})
     properties = {field.attribute: table.c[field.name] for field in fields}
     registry().map_imperatively(row, table, properties=properties)
     return row
@@ -130,17 +145,46 @@ def _check_column(declaration: Declaration, name: str) -> None:
         raise Unfit("another name: the API's id is stored as external_id, the table's own as id", shown(name), key)
     if sum(name.lower() == each.lower() for each in declaration.columns) > 1:
         raise Unfit("a name that differs from others not only by capitals", shown(name), key)
-    if declaration.columns[name].from_list and declaration.detail is None:
+    column, is_sliced = declaration.columns[name], bool(declaration.parent or declaration.slices)
+    if column.from_list and declaration.detail is None and declaration.batch is None:
         raise Unfit("from_list only beside `detail`, since without it the list has all", "true", f"{key}.from_list")
+    if column.path == SLICE and not is_sliced:
+        raise Unfit("a path in the item; {slice} only beside `parent` or `slices`", SLICE, f"{key}.path")
 
 
 def _check_placeholders(declaration: Declaration) -> None:
     """Raise Unfit for a placeholder in a path that is no column. Braces elsewhere may be the API's own syntax."""
-    if declaration.detail is None:
+    columns, detail, batch = {"id", *declaration.columns}, declaration.detail, declaration.batch
+    if detail is not None:
+        unknown = placeholders(detail.path) - columns
+        if unknown:
+            raise Unfit("placeholders {id} or {name of a column}", f"{{{min(unknown)}}}", "detail.path")
+        if not placeholders([detail.path, detail.params, detail.body]) & columns:
+            raise Unfit("a request that names the item, such as /orders/{id}", shown(detail.path), "detail")
+    if batch is not None and not placeholders([batch.path, batch.params, batch.body]) & {"ids", *columns}:
+        raise Unfit("a request that names the items by {ids}, or by {each: ...} in the body", "none", "batch")
+    _check_list(declaration)
+
+
+def _check_start(words: WindowWords) -> None:
+    try:
+        moment_of(words.start)
+    except ValueError:
+        raise Unfit("a date or time such as 2024-01-01", shown(words.start), "slices.start") from None
+
+
+def _check_list(declaration: Declaration) -> None:
+    """Raise Unfit for a list that its slices or changes cannot reach."""
+    request, words = declaration.list, declaration.incremental
+    is_sliced = bool(declaration.parent or declaration.slices)
+    named = {each.partition(".")[0] for each in placeholders([request.path, request.params, request.body])}
+    if isinstance(declaration.slices, WindowWords):
+        _check_start(declaration.slices)
+    if is_sliced != ("slice" in named):
+        expected = "{slice} in the list's request" if is_sliced else "`parent` or `slices` beside {slice}"
+        raise Unfit(expected, "none", "list")
+    if words is None or words.param is not None:
         return
-    unknown = placeholders(declaration.detail.path) - {"id", *declaration.columns}
-    if unknown:
-        raise Unfit("placeholders {id} or {name of a column}", f"{{{min(unknown)}}}", "detail.path")
-    used = placeholders([declaration.detail.path, declaration.detail.params, declaration.detail.body])
-    if not used & {"id", *declaration.columns}:
-        raise Unfit("a request that names the item, such as /orders/{id}", shown(declaration.detail.path), "detail")
+    changes = request if words.list is None else words.list
+    if "since" not in placeholders([changes.path, changes.params, changes.body]):
+        raise Unfit("a parameter, or a list with {since}", "neither", "incremental.param")

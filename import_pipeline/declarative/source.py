@@ -1,28 +1,11 @@
 """A source in a few words, without a class."""
 
-import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import Any
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Self
 
-import httpx
-
-from import_pipeline.contracts import ImportSource, Paginator
-from import_pipeline.contracts.asset_attributes import AssetAttributes
-from import_pipeline.declarative.paging import read_pages
-from import_pipeline.declarative.reading import read_declaration
-from import_pipeline.declarative.requests import request_of
-from import_pipeline.declarative.rows import DeclaredRow, id_of, mapped_class
-from import_pipeline.declarative.unfit import Unfit, shown
-from import_pipeline.declarative.values import WHOLE, value_at
-from import_pipeline.declarative.words import Declaration, OptionWords
-from import_pipeline.errors import ContractError
-from import_pipeline.rules.partitions import Partitions
-
-#: Options that are not attributes of the same name and type.
-_CONVERTED = {"tries", "backoff", "max_pause", "partitions", "api"}
-_CREDENTIALS = {"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key"}
+from import_pipeline.declarative.declared import Declared
+from import_pipeline.declarative.parts import Batched, Changing, Detailed, Keyed, Listed, Sliced
 
 
 @dataclass(frozen=True)
@@ -35,7 +18,7 @@ class Column:
     from_list: bool = False  #: True: only the list has the value, the detail does not
 
 
-class RestSource(ImportSource):
+class RestSource(Declared):
     """A source that is declared in words instead of written as a class.
 
     source = RestSource(
@@ -48,116 +31,20 @@ class RestSource(ImportSource):
     ContractError, which names the key.
     """
 
-    model: type[DeclaredRow]  # type: ignore[misc]  # of each instance
-
-    def __init__(self, **words: Any) -> None:
-        self.declaration = declaration = read_declaration(words)
-        super().__init__(name=declaration.name)
-        try:
-            self.pages: Paginator = read_pages(declaration.pages)
-            self.model = mapped_class(declaration)
-            _check_headers(declaration)
-        except Unfit as error:
-            raise ContractError(declaration.name, error.key, error.expected, error.got) from None
-        self.base_url = declaration.base_url
-        for name in AssetAttributes.__annotations__.keys() & Declaration.model_fields.keys():
-            setattr(self, name, getattr(declaration, name))
-        self._api = declaration.api or declaration.name
-        _set_options(self, declaration)
-
-    @property
-    def api(self) -> str:
-        """The declared name that the limits belong to; by default the source's."""
-        return self._api
-
-    def list_request(self) -> httpx.Request:
-        """Return the declared request for the first page."""
-        return request_of(self.declaration.list, self.declaration, {})
-
-    def items(self, list_response: httpx.Response) -> Iterable[Mapping[str, Any]]:
-        """Return the items of a page. A bare id becomes an item with nothing else. Raises ValueError."""
-        body, path = _body(self.declaration, list_response), self.declaration.items
-        found = value_at(body, path)
-        if not isinstance(found, list):
-            place = "the answer" if path == WHOLE else f"{path} in the answer"
-            raise ValueError(f"items: expected a list at {place}, got {_outline(found if path == WHOLE else body)}")
-        return [each if isinstance(each, Mapping) else {self.declaration.id.path: each} for each in found]
-
-    def stub(self, item: Mapping[str, Any]) -> DeclaredRow:
-        """Return a row with the id and the columns that the list has."""
-        row = self.model(external_id=id_of(self.declaration, item))  # type: ignore[call-arg]
-        for field in row.fields:
-            setattr(row, field.attribute, field.value(item))
-        return row
-
-    def detail(self, response: httpx.Response) -> Mapping[str, Any]:
-        """Return the item in a detail's answer. Raises ValueError."""
-        words = self.declaration.detail
-        path = WHOLE if words is None else words.item
-        body = response.json()
-        found = value_at(body, path)
-        if not isinstance(found, Mapping):
-            place = "" if path == WHOLE else f" at {path}"
-            raise ValueError(f"detail: expected a JSON object{place}, got {_outline(body)}")
-        return found
-
-    def version(self, item: Mapping[str, Any]) -> str | None:
-        """Return the declared value that changes with the item."""
-        found = None if self.declaration.version is None else value_at(item, self.declaration.version)
-        return None if found is None else found if isinstance(found, str) else json.dumps(found, sort_keys=True)
-
-    def total(self, list_response: httpx.Response) -> int | None:
-        """Return the declared number of items, if the page reports it."""
-        if self.declaration.total is None:
-            return None
-        found = value_at(_body(self.declaration, list_response), self.declaration.total)
-        is_number = isinstance(found, int) and not isinstance(found, bool)
-        return int(found) if is_number or (isinstance(found, str) and found.isdecimal()) else None
-
-    def cost(self, request: httpx.Request) -> int:
-        """Return the declared cost: that of the list for its path, else that of a detail."""
-        words, detail = self.declaration.list, self.declaration.detail
-        if detail is None or detail.cost == words.cost:
-            return words.cost
-        return words.cost if request.url.path.endswith(words.path.partition("?")[0]) else detail.cost
+    def __new__(cls, **words: Any) -> Self:
+        """Return an instance with the hooks that the words need: a hook that is there has a meaning by itself."""
+        if not words:  # a copy has its hooks
+            return super().__new__(cls)
+        is_sliced = bool(words.get("parent") or words.get("slices"))
+        has_full_list = "{since}" not in repr(words.get("list"))  # else a full import reads all changes
+        parts: list[type[Declared]] = [Sliced] if is_sliced else [Listed] if has_full_list else []
+        parts += [Keyed] if words.get("slices") else []
+        parts += [Changing] if words.get("incremental") and not is_sliced else []
+        parts += [Batched] if words.get("batch") else [Detailed]
+        kind: type[Self] = _with(cls, tuple(parts))
+        return super().__new__(kind)
 
 
-def _body(declaration: Declaration, response: httpx.Response) -> Any:
-    if declaration.format == "ndjson":
-        return [json.loads(line) for line in response.text.splitlines() if line.strip()]
-    return response.json()
-
-
-def _outline(value: object) -> str:
-    """Return the kind of a JSON value, and the keys of an object."""
-    if isinstance(value, Mapping):
-        return f"an object with {', '.join(list(map(str, value))[:10])}" if value else "an empty object"
-    return "a list" if isinstance(value, list) else shown(value)
-
-
-def _set_options(source: RestSource, declaration: Declaration) -> None:
-    for name in OptionWords.model_fields.keys() - _CONVERTED:
-        if (value := getattr(declaration, name)) is not None:
-            setattr(source, name, value)
-    if declaration.tries is not None:
-        source.retry = replace(source.retry, tries=declaration.tries)
-    if declaration.backoff is not None:
-        source.retry = replace(source.retry, backoff=declaration.backoff)
-    if declaration.max_pause is not None:
-        source.max_pause = timedelta(seconds=declaration.max_pause)
-    if isinstance(declaration.partitions, int):
-        if declaration.partitions < 1:
-            expected = "per_item, or a whole number from 1"
-            raise ContractError(source.name, "partitions", expected, str(declaration.partitions))
-        source.partitions = Partitions(declaration.partitions)
-
-
-def _check_headers(declaration: Declaration) -> None:
-    """Raise Unfit for a header that holds a credential: a declaration is stored and shown as it is."""
-    groups = {"headers": declaration.headers, "list.headers": declaration.list.headers}
-    groups |= {"detail.headers": declaration.detail.headers} if declaration.detail else {}
-    for key, headers in groups.items():
-        for name in headers:
-            if name.lower() in _CREDENTIALS:
-                setting = "a credential in `auth`, or a bearer token in the setting TOKEN"
-                raise Unfit(setting, "a value that is not shown", f"{key}.{name}")
+@cache
+def _with(cls: type[Any], parts: tuple[type[Declared], ...]) -> type[Any]:
+    return type(cls.__name__, (*parts, cls), {"__module__": cls.__module__, "__doc__": cls.__doc__})

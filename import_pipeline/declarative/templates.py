@@ -6,7 +6,7 @@ from typing import Any
 
 from import_pipeline.contracts.importable import path_segment
 
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_PLACEHOLDER = re.compile(r"\{(\w+(?:\.\w+)?)\}")
 
 
 def placeholders(template: Any) -> set[str]:
@@ -24,7 +24,7 @@ def fill(template: Any, values: Mapping[str, Any]) -> Any:
         whole = _PLACEHOLDER.fullmatch(template)
         if whole and whole[1] in values:
             return values[whole[1]]
-        return _replaced(template, values, str)
+        return _replaced(template, values, _text)
     if isinstance(template, Mapping):
         return {name: fill(each, values) for name, each in template.items()}
     return [fill(each, values) for each in template] if isinstance(template, list | tuple) else template
@@ -32,7 +32,15 @@ def fill(template: Any, values: Mapping[str, Any]) -> Any:
 
 def fill_path(template: str, values: Mapping[str, Any]) -> str:
     """Return the path with each value quoted as one segment. Raises ValueError for a value that is null."""
-    return _replaced(template, values, path_segment)
+    return _replaced(template, values, _segment)
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _segment(value: Any) -> str:
+    return ",".join(map(path_segment, value)) if isinstance(value, list) else path_segment(value)
 
 
 def _replaced(template: str, values: Mapping[str, Any], write: Callable[[Any], str]) -> str:

@@ -31,8 +31,9 @@ from import_pipeline.contracts.column_types import UtcDateTime
 from import_pipeline.contracts.paginators import found_at
 from import_pipeline.declarative.unfit import Unfit, shown
 
-#: The path of a whole item.
+#: The path of a whole item, and that of the key of its slice.
 WHOLE = "."
+SLICE = "{slice}"
 #: Whole numbers that every database holds.
 LARGEST = 2**63 - 1
 #: Numbers from here on are milliseconds since 1970, not seconds: as seconds they lie after the year 5100.
@@ -92,6 +93,13 @@ def reader_of(type_: TypeEngine[Any]) -> Callable[[Any], Any]:
 def value_at(item: Any, path: str) -> Any:
     """Return the value at a path of names and positions, such as `lines.0.sku`; `.` is the whole item."""
     return item if path == WHOLE else found_at(item, path)
+
+
+def outline(value: object) -> str:
+    """Return the kind of a JSON value, and the keys of an object."""
+    if isinstance(value, Mapping):
+        return f"an object with {', '.join(list(map(str, value))[:10])}" if value else "an empty object"
+    return "a list" if isinstance(value, list) else shown(value)
 
 
 def _text(value: Any) -> str:

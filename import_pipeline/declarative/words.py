@@ -1,142 +1,28 @@
-"""The words of a declaration: one model for Python, YAML files and the Dagster component.
+"""The words of a declaration: one model for Python, YAML files and the Dagster component."""
 
-A text may stand for a group of words: `list: /orders` means `list: {path: /orders}`.
-"""
+from typing import Literal
 
-from collections.abc import Callable
-from datetime import UTC, date, datetime
-from typing import Annotated, Any, ClassVar, Literal
+from pydantic import Field
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    GetJsonSchemaHandler,
-    WithJsonSchema,
-    model_validator,
+from import_pipeline.declarative.groups import (
+    AnswerWords,
+    BatchWords,
+    ColumnWords,
+    DetailWords,
+    IdWords,
+    IncrementalWords,
+    RequestWords,
+    WindowWords,
 )
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
-
-from import_pipeline.declarative.paging import pages_schema, read_pages
-from import_pipeline.declarative.unfit import Unfit, shown
-from import_pipeline.declarative.values import TYPES, column_type
-
-#: Values that Dagster's templates replace are read after that.
-TEMPLATE = "{{"
-
-
-def _as_text(value: object) -> object:
-    """Return a date or number as the text that it was in a YAML file: YAML reads unquoted dates as dates."""
-    if isinstance(value, datetime):
-        zoned = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-        return zoned.isoformat().replace("+00:00", "Z")
-    if isinstance(value, date):
-        return value.isoformat()
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-def _parameter(value: object) -> object:
-    """Return a query parameter: a text, a number, true, false, or a list of these."""
-    if isinstance(value, list | tuple):
-        return [_parameter(each) for each in value]
-    value = value.isoformat() if isinstance(value, date) else value
-    if value is not None and not isinstance(value, str | int | float | bool):
-        raise Unfit("a text, a number, true, false, or a list of these", shown(value))
-    return value
-
-
-def _checked(read: Callable[[Any], object]) -> BeforeValidator:
-    """Return a validator that keeps the words, after `read` has accepted them."""
-
-    def check(words: Any) -> Any:
-        if not (isinstance(words, str) and TEMPLATE in words):
-            read(words)
-        return words
-
-    return BeforeValidator(check)
-
-
-Textual = Annotated[str, BeforeValidator(_as_text)]
-Parameter = Annotated[
-    Any,
-    BeforeValidator(_parameter),
-    WithJsonSchema({"type": ["string", "number", "boolean", "null", "array"]}),
-]
-ColumnType = Annotated[
-    Any,
-    _checked(column_type),
-    WithJsonSchema({"type": "string", "description": f"One of {', '.join(TYPES)}, numeric(12, 2), string(100)."}),
-]
-Pages = Annotated[Any, _checked(read_pages), WithJsonSchema(pages_schema())]
-Prefix = Annotated[
-    tuple[str, ...],
-    BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
-]
-Method = Literal["GET", "POST", "PUT", "QUERY"]
-
-
-class Words(BaseModel):
-    """A group of words. Unknown ones are refused."""
-
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-    short: ClassVar[str | None] = None  #: the word that a text alone stands for
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_short_form(cls, words: Any) -> Any:
-        return {cls.short: words} if cls.short and isinstance(words, str) else words
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        found = handler.resolve_ref_schema(handler(schema))
-        return {"anyOf": [{"type": "string"}, found]} if cls.short else found
-
-
-class RequestWords(Words):
-    """A request: its path below the base URL, method, parameters, headers and JSON body."""
-
-    short = "path"
-    path: str = Field(description="The path below the base URL, such as /orders.")
-    method: Method = Field("GET", description="The HTTP method.")
-    params: dict[str, Parameter] = Field({}, description="Query parameters.")
-    headers: dict[str, Textual] = Field({}, description="Headers of this request only.")
-    body: Any = Field(None, description="A JSON body.")
-    cost: int = Field(1, ge=1, description="Units of each limit that the request uses.")
-
-
-class DetailWords(RequestWords):
-    """The request for the details of one item. {id} and {column} are replaced, in path, parameters and body."""
-
-    path: str = Field(description="The path below the base URL, such as /orders/{id}.")
-    item: str = Field(".", description="The path of the item in the answer, such as data.order.")
-
-
-class IdWords(Words):
-    """The id of an item."""
-
-    short = "path"
-    path: str = Field(description="The path of the id in a list item.")
-    type: Literal["text", "integer", "uuid"] = Field("text", description="The type of the column external_id.")
-
-
-class ColumnWords(Words):
-    """A column: the path of its value, and its type."""
-
-    short = "path"
-    path: str = Field(description="The path of the value, such as customer.email or lines.0.sku; . is the whole item.")
-    type: ColumnType = Field("text", description="The column type.")
-    index: bool = Field(False, description="True: the column has an index.")
-    from_list: bool = Field(False, description="True: only the list has the value, the detail does not.")
+from import_pipeline.declarative.word_types import Auth, Pages, Parameter, Prefix, Textual, Words
 
 
 class OptionWords(Words):
     """Options with the names of attributes of `ImportSource`; None leaves the attribute's own default."""
 
     limits: str | dict[str, str] | None = Field(
-        None, description="Rate limits, all of which apply: 500/20 second; 2000/100 second. Or a set for each path."
+        None,
+        description="Rate limits, all of which apply: 500/20 second; 2000/100 second; or these by paths.",
     )
     api: str | None = Field(None, description="The name that the limits belong to; sources with the same share them.")
     per_page: int | None = Field(None, description="Items requested per list page.")
@@ -145,6 +31,7 @@ class OptionWords(Words):
     concurrency: int | None = Field(None, description="Detail requests in flight at the start.")
     ceiling: int | None = Field(None, description="The most detail requests in flight.")
     shards: int | None = Field(None, description="Runs that work on one import together.")
+    revision: int | None = Field(None, description="Another number fetches all details again, once.")
     overlap: bool | None = Field(None, description="False: the whole list is read before the first detail.")
     read_twice: bool | None = Field(None, description="True: repeat the list until two passes agree.")
     conditional: bool | None = Field(None, description="True: request details with the ETag of their last answer.")
@@ -179,10 +66,20 @@ class Declaration(OptionWords):
     version: str | None = Field(None, description="The path of a value that changes with the item, as updated_at.")
     total: str | None = Field(None, description="The path of the number of items, in a list page.")
     detail: DetailWords | None = Field(None, description="The request for an item's details; none: the list has all.")
+    batch: BatchWords | None = Field(None, description="One request for the details of many items.")
     columns: dict[str, ColumnWords] = Field(
         {"data": ColumnWords(path=".", type="json", index=False, from_list=False)},
         description="Columns of the table and the paths of their values; by default the item as JSON, in `data`.",
     )
+    incremental: IncrementalWords | None = Field(None, description="Only what changed since the last import.")
+    parent: str | None = Field(None, description="The source whose items have a list each; {slice} is their id.")
+    changed_only: bool = Field(False, description="True: only items of the parent that its imports changed.")
+    slices: tuple[Textual, ...] | WindowWords = Field(
+        (), description="Keys of lists, of which {slice} is replaced by each; or windows of time."
+    )
+    answers: tuple[AnswerWords, ...] = Field((), description="What answers mean, if not what their status says.")
+    auth: Auth = Field(None, description="Credentials, by the names of environment variables.")
+    origins: tuple[str, ...] = Field((), description="Further origins that requests may go to, without credentials.")
     table: str | None = Field(None, description="The name of the table; by default the source's.")
     headers: dict[str, Textual] = Field({}, description="Headers of every request; credentials belong in auth.")
     params: dict[str, Parameter] = Field({}, description="Query parameters of every request.")

@@ -1,0 +1,93 @@
+"""Words that choose one of several kinds: `{type: cursor, next: paging.next}`. Each kind is a dataclass."""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
+
+from import_pipeline.declarative.unfit import Unfit, shown
+
+T = TypeVar("T")
+
+
+def read_choice(declared: object, kinds: Mapping[str, type[T]], example: str) -> T:
+    """Return the object that the words choose and fill in. Raises Unfit."""
+    words: dict[str, Any] = {"type": declared} if isinstance(declared, str) else {}
+    if isinstance(declared, Mapping):
+        words = dict(declared)
+    kind = words.pop("type", None)
+    if not isinstance(kind, str) or kind not in kinds:
+        got = shown(declared) if kind is None or isinstance(declared, str) else f"type {shown(kind)}"
+        raise Unfit(f"one of {', '.join(kinds)}, as {example}", got)
+    taken = {field.name: field for field in dataclasses.fields(kinds[kind])}  # type: ignore[arg-type]
+    for key, value in words.items():
+        if key not in taken:
+            raise Unfit(_words_of(kind, list(taken), key), shown(value), str(key))
+        if not _fits(taken[key].type, value):
+            raise Unfit(_kind_of(taken[key].type), shown(value), key)
+    for name, field in taken.items():
+        has_none = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if has_none and name not in words:
+            raise Unfit(f"{_kind_of(field.type)}, which {kind} needs", "nothing", name)
+    return kinds[kind](**words)
+
+
+def choice_schema(kinds: Mapping[str, type[Any]], description: str) -> dict[str, Any]:
+    """Return the JSON schema of the words."""
+    short = [kind for kind, each in kinds.items() if not _required(each)]
+    variants: list[dict[str, Any]] = [{"type": "string", "enum": short}] if short else []
+    variants.append({"type": "string", "pattern": r"\{\{.*\}\}"})
+    for kind, each in kinds.items():
+        schema = TypeAdapter(each).json_schema()
+        variants.append(
+            {
+                "type": "object",
+                "title": each.__name__,
+                "description": " ".join((each.__doc__ or "").split()),
+                "properties": {"type": {"const": kind}, **schema.get("properties", {})},
+                "required": ["type", *schema.get("required", [])],
+                "additionalProperties": False,
+            }
+        )
+    return {"anyOf": variants, "description": description}
+
+
+def _required(kind: type[Any]) -> bool:
+    return any(field.default is dataclasses.MISSING for field in dataclasses.fields(kind))
+
+
+def _words_of(kind: str, known: list[str], key: str) -> str:
+    if not known:
+        return f"no further key, since {kind} takes none"
+    near = get_close_matches(str(key), known, 1)
+    return f"no such key; {kind} takes {', '.join(known)}" + (f" (did you mean {near[0]}?)" if near else "")
+
+
+def _options(annotation: Any) -> tuple[Any, ...]:
+    """Return the types of a union, else the type alone."""
+    is_union = isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union
+    return typing.get_args(annotation) if is_union else (annotation,)
+
+
+def _fits(annotation: Any, value: object) -> bool:
+    for option in _options(annotation):
+        if typing.get_origin(option) is typing.Literal:
+            if value in typing.get_args(option):
+                return True
+        elif option is str:
+            if isinstance(value, str) and value:
+                return True
+        elif isinstance(option, type) and isinstance(value, option) and not isinstance(value, bool):
+            return True
+    return False
+
+
+def _kind_of(annotation: Any) -> str:
+    option = _options(annotation)[0]
+    if typing.get_origin(option) is typing.Literal:
+        return " or ".join(map(str, typing.get_args(option)))
+    return {int: "a whole number", dict: "a mapping"}.get(option, "a text")

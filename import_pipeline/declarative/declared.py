@@ -1,0 +1,171 @@
+"""The hooks that every declared source has."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import httpx
+
+from import_pipeline.contracts import ImportSource, Paginator
+from import_pipeline.contracts.asset_attributes import AssetAttributes
+from import_pipeline.contracts.connector import Connector
+from import_pipeline.contracts.incremental import Incremental
+from import_pipeline.declarative.access import read_access
+from import_pipeline.declarative.answers import action_of
+from import_pipeline.declarative.paging import read_pages
+from import_pipeline.declarative.reading import read_declaration
+from import_pipeline.declarative.rows import DeclaredRow, id_of, mapped_class
+from import_pipeline.declarative.unfit import Unfit
+from import_pipeline.declarative.values import WHOLE, outline, value_at
+from import_pipeline.declarative.words import Declaration, OptionWords
+from import_pipeline.errors import ContractError
+from import_pipeline.rules.partitions import Partitions
+from import_pipeline.rules.responses.actions import ResponseAction
+from import_pipeline.settings import SourceSettings
+
+#: Options that are not attributes of the same name and type.
+_CONVERTED = {"tries", "backoff", "max_pause", "partitions", "api"}
+_CREDENTIALS = {"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key"}
+
+
+class Declared(ImportSource):
+    """A source whose hooks read its declaration. `parts.py` has those that depend on its words."""
+
+    model: type[DeclaredRow]  # type: ignore[misc]  # of each instance
+    declaration: Declaration
+
+    def __init__(self, **words: Any) -> None:
+        self.declaration = declaration = read_declaration(words)
+        super().__init__(name=declaration.name)
+        try:
+            self.pages: Paginator = read_pages(declaration.pages)
+            self.model = mapped_class(declaration)
+            _check_words(declaration)
+        except Unfit as error:
+            raise ContractError(declaration.name, error.key, error.expected, error.got) from None
+        self.base_url = declaration.base_url
+        for name in AssetAttributes.__annotations__.keys() & Declaration.model_fields.keys() - {"name"}:
+            setattr(self, name, getattr(declaration, name))
+        self.details_per_request = None if declaration.batch is None else declaration.batch.size
+        self.parent, self.changed_only = declaration.parent, declaration.changed_only
+        self._api = declaration.api
+        _set_options(self, declaration)
+        _set_incremental(self, declaration)
+
+    @property
+    def api(self) -> str:
+        """The declared name that the limits belong to; by default the parent's, or the source's."""
+        return self._api or super().api
+
+    def items(self, list_response: httpx.Response) -> Iterable[Mapping[str, Any]]:
+        """Return the items of a page. A bare id becomes an item with nothing else. Raises ValueError."""
+        body, path = _body(self.declaration, list_response), self.declaration.items
+        found = value_at(body, path)
+        if not isinstance(found, list):
+            place = "the answer" if path == WHOLE else f"{path} in the answer"
+            raise ValueError(f"items: expected a list at {place}, got {outline(found if path == WHOLE else body)}")
+        return [each if isinstance(each, Mapping) else {self.declaration.id.path: each} for each in found]
+
+    def stub(self, item: Mapping[str, Any], *keys: Any, **others: Any) -> Any:
+        """Return a row with the id and the columns that the list has; `keys` is the key of its slice, if any."""
+        row = self.model(external_id=id_of(self.declaration, item))  # type: ignore[call-arg]
+        for field in row.fields:
+            setattr(row, field.attribute, keys[0] if field.is_slice else field.value(item))
+        return row
+
+    def version(self, item: Mapping[str, Any]) -> str | None:
+        """Return the declared value that changes with the item."""
+        return _as_text(item, self.declaration.version)
+
+    def total(self, list_response: httpx.Response) -> int | None:
+        """Return the declared number of items, if the page reports it."""
+        if self.declaration.total is None:
+            return None
+        found = value_at(_body(self.declaration, list_response), self.declaration.total)
+        is_number = isinstance(found, int) and not isinstance(found, bool)
+        return int(found) if is_number or (isinstance(found, str) and found.isdecimal()) else None
+
+    def classify(self, response: httpx.Response) -> ResponseAction | None:
+        """Return the action of the first row that fits, in the table of answers."""
+        return action_of(self.declaration.answers, response)
+
+    def cost(self, request: httpx.Request) -> int:
+        """Return the declared cost: that of the list for its path, else that of a detail or batch."""
+        words, detail = self.declaration.list, self.declaration.detail or self.declaration.batch
+        if detail is None or detail.cost == words.cost:
+            return words.cost
+        return words.cost if request.url.path.endswith(words.path.partition("?")[0]) else detail.cost
+
+    def connector(self, settings: SourceSettings) -> Connector:
+        """Return the connection data, with the declared credentials. Raises SettingError."""
+        connector = replace(super().connector(settings), origins=self.declaration.origins)
+        if self.declaration.auth is None:
+            return connector
+        return read_access(self.declaration.auth).applied(connector, settings)
+
+    def position(self, item: Mapping[str, Any]) -> str | None:
+        """Return the declared value that grows with each change."""
+        return None if self.declaration.incremental is None else _as_text(item, self.declaration.incremental.position)
+
+    def is_deleted(self, item: Mapping[str, Any]) -> bool:
+        """Return the declared value that is true for a deleted item."""
+        words = self.declaration.incremental
+        found = None if words is None or words.deleted is None else value_at(item, words.deleted)
+        return found.strip().lower() not in {"", "false", "no", "0"} if isinstance(found, str) else bool(found)
+
+
+def _as_text(item: Any, path: str | None) -> str | None:
+    found = None if path is None else value_at(item, path)
+    return None if found is None else found if isinstance(found, str) else json.dumps(found, sort_keys=True)
+
+
+def _body(declaration: Declaration, response: httpx.Response) -> Any:
+    if declaration.format == "ndjson":
+        return [json.loads(line) for line in response.text.splitlines() if line.strip()]
+    return response.json()
+
+
+def _set_options(source: Declared, declaration: Declaration) -> None:
+    for name in OptionWords.model_fields.keys() - _CONVERTED:
+        if (value := getattr(declaration, name)) is not None:
+            setattr(source, name, value)
+    if declaration.tries is not None:
+        source.retry = replace(source.retry, tries=declaration.tries)
+    if declaration.backoff is not None:
+        source.retry = replace(source.retry, backoff=declaration.backoff)
+    if declaration.max_pause is not None:
+        source.max_pause = timedelta(seconds=declaration.max_pause)
+    if isinstance(declaration.partitions, int):
+        if declaration.partitions < 1:
+            expected = "per_item, or a whole number from 1"
+            raise ContractError(source.name, "partitions", expected, str(declaration.partitions))
+        source.partitions = Partitions(declaration.partitions)
+
+
+def _set_incremental(source: Declared, declaration: Declaration) -> None:
+    words = declaration.incremental
+    if words is not None:
+        source.incremental = Incremental(start=words.start, lookback=words.lookback, full_every=words.full_every)
+        source.order = words.order
+
+
+def _check_words(declaration: Declaration) -> None:
+    """Raise Unfit for words that contradict each other, and for a header that holds a credential.
+
+    A declaration is stored and shown as it is.
+    """
+    if declaration.detail is not None and declaration.batch is not None:
+        raise Unfit("either `detail` or `batch`", "both", "batch")
+    if declaration.parent is not None and declaration.slices:
+        raise Unfit("either `parent` or `slices`", "both", "slices")
+    words = declaration.incremental
+    if words is not None and words.param is not None and words.list is not None:
+        raise Unfit("either `param` or `list`", "both", "incremental.param")
+    requests = {"": declaration, "list.": declaration.list, "detail.": declaration.detail, "batch.": declaration.batch}
+    for place, group in requests.items():
+        for name in group.headers if group is not None else ():
+            if name.lower() in _CREDENTIALS:
+                setting = "a credential in `auth`, or a bearer token in the setting TOKEN"
+                raise Unfit(setting, "a value that is not shown", f"{place}headers.{name}")

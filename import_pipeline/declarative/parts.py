@@ -1,0 +1,96 @@
+"""The hooks of declared sources that not all of them have."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import httpx
+
+from import_pipeline.clock import SystemClock
+from import_pipeline.contracts import Importable
+from import_pipeline.declarative.declared import Declared
+from import_pipeline.declarative.groups import WindowWords
+from import_pipeline.declarative.requests import each_of, request_of
+from import_pipeline.declarative.values import WHOLE, outline, value_at
+from import_pipeline.declarative.windows import bounds_of, windows
+
+
+class Listed(Declared):
+    """One list."""
+
+    def list_request(self) -> httpx.Request:
+        """Return the declared request for the first page of the whole list."""
+        return request_of(self.declaration.list, self.declaration, {})
+
+
+class Changing(Declared):
+    """A list of what changed."""
+
+    def changes_request(self, since: str) -> httpx.Request:
+        """Return the declared request for the first page of what changed since that position."""
+        words = self.declaration.incremental
+        request = self.declaration.list if words is None or words.list is None else words.list
+        if words is not None and words.param is not None:
+            request = request.model_copy(update={"params": {**request.params, words.param: since}})
+        return request_of(request, self.declaration, {"since": since})
+
+
+class Sliced(Declared):
+    """A list per item of a parent, or per key."""
+
+    def slice_request(self, key: str) -> httpx.Request:
+        """Return the declared request for the first page of a slice; in an incremental import, of its changes."""
+        words, request = self.declaration.incremental, self.declaration.list
+        values = dict(bounds_of(key))
+        if words is not None and self.since is not None:
+            request = request if words.list is None else words.list
+            values["since"] = self.since
+            if words.param is not None:
+                request = request.model_copy(update={"params": {**request.params, words.param: self.since}})
+        return request_of(request, self.declaration, values)
+
+
+class Keyed(Declared):
+    """Declared keys of slices."""
+
+    def slices(self) -> Iterable[str]:
+        """Return the declared keys."""
+        declared = self.declaration.slices
+        return windows(declared, SystemClock().now()) if isinstance(declared, WindowWords) else declared
+
+
+class Detailed(Declared):
+    """One request per item, or none."""
+
+    def detail(self, response: httpx.Response) -> Mapping[str, Any]:
+        """Return the item in a detail's answer. Raises ValueError."""
+        words = self.declaration.detail
+        path = WHOLE if words is None else words.item
+        body = response.json()
+        found = value_at(body, path)
+        if not isinstance(found, Mapping):
+            place = "" if path == WHOLE else f" at {path}"
+            raise ValueError(f"detail: expected a JSON object{place}, got {outline(body)}")
+        return found
+
+
+class Batched(Declared):
+    """One request for many items."""
+
+    def details_request(self, rows: Sequence[Importable]) -> httpx.Request:
+        """Return the declared request for the details of these rows."""
+        words = self.declaration.batch
+        assert words is not None  # noqa: S101 - a source without it has no such hook
+        ids = [row.external_id for row in rows]
+        each = [row.values() for row in rows if isinstance(row, self.model)]
+        request = words.model_copy(update={"body": each_of(words.body, each)})
+        return request_of(request, self.declaration, {"ids": ids})
+
+    def details(self, response: httpx.Response) -> Iterable[tuple[Any, Mapping[str, Any]]]:
+        """Return id and detail of each item in the answer. Raises ValueError."""
+        words = self.declaration.batch
+        assert words is not None  # noqa: S101 - a source without it has no such hook
+        body = response.json()
+        found = value_at(body, words.items)
+        if not isinstance(found, list):
+            raise ValueError(f"batch: expected a list at {words.items} in the answer, got {outline(body)}")
+        return [(value_at(each, words.id), value_at(each, words.item)) for each in found]
