@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, null, or_, select, update
 
 from import_pipeline.rules.status import ImportKind, ItemStatus
 from import_pipeline.tracking.database.dialect import chunks, insert_for
@@ -96,9 +96,12 @@ def etags(connection: Connection, source: str, external_ids: Sequence[str]) -> d
     return found
 
 
-def record(connection: Connection, row: ImportRow, seen: Sequence[SeenItem]) -> None:
-    """Record discovered items. An import that fetches all details again forgets their stored versions."""
-    _store(connection, row, seen, is_new=True)
+def record(connection: Connection, row: ImportRow, seen: Sequence[SeenItem], *, forgets_slice: bool = False) -> None:
+    """Record discovered items. An import that fetches all details again forgets their stored versions.
+
+    `forgets_slice`: the items belong to no slice any more, so that only a list of all slices proves their removal.
+    """
+    _store(connection, row, seen, is_new=True, forgets_slice=forgets_slice)
 
 
 def store_versions(connection: Connection, row: ImportRow, seen: Sequence[SeenItem]) -> None:
@@ -106,11 +109,15 @@ def store_versions(connection: Connection, row: ImportRow, seen: Sequence[SeenIt
     _store(connection, row, seen, is_new=False)
 
 
-def _store(connection: Connection, row: ImportRow, seen: Sequence[SeenItem], *, is_new: bool) -> None:
+def _store(
+    connection: Connection, row: ImportRow, seen: Sequence[SeenItem], *, is_new: bool, forgets_slice: bool = False
+) -> None:
     if not seen:
         return
     connection.execute(
-        _storing(connection.dialect.name, is_new=is_new, fetches_all=row.options.fetches_all),
+        _storing(
+            connection.dialect.name, is_new=is_new, fetches_all=row.options.fetches_all, forgets_slice=forgets_slice
+        ),
         [
             {
                 "source": row.source,
@@ -128,7 +135,7 @@ def _store(connection: Connection, row: ImportRow, seen: Sequence[SeenItem], *, 
 
 
 @cache
-def _storing(dialect: str, *, is_new: bool, fetches_all: bool) -> Any:
+def _storing(dialect: str, *, is_new: bool, fetches_all: bool, forgets_slice: bool) -> Any:
     statement = insert_for(dialect, source_items)
     old, new = source_items.c, statement.excluded
     changed: dict[str, Any] = {
@@ -141,10 +148,11 @@ def _storing(dialect: str, *, is_new: bool, fetches_all: bool) -> Any:
         changed = {name: case((is_ours, kept), else_=new[name]) for name, kept in changed.items()}
     if is_new:
         in_several = and_(old.last_import_id == new.last_import_id, old.slice.is_distinct_from(new.slice))
+        listed_in = case((new.slice.is_(None), old.slice), (in_several, None), else_=new.slice)
         changed |= {
             "last_import_id": new.last_import_id,
             "gone_at": None,
-            "slice": case((new.slice.is_(None), old.slice), (in_several, None), else_=new.slice),
+            "slice": null() if forgets_slice else listed_in,
             "changed_import_id": func.coalesce(new.changed_import_id, old.changed_import_id),
         }
     return statement.on_conflict_do_update(index_elements=["source", "external_id"], set_=changed)

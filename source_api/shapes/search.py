@@ -16,9 +16,10 @@ FILTERS: dict[str, Callable[[Record], int]] = {
     "createdate": lambda record: record.created,
     "lastmodifieddate": lambda record: record.modified,
 }
-OPERATORS: dict[str, Callable[[int, int], bool]] = {
-    "GTE": lambda value, bound: value >= bound,
-    "LT": lambda value, bound: value < bound,
+OPERATORS: dict[str, Callable[[int, int, int], bool]] = {
+    "GTE": lambda value, bound, _: value >= bound,
+    "LT": lambda value, bound, _: value < bound,
+    "BETWEEN": lambda value, bound, high: bound <= value <= high,
 }
 
 
@@ -87,9 +88,10 @@ def _matches(record: Record, body: dict[str, Any]) -> bool:
 def _passes(record: Record, condition: dict[str, Any]) -> bool:
     name, operator = condition.get("propertyName"), condition.get("operator")
     bound = seconds_of(str(condition.get("value")))
-    if name not in FILTERS or operator not in OPERATORS or bound is None:
+    high = seconds_of(str(condition.get("highValue"))) if operator == "BETWEEN" else bound
+    if name not in FILTERS or operator not in OPERATORS or bound is None or high is None:
         raise Refusal(400, f"unknown filter: {condition}")
-    return OPERATORS[operator](FILTERS[name](record), bound)
+    return OPERATORS[operator](FILTERS[name](record), bound, high)
 
 
 def _sorted(found: list[Record], sorts: list[dict[str, str]]) -> list[Record]:

@@ -154,7 +154,10 @@ class SliceReading:
 
     async def _read_slice(self, claim: SliceClaim) -> None:
         """Read a slice to its end. A failure concerns this slice only, unless many fail in a row."""
-        row = SliceRow(id=claim.id, key=claim.key, failures=claim.failure_count)
+        source = self._context.source
+        # Keys of the source's own may be those of changes, such as a window of time since the bookmark.
+        is_lasting = source.since is None or source.parent is not None
+        row = SliceRow(id=claim.id, key=claim.key, failures=claim.failure_count, is_lasting=is_lasting)
         try:
             await self._read_list(row, Checkpoint.read(claim.checkpoint))
         except PageFailed as error:

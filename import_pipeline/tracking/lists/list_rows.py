@@ -17,6 +17,8 @@ class ListRow(ABC):
     """The row that keeps the checkpoint of one list. All writes raise LeaseLost."""
 
     key: str | None = None  #: of the slice; None: the import's only list
+    #: False if a full import does not list a slice of this key: it cannot prove that an item of it was removed.
+    is_lasting: bool = True
 
     @abstractmethod
     def advance(

@@ -132,6 +132,7 @@ class SliceRow(ListRow):
     id: int
     key: str
     failures: int = 0  #: tries that failed since the last stored page
+    is_lasting: bool = True
 
     def advance(
         self,

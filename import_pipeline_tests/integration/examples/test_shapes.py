@@ -44,6 +44,29 @@ def test_such_an_item_cannot_be_imported_by_itself(home):
     assert reasons(configured) == {"2": "Book has no detail_request: only the list has this item"}
 
 
+def test_an_item_that_only_a_window_of_changes_listed_is_gone_once_no_slice_has_it(home, database_url):
+    """A full import lists other slices than the window of an incremental one."""
+    [case] = [each for each in CASES if each.source == "contacts"]
+    with case.served(items=12, limits="1000/1 second") as (shape, environment):
+        values = {"IMPORT_PIPELINE_HOME": str(home), "DATABASE_URL": database_url, **environment}
+        values["CONTACTS_LIMITS"] = "1000/1 second; /contacts/search: 1000/1 second"
+        configured = load_settings(values, home.parent)
+        run_import("contacts", settings=configured)
+        shape.change(update=[7, 8], add=1)
+        run_import("contacts", settings=configured)
+        shape.change(delete=[7, 13])
+        summary = run_import("contacts", settings=configured, full=True)
+        assert (summary.status, summary.items_gone_count, shape.counters.refusals) == ("completed", 2, [])
+    assert gone(configured) == ["13", "7"]
+
+
+def gone(configured):
+    """Return the ids of items that are gone."""
+    with tracking(configured) as connection:
+        found = select(source_items.c.external_id).where(source_items.c.gone_at.is_not(None))
+        return sorted(connection.scalars(found))
+
+
 def test_of_several_events_of_one_customer_the_newest_counts_on_whichever_pages_they_are(home, database_url):
     """The list of events is newest first: an older one on a later page would bring back an old state."""
     [case] = [replace(each, per_page=2, limits="1000/1 second") for each in CASES if each.source == "customers"]
@@ -60,6 +83,4 @@ def test_of_several_events_of_one_customer_the_newest_counts_on_whichever_pages_
         expected = case.expected(shape)
     stored = {key: (key, row["name"], row["balance"]) for key, row in rows(configured, Customer).items()}
     assert {key: stored[key] for key in expected} == expected
-    with tracking(configured) as connection:
-        gone = select(source_items.c.external_id).where(source_items.c.gone_at.is_not(None))
-        assert list(connection.scalars(gone)) == ["cus_4"]
+    assert gone(configured) == ["cus_4"]

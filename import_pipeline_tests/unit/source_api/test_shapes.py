@@ -72,6 +72,7 @@ REFUSED = [
     ("search", search(query="x"), 400, "unknown fields: ['query']"),
     ("search", search(filterGroups=window("name")), 400, "unknown filter: "),
     ("search", search(filterGroups=window("createdate", value="now")), 400, "unknown filter: "),
+    ("search", search(filterGroups=window("createdate", operator="BETWEEN")), 400, "unknown filter: "),
     ("search", search(sorts=[{"propertyName": "createdate", "direction": "UP"}]), 400, "unknown sort: "),
     ("search", post("/contacts/batch/read", {"inputs": [], "properties": []}), 400, "expected 1 to 100 inputs, got 0"),
     ("search", post("/contacts/batch/read", {"inputs": [{"id": "1"}] * 2, "properties": []}), 400, "duplicate ids"),
