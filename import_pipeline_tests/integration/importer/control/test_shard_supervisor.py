@@ -168,7 +168,7 @@ def test_show_and_the_json_list_the_shards_at_work(hand, simulation):
         row = imports.get(connection, hand.row.id)
         found = shards.of_import(connection, row.id)
         view = view_in(connection, simulation.installation, row, simulation.now)
-    listed = json.import_details_json(view, [], [], found)["shards"]
+    listed = json.import_details_json(view, [], [], found, [])["shards"]
     assert [(each["number"], each["pid"], each["dagster_run_id"], each["requests_count"]) for each in listed] == [
         (2, BOB.pid, "run 2", 7),
         (3, None, None, 0),

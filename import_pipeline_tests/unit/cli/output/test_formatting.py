@@ -126,7 +126,7 @@ def test_a_limited_import_is_distinguished_from_a_full_one_in_text_and_json():
     fields = import_json(view)
     assert [fields[name] for name in ("kind", "limit", "trigger")] == ["full", 50, "schedule"]
     assert [fields[name] for name in ("scheduled_at", "started_at", "ended_at")] == [NOON.isoformat()] * 2 + [None]
-    assert (as_json(view)["limit"], import_details_json(view, [], [], [])["limit"]) == (50, 50)
+    assert (as_json(view)["limit"], import_details_json(view, [], [], [], [])["limit"]) == (50, 50)
     whole = view_of(an_import(), "", NOON)
     assert import_json(whole)["limit"] is None
     assert " items full scheduled " in printed(print_list, [whole], ["items"])
@@ -140,7 +140,7 @@ def test_an_ended_import_shows_no_next_try():
     assert f"3 1 {moment(NOON)} boom" in printed(print_details, running, [again], [], [])
     over = view_of(an_import(started_at=NOON, ended_at=NOON, status=ImportStatus.CANCELLED), "", NOON)
     assert "3 1 not retried: cancelled boom" in printed(print_details, over, [again], [], [])
-    assert import_details_json(over, [again], [], [])["failures"][0]["next_attempt_at"] is None
+    assert import_details_json(over, [again], [], [], [])["failures"][0]["next_attempt_at"] is None
     assert "3 1 not retried: cancelled boom" in printed(print_summary, over.figures, [again])
 
 

@@ -9,6 +9,7 @@ from import_pipeline.contracts import Connector, ImportSource
 from import_pipeline.errors import HookFailed
 from import_pipeline.importer.runtime.api_client import RequestCost, RequestTally, open_api
 from import_pipeline.importer.source_loader import configure
+from import_pipeline.ratelimit.endpoints import Endpoints
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.testing import CannedTransport, FakeClock, MemoryPermits
 from import_pipeline_tests.support.imports import settings
@@ -27,7 +28,9 @@ class Weighed:
 
 
 def cost_of(value: Any, tally: RequestTally) -> int:
-    return RequestCost(cast(ImportSource, Weighed(value)), tally)(httpx.Request("GET", "https://api.test/"))
+    return RequestCost(cast(ImportSource, Weighed(value)), tally, Endpoints({}))(
+        httpx.Request("GET", "https://api.test/")
+    )
 
 
 def test_costs_are_counted_once_for_each_request() -> None:
