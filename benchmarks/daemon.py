@@ -38,6 +38,7 @@ SOURCES = [type(name.title(), (ItemsSource,), {"name": name})() for name in NAME
 """
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 PATIENCE_SECONDS = 600
+WARM_UP_SECONDS = 30  #: after the first ticks: schedules and code are loaded meanwhile
 
 
 def environment(folder: Path, count: int, database_url: str | None) -> dict[str, str]:
@@ -119,6 +120,7 @@ def measured(count: int, database_url: str | None, seconds: float) -> tuple[int,
         objects, sensors = defined(variables, folder)
         with daemon(variables, folder) as process:
             wait_for_ticks(variables, sensors, process)
+            time.sleep(WARM_UP_SECONDS)
             before, began = cpu_seconds(process.pid), time.monotonic()
             time.sleep(seconds)
             return objects, (cpu_seconds(process.pid) - before) / (time.monotonic() - began)

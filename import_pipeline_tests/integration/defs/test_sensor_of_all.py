@@ -66,6 +66,20 @@ def test_few_sources_keep_their_own_sensors_and_jobs(environment):
     assert {f"request_{each.name}_import" for each in few} < jobs
 
 
+def test_tenants_of_one_class_have_assets_and_jobs_of_their_own(environment):
+    tenants = [ItemsSource(name="items_acme"), ItemsSource(name="items_beta")]
+    definitions = join_definitions(tenants, load_settings())
+    jobs, sensors, schedules = named(definitions)
+    keys = {key.to_user_string() for key in definitions.resolve_all_asset_keys()}
+    for each in tenants:
+        assert {f"discovered_{each.name}", f"enriched_{each.name}"} <= keys
+        assert f"import_{each.name}" in jobs
+    assert (sensors, schedules) == (
+        {"items_acme_sensor", "items_beta_sensor"},
+        {"items_acme_slots", "items_beta_slots"},
+    )
+
+
 @pytest.mark.parametrize(("count", "setting", "expected"), [(2, "one", {"imports_sensor"}), (11, "each", 11)])
 def test_a_setting_decides_for_any_number(environment, count, setting, expected):
     environment.setenv("DAGSTER_SENSORS", setting)
