@@ -101,5 +101,10 @@ def _assigned_in(method: Any) -> set[str]:
     return {
         store.argval
         for load, store in pairwise(steps)
-        if store.opname == "STORE_ATTR" and load.opname.startswith("LOAD_FAST") and load.argval == own
+        if store.opname == "STORE_ATTR" and load.opname.startswith("LOAD_FAST") and _last(load.argval) == own
     }
+
+
+def _last(names: Any) -> Any:
+    """Return the name that an instruction loads last; since Python 3.13 it may load two."""
+    return names[-1] if isinstance(names, tuple) else names
