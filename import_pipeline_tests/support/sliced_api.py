@@ -183,3 +183,7 @@ QUICK = {"CEILING": "1", "TRIES": "3", "BACKOFF": "0.02", "TIMEOUT": "10"}
 def comments_of(sizes):
     """Return issue -> ids of comments, for these numbers of comments."""
     return {str(number): [f"{number}-{each}" for each in range(size)] for number, size in enumerate(sizes, start=1)}
+
+
+#: The sources by name, for processes that read the setting IMPORT_PIPELINE_SOURCES.
+SOURCES = [Issues(), Comments()]

@@ -63,8 +63,9 @@ def moment(number):
 
 
 @pytest.fixture(params=[str, moment], ids=["numbers", "times"])
-def importing(home, request):
-    found = Importing(home, ChangesApi(comments_of([3, 12, 4]), request.param))
+def importing(home, request, database_url):
+    api = ChangesApi(comments_of([3, 12, 4]), request.param)
+    found = Importing(home, api, DATABASE_URL=database_url)
     assert found.children(source(found)).status == "completed"
     return found
 

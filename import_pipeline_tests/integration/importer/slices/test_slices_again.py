@@ -14,10 +14,10 @@ class ChangedOnly(Comments):
 
 
 @pytest.fixture
-def importing(home):
+def importing(home, database_url):
     """Both sources, imported once; each issue has a version."""
     api = SlicedApi(comments_of([10] * 10), versions={str(number): "1" for number in range(1, 11)})
-    found = Importing(home, api)
+    found = Importing(home, api, DATABASE_URL=database_url)
     found.parents()
     found.children()
     return found
