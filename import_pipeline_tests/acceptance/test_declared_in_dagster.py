@@ -59,7 +59,7 @@ class Project:
 
     def fill_in(self, url):
         """Write the file of the document, for the API at that address."""
-        [text] = blocks("yaml")
+        [text] = [each for each in blocks("yaml") if each.startswith("# src/")]
         name = text.partition("\n")[0].removeprefix("# ")
         assert (self.folder / name).is_file(), "the scaffolder wrote another file"
         (self.folder / name).write_text(text.replace("http://127.0.0.1:8000", url))
