@@ -11,6 +11,7 @@ import httpx
 
 from import_pipeline.conformance.batches import WatchedRequests, without_first_item
 from import_pipeline.conformance.error_answers import error_answer_problem
+from import_pipeline.conformance.incremental import incremental_checks
 from import_pipeline.conformance.odd_ids import odd_id_problem
 from import_pipeline.conformance.slices import failed_slice_problem, odd_key_problem
 from import_pipeline.conformance.trial import Outcome, Trial
@@ -65,6 +66,7 @@ class Properties:
             yield "a batch that is refused for one item is repeated without it", self._refused_batch
         if type(self._trial.source).classify is not ImportSource.classify:
             yield "classify reads any answer, also that of a proxy", partial(error_answer_problem, self._trial.source)
+        yield from incremental_checks(self._trial)
         yield "an import that is killed again and again is resumed and completed", self._killed
         yield "an id with odd characters stays in its place in the address", partial(odd_id_problem, self._trial)
 
@@ -85,9 +87,8 @@ class Properties:
             before = transport.details
             self._trial.run(installation, transport)
         again = transport.details - before
-        if not before or not again:
-            return None
-        return f"{plural(again, 'detail')} fetched again: `version` must stay as long as the item does"
+        problem = f"{plural(again, 'detail')} fetched again: `version` must stay as long as the item does"
+        return problem if before and again else None
 
     def _empty_page(self) -> str | None:
         """The list's second page seems to have no items: what it had is missing, and all after it must be there."""

@@ -149,7 +149,7 @@ class BookmarkMachine(RuleBasedStateMachine):
         acts = {
             place: lambda todo=todo: [self.meanwhile(*each) for each in todo] for place, todo in fate["acts"].items()
         }
-        doom = ProcessDeath(kill_at=fate["kill_at"], acts=acts)
+        doom = self.doom = ProcessDeath(kill_at=fate["kill_at"], acts=acts)
         self.api.broken = {str(each) for each in fate["broken"]}
         self.runs += 1
         installation = self.installation

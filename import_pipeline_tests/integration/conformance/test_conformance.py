@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from import_pipeline import SKIP, Cursor, ImportableMixin, ImportSource, path_segment
+from import_pipeline import SKIP, Cursor, ImportableMixin, ImportSource, Incremental, path_segment
 from import_pipeline.testing import CannedTransport, check_conformance
 
 
@@ -254,3 +254,39 @@ def test_a_key_that_is_not_quoted_is_found(tmp_path):
     assert broken(Unquoted(), tmp_path, answer_by_book) == [
         "a key with odd characters stays in its place in the address"
     ]
+
+
+PAGES = "an import without changes reads only the end of the list"
+
+
+class ChangingBooks(Books):
+    """Reads what changed since a day."""
+
+    incremental = Incremental()
+
+    def changes_request(self, since):
+        return httpx.Request("GET", "/books", params={"since": since})
+
+    def position(self, item):
+        return f"2020-01-0{item['id']}T00:00:00Z"
+
+
+def changes(request):
+    if "since" not in request.url.params:
+        return answer(request)
+    return {"books": [{"id": 6, "updated": "then"}], "next": None}
+
+
+def test_a_good_incremental_source_keeps_every_property(tmp_path):
+    found = check_conformance(ChangingBooks(), CannedTransport(changes), tmp_path, show=lambda line: None)
+    assert [each.problem for each in found] == [None] * 14
+
+
+def test_a_request_that_forgets_the_position_is_found(tmp_path):
+    assert broken(ChangingBooks(), tmp_path) == [PAGES]
+
+
+def test_a_source_that_leaves_no_bookmark_is_found(tmp_path):
+    source = ChangingBooks()
+    source.position = lambda item: None
+    assert broken(source, tmp_path, changes) == [PAGES]
