@@ -78,7 +78,7 @@ CELLS = (
         limits="5/1 second",
         options={"token_seconds": 3},
     ),
-    Cell(module="children", shape="children", sources=("issues", "comments"), items=300, limits="40/1 second"),
+    Cell(module="children", shape="children", sources=("tasks", "comments"), items=300, limits="40/1 second"),
     Cell(module="plain", shape="plain", sources=("stories",), items=300, limits="40/1 second"),
 )
 

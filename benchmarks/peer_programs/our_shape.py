@@ -15,7 +15,7 @@ os.environ |= {
 }
 for source in SOURCES:
     values = {"BASE_URL": URL, "TOKEN": "shape-token", "LIMITS": LIMITS, "PER_PAGE": PAGE}
-    values |= {"CLIENT_SECRET": "shape-secret", "REFRESH_TOKEN": "refresh-0"}
+    values |= {"CLIENT_ID": "shape-client", "CLIENT_SECRET": "shape-secret", "REFRESH_TOKEN": "refresh-0"}
     os.environ |= {f"{source.upper()}_{name}": value for name, value in values.items()}
 
 from import_pipeline import run_import

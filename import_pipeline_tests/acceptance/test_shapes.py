@@ -1,5 +1,7 @@
 """Each of the eight shapes is imported by its example: in full, with no refusal, then its changes."""
 
+from dataclasses import replace
+
 import dagster as dg
 import pytest
 from sqlalchemy import text
@@ -94,3 +96,22 @@ def test_a_shape_is_imported_in_full_and_then_its_changes(case, driver, kind, im
             assert imports.rows().keys() - case.expected(shape).keys() <= set(unnoticed)
             imports.run(full=True)
         assert (shape.counters.refusals, imports.rows()) == ([], case.expected(shape))
+
+
+#: Numbers of records that take at most a minute under the shapes' own limits.
+LARGER = {"orders": 1500, "tickets": 5000, "contacts": 2000, "accounts": 9000, "issues": 600}
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_larger_shape_is_imported_within_its_own_limits(case, importer):
+    """The sources' limits are those that they declare."""
+    size = 1000 if case.source == "tickets" else 100
+    larger = replace(case, limits="", limits_of_source="", per_page=size)
+    with larger.served(items=LARGER.get(case.source, 400), token_seconds=3) as (shape, environment):
+        declared = {name: value for name, value in environment.items() if not name.endswith("_LIMITS")}
+        imports = importer(larger, "command line", "sqlite", declared)
+        for _ in range(2):
+            imports.run()
+            assert (shape.counters.refusals, imports.rows()) == ([], larger.expected(shape))

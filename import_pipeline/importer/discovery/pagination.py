@@ -182,7 +182,19 @@ def _must_read_again(opened: OpenList, after: Checkpoint, count: int) -> bool:
     if after.shifted or _differs(context, after) or _may_have_skipped(opened, after):
         return True
     has_no_total = after.total is None or after.is_refuted
-    return after.repeated if has_no_total else count + after.rowless < (after.total or 0)
+    if has_no_total:
+        return after.repeated and not _is_inclusive(opened, after)
+    return count + after.rowless < (after.total or 0)
+
+
+def _is_inclusive(opened: OpenList, after: Checkpoint) -> bool:
+    """Return True if pages may begin with the last items of the page before: repeated items show no change then.
+
+    Pages in the order of positions, oldest first, that follow a cursor: what moved comes again at another position.
+    """
+    is_by_cursor = not opened.source_list.may_skip
+    is_own = opened.context.source.pages is None and not opened.source_list.is_numbered
+    return after.mark.order == "oldest_first" and (is_by_cursor or is_own)
 
 
 def _differs(context: ImportContext, after: Checkpoint) -> bool:

@@ -67,6 +67,16 @@ def gone(configured):
         return sorted(connection.scalars(found))
 
 
+def test_an_inclusive_cursor_is_read_once(home, database_url):
+    """Each page begins with the last moment of the page before: its items come again, and nothing has moved."""
+    [case] = [replace(each, limits="1000/1 second") for each in CASES if each.source == "tickets"]
+    with case.served() as (shape, environment):
+        values = {"IMPORT_PIPELINE_HOME": str(home), "DATABASE_URL": database_url, **environment}
+        summary = run_import("tickets", settings=load_settings(values, home.parent))
+        assert (summary.status, summary.incomplete_reason, summary.items_count) == ("completed", None, 50)
+        assert (shape.counters.kinds["list"], shape.counters.refusals) == (3, [])
+
+
 def test_of_several_events_of_one_customer_the_newest_counts_on_whichever_pages_they_are(home, database_url):
     """The list of events is newest first: an older one on a later page would bring back an old state."""
     [case] = [replace(each, per_page=2, limits="1000/1 second") for each in CASES if each.source == "customers"]
