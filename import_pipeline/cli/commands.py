@@ -149,7 +149,7 @@ def show(import_id: int, follow: bool, as_json: bool) -> None:
             view = view_from(connection, installation, found, now, usage_reader)
             failed = items.failures(connection, import_id)
             happened = events.latest(connection, import_id)
-            unread = slices.failures(connection, import_id)
+            unread = slices.failures(connection, import_id) if view.row.slices_count is not None else []
         if as_json:
             print_json(import_details_json(view, failed, happened, found.shards, unread))
         else:

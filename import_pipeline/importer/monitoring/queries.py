@@ -120,11 +120,16 @@ def import_details(installation: Installation, import_id: int, usage_reader: Usa
             finished_at=found.finished_at,
             unfinished=items.unfinished(connection, import_id) if view.has_ended else 0,
             retried_by=scheduling.open_retry_of(connection, import_id),
-            failed_slices=slices.failures(connection, import_id, SHOWN_FAILURES),
+            failed_slices=_failed_slices(connection, view.row),
             shards=found.shards,
             is_listed=installation.listed(view.row.source) is not None,
             api_paused_until=_api_paused_until(installation, view.row, usage_reader, now),
         )
+
+
+def _failed_slices(connection: Connection, row: ImportRow) -> Sequence[slices.FailedSlice]:
+    """Return the slices that failed; an import without slices costs no statement."""
+    return slices.failures(connection, row.id, SHOWN_FAILURES) if row.slices_count is not None else []
 
 
 def import_progress(
