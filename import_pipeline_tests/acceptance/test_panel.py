@@ -88,7 +88,7 @@ def stage(tmp_path_factory):
     folder = tmp_path_factory.mktemp("panel")
     command = CommandLine(folder)
     port = free_port()
-    with demo_api(items=25, limits="none", faults=("7=status:404", "9=status:410", "11=status:404")) as api:
+    with demo_api(items=25, limits="none", faults=("7=status:422", "9=status:403", "11=status:422")) as api:
         command.environment = {
             "IMPORT_PIPELINE_HOME": str(folder / "home"),
             "ITEMS_BASE_URL": api,
@@ -210,7 +210,7 @@ def test_a_running_import_is_cancelled_after_a_confirmation(stage, visit):
 
 def test_failed_items_are_retried_and_imports_deleted_after_a_confirmation(stage, failed, visit):
     page = visit().go(f"/imports/{failed}")
-    expect(page.locator(".reasons li").filter(has_text="404 Not Found")).to_contain_text("2")
+    expect(page.locator(".reasons li").filter(has_text="422 Unprocessable")).to_contain_text("2")
     expect(page.get_by_role("row")).to_have_count(0)  # the items themselves are folded away
     page.get_by_text("Failed items").click()
     expect(page.get_by_role("row")).to_have_count(4)

@@ -83,7 +83,7 @@ def test_a_fresh_start_turns_the_button_red_and_names_it(page_of):
     page = page_of("/run")
     expect(page.get_by_role("button", name="Run import", exact=True)).to_be_visible()
     page.get_by_text("More").click()
-    page.get_by_role("checkbox").check()
+    page.get_by_role("checkbox", name="Start afresh").check()
     button = page.get_by_role("button", name="Run import and delete missing rows", exact=True)
     expect(button).to_have_css("background-color", "rgb(179, 38, 30)")
     page.get_by_role("radio", name="RESCHEDULE").check()

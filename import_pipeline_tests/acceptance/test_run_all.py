@@ -51,7 +51,7 @@ SOURCES = [Tenant(name) for name in ("acme", "beta", "gamma")]
 def tenants(folder, command):
     """Three tenants of one class, at the address of a demo API of seven items."""
     (folder / "tenants.py").write_text(MODULE)
-    with demo_api(items=7, faults=("3=status:404",)) as url:
+    with demo_api(items=7, faults=("3=status:422",)) as url:
         command.environment = {
             "IMPORT_PIPELINE_SOURCES": "tenants:SOURCES",
             "ITEMS_BASE_URL": url,

@@ -79,7 +79,10 @@ def test_unknown_or_incomplete_arguments_are_refused_in_one_sentence(command, ar
     ("arguments", "sentence"),
     [
         (["run", "items", "--only", ","], "--only: expected ids separated by commas, got none"),
-        (["run", "items", "--only", "3", "--limit", "2"], "--only cannot be given together with --limit or --fresh"),
+        (
+            ["run", "items", "--only", "3", "--limit", "2"],
+            "--only cannot be given together with --limit, --full, --fresh, --refetch or --all",
+        ),
         (
             ["run", "items", "--fresh"],
             "Import all of imported_items again, then delete its rows that are no longer in the list? No terminal",

@@ -63,7 +63,12 @@ def action_of(context: ImportContext, response: httpx.Response, *, has_condition
 
 
 def without_details(done: Done, action: ResponseAction) -> Done:
-    """Return the end of an item whose answer has no details: it is unchanged, skipped, or gone."""
+    """Return the end of an item whose answer has no details: it is unchanged, skipped, or gone.
+
+    Raises ItemRejected if the status says gone of an item that no list ever had: a chosen id may be mistyped.
+    """
+    if action.kind is ActionKind.GONE and action.is_default and not done.claim.linked:
+        raise ItemRejected(f"{action.reason}. No list has had this id: check it")
     return replace(
         done,
         unchanged=action.kind is ActionKind.NOT_MODIFIED,

@@ -10,10 +10,11 @@ from sqlalchemy import select
 
 from import_pipeline import ACCEPT, FAIL, GONE, NOT_MODIFIED, RATE_LIMITED, RETRY, SKIP, STOP
 from import_pipeline.sources.items import ItemsSource
+from import_pipeline.testing import CannedTransport
 from import_pipeline.tracking.history import history_of
 from import_pipeline.tracking.tables import import_events, import_item_statuses, source_items
-from import_pipeline_tests.support.changing_list import ChangingList, detail, import_list
-from import_pipeline_tests.support.imports import counts, latest, reasons, rows, tracking
+from import_pipeline_tests.support.changing_list import URL, ChangingList, detail, import_list
+from import_pipeline_tests.support.imports import counts, import_through, latest, reasons, rows, settings, tracking
 
 ALONE = {"ITEMS_CONCURRENCY": "1", "ITEMS_TRIES": "2", "ITEMS_BACKOFF": "0.01"}
 NOT_FOUND = "the API answers 404 Not Found: it has no such item (anymore)"
@@ -95,6 +96,15 @@ def test_an_item_that_the_api_no_longer_has_is_gone_and_no_failure(home, status)
     assert left_out(configured)["7"][0] == "gone"
     assert rows(configured)["7"]["price"] is None  # its stub row stays
     assert "Completed: 39 imported, 0 unchanged, 0 failed, 1 gone." in events(configured, "import_completed")
+
+
+def test_a_chosen_id_that_no_list_has_had_is_a_failure_and_not_gone(home):
+    configured = settings(home, URL)
+    summary = import_through(
+        CannedTransport(lambda request: httpx.Response(404)), ItemsSource(), configured, only=["17"]
+    )
+    assert (summary.status, summary.items_failed_count, summary.items_gone_count) == ("completed", 1, 0)
+    assert reasons(configured)["17"].endswith("No list has had this id: check it")
 
 
 def test_an_item_that_comes_back_is_imported_and_no_longer_gone(home):
