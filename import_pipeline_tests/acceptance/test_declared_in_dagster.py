@@ -94,6 +94,7 @@ def test_a_scaffolded_project_imports_what_a_dozen_words_declare(project):
     assert stored == [{"prices": 12}]
 
 
+@pytest.mark.nightly
 @pytest.mark.timeout(400)
 def test_a_mistake_is_found_by_both_checks(project):
     project.follow(blocks("console")[0])

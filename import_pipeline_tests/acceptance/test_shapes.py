@@ -10,18 +10,15 @@ from import_pipeline.defs.build import build_import_definitions
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline_tests.support.shapes import CASES
 
-#: The day runs each driver on one kind of database, the night on both.
-DRIVERS = [
-    ("command line", "sqlite"),
-    ("dagster", "postgres"),
-    pytest.param("command line", "postgres", marks=pytest.mark.nightly),
-    pytest.param("dagster", "sqlite", marks=pytest.mark.nightly),
-]
+DRIVERS = [(driver, kind) for driver in ("command line", "dagster") for kind in ("sqlite", "postgres")]
 
 
-@pytest.fixture(params=DRIVERS, ids=lambda value: str(value[0]))
-def driver(request):
-    return request.param
+def combinations():
+    """Yield each case with each driver and kind of database. The day runs one of the four for each case, in turn."""
+    for place, case in enumerate(CASES):
+        for number, (driver, kind) in enumerate(DRIVERS):
+            marks = () if number == place % len(DRIVERS) else (pytest.mark.nightly,)
+            yield pytest.param(case, driver, kind, marks=marks, id=f"{case}-{driver}-{kind}")
 
 
 class Importer:
@@ -75,8 +72,7 @@ def importer(request, tmp_path, command, monkeypatch):
     return make
 
 
-@pytest.mark.parametrize(("driver", "kind"), DRIVERS)
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize(("case", "driver", "kind"), list(combinations()))
 def test_a_shape_is_imported_in_full_and_then_its_changes(case, driver, kind, importer):
     with case.served() as (shape, environment):
         imports = importer(case, driver, kind, environment)
