@@ -26,7 +26,7 @@ GOOD = {"name": "n", "description": "d", "price": "1.00", "created_at": "2029-01
 REFUSES = "ImportedItem.populate raises "
 #: item -> (its changed detail, the reason of its failure; None: it is imported)
 DRIFTS = {
-    "1": ({"name": "n", "description": "d"}, f"{REFUSES}KeyError: 'price'"),
+    "1": ({"name": "n", "description": "d"}, f"{REFUSES}KeyError: 'price'; it has name, description"),
     "2": (GOOD | {"price": "on request"}, f"{REFUSES}InvalidOperation: [<class 'decimal.ConversionSyntax'>]"),
     "3": (GOOD | {"price": None}, f"{REFUSES}InvalidOperation: [<class 'decimal.ConversionSyntax'>]"),
     "4": (GOOD | {"price": {"amount": 1}}, f"{REFUSES}InvalidOperation: [<class 'decimal.ConversionSyntax'>]"),

@@ -35,4 +35,4 @@ def test_plain_values_and_defaults_are_taken(home):
     found = join_definitions(SOURCES, load_settings()).resolve_job_def("request_items_import")
     given = {"ops": {"write_down_request_for_items": {"config": {"mode": "reschedule"}}}}
     taken = dg.validate_run_config(found, given)["ops"]["write_down_request_for_items"]["config"]
-    assert taken == {"mode": "reschedule", "fresh": False, "refetch": False, "shards": 0, "reason": ""}
+    assert taken == {"mode": "reschedule", "full": False, "fresh": False, "refetch": False, "shards": 0, "reason": ""}

@@ -64,6 +64,8 @@ def test_everything_is_imported_and_imported_again_without_a_second_row(api, hom
         "slices_count": None,
         "slices_completed_count": 0,
         "slices_failed_count": 0,
+        "since": None,
+        "bookmark": None,
         "incomplete_reason": None,
         "failure_reason": None,
     }
@@ -96,7 +98,7 @@ TROUBLE = {
     ),
     "7=hang": "no answer within 2 s",
     "9=body:[1,2]": "ItemsSource.detail raises ValueError: expected a JSON object, got list",
-    '11=body:{"name":"no price"}': "ImportedItem.populate raises KeyError: 'price'",
+    '11=body:{"name":"no price"}': "ImportedItem.populate raises KeyError: 'price'; it has name",
     "13=drop": "the connection broke before the answer came: Server disconnected",
     "15=status:500": "the API answers 500 Internal Server Error",
     "17=status:302": "the API answers 302 Found: redirects are not followed",
@@ -215,14 +217,15 @@ def test_a_limit_imports_the_first_items_of_the_list(home):
     assert sorted(rows(configured), key=int) == ["1", "2", "3", "4", "5", "6", "7"]
 
 
-def test_chosen_items_are_imported_without_the_list_and_unknown_ones_are_gone(home):
+def test_chosen_items_are_imported_without_the_list_and_unknown_ones_fail(home):
     with demo_api(items=30) as url:
         configured = settings(home, url)
         summary = run_import("items", settings=configured, only=["3", "17", "999", "no such", "3"])
-        assert counts(summary) == ("completed", 4, 2, 0, 0)
-        assert (summary.items_gone_count, summary.exit_status) == (2, 0)
+        assert counts(summary) == ("completed", 4, 2, 0, 2)
+        assert (summary.items_gone_count, summary.exit_status) == (0, 3)
         assert "/api/items" not in log(url)
-    assert reasons(configured) == {}
+    unknown = "the API answers 404 Not Found: it has no such item (anymore). No list has had this id: check it"
+    assert reasons(configured) == {"999": unknown, "no such": unknown}
     assert sorted(rows(configured)) == ["17", "3"]
 
 

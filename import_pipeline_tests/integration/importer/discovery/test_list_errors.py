@@ -72,7 +72,7 @@ def test_a_list_item_that_cannot_be_read_fails_by_its_place_and_no_other_suffers
     assert (counts(summary), summary.exit_status) == (("completed", 7, 2, 0, 5), 3)
     expected = "ItemsSource.stub must return an external_id of 1 to 255 characters, got"
     assert reasons_without_place(configured) == {
-        "(page 1, item 2)": "ItemsSource.stub raises KeyError: 'id'",
+        "(page 1, item 2)": "ItemsSource.stub raises KeyError: 'id'; it has name",
         "(page 1, item 3)": "ItemsSource.stub raises TypeError: string indices must be integers, not 'str'",
         "(page 1, item 4)": f"{expected} '{'x' * 40}'",
         "(page 1, item 5)": f"{expected} 'a\\x00b'",
