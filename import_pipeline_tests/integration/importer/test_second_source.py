@@ -58,7 +58,7 @@ def test_ids_with_any_character_are_imported_by_cursor_behind_a_token(home, data
         assert counts(run_import("books", settings=configured)) == ("completed", 60, 60, 0, 0)
         assert {isbn: row["key"] for isbn, row in rows(configured, Book).items()} == keys
         again = run_import("books", settings=configured, only=[*ODD, "unknown/%"])
-        assert (counts(again), again.items_gone_count) == (("completed", len(ODD) + 1, len(ODD), 0, 0), 1)
+        assert (counts(again), again.items_gone_count) == (("completed", len(ODD) + 1, len(ODD), 0, 1), 0)
 
 
 def test_a_row_has_its_history_in_the_user_s_own_session(home):
