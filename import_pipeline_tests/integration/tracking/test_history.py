@@ -52,7 +52,7 @@ WAITING = history(
 
 
 def account(one, kind, external_id):
-    values = {name: getattr(one, name) for name in one.__dataclass_fields__}
+    values = {name: getattr(one, name) for name in one.__dataclass_fields__ if not name.startswith("left_out")}
     return {**values, "importable_type": kind, "external_id": external_id}
 
 
