@@ -27,7 +27,7 @@ from import_pipeline.rules.lists.positions import parse_position
 from import_pipeline.rules.responses.rate_limit_headers import answered_at, retry_after
 from import_pipeline.tracking import events, source_items
 from import_pipeline.tracking.lists import list_pages
-from import_pipeline.tracking.lists.item_positions import note_positions, without_older
+from import_pipeline.tracking.lists.item_positions import note_positions, were_deleted_or_restored, without_older
 from import_pipeline.tracking.lists.list_pages import Apart, Discovered, Page
 from import_pipeline.tracking.lists.tombstones import mark_deleted
 
@@ -209,12 +209,14 @@ class ListReader:
         def store(connection: Connection, apart: Apart | None) -> Checkpoint:
             sent, now = context.pending_counts.drain(connection), context.clock.now()
             model, row = context.source.model, self.opened.row
+            is_placed = context.source.incremental is not None
+            has_moved = is_placed and were_deleted_or_restored(connection, context.row, found, after.passes)
             new = list_pages.store_page(connection, context.row, context.lease, model, page, now, sent, apart, row)
             if after.is_unchanged:
                 self._keep_items(connection)
             if context.source.partitions.size is not None:
                 source_items.assign_numbers(connection, context.source.name, [item.external_id for item in live])
-            noted = _note_changes(connection, self.opened, found, after, now)
+            noted = _note_changes(connection, self.opened, found, after, now, has_moved=has_moved)
             return check_pass(connection, self.opened, noted, new=new, found=len({item.external_id for item in live}))
 
         self.checkpoint = await self._writer.store(page, store)
@@ -265,16 +267,25 @@ def _reading(context: ImportContext, after: Checkpoint) -> int | None:
 
 
 def _note_changes(
-    connection: Connection, opened: OpenList, found: list[Discovered], after: Checkpoint, now: datetime
+    connection: Connection,
+    opened: OpenList,
+    found: list[Discovered],
+    after: Checkpoint,
+    now: datetime,
+    *,
+    has_moved: bool,
 ) -> Checkpoint:
-    """Store the tombstones and positions of a page. Return the checkpoint with what they show, stored if it differs."""
+    """Store the tombstones and positions of a page. Return the checkpoint with what they show, stored if it differs.
+
+    `has_moved`: an item of the page was deleted or restored since the list has shown it.
+    """
     row, lease = opened.context.row, opened.context.lease
     deleted = mark_deleted(connection, row, [item.external_id for item in found if item.is_deleted], now)
     placed = {item.external_id: item.position for item in found if item.position is not None and not item.is_deleted}
     again = note_positions(connection, row, placed, after.passes)
-    if not deleted and not again.positions:
+    if not deleted and not again.positions and not has_moved:
         return after
-    mark = after.mark.met_again(again.positions, is_shifting=again.is_shifting)
+    mark = after.mark.met_again(again.positions, is_shifting=again.is_shifting or has_moved)
     noted = replace(after, mark=mark, deleted=after.deleted + deleted)
     opened.row.settle(connection, lease, now, noted.dump())
     return noted

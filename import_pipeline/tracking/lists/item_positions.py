@@ -43,6 +43,27 @@ def without_older(connection: Connection, row: ImportRow, found: Sequence[Discov
     return [item for item in found if item.external_id not in older]
 
 
+def were_deleted_or_restored(connection: Connection, row: ImportRow, found: Sequence[Discovered], reading: int) -> bool:
+    """Return True if the list has shown items of a page before, and they were deleted or restored since.
+
+    Call it before the page is stored. A tombstone has no item row, so `note_positions` does not see these moves.
+    """
+    if deleted_by(connection, row, [item.external_id for item in found if not item.is_deleted]):
+        return True
+    tombstones = {item.external_id: item.position for item in found if item.is_deleted and item.position is not None}
+    for some in chunks(list(tombstones)):
+        live_before = select(statuses.c.external_id, statuses.c.position).where(
+            statuses.c.import_id == row.id,
+            statuses.c.importable_type == row.importable_type,
+            statuses.c.external_id.in_(some),
+            statuses.c.reading == reading,
+            statuses.c.position.is_not(None),
+        )
+        if any(tombstones[external_id].text != text for external_id, text in connection.execute(live_before)):
+            return True
+    return False
+
+
 def note_positions(connection: Connection, row: ImportRow, found: Mapping[str, Position], reading: int) -> Again:
     """Store the positions of a page's items, which are in the import already. `reading`: of the list, from 1."""
     again, is_shifting = list[Position](), False

@@ -282,3 +282,23 @@ def test_a_change_during_the_reading_is_left_to_the_next_import(home):
     station.api.clock.advance(60)
     run(station)
     assert stored(station) == station.api.live
+
+
+@pytest.mark.parametrize("is_deleted_first", [True, False], ids=["restored", "deleted"])
+def test_an_item_deleted_or_restored_during_the_reading_hides_no_other(home, is_deleted_first):
+    """It moves to the end of the list, so that the next item slides onto a page that was read already."""
+    station = open_station(home)
+    station.source.per_page = 1
+    run(station)
+    (station.api.delete if is_deleted_first else station.api.change)("0")
+    station.api.change("1")
+    station.api.change("2")
+
+    def before_page(number):
+        if number == 3:
+            (station.api.change if is_deleted_first else station.api.delete)("0")
+
+    station.api.page_hook = before_page
+    run(station)
+    station.api.page_hook = lambda number: None
+    assert {key: stored(station).get(key) for key in station.api.live} == station.api.live
