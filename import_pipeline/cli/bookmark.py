@@ -34,7 +34,7 @@ def bookmark(source: str, value: str | None, reset: bool, yes: bool, as_json: bo
         before = show_bookmark(installation, found).bookmark.value
         if not yes:
             what = "Reset the bookmark" if reset else f"Set the bookmark to {value}"
-            confirm(f"{what} of {source}, which is {before or 'not set'}?")
+            confirm(f"{what} of {source}? It is {before or 'not set'} now.")
         state = set_bookmark(installation, found, None if reset else value, by=user_name())
         print_message(_changed(source, state), as_json, **_values(source, state))
 

@@ -31,7 +31,8 @@ def demo() -> int:
     require_example_source(load_settings())
     console = formatting.open_console()
     formatting.say(
-        console, f"Importing 400 items from a demo API that allows {LIMITS}. 404 requests take at least 20 s."
+        console,
+        f"Importing 400 items from a demo API that allows {LIMITS}. The first time, 404 requests take at least 20 s.",
     )
     with serve("--limits", LIMITS) as url:
         settings = _settings(url)

@@ -229,10 +229,10 @@ def _outcomes(done: Sequence[Done]) -> CounterDelta:
 
 
 def _mark_completed(connection: Connection, lease: Lease, done: Sequence[Done], now: datetime) -> list[Done]:
-    """Complete the items that this worker still holds, and return them."""
+    """Complete the items that this worker still holds, and return them; one that it claimed twice comes once."""
     values = {"held": [each.claim.status_id for each in done], "worker": lease.worker, "now": now}
     mine = set(connection.scalars(_MARK_COMPLETED, values))
-    return [each for each in done if each.claim.status_id in mine]
+    return list({each.claim.status_id: each for each in done if each.claim.status_id in mine}.values())
 
 
 def _note_left_out(connection: Connection, source: str, done: Sequence[Done], now: datetime) -> None:
@@ -278,7 +278,7 @@ def fail(
     hold(connection, lease, to_write=True)
     values = {"held": [failure.claim.status_id for failure in failures], "worker": lease.worker}
     mine = set(connection.scalars(_FIND_HELD, values))
-    own = [failure for failure in failures if failure.claim.status_id in mine]
+    own = list({each.claim.status_id: each for each in failures if each.claim.status_id in mine}.values())
     _mark_failed(connection, own, now)
     lost = sum(failure.next_attempt_at is None for failure in own)
     counters.add(connection, lease, now, CounterDelta(failed=lost) + sent)

@@ -100,6 +100,18 @@ def test_what_is_done_twice_is_counted_once(database):
     assert counted(database, row) == ((1, 0, 1), (1, 0, 1))
 
 
+def test_an_item_that_its_worker_claimed_again_after_the_lease_is_counted_once_in_a_batch(database):
+    """A suspended worker claims its own expired items again, and stores both answers in one batch."""
+    row, lease = begun(database)
+    discover(database, row, lease, *map(stub, "ab"))
+    first = claim(database, lease)
+    again = claim(database, lease, now=at(LEASE_SECONDS + 1))
+    assert ids(again) == ids(first) == ["a", "b"]
+    do(database, claims.complete, row, lease, Thing, details([first[0], again[0]]), at(61))
+    do(database, claims.fail, lease, failures([first[1], again[1]]), at(61))
+    assert counted(database, row) == ((1, 0, 1), (1, 0, 1))
+
+
 def test_counters_equal_the_rows_through_a_whole_import(database):
     row, lease = begun(database)
     assert discover(database, row, lease, *map(stub, "abcdef"), whole("g"), total=9) == 7

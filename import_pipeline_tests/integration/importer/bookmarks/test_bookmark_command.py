@@ -38,7 +38,7 @@ def test_a_bookmark_is_set_shown_and_reset(bookmark):
     [
         (("--set", "soon", "--yes"), "items: expected a number such as 5, got 'soon'"),
         (("--set", "", "--yes"), "items: expected a position of 1 to 255 characters, got 0"),
-        (("--set", "7"), "Set the bookmark to 7 of items, which is 5? No terminal is attached: confirm with --yes"),
+        (("--set", "7"), "Set the bookmark to 7 of items? It is 5 now. No terminal is attached: confirm with --yes"),
         (("--set", "7", "--reset"), "--set cannot be given together with --reset"),
     ],
 )

@@ -22,7 +22,7 @@ def open_station(home, **values):
     api = ChangesApi(clock=FakeClock(BEGAN), **{"form": "number"} | values)
     api.add(*range(5))
     api.clock.advance(60)
-    return Station(settings(home, "https://api.test", ITEMS_TRIES="1"), api, source_for(api))
+    return Station(settings(home, "https://api.test", ITEMS_TRIES="1", ITEMS_LEASE="86400"), api, source_for(api))
 
 
 @pytest.fixture

@@ -18,7 +18,11 @@ def open_station(home, source_values=None, **values):
     api = ChangesApi(clock=FakeClock(BEGAN), **values)
     api.add(*range(10))
     api.clock.advance(60)
-    return Station(settings(home, "https://api.test", ITEMS_TRIES="1"), api, source_for(api, **source_values or {}))
+    return Station(
+        settings(home, "https://api.test", ITEMS_TRIES="1", ITEMS_LEASE="86400"),
+        api,
+        source_for(api, **source_values or {}),
+    )
 
 
 def bookmark(station):
