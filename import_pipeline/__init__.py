@@ -164,7 +164,7 @@ _HOMES = {
 
 
 #: Found by `dg` through the entry point in pyproject.toml. Not in `__all__`, since it imports Dagster.
-_COMPONENTS = {"RestImport": "components.rest_import"}
+_COMPONENTS = {"RestImport": "defs.components.rest_import"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Where a bookmark goes: what moves it, what holds it, and what it never loses."""
+"""The moves of a bookmark: reasons to move, reasons to stay, and changes that it never passes."""
 
 from datetime import timedelta
 

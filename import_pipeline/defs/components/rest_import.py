@@ -7,11 +7,11 @@ import dagster as dg
 from dagster.components.utils.translation import TranslationFnResolver
 from pydantic import BaseModel
 
-from import_pipeline.components.model import RestImportModel
-from import_pipeline.components.scaffolder import RestImportScaffolder
 from import_pipeline.contracts import ImportSource, check_source
 from import_pipeline.declarative import RestSource
 from import_pipeline.defs.build import build_import_definitions
+from import_pipeline.defs.components.model import RestImportModel
+from import_pipeline.defs.components.scaffolder import RestImportScaffolder
 from import_pipeline.defs.links import links_of
 from import_pipeline.defs.tracking_assets import tracking_specs
 from import_pipeline.defs.translation.translator import Translator

@@ -10,9 +10,9 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 import import_pipeline
-from import_pipeline.components.scaffolder import Answers, RestImportScaffolder
 from import_pipeline.dagster import RestImport
 from import_pipeline.declarative.words import Declaration
+from import_pipeline.defs.components.scaffolder import Answers, RestImportScaffolder
 from import_pipeline.errors import ContractError
 
 LEAST = {"name": "orders", "list": "/orders", "pages": "one_page"}
