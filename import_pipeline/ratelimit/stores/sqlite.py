@@ -6,10 +6,8 @@ continues from its last moment; the time between is lost, which only makes the l
 
 import json
 import sqlite3
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from import_pipeline.ratelimit.algorithm.api_permits import ApiPermits
 from import_pipeline.ratelimit.algorithm.exchange import exchange
 from import_pipeline.ratelimit.algorithm.state import ApiState, begin
 from import_pipeline.ratelimit.protocol import ExchangeReply, ExchangeRequest, StoreError
-from import_pipeline.state_folder import create_folder
+from import_pipeline.ratelimit.stores.sqlite_file import SQLiteFile, boot_id, monotonic_micros
 
 #: A change of what a table holds needs a new name for it, since no other format is read.
 SCHEMA = """
@@ -33,17 +31,6 @@ CREATE TABLE IF NOT EXISTS counters (key TEXT PRIMARY KEY, amount INTEGER NOT NU
 """
 IN_FLIGHT = "\tin flight"  #: appended to an API's name for the log of its permits in flight
 STATE_FIELDS = [field.name for field in fields(ApiState)]
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
-
-def monotonic_micros() -> int:
-    """Return the microseconds since boot, including suspension if the system counts it."""
-    return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)) // 1000
-
-
-def boot_id() -> str:
-    """Return an identifier of the current boot; empty if the system has none."""
-    return BOOT_ID.read_text().strip() if BOOT_ID.exists() else ""
 
 
 class SQLitePermits(Storage):
@@ -63,13 +50,19 @@ class SQLitePermits(Storage):
         **options: float | str | bool,
     ) -> None:
         super().__init__(uri, wrap_exceptions=wrap_exceptions, **options)
-        self._path = Path(unquote(urlsplit(uri).path))
         self._micros, self._boot = micros, boot
         self._booted = ""
-        self._patience = patience  # seconds to wait for another process's transaction
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
+        self._file = SQLiteFile(
+            Path(unquote(urlsplit(uri).path)),
+            SCHEMA,
+            synchronous="NORMAL",  # a power cut loses the last steps, but stops all senders
+            patience=patience,
+            opening=self._read_boot,
+        )
         self._known: dict[tuple[str, str], tuple[int, int]] = {}  # (api, process) -> last epoch and moment
+
+    def _read_boot(self) -> None:
+        self._booted = self._boot()
 
     @property
     def base_exceptions(self) -> type[Exception]:
@@ -79,10 +72,10 @@ class SQLitePermits(Storage):
     def exchange(self, request: ExchangeRequest) -> ExchangeReply:
         """Settle and grant permits in one atomic step. Raises StoreError."""
         try:
-            with self._transaction() as connection:
+            with self._file.transaction() as connection:
                 return self._exchange(connection, request)
         except (sqlite3.Error, OSError) as error:
-            raise StoreError(f"{self._path}: {error}") from error
+            raise StoreError(f"{self._file.path}: {error}") from error
 
     def _exchange(self, connection: sqlite3.Connection, request: ExchangeRequest) -> ExchangeReply:
         state, log, in_flight, boot = self._load(connection, request.api)
@@ -118,38 +111,14 @@ class SQLitePermits(Storage):
         row = (api, self._booted, json.dumps(stored))
         connection.execute("INSERT OR REPLACE INTO api_states VALUES (?, ?, ?)", row)
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            connection = self._connection = self._connection or self._open()
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-
-    def _open(self) -> sqlite3.Connection:
-        self._booted = self._boot()
-        create_folder(self._path.parent)
-        connection = sqlite3.connect(self._path, timeout=self._patience, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")  # a power cut loses the last steps, but stops all senders
-        connection.executescript(SCHEMA)
-        return connection
-
     def close(self) -> None:
         """Close the file; the next exchange opens it again."""
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+        self._file.close()
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Increase a counter and return it, for the other strategies of `limits`."""
         now = time.time()
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             connection.execute("DELETE FROM counters WHERE expires <= ?", (now,))
             row = connection.execute(
                 "INSERT INTO counters (key, amount, expires) VALUES (?, ?, ?)"
@@ -167,7 +136,7 @@ class SQLitePermits(Storage):
         return self._counter(key)[1]
 
     def _counter(self, key: str) -> tuple[int, float]:
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             row = connection.execute(
                 "SELECT amount, expires FROM counters WHERE key = ? AND expires > ?", (key, time.time())
             ).fetchone()
@@ -176,14 +145,14 @@ class SQLitePermits(Storage):
     def check(self) -> bool:
         """Return True if the file can be written to."""
         try:
-            with self._transaction():
+            with self._file.transaction():
                 return True
         except (sqlite3.Error, OSError):
             return False
 
     def reset(self) -> int | None:
         """Delete everything, and return the number of rows."""
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             deleted: list[int] = [
                 connection.execute(f"DELETE FROM {table}").rowcount  # noqa: S608  names of our own tables
                 for table in ("window_log", "api_states", "counters")
@@ -193,7 +162,7 @@ class SQLitePermits(Storage):
     def clear(self, key: str) -> None:
         """Delete a counter of other strategies, or an API's permits. They are not replayed to the store."""
         self._known = {known: seen for known, seen in self._known.items() if known[0] != key}
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             connection.execute("DELETE FROM counters WHERE key = ?", (key,))
             connection.execute("DELETE FROM window_log WHERE api IN (?, ?)", (key, key + IN_FLIGHT))
             connection.execute("DELETE FROM api_states WHERE api = ?", (key,))

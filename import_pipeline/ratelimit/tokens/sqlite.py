@@ -1,15 +1,13 @@
 """Shared tokens in the SQLite file of the rate limits, for the processes of one machine."""
 
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from import_pipeline.ratelimit.protocol import SECOND, StoreError
-from import_pipeline.ratelimit.stores.sqlite import boot_id, monotonic_micros
+from import_pipeline.ratelimit.stores.sqlite_file import SQLiteFile, boot_id, monotonic_micros
 from import_pipeline.ratelimit.tokens.protocol import Claim, StoredToken
-from import_pipeline.state_folder import create_folder
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS tokens (name TEXT PRIMARY KEY, boot TEXT NOT NULL, version INTEGER NOT NULL DEFAULT 0,
@@ -33,9 +31,9 @@ class SQLiteTokens:
         boot: Callable[[], str] = boot_id,
         patience: float = 5.0,
     ) -> None:
-        self._path, self._micros, self._boot, self._patience = path, micros, boot, patience
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
+        self._micros, self._boot = micros, boot
+        # FULL: a power cut must not lose a rotated refresh token
+        self._file = SQLiteFile(path, SCHEMA, synchronous="FULL", patience=patience)
 
     def claim(self, name: str, owner: str, seconds: float) -> Claim:
         """Return the stored token, and take the lock for that long unless another owner has it."""
@@ -81,29 +79,11 @@ class SQLiteTokens:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         try:
-            with self._lock:
-                connection = self._connection = self._connection or self._open()
-                connection.execute("BEGIN IMMEDIATE")
-                try:
-                    yield connection
-                    connection.execute("COMMIT")
-                finally:
-                    if connection.in_transaction:
-                        connection.execute("ROLLBACK")
+            with self._file.transaction() as connection:
+                yield connection
         except (sqlite3.Error, OSError) as error:
-            raise StoreError(f"{self._path}: {error}") from error
-
-    def _open(self) -> sqlite3.Connection:
-        create_folder(self._path.parent)
-        connection = sqlite3.connect(self._path, timeout=self._patience, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")  # a power cut must not lose a rotated refresh token
-        connection.execute(SCHEMA)
-        return connection
+            raise StoreError(f"{self._file.path}: {error}") from error
 
     def close(self) -> None:
         """Close the file; the next call opens it again."""
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+        self._file.close()

@@ -107,7 +107,7 @@ def test_a_clock_that_is_set_changes_no_age(tmp_path):
 def test_a_token_is_synchronized_with_the_disk_before_it_is_used(tmp_path):
     store = SQLiteTokens(tmp_path / "limits.db")
     store.claim("t", "one", 30)
-    assert store._connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+    assert store._file._connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
     store.close()
 
 
