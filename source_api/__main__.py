@@ -1,14 +1,13 @@
 """The command line of the demo API: `python -m source_api`."""
 
-import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import click
 
+from source_api.commands import run_command
 from source_api.drift import Order
-from source_api.errors import BadOption
 from source_api.options import Options
 from source_api.server import run
 from source_api.throttle import WindowKind
@@ -95,15 +94,7 @@ def command(*, host: str, port: int, **chosen: Any) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command. Errors print one sentence and exit with status 2."""
-    try:
-        sys.exit(command(arguments, standalone_mode=False))
-    except click.ClickException as error:
-        click.echo(f"source_api: {error.format_message()}", err=True)
-    except BadOption as error:
-        click.echo(f"source_api: {error}", err=True)
-    except click.Abort:  # Ctrl-C before the server listens
-        sys.exit(130)
-    sys.exit(2)
+    run_command(command, "source_api", arguments)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -19,24 +20,26 @@ KEEP_ALIVE = 300  # seconds: longer than a client waits for a permit, so that no
 BACKLOG = 2048
 
 
+def configuration(app: Starlette, **options: Any) -> uvicorn.Config:
+    """Return the configuration of a server that is silent and ends within a second."""
+    return uvicorn.Config(
+        app,
+        access_log=False,
+        log_config=None,
+        log_level="error",
+        ws="none",
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=1,
+        **options,
+    )
+
+
 class DemoServer(uvicorn.Server):
     """Uvicorn, plus two abilities for faults: close one connection, and end hanging requests."""
 
     def __init__(self, app: Starlette, *, started: Callable[[], None]) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                access_log=False,
-                log_config=None,
-                log_level="error",
-                ws="none",
-                lifespan="on",
-                server_header=False,
-                backlog=BACKLOG,
-                timeout_keep_alive=KEEP_ALIVE,
-                timeout_graceful_shutdown=1,
-            )
-        )
+        super().__init__(configuration(app, lifespan="on", server_header=False))
         self._api: Api = app.state.api
         self._api.control.drop = self._drop
         self._announce = started
@@ -81,11 +84,20 @@ def announcement(url: str, *, items: int, options: Options) -> str:
 def run(options: Options, *, host: str, port: int, say: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM. `say` receives the announcement."""
     with listen(host, port) as listener:
-        bound = listener.getsockname()[1]
-        url = f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
         app = create_app(options)
-        line = announcement(url, items=app.state.api.items.total, options=options)
-        # Uvicorn raises the signal again for the previous handler. One that does nothing gives exit status 0.
-        for ending in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(ending, lambda *_: None)
-        DemoServer(app, started=lambda: say(line)).run(sockets=[listener])
+        line = announcement(address_of(host, listener), items=app.state.api.items.total, options=options)
+        run_server(DemoServer(app, started=lambda: say(line)), listener)
+
+
+def address_of(host: str, listener: socket.socket) -> str:
+    """Return the base address of a server at that socket."""
+    port = listener.getsockname()[1]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def run_server(server: uvicorn.Server, listener: socket.socket) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    # Uvicorn raises the signal again for the previous handler. One that does nothing gives exit status 0.
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, lambda *_: None)
+    server.run(sockets=[listener])

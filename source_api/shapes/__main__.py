@@ -1,7 +1,5 @@
 """The command line of the shapes: `python -m source_api.shapes NAME`."""
 
-import signal
-import sys
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
@@ -9,8 +7,8 @@ from typing import Any
 import click
 import uvicorn
 
-from source_api.errors import BadOption
-from source_api.server import BACKLOG, KEEP_ALIVE, listen
+from source_api.commands import run_command
+from source_api.server import address_of, configuration, listen, run_server
 from source_api.shapes import SHAPES, Shape, ShapeOptions
 
 DEFAULTS: dict[str, Any] = {each.name: each.default for each in fields(ShapeOptions)}
@@ -41,34 +39,13 @@ def command(*, name: str, host: str, port: int, **chosen: Any) -> None:
 def run(shape: Shape, *, host: str, port: int, say: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM. `say` receives one line once the port is bound."""
     with listen(host, port) as listener:
-        # Uvicorn raises the signal again for the previous handler. One that does nothing gives exit status 0.
-        for ending in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(ending, lambda *_: None)
-        config = uvicorn.Config(
-            shape.app,
-            access_log=False,
-            log_config=None,
-            log_level="error",
-            ws="none",
-            backlog=BACKLOG,
-            timeout_keep_alive=KEEP_ALIVE,
-            timeout_graceful_shutdown=1,
-        )
-        say(f"Shape {shape.name} on http://{host}:{listener.getsockname()[1]} ({shape.options.items} items)")
-        uvicorn.Server(config).run(sockets=[listener])
+        say(f"Shape {shape.name} on {address_of(host, listener)} ({shape.options.items} items)")
+        run_server(uvicorn.Server(configuration(shape.app)), listener)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command. Errors print one sentence and exit with status 2."""
-    try:
-        sys.exit(command(arguments, standalone_mode=False))
-    except click.ClickException as error:
-        click.echo(f"source_api.shapes: {error.format_message()}", err=True)
-    except BadOption as error:
-        click.echo(f"source_api.shapes: {error}", err=True)
-    except click.Abort:  # Ctrl-C before the server listens
-        sys.exit(130)
-    sys.exit(2)
+    run_command(command, "source_api.shapes", arguments)
 
 
 if __name__ == "__main__":
