@@ -14,6 +14,7 @@ from import_pipeline.tracking import source_items
 from import_pipeline.tracking.database.dialect import chunks
 from import_pipeline.tracking.user_rows.model_columns import table_of
 from import_pipeline.tracking.user_rows.row_ids import keys_of
+from import_pipeline.tracking.user_rows.tenant_rows import of_tenant
 
 T = TypeVar("T", bound=tuple[Any, ...])
 #: Rows of a batch.
@@ -57,9 +58,9 @@ def value_batches(source: ImportSource, partition_keys: Sequence[str] | None) ->
 def _statements(
     connection: Connection, source: ImportSource, partition_keys: Sequence[str] | None, wanted: Select[T]
 ) -> Iterator[Select[T]]:
-    """Yield the statements that read the rows of those partitions; of the whole table, if they are None."""
+    """Yield the statements that read the source's rows of those partitions; all of its rows, if they are None."""
     table = table_of(source.model)
-    ordered = wanted.order_by(*table.primary_key.columns)
+    ordered = wanted.where(*of_tenant(source.model, source.name)).order_by(*table.primary_key.columns)
     if partition_keys is None:
         yield ordered
         return

@@ -6,11 +6,12 @@ from typing import Any
 import dagster as dg
 import pytest
 from sqlalchemy import insert
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from import_pipeline import buckets
+from import_pipeline import TenantMixin, buckets
 from import_pipeline.dagster import RateLimitedApiResource, RowBatches
 from import_pipeline.defs.build import build_import_definitions
-from import_pipeline.defs.io.rows import BATCH_SIZE
+from import_pipeline.defs.io.rows import BATCH_SIZE, value_batches
 from import_pipeline.defs.partitions import item_partitions
 from import_pipeline.importer.installation import open_for
 from import_pipeline.importer.runtime.api_client import open_api
@@ -29,6 +30,23 @@ class Canned(RateLimitedApiResource):
     def open(self, source, installation, patience=None):
         transport = CannedTransport(ANSWERS)
         return open_api(source, installation.settings, installation.clock, transport, patience, permits=MemoryPermits())
+
+
+class Base(DeclarativeBase):
+    """The user's tables."""
+
+
+class Thing(TenantMixin, Base):
+    """A row of any tenant; the list has all of it."""
+
+    __tablename__ = "things_of_rows"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class Things(ItemsSource):
+    """A tenant of a shared table."""
+
+    name, model = "things", Thing
 
 
 class Bucketed(ItemsSource):
@@ -123,6 +141,21 @@ def test_a_table_larger_than_a_batch_is_read_in_batches_and_again(instance):
     few = RowBatches(ItemsSource(), [str(number) for number in range(5)] + ["unknown"])
     assert [row.external_id for batch in few for row in batch] == ["0", "1", "2", "3", "4"]
     assert list(RowBatches(ItemsSource(), [])) == []
+
+
+def test_a_tenant_gets_the_rows_of_its_own_in_a_table_of_several(instance):
+    acme, beta = (Things(name=name) for name in ("acme", "beta"))
+    with open_for(acme) as (installation, _), installation.database.write() as connection:
+        for external_id, tenant in [("1", "acme"), ("1", "beta"), ("2", "beta")]:
+            connection.execute(insert(Thing).values(external_id=external_id, tenant=tenant))
+    for source, keys, expected in [
+        (acme, None, [("acme", "1")]),
+        (beta, None, [("beta", "1"), ("beta", "2")]),
+        (acme, ["1", "2"], [("acme", "1")]),
+    ]:
+        assert [(row.tenant, row.external_id) for batch in RowBatches(source, keys) for row in batch] == expected
+        values = [row._mapping for batch in value_batches(source, keys) for row in batch]
+        assert [(row["tenant"], row["external_id"]) for row in values] == expected
 
 
 @pytest.mark.parametrize("annotation", [int, dict, ImportedItem])

@@ -268,6 +268,15 @@ async def test_a_store_that_a_person_has_to_repair_is_named_at_once() -> None:
             await process.text()
 
 
+async def test_a_token_that_could_not_be_stored_is_used_by_no_process() -> None:
+    clock = FakeClock()
+    api = api_on(clock)
+    async with processes(2, api, clock, Failing(clock, left=1, may_pass=False)) as [one, two]:
+        with pytest.raises(LimiterUnavailable):
+            await one.text()
+        assert await one.text() == await two.text() == "access-2-f3b1c2"
+
+
 async def test_tokens_are_masked_while_they_may_be_used_and_old_ones_forgotten() -> None:
     clock = FakeClock()
     api = api_on(clock, lifetime=2.0, rotation="strict")
