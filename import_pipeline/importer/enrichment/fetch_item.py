@@ -7,7 +7,7 @@ from import_pipeline.contracts.importable import is_always_whole
 from import_pipeline.errors import HookFailed, ItemError, ItemRejected
 from import_pipeline.importer.enrichment.claimed_items import ClaimedItem
 from import_pipeline.importer.enrichment.detail_answers import action_of, failure_of, send_request, without_details
-from import_pipeline.importer.enrichment.follow_ups import Begun, fingerprint, read_detail
+from import_pipeline.importer.enrichment.follow_ups import Begun, fingerprints, read_detail
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.user_code.hooks import ANYTHING, REQUEST_OR_NONE, call_hook
 from import_pipeline.ratelimit import SECONDS
@@ -23,6 +23,7 @@ async def fetch_item(context: ImportContext, item: ClaimedItem) -> Done | Begun 
     claim, response = item.claim, None
     try:
         request = _request(claim, item.importable)
+        sent = fingerprints(item.importable, request)
         response = await send_request(context, request, [claim.status_id])
         action = action_of(context, response, has_condition=claim.etag is not None)
         done = Done(
@@ -35,7 +36,7 @@ async def fetch_item(context: ImportContext, item: ClaimedItem) -> Done | Begun 
         if action.kind is not ActionKind.ACCEPT:
             return without_details(done, action)
         detail = call_hook(context.source, "detail", response, returns=ANYTHING, response=response, passes=(ItemError,))
-        return read_detail(done, detail, response, frozenset({fingerprint(request)}))
+        return read_detail(done, detail, response, sent)
     except (ItemError, HookFailed) as error:
         return failure_of(context, claim, error, response)
 

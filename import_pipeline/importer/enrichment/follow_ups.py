@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from import_pipeline.contracts import Importable
 from import_pipeline.contracts.batches import has_follow_ups
 from import_pipeline.errors import HookFailed, ItemError, ItemRejected
 from import_pipeline.importer.enrichment.detail_answers import action_of, failure_of, send_request, without_details
@@ -43,7 +44,7 @@ def read_detail(
     request = call_hook(row, "more", detail, returns=REQUEST_OR_NONE, response=response, passes=(ItemError,))
     if request is None:
         return done
-    if (mark := fingerprint(request)) in sent:
+    if (mark := _fingerprint(request)) in sent:
         raise ItemRejected(f"{name} returns a request that was sent for this item before: it would never end")
     if len(sent) > MOST_FOLLOW_UPS:
         raise ItemRejected(f"{name} still returns a request after {MOST_FOLLOW_UPS:,} follow-up requests")
@@ -66,7 +67,15 @@ async def follow_up(context: ImportContext, begun: Begun) -> Done | Begun | Fail
         return failure_of(context, done.claim, error, response)
 
 
-def fingerprint(request: httpx.Request) -> str:
+def fingerprints(row: Importable, request: httpx.Request) -> frozenset[str]:
+    """Return the fingerprints of a row's requests after its first one; none for a row without follow-ups.
+
+    Few rows have any, and to hash each request costs time in all imports.
+    """
+    return frozenset({_fingerprint(request)}) if has_follow_ups(type(row)) else frozenset()
+
+
+def _fingerprint(request: httpx.Request) -> str:
     """Return a text that two requests share if they are the same."""
     digest = hashlib.sha256()
     for part in (request.method.encode(), bytes(request.url.raw_path), repr(request.headers.raw).encode()):
