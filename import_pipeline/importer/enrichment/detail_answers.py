@@ -1,13 +1,15 @@
 """Send a request for details, judge its answer, and describe a failure: for one item, a batch, or a follow-up."""
 
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import httpx
 
 from import_pipeline.errors import CostTooHigh, ImportFailed, ItemDenied, ItemRejected, ItemRetryable, OtherOrigin
-from import_pipeline.importer.excerpts import register_response_secrets, response_excerpt
+from import_pipeline.importer.excerpts import MOST_KEPT, excerpt, register_response_secrets, response_excerpt
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.runtime.response_errors import describe_refused_body
 from import_pipeline.importer.runtime.sending import describe_request_error, send
@@ -79,14 +81,21 @@ def without_details(done: Done, action: ResponseAction) -> Done:
 
 
 def failure_of(
-    context: ImportContext, claim: Claim, error: Exception, response: httpx.Response | None = None
+    context: ImportContext,
+    claim: Claim,
+    error: Exception,
+    response: httpx.Response | None = None,
+    detail: Mapping[str, Any] | None = None,
 ) -> Failure:
-    """Return the failed try of an item, with the excerpt of its response if the source keeps it."""
+    """Return the failed try of an item, with the excerpt of its response if the source keeps it.
+
+    `detail` is the item's own part of a response with many items: the excerpt is of that part.
+    """
     return Failure(
         claim=claim,
         reason=str(error),
         next_attempt_at=next_attempt(context, claim, error.after) if isinstance(error, ItemRetryable) else None,
-        payload=_kept(context, response),
+        payload=_kept(context, response, detail),
         may_pass=isinstance(error, ItemRetryable),
         is_denied=isinstance(error, ItemDenied),
     )
@@ -105,11 +114,21 @@ def is_last_try(context: ImportContext, claim: Claim) -> bool:
     return claim.failure_count + 1 >= context.source.retry.tries
 
 
-def _kept(context: ImportContext, response: httpx.Response | None) -> str | None:
+def _kept(context: ImportContext, response: httpx.Response | None, detail: Mapping[str, Any] | None) -> str | None:
     if response is None:
         return None
     register_response_secrets(response)
-    return response_excerpt(response) if context.source.keep_payloads else None
+    if not context.source.keep_payloads:
+        return None
+    return response_excerpt(response) if detail is None else _detail_excerpt(detail)
+
+
+def _detail_excerpt(detail: Mapping[str, Any]) -> str:
+    try:
+        text = json.dumps(detail, default=repr, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError):
+        text = f"a {type(detail).__name__} that cannot be shown"
+    return excerpt(text, MOST_KEPT)
 
 
 def _requested_wait(context: ImportContext, response: httpx.Response, stated: timedelta | None) -> timedelta | None:

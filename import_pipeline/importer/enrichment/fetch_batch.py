@@ -1,11 +1,9 @@
 """Fetch a batch: one request for many items. A refused one is halved until the item that spoils it fails alone."""
 
-import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import httpx
 
@@ -15,12 +13,10 @@ from import_pipeline.importer.enrichment.detail_answers import (
     action_of,
     failure_of,
     is_last_try,
-    next_attempt,
     send_request,
     without_details,
 )
 from import_pipeline.importer.enrichment.follow_ups import Begun, read_detail
-from import_pipeline.importer.excerpts import MOST_KEPT, excerpt
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.user_code.answers import stated_action
 from import_pipeline.importer.user_code.batch_answers import BatchDetails, details_of
@@ -30,7 +26,6 @@ from import_pipeline.rules.batches import halves
 from import_pipeline.rules.responses.actions import ActionKind
 from import_pipeline.tracking.claims import Done, Failure
 
-T = TypeVar("T")
 #: Statuses of an answer that no part of the batch would change: the token is wrong, or the limits are.
 OF_ALL = frozenset({401, 429})
 #: Actions that end an item without details; of a batch they mean some of its items, or all.
@@ -138,13 +133,13 @@ class BatchFetcher:
     def _all_failed(
         self, items: Sequence[ClaimedItem], error: Exception, response: httpx.Response | None
     ) -> list[Done | Begun | Failure]:
-        """Return the failed try of each item. All have the same next try, so that they are requested together again."""
-        batch, again = items[0].claim.external_id, self._next_try(items[0], error)
-        failures = [failure_of(self._context, item.claim, error, response) for item in items]
-        return [replace(each, next_attempt_at=again, batch=batch) for each in failures]
+        """Return the failed try of each item. All have the same next try, so that they are requested together again.
 
-    def _next_try(self, item: ClaimedItem, error: Exception) -> datetime | None:
-        return next_attempt(self._context, item.claim, error.after) if isinstance(error, ItemRetryable) else None
+        The excerpt of a long response takes milliseconds, so all items share one.
+        """
+        first = items[0].claim
+        failure = replace(failure_of(self._context, first, error, response), batch=first.external_id)
+        return [replace(failure, claim=item.claim) for item in items]
 
     def _read(
         self, items: Sequence[ClaimedItem], item: ClaimedItem, details: BatchDetails, response: httpx.Response
@@ -156,10 +151,7 @@ class BatchFetcher:
             detail = details.of(claim.external_id)
             return read_detail(done, detail, response)
         except (ItemError, HookFailed) as error:
-            failure = failure_of(context, claim, error, response)
-            if failure.payload is not None and detail is not None:
-                failure = replace(failure, payload=_excerpt(detail))
-            return replace(failure, batch=done.batch)
+            return replace(failure_of(context, claim, error, response, detail), batch=done.batch)
 
     def _done(self, items: Sequence[ClaimedItem], item: ClaimedItem, response: httpx.Response) -> Done:
         return Done(
@@ -169,12 +161,3 @@ class BatchFetcher:
             http_status=response.status_code,
             batch=items[0].claim.external_id,
         )
-
-
-def _excerpt(detail: Mapping[str, Any]) -> str:
-    """Return the beginning of an item's own part of the answer."""
-    try:
-        text = json.dumps(detail, default=repr, ensure_ascii=False)
-    except (TypeError, ValueError, RecursionError):
-        text = f"a {type(detail).__name__} that cannot be shown"
-    return excerpt(text, MOST_KEPT)
