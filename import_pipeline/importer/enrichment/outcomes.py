@@ -67,9 +67,8 @@ class Outcomes:
         if self.breaker.is_open:
             reason = f" ({failed[-1].reason})" if failed else ""
             self.circuit.open(f"the last items all failed{reason}")
-        elif (seconds := self.circuit.open_for) is not None:
-            self.circuit.close()
-            await context.note("import_goes_on", f"Details arrive again after {seconds:.0f} s.")
+        else:
+            await context.close_circuit(self.circuit, "Details arrive again")
 
 
 def without_good_batches(written: Written) -> list[Failure]:

@@ -96,6 +96,13 @@ class ImportContext:
         message = f"{reason[:1].upper()}{reason[1:]}; tries again in {seconds:.0f} s."
         await self.note(events.WAITS, message, reason=reason, until=until.isoformat())
 
+    async def close_circuit(self, circuit: Circuit, recovery: str) -> None:
+        """Close a circuit that is open, and record the recovery, such as `The API answers again`."""
+        seconds = circuit.open_for
+        if seconds is not None:
+            circuit.close()
+            await self.note("import_goes_on", f"{recovery} after {seconds:.0f} s.")
+
     async def refresh_discovered(self) -> None:
         """Read from the database whether the list is complete, if another worker reads it."""
         if not (self.lease.is_lead or self.discovered):

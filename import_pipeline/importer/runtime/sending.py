@@ -47,15 +47,8 @@ async def send(
             _check_patience(context, error)
             raise
         else:
-            await _close_circuit(context)
+            await context.close_circuit(context.circuit, "The API answers again")
             return response
-
-
-async def _close_circuit(context: ImportContext) -> None:
-    seconds = context.circuit.open_for
-    if seconds is not None:
-        context.circuit.close()
-        await context.note("import_goes_on", f"The API answers again after {seconds:.0f} s.")
 
 
 def _is_known(context: ImportContext) -> bool:

@@ -185,7 +185,8 @@ class SliceReading:
             self._taken += max(0, reader.checkpoint.seen - before.seen)
             self._has_short_page |= reader.checkpoint.is_short
             context.work_available.set()
-            await self._page_was_read()
+            self._breaker.succeeded()
+            await context.close_circuit(self._circuit, "List pages arrive again")
 
     async def _measured(self, page: Coroutine[Any, Any, None]) -> None:
         """Await a page; if pages take long, there are more readers from then on."""
@@ -211,11 +212,3 @@ class SliceReading:
             context.stop.request(ImportFailed(f"slices: {end}"))
         if self._breaker.is_open:
             self._circuit.open(f"the last slices all failed ({kind})")
-
-    async def _page_was_read(self) -> None:
-        """Close the circuit: the API answers."""
-        self._breaker.succeeded()
-        seconds = self._circuit.open_for
-        if seconds is not None:
-            self._circuit.close()
-            await self._context.note("import_goes_on", f"List pages arrive again after {seconds:.0f} s.")
