@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -15,7 +15,6 @@ from import_pipeline.importer.runtime.response_errors import describe_refused_bo
 from import_pipeline.importer.runtime.sending import describe_request_error, send
 from import_pipeline.importer.user_code.answers import stated_action
 from import_pipeline.ratelimit import BodyRefused
-from import_pipeline.rules.backoff import retry_delay
 from import_pipeline.rules.responses.actions import ActionKind, ResponseAction, action_for
 from import_pipeline.rules.responses.rate_limit_headers import answered_at, retry_after
 from import_pipeline.rules.status import LeftOut
@@ -91,27 +90,15 @@ def failure_of(
 
     `detail` is the item's own part of a response with many items: the excerpt is of that part.
     """
+    next_try = context.next_attempt(claim.failure_count + 1, error.after) if isinstance(error, ItemRetryable) else None
     return Failure(
         claim=claim,
         reason=str(error),
-        next_attempt_at=next_attempt(context, claim, error.after) if isinstance(error, ItemRetryable) else None,
+        next_attempt_at=next_try,
         payload=_kept(context, response, detail),
         may_pass=isinstance(error, ItemRetryable),
         is_denied=isinstance(error, ItemDenied),
     )
-
-
-def next_attempt(context: ImportContext, claim: Claim, after: timedelta | None) -> datetime | None:
-    """Return the time of the item's next try; None after its last one."""
-    if is_last_try(context, claim):
-        return None
-    wait = retry_delay(claim.failure_count + 1, context.source.retry.backoff, context.chance())
-    return context.clock.now() + (wait if after is None else max(wait, after))
-
-
-def is_last_try(context: ImportContext, claim: Claim) -> bool:
-    """Return True if the item has no further try."""
-    return claim.failure_count + 1 >= context.source.retry.tries
 
 
 def _kept(context: ImportContext, response: httpx.Response | None, detail: Mapping[str, Any] | None) -> str | None:

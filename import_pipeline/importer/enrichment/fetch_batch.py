@@ -9,13 +9,7 @@ import httpx
 
 from import_pipeline.errors import HookFailed, ItemDenied, ItemError, ItemRetryable
 from import_pipeline.importer.enrichment.claimed_items import ClaimedItem
-from import_pipeline.importer.enrichment.detail_answers import (
-    action_of,
-    failure_of,
-    is_last_try,
-    send_request,
-    without_details,
-)
+from import_pipeline.importer.enrichment.detail_answers import action_of, failure_of, send_request, without_details
 from import_pipeline.importer.enrichment.follow_ups import Begun, read_detail
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.user_code.answers import stated_action
@@ -124,7 +118,7 @@ class BatchFetcher:
     def _concerns_all(self, items: Sequence[ClaimedItem], error: Exception, response: httpx.Response | None) -> bool:
         """Return True if parts of the batch would fail as well: now, or by an error that may pass."""
         if isinstance(error, ItemRetryable):
-            return not is_last_try(self._context, items[0].claim)
+            return items[0].claim.failure_count + 1 < self._context.source.retry.tries
         if response is None or not isinstance(error, ItemDenied):
             return isinstance(error, ItemDenied)
         stated = stated_action(response)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
@@ -18,6 +18,7 @@ from import_pipeline.importer.runtime.ownership import Ownership
 from import_pipeline.importer.runtime.progress import NullListener, ProgressListener, RetryWait
 from import_pipeline.importer.runtime.request_counter import PendingCounts
 from import_pipeline.importer.runtime.stop import StopSignal
+from import_pipeline.rules.backoff import retry_delay
 from import_pipeline.rules.import_metadata import ImportOptions
 from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking import events, imports
@@ -95,6 +96,17 @@ class ImportContext:
         until = self.clock.now() + timedelta(seconds=seconds)
         message = f"{reason[:1].upper()}{reason[1:]}; tries again in {seconds:.0f} s."
         await self.note(events.WAITS, message, reason=reason, until=until.isoformat())
+
+    def next_attempt(self, failures: int, requested: timedelta | None = None) -> datetime | None:
+        """Return the time of the next try after so many failed ones; None if the source allows no further one.
+
+        `requested` is the shortest wait that the API or the source asks for.
+        """
+        retry = self.source.retry
+        if failures >= retry.tries:
+            return None
+        delay = retry_delay(failures, retry.backoff, self.chance())
+        return self.clock.now() + max(delay, requested or delay)
 
     async def close_circuit(self, circuit: Circuit, recovery: str) -> None:
         """Close a circuit that is open, and record the recovery, such as `The API answers again`."""

@@ -26,7 +26,6 @@ from import_pipeline.importer.enrichment.concurrency import AdaptiveConcurrency
 from import_pipeline.importer.runtime.circuit import Circuit
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.slices.enumeration import Enumeration
-from import_pipeline.rules.backoff import retry_delay
 from import_pipeline.rules.circuit_breaker import CircuitBreaker
 from import_pipeline.tracking import items
 from import_pipeline.tracking.lists import slices
@@ -198,11 +197,8 @@ class SliceReading:
         """Store the failed try, and its next one if it may succeed later. Many in a row end the import."""
         context, now = self._context, self._context.clock.now()
         row.failures += 1
-        again = None
-        if failed is not None and row.failures < context.source.retry.tries:
-            delay = retry_delay(row.failures, context.source.retry.backoff, context.chance())
-            again = now + max(delay, failed.wait or delay)
-        elif failed is not None:
+        again = None if failed is None else context.next_attempt(row.failures, failed.wait)
+        if failed is not None and again is None:
             reason = f"{reason}, {row.failures} times"
         await context.write(row.fail, context.lease, now, reason, again)
         end = self._breaker.failed(
