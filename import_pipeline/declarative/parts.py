@@ -12,6 +12,7 @@ from import_pipeline.declarative.groups import WindowWords
 from import_pipeline.declarative.requests import each_of, request_of
 from import_pipeline.declarative.values import WHOLE, outline, value_at
 from import_pipeline.declarative.windows import bounds_of, windows
+from import_pipeline.declarative.words import Declaration
 
 
 class Listed(Declared):
@@ -27,11 +28,7 @@ class Changing(Declared):
 
     def changes_request(self, since: str) -> httpx.Request:
         """Return the declared request for the first page of what changed since that position."""
-        words = self.declaration.incremental
-        request = self.declaration.list if words is None or words.list is None else words.list
-        if words is not None and words.param is not None:
-            request = request.model_copy(update={"params": {**request.params, words.param: since}})
-        return request_of(request, self.declaration, {"since": since})
+        return _changes_request(self.declaration, {"since": since})
 
 
 class Sliced(Declared):
@@ -39,14 +36,18 @@ class Sliced(Declared):
 
     def slice_request(self, key: str) -> httpx.Request:
         """Return the declared request for the first page of a slice; in an incremental import, of its changes."""
-        words, request = self.declaration.incremental, self.declaration.list
-        values = dict(bounds_of(key))
-        if words is not None and self.since is not None:
-            request = request if words.list is None else words.list
-            values["since"] = self.since
-            if words.param is not None:
-                request = request.model_copy(update={"params": {**request.params, words.param: self.since}})
-        return request_of(request, self.declaration, values)
+        if self.since is not None:
+            return _changes_request(self.declaration, {**bounds_of(key), "since": self.since})
+        return request_of(self.declaration.list, self.declaration, bounds_of(key))
+
+
+def _changes_request(declaration: Declaration, values: Mapping[str, str]) -> httpx.Request:
+    """Return the declared request for what changed since the position that `values` has."""
+    words = declaration.incremental
+    request = declaration.list if words is None or words.list is None else words.list
+    if words is not None and words.param is not None:
+        request = request.model_copy(update={"params": {**request.params, words.param: values["since"]}})
+    return request_of(request, declaration, values)
 
 
 class Keyed(Declared):
