@@ -13,7 +13,6 @@ from import_pipeline.contracts.asset_attributes import AssetAttributes
 from import_pipeline.contracts.connector import Connector
 from import_pipeline.contracts.incremental import Incremental
 from import_pipeline.declarative.access import read_access
-from import_pipeline.declarative.answers import action_of
 from import_pipeline.declarative.paging import read_pages
 from import_pipeline.declarative.reading import read_declaration
 from import_pipeline.declarative.rows import DeclaredRow, id_of, mapped_class
@@ -22,7 +21,6 @@ from import_pipeline.declarative.values import WHOLE, outline, value_at
 from import_pipeline.declarative.words import Declaration, OptionWords
 from import_pipeline.errors import ContractError
 from import_pipeline.rules.partitions import Partitions
-from import_pipeline.rules.responses.actions import ResponseAction
 from import_pipeline.settings import SourceSettings
 
 #: Options that are not attributes of the same name and type.
@@ -86,10 +84,6 @@ class Declared(ImportSource):
         found = value_at(_body(self.declaration, list_response), self.declaration.total)
         is_number = isinstance(found, int) and not isinstance(found, bool)
         return int(found) if is_number or (isinstance(found, str) and found.isdecimal()) else None
-
-    def classify(self, response: httpx.Response) -> ResponseAction | None:
-        """Return the action of the first row that fits, in the table of answers."""
-        return action_of(self.declaration.answers, response)
 
     def cost(self, request: httpx.Request) -> int:
         """Return the declared cost: that of the list for its path, else that of a detail or batch."""

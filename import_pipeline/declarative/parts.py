@@ -7,12 +7,14 @@ import httpx
 
 from import_pipeline.clock import SystemClock
 from import_pipeline.contracts import Importable
+from import_pipeline.declarative.answers import action_of
 from import_pipeline.declarative.declared import Declared
 from import_pipeline.declarative.groups import WindowWords
 from import_pipeline.declarative.requests import each_of, request_of
 from import_pipeline.declarative.values import WHOLE, outline, value_at
 from import_pipeline.declarative.windows import bounds_of, windows
 from import_pipeline.declarative.words import Declaration
+from import_pipeline.rules.responses.actions import ResponseAction
 
 
 class Listed(Declared):
@@ -57,6 +59,14 @@ class Keyed(Declared):
         """Return the declared keys."""
         declared = self.declaration.slices
         return windows(declared, SystemClock().now()) if isinstance(declared, WindowWords) else declared
+
+
+class Answered(Declared):
+    """A table of answers."""
+
+    def classify(self, response: httpx.Response) -> ResponseAction | None:
+        """Return the action of the first row that fits, in the table of answers."""
+        return action_of(self.declaration.answers, response)
 
 
 class Detailed(Declared):

@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any, Self
 
 from import_pipeline.declarative.declared import Declared
-from import_pipeline.declarative.parts import Batched, Changing, Detailed, Keyed, Listed, Sliced
+from import_pipeline.declarative.parts import Answered, Batched, Changing, Detailed, Keyed, Listed, Sliced
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class RestSource(Declared):
         parts: list[type[Declared]] = [Sliced] if is_sliced else [Listed] if has_full_list else []
         parts += [Keyed] if words.get("slices") else []
         parts += [Changing] if words.get("incremental") and not is_sliced else []
+        parts += [Answered] if words.get("answers") else []
         parts += [Batched] if words.get("batch") else [Detailed]
         kind: type[Self] = _with(cls, tuple(parts))
         return super().__new__(kind)
