@@ -14,7 +14,7 @@ from import_pipeline.clock import Clock
 from import_pipeline.contracts import Connector, ImportSource
 from import_pipeline.importer.access.access import Access, open_access
 from import_pipeline.importer.access.connector import connector_of
-from import_pipeline.importer.user_code.answers import Refusals, classifier_of
+from import_pipeline.importer.user_code.answers import classifier_of, refusals_of
 from import_pipeline.importer.user_code.hooks import COST, call_hook, describe_error
 from import_pipeline.importer.user_code.request_secrets import KnownSecrets, secrets_of
 from import_pipeline.ratelimit import Limiter, Permits, RateLimitedTransport, Usage, open_permits
@@ -216,7 +216,7 @@ def _limited(
         endpoints.limiter(""),
         endpoints=endpoints,
         classify=classifier_of(source),
-        is_rate_limited=Refusals(source),
+        is_rate_limited=refusals_of(source),
         observe=tally.observe,
         observe_refusal=tally.observe_refusal,
         cost=RequestCost(source, tally, endpoints),

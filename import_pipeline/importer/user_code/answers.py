@@ -57,6 +57,11 @@ def classifier_of(source: ImportSource) -> Callable[[httpx.Response], ResponseAc
     return None if type(source).classify is ImportSource.classify else Classifier(source)
 
 
+def refusals_of(source: ImportSource) -> Callable[[httpx.Response], bool] | None:
+    """Return the source's test for refusals; None if it has the default, so that no response is copied just for it."""
+    return None if type(source).is_rate_limited is ImportSource.is_rate_limited else Refusals(source)
+
+
 def stated_action(response: httpx.Response) -> ResponseAction | None:
     """Return the action that the source stated for a received response, or None."""
     action: ResponseAction | None = response.extensions.get(ACTION)
