@@ -17,7 +17,7 @@ _OWN_HOOKS = ("changes_request", "position")
 
 @dataclass(frozen=True, kw_only=True)
 class Incremental:
-    """How a source is imported incrementally: from the bookmark that the last import left."""
+    """Settings of incremental imports, which begin at the bookmark that the last import left."""
 
     #: The position from which full imports ask for changes if the source has no `list_request`. It is the first
     #: bookmark, too, if a full import finds no item.

@@ -29,7 +29,7 @@ MOST_SENSORS = 10
 
 @dataclass(frozen=True, kw_only=True)
 class _Parts:
-    """What each source has of its own, however many there are."""
+    """The definitions that each source has of its own, however many sources there are."""
 
     source: ImportSource
     assets: dg.AssetsDefinition

@@ -16,7 +16,7 @@ AT_LEAST_EVERY = timedelta(seconds=60)
 
 @dataclass(frozen=True, kw_only=True)
 class Situation:
-    """What the tracking tables hold for all sources, read in one transaction."""
+    """The open imports and waiting requests of all sources, read in one transaction."""
 
     open_imports: Mapping[str, tuple[OpenImport, ...]]
     waiting: frozenset[str]  #: sources with requests that wait

@@ -33,7 +33,7 @@ class SliceOutcome:
 
     @property
     def reason(self) -> str | None:
-        """Why the import is incomplete; None if each slice was read whole."""
+        """The reason why the import is incomplete; None if each slice was read whole."""
         parts = []
         if self.first_failed is not None:
             key, reason = self.first_failed
