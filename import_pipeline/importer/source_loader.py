@@ -115,14 +115,9 @@ def load_each(settings: Settings) -> tuple[list[ImportSource], dict[str, ImportP
 
 def _note_siblings(sources: Sequence[ImportSource]) -> None:
     """Let each tenant know the others of its class that write to the same rows: an id must not be of two of them."""
-    sharing: dict[tuple[type, str], list[ImportSource]] = {}
-    for source in sources:
-        if not has_tenants(source.model):
-            sharing.setdefault((type(source), source.model.__table__.fullname), []).append(source)
-    for some in sharing.values():
-        names = {each.name for each in some}
-        for each in some if len(some) > 1 else ():
-            each.siblings = frozenset(names - {each.name})
+    for some in _sharing_rows(sources).values():
+        for each in some:
+            each.siblings = frozenset(other.name for other in some if type(other) is type(each)) - {each.name}
 
 
 def configure_each(
@@ -188,11 +183,16 @@ def configured_among_others(declared: ImportSource, settings: Settings) -> Impor
 
 def shared_tables(sources: Iterable[ImportSource]) -> list[str]:
     """Return a warning for each table that several sources write to."""
+    return [_shared(table, some) for table, some in _sharing_rows(sources).items()]
+
+
+def _sharing_rows(sources: Iterable[ImportSource]) -> dict[str, list[ImportSource]]:
+    """Return the sources that write to the rows of one table, by tables with several of them."""
     writers: dict[str, list[ImportSource]] = {}
     for source in sources:
         if not has_tenants(source.model):
             writers.setdefault(source.model.__table__.fullname, []).append(source)
-    return [_shared(table, some) for table, some in writers.items() if len(some) > 1]
+    return {table: some for table, some in writers.items() if len(some) > 1}
 
 
 def _shared(table: str, writers: Sequence[ImportSource]) -> str:
