@@ -1,12 +1,13 @@
 """Reads of an import's item rows; every statement uses an index."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, select, update
 
 from import_pipeline.rules.status import ItemStatus
+from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 
 #: All statuses but completed, listed so that an index serves them.
@@ -42,6 +43,15 @@ class Remaining:
     def unfinished(self) -> int:
         """Items that are neither completed nor failed permanently."""
         return self.pending + self.processing + self.waiting
+
+
+def of_items(row: ImportRow, external_ids: Sequence[str]) -> tuple[ColumnElement[bool], ...]:
+    """Return the condition for the import's rows of these items. It names each column of their unique index."""
+    return (
+        statuses.c.import_id == row.id,
+        statuses.c.importable_type == row.importable_type,
+        statuses.c.external_id.in_(external_ids),
+    )
 
 
 def remaining(connection: Connection, import_id: int) -> Remaining:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from import_pipeline.rules.lists.positions import Position, parse_position
 from import_pipeline.tracking.database.dialect import chunks
 from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.items import of_items
 from import_pipeline.tracking.lists.list_pages import Discovered
 from import_pipeline.tracking.lists.tombstones import deleted_by
 from import_pipeline.tracking.tables import import_item_statuses as statuses
@@ -31,9 +32,7 @@ def without_older(connection: Connection, row: ImportRow, found: Sequence[Discov
     at = {item.external_id: item.position for item in found if item.position is not None}
     for some in chunks(list(at)):
         of_page = select(statuses.c.external_id, statuses.c.position).where(
-            statuses.c.import_id == row.id,
-            statuses.c.importable_type == row.importable_type,
-            statuses.c.external_id.in_(some),
+            *of_items(row, some),
             statuses.c.position.is_not(None),
         )
         for external_id, text in connection.execute(of_page):
@@ -53,9 +52,7 @@ def were_deleted_or_restored(connection: Connection, row: ImportRow, found: Sequ
     tombstones = {item.external_id: item.position for item in found if item.is_deleted and item.position is not None}
     for some in chunks(list(tombstones)):
         live_before = select(statuses.c.external_id, statuses.c.position).where(
-            statuses.c.import_id == row.id,
-            statuses.c.importable_type == row.importable_type,
-            statuses.c.external_id.in_(some),
+            *of_items(row, some),
             statuses.c.reading == reading,
             statuses.c.position.is_not(None),
         )
@@ -70,9 +67,7 @@ def note_positions(connection: Connection, row: ImportRow, found: Mapping[str, P
     changed = list[dict[str, object]]()
     for ids in chunks(list(found)):
         of_page = select(statuses.c.id, statuses.c.external_id, statuses.c.position, statuses.c.reading).where(
-            statuses.c.import_id == row.id,
-            statuses.c.importable_type == row.importable_type,
-            statuses.c.external_id.in_(ids),
+            *of_items(row, ids),
         )
         for known in connection.execute(of_page):
             position = found[known.external_id]

@@ -14,7 +14,7 @@ from import_pipeline.tracking import source_items as items_of_source
 from import_pipeline.tracking.counters import NOTHING, CounterDelta, sums
 from import_pipeline.tracking.database.dialect import insert_into
 from import_pipeline.tracking.imports import ImportRow
-from import_pipeline.tracking.items import count
+from import_pipeline.tracking.items import count, of_items
 from import_pipeline.tracking.leases import Lease, hold, write
 from import_pipeline.tracking.lists.list_rows import IMPORT_LIST, ListRow
 from import_pipeline.tracking.lists.owed_items import HELD
@@ -141,9 +141,7 @@ def accept(connection: Connection, row: ImportRow, lease: Lease, item: Discovere
     accepted = (
         update(statuses)
         .where(
-            statuses.c.import_id == row.id,
-            statuses.c.importable_type == row.importable_type,
-            statuses.c.external_id == item.external_id,
+            *of_items(row, [item.external_id]),
             statuses.c.status == ItemStatus.FAILED,
             statuses.c.next_attempt_at.is_(None),
         )
