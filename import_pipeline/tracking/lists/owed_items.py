@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, func, literal, select, update
+from sqlalchemy import Connection, func, select, update
 
 from import_pipeline.rules.status import ItemStatus
 from import_pipeline.tracking.database.dialect import insert_into
 from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.lists.selections import PENDING, as_pending
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import source_items
 
@@ -16,15 +17,8 @@ HELD = "held"
 
 def add_owed(connection: Connection, row: ImportRow) -> int:
     """Add the items that earlier imports owe, as pending, unless the list has named them. Return their number."""
-    owed = select(
-        literal(row.id), literal(row.importable_type), source_items.c.external_id, literal(ItemStatus.PENDING.value)
-    ).where(
-        source_items.c.source == row.source,
-        source_items.c.owed_import_id.is_not(None),
-        source_items.c.gone_at.is_(None),
-    )
-    columns = ["import_id", "importable_type", "external_id", "status"]
-    statement = insert_into(connection, statuses).from_select(columns, owed.order_by(source_items.c.external_id))
+    owed = as_pending(row).where(source_items.c.owed_import_id.is_not(None)).order_by(source_items.c.external_id)
+    statement = insert_into(connection, statuses).from_select(PENDING, owed)
     unique = ["import_id", "importable_type", "external_id"]
     added = statement.on_conflict_do_nothing(index_elements=unique).returning(statuses.c.id)
     return len(connection.execute(added).all())
