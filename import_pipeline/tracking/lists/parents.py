@@ -6,6 +6,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
 from import_pipeline.rules.status import ImportKind, ImportStatus, ItemStatus
 from import_pipeline.tracking import imports as import_rows
+from import_pipeline.tracking import source_items as items_of_source
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.lists.list_pages import SLICE
 from import_pipeline.tracking.lists.slice_table import import_slices as slices
@@ -18,7 +19,7 @@ IMPORTS_SEARCHED = 50
 
 def was_imported(connection: Connection, parent: str) -> bool:
     """Return True if the source has items, or an import that read its list to the end."""
-    if connection.scalar(select(source_items.c.source).where(source_items.c.source == parent).limit(1)) is not None:
+    if items_of_source.has_items(connection, parent):
         return True
     ended = (imports.c.source == parent, imports.c.status == ImportStatus.COMPLETED)
     listed = select(imports.c.id).where(

@@ -217,9 +217,9 @@ def left(connection: Connection, import_id: int) -> SlicesLeft:
     """Count the slices that are not read yet, without those that are claimed."""
     mine = slices.c.import_id == import_id
     waits = and_(mine, slices.c.status == ItemStatus.FAILED, slices.c.next_attempt_at.is_not(None))
-    pending = select(func.count()).where(mine, slices.c.status == ItemStatus.PENDING).scalar_subquery()
+    pending = connection.scalar(select(func.count()).where(mine, slices.c.status == ItemStatus.PENDING)) or 0
     waiting, first = connection.execute(select(func.count(), func.min(slices.c.next_attempt_at)).where(waits)).one()
-    return SlicesLeft(pending=connection.scalar(select(pending)) or 0, waiting=waiting, next_attempt_at=first)
+    return SlicesLeft(pending=pending, waiting=waiting, next_attempt_at=first)
 
 
 def outcome(connection: Connection, import_id: int) -> SliceOutcome:
