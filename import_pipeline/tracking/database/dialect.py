@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import ColumnElement, Connection, text, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 #: An arbitrary key that no other program uses: "import_p" as eight bytes.
@@ -42,3 +42,14 @@ def requests_lock(connection: Connection, source: str) -> None:
 def chunks(values: Sequence[Any], size: int = CHUNK) -> Iterable[Sequence[Any]]:
     """Yield the values in pieces of at most that size."""
     return (values[start : start + size] for start in range(0, len(values), size))
+
+
+def operand_of(columns: Sequence[Any]) -> Any:
+    """Return the columns of a key as one operand: the only column, or a tuple."""
+    return columns[0] if len(columns) == 1 else tuple_(*columns)
+
+
+def among(columns: Sequence[Any], keys: Sequence[Sequence[Any]]) -> ColumnElement[bool]:
+    """Return the condition for rows with one of these keys, which have a value for each column."""
+    found: ColumnElement[bool] = operand_of(columns).in_([key[0] for key in keys] if len(columns) == 1 else keys)
+    return found

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, select
 from sqlalchemy.orm import Mapper, RelationshipProperty
 
 from import_pipeline.contracts.relations import identities
-from import_pipeline.tracking.database.dialect import chunks, insert_into
+from import_pipeline.tracking.database.dialect import among, chunks, insert_into
 from import_pipeline.tracking.user_rows.row_values import column_values
 
 
@@ -43,8 +43,7 @@ def store_targets(
         found[names] = {}
         columns = [table.c[name] for name in names]
         for some in chunks(list(rows)):
-            wanted = columns[0].in_([key[0] for key in some]) if len(names) == 1 else tuple_(*columns).in_(some)
-            chosen = select(*columns, *[target for target, _ in pairs]).where(wanted)
+            chosen = select(*columns, *[target for target, _ in pairs]).where(among(columns, some))
             for row in connection.execute(chosen):
                 links = row[len(names) :]
                 key = _text(row[: len(names)])

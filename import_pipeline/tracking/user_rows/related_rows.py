@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any, cast
 
-from sqlalchemy import Connection, Table, delete, func, insert, select, tuple_
+from sqlalchemy import Connection, Table, delete, func, insert, select
 from sqlalchemy import inspect as mapping_of
 from sqlalchemy.orm import Mapper, RelationshipProperty
 from sqlalchemy.orm.collections import collection_adapter
 
 from import_pipeline.contracts.relations import obstacle, relations_of
-from import_pipeline.tracking.database.dialect import chunks
+from import_pipeline.tracking.database.dialect import among, chunks, operand_of
 from import_pipeline.tracking.user_rows.linked_rows import store_targets
 from import_pipeline.tracking.user_rows.model_columns import table_of
 from import_pipeline.tracking.user_rows.row_values import column_values, filled_relations, set_relations
@@ -64,20 +64,12 @@ def _delete_of(connection: Connection, relation: RelationshipProperty[Any], cond
     """Delete the relationship's rows of all owners of the condition, with what belongs to them."""
     pairs = relation.synchronize_pairs
     owners = select(*[local for local, _ in pairs]).where(condition)
-    mine = _key([remote for _, remote in pairs]).in_(owners)
+    mine = operand_of([remote for _, remote in pairs]).in_(owners)
     if relation.secondary is not None:
         connection.execute(delete(cast("Table", relation.secondary)).where(mine))
         return
     delete_related(connection, relation.mapper, mine)
     connection.execute(delete(table_of(relation.mapper.class_)).where(mine))
-
-
-def _key(columns: Sequence[Any]) -> Any:
-    return columns[0] if len(columns) == 1 else tuple_(*columns)
-
-
-def _among(columns: Sequence[Any], keys: Sequence[tuple[Any, ...]]) -> Any:
-    return columns[0].in_([key[0] for key in keys]) if len(columns) == 1 else tuple_(*columns).in_(keys)
 
 
 def _store_children(
@@ -95,7 +87,7 @@ def _store_children(
             rows.append((column_values(child, connection.dialect) | owned, child))
     stored = _insert(connection, mapper, rows)
     count = sum(
-        connection.scalar(select(func.count()).select_from(table_of(mapper.class_)).where(_among(remotes, some))) or 0
+        connection.scalar(select(func.count()).select_from(table_of(mapper.class_)).where(among(remotes, some))) or 0
         for some in chunks(keys)
     )
     if count != len(rows):
@@ -114,7 +106,7 @@ def _delete_children(
     mapper = relation.mapper
     also = {key for child in new for key in set_relations(child)}
     for some in chunks(keys):
-        mine = _among(remotes, some)
+        mine = among(remotes, some)
         delete_related(connection, mapper, mine)
         for each in relations_of(mapper):
             if each.key in also and obstacle(each) is None and not each.cascade.delete:
@@ -178,6 +170,6 @@ def _store_links(
             row = own | found[id(target)]
             rows[tuple(row.values())] = row
     for chunk in chunks(keys):
-        connection.execute(delete(links).where(_among([remote for _, remote in pairs], chunk)))
+        connection.execute(delete(links).where(among([remote for _, remote in pairs], chunk)))
     if rows:
         connection.execute(insert(links), list(rows.values()))
