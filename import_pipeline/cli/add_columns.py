@@ -9,6 +9,7 @@ from import_pipeline.cli.options import confirm
 from import_pipeline.importer.installation import Installation
 from import_pipeline.tracking.schema import address
 from import_pipeline.tracking.user_rows.table_changes import Refused, apply, changes_of
+from import_pipeline.wording import plural
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +29,9 @@ class Followed:
         """The number of statements, and what fills a new column."""
         if not self.added:
             return "Nothing was added."
-        count = f"{len(self.added)} statement{'' if len(self.added) == 1 else 's'}"
         return (
-            f"Executed {count}. A new column is filled as items change; `import-pipeline run SOURCE --refetch` fills "
-            "it for all."
+            f"Executed {plural(len(self.added), 'statement')}. A new column is filled as items change; "
+            "`import-pipeline run SOURCE --refetch` fills it for all."
         )
 
 

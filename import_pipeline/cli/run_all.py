@@ -12,6 +12,7 @@ from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.slices.first_slice import parents_first
 from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.redaction import redact
+from import_pipeline.wording import plural
 
 #: Exit statuses of one source, the worst first; `run --all` ends with the worst.
 FAILED, INCOMPLETE = 4, 3
@@ -52,7 +53,7 @@ def run_all(
         except (ImportInterrupted, KeyboardInterrupt):
             left = len(installation.sources) - number
             if left:
-                click.echo(f"{left} source{'' if left == 1 else 's'} did not run. Run the command again.", err=True)
+                click.echo(f"{plural(left, 'source')} did not run. Run the command again.", err=True)
             raise
         except ImportPipelineError as error:
             outcomes.append(_failed(source.name, error))
@@ -79,4 +80,4 @@ def count_sentence(outcomes: list[Outcome]) -> str:
         parts.append(f"{len(partial)} incomplete or with failed items ({', '.join(partial)})")
     if failed:
         parts.append(f"{len(failed)} failed ({', '.join(failed)})")
-    return f"{len(outcomes)} source{'' if len(outcomes) == 1 else 's'}: {', '.join(parts)}."
+    return f"{plural(len(outcomes), 'source')}: {', '.join(parts)}."
