@@ -28,7 +28,7 @@ Batches = Iterable[Sequence[Sequence[Any]]]
 
 def kind_of(column: Column[Any]) -> str:
     """Return the kind of a column in a frame."""
-    type_ = column.type.impl if isinstance(column.type, TypeDecorator) else column.type
+    type_ = _plain(column)
     if isinstance(type_, Numeric) and not type_.asdecimal:
         return "float"
     return next((kind for classes, kind in _KINDS if isinstance(type_, classes)), "text")
@@ -44,15 +44,11 @@ def pandas_frame(columns: Sequence[Column[Any]], batches: Batches) -> Any:
     for column, found in zip(columns, values, strict=True):
         kind = kind_of(column)
         if kind == "time":
-            zone = "UTC" if _has_zone(column) else None
-            frame[column.name] = pandas.Series(pandas.DatetimeIndex(found, dtype=_pandas_time(zone)))
+            type_ = "datetime64[us, UTC]" if _has_zone(column) else "datetime64[us]"
+            frame[column.name] = pandas.Series(pandas.DatetimeIndex(found, dtype=type_))
         else:
             frame[column.name] = pandas.Series(found, dtype=types.get(kind, "object"))
     return pandas.DataFrame(frame)
-
-
-def _pandas_time(zone: str | None) -> str:
-    return f"datetime64[us, {zone}]" if zone else "datetime64[us]"
 
 
 def polars_frame(columns: Sequence[Column[Any]], batches: Batches) -> Any:
@@ -119,8 +115,12 @@ def _digits(column: Column[Any]) -> tuple[int, int]:
 
 
 def _has_zone(column: Column[Any]) -> bool:
-    type_ = column.type.impl if isinstance(column.type, TypeDecorator) else column.type
-    return bool(getattr(type_, "timezone", False))
+    return bool(getattr(_plain(column), "timezone", False))
+
+
+def _plain(column: Column[Any]) -> Any:
+    """Return the type of SQLAlchemy that a column has, also under the user's own type."""
+    return column.type.impl if isinstance(column.type, TypeDecorator) else column.type
 
 
 def _columns(columns: Sequence[Column[Any]], batches: Batches, *, as_json: bool = True) -> list[list[Any]]:
