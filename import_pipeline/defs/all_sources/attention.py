@@ -23,7 +23,7 @@ class Situation:
 
     @classmethod
     def read(cls, connection: Connection) -> "Situation":
-        """Read it, by two statements for any number of sources."""
+        """Read them, by two statements for any number of sources."""
         return cls(open_imports=scheduling.open_by_source(connection), waiting=requests.waiting_sources(connection))
 
     def needs_tick(self, source: str, now: datetime) -> bool:
