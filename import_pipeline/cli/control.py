@@ -26,14 +26,13 @@ from import_pipeline.importer.control.scheduling import is_off_now, tick, upcomi
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.lifecycle.notifications import send_notices
 from import_pipeline.importer.monitoring.queries import view_in
-from import_pipeline.rules.status import ImportStatus
+from import_pipeline.rules.status import UNENDED, ImportStatus
 from import_pipeline.settings.parsers import MOST_WORKERS
 from import_pipeline.tracking import imports, schedules
 from import_pipeline.tracking.requests import RequestKind
 from import_pipeline.wording import plural, sentence
 
 SLOTS_SHOWN = 3
-UNENDED = (ImportStatus.SCHEDULED, ImportStatus.RUNNING)
 
 
 def user_name() -> str:

@@ -83,6 +83,7 @@ WITH_FAILURES = "with failures"
 #: All statuses that a list can be filtered by.
 DISPLAY_STATUSES = (*(status.value for status in ImportStatus), WITH_FAILURES, DUE, OVERDUE, SCHEDULE_OFF, NO_WORKER)
 ENDED = frozenset(status for status, following in IMPORT_TRANSITIONS.items() if not following)
+UNENDED = tuple(status for status, following in IMPORT_TRANSITIONS.items() if following)
 
 
 def statuses_before(target: ImportStatus) -> frozenset[ImportStatus]:

@@ -9,14 +9,14 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, not_, or_, select, union, update
 
-from import_pipeline.rules.status import ENDED, ImportStatus, Trigger
+from import_pipeline.rules.status import ENDED, UNENDED, ImportStatus, Trigger
 from import_pipeline.tracking import events
 from import_pipeline.tracking.database.dialect import insert_into
 from import_pipeline.tracking.imports import ImportRow, NewImport, rows
 from import_pipeline.tracking.tables import imports
 from import_pipeline.tracking.workers import Worker
 
-_UNENDED = imports.c.status.in_([ImportStatus.SCHEDULED, ImportStatus.RUNNING])
+_UNENDED = imports.c.status.in_(UNENDED)
 
 
 @dataclass(frozen=True, kw_only=True)

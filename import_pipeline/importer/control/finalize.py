@@ -13,7 +13,7 @@ from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.lifecycle.finish import complete
 from import_pipeline.importer.lifecycle.workers import worker_states
 from import_pipeline.importer.runtime.database_wait import ACTION
-from import_pipeline.rules.status import ImportKind, ImportStatus
+from import_pipeline.rules.status import UNENDED, ImportKind, ImportStatus
 from import_pipeline.tracking import events, heartbeats, imports, items, source_items, transitions
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import ImportLease
@@ -158,7 +158,7 @@ REASON = "cancellation was requested, and its worker is dead"
 def unlisted_imports(connection: Connection, names: Iterable[str]) -> list[ImportRow]:
     """Return the scheduled and running imports of sources that are not listed, newest first."""
     known = set(names)
-    unended = imports.latest(connection, statuses=(ImportStatus.SCHEDULED, ImportStatus.RUNNING), limit=MAX_IMPORTS)
+    unended = imports.latest(connection, statuses=UNENDED, limit=MAX_IMPORTS)
     return [row for row in unended if row.source not in known]
 
 

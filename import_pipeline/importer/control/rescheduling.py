@@ -9,7 +9,7 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import UsageError
 from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.rules.scheduling import ImportState, upcoming_slots
-from import_pipeline.rules.status import ImportStatus, Trigger
+from import_pipeline.rules.status import UNENDED, ImportStatus, Trigger
 from import_pipeline.tracking import events, requests, scheduling
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.requests import NewRequest, Request, RequestKind, attribution
@@ -124,7 +124,7 @@ def reschedule(
 def spent_reason(row: ImportRow) -> str:
     """Return why the slot's import cannot be moved, as the beginning of a sentence."""
     state = f"is {row.status} already"
-    if row.trigger is Trigger.RESCHEDULE and row.status in {ImportStatus.SCHEDULED, ImportStatus.RUNNING}:
+    if row.trigger is Trigger.RESCHEDULE and row.status in UNENDED:
         state = "was moved to now already"
     return f"Import {row.id}{_of_slot(row.slot_at)} {state}"
 

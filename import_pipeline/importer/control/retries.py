@@ -10,7 +10,7 @@ from import_pipeline.errors import UsageError
 from import_pipeline.importer.control.requests import check_has_ended, record_fulfilled
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.lifecycle.create import new_import
-from import_pipeline.rules.status import ImportStatus, Trigger
+from import_pipeline.rules.status import UNENDED, Trigger
 from import_pipeline.tracking import events, imports, items, scheduling
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.requests import NewRequest, RequestKind, attribution
@@ -20,7 +20,6 @@ from import_pipeline.wording import plural, visible
 MAX_ALIKE = 5_000
 #: Most imports that are compared with a request.
 MAX_UNENDED = 100
-UNENDED = (ImportStatus.SCHEDULED, ImportStatus.RUNNING)
 
 
 @dataclass(frozen=True, kw_only=True)

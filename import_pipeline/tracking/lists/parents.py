@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
-from import_pipeline.rules.status import ImportKind, ImportStatus, ItemStatus
+from import_pipeline.rules.status import UNENDED, ImportKind, ImportStatus, ItemStatus
 from import_pipeline.tracking import imports as import_rows
 from import_pipeline.tracking import source_items as items_of_source
 from import_pipeline.tracking.imports import ImportRow
@@ -65,8 +65,7 @@ def keys(
 def imports_of(connection: Connection, parent: str) -> tuple[int, list[int]]:
     """Return the id of the source's latest import, and the ids of those that have not ended."""
     latest = connection.scalar(select(func.max(imports.c.id)).where(imports.c.source == parent)) or 0
-    is_open = imports.c.status.in_([ImportStatus.SCHEDULED, ImportStatus.RUNNING])
-    unfinished = select(imports.c.id).where(imports.c.source == parent, is_open)
+    unfinished = select(imports.c.id).where(imports.c.source == parent, imports.c.status.in_(UNENDED))
     return latest, list(connection.scalars(unfinished))
 
 
