@@ -32,6 +32,7 @@ class ItemHistory:
 
 #: The columns that are read as they are; the others come from the row's metadata.
 _PLAIN = tuple(name for name in ItemHistory.__dataclass_fields__ if not name.startswith("left_out"))
+_SELECTED = select(*(import_item_statuses.c[name] for name in _PLAIN), import_item_statuses.c.metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +60,7 @@ def history_of(
     """Return the states of an item in the imports of its source, newest first."""
     columns = import_item_statuses.c
     statement = (
-        select(*(columns[name] for name in _PLAIN), columns.metadata)
-        .join(imports, imports.c.id == columns.import_id)
+        _SELECTED.join(imports, imports.c.id == columns.import_id)
         .where(columns.importable_type == type_name, columns.external_id == external_id, imports.c.source == source)
         .order_by(columns.id.desc())
         .limit(limit)
@@ -112,8 +112,7 @@ class HasImportStatus:
     def _statuses(self, session: Session, limit: int) -> list[ItemHistory]:
         columns = import_item_statuses.c
         statement = (
-            select(*(columns[name] for name in _PLAIN), columns.metadata)
-            .where(
+            _SELECTED.where(
                 columns.importable_type == importable_type(type(self)),
                 columns.external_id == str(self.external_id),
                 *_of_tenant(self),
