@@ -184,14 +184,13 @@ def import_page(details: ImportDetails, run_url: str | None, now: datetime) -> d
 
 def source_page(found: SourceDetails, slots: Sequence[datetime], now: datetime) -> dict[str, Any]:
     """Return the context of a source's page."""
+    until = None if found.usage is None else found.usage.paused_until
     return {
         "source": found,
         "slots": slots,
         "strip": strip_of(found.latest),
         "refresh": REFRESH if any(view.is_running for view in found.latest) else IDLE_REFRESH,
-        "paused_until": found.usage.paused_until
-        if found.usage is not None and found.usage.paused_until is not None and found.usage.paused_until > now
-        else None,
+        "paused_until": until if until is not None and until > now else None,
     } | _helpers()
 
 
