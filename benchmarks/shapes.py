@@ -25,9 +25,10 @@ sys.path[0] = str(ROOT)
 import click
 import httpx
 
+from import_pipeline.ratelimit.endpoints import parse_limits
+from import_pipeline.rules.forecast import minimum_seconds
 from import_pipeline_tests.support.imports import served
 from source_api.shapes import SHAPES, ShapeOptions
-from source_api.throttle import parse_tiers
 
 PROGRAMS = Path(__file__).parent / "peer_programs"
 EXAMPLES = ROOT / "import_pipeline" / "examples" / "shapes"
@@ -134,7 +135,7 @@ def run(cell: Cell, program: str, url: str, folder: Path) -> tuple[str, dict[str
 
 def least(units: int, limits: str) -> float:
     """Return the seconds from the first to the last of that many units in windows of the limits."""
-    return max(((units - 1) // tier.amount * tier.seconds for tier in parse_tiers(limits)), default=0) if units else 0
+    return minimum_seconds(units, parse_limits(limits)[""])
 
 
 if __name__ == "__main__":
