@@ -5,9 +5,9 @@ import sqlite3
 import pytest
 
 from import_pipeline.ratelimit.protocol import StoreError
-from import_pipeline.ratelimit.tokens.memory import MemoryTokens
 from import_pipeline.ratelimit.tokens.redis import RedisTokens
 from import_pipeline.ratelimit.tokens.sqlite import SQLiteTokens
+from import_pipeline_tests.support.memory_tokens import MemoryTokens
 
 
 @pytest.fixture(params=["memory", "sqlite", "redis"])

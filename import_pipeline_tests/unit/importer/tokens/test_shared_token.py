@@ -14,10 +14,10 @@ from import_pipeline.importer.tokens.server import TokenServer, TokenUnavailable
 from import_pipeline.importer.tokens.shared_token import SharedToken
 from import_pipeline.ratelimit import Limiter, RateLimitedTransport, parse_tiers
 from import_pipeline.ratelimit.protocol import StoreError
-from import_pipeline.ratelimit.tokens.memory import MemoryTokens
 from import_pipeline.ratelimit.tokens.protocol import TokenStore
 from import_pipeline.redaction import redact
 from import_pipeline.testing import CannedTransport, FakeClock, MemoryPermits
+from import_pipeline_tests.support.memory_tokens import MemoryTokens
 from import_pipeline_tests.support.oauth_api import CLIENT, FIRST_REFRESH, SECRET, OAuthApi
 
 pytestmark = pytest.mark.anyio

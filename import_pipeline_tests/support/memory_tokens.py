@@ -1,4 +1,4 @@
-"""Shared tokens in memory, for tests and for programs of one process."""
+"""Shared tokens in memory, on the clock of a test."""
 
 from dataclasses import dataclass
 
