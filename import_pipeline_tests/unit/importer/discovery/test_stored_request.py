@@ -87,6 +87,23 @@ def test_secrets_in_headers_and_bodies_are_filled_in_again_after_they_were_renew
     assert parts(load_request(kept, renewed, BASE)) == parts(build("a new token"))
 
 
+@pytest.mark.parametrize("write", [quote_plus, lambda text: quote(text, safe="")])
+def test_a_parameter_of_the_connector_that_the_api_repeats_in_its_link_is_stored_by_its_name(tmp_path, write):
+    """A list whose links hold the key can be resumed, and its checkpoint does not have the key."""
+
+    def of(key):
+        settings = load_settings({"IMPORT_PIPELINE_HOME": str(tmp_path)}, tmp_path)
+        return secrets_of("orders", settings, Connector(base_url=str(BASE), params={"appid": key, "units": "metric"}))
+
+    def build(key):
+        return httpx.Request("GET", f"https://api.test/v1/things?appid={write(key)}&units=metric&cursor=b")
+
+    kept = stored(build("key of 2030/=="), of("key of 2030/=="))
+    assert "2030" not in json.dumps(kept)
+    assert "units=metric&cursor=b" in json.dumps(kept)
+    assert parts(load_request(kept, of("another key /+"), BASE)) == parts(build("another key /+"))
+
+
 def test_a_request_whose_secret_was_removed_from_the_settings_cannot_be_built(tmp_path):
     request = httpx.Request("GET", "https://api.test/v1/things", params={"appid": TOKEN})
     kept = stored(request, known(tmp_path))

@@ -35,10 +35,11 @@ class Process:
         self.arrived = asyncio.Event()
 
     async def send(self, request: httpx.Request, seconds: float) -> httpx.Response:
-        """Answer as the server does, after `self.seconds`."""
+        """Answer as the server does; the answer arrives after `self.seconds`."""
+        response = self.api.answer(request)
         self.arrived.set()
         await self.clock.sleep(self.seconds)
-        return self.api.answer(request)
+        return response
 
     async def text(self) -> str:
         """Return the current token."""
