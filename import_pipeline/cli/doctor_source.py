@@ -11,6 +11,7 @@ from import_pipeline.importer.control.plan import first_page
 from import_pipeline.importer.discovery.stub_problems import empty_columns, refused_relations
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.slices.first_slice import first_list
+from import_pipeline.importer.user_code.declared_paths import sentence_of, unmet_paths, watch_paths
 from import_pipeline.redaction import redact
 from import_pipeline.settings import Settings
 
@@ -30,6 +31,9 @@ def _first_page(installation: Installation, listed: ImportSource) -> CheckResult
         raise ImportPipelineError(problem)
     total = of_list.total(response)
     count = "an unknown number of" if total is None else total
+    watch_paths(listed)
+    of_list.parse(response, 1)
+    unmet = unmet_paths(listed)
     connector = connector_of(listed, installation.settings)
     way = _way(listed, connector)
     message = f"answers at {redact(connector.base_url)}{way}, {count} items, limits {listed.limits_text or 'none'}"
@@ -39,6 +43,7 @@ def _first_page(installation: Installation, listed: ImportSource) -> CheckResult
         for column in empty_columns(of_list, response)
     ]
     notes += refused_relations(of_list, response)
+    notes += [sentence_of(unmet)] if unmet else []
     if connector.verify is False:
         notes.append("its certificates are not verified (verify=False): name the file of the certificate to trust")
     return CheckResult(message=message, notes=tuple(notes))

@@ -61,6 +61,7 @@ class Declared(ImportSource):
         """Return the items of a page. A bare id becomes an item with nothing else. Raises ValueError."""
         body, path = _body(self.declaration, list_response), self.declaration.items
         found = value_at(body, path)
+        self.model.sightings.of_page(body)
         if not isinstance(found, list):
             place = "the answer" if path == WHOLE else f"{path} in the answer"
             raise ValueError(f"items: expected a list at {place}, got {outline(found if path == WHOLE else body)}")
@@ -69,6 +70,7 @@ class Declared(ImportSource):
     def stub(self, item: Mapping[str, Any], *keys: Any, **others: Any) -> Any:
         """Return a row with the id and the columns that the list has; `keys` is the key of its slice, if any."""
         row = self.model(external_id=id_of(self.declaration, item))  # type: ignore[call-arg]
+        row.sightings.of_item(item)
         for field in row.fields:
             setattr(row, field.attribute, keys[0] if field.is_slice else field.value(item))
         return row

@@ -13,6 +13,7 @@ from sqlalchemy.types import TypeEngine
 
 from import_pipeline.declarative.groups import WindowWords
 from import_pipeline.declarative.requests import request_of
+from import_pipeline.declarative.sightings import Sightings
 from import_pipeline.declarative.templates import placeholders
 from import_pipeline.declarative.unfit import Unfit, shown
 from import_pipeline.declarative.values import SLICE, column_type, read_value, value_at
@@ -24,7 +25,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 _TABLE = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_]{0,62}\.)?[A-Za-z_][A-Za-z0-9_]{0,62}")
 _ID_TYPES: Mapping[str, TypeEngine[Any]] = {"text": String(255), "integer": BigInteger(), "uuid": Uuid()}
 #: Attributes of `RequestedRow` and of SQLAlchemy that a column of the same name would hide.
-_TAKEN = {"populate", "values", "detail_request", "statuses", "latest_status", "declaration", "fields"}
+_TAKEN = {"populate", "values", "detail_request", "statuses", "latest_status", "declaration", "fields", "sightings"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,7 @@ class DeclaredRow(HasImportStatus):
 
     declaration: ClassVar[Declaration]
     fields: ClassVar[tuple[Field, ...]]
+    sightings: ClassVar[Sightings]
 
     def values(self) -> dict[str, Any]:
         """Return what placeholders may name: the id and the columns."""
@@ -62,6 +64,7 @@ class DeclaredRow(HasImportStatus):
 
     def populate(self, detail: Mapping[str, Any]) -> None:
         """Set the columns that the detail has; what it lacks becomes null. Raises ValueError."""
+        self.sightings.of_detail(detail)
         for field in self.fields:
             if not field.from_list and not field.is_slice:
                 setattr(self, field.attribute, field.value(detail))
@@ -119,7 +122,8 @@ def mapped_class(declaration: Declaration) -> type[DeclaredRow]:
     fields = _fields(declaration)
     documented = {"__module__": __name__, "__doc__": f"A row of {declaration.name}."}
     base = DeclaredRow if declaration.batch else RequestedRow
-    row = type(title, (base,), {"declaration": declaration, "fields": fields, **documented})
+    parts = {"declaration": declaration, "fields": fields, "sightings": Sightings(declaration)}
+    row = type(title, (base,), parts | documented)
     properties = {field.attribute: table.c[field.name] for field in fields}
     registry().map_imperatively(row, table, properties=properties)
     return row

@@ -7,6 +7,8 @@ from import_pipeline.importer.enrichment.enrich import enrich
 from import_pipeline.importer.execution.last_worker import wait_for_other_workers
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.slices.read_slices import read_slices
+from import_pipeline.importer.user_code.declared_paths import PATHS_NOT_FOUND, sentence_of, unmet_by_all, unmet_paths
+from import_pipeline.rules.sharding import FinishRole
 from import_pipeline.rules.status import ImportKind
 from import_pipeline.tracking.lists import list_pages, selections
 from import_pipeline.tracking.user_rows.row_ids import item_id
@@ -28,14 +30,25 @@ async def run_phases(context: ImportContext) -> None:
     else:
         await _read_lists(context)
         await enrich(context)
-    if context.workers > 1:
-        await wait_for_other_workers(context)
+    if context.workers == 1 or await wait_for_other_workers(context) is FinishRole.END:
+        await note_unmet_paths(context)
 
 
 async def lead_on(context: ImportContext) -> None:
     """Read the list from the checkpoint on, for a shard that leads and fetches items beside."""
     if context.row.kind is not ImportKind.SELECTION:
         await _read_lists(context)
+
+
+async def note_unmet_paths(context: ImportContext) -> None:
+    """Record the declared paths that no answer had. Call it once per import, in the worker that completes it."""
+    found = unmet_paths(context.source)
+    if not found or context.stop.requested.is_set():
+        return
+    if context.workers > 1 or context.row.checkpoint is not None:  # others have read a part of the answers
+        found = await context.write(unmet_by_all, context.source)
+    if found:
+        await context.note(PATHS_NOT_FOUND, sentence_of(found), count=len(found))
 
 
 async def _read_lists(context: ImportContext) -> None:

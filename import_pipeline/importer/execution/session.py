@@ -31,6 +31,7 @@ from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.runtime.ownership import Ownership
 from import_pipeline.importer.runtime.progress import NullListener, ProgressListener
 from import_pipeline.importer.runtime.stop import GRACE_SECONDS, StopSignal
+from import_pipeline.importer.user_code.declared_paths import watch_paths
 from import_pipeline.importer.user_code.running_hooks import HookInterrupted
 from import_pipeline.tracking.heartbeats import Pulse
 from import_pipeline.tracking.imports import ImportRow
@@ -154,6 +155,7 @@ async def _work(
             with heartbeat:
                 await meter.start(context)
                 await _note_risks(context, installation)
+                watch_paths(context.source)
                 return await _metered(meter, context, phases)
         finally:
             context.close()

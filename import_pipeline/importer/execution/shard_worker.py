@@ -15,6 +15,7 @@ from import_pipeline.importer.enrichment.enrich import enrich
 from import_pipeline.importer.execution.last_worker import wait_before_cancelling, wait_for_other_workers
 from import_pipeline.importer.execution.leadership import Leadership
 from import_pipeline.importer.execution.limiter_outage import cause_of
+from import_pipeline.importer.execution.phases import note_unmet_paths
 from import_pipeline.importer.execution.run import finish_import, release
 from import_pipeline.importer.execution.session import ImportRun, run_session
 from import_pipeline.importer.lifecycle.finish import complete, end
@@ -233,6 +234,9 @@ async def _share(context: ImportContext, leadership: Leadership) -> FinishRole:
         group.create_task(leadership.serve(context))
         try:
             await enrich(context)
-            return await wait_for_other_workers(context, lambda: leadership.numbers)
+            role = await wait_for_other_workers(context, lambda: leadership.numbers)
+            if role is FinishRole.END:
+                await note_unmet_paths(context)
+            return role
         finally:
             leadership.close()

@@ -7,7 +7,8 @@ import pytest
 from import_pipeline import examples, run_import
 from import_pipeline.importer.source_loader import load_sources
 from import_pipeline.settings import load_settings
-from import_pipeline_tests.support.imports import counts, rows
+from import_pipeline.tracking import events
+from import_pipeline_tests.support.imports import counts, rows, tracking
 from import_pipeline_tests.support.shapes import CASES, ShapeCase
 
 FOLDER = Path(examples.__file__).parent / "shapes" / "declared"
@@ -47,6 +48,9 @@ def test_a_declared_source_leaves_the_same_rows(case, home):
             summary = run_import(case.source, settings=settings)
             assert (summary.status, summary.items_failed_count, summary.incomplete_reason) == ("completed", 0, None)
             assert stored(settings, case) == case.expected(shape)
+            with tracking(settings) as connection:  # no right path is called into question
+                happened = events.latest(connection, summary.import_id)
+            assert "paths_not_found" not in {action for _, action, _ in happened}
         assert shape.counters.refusals == []
     assert counts(summary)[0] == "completed"
 

@@ -1,0 +1,41 @@
+"""Find declared paths that no answer of an import had: a misspelt one shows only as a column full of nulls."""
+
+from sqlalchemy import Connection, select
+
+from import_pipeline.contracts import ImportSource
+from import_pipeline.declarative.declared import Declared
+from import_pipeline.declarative.sightings import listed
+from import_pipeline.redaction import redact
+
+#: Event: declared paths that no item of the import had.
+PATHS_NOT_FOUND = "paths_not_found"
+
+
+def watch_paths(source: ImportSource) -> None:
+    """Begin to watch the paths of a declared source, for one import."""
+    if isinstance(source, Declared):
+        source.model.sightings.begin()
+
+
+def unmet_paths(source: ImportSource) -> list[str]:
+    """Return a clause for each declared path that no answer had since the watch began; none for a written class."""
+    return source.model.sightings.sentences() if isinstance(source, Declared) else []
+
+
+def unmet_by_all(connection: Connection, source: ImportSource) -> list[str]:
+    """Return the clauses without those of columns that have a value: another process read a part of the items."""
+    if not isinstance(source, Declared):
+        return []
+    model = source.model
+    columns = {field.name: getattr(model, field.attribute) for field in model.fields}
+    filled = [
+        name
+        for name, column in columns.items()
+        if connection.execute(select(column).where(column.is_not(None)).limit(1)).first()
+    ]
+    return model.sightings.sentences(without=filled)
+
+
+def sentence_of(clauses: list[str]) -> str:
+    """Return the clauses as the sentence of an event or a note."""
+    return redact(f"Check these paths: {listed(clauses)}")
