@@ -10,6 +10,7 @@ from import_pipeline.errors import ContractError
 SOURCE_HOOKS = {
     "list_request": ("page", "per_page"),
     "slices": (),
+    "split": ("key",),
     "slice_request": ("key", "page", "per_page"),
     "changes_request": ("since", "page", "per_page"),
     "items": ("list_response",),
@@ -32,7 +33,7 @@ SOURCE_HOOKS = {
 }
 MODEL_HOOKS = {"populate": ("self", "detail"), "detail_request": ("self",), "more": ("self", "detail")}
 #: Methods that may be generators.
-YIELDING = frozenset({"items", "details", "slices"})
+YIELDING = frozenset({"items", "details", "slices", "split"})
 #: Methods that build the request for a list: with a paginator, for its first page only.
 OF_PAGES = frozenset({"list_request", "changes_request", "slice_request"})
 

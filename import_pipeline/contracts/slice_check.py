@@ -15,6 +15,7 @@ def check_slices(source: ImportSource) -> None:
     has_list = kind.list_request is not ImportSource.list_request
     if not isinstance(source.changed_only, bool):
         raise ContractError(name, "changed_only", "True or False", repr(source.changed_only))
+    _check_cap(source)
     if source.changed_only and source.parent is None:
         raise ContractError(name, "changed_only", "a `parent` whose changes it means", "none")
     if not source.is_sliced:
@@ -32,6 +33,19 @@ def check_slices(source: ImportSource) -> None:
         raise ContractError(name, "list_request", "no method beside slice_request, which replaces it", "a method")
     if source.parent is not None:
         _check_parent(source)
+
+
+def _check_cap(source: ImportSource) -> None:
+    """Raise ContractError for a cap that is no number, and for a `split` that would never be called."""
+    most = source.max_results
+    if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
+        raise ContractError(source.name, "max_results", "a whole number from 1, or None", repr(most))
+    if not source.is_splitting:
+        return
+    if not source.is_sliced:
+        raise ContractError(source.name, "split", "`slices` or `parent` beside it, whose slices it splits", "neither")
+    if most is None:
+        raise ContractError(source.name, "split", "`max_results` beside it, the items to split at", "none")
 
 
 def _check_parent(source: ImportSource) -> None:

@@ -20,6 +20,9 @@ class SliceHooks:
     parent: Any = None
     #: True: only the parent's items that its imports found new or changed since the last import of this source.
     changed_only: bool = False
+    #: Items after which the API ends every list, such as 10,000 of a search. A list that has as many may lack some: it
+    #: counts as incomplete, unless `split` returns smaller slices. None: lists have no such end.
+    max_results: int | None = None
 
     def slices(self) -> Iterable[str]:
         """Return the keys of the slices: date windows, regions, ranges of ids. A generator may yield a million keys.
@@ -40,6 +43,19 @@ class SliceHooks:
         If it raises, the slice fails.
         """
         raise ContractError(type(self).__name__, "slice_request", "a method", "nothing")
+
+    def split(self, key: str) -> Iterable[str]:
+        """Return the keys of smaller slices that together list all that the slice `key` has. May be a generator.
+
+        Called for a slice that has as many items as `max_results`, or says so by its `total`; they are read in its
+        place, and split again if needed. Return nothing for a slice that cannot be smaller: it is incomplete then.
+        """
+        return ()
+
+    @property
+    def is_splitting(self) -> bool:
+        """True if slices that are too large are split."""
+        return type(self).split is not SliceHooks.split
 
     @property
     def is_sliced(self) -> bool:

@@ -12,7 +12,7 @@ from import_pipeline.declarative.declared import Declared
 from import_pipeline.declarative.groups import WindowWords
 from import_pipeline.declarative.requests import each_of, request_of
 from import_pipeline.declarative.values import WHOLE, outline, value_at
-from import_pipeline.declarative.windows import bounds_of, windows
+from import_pipeline.declarative.windows import bounds_of, halves, windows
 from import_pipeline.declarative.words import Declaration
 from import_pipeline.rules.responses.actions import ResponseAction
 
@@ -59,6 +59,14 @@ class Keyed(Declared):
         """Return the declared keys."""
         declared = self.declaration.slices
         return windows(declared, SystemClock().now()) if isinstance(declared, WindowWords) else declared
+
+
+class Windowed(Declared):
+    """Windows of time whose lists the API ends at a number of items."""
+
+    def split(self, key: str) -> Iterable[str]:
+        """Return the halves of a window; none of a second."""
+        return halves(key)
 
 
 class Answered(Declared):

@@ -1,11 +1,12 @@
 """A source in a few words, without a class."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Self
 
 from import_pipeline.declarative.declared import Declared
-from import_pipeline.declarative.parts import Answered, Batched, Changing, Detailed, Keyed, Listed, Sliced
+from import_pipeline.declarative.parts import Answered, Batched, Changing, Detailed, Keyed, Listed, Sliced, Windowed
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class RestSource(Declared):
         has_full_list = "{since}" not in repr(words.get("list"))  # else a full import reads all changes
         parts: list[type[Declared]] = [Sliced] if is_sliced else [Listed] if has_full_list else []
         parts += [Keyed] if words.get("slices") else []
+        parts += [Windowed] if words.get("max_results") and isinstance(words.get("slices"), Mapping) else []
         parts += [Changing] if words.get("incremental") and not is_sliced else []
         parts += [Answered] if words.get("answers") else []
         parts += [Batched] if words.get("batch") else [Detailed]

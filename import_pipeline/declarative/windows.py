@@ -14,8 +14,19 @@ def windows(words: WindowWords, now: datetime) -> Iterator[str]:
     begin = moment_of(words.start)
     while begin <= now:
         end = _next(begin, words.every)
-        yield f"{begin:%Y-%m-%dT%H:%M:%SZ}/{end:%Y-%m-%dT%H:%M:%SZ}"
+        yield _key(begin, end)
         begin = end
+
+
+def halves(key: str) -> list[str]:
+    """Return the keys of the two halves of a window, in whole seconds; none if it is one second long."""
+    begin, end = map(moment_of, key.split("/"))
+    middle = begin + timedelta(seconds=(end - begin) // timedelta(seconds=2))
+    return [] if middle in {begin, end} else [_key(begin, middle), _key(middle, end)]
+
+
+def _key(begin: datetime, end: datetime) -> str:
+    return f"{begin:%Y-%m-%dT%H:%M:%SZ}/{end:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def moment_of(text: str) -> datetime:

@@ -28,6 +28,7 @@ class OptionWords(Words):
     per_page: int | None = Field(None, description="Items requested per list page.")
     max_pages: int | None = Field(None, description="List pages after which the list counts as endless.")
     max_empty_pages: int | None = Field(None, description="Pages without items in a row after which reading stops.")
+    max_results: int | None = Field(None, description="Items at which the API ends every list; windows are halved.")
     concurrency: int | None = Field(None, description="Detail requests in flight at the start.")
     ceiling: int | None = Field(None, description="The most detail requests in flight.")
     shards: int | None = Field(None, description="Runs that work on one import together.")

@@ -55,6 +55,7 @@ class Checkpoint:
     repeated: bool = False  #: an item came twice in the first pass
     stale: int = 0  #: pages in a row without a new item
     is_unchanged: bool = False  #: the source said that the list is as it was: it names no items
+    is_capped: bool = False  #: the list has as many items as the API gives of one
     stopped: str | None = None  #: why discovery ended before the list did
     complete: bool = False
     mark: ReadMark = field(default_factory=ReadMark)  #: what the bookmark of an incremental source may become
@@ -121,6 +122,10 @@ class Checkpoint:
     def ended(self, stopped: str | None = None) -> "Checkpoint":
         """Return the checkpoint without a further page; `stopped` says why, if the list itself has not ended."""
         return replace(self, complete=True, next_request=None, stopped=stopped or self.stopped)
+
+    def capped(self, reason: str) -> "Checkpoint":
+        """Return the checkpoint at the end that the API sets to a list, however many items there are."""
+        return replace(self.ended(reason), is_capped=True)
 
     def restarted(self, *, is_rejected: bool = False) -> "Checkpoint":
         """Return the checkpoint before page one, to start the same reading of the list again."""

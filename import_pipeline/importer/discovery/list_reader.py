@@ -12,7 +12,14 @@ from import_pipeline.importer.bookmarks.reading import is_wholly_below, newest_o
 from import_pipeline.importer.discovery.checkpoint import Basis, Checkpoint
 from import_pipeline.importer.discovery.next_page import ListFailed, absolute
 from import_pipeline.importer.discovery.page_writer import PageWriter
-from import_pipeline.importer.discovery.pagination import OpenList, check_pass, next_page
+from import_pipeline.importer.discovery.pagination import (
+    OpenList,
+    cap_reached,
+    check_pass,
+    next_page,
+    note_changes,
+    parts_of,
+)
 from import_pipeline.importer.discovery.stored_request import load_request, print_of
 from import_pipeline.importer.discovery.stored_versions import fingerprint_of_version
 from import_pipeline.importer.runtime.context import ImportContext
@@ -27,9 +34,8 @@ from import_pipeline.rules.lists.positions import parse_position
 from import_pipeline.rules.responses.rate_limit_headers import answered_at, retry_after
 from import_pipeline.tracking import events, source_items
 from import_pipeline.tracking.lists import list_pages
-from import_pipeline.tracking.lists.item_positions import note_positions, were_deleted_or_restored, without_older
+from import_pipeline.tracking.lists.item_positions import were_deleted_or_restored, without_older
 from import_pipeline.tracking.lists.list_pages import Apart, Discovered, Page
-from import_pipeline.tracking.lists.tombstones import mark_deleted
 
 #: Event: the list is read again from page 1, in the same import.
 LIST_RESTARTED = "list_restarted"
@@ -152,11 +158,11 @@ class ListReader:
             problem = self._list.problem(response)
             if problem is None:
                 return response
-            raise PageFailed(page, problem, self._requested_wait(response))
+            raise PageFailed(page, problem, _requested_wait(context, response))
         if verdict in USABLE:
             return response
         if verdict is PageVerdict.AGAIN:
-            raise PageFailed(page, reason, self._requested_wait(response))
+            raise PageFailed(page, reason, _requested_wait(context, response))
         if verdict is PageVerdict.REJECTED and before.page:
             raise PageRejected(f"list page {page}: {reason}")
         if verdict is PageVerdict.STOP:
@@ -166,15 +172,6 @@ class ListReader:
         is_denied = response.status_code in DENIALS and not is_stated
         raise ListFailed(f"list page {page}: {missing or reason}", reason, is_denied=is_denied)
 
-    def _requested_wait(self, response: httpx.Response) -> timedelta | None:
-        """Return the wait that the source or the response states, or None if the import must not pause that long."""
-        stated = stated_action(response)
-        if stated is not None and stated.wait is not None:
-            return min(stated.wait, self._context.source.max_pause)
-        now = answered_at(response.headers, otherwise=self._context.clock.now())
-        wait = retry_after(response.headers.get("retry-after"), now=now)
-        return wait if wait is not None and wait <= LONGEST_WAIT else None
-
     async def _after_rejection(self, reason: str) -> None:
         """Read the list again, once: its cursor may have expired. After a second rejection, end it with the reason.
 
@@ -183,10 +180,14 @@ class ListReader:
         """
         before = self.checkpoint
         is_end = before.absent and self._list.is_numbered
-        if not is_end and not before.rejections:
+        if (stopped := cap_reached(self.opened, before, ahead=self._context.source.per_page)) is not None:
+            self.opened.row.parts = parts_of(self._list)
+            after = before.capped(stopped)
+        elif not is_end and not before.rejections:
             await self._restart(before.restarted(is_rejected=True), reason)
             return
-        after = before.ended(None if is_end else f"{reason}, also after the list was read again")
+        else:
+            after = before.ended(None if is_end else f"{reason}, also after the list was read again")
         self.checkpoint = await self._context.write(check_pass, self.opened, after, new=0, found=0)
         self._request = None
 
@@ -197,6 +198,9 @@ class ListReader:
         found = self._list.parse(response, before.page + 1) if verdict is PageVerdict.READ else []
         room = self.opened.room(before)
         after, request = next_page(self.opened, response, before, [item.external_id for item in found])
+        if after.is_capped:
+            self.opened.row.parts = parts_of(self._list)
+            found = [] if self.opened.row.parts and not before.page else found  # its parts list them again
         if room is not None and len(found) >= room:
             found = found[:room]
             after = replace(after.ended(), seen=before.seen + room, total=None)
@@ -216,7 +220,7 @@ class ListReader:
                 self._keep_items(connection)
             if context.source.partitions.size is not None:
                 source_items.assign_numbers(connection, context.source.name, [item.external_id for item in live])
-            noted = _note_changes(connection, self.opened, found, after, now, has_moved=has_moved)
+            noted = note_changes(connection, self.opened, found, after, now, has_moved=has_moved)
             return check_pass(connection, self.opened, noted, new=new, found=len({item.external_id for item in live}))
 
         self.checkpoint = await self._writer.store(page, store)
@@ -236,6 +240,16 @@ class ListReader:
         listener = self._context.listener
         listener.page_stored([item.external_id for item in readable])
         listener.items_stored([StoredItem(external_id=item.external_id) for item in readable if item.whole])
+
+
+def _requested_wait(context: ImportContext, response: httpx.Response) -> timedelta | None:
+    """Return the wait that the source or the response states, or None if the import must not pause that long."""
+    stated = stated_action(response)
+    if stated is not None and stated.wait is not None:
+        return min(stated.wait, context.source.max_pause)
+    now = answered_at(response.headers, otherwise=context.clock.now())
+    wait = retry_after(response.headers.get("retry-after"), now=now)
+    return wait if wait is not None and wait <= LONGEST_WAIT else None
 
 
 def _placed(
@@ -264,31 +278,6 @@ def _placed(
 
 def _reading(context: ImportContext, after: Checkpoint) -> int | None:
     return None if context.source.incremental is None else after.passes
-
-
-def _note_changes(
-    connection: Connection,
-    opened: OpenList,
-    found: list[Discovered],
-    after: Checkpoint,
-    now: datetime,
-    *,
-    has_moved: bool,
-) -> Checkpoint:
-    """Store the tombstones and positions of a page. Return the checkpoint with what they show, stored if it differs.
-
-    `has_moved`: an item of the page was deleted or restored since the list has shown it.
-    """
-    row, lease = opened.context.row, opened.context.lease
-    deleted = mark_deleted(connection, row, [item.external_id for item in found if item.is_deleted], now)
-    placed = {item.external_id: item.position for item in found if item.position is not None and not item.is_deleted}
-    again = note_positions(connection, row, placed, after.passes)
-    if not deleted and not again.positions and not has_moved:
-        return after
-    mark = after.mark.met_again(again.positions, is_shifting=again.is_shifting or has_moved)
-    noted = replace(after, mark=mark, deleted=after.deleted + deleted)
-    opened.row.settle(connection, lease, now, noted.dump())
-    return noted
 
 
 def _items_count(after: Checkpoint) -> int | None:

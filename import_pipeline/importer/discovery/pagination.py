@@ -2,25 +2,34 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import httpx
 from sqlalchemy import Connection
 
 from import_pipeline.contracts.paginators import ListCutShort
+from import_pipeline.errors import HookFailed
 from import_pipeline.importer.discovery.checkpoint import Checkpoint, fingerprint_of
 from import_pipeline.importer.discovery.list_page import SourceList
 from import_pipeline.importer.discovery.next_page import following, overlooked
 from import_pipeline.importer.discovery.stored_request import dump_request
 from import_pipeline.importer.runtime.context import ImportContext
+from import_pipeline.importer.user_code.hooks import hook_batches
 from import_pipeline.rules.lists.page_status import PageVerdict
 from import_pipeline.rules.lists.read_mark import ReadMark
+from import_pipeline.rules.lists.slice_keys import LONGEST_KEY, is_key
 from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking import events
+from import_pipeline.tracking.lists.item_positions import note_positions
+from import_pipeline.tracking.lists.list_pages import Discovered
 from import_pipeline.tracking.lists.list_rows import IMPORT_LIST, ListRow
 from import_pipeline.tracking.lists.owed_items import add_owed
+from import_pipeline.tracking.lists.tombstones import mark_deleted
 
 #: Readings of a list that changes while it is read, before the import ends as incomplete.
 MAX_PASSES = 3
+#: Parts of one slice; more come from an endless generator.
+MOST_PARTS = 10_000
 #: Pages in a row with items of earlier pages only: the list is cyclic.
 MAX_STALE_PAGES = 3
 
@@ -55,6 +64,8 @@ def next_page(
     # Beyond its end, a list may report a total of 0.
     total = before.total if is_absent or (before.page and not ids) else of_list.total(response)
     after = before.after(ids, total, request=_fingerprint(response.request), is_absent=is_absent)
+    if (stopped := cap_reached(opened, after)) is not None:
+        return after.capped(stopped), None
     if ids and after.fingerprint == before.fingerprint and not before.moves(total):
         repeats = f"the list repeats itself: page {after.page} has the same items as the previous page"
         return after.ended(repeats), None
@@ -71,6 +82,39 @@ def next_page(
     if (stopped := _too_long(of_list, after)) is not None:
         return after.ended(stopped), None
     return replace(after, next_request=dump_request(request, context.api.secrets, context.api.client.base_url)), request
+
+
+def cap_reached(opened: OpenList, after: Checkpoint, *, ahead: int = 0) -> str | None:
+    """Return why a list that has as many items as the API gives of any counts as incomplete; None if it has fewer.
+
+    `ahead`: items of the page that the API has refused. A total beyond the cap shows it at once for a slice that can be
+    split; another list is read as far as it is given.
+    """
+    source, of_list = opened.context.source, opened.source_list
+    most = source.max_results
+    if most is None or opened.context.options.limit is not None:
+        return None
+    is_parted = of_list.key is not None and source.is_splitting
+    if not (after.seen + ahead > most or after.seen == most or (is_parted and (after.total or 0) > most)):
+        return None
+    advice = "return smaller ones by `split`" if of_list.key is not None else "divide it into `slices`"
+    return f"the API gives {most:,} items of a list (max_results), and this one may have more: {advice}"
+
+
+def parts_of(of_list: SourceList) -> list[str]:
+    """Return the keys of the smaller slices to read in place of this one; none if it is not split.
+
+    Raises HookFailed.
+    """
+    source, found = of_list.source, list[str]()
+    if of_list.key is None or not source.is_splitting:
+        return found
+    expected = f"texts of 1 to {LONGEST_KEY} characters"
+    for keys in hook_batches(source, "split", of_list.key, is_good=is_key, expected=expected, size=MOST_PARTS + 1):
+        found += keys
+        if len(found) > MOST_PARTS:
+            raise HookFailed(f"{type(source).__name__}.split", f"yields more than {MOST_PARTS:,} keys")
+    return found
 
 
 def _fingerprint(request: httpx.Request) -> str:
@@ -209,3 +253,28 @@ def _instability(context: ImportContext, after: Checkpoint) -> str | None:
     if after.shrunk and not after.sound:
         return f"items were removed from the list during each of its {after.passes} readings"
     return None
+
+
+def note_changes(
+    connection: Connection,
+    opened: OpenList,
+    found: list[Discovered],
+    after: Checkpoint,
+    now: datetime,
+    *,
+    has_moved: bool,
+) -> Checkpoint:
+    """Store the tombstones and positions of a page. Return the checkpoint with what they show, stored if it differs.
+
+    `has_moved`: an item of the page was deleted or restored since the list has shown it.
+    """
+    row, lease = opened.context.row, opened.context.lease
+    deleted = mark_deleted(connection, row, [item.external_id for item in found if item.is_deleted], now)
+    placed = {item.external_id: item.position for item in found if item.position is not None and not item.is_deleted}
+    again = note_positions(connection, row, placed, after.passes)
+    if not deleted and not again.positions and not has_moved:
+        return after
+    mark = after.mark.met_again(again.positions, is_shifting=again.is_shifting or has_moved)
+    noted = replace(after, mark=mark, deleted=after.deleted + deleted)
+    opened.row.settle(connection, lease, now, noted.dump())
+    return noted

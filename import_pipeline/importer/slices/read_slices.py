@@ -62,6 +62,7 @@ class SliceReading:
         self._concurrency = AdaptiveConcurrency(context)
         self._has_short_page = False  #: that is noted once for all slices
         self._taken = 0  #: items of all slices, for `--limit`
+        self._reading = 0  #: slices that are being read
 
     async def run(self) -> None:
         """Read all slices, or until a stop is requested. Raises the errors of ENDING, LeaseLost, and the database's."""
@@ -107,7 +108,13 @@ class SliceReading:
     async def _read(self) -> None:
         """Read slices one after the other, until none is left, a stop is requested, or there are more than useful."""
         while not self._concurrency.is_above_target and (claim := await self._next()) is not None:
-            await self._read_slice(claim)
+            self._reading += 1
+            try:
+                await self._read_slice(claim)
+            finally:
+                self._reading -= 1
+                if self._context.source.is_splitting:
+                    self._keys_added.set()  # of its parts; or the readers that wait for them are done
         self._concurrency.end_fetcher()
 
     async def _next(self) -> SliceClaim | None:
@@ -124,7 +131,8 @@ class SliceReading:
                 if self._ready:
                     continue
                 left = await context.write(slices.left, context.row.id)
-                if is_listed and not left.pending and not left.waiting:
+                may_split = context.source.is_splitting and self._reading > 0
+                if is_listed and not (left.pending or left.waiting or may_split):
                     return None
                 await self._wait(left)
         return None

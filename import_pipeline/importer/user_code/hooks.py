@@ -71,19 +71,19 @@ def call_hook(
 def hook_batches(
     owner: object,
     name: str,
-    *,
+    *arguments: Any,
     is_good: Callable[[Any], bool],
     expected: str,
     size: int,
-    seconds: float,
-    monotonic: Callable[[], float],
+    seconds: float = math.inf,
+    monotonic: Callable[[], float] = lambda: 0.0,
 ) -> Iterator[list[Any]]:
     """Yield the values of a hook that returns an iterable, up to `size` at a time; fewer if they take `seconds`.
 
     Raises HookFailed, also for a value that is not good.
     """
     iterator: Iterator[Any] = _guarded(
-        owner, name, getattr(owner, name), Returns(f"an iterable of {expected}", _iterator)
+        owner, name, lambda: getattr(owner, name)(*arguments), Returns(f"an iterable of {expected}", _iterator)
     )
 
     def some() -> list[Any]:

@@ -1,7 +1,7 @@
 """The row that keeps the checkpoint of a list: the import's own row, if the import has one list only."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +19,7 @@ class ListRow(ABC):
     key: str | None = None  #: of the slice; None: the import's only list
     #: False if a full import does not list a slice of this key: it cannot prove that an item of it was removed.
     is_lasting: bool = True
+    parts: Sequence[str] = ()  #: the keys of smaller slices to read in place of this one, which is too large
 
     @abstractmethod
     def advance(

@@ -9,6 +9,7 @@ from import_pipeline.tracking import imports as import_rows
 from import_pipeline.tracking import source_items as items_of_source
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.lists.list_pages import SLICE
+from import_pipeline.tracking.lists.slice_parts import is_split
 from import_pipeline.tracking.lists.slice_table import import_slices as slices
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import imports, source_items
@@ -108,6 +109,7 @@ def removable(row: ImportRow, *, is_whole: bool) -> ColumnElement[bool] | None:
         slices.c.import_id == row.id,
         slices.c.status == ItemStatus.COMPLETED,
         slices.c.incomplete_reason.is_(None),
+        ~is_split(),
     )
     proofs = [source_items.c.slice.in_(read)]
     if parent is not None:

@@ -19,6 +19,7 @@ from import_pipeline.tracking.counters import NOTHING, CounterDelta, sums
 from import_pipeline.tracking.database.dialect import insert_into
 from import_pipeline.tracking.leases import Lease, hold, write
 from import_pipeline.tracking.lists.list_rows import ListRow
+from import_pipeline.tracking.lists.slice_parts import add_parts
 from import_pipeline.tracking.lists.slice_table import import_slices as slices
 from import_pipeline.tracking.tables import imports
 
@@ -133,6 +134,7 @@ class SliceRow(ListRow):
     key: str
     failures: int = 0  #: tries that failed since the last stored page
     is_lasting: bool = True
+    parts: Sequence[str] = ()
 
     def advance(
         self,
@@ -175,6 +177,9 @@ class SliceRow(ListRow):
             return
         named = count + checkpoint.get("rowless", 0)
         reason = incomplete_reason(named, checkpoint.get("total"), checkpoint.get("stopped"))
+        added = 0
+        if self.parts:
+            added, reason = add_parts(connection, lease.import_id, self.key, self.parts)
         self._update(
             connection,
             lease,
@@ -183,7 +188,8 @@ class SliceRow(ListRow):
             completed_at=now,
             incomplete_reason=reason,
         )
-        write(connection, lease, now, slices_completed_count=imports.c.slices_completed_count + 1)
+        counts = {"slices_completed_count": imports.c.slices_completed_count + 1}
+        write(connection, lease, now, slices_count=imports.c.slices_count + added, **counts)
 
     def count(self, connection: Connection, import_id: int) -> int:
         """Return the number of different items on the slice's pages."""

@@ -8,7 +8,7 @@ import pytest
 from import_pipeline import Incremental, OAuth2, RestSource
 from import_pipeline.contracts import check_source
 from import_pipeline.declarative.groups import WindowWords
-from import_pipeline.declarative.windows import windows
+from import_pipeline.declarative.windows import halves, windows
 from import_pipeline.errors import ContractError, SettingError
 from import_pipeline.settings import load_settings
 from import_pipeline.testing import CannedTransport, rehearse
@@ -127,6 +127,28 @@ def test_windows_are_whole_and_reach_now(every, expected):
     found = list(windows(WindowWords(start="2029-12-15", every=every), now))
     assert [key.replace("T00:00:00Z", "") for key in found] == expected
     assert list(windows(WindowWords(start="2031-01-01", every=every), now)) == []
+
+
+def test_windows_at_the_cap_are_halved_until_their_lists_end(tmp_path):
+    """Items of each hour of a day, of which a list gives five at most."""
+    hours = [datetime(2030, 1, 1, hour, tzinfo=UTC) for hour in range(24)]
+
+    def answer(request):
+        begin, end = (datetime.fromisoformat(request.url.params[name]) for name in ("begin", "end"))
+        return [{"id": each.hour} for each in hours if begin <= each < end][:5]
+
+    words = {"path": "/orders", "params": {"begin": "{slice.start}", "end": "{slice.end}"}}
+    windows = {"start": "2030-01-01", "every": "year"}
+    source = RestSource(**LEAST | {"list": words, "slices": windows, "max_results": 5, "columns": {"id_": "id"}})
+    source.slices = lambda: ["2030-01-01T00:00:00Z/2030-01-02T00:00:00Z"]
+    done = rehearse(source, CannedTransport(answer), tmp_path)
+    assert (done.summary.incomplete_reason, set(done.rows)) == (None, {str(each.hour) for each in hours})
+
+
+def test_a_window_is_halved_down_to_a_second():
+    begin = "2030-01-01T00:00:0"
+    assert halves(f"{begin}0Z/{begin}3Z") == [f"{begin}0Z/{begin}1Z", f"{begin}1Z/{begin}3Z"]
+    assert halves(f"{begin}1Z/{begin}2Z") == []
 
 
 def test_changes_are_asked_for_by_a_parameter_or_by_a_list_of_their_own():

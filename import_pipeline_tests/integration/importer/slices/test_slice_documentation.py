@@ -51,3 +51,5 @@ def test_the_second_example_has_a_slice_per_month(examples):
     keys = list(source.slices())
     assert (keys[0], len(keys) % 12, len(set(keys)) == len(keys)) == ("2015-01", 0, True)
     assert source.slice_request("2015-01").content == b'{"created_in":"2015-01"}'
+    assert list(source.split("2024-02"))[::28] == ["2024-02-01", "2024-02-29"]
+    assert list(source.split("2024-02-01")) == []
