@@ -215,7 +215,10 @@ def cancel(import_id: int, reason: str | None, yes: bool, as_json: bool) -> None
 @reason
 @as_json
 def retry(import_id: int, reason: str | None, as_json: bool) -> None:
-    """Import the failed and unfinished items of the import with this ID again. The sensor starts it within seconds."""
+    """Import what the import with this ID left: failed and unfinished items, and slices that were not read whole.
+
+    The sensor starts it within seconds.
+    """
     with open_installation() as installation:
         retried = retries.retry(installation, import_id, by=user_name(), reason=reason)
         made = retried.row

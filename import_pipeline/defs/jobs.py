@@ -51,7 +51,7 @@ class CancelConfig(BaseModel):
 class RetryConfig(BaseModel):
     """The configuration of `retry_<source>_import`."""
 
-    import_id: int = Field(0, description="Import to retry: its failed and undone items; 0: the latest that ended")
+    import_id: int = Field(0, description="Import to retry: what it left failed or undone; 0: the latest that ended")
     reason: str = Field("", description="Reason, shown in the import's history")
 
 
@@ -80,7 +80,7 @@ def build_cancel_job(source: ImportSource) -> dg.JobDefinition:
 
 
 def build_retry_job(source: ImportSource) -> dg.JobDefinition:
-    """Return a job that schedules an import of another import's failed and undone items."""
+    """Return a job that schedules an import of another import's failed and undone items and slices."""
     return retry_job(names.retry_job(source.name), f"retry_leftovers_of_{source.name}", target_of(source))
 
 
@@ -135,11 +135,11 @@ def cancel_job(name: str, operation: str, target: Target) -> dg.JobDefinition:
 
 
 def retry_job(name: str, operation: str, target: Target) -> dg.JobDefinition:
-    """Return the job that imports failed and undone items of the target again."""
+    """Return the job that imports failed and undone items and slices of the target again."""
 
     @dg.op(
         name=operation,
-        description="Schedule an import of the failed and undone items.",
+        description="Schedule an import of the failed and undone items and slices.",
         config_schema=plain_fields(RetryConfig) | dict(target.fields),
     )
     def retry_leftovers(context: dg.OpExecutionContext) -> None:
@@ -151,10 +151,10 @@ def retry_job(name: str, operation: str, target: Target) -> dg.JobDefinition:
                 return
             retried = retries.retry(installation, import_id, by=_who(context), reason=config.reason or None)
         context.log.info(
-            retried.already or f"Import {retried.row.id} retries the failed and undone items of import {import_id}."
+            retried.already or f"Import {retried.row.id} retries what import {import_id} left failed or undone."
         )
 
-    description = f"Import the failed and undone items of an import of {target.label} again."
+    description = f"Import the failed and undone items and slices of an import of {target.label} again."
     return _job_of(retry_leftovers, name, description)
 
 

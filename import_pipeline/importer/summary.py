@@ -10,8 +10,9 @@ from import_pipeline.ratelimit.endpoints import parse_limits
 from import_pipeline.rules.forecast import minimum_by_endpoint, split_units
 from import_pipeline.rules.progress import TimeParts, away_seconds, efficiency, elapsed_seconds, time_parts
 from import_pipeline.rules.status import ENDED, ImportStatus, with_failed_items
-from import_pipeline.tracking import items
+from import_pipeline.tracking import imports, items
 from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.lists import leftovers
 
 #: Figures that are columns of the import's row.
 _COUNTERS = (
@@ -161,13 +162,26 @@ def _duration_seconds(row: ImportRow, now: datetime, stalled_since: datetime | N
 def count_later_imports(connection: Connection, summary: ImportSummary) -> ImportSummary:
     """Return the figures of an ended import as they are now: a failed item that was imported later counts as imported.
 
-    A retry therefore clears what it mended, and an import of other items changes nothing.
+    A retry therefore clears what it mended, and an import of other items changes nothing. Slices that were read later
+    count as read.
     """
-    if summary.status not in ENDED or not summary.items_failed_count:
+    if summary.status not in ENDED:
+        return summary
+    if summary.slices_count is not None and summary.incomplete_reason is not None:
+        summary = _count_later_slices(connection, summary)
+    if not summary.items_failed_count:
         return summary
     failed = min(summary.items_failed_count, items.unfinished(connection, summary.import_id))
     imported = summary.items_imported_count + summary.items_failed_count - failed
     return replace(summary, items_failed_count=failed, items_imported_count=imported)
+
+
+def _count_later_slices(connection: Connection, summary: ImportSummary) -> ImportSummary:
+    """Return the figures of an incomplete import with slices, complete if all of them were read whole meanwhile."""
+    if leftovers.left(connection, imports.get(connection, summary.import_id)).slices:
+        return summary
+    read = summary.slices_completed_count + summary.slices_failed_count
+    return replace(summary, incomplete_reason=None, slices_failed_count=0, slices_completed_count=read)
 
 
 def _away_seconds(row: ImportRow, now: datetime, stalled_since: datetime | None) -> float:

@@ -110,7 +110,7 @@ def confirm(request: Request) -> Response:
         raise HTTPException(404)
     like = request.query_params.get("like") if action == "retry" else None
     alike = next((group for group in found.failure_groups if group.example == like), None)
-    context = {"view": found.view, "row": found.view.row, "action": action, "unfinished": found.unfinished}
+    context = {"view": found.view, "row": found.view.row, "action": action, "leftovers": found.leftovers}
     context["alike"] = alike
     reason = why_not(action, found, panel.installation.clock.now())
     return panel.render(request, "confirm.html", context | {"why_not": reason})

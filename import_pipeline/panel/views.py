@@ -172,7 +172,7 @@ def import_page(details: ImportDetails, run_url: str | None, now: datetime) -> d
         "failed_slices": details.failed_slices,
         "events": list(reversed(details.events)),
         "chart": chart_of(details.finished_at, view.row.ended_at or now),
-        "unfinished": details.unfinished,
+        "leftovers": details.leftovers,
         "run_url": run_url,
         "actions": allowed(details, now),
         "api_paused_until": details.api_paused_until,
@@ -202,7 +202,7 @@ def allowed(details: ImportDetails, now: datetime) -> tuple[str, ...]:
         return resume if row.cancel_requested_at is not None else (*resume, "cancel")
     if details.retried_by is not None:
         return resume
-    return (*resume, *(("retry",) if details.unfinished else ()), *(() if keeps_slot(row, now) else ("delete",)))
+    return (*resume, *(("retry",) if details.leftovers else ()), *(() if keeps_slot(row, now) else ("delete",)))
 
 
 def why_not(action: str, details: ImportDetails, now: datetime) -> str | None:
@@ -218,4 +218,4 @@ def why_not(action: str, details: ImportDetails, now: datetime) -> str | None:
         return f"it can be {'retried' if action == 'retry' else 'deleted'} after it has ended"
     if details.retried_by is not None:
         return f"import {details.retried_by} retries it"
-    return "it has no items to retry" if action == "retry" else "it keeps its future slot from being scheduled again"
+    return "it has nothing to retry" if action == "retry" else "it keeps its future slot from being scheduled again"

@@ -96,12 +96,20 @@ def etags(connection: Connection, source: str, external_ids: Sequence[str]) -> d
     return found
 
 
-def record(connection: Connection, row: ImportRow, seen: Sequence[SeenItem], *, forgets_slice: bool = False) -> None:
+def record(
+    connection: Connection,
+    row: ImportRow,
+    seen: Sequence[SeenItem],
+    *,
+    forgets_slice: bool = False,
+    is_partial: bool = False,
+) -> None:
     """Record discovered items. An import that fetches all details again forgets their stored versions.
 
     `forgets_slice`: the items belong to no slice any more, so that only a list of all slices proves their removal.
+    `is_partial`: the import does not read all slices, so that those of another slice may still be in that one, too.
     """
-    _store(connection, row, seen, is_new=True, forgets_slice=forgets_slice)
+    _store(connection, row, seen, is_new=True, forgets_slice=forgets_slice, is_partial=is_partial)
 
 
 def store_versions(connection: Connection, row: ImportRow, seen: Sequence[SeenItem]) -> None:
@@ -110,13 +118,23 @@ def store_versions(connection: Connection, row: ImportRow, seen: Sequence[SeenIt
 
 
 def _store(
-    connection: Connection, row: ImportRow, seen: Sequence[SeenItem], *, is_new: bool, forgets_slice: bool = False
+    connection: Connection,
+    row: ImportRow,
+    seen: Sequence[SeenItem],
+    *,
+    is_new: bool,
+    forgets_slice: bool = False,
+    is_partial: bool = False,
 ) -> None:
     if not seen:
         return
     connection.execute(
         _storing(
-            connection.dialect.name, is_new=is_new, fetches_all=row.options.fetches_all, forgets_slice=forgets_slice
+            connection.dialect.name,
+            is_new=is_new,
+            fetches_all=row.options.fetches_all,
+            forgets_slice=forgets_slice,
+            is_partial=is_partial,
         ),
         [
             {
@@ -135,7 +153,7 @@ def _store(
 
 
 @cache
-def _storing(dialect: str, *, is_new: bool, fetches_all: bool, forgets_slice: bool) -> Any:
+def _storing(dialect: str, *, is_new: bool, fetches_all: bool, forgets_slice: bool, is_partial: bool) -> Any:
     statement = insert_for(dialect, source_items)
     old, new = source_items.c, statement.excluded
     changed: dict[str, Any] = {
@@ -147,7 +165,9 @@ def _storing(dialect: str, *, is_new: bool, fetches_all: bool, forgets_slice: bo
         is_ours = old.last_import_id == new.last_import_id
         changed = {name: case((is_ours, kept), else_=new[name]) for name, kept in changed.items()}
     if is_new:
-        in_several = and_(old.last_import_id == new.last_import_id, old.slice.is_distinct_from(new.slice))
+        in_several = old.slice.is_distinct_from(new.slice)
+        if not is_partial:
+            in_several = and_(old.last_import_id == new.last_import_id, in_several)
         listed_in = case((new.slice.is_(None), old.slice), (in_several, None), else_=new.slice)
         changed |= {
             "last_import_id": new.last_import_id,

@@ -22,7 +22,7 @@ from import_pipeline.testing import FakeClock
 from import_pipeline.tracking import claims, events, heartbeats, imports, scheduling, transitions
 from import_pipeline.tracking.claims import Done, Failure
 from import_pipeline.tracking.database.engine import Database
-from import_pipeline.tracking.lists import list_pages, selections
+from import_pipeline.tracking.lists import leftovers, list_pages
 from import_pipeline.tracking.lists.list_pages import Discovered, Page
 from import_pipeline.tracking.schema import upgrade
 from import_pipeline.tracking.tables import import_item_statuses, import_requests, tracking_metadata
@@ -143,7 +143,7 @@ class SimulatedWorker:
 
     def select(self):
         """Select the items of a retry."""
-        self.simulation.call(selections.select_unfinished, self.row, self.lease, self.row.retry_of, self.simulation.now)
+        self.simulation.call(leftovers.take_over, self.row, self.lease, self.simulation.now, None)
 
     def beat(self):
         self.simulation.call(heartbeats.beat, self.lease, self.simulation.now, heartbeats.Pulse())

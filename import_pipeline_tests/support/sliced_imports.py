@@ -6,12 +6,14 @@ from functools import partial
 from sqlalchemy import select
 
 from import_pipeline.clock import SystemClock
+from import_pipeline.importer.control.retries import retry
 from import_pipeline.importer.execution.run import execute_import
 from import_pipeline.importer.execution.session import ImportRun
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.importer.source_loader import configure
+from import_pipeline.importer.summary import count_later_imports, summarize
 from import_pipeline.rules.status import Trigger
 from import_pipeline.testing import CannedTransport
 from import_pipeline.tracking import imports
@@ -50,6 +52,32 @@ class Importing:
             row = installation.database.transact(lambda connection: imports.create(connection, new, now))
             connect = partial(open_api, found, self.settings, installation.clock, transport)
             yield lambda: execute_import(ImportRun(installation=installation, source=found, connect=connect), row.id)
+
+    def retry(self, source=None, api=None, **values):
+        """Retry the newest import of the comments. Return the figures of its retry."""
+        source = source or Comments()
+        with open_installation(self.settings, configure([Issues(), source], self.settings)) as installation:
+            found = installation.source(source.name)
+            made = retry(installation, values.pop("of", None) or self.row.id, **values).row
+            connect = partial(open_api, found, self.settings, installation.clock, CannedTransport(api or self.api))
+            return execute_import(ImportRun(installation=installation, source=found, connect=connect), made.id)
+
+    def resume(self, source):
+        """Resume the newest import of the comments."""
+        with open_installation(self.settings, configure([Issues(), source], self.settings)) as installation:
+            found = installation.source(source.name)
+            connect = partial(open_api, found, self.settings, installation.clock, CannedTransport(self.api))
+            return execute_import(ImportRun(installation=installation, source=found, connect=connect), self.row.id)
+
+    def figures(self, import_id):
+        """The figures of an import as they are now."""
+        with tracking(self.settings) as connection:
+            row = imports.get(connection, import_id)
+            return count_later_imports(connection, summarize(row, "", self.clock.now()))
+
+    def source(self):
+        """The source whose keys are its own."""
+        return Windows(list(self.api.comments))
 
     def windows(self, keys=None, **values):
         """Import the comments by keys of the source's own."""

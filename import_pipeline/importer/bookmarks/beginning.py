@@ -26,6 +26,8 @@ def decide_reading(connection: Connection, source: ImportSource, row: ImportRow,
     Call it in the transaction of the start: a resume then reads from the same position. Return the changed row.
     """
     settings = source.incremental
+    if row.retry_of is not None and source.is_sliced:
+        return _as_retried(connection, row, row.retry_of)
     if settings is None or row.kind is not ImportKind.FULL or row.options.limit is not None:
         return row
     if revisions.of_source(connection, row.source) != source.revision:
@@ -49,6 +51,15 @@ def decide_reading(connection: Connection, source: ImportSource, row: ImportRow,
     metadata = row.metadata_with(since=since, bookmark_revision=bookmark.revision, positions=positions, seen=seen)
     connection.execute(update(imports).where(imports.c.id == row.id).values(kind=kind, metadata=metadata))
     events.note(connection, row.id, now, KIND_DECIDED, sentence, since=since)
+    return get(connection, row.id)
+
+
+def _as_retried(connection: Connection, row: ImportRow, retry_of: int) -> ImportRow:
+    """Let a retry read slices from the position that the retried import read them from. Return the changed row."""
+    since = get(connection, retry_of).facts.since
+    if since is None:
+        return row
+    connection.execute(update(imports).where(imports.c.id == row.id).values(metadata=row.metadata_with(since=since)))
     return get(connection, row.id)
 
 

@@ -99,7 +99,8 @@ def _finalize(installation: Installation, import_id: int) -> Finalized:
 
 
 def _what_is_left(installation: Installation, row: ImportRow, unfinished: int, *, discovered: bool) -> str:
-    unread = "it has not begun" if row.kind is ImportKind.SELECTION else "its list was not read to the end"
+    has_lists = row.kind is not ImportKind.SELECTION or row.slices_count is not None
+    unread = "its list was not read to the end" if has_lists else "it has not begun"
     what = f"{plural(unfinished, 'item is', 'items are')} unfinished" if discovered else unread
     if installation.listed(row.source) is not None:
         return f"Import {row.id}: {what}; `run {row.source}` resumes it."

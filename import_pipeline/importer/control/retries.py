@@ -1,7 +1,7 @@
 """Retry what an ended import left failed or unfinished: all of it, one item, or the items of one reason."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
@@ -13,6 +13,7 @@ from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.rules.status import UNENDED, Trigger
 from import_pipeline.tracking import events, imports, items, scheduling
 from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.lists import leftovers
 from import_pipeline.tracking.requests import NewRequest, RequestKind, attribution
 from import_pipeline.wording import plural, visible
 
@@ -33,7 +34,7 @@ class RetryAnswer:
 def retry(
     installation: Installation, import_id: int, *, by: str | None = None, reason: str | None = None
 ) -> RetryAnswer:
-    """Schedule an import of the items that an ended import left failed or unfinished; it is due now.
+    """Schedule an import of the items and slices that an ended import left failed or undone; it is due now.
 
     If such an import is scheduled or running already, nothing is added. Raises ImportNotFound; UsageError if the import
     has not ended or left nothing.
@@ -47,16 +48,20 @@ def retry(
         if retry_id is not None:
             already = f"Import {retry_id} already retries what import {import_id} left; nothing was added."
             return RetryAnswer(row=imports.get(connection, retry_id), already=already)
-        left = items.unfinished(connection, import_id)
+        left, listed = leftovers.left(connection, row), installation.listed(row.source)
+        if listed is not None and not listed.is_sliced:
+            left = replace(left, slices=0)
         if not left:
             raise UsageError(
                 f"import {import_id} has nothing to retry: no item is failed or unfinished, "
+                f"{'and no slice is unread, ' if row.slices_count else ''}"
                 "except those that a later import has imported"
             )
         source = _listed_source(installation, row)
-        new = new_import(source, Trigger.RETRY, retry_of=import_id, scheduled_at=now, by=by)
+        refetch = bool(left.slices) and row.options.fetches_all  # its items have the versions of before
+        new = new_import(source, Trigger.RETRY, retry_of=import_id, scheduled_at=now, by=by, refetch=refetch)
         made = imports.create(connection, new, now)
-        outcome = f"Import {made.id} retries {plural(left, 'item')} of import {import_id}."
+        outcome = f"Import {made.id} retries {left.in_words} of import {import_id}."
         sentence = f"{outcome} Requested {attribution(by, reason)}."
         events.note(connection, made.id, now, "import_requested", sentence)
         request = NewRequest(

@@ -3,22 +3,25 @@
 import asyncio
 
 from import_pipeline.importer.discovery.discover import discover
+from import_pipeline.importer.discovery.stored_versions import fingerprint_of_version
 from import_pipeline.importer.enrichment.enrich import enrich
 from import_pipeline.importer.execution.last_worker import wait_for_other_workers
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.slices.read_slices import read_slices
+from import_pipeline.importer.slices.state import SlicesState
 from import_pipeline.importer.user_code.declared_paths import PATHS_NOT_FOUND, sentence_of, unmet_by_all, unmet_paths
 from import_pipeline.rules.sharding import FinishRole
 from import_pipeline.rules.status import ImportKind
-from import_pipeline.tracking.lists import list_pages, selections
+from import_pipeline.tracking import imports
+from import_pipeline.tracking.lists import leftovers, list_pages, selections
 from import_pipeline.tracking.user_rows.row_ids import item_id
 
 
 async def run_phases(context: ImportContext) -> None:
     """Run the phases of the import's kind."""
     if context.row.kind is ImportKind.SELECTION:
-        if context.row.checkpoint is None:
-            await _select(context)
+        await _select(context)
+    if not _has_lists(context):
         context.discovered = True
         await enrich(context)
     elif context.row.kind is ImportKind.DISCOVERY:
@@ -36,8 +39,12 @@ async def run_phases(context: ImportContext) -> None:
 
 async def lead_on(context: ImportContext) -> None:
     """Read the list from the checkpoint on, for a shard that leads and fetches items beside."""
-    if context.row.kind is not ImportKind.SELECTION:
+    if context.row.kind is ImportKind.SELECTION:
+        await _select(context)
+    if _has_lists(context):
         await _read_lists(context)
+    else:
+        context.discovered = True
 
 
 async def note_unmet_paths(context: ImportContext) -> None:
@@ -56,12 +63,22 @@ async def _read_lists(context: ImportContext) -> None:
     await (read_slices(context) if context.source.is_sliced else discover(context))
 
 
+def _has_lists(context: ImportContext) -> bool:
+    """Return True if the import reads lists: all but chosen items, and a retry of slices."""
+    is_chosen = context.row.kind is ImportKind.SELECTION
+    return not is_chosen or (context.source.is_sliced and SlicesState.read(context.row.checkpoint) is not None)
+
+
 async def _select(context: ImportContext) -> None:
-    """Store the chosen items: named ones, those of some buckets, or the unfinished ones of another import."""
+    """Store the chosen items, once: named ones, those of some buckets, or what another import left."""
+    if context.row.checkpoint is not None:
+        return
     if context.row.retry_of is not None:
-        await context.write(
-            selections.select_unfinished, context.row, context.lease, context.row.retry_of, context.clock.now()
-        )
+        sliced = SlicesState.of_retry(context.source.parent_name).dump(fingerprint_of_version(context.source))
+        given = sliced if context.source.is_sliced else None
+        await context.write(leftovers.take_over, context.row, context.lease, context.clock.now(), given)
+        if context.source.is_sliced:
+            context.row = await context.write(imports.get, context.row.id)
         return
     if ranges := context.options.numbers:
         await context.write(selections.select_numbered, context.row, context.lease, ranges, context.clock.now())

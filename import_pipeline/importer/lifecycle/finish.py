@@ -68,6 +68,8 @@ def _complete(
     if row.kind is not ImportKind.SELECTION:
         named = _named_count(connection, current)
         reason = incomplete_reason(named, checkpoint.get("total"), checkpoint.get("stopped"))
+    elif "sliced" in checkpoint:  # a retry of slices
+        reason = checkpoint.get("stopped")
     current = settle_bookmark(connection, current, lease, now, reason=reason)
     current = _note_deleted(connection, current, lease, now)
     is_sliced = "sliced" in checkpoint

@@ -15,6 +15,7 @@ from import_pipeline.rules.status import ENDED, NO_WORKER, ImportStatus
 from import_pipeline.tracking import events, imports, items, queries, scheduling
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.lists import slices
+from import_pipeline.tracking.lists.leftovers import Leftovers, left
 from import_pipeline.tracking.queries import FailureGroup, Filter, ImportSnapshot
 from import_pipeline.tracking.shards import ShardRow
 
@@ -37,7 +38,7 @@ class ImportDetails:
     failures: Sequence[items.FailedItem]
     events: Sequence[tuple[datetime, str, str]]
     finished_at: Sequence[datetime]
-    unfinished: int  #: items that a retry would import
+    leftovers: Leftovers  #: of an ended import: what a retry would import
     retried_by: int | None  #: the scheduled or running import that retries them
     failed_slices: Sequence[slices.FailedSlice] = ()  #: those that failed, or whose end is doubtful
     shards: Sequence[ShardRow] = ()  #: its further workers, also former ones
@@ -118,7 +119,7 @@ def import_details(installation: Installation, import_id: int, usage_reader: Usa
             failures=items.failures(connection, import_id, SHOWN_FAILURES) if failed else [],
             events=events.latest(connection, import_id),
             finished_at=found.finished_at,
-            unfinished=items.unfinished(connection, import_id) if view.has_ended else 0,
+            leftovers=left(connection, view.row) if view.has_ended else Leftovers(),
             retried_by=scheduling.open_retry_of(connection, import_id),
             failed_slices=_failed_slices(connection, view.row),
             shards=found.shards,

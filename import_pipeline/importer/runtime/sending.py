@@ -54,8 +54,9 @@ async def send(
 def _is_known(context: ImportContext) -> bool:
     """Return True if the API has answered this import before, in this process or an earlier one."""
     row = context.row
-    has_begun = row.checkpoint is not None if row.slices_count is None else row.slices_completed_count > 0
-    listed = row.kind is not ImportKind.SELECTION and has_begun
+    is_chosen = row.kind is ImportKind.SELECTION
+    has_begun = row.checkpoint is not None and not is_chosen
+    listed = has_begun if row.slices_count is None else row.slices_completed_count > 0
     return context.api.tally.answers > 0 or listed or row.items_imported_count > 0
 
 

@@ -70,7 +70,7 @@ class Enumeration:
         """Read the state of the import, or decide on a new one. Raises ImportFailed if the parent has no items yet."""
         parent = self._context.source.parent_name
         stored = SlicesState.read(self._context.row.checkpoint)
-        if stored is not None and stored.parent == parent:
+        if stored is not None and (stored.parent == parent or self._context.row.retry_of is not None):
             self.state = stored
         else:
             self.state = await self._context.write(self._decide, parent)

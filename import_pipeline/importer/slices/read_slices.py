@@ -165,6 +165,7 @@ class SliceReading:
         # Keys of the source's own may be those of changes, such as a window of time since the bookmark.
         is_lasting = source.since is None or source.parent is not None
         row = SliceRow(id=claim.id, key=claim.key, failures=claim.failure_count, is_lasting=is_lasting)
+        row.is_partial = self._enumeration.state.reference is not None or self._context.row.retry_of is not None
         try:
             await self._read_list(row, Checkpoint.read(claim.checkpoint))
         except PageFailed as error:

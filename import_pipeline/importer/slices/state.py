@@ -29,6 +29,11 @@ class SlicesState:
             return None
         return cls(**{name: stored[name] for name in cls.__dataclass_fields__ if name in stored})
 
+    @classmethod
+    def of_retry(cls, parent: str | None) -> "SlicesState":
+        """Return the state of an import that reads slices of another one: all its keys are stored."""
+        return cls(parent=parent, is_listed=True)
+
     def dump(self, versions: str) -> dict[str, Any]:
         """Return the state as it is stored, with the fingerprint of the source's `version()`."""
         return {"sliced": True, "basis": {"versions": versions}, **vars(self)}

@@ -97,7 +97,7 @@ def store_page(
         before = items_of_source.in_slice(connection, row, [item.external_id for item in named], of_list.key)
         new = len(unique) - len(before)
     seen = [_seen(item, problems, known, of_list.key if of_list.is_lasting else None) for item in named]
-    items_of_source.record(connection, row, seen, forgets_slice=not of_list.is_lasting)
+    items_of_source.record(connection, row, seen, forgets_slice=not of_list.is_lasting, is_partial=of_list.is_partial)
     counts = inserted.counts + sent
     of_list.advance(connection, lease, now, page.checkpoint, total=page.total, new=new, counts=counts)
     return new

@@ -19,6 +19,7 @@ class ListRow(ABC):
     key: str | None = None  #: of the slice; None: the import's only list
     #: False if a full import does not list a slice of this key: it cannot prove that an item of it was removed.
     is_lasting: bool = True
+    is_partial: bool = False  #: the import does not read all slices: another one may list the same items
     parts: Sequence[str] = ()  #: the keys of smaller slices to read in place of this one, which is too large
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""The items of an import of chosen ones: those with some item numbers, or those that another import left."""
+"""The items of an import of chosen ones: those with some item numbers."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Select, insert, literal, select
 
 from import_pipeline.rules.status import ItemStatus
 from import_pipeline.tracking.imports import ImportRow
-from import_pipeline.tracking.items import count, left_by
+from import_pipeline.tracking.items import count
 from import_pipeline.tracking.leases import Lease, write
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import source_items
@@ -31,21 +31,4 @@ def select_numbered(
     for first, last in ranges:
         members = as_pending(row).where(source_items.c.number.between(first, last))
         connection.execute(insert(statuses).from_select(PENDING, members.order_by(source_items.c.number)))
-    write(connection, lease, now, items_count=count(connection, row.id), checkpoint={"complete": True})
-
-
-def select_unfinished(connection: Connection, row: ImportRow, lease: Lease, of_import: int, now: datetime) -> None:
-    """Add the items of another import that failed permanently or were not done, as pending.
-
-    Items that a later import completed are left out. Raises LeaseLost.
-    """
-    undone = select(
-        literal(row.id),
-        statuses.c.importable_type,
-        statuses.c.importable_id,
-        statuses.c.external_id,
-        statuses.c.metadata,
-    ).where(left_by(of_import))
-    columns = ["import_id", "importable_type", "importable_id", "external_id", "metadata"]
-    connection.execute(insert(statuses).from_select(columns, undone))
     write(connection, lease, now, items_count=count(connection, row.id), checkpoint={"complete": True})

@@ -134,6 +134,7 @@ class SliceRow(ListRow):
     key: str
     failures: int = 0  #: tries that failed since the last stored page
     is_lasting: bool = True
+    is_partial: bool = False
     parts: Sequence[str] = ()
 
     def advance(

@@ -1,6 +1,7 @@
 """The statements of an import of a million items: each finds its rows by an index, on both databases."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -16,8 +17,8 @@ from import_pipeline.tracking.heartbeats import Pulse
 from import_pipeline.tracking.history import importable_type
 from import_pipeline.tracking.imports import NewImport
 from import_pipeline.tracking.leases import ImportLease
+from import_pipeline.tracking.lists.leftovers import left, take_over
 from import_pipeline.tracking.lists.list_pages import Discovered, Page, store_page
-from import_pipeline.tracking.lists.selections import select_unfinished
 from import_pipeline.tracking.schema import upgrade
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import imports as imports_table
@@ -175,7 +176,12 @@ def retries(connection):
     other, _ = lease(connection)
     row = imports.running(connection, "more")
     mine = ImportLease(import_id=row.id, fence=row.fence, worker=ADA.id, seconds=60)
-    select_unfinished(connection, row, mine, other.id, NOON)
+    take_over(connection, replace(row, retry_of=other.id), mine, NOON, None)
+
+
+def looks_for_slices(connection):
+    other, _ = lease(connection)
+    assert left(connection, replace(other, slices_count=1)).slices == 0
 
 
 def prunes(connection):
@@ -185,7 +191,7 @@ def prunes(connection):
 
 
 @pytest.mark.parametrize(
-    "action", [works, waits_for_lost_claims, reads_a_page, looks, ends, ends_afresh, retries, prunes]
+    "action", [works, waits_for_lost_claims, reads_a_page, looks, ends, ends_afresh, retries, looks_for_slices, prunes]
 )
 def test_no_statement_reads_a_whole_table(database, action):
     found = plans_of(database, action)

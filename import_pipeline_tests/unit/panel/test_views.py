@@ -11,6 +11,7 @@ from import_pipeline.panel.query import Query
 from import_pipeline.panel.views import allowed, covers, list_page, why_not
 from import_pipeline.ratelimit import TierUsage
 from import_pipeline.rules.status import ImportKind, ImportStatus
+from import_pipeline.tracking.lists.leftovers import Leftovers
 from import_pipeline_tests.support.import_rows import NOON, an_import
 
 SOURCES = ["items", "orders"]
@@ -161,7 +162,7 @@ def a_look(row, unfinished, retried_by):
         failures=[],
         events=[],
         finished_at=[],
-        unfinished=unfinished,
+        leftovers=Leftovers(items=unfinished),
         retried_by=retried_by,
     )
 
@@ -199,7 +200,7 @@ def test_only_possible_actions_are_offered(row, unfinished, retried_by, actions)
         ),
         ("retry", an_import(), 0, None, "it can be retried after it has ended"),
         ("delete", an_import(), 0, None, "it can be deleted after it has ended"),
-        ("retry", an_import(status=ImportStatus.COMPLETED), 0, None, "it has no items to retry"),
+        ("retry", an_import(status=ImportStatus.COMPLETED), 0, None, "it has nothing to retry"),
         ("delete", an_import(status=ImportStatus.FAILED), 3, 8, "import 8 retries it"),
         (
             "delete",

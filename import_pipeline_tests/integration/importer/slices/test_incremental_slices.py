@@ -109,6 +109,20 @@ def test_a_slice_that_failed_leaves_the_bookmark(importing):
     assert importing.comments == all_of(importing.api)
 
 
+def test_a_retry_asks_a_failed_slice_from_the_same_bookmark_and_leaves_it(importing):
+    before = bookmark(importing)
+    importing.api.comments["2"].append("new")
+    importing.api.places["new"] = "1000" if before.isdecimal() else datetime.now(UTC).isoformat()
+    importing.api.answers["2"] = httpx.Response(404)
+    importing.children(source(importing))
+    importing.api.answers.clear()
+    importing.api.since.clear()
+    summary = importing.retry(source(importing))
+    assert (summary.status, summary.incomplete_reason, summary.since) == ("completed", None, before)
+    assert (set(importing.api.since), bookmark(importing)) == ({before}, before)
+    assert importing.comments == all_of(importing.api)
+
+
 def test_a_change_in_a_slice_that_was_read_already_is_found_by_the_next_import(importing):
     """While the second slice is read, the first one gets a comment, and the second one a later one."""
 

@@ -67,6 +67,10 @@ async def test_the_panel_shows_the_slices(importing, home):
         page = (await panel.get("/imports/2")).text
         assert "3 of 4 slices read, 1 failed" in page
         assert "Slices that were not read whole" in page
+        assert "Retry 1 slice<" in page
+        asked = (await panel.get("/imports/2/retry")).text
+        assert "Retry 1 slice of import 2?" in asked
+        assert "the failed and unfinished items and reads the slices again" in asked
         body = (await panel.get("/api/imports/2")).json()
         assert [each["key"] for each in body["failed_slices"]] == ["2"]
         assert "slices read" not in (await panel.get("/imports/1")).text
