@@ -38,7 +38,7 @@ class Item:
 class ChangesApi:
     """Lists items in one of several ways. Changes are `add`, `change`, `delete` (a tombstone stays in the list).
 
-    `hook(n)` is called before the n-th request is answered.
+    `hook(n)` is called before the n-th request is answered, `page_hook(n)` before the n-th request of the list is.
     """
 
     clock: FakeClock
@@ -54,6 +54,7 @@ class ChangesApi:
     odd: set[str] = field(default_factory=set)  #: those whose position is of another kind
     unplaced: set[str] = field(default_factory=set)  #: those without a position
     hook: object = lambda number: None
+    page_hook: object = lambda number: None
     lists: list[httpx.Request] = field(default_factory=list)
     details: list[str] = field(default_factory=list)
     changes: int = 0
@@ -95,6 +96,7 @@ class ChangesApi:
             self.details.append(which)
             return self.detail(which)
         self.lists.append(request)
+        self.page_hook(len(self.lists))
         if self.broken_lists:
             self.broken_lists -= 1
             return httpx.Response(500)
@@ -119,9 +121,11 @@ class ChangesApi:
             chosen, rest = found[:size], found[size:]
             cursor = "|".join(map(str, self.key(chosen[-1]))) if rest else None
             return {"items": [self.shown(item) for item in chosen], "after": cursor}
-        start = (int(given["page"]) - 1) * size
+        number = int(given.get("page", 1))
+        start = int(given.get("offset", (number - 1) * size))
         body = {"items": [self.shown(item) for item in found[start : start + size]]}
         body["more"] = start + size < len(found)
+        body["next"] = str(httpx.URL("/items", params=given | {"page": number + 1})) if body["more"] else None
         return body | ({"total": len(found)} if self.has_total else {})
 
     def key(self, item):

@@ -51,7 +51,7 @@ class Checkpoint:
     is_request_again: bool = False  #: the last page was requested before
     shifted: bool = False  #: the total changed during this pass
     shrunk: bool = False  #: the total fell during this pass: items may have slid onto pages that were read already
-    sound: bool = False  #: an earlier pass ended without a fall of the total
+    sound: bool = False  #: an earlier pass ended without a fall of the total, and without items that moved
     repeated: bool = False  #: an item came twice in the first pass
     stale: int = 0  #: pages in a row without a new item
     is_unchanged: bool = False  #: the source said that the list is as it was: it names no items
@@ -140,8 +140,11 @@ class Checkpoint:
             deleted=self.deleted,
         )
 
-    def next_pass(self) -> "Checkpoint":
-        """Return the checkpoint before page one, for another reading of a list that has changed."""
+    def next_pass(self, *, has_skipped: bool = False) -> "Checkpoint":
+        """Return the checkpoint before page one, for another reading of a list that has changed.
+
+        `has_skipped`: items moved in this pass, so that others may have slid past it.
+        """
         return Checkpoint(
             basis=self.basis,
             passes=self.passes + 1,
@@ -149,7 +152,7 @@ class Checkpoint:
             rejections=self.rejections,
             total=self.total,
             digest_before=self.digest,
-            sound=self.sound or not self.shrunk,
+            sound=self.sound or not (self.shrunk or has_skipped),
             is_short=self.is_short,
             mark=self.mark.next_pass(),
             deleted=self.deleted,

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 
 import httpx
 
-from import_pipeline.contracts.paginators import json_body
+from import_pipeline.contracts.paginators import Offset, json_body
 from import_pipeline.errors import HookFailed, ImportFailed
 from import_pipeline.importer.discovery.checkpoint import Checkpoint
 from import_pipeline.importer.discovery.list_page import SourceList
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.rules.lists.continuation import named_next
+from import_pipeline.rules.lists.counted_pages import is_counted
 from import_pipeline.rules.responses.addresses import resolve
 
 #: A numbered list ends with this many pages in a row without a body. One such page may be a gap, so one page beyond it
@@ -48,6 +49,15 @@ def following(
     if request is None:
         return None
     return absolute(context, request) if of_list.is_numbered else absolute(context, request, response)
+
+
+def counts_pages(of_list: SourceList, current: httpx.Request, request: httpx.Request, after: Checkpoint) -> bool:
+    """Return True if the list's pages are counted, as its paginator or the next request shows."""
+    if of_list.is_numbered or isinstance(of_list.source.pages, Offset):
+        return True
+    now, then = (f"{each.url}\n{each.read().decode(errors='replace')}" for each in (current, request))
+    per_page = of_list.source.per_page
+    return of_list.may_skip and is_counted(now, then, page=after.page, items=after.seen, per_page=per_page)
 
 
 def absolute(context: ImportContext, request: httpx.Request, response: httpx.Response | None = None) -> httpx.Request:

@@ -11,7 +11,7 @@ from import_pipeline.contracts.paginators import ListCutShort
 from import_pipeline.errors import HookFailed
 from import_pipeline.importer.discovery.checkpoint import Checkpoint, fingerprint_of
 from import_pipeline.importer.discovery.list_page import SourceList
-from import_pipeline.importer.discovery.next_page import following, overlooked
+from import_pipeline.importer.discovery.next_page import counts_pages, following, overlooked
 from import_pipeline.importer.discovery.stored_request import dump_request
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.user_code.hooks import hook_batches
@@ -81,6 +81,8 @@ def next_page(
         return after.ended(_too_empty(of_list, after)), None
     if (stopped := _too_long(of_list, after)) is not None:
         return after.ended(stopped), None
+    if context.source.incremental is not None and counts_pages(of_list, response.request, request, after):
+        after = replace(after, mark=replace(after.mark, is_counted=True))
     return replace(after, next_request=dump_request(request, context.api.secrets, context.api.client.base_url)), request
 
 
@@ -155,7 +157,7 @@ def check_pass(connection: Connection, opened: OpenList, stored: Checkpoint, *, 
         after = after.ended(stopped)
     count = opened.row.count(connection, context.row.id) if after.complete else None
     if count is not None and _must_read_again(opened, after, count):
-        after, count = after.next_pass(), None
+        after, count = after.next_pass(has_skipped=_may_have_skipped(opened, after)), None
     elif after.complete and not after.stopped and context.options.limit is None:
         after = replace(after, stopped=_instability(context, after), mark=_settled_mark(opened, after))
     if count is not None and opened.source_list.key is None and context.row.facts.bookmark_revision is not None:

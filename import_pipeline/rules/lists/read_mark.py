@@ -20,6 +20,7 @@ class ReadMark:
 
     A change during the reading may be missed by it, so the bookmark must not pass the reading's start. Times show it by
     the server's clock. Other positions show it by their order, by the first page, or by what an import before has seen.
+    Order proves nothing in counted pages: if an item moves to the end, others slide onto a page that was read already.
     """
 
     order: str | None = None
@@ -30,6 +31,7 @@ class ReadMark:
     kin: str | None = None  #: where it reads from, or a position of its first page: others must be of that kind
     is_kin_known: bool = False  #: an import before had that kind, or the source names it
     top: str | None = None  #: the largest position that the bookmark may have
+    is_counted: bool = False  #: its pages are counted, by numbers or offsets
     again: str | None = None  #: the smallest position at which an item came again, changed: it is not fetched twice
     is_shifting: bool = False  #: in this pass, an item came again at another position: others may have been skipped
     refused: str | None = None  #: why this reading allows no bookmark
@@ -48,13 +50,12 @@ class ReadMark:
         """Return the mark of an import whose slices were read with these marks; `top` is left to `largest`.
 
         A change in the slice that was read first may be missed from its first page on, whatever others show. So that
-        page counts for all, and the order within a slice proves nothing.
+        page counts for all, and the order within a slice proves nothing. Of slices that began in one second, the
+        smallest first page counts: any of them may have been the first.
         """
         found = cls()
         for mark in marks:
-            is_earlier = mark.began_at is not None and (
-                found.began_at is None or datetime.fromisoformat(mark.began_at) < datetime.fromisoformat(found.began_at)
-            )
+            is_earlier = _is_earlier(mark, found)
             if found.kin and mark.kin and parse_position(found.kin).kind is not parse_position(mark.kin).kind:
                 return replace(found, refused=SEVERAL_KINDS)
             again = min([*_parsed(found.again), *_parsed(mark.again)], default=None)
@@ -94,7 +95,7 @@ class ReadMark:
         if position.kind is PositionKind.TIME:
             settled, began = position.settled_at, self.began_at
             return settled is not None and began is not None and settled <= datetime.fromisoformat(began)
-        if self.order == "oldest_first":  # what changes during the reading comes after all that was read
+        if self.order == "oldest_first" and not self.is_counted:  # each change comes after all that was read
             return True
         return self.first is not None and position <= parse_position(self.first)
 
@@ -106,6 +107,16 @@ class ReadMark:
     def next_pass(self) -> "ReadMark":
         """Return the mark for another reading of the list in this import. The start of the first one still counts."""
         return replace(self, is_shifting=False)
+
+
+def _is_earlier(mark: ReadMark, other: ReadMark) -> bool:
+    """Return True if its reading began before the other. Of two in one second, that with the smaller first page."""
+    if mark.began_at is None or other.began_at is None:
+        return mark.began_at is not None
+    began, other_began = datetime.fromisoformat(mark.began_at), datetime.fromisoformat(other.began_at)
+    if began != other_began or other.first is None:
+        return began < other_began
+    return mark.first is None or parse_position(mark.first) < parse_position(other.first)
 
 
 def _largest(positions: Iterable[Position]) -> str | None:

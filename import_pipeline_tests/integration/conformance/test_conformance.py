@@ -8,7 +8,9 @@ import pytest
 from sqlalchemy import String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from import_pipeline import SKIP, Cursor, ImportableMixin, ImportSource, Incremental, path_segment
+from import_pipeline import SKIP, Cursor, ImportableMixin, ImportSource, Incremental, PageNumber, path_segment
+from import_pipeline.conformance.incremental import incremental_checks
+from import_pipeline.conformance.trial import Trial
 from import_pipeline.testing import CannedTransport, check_conformance
 
 
@@ -280,6 +282,27 @@ def changes(request):
 def test_a_good_incremental_source_keeps_every_property(tmp_path):
     found = check_conformance(ChangingBooks(), CannedTransport(changes), tmp_path, show=lambda line: None)
     assert [each.problem for each in found] == [None] * 14
+
+
+class CountedBooks(ChangingBooks):
+    """Its positions are numbers: the import lists the pages after the first once more."""
+
+    pages, order = PageNumber(more="more"), "oldest_first"
+
+    def position(self, item):
+        return str(item["id"])
+
+
+def counted(request):
+    if request.url.path != "/books":
+        return answer(request)
+    first = int(request.url.params.get("since", 1)) + 2 * int(request.url.params["page"]) - 2
+    return {"books": [{"id": each, "updated": "then"} for each in range(first, 10)[:2]], "more": first < 8}
+
+
+def test_counted_pages_may_come_again_once(tmp_path):
+    trial = Trial(CountedBooks(), CannedTransport(counted), tmp_path, {})
+    assert {name: check() for name, check in incremental_checks(trial)}[PAGES] is None
 
 
 def test_a_request_that_forgets_the_position_is_found(tmp_path):

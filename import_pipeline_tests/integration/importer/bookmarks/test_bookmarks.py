@@ -27,7 +27,7 @@ def open_station(home, **values):
 
 @pytest.fixture
 def station(home):
-    return open_station(home)
+    return open_station(home, is_keyset=True)
 
 
 def installed(station):
@@ -242,9 +242,8 @@ def test_a_changed_revision_makes_imports_full_until_one_is_complete(station):
 
 def test_a_source_becomes_incremental_and_stops_being_it(station):
     kind = type(station.source)
-    plain = type(
-        "Plain", (kind,), {"incremental": None, "changes_request": ImportSource.changes_request, "order": None}
-    )
+    without = {"incremental": None, "changes_request": ImportSource.changes_request, "order": None}
+    plain = type("Plain", (kind,), without | {"pages": station.source.pages})
     incremental, station.source = station.source, plain()
     assert run(station) == ("full", None, None)
     station.source = incremental

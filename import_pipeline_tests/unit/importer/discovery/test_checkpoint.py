@@ -100,6 +100,13 @@ def test_a_restart_begins_the_same_reading_of_a_list_whose_items_are_known():
 
 
 @pytest.mark.parametrize(
+    ("shrunk", "has_skipped", "sound"), [(False, False, True), (True, False, False), (False, True, False)]
+)
+def test_a_reading_is_sound_if_no_item_left_its_place(shrunk, has_skipped, sound):
+    assert replace(FIRST, shrunk=shrunk).next_pass(has_skipped=has_skipped).sound == sound
+
+
+@pytest.mark.parametrize(
     ("now", "difference"),
     [
         (BASIS, None),
