@@ -55,10 +55,14 @@ class SourceNotFound(UsageError):
 
 
 class ContractError(UsageError):
-    """A user's class breaks its contract. Names source, method and expectation."""
+    """A user's class or declaration breaks its contract. Names source, method or key, and expectation.
 
-    def __init__(self, source: str, method: str, expected: str, got: str) -> None:
-        super().__init__(f"{source}.{method}: expected {expected}, got {got}")
+    `file` is that of a declaration. A declaration without a name has no source, and one that is no mapping no key.
+    """
+
+    def __init__(self, source: str, method: str, expected: str, got: str, *, file: str = "") -> None:
+        place = ": ".join(filter(None, (file, ".".join(filter(None, (source, method))))))
+        super().__init__(f"{place}: expected {expected}, got {got}")
         self.source = source
         self.method = method
         self.expected = expected
@@ -70,7 +74,7 @@ class HookFailed(UsageError):
 
     def __init__(self, hook: str, problem: str, place: str | None = None) -> None:
         super().__init__(f"{hook} {problem}" + (f" ({place})" if place else ""))
-        self.hook = hook
+        self.hook = hook.rstrip(":")
         self.place = place
 
 

@@ -5,6 +5,11 @@ from collections.abc import Mapping
 
 from import_pipeline.errors import ContractError
 
+#: The forms that Dagster accepts.
+_OWNER = re.compile(r"team:[\w.-]+|[^\s@]+@[^\s@]+\.[^\s@]+")
+_TAG_KEY = re.compile(r"(?:[A-Za-z0-9_.-]{1,63}/)*[A-Za-z0-9_.-]{1,63}")
+_TAG_VALUE = re.compile(r"[A-Za-z0-9_.-]{0,63}")
+
 
 class AssetAttributes:
     """The keys, group, tags and owners that the assets of a source have in Dagster."""
@@ -34,3 +39,10 @@ def check_asset_attributes(source: AssetAttributes) -> None:
         raise ContractError(name, "tags", 'a mapping of texts, such as {"team": "crm"}', repr(source.tags))
     if not isinstance(source.owners, tuple | list) or not all(isinstance(each, str) for each in source.owners):
         raise ContractError(name, "owners", 'a tuple of texts, such as ("team:data",)', repr(source.owners))
+    for owner in source.owners:
+        if not _OWNER.fullmatch(owner):
+            raise ContractError(name, "owners", "team:name, or a mail address", repr(owner))
+    for key, value in source.tags.items():
+        if not _TAG_KEY.fullmatch(key) or not _TAG_VALUE.fullmatch(value):
+            expected = "keys and values of at most 63 letters, digits, dots, dashes and underscores"
+            raise ContractError(name, "tags", expected, repr(f"{key}: {value}"))

@@ -35,7 +35,8 @@ _NUMBERS = (
 
 
 #: The characters that Dagster allows in names, and the length that the tracking tables store.
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
+NAME_FORM = "at most 100 of the letters a to z and A to Z, digits and underscores, such as items"
 
 
 def check_source(source: object) -> ImportSource:
@@ -44,9 +45,8 @@ def check_source(source: object) -> ImportSource:
         raise ContractError(repr(source), "class", "an instance of ImportSource", type(source).__name__)
     label = type(source).__name__
     name = getattr(source, "name", None)
-    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
-        expected = "at most 100 of the letters a to z and A to Z, digits and underscores, such as items"
-        raise ContractError(label, "name", expected, repr(name))
+    if not isinstance(name, str) or NAME.fullmatch(name) is None:
+        raise ContractError(label, "name", NAME_FORM, repr(name))
     model = getattr(source, "model", None)
     if not hasattr(model, "__mapper__"):
         raise ContractError(name, "model", "a class mapped by SQLAlchemy", repr(model))

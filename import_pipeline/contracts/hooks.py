@@ -1,6 +1,7 @@
 """Check the methods of a source and its model before they are called: plain functions with the expected parameters."""
 
 import inspect
+from collections.abc import Mapping
 
 from import_pipeline.contracts.batches import has_follow_ups, is_batched
 from import_pipeline.contracts.importable import is_always_whole
@@ -36,6 +37,12 @@ MODEL_HOOKS = {"populate": ("self", "detail"), "detail_request": ("self",), "mor
 YIELDING = frozenset({"items", "details", "slices", "split"})
 #: Methods that build the request for a list: with a paginator, for its first page only.
 OF_PAGES = frozenset({"list_request", "changes_request", "slice_request"})
+
+
+def label_of(owner: object, hook: str) -> str:
+    """Return a hook's name as errors show it: with the class, or the key of the declaration that it reads."""
+    words: Mapping[str, str] = getattr(owner, "hook_words", {})
+    return words.get(hook) or f"{type(owner).__name__}.{hook}"
 
 
 def check_hooks(source: object, name: str, model: type) -> None:

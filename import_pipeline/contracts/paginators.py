@@ -277,13 +277,13 @@ def _with(request: httpx.Request, where: Place, path: str | None, value: Any) ->
     text = request.read()
     body = json.loads(text) if text else {}
     if not isinstance(body, dict):
-        raise ValueError(f"expected a JSON object in the body of list_request(), got {type(body).__name__}")
+        raise ValueError(f"expected a JSON object in the body of the list's request, got {type(body).__name__}")
     inner = body
     *names, name = path.split(".")
     for each in names:
         inner = inner.setdefault(each, {})
         if not isinstance(inner, dict):
-            raise ValueError(f"expected a JSON object at {each!r} in the body of list_request()")
+            raise ValueError(f"expected a JSON object at {each!r} in the body of the list's request")
     inner[name] = value
     typed = [pair for pair in headers if pair[0].lower() != b"content-type"] + [(b"Content-Type", b"application/json")]
     return httpx.Request(request.method, request.url, headers=typed, content=json.dumps(body).encode())

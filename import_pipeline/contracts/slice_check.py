@@ -62,14 +62,15 @@ def _check_parent(source: ImportSource) -> None:
 def check_parents(sources: Sequence[ImportSource]) -> None:
     """Raise ContractError for a parent that is not listed, and for sources that are each other's parents."""
     parents = {source.name: source.parent_name for source in sources}
+    files = {source.name: source.declared_in or "" for source in sources}
     for name, parent in parents.items():
         if parent is not None and parent not in parents:
             known = ", ".join(sorted(set(parents) - {name})) or "no other source"
-            raise ContractError(name, "parent", f"a source of the same list ({known})", parent)
+            raise ContractError(name, "parent", f"a source of the same list ({known})", parent, file=files[name])
     for name in parents:
         chain = [name]
         while (above := parents[chain[-1]]) is not None:
             if above in chain:
                 circle = " -> ".join([*chain[chain.index(above) :], above])
-                raise ContractError(name, "parent", "a source that is not below it itself", circle)
+                raise ContractError(name, "parent", "a source that is not below it itself", circle, file=files[name])
             chain.append(above)

@@ -14,7 +14,7 @@ import httpx
 from import_pipeline.contracts.connector import Connector
 from import_pipeline.contracts.oauth2 import OAuth2
 from import_pipeline.declarative.choices import read_choice
-from import_pipeline.declarative.unfit import Unfit
+from import_pipeline.declarative.unfit import HIDDEN, Unfit
 from import_pipeline.settings import SourceSettings
 
 #: A name, not a secret: those have small letters or signs, or are longer.
@@ -155,12 +155,13 @@ def read_access(declared: object) -> Access:
     try:
         found = read_choice(declared, ACCESS, "{type: header, name: X-Api-Key, secret: API_KEY}")
     except Unfit as error:
-        got = error.got if error.got == "nothing" else "a value that is not shown"
+        question = error.got[error.got.index(" (did you mean") :] if error.got.endswith("?)") else ""
+        got = error.got if error.got == "nothing" else f"{HIDDEN}{question}"
         raise Unfit(error.expected, got, error.key) from None
     for key, name in found.references.items():
         if not _NAME.fullmatch(name):
             expected = "the name of an environment variable without the source's name, such as API_KEY"
-            raise Unfit(expected, "a value that is not shown", key)
+            raise Unfit(expected, HIDDEN, key)
     return found
 
 

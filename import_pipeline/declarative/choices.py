@@ -4,14 +4,16 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
-from import_pipeline.declarative.unfit import Unfit, shown
+from import_pipeline.declarative.unfit import Unfit, nearest, shown
 
 T = TypeVar("T")
+
+#: The pattern of a text that Dagster replaces.
+_TEMPLATE = r".*\{\{.*\}\}.*"
 
 
 def read_choice(declared: object, kinds: Mapping[str, type[T]], example: str) -> T:
@@ -22,13 +24,13 @@ def read_choice(declared: object, kinds: Mapping[str, type[T]], example: str) ->
     kind = words.pop("type", None)
     if not isinstance(kind, str) or kind not in kinds:
         got = shown(declared) if kind is None or isinstance(declared, str) else f"type {shown(kind)}"
-        raise Unfit(f"one of {', '.join(kinds)}, as {example}", got)
+        raise Unfit(f"one of {', '.join(kinds)}, as {example}", got + nearest(kind, kinds))
     taken = {field.name: field for field in dataclasses.fields(kinds[kind])}  # type: ignore[arg-type]
     for key, value in words.items():
         if key not in taken:
             raise Unfit(_words_of(kind, list(taken), key), shown(value), str(key))
         if not _fits(taken[key].type, value):
-            raise Unfit(_kind_of(taken[key].type), shown(value), key)
+            raise Unfit(_kind_of(taken[key].type), shown(value) + _nearest_option(taken[key].type, value), key)
     for name, field in taken.items():
         has_none = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if has_none and name not in words:
@@ -39,21 +41,28 @@ def read_choice(declared: object, kinds: Mapping[str, type[T]], example: str) ->
 def choice_schema(kinds: Mapping[str, type[Any]], description: str) -> dict[str, Any]:
     """Return the JSON schema of the words."""
     short = [kind for kind, each in kinds.items() if not _required(each)]
-    variants: list[dict[str, Any]] = [{"type": "string", "enum": short}] if short else []
-    variants.append({"type": "string", "pattern": r"\{\{.*\}\}"})
-    for kind, each in kinds.items():
-        schema = TypeAdapter(each).json_schema()
-        variants.append(
-            {
-                "type": "object",
-                "title": each.__name__,
-                "description": " ".join((each.__doc__ or "").split()),
-                "properties": {"type": {"const": kind}, **schema.get("properties", {})},
-                "required": ["type", *schema.get("required", [])],
-                "additionalProperties": False,
-            }
-        )
-    return {"anyOf": variants, "description": description}
+    # Conditions instead of alternatives: a mistake is then named, not only that no alternative fits.
+    return {
+        "type": ["string", "object"],
+        "description": description,
+        "pattern": f"^({'|'.join([*short, _TEMPLATE])})$",
+        "properties": {"type": {"enum": list(kinds)}},
+        "required": ["type"],
+        "allOf": [_schema_of(kind, each) for kind, each in kinds.items()],
+    }
+
+
+def _schema_of(kind: str, each: type[Any]) -> dict[str, Any]:
+    schema = TypeAdapter(each).json_schema()
+    words = {
+        "title": each.__name__,
+        "description": " ".join((each.__doc__ or "").split()),
+        "properties": {"type": {"const": kind}, **schema.get("properties", {})},
+        "required": ["type", *schema.get("required", [])],
+        "additionalProperties": False,
+    }
+    chosen = {"type": "object", "properties": {"type": {"const": kind}}, "required": ["type"]}
+    return {"if": chosen, "then": words}
 
 
 def _required(kind: type[Any]) -> bool:
@@ -63,8 +72,7 @@ def _required(kind: type[Any]) -> bool:
 def _words_of(kind: str, known: list[str], key: str) -> str:
     if not known:
         return f"no further key, since {kind} takes none"
-    near = get_close_matches(str(key), known, 1)
-    return f"no such key; {kind} takes {', '.join(known)}" + (f" (did you mean {near[0]}?)" if near else "")
+    return f"no such key; {kind} takes {', '.join(known)}{nearest(key, known)}"
 
 
 def _options(annotation: Any) -> tuple[Any, ...]:
@@ -91,3 +99,8 @@ def _kind_of(annotation: Any) -> str:
     if typing.get_origin(option) is typing.Literal:
         return " or ".join(map(str, typing.get_args(option)))
     return {int: "a whole number", dict: "a mapping"}.get(option, "a text")
+
+
+def _nearest_option(annotation: Any, given: object) -> str:
+    words = [each for option in _options(annotation) for each in typing.get_args(option)]
+    return nearest(given, [each for each in words if isinstance(each, str)])

@@ -10,22 +10,25 @@ import httpx
 
 from import_pipeline.contracts import ImportSource, Paginator
 from import_pipeline.contracts.asset_attributes import AssetAttributes
+from import_pipeline.contracts.check import check_source
 from import_pipeline.contracts.connector import Connector
 from import_pipeline.contracts.incremental import Incremental
 from import_pipeline.declarative.access import read_access
+from import_pipeline.declarative.bodies import json_of, lines_of
+from import_pipeline.declarative.contract_words import hook_words, in_words
 from import_pipeline.declarative.paging import read_pages
-from import_pipeline.declarative.reading import read_declaration
+from import_pipeline.declarative.reading import NAMELESS, read_declaration
 from import_pipeline.declarative.rows import DeclaredRow, id_of, mapped_class
 from import_pipeline.declarative.unfit import Unfit
 from import_pipeline.declarative.values import WHOLE, outline, value_at
 from import_pipeline.declarative.words import Declaration, OptionWords
+from import_pipeline.declarative.words_check import check_words
 from import_pipeline.errors import ContractError
 from import_pipeline.rules.partitions import Partitions
 from import_pipeline.settings import SourceSettings
 
 #: Options that are not attributes of the same name and type.
 _CONVERTED = {"tries", "backoff", "max_pause", "partitions", "api"}
-_CREDENTIALS = {"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key"}
 
 
 class Declared(ImportSource):
@@ -39,10 +42,12 @@ class Declared(ImportSource):
         super().__init__(name=declaration.name)
         try:
             self.pages: Paginator = read_pages(declaration.pages)
+            check_words(declaration)
             self.model = mapped_class(declaration)
-            _check_words(declaration)
         except Unfit as error:
-            raise ContractError(declaration.name, error.key, error.expected, error.got) from None
+            label = NAMELESS if error.key == "name" else declaration.name
+            raise ContractError(label, error.key, error.expected, error.got) from None
+        self.hook_words = hook_words(declaration)
         self.base_url = declaration.base_url
         for name in AssetAttributes.__annotations__.keys() & Declaration.model_fields.keys() - {"name"}:
             setattr(self, name, getattr(declaration, name))
@@ -51,6 +56,10 @@ class Declared(ImportSource):
         self._api = declaration.api
         _set_options(self, declaration)
         _set_incremental(self, declaration)
+        try:
+            check_source(self)
+        except ContractError as error:
+            raise in_words(error, declaration) from None
 
     @property
     def api(self) -> str:
@@ -58,13 +67,13 @@ class Declared(ImportSource):
         return self._api or super().api
 
     def items(self, list_response: httpx.Response) -> Iterable[Mapping[str, Any]]:
-        """Return the items of a page. A bare id becomes an item with nothing else. Raises ValueError."""
+        """Return the items of a page. A bare id becomes an item with nothing else. Raises Unfit."""
         body, path = _body(self.declaration, list_response), self.declaration.items
         found = value_at(body, path)
         self.model.sightings.of_page(body)
         if not isinstance(found, list):
-            place = "the answer" if path == WHOLE else f"{path} in the answer"
-            raise ValueError(f"items: expected a list at {place}, got {outline(found if path == WHOLE else body)}")
+            place = "the top of the answer" if path == WHOLE else f"{path} in the answer"
+            raise Unfit(f"a list at {place}", outline(found if path == WHOLE else body), "items")
         return [each if isinstance(each, Mapping) else {self.declaration.id.path: each} for each in found]
 
     def stub(self, item: Mapping[str, Any], *keys: Any, **others: Any) -> Any:
@@ -118,9 +127,7 @@ def _as_text(item: Any, path: str | None) -> str | None:
 
 
 def _body(declaration: Declaration, response: httpx.Response) -> Any:
-    if declaration.format == "ndjson":
-        return [json.loads(line) for line in response.text.splitlines() if line.strip()]
-    return response.json()
+    return (lines_of if declaration.format == "ndjson" else json_of)(response, "items")
 
 
 def _set_options(source: Declared, declaration: Declaration) -> None:
@@ -145,23 +152,3 @@ def _set_incremental(source: Declared, declaration: Declaration) -> None:
     if words is not None:
         source.incremental = Incremental(start=words.start, lookback=words.lookback, full_every=words.full_every)
         source.order = words.order
-
-
-def _check_words(declaration: Declaration) -> None:
-    """Raise Unfit for words that contradict each other, and for a header that holds a credential.
-
-    A declaration is stored and shown as it is.
-    """
-    if declaration.detail is not None and declaration.batch is not None:
-        raise Unfit("either `detail` or `batch`", "both", "batch")
-    if declaration.parent is not None and declaration.slices:
-        raise Unfit("either `parent` or `slices`", "both", "slices")
-    words = declaration.incremental
-    if words is not None and words.param is not None and words.list is not None:
-        raise Unfit("either `param` or `list`", "both", "incremental.param")
-    requests = {"": declaration, "list.": declaration.list, "detail.": declaration.detail, "batch.": declaration.batch}
-    for place, group in requests.items():
-        for name in group.headers if group is not None else ():
-            if name.lower() in _CREDENTIALS:
-                setting = "a credential in `auth`, or a bearer token in the setting TOKEN"
-                raise Unfit(setting, "a value that is not shown", f"{place}headers.{name}")

@@ -9,12 +9,17 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]  # its stubs are a separate package
 
+from import_pipeline.declarative.reading import NAMELESS
 from import_pipeline.declarative.source import RestSource
+from import_pipeline.declarative.unfit import nearest, shown
 from import_pipeline.declarative.words import Declaration
 from import_pipeline.errors import ContractError, SourceNotFound
 
 #: The type of our component in a defs.yaml.
 COMPONENT = "import_pipeline.RestImport"
+#: Attributes of the component that are no words of its source.
+IN_DAGSTER_ONLY = ("translation", "tracking_assets")
+_FORM = "a mapping with name, list, pages ..."
 _TEMPLATE = re.compile(r"\{\{\s*(.*?)\s*\}\}")
 _VARIABLE = re.compile(r"env\.(\w+)|env\(['\"](\w+)['\"]\)")
 
@@ -62,48 +67,77 @@ def load_files(pattern: str, folder: Path, environment: Mapping[str, str]) -> li
 
 def load_file(path: Path, environment: Mapping[str, str]) -> list[RestSource]:
     """Return the sources that a file declares. Raises SourceNotFound or ContractError."""
-    try:
-        documents = list(yaml.load_all(path.read_text("utf-8"), Loader=_Loader))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SourceNotFound(f"{path}: the file cannot be read: {' '.join(str(error).split())}") from None
     sources = []
-    for document in documents:
+    for document in _documents(path):
         words = _words(path, document)
         if words is not None:
-            filled = _filled(path, words, environment)
-            sources.append(_built(str(path), json.dumps(filled)))
+            name = words.get("name")
+            label = (name,) if isinstance(name, str) else ()
+            filled = {str(key): _filled(path, value, environment, (*label, str(key))) for key, value in words.items()}
+            sources.append(_built(str(path), json.dumps(filled, default=str)))
     return sources
+
+
+def _documents(path: Path) -> list[Any]:
+    """Return the documents of a YAML file. Raises SourceNotFound with the line that cannot be read."""
+    try:
+        found = list(yaml.load_all(path.read_text("utf-8"), Loader=_Loader))
+        json.dumps(found, default=str, skipkeys=True)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f" in line {mark.line + 1}" if mark is not None else ""
+        problem = f"{error.context}: {error.problem}" if error.context else error.problem
+        raise SourceNotFound(f"{path}: the file cannot be read: {problem}{line}") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SourceNotFound(f"{path}: the file cannot be read: {' '.join(str(error).split())}") from None
+    except (ValueError, RecursionError):  # of json
+        raise SourceNotFound(f"{path}: the file cannot be read: an alias (*name) contains itself") from None
+    return found
 
 
 def _words(path: Path, document: object) -> Mapping[str, Any] | None:
     """Return the words of a document; None for an empty one, and for another component."""
     if document is None:
         return None
-    if isinstance(document, Mapping) and "type" in document and not document.keys() & Declaration.model_fields.keys():
-        if document["type"] != COMPONENT:
-            return None
-        document = document.get("attributes")
+    known = Declaration.model_fields.keys()
+    if isinstance(document, Mapping) and not document.keys() & known and document.keys() & {"type", "attributes"}:
+        if (kind := document.get("type")) != COMPONENT:
+            if kind is not None and not str(kind).startswith(f"{COMPONENT.partition('.')[0]}."):
+                return None
+            raise ContractError("", "type", COMPONENT, shown(kind), file=str(path))
+        words = document.get("attributes")
+        if isinstance(words, Mapping):
+            return {key: value for key, value in words.items() if key not in IN_DAGSTER_ONLY}
+        raise ContractError("", "attributes", _FORM, _kind_of(words), file=str(path))
     if not isinstance(document, Mapping):
-        raise ContractError(str(path), "words", "a mapping with name, list, pages ...", type(document).__name__)
+        raise ContractError("", "", _FORM, _kind_of(document), file=str(path))
     return document
 
 
-def _filled(path: Path, words: Any, environment: Mapping[str, str]) -> Any:
+def _kind_of(value: object) -> str:
+    return "a list; write one source a document, with --- between them" if isinstance(value, list) else shown(value)
+
+
+def _filled(path: Path, words: Any, environment: Mapping[str, str], keys: tuple[str, ...]) -> Any:
     """Return the words with `{{ env.NAME }}` replaced. Raises ContractError for other templates."""
     if isinstance(words, Mapping):
-        return {str(key): _filled(path, value, environment) for key, value in words.items()}
+        return {str(key): _filled(path, each, environment, (*keys, str(key))) for key, each in words.items()}
     if isinstance(words, Sequence) and not isinstance(words, str):
-        return [_filled(path, value, environment) for value in words]
+        return [_filled(path, each, environment, (*keys, str(number))) for number, each in enumerate(words)]
     if not isinstance(words, str):
         return words
+
+    def refused(expected: str, got: str) -> ContractError:
+        return ContractError("", ".".join(keys), expected, got, file=str(path))
 
     def value(match: re.Match[str]) -> str:
         named = _VARIABLE.fullmatch(match[1])
         if named is None:
-            raise ContractError(str(path), "template", "{{ env.NAME }}; others work in Dagster only", match[0])
+            raise refused("{{ env.NAME }}; others work in Dagster only", match[0])
         name = named[1] or named[2]
         if name not in environment:
-            raise ContractError(str(path), "template", f"a value of {name} in the environment or .env", "nothing")
+            near = nearest(name, environment)
+            raise refused(f"a value of {name} in the environment or .env", f"nothing{near}")
         return environment[name]
 
     return _TEMPLATE.sub(value, words)
@@ -112,6 +146,14 @@ def _filled(path: Path, words: Any, environment: Mapping[str, str]) -> Any:
 @lru_cache(maxsize=1000)  # sensors load the sources again and again; each source has a mapped class of its own
 def _built(path: str, words: str) -> RestSource:
     try:
-        return RestSource(**json.loads(words))
+        source = RestSource(**json.loads(words))
     except ContractError as error:
-        raise ContractError(f"{path}: {error.source}", error.method, error.expected, error.got) from None
+        raise in_file(path, error) from None
+    source.declared_in = path
+    return source
+
+
+def in_file(path: str, error: ContractError) -> ContractError:
+    """Return the error of a declaration with its file."""
+    source = "" if error.source == NAMELESS else error.source
+    return ContractError(source, error.method, error.expected, error.got, file=path)

@@ -8,9 +8,11 @@ import httpx
 from import_pipeline.clock import SystemClock
 from import_pipeline.contracts import Importable
 from import_pipeline.declarative.answers import action_of
+from import_pipeline.declarative.bodies import json_of
 from import_pipeline.declarative.declared import Declared
 from import_pipeline.declarative.groups import WindowWords
 from import_pipeline.declarative.requests import each_of, request_of
+from import_pipeline.declarative.unfit import Unfit
 from import_pipeline.declarative.values import WHOLE, outline, value_at
 from import_pipeline.declarative.windows import bounds_of, halves, windows
 from import_pipeline.declarative.words import Declaration
@@ -81,14 +83,14 @@ class Detailed(Declared):
     """One request per item, or none."""
 
     def detail(self, response: httpx.Response) -> Mapping[str, Any]:
-        """Return the item in a detail's answer. Raises ValueError."""
+        """Return the item in a detail's answer. Raises Unfit."""
         words = self.declaration.detail
         path = WHOLE if words is None else words.item
-        body = response.json()
+        body = json_of(response, "detail")
         found = value_at(body, path)
         if not isinstance(found, Mapping):
             place = "" if path == WHOLE else f" at {path}"
-            raise ValueError(f"detail: expected a JSON object{place}, got {outline(body)}")
+            raise Unfit(f"a JSON object{place}", outline(body), "detail")
         return found
 
 
@@ -105,11 +107,14 @@ class Batched(Declared):
         return request_of(request, self.declaration, {"ids": ids})
 
     def details(self, response: httpx.Response) -> Iterable[tuple[Any, Mapping[str, Any]]]:
-        """Return id and detail of each item in the answer. Raises ValueError."""
+        """Return id and detail of each item in the answer. Raises Unfit."""
         words = self.declaration.batch
         assert words is not None  # noqa: S101 - a source without it has no such hook
-        body = response.json()
+        body = json_of(response, "batch")
         found = value_at(body, words.items)
         if not isinstance(found, list):
-            raise ValueError(f"batch: expected a list at {words.items} in the answer, got {outline(body)}")
-        return [(value_at(each, words.id), value_at(each, words.item)) for each in found]
+            raise Unfit(f"a list at {words.items} in the answer", outline(body), "batch.items")
+        pairs = [(value_at(each, words.id), value_at(each, words.item)) for each in found]
+        if found and all(key is None for key, _ in pairs):
+            raise Unfit(f"an id at {words.id} in each detail", outline(found[0]), "batch.id")
+        return pairs

@@ -1,6 +1,5 @@
 """The mapped class of a declared source: its columns, the reading of items into them, the detail request."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -11,21 +10,18 @@ from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, Uui
 from sqlalchemy.orm import registry
 from sqlalchemy.types import TypeEngine
 
-from import_pipeline.declarative.groups import WindowWords
+from import_pipeline.declarative.contract_words import hook_words
 from import_pipeline.declarative.requests import request_of
 from import_pipeline.declarative.sightings import Sightings
-from import_pipeline.declarative.templates import placeholders
 from import_pipeline.declarative.unfit import Unfit, shown
-from import_pipeline.declarative.values import SLICE, column_type, read_value, value_at
-from import_pipeline.declarative.windows import moment_of
+from import_pipeline.declarative.values import SLICE, column_type, outline, read_value, value_at
 from import_pipeline.declarative.words import Declaration
 from import_pipeline.tracking.history import HasImportStatus
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
-_TABLE = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_]{0,62}\.)?[A-Za-z_][A-Za-z0-9_]{0,62}")
 _ID_TYPES: Mapping[str, TypeEngine[Any]] = {"text": String(255), "integer": BigInteger(), "uuid": Uuid()}
 #: Attributes of `RequestedRow` and of SQLAlchemy that a column of the same name would hide.
-_TAKEN = {"populate", "values", "detail_request", "statuses", "latest_status", "declaration", "fields", "sightings"}
+_TAKEN = {"populate", "values", "detail_request", "statuses", "latest_status"}
+_TAKEN |= {"declaration", "fields", "sightings", "hook_words"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +40,11 @@ class Field:
         return self.path == SLICE
 
     def value(self, item: Any) -> Any:
-        """Return the column's value in an item. Raises ValueError with column and path."""
+        """Return the column's value in an item. Raises Unfit with column and path."""
         try:
             return self.read(value_at(item, self.path))
         except Unfit as error:
-            raise ValueError(f"{self.name}: expected {error.expected} at {self.path}, got {error.got}") from None
+            raise Unfit(f"{error.expected} at {self.path}", error.got, f"columns.{self.name}") from None
 
 
 class DeclaredRow(HasImportStatus):
@@ -57,13 +53,16 @@ class DeclaredRow(HasImportStatus):
     declaration: ClassVar[Declaration]
     fields: ClassVar[tuple[Field, ...]]
     sightings: ClassVar[Sightings]
+    hook_words: ClassVar[Mapping[str, str]]
 
     def values(self) -> dict[str, Any]:
         """Return what placeholders may name: the id and the columns."""
         return {field.name: getattr(self, field.attribute) for field in self.fields} | {"id": self.external_id}
 
     def populate(self, detail: Mapping[str, Any]) -> None:
-        """Set the columns that the detail has; what it lacks becomes null. Raises ValueError."""
+        """Set the columns that the detail has; what it lacks becomes null. Raises Unfit."""
+        if not isinstance(detail, Mapping):  # of a batch; that of one item is checked where it is read
+            raise Unfit("a JSON object for each item", outline(detail), "batch.item")
         self.sightings.of_detail(detail)
         for field in self.fields:
             if not field.from_list and not field.is_slice:
@@ -95,7 +94,7 @@ def _fields(declaration: Declaration) -> tuple[Field, ...]:
 
 
 def id_of(declaration: Declaration, item: Any) -> Any:
-    """Return the id of a list item. Raises ValueError."""
+    """Return the id of a list item. Raises Unfit."""
     found = value_at(item, declaration.id.path)
     expected = {"text": "a text or a whole number", "integer": "a whole number", "uuid": "a UUID"}
     is_one = isinstance(found, str | int) and not isinstance(found, bool)
@@ -104,25 +103,19 @@ def id_of(declaration: Declaration, item: Any) -> Any:
             raise Unfit("", "")
         return read_value(_ID_TYPES[declaration.id.type], found)
     except Unfit:
-        got = "nothing" if found is None else shown(found)
-        raise ValueError(f"id: expected {expected[declaration.id.type]} at {declaration.id.path}, got {got}") from None
+        raise Unfit(f"{expected[declaration.id.type]} at {declaration.id.path}", shown(found), "id") from None
 
 
 def mapped_class(declaration: Declaration) -> type[DeclaredRow]:
-    """Return the row class of a declaration, mapped to its table. Raises Unfit."""
-    name = declaration.table or declaration.name
-    if not _TABLE.fullmatch(name):
-        raise Unfit("a table name of letters, digits and underscores, or schema.name", shown(name), "table")
-    for each in declaration.columns:
-        _check_column(declaration, each)
-    _check_placeholders(declaration)
-    schema, _, bare = name.rpartition(".")
+    """Return the row class of a declaration, mapped to its table."""
+    schema, _, bare = (declaration.table or declaration.name).rpartition(".")
     table = Table(bare, MetaData(schema=schema or None), *_columns(declaration))
     title = "".join(part.capitalize() for part in declaration.name.split("_"))
     fields = _fields(declaration)
     documented = {"__module__": __name__, "__doc__": f"A row of {declaration.name}."}
     base = DeclaredRow if declaration.batch else RequestedRow
-    parts = {"declaration": declaration, "fields": fields, "sightings": Sightings(declaration)}
+    parts: dict[str, Any] = {"declaration": declaration, "fields": fields, "sightings": Sightings(declaration)}
+    parts["hook_words"] = hook_words(declaration)
     row = type(title, (base,), parts | documented)
     properties = {field.attribute: table.c[field.name] for field in fields}
     registry().map_imperatively(row, table, properties=properties)
@@ -139,56 +132,3 @@ def _columns(declaration: Declaration) -> list[Column[Any]]:
     for name, column in declaration.columns.items():
         found.append(Column(name, column_type(column.type), index=column.index, doc=f"{column.path} of the API's item"))
     return found
-
-
-def _check_column(declaration: Declaration, name: str) -> None:
-    key = f"columns.{name}"
-    if not _NAME.fullmatch(name):
-        raise Unfit("a column name of at most 63 letters, digits and underscores", shown(name), "columns")
-    if name.lower() in {"id", "external_id"}:
-        raise Unfit("another name: the API's id is stored as external_id, the table's own as id", shown(name), key)
-    if sum(name.lower() == each.lower() for each in declaration.columns) > 1:
-        raise Unfit("a name that differs from others not only by capitals", shown(name), key)
-    column, is_sliced = declaration.columns[name], bool(declaration.parent or declaration.slices)
-    if column.from_list and declaration.detail is None and declaration.batch is None:
-        raise Unfit("from_list only beside `detail`, since without it the list has all", "true", f"{key}.from_list")
-    if column.path == SLICE and not is_sliced:
-        raise Unfit("a path in the item; {slice} only beside `parent` or `slices`", SLICE, f"{key}.path")
-
-
-def _check_placeholders(declaration: Declaration) -> None:
-    """Raise Unfit for a placeholder in a path that is no column. Braces elsewhere may be the API's own syntax."""
-    columns, detail, batch = {"id", *declaration.columns}, declaration.detail, declaration.batch
-    if detail is not None:
-        unknown = placeholders(detail.path) - columns
-        if unknown:
-            raise Unfit("placeholders {id} or {name of a column}", f"{{{min(unknown)}}}", "detail.path")
-        if not placeholders([detail.path, detail.params, detail.body]) & columns:
-            raise Unfit("a request that names the item, such as /orders/{id}", shown(detail.path), "detail")
-    if batch is not None and not placeholders([batch.path, batch.params, batch.body]) & {"ids", *columns}:
-        raise Unfit("a request that names the items by {ids}, or by {each: ...} in the body", "none", "batch")
-    _check_list(declaration)
-
-
-def _check_start(words: WindowWords) -> None:
-    try:
-        moment_of(words.start)
-    except ValueError:
-        raise Unfit("a date or time such as 2024-01-01", shown(words.start), "slices.start") from None
-
-
-def _check_list(declaration: Declaration) -> None:
-    """Raise Unfit for a list that its slices or changes cannot reach."""
-    request, words = declaration.list, declaration.incremental
-    is_sliced = bool(declaration.parent or declaration.slices)
-    named = {each.partition(".")[0] for each in placeholders([request.path, request.params, request.body])}
-    if isinstance(declaration.slices, WindowWords):
-        _check_start(declaration.slices)
-    if is_sliced != ("slice" in named):
-        expected = "{slice} in the list's request" if is_sliced else "`parent` or `slices` beside {slice}"
-        raise Unfit(expected, "none", "list")
-    if words is None or words.param is not None:
-        return
-    changes = request if words.list is None else words.list
-    if "since" not in placeholders([changes.path, changes.params, changes.body]):
-        raise Unfit("a parameter, or a list with {since}", "neither", "incremental.param")

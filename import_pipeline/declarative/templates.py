@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from import_pipeline.contracts.importable import path_segment
+from import_pipeline.declarative.unfit import Unfit
 
 _PLACEHOLDER = re.compile(r"\{(\w+(?:\.\w+)?)\}")
 
@@ -18,12 +19,18 @@ def placeholders(template: Any) -> set[str]:
     return set().union(*map(placeholders, template)) if isinstance(template, list | tuple) and template else set()
 
 
+def whole_placeholder(template: Any) -> str | None:
+    """Return the name of the placeholder if the text is nothing else."""
+    match = _PLACEHOLDER.fullmatch(template) if isinstance(template, str) else None
+    return match[1] if match else None
+
+
 def fill(template: Any, values: Mapping[str, Any]) -> Any:
     """Return the template with its placeholders replaced. A text that is one placeholder becomes the value itself."""
     if isinstance(template, str):
-        whole = _PLACEHOLDER.fullmatch(template)
-        if whole and whole[1] in values:
-            return values[whole[1]]
+        whole = whole_placeholder(template)
+        if whole is not None and whole in values:
+            return values[whole]
         return _replaced(template, values, _text)
     if isinstance(template, Mapping):
         return {name: fill(each, values) for name, each in template.items()}
@@ -31,7 +38,7 @@ def fill(template: Any, values: Mapping[str, Any]) -> Any:
 
 
 def fill_path(template: str, values: Mapping[str, Any]) -> str:
-    """Return the path with each value quoted as one segment. Raises ValueError for a value that is null."""
+    """Return the path with each value quoted as one segment. Raises Unfit for a value that is null."""
     return _replaced(template, values, _segment)
 
 
@@ -48,7 +55,7 @@ def _replaced(template: str, values: Mapping[str, Any], write: Callable[[Any], s
         if match[1] not in values:  # braces that are no placeholder, as in GraphQL
             return match[0]
         if values[match[1]] is None:
-            raise ValueError(f"expected a value of {match[1]} for {template}, got null")
+            raise Unfit(f"a value of {match[1]} for {template}", "null")
         return write(values[match[1]])
 
     return _PLACEHOLDER.sub(value, template)

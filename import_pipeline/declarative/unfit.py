@@ -1,5 +1,11 @@
 """The error of one key of a declaration, before the source's name is known."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+#: In place of a value that may be a secret.
+HIDDEN = "a value that is not shown"
+
 
 class Unfit(ValueError):
     """A value that a key does not take. `key` is a path below the key that was read, such as `total.type`."""
@@ -13,5 +19,12 @@ class Unfit(ValueError):
 
 def shown(value: object, most: int = 60) -> str:
     """Return a value as an error quotes it."""
-    text = repr(value)
+    text = "nothing" if value is None else repr(value)
     return text if len(text) <= most else f"{text[:most]}..."
+
+
+def nearest(word: object, known: Iterable[str]) -> str:
+    """Return the question for a word that resembles a known one; an empty text if it resembles none."""
+    by_small_letters = {each.lower(): each for each in known}
+    found = get_close_matches(str(word).lower(), by_small_letters, 1)
+    return f" (did you mean {by_small_letters[found[0]]}?)" if found else ""

@@ -29,7 +29,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from import_pipeline.contracts.column_types import UtcDateTime
 from import_pipeline.contracts.paginators import found_at
-from import_pipeline.declarative.unfit import Unfit, shown
+from import_pipeline.declarative.unfit import Unfit, nearest, shown
 
 #: The path of a whole item, and that of the key of its slice.
 WHOLE = "."
@@ -64,7 +64,7 @@ def column_type(declared: object) -> TypeEngine[Any]:
         return _checked(declared)
     match = _WORD.fullmatch(declared.strip().lower()) if isinstance(declared, str) else None
     if match is None or match[1] not in TYPES:
-        raise Unfit(_EXPECTED, shown(declared))
+        raise Unfit(_EXPECTED, shown(declared) + nearest(declared if match is None else match[1], TYPES))
     parameters = [int(each) for each in match.groups()[1:] if each]
     if len(parameters) > {"numeric": 2, "string": 1}.get(match[1], 0):
         raise Unfit(_EXPECTED, shown(declared))

@@ -51,9 +51,9 @@ def body_text(response: httpx.Response) -> str:
     return text_of(response.content, response.headers.get("Content-Type", ""))
 
 
-def register_response_secrets(response: httpx.Response) -> None:
-    """Register the secrets in a response and its request, before an error that may quote them is reported."""
-    if MET in response.extensions:
+def register_response_secrets(response: httpx.Response | None) -> None:
+    """Register the secrets in a response, if any, and its request, before an error that may quote them is reported."""
+    if response is None or MET in response.extensions:
         return
     response.extensions[MET] = True
     remember_request("", response.headers.items())

@@ -131,7 +131,7 @@ def configure_each(
         try:
             [source] = configure([member], settings)
             if names[name.lower()] > 1:
-                raise _name_taken(source)
+                raise _name_taken(source, [source])
             found[name] = source
         except ImportPipelineError as error:
             errors[name] = error
@@ -181,6 +181,9 @@ def configured_among_others(declared: ImportSource, settings: Settings) -> Impor
     return with_limits_of_their_api([source, *others])[0]
 
 
+_OWN = {True: "`table`", False: "model"}
+
+
 def shared_tables(sources: Iterable[ImportSource]) -> list[str]:
     """Return a warning for each table that several sources write to."""
     return [_shared(table, some) for table, some in _sharing_rows(sources).items()]
@@ -199,9 +202,11 @@ def _shared(table: str, writers: Sequence[ImportSource]) -> str:
     said = (
         f"the sources {' and '.join(each.name for each in writers)} write to one table, {table}: an id that both have"
     )
+    is_declared = any(each.hook_words for each in writers)
     if len({type(each) for each in writers}) == 1:
-        return f"{said} is refused for all but the first. With TenantMixin each tenant has rows of its own"
-    return f"{said} is one row, which each of them overwrites. Give each source its own model"
+        remedy = "Give each its own `table`" if is_declared else "With TenantMixin each tenant has rows of its own"
+        return f"{said} is refused for all but the first. {remedy}"
+    return f"{said} is one row, which each of them overwrites. Give each source its own {_OWN[is_declared]}"
 
 
 @lru_cache(maxsize=100)  # once per process: sensors load the sources again and again
@@ -215,7 +220,7 @@ def validate(listed: object, setting: str) -> list[ImportSource]:
     names = Counter(source.name.lower() for source in sources)  # settings and files may ignore case
     for source in sources:
         if names[source.name.lower()] > 1:
-            raise _name_taken(source)
+            raise _name_taken(source, [each for each in sources if each.name.lower() == source.name.lower()])
     return sources
 
 
@@ -228,9 +233,11 @@ def _members(listed: object, setting: str) -> list[object]:
         raise ContractError(setting, "list", "a list of ImportSource instances", describe_error(error)) from error
 
 
-def _name_taken(source: ImportSource) -> ContractError:
-    label = type(source).__name__
-    got = f'the name of two sources. Give each tenant of a class its own, such as {label}(name="{source.name}_acme")'
+def _name_taken(source: ImportSource, namesakes: Sequence[ImportSource]) -> ContractError:
+    files, label = sorted({each.declared_in for each in namesakes if each.declared_in}), type(source).__name__
+    own = f'. Give each tenant of a class its own, such as {label}(name="{source.name}_acme")'
+    in_files = f" (in {', '.join(files)})" if files else ""
+    got = f"the name of two sources{in_files or own}"
     return ContractError(source.name, "name", "a unique name", got)
 
 

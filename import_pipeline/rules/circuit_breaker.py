@@ -30,11 +30,15 @@ class CircuitBreaker:
     """Counts different items that failed in a row, and opens the circuit at a threshold. One success closes it.
 
     Failures that may pass count together; rejections count only with those of the same reason. The import ends once
-    failures have continued for `patience_seconds` after the circuit opened.
+    failures have continued for `patience_seconds` after the circuit opened. `address` and `answers` name for people
+    what builds the requests of details, and what would say that an item is gone.
     """
 
-    def __init__(self, patience_seconds: float) -> None:
+    def __init__(
+        self, patience_seconds: float, *, address: str = "detail_request", answers: str = "let classify return GONE"
+    ) -> None:
         self.patience_seconds = patience_seconds
+        self._address, self._answers = address, answers
         self._kind = ""
         self._items: set[str] = set()
         self._gone: set[str] = set()
@@ -83,5 +87,5 @@ class CircuitBreaker:
             return None
         return (
             f"{len(self._gone)} items in a row are gone ({reason}), as with an address that does not exist: check "
-            "detail_request. None of them is marked as gone. If they are gone, let classify return GONE"
+            f"{self._address}. None of them is marked as gone. If they are gone, {self._answers}"
         )

@@ -9,6 +9,7 @@ from dagster.components.resolved.core_models import AssetAttributesModel
 from pydantic import Field, StringConstraints, create_model
 
 from import_pipeline.declarative.words import Declaration, OptionWords
+from import_pipeline.defs.components.plain_schema import plain_schema
 
 Template = Annotated[str, StringConstraints(pattern=r"\{\{.*\}\}")]
 
@@ -23,6 +24,11 @@ class ComponentWords(Declaration):
     tracking_assets: bool = Field(
         False, description="True: define the tables of all imports as assets, too. In one component of a project only."
     )
+
+    @classmethod
+    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Return the schema that `dg check yaml` and editors read."""
+        return plain_schema(super().model_json_schema(*args, **kwargs))
 
 
 def _with_templates() -> dict[str, Any]:

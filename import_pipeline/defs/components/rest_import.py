@@ -1,6 +1,7 @@
 """A REST API as a Dagster component: a dozen words in a defs.yaml."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Self
 
 import dagster as dg
@@ -9,16 +10,15 @@ from pydantic import BaseModel
 
 from import_pipeline.contracts import ImportSource, check_source
 from import_pipeline.declarative import RestSource
+from import_pipeline.declarative.files import IN_DAGSTER_ONLY, in_file
 from import_pipeline.defs.build import build_import_definitions
 from import_pipeline.defs.components.model import RestImportModel
 from import_pipeline.defs.components.scaffolder import RestImportScaffolder
 from import_pipeline.defs.links import links_of
 from import_pipeline.defs.tracking_assets import tracking_specs
 from import_pipeline.defs.translation.translator import Translator
+from import_pipeline.errors import ContractError
 from import_pipeline.settings import load_settings
-
-#: Attributes that are not words of the source.
-_OURS = ("translation", "tracking_assets")
 
 
 @dg.scaffold_with(RestImportScaffolder)
@@ -52,10 +52,10 @@ class RestImport(dg.Component):
         """Return the component that the attributes declare. Raises ContractError, which names the key."""
         given: Mapping[str, Any] = {} if attributes is None else attributes.model_dump(exclude_unset=True)
         resolution = context.resolution_context.at_path("attributes")
-        words = resolution.resolve_value({key: value for key, value in given.items() if key not in _OURS})
+        words = resolution.resolve_value({key: value for key, value in given.items() if key not in IN_DAGSTER_ONLY})
         translation = getattr(attributes, "translation", None)
         return cls(
-            RestSource(**words),
+            _declared(words, context),
             _translator(resolution, translation) if translation is not None else None,
             tracking_assets=bool(given.get("tracking_assets")),
         )
@@ -68,6 +68,17 @@ class RestImport(dg.Component):
         if not self.tracking_assets:
             return definitions
         return dg.Definitions.merge(definitions, dg.Definitions(assets=tracking_specs(links_of(settings))))
+
+
+def _declared(words: Mapping[str, Any], context: dg.ComponentLoadContext) -> RestSource:
+    """Return the source. Raises ContractError, which names the file and the key."""
+    file = str(Path(context.path) / "defs.yaml")
+    try:
+        source = RestSource(**words)
+    except ContractError as error:
+        raise in_file(file, error) from None
+    source.declared_in = file
+    return source
 
 
 def _translator(context: dg.ResolutionContext, translation: object) -> Translator:

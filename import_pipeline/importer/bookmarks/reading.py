@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from import_pipeline.contracts import ImportSource
+from import_pipeline.contracts.hooks import label_of
 from import_pipeline.errors import ImportFailed
 from import_pipeline.importer.user_code.fingerprints import fingerprint_of
 from import_pipeline.rules.lists.positions import Position, lookback_problem, mix_problem, parse_position
@@ -62,7 +63,7 @@ def _failed(source: ImportSource, item: Discovered, problem: str) -> Discovered:
     """Return the item without its position, as failed. A tombstone counts without a position, too."""
     if item.is_deleted or item.problem is not None:
         return replace(item, position=None)
-    reason = f"{type(source).__name__}.position {problem}"
+    reason = f"{label_of(source, 'position')} {problem}"
     return replace(item, importable=None, position=None, problem=reason, by_id=not item.whole)
 
 

@@ -8,6 +8,7 @@ import httpx
 
 from import_pipeline.contracts import Importable, ImportSource
 from import_pipeline.contracts.batches import is_batched
+from import_pipeline.contracts.hooks import label_of
 from import_pipeline.contracts.paginators import Cursor, LastId, ListCutShort, PageNumber
 from import_pipeline.errors import HookFailed
 from import_pipeline.importer.runtime.response_errors import describe_missing_list
@@ -177,7 +178,7 @@ class SourceList:
             importable, found = self._stub(item, response)
             if not 0 < len(found) <= MAX_EXTERNAL_ID or not _is_storable(found):
                 expected = f"an external_id of 1 to {MAX_EXTERNAL_ID} characters"
-                raise HookFailed(f"{type(self.source).__name__}.stub", f"must return {expected}, got {found[:40]!r}")
+                raise HookFailed(label_of(self.source, "stub"), f"must return {expected}, got {found[:40]!r}")
             external_id = found
             if self._is_deleted(item, response):
                 position = self._position(item, response)[0]

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
+from import_pipeline.contracts.hooks import label_of
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.user_code.fingerprints import fingerprint_of
 from import_pipeline.rules.status import ImportKind
@@ -39,7 +40,7 @@ async def forget_outdated_versions(context: ImportContext) -> None:
         count = source_items.forget_versions(connection, context.source.name)
         if count:
             sentence = (
-                f"The stored versions of {count:,} items are forgotten, since {type(context.source).__name__}.version "
+                f"The stored versions of {count:,} items are forgotten, since {label_of(context.source, 'version')} "
                 "has changed: all details are fetched again, once."
             )
             events.note(connection, context.row.id, context.clock.now(), VERSIONS_FORGOTTEN, sentence, items=count)
@@ -58,7 +59,7 @@ def _follow_revision(connection: Connection, context: ImportContext) -> None:
         return  # the first import fetches all details anyway
     count = source_items.forget_versions(connection, source.name, etags=True)
     sentence = (
-        f"{type(source).__name__}.revision is {source.revision} and was {before}: all details are fetched again, once. "
+        f"{label_of(source, 'revision')} is {source.revision} and was {before}: all details are fetched again, once. "
         f"The stored versions of {count:,} items are forgotten; no row is deleted."
     )
     events.note(connection, context.row.id, now, REVISION_CHANGED, sentence, items=count, revision=source.revision)

@@ -3,6 +3,7 @@
 import httpx
 
 from import_pipeline.contracts import Importable
+from import_pipeline.contracts.hooks import label_of
 from import_pipeline.contracts.importable import is_always_whole
 from import_pipeline.errors import HookFailed, ItemError, ItemRejected
 from import_pipeline.importer.enrichment.claimed_items import ClaimedItem
@@ -49,12 +50,11 @@ def _etag(response: httpx.Response) -> str | None:
 
 def _request(claim: Claim, importable: Importable) -> httpx.Request:
     """Return the item's request, conditional if its last response had an ETag. Raises HookFailed or ItemRejected."""
-    name = type(importable).__name__
     if is_always_whole(importable):
-        raise ItemRejected(f"{name} has no detail_request: only the list has this item")
+        raise ItemRejected(f"{type(importable).__name__} has no detail_request: only the list has this item")
     request = call_hook(importable, "detail_request", returns=REQUEST_OR_NONE, passes=(ItemError,))
     if request is None:
-        raise ItemRejected(f"{name}.detail_request returns no request: only the list has this item")
+        raise ItemRejected(f"{label_of(importable, 'detail_request')} returns no request: only the list has this item")
     if claim.etag is not None:
         request.headers["If-None-Match"] = claim.etag  # RFC 9110, 13.1.2
     return request

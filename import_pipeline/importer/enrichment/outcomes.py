@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 
+from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportFailed
 from import_pipeline.importer.enrichment.writer import Written
 from import_pipeline.importer.runtime.circuit import Circuit
@@ -20,7 +21,7 @@ class Outcomes:
 
     def __init__(self, context: ImportContext) -> None:
         self.context = context
-        self.breaker = CircuitBreaker(context.source.max_outage)
+        self.breaker = _breaker(context.source)
         self.circuit = Circuit(context.clock, context.chance, context.record_wait)  #: open while the breaker is open
         self.may_have_retries = True  #: an item may wait for a retry, of this process or of an earlier one
 
@@ -100,3 +101,15 @@ def failed_tries(tries: int, final: int) -> str:
     if final == tries:
         return f"{text}, {'permanently' if tries == 1 else 'all permanently'}"
     return f"{text}, {final} of them permanently" if final else text
+
+
+def _breaker(source: ImportSource) -> CircuitBreaker:
+    """Return the breaker, which names for people what to check: hooks, or keys of a declaration."""
+    words = source.hook_words
+    if not words:
+        return CircuitBreaker(source.max_outage)
+    return CircuitBreaker(
+        source.max_outage,
+        address=words["detail_request"],
+        answers=f"add {{status: 404, action: gone}} to {words['classify']}",
+    )

@@ -5,6 +5,7 @@ from http import HTTPStatus
 import httpx
 
 from import_pipeline.contracts import ImportSource
+from import_pipeline.contracts.hooks import label_of
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.ratelimit import BodyRefused
 from import_pipeline.redaction import redact
@@ -14,8 +15,8 @@ from import_pipeline.settings import variable_prefix
 
 def describe_refused_body(context: ImportContext, error: BodyRefused) -> str:
     """Return the reason for a refused body, and the setting that would allow it."""
-    setting, source = f"{variable_prefix(context.source.name)}MAX_BODY", type(context.source).__name__
-    return f"{error}. If this is normal for this API, raise {setting} or {source}.max_depth"
+    setting, depth = f"{variable_prefix(context.source.name)}MAX_BODY", label_of(context.source, "max_depth")
+    return f"{error}. If this is normal for this API, raise {setting} or {depth}"
 
 
 def describe_missing_list(source: ImportSource, response: httpx.Response, hook: str = "list_request") -> str | None:
@@ -27,4 +28,4 @@ def describe_missing_list(source: ImportSource, response: httpx.Response, hook: 
         return None
     request = f"{response.request.method} {redact(str(response.request.url))}"
     setting = f"{variable_prefix(source.name)}BASE_URL"
-    return f"{request} answers {phrase(response.status_code)}: check {setting} and {hook}"
+    return f"{request} answers {phrase(response.status_code)}: check {setting} and {source.hook_words.get(hook, hook)}"

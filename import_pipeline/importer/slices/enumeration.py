@@ -6,6 +6,7 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
+from import_pipeline.contracts.hooks import label_of
 from import_pipeline.errors import ImportFailed
 from import_pipeline.importer.discovery.stored_versions import fingerprint_of_version
 from import_pipeline.importer.runtime.context import ImportContext
@@ -38,7 +39,7 @@ def own_keys(source: ImportSource, monotonic: Callable[[], float]) -> Iterator[l
     ):
         count += len(keys)
         if count > MOST_KEYS:
-            raise ImportFailed(f"{type(source).__name__}.slices has more than {MOST_KEYS:,} keys: it does not end")
+            raise ImportFailed(f"{label_of(source, 'slices')} has more than {MOST_KEYS:,} keys: it does not end")
         yield keys
 
 

@@ -10,7 +10,7 @@ from import_pipeline.errors import HookFailed
 from import_pipeline.importer.excerpts import MOST_REPORTED, excerpt, register_response_secrets
 from import_pipeline.importer.user_code.hooks import ACTION_OR_NONE, FLAG, call_hook
 from import_pipeline.ratelimit import ACTION
-from import_pipeline.rules.responses.actions import ActionKind, ResponseAction
+from import_pipeline.rules.responses.actions import CLASSIFY, ActionKind, ResponseAction, unsaid
 from import_pipeline.wording import visible
 
 
@@ -47,9 +47,16 @@ class Classifier:
         except HookFailed as error:
             return ResponseAction(ActionKind.FAIL, str(error), is_hook_failure=True)
         if action is None or not action.reason:
-            return action
+            return action if action is None else self._with_words(action, response)
         register_response_secrets(response)
         return replace(action, reason=excerpt(visible(action.reason), MOST_REPORTED))
+
+    def _with_words(self, action: ResponseAction, response: httpx.Response) -> ResponseAction:
+        """Return an action without a reason; with one that names the key, if the source is declared."""
+        words = self.source.hook_words.get(CLASSIFY)
+        if words is None or action.kind is ActionKind.ACCEPT:
+            return action
+        return replace(action, reason=unsaid(response.status_code, action.kind, words))
 
 
 def classifier_of(source: ImportSource) -> Callable[[httpx.Response], ResponseAction | None] | None:

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 
 from import_pipeline.contracts import ImportSource
+from import_pipeline.contracts.hooks import label_of
 from import_pipeline.errors import HookFailed, ItemError, ItemRejected
 from import_pipeline.importer.user_code.hooks import DETAILS, call_hook
 from import_pipeline.tracking.user_rows.row_ids import item_id
@@ -53,7 +54,7 @@ def details_of(source: ImportSource, response: httpx.Response) -> BatchDetails:
     pairs = call_hook(source, "details", response, returns=DETAILS, response=response, passes=(ItemError,))
     for each, detail in pairs:
         if each is None or isinstance(each, Mapping):
-            hook = f"{type(source).__name__}.details"
+            hook = label_of(source, "details")
             raise HookFailed(hook, f"must return the external id of each item, got {type(each).__name__}")
         found.add(item_id(source.model, each), detail)
     return found

@@ -16,6 +16,8 @@ from typing import Any, Generic, TypeVar
 import httpx
 
 from import_pipeline.contracts import Connector
+from import_pipeline.contracts.hooks import label_of
+from import_pipeline.declarative.unfit import Unfit
 from import_pipeline.errors import HookFailed
 from import_pipeline.importer.excerpts import MOST_REPORTED, body_hints, excerpt, keys_there, register_response_secrets
 from import_pipeline.importer.user_code.running_hooks import RUNNING_HOOKS, HookInterrupted
@@ -41,13 +43,13 @@ _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = _REPR.maxlong = 80
 
 
-class _Unfit(Exception):
+class _WrongValue(Exception):
     """The value is not one that the hook may return."""
 
 
 @dataclass(frozen=True)
 class Returns(Generic[T]):
-    """The type of a hook's return value: in words, and a function that reads a value or raises _Unfit."""
+    """The type of a hook's return value: in words, and a function that reads a value or raises _WrongValue."""
 
     expected: str
     read: Callable[[Any], T]
@@ -98,7 +100,7 @@ def hook_batches(
         for value in batch:
             if not is_good(value):
                 problem = f"must yield {expected}, got {_shown(value)}"
-                raise HookFailed(f"{type(owner).__name__}.{name}", problem, _definition(owner, name))
+                raise HookFailed(label_of(owner, name), problem, _definition(owner, name))
         yield batch
 
 
@@ -111,18 +113,22 @@ def _guarded(
     passes: tuple[type[Exception], ...] = (),
     arguments: Sequence[Any] = (),
 ) -> T:
-    value, cause = None, None
+    value, cause, label = None, None, label_of(owner, name)
     try:
         with RUNNING_HOOKS.one_more():
             value = call()
             return returns.read(_plain(value))
-    except _Unfit:
+    except _WrongValue:
         problem, place = f"must return {returns.expected}, got {_shown(value)}", _definition(owner, name)
+    except Unfit as error:  # of a declared source
+        register_response_secrets(response)
+        source, _, key = label.partition(".")
+        label = f"{source}.{error.key or key}:"
+        problem, place = excerpt(visible(str(error)), MOST_REPORTED), getattr(owner, "declared_in", None)
     except BaseException as error:
         if isinstance(error, (KeyboardInterrupt, HookInterrupted, *passes)):
             raise
-        if response is not None:
-            register_response_secrets(response)
+        register_response_secrets(response)
         problem, place = (
             f"raises {describe_error(error)}{keys_there(error, arguments)}",
             place_of(error, owner) or _definition(owner, name),
@@ -130,7 +136,7 @@ def _guarded(
         cause = error
     if response is not None:
         problem += body_hints(response)
-    raise HookFailed(f"{type(owner).__name__}.{name}", problem, place) from cause
+    raise HookFailed(label, problem, place) from cause
 
 
 def describe_error(error: BaseException) -> str:
@@ -194,7 +200,7 @@ def _plain(value: object) -> Any:
     if inspect.iscoroutine(value):
         value.close()  # prevents a warning that it was never awaited
     if inspect.isawaitable(value) or inspect.isasyncgen(value):
-        raise _Unfit
+        raise _WrongValue
     return value
 
 
@@ -203,7 +209,7 @@ def instance(kind: type[T], expected: str) -> Returns[T]:
 
     def read(value: Any) -> T:
         if not isinstance(value, kind):
-            raise _Unfit
+            raise _WrongValue
         return value
 
     return Returns(expected, read)
@@ -215,36 +221,36 @@ def _or_none(read: Callable[[Any], T]) -> Callable[[Any], T | None]:
 
 def _flag(value: Any) -> bool:
     if callable(value) or inspect.isgenerator(value):  # parentheses are missing: it would always be true
-        raise _Unfit
+        raise _WrongValue
     return bool(value)
 
 
 def _iterator(value: Any) -> Iterator[Any]:
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
-        raise _Unfit
+        raise _WrongValue
     return iter(value)
 
 
 def _items(value: Any) -> list[Any]:
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
-        raise _Unfit
+        raise _WrongValue
     found = list(islice(value, MOST_ITEMS + 1))
     if len(found) > MOST_ITEMS:
-        raise _Unfit
+        raise _WrongValue
     return found
 
 
 def _pairs(value: Any) -> list[tuple[Any, Any]]:
     found = _items(list(value.items()) if isinstance(value, Mapping) else value)
     if not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in found):
-        raise _Unfit
+        raise _WrongValue
     return [(pair[0], pair[1]) for pair in found]
 
 
 def _whole(least: int, most: int = LARGEST) -> Callable[[Any], int]:
     def read(value: Any) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            raise _Unfit
+            raise _WrongValue
         return value
 
     return read
@@ -252,30 +258,30 @@ def _whole(least: int, most: int = LARGEST) -> Callable[[Any], int]:
 
 def _text(value: Any) -> str:
     if callable(value) or inspect.isgenerator(value):
-        raise _Unfit
+        raise _WrongValue
     return str(value)
 
 
 def _position(value: Any) -> Position:
     text = _text(value)
     if not 0 < len(text) <= LONGEST_POSITION:
-        raise _Unfit
+        raise _WrongValue
     return parse_position(text)
 
 
 def _connector(value: Any) -> Connector:
     is_one = isinstance(value, Connector) and isinstance(value.base_url, str) and isinstance(value.headers, Mapping)
     if not is_one or not all(isinstance(part, str) for pair in value.headers.items() for part in pair):
-        raise _Unfit
+        raise _WrongValue
     seconds = 1.0 if value.timeout is None else value.timeout
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
-        raise _Unfit
+        raise _WrongValue
     return value  # type: ignore[no-any-return]
 
 
 def _action(value: Any) -> ResponseAction:
     if not isinstance(value, ResponseAction) or value.kind is ActionKind.DENY:
-        raise _Unfit
+        raise _WrongValue
     return value
 
 

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from http import HTTPStatus
 
-from import_pipeline.rules.responses.actions import ActionKind, ResponseAction, action_for
+from import_pipeline.rules.responses.actions import ActionKind, ResponseAction, action_for, unsaid
 from import_pipeline.rules.responses.status_phrases import phrase
 
 
@@ -48,8 +48,7 @@ def judge_page(
     if action.kind is ActionKind.NOT_MODIFIED and is_first:
         return PageVerdict.UNCHANGED, ""
     verdict = _STATED.get(action.kind, PageVerdict.FAILED)
-    reason = action.reason or f"the API answers {phrase(status)}: `classify` reads it as not modified"
-    return verdict, "" if verdict in USABLE else reason
+    return verdict, "" if verdict in USABLE else action.reason or unsaid(status, ActionKind.NOT_MODIFIED)
 
 
 def _by_status(status: int, setting: str) -> tuple[PageVerdict, str]:

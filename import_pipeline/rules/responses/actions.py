@@ -96,15 +96,23 @@ WORDED: dict[int, tuple[ActionKind, str]] = {
     HTTPStatus.NOT_FOUND: (ActionKind.GONE, ": it has no such item (anymore)"),
     HTTPStatus.GONE: (ActionKind.GONE, ": it has no such item (anymore)"),
 }
-#: Reasons for actions of a source that gives none.
-UNSAID = {
-    ActionKind.RETRY: "`classify` asks for another try",
-    ActionKind.RATE_LIMITED: "`classify` reads it as a refusal, again and again: check the limits of the source",
-    ActionKind.SKIP: "`classify` skips it",
-    ActionKind.GONE: "`classify` reads it as gone",
-    ActionKind.FAIL: "`classify` rejects it",
-    ActionKind.STOP: "`classify` stops the import",
+#: What a source does that gives no reason for its action.
+_UNSAID = {
+    ActionKind.NOT_MODIFIED: "reads it as not modified",
+    ActionKind.RETRY: "asks for another try",
+    ActionKind.RATE_LIMITED: "reads it as a refusal, again and again: check the limits of the source",
+    ActionKind.SKIP: "skips it",
+    ActionKind.GONE: "reads it as gone",
+    ActionKind.FAIL: "rejects it",
+    ActionKind.STOP: "stops the import",
 }
+#: The name of what states an action, in reasons.
+CLASSIFY = "classify"
+
+
+def unsaid(status: int, kind: ActionKind, stated_by: str = CLASSIFY) -> str:
+    """Return the reason for an action of a source that gives none."""
+    return f"the API answers {phrase(status)}: `{stated_by}` {_UNSAID[kind]}"
 
 
 def default_action(status: int, *, setting: str) -> ResponseAction:
@@ -140,8 +148,8 @@ def action_for(status: int, stated: ResponseAction | None, *, setting: str) -> R
         usual = default_action(status, setting=setting)
         keeps = usual.kind in {ActionKind.RETRY, ActionKind.DENY, ActionKind.STOP}
         return replace(usual, kind=usual.kind if keeps else ActionKind.FAIL, reason=stated.reason, is_hook_failure=True)
-    if not stated.reason and stated.kind in UNSAID:
-        return replace(stated, reason=f"the API answers {phrase(status)}: {UNSAID[stated.kind]}")
+    if not stated.reason and stated.kind not in {ActionKind.ACCEPT, ActionKind.NOT_MODIFIED, ActionKind.DENY}:
+        return replace(stated, reason=unsaid(status, stated.kind))
     return stated
 
 

@@ -48,7 +48,7 @@ def _check_name(connection: Connection, model: type[Any]) -> None:
     if table.name in ours and table.schema in {None, inspector.default_schema_name}:
         raise SchemaError(
             f"{model.__name__}: the table name {table.name} belongs to the tracking tables; "
-            "expected another __tablename__"
+            f"expected another {_table_words(model)}"
         )
     if table.schema is not None and table.schema not in inspector.get_schema_names():
         raise SchemaError(
@@ -102,8 +102,17 @@ def _check_columns(inspector: Inspector, model: type[Any], table: Table) -> None
         raise SchemaError(
             f"{model.__name__}: the table {table.fullname} has no column {', '.join(missing)}. "
             "`import-pipeline migrate --add-columns` shows the statements that add what can be added, and runs them. "
-            "Or give the class another __tablename__"
+            f"Or give {_owner_words(model)} another {_table_words(model)}"
         )
+
+
+def _table_words(model: type[Any]) -> str:
+    """Return what sets the table's name: an attribute of the class, or the key of a declaration."""
+    return "`table`" if hasattr(model, "hook_words") else "__tablename__"
+
+
+def _owner_words(model: type[Any]) -> str:
+    return "the source" if hasattr(model, "hook_words") else "the class"
 
 
 def unique_columns(inspector: Inspector, table: Table) -> list[list[str]]:

@@ -177,7 +177,7 @@ def test_list_and_detail_have_costs_of_their_own():
     ("wrong", "sentence"),
     [
         ({"lst": "/x"}, "orders.lst: expected a key such as list, got an unknown one"),
-        ({"list": None}, "orders.list: expected a mapping of words, got None"),
+        ({"list": None}, "orders.list: expected a path, or a mapping with path, method, params, headers, body,"),
         ({"list": {"paht": "/x"}}, "orders.list.paht: expected a key such as path, got an unknown one"),
         ({"list": {"path": "/x", "method": "PATCH"}}, "orders.list.method: expected one of 'GET', 'POST', 'PUT' or"),
         (
@@ -189,8 +189,14 @@ def test_list_and_detail_have_costs_of_their_own():
         ({"pages": {"type": "cursor", "nxt": "a"}}, "orders.pages.nxt: expected no such key; cursor takes next, param"),
         ({"pages": {"type": "page_number", "start": "0"}}, "orders.pages.start: expected a whole number, got '0'"),
         ({"pages": {"type": "offset", "where": "body"}}, "orders.pages.where: expected query or json, got 'body'"),
-        ({"columns": ["a"]}, "orders.columns: expected a mapping, got ['a']"),
-        ({"columns": {"a": 5}}, "orders.columns.a: expected a mapping of words, got 5"),
+        (
+            {"columns": ["a"]},
+            "orders.columns: expected a mapping (columns of the table and the paths of",
+        ),
+        (
+            {"columns": {"a": 5}},
+            "orders.columns.a: expected a path, or a mapping with path, type, index, from",
+        ),
         ({"columns": {"a": {"path": "a", "type": "decimal"}}}, "orders.columns.a.type: expected one of text, string,"),
         ({"columns": {"a": Column("a", "numeric(1,2,3)")}}, "orders.columns.a.type: expected one of text, string,"),
         ({"columns": {"a": Column("a", int)}}, "orders.columns.a.type: expected one of text, string, integer, numeri"),
@@ -203,19 +209,25 @@ def test_list_and_detail_have_costs_of_their_own():
             {"detail": "/orders/{key}"},
             "orders.detail.path: expected placeholders {id} or {name of a column}, got ",
         ),
-        ({"id": 5}, "orders.id: expected a mapping of words, got 5"),
+        ({"id": 5}, "orders.id: expected a path, or a mapping with path, type, got 5"),
         ({"id": {"path": "id", "type": "int"}}, "orders.id.type: expected one of 'text', 'integer' or 'uuid', got 'i"),
         (
             {"table": "a b"},
             "orders.table: expected a table name of letters, digits and underscores, or schema.name",
         ),
-        ({"per_page": "many"}, "orders.per_page: expected a whole number, got 'many'"),
+        ({"per_page": "many"}, "orders.per_page: expected a whole number (items requested per list page), got 'many'"),
         ({"partitions": "each"}, "orders.partitions: expected per_item, or a whole number from 1, got 'each'"),
         ({"partitions": 0}, "orders.partitions: expected per_item, or a whole number from 1, got 0"),
         ({"params": {"a": {}}}, "orders.params.a: expected a text, a number, true, false, or a list of these, got {}"),
-        ({"overlap": "perhaps"}, "orders.overlap: expected true or false, got 'perhaps'"),
+        (
+            {"overlap": "perhaps"},
+            "orders.overlap: expected true or false (false: the whole list is read before the",
+        ),
         ({"format": "xml"}, "orders.format: expected one of 'json' or 'ndjson', got 'xml'"),
-        ({"name": 5}, "RestSource.name: expected a text, got 5"),
+        (
+            {"name": 5},
+            "RestSource.name: expected a text (the name of the source, its assets, jobs and set",
+        ),
     ],
 )
 def test_a_mistake_is_a_sentence(wrong, sentence):

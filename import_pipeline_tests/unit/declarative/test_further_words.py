@@ -238,7 +238,7 @@ def test_each_action_has_its_reason(action):
         ),
         ({"answers": [{"status": 403}]}, "orders.answers.0.action: expected the meaning of the answer, got nothing"),
         ({"answers": [{"action": "wait"}]}, "orders.answers.0.action: expected one of 'accept', 'not_modified'"),
-        ({"limits": 5}, "orders.limits: expected a text, got 5"),
+        ({"limits": 5}, "orders.limits: expected a text such as 500/20 second; 2000/100 second, or a mapping"),
     ],
 )
 def test_a_mistake_is_a_sentence(wrong, sentence):

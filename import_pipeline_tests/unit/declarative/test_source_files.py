@@ -72,7 +72,11 @@ def test_a_file_that_did_not_change_keeps_its_row_class(folder):
             ContractError,
             r"orders\.yaml: orders\.lits: expected a key such as limits or list, got",
         ),
-        ("- a", ContractError, r"orders\.yaml\.words: expected a mapping with name, list, pages \.\.\., got list"),
+        (
+            "- a",
+            ContractError,
+            r"orders\.yaml: expected a mapping with name, list, pages \.\.\., got a list; write",
+        ),
         ("a: [", SourceNotFound, r"orders\.yaml: the file cannot be read: .*line 1"),
         ("name: a\nname: b", SourceNotFound, r"the key name stands twice.*line 2"),
         ("", SourceNotFound, r"no source is declared in .*orders\.yaml"),

@@ -90,6 +90,23 @@ def test_the_schema_and_the_model_refuse_the_same(wrong):
 
 
 @pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"list": {"path": "/x", "method": "get"}}, "'get' is not one of ['GET', 'POST', 'PUT', 'QUERY']"),
+        ({"list": 5}, "5 is not of type 'string', 'object'"),
+        ({"pages": "cursr"}, "'cursr' does not match"),
+        ({"pages": {"type": "cursor", "nxt": "a"}}, "'nxt' was unexpected"),
+        ({"auth": {"type": "beaer"}}, "'beaer' is not one of ['bearer',"),
+        ({"slices": {"start": "2024-01-01", "every": "mnth"}}, "'mnth' is not one of ['day',"),
+        ({"detail": {"path": "/x", "itm": "a"}}, "'itm' was unexpected"),
+        ({"backoff": 30}, "30 is not of type 'array'"),
+    ],
+)
+def test_the_schema_names_the_mistake_and_not_only_that_no_alternative_fits(wrong, said):
+    assert [problem for problem in problems(**wrong) if said in problem]
+
+
+@pytest.mark.parametrize(
     "right",
     [
         {},

@@ -1,0 +1,48 @@
+"""Bodies of answers as JSON. Other formats are named, since only a class can read them."""
+
+import json
+from typing import Any
+
+import httpx
+
+from import_pipeline.declarative.unfit import Unfit, shown
+
+
+def json_of(response: httpx.Response, key: str) -> Any:
+    """Return the JSON of an answer. Raises Unfit, which names the key that reads it."""
+    try:
+        return response.json()
+    except ValueError:
+        raise _no_json(response.text, key) from None
+
+
+def lines_of(response: httpx.Response, key: str) -> list[Any]:
+    """Return the JSON values of the lines of an answer. Raises Unfit, which names the key that reads it."""
+    found = []
+    for number, line in enumerate(response.text.splitlines(), start=1):
+        if line.strip():
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                raise Unfit(f"JSON in each line, since the format is ndjson: line {number}", shown(line), key) from None
+    return found
+
+
+def _no_json(text: str, key: str) -> Unfit:
+    body = text.strip()
+    if not body:
+        return Unfit("JSON in the answer", "an empty body", key)
+    if body.startswith("<") and "<html" not in body[:1000].lower():
+        return Unfit("JSON in the answer; XML needs a source that is written as a class", f"XML: {shown(body)}", key)
+    first = body.partition("\n")[0]
+    is_lines = first != body and first.startswith(("{", "[")) and _is_json(first)
+    expected = "JSON in the answer" + "; for a JSON value in each line: format: ndjson" * is_lines
+    return Unfit(expected, shown(body), key)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
