@@ -77,20 +77,23 @@ class BodyReader:
         return b"".join(pieces)
 
 
-class CappedStream(httpx.AsyncByteStream):
-    """Another stream, up to a number of bytes. Raises BodyRefused beyond it."""
+class CappedStream(AsyncIterator[bytes]):
+    """Another stream, up to a number of bytes. Raises BodyRefused beyond it.
+
+    No generator, which the event loop would have to register and end: most bodies are one chunk.
+    """
 
     def __init__(self, inner: object, most: int) -> None:
         if not isinstance(inner, httpx.AsyncByteStream):
             raise TypeError(f"expected an answer that streams asynchronously, got {type(inner).__name__}")
-        self._inner, self._most, self._length = inner, most, 0
+        self._inner, self._most, self._length = aiter(inner), most, 0
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._inner:
-            self._length += len(chunk)
-            if self._length > self._most:
-                raise BodyRefused(f"the body is longer than {self._most:,} bytes")
-            yield chunk
+    async def __anext__(self) -> bytes:
+        chunk = await anext(self._inner)
+        self._length += len(chunk)
+        if self._length > self._most:
+            raise BodyRefused(f"the body is longer than {self._most:,} bytes")
+        return chunk
 
 
 def headers_of_unpacked(headers: httpx.Headers, body: bytes) -> httpx.Headers:

@@ -156,3 +156,62 @@ async def test_a_proxy_that_cannot_be_reached_is_named_as_such() -> None:
         async with httpx.AsyncClient(transport=open_connections(limit=1, proxy=proxy)) as client:
             with pytest.raises(httpx.ConnectError, match="the proxy cannot be reached"):
                 await client.get("http://api.internal.example/")
+
+
+async def test_headers_and_bodies_arrive_as_they_are() -> None:
+    """A header that comes twice stays two; a body that is a stream is sent in chunks."""
+    heads = list[str]()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"\r\n\r\n"  # the end of a head for this server, which keeps what came before
+
+    async with answering(heads) as port, httpx.AsyncClient(transport=open_connections(limit=1)) as client:
+        twice = [("X-Tag", "a"), ("X-Tag", "b"), ("X-City", "Köln")]
+        await client.get(f"http://127.0.0.1:{port}/", headers=[(name, value.encode()) for name, value in twice])
+        await client.post(f"http://127.0.0.1:{port}/", content=pieces())
+    sent = [line.partition(": ") for line in heads[0].splitlines() if line.startswith("X-")]
+    assert [(name, value) for name, _, value in sent] == twice
+    assert heads[1].count("Transfer-Encoding: chunked") == 1
+
+
+@TRANSPORTS
+async def test_a_body_that_breaks_off_is_a_broken_connection(
+    open_transport: Callable[[], httpx.AsyncBaseTransport],
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+        writer.close()
+
+    async with (
+        await asyncio.start_server(serve, "127.0.0.1", 0) as listening,
+        httpx.AsyncClient(transport=open_transport()) as client,
+    ):
+        with pytest.raises(CUT_OFF):
+            await client.get(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/")
+
+
+@TRANSPORTS
+async def test_a_timeout_of_the_client_holds(open_transport: Callable[[], httpx.AsyncBaseTransport]) -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        held.listen()  # and never answers
+        async with httpx.AsyncClient(transport=open_transport(), timeout=0.05) as client:
+            with pytest.raises(httpx.ReadTimeout):
+                await client.get(f"http://127.0.0.1:{held.getsockname()[1]}/")
+
+
+@TRANSPORTS
+@pytest.mark.parametrize(
+    ("url", "headers", "error"),
+    [
+        ("http://127.0.0.1:1/", {"X": "a\r\nb"}, httpx.LocalProtocolError),
+        ("ftp://127.0.0.1:1/", {}, httpx.UnsupportedProtocol),
+    ],
+)
+async def test_a_request_that_cannot_be_sent_is_named_as_such(
+    open_transport: Callable[[], httpx.AsyncBaseTransport], url: str, headers: dict[str, str], error: type[Exception]
+) -> None:
+    async with answering([]) as port, httpx.AsyncClient(transport=open_transport()) as client:
+        with pytest.raises(error):
+            await client.get(url.replace(":1/", f":{port}/"), headers=headers)
