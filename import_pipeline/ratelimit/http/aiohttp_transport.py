@@ -21,6 +21,8 @@ _traced: ContextVar[tuple[httpx.Request, Trace] | None] = ContextVar("traced", d
 #: Bytes of one header, and the number of headers, that curl and httpx accept, too.
 LONGEST_HEADER = 65_536
 MOST_HEADERS = 256
+#: Headers that aiohttp would add to a request that lacks them; httpx sends it as it is.
+ADDED_HEADERS = frozenset({"Accept", "Accept-Encoding", "Content-Type", "User-Agent"})
 
 
 async def send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -144,9 +146,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             with HttpxErrors(request):
                 answer = await self._session.request(
                     request.method,
-                    # Byte for byte: aiohttp would quote it again, which breaks signatures and opaque cursors.
-                    yarl.URL(str(request.url), encoded=True),
+                    _address(request.url),
                     headers=_headers(request, body),
+                    skip_auto_headers=ADDED_HEADERS,
                     data=body,
                     allow_redirects=False,
                     auto_decompress=False,
@@ -172,6 +174,14 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         """Close all connections."""
         if self._session is not None:
             await self._session.close()
+
+
+def _address(url: httpx.URL) -> yarl.URL:
+    """Return the address byte for byte: aiohttp would quote it again, which breaks signatures and opaque cursors.
+
+    It has no login: httpx has made a header of it, and aiohttp refuses both at once.
+    """
+    return yarl.URL(str(url.copy_with(userinfo=b"") if url.userinfo else url), encoded=True)
 
 
 def _body(request: httpx.Request) -> bytes | object | None:

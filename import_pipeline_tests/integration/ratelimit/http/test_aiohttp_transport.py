@@ -120,6 +120,29 @@ async def test_an_address_is_sent_byte_for_byte(target: str) -> None:
     assert heads[0].split(" ")[1] == target
 
 
+@pytest.mark.parametrize(
+    ("method", "login", "options"),
+    [
+        ("GET", "", {"headers": [("X-Same", "1"), ("X-Same", "2"), ("Host", "api.internal.example")]}),
+        ("GET", "us%40er:p%3Aw@", {}),
+        ("GET", "user:pw@", {"headers": {"Authorization": "Bearer other"}}),
+        ("POST", "", {"content": b"{}"}),
+        ("POST", "", {}),
+        ("patch", "", {"json": {"a": "\u00e9"}}),
+    ],
+    ids=["headers", "login", "login and header", "bytes", "nothing", "json"],
+)
+async def test_a_head_is_that_of_httpx(method: str, login: str, options: dict[str, Any]) -> None:
+    """Nothing is added, such as a type of the body, and a login in the address becomes a header."""
+    heads = list[str]()
+    async with answering(heads) as port:
+        for transport in (httpx.AsyncHTTPTransport(), open_connections(limit=1)):
+            async with httpx.AsyncClient(transport=transport) as client:
+                await client.request(method, f"http://{login}127.0.0.1:{port}/a?b=%2F#part", **options)
+    first, second = (sorted(head.lower().split("\r\n")) for head in heads)
+    assert first == second
+
+
 async def test_a_head_may_have_long_and_many_headers() -> None:
     headers = {"X-Policy": "x" * 60_000} | {f"X-{number}": "y" for number in range(200)}
     more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
